@@ -15,6 +15,7 @@ const config: ViteUserConfig = defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: 'test/support/postgres.ts',
     pool: 'forks',
     execArgv: ['--expose-gc'],
     testTimeout: 15_000,

@@ -1,0 +1,63 @@
+/** Databases for tests on the server of this run, made when first asked for. Callers need not remove them. */
+
+import pg from 'pg'
+import { inject } from 'vitest'
+
+/** A database nobody else uses; leaving its `await using` block drops it, else the end of the run does. */
+export interface FreshDatabase extends AsyncDisposable {
+  readonly name: string
+  readonly url: string
+  /** Runs text on a connection made for it, apart from the code under test; several statements if there are no parameters. */
+  query(sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]>
+  drop(): Promise<void>
+}
+
+let made = 0
+let ofWorker: Promise<string> | undefined
+
+/** The server itself: the URL of its maintenance database, as a superuser. */
+export function serverUrl(): string {
+  return inject('serverUrl')
+}
+
+/** The database of this vitest worker. Files that run one after the other in one worker find each other's tables in it. */
+export function databaseUrl(): Promise<string> {
+  ofWorker ??= make(`${inject('databasePrefix')}worker_${process.env['VITEST_POOL_ID'] ?? '0'}`)
+  return ofWorker
+}
+
+/** An empty database for one file or one test, with the given statements run in it. */
+export async function freshDatabase(sql?: string): Promise<FreshDatabase> {
+  const name = `${inject('databasePrefix')}${process.pid}_${++made}`
+  const url = await make(name)
+  const drop = async (): Promise<void> => {
+    await onServer(`drop database if exists ${pg.escapeIdentifier(name)} with (force)`)
+  }
+  if (sql !== undefined) await query(url, sql)
+  return { name, url, query: (text, params) => query(url, text, params), drop, [Symbol.asyncDispose]: drop }
+}
+
+/** Runs one statement in the maintenance database: look at `pg_stat_activity`, end a backend, make a role. */
+export function onServer(sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]> {
+  return query(serverUrl(), sql, params)
+}
+
+/** Runs text on a connection made for it, in the database of that URL. */
+export async function query(url: string, sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'genever-test-support' })
+  await client.connect()
+  try {
+    const result = await client.query<Record<string, unknown>>(sql, params && [...params])
+    return result.rows
+  } finally {
+    await client.end()
+  }
+}
+
+async function make(name: string): Promise<string> {
+  const url = new URL(serverUrl())
+  const known = await onServer('select 1 from pg_database where datname = $1', [name])
+  if (known.length === 0) await onServer(`create database ${pg.escapeIdentifier(name)}`)
+  url.pathname = `/${name}`
+  return url.href
+}
