@@ -166,6 +166,7 @@ async function usableBinaries(directory: string, account: Account | undefined): 
   const copy = join(directory, 'native')
   await cp(installed, copy, { recursive: true, verbatimSymlinks: true })
   await mend(copy)
+  if (account !== undefined) await run('chown', ['-R', `${account.uid}:${account.gid}`, copy])
   return copy
 }
 
