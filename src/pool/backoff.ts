@@ -1,0 +1,47 @@
+// The pause between attempts to open a connection while the server cannot be reached. One per pool, so an outage
+// costs one attempt at a time and not one per waiter.
+import type { Failure } from '../driver/driver.ts'
+import { inRoot } from '../util/context.ts'
+
+const firstMs = 50
+const mostMs = 5_000
+
+export class OpenBackoff {
+  /** Why the last attempt failed; null after a success. */
+  lastFailure: Failure | null = null
+  #pauseMs = 0
+  #until = 0
+  #timer: NodeJS.Timeout | null = null
+
+  /** True when an attempt may start now; otherwise `again` is called once the pause is over. */
+  ready(again: () => void): boolean {
+    const left = this.#until - performance.now()
+    if (left <= 0) return true
+    this.#timer ??= inRoot(() =>
+      setTimeout(() => {
+        this.#timer = null
+        again()
+      }, left),
+    ).unref()
+    return false
+  }
+
+  succeeded(): void {
+    this.lastFailure = null
+    this.#pauseMs = 0
+    this.#until = 0
+  }
+
+  /** Doubles the pause with decorrelated jitter: the clients of one server must not come back together. */
+  failed(failure: Failure): void {
+    this.lastFailure = failure
+    const span = Math.max(firstMs, this.#pauseMs * 3)
+    this.#pauseMs = Math.min(mostMs, firstMs + Math.random() * (span - firstMs))
+    this.#until = performance.now() + this.#pauseMs
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+}

@@ -1,0 +1,63 @@
+// What the pool asks of those above it: where connections come from, and how its waiters are told.
+import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driver.ts'
+import type { Lease, LeaseHolder } from './lease.ts'
+
+/** Opens connections that are ready for use: the driver's own and everything the engine does to a new session. */
+export interface ConnectionSource {
+  /** Called in the root context. Rejects with a `Failure`. */
+  open(hooks: ConnectionHooks, deadline: number): Promise<RawConnection>
+  classify(failure: Failure): 'statement' | 'connection' | 'endpoint' | 'full' | 'config'
+  /** A connection has ended; `null` when the pool closed it itself. */
+  closed(raw: RawConnection, failure: Failure | null): void
+  /** A connection came back with a transaction nobody ended; it is about to be rolled back. */
+  leftOpen(raw: RawConnection): void
+}
+
+/** A statement the pool can serve by itself. */
+export interface PlacedOp extends Op {
+  /** Told just before it is submitted after having been queued. */
+  starting(): void
+}
+
+/** Somebody in the queue: an implicit statement (`op`) or a slot that wants a lease (`holder`). */
+export interface PoolWaiter {
+  readonly op: PlacedOp | null
+  readonly holder: LeaseHolder | null
+  /** It was put into the queue: the time to arm its own deadline. */
+  queued(): void
+  granted(lease: Lease): void
+  refuse(failure: Failure): void
+  /** The leases held by frames that the asker runs inside of. Asked only when it would have to wait. */
+  heldLeases(): ReadonlySet<Lease>
+}
+
+export interface PoolLimits {
+  readonly max: number
+  readonly maxWaiting: number
+  readonly connectTimeoutMs: number
+  readonly resetTimeoutMs: number
+  readonly closeTimeoutMs: number
+  readonly resetAlways: boolean
+}
+
+/** Counts of one moment. `open` = idle + reserved + serving + draining. */
+export interface PoolStats {
+  readonly open: number
+  readonly max: number
+  readonly idle: number
+  /** Lent to a connection or transaction. */
+  readonly reserved: number
+  /** Busy with one implicit statement. */
+  readonly serving: number
+  /** Being reset or closed. */
+  readonly draining: number
+  readonly opening: number
+  readonly waiting: number
+}
+
+export interface CloseReport {
+  /** Connections that ended in order. */
+  readonly drained: number
+  /** Who held the connections that were broken at the deadline, a line each. */
+  readonly broken: readonly string[]
+}

@@ -1,0 +1,47 @@
+// A lease: exclusive use of one raw connection, given back exactly once. The pool makes it, a slot holds it. A lease
+// knows its epoch: once given back it can never touch the connection's next borrower.
+import type { Failure, RawConnection } from '../driver/driver.ts'
+import type { Member } from './member.ts'
+
+/** What the holder of a lease is told about its connection. */
+export interface LeaseHolder {
+  /** Fewer than `maxInFlight` units are in flight. */
+  room(): void
+  /** Nothing is in flight. */
+  quiet(): void
+  /** The connection is gone; the lease is over. */
+  lost(failure: Failure): void
+  /** For messages: what holds the connection, in one line, without values. */
+  describe(): string
+}
+
+export class Lease {
+  readonly raw: RawConnection
+  readonly epoch: number
+  readonly holder: LeaseHolder
+  /** Monotonic milliseconds. */
+  readonly since: number
+  readonly #member: Member
+
+  constructor(member: Member, raw: RawConnection, holder: LeaseHolder) {
+    this.#member = member
+    this.raw = raw
+    this.epoch = raw.epoch
+    this.holder = holder
+    this.since = performance.now()
+  }
+
+  /** False once given back, lost or taken away. */
+  get valid(): boolean {
+    return this.raw.epoch === this.epoch
+  }
+
+  /**
+   * Gives the connection back; idempotent. At once when it is clean; otherwise the promise settles after the reset,
+   * or after the connection was closed because the reset failed. Never rejects.
+   */
+  release(): void | Promise<void> {
+    if (this.raw.epoch !== this.epoch) return
+    return this.#member.giveBack()
+  }
+}

@@ -1,0 +1,109 @@
+// One connection of a pool and what it is doing. All its mutable state is here and changed only by `Member` and
+// `Pool`: `state`, `lease`, `op`. The driver's hooks arrive here and nowhere else.
+import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driver.ts'
+import { Lease, type LeaseHolder } from './lease.ts'
+
+export type MemberState = 'opening' | 'idle' | 'serving' | 'leased' | 'resetting' | 'closing' | 'gone'
+
+/** What a member asks of its pool. */
+export interface MemberPool {
+  /** The member is clean and free: hand it to the next waiter or keep it. */
+  free(member: Member): void
+  /** The member is gone; its place may be filled. */
+  gone(member: Member, failure: Failure): void
+  readonly resetAlways: boolean
+  readonly resetTimeoutMs: number
+  /** The connection came back with an open transaction: it is rolled back, and told. */
+  left(member: Member): void
+}
+
+export class Member implements ConnectionHooks {
+  state: MemberState = 'opening'
+  lease: Lease | null = null
+  /** The implicit statement being served. */
+  op: Op | null = null
+  #raw: RawConnection | null = null
+  readonly #pool: MemberPool
+
+  constructor(pool: MemberPool) {
+    this.#pool = pool
+  }
+
+  get raw(): RawConnection {
+    return this.#raw as RawConnection
+  }
+
+  attach(raw: RawConnection): void {
+    this.#raw = raw
+  }
+
+  /** Serves one implicit statement. */
+  serve(op: Op): void {
+    const raw = this.raw
+    this.state = 'serving'
+    this.op = op
+    raw.dirty |= op.stmt.dirties
+    raw.submit(op)
+  }
+
+  lend(holder: LeaseHolder): Lease {
+    this.state = 'leased'
+    return (this.lease = new Lease(this, this.raw, holder))
+  }
+
+  giveBack(): void | Promise<void> {
+    const raw = this.raw
+    raw.epoch++
+    this.lease = null
+    if (raw.inFlight > 0 || raw.quarantined) {
+      raw.destroy({ kind: 'closed', outcome: 'unknown' })
+      return
+    }
+    return this.settle()
+  }
+
+  /** After the last answer: clean and free, or reset, or closed. */
+  settle(): void | Promise<void> {
+    const raw = this.raw
+    this.op = null
+    if (!raw.alive) return
+    if (raw.status !== 'idle') this.#pool.left(this)
+    else if (raw.dirty === 0 && !this.#pool.resetAlways) return this.#pool.free(this)
+    return this.#reset(raw)
+  }
+
+  async #reset(raw: RawConnection): Promise<void> {
+    this.state = 'resetting'
+    const clean = await raw.reset(raw.dirty, performance.now() + this.#pool.resetTimeoutMs)
+    if ((this.state as MemberState) !== 'resetting') return
+    if (!clean) raw.destroy({ kind: 'closed', outcome: 'unknown' })
+    else {
+      raw.dirty = 0
+      this.#pool.free(this)
+    }
+  }
+
+  idle(raw: RawConnection): void {
+    if (this.state === 'serving') void this.settle()
+    else if (this.lease !== null && raw === this.raw) this.lease.holder.quiet()
+  }
+
+  room(): void {
+    this.lease?.holder.room()
+  }
+
+  lost(raw: RawConnection, failure: Failure): void {
+    if (this.state === 'gone') return
+    const lease = this.lease
+    this.state = 'gone'
+    this.lease = null
+    this.op = null
+    raw.epoch++
+    lease?.holder.lost(failure)
+    this.#pool.gone(this, failure)
+  }
+
+  notice(): void {}
+  notification(): void {}
+  parameter(): void {}
+}

@@ -1,0 +1,283 @@
+// The pool: one for all drivers. It decides synchronously who gets which connection and keeps no clock for its
+// waiters: a waiter that runs out of time withdraws itself. One FIFO queue for implicit statements and leases; idle
+// connections are taken LIFO. All mutable state is named at the top of the class and only changed by its methods.
+import type { Failure, Op, RawConnection, Refusal } from '../driver/driver.ts'
+import { inRoot } from '../util/context.ts'
+import type { Lease, LeaseHolder } from './lease.ts'
+import { Member, type MemberPool } from './member.ts'
+import type { CloseReport, ConnectionSource, PoolLimits, PoolStats, PoolWaiter } from './contract.ts'
+import { OpenBackoff } from './backoff.ts'
+
+/** The most connections being opened at once: a spike is served by what comes back, not by a storm of connects. */
+const maxOpening = 2
+
+export class Pool implements MemberPool {
+  readonly resetAlways: boolean
+  readonly resetTimeoutMs: number
+  readonly #source: ConnectionSource
+  readonly #limits: PoolLimits
+  readonly #backoff: OpenBackoff = new OpenBackoff()
+  readonly #members = new Set<Member>()
+  readonly #idle: Member[] = []
+  readonly #queue = new Set<PoolWaiter>()
+  #opening = 0
+  #closed = false
+  #drained: (() => void) | null = null
+  #closing: Promise<CloseReport> | null = null
+
+  constructor(source: ConnectionSource, limits: PoolLimits) {
+    this.#source = source
+    this.#limits = limits
+    this.resetAlways = limits.resetAlways
+    this.resetTimeoutMs = limits.resetTimeoutMs
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  get max(): number {
+    return this.#limits.max
+  }
+
+  /** Runs an implicit statement on any free connection, or queues it. Synchronous; failures reach `waiter.refuse`. */
+  place(op: Op, waiter: PoolWaiter): void {
+    const member = this.#idle.pop()
+    if (member !== undefined) member.serve(op)
+    else this.#enqueue(waiter)
+  }
+
+  /** A lease at once when a clean connection is idle; otherwise null, and `waiter.granted` is called later. */
+  lease(waiter: PoolWaiter, holder: LeaseHolder): Lease | null {
+    const member = this.#idle.pop()
+    if (member !== undefined) return member.lend(holder)
+    this.#enqueue(waiter)
+    return null
+  }
+
+  /** Takes a waiter out of the queue; nothing is granted to it afterwards. */
+  withdraw(waiter: PoolWaiter): void {
+    this.#queue.delete(waiter)
+  }
+
+  /** What a waiter that gave up says: how long, for what, and who holds it. */
+  refusal(waitedMs: number): Refusal {
+    const cause = this.#members.size === 0 ? this.#backoff.lastFailure : null
+    return {
+      reason: 'acquire-timeout',
+      phase: this.#opening > 0 || cause !== null ? 'connect' : 'connection',
+      waitedMs,
+      holders: this.holders(),
+      stats: { ...this.stats() },
+    }
+  }
+
+  /** The failure that keeps connections from being opened, if that is what waiters are waiting for. */
+  get lastOpenFailure(): Failure | null {
+    return this.#backoff.lastFailure
+  }
+
+  holders(): string[] {
+    const lines: string[] = []
+    for (const member of this.#members) if (member.lease !== null) lines.push(member.lease.holder.describe())
+    return lines
+  }
+
+  stats(): PoolStats {
+    let reserved = 0
+    let serving = 0
+    let draining = 0
+    for (const { state } of this.#members) {
+      if (state === 'leased') reserved++
+      else if (state === 'serving') serving++
+      else if (state === 'resetting' || state === 'closing') draining++
+    }
+    return {
+      open: this.#members.size - this.#opening,
+      max: this.#limits.max,
+      idle: this.#idle.length,
+      reserved,
+      serving,
+      draining,
+      opening: this.#opening,
+      waiting: this.#queue.size,
+    }
+  }
+
+  /** Opens one connection and keeps it idle: proves that the database answers. Rejects with the Failure. */
+  async warm(): Promise<void> {
+    if (this.#members.size > 0) return
+    const member = this.#admit()
+    try {
+      await this.#open(member)
+    } catch (failure) {
+      this.#dismiss(member)
+      throw failure
+    }
+    this.#opened(member)
+  }
+
+  free(member: Member): void {
+    if (this.#closed) {
+      this.#retire(member)
+      return
+    }
+    for (const waiter of this.#queue) {
+      this.#queue.delete(waiter)
+      if (waiter.holder === null) {
+        if (waiter.op !== null) {
+          waiter.op.starting()
+          member.serve(waiter.op)
+          return
+        }
+      } else {
+        waiter.granted(member.lend(waiter.holder))
+        return
+      }
+    }
+    member.state = 'idle'
+    this.#idle.push(member)
+  }
+
+  gone(member: Member, failure: Failure): void {
+    this.#members.delete(member)
+    const at = this.#idle.indexOf(member)
+    if (at >= 0) this.#idle.splice(at, 1)
+    this.#source.closed(member.raw, failure)
+    if (this.#closed) this.#checkDrained()
+    else this.#grow()
+  }
+
+  left(member: Member): void {
+    this.#source.leftOpen(member.raw)
+  }
+
+  /**
+   * Refuses new work and rejects waiters at once, closes idle connections, waits for lent ones until the deadline and
+   * then breaks them. Idempotent; always settles within the deadline and never rejects.
+   */
+  close(deadline: number): Promise<CloseReport> {
+    return (this.#closing ??= this.#close(deadline))
+  }
+
+  async #close(deadline: number): Promise<CloseReport> {
+    this.#closed = true
+    this.#backoff.stop()
+    const waiters = [...this.#queue]
+    this.#queue.clear()
+    for (const waiter of waiters) waiter.refuse(closedFailure)
+    const open = this.#members.size - this.#opening
+    for (const member of this.#idle.splice(0)) this.#retire(member, deadline)
+    if (this.#members.size > 0) {
+      let timer: NodeJS.Timeout | undefined
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve
+        timer = inRoot(() => setTimeout(resolve, Math.max(0, deadline - performance.now())))
+      })
+      clearTimeout(timer)
+    }
+    const broken = this.holders()
+    const stuck = [...this.#members].filter((member) => member.state !== 'opening')
+    for (const member of stuck) member.raw.destroy({ kind: 'closed', outcome: 'unknown' })
+    return { drained: open - stuck.length, broken }
+  }
+
+  #checkDrained(): void {
+    if (this.#members.size === 0) this.#drained?.()
+  }
+
+  #retire(member: Member, deadline: number = performance.now() + this.#limits.closeTimeoutMs): void {
+    member.state = 'closing'
+    void member.raw.close(deadline).then(() => {
+      if (this.#members.delete(member)) this.#source.closed(member.raw, null)
+      this.#checkDrained()
+    })
+  }
+
+  #enqueue(waiter: PoolWaiter): void {
+    if (this.#closed) {
+      waiter.refuse(closedFailure)
+      return
+    }
+    if (this.#queue.size >= this.#limits.maxWaiting) {
+      waiter.refuse(refused({ reason: 'too-many-waiters', stats: { ...this.stats() } }))
+      return
+    }
+    if (this.#selfDeadlock(waiter)) {
+      waiter.refuse(refused({ reason: 'self-deadlock', holders: this.holders(), stats: { ...this.stats() } }))
+      return
+    }
+    this.#queue.add(waiter)
+    waiter.queued()
+    this.#grow()
+  }
+
+  /** Frames of the asker's own chain hold every connection there can be: nobody else can ever give one back. */
+  #selfDeadlock(waiter: PoolWaiter): boolean {
+    if (this.#members.size < this.#limits.max || this.#opening > 0) return false
+    const held = waiter.heldLeases()
+    if (held.size < this.#limits.max) return false
+    for (const member of this.#members) if (member.lease === null || !held.has(member.lease)) return false
+    return true
+  }
+
+  #grow(): void {
+    while (
+      this.#opening < Math.min(maxOpening, this.#queue.size) &&
+      this.#members.size < this.#limits.max &&
+      this.#backoff.ready(() => this.#grow())
+    ) {
+      const member = this.#admit()
+      void this.#open(member).then(
+        () => this.#opened(member),
+        (failure: Failure) => this.#openFailed(member, failure),
+      )
+    }
+  }
+
+  #admit(): Member {
+    const member = new Member(this)
+    this.#members.add(member)
+    this.#opening++
+    return member
+  }
+
+  async #open(member: Member): Promise<void> {
+    const deadline = performance.now() + this.#limits.connectTimeoutMs
+    const raw: RawConnection = await inRoot(() => this.#source.open(member, deadline))
+    member.attach(raw)
+  }
+
+  #opened(member: Member): void {
+    this.#opening--
+    this.#backoff.succeeded()
+    this.free(member)
+    this.#grow()
+  }
+
+  #dismiss(member: Member): void {
+    this.#opening--
+    member.state = 'gone'
+    this.#members.delete(member)
+    if (this.#closed) this.#checkDrained()
+  }
+
+  #openFailed(member: Member, failure: Failure): void {
+    this.#dismiss(member)
+    if (this.#closed) return
+    const verdict = this.#source.classify(failure)
+    this.#backoff.failed(failure)
+    if (verdict === 'config') {
+      const waiters = [...this.#queue]
+      this.#queue.clear()
+      for (const waiter of waiters) waiter.refuse(failure)
+    }
+    this.#grow()
+  }
+}
+
+const closedFailure: Failure = { kind: 'refused', outcome: 'not_started', refusal: { reason: 'pool-closed' } }
+
+function refused(refusal: Refusal): Failure {
+  return { kind: 'refused', outcome: 'not_started', refusal }
+}

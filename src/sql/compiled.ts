@@ -1,0 +1,89 @@
+// A statement after compilation: what the engine, the pool and the drivers share by reference. Compiled once per
+// (engine, text); the hot path passes these objects, never texts. No I/O, no parameter values.
+
+/**
+ * What a statement may do, from one scan of its text; in doubt it is a `write`.
+ *
+ * - `read`: a SELECT, VALUES or TABLE without a listed side effect; may be sent again after an innocent failure.
+ * - `write`: everything else that may run in a transaction.
+ * - `alone`: CALL, VACUUM, CONCURRENTLY and the like, which refuse to run in a transaction block.
+ * - `control`: BEGIN, COMMIT, ROLLBACK, SAVEPOINT, …: allowed only on an explicitly acquired connection.
+ * - `multi`: several statements in one text; allowed only in `status()` and without parameters.
+ */
+export type StatementClass = 'read' | 'write' | 'alone' | 'control' | 'multi'
+
+/** Session state that a reset has to undo before the connection serves somebody else. */
+export const Dirty = {
+  settings: 1,
+  role: 2,
+  temp: 4,
+  listen: 8,
+  locks: 16,
+  cursors: 32,
+  prepared: 64,
+  unknown: 128,
+} as const
+
+/** Session state that the user relies on: while a bit is set the slot keeps its raw connection. */
+export const Pin = {
+  settings: 1,
+  role: 2,
+  temp: 4,
+  listen: 8,
+  locks: 16,
+  cursors: 32,
+  prepared: 64,
+  raw: 128,
+} as const
+
+export interface Field {
+  readonly name: string
+  readonly table: number
+  readonly column: number
+  readonly type: number
+  readonly typmod: number
+}
+
+/** Parameter and column types of a statement, as the server described them. */
+export interface Shape {
+  readonly params: readonly number[]
+  readonly fields: readonly Field[]
+  readonly key: string
+}
+
+export interface Compiled {
+  readonly text: string
+  /** The name under which the statement is prepared on each connection; `''` runs it unnamed. Owned by the engine. */
+  readonly name: string
+  readonly cls: StatementClass
+  /** The first keyword in upper case (`SELECT`, `WITH`, …), `''` when the text has none. */
+  readonly verb: string
+  /** `Dirty` bits, OR-ed into the connection when the statement is sent, not when it is answered. */
+  readonly dirties: number
+  /** `Pin` bits, OR-ed into the slot. */
+  readonly pins: number
+  /** From the first Describe; shared by all connections of the engine. */
+  shape: Shape | null
+}
+
+/** How one column of a row is decoded and where its value goes. */
+export interface ColumnSpec {
+  /** Nested objects in one step: `['author', 'name']`. */
+  readonly path: readonly string[]
+  readonly mode: 'default' | 'string' | 'number' | 'bigint' | 'date' | 'json' | 'buffer' | 'raw-text'
+  /** Gets what `mode` gives. */
+  readonly map?: (wire: unknown) => unknown
+  /** When all columns of a group are NULL the object they would make is `null` (outer joins). */
+  readonly nullGroup?: number
+}
+
+/** What a row becomes. Built once per model, builder query or loader; its identity is the key of decoder caches. */
+export interface RowSpec<R = unknown> {
+  readonly _row?: R
+  readonly into: 'object' | 'array' | 'scalar'
+  readonly make: (() => object) | null
+  /** `null`: the names of the fields as they come. */
+  readonly columns: readonly ColumnSpec[] | null
+  /** Replaces the push of a row: one-to-many loaders fold rows into what is there. */
+  readonly fold?: (target: unknown[], row: unknown) => void
+}
