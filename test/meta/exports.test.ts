@@ -1,0 +1,52 @@
+/** The names of every public subpath, as a list that changes only on purpose: `npx vitest run test/meta/exports -u`. */
+
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
+import { parse, root, walk } from '../support/source.ts'
+
+interface Name {
+  readonly name: string
+  readonly type: boolean
+}
+
+const subpaths = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
+  typeof target === 'string'
+    ? []
+    : [{ subpath, entry: join(root, target.default.replace(/^\.\/dist\/(.*)\.js$/, 'src/$1.ts')) }],
+)
+
+describe.each(subpaths)('the subpath $subpath', ({ subpath, entry }) => {
+  // A folder that is still to be written has no entry file; the test of the package is red until it has one.
+  test.skipIf(!existsSync(entry))('exports the names of its list, and no others', async () => {
+    const list = exportsOf(entry).map(({ name, type }) => (type ? `type ${name}` : name))
+    const file = subpath === '.' ? 'index' : subpath.slice('./'.length).replaceAll('/', '-')
+
+    await expect(`${list.toSorted().join('\n')}\n`).toMatchFileSnapshot(`exports/${file}.txt`)
+  })
+
+  test.skipIf(!existsSync(entry))('has at run time just what its entry file says', async () => {
+    const names = exportsOf(entry).filter(({ type }) => !type)
+    const loaded: object = await import(pathToFileURL(entry).href)
+
+    expect(Object.keys(loaded).toSorted()).toEqual(names.map(({ name }) => name).toSorted())
+  })
+})
+
+/** An entry file re-exports by name; `export *` would publish by accident. */
+function exportsOf(entry: string): Name[] {
+  const { program } = parse(entry, readFileSync(entry, 'utf8'))
+  const names: Name[] = []
+  walk(program, (node) => {
+    if (node.type === 'ExportAllDeclaration') throw new Error(`${entry} has an "export *"`)
+    if (node.type !== 'ExportNamedDeclaration') return true
+    const all = node['exportKind'] === 'type'
+    if (node['declaration'] !== null) throw new Error(`${entry} declares something: an entry file only re-exports`)
+    for (const specifier of node['specifiers'] as { exported: { name: string }; exportKind: string }[])
+      names.push({ name: specifier.exported.name, type: all || specifier.exportKind === 'type' })
+    return false
+  })
+  return names
+}

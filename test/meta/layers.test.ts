@@ -1,0 +1,108 @@
+/** Who may import whom. The list of layers is the one of docs/architecture.md. */
+
+import { expect, test } from 'vitest'
+import { directoryOf, folderOf, sourceFiles, type SourceFile } from '../support/source.ts'
+
+const layers: readonly (readonly string[])[] = [
+  ['errors'],
+  ['util'],
+  ['observe'],
+  ['options'],
+  ['sql'],
+  ['driver'],
+  ['pool'],
+  ['engine'],
+  ['db'],
+  ['builder'],
+  ['schema'],
+  ['models'],
+  ['registry'],
+  ['script', 'sync', 'testing'],
+  ['plugins'],
+  ['cli', 'inspector'],
+  ['index.ts'],
+]
+
+/** The longest prefix of a file's path says which packages it may name; all others may name none. */
+const packages: Readonly<Record<string, readonly string[]>> = {
+  'driver/pg': ['pg'],
+  'driver/postgres': [],
+  'driver/pglite': ['@electric-sql/pglite'],
+  'driver/mysql': ['mysql2'],
+  'builder/drizzle': ['drizzle-orm', '@electric-sql/pglite'],
+  'builder/kysely': ['kysely'],
+  schema: ['drizzle-orm'],
+  models: ['drizzle-orm'],
+  'observe/otel': ['@opentelemetry/api'],
+  'plugins/express': ['express'],
+  'plugins/fastify': ['fastify', 'fastify-plugin'],
+  'plugins/koa': ['koa'],
+  'plugins/hono': ['hono'],
+  'plugins/nest': ['@nestjs/common', '@nestjs/core', 'rxjs'],
+  'plugins/h3': ['h3'],
+  'plugins/next': ['next'],
+}
+
+/** Folders whose subfolders are alternatives to each other, and the subfolder that any of them may use. */
+const alternatives: Readonly<Record<string, string | undefined>> = {
+  driver: 'driver/postgres',
+  builder: undefined,
+  plugins: undefined,
+}
+
+const rankOf = (path: string): number => layers.findIndex((folders) => folders.includes(folderOf(path)))
+
+const imports = (broken: (file: SourceFile, target: string) => boolean): string[] =>
+  sourceFiles().flatMap((file) =>
+    file.imports
+      .filter(({ target }) => target !== undefined && broken(file, target))
+      .map(({ line, target }) => `src/${file.path}:${line} imports ${target}`),
+  )
+
+test('every folder of src has a place among the layers', () => {
+  const strangers = new Set(
+    sourceFiles()
+      .filter((file) => rankOf(file.path) === -1)
+      .map((file) => folderOf(file.path)),
+  )
+
+  expect([...strangers]).toEqual([])
+})
+
+test('an import, also one of types, points to a lower layer or stays in its folder', () => {
+  const upward = imports(
+    (file, target) => folderOf(target) !== folderOf(file.path) && rankOf(target) >= rankOf(file.path),
+  )
+
+  expect(upward).toEqual([])
+})
+
+test('an import stays inside src and names a file', () => {
+  expect(imports((_, target) => target.startsWith('..') || !target.endsWith('.ts'))).toEqual([])
+})
+
+test('drivers, builders and plug-ins never import a sibling', () => {
+  const sideways = imports((file, target) => {
+    const folder = folderOf(file.path)
+    const [from, to] = [directoryOf(file.path), directoryOf(target)]
+    if (!Object.hasOwn(alternatives, folder) || from === folder || to === folder) return false
+    return folderOf(target) === folder && from !== to && to !== alternatives[folder]
+  })
+
+  expect(sideways).toEqual([])
+})
+
+test('a package is named only where it is the subject', () => {
+  const named = sourceFiles().flatMap((file) => {
+    const prefix = Object.keys(packages)
+      .filter((path) => file.path.startsWith(`${path}/`) || file.path.startsWith(`${path}.`))
+      .toSorted((a, b) => b.length - a.length)[0]
+    const allowed = prefix === undefined ? [] : (packages[prefix] ?? [])
+    return file.imports
+      .filter(({ target, specifier }) => target === undefined && !specifier.startsWith('node:'))
+      .filter(({ specifier }) => !allowed.some((name) => specifier === name || specifier.startsWith(`${name}/`)))
+      .map(({ line, specifier }) => `src/${file.path}:${line} names ${specifier}`)
+  })
+
+  expect(named).toEqual([])
+})
