@@ -59,7 +59,10 @@ async function compile(found: readonly Block[]): Promise<string[]> {
     const config = {
       extends: join(root, 'tsconfig.json'),
       compilerOptions: {
-        ...{ declaration: false, isolatedDeclarations: false, noUnusedLocals: false, noUnusedParameters: false },
+        declaration: false,
+        isolatedDeclarations: false,
+        noUnusedLocals: false,
+        noUnusedParameters: false,
         typeRoots: [join(root, 'node_modules', '@types')],
         paths: {
           genever: [join(root, 'src', 'index.ts')],

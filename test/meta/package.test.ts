@@ -12,10 +12,11 @@ import { root } from '../support/source.ts'
 
 const run = promisify(execFile)
 const node = (directory: string, ...args: string[]): Promise<string> =>
-  run(process.execPath, args, { cwd: directory }).then(
-    ({ stdout }) => stdout.trim(),
-    (error: { stdout: string; stderr: string }) => `failed: ${error.stdout}${error.stderr}`,
-  )
+  new Promise((resolve) => {
+    execFile(process.execPath, args, { cwd: directory }, (error, stdout, stderr) =>
+      resolve(error === null ? stdout.trim() : `failed: ${stdout}${stderr}`),
+    )
+  })
 const tool = (name: string, file: string): string => join(root, 'node_modules', name, file)
 const subpaths = Object.keys(manifest.exports).map((subpath) => `genever${subpath.slice(1)}`)
 const modules = subpaths.filter((name) => !name.endsWith('.json'))
@@ -27,7 +28,7 @@ let consumer = ''
 // Until the entry files are written there is nothing to pack; `npm run pack:check` does not wait for them.
 const written = existsSync(join(root, 'src', 'index.ts')) && existsSync(join(root, 'src', 'testing', 'index.ts'))
 
-describe.skipIf(!existsSync(join(root, 'src', 'index.ts')))('the packed package', { timeout: 60_000 }, () => {
+describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'genever-package-'))
     consumer = join(directory, 'consumer')
@@ -69,9 +70,7 @@ describe.skipIf(!existsSync(join(root, 'src', 'index.ts')))('the packed package'
   test('gives its types to every kind of importer', async () => {
     const arguments_ = [tarball, '--profile', 'esm-only', '--no-definitely-typed', '--no-color', '--no-emoji']
 
-    expect(await node(consumer, tool('@arethetypeswrong/cli', 'dist/index.js'), ...arguments_)).toMatch(
-      /No problems found/,
-    )
+    expect(await node(consumer, tool('@arethetypeswrong/cli', 'dist/index.js'), ...arguments_)).not.toMatch(/^failed/)
   })
 
   test('is loaded by require() and by import, each subpath, without any peer installed', async () => {
