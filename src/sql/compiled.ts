@@ -62,6 +62,8 @@ export interface Compiled {
   readonly dirties: number
   /** `Pin` bits, OR-ed into the slot. */
   readonly pins: number
+  /** True for `control`, and for a `multi` text that holds a control statement anywhere: both are refused alike. */
+  readonly hasControl: boolean
   /** From the first Describe; shared by all connections of the engine. */
   shape: Shape | null
 }
