@@ -40,8 +40,8 @@ describe.skipIf(!existsSync(index))('the errors', () => {
   })
 
   test.skipIf(!existsSync(page))('have a heading in docs/errors.md for each code, and no other', async () => {
-    const headings = [...readFileSync(page, 'utf8').matchAll(/^#{2,} .*?\b(GENEVER_[A-Z0-9_]+)\b/gm)].map(
-      (match) => match[1],
+    const headings = [...readFileSync(page, 'utf8').matchAll(/^#{2,} .*?\b(GENEVER_[A-Z0-9_]+)\b/gm)].map((match) =>
+      String(match[1]),
     )
     const codes = (await coded()).map(({ code }) => String(code))
 
