@@ -1,0 +1,171 @@
+// The statements of one engine, compiled once per text: classification, the name they are prepared under, placeholders.
+// Executors look up every text here; with a hit that is one `Map.get`. It bounds how many texts it keeps, sends nothing,
+// and knows nothing of connections: which of them has prepared what is the driver's business.
+import { ParameterError, UsageError } from '../errors/index.ts'
+import type { Compiled } from './compiled.ts'
+import { describeType } from './foreign.ts'
+import { bindNamed, checkPositional, parseNamed } from './parameters.ts'
+import type { Params } from './statement.ts'
+import { classify, type Classified } from './text/classify.ts'
+
+export interface StatementCacheOptions {
+  /** Gives statements names, under which drivers prepare them once per connection. */
+  readonly prepare: boolean
+  /** The most texts kept; default 1000. */
+  readonly size?: number | undefined
+}
+
+/** A statement with the values of one execution, in the order of its placeholders. */
+export interface Bound {
+  readonly compiled: Compiled
+  readonly params: readonly unknown[]
+}
+
+interface NamedForm {
+  readonly compiled: Compiled
+  readonly names: readonly string[]
+}
+
+const defaultSize = 1000
+
+/** Longer texts, written by loops rather than people, are compiled each time: they would fill the memory. */
+const longestKept = 131_072
+
+/** What the server plans, and so gains from being prepared. */
+const preparable: ReadonlySet<string> = new Set([
+  'SELECT',
+  'VALUES',
+  'TABLE',
+  'WITH',
+  'INSERT',
+  'UPDATE',
+  'DELETE',
+  'MERGE',
+])
+
+/** What the engine knows of one text. */
+export class Entry {
+  readonly compiled: Compiled
+  /** How many values `$1 …` need. */
+  readonly parameters: number
+  /** Looked up since the clock last passed. The cache reads and clears it. */
+  used = false
+  readonly #nextName: () => string
+  readonly #hasNamed: boolean
+  #named: NamedForm | undefined
+
+  constructor(text: string, found: Classified, nextName: () => string) {
+    this.compiled = compiled(text, found, nextName())
+    this.parameters = found.parameters
+    this.#hasNamed = found.named
+    this.#nextName = nextName
+  }
+
+  /**
+   * Pairs the statement with its values: an array for `$1 …`, an object for `:name …`.
+   *
+   * @throws {ParameterError} when they do not fit the placeholders, or a value is no data.
+   */
+  bind(params: Params | undefined): Bound {
+    if (params === undefined || Array.isArray(params)) {
+      const values: readonly unknown[] = params ?? none
+      checkPositional(this.parameters, values)
+      return { compiled: this.compiled, params: values }
+    }
+    if (typeof params !== 'object' || params === null)
+      throw new ParameterError(
+        `Parameters are an array for $1 … or an object for :name …, not ${describeType(params)}.`,
+      )
+    const form = (this.#named ??= this.#nameForm())
+    return { compiled: form.compiled, params: bindNamed(form.names, params as Readonly<Record<string, unknown>>) }
+  }
+
+  #nameForm(): NamedForm {
+    const form = this.#hasNamed ? parseNamed(this.compiled.text) : null
+    if (form !== null) {
+      const named = { ...this.compiled, text: form.text, name: this.#nextName(), shape: null }
+      return { names: form.names, compiled: named }
+    }
+    if (this.parameters > 0) throw new ParameterError('The text has positional placeholders: pass an array for $1 …')
+    return { names: [], compiled: this.compiled }
+  }
+}
+
+const none: readonly unknown[] = Object.freeze([])
+
+/** One per engine, which owns the names: a name is never given twice. */
+export class StatementCache {
+  readonly #prepare: boolean
+  readonly #size: number
+  /** In the order of the clock: the oldest, or the longest spared, first. */
+  readonly #entries = new Map<string, Entry>()
+  readonly #internal = new Map<string, Compiled>()
+  #names = 0
+
+  constructor({ prepare, size = defaultSize }: StatementCacheOptions) {
+    this.#prepare = prepare
+    this.#size = Math.max(1, size)
+  }
+
+  /** How many texts are kept. */
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /**
+   * The entry of a text; the same one while the text is kept.
+   *
+   * @throws {UsageError} when the text holds a NUL character, which would end it early on the wire.
+   */
+  compile(text: string): Entry {
+    const known = this.#entries.get(text)
+    if (known !== undefined) {
+      known.used = true
+      return known
+    }
+    return this.#add(text)
+  }
+
+  /** The engine's own control statements (BEGIN, SAVEPOINT, …), unnamed. Kept apart, so that they push nothing out. */
+  compileInternal(text: string): Compiled {
+    const known = this.#internal.get(text)
+    if (known !== undefined) return known
+    const made = compiled(text, classify(text), '')
+    if (this.#internal.size >= this.#size) this.#internal.clear()
+    this.#internal.set(text, made)
+    return made
+  }
+
+  #add(text: string): Entry {
+    if (text.includes('\0')) throw new UsageError('The SQL text holds a NUL character.')
+    const found = classify(text)
+    const kept = text.length <= longestKept
+    const named = this.#prepare && kept && (found.cls === 'read' || found.cls === 'write') && preparable.has(found.verb)
+    const entry = new Entry(text, found, () => (named ? `g${++this.#names}` : ''))
+    if (!kept) return entry
+    if (this.#entries.size >= this.#size) this.#evict()
+    this.#entries.set(text, entry)
+    return entry
+  }
+
+  /** Second chance: an entry used since the clock last passed goes to the back once, the first unused one goes. */
+  #evict(): void {
+    for (const [text, entry] of this.#entries) {
+      this.#entries.delete(text)
+      if (!entry.used) return
+      entry.used = false
+      this.#entries.set(text, entry)
+    }
+  }
+}
+
+const compiled = (text: string, { cls, verb, dirties, pins, hasControl }: Classified, name: string): Compiled => ({
+  text,
+  name,
+  cls,
+  verb,
+  dirties,
+  pins,
+  hasControl,
+  shape: null,
+})

@@ -1,0 +1,118 @@
+// What every producer of SQL hands to the engine, and how the engine gets it from whatever the user passed: our own
+// queries by a symbol, foreign builders through adapters that register themselves. Called by executors for everything
+// that is not text. It names no builder package and runs nothing.
+import { UsageError } from '../errors/index.ts'
+import type { RowSpec } from './compiled.ts'
+import { builderOf, describeType, hasMethod, isPlain, type Builder } from './foreign.ts'
+
+/** Carries the type of a row through a query; it is never a property at run time. */
+export const row: unique symbol = Symbol('genever.row')
+
+/** The method that makes an object a query. A registered symbol: two copies of Genever agree on it, JSON cannot forge it. */
+export const toStatement: unique symbol = Symbol.for('genever.toStatement')
+
+/** One statement ready to run: text with `$1` placeholders and a value for each. */
+export interface Statement<Row = unknown> {
+  readonly sql: string
+  readonly params: readonly unknown[]
+  /** How rows are decoded; goes to the driver. */
+  readonly spec?: RowSpec<Row> | undefined
+  /** Turns a page of decoded rows into what a foreign builder promises. Called page by page, after `spec`. */
+  readonly decode?: ((rows: readonly unknown[]) => Row[]) | undefined
+  /** The most rows the producer can use; 0 or nothing for all. */
+  readonly maxRows?: number | undefined
+  readonly [row]?: Row
+}
+
+/** A query of ours: models, baked statements, `` sql`…` ``. */
+export interface ToStatement<Row = unknown> {
+  [toStatement](): Statement<Row>
+}
+
+/** Structural: a Drizzle builder that returns rows, either version. Drizzle is not imported. */
+export interface DrizzleQuery<Row> extends PromiseLike<Row[]> {
+  toSQL(): { sql: string; params: unknown[] }
+}
+
+/** Structural: a Kysely builder. */
+export interface KyselyQuery<Row> {
+  compile(): { readonly sql: string; readonly parameters: readonly unknown[]; readonly query: object }
+  execute(): Promise<Row[]>
+}
+
+/** Whatever an executor accepts besides text. */
+export type Query<Row> = ToStatement<Row> | DrizzleQuery<Row> | KyselyQuery<Row>
+
+/** Values for `$1 …` as an array, or for `:name …` as an object. */
+export type Params = readonly unknown[] | Readonly<Record<string, unknown>>
+
+/** `| undefined`: callers compile with `exactOptionalPropertyTypes` too. */
+export interface QueryOptions {
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Makes statements of one foreign builder's queries. Never asked about plain objects and arrays: JSON is no query. */
+export interface Adapter {
+  /** The builder's name; registering the same name again replaces the adapter. */
+  readonly name: string
+  match(query: object): boolean
+  toStatement(query: object): Statement
+  /**
+   * The SQL of an object interpolated in `` sql`…` `` (a query, table, column, condition), with placeholders counted
+   * from `$1`; `undefined` when the object is none of the builder's.
+   */
+  compileEmbedded?(value: object): Pick<Statement, 'sql' | 'params'> | undefined
+}
+
+/** Adapters by name, in order of registration. Only `registerAdapter` writes. */
+const registered = new Map<string, Adapter>()
+
+/** Teaches every engine of the process the queries of a builder. Called by a builder's subpath when it is imported. */
+export function registerAdapter(adapter: Adapter): void {
+  registered.set(adapter.name, adapter)
+}
+
+/** Whether the value is a query of ours, or of another copy of Genever. */
+export function isQuery(value: unknown): value is ToStatement {
+  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && hasMethod(value, toStatement)
+}
+
+/**
+ * The statement of a built query.
+ *
+ * @throws {UsageError} for anything else: it says what was given by type, never by content, and which import is missing
+ *   when the value is a Drizzle or Kysely builder.
+ */
+export function adapt<Row>(query: Query<Row>): Statement<Row>
+export function adapt(query: unknown): Statement
+export function adapt(query: unknown): Statement {
+  if (isQuery(query)) return query[toStatement]()
+  if (typeof query !== 'object' || query === null) throw new UsageError(unusable(query, undefined))
+  if (!isPlain(query))
+    for (const adapter of registered.values()) if (adapter.match(query)) return adapter.toStatement(query)
+  throw new UsageError(unusable(query, builderOf(query)))
+}
+
+/** The SQL of an object interpolated in a fragment by the first adapter that knows it. */
+export function embed(value: object): Pick<Statement, 'sql' | 'params'> | undefined {
+  if (isPlain(value) || ArrayBuffer.isView(value) || value instanceof Date) return undefined
+  for (const adapter of registered.values()) {
+    const made = adapter.compileEmbedded?.(value)
+    if (made !== undefined) return made
+  }
+  return undefined
+}
+
+/** What to import so that a builder's objects are understood. */
+export function missingImport(builder: Builder): string {
+  if (builder === 'unknown') return 'no adapter is registered for its library'
+  return `add \`import 'genever/${builder.toLowerCase()}'\` so that ${builder} objects are understood`
+}
+
+function unusable(query: unknown, builder: Builder | undefined): string {
+  const given = describeType(query)
+  if (builder !== undefined && builder !== 'unknown')
+    return `A ${builder} query (${given}) was passed that Genever cannot read: ${missingImport(builder)}.`
+  return `A query was expected (SQL text, db.sql\`…\`, a model query, a baked statement, a Drizzle or Kysely builder), not ${given}.`
+}

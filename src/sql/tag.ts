@@ -1,0 +1,179 @@
+// The `` sql`…` `` tag: texts in which every interpolated value becomes a parameter, unless it is SQL itself. Called by
+// users and by the bound `db.sql`. A fragment is immutable, runs nothing, and is recognised by a private brand, so that
+// no data can pose as one.
+import { inspect } from 'node:util'
+import { ParameterError, UsageError } from '../errors/index.ts'
+import { postgres } from './dialect.ts'
+import { describeType } from './foreign.ts'
+import { refusal } from './parameters.ts'
+import { Composition, cut, misused, plain, templateOf, type Parts } from './parts.ts'
+import { embed, isQuery, toStatement, type Statement, type ToStatement } from './statement.ts'
+import { assemble } from './text/scan.ts'
+
+/** A piece of SQL with its values: a whole query, or part of one. Made by `sql` and its methods only. */
+export interface Fragment<Row = unknown> extends ToStatement<Row> {
+  /** The text and how many values it has, never the values. */
+  [inspect.custom](): string
+}
+
+export interface Sql {
+  /**
+   * SQL with values: each becomes a parameter, an array one parameter too; fragments and queries are merged.
+   *
+   * Objects of a query builder are compiled by its adapter, and never sent as parameters.
+   *
+   * @throws {UsageError} when called as a plain function, when a value stands inside quotes or a comment, when the text
+   *   has placeholders of its own or leaves a quote open.
+   * @throws {ParameterError} for a value that is no data, by its position: `undefined`, functions, promises, objects of a
+   *   builder whose subpath was not imported.
+   */
+  <Row = Record<string, unknown>>(strings: TemplateStringsArray, ...values: readonly unknown[]): Fragment<Row>
+  /**
+   * A quoted name, `"schema"."table"`, that can only ever be that name.
+   *
+   * @throws {UsageError} for anything but non-empty strings of at most 63 bytes without NUL.
+   */
+  identifier(...path: readonly string[]): Fragment
+  /**
+   * Text that becomes SQL as it is. **Unsafe**: anything from outside the program in it is an injection.
+   *
+   * @throws {UsageError} when it is no string, has placeholders, or leaves a quote or comment open.
+   */
+  raw(text: string): Fragment
+  /**
+   * Values or fragments with a separator between them; `, ` by default.
+   *
+   * @throws {UsageError} for an empty list, and for a separator that is no fragment.
+   * @throws {ParameterError} for an item that is no data, by its position.
+   */
+  join(items: readonly unknown[], separator?: Fragment): Fragment
+  /**
+   * `($1, $2, …)` for `in ${sql.list(ids)}`. Each length is a statement of its own: `= any(${ids})` is one for all.
+   *
+   * @throws {UsageError} for an empty list, which SQL has no form for.
+   * @throws {ParameterError} for an item that is no data, by its position.
+   */
+  list(values: readonly unknown[]): Fragment
+}
+
+/** The tag. `db.sql` makes the same fragments and binds them to a database. */
+export const sql: Sql = Object.assign(
+  <Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): Fragment<Row> => compose<Row>(strings, values),
+  { identifier, raw, join, list },
+)
+
+export function isFragment(value: unknown): value is Fragment {
+  return typeof value === 'object' && value !== null && partsOf(value) !== undefined
+}
+
+/** The text and values of a fragment. The text of a template without nested SQL is the same string every time. */
+export function compileFragment<Row>(fragment: Fragment<Row>): Statement<Row> {
+  return fragment[toStatement]()
+}
+
+/** What the tag does, for the tags of databases: `values` belong to the fragment from now on. Throws as `Sql` does. */
+export function compose<Row>(strings: TemplateStringsArray, values: readonly unknown[]): Fragment<Row> {
+  const { texts, uses, text, quoted } = templateOf(strings)
+  if (values.length !== uses.length) throw new UsageError(misused)
+  let nested: (Parts | undefined)[] | undefined
+  for (let index = 0; index < values.length; index++) {
+    const parts = nestedParts(values[index], index, 'Value')
+    if (parts !== undefined) (nested ??= [])[index] = parts
+    if (quoted.has(index) && (parts === undefined || parts.uses.length > 0))
+      throw new UsageError(`Value ${index + 1} of the template stands inside quotes or a comment: leave those out.`)
+  }
+  if (nested === undefined) return new SqlFragment<Row>({ texts, uses, params: values }, text)
+  const whole = new Composition()
+  for (let index = 0; index < texts.length; index++) {
+    whole.text(texts[index] ?? '')
+    if (index < values.length) add(whole, values[index], nested[index])
+  }
+  return new SqlFragment<Row>(whole)
+}
+
+/** Set by the class body, the only code that sees the private field. */
+let partsOf: (value: object) => Parts | undefined
+
+class SqlFragment<Row> implements Fragment<Row> {
+  readonly #parts: Parts
+  #text: string | undefined
+
+  static {
+    partsOf = (value) => (#parts in value ? value.#parts : undefined)
+  }
+
+  constructor(parts: Parts, text?: string) {
+    this.#parts = parts
+    this.#text = text
+  }
+
+  [toStatement](): Statement<Row> {
+    const { texts, uses, params } = this.#parts
+    this.#text ??= assemble(texts, uses)
+    return { sql: this.#text, params }
+  }
+
+  [inspect.custom](): string {
+    const { sql: text, params } = this[toStatement]()
+    return `Fragment { ${text} } with ${params.length === 1 ? '1 value' : `${params.length} values`}`
+  }
+}
+
+/** The parts of a value that is SQL itself; `undefined` for a parameter. */
+function nestedParts(value: unknown, index: number, kind: 'Value' | 'Item'): Parts | undefined {
+  if ((typeof value === 'object' && value !== null) || typeof value === 'function') {
+    const parts = partsOf(value)
+    if (parts !== undefined) return parts
+    const statement = isQuery(value) ? value[toStatement]() : embed(value)
+    if (statement !== undefined) return cut(statement)
+  }
+  const reason = refusal(value)
+  if (reason === undefined) return undefined
+  throw new ParameterError(`${kind} ${index + 1} of the ${kind === 'Value' ? 'template' : 'list'} ${reason}.`)
+}
+
+function add(whole: Composition, value: unknown, parts: Parts | undefined): void {
+  if (parts === undefined) whole.value(value)
+  else whole.parts(parts)
+}
+
+function identifier(...path: readonly string[]): Fragment {
+  if (path.length === 0) throw new UsageError('sql.identifier needs a name.')
+  return new SqlFragment(plain(path.map((name) => postgres.quoteIdentifier(name)).join('.')))
+}
+
+function raw(text: string): Fragment {
+  if (typeof text !== 'string') throw new UsageError(`sql.raw takes a string, not ${describeType(text)}.`)
+  return new SqlFragment(plain(text))
+}
+
+const comma: Fragment = new SqlFragment(plain(', '))
+
+function join(items: readonly unknown[], separator: Fragment = comma): Fragment {
+  return new SqlFragment(joined(items, separator))
+}
+
+function list(values: readonly unknown[]): Fragment {
+  const whole = new Composition()
+  whole.text('(')
+  whole.parts(joined(values, comma))
+  whole.text(')')
+  return new SqlFragment(whole)
+}
+
+function joined(items: readonly unknown[], separator: Fragment): Parts {
+  const between = isFragment(separator) ? partsOf(separator) : undefined
+  if (between === undefined) throw new UsageError('The separator of sql.join is a fragment: write sql` and `.')
+  if (!Array.isArray(items))
+    throw new UsageError(`A list of values or fragments is an array, not ${describeType(items)}.`)
+  if (items.length === 0)
+    throw new UsageError(
+      'An empty list has no SQL: leave the clause out, or compare with = any(${array}), which may be empty.',
+    )
+  const whole = new Composition()
+  for (let index = 0; index < items.length; index++) {
+    if (index > 0) whole.parts(between)
+    add(whole, items[index], nestedParts(items[index], index, 'Item'))
+  }
+  return whole
+}

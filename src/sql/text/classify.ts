@@ -1,0 +1,242 @@
+// What a statement text may do, from one scan: its class, the session state it dirties or pins, and the statements and
+// placeholders it holds. Called once per text by the statement cache. It reads words, not grammar: whatever it does not
+// know is a write that leaves the session dirty. Effects hidden inside functions of the user's own are beyond it.
+import { Dirty, Pin, type StatementClass } from '../compiled.ts'
+import { effectOf, type Effect } from './effects.ts'
+import { Scanner, Token } from './scan.ts'
+import { verdict, type Sign, type Verdict } from './verdict.ts'
+
+export interface Classified {
+  readonly cls: StatementClass
+  /** First keyword of the first statement in upper case, `''` when there is none. */
+  readonly verb: string
+  readonly dirties: number
+  readonly pins: number
+  readonly hasControl: boolean
+  /** Statements that are not empty. */
+  readonly statements: number
+  /** The highest `n` of all `$n`; 0 without any. */
+  readonly parameters: number
+  /** Whether a `:name` occurs. */
+  readonly named: boolean
+}
+
+/** Classifies a text in one linear scan. Never fails: what the server will refuse is left to the server. */
+export function classify(text: string): Classified {
+  const scanner = new Scanner(text)
+  const found = { cls: 'write' as StatementClass, verb: '', dirties: 0, pins: 0, hasControl: false }
+  let statements = 0
+  let parameters = 0
+  let named = false
+  let statement = new Statement(scanner)
+  for (;;) {
+    const kind = scanner.next()
+    if (kind === Token.parameter) parameters = Math.max(parameters, Number(text.slice(scanner.start + 1, scanner.end)))
+    else if (kind === Token.named) named = true
+    if (kind !== Token.end && !(scanner.code === 59 && kind === Token.other && statement.whole)) {
+      statement.take(kind)
+      continue
+    }
+    if (!statement.empty) {
+      const [cls, dirties, pins] = statement.judge()
+      if (statements++ === 0) found.verb = statement.verb
+      found.cls = statements === 1 ? cls : 'multi'
+      found.dirties |= dirties
+      found.pins |= pins
+      found.hasControl ||= cls === 'control'
+    }
+    if (kind === Token.end) break
+    statement = new Statement(scanner)
+  }
+  if (scanner.unterminated) {
+    if (found.cls === 'read') found.cls = 'write'
+    found.dirties |= Dirty.unknown
+  }
+  return { ...found, statements, parameters, named }
+}
+
+/** How many leading tokens of a statement are kept for its verdict. */
+const headSize = 8
+
+/** One `set_config(…)` being read: it is local to the transaction only if its third argument is the bare word `true`. */
+interface Setting {
+  /** Of the brackets around its arguments. */
+  readonly depth: number
+  argument: number
+  /** Tokens of the current argument, and the text of the only one. */
+  tokens: number
+  only: string
+  name: string
+  local: boolean
+}
+
+/** One statement while it is read. */
+class Statement {
+  readonly #scanner: Scanner
+  /** Words in lower case, `"name` for a quoted one, `'` for a value, the character for anything else. */
+  readonly #head: string[] = []
+  readonly #signs = new Set<Sign>()
+  #dirties = 0
+  #pins = 0
+  #explains = false
+  #analyzes = false
+  /** The token before: a word in lower case, a character, or `''`. */
+  #before = ''
+  /** The name before, quoted or not, which a bracket would make a call. */
+  #callee = ''
+  readonly #settings: Setting[] = []
+  /** Open BEGIN ATOMIC and CASE of a function body, whose semicolons end no statement. */
+  #body = 0
+
+  constructor(scanner: Scanner) {
+    this.#scanner = scanner
+  }
+
+  get empty(): boolean {
+    return this.#head.length === 0 && !this.#explains
+  }
+
+  /** Whether a semicolon would end the statement here. */
+  get whole(): boolean {
+    return this.#scanner.depth === 0 && this.#body === 0
+  }
+
+  get verb(): string {
+    const verb = this.#explains ? 'explain' : (this.#head[0] ?? '')
+    return /^[a-z]/.test(verb) ? verb.toUpperCase() : ''
+  }
+
+  take(kind: Token): void {
+    const scanner = this.#scanner
+    const word = kind === Token.word ? scanner.word() : ''
+    const name = kind === Token.quoted ? scanner.name() : word
+    const character = kind === Token.other ? String.fromCharCode(scanner.code) : ''
+    if (character === '(' && this.#callee !== '') this.#call(this.#callee)
+    else if (this.#settings.length > 0) this.#argument(kind, character, word)
+    if (this.#head.length < headSize) this.#lead(character, word, kind === Token.quoted ? `"${name}` : `'`)
+    if (word !== '') this.#notice(word)
+    if (name === 'pg_temp') this.#signs.add('pg_temp')
+    // `json_object('k':f(1))` is a call for the server.
+    this.#callee = kind === Token.named ? scanner.text.slice(scanner.start + 1, scanner.end).toLowerCase() : name
+    this.#before = word !== '' ? word : character
+  }
+
+  judge(): Verdict {
+    for (const setting of this.#settings) this.#apply(setting)
+    // Unicode escapes with a character of the user's choice can spell any function.
+    if (this.#signs.has('uescape')) this.#effect([Dirty.unknown, 0])
+    if (this.#explains && !this.#analyzes) return ['read', 0, 0]
+    const [cls, dirties, pins] = verdict(this.#head, this.#signs)
+    return [this.#explains ? 'write' : cls, this.#dirties | dirties, this.#pins | pins]
+  }
+
+  /** Adds a token to the head, less opening brackets in front and EXPLAIN with its options. */
+  #lead(character: string, word: string, otherwise: string): void {
+    if (this.#head.length === 0) {
+      if (character === '(') return
+      if (this.#explains ? this.#option(character, word) : word === 'explain') {
+        this.#explains = true
+        return
+      }
+    }
+    this.#head.push(word || character || otherwise)
+  }
+
+  /** Whether the token belongs to the options of an EXPLAIN: bare words, or a list in brackets. */
+  #option(character: string, word: string): boolean {
+    const analyzes = word === 'analyze' || word === 'analyse'
+    this.#analyzes ||= analyzes
+    if (analyzes || word === 'verbose' || character === ')') return true
+    return this.#scanner.depth > 0 && !/^(?:select|with|values|table)$/.test(word)
+  }
+
+  #notice(word: string): void {
+    const sign = this.#sign(word, this.#before)
+    if (sign !== undefined) this.#signs.add(sign)
+    if (this.#body > 0) this.#body += word === 'case' ? 1 : word === 'end' ? -1 : 0
+    else if (word === 'atomic' && this.#before === 'begin' && this.whole && this.#makesRoutine()) this.#body = 1
+  }
+
+  #sign(word: string, before: string): Sign | undefined {
+    switch (word) {
+      case 'insert':
+      case 'update':
+      case 'delete':
+      case 'merge':
+        return before === '.' ? undefined : 'modifies'
+      case 'into':
+        return before === 'insert' || before === 'merge' ? undefined : 'into'
+      case 'temp':
+      case 'temporary':
+        if (before === 'into') return 'into temp'
+        return (before === 'local' || before === 'global') && this.#signs.has('into') ? 'into temp' : undefined
+      case 'share':
+      case 'no':
+      case 'key':
+        return before === 'for' ? 'row lock' : undefined
+      case 'hold':
+        return before === 'with' ? 'with hold' : undefined
+      case 'drop':
+        return before === 'commit' ? 'on commit drop' : undefined
+      case 'tablespace':
+        return before === 'set' ? 'set tablespace' : undefined
+      case 'concurrently':
+      case 'uescape':
+        return word
+      default:
+        return undefined
+    }
+  }
+
+  #makesRoutine(): boolean {
+    return this.#head[0] === 'create' && this.#head.some((word) => word === 'function' || word === 'procedure')
+  }
+
+  #call(name: string): void {
+    if (name === 'set_config') {
+      const { depth } = this.#scanner
+      this.#settings.push({ depth, argument: 1, tokens: 0, only: '', name: '', local: false })
+      this.#signs.add('call')
+      return
+    }
+    const effect = effectOf(name)
+    if (effect !== undefined) this.#effect(effect)
+  }
+
+  #effect([dirties, pins]: Effect): void {
+    this.#signs.add('call')
+    this.#dirties |= dirties
+    this.#pins |= pins
+  }
+
+  #argument(kind: Token, character: string, word: string): void {
+    const setting = this.#settings.at(-1)
+    if (setting === undefined) return
+    const { depth } = this.#scanner
+    const closed = depth < setting.depth
+    if (!closed && !(character === ',' && depth === setting.depth)) {
+      setting.only = setting.tokens++ > 0 ? '' : kind === Token.string ? this.#literal() : word
+      return
+    }
+    if (setting.argument === 1) setting.name = setting.only
+    if (setting.argument === 3) setting.local = setting.only === 'true'
+    setting.argument++
+    setting.tokens = 0
+    setting.only = ''
+    if (closed) {
+      this.#settings.pop()
+      this.#apply(setting)
+    }
+  }
+
+  /** The current string in its quotes when it is an ordinary one: no word can equal it. */
+  #literal(): string {
+    return this.#scanner.code === 39 ? this.#scanner.text.slice(this.#scanner.start, this.#scanner.end) : ''
+  }
+
+  #apply({ name, local, argument }: Setting): void {
+    if (local && argument === 4) return
+    const known = name !== '' && name.startsWith("'") && !/^'(?:role|session_authorization)'$/i.test(name)
+    this.#effect([known ? Dirty.settings : Dirty.settings | Dirty.role, Pin.settings])
+  }
+}
