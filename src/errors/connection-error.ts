@@ -1,0 +1,96 @@
+// Getting a connection and keeping it: the pool could not lend one, none could be opened, or it died in use. Thrown by
+// pool, drivers and engine. What the server says to a statement is in query-error.ts.
+import { GeneverError, type ErrorDetails, type Outcome } from './genever-error.ts'
+
+/** The pool did not lend a connection. Outcome: `not_started`. */
+export class PoolError extends GeneverError {
+  static override readonly code: string = 'GENEVER_POOL'
+  static override readonly outcome: Outcome = 'not_started'
+}
+
+export interface AcquireTimeoutDetails extends ErrorDetails {
+  readonly phase?: string | undefined
+  readonly timeoutMs?: number | undefined
+  readonly holders?: readonly string[] | undefined
+  readonly stats?: Readonly<Record<string, number>> | undefined
+}
+
+/** What was waited for did not become free in time. Retryable. */
+export class AcquireTimeoutError extends PoolError {
+  static override readonly code: string = 'GENEVER_ACQUIRE_TIMEOUT'
+  static override readonly retryable: boolean = true
+  /**
+   * What was waited for: a free connection (`connection`), one being opened (`connect`), a transaction (`transaction`) or
+   * cursor (`cursor`) on the same connection to end.
+   */
+  readonly phase: string
+  /** The wait in milliseconds. */
+  readonly timeoutMs: number
+  /** Who held what was waited for, a line each. */
+  readonly holders: readonly string[]
+  /** The counts of the pool at that moment. */
+  readonly stats: Readonly<Record<string, number>>
+
+  constructor(message: string, details: AcquireTimeoutDetails = {}) {
+    super(message, details)
+    this.phase = details.phase ?? 'connection'
+    this.timeoutMs = details.timeoutMs ?? 0
+    this.holders = details.holders ?? []
+    this.stats = details.stats ?? {}
+  }
+}
+
+/** `pool.maxWaiting` were waiting already. Retryable, after a while. */
+export class TooManyWaitersError extends PoolError {
+  static override readonly code: string = 'GENEVER_TOO_MANY_WAITERS'
+  static override readonly retryable: boolean = true
+}
+
+/** The engine has been closed, which is final. */
+export class PoolClosedError extends PoolError {
+  static override readonly code: string = 'GENEVER_POOL_CLOSED'
+}
+
+export interface ConnectDetails extends ErrorDetails {
+  readonly sqlState?: string | undefined
+}
+
+/** No connection could be opened: name look-up, network, TLS, or the server refused. Outcome: `not_started`. Retryable. */
+export class ConnectError extends GeneverError {
+  static override readonly code: string = 'GENEVER_CONNECT'
+  static override readonly outcome: Outcome = 'not_started'
+  static override readonly retryable: boolean = true
+  /** What the server answered, if it did. */
+  declare readonly sqlState?: string
+
+  constructor(message: string, details: ConnectDetails = {}) {
+    super(message, details)
+    if (details.sqlState !== undefined) this.sqlState = details.sqlState
+  }
+}
+
+/** The server refused the user, the password or the way to prove it (SQLSTATE class 28). Not retryable. */
+export class AuthenticationError extends ConnectError {
+  static override readonly code: string = 'GENEVER_AUTHENTICATION'
+  static override readonly retryable: boolean = false
+}
+
+/** The server has no connection left for this user, database or in all (SQLSTATE 53300). Retryable, after a while. */
+export class TooManyConnectionsError extends ConnectError {
+  static override readonly code: string = 'GENEVER_TOO_MANY_CONNECTIONS'
+}
+
+/** A connection died in use. Retryable if its outcome is `not_started` or `rolled_back`. */
+export class ConnectionLostError extends GeneverError {
+  static override readonly code: string = 'GENEVER_CONNECTION_LOST'
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    const undone = details.outcome === 'not_started' || details.outcome === 'rolled_back'
+    super(message, { ...details, retryable: details.retryable ?? undone })
+  }
+}
+
+/** The server sent what its protocol does not allow, or an answer that cannot be read; the connection is not used again. */
+export class ProtocolError extends GeneverError {
+  static override readonly code: string = 'GENEVER_PROTOCOL'
+}
