@@ -1,0 +1,68 @@
+// Asks a PostgreSQL server to stop what one of its processes is running, over a socket of its own. Used by the wire while
+// its connection is quarantined; the server closes the socket when the signal has been sent.
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+
+export interface CancelTarget {
+  /** The directory of a Unix socket, or null. */
+  readonly directory: string | null
+  readonly address: string
+  readonly port: number
+  readonly ssl: ConnectionOptions | null
+  readonly processId: number
+  readonly secretKey: number
+}
+
+const cancelCode = 80_877_102
+const sslCode = 80_877_103
+
+/** True when the server has closed the socket: the request has been served. False: it could not be sent in time. */
+export function requestCancel(target: CancelTarget, deadline: number): Promise<boolean> {
+  const { directory, address, port } = target
+  const socket = directory === null ? connect(port, address) : connect(`${directory}/.s.PGSQL.${port}`)
+  return new Promise((resolve) => {
+    let secure: Socket | undefined
+    const finish = (served: boolean): void => {
+      clearTimeout(timer)
+      secure?.destroy()
+      socket.destroy()
+      resolve(served)
+    }
+    const ms = Math.min(Math.max(0, deadline - performance.now()), 2 ** 31 - 1)
+    const timer = setTimeout(finish, ms, false)
+    const send = (stream: Socket): void => {
+      stream.once('end', () => finish(true)).once('close', () => finish(true))
+      stream.resume().write(cancelMessage(target))
+    }
+    socket.once('error', () => finish(false))
+    socket.once('connect', () => {
+      if (target.ssl === null) send(socket)
+      else {
+        socket.once('data', (answer: Buffer) => {
+          if (answer.toString('latin1') !== 'S') finish(false)
+          else {
+            secure = connectTls({ ...target.ssl, socket })
+            secure.once('error', () => finish(false)).once('secureConnect', () => secure && send(secure))
+          }
+        })
+        socket.write(sslRequest())
+      }
+    })
+  })
+}
+
+function cancelMessage({ processId, secretKey }: CancelTarget): Buffer {
+  const message = Buffer.alloc(16)
+  message.writeInt32BE(16, 0)
+  message.writeInt32BE(cancelCode, 4)
+  message.writeInt32BE(processId, 8)
+  message.writeInt32BE(secretKey, 12)
+  return message
+}
+
+function sslRequest(): Buffer {
+  const message = Buffer.alloc(8)
+  message.writeInt32BE(8, 0)
+  message.writeInt32BE(sslCode, 4)
+  return message
+}

@@ -1,0 +1,71 @@
+// Errors of node-postgres and of sockets as plain data: the fields of an ErrorResponse, what kept a connection from being
+// opened, and what such a failure says about the server. Used when opening and when a session is told of an error.
+import { UsageError } from '../../errors/index.ts'
+import type { Driver, Failure } from '../driver.ts'
+import type { PgFields } from './client.ts'
+
+const fieldNames = [
+  'severity',
+  'code',
+  'message',
+  'detail',
+  'hint',
+  'position',
+  'internalPosition',
+  'internalQuery',
+  'where',
+  'schema',
+  'table',
+  'column',
+  'dataType',
+  'constraint',
+  'file',
+  'line',
+  'routine',
+] as const
+
+/** The fields of an ErrorResponse or notice; null when the error is none. */
+export function responseFields(error: unknown): Record<string, string> | null {
+  if (typeof error !== 'object' || error === null) return null
+  const response = error as PgFields
+  if (typeof response['severity'] !== 'string' || typeof response['code'] !== 'string') return null
+  const fields: Record<string, string> = {}
+  for (const name of fieldNames) {
+    const value = response[name]
+    if (typeof value === 'string') fields[name] = value
+  }
+  return fields
+}
+
+/** Why no connection came about. */
+export function openFailure(error: unknown): Failure {
+  const fields = responseFields(error)
+  if (fields !== null) return { kind: 'server', outcome: 'not_started', fields }
+  const message = String((error as { message?: unknown } | null)?.message)
+  // The client's side of the password exchange fails with bare errors, one of them when there is no password at all.
+  if (message.startsWith('SASL')) {
+    const refused = { severity: 'FATAL', code: '28P01', message }
+    return { kind: 'server', outcome: 'not_started', fields: refused, cause: error }
+  }
+  return { kind: message === 'timeout expired' ? 'timeout' : 'lost', outcome: 'not_started', cause: error }
+}
+
+const tls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
+
+export function classify(failure: Failure): ReturnType<Driver['classify']> {
+  const { kind, fields, cause } = failure
+  const code = fields?.['code']
+  if (code !== undefined) {
+    if (code.startsWith('28') || code === '3D000' || code === '42704') return 'config'
+    if (code === '53300') return 'full'
+    if (/^(57P0[1-5]|08|53|58)/.test(code)) return 'endpoint'
+    return kind === 'server' ? 'statement' : 'connection'
+  }
+  if (kind === 'timeout') return 'endpoint'
+  if (kind !== 'lost') return kind === 'protocol' || kind === 'closed' ? 'connection' : 'statement'
+  const { code: system, message } = (cause ?? {}) as { code?: unknown; message?: unknown }
+  if (cause instanceof UsageError || tls.test(String(system)) || /does not support SSL/.test(String(message))) {
+    return 'config'
+  }
+  return typeof system === 'string' && /^(E[A-Z]+|EAI_AGAIN)$/.test(system) ? 'endpoint' : 'connection'
+}

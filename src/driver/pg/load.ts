@@ -1,0 +1,17 @@
+// Loads node-postgres when the first connection is opened. The only place that names the package at run time.
+import { DriverNotInstalledError } from '../../errors/index.ts'
+import type { PgModule } from './client.ts'
+
+/** @throws {DriverNotInstalledError} */
+export async function loadPg(): Promise<PgModule> {
+  const pg: unknown = await importPg()
+  return pg as PgModule
+}
+
+async function importPg(): Promise<unknown> {
+  try {
+    return await import('pg')
+  } catch (cause) {
+    throw new DriverNotInstalledError('The driver "pg" needs the package "pg". Install it: npm install pg', { cause })
+  }
+}

@@ -1,0 +1,80 @@
+// The connection options of the driver `pg`: what is known, what is refused. Called once per engine, before anything is
+// opened; defaults of a connection (host, user, …) stay with node-postgres, which also reads the PG… variables.
+import type { ConnectionOptions } from 'node:tls'
+import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
+import type { Int8 } from '../postgres/type-table.ts'
+
+export interface PgOptions {
+  /** A name, an address, or the directory of a Unix socket. */
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly user?: string | undefined
+  /** A function is asked for every connection. */
+  readonly password?: string | (() => string | Promise<string>) | undefined
+  readonly database?: string | undefined
+  readonly ssl?: boolean | ConnectionOptions | undefined
+  readonly applicationName?: string | undefined
+  /** Command-line options for the server, as libpq's `options`. */
+  readonly options?: string | undefined
+  /** Settings of every session, such as `{ search_path: 'app' }`; reset never loses them. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>> | undefined
+  /** What 8-byte integers become. Default `'number'`, which refuses those it cannot hold. */
+  readonly int8?: Int8 | undefined
+  /** How many statements stay prepared on each connection. Default 256; 0 prepares none. */
+  readonly statementCacheSize?: number | undefined
+}
+
+type Check = readonly [wanted: string, fits: (value: unknown) => boolean]
+
+const text: Check = ['a text without NUL', (value) => typeof value === 'string' && !value.includes('\0')]
+
+const checks: Readonly<Record<keyof PgOptions, Check>> = {
+  host: text,
+  port: [
+    'a whole number from 1 to 65535',
+    (value) => Number.isInteger(value) && Number(value) > 0 && Number(value) < 65_536,
+  ],
+  user: text,
+  password: ['a text without NUL or a function', (value) => typeof value === 'function' || text[1](value)],
+  database: text,
+  ssl: ['true, false or options of node:tls', (value) => typeof value === 'boolean' || isRecord(value)],
+  applicationName: text,
+  options: text,
+  settings: [
+    'names with texts, numbers or booleans',
+    (value) => isRecord(value) && Object.entries(value).every(isSetting),
+  ],
+  int8: ["'number', 'bigint' or 'string'", (value) => value === 'number' || value === 'bigint' || value === 'string'],
+  statementCacheSize: ['a whole number, at least 0', (value) => Number.isInteger(value) && Number(value) >= 0],
+}
+
+/** Refuses all that is unknown or wrong, together. @throws {InvalidOptionError} */
+export function parsePgOptions(options: Readonly<Record<string, unknown>>): PgOptions {
+  const problems: OptionProblem[] = []
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, name) ? checks[name as keyof PgOptions] : undefined
+    if (check === undefined) problems.push({ name, problem: 'is not an option of the driver pg' })
+    else if (value !== undefined && !check[1](value)) problems.push({ name, problem: `must be ${check[0]}` })
+  }
+  if (problems.length > 0) {
+    const list = problems.map(({ name, problem }) => `"${name}" ${problem}`)
+    throw new InvalidOptionError(`Wrong connection options: ${list.join('; ')}.`, { options: problems })
+  }
+  return Object.freeze({ ...options })
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isSetting([name, value]: [string, unknown]): boolean {
+  if (!/^[a-z_][\w.]*$/i.test(name)) return false
+  return typeof value === 'boolean' || typeof value === 'number' || text[1](value)
+}
+
+/** `options` of the start-up packet: the user's own, then each setting as `-c name=value`. */
+export function startupOptions(options: PgOptions): string {
+  const settings = Object.entries(options.settings ?? {})
+  const flags = settings.map(([name, value]) => `-c ${name}=${String(value).replaceAll(/[\\\s]/g, '\\$&')}`)
+  return [options.options ?? '', ...flags].filter((part) => part !== '').join(' ')
+}

@@ -1,0 +1,138 @@
+// The bytes of a session over node-postgres: one submittable object for the life of the connection carries every unit, and
+// hands what arrives to the session's exchange. `pg` does the socket, TLS, authentication and framing; its queries,
+// results and type parsers are not used.
+import type { ConnectionHooks } from '../driver.ts'
+import type { Fields } from '../postgres/prepared.ts'
+import type { Session, Wire } from '../postgres/session.ts'
+import { requestCancel } from './cancel-request.ts'
+import type { PgClient, PgConnection, PgField, Submittable } from './client.ts'
+import { responseFields } from './failure.ts'
+import type { PgOptions } from './options.ts'
+
+const nothing: Buffer = Buffer.alloc(0)
+
+export class PgWire implements Wire, Submittable {
+  readonly native: PgClient
+  readonly #options: PgOptions
+  #session: Session | null = null
+  #bytes: Buffer = nothing
+  /** The last ErrorResponse: when the connection ends after it, it says why. */
+  #lastError: Fields | null = null
+
+  constructor(client: PgClient, options: PgOptions) {
+    this.native = client
+    this.#options = options
+  }
+
+  /** From here on the session is told of everything. Before, nobody listens but to errors. */
+  attach(session: Session, hooks: ConnectionHooks): void {
+    const { native: client } = this
+    const { connection } = client
+    this.#session = session
+    client.on('error', (error) => session.lost(error, responseFields(error) ?? this.#lastError))
+    client.on('end', () => session.lost(undefined, this.#lastError))
+    client.on('notice', (notice) => hooks.notice(responseFields(notice) ?? {}))
+    client.on('notification', ({ channel, payload, processId }) =>
+      hooks.notification(channel, payload ?? '', processId),
+    )
+    connection.on('parameterStatus', (message) => hooks.parameter(message.parameterName, message.parameterValue))
+    connection.on('parseComplete', () => session.exchange?.parseComplete())
+    connection.on('parameterDescription', (message) => session.exchange?.parameterDescription(message.dataTypeIDs))
+    connection.on('noData', () => session.exchange?.rowDescription([]))
+    connection.on('copyOutResponse', () => session.exchange?.copyOut())
+    // Registered after the client's own listener, so that the client is free again when the session is told.
+    connection.on('readyForQuery', ({ status }) => {
+      this.#lastError = null
+      session.readyForQuery(status)
+    })
+  }
+
+  start(bytes: Buffer): void {
+    this.#bytes = bytes
+    this.native.query(this)
+  }
+
+  more(bytes: Buffer): void {
+    this.native.connection.stream.write(bytes)
+  }
+
+  hold(waiting: boolean): void {
+    const { stream } = this.native.connection
+    if (waiting) stream.ref()
+    else stream.unref()
+  }
+
+  interrupt(deadline: number): Promise<boolean> {
+    const { host, port, processID, secretKey, connection } = this.native
+    const { remoteAddress, remotePort } = connection.stream
+    const { ssl } = this.#options
+    const target = {
+      directory: host.startsWith('/') ? host : null,
+      address: remoteAddress ?? host,
+      port: remotePort ?? port,
+      ssl: ssl === undefined || ssl === false ? null : { servername: host, ...(ssl === true ? {} : ssl) },
+      processId: processID ?? 0,
+      secretKey: secretKey ?? 0,
+    }
+    return requestCancel(target, deadline)
+  }
+
+  async end(): Promise<void> {
+    this.hold(true)
+    await this.native.end().catch(() => {})
+  }
+
+  destroy(): void {
+    this.native.connection.stream.destroy()
+  }
+
+  submit(connection: PgConnection): null {
+    connection.stream.write(this.#bytes)
+    this.#bytes = nothing
+    return null
+  }
+
+  handleRowDescription({ fields }: { readonly fields: readonly PgField[] }): void {
+    this.#session?.exchange?.rowDescription(
+      fields.map(({ name, tableID, columnID, dataTypeID, dataTypeModifier }) => ({
+        name,
+        table: tableID,
+        column: columnID,
+        type: dataTypeID,
+        typmod: dataTypeModifier,
+      })),
+    )
+  }
+
+  handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
+    this.#session?.exchange?.dataRow(fields)
+  }
+
+  handleCommandComplete({ text }: { readonly text: string }): void {
+    this.#session?.exchange?.commandComplete(text)
+  }
+
+  handlePortalSuspended(): void {
+    this.#session?.exchange?.portalSuspended()
+  }
+
+  handleEmptyQuery(): void {
+    this.#session?.exchange?.emptyQuery()
+  }
+
+  /** An ErrorResponse, or an error of the socket, which `error` and `end` report as well. */
+  handleError(error: unknown): void {
+    const fields = responseFields(error)
+    if (fields === null) return
+    this.#lastError = fields
+    this.#session?.exchange?.errorResponse(fields)
+  }
+
+  handleReadyForQuery(): void {}
+
+  handleCopyInResponse(): void {
+    this.#session?.exchange?.copyIn()
+  }
+
+  handleCopyData(): void {}
+}

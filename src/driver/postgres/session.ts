@@ -1,0 +1,291 @@
+// One PostgreSQL session as a raw connection: one unit in flight, reset, ping, cancel with quarantine, loss. A driver gives
+// it a wire that carries bytes and tells it what arrived; how units are written and answered is the exchange's matter.
+import { Dirty } from '../../sql/compiled.ts'
+import { type ConnectionHooks, type Failure, type Op, OpState, type RawConnection, type Unit } from '../driver.ts'
+import { Exchange, type ExchangeHost, type Status } from './exchange.ts'
+import { MessageWriter } from './message-writer.ts'
+import { type Fields, PreparedCache } from './prepared.ts'
+import type { Int8 } from './type-table.ts'
+
+/** What carries a session's bytes. Told to `start` only when nothing is in flight. */
+export interface Wire {
+  readonly native: unknown
+  start(bytes: Buffer): void
+  /** Further bytes of the unit that was started. */
+  more(bytes: Buffer): void
+  /** Whether somebody waits for an answer: an idle wire keeps no process alive. */
+  hold(waiting: boolean): void
+  /** Asks the server to stop what is running. True: the request has had its effect, if any. */
+  interrupt(deadline: number): Promise<boolean>
+  /** Says good-bye and ends; never rejects. */
+  end(): Promise<void>
+  destroy(): void
+}
+
+export interface SessionOptions {
+  readonly id: number
+  readonly generation: number
+  readonly int8: Int8
+  readonly statementCacheSize: number
+  readonly prefix: string
+}
+
+const writer = new MessageWriter()
+
+export class Session implements RawConnection, ExchangeHost {
+  readonly id: number
+  readonly generation: number
+  readonly born: number = performance.now()
+  readonly maxInFlight: number = 1
+  epoch = 0
+  dirty = 0
+  readonly writer: MessageWriter = writer
+  readonly prepared: PreparedCache
+  readonly int8: Int8
+  readonly prefix: string
+  readonly #wire: Wire
+  readonly #hooks: ConnectionHooks
+  #exchange: Exchange | null = null
+  #started = false
+  #inFlight = 0
+  #status: Status = 'idle'
+  #alive = true
+  #quarantined = false
+  #baseline = ''
+
+  constructor(wire: Wire, hooks: ConnectionHooks, options: SessionOptions) {
+    this.id = options.id
+    this.generation = options.generation
+    this.int8 = options.int8
+    this.prefix = options.prefix
+    this.prepared = new PreparedCache(options.statementCacheSize)
+    this.#wire = wire
+    this.#hooks = hooks
+  }
+
+  get native(): unknown {
+    return this.#wire.native
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  get status(): Status {
+    return this.#inFlight > 0 ? 'unknown' : this.#status
+  }
+
+  get alive(): boolean {
+    return this.#alive
+  }
+
+  get quarantined(): boolean {
+    return this.#quarantined
+  }
+
+  /** The unit in flight, for the wire to report what arrived. */
+  get exchange(): Exchange | null {
+    return this.#exchange
+  }
+
+  submit(op: Op): void {
+    this.submitUnit({ ops: [op] })
+  }
+
+  submitUnit(unit: Unit): void {
+    if (!this.#alive || this.#quarantined || this.#inFlight > 0) {
+      const cause = this.#alive ? 'submitted to a connection that is busy or quarantined' : undefined
+      queueMicrotask(() => {
+        for (const op of unit.ops) op.fail({ kind: 'closed', outcome: 'not_started', cause })
+      })
+      return
+    }
+    const exchange = new Exchange(this, unit.ops, this.#status, false)
+    this.#inFlight = 1
+    if (exchange.plan()) {
+      for (const op of unit.ops) {
+        this.dirty |= op.stmt.dirties
+        if (op.state === OpState.queued) op.state = OpState.sent
+      }
+      this.#send(exchange)
+    } else
+      queueMicrotask(() => {
+        this.#inFlight = 0
+        exchange.settle(this.#status)
+        this.#tellFree()
+      })
+  }
+
+  async cancel(op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
+    if (!this.#alive) return 'broken'
+    const exchange = this.#exchange
+    if (exchange === null || !exchange.ops.includes(op)) return 'completed'
+    this.#quarantined = true
+    const settled = new Promise<void>((resolve) => exchange.whenSettled(resolve))
+    const fenced = this.#wire.interrupt(deadline).then(async (asked) => {
+      await settled
+      return asked && this.#alive && (await this.#run([]))
+    })
+    if (!(await before(deadline, fenced))) return 'broken'
+    this.#quarantined = false
+    this.#tellFree()
+    return exchange.wasCancelled(op) ? 'cancelled' : 'completed'
+  }
+
+  setBaseline(sql: string): void {
+    this.#baseline = sql
+  }
+
+  async reset(dirty: number, deadline: number): Promise<boolean> {
+    if (!this.#alive || this.#inFlight > 0) return false
+    const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && this.#status === 'idle')
+    const undo = silentOp(resetText(this.#status, whole ? everything | dirty : dirty, this.#baseline))
+    if (!(await before(deadline, this.#run([undo])))) return false
+    const foreign = whole ? undo.rows.map(({ name }) => `DEALLOCATE "${name?.replaceAll('"', '""')}"`) : []
+    if (foreign.length > 0 && !(await before(deadline, this.#run([silentOp(foreign.join('; '))])))) return false
+    this.dirty = 0
+    return true
+  }
+
+  async ping(deadline: number): Promise<boolean> {
+    if (!this.#alive || this.#inFlight > 0) return false
+    return before(deadline, this.#run([]))
+  }
+
+  async close(deadline: number): Promise<void> {
+    if (!this.#alive) return
+    const ended = this.#inFlight === 0 ? this.#wire.end().then(() => true) : Promise.resolve(true)
+    this.#lose({ kind: 'closed', outcome: 'unknown' }, false)
+    await before(deadline, ended)
+    this.#wire.destroy()
+  }
+
+  destroy(cause: Failure): void {
+    this.#lose(cause, true)
+  }
+
+  /** For the wire: it broke. */
+  lost(cause: unknown, fields: Fields | null): void {
+    const failure: Failure = { kind: 'lost', outcome: 'unknown', cause }
+    this.#lose(fields === null ? failure : { ...failure, fields }, true)
+  }
+
+  /** For the wire: ReadyForQuery with its status byte. */
+  readyForQuery(byte: string): void {
+    const exchange = this.#exchange
+    this.#status = byte === 'I' ? 'idle' : byte === 'T' ? 'tx' : 'failed'
+    if (exchange === null) return
+    this.#started = false
+    if (!exchange.ready(this.#status)) return
+    this.#exchange = null
+    this.#inFlight = 0
+    this.#wire.hold(false)
+    exchange.settle(this.#status)
+    if (!exchange.internal && !this.#quarantined) this.#tellFree()
+  }
+
+  /** For the exchange: what the writer holds goes out. */
+  flush(): void {
+    const bytes = writer.take()
+    if (this.#started) this.#wire.more(bytes)
+    else {
+      this.#started = true
+      this.#wire.start(bytes)
+    }
+  }
+
+  #send(exchange: Exchange): void {
+    this.#exchange = exchange
+    this.#wire.hold(true)
+    exchange.begin()
+  }
+
+  /** A unit of the session's own. True: it ended without an error. */
+  #run(ops: readonly Op[]): Promise<boolean> {
+    if (!this.#alive) return Promise.resolve(false)
+    const exchange = new Exchange(this, ops, this.#status, true)
+    this.#inFlight = 1
+    return new Promise((resolve) => {
+      exchange.whenSettled(() => resolve(this.#alive && !exchange.failed))
+      exchange.plan()
+      this.#send(exchange)
+    })
+  }
+
+  #tellFree(): void {
+    if (this.#alive && this.#inFlight < this.maxInFlight) this.#hooks.room(this)
+    if (this.#alive && this.#inFlight === 0 && !this.#quarantined) this.#hooks.idle(this)
+  }
+
+  #lose(failure: Failure, destroyed: boolean): void {
+    if (!this.#alive) return
+    this.#alive = false
+    this.#status = 'unknown'
+    const exchange = this.#exchange
+    this.#exchange = null
+    this.#started = false
+    if (destroyed) this.#wire.destroy()
+    queueMicrotask(() => {
+      this.#inFlight = 0
+      exchange?.lose(failure)
+      this.#hooks.lost(this, failure)
+    })
+  }
+}
+
+/** A statement of the session's own; nobody waits for it but the exchange. */
+function silentOp(text: string): Op<Record<string, string | undefined>> {
+  return {
+    stmt: { text, name: '', cls: 'multi', verb: '', hasControl: true, dirties: 0, pins: 0, shape: null },
+    params: [],
+    spec: null,
+    maxRows: 0,
+    rows: [],
+    tag: '',
+    count: -1,
+    state: OpState.sent,
+    done() {},
+    fail() {},
+  }
+}
+
+const everything = Dirty.role | Dirty.settings | Dirty.locks | Dirty.cursors | Dirty.listen | Dirty.temp | Dirty.unknown
+
+// RESET ALL leaves the role alone, so that is undone first; it may also be what forbids the rest.
+const undoes: readonly (readonly [bit: number, sql: string])[] = [
+  [Dirty.role, 'SET SESSION AUTHORIZATION DEFAULT'],
+  [Dirty.role, 'RESET ROLE'],
+  [Dirty.settings, 'RESET ALL'],
+  [Dirty.locks, 'SELECT pg_advisory_unlock_all()'],
+  [Dirty.cursors, 'CLOSE ALL'],
+  [Dirty.listen, 'UNLISTEN *'],
+  [Dirty.temp, 'DISCARD TEMP'],
+  [Dirty.unknown, 'DISCARD SEQUENCES'],
+  [Dirty.prepared, 'DEALLOCATE ALL'],
+]
+
+/** One text for the simple protocol. With `unknown` it ends by asking for statements that were not prepared by us. */
+function resetText(status: Status, dirty: number, baseline: string): string {
+  const parts = undoes.filter(([bit]) => (dirty & bit) !== 0).map(([, sql]) => sql)
+  if (status !== 'idle') parts.unshift('ROLLBACK')
+  if (baseline !== '') parts.push(baseline)
+  if ((dirty & Dirty.unknown) !== 0) parts.push('SELECT name FROM pg_prepared_statements WHERE from_sql')
+  return parts.join('; ')
+}
+
+/** Node's timers hold 31 bits of milliseconds. */
+const longestMs = 2 ** 31 - 1
+
+/** The answer, or false when the deadline comes first. */
+export async function before(deadline: number, answer: Promise<boolean>): Promise<boolean> {
+  if (deadline === Infinity) return answer
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, Math.min(Math.max(0, deadline - performance.now()), longestMs), false)
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

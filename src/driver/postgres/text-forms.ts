@@ -1,0 +1,170 @@
+// The text forms of dates, arrays and bytea, both ways. Used by the type table when rows are read and by the parameter
+// encoder. Knows no types: the caller says what an element of an array is and which delimiter it has. What cannot be read
+// gives `undefined`, never a wrong value.
+
+const zero = 48
+const minuteMs = 60_000
+const dayMs = 86_400_000
+const longForm =
+  /^(\d{4,7})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?(?:([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?)?( BC)?$/
+
+/** `2024-01-31 10:00:00.123+02`, `timestamp` and `date` too: without an offset it is read as UTC. Infinity is a number. */
+export function readTimestamp(text: string): Date | number | undefined {
+  const end = text.length
+  if (end < 19 || text.charCodeAt(4) !== 45 || text.charCodeAt(10) !== 32) return readLongTimestamp(text)
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2)
+  const month = twoDigits(text, 5)
+  const seconds = (twoDigits(text, 11) * 60 + twoDigits(text, 14)) * 60 + twoDigits(text, 17)
+  let at = 19
+  let ms = 0
+  if (text.charCodeAt(at) === 46) {
+    let unit = 100
+    for (at++; at < end; at++, unit /= 10) {
+      const digit = text.charCodeAt(at) - zero
+      if (digit < 0 || digit > 9) break
+      if (unit >= 1) ms += digit * unit
+    }
+  }
+  let offset = 0
+  if (at < end) {
+    const sign = text.charCodeAt(at)
+    if ((sign !== 43 && sign !== 45) || (end !== at + 3 && end !== at + 6)) return readLongTimestamp(text)
+    offset = twoDigits(text, at + 1) * 60
+    if (end === at + 6) offset += twoDigits(text, at + 4)
+    if (sign === 45) offset = -offset
+  }
+  const time = daysSinceEpoch(year, month, twoDigits(text, 8)) * dayMs + seconds * 1000 + ms - offset * minuteMs
+  return time === time ? new Date(time) : undefined
+}
+
+function readLongTimestamp(text: string): Date | number | undefined {
+  if (text === 'infinity') return Infinity
+  if (text === '-infinity') return -Infinity
+  const found = longForm.exec(text)
+  if (found === null) return undefined
+  const [, years, month, day, hour, minute, second, fraction, sign, offsetHour, offsetMinute, offsetSecond, era] = found
+  const year = era === undefined ? Number(years) : 1 - Number(years)
+  const seconds = (Number(hour ?? 0) * 60 + Number(minute ?? 0)) * 60 + Number(second ?? 0)
+  const offset = (Number(offsetHour ?? 0) * 60 + Number(offsetMinute ?? 0)) * 60 + Number(offsetSecond ?? 0)
+  const ms = Number((fraction ?? '').slice(0, 3).padEnd(3, '0'))
+  const days = daysSinceEpoch(year, Number(month), Number(day))
+  const date = new Date(days * dayMs + (sign === '-' ? seconds + offset : seconds - offset) * 1000 + ms)
+  return Number.isNaN(date.getTime()) ? undefined : date
+}
+
+function twoDigits(text: string, at: number): number {
+  const high = text.charCodeAt(at) - zero
+  const low = text.charCodeAt(at + 1) - zero
+  return high >= 0 && high <= 9 && low >= 0 && low <= 9 ? high * 10 + low : NaN
+}
+
+/** Days from 1970-01-01 in the proleptic Gregorian calendar; year 0 is 1 BC. */
+function daysSinceEpoch(year: number, month: number, day: number): number {
+  const shifted = month <= 2 ? year - 1 : year
+  const era = Math.floor(shifted / 400)
+  const yearOfEra = shifted - era * 400
+  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear
+  return era * 146_097 + dayOfEra - 719_468
+}
+
+/** ISO 8601 in UTC: right for `timestamptz`, `timestamp` (which ignores the Z) and `date` alike. `undefined`: an invalid date. */
+export function timestampText(date: Date): string | undefined {
+  const time = date.getTime()
+  if (Number.isNaN(time)) return undefined
+  const iso = date.toISOString()
+  const year = date.getUTCFullYear()
+  if (year > 0 && year <= 9999) return iso
+  const rest = iso.slice(iso.indexOf('-', 1))
+  return year > 0 ? `${year}${rest}` : `${String(1 - year).padStart(4, '0')}${rest} BC`
+}
+
+/** A function that reads one element's text. */
+export type ElementReader = (text: string) => unknown
+
+/** Reads `{1,NULL,"a,b"}`, nested, with bounds (`[0:1]={…}`) or without. `undefined`: not an array. */
+export function readArray(text: string, read: ElementReader, delimiter: string): unknown[] | undefined {
+  const start = text.charCodeAt(0) === 91 ? text.indexOf('=') + 1 : 0
+  if (text[start] !== '{') return undefined
+  if (text[start + 1] === '}') return []
+  if (text.indexOf('"', start) < 0 && text.indexOf('{', start + 1) < 0) {
+    return text
+      .slice(start + 1, -1)
+      .split(delimiter)
+      .map((element) => (element === 'NULL' ? null : read(element)))
+  }
+  const place = { at: start }
+  const array = readNested(text, place, read, delimiter)
+  return place.at === text.length ? array : undefined
+}
+
+function readNested(text: string, place: { at: number }, read: ElementReader, delimiter: string): unknown[] {
+  const array: unknown[] = []
+  place.at++
+  while (place.at < text.length) {
+    const first = text[place.at]
+    if (first === '}') break
+    if (first === delimiter) place.at++
+    else if (first === '{') array.push(readNested(text, place, read, delimiter))
+    else if (first === '"') array.push(read(quoted(text, place)))
+    else {
+      const begin = place.at
+      while (place.at < text.length && text[place.at] !== delimiter && text[place.at] !== '}') place.at++
+      const element = text.slice(begin, place.at)
+      array.push(element === 'NULL' ? null : read(element))
+    }
+  }
+  place.at++
+  return array
+}
+
+function quoted(text: string, place: { at: number }): string {
+  const begin = place.at + 1
+  const close = text.indexOf('"', begin)
+  const escape = text.indexOf('\\', begin)
+  if (escape < 0 || escape > close) {
+    place.at = close < 0 ? text.length : close + 1
+    return text.slice(begin, close < 0 ? text.length : close)
+  }
+  let value = ''
+  let at = begin
+  for (; at < text.length && text[at] !== '"'; at++) {
+    if (text[at] === '\\') at++
+    value += text[at] ?? ''
+  }
+  place.at = at + 1
+  return value
+}
+
+/** The literal of an array; `write` gives an element's text, quoted here, or null. Arrays in it become dimensions. */
+export function arrayText(array: readonly unknown[], write: (element: unknown) => string | null): string {
+  let text = '{'
+  for (let i = 0; i < array.length; i++) {
+    if (i > 0) text += ','
+    const element = array[i]
+    if (Array.isArray(element)) text += arrayText(element, write)
+    else {
+      const written = write(element)
+      text += written === null ? 'NULL' : quote(written)
+    }
+  }
+  return text + '}'
+}
+
+const plain = /^[\w.+:-]+$/
+
+function quote(text: string): string {
+  if (plain.test(text) && text.length < 64 && text.toUpperCase() !== 'NULL') return text
+  return `"${text.replaceAll(/["\\]/g, '\\$&')}"`
+}
+
+const octal = /\\(\\|[0-7]{3})/g
+
+/** `\x…` and the older escape form. */
+export function readBytea(text: string): Buffer {
+  if (text.startsWith('\\x')) return Buffer.from(text.slice(2), 'hex')
+  const bytes = text.replaceAll(octal, (_, code: string) =>
+    code === '\\' ? code : String.fromCharCode(Number.parseInt(code, 8)),
+  )
+  return Buffer.from(bytes, 'latin1')
+}
