@@ -1,0 +1,230 @@
+// What a test decides about the fake server: what goes wrong (`Faults`: at which message, the how manyth time) and in
+// which order things happen (`Steps`). Every event (a unit runs, is answered, a reset settles, …) is a step: a macrotask
+// of its own or, with a scheduler, one entry of it, so that fast-check decides. Steps run in the root context, as the
+// callbacks of a socket do. Deadlines (`Limits`) are timers; under a scheduler they are steps that exist only where
+// nothing else would happen any more. How a fault is played out is the business of connection and backend.
+import { UsageError } from '../../errors/index.ts'
+import { inRoot } from '../../util/context.ts'
+
+/**
+ * The moment of a fault: before a session is open, when a unit is written (`encode`), when the server is about to run a
+ * statement (`send`), when its unit has run and is about to be answered (`answer`), when it has been answered
+ * (`after-answer`), and the four other messages.
+ */
+export type FaultPhase = 'open' | 'encode' | 'send' | 'answer' | 'after-answer' | 'cancel' | 'reset' | 'ping' | 'close'
+
+/** An ErrorResponse with this SQLSTATE. */
+export interface ServerFault {
+  readonly error: string
+  readonly message?: string | undefined
+  /** Further fields of the ErrorResponse: `constraint`, `table`, `detail`, … */
+  readonly fields?: Readonly<Record<string, string>> | undefined
+}
+
+export type Fault =
+  | ServerFault
+  /** The connection dies; a string is the SQLSTATE of a FATAL message just before, such as `57P01`. */
+  | { readonly lost: true | string }
+  /** No answer, until cancelled (phase `send`), past its deadline, or destroyed. */
+  | { readonly hang: true }
+  /** A later answer; under a scheduler, one more step. */
+  | { readonly delayMs: number }
+  /** The statement ran and its answer cannot be read. */
+  | { readonly decode: string }
+  /** A parameter cannot be written; nothing of the unit is sent. */
+  | { readonly encode: string }
+  /** The peer breaks the protocol; the connection dies. */
+  | { readonly protocol: string }
+  /** The server cannot be reached: a code such as `ECONNREFUSED`. */
+  | { readonly refuse: string }
+  /** How a cancel ends, without its reaching the statement. */
+  | { readonly cancel: 'completed' | 'broken' }
+
+export interface FaultPoint {
+  /** A text matches a statement that starts with it, whatever its case and white space. Default: any. */
+  readonly text?: string | RegExp | undefined
+  /** Default: what the fault is about, otherwise `send`. */
+  readonly phase?: FaultPhase | undefined
+  /** The first match that fails, counted from 1. Default 1. */
+  readonly nth?: number | undefined
+  /** How many matches in a row fail; `Infinity` for all. Default 1. */
+  readonly times?: number | undefined
+  /** The id of the only session meant. */
+  readonly session?: number | undefined
+}
+
+export interface PlantedFault {
+  /** How often it has struck. */
+  readonly hits: number
+  remove(): void
+}
+
+/** Where each kind of fault can strike; the first is the default. */
+const phasesOf: Readonly<Record<string, readonly FaultPhase[]>> = {
+  error: ['send', 'open', 'reset', 'ping'],
+  lost: ['send', 'open', 'answer', 'after-answer', 'cancel', 'reset', 'ping', 'close'],
+  hang: ['send', 'open', 'answer', 'cancel', 'reset', 'ping', 'close'],
+  delayMs: ['send', 'open', 'answer', 'cancel', 'reset', 'ping', 'close'],
+  decode: ['answer'],
+  encode: ['encode'],
+  protocol: ['answer', 'send', 'open'],
+  refuse: ['open'],
+  cancel: ['cancel'],
+}
+
+interface Planted {
+  readonly phase: FaultPhase
+  readonly nth: number
+  readonly times: number
+  readonly matches: (text: string) => boolean
+  readonly session: number | undefined
+  readonly fault: Fault
+  seen: number
+  hits: number
+}
+
+export class Faults {
+  readonly #planted: Planted[] = []
+
+  /**
+   * Plants a fault.
+   *
+   * @throws {UsageError} when such a fault cannot happen in that phase.
+   */
+  at(point: FaultPoint | string | RegExp, fault: Fault): PlantedFault {
+    const at: FaultPoint = typeof point === 'string' || point instanceof RegExp ? { text: point } : point
+    const kind = Object.keys(fault).find((key) => Object.hasOwn(phasesOf, key)) ?? ''
+    const allowed = phasesOf[kind] ?? []
+    const phase = at.phase ?? allowed[0]
+    if (phase === undefined || !allowed.includes(phase)) {
+      throw new UsageError(
+        `The fake driver has no fault { ${kind} } in phase ${String(phase)}: use ${allowed.join(', ')}.`,
+      )
+    }
+    const { nth = 1, times = 1, session } = at
+    const planted: Planted = { phase, nth, times, session, matches: matcher(at.text), fault, seen: 0, hits: 0 }
+    this.#planted.push(planted)
+    return {
+      get hits(): number {
+        return planted.hits
+      },
+      remove: () => {
+        const index = this.#planted.indexOf(planted)
+        if (index >= 0) this.#planted.splice(index, 1)
+      },
+    }
+  }
+
+  /** The number of planted faults that have not struck yet. */
+  get pending(): number {
+    return this.#planted.filter(({ hits }) => hits === 0).length
+  }
+
+  clear(): void {
+    this.#planted.length = 0
+  }
+
+  /** The fault to play out now, if any. Every planted fault that matches counts the message. */
+  take(phase: FaultPhase, session: number, text: string = ''): Fault | undefined {
+    let struck: Planted | undefined
+    for (const planted of this.#planted) {
+      if (planted.phase !== phase || (planted.session ?? session) !== session || !planted.matches(text)) continue
+      planted.seen++
+      if (planted.seen >= planted.nth && planted.seen < planted.nth + planted.times) struck ??= planted
+    }
+    if (struck !== undefined) struck.hits++
+    return struck?.fault
+  }
+}
+
+function matcher(text: string | RegExp | undefined): (text: string) => boolean {
+  if (text === undefined) return () => true
+  if (typeof text === 'string') return (actual) => plain(actual).startsWith(plain(text))
+  return (actual) => actual.search(text) >= 0
+}
+
+function plain(text: string): string {
+  return text.trim().replace(/\s+/g, ' ').toLowerCase()
+}
+
+/** What decides when a step happens. `run` must be called later, never from inside `defer`. */
+export interface StepScheduler {
+  defer(label: string, run: () => void): void
+}
+
+/** What fast-check's `fc.scheduler()` offers. */
+export interface TaskScheduler {
+  schedule<T>(task: Promise<T>, label?: string): Promise<T>
+}
+
+export type Scheduler = StepScheduler | TaskScheduler
+
+// Taken before a test replaces it: answers arrive under fake timers too. Delays and deadlines use the current setTimeout.
+const { setImmediate: soon } = globalThis
+
+export class Steps {
+  /** True when a scheduler decides, and no timer is ever used. */
+  readonly controlled: boolean
+  readonly #scheduler: Scheduler | undefined
+
+  constructor(scheduler: Scheduler | undefined) {
+    this.#scheduler = scheduler
+    this.controlled = scheduler !== undefined
+  }
+
+  /** Calls `run` in a later step; a delay counts only when no scheduler decides. */
+  defer(label: string, run: () => void, delayMs: number = 0): void {
+    const scheduler = this.#scheduler
+    inRoot(() => {
+      if (scheduler === undefined) {
+        if (delayMs > 0) setTimeout(run, delayMs)
+        else soon(run)
+      } else if ('defer' in scheduler) scheduler.defer(label, () => inRoot(run))
+      else void scheduler.schedule(Promise.resolve(label), label).then(run)
+    })
+  }
+}
+
+/** The deadlines of one connection. */
+export class Limits {
+  readonly #steps: Steps
+  readonly #armed = new Map<() => void, string>()
+  #stuck = false
+
+  constructor(steps: Steps) {
+    this.#steps = steps
+  }
+
+  /** Calls `expire` once `deadline` (monotonic milliseconds) has passed; the function returned disarms it. */
+  arm(label: string, deadline: number, expire: () => void): () => void {
+    const fire = (): void => {
+      if (this.#armed.delete(fire)) expire()
+    }
+    this.#armed.set(fire, label)
+    let timer: NodeJS.Timeout | undefined
+    if (this.#steps.controlled) {
+      if (this.#stuck) this.#hasten(fire, label)
+    } else if (deadline !== Infinity) {
+      const delayMs = Math.min(Math.max(0, deadline - performance.now()), 2 ** 31 - 1)
+      timer = inRoot(() => setTimeout(fire, delayMs))
+    }
+    return () => {
+      this.#armed.delete(fire)
+      clearTimeout(timer)
+    }
+  }
+
+  /** Nothing will happen by itself any more: under a scheduler every deadline, armed or still to come, becomes a step. */
+  stick(): void {
+    this.#stuck = true
+    if (this.#steps.controlled) for (const [fire, label] of this.#armed) this.#hasten(fire, label)
+  }
+
+  unstick(): void {
+    this.#stuck = false
+  }
+
+  #hasten(fire: () => void, label: string): void {
+    this.#steps.defer(`${label}: deadline`, fire)
+  }
+}
