@@ -3,7 +3,7 @@
 // results and type parsers are not used.
 import type { ConnectionHooks } from '../driver.ts'
 import type { Fields } from '../postgres/prepared.ts'
-import type { Session, Wire } from '../postgres/session.ts'
+import type { Interruption, Session, Wire } from '../postgres/session.ts'
 import { requestCancel } from './cancel-request.ts'
 import type { PgClient, PgConnection, PgField, Submittable } from './client.ts'
 import { responseFields } from './failure.ts'
@@ -62,7 +62,7 @@ export class PgWire implements Wire, Submittable {
     else stream.unref()
   }
 
-  interrupt(deadline: number): Promise<boolean> {
+  async interrupt(deadline: number): Promise<Interruption> {
     const { host, port, processID, secretKey, connection } = this.native
     const { remoteAddress, remotePort } = connection.stream
     const { ssl } = this.#options
@@ -74,7 +74,7 @@ export class PgWire implements Wire, Submittable {
       processId: processID ?? 0,
       secretKey: secretKey ?? 0,
     }
-    return requestCancel(target, deadline)
+    return (await requestCancel(target, deadline)) ? 'served' : 'failed'
   }
 
   async end(): Promise<void> {

@@ -102,6 +102,10 @@ export class PreparedCache {
     this.#closing = []
   }
 
+  names(): Iterable<string> {
+    return this.#known.keys()
+  }
+
   /** The names to close at the head of the next packet, where no failing statement can skip that. */
   takeClosing(): readonly string[] {
     const closing = this.#closing

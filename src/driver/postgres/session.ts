@@ -7,6 +7,12 @@ import { MessageWriter } from './message-writer.ts'
 import { type Fields, PreparedCache } from './prepared.ts'
 import type { Int8 } from './type-table.ts'
 
+/**
+ * `served`: the request has had its effect, if any. `unsent`: there was nothing to stop, the unit had not gone out and has
+ * been failed. `failed`: nobody knows.
+ */
+export type Interruption = 'served' | 'unsent' | 'failed'
+
 /** What carries a session's bytes. Told to `start` only when nothing is in flight. */
 export interface Wire {
   readonly native: unknown
@@ -15,8 +21,8 @@ export interface Wire {
   more(bytes: Buffer): void
   /** Whether somebody waits for an answer: an idle wire keeps no process alive. */
   hold(waiting: boolean): void
-  /** Asks the server to stop what is running. True: the request has had its effect, if any. */
-  interrupt(deadline: number): Promise<boolean>
+  /** Asks the server to stop what is running. */
+  interrupt(deadline: number): Promise<Interruption>
   /** Says good-bye and ends; never rejects. */
   end(): Promise<void>
   destroy(): void
@@ -122,9 +128,10 @@ export class Session implements RawConnection, ExchangeHost {
     if (exchange === null || !exchange.ops.includes(op)) return 'completed'
     this.#quarantined = true
     const settled = new Promise<void>((resolve) => exchange.whenSettled(resolve))
-    const fenced = this.#wire.interrupt(deadline).then(async (asked) => {
+    const fenced = this.#wire.interrupt(deadline).then(async (interruption) => {
       await settled
-      return asked && this.#alive && (await this.#run([]))
+      if (!this.#alive || interruption === 'failed') return false
+      return interruption === 'unsent' || this.#run([])
     })
     if (!(await before(deadline, fenced))) return 'broken'
     this.#quarantined = false
@@ -265,7 +272,7 @@ const undoes: readonly (readonly [bit: number, sql: string])[] = [
 ]
 
 /** One text for the simple protocol. With `unknown` it ends by asking for statements that were not prepared by us. */
-function resetText(status: Status, dirty: number, baseline: string): string {
+export function resetText(status: Status, dirty: number, baseline: string): string {
   const parts = undoes.filter(([bit]) => (dirty & bit) !== 0).map(([, sql]) => sql)
   if (status !== 'idle') parts.unshift('ROLLBACK')
   if (baseline !== '') parts.push(baseline)

@@ -1,0 +1,57 @@
+// The driver `pglite`: PostgreSQL inside this process, in memory or in a directory. Opens a connection to the server of
+// its options, which is started by the first one.
+import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
+import { before, Session } from '../postgres/session.ts'
+import { parsePgliteOptions, type PgliteOptions } from './options.ts'
+import { PgliteWire } from './pglite-wire.ts'
+import { serverFor } from './server.ts'
+
+const defaultCacheSize = 256
+let opened = 0
+
+export const pgliteDriver: Driver<PgliteOptions> = {
+  name: 'pglite',
+  dialect: 'postgres',
+  poolLimit: 1,
+  parse: parsePgliteOptions,
+  open,
+  classify,
+}
+
+async function open(
+  options: PgliteOptions,
+  hooks: ConnectionHooks,
+  deadline: number,
+  generation: number,
+): Promise<RawConnection> {
+  const server = serverFor(options)
+  const wire = new PgliteWire(server)
+  server.join(wire)
+  try {
+    const inTime = await before(
+      deadline,
+      server.ready.then(() => true),
+    )
+    if (!inTime) throw { kind: 'timeout', outcome: 'not_started' } satisfies Failure as unknown
+  } catch (failure) {
+    wire.destroy()
+    throw failure
+  }
+  const id = ++opened
+  const session = new Session(wire, hooks, {
+    id,
+    generation,
+    int8: options.int8 ?? 'number',
+    statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
+    prefix: `c${id}_`,
+  })
+  wire.attach(await server.ready, session, hooks)
+  return session
+}
+
+/** A directory in use, or a package that is missing, does not get better by waiting. */
+function classify(failure: Failure): ReturnType<Driver['classify']> {
+  if (failure.fields?.['code'] === '55006') return 'config'
+  if (failure.kind === 'lost' || failure.kind === 'timeout') return 'endpoint'
+  return failure.kind === 'server' ? 'statement' : 'connection'
+}

@@ -1,0 +1,165 @@
+// One PGlite: the server that the connections of this process share by name. It has a single session, so they take turns:
+// who is in a transaction or has changed session state keeps the floor until that is undone. The last connection that
+// closes it ends it; one that is destroyed leaves a database in memory alive, as a real server outlives a lost connection.
+import { Dirty } from '../../sql/compiled.ts'
+import type { Failure } from '../driver.ts'
+import { MessageWriter } from '../postgres/message-writer.ts'
+import { resetText } from '../postgres/session.ts'
+import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
+import { loadPglite, type Pglite } from './load.ts'
+import { databaseKey, type PgliteOptions } from './options.ts'
+
+/** A connection as its server sees it. */
+export interface Guest {
+  /** It has left nothing in the session: no transaction, no changed state, nothing in flight. */
+  readonly clean: boolean
+}
+
+interface Turn {
+  readonly guest: Guest
+  begin(): void
+}
+
+const named = new Map<string, PgliteServer>()
+const unnamed = new WeakMap<PgliteOptions, PgliteServer>()
+
+/** The running server of these options, or a new one. */
+export function serverFor(options: PgliteOptions): PgliteServer {
+  const key = databaseKey(options)
+  const running = key === null ? unnamed.get(options) : named.get(key)
+  if (running !== undefined && running.ending === null) return running
+  const server = new PgliteServer(options, running?.ending ?? null)
+  if (key === null) unnamed.set(options, server)
+  else named.set(key, server)
+  return server
+}
+
+export class PgliteServer {
+  /** Rejects with a `Failure`. */
+  readonly ready: Promise<Pglite>
+  readonly #options: PgliteOptions
+  readonly #guests = new Set<Guest>()
+  #ending: Promise<void> | null = null
+  #lock: DirectoryLock | null = null
+  #owner: Guest | null = null
+  #waiting: Turn[] = []
+  #checking = false
+
+  constructor(options: PgliteOptions, predecessor: Promise<void> | null) {
+    this.#options = options
+    this.ready = this.#start(predecessor)
+    this.ready.catch(() => this.#end())
+  }
+
+  /** Settles when it has closed; null while it serves. */
+  get ending(): Promise<void> | null {
+    return this.#ending
+  }
+
+  /** @throws a `Failure` when the directory is in use */
+  join(guest: Guest): void {
+    const { directory } = this.#options
+    if (directory !== undefined && this.#guests.size > 0) throw inUse(directory, process.pid) as unknown
+    this.#guests.add(guest)
+  }
+
+  /** Runs at once, or when whoever has the floor has left nothing behind. */
+  enter(guest: Guest, begin: () => void): void {
+    const free = this.#owner === null || this.#owner === guest || (this.#owner.clean && this.#waiting.length === 0)
+    if (free) {
+      this.#owner = guest
+      begin()
+    } else {
+      this.#waiting.push({ guest, begin })
+      this.yield()
+    }
+  }
+
+  /** The owner may have become clean: what follows it in this turn of the event loop still counts as its own. */
+  yield(): void {
+    if (this.#checking || this.#waiting.length === 0) return
+    this.#checking = true
+    setImmediate(() => {
+      this.#checking = false
+      if (this.#owner !== null && !this.#owner.clean) return
+      const next = this.#waiting.shift()
+      this.#owner = next?.guest ?? null
+      next?.begin()
+    })
+  }
+
+  /** True: it was still waiting for its turn, and no longer is. */
+  withdraw(guest: Guest): boolean {
+    const waiting = this.#waiting.length
+    this.#waiting = this.#waiting.filter((turn) => turn.guest !== guest)
+    return this.#waiting.length < waiting
+  }
+
+  /** `undone`: it says good-bye and has left nothing behind. Otherwise what it left is undone here. */
+  async leave(guest: Guest, undone: boolean): Promise<void> {
+    if (!this.#guests.delete(guest)) return
+    this.withdraw(guest)
+    const last = this.#guests.size === 0
+    if (last && (undone || this.#options.directory !== undefined)) return this.#end()
+    if (!undone && this.#owner === guest) await this.#clean()
+    if (this.#owner === guest) this.#owner = null
+    this.yield()
+  }
+
+  /** It failed in a way after which nothing can be said of it. */
+  crashed(): void {
+    this.#forget()
+  }
+
+  async #start(predecessor: Promise<void> | null): Promise<Pglite> {
+    const { directory } = this.#options
+    try {
+      await predecessor
+      const { PGlite } = await loadPglite()
+      if (directory !== undefined) {
+        const lock = await lockDirectory(directory)
+        if (typeof lock === 'number') throw inUse(directory, lock) as unknown
+        this.#lock = lock
+      }
+      return await PGlite.create(directory ?? 'memory://')
+    } catch (error) {
+      const failure: Failure = isFailure(error) ? error : { kind: 'lost', outcome: 'not_started', cause: error }
+      throw failure as unknown
+    }
+  }
+
+  async #clean(): Promise<void> {
+    const writer = new MessageWriter()
+    writer.query(resetText('failed', Dirty.unknown | undoable, ''))
+    const pglite = await this.ready
+    await pglite.execProtocolRaw(writer.take()).catch(() => this.crashed())
+  }
+
+  #end(): Promise<void> {
+    this.#ending ??= this.ready
+      .then((pglite) => pglite.close())
+      .catch(() => {})
+      .then(() => this.#lock?.release())
+      .then(() => this.#forget())
+    return this.#ending
+  }
+
+  #forget(): void {
+    const key = databaseKey(this.#options)
+    if (key === null) {
+      if (unnamed.get(this.#options) === this) unnamed.delete(this.#options)
+    } else if (named.get(key) === this) named.delete(key)
+  }
+}
+
+const undoable = Dirty.role | Dirty.settings | Dirty.locks | Dirty.cursors | Dirty.listen | Dirty.temp
+
+/** As PostgreSQL says it of a directory that a server already runs in. */
+function inUse(directory: string, process: number): Failure {
+  const message = `The directory ${directory} is in use by process ${process}; one engine at a time may open it.`
+  return { kind: 'server', outcome: 'not_started', fields: { severity: 'FATAL', code: '55006', message } }
+}
+
+function isFailure(error: unknown): error is Failure {
+  return typeof error === 'object' && error !== null && 'kind' in error && 'outcome' in error
+}
