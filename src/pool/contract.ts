@@ -1,11 +1,12 @@
 // What the pool asks of those above it: where connections come from, and how its waiters are told.
-import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driver.ts'
+import type { Failure, Op, RawConnection } from '../driver/driver.ts'
 import type { Lease, LeaseHolder } from './lease.ts'
+import type { Member } from './member.ts'
 
 /** Opens connections that are ready for use: the driver's own and everything the engine does to a new session. */
 export interface ConnectionSource {
-  /** Called in the root context. Rejects with a `Failure`. */
-  open(hooks: ConnectionHooks, deadline: number): Promise<RawConnection>
+  /** Opens the connection of a member, which hears its hooks. Called in the root context. Rejects with a `Failure`. */
+  open(member: Member, deadline: number): Promise<RawConnection>
   classify(failure: Failure): 'statement' | 'connection' | 'endpoint' | 'full' | 'config'
   /** A connection has ended; `null` when the pool closed it itself. */
   closed(raw: RawConnection, failure: Failure | null): void
@@ -36,6 +37,7 @@ export interface PoolLimits {
   readonly maxWaiting: number
   readonly connectTimeoutMs: number
   readonly resetTimeoutMs: number
+  readonly cancelTimeoutMs: number
   readonly closeTimeoutMs: number
   readonly resetAlways: boolean
 }

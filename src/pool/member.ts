@@ -51,6 +51,18 @@ export class Member implements ConnectionHooks {
     return (this.lease = new Lease(this, this.raw, holder))
   }
 
+  /** Lends a connection that is still being set up; `endSetup` takes it back without a reset. */
+  lendForSetup(raw: RawConnection, holder: LeaseHolder): Lease {
+    this.#raw = raw
+    return (this.lease = new Lease(this, raw, holder))
+  }
+
+  endSetup(): void {
+    this.raw.epoch++
+    this.raw.dirty = 0
+    this.lease = null
+  }
+
   giveBack(): void | Promise<void> {
     const raw = this.raw
     raw.epoch++

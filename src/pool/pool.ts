@@ -49,15 +49,24 @@ export class Pool implements MemberPool {
 
   /** A lease at once when a clean connection is idle; otherwise null, and `waiter.granted` is called later. */
   lease(waiter: PoolWaiter, holder: LeaseHolder): Lease | null {
-    const member = this.#idle.pop()
-    if (member !== undefined) return member.lend(holder)
-    this.#enqueue(waiter)
-    return null
+    const lease = this.leaseIdle(holder)
+    if (lease === null) this.#enqueue(waiter)
+    return lease
+  }
+
+  /** A lease of an idle connection, or null: nothing is queued. */
+  leaseIdle(holder: LeaseHolder): Lease | null {
+    return this.#idle.pop()?.lend(holder) ?? null
   }
 
   /** Takes a waiter out of the queue; nothing is granted to it afterwards. */
   withdraw(waiter: PoolWaiter): void {
     this.#queue.delete(waiter)
+  }
+
+  /** The caller of a placed statement was told already: it is stopped on the server, or its connection is closed. */
+  abandon(op: Op): void {
+    for (const member of this.#members) if (member.op === op) cancelOrDestroy(member.raw, op, this.#limits.cancelTimeoutMs)
   }
 
   /** What a waiter that gave up says: how long, for what, and who holds it. */
@@ -115,6 +124,11 @@ export class Pool implements MemberPool {
       throw failure
     }
     this.#opened(member)
+  }
+
+  /** Whether opening may succeed later although it failed like this. */
+  retriable(failure: Failure): boolean {
+    return this.#source.classify(failure) !== 'config'
   }
 
   free(member: Member): void {
@@ -274,6 +288,13 @@ export class Pool implements MemberPool {
     }
     this.#grow()
   }
+}
+
+/** Asks the server to stop `op`; a connection whose state is not known afterwards is closed. */
+export function cancelOrDestroy(raw: RawConnection, op: Op, timeoutMs: number): void {
+  void raw.cancel(op, performance.now() + timeoutMs).then((end) => {
+    if (end === 'broken') raw.destroy({ kind: 'lost', outcome: 'unknown' })
+  })
 }
 
 const closedFailure: Failure = { kind: 'refused', outcome: 'not_started', refusal: { reason: 'pool-closed' } }

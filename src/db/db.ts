@@ -1,0 +1,189 @@
+// The object users import: unbound, configured or open, it finds the engine that stands for it here and now. All
+// queries, scopes and transactions are those of the engine; nothing is implemented twice.
+import { AlreadyBoundError, NotBoundError, PoolClosedError, UsageError } from '../errors/index.ts'
+import type { EngineOptions } from '../options/options.ts'
+import type { CloseReport, PoolStats } from '../pool/contract.ts'
+import { boundEngine, currentChain, runInFrame } from '../engine/context/chain.ts'
+import { Frame } from '../engine/context/frame.ts'
+import { type CloseOptions, Engine } from '../engine/engine.ts'
+import { createEngine, type EngineSource } from '../engine/open/create-engine.ts'
+import { Source } from '../engine/source.ts'
+import { inRoot } from '../util/context.ts'
+
+type State = 'unbound' | 'configured' | 'opening' | 'open' | 'closed'
+
+/**
+ * Several databases are several `Db`; several `Db` on one engine share its connections and transactions.
+ * (GINO: `Gino`, without models.)
+ */
+export class Db extends Source implements AsyncDisposable {
+  #state: State
+  #source: EngineSource | null
+  #options: EngineOptions | undefined
+  #engine: Engine | null = null
+  #opening: Promise<Engine> | null = null
+
+  constructor(source?: EngineSource, options?: EngineOptions) {
+    super()
+    this.#source = source ?? null
+    this.#options = options
+    this.#state = source === undefined ? 'unbound' : 'configured'
+  }
+
+  /** Whether it has an engine here. */
+  get bound(): boolean {
+    return this.engineQuietly() !== null
+  }
+
+  /**
+   * Opens the configured database now instead of on first use, and fails fast. Idempotent.
+   * @throws {NotBoundError} when there is nothing to open.
+   * @throws {ConnectError} when the database cannot be reached; a later call tries again.
+   */
+  async open(): Promise<this> {
+    const engine = this.engineHere()
+    if (engine instanceof Promise) await engine
+    return this
+  }
+
+  /**
+   * Gives an unbound `Db` its database: an engine that is open already, or a source that is opened now.
+   * (GINO: `set_bind`.)
+   * @throws {AlreadyBoundError} when it has one.
+   */
+  async bind(source: EngineSource | Engine, options?: EngineOptions): Promise<Engine> {
+    if (this.#state === 'closed') throw closedError()
+    if (this.#state !== 'unbound')
+      throw new AlreadyBoundError('This db has a database already. Close it, or use withBind() for another one within a callback.')
+    if (source instanceof Engine) {
+      this.#engine = source
+      this.#state = 'open'
+      return source
+    }
+    this.#source = source
+    this.#options = options
+    this.#state = 'configured'
+    try {
+      return await this.#open()
+    } catch (error) {
+      this.#state = 'unbound'
+      this.#source = null
+      throw error
+    }
+  }
+
+  /** Takes the engine away without closing it; undefined when there was none. (GINO: `pop_bind`.) */
+  unbind(): Engine | undefined {
+    const engine = this.#engine ?? undefined
+    if (this.#state === 'opening') throw new UsageError('unbind() cannot be called while the database is being opened.')
+    if (this.#state === 'closed') return undefined
+    this.#engine = null
+    this.#source = null
+    this.#state = 'unbound'
+    return engine
+  }
+
+  /**
+   * Runs `work` with this db bound to another database; nothing outside of the callback sees it. Closes the engine at
+   * the end only if it opened it. (GINO: `with_bind`.)
+   */
+  async withBind<T>(source: EngineSource | Engine, work: (engine: Engine) => Promise<T> | T, options?: EngineOptions): Promise<T> {
+    const engine = source instanceof Engine ? source : await inRoot(() => createEngine(source, options))
+    const frame = new Frame('bind', engine, this, null, null, null)
+    try {
+      return await runInFrame(frame, () => work(engine))
+    } finally {
+      frame.end()
+      if (engine !== source) await engine.close()
+    }
+  }
+
+  /** Counts of this moment. @throws {NotBoundError} while it has no engine. */
+  stats(): PoolStats {
+    const engine = this.engineQuietly()
+    if (engine === null) throw this.#state === 'configured' ? notOpen() : notBound()
+    return engine.stats()
+  }
+
+  /** Closes the engine; final. See `Engine.close`. */
+  async close(options?: CloseOptions): Promise<CloseReport> {
+    const opening = this.#opening
+    this.#state = 'closed'
+    const engine = this.#engine ?? (opening === null ? null : await opening.catch(() => null))
+    return engine === null ? { drained: 0, broken: [] } : await engine.close(options)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** @internal */
+  override token(): object {
+    return this
+  }
+
+  /** @internal */
+  override engineQuietly(): Engine | null {
+    const chain = currentChain()
+    return (chain === undefined ? null : boundEngine(this, chain)) ?? (this.#state === 'closed' ? null : this.#engine)
+  }
+
+  /** @internal */
+  override engineHere(): Engine | Promise<Engine> {
+    const chain = currentChain()
+    if (chain !== undefined) {
+      const engine = boundEngine(this, chain)
+      if (engine !== null) return engine
+    }
+    if (this.#state === 'closed') throw closedError()
+    if (this.#engine !== null) return this.#engine
+    if (this.#state === 'unbound') throw notBound()
+    return this.#open()
+  }
+
+  #open(): Promise<Engine> {
+    this.#opening ??= this.#openNow()
+    return this.#opening
+  }
+
+  async #openNow(): Promise<Engine> {
+    this.#state = 'opening'
+    try {
+      const engine = await inRoot(() => createEngine(this.#source as EngineSource, this.#options))
+      this.#engine = engine
+      if ((this.#state as State) !== 'closed') this.#state = 'open'
+      return engine
+    } catch (error) {
+      if ((this.#state as State) !== 'closed') this.#state = 'configured'
+      throw error
+    } finally {
+      this.#opening = null
+    }
+  }
+
+  override toString(): string {
+    if (this.#engine === null || this.#state === 'closed') return `Db { ${this.#state} }`
+    const { open, max, idle, reserved, waiting } = this.#engine.stats()
+    return `Db { ${this.#engine.options.describe()}, ${open}/${max} open, ${reserved} lent, ${idle} idle, ${waiting} waiting }`
+  }
+}
+
+/**
+ * A `Db` on a URL, on options, or on a function giving them, opened on first use or by `open()`; without a source it
+ * is unbound until `bind()`. Wrong options are told when it is opened.
+ */
+export function createDb(source?: EngineSource, options?: EngineOptions): Db {
+  return new Db(source, options)
+}
+
+function notBound(): NotBoundError {
+  return new NotBoundError('This db has no database yet. Give createDb() a URL, or call bind(source) before using it.')
+}
+
+function notOpen(): NotBoundError {
+  return new NotBoundError('This db has not been opened yet. Call open(), or run a statement first.')
+}
+
+function closedError(): PoolClosedError {
+  return new PoolClosedError('This db has been closed, and closed is final. Create another one.')
+}

@@ -1,0 +1,166 @@
+// The context: an immutable chain of frames in one AsyncLocalStorage, and the rules of looking something up in it.
+// Only a callback changes what is current. The chain never grows without bound: pushing drops what can no longer be
+// reached, so its length is at most the live frames plus one end marker per engine.
+import { TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
+import type { Lease } from '../../pool/lease.ts'
+import { ContextStore } from '../../util/context.ts'
+import type { Engine } from '../engine.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
+import type { Frame, Settings } from './frame.ts'
+
+export class Link {
+  readonly frame: Frame
+  readonly next: Link | undefined
+
+  constructor(frame: Frame, next: Link | undefined) {
+    this.frame = frame
+    this.next = next
+  }
+}
+
+const store: ContextStore<Link> = new ContextStore()
+
+/** The chain of the code that is running, undefined outside every frame. */
+export function currentChain(): Link | undefined {
+  return store.get()
+}
+
+/** The chain with `frame` on top, without what can no longer be reached. */
+export function push(frame: Frame, chain: Link | undefined): Link {
+  return new Link(frame, compact(chain, frame))
+}
+
+/** Runs `work` with `chain` as the current context. */
+export function runIn<R>(chain: Link | undefined, work: () => R): R {
+  return store.run(chain, work)
+}
+
+/** Runs `work` in a chain with `frame` on top of the current one. */
+export function runInFrame<R>(frame: Frame, work: () => R): R {
+  return store.run(push(frame, store.get()), work)
+}
+
+/**
+ * The frame whose slot a statement of `engine` uses here, or null when there is none and it stands alone.
+ * @throws {TransactionEndedError} when the innermost frame is a transaction that has ended.
+ * @throws {TransactionStateError} when the innermost frame has ended and carried settings.
+ */
+export function ambientFrame(engine: Engine, chain: Link | undefined): Frame | null {
+  for (let link = chain; link !== undefined; link = link.next) {
+    const frame = link.frame
+    if (frame.engine !== engine) continue
+    if (frame.kind === 'owner') {
+      if (frame.live && frame.slot !== null && !frame.slot.closed) return frame
+      if (frame.settings !== null) throw settingsLost()
+      return null
+    }
+    if (frame.kind === 'transaction') {
+      if (frame.live) return frame
+      throw new TransactionEndedError((frame.transaction as TransactionRecord).endedMessage())
+    }
+    if (frame.kind === 'detached') return null
+  }
+  return null
+}
+
+/** As `ambientFrame`, but null instead of an error. */
+export function quietAmbientFrame(engine: Engine, chain: Link | undefined): Frame | null {
+  for (let link = chain; link !== undefined; link = link.next) {
+    const frame = link.frame
+    if (frame.engine !== engine) continue
+    if (frame.kind === 'owner' || frame.kind === 'transaction')
+      return frame.live && frame.slot !== null && !frame.slot.closed ? frame : null
+    if (frame.kind === 'detached') return null
+  }
+  return null
+}
+
+/**
+ * The settings for connections of `engine` borrowed here.
+ * @throws {TransactionStateError} when they belong to a frame that has ended: without them a statement would run as
+ * somebody else.
+ */
+export function ambientSettings(engine: Engine, chain: Link | undefined): Settings | null {
+  for (let link = chain; link !== undefined; link = link.next) {
+    const frame = link.frame
+    if (frame.engine !== engine || frame.kind === 'orphan' || frame.kind === 'bind') continue
+    if (frame.settings !== null && !frame.live && frame.kind !== 'detached') throw settingsLost()
+    return frame.settings
+  }
+  return null
+}
+
+/** The engine a `Db` is bound to by the innermost `withBind` around here, or by the frame opened through it. */
+export function boundEngine(db: object, chain: Link | undefined): Engine | null {
+  let framed: Engine | null = null
+  for (let link = chain; link !== undefined; link = link.next) {
+    const frame = link.frame
+    if (frame.db !== db) continue
+    if (frame.kind === 'bind') return frame.engine
+    if (framed === null && frame.live) framed = frame.engine
+  }
+  return framed
+}
+
+/** Whether code with this chain runs inside of `transaction`. */
+export function isInside(transaction: TransactionRecord, chain: Link | undefined): boolean {
+  for (let link = chain; link !== undefined; link = link.next) {
+    if (link.frame.transaction === transaction) return true
+    if (link.frame.kind === 'detached' && link.frame.engine === transaction.engine) return false
+  }
+  return false
+}
+
+/** The transaction of `engine` in whose frame code with this chain runs, ended or not. */
+export function transactionAround(engine: Engine, chain: Link | undefined): TransactionRecord | null {
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { frame } = link
+    if (frame.engine !== engine || frame.kind === 'bind' || frame.kind === 'orphan') continue
+    return frame.transaction
+  }
+  return null
+}
+
+/** The leases of `engine` held by frames that code with this chain runs inside of, whether it can use them or not. */
+export function heldLeases(engine: Engine, chain: Link | undefined): Set<Lease> {
+  const held = new Set<Lease>()
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { frame } = link
+    if (frame.engine === engine && frame.live && frame.slot?.lease) held.add(frame.slot.lease)
+  }
+  return held
+}
+
+function settingsLost(): TransactionStateError {
+  return new TransactionStateError(
+    'This code still runs after the scope that carried its settings has ended, so its statement would run without them. ' +
+      'Await it inside the scope, or start it with detached(work, { settings }).',
+  )
+}
+
+/** Drops frames that no look-up can reach any more; shares the rest of the chain when there is nothing to drop. */
+function compact(chain: Link | undefined, above: Frame): Link | undefined {
+  let droppable = false
+  for (let link = chain; link !== undefined; link = link.next) {
+    if (!link.frame.live || link.frame.kind === 'detached') {
+      droppable = true
+      break
+    }
+  }
+  if (!droppable) return chain
+  const kept: Frame[] = []
+  const marked = new Set<object>()
+  if (above.kind === 'detached') marked.add(above.engine)
+  if (above.kind === 'bind') marked.add(above.db as object)
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { frame } = link
+    const key = frame.kind === 'bind' ? (frame.db as object) : frame.engine
+    if (frame.live && frame.kind !== 'detached') kept.push(frame)
+    else if (frame.kind === 'orphan') continue
+    else if (!marked.has(key)) {
+      marked.add(key)
+      kept.push(frame)
+    }
+  }
+  return kept.reduceRight<Link | undefined>((next, frame) => new Link(frame, next), undefined)
+}

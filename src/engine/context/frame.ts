@@ -1,0 +1,57 @@
+// Frames: the entries of the context. A frame says which slot, transaction, settings or binding a piece of code runs
+// with. It lives as long as the callback it was made for; whatever becomes of its connection does not end it.
+import type { Place } from '../../observe/place.ts'
+import type { Connection } from '../connection.ts'
+import type { Engine } from '../engine.ts'
+import type { Slot } from '../slot/slot.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
+
+export type Settings = Readonly<Record<string, string>>
+
+/**
+ * - `owner`: what is inside shares the slot of this frame (`scope`, `conn.run`).
+ * - `transaction`: what is inside runs in this transaction.
+ * - `orphan`: holds a connection but is not ambient (`reusable: false`, callbacks of `onConnect`).
+ * - `detached`: what is inside sees nothing of the frames around it.
+ * - `bind`: a `Db` resolves to another engine inside.
+ */
+export type FrameKind = 'owner' | 'transaction' | 'orphan' | 'detached' | 'bind'
+
+export class Frame {
+  readonly kind: FrameKind
+  readonly engine: Engine
+  /** The `Db` through which the frame was opened, so that an unbound copy finds its engine inside. */
+  readonly db: object | null
+  /** Null once the frame has ended: a finished request keeps nothing alive. */
+  slot: Slot | null
+  readonly transaction: TransactionRecord | null
+  /** What `current` gives inside: made on demand for frames that have no handle of their own. */
+  connection: Connection | null = null
+  /** Settings of the session for every connection borrowed inside. */
+  readonly settings: Settings | null
+  live = true
+  /** The manual transaction opened in this frame, while it is open. */
+  manual: { readonly place: Place; warned: boolean } | null = null
+
+  constructor(
+    kind: FrameKind,
+    engine: Engine,
+    db: object | null,
+    slot: Slot | null,
+    transaction: TransactionRecord | null,
+    settings: Settings | null,
+  ) {
+    this.kind = kind
+    this.engine = engine
+    this.db = db
+    this.slot = slot
+    this.transaction = transaction
+    this.settings = settings
+  }
+
+  end(): void {
+    this.live = false
+    this.slot = null
+    this.connection = null
+  }
+}

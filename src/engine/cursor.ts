@@ -1,0 +1,248 @@
+// A cursor on the server: DECLARE in a transaction, FETCH as an ordinary statement for every page, CLOSE at the end.
+// It captures its frame when it is made and borrows when it is first pulled.
+import { NoResultError, TransactionEndedError, UsageError } from '../errors/index.ts'
+import { capturePlace, type Place } from '../observe/place.ts'
+import type { Compiled } from '../sql/compiled.ts'
+import { adapt, type Params, type Query, type Statement } from '../sql/statement.ts'
+import { type Link, runIn } from './context/chain.ts'
+import type { Engine } from './engine.ts'
+import type { Executor } from './executor.ts'
+import { thrownError } from './failure.ts'
+import { EngineOp } from './op.ts'
+import type { QueryOptions } from './query-options.ts'
+import type { TransactionRecord } from './transaction/record.ts'
+
+export interface CursorOptions extends QueryOptions {
+  /** Rows fetched at a time; default 100. */
+  readonly batchSize?: number | undefined
+}
+
+const readers = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE'])
+
+/**
+ * Rows as they come. Iterate over it, or pull with `read`; `skip` passes over rows without loading them.
+ * (GINO: `Cursor`.)
+ */
+export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
+  readonly place: Place
+  readonly #executor: Executor
+  readonly #chain: Link | undefined
+  readonly #query: Query<R> | string
+  readonly #params: Params | undefined
+  readonly #options: CursorOptions
+  #state: 'new' | 'open' | 'closed' = 'new'
+  #home: CursorHome | null = null
+  #statement: Statement<R> | null = null
+  #fetch: Compiled | null = null
+  #rows: R[] = []
+  #exhausted = false
+  #turn: Promise<unknown> = Promise.resolve()
+
+  /** @internal */
+  constructor(executor: Executor, chain: Link | undefined, query: Query<R> | string, params: Params | undefined, options?: CursorOptions) {
+    const batchSize = options?.batchSize ?? 100
+    if (!Number.isInteger(batchSize) || batchSize < 1) throw new UsageError('batchSize must be a whole number of at least 1.')
+    this.#executor = executor
+    this.#chain = chain
+    this.#query = query
+    this.#params = params
+    this.#options = { ...options, batchSize }
+    this.place = capturePlace(Cursor)
+  }
+
+  /** @internal */
+  get chain(): Link | undefined {
+    return this.#chain
+  }
+
+  /** Whether the server holds rows for it. */
+  get open(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** The next row, or undefined at the end; with `count` up to that many rows. */
+  read(): Promise<R | undefined>
+  read(count: number): Promise<R[]>
+  read(count?: number): Promise<R | undefined | R[]> {
+    if (count === undefined) return this.#inTurn(async () => (await this.#take(1))[0])
+    return this.#inTurn(() => this.#take(count))
+  }
+
+  /** Passes over up to `count` rows; returns how many there were. (GINO: `forward`.) */
+  skip(count: number): Promise<number> {
+    return this.#inTurn(() => this.#skip(count))
+  }
+
+  /** Closes it and, when it opened a transaction of its own, ends that. Idempotent. */
+  close(): Promise<void> {
+    return this.#inTurn(() => this.#end())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
+    try {
+      for (;;) {
+        const rows = await this.#inTurn(() => this.#take(this.#options.batchSize as number))
+        if (rows.length === 0) return
+        yield* rows
+      }
+    } finally {
+      await this.close()
+    }
+  }
+
+  /** @internal The transaction it lives in has ended: the server has dropped it. */
+  invalidate(): void {
+    this.#rows = []
+    if (this.#state === 'open') this.#state = 'closed'
+    this.#exhausted = false
+  }
+
+  /** One pull at a time, in the order they were asked for, each in the frame of the cursor. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#turn.then(() => runIn(this.#chain, work))
+    this.#turn = next.catch(() => {})
+    return next
+  }
+
+  async #take(count: number): Promise<R[]> {
+    while (this.#rows.length < count && !this.#exhausted) await this.#pull(Math.max(count, this.#options.batchSize as number))
+    const rows = this.#rows.splice(0, count)
+    if (this.#exhausted && this.#rows.length === 0) await this.#end()
+    return rows
+  }
+
+  async #skip(count: number): Promise<number> {
+    const held = this.#rows.splice(0, count).length
+    if (held === count || this.#exhausted) return held
+    const home = await this.#openHome()
+    const op = await this.#send(home, cursorStatement(`MOVE FORWARD ${count - held} FROM ${home.name}`), [])
+    return held + Math.max(op.count, 0)
+  }
+
+  async #pull(size: number): Promise<void> {
+    const home = await this.#openHome()
+    const text = `FETCH FORWARD ${size} FROM ${home.name}`
+    if (this.#fetch?.text !== text) this.#fetch = cursorStatement(text)
+    const op = await this.#send(home, this.#fetch, [])
+    const { decode } = this.#statement as Statement<R>
+    const rows = decode == null ? (op.rows as R[]) : decode(op.rows)
+    this.#rows.push(...rows)
+    if (op.rows.length < size) this.#exhausted = true
+  }
+
+  async #openHome(): Promise<CursorHome> {
+    if (this.#home !== null && this.#state === 'open') {
+      this.#home.check()
+      return this.#home
+    }
+    if (this.#state === 'closed')
+      throw this.#home?.ended() ?? new NoResultError(`The cursor opened at ${this.place} has been closed.`)
+    const here = this.#executor.engineHere()
+    const engine = here instanceof Promise ? await here : here
+    const text = typeof this.#query === 'string'
+    this.#statement = text ? { sql: this.#query as string, params: [] } : adapt<R>(this.#query)
+    const bound = engine.statements.compile(this.#statement.sql).bind(text ? this.#params : this.#statement.params)
+    if (!readers.has(bound.compiled.verb))
+      throw new UsageError('iterate() streams SELECT, WITH, VALUES and TABLE statements. Use all() or status() for this one.', {
+        statement: { sql: bound.compiled.text },
+      })
+    const home = await openHome(engine, this.#executor, this)
+    this.#home = home
+    this.#state = 'open'
+    try {
+      await this.#send(home, declaration(home.name, bound.compiled), bound.params)
+    } catch (error) {
+      await this.#end()
+      throw error
+    }
+    return home
+  }
+
+  async #send(home: CursorHome, stmt: Compiled, params: readonly unknown[]): Promise<EngineOp> {
+    const { engine } = home
+    const spec = stmt.verb === 'FETCH' ? (this.#statement?.spec ?? null) : null
+    const { handle } = home.record
+    const until = engine.until(this.#options, null)
+    const op = new EngineOp(engine, this.#chain, handle, stmt, params, spec as never, null, 0, until, engine.signal(this.#options))
+    home.record.slot.send(op)
+    try {
+      await op.wait()
+    } catch (thrown) {
+      throw thrownError(thrown, op)
+    }
+    return op
+  }
+
+  async #end(): Promise<void> {
+    const home = this.#home
+    const wasOpen = this.#state === 'open'
+    this.#state = 'closed'
+    if (home === null) return
+    home.record.cursors.delete(this)
+    if (home.own) await home.finish()
+    else if (wasOpen && home.record.state === 'open' && home.usable()) {
+      await this.#send(home, cursorStatement(`CLOSE ${home.name}`), []).catch(() => {})
+    }
+  }
+}
+
+/** The transaction a cursor lives in. */
+class CursorHome {
+  readonly engine: Engine
+  readonly record: TransactionRecord
+  readonly name: string
+  /** Opened for the cursor alone. */
+  readonly own: boolean
+  readonly #finish: () => Promise<void>
+
+  constructor(engine: Engine, record: TransactionRecord, name: string, finish: (() => Promise<void>) | null) {
+    this.engine = engine
+    this.record = record
+    this.name = name
+    this.own = finish !== null
+    this.#finish = finish ?? (() => Promise.resolve())
+  }
+
+  check(): void {
+    if (this.record.state !== 'open') throw this.ended()
+  }
+
+  ended(): TransactionEndedError {
+    return new TransactionEndedError(`The cursor is gone with its transaction. ${this.record.endedMessage()}`)
+  }
+
+  usable(): boolean {
+    return this.record.slot.lease !== null && this.record.slot.lease.raw.status !== 'failed'
+  }
+
+  finish(): Promise<void> {
+    return this.#finish()
+  }
+}
+
+async function openHome(engine: Engine, executor: Executor, cursor: Cursor<unknown>): Promise<CursorHome> {
+  const slot = executor.slotHere(engine, cursor.chain)
+  const top = slot?.top
+  const handle = executor.handleHere()
+  if (top !== undefined && top.admitsFrom(cursor.chain, handle)) {
+    const refusal = top.refusal()
+    if (refusal !== null) throw refusal
+    top.cursors.add(cursor)
+    return new CursorHome(engine, top, engine.cursorName(), null)
+  }
+  const { record, finish } = await engine.openCursorTransaction(slot, handle, cursor)
+  return new CursorHome(engine, record, engine.cursorName(), finish)
+}
+
+function declaration(name: string, stmt: Compiled): Compiled {
+  return { ...cursorStatement(`DECLARE ${name} NO SCROLL CURSOR FOR ${stmt.text}`), pins: stmt.pins, dirties: stmt.dirties }
+}
+
+function cursorStatement(text: string): Compiled {
+  const verb = text.slice(0, text.indexOf(' '))
+  return { text, name: '', cls: 'read', verb, dirties: 0, pins: 0, hasControl: false, shape: null }
+}

@@ -1,0 +1,253 @@
+// The engine: one pool and everything statements share. It finds the slot or the pool a statement goes to, opens
+// transactions and ends slots. Users get it from `createEngine`; a `Db` holds one.
+import { TransactionStateError, UsageError } from '../errors/index.ts'
+import { notice } from '../observe/notice.ts'
+import { capturePlace } from '../observe/place.ts'
+import type { ResolvedOptions } from '../options/options.ts'
+import type { CloseReport, PoolStats } from '../pool/contract.ts'
+import type { Pool } from '../pool/pool.ts'
+import type { Compiled } from '../sql/compiled.ts'
+import { StatementCache } from '../sql/compile.ts'
+import { type Dialect, postgres } from '../sql/dialect.ts'
+import { Ticker } from '../util/ticker.ts'
+import { ambientFrame, ambientSettings, type Link } from './context/chain.ts'
+import type { Frame, Settings } from './context/frame.ts'
+import type { Cursor } from './cursor.ts'
+import type { Handle } from './handle.ts'
+import type { EngineOp } from './op.ts'
+import type { QueryDefaults, QueryOptions } from './query-options.ts'
+import { Slot } from './slot/slot.ts'
+import { mergedSettings, Source } from './source.ts'
+import { beginManual, type ManualTransaction, openForCursor } from './transaction/manual.ts'
+import { runManaged } from './transaction/managed.ts'
+import type { TransactionOptions, TransactionPlace } from './transaction/options.ts'
+import type { TransactionRecord } from './transaction/record.ts'
+import type { Transaction } from './transaction/transaction.ts'
+
+export interface CloseOptions {
+  /** How long lent connections may take to come back, in milliseconds; default `closeTimeoutMs` of the engine. */
+  readonly timeoutMs?: number | undefined
+}
+
+/** The connections of one database and the queries on them. (GINO: `GinoEngine`.) */
+export class Engine extends Source implements AsyncDisposable {
+  /** @internal */
+  pool: Pool
+  /** @internal */
+  readonly ticker: Ticker = new Ticker()
+  /** @internal */
+  readonly statements: StatementCache
+  /** @internal */
+  readonly dialect: Dialect = postgres
+  /** @internal */
+  readonly options: ResolvedOptions
+  readonly #onClose: () => void
+  #cursors = 0
+
+  /** @internal Use `createEngine`. */
+  constructor(options: ResolvedOptions, makePool: (engine: Engine) => Pool, onClose: () => void) {
+    super()
+    this.options = options
+    this.statements = new StatementCache({ prepare: options.prepare })
+    this.pool = makePool(this)
+    this.#onClose = onClose
+  }
+
+  /** The name of the engine in notices and events. */
+  get name(): string {
+    return this.options.name
+  }
+
+  /** True after `close()` was called. */
+  get closed(): boolean {
+    return this.pool.closed
+  }
+
+  /** Counts of this moment. */
+  stats(): PoolStats {
+    return this.pool.stats()
+  }
+
+  /**
+   * Refuses new work and rejects waiters at once, waits for lent connections until the deadline, breaks them then, and
+   * says what it broke. Always settles within the deadline; idempotent; never rejects.
+   */
+  async close(options: CloseOptions = {}): Promise<CloseReport> {
+    const report = await this.pool.close(performance.now() + (options.timeoutMs ?? this.options.closeTimeoutMs))
+    this.#onClose()
+    return report
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** @internal */
+  override engineHere(): Engine {
+    return this
+  }
+
+  /** @internal */
+  override engineQuietly(): Engine {
+    return this
+  }
+
+  /** @internal */
+  override token(): null {
+    return null
+  }
+
+  /** @internal The deadline of a statement: its own, else the default nearest to it. */
+  until(options: QueryOptions | null, defaults: QueryDefaults | null): number {
+    const timeoutMs = options?.timeoutMs ?? defaults?.timeoutMs ?? this.options.query.timeoutMs
+    if (timeoutMs === undefined) return Infinity
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
+      throw new UsageError('timeoutMs must be a number of milliseconds, 0 or more.')
+    return timeoutMs === Infinity ? Infinity : performance.now() + timeoutMs
+  }
+
+  /** @internal */
+  signal(options: QueryOptions | null): AbortSignal | null {
+    return options?.signal ?? null
+  }
+
+  /** @internal */
+  cursorName(): string {
+    return `genever_c${++this.#cursors}`
+  }
+
+  /** @internal A slot for code with this chain. @throws {TransactionStateError} when its settings ended with their scope. */
+  openSlot(chain: Link | undefined, explicit: boolean, what: string | (() => string), settings?: Settings): Slot {
+    const all = chain === undefined && settings === undefined ? null : mergedSettings(this, chain, settings)
+    return new Slot(this, all, explicit, what)
+  }
+
+  /** @internal Sends an implicit statement: to the slot of the frame around it, else to any free connection. */
+  sendAmbient(op: EngineOp): void {
+    const { chain, stmt } = op
+    if (stmt.hasControl) {
+      op.refuseWith(this.controlRefused(stmt))
+      return
+    }
+    if (chain !== undefined) {
+      try {
+        const frame = ambientFrame(this, chain)
+        if (frame !== null) {
+          if (frame.manual !== null) warnOfManual(frame, op)
+          ;(frame.slot as Slot).send(op)
+          return
+        }
+        const settings = ambientSettings(this, chain)
+        if (settings !== null) {
+          this.#sendWith(settings, op)
+          return
+        }
+      } catch (error) {
+        op.refuseWith(error)
+        return
+      }
+    }
+    if (stmt.pins !== 0) op.refuseWith(sessionStateRefused(stmt))
+    else if (op.signal?.aborted === true) op.abort(op.signal.reason)
+    else {
+      op.begin()
+      this.pool.place(op, op)
+    }
+  }
+
+  /** A statement with settings but no connection around it: a slot for it alone. */
+  #sendWith(settings: Settings, op: EngineOp): void {
+    if (op.stmt.pins !== 0) {
+      op.refuseWith(sessionStateRefused(op.stmt))
+      return
+    }
+    const slot = new Slot(this, settings, false, 'detached()')
+    slot.addIdler()
+    slot.send(op)
+  }
+
+  /** @internal */
+  controlRefused(stmt: Compiled): TransactionStateError {
+    return new TransactionStateError(
+      'Transaction control by text is only allowed on a connection from acquire(), because elsewhere the engine would not ' +
+        'know of it. Use transaction(work) or begin().',
+      { statement: { sql: stmt.text } },
+    )
+  }
+
+  /** @internal */
+  transact<T>(
+    where: TransactionPlace,
+    work: (tx: Transaction) => Promise<T> | T,
+    options: TransactionOptions,
+  ): Promise<T> {
+    return runManaged(this, where, work, options)
+  }
+
+  /** @internal */
+  beginOn(where: TransactionPlace, options: TransactionOptions): Promise<ManualTransaction> {
+    return beginManual(this, where, options)
+  }
+
+  /** @internal */
+  openCursorTransaction(
+    slot: Slot | null,
+    handle: Handle | null,
+    cursor: Cursor<unknown>,
+  ): Promise<{ record: TransactionRecord; finish: () => Promise<void> }> {
+    return openForCursor(this, slot, handle, cursor)
+  }
+
+  /** @internal Ends the slot of a scope without waiting: an open transaction keeps its connection until it ends. */
+  endScope(slot: Slot): void {
+    const { top } = slot
+    if (top !== undefined && !top.manual && top.cursor === null)
+      notice('transaction-outlived-scope', 'A scope ended while a transaction inside it was still open.', {
+        engine: this.name,
+        places: [top.describe()],
+      })
+    void this.closeSlot(slot)
+  }
+
+  /** @internal Closes a slot: cursors are closed, manual transactions rolled back, managed ones finish first. */
+  async closeSlot(slot: Slot): Promise<void> {
+    const closing = slot.close()
+    if (closing === null) return
+    for (const record of [...slot.stack].reverse()) {
+      if (record.cursor !== null) await record.cursor.close()
+      else if (record.manual && record.state === 'open') {
+        notice('manual-transaction-rolled-back', 'A connection was released while a manual transaction was open on it.', {
+          engine: this.name,
+          places: [record.describe()],
+        })
+        await (record.handle as ManualTransaction).rollback()
+      }
+    }
+    await closing
+  }
+
+  override toString(): string {
+    const { open, max, idle, reserved, waiting } = this.stats()
+    return `Engine { ${this.options.describe()}, ${this.closed ? 'closed, ' : ''}${open}/${max} open, ${reserved} lent, ${idle} idle, ${waiting} waiting }`
+  }
+}
+
+function sessionStateRefused(stmt: Compiled): UsageError {
+  return new UsageError(
+    'This statement changes the state of a session, but it would run on any free connection and be undone at once. Run it ' +
+      'inside scope(work), or on a connection from acquire().',
+    { statement: { sql: stmt.text } },
+  )
+}
+
+function warnOfManual(frame: Frame, op: EngineOp): void {
+  const { manual } = frame
+  if (manual === null || manual.warned) return
+  manual.warned = true
+  notice(
+    'manual-transaction-open',
+    'A statement without a handle was issued where a manual transaction is open; it does not run inside that transaction.',
+    { engine: op.engine.name, places: [manual.place.toString(), capturePlace(warnOfManual).toString()] },
+  )
+}
+

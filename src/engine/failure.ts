@@ -1,0 +1,150 @@
+// Failures become errors here and nowhere else: after the await of the executor, so that the stack shows the line of
+// the caller. Driver and server errors are wrapped once; no parameter value reaches a message.
+import type { Failure, Refusal } from '../driver/driver.ts'
+import {
+  AbortedError,
+  AcquireTimeoutError,
+  AuthenticationError,
+  ConnectError,
+  ConnectionLostError,
+  GeneverError,
+  ParameterError,
+  PoolClosedError,
+  ProtocolError,
+  QueryTimeoutError,
+  SelfDeadlockError,
+  TooManyWaitersError,
+  TransactionAbortedError,
+  toQueryError,
+} from '../errors/index.ts'
+import type { EngineOp } from './op.ts'
+
+export function isFailure(thrown: unknown): thrown is Failure {
+  return typeof thrown === 'object' && thrown !== null && 'kind' in thrown && 'outcome' in thrown && !(thrown instanceof Error)
+}
+
+/** The error for whatever was thrown by a wait: a failure is turned into one, anything else stays. */
+export function thrownError(thrown: unknown, op: EngineOp | null): unknown {
+  return isFailure(thrown) ? failureError(thrown, op) : thrown
+}
+
+export function failureError(failure: Failure, op: EngineOp | null): Error {
+  const { outcome, cause } = failure
+  const statement = op === null ? undefined : { sql: op.stmt.text }
+  const details = { outcome, cause, statement }
+  switch (failure.kind) {
+    case 'server':
+      return toQueryError(failure.fields ?? {}, op?.stmt.text, outcome, cause)
+    case 'refused':
+      return refusalError(failure.refusal as Refusal, failure, op)
+    case 'lost':
+      return new ConnectionLostError(
+        `The connection to the database was lost${failure.fields?.code === undefined ? '' : ` (SQLSTATE ${failure.fields.code})`}; ` +
+          outcomeAdvice[outcome],
+        details,
+      )
+    case 'timeout':
+      return new QueryTimeoutError(
+        'The statement did not finish within its timeoutMs and was cancelled. Give it more time, or make it faster.',
+        details,
+      )
+    case 'aborted':
+      if (cause instanceof GeneverError) return cause
+      return new AbortedError('The statement was aborted by its signal.', details)
+    case 'encode':
+      if (cause instanceof GeneverError) return cause
+      return new ParameterError(
+        `A parameter could not be sent: ${cause instanceof Error ? cause.message : 'its value cannot be encoded'}.`,
+        details,
+      )
+    case 'decode':
+      if (cause instanceof GeneverError) return withOutcome(cause, failure)
+      return new ProtocolError('An answer of the server could not be read.', details)
+    case 'skipped':
+      return new TransactionAbortedError('The statement did not run because one sent before it failed.', details)
+    case 'closed':
+      return new PoolClosedError('The connection was closed before the statement ended.', details)
+    case 'protocol':
+      if (cause instanceof GeneverError) return cause
+      return new ProtocolError('The server answered what the protocol does not allow; the connection was closed.', details)
+  }
+}
+
+/** What opening a connection failed with. */
+export function connectError(failure: Failure, target: string): Error {
+  if (failure.cause instanceof GeneverError) return failure.cause
+  const { fields } = failure
+  const details = { outcome: 'not_started' as const, cause: failure.cause }
+  const reason = fields?.message ?? (failure.cause instanceof Error ? causeText(failure.cause) : null) ?? failure.kind
+  const message = `Could not connect to ${target}: ${reason}.`
+  if (fields?.code?.startsWith('28') === true)
+    return new AuthenticationError(`${message} Check user, password and the server's access rules.`, details)
+  return new ConnectError(`${message} Check that the server runs and that host, port and database are right.`, details)
+}
+
+function causeText(cause: Error & { code?: unknown }): string {
+  return typeof cause.code === 'string' ? cause.code : cause.message
+}
+
+const outcomeAdvice = {
+  not_started: 'the statement had not started, so it can be sent again.',
+  rolled_back: 'its transaction was rolled back and can be run again.',
+  committed: 'the statement had been committed.',
+  unknown: 'whether the statement took effect is not known. Look for its effects before doing it again.',
+} as const
+
+function withOutcome(cause: GeneverError, failure: Failure): GeneverError {
+  Object.defineProperty(cause, 'outcome', { value: failure.outcome, enumerable: true, configurable: true })
+  return cause
+}
+
+function refusalError(refusal: Refusal, failure: Failure, op: EngineOp | null): Error {
+  const statement = op === null ? undefined : { sql: op.stmt.text }
+  const details = { outcome: 'not_started' as const, cause: failure.cause, statement }
+  const { holders = [], stats } = refusal
+  const held = holders.length === 0 ? '' : ` Held by: ${holders.join('; ')}.`
+  switch (refusal.reason) {
+    case 'usage':
+      return failure.cause as Error
+    case 'pool-closed':
+      return new PoolClosedError('The engine has been closed, so it lends no more connections. Create another one.', details)
+    case 'too-many-waiters':
+      return new TooManyWaitersError(
+        `Too many are waiting for a connection already (pool.maxWaiting; ${counts(stats)}). Try again later.`,
+        details,
+      )
+    case 'self-deadlock':
+      return new SelfDeadlockError(
+        `This code runs inside of the holders of every connection there may be (${counts(stats)}), so waiting for another ` +
+          `would never end.${held} Use reuse: true, release the outer connection first, or raise pool.max.`,
+        details,
+      )
+    case 'connect':
+      return connectError(failure, 'the database')
+    case 'acquire-timeout':
+      return new AcquireTimeoutError(acquireMessage(refusal, held), {
+        ...details,
+        phase: refusal.phase ?? 'connection',
+        timeoutMs: refusal.waitedMs ?? 0,
+        holders,
+        stats: stats ?? {},
+      })
+  }
+}
+
+function acquireMessage(refusal: Refusal, held: string): string {
+  const waited = `Waited ${String(refusal.waitedMs)} ms`
+  if (refusal.phase === 'transaction')
+    return `${waited} for another transaction on the same connection to end.${held} Await it first, or use a connection of its own with reuse: false.`
+  if (refusal.phase === 'cursor') return `${waited} for a cursor on the same connection to be closed.${held}`
+  if (refusal.phase === 'connect')
+    return `${waited} for a connection to be opened (${counts(refusal.stats)}). Check that the server can be reached.`
+  return `${waited} for a free connection (${counts(refusal.stats)}).${held} Release connections sooner, use idle() around slow calls, or raise pool.max.`
+}
+
+function counts(stats: Readonly<Record<string, number>> | undefined): string {
+  if (stats === undefined) return 'no counts'
+  return Object.entries(stats)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ')
+}

@@ -1,0 +1,7 @@
+// What the slot needs to know of a handle: a connection or a transaction the user holds.
+import type { Link } from './context/chain.ts'
+
+export interface Handle {
+  /** The chain of the code that made the handle. */
+  readonly chain: Link | undefined
+}

@@ -1,0 +1,155 @@
+// One statement on its way through the engine: the leaf promise between the user and the wire. It settles exactly
+// once for the caller; when the caller gave up earlier, the answer that is still due is thrown away here.
+import type { Failure, OpState } from '../driver/driver.ts'
+import { statementChannel } from '../observe/channels.ts'
+import type { Lease } from '../pool/lease.ts'
+import type { PlacedOp, PoolWaiter } from '../pool/contract.ts'
+import type { Compiled, RowSpec } from '../sql/compiled.ts'
+import type { Link } from './context/chain.ts'
+import type { Engine } from './engine.ts'
+import type { Handle } from './handle.ts'
+import { reportStatement } from './report.ts'
+import { Waiting } from './slot/waiting.ts'
+import type { TransactionRecord } from './transaction/record.ts'
+
+export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWaiter {
+  readonly stmt: Compiled
+  readonly params: readonly unknown[]
+  readonly spec: RowSpec<R> | null
+  readonly decode: ((rows: readonly unknown[]) => readonly R[]) | null
+  readonly maxRows: number
+  readonly rows: R[] = []
+  tag = ''
+  count = -1
+  state: OpState = 0
+  /** The transaction it runs in, fixed when it is admitted. */
+  transaction: TransactionRecord | null = null
+  /** Why an operation sent before it in the same unit failed. */
+  prefixFailure: Failure | null = null
+  failure: Failure | null = null
+  sentAt = 0
+  readonly holder: null = null
+  #resolve: (() => void) | null = null
+  #reject: ((failure: Failure) => void) | null = null
+
+  constructor(
+    engine: Engine,
+    chain: Link | undefined,
+    handle: Handle | null,
+    stmt: Compiled,
+    params: readonly unknown[],
+    spec: RowSpec<R> | null,
+    decode: ((rows: readonly unknown[]) => readonly R[]) | null,
+    maxRows: number,
+    until: number,
+    signal: AbortSignal | null,
+  ) {
+    super(engine, chain, handle, until, signal)
+    this.stmt = stmt
+    this.params = params
+    this.spec = spec
+    this.decode = decode
+    this.maxRows = maxRows
+  }
+
+  get op(): this {
+    return this
+  }
+
+  /** Rejects with a `Failure`, which becomes an error only after the caller's await: its stack shows the caller. */
+  wait(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.state >= 2) {
+        if (this.failure === null) resolve()
+        else reject(this.failure)
+        return
+      }
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  /** Called just before it is submitted: the wait is over, the statement's own deadline goes on. */
+  starting(): void {
+    this.state = 1
+    if (this.until !== Infinity) this.leave()
+    if (statementChannel.hasSubscribers) this.sentAt = performance.now()
+  }
+
+  queued(): void {
+    this.arm('connection')
+  }
+
+  granted(_lease: Lease): void {}
+
+  done(): void {
+    const { state } = this
+    if (state === 3) return
+    this.state = 3
+    this.slot?.answered(this)
+    if (state === 2) return
+    this.#finish()
+    this.#resolve?.()
+  }
+
+  fail(failure: Failure): void {
+    const { state } = this
+    if (state === 3) return
+    this.state = 3
+    const reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
+    this.transaction?.noteFailure(reason, this)
+    this.slot?.answered(this)
+    if (state === 2) return
+    this.#settle(reason)
+  }
+
+  /** Fails it before it was sent. */
+  refuse(failure: Failure): void {
+    if (this.state === 3) return
+    if (this.state === 2) return
+    this.state = 3
+    this.#settle(failure)
+  }
+
+  override expire(now: number): void {
+    if (this.state === 0) super.expire(now)
+    else if (this.state === 1) this.#abandon({ kind: 'timeout', outcome: 'unknown' })
+  }
+
+  override abort(reason: unknown): void {
+    if (this.state === 0) super.abort(reason)
+    else if (this.state === 1) this.#abandon({ kind: 'aborted', outcome: 'unknown', cause: reason })
+  }
+
+  /** Tells the caller now and asks the server to stop; the connection is not used before the server answered. */
+  abandon(failure: Failure): void {
+    if (this.state === 0) {
+      this.slot?.withdraw(this)
+      this.refuse(failure)
+    } else if (this.state === 1) this.#abandon(failure)
+  }
+
+  #abandon(failure: Failure): void {
+    this.state = 2
+    const outcome = this.transaction === null ? 'unknown' : 'rolled_back'
+    this.#settle({ ...failure, outcome })
+    if (this.slot !== null) this.slot.cancel(this)
+    else this.engine.pool.abandon(this)
+  }
+
+  #settle(failure: Failure): void {
+    this.failure = failure
+    this.#finish()
+    this.#reject?.(failure)
+  }
+
+  #finish(): void {
+    if (this.deadline !== Infinity) this.disarm()
+    if (this.signal !== null) this.forget()
+    if (statementChannel.hasSubscribers) reportStatement(this)
+  }
+
+  describe(): string {
+    return this.stmt.text.length > 80 ? `${this.stmt.text.slice(0, 77)}…` : this.stmt.text
+  }
+}

@@ -1,0 +1,62 @@
+// How an engine comes to be: options are resolved and checked, the driver is found, the pool is made, and one
+// connection proves that the database answers.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { echo } from '../../observe/echo.ts'
+import { type EngineOptions, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
+import { Pool } from '../../pool/pool.ts'
+import { inRoot } from '../../util/context.ts'
+import { Engine } from '../engine.ts'
+import { connectError, isFailure } from '../failure.ts'
+import { driverOf } from './drivers.ts'
+import { SessionSource } from './session.ts'
+
+/** A URL, options, or a function giving them, asked when the engine is opened. */
+export type EngineSource = string | EngineOptions | (() => string | EngineOptions | Promise<string | EngineOptions>)
+
+/**
+ * Opens an engine: connects once, so that a wrong address or password fails here. (GINO: `create_engine`.)
+ * @throws {InvalidUrlError} @throws {InvalidOptionError} when source or options are wrong.
+ * @throws {DriverNotInstalledError} when the package of the driver is missing.
+ * @throws {ConnectError} when the database cannot be reached after `retry.limit` further attempts.
+ * @throws {AuthenticationError} when it refuses the user; never tried again.
+ */
+export async function createEngine(source: EngineSource, options?: EngineOptions): Promise<Engine> {
+  const given = typeof source === 'function' ? await source() : source
+  const engine = makeEngine(resolveOptions(given, options))
+  await inRoot(() => warm(engine))
+  return engine
+}
+
+function makeEngine(options: ResolvedOptions): Engine {
+  const driver = driverOf(options)
+  const connect = driver.parse(options.connection)
+  const silence = options.echo === false ? (): void => {} : echo(options.name, options.echo)
+  const makePool = (engine: Engine): Pool =>
+    new Pool(new SessionSource(engine, driver, connect), {
+      max: Math.min(options.pool.max, driver.poolLimit),
+      maxWaiting: options.pool.maxWaiting,
+      connectTimeoutMs: options.pool.connectTimeoutMs,
+      resetTimeoutMs: options.resetTimeoutMs,
+      cancelTimeoutMs: options.cancelTimeoutMs,
+      closeTimeoutMs: options.closeTimeoutMs,
+      resetAlways: options.reset === 'always',
+    })
+  return new Engine(options, makePool, silence)
+}
+
+async function warm(engine: Engine): Promise<void> {
+  const { limit, intervalMs } = engine.options.retry
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await engine.pool.warm()
+      return
+    } catch (thrown) {
+      const again = attempt < limit && isFailure(thrown) && engine.pool.retriable(thrown)
+      if (!again) {
+        await engine.close({ timeoutMs: 0 })
+        throw isFailure(thrown) ? connectError(thrown, engine.options.describe()) : thrown
+      }
+      await sleep(intervalMs)
+    }
+  }
+}

@@ -1,0 +1,150 @@
+// What the engine does to a new connection before the pool lends it: its isolation level and the user's `onConnect`,
+// in a frame that owns just this connection. What they set is the baseline that every reset restores.
+import type { Driver, Failure, RawConnection } from '../../driver/driver.ts'
+import { UsageError } from '../../errors/index.ts'
+import type { ConnectionSource } from '../../pool/contract.ts'
+import type { Member } from '../../pool/member.ts'
+import { notice } from '../../observe/notice.ts'
+import { Pin } from '../../sql/compiled.ts'
+import { Connection } from '../connection.ts'
+import { push, runIn } from '../context/chain.ts'
+import { Frame } from '../context/frame.ts'
+import type { Engine } from '../engine.ts'
+import { isFailure } from '../failure.ts'
+import { reportConnection } from '../report.ts'
+import { Slot } from '../slot/slot.ts'
+
+/** Session state a baseline can restore; anything else set in onConnect would be lost at the first reset. */
+const restorable = Pin.settings | Pin.role | Pin.raw
+
+export class SessionSource implements ConnectionSource {
+  readonly #engine: Engine
+  readonly #driver: Driver
+  readonly #connect: unknown
+
+  constructor(engine: Engine, driver: Driver, connect: unknown) {
+    this.#engine = engine
+    this.#driver = driver
+    this.#connect = connect
+  }
+
+  async open(member: Member, deadline: number): Promise<RawConnection> {
+    const raw = await this.#driver.open(this.#connect, member, deadline, 0)
+    try {
+      await this.#prepare(member, raw, deadline)
+    } catch (thrown) {
+      raw.destroy({ kind: 'closed', outcome: 'not_started' })
+      throw isFailure(thrown) ? thrown : ({ kind: 'lost', outcome: 'not_started', cause: thrown } satisfies Failure)
+    }
+    reportConnection(this.#engine.name, raw.id, 'open')
+    return raw
+  }
+
+  classify(failure: Failure): ReturnType<Driver['classify']> {
+    return failure.cause instanceof UsageError ? 'config' : this.#driver.classify(failure)
+  }
+
+  closed(raw: RawConnection, failure: Failure | null): void {
+    reportConnection(this.#engine.name, raw.id, failure === null || failure.kind === 'closed' ? 'close' : 'lost')
+  }
+
+  leftOpen(raw: RawConnection): void {
+    notice('connection-closed-dirty', 'A connection came back with a transaction nobody had ended; it was rolled back.', {
+      engine: this.#engine.name,
+      places: [`connection ${raw.id}`],
+    })
+  }
+
+  async #prepare(member: Member, raw: RawConnection, deadline: number): Promise<void> {
+    const { isolation, onConnect } = this.#engine.options
+    if (isolation === undefined && onConnect === undefined) return
+    const engine = this.#engine
+    const slot = new Slot(engine, null, true, 'onConnect')
+    slot.adopt(member.lendForSetup(raw, slot))
+    const connection = new Connection(engine, slot, undefined, true)
+    const timeoutMs = Math.max(0, deadline - performance.now())
+    try {
+      if (isolation !== undefined)
+        await connection.status("select set_config('default_transaction_isolation', $1, false)", [isolation], { timeoutMs })
+      if (onConnect !== undefined) {
+        await withinDeadline(runHook(engine, slot, connection, onConnect), timeoutMs)
+        this.#check(slot, raw)
+      }
+      raw.setBaseline(await readBaseline(connection, timeoutMs))
+    } finally {
+      slot.closed = true
+      slot.lease = null
+      member.endSetup()
+    }
+  }
+
+  #check(slot: Slot, raw: RawConnection): void {
+    if (slot.busy || slot.stack.length > 0 || raw.status !== 'idle')
+      throw new UsageError('onConnect returned while a statement or transaction of it was still open. Await all its work.')
+    if ((slot.pins & ~restorable) !== 0)
+      throw new UsageError(
+        'onConnect may set settings and the role; temporary tables, LISTEN, advisory locks, cursors and PREPARE would be lost ' +
+          'at the first reset of the connection. Set them where they are used.',
+      )
+  }
+}
+
+/** Runs the user's hook with this connection ambient: `db.…` inside uses it too. */
+async function runHook(
+  engine: Engine,
+  slot: Slot,
+  connection: Connection,
+  onConnect: (connection: Connection) => unknown,
+): Promise<void> {
+  const frame = new Frame('owner', engine, null, slot, null, null)
+  frame.connection = connection
+  try {
+    await runIn(push(frame, undefined), () => onConnect(connection))
+  } finally {
+    frame.end()
+  }
+}
+
+async function withinDeadline(work: Promise<void>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new UsageError('onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.')),
+      timeoutMs,
+    )
+  })
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+interface SessionSetting {
+  readonly name: string
+  readonly setting: string
+}
+
+/** SQL that sets again what is set in this session, as literals: the reset sends it without parameters. */
+async function readBaseline(connection: Connection, timeoutMs: number): Promise<string> {
+  const options = { timeoutMs }
+  const settings = await connection.all<SessionSetting>(
+    `select name, current_setting(name) as setting from pg_settings where source = 'session' and name <> 'role' order by name`,
+    [],
+    options,
+  )
+  const [role] = await connection.all<{ role: string; login: string; current: string }>(
+    `select current_setting('role') as role, session_user as login, current_user as current`,
+    [],
+    options,
+  )
+  const statements = settings.map(({ name, setting }) => `select set_config(${literal(name)}, ${literal(setting)}, false)`)
+  if (role !== undefined && role.role !== 'none') statements.push(`select set_config('role', ${literal(role.role)}, false)`)
+  return statements.map((statement) => `${statement};`).join(' ')
+}
+
+function literal(value: string): string {
+  const quoted = `'${value.replaceAll("'", "''")}'`
+  return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted
+}
+

@@ -1,0 +1,54 @@
+// Who may run on a slot now. A statement or transaction is admitted at once iff the transaction on top of the stack is
+// in the chain of the code that issued it, or belongs to its handle; otherwise it waits until that one has ended. What
+// could only ever wait for itself is refused.
+import { ReleasedConnectionError, TransactionStateError } from '../../errors/index.ts'
+import { quietAmbientFrame } from '../context/chain.ts'
+import { EngineOp } from '../op.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
+import type { Item, Slot } from './slot.ts'
+
+/** True: now; false: it waits for the transaction on top; null: it was refused, and told. */
+export function admit(slot: Slot, item: Item): boolean | null {
+  const { top } = slot
+  if (top === undefined) {
+    if (slot.closed) return refuse(item, released())
+    const lost = slot.takeLostSession()
+    if (lost === null) return true
+    item.refuse({ ...lost, kind: 'lost', outcome: 'not_started' })
+    return null
+  }
+  if (top.admits(item)) {
+    const refusal = top.refusal()
+    if (refusal !== null) return refuse(item, refusal)
+    if (item instanceof EngineOp) item.transaction = top
+    return true
+  }
+  if (slot.closed) return refuse(item, released())
+  const hopeless = waitsForItself(slot, top, item)
+  return hopeless === null ? false : refuse(item, hopeless)
+}
+
+export function released(): ReleasedConnectionError {
+  return new ReleasedConnectionError(
+    'This connection has been released, so it runs no more statements. Acquire another one, or release with ' +
+      '{ permanent: false } to keep the handle.',
+  )
+}
+
+function refuse(item: Item, error: unknown): null {
+  item.refuseWith(error)
+  return null
+}
+
+function waitsForItself(slot: Slot, top: TransactionRecord, item: Item): TransactionStateError | null {
+  if (top.cursor !== null)
+    return new TransactionStateError(
+      `The cursor opened at ${top.cursor.place} holds this connection until it is closed. Read it to its end or close it ` +
+        'first, or iterate inside a transaction, where other statements may run.',
+    )
+  if (!top.manual || item.handle !== null || top.bornIn !== quietAmbientFrame(slot.engine, item.chain)) return null
+  return new TransactionStateError(
+    `A statement without a handle was issued where the manual transaction begun at ${top.place} is open on the same ` +
+      'connection; it would wait for itself. Run it through the transaction, or use transaction(work).',
+  )
+}

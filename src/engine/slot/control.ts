@@ -1,0 +1,67 @@
+// Operations of the engine itself that travel in front of a user's statement in the same unit: BEGIN, SAVEPOINT and
+// the settings of a frame. When one fails the statement is skipped, and its caller gets this failure.
+import type { Failure, Op, OpState } from '../../driver/driver.ts'
+import { Dirty, type Compiled } from '../../sql/compiled.ts'
+import type { Settings } from '../context/frame.ts'
+import type { Lease } from '../../pool/lease.ts'
+import type { EngineOp } from '../op.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
+import type { Slot } from './slot.ts'
+
+export class ControlOp implements Op {
+  readonly stmt: Compiled
+  readonly params: readonly unknown[]
+  readonly spec: null = null
+  readonly maxRows: number = 0
+  readonly rows: unknown[] = []
+  tag = ''
+  count = -1
+  state: OpState = 1
+  readonly #main: EngineOp
+  readonly #transaction: TransactionRecord | null
+
+  constructor(stmt: Compiled, main: EngineOp, transaction: TransactionRecord | null, params: readonly unknown[] = []) {
+    this.stmt = stmt
+    this.#main = main
+    this.#transaction = transaction
+    this.params = params
+    if (transaction !== null) transaction.wire = 'sent'
+  }
+
+  done(): void {
+    if (this.state === 3) return
+    this.state = 3
+    if (this.#transaction !== null) this.#transaction.wire = 'open'
+  }
+
+  fail(failure: Failure): void {
+    if (this.state === 3) return
+    this.state = 3
+    const main = this.#main
+    if (failure.kind !== 'skipped') main.prefixFailure ??= { ...failure, outcome: 'not_started' }
+    this.#transaction?.beginFailed(main.prefixFailure ?? failure)
+  }
+}
+
+/** What travels in front of a statement in the same unit: settings after a borrow, BEGIN and SAVEPOINTs not yet sent. */
+export function prefixOf(slot: Slot, op: EngineOp, fresh: boolean): Op[] | null {
+  let ops: Op[] | null = null
+  if (fresh && slot.settings !== null) {
+    ops = [settingsOp(slot, slot.settings, op)]
+  }
+  if (op.transaction !== null && op.transaction.wire === 'none') {
+    ops ??= []
+    for (const transaction of slot.stack) {
+      if (transaction.wire === 'none') ops.push(new ControlOp(transaction.opening(), op, transaction))
+      if (transaction === op.transaction) break
+    }
+  }
+  return ops
+}
+
+/** `select set_config(…)` for every setting, for the length of the session: the reset on return takes them away. */
+function settingsOp({ engine, lease }: Slot, settings: Settings, main: EngineOp): ControlOp {
+  const { sql, params } = engine.dialect.setConfig(settings)
+  ;(lease as Lease).raw.dirty |= Dirty.settings
+  return new ControlOp(engine.statements.compileInternal(sql), main, null, params)
+}

@@ -1,0 +1,410 @@
+// A slot: the lazy, shareable holder of at most one lease (GINO's `_DBAPIConnection`). It keeps the stack of open
+// transactions and the statements that wait, and decides synchronously who goes next. All its mutable state is named
+// at the top of the class. Two queues: `#ready` is admitted and waits for the wire, `#blocked` waits for somebody
+// else's transaction to end. A statement never joins a transaction it does not belong to, and never takes a second
+// connection.
+import type { Failure } from '../../driver/driver.ts'
+import { notice } from '../../observe/notice.ts'
+import type { PoolWaiter } from '../../pool/contract.ts'
+import type { Lease, LeaseHolder } from '../../pool/lease.ts'
+import { cancelOrDestroy } from '../../pool/pool.ts'
+import type { Settings } from '../context/frame.ts'
+import type { Engine } from '../engine.ts'
+import { EngineOp } from '../op.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
+import { admit, released } from './admission.ts'
+import { prefixOf } from './control.ts'
+import { Turn } from './turn.ts'
+import type { Waiting } from './waiting.ts'
+
+export type Item = EngineOp | Turn
+
+export class Slot implements LeaseHolder, PoolWaiter {
+  lease: Lease | null = null
+  /** Open transactions, the innermost last. */
+  readonly stack: TransactionRecord[] = []
+  /** Session state the user relies on: `Pin` bits. */
+  pins = 0
+  /** Closed to new top-level statements. */
+  closed = false
+  readonly engine: Engine
+  readonly settings: Settings | null
+  /** Made by `acquire()`: the user may type transaction control on it. */
+  readonly explicit: boolean
+  readonly #ready: Item[] = []
+  readonly #blocked: Item[] = []
+  readonly #flight: EngineOp[] = []
+  #borrowing = false
+  /** The first unit after a borrow or BEGIN is unanswered: nothing may follow it on the wire. */
+  #fenced = false
+  #fresh = false
+  #pinLost: Failure | null = null
+  #idlers = 0
+  #closing: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
+  #lastAnswer = 0
+  readonly op: null = null
+  readonly #owner: string | (() => string)
+
+  constructor(engine: Engine, settings: Settings | null, explicit: boolean, owner: string | (() => string)) {
+    this.engine = engine
+    this.settings = settings
+    this.explicit = explicit
+    this.#owner = owner
+  }
+
+  get holder(): this {
+    return this
+  }
+
+  get top(): TransactionRecord | undefined {
+    return this.stack.length === 0 ? undefined : this.stack[this.stack.length - 1]
+  }
+
+  /** What made it, for messages. */
+  describeOwner(): string {
+    return typeof this.#owner === 'string' ? this.#owner : this.#owner()
+  }
+
+  /** Statements waiting or running. */
+  get busy(): boolean {
+    return this.#flight.length > 0 || this.#ready.length > 0 || this.#blocked.length > 0
+  }
+
+  /** Sends a statement now, or when its turn comes. Synchronous; failures reach `op.refuse`. */
+  send(op: EngineOp): void {
+    op.slot = this
+    if (op.signal?.aborted === true) op.abort(op.signal.reason)
+    else {
+      op.begin()
+      this.#submit(op)
+    }
+  }
+
+  /** Queues a turn; it may be taken before this returns. */
+  enter(turn: Turn): void {
+    turn.slot = this
+    if (turn.signal?.aborted === true) turn.abort(turn.signal.reason)
+    else {
+      turn.begin()
+      this.#submit(turn)
+    }
+  }
+
+  /** Queues a turn behind what was admitted, or before it (`first`), without asking whether it is admitted. */
+  enterUnasked(turn: Turn, first: boolean): void {
+    turn.slot = this
+    if (first) this.#ready.unshift(turn)
+    else this.#ready.push(turn)
+    this.#pump()
+  }
+
+  #submit(item: Item): void {
+    const admitted = admit(this, item)
+    if (admitted === null) return
+    if (!admitted) {
+      this.#blocked.push(item)
+      item.arm('transaction', this.top?.describe())
+      return
+    }
+    if (this.#ready.length === 0 && item instanceof EngineOp && this.#hasRoom()) this.#transmit(item)
+    else {
+      this.#ready.push(item)
+      this.#pump()
+    }
+  }
+
+  /** Why a session that was lost cannot go on, told once. */
+  takeLostSession(): Failure | null {
+    const failure = this.#pinLost
+    this.#pinLost = null
+    return failure
+  }
+
+  #hasRoom(): boolean {
+    if (this.lease === null || this.#fenced) return false
+    const { raw } = this.lease
+    return raw.inFlight < raw.maxInFlight && !raw.quarantined
+  }
+
+  #pump(): void {
+    while (this.#ready.length > 0) {
+      const item = this.#ready[0] as Item
+      if (item instanceof Turn) {
+        if (item.quiet && (this.#flight.length > 0 || this.lease?.raw.quarantined === true)) return
+        if (item.borrows && this.lease === null && !this.#borrow()) return
+        this.#ready.shift()
+        item.take()
+      } else {
+        if (this.lease === null && !this.#borrow()) return
+        if (!this.#hasRoom()) return
+        this.#ready.shift()
+        this.#transmit(item)
+      }
+    }
+    this.#park()
+  }
+
+  #transmit(op: EngineOp): void {
+    const { raw } = this.lease as Lease
+    op.starting()
+    this.pins |= op.stmt.pins
+    raw.dirty |= op.stmt.dirties
+    this.#flight.push(op)
+    const prefix = prefixOf(this, op, this.#fresh)
+    this.#fresh = false
+    if (prefix === null) raw.submit(op)
+    else {
+      this.#fenced = true
+      raw.submitUnit({ ops: [...prefix, op] })
+    }
+  }
+
+  /** Takes an idle connection if there is one, without waiting. */
+  borrowAtOnce(): boolean {
+    return this.lease !== null || (!this.#borrowing && !this.closed && this.#takeIdle())
+  }
+
+  #takeIdle(): boolean {
+    const lease = this.engine.pool.leaseIdle(this)
+    if (lease !== null) this.#attach(lease)
+    return lease !== null
+  }
+
+  #borrow(): boolean {
+    if (this.#borrowing) {
+      this.#armReady()
+      return false
+    }
+    const lease = this.engine.pool.lease(this, this)
+    if (lease !== null) {
+      this.#attach(lease)
+      return true
+    }
+    return this.lease !== null
+  }
+
+  #armReady(): void {
+    for (const item of this.#ready) if (item.phase === null) item.arm('connection')
+  }
+
+  #attach(lease: Lease): void {
+    this.lease = lease
+    this.#fresh = true
+    this.#lastAnswer = lease.since
+    for (const item of this.#ready) if (item.phase !== null) item.unarm()
+  }
+
+  /** Takes a lease that was made elsewhere. */
+  adopt(lease: Lease): void {
+    this.#attach(lease)
+  }
+
+  queued(): void {
+    this.#borrowing = true
+    this.#armReady()
+  }
+
+  granted(lease: Lease): void {
+    this.#borrowing = false
+    this.#attach(lease)
+    this.#pump()
+  }
+
+  refuse(failure: Failure): void {
+    this.#borrowing = false
+    for (const item of this.#ready.splice(0)) item.refuse(failure)
+    this.#park()
+  }
+
+  heldLeases(): ReadonlySet<Lease> {
+    return (this.#ready[0] as Item).heldLeases()
+  }
+
+  /** An item gave up. When nobody is left to want a connection, the borrow is called off. */
+  withdraw(item: Waiting): void {
+    remove(this.#ready, item)
+    remove(this.#blocked, item)
+    if (this.#borrowing && this.#ready.length === 0) {
+      this.#borrowing = false
+      this.engine.pool.withdraw(this)
+    }
+    this.#pump()
+  }
+
+  answered(op: EngineOp): void {
+    remove(this.#flight, op)
+    this.#lastAnswer = performance.now()
+    const head = this.#flight[0]
+    if (head !== undefined && head.state === 2) queueMicrotask(() => this.cancel(head))
+  }
+
+  room(): void {
+    this.#fenced = false
+    this.#pump()
+  }
+
+  quiet(): void {
+    this.#fenced = false
+    const raw = this.lease?.raw
+    if (raw === undefined) return
+    const begun = this.stack.some((transaction) => transaction.wire === 'open')
+    if (begun) {
+      if (raw.status === 'idle') for (const transaction of this.stack) transaction.endedByServer()
+    } else if (raw.status !== 'idle' && !this.explicit && this.#flight.length === 0) this.#rollBackStray()
+    this.#pump()
+  }
+
+  /** A statement left a transaction open outside of any: it is undone, because nobody would ever end it. */
+  #rollBackStray(): void {
+    const op = this.control('ROLLBACK')
+    void op.wait().catch(() => {})
+    notice('connection-closed-dirty', 'A statement outside of any transaction left one open; it was rolled back.', {
+      engine: this.engine.name,
+      places: [this.describeOwner()],
+    })
+  }
+
+  /** Asks the server to stop a statement whose caller was told already. Only for the one at the head of the wire. */
+  cancel(op: EngineOp): void {
+    if (this.lease !== null && this.#flight[0] === op && !this.lease.raw.quarantined)
+      cancelOrDestroy(this.lease.raw, op, this.engine.options.cancelTimeoutMs)
+  }
+
+  /** Stops what is on the wire and belongs to `transaction`. */
+  cancelFlight(transaction: TransactionRecord, failure: Failure): void {
+    for (const op of [...this.#flight])
+      if (op.transaction !== null && this.#isWithin(op.transaction, transaction)) op.abandon(failure)
+  }
+
+  /** Sends transaction control past the queue; the caller has waited for quiet. Several texts share one unit. */
+  control(...texts: readonly string[]): EngineOp {
+    const ops = texts.map((text) => {
+      const stmt = this.engine.statements.compileInternal(text)
+      return new EngineOp(this.engine, undefined, null, stmt, [], null, null, 0, Infinity, null)
+    })
+    const last = ops[ops.length - 1] as EngineOp
+    if (this.lease === null) {
+      last.refuse({ kind: 'lost', outcome: 'rolled_back' })
+      return last
+    }
+    for (const op of ops) {
+      op.slot = this
+      op.starting()
+      this.#flight.push(op)
+    }
+    this.#fenced = true
+    this.lease.raw.submitUnit({ ops })
+    return last
+  }
+
+  /** Fails what has been issued inside of `transaction` and not sent. */
+  purge(transaction: TransactionRecord, failure: Failure): void {
+    for (const queue of [this.#ready, this.#blocked]) {
+      for (const item of [...queue]) {
+        const inside = item instanceof EngineOp && item.transaction !== null && this.#isWithin(item.transaction, transaction)
+        if (!inside && !(queue === this.#blocked && transaction.admits(item))) continue
+        remove(queue, item)
+        item.refuse(failure)
+      }
+    }
+  }
+
+  #isWithin(inner: TransactionRecord, outer: TransactionRecord): boolean {
+    return this.stack.indexOf(inner) >= this.stack.indexOf(outer)
+  }
+
+  /** Takes `transaction` and everything inside it off the stack and lets those who waited for it move. */
+  pop(transaction: TransactionRecord): void {
+    const at = this.stack.indexOf(transaction)
+    if (at < 0) return
+    for (const ended of this.stack.splice(at).reverse()) ended.popped()
+    for (const item of this.#blocked.splice(0)) {
+      item.unarm()
+      this.#submit(item)
+    }
+    this.#pump()
+  }
+
+  lost(failure: Failure): void {
+    this.lease = null
+    this.#fenced = false
+    if (this.pins !== 0 && this.stack.length === 0) this.#pinLost = failure
+    this.pins = 0
+    for (const transaction of [...this.stack].reverse()) transaction.lose(failure)
+    for (const item of [...this.#ready]) {
+      if (!(item instanceof EngineOp) || item.transaction === null) continue
+      remove(this.#ready, item)
+      item.refuse({ ...failure, outcome: 'rolled_back' })
+    }
+    this.#pump()
+  }
+
+  /** Makes `work`'s wait a time in which the connection goes back whenever nothing needs it. */
+  addIdler(): void {
+    this.#idlers++
+    this.#park()
+  }
+
+  removeIdler(): void {
+    this.#idlers--
+  }
+
+  /** Hands the raw connection back now; the caller has seen that nothing is open or pinned. */
+  handBack(): void | Promise<void> {
+    const lease = this.lease
+    this.lease = null
+    this.pins = 0
+    return lease?.release()
+  }
+
+  /** Closes to new work; settles when the raw connection is back. Idempotent, never rejects. */
+  close(): Promise<void> | null {
+    if (this.#closing !== null) return this.#closing.promise
+    if (this.closed) return null
+    this.closed = true
+    if (this.#borrowing) {
+      this.#borrowing = false
+      this.engine.pool.withdraw(this)
+      for (const item of this.#ready.splice(0)) item.refuseWith(released())
+    }
+    const { lease } = this
+    if (lease === null) return null
+    if (this.stack.length === 0 && !this.busy && !lease.raw.quarantined) return this.handBack() ?? null
+    let resolve: () => void = () => {}
+    const promise = new Promise<void>((settle) => (resolve = settle))
+    this.#closing = { promise, resolve }
+    return promise
+  }
+
+  /** Gives the connection back if nothing needs it any more, or nothing needs it while code is idle. */
+  #park(): void {
+    if (this.lease === null) {
+      if (this.#closing !== null && this.stack.length === 0 && !this.busy) this.#closing.resolve()
+      return
+    }
+    if (this.stack.length > 0 || this.busy || this.lease.raw.quarantined) return
+    if (this.#closing !== null) {
+      const { resolve } = this.#closing
+      const back = this.handBack()
+      if (back === undefined) resolve()
+      else void back.then(resolve)
+    } else if (this.#idlers > 0 && this.pins === 0 && this.lease.raw.status === 'idle') void this.handBack()
+  }
+
+  describe(): string {
+    const now = performance.now()
+    const { lease } = this
+    const held = lease === null ? '' : `, held ${Math.round(now - lease.since)} ms`
+    const idle = lease === null || this.#flight.length > 0 ? '' : `, idle in code ${Math.round(now - this.#lastAnswer)} ms`
+    return `${this.top?.describe() ?? this.describeOwner()}${held}${idle}`
+  }
+}
+
+function remove(list: unknown[], item: unknown): void {
+  if (list[0] === item) {
+    list.shift()
+    return
+  }
+  const at = list.indexOf(item)
+  if (at >= 0) list.splice(at, 1)
+}

@@ -1,0 +1,206 @@
+// What Engine and Db share beyond queries: connections, scopes and transactions that follow the context. Each says
+// only which engine it stands for. Only a callback ever changes what is current.
+import { TransactionStateError } from '../errors/index.ts'
+import { Connection, idleOn } from './connection.ts'
+import { ambientFrame, ambientSettings, currentChain, type Link, push, quietAmbientFrame, runIn, runInFrame } from './context/chain.ts'
+import { Frame, type Settings } from './context/frame.ts'
+import type { Engine } from './engine.ts'
+import { Executor } from './executor.ts'
+import { thrownError } from './failure.ts'
+import type { Handle } from './handle.ts'
+import type { EngineOp } from './op.ts'
+import type { QueryDefaults } from './query-options.ts'
+import type { Slot } from './slot/slot.ts'
+import type { ManualTransaction } from './transaction/manual.ts'
+import type { TransactionOptions } from './transaction/options.ts'
+import type { Transaction } from './transaction/transaction.ts'
+
+export interface AcquireOptions {
+  /** Takes the newest ambient connection if there is one. Default: `scope` true, `acquire` false. */
+  readonly reuse?: boolean | undefined
+  /** Borrows nothing before the first statement. Default: `scope` true, `acquire` false. */
+  readonly lazy?: boolean | undefined
+  /** How long to wait for a connection that is borrowed now, in milliseconds; default `pool.acquireTimeoutMs`. */
+  readonly timeoutMs?: number | undefined
+  /** Defaults for the statements of the connection. */
+  readonly query?: QueryDefaults | undefined
+}
+
+export interface ScopeOptions extends AcquireOptions {
+  /** False: the connection is not ambient; only its handle uses it. Default true. (GINO: `reusable`.) */
+  readonly reusable?: boolean | undefined
+  /**
+   * Session settings for every connection borrowed inside, such as `{ 'app.tenant': '7' }`: sent in front of the first
+   * statement of every borrow and taken away when the connection goes back. (PostgreSQL: `set_config`.)
+   */
+  readonly settings?: Settings | undefined
+}
+
+export interface DetachedOptions {
+  readonly settings?: Settings | undefined
+}
+
+export abstract class Source extends Executor {
+  /** @internal The `Db` frames are opened through; null for an engine. */
+  abstract token(): object | null
+
+  /** @internal */
+  override handleHere(): Handle | null {
+    return null
+  }
+
+  /** @internal */
+  override defaultsHere(): QueryDefaults | null {
+    const chain = currentChain()
+    if (chain === undefined) return null
+    const engine = this.engineQuietly()
+    const frame = engine === null ? null : quietAmbientFrame(engine, chain)
+    return frame === null ? null : ((frame.transaction?.handle as Transaction | undefined) ?? frame.connection)?.defaultsHere() ?? null
+  }
+
+  /** @internal */
+  override slotHere(engine: Engine, chain: Link | undefined): Slot | null {
+    return ambientFrame(engine, chain)?.slot ?? null
+  }
+
+  /** @internal */
+  override send(op: EngineOp): void {
+    op.engine.sendAmbient(op)
+  }
+
+  /**
+   * Runs `work` with one connection for all that it calls: borrowed by its first statement, shared by every function
+   * inside with nothing passed, given back at the end. Inside another scope it shares that one's.
+   * (GINO: `async with engine.acquire(reuse=True, lazy=True)`.)
+   * @throws {TransactionStateError} when `settings` differ from those of the connection it would share.
+   */
+  async scope<T>(work: (connection: Connection) => Promise<T> | T, options: ScopeOptions = {}): Promise<T> {
+    const here = this.engineHere()
+    const engine = here instanceof Promise ? await here : here
+    const chain = currentChain()
+    const shared = options.reuse === false ? null : ambientFrame(engine, chain)
+    if (shared !== null) {
+      const slot = shared.slot as Slot
+      checkSettings(options.settings, slot.settings)
+      const connection = new Connection(engine, slot, chain, false, options.query)
+      if (options.lazy === false) await connection.borrow(options.timeoutMs)
+      try {
+        return await work(connection)
+      } finally {
+        await connection.release()
+      }
+    }
+    const slot = engine.openSlot(chain, false, 'scope', options.settings)
+    const connection = new Connection(engine, slot, chain, true, options.query)
+    if (options.lazy === false) await borrowOrClose(connection, slot, options.timeoutMs)
+    const frame = new Frame(options.reusable === false ? 'orphan' : 'owner', engine, this.token(), slot, null, slot.settings)
+    frame.connection = connection
+    try {
+      return await runIn(push(frame, chain), () => work(connection))
+    } finally {
+      frame.end()
+      engine.endScope(slot)
+    }
+  }
+
+  /**
+   * A connection to hold and release by hand; never ambient, unless by its `run(work)`. (GINO: `engine.acquire()`.)
+   * @throws {AcquireTimeoutError} when none becomes free in time.
+   * @throws {SelfDeadlockError} when the caller runs inside of the holders of every connection there may be.
+   */
+  async acquire(options: AcquireOptions = {}): Promise<Connection> {
+    const here = this.engineHere()
+    const engine = here instanceof Promise ? await here : here
+    const chain = currentChain()
+    const shared = options.reuse === true ? ambientFrame(engine, chain) : null
+    if (shared !== null) {
+      const connection = new Connection(engine, shared.slot as Slot, chain, false, options.query)
+      if (options.lazy !== true) await connection.borrow(options.timeoutMs)
+      return connection
+    }
+    const slot = engine.openSlot(chain, true, 'acquire()')
+    const connection = new Connection(engine, slot, chain, true, options.query)
+    if (options.lazy !== true && !slot.borrowAtOnce()) await borrowOrClose(connection, slot, options.timeoutMs)
+    return connection
+  }
+
+  override async transaction<T>(work: (tx: Transaction) => Promise<T> | T, options: TransactionOptions = {}): Promise<T> {
+    const here = this.engineHere()
+    const engine = here instanceof Promise ? await here : here
+    const chain = currentChain()
+    const slot = options.reuse === false ? null : (ambientFrame(engine, chain)?.slot ?? null)
+    return await engine.transact({ db: this.token(), chain, handle: null, slot }, work, options)
+  }
+
+  /**
+   * Opens a transaction on a connection of its own that ends by `commit()`, `rollback()` or disposal; not ambient.
+   * @throws {TransactionStateError} with `reuse: true` inside of a scope, where others would wait for it unknowingly.
+   */
+  async begin(options: TransactionOptions = {}): Promise<ManualTransaction> {
+    const here = this.engineHere()
+    const engine = here instanceof Promise ? await here : here
+    const chain = currentChain()
+    if (options.reuse === true && ambientFrame(engine, chain) !== null)
+      throw new TransactionStateError(
+        'begin({ reuse: true }) on the ambient connection would make every statement around it wait. Use transaction(work).',
+      )
+    return await engine.beginOn({ db: this.token(), chain, handle: null, slot: null }, options)
+  }
+
+  /**
+   * Runs `work`, which waits for something other than the database, and lets the ambient connection go back meanwhile.
+   * See `Connection.idle`.
+   */
+  async idle<T>(work: () => Promise<T> | T): Promise<T> {
+    const engine = this.engineQuietly()
+    const slot = engine === null ? null : (quietAmbientFrame(engine, currentChain())?.slot ?? null)
+    return slot === null ? await work() : await idleOn(slot, work)
+  }
+
+  /**
+   * Runs `work` without the connection, transaction and settings around it, for work that outlives them; a `withBind`
+   * stays. With `settings` it has those.
+   */
+  async detached<T>(work: () => Promise<T> | T, options: DetachedOptions = {}): Promise<T> {
+    const here = this.engineHere()
+    const engine = here instanceof Promise ? await here : here
+    const frame = new Frame('detached', engine, null, null, null, options.settings ?? null)
+    return await runInFrame(frame, work)
+  }
+
+  /** The connection `acquire({ reuse: true })` would use here, else undefined; never throws. (GINO: `current_connection`.) */
+  get current(): Connection | undefined {
+    const engine = this.engineQuietly()
+    const frame = engine === null ? null : quietAmbientFrame(engine, currentChain())
+    if (frame === null) return undefined
+    if (frame.transaction !== null) return (frame.transaction.handle as Transaction).connection
+    return (frame.connection ??= new Connection(frame.engine, frame.slot as Slot, undefined, false))
+  }
+}
+
+/** @internal The settings a new slot gets: those around it with its own on top. */
+export function mergedSettings(engine: Engine, chain: Link | undefined, own: Settings | undefined): Settings | null {
+  const around = chain === undefined ? null : ambientSettings(engine, chain)
+  if (own === undefined) return around
+  return around === null ? { ...own } : { ...around, ...own }
+}
+
+async function borrowOrClose(connection: Connection, slot: Slot, timeoutMs: number | undefined): Promise<void> {
+  try {
+    await connection.borrow(timeoutMs)
+  } catch (thrown) {
+    void slot.close()
+    throw thrownError(thrown, null)
+  }
+}
+
+function checkSettings(asked: Settings | undefined, had: Settings | null): void {
+  if (asked === undefined) return
+  for (const [name, value] of Object.entries(asked)) {
+    if (had?.[name] === value) continue
+    throw new TransactionStateError(
+      `scope({ settings }) asks for another ${name} than the connection it would share. Set it on the outermost scope, or ` +
+        'pass reuse: false for a connection of its own.',
+    )
+  }
+}

@@ -1,0 +1,88 @@
+// A statement written as a template, bound to the executor it was written on. It runs when it is awaited, in the frame
+// in which it was made.
+import { TransactionEndedError } from '../errors/index.ts'
+import { compose, type Fragment } from '../sql/tag.ts'
+import { type Statement, toStatement, type ToStatement } from '../sql/statement.ts'
+import { currentChain, transactionAround } from './context/chain.ts'
+import type { Cursor, CursorOptions } from './cursor.ts'
+import type { Executor } from './executor.ts'
+import type { QueryOptions } from './query-options.ts'
+import type { Status } from './status.ts'
+import type { TransactionRecord } from './transaction/record.ts'
+
+/** A statement on its way to an executor: await it for all rows, or call the method that says what is expected. */
+export interface SqlQuery<R> extends ToStatement<R>, PromiseLike<R[]> {
+  all(options?: QueryOptions): Promise<R[]>
+  first(options?: QueryOptions): Promise<R | undefined>
+  one(options?: QueryOptions): Promise<R>
+  oneOrNone(options?: QueryOptions): Promise<R | undefined>
+  scalar<V = unknown>(options?: QueryOptions): Promise<V | undefined>
+  status(options?: QueryOptions): Promise<Status<R>>
+  iterate(options?: CursorOptions): Cursor<R>
+}
+
+/** Makes the query of `` executor.sql`…` ``. Throws as the `sql` tag does. */
+export function bindSql<R>(executor: Executor, strings: TemplateStringsArray, values: readonly unknown[]): SqlQuery<R> {
+  return new BoundSql<R>(executor, strings, values)
+}
+
+class BoundSql<R> implements SqlQuery<R> {
+  readonly #executor: Executor
+  readonly #fragment: Fragment<R>
+  /** The transaction in whose frame it was made: once that has ended it must not run outside of it in silence. */
+  readonly #madeIn: TransactionRecord | null
+
+  constructor(executor: Executor, strings: TemplateStringsArray, values: readonly unknown[]) {
+    this.#executor = executor
+    this.#fragment = compose<R>(strings, values)
+    this.#madeIn = madeIn(executor)
+  }
+
+  [toStatement](): Statement<R> {
+    if (this.#madeIn !== null && this.#madeIn.state !== 'open') throw new TransactionEndedError(this.#madeIn.endedMessage())
+    return this.#fragment[toStatement]()
+  }
+
+  /** Runs it, as `all()`. @throws {TransactionEndedError} when it was made in a transaction that has ended. */
+  then<A = R[], B = never>(
+    onFulfilled?: ((rows: R[]) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.all().then(onFulfilled, onRejected)
+  }
+
+  all(options?: QueryOptions): Promise<R[]> {
+    return this.#executor.all<R>(this, options)
+  }
+
+  first(options?: QueryOptions): Promise<R | undefined> {
+    return this.#executor.first<R>(this, options)
+  }
+
+  one(options?: QueryOptions): Promise<R> {
+    return this.#executor.one<R>(this, options)
+  }
+
+  oneOrNone(options?: QueryOptions): Promise<R | undefined> {
+    return this.#executor.oneOrNone<R>(this, options)
+  }
+
+  scalar<V = unknown>(options?: QueryOptions): Promise<V | undefined> {
+    return this.#executor.scalar<V>(this, options)
+  }
+
+  status(options?: QueryOptions): Promise<Status<R>> {
+    return this.#executor.status<R>(this, options)
+  }
+
+  iterate(options?: CursorOptions): Cursor<R> {
+    return this.#executor.iterate<R>(this, options)
+  }
+}
+
+function madeIn(executor: Executor): TransactionRecord | null {
+  const chain = currentChain()
+  if (chain === undefined) return null
+  const engine = executor.engineQuietly()
+  return engine === null ? null : transactionAround(engine, chain)
+}

@@ -1,0 +1,167 @@
+// How a transaction begins, commits and rolls back on the wire. The server's status byte is the truth after every
+// unit; a COMMIT is never sent twice, and a failing ROLLBACK closes the connection and hides no earlier error.
+import type { Failure } from '../../driver/driver.ts'
+import {
+  CommitOutcomeUnknownError,
+  ConnectionLostError,
+  TransactionAbortedError,
+  TransactionStateError,
+} from '../../errors/index.ts'
+import { failureError, isFailure } from '../failure.ts'
+import { reportTransaction } from '../report.ts'
+import { Turn } from '../slot/turn.ts'
+import type { TransactionRecord } from './record.ts'
+
+/** Borrows, waits to be admitted and takes the place on the stack. Rejects with a `Failure` or an error. */
+export async function enter(record: TransactionRecord, until: number): Promise<void> {
+  const { slot, engine, chain } = record
+  const turn = new Turn(engine, chain, record.enteredBy, {
+    quiet: false,
+    borrows: true,
+    act: () => record.enter(),
+    until,
+    signal: record.options.signal,
+  })
+  slot.enter(turn)
+  await turn.wait()
+  reportTransaction(record, 'begin')
+}
+
+/**
+ * Commits after everything issued before has been answered. Rejects when it was not committed; then it has been
+ * rolled back, or its outcome is not known.
+ */
+export async function commit(record: TransactionRecord): Promise<void> {
+  const { slot } = record
+  record.state = 'ending'
+  await quiet(record, false, Infinity)
+  const open = openInside(record)
+  if (open !== null) {
+    await rollback(record)
+    throw new TransactionStateError(
+      `The transaction begun at ${record.place} returned while ${open} was still open, so it was rolled back. Await or ` +
+        'close what was opened inside before returning.',
+      { outcome: 'rolled_back' },
+    )
+  }
+  if (record.broken !== null || slot.lease?.raw.status === 'failed') {
+    const error = abortedError(record)
+    await rollback(record)
+    throw error
+  }
+  if (record.wire === 'none') {
+    close(record, 'committed')
+    return
+  }
+  if (record.parent !== null) return await release(record)
+  record.wire = 'ending'
+  const op = slot.control(record.engine.dialect.commit)
+  try {
+    await op.wait()
+  } catch (thrown) {
+    throw commitFailed(record, thrown)
+  }
+  if (op.tag === 'ROLLBACK') {
+    close(record, 'rolled_back')
+    throw abortedError(record)
+  }
+  close(record, 'committed')
+}
+
+function commitFailed(record: TransactionRecord, thrown: unknown): unknown {
+  if (!isFailure(thrown)) return thrown
+  if (thrown.kind === 'server') {
+    close(record, 'rolled_back')
+    return failureError({ ...thrown, outcome: 'rolled_back' }, null)
+  }
+  close(record, 'unknown')
+  return new CommitOutcomeUnknownError(
+    `The connection was lost while the transaction begun at ${record.place} was being committed: it may or may not have ` +
+      'been. Look for its effects before doing it again.',
+    { cause: failureError(thrown, null), outcome: 'unknown' },
+  )
+}
+
+async function release(record: TransactionRecord): Promise<void> {
+  const op = record.slot.control(record.engine.dialect.release(record.savepoint))
+  try {
+    await op.wait()
+  } catch (thrown) {
+    await rollback(record)
+    throw isFailure(thrown) ? failureError({ ...thrown, outcome: 'rolled_back' }, null) : thrown
+  }
+  close(record, 'committed')
+}
+
+/**
+ * Rejects what was not sent, waits for what was (up to the cancel timeout, then cancels it) and rolls back. Never
+ * rejects: a connection that cannot be rolled back is closed, which rolls back too.
+ */
+export async function rollback(record: TransactionRecord, cancelNow = false): Promise<void> {
+  const { slot, engine } = record
+  record.state = 'ending'
+  const ended: Failure = { kind: 'refused', outcome: 'rolled_back', refusal: { reason: 'usage' }, cause: record.ended() }
+  slot.purge(record, ended)
+  const cancelled: Failure = { kind: 'aborted', outcome: 'rolled_back', cause: record.ended() }
+  if (cancelNow) slot.cancelFlight(record, cancelled)
+  else {
+    try {
+      await quiet(record, true, performance.now() + engine.options.cancelTimeoutMs)
+    } catch {
+      slot.cancelFlight(record, cancelled)
+    }
+  }
+  await quiet(record, true, Infinity)
+  if (slot.lease !== null && (record.wire !== 'none' || slot.lease.raw.status === 'failed')) {
+    const { dialect } = engine
+    const op =
+      record.parent === null
+        ? slot.control(dialect.rollback)
+        : slot.control(dialect.rollbackTo(record.savepoint), dialect.release(record.savepoint))
+    try {
+      await op.wait()
+    } catch {
+      slot.lease?.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
+    }
+  }
+  close(record, 'rolled_back')
+}
+
+/** Waits until what was issued before has been answered. Rejects when that takes longer than `until`. */
+async function quiet(record: TransactionRecord, first: boolean, until: number): Promise<void> {
+  const turn = new Turn(record.engine, record.chain, record.handle, { quiet: true, borrows: false, act: () => {}, until })
+  turn.begin()
+  record.slot.enterUnasked(turn, first)
+  await turn.wait()
+}
+
+/** Leaves the stack. */
+function close(record: TransactionRecord, state: 'committed' | 'rolled_back' | 'unknown'): void {
+  record.state = state
+  record.slot.pop(record)
+  reportTransaction(record, state === 'committed' ? 'commit' : 'rollback')
+}
+
+function openInside(record: TransactionRecord): string | null {
+  const { stack } = record.slot
+  const inner = stack[stack.indexOf(record) + 1]
+  if (inner !== undefined) return `the ${inner.describe()}`
+  for (const cursor of record.cursors) if (cursor.open) return `the cursor opened at ${cursor.place}`
+  return null
+}
+
+function abortedError(record: TransactionRecord): Error {
+  const { broken, lateFailure, firstFailure } = record
+  if (broken?.kind === 'lost')
+    return new ConnectionLostError(
+      `The connection was lost inside the transaction begun at ${record.place}; the server rolled it back. Run it again.`,
+      { cause: broken.cause, outcome: 'rolled_back' },
+    )
+  if (lateFailure !== null) return failureError({ ...lateFailure, outcome: 'rolled_back' }, null)
+  const first = broken ?? firstFailure
+  return new TransactionAbortedError(
+    `The transaction begun at ${record.place} could not be committed and was rolled back, because a statement inside had ` +
+      'failed and its error was swallowed. Let the error through, or run such a statement in a nested transaction.',
+    { cause: first === null ? undefined : failureError(first, null), outcome: 'rolled_back' },
+  )
+}

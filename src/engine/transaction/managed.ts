@@ -1,0 +1,159 @@
+// A transaction around a callback: commits when it returns, rolls back when it throws, ends early when it is told to,
+// and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  AbortedError,
+  AfterCommitError,
+  SerializationError,
+  UsageError,
+} from '../../errors/index.ts'
+import { notice } from '../../observe/notice.ts'
+import { capturePlace, type Place } from '../../observe/place.ts'
+import { push, runIn } from '../context/chain.ts'
+import { Frame } from '../context/frame.ts'
+import type { Engine } from '../engine.ts'
+import { thrownError } from '../failure.ts'
+import { commit, enter, rollback } from './ending.ts'
+import { TransactionExit } from './exit.ts'
+import { Interruption } from './interruption.ts'
+import { normalised, type TransactionOptions, type TransactionPlace } from './options.ts'
+import { TransactionRecord } from './record.ts'
+import { Transaction } from './transaction.ts'
+
+type Work<T> = (tx: Transaction) => Promise<T> | T
+
+/** What one attempt came to; `error` only when `failed`. */
+interface Attempt<T> {
+  readonly result: T
+  readonly failed: boolean
+  readonly error: unknown
+}
+
+export async function runManaged<T>(
+  engine: Engine,
+  where: TransactionPlace,
+  work: Work<T>,
+  given: TransactionOptions,
+): Promise<T> {
+  const options = normalised(given)
+  if (typeof work !== 'function') throw new UsageError('transaction(work) needs a function; begin() opens one by hand.')
+  const place = capturePlace(engine.transact)
+  const retry = retryOf(options)
+  for (let attempt = 0; ; attempt++) {
+    const slot = where.slot ?? engine.openSlot(where.chain, false, () => `transaction begun at ${place}`)
+    const record = makeRecord(engine, where, slot, options, place)
+    const { result, failed, error } = await attemptOnce(record, where, work)
+    if (!failed) return result
+    if (record.parent === null && attempt < retry.limit && error instanceof SerializationError && error.outcome === 'rolled_back') {
+      await pause(retry.intervalMs * 2 ** attempt, options.signal)
+      continue
+    }
+    throw error
+  }
+}
+
+function makeRecord(
+  engine: Engine,
+  where: TransactionPlace,
+  slot: TransactionRecord['slot'],
+  options: TransactionOptions,
+  place: Place,
+): TransactionRecord {
+  const record = new TransactionRecord(engine, slot, where.chain, options, place, false, (self) => new Transaction(self))
+  record.enteredBy = where.handle
+  return record
+}
+
+async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace, work: Work<T>): Promise<Attempt<T>> {
+  const { slot, options, engine } = record
+  const own = where.slot === null
+  const interruption = Interruption.of(options, record)
+  try {
+    await enter(record, interruption?.deadline ?? Infinity)
+  } catch (thrown) {
+    interruption?.stop()
+    if (own) void slot.close()
+    return { result: undefined as T, failed: true, error: thrownError(thrown, null) }
+  }
+  const outermost = record.parent === null
+  const frame = new Frame('transaction', engine, where.db, slot, record, slot.settings)
+  let outcome: Attempt<T>
+  try {
+    const running = runIn(push(frame, where.chain), () => (record.handle as Transaction).invoke(work))
+    const result = await (interruption === null ? running : interruption.race(running))
+    outcome = { result, failed: false, error: undefined }
+  } catch (error) {
+    outcome = { result: undefined as T, failed: true, error }
+  }
+  frame.end()
+  interruption?.stop()
+  if (interruption?.error != null) {
+    void rollback(record, true).then(() => finish(record, own))
+    return { ...outcome, error: interruption.error, failed: true }
+  }
+  outcome = await settle(record, outcome)
+  const hookErrors = await finish(record, own)
+  if (outermost && hookErrors.length > 0 && record.state === 'committed') {
+    const message = `The transaction begun at ${record.place} was committed, but ${hookErrors.length} of its afterCommit hooks failed.`
+    return {
+      ...outcome,
+      failed: true,
+      error: new AfterCommitError(message, { result: outcome.result, errors: hookErrors, cause: hookErrors[0] }),
+    }
+  }
+  return outcome
+}
+
+/** Commits or rolls back as the callback and the signals decided. */
+async function settle<T>(record: TransactionRecord, outcome: Attempt<T>): Promise<Attempt<T>> {
+  const { decision } = record
+  const foreign = outcome.failed && !(outcome.error instanceof TransactionExit)
+  if (foreign || (decision !== null && !decision.commit) || (outcome.failed && decision === null)) {
+    await rollback(record)
+    if (foreign || decision === null) return outcome
+    return exitOutcome(record, decision)
+  }
+  try {
+    await commit(record)
+  } catch (error) {
+    return { ...outcome, failed: true, error: thrownError(error, null) }
+  }
+  return decision === null ? outcome : exitOutcome(record, decision)
+}
+
+function exitOutcome<T>(record: TransactionRecord, decision: TransactionExit): Attempt<T> {
+  if (decision.isFor(record)) return { result: decision.value as T, failed: false, error: undefined }
+  return { result: undefined as T, failed: true, error: decision }
+}
+
+/** Gives the connection back if it is the transaction's own and runs the hooks of the outermost; never rejects. */
+async function finish(record: TransactionRecord, own: boolean): Promise<unknown[]> {
+  const committed = record.state === 'committed'
+  if (record.parent !== null) {
+    record.parent.hooks.adopt(record.hooks, committed)
+    return []
+  }
+  if (own) await record.slot.close()
+  if (record.hooks.empty) return []
+  const errors = await runIn(record.chain, () => record.hooks.run(committed ? 'commit' : 'rollback'))
+  if (!committed && errors.length > 0)
+    notice('hook-failed', `${errors.length} afterRollback hooks failed.`, {
+      engine: record.engine.name,
+      places: [record.place.toString()],
+    })
+  return errors
+}
+
+function retryOf(options: TransactionOptions): { readonly limit: number; readonly intervalMs: number } {
+  const { retry } = options
+  if (retry === undefined) return { limit: 0, intervalMs: 0 }
+  return typeof retry === 'number' ? { limit: retry, intervalMs: 20 } : { limit: retry.limit, intervalMs: retry.intervalMs ?? 20 }
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(ms * (0.5 + Math.random()), undefined, { signal })
+  } catch {
+    throw new AbortedError('The transaction was aborted between two attempts.', { cause: signal?.reason, outcome: 'rolled_back' })
+  }
+}

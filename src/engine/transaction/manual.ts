@@ -1,0 +1,135 @@
+// A transaction that its holder ends by hand: `begin()`. It is not ambient; only statements through its handle, or
+// inside `tx.run(work)`, run in it.
+import { TransactionStateError } from '../../errors/index.ts'
+import { notice } from '../../observe/notice.ts'
+import { capturePlace } from '../../observe/place.ts'
+import { quietAmbientFrame, runIn } from '../context/chain.ts'
+import type { Engine } from '../engine.ts'
+import type { Cursor } from '../cursor.ts'
+import { thrownError } from '../failure.ts'
+import type { Handle } from '../handle.ts'
+import type { Slot } from '../slot/slot.ts'
+import { commit, enter, rollback } from './ending.ts'
+import { normalised, type TransactionOptions, type TransactionPlace } from './options.ts'
+import { TransactionRecord } from './record.ts'
+import { Transaction } from './transaction.ts'
+
+/**
+ * A transaction ended by `commit()`, `rollback()` or disposal (which rolls back what nobody decided).
+ * (GINO: `tx = await conn.transaction()`.)
+ */
+export class ManualTransaction extends Transaction implements AsyncDisposable {
+  readonly #record: TransactionRecord
+  readonly #own: boolean
+
+  /** @internal */
+  constructor(record: TransactionRecord, own: boolean) {
+    super(record)
+    this.#record = record
+    this.#own = own
+  }
+
+  /**
+   * Commits.
+   * @throws {TransactionStateError} when it has ended, or something opened inside is still open.
+   * @throws {TransactionAbortedError} when a statement inside had failed: it was rolled back.
+   * @throws {CommitOutcomeUnknownError} when the connection was lost meanwhile.
+   */
+  async commit(): Promise<void> {
+    this.#checkOpen('commit')
+    this.#record.endedAt = `at ${capturePlace()}`
+    try {
+      await commit(this.#record)
+    } catch (thrown) {
+      throw thrownError(thrown, null)
+    } finally {
+      await this.#finish()
+    }
+  }
+
+  /** Rolls back. @throws {TransactionStateError} when it has ended. */
+  async rollback(): Promise<void> {
+    this.#checkOpen('rollback')
+    this.#record.endedAt = `at ${capturePlace()}`
+    await rollback(this.#record)
+    await this.#finish()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#record.state === 'open') await this.rollback()
+  }
+
+  #checkOpen(method: string): void {
+    const record = this.#record
+    if (record.state !== 'open') throw new TransactionStateError(`${method}(): ${record.endedMessage()}`)
+    if (record.slot.top !== record && record.slot.stack.includes(record))
+      throw new TransactionStateError(
+        `${method}(): the ${record.slot.top?.describe()} is still open inside. End it first: savepoints end in reverse order.`,
+      )
+  }
+
+  async #finish(): Promise<void> {
+    const record = this.#record
+    const { bornIn } = record
+    if (bornIn !== null && bornIn.manual?.place === record.place) bornIn.manual = null
+    const committed = record.state === 'committed'
+    if (record.parent !== null) {
+      record.parent.hooks.adopt(record.hooks, committed)
+      return
+    }
+    if (this.#own) await record.slot.close()
+    const errors = await runIn(record.chain, () => record.hooks.run(committed ? 'commit' : 'rollback'))
+    if (errors.length > 0)
+      notice('hook-failed', `${errors.length} hooks of a manual transaction failed.`, {
+        engine: record.engine.name,
+        places: [record.place.toString()],
+      })
+  }
+}
+
+export async function beginManual(
+  engine: Engine,
+  where: TransactionPlace,
+  given: TransactionOptions,
+): Promise<ManualTransaction> {
+  const options = normalised(given)
+  const place = capturePlace(engine.beginOn)
+  const own = where.slot === null
+  const slot = where.slot ?? engine.openSlot(where.chain, false, () => `manual transaction begun at ${place}`)
+  const record = new TransactionRecord(engine, slot, where.chain, options, place, true, (self) => new ManualTransaction(self, own))
+  record.enteredBy = where.handle
+  record.owner = where.handle
+  record.bornIn = quietAmbientFrame(engine, where.chain)
+  try {
+    await enter(record, options.timeoutMs === undefined ? Infinity : performance.now() + options.timeoutMs)
+  } catch (thrown) {
+    if (own) void slot.close()
+    throw thrownError(thrown, null)
+  }
+  if (record.bornIn !== null) record.bornIn.manual = { place, warned: false }
+  return record.handle as ManualTransaction
+}
+
+/** A transaction that a cursor opens for itself; `finish` ends it. */
+export async function openForCursor(
+  engine: Engine,
+  shared: Slot | null,
+  handle: Handle | null,
+  cursor: Cursor<unknown>,
+): Promise<{ record: TransactionRecord; finish: () => Promise<void> }> {
+  const { chain } = cursor
+  const slot = shared ?? engine.openSlot(chain, false, () => `cursor opened at ${cursor.place}`)
+  const record = new TransactionRecord(engine, slot, chain, {}, cursor.place, true, (self) => new ManualTransaction(self, shared === null))
+  record.cursor = cursor
+  record.enteredBy = handle
+  try {
+    await enter(record, Infinity)
+  } catch (thrown) {
+    if (shared === null) void slot.close()
+    throw thrownError(thrown, null)
+  }
+  const finish = async (): Promise<void> => {
+    if (record.state === 'open') await (record.handle as ManualTransaction).commit()
+  }
+  return { record, finish }
+}

@@ -1,0 +1,46 @@
+// Options of a transaction, and what the engine needs to know to open one.
+import { type IsolationLevel, parseIsolation } from '../../sql/dialect.ts'
+import type { Link } from '../context/chain.ts'
+import type { Handle } from '../handle.ts'
+import type { QueryDefaults } from '../query-options.ts'
+import type { Slot } from '../slot/slot.ts'
+
+/** When to run a transaction again. */
+export interface TransactionRetry {
+  /** How many further attempts after the first. */
+  readonly limit: number
+  /** The pause before the first of them in milliseconds, doubled with jitter for each further one. Default 20. */
+  readonly intervalMs?: number | undefined
+}
+
+export interface TransactionOptions {
+  /** Default: the server's. A nested transaction may only ask for what the outermost has. */
+  readonly isolation?: IsolationLevel | undefined
+  readonly readOnly?: boolean | undefined
+  /** With `serializable` and `readOnly`: waits for a snapshot that cannot fail. (PostgreSQL: SET TRANSACTION.) */
+  readonly deferrable?: boolean | undefined
+  /** The time for all of `work`, in milliseconds; on expiry everything is cancelled and rolled back. Default: none. */
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Runs `work` again after a serialization failure or dead lock was rolled back. Only for the outermost. Default: never. */
+  readonly retry?: number | TransactionRetry | undefined
+  /** False: a connection and transaction of its own instead of a savepoint in the ambient one. Default true; `begin()`: false. */
+  readonly reuse?: boolean | undefined
+  /** Defaults for the statements inside. */
+  readonly query?: QueryDefaults | undefined
+}
+
+/** Where a transaction is opened. */
+export interface TransactionPlace {
+  /** The `Db` through which it is opened. */
+  readonly db: object | null
+  readonly chain: Link | undefined
+  readonly handle: Handle | null
+  /** Null: on a slot of its own. */
+  readonly slot: Slot | null
+}
+
+/** The options with the isolation level spelled one way. @throws {UsageError} for a level there is not, before any SQL. */
+export function normalised(options: TransactionOptions): TransactionOptions {
+  return options.isolation === undefined ? options : { ...options, isolation: parseIsolation(options.isolation) }
+}

@@ -1,0 +1,222 @@
+// What the engine knows of one open transaction: an entry on the stack of a slot. It answers who may run inside and
+// what is said when it has ended. How it ends is in `ending.ts`; users hold a `Transaction`.
+import type { Failure } from '../../driver/driver.ts'
+import { TransactionAbortedError, TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
+import type { Place } from '../../observe/place.ts'
+import type { Compiled } from '../../sql/compiled.ts'
+import { isInside, type Link } from '../context/chain.ts'
+import type { Frame } from '../context/frame.ts'
+import type { Cursor } from '../cursor.ts'
+import type { Engine } from '../engine.ts'
+import { failureError } from '../failure.ts'
+import type { Handle } from '../handle.ts'
+import type { EngineOp } from '../op.ts'
+import type { Slot } from '../slot/slot.ts'
+import type { Waiting } from '../slot/waiting.ts'
+import type { TransactionExit } from './exit.ts'
+import { Hooks } from './hooks.ts'
+import type { TransactionOptions } from './options.ts'
+
+export type TransactionState = 'open' | 'ending' | 'committed' | 'rolled_back' | 'unknown'
+
+export class TransactionRecord {
+  /** Whether BEGIN or SAVEPOINT is on the server: it travels with the first statement. */
+  wire: 'none' | 'sent' | 'open' | 'ending' = 'none'
+  state: TransactionState = 'open'
+  decision: TransactionExit | null = null
+  /** The first statement that failed inside. */
+  firstFailure: Failure | null = null
+  /** The first statement that failed after the callback had returned. */
+  lateFailure: Failure | null = null
+  /** Why nothing can run in it any more although it is open: BEGIN failed, the connection died, the server ended it. */
+  broken: Failure | null = null
+  parent: TransactionRecord | null = null
+  /** The savepoint's name; empty for the outermost. */
+  savepoint = ''
+  /** Where or how it ended, for messages. */
+  endedAt = ''
+  readonly manual: boolean
+  /** The frame in which a manual transaction was begun. */
+  bornIn: Frame | null = null
+  /** The handle through which it was opened; null when implicit. */
+  enteredBy: Handle | null = null
+  /** The handle on which a manual transaction was begun: statements through it run inside. */
+  owner: Handle | null = null
+  /** Set when the transaction was opened for this cursor alone: nothing else runs in it. */
+  cursor: Cursor<unknown> | null = null
+  /** When it was made, monotonic milliseconds. */
+  readonly since: number = performance.now()
+  /** Cursors opened inside. */
+  readonly cursors: Set<Cursor<unknown>> = new Set()
+  readonly hooks: Hooks = new Hooks()
+  readonly engine: Engine
+  readonly slot: Slot
+  readonly chain: Link | undefined
+  readonly options: TransactionOptions
+  readonly place: Place
+  /** The handle users hold; statements through it run inside. */
+  readonly handle: Handle
+  #controller: AbortController | null = null
+  #savepoints = 0
+
+  constructor(
+    engine: Engine,
+    slot: Slot,
+    chain: Link | undefined,
+    options: TransactionOptions,
+    place: Place,
+    manual: boolean,
+    handle: (record: TransactionRecord) => Handle,
+  ) {
+    this.engine = engine
+    this.slot = slot
+    this.chain = chain
+    this.options = options
+    this.place = place
+    this.manual = manual
+    this.handle = handle(this)
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    return this.#controller.signal
+  }
+
+  decide(exit: TransactionExit): void {
+    if (this.decision === null || !exit.commit) this.decision = exit
+  }
+
+  /** Whether a waiting statement or transaction belongs inside: by the code that issued it, or by its handle. */
+  admits(item: Waiting): boolean {
+    return this.admitsFrom(item.chain, item.handle)
+  }
+
+  admitsFrom(chain: Link | undefined, handle: Handle | null): boolean {
+    if (handle !== null && (handle === this.handle || handle === this.owner)) return true
+    if (this.cursor !== null) return false
+    return isInside(this, chain) || (handle !== null && isInside(this, handle.chain))
+  }
+
+  /** Why an admitted statement may not run after all. */
+  refusal(): Error | null {
+    if (this.decision !== null) return this.decision
+    if (this.state !== 'open') return this.ended()
+    if (this.broken === null) return null
+    if (this.broken.kind === 'lost') return failureError({ ...this.broken, outcome: 'rolled_back' }, null)
+    return new TransactionAbortedError(
+      `The transaction begun at ${this.place} cannot go on: ${failureError(this.broken, null).message} Leave it and start again.`,
+      { cause: failureError(this.broken, null), outcome: 'rolled_back' },
+    )
+  }
+
+  /** Takes its place on the stack. @throws {TransactionStateError} when it asks for what the one around it is not. */
+  enter(): void {
+    const parent = this.slot.top ?? null
+    if (parent !== null) this.#checkNested(parent)
+    else if (this.slot.lease?.raw.status === 'tx' || this.slot.lease?.raw.status === 'failed')
+      throw new TransactionStateError(
+        'A transaction begun by text is open on this connection. End it by text before calling transaction() or begin().',
+      )
+    this.parent = parent
+    if (parent !== null) this.savepoint = parent.nextSavepoint()
+    this.slot.stack.push(this)
+  }
+
+  #checkNested(parent: TransactionRecord): void {
+    const refusal = parent.refusal()
+    if (refusal !== null) throw refusal
+    let outermost = parent
+    while (outermost.parent !== null) outermost = outermost.parent
+    for (const key of ['isolation', 'readOnly', 'deferrable'] as const) {
+      const asked = this.options[key]
+      if (asked === undefined || asked === (outermost.options[key] ?? (key === 'isolation' ? this.engine.options.isolation : false)))
+        continue
+      throw new TransactionStateError(
+        `A nested transaction asks for ${key} ${String(asked)}, but the one around it, begun at ${outermost.place}, is ` +
+          'another. Set it on the outermost, or pass reuse: false for a connection of its own.',
+      )
+    }
+  }
+
+  nextSavepoint(): string {
+    let outermost: TransactionRecord = this
+    while (outermost.parent !== null) outermost = outermost.parent
+    return `genever_${++outermost.#savepoints}`
+  }
+
+  /** The statement that opens it. */
+  opening(): Compiled {
+    const { dialect, statements } = this.engine
+    const text =
+      this.parent === null
+        ? dialect.begin({
+            isolation: this.options.isolation,
+            readOnly: this.options.readOnly,
+            deferrable: this.options.deferrable,
+          })
+        : dialect.savepoint(this.savepoint)
+    return statements.compileInternal(text)
+  }
+
+  beginFailed(failure: Failure): void {
+    this.wire = 'none'
+    this.broken ??= failure
+  }
+
+  noteFailure(failure: Failure, op: EngineOp): void {
+    if (op.stmt.cls === 'control') return
+    this.firstFailure ??= failure
+    if (this.state === 'ending') this.lateFailure ??= failure
+  }
+
+  /** The server says that no transaction is open although this one is: something else ended it. */
+  endedByServer(): void {
+    if (this.wire !== 'open') return
+    this.wire = 'none'
+    this.broken ??= {
+      kind: 'protocol',
+      outcome: 'unknown',
+      cause: new TransactionStateError(
+        `The transaction begun at ${this.place} was ended on the server by something else: a statement that commits or ` +
+          'rolls back by itself.',
+      ),
+    }
+  }
+
+  lose(failure: Failure): void {
+    this.broken ??= { ...failure, kind: 'lost', outcome: 'rolled_back' }
+    this.wire = this.wire === 'ending' ? 'ending' : 'none'
+  }
+
+  /** It left the stack; one that is still open was rolled back with the one around it. */
+  popped(): void {
+    if (this.state === 'open') {
+      this.state = 'rolled_back'
+      this.endedAt = 'with the transaction around it'
+    }
+    for (const cursor of this.cursors) cursor.invalidate()
+    this.cursors.clear()
+  }
+
+  interrupt(reason: unknown): void {
+    this.#controller ??= new AbortController()
+    this.#controller.abort(reason)
+  }
+
+  ended(): TransactionEndedError {
+    return new TransactionEndedError(this.endedMessage())
+  }
+
+  endedMessage(): string {
+    const how = { open: 'is open', ending: 'is ending', committed: 'was committed', rolled_back: 'was rolled back', unknown: 'was lost' }
+    return (
+      `The transaction begun at ${this.place} ${how[this.state]}${this.endedAt === '' ? '' : ` ${this.endedAt}`}, so nothing ` +
+      'more can run in it. Await all its work before it returns, or start work that outlives it with detached().'
+    )
+  }
+
+  describe(): string {
+    if (this.cursor !== null) return `cursor opened at ${this.cursor.place}`
+    return `${this.manual ? 'manual transaction' : this.savepoint === '' ? 'transaction' : 'nested transaction'} begun at ${this.place}`
+  }
+}

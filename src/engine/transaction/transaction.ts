@@ -1,0 +1,169 @@
+// The transaction users hold: a query surface whose statements run inside it, and the ways to leave it early.
+import { TransactionStateError } from '../../errors/index.ts'
+import { Connection } from '../connection.ts'
+import { currentChain, isInside, runInFrame } from '../context/chain.ts'
+import { Frame } from '../context/frame.ts'
+import type { Engine } from '../engine.ts'
+import { Executor } from '../executor.ts'
+import type { Handle } from '../handle.ts'
+import type { EngineOp } from '../op.ts'
+import type { Slot } from '../slot/slot.ts'
+import type { QueryDefaults } from '../query-options.ts'
+import { TransactionExit } from './exit.ts'
+import type { Hook } from './hooks.ts'
+import type { ManualTransaction } from './manual.ts'
+import type { TransactionOptions } from './options.ts'
+import type { TransactionRecord } from './record.ts'
+
+/**
+ * A transaction, ambient inside its callback: every statement issued there by any `db` of the same engine runs in it.
+ * Nested ones are savepoints on the same connection. (GINO: `GinoTransaction`.)
+ */
+export class Transaction extends Executor implements Handle {
+  readonly #record: TransactionRecord
+  #connection: Connection | null = null
+
+  /** @internal */
+  constructor(record: TransactionRecord) {
+    super()
+    this.#record = record
+  }
+
+  /** @internal */
+  get chain(): Handle['chain'] {
+    return this.#record.chain
+  }
+
+  /** @internal */
+  override engineHere(): Engine {
+    return this.#record.engine
+  }
+
+  /** @internal */
+  override engineQuietly(): Engine {
+    return this.#record.engine
+  }
+
+  /** @internal */
+  override slotHere(): Slot {
+    return this.#record.slot
+  }
+
+  /** @internal */
+  override handleHere(): Handle {
+    return this
+  }
+
+  /** @internal */
+  override defaultsHere(): QueryDefaults | null {
+    for (let record: TransactionRecord | null = this.#record; record !== null; record = record.parent)
+      if (record.options.query !== undefined) return record.options.query
+    return null
+  }
+
+  /** @internal */
+  override send(op: EngineOp): void {
+    const record = this.#record
+    if (record.state === 'open') record.slot.send(op)
+    else op.refuseWith(record.ended())
+  }
+
+  /** @internal Calls `work` so that a synchronous throw becomes a rejection. */
+  async invoke<T>(work: (tx: Transaction) => Promise<T> | T): Promise<T> {
+    return await work(this)
+  }
+
+  /** A handle on the connection this transaction runs on. (GINO: `tx.connection`.) */
+  get connection(): Connection {
+    return (this.#connection ??= new Connection(this.#record.engine, this.#record.slot, this.chain, false))
+  }
+
+  /** Aborted when the transaction's `timeoutMs` expires or its `signal` aborts: pass it to whatever else `work` waits for. */
+  get signal(): AbortSignal {
+    return this.#record.signal
+  }
+
+  /** Runs `work` in a savepoint of this transaction, whichever handle is current. */
+  override transaction<T>(work: (tx: Transaction) => Promise<T> | T, options: TransactionOptions = {}): Promise<T> {
+    const { engine, slot } = this.#record
+    return engine.transact({ db: null, chain: currentChain(), handle: this, slot }, work, options)
+  }
+
+  /**
+   * Opens a savepoint that ends by `commit()`, `rollback()` or disposal, strictly in the reverse order of opening.
+   * @throws {TransactionEndedError} when this transaction has ended.
+   */
+  begin(options: TransactionOptions = {}): Promise<ManualTransaction> {
+    const { engine, slot } = this.#record
+    return engine.beginOn({ db: null, chain: currentChain(), handle: this, slot }, options)
+  }
+
+  /** Makes this transaction ambient for `work`. @throws {TransactionEndedError} when it has ended. */
+  async run<T>(work: (tx: this) => Promise<T> | T): Promise<T> {
+    const record = this.#record
+    if (record.state !== 'open') throw record.ended()
+    const frame = new Frame('transaction', record.engine, null, record.slot, record, record.slot.settings)
+    try {
+      return await runInFrame(frame, () => work(this))
+    } finally {
+      frame.end()
+    }
+  }
+
+  /**
+   * Commits this transaction and all inside it at once: throws a signal that ends every callback up to this
+   * transaction's, which resolves with `value`. Statements throw the signal again, so a swallowing `catch` cannot go
+   * on. (GINO: `raise_commit`.)
+   * @throws {TransactionStateError} outside of its callback, after its end, or on a manual transaction.
+   */
+  raiseCommit(value?: unknown): never {
+    return this.#raise(true, value)
+  }
+
+  /** As `raiseCommit`, but rolls back; a rollback beats a commit raised before. (GINO: `raise_rollback`.) */
+  raiseRollback(value?: unknown): never {
+    return this.#raise(false, value)
+  }
+
+  #raise(commit: boolean, value: unknown): never {
+    const record = this.#record
+    const name = commit ? 'raiseCommit' : 'raiseRollback'
+    if (record.manual)
+      throw new TransactionStateError(`${name}() ends a transaction(work); end a manual one with commit() or rollback().`)
+    if (record.state !== 'open') throw new TransactionStateError(`${name}(): ${record.endedMessage()}`)
+    const chain = currentChain()
+    if (!isInside(record, chain))
+      throw new TransactionStateError(
+        `${name}() was called outside of the callback of the transaction begun at ${record.place}. Call it inside.`,
+      )
+    if (record.decision !== null && (commit || !record.decision.commit)) throw record.decision
+    const exit = new TransactionExit(record, commit, value)
+    for (let link = chain; link !== undefined; link = link.next) {
+      const { transaction } = link.frame
+      if (transaction !== null && transaction.state === 'open') transaction.decide(exit)
+      if (transaction === record) break
+    }
+    throw exit
+  }
+
+  /**
+   * Runs `hook` after the outermost transaction has committed, in the context of the caller of `transaction()`, after
+   * its own connection went back; never if this savepoint or the transaction is rolled back. Hooks run in order, each
+   * awaited. One that throws does not stop the others and makes `transaction()` reject with `AfterCommitError`.
+   */
+  afterCommit(hook: Hook): void {
+    if (this.#record.state !== 'open') throw this.#record.ended()
+    this.#record.hooks.add('commit', hook)
+  }
+
+  /** Runs `hook` after this transaction was rolled back, alone or with one around it. */
+  afterRollback(hook: Hook): void {
+    if (this.#record.state !== 'open') throw this.#record.ended()
+    this.#record.hooks.add('rollback', hook)
+  }
+
+  override toString(): string {
+    const record = this.#record
+    return `Transaction { ${record.state}, ${record.savepoint === '' ? 'outermost' : record.savepoint}, begun at ${record.place} }`
+  }
+}
