@@ -18,6 +18,7 @@ export interface StatementCacheOptions {
 /** A statement with the values of one execution, in the order of its placeholders. */
 export interface Bound {
   readonly compiled: Compiled
+  /** The caller's own array where one was given. */
   readonly params: readonly unknown[]
 }
 
@@ -32,16 +33,7 @@ const defaultSize = 1000
 const longestKept = 131_072
 
 /** What the server plans, and so gains from being prepared. */
-const preparable: ReadonlySet<string> = new Set([
-  'SELECT',
-  'VALUES',
-  'TABLE',
-  'WITH',
-  'INSERT',
-  'UPDATE',
-  'DELETE',
-  'MERGE',
-])
+const preparable: ReadonlySet<string> = new Set('SELECT VALUES TABLE WITH INSERT UPDATE DELETE MERGE'.split(' '))
 
 /** What the engine knows of one text. */
 export class Entry {
@@ -69,7 +61,7 @@ export class Entry {
   bind(params: Params | undefined): Bound {
     if (params === undefined || Array.isArray(params)) {
       const values: readonly unknown[] = params ?? none
-      checkPositional(this.parameters, values)
+      checkPositional(this.parameters, values, this.compiled.text)
       return { compiled: this.compiled, params: values }
     }
     if (typeof params !== 'object' || params === null)
@@ -77,7 +69,10 @@ export class Entry {
         `Parameters are an array for $1 … or an object for :name …, not ${describeType(params)}.`,
       )
     const form = (this.#named ??= this.#nameForm())
-    return { compiled: form.compiled, params: bindNamed(form.names, params as Readonly<Record<string, unknown>>) }
+    return {
+      compiled: form.compiled,
+      params: bindNamed(form.names, params as Readonly<Record<string, unknown>>, this.compiled.text),
+    }
   }
 
   #nameForm(): NamedForm {
@@ -86,7 +81,10 @@ export class Entry {
       const named = { ...this.compiled, text: form.text, name: this.#nextName(), shape: null }
       return { names: form.names, compiled: named }
     }
-    if (this.parameters > 0) throw new ParameterError('The text has positional placeholders: pass an array for $1 …')
+    if (this.parameters > 0)
+      throw new ParameterError('The text has positional placeholders: pass an array for $1 …', {
+        statement: { sql: this.compiled.text },
+      })
     return { names: [], compiled: this.compiled }
   }
 }

@@ -42,7 +42,7 @@ export function parseNamed(text: string): NamedText | null {
     from = scanner.end
   }
   if (known.size === 0) return null
-  if (positional) throw new ParameterError('The text mixes $1 and :name: use one kind of placeholder.')
+  if (positional) throw failure('The text mixes $1 and :name: use one kind of placeholder.', text)
   texts.push(text.slice(from))
   return { text: assemble(texts, uses), names: [...known.keys()] }
 }
@@ -52,13 +52,13 @@ export function parseNamed(text: string): NamedText | null {
  *
  * @throws {ParameterError} for another number of values, more than 65,535, or a value that is no data.
  */
-export function checkPositional(expected: number, params: readonly unknown[]): void {
+export function checkPositional(expected: number, params: readonly unknown[], sql: string): void {
   const { length } = params
-  if (length !== expected) throw new ParameterError(miscounted(expected, length))
-  if (length > mostParameters) throw new ParameterError(tooMany(length))
+  if (length !== expected) throw failure(miscounted(expected, length), sql)
+  if (length > mostParameters) throw failure(tooMany(length), sql)
   for (let index = 0; index < length; index++) {
     const reason = refusal(params[index])
-    if (reason !== undefined) throw new ParameterError(`Parameter $${index + 1} ${reason}.`)
+    if (reason !== undefined) throw failure(`Parameter $${index + 1} ${reason}.`, sql)
   }
 }
 
@@ -67,19 +67,19 @@ export function checkPositional(expected: number, params: readonly unknown[]): v
  *
  * @throws {ParameterError} for names without a value, values without a name, and values that are no data.
  */
-export function bindNamed(names: readonly string[], values: Readonly<Record<string, unknown>>): unknown[] {
+export function bindNamed(names: readonly string[], values: Readonly<Record<string, unknown>>, sql: string): unknown[] {
   const missing = names.filter((name) => !Object.hasOwn(values, name))
-  if (missing.length > 0) throw new ParameterError(`No value was given for ${list(missing)}.`)
+  if (missing.length > 0) throw failure(`No value was given for ${list(missing)}.`, sql)
   const keys = Object.keys(values)
   if (keys.length !== names.length) {
     const extra = keys.filter((key) => !names.includes(key))
-    if (extra.length > 0) throw new ParameterError(unexpected(extra))
+    if (extra.length > 0) throw failure(unexpected(extra), sql)
   }
-  if (names.length > mostParameters) throw new ParameterError(tooMany(names.length))
+  if (names.length > mostParameters) throw failure(tooMany(names.length), sql)
   return names.map((name) => {
     const value = values[name]
     const reason = refusal(value)
-    if (reason !== undefined) throw new ParameterError(`Parameter :${name} ${reason}.`)
+    if (reason !== undefined) throw failure(`Parameter :${name} ${reason}.`, sql)
     return value
   })
 }
@@ -128,6 +128,8 @@ function arrayRefusal(values: readonly unknown[], depth: number): string | undef
   }
   return undefined
 }
+
+const failure = (message: string, sql: string): ParameterError => new ParameterError(message, { statement: { sql } })
 
 const values = (count: number): string => (count === 1 ? '1 value was' : `${count} values were`)
 

@@ -104,10 +104,12 @@ export function embed(value: object): Pick<Statement, 'sql' | 'params'> | undefi
   return undefined
 }
 
-/** What to import so that a builder's objects are understood. */
+/** Why a builder's object was not understood, and what helps. */
 export function missingImport(builder: Builder): string {
+  const name = builder.toLowerCase()
+  if (registered.has(name)) return `${builder} objects of this kind cannot be used here`
   if (builder === 'unknown') return 'no adapter is registered for its library'
-  return `add \`import 'genever/${builder.toLowerCase()}'\` so that ${builder} objects are understood`
+  return `add \`import 'genever/${name}'\` so that ${builder} objects are understood`
 }
 
 function unusable(query: unknown, builder: Builder | undefined): string {
