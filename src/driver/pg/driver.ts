@@ -2,7 +2,7 @@
 // scheme or by name; pools use nothing but the contract.
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
 import { Session } from '../postgres/session.ts'
-import type { PgClient } from './client.ts'
+import type { PgClient, PgParameter } from './client.ts'
 import { classify, openFailure } from './failure.ts'
 import { loadPg } from './load.ts'
 import { parsePgOptions, type PgOptions, startupOptions } from './options.ts'
@@ -29,7 +29,10 @@ async function open(
   deadline: number,
   generation: number,
 ): Promise<RawConnection> {
-  const client = await connect(options, deadline)
+  const style = { date: 'ISO' }
+  const client = await connect(options, deadline, ({ parameterName, parameterValue }) => {
+    if (parameterName === 'DateStyle') style.date = parameterValue
+  })
   const wire = new PgWire(client, options)
   const session = new Session(wire, hooks, {
     id: client.processID ?? ++opened,
@@ -40,14 +43,24 @@ async function open(
   })
   wire.attach(session, hooks)
   wire.hold(false)
-  return session
+  if (style.date.startsWith('ISO')) return session
+  // Dates are read in one form only. A pooler may refuse it in the start-up packet, so it is set afterwards.
+  if (await session.establish("SET datestyle TO 'ISO'", deadline)) return session
+  const failure: Failure = { kind: 'timeout', outcome: 'not_started' }
+  session.destroy(failure)
+  throw failure as unknown
 }
 
-async function connect(options: PgOptions, deadline: number): Promise<PgClient> {
+async function connect(
+  options: PgOptions,
+  deadline: number,
+  told: (parameter: PgParameter) => void,
+): Promise<PgClient> {
   let client: PgClient
   try {
     const { Client } = await loadPg()
     client = new Client(clientConfig(options, deadline))
+    client.connection.on('parameterStatus', told)
   } catch (error) {
     throw openFailure(error) as unknown
   }

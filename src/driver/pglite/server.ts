@@ -130,7 +130,7 @@ export class PgliteServer {
 
   async #clean(): Promise<void> {
     const writer = new MessageWriter()
-    writer.query(resetText('failed', Dirty.unknown | undoable, ''))
+    writer.query(resetText('failed', Dirty.unknown | undoable, []))
     const pglite = await this.ready
     await pglite.execProtocolRaw(writer.take()).catch(() => this.crashed())
   }

@@ -31,8 +31,7 @@ export function encodeAll(params: readonly unknown[], types: readonly number[] |
   for (let i = 0; i < params.length; i++) {
     const value = params[i]
     if (typeof value === 'string') {
-      if (value.includes('\0')) refuse(i, 'text with a NUL character')
-      encoded.push(value)
+      encoded.push(checked(value, i))
     } else if (typeof value === 'number') encoded.push(String(value))
     else encoded.push(value === null ? null : encode(value, types?.[i] ?? 0, i))
   }
@@ -119,9 +118,15 @@ function guarded<T>(position: number, work: () => T): T {
   }
 }
 
+/** Text that arrives as it is: without NUL, which PostgreSQL cannot store, or half a character, which UTF-8 has no form for. */
 function checked(text: string, position: number): string {
-  return text.includes('\0') ? refuse(position, 'text with a NUL character') : text
+  if (text.includes('\0')) refuse(position, 'text with a NUL character')
+  if (!(text as WellFormed).isWellFormed()) refuse(position, 'text with half of a surrogate pair')
+  return text
 }
+
+/** In every supported Node.js, not yet in the library of types. */
+type WellFormed = string & { isWellFormed(): boolean }
 
 function hasOwnText(value: object): value is { toJSON(): unknown } {
   return 'toJSON' in value && typeof value.toJSON === 'function'

@@ -3,11 +3,11 @@
 // decides alone what became of an operation that failed (its outcome).
 import { type Failure, type Op, OpState, type Outcome, type RawConnection } from '../driver.ts'
 import { ParameterError } from '../../errors/index.ts'
-import type { Compiled, Field, Shape } from '../../sql/compiled.ts'
-import { decoderFor, shapeKey, type TextRow } from './decode.ts'
+import type { Compiled, Field } from '../../sql/compiled.ts'
+import type { TextRow } from './decode.ts'
 import { checkAll, encodeAll, needsTypes } from './encode.ts'
 import type { MessageWriter } from './message-writer.ts'
-import { type Fields, isStale, type PreparedCache, sameShape, type Step } from './prepared.ts'
+import { type Fields, isRetyped, isStale, type PreparedCache, type Step } from './prepared.ts'
 import type { Int8 } from './type-table.ts'
 
 export type Status = RawConnection['status']
@@ -23,8 +23,7 @@ export interface ExchangeHost {
   flush(): void
 }
 
-// Only plans are checked by the server for a changed result; the columns of a FETCH or EXECUTE are asked for every time.
-const planned = /^(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE)$/
+const misfit = 'a row does not fit the description of its columns'
 
 export class Exchange {
   readonly ops: readonly Op[]
@@ -41,6 +40,7 @@ export class Exchange {
   #committed = false
   #error: Fields | null = null
   #failedAt = -1
+  #stale = false
   #retried = false
   #settled: (() => void)[] = []
 
@@ -84,7 +84,7 @@ export class Exchange {
   rowDescription(fields: readonly Field[]): void {
     const step = this.#step
     if (step.op.stmt.cls === 'multi') step.op.rows.length = 0
-    this.#setShape(step, this.#learn(step, fields))
+    step.describe(fields, this.#host.int8)
     if (step.values === null) this.#write()
   }
 
@@ -96,11 +96,7 @@ export class Exchange {
     try {
       if (decoder !== null && decoder.width === fields.length) decoder.push(fields, op.rows)
       else {
-        step.failure = {
-          kind: 'protocol',
-          outcome: 'unknown',
-          cause: 'a row does not fit the description of its columns',
-        }
+        step.failure = { kind: 'protocol', outcome: 'unknown', cause: misfit }
         if (step.entry !== null) this.#host.prepared.forget(step.entry)
       }
     } catch (cause) {
@@ -146,8 +142,7 @@ export class Exchange {
     if (this.#error === null) {
       this.#error = fields
       this.#failedAt = Math.min(this.#at, this.#steps.length - 1)
-      const entry = this.#steps[this.#failedAt]?.entry
-      if (entry !== undefined && entry !== null && isStale(fields)) this.#host.prepared.forget(entry)
+      this.#stale = this.#forgetStale(fields)
     }
     if (!this.#synced) this.#sync()
   }
@@ -232,7 +227,7 @@ export class Exchange {
       const name = step.entry?.name ?? ''
       if (step.parse && !step.asked) {
         writer.parse(name, stmt.text, step.declared)
-        writer.describeStatement(name)
+        if (stmt.cls !== 'control') writer.describeStatement(name)
       }
       if (step.values === null) {
         if (!step.asked) {
@@ -251,7 +246,7 @@ export class Exchange {
         }
       }
       writer.bind(name, step.values)
-      if (!step.parse && !step.asked && !this.#knowsShape(step)) writer.describePortal()
+      if (!step.parse && !step.asked && !step.knowsResult(this.#host.int8)) writer.describePortal()
       writer.execute(maxRows)
     }
     if (this.#synced) this.#host.flush()
@@ -264,46 +259,6 @@ export class Exchange {
     this.#host.flush()
   }
 
-  /** The statement was parsed on this session and its result is known; a changed one fails with 0A000. */
-  #knowsShape(step: Step): boolean {
-    const shape = step.entry?.shape ?? null
-    if (shape === null || !planned.test(step.op.stmt.verb)) return false
-    this.#setShape(step, shape)
-    return true
-  }
-
-  #learn(step: Step, fields: readonly Field[]): Shape {
-    const { stmt } = step.op
-    const known = step.entry?.shape ?? stmt.shape
-    const params = step.types ?? known?.params ?? []
-    const same = known !== null && sameShape(known, params, fields)
-    const shape = same ? known : { params, fields, key: shapeKey(fields) }
-    if (stmt.shape !== shape && stmt.cls !== 'multi') stmt.shape = shape
-    if (step.entry !== null && step.entry.shape !== shape) {
-      step.entry.shape = shape
-      step.entry.decoder = null
-    }
-    return shape
-  }
-
-  #setShape(step: Step, shape: Shape): void {
-    const { entry, op } = step
-    if (shape.fields.length === 0) return
-    if (entry !== null && entry.decoder !== null && entry.spec === op.spec) {
-      step.decoder = entry.decoder
-      return
-    }
-    try {
-      step.decoder = decoderFor(shape, op.spec, this.#host.int8)
-    } catch (cause) {
-      step.failure = { kind: 'decode', outcome: 'unknown', cause }
-    }
-    if (entry !== null) {
-      entry.spec = op.spec
-      entry.decoder = step.decoder
-    }
-  }
-
   #failAt(index: number, cause: unknown): void {
     this.#failedAt = index
     const step = this.#steps[index]
@@ -312,14 +267,28 @@ export class Exchange {
 
   /** Nothing before the stale statement may outlive the error, and no transaction may be open. */
   #mayRunAgain(status: Status): boolean {
-    const entry = this.#steps[this.#failedAt]?.entry ?? null
-    if (this.#error === null || entry === null || this.#retried || !isStale(this.#error)) return false
+    if (!this.#stale || this.#retried) return false
     const clean = this.#before === 'idle' && status === 'idle'
     return clean && this.#steps.slice(0, this.#failedAt).every(({ op }) => op.stmt.cls !== 'control')
   }
 
+  /** What was known of the failed statement no longer holds: it is described anew when it runs next. */
+  #forgetStale(fields: Fields): boolean {
+    const step = this.#steps[this.#failedAt]
+    if (step === undefined) return false
+    const { entry, parse, declared, op } = step
+    if (declared !== null && isRetyped(fields)) {
+      op.stmt.shape = null
+      return true
+    }
+    if (entry === null || parse || !(isStale(fields) || isRetyped(fields))) return false
+    this.#host.prepared.forget(entry)
+    return true
+  }
+
   #runAgain(): void {
     this.#retried = true
+    this.#stale = false
     this.#error = null
     this.#failedAt = -1
     this.#at = 0
@@ -340,36 +309,38 @@ export class Exchange {
 
   #serverFailure(op: Op): Failure {
     const fields = this.#error ?? {}
-    const partly = this.#committed || (op.stmt.cls === 'alone' && this.#before === 'idle') || fields['code'] === '40003'
-    return { kind: 'server', outcome: partly ? 'unknown' : 'rolled_back', fields }
+    const { cls } = op.stmt
+    const partly = (cls === 'multi' && this.#committed) || (cls === 'alone' && this.#before === 'idle')
+    return { kind: 'server', outcome: partly || fields['code'] === '40003' ? 'unknown' : 'rolled_back', fields }
   }
 
   #decodeOutcome(op: Op, status: Status): Outcome {
-    return status === 'idle' && op.stmt.cls !== 'read' ? 'committed' : 'rolled_back'
+    const kept = status === 'idle' && (this.#committed || !this.ops.some(({ stmt }) => ends(stmt)))
+    return kept && op.stmt.cls !== 'read' ? 'committed' : 'rolled_back'
   }
 
   /** The first of the operations before `end` that an error takes back because they had no transaction of their own. */
   #implicitStart(end: number): number {
     let start = this.#before === 'idle' ? 0 : Infinity
-    for (let i = 0; i < end; i++) {
-      const stmt = this.#steps[i]?.op.stmt
-      if (stmt === undefined) break
+    this.ops.slice(0, end).forEach(({ stmt }, i) => {
       if (begins(stmt)) start = Infinity
       else if (ends(stmt)) start = i + 1
-    }
+    })
     return start
   }
 
   #lossOutcome(index: number): Outcome {
-    const stmts = this.ops.map(({ stmt }) => stmt)
     if (this.#written <= index && !this.#synced) return 'not_started'
-    const decided = stmts.some(
-      (stmt, i) => i >= index && (commits(stmt) || stmt.cls === 'multi' || stmt.cls === 'alone'),
-    )
-    if (this.#before === 'failed') return 'rolled_back'
-    if (decided) return 'unknown'
-    if (this.#before === 'tx') return 'rolled_back'
-    return !this.#synced || stmts.some(begins) ? 'rolled_back' : 'unknown'
+    const stmts = this.ops.map(({ stmt }) => stmt)
+    const endsAt = stmts.findIndex(ends)
+    const end = stmts[endsAt]
+    // Without an end nothing was kept of a transaction, nor of what had no Sync yet to commit it.
+    if (end === undefined) {
+      const open = this.#before !== 'idle' || stmts.some(begins) || !this.#synced
+      return open && !stmts.some(({ cls }) => cls === 'alone') ? 'rolled_back' : 'unknown'
+    }
+    const undone = index <= endsAt && end.cls === 'control' && (this.#before === 'failed' || !commits(end))
+    return undone ? 'rolled_back' : 'unknown'
   }
 }
 
@@ -381,8 +352,8 @@ function commits({ cls, verb }: Compiled): boolean {
   return cls === 'control' && (verb === 'COMMIT' || verb === 'END' || verb === 'PREPARE')
 }
 
-/** Ends the transaction either way; ROLLBACK TO only ends a savepoint. */
+/** Ends the transaction either way; ROLLBACK TO only ends a savepoint, several statements in one text may do anything. */
 function ends(stmt: Compiled): boolean {
-  if (commits(stmt)) return true
+  if (commits(stmt) || (stmt.cls === 'multi' && stmt.hasControl)) return true
   return stmt.cls === 'control' && /^(ROLLBACK|ABORT)$/.test(stmt.verb) && !/\bTO\b/i.test(stmt.text)
 }

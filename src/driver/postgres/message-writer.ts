@@ -13,7 +13,7 @@ export class MessageWriter {
 
   /** Types of 0 are left to the server. */
   parse(name: string, text: string, types: readonly number[] | null): void {
-    this.#begin('P', 16 + name.length + text.length * 3 + (types?.length ?? 0) * 4)
+    this.#begin('P', 16 + name.length + bound(text) + (types?.length ?? 0) * 4)
     this.#cstring(name)
     this.#cstring(text)
     this.#int16(types?.length ?? 0)
@@ -60,7 +60,7 @@ export class MessageWriter {
   }
 
   query(text: string): void {
-    this.#begin('Q', 1 + text.length * 3)
+    this.#begin('Q', 1 + bound(text))
     this.#cstring(text)
     this.#end()
   }
@@ -72,7 +72,7 @@ export class MessageWriter {
   }
 
   copyFail(reason: string): void {
-    this.#begin('f', 1 + reason.length * 3)
+    this.#begin('f', 1 + bound(reason))
     this.#cstring(reason)
     this.#end()
   }
@@ -139,7 +139,7 @@ export class MessageWriter {
   }
 
   #text(text: string): void {
-    this.#reserve(4 + text.length * 3)
+    this.#reserve(4 + bound(text))
     const buffer = this.#buffer
     const begin = this.#at + 4
     let at = begin
@@ -164,4 +164,9 @@ export class MessageWriter {
     this.#buffer.set(bytes, this.#at)
     this.#at += bytes.length
   }
+}
+
+/** At least as many bytes as the text takes; for a long one, exactly as many. */
+function bound(text: string): number {
+  return text.length < 4096 ? text.length * 3 : Buffer.byteLength(text)
 }

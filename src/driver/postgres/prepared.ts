@@ -2,8 +2,9 @@
 // there are too many. Exchanges plan their steps here. It sends nothing; it only says what to close.
 import type { Failure, Op } from '../driver.ts'
 import type { Field, RowSpec, Shape } from '../../sql/compiled.ts'
-import type { RowDecoder } from './decode.ts'
+import { decoderFor, type RowDecoder, shapeKey } from './decode.ts'
 import type { Encoded } from './encode.ts'
+import type { Int8 } from './type-table.ts'
 
 /** The fields of an ErrorResponse by name. */
 export type Fields = Readonly<Record<string, string>>
@@ -41,7 +42,47 @@ export class Step {
   constructor(op: Op) {
     this.op = op
   }
+
+  /** The server has described the result: what is new of it is kept for this session and for all others. */
+  describe(fields: readonly Field[], int8: Int8): void {
+    const { stmt } = this.op
+    const known = this.entry?.shape ?? stmt.shape
+    const params = this.types ?? known?.params ?? []
+    const shape = known !== null && sameShape(known, params, fields) ? known : { params, fields, key: shapeKey(fields) }
+    if (stmt.cls !== 'multi') stmt.shape = shape
+    if (this.entry !== null && this.entry.shape !== shape) {
+      this.entry.shape = shape
+      this.entry.decoder = null
+    }
+    this.#decodeAs(shape, int8)
+  }
+
+  /** The statement was parsed on this session and its result is known; a changed one fails with 0A000. */
+  knowsResult(int8: Int8): boolean {
+    const shape = this.entry?.shape ?? null
+    if (shape === null || !planned.test(this.op.stmt.verb)) return false
+    this.#decodeAs(shape, int8)
+    return true
+  }
+
+  #decodeAs(shape: Shape, int8: Int8): void {
+    const { entry, op } = this
+    if (shape.fields.length === 0) return
+    if (entry === null || entry.decoder === null || entry.spec !== op.spec) {
+      try {
+        this.decoder = decoderFor(shape, op.spec, int8)
+      } catch (cause) {
+        this.failure = { kind: 'decode', outcome: 'unknown', cause }
+      }
+      if (entry === null) return
+      entry.spec = op.spec
+      entry.decoder = this.decoder
+    } else this.decoder = entry.decoder
+  }
 }
+
+// Only plans are checked by the server for a changed result; the columns of a FETCH or EXECUTE are asked for every time.
+const planned = /^(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE)$/
 
 /** A bounded cache with second chance: a clock's hand passes over what was used and takes the first that was not. */
 export class PreparedCache {
@@ -131,6 +172,11 @@ export class PreparedCache {
 /** The server no longer has the statement, or no longer with that result. The messages are translated, the routine is not. */
 export function isStale({ code, routine }: Fields): boolean {
   return code === '26000' || (code === '0A000' && routine === 'RevalidateCachedQuery')
+}
+
+/** A type has become another since the statement's parameters got theirs. */
+export function isRetyped({ code }: Fields): boolean {
+  return code === '42804' || code === '42883' || code === '42846'
 }
 
 export function sameShape(known: Shape, params: readonly number[], fields: readonly Field[]): boolean {

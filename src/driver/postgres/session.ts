@@ -57,6 +57,7 @@ export class Session implements RawConnection, ExchangeHost {
   #status: Status = 'idle'
   #alive = true
   #quarantined = false
+  #needed = ''
   #baseline = ''
 
   constructor(wire: Wire, hooks: ConnectionHooks, options: SessionOptions) {
@@ -139,6 +140,12 @@ export class Session implements RawConnection, ExchangeHost {
     return exchange.wasCancelled(op) ? 'cancelled' : 'completed'
   }
 
+  /** Sets what this package itself needs of a session, now and at the end of every reset. */
+  establish(sql: string, deadline: number): Promise<boolean> {
+    this.#needed = sql
+    return before(deadline, this.#run([silentOp(sql)]))
+  }
+
   setBaseline(sql: string): void {
     this.#baseline = sql
   }
@@ -146,7 +153,7 @@ export class Session implements RawConnection, ExchangeHost {
   async reset(dirty: number, deadline: number): Promise<boolean> {
     if (!this.#alive || this.#inFlight > 0) return false
     const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && this.#status === 'idle')
-    const undo = silentOp(resetText(this.#status, whole ? everything | dirty : dirty, this.#baseline))
+    const undo = silentOp(resetText(this.#status, whole ? everything | dirty : dirty, [this.#needed, this.#baseline]))
     if (!(await before(deadline, this.#run([undo])))) return false
     const foreign = whole ? undo.rows.map(({ name }) => `DEALLOCATE "${name?.replaceAll('"', '""')}"`) : []
     if (foreign.length > 0 && !(await before(deadline, this.#run([silentOp(foreign.join('; '))])))) return false
@@ -272,10 +279,10 @@ const undoes: readonly (readonly [bit: number, sql: string])[] = [
 ]
 
 /** One text for the simple protocol. With `unknown` it ends by asking for statements that were not prepared by us. */
-export function resetText(status: Status, dirty: number, baseline: string): string {
+export function resetText(status: Status, dirty: number, baseline: readonly string[]): string {
   const parts = undoes.filter(([bit]) => (dirty & bit) !== 0).map(([, sql]) => sql)
   if (status !== 'idle') parts.unshift('ROLLBACK')
-  if (baseline !== '') parts.push(baseline)
+  parts.push(...baseline.filter((sql) => sql !== ''))
   if ((dirty & Dirty.unknown) !== 0) parts.push('SELECT name FROM pg_prepared_statements WHERE from_sql')
   return parts.join('; ')
 }

@@ -3,6 +3,10 @@
 // gives `undefined`, never a wrong value.
 
 const zero = 48
+const quotation = 34
+const backslash = 92
+const opening = 123
+const closing = 125
 const minuteMs = 60_000
 const dayMs = 86_400_000
 const longForm =
@@ -85,32 +89,44 @@ export type ElementReader = (text: string) => unknown
 /** Reads `{1,NULL,"a,b"}`, nested, with bounds (`[0:1]={…}`) or without. `undefined`: not an array. */
 export function readArray(text: string, read: ElementReader, delimiter: string): unknown[] | undefined {
   const start = text.charCodeAt(0) === 91 ? text.indexOf('=') + 1 : 0
-  if (text[start] !== '{') return undefined
+  if (text[start] !== '{' || !text.endsWith('}')) return undefined
   if (text[start + 1] === '}') return []
-  if (text.indexOf('"', start) < 0 && text.indexOf('{', start + 1) < 0) {
-    return text
-      .slice(start + 1, -1)
-      .split(delimiter)
-      .map((element) => (element === 'NULL' ? null : read(element)))
-  }
+  if (text.indexOf('"', start) < 0 && text.indexOf('{', start + 1) < 0)
+    return readFlat(text, start + 1, read, delimiter)
   const place = { at: start }
   const array = readNested(text, place, read, delimiter)
   return place.at === text.length ? array : undefined
 }
 
+/** One dimension without a quoted element: what most arrays are. */
+function readFlat(text: string, start: number, read: ElementReader, delimiter: string): unknown[] {
+  const array: unknown[] = []
+  const close = text.length - 1
+  for (let begin = start; begin <= close;) {
+    const next = text.indexOf(delimiter, begin)
+    const end = next < 0 ? close : next
+    const element = text.slice(begin, end)
+    array.push(element === 'NULL' ? null : read(element))
+    begin = end + 1
+  }
+  return array
+}
+
 function readNested(text: string, place: { at: number }, read: ElementReader, delimiter: string): unknown[] {
   const array: unknown[] = []
+  const separator = delimiter.charCodeAt(0)
   place.at++
   while (place.at < text.length) {
-    const first = text[place.at]
-    if (first === '}') break
-    if (first === delimiter) place.at++
-    else if (first === '{') array.push(readNested(text, place, read, delimiter))
-    else if (first === '"') array.push(read(quoted(text, place)))
+    const first = text.charCodeAt(place.at)
+    if (first === closing) break
+    if (first === separator) place.at++
+    else if (first === opening) array.push(readNested(text, place, read, delimiter))
+    else if (first === quotation) array.push(read(quoted(text, place)))
     else {
-      const begin = place.at
-      while (place.at < text.length && text[place.at] !== delimiter && text[place.at] !== '}') place.at++
-      const element = text.slice(begin, place.at)
+      let end = place.at
+      for (let code = first; end < text.length && code !== separator && code !== closing;) code = text.charCodeAt(++end)
+      const element = text.slice(place.at, end)
+      place.at = end
       array.push(element === 'NULL' ? null : read(element))
     }
   }
@@ -118,22 +134,28 @@ function readNested(text: string, place: { at: number }, read: ElementReader, de
   return array
 }
 
+/** The text between two quotation marks, with `\\` taken off what it protects. */
 function quoted(text: string, place: { at: number }): string {
   const begin = place.at + 1
-  const close = text.indexOf('"', begin)
+  let close = text.indexOf('"', begin)
+  if (close < 0) close = text.length
   const escape = text.indexOf('\\', begin)
   if (escape < 0 || escape > close) {
-    place.at = close < 0 ? text.length : close + 1
-    return text.slice(begin, close < 0 ? text.length : close)
+    place.at = close + 1
+    return text.slice(begin, close)
   }
   let value = ''
-  let at = begin
-  for (; at < text.length && text[at] !== '"'; at++) {
-    if (text[at] === '\\') at++
-    value += text[at] ?? ''
+  let from = begin
+  let at = escape
+  while (at < text.length && text.charCodeAt(at) !== quotation) {
+    if (text.charCodeAt(at) === backslash) {
+      value += text.slice(from, at)
+      from = at + 1
+      at += 2
+    } else at++
   }
   place.at = at + 1
-  return value
+  return value + text.slice(from, at)
 }
 
 /** The literal of an array; `write` gives an element's text, quoted here, or null. Arrays in it become dimensions. */
