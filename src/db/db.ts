@@ -1,12 +1,11 @@
 // The object users import: unbound, configured or open, it finds the engine that stands for it here and now. All
 // queries, scopes and transactions are those of the engine; nothing is implemented twice.
 import { AlreadyBoundError, NotBoundError, PoolClosedError, UsageError } from '../errors/index.ts'
-import type { EngineOptions } from '../options/options.ts'
 import type { CloseReport, PoolStats } from '../pool/contract.ts'
 import { boundEngine, currentChain, runInFrame } from '../engine/context/chain.ts'
 import { Frame } from '../engine/context/frame.ts'
 import { type CloseOptions, Engine } from '../engine/engine.ts'
-import { createEngine, type EngineSource } from '../engine/open/create-engine.ts'
+import { createEngine, type EngineOptions, type EngineSource } from '../engine/open/create-engine.ts'
 import { Source } from '../engine/source.ts'
 import { inRoot } from '../util/context.ts'
 

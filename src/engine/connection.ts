@@ -79,7 +79,7 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
   /** @internal */
   override send(op: EngineOp): void {
     if (this.#released) op.refuseWith(this.#releasedError('This statement'))
-    else if (op.stmt.hasControl && !this.#slot.explicit) op.refuseWith(this.#engine.controlRefused(op.stmt))
+    else if (op.stmt.hasControl && (!this.#slot.explicit || this.#slot.top !== undefined)) op.refuseWith(this.#engine.controlRefused(op.stmt))
     else this.#slot.send(op)
   }
 
@@ -201,6 +201,10 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
     if (slot.top !== undefined)
       throw new TransactionStateError(
         `release({ permanent: false }) cannot hand the connection back while the ${slot.top.describe()} is open on it.`,
+      )
+    if (!slot.busy && slot.lease.raw.status !== 'idle')
+      throw new TransactionStateError(
+        'release({ permanent: false }) cannot hand the connection back while a transaction begun by text is open on it.',
       )
     if (slot.pins !== 0 && !discardSession)
       throw new TransactionStateError(

@@ -59,7 +59,7 @@ export function failureError(failure: Failure, op: EngineOp | null): Error {
       )
     case 'decode':
       if (cause instanceof GeneverError) return withOutcome(cause, failure)
-      return new ProtocolError('An answer of the server could not be read.', details)
+      return new ProtocolError(`The answer of the server could not be read${typeof cause === 'string' ? `: ${cause}` : ''}.`, details)
     case 'skipped':
       return new TransactionAbortedError('The statement did not run because one sent before it failed.', details)
     case 'closed':

@@ -33,7 +33,10 @@ export interface PoolWaiter {
 }
 
 export interface PoolLimits {
+  readonly min: number
   readonly max: number
+  readonly idleTimeoutMs: number
+  readonly maxLifetimeMs: number
   readonly maxWaiting: number
   readonly connectTimeoutMs: number
   readonly resetTimeoutMs: number

@@ -20,6 +20,10 @@ export interface MemberPool {
 export class Member implements ConnectionHooks {
   state: MemberState = 'opening'
   lease: Lease | null = null
+  /** Monotonic milliseconds; of use while it is idle. */
+  idleSince = 0
+  /** When it is to be replaced, monotonic milliseconds. */
+  expiresAt: number = Infinity
   /** The implicit statement being served. */
   op: Op | null = null
   #raw: RawConnection | null = null

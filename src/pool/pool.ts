@@ -7,16 +7,18 @@ import type { Lease, LeaseHolder } from './lease.ts'
 import { Member, type MemberPool } from './member.ts'
 import type { CloseReport, ConnectionSource, PoolLimits, PoolStats, PoolWaiter } from './contract.ts'
 import { OpenBackoff } from './backoff.ts'
+import { Upkeep, type Upkept } from './upkeep.ts'
 
 /** The most connections being opened at once: a spike is served by what comes back, not by a storm of connects. */
 const maxOpening = 2
 
-export class Pool implements MemberPool {
+export class Pool implements MemberPool, Upkept {
   readonly resetAlways: boolean
   readonly resetTimeoutMs: number
   readonly #source: ConnectionSource
   readonly #limits: PoolLimits
   readonly #backoff: OpenBackoff = new OpenBackoff()
+  readonly #upkeep: Upkeep
   readonly #members = new Set<Member>()
   readonly #idle: Member[] = []
   readonly #queue = new Set<PoolWaiter>()
@@ -28,6 +30,7 @@ export class Pool implements MemberPool {
   constructor(source: ConnectionSource, limits: PoolLimits) {
     this.#source = source
     this.#limits = limits
+    this.#upkeep = new Upkeep(this, limits)
     this.resetAlways = limits.resetAlways
     this.resetTimeoutMs = limits.resetTimeoutMs
   }
@@ -38,6 +41,14 @@ export class Pool implements MemberPool {
 
   get max(): number {
     return this.#limits.max
+  }
+
+  get idle(): readonly Member[] {
+    return this.#idle
+  }
+
+  get size(): number {
+    return this.#members.size
   }
 
   /** Runs an implicit statement on any free connection, or queues it. Synchronous; failures reach `waiter.refuse`. */
@@ -133,7 +144,7 @@ export class Pool implements MemberPool {
 
   free(member: Member): void {
     if (this.#closed) {
-      this.#retire(member)
+      this.retire(member)
       return
     }
     for (const waiter of this.#queue) {
@@ -149,8 +160,15 @@ export class Pool implements MemberPool {
         return
       }
     }
+    const now = performance.now()
+    if (now >= member.expiresAt) {
+      this.retire(member)
+      return
+    }
     member.state = 'idle'
+    member.idleSince = now
     this.#idle.push(member)
+    this.#upkeep.watch()
   }
 
   gone(member: Member, failure: Failure): void {
@@ -177,11 +195,12 @@ export class Pool implements MemberPool {
   async #close(deadline: number): Promise<CloseReport> {
     this.#closed = true
     this.#backoff.stop()
+    this.#upkeep.stop()
     const waiters = [...this.#queue]
     this.#queue.clear()
     for (const waiter of waiters) waiter.refuse(closedFailure)
     const open = this.#members.size - this.#opening
-    for (const member of this.#idle.splice(0)) this.#retire(member, deadline)
+    for (const member of [...this.#idle]) this.retire(member, deadline)
     if (this.#members.size > 0) {
       let timer: NodeJS.Timeout | undefined
       await new Promise<void>((resolve) => {
@@ -200,7 +219,10 @@ export class Pool implements MemberPool {
     if (this.#members.size === 0) this.#drained?.()
   }
 
-  #retire(member: Member, deadline: number = performance.now() + this.#limits.closeTimeoutMs): void {
+  /** Closes a connection that nobody uses. */
+  retire(member: Member, deadline: number = performance.now() + this.#limits.closeTimeoutMs): void {
+    const at = this.#idle.indexOf(member)
+    if (at >= 0) this.#idle.splice(at, 1)
     member.state = 'closing'
     void member.raw.close(deadline).then(() => {
       if (this.#members.delete(member)) this.#source.closed(member.raw, null)
@@ -235,9 +257,14 @@ export class Pool implements MemberPool {
     return true
   }
 
+  /** Opens connections up to `min`. */
+  fill(): void {
+    if (!this.#closed) this.#grow()
+  }
+
   #grow(): void {
     while (
-      this.#opening < Math.min(maxOpening, this.#queue.size) &&
+      this.#opening < Math.min(maxOpening, Math.max(this.#queue.size, this.#limits.min - this.#members.size)) &&
       this.#members.size < this.#limits.max &&
       this.#backoff.ready(() => this.#grow())
     ) {
@@ -260,6 +287,7 @@ export class Pool implements MemberPool {
     const deadline = performance.now() + this.#limits.connectTimeoutMs
     const raw: RawConnection = await inRoot(() => this.#source.open(member, deadline))
     member.attach(raw)
+    member.expiresAt = this.#upkeep.expiry()
   }
 
   #opened(member: Member): void {

@@ -2,13 +2,17 @@
 // connection proves that the database answers.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { echo } from '../../observe/echo.ts'
-import { type EngineOptions, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
+import { type EngineOptions as OptionsOf, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
 import { Pool } from '../../pool/pool.ts'
 import { inRoot } from '../../util/context.ts'
+import type { Connection } from '../connection.ts'
 import { Engine } from '../engine.ts'
 import { connectError, isFailure } from '../failure.ts'
 import { driverOf } from './drivers.ts'
 import { SessionSource } from './session.ts'
+
+/** Options of an engine; `onConnect` gets a connection. */
+export type EngineOptions = OptionsOf<Connection>
 
 /** A URL, options, or a function giving them, asked when the engine is opened. */
 export type EngineSource = string | EngineOptions | (() => string | EngineOptions | Promise<string | EngineOptions>)
@@ -33,6 +37,9 @@ function makeEngine(options: ResolvedOptions): Engine {
   const silence = options.echo === false ? (): void => {} : echo(options.name, options.echo)
   const makePool = (engine: Engine): Pool =>
     new Pool(new SessionSource(engine, driver, connect), {
+      min: options.pool.min,
+      idleTimeoutMs: options.pool.idleTimeoutMs,
+      maxLifetimeMs: options.pool.maxLifetimeMs,
       max: Math.min(options.pool.max, driver.poolLimit),
       maxWaiting: options.pool.maxWaiting,
       connectTimeoutMs: options.pool.connectTimeoutMs,

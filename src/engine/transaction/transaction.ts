@@ -64,8 +64,9 @@ export class Transaction extends Executor implements Handle {
   /** @internal */
   override send(op: EngineOp): void {
     const record = this.#record
-    if (record.state === 'open') record.slot.send(op)
-    else op.refuseWith(record.ended())
+    if (record.state !== 'open') op.refuseWith(record.ended())
+    else if (op.stmt.hasControl) op.refuseWith(record.engine.controlRefused(op.stmt))
+    else record.slot.send(op)
   }
 
   /** @internal Calls `work` so that a synchronous throw becomes a rejection. */

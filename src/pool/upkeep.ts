@@ -1,0 +1,63 @@
+// What a pool does when nobody asks: connections idle for too long and connections too old are closed, and `min` are
+// kept. One timer, only while there is something to watch; it keeps no process alive.
+import { inRoot } from '../util/context.ts'
+import type { PoolLimits } from './contract.ts'
+import type { Member } from './member.ts'
+
+/** No look more often than this, however short the idle time. */
+const shortestPauseMs = 50
+const longestPauseMs = 30_000
+/** Connections opened together do not end together: each lives up to this share shorter. */
+const jitter = 0.1
+
+export interface Upkept {
+  /** The longest idle first. */
+  readonly idle: readonly Member[]
+  readonly size: number
+  retire(member: Member): void
+  /** Opens connections up to `min`. */
+  fill(): void
+}
+
+export class Upkeep {
+  readonly #pool: Upkept
+  readonly #limits: PoolLimits
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(pool: Upkept, limits: PoolLimits) {
+    this.#pool = pool
+    this.#limits = limits
+  }
+
+  /** The end of a connection born now, monotonic milliseconds. */
+  expiry(): number {
+    return performance.now() + this.#limits.maxLifetimeMs * (1 - jitter * Math.random())
+  }
+
+  /** Starts to watch, if it does not already. */
+  watch(): void {
+    if (this.#timer !== null) return
+    const { idleTimeoutMs, maxLifetimeMs } = this.#limits
+    const soonest = Math.min(idleTimeoutMs, maxLifetimeMs) / 4
+    if (soonest === Infinity) return
+    const pause = Math.min(Math.max(soonest, shortestPauseMs), longestPauseMs)
+    this.#timer = inRoot(() => setTimeout(() => this.#look(), pause)).unref()
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  #look(): void {
+    this.#timer = null
+    const pool = this.#pool
+    const now = performance.now()
+    for (const member of [...pool.idle]) {
+      const stale = now - member.idleSince >= this.#limits.idleTimeoutMs && pool.size > this.#limits.min
+      if (stale || now >= member.expiresAt) pool.retire(member)
+    }
+    pool.fill()
+    if (pool.size > 0) this.watch()
+  }
+}
