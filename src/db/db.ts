@@ -53,7 +53,9 @@ export class Db extends Source implements AsyncDisposable {
   async bind(source: EngineSource | Engine, options?: EngineOptions): Promise<Engine> {
     if (this.#state === 'closed') throw closedError()
     if (this.#state !== 'unbound')
-      throw new AlreadyBoundError('This db has a database already. Close it, or use withBind() for another one within a callback.')
+      throw new AlreadyBoundError(
+        'This db has a database already. Close it, or use withBind() for another one within a callback.',
+      )
     if (source instanceof Engine) {
       this.#engine = source
       this.#state = 'open'
@@ -86,7 +88,11 @@ export class Db extends Source implements AsyncDisposable {
    * Runs `work` with this db bound to another database; nothing outside of the callback sees it. Closes the engine at
    * the end only if it opened it. (GINO: `with_bind`.)
    */
-  async withBind<T>(source: EngineSource | Engine, work: (engine: Engine) => Promise<T> | T, options?: EngineOptions): Promise<T> {
+  async withBind<T>(
+    source: EngineSource | Engine,
+    work: (engine: Engine) => Promise<T> | T,
+    options?: EngineOptions,
+  ): Promise<T> {
     const engine = source instanceof Engine ? source : await inRoot(() => createEngine(source, options))
     const frame = new Frame('bind', engine, this, null, null, null)
     try {

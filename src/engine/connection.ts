@@ -6,15 +6,15 @@ import { Pin } from '../sql/compiled.ts'
 import { ambientFrame, currentChain, isInside, type Link, runInFrame } from './context/chain.ts'
 import { Frame } from './context/frame.ts'
 import type { Engine } from './engine.ts'
-import { Executor } from './executor.ts'
-import { thrownError } from './failure.ts'
+import { Executor } from './query/executor.ts'
+import { thrownError } from './query/failure.ts'
 import type { Handle } from './handle.ts'
-import type { EngineOp } from './op.ts'
-import type { QueryDefaults } from './query-options.ts'
+import type { EngineOp } from './query/op.ts'
+import type { QueryDefaults } from './query/query-options.ts'
 import type { Slot } from './slot/slot.ts'
 import { Turn } from './slot/turn.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
-import type { TransactionOptions } from './transaction/options.ts'
+import type { TransactionOptions } from './transaction-options.ts'
 import type { Transaction } from './transaction/transaction.ts'
 
 export interface ReleaseOptions {
@@ -42,7 +42,13 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
   #released = false
 
   /** @internal */
-  constructor(engine: Engine, slot: Slot, chain: Link | undefined, owner: boolean, defaults: QueryDefaults | null = null) {
+  constructor(
+    engine: Engine,
+    slot: Slot,
+    chain: Link | undefined,
+    owner: boolean,
+    defaults: QueryDefaults | null = null,
+  ) {
     super()
     this.#engine = engine
     this.#slot = slot
@@ -79,7 +85,8 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
   /** @internal */
   override send(op: EngineOp): void {
     if (this.#released) op.refuseWith(this.#releasedError('This statement'))
-    else if (op.stmt.hasControl && (!this.#slot.explicit || this.#slot.top !== undefined)) op.refuseWith(this.#engine.controlRefused(op.stmt))
+    else if (op.stmt.hasControl && (!this.#slot.explicit || this.#slot.top !== undefined))
+      op.refuseWith(this.#engine.controlRefused(op.stmt))
     else this.#slot.send(op)
   }
 
@@ -124,7 +131,10 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
     }
   }
 
-  override async transaction<T>(work: (tx: Transaction) => Promise<T> | T, options: TransactionOptions = {}): Promise<T> {
+  override async transaction<T>(
+    work: (tx: Transaction) => Promise<T> | T,
+    options: TransactionOptions = {},
+  ): Promise<T> {
     this.#checkUsable('transaction()')
     const slot = options.reuse === false ? null : this.#slot
     return await this.#engine.transact({ db: null, chain: currentChain(), handle: this, slot }, work, options)
@@ -248,11 +258,15 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
 /** Runs `work` while the slot may hand its connection back; see `Connection.idle`. */
 export async function idleOn<T>(slot: Slot, work: () => Promise<T> | T): Promise<T> {
   if (slot.lease !== null && (slot.top !== undefined || slot.pins !== 0))
-    notice('held-while-idle', 'A connection is kept while code waits in idle(), because it is in a transaction or pinned.', {
-      engine: slot.engine.name,
-      places: [slot.describe()],
-      warn: false,
-    })
+    notice(
+      'held-while-idle',
+      'A connection is kept while code waits in idle(), because it is in a transaction or pinned.',
+      {
+        engine: slot.engine.name,
+        places: [slot.describe()],
+        warn: false,
+      },
+    )
   slot.addIdler()
   try {
     return await work()

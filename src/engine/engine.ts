@@ -12,15 +12,15 @@ import { type Dialect, postgres } from '../sql/dialect.ts'
 import { Ticker } from '../util/ticker.ts'
 import { ambientFrame, ambientSettings, type Link } from './context/chain.ts'
 import type { Frame, Settings } from './context/frame.ts'
-import type { Cursor } from './cursor.ts'
+import type { Cursor } from './query/cursor.ts'
 import type { Handle } from './handle.ts'
-import type { EngineOp } from './op.ts'
-import type { QueryDefaults, QueryOptions } from './query-options.ts'
+import type { EngineOp } from './query/op.ts'
+import type { QueryDefaults, QueryOptions } from './query/query-options.ts'
 import { Slot } from './slot/slot.ts'
 import { mergedSettings, Source } from './source.ts'
 import { beginManual, type ManualTransaction, openForCursor } from './transaction/manual.ts'
 import { runManaged } from './transaction/managed.ts'
-import type { TransactionOptions, TransactionPlace } from './transaction/options.ts'
+import type { TransactionOptions, TransactionPlace } from './transaction-options.ts'
 import type { TransactionRecord } from './transaction/record.ts'
 import type { Transaction } from './transaction/transaction.ts'
 
@@ -216,10 +216,14 @@ export class Engine extends Source implements AsyncDisposable {
     for (const record of [...slot.stack].reverse()) {
       if (record.cursor !== null) await record.cursor.close()
       else if (record.manual && record.state === 'open') {
-        notice('manual-transaction-rolled-back', 'A connection was released while a manual transaction was open on it.', {
-          engine: this.name,
-          places: [record.describe()],
-        })
+        notice(
+          'manual-transaction-rolled-back',
+          'A connection was released while a manual transaction was open on it.',
+          {
+            engine: this.name,
+            places: [record.describe()],
+          },
+        )
         await (record.handle as ManualTransaction).rollback()
       }
     }
@@ -250,4 +254,3 @@ function warnOfManual(frame: Frame, op: EngineOp): void {
     { engine: op.engine.name, places: [manual.place.toString(), capturePlace(warnOfManual).toString()] },
   )
 }
-

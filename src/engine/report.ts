@@ -1,6 +1,6 @@
 // What the engine tells subscribers: plain data, made only when somebody listens.
 import { connectionChannel, statementChannel, transactionChannel } from '../observe/channels.ts'
-import type { EngineOp } from './op.ts'
+import type { EngineOp } from './query/op.ts'
 import type { TransactionRecord } from './transaction/record.ts'
 
 export function reportStatement(op: EngineOp): void {

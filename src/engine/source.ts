@@ -2,17 +2,26 @@
 // only which engine it stands for. Only a callback ever changes what is current.
 import { TransactionStateError } from '../errors/index.ts'
 import { Connection, idleOn } from './connection.ts'
-import { ambientFrame, ambientSettings, currentChain, type Link, push, quietAmbientFrame, runIn, runInFrame } from './context/chain.ts'
+import {
+  ambientFrame,
+  ambientSettings,
+  currentChain,
+  type Link,
+  push,
+  quietAmbientFrame,
+  runIn,
+  runInFrame,
+} from './context/chain.ts'
 import { Frame, type Settings } from './context/frame.ts'
 import type { Engine } from './engine.ts'
-import { Executor } from './executor.ts'
-import { thrownError } from './failure.ts'
+import { Executor } from './query/executor.ts'
+import { thrownError } from './query/failure.ts'
 import type { Handle } from './handle.ts'
-import type { EngineOp } from './op.ts'
-import type { QueryDefaults } from './query-options.ts'
+import type { EngineOp } from './query/op.ts'
+import type { QueryDefaults } from './query/query-options.ts'
 import type { Slot } from './slot/slot.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
-import type { TransactionOptions } from './transaction/options.ts'
+import type { TransactionOptions } from './transaction-options.ts'
 import type { Transaction } from './transaction/transaction.ts'
 
 export interface AcquireOptions {
@@ -55,7 +64,9 @@ export abstract class Source extends Executor {
     if (chain === undefined) return null
     const engine = this.engineQuietly()
     const frame = engine === null ? null : quietAmbientFrame(engine, chain)
-    return frame === null ? null : ((frame.transaction?.handle as Transaction | undefined) ?? frame.connection)?.defaultsHere() ?? null
+    return frame === null
+      ? null
+      : (((frame.transaction?.handle as Transaction | undefined) ?? frame.connection)?.defaultsHere() ?? null)
   }
 
   /** @internal */
@@ -93,7 +104,14 @@ export abstract class Source extends Executor {
     const slot = engine.openSlot(chain, false, 'scope', options.settings)
     const connection = new Connection(engine, slot, chain, true, options.query)
     if (options.lazy === false) await borrowOrClose(connection, slot, options.timeoutMs)
-    const frame = new Frame(options.reusable === false ? 'orphan' : 'owner', engine, this.token(), slot, null, slot.settings)
+    const frame = new Frame(
+      options.reusable === false ? 'orphan' : 'owner',
+      engine,
+      this.token(),
+      slot,
+      null,
+      slot.settings,
+    )
     frame.connection = connection
     try {
       return await runIn(push(frame, chain), () => work(connection))
@@ -124,7 +142,10 @@ export abstract class Source extends Executor {
     return connection
   }
 
-  override async transaction<T>(work: (tx: Transaction) => Promise<T> | T, options: TransactionOptions = {}): Promise<T> {
+  override async transaction<T>(
+    work: (tx: Transaction) => Promise<T> | T,
+    options: TransactionOptions = {},
+  ): Promise<T> {
     const here = this.engineHere()
     const engine = here instanceof Promise ? await here : here
     const chain = currentChain()

@@ -77,7 +77,8 @@ export class Pool implements MemberPool, Upkept {
 
   /** The caller of a placed statement was told already: it is stopped on the server, or its connection is closed. */
   abandon(op: Op): void {
-    for (const member of this.#members) if (member.op === op) cancelOrDestroy(member.raw, op, this.#limits.cancelTimeoutMs)
+    for (const member of this.#members)
+      if (member.op === op) cancelOrDestroy(member.raw, op, this.#limits.cancelTimeoutMs)
   }
 
   /** What a waiter that gave up says: how long, for what, and who holds it. */

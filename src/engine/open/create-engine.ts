@@ -7,7 +7,7 @@ import { Pool } from '../../pool/pool.ts'
 import { inRoot } from '../../util/context.ts'
 import type { Connection } from '../connection.ts'
 import { Engine } from '../engine.ts'
-import { connectError, isFailure } from '../failure.ts'
+import { connectError, isFailure } from '../query/failure.ts'
 import { driverOf } from './drivers.ts'
 import { SessionSource } from './session.ts'
 

@@ -12,5 +12,7 @@ const drivers: Readonly<Record<string, Driver>> = {
 }
 
 export function driverOf(options: ResolvedOptions): Driver {
-  return typeof options.driver === 'string' ? (drivers[options.driver] as Driver) : (options.driver as unknown as Driver)
+  return typeof options.driver === 'string'
+    ? (drivers[options.driver] as Driver)
+    : (options.driver as unknown as Driver)
 }

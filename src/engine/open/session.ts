@@ -10,7 +10,7 @@ import { Connection } from '../connection.ts'
 import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
-import { isFailure } from '../failure.ts'
+import { isFailure } from '../query/failure.ts'
 import { reportConnection } from '../report.ts'
 import { Slot } from '../slot/slot.ts'
 
@@ -49,10 +49,14 @@ export class SessionSource implements ConnectionSource {
   }
 
   leftOpen(raw: RawConnection): void {
-    notice('connection-closed-dirty', 'A connection came back with a transaction nobody had ended; it was rolled back.', {
-      engine: this.#engine.name,
-      places: [`connection ${raw.id}`],
-    })
+    notice(
+      'connection-closed-dirty',
+      'A connection came back with a transaction nobody had ended; it was rolled back.',
+      {
+        engine: this.#engine.name,
+        places: [`connection ${raw.id}`],
+      },
+    )
   }
 
   async #prepare(member: Member, raw: RawConnection, deadline: number): Promise<void> {
@@ -65,7 +69,9 @@ export class SessionSource implements ConnectionSource {
     const timeoutMs = Math.max(0, deadline - performance.now())
     try {
       if (isolation !== undefined)
-        await connection.status("select set_config('default_transaction_isolation', $1, false)", [isolation], { timeoutMs })
+        await connection.status("select set_config('default_transaction_isolation', $1, false)", [isolation], {
+          timeoutMs,
+        })
       if (onConnect !== undefined) {
         await withinDeadline(runHook(engine, slot, connection, onConnect), timeoutMs)
         this.#check(slot, raw)
@@ -80,7 +86,9 @@ export class SessionSource implements ConnectionSource {
 
   #check(slot: Slot, raw: RawConnection): void {
     if (slot.busy || slot.stack.length > 0 || raw.status !== 'idle')
-      throw new UsageError('onConnect returned while a statement or transaction of it was still open. Await all its work.')
+      throw new UsageError(
+        'onConnect returned while a statement or transaction of it was still open. Await all its work.',
+      )
     if ((slot.pins & ~restorable) !== 0)
       throw new UsageError(
         'onConnect may set settings and the role; temporary tables, LISTEN, advisory locks, cursors and PREPARE would be lost ' +
@@ -109,7 +117,12 @@ async function withinDeadline(work: Promise<void>, timeoutMs: number): Promise<v
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(
-      () => reject(new UsageError('onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.')),
+      () =>
+        reject(
+          new UsageError(
+            'onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.',
+          ),
+        ),
       timeoutMs,
     )
   })
@@ -138,8 +151,11 @@ async function readBaseline(connection: Connection, timeoutMs: number): Promise<
     [],
     options,
   )
-  const statements = settings.map(({ name, setting }) => `select set_config(${literal(name)}, ${literal(setting)}, false)`)
-  if (role !== undefined && role.role !== 'none') statements.push(`select set_config('role', ${literal(role.role)}, false)`)
+  const statements = settings.map(
+    ({ name, setting }) => `select set_config(${literal(name)}, ${literal(setting)}, false)`,
+  )
+  if (role !== undefined && role.role !== 'none')
+    statements.push(`select set_config('role', ${literal(role.role)}, false)`)
   return statements.map((statement) => `${statement};`).join(' ')
 }
 
@@ -147,4 +163,3 @@ function literal(value: string): string {
   const quoted = `'${value.replaceAll("'", "''")}'`
   return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted
 }
-

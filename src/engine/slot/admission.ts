@@ -3,7 +3,7 @@
 // could only ever wait for itself is refused.
 import { ReleasedConnectionError, TransactionStateError } from '../../errors/index.ts'
 import { quietAmbientFrame } from '../context/chain.ts'
-import { EngineOp } from '../op.ts'
+import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Item, Slot } from './slot.ts'
 

@@ -4,7 +4,7 @@ import type { Failure, Op, OpState } from '../../driver/driver.ts'
 import { Dirty, type Compiled } from '../../sql/compiled.ts'
 import type { Settings } from '../context/frame.ts'
 import type { Lease } from '../../pool/lease.ts'
-import type { EngineOp } from '../op.ts'
+import type { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Slot } from './slot.ts'
 

@@ -10,7 +10,7 @@ import type { Lease, LeaseHolder } from '../../pool/lease.ts'
 import { cancelOrDestroy } from '../../pool/pool.ts'
 import type { Settings } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
-import { EngineOp } from '../op.ts'
+import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { admit, released } from './admission.ts'
 import { prefixOf } from './control.ts'
@@ -301,7 +301,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
   purge(transaction: TransactionRecord, failure: Failure): void {
     for (const queue of [this.#ready, this.#blocked]) {
       for (const item of [...queue]) {
-        const inside = item instanceof EngineOp && item.transaction !== null && this.#isWithin(item.transaction, transaction)
+        const inside =
+          item instanceof EngineOp && item.transaction !== null && this.#isWithin(item.transaction, transaction)
         if (!inside && !(queue === this.#blocked && transaction.admits(item))) continue
         remove(queue, item)
         item.refuse(failure)
@@ -395,7 +396,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
     const now = performance.now()
     const { lease } = this
     const held = lease === null ? '' : `, held ${Math.round(now - lease.since)} ms`
-    const idle = lease === null || this.#flight.length > 0 ? '' : `, idle in code ${Math.round(now - this.#lastAnswer)} ms`
+    const idle =
+      lease === null || this.#flight.length > 0 ? '' : `, idle in code ${Math.round(now - this.#lastAnswer)} ms`
     return `${this.top?.describe() ?? this.describeOwner()}${held}${idle}`
   }
 }

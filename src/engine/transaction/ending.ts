@@ -7,7 +7,7 @@ import {
   TransactionAbortedError,
   TransactionStateError,
 } from '../../errors/index.ts'
-import { failureError, isFailure } from '../failure.ts'
+import { failureError, isFailure } from '../query/failure.ts'
 import { reportTransaction } from '../report.ts'
 import { Turn } from '../slot/turn.ts'
 import type { TransactionRecord } from './record.ts'
@@ -100,7 +100,12 @@ async function release(record: TransactionRecord): Promise<void> {
 export async function rollback(record: TransactionRecord, cancelNow = false): Promise<void> {
   const { slot, engine } = record
   record.state = 'ending'
-  const ended: Failure = { kind: 'refused', outcome: 'rolled_back', refusal: { reason: 'usage' }, cause: record.ended() }
+  const ended: Failure = {
+    kind: 'refused',
+    outcome: 'rolled_back',
+    refusal: { reason: 'usage' },
+    cause: record.ended(),
+  }
   slot.purge(record, ended)
   const cancelled: Failure = { kind: 'aborted', outcome: 'rolled_back', cause: record.ended() }
   if (cancelNow) slot.cancelFlight(record, cancelled)
@@ -129,7 +134,12 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
 
 /** Waits until what was issued before has been answered. Rejects when that takes longer than `until`. */
 async function quiet(record: TransactionRecord, first: boolean, until: number): Promise<void> {
-  const turn = new Turn(record.engine, record.chain, record.handle, { quiet: true, borrows: false, act: () => {}, until })
+  const turn = new Turn(record.engine, record.chain, record.handle, {
+    quiet: true,
+    borrows: false,
+    act: () => {},
+    until,
+  })
   turn.begin()
   record.slot.enterUnasked(turn, first)
   await turn.wait()

@@ -3,7 +3,7 @@
 import { AbortedError, TransactionTimeoutError } from '../../errors/index.ts'
 import { type Abortable, unwatchSignal, watchSignal } from '../../util/signals.ts'
 import type { Expiring } from '../../util/ticker.ts'
-import type { TransactionOptions } from './options.ts'
+import type { TransactionOptions } from '../transaction-options.ts'
 import type { TransactionRecord } from './record.ts'
 
 export class Interruption implements Expiring, Abortable {

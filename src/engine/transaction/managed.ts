@@ -1,22 +1,17 @@
 // A transaction around a callback: commits when it returns, rolls back when it throws, ends early when it is told to,
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  AbortedError,
-  AfterCommitError,
-  SerializationError,
-  UsageError,
-} from '../../errors/index.ts'
+import { AbortedError, AfterCommitError, SerializationError, UsageError } from '../../errors/index.ts'
 import { notice } from '../../observe/notice.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
 import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
-import { thrownError } from '../failure.ts'
+import { thrownError } from '../query/failure.ts'
 import { commit, enter, rollback } from './ending.ts'
 import { TransactionExit } from './exit.ts'
 import { Interruption } from './interruption.ts'
-import { normalised, type TransactionOptions, type TransactionPlace } from './options.ts'
+import { normalised, type TransactionOptions, type TransactionPlace } from '../transaction-options.ts'
 import { TransactionRecord } from './record.ts'
 import { Transaction } from './transaction.ts'
 
@@ -44,7 +39,12 @@ export async function runManaged<T>(
     const record = makeRecord(engine, where, slot, options, place)
     const { result, failed, error } = await attemptOnce(record, where, work)
     if (!failed) return result
-    if (record.parent === null && attempt < retry.limit && error instanceof SerializationError && error.outcome === 'rolled_back') {
+    if (
+      record.parent === null &&
+      attempt < retry.limit &&
+      error instanceof SerializationError &&
+      error.outcome === 'rolled_back'
+    ) {
       await pause(retry.intervalMs * 2 ** attempt, options.signal)
       continue
     }
@@ -59,7 +59,15 @@ function makeRecord(
   options: TransactionOptions,
   place: Place,
 ): TransactionRecord {
-  const record = new TransactionRecord(engine, slot, where.chain, options, place, false, (self) => new Transaction(self))
+  const record = new TransactionRecord(
+    engine,
+    slot,
+    where.chain,
+    options,
+    place,
+    false,
+    (self) => new Transaction(self),
+  )
   record.enteredBy = where.handle
   return record
 }
@@ -147,13 +155,18 @@ async function finish(record: TransactionRecord, own: boolean): Promise<unknown[
 function retryOf(options: TransactionOptions): { readonly limit: number; readonly intervalMs: number } {
   const { retry } = options
   if (retry === undefined) return { limit: 0, intervalMs: 0 }
-  return typeof retry === 'number' ? { limit: retry, intervalMs: 20 } : { limit: retry.limit, intervalMs: retry.intervalMs ?? 20 }
+  return typeof retry === 'number'
+    ? { limit: retry, intervalMs: 20 }
+    : { limit: retry.limit, intervalMs: retry.intervalMs ?? 20 }
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
     await sleep(ms * (0.5 + Math.random()), undefined, { signal })
   } catch {
-    throw new AbortedError('The transaction was aborted between two attempts.', { cause: signal?.reason, outcome: 'rolled_back' })
+    throw new AbortedError('The transaction was aborted between two attempts.', {
+      cause: signal?.reason,
+      outcome: 'rolled_back',
+    })
   }
 }

@@ -5,12 +5,12 @@ import { notice } from '../../observe/notice.ts'
 import { capturePlace } from '../../observe/place.ts'
 import { quietAmbientFrame, runIn } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
-import type { Cursor } from '../cursor.ts'
-import { thrownError } from '../failure.ts'
+import type { Cursor } from '../query/cursor.ts'
+import { thrownError } from '../query/failure.ts'
 import type { Handle } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
 import { commit, enter, rollback } from './ending.ts'
-import { normalised, type TransactionOptions, type TransactionPlace } from './options.ts'
+import { normalised, type TransactionOptions, type TransactionPlace } from '../transaction-options.ts'
 import { TransactionRecord } from './record.ts'
 import { Transaction } from './transaction.ts'
 
@@ -96,7 +96,15 @@ export async function beginManual(
   const place = capturePlace(engine.beginOn)
   const own = where.slot === null
   const slot = where.slot ?? engine.openSlot(where.chain, false, () => `manual transaction begun at ${place}`)
-  const record = new TransactionRecord(engine, slot, where.chain, options, place, true, (self) => new ManualTransaction(self, own))
+  const record = new TransactionRecord(
+    engine,
+    slot,
+    where.chain,
+    options,
+    place,
+    true,
+    (self) => new ManualTransaction(self, own),
+  )
   record.enteredBy = where.handle
   record.owner = where.handle
   record.bornIn = quietAmbientFrame(engine, where.chain)
@@ -119,7 +127,15 @@ export async function openForCursor(
 ): Promise<{ record: TransactionRecord; finish: () => Promise<void> }> {
   const { chain } = cursor
   const slot = shared ?? engine.openSlot(chain, false, () => `cursor opened at ${cursor.place}`)
-  const record = new TransactionRecord(engine, slot, chain, {}, cursor.place, true, (self) => new ManualTransaction(self, shared === null))
+  const record = new TransactionRecord(
+    engine,
+    slot,
+    chain,
+    {},
+    cursor.place,
+    true,
+    (self) => new ManualTransaction(self, shared === null),
+  )
   record.cursor = cursor
   record.enteredBy = handle
   try {

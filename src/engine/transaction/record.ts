@@ -6,16 +6,16 @@ import type { Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { isInside, type Link } from '../context/chain.ts'
 import type { Frame } from '../context/frame.ts'
-import type { Cursor } from '../cursor.ts'
+import type { Cursor } from '../query/cursor.ts'
 import type { Engine } from '../engine.ts'
-import { failureError } from '../failure.ts'
+import { failureError } from '../query/failure.ts'
 import type { Handle } from '../handle.ts'
-import type { EngineOp } from '../op.ts'
+import type { EngineOp } from '../query/op.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { Waiting } from '../slot/waiting.ts'
 import type { TransactionExit } from './exit.ts'
 import { Hooks } from './hooks.ts'
-import type { TransactionOptions } from './options.ts'
+import type { TransactionOptions } from '../transaction-options.ts'
 
 export type TransactionState = 'open' | 'ending' | 'committed' | 'rolled_back' | 'unknown'
 
@@ -129,7 +129,10 @@ export class TransactionRecord {
     while (outermost.parent !== null) outermost = outermost.parent
     for (const key of ['isolation', 'readOnly', 'deferrable'] as const) {
       const asked = this.options[key]
-      if (asked === undefined || asked === (outermost.options[key] ?? (key === 'isolation' ? this.engine.options.isolation : false)))
+      if (
+        asked === undefined ||
+        asked === (outermost.options[key] ?? (key === 'isolation' ? this.engine.options.isolation : false))
+      )
         continue
       throw new TransactionStateError(
         `A nested transaction asks for ${key} ${String(asked)}, but the one around it, begun at ${outermost.place}, is ` +
@@ -208,7 +211,13 @@ export class TransactionRecord {
   }
 
   endedMessage(): string {
-    const how = { open: 'is open', ending: 'is ending', committed: 'was committed', rolled_back: 'was rolled back', unknown: 'was lost' }
+    const how = {
+      open: 'is open',
+      ending: 'is ending',
+      committed: 'was committed',
+      rolled_back: 'was rolled back',
+      unknown: 'was lost',
+    }
     return (
       `The transaction begun at ${this.place} ${how[this.state]}${this.endedAt === '' ? '' : ` ${this.endedAt}`}, so nothing ` +
       'more can run in it. Await all its work before it returns, or start work that outlives it with detached().'

@@ -4,15 +4,15 @@ import { Connection } from '../connection.ts'
 import { currentChain, isInside, runInFrame } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
-import { Executor } from '../executor.ts'
+import { Executor } from '../query/executor.ts'
 import type { Handle } from '../handle.ts'
-import type { EngineOp } from '../op.ts'
+import type { EngineOp } from '../query/op.ts'
 import type { Slot } from '../slot/slot.ts'
-import type { QueryDefaults } from '../query-options.ts'
+import type { QueryDefaults } from '../query/query-options.ts'
 import { TransactionExit } from './exit.ts'
 import type { Hook } from './hooks.ts'
 import type { ManualTransaction } from './manual.ts'
-import type { TransactionOptions } from './options.ts'
+import type { TransactionOptions } from '../transaction-options.ts'
 import type { TransactionRecord } from './record.ts'
 
 /**
@@ -130,7 +130,9 @@ export class Transaction extends Executor implements Handle {
     const record = this.#record
     const name = commit ? 'raiseCommit' : 'raiseRollback'
     if (record.manual)
-      throw new TransactionStateError(`${name}() ends a transaction(work); end a manual one with commit() or rollback().`)
+      throw new TransactionStateError(
+        `${name}() ends a transaction(work); end a manual one with commit() or rollback().`,
+      )
     if (record.state !== 'open') throw new TransactionStateError(`${name}(): ${record.endedMessage()}`)
     const chain = currentChain()
     if (!isInside(record, chain))

@@ -1,6 +1,6 @@
 // Failures become errors here and nowhere else: after the await of the executor, so that the stack shows the line of
 // the caller. Driver and server errors are wrapped once; no parameter value reaches a message.
-import type { Failure, Refusal } from '../driver/driver.ts'
+import type { Failure, Refusal } from '../../driver/driver.ts'
 import {
   AbortedError,
   AcquireTimeoutError,
@@ -16,11 +16,17 @@ import {
   TooManyWaitersError,
   TransactionAbortedError,
   toQueryError,
-} from '../errors/index.ts'
+} from '../../errors/index.ts'
 import type { EngineOp } from './op.ts'
 
 export function isFailure(thrown: unknown): thrown is Failure {
-  return typeof thrown === 'object' && thrown !== null && 'kind' in thrown && 'outcome' in thrown && !(thrown instanceof Error)
+  return (
+    typeof thrown === 'object' &&
+    thrown !== null &&
+    'kind' in thrown &&
+    'outcome' in thrown &&
+    !(thrown instanceof Error)
+  )
 }
 
 /** The error for whatever was thrown by a wait: a failure is turned into one, anything else stays. */
@@ -59,14 +65,20 @@ export function failureError(failure: Failure, op: EngineOp | null): Error {
       )
     case 'decode':
       if (cause instanceof GeneverError) return withOutcome(cause, failure)
-      return new ProtocolError(`The answer of the server could not be read${typeof cause === 'string' ? `: ${cause}` : ''}.`, details)
+      return new ProtocolError(
+        `The answer of the server could not be read${typeof cause === 'string' ? `: ${cause}` : ''}.`,
+        details,
+      )
     case 'skipped':
       return new TransactionAbortedError('The statement did not run because one sent before it failed.', details)
     case 'closed':
       return new PoolClosedError('The connection was closed before the statement ended.', details)
     case 'protocol':
       if (cause instanceof GeneverError) return cause
-      return new ProtocolError('The server answered what the protocol does not allow; the connection was closed.', details)
+      return new ProtocolError(
+        'The server answered what the protocol does not allow; the connection was closed.',
+        details,
+      )
   }
 }
 
@@ -107,7 +119,10 @@ function refusalError(refusal: Refusal, failure: Failure, op: EngineOp | null): 
     case 'usage':
       return failure.cause as Error
     case 'pool-closed':
-      return new PoolClosedError('The engine has been closed, so it lends no more connections. Create another one.', details)
+      return new PoolClosedError(
+        'The engine has been closed, so it lends no more connections. Create another one.',
+        details,
+      )
     case 'too-many-waiters':
       return new TooManyWaitersError(
         `Too many are waiting for a connection already (pool.maxWaiting; ${counts(stats)}). Try again later.`,

@@ -1,16 +1,16 @@
 // A cursor on the server: DECLARE in a transaction, FETCH as an ordinary statement for every page, CLOSE at the end.
 // It captures its frame when it is made and borrows when it is first pulled.
-import { NoResultError, TransactionEndedError, UsageError } from '../errors/index.ts'
-import { capturePlace, type Place } from '../observe/place.ts'
-import type { Compiled } from '../sql/compiled.ts'
-import { adapt, type Params, type Query, type Statement } from '../sql/statement.ts'
-import { type Link, runIn } from './context/chain.ts'
-import type { Engine } from './engine.ts'
+import { NoResultError, TransactionEndedError, UsageError } from '../../errors/index.ts'
+import { capturePlace, type Place } from '../../observe/place.ts'
+import type { Compiled } from '../../sql/compiled.ts'
+import { adapt, type Params, type Query, type Statement } from '../../sql/statement.ts'
+import { type Link, runIn } from '../context/chain.ts'
+import type { Engine } from '../engine.ts'
 import type { Executor } from './executor.ts'
 import { thrownError } from './failure.ts'
 import { EngineOp } from './op.ts'
 import type { QueryOptions } from './query-options.ts'
-import type { TransactionRecord } from './transaction/record.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
 
 export interface CursorOptions extends QueryOptions {
   /** Rows fetched at a time; default 100. */
@@ -39,9 +39,16 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   #turn: Promise<unknown> = Promise.resolve()
 
   /** @internal */
-  constructor(executor: Executor, chain: Link | undefined, query: Query<R> | string, params: Params | undefined, options?: CursorOptions) {
+  constructor(
+    executor: Executor,
+    chain: Link | undefined,
+    query: Query<R> | string,
+    params: Params | undefined,
+    options?: CursorOptions,
+  ) {
     const batchSize = options?.batchSize ?? 100
-    if (!Number.isInteger(batchSize) || batchSize < 1) throw new UsageError('batchSize must be a whole number of at least 1.')
+    if (!Number.isInteger(batchSize) || batchSize < 1)
+      throw new UsageError('batchSize must be a whole number of at least 1.')
     this.#executor = executor
     this.#chain = chain
     this.#query = query
@@ -109,7 +116,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   }
 
   async #take(count: number): Promise<R[]> {
-    while (this.#rows.length < count && !this.#exhausted) await this.#pull(Math.max(count, this.#options.batchSize as number))
+    while (this.#rows.length < count && !this.#exhausted)
+      await this.#pull(Math.max(count, this.#options.batchSize as number))
     const rows = this.#rows.splice(0, count)
     if (this.#exhausted && this.#rows.length === 0) await this.#end()
     return rows
@@ -147,9 +155,12 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     this.#statement = text ? { sql: this.#query as string, params: [] } : adapt<R>(this.#query)
     const bound = engine.statements.compile(this.#statement.sql).bind(text ? this.#params : this.#statement.params)
     if (!readers.has(bound.compiled.verb))
-      throw new UsageError('iterate() streams SELECT, WITH, VALUES and TABLE statements. Use all() or status() for this one.', {
-        statement: { sql: bound.compiled.text },
-      })
+      throw new UsageError(
+        'iterate() streams SELECT, WITH, VALUES and TABLE statements. Use all() or status() for this one.',
+        {
+          statement: { sql: bound.compiled.text },
+        },
+      )
     const home = await openHome(engine, this.#executor, this)
     this.#home = home
     this.#state = 'open'
@@ -167,7 +178,18 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const spec = stmt.verb === 'FETCH' ? (this.#statement?.spec ?? null) : null
     const { handle } = home.record
     const until = engine.until(this.#options, null)
-    const op = new EngineOp(engine, this.#chain, handle, stmt, params, spec as never, null, 0, until, engine.signal(this.#options))
+    const op = new EngineOp(
+      engine,
+      this.#chain,
+      handle,
+      stmt,
+      params,
+      spec as never,
+      null,
+      0,
+      until,
+      engine.signal(this.#options),
+    )
     home.record.slot.send(op)
     try {
       await op.wait()
@@ -239,7 +261,11 @@ async function openHome(engine: Engine, executor: Executor, cursor: Cursor<unkno
 }
 
 function declaration(name: string, stmt: Compiled): Compiled {
-  return { ...cursorStatement(`DECLARE ${name} NO SCROLL CURSOR FOR ${stmt.text}`), pins: stmt.pins, dirties: stmt.dirties }
+  return {
+    ...cursorStatement(`DECLARE ${name} NO SCROLL CURSOR FOR ${stmt.text}`),
+    pins: stmt.pins,
+    dirties: stmt.dirties,
+  }
 }
 
 function cursorStatement(text: string): Compiled {

@@ -1,22 +1,22 @@
 // The one query surface, implemented once for Engine, Db, Connection and Transaction: each only says which engine it
 // belongs to and how a statement is sent. The methods here are the only async layer between the user and the wire,
 // and the only place where a failure becomes an error.
-import { MultipleResultsError, NoResultError, UsageError } from '../errors/index.ts'
-import type { Compiled } from '../sql/compiled.ts'
-import { adapt, type Params, type Query } from '../sql/statement.ts'
-import { Printable } from '../util/printable.ts'
-import { currentChain, type Link } from './context/chain.ts'
+import { MultipleResultsError, NoResultError, UsageError } from '../../errors/index.ts'
+import type { Compiled } from '../../sql/compiled.ts'
+import { adapt, type Params, type Query } from '../../sql/statement.ts'
+import { Printable } from '../../util/printable.ts'
+import { currentChain, type Link } from '../context/chain.ts'
 import { Cursor, type CursorOptions } from './cursor.ts'
-import type { Engine } from './engine.ts'
+import type { Engine } from '../engine.ts'
 import { thrownError } from './failure.ts'
-import type { Handle } from './handle.ts'
+import type { Handle } from '../handle.ts'
 import { EngineOp } from './op.ts'
 import type { QueryDefaults, QueryOptions } from './query-options.ts'
-import type { Slot } from './slot/slot.ts'
+import type { Slot } from '../slot/slot.ts'
 import { bindSql, type SqlQuery } from './sql-query.ts'
 import { Status } from './status.ts'
-import type { TransactionOptions } from './transaction/options.ts'
-import type { Transaction } from './transaction/transaction.ts'
+import type { TransactionOptions } from '../transaction-options.ts'
+import type { Transaction } from '../transaction/transaction.ts'
 import { scalarSpec } from './specs.ts'
 
 /** A row of a text query: what the server names its columns. */
@@ -60,7 +60,11 @@ export abstract class Executor extends Printable {
   /** The first row, or undefined; the others are not loaded. (GINO: `first`.) */
   first<R>(query: Query<R>, options?: QueryOptions): Promise<R | undefined>
   first<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<R | undefined>
-  async first<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R | undefined> {
+  async first<R>(
+    query: Query<R> | string,
+    second?: Params | QueryOptions,
+    third?: QueryOptions,
+  ): Promise<R | undefined> {
     const here = this.engineHere()
     const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 1)
     this.send(op as EngineOp)
@@ -98,7 +102,11 @@ export abstract class Executor extends Printable {
   /** The only row, or undefined. (GINO: `one_or_none`.) @throws {MultipleResultsError} when there is more than one. */
   oneOrNone<R>(query: Query<R>, options?: QueryOptions): Promise<R | undefined>
   oneOrNone<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<R | undefined>
-  async oneOrNone<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R | undefined> {
+  async oneOrNone<R>(
+    query: Query<R> | string,
+    second?: Params | QueryOptions,
+    third?: QueryOptions,
+  ): Promise<R | undefined> {
     const here = this.engineHere()
     const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 2)
     this.send(op as EngineOp)
@@ -115,7 +123,11 @@ export abstract class Executor extends Printable {
   /** The first column of the first row: undefined when there is no row, null when it is NULL. (GINO: `scalar`.) */
   scalar<V = unknown>(query: Query<unknown>, options?: QueryOptions): Promise<V | undefined>
   scalar<V = unknown>(text: string, params?: Params, options?: QueryOptions): Promise<V | undefined>
-  async scalar<V>(query: Query<unknown> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<V | undefined> {
+  async scalar<V>(
+    query: Query<unknown> | string,
+    second?: Params | QueryOptions,
+    third?: QueryOptions,
+  ): Promise<V | undefined> {
     const here = this.engineHere()
     const op = prepare<V>(this, here instanceof Promise ? await here : here, query as Query<V>, second, third, 1, true)
     this.send(op as EngineOp)
@@ -170,7 +182,13 @@ export abstract class Executor extends Printable {
   iterate<R = Row>(text: string, params?: Params, options?: CursorOptions): Cursor<R>
   iterate<R>(query: Query<R> | string, second?: Params | CursorOptions, third?: CursorOptions): Cursor<R> {
     const built = typeof query !== 'string'
-    return new Cursor<R>(this, currentChain(), query, built ? undefined : (second as Params), (built ? second : third) as CursorOptions)
+    return new Cursor<R>(
+      this,
+      currentChain(),
+      query,
+      built ? undefined : (second as Params),
+      (built ? second : third) as CursorOptions,
+    )
   }
 
   /**
@@ -239,11 +257,17 @@ function about(op: EngineOp<never> | EngineOp<unknown>): { statement: { sql: str
 }
 
 function tooMany(method: string, op: EngineOp<never> | EngineOp<unknown>): MultipleResultsError {
-  return new MultipleResultsError(`${method}() found more than one row. Narrow the query, or use first() or all().`, about(op))
+  return new MultipleResultsError(
+    `${method}() found more than one row. Narrow the query, or use first() or all().`,
+    about(op),
+  )
 }
 
 function severalStatements(stmt: Compiled): UsageError {
-  return new UsageError('This text holds several statements. Run them one by one, or all with status(text) and no parameters.', {
-    statement: { sql: stmt.text },
-  })
+  return new UsageError(
+    'This text holds several statements. Run them one by one, or all with status(text) and no parameters.',
+    {
+      statement: { sql: stmt.text },
+    },
+  )
 }

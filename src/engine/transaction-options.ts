@@ -1,9 +1,9 @@
 // Options of a transaction, and what the engine needs to know to open one.
-import { type IsolationLevel, parseIsolation } from '../../sql/dialect.ts'
-import type { Link } from '../context/chain.ts'
-import type { Handle } from '../handle.ts'
-import type { QueryDefaults } from '../query-options.ts'
-import type { Slot } from '../slot/slot.ts'
+import { type IsolationLevel, parseIsolation } from '../sql/dialect.ts'
+import type { Link } from './context/chain.ts'
+import type { Handle } from './handle.ts'
+import type { QueryDefaults } from './query/query-options.ts'
+import type { Slot } from './slot/slot.ts'
 
 /** When to run a transaction again. */
 export interface TransactionRetry {

@@ -1,14 +1,14 @@
 // A statement written as a template, bound to the executor it was written on. It runs when it is awaited, in the frame
 // in which it was made.
-import { TransactionEndedError } from '../errors/index.ts'
-import { compose, type Fragment } from '../sql/tag.ts'
-import { type Statement, toStatement, type ToStatement } from '../sql/statement.ts'
-import { currentChain, transactionAround } from './context/chain.ts'
+import { TransactionEndedError } from '../../errors/index.ts'
+import { compose, type Fragment } from '../../sql/tag.ts'
+import { type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
+import { currentChain, transactionAround } from '../context/chain.ts'
 import type { Cursor, CursorOptions } from './cursor.ts'
 import type { Executor } from './executor.ts'
 import type { QueryOptions } from './query-options.ts'
 import type { Status } from './status.ts'
-import type { TransactionRecord } from './transaction/record.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
 
 /** A statement on its way to an executor: await it for all rows, or call the method that says what is expected. */
 export interface SqlQuery<R> extends ToStatement<R>, PromiseLike<R[]> {
@@ -39,7 +39,8 @@ class BoundSql<R> implements SqlQuery<R> {
   }
 
   [toStatement](): Statement<R> {
-    if (this.#madeIn !== null && this.#madeIn.state !== 'open') throw new TransactionEndedError(this.#madeIn.endedMessage())
+    if (this.#madeIn !== null && this.#madeIn.state !== 'open')
+      throw new TransactionEndedError(this.#madeIn.endedMessage())
     return this.#fragment[toStatement]()
   }
 

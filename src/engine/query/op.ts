@@ -1,16 +1,16 @@
 // One statement on its way through the engine: the leaf promise between the user and the wire. It settles exactly
 // once for the caller; when the caller gave up earlier, the answer that is still due is thrown away here.
-import type { Failure, OpState } from '../driver/driver.ts'
-import { statementChannel } from '../observe/channels.ts'
-import type { Lease } from '../pool/lease.ts'
-import type { PlacedOp, PoolWaiter } from '../pool/contract.ts'
-import type { Compiled, RowSpec } from '../sql/compiled.ts'
-import type { Link } from './context/chain.ts'
-import type { Engine } from './engine.ts'
-import type { Handle } from './handle.ts'
-import { reportStatement } from './report.ts'
-import { Waiting } from './slot/waiting.ts'
-import type { TransactionRecord } from './transaction/record.ts'
+import type { Failure, OpState } from '../../driver/driver.ts'
+import { statementChannel } from '../../observe/channels.ts'
+import type { Lease } from '../../pool/lease.ts'
+import type { PlacedOp, PoolWaiter } from '../../pool/contract.ts'
+import type { Compiled, RowSpec } from '../../sql/compiled.ts'
+import type { Link } from '../context/chain.ts'
+import type { Engine } from '../engine.ts'
+import type { Handle } from '../handle.ts'
+import { reportStatement } from '../report.ts'
+import { Waiting } from '../slot/waiting.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
 
 export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWaiter {
   readonly stmt: Compiled
