@@ -115,7 +115,7 @@ export class Db extends Source implements AsyncDisposable {
     const opening = this.#opening
     this.#state = 'closed'
     const engine = this.#engine ?? (opening === null ? null : await opening.catch(() => null))
-    return engine === null ? { drained: 0, broken: [] } : await engine.close(options)
+    return engine === null ? { drained: 0, broken: [] } : engine.close(options)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

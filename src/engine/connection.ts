@@ -137,7 +137,7 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
   ): Promise<T> {
     this.#checkUsable('transaction()')
     const slot = options.reuse === false ? null : this.#slot
-    return await this.#engine.transact({ db: null, chain: currentChain(), handle: this, slot }, work, options)
+    return this.#engine.transact({ db: null, chain: currentChain(), handle: this, slot }, work, options)
   }
 
   /**
@@ -152,7 +152,7 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
         'begin() on the ambient connection would make every statement around it wait. Use transaction(work), or begin() on ' +
           'a connection of its own from acquire().',
       )
-    return await this.#engine.beginOn({ db: null, chain, handle: this, slot: this.#slot }, options)
+    return this.#engine.beginOn({ db: null, chain, handle: this, slot: this.#slot }, options)
   }
 
   /** Makes this connection, or the owner it reuses, ambient for `work`; releases nothing. */
@@ -177,7 +177,7 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
    * relies on, the connection is kept, and that is told as `held-while-idle`.
    */
   async idle<T>(work: () => Promise<T> | T): Promise<T> {
-    return await idleOn(this.#slot, work)
+    return idleOn(this.#slot, work)
   }
 
   /**
@@ -188,7 +188,7 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
    */
   async release(options: ReleaseOptions = {}): Promise<void> {
     const slot = this.#slot
-    if (options.permanent === false) return await this.#releaseForNow(options.discardSession === true)
+    if (options.permanent === false) return this.#releaseForNow(options.discardSession === true)
     if (this.#released) return
     if (!this.owner) {
       this.#released = true
@@ -222,14 +222,13 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
           'tables, advisory locks, PREPARE or rawConnection()). Keep it, or pass { discardSession: true }.',
       )
     let back: void | Promise<void> = undefined
-    const turn = new Turn(this.#engine, currentChain(), this, {
-      quiet: true,
-      borrows: false,
-      act: () => (back = slot.handBack()),
-    })
+    const act = (): void => {
+      back = slot.handBack()
+    }
+    const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: false, act })
     slot.enter(turn)
     await turn.wait()
-    await back
+    await (back as Promise<void> | undefined)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

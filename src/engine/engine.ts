@@ -213,7 +213,7 @@ export class Engine extends Source implements AsyncDisposable {
   async closeSlot(slot: Slot): Promise<void> {
     const closing = slot.close()
     if (closing === null) return
-    for (const record of [...slot.stack].reverse()) {
+    for (const record of slot.stack.toReversed()) {
       if (record.cursor !== null) await record.cursor.close()
       else if (record.manual && record.state === 'open') {
         notice(

@@ -150,7 +150,7 @@ export abstract class Source extends Executor {
     const engine = here instanceof Promise ? await here : here
     const chain = currentChain()
     const slot = options.reuse === false ? null : (ambientFrame(engine, chain)?.slot ?? null)
-    return await engine.transact({ db: this.token(), chain, handle: null, slot }, work, options)
+    return engine.transact({ db: this.token(), chain, handle: null, slot }, work, options)
   }
 
   /**
@@ -165,7 +165,7 @@ export abstract class Source extends Executor {
       throw new TransactionStateError(
         'begin({ reuse: true }) on the ambient connection would make every statement around it wait. Use transaction(work).',
       )
-    return await engine.beginOn({ db: this.token(), chain, handle: null, slot: null }, options)
+    return engine.beginOn({ db: this.token(), chain, handle: null, slot: null }, options)
   }
 
   /**
@@ -175,7 +175,7 @@ export abstract class Source extends Executor {
   async idle<T>(work: () => Promise<T> | T): Promise<T> {
     const engine = this.engineQuietly()
     const slot = engine === null ? null : (quietAmbientFrame(engine, currentChain())?.slot ?? null)
-    return slot === null ? await work() : await idleOn(slot, work)
+    return slot === null ? work() : idleOn(slot, work)
   }
 
   /**
@@ -186,7 +186,7 @@ export abstract class Source extends Executor {
     const here = this.engineHere()
     const engine = here instanceof Promise ? await here : here
     const frame = new Frame('detached', engine, null, null, null, options.settings ?? null)
-    return await runInFrame(frame, work)
+    return runInFrame(frame, work)
   }
 
   /** The connection `acquire({ reuse: true })` would use here, else undefined; never throws. (GINO: `current_connection`.) */

@@ -272,7 +272,7 @@ export class Pool implements MemberPool, Upkept {
       const member = this.#admit()
       void this.#open(member).then(
         () => this.#opened(member),
-        (failure: Failure) => this.#openFailed(member, failure),
+        (failure: unknown) => this.#openFailed(member, failure as Failure),
       )
     }
   }

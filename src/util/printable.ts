@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 
 const PrintedByToString = class {
   [inspect.custom](): string {
-    return String(this)
+    return (this as { toString(): string }).toString()
   }
 }
 

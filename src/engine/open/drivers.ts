@@ -6,9 +6,9 @@ import type { ResolvedOptions } from '../../options/options.ts'
 
 const drivers: Readonly<Record<string, Driver>> = {
   // Until the engine speaks the protocol itself, node-postgres serves its scheme.
-  postgres: pgDriver as Driver,
-  pg: pgDriver as Driver,
-  pglite: pgliteDriver as Driver,
+  postgres: pgDriver,
+  pg: pgDriver,
+  pglite: pgliteDriver,
 }
 
 export function driverOf(options: ResolvedOptions): Driver {

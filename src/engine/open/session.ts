@@ -34,7 +34,8 @@ export class SessionSource implements ConnectionSource {
       await this.#prepare(member, raw, deadline)
     } catch (thrown) {
       raw.destroy({ kind: 'closed', outcome: 'not_started' })
-      throw isFailure(thrown) ? thrown : ({ kind: 'lost', outcome: 'not_started', cause: thrown } satisfies Failure)
+      const failure: Failure = isFailure(thrown) ? thrown : { kind: 'lost', outcome: 'not_started', cause: thrown }
+      throw failure as unknown
     }
     reportConnection(this.#engine.name, raw.id, 'open')
     return raw

@@ -137,7 +137,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     if (this.#fetch?.text !== text) this.#fetch = cursorStatement(text)
     const op = await this.#send(home, this.#fetch, [])
     const { decode } = this.#statement as Statement<R>
-    const rows = decode == null ? (op.rows as R[]) : decode(op.rows)
+    const rows = decode === undefined || decode === null ? (op.rows as R[]) : decode(op.rows)
     this.#rows.push(...rows)
     if (op.rows.length < size) this.#exhausted = true
   }
@@ -152,7 +152,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const here = this.#executor.engineHere()
     const engine = here instanceof Promise ? await here : here
     const text = typeof this.#query === 'string'
-    this.#statement = text ? { sql: this.#query as string, params: [] } : adapt<R>(this.#query)
+    this.#statement = text ? { sql: this.#query, params: [] } : adapt<R>(this.#query)
     const bound = engine.statements.compile(this.#statement.sql).bind(text ? this.#params : this.#statement.params)
     if (!readers.has(bound.compiled.verb))
       throw new UsageError(
@@ -184,7 +184,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
       handle,
       stmt,
       params,
-      spec as never,
+      spec,
       null,
       0,
       until,

@@ -48,11 +48,11 @@ export abstract class Executor extends Printable {
   async all<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R[]> {
     const here = this.engineHere()
     const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 0)
-    this.send(op as EngineOp)
+    this.send(op)
     try {
       await op.wait()
     } catch (thrown) {
-      throw thrownError(thrown, op as EngineOp)
+      throw thrownError(thrown, op)
     }
     return decoded(op)
   }
@@ -67,11 +67,11 @@ export abstract class Executor extends Printable {
   ): Promise<R | undefined> {
     const here = this.engineHere()
     const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 1)
-    this.send(op as EngineOp)
+    this.send(op)
     try {
       await op.wait()
     } catch (thrown) {
-      throw thrownError(thrown, op as EngineOp)
+      throw thrownError(thrown, op)
     }
     return decoded(op)[0]
   }
@@ -86,11 +86,11 @@ export abstract class Executor extends Printable {
   async one<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R> {
     const here = this.engineHere()
     const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 2)
-    this.send(op as EngineOp)
+    this.send(op)
     try {
       await op.wait()
     } catch (thrown) {
-      throw thrownError(thrown, op as EngineOp)
+      throw thrownError(thrown, op)
     }
     const rows = decoded(op)
     if (rows.length === 0)
@@ -109,11 +109,11 @@ export abstract class Executor extends Printable {
   ): Promise<R | undefined> {
     const here = this.engineHere()
     const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 2)
-    this.send(op as EngineOp)
+    this.send(op)
     try {
       await op.wait()
     } catch (thrown) {
-      throw thrownError(thrown, op as EngineOp)
+      throw thrownError(thrown, op)
     }
     const rows = decoded(op)
     if (rows.length > 1) throw tooMany('oneOrNone', op)
@@ -130,11 +130,11 @@ export abstract class Executor extends Printable {
   ): Promise<V | undefined> {
     const here = this.engineHere()
     const op = prepare<V>(this, here instanceof Promise ? await here : here, query as Query<V>, second, third, 1, true)
-    this.send(op as EngineOp)
+    this.send(op)
     try {
       await op.wait()
     } catch (thrown) {
-      throw thrownError(thrown, op as EngineOp)
+      throw thrownError(thrown, op)
     }
     return op.rows[0]
   }
@@ -148,11 +148,11 @@ export abstract class Executor extends Printable {
   async status<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<Status<R>> {
     const here = this.engineHere()
     const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 0, false, true)
-    this.send(op as EngineOp)
+    this.send(op)
     try {
       await op.wait()
     } catch (thrown) {
-      throw thrownError(thrown, op as EngineOp)
+      throw thrownError(thrown, op)
     }
     return new Status(op.tag, op.count < 0 ? null : op.count, decoded(op))
   }
@@ -165,7 +165,7 @@ export abstract class Executor extends Printable {
   async executeMany(text: string, sets: readonly Params[], options?: QueryOptions): Promise<Status<never>> {
     if (!Array.isArray(sets)) throw new UsageError('executeMany() takes a list of parameter sets.')
     if (sets.length === 0) return new Status('', 0, [])
-    return await this.transaction(async (tx) => {
+    return this.transaction(async (tx) => {
       const statuses = await Promise.all(sets.map((params: Params) => tx.status(text, params, options)))
       const count = statuses.reduce((sum, status) => sum + (status.rowCount ?? 0), 0)
       return new Status<never>(statuses[0]?.command ?? '', count, [])
@@ -252,11 +252,11 @@ function decoded<R>(op: EngineOp<R>): R[] {
   return op.decode === null ? op.rows : [...op.decode(op.rows)]
 }
 
-function about(op: EngineOp<never> | EngineOp<unknown>): { statement: { sql: string } } {
+function about(op: EngineOp<never> | EngineOp): { statement: { sql: string } } {
   return { statement: { sql: op.stmt.text } }
 }
 
-function tooMany(method: string, op: EngineOp<never> | EngineOp<unknown>): MultipleResultsError {
+function tooMany(method: string, op: EngineOp<never> | EngineOp): MultipleResultsError {
   return new MultipleResultsError(
     `${method}() found more than one row. Narrow the query, or use first() or all().`,
     about(op),

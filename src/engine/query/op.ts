@@ -59,13 +59,11 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   /** Rejects with a `Failure`, which becomes an error only after the caller's await: its stack shows the caller. */
   wait(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.state >= 2) {
-        if (this.failure === null) resolve()
-        else reject(this.failure)
-        return
-      }
       this.#resolve = resolve
       this.#reject = reject
+      if (this.state < 2) return
+      if (this.failure === null) resolve()
+      else this.#reject(this.failure)
     })
   }
 

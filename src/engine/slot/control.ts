@@ -4,7 +4,8 @@ import type { Failure, Op, OpState } from '../../driver/driver.ts'
 import { Dirty, type Compiled } from '../../sql/compiled.ts'
 import type { Settings } from '../context/frame.ts'
 import type { Lease } from '../../pool/lease.ts'
-import type { EngineOp } from '../query/op.ts'
+import type { Engine } from '../engine.ts'
+import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Slot } from './slot.ts'
 
@@ -64,4 +65,20 @@ function settingsOp({ engine, lease }: Slot, settings: Settings, main: EngineOp)
   const { sql, params } = engine.dialect.setConfig(settings)
   ;(lease as Lease).raw.dirty |= Dirty.settings
   return new ControlOp(engine.statements.compileInternal(sql), main, null, params)
+}
+
+/** Transaction control that travels on its own. */
+export function controlOp(engine: Engine, text: string): EngineOp {
+  return new EngineOp(
+    engine,
+    undefined,
+    null,
+    engine.statements.compileInternal(text),
+    [],
+    null,
+    null,
+    0,
+    Infinity,
+    null,
+  )
 }

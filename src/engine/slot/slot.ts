@@ -13,7 +13,8 @@ import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { admit, released } from './admission.ts'
-import { prefixOf } from './control.ts'
+import { controlOp, prefixOf } from './control.ts'
+import { remove } from './remove.ts'
 import { Turn } from './turn.ts'
 import type { Waiting } from './waiting.ts'
 
@@ -278,10 +279,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   /** Sends transaction control past the queue; the caller has waited for quiet. Several texts share one unit. */
   control(...texts: readonly string[]): EngineOp {
-    const ops = texts.map((text) => {
-      const stmt = this.engine.statements.compileInternal(text)
-      return new EngineOp(this.engine, undefined, null, stmt, [], null, null, 0, Infinity, null)
-    })
+    const ops = texts.map((text) => controlOp(this.engine, text))
     const last = ops[ops.length - 1] as EngineOp
     if (this.lease === null) {
       last.refuse({ kind: 'lost', outcome: 'rolled_back' })
@@ -318,7 +316,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   pop(transaction: TransactionRecord): void {
     const at = this.stack.indexOf(transaction)
     if (at < 0) return
-    for (const ended of this.stack.splice(at).reverse()) ended.popped()
+    for (const ended of this.stack.splice(at).toReversed()) ended.popped()
     for (const item of this.#blocked.splice(0)) {
       item.unarm()
       this.#submit(item)
@@ -331,7 +329,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     this.#fenced = false
     if (this.pins !== 0 && this.stack.length === 0) this.#pinLost = failure
     this.pins = 0
-    for (const transaction of [...this.stack].reverse()) transaction.lose(failure)
+    for (const transaction of this.stack.toReversed()) transaction.lose(failure)
     for (const item of [...this.#ready]) {
       if (!(item instanceof EngineOp) || item.transaction === null) continue
       remove(this.#ready, item)
@@ -400,13 +398,4 @@ export class Slot implements LeaseHolder, PoolWaiter {
       lease === null || this.#flight.length > 0 ? '' : `, idle in code ${Math.round(now - this.#lastAnswer)} ms`
     return `${this.top?.describe() ?? this.describeOwner()}${held}${idle}`
   }
-}
-
-function remove(list: unknown[], item: unknown): void {
-  if (list[0] === item) {
-    list.shift()
-    return
-  }
-  const at = list.indexOf(item)
-  if (at >= 0) list.splice(at, 1)
 }

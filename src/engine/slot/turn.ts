@@ -58,7 +58,7 @@ export class Turn extends Waiting {
   /** Settles when the turn was taken; rejects with a `Failure`. Null when it was taken at once. */
   wait(): Promise<void> | null {
     if (this.#settled) {
-      if (this.#failure !== null) throw this.#failure
+      if (this.#failure !== null) throw this.#failure as unknown
       return null
     }
     return new Promise((resolve, reject) => {

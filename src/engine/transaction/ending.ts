@@ -53,7 +53,7 @@ export async function commit(record: TransactionRecord): Promise<void> {
     close(record, 'committed')
     return
   }
-  if (record.parent !== null) return await release(record)
+  if (record.parent !== null) return release(record)
   record.wire = 'ending'
   const op = slot.control(record.engine.dialect.commit)
   try {

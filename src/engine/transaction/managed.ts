@@ -32,7 +32,7 @@ export async function runManaged<T>(
 ): Promise<T> {
   const options = normalised(given)
   if (typeof work !== 'function') throw new UsageError('transaction(work) needs a function; begin() opens one by hand.')
-  const place = capturePlace(engine.transact)
+  const place = capturePlace(runManaged)
   const retry = retryOf(options)
   for (let attempt = 0; ; attempt++) {
     const slot = where.slot ?? engine.openSlot(where.chain, false, () => `transaction begun at ${place}`)
@@ -95,7 +95,7 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
   }
   frame.end()
   interruption?.stop()
-  if (interruption?.error != null) {
+  if (interruption !== null && interruption.error !== null) {
     void rollback(record, true).then(() => finish(record, own))
     return { ...outcome, error: interruption.error, failed: true }
   }

@@ -93,7 +93,7 @@ export async function beginManual(
   given: TransactionOptions,
 ): Promise<ManualTransaction> {
   const options = normalised(given)
-  const place = capturePlace(engine.beginOn)
+  const place = capturePlace(beginManual)
   const own = where.slot === null
   const slot = where.slot ?? engine.openSlot(where.chain, false, () => `manual transaction begun at ${place}`)
   const record = new TransactionRecord(

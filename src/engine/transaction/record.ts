@@ -82,6 +82,10 @@ export class TransactionRecord {
     return this.#controller.signal
   }
 
+  get outermost(): TransactionRecord {
+    return this.parent === null ? this : this.parent.outermost
+  }
+
   decide(exit: TransactionExit): void {
     if (this.decision === null || !exit.commit) this.decision = exit
   }
@@ -125,8 +129,7 @@ export class TransactionRecord {
   #checkNested(parent: TransactionRecord): void {
     const refusal = parent.refusal()
     if (refusal !== null) throw refusal
-    let outermost = parent
-    while (outermost.parent !== null) outermost = outermost.parent
+    const { outermost } = parent
     for (const key of ['isolation', 'readOnly', 'deferrable'] as const) {
       const asked = this.options[key]
       if (
@@ -142,9 +145,7 @@ export class TransactionRecord {
   }
 
   nextSavepoint(): string {
-    let outermost: TransactionRecord = this
-    while (outermost.parent !== null) outermost = outermost.parent
-    return `genever_${++outermost.#savepoints}`
+    return `genever_${++this.outermost.#savepoints}`
   }
 
   /** The statement that opens it. */

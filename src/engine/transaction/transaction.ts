@@ -71,7 +71,7 @@ export class Transaction extends Executor implements Handle {
 
   /** @internal Calls `work` so that a synchronous throw becomes a rejection. */
   async invoke<T>(work: (tx: Transaction) => Promise<T> | T): Promise<T> {
-    return await work(this)
+    return work(this)
   }
 
   /** A handle on the connection this transaction runs on. (GINO: `tx.connection`.) */
