@@ -1,0 +1,292 @@
+import { inspect } from 'node:util'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { InvalidUrlError } from '../../src/errors/index.ts'
+import { parseUrl, redactUrl, type ParsedUrl } from '../../src/options/url.ts'
+
+/** What is known, with the password spelled out. */
+function parsed(url: string): Record<string, unknown> {
+  const { password, ...rest }: ParsedUrl = parseUrl(url)
+  const all = { ...rest, password: password?.() }
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
+}
+
+function refusal(url: string): string {
+  try {
+    parseUrl(url)
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidUrlError)
+    return (error as Error).message
+  }
+  return 'accepted'
+}
+
+describe('a URL of a server', () => {
+  test('names user, password, host, port and database', () => {
+    expect(parsed('postgres://app:secret@db.example.com:5433/shop')).toEqual({
+      driver: 'postgres',
+      user: 'app',
+      password: 'secret',
+      host: 'db.example.com',
+      port: 5433,
+      database: 'shop',
+    })
+  })
+
+  test.each([
+    ['postgres://', { driver: 'postgres' }],
+    ['postgresql://localhost', { driver: 'postgres', host: 'localhost' }],
+    ['POSTGRES://localhost/', { driver: 'postgres', host: 'localhost' }],
+    ['pg:///shop', { driver: 'pg', database: 'shop' }],
+    ['pg://:5433', { driver: 'pg', port: 5433 }],
+    ['mysql://root@localhost/shop', { driver: 'mysql', user: 'root', host: 'localhost', database: 'shop' }],
+    ['mariadb://localhost', { driver: 'mysql', host: 'localhost' }],
+    ['postgres://app:@localhost', { driver: 'postgres', user: 'app', host: 'localhost' }],
+    ['postgres://[::1]:5433/shop', { driver: 'postgres', host: '::1', port: 5433, database: 'shop' }],
+    ['postgres://[fe80::1%25eth0]', { driver: 'postgres', host: 'fe80::1%eth0' }],
+    ['postgres://%2Fvar%2Frun/shop', { driver: 'postgres', host: '/var/run', database: 'shop' }],
+    ['postgres:///shop?host=/var/run', { driver: 'postgres', host: '/var/run', database: 'shop' }],
+    ['postgres://a:b:c@h', { driver: 'postgres', user: 'a', password: 'b:c', host: 'h' }],
+  ])('may leave things out or write them differently: %s', (url, expected) => {
+    expect(parsed(url)).toEqual(expected)
+  })
+
+  test('is percent-decoded, and a plus stays a plus', () => {
+    expect(parsed('postgres://a%40b:p%2F%3F%23%5B+%20%C3%A9@h/my%20shop?application_name=a+b%26c')).toEqual({
+      driver: 'postgres',
+      user: 'a@b',
+      password: 'p/?#[+ é',
+      host: 'h',
+      database: 'my shop',
+      applicationName: 'a+b&c',
+    })
+  })
+
+  test('takes the options of libpq that are on the list', () => {
+    const url =
+      'postgres:///?user=app&dbname=shop&host=db&port=6432&sslmode=verify-full&connect_timeout=7&options=-c%20role%3Dapp'
+
+    expect(parsed(url)).toEqual({
+      driver: 'postgres',
+      user: 'app',
+      database: 'shop',
+      host: 'db',
+      port: 6432,
+      sslmode: 'verify-full',
+      connectTimeoutMs: 7_000,
+      options: '-c role=app',
+    })
+  })
+
+  test('may say the same twice, but not differently', () => {
+    expect(parsed('postgres://app@db:5432/shop?host=db&port=5432&dbname=shop&user=app')).toMatchObject({ host: 'db' })
+    expect(refusal('postgres://db?host=evil')).toContain('host differs from what stands in front')
+    expect(refusal('postgres://db/shop?dbname=other')).toContain('dbname differs')
+  })
+})
+
+describe('a URL of PGlite', () => {
+  test.each([
+    ['pglite://memory', { driver: 'pglite', memory: true }],
+    ['pglite://memory/tests', { driver: 'pglite', memory: 'tests' }],
+    ['pglite:./data', { driver: 'pglite', directory: './data' }],
+    ['pglite:/var/lib/shop', { driver: 'pglite', directory: '/var/lib/shop' }],
+    ['pglite:data/a%20b@c', { driver: 'pglite', directory: 'data/a b@c' }],
+  ])('names a directory or a place in memory: %s', (url, expected) => {
+    expect(parsed(url)).toEqual(expected)
+  })
+
+  test.each([
+    ['pglite:', 'the directory is empty'],
+    ['pglite:memory', 'is written pglite://memory'],
+    ['pglite://memory/', 'the name is empty'],
+    ['pglite://./data', 'after pglite:// comes memory'],
+    ['pglite:///data', 'after pglite:// comes memory'],
+    ['pglite:./data?sslmode=require', 'takes no options'],
+  ])('is refused otherwise: %s', (url, reason) => {
+    expect(refusal(url)).toContain(reason)
+  })
+})
+
+describe('a URL is refused', () => {
+  test.each([
+    ['', 'it starts with none of postgres:, postgresql:, pg:'],
+    ['localhost', 'it starts with none of'],
+    ['http://localhost', 'it starts with none of'],
+    ['javascript:alert(1)', 'it starts with none of'],
+    ['file:///etc/passwd', 'it starts with none of'],
+    ['postgres:localhost', 'after the scheme comes //'],
+    ['postgres:/localhost', 'after the scheme comes //'],
+    ['postgres://h/db\n', 'perhaps at its end'],
+    ['postgres://h/d b', 'percent-encode what belongs to it'],
+    ['postgres://h/db\0', 'control character'],
+    ['postgres://u:\u{D800}@h', 'control character'],
+    ['postgres://u:p#1@h', 'it contains a "#"'],
+    ['postgres://u:12/b@h/db', 'there is an "@" behind the first "/"'],
+    ['postgres://u:12?b@h/db', 'there is an "@" behind the first "/"'],
+    ['postgres://u:p@x@h/db', 'more than one "@"'],
+    ['postgres://u:p\\x@h/db', 'backslash'],
+    ['postgres://h/a/b', 'the name of the database contains a "/"'],
+    ['postgres://u:p%zz@h', 'the password has a "%" that starts no valid escape'],
+    ['postgres://u:p%ff@h', 'the password has a "%" that starts no valid escape'],
+    ['postgres://u%00options@h', 'the user contains an escaped control character'],
+    ['postgres://u:p%0A@h', 'the password contains an escaped control character'],
+    ['postgres://h/db%00application_name%00x', 'the database contains an escaped control character'],
+    ['postgres://h1,h2:1,2/db', 'it names several hosts'],
+    ['postgres://h/db?host=h1,h2', 'host must be a single host'],
+    ['postgres://h:0', 'the port is not a number from 1 to 65535'],
+    ['postgres://h:65536', 'the port is not'],
+    ['postgres://h:5432;', 'the port is not'],
+    ['postgres://h:', 'the port is not'],
+    ['postgres://h?port=0', 'port must be a number'],
+    ['postgres://::1/db', 'the port is not'],
+    ['postgres://[::1', 'the part with the host is not understood'],
+    ['postgres://[localhost]', 'no IPv6 address'],
+    ['postgres://[::1]x', 'the part with the host is not understood'],
+    ['postgres://[]', 'the host is empty'],
+    ['postgres://exаmple.com', 'the host must be a name'],
+    ['postgres://h%2Cevil', 'the host must be a single host'],
+    ['postgres://h?sslmode=disable&sslmode=verify-full', 'sslmode is given twice'],
+    ['postgres://h?sslmode=', 'the value of sslmode is empty'],
+    ['postgres://h?sslmode=prefer', 'sslmode may not be prefer, which can end in an open connection'],
+    ['postgres://h?sslmode=on', 'sslmode is not known; choose disable, require'],
+    ['postgres://h?ssl=true', 'ssl is called sslmode'],
+    ['postgres://h?sslcert=/etc/passwd', 'sslcert would have a file read'],
+    ['postgres://h?passfile=x', 'passfile would have a file read'],
+    ['postgres://h?password=x', 'password stands in front of the host'],
+    ['postgres://h?channel_binding=require', 'channel_binding is not supported'],
+    ['postgres://h?connect_timeout=0', 'connect_timeout must be whole seconds'],
+    ['postgres://h?__proto__=x', '__proto__ is not known'],
+    ['postgres://h?constructor=x', 'constructor is not known'],
+    ['mysql://h?sslmode=require', 'sslmode is not known'],
+    ['postgres://h?application_name=a%00b', 'the value of application_name contains'],
+    [`postgres://h/${'x'.repeat(1_000_000)}`, 'it is longer than'],
+  ])('%#: %s', (url, reason) => {
+    expect(refusal(url)).toContain(reason)
+  })
+
+  test('with all of its unusable options at once', () => {
+    const message = refusal('postgres://h?connection_limit=5&pgbouncer=true&sslkey=k&port=x&application_name=ok')
+
+    for (const name of ['connection_limit is not known', 'pgbouncer is not known', 'sslkey would', 'port must be'])
+      expect(message).toContain(name)
+  })
+
+  test('when it is no string', () => {
+    expect(refusal(new URL('postgres://h') as unknown as string)).toContain('it is not a string')
+  })
+
+  test('without a cause, as the error of the URL class keeps its input', () => {
+    try {
+      parseUrl('postgres://u:hunter2@h:x')
+    } catch (error) {
+      expect((error as Error).cause).toBeUndefined()
+    }
+  })
+
+  test('without naming an option that may be a piece of a password', () => {
+    expect(refusal('postgres://h?password=ab&hunter2')).not.toContain('hunter2')
+  })
+})
+
+describe('no URL, however broken,', () => {
+  const canary = 'hunter2'
+  const piece = fc.oneof(
+    fc.string({ maxLength: 6 }),
+    fc.stringMatching(/^[:/?#@&=%[\]\\,;.+0-9a-z]{0,8}$/),
+    fc.constantFrom(
+      '@',
+      '/',
+      '?',
+      '#',
+      '&',
+      '=',
+      ':',
+      '%',
+      '[',
+      ']',
+      ',',
+      '%40',
+      '%zz',
+      '%00',
+      '//',
+      'sslmode=',
+      'host=',
+    ),
+  )
+  const secret = fc.tuple(piece, piece).map(([before, after]) => `${before}${canary}${after}`)
+  const scheme = fc.constantFrom('postgres', 'postgresql', 'pg', 'mysql', 'pglite', 'http', '', 'POSTGRES')
+  const url = fc
+    .tuple(scheme, piece, secret, piece, piece, piece)
+    .map(
+      ([scheme, user, password, host, database, query]) =>
+        `${scheme}://${user}:${password}@${host}/${database}?${query}`,
+    )
+
+  test('throws anything but an InvalidUrlError', () => {
+    fc.assert(
+      fc.property(fc.oneof(url, fc.string(), fc.string({ unit: 'binary' })), (text) => {
+        try {
+          parseUrl(text)
+        } catch (error) {
+          expect(error).toBeInstanceOf(InvalidUrlError)
+        }
+      }),
+      { numRuns: 3_000 },
+    )
+  })
+
+  test('shows its password, in an error, printed, serialised or redacted', () => {
+    fc.assert(
+      fc.property(url, (text) => {
+        // A user's name is shown, so a password that was taken for one would be.
+        const user = text.slice(text.indexOf('//') + 2).split(':')[0] ?? ''
+        fc.pre(!user.includes(canary))
+        let result: unknown
+        try {
+          result = parseUrl(text)
+        } catch (error) {
+          result = error
+        }
+        const options = { depth: Infinity, showHidden: true, getters: true, customInspect: false }
+        expect(inspect(result, options)).not.toContain(canary)
+        expect(JSON.stringify(result)).not.toContain(canary)
+        expect(redactUrl(text)).not.toContain(canary)
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
+  test('that was accepted connects elsewhere than it says', () => {
+    const part = fc
+      .string({ minLength: 1, maxLength: 12, unit: 'grapheme' })
+      .filter((text) => !/[\p{Cc}\p{Cs}]/u.test(text))
+    fc.assert(
+      fc.property(part, part, part, fc.integer({ min: 1, max: 65_535 }), (user, password, database, port) => {
+        const encoded = [user, password, database].map(encodeURIComponent)
+        expect(parsed(`postgres://${encoded[0]}:${encoded[1]}@db:${port}/${encoded[2]}`)).toEqual({
+          driver: 'postgres',
+          user,
+          password,
+          host: 'db',
+          port,
+          database,
+        })
+      }),
+    )
+  })
+})
+
+describe('redactUrl', () => {
+  test.each([
+    ['postgres://app:secret@db:5433/shop?application_name=x', 'postgres://app:***@db:5433/shop'],
+    ['postgres://app@db', 'postgres://app@db'],
+    ['pg://[::1]:5432/shop', 'postgres://[::1]:5432/shop'],
+    ['postgres:///shop?host=/var/run', 'postgres:///shop?host=/var/run'],
+    ['pglite://memory/a', 'pglite://memory/a'],
+    ['pglite:./data', 'pglite:./data'],
+    ['postgres://app:sec#ret@db', '***'],
+  ])('shows %s as %s', (url, shown) => {
+    expect(redactUrl(url)).toBe(shown)
+  })
+})
