@@ -113,6 +113,7 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
    */
   async rawConnection(options?: { readonly timeoutMs?: number | undefined }): Promise<unknown> {
     await this.borrow(options?.timeoutMs)
+    if (this.#slot.settings !== null) await this.scalar('select 1')
     this.#slot.pins |= Pin.raw
     return this.#slot.lease?.raw.native
   }

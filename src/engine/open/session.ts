@@ -65,7 +65,7 @@ export class SessionSource implements ConnectionSource {
     if (isolation === undefined && onConnect === undefined) return
     const engine = this.#engine
     const slot = new Slot(engine, null, true, 'onConnect')
-    slot.adopt(member.lendForSetup(raw, slot))
+    slot.attach(member.lendForSetup(raw, slot))
     const connection = new Connection(engine, slot, undefined, true)
     const timeoutMs = Math.max(0, deadline - performance.now())
     try {

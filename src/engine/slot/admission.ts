@@ -11,7 +11,7 @@ import type { Item, Slot } from './slot.ts'
 export function admit(slot: Slot, item: Item): boolean | null {
   const { top } = slot
   if (top === undefined) {
-    if (slot.closed) return refuse(item, released())
+    if (slot.closed && !item.issued) return refuse(item, released())
     const lost = slot.takeLostSession()
     if (lost === null) return true
     item.refuse({ ...lost, kind: 'lost', outcome: 'not_started' })
@@ -23,7 +23,7 @@ export function admit(slot: Slot, item: Item): boolean | null {
     if (item instanceof EngineOp) item.transaction = top
     return true
   }
-  if (slot.closed) return refuse(item, released())
+  if (slot.closed && !item.issued) return refuse(item, released())
   const hopeless = waitsForItself(slot, top, item)
   return hopeless === null ? false : refuse(item, hopeless)
 }

@@ -39,17 +39,16 @@ export class ControlOp implements Op {
     if (this.state === 3) return
     this.state = 3
     const main = this.#main
+    if (this.#transaction === null) main.slot?.settingsUndone()
     if (failure.kind !== 'skipped') main.prefixFailure ??= { ...failure, outcome: 'not_started' }
     this.#transaction?.beginFailed(main.prefixFailure ?? failure)
   }
 }
 
 /** What travels in front of a statement in the same unit: settings after a borrow, BEGIN and SAVEPOINTs not yet sent. */
-export function prefixOf(slot: Slot, op: EngineOp, fresh: boolean): Op[] | null {
+export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | null {
   let ops: Op[] | null = null
-  if (fresh && slot.settings !== null) {
-    ops = [settingsOp(slot, slot.settings, op)]
-  }
+  if (unset && slot.settings !== null) ops = [settingsOp(slot, slot.settings, op)]
   if (op.transaction !== null && op.transaction.wire === 'none') {
     ops ??= []
     for (const transaction of slot.stack) {

@@ -36,9 +36,10 @@ export class Slot implements LeaseHolder, PoolWaiter {
   readonly #blocked: Item[] = []
   readonly #flight: EngineOp[] = []
   #borrowing = false
-  /** The first unit after a borrow or BEGIN is unanswered: nothing may follow it on the wire. */
-  #fenced = false
-  #fresh = false
+  /** The statement whose unit opens a session or transaction: while it is unanswered nothing may follow on the wire. */
+  #fence: EngineOp | null = null
+  /** The settings have to be sent in front of the next statement. */
+  #unset = false
   #pinLost: Failure | null = null
   #idlers = 0
   #closing: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
@@ -103,6 +104,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     const admitted = admit(this, item)
     if (admitted === null) return
     if (!admitted) {
+      item.issued = true
       this.#blocked.push(item)
       item.arm('transaction', this.top?.describe())
       return
@@ -122,7 +124,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   #hasRoom(): boolean {
-    if (this.lease === null || this.#fenced) return false
+    if (this.lease === null || this.#fence !== null) return false
     const { raw } = this.lease
     return raw.inFlight < raw.maxInFlight && !raw.quarantined
   }
@@ -139,7 +141,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
         if (this.lease === null && !this.#borrow()) return
         if (!this.#hasRoom()) return
         this.#ready.shift()
-        this.#transmit(item)
+        if (item.transaction === null || item.transaction.broken === null) this.#transmit(item)
+        else item.refuseWith(item.transaction.refusal())
       }
     }
     this.#park()
@@ -151,11 +154,11 @@ export class Slot implements LeaseHolder, PoolWaiter {
     this.pins |= op.stmt.pins
     raw.dirty |= op.stmt.dirties
     this.#flight.push(op)
-    const prefix = prefixOf(this, op, this.#fresh)
-    this.#fresh = false
+    const prefix = prefixOf(this, op, this.#unset)
+    this.#unset = false
     if (prefix === null) raw.submit(op)
     else {
-      this.#fenced = true
+      this.#fence = op
       raw.submitUnit({ ops: [...prefix, op] })
     }
   }
@@ -167,7 +170,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   #takeIdle(): boolean {
     const lease = this.engine.pool.leaseIdle(this)
-    if (lease !== null) this.#attach(lease)
+    if (lease !== null) this.attach(lease)
     return lease !== null
   }
 
@@ -178,7 +181,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     }
     const lease = this.engine.pool.lease(this, this)
     if (lease !== null) {
-      this.#attach(lease)
+      this.attach(lease)
       return true
     }
     return this.lease !== null
@@ -188,16 +191,12 @@ export class Slot implements LeaseHolder, PoolWaiter {
     for (const item of this.#ready) if (item.phase === null) item.arm('connection')
   }
 
-  #attach(lease: Lease): void {
+  /** Takes a lease. */
+  attach(lease: Lease): void {
     this.lease = lease
-    this.#fresh = true
+    this.#unset = this.settings !== null
     this.#lastAnswer = lease.since
     for (const item of this.#ready) if (item.phase !== null) item.unarm()
-  }
-
-  /** Takes a lease that was made elsewhere. */
-  adopt(lease: Lease): void {
-    this.#attach(lease)
   }
 
   queued(): void {
@@ -207,7 +206,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   granted(lease: Lease): void {
     this.#borrowing = false
-    this.#attach(lease)
+    this.attach(lease)
     this.#pump()
   }
 
@@ -234,22 +233,25 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   answered(op: EngineOp): void {
     remove(this.#flight, op)
+    if (this.#fence === op) this.#fence = null
     this.#lastAnswer = performance.now()
     const head = this.#flight[0]
     if (head !== undefined && head.state === 2) queueMicrotask(() => this.cancel(head))
   }
 
+  /** The settings were taken away again by a rollback: they belong in front of whatever comes next. */
+  settingsUndone(): void {
+    this.#unset = this.settings !== null
+  }
+
   room(): void {
-    this.#fenced = false
-    this.#pump()
+    if (this.#flight.length > 0) this.#pump()
   }
 
   quiet(): void {
-    this.#fenced = false
     const raw = this.lease?.raw
     if (raw === undefined) return
-    const begun = this.stack.some((transaction) => transaction.wire === 'open')
-    if (begun) {
+    if (this.stack.some(({ wire }) => wire === 'open')) {
       if (raw.status === 'idle') for (const transaction of this.stack) transaction.endedByServer()
     } else if (raw.status !== 'idle' && !this.explicit && this.#flight.length === 0) this.#rollBackStray()
     this.#pump()
@@ -290,7 +292,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
       op.starting()
       this.#flight.push(op)
     }
-    this.#fenced = true
+    this.#fence = last
     this.lease.raw.submitUnit({ ops })
     return last
   }
@@ -317,6 +319,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     const at = this.stack.indexOf(transaction)
     if (at < 0) return
     for (const ended of this.stack.splice(at).toReversed()) ended.popped()
+    if (at === 0 && transaction.state !== 'committed') this.settingsUndone()
     for (const item of this.#blocked.splice(0)) {
       item.unarm()
       this.#submit(item)
@@ -326,7 +329,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   lost(failure: Failure): void {
     this.lease = null
-    this.#fenced = false
+    this.#fence = null
     if (this.pins !== 0 && this.stack.length === 0) this.#pinLost = failure
     this.pins = 0
     for (const transaction of this.stack.toReversed()) transaction.lose(failure)

@@ -28,6 +28,8 @@ export abstract class Waiting implements Expiring, Abortable {
   readonly signal: AbortSignal | null
   slot: Slot | null = null
   phase: WaitPhase | null = null
+  /** It was issued before its connection was released, and so still runs. */
+  issued = false
   /** Whether `until` was asked for, rather than being the limit of a wait. */
   readonly #timed: boolean
   #since = 0
