@@ -1,0 +1,97 @@
+// `npm run bench -- overhead`: what Genever costs over bare node-postgres, both with the same prepared statements, the same
+// pool size and the same async context. Goals stand beside the figures; a goal that is missed fails nothing.
+//
+// --rounds 9, --ms 400 (a round), --only row,scope (of the workloads in support/workloads.ts)
+import { parseArgs } from 'node:util'
+import { say, table, type Cell } from '../demo/support/table.ts'
+import { benchDatabase } from './support/database.ts'
+import type { Sample } from './support/peer.ts'
+import { Peers, type Round, type TurnOptions } from './support/peers.ts'
+import { poolSize, workloads } from './support/workloads.ts'
+
+const acquireGoal = 350_000
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '9' },
+    ms: { type: 'string', default: '400' },
+    only: { type: 'string' },
+  },
+})
+const options: TurnOptions = { rounds: Number(values.rounds), roundMs: Number(values.ms), warmUpMs: 1000 }
+const isWanted = (name: string): boolean => values.only === undefined || values.only.split(',').includes(name)
+
+await using database = await benchDatabase()
+await using peers = await Peers.start(database.url)
+say(
+  `Node ${process.version}, pool of ${poolSize}, ${options.rounds} rounds of ${options.roundMs} ms each; sides take turns in`,
+  'processes of their own. Ratios are medians of the ratios of single rounds, in brackets the quartiles.',
+  '',
+)
+await compare()
+await connections()
+
+async function compare(): Promise<void> {
+  const rows: Cell[][] = []
+  for (const [name, { title, goal }] of Object.entries(workloads)) {
+    if (!isWanted(name)) continue
+    const rounds = await peers.run(name, options)
+    const cpu = ratio(rounds, (sample) => sample.cpuMs / sample.operations)
+    const time = ratio(rounds, (sample) => sample.ms / sample.operations)
+    const micros = (side: keyof Round, of: (sample: Sample) => number): string =>
+      median(rounds.map((round) => (of(round[side]) / round[side].operations) * 1000)).toFixed(1)
+    rows.push([
+      name,
+      title,
+      ...[
+        micros('pg', ({ cpuMs }) => cpuMs),
+        micros('genever', ({ cpuMs }) => cpuMs),
+        cpu.text,
+        verdict(cpu.value, goal?.[0]),
+      ],
+      ...[micros('pg', ({ ms }) => ms), micros('genever', ({ ms }) => ms), time.text, verdict(time.value, goal?.[1])],
+    ])
+  }
+  if (rows.length === 0) return
+  const figures = ['CPU µs pg', 'genever', 'ratio', 'goal', 'time µs pg', 'genever', 'ratio', 'goal']
+  say(table(['workload', '', ...figures], rows, figures), '')
+}
+
+async function connections(): Promise<void> {
+  const rows: Cell[][] = []
+  for (const [what, title] of [
+    ['acquire', 'await db.acquire(); await connection.release()'],
+    ['acquireLazily', 'the same with { lazy: true }'],
+  ] as const) {
+    if (!isWanted(what)) continue
+    const rounds = await peers.run(what, options)
+    const perSecond = (side: keyof Round): number =>
+      Math.round(median(rounds.map((round) => (round[side].operations / round[side].ms) * 1000)))
+    const rate = perSecond('genever')
+    const pg = perSecond('pg')
+    rows.push([what, title, pg === 0 ? '' : pg, rate, `${rate >= acquireGoal ? 'met' : 'missed'}: ≥ ${acquireGoal}`])
+  }
+  if (rows.length > 0) say(table(['connections', '', 'pg per s', 'genever per s', 'goal'], rows, ['pg per s', 'goal']))
+}
+
+function ratio(rounds: readonly Round[], of: (sample: Sample) => number): { value: number; text: string } {
+  const ratios = rounds.map(({ genever, pg }) => of(genever) / of(pg))
+  const [low, value, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part)) as [number, number, number]
+  return { value, text: `${value.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})` }
+}
+
+function verdict(value: number, goal: number | undefined): string {
+  if (goal === undefined) return ''
+  return `${value <= goal ? 'met' : 'missed'}: ≤ ${goal.toFixed(2)}`
+}
+
+function median(numbers: readonly number[]): number {
+  return quantile(numbers, 0.5)
+}
+
+function quantile(numbers: readonly number[], part: number): number {
+  const sorted = numbers.toSorted((a, b) => a - b)
+  const at = (sorted.length - 1) * part
+  const [below, above] = [sorted[Math.floor(at)] ?? NaN, sorted[Math.ceil(at)] ?? NaN]
+  return below + (above - below) * (at - Math.floor(at))
+}

@@ -1,0 +1,72 @@
+// The two sides of the comparison: Genever, and bare node-postgres as its manual shows it, with the names that make it
+// prepare a statement once per connection. Same pool size, same server.
+import { createDb, type Executor } from 'genever'
+import pg from 'pg'
+import { poolSize, texts, type Send, type Side } from './workloads.ts'
+
+export type SideName = 'genever' | 'pg'
+
+export const sides: Readonly<Record<SideName, (url: string) => Promise<Side>>> = { genever, pg: nodePostgres }
+
+async function genever(url: string): Promise<Side> {
+  const db = createDb(url, { pool: { max: poolSize } })
+  await db.open()
+  const sendOn =
+    (executor: Executor): Send =>
+    (text, values) =>
+      executor.all(texts[text], values)
+  const ambient = sendOn(db)
+  return {
+    anywhere: ambient,
+    scope: (work) => db.scope(() => work(ambient)),
+    transaction: (work) => db.transaction(() => work(ambient)),
+    async acquire() {
+      const connection = await db.acquire()
+      await connection.release()
+    },
+    async acquireLazily() {
+      const connection = await db.acquire({ lazy: true })
+      await connection.release()
+    },
+    close: async () => void (await db.close()),
+  }
+}
+
+async function nodePostgres(url: string): Promise<Side> {
+  const pool = new pg.Pool({ connectionString: url, max: poolSize })
+  const sendOn =
+    (client: pg.Pool | pg.PoolClient): Send =>
+    (text, values) =>
+      client.query({ name: text, text: texts[text], values })
+  const scope: Side['scope'] = async (work) => {
+    const client = await pool.connect()
+    try {
+      await work(sendOn(client))
+    } finally {
+      client.release()
+    }
+  }
+  return {
+    anywhere: sendOn(pool),
+    scope,
+    async transaction(work) {
+      const client = await pool.connect()
+      try {
+        await client.query('BEGIN')
+        await work(sendOn(client))
+        await client.query('COMMIT')
+      } catch (error) {
+        await client.query('ROLLBACK')
+        throw error
+      } finally {
+        client.release()
+      }
+    },
+    async acquire() {
+      const client = await pool.connect()
+      client.release()
+    },
+    acquireLazily: null,
+    close: () => pool.end(),
+  }
+}
