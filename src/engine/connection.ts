@@ -124,7 +124,7 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
     if (this.#slot.lease !== null) return
     const until = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs
     const turn = new Turn(this.#engine, currentChain(), this, { quiet: false, borrows: true, act: () => {}, until })
-    this.#slot.enter(turn)
+    this.#slot.send(turn)
     try {
       await turn.wait()
     } catch (thrown) {
@@ -227,7 +227,7 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
       back = slot.handBack()
     }
     const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: false, act })
-    slot.enter(turn)
+    slot.send(turn)
     await turn.wait()
     await (back as Promise<void> | undefined)
   }

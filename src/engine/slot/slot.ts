@@ -72,23 +72,13 @@ export class Slot implements LeaseHolder, PoolWaiter {
     return this.#flight.length > 0 || this.#ready.length > 0 || this.#blocked.length > 0
   }
 
-  /** Sends a statement now, or when its turn comes. Synchronous; failures reach `op.refuse`. */
-  send(op: EngineOp): void {
-    op.slot = this
-    if (op.signal?.aborted === true) op.abort(op.signal.reason)
+  /** Sends a statement, or takes a turn, now or when its time comes. Synchronous; failures reach `item.refuse`. */
+  send(item: Item): void {
+    item.slot = this
+    if (item.signal?.aborted === true) item.abort(item.signal.reason)
     else {
-      op.begin()
-      this.#submit(op)
-    }
-  }
-
-  /** Queues a turn; it may be taken before this returns. */
-  enter(turn: Turn): void {
-    turn.slot = this
-    if (turn.signal?.aborted === true) turn.abort(turn.signal.reason)
-    else {
-      turn.begin()
-      this.#submit(turn)
+      item.begin()
+      this.#submit(item)
     }
   }
 

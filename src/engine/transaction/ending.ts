@@ -22,7 +22,7 @@ export async function enter(record: TransactionRecord, until: number): Promise<v
     until,
     signal: record.options.signal,
   })
-  slot.enter(turn)
+  slot.send(turn)
   await turn.wait()
   reportTransaction(record, 'begin')
 }
