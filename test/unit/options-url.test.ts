@@ -214,10 +214,14 @@ describe('no URL, however broken,', () => {
       'host=',
     ),
   )
-  const secret = fc.tuple(piece, piece).map(([before, after]) => `${before}${canary}${after}`)
+  const mark = fc.constantFrom('', '1', '12', 'x', '@', '/', '?', '#', '&', '=', ':', '%25', '%', '[', ']', ',', '+')
+  const secret = fc.tuple(mark, mark, mark, mark).map(([a, b, c, d]) => `${a}${b}${canary}${c}${d}`)
   const scheme = fc.constantFrom('postgres', 'postgresql', 'pg', 'mysql', 'pglite', 'http', '', 'POSTGRES')
+  /** Mostly in order, so that what is wrong with the password is not hidden behind something else. */
+  const mostly = (usual: string): fc.Arbitrary<string> =>
+    fc.oneof({ weight: 8, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: piece })
   const url = fc
-    .tuple(scheme, piece, secret, piece, piece, piece)
+    .tuple(scheme, mostly('app'), secret, mostly('db'), mostly('shop'), mostly('sslmode=require'))
     .map(
       ([scheme, user, password, host, database, query]) =>
         `${scheme}://${user}:${password}@${host}/${database}?${query}`,
