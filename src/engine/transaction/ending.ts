@@ -33,8 +33,14 @@ export async function enter(record: TransactionRecord, until: number): Promise<v
  */
 export async function commit(record: TransactionRecord): Promise<void> {
   const { slot } = record
-  record.state = 'ending'
-  await quiet(record, false, Infinity)
+  if (!record.overtaken) {
+    record.state = 'ending'
+    await quiet(record, false, Infinity)
+  }
+  if (record.overtaken) {
+    record.state = 'rolled_back'
+    throw record.ended()
+  }
   const open = openInside(record)
   if (open !== null) {
     await rollback(record)
@@ -99,6 +105,10 @@ async function release(record: TransactionRecord): Promise<void> {
  */
 export async function rollback(record: TransactionRecord, cancelNow = false): Promise<void> {
   const { slot, engine } = record
+  if (record.overtaken) {
+    record.state = 'rolled_back'
+    return
+  }
   record.state = 'ending'
   const ended: Failure = {
     kind: 'refused',
@@ -117,6 +127,10 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
     }
   }
   await quiet(record, true, Infinity)
+  if (record.overtaken) {
+    record.state = 'rolled_back'
+    return
+  }
   if (slot.lease !== null && (record.wire !== 'none' || slot.lease.raw.status === 'failed')) {
     const { dialect } = engine
     const op =

@@ -103,14 +103,23 @@ export class TransactionRecord {
 
   /** Why an admitted statement may not run after all. */
   refusal(): Error | null {
-    if (this.decision !== null) return this.decision
-    if (this.state !== 'open') return this.ended()
+    for (let record: TransactionRecord | null = this; record !== null; record = record.parent) {
+      if (record.decision !== null) return record.decision
+      if (record.state !== 'open') return record.ended()
+    }
     if (this.broken === null) return null
     if (this.broken.kind === 'lost') return failureError({ ...this.broken, outcome: 'rolled_back' }, null)
     return new TransactionAbortedError(
       `The transaction begun at ${this.place} cannot go on: ${failureError(this.broken, null).message} Leave it and start again.`,
       { cause: failureError(this.broken, null), outcome: 'rolled_back' },
     )
+  }
+
+  /** It is off the stack, or a transaction around it is ending: that one takes it along, nothing is sent for it alone. */
+  get overtaken(): boolean {
+    if (!this.slot.stack.includes(this)) return true
+    for (let outer = this.parent; outer !== null; outer = outer.parent) if (outer.state !== 'open') return true
+    return false
   }
 
   /** Takes its place on the stack. @throws {TransactionStateError} when it asks for what the one around it is not. */
@@ -194,7 +203,7 @@ export class TransactionRecord {
 
   /** It left the stack; one that is still open was rolled back with the one around it. */
   popped(): void {
-    if (this.state === 'open') {
+    if (this.state === 'open' || this.state === 'ending') {
       this.state = 'rolled_back'
       this.endedAt = 'with the transaction around it'
     }

@@ -46,7 +46,7 @@ export class Transaction extends Executor implements Handle {
 
   /** @internal */
   override slotHere(): Slot {
-    return this.#record.slot
+    return this.#usable().slot
   }
 
   /** @internal */
@@ -85,8 +85,11 @@ export class Transaction extends Executor implements Handle {
   }
 
   /** Runs `work` in a savepoint of this transaction, whichever handle is current. */
-  override transaction<T>(work: (tx: Transaction) => Promise<T> | T, options: TransactionOptions = {}): Promise<T> {
-    const { engine, slot } = this.#record
+  override async transaction<T>(
+    work: (tx: Transaction) => Promise<T> | T,
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    const { engine, slot } = this.#usable()
     return engine.transact({ db: null, chain: currentChain(), handle: this, slot }, work, options)
   }
 
@@ -94,15 +97,14 @@ export class Transaction extends Executor implements Handle {
    * Opens a savepoint that ends by `commit()`, `rollback()` or disposal, strictly in the reverse order of opening.
    * @throws {TransactionEndedError} when this transaction has ended.
    */
-  begin(options: TransactionOptions = {}): Promise<ManualTransaction> {
-    const { engine, slot } = this.#record
+  async begin(options: TransactionOptions = {}): Promise<ManualTransaction> {
+    const { engine, slot } = this.#usable()
     return engine.beginOn({ db: null, chain: currentChain(), handle: this, slot }, options)
   }
 
   /** Makes this transaction ambient for `work`. @throws {TransactionEndedError} when it has ended. */
   async run<T>(work: (tx: this) => Promise<T> | T): Promise<T> {
-    const record = this.#record
-    if (record.state !== 'open') throw record.ended()
+    const record = this.#usable()
     const frame = new Frame('transaction', record.engine, null, record.slot, record, record.slot.settings)
     try {
       return await runInFrame(frame, () => work(this))
@@ -155,14 +157,19 @@ export class Transaction extends Executor implements Handle {
    * awaited. One that throws does not stop the others and makes `transaction()` reject with `AfterCommitError`.
    */
   afterCommit(hook: Hook): void {
-    if (this.#record.state !== 'open') throw this.#record.ended()
-    this.#record.hooks.add('commit', hook)
+    this.#usable().hooks.add('commit', hook)
   }
 
   /** Runs `hook` after this transaction was rolled back, alone or with one around it. */
   afterRollback(hook: Hook): void {
-    if (this.#record.state !== 'open') throw this.#record.ended()
-    this.#record.hooks.add('rollback', hook)
+    this.#usable().hooks.add('rollback', hook)
+  }
+
+  /** Its record while it is open: a handle that outlived its transaction opens nothing on what is there now. */
+  #usable(): TransactionRecord {
+    const record = this.#record
+    if (record.state !== 'open') throw record.ended()
+    return record
   }
 
   override toString(): string {

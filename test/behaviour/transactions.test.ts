@@ -1,0 +1,329 @@
+/** Transactions around a callback: what they commit, what they roll back, and which messages they cost. */
+
+import {
+  createDb,
+  type Db,
+  ReadOnlyError,
+  type Transaction,
+  TransactionEndedError,
+  TransactionStateError,
+  UsageError,
+} from 'genever'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { fake } from '../support/fake.ts'
+
+describe('on a server', () => {
+  let database: FreshDatabase
+  let db: Db
+
+  beforeAll(async () => {
+    database = await freshDatabase('create table t (n int)')
+    db = createDb(database.url)
+  })
+
+  afterAll(async () => {
+    await db.close()
+    await database.drop()
+  })
+
+  beforeEach(() => database.query('truncate t'))
+
+  const numbers = async (): Promise<unknown[]> => (await database.query('select n from t order by n')).map(({ n }) => n)
+
+  test('commits when its callback returns, and gives what that returned', async () => {
+    const result = await db.transaction(async () => {
+      await db.status('insert into t values (1)')
+      return 'done'
+    })
+
+    expect(result).toBe('done')
+    expect(await numbers()).toEqual([1])
+  })
+
+  test('its changes are visible inside and not outside before it ends', async () => {
+    await db.transaction(async () => {
+      await db.status('insert into t values (1)')
+      expect(await db.all('select n from t')).toEqual([{ n: 1 }])
+      expect(await numbers()).toEqual([])
+    })
+  })
+
+  test('rolls back when its callback throws, and throws that very error', async () => {
+    const reason = new TypeError('no')
+
+    const error = await caught(
+      db.transaction(async () => {
+        await db.status('insert into t values (1)')
+        throw reason
+      }),
+    )
+
+    expect(error).toBe(reason)
+    expect(await numbers()).toEqual([])
+  })
+
+  test('rolls back when its callback throws before it is asynchronous', async () => {
+    const error = await caught(
+      db.transaction(() => {
+        throw new TypeError('at once')
+      }),
+    )
+
+    expect(error.message).toBe('at once')
+    expect(db.stats().reserved).toBe(0)
+  })
+
+  test('takes a callback that is not asynchronous', async () => {
+    expect(await db.transaction(() => 7)).toBe(7)
+  })
+
+  test('isolation, readOnly and deferrable reach the server', async () => {
+    const shown = await db.transaction(
+      () =>
+        db.one(`select current_setting('transaction_isolation') as isolation,
+          current_setting('transaction_read_only') as "readOnly", current_setting('transaction_deferrable') as deferrable`),
+      { isolation: 'serializable', readOnly: true, deferrable: true },
+    )
+
+    expect(shown).toEqual({ isolation: 'serializable', readOnly: 'on', deferrable: 'on' })
+  })
+
+  test("the server's default isolation stands unless asked", async () => {
+    await using strict = createDb(
+      `${database.url}?options=${encodeURIComponent('-c default_transaction_isolation=serializable')}`,
+    )
+
+    expect(await strict.transaction(() => strict.scalar('show transaction_isolation'))).toBe('serializable')
+  })
+
+  test("the engine's isolation is that of its transactions, however often the connection was used", async () => {
+    await using one = createDb(database.url, { isolation: 'repeatable read', pool: { max: 1 }, reset: 'always' })
+    const level = (): Promise<unknown> => one.transaction(() => one.scalar('show transaction_isolation'))
+
+    expect([await level(), await level(), await level()]).toEqual(Array(3).fill('repeatable read'))
+  })
+
+  test('a write in a readOnly transaction is a ReadOnlyError', async () => {
+    const error = await caught(db.transaction((tx) => tx.status('insert into t values (1)'), { readOnly: true }))
+
+    expect(error).toBeInstanceOf(ReadOnlyError)
+  })
+
+  test('in a scope it runs on the connection of the scope, elsewhere on one of its own', async () => {
+    const pid = (): Promise<unknown> => db.scalar('select pg_backend_pid()')
+
+    await db.scope(async () => {
+      const outside = await pid()
+      expect(await db.transaction(pid)).toBe(outside)
+      expect(await db.transaction(pid, { reuse: false })).not.toBe(outside)
+    })
+  })
+
+  test('tx.connection is a handle on the same connection', async () => {
+    await db.transaction(async (tx) => {
+      const pid = await tx.scalar('select pg_backend_pid()')
+      expect(await tx.connection.scalar('select pg_backend_pid()')).toBe(pid)
+      expect(await db.current?.scalar('select pg_backend_pid()')).toBe(pid)
+    })
+  })
+
+  test('gives its connection back whatever its end', async () => {
+    await db.transaction(() => db.scalar('select 1'))
+    await caught(db.transaction(() => db.scalar('select 1 / 0')))
+
+    expect(db.stats()).toMatchObject({ reserved: 0, serving: 0, waiting: 0 })
+  })
+})
+
+test('an isolation level there is not is refused before anything is sent', async () => {
+  await using server = await fake()
+
+  const error = await caught(server.db.transaction(() => 1, { isolation: 'chaos' as never }))
+
+  expect(error).toBeInstanceOf(UsageError)
+  expect(error.message).toContain('"read committed"')
+  expect(server.sent()).toEqual([])
+})
+
+test('a transaction without a function is refused', async () => {
+  await using server = await fake()
+
+  expect(await caught(server.db.transaction(undefined as never))).toBeInstanceOf(UsageError)
+})
+
+test('BEGIN travels in one Sync with the first statement, and COMMIT goes alone', async () => {
+  await using server = await fake()
+
+  await server.db.transaction(async (tx) => {
+    await tx.status('insert into t values (1)')
+    await tx.status('insert into t values (2)')
+  })
+
+  expect(server.sent()).toEqual(['BEGIN; insert into t values (1)', 'insert into t values (2)', 'COMMIT'])
+})
+
+test('without a statement there is no BEGIN', async () => {
+  await using server = await fake()
+
+  await server.db.transaction(() => 'nothing')
+  await caught(
+    server.db.transaction(() => {
+      throw new TypeError('nothing either')
+    }),
+  )
+
+  expect(server.sent()).toEqual([])
+})
+
+test('the options of a transaction are in its BEGIN', async () => {
+  await using server = await fake()
+
+  await server.db.transaction((tx) => tx.scalar('select 1'), {
+    isolation: 'serializable',
+    readOnly: true,
+    deferrable: true,
+  })
+
+  expect(server.sent()[0]).toBe('BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE; select 1')
+})
+
+test('borrows its connection at entry', async () => {
+  await using server = await fake()
+
+  await server.db.transaction(() => {
+    expect(server.db.stats().reserved).toBe(1)
+  })
+
+  expect(server.db.stats().reserved).toBe(0)
+})
+
+test('a clean transaction costs no reset', async () => {
+  await using server = await fake()
+
+  await server.db.transaction((tx) => tx.status('insert into t values (1)'))
+
+  expect(server.sent().some((line) => line.includes('reset'))).toBe(false)
+})
+
+test('statements of transactions never pass the BEGIN they need, however many are issued together', async () => {
+  await using server = await fake({ maxInFlight: 8 })
+
+  await server.db.transaction((tx) => Promise.all([1, 2, 3].map((n) => tx.status('insert into t values ($1)', [n]))))
+
+  expect(server.sent()).toEqual([
+    'BEGIN; insert into t values ($1)',
+    'insert into t values ($1)',
+    'insert into t values ($1)',
+    'COMMIT',
+  ])
+  expect(server.driver.rows('t').length).toBe(3)
+})
+
+describe('after its end', () => {
+  const kept = async (
+    end: 'return' | 'throw',
+  ): Promise<{ tx: Transaction; later: () => Promise<unknown>; close: () => Promise<unknown> }> => {
+    const server = await fake()
+    const { db } = server
+    let tx: Transaction | undefined
+    let later: (() => Promise<unknown>) | undefined
+    const { AsyncLocalStorage } = await import('node:async_hooks')
+    await db
+      .transaction(async (inside) => {
+        tx = inside
+        later = AsyncLocalStorage.bind(() => db.scalar('select 1'))
+        await inside.scalar('select 1')
+        if (end === 'throw') throw new TypeError('end')
+      })
+      .catch(() => {})
+    return { tx: tx!, later: later!, close: async () => server[Symbol.asyncDispose]() }
+  }
+
+  test.each(['return', 'throw'] as const)('by %s its handle throws TransactionEndedError', async (end) => {
+    const { tx, close } = await kept(end)
+
+    const error = await caught(tx.scalar('select 1'))
+    await close()
+
+    expect(error).toBeInstanceOf(TransactionEndedError)
+    expect(error.outcome).toBe('not_started')
+    expect(error.message).toContain(end === 'return' ? 'was committed' : 'was rolled back')
+  })
+
+  test('code that still runs in its frame is told where it began, how it ended and of detached()', async () => {
+    const { later, close } = await kept('return')
+
+    const error = await caught(later())
+    await close()
+
+    expect(error).toBeInstanceOf(TransactionEndedError)
+    expect(error.message).toMatch(
+      /begun at test\/behaviour\/transactions\.test\.ts:\d+:\d+.* was committed.*detached\(\)/,
+    )
+  })
+
+  test('hooks, nested transactions, run() and begin() are refused as well', async () => {
+    const { tx, close } = await kept('return')
+
+    expect(() => tx.afterCommit(() => {})).toThrow(TransactionEndedError)
+    expect(() => tx.afterRollback(() => {})).toThrow(TransactionEndedError)
+    expect(await caught(tx.run(() => 1))).toBeInstanceOf(TransactionEndedError)
+    expect(await caught(tx.transaction(() => 1))).toBeInstanceOf(TransactionEndedError)
+    expect(await caught(tx.begin())).toBeInstanceOf(TransactionEndedError)
+    await close()
+  })
+})
+
+test.each(['BEGIN', 'commit', 'ROLLBACK', 'savepoint a', 'release a', 'set transaction read only', 'select 1; commit'])(
+  'the text %s is refused on a transaction, which goes on',
+  async (text) => {
+    await using server = await fake()
+
+    await server.db.transaction(async (tx) => {
+      await tx.status('insert into t values (1)')
+      for (const run of [tx, tx.connection, server.db])
+        expect(await caught(run.status(text))).toBeInstanceOf(TransactionStateError)
+    })
+
+    expect(server.sent()).toEqual(['BEGIN; insert into t values (1)', 'COMMIT'])
+  },
+)
+
+test('a transaction begun by text on the connection is not begun again by the engine', async () => {
+  await using server = await fake()
+  await using connection = await server.db.acquire()
+  await connection.status('begin')
+
+  expect(await caught(connection.transaction(() => 1))).toBeInstanceOf(TransactionStateError)
+  expect(await caught(connection.begin())).toBeInstanceOf(TransactionStateError)
+
+  await connection.status('rollback')
+  await connection.transaction((tx) => tx.status('insert into t values (1)'))
+  expect(server.driver.rows('t').length).toBe(1)
+})
+
+test('tx.run makes the transaction ambient again where its frame was lost', async () => {
+  await using server = await fake()
+  const { db } = server
+
+  await db.transaction(async (tx) => {
+    await db.detached(async () => {
+      await tx.run(() => db.status('insert into t values (1)'))
+    })
+  })
+
+  expect(server.sent()).toEqual(['BEGIN; insert into t values (1)', 'COMMIT'])
+})
+
+test('a transaction prints its state and where it began', async () => {
+  await using server = await fake()
+
+  await server.db.transaction(async (tx) => {
+    expect(String(tx)).toMatch(
+      /^Transaction \{ open, outermost, begun at test\/behaviour\/transactions\.test\.ts:\d+:\d+/,
+    )
+    await tx.transaction((inner) => expect(String(inner)).toContain('open, genever_1'))
+  })
+})

@@ -1,0 +1,30 @@
+/** A db on a fake server, for what a real one does not do when asked: faults, and the exact messages that were sent. */
+
+import { createDb, type Db, type EngineOptions } from 'genever'
+import { FakeDriver, type FakeDriverOptions } from '../../src/driver/fake/driver.ts'
+
+export interface Fake extends AsyncDisposable {
+  readonly db: Db
+  readonly driver: FakeDriver
+  /** What the server received since the last call, one line per Sync, without the number of the session. */
+  sent(): string[]
+}
+
+/** Open; leaving its `await using` block closes it. */
+export async function fake(server: FakeDriverOptions = {}, options: Omit<EngineOptions, 'driver'> = {}): Promise<Fake> {
+  const driver = new FakeDriver(server)
+  const db = await createDb({ driver, closeTimeoutMs: 100, ...options }).open()
+  let seen = driver.log.length
+  return {
+    db,
+    driver,
+    sent() {
+      const lines = driver.log.slice(seen).map((line) => line.replace(/^\d+: /, ''))
+      seen = driver.log.length
+      return lines
+    },
+    async [Symbol.asyncDispose]() {
+      await db.close()
+    },
+  }
+}
