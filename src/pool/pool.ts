@@ -313,7 +313,7 @@ export class Pool implements MemberPool, Upkept {
     if (verdict === 'config') {
       const waiters = [...this.#queue]
       this.#queue.clear()
-      for (const waiter of waiters) waiter.refuse(failure)
+      for (const waiter of waiters) waiter.refuse({ ...failure, ...notConnected })
     }
     this.#grow()
   }
@@ -325,6 +325,9 @@ export function cancelOrDestroy(raw: RawConnection, op: Op, timeoutMs: number): 
     if (end === 'broken') raw.destroy({ kind: 'lost', outcome: 'unknown' })
   })
 }
+
+/** What a waiter is told of the failure to open the connection it waited for. */
+const notConnected = { kind: 'refused', outcome: 'not_started', refusal: { reason: 'connect' } } as const
 
 const closedFailure: Failure = { kind: 'refused', outcome: 'not_started', refusal: { reason: 'pool-closed' } }
 

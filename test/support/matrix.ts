@@ -1,7 +1,7 @@
 /** The drivers that behaviour tests run on: `DRIVERS=pg` narrows them. Databases are closed, and looked at, after each test. */
 
 import { createDb, type Db, type EngineOptions, type Executor } from 'genever'
-import { afterAll, afterEach, describe, expect } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest'
 import { databaseUrl } from './database.ts'
 import { until } from './until.ts'
 
@@ -25,6 +25,9 @@ export interface MatrixOptions {
 }
 
 const names = ['pg', 'pglite'] as const
+
+/** Tables of this worker, whose databases files share. */
+let made = 0
 
 /** Declares the suite once for every driver that is wanted and can do it. */
 export function forEachDriver(suite: (driver: TestedDriver) => void, options: MatrixOptions = {}): void {
@@ -52,7 +55,6 @@ export function doing(db: Db): string {
 
 function tested(name: TestedDriver['name'], most: number): TestedDriver {
   const opened = new Set<Db>()
-  let made = 0
   let keeper: Promise<Db> | undefined
 
   /** Keeps the database of PGlite alive between tests, and makes tables. */
@@ -62,14 +64,17 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
     )
     return keeper
   }
-  const url = async (): Promise<string> => (name === 'pg' ? await databaseUrl() : `pglite://memory/${process.pid}`)
+  const url = (): Promise<string> => (name === 'pg' ? databaseUrl() : Promise.resolve(`pglite://memory/${process.pid}`))
   const db = async (options?: EngineOptions): Promise<Db> => {
     await keep()
     const fresh = createDb(await url(), options)
     opened.add(fresh)
-    return await fresh.open()
+    return fresh.open()
   }
 
+  beforeAll(async () => {
+    await keep()
+  })
   afterEach(async () => {
     const leaks: string[] = []
     for (const each of opened) leaks.push(...(await leaksOf(each)))
