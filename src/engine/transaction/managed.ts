@@ -118,18 +118,18 @@ async function settle<T>(record: TransactionRecord, outcome: Attempt<T>): Promis
   const foreign = outcome.failed && !(outcome.error instanceof TransactionExit)
   if (foreign || (decision !== null && !decision.commit) || (outcome.failed && decision === null)) {
     await rollback(record)
-    if (foreign || decision === null) return outcome
-    return exitOutcome(record, decision)
+    return foreign || decision === null ? outcome : exitOutcome(record, outcome, decision)
   }
   try {
     await commit(record)
   } catch (error) {
     return { ...outcome, failed: true, error: thrownError(error, null) }
   }
-  return decision === null ? outcome : exitOutcome(record, decision)
+  return decision === null ? outcome : exitOutcome(record, outcome, decision)
 }
 
-function exitOutcome<T>(record: TransactionRecord, decision: TransactionExit): Attempt<T> {
+function exitOutcome<T>(record: TransactionRecord, outcome: Attempt<T>, decision: TransactionExit): Attempt<T> {
+  if (outcome.error instanceof TransactionExit && !outcome.error.isFor(record)) return outcome
   if (decision.isFor(record)) return { result: decision.value as T, failed: false, error: undefined }
   return { result: undefined as T, failed: true, error: decision }
 }

@@ -103,16 +103,20 @@ export class TransactionRecord {
 
   /** Why an admitted statement may not run after all. */
   refusal(): Error | null {
-    for (let record: TransactionRecord | null = this; record !== null; record = record.parent) {
-      if (record.decision !== null) return record.decision
-      if (record.state !== 'open') return record.ended()
-    }
-    if (this.broken === null) return null
+    const closed = this.#closed()
+    if (closed !== null || this.broken === null) return closed
     if (this.broken.kind === 'lost') return failureError({ ...this.broken, outcome: 'rolled_back' }, null)
     return new TransactionAbortedError(
       `The transaction begun at ${this.place} cannot go on: ${failureError(this.broken, null).message} Leave it and start again.`,
       { cause: failureError(this.broken, null), outcome: 'rolled_back' },
     )
+  }
+
+  /** It or one around it was left early or has ended: nothing more runs inside. */
+  #closed(): Error | null {
+    if (this.decision !== null) return this.decision
+    if (this.state !== 'open') return this.ended()
+    return this.parent === null ? null : this.parent.#closed()
   }
 
   /** It is off the stack, or a transaction around it is ending: that one takes it along, nothing is sent for it alone. */

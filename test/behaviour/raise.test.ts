@@ -1,0 +1,366 @@
+/** `raiseCommit` and `raiseRollback`: ending a transaction, and all inside it, from wherever the code is. */
+
+import { type Db, type Transaction, TransactionAbortedError, TransactionExit, TransactionStateError } from 'genever'
+import { describe, expect, test } from 'vitest'
+import { caught, thrownBy } from '../support/caught.ts'
+import { fake } from '../support/fake.ts'
+import { gate } from '../support/gate.ts'
+
+/** Three transactions inside of each other, each with a row; `end` is called in the innermost. */
+async function three(end: (outer: Transaction, middle: Transaction, inner: Transaction) => unknown) {
+  await using server = await fake()
+  const { db } = server
+  const insert = (v: string): Promise<unknown> => db.status('insert into t values ($1)', [v])
+  const after: string[] = []
+  const value = await db.transaction(async (outer) => {
+    await insert('outer')
+    const middleValue = await db.transaction(async (middle) => {
+      await insert('middle')
+      const innerValue = await db.transaction(async (inner) => {
+        await insert('inner')
+        await end(outer, middle, inner)
+        after.push('inner')
+        return 'inner returned'
+      })
+      after.push('middle')
+      return innerValue
+    })
+    after.push('outer')
+    return middleValue
+  })
+  return { value, after, rows: server.driver.rows('t').map(({ v }) => v) }
+}
+
+describe('from the innermost of three transactions', () => {
+  test('raiseCommit on the outermost commits all three and leaves all three callbacks', async () => {
+    const { value, after, rows } = await three((outer) => outer.raiseCommit('value'))
+
+    expect([value, after, rows]).toEqual(['value', [], ['outer', 'middle', 'inner']])
+  })
+
+  test('raiseRollback on the outermost keeps nothing', async () => {
+    const { value, after, rows } = await three((outer) => outer.raiseRollback('value'))
+
+    expect([value, after, rows]).toEqual(['value', [], []])
+  })
+
+  test('raiseCommit on the middle one keeps its changes, and the outermost goes on', async () => {
+    const { value, after, rows } = await three((_, middle) => middle.raiseCommit('value'))
+
+    expect([value, after, rows]).toEqual(['value', ['outer'], ['outer', 'middle', 'inner']])
+  })
+
+  test('raiseRollback on the middle one takes back it and the innermost, and the outermost goes on', async () => {
+    const { value, after, rows } = await three((_, middle) => middle.raiseRollback('value'))
+
+    expect([value, after, rows]).toEqual(['value', ['outer'], ['outer']])
+  })
+
+  test('raiseRollback on the innermost takes back that alone', async () => {
+    const { value, after, rows } = await three((_outer, _middle, inner) => inner.raiseRollback('value'))
+
+    expect([value, after, rows]).toEqual(['value', ['middle', 'outer'], ['outer', 'middle']])
+  })
+})
+
+test('without a value the transaction resolves with undefined', async () => {
+  await using server = await fake()
+
+  expect(await server.db.transaction((tx) => tx.raiseCommit())).toBeUndefined()
+})
+
+test('a raise before any statement sends nothing', async () => {
+  await using server = await fake()
+
+  await server.db.transaction((tx) => tx.raiseRollback())
+
+  expect(server.sent()).toEqual([])
+})
+
+describe('a catch that swallows the signal', () => {
+  const swallow = async (db: Db, raise: (tx: Transaction) => never): Promise<{ value: unknown; errors: unknown[] }> => {
+    const errors: unknown[] = []
+    const note = (error: unknown): void => {
+      errors.push(error)
+    }
+    const value = await db.transaction(async (tx) => {
+      await tx.status('insert into t values (1)')
+      try {
+        raise(tx)
+      } catch (error) {
+        note(error)
+      }
+      await tx.status('insert into t values (2)').catch(note)
+      await db.status('insert into t values (3)').catch(note)
+      await db.transaction(() => db.status('insert into t values (4)')).catch(note)
+      await db.executeMany('insert into t values ($1)', [[5]]).catch(note)
+      await db.iterate('select * from t').read().catch(note)
+      return 'returned'
+    })
+    return { value, errors }
+  }
+
+  test('cannot go on: every statement throws the signal again, and the decision stands', async () => {
+    await using server = await fake()
+
+    const { value, errors } = await swallow(server.db, (tx) => tx.raiseCommit('raised'))
+
+    expect(value).toBe('raised')
+    expect(errors).toHaveLength(6)
+    expect(new Set(errors).size).toBe(1)
+    expect(errors[0]).toBeInstanceOf(TransactionExit)
+    expect(server.driver.rows('t')).toEqual([{ v: 1 }])
+  })
+
+  test('does not undo a rollback either', async () => {
+    await using server = await fake()
+
+    const { value } = await swallow(server.db, (tx) => tx.raiseRollback('raised'))
+
+    expect(value).toBe('raised')
+    expect(server.driver.rows('t')).toEqual([])
+  })
+
+  test('of a nested transaction does not keep the signal from the transaction it names', async () => {
+    await using server = await fake()
+    const { db } = server
+    const after: string[] = []
+
+    const value = await db.transaction(async (outer) => {
+      await db.status('insert into t values (1)')
+      await db.transaction(async () => {
+        thrownBy(() => outer.raiseRollback('raised'))
+      })
+      after.push('outer went on')
+    })
+
+    expect([value, after, server.driver.rows('t')]).toEqual(['raised', [], []])
+  })
+})
+
+describe('two decisions', () => {
+  test('a rollback raised after a commit beats it', async () => {
+    await using server = await fake()
+
+    const value = await server.db.transaction(async (tx) => {
+      await tx.status('insert into t values (1)')
+      try {
+        tx.raiseCommit('commit')
+      } finally {
+        // oxlint-disable-next-line no-unsafe-finally -- this is the question
+        tx.raiseRollback('rollback')
+      }
+    })
+
+    expect([value, server.driver.rows('t')]).toEqual(['rollback', []])
+  })
+
+  test('a commit raised after a rollback does not', async () => {
+    await using server = await fake()
+
+    const value = await server.db.transaction(async (tx) => {
+      await tx.status('insert into t values (1)')
+      thrownBy(() => tx.raiseRollback('rollback'))
+      tx.raiseCommit('commit')
+    })
+
+    expect([value, server.driver.rows('t')]).toEqual(['rollback', []])
+  })
+
+  test('a raise on an outer transaction is not kept by an inner one that had been left already', async () => {
+    await using server = await fake()
+    const { db } = server
+    const after: string[] = []
+
+    const value = await db.transaction(async (outer) => {
+      await db.status('insert into t values (1)')
+      await db.transaction(async (inner) => {
+        await db.status('insert into t values (2)')
+        thrownBy(() => inner.raiseRollback('inner'))
+        outer.raiseCommit('outer')
+      })
+      after.push('outer went on')
+    })
+
+    expect([value, after, server.driver.rows('t')]).toEqual(['outer', [], [{ v: 1 }]])
+  })
+
+  test('another error that reaches the boundary after raiseCommit rolls back and is thrown', async () => {
+    await using server = await fake()
+    const reason = new TypeError('cleaning up failed')
+
+    const error = await caught(
+      server.db.transaction(async (tx) => {
+        await tx.status('insert into t values (1)')
+        try {
+          tx.raiseCommit()
+        } finally {
+          // oxlint-disable-next-line no-unsafe-finally -- this is the question
+          throw reason
+        }
+      }),
+    )
+
+    expect(error).toBe(reason)
+    expect(server.driver.rows('t')).toEqual([])
+  })
+
+  test('raiseCommit after a statement that failed does not commit', async () => {
+    await using server = await fake()
+
+    const error = await caught(
+      server.db.transaction(async (tx) => {
+        await tx.status('insert into t values (1)')
+        await caught(tx.status('fail 23505'))
+        tx.raiseCommit()
+      }),
+    )
+
+    expect(error).toBeInstanceOf(TransactionAbortedError)
+    expect(server.driver.rows('t')).toEqual([])
+  })
+})
+
+describe('in branches', () => {
+  test('a raise in one branch stops the statements of the others', async () => {
+    await using server = await fake()
+    const { db } = server
+    const raised = gate()
+    let late: unknown
+
+    const value = await db.transaction(async (tx) => {
+      await tx.status('insert into t values (1)')
+      const branch = raised.promise.then(async () => (late = await caught(db.status('insert into t values (2)'))))
+      try {
+        tx.raiseCommit('raised')
+      } finally {
+        raised.open()
+        await branch
+      }
+    })
+
+    expect(value).toBe('raised')
+    expect(late).toBeInstanceOf(TransactionExit)
+    expect(server.driver.rows('t')).toEqual([{ v: 1 }])
+  })
+
+  test("a raise stops the statements of another branch's nested transaction", async () => {
+    await using server = await fake()
+    const { db } = server
+    const [entered, raised, done] = [gate(), gate(), gate()]
+    let late: unknown
+
+    await db.transaction(async (tx) => {
+      const branch = db.transaction(async () => {
+        await db.status('insert into t values (1)')
+        entered.open()
+        await raised.promise
+        late = await caught(db.status('insert into t values (2)'))
+        done.open()
+      })
+      branch.catch(() => {})
+      await entered.promise
+      try {
+        tx.raiseRollback()
+      } finally {
+        raised.open()
+        await done.promise
+      }
+    })
+
+    expect(late).toBeInstanceOf(TransactionExit)
+    expect(server.driver.rows('t')).toEqual([])
+  })
+})
+
+describe('across connections', () => {
+  const across = async (end: (outer: Transaction) => never): Promise<unknown[]> => {
+    await using server = await fake()
+    const { db } = server
+    await db.transaction(async (outer) => {
+      await db.status("insert into t values ('outer')")
+      await db.transaction(
+        async () => {
+          await db.status("insert into t values ('separate')")
+          end(outer)
+        },
+        { reuse: false },
+      )
+    })
+    return server.driver.rows('t').map(({ v }) => v)
+  }
+
+  test('raiseRollback rolls back the separate transaction it passes through as well', async () => {
+    expect(await across((outer) => outer.raiseRollback())).toEqual([])
+  })
+
+  test('raiseCommit commits it as well', async () => {
+    expect(await across((outer) => outer.raiseCommit())).toEqual(['separate', 'outer'])
+  })
+})
+
+describe('a misplaced raise throws TransactionStateError', () => {
+  test.each(['raiseCommit', 'raiseRollback'] as const)(
+    '%s on a transaction that has ended, and the one around it rolls back',
+    async (raise) => {
+      await using server = await fake()
+      const { db } = server
+
+      const error = await caught(
+        db.transaction(async () => {
+          await db.status('insert into t values (1)')
+          const { inner } = await db.transaction((tx) => ({ inner: tx }))
+          inner[raise]()
+        }),
+      )
+
+      expect(error).toBeInstanceOf(TransactionStateError)
+      expect(error.message).toContain(raise)
+      expect(server.driver.rows('t')).toEqual([])
+    },
+  )
+
+  test.each(['raiseCommit', 'raiseRollback'] as const)(
+    '%s from outside of its callback, and nothing happens to it',
+    async (raise) => {
+      await using server = await fake()
+      const { db } = server
+      const held = gate()
+      const handles: Transaction[] = []
+
+      const running = db.transaction(async (tx) => {
+        await tx.status('insert into t values (1)')
+        handles.push(tx)
+        await held.promise
+      })
+      while (handles.length === 0) await new Promise(setImmediate)
+      expect(thrownBy(() => handles[0]?.[raise]())).toBeInstanceOf(TransactionStateError)
+      held.open()
+      await running
+
+      expect(server.driver.rows('t')).toEqual([{ v: 1 }])
+    },
+  )
+
+  test.each(['raiseCommit', 'raiseRollback'] as const)(
+    '%s on a manual transaction, naming commit() and rollback()',
+    async (raise) => {
+      await using server = await fake()
+      await using tx = await server.db.begin()
+
+      const error = await caught(tx.run(() => tx[raise]()))
+
+      expect(error).toBeInstanceOf(TransactionStateError)
+      expect(error.message).toMatch(/commit\(\).*rollback\(\)/)
+    },
+  )
+})
+
+test('a managed transaction has neither commit nor rollback', async () => {
+  await using server = await fake()
+
+  await server.db.transaction((tx) => {
+    expect(tx).not.toHaveProperty('commit')
+    expect(tx).not.toHaveProperty('rollback')
+  })
+})
