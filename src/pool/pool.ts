@@ -43,6 +43,11 @@ export class Pool implements MemberPool, Upkept {
     return this.#limits.max
   }
 
+  /** Whether the next one would have to wait. */
+  get exhausted(): boolean {
+    return this.#idle.length === 0 && this.#members.size >= this.#limits.max
+  }
+
   get idle(): readonly Member[] {
     return this.#idle
   }
@@ -58,11 +63,9 @@ export class Pool implements MemberPool, Upkept {
     else this.#enqueue(waiter)
   }
 
-  /** A lease at once when a clean connection is idle; otherwise null, and `waiter.granted` is called later. */
-  lease(waiter: PoolWaiter, holder: LeaseHolder): Lease | null {
-    const lease = this.leaseIdle(holder)
-    if (lease === null) this.#enqueue(waiter)
-    return lease
+  /** Queues a slot that found no idle connection; `granted` or `refuse` is called, maybe before this returns. */
+  request(waiter: PoolWaiter): void {
+    this.#enqueue(waiter)
   }
 
   /** A lease of an idle connection, or null: nothing is queued. */

@@ -5,6 +5,7 @@
 // connection.
 import type { Failure } from '../../driver/driver.ts'
 import { notice } from '../../observe/notice.ts'
+import { capturePlace, type Place } from '../../observe/place.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/lease.ts'
 import { cancelOrDestroy } from '../../pool/pool.ts'
@@ -14,6 +15,7 @@ import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { admit, released } from './admission.ts'
 import { controlOp, prefixOf } from './control.ts'
+import { Flight } from './flight.ts'
 import { remove } from './remove.ts'
 import { Turn } from './turn.ts'
 import type { Waiting } from './waiting.ts'
@@ -34,16 +36,14 @@ export class Slot implements LeaseHolder, PoolWaiter {
   readonly explicit: boolean
   readonly #ready: Item[] = []
   readonly #blocked: Item[] = []
-  readonly #flight: EngineOp[] = []
+  readonly #flight = new Flight()
   #borrowing = false
-  /** The statement whose unit opens a session or transaction: while it is unanswered nothing may follow on the wire. */
-  #fence: EngineOp | null = null
   /** The settings have to be sent in front of the next statement. */
   #unset = false
   #pinLost: Failure | null = null
   #idlers = 0
   #closing: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
-  #lastAnswer = 0
+  #place: Place | null = null
   readonly op: null = null
   readonly #owner: string | (() => string)
 
@@ -64,12 +64,13 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   /** What made it, for messages. */
   describeOwner(): string {
-    return typeof this.#owner === 'string' ? this.#owner : this.#owner()
+    if (typeof this.#owner !== 'string') return this.#owner()
+    return this.#place === null ? this.#owner : `${this.#owner} whose statement at ${this.#place} borrowed it`
   }
 
   /** Statements waiting or running. */
   get busy(): boolean {
-    return this.#flight.length > 0 || this.#ready.length > 0 || this.#blocked.length > 0
+    return this.#flight.size > 0 || this.#ready.length > 0 || this.#blocked.length > 0
   }
 
   /** Sends a statement, or takes a turn, now or when its time comes. Synchronous; failures reach `item.refuse`. */
@@ -114,7 +115,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   #hasRoom(): boolean {
-    if (this.lease === null || this.#fence !== null) return false
+    if (this.lease === null || this.#flight.fenced) return false
     const { raw } = this.lease
     return raw.inFlight < raw.maxInFlight && !raw.quarantined
   }
@@ -123,7 +124,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     while (this.#ready.length > 0) {
       const item = this.#ready[0] as Item
       if (item instanceof Turn) {
-        if (item.quiet && (this.#flight.length > 0 || this.lease?.raw.quarantined === true)) return
+        if (item.quiet && (this.#flight.size > 0 || this.lease?.raw.quarantined === true)) return
         if (item.borrows && this.lease === null && !this.#borrow()) return
         this.#ready.shift()
         item.take()
@@ -143,14 +144,11 @@ export class Slot implements LeaseHolder, PoolWaiter {
     op.starting()
     this.pins |= op.stmt.pins
     raw.dirty |= op.stmt.dirties
-    this.#flight.push(op)
     const prefix = prefixOf(this, op, this.#unset)
     this.#unset = false
+    this.#flight.add(op, prefix !== null)
     if (prefix === null) raw.submit(op)
-    else {
-      this.#fence = op
-      raw.submitUnit({ ops: [...prefix, op] })
-    }
+    else raw.submitUnit({ ops: [...prefix, op] })
   }
 
   /** Takes an idle connection if there is one, without waiting. */
@@ -160,8 +158,10 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   #takeIdle(): boolean {
     const lease = this.engine.pool.leaseIdle(this)
-    if (lease !== null) this.attach(lease)
-    return lease !== null
+    if (lease === null) return false
+    this.#notePlace()
+    this.attach(lease)
+    return true
   }
 
   #borrow(): boolean {
@@ -169,12 +169,15 @@ export class Slot implements LeaseHolder, PoolWaiter {
       this.#armReady()
       return false
     }
-    const lease = this.engine.pool.lease(this, this)
-    if (lease !== null) {
-      this.attach(lease)
-      return true
-    }
+    if (this.#takeIdle()) return true
+    this.#notePlace()
+    this.engine.pool.request(this)
     return this.lease !== null
+  }
+
+  /** Remembers who borrows where others have to wait, or will have to: a capture is too dear for every borrow. */
+  #notePlace(): void {
+    if (this.engine.pool.exhausted) this.#place = capturePlace()
   }
 
   #armReady(): void {
@@ -185,7 +188,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   attach(lease: Lease): void {
     this.lease = lease
     this.#unset = this.settings !== null
-    this.#lastAnswer = lease.since
+    this.#flight.lastAnswer = lease.since
     for (const item of this.#ready) if (item.phase !== null) item.unarm()
   }
 
@@ -222,10 +225,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   answered(op: EngineOp): void {
-    remove(this.#flight, op)
-    if (this.#fence === op) this.#fence = null
-    this.#lastAnswer = performance.now()
-    const head = this.#flight[0]
+    this.#flight.answered(op)
+    const { head } = this.#flight
     if (head !== undefined && head.state === 2) queueMicrotask(() => this.cancel(head))
   }
 
@@ -235,7 +236,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   room(): void {
-    if (this.#flight.length > 0) this.#pump()
+    if (this.#flight.size > 0) this.#pump()
   }
 
   quiet(): void {
@@ -243,7 +244,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     if (raw === undefined) return
     if (this.stack.some(({ wire }) => wire === 'open')) {
       if (raw.status === 'idle') for (const transaction of this.stack) transaction.endedByServer()
-    } else if (raw.status !== 'idle' && !this.explicit && this.#flight.length === 0) this.#rollBackStray()
+    } else if (raw.status !== 'idle' && !this.explicit && this.#flight.size === 0) this.#rollBackStray()
     this.#pump()
   }
 
@@ -259,13 +260,13 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   /** Asks the server to stop a statement whose caller was told already. Only for the one at the head of the wire. */
   cancel(op: EngineOp): void {
-    if (this.lease !== null && this.#flight[0] === op && !this.lease.raw.quarantined)
+    if (this.lease !== null && this.#flight.head === op && !this.lease.raw.quarantined)
       cancelOrDestroy(this.lease.raw, op, this.engine.options.cancelTimeoutMs)
   }
 
   /** Stops what is on the wire and belongs to `transaction`. */
   cancelFlight(transaction: TransactionRecord, failure: Failure): void {
-    for (const op of [...this.#flight])
+    for (const op of [...this.#flight.ops])
       if (op.transaction !== null && this.#isWithin(op.transaction, transaction)) op.abandon(failure)
   }
 
@@ -280,9 +281,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
     for (const op of ops) {
       op.slot = this
       op.starting()
-      this.#flight.push(op)
+      this.#flight.add(op, op === last)
     }
-    this.#fence = last
     this.lease.raw.submitUnit({ ops })
     return last
   }
@@ -319,7 +319,6 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   lost(failure: Failure): void {
     this.lease = null
-    this.#fence = null
     if (this.pins !== 0 && this.stack.length === 0) this.#pinLost = failure
     this.pins = 0
     for (const transaction of this.stack.toReversed()) transaction.lose(failure)
@@ -388,7 +387,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     const { lease } = this
     const held = lease === null ? '' : `, held ${Math.round(now - lease.since)} ms`
     const idle =
-      lease === null || this.#flight.length > 0 ? '' : `, idle in code ${Math.round(now - this.#lastAnswer)} ms`
+      lease === null || this.#flight.size > 0 ? '' : `, idle in code ${Math.round(now - this.#flight.lastAnswer)} ms`
     return `${this.top?.describe() ?? this.describeOwner()}${held}${idle}`
   }
 }
