@@ -2,7 +2,8 @@
 // in the chain of the code that issued it, or belongs to its handle; otherwise it waits until that one has ended. What
 // could only ever wait for itself is refused.
 import { ReleasedConnectionError, TransactionStateError } from '../../errors/index.ts'
-import { quietAmbientFrame } from '../context/chain.ts'
+import type { Link } from '../context/chain.ts'
+import type { Frame } from '../context/frame.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Item, Slot } from './slot.ts'
@@ -24,7 +25,7 @@ export function admit(slot: Slot, item: Item): boolean | null {
     return true
   }
   if (slot.closed && !item.issued) return refuse(item, released())
-  const hopeless = waitsForItself(slot, top, item)
+  const hopeless = waitsForItself(top, item)
   return hopeless === null ? false : refuse(item, hopeless)
 }
 
@@ -40,15 +41,22 @@ function refuse(item: Item, error: unknown): null {
   return null
 }
 
-function waitsForItself(slot: Slot, top: TransactionRecord, item: Item): TransactionStateError | null {
+function waitsForItself(top: TransactionRecord, item: Item): TransactionStateError | null {
   if (top.cursor !== null)
     return new TransactionStateError(
       `The cursor opened at ${top.cursor.place} holds this connection until it is closed. Read it to its end or close it ` +
         'first, or iterate inside a transaction, where other statements may run.',
     )
-  if (!top.manual || item.handle !== null || top.bornIn !== quietAmbientFrame(slot.engine, item.chain)) return null
+  if (!top.manual || item.handle !== null || !isWithin(top.bornIn, item.chain)) return null
   return new TransactionStateError(
     `A statement without a handle was issued where the manual transaction begun at ${top.place} is open on the same ` +
       'connection; it would wait for itself. Run it through the transaction, or use transaction(work).',
   )
+}
+
+/** Whether code with this chain runs inside of `frame`, null being outside of all. */
+function isWithin(frame: Frame | null, chain: Link | undefined): boolean {
+  if (frame === null) return true
+  for (let link = chain; link !== undefined; link = link.next) if (link.frame === frame) return true
+  return false
 }

@@ -42,6 +42,8 @@ export class TransactionRecord {
   enteredBy: Handle | null = null
   /** The handle on which a manual transaction was begun: statements through it run inside. */
   owner: Handle | null = null
+  /** `tx.connection`, once asked for: statements through it run inside. */
+  connection: Handle | null = null
   /** Set when the transaction was opened for this cursor alone: nothing else runs in it. */
   cursor: Cursor<unknown> | null = null
   /** When it was made, monotonic milliseconds. */
@@ -96,7 +98,7 @@ export class TransactionRecord {
   }
 
   admitsFrom(chain: Link | undefined, handle: Handle | null): boolean {
-    if (handle !== null && (handle === this.handle || handle === this.owner)) return true
+    if (handle !== null && (handle === this.handle || handle === this.owner || handle === this.connection)) return true
     if (this.cursor !== null) return false
     return isInside(this, chain) || (handle !== null && isInside(this, handle.chain))
   }

@@ -76,7 +76,11 @@ export class Transaction extends Executor implements Handle {
 
   /** A handle on the connection this transaction runs on. (GINO: `tx.connection`.) */
   get connection(): Connection {
-    return (this.#connection ??= new Connection(this.#record.engine, this.#record.slot, this.chain, false))
+    if (this.#connection === null) {
+      this.#connection = new Connection(this.#record.engine, this.#record.slot, this.chain, false)
+      this.#record.connection = this.#connection
+    }
+    return this.#connection
   }
 
   /** Aborted when the transaction's `timeoutMs` expires or its `signal` aborts: pass it to whatever else `work` waits for. */
