@@ -15,7 +15,7 @@ const shown = ['constraint', 'table', 'column', 'schema'] as const
 /**
  * The database refused a statement. Outcome: `rolled_back`.
  *
- * The message is the server's, without what it quotes from the input where it does so (SQLSTATE class 22); the original is
+ * The message is the server's, without what it quotes from parameters (SQLSTATE class 22, parts of 42); the original is
  * `serverMessage`. A message that functions of your own raise (`RAISE`) is passed on as it is.
  *
  * @see PostgreSQL manual, "Error and Notice Message Fields" and appendix "PostgreSQL Error Codes".

@@ -54,7 +54,7 @@ export function toQueryError(fields: ErrorFields, sql?: string, outcome?: Outcom
     ? StalePlanError
     : (kinds.get(sqlState) ?? kinds.get(sqlState.slice(0, 2)) ?? QueryError)
   const statement = sql === undefined ? undefined : { sql }
-  return new kind(safeMessage(fields), { fields, outcome, cause, statement })
+  return new kind(safeMessage(fields, sql), { fields, outcome, cause, statement })
 }
 
 /**
@@ -87,42 +87,81 @@ function isStalePlan(fields: ErrorFields): boolean {
   )
 }
 
-function safeMessage(fields: ErrorFields): string {
-  const { code, message } = fields
-  if (message === undefined || message === '')
-    return `The database refused the statement${code ? ` (SQLSTATE ${code})` : ''}.`
-  const safe = quotesInput(code ?? '') ? withoutValues(message) : message
+function safeMessage(fields: ErrorFields, sql: string | undefined): string {
+  const { code = '', message = '' } = fields
+  if (message === '') return `The database refused the statement${code === '' ? '' : ` (SQLSTATE ${code})`}.`
+  const safe = withoutValues(message, fields, sql)
   return safe.length > longestMessage ? `${safe.slice(0, longestMessage)}…` : safe
 }
 
+/** States whose messages never repeat what was given: constraints, states of the session, what a function raises (P0), … */
+const harmless = /^(?:08|23|25|26|28|2B|34|40|53|55|57|P0|XX|42501)/
+
 /**
- * PostgreSQL quotes what it was given in class 22 (data exceptions), and only names everywhere else. MySQL quotes it in
- * 23000 and HY000, which PostgreSQL does not use. What comes without a state is not trusted.
+ * What the server quotes in a message:
+ *
+ * - `input`: what it was given. PostgreSQL in class 22 (data exceptions); MySQL in 23000 and HY000, which PostgreSQL does not
+ *   use; whatever comes without a state.
+ * - `names`: tables, constraints and the like. What was found while the text was parsed has a position and names what stands
+ *   there; what a function of the user raises is its author's business.
+ * - `either`: a name from the SQL text, or what was given, as in `syntax error in tsquery: "…"` (42601), `$1::regclass` or SQL
+ *   that a function made of it.
  */
-function quotesInput(sqlState: string): boolean {
-  return sqlState.startsWith('22') || sqlState === '23000' || sqlState === 'HY000' || sqlState === ''
+function quoted({ code = '', position, routine }: ErrorFields): 'input' | 'either' | 'names' {
+  if (routine === 'exec_stmt_raise') return 'names'
+  if (code.startsWith('22') || code === '23000' || code === 'HY000' || code === '') return 'input'
+  return position !== undefined || harmless.test(code) ? 'names' : 'either'
 }
 
 /** The quotation marks of the languages the server speaks. */
 const quotes = /["'`«»„“”‘’‚‹›「」『』]/gu
-/** Numbers, except the length of a type and the number of a parameter. */
-const numbers = /(?<![A-Za-z\d_$(.,]|parameter )[-+]?\d[\w.:,+-]*/gu
+/** Numbers, except the length of a type and the number of a bound parameter. */
+const numbers = /(?<![A-Za-z\d_$(.,]|bind parameter )[-+]?\d[\w.:,+-]*/gu
 /** Letters of a language whose translation is not known to quote what it was given (the Georgian one does not). */
 const foreign =
   /[^\p{Script=Latin}\p{Script=Common}\p{Script=Cyrillic}\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u
 
 /**
- * Replaces everything from the first quotation mark to the last, as the value between may hold quotation marks itself;
- * what follows a colon after it (`encoding "UTF8": 0xff`); and loose numbers (`out of range: 2024-13-01`).
+ * Replaces everything from the first quotation that may be a value to the last quotation mark, as a value may hold marks
+ * itself; what follows a colon after it (`encoding "UTF8": 0xff`); and loose numbers (`out of range: 2024-13-01`).
  */
-function withoutValues(message: string): string {
+function withoutValues(message: string, fields: ErrorFields, sql: string | undefined): string {
+  const kind = quoted(fields)
+  if (kind === 'names') return message
   const marks = [...message.matchAll(quotes)].map(({ index }) => index)
-  const [first, last] = [marks[0], marks.at(-1)]
-  if (first === undefined || last === undefined) return withoutNumbers(message)
-  const after = first === last ? '' : message.slice(last + 1)
-  return withoutNumbers(`${message.slice(0, first)}"…"${after.startsWith(':') ? '' : after}`)
+  const [first, last] = [marks[kind === 'either' ? countNames(message, marks, fields, sql) : 0], marks.at(-1)]
+  let text = message
+  if (first !== undefined && last !== undefined) {
+    const after = first === last ? '' : message.slice(last + 1)
+    text = `${message.slice(0, first)}"…"${after.startsWith(':') ? '' : after}`
+  }
+  if (foreign.test(text)) return 'The database refused a value.'
+  if (kind === 'either') text = withoutTail(text, fields['code'])
+  return text.replace(numbers, '…')
 }
 
-function withoutNumbers(message: string): string {
-  return foreign.test(message) ? 'The database refused a value.' : message.replace(numbers, '…')
+/** A name that was given may stand without marks: `operator does not exist: abc`. */
+function withoutTail(text: string, code: string = ''): string {
+  const colon = text.indexOf(': ')
+  return code.startsWith('42') && colon !== -1 && !text.includes('"', colon) ? `${text.slice(0, colon)}: …` : text
 }
+
+/** How many of the quotation marks, from the first on, are around names. */
+function countNames(message: string, marks: readonly number[], fields: ErrorFields, sql: string | undefined): number {
+  for (let count = 0; ; count += 2) {
+    const [open, close] = [marks[count], marks[count + 1]]
+    if (open === undefined || close === undefined || !isName(message.slice(open + 1, close), fields, sql)) return count
+  }
+}
+
+/** Whether the text is that of a field that names something, or stands in the statement as a word. */
+function isName(text: string, fields: ErrorFields, sql: string = ''): boolean {
+  const name = text.trim()
+  if (name === '') return false
+  if (naming.some((field) => fields[field] === name)) return true
+  const [statement, word] = [sql.toLowerCase(), name.toLowerCase()]
+  const at = statement.indexOf(word)
+  return at !== -1 && !/\w/.test(statement.charAt(at - 1)) && !/\w/.test(statement.charAt(at + word.length))
+}
+
+const naming = ['constraint', 'table', 'column', 'schema', 'dataType']

@@ -261,6 +261,25 @@ describe('the message of a QueryError', () => {
     ['23000', "Duplicate entry 'hunter2' for key 'users.email'", 'Duplicate entry "…"'],
     ['HY000', "Incorrect string value: 'hunter2' for column 'a' at row 1", 'Incorrect string value: "…" at row …'],
     ['', 'something with "hunter2"', 'something with "…"'],
+    ['42601', 'syntax error in tsquery: "hunter2 &&& ("', 'syntax error in tsquery: "…"'],
+    ['42601', 'syntax error in tsquery: "users"hunter2" (', 'syntax error in tsquery: "…" ('],
+    ['42P01', 'relation "hunter2" does not exist', 'relation "…" does not exist'],
+    ['42704', 'type "hunter2" does not exist', 'type "…" does not exist'],
+    ['54000', 'requested character too large for encoding: 99999999', 'requested character too large for encoding: …'],
+    ['42704', 'large object 9999 does not exist', 'large object … does not exist'],
+    [
+      '42601',
+      'improper relation name (too many dotted names): a.b.c.hunter2',
+      'improper relation name (too many dotted names): …',
+    ],
+    [
+      '0A000',
+      'cross-database references are not implemented: "hunter2.b.c"',
+      'cross-database references are not implemented: "…"',
+    ],
+    ['3D000', 'database "hunter2" does not exist', 'database "…" does not exist'],
+    ['22023', 'setseed parameter 9999 is out of allowed range [-1,1]', 'setseed parameter … is out of'],
+    ['58P01', 'could not open file "/hunter2" for reading', 'could not open file "…" for reading'],
   ])('leaves out what the server quotes of the input: %s %s', (code, text, expected) => {
     expect(message(code, text)).toContain(expected.slice(0, 40))
     expect(message(code, text)).not.toMatch(/hunter2|9999|2024|0xe5/)
@@ -274,8 +293,29 @@ describe('the message of a QueryError', () => {
     ['42883', 'function lowr(text) does not exist'],
     ['42601', 'syntax error at or near "form"'],
     ['P0001', 'raised by a function of the user: "as it is"'],
+    ['42501', 'permission denied for table "users"'],
+    ['55P03', 'could not obtain lock on row in relation "users"'],
+    ['40P01', 'deadlock detected'],
   ])('keeps the names of things: %s %s', (code, text) => {
-    expect(message(code, text)).toBe(text)
+    const parsed = code.startsWith('42') && code !== '42501'
+    expect(toQueryError({ code, message: text, ...(parsed ? { position: '8' } : {}) }).message).toBe(text)
+  })
+
+  test('keeps names that stand in the statement or in the fields, without a position too', () => {
+    const sql = 'drop table Users, "team s"'
+    const say = (text: string, fields = {}): string =>
+      toQueryError({ code: '42P01', message: text, ...fields }, sql).message
+
+    expect(say('table "users" does not exist')).toBe('table "users" does not exist')
+    expect(say('table "team s" does not exist')).toBe('table "team s" does not exist')
+    expect(say('table "user" does not exist')).toBe('table "…" does not exist')
+    expect(say('index "i" of "users" has "x"', { constraint: 'i' })).toBe('index "i" of "users" has "…"')
+  })
+
+  test('is as its author wants it when a function raises it, whatever the state', () => {
+    const fields = { code: '22023', message: 'No team is called "Blue".', routine: 'exec_stmt_raise' }
+
+    expect(toQueryError(fields).message).toBe(fields.message)
   })
 
   test('is cut when the server writes a book', () => {
