@@ -1,6 +1,6 @@
 // A transaction that its holder ends by hand: `begin()`. It is not ambient; only statements through its handle, or
 // inside `tx.run(work)`, run in it.
-import { TransactionStateError } from '../../errors/index.ts'
+import { AfterCommitError, TransactionStateError } from '../../errors/index.ts'
 import { notice } from '../../observe/notice.ts'
 import { capturePlace } from '../../observe/place.ts'
 import { quietAmbientFrame, runIn } from '../context/chain.ts'
@@ -34,6 +34,7 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
    * @throws {TransactionStateError} when it has ended, or something opened inside is still open.
    * @throws {TransactionAbortedError} when a statement inside had failed: it was rolled back.
    * @throws {CommitOutcomeUnknownError} when the connection was lost meanwhile.
+   * @throws {AfterCommitError} when it was committed and an `afterCommit` hook failed.
    */
   async commit(): Promise<void> {
     this.#checkOpen('commit')
@@ -79,11 +80,16 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
     }
     if (this.#own) await record.slot.close()
     const errors = await runIn(record.chain, () => record.hooks.run(committed ? 'commit' : 'rollback'))
-    if (errors.length > 0)
-      notice('hook-failed', `${errors.length} hooks of a manual transaction failed.`, {
-        engine: record.engine.name,
-        places: [record.place.toString()],
-      })
+    if (errors.length === 0) return
+    if (committed)
+      throw new AfterCommitError(
+        `The transaction begun at ${record.place} was committed, but ${errors.length} of its afterCommit hooks failed.`,
+        { errors, cause: errors[0] },
+      )
+    notice('hook-failed', `${errors.length} afterRollback hooks of a manual transaction failed.`, {
+      engine: record.engine.name,
+      places: [record.place.toString()],
+    })
   }
 }
 
