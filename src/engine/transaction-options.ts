@@ -9,7 +9,7 @@ import type { Slot } from './slot/slot.ts'
 export interface TransactionRetry {
   /** How many further attempts after the first. */
   readonly limit: number
-  /** The pause before the first of them in milliseconds, doubled with jitter for each further one. Default 20. */
+  /** Milliseconds before the first of them; doubled for each further one up to a second, with jitter. Default 20. */
   readonly intervalMs?: number | undefined
 }
 

@@ -15,6 +15,9 @@ import { normalised, type TransactionOptions, type TransactionPlace } from '../t
 import { TransactionRecord } from './record.ts'
 import { Transaction } from './transaction.ts'
 
+/** Before the jitter; a longer `intervalMs` stays as it is. */
+const longestPauseMs = 1_000
+
 type Work<T> = (tx: Transaction) => Promise<T> | T
 
 /** What one attempt came to; `error` only when `failed`. */
@@ -45,7 +48,7 @@ export async function runManaged<T>(
       error instanceof SerializationError &&
       error.outcome === 'rolled_back'
     ) {
-      await pause(retry.intervalMs * 2 ** attempt, options.signal)
+      await pause(Math.min(retry.intervalMs * 2 ** attempt, Math.max(retry.intervalMs, longestPauseMs)), options.signal)
       continue
     }
     throw error

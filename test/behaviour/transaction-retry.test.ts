@@ -1,0 +1,290 @@
+/** `retry`: running a transaction again after the server rolled it back in favour of another. */
+
+import {
+  AbortedError,
+  CommitOutcomeUnknownError,
+  createDb,
+  DeadlockDetectedError,
+  SerializationError,
+  TransactionAbortedError,
+  UniqueViolationError,
+} from 'genever'
+import { expect, test, vi } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { freshDatabase } from '../support/database.ts'
+import { fake } from '../support/fake.ts'
+import { gate } from '../support/gate.ts'
+
+const { pauses } = vi.hoisted(() => ({ pauses: [] as number[] }))
+
+// The pauses between attempts are looked at and shortened.
+vi.mock('node:timers/promises', async (original) => {
+  const actual = await original<{ setTimeout(ms: number, value: unknown, options?: object): Promise<unknown> }>()
+  const setTimeout = (ms: number, value: unknown, options?: object): Promise<unknown> => {
+    pauses.push(ms)
+    return actual.setTimeout(Math.min(ms, 20), value, options)
+  }
+  return { ...actual, setTimeout }
+})
+
+test('without retry a serialization failure is thrown, retryable and rolled back', async () => {
+  await using server = await fake()
+  server.driver.faults.at('insert', { error: '40001' })
+
+  const error = await caught(server.db.transaction((tx) => tx.status('insert into t values (1)')))
+
+  expect(error).toBeInstanceOf(SerializationError)
+  expect(error).toMatchObject({ outcome: 'rolled_back', retryable: true })
+})
+
+test.each(['40001', '40P01'])(
+  'after SQLSTATE %s of a statement the callback runs again from its start',
+  async (code) => {
+    await using server = await fake()
+    server.driver.faults.at('update', { error: code })
+    let attempts = 0
+
+    const result = await server.db.transaction(
+      async (tx) => {
+        attempts++
+        await tx.status('insert into t values ($1)', [attempts])
+        await tx.status('update t set v = v')
+        return `attempt ${attempts}`
+      },
+      { retry: 1 },
+    )
+
+    expect(result).toBe('attempt 2')
+    expect(server.driver.rows('t')).toEqual([{ v: 2 }])
+  },
+)
+
+test('after a serialization failure of COMMIT it runs again: there the outcome is known', async () => {
+  await using server = await fake()
+  server.driver.faults.at('COMMIT', { error: '40001' })
+  let attempts = 0
+
+  await server.db.transaction(
+    async (tx) => {
+      attempts++
+      await tx.status('insert into t values (1)')
+    },
+    { retry: 1 },
+  )
+
+  expect(attempts).toBe(2)
+  expect(server.driver.rows('t')).toEqual([{ v: 1 }])
+})
+
+test('the last failure is thrown when all attempts failed', async () => {
+  await using server = await fake()
+  server.driver.faults.at({ text: 'insert', times: Infinity }, { error: '40P01' })
+  let attempts = 0
+
+  const error = await caught(
+    server.db.transaction(
+      (tx) => {
+        attempts++
+        return tx.status('insert into t values (1)')
+      },
+      { retry: { limit: 3, intervalMs: 1 } },
+    ),
+  )
+
+  expect(attempts).toBe(4)
+  expect(error).toBeInstanceOf(DeadlockDetectedError)
+})
+
+test('other errors are never retried', async () => {
+  await using server = await fake()
+  server.driver.faults.at('insert', { error: '23505' })
+  let attempts = 0
+
+  const error = await caught(
+    server.db.transaction(
+      (tx) => {
+        attempts++
+        return tx.status('insert into t values (1)')
+      },
+      { retry: 5 },
+    ),
+  )
+
+  expect(error).toBeInstanceOf(UniqueViolationError)
+  expect(attempts).toBe(1)
+})
+
+test('a commit whose outcome is unknown is never retried', async () => {
+  await using server = await fake()
+  server.driver.faults.at('COMMIT', { lost: true })
+  let attempts = 0
+
+  const error = await caught(
+    server.db.transaction(
+      (tx) => {
+        attempts++
+        return tx.status('insert into t values (1)')
+      },
+      { retry: 5 },
+    ),
+  )
+
+  expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+  expect(attempts).toBe(1)
+})
+
+test('a serialization failure that the callback swallowed is not retried: it went on as if nothing were', async () => {
+  await using server = await fake()
+  server.driver.faults.at('insert', { error: '40001' })
+  let attempts = 0
+
+  const error = await caught(
+    server.db.transaction(
+      async (tx) => {
+        attempts++
+        await caught(tx.status('insert into t values (1)'))
+      },
+      { retry: 5 },
+    ),
+  )
+
+  expect(error).toBeInstanceOf(TransactionAbortedError)
+  expect(attempts).toBe(1)
+})
+
+test('only the outermost is run again, with all that is nested', async () => {
+  await using server = await fake()
+  const { db } = server
+  server.driver.faults.at('insert into inner_t', { error: '40001' })
+  const log: string[] = []
+
+  await db.transaction(
+    async () => {
+      log.push('outer')
+      await db.transaction(
+        async () => {
+          log.push('inner')
+          await db.status('insert into inner_t values (1)')
+        },
+        { retry: 5 },
+      )
+    },
+    { retry: 1 },
+  )
+
+  expect(log).toEqual(['outer', 'inner', 'outer', 'inner'])
+})
+
+test('between two attempts its implicit connection is released', async () => {
+  await using server = await fake({}, { pool: { max: 1 } })
+  const { db } = server
+  server.driver.faults.at('insert', { error: '40001' })
+  let seen: unknown
+
+  await db.transaction(
+    async (tx) => {
+      tx.afterRollback(async () => {
+        seen = await db.scalar('select 7')
+      })
+      await tx.status('insert into t values (1)')
+    },
+    { retry: 1 },
+  )
+
+  expect(seen).toBe(7)
+})
+
+test('in a scope every attempt runs on its connection', async () => {
+  await using server = await fake()
+  const { db } = server
+  server.driver.faults.at('insert', { error: '40001' })
+
+  await db.scope(() => db.transaction((tx) => tx.status('insert into t values (1)'), { retry: 1 }))
+
+  expect(server.driver.sessions).toHaveLength(1)
+  expect(server.driver.rows('t')).toEqual([{ v: 1 }])
+})
+
+test('the signal ends the pause between two attempts', async () => {
+  await using server = await fake()
+  const controller = new AbortController()
+  server.driver.faults.at({ text: 'insert', times: Infinity }, { error: '40001' })
+  let attempts = 0
+
+  const error = await caught(
+    server.db.transaction(
+      (tx) => {
+        if (++attempts === 2) setImmediate(() => controller.abort())
+        return tx.status('insert into t values (1)')
+      },
+      { retry: 1_000, signal: controller.signal },
+    ),
+  )
+
+  expect(error).toBeInstanceOf(AbortedError)
+  expect(error.outcome).toBe('rolled_back')
+  expect(attempts).toBeLessThan(1_000)
+})
+
+test('the pauses grow with jitter and stay below a limit', async () => {
+  await using server = await fake()
+  server.driver.faults.at({ text: 'insert', times: Infinity }, { error: '40001' })
+  pauses.length = 0
+
+  await caught(
+    server.db.transaction((tx) => tx.status('insert into t values (1)'), { retry: { limit: 16, intervalMs: 4 } }),
+  )
+
+  expect(pauses).toHaveLength(16)
+  expect(pauses[0]).toBeGreaterThanOrEqual(2)
+  expect(pauses[0]).toBeLessThanOrEqual(6)
+  expect(Math.max(...pauses)).toBeGreaterThan(50)
+  expect(Math.max(...pauses)).toBeLessThanOrEqual(1_500)
+  expect(new Set(pauses).size).toBeGreaterThan(8)
+})
+
+test('concurrent serializable increments all count', async () => {
+  await using database = await freshDatabase('create table counter (n int); insert into counter values (0)')
+  await using db = createDb(database.url)
+  const increment = (): Promise<unknown> =>
+    db.transaction(
+      async () => {
+        const n = await db.scalar<number>('select n from counter')
+        await db.status('update counter set n = $1', [Number(n) + 1])
+      },
+      { isolation: 'serializable', retry: { limit: 200, intervalMs: 2 } },
+    )
+
+  await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      for (let i = 0; i < 10; i++) await increment()
+    }),
+  )
+
+  expect(await db.scalar('select n from counter')).toBe(80)
+})
+
+test('a real deadlock is retried, and both transactions get through', async () => {
+  await using database = await freshDatabase('create table t (id int, n int); insert into t values (1, 0), (2, 0)')
+  await using db = createDb(`${database.url}?options=${encodeURIComponent('-c deadlock_timeout=20ms')}`)
+  const bothLocked = gate()
+  let locked = 0
+  const lock = (first: number, second: number): Promise<unknown> =>
+    db.transaction(
+      async () => {
+        await db.status('update t set n = n + 1 where id = $1', [first])
+        if (++locked >= 2) bothLocked.open()
+        await bothLocked.promise
+        await db.status('update t set n = n + 1 where id = $1', [second])
+      },
+      { retry: 5 },
+    )
+
+  await Promise.all([lock(1, 2), lock(2, 1)])
+
+  expect(locked).toBeGreaterThan(2)
+  expect(await db.all('select id, n from t order by id')).toEqual([
+    { id: 1, n: 2 },
+    { id: 2, n: 2 },
+  ])
+})
