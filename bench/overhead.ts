@@ -1,7 +1,7 @@
 // `npm run bench -- overhead`: what Genever costs over bare node-postgres, both with the same prepared statements, the same
 // pool size and the same async context. Goals stand beside the figures; a goal that is missed fails nothing.
 //
-// --rounds 9, --ms 400 (a round), --only row,scope (of the workloads in support/workloads.ts)
+// --rounds 25, --ms 150 (a round), --only row,scope (of the workloads in support/workloads.ts)
 import { parseArgs } from 'node:util'
 import { say, table, type Cell } from '../demo/support/table.ts'
 import { benchDatabase } from './support/database.ts'
@@ -13,8 +13,8 @@ const acquireGoal = 350_000
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '9' },
-    ms: { type: 'string', default: '400' },
+    rounds: { type: 'string', default: '25' },
+    ms: { type: 'string', default: '150' },
     only: { type: 'string' },
   },
 })

@@ -26,7 +26,7 @@ process.on('disconnect', () => void side.close())
 process.send?.('ready')
 
 async function execute({ what, ms }: Order): Promise<void> {
-  globalThis.gc?.()
+  // No collection is forced between rounds: it also throws compiled code away, and both sides would be measured cold.
   const cpu = process.cpuUsage()
   const start = performance.now()
   const operations = await (what.startsWith('acquire') ? takeAndReturn(what, start + ms) : loops(what, start + ms))
