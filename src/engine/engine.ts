@@ -151,7 +151,7 @@ export class Engine extends Source implements AsyncDisposable {
     else if (op.signal?.aborted === true) op.abort(op.signal.reason)
     else {
       op.begin()
-      this.pool.place(op, op)
+      this.pool.place(op)
     }
   }
 

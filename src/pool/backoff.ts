@@ -5,12 +5,15 @@ import { inRoot } from '../util/context.ts'
 
 const firstMs = 50
 const mostMs = 5_000
+const probeMs = 10_000
 
 export class OpenBackoff {
   /** Why the last attempt failed; null after a success. */
   lastFailure: Failure | null = null
   #pauseMs = 0
   #until = 0
+  #full = Infinity
+  #fullSince = 0
   #timer: NodeJS.Timeout | null = null
 
   /** True when an attempt may start now; otherwise `again` is called once the pause is over. */
@@ -38,6 +41,18 @@ export class OpenBackoff {
     const span = Math.max(firstMs, this.#pauseMs * 3)
     this.#pauseMs = Math.min(mostMs, firstMs + Math.random() * (span - firstMs))
     this.#until = performance.now() + this.#pauseMs
+  }
+
+  /** How many connections the server can be asked for. */
+  get ceiling(): number {
+    if (this.#full === Infinity) return Infinity
+    return this.#full + Math.floor((performance.now() - this.#fullSince) / probeMs)
+  }
+
+  /** The server has no room for more than the `open` it granted: one more is tried every ten seconds. */
+  full(open: number): void {
+    this.#full = open
+    this.#fullSince = performance.now()
   }
 
   stop(): void {

@@ -10,6 +10,10 @@ export interface ConnectionSource {
   classify(failure: Failure): 'statement' | 'connection' | 'endpoint' | 'full' | 'config'
   /** A connection has ended; `null` when the pool closed it itself. */
   closed(raw: RawConnection, failure: Failure | null): void
+  /** A lease began or ended; called only when somebody listens. */
+  lent(raw: RawConnection, event: 'acquire' | 'release', waitMs: number, useMs: number): void
+  /** Whether anybody listens to `lent`. */
+  readonly observed: boolean
   /** A connection came back with a transaction nobody ended; it is about to be rolled back. */
   leftOpen(raw: RawConnection): void
 }
@@ -54,7 +58,7 @@ export interface PoolStats {
   readonly reserved: number
   /** Busy with one implicit statement. */
   readonly serving: number
-  /** Being reset or closed. */
+  /** Being asked whether they answer, reset or closed. */
   readonly draining: number
   readonly opening: number
   readonly waiting: number

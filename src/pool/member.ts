@@ -3,7 +3,7 @@
 import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driver.ts'
 import { Lease, type LeaseHolder } from './lease.ts'
 
-export type MemberState = 'opening' | 'idle' | 'serving' | 'leased' | 'resetting' | 'closing' | 'gone'
+export type MemberState = 'opening' | 'idle' | 'checking' | 'serving' | 'leased' | 'resetting' | 'closing' | 'gone'
 
 /** What a member asks of its pool. */
 export interface MemberPool {
@@ -13,6 +13,8 @@ export interface MemberPool {
   gone(member: Member, failure: Failure): void
   readonly resetAlways: boolean
   readonly resetTimeoutMs: number
+  /** A lease has ended. */
+  returned(member: Member, lease: Lease): void
   /** The connection came back with an open transaction: it is rolled back, and told. */
   left(member: Member): void
 }
@@ -67,10 +69,22 @@ export class Member implements ConnectionHooks {
     this.lease = null
   }
 
+  /** Asks an idle connection whether it still answers; a dead one is closed. Never rejects. */
+  async check(deadline: number): Promise<void> {
+    const { raw } = this
+    this.state = 'checking'
+    const answers = await raw.ping(deadline)
+    if ((this.state as MemberState) !== 'checking') return
+    if (answers) this.#pool.free(this)
+    else raw.destroy({ kind: 'lost', outcome: 'unknown' })
+  }
+
   giveBack(): void | Promise<void> {
     const raw = this.raw
+    const lease = this.lease
     raw.epoch++
     this.lease = null
+    if (lease !== null) this.#pool.returned(this, lease)
     if (raw.inFlight > 0 || raw.quarantined) {
       raw.destroy({ kind: 'closed', outcome: 'unknown' })
       return

@@ -5,12 +5,16 @@ import type { Failure, Op, RawConnection, Refusal } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import type { Lease, LeaseHolder } from './lease.ts'
 import { Member, type MemberPool } from './member.ts'
-import type { CloseReport, ConnectionSource, PoolLimits, PoolStats, PoolWaiter } from './contract.ts'
+import type { CloseReport, ConnectionSource, PlacedOp, PoolLimits, PoolStats, PoolWaiter } from './contract.ts'
 import { OpenBackoff } from './backoff.ts'
+import { Health } from './health.ts'
 import { Upkeep, type Upkept } from './upkeep.ts'
+import { WaitQueue } from './wait-queue.ts'
 
 /** The most connections being opened at once: a spike is served by what comes back, not by a storm of connects. */
 const maxOpening = 2
+/** How long an idle connection may take to say that it is alive. */
+const pingTimeoutMs = 500
 
 export class Pool implements MemberPool, Upkept {
   readonly resetAlways: boolean
@@ -21,8 +25,11 @@ export class Pool implements MemberPool, Upkept {
   readonly #upkeep: Upkeep
   readonly #members = new Set<Member>()
   readonly #idle: Member[] = []
-  readonly #queue = new Set<PoolWaiter>()
+  readonly #queue = new WaitQueue()
+  readonly #health = new Health()
   #opening = 0
+  /** Idle connections being asked whether they answer. */
+  #checking = 0
   #closed = false
   #drained: (() => void) | null = null
   #closing: Promise<CloseReport> | null = null
@@ -56,11 +63,14 @@ export class Pool implements MemberPool, Upkept {
     return this.#members.size
   }
 
-  /** Runs an implicit statement on any free connection, or queues it. Synchronous; failures reach `waiter.refuse`. */
-  place(op: Op, waiter: PoolWaiter): void {
-    const member = this.#idle.pop()
-    if (member !== undefined) member.serve(op)
-    else this.#enqueue(waiter)
+  /** Runs an implicit statement on any free connection, or queues it. Synchronous; failures reach `op.refuse`. */
+  place(op: PlacedOp & PoolWaiter): void {
+    const member = this.#takeIdle()
+    if (member === undefined) this.#enqueue(op)
+    else {
+      op.starting()
+      member.serve(op)
+    }
   }
 
   /** Queues a slot that found no idle connection; `granted` or `refuse` is called, maybe before this returns. */
@@ -70,7 +80,24 @@ export class Pool implements MemberPool, Upkept {
 
   /** A lease of an idle connection, or null: nothing is queued. */
   leaseIdle(holder: LeaseHolder): Lease | null {
-    return this.#idle.pop()?.lend(holder) ?? null
+    const member = this.#takeIdle()
+    return member === undefined ? null : this.#lend(member, holder, 0)
+  }
+
+  /** The idle connection used last, if it needs no question whether it still answers. */
+  #takeIdle(): Member | undefined {
+    const member = this.#idle[this.#idle.length - 1]
+    if (member === undefined || !this.#health.fresh(member.idleSince, performance.now())) return undefined
+    return this.#idle.pop()
+  }
+
+  #lend(member: Member, holder: LeaseHolder, waitMs: number): Lease {
+    if (this.#source.observed) this.#source.lent(member.raw, 'acquire', waitMs, 0)
+    return member.lend(holder)
+  }
+
+  returned(member: Member, lease: Lease): void {
+    if (this.#source.observed) this.#source.lent(member.raw, 'release', 0, performance.now() - lease.since)
   }
 
   /** Takes a waiter out of the queue; nothing is granted to it afterwards. */
@@ -114,7 +141,7 @@ export class Pool implements MemberPool, Upkept {
     for (const { state } of this.#members) {
       if (state === 'leased') reserved++
       else if (state === 'serving') serving++
-      else if (state === 'resetting' || state === 'closing') draining++
+      else if (state === 'checking' || state === 'resetting' || state === 'closing') draining++
     }
     return {
       open: this.#members.size - this.#opening,
@@ -151,18 +178,10 @@ export class Pool implements MemberPool, Upkept {
       this.retire(member)
       return
     }
-    for (const waiter of this.#queue) {
-      this.#queue.delete(waiter)
-      if (waiter.holder === null) {
-        if (waiter.op !== null) {
-          waiter.op.starting()
-          member.serve(waiter.op)
-          return
-        }
-      } else {
-        waiter.granted(member.lend(waiter.holder))
-        return
-      }
+    const waiter = this.#queue.first()
+    if (waiter !== undefined) {
+      this.#serve(member, waiter)
+      return
     }
     const now = performance.now()
     if (now >= member.expiresAt) {
@@ -175,8 +194,19 @@ export class Pool implements MemberPool, Upkept {
     this.#upkeep.watch()
   }
 
+  #serve(member: Member, waiter: PoolWaiter): void {
+    const waitMs = this.#queue.delete(waiter) ?? 0
+    if (waiter.holder !== null) waiter.granted(this.#lend(member, waiter.holder, waitMs))
+    else if (waiter.op !== null) {
+      waiter.op.starting()
+      member.serve(waiter.op)
+    }
+  }
+
   gone(member: Member, failure: Failure): void {
     this.#members.delete(member)
+    const verdict = this.#closed ? 'well' : this.#health.judge(failure)
+    if (verdict === 'replace') for (const idle of [...this.#idle]) this.retire(idle)
     const at = this.#idle.indexOf(member)
     if (at >= 0) this.#idle.splice(at, 1)
     this.#source.closed(member.raw, failure)
@@ -200,9 +230,7 @@ export class Pool implements MemberPool, Upkept {
     this.#closed = true
     this.#backoff.stop()
     this.#upkeep.stop()
-    const waiters = [...this.#queue]
-    this.#queue.clear()
-    for (const waiter of waiters) waiter.refuse(closedFailure)
+    for (const waiter of this.#queue.clear()) waiter.refuse(closedFailure)
     const open = this.#members.size - this.#opening
     for (const member of [...this.#idle]) this.retire(member, deadline)
     if (this.#members.size > 0) {
@@ -243,22 +271,36 @@ export class Pool implements MemberPool, Upkept {
       waiter.refuse(refused({ reason: 'too-many-waiters', stats: { ...this.stats() } }))
       return
     }
-    if (this.#selfDeadlock(waiter)) {
+    const held = waiter.heldLeases()
+    if (this.#selfDeadlock(held)) {
       waiter.refuse(refused({ reason: 'self-deadlock', holders: this.holders(), stats: { ...this.stats() } }))
       return
     }
-    this.#queue.add(waiter)
+    this.#queue.add(waiter, held)
     waiter.queued()
+    this.#check()
     this.#grow()
   }
 
-  /** Frames of the asker's own chain hold every connection there can be: nobody else can ever give one back. */
-  #selfDeadlock(waiter: PoolWaiter): boolean {
-    if (this.#members.size < this.#limits.max || this.#opening > 0) return false
-    const held = waiter.heldLeases()
-    if (held.size < this.#limits.max) return false
-    for (const member of this.#members) if (member.lease === null || !held.has(member.lease)) return false
-    return true
+  /**
+   * Every connection there can be is held by the asker's own chain, or by somebody whose descendant waits here too:
+   * nobody is left who could give one back, and the asker came last.
+   */
+  #selfDeadlock(held: ReadonlySet<Lease>): boolean {
+    if (held.size === 0 || this.#members.size < this.#limits.max || this.#opening > 0) return false
+    return this.#queue.deadlocked(leasesOf(this.#members), held)
+  }
+
+  /** Asks idle connections that were silent for long, one for each waiter. */
+  #check(): void {
+    while (this.#checking < this.#queue.size && this.#idle.length > 0) {
+      const member = this.#idle.pop() as Member
+      this.#checking++
+      void member.check(performance.now() + pingTimeoutMs).then(() => {
+        this.#checking--
+        this.#grow()
+      })
+    }
   }
 
   /** Opens connections up to `min`. */
@@ -268,8 +310,8 @@ export class Pool implements MemberPool, Upkept {
 
   #grow(): void {
     while (
-      this.#opening < Math.min(maxOpening, Math.max(this.#queue.size, this.#limits.min - this.#members.size)) &&
-      this.#members.size < this.#limits.max &&
+      this.#opening < this.#wanted() &&
+      this.#members.size < Math.min(this.#limits.max, this.#backoff.ceiling) &&
       this.#backoff.ready(() => this.#grow())
     ) {
       const member = this.#admit()
@@ -278,6 +320,12 @@ export class Pool implements MemberPool, Upkept {
         (failure: unknown) => this.#openFailed(member, failure as Failure),
       )
     }
+  }
+
+  /** How many connections may be opened at once now. */
+  #wanted(): number {
+    const asked = this.#queue.size - this.#checking
+    return Math.min(maxOpening, Math.max(asked, this.#limits.min - this.#members.size))
   }
 
   #admit(): Member {
@@ -312,11 +360,10 @@ export class Pool implements MemberPool, Upkept {
     this.#dismiss(member)
     if (this.#closed) return
     const verdict = this.#source.classify(failure)
-    this.#backoff.failed(failure)
+    if (verdict === 'full') this.#backoff.full(this.#members.size)
+    else this.#backoff.failed(failure)
     if (verdict === 'config') {
-      const waiters = [...this.#queue]
-      this.#queue.clear()
-      for (const waiter of waiters) waiter.refuse({ ...failure, ...notConnected })
+      for (const waiter of this.#queue.clear()) waiter.refuse({ ...failure, ...notConnected })
     }
     this.#grow()
   }
@@ -331,6 +378,10 @@ export function cancelOrDestroy(raw: RawConnection, op: Op, timeoutMs: number): 
 
 /** What a waiter is told of the failure to open the connection it waited for. */
 const notConnected = { kind: 'refused', outcome: 'not_started', refusal: { reason: 'connect' } } as const
+
+function* leasesOf(members: Iterable<Member>): Iterable<Lease | null> {
+  for (const member of members) yield member.lease
+}
 
 const closedFailure: Failure = { kind: 'refused', outcome: 'not_started', refusal: { reason: 'pool-closed' } }
 

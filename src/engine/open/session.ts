@@ -4,6 +4,7 @@ import type { Driver, Failure, RawConnection } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ConnectionSource } from '../../pool/contract.ts'
 import type { Member } from '../../pool/member.ts'
+import { leaseChannel } from '../../observe/channels.ts'
 import { notice } from '../../observe/notice.ts'
 import { Pin } from '../../sql/compiled.ts'
 import { Connection } from '../connection.ts'
@@ -47,6 +48,14 @@ export class SessionSource implements ConnectionSource {
 
   closed(raw: RawConnection, failure: Failure | null): void {
     reportConnection(this.#engine.name, raw.id, failure === null || failure.kind === 'closed' ? 'close' : 'lost')
+  }
+
+  get observed(): boolean {
+    return leaseChannel.hasSubscribers
+  }
+
+  lent(raw: RawConnection, event: 'acquire' | 'release', waitMs: number, useMs: number): void {
+    leaseChannel.publish({ engine: this.#engine.name, connection: raw.id, event, waitMs, useMs })
   }
 
   leftOpen(raw: RawConnection): void {

@@ -1,0 +1,57 @@
+// Those who wait for a connection, first come first served, and whether they wait for each other: the pool is told at
+// once when every lease is held by somebody whose own descendant waits here.
+import type { PoolWaiter } from './contract.ts'
+import type { Lease } from './lease.ts'
+
+interface Place {
+  /** Monotonic milliseconds. */
+  readonly since: number
+  readonly held: ReadonlySet<Lease>
+}
+
+export class WaitQueue {
+  readonly #places = new Map<PoolWaiter, Place>()
+  /** How many waiters run inside of the holder of a lease. */
+  readonly #inside = new Map<Lease, number>()
+
+  get size(): number {
+    return this.#places.size
+  }
+
+  add(waiter: PoolWaiter, held: ReadonlySet<Lease>): void {
+    this.#places.set(waiter, { since: performance.now(), held })
+    for (const lease of held) this.#inside.set(lease, (this.#inside.get(lease) ?? 0) + 1)
+  }
+
+  /** How long it had waited in milliseconds, or null when it was not here. */
+  delete(waiter: PoolWaiter): number | null {
+    const place = this.#places.get(waiter)
+    if (place === undefined) return null
+    this.#places.delete(waiter)
+    for (const lease of place.held) {
+      const count = (this.#inside.get(lease) ?? 1) - 1
+      if (count === 0) this.#inside.delete(lease)
+      else this.#inside.set(lease, count)
+    }
+    return performance.now() - place.since
+  }
+
+  first(): PoolWaiter | undefined {
+    for (const waiter of this.#places.keys()) return waiter
+    return undefined
+  }
+
+  /** Whether somebody in `held`'s descent waits for each of `leases`, the asker's own included. */
+  deadlocked(leases: Iterable<Lease | null>, held: ReadonlySet<Lease>): boolean {
+    if (held.size === 0) return false
+    for (const lease of leases) if (lease === null || !(held.has(lease) || this.#inside.has(lease))) return false
+    return true
+  }
+
+  clear(): PoolWaiter[] {
+    const waiters = [...this.#places.keys()]
+    this.#places.clear()
+    this.#inside.clear()
+    return waiters
+  }
+}
