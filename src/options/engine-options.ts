@@ -48,8 +48,6 @@ export interface PoolOptions {
   readonly idleTimeoutMs?: number | undefined
   /** A connection is replaced at this age (less up to a tenth, so that not all go at once). Default 1_800_000; `Infinity`: never. */
   readonly maxLifetimeMs?: number | undefined
-  /** How many connections implicit reads may share, on drivers that can have several in flight. Default 4, at most `max`; 0: none. */
-  readonly shared?: number | undefined
 }
 
 /**

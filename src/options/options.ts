@@ -58,7 +58,6 @@ const poolChecks: Checks<PoolOptions> = {
   connectTimeoutMs: milliseconds(1),
   idleTimeoutMs: milliseconds(1, true),
   maxLifetimeMs: milliseconds(1, true),
-  shared: integer(0, 10_000),
 }
 
 const checks: Checks<EngineOptions> = {
@@ -279,6 +278,5 @@ function resolvePool(given: PoolOptions, single: boolean, problems: OptionProble
     connectTimeoutMs: given.connectTimeoutMs ?? 10_000,
     idleTimeoutMs: given.idleTimeoutMs ?? 30_000,
     maxLifetimeMs: given.maxLifetimeMs ?? 1_800_000,
-    shared: single ? 0 : Math.min(given.shared ?? 4, max),
   }
 }

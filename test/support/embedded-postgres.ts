@@ -103,10 +103,13 @@ async function supervise(directory: string, binaries: string, account: Account |
 /** Settles when the server says that it accepts connections, or with all it said when it ends before. */
 async function ready(child: ChildProcess): Promise<void> {
   let said = ''
+  let up = false
   await new Promise<void>((resolve, reject) => {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      if (up) return
       said = (said + text).slice(-4000)
-      if (said.includes('ready to accept connections')) resolve()
+      up = said.includes('ready to accept connections')
+      if (up) resolve()
       // The shell outlives a server that failed, until its input ends.
       else if (/FATAL|not found|cannot/.test(said)) child.stdin?.end()
     })

@@ -48,7 +48,6 @@ describe('defaults', () => {
         connectTimeoutMs: 10_000,
         idleTimeoutMs: 30_000,
         maxLifetimeMs: 1_800_000,
-        shared: 4,
       },
       query: { timeoutMs: Infinity },
       retry: { limit: 0, intervalMs: 1_000 },
@@ -238,7 +237,6 @@ describe('options are refused', () => {
     ['pool', 'connectTimeoutMs', Infinity],
     ['pool', 'idleTimeoutMs', '10'],
     ['pool', 'maxLifetimeMs', 0],
-    ['pool', 'shared', -1],
     ['query', 'timeoutMs', 0],
     ['query', 'timeoutMs', 10n],
     ['retry', 'limit', -1],
@@ -293,7 +291,6 @@ describe('drivers', () => {
     expect(resolveOptions('pglite://memory', { pool: { min: 2, max: 20 } }).pool).toMatchObject({
       min: 1,
       max: 1,
-      shared: 0,
     })
   })
 

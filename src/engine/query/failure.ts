@@ -4,8 +4,6 @@ import type { Failure, Refusal } from '../../driver/driver.ts'
 import {
   AbortedError,
   AcquireTimeoutError,
-  AuthenticationError,
-  ConnectError,
   ConnectionLostError,
   GeneverError,
   ParameterError,
@@ -15,6 +13,7 @@ import {
   SelfDeadlockError,
   TooManyWaitersError,
   TransactionAbortedError,
+  toConnectError,
   toQueryError,
 } from '../../errors/index.ts'
 import type { EngineOp } from './op.ts'
@@ -60,7 +59,7 @@ export function failureError(failure: Failure, op: EngineOp | null): Error {
     case 'encode':
       if (cause instanceof GeneverError) return cause
       return new ParameterError(
-        `A parameter could not be sent: ${cause instanceof Error ? cause.message : 'its value cannot be encoded'}.`,
+        'A parameter could not be sent: its value cannot be encoded. Give data that can be written as text or JSON.',
         details,
       )
     case 'decode':
@@ -89,9 +88,11 @@ export function connectError(failure: Failure, target: string): Error {
   const details = { outcome: 'not_started' as const, cause: failure.cause }
   const reason = fields?.message ?? (failure.cause instanceof Error ? causeText(failure.cause) : null) ?? failure.kind
   const message = `Could not connect to ${target}: ${reason}.`
-  if (fields?.code?.startsWith('28') === true)
-    return new AuthenticationError(`${message} Check user, password and the server's access rules.`, details)
-  return new ConnectError(`${message} Check that the server runs and that host, port and database are right.`, details)
+  const advice =
+    fields?.['code']?.startsWith('28') === true
+      ? "Check user, password and the server's access rules."
+      : 'Check that the server runs and that host, port and database are right.'
+  return toConnectError(`${message} ${advice}`, fields?.['code'], details)
 }
 
 function causeText(cause: Error & { code?: unknown }): string {
@@ -112,7 +113,8 @@ function withOutcome(cause: GeneverError, failure: Failure): GeneverError {
 
 function refusalError(refusal: Refusal, failure: Failure, op: EngineOp | null): Error {
   const statement = op === null ? undefined : { sql: op.stmt.text }
-  const details = { outcome: 'not_started' as const, cause: failure.cause, statement }
+  const cause = isFailure(failure.cause) ? connectError(failure.cause, 'the database') : failure.cause
+  const details = { outcome: 'not_started' as const, cause, statement }
   const { holders = [], stats } = refusal
   const held = holders.length === 0 ? '' : ` Held by: ${holders.join('; ')}.`
   switch (refusal.reason) {

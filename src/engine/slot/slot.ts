@@ -146,7 +146,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     raw.dirty |= op.stmt.dirties
     const prefix = prefixOf(this, op, this.#unset)
     this.#unset = false
-    this.#flight.add(op, prefix !== null)
+    this.#flight.add(op, prefix !== null || op.stmt.hasControl)
     if (prefix === null) raw.submit(op)
     else raw.submitUnit({ ops: [...prefix, op] })
   }
@@ -226,6 +226,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   answered(op: EngineOp): void {
     this.#flight.answered(op)
+    // A ROLLBACK written as text may have taken them away.
+    if (op.stmt.hasControl && this.stack.length === 0) this.settingsUndone()
     const { head } = this.#flight
     if (head !== undefined && head.state === 2) queueMicrotask(() => this.cancel(head))
   }

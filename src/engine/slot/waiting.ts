@@ -125,7 +125,11 @@ export abstract class Waiting implements Expiring, Abortable {
     this.deadline = Infinity
     this.#withdraw()
     if (this.phase === null) this.refuse({ kind: 'timeout', outcome: 'not_started' })
-    else this.refuse({ kind: 'refused', outcome: 'not_started', refusal: this.#refusal(now) })
+    else {
+      const refusal = this.#refusal(now)
+      const cause = refusal.phase === 'connect' ? this.engine.pool.lastOpenFailure : undefined
+      this.refuse({ kind: 'refused', outcome: 'not_started', refusal, cause })
+    }
   }
 
   abort(reason: unknown): void {
