@@ -95,7 +95,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     if (state === 3) return
     this.state = 3
     const reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
-    this.transaction?.noteFailure(reason, this)
+    if (state !== 2) this.transaction?.noteFailure(reason, this)
     this.slot?.answered(this)
     if (state === 2) return
     this.#settle(reason)
@@ -129,8 +129,9 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
 
   #abandon(failure: Failure): void {
     this.state = 2
-    const outcome = this.transaction === null ? 'unknown' : 'rolled_back'
-    this.#settle({ ...failure, outcome })
+    const told: Failure = { ...failure, outcome: this.transaction === null ? 'unknown' : 'rolled_back' }
+    this.transaction?.noteFailure(told, this)
+    this.#settle(told)
     if (this.slot !== null) this.slot.cancel(this)
     else this.engine.pool.abandon(this)
   }

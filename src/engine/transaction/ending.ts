@@ -50,7 +50,7 @@ export async function commit(record: TransactionRecord): Promise<void> {
       { outcome: 'rolled_back' },
     )
   }
-  if (record.broken !== null || slot.lease?.raw.status === 'failed') {
+  if (record.broken !== null || record.spoiled || slot.lease?.raw.status === 'failed') {
     const error = abortedError(record)
     await rollback(record)
     throw error
@@ -181,7 +181,8 @@ function abortedError(record: TransactionRecord): Error {
       `The connection was lost inside the transaction begun at ${record.place}; the server rolled it back. Run it again.`,
       { cause: broken.cause, outcome: 'rolled_back' },
     )
-  if (lateFailure !== null) return failureError({ ...lateFailure, outcome: 'rolled_back' }, null)
+  if (lateFailure !== null && lateFailure === firstFailure)
+    return failureError({ ...lateFailure, outcome: 'rolled_back' }, null)
   const first = broken ?? firstFailure
   return new TransactionAbortedError(
     `The transaction begun at ${record.place} could not be committed and was rolled back, because a statement inside had ` +

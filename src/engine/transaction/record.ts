@@ -26,6 +26,8 @@ export class TransactionRecord {
   decision: TransactionExit | null = null
   /** The first statement that failed inside. */
   firstFailure: Failure | null = null
+  /** Somebody was told that a statement inside is rolled back: whatever the server thinks, it must be. */
+  spoiled = false
   /** The first statement that failed after the callback had returned. */
   lateFailure: Failure | null = null
   /** Why nothing can run in it any more although it is open: BEGIN failed, the connection died, the server ended it. */
@@ -185,6 +187,7 @@ export class TransactionRecord {
   noteFailure(failure: Failure, op: EngineOp): void {
     if (op.stmt.cls === 'control') return
     this.firstFailure ??= failure
+    if (failure.outcome !== 'not_started') this.spoiled = true
     if (this.state === 'ending') this.lateFailure ??= failure
   }
 
