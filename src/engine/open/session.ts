@@ -12,8 +12,9 @@ import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { isFailure } from '../query/failure.ts'
+import { EngineOp } from '../query/op.ts'
 import { reportConnection } from '../report.ts'
-import { Slot } from '../slot/slot.ts'
+import { type Item, Slot } from '../slot/slot.ts'
 
 /** Session state a baseline can restore; anything else set in onConnect would be lost at the first reset. */
 const restorable = Pin.settings | Pin.role | Pin.raw
@@ -73,7 +74,7 @@ export class SessionSource implements ConnectionSource {
     const { isolation, onConnect } = this.#engine.options
     if (isolation === undefined && onConnect === undefined) return
     const engine = this.#engine
-    const slot = new Slot(engine, null, true, 'onConnect')
+    const slot = new SetupSlot(engine, null, true, 'onConnect')
     slot.attach(member.lendForSetup(raw, slot))
     const connection = new Connection(engine, slot, undefined, true)
     const timeoutMs = Math.max(0, deadline - performance.now())
@@ -86,7 +87,7 @@ export class SessionSource implements ConnectionSource {
         await withinDeadline(runHook(engine, slot, connection, onConnect), timeoutMs)
         this.#check(slot, raw)
       }
-      raw.setBaseline(await readBaseline(connection, timeoutMs))
+      raw.setBaseline(await readBaseline(connection, slot.settingNames, timeoutMs))
     } finally {
       slot.closed = true
       slot.lease = null
@@ -143,30 +144,40 @@ async function withinDeadline(work: Promise<void>, timeoutMs: number): Promise<v
   }
 }
 
+/** Remembers which settings the hook may have made up: the server lists only those it knows. */
+class SetupSlot extends Slot {
+  readonly settingNames = new Set<string>()
+
+  override send(item: Item): void {
+    if (item instanceof EngineOp && (item.stmt.pins & Pin.settings) !== 0)
+      for (const text of [item.stmt.text, ...item.params])
+        if (typeof text === 'string') for (const [name] of text.matchAll(customSetting)) this.settingNames.add(name)
+    super.send(item)
+  }
+}
+
+/** Settings with a dot in their name belong to extensions and applications. */
+const customSetting = /[a-z_][\w$]*\.[a-z_][\w$]*/gi
+
 interface SessionSetting {
   readonly name: string
   readonly setting: string
 }
 
 /** SQL that sets again what is set in this session, as literals: the reset sends it without parameters. */
-async function readBaseline(connection: Connection, timeoutMs: number): Promise<string> {
-  const options = { timeoutMs }
+async function readBaseline(connection: Connection, custom: ReadonlySet<string>, timeoutMs: number): Promise<string> {
   const settings = await connection.all<SessionSetting>(
-    `select name, current_setting(name) as setting from pg_settings where source = 'session' and name <> 'role' order by name`,
-    [],
-    options,
+    `select name, current_setting(name) as setting from pg_settings
+      where source = 'session' and name <> 'role'
+      union select name, current_setting(name, true) from unnest($1::text[]) as name
+      where current_setting(name, true) is not null
+      union select 'role', current_setting('role') where current_setting('role') <> 'none'`,
+    [[...custom]],
+    { timeoutMs },
   )
-  const [role] = await connection.all<{ role: string; login: string; current: string }>(
-    `select current_setting('role') as role, session_user as login, current_user as current`,
-    [],
-    options,
-  )
-  const statements = settings.map(
-    ({ name, setting }) => `select set_config(${literal(name)}, ${literal(setting)}, false)`,
-  )
-  if (role !== undefined && role.role !== 'none')
-    statements.push(`select set_config('role', ${literal(role.role)}, false)`)
-  return statements.map((statement) => `${statement};`).join(' ')
+  return settings
+    .map(({ name, setting }) => `select set_config(${literal(name)}, ${literal(setting)}, false);`)
+    .join(' ')
 }
 
 function literal(value: string): string {
