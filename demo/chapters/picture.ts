@@ -20,7 +20,7 @@ interface Line {
 
 export async function picture(): Promise<void> {
   heading('3. Who shares which raw connection')
-  say('● its statement ran on it   │ out of the pool, used by somebody else   nothing: in the pool', '')
+  say('● its statement ran on it   │ out of the pool, not used by this line   nothing: in the pool', '')
   const out = new Set<number>()
   const onLease = (message: unknown): void => {
     const { connection, event } = message as { connection: number; event: 'acquire' | 'release' }
