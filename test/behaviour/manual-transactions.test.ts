@@ -177,15 +177,6 @@ test('commit() after a swallowed failure throws with the first failure as cause,
   expect(server.db.stats().reserved).toBe(0)
 })
 
-test('without a statement nothing is sent', async () => {
-  await using server = await fake()
-
-  await (await server.db.begin()).commit()
-  await (await server.db.begin()).rollback()
-
-  expect(server.sent()).toEqual([])
-})
-
 test('options reach BEGIN, as with transaction()', async () => {
   await using server = await fake()
   await using tx = await server.db.begin({ isolation: 'repeatable read', readOnly: true })

@@ -1,10 +1,9 @@
 /** Transactions inside of transactions: savepoints on the same connection, or a connection of their own. */
 
-import { type Db, TransactionEndedError, TransactionStateError } from 'genever'
+import { type Db, TransactionStateError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { fake } from '../support/fake.ts'
-import { gate } from '../support/gate.ts'
 import { forEachDriver, pid } from '../support/matrix.ts'
 
 forEachDriver((driver) => {
@@ -67,6 +66,12 @@ forEachDriver((driver) => {
       })
       await outer.connection.transaction(async (inner) => expect(await pid(inner)).toBe(connection))
     })
+  })
+
+  test("the engine's isolation counts as that of the outermost", async () => {
+    const db = await driver.db({ isolation: 'serializable' })
+
+    expect(await db.transaction((tx) => tx.transaction(() => 7, { isolation: 'serializable' }))).toBe(7)
   })
 
   test('savepoints can be opened one after the other and inside of each other', async () => {
@@ -198,12 +203,6 @@ describe('options of a nested transaction', () => {
     expect(value).toBe(7)
   })
 
-  test("the engine's isolation counts as that of the outermost", async () => {
-    await using server = await fake({}, { isolation: 'serializable' })
-
-    expect(await server.db.transaction((tx) => tx.transaction(() => 7, { isolation: 'serializable' }))).toBe(7)
-  })
-
   test('a different isolation is possible with reuse: false', async () => {
     await using server = await fake()
     const { db } = server
@@ -214,102 +213,5 @@ describe('options of a nested transaction', () => {
     })
 
     expect(server.sent()).toContain('BEGIN ISOLATION LEVEL SERIALIZABLE; select 2')
-  })
-})
-
-describe('a handle that outlived its transaction', () => {
-  test('opens no transaction on the connection it ran on', async () => {
-    await using server = await fake()
-    const { db } = server
-
-    await db.scope(async () => {
-      const old = await db.transaction(async (tx) => {
-        await tx.scalar('select 1')
-        return { tx }
-      })
-      server.sent()
-      expect(await caught(old.tx.transaction((tx) => tx.status('insert into t values (1)')))).toBeInstanceOf(
-        TransactionEndedError,
-      )
-      expect(await caught(old.tx.begin())).toBeInstanceOf(TransactionEndedError)
-      expect(await caught(old.tx.run(() => db.status('insert into t values (2)')))).toBeInstanceOf(
-        TransactionEndedError,
-      )
-      expect(await caught(old.tx.iterate('select generate_series(1, 3)').read())).toBeInstanceOf(TransactionEndedError)
-      expect(await caught(old.tx.executeMany('insert into t values ($1)', [[3]]))).toBeInstanceOf(TransactionEndedError)
-    })
-
-    expect(server.sent()).toEqual([])
-  })
-
-  test('runs nothing in the transaction around it either', async () => {
-    await using server = await fake()
-    const { db } = server
-
-    await db.transaction(async () => {
-      const old = await db.transaction((inner) => ({ inner }))
-      expect(await caught(old.inner.status('insert into t values (1)'))).toBeInstanceOf(TransactionEndedError)
-      expect(await caught(old.inner.transaction(() => 1))).toBeInstanceOf(TransactionEndedError)
-    })
-
-    expect(server.sent()).toEqual([])
-  })
-})
-
-describe('a nested transaction whose outer one ended first', () => {
-  test('does not touch the next transaction on the connection when its callback returns', async () => {
-    await using server = await fake()
-    const { db } = server
-    const [entered, held] = [gate(), gate()]
-    let orphan: Promise<unknown> | undefined
-
-    await db.scope(async () => {
-      const first = await caught(
-        db.transaction(async () => {
-          orphan = caught(
-            db.transaction(async () => {
-              await db.status('insert into t values (1)')
-              entered.open()
-              await held.promise
-            }),
-          )
-          await entered.promise
-        }),
-      )
-      expect(first).toBeInstanceOf(TransactionStateError)
-      await db.transaction(async () => {
-        await db.transaction(async () => {
-          await db.status('insert into t values (2)')
-          held.open()
-          expect(await orphan).toBeInstanceOf(TransactionEndedError)
-          await db.status('insert into t values (3)')
-        })
-      })
-    })
-
-    expect(server.driver.rows('t')).toEqual([{ v: 2 }, { v: 3 }])
-  })
-
-  test('rejects with its own error when its callback throws later', async () => {
-    await using server = await fake()
-    const { db } = server
-    const [entered, held] = [gate(), gate()]
-    let orphan: Promise<unknown> | undefined
-
-    await caught(
-      db.transaction(async () => {
-        orphan = caught(
-          db.transaction(async () => {
-            entered.open()
-            await held.promise
-            throw new TypeError('late')
-          }),
-        )
-        await entered.promise
-      }),
-    )
-    held.open()
-
-    expect(await orphan).toBeInstanceOf(TypeError)
   })
 })

@@ -1,15 +1,7 @@
 /** `timeoutMs` and `signal` of a transaction: both cover all of its callback, whatever that waits for. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  AbortedError,
-  AcquireTimeoutError,
-  type Db,
-  QueryTimeoutError,
-  TransactionAbortedError,
-  TransactionEndedError,
-  TransactionTimeoutError,
-} from 'genever'
+import { AbortedError, AcquireTimeoutError, type Db, TransactionEndedError, TransactionTimeoutError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { onServer } from '../support/database.ts'
@@ -281,53 +273,5 @@ describe('a signal', () => {
     controller.abort()
 
     expect(server.driver.rows('t')).toEqual([{ v: 1 }])
-  })
-})
-
-describe('the timeout of a statement inside', () => {
-  test('fails that statement, not the callback, which may go on in a new savepoint only', async () => {
-    await using server = await fake()
-    const { db } = server
-
-    await db.transaction(async () => {
-      await db.status('insert into t values (1)')
-      const error = await caught(db.transaction(() => db.status('sleep', [], { timeoutMs: 20 })))
-      expect(error).toBeInstanceOf(QueryTimeoutError)
-      expect(error.outcome).toBe('rolled_back')
-      await db.status('insert into t values (2)')
-    })
-
-    expect(server.driver.rows('t')).toEqual([{ v: 1 }, { v: 2 }])
-  })
-
-  test('that was swallowed makes commit throw', async () => {
-    await using server = await fake()
-
-    const error = await caught(
-      server.db.transaction(async (tx) => {
-        await tx.status('insert into t values (1)')
-        await caught(tx.status('sleep', [], { timeoutMs: 20 }))
-      }),
-    )
-
-    expect(error).toBeInstanceOf(TransactionAbortedError)
-    expect(server.driver.rows('t')).toEqual([])
-  })
-
-  test('that was swallowed makes commit throw even if the statement had just completed', async () => {
-    await using server = await fake()
-    server.driver.faults.at({ text: 'insert into t values (2)', phase: 'answer' }, { delayMs: 60 })
-    server.driver.faults.at({ phase: 'cancel' }, { cancel: 'completed' })
-
-    const error = await caught(
-      server.db.transaction(async (tx) => {
-        await tx.status('insert into t values (1)')
-        const told = await caught(tx.status('insert into t values (2)', [], { timeoutMs: 20 }))
-        expect(told.outcome).toBe('rolled_back')
-      }),
-    )
-
-    expect(error).toBeInstanceOf(TransactionAbortedError)
-    expect(server.driver.rows('t')).toEqual([])
   })
 })

@@ -1,14 +1,6 @@
 /** Transactions around a callback: what they commit, what they roll back, and which messages they cost. */
 
-import {
-  createDb,
-  type Db,
-  ReadOnlyError,
-  type Transaction,
-  TransactionEndedError,
-  TransactionStateError,
-  UsageError,
-} from 'genever'
+import { createDb, type Db, ReadOnlyError, TransactionStateError, UsageError } from 'genever'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
@@ -219,61 +211,6 @@ test('statements of transactions never pass the BEGIN they need, however many ar
     'COMMIT',
   ])
   expect(server.driver.rows('t').length).toBe(3)
-})
-
-describe('after its end', () => {
-  const kept = async (
-    end: 'return' | 'throw',
-  ): Promise<{ tx: Transaction; later: () => Promise<unknown>; close: () => Promise<unknown> }> => {
-    const server = await fake()
-    const { db } = server
-    let tx: Transaction | undefined
-    let later: (() => Promise<unknown>) | undefined
-    const { AsyncLocalStorage } = await import('node:async_hooks')
-    await db
-      .transaction(async (inside) => {
-        tx = inside
-        later = AsyncLocalStorage.bind(() => db.scalar('select 1'))
-        await inside.scalar('select 1')
-        if (end === 'throw') throw new TypeError('end')
-      })
-      .catch(() => {})
-    return { tx: tx!, later: later!, close: async () => server[Symbol.asyncDispose]() }
-  }
-
-  test.each(['return', 'throw'] as const)('by %s its handle throws TransactionEndedError', async (end) => {
-    const { tx, close } = await kept(end)
-
-    const error = await caught(tx.scalar('select 1'))
-    await close()
-
-    expect(error).toBeInstanceOf(TransactionEndedError)
-    expect(error.outcome).toBe('not_started')
-    expect(error.message).toContain(end === 'return' ? 'was committed' : 'was rolled back')
-  })
-
-  test('code that still runs in its frame is told where it began, how it ended and of detached()', async () => {
-    const { later, close } = await kept('return')
-
-    const error = await caught(later())
-    await close()
-
-    expect(error).toBeInstanceOf(TransactionEndedError)
-    expect(error.message).toMatch(
-      /begun at test\/behaviour\/transactions\.test\.ts:\d+:\d+.* was committed.*detached\(\)/,
-    )
-  })
-
-  test('hooks, nested transactions, run() and begin() are refused as well', async () => {
-    const { tx, close } = await kept('return')
-
-    expect(() => tx.afterCommit(() => {})).toThrow(TransactionEndedError)
-    expect(() => tx.afterRollback(() => {})).toThrow(TransactionEndedError)
-    expect(await caught(tx.run(() => 1))).toBeInstanceOf(TransactionEndedError)
-    expect(await caught(tx.transaction(() => 1))).toBeInstanceOf(TransactionEndedError)
-    expect(await caught(tx.begin())).toBeInstanceOf(TransactionEndedError)
-    await close()
-  })
 })
 
 test.each(['BEGIN', 'commit', 'ROLLBACK', 'savepoint a', 'release a', 'set transaction read only', 'select 1; commit'])(

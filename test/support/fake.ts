@@ -1,6 +1,7 @@
 /** A db on a fake server, for what a real one does not do when asked: faults, and the exact messages that were sent. */
 
 import { createDb, type Db, type EngineOptions } from 'genever'
+import { expect } from 'vitest'
 import { FakeDriver, type FakeDriverOptions } from '../../src/driver/fake/driver.ts'
 
 export interface Fake extends AsyncDisposable {
@@ -27,4 +28,11 @@ export async function fake(server: FakeDriverOptions = {}, options: Omit<EngineO
       await db.close()
     },
   }
+}
+
+/** Nothing is lent, no rule of the contract was broken, and the next statement is served. */
+export async function sound({ db, driver }: Fake): Promise<void> {
+  expect(driver.violations).toEqual([])
+  expect(db.stats()).toMatchObject({ reserved: 0, serving: 0, waiting: 0 })
+  expect(await db.scalar('select 7')).toBe(7)
 }

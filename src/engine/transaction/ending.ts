@@ -131,7 +131,8 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
     record.state = 'rolled_back'
     return
   }
-  if (slot.lease !== null && (record.wire !== 'none' || slot.lease.raw.status === 'failed')) {
+  const stray = record.parent === null && slot.lease?.raw.status === 'failed'
+  if (slot.lease !== null && (record.wire !== 'none' || stray)) {
     const { dialect } = engine
     const op =
       record.parent === null

@@ -179,9 +179,12 @@ export class TransactionRecord {
     return statements.compileInternal(text)
   }
 
-  beginFailed(failure: Failure): void {
+  /** It is not open on the server. Null: nothing was sent, because the statement behind it could not be written. */
+  beginFailed(failure: Failure | null): void {
     this.wire = 'none'
+    if (failure === null) return
     this.broken ??= failure
+    if (this.parent !== null) this.parent.firstFailure ??= failure
   }
 
   noteFailure(failure: Failure, op: EngineOp): void {

@@ -1,0 +1,201 @@
+/** What a transaction does when its callback caught an error and went on as if nothing were. */
+
+import {
+  ForeignKeyViolationError,
+  ParameterError,
+  QueryTimeoutError,
+  TransactionAbortedError,
+  TransactionStateError,
+  UniqueViolationError,
+  UnsafeIntegerError,
+} from 'genever'
+import { describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { fake, sound } from '../support/fake.ts'
+import { forEachDriver } from '../support/matrix.ts'
+
+const insert = 'insert into t values (1)'
+
+describe('a failure that the callback swallowed', () => {
+  test('makes the transaction throw TransactionAbortedError with the first of them as cause', async () => {
+    await using server = await fake()
+
+    const error = await caught(
+      server.db.transaction(async (tx) => {
+        await tx.status(insert)
+        await caught(tx.status('fail 23505 first'))
+        await caught(tx.status('fail 22012 second'))
+        return 'as if nothing were'
+      }),
+    )
+
+    expect(error).toBeInstanceOf(TransactionAbortedError)
+    expect(error.outcome).toBe('rolled_back')
+    expect(error.cause).toBeInstanceOf(UniqueViolationError)
+    expect(server.driver.rows('t')).toEqual([])
+    await sound(server)
+  })
+
+  test('in a nested transaction that committed none of it does not harm the outer one', async () => {
+    await using server = await fake()
+    const { db } = server
+
+    await db.transaction(async () => {
+      await db.status(insert)
+      const error = await caught(
+        db.transaction(async () => {
+          await caught(db.status('fail 23505'))
+        }),
+      )
+      expect(error).toBeInstanceOf(TransactionAbortedError)
+      await db.status('insert into t values (2)')
+    })
+
+    expect(server.driver.rows('t')).toEqual([{ v: 1 }, { v: 2 }])
+  })
+
+  test('of a parameter that could not be written harms nothing: it was never sent', async () => {
+    await using server = await fake()
+    server.driver.faults.at({ text: 'insert into t values ($1)', phase: 'encode' }, { encode: 'too long' })
+
+    await server.db.transaction(async (tx) => {
+      const error = await caught(tx.status('insert into t values ($1)', ['x']))
+      expect(error).toBeInstanceOf(ParameterError)
+      expect(error.outcome).toBe('not_started')
+      await tx.status(insert)
+    })
+
+    expect(server.driver.rows('t')).toEqual([{ v: 1 }])
+    expect(server.sent()).toEqual([`BEGIN; ${insert}`, 'COMMIT'])
+  })
+
+  test('of a row that could not be read rolls back: its error said so', async () => {
+    await using server = await fake()
+    server.driver.faults.at({ text: 'insert', phase: 'answer' }, { decode: 'no such date' })
+
+    const error = await caught(
+      server.db.transaction(async (tx) => {
+        expect((await caught(tx.status(insert))).outcome).toBe('rolled_back')
+      }),
+    )
+
+    expect(error).toBeInstanceOf(TransactionAbortedError)
+    expect(server.driver.rows('t')).toEqual([])
+  })
+})
+
+forEachDriver((driver) => {
+  test('a deferred foreign key fails at COMMIT with its own error, and the connection serves on', async () => {
+    const db = await driver.db()
+    const parent = await driver.table('id int primary key')
+    const child = await driver.table(`id int references ${parent} deferrable initially deferred`)
+
+    const error = await caught(db.transaction(() => db.status(`insert into ${child} values (1)`)))
+
+    expect(error).toBeInstanceOf(ForeignKeyViolationError)
+    expect(error).toMatchObject({ outcome: 'rolled_back', table: child })
+    expect(await db.scalar(`select count(*) from ${child}`)).toBe(0)
+  })
+
+  test('an integer too large for a number inside a transaction rolls it back, even if swallowed', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int8')
+
+    const error = await caught(
+      db.transaction(async () => {
+        const unsafe = await caught(db.all(`insert into ${t} values (9007199254740993) returning n`))
+        expect(unsafe).toBeInstanceOf(UnsafeIntegerError)
+        expect(unsafe.outcome).toBe('rolled_back')
+      }),
+    )
+
+    expect(error).toBeInstanceOf(TransactionAbortedError)
+    expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
+  })
+
+  test('a procedure that commits by itself is refused inside, and nothing of it stays', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int')
+    const name = `${t}_commits`
+    await db.status(
+      `create procedure ${name}() language plpgsql as $$ begin insert into ${t} values (1); commit; end $$`,
+    )
+
+    const error = await caught(
+      db.transaction(async () => {
+        await db.scalar('select 1')
+        await db.status(`call ${name}()`)
+      }),
+    )
+
+    expect(error).toMatchObject({ sqlState: '2D000', outcome: 'rolled_back' })
+    expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
+  })
+})
+
+test('an unknown state of the server inside a transaction frame poisons it', async () => {
+  await using server = await fake({
+    answer: (text, _, session) => (text === 'odd' ? (session.execute('commit', []), []) : undefined),
+  })
+
+  const error = await caught(
+    server.db.transaction(async (tx) => {
+      await tx.status(insert)
+      await tx.status('odd')
+      expect(await caught(tx.status('insert into t values (2)'))).toBeInstanceOf(TransactionAbortedError)
+    }),
+  )
+
+  expect(error).toBeInstanceOf(TransactionAbortedError)
+  expect(error.cause).toBeInstanceOf(TransactionStateError)
+  expect(server.driver.rows('t')).toEqual([{ v: 1 }])
+  await sound(server)
+})
+
+describe('the timeout of a statement inside', () => {
+  test('fails that statement, not the callback, which may go on in a new savepoint only', async () => {
+    await using server = await fake()
+    const { db } = server
+
+    await db.transaction(async () => {
+      await db.status('insert into t values (1)')
+      const error = await caught(db.transaction(() => db.status('sleep', [], { timeoutMs: 20 })))
+      expect(error).toBeInstanceOf(QueryTimeoutError)
+      expect(error.outcome).toBe('rolled_back')
+      await db.status('insert into t values (2)')
+    })
+
+    expect(server.driver.rows('t')).toEqual([{ v: 1 }, { v: 2 }])
+  })
+
+  test('that was swallowed makes commit throw', async () => {
+    await using server = await fake()
+
+    const error = await caught(
+      server.db.transaction(async (tx) => {
+        await tx.status('insert into t values (1)')
+        await caught(tx.status('sleep', [], { timeoutMs: 20 }))
+      }),
+    )
+
+    expect(error).toBeInstanceOf(TransactionAbortedError)
+    expect(server.driver.rows('t')).toEqual([])
+  })
+
+  test('that was swallowed makes commit throw even if the statement had just completed', async () => {
+    await using server = await fake()
+    server.driver.faults.at({ text: 'insert into t values (2)', phase: 'answer' }, { delayMs: 60 })
+    server.driver.faults.at({ phase: 'cancel' }, { cancel: 'completed' })
+
+    const error = await caught(
+      server.db.transaction(async (tx) => {
+        await tx.status('insert into t values (1)')
+        const told = await caught(tx.status('insert into t values (2)', [], { timeoutMs: 20 }))
+        expect(told.outcome).toBe('rolled_back')
+      }),
+    )
+
+    expect(error).toBeInstanceOf(TransactionAbortedError)
+    expect(server.driver.rows('t')).toEqual([])
+  })
+})
