@@ -28,8 +28,6 @@ export class Pool implements MemberPool, Upkept {
   readonly #queue = new WaitQueue()
   readonly #health = new Health()
   #opening = 0
-  /** Idle connections being asked whether they answer. */
-  #checking = 0
   #closed = false
   #drained: (() => void) | null = null
   #closing: Promise<CloseReport> | null = null
@@ -211,7 +209,10 @@ export class Pool implements MemberPool, Upkept {
     if (at >= 0) this.#idle.splice(at, 1)
     this.#source.closed(member.raw, failure)
     if (this.#closed) this.#checkDrained()
-    else this.#grow()
+    else {
+      this.#check()
+      this.#grow()
+    }
   }
 
   left(member: Member): void {
@@ -291,15 +292,19 @@ export class Pool implements MemberPool, Upkept {
     return this.#queue.deadlocked(leasesOf(this.#members), held)
   }
 
+  /** How many idle connections are being asked whether they answer. */
+  get #checking(): number {
+    let checking = 0
+    for (const { state } of this.#members) if (state === 'checking') checking++
+    return checking
+  }
+
   /** Asks idle connections that were silent for long, one for each waiter. */
   #check(): void {
-    while (this.#checking < this.#queue.size && this.#idle.length > 0) {
-      const member = this.#idle.pop() as Member
-      this.#checking++
-      void member.check(performance.now() + pingTimeoutMs).then(() => {
-        this.#checking--
-        this.#grow()
-      })
+    for (let checking = this.#checking; checking < this.#queue.size; checking++) {
+      const member = this.#idle.pop()
+      if (member === undefined) return
+      void member.check(performance.now() + pingTimeoutMs)
     }
   }
 

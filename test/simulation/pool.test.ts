@@ -1,0 +1,12 @@
+import { expect, test } from 'vitest'
+import { runSchedule } from './schedule.ts'
+
+const schedules = Number(process.env['SCHEDULES'] ?? (process.env['CI'] === undefined ? 20_000 : 200_000))
+
+test('no schedule of borrowers, failures and time breaks an invariant of the pool', { timeout: 600_000 }, async () => {
+  const first = Number(process.env['FIRST_SCHEDULE'] ?? 1)
+
+  for (let seed = first; seed < first + schedules; seed++) await runSchedule(seed)
+
+  expect(schedules).toBeGreaterThan(0)
+})
