@@ -73,16 +73,9 @@ export class World {
   }
 
   /** A promise that the schedule settles: `decide` is asked when its turn comes. */
-  later<T>(decide: () => T): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      this.events.push(() => {
-        try {
-          resolve(decide())
-        } catch (failure) {
-          reject(failure)
-        }
-      })
-    })
+  async later<T>(decide: () => T): Promise<T> {
+    await new Promise<void>((resolve) => this.events.push(resolve))
+    return decide()
   }
 
   /** Lets one pending thing happen. */
