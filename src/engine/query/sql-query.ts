@@ -1,5 +1,5 @@
-// A statement written as a template, bound to the executor it was written on. It runs when it is awaited, in the frame
-// in which it was made.
+// A statement written as a template, bound to the executor it was written on. It runs when it is awaited, in the frame of
+// the code that awaits it; made in a transaction that has ended, it is refused.
 import { TransactionEndedError } from '../../errors/index.ts'
 import { compose, type Fragment } from '../../sql/tag.ts'
 import { type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
