@@ -1,0 +1,129 @@
+// A sandbox from its opening to its end: takes one connection, begins the transaction, puts the pool of views in the
+// place of the engine's own, and takes everything back. One engine has at most one.
+import { type Link, runInFrame } from '../../engine/context/chain.ts'
+import { Frame } from '../../engine/context/frame.ts'
+import type { Engine } from '../../engine/engine.ts'
+import { failureError } from '../../engine/query/failure.ts'
+import { ConnectionLostError, TransactionStateError } from '../../errors/index.ts'
+import { notice } from '../../observe/notice.ts'
+import type { CloseReport } from '../../pool/contract.ts'
+import type { Lease } from '../../pool/lease.ts'
+import type { Pool } from '../../pool/pool.ts'
+import type { IsolationLevel } from '../../sql/dialect.ts'
+import { borrow } from './borrow.ts'
+import { SandboxPool } from './pool.ts'
+import { refusedWith } from './script/problem.ts'
+import { opening } from './script/opening.ts'
+import { SharedConnection } from './shared.ts'
+
+export interface LiveOptions {
+  readonly isolation: IsolationLevel | undefined
+  readonly settleMs: number
+}
+
+const live = new WeakMap<Engine, LiveSandbox>()
+
+export class LiveSandbox {
+  /** Where it was opened. */
+  readonly place: string
+  /** Settles when its engine is free for another one. */
+  readonly over: Promise<void>
+  readonly #engine: Engine
+  readonly #options: LiveOptions
+  readonly #frame: Frame
+  readonly #real: Pool
+  readonly #shared: SharedConnection
+  readonly #pool: SandboxPool
+  #lease: Lease | null = null
+  #ending: Promise<CloseReport> | null = null
+  #tellOver: () => void = () => {}
+
+  static of(engine: Engine): LiveSandbox | undefined {
+    return live.get(engine)
+  }
+
+  constructor(engine: Engine, place: string, options: LiveOptions) {
+    this.place = place
+    this.#engine = engine
+    this.#options = options
+    this.#real = engine.pool
+    this.#frame = new Frame('orphan', engine, null, null, null, null)
+    this.#shared = new SharedConnection(engine, place)
+    this.#pool = new SandboxPool(this.#shared, (deadline) => this.#closeEngine(deadline))
+    this.over = new Promise((resolve) => (this.#tellOver = resolve))
+    live.set(engine, this)
+  }
+
+  /** Whether code with this chain runs inside of it. */
+  contains(chain: Link | undefined): boolean {
+    for (let link = chain; link !== undefined; link = link.next) if (link.frame === this.#frame) return true
+    return false
+  }
+
+  async run<T>(work: () => Promise<T> | T): Promise<T> {
+    let result: T
+    try {
+      await this.#open()
+      result = await runInFrame(this.#frame, work)
+    } finally {
+      await this.end()
+    }
+    const { failure } = this.#shared
+    if (failure === null) return result
+    if (failure.cause instanceof TransactionStateError) throw failure.cause
+    throw new ConnectionLostError(
+      `The connection of the sandbox opened at ${this.place} was lost; the server rolled everything back.`,
+      { cause: failureError(failure, null), outcome: 'rolled_back' },
+    )
+  }
+
+  async #open(): Promise<void> {
+    const shared = this.#shared
+    this.#lease = await borrow(this.#engine, shared)
+    shared.attach(this.#lease)
+    await shared.run(null, () => opening(shared, this.#options.isolation))
+    if (shared.failure !== null) throw failureError(shared.failure, null)
+    await this.#pool.warm()
+    this.#engine.pool = this.#pool
+  }
+
+  /** Waits for what is lent, rolls everything back and gives the engine its pool again. Idempotent; never rejects. */
+  end(): Promise<CloseReport> {
+    return (this.#ending ??= this.#end(performance.now() + this.#options.settleMs))
+  }
+
+  async #end(deadline: number): Promise<CloseReport> {
+    this.#frame.end()
+    this.#pool.refusing = refusedWith(
+      new TransactionStateError(
+        `The sandbox opened at ${this.place} has ended, so this statement was not run. Await all work before its callback ` +
+          'returns, and close servers that still handle requests.',
+      ),
+    )
+    const report = await this.#pool.closeViews(deadline)
+    if (report.broken.length > 0) this.#tellBroken(report.broken)
+    if (this.#lease !== null) await this.#shared.finish(this.#engine.options.cancelTimeoutMs)
+    this.#engine.pool = this.#real
+    await this.#lease?.release()
+    live.delete(this.#engine)
+    this.#tellOver()
+    return report
+  }
+
+  /** The engine is being closed: everything is rolled back, then its own pool closes. */
+  async #closeEngine(deadline: number): Promise<CloseReport> {
+    this.#ending ??= this.#end(deadline)
+    const views = await this.#ending
+    const connections = await this.#real.close(deadline)
+    return { drained: connections.drained, broken: [...views.broken, ...connections.broken] }
+  }
+
+  #tellBroken(holders: readonly string[]): void {
+    notice(
+      'transaction-outlived-scope',
+      'A sandbox ended while connections lent inside of it were still in use; they were closed and rolled back. Await all ' +
+        'work, and release every connection, before its callback returns.',
+      { engine: this.#engine.name, places: [`sandbox opened at ${this.place}`, ...holders] },
+    )
+  }
+}

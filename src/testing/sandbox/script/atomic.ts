@@ -1,0 +1,95 @@
+// Operations that stand for themselves: committed together or not at all, as a statement outside of a transaction is.
+// They run in a savepoint that is gone afterwards; what failed is undone before anybody hears of it.
+import type { Failure, Op } from '../../../driver/driver.ts'
+import { isStale } from '../../../driver/postgres/prepared.ts'
+import { Dirty } from '../../../sql/compiled.ts'
+import type { Job } from '../job.ts'
+import type { SharedConnection } from '../shared.ts'
+import type { View } from '../view.ts'
+import { firstFailure, Step } from '../wire/step.ts'
+
+export const guard = 'genever_sandbox'
+
+/** True when they ran. */
+export function* atomically(
+  shared: SharedConnection,
+  view: View,
+  job: Job,
+  ops: readonly Op[],
+): Generator<readonly Step[], boolean, void> {
+  if (ops.length === 0) return true
+  const { session } = shared
+  for (let again = false; ; again = true) {
+    const before = session.inForce
+    const save = shared.own(`SAVEPOINT ${guard}`)
+    const prefix = session.stepsFor(view)
+    const sent = ops.map((op) => new Step(op.stmt, op))
+    const release = shared.own(`RELEASE SAVEPOINT ${guard}`)
+    if (isAlone(ops)) {
+      yield [save, ...prefix]
+      if (allOk([save, ...prefix])) yield sent
+      if (allOk(sent)) yield [release]
+    } else yield [save, ...prefix, ...sent, release]
+    if (release.ok) {
+      if (prefix.length > 0) session.applied(view)
+      for (const step of sent) finish(shared, view, job, step)
+      return true
+    }
+    if (save.ok) {
+      yield [shared.own(`ROLLBACK TO SAVEPOINT ${guard}`), shared.own(`RELEASE SAVEPOINT ${guard}`)]
+      session.inForce = before
+    }
+    const reason = firstFailure([save, ...prefix, ...sent, release])
+    // A plan made before the tables changed: outside of a transaction drivers run it again by themselves.
+    const stale = reason?.kind === 'server' && isStale(reason.fields ?? {})
+    if (stale && !again && job.wanted) for (const { rows } of sent) rows.length = 0
+    else {
+      tellFailed(job, sent, reason)
+      return false
+    }
+  }
+}
+
+/** A statement ran: its answer goes to the engine, and what it did to the session is remembered. */
+export function finish(shared: SharedConnection, view: View, job: Job, { of, tag, count, failure }: Step): void {
+  if (of === null) return
+  shared.session.note(view, of)
+  noteSchema(shared, view, of)
+  of.tag = tag
+  of.count = count
+  // It ran, only its answer could not be read.
+  const committed = failure !== null && view.transaction === null && of.stmt.cls !== 'read'
+  job.answer(of, committed ? { ...failure, outcome: 'committed' } : failure)
+}
+
+function noteSchema({ constraints }: SharedConnection, { transaction }: View, { stmt }: Op): void {
+  if ((stmt.dirties & Dirty.unknown) !== 0 || stmt.cls === 'alone') constraints.stale = true
+  if (!/^\s*set\s+constraints\b/i.test(stmt.text)) return
+  if (transaction !== null) transaction.setsConstraints = true
+  else {
+    constraints.touched = true
+    constraints.stale = true
+  }
+}
+
+/** The statement that failed gets the reason, those before it were undone, those behind it did not run. */
+function tellFailed(job: Job, sent: readonly Step[], reason: Failure | null): void {
+  let told = false
+  for (const { of, ok } of sent) {
+    if (of === null) continue
+    if (ok) job.answer(of, { kind: 'skipped', outcome: 'rolled_back' })
+    else {
+      job.answer(of, told || reason === null ? { kind: 'skipped', outcome: 'not_started' } : reason)
+      told = true
+    }
+  }
+}
+
+/** Several statements in one text share no Sync with others. */
+export function isAlone(ops: readonly Op[]): boolean {
+  return ops.length === 1 && ops[0]?.stmt.cls === 'multi'
+}
+
+export function allOk(steps: readonly Step[]): boolean {
+  return steps.every(({ ok }) => ok)
+}

@@ -1,0 +1,65 @@
+// What a transaction that is rolled back at its end cannot do, refused before it is sent, with advice.
+import type { Failure, Op } from '../../../driver/driver.ts'
+import type { EngineOp } from '../../../engine/query/op.ts'
+import { type GeneverError, TransactionStateError } from '../../../errors/index.ts'
+import type { SharedConnection } from '../shared.ts'
+import type { Job } from '../job.ts'
+import type { View } from '../view.ts'
+import { controlOf, opens } from '../wire/control.ts'
+
+const levels = ['read uncommitted', 'read committed', 'repeatable read', 'serializable']
+/** Classed `alone` because they may do anything; in a transaction they do what they can. */
+const harmless = new Set(['CALL', 'COPY'])
+
+export interface Problem {
+  readonly op: Op
+  readonly error: GeneverError
+}
+
+export function problemOf(shared: SharedConnection, view: View, { ops, asker }: Job): Problem | null {
+  for (const op of ops) {
+    const message = messageFor(shared, op) ?? (opens(op) ? tooLate(shared, view, asker) : null)
+    if (message === null) continue
+    const text = `${message} (The sandbox was opened at ${shared.place}.)`
+    return { op, error: new TransactionStateError(text, { statement: { sql: op.stmt.text } }) }
+  }
+  return null
+}
+
+export function refusedWith(error: unknown): Failure {
+  return { kind: 'refused', outcome: 'not_started', refusal: { reason: 'usage' }, cause: error }
+}
+
+function messageFor({ isolation }: SharedConnection, { stmt }: Op): string | null {
+  const { cls, verb, text, hasControl } = stmt
+  if (cls === 'alone' && !harmless.has(verb))
+    return `${verb} as written here cannot run inside a transaction, and a sandbox is one. Run it outside of the sandbox.`
+  if (cls === 'multi' && hasControl)
+    return (
+      'Transaction control among several statements in one text cannot run in a sandbox. Run them one by one, or use ' +
+      'transaction(work).'
+    )
+  if (cls !== 'control') return null
+  const control = controlOf(text)
+  if (control.kind === 'impossible')
+    return `${control.what} cannot run in a sandbox, which never commits. Test it outside of one.`
+  if (control.kind !== 'begin' && control.kind !== 'modes') return null
+  if (control.isolation === null || levels.indexOf(control.isolation) <= levels.indexOf(isolation)) return null
+  return (
+    `A transaction asked for the isolation level "${control.isolation}", but the sandbox around it has "${isolation}". ` +
+    `Open the sandbox with { isolation: '${control.isolation}' }.`
+  )
+}
+
+/** A transaction begins inside of one that runs inside of it: it would take that one's statements back with its own. */
+function tooLate({ savepoints }: SharedConnection, view: View, asker: EngineOp | null): string | null {
+  const { top } = savepoints
+  if (asker === null || top === undefined || view.transaction !== null) return null
+  const around = [...asker.heldLeases()].map(({ raw }) => raw)
+  const at = around.findIndex((raw) => raw === top.view)
+  if (at < 0 || around.findIndex((raw) => raw === view) < at) return null
+  return (
+    `The ${view.describe()} would run its first statement inside of the ${top.view.describe()}, which runs inside of it. In a ` +
+    'sandbox they are savepoints of one connection: run a statement in the outer one first.'
+  )
+}

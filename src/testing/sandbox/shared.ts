@@ -1,0 +1,231 @@
+// The one connection behind all views, and its turns. A view in a transaction has the floor: the statements of others
+// wait in order until it ends, except those of code that runs inside of it. Savepoints of all views are one stack, and
+// between two jobs the server's transaction is never in a failed state. All mutable state is named at the top.
+import type { Failure, Op, RawConnection } from '../../driver/driver.ts'
+import type { Engine } from '../../engine/engine.ts'
+import { TransactionStateError } from '../../errors/index.ts'
+import type { Lease, LeaseHolder } from '../../pool/lease.ts'
+import { Job } from './job.ts'
+import { inTime } from './in-time.ts'
+import { translate, undoing } from './script/translate.ts'
+import type { View } from './view.ts'
+import { DeferredConstraints } from './wire/constraints.ts'
+import { SessionState } from './wire/session-state.ts'
+import { type Savepoint, Savepoints } from './wire/savepoints.ts'
+import { type Script, Step } from './wire/step.ts'
+
+export class SharedConnection implements LeaseHolder {
+  readonly engine: Engine
+  /** Where the sandbox was opened, for messages. */
+  readonly place: string
+  readonly views: Set<View> = new Set()
+  readonly savepoints: Savepoints = new Savepoints()
+  readonly session: SessionState = new SessionState(this)
+  readonly constraints: DeferredConstraints = new DeferredConstraints(this)
+  /** The isolation level all transactions inside have. */
+  isolation = ''
+  /** Why nothing can run any more. */
+  failure: Failure | null = null
+  #lease: Lease | null = null
+  readonly #queue: Job[] = []
+  #current: Job | null = null
+  /** A unit is being handed over: nobody may be told anything before that is done. */
+  #submitting = false
+  #ending = false
+
+  constructor(engine: Engine, place: string) {
+    this.engine = engine
+    this.place = place
+  }
+
+  attach(lease: Lease): void {
+    this.#lease = lease
+  }
+
+  get raw(): RawConnection {
+    return (this.#lease as Lease).raw
+  }
+
+  /** A statement of the sandbox's own. */
+  own(text: string): Step {
+    return new Step(this.engine.statements.compileInternal(text), null)
+  }
+
+  /** Runs steps all or nothing; false when one of them failed. */
+  *guarded(name: string, steps: readonly Step[]): Generator<readonly Step[], boolean, void> {
+    const save = this.own(`SAVEPOINT ${name}`)
+    const release = this.own(`RELEASE SAVEPOINT ${name}`)
+    yield [save, ...steps, release]
+    if (save.ok && !release.ok) yield [this.own(`ROLLBACK TO SAVEPOINT ${name}`), this.own(`RELEASE SAVEPOINT ${name}`)]
+    return release.ok
+  }
+
+  /** Takes a unit of a view; never tells anybody anything before it returns. */
+  enqueue(view: View, ops: readonly Op[]): Job {
+    const job = new Job(this, view, ops, (self) => translate(this, view, self))
+    this.#queue.push(job)
+    this.#submitting = true
+    this.#pump()
+    this.#submitting = false
+    return job
+  }
+
+  /** Runs work of the sandbox's own before everything that waits. */
+  run(view: View | null, script: () => Script): Promise<void> {
+    const job = new Job(this, view, [], script)
+    this.#queue.unshift(job)
+    this.#pump()
+    return job.whenOver()
+  }
+
+  /** Rolls back the transaction of a view. */
+  undo(view: View): Promise<void> {
+    return this.run(view, () => undoing(this, view))
+  }
+
+  withdraw(job: Job): boolean {
+    const at = this.#queue.indexOf(job)
+    if (at >= 0) this.#queue.splice(at, 1)
+    return at >= 0
+  }
+
+  /** A view has ended: what it has not sent goes, what it is running is stopped, its transaction is rolled back. */
+  leave(view: View, job: Job | null): void {
+    this.views.delete(view)
+    if (this.failure !== null) return
+    if (job !== null && !this.withdraw(job))
+      void this.#stop(job, performance.now() + this.engine.options.cancelTimeoutMs)
+    this.session.forget(view, view.dirty)
+    if (!this.#ending) void this.undo(view)
+  }
+
+  async cancel(job: Job, op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
+    if (!this.withdraw(job)) return this.#stop(job, deadline)
+    await Promise.resolve()
+    for (const each of job.ops) job.answer(each, { kind: each === op ? 'aborted' : 'skipped', outcome: 'not_started' })
+    job.finish()
+    job.view?.answered(job)
+    this.#pump()
+    return 'cancelled'
+  }
+
+  async #stop(job: Job, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
+    const step = job.unit?.find(({ of }) => of !== null)
+    let end: 'cancelled' | 'completed' | 'broken' = 'completed'
+    if (step !== undefined) end = await this.raw.cancel(step, deadline)
+    if (end !== 'broken' && (await inTime(deadline, job.whenOver()))) return end
+    this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
+    return 'broken'
+  }
+
+  /** Ends the transaction of the sandbox. The views have been closed. */
+  async finish(timeoutMs: number): Promise<void> {
+    this.#ending = true
+    if (this.failure !== null) return
+    const deadline = performance.now() + timeoutMs
+    const rolledBack = this.run(null, () => this.#rollback())
+    if (!(await inTime(deadline, rolledBack))) this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
+  }
+
+  *#rollback(): Script {
+    yield [this.own(this.engine.dialect.rollback)]
+  }
+
+  /** Who has the floor; null when nobody has. */
+  describeTop(): string | null {
+    return this.savepoints.top?.view.describe() ?? null
+  }
+
+  /** The sandbox's own work and the end of transactions wait for nobody; statements for whoever has the floor. */
+  #mayRun({ view, asker, controls }: Job): boolean {
+    const { top } = this.savepoints
+    if (top === undefined || top.view === view || asker === null || controls) return true
+    for (const { raw } of asker.heldLeases()) if (raw === top.view) return true
+    return false
+  }
+
+  /** The server went back to a savepoint: settings come back with it, and what others had opened inside is gone. */
+  wentBack(savepoint: Savepoint, kept: boolean): void {
+    const { view } = savepoint
+    for (const gone of this.savepoints.goBack(savepoint, kept)) {
+      this.session.restore(gone)
+      if (gone.view === view || gone.over || gone.view.transaction === null) continue
+      gone.view.transaction.failed = true
+      if (gone.view.transaction.savepoint === gone.name) gone.view.transaction.gone = true
+    }
+    this.session.restore(savepoint)
+  }
+
+  #pump(): void {
+    while (this.#current === null && this.failure === null && !this.raw.quarantined && this.raw.inFlight === 0) {
+      const job = this.#queue.find((each) => this.#mayRun(each))
+      if (job === undefined) break
+      this.withdraw(job)
+      job.disarm()
+      this.#current = job
+      this.#advance(job)
+    }
+    for (const job of this.#queue) job.arm()
+  }
+
+  #advance(job: Job): void {
+    for (;;) {
+      const next = job.script.next()
+      if (next.done === true) {
+        job.unit = null
+        if (this.#submitting) queueMicrotask(() => this.#conclude(job))
+        else this.#conclude(job)
+        return
+      }
+      if (next.value.length === 0) continue
+      job.unit = next.value
+      this.raw.submitUnit({ ops: next.value })
+      return
+    }
+  }
+
+  #conclude(job: Job): void {
+    if (this.#current !== job) return
+    this.#current = null
+    job.finish()
+    job.view?.answered(job)
+    this.#pump()
+  }
+
+  room(): void {}
+
+  quiet(): void {
+    const job = this.#current
+    if (job === null || job.unit === null) this.#pump()
+    else if (job.unit.every(({ ended }) => ended)) {
+      if (this.raw.status === 'idle' && !this.#ending) this.#endedByOthers()
+      else this.#advance(job)
+    }
+  }
+
+  /** Text on the driver's own object, or a procedure, has ended the transaction: what was done cannot be undone. */
+  #endedByOthers(): void {
+    const cause = new TransactionStateError(
+      `The transaction of the sandbox opened at ${this.place} was ended on the server by something else, such as COMMIT ` +
+        'on the object from rawConnection(). What it had done may have been committed.',
+      { outcome: 'unknown' },
+    )
+    this.raw.destroy({ kind: 'protocol', outcome: 'unknown', cause })
+  }
+
+  lost(failure: Failure): void {
+    const told: Failure = failure.kind === 'protocol' ? failure : { ...failure, outcome: 'rolled_back' }
+    this.failure = told
+    const jobs = [...(this.#current === null ? [] : [this.#current]), ...this.#queue.splice(0)]
+    this.#current = null
+    for (const job of jobs) {
+      job.fail(told)
+      job.finish()
+    }
+    for (const view of [...this.views]) view.destroy(told)
+  }
+
+  describe(): string {
+    return `sandbox opened at ${this.place}`
+  }
+}

@@ -1,0 +1,143 @@
+// A view: what the engine takes for a connection of its pool, while all views are one connection in one transaction.
+// It keeps what the engine believes of it (its transaction, its settings) and hands every unit to the shared connection.
+import type { ConnectionHooks, Failure, Op, RawConnection, Unit } from '../../driver/driver.ts'
+import { Dirty } from '../../sql/compiled.ts'
+import type { Lease } from '../../pool/lease.ts'
+import type { Job } from './job.ts'
+import { inTime } from './in-time.ts'
+import type { SharedConnection } from './shared.ts'
+import type { Setting } from './wire/session-state.ts'
+
+/** The transaction the engine believes to be open on a view. */
+export interface ViewTransaction {
+  /** The savepoint that stands for BEGIN; empty for the transaction of a cursor, which has none. */
+  readonly savepoint: string
+  /** A statement in it failed: only its end, or the end of a savepoint in it, is accepted. */
+  failed: boolean
+  /** It went with the transaction around it; nothing of it is left on the server. */
+  gone: boolean
+  /** It has set constraints itself. */
+  setsConstraints: boolean
+  /** Cursors of a transaction without a savepoint, to be closed at its end. */
+  readonly cursors: Set<string>
+}
+
+export function newTransaction(savepoint: string): ViewTransaction {
+  return { savepoint, failed: false, gone: false, setsConstraints: false, cursors: new Set() }
+}
+
+const closed: Failure = { kind: 'closed', outcome: 'unknown' }
+
+export class View implements RawConnection {
+  readonly id: number
+  readonly generation: number = 0
+  readonly born: number = performance.now()
+  readonly maxInFlight: number = 1
+  epoch = 0
+  dirty = 0
+  alive = true
+  quarantined = false
+  transaction: ViewTransaction | null = null
+  /** What it has set, in order. */
+  settings: Setting[] = []
+  readonly #shared: SharedConnection
+  readonly #hooks: ConnectionHooks & { readonly lease: Lease | null }
+  #job: Job | null = null
+
+  constructor(shared: SharedConnection, hooks: ConnectionHooks & { readonly lease: Lease | null }) {
+    this.#shared = shared
+    this.#hooks = hooks
+    this.id = shared.raw.id
+    shared.views.add(this)
+  }
+
+  get native(): unknown {
+    return this.#shared.raw.native
+  }
+
+  get inFlight(): number {
+    return this.#job === null ? 0 : 1
+  }
+
+  get status(): 'idle' | 'tx' | 'failed' | 'unknown' {
+    if (this.#job !== null || !this.alive) return 'unknown'
+    if (this.transaction === null) return 'idle'
+    return this.transaction.failed ? 'failed' : 'tx'
+  }
+
+  /** Who holds it, for messages. */
+  describe(): string {
+    return this.#hooks.lease?.holder.describe() ?? 'transaction of a connection that was closed'
+  }
+
+  submit(op: Op): void {
+    this.submitUnit({ ops: [op] })
+  }
+
+  submitUnit({ ops }: Unit): void {
+    if (this.alive && this.#job === null && !this.quarantined) this.#job = this.#shared.enqueue(this, ops)
+    else
+      queueMicrotask(() => {
+        for (const op of ops) op.fail({ kind: 'closed', outcome: 'not_started' })
+      })
+  }
+
+  /** For the shared connection: a job of this view is over and its operations were told. */
+  answered(job: Job): void {
+    if (this.#job !== job) return
+    this.#job = null
+    if (!this.quarantined) this.#tellFree()
+  }
+
+  async cancel(op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
+    const job = this.#job
+    if (!this.alive) return 'broken'
+    if (job === null || !job.ops.includes(op)) return 'completed'
+    this.quarantined = true
+    const end = await this.#shared.cancel(job, op, deadline)
+    this.quarantined = false
+    if (end !== 'broken') this.#tellFree()
+    return end
+  }
+
+  setBaseline(): void {}
+
+  /** Settings come back with the next unit, the rest as soon as nobody is in the way. */
+  async reset(dirty: number, deadline: number): Promise<boolean> {
+    if (!this.alive || this.#job !== null) return false
+    if (this.transaction !== null && !(await inTime(deadline, this.#shared.undo(this)))) return false
+    this.dirty = 0
+    this.#shared.session.forget(this, dirty === 0 ? Dirty.unknown : dirty)
+    return this.alive
+  }
+
+  ping(): Promise<boolean> {
+    return Promise.resolve(this.alive)
+  }
+
+  close(): Promise<void> {
+    this.#end(closed)
+    return Promise.resolve()
+  }
+
+  destroy(cause: Failure): void {
+    this.#end(cause)
+  }
+
+  #end(cause: Failure): void {
+    if (!this.alive) return
+    this.alive = false
+    const job = this.#job
+    this.#job = null
+    this.#shared.leave(this, job)
+    queueMicrotask(() => {
+      job?.fail({ ...cause, outcome: this.transaction === null ? cause.outcome : 'rolled_back' })
+      this.#hooks.lost(this, cause)
+    })
+  }
+
+  #tellFree(): void {
+    if (this.alive && this.#job === null) this.#hooks.room(this)
+    if (this.alive && this.#job === null) this.#hooks.idle(this)
+  }
+}

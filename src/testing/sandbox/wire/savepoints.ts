@@ -1,0 +1,71 @@
+// The savepoints of all views on the shared connection: one stack, because the server has one. It says who has the floor.
+// A transaction that commits while another view has something open inside stays on the stack, over but not released,
+// until that has ended; one that rolls back takes along what is inside.
+import type { SharedConnection } from '../shared.ts'
+import type { View } from '../view.ts'
+import type { Script } from './step.ts'
+
+export interface Savepoint {
+  readonly view: View
+  readonly name: string
+  /** How many settings the view had made before, and which were in force: a rollback brings them back. */
+  readonly settings: number
+  readonly inForce: number
+  /** Its view has released it, while something inside kept it from being released on the server. */
+  over: boolean
+}
+
+export class Savepoints {
+  readonly #stack: Savepoint[] = []
+
+  /** The innermost that is open; its view has the floor. */
+  get top(): Savepoint | undefined {
+    return this.#stack.findLast(({ over }) => !over)
+  }
+
+  get bottom(): Savepoint | undefined {
+    return this.#stack[0]
+  }
+
+  open(view: View, name: string, inForce: number): void {
+    this.#stack.push({ view, name, settings: view.settings.length, inForce, over: false })
+  }
+
+  innermost(view: View): Savepoint | undefined {
+    return this.#stack.findLast((savepoint) => savepoint.view === view && !savepoint.over)
+  }
+
+  find(view: View, name: string): Savepoint | undefined {
+    return this.#stack.findLast((each) => each.view === view && each.name === name && !each.over)
+  }
+
+  /** Whether another view has something open inside. */
+  covered(savepoint: Savepoint): boolean {
+    return this.#above(savepoint).some(({ view, over }) => view !== savepoint.view && !over)
+  }
+
+  /** Its view has released it and what it had opened inside. */
+  release(savepoint: Savepoint): void {
+    const covered = this.covered(savepoint)
+    for (const each of [savepoint, ...this.#above(savepoint)]) if (each.view === savepoint.view) each.over = true
+    if (!covered) this.#stack.length = this.#stack.indexOf(savepoint)
+  }
+
+  /** The server went back to it: gives what was inside, the innermost first; it stays itself if `kept`. */
+  goBack(savepoint: Savepoint, kept: boolean): Savepoint[] {
+    const at = this.#stack.indexOf(savepoint)
+    return at < 0 ? [] : this.#stack.splice(kept ? at + 1 : at).toReversed()
+  }
+
+  /** Releases on the server what is over and has nothing inside any more. */
+  *settle(shared: SharedConnection): Script {
+    while (this.#stack.at(-1)?.over === true) {
+      const savepoint = this.#stack.pop()
+      if (savepoint !== undefined) yield [shared.own(shared.engine.dialect.release(savepoint.name))]
+    }
+  }
+
+  #above(savepoint: Savepoint): Savepoint[] {
+    return this.#stack.slice(this.#stack.indexOf(savepoint) + 1)
+  }
+}

@@ -1,0 +1,129 @@
+// Session state of views that share one session. Every view has its own settings: what it set is remembered, and set
+// again when the view's turn comes after somebody else's. What else a session can hold (temporary tables, locks, …) is
+// undone once the view that made it has come back and nobody is in the way.
+import type { Op } from '../../../driver/driver.ts'
+import { Dirty } from '../../../sql/compiled.ts'
+import type { SharedConnection } from '../shared.ts'
+import type { View } from '../view.ts'
+import type { Savepoint } from './savepoints.ts'
+import { Step, type Script } from './step.ts'
+
+/** A statement that changed settings, in the order of running. */
+export interface Setting {
+  readonly serial: number
+  readonly op: Op
+  /** It ends with the transaction. */
+  readonly local: boolean
+}
+
+const guard = 'genever_sandbox_undo'
+const settingBits = Dirty.settings | Dirty.role
+const undoes: readonly (readonly [bits: number, sql: string])[] = [
+  [Dirty.locks | Dirty.unknown, 'SELECT pg_advisory_unlock_all()'],
+  [Dirty.cursors | Dirty.unknown, 'CLOSE ALL'],
+  [Dirty.temp | Dirty.unknown, 'DISCARD TEMP'],
+  [Dirty.prepared, 'DEALLOCATE ALL'],
+]
+const undoable: number = undoes.reduce((all, [bits]) => all | bits, 0)
+
+export class SessionState {
+  /** The serial of the last setting in force: 0 is the session as it was lent, -1 not known. */
+  inForce = 0
+  readonly #shared: SharedConnection
+  #baseline: readonly string[] = []
+  #serials = 0
+  #leftovers = 0
+
+  constructor(shared: SharedConnection) {
+    this.#shared = shared
+  }
+
+  /** Remembers what the session is like before anything is changed. */
+  *learn(): Script {
+    const shared = this.#shared
+    const settings = shared.own(
+      "select name, current_setting(name) as setting from pg_settings where source = 'session' and name <> 'role' order by name",
+    )
+    const role = shared.own("select current_setting('role') as role")
+    if (!(yield* shared.guarded(guard, [settings, role]))) return
+    const pairs = (settings.rows as { name: string; setting: string }[]).map(({ name, setting }) => [name, setting])
+    const own = (role.rows as { role: string }[])[0]?.role ?? 'none'
+    if (own !== 'none') pairs.push(['role', own])
+    this.#baseline = pairs.map(
+      ([name = '', value = '']) => `select set_config(${literal(name)}, ${literal(value)}, false)`,
+    )
+  }
+
+  /** What puts the settings of a view in force; nothing when they are. */
+  stepsFor({ settings }: View): Step[] {
+    if (this.inForce === lastOf(settings)) return []
+    const shared = this.#shared
+    const clean = ['SET SESSION AUTHORIZATION DEFAULT', 'RESET ROLE', 'RESET ALL', ...this.#baseline]
+    return [...clean.map((text) => shared.own(text)), ...settings.map(({ op }) => new Step(op.stmt, null, op.params))]
+  }
+
+  /** Those steps have run. */
+  applied({ settings }: View): void {
+    this.inForce = lastOf(settings)
+  }
+
+  /** A statement of a view has run: remembers what it set. */
+  note(view: View, op: Op): void {
+    const { verb, text, dirties, cls } = op.stmt
+    const session = (dirties & settingBits) !== 0
+    const sets = verb === 'SET' || verb === 'RESET' || /set_config/i.test(text)
+    if (!(sets || session) || /^\s*set\s+(?:constraints|transaction)\b/i.test(text)) return
+    if (!session && view.transaction === null) this.inForce = -1
+    else if (cls !== 'multi' && (verb === 'SET' || verb === 'RESET' || verb === 'SELECT')) {
+      const setting = { serial: ++this.#serials, op, local: !session }
+      if (view.transaction === null) view.settings = view.settings.filter(({ op: old }) => !same(old, op))
+      view.settings.push(setting)
+      this.inForce = setting.serial
+    }
+  }
+
+  /** The server went back to a savepoint, and the settings with it. */
+  restore({ view, settings, inForce }: Savepoint): void {
+    view.settings.length = Math.min(view.settings.length, settings)
+    this.inForce = inForce
+  }
+
+  /** The transaction of a view was released: what was local to it is over. */
+  committed(view: View, outermost: boolean): void {
+    const kept = view.settings.filter(({ local }) => !local)
+    // Settings made inside functions are not seen; where nobody else's can be hit everything is set anew.
+    if (outermost || kept.length < view.settings.length) this.inForce = -1
+    view.settings = kept
+  }
+
+  /** A view came back: nothing of its session may be left. */
+  forget(view: View, dirty: number): void {
+    if (view.settings.length > 0 || dirty !== 0) this.inForce = -1
+    view.settings = []
+    this.#leftovers |= dirty & undoable
+  }
+
+  /** Undoes what is left of views that came back, unless somebody's own would be undone with it. */
+  *cleanUp(): Script {
+    const bits = this.#leftovers
+    if (bits === 0) return
+    for (const { transaction, dirty } of this.#shared.views)
+      if (transaction !== null || (dirty & undoable) !== 0) return
+    const steps = undoes.filter(([mask]) => (bits & mask) !== 0).map(([, sql]) => this.#shared.own(sql))
+    this.#leftovers = 0
+    yield* this.#shared.guarded(guard, steps)
+  }
+}
+
+function lastOf(settings: readonly Setting[]): number {
+  return settings.at(-1)?.serial ?? 0
+}
+
+function same(one: Op, other: Op): boolean {
+  return one.stmt.text === other.stmt.text && one.params.every((value, at) => value === other.params[at])
+}
+
+function literal(value: string): string {
+  const quoted = `'${value.replaceAll("'", "''")}'`
+  return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted
+}

@@ -1,0 +1,67 @@
+// One operation on the shared connection: a statement of the engine passed on, or one of the sandbox's own. It only
+// keeps what the server answered; scripts read it when the unit is answered, and the engine is told by the job.
+import type { Failure, Op, OpState } from '../../../driver/driver.ts'
+import type { Compiled, RowSpec } from '../../../sql/compiled.ts'
+
+export class Step implements Op {
+  readonly stmt: Compiled
+  readonly params: readonly unknown[]
+  readonly spec: RowSpec | null
+  readonly maxRows: number
+  readonly rows: unknown[]
+  tag = ''
+  count = -1
+  /** The server has answered. */
+  ended = false
+  failure: Failure | null = null
+  /** The engine's operation it stands for. */
+  readonly of: Op | null
+  #state: OpState = 0
+
+  constructor(stmt: Compiled, of: Op | null, params: readonly unknown[] = of?.params ?? []) {
+    this.stmt = stmt
+    this.of = of
+    this.params = params
+    this.spec = of?.spec ?? null
+    this.maxRows = of?.maxRows ?? 0
+    this.rows = of?.rows ?? []
+  }
+
+  /** Abandoned as soon as the engine's operation is: its rows are thrown away. */
+  get state(): OpState {
+    return this.of?.state === 2 && this.#state !== 3 ? 2 : this.#state
+  }
+
+  set state(state: OpState) {
+    this.#state = state
+  }
+
+  get ok(): boolean {
+    return this.ended && this.failure === null
+  }
+
+  done(): void {
+    this.ended = true
+    this.#state = 3
+  }
+
+  fail(failure: Failure): void {
+    if (this.ended) return
+    this.ended = true
+    this.#state = 3
+    this.failure = failure
+  }
+}
+
+/** Units to send one after another; each is answered when the generator goes on. */
+export type Script = Generator<readonly Step[], void, void>
+
+/** The first failure that is a reason, not a consequence of another. */
+export function firstFailure(steps: readonly Step[]): Failure | null {
+  return steps.find(({ failure }) => failure !== null && failure.kind !== 'skipped')?.failure ?? null
+}
+
+/** What a server would have answered. */
+export function serverError(code: string, message: string): Failure {
+  return { kind: 'server', outcome: 'rolled_back', fields: { severity: 'ERROR', code, message } }
+}
