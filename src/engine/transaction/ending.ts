@@ -50,7 +50,7 @@ export async function commit(record: TransactionRecord): Promise<void> {
       { outcome: 'rolled_back' },
     )
   }
-  if (record.broken !== null || record.spoiled || slot.lease?.raw.status === 'failed') {
+  if (record.mustRollBack || slot.lease?.raw.status === 'failed') {
     const error = abortedError(record)
     await rollback(record)
     throw error
@@ -182,7 +182,7 @@ function abortedError(record: TransactionRecord): Error {
       `The connection was lost inside the transaction begun at ${record.place}; the server rolled it back. Run it again.`,
       { cause: broken.cause, outcome: 'rolled_back' },
     )
-  if (lateFailure !== null && lateFailure === firstFailure)
+  if (lateFailure !== null && (lateFailure === firstFailure || firstFailure?.outcome === 'not_started'))
     return failureError({ ...lateFailure, outcome: 'rolled_back' }, null)
   const first = broken ?? firstFailure
   return new TransactionAbortedError(

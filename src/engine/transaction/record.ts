@@ -26,8 +26,6 @@ export class TransactionRecord {
   decision: TransactionExit | null = null
   /** The first statement that failed inside. */
   firstFailure: Failure | null = null
-  /** Somebody was told that a statement inside is rolled back: whatever the server thinks, it must be. */
-  spoiled = false
   /** The first statement that failed after the callback had returned. */
   lateFailure: Failure | null = null
   /** Why nothing can run in it any more although it is open: BEGIN failed, the connection died, the server ended it. */
@@ -62,6 +60,8 @@ export class TransactionRecord {
   readonly handle: Handle
   #controller: AbortController | null = null
   #savepoints = 0
+  /** Somebody was told that a statement inside is rolled back. */
+  #spoiled = false
 
   constructor(
     engine: Engine,
@@ -190,8 +190,13 @@ export class TransactionRecord {
   noteFailure(failure: Failure, op: EngineOp): void {
     if (op.stmt.cls === 'control') return
     this.firstFailure ??= failure
-    if (failure.outcome !== 'not_started') this.spoiled = true
+    if (failure.outcome !== 'not_started') this.#spoiled = true
     if (this.state === 'ending') this.lateFailure ??= failure
+  }
+
+  /** Whatever the server thinks of it: it cannot be committed. */
+  get mustRollBack(): boolean {
+    return this.broken !== null || this.#spoiled || this.lateFailure !== null
   }
 
   /** The server says that no transaction is open although this one is: something else ended it. */
