@@ -185,7 +185,7 @@ export abstract class Source extends Executor {
   async detached<T>(work: () => Promise<T> | T, options: DetachedOptions = {}): Promise<T> {
     const here = this.engineHere()
     const engine = here instanceof Promise ? await here : here
-    const frame = new Frame('detached', engine, null, null, null, options.settings ?? null)
+    const frame = new Frame('detached', engine, this.token(), null, null, options.settings ?? null)
     return runInFrame(frame, work)
   }
 

@@ -52,6 +52,31 @@ forEachDriver((driver) => {
     ).rejects.toThrow(RangeError)
   })
 
+  test('detached work that nobody awaits gets the only connection once what it left has given it back', async () => {
+    const db = await driver.single()
+    const left: Promise<unknown>[] = []
+
+    await db.transaction(async (tx) => {
+      await tx.scalar('select 1')
+      left.push(
+        db.detached(() => db.scalar('select 2')),
+        db.detached(() => db.transaction((own) => own.scalar('select 3'))),
+      )
+    })
+
+    expect(await Promise.all(left)).toEqual([2, 3])
+  })
+
+  test('detached work keeps the engine of a db that was unbound meanwhile', async () => {
+    const db = await driver.single()
+
+    await db.scope(async () => {
+      const engine = db.unbind()
+      expect(await db.detached(() => db.scalar('select 1'))).toBe(1)
+      await db.bind(engine as NonNullable<typeof engine>)
+    })
+  })
+
   test('nothing around it is seen, and a scope inside is its own', async () => {
     const db = await driver.single()
 

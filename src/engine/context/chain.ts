@@ -140,7 +140,8 @@ function settingsLost(): TransactionStateError {
 
 /** Drops frames that no look-up can reach any more; shares the rest of the chain when there is nothing to drop. */
 function compact(chain: Link | undefined, above: Frame): Link | undefined {
-  let droppable = false
+  const hidden = above.kind === 'detached' ? above.engine : null
+  let droppable = hidden !== null
   for (let link = chain; link !== undefined; link = link.next) {
     if (!link.frame.live || link.frame.kind === 'detached') {
       droppable = true
@@ -150,11 +151,11 @@ function compact(chain: Link | undefined, above: Frame): Link | undefined {
   if (!droppable) return chain
   const kept: Frame[] = []
   const marked = new Set<object>()
-  if (above.kind === 'detached') marked.add(above.engine)
   if (above.kind === 'bind') marked.add(above.db as object)
   for (let link = chain; link !== undefined; link = link.next) {
     const { frame } = link
     const key = frame.kind === 'bind' ? (frame.db as object) : frame.engine
+    if (frame.engine === hidden && frame.kind !== 'bind') continue
     if (frame.live && frame.kind !== 'detached') kept.push(frame)
     else if (frame.kind === 'orphan') continue
     else if (!marked.has(key)) {
