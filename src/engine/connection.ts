@@ -203,7 +203,8 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
         )
     }
     this.#released = true
-    await this.#engine.closeSlot(slot)
+    const closing = this.#engine.closeSlot(slot)
+    if (closing !== null) await closing
   }
 
   async #releaseForNow(discardSession: boolean): Promise<void> {

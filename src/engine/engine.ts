@@ -2,7 +2,7 @@
 // transactions and ends slots. Users get it from `createEngine`; a `Db` holds one.
 import { TransactionStateError, UsageError } from '../errors/index.ts'
 import { notice } from '../observe/notice.ts'
-import { capturePlace } from '../observe/place.ts'
+import { capturePlace, type Place } from '../observe/place.ts'
 import type { ResolvedOptions } from '../options/options.ts'
 import type { CloseReport, PoolStats } from '../pool/contract.ts'
 import type { Pool } from '../pool/pool.ts'
@@ -29,6 +29,8 @@ export interface CloseOptions {
   readonly timeoutMs?: number | undefined
 }
 
+const placePauseMs = 1
+
 /** The connections of one database and the queries on them. (GINO: `GinoEngine`.) */
 export class Engine extends Source implements AsyncDisposable {
   /** @internal */
@@ -43,6 +45,7 @@ export class Engine extends Source implements AsyncDisposable {
   readonly options: ResolvedOptions
   readonly #onClose: () => void
   #cursors = 0
+  #lastPlace = 0
 
   /** @internal Use `createEngine`. */
   constructor(options: ResolvedOptions, makePool: (engine: Engine) => Pool, onClose: () => void) {
@@ -175,6 +178,14 @@ export class Engine extends Source implements AsyncDisposable {
     )
   }
 
+  /** @internal Where a connection is borrowed while others have to wait; at most once a millisecond, for it is dear. */
+  borrowPlace(): Place | null {
+    const now = performance.now()
+    if (!this.pool.exhausted || now - this.#lastPlace < placePauseMs) return null
+    this.#lastPlace = now
+    return capturePlace()
+  }
+
   /** @internal */
   transact<T>(
     where: TransactionPlace,
@@ -206,13 +217,19 @@ export class Engine extends Source implements AsyncDisposable {
         engine: this.name,
         places: [top.describe()],
       })
-    void this.closeSlot(slot)
+    void this.closeSlot(slot)?.catch(() => {})
   }
 
-  /** @internal Closes a slot: cursors are closed, manual transactions rolled back, managed ones finish first. */
-  async closeSlot(slot: Slot): Promise<void> {
+  /**
+   * @internal Closes a slot: cursors are closed, manual transactions rolled back, managed ones finish first. Null when
+   * its connection is back already.
+   */
+  closeSlot(slot: Slot): Promise<void> | null {
     const closing = slot.close()
-    if (closing === null) return
+    return closing === null ? null : this.#finishSlot(slot, closing)
+  }
+
+  async #finishSlot(slot: Slot, closing: Promise<void>): Promise<void> {
     for (const record of slot.stack.toReversed()) {
       if (record.cursor !== null) await record.cursor.close()
       else if (record.manual && record.state === 'open') {

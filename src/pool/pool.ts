@@ -79,7 +79,7 @@ export class Pool implements MemberPool, Upkept {
   /** A lease of an idle connection, or null: nothing is queued. */
   leaseIdle(holder: LeaseHolder): Lease | null {
     const member = this.#takeIdle()
-    return member === undefined ? null : this.#lend(member, holder, 0)
+    return member === undefined ? null : this.#lend(member, holder, null)
   }
 
   /** The idle connection used last, if it needs no question whether it still answers. */
@@ -89,8 +89,9 @@ export class Pool implements MemberPool, Upkept {
     return this.#idle.pop()
   }
 
-  #lend(member: Member, holder: LeaseHolder, waitMs: number): Lease {
-    if (this.#source.observed) this.#source.lent(member.raw, 'acquire', waitMs, 0)
+  /** `since`: when the holder began to wait; 0 or null if it did not, or nobody asked. */
+  #lend(member: Member, holder: LeaseHolder, since: number | null): Lease {
+    if (this.#source.observed) this.#source.lent(member.raw, 'acquire', since ? performance.now() - since : 0, 0)
     return member.lend(holder)
   }
 
@@ -193,8 +194,8 @@ export class Pool implements MemberPool, Upkept {
   }
 
   #serve(member: Member, waiter: PoolWaiter): void {
-    const waitMs = this.#queue.delete(waiter) ?? 0
-    if (waiter.holder !== null) waiter.granted(this.#lend(member, waiter.holder, waitMs))
+    const since = this.#queue.delete(waiter)
+    if (waiter.holder !== null) waiter.granted(this.#lend(member, waiter.holder, since))
     else if (waiter.op !== null) {
       waiter.op.starting()
       member.serve(waiter.op)
@@ -277,7 +278,7 @@ export class Pool implements MemberPool, Upkept {
       waiter.refuse(refused({ reason: 'self-deadlock', holders: this.holders(), stats: { ...this.stats() } }))
       return
     }
-    this.#queue.add(waiter, held)
+    this.#queue.add(waiter, held, this.#source.observed ? performance.now() : 0)
     waiter.queued()
     this.#check()
     this.#grow()

@@ -4,7 +4,6 @@ import type { PoolWaiter } from './contract.ts'
 import type { Lease } from './lease.ts'
 
 interface Place {
-  /** Monotonic milliseconds. */
   readonly since: number
   readonly held: ReadonlySet<Lease>
 }
@@ -18,12 +17,13 @@ export class WaitQueue {
     return this.#places.size
   }
 
-  add(waiter: PoolWaiter, held: ReadonlySet<Lease>): void {
-    this.#places.set(waiter, { since: performance.now(), held })
+  /** `since` in monotonic milliseconds, 0 when nobody will ask. */
+  add(waiter: PoolWaiter, held: ReadonlySet<Lease>, since: number): void {
+    this.#places.set(waiter, { since, held })
     for (const lease of held) this.#inside.set(lease, (this.#inside.get(lease) ?? 0) + 1)
   }
 
-  /** How long it had waited in milliseconds, or null when it was not here. */
+  /** Since when it had waited, or null when it was not here. */
   delete(waiter: PoolWaiter): number | null {
     const place = this.#places.get(waiter)
     if (place === undefined) return null
@@ -33,7 +33,7 @@ export class WaitQueue {
       if (count === 0) this.#inside.delete(lease)
       else this.#inside.set(lease, count)
     }
-    return performance.now() - place.since
+    return place.since
   }
 
   first(): PoolWaiter | undefined {

@@ -24,19 +24,28 @@ export type EngineSource = string | EngineOptions | (() => string | EngineOption
  * @throws {ConnectError} when the database cannot be reached after `retry.limit` further attempts.
  * @throws {AuthenticationError} when it refuses the user; never tried again.
  */
-export async function createEngine(source: EngineSource, options?: EngineOptions): Promise<Engine> {
+export function createEngine(source: EngineSource, options?: EngineOptions): Promise<Engine> {
+  return openEngine(source, options, null)
+}
+
+/** @internal As `createEngine`, for a `Db`, which stands for this engine in `onConnect` although it is not open yet. */
+export async function openEngine(
+  source: EngineSource,
+  options: EngineOptions | undefined,
+  db: object | null,
+): Promise<Engine> {
   const given = typeof source === 'function' ? await source() : source
-  const engine = makeEngine(resolveOptions(given, options))
+  const engine = makeEngine(resolveOptions(given, options), db)
   await inRoot(() => warm(engine))
   return engine
 }
 
-function makeEngine(options: ResolvedOptions): Engine {
+function makeEngine(options: ResolvedOptions, db: object | null): Engine {
   const driver = driverOf(options)
   const connect = driver.parse(options.connection)
   const silence = options.echo === false ? (): void => {} : echo(options.name, options.echo)
   const makePool = (engine: Engine): Pool =>
-    new Pool(new SessionSource(engine, driver, connect), {
+    new Pool(new SessionSource(engine, db, driver, connect), {
       min: options.pool.min,
       idleTimeoutMs: options.pool.idleTimeoutMs,
       maxLifetimeMs: options.pool.maxLifetimeMs,

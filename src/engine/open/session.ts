@@ -21,11 +21,14 @@ const restorable = Pin.settings | Pin.role | Pin.raw
 
 export class SessionSource implements ConnectionSource {
   readonly #engine: Engine
+  /** The `Db` the engine was opened for. */
+  readonly #db: object | null
   readonly #driver: Driver
   readonly #connect: unknown
 
-  constructor(engine: Engine, driver: Driver, connect: unknown) {
+  constructor(engine: Engine, db: object | null, driver: Driver, connect: unknown) {
     this.#engine = engine
+    this.#db = db
     this.#driver = driver
     this.#connect = connect
   }
@@ -84,7 +87,7 @@ export class SessionSource implements ConnectionSource {
           timeoutMs,
         })
       if (onConnect !== undefined) {
-        await withinDeadline(runHook(engine, slot, connection, onConnect), timeoutMs)
+        await withinDeadline(this.#runHook(slot, connection, onConnect), timeoutMs)
         this.#check(slot, raw)
       }
       raw.setBaseline(await readBaseline(connection, slot.settingNames, timeoutMs))
@@ -92,6 +95,17 @@ export class SessionSource implements ConnectionSource {
       slot.closed = true
       slot.lease = null
       member.endSetup()
+    }
+  }
+
+  /** Runs the user's hook with this connection ambient: `db.…` inside uses it too. */
+  async #runHook(slot: Slot, connection: Connection, onConnect: (connection: Connection) => unknown): Promise<void> {
+    const frame = new Frame('owner', this.#engine, this.#db, slot, null, null)
+    frame.connection = connection
+    try {
+      await runIn(push(frame, undefined), () => onConnect(connection))
+    } finally {
+      frame.end()
     }
   }
 
@@ -105,22 +119,6 @@ export class SessionSource implements ConnectionSource {
         'onConnect may set settings and the role; temporary tables, LISTEN, advisory locks, cursors and PREPARE would be lost ' +
           'at the first reset of the connection. Set them where they are used.',
       )
-  }
-}
-
-/** Runs the user's hook with this connection ambient: `db.…` inside uses it too. */
-async function runHook(
-  engine: Engine,
-  slot: Slot,
-  connection: Connection,
-  onConnect: (connection: Connection) => unknown,
-): Promise<void> {
-  const frame = new Frame('owner', engine, null, slot, null, null)
-  frame.connection = connection
-  try {
-    await runIn(push(frame, undefined), () => onConnect(connection))
-  } finally {
-    frame.end()
   }
 }
 

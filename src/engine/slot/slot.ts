@@ -5,7 +5,7 @@
 // connection.
 import type { Failure } from '../../driver/driver.ts'
 import { notice } from '../../observe/notice.ts'
-import { capturePlace, type Place } from '../../observe/place.ts'
+import type { Place } from '../../observe/place.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/lease.ts'
 import { cancelOrDestroy } from '../../pool/pool.ts'
@@ -177,7 +177,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   /** Remembers who borrows where others have to wait, or will have to: a capture is too dear for every borrow. */
   #notePlace(): void {
-    if (this.engine.pool.exhausted) this.#place = capturePlace()
+    this.#place = this.engine.borrowPlace() ?? this.#place
   }
 
   #armReady(): void {
