@@ -5,7 +5,7 @@ import type { CloseReport, PoolStats } from '../pool/contract.ts'
 import { boundEngine, currentChain, runInFrame } from '../engine/context/chain.ts'
 import { Frame } from '../engine/context/frame.ts'
 import { type CloseOptions, Engine } from '../engine/engine.ts'
-import { createEngine, type EngineOptions, type EngineSource } from '../engine/open/create-engine.ts'
+import { type EngineOptions, type EngineSource, openEngine } from '../engine/open/create-engine.ts'
 import { Source } from '../engine/source.ts'
 import { inRoot } from '../util/context.ts'
 
@@ -93,7 +93,7 @@ export class Db extends Source implements AsyncDisposable {
     work: (engine: Engine) => Promise<T> | T,
     options?: EngineOptions,
   ): Promise<T> {
-    const engine = source instanceof Engine ? source : await inRoot(() => createEngine(source, options))
+    const engine = source instanceof Engine ? source : await inRoot(() => openEngine(source, options, this))
     const frame = new Frame('bind', engine, this, null, null, null)
     try {
       return await runInFrame(frame, () => work(engine))
@@ -154,7 +154,7 @@ export class Db extends Source implements AsyncDisposable {
   async #openNow(): Promise<Engine> {
     this.#state = 'opening'
     try {
-      const engine = await inRoot(() => createEngine(this.#source as EngineSource, this.#options))
+      const engine = await inRoot(() => openEngine(this.#source as EngineSource, this.#options, this))
       this.#engine = engine
       if ((this.#state as State) !== 'closed') this.#state = 'open'
       return engine
