@@ -19,7 +19,10 @@ export interface TransactionOptions {
   readonly readOnly?: boolean | undefined
   /** With `serializable` and `readOnly`: waits for a snapshot that cannot fail. (PostgreSQL: SET TRANSACTION.) */
   readonly deferrable?: boolean | undefined
-  /** The time for all of `work`, in milliseconds; on expiry everything is cancelled and rolled back. Default: none. */
+  /**
+   * The time for all of `work`, in milliseconds; on expiry everything is cancelled and rolled back. With `retry`, of each
+   * attempt. For `begin()` only the wait for its beginning. Default: none.
+   */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
   /** Runs `work` again after a serialization failure or dead lock was rolled back. Only for the outermost. Default: never. */
