@@ -3,6 +3,8 @@
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 
+import { msUntil } from '../postgres/session.ts'
+
 export interface CancelTarget {
   /** The directory of a Unix socket, or null. */
   readonly directory: string | null
@@ -28,8 +30,7 @@ export function requestCancel(target: CancelTarget, deadline: number): Promise<b
       socket.destroy()
       resolve(served)
     }
-    const ms = Math.min(Math.max(0, deadline - performance.now()), 2 ** 31 - 1)
-    const timer = setTimeout(finish, ms, false)
+    const timer = setTimeout(finish, msUntil(deadline), false)
     const send = (stream: Socket): void => {
       stream.once('end', () => finish(true)).once('close', () => finish(true))
       stream.resume().write(cancelMessage(target))

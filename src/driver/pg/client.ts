@@ -22,6 +22,7 @@ export interface PgClient {
 
 export interface PgConnection {
   readonly stream: PgStream
+  on(event: 'connect' | 'sslconnect', listener: () => void): unknown
   on(event: 'parseComplete' | 'noData' | 'copyOutResponse', listener: () => void): unknown
   on(event: 'parameterDescription', listener: (message: { readonly dataTypeIDs: number[] }) => void): unknown
   on(event: 'parameterStatus', listener: (message: PgParameter) => void): unknown
@@ -32,6 +33,9 @@ export interface PgStream {
   readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
   write(bytes: Uint8Array): boolean
+  listeners(event: 'data'): ((chunk: unknown) => void)[]
+  on(event: 'data', listener: (chunk: unknown) => void): unknown
+  removeListener(event: 'data', listener: (chunk: unknown) => void): unknown
   ref(): unknown
   unref(): unknown
   destroy(): unknown

@@ -1,12 +1,12 @@
 // The bytes of a session over node-postgres: one submittable object for the life of the connection carries every unit, and
 // hands what arrives to the session's exchange. `pg` does the socket, TLS, authentication and framing; its queries,
 // results and type parsers are not used.
-import type { ConnectionHooks } from '../driver.ts'
+import type { ConnectionHooks, Failure } from '../driver.ts'
 import type { Fields } from '../postgres/prepared.ts'
-import type { Interruption, Session, Wire } from '../postgres/session.ts'
+import { type Interruption, msUntil, type Session, type Wire } from '../postgres/session.ts'
 import { requestCancel } from './cancel-request.ts'
 import type { PgClient, PgConnection, PgField, Submittable } from './client.ts'
-import { responseFields } from './failure.ts'
+import { openFailure, responseFields } from './failure.ts'
 import type { PgOptions } from './options.ts'
 
 const nothing: Buffer = Buffer.alloc(0)
@@ -14,7 +14,10 @@ const nothing: Buffer = Buffer.alloc(0)
 export class PgWire implements Wire, Submittable {
   readonly native: PgClient
   readonly #options: PgOptions
+  /** The date style the server has announced. */
+  dateStyle = 'ISO'
   #session: Session | null = null
+  #garbled: (cause: unknown) => void = () => {}
   #bytes: Buffer = nothing
   /** The last ErrorResponse: when the connection ends after it, it says why. */
   #lastError: Fields | null = null
@@ -24,11 +27,35 @@ export class PgWire implements Wire, Submittable {
     this.#options = options
   }
 
+  /** Null when the server is ready, else why not. An error may come twice, or late: only the first is told. */
+  connect(deadline: number): Promise<Failure | null> {
+    const { native: client } = this
+    const { connection } = client
+    const { ssl } = this.#options
+    connection.on('parameterStatus', ({ parameterName: name, parameterValue: value }) => {
+      if (name === 'DateStyle') this.dateStyle = value
+    })
+    return new Promise((resolve) => {
+      const timeout: Failure = { kind: 'timeout', outcome: 'not_started' }
+      const timer = deadline === Infinity ? undefined : setTimeout(() => settle(timeout), msUntil(deadline))
+      const settle = (failure: Failure | null): void => {
+        clearTimeout(timer)
+        resolve(failure)
+      }
+      this.#garbled = (cause) => settle({ kind: 'protocol', outcome: 'not_started', cause })
+      if (ssl === undefined || ssl === false) connection.on('connect', () => this.#catchReader())
+      else connection.on('sslconnect', () => this.#catchReader())
+      client.on('error', (error) => settle(openFailure(error)))
+      client.connect((error) => settle(error === null || error === undefined ? null : openFailure(error)))
+    })
+  }
+
   /** From here on the session is told of everything. Before, nobody listens but to errors. */
   attach(session: Session, hooks: ConnectionHooks): void {
     const { native: client } = this
     const { connection } = client
     this.#session = session
+    this.#garbled = (cause) => session.garbled(cause)
     client.on('error', (error) => session.lost(error, responseFields(error) ?? this.#lastError))
     client.on('end', () => session.lost(undefined, this.#lastError))
     client.on('notice', (notice) => hooks.notice(responseFields(notice) ?? {}))
@@ -45,6 +72,24 @@ export class PgWire implements Wire, Submittable {
       this.#lastError = null
       session.readyForQuery(status)
     })
+  }
+
+  /**
+   * What the client throws while it reads (a message it does not know, more parameters than it can count) would end the
+   * process, because its reader is called by the socket.
+   */
+  #catchReader(): void {
+    const { stream } = this.native.connection
+    for (const reader of stream.listeners('data')) {
+      stream.removeListener('data', reader)
+      stream.on('data', (chunk) => {
+        try {
+          reader.call(stream, chunk)
+        } catch (cause) {
+          this.#garbled(cause)
+        }
+      })
+    }
   }
 
   start(bytes: Buffer): void {

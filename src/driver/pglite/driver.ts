@@ -4,7 +4,7 @@ import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.
 import { before, Session } from '../postgres/session.ts'
 import { parsePgliteOptions, type PgliteOptions } from './options.ts'
 import { PgliteWire } from './pglite-wire.ts'
-import { serverFor } from './server.ts'
+import { owner, serverFor } from './server.ts'
 
 const defaultCacheSize = 256
 let opened = 0
@@ -44,6 +44,7 @@ async function open(
     int8: options.int8 ?? 'number',
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     prefix: `c${id}_`,
+    authorization: owner,
   })
   wire.attach(await server.ready, session, hooks)
   return session

@@ -144,7 +144,7 @@ class MessageReader {
   }
 
   types(): number[] {
-    return Array.from({ length: this.int16() }, () => this.int32() >>> 0)
+    return Array.from({ length: this.int16() & 0xffff }, () => this.int32() >>> 0)
   }
 
   response(): Record<string, string> {

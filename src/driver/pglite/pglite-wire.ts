@@ -1,7 +1,6 @@
 // The bytes of a session over PGlite: a unit goes in by one call and all answers come back by it. It cannot be interrupted
 // while it runs; what still waits for its turn on a shared server can.
 import type { ConnectionHooks } from '../driver.ts'
-import { MessageWriter } from '../postgres/message-writer.ts'
 import type { Interruption, Session, Wire } from '../postgres/session.ts'
 import type { Pglite } from './load.ts'
 import { deliver } from './message-reader.ts'
@@ -34,6 +33,14 @@ export class PgliteWire implements Wire, Guest {
     return session !== null && session.status === 'idle' && session.dirty === 0
   }
 
+  get statements(): Iterable<string> {
+    return this.#session?.prepared.names() ?? []
+  }
+
+  lost(cause: unknown): void {
+    this.#session?.lost(cause, null)
+  }
+
   start(bytes: Buffer): void {
     this.#server.enter(this, () => {
       this.#running = true
@@ -59,17 +66,8 @@ export class PgliteWire implements Wire, Guest {
     return Promise.resolve('unsent')
   }
 
-  /** Statements of this session would stay on a server that others go on using. */
-  async end(): Promise<void> {
-    const session = this.#session
-    const { clean } = this
-    if (session !== null && clean) {
-      const writer = new MessageWriter()
-      for (const name of session.prepared.names()) writer.closeStatement(name)
-      writer.sync()
-      await this.#pglite?.execProtocolRaw(writer.take()).catch(() => this.#server.crashed())
-    }
-    await this.#server.leave(this, clean)
+  end(): Promise<void> {
+    return this.#server.leave(this, true)
   }
 
   destroy(): void {
@@ -79,12 +77,17 @@ export class PgliteWire implements Wire, Guest {
   async #speak(bytes: Buffer): Promise<void> {
     const session = this.#session
     if (session === null || this.#pglite === null || this.#hooks === null) return
+    let answer: Uint8Array
     try {
-      const answer = await this.#pglite.execProtocolRaw(bytes)
+      answer = await this.#pglite.execProtocolRaw(bytes)
+    } catch (cause) {
+      this.#server.crashed(cause)
+      return
+    }
+    try {
       deliver(answer, session, this.#hooks)
     } catch (cause) {
-      this.#server.crashed()
-      session.lost(cause, null)
+      session.garbled(cause)
     }
   }
 }

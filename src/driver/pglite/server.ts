@@ -1,10 +1,9 @@
 // One PGlite: the server that the connections of this process share by name. It has a single session, so they take turns:
 // who is in a transaction or has changed session state keeps the floor until that is undone. The last connection that
 // closes it ends it; one that is destroyed leaves a database in memory alive, as a real server outlives a lost connection.
-import { Dirty } from '../../sql/compiled.ts'
 import type { Failure } from '../driver.ts'
 import { MessageWriter } from '../postgres/message-writer.ts'
-import { resetText } from '../postgres/session.ts'
+import { everything, resetText } from '../postgres/session.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { loadPglite, type Pglite } from './load.ts'
 import { databaseKey, type PgliteOptions } from './options.ts'
@@ -13,12 +12,19 @@ import { databaseKey, type PgliteOptions } from './options.ts'
 export interface Guest {
   /** It has left nothing in the session: no transaction, no changed state, nothing in flight. */
   readonly clean: boolean
+  /** The names under which it has prepared statements. */
+  readonly statements: Iterable<string>
+  /** The server is gone. */
+  lost(cause: unknown): void
 }
 
 interface Turn {
   readonly guest: Guest
   begin(): void
 }
+
+/** PGlite's only user. It does not know it as the default of the session. */
+export const owner = 'postgres'
 
 const named = new Map<string, PgliteServer>()
 const unnamed = new WeakMap<PgliteOptions, PgliteServer>()
@@ -44,6 +50,7 @@ export class PgliteServer {
   #owner: Guest | null = null
   #waiting: Turn[] = []
   #checking = false
+  #crashed = false
 
   constructor(options: PgliteOptions, predecessor: Promise<void> | null) {
     this.#options = options
@@ -95,20 +102,24 @@ export class PgliteServer {
     return this.#waiting.length < waiting
   }
 
-  /** `undone`: it says good-bye and has left nothing behind. Otherwise what it left is undone here. */
-  async leave(guest: Guest, undone: boolean): Promise<void> {
-    if (!this.#guests.delete(guest)) return
+  /** `closed`: it says good-bye, and the last to do so ends the server. Otherwise it was destroyed. */
+  async leave(guest: Guest, closed: boolean): Promise<void> {
+    if (!this.#guests.delete(guest) || this.#crashed) return
     this.withdraw(guest)
     const last = this.#guests.size === 0
-    if (last && (undone || this.#options.directory !== undefined)) return this.#end()
-    if (!undone && this.#owner === guest) await this.#clean()
+    if (last && (closed || this.#options.directory !== undefined)) return this.#end()
+    await this.#tidy(guest)
     if (this.#owner === guest) this.#owner = null
     this.yield()
   }
 
-  /** It failed in a way after which nothing can be said of it. */
-  crashed(): void {
+  /** PGlite has ended itself (a bug, or memory ran out): nothing may be asked of it any more. */
+  crashed(cause: unknown): void {
+    if (this.#crashed) return
+    this.#crashed = true
     this.#forget()
+    for (const guest of this.#guests) guest.lost(cause)
+    void this.#lock?.release()
   }
 
   async #start(predecessor: Promise<void> | null): Promise<Pglite> {
@@ -128,11 +139,14 @@ export class PgliteServer {
     }
   }
 
-  async #clean(): Promise<void> {
+  /** Undoes what a guest leaves in the session. */
+  async #tidy(guest: Guest): Promise<void> {
     const writer = new MessageWriter()
-    writer.query(resetText('failed', Dirty.unknown | undoable, []))
-    const pglite = await this.ready
-    await pglite.execProtocolRaw(writer.take()).catch(() => this.crashed())
+    for (const name of guest.statements) writer.closeStatement(name)
+    if (this.#owner !== guest || guest.clean) writer.sync()
+    else writer.query(resetText('failed', everything, owner, []))
+    const pglite = await this.ready.catch(() => null)
+    await pglite?.execProtocolRaw(writer.take()).catch((cause: unknown) => this.crashed(cause))
   }
 
   #end(): Promise<void> {
@@ -151,8 +165,6 @@ export class PgliteServer {
     } else if (named.get(key) === this) named.delete(key)
   }
 }
-
-const undoable = Dirty.role | Dirty.settings | Dirty.locks | Dirty.cursors | Dirty.listen | Dirty.temp
 
 /** As PostgreSQL says it of a directory that a server already runs in. */
 function inUse(directory: string, process: number): Failure {

@@ -10,14 +10,17 @@ export type Encoded = string | Uint8Array | null
 /** The count in Bind has two bytes. */
 export const mostParameters = 65_535
 
+/** node-postgres reads the count in ParameterDescription as a signed number, and throws where nobody can catch it. */
+export const mostDescribed = 32_767
+
 /**
  * True when a parameter cannot be written before its type is known: an array is JSON for `json` and an array for all else,
- * and an object with a text form of its own (a decimal, a Temporal date) is JSON or that text.
+ * and an object with a text form of its own (a date, a decimal) is JSON or that text.
  */
 export function needsTypes(params: readonly unknown[]): boolean {
   for (const value of params) {
     if (typeof value !== 'object' || value === null) continue
-    if (Array.isArray(value) || (hasOwnText(value) && !(value instanceof Date) && !isBytes(value))) return true
+    if (Array.isArray(value) || (hasOwnText(value) && !isBytes(value))) return true
   }
   return false
 }
@@ -62,8 +65,11 @@ function encode(value: unknown, type: number, position: number): Encoded {
 
 function encodeObject(value: object, type: number, position: number): Encoded {
   if (isBytes(value)) return bytes(value)
+  if (value instanceof Date) {
+    const text = timestampText(value) ?? refuse(position, 'an invalid date')
+    return isJson(type) ? JSON.stringify(value) : text
+  }
   if (isJson(type)) return json(value, position)
-  if (value instanceof Date) return timestampText(value) ?? refuse(position, 'an invalid date')
   if (Array.isArray(value)) return guarded(position, () => arrayText(elementsOf(value, type), element(type, position)))
   if (hasOwnText(value)) {
     const own = guarded(position, () => value.toJSON())

@@ -2,10 +2,10 @@
 // when the server is ready again. The session makes one for each unit and feeds it. It owns no socket and no timer, and
 // decides alone what became of an operation that failed (its outcome).
 import { type Failure, type Op, OpState, type Outcome, type RawConnection } from '../driver.ts'
-import { ParameterError } from '../../errors/index.ts'
+import { UsageError } from '../../errors/index.ts'
 import type { Compiled, Field } from '../../sql/compiled.ts'
 import type { TextRow } from './decode.ts'
-import { checkAll, encodeAll, needsTypes } from './encode.ts'
+import { checkAll, encodeAll, mostDescribed, needsTypes } from './encode.ts'
 import type { MessageWriter } from './message-writer.ts'
 import { type Fields, isRetyped, isStale, type PreparedCache, type Step } from './prepared.ts'
 import type { Int8 } from './type-table.ts'
@@ -23,6 +23,8 @@ export interface ExchangeHost {
   flush(): void
 }
 
+/** PGlite ends itself over it. */
+const copyIn = /\bcopy\b.*\bfrom\s+stdin\b/is
 const misfit = 'a row does not fit the description of its columns'
 
 export class Exchange {
@@ -202,11 +204,15 @@ export class Exchange {
 
   #encodeEarly(step: Step): void {
     const { stmt, params } = step.op
-    if (step.parse && stmt.text.includes('\0')) throw new ParameterError('The statement has a NUL character')
+    if (step.parse && stmt.text.includes('\0')) throw new UsageError('The SQL text holds a NUL character.')
     if (stmt.cls === 'multi' && (this.ops.length > 1 || params.length > 0)) {
-      throw new ParameterError('Several statements in one text take no parameters and no company')
+      throw new UsageError('Several statements in one text take no parameters and no company.')
     }
-    const open = needsTypes(params)
+    if ((stmt.verb === 'COPY' || stmt.cls === 'multi') && copyIn.test(stmt.text)) {
+      throw new UsageError('COPY FROM STDIN is not supported: there is nothing to read from.')
+    }
+    step.describable = params.length <= mostDescribed && stmt.cls !== 'control'
+    const open = step.describable && needsTypes(params)
     const types = step.entry?.shape?.params ?? stmt.shape?.params ?? null
     if (open && step.parse) step.declared = types
     if (!open || types !== null) step.values = encodeAll(params, types)
@@ -227,7 +233,7 @@ export class Exchange {
       const name = step.entry?.name ?? ''
       if (step.parse && !step.asked) {
         writer.parse(name, stmt.text, step.declared)
-        if (stmt.cls !== 'control') writer.describeStatement(name)
+        if (step.describable) writer.describeStatement(name)
       }
       if (step.values === null) {
         if (!step.asked) {
@@ -246,11 +252,16 @@ export class Exchange {
         }
       }
       writer.bind(name, step.values)
-      if (!step.parse && !step.asked && !step.knowsResult(this.#host.int8)) writer.describePortal()
+      if (!this.#isDescribed(step)) writer.describePortal()
       writer.execute(maxRows)
     }
     if (this.#synced) this.#host.flush()
     else this.#sync()
+  }
+
+  #isDescribed(step: Step): boolean {
+    if (step.asked || step.op.stmt.cls === 'control') return true
+    return step.parse ? step.describable : step.knowsResult(this.#host.int8)
   }
 
   #sync(): void {
@@ -277,11 +288,10 @@ export class Exchange {
     const step = this.#steps[this.#failedAt]
     if (step === undefined) return false
     const { entry, parse, declared, op } = step
-    if (declared !== null && isRetyped(fields)) {
-      op.stmt.shape = null
-      return true
-    }
-    if (entry === null || parse || !(isStale(fields) || isRetyped(fields))) return false
+    const retyped = isRetyped(fields) && (declared !== null || !parse)
+    if (retyped) op.stmt.shape = null
+    if (entry === null || parse) return retyped
+    if (!retyped && !isStale(fields)) return false
     this.#host.prepared.forget(entry)
     return true
   }

@@ -30,6 +30,8 @@ export class Step {
   /** Null: unnamed. */
   entry: Prepared | null = null
   parse = true
+  /** The server may be asked for types and columns at once, before the parameters. */
+  describable = true
   /** Null until the server has described a statement whose parameters cannot be written without their types. */
   values: Encoded[] | null = null
   asked = false

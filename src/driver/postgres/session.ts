@@ -34,6 +34,8 @@ export interface SessionOptions {
   readonly int8: Int8
   readonly statementCacheSize: number
   readonly prefix: string
+  /** Whom a reset makes the session's user again: `DEFAULT`, or a name where the server does not know its default. */
+  readonly authorization: string
 }
 
 const writer = new MessageWriter()
@@ -57,6 +59,7 @@ export class Session implements RawConnection, ExchangeHost {
   #status: Status = 'idle'
   #alive = true
   #quarantined = false
+  readonly #authorization: string
   #needed = ''
   #baseline = ''
 
@@ -65,6 +68,7 @@ export class Session implements RawConnection, ExchangeHost {
     this.generation = options.generation
     this.int8 = options.int8
     this.prefix = options.prefix
+    this.#authorization = options.authorization
     this.prepared = new PreparedCache(options.statementCacheSize)
     this.#wire = wire
     this.#hooks = hooks
@@ -153,7 +157,8 @@ export class Session implements RawConnection, ExchangeHost {
   async reset(dirty: number, deadline: number): Promise<boolean> {
     if (!this.#alive || this.#inFlight > 0) return false
     const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && this.#status === 'idle')
-    const undo = silentOp(resetText(this.#status, whole ? everything | dirty : dirty, [this.#needed, this.#baseline]))
+    const baseline = [this.#needed, this.#baseline]
+    const undo = silentOp(resetText(this.#status, whole ? everything | dirty : dirty, this.#authorization, baseline))
     if (!(await before(deadline, this.#run([undo])))) return false
     const foreign = whole ? undo.rows.map(({ name }) => `DEALLOCATE "${name?.replaceAll('"', '""')}"`) : []
     if (foreign.length > 0 && !(await before(deadline, this.#run([silentOp(foreign.join('; '))])))) return false
@@ -182,6 +187,11 @@ export class Session implements RawConnection, ExchangeHost {
   lost(cause: unknown, fields: Fields | null): void {
     const failure: Failure = { kind: 'lost', outcome: 'unknown', cause }
     this.#lose(fields === null ? failure : { ...failure, fields }, true)
+  }
+
+  /** For the wire: what arrived cannot be understood. */
+  garbled(cause: unknown): void {
+    this.#lose({ kind: 'protocol', outcome: 'unknown', cause }, true)
   }
 
   /** For the wire: ReadyForQuery with its status byte. */
@@ -263,11 +273,12 @@ function silentOp(text: string): Op<Record<string, string | undefined>> {
   }
 }
 
-const everything = Dirty.role | Dirty.settings | Dirty.locks | Dirty.cursors | Dirty.listen | Dirty.temp | Dirty.unknown
+/** All that a reset can undo, except that it leaves our own prepared statements. */
+export const everything: number =
+  Dirty.role | Dirty.settings | Dirty.locks | Dirty.cursors | Dirty.listen | Dirty.temp | Dirty.unknown
 
 // RESET ALL leaves the role alone, so that is undone first; it may also be what forbids the rest.
 const undoes: readonly (readonly [bit: number, sql: string])[] = [
-  [Dirty.role, 'SET SESSION AUTHORIZATION DEFAULT'],
   [Dirty.role, 'RESET ROLE'],
   [Dirty.settings, 'RESET ALL'],
   [Dirty.locks, 'SELECT pg_advisory_unlock_all()'],
@@ -279,8 +290,9 @@ const undoes: readonly (readonly [bit: number, sql: string])[] = [
 ]
 
 /** One text for the simple protocol. With `unknown` it ends by asking for statements that were not prepared by us. */
-export function resetText(status: Status, dirty: number, baseline: readonly string[]): string {
+export function resetText(status: Status, dirty: number, authorization: string, baseline: readonly string[]): string {
   const parts = undoes.filter(([bit]) => (dirty & bit) !== 0).map(([, sql]) => sql)
+  if ((dirty & Dirty.role) !== 0) parts.unshift(`SET SESSION AUTHORIZATION ${authorization}`)
   if (status !== 'idle') parts.unshift('ROLLBACK')
   parts.push(...baseline.filter((sql) => sql !== ''))
   if ((dirty & Dirty.unknown) !== 0) parts.push('SELECT name FROM pg_prepared_statements WHERE from_sql')
@@ -290,12 +302,17 @@ export function resetText(status: Status, dirty: number, baseline: readonly stri
 /** Node's timers hold 31 bits of milliseconds. */
 const longestMs = 2 ** 31 - 1
 
+/** For a timer. */
+export function msUntil(deadline: number): number {
+  return Math.min(Math.max(0, deadline - performance.now()), longestMs)
+}
+
 /** The answer, or false when the deadline comes first. */
 export async function before(deadline: number, answer: Promise<boolean>): Promise<boolean> {
   if (deadline === Infinity) return answer
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, Math.min(Math.max(0, deadline - performance.now()), longestMs), false)
+    timer = setTimeout(resolve, msUntil(deadline), false)
   })
   try {
     return await Promise.race([answer, late])

@@ -32,9 +32,12 @@ export function readTimestamp(text: string): Date | number | undefined {
   let offset = 0
   if (at < end) {
     const sign = text.charCodeAt(at)
-    if ((sign !== 43 && sign !== 45) || (end !== at + 3 && end !== at + 6)) return readLongTimestamp(text)
+    const short = end === at + 3
+    if ((sign !== 43 && sign !== 45) || !(short || (end === at + 6 && text.charCodeAt(at + 3) === 58))) {
+      return readLongTimestamp(text)
+    }
     offset = twoDigits(text, at + 1) * 60
-    if (end === at + 6) offset += twoDigits(text, at + 4)
+    if (!short) offset += twoDigits(text, at + 4)
     if (sign === 45) offset = -offset
   }
   const time = daysSinceEpoch(year, month, twoDigits(text, 8)) * dayMs + seconds * 1000 + ms - offset * minuteMs
