@@ -9,6 +9,7 @@ export interface NoticeOptions {
   readonly engine?: string | undefined
   /** Where it came from, the most telling first; turned into text only if somebody is told. */
   readonly places?: readonly (string | { toString(): string })[] | undefined
+  readonly details?: Readonly<Record<string, number>> | undefined
   /** False: publishes only. Default true. */
   readonly warn?: boolean | undefined
 }
@@ -26,10 +27,17 @@ const warned = new Set<string>()
  * @param message One sentence or two: what happened and what to do, without any value of a parameter.
  */
 export function notice(code: NoticeCode, message: string, options: NoticeOptions = {}): void {
-  const { engine, warn = true } = options
+  const { engine, details, warn = true } = options
   if (!warn && !noticeChannel.hasSubscribers) return
   const places = (options.places ?? []).map(String).filter((place) => place !== '')
-  if (noticeChannel.hasSubscribers) noticeChannel.publish({ code, message, engine: engine ?? null, places })
+  if (noticeChannel.hasSubscribers)
+    noticeChannel.publish({
+      code,
+      message,
+      engine: engine ?? null,
+      places,
+      ...(details === undefined ? {} : { details }),
+    })
   if (warn && remember(`${code} ${places[0] ?? engine ?? ''}`))
     process.emitWarning(message, {
       type: 'GeneverWarning',

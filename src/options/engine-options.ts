@@ -107,6 +107,13 @@ export interface EngineOptions<C = any> {
   readonly onConnect?: ((connection: C) => unknown) | undefined
   /** Prints every statement to standard error, or gives the line to a function; never parameters. Default false. */
   readonly echo?: boolean | ((line: string) => void) | undefined
+  /** Tells where connections are held without being used. It costs a capture of the stack for each borrow. */
+  readonly leak?:
+    | {
+        /** How long code may hold a connection without running a statement, outside of `idle()`. Default `Infinity`: never told. */
+        readonly afterMs?: number | undefined
+      }
+    | undefined
   /** False: no prepared statements, for connection poolers that cannot keep them. Default true. */
   readonly prepare?: boolean | undefined
   /** How many statements stay prepared on each connection; 0: none. Default 256. */
@@ -148,6 +155,8 @@ export interface ResolvedOptions<C = any> {
   readonly isolation: IsolationLevel | undefined
   readonly onConnect: ((connection: C) => unknown) | undefined
   readonly echo: boolean | ((line: string) => void)
+  /** `Infinity`: no report. */
+  readonly leak: { readonly afterMs: number }
   readonly prepare: boolean
   readonly statementCacheSize: number
   readonly reset: 'dirty' | 'always'

@@ -82,6 +82,7 @@ const checks: Checks<EngineOptions> = {
   onConnect: callback,
   echo: (value) =>
     typeof value === 'boolean' || typeof value === 'function' ? undefined : 'must be true, false or a function',
+  leak: { group: { afterMs: milliseconds(1, true) } },
   prepare: boolean,
   statementCacheSize: integer(0, 100_000),
   reset: anyOf('dirty', 'always'),
@@ -126,6 +127,7 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
     isolation: given.isolation === undefined ? undefined : (spaced(given.isolation) as IsolationLevel),
     onConnect: given.onConnect,
     echo: given.echo ?? false,
+    leak: Object.freeze({ afterMs: given.leak?.afterMs ?? Infinity }),
     prepare: given.prepare ?? true,
     statementCacheSize: given.statementCacheSize ?? 256,
     reset: given.reset ?? 'dirty',
@@ -161,6 +163,7 @@ function merge(first: EngineOptions, second: EngineOptions, problems: OptionProb
     pool: bare(first.pool, second.pool),
     query: bare(first.query, second.query),
     retry: bare(first.retry, second.retry),
+    leak: bare(first.leak, second.leak),
   })
 }
 

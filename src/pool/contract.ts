@@ -10,9 +10,13 @@ export interface ConnectionSource {
   classify(failure: Failure): 'statement' | 'connection' | 'endpoint' | 'full' | 'config'
   /** A connection has ended; `null` when the pool closed it itself. */
   closed(raw: RawConnection, failure: Failure | null): void
+  /** Its session was cleaned for the next user; `since` in monotonic milliseconds. */
+  cleaned?(raw: RawConnection, since: number): void
   /** A lease began or ended; called only when somebody listens. */
   lent(raw: RawConnection, event: 'acquire' | 'release', waitMs: number, useMs: number): void
-  /** Whether anybody listens to `lent`. */
+  /** Somebody joined or left the queue, in which `waiting` are now; called only when somebody listens. */
+  queued?(event: 'begin' | 'end', waiting: number, waitMs: number): void
+  /** Whether anybody listens to `lent` or `queued`. */
   readonly observed: boolean
   /** A connection came back with a transaction nobody ended; it is about to be rolled back. */
   leftOpen(raw: RawConnection): void
@@ -21,7 +25,7 @@ export interface ConnectionSource {
 /** A statement the pool can serve by itself. */
 export interface PlacedOp extends Op {
   /** Told just before it is submitted after having been queued. */
-  starting(): void
+  starting(raw: RawConnection): void
 }
 
 /** Somebody in the queue: an implicit statement (`op`) or a slot that wants a lease (`holder`). */

@@ -17,6 +17,8 @@ export interface MemberPool {
   returned(member: Member, lease: Lease): void
   /** The connection came back with an open transaction: it is rolled back, and told. */
   left(member: Member): void
+  /** The session was cleaned; it began at `since`, monotonic milliseconds. */
+  cleaned(member: Member, since: number): void
 }
 
 export class Member implements ConnectionHooks {
@@ -104,11 +106,13 @@ export class Member implements ConnectionHooks {
 
   async #reset(raw: RawConnection): Promise<void> {
     this.state = 'resetting'
-    const clean = await raw.reset(raw.dirty, performance.now() + this.#pool.resetTimeoutMs)
+    const since = performance.now()
+    const clean = await raw.reset(raw.dirty, since + this.#pool.resetTimeoutMs)
     if ((this.state as MemberState) !== 'resetting') return
     if (!clean) raw.destroy({ kind: 'closed', outcome: 'unknown' })
     else {
       raw.dirty = 0
+      this.#pool.cleaned(this, since)
       this.#pool.free(this)
     }
   }
@@ -125,6 +129,7 @@ export class Member implements ConnectionHooks {
   lost(raw: RawConnection, failure: Failure): void {
     if (this.state === 'gone') return
     const lease = this.lease
+    if (lease !== null && this.state !== 'opening') this.#pool.returned(this, lease)
     this.state = 'gone'
     this.lease = null
     this.op = null

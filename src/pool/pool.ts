@@ -25,7 +25,7 @@ export class Pool implements MemberPool, Upkept {
   readonly #upkeep: Upkeep
   readonly #members = new Set<Member>()
   readonly #idle: Member[] = []
-  readonly #queue = new WaitQueue()
+  readonly #queue: WaitQueue
   readonly #health = new Health()
   #opening = 0
   #closed = false
@@ -35,6 +35,7 @@ export class Pool implements MemberPool, Upkept {
   constructor(source: ConnectionSource, limits: PoolLimits) {
     this.#source = source
     this.#limits = limits
+    this.#queue = new WaitQueue(source)
     this.#upkeep = new Upkeep(this, limits)
     this.resetAlways = limits.resetAlways
     this.resetTimeoutMs = limits.resetTimeoutMs
@@ -66,7 +67,7 @@ export class Pool implements MemberPool, Upkept {
     const member = this.#takeIdle()
     if (member === undefined) this.#enqueue(op)
     else {
-      op.starting()
+      op.starting(member.raw)
       member.serve(op)
     }
   }
@@ -197,7 +198,7 @@ export class Pool implements MemberPool, Upkept {
     const since = this.#queue.delete(waiter)
     if (waiter.holder !== null) waiter.granted(this.#lend(member, waiter.holder, since))
     else if (waiter.op !== null) {
-      waiter.op.starting()
+      waiter.op.starting(member.raw)
       member.serve(waiter.op)
     }
   }
@@ -218,6 +219,10 @@ export class Pool implements MemberPool, Upkept {
 
   left(member: Member): void {
     this.#source.leftOpen(member.raw)
+  }
+
+  cleaned(member: Member, since: number): void {
+    this.#source.cleaned?.(member.raw, since)
   }
 
   /**
@@ -290,7 +295,7 @@ export class Pool implements MemberPool, Upkept {
    */
   #selfDeadlock(held: ReadonlySet<Lease>): boolean {
     if (held.size === 0 || this.#members.size < this.#limits.max || this.#opening > 0) return false
-    return this.#queue.deadlocked(leasesOf(this.#members), held)
+    return this.#queue.deadlocked(this.#members, held)
   }
 
   /** How many idle connections are being asked whether they answer. */
@@ -384,10 +389,6 @@ export function cancelOrDestroy(raw: RawConnection, op: Op, timeoutMs: number): 
 
 /** What a waiter is told of the failure to open the connection it waited for. */
 const notConnected = { kind: 'refused', outcome: 'not_started', refusal: { reason: 'connect' } } as const
-
-function* leasesOf(members: Iterable<Member>): Iterable<Lease | null> {
-  for (const member of members) yield member.lease
-}
 
 const closedFailure: Failure = { kind: 'refused', outcome: 'not_started', refusal: { reason: 'pool-closed' } }
 

@@ -1,6 +1,6 @@
 // Those who wait for a connection, first come first served, and whether they wait for each other: the pool is told at
 // once when every lease is held by somebody whose own descendant waits here.
-import type { PoolWaiter } from './contract.ts'
+import type { ConnectionSource, PoolWaiter } from './contract.ts'
 import type { Lease } from './lease.ts'
 
 interface Place {
@@ -12,6 +12,11 @@ export class WaitQueue {
   readonly #places = new Map<PoolWaiter, Place>()
   /** How many waiters run inside of the holder of a lease. */
   readonly #inside = new Map<Lease, number>()
+  readonly #source: ConnectionSource
+
+  constructor(source: ConnectionSource) {
+    this.#source = source
+  }
 
   get size(): number {
     return this.#places.size
@@ -21,6 +26,7 @@ export class WaitQueue {
   add(waiter: PoolWaiter, held: ReadonlySet<Lease>, since: number): void {
     this.#places.set(waiter, { since, held })
     for (const lease of held) this.#inside.set(lease, (this.#inside.get(lease) ?? 0) + 1)
+    if (since !== 0) this.#source.queued?.('begin', this.#places.size, 0)
   }
 
   /** Since when it had waited, or null when it was not here. */
@@ -33,6 +39,7 @@ export class WaitQueue {
       if (count === 0) this.#inside.delete(lease)
       else this.#inside.set(lease, count)
     }
+    if (place.since !== 0) this.#left(place.since)
     return place.since
   }
 
@@ -41,17 +48,22 @@ export class WaitQueue {
     return undefined
   }
 
-  /** Whether somebody in `held`'s descent waits for each of `leases`, the asker's own included. */
-  deadlocked(leases: Iterable<Lease | null>, held: ReadonlySet<Lease>): boolean {
+  /** Whether somebody in `held`'s descent waits for the lease of each member, the asker's own included. */
+  deadlocked(members: Iterable<{ readonly lease: Lease | null }>, held: ReadonlySet<Lease>): boolean {
     if (held.size === 0) return false
-    for (const lease of leases) if (lease === null || !(held.has(lease) || this.#inside.has(lease))) return false
+    for (const { lease } of members) if (lease === null || !(held.has(lease) || this.#inside.has(lease))) return false
     return true
   }
 
   clear(): PoolWaiter[] {
-    const waiters = [...this.#places.keys()]
+    const places = [...this.#places]
     this.#places.clear()
     this.#inside.clear()
-    return waiters
+    for (const [, { since }] of places) if (since !== 0) this.#left(since)
+    return places.map(([waiter]) => waiter)
+  }
+
+  #left(since: number): void {
+    this.#source.queued?.('end', this.#places.size, performance.now() - since)
   }
 }

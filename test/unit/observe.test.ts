@@ -18,11 +18,19 @@ let places = 0
 const freshPlace = (): string => `place ${++places}`
 
 const statement = (event: Partial<StatementEvent> = {}): StatementEvent => ({
+  id: 1,
   engine: 'shop',
+  server: { system: 'postgresql' },
   connection: 1,
+  transaction: null,
+  implicit: true,
+  operation: 'SELECT',
   sql: 'select 1',
+  parameters: 0,
+  waitMs: 0,
   durationMs: 1.26,
   rowCount: 1,
+  returnedRows: 1,
   ...event,
 })
 

@@ -54,6 +54,7 @@ describe('defaults', () => {
       isolation: undefined,
       onConnect: undefined,
       echo: false,
+      leak: { afterMs: Infinity },
       prepare: true,
       statementCacheSize: 256,
       reset: 'dirty',
@@ -225,6 +226,7 @@ describe('options are refused', () => {
     ['pool', 10],
     ['pool', [10]],
     ['query', null],
+    ['leak', 5000],
   ])('when %s is %j', (name, value) => {
     expect(refused({ [name]: value })).toEqual([name])
   })
@@ -241,6 +243,9 @@ describe('options are refused', () => {
     ['query', 'timeoutMs', 10n],
     ['retry', 'limit', -1],
     ['retry', 'intervalMs', -1],
+    ['leak', 'afterMs', 0],
+    ['leak', 'afterMs', 2 ** 31],
+    ['leak', 'after', 1],
   ])('when %s.%s is out of range', (group, name, value) => {
     expect(refused({ [group]: { [name]: value } })).toEqual([`${group}.${name}`])
   })

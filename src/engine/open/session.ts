@@ -4,7 +4,7 @@ import type { Driver, Failure, RawConnection } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ConnectionSource } from '../../pool/contract.ts'
 import type { Member } from '../../pool/member.ts'
-import { leaseChannel } from '../../observe/channels.ts'
+import { leaseChannel, waitChannel } from '../../observe/channels.ts'
 import { notice } from '../../observe/notice.ts'
 import { Pin } from '../../sql/compiled.ts'
 import { Connection } from '../connection.ts'
@@ -25,6 +25,8 @@ export class SessionSource implements ConnectionSource {
   readonly #db: object | null
   readonly #driver: Driver
   readonly #connect: unknown
+  /** Connections that were told of as open. */
+  readonly #open = new WeakSet<RawConnection>()
 
   constructor(engine: Engine, db: object | null, driver: Driver, connect: unknown) {
     this.#engine = engine
@@ -34,15 +36,19 @@ export class SessionSource implements ConnectionSource {
   }
 
   async open(member: Member, deadline: number): Promise<RawConnection> {
-    const raw = await this.#driver.open(this.#connect, member, deadline, 0)
+    const since = deadline - this.#engine.options.pool.connectTimeoutMs
+    let raw: RawConnection | null = null
     try {
+      raw = await this.#driver.open(this.#connect, member, deadline, 0)
       await this.#prepare(member, raw, deadline)
     } catch (thrown) {
-      raw.destroy({ kind: 'closed', outcome: 'not_started' })
+      raw?.destroy({ kind: 'closed', outcome: 'not_started' })
       const failure: Failure = isFailure(thrown) ? thrown : { kind: 'lost', outcome: 'not_started', cause: thrown }
+      reportConnection(this.#engine, null, 'failed', since, failure)
       throw failure as unknown
     }
-    reportConnection(this.#engine.name, raw.id, 'open')
+    this.#open.add(raw)
+    reportConnection(this.#engine, raw.id, 'open', since)
     return raw
   }
 
@@ -51,15 +57,26 @@ export class SessionSource implements ConnectionSource {
   }
 
   closed(raw: RawConnection, failure: Failure | null): void {
-    reportConnection(this.#engine.name, raw.id, failure === null || failure.kind === 'closed' ? 'close' : 'lost')
+    if (!this.#open.delete(raw)) return
+    const lost = failure === null || failure.kind === 'closed' ? null : failure
+    reportConnection(this.#engine, raw.id, lost === null ? 'close' : 'lost', raw.born, lost)
+  }
+
+  cleaned(raw: RawConnection, since: number): void {
+    reportConnection(this.#engine, raw.id, 'reset', since)
   }
 
   get observed(): boolean {
-    return leaseChannel.hasSubscribers
+    return leaseChannel.hasSubscribers || waitChannel.hasSubscribers
   }
 
   lent(raw: RawConnection, event: 'acquire' | 'release', waitMs: number, useMs: number): void {
+    if (!leaseChannel.hasSubscribers) return
     leaseChannel.publish({ engine: this.#engine.name, connection: raw.id, event, waitMs, useMs })
+  }
+
+  queued(event: 'begin' | 'end', waiting: number, waitMs: number): void {
+    if (waitChannel.hasSubscribers) waitChannel.publish({ engine: this.#engine.name, event, waiting, waitMs })
   }
 
   leftOpen(raw: RawConnection): void {

@@ -1,14 +1,13 @@
 // One statement on its way through the engine: the leaf promise between the user and the wire. It settles exactly
 // once for the caller; when the caller gave up earlier, the answer that is still due is thrown away here.
-import type { Failure, OpState } from '../../driver/driver.ts'
-import { statementChannel } from '../../observe/channels.ts'
+import type { Failure, OpState, RawConnection } from '../../driver/driver.ts'
 import type { Lease } from '../../pool/lease.ts'
 import type { PlacedOp, PoolWaiter } from '../../pool/contract.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
 import type { Link } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
 import type { Handle } from '../handle.ts'
-import { reportStatement } from '../report.ts'
+import { reportStatement, type StatementTrace, traceStatement } from '../report.ts'
 import { Waiting } from '../slot/waiting.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 
@@ -27,7 +26,8 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   /** Why an operation sent before it in the same unit failed. */
   prefixFailure: Failure | null = null
   failure: Failure | null = null
-  sentAt = 0
+  /** Only while somebody listens. */
+  readonly trace: StatementTrace | null
   readonly holder: null = null
   #resolve: (() => void) | null = null
   #reject: ((failure: Failure) => void) | null = null
@@ -50,6 +50,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     this.spec = spec
     this.decode = decode
     this.maxRows = maxRows
+    this.trace = traceStatement(this)
   }
 
   get op(): this {
@@ -68,10 +69,13 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   }
 
   /** Called just before it is submitted: the wait is over, the statement's own deadline goes on. */
-  starting(): void {
+  starting(raw: RawConnection): void {
     this.state = 1
     if (this.until !== Infinity) this.leave()
-    if (statementChannel.hasSubscribers) this.sentAt = performance.now()
+    if (this.trace !== null) {
+      this.trace.sentAt = performance.now()
+      this.trace.connection = raw.id
+    }
   }
 
   queued(): void {
@@ -145,7 +149,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   #finish(): void {
     if (this.deadline !== Infinity) this.disarm()
     if (this.signal !== null) this.forget()
-    if (statementChannel.hasSubscribers) reportStatement(this)
+    if (this.trace !== null) reportStatement(this, this.trace)
   }
 
   describe(): string {

@@ -141,7 +141,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   #transmit(op: EngineOp): void {
     const { raw } = this.lease as Lease
-    op.starting()
+    op.starting(raw)
     this.pins |= op.stmt.pins
     raw.dirty |= op.stmt.dirties
     const prefix = prefixOf(this, op, this.#unset)
@@ -282,7 +282,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     }
     for (const op of ops) {
       op.slot = this
-      op.starting()
+      op.starting(this.lease.raw)
       this.#flight.add(op, op === last)
     }
     this.lease.raw.submitUnit({ ops })

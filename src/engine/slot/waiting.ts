@@ -9,6 +9,7 @@ import type { Expiring } from '../../util/ticker.ts'
 import { heldLeases, type Link } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
 import type { Handle } from '../handle.ts'
+import { reportTimeout } from '../report.ts'
 import type { Slot } from './slot.ts'
 
 /** How long a wait for somebody else's transaction stays silent. */
@@ -127,6 +128,7 @@ export abstract class Waiting implements Expiring, Abortable {
     if (this.phase === null) this.refuse({ kind: 'timeout', outcome: 'not_started' })
     else {
       const refusal = this.#refusal(now)
+      reportTimeout(this.engine, refusal)
       const cause = refusal.phase === 'connect' ? this.engine.pool.lastOpenFailure : undefined
       this.refuse({ kind: 'refused', outcome: 'not_started', refusal, cause })
     }

@@ -8,7 +8,7 @@ import {
   TransactionStateError,
 } from '../../errors/index.ts'
 import { failureError, isFailure } from '../query/failure.ts'
-import { reportTransaction } from '../report.ts'
+import { reportBegin } from '../report.ts'
 import { Turn } from '../slot/turn.ts'
 import type { TransactionRecord } from './record.ts'
 
@@ -24,7 +24,7 @@ export async function enter(record: TransactionRecord, until: number): Promise<v
   })
   slot.send(turn)
   await turn.wait()
-  reportTransaction(record, 'begin')
+  if (slot.stack.includes(record)) reportBegin(record)
 }
 
 /**
@@ -164,7 +164,6 @@ async function quiet(record: TransactionRecord, first: boolean, until: number): 
 function close(record: TransactionRecord, state: 'committed' | 'rolled_back' | 'unknown'): void {
   record.state = state
   record.slot.pop(record)
-  reportTransaction(record, state === 'committed' ? 'commit' : 'rollback')
 }
 
 function openInside(record: TransactionRecord): string | null {

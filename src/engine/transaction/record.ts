@@ -10,6 +10,7 @@ import type { Cursor } from '../query/cursor.ts'
 import type { Engine } from '../engine.ts'
 import { failureError } from '../query/failure.ts'
 import type { Handle } from '../handle.ts'
+import { reportEnd } from '../report.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { Waiting } from '../slot/waiting.ts'
@@ -23,6 +24,8 @@ export class TransactionRecord {
   /** Whether BEGIN or SAVEPOINT is on the server: it travels with the first statement. */
   wire: 'none' | 'sent' | 'open' | 'ending' = 'none'
   state: TransactionState = 'open'
+  /** For events; 0 until somebody listened to its beginning. */
+  id = 0
   decision: TransactionExit | null = null
   /** The first statement that failed inside. */
   firstFailure: Failure | null = null
@@ -224,6 +227,7 @@ export class TransactionRecord {
       this.state = 'rolled_back'
       this.endedAt = 'with the transaction around it'
     }
+    reportEnd(this)
     for (const cursor of this.cursors) cursor.invalidate()
     this.cursors.clear()
   }
