@@ -19,7 +19,7 @@ export interface ScriptEnd {
 export interface ScriptOptions {
   /** Strings the script finds in `process.env`. */
   readonly env?: Readonly<Record<string, string>> | undefined
-  /** Default 8000. */
+  /** Default 20_000. */
   readonly timeoutMs?: number | undefined
 }
 
@@ -45,7 +45,7 @@ export async function runScript(text: string, options: ScriptOptions = {}): Prom
   const said = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said.stdout += chunk))
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said.stderr += chunk))
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 8000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 20_000)
   const [code] = (await once(child, 'close')) as [number | null]
   clearTimeout(timer)
   await rm(file)
