@@ -1,6 +1,7 @@
 // The engine: one pool and everything statements share. It finds the slot or the pool a statement goes to, opens
 // transactions and ends slots. Users get it from `createEngine`; a `Db` holds one.
 import { TransactionStateError, UsageError } from '../errors/index.ts'
+import { LeakWatch } from '../observe/leaks.ts'
 import { notice } from '../observe/notice.ts'
 import { capturePlace, type Place } from '../observe/place.ts'
 import type { ResolvedOptions } from '../options/options.ts'
@@ -43,6 +44,8 @@ export class Engine extends Source implements AsyncDisposable {
   readonly dialect: Dialect = postgres
   /** @internal */
   readonly options: ResolvedOptions
+  /** @internal Null unless a leak report is wanted. */
+  readonly leaks: LeakWatch | null
   readonly #onClose: () => void
   #cursors = 0
   #lastPlace = 0
@@ -51,6 +54,8 @@ export class Engine extends Source implements AsyncDisposable {
   constructor(options: ResolvedOptions, makePool: (engine: Engine) => Pool, onClose: () => void) {
     super()
     this.options = options
+    const { afterMs } = options.leak
+    this.leaks = afterMs === Infinity ? null : new LeakWatch(options.name, afterMs)
     this.statements = new StatementCache({ prepare: options.prepare })
     this.pool = makePool(this)
     this.#onClose = onClose
@@ -178,10 +183,13 @@ export class Engine extends Source implements AsyncDisposable {
     )
   }
 
-  /** @internal Where a connection is borrowed while others have to wait; at most once a millisecond, for it is dear. */
+  /**
+   * @internal Where a connection is borrowed: always for a leak report, else while others have to wait, and then at most
+   * once a millisecond, for it is dear.
+   */
   borrowPlace(): Place | null {
     const now = performance.now()
-    if (!this.pool.exhausted || now - this.#lastPlace < placePauseMs) return null
+    if (this.leaks === null && (!this.pool.exhausted || now - this.#lastPlace < placePauseMs)) return null
     this.#lastPlace = now
     return capturePlace()
   }

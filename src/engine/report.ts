@@ -79,7 +79,8 @@ export function reportEnd(record: TransactionRecord): void {
 
 function publishTransaction(record: TransactionRecord, event: TransactionEvent['event']): void {
   const { engine, id, parent, broken, firstFailure } = record
-  const failure = event === 'rollback' ? (broken ?? firstFailure) : null
+  // A transaction that is rolled back finds itself ended by the server, which is no failure.
+  const failure = event === 'rollback' ? (firstFailure ?? (broken?.kind === 'protocol' ? null : broken)) : null
   transactionChannel.publish({
     id,
     parent: parent === null ? null : parent.id,

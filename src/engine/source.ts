@@ -138,6 +138,7 @@ export abstract class Source extends Executor {
     }
     const slot = engine.openSlot(chain, true, 'acquire()')
     const connection = new Connection(engine, slot, chain, true, options.query)
+    engine.leaks?.guard(connection, slot)
     if (options.lazy !== true && !slot.borrowAtOnce()) await borrowOrClose(connection, slot, options.timeoutMs)
     return connection
   }

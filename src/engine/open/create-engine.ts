@@ -2,6 +2,7 @@
 // connection proves that the database answers.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { echo } from '../../observe/echo.ts'
+import { enrol } from '../../observe/engines.ts'
 import { type EngineOptions as OptionsOf, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
 import { Pool } from '../../pool/pool.ts'
 import { inRoot } from '../../util/context.ts'
@@ -43,7 +44,7 @@ export async function openEngine(
 function makeEngine(options: ResolvedOptions, db: object | null): Engine {
   const driver = driverOf(options)
   const connect = driver.parse(options.connection)
-  const silence = options.echo === false ? (): void => {} : echo(options.name, options.echo)
+  const stops = options.echo === false ? [] : [echo(options.name, options.echo)]
   const makePool = (engine: Engine): Pool =>
     new Pool(new SessionSource(engine, db, driver, connect), {
       min: options.pool.min,
@@ -57,7 +58,11 @@ function makeEngine(options: ResolvedOptions, db: object | null): Engine {
       closeTimeoutMs: options.closeTimeoutMs,
       resetAlways: options.reset === 'always',
     })
-  return new Engine(options, makePool, silence)
+  const engine = new Engine(options, makePool, () => {
+    for (const stop of stops.splice(0)) stop()
+  })
+  stops.push(enrol(engine), () => engine.leaks?.stop())
+  return engine
 }
 
 async function warm(engine: Engine): Promise<void> {

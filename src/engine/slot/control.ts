@@ -2,6 +2,7 @@
 // the settings of a frame. When one fails the statement is skipped, and its caller gets this failure.
 import type { Failure, Op, OpState } from '../../driver/driver.ts'
 import { Dirty, type Compiled } from '../../sql/compiled.ts'
+import { notice } from '../../observe/notice.ts'
 import type { Settings } from '../context/frame.ts'
 import type { Lease } from '../../pool/lease.ts'
 import type { Engine } from '../engine.ts'
@@ -64,6 +65,18 @@ function settingsOp({ engine, lease }: Slot, settings: Settings, main: EngineOp)
   const { sql, params } = engine.dialect.setConfig(settings)
   ;(lease as Lease).raw.dirty |= Dirty.settings
   return new ControlOp(engine.statements.compileInternal(sql), main, null, params)
+}
+
+/** A statement left a transaction open outside of any: it is undone, because nobody would ever end it. */
+export function rollBackStray(slot: Slot): void {
+  void slot
+    .control('ROLLBACK')
+    .wait()
+    .catch(() => {})
+  notice('connection-closed-dirty', 'A statement outside of any transaction left one open; it was rolled back.', {
+    engine: slot.engine.name,
+    places: [slot.describeOwner()],
+  })
 }
 
 /** Transaction control that travels on its own. */

@@ -1,5 +1,6 @@
 // The statements of a slot that are on the wire, in the order of their answers, and the fence: while a unit that opens
 // a session or a transaction is unanswered, nothing may follow it.
+import type { Lease } from '../../pool/lease.ts'
 import type { EngineOp } from '../query/op.ts'
 import { remove } from './remove.ts'
 
@@ -30,5 +31,13 @@ export class Flight {
     remove(this.ops, op)
     if (this.#fence === op) this.#fence = null
     this.lastAnswer = performance.now()
+  }
+
+  /** For messages: how long the connection has been held, and how long nothing was on its wire. */
+  describe(lease: Lease | null): string {
+    if (lease === null) return ''
+    const now = performance.now()
+    const idle = this.size > 0 ? '' : `, idle in code ${Math.round(now - this.lastAnswer)} ms`
+    return `, held ${Math.round(now - lease.since)} ms${idle}`
   }
 }

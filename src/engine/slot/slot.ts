@@ -4,7 +4,6 @@
 // else's transaction to end. A statement never joins a transaction it does not belong to, and never takes a second
 // connection.
 import type { Failure } from '../../driver/driver.ts'
-import { notice } from '../../observe/notice.ts'
 import type { Place } from '../../observe/place.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/lease.ts'
@@ -14,7 +13,7 @@ import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { admit, released } from './admission.ts'
-import { controlOp, prefixOf } from './control.ts'
+import { controlOp, prefixOf, rollBackStray } from './control.ts'
 import { Flight } from './flight.ts'
 import { remove } from './remove.ts'
 import { Turn } from './turn.ts'
@@ -43,7 +42,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
   #pinLost: Failure | null = null
   #idlers = 0
   #closing: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
-  #place: Place | null = null
+  /** Where the connection was borrowed, if anybody may ask. */
+  place: Place | null = null
   readonly op: null = null
   readonly #owner: string | (() => string)
 
@@ -65,7 +65,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   /** What made it, for messages. */
   describeOwner(): string {
     if (typeof this.#owner !== 'string') return this.#owner()
-    return this.#place === null ? this.#owner : `${this.#owner} whose statement at ${this.#place} borrowed it`
+    return this.place === null ? this.#owner : `${this.#owner} whose statement at ${this.place} borrowed it`
   }
 
   /** Statements waiting or running. */
@@ -177,7 +177,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   /** Remembers who borrows where others have to wait, or will have to: a capture is too dear for every borrow. */
   #notePlace(): void {
-    this.#place = this.engine.borrowPlace() ?? this.#place
+    this.place = this.engine.borrowPlace() ?? this.place
   }
 
   #armReady(): void {
@@ -189,6 +189,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     this.lease = lease
     this.#unset = this.settings !== null
     this.#flight.lastAnswer = lease.since
+    this.engine.leaks?.lent(this)
     for (const item of this.#ready) if (item.phase !== null) item.unarm()
   }
 
@@ -246,18 +247,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
     if (raw === undefined) return
     if (this.stack.some(({ wire }) => wire === 'open')) {
       if (raw.status === 'idle') for (const transaction of this.stack) transaction.endedByServer()
-    } else if (raw.status !== 'idle' && !this.explicit && this.#flight.size === 0) this.#rollBackStray()
+    } else if (raw.status !== 'idle' && !this.explicit && this.#flight.size === 0) rollBackStray(this)
     this.#pump()
-  }
-
-  /** A statement left a transaction open outside of any: it is undone, because nobody would ever end it. */
-  #rollBackStray(): void {
-    const op = this.control('ROLLBACK')
-    void op.wait().catch(() => {})
-    notice('connection-closed-dirty', 'A statement outside of any transaction left one open; it was rolled back.', {
-      engine: this.engine.name,
-      places: [this.describeOwner()],
-    })
   }
 
   /** Asks the server to stop a statement whose caller was told already. Only for the one at the head of the wire. */
@@ -320,6 +311,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   lost(failure: Failure): void {
+    this.engine.leaks?.returned(this, true)
     this.lease = null
     if (this.pins !== 0 && this.stack.length === 0) this.#pinLost = failure
     this.pins = 0
@@ -339,12 +331,13 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   removeIdler(): void {
-    this.#idlers--
+    if (--this.#idlers === 0) this.#flight.lastAnswer = performance.now()
   }
 
   /** Hands the raw connection back now; the caller has seen that nothing is open or pinned. */
   handBack(): void | Promise<void> {
     const lease = this.lease
+    this.engine.leaks?.returned(this)
     this.lease = null
     this.pins = 0
     return lease?.release()
@@ -384,12 +377,12 @@ export class Slot implements LeaseHolder, PoolWaiter {
     } else if (this.#idlers > 0 && this.pins === 0 && this.lease.raw.status === 'idle') void this.handBack()
   }
 
+  /** Since when code has held a connection for nothing; null while it is used or may go back. */
+  get idleSince(): number | null {
+    return this.lease === null || this.busy || this.#idlers > 0 ? null : this.#flight.lastAnswer
+  }
+
   describe(): string {
-    const now = performance.now()
-    const { lease } = this
-    const held = lease === null ? '' : `, held ${Math.round(now - lease.since)} ms`
-    const idle =
-      lease === null || this.#flight.size > 0 ? '' : `, idle in code ${Math.round(now - this.#flight.lastAnswer)} ms`
-    return `${this.top?.describe() ?? this.describeOwner()}${held}${idle}`
+    return `${this.top?.describe() ?? this.describeOwner()}${this.#flight.describe(this.lease)}`
   }
 }

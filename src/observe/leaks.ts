@@ -1,0 +1,114 @@
+// The leak report of one engine: tells who has held a connection for too long without using it, and when it comes back
+// after all. One timer for all, only while something is lent; it keeps no process alive. Made only when the option
+// `leak.afterMs` is given. It takes nothing back: whoever seems to have forgotten a connection may still use it.
+import { inRoot } from '../util/context.ts'
+import { notice } from './notice.ts'
+
+/** Who holds a connection. */
+export interface Holder {
+  /** Since when it holds it, monotonic milliseconds; null when it holds none (any more). */
+  readonly lease: { readonly since: number } | null
+  /** Since when code has held it for nothing, monotonic milliseconds; null while a statement runs or waits, and inside of `idle()`. */
+  readonly idleSince: number | null
+  /** Where the connection was borrowed. */
+  readonly place: { toString(): string } | null
+  /** What holds it. */
+  describeOwner(): string
+}
+
+export class LeakWatch {
+  readonly #engine: string
+  readonly #afterMs: number
+  readonly #holders = new Set<Holder>()
+  readonly #told = new Set<Holder>()
+  readonly #handles: FinalizationRegistry<Holder>
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(engine: string, afterMs: number) {
+    this.#engine = engine
+    this.#afterMs = afterMs
+    this.#handles = new FinalizationRegistry((holder) => this.#collected(holder))
+  }
+
+  /** A connection was lent. */
+  lent(holder: Holder): void {
+    this.#holders.add(holder)
+    if (this.#timer === null) this.#arm(this.#afterMs)
+  }
+
+  /** A connection was given back, or is gone. */
+  returned(holder: Holder, gone = false): void {
+    this.#holders.delete(holder)
+    if (!this.#told.delete(holder) || gone) return
+    const message = 'A connection that was told of as leaked has come back.'
+    notice('connection-unleaked', message, { ...this.#about(holder, performance.now()), warn: false })
+  }
+
+  /** Tells it if `handle`, the only way to give the connection of `holder` back, is garbage-collected before that. */
+  guard(handle: object, holder: Holder): void {
+    this.#handles.register(handle, holder)
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#holders.clear()
+    this.#told.clear()
+  }
+
+  #arm(delayMs: number): void {
+    this.#timer = inRoot(() => setTimeout(() => this.#look(), Math.ceil(delayMs))).unref()
+  }
+
+  /** Tells what is due, and looks again when the next may be: what is in use now cannot be before a full `afterMs`. */
+  #look(): void {
+    this.#timer = null
+    const now = performance.now()
+    let next = Infinity
+    for (const holder of this.#holders) {
+      if (holder.lease === null) this.#holders.delete(holder)
+      else if (!this.#told.has(holder)) {
+        const due = (holder.idleSince ?? now) + this.#afterMs
+        if (due <= now) this.#tell(holder, now)
+        else next = Math.min(next, due)
+      }
+    }
+    if (next !== Infinity) this.#arm(next - now)
+  }
+
+  #tell(holder: Holder, now: number): void {
+    this.#told.add(holder)
+    const about = this.#about(holder, now)
+    const { heldMs, idleMs } = about.details
+    notice(
+      'connection-leak',
+      `A connection has been held for ${heldMs} ms, the last ${idleMs} ms without a statement (leak.afterMs is ` +
+        `${this.#afterMs}). Release it, use scope(work), or wrap what is waited for in idle(work).`,
+      about,
+    )
+  }
+
+  #collected(holder: Holder): void {
+    if (!this.#holders.has(holder) || holder.lease === null || this.#told.has(holder)) return
+    this.#told.add(holder)
+    notice(
+      'connection-leak',
+      'A handle from acquire() was garbage-collected before release(): its connection stays lent until the engine is ' +
+        'closed. Release in a finally block or by "await using", or use scope(work).',
+      this.#about(holder, performance.now()),
+    )
+  }
+
+  #about(holder: Holder, now: number): About {
+    const heldMs = Math.round(now - (holder.lease?.since ?? now))
+    const idleMs = Math.round(now - (holder.idleSince ?? now))
+    const places = holder.place === null ? [holder.describeOwner()] : [holder.place, holder.describeOwner()]
+    return { engine: this.#engine, places, details: { heldMs, idleMs } }
+  }
+}
+
+interface About {
+  readonly engine: string
+  readonly places: readonly (string | { toString(): string })[]
+  readonly details: Readonly<Record<'heldMs' | 'idleMs', number>>
+}
