@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Driver } from '../../src/driver/driver.ts'
+import { Dirty } from '../../src/sql/compiled.ts'
 import { pgliteDriver } from '../../src/driver/pglite/driver.ts'
 import { closeAll, connect, driverContract, failureOf, later, TestConnection } from './driver-contract.ts'
 
@@ -74,6 +75,25 @@ describe('pglite: sharing', () => {
     expect((await waiting.settled).rows).toEqual([{ tenant: '' }])
   })
 
+  test('each has settings of its own, and so do those that share with it', async () => {
+    const one = await connect(driver, { memory: 'shared', settings: { 'app.tenant': "a'\\", work_mem: '1MB' } })
+    const other = await connect(driver, { memory: 'shared' })
+    other.raw.setBaseline("select set_config('app.tenant', 'b', false);")
+    const tenant = "select current_setting('app.tenant', true) || current_setting('work_mem')"
+    const seen = []
+    for (const c of [one, other, keeper, one]) seen.push(await c.value(tenant))
+    await one.raw.reset(Dirty.unknown, later())
+    seen.push(await one.value(tenant))
+
+    expect(seen).toEqual(["a'\\1MB", 'b4MB', '4MB', "a'\\1MB", "a'\\1MB"])
+  })
+
+  test('settings that cannot be made keep a connection from opening', async () => {
+    const failure = await failureOf(connect(driver, { memory: 'shared', settings: { work_mem: 'much' } }))
+
+    expect([failure.kind, failure.fields?.['code']]).toEqual(['server', '22023'])
+  })
+
   test('who waits for the floor can be cancelled', async () => {
     const one = await connect(driver, { memory: 'shared' })
     const other = await connect(driver, { memory: 'shared' })
@@ -117,6 +137,10 @@ describe('pglite: sharing', () => {
 
     expect((await stranger.run('select * from private')).end).toBe('server 42P01 rolled_back')
     await again.raw.close(later())
+    const idle = new TestConnection()
+    idle.raw = await driver.open(options, idle, later(bootMs), 0)
+    expect((await idle.run('select * from private')).end).toBe('SELECT 0')
+    await idle.raw.close(later())
   })
 })
 

@@ -1,6 +1,6 @@
 // The driver `pg`: opens a node-postgres client within one deadline and makes a session of it. The engine finds it by the
 // scheme or by name; pools use nothing but the contract.
-import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
+import type { ConnectionHooks, Driver, RawConnection } from '../driver.ts'
 import { msUntil, Session } from '../postgres/session.ts'
 import { classify, openFailure } from './failure.ts'
 import { loadPg } from './load.ts'
@@ -44,8 +44,8 @@ async function open(
   wire.hold(false)
   if (wire.dateStyle.startsWith('ISO')) return session
   // Dates are read in one form only. A pooler may refuse it in the start-up packet, so it is set afterwards.
-  if (await session.establish("SET datestyle TO 'ISO'", deadline)) return session
-  const failure: Failure = { kind: 'timeout', outcome: 'not_started' }
+  const failure = await session.establish("SET datestyle TO 'ISO'", deadline)
+  if (failure === null) return session
   session.destroy(failure)
   throw failure as unknown
 }

@@ -2,9 +2,9 @@
 // its options, which is started by the first one.
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
 import { before, Session } from '../postgres/session.ts'
-import { parsePgliteOptions, type PgliteOptions } from './options.ts'
+import { parsePgliteOptions, type PgliteOptions, settingsSql } from './options.ts'
 import { PgliteWire } from './pglite-wire.ts'
-import { owner, serverFor } from './server.ts'
+import { serverFor, superuser } from './server.ts'
 
 const defaultCacheSize = 256
 let opened = 0
@@ -44,10 +44,14 @@ async function open(
     int8: options.int8 ?? 'number',
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     prefix: `c${id}_`,
-    authorization: owner,
+    authorization: superuser,
   })
   wire.attach(await server.ready, session, hooks)
-  return session
+  const settings = settingsSql(options)
+  const failure = settings === '' ? null : await session.establish(settings, deadline)
+  if (failure === null) return session
+  session.destroy(failure)
+  throw failure as unknown
 }
 
 /** A directory in use, or a package that is missing, does not get better by waiting. */

@@ -35,6 +35,12 @@ export function deliver(chunk: Uint8Array, session: Session, hooks: ConnectionHo
   }
 }
 
+export function hasError(chunk: Uint8Array): boolean {
+  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+  for (let at = 0; at + 5 <= bytes.length; at += 1 + bytes.readInt32BE(at + 1)) if (bytes[at] === 69) return true
+  return false
+}
+
 function deliverOne(type: string, body: MessageReader, session: Session, hooks: ConnectionHooks): void {
   const { exchange } = session
   switch (type) {

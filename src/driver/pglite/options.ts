@@ -9,6 +9,8 @@ export interface PgliteOptions {
   readonly directory?: string | undefined
   /** A database in memory, shared by all of this process that give the same name. Without a name it is private. */
   readonly memory?: string | boolean | undefined
+  /** Settings of every session, such as `{ search_path: 'app' }`; reset never loses them. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>> | undefined
   /** What 8-byte integers become. Default `'number'`, which refuses those it cannot hold. */
   readonly int8?: Int8 | undefined
   /** How many statements stay prepared. Default 256; 0 prepares none. */
@@ -20,6 +22,7 @@ type Check = readonly [problem: string, fits: (value: unknown) => boolean]
 const checks: Readonly<Record<keyof PgliteOptions, Check>> = {
   directory: ['must be a path', (value) => typeof value === 'string' && value !== '' && !value.includes('\0')],
   memory: ['must be a name or true', (value) => typeof value === 'string' || value === true],
+  settings: ['must have names with texts, numbers or booleans', isSettings],
   int8: ["must be 'number', 'bigint' or 'string'", (value) => /^(number|bigint|string)$/.test(String(value))],
   statementCacheSize: ['must be a whole number, at least 0', (value) => Number.isInteger(value) && Number(value) >= 0],
 }
@@ -46,4 +49,23 @@ export function parsePgliteOptions(options: Readonly<Record<string, unknown>>): 
 export function databaseKey({ directory, memory }: PgliteOptions): string | null {
   if (directory !== undefined) return `directory ${resolve(directory)}`
   return typeof memory === 'string' && memory !== '' ? `memory ${memory}` : null
+}
+
+/** SQL that makes the settings, '' for none. */
+export function settingsSql({ settings = {} }: PgliteOptions): string {
+  const calls = Object.entries(settings).map(
+    ([name, value]) => `set_config(${literal(name)}, ${literal(value)}, false)`,
+  )
+  return calls.length === 0 ? '' : `SELECT ${calls.join(', ')}`
+}
+
+function isSettings(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  return Object.values(value).every(
+    (setting) => /^(string|number|boolean)$/.test(typeof setting) && !`${setting}`.includes('\0'),
+  )
+}
+
+function literal(value: string | number | boolean): string {
+  return ` E'${String(value).replaceAll(/['\\]/g, '\\$&')}'`
 }

@@ -33,6 +33,10 @@ export class PgliteWire implements Wire, Guest {
     return session !== null && session.status === 'idle' && session.dirty === 0
   }
 
+  get baseline(): string {
+    return this.#session?.baseline ?? ''
+  }
+
   get statements(): Iterable<string> {
     return this.#session?.prepared.names() ?? []
   }
@@ -76,7 +80,7 @@ export class PgliteWire implements Wire, Guest {
 
   async #speak(bytes: Buffer): Promise<void> {
     const session = this.#session
-    if (session === null || this.#pglite === null || this.#hooks === null) return
+    if (session === null || !session.alive || this.#pglite === null || this.#hooks === null) return
     let answer: Uint8Array
     try {
       answer = await this.#pglite.execProtocolRaw(bytes)

@@ -1,10 +1,12 @@
 // One PGlite: the server that the connections of this process share by name. It has a single session, so they take turns:
 // who is in a transaction or has changed session state keeps the floor until that is undone. The last connection that
 // closes it ends it; one that is destroyed leaves a database in memory alive, as a real server outlives a lost connection.
+import { Dirty } from '../../sql/compiled.ts'
 import type { Failure } from '../driver.ts'
 import { MessageWriter } from '../postgres/message-writer.ts'
 import { everything, resetText } from '../postgres/session.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
+import { hasError } from './message-reader.ts'
 import { loadPglite, type Pglite } from './load.ts'
 import { databaseKey, type PgliteOptions } from './options.ts'
 
@@ -12,6 +14,8 @@ import { databaseKey, type PgliteOptions } from './options.ts'
 export interface Guest {
   /** It has left nothing in the session: no transaction, no changed state, nothing in flight. */
   readonly clean: boolean
+  /** SQL that makes a bare session its own. */
+  readonly baseline: string
   /** The names under which it has prepared statements. */
   readonly statements: Iterable<string>
   /** The server is gone. */
@@ -20,11 +24,11 @@ export interface Guest {
 
 interface Turn {
   readonly guest: Guest
-  begin(): void
+  readonly begin: () => void
 }
 
 /** PGlite's only user. It does not know it as the default of the session. */
-export const owner = 'postgres'
+export const superuser = 'postgres'
 
 const named = new Map<string, PgliteServer>()
 const unnamed = new WeakMap<PgliteOptions, PgliteServer>()
@@ -72,11 +76,9 @@ export class PgliteServer {
 
   /** Runs at once, or when whoever has the floor has left nothing behind. */
   enter(guest: Guest, begin: () => void): void {
-    const free = this.#owner === null || this.#owner === guest || (this.#owner.clean && this.#waiting.length === 0)
-    if (free) {
-      this.#owner = guest
-      begin()
-    } else {
+    const owner = this.#owner
+    if (owner === null || owner === guest || (owner.clean && this.#waiting.length === 0)) this.#grant(guest, begin)
+    else {
       this.#waiting.push({ guest, begin })
       this.yield()
     }
@@ -90,8 +92,7 @@ export class PgliteServer {
       this.#checking = false
       if (this.#owner !== null && !this.#owner.clean) return
       const next = this.#waiting.shift()
-      this.#owner = next?.guest ?? null
-      next?.begin()
+      if (next !== undefined) this.#grant(next.guest, next.begin)
     })
   }
 
@@ -106,11 +107,10 @@ export class PgliteServer {
   async leave(guest: Guest, closed: boolean): Promise<void> {
     if (!this.#guests.delete(guest) || this.#crashed) return
     this.withdraw(guest)
-    const last = this.#guests.size === 0
-    if (last && (closed || this.#options.directory !== undefined)) return this.#end()
-    await this.#tidy(guest)
-    if (this.#owner === guest) this.#owner = null
-    this.yield()
+    if (this.#guests.size === 0 && (this.#options.directory !== undefined || (closed && this.#isNamed)))
+      return this.#end()
+    if (this.#owner === guest) await this.#tidy(guest)
+    else this.enter(guest, () => void this.#tidy(guest))
   }
 
   /** PGlite has ended itself (a bug, or memory ran out): nothing may be asked of it any more. */
@@ -139,14 +139,46 @@ export class PgliteServer {
     }
   }
 
-  /** Undoes what a guest leaves in the session. */
+  /** Each has settings of its own: they are changed when the floor changes hands. */
+  #grant(guest: Guest, begin: () => void): void {
+    const before = this.#owner?.baseline ?? ''
+    const same = this.#owner === guest || before === guest.baseline
+    this.#owner = guest
+    if (same) begin()
+    else {
+      const text = resetText('idle', Dirty.role | Dirty.settings, superuser, guest.baseline)
+      void this.#query(text).then((done) => (done ? begin() : guest.lost('its settings could not be made again')))
+    }
+  }
+
+  /** Undoes what a guest that has the floor leaves in the session, and gives up the floor. */
   async #tidy(guest: Guest): Promise<void> {
     const writer = new MessageWriter()
     for (const name of guest.statements) writer.closeStatement(name)
-    if (this.#owner !== guest || guest.clean) writer.sync()
-    else writer.query(resetText('failed', everything, owner, []))
-    const pglite = await this.ready.catch(() => null)
-    await pglite?.execProtocolRaw(writer.take()).catch((cause: unknown) => this.crashed(cause))
+    writer.sync()
+    await this.#speak(writer.take())
+    await this.#query(resetText('failed', everything, superuser, ''))
+    this.#owner = null
+    this.yield()
+  }
+
+  /** True: the server ran it. */
+  async #query(text: string): Promise<boolean> {
+    const writer = new MessageWriter()
+    writer.query(text)
+    const answer = await this.#speak(writer.take())
+    return answer !== null && !hasError(answer)
+  }
+
+  async #speak(bytes: Uint8Array): Promise<Uint8Array | null> {
+    try {
+      const pglite = await this.ready
+      if (this.#crashed || this.#ending !== null) return null
+      return await pglite.execProtocolRaw(bytes)
+    } catch (cause) {
+      this.crashed(cause)
+      return null
+    }
   }
 
   #end(): Promise<void> {
@@ -156,6 +188,10 @@ export class PgliteServer {
       .then(() => this.#lock?.release())
       .then(() => this.#forget())
     return this.#ending
+  }
+
+  get #isNamed(): boolean {
+    return databaseKey(this.#options) !== null
   }
 
   #forget(): void {

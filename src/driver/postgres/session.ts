@@ -144,10 +144,18 @@ export class Session implements RawConnection, ExchangeHost {
     return exchange.wasCancelled(op) ? 'cancelled' : 'completed'
   }
 
-  /** Sets what this package itself needs of a session, now and at the end of every reset. */
-  establish(sql: string, deadline: number): Promise<boolean> {
+  /** Sets what the driver was asked to set in every session, now and at the end of every reset. */
+  async establish(sql: string, deadline: number): Promise<Failure | null> {
+    const op = silentOp(sql)
+    const done = await before(deadline, this.#run([op]))
+    if (!done) return op.failure ?? { kind: 'timeout', outcome: 'not_started' }
     this.#needed = sql
-    return before(deadline, this.#run([silentOp(sql)]))
+    return null
+  }
+
+  /** SQL that makes a bare session this one. */
+  get baseline(): string {
+    return [this.#needed, this.#baseline].filter((sql) => sql !== '').join('; ')
   }
 
   setBaseline(sql: string): void {
@@ -157,8 +165,8 @@ export class Session implements RawConnection, ExchangeHost {
   async reset(dirty: number, deadline: number): Promise<boolean> {
     if (!this.#alive || this.#inFlight > 0) return false
     const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && this.#status === 'idle')
-    const baseline = [this.#needed, this.#baseline]
-    const undo = silentOp(resetText(this.#status, whole ? everything | dirty : dirty, this.#authorization, baseline))
+    const bits = whole ? everything | dirty : dirty
+    const undo = silentOp(resetText(this.#status, bits, this.#authorization, this.baseline))
     if (!(await before(deadline, this.#run([undo])))) return false
     const foreign = whole ? undo.rows.map(({ name }) => `DEALLOCATE "${name?.replaceAll('"', '""')}"`) : []
     if (foreign.length > 0 && !(await before(deadline, this.#run([silentOp(foreign.join('; '))])))) return false
@@ -257,9 +265,14 @@ export class Session implements RawConnection, ExchangeHost {
   }
 }
 
+interface SilentOp extends Op<Record<string, string | undefined>> {
+  failure: Failure | null
+}
+
 /** A statement of the session's own; nobody waits for it but the exchange. */
-function silentOp(text: string): Op<Record<string, string | undefined>> {
+function silentOp(text: string): SilentOp {
   return {
+    failure: null,
     stmt: { text, name: '', cls: 'multi', verb: '', hasControl: true, dirties: 0, pins: 0, shape: null },
     params: [],
     spec: null,
@@ -269,7 +282,9 @@ function silentOp(text: string): Op<Record<string, string | undefined>> {
     count: -1,
     state: OpState.sent,
     done() {},
-    fail() {},
+    fail(failure) {
+      this.failure = failure
+    },
   }
 }
 
@@ -290,11 +305,11 @@ const undoes: readonly (readonly [bit: number, sql: string])[] = [
 ]
 
 /** One text for the simple protocol. With `unknown` it ends by asking for statements that were not prepared by us. */
-export function resetText(status: Status, dirty: number, authorization: string, baseline: readonly string[]): string {
+export function resetText(status: Status, dirty: number, authorization: string, baseline: string): string {
   const parts = undoes.filter(([bit]) => (dirty & bit) !== 0).map(([, sql]) => sql)
   if ((dirty & Dirty.role) !== 0) parts.unshift(`SET SESSION AUTHORIZATION ${authorization}`)
   if (status !== 'idle') parts.unshift('ROLLBACK')
-  parts.push(...baseline.filter((sql) => sql !== ''))
+  if (baseline !== '') parts.push(baseline)
   if ((dirty & Dirty.unknown) !== 0) parts.push('SELECT name FROM pg_prepared_statements WHERE from_sql')
   return parts.join('; ')
 }
