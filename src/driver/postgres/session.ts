@@ -39,6 +39,7 @@ export interface SessionOptions {
 }
 
 const writer = new MessageWriter()
+const firstPauseMs = 50
 
 export class Session implements RawConnection, ExchangeHost {
   readonly id: number
@@ -132,12 +133,7 @@ export class Session implements RawConnection, ExchangeHost {
     const exchange = this.#exchange
     if (exchange === null || !exchange.ops.includes(op)) return 'completed'
     this.#quarantined = true
-    const settled = new Promise<void>((resolve) => exchange.whenSettled(resolve))
-    const fenced = this.#wire.interrupt(deadline).then(async (interruption) => {
-      await settled
-      if (!this.#alive || interruption === 'failed') return false
-      return interruption === 'unsent' || this.#run([])
-    })
+    const fenced = this.#stop(exchange, deadline)
     if (!(await before(deadline, fenced))) return 'broken'
     this.#quarantined = false
     this.#tellFree()
@@ -242,6 +238,20 @@ export class Session implements RawConnection, ExchangeHost {
       exchange.plan()
       this.#send(exchange)
     })
+  }
+
+  /** True: the unit was answered, and so was a fence behind all that was asked of the server. */
+  async #stop(exchange: Exchange, deadline: number): Promise<boolean> {
+    const settled = new Promise<true>((resolve) => exchange.whenSettled(() => resolve(true)))
+    // A request may overtake the statement it is meant for, and is then without effect: it is repeated.
+    for (let pauseMs = firstPauseMs; ; pauseMs *= 2) {
+      const interruption = await this.#wire.interrupt(deadline)
+      if (interruption === 'failed') return false
+      if (interruption === 'unsent') return settled
+      if (await before(performance.now() + pauseMs, settled)) break
+      if (performance.now() >= deadline) return false
+    }
+    return this.#alive && this.#run([])
   }
 
   #tellFree(): void {
