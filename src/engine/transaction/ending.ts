@@ -8,6 +8,7 @@ import {
   TransactionStateError,
 } from '../../errors/index.ts'
 import { failureError, isFailure } from '../query/failure.ts'
+import type { EngineOp } from '../query/op.ts'
 import { reportBegin } from '../report.ts'
 import { Turn } from '../slot/turn.ts'
 import type { TransactionRecord } from './record.ts'
@@ -63,7 +64,7 @@ export async function commit(record: TransactionRecord): Promise<void> {
   record.wire = 'ending'
   const op = slot.control(record.engine.dialect.commit)
   try {
-    await op.wait()
+    await answer(record, op, statementDeadline(record))
   } catch (thrown) {
     throw commitFailed(record, thrown)
   }
@@ -91,7 +92,7 @@ function commitFailed(record: TransactionRecord, thrown: unknown): unknown {
 async function release(record: TransactionRecord): Promise<void> {
   const op = record.slot.control(record.engine.dialect.release(record.savepoint))
   try {
-    await op.wait()
+    await answer(record, op, statementDeadline(record))
   } catch (thrown) {
     await rollback(record)
     throw isFailure(thrown) ? failureError({ ...thrown, outcome: 'rolled_back' }, null) : thrown
@@ -139,7 +140,7 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
         ? slot.control(dialect.rollback)
         : slot.control(dialect.rollbackTo(record.savepoint), dialect.release(record.savepoint))
     try {
-      await op.wait()
+      await answer(record, op, performance.now() + engine.options.cancelTimeoutMs)
     } catch {
       slot.lease?.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
     }
@@ -158,6 +159,22 @@ async function quiet(record: TransactionRecord, first: boolean, until: number): 
   turn.begin()
   record.slot.enterUnasked(turn, first)
   await turn.wait()
+}
+
+function statementDeadline({ engine, handle }: TransactionRecord): number {
+  return engine.until(null, handle.defaultsHere())
+}
+
+/** Waits for transaction control. A server that is silent until the deadline loses the connection, and with it the transaction. */
+async function answer({ engine, slot }: TransactionRecord, op: EngineOp, deadline: number): Promise<void> {
+  const raw = slot.lease?.raw
+  const limit = { deadline, expire: () => raw?.destroy({ kind: 'lost', outcome: 'unknown' }) }
+  if (deadline !== Infinity) engine.ticker.add(limit)
+  try {
+    await op.wait()
+  } finally {
+    if (deadline !== Infinity) engine.ticker.remove(limit)
+  }
 }
 
 /** Leaves the stack. */
