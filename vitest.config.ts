@@ -10,6 +10,7 @@ const config: ViteUserConfig = defineConfig({
   resolve: {
     alias: [
       { find: /^genever$/, replacement: here('./src/index.ts') },
+      { find: /^genever\/otel$/, replacement: here('./src/observe/otel/index.ts') },
       { find: /^genever\/testing$/, replacement: here('./src/testing/index.ts') },
     ],
   },

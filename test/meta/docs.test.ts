@@ -66,6 +66,7 @@ async function compile(found: readonly Block[]): Promise<string[]> {
         typeRoots: [join(root, 'node_modules', '@types')],
         paths: {
           genever: [join(root, 'src', 'index.ts')],
+          'genever/otel': [join(root, 'src', 'observe', 'otel', 'index.ts')],
           'genever/*': [join(root, 'src', '*', 'index.ts'), join(root, 'src', '*.ts')],
         },
       },

@@ -1,0 +1,35 @@
+// Connects what the package tells about itself with OpenTelemetry: one function, which returns the function that ends it.
+import type { OtelMeter, OtelTracer } from './api.ts'
+import { loadApi } from './load.ts'
+import { Metrics } from './metrics.ts'
+import { Spans } from './spans.ts'
+
+export interface InstrumentOptions {
+  /** Default: the tracer `genever` of the global provider. False: no spans. */
+  readonly tracer?: OtelTracer | false | undefined
+  /** Default: the meter `genever` of the global provider, which has to be set before. False: no metrics. */
+  readonly meter?: OtelMeter | false | undefined
+}
+
+/** Ends the instrumentation; calling it again does nothing. Also ended by `using`. */
+export interface StopInstrumentation extends Disposable {
+  (): void
+}
+
+/**
+ * Makes spans of statements and transactions, and metrics of pools and statements, of all engines of this process, those
+ * already open too. Names are those of OpenTelemetry's semantic conventions for databases.
+ *
+ * @throws {UsageError} when `@opentelemetry/api` is not installed.
+ */
+export async function instrument(options: InstrumentOptions = {}): Promise<StopInstrumentation> {
+  const api = await loadApi()
+  const { tracer = api.trace.getTracer('genever'), meter = api.metrics.getMeter('genever') } = options
+  const parts: (Spans | Metrics)[] = []
+  if (tracer !== false) parts.push(new Spans(api, tracer))
+  if (meter !== false) parts.push(new Metrics(meter))
+  const stop = (): void => {
+    for (const part of parts.splice(0)) part.stop()
+  }
+  return Object.assign(stop, { [Symbol.dispose]: stop })
+}

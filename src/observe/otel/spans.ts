@@ -1,0 +1,123 @@
+// Spans for statements and transactions. A span of a statement is made when the statement has ended, for only then is
+// known what is to be said of it; all that is kept until then is its caller's context, which it belongs to. A span of a
+// transaction is open meanwhile, as what runs in it belongs below it.
+import {
+  type StatementEvent,
+  type StatementStartEvent,
+  statementChannel,
+  statementStartChannel,
+  type TransactionEvent,
+  transactionChannel,
+} from '../channels.ts'
+import type { OtelApi, OtelContext, OtelSpan, OtelTracer } from './api.ts'
+import { errorAttributes, poolName, serverAttributes, spanName } from './attributes.ts'
+import { queryText } from './query-text.ts'
+
+interface Started {
+  readonly context: OtelContext
+  /** Monotonic milliseconds. */
+  readonly at: number
+}
+
+interface OpenTransaction {
+  readonly span: OtelSpan
+  /** The span that was active where it began. */
+  readonly around: OtelSpan | undefined
+}
+
+export class Spans {
+  readonly #api: OtelApi
+  readonly #tracer: OtelTracer
+  readonly #statements = new Map<number, Started>()
+  readonly #transactions = new Map<number, OpenTransaction>()
+
+  constructor(api: OtelApi, tracer: OtelTracer) {
+    this.#api = api
+    this.#tracer = tracer
+    statementStartChannel.subscribe(this.#onStart)
+    statementChannel.subscribe(this.#onEnd)
+    transactionChannel.subscribe(this.#onTransaction)
+  }
+
+  /** Transactions that are still open have spans up to here. */
+  stop(): void {
+    statementStartChannel.unsubscribe(this.#onStart)
+    statementChannel.unsubscribe(this.#onEnd)
+    transactionChannel.unsubscribe(this.#onTransaction)
+    for (const { span } of this.#transactions.values()) span.end()
+    this.#statements.clear()
+    this.#transactions.clear()
+  }
+
+  readonly #onStart = ({ id }: StatementStartEvent): void => {
+    this.#statements.set(id, { context: this.#api.context.active(), at: performance.now() })
+  }
+
+  readonly #onEnd = (event: StatementEvent): void => {
+    const started = this.#statements.get(event.id)
+    if (started === undefined) return
+    this.#statements.delete(event.id)
+    const { operation, server, error } = event
+    const span = this.#tracer.startSpan(
+      spanName(operation, server),
+      {
+        kind: this.#api.SpanKind.CLIENT,
+        startTime: started.at,
+        attributes: {
+          ...serverAttributes(server),
+          [poolName]: event.engine,
+          ...(operation === '' ? {} : { 'db.operation.name': operation }),
+          'db.query.text': queryText(event.sql, event.parameters),
+          'genever.wait_time': event.waitMs / 1000,
+          ...(error === undefined ? { 'db.response.returned_rows': event.returnedRows } : errorAttributes(error)),
+          ...(event.outcome === undefined ? {} : { 'genever.outcome': event.outcome }),
+        },
+      },
+      this.#below(event.transaction, started.context),
+    )
+    if (error !== undefined) span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
+    span.end(performance.now())
+  }
+
+  readonly #onTransaction = (event: TransactionEvent): void => {
+    if (event.event === 'begin') this.#begin(event)
+    else this.#finish(event)
+  }
+
+  #begin({ id, parent, server, engine, durationMs }: TransactionEvent): void {
+    const context = this.#api.context.active()
+    const operation = parent === null ? 'TRANSACTION' : 'SAVEPOINT'
+    const span = this.#tracer.startSpan(
+      spanName(operation, server),
+      {
+        kind: this.#api.SpanKind.INTERNAL,
+        startTime: performance.now() - durationMs,
+        attributes: {
+          ...serverAttributes(server),
+          [poolName]: engine,
+          'db.operation.name': operation,
+          'genever.wait_time': durationMs / 1000,
+        },
+      },
+      this.#below(parent, context),
+    )
+    this.#transactions.set(id, { span, around: this.#api.trace.getSpan(context) })
+  }
+
+  #finish({ id, event, error }: TransactionEvent): void {
+    const open = this.#transactions.get(id)
+    if (open === undefined) return
+    this.#transactions.delete(id)
+    const failure = error ?? (event === 'unknown' ? event : undefined)
+    open.span.setAttributes({ 'genever.transaction.end': event, ...errorAttributes(failure) })
+    if (failure !== undefined) open.span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
+    open.span.end(performance.now())
+  }
+
+  /** The context of the caller, with the span of the transaction on top unless the caller opened one of its own inside. */
+  #below(transaction: number | null, context: OtelContext): OtelContext {
+    const open = transaction === null ? undefined : this.#transactions.get(transaction)
+    if (open === undefined || this.#api.trace.getSpan(context) !== open.around) return context
+    return this.#api.trace.setSpan(context, open.span)
+  }
+}

@@ -1,0 +1,94 @@
+/** The option echo: every statement in a line, and never a value of a parameter. */
+
+import { type EngineOptions } from 'genever'
+import { expect, test, vi } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { forEachDriver, type TestedDriver } from '../support/matrix.ts'
+
+const canary = 'correct horse battery staple'
+
+/** What is left of a line without its time. */
+const timeless = (line: string): string => line.replace(/\d+\.\d ms/, '… ms')
+
+forEachDriver((driver) => {
+  const echoing = async (
+    work: (db: Awaited<ReturnType<TestedDriver['db']>>) => Promise<unknown>,
+    options?: EngineOptions,
+  ): Promise<string[]> => {
+    const lines: string[] = []
+    const db = await driver.db({ name: 'shop', ...options, echo: (line) => void lines.push(timeless(line)) })
+    lines.length = 0
+    await work(db)
+    return lines
+  }
+
+  test('prints implicit statements and those of scopes, handles, transactions and cursors', async () => {
+    const table = await driver.table('n int, s text')
+
+    const lines = await echoing(async (db) => {
+      await db.status(`insert into ${table} values (1, $1)`, [canary])
+      await db.sql`select ${canary}::text`
+      await db.scope(() => db.all(`select s from ${table} where s = :s`, { s: canary }))
+      await db.transaction(async (tx) => {
+        await tx.scalar('select 1')
+        await db.transaction(() => db.scalar('select 2'))
+      })
+      await caught(db.transaction(() => db.all('select 1 / $1::int', [0])))
+      const handle = await db.acquire()
+      await handle.status('begin')
+      await handle.status('rollback')
+      await handle.release()
+      for await (const _row of db.iterate(`select * from ${table} where s = $1`, [canary]));
+    })
+
+    expect(lines).toEqual([
+      `[shop] … ms, 1 row: insert into ${table} values (1, $1)`,
+      '[shop] … ms, 1 row: select $1::text',
+      `[shop] … ms, 1 row: select s from ${table} where s = $1`,
+      '[shop] … ms, begin',
+      '[shop] … ms, 1 row: select 1',
+      '[shop] … ms, begin savepoint',
+      '[shop] … ms, 1 row: select 2',
+      '[shop] … ms, commit savepoint',
+      '[shop] … ms, commit',
+      '[shop] … ms, begin',
+      '[shop] … ms, failed (22012): select 1 / $1::int',
+      '[shop] … ms, rollback',
+      '[shop] … ms, 0 rows: begin',
+      '[shop] … ms, 0 rows: rollback',
+      '[shop] … ms, begin',
+      expect.stringMatching(
+        /^\[shop\] … ms, 0 rows: DECLARE \w+ NO SCROLL CURSOR FOR select \* from \w+ where s = \$1$/,
+      ),
+      expect.stringMatching(/^\[shop\] … ms, 1 row: FETCH FORWARD 100 FROM \w+$/),
+      '[shop] … ms, commit',
+    ])
+  })
+
+  test('never prints a parameter, not even of a statement that fails over it', async () => {
+    const table = await driver.table('s text unique, n int')
+    const lines = await echoing(async (db) => {
+      await db.status(`insert into ${table} (s) values ($1)`, [canary])
+      await caught(db.status(`insert into ${table} (s) values ($1)`, [canary]))
+      await caught(db.status(`insert into ${table} (n) values ($1::text::int)`, [canary]))
+      await db.scope(() => db.scalar('select 1'), { settings: { 'app.secret': canary } })
+    })
+
+    expect(lines).toHaveLength(4)
+    expect(lines.join('\n')).not.toContain(canary)
+  })
+
+  test('prints to standard error with true, until the engine is closed', async () => {
+    const write = vi.spyOn(process.stderr, 'write').mockImplementation(() => true)
+    try {
+      const db = await driver.db({ name: 'to stderr', echo: true })
+      write.mockClear()
+      await db.scalar('select 1')
+      await db.close()
+
+      expect(write.mock.calls.map(([text]) => timeless(String(text)))).toEqual(['[to stderr] … ms, 1 row: select 1\n'])
+    } finally {
+      write.mockRestore()
+    }
+  })
+})
