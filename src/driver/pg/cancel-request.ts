@@ -1,16 +1,17 @@
 // Asks a PostgreSQL server to stop what one of its processes is running, over a socket of its own. Used by the wire while
 // its connection is quarantined; the server closes the socket when the signal has been sent.
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
-
 import { msUntil } from '../postgres/session.ts'
 
 export interface CancelTarget {
   /** The directory of a Unix socket, or null. */
   readonly directory: string | null
+  /** The name that the certificate is checked against, the address that it led to for the main connection. */
+  readonly host: string
   readonly address: string
   readonly port: number
-  readonly ssl: ConnectionOptions | null
+  readonly ssl: ConnectionOptions | false
   readonly processId: number
   readonly secretKey: number
 }
@@ -20,7 +21,7 @@ const sslCode = 80_877_103
 
 /** True when the server has closed the socket: the request has been served. False: it could not be sent in time. */
 export function requestCancel(target: CancelTarget, deadline: number): Promise<boolean> {
-  const { directory, address, port } = target
+  const { directory, host, address, port } = target
   const socket = directory === null ? connect(port, address) : connect(`${directory}/.s.PGSQL.${port}`)
   return new Promise((resolve) => {
     let secure: Socket | undefined
@@ -35,15 +36,16 @@ export function requestCancel(target: CancelTarget, deadline: number): Promise<b
       stream.once('end', () => finish(true)).once('close', () => finish(true))
       stream.resume().write(cancelMessage(target))
     }
-    socket.once('error', () => finish(false))
+    socket.on('error', () => finish(false))
     socket.once('connect', () => {
-      if (target.ssl === null) send(socket)
+      if (target.ssl === false) send(socket)
       else {
         socket.once('data', (answer: Buffer) => {
           if (answer.toString('latin1') !== 'S') finish(false)
           else {
-            secure = connectTls({ ...target.ssl, socket })
-            secure.once('error', () => finish(false)).once('secureConnect', () => secure && send(secure))
+            const name = isIP(host) === 0 ? { host, servername: host } : { host }
+            secure = connectTls({ ...name, ...target.ssl, socket })
+            secure.on('error', () => finish(false)).once('secureConnect', () => secure && send(secure))
           }
         })
         socket.write(sslRequest())

@@ -1,5 +1,6 @@
 // What this driver uses of node-postgres, described by its shape: the client, the connection inside it and the object that
 // `client.query` takes instead of a text. Types only; nothing of `pg` or its types reaches our declarations.
+import type { ConnectionOptions } from 'node:tls'
 
 export interface PgModule {
   readonly Client: new (config: Readonly<Record<string, unknown>>) => PgClient
@@ -9,6 +10,8 @@ export interface PgClient {
   readonly connection: PgConnection
   readonly host: string
   readonly port: number
+  /** What the client makes of the option and of PGSSLMODE. */
+  readonly ssl: boolean | ConnectionOptions
   readonly processID: number | null
   readonly secretKey: number | null
   connect(done: (error: unknown) => void): void

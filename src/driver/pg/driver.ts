@@ -53,7 +53,7 @@ async function open(
 async function makeWire(options: PgOptions, deadline: number): Promise<PgWire> {
   try {
     const { Client } = await loadPg()
-    return new PgWire(new Client(clientConfig(options, deadline)), options)
+    return new PgWire(new Client(clientConfig(options, deadline)))
   } catch (error) {
     throw openFailure(error) as unknown
   }
@@ -67,7 +67,8 @@ function clientConfig(options: PgOptions, deadline: number): Record<string, unkn
     user,
     password,
     database,
-    ssl,
+    // The client changes what it is given.
+    ssl: typeof ssl === 'object' ? { ...ssl } : ssl,
     application_name: applicationName,
     options: startupOptions(options) || undefined,
     keepAlive: true,

@@ -7,13 +7,11 @@ import { type Interruption, msUntil, type Session, type Wire } from '../postgres
 import { requestCancel } from './cancel-request.ts'
 import type { PgClient, PgConnection, PgField, Submittable } from './client.ts'
 import { openFailure, responseFields } from './failure.ts'
-import type { PgOptions } from './options.ts'
 
 const nothing: Buffer = Buffer.alloc(0)
 
 export class PgWire implements Wire, Submittable {
   readonly native: PgClient
-  readonly #options: PgOptions
   /** The date style the server has announced. */
   dateStyle = 'ISO'
   #session: Session | null = null
@@ -22,16 +20,14 @@ export class PgWire implements Wire, Submittable {
   /** The last ErrorResponse: when the connection ends after it, it says why. */
   #lastError: Fields | null = null
 
-  constructor(client: PgClient, options: PgOptions) {
+  constructor(client: PgClient) {
     this.native = client
-    this.#options = options
   }
 
   /** Null when the server is ready, else why not. An error may come twice, or late: only the first is told. */
   connect(deadline: number): Promise<Failure | null> {
     const { native: client } = this
     const { connection } = client
-    const { ssl } = this.#options
     connection.on('parameterStatus', ({ parameterName: name, parameterValue: value }) => {
       if (name === 'DateStyle') this.dateStyle = value
     })
@@ -43,8 +39,7 @@ export class PgWire implements Wire, Submittable {
         resolve(failure)
       }
       this.#garbled = (cause) => settle({ kind: 'protocol', outcome: 'not_started', cause })
-      if (ssl === undefined || ssl === false) connection.on('connect', () => this.#catchReader())
-      else connection.on('sslconnect', () => this.#catchReader())
+      connection.on(client.ssl === false ? 'connect' : 'sslconnect', () => this.#catchReader())
       client.on('error', (error) => settle(openFailure(error)))
       client.connect((error) => settle(error === null || error === undefined ? null : openFailure(error)))
     })
@@ -56,7 +51,10 @@ export class PgWire implements Wire, Submittable {
     const { connection } = client
     this.#session = session
     this.#garbled = (cause) => session.garbled(cause)
-    client.on('error', (error) => session.lost(error, responseFields(error) ?? this.#lastError))
+    client.on('error', (error) => {
+      if (isGarbage(error)) session.garbled(error)
+      else session.lost(error, responseFields(error) ?? this.#lastError)
+    })
     client.on('end', () => session.lost(undefined, this.#lastError))
     client.on('notice', (notice) => hooks.notice(responseFields(notice) ?? {}))
     client.on('notification', ({ channel, payload, processId }) =>
@@ -108,14 +106,15 @@ export class PgWire implements Wire, Submittable {
   }
 
   async interrupt(deadline: number): Promise<Interruption> {
-    const { host, port, processID, secretKey, connection } = this.native
+    const { host, port, ssl, processID, secretKey, connection } = this.native
     const { remoteAddress, remotePort } = connection.stream
-    const { ssl } = this.#options
     const target = {
       directory: host.startsWith('/') ? host : null,
+      host,
       address: remoteAddress ?? host,
       port: remotePort ?? port,
-      ssl: ssl === undefined || ssl === false ? null : { servername: host, ...(ssl === true ? {} : ssl) },
+      // The client hides the key from what lists properties.
+      ssl: typeof ssl === 'boolean' ? ssl && {} : { ...ssl, key: ssl.key },
       processId: processID ?? 0,
       secretKey: secretKey ?? 0,
     }
@@ -180,4 +179,9 @@ export class PgWire implements Wire, Submittable {
   }
 
   handleCopyData(): void {}
+}
+
+/** What node-postgres says of a message that it does not know, or not there. */
+function isGarbage(error: unknown): boolean {
+  return error instanceof Error && /^received (invalid response|unexpected)/i.test(error.message)
 }
