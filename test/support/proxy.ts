@@ -209,6 +209,8 @@ export class Way {
   swallows = false
   delayMs = 0
   trickles = false
+  /** The next bytes go in two writes, the first of so many, with a pause between them. */
+  split = 0
   limit: { readonly byte: number; readonly reached: () => void } | null = null
   readonly #link: Link
   readonly #proxy: Proxy
@@ -260,7 +262,7 @@ export class Way {
     const left = limit === null ? Infinity : limit.byte - this.bytes
     const passing = bytes.subarray(0, Math.min(left, bytes.length))
     this.bytes += passing.length
-    if (this.#queue === null && this.delayMs === 0 && !this.trickles) this.#target.write(passing)
+    if (this.#queue === null && this.delayMs === 0 && this.split === 0 && !this.trickles) this.#target.write(passing)
     else this.#enqueue(passing)
     if (limit !== null && passing.length >= left) {
       this.limit = null
@@ -276,12 +278,15 @@ export class Way {
 
   #enqueue(bytes: Buffer): void {
     const wait = this.delayMs === 0 ? null : new Promise((resolve) => setTimeout(resolve, this.delayMs))
+    const { split } = this
+    this.split = 0
     const sent = (this.#queue ?? Promise.resolve()).then(async () => {
       await wait
-      const step = this.trickles ? 1 : Math.max(1, bytes.length)
-      for (let at = 0; at < bytes.length && !this.swallows; at += step) {
+      for (let at = 0; at < bytes.length && !this.swallows;) {
+        const step = this.trickles ? 1 : at === 0 && split > 0 ? split : bytes.length
         this.#target.write(bytes.subarray(at, at + step))
-        if (this.trickles) await new Promise(setImmediate)
+        at += step
+        if (at < bytes.length) await new Promise(setImmediate)
       }
       if (this.#queue === sent) this.#queue = null
     })

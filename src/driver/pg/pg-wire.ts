@@ -167,7 +167,10 @@ export class PgWire implements Wire, Submittable {
   /** An ErrorResponse, or an error of the socket, which `error` and `end` report as well. */
   handleError(error: unknown): void {
     const fields = responseFields(error)
-    if (fields === null) return
+    if (fields === null) {
+      if (isGarbage(error)) this.#garbled(error)
+      return
+    }
     this.#lastError = fields
     this.#session?.exchange?.errorResponse(fields)
   }

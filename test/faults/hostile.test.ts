@@ -1,0 +1,179 @@
+/** Servers that are silent, slow, wrong or rude, and answers that come in the strangest pieces. */
+
+import { AcquireTimeoutError, ConnectError, createDb, createEngine, ProtocolError } from 'genever'
+import { describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { errorResponse, message, startProxy } from '../support/proxy.ts'
+import { until } from '../support/until.ts'
+import { site, sound } from './support.ts'
+
+/** AuthenticationOk, a key for cancelling, ReadyForQuery: enough for a client to be content. */
+const welcome = Buffer.concat([
+  message('R', Buffer.alloc(4)),
+  message('K', Buffer.from([0, 0, 0, 1, 0, 0, 0, 1])),
+  message('Z', 'I'),
+])
+
+describe('a server that accepts and says nothing', () => {
+  test('is a ConnectError at the connect timeout', async () => {
+    await using proxy = await startProxy('postgres://postgres@127.0.0.1:1/none')
+    await proxy.accept('silent')
+
+    const error = await caught(createEngine(proxy.url, { pool: { connectTimeoutMs: 300 } }))
+
+    expect(error).toBeInstanceOf(ConnectError)
+    expect(error).toMatchObject({ outcome: 'not_started', retryable: true })
+  })
+
+  test('ends each wait at the deadline of who waits, not of the connecting', async () => {
+    await using place = await site({ pool: { max: 3, acquireTimeoutMs: 600, connectTimeoutMs: 10_000 } })
+    await place.proxy.accept('silent')
+    const held = await place.db.acquire()
+    const order: string[] = []
+    const controller = new AbortController()
+
+    const errors = [
+      caught(place.db.scalar('select 1')).finally(() => order.push('acquire')),
+      caught(place.db.scalar('select 1', [], { timeoutMs: 250 })).finally(() => order.push('statement')),
+      caught(place.db.transaction(() => {}, { timeoutMs: 400 })).finally(() => order.push('transaction')),
+      caught(place.db.scalar('select 1', [], { signal: controller.signal })).finally(() => order.push('signal')),
+    ]
+    controller.abort()
+
+    expect((await Promise.all(errors)).map(({ outcome }) => outcome)).not.toContain('unknown')
+    expect(order).toEqual(['signal', 'statement', 'transaction', 'acquire'])
+    expect(await errors[0]).toBeInstanceOf(AcquireTimeoutError)
+    expect((await errors[0])!.phase).toBe('connect')
+    await held.release()
+  })
+})
+
+describe('a server that speaks another language', () => {
+  test.each([
+    ['HTTP', 'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n'],
+    ['SSH', 'SSH-2.0-OpenSSH_9.6\r\n'],
+    ['nothing in particular', '\0\0\0\0\0\0\0\0\0\0\0\0'],
+    ['MySQL', 'J\0\0\0\n8.0.36\0\x08\0\0\0'],
+  ])('%s is refused within the connect timeout', async (_, text) => {
+    await using proxy = await startProxy('postgres://postgres@127.0.0.1:1/none')
+    await proxy.accept((socket) => socket.write(text, 'latin1'))
+
+    const error = await caught(createEngine(proxy.url, { pool: { connectTimeoutMs: 400 } }))
+
+    expect(error).toBeInstanceOf(ConnectError)
+    expect(error.outcome).toBe('not_started')
+  })
+
+  test('after a good beginning breaks the protocol: a ProtocolError, and the connection is closed', async () => {
+    await using place = await site({ pool: { max: 1 } })
+    const [link] = place.proxy.links
+    place.proxy.on({ to: 'client', type: 'D', when: 'before' }, ({ toClient }) => {
+      toClient.write(message('~', 'what?'))
+      toClient.swallows = true
+    })
+
+    const error = await caught(place.db.scalar('select 2', [], { timeoutMs: 2000 }))
+
+    expect(error).toBeInstanceOf(ProtocolError)
+    await until(() => !link!.held)
+    await sound(place)
+  })
+})
+
+test.each([['while connecting'], ['as an answer']])(
+  '2 GiB announced %s take no memory and keep nobody',
+  async (when) => {
+    const chunk = message('D', Buffer.alloc(65_531))
+    chunk.writeInt32BE(0x7fffffff, 1)
+    const drip = Buffer.alloc(65_536)
+    await using proxy = await startProxy('postgres://postgres@127.0.0.1:1/none')
+    let sent = 0
+    await proxy.accept((socket) => {
+      const flood = (): void => {
+        socket.write(chunk)
+        const timer = setInterval(() => {
+          if (sent > 64 * 2 ** 20) return
+          sent += drip.length
+          socket.write(drip)
+        }, 1)
+        socket.once('close', () => clearInterval(timer))
+      }
+      if (when === 'as an answer') socket.once('data', () => socket.write(welcome, () => socket.once('data', flood)))
+      else socket.once('data', flood)
+    })
+    global.gc?.()
+    const before = process.memoryUsage().rss
+
+    const db = createDb(proxy.url, { pool: { connectTimeoutMs: 500 }, closeTimeoutMs: 100, cancelTimeoutMs: 100 })
+    const error = await caught(db.scalar('select 1', [], { timeoutMs: 500 }))
+
+    expect(error.message).toBeTruthy()
+    expect((process.memoryUsage().rss - before) / 2 ** 20).toBeLessThan(200)
+    await db.close()
+  },
+)
+
+describe('an ErrorResponse after CommandComplete', () => {
+  test.each([
+    ['ERROR', '40003'],
+    ['FATAL', '57P01'],
+  ])('%s %s neither hangs nor confuses what follows', async (severity, code) => {
+    await using place = await site({ pool: { max: 1 } })
+    place.proxy.on({ to: 'client', type: 'C', when: 'after' }, (link) => {
+      link.toClient.write(errorResponse(severity, code, 'too late'))
+      if (severity === 'FATAL') link.break('finish')
+    })
+
+    const error = await caught(place.db.all('select 2'))
+
+    expect(error).toMatchObject({ name: severity === 'FATAL' ? 'ConnectionLostError' : 'QueryError' })
+    await sound(place)
+  })
+})
+
+describe('answers in pieces', () => {
+  const wide = `select n, repeat('ä€😀', n) as text, n % 2 = 0 as even, null as none, to_jsonb(n) as json
+    from generate_series(1, 8) as n`
+
+  test('byte by byte are read as they were meant', async () => {
+    await using place = await site({ pool: { max: 1 } })
+    const whole = await place.db.all(wide)
+    place.proxy.links[0]!.trickle()
+
+    expect(await place.db.all(wide)).toEqual(whole)
+    expect(await place.db.transaction((tx) => tx.all(wide))).toEqual(whole)
+  })
+
+  test('cut in two at any byte are read as they were meant', async () => {
+    await using place = await site({ pool: { max: 1 } })
+    const [link] = place.proxy.links
+    const whole = await place.db.all(wide)
+    const { bytes } = link!.toClient
+    await place.db.all(wide)
+    const length = link!.toClient.bytes - bytes
+
+    for (let at = 1; at < length; at += 3) {
+      link!.toClient.split = at
+      expect(await place.db.all(wide)).toEqual(whole)
+    }
+  })
+
+  test('late by any time are worth waiting for', async () => {
+    await using place = await site({ pool: { max: 2 } })
+    await place.warm(2)
+    for (const link of place.proxy.links) link.delay(60)
+
+    expect(await place.db.scalar('select 1', [], { timeoutMs: 5000 })).toBe(1)
+    await place.db.transaction((tx) => tx.status('insert into t values (1)'))
+    expect(await place.rows()).toEqual([1])
+  })
+
+  test('a connection that is opened byte by byte is as good as any', async () => {
+    await using place = await site({ pool: { max: 2 } })
+    const held = await place.db.acquire()
+    place.proxy.on({ to: 'server', type: '-', when: 'after' }, (link) => link.trickle())
+
+    expect(await place.db.scalar('select 7')).toBe(7)
+    await held.release()
+  })
+})
