@@ -163,6 +163,7 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
     const top = slot.top
     const frame = new Frame('owner', this.#engine, null, slot, null, slot.settings)
     frame.connection = this
+    frame.defaults = this.#defaults
     try {
       if (top !== undefined && top.admitsFrom(this.chain, this) && !top.manual)
         return await runInFrame(frame, () => (top.handle as Transaction).run(() => work(this)))

@@ -213,7 +213,7 @@ export class Engine extends Source implements AsyncDisposable {
     slot: Slot | null,
     handle: Handle | null,
     cursor: Cursor<unknown>,
-  ): Promise<{ record: TransactionRecord; finish: () => Promise<void> }> {
+  ): Promise<{ record: TransactionRecord; finish: (well: boolean) => Promise<void> }> {
     return openForCursor(this, slot, handle, cursor)
   }
 

@@ -3,6 +3,7 @@
 import { TransactionStateError } from '../errors/index.ts'
 import { Connection, idleOn } from './connection.ts'
 import {
+  ambientDefaults,
   ambientFrame,
   ambientSettings,
   currentChain,
@@ -63,10 +64,7 @@ export abstract class Source extends Executor {
     const chain = currentChain()
     if (chain === undefined) return null
     const engine = this.engineQuietly()
-    const frame = engine === null ? null : quietAmbientFrame(engine, chain)
-    return frame === null
-      ? null
-      : (((frame.transaction?.handle as Transaction | undefined) ?? frame.connection)?.defaultsHere() ?? null)
+    return engine === null ? null : ambientDefaults(engine, chain)
   }
 
   /** @internal */
@@ -96,7 +94,10 @@ export abstract class Source extends Executor {
       const connection = new Connection(engine, slot, chain, false, options.query)
       if (options.lazy === false) await connection.borrow(options.timeoutMs)
       try {
-        return await work(connection)
+        if (options.query === undefined) return await work(connection)
+        const frame = new Frame('reusing', engine, this.token(), null, null, null)
+        frame.defaults = options.query
+        return await runIn(push(frame, chain), () => work(connection))
       } finally {
         await connection.release()
       }
@@ -113,6 +114,7 @@ export abstract class Source extends Executor {
       slot.settings,
     )
     frame.connection = connection
+    frame.defaults = options.query ?? null
     try {
       return await runIn(push(frame, chain), () => work(connection))
     } finally {

@@ -1,4 +1,5 @@
 // Options of a transaction, and what the engine needs to know to open one.
+import { UsageError } from '../errors/index.ts'
 import { type IsolationLevel, parseIsolation } from '../sql/dialect.ts'
 import type { Link } from './context/chain.ts'
 import type { Handle } from './handle.ts'
@@ -43,7 +44,14 @@ export interface TransactionPlace {
   readonly slot: Slot | null
 }
 
-/** The options with the isolation level spelled one way. @throws {UsageError} for a level there is not, before any SQL. */
+/**
+ * The options with the isolation level spelled one way.
+ * @throws {UsageError} for a level there is not, or a number of attempts that is none; before any SQL.
+ */
 export function normalised(options: TransactionOptions): TransactionOptions {
-  return options.isolation === undefined ? options : { ...options, isolation: parseIsolation(options.isolation) }
+  const { retry, isolation } = options
+  const limit = typeof retry === 'object' ? retry.limit : (retry ?? 0)
+  if (limit !== Infinity && (!Number.isInteger(limit) || limit < 0))
+    throw new UsageError('retry must be a whole number of further attempts, 0 or more.')
+  return isolation === undefined ? options : { ...options, isolation: parseIsolation(isolation) }
 }

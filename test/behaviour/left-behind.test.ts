@@ -1,269 +1,128 @@
-/** Code that nobody awaited and that still runs when what it was started in has ended. */
-
-import { EventEmitter, on } from 'node:events'
-import {
-  type Connection,
-  type Db,
-  ReleasedConnectionError,
-  type Transaction,
-  TransactionEndedError,
-  TransactionStateError,
-} from 'genever'
-import { expect, test } from 'vitest'
+import { createDb, TransactionEndedError, TransactionTimeoutError } from 'genever'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { freshDatabase, type FreshDatabase } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
-import { doing, forEachDriver } from '../support/matrix.ts'
 
-/** Starts code in a frame that ends at once, and lets it go on after that. */
-async function leftBehind(
-  enter: (start: () => void) => Promise<unknown>,
-  late: () => Promise<unknown>,
-): Promise<unknown> {
-  const ended = gate()
-  let left: Promise<unknown> | undefined
-  await enter(() => {
-    left = ended.promise.then(late)
-    left.catch(() => {})
-  })
-  ended.open()
-  return left
-}
+let database: FreshDatabase
+let db = createDb()
 
-/** Each way to run a statement; inside, what came of it. */
-const ways: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
-  statement: (db) => db.scalar('select 1'),
-  scope: (db) => db.scope(() => db.scalar('select 1')),
-  transaction: (db) => db.transaction(() => db.scalar('select 1')),
-  cursor: (db) =>
-    db
-      .iterate<{ n: number }>('select 1 as n')
-      .read()
-      .then((row) => row?.n),
-  'reusing handle': async (db) => {
-    await using connection = await db.acquire({ reuse: true })
-    return await connection.scalar('select 1')
-  },
-}
+beforeEach(async () => {
+  database = await freshDatabase('create table t (n int)')
+  db = await createDb(database.url).open()
+})
 
-forEachDriver((driver) => {
-  test.each(Object.entries(ways))('after a scope it runs alone: %s', async (_, way) => {
-    const db = await driver.single()
+afterEach(async () => {
+  await db.close()
+  await database.drop()
+})
 
-    const end = await leftBehind(
-      (start) => db.scope(start),
-      async () => {
-        expect(db.current).toBeUndefined()
-        return way(db)
-      },
-    )
+const rows = async (): Promise<unknown> => (await database.query('select count(*)::int as n from t'))[0]
 
-    expect(end).toBe(1)
-  })
+describe('code that a transaction left behind never writes outside of it', () => {
+  test('in a nested transaction, when the time of the outer one is over', async () => {
+    const over = gate()
+    let late: Promise<unknown> = Promise.resolve()
 
-  test.each(Object.entries(ways))('after conn.run() it runs alone: %s', async (_, way) => {
-    const db = await driver.single()
-    const connection = await db.acquire()
-
-    const end = await leftBehind(
-      (start) => connection.run(start).then(() => connection.release()),
-      () => way(db),
-    )
-
-    expect(end).toBe(1)
-  })
-
-  test.each(Object.entries(ways))(
-    'after a scope that shared the connection of an outer one it still shares that: %s',
-    async (_, way) => {
-      const db = await driver.single()
-
-      await db.scope(async (outer) => {
-        const end = await leftBehind(
-          (start) => db.scope(start),
-          async () => {
-            expect(db.current).toBe(outer)
-            return way(db)
-          },
-        )
-        expect([end, outer.borrowed]).toEqual([1, true])
-      })
-    },
-  )
-
-  test.each(Object.entries(ways))(
-    'after a scope of its own inside of another it does not fall back to the outer one: %s',
-    async (_, way) => {
-      const db = await driver.single()
-
-      await db.scope(async (outer) => {
-        const end = await leftBehind(
-          (start) => db.scope(start, { reuse: false }),
-          async () => {
-            expect(db.current).toBeUndefined()
-            return way(db)
-          },
-        )
-        expect([end, outer.borrowed]).toEqual([1, false])
-      })
-    },
-  )
-
-  test.each(Object.entries(ways))('after a transaction it is refused: %s', async (_, way) => {
-    const db = await driver.single()
-
-    const error = await caught(
-      leftBehind(
-        (start) => db.transaction(start),
-        () => way(db),
-      ),
-    )
-
-    expect(error).toBeInstanceOf(TransactionEndedError)
-    expect(error.message).toMatch(/begun at .*left-behind\.test\.ts:\d+.*detached\(\)/)
-  })
-
-  test.each(Object.entries(ways))(
-    'after a nested transaction it does not fall back to the outer one: %s',
-    async (_, way) => {
-      const db = await driver.single()
-
-      await db.transaction(async (tx) => {
-        await expect(
-          leftBehind(
-            (start) => db.transaction(start),
-            () => way(db),
-          ),
-        ).rejects.toThrow(TransactionEndedError)
-        expect(await tx.scalar('select 2')).toBe(2)
-      })
-    },
-  )
-
-  test.each(Object.entries(ways))(
-    'after a transaction inside of a scope it does not fall back to the scope: %s',
-    async (_, way) => {
-      const db = await driver.single()
-
-      await db.scope(async () => {
-        await expect(
-          leftBehind(
-            (start) => db.transaction(start),
-            () => way(db),
-          ),
-        ).rejects.toThrow(TransactionEndedError)
-      })
-    },
-  )
-
-  test.each(Object.entries(ways))('after a scope with settings it is refused: %s', async (_, way) => {
-    const db = await driver.single()
-    const settings = { 'app.tenant': '7' }
-
-    const late = leftBehind(
-      (start) => db.scope(start, { settings }),
-      () => way(db),
-    )
-
-    await expect(late).rejects.toThrow(TransactionStateError)
-  })
-
-  test('after a scope in which it opened its own one it keeps that', async () => {
-    const db = await driver.single()
-    const ended = gate()
-    let left: Promise<unknown> | undefined
-
-    await db.scope(() => {
-      left = db.scope(
-        async (own) => {
-          await ended.promise
-          return [await own.scalar('select 1'), db.current === own]
-        },
-        { reuse: false },
+    await db.scope(async () => {
+      const error = await caught(
+        db.transaction(
+          () =>
+            db.transaction(async () => {
+              await db.scalar('select 1')
+              await over.promise
+              await (late = caught(db.status('insert into t values (1)')))
+            }),
+          { timeoutMs: 50 },
+        ),
       )
+      expect(error).toBeInstanceOf(TransactionTimeoutError)
+      over.open()
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(await late).toBeInstanceOf(TransactionEndedError)
     })
-    ended.open()
 
-    expect(await left).toEqual([1, true])
+    expect(await rows()).toEqual({ n: 0 })
   })
 
-  test('handles that were kept are refused after their end', async () => {
-    const db = await driver.single()
-    const kept: { scope?: Connection; reusing?: Connection; tx?: Transaction } = {}
-    await db.scope(async (connection) => {
-      kept.scope = connection
-      kept.reusing = await db.acquire({ reuse: true, lazy: true })
-    })
-    await db.transaction((tx) => {
-      kept.tx = tx
+  test('in a nested transaction nobody awaited, when the outer one has returned', async () => {
+    const over = gate()
+    const inside = gate()
+    let nested: Promise<unknown> = Promise.resolve()
+
+    await db.scope(async () => {
+      await caught(
+        db.transaction(async () => {
+          await db.scalar('select 1')
+          nested = caught(
+            db.transaction(async () => {
+              await db.scalar('select 2')
+              inside.open()
+              await over.promise
+              await db.status('insert into t values (1)')
+            }),
+          )
+          await inside.promise
+        }),
+      )
+      over.open()
+      expect(await nested).toBeInstanceOf(TransactionEndedError)
     })
 
-    const errors = [
-      await caught(Promise.resolve(kept.scope?.all('select 1'))),
-      await caught(Promise.resolve(kept.reusing?.all('select 1'))),
-      await caught(Promise.resolve(kept.tx?.all('select 1'))),
-      await caught(Promise.resolve(kept.tx?.transaction(() => {}))),
-      await caught(Promise.resolve(kept.tx?.run(() => {}))),
-      await caught(Promise.resolve(kept.tx?.connection.all('select 1'))),
-    ]
-
-    expect(errors.map(({ name }) => name)).toEqual([
-      'ReleasedConnectionError',
-      'ReleasedConnectionError',
-      'TransactionEndedError',
-      'TransactionEndedError',
-      'TransactionEndedError',
-      'ReleasedConnectionError',
-    ])
+    expect(await rows()).toEqual({ n: 0 })
   })
 
-  test('what was issued before the end of its scope still runs, and only then the connection goes back', async () => {
-    const db = await driver.single()
-    let left: Promise<unknown>[] = []
+  test('in tx.run(work), when the transaction has ended', async () => {
+    const over = gate()
+    let late: Promise<unknown> = Promise.resolve()
 
-    await db.scope(() => {
-      left = [db.scalar('select 1 from pg_sleep(0.01)'), db.scalar('select 2')]
-    })
-    const lent = doing(db)
-
-    expect(await Promise.all(left)).toEqual([1, 2])
-    expect([lent, doing(db)]).toEqual(['1 lent, 0 idle, 0 waiting', '0 lent, 1 idle, 0 waiting'])
-  })
-
-  test('a statement that had no connection yet when its scope ended is refused', async () => {
-    const db = await driver.single()
-    const held = await db.acquire()
-    let left: Promise<unknown> | undefined
-
-    await db.scope(() => {
-      left = caught(db.scalar('select 1'))
-    })
-
-    expect(await left).toBeInstanceOf(ReleasedConnectionError)
-    await held.release()
-  })
-
-  test('a queue made by the first request serves the others without its connection', async () => {
-    const db = await driver.single()
-    const jobs = new EventEmitter()
-    const stop = new AbortController()
-    let queue: Promise<void> | undefined
-    const worker = async (): Promise<void> => {
-      for await (const [done] of on(jobs, 'job', { signal: stop.signal }))
-        (done as (answer: unknown) => void)(await db.scalar('select 1'))
-    }
-    const request = (): Promise<unknown> =>
-      db.scope(async (connection) => {
-        queue ??= worker()
-        await connection.scalar('select 2')
-        await connection.release({ permanent: false })
-        return new Promise((resolve) => jobs.emit('job', resolve))
+    await db.scope(async () => {
+      await db.transaction(async (tx) => {
+        await tx.scalar('select 1')
+        late = caught(
+          tx.run(async () => {
+            await over.promise
+            await db.status('insert into t values (1)')
+          }),
+        )
       })
+      over.open()
+      expect(await late).toBeInstanceOf(TransactionEndedError)
+    })
 
-    const answers = [await request(), await request(), await Promise.all([request(), request()])]
-    stop.abort()
-    await caught(Promise.resolve(queue))
+    expect(await rows()).toEqual({ n: 0 })
+  })
 
-    expect(answers).toEqual([1, 1, [1, 1]])
-    expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+  test('through the handle of the scope, a reusing one, or tx.connection', async () => {
+    await db.scope(async (connection) => {
+      const over = gate()
+      const late: Promise<unknown>[] = []
+      await db.transaction(async (tx) => {
+        const reusing = await db.acquire({ reuse: true })
+        for (const handle of [connection, reusing, tx.connection])
+          late.push(over.promise.then(() => caught(handle.status('insert into t values (1)'))))
+        late.push(over.promise.then(() => caught(connection.run(() => db.status('insert into t values (1)')))))
+        late.push(over.promise.then(() => caught(connection.transaction(() => db.status('insert into t values (1)')))))
+      })
+      over.open()
+
+      for (const error of await Promise.all(late)) expect(error).toBeInstanceOf(TransactionEndedError)
+    })
+
+    expect(await rows()).toEqual({ n: 0 })
+  })
+
+  test('but does when it is detached', async () => {
+    await db.scope(async () => {
+      const over = gate()
+      let late: Promise<unknown> = Promise.resolve()
+      await db.transaction(async () => {
+        late = over.promise.then(() => db.detached(() => db.status('insert into t values (1)')))
+      })
+      over.open()
+      await late
+    })
+
+    expect(await rows()).toEqual({ n: 1 })
   })
 })

@@ -5,8 +5,13 @@ import { TransactionEndedError, TransactionStateError } from '../../errors/index
 import type { Lease } from '../../pool/lease.ts'
 import { ContextStore } from '../../util/context.ts'
 import type { Engine } from '../engine.ts'
+import type { Slot } from '../slot/slot.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
-import type { Frame, Settings } from './frame.ts'
+import type { QueryDefaults } from '../query/query-options.ts'
+import type { Frame, FrameKind, Settings } from './frame.ts'
+
+/** Frames that say nothing of the slot, the transaction or the settings of what runs inside. */
+const passing: ReadonlySet<FrameKind> = new Set(['reusing', 'orphan', 'bind'])
 
 export class Link {
   readonly frame: Frame
@@ -55,8 +60,9 @@ export function ambientFrame(engine: Engine, chain: Link | undefined): Frame | n
       return null
     }
     if (frame.kind === 'transaction') {
-      if (frame.live) return frame
-      throw new TransactionEndedError((frame.transaction as TransactionRecord).endedMessage())
+      const record = frame.transaction as TransactionRecord
+      if (frame.live && record.state === 'open') return frame
+      throw new TransactionEndedError(record.endedMessage())
     }
     if (frame.kind === 'detached') return null
   }
@@ -68,8 +74,10 @@ export function quietAmbientFrame(engine: Engine, chain: Link | undefined): Fram
   for (let link = chain; link !== undefined; link = link.next) {
     const frame = link.frame
     if (frame.engine !== engine) continue
-    if (frame.kind === 'owner' || frame.kind === 'transaction')
-      return frame.live && frame.slot !== null && !frame.slot.closed ? frame : null
+    if (frame.kind === 'owner' || frame.kind === 'transaction') {
+      if (!frame.live || frame.slot === null || frame.slot.closed) return null
+      return frame.transaction === null || frame.transaction.state === 'open' ? frame : null
+    }
     if (frame.kind === 'detached') return null
   }
   return null
@@ -83,9 +91,20 @@ export function quietAmbientFrame(engine: Engine, chain: Link | undefined): Fram
 export function ambientSettings(engine: Engine, chain: Link | undefined): Settings | null {
   for (let link = chain; link !== undefined; link = link.next) {
     const frame = link.frame
-    if (frame.engine !== engine || frame.kind === 'orphan' || frame.kind === 'bind') continue
+    if (frame.engine !== engine || passing.has(frame.kind)) continue
     if (frame.settings !== null && !frame.live && frame.kind !== 'detached') throw settingsLost()
     return frame.settings
+  }
+  return null
+}
+
+/** Defaults for statements issued here, given by the innermost live scope or transaction that has any. */
+export function ambientDefaults(engine: Engine, chain: Link | undefined): QueryDefaults | null {
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { frame } = link
+    if (frame.engine !== engine || frame.kind === 'bind' || frame.kind === 'orphan') continue
+    if (frame.kind === 'detached' || (!frame.live && frame.kind !== 'reusing')) return null
+    if (frame.live && frame.defaults !== null) return frame.defaults
   }
   return null
 }
@@ -111,11 +130,21 @@ export function isInside(transaction: TransactionRecord, chain: Link | undefined
   return false
 }
 
+/** The innermost transaction on `slot` in whose frame code with this chain runs, ended or not. */
+export function transactionOn(slot: Slot, chain: Link | undefined): TransactionRecord | null {
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { transaction, kind, engine } = link.frame
+    if (transaction !== null && transaction.slot === slot) return transaction
+    if (kind === 'detached' && engine === slot.engine) return null
+  }
+  return null
+}
+
 /** The transaction of `engine` in whose frame code with this chain runs, ended or not. */
 export function transactionAround(engine: Engine, chain: Link | undefined): TransactionRecord | null {
   for (let link = chain; link !== undefined; link = link.next) {
     const { frame } = link
-    if (frame.engine !== engine || frame.kind === 'bind' || frame.kind === 'orphan') continue
+    if (frame.engine !== engine || passing.has(frame.kind)) continue
     return frame.transaction
   }
   return null
@@ -157,7 +186,7 @@ function compact(chain: Link | undefined, above: Frame): Link | undefined {
     const key = frame.kind === 'bind' ? (frame.db as object) : frame.engine
     if (frame.engine === hidden && frame.kind !== 'bind') continue
     if (frame.live && frame.kind !== 'detached') kept.push(frame)
-    else if (frame.kind === 'orphan') continue
+    else if (frame.kind === 'orphan' || frame.kind === 'reusing') continue
     else if (!marked.has(key)) {
       marked.add(key)
       kept.push(frame)

@@ -3,6 +3,7 @@
 import type { Place } from '../../observe/place.ts'
 import type { Connection } from '../connection.ts'
 import type { Engine } from '../engine.ts'
+import type { QueryDefaults } from '../query/query-options.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 
@@ -11,11 +12,12 @@ export type Settings = Readonly<Record<string, string>>
 /**
  * - `owner`: what is inside shares the slot of this frame (`scope`, `conn.run`).
  * - `transaction`: what is inside runs in this transaction.
+ * - `reusing`: shares the slot of the frame around it; it only carries defaults.
  * - `orphan`: holds a connection but is not ambient (`reusable: false`, callbacks of `onConnect`).
  * - `detached`: what is inside sees nothing of the frames around it.
  * - `bind`: a `Db` resolves to another engine inside.
  */
-export type FrameKind = 'owner' | 'transaction' | 'orphan' | 'detached' | 'bind'
+export type FrameKind = 'owner' | 'transaction' | 'reusing' | 'orphan' | 'detached' | 'bind'
 
 export class Frame {
   readonly kind: FrameKind
@@ -27,6 +29,8 @@ export class Frame {
   readonly transaction: TransactionRecord | null
   /** What `current` gives inside: made on demand for frames that have no handle of their own. */
   connection: Connection | null = null
+  /** Defaults for the statements inside, those around it included. */
+  defaults: QueryDefaults | null = null
   /** Settings of the session for every connection borrowed inside. */
   readonly settings: Settings | null
   live = true

@@ -1,6 +1,7 @@
 // How an engine comes to be: options are resolved and checked, the driver is found, the pool is made, and one
 // connection proves that the database answers.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { UsageError } from '../../errors/index.ts'
 import { echo } from '../../observe/echo.ts'
 import { enrol } from '../../observe/engines.ts'
 import { type EngineOptions as OptionsOf, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
@@ -15,12 +16,15 @@ import { SessionSource } from './session.ts'
 /** Options of an engine; `onConnect` gets a connection. */
 export type EngineOptions = OptionsOf<Connection>
 
+type Given = string | URL | EngineOptions
+
 /** A URL, options, or a function giving them, asked when the engine is opened. */
-export type EngineSource = string | EngineOptions | (() => string | EngineOptions | Promise<string | EngineOptions>)
+export type EngineSource = Given | (() => Given | Promise<Given>)
 
 /**
  * Opens an engine: connects once, so that a wrong address or password fails here. (GINO: `create_engine`.)
  * @throws {InvalidUrlError} @throws {InvalidOptionError} when source or options are wrong.
+ * @throws {UsageError} when a source function gives nothing.
  * @throws {DriverNotInstalledError} when the package of the driver is missing.
  * @throws {ConnectError} when the database cannot be reached after `retry.limit` further attempts.
  * @throws {AuthenticationError} when it refuses the user; never tried again.
@@ -35,8 +39,10 @@ export async function openEngine(
   options: EngineOptions | undefined,
   db: object | null,
 ): Promise<Engine> {
-  const given = typeof source === 'function' ? await source() : source
-  const engine = makeEngine(resolveOptions(given, options), db)
+  const given: Given | undefined | null = typeof source === 'function' ? await source() : source
+  if (given === undefined || given === null)
+    throw new UsageError('The source function gave neither a URL nor options: is an environment variable missing?')
+  const engine = makeEngine(resolveOptions(given instanceof URL ? given.href : given, options), db)
   await inRoot(() => warm(engine))
   return engine
 }

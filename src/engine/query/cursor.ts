@@ -9,7 +9,7 @@ import type { Engine } from '../engine.ts'
 import type { Executor } from './executor.ts'
 import { thrownError } from './failure.ts'
 import { EngineOp } from './op.ts'
-import type { QueryOptions } from './query-options.ts'
+import type { QueryDefaults, QueryOptions } from './query-options.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 
 export interface CursorOptions extends QueryOptions {
@@ -30,6 +30,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   readonly #query: Query<R> | string
   readonly #params: Params | undefined
   readonly #options: CursorOptions
+  readonly #defaults: QueryDefaults | null
   #state: 'new' | 'open' | 'closed' = 'new'
   #home: CursorHome | null = null
   #statement: Statement<R> | null = null
@@ -54,6 +55,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     this.#query = query
     this.#params = params
     this.#options = { ...options, batchSize }
+    this.#defaults = executor.defaultsHere()
     this.place = capturePlace(Cursor)
   }
 
@@ -164,12 +166,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const home = await openHome(engine, this.#executor, this)
     this.#home = home
     this.#state = 'open'
-    try {
-      await this.#send(home, declaration(home.name, bound.compiled), bound.params)
-    } catch (error) {
-      await this.#end()
-      throw error
-    }
+    await this.#send(home, declaration(home.name, bound.compiled), bound.params)
     return home
   }
 
@@ -177,7 +174,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const { engine } = home
     const spec = stmt.verb === 'FETCH' ? (this.#statement?.spec ?? null) : null
     const { handle } = home.record
-    const until = engine.until(this.#options, null)
+    const until = engine.until(this.#options, this.#defaults)
     const op = new EngineOp(
       engine,
       this.#chain,
@@ -194,19 +191,21 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     try {
       await op.wait()
     } catch (thrown) {
+      await this.#end(false)
       throw thrownError(thrown, op)
     }
     return op
   }
 
-  async #end(): Promise<void> {
+  /** Without `well` its own transaction is rolled back: a statement of the cursor has failed. */
+  async #end(well = true): Promise<void> {
     const home = this.#home
     const wasOpen = this.#state === 'open'
     this.#state = 'closed'
     if (home === null) return
     home.record.cursors.delete(this)
-    if (home.own) await home.finish()
-    else if (wasOpen && home.record.state === 'open' && home.usable()) {
+    if (home.own) await home.finish(well)
+    else if (well && wasOpen && home.record.state === 'open' && home.usable()) {
       await this.#send(home, cursorStatement(`CLOSE ${home.name}`), []).catch(() => {})
     }
   }
@@ -219,9 +218,14 @@ class CursorHome {
   readonly name: string
   /** Opened for the cursor alone. */
   readonly own: boolean
-  readonly #finish: () => Promise<void>
+  readonly #finish: (well: boolean) => Promise<void>
 
-  constructor(engine: Engine, record: TransactionRecord, name: string, finish: (() => Promise<void>) | null) {
+  constructor(
+    engine: Engine,
+    record: TransactionRecord,
+    name: string,
+    finish: ((well: boolean) => Promise<void>) | null,
+  ) {
     this.engine = engine
     this.record = record
     this.name = name
@@ -241,8 +245,8 @@ class CursorHome {
     return this.record.slot.lease !== null && this.record.slot.lease.raw.status !== 'failed'
   }
 
-  finish(): Promise<void> {
-    return this.#finish()
+  finish(well: boolean): Promise<void> {
+    return this.#finish(well)
   }
 }
 

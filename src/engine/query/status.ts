@@ -15,7 +15,7 @@ export class Status<R = unknown> {
 
   /** The line PostgreSQL prints: `INSERT 0 2`, `SELECT 1`, `CREATE TABLE`. */
   toString(): string {
-    if (this.rowCount === null) return this.command
+    if (this.rowCount === null || this.command === '') return this.command
     return this.command === 'INSERT' ? `INSERT 0 ${this.rowCount}` : `${this.command} ${this.rowCount}`
   }
 }

@@ -2,7 +2,7 @@
 // in the chain of the code that issued it, or belongs to its handle; otherwise it waits until that one has ended. What
 // could only ever wait for itself is refused.
 import { ReleasedConnectionError, TransactionStateError } from '../../errors/index.ts'
-import type { Link } from '../context/chain.ts'
+import { type Link, transactionOn } from '../context/chain.ts'
 import type { Frame } from '../context/frame.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
@@ -11,6 +11,9 @@ import type { Item, Slot } from './slot.ts'
 /** True: now; false: it waits for the transaction on top; null: it was refused, and told. */
 export function admit(slot: Slot, item: Item): boolean | null {
   const { top } = slot
+  // Code of a transaction that is over, or has to end, runs nothing here: it would run outside of it.
+  const over = transactionOn(slot, item.chain)?.refusal() ?? null
+  if (over !== null) return refuse(item, over)
   if (top === undefined) {
     if (slot.closed && !item.issued) return refuse(item, released())
     const lost = slot.takeLostSession()

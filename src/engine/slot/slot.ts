@@ -86,25 +86,31 @@ export class Slot implements LeaseHolder, PoolWaiter {
   /** Queues a turn behind what was admitted, or before it (`first`), without asking whether it is admitted. */
   enterUnasked(turn: Turn, first: boolean): void {
     turn.slot = this
+    turn.unasked = true
     if (first) this.#ready.unshift(turn)
     else this.#ready.push(turn)
     this.#pump()
   }
 
   #submit(item: Item): void {
-    const admitted = admit(this, item)
-    if (admitted === null) return
-    if (!admitted) {
-      item.issued = true
-      this.#blocked.push(item)
-      item.arm('transaction', this.top?.describe())
-      return
-    }
+    if (!this.#admits(item)) return
     if (this.#ready.length === 0 && item instanceof EngineOp && this.#hasRoom()) this.#transmit(item)
     else {
+      item.issued = true
       this.#ready.push(item)
       this.#pump()
     }
+  }
+
+  /** Whether it may go on; if not, it waits for somebody's transaction, or was refused. */
+  #admits(item: Item): boolean {
+    const admitted = admit(this, item)
+    if (admitted === false) {
+      item.issued = true
+      this.#blocked.push(item)
+      item.arm('transaction', this.top?.describe())
+    }
+    return admitted === true
   }
 
   /** Why a session that was lost cannot go on, told once. */
@@ -117,7 +123,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   #hasRoom(): boolean {
     if (this.lease === null || this.#flight.fenced) return false
     const { raw } = this.lease
-    return raw.inFlight < raw.maxInFlight && !raw.quarantined
+    return raw.alive && raw.inFlight < raw.maxInFlight && !raw.quarantined
   }
 
   #pump(): void {
@@ -127,7 +133,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
         if (item.quiet && (this.#flight.size > 0 || this.lease?.raw.quarantined === true)) return
         if (item.borrows && this.lease === null && !this.#borrow()) return
         this.#ready.shift()
-        item.take()
+        // A transaction may have begun while it waited for a connection.
+        if (item.unasked || this.#admits(item)) item.take()
       } else {
         if (this.lease === null && !this.#borrow()) return
         if (!this.#hasRoom()) return
@@ -267,7 +274,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   control(...texts: readonly string[]): EngineOp {
     const ops = texts.map((text) => controlOp(this.engine, text))
     const last = ops[ops.length - 1] as EngineOp
-    if (this.lease === null) {
+    if (this.lease === null || !this.lease.raw.alive) {
       last.refuse({ kind: 'lost', outcome: 'rolled_back' })
       return last
     }
@@ -317,7 +324,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
     this.pins = 0
     for (const transaction of this.stack.toReversed()) transaction.lose(failure)
     for (const item of [...this.#ready]) {
-      if (!(item instanceof EngineOp) || item.transaction === null) continue
+      const inside = item instanceof EngineOp ? item.transaction !== null : !item.unasked && this.top?.admits(item)
+      if (inside !== true) continue
       remove(this.#ready, item)
       item.refuse({ ...failure, outcome: 'rolled_back' })
     }

@@ -20,6 +20,8 @@ export interface TurnOptions {
 export class Turn extends Waiting {
   readonly quiet: boolean
   readonly borrows: boolean
+  /** The engine's own: it is taken whatever transaction is open. */
+  unasked = false
   readonly #act: () => void
   #resolve: (() => void) | null = null
   #reject: ((failure: unknown) => void) | null = null

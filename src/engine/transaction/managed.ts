@@ -88,6 +88,7 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
   }
   const outermost = record.parent === null
   const frame = new Frame('transaction', engine, where.db, slot, record, slot.settings)
+  frame.defaults = record.defaults
   let outcome: Attempt<T>
   try {
     const running = runIn(push(frame, where.chain), () => (record.handle as Transaction).invoke(work))

@@ -130,7 +130,7 @@ export async function openForCursor(
   shared: Slot | null,
   handle: Handle | null,
   cursor: Cursor<unknown>,
-): Promise<{ record: TransactionRecord; finish: () => Promise<void> }> {
+): Promise<{ record: TransactionRecord; finish: (well: boolean) => Promise<void> }> {
   const { chain } = cursor
   const slot = shared ?? engine.openSlot(chain, false, () => `cursor opened at ${cursor.place}`)
   const record = new TransactionRecord(
@@ -150,8 +150,9 @@ export async function openForCursor(
     if (shared === null) void slot.close()
     throw thrownError(thrown, null)
   }
-  const finish = async (): Promise<void> => {
-    if (record.state === 'open') await (record.handle as ManualTransaction).commit()
+  const handleOf = record.handle as ManualTransaction
+  const finish = async (well: boolean): Promise<void> => {
+    if (record.state === 'open') await (well ? handleOf.commit() : handleOf.rollback())
   }
   return { record, finish }
 }

@@ -4,7 +4,7 @@ import type { Failure } from '../../driver/driver.ts'
 import { TransactionAbortedError, TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
-import { isInside, type Link } from '../context/chain.ts'
+import { ambientDefaults, isInside, type Link } from '../context/chain.ts'
 import type { Frame } from '../context/frame.ts'
 import type { Cursor } from '../query/cursor.ts'
 import type { Engine } from '../engine.ts'
@@ -12,6 +12,7 @@ import { failureError } from '../query/failure.ts'
 import type { Handle } from '../handle.ts'
 import { reportEnd } from '../report.ts'
 import type { EngineOp } from '../query/op.ts'
+import type { QueryDefaults } from '../query/query-options.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { Waiting } from '../slot/waiting.ts'
 import type { TransactionExit } from './exit.ts'
@@ -61,6 +62,8 @@ export class TransactionRecord {
   readonly place: Place
   /** The handle users hold; statements through it run inside. */
   readonly handle: Handle
+  /** Defaults for the statements inside. */
+  defaults: QueryDefaults | null
   #controller: AbortController | null = null
   #savepoints = 0
   /** Somebody was told that a statement inside is rolled back. */
@@ -82,6 +85,7 @@ export class TransactionRecord {
     this.place = place
     this.manual = manual
     this.handle = handle(this)
+    this.defaults = options.query ?? null
   }
 
   get signal(): AbortSignal {
@@ -142,6 +146,7 @@ export class TransactionRecord {
         'A transaction begun by text is open on this connection. End it by text before calling transaction() or begin().',
       )
     this.parent = parent
+    this.defaults ??= this.enteredBy?.defaultsHere() ?? ambientDefaults(this.engine, this.chain)
     if (parent !== null) this.savepoint = parent.nextSavepoint()
     this.slot.stack.push(this)
   }

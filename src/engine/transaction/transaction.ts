@@ -56,9 +56,7 @@ export class Transaction extends Executor implements Handle {
 
   /** @internal */
   override defaultsHere(): QueryDefaults | null {
-    for (let record: TransactionRecord | null = this.#record; record !== null; record = record.parent)
-      if (record.options.query !== undefined) return record.options.query
-    return null
+    return this.#record.defaults
   }
 
   /** @internal */
@@ -110,6 +108,7 @@ export class Transaction extends Executor implements Handle {
   async run<T>(work: (tx: this) => Promise<T> | T): Promise<T> {
     const record = this.#usable()
     const frame = new Frame('transaction', record.engine, null, record.slot, record, record.slot.settings)
+    frame.defaults = record.defaults
     try {
       return await runInFrame(frame, () => work(this))
     } finally {
