@@ -148,7 +148,7 @@ describe('pg: cancelling', () => {
     const start = performance.now()
 
     expect(await silent.raw.cancel(ops[0], later(100))).toBe('broken')
-    expect(performance.now() - start).toBeLessThan(400)
+    expect(performance.now() - start).toBeLessThan(2000)
     expect([silent.raw.quarantined, await silent.raw.ping(later(50))]).toEqual([true, false])
     silent.raw.destroy({ kind: 'timeout', outcome: 'unknown' })
     refused.raw.destroy({ kind: 'timeout', outcome: 'unknown' })
@@ -297,7 +297,7 @@ describe('pg: opening', () => {
     const start = performance.now()
     const failure = await failureOf(opening({ port }, later(100)))
 
-    expect(performance.now() - start).toBeLessThan(400)
+    expect(performance.now() - start).toBeLessThan(2000)
     expect([failure.kind, failure.outcome, driver.classify(failure)]).toEqual(['timeout', 'not_started', 'endpoint'])
     await until(() => ended)
   })
