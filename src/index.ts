@@ -78,4 +78,15 @@ export {
   UsageError,
   isGeneverError,
 } from './errors/index.ts'
+export type {
+  ConnectionEvent,
+  LeaseEvent,
+  NoticeCode,
+  NoticeEvent,
+  ServerInfo,
+  StatementEvent,
+  StatementStartEvent,
+  TransactionEvent,
+  WaitEvent,
+} from './observe/channels.ts'
 export type { DriverLike, IsolationLevel, PoolOptions, TlsOptions } from './options/options.ts'
