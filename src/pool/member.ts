@@ -1,6 +1,7 @@
 // One connection of a pool and what it is doing. All its mutable state is here and changed only by `Member` and
 // `Pool`: `state`, `lease`, `op`. The driver's hooks arrive here and nowhere else.
 import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driver.ts'
+import { Dirty } from '../sql/compiled.ts'
 import { Lease, type LeaseHolder } from './lease.ts'
 
 export type MemberState = 'opening' | 'idle' | 'checking' | 'serving' | 'leased' | 'resetting' | 'closing' | 'gone'
@@ -107,7 +108,10 @@ export class Member implements ConnectionHooks {
   async #reset(raw: RawConnection): Promise<void> {
     this.state = 'resetting'
     const since = performance.now()
-    const clean = await raw.reset(raw.dirty, since + this.#pool.resetTimeoutMs)
+    const clean = await raw.reset(
+      this.#pool.resetAlways ? raw.dirty | Dirty.unknown : raw.dirty,
+      since + this.#pool.resetTimeoutMs,
+    )
     if ((this.state as MemberState) !== 'resetting') return
     if (!clean) raw.destroy({ kind: 'closed', outcome: 'unknown' })
     else {

@@ -50,12 +50,14 @@ export async function openEngine(
 function makeEngine(options: ResolvedOptions, db: object | null): Engine {
   const driver = driverOf(options)
   const connect = driver.parse(options.connection)
+  // A database inside the process ends with its only connection, and what is in memory with it.
+  const embedded = driver.poolLimit === 1
   const stops = options.echo === false ? [] : [echo(options.name, options.echo)]
   const makePool = (engine: Engine): Pool =>
     new Pool(new SessionSource(engine, db, driver, connect), {
       min: options.pool.min,
-      idleTimeoutMs: options.pool.idleTimeoutMs,
-      maxLifetimeMs: options.pool.maxLifetimeMs,
+      idleTimeoutMs: embedded ? Infinity : options.pool.idleTimeoutMs,
+      maxLifetimeMs: embedded ? Infinity : options.pool.maxLifetimeMs,
       max: Math.min(options.pool.max, driver.poolLimit),
       maxWaiting: options.pool.maxWaiting,
       connectTimeoutMs: options.pool.connectTimeoutMs,
