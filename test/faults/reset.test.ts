@@ -1,0 +1,149 @@
+/** Resets that fail or hang, and code that stops the whole process for a while. */
+
+import { createDb } from 'genever'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { errorResponse, message } from '../support/proxy.ts'
+import { until } from '../support/until.ts'
+import { passTime, site, sound, watch } from './support.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+describe('a reset that', () => {
+  test.each(['reset', 'finish', 'blackhole'] as const)(
+    'meets a dead way (%s) costs its connection only',
+    async (how) => {
+      await using place = await site({ pool: { max: 1 } })
+      const [link] = place.proxy.links
+      place.proxy.cut({ to: 'server', text: 'RESET ALL', when: 'before' }, how)
+
+      const value = await place.db.scope(async () => {
+        await place.db.scalar(`select set_config('app.tenant', 'a', false)`)
+        return 7
+      })
+
+      expect(value).toBe(7)
+      await until(() => !link!.held)
+      expect(await place.db.scalar(`select current_setting('app.tenant', true)`)).toBeFalsy()
+      await sound(place)
+    },
+  )
+
+  test('is refused by the server costs its connection only', async () => {
+    await using place = await site({ pool: { max: 1 } })
+    const [link] = place.proxy.links
+    place.proxy.on({ to: 'server', text: 'RESET ALL', when: 'before' }, ({ toClient }) => {
+      toClient.write(Buffer.concat([errorResponse('ERROR', '42501', 'no'), message('Z', 'I')]))
+    })
+
+    await using connection = await place.db.acquire()
+    await connection.status(`set application_name = 'other'`)
+    await connection.release()
+
+    await until(() => !link!.held)
+    expect(await place.db.scalar(`select current_setting('application_name')`)).toBe('genever-site')
+    await sound(place)
+  })
+
+  test('hangs does not keep those who wait: they get another connection', async () => {
+    await using place = await site({ pool: { max: 1, acquireTimeoutMs: 3000 }, resetTimeoutMs: 200 })
+    place.proxy.cut({ to: 'server', text: 'RESET ALL', when: 'before' }, 'blackhole')
+    const held = await place.db.acquire()
+    await held.status(`set application_name = 'other'`)
+    const waiting = place.db.scalar(`select current_setting('application_name')`)
+
+    await held.release()
+
+    expect(await waiting).toBe('genever-site')
+    await sound(place)
+  })
+
+  test('has to roll back a transaction left open by text, and hangs, does the same', async () => {
+    await using place = await site({ pool: { max: 1 }, resetTimeoutMs: 200 })
+    const [link] = place.proxy.links
+    const held = await place.db.acquire()
+    await held.status('begin')
+    await held.status('insert into t values (1)')
+    link!.break('blackhole')
+
+    await held.release()
+
+    expect(await place.db.scalar('select 1')).toBe(1)
+    expect(link!.held).toBe(false)
+  })
+})
+
+/** Nothing of this process runs meanwhile. */
+function standStill(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+// Without the proxy: it would stand still as well.
+describe('code that blocks the process for longer than the deadlines', () => {
+  test('makes no statement fail that was answered in time', async () => {
+    await using place = await site()
+    await using db = createDb(place.direct.url, { pool: { max: 3 } })
+    await db.open()
+    await Promise.all([1, 2, 3].map(() => db.scalar('select 1 from pg_sleep(0.02)')))
+    const answers = [1, 2, 3].map((n) => db.scalar('select $1::int', [n], { timeoutMs: 300 }))
+    await new Promise(setImmediate)
+
+    standStill(800)
+
+    expect(await Promise.all(answers)).toEqual([1, 2, 3])
+    expect(db.stats().open).toBe(3)
+  })
+
+  test('makes no wait fail for which a connection became free in time', async () => {
+    await using place = await site()
+    await using db = createDb(place.direct.url, { pool: { max: 1, acquireTimeoutMs: 300 } })
+    await db.open()
+    const running = db.scalar('select 1 from pg_sleep(0.05)')
+    const waiting = watch(db.scalar('select 2'))
+    await new Promise(setImmediate)
+
+    standStill(800)
+
+    expect(await running).toBe(1)
+    await until(() => waiting.state !== 'pending')
+    expect(waiting).toEqual({ state: 'resolved', value: 2 })
+  })
+
+  test('has no connection declared dead that answers', async () => {
+    await using place = await site()
+    await using db = createDb(place.direct.url, { pool: { max: 1 } })
+    await db.open()
+    const before = await db.scalar('select pg_backend_pid()')
+    passTime(1500)
+    const asked = db.scalar('select pg_backend_pid()')
+    await new Promise(setImmediate)
+
+    standStill(800)
+
+    expect(await asked).toBe(before)
+  })
+
+  test('has no reset declared hopeless that was answered', async () => {
+    await using place = await site()
+    await using db = createDb(place.direct.url, {
+      pool: { max: 2, connectTimeoutMs: 300, acquireTimeoutMs: 5000 },
+      resetTimeoutMs: 300,
+      cancelTimeoutMs: 300,
+    })
+    await db.open()
+    const held = await db.acquire()
+    const before = await held.scalar('select pg_backend_pid()')
+    await held.status(`set application_name = 'other'`)
+    const opening = db.scalar('select 1')
+    const released = held.release()
+    await new Promise(setImmediate)
+
+    standStill(800)
+
+    await released
+    expect(await opening).toBe(1)
+    const pids = await Promise.all([1, 2].map(() => db.scalar('select pg_backend_pid() from pg_sleep(0.05)')))
+    expect(pids).toContain(before)
+  })
+})
