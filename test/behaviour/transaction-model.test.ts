@@ -113,7 +113,7 @@ class Run {
     const entry = new Entry(reuse ? outer : null)
     this.entries.push(entry)
     try {
-      const value = await this.#db.transaction(
+      const value: unknown = await this.#db.transaction<unknown>(
         async (tx) => {
           if (parallel) await Promise.all(steps.map((step) => this.#stray(this.#step(step, entry, tx))))
           else for (const step of steps) await this.#step(step, entry, tx)

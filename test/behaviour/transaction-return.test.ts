@@ -128,7 +128,7 @@ describe('when the callback returns while work is still running', () => {
 
     expect(error).toBeInstanceOf(TransactionStateError)
     expect(error.outcome).toBe('rolled_back')
-    expect(error.message).toMatch(/nested transaction begun at .*transaction-concurrency\.test\.ts:\d+/)
+    expect(error.message).toMatch(/nested transaction begun at .*transaction-return\.test\.ts:\d+/)
     expect(await forgotten).toBeInstanceOf(TransactionEndedError)
     expect(server.driver.rows('t')).toEqual([])
     await sound(server)
