@@ -230,7 +230,12 @@ export class Connection extends Executor implements Handle, AsyncDisposable {
     }
     const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: false, act })
     slot.send(turn)
-    await turn.wait()
+    try {
+      await turn.wait()
+    } catch (thrown) {
+      // Released for good meanwhile: there is nothing left to hand back.
+      if (!slot.closed) throw thrownError(thrown, null)
+    }
     await (back as Promise<void> | undefined)
   }
 

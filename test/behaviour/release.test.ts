@@ -3,6 +3,7 @@
 import { type Connection, ReleasedConnectionError, TransactionStateError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { fake } from '../support/fake.ts'
 import { gate, noticesDuring } from '../support/gate.ts'
 import { doing, forEachDriver } from '../support/matrix.ts'
 
@@ -168,3 +169,40 @@ forEachDriver(
   },
   { connections: 2 },
 )
+
+test('what waited for a transaction whose connection died still runs after release(), and then nothing is lent', async () => {
+  await using server = await fake()
+  const { db, driver } = server
+  const connection = await db.acquire()
+  driver.faults.at('select 1', { lost: true })
+  const hold = gate()
+  const lost = caught(connection.scalar('select 1'))
+  const transaction = caught(connection.transaction(() => hold.promise))
+  const waiting = connection.scalar('select 2')
+  await lost
+
+  const released = connection.release()
+  hold.open()
+
+  expect((await transaction).name).toBe('ConnectionLostError')
+  expect(await waiting).toBe(2)
+  await released
+  expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+})
+
+test('a release for now that waits is nothing when the handle is released for good meanwhile', async () => {
+  await using server = await fake()
+  const { db, driver } = server
+  const connection = await db.acquire()
+  driver.faults.at('select 1', { lost: true })
+  driver.faults.at({ phase: 'open' }, { delayMs: 20 })
+  const first = caught(connection.scalar('select 1'))
+  const second = caught(connection.scalar('select 2'))
+  const forNow = connection.release({ permanent: false })
+
+  expect((await first).name).toBe('ConnectionLostError')
+  await connection.release()
+
+  await forNow
+  expect((await second).name).toBe('ReleasedConnectionError')
+})

@@ -361,9 +361,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
       this.engine.pool.withdraw(this)
       for (const item of this.#ready.splice(0)) item.refuseWith(released())
     }
-    const { lease } = this
-    if (lease === null) return null
-    if (this.stack.length === 0 && !this.busy && !lease.raw.quarantined) return this.handBack() ?? null
+    if (this.stack.length === 0 && !this.busy && this.lease?.raw.quarantined !== true) return this.handBack() ?? null
     let resolve: () => void = () => {}
     const promise = new Promise<void>((settle) => (resolve = settle))
     this.#closing = { promise, resolve }
