@@ -127,7 +127,7 @@ export class Engine extends Source implements AsyncDisposable {
   /** @internal A slot for code with this chain. @throws {TransactionStateError} when its settings ended with their scope. */
   openSlot(chain: Link | undefined, explicit: boolean, what: string | (() => string), settings?: Settings): Slot {
     const all = chain === undefined && settings === undefined ? null : mergedSettings(this, chain, settings)
-    return new Slot(this, all, explicit, what)
+    return new Slot(this, all, explicit, this.leaks === null || typeof what !== 'string' ? what : placed(what))
   }
 
   /** @internal Sends an implicit statement: to the slot of the frame around it, else to any free connection. */
@@ -259,6 +259,12 @@ export class Engine extends Source implements AsyncDisposable {
     const { open, max, idle, reserved, waiting } = this.stats()
     return `Engine { ${this.options.describe()}, ${this.closed ? 'closed, ' : ''}${open}/${max} open, ${reserved} lent, ${idle} idle, ${waiting} waiting }`
   }
+}
+
+/** With the place of the caller, for the leak report: its first statement may have none, as when a query is awaited. */
+function placed(what: string): () => string {
+  const place = capturePlace(placed)
+  return () => `${what} at ${place}`
 }
 
 function sessionStateRefused(stmt: Compiled): UsageError {

@@ -3,6 +3,7 @@
 // `leak.afterMs` is given. It takes nothing back: whoever seems to have forgotten a connection may still use it.
 import { inRoot } from '../util/context.ts'
 import { notice } from './notice.ts'
+import { unknownPlace } from './place.ts'
 
 /** Who holds a connection. */
 export interface Holder {
@@ -102,13 +103,14 @@ export class LeakWatch {
   #about(holder: Holder, now: number): About {
     const heldMs = Math.round(now - (holder.lease?.since ?? now))
     const idleMs = Math.round(now - (holder.idleSince ?? now))
-    const places = holder.place === null ? [holder.describeOwner()] : [holder.place, holder.describeOwner()]
+    const place = String(holder.place ?? unknownPlace)
+    const places = place === unknownPlace ? [holder.describeOwner()] : [place, holder.describeOwner()]
     return { engine: this.#engine, places, details: { heldMs, idleMs } }
   }
 }
 
 interface About {
   readonly engine: string
-  readonly places: readonly (string | { toString(): string })[]
+  readonly places: readonly string[]
   readonly details: Readonly<Record<'heldMs' | 'idleMs', number>>
 }

@@ -8,6 +8,8 @@ import { inspect } from 'node:util'
 const framesBelowSkip = 6
 const framesInAll = 14
 
+export const unknownPlace = 'an unknown place'
+
 interface Capture {
   stack?: unknown
 }
@@ -24,7 +26,7 @@ export class Place {
   /** `src/jobs.ts:12:3 (sendMail)`, relative to the working directory; `an unknown place` if no frame is the user's. */
   toString(): string {
     if (this.#capture !== null) {
-      this.#text = firstForeign(this.#capture.stack) ?? 'an unknown place'
+      this.#text = firstForeign(this.#capture.stack) ?? unknownPlace
       this.#capture = null
     }
     return this.#text

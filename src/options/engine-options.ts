@@ -107,7 +107,7 @@ export interface EngineOptions<C = any> {
   readonly onConnect?: ((connection: C) => unknown) | undefined
   /** Prints every statement to standard error, or gives the line to a function; never parameters. Default false. */
   readonly echo?: boolean | ((line: string) => void) | undefined
-  /** Tells where connections are held without being used. It costs a capture of the stack for each borrow. */
+  /** Tells where connections are held without being used. It costs a capture of the stack for each scope, handle and borrow. */
   readonly leak?:
     | {
         /** How long code may hold a connection without running a statement, outside of `idle()`. Default `Infinity`: never told. */

@@ -37,7 +37,10 @@ forEachDriver((driver) => {
 
     expect(codes(heard)).toEqual(['connection-leak', 'connection-unleaked'])
     const [told, back] = heard.notices
-    expect(told?.places[0]).toMatch(new RegExp(`^${here}:\\d+:\\d+`))
+    expect(told?.places).toEqual([
+      expect.stringMatching(`^${here}:\\d+:\\d+$`),
+      expect.stringMatching(`^acquire\\(\\) at ${here}:\\d+:\\d+$`),
+    ])
     expect(told?.message).toMatch(/^A connection has been held for \d+ ms, the last \d+ ms without a statement/)
     expect(told?.details?.['idleMs']).toBeGreaterThanOrEqual(leak.afterMs - 1)
     expect(told?.details?.['heldMs']).toBeGreaterThanOrEqual(told?.details?.['idleMs'] ?? Infinity)
@@ -66,7 +69,22 @@ forEachDriver((driver) => {
 
     await db.transaction(() => leaked(heard))
 
-    expect(heard.notices[0]?.places[1]).toMatch(`transaction begun at ${here}`)
+    expect(heard.notices[0]?.places).toEqual([
+      expect.stringContaining(here),
+      expect.stringContaining(`transaction begun at ${here}`),
+    ])
+  })
+
+  test('a scope is told with its own place too, for an awaited query has none', async () => {
+    const db = await driver.single({ name: 'awaited', leak })
+    using heard = hear('awaited')
+
+    await db.scope(async () => {
+      await db.sql`select ${1}::int`
+      await leaked(heard)
+    })
+
+    expect(heard.notices[0]?.places).toEqual([expect.stringMatching(`^scope at ${here}:\\d+:\\d+$`)])
   })
 
   test('a long statement, a busy scope, and whoever gave the connection back are not told', async () => {
@@ -179,7 +197,7 @@ test('it costs one timer for all leases, which keeps no process alive, and none 
   }
 })
 
-test('places are captured at every borrow with the option, and at none without', async () => {
+test('places are captured at every handle and borrow with the option, and at none without', async () => {
   const capture = vi.spyOn(Error, 'captureStackTrace')
   const captures = async (db: Db): Promise<number> => {
     await (await db.acquire()).release()
@@ -191,7 +209,7 @@ test('places are captured at every borrow with the option, and at none without',
     await using watched = await fake({}, { leak: { afterMs: 1000 } })
     await using plain = await fake()
 
-    expect([await captures(watched.db), await captures(plain.db)]).toEqual([10, 0])
+    expect([await captures(watched.db), await captures(plain.db)]).toEqual([20, 0])
   } finally {
     capture.mockRestore()
   }
