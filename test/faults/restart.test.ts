@@ -1,0 +1,171 @@
+/** The server itself goes away under load and comes back, or has no room. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createDb, type Db } from 'genever'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ownServer, type OwnServer } from '../support/own-server.ts'
+import { startProxy } from '../support/proxy.ts'
+import { until } from '../support/until.ts'
+
+let server: OwnServer
+
+beforeAll(async () => {
+  server = await ownServer()
+  await server.stop('fast')
+  await server.start()
+  await server.configure({ max_connections: 12, synchronous_commit: 'on' })
+  await server.stop('fast')
+  await server.start()
+  await server.query('create table t (n bigint primary key)')
+})
+
+afterAll(async () => {
+  await server[Symbol.asyncDispose]()
+})
+
+interface Load {
+  readonly acknowledged: number[]
+  readonly unknown: number[]
+  readonly codes: Record<string, number>
+  /** When statements succeeded. */
+  readonly successes: number[]
+  pending: number
+  stop(): Promise<unknown>
+}
+
+let next = 0
+
+/** Workers that write row after row, half of them in transactions. */
+function load(db: Db, workers: number): Load {
+  let going = true
+  const tally: Load = { acknowledged: [], unknown: [], codes: {}, successes: [], pending: 0, stop: async () => {} }
+  const worker = async (transactional: boolean): Promise<void> => {
+    while (going) {
+      const n = ++next
+      tally.pending++
+      try {
+        if (transactional) await db.transaction((tx) => tx.status('insert into t values ($1)', [n]))
+        else await db.status('insert into t values ($1)', [n])
+        tally.acknowledged.push(n)
+        tally.successes.push(performance.now())
+      } catch (error) {
+        const { code, outcome } = error as { code: string; outcome: string }
+        tally.codes[code] = (tally.codes[code] ?? 0) + 1
+        if (outcome === 'unknown') tally.unknown.push(n)
+      }
+      tally.pending--
+      await sleep(1)
+    }
+  }
+  const running = Promise.all(Array.from({ length: workers }, (_, w) => worker(w % 2 === 0)))
+  tally.stop = () => {
+    going = false
+    return running
+  }
+  return tally
+}
+
+describe('a restart under load', () => {
+  test.each(['fast', 'immediate'] as const)('%s: all goes on by itself, nothing is lost or done twice', async (how) => {
+    const loose: unknown[] = []
+    const note = (reason: unknown): void => void loose.push(reason)
+    process.on('unhandledRejection', note)
+    await using db = createDb(server.url, { pool: { max: 5, acquireTimeoutMs: 10_000 } })
+    await db.open()
+    const work = load(db, 20)
+    await until(() => work.acknowledged.length > 50)
+
+    await server.stop(how)
+    await sleep(100)
+    await server.start()
+    const ready = performance.now()
+    await until(() => work.successes.some((at) => at > ready), { what: 'the first success after the restart' })
+    const before = work.acknowledged.length
+    await until(() => work.acknowledged.length > before + 50)
+    await work.stop()
+    process.off('unhandledRejection', note)
+
+    expect(work.pending).toBe(0)
+    expect(loose).toEqual([])
+    expect(Object.keys(work.codes).filter((code) => !allowed.has(code))).toEqual([])
+    // Only those in flight when it went were told; the others waited.
+    expect(Object.values(work.codes).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(5)
+    const rows = new Set((await server.query('select n from t')).map(({ n }) => Number(n)))
+    expect(
+      work.acknowledged.filter((n) => !rows.has(n)),
+      'acknowledged but not there',
+    ).toEqual([])
+    const known = new Set([...work.acknowledged, ...work.unknown])
+    const first = Math.min(...known)
+    expect([...rows].filter((n) => n >= first && !known.has(n))).toEqual([])
+  })
+
+  test('knocks at the door with pauses, one at a time, however many wait', async () => {
+    await using proxy = await startProxy(server.url)
+    await using db = createDb(proxy.url, { pool: { max: 10, acquireTimeoutMs: 10_000 } })
+    await db.open()
+    const links = [...proxy.links]
+    proxy.arrived = 0
+    await proxy.accept((socket) => socket.resetAndDestroy())
+    for (const link of links) link.break('reset')
+    await until(() => db.stats().open === 0)
+    const waiting = Promise.all(Array.from({ length: 50 }, (_, n) => db.scalar('select $1::int', [n])))
+
+    await sleep(500)
+    const knocks = proxy.arrived
+    await proxy.accept()
+
+    expect(await waiting).toHaveLength(50)
+    expect(knocks).toBeLessThan(20)
+  })
+
+  test('inside of a transaction is its end', async () => {
+    await using db = createDb(server.url, { pool: { acquireTimeoutMs: 10_000 } })
+
+    const ended = db
+      .transaction(async (tx) => {
+        const n = ++next
+        await tx.status('insert into t values ($1)', [n])
+        await server.stop('fast')
+        await server.start()
+        await tx.status('insert into t values ($1)', [n + 1_000_000])
+      })
+      .catch((error: unknown) => error)
+
+    expect(await ended).toMatchObject({ code: 'GENEVER_CONNECTION_LOST', outcome: 'rolled_back' })
+    expect(await server.query('select 1 from t where n > 1000000')).toEqual([])
+    expect(await db.scalar('select 1')).toBe(1)
+  })
+})
+
+const allowed = new Set(['GENEVER_CONNECTION_LOST', 'GENEVER_COMMIT_OUTCOME_UNKNOWN'])
+
+describe('a server without room', () => {
+  test('for as many connections as the pool may have serves all the same, with those it grants', async () => {
+    await using db = createDb(server.url, { pool: { max: 50, acquireTimeoutMs: 10_000 } })
+    await db.open()
+
+    const values = await Promise.all(
+      Array.from({ length: 200 }, (_, n) => db.scalar('select $1::int from pg_sleep(0.002)', [n])),
+    )
+
+    expect(values).toHaveLength(200)
+    expect(db.stats().open).toBeLessThanOrEqual(12)
+    expect(db.stats().open).toBeGreaterThan(4)
+  })
+
+  test('for any of them makes those wait who have time, and tells why at their deadline', async () => {
+    await using other = createDb(server.url, { pool: { max: 12 } })
+    await using db = createDb(server.url, { pool: { max: 4, acquireTimeoutMs: 600 } })
+    await db.open()
+    const opened = await Promise.allSettled(Array.from({ length: 12 }, () => other.acquire({ timeoutMs: 500 })))
+    const mine = await db.acquire()
+
+    const error = await db.acquire().catch((reason: unknown) => reason)
+
+    expect(error).toMatchObject({ code: 'GENEVER_ACQUIRE_TIMEOUT' })
+    await mine.release()
+    expect(await db.scalar('select 1')).toBe(1)
+    for (const result of opened) if (result.status === 'fulfilled') await result.value.release()
+  })
+})
