@@ -165,11 +165,17 @@ export abstract class Executor extends Printable {
   async executeMany(text: string, sets: readonly Params[], options?: QueryOptions): Promise<Status<never>> {
     if (!Array.isArray(sets)) throw new UsageError('executeMany() takes a list of parameter sets.')
     if (sets.length === 0) return new Status('', 0, [])
-    return this.transaction(async (tx) => {
-      const statuses = await Promise.all(sets.map((params: Params) => tx.status(text, params, options)))
-      const count = statuses.reduce((sum, status) => sum + (status.rowCount ?? 0), 0)
-      return new Status<never>(statuses[0]?.command ?? '', count, [])
-    })
+    const here = this.engineHere()
+    const { compiled } = (here instanceof Promise ? await here : here).statements.compile(text)
+    if (compiled.cls === 'multi') throw severalStatements(compiled)
+    return this.transaction(
+      async (tx) => {
+        const statuses = await Promise.all(sets.map((params: Params) => tx.status(text, params, options)))
+        const count = statuses.reduce((sum, status) => sum + (status.rowCount ?? 0), 0)
+        return new Status<never>(statuses[0]?.command ?? '', count, [])
+      },
+      { timeoutMs: options?.timeoutMs, signal: options?.signal },
+    )
   }
 
   /**
@@ -215,7 +221,8 @@ export function prepare<R>(
   const chain = currentChain()
   if (typeof query === 'string') {
     const bound = engine.statements.compile(query).bind(second as Params | undefined)
-    if (!several && bound.compiled.cls === 'multi') throw severalStatements(bound.compiled)
+    if (bound.compiled.cls === 'multi' && !(several && bound.params.length === 0))
+      throw severalStatements(bound.compiled)
     const options = third ?? null
     return new EngineOp<R>(
       engine,
@@ -233,7 +240,7 @@ export function prepare<R>(
   const statement = adapt<R>(query)
   const options = (second as QueryOptions | undefined) ?? null
   const bound = engine.statements.compile(statement.sql).bind(statement.params)
-  if (!several && bound.compiled.cls === 'multi') throw severalStatements(bound.compiled)
+  if (bound.compiled.cls === 'multi' && !(several && bound.params.length === 0)) throw severalStatements(bound.compiled)
   return new EngineOp<R>(
     engine,
     chain,
