@@ -45,7 +45,7 @@ export class SessionSource implements ConnectionSource {
       raw?.destroy({ kind: 'closed', outcome: 'not_started' })
       const failure: Failure = isFailure(thrown) ? thrown : { kind: 'lost', outcome: 'not_started', cause: thrown }
       reportConnection(this.#engine, null, 'failed', since, failure)
-      throw (raw === null ? thrown : failure) as unknown
+      throw raw === null ? thrown : failure
     }
     this.#open.add(raw)
     reportConnection(this.#engine, raw.id, 'open', since)
