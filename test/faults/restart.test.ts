@@ -37,10 +37,10 @@ let next = 0
 
 /** Workers that write row after row, half of them in transactions. */
 function load(db: Db, workers: number): Load {
-  let going = true
+  const stopped = new AbortController()
   const tally: Load = { acknowledged: [], unknown: [], codes: {}, successes: [], pending: 0, stop: async () => {} }
   const worker = async (transactional: boolean): Promise<void> => {
-    while (going) {
+    while (!stopped.signal.aborted) {
       const n = ++next
       tally.pending++
       try {
@@ -59,7 +59,7 @@ function load(db: Db, workers: number): Load {
   }
   const running = Promise.all(Array.from({ length: workers }, (_, w) => worker(w % 2 === 0)))
   tally.stop = () => {
-    going = false
+    stopped.abort()
     return running
   }
   return tally
