@@ -60,6 +60,31 @@ export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | null 
   return ops
 }
 
+export function needsPrefix(slot: Slot, op: EngineOp, unset: boolean): boolean {
+  return (unset && slot.settings !== null) || op.transaction?.wire === 'none'
+}
+
+/** Goes first with the prefix of several statements in one text, which take no company in their unit. */
+export class Opener extends EngineOp {
+  readonly #main: EngineOp
+  readonly #drop: () => void
+
+  constructor(main: EngineOp, drop: () => void) {
+    const { engine, slot, transaction } = main
+    super(engine, undefined, null, engine.statements.compileInternal('select 1'), [], null, null, 0, Infinity, null)
+    this.slot = slot
+    this.transaction = transaction
+    this.#main = main
+    this.#drop = drop
+  }
+
+  override fail(failure: Failure): void {
+    super.fail(failure)
+    this.#drop()
+    this.#main.refuse({ ...(this.prefixFailure ?? failure), outcome: 'not_started' })
+  }
+}
+
 /** `select set_config(…)` for every setting, for the length of the session: the reset on return takes them away. */
 function settingsOp({ engine, lease }: Slot, settings: Settings, main: EngineOp): ControlOp {
   const { sql, params } = engine.dialect.setConfig(settings)

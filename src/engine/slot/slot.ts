@@ -13,7 +13,7 @@ import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { admit, released } from './admission.ts'
-import { controlOp, prefixOf, rollBackStray } from './control.ts'
+import { controlOp, needsPrefix, Opener, prefixOf, rollBackStray } from './control.ts'
 import { Flight } from './flight.ts'
 import { remove } from './remove.ts'
 import { Turn } from './turn.ts'
@@ -147,6 +147,10 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   #transmit(op: EngineOp): void {
+    if (op.stmt.cls === 'multi' && needsPrefix(this, op, this.#unset)) {
+      this.#ready.unshift(op)
+      return this.#transmit(new Opener(op, () => remove(this.#ready, op)))
+    }
     const { raw } = this.lease as Lease
     op.starting(raw)
     this.pins |= op.stmt.pins

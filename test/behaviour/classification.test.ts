@@ -1,0 +1,262 @@
+/** What the engine does because of what a text says: who may send it, and on which connection. */
+
+import { type Executor, ParameterError, TransactionStateError, UsageError } from 'genever'
+import { describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { fake } from '../support/fake.ts'
+import { forEachDriver } from '../support/matrix.ts'
+
+const control = [
+  'begin',
+  'START TRANSACTION',
+  ' /* so */ commit -- now',
+  'END',
+  'rollback',
+  'abort',
+  'savepoint a',
+  'rollback to a',
+  'release a',
+  'set transaction read only',
+  "prepare transaction 'x'",
+]
+
+describe('transaction control by text', () => {
+  test.each(control)('%s is refused everywhere but on a handle of acquire()', async (text) => {
+    await using server = await fake()
+    const { db } = server
+    const refused = async (executor: Executor): Promise<void> => {
+      for (const method of ['all', 'first', 'one', 'oneOrNone', 'scalar', 'status'] as const) {
+        const error = await caught((executor[method] as (text: string) => Promise<unknown>).call(executor, text))
+        expect(error).toBeInstanceOf(TransactionStateError)
+        expect(error.message).toMatch(/transaction\(work\) or begin\(\)/)
+      }
+      expect(await caught(executor.executeMany(text, [[]]))).toBeInstanceOf(TransactionStateError)
+      expect(await caught(executor.iterate(text).read())).toBeInstanceOf(UsageError)
+    }
+
+    await refused(db)
+    await db.scope(async (connection) => {
+      await refused(db)
+      await refused(connection)
+      await refused(await db.acquire({ reuse: true }))
+    })
+    await db.transaction(async (tx) => {
+      await refused(db)
+      await refused(tx)
+      await refused(tx.connection)
+    })
+    await using tx = await db.begin()
+    await refused(tx)
+    await tx.rollback()
+
+    expect(server.sent()).toEqual([])
+  })
+
+  test.each(['select 1; commit', 'begin; select 1', "do 'x'; rollback"])(
+    'hidden in several statements it is refused alike: %s',
+    async (text) => {
+      await using server = await fake()
+
+      expect(await caught(server.db.status(text))).toBeInstanceOf(TransactionStateError)
+      expect(await caught(server.db.transaction((tx) => tx.status(text)))).toBeInstanceOf(TransactionStateError)
+      expect(server.sent()).toEqual([])
+    },
+  )
+
+  test('while the engine has a transaction open on it, a handle of acquire() refuses it too', async () => {
+    await using server = await fake()
+    await using connection = await server.db.acquire()
+
+    await connection.transaction(async () => {
+      expect(await caught(connection.status('commit'))).toBeInstanceOf(TransactionStateError)
+    })
+    await using tx = await connection.begin()
+    expect(await caught(connection.status('commit'))).toBeInstanceOf(TransactionStateError)
+    await tx.rollback()
+
+    expect(server.sent()).toEqual([])
+  })
+})
+
+forEachDriver((driver) => {
+  test('a handle of acquire() runs a transaction by text', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int')
+    await using connection = await db.acquire()
+
+    await connection.status('begin')
+    await connection.status(`insert into ${t} values (1)`)
+    await connection.status('savepoint a')
+    await connection.status(`insert into ${t} values (2)`)
+    await connection.status('rollback to a')
+    await connection.status('commit')
+
+    expect(await connection.all(`select n from ${t}`)).toEqual([{ n: 1 }])
+  })
+
+  test('rollback outside of a transaction gives no row', async () => {
+    const db = await driver.db()
+    await using connection = await db.acquire()
+
+    expect(await connection.first('rollback')).toBeUndefined()
+    expect(String(await connection.status('rollback'))).toBe('ROLLBACK')
+  })
+
+  test('status takes several statements, and gives rows and counts of the last', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int')
+
+    const status = await db.status(
+      `insert into ${t} values (1); insert into ${t} values (2), (3); select n from ${t} where n > 1`,
+    )
+
+    expect(status).toMatchObject({ command: 'SELECT', rowCount: 2, rows: [{ n: 2 }, { n: 3 }] })
+  })
+
+  test('several statements outside of a transaction are one: a failing one takes all back', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int')
+
+    await caught(db.status(`insert into ${t} values (1); select 1 / 0; insert into ${t} values (2)`))
+
+    expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
+  })
+
+  test('several statements run inside a transaction, as its first statement too', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int')
+
+    await db.transaction(async (tx) => {
+      await tx.status(`insert into ${t} values (1); insert into ${t} values (2)`)
+      await tx.transaction((inner) => inner.status(`insert into ${t} values (3); insert into ${t} values (4)`))
+    })
+    await caught(
+      db.transaction(async (tx) => {
+        await tx.status(`insert into ${t} values (5); insert into ${t} values (6)`)
+        throw new TypeError('no')
+      }),
+    )
+
+    expect(await db.scalar(`select count(*) from ${t}`)).toBe(4)
+  })
+
+  test('several statements run with the settings of a scope, as its first statement too', async () => {
+    const db = await driver.db()
+    const t = await driver.table('s text')
+
+    await db.scope(() => db.status(`insert into ${t} values (current_setting('app.x')); select 1`), {
+      settings: { 'app.x': '7' },
+    })
+
+    expect(await db.all(`select s from ${t}`)).toEqual([{ s: '7' }])
+  })
+})
+
+describe('several statements', () => {
+  test('do not run when the BEGIN in front of them fails', async () => {
+    await using server = await fake()
+    server.driver.faults.at('BEGIN', { error: '53400' })
+
+    const error = await caught(
+      server.db.transaction((tx) => tx.status('insert into t values (1); insert into t values (2)')),
+    )
+
+    expect(error).toMatchObject({ sqlState: '53400', outcome: 'not_started' })
+    expect(server.driver.rows('t')).toEqual([])
+    expect(server.sent()).toEqual(['BEGIN; select 1'])
+  })
+
+  test('do not run when the settings in front of them fail', async () => {
+    await using server = await fake()
+    const { db } = server
+    server.driver.faults.at('select set_config', { error: '42501' })
+
+    const error = await caught(
+      db.scope(() => db.status('insert into t values (1); select 1'), { settings: { 'app.x': '1' } }),
+    )
+
+    expect(error).toMatchObject({ sqlState: '42501' })
+    expect(server.driver.rows('t')).toEqual([])
+  })
+
+  test.each(['all', 'first', 'one', 'oneOrNone', 'scalar'] as const)('are refused by %s', async (method) => {
+    await using server = await fake()
+    const { db } = server
+
+    const error = await caught((db[method] as (text: string) => Promise<unknown>).call(db, 'select 1; select 2'))
+
+    expect(error).toBeInstanceOf(UsageError)
+    expect(error.message).toContain('status(text)')
+    expect(server.sent()).toEqual([])
+  })
+
+  test('are refused with parameters', async () => {
+    await using server = await fake()
+
+    expect(await caught(server.db.status('select $1; select 2', [1]))).toBeInstanceOf(UsageError)
+    expect(await caught(server.db.status('select :a; select 2', { a: 1 }))).toBeInstanceOf(UsageError)
+    expect(await caught(server.db.status('select $1; select 2'))).toBeInstanceOf(ParameterError)
+    expect(server.sent()).toEqual([])
+  })
+
+  test('are not meant by a semicolon at the end, in quotes or in a comment', async () => {
+    await using server = await fake({ answer: () => [{ n: 1 }] })
+
+    for (const text of ['look;', "look ';' as n;;", 'look /* ; */', 'look $$ ; $$ as n -- ;'])
+      expect(await server.db.scalar(text)).toBe(1)
+  })
+})
+
+const stateful = [
+  "set search_path to 'x'",
+  'SET SESSION statement_timeout = 5',
+  'set role other',
+  'set session authorization other',
+  'listen news',
+  'create temp table x (n int)',
+  'create temporary view v as select 1',
+  'select 1 as n into temp x',
+  'select pg_advisory_lock(1)',
+  'select pg_try_advisory_lock(1), 2',
+  "select set_config('app.x', '1', false)",
+  'declare c cursor with hold for select 1',
+  'prepare x as select 1',
+]
+
+describe('session state without a frame', () => {
+  test.each(stateful)('%s is refused with advice', async (text) => {
+    await using server = await fake()
+
+    const error = await caught(server.db.status(text))
+
+    expect(error).toBeInstanceOf(UsageError)
+    expect(error.message).toMatch(/scope\(work\).*acquire\(\)/)
+    expect(server.sent()).toEqual([])
+  })
+
+  test.each(stateful)('%s is allowed in a scope, in a transaction and on an acquired connection', async (text) => {
+    await using server = await fake({ answer: () => [] })
+    const { db } = server
+
+    await db.scope(() => db.status(text))
+    await db.transaction((tx) => tx.status(text))
+    await using connection = await db.acquire()
+    await connection.status(text)
+
+    expect(server.sent().filter((line) => line.endsWith(text))).toHaveLength(3)
+  })
+
+  test.each([
+    "select set_config('app.x', '1', true)",
+    'select pg_advisory_xact_lock(1)',
+    'set local x to 1',
+    'unlisten *',
+    'reset all',
+  ])('%s leaves none behind and needs no frame', async (text) => {
+    await using server = await fake({ answer: () => [] })
+
+    await server.db.status(text)
+
+    expect(server.sent()[0]).toBe(text)
+  })
+})
