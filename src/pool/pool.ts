@@ -371,7 +371,7 @@ export class Pool implements MemberPool, Upkept {
     this.#dismiss(member)
     if (this.#closed) return
     const verdict = this.#source.classify(failure)
-    if (verdict === 'full') this.#backoff.full(this.#members.size)
+    if (verdict === 'full' && this.#members.size > 0) this.#backoff.full(this.#members.size)
     else this.#backoff.failed(failure)
     if (verdict === 'config') {
       for (const waiter of this.#queue.clear()) waiter.refuse({ ...failure, ...notConnected })

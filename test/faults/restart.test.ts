@@ -154,6 +154,21 @@ describe('a server without room', () => {
     expect(db.stats().open).toBeGreaterThan(4)
   })
 
+  test('for a single one is asked again soon', async () => {
+    await using other = createDb(server.url, { pool: { max: 12, acquireTimeoutMs: 300 } })
+    await using db = createDb(server.url, { pool: { max: 4, acquireTimeoutMs: 5000, idleTimeoutMs: 100 } })
+    await db.open()
+    await until(() => db.stats().open === 0)
+    const opened = await Promise.allSettled(Array.from({ length: 12 }, () => other.acquire()))
+    const waiting = db.scalar('select 7')
+    await until(() => db.stats().waiting === 1 && db.stats().opening === 0)
+
+    for (const result of opened) if (result.status === 'fulfilled') await result.value.release()
+    await other.close()
+
+    expect(await waiting).toBe(7)
+  })
+
   test('for any of them makes those wait who have time, and tells why at their deadline', async () => {
     await using other = createDb(server.url, { pool: { max: 12 } })
     await using db = createDb(server.url, { pool: { max: 4, acquireTimeoutMs: 600 } })
