@@ -19,8 +19,10 @@ const config: ViteUserConfig = defineConfig({
     globalSetup: 'test/support/postgres.ts',
     pool: 'forks',
     execArgv: ['--expose-gc'],
-    testTimeout: 15_000,
-    hookTimeout: 30_000,
+    // Real servers on a machine that may be busy with other things: a wait that is too short says nothing of the code.
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    retry: process.env['CI'] === undefined ? 0 : 1,
     sequence: { shuffle: { tests: true, files: false }, seed },
   },
 })
