@@ -1,0 +1,234 @@
+/** `timeoutMs` and `signal` of one statement: whose counts, what they cover, and what they leave behind. */
+
+import {
+  AbortedError,
+  AcquireTimeoutError,
+  createDb,
+  type Db,
+  QueryTimeoutError,
+  type QueryOptions,
+  UsageError,
+} from 'genever'
+import { describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { freshDatabase, onServer } from '../support/database.ts'
+import { fake } from '../support/fake.ts'
+import { forEachDriver, pid } from '../support/matrix.ts'
+import { until } from '../support/until.ts'
+
+/** Whether anything on the server still runs a text with this mark. */
+async function running(mark: string): Promise<boolean> {
+  const rows = await onServer(
+    `select 1 from pg_stat_activity where state = 'active' and query like $1 and pid <> pg_backend_pid()`,
+    [`%${mark}%`],
+  )
+  return rows.length > 0
+}
+
+forEachDriver(
+  (driver) => {
+    test('on its timeout the caller is told at once, and the server stops', async () => {
+      const db = await driver.single()
+      const connection = await pid(db)
+      const mark = `timeout_${process.pid}`
+      const started = performance.now()
+
+      const error = await caught(db.scalar(`select pg_sleep(30) /* ${mark} */`, [], { timeoutMs: 60 }))
+
+      expect(error).toBeInstanceOf(QueryTimeoutError)
+      expect(error.statement?.sql).toContain(mark)
+      expect(performance.now() - started).toBeLessThan(5_000)
+      await until(async () => !(await running(mark)))
+      expect(await pid(db)).toBe(connection)
+    })
+
+    test('a signal that aborts while it runs does the same, with its reason as cause', async () => {
+      const db = await driver.single()
+      const connection = await pid(db)
+      const mark = `signal_${process.pid}`
+      const controller = new AbortController()
+      const reason = new TypeError('the client went away')
+
+      const result = caught(db.all(`select pg_sleep(30) /* ${mark} */`, [], { signal: controller.signal }))
+      await until(() => running(mark))
+      controller.abort(reason)
+      const error = await result
+
+      expect(error).toBeInstanceOf(AbortedError)
+      expect(error.cause).toBe(reason)
+      await until(async () => !(await running(mark)))
+      expect(await pid(db)).toBe(connection)
+    })
+
+    test('a cancelled write is undone', async () => {
+      const db = await driver.db()
+      const t = await driver.table('n int')
+
+      await caught(db.status(`insert into ${t} select 1 from pg_sleep(30)`, [], { timeoutMs: 50 }))
+
+      await until(() => db.stats().idle > 0)
+      expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
+    })
+
+    test('the next statements of a scope wait for the cancelled one and run on the same connection', async () => {
+      const db = await driver.db()
+
+      await db.scope(async () => {
+        const connection = await pid(db)
+        const [error, next] = await Promise.all([
+          caught(db.scalar('select pg_sleep(30)', [], { timeoutMs: 50 })),
+          db.scalar('select pg_backend_pid()'),
+        ])
+        expect(error).toBeInstanceOf(QueryTimeoutError)
+        expect(next).toBe(connection)
+      })
+    })
+
+    test('a hundred cancelled statements hit no innocent one', async () => {
+      const db = await driver.db({ pool: { max: 3 } })
+
+      const work = Array.from({ length: 100 }, (_, n) =>
+        n % 2 === 0
+          ? caught(db.scalar('select pg_sleep(0.02), $1::int', [n], { timeoutMs: 1 + (n % 19) })).catch(() => null)
+          : db.scalar('select $1::int', [n]),
+      )
+      const results = await Promise.all(work)
+
+      results.forEach((result, n) => {
+        if (n % 2 === 1) expect(result).toBe(n)
+      })
+    })
+  },
+  { connections: 2 },
+)
+
+describe('whose timeout counts', () => {
+  const sleep = 'select pg_sleep(60)'
+  const short = { timeoutMs: 30 }
+  const long = { timeoutMs: 60_000 }
+  /** Which of the three limits, in milliseconds, ended the statement. */
+  const ended = async (work: () => Promise<unknown>): Promise<number> => {
+    const started = performance.now()
+    expect(await caught(work())).toBeInstanceOf(QueryTimeoutError)
+    return performance.now() - started
+  }
+  const cases: readonly (readonly [string, QueryOptions | undefined, (db: Db) => Promise<unknown>])[] = [
+    ["the engine's, where nothing nearer says otherwise", short, (db) => db.scalar(sleep)],
+    ["the statement's before the engine's", long, (db) => db.scalar(sleep, [], short)],
+    ["the scope's before the engine's", long, (db) => db.scope(() => db.scalar(sleep), { query: short })],
+    [
+      "the connection's before the engine's",
+      long,
+      async (db) => {
+        await using connection = await db.acquire({ query: short })
+        return await connection.scalar(sleep)
+      },
+    ],
+    ["the transaction's before the engine's", long, (db) => db.transaction(() => db.scalar(sleep), { query: short })],
+    [
+      "the transaction's before the scope's",
+      undefined,
+      (db) => db.scope(() => db.transaction(() => db.scalar(sleep), { query: short }), { query: long }),
+    ],
+    [
+      "the scope's inside a transaction that has none",
+      undefined,
+      (db) => db.scope(() => db.transaction(() => db.scalar(sleep)), { query: short }),
+    ],
+    [
+      "the scope's by the handle of the transaction",
+      undefined,
+      (db) => db.scope(() => db.transaction((tx) => tx.scalar(sleep)), { query: short }),
+    ],
+    [
+      "the connection's inside its transaction",
+      undefined,
+      async (db) => {
+        await using connection = await db.acquire({ query: short })
+        return await connection.transaction((tx) => tx.scalar(sleep))
+      },
+    ],
+    [
+      "the outer transaction's inside a nested one that has none",
+      undefined,
+      (db) => db.transaction(() => db.transaction(() => db.scalar(sleep)), { query: short }),
+    ],
+    [
+      "a nested transaction's before the outer one's",
+      undefined,
+      (db) => db.transaction(() => db.transaction(() => db.scalar(sleep), { query: short }), { query: long }),
+    ],
+    [
+      "an inner scope's before the outer one's",
+      undefined,
+      (db) => db.scope(() => db.scope(() => db.scalar(sleep), { query: short }), { query: long }),
+    ],
+    [
+      "the statement's before all",
+      long,
+      (db) => db.scope(() => db.transaction((tx) => tx.scalar(sleep, [], short), { query: long }), { query: long }),
+    ],
+  ]
+
+  test.each(cases)('%s', async (_, query, work) => {
+    await using server = await fake({}, { query })
+
+    expect(await ended(() => work(server.db))).toBeLessThan(5_000)
+  })
+
+  test('a statement may have more time than what is around it allows', async () => {
+    await using server = await fake({}, { query: { timeoutMs: 20 } })
+
+    expect(await server.db.status('select pg_sleep(0.08)', [], { timeoutMs: 5_000 })).toBeDefined()
+    expect(await server.db.status('select pg_sleep(0.08)', [], { timeoutMs: Infinity })).toBeDefined()
+  })
+
+  test('it reaches cursors as well', async () => {
+    await using server = await fake()
+    const { db } = server
+    server.driver.faults.at('FETCH', { hang: true })
+
+    const error = await caught(db.scope(() => db.iterate('select generate_series(1, 3)').read(), { query: short }))
+
+    expect(error).toBeInstanceOf(QueryTimeoutError)
+  })
+})
+
+describe('a timeout covers', () => {
+  test('the wait for a connection', async () => {
+    await using server = await fake({}, { pool: { max: 1 } })
+    await using _ = await server.db.acquire()
+
+    const error = await caught(server.db.scalar('select 1', [], { timeoutMs: 30 }))
+
+    expect(error).toBeInstanceOf(AcquireTimeoutError)
+    expect(error).toMatchObject({ phase: 'connection', outcome: 'not_started' })
+  })
+
+  test('wait and run together', async () => {
+    await using server = await fake({}, { pool: { max: 1 } })
+    const { db } = server
+    const started = performance.now()
+
+    const first = db.status('select pg_sleep(0.08)')
+    const error = await caught(db.status('select pg_sleep(0.2)', [], { timeoutMs: 120 }))
+
+    expect(error).toBeInstanceOf(QueryTimeoutError)
+    expect(performance.now() - started).toBeLessThan(270)
+    await first
+  })
+
+  test('opening the database on first use too', async () => {
+    await using database = await freshDatabase()
+    await using db = createDb(database.url)
+
+    expect(await caught(db.scalar('select pg_sleep(30)', [], { timeoutMs: 300 }))).toBeInstanceOf(QueryTimeoutError)
+  })
+})
+
+test.each([-1, NaN, '5' as never])('timeoutMs: %s is a UsageError', async (timeoutMs) => {
+  await using server = await fake()
+
+  expect(await caught(server.db.scalar('select 1', [], { timeoutMs }))).toBeInstanceOf(UsageError)
+  expect(server.sent()).toEqual([])
+})
