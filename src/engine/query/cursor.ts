@@ -1,6 +1,6 @@
 // A cursor on the server: DECLARE in a transaction, FETCH as an ordinary statement for every page, CLOSE at the end.
 // It captures its frame when it is made and borrows when it is first pulled.
-import { NoResultError, TransactionEndedError, UsageError } from '../../errors/index.ts'
+import { TransactionEndedError, TransactionStateError, UsageError } from '../../errors/index.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { adapt, type Params, type Query, type Statement } from '../../sql/statement.ts'
@@ -37,7 +37,10 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   #fetch: Compiled | null = null
   #rows: R[] = []
   #exhausted = false
-  #turn: Promise<unknown> = Promise.resolve()
+  /** Its transaction ended before it was closed. */
+  #gone = false
+  #sent: EngineOp | null = null
+  #turn: Promise<void> = Promise.resolve()
 
   /** @internal */
   constructor(
@@ -105,16 +108,33 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
 
   /** @internal The transaction it lives in has ended: the server has dropped it. */
   invalidate(): void {
-    this.#rows = []
-    if (this.#state === 'open') this.#state = 'closed'
-    this.#exhausted = false
+    this.#gone = this.#state === 'open'
+    if (this.#gone) this.#state = 'closed'
+    this.#drop()
   }
 
-  /** One pull at a time, in the order they were asked for, each in the frame of the cursor. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#turn.then(() => runIn(this.#chain, work))
-    this.#turn = next.catch(() => {})
-    return next
+  /** Rows that were fetched and not read are not its end. */
+  #drop(): void {
+    if (this.#rows.length > 0) this.#exhausted = false
+    this.#rows = []
+  }
+
+  /**
+   * One pull at a time, in the order they were asked for, each in the frame of the cursor. Failures become errors here, after
+   * an await, so that stacks show the caller.
+   */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#turn
+    let done = (): void => {}
+    this.#turn = new Promise((resolve) => (done = resolve))
+    try {
+      await before
+      return await runIn(this.#chain, work)
+    } catch (thrown) {
+      throw thrownError(thrown, this.#sent)
+    } finally {
+      done()
+    }
   }
 
   async #take(count: number): Promise<R[]> {
@@ -150,15 +170,17 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
       return this.#home
     }
     if (this.#state === 'closed')
-      throw this.#home?.ended() ?? new NoResultError(`The cursor opened at ${this.place} has been closed.`)
+      throw this.#gone
+        ? (this.#home as CursorHome).ended()
+        : new TransactionStateError(`The cursor opened at ${this.place} has been closed.`)
     const here = this.#executor.engineHere()
     const engine = here instanceof Promise ? await here : here
     const text = typeof this.#query === 'string'
     this.#statement = text ? { sql: this.#query, params: [] } : adapt<R>(this.#query)
     const bound = engine.statements.compile(this.#statement.sql).bind(text ? this.#params : this.#statement.params)
-    if (!readers.has(bound.compiled.verb))
+    if (!readers.has(bound.compiled.verb) || bound.compiled.cls === 'multi')
       throw new UsageError(
-        'iterate() streams SELECT, WITH, VALUES and TABLE statements. Use all() or status() for this one.',
+        'iterate() streams one SELECT, WITH, VALUES or TABLE statement. Use all() or status() for this text.',
         {
           statement: { sql: bound.compiled.text },
         },
@@ -187,12 +209,13 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
       until,
       engine.signal(this.#options),
     )
+    this.#sent = op
     home.record.slot.send(op)
     try {
       await op.wait()
     } catch (thrown) {
       await this.#end(false)
-      throw thrownError(thrown, op)
+      throw thrown
     }
     return op
   }
@@ -202,6 +225,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const home = this.#home
     const wasOpen = this.#state === 'open'
     this.#state = 'closed'
+    this.#drop()
     if (home === null) return
     home.record.cursors.delete(this)
     if (home.own) await home.finish(well)
