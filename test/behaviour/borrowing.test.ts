@@ -12,6 +12,27 @@ const nobody = '0 lent, 1 idle, 0 waiting'
 const one = '1 lent, 0 idle, 0 waiting'
 
 forEachDriver((driver) => {
+  test('without a time of its own a wait ends by the acquire timeout of the pool', async () => {
+    const db = await driver.single({ pool: { acquireTimeoutMs: 20 } })
+    await using held = await db.acquire()
+
+    const errors = await Promise.all([caught(db.acquire()), caught(db.scalar('select 1')), caught(db.begin())])
+
+    expect(errors.map((error) => error instanceof AcquireTimeoutError)).toEqual([true, true, true])
+    expect([held.borrowed, doing(db)]).toEqual([true, one])
+  })
+
+  test('when too many wait already the next one is refused at once', async () => {
+    const db = await driver.single({ pool: { maxWaiting: 2 } })
+    const held = await db.acquire()
+    const waiting = [db.scalar('select 1'), db.scope(() => db.scalar('select 2'))]
+
+    const error = await caught(db.scalar('select 3'))
+    await held.release()
+
+    expect([error.name, await Promise.all(waiting)]).toEqual(['TooManyWaitersError', [1, 2]])
+  })
+
   test('acquire() on an exhausted pool gives up after its time, names the holder, and loses no place', async () => {
     const db = await driver.single()
     const held = await db.acquire()
