@@ -31,7 +31,7 @@ export interface ReleaseOptions {
  * A handle on at most one raw connection, borrowed when it is first needed. Statements issued together take turns.
  * (GINO: `GinoConnection`.)
  */
-export class Connection extends Executor implements Handle, AsyncDisposable {
+export class Connection extends Executor implements AsyncDisposable {
   /** @internal */
   readonly chain: Link | undefined
   /** Whether it owns its slot, rather than reusing another's. */

@@ -19,7 +19,7 @@ import type { TransactionRecord } from './record.ts'
  * A transaction, ambient inside its callback: every statement issued there by any `db` of the same engine runs in it.
  * Nested ones are savepoints on the same connection. (GINO: `GinoTransaction`.)
  */
-export class Transaction extends Executor implements Handle {
+export class Transaction extends Executor {
   readonly #record: TransactionRecord
   #connection: Connection | null = null
 
