@@ -13,7 +13,7 @@ import { type Dialect, postgres } from '../sql/dialect.ts'
 import { Ticker } from '../util/ticker.ts'
 import { ambientFrame, ambientSettings, type Link } from './context/chain.ts'
 import type { Frame, Settings } from './context/frame.ts'
-import type { Cursor } from './query/cursor.ts'
+import type { Cursor, CursorWait } from './query/cursor.ts'
 import type { Handle } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryDefaults, QueryOptions } from './query/query-options.ts'
@@ -213,8 +213,9 @@ export class Engine extends Source implements AsyncDisposable {
     slot: Slot | null,
     handle: Handle | null,
     cursor: Cursor<unknown>,
+    wait: CursorWait,
   ): Promise<{ record: TransactionRecord; finish: (well: boolean) => Promise<void> }> {
-    return openForCursor(this, slot, handle, cursor)
+    return openForCursor(this, slot, handle, cursor, wait)
   }
 
   /** @internal Ends the slot of a scope without waiting: an open transaction keeps its connection until it ends. */

@@ -17,6 +17,12 @@ export interface CursorOptions extends QueryOptions {
   readonly batchSize?: number | undefined
 }
 
+/** How long the transaction of a cursor may wait for its turn. */
+export interface CursorWait {
+  readonly until: number
+  readonly signal: AbortSignal | undefined
+}
+
 const readers = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE'])
 
 /**
@@ -185,7 +191,11 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
           statement: { sql: bound.compiled.text },
         },
       )
-    const home = await openHome(engine, this.#executor, this)
+    const { signal } = this.#options
+    const home = await openHome(engine, this.#executor, this, {
+      until: engine.until(this.#options, this.#defaults),
+      signal,
+    })
     this.#home = home
     this.#state = 'open'
     await this.#send(home, declaration(home.name, bound.compiled), bound.params)
@@ -274,17 +284,23 @@ class CursorHome {
   }
 }
 
-async function openHome(engine: Engine, executor: Executor, cursor: Cursor<unknown>): Promise<CursorHome> {
+async function openHome(
+  engine: Engine,
+  executor: Executor,
+  cursor: Cursor<unknown>,
+  options: CursorWait,
+): Promise<CursorHome> {
   const slot = executor.slotHere(engine, cursor.chain)
-  const top = slot?.top
   const handle = executor.handleHere()
-  if (top !== undefined && top.admitsFrom(cursor.chain, handle)) {
-    const refusal = top.refusal()
+  // Not just the top: one that is open inside of it belongs to somebody else and is waited for.
+  const around = slot?.stack.findLast((record) => record.admitsFrom(cursor.chain, handle))
+  if (around !== undefined) {
+    const refusal = around.refusal()
     if (refusal !== null) throw refusal
-    top.cursors.add(cursor)
-    return new CursorHome(engine, top, engine.cursorName(), null)
+    around.cursors.add(cursor)
+    return new CursorHome(engine, around, engine.cursorName(), null)
   }
-  const { record, finish } = await engine.openCursorTransaction(slot, handle, cursor)
+  const { record, finish } = await engine.openCursorTransaction(slot, handle, cursor, options)
   return new CursorHome(engine, record, engine.cursorName(), finish)
 }
 

@@ -5,7 +5,7 @@ import { notice } from '../../observe/notice.ts'
 import { capturePlace } from '../../observe/place.ts'
 import { quietAmbientFrame, runIn } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
-import type { Cursor } from '../query/cursor.ts'
+import type { Cursor, CursorWait } from '../query/cursor.ts'
 import { thrownError } from '../query/failure.ts'
 import type { Handle } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
@@ -130,6 +130,7 @@ export async function openForCursor(
   shared: Slot | null,
   handle: Handle | null,
   cursor: Cursor<unknown>,
+  { until, signal }: CursorWait,
 ): Promise<{ record: TransactionRecord; finish: (well: boolean) => Promise<void> }> {
   const { chain } = cursor
   const slot = shared ?? engine.openSlot(chain, false, () => `cursor opened at ${cursor.place}`)
@@ -137,7 +138,7 @@ export async function openForCursor(
     engine,
     slot,
     chain,
-    {},
+    { signal },
     cursor.place,
     true,
     (self) => new ManualTransaction(self, shared === null),
@@ -145,7 +146,7 @@ export async function openForCursor(
   record.cursor = cursor
   record.enteredBy = handle
   try {
-    await enter(record, Infinity)
+    await enter(record, until)
   } catch (thrown) {
     if (shared === null) void slot.close()
     throw thrownError(thrown, null)
