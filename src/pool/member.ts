@@ -4,6 +4,11 @@ import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driv
 import { Dirty } from '../sql/compiled.ts'
 import { Lease, type LeaseHolder } from './lease.ts'
 
+/** How long an idle connection may take to say that it is alive. */
+const pingTimeoutMs = 500
+/** … and one that is asked because another has just died. */
+const suspectTimeoutMs = 250
+
 export type MemberState = 'opening' | 'idle' | 'checking' | 'serving' | 'leased' | 'resetting' | 'closing' | 'gone'
 
 /** What a member asks of its pool. */
@@ -25,6 +30,8 @@ export interface MemberPool {
 export class Member implements ConnectionHooks {
   state: MemberState = 'opening'
   lease: Lease | null = null
+  /** It is asked because another connection died: nobody counts on its answer. */
+  suspect = false
   /** Monotonic milliseconds; of use while it is idle. */
   idleSince = 0
   /** When it is to be replaced, monotonic milliseconds. */
@@ -73,10 +80,11 @@ export class Member implements ConnectionHooks {
   }
 
   /** Asks an idle connection whether it still answers; a dead one is closed. Never rejects. */
-  async check(deadline: number): Promise<void> {
+  async check(suspect: boolean): Promise<void> {
     const { raw } = this
     this.state = 'checking'
-    const answers = await raw.ping(deadline)
+    this.suspect = suspect
+    const answers = await raw.ping(performance.now() + (suspect ? suspectTimeoutMs : pingTimeoutMs))
     if ((this.state as MemberState) !== 'checking') return
     if (answers) this.#pool.free(this)
     else raw.destroy({ kind: 'lost', outcome: 'unknown' })

@@ -13,8 +13,6 @@ import { WaitQueue } from './wait-queue.ts'
 
 /** The most connections being opened at once: a spike is served by what comes back, not by a storm of connects. */
 const maxOpening = 2
-/** How long an idle connection may take to say that it is alive. */
-const pingTimeoutMs = 500
 
 export class Pool implements MemberPool, Upkept {
   readonly resetAlways: boolean
@@ -206,9 +204,11 @@ export class Pool implements MemberPool, Upkept {
   gone(member: Member, failure: Failure): void {
     this.#members.delete(member)
     const verdict = this.#closed ? 'well' : this.#health.judge(failure)
-    if (verdict === 'replace') for (const idle of [...this.#idle]) this.retire(idle)
     const at = this.#idle.indexOf(member)
     if (at >= 0) this.#idle.splice(at, 1)
+    if (verdict === 'replace') for (const idle of [...this.#idle]) this.retire(idle)
+    else if (verdict === 'suspect' && this.#queue.size > 0)
+      for (const idle of this.#idle.splice(0)) void idle.check(true)
     this.#source.closed(member.raw, failure)
     if (this.#closed) this.#checkDrained()
     else {
@@ -298,10 +298,10 @@ export class Pool implements MemberPool, Upkept {
     return this.#queue.deadlocked(this.#members, held)
   }
 
-  /** How many idle connections are being asked whether they answer. */
+  /** How many idle connections are being asked whether they answer, and may well do. */
   get #checking(): number {
     let checking = 0
-    for (const { state } of this.#members) if (state === 'checking') checking++
+    for (const { state, suspect } of this.#members) if (state === 'checking' && !suspect) checking++
     return checking
   }
 
@@ -310,7 +310,7 @@ export class Pool implements MemberPool, Upkept {
     for (let checking = this.#checking; checking < this.#queue.size; checking++) {
       const member = this.#idle.pop()
       if (member === undefined) return
-      void member.check(performance.now() + pingTimeoutMs)
+      void member.check(false)
     }
   }
 

@@ -1,5 +1,6 @@
 /** Connections whose way died while they were idle: nobody says so, they just never answer again. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AcquireTimeoutError, type Db } from 'genever'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
@@ -62,6 +63,18 @@ describe('all idle connections are dead, and new ones get through', () => {
     expect(link!.toServer.types.slice(before.length)).toBe('S')
     expect(await place.rows()).toEqual([1])
   })
+})
+
+test('one that does not answer has all the others asked together: a lone statement waits for no more than two pings', async () => {
+  await using place = await site({ pool: { max: 8 } })
+  await place.warm(8)
+  const old = [...place.proxy.links]
+  for (const link of old) link.break('blackhole')
+  passTime(1500)
+
+  expect(await Promise.race([place.db.scalar('select 7'), sleep(1800)])).toBe(7)
+
+  await until(() => old.every(({ held }) => !held), { timeoutMs: 1500 })
 })
 
 test('those that are alive go on being used, whichever is asked first', async () => {
