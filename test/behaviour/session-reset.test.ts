@@ -3,7 +3,8 @@
 import { type Connection, type Db } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { fake } from '../support/fake.ts'
+import { fake, type Fake } from '../support/fake.ts'
+import { noticesDuring } from '../support/gate.ts'
 import { forEachDriver, pid } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 
@@ -200,6 +201,39 @@ describe('a reset costs a round trip only where it is needed', () => {
     await server.db.scalar('select 2')
 
     expect(server.sent().filter((line) => line.startsWith('<reset')).length).toBe(2)
+  })
+})
+
+describe('a statement that leaves a transaction open outside of any', () => {
+  const odd = (): Promise<Fake> =>
+    fake({ answer: (text, _, session) => (text === 'odd' ? (session.execute('begin', []), []) : undefined) })
+
+  test('in a scope is rolled back before the next statement, and told', async () => {
+    await using server = await odd()
+    const { db } = server
+
+    const notices = await noticesDuring(() =>
+      db.scope(async () => {
+        await db.status('odd')
+        await db.status('insert into t values (1)')
+      }),
+    )
+
+    expect(notices.map(({ code }) => code)).toEqual(['connection-closed-dirty'])
+    expect(server.sent().slice(0, 3)).toEqual(['odd', 'ROLLBACK', 'insert into t values (1)'])
+    expect(server.driver.rows('t')).toEqual([{ v: 1 }])
+  })
+
+  test('without a frame is rolled back before the next borrower, and told', async () => {
+    await using server = await odd()
+
+    const notices = await noticesDuring(async () => {
+      await server.db.status('odd')
+      await server.db.status('insert into t values (1)')
+    })
+
+    expect(notices.map(({ code }) => code)).toEqual(['connection-closed-dirty'])
+    expect(server.driver.rows('t')).toEqual([{ v: 1 }])
   })
 })
 

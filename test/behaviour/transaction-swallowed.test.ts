@@ -113,24 +113,27 @@ forEachDriver((driver) => {
     expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
   })
 
-  test('a procedure that commits by itself is refused inside, and nothing of it stays', async () => {
-    const db = await driver.db()
-    const t = await driver.table('n int')
-    const name = `${t}_commits`
-    await db.status(
-      `create procedure ${name}() language plpgsql as $$ begin insert into ${t} values (1); commit; end $$`,
-    )
+  test.each([true, false])(
+    'a procedure that commits by itself is refused inside (as the first statement: %s)',
+    async (first) => {
+      const db = await driver.db()
+      const t = await driver.table('n int')
+      const name = `${t}_commits`
+      await db.status(
+        `create procedure ${name}() language plpgsql as $$ begin insert into ${t} values (1); commit; end $$`,
+      )
 
-    const error = await caught(
-      db.transaction(async () => {
-        await db.scalar('select 1')
-        await db.status(`call ${name}()`)
-      }),
-    )
+      const error = await caught(
+        db.transaction(async () => {
+          if (!first) await db.scalar('select 1')
+          await db.status(`call ${name}()`)
+        }),
+      )
 
-    expect(error).toMatchObject({ sqlState: '2D000', outcome: 'rolled_back' })
-    expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
-  })
+      expect(error).toMatchObject({ sqlState: '2D000', outcome: 'rolled_back' })
+      expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
+    },
+  )
 })
 
 test('an unknown state of the server inside a transaction frame poisons it', async () => {

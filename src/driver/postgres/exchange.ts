@@ -320,7 +320,8 @@ export class Exchange {
   #serverFailure(op: Op): Failure {
     const fields = this.#error ?? {}
     const { cls } = op.stmt
-    const partly = (cls === 'multi' && this.#committed) || (cls === 'alone' && this.#before === 'idle')
+    const alone = this.#before === 'idle' && !this.ops.some(({ stmt }) => begins(stmt))
+    const partly = (cls === 'multi' && this.#committed) || (cls === 'alone' && alone)
     return { kind: 'server', outcome: partly || fields['code'] === '40003' ? 'unknown' : 'rolled_back', fields }
   }
 
