@@ -1,23 +1,29 @@
 // The one query surface, implemented once for Engine, Db, Connection and Transaction: each only says which engine it
-// belongs to and how a statement is sent. The methods here are the only async layer between the user and the wire,
-// and the only place where a failure becomes an error.
-import { MultipleResultsError, NoResultError, UsageError } from '../../errors/index.ts'
-import type { Compiled } from '../../sql/compiled.ts'
-import { adapt, type Params, type Query } from '../../sql/statement.ts'
+// belongs to and how a statement is sent. What each method does with the rows is in `execute.ts`.
+import { UsageError } from '../../errors/index.ts'
+import type { Params, Query } from '../../sql/statement.ts'
 import { Printable } from '../../util/printable.ts'
 import { currentChain, type Link } from '../context/chain.ts'
 import { Cursor, type CursorOptions } from './cursor.ts'
 import type { Engine } from '../engine.ts'
-import { thrownError } from './failure.ts'
+import {
+  answer,
+  everyRow,
+  execute,
+  firstRow,
+  firstValue,
+  onlyRow,
+  onlyRowOrNone,
+  severalStatements,
+} from './execute.ts'
 import type { Handle } from '../handle.ts'
-import { EngineOp } from './op.ts'
+import type { EngineOp } from './op.ts'
 import type { QueryDefaults, QueryOptions } from './query-options.ts'
 import type { Slot } from '../slot/slot.ts'
 import { bindSql, type SqlQuery } from './sql-query.ts'
 import { Status } from './status.ts'
 import type { TransactionOptions } from '../transaction-options.ts'
 import type { Transaction } from '../transaction/transaction.ts'
-import { scalarSpec } from './specs.ts'
 
 /** A row of a text query: what the server names its columns. */
 export type Row = Record<string, unknown>
@@ -45,35 +51,15 @@ export abstract class Executor extends Printable {
   /** Every row. (GINO: `all`.) @throws {QueryError} when the server refuses the statement. */
   all<R>(query: Query<R>, options?: QueryOptions): Promise<R[]>
   all<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<R[]>
-  async all<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R[]> {
-    const here = this.engineHere()
-    const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 0)
-    this.send(op)
-    try {
-      await op.wait()
-    } catch (thrown) {
-      throw thrownError(thrown, op)
-    }
-    return decoded(op)
+  all<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R[]> {
+    return execute<R, R[]>(this, everyRow, query, second, third)
   }
 
   /** The first row, or undefined; the others are not loaded. (GINO: `first`.) */
   first<R>(query: Query<R>, options?: QueryOptions): Promise<R | undefined>
   first<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<R | undefined>
-  async first<R>(
-    query: Query<R> | string,
-    second?: Params | QueryOptions,
-    third?: QueryOptions,
-  ): Promise<R | undefined> {
-    const here = this.engineHere()
-    const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 1)
-    this.send(op)
-    try {
-      await op.wait()
-    } catch (thrown) {
-      throw thrownError(thrown, op)
-    }
-    return decoded(op)[0]
+  first<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R | undefined> {
+    return execute<R, R | undefined>(this, firstRow, query, second, third)
   }
 
   /**
@@ -83,60 +69,26 @@ export abstract class Executor extends Printable {
    */
   one<R>(query: Query<R>, options?: QueryOptions): Promise<R>
   one<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<R>
-  async one<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R> {
-    const here = this.engineHere()
-    const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 2)
-    this.send(op)
-    try {
-      await op.wait()
-    } catch (thrown) {
-      throw thrownError(thrown, op)
-    }
-    const rows = decoded(op)
-    if (rows.length === 0)
-      throw new NoResultError('one() found no row. Use first() or oneOrNone() where there may be none.', about(op))
-    if (rows.length > 1) throw tooMany('one', op)
-    return rows[0] as R
+  one<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R> {
+    return execute<R, R>(this, onlyRow, query, second, third)
   }
 
   /** The only row, or undefined. (GINO: `one_or_none`.) @throws {MultipleResultsError} when there is more than one. */
   oneOrNone<R>(query: Query<R>, options?: QueryOptions): Promise<R | undefined>
   oneOrNone<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<R | undefined>
-  async oneOrNone<R>(
-    query: Query<R> | string,
-    second?: Params | QueryOptions,
-    third?: QueryOptions,
-  ): Promise<R | undefined> {
-    const here = this.engineHere()
-    const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 2)
-    this.send(op)
-    try {
-      await op.wait()
-    } catch (thrown) {
-      throw thrownError(thrown, op)
-    }
-    const rows = decoded(op)
-    if (rows.length > 1) throw tooMany('oneOrNone', op)
-    return rows[0]
+  oneOrNone<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R | undefined> {
+    return execute<R, R | undefined>(this, onlyRowOrNone, query, second, third)
   }
 
   /** The first column of the first row: undefined when there is no row, null when it is NULL. (GINO: `scalar`.) */
   scalar<V = unknown>(query: Query<unknown>, options?: QueryOptions): Promise<V | undefined>
   scalar<V = unknown>(text: string, params?: Params, options?: QueryOptions): Promise<V | undefined>
-  async scalar<V>(
+  scalar<V>(
     query: Query<unknown> | string,
     second?: Params | QueryOptions,
     third?: QueryOptions,
   ): Promise<V | undefined> {
-    const here = this.engineHere()
-    const op = prepare<V>(this, here instanceof Promise ? await here : here, query as Query<V>, second, third, 1, true)
-    this.send(op)
-    try {
-      await op.wait()
-    } catch (thrown) {
-      throw thrownError(thrown, op)
-    }
-    return op.rows[0]
+    return execute<V, V | undefined>(this, firstValue, query as Query<V>, second, third)
   }
 
   /**
@@ -145,16 +97,8 @@ export abstract class Executor extends Printable {
    */
   status<R = Row>(query: Query<R>, options?: QueryOptions): Promise<Status<R>>
   status<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<Status<R>>
-  async status<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<Status<R>> {
-    const here = this.engineHere()
-    const op = prepare<R>(this, here instanceof Promise ? await here : here, query, second, third, 0, false, true)
-    this.send(op)
-    try {
-      await op.wait()
-    } catch (thrown) {
-      throw thrownError(thrown, op)
-    }
-    return new Status(op.tag, op.count < 0 ? null : op.count, decoded(op))
+  status<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<Status<R>> {
+    return execute<R, Status<R>>(this, answer, query, second, third)
   }
 
   /**
@@ -204,77 +148,4 @@ export abstract class Executor extends Printable {
   sql<R = Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): SqlQuery<R> {
     return bindSql<R>(this, strings, values)
   }
-}
-
-/** @internal Makes the operation of a call: compiles the text or asks the builder, checks the parameters. */
-export function prepare<R>(
-  executor: Executor,
-  engine: Engine,
-  query: Query<R> | string,
-  second: Params | QueryOptions | undefined,
-  third: QueryOptions | undefined,
-  maxRows: number,
-  scalar = false,
-  several = false,
-): EngineOp<R> {
-  const defaults = executor.defaultsHere()
-  const chain = currentChain()
-  if (typeof query === 'string') {
-    const bound = engine.statements.compile(query).bind(second as Params | undefined)
-    if (bound.compiled.cls === 'multi' && !(several && bound.params.length === 0))
-      throw severalStatements(bound.compiled)
-    const options = third ?? null
-    return new EngineOp<R>(
-      engine,
-      chain,
-      executor.handleHere(),
-      bound.compiled,
-      bound.params,
-      scalar ? (scalarSpec as never) : null,
-      null,
-      maxRows,
-      engine.until(options, defaults),
-      engine.signal(options),
-    )
-  }
-  const statement = adapt<R>(query)
-  const options = (second as QueryOptions | undefined) ?? null
-  const bound = engine.statements.compile(statement.sql).bind(statement.params)
-  if (bound.compiled.cls === 'multi' && !(several && bound.params.length === 0)) throw severalStatements(bound.compiled)
-  return new EngineOp<R>(
-    engine,
-    chain,
-    executor.handleHere(),
-    bound.compiled,
-    bound.params,
-    scalar ? (scalarSpec as never) : (statement.spec ?? null),
-    scalar ? null : (statement.decode ?? null),
-    maxRows,
-    engine.until(options, defaults),
-    engine.signal(options),
-  )
-}
-
-function decoded<R>(op: EngineOp<R>): R[] {
-  return op.decode === null ? op.rows : [...op.decode(op.rows)]
-}
-
-function about(op: EngineOp<never> | EngineOp): { statement: { sql: string } } {
-  return { statement: { sql: op.stmt.text } }
-}
-
-function tooMany(method: string, op: EngineOp<never> | EngineOp): MultipleResultsError {
-  return new MultipleResultsError(
-    `${method}() found more than one row. Narrow the query, or use first() or all().`,
-    about(op),
-  )
-}
-
-function severalStatements(stmt: Compiled): UsageError {
-  return new UsageError(
-    'This text holds several statements. Run them one by one, or all with status(text) and no parameters.',
-    {
-      statement: { sql: stmt.text },
-    },
-  )
 }
