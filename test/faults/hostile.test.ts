@@ -3,8 +3,9 @@
 import { AcquireTimeoutError, ConnectError, createDb, createEngine, ProtocolError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { errorResponse, message, startProxy } from '../support/proxy.ts'
+import { startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
+import { errorResponse, message } from './messages.ts'
 import { site, sound } from './support.ts'
 
 /** AuthenticationOk, a key for cancelling, ReadyForQuery: enough for a client to be content. */

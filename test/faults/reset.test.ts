@@ -2,8 +2,8 @@
 
 import { createDb } from 'genever'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { errorResponse, message } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
+import { errorResponse, message } from './messages.ts'
 import { passTime, site, sound, watch } from './support.ts'
 
 afterEach(() => {

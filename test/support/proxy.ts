@@ -166,12 +166,8 @@ export class Link {
     return !this.#client.destroyed && !this.#upstream.destroyed
   }
 
-  get ways(): readonly [Way, Way] {
-    return [this.toServer, this.toClient]
-  }
-
   break(how: Break): void {
-    for (const way of this.ways) way.swallows = true
+    for (const way of [this.toServer, this.toClient]) way.swallows = true
     if (how === 'blackhole') return
     for (const socket of [this.#client, this.#upstream]) {
       if (how === 'reset') socket.resetAndDestroy()
@@ -181,12 +177,12 @@ export class Link {
 
   /** Every chunk travels so much later, both ways. */
   delay(ms: number): void {
-    for (const way of this.ways) way.delayMs = ms
+    for (const way of [this.toServer, this.toClient]) way.delayMs = ms
   }
 
   /** Sends single bytes, both ways. */
   trickle(): void {
-    for (const way of this.ways) way.trickles = true
+    for (const way of [this.toServer, this.toClient]) way.trickles = true
   }
 
   /** Breaks it when so many bytes in all have gone that way; the last may be in the middle of a message. */
@@ -300,18 +296,4 @@ export class Way {
     const length = head + bytes.readInt32BE(from + head)
     return bytes.length < from + length ? 0 : length
   }
-}
-
-/** A message of the server: its type byte and what follows the length. */
-export function message(type: string, body: Buffer | string): Buffer {
-  const content = typeof body === 'string' ? Buffer.from(body) : body
-  const head = Buffer.alloc(5)
-  head.write(type, 'latin1')
-  head.writeInt32BE(content.length + 4, 1)
-  return Buffer.concat([head, content])
-}
-
-/** An ErrorResponse. */
-export function errorResponse(severity: string, code: string, text: string): Buffer {
-  return message('E', `S${severity}\0V${severity}\0C${code}\0M${text}\0\0`)
 }
