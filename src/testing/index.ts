@@ -1,5 +1,5 @@
 // What tests need of the package: the sandbox, and a driver without a server. Re-exports, nothing else.
-export { type RunTest, sandbox, sandboxed, type SandboxOptions } from './sandbox.ts'
+export { type RunTest, sandbox, sandboxed, type SandboxOptions, type SandboxTarget } from './sandbox.ts'
 export { FakeDriver, type FakeAnswer, type FakeDriverOptions } from '../driver/fake/driver.ts'
 export type {
   Fault,

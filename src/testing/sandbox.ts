@@ -21,6 +21,9 @@ export interface SandboxOptions {
   readonly settleMs?: number | undefined
 }
 
+/** The database of a sandbox; a function is asked when the sandbox begins. */
+export type SandboxTarget = Db | Engine | (() => Db | Engine)
+
 /** What a test runner gives to run a test within: vitest's `runTest`. */
 export type RunTest = () => Promise<unknown>
 
@@ -36,13 +39,13 @@ const known = ['isolation', 'settleMs']
  * @throws {ConnectionLostError} when the connection was lost meanwhile.
  */
 export async function sandboxed<T>(
-  db: Db | Engine,
+  db: SandboxTarget,
   work: () => Promise<T> | T,
   options: SandboxOptions = {},
 ): Promise<T> {
   const place = capturePlace(sandboxed)
   const resolved = resolve(options)
-  const engine = await db.engineHere()
+  const engine = await engineOf(db)
   return open(engine, place, resolved).run(work)
 }
 
@@ -50,17 +53,21 @@ export async function sandboxed<T>(
  * A function for vitest's `aroundEach` (4.1 or later): `aroundEach(sandbox(db))` runs every test, its `beforeEach` and its
  * `afterEach` in a sandbox of its own. Tests that run at the same time take turns.
  */
-export function sandbox(db: Db | Engine, options: SandboxOptions = {}): (runTest: RunTest) => Promise<void> {
+export function sandbox(db: SandboxTarget, options: SandboxOptions = {}): (runTest: RunTest) => Promise<void> {
   const place = capturePlace(sandbox)
   const resolved = resolve(options)
   return async (runTest: RunTest): Promise<void> => {
-    const engine = await db.engineHere()
+    const engine = await engineOf(db)
     for (let earlier = LiveSandbox.of(engine); earlier !== undefined; earlier = LiveSandbox.of(engine)) {
       if (earlier.contains(currentChain())) throw nested(earlier, place)
       await earlier.over
     }
     await open(engine, place, resolved).run(runTest)
   }
+}
+
+function engineOf(db: SandboxTarget): Engine | Promise<Engine> {
+  return (typeof db === 'function' ? db() : db).engineHere()
 }
 
 function open(engine: Engine, place: Place, options: LiveOptions): LiveSandbox {

@@ -441,19 +441,22 @@ describe('the end of a sandbox', () => {
     expect(await ids()).toEqual([])
   })
 
-  test('comes when somebody commits behind its back, and that is told, because it cannot be undone', async () => {
-    const error = await caught(
-      sandboxed(db, async () => {
-        await using connection = await db.acquire()
-        const client = (await connection.rawConnection()) as { query(text: string): Promise<unknown> }
-        await client.query('commit')
-        await db.all('select 1')
-      }),
-    )
+  test.each([true, false])(
+    'comes when somebody commits behind its back, and that is told: statements follow %s',
+    async (later) => {
+      const error = await caught(
+        sandboxed(db, async () => {
+          await using connection = await db.acquire()
+          const client = (await connection.rawConnection()) as { query(text: string): Promise<unknown> }
+          await client.query('commit')
+          if (later) await db.all('select 1')
+        }),
+      )
 
-    expect(error).toBeInstanceOf(TransactionStateError)
-    expect(error.message).toMatch(/was ended on the server by something else/)
-  })
+      expect(error).toBeInstanceOf(TransactionStateError)
+      expect(error.message).toMatch(/was ended on the server by something else/)
+    },
+  )
 })
 
 describe('a second sandbox', () => {

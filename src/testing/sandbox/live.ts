@@ -1,5 +1,6 @@
 // A sandbox from its opening to its end: takes one connection, begins the transaction, puts the pool of views in the
 // place of the engine's own, and takes everything back. One engine has at most one.
+import type { Failure } from '../../driver/driver.ts'
 import { type Link, runInFrame } from '../../engine/context/chain.ts'
 import { Frame } from '../../engine/context/frame.ts'
 import type { Engine } from '../../engine/engine.ts'
@@ -61,16 +62,19 @@ export class LiveSandbox {
   }
 
   async run<T>(work: () => Promise<T> | T): Promise<T> {
+    const shared = this.#shared
     let result: T
+    let failure: Failure | null = null
     try {
       await this.#open()
       result = await runInFrame(this.#frame, work)
+      ;({ failure } = shared)
     } finally {
       await this.end()
     }
-    const { failure } = this.#shared
+    // That the connection broke while everything was being taken back anyway is no matter of the work.
+    if (shared.failure?.cause instanceof TransactionStateError) throw shared.failure.cause
     if (failure === null) return result
-    if (failure.cause instanceof TransactionStateError) throw failure.cause
     throw new ConnectionLostError(
       `The connection of the sandbox opened at ${this.place} was lost; the server rolled everything back.`,
       { cause: failureError(failure, null), outcome: 'rolled_back' },

@@ -22,7 +22,7 @@ export class SharedConnection implements LeaseHolder {
   readonly savepoints: Savepoints = new Savepoints()
   readonly session: SessionState = new SessionState(this)
   readonly constraints: DeferredConstraints = new DeferredConstraints(this)
-  /** The isolation level all transactions inside have. */
+  /** The isolation level all transactions inside have; empty before it has begun. */
   isolation = ''
   /** Why nothing can run any more. */
   failure: Failure | null = null
@@ -120,8 +120,9 @@ export class SharedConnection implements LeaseHolder {
 
   /** Ends the transaction of the sandbox. The views have been closed. */
   async finish(timeoutMs: number): Promise<void> {
+    if (this.raw.status === 'idle' && this.#begun) this.#endedByOthers()
     this.#ending = true
-    if (this.failure !== null) return
+    if (!this.raw.alive) return
     const deadline = performance.now() + timeoutMs
     const rolledBack = this.run(null, () => this.#rollback())
     if (!(await inTime(deadline, rolledBack))) this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
@@ -157,7 +158,7 @@ export class SharedConnection implements LeaseHolder {
   }
 
   #pump(): void {
-    while (this.#current === null && this.failure === null && !this.raw.quarantined && this.raw.inFlight === 0) {
+    while (this.#current === null && this.failure === null && this.#free) {
       const job = this.#queue.find((each) => this.#mayRun(each))
       if (job === undefined) break
       this.withdraw(job)
@@ -168,11 +169,18 @@ export class SharedConnection implements LeaseHolder {
     for (const job of this.#queue) job.arm()
   }
 
+  get #free(): boolean {
+    const { alive, quarantined, inFlight } = this.raw
+    return alive && !quarantined && inFlight === 0
+  }
+
   #advance(job: Job): void {
     for (;;) {
       const next = job.script.next()
       if (next.done === true) {
         job.unit = null
+        // No savepoint was left to go back to: a cancel has hit the very SAVEPOINT.
+        if (this.raw.status === 'failed') this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
         if (this.#submitting) queueMicrotask(() => this.#conclude(job))
         else this.#conclude(job)
         return
@@ -198,9 +206,14 @@ export class SharedConnection implements LeaseHolder {
     const job = this.#current
     if (job === null || job.unit === null) this.#pump()
     else if (job.unit.every(({ ended }) => ended)) {
-      if (this.raw.status === 'idle' && !this.#ending) this.#endedByOthers()
+      if (this.raw.status === 'idle' && this.#begun) this.#endedByOthers()
       else this.#advance(job)
     }
+  }
+
+  /** The transaction should be open. */
+  get #begun(): boolean {
+    return this.isolation !== '' && !this.#ending && this.failure === null
   }
 
   /** Text on the driver's own object, or a procedure, has ended the transaction: what was done cannot be undone. */

@@ -40,6 +40,8 @@ export class View implements RawConnection {
   transaction: ViewTransaction | null = null
   /** What it has set, in order. */
   settings: Setting[] = []
+  /** `Dirty` bits of what it holds in the session beside settings. */
+  holds = 0
   readonly #shared: SharedConnection
   readonly #hooks: ConnectionHooks & { readonly lease: Lease | null }
   #job: Job | null = null

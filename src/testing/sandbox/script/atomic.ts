@@ -27,7 +27,7 @@ export function* atomically(
     const release = shared.own(`RELEASE SAVEPOINT ${guard}`)
     if (isAlone(ops)) {
       yield [save, ...prefix]
-      if (allOk([save, ...prefix])) yield sent
+      if (job.wanted && allOk([save, ...prefix])) yield sent
       if (allOk(sent)) yield [release]
     } else yield [save, ...prefix, ...sent, release]
     if (release.ok) {

@@ -65,7 +65,7 @@ export class TransactionUnit {
     const release = guarded ? [this.#shared.own(`RELEASE SAVEPOINT ${guard}`)] : []
     if (isAlone(this.#job.ops)) {
       yield head
-      if (allOk(head)) yield steps
+      if (this.#job.wanted && allOk(head)) yield steps
       if (allOk(steps)) yield release
     } else yield [...head, ...steps, ...release]
     if (prefix.length > 0 && allOk(prefix)) session.applied(this.#view)

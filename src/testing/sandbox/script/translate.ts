@@ -23,6 +23,8 @@ export function* translate(shared: SharedConnection, view: View, job: Job): Scri
     if (shared.constraints.stale) yield* shared.constraints.learn()
     yield* shared.session.cleanUp()
   }
+  // Its caller gave up meanwhile, or its view has ended.
+  if (!job.wanted) return
   if (isLoose(view, job)) yield* loosely(shared, view, job)
   else if (view.transaction !== null || job.ops.some(opens)) yield* new TransactionUnit(shared, view, job).run()
   else yield* atomically(shared, view, job, withoutControl(job))

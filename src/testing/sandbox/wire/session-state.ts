@@ -24,6 +24,7 @@ const undoes: readonly (readonly [bits: number, sql: string])[] = [
   [Dirty.temp | Dirty.unknown, 'DISCARD TEMP'],
   [Dirty.prepared, 'DEALLOCATE ALL'],
 ]
+const held = Dirty.locks | Dirty.cursors | Dirty.temp | Dirty.prepared
 const undoable: number = undoes.reduce((all, [bits]) => all | bits, 0)
 
 export class SessionState {
@@ -70,6 +71,7 @@ export class SessionState {
   /** A statement of a view has run: remembers what it set. */
   note(view: View, op: Op): void {
     const { verb, text, dirties, cls } = op.stmt
+    view.holds |= dirties & held
     const session = (dirties & settingBits) !== 0
     const sets = verb === 'SET' || verb === 'RESET' || /set_config/i.test(text)
     if (!(sets || session) || /^\s*set\s+(?:constraints|transaction)\b/i.test(text)) return
@@ -100,6 +102,7 @@ export class SessionState {
   forget(view: View, dirty: number): void {
     if (view.settings.length > 0 || dirty !== 0) this.inForce = -1
     view.settings = []
+    view.holds = 0
     this.#leftovers |= dirty & undoable
   }
 
@@ -107,8 +110,7 @@ export class SessionState {
   *cleanUp(): Script {
     const bits = this.#leftovers
     if (bits === 0) return
-    for (const { transaction, dirty } of this.#shared.views)
-      if (transaction !== null || (dirty & undoable) !== 0) return
+    for (const { transaction, holds } of this.#shared.views) if (transaction !== null || holds !== 0) return
     const steps = undoes.filter(([mask]) => (bits & mask) !== 0).map(([, sql]) => this.#shared.own(sql))
     this.#leftovers = 0
     yield* this.#shared.guarded(guard, steps)

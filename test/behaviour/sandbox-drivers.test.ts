@@ -1,0 +1,168 @@
+/** The sandbox on every driver, also on the fake one, where faults strike at any message. */
+
+import { ConnectionLostError, createDb, type Db, SelfDeadlockError } from 'genever'
+import { FakeDriver, sandboxed } from 'genever/testing'
+import { describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { fake } from '../support/fake.ts'
+import { forEachDriver } from '../support/matrix.ts'
+import { until } from '../support/until.ts'
+
+forEachDriver((driver) => {
+  test.each([1, 5])('everything a test does is gone afterwards, with at most %i connections', async (max) => {
+    const db = await driver.db({ pool: { max } })
+    const table = await driver.table('id int primary key')
+    const insert = (id: number): Promise<unknown> => db.status(`insert into ${table} values ($1)`, [id])
+    const ids = async (): Promise<unknown[]> =>
+      (await db.all(`select id from ${table} order by id`)).map(({ id }) => id)
+
+    await sandboxed(db, async () => {
+      await Promise.all([1, 2, 3, 4].map(insert))
+      expect(await caught(insert(1))).toMatchObject({ sqlState: '23505' })
+      await db.transaction(async () => {
+        await insert(5)
+        await caught(db.transaction(() => insert(1)))
+        await db.transaction(() => insert(6))
+      })
+      await caught(db.transaction(async () => void (await insert(7), await insert(1))))
+      await Promise.all([8, 9].map((id) => db.transaction(() => insert(id))))
+      await db.scope(() => insert(10), { settings: { 'app.tenant': 'a' } })
+      await db.status('create table inside (n int)')
+      expect(await ids()).toEqual([1, 2, 3, 4, 5, 6, 8, 9, 10])
+    })
+
+    expect(await ids()).toEqual([])
+    expect(await db.all("select 1 from pg_class where relname = 'inside'")).toEqual([])
+    await sandboxed(db, () => insert(1))
+    expect(await ids()).toEqual([])
+  })
+
+  test('a second connection where there is only one is refused at once', async () => {
+    const db = await driver.single()
+    const work = (): Promise<unknown> =>
+      db.transaction(async () => {
+        await db.all('select 1')
+        await db.transaction(() => db.all('select 1'), { reuse: false })
+      })
+
+    expect(await caught(sandboxed(db, work))).toBeInstanceOf(SelfDeadlockError)
+  })
+
+  test('rows come in a loop that uses another connection, where there is one', async () => {
+    const db = await driver.db({ pool: { max: 5 } })
+    const seen: unknown[] = []
+    await sandboxed(db, () =>
+      db.transaction(async () => {
+        const rows = db.iterate<{ n: number }>('select n from generate_series(1, 7) n', [], { batchSize: 3 })
+        for await (const { n } of rows) seen.push(n, await db.scalar('select $1::int', [-n]))
+      }),
+    )
+
+    expect(seen).toEqual([1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 7, -7])
+  })
+})
+
+describe('on the fake driver', () => {
+  const insert = (db: Db, id: number): Promise<unknown> => db.status('insert into t (id) values ($1)', [id])
+
+  test('nothing is left, no rule of the contract is broken, and every transaction is rolled back', async () => {
+    await using server = await fake({ tables: { t: [] } }, { pool: { max: 3 } })
+    const { db, driver } = server
+    await sandboxed(db, async () => {
+      await Promise.all([insert(db, 1), insert(db, 2)])
+      await db
+        .transaction(async () => {
+          await insert(db, 3)
+          await caught(db.status('fail 23505'))
+        })
+        .catch(() => {})
+      await db.transaction(() => insert(db, 4))
+      expect(await db.all('select id from t order by id')).toEqual([{ id: 1 }, { id: 2 }, { id: 4 }])
+    })
+
+    expect(driver.rows('t')).toEqual([])
+    expect(driver.violations).toEqual([])
+    expect(driver.log.filter((line) => /COMMIT/i.test(line))).toEqual([])
+    expect(String(driver.sessions[0])).toMatch(/idle/)
+  })
+
+  test('BEGIN, its statement and the savepoint around them are one message, and so is the end', async () => {
+    await using server = await fake({ tables: { t: [] } })
+    await sandboxed(server.db, async () => {
+      await server.db.all('select 1')
+      server.sent()
+      await server.db.transaction(() => insert(server.db, 1))
+      const [begin = '', end = '', ...rest] = server.sent()
+
+      expect(begin).toMatch(/^SAVEPOINT genever_sandbox_\d+; insert into t/)
+      expect(end).toMatch(/^RELEASE SAVEPOINT genever_sandbox_\d+$/)
+      expect(rest).toEqual([])
+    })
+  })
+
+  const points = ['BEGIN', 'SAVEPOINT', 'insert', 'RELEASE', 'ROLLBACK TO', 'RESET ALL']
+  test.each(points)(
+    'a connection lost at %s is told, rolls everything back, and the engine works again',
+    async (text) => {
+      await using server = await fake({ tables: { t: [] } }, { pool: { max: 2 } })
+      const { db, driver } = server
+      driver.faults.at({ text, nth: text === 'SAVEPOINT' || text === 'RELEASE' ? 4 : 1 }, { lost: '57P01' })
+      const error = await caught(
+        sandboxed(db, async () => {
+          await insert(db, 1).catch(() => {})
+          await db.transaction(async () => void (await insert(db, 2), await db.status('fail 23505'))).catch(() => {})
+          await db.transaction(() => insert(db, 3)).catch(() => {})
+          await db.all('select 1')
+        }),
+      )
+
+      expect(driver.faults.pending).toBe(0)
+      expect(error).toBeInstanceOf(ConnectionLostError)
+      await insert(db, 9)
+      expect(driver.rows('t')).toEqual([{ id: 9 }])
+      expect(driver.violations).toEqual([])
+    },
+  )
+
+  test('a statement that cannot be stopped costs the sandbox its connection, and nothing else', async () => {
+    await using server = await fake({ tables: { t: [] } }, { pool: { max: 2 }, cancelTimeoutMs: 50 })
+    const { db, driver } = server
+    driver.faults.at('sleep', { hang: true })
+    driver.faults.at({ phase: 'cancel' }, { hang: true })
+    const error = await caught(
+      sandboxed(db, async () => {
+        await insert(db, 1)
+        await caught(db.status('sleep 1', [], { timeoutMs: 20 }))
+        await until(() => driver.openCount === 0)
+        await db.all('select 1')
+      }),
+    )
+
+    expect(error).toBeInstanceOf(ConnectionLostError)
+    await insert(db, 2)
+    expect(driver.rows('t')).toEqual([{ id: 2 }])
+  })
+
+  test('when the ROLLBACK at the end gets no answer the connection is closed, and the test has passed', async () => {
+    await using server = await fake({ tables: { t: [] } }, { pool: { max: 2 }, cancelTimeoutMs: 50 })
+    const { db, driver } = server
+    driver.faults.at({ text: /^ROLLBACK$/, phase: 'answer' }, { hang: true })
+
+    await sandboxed(db, () => insert(db, 1))
+    await until(() => driver.openCount === 0)
+    await insert(db, 2)
+    expect(driver.rows('t')).toEqual([{ id: 2 }])
+  })
+
+  test('a sandbox that cannot be opened leaves the engine as it was', async () => {
+    const driver = new FakeDriver({ tables: { t: [] } })
+    const db = await createDb({ driver, pool: { max: 1 } }).open()
+    driver.faults.at('BEGIN', { error: '57P03' })
+
+    expect(await caught(sandboxed(db, () => 1))).toMatchObject({ sqlState: '57P03' })
+    await insert(db, 1)
+    expect(driver.rows('t')).toEqual([{ id: 1 }])
+    expect(await sandboxed(db, () => db.all('select id from t'))).toEqual([{ id: 1 }])
+    await db.close()
+  })
+})
