@@ -4,6 +4,7 @@
 import { TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
 import type { Lease } from '../../pool/lease.ts'
 import { ContextStore } from '../../util/context.ts'
+import { Printable } from '../../util/printable.ts'
 import type { Engine } from '../engine.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
@@ -13,13 +14,19 @@ import type { Frame, FrameKind, Settings } from './frame.ts'
 /** Frames that say nothing of the slot, the transaction or the settings of what runs inside. */
 const passing: ReadonlySet<FrameKind> = new Set(['reusing', 'orphan', 'bind'])
 
-export class Link {
+export class Link extends Printable {
   readonly frame: Frame
   readonly next: Link | undefined
 
   constructor(frame: Frame, next: Link | undefined) {
+    super()
     this.frame = frame
     this.next = next
+  }
+
+  /** Node shows the store of a promise that is inspected: there is nothing in it for a reader. */
+  override toString(): string {
+    return `Context { ${this.frame.kind} }`
   }
 }
 
