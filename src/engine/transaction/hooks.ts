@@ -24,8 +24,11 @@ export class Hooks {
     nested.#entries = []
   }
 
-  /** Runs the hooks of this outcome in order, each awaited; returns what they threw. */
-  async run(outcome: 'commit' | 'rollback'): Promise<unknown[]> {
+  /**
+   * Runs the hooks of this outcome in order, each awaited; returns what they threw. An unknown one has none but those of
+   * savepoints that were rolled back before.
+   */
+  async run(outcome: 'commit' | 'rollback' | 'unknown'): Promise<unknown[]> {
     const errors: unknown[] = []
     for (const { on, hook } of this.#entries.splice(0)) {
       if (on !== 'always' && on !== outcome) continue

@@ -147,7 +147,7 @@ async function finish(record: TransactionRecord, own: boolean): Promise<unknown[
   }
   if (own) await record.slot.close()
   if (record.hooks.empty) return []
-  const errors = await runIn(record.chain, () => record.hooks.run(committed ? 'commit' : 'rollback'))
+  const errors = await runIn(record.chain, () => record.hooks.run(record.fate))
   if (!committed && errors.length > 0)
     notice('hook-failed', `${errors.length} afterRollback hooks failed.`, {
       engine: record.engine.name,

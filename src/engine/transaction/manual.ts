@@ -79,7 +79,7 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
       return
     }
     if (this.#own) await record.slot.close()
-    const errors = await runIn(record.chain, () => record.hooks.run(committed ? 'commit' : 'rollback'))
+    const errors = await runIn(record.chain, () => record.hooks.run(record.fate))
     if (errors.length === 0) return
     if (committed)
       throw new AfterCommitError(

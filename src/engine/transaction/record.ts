@@ -226,6 +226,12 @@ export class TransactionRecord {
     this.wire = this.wire === 'ending' ? 'ending' : 'none'
   }
 
+  /** Which hooks run, once it has ended. */
+  get fate(): 'commit' | 'rollback' | 'unknown' {
+    if (this.state === 'unknown') return 'unknown'
+    return this.state === 'committed' ? 'commit' : 'rollback'
+  }
+
   /** It left the stack; one that is still open was rolled back with the one around it. */
   popped(): void {
     if (this.state === 'open' || this.state === 'ending') {

@@ -75,7 +75,7 @@ export class Transaction extends Executor {
   /** A handle on the connection this transaction runs on. (GINO: `tx.connection`.) */
   get connection(): Connection {
     if (this.#connection === null) {
-      this.#connection = new Connection(this.#record.engine, this.#record.slot, this.chain, false)
+      this.#connection = new Connection(this.#record.engine, this.#record.slot, this.chain, false, this.defaultsHere())
       this.#record.connection = this.#connection
     }
     return this.#connection
@@ -163,7 +163,7 @@ export class Transaction extends Executor {
     this.#usable().hooks.add('commit', hook)
   }
 
-  /** Runs `hook` after this transaction was rolled back, alone or with one around it. */
+  /** Runs `hook` after this transaction was rolled back, alone or with one around it; not when its outcome is unknown. */
   afterRollback(hook: Hook): void {
     this.#usable().hooks.add('rollback', hook)
   }
