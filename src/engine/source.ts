@@ -91,19 +91,19 @@ export abstract class Source extends Executor {
     if (shared !== null) {
       const slot = shared.slot as Slot
       checkSettings(options.settings, slot.settings)
-      const connection = new Connection(engine, slot, chain, false, options.query)
+      const connection = new Connection(engine, slot, chain, false, defaultsOf(options, engine, chain))
       if (options.lazy === false) await connection.borrow(options.timeoutMs)
+      const frame = options.query === undefined ? null : new Frame('reusing', engine, this.token(), null, null, null)
+      if (frame !== null) frame.defaults = connection.defaultsHere()
       try {
-        if (options.query === undefined) return await work(connection)
-        const frame = new Frame('reusing', engine, this.token(), null, null, null)
-        frame.defaults = options.query
-        return await runIn(push(frame, chain), () => work(connection))
+        return await (frame === null ? work(connection) : runIn(push(frame, chain), () => work(connection)))
       } finally {
+        frame?.end()
         await connection.release()
       }
     }
     const slot = engine.openSlot(chain, false, 'scope', options.settings)
-    const connection = new Connection(engine, slot, chain, true, options.query)
+    const connection = new Connection(engine, slot, chain, true, defaultsOf(options, engine, chain))
     if (options.lazy === false) await borrowOrClose(connection, slot, options.timeoutMs)
     const frame = new Frame(
       options.reusable === false ? 'orphan' : 'owner',
@@ -114,7 +114,7 @@ export abstract class Source extends Executor {
       slot.settings,
     )
     frame.connection = connection
-    frame.defaults = options.query ?? null
+    frame.defaults = connection.defaultsHere()
     try {
       return await runIn(push(frame, chain), () => work(connection))
     } finally {
@@ -134,12 +134,12 @@ export abstract class Source extends Executor {
     const chain = currentChain()
     const shared = options.reuse === true ? ambientFrame(engine, chain) : null
     if (shared !== null) {
-      const connection = new Connection(engine, shared.slot as Slot, chain, false, options.query)
+      const connection = new Connection(engine, shared.slot as Slot, chain, false, defaultsOf(options, engine, chain))
       if (options.lazy !== true) await connection.borrow(options.timeoutMs)
       return connection
     }
     const slot = engine.openSlot(chain, true, 'acquire()')
-    const connection = new Connection(engine, slot, chain, true, options.query)
+    const connection = new Connection(engine, slot, chain, true, defaultsOf(options, engine, chain))
     engine.leaks?.guard(connection, slot)
     if (options.lazy !== true && !slot.borrowAtOnce()) await borrowOrClose(connection, slot, options.timeoutMs)
     return connection
@@ -207,6 +207,11 @@ export function mergedSettings(engine: Engine, chain: Link | undefined, own: Set
   const around = chain === undefined ? null : ambientSettings(engine, chain)
   if (own === undefined) return around
   return around === null ? { ...own } : { ...around, ...own }
+}
+
+/** What a handle made here gives to its statements: its own defaults, else those around it. */
+function defaultsOf({ query }: AcquireOptions, engine: Engine, chain: Link | undefined): QueryDefaults | null {
+  return query ?? ambientDefaults(engine, chain)
 }
 
 async function borrowOrClose(connection: Connection, slot: Slot, timeoutMs: number | undefined): Promise<void> {

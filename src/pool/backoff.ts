@@ -5,6 +5,8 @@ import { inRoot } from '../util/context.ts'
 
 const firstMs = 50
 const mostMs = 5_000
+/** While somebody waits: one small attempt this often is cheap, and who waits is served soon after the server is back. */
+const mostWaitingMs = 150
 const probeMs = 10_000
 
 export class OpenBackoff {
@@ -36,10 +38,10 @@ export class OpenBackoff {
   }
 
   /** Doubles the pause with decorrelated jitter: the clients of one server must not come back together. */
-  failed(failure: Failure): void {
+  failed(failure: Failure, waiting: boolean): void {
     this.lastFailure = failure
     const span = Math.max(firstMs, this.#pauseMs * 3)
-    this.#pauseMs = Math.min(mostMs, firstMs + Math.random() * (span - firstMs))
+    this.#pauseMs = Math.min(waiting ? mostWaitingMs : mostMs, firstMs + Math.random() * (span - firstMs))
     this.#until = performance.now() + this.#pauseMs
   }
 

@@ -372,7 +372,7 @@ export class Pool implements MemberPool, Upkept {
     if (this.#closed) return
     const verdict = this.#source.classify(failure)
     if (verdict === 'full' && this.#members.size > 0) this.#backoff.full(this.#members.size)
-    else this.#backoff.failed(failure)
+    else this.#backoff.failed(failure, this.#queue.size > 0)
     if (verdict === 'config') {
       for (const waiter of this.#queue.clear()) waiter.refuse({ ...failure, ...notConnected })
     }
