@@ -26,7 +26,17 @@ export interface Failure {
    * connection or pool was closed before. `skipped`: an earlier operation of the same unit failed. `refused`: the pool
    * or the engine did not let it pass (`refusal` says why); drivers never use it.
    */
-  readonly kind: 'server' | 'lost' | 'protocol' | 'encode' | 'decode' | 'timeout' | 'aborted' | 'closed' | 'skipped' | 'refused'
+  readonly kind:
+    | 'server'
+    | 'lost'
+    | 'protocol'
+    | 'encode'
+    | 'decode'
+    | 'timeout'
+    | 'aborted'
+    | 'closed'
+    | 'skipped'
+    | 'refused'
   readonly outcome: Outcome
   readonly refusal?: Refusal
   /** ErrorResponse fields by name: `code`, `message`, `severity`, `detail`, `hint`, `position`, `constraint`, `table`, `column`, `schema`, … */
