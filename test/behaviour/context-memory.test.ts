@@ -42,6 +42,8 @@ test('a worker that reschedules itself 200,000 times from its scope has one fram
 const entries: Readonly<Record<string, (db: Db, other: Db, work: () => void) => Promise<unknown>>> = {
   'a scope of its own': (db, _, work) => db.scope(work, { reuse: false }),
   'a scope that is not reusable': (db, _, work) => db.scope(work, { reuse: false, reusable: false }),
+  'a scope that only adds a limit of time': (db, _, work) =>
+    db.scope(() => db.scope(work, { query: { timeoutMs: 60_000 } })),
   'detached work': (db, _, work) => db.detached(work),
   'detached work with settings': (db, _, work) => db.detached(work, { settings: { 'app.tenant': '7' } }),
   'a detached scope': (db, _, work) => db.detached(() => db.scope(work, { settings: { 'app.tenant': '7' } })),
