@@ -7,7 +7,7 @@ import { caught } from '../support/caught.ts'
 import { fake } from '../support/fake.ts'
 import { noticesDuring } from '../support/gate.ts'
 
-test('do not stop the others, and become an AfterCommitError with the result and all that was thrown', async () => {
+test('hooks that throw do not stop the others, and become an AfterCommitError with the result and all that was thrown', async () => {
   await using server = await fake()
   const [first, second] = [new TypeError('one'), new RangeError('two')]
   const log: string[] = []
@@ -30,7 +30,7 @@ test('do not stop the others, and become an AfterCommitError with the result and
   expect(server.driver.rows('t')).toEqual([{ v: 1 }])
 })
 
-test('after raiseCommit carry its value', async () => {
+test('the error after raiseCommit carries its value', async () => {
   await using server = await fake()
 
   const error = await caught(
@@ -56,7 +56,7 @@ test('the result is not printed with the error', async () => {
   expect(inspect(error, { depth: 9 }) + JSON.stringify(error)).not.toContain('canary-value')
 })
 
-test('after a rollback hide nothing: the first error stays and a notice tells of the hook', async () => {
+test('hooks that throw after a rollback hide nothing: the first error stays and a notice tells of the hook', async () => {
   await using server = await fake()
   const reason = new TypeError('first')
   let error: unknown
@@ -74,7 +74,7 @@ test('after a rollback hide nothing: the first error stays and a notice tells of
   expect(notices.map(({ code }) => code)).toEqual(['hook-failed'])
 })
 
-test('of a nested transaction reject the outermost, not the nested one', async () => {
+test('hooks of a nested transaction that throw reject the outermost, not the nested one', async () => {
   await using server = await fake()
   const seen: string[] = []
 
@@ -89,7 +89,7 @@ test('of a nested transaction reject the outermost, not the nested one', async (
   expect(seen).toEqual(['nested resolved'])
 })
 
-test('one of a manual transaction that throws makes commit() reject with AfterCommitError', async () => {
+test('a hook of a manual transaction that throws makes commit() reject with AfterCommitError', async () => {
   await using server = await fake()
   const tx = await server.db.begin()
   await tx.status('insert into t values (1)')
