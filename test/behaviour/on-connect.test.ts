@@ -92,19 +92,23 @@ forEachDriver((driver) => {
     expect(seen).toEqual([true, 'bound'])
   })
 
-  test('nothing of who needed the connection is in it: no settings, no transaction', async () => {
-    const seen: unknown[] = []
-    const db = await driver.single({
-      pool: { idleTimeoutMs: 50 },
-      onConnect: async (connection) =>
-        seen.push(await connection.scalar(`select coalesce(current_setting('app.caller', true), '')`)),
-    })
-    await until(() => db.stats().open === 0)
+  // PGlite keeps its only connection, so nobody ever needs another one.
+  test.skipIf(driver.name === 'pglite')(
+    'nothing of who needed the connection is in it: no settings, no transaction',
+    async () => {
+      const seen: unknown[] = []
+      const db = await driver.single({
+        pool: { idleTimeoutMs: 50 },
+        onConnect: async (connection) =>
+          seen.push(await connection.scalar(`select coalesce(current_setting('app.caller', true), '')`)),
+      })
+      await until(() => db.stats().open === 0)
 
-    await db.scope(() => db.transaction((tx) => tx.scalar('select 1')), { settings: { 'app.caller': '7' } })
+      await db.scope(() => db.transaction((tx) => tx.scalar('select 1')), { settings: { 'app.caller': '7' } })
 
-    expect(seen).toEqual(['', ''])
-  })
+      expect(seen).toEqual(['', ''])
+    },
+  )
 
   test('a transaction inside of it works', async () => {
     const table = await driver.table('n int')
