@@ -88,7 +88,7 @@ const call = async (method: string, path: string): Promise<{ status: number; bod
   return { status: response.status, body: await response.json() }
 }
 
-const inDatabase = async (): Promise<unknown[]> => await database.query('select name from users')
+const inDatabase = async (): Promise<unknown[]> => database.query('select name from users')
 
 describe('with sandboxed()', () => {
   test('requests and the test see each other, and everything is gone afterwards', async () => {

@@ -108,7 +108,7 @@ class Run {
         return say(await on.all(setters[step.how], [String(step.value)]))
       case 'scope':
         if (!(on as object as { scope?: unknown }).scope) return
-        return await db.scope(
+        return db.scope(
           (connection) => this.all(step.body, connection, inside),
           inside ? {} : { settings: { 'app.tenant': String(step.tenant) } },
         )
@@ -124,9 +124,9 @@ class Run {
       case 'transaction':
         return say(await on.transaction((tx) => this.#within(step, tx)))
       case 'manual':
-        return inside ? undefined : await this.#manual(step)
+        return inside ? undefined : this.#manual(step)
       case 'text':
-        return inside ? undefined : await this.#text(step)
+        return inside ? undefined : this.#text(step)
     }
   }
 

@@ -139,7 +139,7 @@ describe('settings', () => {
 describe('what a session can hold', () => {
   test('is gone when the connection that made it came back', async () => {
     const work = async (): Promise<void> =>
-      await db.scope(async () => {
+      db.scope(async () => {
         await db.status('create temp table mine (n int)')
         await db.status('prepare plan as select 1')
         await db.all('select pg_advisory_lock(7)')
