@@ -59,7 +59,7 @@ test('when every holder waits for another connection too, the youngest is told a
         await db.scalar('select 1')
         if (++holders === 2) holding.open()
         await holding.promise
-        return await db.transaction(() => db.scalar('select 2'), { reuse: false })
+        return db.transaction(() => db.scalar('select 2'), { reuse: false })
       }),
     ).catch(() => 'went on')
 
