@@ -2,10 +2,10 @@
 
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { afterAll } from 'vitest'
 import { root } from './source.ts'
 
 export interface ScriptEnd {
@@ -25,6 +25,11 @@ export interface ScriptOptions {
 
 const run = promisify(execFile)
 let built: Promise<string> | undefined
+
+afterAll(async () => {
+  if (built !== undefined) await rm(await built, { recursive: true })
+  built = undefined
+})
 
 /**
  * Runs the text of a module until it ends by itself. It finds the package at `genever`, files of its own under `genever/…`,
@@ -56,7 +61,6 @@ export async function runScript(text: string, options: ScriptOptions = {}): Prom
 async function build(): Promise<string> {
   await mkdir(join(root, '.build'), { recursive: true })
   const directory = await mkdtemp(join(root, '.build', 'script-'))
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
   // What does not compile is another test's matter; the files are written all the same.
   await run(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', join(directory, 'dist')], {
