@@ -106,20 +106,32 @@ describe('settings', () => {
     })
   })
 
-  test('that onConnect made are the ground they come back to', async () => {
+  test('that onConnect and the options made are the ground they come back to', async () => {
     const own = createDb(database.url, {
-      onConnect: (connection) => connection.status("set application_name = 'ground'"),
+      settings: { 'app.option': 'given' },
+      onConnect: async (connection) => {
+        await connection.status("set application_name = 'gro''und; 1'")
+        await connection.all("select set_config('app.tenant', 'ours', false)")
+        await connection.status('set role pg_monitor')
+      },
     })
-    const name = (): Promise<unknown> => own.scalar("select current_setting('application_name')")
+    const ground = (): Promise<unknown> =>
+      own.first(`select current_setting('application_name') as name, current_setting('app.tenant') as tenant,
+        current_setting('app.option') as option, current_user as role`)
+    const expected = { name: "gro'und; 1", tenant: 'ours', option: 'given', role: 'pg_monitor' }
     await sandboxed(own, async () => {
-      expect(await name()).toBe('ground')
+      expect(await ground()).toEqual(expected)
       await own.scope(async () => {
         await own.status("set application_name = 'mine'")
-        expect(await name()).toBe('mine')
+        await own.status("set app.tenant = 'mine'")
+        await own.status('set role postgres')
+        expect(await ground()).toMatchObject({ name: 'mine', tenant: 'mine', role: 'postgres' })
       })
-      expect(await name()).toBe('ground')
+      expect(await ground()).toEqual(expected)
+      await own.transaction(() => own.all("select set_config('app.option', 'local', true)"))
+      expect(await ground()).toEqual(expected)
     })
-    expect(await name()).toBe('ground')
+    expect(await ground()).toEqual(expected)
     await own.close()
   })
 

@@ -3,6 +3,7 @@
 // undone once the view that made it has come back and nobody is in the way.
 import type { Op } from '../../../driver/driver.ts'
 import { Dirty } from '../../../sql/compiled.ts'
+import { Scanner, Token } from '../../../sql/text/scan.ts'
 import type { SharedConnection } from '../shared.ts'
 import type { View } from '../view.ts'
 import type { Savepoint } from './savepoints.ts'
@@ -24,6 +25,9 @@ const undoes: readonly (readonly [bits: number, sql: string])[] = [
   [Dirty.temp | Dirty.unknown, 'DISCARD TEMP'],
   [Dirty.prepared, 'DEALLOCATE ALL'],
 ]
+/** Of a driver that does not say what its sessions are like; those with a dot in their names are not listed. */
+const sessionSettings =
+  "select name, current_setting(name) as setting from pg_settings where source = 'session' and name <> 'role' order by name"
 const held = Dirty.locks | Dirty.cursors | Dirty.temp | Dirty.prepared
 const undoable: number = undoes.reduce((all, [bits]) => all | bits, 0)
 
@@ -31,7 +35,9 @@ export class SessionState {
   /** The serial of the last setting in force: 0 is the session as it was lent, -1 not known. */
   inForce = 0
   readonly #shared: SharedConnection
+  /** What makes a bare session this one, statement by statement. */
   #baseline: readonly string[] = []
+  #user = 'DEFAULT'
   #serials = 0
   #leftovers = 0
 
@@ -42,24 +48,29 @@ export class SessionState {
   /** Remembers what the session is like before anything is changed. */
   *learn(): Script {
     const shared = this.#shared
-    const settings = shared.own(
-      "select name, current_setting(name) as setting from pg_settings where source = 'session' and name <> 'role' order by name",
-    )
-    const role = shared.own("select current_setting('role') as role")
-    if (!(yield* shared.guarded(guard, [settings, role]))) return
-    const pairs = (settings.rows as { name: string; setting: string }[]).map(({ name, setting }) => [name, setting])
-    const own = (role.rows as { role: string }[])[0]?.role ?? 'none'
-    if (own !== 'none') pairs.push(['role', own])
-    this.#baseline = pairs.map(
-      ([name = '', value = '']) => `select set_config(${literal(name)}, ${literal(value)}, false)`,
-    )
+    const user = shared.own('select session_user as name')
+    if (yield* shared.guarded(guard, [user])) {
+      const [row] = user.rows as { name: string }[]
+      // DEFAULT is not the user of every driver.
+      if (row !== undefined) this.#user = shared.engine.dialect.quoteIdentifier(row.name)
+    }
+    const { baseline } = shared.raw as { readonly baseline?: string | undefined }
+    if (baseline !== undefined) this.#baseline = splitStatements(baseline)
+    else {
+      const settings = shared.own(sessionSettings)
+      const role = shared.own("select current_setting('role') as setting, 'role' as name")
+      if (!(yield* shared.guarded(guard, [settings, role]))) return
+      this.#baseline = ([...settings.rows, ...role.rows] as { name: string; setting: string }[])
+        .filter(({ name, setting }) => name !== 'role' || setting !== 'none')
+        .map(({ name, setting }) => `select set_config(${literal(name)}, ${literal(setting)}, false)`)
+    }
   }
 
   /** What puts the settings of a view in force; nothing when they are. */
   stepsFor({ settings }: View): Step[] {
     if (this.inForce === lastOf(settings)) return []
     const shared = this.#shared
-    const clean = ['SET SESSION AUTHORIZATION DEFAULT', 'RESET ROLE', 'RESET ALL', ...this.#baseline]
+    const clean = [`SET SESSION AUTHORIZATION ${this.#user}`, 'RESET ROLE', 'RESET ALL', ...this.#baseline]
     return [...clean.map((text) => shared.own(text)), ...settings.map(({ op }) => new Step(op.stmt, null, op.params))]
   }
 
@@ -123,6 +134,20 @@ function lastOf(settings: readonly Setting[]): number {
 
 function same(one: Op, other: Op): boolean {
   return one.stmt.text === other.stmt.text && one.params.every((value, at) => value === other.params[at])
+}
+
+/** Cuts a text at its semicolons. */
+function splitStatements(text: string): string[] {
+  const scanner = new Scanner(text)
+  const statements: string[] = []
+  let from = 0
+  for (let kind = scanner.next(); ; kind = scanner.next()) {
+    if (kind !== Token.end && !(kind === Token.other && scanner.code === 59 && scanner.depth === 0)) continue
+    const statement = text.slice(from, scanner.start).trim()
+    if (statement !== '') statements.push(statement)
+    if (kind === Token.end) return statements
+    from = scanner.end
+  }
 }
 
 function literal(value: string): string {
