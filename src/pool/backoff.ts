@@ -6,7 +6,7 @@ import { inRoot } from '../util/context.ts'
 const firstMs = 50
 const mostMs = 5_000
 /** While somebody waits: one small attempt this often is cheap, and who waits is served soon after the server is back. */
-const mostWaitingMs = 150
+const mostWaitingMs = 75
 const probeMs = 10_000
 
 export class OpenBackoff {
