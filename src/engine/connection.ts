@@ -183,7 +183,8 @@ export class Connection extends Executor implements AsyncDisposable {
   }
 
   /**
-   * Ends the handle, or with `permanent: false` only hands the raw connection back; idempotent. What was issued before still runs, an open managed transaction finishes first, a
+   * Ends the handle, or with `permanent: false` only hands the raw connection back; idempotent. What was issued before
+   * still runs, an open managed transaction finishes first, a
    * manual one is rolled back with a warning, a cursor is closed. A reusing connection gives nothing back.
    * @throws {TransactionStateError} inside of a transaction on this connection; with `permanent: false` also while one
    * is open or session state is pinned.

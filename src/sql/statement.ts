@@ -46,12 +46,6 @@ export type Query<Row> = ToStatement<Row> | DrizzleQuery<Row> | KyselyQuery<Row>
 /** Values for `$1 …` as an array, or for `:name …` as an object. */
 export type Params = readonly unknown[] | Readonly<Record<string, unknown>>
 
-/** `| undefined`: callers compile with `exactOptionalPropertyTypes` too. */
-export interface QueryOptions {
-  readonly timeoutMs?: number | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
 /** Makes statements of one foreign builder's queries. Never asked about plain objects and arrays: JSON is no query. */
 export interface Adapter {
   /** The builder's name; registering the same name again replaces the adapter. */
