@@ -11,6 +11,8 @@ export interface LeaseHolder {
   quiet(): void
   /** The connection is gone; the lease is over. */
   lost(failure: Failure): void
+  /** Whether it holds the connection for a cursor and nothing else. */
+  readonly forCursor?: boolean
   /** For messages: what holds the connection, in one line, without values. */
   describe(): string
 }

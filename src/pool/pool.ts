@@ -112,9 +112,10 @@ export class Pool implements MemberPool, Upkept {
   /** What a waiter that gave up says: how long, for what, and who holds it. */
   refusal(waitedMs: number): Refusal {
     const cause = this.#members.size === 0 ? this.#backoff.lastFailure : null
+    const cursors = this.size > 0 && [...this.#members].every(({ lease }) => lease?.holder.forCursor === true)
     return {
       reason: 'acquire-timeout',
-      phase: this.#opening > 0 || cause !== null ? 'connect' : 'connection',
+      phase: this.#opening > 0 || cause !== null ? 'connect' : cursors ? 'cursor' : 'connection',
       waitedMs,
       holders: this.holders(),
       stats: { ...this.stats() },

@@ -88,6 +88,7 @@ forEachDriver((driver) => {
     const error = await caught(db.scalar('select 1'))
 
     expect(error).toBeInstanceOf(AcquireTimeoutError)
+    expect(error.phase).toBe('cursor')
     expect(error.message).toMatch(/cursor opened at .*iterate-ends\.test\.ts:\d+/)
     const waiting = db.scalar('select 2')
     await cursor.close()

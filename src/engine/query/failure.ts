@@ -153,7 +153,8 @@ function acquireMessage(refusal: Refusal, held: string): string {
   const waited = `Waited ${String(refusal.waitedMs)} ms`
   if (refusal.phase === 'transaction')
     return `${waited} for another transaction on the same connection to end.${held} Await it first, or use a connection of its own with reuse: false.`
-  if (refusal.phase === 'cursor') return `${waited} for a cursor on the same connection to be closed.${held}`
+  if (refusal.phase === 'cursor')
+    return `${waited} for a cursor to be closed.${held} Read it to its end or close it first.`
   if (refusal.phase === 'connect')
     return `${waited} for a connection to be opened (${counts(refusal.stats)}). Check that the server can be reached.`
   return `${waited} for a free connection (${counts(refusal.stats)}).${held} Release connections sooner, use idle() around slow calls, or raise pool.max.`

@@ -29,6 +29,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
   pins = 0
   /** Closed to new top-level statements. */
   closed = false
+  /** Opened for a cursor alone. */
+  forCursor = false
   readonly engine: Engine
   readonly settings: Settings | null
   /** Made by `acquire()`: the user may type transaction control on it. */

@@ -134,6 +134,7 @@ export async function openForCursor(
 ): Promise<{ record: TransactionRecord; finish: (well: boolean) => Promise<void> }> {
   const { chain } = cursor
   const slot = shared ?? engine.openSlot(chain, false, () => `cursor opened at ${cursor.place}`)
+  if (shared === null) slot.forCursor = true
   const record = new TransactionRecord(
     engine,
     slot,
