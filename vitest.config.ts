@@ -1,21 +1,34 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
+import manifest from './package.json' with { type: 'json' }
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
 // The order of tests is shuffled; vitest prints the seed, and SEED=… repeats a run.
 const seed = Number(process.env['SEED'] ?? Date.now() % 100_000)
 
+/** The subpaths of the package, as sources. */
+const subpaths = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
+  typeof target === 'string'
+    ? []
+    : [
+        {
+          find: new RegExp(`^genever${subpath.slice(1)}$`),
+          replacement: here(target.default.replace(/^\.\/dist\/(.*)\.js$/, './src/$1.ts')),
+        },
+      ],
+)
+
+/** Suites on Drizzle tables run once on each supported Drizzle: 0.45 as the root installs it, and 1.0. */
+const onDrizzle = ['test/drizzle/**/*.test.ts', 'test/models/**/*.test.ts', 'test/schema/**/*.test.ts']
+const drizzle1 = {
+  find: /^drizzle-orm(?=$|\/)/,
+  replacement: here('./test/installs/drizzle-1/node_modules/drizzle-orm'),
+}
+
 const config: ViteUserConfig = defineConfig({
-  resolve: {
-    alias: [
-      { find: /^genever$/, replacement: here('./src/index.ts') },
-      { find: /^genever\/otel$/, replacement: here('./src/observe/otel/index.ts') },
-      { find: /^genever\/testing$/, replacement: here('./src/testing/index.ts') },
-    ],
-  },
+  resolve: { alias: subpaths },
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: 'test/support/postgres.ts',
     pool: 'forks',
     execArgv: ['--expose-gc'],
@@ -24,6 +37,10 @@ const config: ViteUserConfig = defineConfig({
     hookTimeout: 60_000,
     retry: process.env['CI'] === undefined ? 0 : 1,
     sequence: { shuffle: { tests: true, files: false }, seed },
+    projects: [
+      { extends: true, test: { name: 'main', include: ['test/**/*.test.ts'] } },
+      { extends: true, resolve: { alias: [drizzle1] }, test: { name: 'drizzle-1', include: onDrizzle } },
+    ],
   },
 })
 

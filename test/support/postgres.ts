@@ -16,24 +16,39 @@ declare module 'vitest' {
   }
 }
 
-let server: Server | undefined
-let prefix = ''
+interface Shared {
+  projects: number
+  readonly prefix: string
+  readonly server: Promise<Server>
+}
+
+/** Each project of a run loads this file for itself, side by side: they find the one server here. */
+const place = globalThis as { [shared]?: Shared | undefined }
+const shared = Symbol.for('genever.tests.server')
 
 export async function setup(project: TestProject): Promise<void> {
-  const given = process.env['DATABASE_URL']
-  prefix = `genever_${process.pid}_${Date.now().toString(36)}_`
-  server = given === undefined ? await startServer() : { url: given, stop: dropDatabases.bind(undefined, given) }
-  project.provide('serverUrl', server.url)
+  const { server, prefix } = (place[shared] ??= start())
+  place[shared].projects++
+  project.provide('serverUrl', (await server).url)
   project.provide('databasePrefix', prefix)
 }
 
 export async function teardown(): Promise<void> {
-  await server?.stop()
-  server = undefined
+  const used = place[shared]
+  if (used === undefined || --used.projects > 0) return
+  place[shared] = undefined
+  await (await used.server).stop()
+}
+
+function start(): Shared {
+  const given = process.env['DATABASE_URL']
+  const prefix = `genever_${process.pid}_${Date.now().toString(36)}_`
+  const foreign = (url: string): Server => ({ url, stop: () => dropDatabases(url, prefix) })
+  return { projects: 0, prefix, server: given === undefined ? startServer() : Promise.resolve(foreign(given)) }
 }
 
 /** On a server of somebody else nothing of ours may stay. */
-async function dropDatabases(url: string): Promise<void> {
+async function dropDatabases(url: string, prefix: string): Promise<void> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   const { rows } = await client.query<{ name: string }>(
