@@ -1,0 +1,129 @@
+// How one column's values travel: what the driver reads, and what a parameter is. Models and DDL use it; Drizzle's own
+// decoding differs between its versions, so the columns' kinds are told apart by their names, which do not.
+import { ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
+import type { ColumnSpec } from '../../../sql/compiled.ts'
+import { readArray, readBytea, readTimestamp } from '../../../driver/postgres/text-forms.ts'
+import { readLine, readPair, readPoint } from './geometry.ts'
+
+/** Structural: a PostgreSQL column of either version. */
+export interface ColumnLike {
+  readonly name: string
+  readonly columnType: string
+  /** 1.0: how many dimensions an array has. */
+  readonly dimensions?: number
+  /** 0.45: the element of an array. */
+  readonly baseColumn?: ColumnLike
+  getSQLType(): string
+  mapFromDriverValue(value: unknown): unknown
+  mapToDriverValue(value: unknown): unknown
+}
+
+export type Decode = Pick<ColumnSpec, 'mode' | 'map'>
+type Mode = ColumnSpec['mode']
+
+const modes: Readonly<Record<string, Mode>> = {
+  PgBigInt53: 'number',
+  PgBigSerial53: 'number',
+  PgBigInt64: 'bigint',
+  PgBigSerial64: 'bigint',
+  PgBigIntString: 'string',
+  PgBoolean: 'default',
+  PgBytea: 'buffer',
+  PgDoublePrecision: 'number',
+  PgInteger: 'number',
+  PgJson: 'json',
+  PgJsonb: 'json',
+  PgNumericBigInt: 'bigint',
+  PgNumericNumber: 'number',
+  PgReal: 'number',
+  PgSerial: 'number',
+  PgSmallInt: 'number',
+  PgSmallSerial: 'number',
+  PgTimestamp: 'date',
+}
+
+const maps: Readonly<Record<string, (text: string) => unknown>> = {
+  PgDate: (text) => new Date(text),
+  PgGeometry: (text) => readPoint(text),
+  PgGeometryObject: (text) => named(readPoint(text)),
+  PgHalfVector: (text) => JSON.parse(text) as unknown,
+  PgLine: (text) => readLine(text),
+  PgLineABC: (text) => abc(readLine(text)),
+  PgPointObject: (text) => named(readPair(text)),
+  PgPointTuple: (text) => readPair(text),
+  PgVector: (text) => JSON.parse(text) as unknown,
+}
+
+const named = ([x, y]: readonly number[]): unknown => ({ x, y })
+const abc = ([a, b, c]: readonly number[]): unknown => ({ a, b, c })
+
+/** How the driver reads the column, so that it is what the column's TypeScript type promises. */
+export function decodeOf(column: ColumnLike): Decode {
+  const element = elementOf(column)
+  if (element !== null) {
+    const read = textReader(element)
+    return { mode: 'raw-text', map: (text) => readArray(text as string, read, ',') ?? unreadable(column) }
+  }
+  const { columnType } = column
+  const map = maps[columnType]
+  if (map !== undefined) return { mode: 'raw-text', map: map as (wire: unknown) => unknown }
+  if (columnType === 'PgCustomColumn')
+    return { mode: modeOfType(column.getSQLType()), map: (wire) => column.mapFromDriverValue(wire) }
+  return { mode: modes[columnType] ?? 'raw-text' }
+}
+
+/** The parameter of a value; SQL expressions are not given here. */
+export function encode(column: ColumnLike, value: unknown): unknown {
+  if (value === null || value === undefined) return value
+  if (elementOf(column) !== null) return column.mapToDriverValue(value)
+  if (column.columnType === 'PgJsonb' || column.columnType === 'PgJson') return JSON.stringify(value)
+  return column.mapToDriverValue(value)
+}
+
+/** The element of an array column, null for all others. */
+function elementOf(column: ColumnLike): ColumnLike | null {
+  if (column.baseColumn !== undefined) return elementOf(column.baseColumn) ?? column.baseColumn
+  if ((column.dimensions ?? 0) === 0) return null
+  const { name, columnType } = column
+  return {
+    name,
+    columnType,
+    getSQLType: () => column.getSQLType(),
+    mapFromDriverValue: (value) => column.mapFromDriverValue(value),
+    mapToDriverValue: (value) => column.mapToDriverValue(value),
+  }
+}
+
+/** Custom types get what node-postgres gives to Drizzle: parsed numbers, booleans and JSON, the rest as text. */
+function modeOfType(type: string): Mode {
+  return /^(smallint|int|integer|serial|real|double|bool|json|bytea)/i.test(type) ? 'default' : 'raw-text'
+}
+
+/** Elements come as text whatever their type. */
+function textReader(element: ColumnLike): (text: string) => unknown {
+  const { mode, map } = decodeOf(element)
+  const read = readers[mode]
+  return map === undefined ? read : (text) => map(read(text))
+}
+
+const readers: Readonly<Record<Mode, (text: string) => unknown>> = {
+  default: (text) => (text === 't' ? true : text === 'f' ? false : text),
+  string: (text) => text,
+  'raw-text': (text) => text,
+  number: safeNumber,
+  bigint: BigInt,
+  date: (text) => readTimestamp(text) ?? text,
+  json: (text) => JSON.parse(text) as unknown,
+  buffer: readBytea,
+}
+
+function safeNumber(text: string): number {
+  const value = Number(text)
+  if (/^-?\d+$/.test(text) && !Number.isSafeInteger(value))
+    throw new UnsafeIntegerError('An integer in an array is larger than a number can hold exactly.')
+  return value
+}
+
+function unreadable({ name }: ColumnLike): never {
+  throw new ProtocolError(`Column ${name} did not come as an array.`)
+}
