@@ -1,0 +1,107 @@
+// What the library knows of a model: made once by `Model()`, shared by its subclasses, found through the class. Statics,
+// queries, loaders and instances all read it; it holds no row and no connection.
+import { getTableColumns, type Table } from 'drizzle-orm'
+import type { Executor } from '../../engine/query/executor.ts'
+import { quoteName, tableName } from '../../builder/drizzle/core/render.ts'
+import type { Db } from '../../db/db.ts'
+import { UsageError } from '../../errors/index.ts'
+import type { RowSpec } from '../../sql/compiled.ts'
+import type { JsonProperty } from '../json/property.ts'
+import type { ModelHooks } from './hooks.ts'
+import { ModelColumn } from './model-column.ts'
+
+/** Where the meta hangs on a class; registered, so that two copies of the package agree. */
+export const modelMeta: unique symbol = Symbol.for('genever.model')
+
+/** A class made by `Model()`, or by extending one. */
+export interface ModelLike {
+  new (): object
+  readonly name: string
+  readonly [modelMeta]: ModelMeta
+}
+
+export interface MetaParts {
+  readonly db: Db
+  readonly table: Table
+  readonly primaryKey: readonly string[]
+  readonly view: boolean
+  readonly properties: ReadonlyMap<string, JsonProperty>
+  readonly hidden: ReadonlySet<string>
+  readonly hooks: ModelHooks
+}
+
+export class ModelMeta {
+  readonly db: Db
+  readonly table: Table
+  /** `"schema"."table"`. */
+  readonly sqlName: string
+  readonly columns: readonly ModelColumn[]
+  readonly byKey: ReadonlyMap<string, ModelColumn>
+  /** Empty: the model has no primary key. */
+  readonly primaryKey: readonly ModelColumn[]
+  /** A view: read only. */
+  readonly view: boolean
+  /** JSON properties by their names on the instance. */
+  readonly properties: ReadonlyMap<string, JsonProperty>
+  /** Keys that `toJSON` leaves out. */
+  readonly hidden: ReadonlySet<string>
+  readonly hooks: ModelHooks
+  readonly #specs = new WeakMap<ModelLike, RowSpec>()
+
+  constructor({ db, table, primaryKey, view, properties, hidden, hooks }: MetaParts) {
+    this.db = db
+    this.table = table
+    this.sqlName = tableName(table) ?? ''
+    this.columns = Object.entries(getTableColumns(table)).map(([key, column]) => new ModelColumn(key, column))
+    this.byKey = new Map(this.columns.map((column) => [column.key, column]))
+    this.primaryKey = primaryKey.map((key) => this.columnOf(key))
+    this.view = view
+    this.properties = properties
+    this.hidden = hidden
+    this.hooks = hooks
+  }
+
+  /** @throws {UsageError} when there is no such column. */
+  columnOf(key: string): ModelColumn {
+    const column = this.byKey.get(key)
+    if (column === undefined) throw new UsageError(`${this.sqlName} has no column '${key}'.`)
+    return column
+  }
+
+  /** All columns, as a select list or after RETURNING: `"id", "name"`; with a qualifier `"boss"."id", …`. */
+  list(qualifier?: string): string {
+    const prefix = qualifier === undefined ? '' : `${qualifier}.`
+    return this.columns.map(({ quoted }) => prefix + quoted).join(', ')
+  }
+
+  /** A row of `list()` as an instance of that class, in one step. */
+  specOf(model: ModelLike): RowSpec {
+    let spec = this.#specs.get(model)
+    if (spec === undefined) {
+      spec = { into: 'object', make: () => new model(), columns: this.columns.map((column) => column.spec()) }
+      this.#specs.set(model, spec)
+    }
+    return spec
+  }
+
+  /** Where a call runs: where it says, else on the model's db. */
+  executor(on: Executor | undefined): Executor {
+    return on ?? this.db
+  }
+
+  /** How a table is named in `FROM` under an alias. */
+  aliased(alias: string): string {
+    return `${this.sqlName} as ${quoteName(alias)}`
+  }
+}
+
+/** @throws {UsageError} when the value is no model. */
+export function metaOf(model: unknown): ModelMeta {
+  const meta = typeof model === 'function' ? (model as Partial<ModelLike>)[modelMeta] : undefined
+  if (meta === undefined) throw new UsageError('A model was expected: a class that extends Model(db, table).')
+  return meta
+}
+
+export function isModel(value: unknown): value is ModelLike {
+  return typeof value === 'function' && (value as Partial<ModelLike>)[modelMeta] !== undefined
+}

@@ -1,0 +1,120 @@
+// The type of a model: its statics, its instances, its aliases. Every static that yields instances takes `this: C`, so
+// that a subclass gets its own instances; none is a getter, because a getter cannot say that.
+import type { Column, SQL, Table } from 'drizzle-orm'
+import type { Db } from '../../db/db.ts'
+import type { Executor } from '../../engine/query/executor.ts'
+import type { QueryOptions } from '../../engine/query/query-options.ts'
+import type { ModelQuery } from '../query/model-query.ts'
+import type { ModelDelete } from '../crud/static-delete.ts'
+import type { ModelUpdate } from '../crud/static-update.ts'
+import type { Update } from '../crud/update.ts'
+import type { Loaded, Loader, LoaderLike, With } from './loader.ts'
+import type { ColumnsAndProps, Id, InsertOf, RowOf, SetOf, Simplify } from './values.ts'
+
+export declare const modelTypes: unique symbol
+
+interface ModelTypes {
+  insert: object
+  id: unknown
+  set: object
+  row: object
+  names: string
+}
+
+export interface CallOptions extends QueryOptions {
+  /** Runs it there instead of on the model's own db. */
+  readonly on?: Executor | undefined
+}
+
+export interface UpsertOptions<Keys extends string> extends CallOptions {
+  /** The columns of the unique key that decides; default the primary key. */
+  readonly target?: readonly Keys[] | undefined
+  /** What changes in a row that is there already; default every given column that is not in the key. */
+  readonly update?: readonly Keys[] | undefined
+}
+
+// oxlint-disable typescript/no-explicit-any -- any constructor; positions that are not inferred
+export interface AnyModel {
+  new (...args: any[]): object
+  readonly c: object
+  readonly table: Table
+  readonly [modelTypes]: ModelTypes
+}
+
+type Types<C extends AnyModel> = C[typeof modelTypes]
+
+/** The conditions of an object: equal to the value, `null` is NULL, a list is any of its values. */
+export type Filter<Row> = { readonly [K in keyof Row]?: Row[K] | readonly Row[K][] | null | undefined }
+
+/** The same table under another name, for self-joins. (GINO: `Model.alias()`.) */
+export interface Aliased<C extends AnyModel> {
+  readonly c: C['c']
+  readonly of: C
+  load<M extends Record<string, LoaderLike>>(map: M): Loader<With<InstanceType<C>, M>>
+  on(condition: SQL): Loader<InstanceType<C>>
+  distinct(...by: Column[]): Distinct<InstanceType<C>>
+}
+
+export interface Distinct<Self> extends Loader<Self> {
+  load<M extends Record<string, LoaderLike>>(map: M): Loader<With<Self, M>>
+}
+
+export interface ModelInstance<Row, Set, Json = Row> {
+  /** Changes columns and JSON properties, here and in the database, when awaited or applied. */
+  update(values: Set): Update<this, Set>
+  /** @throws {NoSuchRowError} when the row is gone. */
+  delete(options?: CallOptions): Promise<void>
+  /** Reads the row again into this instance. @throws {NoSuchRowError} when it is gone. */
+  reload(options?: CallOptions): Promise<this>
+  /** The condition that finds the row of this instance: its primary key, unless a subclass says otherwise. */
+  lookup(): SQL
+  toJSON(): Json
+}
+
+export interface ModelClass<D, T extends Table, J, PK extends string | readonly string[], H extends string = never> {
+  new (
+    values?: Partial<RowOf<T, J>>,
+  ): RowOf<T, J> & ModelInstance<RowOf<T, J>, SetOf<T, J>, Simplify<Omit<RowOf<T, J>, H>>>
+  readonly [modelTypes]: {
+    insert: InsertOf<T, J>
+    id: Id<T, PK>
+    set: SetOf<T, J>
+    row: RowOf<T, J>
+    names: D extends Db<infer N> ? N : never
+  }
+  readonly table: T
+  readonly c: ColumnsAndProps<T, J>
+
+  create<C extends AnyModel>(this: C, values: Types<C>['insert'], options?: CallOptions): Promise<InstanceType<C>>
+  createMany<C extends AnyModel>(
+    this: C,
+    values: readonly Types<C>['insert'][],
+    options?: CallOptions,
+  ): Promise<InstanceType<C>[]>
+  upsert<C extends AnyModel>(
+    this: C,
+    values: Types<C>['insert'],
+    options?: UpsertOptions<keyof Types<C>['row'] & string>,
+  ): Promise<InstanceType<C>>
+  get<C extends AnyModel>(this: C, id: Types<C>['id'], options?: CallOptions): Promise<InstanceType<C> | undefined>
+  getOr404<C extends AnyModel>(this: C, id: Types<C>['id'], options?: CallOptions): Promise<InstanceType<C>>
+
+  query<C extends AnyModel>(this: C): ModelQuery<InstanceType<C>>
+  where<C extends AnyModel>(this: C, condition: SQL | Filter<Types<C>['row']> | undefined): ModelQuery<InstanceType<C>>
+  select<C extends AnyModel, const K extends keyof Types<C>['row'] & string>(
+    this: C,
+    ...keys: readonly K[]
+  ): ModelQuery<Simplify<Pick<Types<C>['row'], K>>>
+  update<C extends AnyModel>(this: C, values: Types<C>['set']): ModelUpdate<InstanceType<C>, Types<C>['row']>
+  delete<C extends AnyModel>(this: C): ModelDelete<InstanceType<C>, Types<C>['row']>
+
+  load<C extends AnyModel, M extends Record<string, LoaderLike>>(this: C, map: M): Loader<With<InstanceType<C>, M>>
+  on<C extends AnyModel>(this: C, condition: SQL): Loader<InstanceType<C>>
+  distinct<C extends AnyModel>(this: C, ...by: Column[]): Distinct<InstanceType<C>>
+  alias<C extends AnyModel>(this: C, name: string): Aliased<C>
+  /** The model over a subquery that has its columns, such as `q.select().from(users).as('recent')`. */
+  inQuery<C extends AnyModel>(this: C, subquery: object): Aliased<C>
+  using<C extends AnyModel>(this: C, name: Types<C>['names']): C
+}
+
+export type { Loaded }

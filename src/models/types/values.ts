@@ -1,0 +1,48 @@
+// What a Drizzle table and the options of a model make of each other as types: rows, inserts, changes, keys. Types only;
+// they hold on Drizzle 0.45 and 1.0, which erase different things (1.0 forgets primary keys, both hide composite ones).
+import type { InferInsertModel, InferSelectModel, SQL, Table } from 'drizzle-orm'
+import type { JsonExprs, JsonIn, JsonOut } from './json.ts'
+
+export type Simplify<T> = { [K in keyof T]: T[K] } & {}
+
+/** The columns of a table by their TypeScript keys. */
+export type Columns<T extends Table> = T['_']['columns']
+
+export type Key<T extends Table> = keyof InferSelectModel<T> & string
+
+export type DefaultPk<T extends Table> = 'id' extends Key<T> ? 'id' : never
+
+type Field<T extends Table, K> = InferSelectModel<T> extends infer R ? (K extends keyof R ? R[K] : never) : never
+
+/** What `get` takes: a value, or for a composite key an object or a tuple in the order of `pk`. */
+export type Id<T extends Table, PK extends string | readonly string[]> = [PK] extends [never]
+  ? { readonly __error: "this table has no column 'id': pass { pk } to Model()" }
+  : PK extends readonly [infer One extends string]
+    ? Field<T, One>
+    : PK extends readonly string[]
+      ? Simplify<{ [K in PK[number]]: Field<T, K> }> | { readonly [I in keyof PK]: Field<T, PK[I]> }
+      : Field<T, PK>
+
+export type RowOf<T extends Table, J> = Simplify<InferSelectModel<T> & JsonOut<J>>
+
+type WithSql<R> = { [K in keyof R]: R[K] | SQL }
+
+export type InsertOf<T extends Table, J> = Simplify<WithSql<InferInsertModel<T> & JsonIn<J>>>
+
+export type SetOf<T extends Table, J> = Simplify<{
+  [K in keyof (InferSelectModel<T> & JsonOut<J>)]?: (InferSelectModel<T> & JsonOut<J>)[K] | SQL
+}>
+
+/** Columns by key, and an SQL expression for each JSON property. */
+export type ColumnsAndProps<T extends Table, J> = Simplify<Columns<T> & JsonExprs<J>>
+
+/** Names an instance may not take from a column. */
+export type Reserved = 'update' | 'delete' | 'reload' | 'lookup' | 'toJSON'
+
+/** `unknown` for a table a model can have, else an object whose only key is the reason. */
+export type CheckColumns<T extends Table> =
+  Extract<keyof Columns<T>, Reserved> extends never
+    ? unknown
+    : {
+        readonly __error: `column '${Extract<keyof Columns<T>, Reserved> & string}' has a reserved name: rename the TypeScript key of the column`
+      }
