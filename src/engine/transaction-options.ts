@@ -21,8 +21,9 @@ export interface TransactionOptions {
   /** With `serializable` and `readOnly`: waits for a snapshot that cannot fail. (PostgreSQL: SET TRANSACTION.) */
   readonly deferrable?: boolean | undefined
   /**
-   * The time for all of `work`, in milliseconds; on expiry everything is cancelled and rolled back. With `retry`, of each
-   * attempt. For `begin()` only the wait for its beginning. Default: none.
+   * The time for all of `work` and for the COMMIT behind it, in milliseconds; on expiry everything is cancelled and rolled
+   * back, and of a COMMIT that is under way the outcome is unknown. With `retry`, of each attempt. For `begin()` only the
+   * wait for its beginning. Default: none.
    */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -30,6 +31,8 @@ export interface TransactionOptions {
   readonly retry?: number | TransactionRetry | undefined
   /** False: a connection and transaction of its own instead of a savepoint in the ambient one. Default true; `begin()`: false. */
   readonly reuse?: boolean | undefined
+  /** Borrows nothing before the first statement inside, so a transaction without one costs nothing. Default false. */
+  readonly lazy?: boolean | undefined
   /** Defaults for the statements inside. */
   readonly query?: QueryDefaults | undefined
 }

@@ -92,16 +92,31 @@ function settingsOp({ engine, lease }: Slot, settings: Settings, main: EngineOp)
   return new ControlOp(engine.statements.compileInternal(sql), main, null, params)
 }
 
-/** A statement left a transaction open outside of any: it is undone, because nobody would ever end it. */
+/**
+ * A statement left a transaction open outside of any: it is undone, because nobody would ever end it. A connection on
+ * which that fails, or takes longer than a reset may, is closed.
+ */
 export function rollBackStray(slot: Slot): void {
-  void slot
-    .control('ROLLBACK')
-    .wait()
-    .catch(() => {})
+  const { engine } = slot
+  const { raw } = slot.lease as Lease
+  const give = (): void => raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
+  const deadline = performance.now() + engine.options.resetTimeoutMs
+  answeredBy(engine, slot.control('ROLLBACK'), deadline, give).catch(give)
   notice('connection-closed-dirty', 'A statement outside of any transaction left one open; it was rolled back.', {
-    engine: slot.engine.name,
+    engine: engine.name,
     places: [slot.describeOwner()],
   })
+}
+
+/** Waits for an operation of the engine; `expire` is called once when that takes too long. Rejects with a `Failure`. */
+export async function answeredBy(engine: Engine, op: EngineOp, deadline: number, expire: () => void): Promise<void> {
+  const limit = { deadline, expire }
+  if (deadline !== Infinity) engine.ticker.add(limit)
+  try {
+    await op.wait()
+  } finally {
+    if (deadline !== Infinity) engine.ticker.remove(limit)
+  }
 }
 
 /** Transaction control that travels on its own. */

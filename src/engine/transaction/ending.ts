@@ -2,6 +2,7 @@
 // unit; a COMMIT is never sent twice, and a failing ROLLBACK closes the connection and hides no earlier error.
 import type { Failure } from '../../driver/driver.ts'
 import {
+  AbortedError,
   CommitOutcomeUnknownError,
   ConnectionLostError,
   TransactionAbortedError,
@@ -10,15 +11,16 @@ import {
 import { failureError, isFailure } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { reportBegin } from '../report.ts'
+import { answeredBy } from '../slot/control.ts'
 import { Turn } from '../slot/turn.ts'
 import type { TransactionRecord } from './record.ts'
 
-/** Borrows, waits to be admitted and takes the place on the stack. Rejects with a `Failure` or an error. */
+/** Borrows (unless lazy), waits to be admitted and takes the place on the stack. Rejects with a `Failure` or an error. */
 export async function enter(record: TransactionRecord, until: number): Promise<void> {
   const { slot, engine, chain } = record
   const turn = new Turn(engine, chain, record.enteredBy, {
     quiet: false,
-    borrows: true,
+    borrows: record.options.lazy !== true,
     act: () => record.enter(),
     until,
     signal: record.options.signal,
@@ -34,6 +36,11 @@ export async function enter(record: TransactionRecord, until: number): Promise<v
  */
 export async function commit(record: TransactionRecord): Promise<void> {
   const { slot } = record
+  if (!record.overtaken) {
+    // Whoever waited for these was told already that they are undone.
+    const inside = slot.stack.slice(slot.stack.indexOf(record) + 1)
+    for (const { unwinding } of inside) if (unwinding !== null) await unwinding
+  }
   if (!record.overtaken) {
     record.state = 'ending'
     await quiet(record, false, Infinity)
@@ -64,7 +71,7 @@ export async function commit(record: TransactionRecord): Promise<void> {
   record.wire = 'ending'
   const op = slot.control(record.engine.dialect.commit)
   try {
-    await answer(record, op, statementDeadline(record))
+    await last(record, op)
   } catch (thrown) {
     throw commitFailed(record, thrown)
   }
@@ -82,17 +89,40 @@ function commitFailed(record: TransactionRecord, thrown: unknown): unknown {
     return failureError({ ...thrown, outcome: 'rolled_back' }, null)
   }
   close(record, 'unknown')
+  return outcomeUnknown(record, thrown)
+}
+
+function outcomeUnknown(record: TransactionRecord, failure: Failure): CommitOutcomeUnknownError {
+  const cause = failureError(failure, null)
+  const late = failure.kind === 'timeout' || failure.kind === 'aborted'
+  const why = !late ? 'The connection was lost' : cause instanceof AbortedError ? 'A signal aborted' : 'Time ran out'
   return new CommitOutcomeUnknownError(
-    `The connection was lost while the transaction begun at ${record.place} was being committed: it may or may not have ` +
-      'been. Look for its effects before doing it again.',
-    { cause: failureError(thrown, null), outcome: 'unknown' },
+    `${why} while the transaction begun at ${record.place} was being committed: it may or may not have been. Look for its ` +
+      'effects before doing it again.',
+    { cause, outcome: 'unknown' },
   )
+}
+
+/**
+ * The transaction's own time is over, or its signal aborted, after its callback has returned: what is on the wire is
+ * stopped, and nothing is committed that was not yet being committed. Gives the error that its caller is told now.
+ */
+export function hurry(record: TransactionRecord, error: Error): Error {
+  const { slot, last: sent, committing } = record
+  const failure: Failure = { kind: 'aborted', outcome: committing ? 'unknown' : 'rolled_back', cause: error }
+  if (!committing) {
+    record.broken ??= failure
+    slot.purge(record, failure)
+    slot.cancelFlight(record, failure)
+  }
+  sent?.abandon(failure)
+  return committing ? outcomeUnknown(record, failure) : error
 }
 
 async function release(record: TransactionRecord): Promise<void> {
   const op = record.slot.control(record.engine.dialect.release(record.savepoint))
   try {
-    await answer(record, op, statementDeadline(record))
+    await last(record, op)
   } catch (thrown) {
     await rollback(record)
     throw isFailure(thrown) ? failureError({ ...thrown, outcome: 'rolled_back' }, null) : thrown
@@ -140,12 +170,21 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
         ? slot.control(dialect.rollback)
         : slot.control(dialect.rollbackTo(record.savepoint), dialect.release(record.savepoint))
     try {
-      await answer(record, op, performance.now() + engine.options.cancelTimeoutMs)
+      const { raw } = slot.lease
+      await answeredBy(engine, op, performance.now() + engine.options.cancelTimeoutMs, () =>
+        raw.destroy({ kind: 'lost', outcome: 'unknown' }),
+      )
     } catch {
       slot.lease?.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
     }
   }
   close(record, 'rolled_back')
+}
+
+/** Gives back the transaction's own connection. Whose COMMIT stays unanswered is told now, not when its connection is known to be well. */
+export async function handedBack({ slot, state }: TransactionRecord): Promise<void> {
+  const closing = slot.close()
+  if (state !== 'unknown') await closing
 }
 
 /** Waits until what was issued before has been answered. Rejects when that takes longer than `until`. */
@@ -161,19 +200,16 @@ async function quiet(record: TransactionRecord, first: boolean, until: number): 
   await turn.wait()
 }
 
-function statementDeadline({ engine, handle }: TransactionRecord): number {
-  return engine.until(null, handle.defaultsHere())
-}
-
-/** Waits for transaction control. A server that is silent until the deadline loses the connection, and with it the transaction. */
-async function answer({ engine, slot }: TransactionRecord, op: EngineOp, deadline: number): Promise<void> {
-  const raw = slot.lease?.raw
-  const limit = { deadline, expire: () => raw?.destroy({ kind: 'lost', outcome: 'unknown' }) }
-  if (deadline !== Infinity) engine.ticker.add(limit)
+/** Waits for COMMIT or RELEASE, which is stopped like any statement when it takes longer than statements may. */
+async function last(record: TransactionRecord, op: EngineOp): Promise<void> {
+  const { engine, handle } = record
+  record.last = op
   try {
-    await op.wait()
+    await answeredBy(engine, op, engine.until(null, handle.defaultsHere()), () =>
+      op.abandon({ kind: 'timeout', outcome: 'unknown' }),
+    )
   } finally {
-    if (deadline !== Infinity) engine.ticker.remove(limit)
+    record.last = null
   }
 }
 

@@ -1,5 +1,5 @@
-// The end of a transaction's time: its `timeoutMs` or its `signal`. Whoever waits for the callback is told at once;
-// the callback itself goes on and finds its transaction ended.
+// The end of a transaction's time: its `timeoutMs` or its `signal`. Whoever waits for the callback, or for COMMIT behind
+// it, is told at once; the callback itself goes on and finds its transaction ended.
 import { AbortedError, TransactionTimeoutError } from '../../errors/index.ts'
 import { type Abortable, unwatchSignal, watchSignal } from '../../util/signals.ts'
 import type { Expiring } from '../../util/ticker.ts'
@@ -28,6 +28,7 @@ export class Interruption implements Expiring, Abortable {
     if (this.#signal !== null && !this.#signal.aborted) watchSignal(this.#signal, this)
   }
 
+  /** What `running` comes to, or its own error as soon as it interrupts. */
   race<T>(running: Promise<T>): Promise<T> {
     if (this.#signal?.aborted === true) this.abort(this.#signal.reason)
     running.catch(() => {})
@@ -47,21 +48,24 @@ export class Interruption implements Expiring, Abortable {
   }
 
   expire(): void {
+    const { place, options, committing } = this.#record
+    const late = `The transaction begun at ${place} took longer than ${String(options.timeoutMs)} ms`
     this.#interrupt(
-      new TransactionTimeoutError(
-        `The transaction begun at ${this.#record.place} took longer than ${String(this.#record.options.timeoutMs)} ms and was ` +
-          'rolled back. Make it shorter, or give it more time.',
-        { outcome: 'rolled_back' },
-      ),
+      committing
+        ? new TransactionTimeoutError(`${late}; it was being committed.`, { outcome: 'unknown' })
+        : new TransactionTimeoutError(`${late} and was rolled back. Make it shorter, or give it more time.`, {
+            outcome: 'rolled_back',
+          }),
     )
   }
 
   abort(reason: unknown): void {
+    const { place, committing } = this.#record
     this.#interrupt(
-      new AbortedError(`The transaction begun at ${this.#record.place} was aborted by its signal and rolled back.`, {
-        cause: reason,
-        outcome: 'rolled_back',
-      }),
+      new AbortedError(
+        `The transaction begun at ${place} was aborted by its signal ${committing ? 'while it was being committed' : 'and rolled back'}.`,
+        { cause: reason, outcome: committing ? 'unknown' : 'rolled_back' },
+      ),
     )
   }
 

@@ -8,7 +8,7 @@ import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { thrownError } from '../query/failure.ts'
-import { commit, enter, rollback } from './ending.ts'
+import { commit, enter, handedBack, hurry, rollback } from './ending.ts'
 import { TransactionExit } from './exit.ts'
 import { Interruption } from './interruption.ts'
 import { normalised, type TransactionOptions, type TransactionPlace } from '../transaction-options.ts'
@@ -98,12 +98,21 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
     outcome = { result: undefined as T, failed: true, error }
   }
   frame.end()
-  interruption?.stop()
   if (interruption !== null && interruption.error !== null) {
-    void rollback(record, true).then(() => finish(record, own))
+    interruption.stop()
+    record.unwinding = rollback(record, true).then(() => finish(record, own))
     return { ...outcome, error: interruption.error, failed: true }
   }
-  outcome = await settle(record, outcome)
+  const ending = settle(record, outcome)
+  try {
+    outcome = await (interruption === null ? ending : interruption.race(ending))
+  } catch (error) {
+    record.unwinding = ending.then(() => finish(record, own))
+    const told = hurry(record, error as Error)
+    return rollsBack(record, outcome) ? rolledBack(record, outcome) : { ...outcome, failed: true, error: told }
+  } finally {
+    interruption?.stop()
+  }
   const hookErrors = await finish(record, own)
   if (outermost && hookErrors.length > 0 && record.state === 'committed') {
     const message = `The transaction begun at ${record.place} was committed, but ${hookErrors.length} of its afterCommit hooks failed.`
@@ -116,20 +125,34 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
   return outcome
 }
 
-/** Commits or rolls back as the callback and the signals decided. */
+/** Commits or rolls back as the callback and the signals decided; never rejects. */
 async function settle<T>(record: TransactionRecord, outcome: Attempt<T>): Promise<Attempt<T>> {
-  const { decision } = record
-  const foreign = outcome.failed && !(outcome.error instanceof TransactionExit)
-  if (foreign || (decision !== null && !decision.commit) || (outcome.failed && decision === null)) {
+  if (rollsBack(record, outcome)) {
     await rollback(record)
-    return foreign || decision === null ? outcome : exitOutcome(record, outcome, decision)
+    return rolledBack(record, outcome)
   }
+  const { decision } = record
   try {
     await commit(record)
   } catch (error) {
     return { ...outcome, failed: true, error: thrownError(error, null) }
   }
   return decision === null ? outcome : exitOutcome(record, outcome, decision)
+}
+
+function rollsBack({ decision }: TransactionRecord, outcome: Attempt<unknown>): boolean {
+  return decision === null ? outcome.failed : !decision.commit || isForeign(outcome)
+}
+
+/** What is told of a transaction that was rolled back because it was left like this. */
+function rolledBack<T>(record: TransactionRecord, outcome: Attempt<T>): Attempt<T> {
+  const { decision } = record
+  return decision === null || isForeign(outcome) ? outcome : exitOutcome(record, outcome, decision)
+}
+
+/** The callback threw something else than the signal of an exit. */
+function isForeign({ failed, error }: Attempt<unknown>): boolean {
+  return failed && !(error instanceof TransactionExit)
 }
 
 function exitOutcome<T>(record: TransactionRecord, outcome: Attempt<T>, decision: TransactionExit): Attempt<T> {
@@ -145,7 +168,7 @@ async function finish(record: TransactionRecord, own: boolean): Promise<unknown[
     record.parent.hooks.adopt(record.hooks, committed)
     return []
   }
-  if (own) await record.slot.close()
+  if (own) await handedBack(record)
   if (record.hooks.empty) return []
   const errors = await runIn(record.chain, () => record.hooks.run(record.fate))
   if (!committed && errors.length > 0)

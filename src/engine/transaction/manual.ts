@@ -9,7 +9,7 @@ import type { Cursor, CursorWait } from '../query/cursor.ts'
 import { thrownError } from '../query/failure.ts'
 import type { Handle } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
-import { commit, enter, rollback } from './ending.ts'
+import { commit, enter, handedBack, rollback } from './ending.ts'
 import { normalised, type TransactionOptions, type TransactionPlace } from '../transaction-options.ts'
 import { TransactionRecord } from './record.ts'
 import { Transaction } from './transaction.ts'
@@ -33,7 +33,7 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
    * Commits.
    * @throws {TransactionStateError} when it has ended, or something opened inside is still open.
    * @throws {TransactionAbortedError} when a statement inside had failed: it was rolled back.
-   * @throws {CommitOutcomeUnknownError} when the connection was lost meanwhile.
+   * @throws {CommitOutcomeUnknownError} when the connection was lost meanwhile, or it took longer than `query.timeoutMs`.
    * @throws {AfterCommitError} when it was committed and an `afterCommit` hook failed.
    */
   async commit(): Promise<void> {
@@ -78,7 +78,7 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
       record.parent.hooks.adopt(record.hooks, committed)
       return
     }
-    if (this.#own) await record.slot.close()
+    if (this.#own) await handedBack(record)
     const errors = await runIn(record.chain, () => record.hooks.run(record.fate))
     if (errors.length === 0) return
     if (committed)

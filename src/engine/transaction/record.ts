@@ -37,6 +37,10 @@ export class TransactionRecord {
   parent: TransactionRecord | null = null
   /** The savepoint's name; empty for the outermost. */
   savepoint = ''
+  /** COMMIT or RELEASE, while it is on the wire. */
+  last: EngineOp | null = null
+  /** Its caller was told that its time is over; settles when it is off the wire. */
+  unwinding: Promise<unknown> | null = null
   /** Where or how it ended, for messages. */
   endedAt = ''
   readonly manual: boolean
@@ -205,6 +209,11 @@ export class TransactionRecord {
   /** Whatever the server thinks of it: it cannot be committed. */
   get mustRollBack(): boolean {
     return this.broken !== null || this.#spoiled || this.lateFailure !== null
+  }
+
+  /** COMMIT has been sent: whatever happens before its answer leaves the outcome unknown. */
+  get committing(): boolean {
+    return this.last !== null && this.parent === null
   }
 
   /** The server says that no transaction is open although this one is: something else ended it. */
