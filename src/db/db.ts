@@ -140,10 +140,14 @@ export class Db extends Source implements AsyncDisposable {
       const engine = boundEngine(this, chain)
       if (engine !== null) return engine
     }
+    this.checkUsable()
+    return this.#engine ?? this.#open()
+  }
+
+  /** @internal */
+  override checkUsable(): void {
     if (this.#state === 'closed') throw closedError()
-    if (this.#engine !== null) return this.#engine
     if (this.#state === 'unbound') throw notBound()
-    return this.#open()
   }
 
   #open(): Promise<Engine> {

@@ -105,6 +105,9 @@ export class Engine extends Source implements AsyncDisposable {
     return null
   }
 
+  /** @internal */
+  override checkUsable(): void {}
+
   /** @internal The deadline of a statement: its own, else the default nearest to it. */
   until(options: QueryOptions | null, defaults: QueryDefaults | null): number {
     const timeoutMs = options?.timeoutMs ?? defaults?.timeoutMs ?? this.options.query.timeoutMs

@@ -54,6 +54,9 @@ export abstract class Source extends Executor {
   /** @internal The `Db` frames are opened through; null for an engine. */
   abstract token(): object | null
 
+  /** @internal Throws what every use throws while there is neither an engine nor a source to open one from. */
+  abstract checkUsable(): void
+
   /** @internal */
   override handleHere(): Handle | null {
     return null
@@ -173,10 +176,11 @@ export abstract class Source extends Executor {
 
   /**
    * Runs `work`, which waits for something other than the database, and lets the ambient connection go back meanwhile.
-   * See `Connection.idle`.
+   * See `Connection.idle`. Opens nothing.
    */
   async idle<T>(work: () => Promise<T> | T): Promise<T> {
     const engine = this.engineQuietly()
+    if (engine === null) this.checkUsable()
     const slot = engine === null ? null : (quietAmbientFrame(engine, currentChain())?.slot ?? null)
     return slot === null ? work() : idleOn(slot, work)
   }

@@ -108,9 +108,9 @@ export abstract class Executor extends Printable {
    */
   async executeMany(text: string, sets: readonly Params[], options?: QueryOptions): Promise<Status<never>> {
     if (!Array.isArray(sets)) throw new UsageError('executeMany() takes a list of parameter sets.')
-    if (sets.length === 0) return new Status('', 0, [])
     const here = this.engineHere()
     const { compiled } = (here instanceof Promise ? await here : here).statements.compile(text)
+    if (sets.length === 0) return new Status('', 0, [])
     if (compiled.cls === 'multi') throw severalStatements(compiled)
     return this.transaction(
       async (tx) => {
