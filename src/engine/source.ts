@@ -37,7 +37,10 @@ export interface AcquireOptions {
 }
 
 export interface ScopeOptions extends AcquireOptions {
-  /** False: the connection is not ambient; only its handle uses it. Default true. (GINO: `reusable`.) */
+  /**
+   * False: the connection is not ambient; only its handle uses it. The `settings` hold for whatever runs inside all the
+   * same. Default true. (GINO: `reusable`.)
+   */
   readonly reusable?: boolean | undefined
   /**
    * Session settings for every connection borrowed inside, such as `{ 'app.tenant': '7' }`: sent in front of the first
@@ -108,14 +111,9 @@ export abstract class Source extends Executor {
     const slot = engine.openSlot(chain, false, 'scope', options.settings)
     const connection = new Connection(engine, slot, chain, true, defaultsOf(options, engine, chain))
     if (options.lazy === false) await borrowOrClose(connection, slot, options.timeoutMs)
-    const frame = new Frame(
-      options.reusable === false ? 'orphan' : 'owner',
-      engine,
-      this.token(),
-      slot,
-      null,
-      slot.settings,
-    )
+    const orphan = options.reusable === false
+    const settings = orphan && options.settings === undefined ? null : slot.settings
+    const frame = new Frame(orphan ? 'orphan' : 'owner', engine, this.token(), slot, null, settings)
     frame.connection = connection
     frame.defaults = connection.defaultsHere()
     try {

@@ -151,7 +151,7 @@ class World {
     const own: Here = { inside: reuse ? here.inside : [], tenant: tenant === '' ? here.tenant : tenant }
     const within = async (connection: Connection): Promise<void> => {
       if (!lazy) await this.#look(connection, own)
-      await this.#all(body, reusable ? own : here)
+      await this.#all(body, reusable ? own : { ...here, tenant: own.tenant })
     }
     await this.#db.scope(within, { reuse, lazy, reusable, settings })
   }

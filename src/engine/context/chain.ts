@@ -11,7 +11,7 @@ import type { TransactionRecord } from '../transaction/record.ts'
 import type { QueryDefaults } from '../query/query-options.ts'
 import type { Frame, FrameKind, Settings } from './frame.ts'
 
-/** Frames that say nothing of the slot, the transaction or the settings of what runs inside. */
+/** Frames that say nothing of the slot or the transaction of what runs inside; nor of its settings, unless they have any. */
 const passing: ReadonlySet<FrameKind> = new Set(['reusing', 'orphan', 'bind'])
 
 export class Link extends Printable {
@@ -55,39 +55,65 @@ export function runInFrame<R>(frame: Frame, work: () => R): R {
 /**
  * The frame whose slot a statement of `engine` uses here, or null when there is none and it stands alone.
  * @throws {TransactionEndedError} when the innermost frame is a transaction that has ended.
- * @throws {TransactionStateError} when the innermost frame has ended and carried settings.
+ * @throws {TransactionStateError} when the innermost frame has ended and carried settings, or the connection that is
+ * ambient is without the settings of a scope inside that is not.
  */
 export function ambientFrame(engine: Engine, chain: Link | undefined): Frame | null {
+  let needed: Settings | null = null
   for (let link = chain; link !== undefined; link = link.next) {
     const frame = link.frame
     if (frame.engine !== engine) continue
     if (frame.kind === 'owner') {
-      if (frame.live && frame.slot !== null && !frame.slot.closed) return frame
+      if (frame.live && frame.slot !== null && !frame.slot.closed)
+        return needed === null ? frame : withSettings(frame, needed)
       if (frame.settings !== null) throw settingsLost()
       return null
     }
     if (frame.kind === 'transaction') {
       const record = frame.transaction as TransactionRecord
-      if (frame.live && record.state === 'open') return frame
+      if (frame.live && record.state === 'open') return needed === null ? frame : withSettings(frame, needed)
       throw new TransactionEndedError(record.endedMessage())
     }
     if (frame.kind === 'detached') return null
+    if (frame.kind === 'orphan' && frame.settings !== null) {
+      if (!frame.live) throw settingsLost()
+      needed ??= frame.settings
+    }
   }
   return null
 }
 
 /** As `ambientFrame`, but null instead of an error. */
 export function quietAmbientFrame(engine: Engine, chain: Link | undefined): Frame | null {
+  let needed: Settings | null = null
   for (let link = chain; link !== undefined; link = link.next) {
     const frame = link.frame
     if (frame.engine !== engine) continue
     if (frame.kind === 'owner' || frame.kind === 'transaction') {
-      if (!frame.live || frame.slot === null || frame.slot.closed) return null
+      if (!frame.live || frame.slot === null || frame.slot.closed || !has(frame.slot, needed)) return null
       return frame.transaction === null || frame.transaction.state === 'open' ? frame : null
     }
     if (frame.kind === 'detached') return null
+    if (frame.kind === 'orphan' && frame.settings !== null) {
+      if (!frame.live) return null
+      needed ??= frame.settings
+    }
   }
   return null
+}
+
+function withSettings(frame: Frame, needed: Settings): Frame {
+  if (has(frame.slot as Slot, needed)) return frame
+  throw new TransactionStateError(
+    'This code runs inside of a scope({ reusable: false }) whose settings the ambient connection does not have. Use the ' +
+      'connection of that scope, or pass reuse: false for another one with its settings.',
+  )
+}
+
+/** Whether connections of that slot have all these settings. */
+function has({ settings }: Slot, needed: Settings | null): boolean {
+  if (needed === null || needed === settings) return true
+  return Object.entries(needed).every(([name, value]) => settings?.[name] === value)
 }
 
 /**
@@ -98,7 +124,7 @@ export function quietAmbientFrame(engine: Engine, chain: Link | undefined): Fram
 export function ambientSettings(engine: Engine, chain: Link | undefined): Settings | null {
   for (let link = chain; link !== undefined; link = link.next) {
     const frame = link.frame
-    if (frame.engine !== engine || passing.has(frame.kind)) continue
+    if (frame.engine !== engine || (passing.has(frame.kind) && frame.settings === null)) continue
     if (frame.settings !== null && !frame.live && frame.kind !== 'detached') throw settingsLost()
     return frame.settings
   }
@@ -193,7 +219,7 @@ function compact(chain: Link | undefined, above: Frame): Link | undefined {
     const key = frame.kind === 'bind' ? (frame.db as object) : frame.engine
     if (frame.engine === hidden && frame.kind !== 'bind') continue
     if (frame.live && frame.kind !== 'detached') kept.push(frame)
-    else if (frame.kind === 'orphan' || frame.kind === 'reusing') continue
+    else if (frame.kind === 'reusing' || (frame.kind === 'orphan' && frame.settings === null)) continue
     else if (!marked.has(key)) {
       marked.add(key)
       kept.push(frame)

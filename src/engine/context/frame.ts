@@ -13,7 +13,7 @@ export type Settings = Readonly<Record<string, string>>
  * - `owner`: what is inside shares the slot of this frame (`scope`, `conn.run`).
  * - `transaction`: what is inside runs in this transaction.
  * - `reusing`: shares the slot of the frame around it; it only carries defaults.
- * - `orphan`: holds a connection but is not ambient (`reusable: false`, callbacks of `onConnect`).
+ * - `orphan`: holds a connection that is not ambient (`reusable: false`); settings of its own hold for all that is inside.
  * - `detached`: what is inside sees nothing of the frames around it.
  * - `bind`: a `Db` resolves to another engine inside.
  */
