@@ -86,6 +86,11 @@ export interface RowSpec<R = unknown> {
   readonly make: (() => object) | null
   /** `null`: the names of the fields as they come. */
   readonly columns: readonly ColumnSpec[] | null
+  /**
+   * Replaces the driver's table of types where `columns` are not known, for rows that another library goes on decoding:
+   * the reader for a type, or null when its text is the value.
+   */
+  readonly read?: (type: number) => ((text: string) => unknown) | null
   /** Replaces the push of a row: one-to-many loaders fold rows into what is there. */
   readonly fold?: (target: unknown[], row: unknown) => void
 }

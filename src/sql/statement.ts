@@ -19,6 +19,8 @@ export interface Statement<Row = unknown> {
   readonly spec?: RowSpec<Row> | undefined
   /** Turns a page of decoded rows into what a foreign builder promises. Called page by page, after `spec`. */
   readonly decode?: ((rows: readonly unknown[]) => Row[]) | undefined
+  /** The first column of the first row, for `scalar`, where it takes `decode` to know it. Called with at least one row. */
+  readonly value?: ((rows: readonly unknown[]) => unknown) | undefined
   /** The most rows the producer can use; 0 or nothing for all. */
   readonly maxRows?: number | undefined
   readonly [row]?: Row
@@ -34,6 +36,17 @@ export interface DrizzleQuery<Row> extends PromiseLike<Row[]> {
   toSQL(): { sql: string; params: unknown[] }
 }
 
+/** Structural: a statement written with Drizzle's `` sql`…` ``. What its rows are only the caller knows. */
+export interface DrizzleSql {
+  readonly queryChunks: readonly unknown[]
+  getSQL(): unknown
+}
+
+/** Structural: a Drizzle builder that returns no rows, as an insert without `returning()`. */
+export interface DrizzleCommand {
+  toSQL(): { sql: string; params: unknown[] }
+}
+
 /** Structural: a Kysely builder. */
 export interface KyselyQuery<Row> {
   compile(): { readonly sql: string; readonly parameters: readonly unknown[]; readonly query: object }
@@ -41,7 +54,7 @@ export interface KyselyQuery<Row> {
 }
 
 /** Whatever an executor accepts besides text. */
-export type Query<Row> = ToStatement<Row> | DrizzleQuery<Row> | KyselyQuery<Row>
+export type Query<Row> = ToStatement<Row> | DrizzleQuery<Row> | DrizzleSql | KyselyQuery<Row>
 
 /** Values for `$1 …` as an array, or for `:name …` as an object. */
 export type Params = readonly unknown[] | Readonly<Record<string, unknown>>

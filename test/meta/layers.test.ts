@@ -50,6 +50,9 @@ const alternatives: Readonly<Record<string, string | undefined>> = {
   plugins: undefined,
 }
 
+/** `driver/pg` for all that is below it; `driver` for a file directly in it. */
+const alternativeOf = (path: string): string => directoryOf(path).split('/').slice(0, 2).join('/')
+
 const rankOf = (path: string): number => layers.findIndex((folders) => folders.includes(folderOf(path)))
 
 const imports = (broken: (file: SourceFile, target: string) => boolean): string[] =>
@@ -84,7 +87,7 @@ test('an import stays inside src and names a file', () => {
 test('drivers, builders and plug-ins never import a sibling', () => {
   const sideways = imports((file, target) => {
     const folder = folderOf(file.path)
-    const [from, to] = [directoryOf(file.path), directoryOf(target)]
+    const [from, to] = [alternativeOf(file.path), alternativeOf(target)]
     if (!Object.hasOwn(alternatives, folder) || from === folder || to === folder) return false
     return folderOf(target) === folder && from !== to && to !== alternatives[folder]
   })

@@ -46,11 +46,13 @@ export function shapeKey(fields: readonly Field[]): string {
 
 function makeDecoder(fields: readonly Field[], spec: RowSpec | null, int8: Int8): RowDecoder {
   if (spec === null) return new PlainRows(fields, int8)
-  const { into, columns, make, fold } = spec
+  const { into, columns, make, fold, read } = spec
   if (columns !== null && columns.length !== fields.length) {
     throw new ProtocolError(`The statement has ${fields.length} columns, its row specification ${columns.length}`)
   }
-  const readers = fields.map(({ type }, i) => columnReader(type, columns?.[i], int8))
+  const readers = fields.map(({ type }, i) =>
+    read === undefined || columns !== null ? columnReader(type, columns?.[i], int8) : read(type),
+  )
   if (into === 'scalar') return new ScalarRows(fields.length, readers, fold)
   if (columns === null && into === 'array') return new ArrayRows(readers, fold)
   const paths = columns?.map(({ path }) => path) ?? fields.map(({ name }) => [name])

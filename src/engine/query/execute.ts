@@ -27,7 +27,7 @@ const firstColumn: RowSpec = { into: 'scalar', make: null, columns: null }
 
 export const everyRow: Cardinality = { maxRows: 0, spec: null, several: false, give: rowsOf }
 export const firstRow: Cardinality = { maxRows: 1, spec: null, several: false, give: (op) => rowsOf(op)[0] }
-export const firstValue: Cardinality = { maxRows: 1, spec: firstColumn, several: false, give: (op) => op.rows[0] }
+export const firstValue: Cardinality = { maxRows: 1, spec: firstColumn, several: false, give: (op) => rowsOf(op)[0] }
 
 export const onlyRow: Cardinality = {
   maxRows: 2,
@@ -95,18 +95,24 @@ function prepare(
       ? engine.statements.compile(query as string).bind(second as Params | undefined)
       : engine.statements.compile(statement.sql).bind(statement.params)
   if (compiled.cls === 'multi' && !(several && params.length === 0)) throw severalStatements(compiled)
+  const foreign = spec === firstColumn && statement?.value !== undefined ? valueOf(statement.value) : null
   return new EngineOp(
     engine,
     currentChain(),
     executor.handleHere(),
     compiled,
     params,
-    spec ?? statement?.spec ?? null,
-    spec === null ? (statement?.decode ?? null) : null,
+    foreign === null ? (spec ?? statement?.spec ?? null) : (statement?.spec ?? null),
+    foreign ?? (spec === null ? (statement?.decode ?? null) : null),
     maxRows,
     engine.until(options, executor.defaultsHere()),
     engine.signal(options),
   )
+}
+
+/** Makes of the rows of a foreign builder what `firstColumn` makes of others. */
+function valueOf(value: (rows: readonly unknown[]) => unknown): (rows: readonly unknown[]) => unknown[] {
+  return (rows) => (rows.length === 0 ? [] : [value(rows)])
 }
 
 function rowsOf(op: EngineOp): unknown[] {

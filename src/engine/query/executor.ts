@@ -1,7 +1,7 @@
 // The one query surface, implemented once for Engine, Db, Connection and Transaction: each only says which engine it
 // belongs to and how a statement is sent. What each method does with the rows is in `execute.ts`.
 import { UsageError } from '../../errors/index.ts'
-import type { Params, Query } from '../../sql/statement.ts'
+import type { DrizzleCommand, Params, Query } from '../../sql/statement.ts'
 import { Printable } from '../../util/printable.ts'
 import { currentChain, type Link } from '../context/chain.ts'
 import { Cursor, type CursorOptions } from './cursor.ts'
@@ -95,10 +95,14 @@ export abstract class Executor extends Printable {
    * What the server says of the statement, with its rows. The only method that takes several statements in one text,
    * and then without parameters; rows and counts are those of the last. (GINO: `status`.)
    */
-  status<R = Row>(query: Query<R>, options?: QueryOptions): Promise<Status<R>>
+  status<R = Row>(query: Query<R> | DrizzleCommand, options?: QueryOptions): Promise<Status<R>>
   status<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<Status<R>>
-  status<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<Status<R>> {
-    return execute<R, Status<R>>(this, answer, query, second, third)
+  status<R>(
+    query: Query<R> | DrizzleCommand | string,
+    second?: Params | QueryOptions,
+    third?: QueryOptions,
+  ): Promise<Status<R>> {
+    return execute<R, Status<R>>(this, answer, query as Query<R>, second, third)
   }
 
   /**

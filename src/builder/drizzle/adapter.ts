@@ -1,0 +1,104 @@
+// Drizzle's objects as queries of an executor and as parts of `` db.sql`…` ``. Registered when `genever/drizzle` is
+// imported. A builder is asked to prepare itself on its session, which is ours and hands over text, values and decoder
+// instead; nothing is sent, and a builder that does not come to us belongs to another pool.
+import { UsageError } from '../../errors/index.ts'
+import { builderOf, describeType, hasMethod, isPlain } from '../../sql/foreign.ts'
+import { type Adapter, registerAdapter, type Statement } from '../../sql/statement.ts'
+import { isSqlLike, render, tableName } from './core/render.ts'
+import { mapperOf, type Mapper, returnsRows } from './rows.ts'
+import { type Capture, captureOf } from './session.ts'
+import { arrayRows } from './values.ts'
+
+interface Builder {
+  prepare(name: string): unknown
+  getSelectedFields?(): object | undefined
+}
+
+const adapter: Adapter = {
+  name: 'drizzle',
+  match: (query) => builderOf(query) === 'Drizzle',
+  toStatement(query) {
+    if (hasMethod(query, 'prepare')) return built(query as Builder)
+    if (hasMethod(query, 'toSQL')) throw foreign(query)
+    // q.execute(…), which is built already.
+    if (hasMethod(query, 'getQuery')) return checked((query as { getQuery(): Statement }).getQuery())
+    return checked(embedded(query) ?? refuse(query))
+  },
+  compileEmbedded: embedded,
+}
+
+registerAdapter(adapter)
+
+function built(builder: Builder): Statement {
+  const capture = captured(builder)
+  if (capture === null) throw foreign(builder)
+  const { sql, params } = checked(capture.query)
+  if (!returnsRows(capture)) return { sql, params }
+  const mapper = mapperOf(capture)
+  if (mapper === null) return { sql, params, spec: arrayRows }
+  const decode = pageOf(mapper)
+  return { sql, params, spec: arrayRows, decode, value: (rows) => firstColumn(decode(rows.slice(0, 1))[0], builder) }
+}
+
+function captured(builder: Builder): Capture | null {
+  try {
+    return captureOf(builder)
+  } catch (error) {
+    // A builder of QueryBuilder has no session to prepare itself on.
+    if ((builder as { session?: unknown }).session === undefined) throw foreign(builder)
+    throw error
+  }
+}
+
+/** findFirst gives a row or undefined instead of rows. */
+function pageOf(mapper: Mapper): (rows: readonly unknown[]) => unknown[] {
+  return (rows) => {
+    const page = mapper(rows)
+    if (Array.isArray(page)) return page
+    return page === undefined || page === null ? [] : [page]
+  }
+}
+
+/** Follows the selection to its first column: `{ user: users }` gives rows with the column one level down. */
+function firstColumn(row: unknown, builder: Builder): unknown {
+  let value = row
+  let fields: unknown = builder.getSelectedFields?.() ?? { '': null }
+  while (typeof fields === 'object' && fields !== null && (isPlain(fields) || tableName(fields) !== undefined)) {
+    if (typeof value !== 'object' || value === null) return value
+    const [key] = Object.keys(value)
+    if (key === undefined) return undefined
+    fields = isPlain(fields) ? (fields as Record<string, unknown>)[key] : null
+    value = (value as Record<string, unknown>)[key]
+  }
+  return value
+}
+
+/** Tables, columns, conditions, subqueries and builders; undefined for what has no SQL. */
+function embedded(value: object): Pick<Statement, 'sql' | 'params'> | undefined {
+  if (builderOf(value) !== 'Drizzle') return undefined
+  const table = tableName(value)
+  if (table !== undefined) return { sql: table, params: [] }
+  return isSqlLike(value) ? render(value) : undefined
+}
+
+/** @throws {UsageError} for placeholders without a value. */
+function checked(statement: Pick<Statement, 'sql' | 'params'>): Pick<Statement, 'sql' | 'params'> {
+  const { sql, params } = statement
+  for (const value of params)
+    if (typeof value === 'object' && value !== null && !isPlain(value) && builderOf(value) === 'Drizzle')
+      throw new UsageError(
+        'This Drizzle query has placeholders: prepare it, and run it with prepared.execute(values) instead.',
+      )
+  return { sql, params: params.includes(undefined) ? params.map((value) => value ?? null) : params }
+}
+
+function foreign(query: object): UsageError {
+  return new UsageError(
+    `This Drizzle query (${describeType(query)}) was built on another client than one of Genever's. Build it with the ` +
+      'Drizzle that ambient(db, make) returned.',
+  )
+}
+
+function refuse(query: object): never {
+  throw new UsageError(`A Drizzle object (${describeType(query)}) was passed that is no query.`)
+}

@@ -1,0 +1,79 @@
+// `ambient(db, make)`: the user's own Drizzle, built on our client. Called once per Drizzle instance, by users. It knows
+// Drizzle by its shape only, so that no version of it is in the declarations and none has to be installed to load this.
+import { createRequire } from 'node:module'
+import { UsageError } from '../../errors/index.ts'
+import type { Executor } from '../../engine/query/executor.ts'
+import { Transaction } from '../../engine/transaction/transaction.ts'
+import { makeClient } from './client.ts'
+import { type DrizzleSession, sessionHere, takeOver } from './session.ts'
+import { type DrizzleDatabase, Transactions } from './transaction.ts'
+
+/**
+ * Your Drizzle on the connections and transactions of `db`: `make` builds it on the client it is given, and what it
+ * returns is returned, its types untouched.
+ *
+ * Statements of the instance run where statements of `db` would: in the transaction or scope around them, else on any
+ * free connection. Its `transaction()` is `db.transaction()`. Given a connection or transaction instead of a `Db`, all
+ * of it runs there.
+ *
+ * @example
+ * const q = ambient(db, (client) => drizzle({ client, schema }))
+ *
+ * @throws {UsageError} when `make` returns no Drizzle instance on that client, or one of an unsupported version.
+ */
+export function ambient<Q extends object>(
+  db: Executor,
+  // oxlint-disable-next-line typescript/no-explicit-any -- Drizzle's entries ask for different clients.
+  make: (client: any) => Q,
+): Q {
+  const client = makeClient(db)
+  const made = make(client)
+  const database = made as unknown as DrizzleDatabase
+  const base = sessionOf(made, client)
+  const transactions = new Transactions(database, base)
+  const transact = transactions.on(db)
+  transactions.stock = takeOver(base, transact)
+  Object.defineProperty(made, 'transaction', { value: transact, configurable: true, writable: true })
+  // Through a transaction's handle everything runs in it, or not at all.
+  if (!(db instanceof Transaction)) {
+    const session = { get: () => sessionHere(base, db), configurable: true }
+    Object.defineProperty(made, 'session', session)
+    for (const builder of Object.values(database.query ?? {})) Object.defineProperty(builder, 'session', session)
+  }
+  return made
+}
+
+const supported = '0.36.4 up to 0.45, and 1.0.0-rc.5 up to 2'
+
+function sessionOf(made: unknown, client: unknown): DrizzleSession {
+  const session = (made as Partial<DrizzleDatabase> | null | undefined)?._?.session as
+    | (DrizzleSession & Record<string, unknown>)
+    | undefined
+  if (typeof session !== 'object' || session === null || typeof session.prepareQuery !== 'function')
+    throw new UsageError(
+      'ambient(db, make): make is to return what drizzle() of a PostgreSQL entry of drizzle-orm gives, as in ' +
+        `ambient(db, (client) => drizzle({ client })). ${versions()}`,
+    )
+  const is045 = typeof session['all'] === 'function' && !('prepareRelationalQuery' in session)
+  const is1 = typeof session['objects'] === 'function' && typeof session['arrays'] === 'function'
+  if (!is045 && !is1)
+    throw new UsageError(`ambient(db, make): this version of drizzle-orm is not supported. ${versions()}`)
+  if (session.client !== client)
+    throw new UsageError(
+      'ambient(db, make): make is to build Drizzle on the client it is given and on nothing else, as in ' +
+        `ambient(db, (client) => drizzle({ client })). ${versions()}`,
+    )
+  return session
+}
+
+/** Which are supported, and which one is found from here; only for messages. */
+function versions(): string {
+  let found = ''
+  try {
+    const { npmVersion } = createRequire(import.meta.url)('drizzle-orm/version') as { npmVersion?: unknown }
+    found = ` Found: ${String(npmVersion)}.`
+  } catch {
+    found = ''
+  }
+  return `Supported are drizzle-orm ${supported}.${found}`
+}

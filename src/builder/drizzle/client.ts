@@ -1,0 +1,99 @@
+// The client a Drizzle instance is built on: node-postgres' `query`, PGlite's `query`, or the function of a proxy, told
+// apart by how they are called. Each call is one statement of an executor. It opens nothing and begins no transaction.
+import { UsageError } from '../../errors/index.ts'
+import { type Cardinality, execute } from '../../engine/query/execute.ts'
+import type { Executor } from '../../engine/query/executor.ts'
+import type { EngineOp } from '../../engine/query/op.ts'
+import type { Field, Shape } from '../../sql/compiled.ts'
+import { arrayRows, objectRows } from './values.ts'
+
+interface NodePgQuery {
+  readonly text: string
+  readonly values?: readonly unknown[] | undefined
+  readonly rowMode?: string | undefined
+}
+
+interface PgliteOptions {
+  readonly rowMode?: string | undefined
+}
+
+/** What both Drizzle and users who ask for `q.$client` may call. */
+export interface Client {
+  (sql: string, params: readonly unknown[], method: string): Promise<unknown>
+  query(query: string | NodePgQuery, params?: readonly unknown[], options?: PgliteOptions): Promise<unknown>
+  connect(): never
+  transaction(): never
+}
+
+/** Statement names are left out on purpose: the engine names what it prepares. */
+export function makeClient(executor: Executor): Client {
+  const send = (
+    text: string,
+    params: readonly unknown[] | undefined,
+    as: Cardinality,
+  ): Promise<Record<string, unknown>> =>
+    execute(executor, as, text, params === undefined ? [] : sent(params), undefined)
+  const query: Client['query'] = (asked, params, options) => {
+    if (typeof asked === 'string') {
+      if (options === undefined) return send(asked, params, pgObjects)
+      return send(asked, params, options.rowMode === 'array' ? pgliteArrays : pgliteObjects)
+    }
+    return send(asked.text, params ?? asked.values, asked.rowMode === 'array' ? pgArrays : pgObjects)
+  }
+  const proxy = (text: string, params: readonly unknown[], method: string): Promise<unknown> =>
+    send(text, params, method === 'all' ? pgArrays : pgObjects)
+  return Object.assign(proxy, { query, connect: refuse, transaction: refuse })
+}
+
+/** node-postgres sends `undefined` as NULL, and so does every Drizzle on it. */
+function sent(params: readonly unknown[]): readonly unknown[] {
+  return params.includes(undefined) ? params.map((value) => (value === undefined ? null : value)) : params
+}
+
+function refuse(): never {
+  throw new UsageError(
+    'This client lends no connection and opens no transaction: use transaction() of your Drizzle, or of your db.',
+  )
+}
+
+const answering = (spec: Cardinality['spec'], give: Cardinality['give']): Cardinality => ({
+  maxRows: 0,
+  spec,
+  several: true,
+  give,
+})
+
+const pgArrays = answering(arrayRows, pgResult)
+const pgObjects = answering(objectRows, pgResult)
+const pgliteArrays = answering(arrayRows, pgliteResult)
+const pgliteObjects = answering(objectRows, pgliteResult)
+
+function pgResult({ tag, count, rows, stmt }: EngineOp): unknown {
+  return { command: firstWord(tag), rowCount: count < 0 ? null : count, oid: null, rows, fields: fieldsOf(stmt.shape) }
+}
+
+function pgliteResult({ count, rows, stmt }: EngineOp): unknown {
+  return { rows, fields: fieldsOf(stmt.shape), affectedRows: Math.max(count, 0) }
+}
+
+/** node-postgres keeps one word of `CREATE TABLE`. */
+function firstWord(tag: string): string {
+  const end = tag.indexOf(' ')
+  return end < 0 ? tag : tag.slice(0, end)
+}
+
+const known = new WeakMap<Shape, readonly object[]>()
+
+function fieldsOf(shape: Shape | null): readonly object[] {
+  if (shape === null) return []
+  let fields = known.get(shape)
+  if (fields === undefined) {
+    fields = shape.fields.map(fieldOf)
+    known.set(shape, fields)
+  }
+  return fields
+}
+
+function fieldOf({ name, table, column, type, typmod }: Field): object {
+  return { name, tableID: table, columnID: column, dataTypeID: type, dataTypeModifier: typmod, format: 'text' }
+}

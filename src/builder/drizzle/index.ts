@@ -1,0 +1,4 @@
+// Drizzle on the ambient connection; importing it makes every executor understand Drizzle's builders.
+import './adapter.ts'
+
+export { ambient } from './ambient.ts'

@@ -1,0 +1,88 @@
+// Rows as node-postgres gives them to Drizzle, which decodes them further: dates, intervals and numeric arrays stay text,
+// 8-byte integers too. Used by the client and the adapter. It is a table of its own because Drizzle's columns expect just
+// these forms whatever the engine's options say, and because `pg` need not be installed.
+import { ProtocolError } from '../../errors/index.ts'
+import { readArray, readBytea } from '../../driver/postgres/text-forms.ts'
+import type { RowSpec } from '../../sql/compiled.ts'
+
+type Reader = (text: string) => unknown
+
+const asText: Reader = (text) => text
+
+const readPoint: Reader = (text) => {
+  const [x, y] = text.slice(1, -1).split(',').map(Number)
+  return { x, y }
+}
+
+const readCircle: Reader = (text) => {
+  const [x, y, radius] = text
+    .replaceAll(/[<>()]/g, '')
+    .split(',')
+    .map(Number)
+  return { x, y, radius }
+}
+
+const scalars: ReadonlyMap<number, Reader> = new Map<number, Reader>([
+  [16, (text) => text === 't'],
+  [17, readBytea],
+  [21, Number],
+  [23, Number],
+  [26, Number],
+  [114, JSON.parse],
+  [600, readPoint],
+  [700, Number],
+  [701, Number],
+  [718, readCircle],
+  [3802, JSON.parse],
+])
+
+/** Arrays that node-postgres reads, by the type of their elements; all others stay text, which Drizzle reads itself. */
+const arrays: ReadonlyMap<number, Reader> = new Map(
+  Object.entries({
+    199: 114,
+    651: 0,
+    791: 0,
+    1000: 16,
+    1001: 17,
+    1005: 21,
+    1007: 23,
+    1008: 0,
+    1009: 0,
+    1014: 0,
+    1015: 0,
+    1016: 0,
+    1017: 600,
+    1021: 700,
+    1022: 701,
+    1028: 26,
+    1040: 0,
+    1041: 0,
+    1183: 0,
+    1270: 0,
+    2951: 0,
+    3807: 3802,
+    3907: 0,
+  }).map(([type, element]) => {
+    const read = scalars.get(element) ?? asText
+    return [Number(type), (text: string) => readArray(text, read, ',') ?? unreadable()] as const
+  }),
+)
+
+function readerOf(type: number): Reader | null {
+  return scalars.get(type) ?? arrays.get(type) ?? null
+}
+
+/** Rows as arrays, for builders. */
+export const arrayRows: RowSpec<unknown[]> = { into: 'array', make: null, columns: null, read: readerOf }
+
+/** Rows as objects, for text. */
+export const objectRows: RowSpec<Record<string, unknown>> = {
+  into: 'object',
+  make: null,
+  columns: null,
+  read: readerOf,
+}
+
+function unreadable(): never {
+  throw new ProtocolError('The server sent a value that is no array')
+}
