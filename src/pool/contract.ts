@@ -32,8 +32,8 @@ export interface PlacedOp extends Op {
 export interface PoolWaiter {
   readonly op: PlacedOp | null
   readonly holder: LeaseHolder | null
-  /** It was put into the queue: the time to arm its own deadline. */
-  queued(): void
+  /** It was put into the queue at `now`, monotonic milliseconds: the time to arm its own deadline. */
+  queued(now: number): void
   granted(lease: Lease): void
   refuse(failure: Failure): void
   /** The leases held by frames that the asker runs inside of. Asked only when it would have to wait. */

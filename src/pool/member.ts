@@ -36,6 +36,8 @@ export class Member implements ConnectionHooks {
   idleSince = 0
   /** When it is to be replaced, monotonic milliseconds. */
   expiresAt: number = Infinity
+  /** It is too old, or of no more use: closed as soon as its user is done. */
+  outgoing = false
   /** The implicit statement being served. */
   op: Op | null = null
   #raw: RawConnection | null = null

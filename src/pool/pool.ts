@@ -6,26 +6,22 @@ import { inRoot } from '../util/context.ts'
 import type { Lease, LeaseHolder } from './lease.ts'
 import { Member, type MemberPool } from './member.ts'
 import type { CloseReport, ConnectionSource, PlacedOp, PoolLimits, PoolStats, PoolWaiter } from './contract.ts'
-import { OpenBackoff } from './backoff.ts'
 import { Health } from './health.ts'
-import { Upkeep, type Upkept } from './upkeep.ts'
+import { type Growing, Growth } from './supply/growth.ts'
+import { Upkeep, type Upkept } from './supply/upkeep.ts'
 import { WaitQueue } from './wait-queue.ts'
 
-/** The most connections being opened at once: a spike is served by what comes back, not by a storm of connects. */
-const maxOpening = 2
-
-export class Pool implements MemberPool, Upkept {
+export class Pool implements MemberPool, Growing, Upkept {
   readonly resetAlways: boolean
   readonly resetTimeoutMs: number
   readonly #source: ConnectionSource
   readonly #limits: PoolLimits
-  readonly #backoff: OpenBackoff = new OpenBackoff()
+  readonly #growth: Growth
   readonly #upkeep: Upkeep
   readonly #members = new Set<Member>()
   readonly #idle: Member[] = []
   readonly #queue: WaitQueue
   readonly #health = new Health()
-  #opening = 0
   #closed = false
   #drained: (() => void) | null = null
   #closing: Promise<CloseReport> | null = null
@@ -34,6 +30,7 @@ export class Pool implements MemberPool, Upkept {
     this.#source = source
     this.#limits = limits
     this.#queue = new WaitQueue(source)
+    this.#growth = new Growth(this, source, limits)
     this.#upkeep = new Upkeep(this, limits)
     this.resetAlways = limits.resetAlways
     this.resetTimeoutMs = limits.resetTimeoutMs
@@ -54,6 +51,10 @@ export class Pool implements MemberPool, Upkept {
 
   get idle(): readonly Member[] {
     return this.#idle
+  }
+
+  get members(): Iterable<Member> {
+    return this.#members
   }
 
   get size(): number {
@@ -111,11 +112,11 @@ export class Pool implements MemberPool, Upkept {
 
   /** What a waiter that gave up says: how long, for what, and who holds it. */
   refusal(waitedMs: number): Refusal {
-    const cause = this.#members.size === 0 ? this.#backoff.lastFailure : null
+    const cause = this.#members.size === 0 ? this.lastOpenFailure : null
     const cursors = this.size > 0 && [...this.#members].every(({ lease }) => lease?.holder.forCursor === true)
     return {
       reason: 'acquire-timeout',
-      phase: this.#opening > 0 || cause !== null ? 'connect' : cursors ? 'cursor' : 'connection',
+      phase: this.#growth.opening > 0 || cause !== null ? 'connect' : cursors ? 'cursor' : 'connection',
       waitedMs,
       holders: this.holders(),
       stats: { ...this.stats() },
@@ -124,7 +125,7 @@ export class Pool implements MemberPool, Upkept {
 
   /** The failure that keeps connections from being opened, if that is what waiters are waiting for. */
   get lastOpenFailure(): Failure | null {
-    return this.#backoff.lastFailure
+    return this.#growth.backoff.lastFailure
   }
 
   holders(): string[] {
@@ -143,28 +144,20 @@ export class Pool implements MemberPool, Upkept {
       else if (state === 'checking' || state === 'resetting' || state === 'closing') draining++
     }
     return {
-      open: this.#members.size - this.#opening,
+      open: this.#members.size - this.#growth.opening,
       max: this.#limits.max,
       idle: this.#idle.length,
       reserved,
       serving,
       draining,
-      opening: this.#opening,
+      opening: this.#growth.opening,
       waiting: this.#queue.size,
     }
   }
 
   /** Opens one connection and keeps it idle: proves that the database answers. Rejects with the Failure. */
   async warm(): Promise<void> {
-    if (this.#members.size > 0) return
-    const member = this.#admit()
-    try {
-      await this.#open(member)
-    } catch (failure) {
-      this.#dismiss(member)
-      throw failure
-    }
-    this.#opened(member)
+    if (this.#members.size === 0) await this.#growth.first()
   }
 
   /** Whether opening may succeed later although it failed like this. */
@@ -173,7 +166,7 @@ export class Pool implements MemberPool, Upkept {
   }
 
   free(member: Member): void {
-    if (this.#closed) {
+    if (this.#closed || member.outgoing) {
       this.retire(member)
       return
     }
@@ -182,13 +175,8 @@ export class Pool implements MemberPool, Upkept {
       this.#serve(member, waiter)
       return
     }
-    const now = performance.now()
-    if (now >= member.expiresAt) {
-      this.retire(member)
-      return
-    }
     member.state = 'idle'
-    member.idleSince = now
+    member.idleSince = performance.now()
     this.#idle.push(member)
     this.#upkeep.watch()
   }
@@ -214,7 +202,7 @@ export class Pool implements MemberPool, Upkept {
     if (this.#closed) this.#checkDrained()
     else {
       this.#check()
-      this.#grow()
+      this.#growth.grow()
     }
   }
 
@@ -236,10 +224,10 @@ export class Pool implements MemberPool, Upkept {
 
   async #close(deadline: number): Promise<CloseReport> {
     this.#closed = true
-    this.#backoff.stop()
+    this.#growth.stop()
     this.#upkeep.stop()
     for (const waiter of this.#queue.clear()) waiter.refuse(closedFailure)
-    const open = this.#members.size - this.#opening
+    const open = this.#members.size - this.#growth.opening
     for (const member of [...this.#idle]) this.retire(member, deadline)
     if (this.#members.size > 0) {
       let timer: NodeJS.Timeout | undefined
@@ -257,6 +245,11 @@ export class Pool implements MemberPool, Upkept {
 
   #checkDrained(): void {
     if (this.#members.size === 0) this.#drained?.()
+  }
+
+  replace(member: Member): void {
+    if (this.#idle.includes(member)) this.retire(member)
+    else member.outgoing = true
   }
 
   /** Closes a connection that nobody uses. */
@@ -284,10 +277,11 @@ export class Pool implements MemberPool, Upkept {
       waiter.refuse(refused({ reason: 'self-deadlock', holders: this.holders(), stats: { ...this.stats() } }))
       return
     }
-    this.#queue.add(waiter, held, this.#source.observed ? performance.now() : 0)
-    waiter.queued()
+    const now = performance.now()
+    this.#queue.add(waiter, held, now)
+    waiter.queued(now)
     this.#check()
-    this.#grow()
+    this.#growth.grow()
   }
 
   /**
@@ -295,7 +289,7 @@ export class Pool implements MemberPool, Upkept {
    * nobody is left who could give one back, and the asker came last.
    */
   #selfDeadlock(held: ReadonlySet<Lease>): boolean {
-    if (held.size === 0 || this.#members.size < this.#limits.max || this.#opening > 0) return false
+    if (held.size === 0 || this.#members.size < this.#limits.max || this.#growth.opening > 0) return false
     return this.#queue.deadlocked(this.#members, held)
   }
 
@@ -315,69 +309,43 @@ export class Pool implements MemberPool, Upkept {
     }
   }
 
-  /** Opens connections up to `min`. */
   fill(): void {
-    if (!this.#closed) this.#grow()
+    this.#growth.grow()
   }
 
-  #grow(): void {
-    while (
-      this.#opening < this.#wanted() &&
-      this.#members.size < Math.min(this.#limits.max, this.#backoff.ceiling) &&
-      this.#backoff.ready(() => this.#grow())
-    ) {
-      const member = this.#admit()
-      void this.#open(member).then(
-        () => this.#opened(member),
-        (failure: unknown) => this.#openFailed(member, failure as Failure),
-      )
-    }
+  get returning(): number {
+    let returning = 0
+    for (const { state } of this.#members) if (state !== 'opening' && state !== 'closing') returning++
+    return returning
   }
 
-  /** How many connections may be opened at once now. */
-  #wanted(): number {
-    const asked = this.#queue.size - this.#checking
-    return Math.min(maxOpening, Math.max(asked, this.#limits.min - this.#members.size))
+  waitingSince(nth: number): number | undefined {
+    return this.#queue.since(this.#checking + nth)
   }
 
-  #admit(): Member {
+  get pressed(): boolean {
+    return false
+  }
+
+  admit(): Member {
     const member = new Member(this)
     this.#members.add(member)
-    this.#opening++
     return member
   }
 
-  async #open(member: Member): Promise<void> {
-    const deadline = performance.now() + this.#limits.connectTimeoutMs
-    const raw: RawConnection = await inRoot(() => this.#source.open(member, deadline))
-    member.attach(raw)
+  opened(member: Member): void {
     member.expiresAt = this.#upkeep.expiry()
-  }
-
-  #opened(member: Member): void {
-    this.#opening--
-    this.#backoff.succeeded()
+    if (!this.#closed) this.#upkeep.watch()
     this.free(member)
-    this.#grow()
   }
 
-  #dismiss(member: Member): void {
-    this.#opening--
-    member.state = 'gone'
+  dismissed(member: Member): void {
     this.#members.delete(member)
     if (this.#closed) this.#checkDrained()
   }
 
-  #openFailed(member: Member, failure: Failure): void {
-    this.#dismiss(member)
-    if (this.#closed) return
-    const verdict = this.#source.classify(failure)
-    if (verdict === 'full' && this.#members.size > 0) this.#backoff.full(this.#members.size)
-    else this.#backoff.failed(failure, this.#queue.size > 0)
-    if (verdict === 'config') {
-      for (const waiter of this.#queue.clear()) waiter.refuse({ ...failure, ...notConnected })
-    }
-    this.#grow()
+  hopeless(failure: Failure): void {
+    for (const waiter of this.#queue.clear()) waiter.refuse({ ...failure, ...notConnected })
   }
 }
 

@@ -4,7 +4,10 @@ import type { ConnectionSource, PoolWaiter } from './contract.ts'
 import type { Lease } from './lease.ts'
 
 interface Place {
+  /** Monotonic milliseconds. */
   readonly since: number
+  /** Somebody heard of its beginning, and is told of its end. */
+  readonly told: boolean
   readonly held: ReadonlySet<Lease>
 }
 
@@ -22,11 +25,12 @@ export class WaitQueue {
     return this.#places.size
   }
 
-  /** `since` in monotonic milliseconds, 0 when nobody will ask. */
+  /** `since` in monotonic milliseconds. */
   add(waiter: PoolWaiter, held: ReadonlySet<Lease>, since: number): void {
-    this.#places.set(waiter, { since, held })
+    const told = this.#source.observed
+    this.#places.set(waiter, { since, told, held })
     for (const lease of held) this.#inside.set(lease, (this.#inside.get(lease) ?? 0) + 1)
-    if (since !== 0) this.#source.queued?.('begin', this.#places.size, 0)
+    if (told) this.#source.queued?.('begin', this.#places.size, 0)
   }
 
   /** Since when it had waited, or null when it was not here. */
@@ -39,8 +43,14 @@ export class WaitQueue {
       if (count === 0) this.#inside.delete(lease)
       else this.#inside.set(lease, count)
     }
-    if (place.since !== 0) this.#left(place.since)
+    if (place.told) this.#left(place.since)
     return place.since
+  }
+
+  /** Since when the nth waiter, counted from 0, has waited; undefined: there are not so many. */
+  since(nth: number): number | undefined {
+    for (const { since } of this.#places.values()) if (nth-- === 0) return since
+    return undefined
   }
 
   first(): PoolWaiter | undefined {
@@ -59,7 +69,7 @@ export class WaitQueue {
     const places = [...this.#places]
     this.#places.clear()
     this.#inside.clear()
-    for (const [, { since }] of places) if (since !== 0) this.#left(since)
+    for (const [, { since, told }] of places) if (told) this.#left(since)
     return places.map(([waiter]) => waiter)
   }
 

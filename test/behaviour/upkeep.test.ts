@@ -1,9 +1,11 @@
 import { createDb, SelfDeadlockError } from 'genever'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase } from '../support/database.ts'
+import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
 import { until } from '../support/until.ts'
+import { virtualTime } from '../support/virtual-time.ts'
 
 describe('connections nobody uses', () => {
   test('are closed after idleTimeoutMs, down to min', async () => {
@@ -45,6 +47,60 @@ describe('connections nobody uses', () => {
 
     expect(await db.scalar('select count(*)::int from t')).toBe(0)
     await db.close()
+  })
+})
+
+describe('connections of one birth', () => {
+  const lifetime = 200_000
+  const pool = { idleTimeoutMs: Infinity, maxLifetimeMs: lifetime }
+
+  test('do not end together: one at a time, a second apart, and the pool stays as large as it was', async () => {
+    using time = virtualTime()
+    const opening = fake({}, { pool: { ...pool, max: 30, min: 30 } })
+    await time.pass(1)
+    const server = await opening
+    const { db, driver } = server
+    await time.pass(20)
+    expect(db.stats().idle).toBe(30)
+    const born = performance.now()
+    const ends: number[] = []
+    let fewest = 30
+    let closed = 0
+
+    while (closed < 30) {
+      await time.pass(50)
+      const now = driver.log.filter((line) => line.endsWith('<close>')).length
+      for (; closed < now; closed++) ends.push(performance.now() - born)
+      fewest = Math.min(fewest, db.stats().open)
+      if (performance.now() - born > lifetime * 1.5) break
+      if (performance.now() - born < lifetime * 0.89) vi.advanceTimersByTime(5_000)
+    }
+
+    expect(ends).toHaveLength(30)
+    expect(ends[0]).toBeGreaterThanOrEqual(lifetime * 0.9)
+    expect(Math.min(...ends.slice(1).map((end, n) => end - ends[n]!))).toBeGreaterThanOrEqual(900)
+    expect(fewest).toBeGreaterThanOrEqual(29)
+    expect(db.stats().open).toBe(30)
+    await Promise.all([db.close(), time.pass(200)])
+  })
+
+  test('are left to their users: one that is too old ends when it comes back', async () => {
+    using time = virtualTime()
+    const opening = fake({}, { pool: { ...pool, max: 2 } })
+    await time.pass(1)
+    const { db, driver } = await opening
+    const held = await db.acquire()
+    vi.advanceTimersByTime(lifetime * 2)
+    await time.pass(5)
+
+    const answer = held.scalar('select 7')
+    await time.pass(2)
+    const kept = [await answer, driver.openCount]
+    await held.release()
+    await time.pass(2)
+
+    expect([kept, driver.openCount, db.stats().open]).toEqual([[7, 1], 0, 0])
+    await Promise.all([db.close(), time.pass(200)])
   })
 })
 

@@ -1,7 +1,7 @@
 // The pause between attempts to open a connection while the server cannot be reached. One per pool, so an outage
 // costs one attempt at a time and not one per waiter.
-import type { Failure } from '../driver/driver.ts'
-import { inRoot } from '../util/context.ts'
+import type { Failure } from '../../driver/driver.ts'
+import { inRoot } from '../../util/context.ts'
 
 const firstMs = 50
 const mostMs = 5_000

@@ -1,0 +1,142 @@
+// When a pool opens a further connection, and the opening of it: for `min`, and for somebody who has waited so long
+// that it seems quicker than what comes back by itself. The pool asks after each change; there is one timer, armed only
+// while somebody waits who may get a connection of their own later.
+import type { Failure, RawConnection } from '../../driver/driver.ts'
+import { inRoot } from '../../util/context.ts'
+import type { ConnectionSource, PoolLimits } from '../contract.ts'
+import type { Member } from '../member.ts'
+import { OpenBackoff } from './backoff.ts'
+
+/** The most connections being opened at once: a spike is served by what comes back, not by a storm of connects. */
+const maxOpening = 2
+/** Nobody waits longer than this for what comes back, however long a connect takes. */
+const mostPatienceMs = 5
+/** How many connects the mean remembers. */
+const remembered = 16
+
+/** What growth asks of its pool. */
+export interface Growing {
+  readonly closed: boolean
+  /** Connections there are, those being opened included. */
+  readonly size: number
+  /** Connections that will come back to the queue some time. */
+  readonly returning: number
+  /** Since when the nth of those waits whom no idle connection is being asked for; undefined: there are not so many. */
+  waitingSince(nth: number): number | undefined
+  /** Whether the shared connections have so much to do that another one is wanted at once. */
+  readonly pressed: boolean
+  /** Counts a connection that is being opened. */
+  admit(): Member
+  /** It is open and free. */
+  opened(member: Member): void
+  /** It could not be opened, and counts no more. */
+  dismissed(member: Member): void
+  /** None can be opened, now or later. */
+  hopeless(failure: Failure): void
+}
+
+export class Growth {
+  readonly backoff: OpenBackoff = new OpenBackoff()
+  /** How many connections are being opened. */
+  opening = 0
+  readonly #pool: Growing
+  readonly #source: ConnectionSource
+  readonly #limits: PoolLimits
+  #connects = 0
+  /** Of the pool's own connects, in milliseconds. */
+  #meanMs = 0
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(pool: Growing, source: ConnectionSource, limits: PoolLimits) {
+    this.#pool = pool
+    this.#source = source
+    this.#limits = limits
+  }
+
+  /** Opens what is due, and comes back by itself for what will be. */
+  grow(): void {
+    const pool = this.#pool
+    while (!pool.closed && this.opening < maxOpening && pool.size < Math.min(this.#limits.max, this.backoff.ceiling)) {
+      if (pool.size >= this.#limits.min) {
+        const since = pool.waitingSince(this.opening)
+        if (since === undefined) return
+        const left = since + this.#patienceMs - performance.now()
+        if (left > 0) {
+          this.#timer ??= inRoot(() => setTimeout(() => this.#again(), Math.ceil(left)))
+          return
+        }
+      }
+      if (!this.backoff.ready(() => this.grow())) return
+      const member = this.#admit()
+      void this.#open(member).then(
+        () => this.#opened(member),
+        (failure: unknown) => this.#failed(member, failure as Failure),
+      )
+    }
+  }
+
+  /** Opens one connection: proves that the database answers. Rejects with the Failure. */
+  async first(): Promise<void> {
+    const member = this.#admit()
+    try {
+      await this.#open(member)
+    } catch (failure) {
+      this.#dismiss(member)
+      throw failure
+    }
+    this.#opened(member)
+  }
+
+  stop(): void {
+    this.backoff.stop()
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  /** How long one waits for what comes back before a connection is opened for them. */
+  get #patienceMs(): number {
+    if (this.#connects === 0 || this.#pool.pressed || this.#pool.returning === 0) return 0
+    return Math.min(mostPatienceMs, this.#meanMs)
+  }
+
+  #again(): void {
+    this.#timer = null
+    this.grow()
+  }
+
+  #admit(): Member {
+    this.opening++
+    return this.#pool.admit()
+  }
+
+  async #open(member: Member): Promise<void> {
+    const start = performance.now()
+    const raw: RawConnection = await inRoot(() => this.#source.open(member, start + this.#limits.connectTimeoutMs))
+    this.#meanMs += (performance.now() - start - this.#meanMs) / Math.min(++this.#connects, remembered)
+    member.attach(raw)
+  }
+
+  #opened(member: Member): void {
+    this.opening--
+    this.backoff.succeeded()
+    this.#pool.opened(member)
+    this.grow()
+  }
+
+  #dismiss(member: Member): void {
+    this.opening--
+    member.state = 'gone'
+    this.#pool.dismissed(member)
+  }
+
+  #failed(member: Member, failure: Failure): void {
+    const pool = this.#pool
+    this.#dismiss(member)
+    if (pool.closed) return
+    const verdict = this.#source.classify(failure)
+    if (verdict === 'full' && pool.size > 0) this.backoff.full(pool.size)
+    else this.backoff.failed(failure, pool.waitingSince(0) !== undefined)
+    if (verdict === 'config') pool.hopeless(failure)
+    this.grow()
+  }
+}
