@@ -116,7 +116,7 @@ test('settings follow SET, set_config, SET LOCAL, rollback and RESET ALL, which 
   await run("select set_config('application_name', 'b', false)", 'rollback')
 
   expect(inside).toEqual({ v: 't1' })
-  expect(await show('app.tenant')).toEqual({ v: null })
+  expect(await show('app.tenant')).toEqual({ v: '' })
   expect(await show('application_name')).toEqual({ v: 'a' })
   await run('set role evil', 'reset all')
   expect(await show('application_name')).toEqual({ v: '' })

@@ -121,6 +121,8 @@ export class FakeSession {
   /** Survive a rollback. */
   readonly locks: Set<string> = new Set()
   readonly prepared: Set<string> = new Set()
+  /** Settings with a dot that were ever made up here: without a value they are empty, and no longer unknown. */
+  readonly #custom = new Set<string>()
   listener: SessionListener | null = null
   state: SessionState = new SessionState()
   /** True once the session is over, whoever ended it. */
@@ -190,15 +192,20 @@ export class FakeSession {
 
   setting(name: string): string | undefined {
     const key = name.toLowerCase()
-    return this.state.local.get(key) ?? this.state.settings.get(key) ?? defaults[key]
+    const unset = this.#custom.has(key) ? '' : undefined
+    return this.state.local.get(key) ?? this.state.settings.get(key) ?? defaults[key] ?? unset
   }
 
   set(name: string, value: string | null, local: boolean = false): void {
     const key = name.toLowerCase()
     const { settings } = this.state
+    if (key.includes('.')) this.#custom.add(key)
     if (local) this.state.local.set(key, value ?? defaults[key] ?? '')
-    else if (value === null) settings.delete(key)
-    else settings.set(key, value)
+    else {
+      this.state.local.delete(key)
+      if (value === null) settings.delete(key)
+      else settings.set(key, value)
+    }
     if (reported.has(key)) this.listener?.parameter(key, this.setting(key) ?? '')
   }
 
