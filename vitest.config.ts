@@ -26,6 +26,13 @@ const drizzle1 = {
   replacement: here('./test/installs/drizzle-1/node_modules/drizzle-orm'),
 }
 
+/** Suites on Kysely run on 0.29 as the root installs it, and on 0.28, whose migrations are in its main entry. */
+const onKysely = ['test/kysely/**/*.test.ts']
+const kysely028 = {
+  find: /^kysely(?:\/migration)?$/,
+  replacement: here('./test/installs/kysely-0.28/node_modules/kysely'),
+}
+
 const config: ViteUserConfig = defineConfig({
   resolve: { alias: subpaths },
   test: {
@@ -40,6 +47,7 @@ const config: ViteUserConfig = defineConfig({
     projects: [
       { extends: true, test: { name: 'main', include: ['test/**/*.test.ts'] } },
       { extends: true, resolve: { alias: [drizzle1] }, test: { name: 'drizzle-1', include: onDrizzle } },
+      { extends: true, resolve: { alias: [kysely028] }, test: { name: 'kysely-0.28', include: onKysely } },
     ],
   },
 })

@@ -1,0 +1,73 @@
+// Kysely's objects as queries of Genever: `db.all(builder)`, and what is interpolated in `` db.sql`…` ``. Registered when
+// `genever/kysely` is imported. It compiles and never runs anything.
+import {
+  type Compilable,
+  type CompiledQuery,
+  createQueryId,
+  type OperationNode,
+  PostgresQueryCompiler,
+  type RawBuilder,
+  type RootOperationNode,
+} from 'kysely'
+import { UsageError } from '../../errors/index.ts'
+import { describeType, hasMethod } from '../../sql/foreign.ts'
+import { type Adapter, registerAdapter, type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
+import { decoderOf } from './plugins.ts'
+
+interface NodeSource {
+  toOperationNode(): OperationNode
+}
+
+const adapter: Adapter = {
+  name: 'kysely',
+  match: (value) => isNodeSource(value) || (hasMethod(value, 'compile') && hasMethod(value, 'execute')),
+  toStatement: statementOf,
+  compileEmbedded: (value) => (isNodeSource(value) ? textOf(compileNode(value)) : undefined),
+}
+
+registerAdapter(adapter)
+
+/**
+ * A query that Kysely has compiled, or its `` sql`…` ``, for the methods of an executor:
+ * `db.all(toQuery(builder.compile()))`. A compiled query is plain data, and plain data is never taken for a query unasked.
+ */
+export function toQuery<Row>(query: CompiledQuery<Row> | RawBuilder<Row> | Compilable<Row>): ToStatement<Row> {
+  return { [toStatement]: () => (isCompiled(query) ? finished<Row>(query) : statementOf<Row>(query)) }
+}
+
+function statementOf<Row>(query: object): Statement<Row> {
+  if (isNodeSource(query) && (isRaw(query) || !hasMethod(query, 'compile'))) {
+    if (isRaw(query)) return textOf<Row>(compileNode(query))
+    throw new UsageError(
+      `An expression of Kysely (${describeType(query)}) is no query: select it, or interpolate it in db.sql\`…\`.`,
+    )
+  }
+  return finished<Row>((query as Compilable<Row>).compile())
+}
+
+function finished<Row>(query: CompiledQuery<Row>): Statement<Row> {
+  const decode = decoderOf(query.queryId)
+  if (decode === undefined) return textOf<Row>(query)
+  return { ...textOf<Row>(query), decode: decode as (rows: readonly unknown[]) => Row[] }
+}
+
+function textOf<Row>({ sql, parameters }: CompiledQuery): Statement<Row> {
+  return { sql, params: parameters }
+}
+
+/** Compiles any node for PostgreSQL, whatever Kysely made it. */
+function compileNode(source: NodeSource): CompiledQuery {
+  return new PostgresQueryCompiler().compileQuery(source.toOperationNode() as RootOperationNode, createQueryId())
+}
+
+function isNodeSource(value: object): value is NodeSource {
+  return hasMethod(value, 'toOperationNode')
+}
+
+function isRaw(value: object): boolean {
+  return (value as { readonly isRawBuilder?: unknown }).isRawBuilder === true
+}
+
+function isCompiled<Row>(query: object): query is CompiledQuery<Row> {
+  return typeof (query as { readonly sql?: unknown }).sql === 'string'
+}

@@ -1,0 +1,121 @@
+// A Kysely whose callbacks run in frames of ours: what it opens is ambient inside. Only what Kysely documents is
+// overridden: the builders of transactions and connections, and the methods that make copies.
+import {
+  type Dialect,
+  type DrainOuterGeneric,
+  Kysely,
+  type KyselyPlugin,
+  type KyselyProps,
+  type LogConfig,
+  type QueryExecutor,
+  Transaction as KyselyTransaction,
+} from 'kysely'
+import type { Transaction } from '../../engine/transaction/transaction.ts'
+import { ScopedConnectionBuilder } from './connection-builder.ts'
+import { statementDialect } from './dialect.ts'
+import { GeneverDriver } from './driver.ts'
+import { traced } from './plugins.ts'
+import { type KyselySource, statementsOf } from './source.ts'
+import { ScopedTransactionBuilder } from './transaction-builder.ts'
+
+/** What Kysely can be given beside its dialect. */
+export interface KyselyOptions {
+  readonly plugins?: readonly KyselyPlugin[] | undefined
+  /** As Kysely's own option. Channels of `node:diagnostics_channel` see the statements too. */
+  readonly log?: LogConfig | undefined
+}
+
+/**
+ * A Kysely on a database of Genever, or on one of its connections or transactions.
+ *
+ * - Statements run on the ambient connection, or on a free one; values are decoded as everywhere in Genever, and errors are
+ *   those of Genever.
+ * - `transaction().execute(work)` is `db.transaction(work)`: ambient inside, a savepoint within another, rolled back when
+ *   `work` throws. `connection().execute(work)` is `db.scope(work)`. `startTransaction()` is `db.begin()`.
+ * - Nothing is borrowed before the first statement, and `destroy()` does not close the database.
+ */
+export function kysely<DB>(source: KyselySource, options: KyselyOptions = {}): Kysely<DB> {
+  return new ScopedKysely<DB>(source, options)
+}
+
+class ScopedKysely<DB> extends Kysely<DB> {
+  readonly #source: KyselySource
+  readonly #options: KyselyOptions
+  readonly #dialect: Dialect
+
+  /** With an executor it is a copy that differs in its plugins only. */
+  constructor(source: KyselySource, options: KyselyOptions, executor?: QueryExecutor) {
+    const dialect = statementDialect(source)
+    const config = configOf(dialect, options)
+    super(executor === undefined ? config : propsOf(source, dialect, options, executor))
+    this.#source = source
+    this.#options = options
+    this.#dialect = dialect
+  }
+
+  override transaction(): ScopedTransactionBuilder<DB> {
+    const props = propsOf(this.#source, this.#dialect, this.#options, this.getExecutor())
+    return new ScopedTransactionBuilder<DB>(props, this.#source, (tx) => this.#inside(tx))
+  }
+
+  override connection(): ScopedConnectionBuilder<DB> {
+    const props = propsOf(this.#source, this.#dialect, this.#options, this.getExecutor())
+    return new ScopedConnectionBuilder<DB>(props, this.#source, (connection) => this.#on(connection))
+  }
+
+  override withPlugin(plugin: KyselyPlugin): Kysely<DB> {
+    return this.#copy(super.withPlugin(traced(plugin)))
+  }
+
+  override withoutPlugins(): Kysely<DB> {
+    return this.#copy(super.withoutPlugins())
+  }
+
+  override withSchema(schema: string): Kysely<DB> {
+    return this.#copy(super.withSchema(schema))
+  }
+
+  override withTables<T extends Record<string, Record<string, unknown>>>(): Kysely<DrainOuterGeneric<DB & T>> {
+    return this.#copy(this as unknown as Kysely<DrainOuterGeneric<DB & T>>)
+  }
+
+  override $extendTables<T extends Record<string, Record<string, unknown>>>(): Kysely<DrainOuterGeneric<DB & T>> {
+    return this.#copy(this as unknown as Kysely<DrainOuterGeneric<DB & T>>)
+  }
+
+  override $omitTables<T extends keyof DB>(): Kysely<DB extends object ? Omit<DB, T> : DB> {
+    return this.#copy(this as unknown as Kysely<DB extends object ? Omit<DB, T> : DB>)
+  }
+
+  override $pickTables<T extends keyof DB>(): Kysely<DB extends object ? Pick<DB, T> : DB> {
+    return this.#copy(this as unknown as Kysely<DB extends object ? Pick<DB, T> : DB>)
+  }
+
+  #copy<T>(other: Kysely<T>): Kysely<T> {
+    return new ScopedKysely<T>(this.#source, this.#options, other.getExecutor())
+  }
+
+  /** The same plugins and log on another source: a Kysely of its own, whose plugins are traced already. */
+  #on(source: KyselySource): ScopedKysely<DB> {
+    return new ScopedKysely<DB>(source, { ...this.#options, plugins: this.getExecutor().plugins })
+  }
+
+  #inside(tx: Transaction): KyselyTransaction<DB> {
+    const { plugins } = this.getExecutor()
+    const inner = this.#on(tx)
+    return new KyselyTransaction<DB>(propsOf(tx, inner.#dialect, { ...this.#options, plugins }, inner.getExecutor()))
+  }
+}
+
+function configOf(dialect: Dialect, { plugins, log }: KyselyOptions): KyselyProps['config'] {
+  return {
+    dialect,
+    ...(plugins === undefined ? {} : { plugins: plugins.map(traced) }),
+    ...(log === undefined ? {} : { log }),
+  }
+}
+
+function propsOf(source: KyselySource, dialect: Dialect, options: KyselyOptions, executor: QueryExecutor): KyselyProps {
+  const driver = new GeneverDriver(async () => statementsOf(source))
+  return { config: configOf(dialect, options), dialect, driver, executor }
+}

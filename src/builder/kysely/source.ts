@@ -1,0 +1,49 @@
+// What a Kysely runs on, and the two ways of taking a connection from it. Called by drivers. Nothing is borrowed here but
+// for a caller who may give up waiting.
+import { Connection } from '../../engine/connection.ts'
+import { ambientDefaults, ambientFrame, currentChain } from '../../engine/context/chain.ts'
+import type { Engine } from '../../engine/engine.ts'
+import { Source } from '../../engine/source.ts'
+import type { Transaction } from '../../engine/transaction/transaction.ts'
+import type { Db } from '../../db/db.ts'
+import { KyselyConnection } from './connection.ts'
+
+/** A `Db` or engine, whose statements follow the context; or a connection or transaction, which takes all of them. */
+export type KyselySource = Db | Engine | Connection | Transaction
+
+/** Statements go wherever they would go without Kysely; a transaction is one of `begin()`. */
+export function statementsOf(source: KyselySource): KyselyConnection {
+  return new KyselyConnection(source, { begin: (options) => source.begin(options) })
+}
+
+/**
+ * One connection for all that Kysely does until it gives it back: the ambient one, else one of its own. A transaction on the
+ * ambient connection is opened there, inside of the transaction around it; never on a second connection.
+ *
+ * @throws {TransactionEndedError} in code of a transaction that has ended.
+ */
+export async function connectionOf(source: KyselySource, atOnce: boolean): Promise<KyselyConnection> {
+  if (!(source instanceof Source)) return statementsOf(source)
+  const here = source.engineHere()
+  const engine = here instanceof Promise ? await here : here
+  const chain = currentChain()
+  const frame = ambientFrame(engine, chain)
+  if (frame?.transaction) return statementsOf(frame.transaction.handle as Transaction)
+  const shared = frame?.slot ?? null
+  const slot = shared ?? engine.openSlot(chain, false, 'Kysely connection')
+  const connection = new Connection(engine, slot, chain, shared === null, ambientDefaults(engine, chain))
+  if (atOnce) await borrow(connection)
+  return new KyselyConnection(connection, {
+    begin: (options) => engine.beginOn({ db: null, chain: currentChain(), handle: connection, slot }, options),
+    release: () => connection.release(),
+  })
+}
+
+async function borrow(connection: Connection): Promise<void> {
+  try {
+    await connection.borrow()
+  } catch (error) {
+    await connection.release()
+    throw error
+  }
+}
