@@ -2,6 +2,7 @@
 // queries by a symbol, foreign builders through adapters that register themselves. Called by executors for everything
 // that is not text. It names no builder package and runs nothing.
 import { UsageError } from '../errors/index.ts'
+import type { Plan } from './baked/plan.ts'
 import type { RowSpec } from './compiled.ts'
 import { builderOf, describeType, hasMethod, isPlain, type Builder } from './foreign.ts'
 
@@ -21,14 +22,17 @@ export interface Statement<Row = unknown> {
   readonly decode?: ((rows: readonly unknown[]) => Row[]) | undefined
   /** The first column of the first row, for `scalar`, where it takes `decode` to know it. Called with at least one row. */
   readonly value?: ((rows: readonly unknown[]) => unknown) | undefined
-  /** The most rows the producer can use; 0 or nothing for all. */
-  readonly maxRows?: number | undefined
+  /** 0: all rows are needed whatever the caller asked for, because several of them make one result in `decode`. */
+  readonly maxRows?: 0 | undefined
+  /** @internal What it was baked to: `sql` need not be looked up, and `params` are checked. */
+  readonly plan?: Plan | undefined
   readonly [row]?: Row
 }
 
 /** A query of ours: models, baked statements, `` sql`…` ``. */
 export interface ToStatement<Row = unknown> {
-  [toStatement](): Statement<Row>
+  /** `most` is how many results the caller can use, 0 for all: a hint that may become a LIMIT. */
+  [toStatement](most?: number): Statement<Row>
 }
 
 /** Structural: a Drizzle builder that returns rows, either version. Drizzle is not imported. */
@@ -66,6 +70,11 @@ export interface Adapter {
   match(query: object): boolean
   toStatement(query: object): Statement
   /**
+   * As `toStatement`, for a query that runs later with values of its own: among the parameters `Placeholder`s stand for
+   * them. Default: `toStatement`, which then must leave placeholders of ours where it finds them.
+   */
+  bake?(query: object): Statement
+  /**
    * The SQL of an object interpolated in `` sql`…` `` (a query, table, column, condition), with placeholders counted
    * from `$1`; `undefined` when the object is none of the builder's.
    */
@@ -91,13 +100,29 @@ export function isQuery(value: unknown): value is ToStatement {
  * @throws {UsageError} for anything else: it says what was given by type, never by content, and which import is missing
  *   when the value is a Drizzle or Kysely builder.
  */
-export function adapt<Row>(query: Query<Row>): Statement<Row>
-export function adapt(query: unknown): Statement
-export function adapt(query: unknown): Statement {
+export function adapt<Row>(query: Query<Row>, most?: number): Statement<Row>
+export function adapt(query: unknown, most?: number): Statement
+export function adapt(query: unknown, most = 0): Statement {
+  if (isQuery(query)) return query[toStatement](most)
+  return adapterOf(query).toStatement(query as object)
+}
+
+/**
+ * The statement of a query that is baked, with `Placeholder`s among its parameters; a function is called with
+ * placeholders for its argument and gives the query. Throws as `adapt` does.
+ */
+export function adaptBaked(given: unknown, placeholders: () => object): Statement {
+  const query: unknown = typeof given === 'function' && !isQuery(given) ? given(placeholders()) : given
+  if (typeof query === 'string')
+    throw new UsageError('The function of a baked query gives a query, as sql`…`: text alone has no values.')
   if (isQuery(query)) return query[toStatement]()
+  const adapter = adapterOf(query)
+  return adapter.bake === undefined ? adapter.toStatement(query as object) : adapter.bake(query as object)
+}
+
+function adapterOf(query: unknown): Adapter {
   if (typeof query !== 'object' || query === null) throw new UsageError(unusable(query, undefined))
-  if (!isPlain(query))
-    for (const adapter of registered.values()) if (adapter.match(query)) return adapter.toStatement(query)
+  if (!isPlain(query)) for (const adapter of registered.values()) if (adapter.match(query)) return adapter
   throw new UsageError(unusable(query, builderOf(query)))
 }
 

@@ -54,7 +54,8 @@ function makeDecoder(fields: readonly Field[], spec: RowSpec | null, int8: Int8)
     read === undefined || columns !== null ? columnReader(type, columns?.[i], int8) : read(type),
   )
   if (into === 'scalar') return new ScalarRows(fields.length, readers, fold)
-  if (columns === null && into === 'array') return new ArrayRows(readers, fold)
+  if (into === 'array' && (columns === null || columns.every(({ path }) => path.length === 0)))
+    return new ArrayRows(readers, fold)
   const paths = columns?.map(({ path }) => path) ?? fields.map(({ name }) => [name])
   return new BuiltRows(readers, rootOf(paths, columns), into === 'array' ? () => [] : make, fold)
 }

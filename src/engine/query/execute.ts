@@ -88,7 +88,7 @@ function prepare(
   third: QueryOptions | undefined,
 ): EngineOp {
   const text = typeof query === 'string'
-  const statement: Statement | null = text ? null : adapt(query)
+  const statement: Statement | null = text ? null : adapt(query, maxRows)
   const options = ((text ? third : second) as QueryOptions | undefined) ?? null
   const { compiled, params } =
     statement === null
@@ -104,7 +104,7 @@ function prepare(
     params,
     foreign === null ? (spec ?? statement?.spec ?? null) : (statement?.spec ?? null),
     foreign ?? (spec === null ? (statement?.decode ?? null) : null),
-    maxRows,
+    statement?.maxRows ?? maxRows,
     engine.until(options, executor.defaultsHere()),
     engine.signal(options),
   )

@@ -35,7 +35,7 @@ class BoundSql<R> implements SqlQuery<R> {
   constructor(executor: Executor, strings: TemplateStringsArray, values: readonly unknown[]) {
     this.#executor = executor
     this.#fragment = compose<R>(strings, values)
-    this.#madeIn = madeIn(executor)
+    this.#madeIn = madeInTransaction(executor)
   }
 
   [toStatement](): Statement<R> {
@@ -81,7 +81,8 @@ class BoundSql<R> implements SqlQuery<R> {
   }
 }
 
-function madeIn(executor: Executor): TransactionRecord | null {
+/** The transaction in whose frame the caller is; null for none. */
+export function madeInTransaction(executor: Executor): TransactionRecord | null {
   const chain = currentChain()
   if (chain === undefined) return null
   const engine = executor.engineQuietly()

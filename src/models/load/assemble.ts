@@ -1,0 +1,230 @@
+// A loader compiled for one query: the columns it selects, the joins it needs, and the function that makes objects of rows.
+// Rows arrive as arrays of decoded values; objects are built in one pass, lists are folded by key as rows come.
+import { Column, is, SQL } from 'drizzle-orm'
+import { type ColumnLike, type Decode, decodeOf } from '../../builder/drizzle/core/codec.ts'
+import { UsageError } from '../../errors/index.ts'
+import type { ColumnSpec, RowSpec } from '../../sql/compiled.ts'
+import type { Expression } from '../meta/expressions.ts'
+import { quoteName, type SqlLike } from '../../builder/drizzle/core/render.ts'
+import type { SqlText } from '../meta/sql-text.ts'
+import { Fold, type Entry } from './fold.ts'
+import type { Joins } from './join-list.ts'
+import { type ChildNode, folds, type LoadNode, modelNode, type ModelNode } from './node.ts'
+import type { Source } from './source.ts'
+
+type Values = readonly unknown[]
+type Instance = Record<string, unknown>
+/** Makes the object of one row; `owner` is the object it belongs to. */
+type Read = (values: Values, fold: Fold, owner: object) => unknown
+
+export class Assembly {
+  readonly #items: ((text: SqlText) => void)[] = []
+  readonly #columns: ColumnSpec[] = []
+  readonly #root: Source
+  readonly #joins: Joins
+  readonly #read: Read
+  readonly #sources: Expression[] = []
+  /** A list whose rows have no key. */
+  #keyless: string | null = null
+  /** Several rows may make one object. */
+  readonly folds: boolean
+
+  /** @throws {UsageError} when the loader does not fit the query. */
+  constructor(node: LoadNode, root: Source, joins: Joins) {
+    this.#root = root
+    this.#joins = joins
+    this.folds = node.kind === 'model' && folds(node)
+    if (node.kind === 'tuple' && node.items.some((item) => folds(item) && !onlyShares(item)))
+      throw new UsageError('many() cannot be inside of a tuple: load a model that has the list.')
+    this.#read = this.#compile(node, null)
+    if (this.#keyless !== null && joins.lists > 1)
+      throw new UsageError(
+        `${this.#keyless} has no primary key, so its rows cannot be told apart beside another list: load them by another query.`,
+      )
+  }
+
+  get spec(): RowSpec {
+    return { into: 'array', make: null, columns: this.#columns }
+  }
+
+  select(text: SqlText): void {
+    text.list(this.#items, ', ')
+  }
+
+  /** Selects one more value, which no object gets; gives its place in the rows. */
+  beside(expression: Expression): number {
+    return this.#add(expression)
+  }
+
+  /** Folds further rows into what the fold holds; gives what is new, and to `origins` the row each was first in. */
+  rows(rows: readonly unknown[], fold: Fold = new Fold(), origins?: unknown[][]): unknown[] {
+    const made: unknown[] = []
+    for (const values of rows as readonly unknown[][]) {
+      const row = this.#read(values, fold, fold)
+      if (this.folds && !fold.fresh) continue
+      made.push(row)
+      origins?.push(values)
+    }
+    return made
+  }
+
+  #compile(node: LoadNode, owner: Source | null): Read {
+    switch (node.kind) {
+      case 'model':
+        return this.#model(node, owner, false)
+      case 'value':
+        return this.#value(node.expression)
+      case 'tuple': {
+        const items = node.items.map((item) => this.#compile(item, null))
+        return (values, fold, of) => items.map((read) => read(values, fold, of))
+      }
+      case 'call': {
+        const { call } = node
+        if (owner !== null) return (_values, fold, of) => call(of, fold.context)
+        const row = this.#compile(modelNode(this.#root), null)
+        return (values, fold, of) => call(row(values, fold, of), fold.context)
+      }
+      case 'constant':
+        return () => node.value
+    }
+  }
+
+  #value(expression: Expression): Read {
+    if (is(expression, Column)) this.#joins.need(expression)
+    const at = this.#add(expression)
+    return (values) => values[at]
+  }
+
+  #model(node: ModelNode, owner: Source | null, many: boolean): Read {
+    const { source, by } = node
+    const { model, meta } = source
+    if (model === null || meta === null) throw new UsageError('A bare table cannot be loaded: load a model of it.')
+    this.#joins.add(node, owner ?? this.#root, many)
+    const start = this.#items.length
+    const keys = meta.columns.map(({ key }) => key)
+    for (const { key } of meta.columns) this.#add(source.columns[key] as Column)
+    const end = this.#items.length
+    const identity = meta.primaryKey.map(({ key }) => start + keys.indexOf(key))
+    if (many && identity.length === 0) this.#keyless = model.name
+    const grouped = folds(node) || (many && identity.length > 0)
+    const grouping = by === null ? identity : by.map((column) => this.#find(column) ?? this.#add(column))
+    if (grouped && grouping.length === 0)
+      throw new UsageError(`${model.name} has no primary key: say which columns tell its rows apart, by distinct().`)
+    const missing = identity.length > 0 ? identity : range(start, end)
+    const attach = node.children.map((child) => this.#child(child, source))
+    const { afterLoad } = meta.hooks
+    const optional = owner !== null
+
+    const make = (values: Values): Instance => {
+      const instance = new model() as Instance
+      for (let at = start; at < end; at++) instance[keys[at - start] as string] = values[at]
+      afterLoad?.(instance)
+      return instance
+    }
+    const gone = (values: Values): boolean => optional && missing.every((at) => values[at] === null)
+    if (!grouped)
+      return (values, fold) => {
+        if (gone(values)) return null
+        const instance = make(values)
+        for (const add of attach) add(instance, undefined, true, values, fold)
+        fold.fresh = true
+        return instance
+      }
+    const loader = {}
+    return (values, fold, of) => {
+      if (gone(values)) return null
+      const groups = fold.groups(loader, by === null ? of : fold)
+      const key = keyOf(values, grouping)
+      const known = groups.get(key)
+      const entry = known ?? { instance: make(values), lists: [], owners: new Set() }
+      if (known === undefined) groups.set(key, entry)
+      for (const add of attach) add(entry.instance, entry, known === undefined, values, fold)
+      fold.fresh = !entry.owners.has(of)
+      if (fold.fresh) entry.owners.add(of)
+      return entry.instance
+    }
+  }
+
+  #child({ key, node, many }: ChildNode, parent: Source): Attach {
+    const read = many ? this.#model(node as ModelNode, parent, true) : this.#compile(node, parent)
+    const deep = folds(node)
+    if (!many)
+      return (instance, _entry, fresh, values, fold) => {
+        if (!fresh && !deep) return
+        const value = read(values, fold, instance)
+        if (fresh) put(instance, key, value, value !== null)
+      }
+    return (instance, entry, fresh, values, fold) => {
+      const child = read(values, fold, instance)
+      const lists = (entry as Entry).lists
+      let list = lists.find(([name]) => name === key)?.[1]
+      if (list === undefined) lists.push([key, (list = [])])
+      if (fresh && typeof instance[key] !== 'function') instance[key] = list
+      if (child === null || !fold.fresh) return
+      list.push(child)
+      if (typeof instance[key] === 'function') put(instance, key, child, true)
+    }
+  }
+
+  #find(column: Column): number | undefined {
+    const at = this.#columns.findIndex((_, index) => this.#sources[index] === column)
+    return at < 0 ? undefined : at
+  }
+
+  #add(expression: Expression): number {
+    const at = this.#items.length
+    this.#sources.push(expression)
+    this.#items.push((text) => {
+      if (is(expression, SQL.Aliased)) text.sql(expression.sql).add(` as ${quoteName(expression.fieldAlias)}`)
+      else text.sql(expression as SqlLike)
+    })
+    this.#columns.push({ path: [], ...decodeExpression(expression) })
+    return at
+  }
+}
+
+type Attach = (instance: Instance, entry: Entry | undefined, fresh: boolean, values: Values, fold: Fold) => void
+
+/** How the driver reads an expression: Drizzle's `mapWith` is honoured. */
+export function decodeExpression(expression: Expression): Decode {
+  if (is(expression, Column)) return decodeOf(expression as unknown as ColumnLike)
+  const sql = is(expression, SQL.Aliased) ? expression.sql : expression
+  const { decoder } = sql as unknown as { readonly decoder?: Decoder }
+  if (decoder === undefined) return { mode: 'default' }
+  if (is(decoder, Column)) return decodeOf(decoder as unknown as ColumnLike)
+  const { mapFromDriverValue } = decoder
+  const noop = (mapFromDriverValue as { readonly isNoop?: boolean }).isNoop === true
+  return noop ? { mode: 'default' } : { mode: 'default', map: (value) => decoder.mapFromDriverValue(value) }
+}
+
+interface Decoder {
+  mapFromDriverValue(value: unknown): unknown
+}
+
+/** A method of the model is called with the value, as GINO's `add_child`; anything else is assigned. */
+function put(instance: Instance, key: string, value: unknown, call: boolean): void {
+  const member = instance[key]
+  if (typeof member === 'function') {
+    if (call) (member as (this: object, value: unknown) => void).call(instance, value)
+  } else instance[key] = value
+}
+
+function onlyShares(node: LoadNode): boolean {
+  return node.kind === 'model' && !node.children.some((child) => child.many || folds(child.node))
+}
+
+function keyOf(values: Values, at: readonly number[]): unknown {
+  const [only] = at
+  if (at.length === 1) return primitive(values[only as number])
+  return JSON.stringify(at.map((index) => String(primitive(values[index]))))
+}
+
+/** Equal values give the same key of a Map. */
+function primitive(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  return value instanceof Date ? value.getTime() : JSON.stringify(value)
+}
+
+function range(start: number, end: number): number[] {
+  return Array.from({ length: end - start }, (_, index) => start + index)
+}

@@ -1,0 +1,73 @@
+// The FROM clause of a query: its table, the joins it was given, and those its loader needs.
+import type { Column, SQL, Table } from 'drizzle-orm'
+import { UsageError } from '../../errors/index.ts'
+import type { SqlText } from '../meta/sql-text.ts'
+import { conditionOfRelation, relationOf } from './joins.ts'
+import type { ModelNode } from './node.ts'
+import { qualifierOf, type Source, sourceOf } from './source.ts'
+
+export interface Join {
+  readonly kind: 'left' | 'inner'
+  readonly source: Source
+  readonly on: SQL
+}
+
+export class Joins {
+  readonly #root: Source
+  readonly #given: readonly Join[]
+  readonly #joins: Join[]
+  /** Sources a loader reads into objects; each at one place only. */
+  readonly #loaded = new Set<string>()
+  /** How many lists are joined: with one, rows are more than objects. */
+  lists = 0
+
+  constructor(root: Source, given: readonly Join[]) {
+    this.#root = root
+    this.#given = given
+    this.#joins = [...given]
+  }
+
+  /** Whether the query itself was given joins. */
+  get given(): readonly Join[] {
+    return this.#given
+  }
+
+  /** Joins what a loader reads. @throws {UsageError} when the same source is loaded at two places. */
+  add({ source, on }: ModelNode, parent: Source, many: boolean): void {
+    if (many) this.lists++
+    if (this.#loaded.has(source.id))
+      throw new UsageError(`${source.id} is loaded at two places: use alias('name') for one of them.`)
+    this.#loaded.add(source.id)
+    if (this.#has(source.id)) return
+    this.#joins.push({ kind: 'left', source, on: on ?? conditionOfRelation(relationOf(parent, source, many)) })
+  }
+
+  /** Joins the table of a column that is selected by itself. */
+  need(column: Column): void {
+    const id = qualifierOf(column)
+    if (this.#has(id)) return
+    const { table } = column as unknown as { readonly table: Table }
+    const source = sourceOf(table)
+    if (source.id !== id) throw new UsageError(`${id} is not in the query: join it.`)
+    this.#joins.push({ kind: 'left', source, on: conditionOfRelation(relationOf(this.#root, source, false)) })
+  }
+
+  write(text: SqlText): void {
+    text.add(' from ')
+    this.#root.write(text)
+    for (const { kind, source, on } of this.#joins) {
+      text.add(kind === 'left' ? ' left join ' : ' inner join ')
+      source.write(text)
+      text.add(' on ').sql(on)
+    }
+  }
+
+  /** Whether the text has a column of what is joined. */
+  named(text: string): boolean {
+    return this.#joins.some(({ source }) => text.includes(`${source.id}.`))
+  }
+
+  #has(id: string): boolean {
+    return id === this.#root.id || this.#joins.some(({ source }) => source.id === id)
+  }
+}

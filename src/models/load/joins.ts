@@ -1,0 +1,42 @@
+// How two sources belong together: the condition that is given, else the one foreign key between their tables.
+import { and, type Column, eq, type SQL } from 'drizzle-orm'
+import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
+import { UsageError } from '../../errors/index.ts'
+import type { Source } from './source.ts'
+
+/** Columns that are equal, pair by pair. */
+export interface Relation {
+  readonly parent: readonly Column[]
+  readonly child: readonly Column[]
+}
+
+/**
+ * The relation by foreign key. For a list the child's key to the parent counts first, for one object the parent's key.
+ * @throws {UsageError} when there is none, or more than one: `on()` decides then.
+ */
+export function relationOf(parent: Source, child: Source, list: boolean): Relation {
+  const forward = keysOf(parent, child)
+  const backward = keysOf(child, parent).map(({ parent: from, child: to }) => ({ parent: to, child: from }))
+  const [first, second] = list ? [backward, forward] : [forward, backward]
+  const found = first.length > 0 ? first : second
+  if (found.length === 1) return found[0] as Relation
+  const reason = found.length === 0 ? 'no foreign key' : 'more than one foreign key'
+  throw new UsageError(
+    `There is ${reason} between ${parent.id} and ${child.id}: say how they belong together with .on(condition).`,
+  )
+}
+
+export function conditionOfRelation({ parent, child }: Relation): SQL {
+  return and(...parent.map((column, index) => eq(column, child[index] as Column))) as SQL
+}
+
+/** The foreign keys of `from` that lead to `to`. */
+function keysOf(from: Source, to: Source): Relation[] {
+  return getTableConfig(from.table as AnyPgTable)
+    .foreignKeys.map((key) => key.reference())
+    .filter(({ foreignTable }) => (foreignTable as unknown) === to.table)
+    .map(({ columns, foreignColumns }) => ({
+      parent: columns.map(({ name }) => from.columnNamed(name)),
+      child: foreignColumns.map(({ name }) => to.columnNamed(name)),
+    }))
+}

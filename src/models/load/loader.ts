@@ -1,0 +1,130 @@
+// The loaders users write: `User.load({ team: Team })`, `Team.distinct(Team.c.id)`, `User.alias('boss')`, `many(User)`.
+// Immutable descriptions; queries compile them.
+import type { Column, SQL } from 'drizzle-orm'
+import { UsageError } from '../../errors/index.ts'
+import { metaOf, type ModelLike } from '../meta/model-meta.ts'
+import type { Loaded, Loader, LoaderLike, Many } from '../types/loader.ts'
+import { type ChildNode, childOf, manySymbol, type ModelNode, modelNode, nodeOf, nodeSymbol } from './node.ts'
+import { aliasSource, type Source, sourceOf, sourceSymbol, subquerySource } from './source.ts'
+
+type Map = Readonly<Record<string, unknown>>
+
+/** Implements `Loader` and `Distinct` at run time. */
+class ModelLoader {
+  readonly [nodeSymbol]: ModelNode
+
+  constructor(node: ModelNode) {
+    this[nodeSymbol] = node
+  }
+
+  on(condition: SQL): ModelLoader {
+    return new ModelLoader({ ...this[nodeSymbol], on: condition })
+  }
+
+  load(map: Map): ModelLoader {
+    const node = this[nodeSymbol]
+    return new ModelLoader({ ...node, children: [...node.children, ...childrenOf(node.source, map)] })
+  }
+
+  distinct(...by: readonly Column[]): ModelLoader {
+    return new ModelLoader({ ...this[nodeSymbol], by: keysOf(this[nodeSymbol].source, by) })
+  }
+}
+
+/** Implements `Aliased`: a model under another name, or over a subquery. */
+class AliasedModel {
+  readonly of: ModelLike
+  readonly [sourceSymbol]: Source
+
+  constructor(source: Source) {
+    this.of = source.model as ModelLike
+    this[sourceSymbol] = source
+  }
+
+  get c(): object {
+    return this[sourceSymbol].columns
+  }
+
+  load(map: Map): ModelLoader {
+    return loadOf(this, map)
+  }
+
+  on(condition: SQL): ModelLoader {
+    return onOf(this, condition)
+  }
+
+  distinct(...by: readonly Column[]): ModelLoader {
+    return distinctOf(this, by)
+  }
+}
+
+class ManyLoader {
+  readonly [manySymbol]: ModelNode
+
+  constructor(node: ModelNode) {
+    this[manySymbol] = node
+  }
+
+  on(condition: SQL): ManyLoader {
+    return new ManyLoader({ ...this[manySymbol], on: condition })
+  }
+}
+
+export function loadOf(of: unknown, map: Map): ModelLoader {
+  return new ModelLoader(modelNode(sourceOf(of))).load(map)
+}
+
+export function onOf(of: unknown, condition: SQL): ModelLoader {
+  return new ModelLoader(modelNode(sourceOf(of))).on(condition)
+}
+
+export function distinctOf(of: unknown, by: readonly Column[]): ModelLoader {
+  return new ModelLoader(modelNode(sourceOf(of))).distinct(...by)
+}
+
+/** @throws {UsageError} for a name that is empty. */
+export function aliasOf(model: ModelLike, name: string): AliasedModel {
+  if (typeof name !== 'string' || name === '') throw new UsageError('alias() takes a name.')
+  return new AliasedModel(aliasSource(model, name))
+}
+
+export function inQueryOf(model: ModelLike, subquery: object): AliasedModel {
+  return new AliasedModel(subquerySource(model, subquery))
+}
+
+/**
+ * All the rows of the other table that belong to one of this, as a list, in the order they come:
+ * `Team.load({ members: many(User) })`. Joined by the foreign key, or by `.on(condition)`.
+ * (GINO: a loader on `add_member`, with `distinct`.)
+ * @throws {UsageError} for anything but a model, an alias, or a loader of one.
+ */
+export function many<L extends LoaderLike>(loader: L): Many<Loaded<L>> {
+  const node = nodeOf(loader)
+  if (node.kind !== 'model') throw new UsageError('many() takes a model, an alias, or a loader of one.')
+  return new ManyLoader(node) as unknown as Many<Loaded<L>>
+}
+
+/** The same value in every row. (GINO: `ValueLoader`.) */
+export function literal<V>(value: V): Loader<V> {
+  return { [nodeSymbol]: { kind: 'constant', value } } as unknown as Loader<V>
+}
+
+/** @throws {UsageError} for a key that a column, a property or a member of every instance has. */
+function childrenOf(source: Source, map: Map): ChildNode[] {
+  const { model } = source
+  if (model === null) throw new UsageError('load() belongs to a model or an alias of one.')
+  const meta = metaOf(model)
+  for (const key of Object.keys(map))
+    if (meta.byKey.has(key) || meta.properties.has(key) || reserved.has(key))
+      throw new UsageError(`load({ ${key} }) would overwrite ${model.name}.${key}: choose another name.`)
+  return Object.entries(map).map(([key, loader]) => childOf(key, loader))
+}
+
+const reserved = new Set(['update', 'delete', 'reload', 'lookup', 'toJSON', 'constructor', '__proto__'])
+
+function keysOf({ meta, columns }: Source, by: readonly Column[]): readonly Column[] {
+  if (by.length > 0) return by
+  const key = meta?.primaryKey ?? []
+  if (key.length === 0) throw new UsageError('distinct() needs columns: the model has no primary key.')
+  return key.map(({ key: name }) => columns[name] as Column)
+}

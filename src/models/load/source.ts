@@ -1,0 +1,105 @@
+// Something rows come from in a query: a model's table, an alias of it, a subquery with its columns, a bare table. Known by
+// the qualifier that its columns are written with, so that one thing never gets into FROM twice.
+import { aliasedTable, type Column, getTableColumns, getTableName, is, type SQL, Table } from 'drizzle-orm'
+import { quoteName, render, type SqlLike, tableName } from '../../builder/drizzle/core/render.ts'
+import { UsageError } from '../../errors/index.ts'
+import { expressionsOf, withProperties } from '../meta/expressions.ts'
+import { isModel, metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
+import type { SqlText } from '../meta/sql-text.ts'
+
+/** How an alias, or a model over a subquery, tells its source. */
+export const sourceSymbol: unique symbol = Symbol('genever.source')
+
+export class Source {
+  /** `"users"`, `"schema"."users"`, `"boss"`. */
+  readonly id: string
+  /** The same without the schema: what FOR UPDATE OF takes. */
+  readonly name: string
+  /** Null for a bare table. */
+  readonly model: ModelLike | null
+  readonly meta: ModelMeta | null
+  /** The table whose foreign keys it has. */
+  readonly table: Table
+  /** Columns by key, and JSON properties. */
+  readonly columns: Readonly<Record<string, Column | SQL>>
+  /** Writes it into FROM. */
+  readonly write: (text: SqlText) => void
+
+  constructor(
+    id: string,
+    model: ModelLike | null,
+    table: Table,
+    columns: Readonly<Record<string, Column | SQL>>,
+    write: (text: SqlText) => void,
+    name: string = id,
+  ) {
+    this.id = id
+    this.name = name
+    this.model = model
+    this.meta = model === null ? null : metaOf(model)
+    this.table = table
+    this.columns = columns
+    this.write = write
+  }
+
+  /** The column of this source that stands for a column of its table. */
+  columnNamed(name: string): Column {
+    for (const [key, column] of Object.entries<Column>(getTableColumns(this.table)))
+      if (column.name === name) return this.columns[key] as Column
+    throw new UsageError(`${this.id} has no column "${name}".`)
+  }
+}
+
+const ofModels = new WeakMap<ModelLike, Source>()
+
+/** @throws {UsageError} when the value is no model, alias or table. */
+export function sourceOf(value: unknown): Source {
+  if (isModel(value)) {
+    let source = ofModels.get(value)
+    if (source === undefined) {
+      const meta = metaOf(value)
+      source = ofTable(meta.sqlName, value, meta.table, expressionsOf(meta))
+      ofModels.set(value, source)
+    }
+    return source
+  }
+  const own = (value as { readonly [sourceSymbol]?: Source } | null | undefined)?.[sourceSymbol]
+  if (own !== undefined) return own
+  if (is(value, Table)) return ofTable(tableName(value) as string, null, value, getTableColumns(value))
+  throw new UsageError('A model, an alias of one, or a table was expected.')
+}
+
+function ofTable(id: string, model: ModelLike | null, table: Table, columns: Source['columns']): Source {
+  return new Source(id, model, table, columns, (text) => text.add(id), quoteName(getTableName(table)))
+}
+
+/** The model's table once more, under another name. */
+export function aliasSource(model: ModelLike, name: string): Source {
+  const meta = metaOf(model)
+  const table = aliasedTable(meta.table, name)
+  return new Source(quoteName(name), model, meta.table, expressionsOf(meta, table), (text) =>
+    text.add(meta.aliased(name)),
+  )
+}
+
+/** The model over a subquery. @throws {UsageError} when it lacks a column, or has no name. */
+export function subquerySource(model: ModelLike, subquery: object): Source {
+  const meta = metaOf(model)
+  const given = subquery as Readonly<Record<string, Column>> & { readonly _?: { readonly alias?: string } }
+  const alias = given._?.alias
+  if (alias === undefined)
+    throw new UsageError("inQuery() takes a named subquery, such as q.select().from(users).as('recent').")
+  const missing = meta.columns.filter(({ key }) => given[key] === undefined).map(({ key }) => key)
+  if (missing.length > 0)
+    throw new UsageError(`The subquery '${alias}' lacks columns of ${model.name}: ${missing.join(', ')}.`)
+  const columns = Object.fromEntries(meta.columns.map(({ key }) => [key, given[key] as Column]))
+  return new Source(quoteName(alias), model, meta.table, withProperties(meta, columns), (text) =>
+    text.sql(subquery as SqlLike),
+  )
+}
+
+/** The qualifier a column is written with: the `id` of its source. */
+export function qualifierOf(column: Column): string {
+  const { sql } = render(column)
+  return sql.slice(0, sql.length - quoteName(column.name).length - 1)
+}

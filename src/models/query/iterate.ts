@@ -1,0 +1,149 @@
+// Objects of a query as they come: the rows of the server's cursor become objects batch by batch, and an object whose rows
+// go on into the next batch is held back until they have come.
+import { is, SQL } from 'drizzle-orm'
+import { UsageError } from '../../errors/index.ts'
+import type { Cursor, CursorOptions } from '../../engine/query/cursor.ts'
+import type { Executor } from '../../engine/query/executor.ts'
+import { toStatement } from '../../sql/statement.ts'
+import type { Assembly } from '../load/assemble.ts'
+import { Fold } from '../load/fold.ts'
+import { attachSeparately } from '../load/select-in.ts'
+import { qualifierOf } from '../load/source.ts'
+import { compileQuery } from './compile.ts'
+import { orderKeyOf } from './order.ts'
+import type { QueryState } from './state.ts'
+
+/** What `iterate()` gives: read one by one, in lots, or by `for await`. */
+export interface ModelCursor<R> extends AsyncIterable<R>, AsyncDisposable {
+  read(): Promise<R | undefined>
+  read(count: number): Promise<R[]>
+  skip(count: number): Promise<number>
+  close(): Promise<void>
+}
+
+export function iterateObjects<R>(executor: Executor, state: QueryState, options: CursorOptions): ModelCursor<R> {
+  const { statement, assembly } = compileQuery(state, {
+    tieBreak: state.meta.primaryKey.length > 0 && needsOrder(state),
+  })
+  if (assembly?.folds === true) {
+    checkOrder(state)
+    const rows = executor.iterate({ [toStatement]: () => ({ ...statement, decode: undefined }) }, options)
+    return new FoldingCursor<R>(rows, new Folding(assembly))
+  }
+  const rows = executor.iterate<R>({ [toStatement]: () => statement as never }, options)
+  if (!state.selectIn) return rows
+  return new FoldingCursor<R>(rows, {
+    take: async (batch) => {
+      await attachSeparately(executor, state.loader, batch as object[], options)
+      return batch as R[]
+    },
+    rest: () => [],
+  })
+}
+
+const needsOrder = ({ loader, selectIn }: QueryState): boolean => loader !== null && !selectIn
+
+/** @throws {UsageError} for an order by something else than the model's own columns. */
+function checkOrder({ orderBy, source }: QueryState): void {
+  for (const order of orderBy) {
+    const { by } = orderKeyOf(order)
+    if (is(by, SQL) || qualifierOf(by) !== source.id)
+      throw new UsageError(
+        'iterate() with lists needs the rows of one object together: order by columns of the model itself.',
+      )
+  }
+}
+
+interface Batches<R> {
+  take(rows: readonly unknown[]): Promise<R[]> | R[]
+  /** What was held back, at the end. */
+  rest(): R[]
+}
+
+class Folding<R> implements Batches<R> {
+  readonly #assembly: Assembly
+  #fold = new Fold()
+  #held: R[] = []
+
+  constructor(assembly: Assembly) {
+    this.#assembly = assembly
+  }
+
+  take(rows: readonly unknown[]): R[] {
+    const made = [...this.#held, ...(this.#assembly.rows(rows, this.#fold) as R[])]
+    this.#held = made.splice(-1)
+    return made
+  }
+
+  rest(): R[] {
+    return this.#held.splice(0)
+  }
+}
+
+class FoldingCursor<R> implements ModelCursor<R> {
+  readonly #rows: Cursor<unknown>
+  readonly #batches: Batches<R>
+  readonly #size: number
+  #ready: R[] = []
+  #ended = false
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(rows: Cursor<unknown>, batches: Batches<R>, size = 100) {
+    this.#rows = rows
+    this.#batches = batches
+    this.#size = size
+  }
+
+  read(): Promise<R | undefined>
+  read(count: number): Promise<R[]>
+  read(count?: number): Promise<R | undefined | R[]> {
+    return this.#inTurn<R | undefined | R[]>(async () =>
+      count === undefined ? (await this.#take(1))[0] : this.#take(count),
+    )
+  }
+
+  skip(count: number): Promise<number> {
+    return this.#inTurn(async () => (await this.#take(count)).length)
+  }
+
+  close(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#ready = []
+      this.#ended = true
+      await this.#rows.close()
+    })
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
+    try {
+      for (;;) {
+        const objects = await this.#inTurn(() => this.#take(this.#size))
+        if (objects.length === 0) return
+        yield* objects
+      }
+    } finally {
+      await this.close()
+    }
+  }
+
+  /** One pull at a time, in the order they were asked for. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => {})
+    return turn
+  }
+
+  async #take(count: number): Promise<R[]> {
+    while (this.#ready.length < count && !this.#ended) {
+      const rows = await this.#rows.read(this.#size)
+      if (rows.length < this.#size) this.#ended = true
+      this.#ready.push(...(await this.#batches.take(rows)))
+      if (this.#ended) this.#ready.push(...this.#batches.rest())
+    }
+    return this.#ready.splice(0, count)
+  }
+}
