@@ -4,8 +4,8 @@
 import { UsageError } from '../../errors/index.ts'
 import { builderOf, describeType, hasMethod, isPlain } from '../../sql/foreign.ts'
 import { type Adapter, registerAdapter, type Statement } from '../../sql/statement.ts'
-import { isSqlLike, render, tableName } from './core/render.ts'
-import { mapperOf, type Mapper, returnsRows } from './rows.ts'
+import { isSqlLike, quoteName, render, type Rendered, type SqlLike, tableName } from './core/render.ts'
+import { isA, mapperOf, type Mapper, returnsRows } from './rows.ts'
 import { type Capture, captureOf } from './session.ts'
 import { arrayRows } from './values.ts'
 
@@ -73,16 +73,38 @@ function firstColumn(row: unknown, builder: Builder): unknown {
   return value
 }
 
-/** Tables, columns, conditions, subqueries and builders; undefined for what has no SQL. */
-function embedded(value: object): Pick<Statement, 'sql' | 'params'> | undefined {
+/** Tables, views, columns, conditions, subqueries and builders; undefined for what has no SQL. */
+function embedded(value: object): Rendered | undefined {
   if (builderOf(value) !== 'Drizzle') return undefined
-  const table = tableName(value)
-  if (table !== undefined) return { sql: table, params: [] }
+  if (isA(value, 'Subquery')) return subquery(value as Subquery)
+  const name = tableName(value) ?? viewName(value)
+  if (name !== undefined) return { sql: name, params: [] }
   return isSqlLike(value) ? render(value) : undefined
 }
 
+/** Views and subqueries are proxies, which in 0.45 hide their `getSQL`. */
+function viewName(value: object): string | undefined {
+  if (!isA(value, 'View')) return undefined
+  const { name, schema, isAlias } = (value as Record<symbol, { name: string; schema?: string; isAlias?: boolean }>)[
+    viewConfig
+  ] ?? { name: '' }
+  return schema === undefined || isAlias === true ? quoteName(name) : `${quoteName(schema)}.${quoteName(name)}`
+}
+
+const viewConfig = Symbol.for('drizzle:ViewBaseConfig')
+
+interface Subquery {
+  readonly _: { readonly sql: SqlLike; readonly alias: string; readonly isWith?: boolean }
+}
+
+function subquery({ _: { sql: query, alias, isWith } }: Subquery): Rendered {
+  if (isWith === true) return { sql: quoteName(alias), params: [] }
+  const { sql, params } = render(query)
+  return { sql: `(${sql}) ${quoteName(alias)}`, params }
+}
+
 /** @throws {UsageError} for placeholders without a value. */
-function checked(statement: Pick<Statement, 'sql' | 'params'>): Pick<Statement, 'sql' | 'params'> {
+function checked(statement: Rendered): Rendered {
   const { sql, params } = statement
   for (const value of params)
     if (typeof value === 'object' && value !== null && !isPlain(value) && builderOf(value) === 'Drizzle')

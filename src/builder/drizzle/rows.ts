@@ -100,7 +100,7 @@ function tableOf(column: object): string {
 const entityKind = Symbol.for('drizzle:entityKind')
 
 /** Drizzle's `is`, by name: it works across copies. */
-function isA(value: object, kind: string): boolean {
+export function isA(value: object, kind: string): boolean {
   let made: unknown = (Object.getPrototypeOf(value) as object | null)?.constructor
   for (; typeof made === 'function'; made = Object.getPrototypeOf(made))
     if ((made as { [entityKind]?: unknown })[entityKind] === kind) return true

@@ -1,0 +1,161 @@
+/** Builders in the methods of a db, and what may not be given to them. */
+
+import { eq, gt, sql } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { QueryBuilder } from 'drizzle-orm/pg-core'
+import { MultipleResultsError, NoResultError, Status, TransactionEndedError, UsageError } from 'genever'
+import pg from 'pg'
+import { beforeEach, expect, expectTypeOf, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { hear } from '../support/events.ts'
+import { ambientOn, onBoth } from './support.ts'
+import { posts, rowsSql, tablesDdl, users } from './tables.ts'
+
+onBoth(tablesDdl, (bench) => {
+  beforeEach(() => bench.both(rowsSql))
+  const joined = () =>
+    bench.ours.select().from(users).leftJoin(posts, eq(posts.authorId, users.id)).orderBy(users.id, posts.id)
+
+  test('all, first, one and oneOrNone decode rows as the builder does', async () => {
+    const rows = await joined()
+    const one = () => bench.ours.select().from(users).where(eq(users.id, 1))
+
+    expect(await bench.db.all(joined())).toEqual(rows)
+    expect(await bench.db.first(joined())).toEqual(rows[0])
+    expect(await bench.db.one(one())).toEqual(rows[0]?.users)
+    expect(await bench.db.oneOrNone(one())).toEqual(rows[0]?.users)
+    expect(await bench.db.first(bench.ours.select().from(users).where(eq(users.id, -1)))).toBeUndefined()
+    expect(rows.find(({ users: user }) => user.name === 'cid')).toMatchObject({ posts: null })
+  })
+
+  test('one and oneOrNone count the rows', async () => {
+    expect(await caught(bench.db.one(joined()))).toBeInstanceOf(MultipleResultsError)
+    expect(await caught(bench.db.oneOrNone(joined()))).toBeInstanceOf(MultipleResultsError)
+    expect(await caught(bench.db.one(bench.ours.select().from(users).where(eq(users.id, -1))))).toBeInstanceOf(
+      NoResultError,
+    )
+  })
+
+  test('the types of rows are those of the builder', () => {
+    expectTypeOf(bench.db.first(bench.ours.select({ at: posts.at }).from(posts))).resolves.toEqualTypeOf<
+      { at: Date } | undefined
+    >()
+    expectTypeOf(
+      bench.db.all(bench.ours.insert(users).values({ name: '' }).returning({ id: users.id })),
+    ).resolves.toEqualTypeOf<{ id: number }[]>()
+  })
+
+  test('first loads one row', async () => {
+    const db = await bench.open({ name: `first_${bench.driver}` })
+    using heard = hear(`first_${bench.driver}`)
+    await db.first(ambientOn(db).select().from(users))
+
+    expect(heard.statements.map(({ returnedRows }) => returnedRows)).toEqual([1])
+  })
+
+  test('scalar is the first column of the first row, decoded', async () => {
+    const { db, ours } = bench
+
+    expect(await db.scalar(ours.select({ born: users.born }).from(users).orderBy(users.id))).toEqual(
+      new Date('1990-01-02T03:04:05Z'),
+    )
+    expect(await db.scalar(joined())).toBe(1)
+    expect(
+      await db.scalar(
+        ours
+          .select({ post: { at: posts.at }, id: posts.id })
+          .from(posts)
+          .where(eq(posts.id, 1)),
+      ),
+    ).toEqual(new Date('2026-01-01T00:00:00Z'))
+    expect(
+      await db.scalar(
+        ours
+          .select({ post: posts, user: users })
+          .from(users)
+          .rightJoin(posts, eq(posts.authorId, users.id))
+          .where(eq(posts.id, 3)),
+      ),
+    ).toBe(3)
+    expect(await db.scalar(ours.select().from(users).where(eq(users.id, -1)))).toBeUndefined()
+    expect(await db.scalar(ours.select({ nick: users.nick }).from(users).where(eq(users.id, 1)))).toBeNull()
+    expect(await db.scalar(ours.insert(users).values({ name: 'dan' }).returning({ born: users.born }))).toBeNull()
+    expect(await db.scalar(ours.$count(users))).toBe(4)
+  })
+
+  test('status takes a builder without returning, and decodes what another returns', async () => {
+    const { db, ours } = bench
+    const status = await db.status(ours.insert(users).values([{ name: 'dan' }, { name: 'eve' }]))
+
+    expect(status).toBeInstanceOf(Status)
+    expect(String(status)).toBe('INSERT 0 2')
+    expect((await db.status(ours.update(users).set({ nick: 'x' }).where(eq(users.id, 1)).returning())).rows).toEqual(
+      await ours.select().from(users).where(eq(users.id, 1)),
+    )
+  })
+
+  test('iterate decodes page by page', async () => {
+    const rows: unknown[] = []
+    for await (const row of bench.db.iterate(joined(), { batchSize: 1 })) rows.push(row)
+    const cursor = bench.db.iterate(joined(), { batchSize: 2 })
+
+    expect(rows).toEqual(await joined())
+    expect(await cursor.read(3)).toEqual(rows.slice(0, 3))
+    expect(await cursor.read()).toEqual(rows[3])
+    await cursor.close()
+  })
+
+  test("Drizzle's own sql`…` runs like text of db.sql", async () => {
+    const query = sql`select ${users.id} as id, ${posts.at} as at from ${users} join ${posts} on ${eq(posts.authorId, users.id)} where ${gt(posts.id, 1)}`
+
+    expect(await bench.db.all(query)).toEqual([{ id: 1, at: new Date('2026-01-02T10:00:00Z') }])
+    expect(await bench.db.one<{ id: number }>(query)).toMatchObject({ id: 1 })
+    expect(await bench.db.scalar(query)).toBe(1)
+    expect((await bench.db.status(sql`update ${users} set nick = ${'z'}`)).rowCount).toBe(3)
+  })
+
+  test('a builder on another pool is refused before anything is sent', async () => {
+    const db = await bench.open({ name: `foreign_${bench.driver}` })
+    const pool = new pg.Pool({ connectionString: 'postgres://nobody@127.0.0.1:1/none' })
+    const other = drizzle({ client: pool })
+    using heard = hear(`foreign_${bench.driver}`)
+    for (const query of [
+      other.select().from(users),
+      other.insert(users).values({ name: 'never' }),
+      new QueryBuilder().select().from(users),
+    ]) {
+      const error = await caught(db.status(query as never))
+      expect(error).toBeInstanceOf(UsageError)
+      expect(error.message).toMatch(/another client.*ambient\(db, make\)/)
+    }
+
+    expect(heard.statements).toEqual([])
+    await pool.end()
+  })
+
+  test('a builder with placeholders is refused: it is for prepare', async () => {
+    const query = bench.ours
+      .select()
+      .from(users)
+      .where(eq(users.id, sql.placeholder('id')))
+
+    expect((await caught(bench.db.all(query))).message).toMatch(/placeholders.*prepared\.execute/)
+  })
+
+  test('a builder of a transaction that has ended is refused', async () => {
+    const made = await bench.db.transaction(() => ({ query: bench.ours.insert(users).values({ name: 'late' }) }))
+
+    expect(await caught(bench.db.status(made.query))).toBeInstanceOf(TransactionEndedError)
+    expect(await bench.ours.$count(users)).toBe(3)
+  })
+
+  test('a custom type that throws while decoding fails that query alone', async () => {
+    const bad = sql`1`.mapWith(() => {
+      throw new Error('decoder')
+    })
+
+    expect((await caught(bench.db.all(bench.ours.select({ bad }).from(users)))).message).toBe('decoder')
+    expect((await caught(bench.ours.select({ bad }).from(users))).message).toBe('decoder')
+    expect(await bench.ours.$count(users)).toBe(3)
+  })
+})
