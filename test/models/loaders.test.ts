@@ -1,0 +1,477 @@
+/** Loaders: what the rows of a query become, and what is joined for it. (GINO: loaders.) */
+
+import { asc, count, desc, eq, gt, sql, sum } from 'drizzle-orm'
+import { UsageError } from 'genever'
+import { literal, many } from 'genever/models'
+import { describe, expect, expectTypeOf, test } from 'vitest'
+import { caught, thrownBy } from '../support/caught.ts'
+import { hear } from '../support/events.ts'
+import { forEachDriver } from '../support/matrix.ts'
+import { filled } from './support/library.ts'
+
+const names = (rows: readonly { readonly name: string }[]): string => rows.map(({ name }) => name).join(' ')
+
+forEachDriver((driver) => {
+  describe('one object', () => {
+    test('is joined by the foreign key, and is null where there is none', async () => {
+      const { User, Team } = await filled(driver)
+
+      const users = await User.query()
+        .load(User.load({ team: Team }))
+        .orderBy(User.c.id)
+
+      expect(users.map(({ name, team }) => `${name} ${team?.shout() ?? '-'}`)).toEqual([
+        'Ann RED',
+        'Bob RED',
+        'Cid BLUE',
+        'Dan -',
+      ])
+      expect(users[0]).toBeInstanceOf(User)
+      expect(users[0]?.team).toBeInstanceOf(Team)
+      expect(users[3]?.team).toBeNull()
+    })
+
+    test('nests to any depth', async () => {
+      const { User, Team, Company } = await filled(driver)
+
+      const users = await User.query()
+        .load(User.load({ team: Team.load({ company: Company }) }))
+        .orderBy(User.c.id)
+
+      expect(users.map(({ team }) => team?.company?.name ?? null)).toEqual(['Acme', 'Acme', 'Other', null])
+    })
+
+    test('of the same table is an alias, joined by its own foreign key or by a condition', async () => {
+      const { User } = await filled(driver)
+      const Boss = User.alias('boss')
+
+      const byCondition = await User.query()
+        .load(User.load({ boss: Boss.on(eq(User.c.bossId, Boss.c.id)) }))
+        .orderBy(User.c.id)
+
+      expect(byCondition.map(({ boss }) => boss?.greet() ?? null)).toEqual([null, 'hi Ann', 'hi Ann', null])
+    })
+
+    test('of a table with a nested loader of an alias', async () => {
+      const { User, Team } = await filled(driver)
+      const Boss = User.alias('boss')
+      const BossTeam = Team.alias('boss_team')
+
+      const users = await User.query()
+        .load(User.load({ team: Team, boss: Boss.load({ team: BossTeam }).on(eq(User.c.bossId, Boss.c.id)) }))
+        .orderBy(User.c.id)
+
+      expect(users.map(({ team, boss }) => [team?.name, boss?.team?.name])).toEqual([
+        ['red', undefined],
+        ['red', 'red'],
+        ['blue', 'red'],
+        [undefined, undefined],
+      ])
+    })
+
+    test('can be asked for in conditions and orders', async () => {
+      const { User, Team } = await filled(driver)
+
+      const users = await User.query()
+        .load(User.load({ team: Team }))
+        .where(eq(Team.c.name, 'red'))
+        .orderBy(desc(User.c.name))
+
+      expect(names(users)).toBe('Bob Ann')
+      expect(
+        await User.query()
+          .load(User.load({ team: Team }))
+          .where(eq(Team.c.name, 'red'))
+          .count(),
+      ).toBe(2)
+      expect(
+        await User.query()
+          .load(User.load({ team: Team }))
+          .where(eq(Team.c.name, 'none'))
+          .exists(),
+      ).toBe(false)
+    })
+
+    test('goes to a method of the model when there is one of that name', async () => {
+      const { db, User, Team } = await filled(driver)
+      const seen: string[] = []
+      class Listening extends User {
+        remember(team: InstanceType<typeof Team>): void {
+          seen.push(`${this.name} ${team.name}`)
+        }
+      }
+
+      await Listening.query()
+        .load(Listening.load({ remember: Team }))
+        .orderBy(Listening.c.id)
+      expect(seen).toEqual(['Ann red', 'Bob red', 'Cid blue'])
+      expect(db.stats().reserved).toBe(0)
+    })
+
+    test('without a foreign key, or with two, needs a condition', async () => {
+      const { User, Post, Company } = await filled(driver)
+      const Boss = User.alias('boss')
+
+      expect(await caught(User.query().load(User.load({ company: Company })))).toMatchObject({
+        name: 'UsageError',
+        message: expect.stringMatching(/no foreign key between .* \.on\(condition\)/),
+      })
+      expect(await caught(Post.query().load(Post.load({ user: User.load({ again: User }) })))).toBeInstanceOf(
+        UsageError,
+      )
+      expect(Boss.of).toBe(User)
+    })
+  })
+
+  describe('a list', () => {
+    test('has all that belongs to the object, and is empty where there is nothing', async () => {
+      const { Team, User } = await filled(driver)
+
+      const teams = await Team.query()
+        .load(Team.distinct(Team.c.id).load({ members: many(User) }))
+        .orderBy(Team.c.id, User.c.id)
+
+      expect(teams.map(({ name, members }) => `${name}: ${names(members)}`)).toEqual([
+        'red: Ann Bob',
+        'blue: Cid',
+        'empty: ',
+      ])
+      expect(teams[0]?.members[0]).toBeInstanceOf(User)
+    })
+
+    test('needs no distinct(): objects are told apart by the primary key', async () => {
+      const { Team, User } = await filled(driver)
+
+      const teams = await Team.query().load(Team.load({ members: many(User) }))
+
+      expect(teams.map(({ members }) => members.length).toSorted()).toEqual([0, 1, 2])
+    })
+
+    test('of lists, and beside another list, has nothing twice', async () => {
+      const { Team, User, Post, Company } = await filled(driver)
+      const Mate = User.alias('mate')
+
+      const companies = await Company.query()
+        .load(Company.load({ teams: many(Team.load({ members: many(User.load({ posts: many(Post) })) })) }))
+        .orderBy(Company.c.id, Team.c.id, User.c.id, Post.c.id)
+      const teams = await Team.query()
+        .load(Team.load({ members: many(User.load({ posts: many(Post) })), mates: many(Mate) }))
+        .orderBy(Team.c.id, User.c.id)
+
+      expect(
+        companies.map(({ name, teams: of }) => [
+          name,
+          of.map(({ members }) => members.map((user) => [user.name, user.posts.map(({ title }) => title)])),
+        ]),
+      ).toEqual([
+        [
+          'Acme',
+          [
+            [
+              ['Ann', ['a1', 'a2']],
+              ['Bob', ['b1']],
+            ],
+          ],
+        ],
+        ['Other', [[['Cid', []]]]],
+      ])
+      expect(teams.map(({ members, mates }) => [members.length, mates.length])).toEqual([
+        [2, 2],
+        [1, 1],
+        [0, 0],
+      ])
+      expect(teams[0]?.members.map(({ posts }) => posts.length)).toEqual([2, 1])
+    })
+
+    test('is whole for first(), one() and a limit, which count objects', async () => {
+      const { Team, User } = await filled(driver)
+      const withMembers = Team.query()
+        .load(Team.load({ members: many(User) }))
+        .orderBy(Team.c.id, User.c.id)
+
+      const first = await Team.query()
+        .load(Team.load({ members: many(User) }))
+        .orderBy(Team.c.id)
+        .first()
+      const one = await Team.where({ name: 'red' })
+        .load(Team.load({ members: many(User) }))
+        .one()
+      const two = await Team.query()
+        .load(Team.load({ members: many(User) }))
+        .orderBy(Team.c.id)
+        .limit(2)
+      const second = await Team.query()
+        .load(Team.load({ members: many(User) }))
+        .orderBy(Team.c.id)
+        .offset(1)
+        .limit(1)
+
+      expect(first?.members).toHaveLength(2)
+      expect(one.members).toHaveLength(2)
+      expect(two.map(({ members }) => members.length)).toEqual([2, 1])
+      expect(second.map(({ name }) => name)).toEqual(['blue'])
+      expect(
+        await caught(
+          Team.query()
+            .load(Team.load({ members: many(User) }))
+            .one(),
+        ),
+      ).toMatchObject({ name: 'MultipleResultsError' })
+      expect(
+        await caught(
+          Team.where({ name: 'nobody' })
+            .load(Team.load({ members: many(User) }))
+            .one(),
+        ),
+      ).toMatchObject({ name: 'NoResultError' })
+      expect(await withMembers.count()).toBe(3)
+    })
+
+    test('is limited by objects too where the condition is on the list', async () => {
+      const { Team, User } = await filled(driver)
+
+      const teams = await Team.query()
+        .load(Team.load({ members: many(User) }))
+        .where(gt(User.c.age, 25))
+        .orderBy(Team.c.name)
+        .limit(1)
+
+      expect(teams.map(({ name, members }) => `${name}: ${names(members)}`)).toEqual(['blue: Cid'])
+    })
+
+    test('comes whole from iterate(), whatever the size of a batch', async () => {
+      const { Team, User } = await filled(driver)
+      const query = Team.query()
+        .load(Team.load({ members: many(User) }))
+        .orderBy(Team.c.name)
+
+      for (const batchSize of [1, 2, 3, 100]) {
+        const seen: string[] = []
+        for await (const team of query.iterate({ batchSize })) seen.push(`${team.name} ${team.members.length}`)
+        expect(seen).toEqual(['blue 1', 'empty 0', 'red 2'])
+      }
+      const cursor = query.iterate({ batchSize: 1 })
+      expect((await cursor.read())?.name).toBe('blue')
+      expect(await cursor.skip(1)).toBe(1)
+      expect((await cursor.read(5)).map(({ members }) => members.length)).toEqual([2])
+      expect(await cursor.read()).toBeUndefined()
+      await cursor.close()
+    })
+
+    test('is refused by iterate() in an order that tears objects apart', async () => {
+      const { Team, User } = await filled(driver)
+      const query = Team.query()
+        .load(Team.load({ members: many(User) }))
+        .orderBy(User.c.name)
+
+      expect(thrownBy(() => query.iterate())).toMatchObject({
+        name: 'UsageError',
+        message: expect.stringMatching(/order by columns of the model/),
+      })
+    })
+
+    test('with a method of its name gets each object by it', async () => {
+      const { Team, User } = await filled(driver)
+      class Gathering extends Team {
+        gathered: string[] = []
+        addMember(user: InstanceType<typeof User>): void {
+          this.gathered.push(user.name)
+        }
+      }
+
+      const teams = await Gathering.query()
+        .load(Gathering.load({ addMember: many(User) }))
+        .orderBy(Gathering.c.id, User.c.id)
+
+      expect(teams.map(({ gathered }) => gathered)).toEqual([['Ann', 'Bob'], ['Cid'], []])
+    })
+
+    test('belongs to an object: alone or in a tuple it is refused', async () => {
+      const { Team, User } = await filled(driver)
+
+      expect(thrownBy(() => Team.query().load([Team, many(User)]))).toBeInstanceOf(UsageError)
+      expect(thrownBy(() => Team.query().load(many(User)))).toBeInstanceOf(UsageError)
+    })
+  })
+
+  describe('distinct()', () => {
+    test('makes one object of all rows with the same key', async () => {
+      const { User, Team } = await filled(driver)
+
+      const users = await User.query()
+        .load(User.load({ team: Team.distinct(Team.c.id) }))
+        .orderBy(User.c.id)
+
+      expect(users[0]?.team).toBe(users[1]?.team)
+      expect(users[0]?.team).not.toBe(users[2]?.team)
+    })
+
+    test('leaves out objects that a join repeats', async () => {
+      const { User, Team } = await filled(driver)
+
+      const teams = await Team.query().load(Team.distinct()).join(User).orderBy(Team.c.id)
+
+      expect(names(teams)).toBe('red blue')
+      expect(names(await Team.query().join(User).orderBy(Team.c.id))).toBe('red red blue')
+    })
+  })
+
+  describe('other loaders', () => {
+    test('a tuple of models, columns and expressions', async () => {
+      const { User, Team } = await filled(driver)
+      const Boss = User.alias('boss')
+
+      const rows = await User.query()
+        .leftJoin(Boss, eq(User.c.bossId, Boss.c.id))
+        .load([User, Team.c.name, Boss, sql<number>`${User.c.age} + 1`] as const)
+        .where(eq(User.c.name, 'Bob'))
+
+      expectTypeOf(rows).toEqualTypeOf<[InstanceType<typeof User>, string, InstanceType<typeof User>, number][]>()
+      expect(rows.map(([user, team, boss, age]) => [user.greet(), team, boss.name, age])).toEqual([
+        ['hi Bob', 'red', 'Ann', 21],
+      ])
+    })
+
+    test('a model in a tuple with only NULLs is an instance with only nulls', async () => {
+      const { User, Team } = await filled(driver)
+
+      const [row] = await User.where({ name: 'Dan' })
+        .leftJoin(Team)
+        .load([User, Team] as const)
+
+      expect(row?.[1]).toBeInstanceOf(Team)
+      expect(row?.[1].id).toBeNull()
+    })
+
+    test('one column, one expression, aggregates by group', async () => {
+      const { User } = await filled(driver)
+
+      expect(await User.query().load(User.c.name).orderBy(asc(User.c.name))).toEqual(['Ann', 'Bob', 'Cid', 'Dan'])
+      expect(await User.query().load(count()).one()).toBe(4)
+      expect(
+        await User.query()
+          .load([User.c.teamId, count(), sum(User.c.age).mapWith(Number)] as const)
+          .groupBy(User.c.teamId)
+          .having(gt(count(), 1))
+          .all(),
+      ).toEqual([[1, 2, 50]])
+    })
+
+    test('a function gets the row and a context shared by the result', async () => {
+      const { User } = await filled(driver)
+
+      const numbered = await User.query()
+        .orderBy(User.c.id)
+        .load((user: InstanceType<typeof User>, context: { seen?: number }) => {
+          context.seen = (context.seen ?? 0) + 1
+          return `${context.seen} ${user.greet()}`
+        })
+      const withInitial = await User.query()
+        .orderBy(User.c.id)
+        .load(User.load({ initial: (user: { name: string }) => user.name[0], source: literal('db') }))
+        .first()
+
+      expect(numbered).toEqual(['1 hi Ann', '2 hi Bob', '3 hi Cid', '4 hi Dan'])
+      expect([withInitial?.initial, withInitial?.source]).toEqual(['A', 'db'])
+    })
+
+    test('a class of its own is made of the row', async () => {
+      const { User } = await filled(driver)
+      class Card {
+        readonly label: string
+        constructor(user: { name: string }) {
+          this.label = `[${user.name}]`
+        }
+      }
+
+      const cards = await User.query().orderBy(User.c.id).load(Card).limit(2)
+
+      expectTypeOf(cards).toEqualTypeOf<Card[]>()
+      expect(cards.map(({ label }) => label)).toEqual(['[Ann]', '[Bob]'])
+    })
+
+    test('a model over a subquery', async () => {
+      const { db, User, users } = await filled(driver)
+      const { QueryBuilder } = await import('drizzle-orm/pg-core')
+      const older = new QueryBuilder().select().from(users).where(gt(users.age, 25)).as('older')
+      const Older = User.inQuery(older)
+
+      const bosses = await User.query()
+        .load(User.load({ boss: Older.on(eq(User.c.bossId, Older.c.id)) }))
+        .orderBy(User.c.id)
+
+      expect(bosses.map(({ boss }) => boss?.greet() ?? null)).toEqual([null, 'hi Ann', 'hi Ann', null])
+      expect(db.stats().reserved).toBe(0)
+    })
+
+    test('what is no loader is refused, and so is a name that is taken', async () => {
+      const { User, Team } = await filled(driver)
+
+      for (const wrong of [1, 'team', null, undefined, {}, new Date()])
+        expect(
+          thrownBy(() => User.query().load(wrong as never)),
+          String(wrong),
+        ).toBeInstanceOf(UsageError)
+      for (const taken of ['name', 'update', 'toJSON', 'constructor'])
+        expect(
+          thrownBy(() => User.load({ [taken]: Team })),
+          taken,
+        ).toBeInstanceOf(UsageError)
+    })
+  })
+
+  describe("the strategy 'select-in'", () => {
+    test('gives the same objects by a statement for each relation, on one connection', async () => {
+      const { db, Team, User, Post, Company } = await filled(driver)
+      const loader = Team.load({ company: Company, members: many(User.load({ posts: many(Post) })) })
+      const look = (
+        teams: readonly {
+          name: string
+          company: { name: string } | null
+          members: readonly { name: string; posts: readonly { title: string }[] }[]
+        }[],
+      ): unknown =>
+        teams.map(({ name, company, members }) => [
+          name,
+          company?.name,
+          members.map((user) => [user.name, user.posts.map(({ title }) => title).toSorted()]).toSorted(),
+        ])
+
+      const joined = await Team.query().load(loader).orderBy(Team.c.id)
+      const separate = await Team.query().load(loader, { strategy: 'select-in' }).orderBy(Team.c.id)
+
+      expect(look(separate)).toEqual(look(joined))
+      expect(separate[0]?.members[0]).toBeInstanceOf(User)
+      expect(db.stats().open).toBe(1)
+    })
+
+    test('works for first() and iterate(), and says where it does not', async () => {
+      const { Team, User } = await filled(driver)
+      const query = Team.query()
+        .load(Team.load({ members: many(User) }), { strategy: 'select-in' })
+        .orderBy(Team.c.id)
+
+      expect((await query.first())?.members).toHaveLength(2)
+      const seen: number[] = []
+      for await (const { members } of query.iterate({ batchSize: 2 })) seen.push(members.length)
+      expect(seen).toEqual([2, 1, 0])
+      expect(thrownBy(() => query.one())).toMatchObject({
+        message: expect.stringMatching(/use all\(\), first\(\) or iterate\(\)/),
+      })
+      expect(await caught(Team.query().load(Team.load({ size: sql`1` }), { strategy: 'select-in' }))).toMatchObject({
+        message: expect.stringMatching(/needs the strategy 'joined'/),
+      })
+    })
+
+    test('asks nothing where there are no keys', async () => {
+      const name = `select-in ${driver.name}`
+      const { User, Team } = await filled(driver, await driver.db({ name }))
+      using heard = hear(name)
+
+      const users = await User.where({ name: 'Dan' }).load(User.load({ team: Team }), { strategy: 'select-in' })
+
+      expect(users.map(({ team }) => team)).toEqual([null])
+      expect(heard.statements).toHaveLength(1)
+    })
+  })
+})
