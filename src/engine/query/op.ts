@@ -148,7 +148,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
 
   #finish(): void {
     if (this.deadline !== Infinity) this.disarm()
-    if (this.signal !== null) this.forget()
+    if (this.signal !== null || this.scopeSignal !== null) this.forget()
     if (this.trace !== null) reportStatement(this, this.trace)
   }
 

@@ -18,7 +18,7 @@ export function admit(slot: Slot, item: Item): boolean | null {
     if (slot.closed && !item.issued) return refuse(item, released())
     const lost = slot.takeLostSession()
     if (lost === null) return true
-    item.refuse({ ...lost, kind: 'lost', outcome: 'not_started' })
+    item.refuse(lost.kind === 'refused' ? lost : { ...lost, kind: 'lost', outcome: 'not_started' })
     return null
   }
   if (top.admits(item)) {

@@ -27,6 +27,8 @@ export abstract class Waiting implements Expiring, Abortable {
   /** The handle it was asked through; null for implicit statements. */
   readonly handle: Handle | null
   readonly signal: AbortSignal | null
+  /** A further signal: that of the scope its connection belongs to. */
+  scopeSignal: AbortSignal | null = null
   slot: Slot | null = null
   phase: WaitPhase | null = null
   /** It was issued before its connection was released, and so still runs. */
@@ -111,9 +113,16 @@ export abstract class Waiting implements Expiring, Abortable {
     this.engine.ticker.remove(this)
   }
 
-  /** Stops listening to the signal. */
+  /** Aborts with this signal too. The caller has checked that it is not aborted already. */
+  listen(signal: AbortSignal): void {
+    this.scopeSignal = signal
+    watchSignal(signal, this)
+  }
+
+  /** Stops listening to the signals. */
   forget(): void {
     if (this.signal !== null) unwatchSignal(this.signal, this)
+    if (this.scopeSignal !== null) unwatchSignal(this.scopeSignal, this)
   }
 
   expire(now: number): void {

@@ -1,0 +1,61 @@
+// A scope without one callback around it, for plug-ins: a framework says when a request begins and when its response is
+// over, and neither is the end of a function. Only `run` makes it ambient, for a callback as everywhere else.
+import { Connection } from './connection.ts'
+import { currentChain, type Link, push, runIn } from './context/chain.ts'
+import { Frame, type Settings } from './context/frame.ts'
+import type { Engine } from './engine.ts'
+import type { QueryDefaults } from './query/query-options.ts'
+import { LooseSlot } from './slot/loose-slot.ts'
+import { mergedSettings } from './source.ts'
+
+export interface OpenScopeOptions {
+  /** What holds the connection, for messages: no values of the user. */
+  readonly what: string | (() => string)
+  /** As of `scope()`. */
+  readonly settings?: Settings | undefined
+  readonly query?: QueryDefaults | undefined
+  /** Aborts whatever runs or waits on the connection, and refuses all that comes later. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A lazy connection for all that runs inside of `run`. Never shares the connection of a scope around it. */
+export class OpenScope {
+  readonly connection: Connection
+  readonly #engine: Engine
+  readonly #slot: LooseSlot
+  readonly #frame: Frame
+  readonly #chain: Link
+
+  constructor(engine: Engine, db: object | null, options: OpenScopeOptions) {
+    const around = currentChain()
+    const { what, settings, query, signal } = options
+    const all = around === undefined && settings === undefined ? null : mergedSettings(engine, around, settings)
+    this.#engine = engine
+    this.#slot = new LooseSlot(engine, all, what, signal ?? null)
+    this.connection = new Connection(engine, this.#slot, around, true, query ?? null)
+    this.#frame = new Frame('owner', engine, db, this.#slot, null, all)
+    this.#frame.connection = this.connection
+    this.#frame.defaults = query ?? null
+    this.#chain = push(this.#frame, around)
+  }
+
+  /** Calls `work` with the connection ambient for it and all it starts; as often as wanted. */
+  run<R>(work: () => R): R {
+    return runIn(this.#chain, work)
+  }
+
+  /**
+   * From now on the connection goes back whenever nothing runs, waits or is open on it: an open transaction or cursor keeps
+   * it until it ends. Later statements borrow and give back at once. Idempotent.
+   */
+  loosen(): void {
+    this.#slot.loosen()
+  }
+
+  /** Ends it for good: cursors are closed, managed transactions finish first, the handle is released. Idempotent. */
+  end(): void {
+    if (!this.#frame.live) return
+    this.#frame.end()
+    void this.#engine.closeSlot(this.#slot)?.catch(() => {})
+  }
+}

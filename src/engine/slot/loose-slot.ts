@@ -1,0 +1,70 @@
+// The slot of a scope that is opened and ended by calls, as plug-ins do for requests. Two things more than a slot: a signal
+// that aborts whatever runs on it, and the state "loose", in which the connection goes back whenever nothing runs, waits
+// or is open on it, whatever the session was set to. Statements that come later borrow, run and give back.
+import type { Failure } from '../../driver/driver.ts'
+import { TransactionStateError } from '../../errors/index.ts'
+import type { Settings } from '../context/frame.ts'
+import type { Engine } from '../engine.ts'
+import type { EngineOp } from '../query/op.ts'
+import { type Item, Slot } from './slot.ts'
+
+export class LooseSlot extends Slot {
+  readonly #signal: AbortSignal | null
+  #loose = false
+  /** It was pinned when it had become loose: what the session was set to goes with the connection. */
+  #forgetful = false
+  #sessionLost = false
+
+  constructor(engine: Engine, settings: Settings | null, owner: string | (() => string), signal: AbortSignal | null) {
+    super(engine, settings, false, owner)
+    this.#signal = signal
+  }
+
+  /** From now on nothing is held between statements and transactions. Idempotent. */
+  loosen(): void {
+    if (this.#loose) return
+    this.#loose = true
+    this.#unpin()
+    this.addIdler()
+  }
+
+  override send(item: Item): void {
+    const signal = this.#signal
+    if (signal === null) super.send(item)
+    else if (signal.aborted) item.abort(signal.reason)
+    else {
+      item.listen(signal)
+      super.send(item)
+    }
+  }
+
+  override answered(op: EngineOp): void {
+    super.answered(op)
+    if (this.#loose) this.#unpin()
+  }
+
+  override handBack(): void | Promise<void> {
+    this.#sessionLost ||= this.#forgetful
+    return super.handBack()
+  }
+
+  /** Unlike a connection that was lost, which is told once: nothing may go on without the state it was written for. */
+  override takeLostSession(): Failure | null {
+    return this.#sessionLost
+      ? { kind: 'refused', outcome: 'not_started', refusal: { reason: 'usage' }, cause: sessionGone() }
+      : super.takeLostSession()
+  }
+
+  #unpin(): void {
+    if (this.pins === 0) return
+    this.pins = 0
+    this.#forgetful = true
+  }
+}
+
+function sessionGone(): TransactionStateError {
+  return new TransactionStateError(
+    'The request this statement belongs to is over: its connection went back, and with it what the session had been set to ' +
+      '(SET, LISTEN, temporary tables, advisory locks). Finish such work before answering, or start it with detached(work).',
+  )
+}
