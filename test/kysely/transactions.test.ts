@@ -1,6 +1,7 @@
 /** Transactions of Kysely are Genever's: ambient, nested as savepoints, never on a second connection unasked. */
 
 import {
+  ConnectionLostError,
   SelfDeadlockError,
   TransactionAbortedError,
   TransactionEndedError,
@@ -381,3 +382,26 @@ forEachDriver((driver) => {
     })
   })
 })
+
+forEachDriver(
+  (driver) => {
+    test('a connection that is lost in a transaction ends it, and leaves nothing behind', async () => {
+      const { db, k, person, names } = await people(driver)
+      const plain = new Kysely<Tables>({ dialect: geneverDialect(db) })
+
+      for (const each of [k, plain]) {
+        const error = await caught(
+          each.transaction().execute(async (trx) => {
+            await trx.insertInto(person).values({ name: 'Ann' }).execute()
+            await sql`select pg_terminate_backend(pg_backend_pid())`.execute(trx)
+          }),
+        )
+        expect(error).toBeInstanceOf(ConnectionLostError)
+      }
+
+      expect(await names()).toEqual([])
+      expect(doing(db)).toMatch(/^0 lent/)
+    })
+  },
+  { connections: 2 },
+)
