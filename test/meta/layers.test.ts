@@ -47,7 +47,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
 const alternatives: Readonly<Record<string, string | undefined>> = {
   driver: 'driver/postgres',
   builder: undefined,
-  plugins: undefined,
+  plugins: 'plugins/request',
 }
 
 /** `driver/pg` for all that is below it; `driver` for a file directly in it. */

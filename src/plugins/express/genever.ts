@@ -1,0 +1,144 @@
+// The plug-in for Express 5: a middleware. Express tells a middleware neither when the handler has settled nor what it threw:
+// the connection follows the response, and where a transaction has to know more, it wraps the handler.
+import type { Application, NextFunction, Request, RequestHandler, Response } from 'express'
+import type { Db } from '../../db/db.ts'
+import type { Connection } from '../../engine/connection.ts'
+import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
+import { WebPlugin } from '../plugin.ts'
+import { HeldResponse } from '../request/hold.ts'
+import { scopeOf } from '../request/node.ts'
+import type { RequestScope } from '../request/scope.ts'
+import { RequestTransaction } from '../request/transaction.ts'
+
+declare global {
+  // oxlint-disable-next-line typescript/no-namespace -- the place Express has for what middlewares add
+  namespace Express {
+    interface Request {
+      /** The connection of this request. */
+      db: Connection
+    }
+  }
+}
+
+export interface GeneverExpress extends RequestHandler {
+  /**
+   * Opens the database as the options say, those of `app.set('genever', …)` included. Without it, the first request does.
+   * @throws {ConnectError} when it stays away.
+   */
+  open(app?: Application): Promise<void>
+  /** Closes the database; see `gracefulShutdown` for the server too. Never rejects. */
+  close(): Promise<void>
+  /**
+   * A handler in a transaction: committed before the answer is sent, rolled back when it throws or answers with a status
+   * of 400 or more.
+   */
+  transactional(handler: RequestHandler, options?: RequestTransactionOptions): RequestHandler
+  /**
+   * A middleware that does the same for all behind it, by the status of the answer alone: Express does not tell it of an
+   * error, so an error handler that answers with less than 400 commits.
+   */
+  transaction(options?: RequestTransactionOptions): RequestHandler
+}
+
+/**
+ * A middleware that gives every request one lazy connection, ambient for all behind it and as `req.db`.
+ * @throws {InvalidOptionError} when options are wrong.
+ */
+export function genever(db: Db, options?: PluginOptions<Request>): GeneverExpress {
+  const plugin = new WebPlugin<Request>(db, options)
+  const middleware: RequestHandler = (request, response, next) => {
+    if (plugin.ready) enter(plugin, request, response, next)
+    else openFor(plugin, request.app).then(() => enter(plugin, request, response, next), next)
+  }
+  return Object.assign(middleware, {
+    open: (app?: Application) => openFor(plugin, app),
+    close: () => plugin.close(),
+    transactional: (handler: RequestHandler, given: RequestTransactionOptions = {}) =>
+      transactional(plugin, handler, transactionOf(given) ?? {}),
+    transaction: (given: RequestTransactionOptions = {}) => {
+      const wanted = transactionOf(given) ?? {}
+      const inside: RequestHandler = (request, response, next) =>
+        followAnswer(plugin, scopeOf(request, db) ?? null, wanted, response, next)
+      return inside
+    },
+  })
+}
+
+async function openFor(plugin: WebPlugin<Request>, app: Application | undefined): Promise<void> {
+  if (app !== undefined) plugin.configure({ name: "app.set('genever')", options: app.get('genever') as unknown })
+  await plugin.open()
+}
+
+function enter(plugin: WebPlugin<Request>, request: Request, response: Response, next: NextFunction): void {
+  const { transaction } = plugin.options
+  const scope = plugin.scope(request, response, request, () => describe(request))
+  if (scope !== null) plugin.attach(request, scope)
+  const go = transaction === null ? next : (): void => followAnswer(plugin, scope, transaction, response, next)
+  if (scope === null) go()
+  else scope.run(go)
+}
+
+/** `GET /users/:id`, once a route was found. */
+function describe({ method, baseUrl, route }: Request): string {
+  const { path } = Object(route) as { path?: unknown }
+  return typeof path === 'string' ? `${method} ${baseUrl}${path}` : `${method} request`
+}
+
+function transactional(
+  plugin: WebPlugin<Request>,
+  handler: RequestHandler,
+  options: RequestTransactionOptions,
+): RequestHandler {
+  return async (request, response, next) => {
+    const transaction = new RequestTransaction(plugin.db, options, scopeOf(request, plugin.db) ?? null)
+    const held = hold(response, transaction, next)
+    try {
+      await transaction.run(() => handler(request, response, (error?: unknown) => void passOn(error)))
+    } catch (error) {
+      await passOn(error)
+      return
+    }
+    // It answers later, or never: without an answer there is no COMMIT.
+    held.onUnanswered(() => void transaction.rollBack())
+
+    async function passOn(error: unknown): Promise<void> {
+      // `next()` and `next('route')` are no errors: what comes behind answers.
+      if (error === undefined || error === 'route' || error === 'router') {
+        next(error as 'route' | undefined)
+        return
+      }
+      if (held.answered) {
+        plugin.failed('A handler failed after it had answered', error)
+        return
+      }
+      await transaction.rollBack()
+      held.release()
+      next(error)
+    }
+  }
+}
+
+function followAnswer(
+  plugin: WebPlugin<Request>,
+  scope: RequestScope | null,
+  options: RequestTransactionOptions,
+  response: Response,
+  next: NextFunction,
+): void {
+  const transaction = new RequestTransaction(plugin.db, options, scope)
+  const held = hold(response, transaction, next)
+  const never = transaction.run(() => {
+    next()
+    return new Promise<never>(() => {})
+  })
+  const failed = (error: unknown): void => {
+    held.release()
+    next(error)
+  }
+  never.catch(failed)
+  held.onUnanswered(() => void transaction.rollBack())
+}
+
+function hold(response: Response, transaction: RequestTransaction, next: NextFunction): HeldResponse {
+  return new HeldResponse(response, (status) => transaction.answering(status), next)
+}

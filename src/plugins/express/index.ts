@@ -1,0 +1,9 @@
+// `genever/express`: re-exports, nothing else.
+export { genever, type GeneverExpress } from './genever.ts'
+export { notFound } from './not-found.ts'
+export { health } from '../request/node-health.ts'
+export { type HealthOptions } from '../health.ts'
+export { gracefulShutdown, type ClosableServer, type ShutdownOptions, type ShutdownReport } from '../shutdown.ts'
+export { type FlatOptions } from '../flat-names.ts'
+export { type PluginLogger } from '../log.ts'
+export { type PluginOptions, type RequestTransactionOptions } from '../options.ts'

@@ -1,0 +1,52 @@
+// The plug-in for Fastify 5. Opens in its registration, so what is registered behind it can use the database; closes in
+// `onClose`. The scope begins in `onRequest` and ends with the raw response, the only event that comes on every path.
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { Db } from '../../db/db.ts'
+import { type PluginOptions } from '../options.ts'
+import { WebPlugin } from '../plugin.ts'
+import { health } from './health.ts'
+import { wrapRoutes } from './transaction.ts'
+
+export interface GeneverFastifyOptions extends PluginOptions<FastifyRequest> {
+  readonly db: Db
+  /** A path for a readiness route: see `health`. Default: none. */
+  readonly health?: string | undefined
+}
+
+const register = async (app: FastifyInstance, given: GeneverFastifyOptions): Promise<void> => {
+  const { db, health: path, ...options } = given
+  const plugin = new WebPlugin<FastifyRequest>(db, options)
+  plugin.configure(null, app.log)
+  const { as, connectionForRequest, transaction } = plugin.options
+  app.decorate(as, db)
+  app.addHook('onClose', () => plugin.close())
+  await plugin.open()
+  if (connectionForRequest) {
+    app.decorateRequest(as, null)
+    app.addHook('onRequest', (request, reply, done) => {
+      const scope = plugin.scope(request.raw, reply.raw, request, () => describe(request))
+      if (scope === null) return done()
+      plugin.attach(request, scope)
+      scope.run(done)
+    })
+  }
+  app.addHook('onRoute', wrapRoutes(db, as, transaction))
+  if (path !== undefined) app.get(path, { config: { [as]: { transaction: false } } }, health(db))
+}
+
+function describe({ method, routeOptions }: FastifyRequest): string {
+  return `${method} ${routeOptions.url ?? 'request'}`
+}
+
+/**
+ * Gives every request one lazy connection, ambient for its hooks and handler and as `request.db`; the database is `app.db`.
+ * `await app.register(genever, { db })`. Types: `import 'genever/fastify/types'`.
+ * @throws {InvalidOptionError} when options are wrong.
+ * @throws {ConnectError} when the database stays away; Fastify's `pluginTimeout` limits the wait too.
+ */
+export const genever: FastifyPluginAsync<GeneverFastifyOptions> = Object.assign(register, {
+  // As fastify-plugin does: hooks and decorators are for the whole application, not for this plug-in alone.
+  [Symbol.for('skip-override')]: true,
+  [Symbol.for('fastify.display-name')]: 'genever',
+  [Symbol.for('plugin-meta')]: { name: 'genever', fastify: '5.x' },
+})

@@ -1,0 +1,81 @@
+// Routes of Fastify in a transaction: the handler is wrapped when the route is declared, and the transaction ends in a hook
+// of that route, before the head of the response. Routes without one pay nothing.
+import type { FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from 'fastify'
+import type { Db } from '../../db/db.ts'
+import { type RequestTransactionOptions, transactionOf } from '../options.ts'
+import { scopeOf } from '../request/node.ts'
+import { RequestTransaction } from '../request/transaction.ts'
+
+/** `config: { db: { transaction: true } }` of a route, by the name of the plug-in. */
+export interface RouteConfig {
+  /** Overrides the option of the plug-in for this route. */
+  readonly transaction?: boolean | RequestTransactionOptions | undefined
+}
+
+/** Routes are wrapped once: HEAD routes are made of GET routes that were wrapped already. */
+const wrapped = new WeakSet<object>()
+
+/** An `onRoute` hook. */
+export function wrapRoutes(
+  db: Db,
+  name: string,
+  general: RequestTransactionOptions | null,
+): (route: RouteOptions) => void {
+  const running = new WeakMap<FastifyRequest, RequestTransaction>()
+  return (route) => {
+    const own = (route.config as Record<string, RouteConfig | undefined> | undefined)?.[name]?.transaction
+    const options = own === undefined ? general : transactionOf(own)
+    if (options === null || wrapped.has(route.handler)) return
+    const { handler } = route
+    route.handler = function inTransaction(request, reply) {
+      const transaction = new RequestTransaction(db, options, scopeOf(request.raw, db) ?? null)
+      running.set(request, transaction)
+      return answerOf(transaction, reply, () => handler.call(this, request, reply))
+    }
+    wrapped.add(route.handler)
+    route.onSend = [
+      // Behind those of the user: they may still change the status.
+      ...listOf(route.onSend),
+      async (request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> => {
+        await running.get(request)?.answering(reply.statusCode)
+        return payload
+      },
+    ]
+    route.onError = [
+      ...listOf(route.onError),
+      async (request: FastifyRequest): Promise<void> => {
+        running.get(request)?.fail()
+      },
+    ]
+  }
+}
+
+/** What the handler answers, for Fastify to send; or a promise that stays open when the handler sends by `reply` itself. */
+async function answerOf(
+  transaction: RequestTransaction,
+  reply: FastifyReply,
+  call: () => ReturnType<RouteHandlerMethod>,
+): Promise<unknown> {
+  let waits = true
+  let value: unknown
+  try {
+    value = await transaction.run(() => {
+      const answer: unknown = call()
+      waits = answer !== undefined
+      return answer
+    })
+  } catch (error) {
+    transaction.fail()
+    throw error
+  }
+  if (value !== undefined || (waits && !transaction.ended)) return value
+  // Without an answer there is no COMMIT.
+  if (reply.raw.closed) await transaction.rollBack()
+  else reply.raw.once('close', () => void transaction.rollBack())
+  return new Promise<never>(() => {})
+}
+
+function listOf<T>(given: T | readonly T[] | undefined): readonly T[] {
+  if (given === undefined) return []
+  return Array.isArray(given) ? (given as readonly T[]) : [given as T]
+}

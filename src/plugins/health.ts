@@ -1,0 +1,53 @@
+// Readiness: whether the database answers in time, and what the pool is doing. Plug-ins turn it into a response; nothing in
+// it is secret, and it takes no connection from the request that asks.
+import type { Db } from '../db/db.ts'
+import { GeneverError } from '../errors/index.ts'
+import type { PoolStats } from '../pool/contract.ts'
+
+export interface HealthOptions {
+  /** How long the database may take to answer, waiting for a connection included. Default 1_000. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface Health {
+  /** 200 or 503. */
+  readonly status: 200 | 503
+  readonly body: {
+    readonly status: 'ok' | 'unavailable'
+    /** Why not: the code of the error. */
+    readonly reason?: string
+    /** Counts of the pool, once there is one. */
+    readonly pool?: PoolStats
+  }
+}
+
+/** Asks the database for a sign of life. Settles by the deadline, never rejects. */
+export async function checkHealth(db: Db, options: HealthOptions = {}): Promise<Health> {
+  const { timeoutMs = 1_000 } = options
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<string>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs, 'GENEVER_QUERY_TIMEOUT')
+  })
+  // The deadline of the statement does not cover an engine that is only being opened.
+  const asked = db
+    .detached(() => db.scalar('select 1', [], { timeoutMs }))
+    .then(
+      () => null,
+      (error: unknown) => (error instanceof GeneverError ? error.code : 'ERROR'),
+    )
+  const reason = await Promise.race([asked, deadline])
+  clearTimeout(timer)
+  const pool = statsOf(db)
+  const counts = pool === null ? {} : { pool }
+  return reason === null
+    ? { status: 200, body: { status: 'ok', ...counts } }
+    : { status: 503, body: { status: 'unavailable', reason, ...counts } }
+}
+
+function statsOf(db: Db): PoolStats | null {
+  try {
+    return db.bound ? db.stats() : null
+  } catch {
+    return null
+  }
+}

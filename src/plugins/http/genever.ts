@@ -1,0 +1,124 @@
+// The plug-in for `node:http`: wraps a handler, which then has the connection on its request and ambient, may be in a
+// transaction, and may throw. There is no framework, so it answers errors itself.
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Db } from '../../db/db.ts'
+import type { Connection } from '../../engine/connection.ts'
+import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
+import { WebPlugin } from '../plugin.ts'
+import { HeldResponse } from '../request/hold.ts'
+import type { RequestScope } from '../request/scope.ts'
+import { RequestTransaction } from '../request/transaction.ts'
+
+/** A request with its connection, named `db` or as the option `as` says. */
+export type HttpRequest<Name extends string = 'db'> = IncomingMessage & { readonly [K in Name]: Connection }
+
+export type HttpHandler<Name extends string = 'db'> = (request: HttpRequest<Name>, response: ServerResponse) => unknown
+
+export interface GeneverHttp<Name extends string = 'db'> {
+  /** Opens the database as the options say. @throws {ConnectError} when it stays away. */
+  open(): Promise<void>
+  /** Closes the database; see `gracefulShutdown` for the server too. Never rejects. */
+  close(): Promise<void>
+  /**
+   * A listener for `createServer`. Errors of the handler are answered as JSON: those with a `status` of 400 to 499 by their
+   * message, all others by 500 without it, and told to the logger. The transaction overrides the one of the options.
+   */
+  handler(
+    handler: HttpHandler<Name>,
+    options?: { readonly transaction?: boolean | RequestTransactionOptions | undefined },
+  ): (request: IncomingMessage, response: ServerResponse) => void
+}
+
+/**
+ * Gives every request of `node:http` one lazy connection, ambient for its handler and as `request.db`.
+ * @throws {InvalidOptionError} when options are wrong.
+ */
+export function genever<const Name extends string = 'db'>(
+  db: Db,
+  options?: PluginOptions<IncomingMessage> & { readonly as?: Name | undefined },
+): GeneverHttp<Name> {
+  const plugin = new WebPlugin<IncomingMessage>(db, options)
+  return {
+    open: () => plugin.open(),
+    close: () => plugin.close(),
+    handler: (handler, route) => {
+      const transaction =
+        route?.transaction === undefined ? plugin.options.transaction : transactionOf(route.transaction)
+      return (request, response) => {
+        const call = async (): Promise<unknown> => handler(request as HttpRequest<Name>, response)
+        void serve(plugin, request, response, transaction, call).catch((error: unknown) => {
+          answer(plugin, response, error)
+        })
+      }
+    },
+  }
+}
+
+async function serve(
+  plugin: WebPlugin<IncomingMessage>,
+  request: IncomingMessage,
+  response: ServerResponse,
+  transaction: RequestTransactionOptions | null,
+  call: () => Promise<unknown>,
+): Promise<void> {
+  if (!plugin.ready) await plugin.open()
+  const scope = plugin.scope(request, response, request)
+  const work =
+    transaction === null ? call : (): Promise<void> => inTransaction(plugin, response, transaction, scope, call)
+  if (scope === null) {
+    await work()
+    return
+  }
+  try {
+    plugin.attach(request, scope)
+    await scope.run(work)
+  } finally {
+    scope.handlerSettled()
+  }
+}
+
+async function inTransaction(
+  plugin: WebPlugin<IncomingMessage>,
+  response: ServerResponse,
+  options: RequestTransactionOptions,
+  scope: RequestScope | null,
+  call: () => Promise<unknown>,
+): Promise<void> {
+  const transaction = new RequestTransaction(plugin.db, options, scope)
+  const held = new HeldResponse(
+    response,
+    (status) => transaction.answering(status),
+    (error) => answer(plugin, response, error),
+  )
+  try {
+    await transaction.run(call)
+  } catch (error) {
+    await transaction.rollBack()
+    if (held.answered) plugin.failed('A handler failed after it had answered', error)
+    else {
+      held.release()
+      throw error
+    }
+    return
+  }
+  // It answers later, or never: without an answer there is no COMMIT.
+  held.onUnanswered(() => void transaction.rollBack())
+}
+
+function answer(plugin: WebPlugin<IncomingMessage>, response: ServerResponse, error: unknown): void {
+  const { status, message } = publicFace(error)
+  if (status >= 500) plugin.failed('A handler failed', error)
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ error: message }))
+}
+
+/** What may be told: errors say by `status` and `expose` that their message is meant for the client. */
+function publicFace(error: unknown): { status: number; message: string } {
+  const { status, message, expose } = Object(error) as { status?: unknown; message?: unknown; expose?: unknown }
+  const known = typeof status === 'number' && status >= 400 && status < 500
+  if (!known) return { status: 500, message: STATUS_CODES[500] as string }
+  return { status, message: expose === false ? (STATUS_CODES[status] ?? '') : String(message) }
+}

@@ -1,0 +1,99 @@
+// The plug-in for Koa 3: a middleware. Koa settles it when the handler has, before a streamed body is consumed: from then on
+// the connection is only kept by a cursor or transaction that is open on it.
+import type Koa from 'koa'
+import type { Db } from '../../db/db.ts'
+import type { Connection } from '../../engine/connection.ts'
+import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
+import { WebPlugin } from '../plugin.ts'
+import { scopeOf } from '../request/node.ts'
+import type { RequestScope } from '../request/scope.ts'
+import { RequestTransaction } from '../request/transaction.ts'
+
+type Connected<Name extends string> = { [K in Name]: Connection }
+
+/** Typed for what follows it: `const app = new Koa().use(genever(db))`. */
+export interface GeneverKoa<Name extends string = 'db'> {
+  (context: Koa.ParameterizedContext<Koa.DefaultState, Connected<Name>>, next: Koa.Next): Promise<void>
+  /**
+   * Opens the database as the options say, those of `app.context.genever` included. Without it, the first request does.
+   * @throws {ConnectError} when it stays away.
+   */
+  open(app?: { readonly context: object }): Promise<void>
+  /** Closes the database; see `gracefulShutdown` for the server too. Never rejects. */
+  close(): Promise<void>
+  /**
+   * A middleware that runs what is behind it in a transaction: committed before the answer is sent, rolled back on an
+   * error or a status of 400 or more.
+   */
+  transaction(options?: RequestTransactionOptions): (context: AnyContext, next: Koa.Next) => Promise<void>
+}
+
+/** What is used of any context. */
+type AnyContext = Pick<Koa.BaseContext, 'status'> & Pick<Koa.ParameterizedContext, 'req' | 'res' | 'app'>
+
+/**
+ * A middleware that gives every request one lazy connection, ambient for all behind it and as `ctx.db`.
+ * @throws {InvalidOptionError} when options are wrong.
+ */
+export function genever<const Name extends string = 'db'>(
+  db: Db,
+  options?: PluginOptions<Koa.Context> & { readonly as?: Name | undefined },
+): GeneverKoa<Name> {
+  const plugin = new WebPlugin<Koa.Context>(db, options)
+  const middleware = async (context: object, next: Koa.Next): Promise<void> => {
+    const koa = context as Koa.Context
+    if (!plugin.ready) await openFor(plugin, koa.app)
+    const { transaction } = plugin.options
+    const shared = scopeOf(koa.req, db) !== undefined
+    const scope = plugin.scope(koa.req, koa.res, koa, () => describe(koa))
+    const work =
+      transaction === null || shared ? next : (): Promise<void> => inTransaction(db, scope, transaction, koa, next)
+    if (scope === null) return work()
+    plugin.attach(koa, scope)
+    try {
+      await scope.run(work)
+    } finally {
+      // Of several copies, the outermost knows when the handler has settled.
+      if (!shared) scope.handlerSettled()
+    }
+  }
+  return Object.assign(middleware, {
+    open: (app?: { readonly context: object }) => openFor(plugin, app),
+    close: () => plugin.close(),
+    transaction: (given: RequestTransactionOptions = {}) => {
+      const wanted = transactionOf(given) ?? {}
+      return (context: AnyContext, next: Koa.Next): Promise<void> =>
+        inTransaction(db, scopeOf(context.req, db) ?? null, wanted, context, next)
+    },
+  })
+}
+
+async function openFor(plugin: WebPlugin<Koa.Context>, app: { readonly context: object } | undefined): Promise<void> {
+  if (app !== undefined) {
+    const { genever: options } = app.context as { genever?: unknown }
+    plugin.configure({ name: 'app.context.genever', options })
+  }
+  await plugin.open()
+}
+
+/** `GET /users/:id` where a router says so. */
+function describe({ method, _matchedRoute: route }: Koa.Context & { _matchedRoute?: unknown }): string {
+  return typeof route === 'string' ? `${method} ${route}` : `${method} request`
+}
+
+async function inTransaction(
+  db: Db,
+  scope: RequestScope | null,
+  options: RequestTransactionOptions,
+  context: Pick<AnyContext, 'status'>,
+  next: Koa.Next,
+): Promise<void> {
+  const transaction = new RequestTransaction(db, options, scope)
+  try {
+    await transaction.run(next)
+  } catch (error) {
+    await transaction.rollBack()
+    throw error
+  }
+  await transaction.answering(context.status)
+}

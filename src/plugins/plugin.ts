@@ -1,0 +1,129 @@
+// What every plug-in is made of: one database, its options, its start and its end, and a scope for each request. A framework's
+// plug-in translates its hooks into these calls and adds nothing of its own.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Db } from '../db/db.ts'
+import { InvalidOptionError, UsageError } from '../errors/index.ts'
+import { inRoot } from '../util/context.ts'
+import { loggerOf, type PluginLogger } from './log.ts'
+import { type PluginOptions, type ResolvedPluginOptions, resolvePluginOptions } from './options.ts'
+import { describeRequest, keepScope, scopeOf } from './request/node.ts'
+import { RequestScope } from './request/scope.ts'
+import { closeDatabases } from './shutdown.ts'
+import { start } from './start.ts'
+
+/** Several plug-ins may stand for one database: it is opened once. */
+const starting = new WeakMap<Db, Promise<void>>()
+
+export class WebPlugin<R> {
+  readonly db: Db
+  readonly #given: PluginOptions<R> | undefined
+  #resolved: ResolvedPluginOptions<R> | null
+  #logger: PluginLogger | undefined
+  #open = false
+
+  /**
+   * @throws {InvalidOptionError} when options are wrong; those that stand in the framework's own place are checked by
+   *   `configure`.
+   */
+  constructor(db: Db, options: PluginOptions<R> | undefined) {
+    this.db = db
+    this.#given = options
+    this.#resolved = options === undefined ? null : resolvePluginOptions(options)
+  }
+
+  /**
+   * Tells what was found in the framework's own place, and its logger. Later calls change nothing.
+   * @throws {InvalidOptionError} when options are given there and to the plug-in.
+   */
+  configure(place: { readonly name: string; readonly options: unknown } | null, logger?: PluginLogger): void {
+    this.#logger ??= logger
+    if (place?.options === undefined) return
+    if (this.#given !== undefined)
+      throw new InvalidOptionError(
+        `The plug-in has options by argument and in ${place.name}. Give them in one place.`,
+        { options: [{ name: place.name, problem: 'is given beside the options of the plug-in' }] },
+      )
+    this.#resolved ??= resolvePluginOptions(place.options as PluginOptions<R>)
+  }
+
+  get options(): ResolvedPluginOptions<R> {
+    this.#resolved ??= resolvePluginOptions<R>()
+    return this.#resolved
+  }
+
+  get log(): PluginLogger {
+    return loggerOf(this.options.log, this.#logger)
+  }
+
+  /** Tells of an error that no answer can tell any more. */
+  failed(what: string, error: unknown): void {
+    this.log.error(`${what}: ${error instanceof Error ? (error.stack ?? error.message) : typeof error}`)
+  }
+
+  /** Opens the database as the options say; once, also when several copies ask. A start that failed may be tried again. */
+  async open(): Promise<void> {
+    const { db } = this
+    const { source } = this.options
+    let opening = starting.get(db)
+    if (opening === undefined) {
+      // Called by a request, perhaps: what is opened must not keep its context.
+      opening = inRoot(() => start(db, this.options, this.log))
+      starting.set(db, opening)
+      opening.catch(() => starting.delete(db))
+    } else if (source !== null && !this.#open)
+      throw new UsageError(
+        'Two plug-ins say which database one db has. Let one do it, and give the other the db alone.',
+      )
+    await opening
+    this.#open = true
+  }
+
+  /** Closes the database within its deadline; never rejects. */
+  async close(): Promise<void> {
+    await closeDatabases([this.db], this.options.closeTimeoutMs, this.log)
+  }
+
+  /** True once requests can be served without waiting for the start. */
+  get ready(): boolean {
+    return this.#open
+  }
+
+  /**
+   * The scope of this request: a new one, or the one another copy of the plug-in has opened. Null where requests have no
+   * connection. Call when `ready`.
+   */
+  scope(request: IncomingMessage, response: ServerResponse, context: R, what?: () => string): RequestScope | null {
+    const { options, db } = this
+    if (!options.connectionForRequest) return null
+    const shared = scopeOf(request, db)
+    if (shared !== undefined) return shared
+    const scope = this.makeScope(context, what ?? (() => describeRequest(request)))
+    keepScope(request, response, scope)
+    // It may have become a web socket, which lives for hours. The header is the client's word, so nothing else depends on it.
+    if (request.headers.upgrade !== undefined) scope.loosen()
+    return scope
+  }
+
+  /** A scope whose end somebody else tells: for requests that are not those of `node:http`. */
+  makeScope(context: R, what: () => string): RequestScope {
+    const { settingsForRequest, onAbort } = this.options
+    const engine = this.db.engineHere()
+    if (engine instanceof Promise) throw new UsageError('A request came before the database had been opened.')
+    return new RequestScope(this.db, engine, { what, settings: settingsForRequest?.(context), onAbort })
+  }
+
+  /**
+   * Puts the connection on the object handlers see.
+   * @throws {UsageError} when the name is taken: by another database, or by the framework.
+   */
+  attach(target: object, scope: RequestScope): void {
+    const { as } = this.options
+    const bag = target as Record<string, unknown>
+    if (as in target && bag[as] !== undefined && bag[as] !== null && bag[as] !== scope.connection)
+      throw new UsageError(
+        `A request has a property "${as}" already, of another database or of the framework. Give the plug-in another name by ` +
+          'its option as.',
+      )
+    bag[as] = scope.connection
+  }
+}

@@ -1,0 +1,109 @@
+// Holds the answer of a `node:http` response back until something is decided: the first `writeHead`, `write`, `end` or
+// `flushHeaders` asks, and what was written meanwhile is sent when the decision is there. For frameworks whose handlers write
+// the response themselves. When the decision fails, nothing of the answer is left and another one can be given.
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+
+const held = ['writeHead', 'write', 'end', 'flushHeaders'] as const
+
+type Method = (typeof held)[number]
+
+/** What code that writes sees while it is held: `headersSent` and `writableEnded` are what they would be. */
+const shadowed = ['headersSent', 'writableEnded'] as const
+
+export class HeldResponse {
+  readonly #response: ServerResponse
+  readonly #decide: (statusCode: number) => Promise<void>
+  readonly #failed: (error: unknown) => void
+  readonly #before: { readonly statusCode: number; readonly headers: OutgoingHttpHeaders }
+  readonly #calls: { readonly method: Method; readonly given: readonly unknown[] }[] = []
+  #state: 'waiting' | 'deciding' | 'released' = 'waiting'
+  #ended = false
+
+  /**
+   * @param decide Asked once, with the status of the answer; the answer is sent when it resolves.
+   * @param failed Told when it rejects. The response is then as it was when it was held.
+   */
+  constructor(
+    response: ServerResponse,
+    decide: (statusCode: number) => Promise<void>,
+    failed: (error: unknown) => void,
+  ) {
+    this.#response = response
+    this.#decide = decide
+    this.#failed = failed
+    this.#before = { statusCode: response.statusCode, headers: response.getHeaders() }
+    for (const method of held)
+      Object.defineProperty(response, method, {
+        configurable: true,
+        writable: true,
+        value: (...given: unknown[]) => this.#hold(method, given),
+      })
+    for (const name of shadowed)
+      Object.defineProperty(response, name, {
+        configurable: true,
+        get: () => (name === 'headersSent' ? this.#state !== 'waiting' : this.#ended),
+      })
+  }
+
+  /** Whether the handler has begun to answer. */
+  get answered(): boolean {
+    return this.#state !== 'waiting'
+  }
+
+  /** Calls `work` when the client leaves before the handler has begun to answer; at once if it has left. */
+  onUnanswered(work: () => void): void {
+    const closed = (): void => {
+      if (this.#state === 'waiting') work()
+    }
+    if (this.#response.closed) closed()
+    else this.#response.once('close', closed)
+  }
+
+  /** Lets everything through again; what was written is dropped. Only while nothing was sent. */
+  release(): void {
+    if (this.#state === 'released') return
+    this.#state = 'released'
+    const response = this.#response as unknown as Record<string, unknown>
+    for (const name of [...held, ...shadowed]) delete response[name]
+  }
+
+  #hold(method: Method, given: readonly unknown[]): unknown {
+    const response = this.#response
+    if (this.#ended && method === 'end') return response
+    this.#calls.push({ method, given })
+    if (method === 'writeHead' && typeof given[0] === 'number') response.statusCode = given[0]
+    if (method === 'end') this.#ended = true
+    if (this.#state === 'waiting') {
+      this.#state = 'deciding'
+      void this.#settle()
+    }
+    // As a full buffer: whoever respects it waits for `drain`.
+    return method === 'write' ? false : response
+  }
+
+  async #settle(): Promise<void> {
+    const response = this.#response
+    try {
+      await this.#decide(response.statusCode)
+    } catch (error) {
+      this.release()
+      this.#restore()
+      this.#failed(error)
+      return
+    }
+    this.release()
+    if (response.destroyed) return
+    for (const { method, given } of this.#calls)
+      (response[method] as (...given: readonly unknown[]) => unknown)(...given)
+    if (!this.#ended && !response.writableNeedDrain) response.emit('drain')
+  }
+
+  #restore(): void {
+    const response = this.#response
+    if (response.headersSent) return
+    for (const name of response.getHeaderNames()) response.removeHeader(name)
+    for (const [name, value] of Object.entries(this.#before.headers))
+      if (value !== undefined) response.setHeader(name, value)
+    response.statusCode = this.#before.statusCode
+  }
+}

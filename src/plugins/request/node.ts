@@ -1,0 +1,33 @@
+// Scopes of requests of `node:http`, which Express, Fastify, Koa and others are built on: one for each database, however
+// many copies of plug-ins a request comes through, ended by the response's `close`, which always comes.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Db } from '../../db/db.ts'
+import type { RequestScope } from './scope.ts'
+
+const key: unique symbol = Symbol('genever.scopes')
+
+interface Carrier {
+  [key]?: RequestScope[]
+}
+
+/** The scope this request has for `db`, if any plug-in has opened one. */
+export function scopeOf(request: IncomingMessage, db: Db): RequestScope | undefined {
+  const scopes = (request as Carrier)[key]
+  if (scopes === undefined) return undefined
+  return scopes.length === 1 && scopes[0]?.db === db ? scopes[0] : scopes.find((scope) => scope.db === db)
+}
+
+/** Keeps the scope with its request and ends it with the response. */
+export function keepScope(request: IncomingMessage, response: ServerResponse, scope: RequestScope): void {
+  const carrier = request as Carrier
+  if (carrier[key] === undefined) carrier[key] = [scope]
+  else carrier[key].push(scope)
+  // The listener runs outside of the request's context: it has the scope by its closure.
+  if (response.closed) scope.responseClosed(response.writableFinished)
+  else response.once('close', () => scope.responseClosed(response.writableFinished))
+}
+
+/** `GET request`: paths may hold keys, so they are not in messages. */
+export function describeRequest(request: IncomingMessage): string {
+  return `${request.method ?? ''} request`
+}

@@ -1,0 +1,66 @@
+// One request and its connection: opened lazily, given back at the first of "the response is closed" and "the handler has
+// settled". Frameworks only say when these happen. It never ends an open transaction: what runs on keeps working, and
+// everything it borrows from then on goes back at once.
+import type { Db } from '../../db/db.ts'
+import type { Connection } from '../../engine/connection.ts'
+import type { Settings } from '../../engine/context/frame.ts'
+import type { Engine } from '../../engine/engine.ts'
+import { OpenScope } from '../../engine/open-scope.ts'
+import { AbortedError } from '../../errors/index.ts'
+
+export interface RequestScopeOptions {
+  /** How the request is called in messages: method and route, not the path. */
+  readonly what: () => string
+  readonly settings?: Settings | undefined
+  readonly onAbort: 'continue' | 'cancel'
+}
+
+export class RequestScope {
+  readonly db: Db
+  readonly #scope: OpenScope
+  readonly #abort: AbortController | null
+  #closed = false
+  #settled = false
+
+  constructor(db: Db, engine: Engine, { what, settings, onAbort }: RequestScopeOptions) {
+    this.db = db
+    this.#abort = onAbort === 'cancel' ? new AbortController() : null
+    this.#scope = new OpenScope(engine, db, { what, settings, signal: this.#abort?.signal })
+  }
+
+  get connection(): Connection {
+    return this.#scope.connection
+  }
+
+  /** Aborted when the client leaves before the answer, if that cancels; else undefined. */
+  get signal(): AbortSignal | undefined {
+    return this.#abort?.signal
+  }
+
+  /** Calls `work` with the connection ambient. */
+  run<T>(work: () => T): T {
+    return this.#scope.run(work)
+  }
+
+  /** The response is over: all of it was sent, or the client has left. */
+  responseClosed(sent: boolean): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#scope.loosen()
+    if (!sent) this.#abort?.abort(new AbortedError('The client left before the response was complete.'))
+    if (this.#settled) this.#scope.end()
+  }
+
+  /** Nothing is held between statements from now on: for connections that outlive a response, such as web sockets. */
+  loosen(): void {
+    this.#scope.loosen()
+  }
+
+  /** The handler and all it awaits are done; a body may still be on its way. Frameworks that cannot know it never say it. */
+  handlerSettled(): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.#scope.loosen()
+    if (this.#closed) this.#scope.end()
+  }
+}

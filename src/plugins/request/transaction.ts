@@ -1,0 +1,77 @@
+// The transaction around a request. It begins before the handler and is ended by whoever first knows how the request went:
+// the framework when the head of the response is about to be sent, or when the handler threw. So a response is never sent
+// before its COMMIT, and a handler that answered early finds its transaction ended.
+import type { Db } from '../../db/db.ts'
+import type { Transaction } from '../../engine/transaction/transaction.ts'
+import type { RequestTransactionOptions } from '../options.ts'
+import type { RequestScope } from './scope.ts'
+
+/** An answer of this status or above rolls back. */
+const failingStatus = 400
+
+export class RequestTransaction {
+  readonly #db: Db
+  readonly #options: RequestTransactionOptions
+  readonly #verdict: Promise<boolean>
+  #give: (well: boolean) => void = () => {}
+  #ended: Promise<void> | null = null
+  #transaction: Promise<void> | null = null
+  #failed = false
+
+  /** @param scope That of the request, whose cancellation rolls back too. */
+  constructor(db: Db, options: RequestTransactionOptions, scope: RequestScope | null) {
+    const cancel = scope?.signal
+    const signal =
+      cancel === undefined || options.signal === undefined
+        ? (cancel ?? options.signal)
+        : AbortSignal.any([cancel, options.signal])
+    this.#db = db
+    this.#options = { ...options, signal }
+    this.#verdict = new Promise((give) => (this.#give = give))
+  }
+
+  /** Whether it was told to end. */
+  get ended(): boolean {
+    return this.#ended !== null
+  }
+
+  /**
+   * Runs `work` inside and settles as it does, while the transaction stays open until it is told to end. Borrows with the
+   * first statement. Rejects with the transaction's own error when it cannot begin, or ends by itself before.
+   */
+  run<T>(work: () => T | Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const inside = async (tx: Transaction): Promise<void> => {
+        // Also when it throws at once: whoever called decides what that means for the transaction.
+        void (async () => work())().then(resolve, reject)
+        if (!(await this.#verdict)) tx.raiseRollback()
+      }
+      this.#transaction = this.#db.transaction(inside, { ...this.#options, lazy: true })
+      const failed = (error: unknown): void => {
+        if (this.#ended === null) reject(error)
+      }
+      this.#transaction.catch(failed)
+    })
+  }
+
+  /** Whatever the answer will be, it rolls back: an error handler may turn an error into any status. */
+  fail(): void {
+    this.#failed = true
+  }
+
+  /** An answer is about to be sent. Resolves when it may be; rejects when the transaction could not be committed. */
+  answering(statusCode: number): Promise<void> {
+    return statusCode < failingStatus && !this.#failed ? this.#end(true) : this.rollBack()
+  }
+
+  /** Never rejects: who rolls back answers with an error of its own, or not at all. Of no effect after an answer. */
+  async rollBack(): Promise<void> {
+    await this.#end(false).catch(() => {})
+  }
+
+  #end(well: boolean): Promise<void> {
+    this.#give(well)
+    this.#ended ??= this.#transaction ?? Promise.resolve()
+    return this.#ended
+  }
+}

@@ -1,0 +1,77 @@
+// The end of a server that has no hooks for it: requests are answered first, then the database is closed, each with a
+// deadline. It installs no signal handler and ends no process: whoever calls it does.
+import type { Db } from '../db/db.ts'
+import { type PluginLogger, loggerOf } from './log.ts'
+
+/** `http.Server`, `https.Server`, `http2` servers, and what `app.listen()` of a framework returns. */
+export interface ClosableServer {
+  close(callback?: (error?: Error) => void): unknown
+  closeIdleConnections?(): void
+  closeAllConnections?(): void
+}
+
+export interface ShutdownOptions {
+  /** How long running requests may take; then their sockets are closed. Default 10_000. */
+  readonly drainTimeoutMs?: number | undefined
+  /** How long lent connections may then take to come back; default: that of the engine. */
+  readonly closeTimeoutMs?: number | undefined
+  /** Default: standard error. False: silence. */
+  readonly log?: PluginLogger | false | undefined
+}
+
+export interface ShutdownReport {
+  /** Whether every request had been answered by the deadline. */
+  readonly drained: boolean
+  /** Who held the database connections that were broken at the deadline, a line each. */
+  readonly broken: readonly string[]
+}
+
+const idleCheckMs = 50
+
+/**
+ * Refuses new connections, waits for running requests, closes the databases. Always settles by the sum of its deadlines, also
+ * when a handler leaks a connection. Calling it again while it runs is harmless.
+ */
+export async function gracefulShutdown(
+  server: ClosableServer,
+  db: Db | readonly Db[],
+  options: ShutdownOptions = {},
+): Promise<ShutdownReport> {
+  const log = loggerOf(options.log)
+  log.info('Closing the server: waiting for running requests.')
+  const drained = await drain(server, options.drainTimeoutMs ?? 10_000)
+  if (!drained) log.warn('Some requests were not answered in time; their connections were closed.')
+  const broken = await closeDatabases('close' in db ? [db] : db, options.closeTimeoutMs, log)
+  return { drained, broken }
+}
+
+/** Closes each within its deadline and tells what had to be broken. Never rejects. */
+export async function closeDatabases(
+  databases: readonly Db[],
+  timeoutMs: number | undefined,
+  log: PluginLogger,
+): Promise<readonly string[]> {
+  const reports = await Promise.all(databases.map((db) => db.close(timeoutMs === undefined ? {} : { timeoutMs })))
+  const broken = reports.flatMap((report) => report.broken)
+  if (broken.length === 0) log.info('The database is closed.')
+  else log.warn(`The database is closed; connections that did not come back were broken: ${broken.join('; ')}`)
+  return broken
+}
+
+function drain(server: ClosableServer, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    // A connection that is kept alive becomes idle only when its response is over.
+    const idle = setInterval(() => server.closeIdleConnections?.(), idleCheckMs)
+    const end = (drained: boolean): void => {
+      clearInterval(idle)
+      clearTimeout(deadline)
+      resolve(drained)
+    }
+    const deadline = setTimeout(() => {
+      server.closeAllConnections?.()
+      end(false)
+    }, timeoutMs)
+    server.close(() => end(true))
+    server.closeIdleConnections?.()
+  })
+}
