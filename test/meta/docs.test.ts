@@ -67,7 +67,11 @@ async function compile(found: readonly Block[]): Promise<string[]> {
         paths: {
           genever: [join(root, 'src', 'index.ts')],
           'genever/otel': [join(root, 'src', 'observe', 'otel', 'index.ts')],
-          'genever/*': [join(root, 'src', '*', 'index.ts'), join(root, 'src', '*.ts')],
+          'genever/fastify/types': [join(root, 'src', 'plugins', 'fastify', 'types.ts')],
+          'genever/*': ['src', 'src/builder', 'src/plugins'].flatMap((folder) => [
+            join(root, folder, '*', 'index.ts'),
+            join(root, folder, '*.ts'),
+          ]),
         },
       },
       include: ['pages'],

@@ -47,10 +47,8 @@ export class RequestTransaction {
         if (!(await this.#verdict)) tx.raiseRollback()
       }
       this.#transaction = this.#db.transaction(inside, { ...this.#options, lazy: true })
-      const failed = (error: unknown): void => {
-        if (this.#ended === null) reject(error)
-      }
-      this.#transaction.catch(failed)
+      const failed: (error: unknown) => void = reject
+      this.#transaction.catch((error: unknown) => this.#ended === null && failed(error))
     })
   }
 
