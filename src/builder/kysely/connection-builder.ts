@@ -1,7 +1,7 @@
 // What `kysely(db).connection()` gives: Kysely's builder, whose callback runs in a scope of ours.
 import { type AbortableOperationOptions, ConnectionBuilder, type Kysely, type KyselyProps } from 'kysely'
 import { Source } from '../../engine/source.ts'
-import type { KyselySource } from './source.ts'
+import type { KyselySource } from './dialect/source.ts'
 
 type On<DB> = (source: KyselySource) => Kysely<DB>
 

@@ -12,10 +12,10 @@ import {
 } from 'kysely'
 import type { Transaction } from '../../engine/transaction/transaction.ts'
 import { ScopedConnectionBuilder } from './connection-builder.ts'
-import { statementDialect } from './dialect.ts'
-import { GeneverDriver } from './driver.ts'
+import { statementDialect } from './dialect/dialect.ts'
+import { GeneverDriver } from './dialect/driver.ts'
 import { traced } from './plugins.ts'
-import { type KyselySource, statementsOf } from './source.ts'
+import { type KyselySource, statementsOf } from './dialect/source.ts'
 import { ScopedTransactionBuilder } from './transaction-builder.ts'
 
 /** What Kysely can be given beside its dialect. */

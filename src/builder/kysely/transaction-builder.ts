@@ -8,8 +8,8 @@ import {
   type TransactionSettings,
 } from 'kysely'
 import type { Transaction } from '../../engine/transaction/transaction.ts'
-import { optionsOf } from './driver.ts'
-import type { KyselySource } from './source.ts'
+import { optionsOf } from './dialect/driver.ts'
+import type { KyselySource } from './dialect/source.ts'
 
 type Inside<DB> = (tx: Transaction) => KyselyTransaction<DB>
 

@@ -1,11 +1,11 @@
 // What a Kysely runs on, and the two ways of taking a connection from it. Called by drivers. Nothing is borrowed here but
 // for a caller who may give up waiting.
-import { Connection } from '../../engine/connection.ts'
-import { ambientDefaults, ambientFrame, currentChain } from '../../engine/context/chain.ts'
-import type { Engine } from '../../engine/engine.ts'
-import { Source } from '../../engine/source.ts'
-import type { Transaction } from '../../engine/transaction/transaction.ts'
-import type { Db } from '../../db/db.ts'
+import { Connection } from '../../../engine/connection.ts'
+import { ambientDefaults, ambientFrame, currentChain } from '../../../engine/context/chain.ts'
+import type { Engine } from '../../../engine/engine.ts'
+import { Source } from '../../../engine/source.ts'
+import type { Transaction } from '../../../engine/transaction/transaction.ts'
+import type { Db } from '../../../db/db.ts'
 import { KyselyConnection } from './connection.ts'
 
 /** A `Db` or engine, whose statements follow the context; or a connection or transaction, which takes all of them. */

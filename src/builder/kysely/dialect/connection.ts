@@ -1,11 +1,11 @@
 // What Kysely takes for one connection: an executor of Genever, with a stack of the transaction and savepoints that Kysely
 // has opened by hand. Made by the driver. It borrows nothing itself, and hands errors through as they are.
 import type { AbortableOperationOptions, CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
-import type { Executor } from '../../engine/query/executor.ts'
-import type { Status } from '../../engine/query/status.ts'
-import type { ManualTransaction } from '../../engine/transaction/manual.ts'
-import type { TransactionOptions } from '../../engine/transaction-options.ts'
-import { GeneverError, TransactionStateError } from '../../errors/index.ts'
+import type { Executor } from '../../../engine/query/executor.ts'
+import type { Status } from '../../../engine/query/status.ts'
+import type { ManualTransaction } from '../../../engine/transaction/manual.ts'
+import type { TransactionOptions } from '../../../engine/transaction-options.ts'
+import { GeneverError, TransactionStateError } from '../../../errors/index.ts'
 
 /** How a connection opens a transaction, and what is due when Kysely gives it back. */
 export interface Lending {
