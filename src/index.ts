@@ -1,4 +1,5 @@
 // The public door: re-exports, nothing else.
+export type { Baked, BakedArguments, BakedOptions, BakeOptions, LoadingOptions, RowLoader } from './db/baked.ts'
 export { createDb, Db } from './db/db.ts'
 export { Connection, type ReleaseOptions } from './engine/connection.ts'
 export { Cursor, type CursorOptions } from './engine/query/cursor.ts'
@@ -44,6 +45,7 @@ export {
   MigrationError,
   MultipleResultsError,
   NoResultError,
+  NoSuchRowError,
   NotBoundError,
   NotFoundError,
   NotNullViolationError,
@@ -76,6 +78,9 @@ export {
   UnknownJsonPropertyError,
   UnsafeIntegerError,
   UsageError,
+  type ValidationDetails,
+  ValidationError,
+  type ValidationIssue,
   isGeneverError,
 } from './errors/index.ts'
 export type {

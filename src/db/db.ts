@@ -6,8 +6,13 @@ import { boundEngine, currentChain, runInFrame } from '../engine/context/chain.t
 import { Frame } from '../engine/context/frame.ts'
 import { type CloseOptions, Engine } from '../engine/engine.ts'
 import { type EngineOptions, type EngineSource, openEngine } from '../engine/open/create-engine.ts'
+import type { Row } from '../engine/query/executor.ts'
 import { Source } from '../engine/source.ts'
+import { Bakery } from '../sql/baked/bakery.ts'
+import { Recipe, type RowLoader } from '../sql/baked/recipe.ts'
+import type { Params, Query } from '../sql/statement.ts'
 import { inRoot } from '../util/context.ts'
+import { type Baked, type BakeOptions, BakedStatement } from './baked.ts'
 
 type State = 'unbound' | 'configured' | 'opening' | 'open' | 'closed'
 
@@ -15,12 +20,15 @@ type State = 'unbound' | 'configured' | 'opening' | 'open' | 'closed'
  * Several databases are several `Db`; several `Db` on one engine share its connections and transactions.
  * (GINO: `Gino`, without models.)
  */
-export class Db extends Source implements AsyncDisposable {
+export class Db<Names extends string = never> extends Source implements AsyncDisposable {
+  /** The names that `resolve` takes, as a type; nothing at run time. */
+  declare readonly names?: Names
   #state: State
   #source: EngineSource | null
   #options: EngineOptions | undefined
   #engine: Engine | null = null
   #opening: Promise<Engine> | null = null
+  readonly #bakery = new Bakery()
 
   constructor(source?: EngineSource, options?: EngineOptions) {
     super()
@@ -59,6 +67,7 @@ export class Db extends Source implements AsyncDisposable {
     if (source instanceof Engine) {
       this.#engine = source
       this.#state = 'open'
+      source.bakeries.add(this.#bakery)
       return source
     }
     this.#source = source
@@ -81,6 +90,7 @@ export class Db extends Source implements AsyncDisposable {
     this.#engine = null
     this.#source = null
     this.#state = 'unbound'
+    engine?.bakeries.delete(this.#bakery)
     return engine
   }
 
@@ -93,7 +103,8 @@ export class Db extends Source implements AsyncDisposable {
     work: (engine: Engine) => Promise<T> | T,
     options?: EngineOptions,
   ): Promise<T> {
-    const engine = source instanceof Engine ? source : await inRoot(() => openEngine(source, options, this))
+    const engine =
+      source instanceof Engine ? source : await inRoot(() => openEngine(source, options, this, this.#bakery))
     const frame = new Frame('bind', engine, this, null, null, null)
     try {
       return await runInFrame(frame, () => work(engine))
@@ -101,6 +112,32 @@ export class Db extends Source implements AsyncDisposable {
       frame.end()
       if (engine !== source) await engine.close()
     }
+  }
+
+  /**
+   * A statement that is compiled once and run with other values each time: a text with `$1` or `:name`, a query that was
+   * built, or a function that builds one with placeholders, called now. Needs no database yet. `R` is a row, `P` the
+   * parameters, `T` what the loader makes of a row. (GINO: `bake`.)
+   * @throws {UsageError} for what is no query, and for an option that there is not.
+   * @throws {ParameterError} when the placeholders of the query do not fit.
+   */
+  bake<R = Row, P extends object = Params, T = R>(
+    query: string | Query<R> | ((params: P) => Query<R>),
+    options?: BakeOptions & { readonly loader?: RowLoader<R, T> | undefined },
+  ): Baked<T, P, R> {
+    const recipe = Recipe.of(query)
+    this.#bakery.add(recipe.plan)
+    return new BakedStatement(recipe, this, options) as unknown as Baked<T, P, R>
+  }
+
+  /**
+   * The database of that name, where one object stands for several. A single database has no names.
+   * @throws {UsageError} for a name there is not.
+   */
+  resolve(name: Names): Db<Names> {
+    throw new UsageError(
+      `There is no database named ${JSON.stringify(name)} behind this db: createDb() makes a single one. Make a Db of your own for it, and run calls there with { on: otherDb }.`,
+    )
   }
 
   /** Counts of this moment. @throws {NotBoundError} while it has no engine. */
@@ -158,7 +195,7 @@ export class Db extends Source implements AsyncDisposable {
   async #openNow(): Promise<Engine> {
     this.#state = 'opening'
     try {
-      const engine = await inRoot(() => openEngine(this.#source as EngineSource, this.#options, this))
+      const engine = await inRoot(() => openEngine(this.#source as EngineSource, this.#options, this, this.#bakery))
       this.#engine = engine
       if ((this.#state as State) !== 'closed') this.#state = 'open'
       return engine

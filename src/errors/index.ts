@@ -14,10 +14,20 @@ export {
   UnknownColumnError,
   UnknownJsonPropertyError,
   UsageError,
+  ValidationError,
   type InvalidOptionDetails,
   type OptionProblem,
+  type ValidationDetails,
+  type ValidationIssue,
 } from './usage-error.ts'
-export { MultipleResultsError, NoResultError, NotFoundError, ResultError, UnsafeIntegerError } from './result-error.ts'
+export {
+  MultipleResultsError,
+  NoResultError,
+  NoSuchRowError,
+  NotFoundError,
+  ResultError,
+  UnsafeIntegerError,
+} from './result-error.ts'
 export {
   AcquireTimeoutError,
   AuthenticationError,

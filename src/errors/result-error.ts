@@ -17,6 +17,11 @@ export class MultipleResultsError extends ResultError {
   static override readonly code: string = 'GENEVER_MULTIPLE_RESULTS'
 }
 
+/** An update, deletion or reload of an instance found no row: it was deleted, or its key changed. (GINO: `NoSuchRowError`.) */
+export class NoSuchRowError extends ResultError {
+  static override readonly code: string = 'GENEVER_NO_SUCH_ROW'
+}
+
 /**
  * What a request asks for does not exist. Web frameworks answer it with status 404 and its message: they look at
  * `status` (Koa, Hono, h3), `statusCode` (Fastify, Express) and `expose` (Koa, Express).

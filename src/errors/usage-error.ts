@@ -82,6 +82,30 @@ export class UnknownColumnError extends UsageError {
   static override readonly code: string = 'GENEVER_UNKNOWN_COLUMN'
 }
 
+/** What a validation schema says of one value; the part of Standard Schema that errors carry. */
+export interface ValidationIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+export interface ValidationDetails extends ErrorDetails {
+  readonly issues?: readonly ValidationIssue[] | undefined
+}
+
+/**
+ * The schema of a model refused values. The message has where, `issues` has why: that is the text of the schema, which may
+ * quote what it was given, so it is not printed with the error.
+ */
+export class ValidationError extends UsageError {
+  static override readonly code: string = 'GENEVER_VALIDATION'
+  declare readonly issues: readonly ValidationIssue[]
+
+  constructor(message: string, details: ValidationDetails = {}) {
+    super(message, details)
+    Object.defineProperty(this, 'issues', { value: details.issues ?? [] })
+  }
+}
+
 /** A filter, update or new row names a JSON property that its model does not have. */
 export class UnknownJsonPropertyError extends UsageError {
   static override readonly code: string = 'GENEVER_UNKNOWN_JSON_PROPERTY'

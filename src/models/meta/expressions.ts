@@ -1,12 +1,13 @@
 // `Model.c`: the columns of a model by key, and an SQL expression for each JSON property; the same for an alias.
-import { getTableColumns, type Column, type SQL, type Table } from 'drizzle-orm'
+import type { Column, SQL, Table } from 'drizzle-orm'
 import type { ModelMeta } from './model-meta.ts'
+import { columnsOf } from './table.ts'
 
 export type Expression = Column | SQL | SQL.Aliased
 
 /** `table` is the model's own, or one that has its columns under another name. */
 export function expressionsOf(meta: ModelMeta, table: Table = meta.table): Readonly<Record<string, Column | SQL>> {
-  const columns: Readonly<Record<string, Column>> = getTableColumns(table)
+  const columns = columnsOf(table)
   return withProperties(meta, columns)
 }
 

@@ -1,5 +1,5 @@
 // What a model does around its rows. Options rather than overridden statics: `static override create()` cannot be typed.
-import type { StandardSchema } from './standard-schema.ts'
+import type { StandardSchema } from '../types/standard-schema.ts'
 
 export interface ModelHooks {
   /** Changes or refuses what is about to be inserted; may return other values. */

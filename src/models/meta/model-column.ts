@@ -2,10 +2,15 @@
 import type { Column } from 'drizzle-orm'
 import { type ColumnLike, type Decode, decodeOf, encode } from '../../builder/drizzle/core/codec.ts'
 import { quoteName } from '../../builder/drizzle/core/render.ts'
+import { GeneverError, ParameterError } from '../../errors/index.ts'
 import type { ColumnSpec } from '../../sql/compiled.ts'
+import { describeType } from '../../sql/foreign.ts'
+import { refusal } from '../../sql/parameters.ts'
 
 export class ModelColumn {
   readonly key: string
+  /** Among the columns of its table. */
+  readonly index: number
   readonly name: string
   /** The name as SQL. */
   readonly quoted: string
@@ -13,22 +18,51 @@ export class ModelColumn {
   readonly decode: Decode
   /** Never written: a generated column, or an identity that is always generated. */
   readonly readOnly: boolean
+  /** Computed anew by every update. */
+  readonly isGenerated: boolean
   readonly isJson: boolean
+  readonly isArray: boolean
+  readonly isCustom: boolean
 
-  constructor(key: string, column: Column) {
+  constructor(key: string, column: Column, index: number) {
     const like = column as unknown as ColumnLike
     this.key = key
+    this.index = index
     this.column = column
     this.name = column.name
     this.quoted = quoteName(column.name)
     this.decode = decodeOf(like)
-    this.readOnly = column.generated !== undefined || column.generatedIdentity?.type === 'always'
-    this.isJson = like.columnType === 'PgJsonb' || like.columnType === 'PgJson'
+    this.isGenerated = column.generated !== undefined
+    this.readOnly = this.isGenerated || column.generatedIdentity?.type === 'always'
+    this.isArray = like.baseColumn !== undefined || (like.dimensions ?? 0) > 0
+    this.isJson = !this.isArray && (like.columnType === 'PgJsonb' || like.columnType === 'PgJson')
+    this.isCustom = like.columnType === 'PgCustomColumn'
   }
 
-  /** The parameter of a value. SQL expressions are handled by the caller. */
+  /** The parameter of a value. SQL expressions are handled by the caller. @throws {ParameterError} when it does not fit. */
   encode(value: unknown): unknown {
-    return encode(this.column as unknown as ColumnLike, value)
+    if (this.isJson && typeof value === 'object' && value !== null) this.#checkJson(value)
+    try {
+      return encode(this.column as unknown as ColumnLike, value)
+    } catch (cause) {
+      throw this.refuse(value, cause)
+    }
+  }
+
+  /** What is no JSON would silently become `{}`. */
+  #checkJson(value: object): void {
+    const reason = refusal(value)
+    if (reason !== undefined) throw new ParameterError(`The value of column '${this.key}' ${reason}.`)
+    if (value instanceof Map || value instanceof Set)
+      throw new ParameterError(`The value of column '${this.key}' is a Map or Set, which JSON would make empty.`)
+  }
+
+  /** The error for a value that does not fit; without the value. */
+  refuse(value: unknown, cause: unknown): Error {
+    if (cause instanceof GeneverError) return cause
+    return new ParameterError(
+      `The value of column '${this.key}' cannot be written as ${this.column.getSQLType()}: it is ${describeType(value)}.`,
+    )
   }
 
   /** Where the driver puts it in a row, and as what. */

@@ -1,6 +1,6 @@
 // What the library knows of a model: made once by `Model()`, shared by its subclasses, found through the class. Statics,
 // queries, loaders and instances all read it; it holds no row and no connection.
-import { getTableColumns, type Table } from 'drizzle-orm'
+import type { Table } from 'drizzle-orm'
 import type { Executor } from '../../engine/query/executor.ts'
 import { quoteName, tableName } from '../../builder/drizzle/core/render.ts'
 import type { Db } from '../../db/db.ts'
@@ -8,7 +8,11 @@ import { UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
 import type { JsonProperty } from '../json/property.ts'
 import type { ModelHooks } from './hooks.ts'
+import { makerOf } from './maker.ts'
 import { ModelColumn } from './model-column.ts'
+import type { Decode } from '../statement/ready.ts'
+import { columnsOf } from './table.ts'
+import { Texts } from '../statement/texts.ts'
 
 /** Where the meta hangs on a class; registered, so that two copies of the package agree. */
 export const modelMeta: unique symbol = Symbol.for('genever.model')
@@ -22,6 +26,7 @@ export interface ModelLike {
 
 export interface MetaParts {
   readonly db: Db
+  /** Or a view. */
   readonly table: Table
   readonly primaryKey: readonly string[]
   readonly view: boolean
@@ -43,22 +48,43 @@ export class ModelMeta {
   readonly view: boolean
   /** JSON properties by their names on the instance. */
   readonly properties: ReadonlyMap<string, JsonProperty>
+  /** JSON properties by the columns that keep them. */
+  readonly propertiesOf: ReadonlyMap<string, readonly JsonProperty[]>
   /** Keys that `toJSON` leaves out. */
   readonly hidden: ReadonlySet<string>
   readonly hooks: ModelHooks
+  /** The texts of its statements. */
+  readonly texts: Texts = new Texts()
+  /** Gives the rows it gets to `afterLoad`; undefined without that hook. For `Statement.decode`, whose errors reach the caller. */
+  readonly loaded: Decode<never> | undefined
+  readonly #parts: MetaParts
   readonly #specs = new WeakMap<ModelLike, RowSpec>()
 
-  constructor({ db, table, primaryKey, view, properties, hidden, hooks }: MetaParts) {
+  constructor(parts: MetaParts) {
+    const { db, table, primaryKey, view, properties, hidden, hooks } = parts
+    this.#parts = parts
     this.db = db
     this.table = table
     this.sqlName = tableName(table) ?? ''
-    this.columns = Object.entries(getTableColumns(table)).map(([key, column]) => new ModelColumn(key, column))
+    this.columns = Object.entries(columnsOf(table)).map(([key, column], index) => new ModelColumn(key, column, index))
     this.byKey = new Map(this.columns.map((column) => [column.key, column]))
     this.primaryKey = primaryKey.map((key) => this.columnOf(key))
     this.view = view
     this.properties = properties
+    this.propertiesOf = grouped(properties)
     this.hidden = hidden
     this.hooks = hooks
+    const { afterLoad } = hooks
+    if (afterLoad !== undefined)
+      this.loaded = (rows) => {
+        for (const row of rows) afterLoad(row as object)
+        return rows as never[]
+      }
+  }
+
+  /** The same model on another database. */
+  at(db: Db): ModelMeta {
+    return new ModelMeta({ ...this.#parts, db })
   }
 
   /** @throws {UsageError} when there is no such column. */
@@ -74,11 +100,11 @@ export class ModelMeta {
     return this.columns.map(({ quoted }) => prefix + quoted).join(', ')
   }
 
-  /** A row of `list()` as an instance of that class, in one step. */
+  /** A row of `list()` as an instance of that class, in one step. @throws {UsageError} when the class cannot be filled. */
   specOf(model: ModelLike): RowSpec {
     let spec = this.#specs.get(model)
     if (spec === undefined) {
-      spec = { into: 'object', make: () => new model(), columns: this.columns.map((column) => column.spec()) }
+      spec = { into: 'object', make: makerOf(model, this), columns: this.columns.map((column) => column.spec()) }
       this.#specs.set(model, spec)
     }
     return spec
@@ -93,6 +119,13 @@ export class ModelMeta {
   aliased(alias: string): string {
     return `${this.sqlName} as ${quoteName(alias)}`
   }
+}
+
+function grouped(properties: ReadonlyMap<string, JsonProperty>): Map<string, JsonProperty[]> {
+  const groups = new Map<string, JsonProperty[]>()
+  for (const property of properties.values())
+    groups.set(property.column, [...(groups.get(property.column) ?? []), property])
+  return groups
 }
 
 /** @throws {UsageError} when the value is no model. */

@@ -17,6 +17,13 @@ export class SqlText {
     return this
   }
 
+  /** A placeholder and its value. */
+  param(value: unknown): this {
+    this.params.push(value)
+    this.text += `$${this.params.length}`
+    return this
+  }
+
   /** The parts one after the other, with a separator between them. */
   list(parts: readonly ((text: SqlText) => void)[], separator: string): this {
     parts.forEach((part, index) => {

@@ -1,0 +1,82 @@
+// A new row: what is inserted into which column, and the statement of one row. Used by `create`, `createMany` and `upsert`.
+import { isSqlLike } from '../../builder/drizzle/core/render.ts'
+import { UsageError } from '../../errors/index.ts'
+import { isObject, type JsonProperty } from '../json/property.ts'
+import type { ModelColumn } from '../meta/model-column.ts'
+import type { ModelMeta } from '../meta/model-meta.ts'
+import { asExpression } from './expression.ts'
+import { checkKeys, type Values } from './given.ts'
+
+/** A column of a new row with the value as it was given, or SQL. */
+export interface Cell {
+  readonly column: ModelColumn
+  readonly value: unknown
+  readonly isSql: boolean
+}
+
+/** In the order of the columns; those without a value are left to the database. */
+export function cellsOf(meta: ModelMeta, values: Values, ofInstance = false): Cell[] {
+  if (!ofInstance) checkKeys(meta, values)
+  const cells: Cell[] = []
+  for (const column of meta.columns) {
+    if (column.readOnly) continue
+    const given = ofInstance || Object.hasOwn(values, column.key) ? values[column.key] : undefined
+    const properties = meta.propertiesOf.get(column.key)
+    const value = properties === undefined ? given : withProperties(column, properties, given, ofInstance ? {} : values)
+    if (value !== undefined) cells.push(cell(column, value))
+    else {
+      const { defaultFn, onUpdateFn, default: ofDatabase } = column.column
+      // As Drizzle: what is computed on updates is computed for new rows that nothing else fills.
+      const make = defaultFn ?? (ofDatabase === undefined || ofDatabase === null ? onUpdateFn : undefined)
+      if (make !== undefined) cells.push(cell(column, make()))
+    }
+  }
+  return cells
+}
+
+export function cell(column: ModelColumn, value: unknown): Cell {
+  // Custom types may write SQL themselves.
+  const expression = asExpression(value) ?? (column.isCustom ? asExpression(column.encode(value)) : undefined)
+  return expression === undefined ? { column, value, isSql: false } : { column, value: expression, isSql: true }
+}
+
+/** The value of a JSON column with its properties and their defaults; undefined when there is nothing to store. */
+function withProperties(
+  column: ModelColumn,
+  properties: readonly JsonProperty[],
+  given: unknown,
+  values: Values,
+): unknown {
+  if (given !== undefined && !isObject(given)) return onlyColumn(properties, given, values)
+  if (isSqlLike(given)) return onlyColumn(properties, given, values)
+  const stored: Record<string, unknown> = Object.create(null) as Record<string, unknown>
+  let any = given !== undefined
+  const base = given ?? column.column.default
+  if (isObject(base) && !isSqlLike(base)) Object.assign(stored, base)
+  for (const property of properties) {
+    const value = Object.hasOwn(values, property.name) ? values[property.name] : undefined
+    if (value !== undefined) {
+      if (asExpression(value) !== undefined)
+        throw new UsageError(
+          `The JSON property '${property.name}' of a new row takes a value, not SQL: give the column '${property.column}' an expression instead.`,
+        )
+      stored[property.key] = property.write(value)
+    } else if (property.storesDefault && !Object.hasOwn(stored, property.key)) {
+      const fallback = property.fallback()
+      if (fallback === undefined || fallback === null) continue
+      stored[property.key] = property.write(fallback)
+    } else continue
+    any = true
+  }
+  return any ? stored : undefined
+}
+
+/** A column that is given as SQL, NULL, a list or a scalar has no room for properties. */
+function onlyColumn(properties: readonly JsonProperty[], given: unknown, values: Values): unknown {
+  const both = properties.filter(({ name }) => Object.hasOwn(values, name) && values[name] !== undefined)
+  if (both.length > 0)
+    throw new UsageError(
+      `'${both[0]?.column}' was given together with its property '${both[0]?.name}', and is no object that could hold it.`,
+    )
+  return given
+}

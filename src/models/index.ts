@@ -1,0 +1,18 @@
+// `genever/models`: re-exports, nothing else.
+export { json, type Json, type PropFn, type PropOptions } from './json/json.ts'
+export { literal, many } from './load/loader.ts'
+export { Model, type ModelOptions } from './model.ts'
+export type { ModelQuery } from './query/model-query.ts'
+export type { JsonMap, JsonProp } from './types/json.ts'
+export type { Loaded, Loader, LoaderLike, Many, With } from './types/loader.ts'
+export type {
+  Aliased,
+  AnyModel,
+  CallOptions,
+  Distinct,
+  Filter,
+  ModelClass,
+  ModelInstance,
+  UpsertOptions,
+} from './types/model.ts'
+export type { StandardSchema } from './types/standard-schema.ts'

@@ -1,0 +1,73 @@
+// The kinds of JSON properties: how each is kept in JSON, and what it is in SQL. Tables of functions; they know no model.
+import { type Column, sql, type SQL } from 'drizzle-orm'
+
+export interface JsonKind {
+  /** Completes "takes …". */
+  readonly expected: string
+  /** Of what JSON holds, never null. */
+  readonly read: (stored: unknown) => unknown
+  /** What JSON holds; undefined when the value is not of this kind. */
+  readonly write: (value: unknown) => unknown
+  /** The member `key` of a column; `key` is a literal. */
+  readonly sql: (column: Column, key: SQL) => SQL
+  /** Members of its objects are merged one by one. */
+  readonly merges?: true
+}
+
+const same = (value: unknown): unknown => value
+
+function member(type: string, decode?: (wire: never) => unknown): JsonKind['sql'] {
+  const cast = type === '' ? sql`` : sql.raw(`::${type}`)
+  return (column, key) => {
+    const expression = type === '' ? sql`(${column} ->> ${key})` : sql`(${column} ->> ${key})${cast}`
+    return decode === undefined ? expression : expression.mapWith(decode as (wire: unknown) => unknown)
+  }
+}
+
+const inner: JsonKind['sql'] = (column, key) => sql`(${column} -> ${key})`
+
+export const kinds = {
+  string: {
+    expected: 'a string',
+    read: same,
+    write: (value) => (typeof value === 'string' ? value : undefined),
+    sql: member(''),
+  },
+  integer: {
+    expected: 'an integer',
+    read: same,
+    write: (value) => (Number.isSafeInteger(value) ? value : undefined),
+    sql: member('bigint', Number),
+  },
+  number: {
+    expected: 'a finite number',
+    read: same,
+    write: (value) => (Number.isFinite(value) ? value : undefined),
+    sql: member('double precision', Number),
+  },
+  boolean: {
+    expected: 'a boolean',
+    read: same,
+    write: (value) => (typeof value === 'boolean' ? value : undefined),
+    sql: member('boolean'),
+  },
+  dateTime: {
+    expected: 'a valid Date',
+    read: (stored) => (typeof stored === 'string' ? new Date(stored) : stored),
+    write: (value) => (value instanceof Date && !Number.isNaN(value.getTime()) ? value.toISOString() : undefined),
+    sql: member('timestamptz', (wire: string | Date) => new Date(wire)),
+  },
+  object: {
+    expected: 'an object',
+    read: same,
+    write: (value) => (typeof value === 'object' && !Array.isArray(value) ? value : undefined),
+    sql: inner,
+    merges: true,
+  },
+  array: {
+    expected: 'an array',
+    read: same,
+    write: (value) => (Array.isArray(value) ? value : undefined),
+    sql: inner,
+  },
+} as const satisfies Readonly<Record<string, JsonKind>>

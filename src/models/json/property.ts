@@ -1,0 +1,94 @@
+// One JSON property of a model: where it is kept, how it is read from the column's value, what it is in SQL. Stateless:
+// accessors on the prototype of the model call it for whatever the column holds. Runs no statement.
+import { type Column, sql, type SQL } from 'drizzle-orm'
+import { quoteText } from '../../builder/drizzle/core/render.ts'
+import { UsageError } from '../../errors/index.ts'
+import type { JsonKind } from './kinds.ts'
+
+/** What `json.string({ … })` and the others were given, without types. */
+export interface PropertyOptions {
+  readonly default?: unknown
+  readonly prop?: string | undefined
+  readonly beforeSet?: ((value: never) => unknown) | undefined
+  readonly afterGet?: ((value: never) => unknown) | undefined
+  readonly expression?: ((expression: SQL) => SQL) | undefined
+}
+
+export type JsonObject = Readonly<Record<string, unknown>>
+
+export class JsonProperty {
+  /** On the instance. */
+  readonly name: string
+  /** The key of the column that keeps it. */
+  readonly column: string
+  /** Within the column's value. */
+  readonly key: string
+  readonly kind: JsonKind
+  readonly #options: PropertyOptions
+
+  constructor(name: string, column: string, kind: JsonKind, options: PropertyOptions) {
+    if (options.prop === '') throw new UsageError(`The JSON property '${name}' has an empty name in '${column}'.`)
+    this.name = name
+    this.column = column
+    this.key = options.prop ?? name
+    this.kind = kind
+    this.#options = options
+  }
+
+  /** What the instance shows for the value of the column. */
+  read(stored: unknown): unknown {
+    const { afterGet } = this.#options
+    const value = this.#value(stored)
+    return afterGet === undefined ? value : afterGet(value as never)
+  }
+
+  #value(stored: unknown): unknown {
+    const raw = isObject(stored) && Object.hasOwn(stored, this.key) ? stored[this.key] : undefined
+    if (raw !== undefined && raw !== null) return this.kind.read(raw)
+    const fallback = this.fallback()
+    return fallback === undefined ? (raw ?? null) : fallback
+  }
+
+  /** Its default, or undefined. */
+  fallback(): unknown {
+    const { default: given } = this.#options
+    return typeof given === 'function' ? (given as () => unknown)() : given
+  }
+
+  /** Whether its default belongs into new rows. With `afterGet` it does not: what is read is not what is stored. */
+  get storesDefault(): boolean {
+    return this.#options.default !== undefined && this.#options.default !== null && this.#options.afterGet === undefined
+  }
+
+  /** What is stored for a value. @throws {UsageError} when it is not of this kind. */
+  write(value: unknown): unknown {
+    const { beforeSet } = this.#options
+    const given = beforeSet === undefined ? value : beforeSet(value as never)
+    if (given === null || given === undefined) return null
+    const stored = this.kind.write(given)
+    if (stored === undefined)
+      throw new UsageError(`The JSON property '${this.name}' takes ${this.kind.expected} or null.`)
+    return stored
+  }
+
+  /** The value of the column with the property set; the value that was there stays as it is. */
+  into(stored: unknown, value: unknown): JsonObject {
+    return withMember(isObject(stored) ? stored : {}, this.key, this.write(value))
+  }
+
+  /** In SQL, of the type that compares and sorts rightly. The key is a literal, so that an index can be made of it. */
+  expression(column: Column): SQL {
+    const member = this.kind.sql(column, sql.raw(quoteText(this.key)))
+    const { expression } = this.#options
+    return expression === undefined ? member : expression(member)
+  }
+}
+
+/** A copy with one more member, which may be called `__proto__`. */
+function withMember(object: JsonObject, key: string, value: unknown): JsonObject {
+  return Object.fromEntries([...Object.entries(object), [key, value]])
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,126 @@
+// What `Model()` was given, checked once: from here on a model is known to fit its table. Every mistake is told at the
+// definition, where the stack shows the line.
+import { type Column, is, Table, type View } from 'drizzle-orm'
+import { PgTable } from 'drizzle-orm/pg-core'
+import { npmVersion } from 'drizzle-orm/version'
+import { InvalidOptionError, UsageError } from '../../errors/index.ts'
+import type { Db } from '../../db/db.ts'
+import { tableName } from '../../builder/drizzle/core/render.ts'
+import { describeType } from '../../sql/foreign.ts'
+import { PropertyDraft } from '../json/json.ts'
+import { JsonProperty } from '../json/property.ts'
+import type { ModelHooks } from './hooks.ts'
+import { ModelMeta } from './model-meta.ts'
+import { columnsOf, isView, uniqueKeys } from './table.ts'
+
+/** The options of `Model()`, without types. */
+export interface GivenOptions extends ModelHooks {
+  readonly pk?: string | readonly string[] | undefined
+  readonly json?: Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>> | undefined
+  readonly hidden?: readonly string[] | undefined
+}
+
+const known = new Set(['pk', 'json', 'hidden', 'validate', 'beforeCreate', 'beforeUpdate', 'afterLoad'])
+
+/** What an instance has of its own. */
+export const reserved: ReadonlySet<string> = new Set([
+  'update',
+  'delete',
+  'reload',
+  'lookup',
+  'toJSON',
+  'constructor',
+  '__proto__',
+])
+
+/**
+ * @throws {InvalidOptionError} for options that do not exist.
+ * @throws {UsageError} for everything else that does not fit.
+ */
+export function define(db: Db, table: unknown, options: GivenOptions): ModelMeta {
+  checkVersion()
+  if (typeof (db as Partial<Db> | undefined)?.resolve !== 'function')
+    throw new UsageError(`Model() takes a db made by createDb() first, not ${describeType(db)}.`)
+  if (!is(table, PgTable) && !isView(table))
+    throw new UsageError(`Model() takes a pgTable or pgView second, not ${describeType(table)}.`)
+  const unknown = Object.keys(options).filter((name) => !known.has(name))
+  if (unknown.length > 0)
+    throw new InvalidOptionError(`Model() has no option ${unknown.join(', ')}. It has ${[...known].join(', ')}.`, {
+      options: unknown.map((name) => ({ name, problem: 'is not an option' })),
+    })
+  const view = isView(table)
+  const columns = columnsOf(table)
+  const name = tableName(table as Table) ?? 'The view'
+  checkNames(name, columns)
+  const properties = propertiesOf(name, columns, options.json ?? {})
+  const hidden = new Set(options.hidden)
+  for (const key of hidden)
+    if (!Object.hasOwn(columns, key) && !properties.has(key))
+      throw new UsageError(`hidden: ${name} has no column or property '${key}'.`)
+  const primaryKey = keyOf(name, table, columns, options.pk)
+  const { validate, beforeCreate, beforeUpdate, afterLoad } = options
+  const hooks = { validate, beforeCreate, beforeUpdate, afterLoad }
+  return new ModelMeta({ db, table: table as Table, primaryKey, view, properties, hidden, hooks })
+}
+
+/** Older ones decode dates and arrays in other ways. */
+function checkVersion(): void {
+  const [major = 0, minor = 0, patch = 0] = npmVersion.split(/[.-]/).map(Number)
+  if (major > 0 || minor > 45 || (minor === 45 && patch >= 4)) return
+  throw new UsageError(`genever/models needs drizzle-orm 0.45.4 or newer, and found ${npmVersion}: upgrade it.`)
+}
+
+function checkNames(name: string, columns: Readonly<Record<string, Column>>): void {
+  const taken = Object.keys(columns).filter((key) => reserved.has(key))
+  if (taken.length > 0)
+    throw new UsageError(
+      `${name} has a column with the key ${taken.join(', ')}, which every instance has as a method: rename the TypeScript key of the column.`,
+    )
+}
+
+function propertiesOf(
+  name: string,
+  columns: Readonly<Record<string, Column>>,
+  json: NonNullable<GivenOptions['json']>,
+): Map<string, JsonProperty> {
+  const properties = new Map<string, JsonProperty>()
+  for (const [key, drafts] of Object.entries(json)) {
+    const column = Object.hasOwn(columns, key) ? columns[key] : undefined
+    if (column === undefined || !/^PgJsonb?$/.test(column.columnType))
+      throw new UsageError(
+        `json: ${name} has no json or jsonb column '${key}', so there is nothing to keep its properties in.`,
+      )
+    for (const [property, draft] of Object.entries(drafts ?? {})) {
+      if (!(draft instanceof PropertyDraft))
+        throw new UsageError(`json: ${key}.${property} is made by json.string(), json.integer() and the like.`)
+      if (Object.hasOwn(columns, property) || reserved.has(property))
+        throw new UsageError(
+          `json: the property '${property}' has the name of a column or method. Give it another one, and keep its key with { prop: '${property}' }.`,
+        )
+      if (properties.has(property))
+        throw new UsageError(`json: the property '${property}' is declared twice, for two columns.`)
+      properties.set(property, new JsonProperty(property, key, draft.kind, draft.options))
+    }
+  }
+  return properties
+}
+
+function keyOf(
+  name: string,
+  table: Table | View,
+  columns: Readonly<Record<string, Column>>,
+  pk: GivenOptions['pk'],
+): readonly string[] {
+  if (pk === undefined && !Object.hasOwn(columns, 'id')) return []
+  const keys = pk === undefined ? ['id'] : typeof pk === 'string' ? [pk] : pk
+  const missing = keys.filter((key) => !Object.hasOwn(columns, key))
+  if (keys.length === 0 || missing.length > 0)
+    throw new UsageError(`pk: ${name} has no column ${missing.join(', ')}. It has ${Object.keys(columns).join(', ')}.`)
+  if (isView(table)) return keys
+  const given = new Set(keys.map((key) => (columns[key] as Column).name))
+  const covers = (unique: readonly string[]): boolean => unique.every((column) => given.has(column))
+  if (uniqueKeys(table).some(covers)) return keys
+  throw new UsageError(
+    `pk: ${keys.join(', ')} of ${name} is neither its primary key nor unique, so it does not find one row. Declare it in the table, or name the key with { pk }.`,
+  )
+}

@@ -1,0 +1,29 @@
+// A Drizzle table or view as models see it: its columns, whether it is a view, which keys it declares. The two differ in
+// where they keep their columns, and versions in what their types say of that.
+import { type Column, getTableColumns, getViewSelectedFields, is, type Table, View } from 'drizzle-orm'
+import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
+
+export function isView(table: unknown): table is View {
+  return is(table, View)
+}
+
+/** By their TypeScript keys; members of a view that are no columns are left out by nobody but the caller. */
+export function columnsOf(table: Table | View): Readonly<Record<string, Column>> {
+  return isView(table) ? (getViewSelectedFields(table) as Record<string, Column>) : getTableColumns(table)
+}
+
+/** The sets of columns a table declares as its primary key or as unique, by database names, the primary key first. */
+export function uniqueKeys(table: Table): readonly (readonly string[])[] {
+  const { columns, primaryKeys, uniqueConstraints, indexes } = getTableConfig(table as AnyPgTable)
+  const names = (of: readonly { readonly name?: string }[]): string[] => of.map(({ name }) => name ?? '')
+  const single = columns.filter(({ primary }) => primary)
+  return [
+    ...primaryKeys.map((key) => names(key.columns)),
+    ...(single.length > 0 ? [names(single)] : []),
+    ...columns.filter(({ isUnique }) => isUnique).map(({ name }) => [name]),
+    ...uniqueConstraints.map((key) => names(key.columns)),
+    ...indexes
+      .filter(({ config }) => config.unique && config.where === undefined)
+      .map(({ config }) => names(config.columns as readonly { readonly name?: string }[])),
+  ]
+}

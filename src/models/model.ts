@@ -1,0 +1,59 @@
+// `Model(db, table, options)`: the class that a table's rows become. Everything it can do is in `instance/model-base.ts`; here
+// it gets its table, its columns and the accessors of its JSON properties.
+import type { Table } from 'drizzle-orm'
+import type { Db } from '../db/db.ts'
+import { ModelBase } from './instance/model-base.ts'
+import { define, type GivenOptions } from './meta/define.ts'
+import { expressionsOf } from './meta/expressions.ts'
+import type { ModelHooks } from './meta/hooks.ts'
+import { modelMeta, type ModelMeta } from './meta/model-meta.ts'
+import type { JsonMap } from './types/json.ts'
+import type { ModelClass } from './types/model.ts'
+import type { CheckColumns, DefaultPk, Key } from './types/values.ts'
+
+export interface ModelOptions<J, PK, H extends string> extends ModelHooks {
+  /** The key of the column, or the keys of the columns, that find a row; default `'id'` where there is such a column. */
+  readonly pk?: PK
+  /** JSON properties by the key of the column that keeps them. */
+  readonly json?: J
+  /** Keys that `toJSON()` and printed instances leave out. */
+  readonly hidden?: readonly H[]
+}
+
+/**
+ * The class of a table's rows, to be extended: `class User extends Model(db, users) {}`. Everything is checked here, against
+ * the table as Drizzle declares it; the database is not asked. (GINO: `db.Model`.)
+ *
+ * @throws {UsageError} when the table has a column with a reserved name, `pk` is not unique, or a JSON property has no
+ *   json or jsonb column or takes the name of a column.
+ * @throws {InvalidOptionError} for an option there is not.
+ */
+export function Model<
+  // oxlint-disable-next-line typescript/no-explicit-any -- any database names
+  D extends Db<any>,
+  T extends Table,
+  // oxlint-disable-next-line typescript/no-empty-object-type -- no properties
+  const J extends JsonMap<T> = {},
+  const PK extends Key<T> | readonly [Key<T>, ...Key<T>[]] = DefaultPk<T>,
+  const H extends string = never,
+>(db: D, table: T & CheckColumns<T>, options: ModelOptions<J, PK, H> = {}): ModelClass<D, T, J, PK, H> {
+  const meta = define(db as unknown as Db, table, options as GivenOptions)
+  class Base extends ModelBase {
+    static override readonly [modelMeta]: ModelMeta = meta
+    static readonly table: Table = meta.table
+    static readonly c: object = expressionsOf(meta)
+  }
+  for (const [name, property] of meta.properties) {
+    const { column } = property
+    Object.defineProperty(Base.prototype, name, {
+      configurable: true,
+      get(this: Record<string, unknown>) {
+        return property.read(this[column])
+      },
+      set(this: Record<string, unknown>, value: unknown) {
+        this[column] = property.into(this[column], value)
+      },
+    })
+  }
+  return Base as unknown as ModelClass<D, T, J, PK, H>
+}
