@@ -6,6 +6,7 @@ import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import { root } from '../support/source.ts'
@@ -20,6 +21,10 @@ const node = (directory: string, ...args: string[]): Promise<string> =>
 const tool = (name: string, file: string): string => join(root, 'node_modules', name, file)
 const subpaths = Object.keys(manifest.exports).map((subpath) => `genever${subpath.slice(1)}`)
 const modules = subpaths.filter((name) => !name.endsWith('.json'))
+
+/** Subpaths made of their peers' classes: they load with these alone, and their declarations name their types. */
+const builtOn: Readonly<Record<string, readonly string[]>> = { 'genever/kysely': ['kysely'] }
+const onPeers = (name: string): boolean => builtOn[name] !== undefined
 
 let directory = ''
 let tarball = ''
@@ -74,32 +79,43 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
   })
 
   test('is loaded by require() and by import, each subpath, without any peer installed', async () => {
-    const names = JSON.stringify(subpaths)
-    const required = `for (const name of ${names}) require(name); console.log('loaded')`
-    const imported = `for (const name of ${JSON.stringify(modules)}) await import(name); console.log('loaded')`
-
-    expect(await node(consumer, '--no-warnings', '--input-type=commonjs', '-e', required)).toBe('loaded')
-    expect(await node(consumer, '--input-type=module', '-e', imported)).toBe('loaded')
+    expect(await load(subpaths.filter((name) => !onPeers(name)))).toEqual(['loaded', 'loaded'])
   })
 
-  test('has declarations that compile without any peer installed and without skipLibCheck', async () => {
-    const lines = modules.map((name, index) => `export * as part${index} from '${name}'`)
-    await writeFile(join(consumer, 'use.ts'), lines.join('\n'))
-    const flags = [
-      '--strict',
-      '--module',
-      'nodenext',
-      '--target',
-      'es2023',
-      '--types',
-      'node',
-      '--noEmit',
-      '--pretty',
-      'false',
-    ]
-    const libraries = ['--lib', 'es2023,esnext.disposable', '--skipLibCheck', 'false']
+  test.each(Object.entries(builtOn))(
+    'needs for %s just its peers, and names the one that is missing',
+    async (name, peers) => {
+      for (const message of await load([name])) {
+        expect(message).toContain('ERR_MODULE_NOT_FOUND')
+        expect(message).toContain(`Cannot find package '${peers[0]}'`)
+      }
+      expect(await withPeers(peers, () => load([name]))).toEqual(['loaded', 'loaded'])
+    },
+  )
 
-    expect(await node(consumer, tool('typescript', 'bin/tsc'), ...flags, ...libraries, 'use.ts')).toBe('')
+  test('has declarations that compile without any peer installed and without skipLibCheck', async () => {
+    expect(await compile(modules.filter((name) => !onPeers(name)))).toBe('')
+  })
+
+  test.each(Object.entries(builtOn))(
+    'has declarations of %s that compile with its peers alone',
+    async (name, peers) => {
+      expect(await withPeers(peers, () => compile([name]))).toBe('')
+    },
+  )
+
+  test('still has its builders registered when it is bundled', async () => {
+    for (const name of ['genever/drizzle', 'genever/kysely'].filter((subpath) => subpaths.includes(subpath))) {
+      const { outputFiles } = await build({
+        stdin: { contents: `import '${name}'`, resolveDir: consumer },
+        bundle: true,
+        write: false,
+        format: 'esm',
+        platform: 'node',
+        external: Object.keys(manifest.peerDependencies),
+      })
+      expect(outputFiles[0]?.text).toMatch(/^registerAdapter\(/m)
+    }
   })
 
   test('holds sources and what is built from them, and nothing else', async () => {
@@ -108,6 +124,48 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
     expect(held.filter((name) => !/^(dist|src|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name))).toEqual([])
   })
 })
+
+/** What loading the modules says, by require() and by import. */
+async function load(names: readonly string[]): Promise<string[]> {
+  const required = `for (const name of ${JSON.stringify(names)}) require(name); console.log('loaded')`
+  const imports = JSON.stringify(names.filter((name) => !name.endsWith('.json')))
+  const imported = `for (const name of ${imports}) await import(name); console.log('loaded')`
+  return [
+    await node(consumer, '--no-warnings', '--input-type=commonjs', '-e', required),
+    await node(consumer, '--input-type=module', '-e', imported),
+  ]
+}
+
+/** What the compiler says of the declarations, without skipLibCheck. */
+async function compile(names: readonly string[]): Promise<string> {
+  const lines = names.map((name, index) => `export * as part${index} from '${name}'`)
+  await writeFile(join(consumer, 'use.ts'), lines.join('\n'))
+  const flags = [
+    '--strict',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2023',
+    '--types',
+    'node',
+    '--noEmit',
+    '--pretty',
+    'false',
+  ]
+  const libraries = ['--lib', 'es2023,esnext.disposable', '--skipLibCheck', 'false']
+  return node(consumer, tool('typescript', 'bin/tsc'), ...flags, ...libraries, 'use.ts')
+}
+
+/** Runs `work` while the consumer has these packages installed. */
+async function withPeers<T>(peers: readonly string[], work: () => Promise<T>): Promise<T> {
+  const links = peers.map((name) => join(consumer, 'node_modules', name))
+  for (const [index, link] of links.entries()) await symlink(tool(peers[index] ?? '', ''), link)
+  try {
+    return await work()
+  } finally {
+    for (const link of links) await rm(link)
+  }
+}
 
 test('the package has no dependency and runs nothing when it is installed', () => {
   const { scripts } = manifest
