@@ -19,6 +19,7 @@ export class WebPlugin<R> {
   readonly #given: PluginOptions<R> | undefined
   #resolved: ResolvedPluginOptions<R> | null
   #logger: PluginLogger | undefined
+  #opening: Promise<void> | null = null
   #open = false
 
   /**
@@ -61,21 +62,29 @@ export class WebPlugin<R> {
   }
 
   /** Opens the database as the options say; once, also when several copies ask. A start that failed may be tried again. */
-  async open(): Promise<void> {
+  open(): Promise<void> {
+    this.#opening ??= this.#openNow()
+    return this.#opening
+  }
+
+  async #openNow(): Promise<void> {
     const { db } = this
-    const { source } = this.options
-    let opening = starting.get(db)
-    if (opening === undefined) {
+    const other = starting.get(db)
+    try {
+      if (other !== undefined && this.options.source !== null)
+        throw new UsageError(
+          'Two plug-ins say which database one db has. Let one do it, and give the other the db alone.',
+        )
       // Called by a request, perhaps: what is opened must not keep its context.
-      opening = inRoot(() => start(db, this.options, this.log))
+      const opening = other ?? inRoot(() => start(db, this.options, this.log))
       starting.set(db, opening)
-      opening.catch(() => starting.delete(db))
-    } else if (source !== null && !this.#open)
-      throw new UsageError(
-        'Two plug-ins say which database one db has. Let one do it, and give the other the db alone.',
-      )
-    await opening
-    this.#open = true
+      await opening
+      this.#open = true
+    } catch (error) {
+      if (other === undefined) starting.delete(db)
+      this.#opening = null
+      throw error
+    }
   }
 
   /** Closes the database within its deadline; never rejects. */

@@ -71,9 +71,11 @@ async function openFor(plugin: WebPlugin<Request>, app: Application | undefined)
 
 function enter(plugin: WebPlugin<Request>, request: Request, response: Response, next: NextFunction): void {
   const { transaction } = plugin.options
+  const shared = scopeOf(request, plugin.db) !== undefined
   const scope = plugin.scope(request, response, request, () => describe(request))
   if (scope !== null) plugin.attach(request, scope)
-  const go = transaction === null ? next : (): void => followAnswer(plugin, scope, transaction, response, next)
+  const go =
+    transaction === null || shared ? next : (): void => followAnswer(plugin, scope, transaction, response, next)
   if (scope === null) go()
   else scope.run(go)
 }

@@ -12,8 +12,11 @@ export interface RouteConfig {
   readonly transaction?: boolean | RequestTransactionOptions | undefined
 }
 
-/** Routes are wrapped once: HEAD routes are made of GET routes that were wrapped already. */
-const wrapped = new WeakSet<object>()
+/**
+ * Which databases a handler was wrapped for: HEAD routes are made of GET routes that were wrapped already, and there may be
+ * several copies of the plug-in.
+ */
+const wrapped = new WeakMap<object, readonly Db[]>()
 
 /** An `onRoute` hook. */
 export function wrapRoutes(
@@ -25,14 +28,15 @@ export function wrapRoutes(
   return (route) => {
     const own = (route.config as Record<string, RouteConfig | undefined> | undefined)?.[name]?.transaction
     const options = own === undefined ? general : transactionOf(own)
-    if (options === null || wrapped.has(route.handler)) return
     const { handler } = route
+    const before = wrapped.get(handler) ?? []
+    if (options === null || before.includes(db)) return
     route.handler = function inTransaction(request, reply) {
       const transaction = new RequestTransaction(db, options, scopeOf(request.raw, db) ?? null)
       running.set(request, transaction)
       return answerOf(transaction, reply, () => handler.call(this, request, reply))
     }
-    wrapped.add(route.handler)
+    wrapped.set(route.handler, [...before, db])
     route.onSend = [
       // Behind those of the user: they may still change the status.
       ...listOf(route.onSend),
