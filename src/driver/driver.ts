@@ -47,13 +47,16 @@ export interface Failure {
 export const OpState = { queued: 0, sent: 1, abandoned: 2, settled: 3 } as const
 export type OpState = (typeof OpState)[keyof typeof OpState]
 
+/** As `maxRows`: the statement is parsed and described, and does not run. */
+export const parseOnly = -1
+
 /** One statement on its way. One hidden class, never reused; settled exactly once, every later settle is ignored. */
 export interface Op<R = unknown> {
   readonly stmt: Compiled
   /** Positional; `undefined` never occurs. */
   readonly params: readonly unknown[]
   readonly spec: RowSpec<R> | null
-  /** 0 all rows, otherwise the row limit given to Execute: `first` 1, `one` 2. */
+  /** 0 all rows, otherwise the row limit given to Execute: `first` 1, `one` 2. `parseOnly` within a session. */
   readonly maxRows: number
   /** The driver pushes finished row objects; there is no callback per row. */
   readonly rows: R[]
@@ -84,6 +87,11 @@ export interface ConnectionHooks {
   parameter(name: string, value: string): void
 }
 
+export interface RefusedStatement {
+  readonly stmt: Compiled
+  readonly failure: Failure
+}
+
 export interface RawConnection {
   /** The server's process id where there is one, otherwise a counter. */
   readonly id: number
@@ -111,6 +119,12 @@ export interface RawConnection {
   submitUnit(unit: Unit): void
   /** Asks the server to stop the operation at the head. `broken`: the state is unknown, destroy it. Settles within the deadline. */
   cancel(op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'>
+  /**
+   * Prepares statements before anything runs, in one round trip and one more for each that fails; as many as are kept. Gives
+   * those the server refused, or null when the connection broke or the deadline came first: then it must be destroyed.
+   * A driver without it prepares each statement when it first runs.
+   */
+  prepare?(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null>
   /** SQL that restores the session's own settings, replayed at the end of every reset; `''` for none. */
   setBaseline(sql: string): void
   /** One round trip that undoes `dirty`, rolls back an open transaction and keeps prepared statements. False: destroy it. */

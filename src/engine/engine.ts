@@ -7,6 +7,7 @@ import { capturePlace, type Place } from '../observe/place.ts'
 import type { ResolvedOptions } from '../options/options.ts'
 import type { CloseReport, PoolStats } from '../pool/contract.ts'
 import type { Pool } from '../pool/pool.ts'
+import type { Bakery } from '../sql/baked/bakery.ts'
 import type { Compiled } from '../sql/compiled.ts'
 import { StatementCache } from '../sql/compile.ts'
 import { type Dialect, postgres } from '../sql/dialect.ts'
@@ -46,6 +47,8 @@ export class Engine extends Source implements AsyncDisposable {
   readonly options: ResolvedOptions
   /** @internal Null unless a leak report is wanted. */
   readonly leaks: LeakWatch | null
+  /** @internal Of each `Db` it was given to: what `prebake` prepares on new connections. */
+  readonly bakeries: Set<Bakery> = new Set()
   readonly #onClose: () => void
   #cursors = 0
   #lastPlace = 0

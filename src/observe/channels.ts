@@ -23,6 +23,7 @@ export interface EventChannel<E> {
  * - `hook-failed`: a callback of the user failed where nobody can be told.
  * - `connection-closed-dirty`: a connection came back in a state that had to be undone.
  * - `connection-leak`: a connection has been held for longer than `leak.afterMs` by code that does nothing with it.
+ * - `prebake-failed`: a baked statement could not be prepared on a new connection.
  * - `connection-unleaked`: a connection told of as leaked came back after all.
  */
 export type NoticeCode =
@@ -35,6 +36,7 @@ export type NoticeCode =
   | 'connection-closed-dirty'
   | 'connection-leak'
   | 'connection-unleaked'
+  | 'prebake-failed'
 
 /** Something its author should know, that is no error. */
 export interface NoticeEvent {

@@ -121,6 +121,11 @@ export interface EngineOptions<C = any> {
   /** When a connection that comes back is reset: if something changed its session (`dirty`, the default), or `always`. */
   readonly reset?: 'dirty' | 'always' | undefined
   /** What 8-byte integers become. Default `number`, which refuses what it cannot hold. */
+  /**
+   * Prepares every statement that was baked on the `db` on each new connection, behind `onConnect` and within
+   * `pool.connectTimeoutMs`; as many as `statementCacheSize` keeps. Default false: each when it first runs there.
+   */
+  readonly prebake?: boolean | undefined
   readonly int8?: 'number' | 'bigint' | 'string' | undefined
   /** How long `close()` waits for connections to come back. Default 10_000. */
   readonly closeTimeoutMs?: number | undefined
@@ -163,6 +168,7 @@ export interface ResolvedOptions<C = any> {
   readonly int8: 'number' | 'bigint' | 'string'
   readonly closeTimeoutMs: number
   readonly resetTimeoutMs: number
+  readonly prebake: boolean
   readonly cancelTimeoutMs: number
   /** `postgres://app@localhost:5432/shop`: safe in messages. */
   readonly describe: () => string

@@ -85,6 +85,7 @@ const checks: Checks<EngineOptions> = {
   leak: { group: { afterMs: milliseconds(1, true) } },
   prepare: boolean,
   statementCacheSize: integer(0, 100_000),
+  prebake: boolean,
   reset: anyOf('dirty', 'always'),
   int8: anyOf('number', 'bigint', 'string'),
   closeTimeoutMs: milliseconds(0),
@@ -114,6 +115,10 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
   const connection = connect(served, given, url, problems)
   const pool = resolvePool(given.pool ?? bare<PoolOptions>(), served.family === 'pglite', problems)
   refuse(problems)
+  if (given.prebake === true && given.prepare === false)
+    problems.push({ name: 'prebake', problem: 'contradicts prepare: false' })
+  if (given.prebake === true && given.statementCacheSize === 0)
+    problems.push({ name: 'prebake', problem: 'contradicts statementCacheSize: 0' })
 
   const target = formatTarget(bare({ ...connection, driver: served.name }))
   return Object.freeze({
@@ -130,6 +135,7 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
     leak: Object.freeze({ afterMs: given.leak?.afterMs ?? Infinity }),
     prepare: given.prepare ?? true,
     statementCacheSize: given.statementCacheSize ?? 256,
+    prebake: given.prebake ?? false,
     reset: given.reset ?? 'dirty',
     int8: given.int8 ?? 'number',
     closeTimeoutMs: given.closeTimeoutMs ?? 10_000,

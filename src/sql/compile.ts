@@ -124,6 +124,11 @@ export class StatementCache {
     return this.#add(text)
   }
 
+  /** As `compile`, for one who keeps it: it is named however long the text. */
+  bake(text: string): Compiled {
+    return (this.#entries.get(text) ?? this.#add(text, true)).compiled
+  }
+
   /** The engine's own control statements (BEGIN, SAVEPOINT, …), unnamed. Kept apart, so that they push nothing out. */
   compileInternal(text: string): Compiled {
     const known = this.#internal.get(text)
@@ -134,13 +139,12 @@ export class StatementCache {
     return made
   }
 
-  #add(text: string): Entry {
+  #add(text: string, kept = text.length <= longestKept): Entry {
     if (text.includes('\0')) throw new UsageError('The SQL text holds a NUL character.')
     const found = classify(text)
-    const kept = text.length <= longestKept
     const named = this.#prepare && kept && (found.cls === 'read' || found.cls === 'write') && preparable.has(found.verb)
     const entry = new Entry(text, found, () => (named ? `g${++this.#names}` : ''))
-    if (!kept) return entry
+    if (text.length > longestKept) return entry
     if (this.#entries.size >= this.#size) this.#evict()
     this.#entries.set(text, entry)
     return entry

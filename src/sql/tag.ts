@@ -3,6 +3,7 @@
 // no data can pose as one.
 import { inspect } from 'node:util'
 import { ParameterError, UsageError } from '../errors/index.ts'
+import { Placeholder } from './baked/placeholder.ts'
 import { postgres } from './dialect.ts'
 import { describeType } from './foreign.ts'
 import { refusal } from './parameters.ts'
@@ -124,6 +125,7 @@ function nestedParts(value: unknown, index: number, kind: 'Value' | 'Item'): Par
   if ((typeof value === 'object' && value !== null) || typeof value === 'function') {
     const parts = partsOf(value)
     if (parts !== undefined) return parts
+    if (value instanceof Placeholder) return undefined
     const statement = isQuery(value) ? value[toStatement]() : embed(value)
     if (statement !== undefined) return cut(statement)
   }

@@ -1,7 +1,7 @@
 // One unit on its way: writes its messages with one Sync at the end, routes the answers to its operations and settles them
 // when the server is ready again. The session makes one for each unit and feeds it. It owns no socket and no timer, and
 // decides alone what became of an operation that failed (its outcome).
-import { type Failure, type Op, OpState, type Outcome, type RawConnection } from '../driver.ts'
+import { type Failure, type Op, OpState, type Outcome, parseOnly, type RawConnection } from '../driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Compiled, Field } from '../../sql/compiled.ts'
 import type { TextRow } from './decode.ts'
@@ -87,7 +87,8 @@ export class Exchange {
     const step = this.#step
     if (step.op.stmt.cls === 'multi') step.op.rows.length = 0
     step.describe(fields, this.#host.int8)
-    if (step.values === null) this.#write()
+    if (step.op.maxRows === parseOnly) this.#complete()
+    else if (step.values === null) this.#write()
   }
 
   dataRow(fields: TextRow): void {
@@ -235,6 +236,7 @@ export class Exchange {
         writer.parse(name, stmt.text, step.declared)
         if (step.describable) writer.describeStatement(name)
       }
+      if (maxRows === parseOnly) continue
       if (step.values === null) {
         if (!step.asked) {
           step.asked = true

@@ -1,7 +1,7 @@
 // The statements prepared on one session: which names the server knows, with what shape, and which of them to forget when
 // there are too many. Exchanges plan their steps here. It sends nothing; it only says what to close.
 import type { Failure, Op } from '../driver.ts'
-import type { Field, RowSpec, Shape } from '../../sql/compiled.ts'
+import type { Compiled, Field, RowSpec, Shape } from '../../sql/compiled.ts'
 import { decoderFor, type RowDecoder, shapeKey } from './decode.ts'
 import type { Encoded } from './encode.ts'
 import type { Int8 } from './type-table.ts'
@@ -143,6 +143,12 @@ export class PreparedCache {
     this.#ring = []
     this.#hand = 0
     this.#closing = []
+  }
+
+  /** Those of a list that can be prepared and are not yet; as many as are kept. */
+  unknown(statements: readonly Compiled[], prefix: string): Compiled[] {
+    const named = statements.filter(({ name, cls }) => name !== '' && cls !== 'multi')
+    return named.filter(({ name }) => !this.#known.has(prefix + name)).slice(0, this.#limit - this.#known.size)
   }
 
   names(): Iterable<string> {

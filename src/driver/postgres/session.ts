@@ -1,7 +1,16 @@
 // One PostgreSQL session as a raw connection: one unit in flight, reset, ping, cancel with quarantine, loss. A driver gives
 // it a wire that carries bytes and tells it what arrived; how units are written and answered is the exchange's matter.
-import { Dirty } from '../../sql/compiled.ts'
-import { type ConnectionHooks, type Failure, type Op, OpState, type RawConnection, type Unit } from '../driver.ts'
+import { type Compiled, Dirty } from '../../sql/compiled.ts'
+import {
+  type ConnectionHooks,
+  type Failure,
+  type Op,
+  OpState,
+  parseOnly,
+  type RawConnection,
+  type RefusedStatement,
+  type Unit,
+} from '../driver.ts'
 import { Exchange, type ExchangeHost, type Status } from './exchange.ts'
 import { MessageWriter } from './message-writer.ts'
 import { type Fields, PreparedCache } from './prepared.ts'
@@ -142,7 +151,7 @@ export class Session implements RawConnection, ExchangeHost {
 
   /** Sets what the driver was asked to set in every session, now and at the end of every reset. */
   async establish(sql: string, deadline: number): Promise<Failure | null> {
-    const op = silentOp(sql)
+    const op = silentText(sql)
     const done = await before(deadline, this.#run([op]))
     if (!done) return op.failure ?? { kind: 'timeout', outcome: 'not_started' }
     this.#needed = sql
@@ -154,6 +163,22 @@ export class Session implements RawConnection, ExchangeHost {
     return [this.#needed, this.#baseline].filter((sql) => sql !== '').join('; ')
   }
 
+  async prepare(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null> {
+    const refused: RefusedStatement[] = []
+    let rest = this.prepared.unknown(statements, this.prefix)
+    while (rest.length > 0) {
+      const ops = rest.map((stmt) => silentOp(stmt, parseOnly))
+      if (await before(deadline, this.#run(ops))) break
+      const at = ops.findIndex(({ failure }) => failure?.kind === 'server')
+      const stmt = rest[at]
+      if (stmt === undefined || !this.#alive) return null
+      refused.push({ stmt, failure: ops[at]?.failure as Failure })
+      // What stood before it is prepared: an error takes back no Parse.
+      rest = rest.slice(at + 1)
+    }
+    return refused
+  }
+
   setBaseline(sql: string): void {
     this.#baseline = sql
   }
@@ -162,10 +187,10 @@ export class Session implements RawConnection, ExchangeHost {
     if (!this.#alive || this.#inFlight > 0) return false
     const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && this.#status === 'idle')
     const bits = whole ? everything | dirty : dirty
-    const undo = silentOp(resetText(this.#status, bits, this.#authorization, this.baseline))
+    const undo = silentText(resetText(this.#status, bits, this.#authorization, this.baseline))
     if (!(await before(deadline, this.#run([undo])))) return false
     const foreign = whole ? undo.rows.map(({ name }) => `DEALLOCATE "${name?.replaceAll('"', '""')}"`) : []
-    if (foreign.length > 0 && !(await before(deadline, this.#run([silentOp(foreign.join('; '))])))) return false
+    if (foreign.length > 0 && !(await before(deadline, this.#run([silentText(foreign.join('; '))])))) return false
     this.dirty = 0
     return true
   }
@@ -280,13 +305,17 @@ interface SilentOp extends Op<Record<string, string | undefined>> {
 }
 
 /** A statement of the session's own; nobody waits for it but the exchange. */
-function silentOp(text: string): SilentOp {
+function silentText(text: string): SilentOp {
+  return silentOp({ text, name: '', cls: 'multi', verb: '', hasControl: true, dirties: 0, pins: 0, shape: null }, 0)
+}
+
+function silentOp(stmt: Compiled, maxRows: number): SilentOp {
   return {
     failure: null,
-    stmt: { text, name: '', cls: 'multi', verb: '', hasControl: true, dirties: 0, pins: 0, shape: null },
+    stmt,
     params: [],
     spec: null,
-    maxRows: 0,
+    maxRows,
     rows: [],
     tag: '',
     count: -1,

@@ -6,6 +6,7 @@ import { echo } from '../../observe/echo.ts'
 import { enrol } from '../../observe/engines.ts'
 import { type EngineOptions as OptionsOf, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
 import { Pool } from '../../pool/pool.ts'
+import type { Bakery } from '../../sql/baked/bakery.ts'
 import { inRoot } from '../../util/context.ts'
 import type { Connection } from '../connection.ts'
 import { Engine } from '../engine.ts'
@@ -38,11 +39,13 @@ export async function openEngine(
   source: EngineSource,
   options: EngineOptions | undefined,
   db: object | null,
+  bakery: Bakery | null = null,
 ): Promise<Engine> {
   const given: Given | undefined | null = typeof source === 'function' ? await source() : source
   if (given === undefined || given === null)
     throw new UsageError('The source function gave neither a URL nor options: is an environment variable missing?')
   const engine = makeEngine(resolveOptions(given instanceof URL ? given.href : given, options), db)
+  if (bakery !== null) engine.bakeries.add(bakery)
   await inRoot(() => warm(engine))
   return engine
 }

@@ -6,7 +6,7 @@ import type { ConnectionSource } from '../../pool/contract.ts'
 import type { Member } from '../../pool/member.ts'
 import { leaseChannel, waitChannel } from '../../observe/channels.ts'
 import { notice } from '../../observe/notice.ts'
-import { Pin } from '../../sql/compiled.ts'
+import { type Compiled, Pin } from '../../sql/compiled.ts'
 import { Connection } from '../connection.ts'
 import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
@@ -18,6 +18,9 @@ import { type Item, Slot } from '../slot/slot.ts'
 
 /** Session state a baseline can restore; anything else set in onConnect would be lost at the first reset. */
 const restorable = Pin.settings | Pin.role | Pin.raw
+
+/** A description of more parameters is more than drivers can read. */
+const mostDescribed = 32_767
 
 export class SessionSource implements ConnectionSource {
   readonly #engine: Engine
@@ -41,6 +44,7 @@ export class SessionSource implements ConnectionSource {
     try {
       raw = await this.#driver.open(this.#connect, member, deadline, 0)
       await this.#prepare(member, raw, deadline)
+      await this.#prebake(raw, deadline)
     } catch (thrown) {
       raw?.destroy({ kind: 'closed', outcome: 'not_started' })
       const failure: Failure = isFailure(thrown) ? thrown : { kind: 'lost', outcome: 'not_started', cause: thrown }
@@ -113,6 +117,28 @@ export class SessionSource implements ConnectionSource {
       slot.lease = null
       member.endSetup()
     }
+  }
+
+  /** Statements that were baked are parsed before the first use, behind `onConnect`, which may set where names are looked up. */
+  async #prebake(raw: RawConnection, deadline: number): Promise<void> {
+    const engine = this.#engine
+    if (!engine.options.prebake || raw.prepare === undefined) return
+    const statements = new Set<Compiled>()
+    for (const { plans } of engine.bakeries)
+      for (const plan of plans) if (plan.parameters <= mostDescribed) statements.add(plan.on(engine.statements))
+    if (statements.size === 0) return
+    const refused = await raw.prepare([...statements], deadline)
+    if (refused === null) {
+      const failure: Failure = { kind: raw.alive ? 'timeout' : 'lost', outcome: 'not_started' }
+      throw failure as unknown
+    }
+    for (const { stmt, failure } of refused)
+      notice(
+        'prebake-failed',
+        `A baked statement could not be prepared on a new connection (${failure.fields?.['message'] ?? failure.kind}). It is ` +
+          'prepared when it is used.',
+        { engine: engine.name, places: [stmt.text.length > 80 ? `${stmt.text.slice(0, 77)}…` : stmt.text] },
+      )
   }
 
   /** Runs the user's hook with this connection ambient: `db.…` inside uses it too. */

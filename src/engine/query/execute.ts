@@ -2,8 +2,9 @@
 // becomes an error here, after the await, so that its stack shows the caller's line. What a method makes of the rows is
 // its `Cardinality`.
 import { MultipleResultsError, NoResultError, UsageError } from '../../errors/index.ts'
+import { Recipe } from '../../sql/baked/recipe.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
-import { adapt, type Params, type Query, type Statement } from '../../sql/statement.ts'
+import { adapt, type Params, type Query } from '../../sql/statement.ts'
 import { currentChain } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
 import type { Executor } from './executor.ts'
@@ -60,10 +61,11 @@ export const answer: Cardinality = {
   give: (op) => new Status(op.tag, op.count < 0 ? null : op.count, rowsOf(op)),
 }
 
+/** A text and a recipe come with their parameters, and options third; a built query has its own, and options second. */
 export async function execute<R, T>(
   executor: Executor,
   cardinality: Cardinality,
-  query: Query<R> | string,
+  query: Query<R> | Recipe | string,
   second: Params | QueryOptions | undefined,
   third: QueryOptions | undefined,
 ): Promise<T> {
@@ -78,36 +80,85 @@ export async function execute<R, T>(
   return cardinality.give(op) as T
 }
 
+/**
+ * Runs one statement with each set of parameters, all or nothing.
+ * @throws {UsageError} when `sets` is not a list, or the text holds several statements.
+ */
+export async function executeMany(
+  executor: Executor,
+  query: Recipe | string,
+  sets: readonly Params[],
+  options: QueryOptions | undefined,
+): Promise<Status<never>> {
+  if (!Array.isArray(sets)) throw new UsageError('executeMany() takes a list of parameter sets.')
+  const here = executor.engineHere()
+  const { statements } = here instanceof Promise ? await here : here
+  const compiled = typeof query === 'string' ? statements.compile(query).compiled : query.plan.on(statements)
+  if (sets.length === 0) return new Status('', 0, [])
+  if (compiled.cls === 'multi') throw severalStatements(compiled)
+  return executor.transaction(
+    async (tx) => {
+      const statuses = await Promise.all(
+        sets.map((params: Params) => execute<never, Status<never>>(tx, answer, query, params, options)),
+      )
+      const count = statuses.reduce((sum, status) => sum + (status.rowCount ?? 0), 0)
+      return new Status<never>(statuses[0]?.command ?? '', count, [])
+    },
+    { timeoutMs: options?.timeoutMs, signal: options?.signal },
+  )
+}
+
 /** Compiles the text or asks the builder, and checks the parameters. */
 function prepare(
   executor: Executor,
   engine: Engine,
   { maxRows, spec, several }: Cardinality,
-  query: Query<unknown> | string,
+  query: Query<unknown> | Recipe | string,
   second: Params | QueryOptions | undefined,
   third: QueryOptions | undefined,
 ): EngineOp {
-  const text = typeof query === 'string'
-  const statement: Statement | null = text ? null : adapt(query, maxRows)
-  const options = ((text ? third : second) as QueryOptions | undefined) ?? null
-  const { compiled, params } =
-    statement === null
-      ? engine.statements.compile(query as string).bind(second as Params | undefined)
-      : engine.statements.compile(statement.sql).bind(statement.params)
+  const { statements } = engine
+  let options = third
+  let source: Source | null = null
+  let compiled: Compiled
+  let params: readonly unknown[]
+  if (typeof query === 'string') ({ compiled, params } = statements.compile(query).bind(second as Params | undefined))
+  else if (query instanceof Recipe) {
+    source = query
+    compiled = query.plan.on(statements)
+    params = query.plan.values(second as Params | undefined)
+  } else {
+    const statement = adapt(query, maxRows)
+    source = statement
+    options = second as QueryOptions | undefined
+    if (statement.plan === undefined) ({ compiled, params } = statements.compile(statement.sql).bind(statement.params))
+    else {
+      compiled = statement.plan.on(statements)
+      params = statement.params
+    }
+  }
   if (compiled.cls === 'multi' && !(several && params.length === 0)) throw severalStatements(compiled)
-  const foreign = spec === firstColumn && statement?.value !== undefined ? valueOf(statement.value) : null
+  const foreign = spec === firstColumn && source?.value !== undefined ? valueOf(source.value) : null
   return new EngineOp(
     engine,
     currentChain(),
     executor.handleHere(),
     compiled,
     params,
-    foreign === null ? (spec ?? statement?.spec ?? null) : (statement?.spec ?? null),
-    foreign ?? (spec === null ? (statement?.decode ?? null) : null),
-    statement?.maxRows ?? maxRows,
-    engine.until(options, executor.defaultsHere()),
-    engine.signal(options),
+    foreign === null ? (spec ?? source?.spec ?? null) : (source?.spec ?? null),
+    foreign ?? (spec === null ? (source?.decode ?? null) : null),
+    source?.maxRows ?? maxRows,
+    engine.until(options ?? null, executor.defaultsHere()),
+    engine.signal(options ?? null),
   )
+}
+
+/** What rows become by the query itself. */
+interface Source {
+  readonly spec?: RowSpec | null | undefined
+  readonly decode?: ((rows: readonly unknown[]) => readonly unknown[]) | null | undefined
+  readonly value?: ((rows: readonly unknown[]) => unknown) | undefined
+  readonly maxRows?: 0 | undefined
 }
 
 /** Makes of the rows of a foreign builder what `firstColumn` makes of others. */

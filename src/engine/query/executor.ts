@@ -1,27 +1,17 @@
 // The one query surface, implemented once for Engine, Db, Connection and Transaction: each only says which engine it
 // belongs to and how a statement is sent. What each method does with the rows is in `execute.ts`.
-import { UsageError } from '../../errors/index.ts'
 import type { DrizzleCommand, Params, Query } from '../../sql/statement.ts'
 import { Printable } from '../../util/printable.ts'
 import { currentChain, type Link } from '../context/chain.ts'
 import { Cursor, type CursorOptions } from './cursor.ts'
 import type { Engine } from '../engine.ts'
-import {
-  answer,
-  everyRow,
-  execute,
-  firstRow,
-  firstValue,
-  onlyRow,
-  onlyRowOrNone,
-  severalStatements,
-} from './execute.ts'
+import { answer, everyRow, execute, executeMany, firstRow, firstValue, onlyRow, onlyRowOrNone } from './execute.ts'
 import type { Handle } from '../handle.ts'
 import type { EngineOp } from './op.ts'
 import type { QueryDefaults, QueryOptions } from './query-options.ts'
 import type { Slot } from '../slot/slot.ts'
 import { bindSql, type SqlQuery } from './sql-query.ts'
-import { Status } from './status.ts'
+import type { Status } from './status.ts'
 import type { TransactionOptions } from '../transaction-options.ts'
 import type { Transaction } from '../transaction/transaction.ts'
 
@@ -110,20 +100,8 @@ export abstract class Executor extends Printable {
    * (GINO: multiparams.)
    * @throws {UsageError} when `sets` is not a list.
    */
-  async executeMany(text: string, sets: readonly Params[], options?: QueryOptions): Promise<Status<never>> {
-    if (!Array.isArray(sets)) throw new UsageError('executeMany() takes a list of parameter sets.')
-    const here = this.engineHere()
-    const { compiled } = (here instanceof Promise ? await here : here).statements.compile(text)
-    if (sets.length === 0) return new Status('', 0, [])
-    if (compiled.cls === 'multi') throw severalStatements(compiled)
-    return this.transaction(
-      async (tx) => {
-        const statuses = await Promise.all(sets.map((params: Params) => tx.status(text, params, options)))
-        const count = statuses.reduce((sum, status) => sum + (status.rowCount ?? 0), 0)
-        return new Status<never>(statuses[0]?.command ?? '', count, [])
-      },
-      { timeoutMs: options?.timeoutMs, signal: options?.signal },
-    )
+  executeMany(text: string, sets: readonly Params[], options?: QueryOptions): Promise<Status<never>> {
+    return executeMany(this, text, sets, options)
   }
 
   /**

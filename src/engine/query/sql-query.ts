@@ -1,7 +1,7 @@
-// A statement written as a template, bound to the executor it was written on. It runs when it is awaited, in the frame of
+// A statement written as a template, or baked and given its values, bound to the executor it was made on. It runs when it is awaited, in the frame of
 // the code that awaits it; made in a transaction that has ended, it is refused.
 import { TransactionEndedError } from '../../errors/index.ts'
-import { compose, type Fragment } from '../../sql/tag.ts'
+import { compose } from '../../sql/tag.ts'
 import { type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
 import { currentChain, transactionAround } from '../context/chain.ts'
 import type { Cursor, CursorOptions } from './cursor.ts'
@@ -23,25 +23,26 @@ export interface SqlQuery<R> extends ToStatement<R>, PromiseLike<R[]> {
 
 /** Makes the query of `` executor.sql`…` ``. Throws as the `sql` tag does. */
 export function bindSql<R>(executor: Executor, strings: TemplateStringsArray, values: readonly unknown[]): SqlQuery<R> {
-  return new BoundSql<R>(executor, strings, values)
+  return new BoundQuery<R>(executor, compose<R>(strings, values))
 }
 
-class BoundSql<R> implements SqlQuery<R> {
+/** A query that is ready to run, and runs on that executor when nobody else is given it. */
+export class BoundQuery<R> implements SqlQuery<R> {
   readonly #executor: Executor
-  readonly #fragment: Fragment<R>
+  readonly #query: ToStatement<R>
   /** The transaction in whose frame it was made: once that has ended it must not run outside of it in silence. */
   readonly #madeIn: TransactionRecord | null
 
-  constructor(executor: Executor, strings: TemplateStringsArray, values: readonly unknown[]) {
+  constructor(executor: Executor, query: ToStatement<R>) {
     this.#executor = executor
-    this.#fragment = compose<R>(strings, values)
+    this.#query = query
     this.#madeIn = madeInTransaction(executor)
   }
 
   [toStatement](): Statement<R> {
     if (this.#madeIn !== null && this.#madeIn.state !== 'open')
       throw new TransactionEndedError(this.#madeIn.endedMessage())
-    return this.#fragment[toStatement]()
+    return this.#query[toStatement]()
   }
 
   /** Runs it, as `all()`. @throws {TransactionEndedError} when it was made in a transaction that has ended. */
