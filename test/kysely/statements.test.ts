@@ -172,6 +172,34 @@ forEachDriver((driver) => {
     expect(doing(db)).toMatch(/^0 lent/)
   })
 
+  test('connection() of a Kysely on a connection or a transaction stays there', async () => {
+    const { db, person, names } = await people(driver)
+    const connection = await db.acquire()
+    const tx = await connection.begin()
+
+    await kysely<Tables>(tx)
+      .connection()
+      .execute((c) => c.insertInto(person).values({ name: 'Ann' }).execute())
+    await kysely<Tables>(tx)
+      .transaction()
+      .execute((trx) => trx.insertInto(person).values({ name: 'Bob' }).execute())
+    await tx.rollback()
+    await kysely<Tables>(connection)
+      .connection()
+      .execute(async (c) => expect(await pidOf(c)).toBe(await pid(connection)))
+    await connection.release()
+
+    expect(await names()).toEqual([])
+  })
+
+  test('with the dialect alone a session is clean again after each statement', async () => {
+    const { db } = await people(driver, { pool: { max: 1 } })
+    const k = new Kysely<Tables>({ dialect: geneverDialect(db) })
+    await sql`set application_name = 'left'`.execute(k)
+
+    expect(await db.scalar('show application_name')).not.toBe('left')
+  })
+
   test('destroy() leaves the database open', async () => {
     const { db, k } = await people(driver)
     await sql`select 1`.execute(k)

@@ -1,6 +1,7 @@
 /** Transactions of Kysely are Genever's: ambient, nested as savepoints, never on a second connection unasked. */
 
 import {
+  AcquireTimeoutError,
   ConnectionLostError,
   SelfDeadlockError,
   TransactionAbortedError,
@@ -261,6 +262,19 @@ forEachDriver((driver) => {
           expect(error).toBeInstanceOf(TransactionStateError)
           expect(doing(db)).toMatch(/^1 lent/)
         })
+      })
+
+      expect(await names()).toEqual(['Ann'])
+    })
+
+    test('outside of a scope a statement beside trx never joins it', async () => {
+      const { db, person, names } = await people(driver, { pool: { acquireTimeoutMs: 200 } })
+      const k = new Kysely<Tables>({ dialect: geneverDialect(db) })
+
+      await k.transaction().execute(async (trx) => {
+        await trx.insertInto(person).values({ name: 'Ann' }).execute()
+        if (driver.most === 1) expect(await caught(names())).toBeInstanceOf(AcquireTimeoutError)
+        else expect(await names()).toEqual([])
       })
 
       expect(await names()).toEqual(['Ann'])
