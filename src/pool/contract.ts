@@ -24,8 +24,12 @@ export interface ConnectionSource {
 
 /** A statement the pool can serve by itself. */
 export interface PlacedOp extends Op {
-  /** Told just before it is submitted after having been queued. */
+  /** Told just before it is submitted. */
   starting(raw: RawConnection): void
+  /** A read that failed by no fault of its own is about to be placed again: it is as if it had never been sent. */
+  again(): void
+  /** Whether it may wait behind others on the same connection: its asker holds nothing they could be waiting for. */
+  readonly mayShare: boolean
 }
 
 /** Somebody in the queue: an implicit statement (`op`) or a slot that wants a lease (`holder`). */
@@ -43,6 +47,8 @@ export interface PoolWaiter {
 export interface PoolLimits {
   readonly min: number
   readonly max: number
+  /** How many connections implicit reads may share; none if it is left out. */
+  readonly shared?: number | undefined
   readonly idleTimeoutMs: number
   readonly maxLifetimeMs: number
   readonly maxWaiting: number
@@ -60,7 +66,7 @@ export interface PoolStats {
   readonly idle: number
   /** Lent to a connection or transaction. */
   readonly reserved: number
-  /** Busy with one implicit statement. */
+  /** Busy with an implicit statement, or with several reads that share it. */
   readonly serving: number
   /** Being asked whether they answer, reset or closed. */
   readonly draining: number

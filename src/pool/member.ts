@@ -38,7 +38,7 @@ export class Member implements ConnectionHooks {
   expiresAt: number = Infinity
   /** It is too old, or of no more use: closed as soon as its user is done. */
   outgoing = false
-  /** The implicit statement being served. */
+  /** The implicit statement being served, if it is alone. */
   op: Op | null = null
   #raw: RawConnection | null = null
   readonly #pool: MemberPool
@@ -62,6 +62,11 @@ export class Member implements ConnectionHooks {
     this.op = op
     raw.dirty |= op.stmt.dirties
     raw.submit(op)
+  }
+
+  /** Serves implicit reads until nothing is in flight any more; they are submitted by its lane. */
+  share(): void {
+    this.state = 'serving'
   }
 
   lend(holder: LeaseHolder): Lease {

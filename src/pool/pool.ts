@@ -1,17 +1,20 @@
 // The pool: one for all drivers. It decides synchronously who gets which connection and keeps no clock for its
 // waiters: a waiter that runs out of time withdraws itself. One FIFO queue for implicit statements and leases; idle
 // connections are taken LIFO. All mutable state is named at the top of the class and only changed by its methods.
-import type { Failure, Op, RawConnection, Refusal } from '../driver/driver.ts'
+import type { Failure, Op, Refusal } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import type { Lease, LeaseHolder } from './lease.ts'
 import { Member, type MemberPool } from './member.ts'
 import type { CloseReport, ConnectionSource, PlacedOp, PoolLimits, PoolStats, PoolWaiter } from './contract.ts'
-import { Health } from './health.ts'
+import { cancelOrDestroy } from './cancel.ts'
+import { Idle } from './idle.ts'
+import { type LanePool, Lanes } from './lanes/lanes.ts'
+import { Seat } from './lanes/seat.ts'
 import { type Growing, Growth } from './supply/growth.ts'
 import { Upkeep, type Upkept } from './supply/upkeep.ts'
 import { WaitQueue } from './wait-queue.ts'
 
-export class Pool implements MemberPool, Growing, Upkept {
+export class Pool implements MemberPool, Growing, Upkept, LanePool {
   readonly resetAlways: boolean
   readonly resetTimeoutMs: number
   readonly #source: ConnectionSource
@@ -19,9 +22,11 @@ export class Pool implements MemberPool, Growing, Upkept {
   readonly #growth: Growth
   readonly #upkeep: Upkeep
   readonly #members = new Set<Member>()
-  readonly #idle: Member[] = []
+  readonly #idle = new Idle()
   readonly #queue: WaitQueue
-  readonly #health = new Health()
+  /** Null: every connection serves one at a time. */
+  #lanes: Lanes | null = null
+  readonly #sharing: boolean
   #closed = false
   #drained: (() => void) | null = null
   #closing: Promise<CloseReport> | null = null
@@ -32,6 +37,8 @@ export class Pool implements MemberPool, Growing, Upkept {
     this.#queue = new WaitQueue(source)
     this.#growth = new Growth(this, source, limits)
     this.#upkeep = new Upkeep(this, limits)
+    // A single connection is nobody's lane, and one that is reset after each use cannot be shared.
+    this.#sharing = (limits.shared ?? 0) > 0 && limits.max > 1 && !limits.resetAlways
     this.resetAlways = limits.resetAlways
     this.resetTimeoutMs = limits.resetTimeoutMs
   }
@@ -46,11 +53,11 @@ export class Pool implements MemberPool, Growing, Upkept {
 
   /** Whether the next one would have to wait. */
   get exhausted(): boolean {
-    return this.#idle.length === 0 && this.#members.size >= this.#limits.max
+    return this.#idle.size === 0 && this.#members.size >= this.#limits.max
   }
 
   get idle(): readonly Member[] {
-    return this.#idle
+    return this.#idle.members
   }
 
   get members(): Iterable<Member> {
@@ -63,8 +70,14 @@ export class Pool implements MemberPool, Growing, Upkept {
 
   /** Runs an implicit statement on any free connection, or queues it. Synchronous; failures reach `op.refuse`. */
   place(op: PlacedOp & PoolWaiter): void {
-    const member = this.#takeIdle()
+    if (this.#lanes !== null && this.#lanes.place(op)) return
+    const member = this.takeIdle()
     if (member === undefined) this.#enqueue(op)
+    else this.#run(member, op)
+  }
+
+  #run(member: Member, op: PlacedOp): void {
+    if (this.#lanes !== null) this.#lanes.serve(member, op)
     else {
       op.starting(member.raw)
       member.serve(op)
@@ -78,15 +91,12 @@ export class Pool implements MemberPool, Growing, Upkept {
 
   /** A lease of an idle connection, or null: nothing is queued. */
   leaseIdle(holder: LeaseHolder): Lease | null {
-    const member = this.#takeIdle()
+    const member = this.takeIdle()
     return member === undefined ? null : this.#lend(member, holder, null)
   }
 
-  /** The idle connection used last, if it needs no question whether it still answers. */
-  #takeIdle(): Member | undefined {
-    const member = this.#idle[this.#idle.length - 1]
-    if (member === undefined || !this.#health.fresh(member.idleSince, performance.now())) return undefined
-    return this.#idle.pop()
+  takeIdle(): Member | undefined {
+    return this.#idle.take()
   }
 
   /** `since`: when the holder began to wait; 0 or null if it did not, or nobody asked. */
@@ -102,12 +112,17 @@ export class Pool implements MemberPool, Growing, Upkept {
   /** Takes a waiter out of the queue; nothing is granted to it afterwards. */
   withdraw(waiter: PoolWaiter): void {
     this.#queue.delete(waiter)
+    this.#lanes?.withdrawn(waiter)
   }
 
   /** The caller of a placed statement was told already: it is stopped on the server, or its connection is closed. */
   abandon(op: Op): void {
-    for (const member of this.#members)
-      if (member.op === op) cancelOrDestroy(member.raw, op, this.#limits.cancelTimeoutMs)
+    if (this.#lanes?.abandon(op) === true) return
+    for (const { op: sent, raw } of this.#members) {
+      if (sent === null || (sent instanceof Seat ? sent.op : sent) !== op) continue
+      sent.state = 2
+      void cancelOrDestroy(raw, sent, this.#limits.cancelTimeoutMs)
+    }
   }
 
   /** What a waiter that gave up says: how long, for what, and who holds it. */
@@ -146,12 +161,12 @@ export class Pool implements MemberPool, Growing, Upkept {
     return {
       open: this.#members.size - this.#growth.opening,
       max: this.#limits.max,
-      idle: this.#idle.length,
+      idle: this.#idle.size,
       reserved,
       serving,
       draining,
       opening: this.#growth.opening,
-      waiting: this.#queue.size,
+      waiting: this.#waiting,
     }
   }
 
@@ -166,41 +181,39 @@ export class Pool implements MemberPool, Growing, Upkept {
   }
 
   free(member: Member): void {
+    const lanes = this.#lanes
+    if (lanes !== null) lanes.ended(member)
     if (this.#closed || member.outgoing) {
       this.retire(member)
       return
     }
-    const waiter = this.#queue.first()
+    const waiter = lanes === null ? this.#queue.first() : lanes.next()
     if (waiter !== undefined) {
       this.#serve(member, waiter)
+      if (lanes !== null) lanes.changed()
       return
     }
-    member.state = 'idle'
-    member.idleSince = performance.now()
-    this.#idle.push(member)
+    this.#idle.keep(member)
     this.#upkeep.watch()
   }
 
   #serve(member: Member, waiter: PoolWaiter): void {
     const since = this.#queue.delete(waiter)
     if (waiter.holder !== null) waiter.granted(this.#lend(member, waiter.holder, since))
-    else if (waiter.op !== null) {
-      waiter.op.starting(member.raw)
-      member.serve(waiter.op)
-    }
+    else if (waiter.op !== null) this.#run(member, waiter.op)
   }
 
   gone(member: Member, failure: Failure): void {
     this.#members.delete(member)
-    const verdict = this.#closed ? 'well' : this.#health.judge(failure)
-    const at = this.#idle.indexOf(member)
-    if (at >= 0) this.#idle.splice(at, 1)
-    if (verdict === 'replace') for (const idle of [...this.#idle]) this.retire(idle)
-    else if (verdict === 'suspect' && this.#queue.size > 0)
-      for (const idle of this.#idle.splice(0)) void idle.check(true)
+    this.#idle.drop(member)
+    const verdict = this.#closed ? 'well' : this.#idle.judge(failure)
+    if (verdict === 'replace') for (const idle of [...this.idle]) this.retire(idle)
+    else if (verdict === 'suspect' && this.#queue.size > 0) this.#idle.suspectAll()
     this.#source.closed(member.raw, failure)
+    this.#lanes?.ended(member)
     if (this.#closed) this.#checkDrained()
     else {
+      this.#lanes?.rescue()
       this.#check()
       this.#growth.grow()
     }
@@ -226,9 +239,9 @@ export class Pool implements MemberPool, Growing, Upkept {
     this.#closed = true
     this.#growth.stop()
     this.#upkeep.stop()
-    for (const waiter of this.#queue.clear()) waiter.refuse(closedFailure)
+    this.#refuseAll(closedFailure)
     const open = this.#members.size - this.#growth.opening
-    for (const member of [...this.#idle]) this.retire(member, deadline)
+    for (const member of [...this.idle]) this.retire(member, deadline)
     if (this.#members.size > 0) {
       let timer: NodeJS.Timeout | undefined
       await new Promise<void>((resolve) => {
@@ -248,14 +261,13 @@ export class Pool implements MemberPool, Growing, Upkept {
   }
 
   replace(member: Member): void {
-    if (this.#idle.includes(member)) this.retire(member)
+    if (member.state === 'idle') this.retire(member)
     else member.outgoing = true
   }
 
   /** Closes a connection that nobody uses. */
   retire(member: Member, deadline: number = performance.now() + this.#limits.closeTimeoutMs): void {
-    const at = this.#idle.indexOf(member)
-    if (at >= 0) this.#idle.splice(at, 1)
+    this.#idle.drop(member)
     member.state = 'closing'
     void member.raw.close(deadline).then(() => {
       if (this.#members.delete(member)) this.#source.closed(member.raw, null)
@@ -268,7 +280,7 @@ export class Pool implements MemberPool, Growing, Upkept {
       waiter.refuse(closedFailure)
       return
     }
-    if (this.#queue.size >= this.#limits.maxWaiting) {
+    if (this.#waiting >= this.#limits.maxWaiting) {
       waiter.refuse(refused({ reason: 'too-many-waiters', stats: { ...this.stats() } }))
       return
     }
@@ -278,10 +290,11 @@ export class Pool implements MemberPool, Growing, Upkept {
       return
     }
     const now = performance.now()
-    this.#queue.add(waiter, held, now)
+    this.#queue.add(waiter, held, now, this.#lanes !== null && this.#lanes.canShare(waiter))
     waiter.queued(now)
     this.#check()
     this.#growth.grow()
+    this.#lanes?.changed()
   }
 
   /**
@@ -302,11 +315,7 @@ export class Pool implements MemberPool, Growing, Upkept {
 
   /** Asks idle connections that were silent for long, one for each waiter. */
   #check(): void {
-    for (let checking = this.#checking; checking < this.#queue.size; checking++) {
-      const member = this.#idle.pop()
-      if (member === undefined) return
-      void member.check(false)
-    }
+    for (let checking = this.#checking; checking < this.#queue.size; checking++) if (!this.#idle.ask()) return
   }
 
   fill(): void {
@@ -323,8 +332,20 @@ export class Pool implements MemberPool, Growing, Upkept {
     return this.#queue.since(this.#checking + nth)
   }
 
+  get unserved(): number {
+    return this.#queue.size - this.#checking
+  }
+
+  get connectMs(): number {
+    return this.#growth.connectMs
+  }
+
   get pressed(): boolean {
-    return false
+    return this.#lanes !== null && this.#lanes.pressed
+  }
+
+  get #waiting(): number {
+    return this.#queue.size + (this.#lanes === null ? 0 : this.#lanes.aside)
   }
 
   admit(): Member {
@@ -334,6 +355,8 @@ export class Pool implements MemberPool, Growing, Upkept {
   }
 
   opened(member: Member): void {
+    if (this.#sharing && this.#lanes === null && member.raw.maxInFlight > 1)
+      this.#lanes = new Lanes(this, this.#queue, this.#limits)
     member.expiresAt = this.#upkeep.expiry()
     if (!this.#closed) this.#upkeep.watch()
     this.free(member)
@@ -345,15 +368,12 @@ export class Pool implements MemberPool, Growing, Upkept {
   }
 
   hopeless(failure: Failure): void {
-    for (const waiter of this.#queue.clear()) waiter.refuse({ ...failure, ...notConnected })
+    this.#refuseAll({ ...failure, ...notConnected })
   }
-}
 
-/** Asks the server to stop `op`; a connection whose state is not known afterwards is closed. */
-export function cancelOrDestroy(raw: RawConnection, op: Op, timeoutMs: number): void {
-  void raw.cancel(op, performance.now() + timeoutMs).then((end) => {
-    if (end === 'broken') raw.destroy({ kind: 'lost', outcome: 'unknown' })
-  })
+  #refuseAll(failure: Failure): void {
+    for (const waiter of [...this.#queue.clear(), ...(this.#lanes?.clear() ?? [])]) waiter.refuse(failure)
+  }
 }
 
 /** What a waiter is told of the failure to open the connection it waited for. */

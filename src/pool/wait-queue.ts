@@ -13,6 +13,8 @@ interface Place {
 
 export class WaitQueue {
   readonly #places = new Map<PoolWaiter, Place>()
+  /** Those who can do with a place on a shared connection. */
+  readonly #sharers = new Set<PoolWaiter>()
   /** How many waiters run inside of the holder of a lease. */
   readonly #inside = new Map<Lease, number>()
   readonly #source: ConnectionSource
@@ -25,9 +27,24 @@ export class WaitQueue {
     return this.#places.size
   }
 
+  /** How many can do with a place on a shared connection. */
+  get sharing(): number {
+    return this.#sharers.size
+  }
+
+  /** Those, in order; the one at hand may be deleted. */
+  sharers(): Iterable<PoolWaiter> {
+    return this.#sharers
+  }
+
+  shares(waiter: PoolWaiter): boolean {
+    return this.#sharers.has(waiter)
+  }
+
   /** `since` in monotonic milliseconds. */
-  add(waiter: PoolWaiter, held: ReadonlySet<Lease>, since: number): void {
+  add(waiter: PoolWaiter, held: ReadonlySet<Lease>, since: number, shares: boolean): void {
     const told = this.#source.observed
+    if (shares) this.#sharers.add(waiter)
     this.#places.set(waiter, { since, told, held })
     for (const lease of held) this.#inside.set(lease, (this.#inside.get(lease) ?? 0) + 1)
     if (told) this.#source.queued?.('begin', this.#places.size, 0)
@@ -38,6 +55,7 @@ export class WaitQueue {
     const place = this.#places.get(waiter)
     if (place === undefined) return null
     this.#places.delete(waiter)
+    if (this.#sharers.size > 0) this.#sharers.delete(waiter)
     for (const lease of place.held) {
       const count = (this.#inside.get(lease) ?? 1) - 1
       if (count === 0) this.#inside.delete(lease)
@@ -68,6 +86,7 @@ export class WaitQueue {
   clear(): PoolWaiter[] {
     const places = [...this.#places]
     this.#places.clear()
+    this.#sharers.clear()
     this.#inside.clear()
     for (const [, { since, told }] of places) if (told) this.#left(since)
     return places.map(([waiter]) => waiter)

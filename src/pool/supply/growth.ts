@@ -43,8 +43,8 @@ export class Growth {
   readonly #source: ConnectionSource
   readonly #limits: PoolLimits
   #connects = 0
-  /** Of the pool's own connects, in milliseconds. */
-  #meanMs = 0
+  /** The mean of the pool's own connects, in milliseconds. */
+  connectMs = 0
   #timer: NodeJS.Timeout | null = null
 
   constructor(pool: Growing, source: ConnectionSource, limits: PoolLimits) {
@@ -96,7 +96,7 @@ export class Growth {
   /** How long one waits for what comes back before a connection is opened for them. */
   get #patienceMs(): number {
     if (this.#connects === 0 || this.#pool.pressed || this.#pool.returning === 0) return 0
-    return Math.min(mostPatienceMs, this.#meanMs)
+    return Math.min(mostPatienceMs, this.connectMs)
   }
 
   #again(): void {
@@ -112,7 +112,7 @@ export class Growth {
   async #open(member: Member): Promise<void> {
     const start = performance.now()
     const raw: RawConnection = await inRoot(() => this.#source.open(member, start + this.#limits.connectTimeoutMs))
-    this.#meanMs += (performance.now() - start - this.#meanMs) / Math.min(++this.#connects, remembered)
+    this.connectMs += (performance.now() - start - this.connectMs) / Math.min(++this.#connects, remembered)
     member.attach(raw)
   }
 

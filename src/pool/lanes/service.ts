@@ -1,0 +1,67 @@
+// How long each statement text keeps its connection busy, learned from its answers. A mean that forgets, and an
+// estimate of the way to the server and back, without which every statement of a distant database would look slow.
+import type { Compiled } from '../../sql/compiled.ts'
+
+/** A statement is known after so many runs. */
+const knownRuns = 3
+/** … quick below this time, … */
+const quickMs = 5
+/** … and, above this one, so slow that it may not take all connections. */
+const slowMs = 20
+/** How many runs the mean remembers. */
+const remembered = 8
+/** The least that is believed: answers that arrived together took no time. */
+const leastMs = 0.01
+/** A connect takes at least so many trips. */
+const connectTrips = 3
+/** How fast the shortest time seen is forgotten: the way to a server may grow longer. */
+const forgetting = 1 / 256
+/** How much work may be on its way beyond what the trip hides. */
+const aheadMs = 1
+const mostDepth = 32
+
+export class Service {
+  runs = 0
+  meanMs = 0
+
+  get quick(): boolean {
+    return this.runs >= knownRuns && this.meanMs < quickMs
+  }
+
+  get slow(): boolean {
+    return this.runs >= knownRuns && this.meanMs > slowMs
+  }
+}
+
+export class Services {
+  readonly #known = new WeakMap<Compiled, Service>()
+  #shortestMs = Infinity
+
+  of(stmt: Compiled): Service {
+    let service = this.#known.get(stmt)
+    if (service === undefined) this.#known.set(stmt, (service = new Service()))
+    return service
+  }
+
+  /** The way to the server and back; a slow statement that is the only one ever run is not taken for a long way. */
+  tripMs(connectMs: number): number {
+    return Math.min(this.#shortestMs, connectMs / connectTrips)
+  }
+
+  /** How many statements like this may be in flight on one connection: as many as keep it busy, and little more. */
+  depth({ meanMs }: Service, tripMs: number): number {
+    return Math.min(mostDepth, Math.max(1, Math.ceil((tripMs + aheadMs) / Math.max(meanMs, leastMs))))
+  }
+
+  /**
+   * A statement was answered `elapsedMs` after it was sent and `behindMs` after the answer before it on the same
+   * connection; for one that was alone these are equal.
+   */
+  note(service: Service, elapsedMs: number, behindMs: number, connectMs: number): void {
+    if (behindMs >= elapsedMs)
+      this.#shortestMs =
+        elapsedMs < this.#shortestMs ? elapsedMs : this.#shortestMs + (elapsedMs - this.#shortestMs) * forgetting
+    const tookMs = Math.max(leastMs, Math.min(elapsedMs - this.tripMs(connectMs), behindMs))
+    service.meanMs += (tookMs - service.meanMs) / Math.min(++service.runs, remembered)
+  }
+}
