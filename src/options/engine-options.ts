@@ -38,6 +38,11 @@ export interface PoolOptions {
   readonly min?: number | undefined
   /** The most connections open at a time. Default 10. PGlite always has 1. */
   readonly max?: number | undefined
+  /**
+   * How many connections at a time may be shared by quick reads outside of scopes and transactions, on drivers that take
+   * several statements at once; of no effect on the others, which are `pg` and PGlite. 0: none. Default 4, at most `max`.
+   */
+  readonly shared?: number | undefined
   /** How many may wait for a connection; one more fails with `TooManyWaitersError`. Default `Infinity`. */
   readonly maxWaiting?: number | undefined
   /** How long one may wait for a connection, opening it included. Default 30_000; `Infinity`: for ever. */

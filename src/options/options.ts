@@ -53,6 +53,7 @@ const driver: Check = (value) =>
 const poolChecks: Checks<PoolOptions> = {
   min: integer(0, 10_000),
   max: integer(1, 10_000),
+  shared: integer(0, 10_000),
   maxWaiting: integer(0, undefined, true),
   acquireTimeoutMs: milliseconds(1, true),
   connectTimeoutMs: milliseconds(1),
@@ -282,6 +283,7 @@ function resolvePool(given: PoolOptions, single: boolean, problems: OptionProble
   return {
     min,
     max,
+    shared: Math.min(given.shared ?? 4, max),
     maxWaiting: given.maxWaiting ?? Infinity,
     acquireTimeoutMs: given.acquireTimeoutMs ?? 30_000,
     connectTimeoutMs: given.connectTimeoutMs ?? 10_000,

@@ -34,6 +34,8 @@ interface Timer {
 /** Time and everything that is due some day: timers, answers of the server. */
 export class World {
   now = 10_000
+  /** Nothing fails. */
+  calm = false
   readonly events: (() => void)[] = []
   readonly #timers = new Map<number, Timer>()
   #timerId = 0
@@ -64,6 +66,11 @@ export class World {
     globalThis.clearTimeout = this.#real.clearTimeout
   }
 
+  /** Whether anything is due some day. */
+  get busy(): boolean {
+    return this.events.length > 0 || this.#timers.size > 0
+  }
+
   advance(ms: number): void {
     this.now += ms
     for (const [id, timer] of [...this.#timers].toSorted(([, a], [, b]) => a.at - b.at)) {
@@ -89,15 +96,22 @@ export class World {
 
 const lost: Failure = { kind: 'lost', outcome: 'unknown' }
 
-/** A connection whose answers come when the schedule lets them. */
+/** The schedule that is running: what breaks in a promise of the pool's own is thrown where nobody catches it. */
+export const running: { seed: number } = { seed: 0 }
+
+/** Throws what breaks a schedule. */
+export function broken(what: string): never {
+  throw new TypeError(`schedule ${running.seed}: ${what}`)
+}
+
+/** A connection whose answers come when the schedule lets them, in order. */
 export class SimulatedConnection implements RawConnection {
   static opened: number = 0
   readonly id: number = ++SimulatedConnection.opened
   readonly generation: number = 0
   readonly born: number = 0
   readonly native: unknown = null
-  readonly maxInFlight: number = 1
-  inFlight = 0
+  readonly maxInFlight: number
   status: RawConnection['status'] = 'idle'
   epoch = 0
   dirty = 0
@@ -106,52 +120,67 @@ export class SimulatedConnection implements RawConnection {
   readonly #world: World
   readonly #random: Random
   readonly #hooks: Member
-  #op: Op | null = null
+  readonly #ops: Op[] = []
+  #drained: (() => void) | null = null
 
-  constructor(world: World, random: Random, hooks: Member) {
+  constructor(world: World, random: Random, hooks: Member, maxInFlight: number) {
     this.#world = world
     this.#random = random
     this.#hooks = hooks
+    this.maxInFlight = maxInFlight
+  }
+
+  get inFlight(): number {
+    return this.#ops.length
   }
 
   submit(op: Op): void {
-    if (!this.alive || this.inFlight > 0 || this.quarantined)
-      throw new TypeError('submitted to a busy or dead connection')
-    this.inFlight = 1
-    this.#op = op
-    this.#world.events.push(() => this.#answer(op))
+    if (!this.alive || this.quarantined) broken('submitted to a dead or quarantined connection')
+    if (this.inFlight >= this.maxInFlight) broken(`submitted beyond ${this.maxInFlight} in flight`)
+    if (this.#hooks.lease !== null) broken('submitted to a connection that is lent')
+    if (op.state !== 1) broken(`submitted a statement in state ${op.state}`)
+    if (this.inFlight > 0)
+      for (const { stmt } of [...this.#ops, op])
+        if (stmt.cls !== 'read' || stmt.dirties !== 0) broken(`${stmt.text} shares a connection`)
+    this.#ops.push(op)
+    this.#world.events.push(() => this.#answer())
   }
 
   submitUnit({ ops }: Unit): void {
     this.submit(ops[0] as Op)
   }
 
-  #answer(op: Op): void {
-    if (!this.alive || this.#op !== op) return
-    this.#op = null
-    this.inFlight = 0
-    this.status = this.#random.chance(5) ? 'tx' : 'idle'
-    if (this.#random.chance(10)) op.fail({ kind: 'server', outcome: 'rolled_back', fields: {} })
+  #answer(): void {
+    const op = this.#ops.shift()
+    if (!this.alive || op === undefined) return
+    this.status = this.inFlight === 0 && this.#random.chance(this.#world.calm ? 0 : 5) ? 'tx' : 'idle'
+    if (this.#random.chance(this.#world.calm ? 0 : 10)) op.fail({ kind: 'server', outcome: 'rolled_back', fields: {} })
     else op.done()
-    if (!this.quarantined) {
-      this.#hooks.room()
-      if (this.inFlight === 0) this.#hooks.idle(this)
-    }
+    this.#tellFree()
   }
 
-  async cancel(op: Op): Promise<'cancelled' | 'completed' | 'broken'> {
-    if (this.#op !== op) return 'completed'
-    this.quarantined = true
-    const end = await this.#world.later(() => (this.#random.chance(20) ? 'broken' : 'cancelled'))
-    if (!this.alive || end === 'broken') return 'broken'
-    this.quarantined = false
-    if (this.#op === op) {
-      this.#op = null
-      this.inFlight = 0
-      op.fail({ kind: 'server', outcome: 'rolled_back', fields: { code: '57014' } })
-    }
+  #tellFree(): void {
+    if (this.inFlight === 0) this.#drained?.()
+    if (!this.alive || this.quarantined) return
+    this.#hooks.room()
     if (this.inFlight === 0) this.#hooks.idle(this)
-    return 'cancelled'
+  }
+
+  /** The request stops whatever is at the head when it arrives; the cancel ends when all in flight is answered. */
+  async cancel(op: Op): Promise<'cancelled' | 'completed' | 'broken'> {
+    if (!this.#ops.includes(op)) return 'completed'
+    if (this.quarantined) broken('a cancel during a cancel')
+    if (this.#ops[0] !== op) broken('a cancel of a statement that is not at the head')
+    this.quarantined = true
+    const arrives = await this.#world.later(() => !this.#random.chance(20))
+    if (!this.alive || !arrives) return 'broken'
+    const hit = this.#random.chance(80) ? this.#ops.shift() : undefined
+    hit?.fail({ kind: 'server', outcome: 'rolled_back', fields: { code: '57014' } })
+    if (this.inFlight > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
+    if (!this.alive) return 'broken'
+    this.quarantined = false
+    this.#tellFree()
+    return hit === op ? 'cancelled' : 'completed'
   }
 
   setBaseline(): void {}
@@ -187,11 +216,10 @@ export class SimulatedConnection implements RawConnection {
     if (!this.alive) return
     this.alive = false
     this.status = 'unknown'
-    const op = this.#op
-    this.#op = null
+    const ops = this.#ops.splice(0)
     queueMicrotask(() => {
-      this.inFlight = 0
-      op?.fail(failure)
+      for (const op of ops) op.fail(failure)
+      this.#drained?.()
       this.#hooks.lost(this, failure)
     })
   }
@@ -202,21 +230,26 @@ export class SimulatedSource implements ConnectionSource {
   readonly live: Set<SimulatedConnection> = new Set()
   readonly #world: World
   readonly #random: Random
+  readonly #maxInFlight: number
+  /** Told when a connection begins to be opened. */
+  opening: () => void = () => {}
 
-  constructor(world: World, random: Random) {
+  constructor(world: World, random: Random, maxInFlight: number) {
     this.#world = world
     this.#random = random
+    this.#maxInFlight = maxInFlight
   }
 
   open(member: Member): Promise<RawConnection> {
+    this.opening()
     return this.#world.later(() => {
-      if (this.#random.chance(15))
+      if (this.#random.chance(this.#world.calm ? 0 : 15))
         throw {
           kind: 'lost',
           outcome: 'not_started',
           fields: { code: this.#random.chance(50) ? '53300' : '' },
         } satisfies Failure as unknown
-      const connection = new SimulatedConnection(this.#world, this.#random, member)
+      const connection = new SimulatedConnection(this.#world, this.#random, member, this.#maxInFlight)
       this.live.add(connection)
       return connection
     })

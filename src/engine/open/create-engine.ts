@@ -62,6 +62,7 @@ function makeEngine(options: ResolvedOptions, db: object | null): Engine {
       idleTimeoutMs: embedded ? Infinity : options.pool.idleTimeoutMs,
       maxLifetimeMs: embedded ? Infinity : options.pool.maxLifetimeMs,
       max: Math.min(options.pool.max, driver.poolLimit),
+      shared: options.pool.shared,
       maxWaiting: options.pool.maxWaiting,
       connectTimeoutMs: options.pool.connectTimeoutMs,
       resetTimeoutMs: options.resetTimeoutMs,

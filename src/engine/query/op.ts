@@ -78,8 +78,18 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     }
   }
 
-  queued(): void {
-    this.arm('connection')
+  queued(now: number): void {
+    this.arm('connection', '', now)
+  }
+
+  again(): void {
+    this.state = 0
+    this.rows.length = 0
+    this.waitAnew()
+  }
+
+  get mayShare(): boolean {
+    return this.chain === undefined || this.heldLeases().size === 0
   }
 
   granted(_lease: Lease): void {}

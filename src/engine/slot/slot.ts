@@ -5,9 +5,9 @@
 // connection.
 import type { Failure } from '../../driver/driver.ts'
 import type { Place } from '../../observe/place.ts'
+import { cancelOrDestroy } from '../../pool/cancel.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/lease.ts'
-import { cancelOrDestroy } from '../../pool/pool.ts'
 import type { Settings } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
@@ -267,7 +267,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   /** Asks the server to stop a statement whose caller was told already. Only for the one at the head of the wire. */
   cancel(op: EngineOp): void {
     if (this.lease !== null && this.#flight.head === op && !this.lease.raw.quarantined)
-      cancelOrDestroy(this.lease.raw, op, this.engine.options.cancelTimeoutMs)
+      void cancelOrDestroy(this.lease.raw, op, this.engine.options.cancelTimeoutMs)
   }
 
   /** Stops what is on the wire and belongs to `transaction`. */

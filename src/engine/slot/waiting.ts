@@ -77,8 +77,7 @@ export abstract class Waiting implements Expiring, Abortable {
   }
 
   /** Starts the clock of a wait: the statement's own deadline, else the acquire timeout, counted once for all waits. */
-  arm(phase: WaitPhase, behind = ''): void {
-    const now = performance.now()
+  arm(phase: WaitPhase, behind = '', now: number = performance.now()): void {
     if (this.#since === 0) {
       this.#since = now
       if (!this.#timed) this.until = now + this.engine.options.pool.acquireTimeoutMs
@@ -87,6 +86,11 @@ export abstract class Waiting implements Expiring, Abortable {
     this.#behind = behind
     this.deadline = phase !== 'connection' && !this.#told ? Math.min(this.until, now + tellAfterMs) : this.until
     this.engine.ticker.add(this)
+  }
+
+  /** Its next wait has the whole time of a wait again. */
+  protected waitAnew(): void {
+    this.#since = 0
   }
 
   /** The wait is over, but not the statement. */
