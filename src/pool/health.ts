@@ -2,8 +2,8 @@
 // makes all of them useless. It only decides; the pool acts.
 import type { Failure } from '../driver/driver.ts'
 
-/** The server said that it is going away. (PostgreSQL: admin_shutdown, crash_shutdown, cannot_connect_now.) */
-const shutdown: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03'])
+/** It is going away, or takes no writes. (PostgreSQL: admin_shutdown, crash_shutdown, cannot_connect_now, read_only_sql_transaction.) */
+const shutdown: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03', '25006'])
 /** Two such answers this close together mean the server and not one session. */
 const windowMs = 5_000
 /** A connection that was heard of this recently is taken without asking it. */

@@ -9,6 +9,7 @@ import type { Engine } from '../engine.ts'
 import type { Handle } from '../handle.ts'
 import { reportStatement, type StatementTrace, traceStatement } from '../report.ts'
 import { Waiting } from '../slot/waiting.ts'
+import { isReadOnly, noteReadOnly } from '../standby.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 
 export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWaiter {
@@ -26,6 +27,8 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   /** Why an operation sent before it in the same unit failed. */
   prefixFailure: Failure | null = null
   failure: Failure | null = null
+  /** Where it was sent. */
+  #raw: RawConnection | null = null
   /** Only while somebody listens. */
   readonly trace: StatementTrace | null
   readonly holder: null = null
@@ -71,6 +74,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   /** Called just before it is submitted: the wait is over, the statement's own deadline goes on. */
   starting(raw: RawConnection): void {
     this.state = 1
+    this.#raw = raw
     if (this.until !== Infinity) this.leave()
     if (this.trace !== null) {
       this.trace.sentAt = performance.now()
@@ -111,6 +115,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     const reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
     if (state !== 2) this.transaction?.noteFailure(reason, this)
     this.slot?.answered(this)
+    if (isReadOnly(reason) && this.#raw !== null) noteReadOnly(this, this.#raw, reason)
     if (state === 2) return
     this.#settle(reason)
   }

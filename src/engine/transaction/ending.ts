@@ -215,8 +215,11 @@ async function last(record: TransactionRecord, op: EngineOp): Promise<void> {
 
 /** Leaves the stack. */
 function close(record: TransactionRecord, state: 'committed' | 'rolled_back' | 'unknown'): void {
+  const { slot, stale } = record
   record.state = state
-  record.slot.pop(record)
+  // Before anything that waits is sent there.
+  if (stale !== null) slot.lease?.raw.destroy(stale)
+  slot.pop(record)
 }
 
 function openInside(record: TransactionRecord): string | null {

@@ -39,6 +39,8 @@ export class TransactionRecord {
   savepoint = ''
   /** COMMIT or RELEASE, while it is on the wire. */
   last: EngineOp | null = null
+  /** Its connection leads to a server that takes no writes, and is closed when it has ended. */
+  stale: Failure | null = null
   /** Its caller was told that its time is over; settles when it is off the wire. */
   unwinding: Promise<unknown> | null = null
   /** Where or how it ended, for messages. */
