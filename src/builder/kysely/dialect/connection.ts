@@ -1,11 +1,16 @@
 // What Kysely takes for one connection: an executor of Genever, with a stack of the transaction and savepoints that Kysely
 // has opened by hand. Made by the driver. It borrows nothing itself, and hands errors through as they are.
-import type { AbortableOperationOptions, CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
+import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
 import type { Executor } from '../../../engine/query/executor.ts'
 import type { Status } from '../../../engine/query/status.ts'
 import type { ManualTransaction } from '../../../engine/transaction/manual.ts'
 import type { TransactionOptions } from '../../../engine/transaction-options.ts'
 import { GeneverError, TransactionStateError } from '../../../errors/index.ts'
+
+/** What Kysely 0.29 gives with a call that can be aborted; 0.28 has no name for it. */
+export interface Abortable {
+  readonly signal?: AbortSignal | undefined
+}
 
 /** How a connection opens a transaction, and what is due when Kysely gives it back. */
 export interface Lending {
@@ -32,7 +37,7 @@ export class KyselyConnection implements DatabaseConnection {
     this.#lending = lending
   }
 
-  async executeQuery<R>(query: CompiledQuery, options?: AbortableOperationOptions): Promise<QueryResult<R>> {
+  async executeQuery<R>(query: CompiledQuery, options?: Abortable): Promise<QueryResult<R>> {
     const signal = options?.signal === undefined ? undefined : (this.#cancel = new AbortController()).signal
     try {
       return resultOf(await this.#here.status<R>(query.sql, query.parameters, { signal }))

@@ -1,9 +1,9 @@
 // Kysely's Driver: it lends connections that are executors of Genever, and maps Kysely's transactions on manual ones. It
 // opens and closes no database. Called by Kysely only.
-import type { AbortableOperationOptions, DatabaseConnection, Driver, TransactionSettings } from 'kysely'
+import type { DatabaseConnection, Driver, TransactionSettings } from 'kysely'
 import type { TransactionOptions } from '../../../engine/transaction-options.ts'
 import type { IsolationLevel } from '../../../sql/dialect.ts'
-import type { KyselyConnection } from './connection.ts'
+import type { Abortable, KyselyConnection } from './connection.ts'
 
 /** `atOnce`: the caller can give up waiting for a connection, but not for a statement. */
 export type Lend = (atOnce: boolean) => Promise<KyselyConnection>
@@ -17,7 +17,7 @@ export class GeneverDriver implements Driver {
 
   async init(): Promise<void> {}
 
-  acquireConnection(options?: AbortableOperationOptions): Promise<DatabaseConnection> {
+  acquireConnection(options?: Abortable): Promise<DatabaseConnection> {
     return this.#lend(options?.signal !== undefined)
   }
 
