@@ -1,0 +1,78 @@
+/** Tables that change under load, and answers larger than anybody wants in memory. */
+
+import { StalePlanError } from 'genever'
+import { expect, test } from 'vitest'
+import { until } from '../support/until.ts'
+import { site, sound } from './support.ts'
+
+test('a table altered 30 times under load fails no statement outside of a transaction, on none of 8 connections', async () => {
+  await using place = await site({ pool: { max: 8 } })
+  const { db, direct } = place
+  await direct.query('drop table if exists wide; create table wide (a int, b text); insert into wide values (1, $$x$$)')
+  const ends: Record<string, number> = {}
+  let over = false
+  let alters = 0
+  const count = (end: string): void => void (ends[end] = (ends[end] ?? 0) + 1)
+  const reader = async (): Promise<void> => {
+    while (!over) {
+      const [row] = await db.all('select * from wide')
+      count(row?.['a'] === 1 && 'b' in row ? 'row' : 'wrong row')
+    }
+  }
+  const inTransaction = async (): Promise<void> => {
+    while (!over)
+      try {
+        await db.transaction(async (tx) => {
+          await tx.all('select * from wide')
+          await new Promise(setImmediate)
+          await tx.all('select * from wide')
+        })
+        count('transaction')
+      } catch (error) {
+        expect(error).toBeInstanceOf(StalePlanError)
+        expect(error).toMatchObject({ retryable: true, outcome: 'rolled_back' })
+        count('stale')
+      }
+  }
+  const load = Promise.all([...[1, 2, 3, 4, 5, 6].map(reader), inTransaction(), inTransaction()])
+
+  for (; alters < 30; alters++) {
+    const rows = ends['row'] ?? 0
+    await direct.query(
+      alters % 3 === 2 ? `alter table wide alter b type varchar(${alters})` : `alter table wide add c${alters} int`,
+    )
+    await until(() => (ends['row'] ?? 0) > rows + 12)
+  }
+  over = true
+  await load
+
+  expect(ends).toMatchObject({ row: expect.any(Number), transaction: expect.any(Number) })
+  expect(ends['wrong row']).toBeUndefined()
+  await sound(place)
+})
+
+test('300,000 rows of a kilobyte pass through a cursor in the memory of a few batches, whoever is slow', async () => {
+  await using place = await site({ pool: { max: 1 } })
+  global.gc?.()
+  const before = process.memoryUsage().rss
+  let most = 0
+  let sum = 0
+  const rows = place.db.iterate<{ n: number }>(
+    `select n, repeat('x', 1000) as filler from generate_series(1, 300000) as n`,
+    [],
+    {
+      batchSize: 500,
+    },
+  )
+
+  for await (const { n } of rows) {
+    sum += n
+    if (n % 10_000 !== 0) continue
+    most = Math.max(most, process.memoryUsage().rss - before)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+
+  expect(sum).toBe((300_000 * 300_001) / 2)
+  expect(most / 2 ** 20).toBeLessThan(150)
+  await sound(place)
+})
