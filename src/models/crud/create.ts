@@ -2,13 +2,13 @@
 import type { RowSpec } from '../../sql/compiled.ts'
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
-import { SqlText } from '../meta/sql-text.ts'
 import { Ready } from '../statement/ready.ts'
+import { type Sink, Writer } from '../statement/sink.ts'
 import type { CallOptions } from '../types/model.ts'
-import { asValues } from './given.ts'
-import { prepared } from './hooks.ts'
-import { type Cell, cellsOf } from './insert.ts'
-import { writable } from './writable.ts'
+import { asValues } from '../values/given.ts'
+import { prepared } from '../values/hooks.ts'
+import { type Cell, cellsOf } from '../values/insert.ts'
+import { writable } from '../values/writable.ts'
 
 export function createOne(model: ModelLike, values: unknown, options?: CallOptions): Promise<object> {
   const meta = writable(model, 'create()')
@@ -30,36 +30,33 @@ function insert(
   options: CallOptions | undefined,
 ): Promise<object> {
   const spec: RowSpec = instance === null ? meta.specOf(model) : { ...meta.specOf(model), make: () => instance }
-  const { text, params } = insertText(meta, cells, ` returning ${meta.list()}`, 'create')
-  return meta.executor(options?.on).one(new Ready(text, params, spec, meta.loaded), options) as Promise<object>
+  const inserted = insertText(meta, cells)
+  return meta
+    .executor(options?.on)
+    .one(new Ready(inserted.text, inserted.params, spec, meta.loaded), options) as Promise<object>
 }
 
 /** `insert into … values (…)` and what follows. Kept by its shape when it has no SQL of the caller. */
-export function insertText(
+function insertText(
   meta: ModelMeta,
   cells: readonly Cell[],
-  suffix: string,
-  shape: string,
 ): { readonly text: string; readonly params: readonly unknown[] } {
-  if (cells.some(({ isSql }) => isSql)) {
-    const text = new SqlText().add(`${head(meta, cells)}(`)
-    text.list(
-      cells.map((cell) => (to: SqlText): void => {
-        writeCell(to, cell)
-      }),
-      ', ',
-    )
-    text.add(`)${suffix}`)
-    return { text: text.text, params: text.params }
-  }
-  let key = shape
-  for (const { column } of cells) key += `,${column.index}`
-  const text = meta.texts.get(key, () =>
-    cells.length === 0
-      ? `insert into ${meta.sqlName} default values${suffix}`
-      : `${head(meta, cells)}(${cells.map((_, index) => `$${index + 1}`).join(', ')})${suffix}`,
-  )
+  if (cells.some(({ isSql }) => isSql)) return writeInsert(meta, cells)
+  let shape = 'create'
+  for (const { column } of cells) shape += `,${column.index}`
+  const text = meta.texts.get(shape, () => writeInsert(meta, cells).text)
   return { text, params: cells.map(({ column, value }) => column.encode(value)) }
+}
+
+function writeInsert(meta: ModelMeta, cells: readonly Cell[]): Writer {
+  const writer = new Writer()
+  if (cells.length === 0) return writer.add(`insert into ${meta.sqlName} default values returning ${meta.list()}`)
+  writer.add(`${head(meta, cells)}(`)
+  cells.forEach((cell, index) => {
+    if (index > 0) writer.add(', ')
+    writeCell(writer, cell)
+  })
+  return writer.add(`) returning ${meta.list()}`)
 }
 
 /** `insert into "users" ("name", "email") values `. */
@@ -67,12 +64,7 @@ export function head(meta: ModelMeta, cells: readonly Cell[]): string {
   return `insert into ${meta.sqlName} (${cells.map(({ column }) => column.quoted).join(', ')}) values `
 }
 
-/** The expression, in brackets because it may be a query, or a parameter. */
-export function writeCell(text: SqlText, { column, value, isSql }: Cell): void {
-  if (isSql)
-    text
-      .add('(')
-      .sql(value as SqlLike)
-      .add(')')
-  else text.param(column.encode(value))
+export function writeCell(sink: Sink, { column, value, isSql }: Cell): void {
+  if (isSql) sink.expression(value as SqlLike)
+  else sink.add(sink.place(column.encode(value)))
 }

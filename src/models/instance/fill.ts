@@ -1,5 +1,5 @@
 // `new User({ name: 'Ada' })`: values given to a constructor.
-import { checkKeys, asValues } from '../crud/given.ts'
+import { checkKeys, asValues } from '../values/given.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
 
 /** @throws {UnknownColumnError} for keys that the model has not. */

@@ -1,13 +1,24 @@
 // What every model extends: the methods of its class and of its instances. `Model()` adds the table. Each method is a plain
 // call of what does the work; nothing here is a layer of its own.
+import { inspect, type InspectOptions } from 'node:util'
 import type { Column, SQL } from 'drizzle-orm'
+import { createAll } from '../crud/create-many.ts'
 import { createOne } from '../crud/create.ts'
 import { getById, getOrThrow } from '../crud/get.ts'
+import { deleteRow, reloadRow } from '../crud/one-row.ts'
+import { conditionOfRow, keyCondition, type RowCondition } from '../crud/row-condition.ts'
+import { DeleteRows } from '../crud/static-delete.ts'
+import { UpdateRows } from '../crud/static-update.ts'
+import { InstanceUpdate } from '../crud/update.ts'
+import { upsertOne } from '../crud/upsert.ts'
 import { aliasOf, distinctOf, inQueryOf, loadOf, onOf } from '../load/loader.ts'
 import { metaOf, type ModelLike, modelMeta, type ModelMeta } from '../meta/model-meta.ts'
 import { type ModelQuery, queryOf, selectOf } from '../query/model-query.ts'
-import type { CallOptions } from '../types/model.ts'
+import type { CallOptions, UpsertOptions } from '../types/model.ts'
+import { writable } from '../values/writable.ts'
 import { fill } from './fill.ts'
+import { jsonOf } from './plain.ts'
+import { usingOf } from './using.ts'
 
 export class ModelBase {
   declare static readonly [modelMeta]: ModelMeta
@@ -20,12 +31,24 @@ export class ModelBase {
     return attempt(() => createOne(this, values, options))
   }
 
+  static createMany(this: ModelLike, values: unknown, options?: CallOptions): Promise<object[]> {
+    return createAll(this, values, options)
+  }
+
+  static upsert(this: ModelLike, values: unknown, options?: UpsertOptions<string>): Promise<object> {
+    return upsertOne(this, values, options)
+  }
+
   static get(this: ModelLike, id: unknown, options?: CallOptions): Promise<object | undefined> {
     try {
       return getById(this, id, options)
     } catch (error) {
       return rejected(error)
     }
+  }
+
+  static getOr404(this: ModelLike, id: unknown, options?: CallOptions): Promise<object> {
+    return getOrThrow(this, id, options)
   }
 
   static query(this: ModelLike): ModelQuery<unknown> {
@@ -38,6 +61,14 @@ export class ModelBase {
 
   static select(this: ModelLike, ...keys: readonly string[]): ModelQuery<unknown> {
     return selectOf(this, keys)
+  }
+
+  static update(this: ModelLike, values: unknown): UpdateRows {
+    return new UpdateRows(this, values)
+  }
+
+  static delete(this: ModelLike): DeleteRows {
+    return new DeleteRows(this)
   }
 
   static load(this: ModelLike, map: Readonly<Record<string, unknown>>): object {
@@ -60,8 +91,60 @@ export class ModelBase {
     return inQueryOf(this, subquery)
   }
 
-  static getOr404(this: ModelLike, id: unknown, options?: CallOptions): Promise<object> {
-    return getOrThrow(this, id, options)
+  static using(this: ModelLike, name: string): ModelLike {
+    return usingOf(this, name)
+  }
+
+  update(values: unknown): InstanceUpdate {
+    writable(modelOf(this), 'update()')
+    return new InstanceUpdate(this, values, finder(this))
+  }
+
+  delete(options?: CallOptions): Promise<undefined> {
+    return attempt(() => deleteRow(this, rowOf(this), options))
+  }
+
+  reload(options?: CallOptions): Promise<object> {
+    return attempt(() => reloadRow(this, rowOf(this), options))
+  }
+
+  lookup(): SQL {
+    return keyCondition(metaOf(this.constructor), this)
+  }
+
+  toJSON(): Record<string, unknown> {
+    return jsonOf(this)
+  }
+
+  /** Its class and its fields, without what is hidden. */
+  [inspect.custom](depth: number, options: InspectOptions, print: typeof inspect): string {
+    const { hidden } = metaOf(this.constructor)
+    const { name } = this.constructor
+    if (depth < 0) return `${name} {…}`
+    const shown = Object.entries(this).filter(([key]) => !hidden.has(key))
+    return `${name} ${print(Object.fromEntries(shown), { ...options, depth: options.depth ?? 2 })}`
+  }
+}
+
+function modelOf(instance: object): ModelLike {
+  return instance.constructor as unknown as ModelLike
+}
+
+const standardLookup: unknown = Object.getOwnPropertyDescriptor(ModelBase.prototype, 'lookup')?.value
+
+function rowOf(instance: ModelBase): RowCondition {
+  return conditionOfRow(metaOf(instance.constructor), instance, standardLookup)
+}
+
+/** The row as it is now, before the changes; why there is none is told when they are applied. */
+function finder(instance: ModelBase): () => RowCondition {
+  try {
+    const condition = rowOf(instance)
+    return () => condition
+  } catch (error) {
+    return () => {
+      throw error
+    }
   }
 }
 

@@ -10,6 +10,8 @@ export interface JsonKind {
   readonly write: (value: unknown) => unknown
   /** The member `key` of a column; `key` is a literal. */
   readonly sql: (column: Column, key: SQL) => SQL
+  /** What stands around an SQL expression that is stored. */
+  readonly stored: readonly [before: string, after: string]
   /** Members of its objects are merged one by one. */
   readonly merges?: true
 }
@@ -32,36 +34,42 @@ export const kinds = {
     read: same,
     write: (value) => (typeof value === 'string' ? value : undefined),
     sql: member(''),
+    stored: ['', '::text'],
   },
   integer: {
     expected: 'an integer',
     read: same,
     write: (value) => (Number.isSafeInteger(value) ? value : undefined),
     sql: member('bigint', Number),
+    stored: ['', '::bigint'],
   },
   number: {
     expected: 'a finite number',
     read: same,
     write: (value) => (Number.isFinite(value) ? value : undefined),
     sql: member('double precision', Number),
+    stored: ['', '::double precision'],
   },
   boolean: {
     expected: 'a boolean',
     read: same,
     write: (value) => (typeof value === 'boolean' ? value : undefined),
     sql: member('boolean'),
+    stored: ['', '::boolean'],
   },
   dateTime: {
     expected: 'a valid Date',
     read: (stored) => (typeof stored === 'string' ? new Date(stored) : stored),
     write: (value) => (value instanceof Date && !Number.isNaN(value.getTime()) ? value.toISOString() : undefined),
     sql: member('timestamptz', (wire: string | Date) => new Date(wire)),
+    stored: ['to_char(', '::timestamptz at time zone \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'],
   },
   object: {
     expected: 'an object',
     read: same,
     write: (value) => (typeof value === 'object' && !Array.isArray(value) ? value : undefined),
     sql: inner,
+    stored: ['', '::jsonb'],
     merges: true,
   },
   array: {
@@ -69,5 +77,6 @@ export const kinds = {
     read: same,
     write: (value) => (Array.isArray(value) ? value : undefined),
     sql: inner,
+    stored: ['', '::jsonb'],
   },
 } as const satisfies Readonly<Record<string, JsonKind>>

@@ -43,7 +43,7 @@ export class JsonProperty {
   }
 
   #value(stored: unknown): unknown {
-    const raw = isObject(stored) && Object.hasOwn(stored, this.key) ? stored[this.key] : undefined
+    const raw = isObject(stored) ? own(stored, this.key) : undefined
     if (raw !== undefined && raw !== null) return this.kind.read(raw)
     const fallback = this.fallback()
     return fallback === undefined ? (raw ?? null) : fallback
@@ -76,12 +76,33 @@ export class JsonProperty {
     return withMember(isObject(stored) ? stored : {}, this.key, this.write(value))
   }
 
+  /** As `into`, but members of objects are merged, as an update does on the server. */
+  merged(stored: unknown, value: unknown): JsonObject {
+    const object = isObject(stored) ? stored : {}
+    const given = this.write(value)
+    const merges = this.kind.merges === true && isObject(given)
+    return withMember(object, this.key, merges ? mergeObjects(own(object, this.key), given) : given)
+  }
+
   /** In SQL, of the type that compares and sorts rightly. The key is a literal, so that an index can be made of it. */
   expression(column: Column): SQL {
     const member = this.kind.sql(column, sql.raw(quoteText(this.key)))
     const { expression } = this.#options
     return expression === undefined ? member : expression(member)
   }
+}
+
+function own(object: JsonObject, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key] : undefined
+}
+
+function mergeObjects(stored: unknown, given: JsonObject): JsonObject {
+  const entries = new Map<string, unknown>(isObject(stored) ? Object.entries(stored) : [])
+  for (const [key, value] of Object.entries(given)) {
+    if (value === undefined) continue
+    entries.set(key, isObject(value) && isObject(entries.get(key)) ? mergeObjects(entries.get(key), value) : value)
+  }
+  return Object.fromEntries(entries)
 }
 
 /** A copy with one more member, which may be called `__proto__`. */

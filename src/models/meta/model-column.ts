@@ -14,6 +14,8 @@ export class ModelColumn {
   readonly name: string
   /** The name as SQL. */
   readonly quoted: string
+  /** The name as JSON. */
+  readonly jsonName: string
   readonly column: Column
   readonly decode: Decode
   /** Never written: a generated column, or an identity that is always generated. */
@@ -31,6 +33,7 @@ export class ModelColumn {
     this.column = column
     this.name = column.name
     this.quoted = quoteName(column.name)
+    this.jsonName = JSON.stringify(column.name)
     this.decode = decodeOf(like)
     this.isGenerated = column.generated !== undefined
     this.readOnly = this.isGenerated || column.generatedIdentity?.type === 'always'

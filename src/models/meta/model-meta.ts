@@ -12,7 +12,7 @@ import { makerOf } from './maker.ts'
 import { ModelColumn } from './model-column.ts'
 import type { Decode } from '../statement/ready.ts'
 import { columnsOf } from './table.ts'
-import { Texts } from '../statement/texts.ts'
+import { Shapes } from '../statement/shapes.ts'
 
 /** Where the meta hangs on a class; registered, so that two copies of the package agree. */
 export const modelMeta: unique symbol = Symbol.for('genever.model')
@@ -54,10 +54,11 @@ export class ModelMeta {
   readonly hidden: ReadonlySet<string>
   readonly hooks: ModelHooks
   /** The texts of its statements. */
-  readonly texts: Texts = new Texts()
+  readonly texts: Shapes<string> = new Shapes()
   /** Gives the rows it gets to `afterLoad`; undefined without that hook. For `Statement.decode`, whose errors reach the caller. */
   readonly loaded: Decode<never> | undefined
   readonly #parts: MetaParts
+  readonly #arrays = new Shapes<RowSpec<readonly unknown[]>>()
   readonly #specs = new WeakMap<ModelLike, RowSpec>()
 
   constructor(parts: MetaParts) {
@@ -108,6 +109,15 @@ export class ModelMeta {
       this.#specs.set(model, spec)
     }
     return spec
+  }
+
+  /** A row of those columns as an array, for an instance that is there already. */
+  arrayOf(columns: readonly ModelColumn[]): RowSpec<readonly unknown[]> {
+    return this.#arrays.get(columns.map(({ index }) => index).join(), () => ({
+      into: 'array',
+      make: null,
+      columns: columns.map(({ decode }) => ({ path: [], ...decode })),
+    }))
   }
 
   /** Where a call runs: where it says, else on the model's db. */

@@ -30,3 +30,14 @@ export function checkKeys(meta: ModelMeta, values: Values, anywhere = false): vo
   }
   if (unknown !== undefined) throw unknownKeys(meta, unknown, [...meta.byKey.keys(), ...meta.properties.keys()])
 }
+
+/** What is given later wins; a column as a whole also wins over its properties given before. */
+export function later(meta: ModelMeta, before: Values, values: Values): Values {
+  const merged = new Map(Object.entries(before))
+  for (const [key, value] of Object.entries(values)) {
+    if (value === undefined) continue
+    for (const { name } of meta.propertiesOf.get(key) ?? []) merged.delete(name)
+    merged.set(key, value)
+  }
+  return Object.fromEntries(merged)
+}

@@ -1,0 +1,110 @@
+// What static updates and deletes share: they say which rows, or that every row is meant, run when awaited, and give a number
+// of rows or, with `returning()`, instances.
+import type { SQL } from 'drizzle-orm'
+import { TransactionEndedError, UsageError } from '../../errors/index.ts'
+import type { Executor } from '../../engine/query/executor.ts'
+import { madeInTransaction } from '../../engine/query/sql-query.ts'
+import type { TransactionRecord } from '../../engine/transaction/record.ts'
+import { expressionsOf } from '../meta/expressions.ts'
+import { metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
+import { conditionOf } from '../query/condition.ts'
+import { Ready } from '../statement/ready.ts'
+import { Writer } from '../statement/sink.ts'
+import type { CallOptions } from '../types/model.ts'
+
+/** The instances of what was written. */
+export interface Returned<I> extends PromiseLike<I[]> {
+  apply(options?: CallOptions): Promise<I[]>
+}
+
+export interface Rows {
+  readonly conditions: readonly SQL[]
+  readonly every: boolean
+}
+
+const none: Rows = { conditions: [], every: false }
+
+export abstract class ManyRows<Made> {
+  protected readonly model: ModelLike
+  protected readonly meta: ModelMeta
+  protected readonly rows: Rows
+  readonly #method: string
+  readonly #madeIn: TransactionRecord | null
+
+  constructor(model: ModelLike, method: string, rows: Rows = none) {
+    this.model = model
+    this.meta = metaOf(model)
+    this.#method = method
+    this.rows = rows
+    this.#madeIn = madeInTransaction(this.meta.db)
+  }
+
+  /** The same with other rows. */
+  protected abstract with(rows: Rows): Made
+  /** What stands before WHERE; false when there is nothing to do. */
+  protected abstract write(writer: Writer): boolean
+
+  where(condition: unknown): Made {
+    const made = conditionOf(this.meta, expressionsOf(this.meta), condition)
+    const { conditions, every } = this.rows
+    return this.with({ conditions: made === undefined ? conditions : [...conditions, made], every })
+  }
+
+  everyRow(): Made {
+    return this.with({ ...this.rows, every: true })
+  }
+
+  async apply(options?: CallOptions): Promise<number> {
+    await this.prepare()
+    const ready = this.#ready(false)
+    if (ready === null) return 0
+    const { rowCount } = await this.#executor(options).status(ready, options)
+    return rowCount ?? 0
+  }
+
+  returning(): Returned<object> {
+    const apply = async (options?: CallOptions): Promise<object[]> => {
+      await this.prepare()
+      const ready = this.#ready(true)
+      return ready === null ? [] : this.#executor(options).all(ready, options)
+    }
+    // oxlint-disable-next-line unicorn/no-thenable -- runs when awaited, as without it
+    return { apply, then: (onFulfilled, onRejected) => apply().then(onFulfilled, onRejected) }
+  }
+
+  // oxlint-disable-next-line unicorn/no-thenable -- a change that is awaited must run
+  then<A = number, B = never>(
+    onFulfilled?: ((count: number) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.apply().then(onFulfilled, onRejected)
+  }
+
+  /** Hooks of the model. */
+  protected prepare(): Promise<void> | undefined {
+    return undefined
+  }
+
+  #executor(options: CallOptions | undefined): Executor {
+    return this.meta.executor(options?.on)
+  }
+
+  #ready(returning: boolean): Ready<object> | null {
+    if (this.#madeIn !== null && this.#madeIn.state !== 'open')
+      throw new TransactionEndedError(this.#madeIn.endedMessage())
+    const { conditions, every } = this.rows
+    if (conditions.length === 0 && !every)
+      throw new UsageError(
+        `${this.model.name}.${this.#method}() was not told which rows: add .where(…), or .everyRow() if all of them are meant.`,
+      )
+    const writer = new Writer()
+    if (!this.write(writer)) return null
+    conditions.forEach((condition, index) => {
+      writer.add(index === 0 ? ' where ' : ' and ').expression(condition)
+    })
+    if (!returning) return new Ready<object>(writer.text, writer.params)
+    writer.add(` returning ${this.meta.list()}`)
+    const { meta } = this
+    return new Ready<object>(writer.text, writer.params, meta.specOf(this.model) as never, meta.loaded)
+  }
+}

@@ -1,0 +1,53 @@
+// `delete()` and `reload()` of an instance. Both find its row like an update does, and say so when it is not there.
+import { metaOf, type ModelMeta } from '../meta/model-meta.ts'
+import { Ready } from '../statement/ready.ts'
+import { Writer } from '../statement/sink.ts'
+import type { CallOptions } from '../types/model.ts'
+import { writable } from '../values/writable.ts'
+import type { ModelLike } from '../meta/model-meta.ts'
+import { type RowCondition, writeCondition } from './row-condition.ts'
+import { assign, gone } from './update.ts'
+
+/** Resolves with nothing. @throws {NoSuchRowError} when there was no row. */
+export function deleteRow(instance: object, condition: RowCondition, options?: CallOptions): Promise<undefined> {
+  const meta = writable(instance.constructor as unknown as ModelLike, 'delete()')
+  const decode = (rows: readonly unknown[]): undefined[] => {
+    if (rows.length === 0) throw gone(instance)
+    return []
+  }
+  const { text, params } = written(meta, 'delete', condition, `delete from ${meta.sqlName} where `, ' returning 1')
+  return meta.executor(options?.on).first(new Ready<undefined>(text, params, undefined, decode), options)
+}
+
+/** Reads every column again. @throws {NoSuchRowError} when there is no row. */
+export function reloadRow(instance: object, condition: RowCondition, options?: CallOptions): Promise<object> {
+  const meta = metaOf(instance.constructor)
+  const decode = (rows: readonly unknown[]): object[] => {
+    if (rows.length === 0) throw gone(instance)
+    assign(instance, meta.columns, rows[0] as readonly unknown[])
+    meta.hooks.afterLoad?.(instance)
+    return [instance]
+  }
+  const { text, params } = written(meta, 'reload', condition, `select ${meta.list()} from ${meta.sqlName} where `, '')
+  const ready = new Ready<object>(text, params, meta.arrayOf(meta.columns) as never, decode)
+  return meta.executor(options?.on).first(ready, options) as Promise<object>
+}
+
+function written(
+  meta: ModelMeta,
+  shape: string,
+  condition: RowCondition,
+  before: string,
+  after: string,
+): { readonly text: string; readonly params: readonly unknown[] } {
+  const write = (): Writer => {
+    const writer = new Writer().add(before) as Writer
+    writeCondition(writer, meta, condition)
+    return writer.add(after) as Writer
+  }
+  if ('sql' in condition) {
+    const { text, params } = write()
+    return { text, params }
+  }
+  return { text: meta.texts.get(shape, () => write().text), params: condition.key }
+}

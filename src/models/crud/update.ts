@@ -1,0 +1,156 @@
+// `user.update({ … })`: changes of one row. Awaiting or applying it runs UPDATE … RETURNING, and what the database made of the
+// changed columns is assigned to the instance.
+import { NoSuchRowError, TransactionEndedError } from '../../errors/index.ts'
+import { madeInTransaction } from '../../engine/query/sql-query.ts'
+import type { TransactionRecord } from '../../engine/transaction/record.ts'
+import type { ModelColumn } from '../meta/model-column.ts'
+import { metaOf, type ModelMeta } from '../meta/model-meta.ts'
+import { Ready } from '../statement/ready.ts'
+import { OnlyParams, type Sink, Writer } from '../statement/sink.ts'
+import type { CallOptions } from '../types/model.ts'
+import { type Change, changesOf, shapeOf, writeAssignments } from '../values/changes.ts'
+import { asExpression } from '../values/expression.ts'
+import { asValues, checkKeys, later, type Values } from '../values/given.ts'
+import { changed } from '../values/hooks.ts'
+import { type RowCondition, writeCondition } from './row-condition.ts'
+
+/**
+ * Changes of one row, not yet made. Thenable on purpose: `await user.update({ … })` must never be a silent no-op. Applied
+ * again it runs again, with its expressions evaluated anew. (GINO: `UpdateRequest`.)
+ */
+export interface Update<Self, Set> extends PromiseLike<Self> {
+  /** Changes more; of several values for one column the last wins. */
+  set(values: Set): Update<Self, Set>
+  /**
+   * Runs it; without a change nothing is sent.
+   * @throws {NoSuchRowError} when the row is gone.
+   * @throws {UsageError} when the model has no primary key and no `lookup()`.
+   */
+  apply(options?: CallOptions): Promise<Self>
+}
+
+type Instance = object & Record<string, unknown>
+
+export class InstanceUpdate {
+  readonly #instance: Instance
+  readonly #meta: ModelMeta
+  readonly #find: () => RowCondition
+  readonly #madeIn: TransactionRecord | null
+  #values: Values = {}
+
+  /** `find` gives the row as it was found before the first change, or throws why it cannot be. */
+  constructor(instance: object, values: unknown, find: () => RowCondition) {
+    this.#instance = instance as Instance
+    this.#meta = metaOf(instance.constructor)
+    this.#find = find
+    this.#madeIn = madeInTransaction(this.#meta.db)
+    this.set(values)
+  }
+
+  set(values: unknown): this {
+    const given = asValues(values, 'update()')
+    checkKeys(this.#meta, given)
+    this.#values = later(this.#meta, this.#values, given)
+    remember(this.#instance, this.#meta, given)
+    return this
+  }
+
+  apply(options?: CallOptions): Promise<object> {
+    const { beforeUpdate } = this.#meta.hooks
+    try {
+      if (this.#madeIn !== null && this.#madeIn.state !== 'open')
+        throw new TransactionEndedError(this.#madeIn.endedMessage())
+      return beforeUpdate === undefined ? this.#run(this.#values, options) : this.#hooked(beforeUpdate, options)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+
+  // oxlint-disable-next-line unicorn/no-thenable -- an update that is awaited must run
+  then<A = object, B = never>(
+    onFulfilled?: ((instance: object) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.apply().then(onFulfilled, onRejected)
+  }
+
+  async #hooked(hook: (values: Record<string, unknown>, instance: object) => unknown, options?: CallOptions) {
+    const copy = { ...this.#values }
+    if (Object.keys(copy).length === 0) return this.#instance
+    return this.#run(changed(await hook(copy, this.#instance), copy, 'update()'), options)
+  }
+
+  #run(values: Values, options: CallOptions | undefined): Promise<object> {
+    const instance = this.#instance
+    const meta = this.#meta
+    const changes = changesOf(meta, values)
+    if (changes.length === 0) return Promise.resolve(instance)
+    const condition = this.#find()
+    const columns = returned(meta, changes)
+    const { text, params } = statementOf(meta, changes, condition, columns)
+    const decode = (rows: readonly unknown[]): object[] => {
+      if (rows.length === 0) throw gone(instance)
+      assign(instance, columns, rows[0] as readonly unknown[])
+      return [instance]
+    }
+    const ready = new Ready<object>(text, params, meta.arrayOf(columns) as never, decode)
+    return meta.executor(options?.on).first(ready, options) as Promise<object>
+  }
+}
+
+/** In memory at once; expressions are known only when they come back. */
+function remember(instance: Instance, meta: ModelMeta, values: Values): void {
+  for (const [key, value] of Object.entries(values))
+    if (value !== undefined && meta.byKey.has(key) && asExpression(value) === undefined) instance[key] = value
+  for (const [key, value] of Object.entries(values)) {
+    const property = meta.properties.get(key)
+    if (property === undefined || value === undefined || asExpression(value) !== undefined) continue
+    instance[property.column] = property.merged(instance[property.column], value)
+  }
+}
+
+/** What was changed, and what the database computes from it. */
+function returned(meta: ModelMeta, changes: readonly Change[]): readonly ModelColumn[] {
+  const columns = changes.map(({ column }) => column)
+  return meta.columns.some(({ isGenerated }) => isGenerated)
+    ? [...columns, ...meta.columns.filter(({ isGenerated }) => isGenerated)]
+    : columns
+}
+
+function statementOf(
+  meta: ModelMeta,
+  changes: readonly Change[],
+  condition: RowCondition,
+  columns: readonly ModelColumn[],
+): { readonly text: string; readonly params: readonly unknown[] } {
+  const write = (sink: Sink): void => {
+    sink.add(`update ${meta.sqlName} set `)
+    writeAssignments(sink, meta, changes)
+    sink.add(' where ')
+    writeCondition(sink, meta, condition)
+    sink.add(` returning ${columns.map(({ quoted }) => quoted).join(', ')}`)
+  }
+  const fixed = 'key' in condition && changes.every((change) => change.fixed)
+  const known = fixed ? meta.texts.peek(`update${shapeOf(changes)}`) : undefined
+  if (known !== undefined) {
+    const sink = new OnlyParams()
+    write(sink)
+    return { text: known, params: sink.params }
+  }
+  const sink = new Writer()
+  write(sink)
+  if (fixed) meta.texts.get(`update${shapeOf(changes)}`, () => sink.text)
+  return { text: sink.text, params: sink.params }
+}
+
+export function assign(instance: object, columns: readonly ModelColumn[], values: readonly unknown[]): void {
+  columns.forEach(({ key }, index) => {
+    ;(instance as Instance)[key] = values[index]
+  })
+}
+
+export function gone(instance: object): NoSuchRowError {
+  return new NoSuchRowError(
+    `The row of this ${instance.constructor.name} is not there: it was deleted, or its key was changed.`,
+  )
+}

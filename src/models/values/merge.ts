@@ -1,0 +1,65 @@
+// Members set within a jsonb column on the server: what others have written beside them stays, at any depth. Keys and values
+// are parameters; only the names of declared properties that are set to SQL are in the text, as literals.
+import { quoteText, type SqlLike } from '../../builder/drizzle/core/render.ts'
+import type { Sink } from '../statement/sink.ts'
+import type { Member } from './changes.ts'
+
+/** Objects nested deeper are replaced as a whole. */
+const deepest = 16
+
+/** `current` names the column; `base` replaces what it holds. */
+export function writeMerge(sink: Sink, current: string, base: SqlLike | undefined, members: readonly Member[]): void {
+  if (base === undefined) sink.add(objectIn(current))
+  else {
+    sink.add('coalesce(')
+    sink.expression(base)
+    sink.add(`::jsonb, '{}'::jsonb)`)
+  }
+  const patch: Record<string, unknown> = Object.create(null) as Record<string, unknown>
+  const deep: Record<string, unknown> = Object.create(null) as Record<string, unknown>
+  let flat = false
+  for (const { property, value, expression } of members) {
+    if (expression !== undefined) {
+      const [open, close] = property.kind.stored
+      sink.add(` || jsonb_build_object(${quoteText(property.key)}::text, ${open}`)
+      sink.expression(expression)
+      sink.add(`${close})`)
+    } else if (base === undefined && property.kind.merges === true && isPlainObject(value)) deep[property.key] = value
+    else {
+      patch[property.key] = value
+      flat = true
+    }
+  }
+  if (flat) sink.add(` || ${sink.place(JSON.stringify(patch))}::jsonb`)
+  for (const [key, value] of Object.entries(deep)) sink.add(nested(sink, current, key, value as object, 1))
+}
+
+/** ` || jsonb_build_object(key, what is there || what is given)`. */
+function nested(sink: Sink, current: string, key: string, value: object, depth: number): string {
+  const place = `${sink.place(key)}::text`
+  const inner = `(${current} -> ${place})`
+  const patch: Record<string, unknown> = Object.create(null) as Record<string, unknown>
+  let text = objectIn(inner)
+  let flat = false
+  for (const [name, member] of Object.entries(value as Readonly<Record<string, unknown>>)) {
+    if (member === undefined) continue
+    if (depth < deepest && isPlainObject(member)) text += nested(sink, inner, name, member, depth + 1)
+    else {
+      patch[name] = member
+      flat = true
+    }
+  }
+  if (flat) text += ` || ${sink.place(JSON.stringify(patch))}::jsonb`
+  return ` || jsonb_build_object(${place}, ${text})`
+}
+
+/** What is no object has no members to keep. */
+function objectIn(current: string): string {
+  return `(case when jsonb_typeof(${current}) = 'object' then ${current} else '{}'::jsonb end)`
+}
+
+export function isPlainObject(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
