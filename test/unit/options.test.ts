@@ -43,6 +43,7 @@ describe('defaults', () => {
       pool: {
         min: 0,
         max: 10,
+        shared: 4,
         maxWaiting: Infinity,
         acquireTimeoutMs: 30_000,
         connectTimeoutMs: 10_000,
