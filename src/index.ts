@@ -1,5 +1,13 @@
 // The public door: re-exports, nothing else.
-export type { Baked, BakedArguments, BakedOptions, BakeOptions, LoadingOptions, RowLoader } from './db/baked.ts'
+export type {
+  Bakeable,
+  Baked,
+  BakedArguments,
+  BakedOptions,
+  BakeOptions,
+  LoadingOptions,
+  RowLoader,
+} from './db/baked.ts'
 export { createDb, Db } from './db/db.ts'
 export { Connection, type ReleaseOptions } from './engine/connection.ts'
 export { Cursor, type CursorOptions } from './engine/query/cursor.ts'

@@ -19,10 +19,13 @@ import { BoundQuery, type SqlQuery } from '../engine/query/sql-query.ts'
 import type { Status } from '../engine/query/status.ts'
 import type { Recipe, RowLoader } from '../sql/baked/recipe.ts'
 import { describeType } from '../sql/foreign.ts'
-import { type Params, type Statement, toStatement } from '../sql/statement.ts'
+import { type DrizzleCommand, type Params, type Query, type Statement, toStatement } from '../sql/statement.ts'
 import { Printable } from '../util/printable.ts'
 
 export type { RowLoader } from '../sql/baked/recipe.ts'
+
+/** What can be baked besides text: a query that was built, one without rows too. */
+export type Bakeable<R> = Query<R> | DrizzleCommand
 
 /** Of one run. */
 export interface BakedOptions extends QueryOptions {

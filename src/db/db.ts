@@ -10,9 +10,9 @@ import type { Row } from '../engine/query/executor.ts'
 import { Source } from '../engine/source.ts'
 import { Bakery } from '../sql/baked/bakery.ts'
 import { Recipe, type RowLoader } from '../sql/baked/recipe.ts'
-import type { Params, Query } from '../sql/statement.ts'
+import type { Params } from '../sql/statement.ts'
 import { inRoot } from '../util/context.ts'
-import { type Baked, type BakeOptions, BakedStatement } from './baked.ts'
+import { type Bakeable, type Baked, type BakeOptions, BakedStatement } from './baked.ts'
 
 type State = 'unbound' | 'configured' | 'opening' | 'open' | 'closed'
 
@@ -122,7 +122,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
    * @throws {ParameterError} when the placeholders of the query do not fit.
    */
   bake<R = Row, P extends object = Params, T = R>(
-    query: string | Query<R> | ((params: P) => Query<R>),
+    query: Bakeable<R> | ((params: P) => Bakeable<R>) | string,
     options?: BakeOptions & { readonly loader?: RowLoader<R, T> | undefined },
   ): Baked<T, P, R> {
     const recipe = Recipe.of(query)

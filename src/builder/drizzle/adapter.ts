@@ -4,6 +4,7 @@
 import { UsageError } from '../../errors/index.ts'
 import { builderOf, describeType, hasMethod, isPlain } from '../../sql/foreign.ts'
 import { type Adapter, registerAdapter, type Statement } from '../../sql/statement.ts'
+import { withPlaceholders } from './core/placeholders.ts'
 import { isSqlLike, quoteName, render, type Rendered, type SqlLike, tableName } from './core/render.ts'
 import { isA, mapperOf, type Mapper, returnsRows } from './rows.ts'
 import { type Capture, captureOf } from './session.ts'
@@ -17,22 +18,31 @@ interface Builder {
 const adapter: Adapter = {
   name: 'drizzle',
   match: (query) => builderOf(query) === 'Drizzle',
-  toStatement(query) {
-    if (hasMethod(query, 'prepare')) return built(query as Builder)
-    if (hasMethod(query, 'toSQL')) throw foreign(query)
-    // q.execute(…), which is built already.
-    if (hasMethod(query, 'getQuery')) return checked((query as { getQuery(): Statement }).getQuery())
-    return checked(embedded(query) ?? refuse(query))
-  },
+  toStatement: (query) => statementOf(query, checked),
+  bake: (query) => statementOf(query, baked),
   compileEmbedded: embedded,
 }
 
 registerAdapter(adapter)
 
-function built(builder: Builder): Statement {
+type Rewrite = (statement: Pick<Statement, 'sql' | 'params'>) => Pick<Statement, 'sql' | 'params'>
+
+function statementOf(query: object, rewrite: Rewrite): Statement {
+  if (hasMethod(query, 'prepare')) return built(query as Builder, rewrite)
+  if (hasMethod(query, 'toSQL')) throw foreign(query)
+  // q.execute(…), which is built already.
+  if (hasMethod(query, 'getQuery')) return rewrite((query as { getQuery(): Statement }).getQuery())
+  return rewrite(embedded(query) ?? refuse(query))
+}
+
+function baked({ sql, params }: Pick<Statement, 'sql' | 'params'>): Pick<Statement, 'sql' | 'params'> {
+  return { sql, params: withPlaceholders(params) }
+}
+
+function built(builder: Builder, rewrite: Rewrite): Statement {
   const capture = captured(builder)
   if (capture === null) throw foreign(builder)
-  const { sql, params } = checked(capture.query)
+  const { sql, params } = rewrite(capture.query)
   if (!returnsRows(capture)) return { sql, params }
   const mapper = mapperOf(capture)
   if (mapper === null) return { sql, params, spec: arrayRows }
@@ -109,7 +119,7 @@ function checked(statement: Rendered): Rendered {
   for (const value of params)
     if (typeof value === 'object' && value !== null && !isPlain(value) && builderOf(value) === 'Drizzle')
       throw new UsageError(
-        'This Drizzle query has placeholders: prepare it, and run it with prepared.execute(values) instead.',
+        'This Drizzle query has placeholders: bake it, db.bake(query), or prepare it, and run it with values.',
       )
   return { sql, params: params.includes(undefined) ? params.map((value) => value ?? null) : params }
 }
