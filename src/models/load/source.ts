@@ -1,7 +1,7 @@
 // Something rows come from in a query: a model's table, an alias of it, a subquery with its columns, a bare table. Known by
 // the qualifier that its columns are written with, so that one thing never gets into FROM twice.
-import { aliasedTable, type Column, getTableColumns, getTableName, is, type SQL, Table } from 'drizzle-orm'
-import { quoteName, render, type SqlLike, tableName } from '../../builder/drizzle/core/render.ts'
+import { aliasedTable, type Column, getTableColumns, getTableName, is, type SQL, sql, Table } from 'drizzle-orm'
+import { quoteName, render, tableName } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import { expressionsOf, withProperties } from '../meta/expressions.ts'
 import { isModel, metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
@@ -94,7 +94,7 @@ export function subquerySource(model: ModelLike, subquery: object): Source {
     throw new UsageError(`The subquery '${alias}' lacks columns of ${model.name}: ${missing.join(', ')}.`)
   const columns = Object.fromEntries(meta.columns.map(({ key }) => [key, given[key] as Column]))
   return new Source(quoteName(alias), model, meta.table, withProperties(meta, columns), (text) =>
-    text.sql(subquery as SqlLike),
+    text.sql(sql`${subquery as SQL}`),
   )
 }
 

@@ -28,7 +28,7 @@ type Joinable = AnyModel | Aliased<AnyModel> | object
 /** The members of a row that a condition can be on. */
 type Comparable<R> = { [K in keyof R as R[K] extends (...args: never) => unknown ? never : K]: R[K] }
 
-export class ModelQuery<R> extends Printable implements ToStatement<R>, PromiseLike<R[]>, AsyncIterable<R> {
+export class ModelQuery<R, F = R> extends Printable implements ToStatement<R>, PromiseLike<R[]>, AsyncIterable<R> {
   readonly #state: QueryState
   /** The transaction in whose frame it was made: once that has ended it must not run outside of it in silence. */
   readonly #madeIn: TransactionRecord | null
@@ -46,45 +46,45 @@ export class ModelQuery<R> extends Printable implements ToStatement<R>, PromiseL
    * @throws {UnknownColumnError} for a member the model has not.
    * @throws {UsageError} for a member that is undefined.
    */
-  where(condition: SQL | Filter<Comparable<R>> | undefined): ModelQuery<R> {
+  where(condition: SQL | Filter<Comparable<F>> | undefined): ModelQuery<R, F> {
     const { meta, source, where } = this.#state
     const made = conditionOf(meta, source.columns, condition)
     return made === undefined ? this : this.#with({ where: [...where, made] })
   }
 
-  orderBy(...by: readonly (Column | SQL)[]): ModelQuery<R> {
+  orderBy(...by: readonly (Column | SQL)[]): ModelQuery<R, F> {
     return this.#with({ orderBy: [...this.#state.orderBy, ...by] })
   }
 
   /** The most objects; with lists loaded, objects and not rows. @throws {UsageError} unless it is a whole number from 0. */
-  limit(count: number): ModelQuery<R> {
+  limit(count: number): ModelQuery<R, F> {
     return this.#with({ limit: whole('limit', count) })
   }
 
-  offset(count: number): ModelQuery<R> {
+  offset(count: number): ModelQuery<R, F> {
     return this.#with({ offset: whole('offset', count) })
   }
 
   /** INNER JOIN, by the foreign key or by the condition. */
-  join(target: Joinable, on?: SQL): ModelQuery<R> {
+  join(target: Joinable, on?: SQL): ModelQuery<R, F> {
     return this.#join('inner', target, on)
   }
 
   /** LEFT JOIN, by the foreign key or by the condition. Loaders join by themselves what is not joined here. */
-  leftJoin(target: Joinable, on?: SQL): ModelQuery<R> {
+  leftJoin(target: Joinable, on?: SQL): ModelQuery<R, F> {
     return this.#join('left', target, on)
   }
 
-  groupBy(...by: readonly (Column | SQL)[]): ModelQuery<R> {
+  groupBy(...by: readonly (Column | SQL)[]): ModelQuery<R, F> {
     return this.#with({ groupBy: [...this.#state.groupBy, ...by] })
   }
 
-  having(condition: SQL): ModelQuery<R> {
+  having(condition: SQL): ModelQuery<R, F> {
     return this.#with({ having: [...this.#state.having, condition] })
   }
 
   /** Locks the rows of the model until the transaction ends. (PostgreSQL: FOR UPDATE OF.) */
-  forUpdate({ nowait, skipLocked }: LockOptions = {}): ModelQuery<R> {
+  forUpdate({ nowait, skipLocked }: LockOptions = {}): ModelQuery<R, F> {
     if (nowait === true && skipLocked === true) throw new UsageError('forUpdate() is either nowait or skipLocked.')
     return this.#with({
       lock: 'for update',
@@ -96,15 +96,15 @@ export class ModelQuery<R> extends Printable implements ToStatement<R>, PromiseL
    * What rows become, and what is joined for it.
    * @throws {UsageError} for what is no loader.
    */
-  load<L extends LoaderLike>(loader: L, { strategy = 'joined' }: LoadOptions = {}): ModelQuery<Loaded<L>> {
+  load<L extends LoaderLike>(loader: L, { strategy = 'joined' }: LoadOptions = {}): ModelQuery<Loaded<L>, F> {
     if (strategy !== 'joined' && strategy !== 'select-in')
       throw new UsageError("The strategy of load() is 'joined' or 'select-in'.")
     const loaded = this.#with({ loader: nodeOf(loader), selectIn: strategy === 'select-in', keys: null })
-    return loaded as unknown as ModelQuery<Loaded<L>>
+    return loaded as unknown as ModelQuery<Loaded<L>, F>
   }
 
   /** Where it runs, and its time. What a call says is more. */
-  options(options: CallOptions): ModelQuery<R> {
+  options(options: CallOptions): ModelQuery<R, F> {
     return this.#with({ call: { ...this.#state.call, ...options } })
   }
 
@@ -112,7 +112,7 @@ export class ModelQuery<R> extends Printable implements ToStatement<R>, PromiseL
    * The rows after a cursor of `page()`, in the same order, which the primary key makes total.
    * @throws {UsageError} for a text that is no cursor of this order.
    */
-  after(cursor: string | null | undefined): ModelQuery<R> {
+  after(cursor: string | null | undefined): ModelQuery<R, F> {
     if (cursor === null || cursor === undefined) return this
     const keys = keysetOf(this.#state)
     const condition = afterCondition(keys, readCursor(keys, cursor))
@@ -212,11 +212,11 @@ export class ModelQuery<R> extends Printable implements ToStatement<R>, PromiseL
     return `ModelQuery { ${model.name}: ${compileQuery({ ...this.#state, selectIn: false }).statement.sql} }`
   }
 
-  #with(change: Partial<QueryState>): ModelQuery<R> {
-    return new ModelQuery<R>({ ...this.#state, ...change })
+  #with(change: Partial<QueryState>): ModelQuery<R, F> {
+    return new ModelQuery<R, F>({ ...this.#state, ...change })
   }
 
-  #join(kind: 'inner' | 'left', target: Joinable, on: SQL | undefined): ModelQuery<R> {
+  #join(kind: 'inner' | 'left', target: Joinable, on: SQL | undefined): ModelQuery<R, F> {
     const source = sourceOf(target)
     if (on !== undefined && !is(on, SQL)) throw new UsageError('join() takes a condition, such as eq(a, b).')
     const condition = on ?? conditionOfRelation(relationOf(this.#state.source, source, false))

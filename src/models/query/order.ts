@@ -1,5 +1,5 @@
 // ORDER BY as Drizzle writes it, taken apart: keyset pagination compares by the same keys in the same directions.
-import { type Column, is, SQL } from 'drizzle-orm'
+import { type Column, is, SQL, StringChunk } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import { isSqlLike } from '../../builder/drizzle/core/render.ts'
 
@@ -26,8 +26,7 @@ export function orderKeyOf(order: Column | SQL): OrderKey {
 
 /** The text of a chunk that is nothing else: a list of strings on 0.45, a string on 1.0. */
 function textOf(chunk: unknown): string | undefined {
-  const value = (chunk as { readonly value?: unknown } | undefined)?.value
-  if (isSqlLike(chunk)) return undefined
-  if (typeof value === 'string') return value
-  return Array.isArray(value) ? value.join('') : undefined
+  if (!is(chunk, StringChunk)) return undefined
+  const value: unknown = chunk.value
+  return Array.isArray(value) ? value.join('') : String(value)
 }

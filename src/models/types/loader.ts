@@ -29,6 +29,7 @@ export type LoaderLike =
   | Many<any>
   | readonly LoaderLike[]
   | ((row: any, context: any) => unknown)
+  | (new (row: any, context?: any) => object)
 
 export type Loaded<L> =
   L extends Loader<infer R>
@@ -49,9 +50,11 @@ export type Loaded<L> =
                 ? V
                 : L extends (...a: any[]) => infer R
                   ? R
-                  : L extends readonly LoaderLike[]
-                    ? { -readonly [I in keyof L]: Loaded<L[I]> }
-                    : never
+                  : L extends new (...a: any[]) => infer R
+                    ? R
+                    : L extends readonly LoaderLike[]
+                      ? { -readonly [I in keyof L]: Loaded<L[I]> }
+                      : never
 
 /** A nested model may be missing (LEFT JOIN): null. A `many` is `[]`. */
 type Attach<L> = L extends Loader<any> | AnyModel | Aliased<any> ? Loaded<L> | null : Loaded<L>

@@ -104,7 +104,7 @@ export interface ModelClass<D, T extends Table, J, PK extends string | readonly 
   select<C extends AnyModel, const K extends keyof Types<C>['row'] & string>(
     this: C,
     ...keys: readonly K[]
-  ): ModelQuery<Simplify<Pick<Types<C>['row'], K>>>
+  ): ModelQuery<Simplify<Pick<Types<C>['row'], K>>, Types<C>['row']>
   update<C extends AnyModel>(this: C, values: Types<C>['set']): ModelUpdate<InstanceType<C>, Types<C>['row']>
   delete<C extends AnyModel>(this: C): ModelDelete<InstanceType<C>, Types<C>['row']>
 

@@ -1,7 +1,7 @@
 /** A small world for queries and loaders: companies, teams in them, users in teams, posts of users. */
 
 import type { Db } from 'genever'
-import { Model, type ModelQuery } from 'genever/models'
+import { Model } from 'genever/models'
 import { type AnyPgColumn, integer, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import { serial } from 'drizzle-orm/pg-core'
 import type { TestedDriver } from '../../support/matrix.ts'
@@ -53,8 +53,8 @@ export async function library(driver: TestedDriver, shared?: Db) {
     greet(): string {
       return `hi ${this.name}`
     }
-    static named(name: string): ModelQuery<InstanceType<typeof this>> {
-      return this.where({ name }) as ModelQuery<InstanceType<typeof this>>
+    static named(name: string) {
+      return this.where({ name })
     }
   }
   class Post extends Model(db, tables.posts) {}
@@ -65,33 +65,17 @@ export async function library(driver: TestedDriver, shared?: Db) {
 export async function filled(driver: TestedDriver, shared?: Db) {
   const world = await library(driver, shared)
   const { Company, Team, User, Post } = world
-  const [acme, other] = await Company.createMany([{ name: 'Acme' }, { name: 'Other' }])
-  const [red, blue, empty] = await Team.createMany([
-    { name: 'red', companyId: acme!.id },
-    { name: 'blue', companyId: other!.id },
-    { name: 'empty' },
-  ])
-  const [ann, bob, cid, dan] = await User.createMany([
-    { name: 'Ann', age: 30, teamId: red!.id },
-    { name: 'Bob', age: 20, teamId: red!.id, bossId: 1 },
-    { name: 'Cid', age: 40, teamId: blue!.id, bossId: 1 },
-    { name: 'Dan' },
-  ])
-  await Post.createMany([
-    { title: 'a1', userId: ann!.id },
-    { title: 'a2', userId: ann!.id },
-    { title: 'b1', userId: bob!.id },
-  ])
-  return {
-    ...world,
-    acme: acme!,
-    other: other!,
-    red: red!,
-    blue: blue!,
-    empty: empty!,
-    ann: ann!,
-    bob: bob!,
-    cid: cid!,
-    dan: dan!,
-  }
+  const acme = await Company.create({ name: 'Acme' })
+  const other = await Company.create({ name: 'Other' })
+  const red = await Team.create({ name: 'red', companyId: acme.id })
+  const blue = await Team.create({ name: 'blue', companyId: other.id })
+  const empty = await Team.create({ name: 'empty' })
+  const ann = await User.create({ name: 'Ann', age: 30, teamId: red.id })
+  const bob = await User.create({ name: 'Bob', age: 20, teamId: red.id, bossId: ann.id })
+  const cid = await User.create({ name: 'Cid', age: 40, teamId: blue.id, bossId: ann.id })
+  const dan = await User.create({ name: 'Dan' })
+  await Post.create({ title: 'a1', userId: ann.id })
+  await Post.create({ title: 'a2', userId: ann.id })
+  await Post.create({ title: 'b1', userId: bob.id })
+  return { ...world, acme, other, red, blue, empty, ann, bob, cid, dan }
 }
