@@ -10,17 +10,16 @@ test('a table altered 30 times under load fails no statement outside of a transa
   const { db, direct } = place
   await direct.query('drop table if exists wide; create table wide (a int, b text); insert into wide values (1, $$x$$)')
   const ends: Record<string, number> = {}
-  let over = false
-  let alters = 0
+  const load = { over: false }
   const count = (end: string): void => void (ends[end] = (ends[end] ?? 0) + 1)
   const reader = async (): Promise<void> => {
-    while (!over) {
+    while (!load.over) {
       const [row] = await db.all('select * from wide')
       count(row?.['a'] === 1 && 'b' in row ? 'row' : 'wrong row')
     }
   }
   const inTransaction = async (): Promise<void> => {
-    while (!over)
+    while (!load.over)
       try {
         await db.transaction(async (tx) => {
           await tx.all('select * from wide')
@@ -34,17 +33,17 @@ test('a table altered 30 times under load fails no statement outside of a transa
         count('stale')
       }
   }
-  const load = Promise.all([...[1, 2, 3, 4, 5, 6].map(reader), inTransaction(), inTransaction()])
+  const running = Promise.all([...[1, 2, 3, 4, 5, 6].map(reader), inTransaction(), inTransaction()])
 
-  for (; alters < 30; alters++) {
+  for (let alters = 0; alters < 30; alters++) {
     const rows = ends['row'] ?? 0
     await direct.query(
       alters % 3 === 2 ? `alter table wide alter b type varchar(${alters})` : `alter table wide add c${alters} int`,
     )
     await until(() => (ends['row'] ?? 0) > rows + 12)
   }
-  over = true
-  await load
+  load.over = true
+  await running
 
   expect(ends).toMatchObject({ row: expect.any(Number), transaction: expect.any(Number) })
   expect(ends['wrong row']).toBeUndefined()

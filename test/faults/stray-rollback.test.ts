@@ -3,10 +3,10 @@
 import { expect, test } from 'vitest'
 import { fake, type Fake, sound } from '../support/fake.ts'
 
-const stray = (): Promise<Fake> =>
+const stray = (resetTimeoutMs = 40): Promise<Fake> =>
   fake(
     { answer: (text, _, session) => (text === 'odd' ? (session.execute('begin', []), []) : undefined) },
-    { pool: { max: 1 }, resetTimeoutMs: 40 },
+    { pool: { max: 1 }, resetTimeoutMs },
   )
 
 test('a ROLLBACK the server never runs closes the connection when a reset would be over; what waits gets another', async () => {
@@ -50,7 +50,7 @@ test('a ROLLBACK the server refuses closes the connection at once', async () => 
 })
 
 test('one that is answered in time keeps the connection', async () => {
-  await using server = await stray()
+  await using server = await stray(20_000)
   const { db, driver } = server
   driver.faults.at('ROLLBACK', { delayMs: 5 })
 
