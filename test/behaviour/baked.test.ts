@@ -188,6 +188,19 @@ forEachDriver((driver) => {
       expect(await user.one({ id: '1' })).toEqual({ id: '1', name: 'Ada', age: null })
     })
 
+    test('as a static of a class it may be older than its table', async () => {
+      const db = await driver.db()
+      const t = `static_${process.pid}_${driver.name}`
+      class People {
+        static readonly byId = db.bake<User, { id: number }>(`select * from ${t} where id = :id`)
+      }
+      await db.status(`create table ${t} as select 1 as id, 'Ada' as name`)
+
+      expect(await People.byId.one({ id: 1 })).toEqual({ id: 1, name: 'Ada' })
+      expect(await People.byId.oneOrNone({ id: 2 })).toBeUndefined()
+      await db.status(`drop table ${t}`)
+    })
+
     test('is compiled once: all runs have one name on the server, which plain text shares', async () => {
       const db = await driver.single()
       const text = `select :n::int as n, 'named ${Math.random()}' as s`
