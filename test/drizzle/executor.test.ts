@@ -139,7 +139,7 @@ onBoth(tablesDdl, (bench) => {
       .from(users)
       .where(eq(users.id, sql.placeholder('id')))
 
-    expect((await caught(bench.db.all(query))).message).toMatch(/placeholders.*prepared\.execute/)
+    expect((await caught(bench.db.all(query))).message).toMatch(/placeholders.*prepare it/)
   })
 
   test('a builder of a transaction that has ended is refused', async () => {

@@ -8,7 +8,7 @@ import { withPlaceholders } from './core/placeholders.ts'
 import { isSqlLike, quoteName, render, type Rendered, type SqlLike, tableName } from './core/render.ts'
 import { isA, mapperOf, type Mapper, returnsRows } from './rows.ts'
 import { type Capture, captureOf } from './session.ts'
-import { arrayRows } from './values.ts'
+import { nodePgRows, pgliteRows } from './values.ts'
 
 interface Builder {
   prepare(name: string): unknown
@@ -44,10 +44,11 @@ function built(builder: Builder, rewrite: Rewrite): Statement {
   if (capture === null) throw foreign(builder)
   const { sql, params } = rewrite(capture.query)
   if (!returnsRows(capture)) return { sql, params }
+  const spec = isA(capture.session, 'PgliteSession') ? pgliteRows.arrays : nodePgRows.arrays
   const mapper = mapperOf(capture)
-  if (mapper === null) return { sql, params, spec: arrayRows }
+  if (mapper === null) return { sql, params, spec }
   const decode = pageOf(mapper)
-  return { sql, params, spec: arrayRows, decode, value: (rows) => firstColumn(decode(rows.slice(0, 1))[0], builder) }
+  return { sql, params, spec, decode, value: (rows) => firstColumn(decode(rows.slice(0, 1))[0], builder) }
 }
 
 function captured(builder: Builder): Capture | null {

@@ -5,7 +5,7 @@ import { type Cardinality, execute } from '../../engine/query/execute.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { EngineOp } from '../../engine/query/op.ts'
 import type { Field, Shape } from '../../sql/compiled.ts'
-import { arrayRows, objectRows } from './values.ts'
+import { nodePgRows, pgliteRows } from './values.ts'
 
 interface NodePgQuery {
   readonly text: string
@@ -63,10 +63,10 @@ const answering = (spec: Cardinality['spec'], give: Cardinality['give']): Cardin
   give,
 })
 
-const pgArrays = answering(arrayRows, pgResult)
-const pgObjects = answering(objectRows, pgResult)
-const pgliteArrays = answering(arrayRows, pgliteResult)
-const pgliteObjects = answering(objectRows, pgliteResult)
+const pgArrays = answering(nodePgRows.arrays, pgResult)
+const pgObjects = answering(nodePgRows.objects, pgResult)
+const pgliteArrays = answering(pgliteRows.arrays, pgliteResult)
+const pgliteObjects = answering(pgliteRows.objects, pgliteResult)
 
 function pgResult({ tag, count, rows, stmt }: EngineOp): unknown {
   return { command: firstWord(tag), rowCount: count < 0 ? null : count, oid: null, rows, fields: fieldsOf(stmt.shape) }

@@ -1,7 +1,7 @@
 // The session of a Drizzle instance, made ours: its statements keep to the transaction they were made in, its failures
 // come out as errors of Genever, its transactions are the engine's. Built by `ambient`; the adapter borrows it to look
 // into builders. It relies on what Drizzle's own drivers and those of others do: `prepareQuery` and `client`.
-import { TransactionEndedError } from '../../errors/index.ts'
+import { isGeneverError, TransactionEndedError } from '../../errors/index.ts'
 import { currentChain, transactionAround } from '../../engine/context/chain.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { TransactionRecord } from '../../engine/transaction/record.ts'
@@ -29,6 +29,7 @@ interface Prepared {
 
 /** What a builder hands over when it is prepared: taken by the adapter instead of being made a prepared query. */
 export interface Capture {
+  readonly session: DrizzleSession
   readonly query: BuiltQuery
   readonly form: unknown
   readonly third: unknown
@@ -72,7 +73,15 @@ export function takeOver(
       const record = this[madeIn] ?? null
       if (capturing) {
         checkOpen(record)
-        return (captured = { query, form, third, fourth, joinsNotNullableMap: undefined, setToken: itself })
+        return (captured = {
+          session: this,
+          query,
+          form,
+          third,
+          fourth,
+          joinsNotNullableMap: undefined,
+          setToken: itself,
+        })
       }
       const prepared = prepareQuery.call(this, query, form, undefined, third, fourth, ...rest)
       // One prepared with a name is kept and used again, in whatever transaction there is then.
@@ -121,7 +130,10 @@ async function run(
   try {
     return await method.apply(prepared, given as unknown[])
   } catch (error) {
-    throw unwrapped(error)
+    const cause = unwrapped(error)
+    // From here the stack leads to the caller, past the frames of Drizzle that would fill it.
+    if (isGeneverError(cause)) Error.captureStackTrace(cause, run)
+    throw cause
   }
 }
 

@@ -72,16 +72,29 @@ function readerOf(type: number): Reader | null {
   return scalars.get(type) ?? arrays.get(type) ?? null
 }
 
-/** Rows as arrays, for builders. */
-export const arrayRows: RowSpec<unknown[]> = { into: 'array', make: null, columns: null, read: readerOf }
+/** PGlite leaves geometry to Drizzle. */
+const geometry: ReadonlySet<number> = new Set([600, 718, 1017])
 
-/** Rows as objects, for text. */
-export const objectRows: RowSpec<Record<string, unknown>> = {
-  into: 'object',
-  make: null,
-  columns: null,
-  read: readerOf,
+function pgliteReaderOf(type: number): Reader | null {
+  return geometry.has(type) ? null : readerOf(type)
 }
+
+/** `arrays` for builders, `objects` for text. */
+export interface Rows {
+  readonly arrays: RowSpec<unknown[]>
+  readonly objects: RowSpec<Record<string, unknown>>
+}
+
+const rowsBy = (read: (type: number) => Reader | null): Rows => ({
+  arrays: { into: 'array', make: null, columns: null, read },
+  objects: { into: 'object', make: null, columns: null, read },
+})
+
+/** What Drizzle's entry for node-postgres expects, and the proxy. */
+export const nodePgRows: Rows = rowsBy(readerOf)
+
+/** What Drizzle's entry for PGlite expects. */
+export const pgliteRows: Rows = rowsBy(pgliteReaderOf)
 
 function unreadable(): never {
   throw new ProtocolError('The server sent a value that is no array')
