@@ -10,7 +10,7 @@ import {
   UsageError,
 } from 'genever'
 import { geneverDialect, kysely } from 'genever/kysely'
-import { Kysely, sql } from 'kysely'
+import { DeduplicateJoinsPlugin, Kysely, sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { doing, forEachDriver, pid } from '../support/matrix.ts'
@@ -385,6 +385,22 @@ forEachDriver((driver) => {
       expect(await names()).toEqual([])
       expect(doing(db)).toMatch(/^0 lent/)
     })
+  })
+
+  test('copies with another schema or plug-in open the same transactions', async () => {
+    const { db, k, person, names } = await people(driver)
+    const copy = k.withSchema('public').withPlugin(new DeduplicateJoinsPlugin())
+
+    await copy.transaction().execute(async (trx) => {
+      await trx.insertInto(person).values({ name: 'Ann' }).execute()
+      expect(await db.all(`select name from ${person}`)).toEqual([{ name: 'Ann' }])
+    })
+    const trx = await copy.startTransaction().execute()
+    await trx.insertInto(person).values({ name: 'Bob' }).execute()
+    await trx.rollback().execute()
+
+    expect(await names()).toEqual(['Ann'])
+    expect(doing(db)).toMatch(/^0 lent/)
   })
 
   test('startTransaction() takes a connection of its own, and says so at once where there is none', async () => {
