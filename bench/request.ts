@@ -1,0 +1,70 @@
+// `npm run bench -- request`: what the plug-in of a framework costs a request, and what a handler costs whose three functions
+// each query: on the connection of the request, and on a client of node-postgres that is taken, passed on and released by
+// hand. Servers take turns in processes of their own; ratios are medians of the ratios of single rounds.
+//
+// --rounds 21, --requests 3000 (a round), --only fastify
+import { parseArgs } from 'node:util'
+import { say, table, type Cell } from '../demo/support/table.ts'
+import { benchDatabase } from './support/database.ts'
+import { frameworks } from './support/web-frameworks.ts'
+import { LoadedServer, type WebSample } from './support/web-load.ts'
+
+const noSqlGoal = 1.05
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '21' },
+    requests: { type: 'string', default: '3000' },
+    only: { type: 'string' },
+  },
+})
+const rounds = Number(values.rounds)
+const requests = Number(values.requests)
+
+await using database = await benchDatabase()
+const rows: Cell[][] = []
+for (const framework of Object.keys(frameworks))
+  if (values.only === undefined || values.only.split(',').includes(framework)) {
+    rows.push(await compare(framework, '/none', 'no SQL: with the plug-in, without', 'bare', noSqlGoal))
+    rows.push(await compare(framework, '/read', 'three queries: Genever, a client by hand', 'hand', undefined))
+  }
+const figures = ['CPU µs other', 'genever', 'ratio', 'goal', 'time µs other', 'genever', 'ratio']
+say(`Node ${process.version}, ${rounds} rounds of ${requests} requests, CPU of the server's process.`, '')
+say(table(['framework', '', ...figures], rows, figures))
+
+async function compare(
+  framework: string,
+  path: string,
+  title: string,
+  against: 'bare' | 'hand',
+  goal: number | undefined,
+): Promise<Cell[]> {
+  using ours = await LoadedServer.start(framework, 'genever', database.url)
+  using other = await LoadedServer.start(framework, against, database.url)
+  for (const server of [ours, other]) await server.measure(path, requests * 3)
+  const samples: { ours: WebSample; other: WebSample }[] = []
+  for (let round = 0; round < rounds; round++) {
+    const early = round % 2 === 0 ? await ours.measure(path, requests) : null
+    const theirs = await other.measure(path, requests)
+    samples.push({ ours: early ?? (await ours.measure(path, requests)), other: theirs })
+  }
+  const of = (pick: (sample: (typeof samples)[number]) => number): number => median(samples.map(pick))
+  const cpu = of((sample) => sample.ours.cpuMicros / sample.other.cpuMicros)
+  return [
+    framework,
+    title,
+    of((sample) => sample.other.cpuMicros).toFixed(1),
+    of((sample) => sample.ours.cpuMicros).toFixed(1),
+    cpu.toFixed(3),
+    goal === undefined ? '' : `${cpu <= goal ? 'met' : 'missed'}: ≤ ${goal.toFixed(2)}`,
+    of((sample) => sample.other.micros).toFixed(1),
+    of((sample) => sample.ours.micros).toFixed(1),
+    of((sample) => sample.ours.micros / sample.other.micros).toFixed(3),
+  ]
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b)
+  const middle = (sorted.length - 1) / 2
+  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2
+}

@@ -1,0 +1,67 @@
+// What `bench/request.ts` serves, once for each framework: `/none` answers without a statement, `/read` by three functions
+// that each query. A further framework is one more entry of `frameworks`.
+import Fastify from 'fastify'
+import { createDb, type Db } from 'genever'
+import { genever as fastifyPlugin } from 'genever/fastify'
+import pg from 'pg'
+import { poolSize, texts } from './workloads.ts'
+
+/** With Genever's plug-in, with a pool by hand, or with neither. */
+export type WebSide = 'bare' | 'genever' | 'hand'
+
+/** What a framework serves at its two routes. */
+export interface Handlers {
+  readonly none: () => Promise<unknown>
+  readonly read: () => Promise<unknown>
+  /** Null unless the plug-in is to be used. */
+  readonly db: Db | null
+}
+
+export interface Listening {
+  readonly port: number
+}
+
+export const frameworks: Readonly<Record<string, (handlers: Handlers) => Promise<Listening>>> = {
+  async fastify({ none, read, db }) {
+    const app = Fastify()
+    if (db !== null) await app.register(fastifyPlugin, { db, log: false })
+    app.get('/none', none)
+    app.get('/read', read)
+    const url = await app.listen({ port: 0, host: '127.0.0.1' })
+    return { port: Number(new URL(url).port) }
+  },
+}
+
+type Send = (text: keyof typeof texts, values: unknown[]) => Promise<unknown>
+
+export async function handlersOf(side: WebSide, url: string): Promise<Handlers> {
+  const none = async (): Promise<unknown> => ({ hello: 'world' })
+  if (side === 'bare') return { none, read: none, db: null }
+  if (side === 'genever') {
+    const db = await createDb(url, { pool: { max: poolSize } }).open()
+    return { none, read: nested((text, values) => db.first(texts[text], values)), db }
+  }
+  const pool = new pg.Pool({ connectionString: url, max: poolSize })
+  const read = async (): Promise<unknown> => {
+    const client = await pool.connect()
+    try {
+      const send: Send = async (text, values) => (await client.query({ name: text, text: texts[text], values })).rows[0]
+      return await nested(send)()
+    } finally {
+      client.release()
+    }
+  }
+  return { none, read, db: null }
+}
+
+let turn = 0
+
+/** Three functions deep; each queries and calls the next. */
+function nested(send: Send): () => Promise<unknown> {
+  const post = (id: number): Promise<unknown> => send('post', [id])
+  const next = async (id: number): Promise<unknown> => [await send('post', [id]), await post(id + 1)]
+  return async () => {
+    const id = 1 + (turn++ % 90)
+    return { author: await send('author', [id]), posts: await next(id) }
+  }
+}
