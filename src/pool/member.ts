@@ -4,8 +4,10 @@ import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driv
 import { Dirty } from '../sql/compiled.ts'
 import { Lease, type LeaseHolder } from './lease.ts'
 
-/** How long an idle connection may take to say that it is alive. */
+/** How long an idle connection may take to say that it is alive, and another to be opened in its place if it does not. */
 const pingTimeoutMs = 500
+/** What of that is left for the opening at most, which is given twice its usual time. */
+const mostConnectMs = 100
 /** … and one that is asked because another has just died. */
 const suspectTimeoutMs = 250
 
@@ -17,6 +19,8 @@ export interface MemberPool {
   free(member: Member): void
   /** The member is gone; its place may be filled. */
   gone(member: Member, failure: Failure): void
+  /** How long a connect takes, in milliseconds. */
+  readonly connectMs: number
   readonly resetAlways: boolean
   readonly resetTimeoutMs: number
   /** A lease has ended. */
@@ -91,7 +95,8 @@ export class Member implements ConnectionHooks {
     const { raw } = this
     this.state = 'checking'
     this.suspect = suspect
-    const answers = await raw.ping(performance.now() + (suspect ? suspectTimeoutMs : pingTimeoutMs))
+    const timeoutMs = suspect ? suspectTimeoutMs : pingTimeoutMs - Math.min(2 * this.#pool.connectMs, mostConnectMs)
+    const answers = await raw.ping(performance.now() + timeoutMs)
     if ((this.state as MemberState) !== 'checking') return
     if (answers) this.#pool.free(this)
     else raw.destroy({ kind: 'lost', outcome: 'unknown' })
