@@ -15,7 +15,7 @@ import {
 } from '../engine/query/execute.ts'
 import { Executor } from '../engine/query/executor.ts'
 import type { QueryOptions } from '../engine/query/query-options.ts'
-import { BoundQuery, type SqlQuery } from '../engine/query/sql-query.ts'
+import { boundQuery, type SqlQuery } from '../engine/query/sql-query.ts'
 import type { Status } from '../engine/query/status.ts'
 import type { Recipe, RowLoader } from '../sql/baked/recipe.ts'
 import { describeType } from '../sql/foreign.ts'
@@ -86,10 +86,15 @@ export interface Baked<R, P extends object = Params, Raw = R> {
   readonly [toStatement]: Partial<P> extends P ? () => Statement<R> : unknown
 }
 
-type Loading = BakeOptions & { readonly loader?: RowLoader<never, unknown> | undefined }
+export type Loading = BakeOptions & { readonly loader?: RowLoader<never, unknown> | undefined }
+
+/** @throws {UsageError} for an option that there is not. */
+export function bakedOn<R, P extends object, Raw>(recipe: Recipe, on: Executor, options?: Loading): Baked<R, P, Raw> {
+  return new BakedStatement(recipe, on, options) as unknown as Baked<R, P, Raw>
+}
 
 /** Implements `Baked` at run time; what fits which parameters is a matter of types. */
-export class BakedStatement extends Printable {
+class BakedStatement extends Printable {
   readonly #recipe: Recipe
   readonly #on: Executor
   readonly #timeoutMs: number | undefined
@@ -145,7 +150,7 @@ export class BakedStatement extends Printable {
 
   bind(params?: Params): SqlQuery<unknown> {
     const statement = this[toStatement](params)
-    return new BoundQuery(this.#on, { [toStatement]: () => statement })
+    return boundQuery(this.#on, { [toStatement]: () => statement })
   }
 
   with(options: Loading): BakedStatement {

@@ -12,7 +12,7 @@ import { Bakery } from '../sql/baked/bakery.ts'
 import { Recipe, type RowLoader } from '../sql/baked/recipe.ts'
 import type { Params } from '../sql/statement.ts'
 import { inRoot } from '../util/context.ts'
-import { type Bakeable, type Baked, type BakeOptions, BakedStatement } from './baked.ts'
+import { type Bakeable, type Baked, type BakeOptions, bakedOn } from './baked.ts'
 
 type State = 'unbound' | 'configured' | 'opening' | 'open' | 'closed'
 
@@ -127,7 +127,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   ): Baked<T, P, R> {
     const recipe = Recipe.of(query)
     this.#bakery.add(recipe.plan)
-    return new BakedStatement(recipe, this, options) as unknown as Baked<T, P, R>
+    return bakedOn(recipe, this, options)
   }
 
   /**

@@ -23,11 +23,15 @@ export interface SqlQuery<R> extends ToStatement<R>, PromiseLike<R[]> {
 
 /** Makes the query of `` executor.sql`…` ``. Throws as the `sql` tag does. */
 export function bindSql<R>(executor: Executor, strings: TemplateStringsArray, values: readonly unknown[]): SqlQuery<R> {
-  return new BoundQuery<R>(executor, compose<R>(strings, values))
+  return boundQuery<R>(executor, compose<R>(strings, values))
 }
 
 /** A query that is ready to run, and runs on that executor when nobody else is given it. */
-export class BoundQuery<R> implements SqlQuery<R> {
+export function boundQuery<R>(executor: Executor, query: ToStatement<R>): SqlQuery<R> {
+  return new BoundQuery<R>(executor, query)
+}
+
+class BoundQuery<R> implements SqlQuery<R> {
   readonly #executor: Executor
   readonly #query: ToStatement<R>
   /** The transaction in whose frame it was made: once that has ended it must not run outside of it in silence. */

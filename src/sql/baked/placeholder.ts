@@ -1,18 +1,18 @@
 // What stands in a query for a value that is given later. Made while a query is baked, found by plans among the parameters,
 // and nothing that could be sent: whoever computes with it is told at once.
-import { inspect } from 'node:util'
 import { UsageError } from '../../errors/index.ts'
+import { Printable } from '../../util/printable.ts'
 
 /** Drizzle knows its classes by this name, across copies of itself: so its conditions and columns take ours as one of its own. */
-const entityKind: unique symbol = Symbol.for('drizzle:entityKind')
+const entityKind: symbol = Symbol.for('drizzle:entityKind')
 
-export class Placeholder {
-  static readonly [entityKind]: string = 'Placeholder'
+export class Placeholder extends Printable {
   readonly name: string
   /** What a builder does to the value before it is sent. */
   readonly encode: ((value: unknown) => unknown) | null
 
   constructor(name: string, encode: ((value: unknown) => unknown) | null = null) {
+    super()
     this.name = name
     this.encode = encode
   }
@@ -25,7 +25,11 @@ export class Placeholder {
     throw unknownYet(this.name)
   }
 
-  [inspect.custom](): string {
+  static {
+    Object.defineProperty(this, entityKind, { value: 'Placeholder' })
+  }
+
+  override toString(): string {
     return `:${this.name}`
   }
 }
