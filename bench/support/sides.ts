@@ -1,6 +1,6 @@
 // The two sides of the comparison: Genever, and bare node-postgres as its manual shows it, with the names that make it
 // prepare a statement once per connection. Same pool size, same server.
-import { createDb, type Executor } from 'genever'
+import { type Baked, createDb, type Executor, type Row } from 'genever'
 import pg from 'pg'
 import { poolSize, texts, type Send, type Side } from './workloads.ts'
 
@@ -16,9 +16,11 @@ async function genever(url: string): Promise<Side> {
     (text, values) =>
       executor.all(texts[text], values)
   const ambient = sendOn(db)
+  const baked = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, db.bake<Row, unknown[]>(text)]))
   return {
     anywhere: ambient,
     scope: (work) => db.scope(() => work(ambient)),
+    baked: (text, values) => (baked[text] as Baked<Row, unknown[]>).all(values),
     transaction: (work) => db.transaction(() => work(ambient)),
     async acquire() {
       const connection = await db.acquire()
@@ -49,6 +51,7 @@ async function nodePostgres(url: string): Promise<Side> {
   return {
     anywhere: sendOn(pool),
     scope,
+    baked: null,
     async transaction(work) {
       const client = await pool.connect()
       try {

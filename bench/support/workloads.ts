@@ -20,6 +20,8 @@ export interface Side {
   readonly anywhere: Send
   /** Runs `work` with one connection for all its statements. */
   scope(work: (send: Send) => Promise<void>): Promise<void>
+  /** The texts baked, on the connection of the scope around or any other; null where there is no such thing. */
+  readonly baked: Send | null
   transaction(work: (send: Send) => Promise<void>): Promise<void>
   /** Takes a connection out of the pool and puts it back. */
   acquire(): Promise<void>
@@ -65,6 +67,20 @@ export const workloads: Readonly<Record<string, Workload>> = {
     loops: 1,
     inScope: false,
     operation: (side) => side.anywhere('post', [key()]),
+    goal: [1.1, 1.05],
+  },
+  baked: {
+    title: 'one row by key, baked, in a scope',
+    loops: 1,
+    inScope: true,
+    operation: (side, send) => (side.baked ?? send)('post', [key()]),
+    goal: [1.1, 1.05],
+  },
+  bakedImplicit: {
+    title: 'one row by key, baked, any connection',
+    loops: 1,
+    inScope: false,
+    operation: (side) => (side.baked ?? side.anywhere)('post', [key()]),
     goal: [1.1, 1.05],
   },
   concurrent: {
