@@ -3,7 +3,15 @@
 import { eq, gt, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { QueryBuilder } from 'drizzle-orm/pg-core'
-import { MultipleResultsError, NoResultError, Status, TransactionEndedError, UsageError } from 'genever'
+import {
+  createDb,
+  MultipleResultsError,
+  NotBoundError,
+  NoResultError,
+  Status,
+  TransactionEndedError,
+  UsageError,
+} from 'genever'
 import pg from 'pg'
 import { beforeEach, expect, expectTypeOf, test } from 'vitest'
 import { caught } from '../support/caught.ts'
@@ -140,6 +148,43 @@ onBoth(tablesDdl, (bench) => {
       .where(eq(users.id, sql.placeholder('id')))
 
     expect((await caught(bench.db.all(query))).message).toMatch(/placeholders.*prepare it/)
+  })
+
+  test('a table, a column and a prepared query are no queries', async () => {
+    const prepared = bench.ours.select().from(users).prepare('p')
+    for (const nothing of [users, users.id, prepared]) {
+      const error = await caught(bench.db.all(nothing as never))
+      expect(error).toBeInstanceOf(UsageError)
+      expect(error.message).toMatch(/is no query/)
+    }
+  })
+
+  test('q.execute(…) given to a db runs once, there', async () => {
+    expect(await bench.db.all(bench.ours.execute(sql`select count(*) as n from ${users}`) as never)).toEqual([{ n: 3 }])
+  })
+
+  test('a builder without rows is only for status', () => {
+    // @ts-expect-error -- an insert without returning has no rows
+    const wrong = (): unknown => bench.db.all(bench.ours.insert(users).values({ name: '' }))
+
+    expect(wrong).toBeTypeOf('function')
+  })
+
+  test('the database is that of the db, here and now: unbound, bound for a callback', async () => {
+    const unbound = createDb()
+    const q = ambientOn(unbound)
+
+    expect(await caught(q.select().from(users))).toBeInstanceOf(NotBoundError)
+    const db = await bench.open()
+    const engine = await createDb().bind(`pglite://memory/bound_${process.pid}_${bench.driver}`)
+    await unbound.withBind(engine, async () => {
+      await unbound.status(tablesDdl)
+      await q.insert(users).values({ name: 'elsewhere' })
+      expect(await q.select({ name: users.name }).from(users)).toEqual([{ name: 'elsewhere' }])
+    })
+    expect(await caught(q.select().from(users))).toBeInstanceOf(NotBoundError)
+    expect(await db.scalar("select count(*) from users where name = 'elsewhere'")).toBe(0)
+    await engine.close()
   })
 
   test('a builder of a transaction that has ended is refused', async () => {

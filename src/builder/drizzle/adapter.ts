@@ -31,8 +31,10 @@ function statementOf(query: object, rewrite: Rewrite): Statement {
   if (hasMethod(query, 'prepare')) return built(query as Builder, rewrite)
   if (hasMethod(query, 'toSQL')) throw foreign(query)
   // q.execute(…), which is built already.
-  if (hasMethod(query, 'getQuery')) return rewrite((query as { getQuery(): Statement }).getQuery())
-  return rewrite(embedded(query) ?? refuse(query))
+  if (hasMethod(query, 'getQuery') && hasMethod(query, 'getSQL'))
+    return rewrite((query as { getQuery(): Statement }).getQuery())
+  if (isA(query, 'SQL')) return rewrite(render(query as SqlLike))
+  throw noQuery(query)
 }
 
 function baked({ sql, params }: Pick<Statement, 'sql' | 'params'>): Pick<Statement, 'sql' | 'params'> {
@@ -132,6 +134,9 @@ function foreign(query: object): UsageError {
   )
 }
 
-function refuse(query: object): never {
-  throw new UsageError(`A Drizzle object (${describeType(query)}) was passed that is no query.`)
+function noQuery(query: object): UsageError {
+  return new UsageError(
+    `A Drizzle object (${describeType(query)}) was passed that is no query. Pass a builder, or sql\`…\`; what prepare() ` +
+      'returned runs by its own execute().',
+  )
 }
