@@ -1,8 +1,9 @@
 /** Loaders: what the rows of a query become, and what is joined for it. (GINO: loaders.) */
 
 import { asc, count, desc, eq, gt, sql, sum } from 'drizzle-orm'
-import { UsageError } from 'genever'
-import { literal, many } from 'genever/models'
+import { pgTable, text, timestamp } from 'drizzle-orm/pg-core'
+import { sql as sqlTag, UsageError } from 'genever'
+import { literal, many, Model } from 'genever/models'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { caught, thrownBy } from '../support/caught.ts'
 import { hear } from '../support/events.ts'
@@ -330,6 +331,34 @@ forEachDriver((driver) => {
       expect(rows.map(([user, team, boss, age]) => [user.greet(), team, boss.name, age])).toEqual([
         ['hi Bob', 'red', 'Ann', 21],
       ])
+    })
+
+    test('a model, a column or a tuple is what first(), one(), oneOrNone() and each row of iterate() give', async () => {
+      const { User } = await filled(driver)
+      const ann = User.where({ name: 'Ann' })
+      const pair = [User, User.c.age] as const
+
+      expect((await ann.load(User).one()).greet()).toBe('hi Ann')
+      expect(await ann.load(User.c.age).first()).toBe(30)
+      expect((await ann.load(pair).oneOrNone())?.[1]).toBe(30)
+      const seen: string[] = []
+      for await (const [user, age] of User.query().load(pair).orderBy(User.c.id).iterate({ batchSize: 2 }))
+        seen.push(`${user.greet()} ${age}`)
+      expect(seen).toEqual(['hi Ann 30', 'hi Bob 20', 'hi Cid 40', 'hi Dan null'])
+    })
+
+    test('a row of nothing but NULLs is an instance', async () => {
+      const db = await driver.db()
+      const table = await driver.table('line text, at timestamp')
+      class Log extends Model(db, pgTable(table, { line: text(), at: timestamp() })) {}
+      await db.sql`insert into ${sqlTag.identifier(table)} values (null, null)`
+
+      expect(await Log.query().one()).toMatchObject({ line: null, at: null })
+      expect(
+        await Log.query()
+          .load(Log.load({ extra: literal(1) }))
+          .one(),
+      ).toMatchObject({ line: null, extra: 1 })
     })
 
     test('a model in a tuple with only NULLs is an instance with only nulls', async () => {
