@@ -17,7 +17,11 @@ import { collect, collectOne } from './source/collect.ts'
  *   objects of one name, or something that SQL cannot say; and when a name is taken by something of another kind.
  * @throws {QueryError} what the server refuses; nothing was made then.
  */
-export async function createAll(db: Executor, schema: SchemaSource, options: CreateOptions = {}): Promise<CreateReport> {
+export async function createAll(
+  db: Executor,
+  schema: SchemaSource,
+  options: CreateOptions = {},
+): Promise<CreateReport> {
   return make(db, planOf(collect(schema), options), options)
 }
 

@@ -26,8 +26,7 @@ export async function dropAll(db: Executor, schema: SchemaSource, options: DropO
  * @throws as `dropAll`.
  */
 export async function drop(db: Executor, object: SchemaSource, options: DropOptions = {}): Promise<DropReport> {
-  const items = planOf(collectOne(object))
-  const [own] = items.toReversed()
+  const own = planOf(collectOne(object)).at(-1)
   return remove(db, own === undefined ? [] : [own], options)
 }
 

@@ -31,7 +31,10 @@ export function planOf(collected: Collected, options: StatementOptions = {}): Pl
   const comments = new Comments(options.comments)
   const items = [
     ...collected.schemas.map(({ name, source }) =>
-      item('schema', undefined, name, [`create schema ${quoteName(name)}`, ...comments.on('schema', quoteName(name), source)]),
+      item('schema', undefined, name, [
+        `create schema ${quoteName(name)}`,
+        ...comments.on('schema', quoteName(name), source),
+      ]),
     ),
     ...collected.roles.map((role) => item('role', undefined, role.name, [roleSql(role)])),
     ...collected.enums.map((type) => {

@@ -15,14 +15,15 @@ export function defaultOf(column: ColumnParts): string | undefined {
   if (is(value, SQL)) return isArray ? `(${expression(value)})::${baseType(column)}[]` : expression(value)
   if (value === null) return 'null'
   if (isArray) return `${quoteText(arrayOf(column, value))}::${baseType(column)}[]`
-  return isBare(column, value) ? String(value) : quoteText(textOf(column, value))
+  return isBare(column, value) ? plainText(value) : quoteText(textOf(column, value))
 }
 
 /** Numbers and booleans of the server's own types; `numeric` is quoted, so that no digit is lost on the way. */
 function isBare(column: ColumnParts, value: unknown): boolean {
   const type = column.getSQLType()
   if (typeof value === 'boolean') return /^bool/i.test(type)
-  if (!/^(smallint|int|integer|bigint|real|double|float)/i.test(type) || /^interval|^int\w*range/i.test(type)) return false
+  if (!/^(smallint|int|integer|bigint|real|double|float)/i.test(type) || /^interval|^int\w*range/i.test(type))
+    return false
   if (typeof value === 'number') return Number.isFinite(value)
   return typeof value === 'bigint' || (typeof value === 'string' && /^-?\d+$/.test(value))
 }
@@ -39,7 +40,11 @@ function arrayOf(column: ColumnParts, value: unknown): string {
 
 /** A point is an array too: how deep the array goes the column says, not the value. */
 function nested(values: readonly unknown[], depth: number, text: (value: unknown) => string): string {
-  if (depth <= 1) return arrayText(values.map((value) => (value === null ? null : text(value))), (each) => each as string)
+  if (depth <= 1)
+    return arrayText(
+      values.map((value) => (value === null ? null : text(value))),
+      (each) => each as string,
+    )
   const inner = values.map((value) => nested(value as readonly unknown[], depth - 1, text))
   return `{${inner.join(',')}}`
 }

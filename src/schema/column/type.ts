@@ -9,7 +9,7 @@ export function typeOf(column: ColumnParts): string {
     const suffix = /\[\d*\]$/.exec(column.getSQLType())?.[0] ?? '[]'
     return `${typeOf(column.baseColumn)}${suffix}`
   }
-  return `${scalarType(column)}${'[]'.repeat(column.dimensions ?? 0)}`
+  return `${scalarType(column)}${'[]'.repeat(dimensionsOf(column))}`
 }
 
 /** Without dimensions. */
@@ -18,7 +18,15 @@ export function baseType(column: ColumnParts): string {
 }
 
 export function dimensionsOf(column: ColumnParts): number {
-  return column.baseColumn === undefined ? (column.dimensions ?? 0) : 1 + dimensionsOf(column.baseColumn)
+  if (column.baseColumn !== undefined) return 1 + dimensionsOf(column.baseColumn)
+  return isVector045(column) ? 0 : (column.dimensions ?? 0)
+}
+
+const vectors = new Set(['PgBinaryVector', 'PgHalfVector', 'PgSparseVector', 'PgVector'])
+
+/** In 0.45 the dimensions of a vector are its length, which 1.0 calls so. */
+function isVector045({ columnType, length, vectorDimensions }: ColumnParts): boolean {
+  return vectors.has(columnType) && length === undefined && vectorDimensions === undefined
 }
 
 /** What an array is of; a column that is none itself. */

@@ -11,6 +11,7 @@ export function storageSql(keyword: string, options: Readonly<Record<string, unk
 
 function nameOf(name: string): string {
   const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-  if (!/^[a-z_][a-z0-9_.]*$/.test(snake)) throw new UsageError('The name of a storage parameter has other signs than letters.')
+  if (!/^[a-z_][a-z0-9_.]*$/.test(snake))
+    throw new UsageError('The name of a storage parameter has other signs than letters.')
   return snake
 }

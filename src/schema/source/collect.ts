@@ -99,10 +99,7 @@ function arrange(found: ReadonlyMap<object, DrizzleKind>): Collected {
   }))
   const roles = of<RoleParts>('role').filter(({ _existing }) => _existing !== true)
   const relations = [...tables, ...views].map(({ parts }) => parts)
-  unique('relation', [
-    ...relations,
-    ...sequences.map(({ seqName, schema }) => ({ name: String(seqName), schema })),
-  ])
+  unique('relation', [...relations, ...sequences.map(({ seqName, schema }) => ({ name: String(seqName), schema }))])
   unique('enum', distinct(enums))
   const used = [...relations, ...enums, ...sequences].flatMap(({ schema }) => schema ?? [])
   return {
@@ -133,7 +130,9 @@ function unique(what: string, objects: readonly { name: string; schema: string |
   for (const { name, schema } of objects) {
     const key = JSON.stringify([schema ?? null, name])
     if (known.has(key))
-      throw new UsageError(`The schema declares the ${what} ${schema === undefined ? '' : `"${schema}".`}"${name}" twice.`)
+      throw new UsageError(
+        `The schema declares the ${what} ${schema === undefined ? '' : `"${schema}".`}"${name}" twice.`,
+      )
     known.add(key)
   }
 }

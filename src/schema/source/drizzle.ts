@@ -17,20 +17,14 @@ import {
 import { UsageError } from '../../errors/index.ts'
 import type { TableParts, ViewParts } from './parts.ts'
 
-export type DrizzleKind =
-  | 'schema'
-  | 'role'
-  | 'enum'
-  | 'sequence'
-  | 'table'
-  | 'view'
-  | 'materialized view'
-  | 'policy'
+export type DrizzleKind = 'schema' | 'role' | 'enum' | 'sequence' | 'table' | 'view' | 'materialized view' | 'policy'
 
 /** Undefined for what is no part of a schema. @throws {UsageError} for tables and views of another database. */
 export function kindOf(value: unknown): DrizzleKind | undefined {
   if (isPgEnum(value)) return 'enum'
   if (typeof value !== 'object' || value === null) return undefined
+  // A module is without a prototype, which `is` of 0.45 does not bear.
+  if (Object.getPrototypeOf(value) === null) return undefined
   if (is(value, PgTable)) return 'table'
   if (is(value, PgView)) return 'view'
   if (is(value, PgMaterializedView)) return 'materialized view'

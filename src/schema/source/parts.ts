@@ -48,6 +48,9 @@ export interface ColumnParts {
   readonly baseColumn?: ColumnParts
   readonly enum?: EnumParts
   readonly srid?: number
+  /** 1.0: of texts, bits and vectors. */
+  readonly length?: number | undefined
+  readonly vectorDimensions?: number | undefined
   getSQLType(): string
   mapToDriverValue(value: unknown): unknown
 }

@@ -14,5 +14,8 @@ export function expression(value: SqlLike, source?: RenderOptions['source']): st
 
 /** A view's query is marked to have its values inlined by Drizzle; a copy is not. */
 function withParameters(value: SqlLike): SqlLike {
-  return is(value, SQL) ? new SQL([...value.queryChunks]) : value
+  if (!is(value, SQL)) return value
+  // Its own class, which need not be the one imported here.
+  const Copy = value.constructor as typeof SQL
+  return new Copy([...value.queryChunks])
 }

@@ -7,16 +7,9 @@ import { describeType } from '../../sql/foreign.ts'
 /** @throws {UsageError} for a value that has no literal; the message names its type only. */
 export function literal(value: unknown): string {
   if (value === null || value === undefined) return 'null'
-  switch (typeof value) {
-    case 'number':
-      return Number.isFinite(value) ? signed(String(value)) : quoteText(numberText(value))
-    case 'bigint':
-      return signed(String(value))
-    case 'boolean':
-      return String(value)
-    default:
-      return quoteText(plainText(value))
-  }
+  if (typeof value === 'boolean' || typeof value === 'bigint') return signed(String(value))
+  if (typeof value === 'number' && Number.isFinite(value)) return signed(plainText(value))
+  return quoteText(plainText(value))
 }
 
 /** A minus behind an operator would make another operator, two of them a comment. */
@@ -27,17 +20,10 @@ export function plainText(value: unknown): string {
   if (value instanceof Date) return dateText(value)
   if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`
   if (Array.isArray(value)) return arrayText(value, plainText)
-  switch (typeof value) {
-    case 'string':
-      return value
-    case 'number':
-      return numberText(value)
-    case 'bigint':
-    case 'boolean':
-      return String(value)
-    default:
-      return jsonText(value)
-  }
+  if (typeof value === 'string') return value
+  // `Infinity` and `NaN` are understood by the server as JavaScript writes them.
+  if (typeof value === 'number') return Object.is(value, -0) ? '0' : String(value)
+  return typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : jsonText(value)
 }
 
 export function jsonText(value: unknown): string {
@@ -55,9 +41,6 @@ export function arrayText(values: readonly unknown[], text: (value: unknown) => 
   })
   return `{${elements.join(',')}}`
 }
-
-/** `Infinity` and `NaN` are understood by the server as JavaScript writes them. */
-const numberText = (value: number): string => (Object.is(value, -0) ? '0' : String(value))
 
 /** @throws {UsageError} for an invalid date. */
 export function dateText(value: Date): string {

@@ -1,0 +1,60 @@
+/** An empty database for each test, on both drivers. */
+
+import { createDb, type Db } from 'genever'
+import { afterAll, beforeAll, beforeEach, describe } from 'vitest'
+import { freshDatabase, type FreshDatabase } from '../support/database.ts'
+
+export interface Place {
+  readonly driver: 'pg' | 'pglite'
+  readonly db: Db
+  /** `table public.users`, sorted: every table, view, sequence and enum that is there. */
+  there(): Promise<string[]>
+}
+
+const emptied = `
+  do $$ declare s text; begin
+    for s in select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' loop
+      execute format('drop schema %I cascade', s);
+    end loop;
+  end $$;
+  create schema public`
+
+const everything = `
+  select case relkind when 'r' then 'table' when 'v' then 'view' when 'm' then 'materialized view' else 'sequence' end
+    || ' ' || relnamespace::regnamespace || '.' || relname as what
+  from pg_class where relkind in ('r', 'v', 'm', 'S') and relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
+  union all
+  select 'enum ' || typnamespace::regnamespace || '.' || typname from pg_type where typtype = 'e'
+  union all
+  select 'schema ' || nspname from pg_namespace where nspname !~ '^(pg_|information_schema|public)'`
+
+/** `DRIVERS=pg` narrows it. */
+export function onEmpty(suite: (place: Place) => void): void {
+  for (const driver of ['pg', 'pglite'] as const) {
+    if (!(process.env['DRIVERS'] ?? 'pg,pglite').split(',').includes(driver)) continue
+    describe(driver, () => {
+      let database: FreshDatabase | undefined
+      let db: Db
+      beforeAll(async () => {
+        if (driver === 'pg') database = await freshDatabase()
+        db = await createDb(database?.url ?? 'pglite://memory').open()
+      })
+      beforeEach(async () => {
+        await db.status(emptied)
+      })
+      afterAll(async () => {
+        await db.close()
+        await database?.drop()
+      })
+      suite({
+        driver,
+        get db() {
+          return db
+        },
+        async there() {
+          return (await db.all<{ what: string }>(everything)).map(({ what }) => what).toSorted()
+        },
+      })
+    })
+  }
+}
