@@ -5,6 +5,7 @@ import { check, index, integer, pgTable, pgView, text, unique } from 'drizzle-or
 import {
   CheckViolationError,
   createDb,
+  createEngine,
   ForeignKeyViolationError,
   QueryError,
   UniqueViolationError,
@@ -183,6 +184,16 @@ onEmpty((place) => {
     expect(await caught(create(place.db, schema))).toBeInstanceOf(UsageError)
     expect(await caught(create(place.db, [users]))).toBeInstanceOf(UsageError)
   })
+})
+
+test('an engine is enough: tables are made, filled, read and dropped', async () => {
+  const table = pgTable(`t_${process.pid}_engine`, { name: text() })
+  await using engine = await createEngine(await databaseUrl())
+  await createAll(engine, [table])
+  await engine.status(`insert into t_${process.pid}_engine values ('Ada')`)
+
+  expect(await engine.all(`select name from t_${process.pid}_engine`)).toEqual([{ name: 'Ada' }])
+  expect((await dropAll(engine, [table])).dropped).toHaveLength(1)
 })
 
 describe('several processes', () => {
