@@ -1,7 +1,7 @@
 /** Kysely's builders, baked: compiled once, with the placeholders of a function where values go. */
 
 import { ParameterError } from 'genever'
-import { kysely } from 'genever/kysely'
+import { kysely, toQuery } from 'genever/kysely'
 import { CamelCasePlugin, sql } from 'kysely'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
@@ -20,7 +20,7 @@ forEachDriver((driver) => {
     const find = db.bake((p: { id: number; ids: number }) =>
       k.selectFrom(people).selectAll().where('id', 'in', [p.id, p.ids]).orderBy('id').limit(10),
     )
-    const raw = db.bake((p: { n: number }) => sql<{ n: number }>`select ${p.n}::int + ${1}::int as n`)
+    const raw = db.bake((p: { n: number }) => toQuery(sql<{ n: number }>`select ${p.n}::int + ${1}::int as n`))
 
     expect(await add.one({ id: 1, name: 'Ada', tags: ['x', 'y'] })).toEqual({
       id: 1,

@@ -57,6 +57,7 @@ describe('defaults', () => {
       echo: false,
       leak: { afterMs: Infinity },
       prepare: true,
+      prebake: false,
       statementCacheSize: 256,
       reset: 'dirty',
       int8: 'number',
