@@ -72,10 +72,15 @@ async function answerOf(
     transaction.fail()
     throw error
   }
-  if (value !== undefined || (waits && !transaction.ended)) return value
-  // Without an answer there is no COMMIT.
-  if (reply.raw.closed) await transaction.rollBack()
-  else reply.raw.once('close', () => void transaction.rollBack())
+  if (value !== undefined) return value
+  if (reply.sent) await transaction.answering(reply.raw.statusCode)
+  if (!transaction.ended) {
+    // Without an answer there is no COMMIT.
+    if (reply.raw.closed) await transaction.rollBack()
+    else reply.raw.once('close', () => void transaction.rollBack())
+    // A promise of nothing is an answer without a body: Fastify sends it.
+    if (waits) return undefined
+  }
   return new Promise<never>(() => {})
 }
 

@@ -92,7 +92,7 @@ export class HeldResponse {
       return
     }
     this.release()
-    if (response.destroyed) return
+    // Also when the client has left: then they fail, as they would have.
     for (const { method, given } of this.#calls)
       (response[method] as (...given: readonly unknown[]) => unknown)(...given)
     if (!this.#ended && !response.writableNeedDrain) response.emit('drain')

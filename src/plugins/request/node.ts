@@ -22,9 +22,13 @@ export function keepScope(request: IncomingMessage, response: ServerResponse, sc
   const carrier = request as Carrier
   if (carrier[key] === undefined) carrier[key] = [scope]
   else carrier[key].push(scope)
-  // The listener runs outside of the request's context: it has the scope by its closure.
-  if (response.closed) scope.responseClosed(response.writableFinished)
-  else response.once('close', () => scope.responseClosed(response.writableFinished))
+  // It runs outside of the request's context: it has the scope by its closure. Responses of HTTP/2 know no `writableFinished`.
+  const close = (): void => {
+    const sent = response.writableFinished as boolean | undefined
+    scope.responseClosed(sent ?? response.writableEnded)
+  }
+  if (response.closed) close()
+  else response.once('close', close)
 }
 
 /** `GET request`: paths may hold keys, so they are not in messages. */
