@@ -6,7 +6,7 @@ import { Borrower, Line, Statement, statements } from './users.ts'
 import { broken, Random, running, SimulatedSource, World } from './world.ts'
 
 export async function runSchedule(seed: number): Promise<void> {
-  running.seed = seed
+  Object.assign(running, { seed, broken: null })
   const random = new Random(seed)
   const world = new World()
   world.takeOver()
@@ -71,14 +71,35 @@ class Schedule {
       await settleMicrotasks()
       this.#check()
     }
+    if (this.#random.chance(30)) await this.#serveAll()
     await this.#end()
+  }
+
+  /** When nothing fails any more and nobody keeps a connection, everybody is served. */
+  async #serveAll(): Promise<void> {
+    this.#world.calm = true
+    for (let left = 300; left > 0 && this.#waiting.length > 0; left--) {
+      for (const borrower of this.#holding) borrower.release()
+      if (!this.#world.step(this.#random)) this.#world.advance(100)
+      await settleMicrotasks()
+      this.#check()
+    }
+    for (const { name } of this.#waiting) broken(`${name} is never served`)
+    this.#world.calm = false
+  }
+
+  get #waiting(): (Borrower | Statement)[] {
+    return [
+      ...this.#borrowers.filter(({ state }) => state === 'waiting'),
+      ...this.#statements.filter(({ state }) => state === 0),
+    ]
   }
 
   /** Only reads that are known to be quick share a connection, and only those known to be slow stand aside. */
   async #learn(): Promise<void> {
-    const { reads, slow } = this.#texts
+    const { reads, slow, others } = this.#texts
     this.#world.calm = true
-    for (let run = 0; run < 3; run++) for (const text of [...reads, ...slow]) await this.#runAlone(text)
+    for (let run = 0; run < 3; run++) for (const text of [...reads, ...slow, ...others]) await this.#runAlone(text)
     this.#world.calm = false
   }
 
@@ -118,10 +139,7 @@ class Schedule {
         else this.#abandon(this.#pick(this.#statements.filter(({ state }) => state === 1)))
         return
       case 5: {
-        const impatient = this.#pick([
-          ...this.#borrowers.filter(({ state }) => state === 'waiting'),
-          ...this.#statements.filter(({ state }) => state === 0),
-        ])
+        const impatient = this.#pick(this.#waiting)
         if (impatient === undefined) return
         this.#line.waiting.delete(impatient)
         this.#pool.withdraw(impatient)
@@ -168,6 +186,7 @@ class Schedule {
       await settleMicrotasks()
     }
     await closing
+    if (running.broken !== null) throw running.broken
     if (this.#pool.size > 0) broken(`${this.#pool.size} connections are left after close`)
     if (this.#borrowers.some(({ state }) => state === 'waiting')) broken('somebody waits for ever')
     if (this.#statements.some(({ told }) => !told)) broken('a statement never settled')
@@ -175,6 +194,7 @@ class Schedule {
   }
 
   #check(): void {
+    if (running.broken !== null) throw running.broken
     const stats = this.#pool.stats()
     if (this.#pool.size > this.#max) broken(`${this.#pool.size} connections, but max is ${this.#max}`)
     const counted = stats.idle + stats.reserved + stats.serving + stats.draining
@@ -184,10 +204,7 @@ class Schedule {
     if (new Set(held).size !== held.length) broken('one connection was lent twice')
     if (held.some(({ inFlight }) => inFlight > 0)) broken('a lane is lent')
     if (held.length !== stats.reserved) broken(`${held.length} leases are held, but ${stats.reserved} are counted`)
-    const waiting = [
-      ...this.#borrowers.filter(({ state }) => state === 'waiting'),
-      ...this.#statements.filter(({ state }) => state === 0),
-    ]
+    const waiting = this.#waiting
     if (stats.waiting !== waiting.length) broken(`${waiting.length} wait, but ${stats.waiting} are in the queue`)
     // Slow reads may stand aside, where connections are shared at all.
     const served = this.#depth === 1 ? waiting : waiting.filter(({ exclusive }) => exclusive)

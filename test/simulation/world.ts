@@ -97,11 +97,12 @@ export class World {
 const lost: Failure = { kind: 'lost', outcome: 'unknown' }
 
 /** The schedule that is running: what breaks in a promise of the pool's own is thrown where nobody catches it. */
-export const running: { seed: number } = { seed: 0 }
+export const running: { seed: number; broken: Error | null } = { seed: 0, broken: null }
 
-/** Throws what breaks a schedule. */
+/** Throws what breaks a schedule, and keeps it: the pool may catch it as a failure of its server. */
 export function broken(what: string): never {
-  throw new TypeError(`schedule ${running.seed}: ${what}`)
+  running.broken ??= new TypeError(`schedule ${running.seed}: ${what}`)
+  throw running.broken
 }
 
 /** A connection whose answers come when the schedule lets them, in order. */
@@ -121,6 +122,8 @@ export class SimulatedConnection implements RawConnection {
   readonly #random: Random
   readonly #hooks: Member
   readonly #ops: Op[] = []
+  /** A reset or ping is in flight. */
+  #asked = 0
   #drained: (() => void) | null = null
 
   constructor(world: World, random: Random, hooks: Member, maxInFlight: number) {
@@ -131,12 +134,13 @@ export class SimulatedConnection implements RawConnection {
   }
 
   get inFlight(): number {
-    return this.#ops.length
+    return this.#ops.length + this.#asked
   }
 
   submit(op: Op): void {
     if (!this.alive || this.quarantined) broken('submitted to a dead or quarantined connection')
     if (this.inFlight >= this.maxInFlight) broken(`submitted beyond ${this.maxInFlight} in flight`)
+    if (this.#asked > 0) broken('submitted during a reset or a ping')
     if (this.#hooks.lease !== null) broken('submitted to a connection that is lent')
     if (op.state !== 1) broken(`submitted a statement in state ${op.state}`)
     if (this.inFlight > 0)
@@ -186,7 +190,9 @@ export class SimulatedConnection implements RawConnection {
   setBaseline(): void {}
 
   async reset(): Promise<boolean> {
-    const clean = await this.#world.later(() => !this.#random.chance(15))
+    this.#asked++
+    const clean = await this.#world.later(() => !this.#random.chance(this.#world.calm ? 0 : 15))
+    this.#asked--
     if (clean && this.alive) {
       this.status = 'idle'
       this.dirty = 0
@@ -194,8 +200,11 @@ export class SimulatedConnection implements RawConnection {
     return clean && this.alive
   }
 
-  ping(): Promise<boolean> {
-    return this.#world.later(() => this.alive && !this.#random.chance(25))
+  async ping(): Promise<boolean> {
+    this.#asked++
+    const answers = await this.#world.later(() => this.alive && !this.#random.chance(this.#world.calm ? 0 : 25))
+    this.#asked--
+    return answers
   }
 
   async close(): Promise<void> {

@@ -38,6 +38,6 @@ export class Lane {
   get open(): boolean {
     const { raw, member } = this
     if (this.draining || this.cancelling || member.outgoing || member.state !== 'serving') return false
-    return raw.alive && !raw.quarantined && (raw.inFlight > 0 || raw.status === 'idle')
+    return raw.alive && (raw.inFlight > 0 || raw.status === 'idle')
   }
 }

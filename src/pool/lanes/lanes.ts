@@ -43,7 +43,7 @@ export class Lanes implements SeatOwner {
   #slow = 0
   /** Slow reads set aside until one of those has ended. */
   readonly #aside = new Set<Read>()
-  /** Reads that were sent again, which happens once. */
+  /** Reads that were sent again: they have a connection for themselves, so nothing is left to save them from. */
   readonly #again = new WeakSet<PlacedOp>()
   /** Reads of lanes that broke, until the pool knows of it. */
   #stranded: Read[] = []
@@ -184,7 +184,7 @@ export class Lanes implements SeatOwner {
 
   rescues(seat: Seat, failure: Failure): boolean {
     const { lane, op } = seat
-    if (lane === null || this.#pool.closed || this.#again.has(op)) return false
+    if (lane === null || this.#pool.closed) return false
     const innocent = lane.cancelling && failure.kind === 'server' && failure.fields?.['code'] === '57014'
     if (!innocent && failure.kind !== 'lost') return false
     this.#again.add(op)
@@ -271,7 +271,7 @@ export class Lanes implements SeatOwner {
   /** Stops the statement at the head if its caller has given up; those behind may be hit, and are sent again. */
   #cancelHead(lane: Lane): void {
     const { head, raw } = lane
-    if (head?.state !== 2 || lane.cancelling || raw.quarantined || !raw.alive) return
+    if (head?.state !== 2 || lane.cancelling || !raw.alive) return
     lane.cancelling = true
     void cancelOrDestroy(raw, head, this.#cancelTimeoutMs).then(() => {
       lane.cancelling = false
