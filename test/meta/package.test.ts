@@ -29,6 +29,8 @@ const modules = subpaths.filter((name) => !name.endsWith('.json'))
 const builtOn = [
   ['genever/kysely', 'kysely', 'node_modules/kysely'],
   ['genever/kysely', 'kysely', 'test/installs/kysely-0.28/node_modules/kysely'],
+  ['genever/schema', 'drizzle-orm', 'node_modules/drizzle-orm'],
+  ['genever/schema', 'drizzle-orm', 'test/installs/drizzle-1/node_modules/drizzle-orm'],
 ] as const
 /** Subpaths that load without their framework, but whose declarations name its types: they are of no use without it. */
 const typedBy = [
