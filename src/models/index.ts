@@ -1,6 +1,12 @@
 // `genever/models`: re-exports, nothing else.
+export type { Returned } from './crud/many-rows.ts'
+export type { ModelDelete } from './crud/static-delete.ts'
+export type { ModelUpdate } from './crud/static-update.ts'
+export type { Update } from './crud/update.ts'
+export { type Plain, plain } from './instance/plain-value.ts'
 export { json, type Json, type PropFn, type PropOptions } from './json/json.ts'
 export { literal, many } from './load/loader.ts'
+export type { ModelHooks } from './meta/hooks.ts'
 export { Model, type ModelOptions } from './model.ts'
 export type { ModelQuery } from './query/model-query.ts'
 export type { JsonMap, JsonProp } from './types/json.ts'
@@ -15,4 +21,4 @@ export type {
   ModelInstance,
   UpsertOptions,
 } from './types/model.ts'
-export type { StandardSchema } from './types/standard-schema.ts'
+export type { StandardIssue, StandardResult, StandardSchema } from './types/standard-schema.ts'

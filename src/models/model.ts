@@ -1,6 +1,6 @@
 // `Model(db, table, options)`: the class that a table's rows become. Everything it can do is in `instance/model-base.ts`; here
 // it gets its table, its columns and the accessors of its JSON properties.
-import type { Table } from 'drizzle-orm'
+import type { Table, View } from 'drizzle-orm'
 import type { Db } from '../db/db.ts'
 import { ModelBase } from './instance/model-base.ts'
 import { define, type GivenOptions } from './meta/define.ts'
@@ -9,7 +9,7 @@ import type { ModelHooks } from './meta/hooks.ts'
 import { modelMeta, type ModelMeta } from './meta/model-meta.ts'
 import type { JsonMap } from './types/json.ts'
 import type { ModelClass } from './types/model.ts'
-import type { CheckColumns, DefaultPk, Key } from './types/values.ts'
+import type { CheckColumns, DefaultPk, Key, ViewTable } from './types/values.ts'
 
 export interface ModelOptions<J, PK, H extends string> extends ModelHooks {
   /** The key of the column, or the keys of the columns, that find a row; default `'id'` where there is such a column. */
@@ -22,22 +22,29 @@ export interface ModelOptions<J, PK, H extends string> extends ModelHooks {
 
 /**
  * The class of a table's rows, to be extended: `class User extends Model(db, users) {}`. Everything is checked here, against
- * the table as Drizzle declares it; the database is not asked. (GINO: `db.Model`.)
+ * the table as Drizzle declares it; the database is not asked. A view gives a class that only reads. (GINO: `db.Model`.)
  *
  * @throws {UsageError} when the table has a column with a reserved name, `pk` is not unique, or a JSON property has no
  *   json or jsonb column or takes the name of a column.
  * @throws {InvalidOptionError} for an option there is not.
  */
+// oxlint-disable typescript/no-explicit-any, typescript/no-empty-object-type -- any database names; no properties
 export function Model<
-  // oxlint-disable-next-line typescript/no-explicit-any -- any database names
   D extends Db<any>,
   T extends Table,
-  // oxlint-disable-next-line typescript/no-empty-object-type -- no properties
   const J extends JsonMap<T> = {},
   const PK extends Key<T> | readonly [Key<T>, ...Key<T>[]] = DefaultPk<T>,
   const H extends string = never,
->(db: D, table: T & CheckColumns<T>, options: ModelOptions<J, PK, H> = {}): ModelClass<D, T, J, PK, H> {
-  const meta = define(db as unknown as Db, table, options as GivenOptions)
+>(db: D, table: T & CheckColumns<T>, options?: ModelOptions<J, PK, H>): ModelClass<D, T, J, PK, H>
+export function Model<
+  D extends Db<any>,
+  V extends View,
+  const J extends JsonMap<ViewTable<V>> = {},
+  const PK extends Key<ViewTable<V>> | readonly [Key<ViewTable<V>>, ...Key<ViewTable<V>>[]] = DefaultPk<ViewTable<V>>,
+  const H extends string = never,
+>(db: D, view: V, options?: ModelOptions<J, PK, H>): ModelClass<D, ViewTable<V>, J, PK, H>
+export function Model(db: Db, table: object, options: GivenOptions = {}): object {
+  const meta = define(db, table, options)
   class Base extends ModelBase {
     static override readonly [modelMeta]: ModelMeta = meta
     static readonly table: Table = meta.table
@@ -55,5 +62,5 @@ export function Model<
       },
     })
   }
-  return Base as unknown as ModelClass<D, T, J, PK, H>
+  return Base
 }

@@ -1,79 +1,491 @@
-/** Rows of models: made, read, changed and deleted, one at a time. */
+/** Rows of models, one at a time: made, found, changed, deleted. (GINO: CRUD.) */
 
-import { integer, jsonb, pgTable, serial, text, timestamp } from 'drizzle-orm/pg-core'
+import { eq, sql } from 'drizzle-orm'
+import { integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
-import { NotFoundError, UnknownColumnError } from 'genever'
-import { json, Model } from 'genever/models'
-import { forEachDriver } from '../support/matrix.ts'
+import {
+  AbortedError,
+  NoSuchRowError,
+  NotFoundError,
+  NotNullViolationError,
+  ParameterError,
+  QueryTimeoutError,
+  sql as fragment,
+  TransactionEndedError,
+  UnknownColumnError,
+  UsageError,
+} from 'genever'
+import { Model } from 'genever/models'
+import { caught } from '../support/caught.ts'
+import { forEachDriver, type TestedDriver } from '../support/matrix.ts'
+import { people } from './support/people.ts'
 
-const users = pgTable('crud_users', {
-  id: serial().primaryKey(),
-  name: text().notNull(),
-  email: text(),
-  teamId: integer('team_id'),
-  createdAt: timestamp('created_at').notNull().defaultNow(),
-  profile: jsonb().notNull().default({}),
-})
-
-const ddl = `
-  drop table if exists crud_users;
-  create table crud_users (
-    id serial primary key, name text not null, email text, team_id integer,
-    created_at timestamp not null default now(), profile jsonb not null default '{}');
-`
+// oxlint-disable-next-line typescript/explicit-function-return-type -- what the models infer
+async function memberships(driver: TestedDriver) {
+  const db = await driver.db()
+  const name = await driver.table(
+    'user_id integer, team_id integer, rank text, "Role Of" text, primary key (user_id, team_id)',
+  )
+  const table = pgTable(
+    name,
+    {
+      userId: integer('user_id').notNull(),
+      teamId: integer('team_id').notNull(),
+      rank: text(),
+      role: text('Role Of'),
+    },
+    (t) => [primaryKey({ columns: [t.userId, t.teamId] })],
+  )
+  class Membership extends Model(db, table, { pk: ['teamId', 'userId'] }) {}
+  return { db, name, table, Membership }
+}
 
 forEachDriver((driver) => {
-  async function open() {
-    const db = await driver.db()
-    await db.status(ddl)
-    class User extends Model(db, users, { json: { profile: { nickname: json.string() } } }) {
-      greet(): string {
-        return `hi ${this.name}`
-      }
-    }
-    return { db, User }
-  }
-
   describe('create', () => {
     test('gives an instance with what the database filled in', async () => {
-      const { User } = await open()
+      const { Person } = await people(driver)
 
-      const ada = await User.create({ name: 'Ada', nickname: 'Countess' })
+      const ada = await Person.create({ name: 'Ada', nickname: 'Countess', big: 2n ** 60n, tags: ['a', 'b "c"'] })
 
-      expect(ada).toBeInstanceOf(User)
+      expect(ada).toBeInstanceOf(Person)
       expect(ada.greet()).toBe('hi Ada')
-      expect(ada.id).toBe(1)
-      expect(ada.email).toBe(null)
+      expect(ada).toMatchObject({ id: 1, email: null, visits: 0, active: true, shout: 'ADA', big: 2n ** 60n })
+      expect(ada.tags).toEqual(['a', 'b "c"'])
       expect(ada.createdAt).toBeInstanceOf(Date)
-      expect(ada.profile).toEqual({ nickname: 'Countess' })
       expect(ada.nickname).toBe('Countess')
     })
 
-    test('refuses keys that there are not by name', async () => {
-      const { User } = await open()
+    test('takes null as NULL, and undefined as not given', async () => {
+      const { Person } = await people(driver)
 
-      // @ts-expect-error no such column
-      await expect(User.create({ name: 'Ada', nope: 1 })).rejects.toThrow(UnknownColumnError)
+      const ada = await Person.create({ name: 'Ada', email: null, visits: undefined })
+
+      expect(ada.visits).toBe(0)
+      // @ts-expect-error no NULL in this column
+      const error = await caught(Person.create({ name: null }))
+      expect(error).toBeInstanceOf(NotNullViolationError)
+    })
+
+    test('honours SQL as values: expressions, columns of queries, and fragments of our own tag', async () => {
+      const { Person, db, name } = await people(driver)
+      await db.status(`insert into ${name} (name, visits) values ('Zoe', 41)`)
+
+      const ada = await Person.create({
+        name: sql`lower(${'ADA'})`,
+        visits: sql`select max(visits) + ${1} from ${sql.identifier(name)}`,
+        email: fragment`${'a'} || '@b'` as never,
+        active: sql`default`,
+      })
+
+      expect(ada).toMatchObject({ name: 'ada', visits: 42, email: 'a@b', active: true })
+    })
+
+    test('inserts a row of defaults when nothing is given', async () => {
+      const db = await driver.db()
+      const table = pgTable(await driver.table('id serial primary key, n integer default 7'), {
+        id: integer().primaryKey().generatedByDefaultAsIdentity(),
+        n: integer(),
+      })
+      class Thing extends Model(db, table) {}
+
+      expect(await Thing.create({})).toMatchObject({ id: 1, n: 7 })
+    })
+
+    test('stores an instance that was filled in memory, and completes it', async () => {
+      const { Person } = await people(driver)
+      const ada = new Person({ name: 'Ade', nickname: 'Countess' })
+      ada.name = 'Ada'
+
+      const created = await Person.create(ada)
+
+      expect(created).toBe(ada)
+      expect(ada).toMatchObject({ id: 1, name: 'Ada', visits: 0 })
+      expect(await Person.get(1)).toEqual(ada)
+    })
+
+    test('refuses keys that there are not, by name and without values', async () => {
+      const { Person } = await people(driver)
+      const body = JSON.parse('{ "name": "x", "nope": "secret", "__proto__": { "isAdmin": true } }') as { name: string }
+
+      const error = await caught(Person.create(body))
+
+      expect(error).toBeInstanceOf(UnknownColumnError)
+      expect(String(error)).toMatch(/has no "nope", "__proto__"\. It has id, name, .*nickname/)
+      expect(String(error)).not.toContain('secret')
+    })
+
+    test('refuses a generated column', async () => {
+      const { Person } = await people(driver)
+
+      // @ts-expect-error it is generated
+      const error = await caught(Person.create({ name: 'x', shout: 'X' }))
+
+      expect(error).toBeInstanceOf(UsageError)
+      expect(String(error)).toContain("column 'shout' is generated")
+    })
+
+    test.each([
+      ['a promise', Promise.resolve({}), /'profile' is .*a promise: await it first/],
+      ['a Map', new Map([['a', 1]]), /'profile' is a Map or Set/],
+    ])('refuses %s as JSON, which would silently be empty', async (_, value, message) => {
+      const { Person } = await people(driver)
+
+      const error = await caught(Person.create({ name: 'x', profile: value }))
+
+      expect(error).toBeInstanceOf(ParameterError)
+      expect(String(error)).toMatch(message)
+    })
+
+    test('refuses a value that cannot be written, by column and type', async () => {
+      const { Person } = await people(driver)
+
+      // @ts-expect-error no date
+      const error = await caught(Person.create({ name: 'x', createdAt: { secret: 1 } }))
+
+      expect(error).toBeInstanceOf(ParameterError)
+      expect(String(error)).toMatch(/'createdAt' cannot be written as timestamp: it is an object/)
+    })
+
+    test('writes one text per set of columns, in the order of the table', async () => {
+      const { Person, name, listen } = await people(driver)
+      const heard = listen()
+
+      await Person.create({ name: 'a', email: 'a' })
+      await Person.create({ email: 'b', name: 'b' })
+
+      const texts = heard.map(({ sql: text }) => text)
+      expect(new Set(texts).size).toBe(1)
+      expect(texts[0]).toMatch(`insert into "${name}" ("name", "email", "profile") values ($1, $2, $3) returning "id"`)
     })
   })
 
   describe('get', () => {
     test('gives another instance with equal values', async () => {
-      const { User } = await open()
-      const ada = await User.create({ name: 'Ada' })
+      const { Person } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
 
-      const again = await User.get(ada.id)
+      const again = await Person.get(ada.id)
 
       expect(again).not.toBe(ada)
       expect(again).toEqual(ada)
     })
 
-    test('gives undefined, and getOr404 a NotFoundError that names the model', async () => {
-      const { User } = await open()
+    test('gives undefined when there is no such row, and for null and undefined without asking', async () => {
+      const { Person, listen } = await people(driver)
+      const heard = listen()
 
-      expect(await User.get(99)).toBe(undefined)
-      await expect(User.getOr404(99)).rejects.toThrow(NotFoundError)
-      await expect(User.getOr404(99)).rejects.toThrow('User is not found.')
+      expect(await Person.get(99)).toBe(undefined)
+      expect(await Person.get(null as never)).toBe(undefined)
+      expect(await Person.get(undefined as never)).toBe(undefined)
+
+      expect(heard).toHaveLength(1)
+    })
+
+    test('getOr404 throws a NotFoundError with status 404 that names the model and not the key', async () => {
+      const { Person } = await people(driver)
+
+      const error = await caught(Person.getOr404(4711))
+
+      expect(error).toBeInstanceOf(NotFoundError)
+      expect(error).toMatchObject({ status: 404, message: 'Person is not found.' })
+      expect((await Person.create({ name: 'a' })).id).toBe((await Person.getOr404(1)).id)
+    })
+
+    test('takes a composite key as an object, or as a list in the order of pk', async () => {
+      const { Membership } = await memberships(driver)
+      const made = await Membership.create({ userId: 1, teamId: 2, role: 'boss' })
+
+      expect(await Membership.get({ userId: 1, teamId: 2 })).toEqual(made)
+      expect(await Membership.get([2, 1])).toEqual(made)
+      expect(await Membership.get([1, 2])).toBe(undefined)
+    })
+
+    test.each([
+      ['too few values', [1], 'has 2 values (teamId, userId), not 1'],
+      ['too many values', [1, 2, 3], 'has 2 values (teamId, userId), not 3'],
+      ['a missing member', { userId: 1 }, 'needs a value for teamId'],
+      ['a scalar', 1, 'is an object or a list of teamId, userId'],
+      ['a member that there is not', { userId: 1, teamId: 1, nope: 1 }, 'has no "nope". It has teamId, userId'],
+    ])('of a composite key refuses %s', async (_, id, message) => {
+      const { Membership } = await memberships(driver)
+
+      const error = await caught(Membership.get(id as never))
+
+      expect(error).toBeInstanceOf(UsageError)
+      expect(String(error)).toContain(message)
+    })
+
+    test('of one column refuses objects and lists, which a request body could hold', async () => {
+      const { Person } = await people(driver)
+
+      await expect(Person.get({ id: 1 } as never)).rejects.toThrow('is one value (id), not an object')
+      await expect(Person.get([1] as never)).rejects.toThrow('is one value (id), not an array')
+    })
+
+    test('works with a key of text', async () => {
+      const db = await driver.db()
+      const table = pgTable(await driver.table('"the code" text primary key, n integer'), {
+        code: text('the code').primaryKey(),
+        n: integer(),
+      })
+      class Code extends Model(db, table, { pk: 'code' }) {}
+      await Code.create({ code: `it's "x"`, n: 1 })
+
+      expect(await Code.get(`it's "x"`)).toMatchObject({ code: `it's "x"`, n: 1 })
+    })
+  })
+
+  describe('update', () => {
+    test('changes the row and the instance, when awaited and when applied', async () => {
+      const { Person, stored } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+
+      expect(await ada.update({ name: 'Eve', email: 'e' })).toBe(ada)
+      expect(await ada.update({ visits: 3 }).apply()).toBe(ada)
+
+      expect(ada).toMatchObject({ name: 'Eve', email: 'e', visits: 3 })
+      expect(await stored(ada.id)).toMatchObject({ name: 'Eve', email: 'e', visits: 3 })
+    })
+
+    test('is in memory at once, in the database when applied', async () => {
+      const { Person, stored } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+
+      const update = ada.update({ name: 'Eve', visits: sql`visits + 1` })
+
+      expect(ada).toMatchObject({ name: 'Eve', visits: 0 })
+      expect(await stored(ada.id)).toMatchObject({ name: 'Ada' })
+      await update
+      expect(ada.visits).toBe(1)
+    })
+
+    test('chains, and the last value wins', async () => {
+      const { Person, stored } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+
+      await ada.update({ name: 'b', visits: 1 }).set({ name: 'c' }).set({ email: 'e', visits: undefined })
+
+      expect(await stored(ada.id)).toMatchObject({ name: 'c', visits: 1, email: 'e' })
+    })
+
+    test('applied again it runs again, with its expressions evaluated anew', async () => {
+      const { Person, db } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+      const update = ada.update({ visits: sql`${Person.c.visits} + 1` })
+
+      await update.apply()
+      await update.apply()
+      await db.transaction(async () => {
+        await update
+      })
+
+      expect(ada.visits).toBe(3)
+    })
+
+    test('reads generated columns back, and leaves other members of the instance alone', async () => {
+      const { Person, db, name } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+      await db.status(`update ${name} set email = 'other'`)
+
+      await ada.update({ name: 'Eve' })
+
+      expect(ada.shout).toBe('EVE')
+      expect(ada.email).toBe(null)
+    })
+
+    test('changes the key, and finds the row under the old one', async () => {
+      const { Membership, db, name } = await memberships(driver)
+      const one = await Membership.create({ userId: 1, teamId: 2 })
+
+      await one.update({ teamId: 5, role: 'x' })
+
+      expect(await db.all(`select * from ${name}`)).toEqual([{ user_id: 1, team_id: 5, rank: null, 'Role Of': 'x' }])
+      await one.update({ rank: 'y' })
+      expect((await one.reload()).rank).toBe('y')
+    })
+
+    test('sends nothing when there is nothing to change', async () => {
+      const { Person, listen } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+      const heard = listen()
+
+      expect(await ada.update({})).toBe(ada)
+      expect(await ada.update({ name: undefined }).apply()).toBe(ada)
+
+      expect(heard).toEqual([])
+    })
+
+    test('of a row that is gone is a NoSuchRowError', async () => {
+      const { Person, db, name } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+      await db.status(`delete from ${name}`)
+
+      const error = await caught(ada.update({ name: 'Eve' }))
+
+      expect(error).toBeInstanceOf(NoSuchRowError)
+      expect(String(error)).toContain('The row of this Person is not there')
+    })
+
+    test('of an instance that is no row yet says so', async () => {
+      const { Person } = await people(driver)
+
+      const update = new Person({ name: 'Ada' }).update({ name: 'Eve' })
+
+      await expect(update).rejects.toThrow('This Person has no id, so it is no row yet')
+    })
+
+    test('refuses keys that there are not at once', async () => {
+      const { Person } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+
+      expect(() => ada.update({ nope: 1 } as never)).toThrow(UnknownColumnError)
+      expect(() => ada.update({ shout: 'x' })).toThrow('generated by the database')
+    })
+
+    test('computes what Drizzle computes on updates and for new rows', async () => {
+      const db = await driver.db()
+      const name = await driver.table('id integer primary key, n integer, stamp text, made text')
+      let count = 0
+      const table = pgTable(name, {
+        id: integer().primaryKey(),
+        n: integer(),
+        stamp: text().$onUpdateFn(() => `u${++count}`),
+        made: text().$defaultFn(() => 'm'),
+      })
+      class Thing extends Model(db, table) {}
+
+      const thing = await Thing.create({ id: 1 })
+      expect(thing).toMatchObject({ stamp: 'u1', made: 'm' })
+      await thing.update({ n: 1 })
+      expect(thing.stamp).toBe('u2')
+      await thing.update({ stamp: 'mine' })
+      expect(thing.stamp).toBe('mine')
+      await Thing.update({ n: 2 }).everyRow()
+      expect((await thing.reload()).stamp).toBe('u3')
+    })
+
+    test('made in a transaction that has ended does not run outside of it', async () => {
+      const { Person, db, stored } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+      const made = await db.transaction(() => ({ update: ada.update({ name: 'Eve' }) }))
+
+      expect(await caught(made.update)).toBeInstanceOf(TransactionEndedError)
+      expect(await stored(ada.id)).toMatchObject({ name: 'Ada' })
+    })
+  })
+
+  describe('lookup', () => {
+    test('without a primary key rows are made, and updates say what is missing', async () => {
+      const db = await driver.db()
+      const table = pgTable(await driver.table('line text, n integer'), { line: text(), n: integer() })
+      class Log extends Model(db, table) {}
+      const log = await Log.create({ line: 'a' })
+
+      const update = log.update({ n: 1 })
+
+      expect(log.n).toBe(1)
+      const missing = 'has no primary key'
+      await expect(update).rejects.toThrow(missing)
+      await expect(log.delete()).rejects.toThrow(missing)
+      await expect(log.reload()).rejects.toThrow(missing)
+      // @ts-expect-error no key
+      await expect(Log.get('a')).rejects.toThrow(missing)
+    })
+
+    test('of a class finds the row by other columns', async () => {
+      const db = await driver.db()
+      const name = await driver.table('line text, n integer')
+      const table = pgTable(name, { line: text(), n: integer() })
+      class Log extends Model(db, table) {
+        override lookup() {
+          return eq(Log.c.line, this.line as string)
+        }
+      }
+      await Log.create({ line: 'other' })
+      const log = await Log.create({ line: 'a' })
+
+      await log.update({ n: 1, line: 'b' })
+      await log.update({ n: 2 })
+
+      expect(await db.all(`select * from ${name} order by line`)).toEqual([
+        { line: 'b', n: 2 },
+        { line: 'other', n: null },
+      ])
+      log.line = 'nothing'
+      expect(await caught(log.update({ n: 3 }))).toBeInstanceOf(NoSuchRowError)
+      log.line = 'b'
+      expect((await log.reload()).n).toBe(2)
+      await log.delete()
+      expect(await Log.query().count()).toBe(1)
+    })
+  })
+
+  describe('delete and reload', () => {
+    test('delete the row and leave the instance; a second time there is none', async () => {
+      const { Person } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+
+      expect(await ada.delete()).toBe(undefined)
+
+      expect(ada.name).toBe('Ada')
+      expect(await Person.get(ada.id)).toBe(undefined)
+      expect(await caught(ada.delete())).toBeInstanceOf(NoSuchRowError)
+      expect(await caught(ada.reload())).toBeInstanceOf(NoSuchRowError)
+    })
+
+    test('reload reads every column into the same instance', async () => {
+      const { Person, db, name } = await people(driver)
+      const ada = await Person.create({ name: 'Ada' })
+      await db.status(`update ${name} set name = 'Eve', profile = '{"age": 5}'`)
+      ada.email = 'memory'
+
+      expect(await ada.reload()).toBe(ada)
+
+      expect(ada).toMatchObject({ name: 'Eve', email: null, age: 5 })
+    })
+
+    test('a composite key finds just its row', async () => {
+      const { Membership, db, name } = await memberships(driver)
+      const one = await Membership.create({ userId: 1, teamId: 2 })
+      await Membership.create({ userId: 2, teamId: 2 })
+
+      await one.delete()
+
+      expect(await db.all(`select user_id from ${name}`)).toEqual([{ user_id: 2 }])
+    })
+  })
+
+  describe('where a call runs', () => {
+    test('in the transaction around it', async () => {
+      const { Person, db } = await people(driver)
+
+      await db.transaction(async (tx) => {
+        const ada = await Person.create({ name: 'Ada' })
+        await ada.update({ name: 'Eve' })
+        expect(await Person.get(ada.id)).toMatchObject({ name: 'Eve' })
+        tx.raiseRollback()
+      })
+
+      expect(await Person.query().count()).toBe(0)
+    })
+
+    test('where on says, with the limits of the call', async () => {
+      const { Person, db } = await people(driver)
+
+      await db.transaction(async (tx) => {
+        const ada = await Person.create({ name: 'Ada' }, { on: tx })
+        await ada.update({ visits: 1 }).apply({ on: tx, timeoutMs: 20_000 })
+        await ada.reload({ on: tx })
+        await Person.update({ visits: 2 }).where({ id: ada.id }).apply({ on: tx })
+        expect(await Person.getOr404(ada.id, { on: tx })).toMatchObject({ visits: 2 })
+        await ada.delete({ on: tx })
+      })
+
+      const seconds = driver.name === 'pglite' ? 0.4 : 20 // PGlite runs on
+      const slow = Person.create({ name: sql`(select 'x' from pg_sleep(${seconds}))` }, { timeoutMs: 50 })
+      expect(await caught(slow)).toBeInstanceOf(QueryTimeoutError)
+      const aborted = Person.create({ name: 'x' }, { signal: AbortSignal.abort() })
+      expect(await caught(aborted)).toBeInstanceOf(AbortedError)
     })
   })
 })

@@ -1,17 +1,16 @@
 // What `Model()` was given, checked once: from here on a model is known to fit its table. Every mistake is told at the
 // definition, where the stack shows the line.
-import { type Column, is, Table, type View } from 'drizzle-orm'
+import { type Column, Column as ColumnClass, is, type Table, type View } from 'drizzle-orm'
 import { PgTable } from 'drizzle-orm/pg-core'
 import { npmVersion } from 'drizzle-orm/version'
 import { InvalidOptionError, UsageError } from '../../errors/index.ts'
 import type { Db } from '../../db/db.ts'
-import { tableName } from '../../builder/drizzle/core/render.ts'
 import { describeType } from '../../sql/foreign.ts'
 import { PropertyDraft } from '../json/json.ts'
 import { JsonProperty } from '../json/property.ts'
 import type { ModelHooks } from './hooks.ts'
 import { ModelMeta } from './model-meta.ts'
-import { columnsOf, isView, uniqueKeys } from './table.ts'
+import { columnsOf, isView, sqlNameOf, uniqueKeys } from './table.ts'
 
 /** The options of `Model()`, without types. */
 export interface GivenOptions extends ModelHooks {
@@ -50,7 +49,12 @@ export function define(db: Db, table: unknown, options: GivenOptions): ModelMeta
     })
   const view = isView(table)
   const columns = columnsOf(table)
-  const name = tableName(table as Table) ?? 'The view'
+  const name = sqlNameOf(table)
+  const computed = Object.keys(columns).filter((key) => !is(columns[key], ColumnClass))
+  if (computed.length > 0)
+    throw new UsageError(
+      `${name}: ${computed.join(', ')} is no column. Declare the view with its columns: pgView('name', { … }).as(query).`,
+    )
   checkNames(name, columns)
   const properties = propertiesOf(name, columns, options.json ?? {})
   const hidden = new Set(options.hidden)
@@ -58,6 +62,13 @@ export function define(db: Db, table: unknown, options: GivenOptions): ModelMeta
     if (!Object.hasOwn(columns, key) && !properties.has(key))
       throw new UsageError(`hidden: ${name} has no column or property '${key}'.`)
   const primaryKey = keyOf(name, table, columns, options.pk)
+  for (const hook of ['beforeCreate', 'beforeUpdate', 'afterLoad'] as const)
+    if (options[hook] !== undefined && typeof options[hook] !== 'function')
+      throw new InvalidOptionError(`${hook} is a function.`, { options: [{ name: hook, problem: 'is no function' }] })
+  if (options.validate !== undefined && typeof options.validate['~standard']?.validate !== 'function')
+    throw new InvalidOptionError('validate is a Standard Schema, such as one of zod, valibot or arktype.', {
+      options: [{ name: 'validate', problem: 'is no Standard Schema' }],
+    })
   const { validate, beforeCreate, beforeUpdate, afterLoad } = options
   const hooks = { validate, beforeCreate, beforeUpdate, afterLoad }
   return new ModelMeta({ db, table: table as Table, primaryKey, view, properties, hidden, hooks })

@@ -2,7 +2,7 @@
 // queries, loaders and instances all read it; it holds no row and no connection.
 import type { Table } from 'drizzle-orm'
 import type { Executor } from '../../engine/query/executor.ts'
-import { quoteName, tableName } from '../../builder/drizzle/core/render.ts'
+import { quoteName } from '../../builder/drizzle/core/render.ts'
 import type { Db } from '../../db/db.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
@@ -11,7 +11,7 @@ import type { ModelHooks } from './hooks.ts'
 import { makerOf } from './maker.ts'
 import { ModelColumn } from './model-column.ts'
 import type { Decode } from '../statement/ready.ts'
-import { columnsOf } from './table.ts'
+import { columnsOf, sqlNameOf } from './table.ts'
 import { Shapes } from '../statement/shapes.ts'
 
 /** Where the meta hangs on a class; registered, so that two copies of the package agree. */
@@ -66,7 +66,7 @@ export class ModelMeta {
     this.#parts = parts
     this.db = db
     this.table = table
-    this.sqlName = tableName(table) ?? ''
+    this.sqlName = sqlNameOf(table)
     this.columns = Object.entries(columnsOf(table)).map(([key, column], index) => new ModelColumn(key, column, index))
     this.byKey = new Map(this.columns.map((column) => [column.key, column]))
     this.primaryKey = primaryKey.map((key) => this.columnOf(key))

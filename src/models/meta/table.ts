@@ -1,15 +1,27 @@
 // A Drizzle table or view as models see it: its columns, whether it is a view, which keys it declares. The two differ in
 // where they keep their columns, and versions in what their types say of that.
 import { type Column, getTableColumns, getViewSelectedFields, is, type Table, View } from 'drizzle-orm'
+import { quoteName, tableName } from '../../builder/drizzle/core/render.ts'
 import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
 
 export function isView(table: unknown): table is View {
   return is(table, View)
 }
 
-/** By their TypeScript keys; members of a view that are no columns are left out by nobody but the caller. */
+/** By their TypeScript keys. */
 export function columnsOf(table: Table | View): Readonly<Record<string, Column>> {
   return isView(table) ? (getViewSelectedFields(table) as Record<string, Column>) : getTableColumns(table)
+}
+
+const viewConfig = Symbol.for('drizzle:ViewBaseConfig')
+
+/** `"schema"."name"`. */
+export function sqlNameOf(table: Table | View): string {
+  if (!isView(table)) return tableName(table) as string
+  const { name, schema } = (table as unknown as Record<symbol, { readonly name: string; readonly schema?: string }>)[
+    viewConfig
+  ] as { readonly name: string; readonly schema?: string }
+  return schema === undefined ? quoteName(name) : `${quoteName(schema)}.${quoteName(name)}`
 }
 
 /** The sets of columns a table declares as its primary key or as unique, by database names, the primary key first. */

@@ -22,8 +22,12 @@ type UnionToIntersection<U> = (U extends unknown ? (x: U) => void : never) exten
 type Props<J> = [keyof J] extends [never] ? {} : UnionToIntersection<{ [K in keyof J]: J[K] }[keyof J]>
 
 // oxlint-disable typescript/no-explicit-any -- a position that is not inferred
-export type JsonOut<J> = { [P in keyof Props<J>]: Props<J>[P] extends JsonProp<infer O, any, any> ? O : never }
-export type JsonIn<J> = { [P in keyof Props<J>]?: Props<J>[P] extends JsonProp<any, infer I, any> ? I : never }
+export type JsonOut<J> = {
+  -readonly [P in keyof Props<J>]: Props<J>[P] extends JsonProp<infer O, any, any> ? O : never
+}
+export type JsonIn<J> = {
+  -readonly [P in keyof Props<J>]?: Props<J>[P] extends JsonProp<any, infer I, any> ? I : never
+}
 export type JsonExprs<J> = {
   readonly [P in keyof Props<J>]: Props<J>[P] extends JsonProp<infer O, any, any> ? SQL<O> : never
 }

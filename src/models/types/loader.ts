@@ -31,32 +31,40 @@ export type LoaderLike =
   | ((row: any, context: any) => unknown)
   | (new (row: any, context?: any) => object)
 
-export type Loaded<L> =
-  L extends Loader<infer R>
+/** Models first: they are what is loaded mostly, and each further test is a level of depth for the compiler. */
+export type Loaded<L> = L extends AnyModel
+  ? InstanceType<L>
+  : L extends Loader<infer R>
     ? R
     : L extends Aliased<infer C>
       ? InstanceType<C>
-      : L extends AnyModel
-        ? InstanceType<L>
-        : L extends Many<infer R>
-          ? R[]
-          : L extends Column
-            ? L['_']['notNull'] extends true
-              ? L['_']['data']
-              : L['_']['data'] | null
-            : L extends SQL<infer V>
-              ? V
-              : L extends SQL.Aliased<infer V>
-                ? V
-                : L extends (...a: any[]) => infer R
-                  ? R
-                  : L extends new (...a: any[]) => infer R
-                    ? R
-                    : L extends readonly LoaderLike[]
-                      ? { -readonly [I in keyof L]: Loaded<L[I]> }
-                      : never
+      : L extends Many<infer R>
+        ? R[]
+        : LoadedValue<L>
+
+type LoadedValue<L> = L extends Column
+  ? L['_']['notNull'] extends true
+    ? L['_']['data']
+    : L['_']['data'] | null
+  : L extends SQL<infer V>
+    ? V
+    : L extends SQL.Aliased<infer V>
+      ? V
+      : L extends (...a: any[]) => infer R
+        ? R
+        : L extends new (...a: any[]) => infer R
+          ? R
+          : L extends readonly LoaderLike[]
+            ? { -readonly [I in keyof L]: Loaded<L[I]> }
+            : never
 
 /** A nested model may be missing (LEFT JOIN): null. A `many` is `[]`. */
-type Attach<L> = L extends Loader<any> | AnyModel | Aliased<any> ? Loaded<L> | null : Loaded<L>
+type Attach<L> = L extends AnyModel
+  ? InstanceType<L> | null
+  : L extends Loader<infer R>
+    ? R | null
+    : L extends Aliased<infer C>
+      ? InstanceType<C> | null
+      : Loaded<L>
 
 export type With<Self, M> = Self & { [K in keyof M]: Attach<M[K]> }

@@ -60,7 +60,10 @@ export interface Distinct<Self> extends Loader<Self> {
 }
 
 export interface ModelInstance<Row, Set, Json = Row> {
-  /** Changes columns and JSON properties, here and in the database, when awaited or applied. */
+  /**
+   * Changes columns and JSON properties: here at once, in the database when it is awaited or applied.
+   * @throws {UnknownColumnError} for keys that there are not.
+   */
   update(values: Set): Update<this, Set>
   /** @throws {NoSuchRowError} when the row is gone. */
   delete(options?: CallOptions): Promise<void>
@@ -68,13 +71,18 @@ export interface ModelInstance<Row, Set, Json = Row> {
   reload(options?: CallOptions): Promise<this>
   /** The condition that finds the row of this instance: its primary key, unless a subclass says otherwise. */
   lookup(): SQL
+  /**
+   * A plain object of the columns and JSON properties, without what is hidden; loaded instances too. A column that keeps
+   * JSON properties is replaced by them.
+   * @throws {UnknownJsonPropertyError} when it holds a key that is none of them.
+   */
   toJSON(): Json
 }
 
 export interface ModelClass<D, T extends Table, J, PK extends string | readonly string[], H extends string = never> {
   new (
     values?: Partial<RowOf<T, J>>,
-  ): RowOf<T, J> & ModelInstance<RowOf<T, J>, SetOf<T, J>, Simplify<Omit<RowOf<T, J>, H>>>
+  ): RowOf<T, J> & ModelInstance<RowOf<T, J>, SetOf<T, J>, Simplify<Omit<RowOf<T, J>, H | keyof J>>>
   readonly [modelTypes]: {
     insert: InsertOf<T, J>
     id: Id<T, PK>
@@ -105,7 +113,10 @@ export interface ModelClass<D, T extends Table, J, PK extends string | readonly 
     this: C,
     ...keys: readonly K[]
   ): ModelQuery<Simplify<Pick<Types<C>['row'], K>>, Types<C>['row']>
-  update<C extends AnyModel>(this: C, values: Types<C>['set']): ModelUpdate<InstanceType<C>, Types<C>['row']>
+  update<C extends AnyModel>(
+    this: C,
+    values: Types<C>['set'],
+  ): ModelUpdate<InstanceType<C>, Types<C>['row'], Types<C>['set']>
   delete<C extends AnyModel>(this: C): ModelDelete<InstanceType<C>, Types<C>['row']>
 
   load<C extends AnyModel, M extends Record<string, LoaderLike>>(this: C, map: M): Loader<With<InstanceType<C>, M>>

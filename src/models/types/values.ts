@@ -1,6 +1,6 @@
 // What a Drizzle table and the options of a model make of each other as types: rows, inserts, changes, keys. Types only;
 // they hold on Drizzle 0.45 and 1.0, which erase different things (1.0 forgets primary keys, both hide composite ones).
-import type { InferInsertModel, InferSelectModel, SQL, Table } from 'drizzle-orm'
+import type { Column, InferInsertModel, InferSelectModel, SQL, Table, View } from 'drizzle-orm'
 import type { JsonExprs, JsonIn, JsonOut } from './json.ts'
 
 export type Simplify<T> = { [K in keyof T]: T[K] } & {}
@@ -27,11 +27,27 @@ export type RowOf<T extends Table, J> = Simplify<InferSelectModel<T> & JsonOut<J
 
 type WithSql<R> = { [K in keyof R]: R[K] | SQL }
 
-export type InsertOf<T extends Table, J> = Simplify<WithSql<InferInsertModel<T> & JsonIn<J>>>
+/** Never for a view, which is only read. */
+export type InsertOf<T extends Table, J> = T extends ViewMark
+  ? never
+  : Simplify<WithSql<InferInsertModel<T> & JsonIn<J>>>
 
-export type SetOf<T extends Table, J> = Simplify<{
-  [K in keyof (InferSelectModel<T> & JsonOut<J>)]?: (InferSelectModel<T> & JsonOut<J>)[K] | SQL
-}>
+export type SetOf<T extends Table, J> = T extends ViewMark
+  ? never
+  : Simplify<{
+      [K in keyof (InferSelectModel<T> & JsonOut<J>)]?: (InferSelectModel<T> & JsonOut<J>)[K] | SQL | undefined
+    }>
+
+interface ViewMark {
+  readonly viewMark: true
+}
+
+/** A view as if it were a table: what is a column of it counts. */
+export type ViewTable<V extends View> = Omit<Table, '_'> & {
+  readonly _: Omit<Table['_'], 'columns'> & { readonly columns: OnlyColumns<V['_']['selectedFields']> }
+} & ViewMark
+
+type OnlyColumns<F> = { [K in keyof F as F[K] extends Column ? K : never]: Extract<F[K], Column> }
 
 /** Columns by key, and an SQL expression for each JSON property. */
 export type ColumnsAndProps<T extends Table, J> = Simplify<Columns<T> & JsonExprs<J>>

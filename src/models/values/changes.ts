@@ -2,7 +2,7 @@
 // and upserts.
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
-import { isObject, type JsonProperty } from '../json/property.ts'
+import type { JsonProperty } from '../json/property.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
 import type { Sink } from '../statement/sink.ts'
@@ -62,7 +62,7 @@ export function changeOf(column: ModelColumn, given: unknown, members: readonly 
   if (members.length === 0) return { column, value: given, expression, members, fixed: expression === undefined }
   if (given === undefined || expression !== undefined)
     return { column, value: undefined, expression, members, fixed: expression === undefined && members.every(isFlat) }
-  if (!isObject(given))
+  if (!isPlainObject(given))
     throw new UsageError(
       `'${column.key}' was given together with its property '${String(members[0]?.property.name)}', and is no object that could hold it.`,
     )

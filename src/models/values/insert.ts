@@ -1,11 +1,11 @@
 // A new row: what is inserted into which column, and the statement of one row. Used by `create`, `createMany` and `upsert`.
-import { isSqlLike } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
-import { isObject, type JsonProperty } from '../json/property.ts'
+import type { JsonProperty } from '../json/property.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
 import { asExpression } from './expression.ts'
 import { checkKeys, type Values } from './given.ts'
+import { isPlainObject } from './merge.ts'
 
 /** A column of a new row with the value as it was given, or SQL. */
 export interface Cell {
@@ -47,12 +47,11 @@ function withProperties(
   given: unknown,
   values: Values,
 ): unknown {
-  if (given !== undefined && !isObject(given)) return onlyColumn(properties, given, values)
-  if (isSqlLike(given)) return onlyColumn(properties, given, values)
+  if (given !== undefined && !isPlainObject(given)) return onlyColumn(properties, given, values)
   const stored: Record<string, unknown> = Object.create(null) as Record<string, unknown>
   let any = given !== undefined
   const base = given ?? column.column.default
-  if (isObject(base) && !isSqlLike(base)) Object.assign(stored, base)
+  if (isPlainObject(base)) Object.assign(stored, base)
   for (const property of properties) {
     const value = Object.hasOwn(values, property.name) ? values[property.name] : undefined
     if (value !== undefined) {

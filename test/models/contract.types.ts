@@ -1,0 +1,190 @@
+/** The contract of the models' types: compiles, negatives included, on both versions of Drizzle and under every supported TypeScript. Not run. */
+
+import { eq, gt, type InferSelectModel, type SQL, type Table } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { bigint as pgBigint, integer, jsonb, pgTable, primaryKey, serial, text, timestamp } from 'drizzle-orm/pg-core'
+import { createDb, type Db } from 'genever'
+import { ambient } from 'genever/drizzle'
+import { type AnyModel, json, many, Model, type ModelQuery } from 'genever/models'
+
+declare function createRegistry(options: { main: string; extra: Record<string, string> }): Db<'replica'>
+
+export const teams = pgTable('teams', { id: serial().primaryKey(), name: text().notNull() })
+export const users = pgTable('users', {
+  id: serial().primaryKey(),
+  name: text().notNull(),
+  email: text(),
+  teamId: integer('team_id').references(() => teams.id),
+  big: pgBigint({ mode: 'bigint' }),
+  createdAt: timestamp('created_at').notNull().defaultNow(),
+  profile: jsonb().notNull().default({}),
+})
+export const memberships = pgTable(
+  'memberships',
+  { userId: integer('user_id').notNull(), teamId: integer('team_id').notNull(), role: text() },
+  (t) => [primaryKey({ columns: [t.userId, t.teamId] })],
+)
+export const logs = pgTable('logs', { at: timestamp().notNull(), line: text() })
+export const bad = pgTable('bad', { id: serial().primaryKey(), update: text() })
+
+export const db = createDb('pglite://memory')
+
+/** A mix-in is a plain function: this is the typed form of GINO's abstract models. */
+function Timestamped<B extends new (...a: any[]) => { createdAt: Date }>(Base: B) {
+  return class extends Base {
+    get ageMs(): number {
+      return Date.now() - this.createdAt.getTime()
+    }
+    static oldest<C extends AnyModel>(this: C): Promise<InstanceType<C>> {
+      throw new Error()
+    }
+  }
+}
+export class Team extends Model(db, teams) {
+  shout() {
+    return this.name.toUpperCase()
+  }
+}
+export class User extends Timestamped(
+  Model(db, users, { json: { profile: { nickname: json.string(), age: json.integer({ default: 0 }) } } }),
+) {
+  greet() {
+    return `hi ${this.name} ${this.nickname ?? ''}`
+  }
+  static byName(name: string) {
+    return this.query().where(eq(this.c.name, name))
+  }
+}
+export class Admin extends User {
+  powers = ['sudo']
+}
+export class Membership extends Model(db, memberships, { pk: ['userId', 'teamId'] }) {}
+export class Log extends Model(db, logs) {}
+
+export const q = ambient(db, (client) => drizzle({ client }))
+export class Account extends Model(db, users, { hidden: ['email'] }) {}
+
+// what cannot be typed: a property/getter `query` never returns the subclass
+declare function PropModel<T extends Table>(
+  t: T,
+): { new (): InferSelectModel<T>; readonly query: ModelQuery<InferSelectModel<T>> }
+class Prop extends PropModel(teams) {
+  shout() {}
+}
+
+// ───────────────────────────── proofs ─────────────────────────────
+type Equal<A, B> = (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 1 : 2 ? true : false
+function is<_T extends true>() {}
+
+export async function proofs() {
+  const u = await User.create({ name: 'Ada', nickname: 'Countess' })
+  is<Equal<typeof u, User>>()
+  is<Equal<typeof u.id, number>>()
+  is<Equal<typeof u.email, string | null>>()
+  is<Equal<typeof u.big, bigint | null>>()
+  is<Equal<typeof u.nickname, string | null>>()
+  is<Equal<typeof u.age, number>>() // default => never null
+  u.greet()
+  const age: number = u.ageMs
+  void age
+  const g = await User.get(1)
+  is<Equal<typeof g, User | undefined>>()
+  const o = await User.oldest()
+  is<Equal<typeof o, User>>() // static of a mix-in
+  const b = await User.byName('x').first()
+  is<Equal<typeof b, User | undefined>>() // own static
+  const a = await Admin.get(1)
+  is<Equal<typeof a, Admin | undefined>>()
+  a?.powers
+  a?.greet()
+  const byA = await Admin.query().one()
+  is<Equal<typeof byA, Admin>>()
+  // update is awaitable, keeps the subclass, knows json properties
+  const same = await u.update({ name: 'B', age: 3 }).apply()
+  is<Equal<typeof same, User>>()
+  const viaAwait = await u.update({ nickname: null })
+  is<Equal<typeof viaAwait, User>>()
+  const j = u.toJSON()
+  is<Equal<typeof j.nickname, string | null>>()
+  // where: columns and json expressions
+  const rows = await User.where(gt(User.c.age, 3)).orderBy(User.c.name)
+  is<Equal<typeof rows, User[]>>()
+  is<Equal<(typeof User)['c']['nickname'], SQL<string | null>>>()
+  // composite key
+  const m = await Membership.get({ userId: 1, teamId: 2 })
+  is<Equal<typeof m, Membership | undefined>>()
+  await Membership.get([1, 2])
+  // db.* infers rows from models, builders and the tag
+  const viaDb = await db.all(User.query())
+  is<Equal<typeof viaDb, User[]>>()
+  const t = await db.sql<{ n: number }>`select 1 as n`
+  is<Equal<typeof t, { n: number }[]>>()
+  const s = await db.first<{ n: number }>('select $1 as n', [1], { timeoutMs: 50 })
+  is<Equal<typeof s, { n: number } | undefined>>()
+  // loaders
+  const withTeam = await User.query()
+    .load(User.load({ team: Team }))
+    .one()
+  is<Equal<typeof withTeam.team, Team | null>>()
+  withTeam.greet()
+  withTeam.team?.shout()
+  const manyUsers = await Team.query()
+    .load(Team.distinct(Team.c.id).load({ members: many(User) }))
+    .all()
+  is<Equal<(typeof manyUsers)[number]['members'], User[]>>()
+  const Boss = User.alias('boss')
+  const nested = await User.query()
+    .load(User.load({ boss: Boss.load({ team: Team }).on(eq(User.c.teamId, Boss.c.id)) }))
+    .one()
+  nested.boss?.greet()
+  nested.boss?.team?.shout()
+  const tuple = await User.query()
+    .load([User, Team.c.name, Boss] as const)
+    .one()
+  is<Equal<typeof tuple, [User, string, User]>>()
+  // registry names
+  const reg = createRegistry({ main: 'x', extra: { replica: 'y' } })
+  class Post extends Model(reg, teams) {}
+  const onReplica = await Post.using('replica').query().first()
+  is<Equal<typeof onReplica, Post | undefined>>()
+
+  // hidden columns leave toJSON and its type (hono/fastify clients infer from it)
+  const acc = await Account.getOr404(1)
+  is<Equal<'email' extends keyof ReturnType<typeof acc.toJSON> ? true : false, false>>()
+  void acc.email
+  // Drizzle builders: rows inferred structurally, on both versions
+  const d1 = await db.all(q.select().from(users))
+  is<Equal<typeof d1, (typeof users.$inferSelect)[]>>()
+  const d2 = await db.all(
+    q.select({ n: users.name, t: teams.name }).from(users).leftJoin(teams, eq(teams.id, users.teamId)),
+  )
+  is<Equal<typeof d2, { n: string; t: string | null }[]>>()
+  const d3 = await db.first(q.insert(users).values({ name: 'x' }).returning({ id: users.id }))
+  is<Equal<typeof d3, { id: number } | undefined>>()
+
+  // negative
+  // @ts-expect-error a `query` property is typed as the base row: own methods are gone
+  ;(await Prop.query.one()).shout()
+  // @ts-expect-error name is required
+  User.create({})
+  // @ts-expect-error unknown column
+  User.create({ name: 'x', nope: 1 })
+  // @ts-expect-error wrong json property type
+  User.create({ name: 'x', age: 'old' })
+  // @ts-expect-error pk is a number
+  User.get('1')
+  // @ts-expect-error half a composite key
+  Membership.get({ userId: 1 })
+  // @ts-expect-error no id column and no pk option: the message says so
+  Log.get(new Date())
+  // @ts-expect-error pk must name columns
+  Model(db, logs, { pk: 'nope' })
+  // @ts-expect-error only json columns carry properties
+  Model(db, users, { json: { name: { x: json.string() } } })
+  // @ts-expect-error a column may not be called like an instance method
+  Model(db, bad)
+  // @ts-expect-error unknown database name
+  Post.using('nope')
+  // @ts-expect-error statics need their class
+  ;[1, 2].map(User.get)
+}
