@@ -1,5 +1,6 @@
 // What `bench/request.ts` serves, once for each framework: `/none` answers without a statement, `/read` by three functions
 // that each query. A further framework is one more entry of `frameworks`.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import Fastify from 'fastify'
 import { createDb, type Db } from 'genever'
 import { genever as fastifyPlugin } from 'genever/fastify'
@@ -39,9 +40,12 @@ export async function handlersOf(side: WebSide, url: string): Promise<Handlers> 
   if (side === 'bare') return { none, read: none, db: null }
   if (side === 'genever') {
     const db = await createDb(url, { pool: { max: poolSize } }).open()
-    return { none, read: nested((text, values) => db.first(texts[text], values)), db }
+    const send: Send = async (text, values) => (await db.all(texts[text], values))[0]
+    return { none, read: nested(send), db }
   }
   const pool = new pg.Pool({ connectionString: url, max: poolSize })
+  // In a real service something always keeps a context: both sides have one.
+  const context = new AsyncLocalStorage<object>()
   const read = async (): Promise<unknown> => {
     const client = await pool.connect()
     try {
@@ -51,7 +55,7 @@ export async function handlersOf(side: WebSide, url: string): Promise<Handlers> 
       client.release()
     }
   }
-  return { none, read, db: null }
+  return { none, read: () => context.run({}, read), db: null }
 }
 
 let turn = 0
