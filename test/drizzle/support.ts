@@ -60,7 +60,7 @@ export function onBoth(ddl: string, suite: (bench: Bench) => void, config?: obje
           const { reserved, serving, waiting } = one.stats()
           return reserved + serving + waiting === 0
         }
-        await until(() => quiet(db), { timeoutMs: 1000, what: 'nothing is lent' })
+        await until(() => quiet(db), { what: 'nothing is lent' })
         for (const one of opened.splice(0)) await one.close()
       })
       afterAll(async () => {
