@@ -52,10 +52,13 @@ export class OpenScope {
     this.#slot.loosen()
   }
 
-  /** Ends it for good: cursors are closed, managed transactions finish first, the handle is released. Idempotent. */
-  end(): void {
-    if (!this.#frame.live) return
+  /**
+   * Ends it for good: cursors are closed, managed transactions finish first, the handle is released. Idempotent. Gives what
+   * is still to be waited for, which never rejects; null when the connection is back.
+   */
+  end(): Promise<void> | null {
+    if (!this.#frame.live) return null
     this.#frame.end()
-    void this.#engine.closeSlot(this.#slot)?.catch(() => {})
+    return this.#engine.closeSlot(this.#slot)?.catch(() => {}) ?? null
   }
 }

@@ -33,6 +33,11 @@ export class NotFoundError extends ResultError {
   readonly status: number = 404
   readonly statusCode: number = 404
   readonly expose: boolean = true
+
+  /** The message as a response of that status: what Hono asks of errors (its `HTTPResponseError`). */
+  getResponse(): Response {
+    return new Response(this.message, { status: this.status })
+  }
 }
 
 /** An 8-byte integer is too large for a `number`. Its value is not in the message. Ask for `int8: 'bigint'` or `'string'`. */

@@ -21,6 +21,7 @@ export class RequestScope {
   readonly #abort: AbortController | null
   #closed = false
   #settled = false
+  #drained: Promise<void> | null = null
 
   constructor(db: Db, engine: Engine, { what, settings, onAbort }: RequestScopeOptions) {
     this.db = db
@@ -48,7 +49,7 @@ export class RequestScope {
     this.#closed = true
     this.#scope.loosen()
     if (!sent) this.#abort?.abort(new AbortedError('The client left before the response was complete.'))
-    if (this.#settled) this.#scope.end()
+    if (this.#settled) this.#end()
   }
 
   /** Nothing is held between statements from now on: for connections that outlive a response, such as web sockets. */
@@ -61,6 +62,15 @@ export class RequestScope {
     if (this.#settled) return
     this.#settled = true
     this.#scope.loosen()
-    if (this.#closed) this.#scope.end()
+    if (this.#closed) this.#end()
+  }
+
+  /** What is to be waited for before the connection is back, once both have happened. Never rejects. */
+  get drained(): Promise<void> | null {
+    return this.#drained
+  }
+
+  #end(): void {
+    this.#drained = this.#scope.end()
   }
 }

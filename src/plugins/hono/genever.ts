@@ -1,0 +1,92 @@
+// The plug-in for Hono 4: a middleware. On Node.js the connection follows the outgoing response; on other runtimes, the body
+// of Hono's response. Hono hands errors to `app.onError` before a middleware sees them: they are found in `c.error`.
+import type { Context, MiddlewareHandler, Next } from 'hono'
+import { routePath } from 'hono/route'
+import type { Db } from '../../db/db.ts'
+import type { Connection } from '../../engine/connection.ts'
+import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
+import { WebPlugin } from '../plugin.ts'
+import type { RequestScope } from '../request/scope.ts'
+import { RequestTransaction } from '../request/transaction.ts'
+import { closing, openScope, scopeFor } from './scope.ts'
+
+/** What the plug-in adds to `c.var`; for applications that are typed by hand: `new Hono<GeneverEnv>()`. */
+export interface GeneverEnv<Name extends string = 'db'> {
+  Variables: { [K in Name]: Connection }
+}
+
+/** Typed for what is chained behind it: `const app = new Hono().use(genever(db)).get(…)`. */
+export interface GeneverHono<Name extends string = 'db'> extends MiddlewareHandler<GeneverEnv<Name>> {
+  /** Opens the database as the options say. Without it, the first request does. @throws {ConnectError} when it stays away. */
+  open(): Promise<void>
+  /** Closes the database; see `gracefulShutdown` for the server too. Never rejects. */
+  close(): Promise<void>
+  /**
+   * A middleware that runs what is behind it in a transaction: committed before the answer is sent, rolled back on an
+   * error, whatever `app.onError` makes of it, and on a status of 400 or more.
+   */
+  transaction(options?: RequestTransactionOptions): MiddlewareHandler
+}
+
+/**
+ * A middleware that gives every request one lazy connection, ambient for all behind it and as `c.var.db`.
+ * @throws {InvalidOptionError} when options are wrong.
+ */
+export function genever<const Name extends string = 'db'>(
+  db: Db,
+  options?: PluginOptions<Context> & { readonly as?: Name | undefined },
+): GeneverHono<Name> {
+  const plugin = new WebPlugin<Context>(db, options)
+  const middleware = async (c: Context, next: Next): Promise<void> => {
+    if (!plugin.ready) await plugin.open()
+    const { transaction } = plugin.options
+    const shared = scopeFor(c, db) !== undefined
+    const scope = openScope(plugin, c, () => `${c.req.method} ${routePath(c)}`)
+    const work =
+      transaction === null || shared ? next : (): Promise<void> => inTransaction(db, scope, transaction, c, next)
+    if (scope === null) return work()
+    attach(plugin, c, scope)
+    // Of several copies, the outermost knows when the handler has settled.
+    if (shared) return scope.run(work)
+    try {
+      await scope.run(work)
+    } finally {
+      scope.handlerSettled()
+      closing(c, scope)
+    }
+  }
+  return Object.assign(middleware, {
+    open: () => plugin.open(),
+    close: () => plugin.close(),
+    transaction: (given: RequestTransactionOptions = {}): MiddlewareHandler => {
+      const wanted = transactionOf(given) ?? {}
+      return (c, next) => inTransaction(db, scopeFor(c, db) ?? null, wanted, c, next)
+    },
+  })
+}
+
+function attach(plugin: WebPlugin<Context>, c: Context, scope: RequestScope): void {
+  const name = plugin.options.as
+  const taken: unknown = c.get(name)
+  if (taken !== undefined) plugin.attach({ [name]: taken }, scope)
+  c.set(name, scope.connection)
+}
+
+async function inTransaction(
+  db: Db,
+  scope: RequestScope | null,
+  options: RequestTransactionOptions,
+  c: Context,
+  next: Next,
+): Promise<void> {
+  const transaction = new RequestTransaction(db, options, scope)
+  try {
+    await transaction.run(next)
+  } catch (error) {
+    await transaction.rollBack()
+    throw error
+  }
+  // It was answered by `app.onError`.
+  if (c.error !== undefined) transaction.fail()
+  await transaction.answering(c.res.status)
+}

@@ -1,0 +1,15 @@
+// Readiness in Hono.
+import type { Context } from 'hono'
+import type { Db } from '../../db/db.ts'
+import { checkHealth, type HealthOptions } from '../health.ts'
+
+/**
+ * A handler that answers 200 when the database does within the deadline, else 503; with counts of the pool as JSON and
+ * nothing secret.
+ */
+export function health(db: Db, options?: HealthOptions): (c: Context) => Promise<Response> {
+  return async (c) => {
+    const { status, body } = await checkHealth(db, options)
+    return c.json(body, status, { 'cache-control': 'no-store' })
+  }
+}

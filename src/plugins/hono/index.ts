@@ -1,0 +1,9 @@
+// `genever/hono`: re-exports, nothing else.
+export { genever, type GeneverEnv, type GeneverHono } from './genever.ts'
+export { httpErrors } from './errors.ts'
+export { health } from './health.ts'
+export { type HealthOptions } from '../health.ts'
+export { gracefulShutdown, type ClosableServer, type ShutdownOptions, type ShutdownReport } from '../shutdown.ts'
+export { type FlatOptions } from '../flat-names.ts'
+export { type PluginLogger } from '../log.ts'
+export { type PluginOptions, type RequestTransactionOptions } from '../options.ts'
