@@ -6,7 +6,7 @@ import { InvalidOptionError, UsageError } from '../errors/index.ts'
 import { inRoot } from '../util/context.ts'
 import { loggerOf, type PluginLogger } from './log.ts'
 import { type PluginOptions, type ResolvedPluginOptions, resolvePluginOptions } from './options.ts'
-import { describeRequest, keepScope, scopeOf } from './request/node.ts'
+import { describeRequest, isUpgrade, keepScope, scopeOf } from './request/node.ts'
 import { RequestScope } from './request/scope.ts'
 import { closeDatabases } from './shutdown.ts'
 import { start } from './start.ts'
@@ -108,8 +108,7 @@ export class WebPlugin<R> {
     if (shared !== undefined) return shared
     const scope = this.makeScope(context, what ?? (() => describeRequest(request)))
     keepScope(request, response, scope)
-    // It may have become a web socket, which lives for hours. The header is the client's word, so nothing else depends on it.
-    if (request.headers.upgrade !== undefined) scope.loosen()
+    if (isUpgrade(request)) scope.loosen()
     return scope
   }
 

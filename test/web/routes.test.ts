@@ -1,6 +1,7 @@
 /** Transactions of routes in the many ways in which handlers of Express and Fastify may answer. */
 
-import { Agent, createServer } from 'node:http'
+import { Agent, createServer, ServerResponse } from 'node:http'
+import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -251,6 +252,33 @@ describe('fastify', () => {
     expect(await notes()).toEqual(['read', 'without'])
     await until(() => doing(other).startsWith('0 lent'))
     await other.close()
+  })
+
+  test('an upgrade that is sent through the hooks holds a connection only while a statement runs', async () => {
+    let seen: unknown
+    let upgraded: Socket | undefined
+    const done = gate()
+    await using served = await start((app) => {
+      app.get('/socket', async (request, reply) => {
+        void reply.hijack()
+        const first = await request.db.scalar('select 1')
+        seen = [first, request.db.borrowed, await db.scalar('select 2'), doing(db).startsWith('0 lent')]
+        done.open()
+      })
+      app.server.on('upgrade', (request, socket) => {
+        const response = new ServerResponse(request)
+        response.assignSocket(socket as Socket)
+        upgraded = socket as Socket
+        app.routing(request, response)
+      })
+    })
+    const socket = connect(served.port, '127.0.0.1')
+    socket.write('GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    await done.promise
+    socket.destroy()
+    upgraded?.destroy()
+
+    expect(seen).toEqual([1, false, 2, true])
   })
 
   test('a client that leaves before a handler that answers nothing leaves no transaction behind', async () => {

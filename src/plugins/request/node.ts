@@ -28,7 +28,15 @@ export function keepScope(request: IncomingMessage, response: ServerResponse, sc
     scope.responseClosed(sent ?? response.writableEnded)
   }
   if (response.closed) close()
-  else response.once('close', close)
+  else response.on('close', close)
+}
+
+/**
+ * Whether Node has handed it to the listeners of `upgrade`, who sent it through the framework: its response lives as long as
+ * the web socket. This is what Node made of it, not the header, which is the client's word and dear to parse.
+ */
+export function isUpgrade(request: IncomingMessage & { readonly upgrade?: boolean | null }): boolean {
+  return request.upgrade === true
 }
 
 /** `GET request`: paths may hold keys, so they are not in messages. */
