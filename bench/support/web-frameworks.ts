@@ -1,9 +1,14 @@
 // What `bench/request.ts` serves, once for each framework: `/none` answers without a statement, `/read` by three functions
 // that each query. A further framework is one more entry of `frameworks`.
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
 import Fastify from 'fastify'
 import { createDb, type Db } from 'genever'
 import { genever as fastifyPlugin } from 'genever/fastify'
+import { genever as honoPlugin } from 'genever/hono'
+import { Hono } from 'hono'
 import pg from 'pg'
 import { poolSize, texts } from './workloads.ts'
 
@@ -30,6 +35,16 @@ export const frameworks: Readonly<Record<string, (handlers: Handlers) => Promise
     app.get('/read', read)
     const url = await app.listen({ port: 0, host: '127.0.0.1' })
     return { port: Number(new URL(url).port) }
+  },
+  async hono({ none, read, db }) {
+    const app = new Hono()
+    if (db !== null) app.use(honoPlugin(db, { log: false }))
+    app.get('/none', async (c) => c.json((await none()) as object))
+    app.get('/read', async (c) => c.json((await read()) as object))
+    const server = createAdaptorServer({ fetch: app.fetch })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return { port: (server.address() as AddressInfo).port }
   },
 }
 
