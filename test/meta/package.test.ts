@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -30,6 +30,7 @@ const builtOn = [
   ['genever/hono', 'hono', 'node_modules/hono'],
   ['genever/kysely', 'kysely', 'node_modules/kysely'],
   ['genever/kysely', 'kysely', 'test/installs/kysely-0.28/node_modules/kysely'],
+  ['genever/nest', '@nestjs/common', 'node_modules/@nestjs/common'],
   ['genever/schema', 'drizzle-orm', 'node_modules/drizzle-orm'],
   ['genever/schema', 'drizzle-orm', 'test/installs/drizzle-1/node_modules/drizzle-orm'],
 ] as const
@@ -40,7 +41,10 @@ const typedBy = [
   ['genever/fastify/types', 'fastify'],
   ['genever/hono', 'hono'],
   ['genever/koa', '@types/koa'],
+  ['genever/nest', '@nestjs/common'],
 ] as const
+/** Peers that are never without others. */
+const companions: Readonly<Record<string, readonly string[]>> = { '@nestjs/common': ['@nestjs/core', 'rxjs'] }
 const onTypes = (name: string): boolean => typedBy.some(([subpath]) => subpath === name)
 const onPeers = (name: string): boolean => builtOn.some(([subpath]) => subpath === name)
 
@@ -181,12 +185,18 @@ async function compile(names: readonly string[]): Promise<string> {
 
 /** Runs `work` while the consumer has this package installed. */
 async function withPeer<T>(name: string, installed: string, work: () => Promise<T>): Promise<T> {
-  const link = join(consumer, 'node_modules', name)
-  await symlink(join(root, installed), link)
+  const beside = (companions[name] ?? []).map((other) => [other, `node_modules/${other}`] as const)
+  const links: string[] = []
+  for (const [peer, path] of [[name, installed] as const, ...beside]) {
+    const link = join(consumer, 'node_modules', peer)
+    await mkdir(dirname(link), { recursive: true })
+    await symlink(join(root, path), link)
+    links.push(link)
+  }
   try {
     return await work()
   } finally {
-    await rm(link)
+    for (const link of links) await rm(link)
   }
 }
 

@@ -1,0 +1,76 @@
+// The module that stands for one database: its middleware, and its end. `GeneverModule` makes one for each `forRoot`.
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Module,
+  type NestModule,
+  type OnApplicationShutdown,
+} from '@nestjs/common'
+import { HttpAdapterHost } from '@nestjs/core'
+import { UsageError } from '../../../errors/index.ts'
+import type { ClosableServer } from '../../shutdown.ts'
+import { middlewareOf } from '../request/middleware.ts'
+import { drainWithin } from './drain.ts'
+import type { Host } from './host.ts'
+
+/** The host, in the module of its database only. */
+export const hostToken: unique symbol = Symbol('genever.host')
+
+interface FastifyLike {
+  hasRequestDecorator(name: string): boolean
+  decorateRequest(name: string, value: { getter(this: { raw: Record<string, unknown> }): unknown }): unknown
+}
+
+export class GeneverCore implements NestModule, BeforeApplicationShutdown, OnApplicationShutdown {
+  readonly #host: Host
+  readonly #adapters: HttpAdapterHost
+  #drained: () => void = () => {}
+
+  constructor(host: Host, adapters: HttpAdapterHost) {
+    this.#host = host
+    this.#adapters = adapters
+  }
+
+  /** Called by Nest when it sets up middleware: in front of that of all modules, for every request. */
+  configure(): void {
+    const { plugin } = this.#host
+    const { as, connectionForRequest } = plugin.options
+    if (!connectionForRequest) return
+    const { httpAdapter } = this.#adapters
+    httpAdapter.use(middlewareOf(plugin))
+    if (httpAdapter.getType() === 'fastify') decorate(httpAdapter.getInstance<FastifyLike>(), as)
+  }
+
+  beforeApplicationShutdown(): void {
+    const server = this.#adapters.httpAdapter?.getHttpServer() as ClosableServer | undefined
+    if (server === undefined || server === null) return
+    const { drainTimeoutMs, plugin } = this.#host
+    this.#drained = drainWithin(server, drainTimeoutMs, () =>
+      plugin.log.warn('Some requests were not answered in time; their connections were closed.'),
+    )
+  }
+
+  /** The HTTP server is closed by now. */
+  async onApplicationShutdown(): Promise<void> {
+    this.#drained()
+    await this.#host.plugin.close()
+  }
+}
+
+Module({})(GeneverCore)
+Inject(hostToken)(GeneverCore, undefined, 0)
+Inject(HttpAdapterHost)(GeneverCore, undefined, 1)
+
+/** Middlewares see the request of `node:http`, handlers that of Fastify. */
+function decorate(app: FastifyLike, as: string): void {
+  if (app.hasRequestDecorator(as))
+    throw new UsageError(
+      `A request has a property "${as}" already, of another database or of the framework. Give the module another name by ` +
+        'its option as.',
+    )
+  app.decorateRequest(as, {
+    getter() {
+      return this.raw[as]
+    },
+  })
+}

@@ -1,0 +1,88 @@
+// `GeneverModule`: what applications import. It only describes modules; `core.ts` is what Nest then makes.
+import { type DynamicModule, Module, type Provider } from '@nestjs/common'
+import { APP_INTERCEPTOR, ModulesContainer } from '@nestjs/core'
+import type { Db } from '../../../db/db.ts'
+import { UsageError } from '../../../errors/index.ts'
+import { GeneverHealthIndicator, getHealthToken } from '../health/indicator.ts'
+import { readinessController } from '../health/route.ts'
+import { RequestInterceptor } from '../request/interceptor.ts'
+import { getDbToken, getModelToken, type ModelClassLike } from '../tokens.ts'
+import { GeneverCore, hostToken } from './core.ts'
+import { type Host, openHost } from './host.ts'
+import type { GeneverAsyncOptions, GeneverModuleOptions, HealthRoute } from './options.ts'
+
+const optionsToken: unique symbol = Symbol('genever.options')
+/** Where the meta of a model hangs on its class. */
+const modelMeta: unique symbol = Symbol.for('genever.model') as never
+
+// oxlint-disable-next-line typescript/no-extraneous-class -- Nest's modules are classes
+export class GeneverModule {
+  /**
+   * A database for the whole application, by its name or as the one without: opened before the application starts, closed
+   * at its end, one lazy connection for each request. Import it once.
+   * @throws {InvalidOptionError} from `NestFactory.create`, as the next two: when options are wrong.
+   * @throws {ConnectError} when the database stays away.
+   * @throws {UsageError} when two modules have one name.
+   */
+  static forRoot(options: GeneverModuleOptions = {}, name?: string): DynamicModule {
+    return describe(name, options, [{ provide: optionsToken, useValue: options }])
+  }
+
+  /** As `forRoot`, with options from a factory: `forRootAsync({ inject: [Config], useFactory: (config: Config) => ({ … }) })`. */
+  static forRootAsync<const Args extends readonly unknown[]>(options: GeneverAsyncOptions<Args>): DynamicModule {
+    const { name, imports = [], inject = [], useFactory } = options
+    const factory = useFactory as unknown as (...args: unknown[]) => unknown
+    const module = describe(name, options, [{ provide: optionsToken, inject: [...inject], useFactory: factory }])
+    return { ...module, imports: [...imports] }
+  }
+
+  /**
+   * Makes models injectable by `InjectModel`, where they belong to the database of that name.
+   * @throws {UsageError} from `NestFactory.create`, when a model belongs to another.
+   */
+  static forFeature(models: readonly ModelClassLike[], name?: string): DynamicModule {
+    const providers = models.map((model): Provider => ({
+      provide: getModelToken(model),
+      inject: [getDbToken(name)],
+      useFactory: (db: Db) => checked(model, db, name),
+    }))
+    return { module: GeneverModule, providers, exports: models.map(getModelToken) }
+  }
+}
+
+Module({})(GeneverModule)
+
+function describe(name: string | undefined, { health }: HealthRoute, providers: readonly Provider[]): DynamicModule {
+  const route = typeof health === 'string' ? { path: health } : health
+  const dbToken = getDbToken(name)
+  const healthToken = getHealthToken(name)
+  return {
+    module: GeneverCore,
+    global: true,
+    controllers: route === undefined ? [] : [readinessController(route, dbToken, name)],
+    providers: [
+      ...providers,
+      {
+        provide: hostToken,
+        inject: [ModulesContainer, optionsToken],
+        useFactory: (modules: ModulesContainer, given: GeneverModuleOptions) => openHost(modules, name, given),
+      },
+      { provide: dbToken, inject: [hostToken], useFactory: ({ plugin }: Host) => plugin.db },
+      { provide: healthToken, inject: [dbToken], useFactory: (db: Db) => new GeneverHealthIndicator(db) },
+      { provide: APP_INTERCEPTOR, inject: [hostToken], useFactory: (host: Host) => new RequestInterceptor(host) },
+    ],
+    exports: [dbToken, healthToken],
+  }
+}
+
+function checked(model: ModelClassLike, db: Db, name: string | undefined): ModelClassLike {
+  const meta = (model as { readonly [modelMeta]?: { readonly db: Db } })[modelMeta]
+  if (meta === undefined) throw new UsageError(`forFeature() takes classes made by Model(); ${model.name} is none.`)
+  if (meta.db !== db)
+    throw new UsageError(
+      `The model ${model.name} was made with another db than the one of ` +
+        `${name === undefined ? 'GeneverModule.forRoot(options)' : `GeneverModule.forRoot(options, '${name}')`}. ` +
+        'Give that module the db of the model, by its option db.',
+    )
+  return model
+}

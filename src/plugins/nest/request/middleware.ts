@@ -1,0 +1,24 @@
+// The scope of a request: a middleware of `node:http`, which both of Nest's platforms run in front of guards, pipes,
+// interceptors and handlers.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { WebPlugin } from '../../plugin.ts'
+
+export type Middleware = (request: IncomingMessage, response: ServerResponse, next: () => void) => void
+
+export function middlewareOf(plugin: WebPlugin<IncomingMessage>): Middleware {
+  return (request, response, next) => {
+    const scope = plugin.scope(request, response, request, () => describe(request))
+    if (scope === null) {
+      next()
+      return
+    }
+    plugin.attach(request, scope)
+    scope.run(next)
+  }
+}
+
+/** `GET /users/:id`, where the platform says so on the request itself. */
+function describe(request: IncomingMessage): string {
+  const { path } = Object((request as { route?: unknown }).route) as { path?: unknown }
+  return `${request.method ?? ''} ${typeof path === 'string' ? path : 'request'}`
+}

@@ -1,0 +1,136 @@
+// `Transactional()`: a decorator for methods and classes, written as a function. It finds its database where Nest puts it:
+// injected into the instance.
+import { Inject } from '@nestjs/common'
+import type { Db } from '../../../db/db.ts'
+import type { TransactionOptions } from '../../../engine/transaction-options.ts'
+import { UsageError } from '../../../errors/index.ts'
+import { getDbToken } from '../tokens.ts'
+import { checkPropagation, propagate, type Propagation } from './propagation.ts'
+
+/**
+ * Options of the transaction, where the method begins one. Where `REQUIRED` meets a transaction around it, `isolation`,
+ * `readOnly`, `deferrable`, `timeoutMs`, `signal` and `query` make it a savepoint that holds to them (or is refused, as any
+ * nested transaction), and `retry` says nothing.
+ */
+export interface TransactionalOptions extends Omit<TransactionOptions, 'reuse'> {
+  /** Default `REQUIRED`. */
+  readonly propagation?: Propagation | undefined
+  /** The name of the database, or a `db` itself, for classes Nest does not make. Default: the one without a name. */
+  readonly db?: string | Db | undefined
+}
+
+type Method = (this: unknown, ...given: unknown[]) => unknown
+
+/** What `reflect-metadata`, which Nest loads, adds to `Reflect`. */
+interface Metadata {
+  getMetadataKeys(target: object): unknown[]
+  getMetadata(key: unknown, target: object): unknown
+  defineMetadata(key: unknown, value: unknown, target: object): void
+}
+
+const metadata = Reflect as unknown as Metadata
+
+type AsyncMethod = (...given: never[]) => Promise<unknown>
+type Class = abstract new (...given: never[]) => object
+
+/** For methods that give a promise, and for classes: then each of its methods written with `async`. */
+export interface TransactionalDecorator {
+  <M extends AsyncMethod>(target: object, key: string | symbol, descriptor: TypedPropertyDescriptor<M>): void
+  (target: Class): void
+  /** Of the standard: there Nest injects nothing, so it needs the option `db` as an object. */
+  <M extends AsyncMethod>(method: M, context: ClassMethodDecoratorContext): M
+  (target: Class, context: ClassDecoratorContext): void
+}
+
+/**
+ * Runs a method in a transaction, as its propagation says; committed when its promise resolves, rolled back when it
+ * rejects.
+ * @throws {UsageError} where it is written: for unknown modes and options, for what is no method, and for a class without
+ *   one written with `async`; and where it is called, when nobody has injected a database.
+ */
+export function Transactional(options: TransactionalOptions = {}): TransactionalDecorator {
+  const { propagation = 'REQUIRED', db, ...transaction } = options
+  checkPropagation(propagation, transaction)
+  const wrapped = (method: Method, name: string, key: symbol | null): Method =>
+    standIn(method, async function inTransaction(this: unknown, ...given: unknown[]): Promise<unknown> {
+      const work = async (): Promise<unknown> => method.apply(this, given)
+      return propagate(dbOf(this, db, key, name), propagation, transaction, name, work)
+    })
+
+  function decorate(...given: readonly unknown[]): unknown {
+    const [target, second, descriptor] = given
+    if (isContext(second)) return decorateByStandard(target as Method, second)
+    if (given.length === 1) return decorateClass(target as Class)
+    const { value } = Object(descriptor) as TypedPropertyDescriptor<unknown>
+    if (typeof value !== 'function') throw new UsageError('Transactional() is for methods and classes.')
+    const isStatic = typeof target === 'function'
+    const name = `${isStatic ? target.name : (target as object).constructor.name}.${String(second)}`
+    const key = isStatic ? null : inject(target as object, db)
+    ;(descriptor as TypedPropertyDescriptor<unknown>).value = wrapped(value as Method, name, key)
+    return undefined
+  }
+
+  function decorateByStandard(value: Method, context: DecoratorContext): unknown {
+    if (context.kind === 'class') return decorateClass(value as unknown as Class)
+    if (context.kind !== 'method') throw new UsageError('Transactional() is for methods and classes.')
+    return wrapped(value, String(context.name), null)
+  }
+
+  function decorateClass(target: Class): void {
+    const { prototype } = target as { prototype: object }
+    const key = inject(prototype, db)
+    let found = 0
+    for (const name of Reflect.ownKeys(prototype)) {
+      const descriptor = Object.getOwnPropertyDescriptor(prototype, name)
+      const method = descriptor?.value as Method | undefined
+      if (descriptor === undefined || name === 'constructor' || !isAsync(method)) continue
+      found++
+      if (transactional.has(method)) continue
+      const value = wrapped(method, `${target.name}.${String(name)}`, key)
+      Object.defineProperty(prototype, name, { ...descriptor, value })
+    }
+    if (found === 0) throw new UsageError(`Transactional() on ${target.name} has nothing to do: no method is async.`)
+  }
+
+  return decorate as TransactionalDecorator
+}
+
+/** Methods that were given a mode of their own. */
+const transactional = new WeakSet<object>()
+
+/** The new method with all that Nest and others know the old one by. */
+function standIn(method: Method, wrapped: Method): Method {
+  for (const key of metadata.getMetadataKeys(method))
+    metadata.defineMetadata(key, metadata.getMetadata(key, method), wrapped)
+  for (const key of ['name', 'length'] as const)
+    Object.defineProperty(wrapped, key, { value: method[key], configurable: true })
+  transactional.add(wrapped)
+  return wrapped
+}
+
+function isAsync(method: unknown): method is Method {
+  if (typeof method !== 'function') return false
+  return transactional.has(method) || method.constructor.name === 'AsyncFunction'
+}
+
+function isContext(value: unknown): value is DecoratorContext {
+  return typeof value === 'object' && value !== null && 'kind' in value && 'addInitializer' in value
+}
+
+/** Has Nest put the database on each instance, under a symbol of its name. Null: there is no need. */
+function inject(prototype: object, db: string | Db | undefined): symbol | null {
+  if (typeof db === 'object') return null
+  const key = Symbol.for(`genever.db:${db ?? ''}`)
+  Inject(getDbToken(db))(prototype, key)
+  return key
+}
+
+function dbOf(self: unknown, db: string | Db | undefined, key: symbol | null, name: string): Db {
+  if (typeof db === 'object') return db
+  const injected = key === null ? undefined : (Object(self) as Record<symbol, Db | undefined>)[key]
+  if (injected !== undefined) return injected
+  throw new UsageError(
+    `${name} has no database for its transaction: Nest has not injected one. Make its class a provider, or give ` +
+      'Transactional() the option db.',
+  )
+}
