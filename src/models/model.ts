@@ -46,7 +46,7 @@ export function Model<
 export function Model(db: Db, table: object, options: GivenOptions = {}): object {
   const meta = define(db, table, options)
   class Base extends ModelBase {
-    static override readonly [modelMeta]: ModelMeta = meta
+    static readonly [modelMeta]: ModelMeta = meta
     static readonly table: Table = meta.table
     static readonly c: object = expressionsOf(meta)
   }

@@ -9,8 +9,8 @@ import { type AnyModel, json, many, Model, type ModelQuery } from 'genever/model
 
 declare function createRegistry(options: { main: string; extra: Record<string, string> }): Db<'replica'>
 
-export const teams = pgTable('teams', { id: serial().primaryKey(), name: text().notNull() })
-export const users = pgTable('users', {
+const teams = pgTable('teams', { id: serial().primaryKey(), name: text().notNull() })
+const users = pgTable('users', {
   id: serial().primaryKey(),
   name: text().notNull(),
   email: text(),
@@ -19,15 +19,15 @@ export const users = pgTable('users', {
   createdAt: timestamp('created_at').notNull().defaultNow(),
   profile: jsonb().notNull().default({}),
 })
-export const memberships = pgTable(
+const memberships = pgTable(
   'memberships',
   { userId: integer('user_id').notNull(), teamId: integer('team_id').notNull(), role: text() },
   (t) => [primaryKey({ columns: [t.userId, t.teamId] })],
 )
-export const logs = pgTable('logs', { at: timestamp().notNull(), line: text() })
-export const bad = pgTable('bad', { id: serial().primaryKey(), update: text() })
+const logs = pgTable('logs', { at: timestamp().notNull(), line: text() })
+const bad = pgTable('bad', { id: serial().primaryKey(), update: text() })
 
-export const db = createDb('pglite://memory')
+const db = createDb('pglite://memory')
 
 /** A mix-in is a plain function: this is the typed form of GINO's abstract models. */
 function Timestamped<B extends new (...a: any[]) => { createdAt: Date }>(Base: B) {
@@ -40,12 +40,12 @@ function Timestamped<B extends new (...a: any[]) => { createdAt: Date }>(Base: B
     }
   }
 }
-export class Team extends Model(db, teams) {
+class Team extends Model(db, teams) {
   shout() {
     return this.name.toUpperCase()
   }
 }
-export class User extends Timestamped(
+class User extends Timestamped(
   Model(db, users, { json: { profile: { nickname: json.string(), age: json.integer({ default: 0 }) } } }),
 ) {
   greet() {
@@ -55,14 +55,14 @@ export class User extends Timestamped(
     return this.query().where(eq(this.c.name, name))
   }
 }
-export class Admin extends User {
+class Admin extends User {
   powers = ['sudo']
 }
-export class Membership extends Model(db, memberships, { pk: ['userId', 'teamId'] }) {}
-export class Log extends Model(db, logs) {}
+class Membership extends Model(db, memberships, { pk: ['userId', 'teamId'] }) {}
+class Log extends Model(db, logs) {}
 
-export const q = ambient(db, (client) => drizzle({ client }))
-export class Account extends Model(db, users, { hidden: ['email'] }) {}
+const q = ambient(db, (client) => drizzle({ client }))
+class Account extends Model(db, users, { hidden: ['email'] }) {}
 
 // what cannot be typed: a property/getter `query` never returns the subclass
 declare function PropModel<T extends Table>(
@@ -76,7 +76,7 @@ class Prop extends PropModel(teams) {
 type Equal<A, B> = (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 1 : 2 ? true : false
 function is<_T extends true>() {}
 
-export async function proofs() {
+export async function proofs(): Promise<void> {
   const u = await User.create({ name: 'Ada', nickname: 'Countess' })
   is<Equal<typeof u, User>>()
   is<Equal<typeof u.id, number>>()

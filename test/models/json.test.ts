@@ -21,7 +21,7 @@ forEachDriver((driver) => {
 
       expect(ada.profile).toEqual({ nickname: 'Countess', age: 36 })
       expect(ada.nickname).toBe('Countess')
-      expectTypeOf(ada.nickname).toEqualTypeOf<string | null>()
+      expectTypeOf(new Person().nickname).toEqualTypeOf<string | null>()
       expectTypeOf(ada.age).toEqualTypeOf<number>()
       expectTypeOf(ada.born).toEqualTypeOf<Date | null>()
     })

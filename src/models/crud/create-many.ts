@@ -5,7 +5,7 @@ import { UsageError } from '../../errors/index.ts'
 import { describeType } from '../../sql/foreign.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
-import { Ready } from '../statement/ready.ts'
+import { ready, type Ready } from '../statement/ready.ts'
 import { Writer } from '../statement/sink.ts'
 import type { CallOptions } from '../types/model.ts'
 import { asValues } from '../values/given.ts'
@@ -53,8 +53,8 @@ function statementsOf(model: ModelLike, meta: ModelMeta, rows: readonly (readonl
   const spec = meta.specOf(model) as never
   if (rows.every((cells) => alike(cells, first)) && first.length > 0) {
     const text = jsonText(meta, first)
-    return chunks(rows, mostRows).map(
-      (part) => new Ready<object>(text, [`[${part.map(jsonRow).join()}]`], spec, meta.loaded),
+    return chunks(rows, mostRows).map((part) =>
+      ready<object>(text, [`[${part.map(jsonRow).join()}]`], spec, meta.loaded),
     )
   }
   const columns = meta.columns.filter((column) => rows.some((cells) => cells.some((cell) => cell.column === column)))
@@ -63,7 +63,7 @@ function statementsOf(model: ModelLike, meta: ModelMeta, rows: readonly (readonl
   const most = Math.max(1, Math.floor(mostParameters / Math.max(1, named.length)))
   return chunks(rows, most).map((part) => {
     const { text, params } = valuesText(meta, named, part)
-    return new Ready<object>(text, params, spec, meta.loaded)
+    return ready<object>(text, params, spec, meta.loaded)
   })
 }
 

@@ -2,7 +2,7 @@
 import type { RowSpec } from '../../sql/compiled.ts'
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
-import { Ready } from '../statement/ready.ts'
+import { ready } from '../statement/ready.ts'
 import { type Sink, Writer } from '../statement/sink.ts'
 import type { CallOptions } from '../types/model.ts'
 import { asValues } from '../values/given.ts'
@@ -33,7 +33,7 @@ function insert(
   const inserted = insertText(meta, cells)
   return meta
     .executor(options?.on)
-    .one(new Ready(inserted.text, inserted.params, spec, meta.loaded), options) as Promise<object>
+    .one(ready(inserted.text, inserted.params, spec, meta.loaded), options) as Promise<object>
 }
 
 /** `insert into … values (…)` and what follows. Kept by its shape when it has no SQL of the caller. */

@@ -3,7 +3,7 @@ import { NotFoundError, UsageError } from '../../errors/index.ts'
 import { describeType } from '../../sql/foreign.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
-import { Ready } from '../statement/ready.ts'
+import { ready } from '../statement/ready.ts'
 import type { CallOptions } from '../types/model.ts'
 import { unknownKeys } from '../query/condition.ts'
 
@@ -13,7 +13,7 @@ export function getById(model: ModelLike, id: unknown, options?: CallOptions): P
   if (id === null || id === undefined) return Promise.resolve(undefined)
   const params = keyOf(model, meta, id)
   const text = meta.texts.get('get', () => `select ${meta.list()} from ${meta.sqlName} where ${keyCondition(meta)}`)
-  return meta.executor(options?.on).first(new Ready(text, params, meta.specOf(model), meta.loaded), options) as Promise<
+  return meta.executor(options?.on).first(ready(text, params, meta.specOf(model), meta.loaded), options) as Promise<
     object | undefined
   >
 }

@@ -8,7 +8,7 @@ import type { TransactionRecord } from '../../engine/transaction/record.ts'
 import { expressionsOf } from '../meta/expressions.ts'
 import { metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
 import { conditionOf } from '../query/condition.ts'
-import { Ready } from '../statement/ready.ts'
+import { ready, type Ready } from '../statement/ready.ts'
 import { Writer } from '../statement/sink.ts'
 import type { CallOptions } from '../types/model.ts'
 
@@ -102,9 +102,9 @@ export abstract class ManyRows<Made> {
     conditions.forEach((condition, index) => {
       writer.add(index === 0 ? ' where ' : ' and ').expression(condition)
     })
-    if (!returning) return new Ready<object>(writer.text, writer.params)
+    if (!returning) return ready<object>(writer.text, writer.params)
     writer.add(` returning ${this.meta.list()}`)
     const { meta } = this
-    return new Ready<object>(writer.text, writer.params, meta.specOf(this.model) as never, meta.loaded)
+    return ready<object>(writer.text, writer.params, meta.specOf(this.model) as never, meta.loaded)
   }
 }

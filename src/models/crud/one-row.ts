@@ -1,6 +1,6 @@
 // `delete()` and `reload()` of an instance. Both find its row like an update does, and say so when it is not there.
 import { metaOf, type ModelMeta } from '../meta/model-meta.ts'
-import { Ready } from '../statement/ready.ts'
+import { ready } from '../statement/ready.ts'
 import { Writer } from '../statement/sink.ts'
 import type { CallOptions } from '../types/model.ts'
 import { writable } from '../values/writable.ts'
@@ -16,7 +16,7 @@ export function deleteRow(instance: object, condition: RowCondition, options?: C
     return []
   }
   const { text, params } = written(meta, 'delete', condition, `delete from ${meta.sqlName} where `, ' returning 1')
-  return meta.executor(options?.on).first(new Ready<undefined>(text, params, undefined, decode), options)
+  return meta.executor(options?.on).first(ready<undefined>(text, params, undefined, decode), options)
 }
 
 /** Reads every column again. @throws {NoSuchRowError} when there is no row. */
@@ -29,8 +29,8 @@ export function reloadRow(instance: object, condition: RowCondition, options?: C
     return [instance]
   }
   const { text, params } = written(meta, 'reload', condition, `select ${meta.list()} from ${meta.sqlName} where `, '')
-  const ready = new Ready<object>(text, params, meta.arrayOf(meta.columns) as never, decode)
-  return meta.executor(options?.on).first(ready, options) as Promise<object>
+  const statement = ready<object>(text, params, meta.arrayOf(meta.columns) as never, decode)
+  return meta.executor(options?.on).first(statement, options) as Promise<object>
 }
 
 function written(

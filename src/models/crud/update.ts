@@ -5,7 +5,7 @@ import { madeInTransaction } from '../../engine/query/sql-query.ts'
 import type { TransactionRecord } from '../../engine/transaction/record.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { metaOf, type ModelMeta } from '../meta/model-meta.ts'
-import { Ready } from '../statement/ready.ts'
+import { ready } from '../statement/ready.ts'
 import { OnlyParams, type Sink, Writer } from '../statement/sink.ts'
 import type { CallOptions } from '../types/model.ts'
 import { type Change, changesOf, shapeOf, writeAssignments } from '../values/changes.ts'
@@ -93,8 +93,8 @@ export class InstanceUpdate {
       assign(instance, columns, rows[0] as readonly unknown[])
       return [instance]
     }
-    const ready = new Ready<object>(text, params, meta.arrayOf(columns) as never, decode)
-    return meta.executor(options?.on).first(ready, options) as Promise<object>
+    const statement = ready<object>(text, params, meta.arrayOf(columns) as never, decode)
+    return meta.executor(options?.on).first(statement, options) as Promise<object>
   }
 }
 

@@ -4,7 +4,7 @@ import { UsageError } from '../../errors/index.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import { unknownKeys } from '../query/condition.ts'
-import { Ready } from '../statement/ready.ts'
+import { ready } from '../statement/ready.ts'
 import { Writer } from '../statement/sink.ts'
 import type { UpsertOptions } from '../types/model.ts'
 import { type Change, changesOf, writeAssignments } from '../values/changes.ts'
@@ -39,9 +39,7 @@ export async function upsertOne(
   writeUpdate(writer, meta, target, changes)
   writer.add(` returning ${meta.list()}`)
   const { text, params } = writer
-  return meta
-    .executor(options.on)
-    .one(new Ready<object>(text, params, meta.specOf(model) as never, meta.loaded), options)
+  return meta.executor(options.on).one(ready<object>(text, params, meta.specOf(model) as never, meta.loaded), options)
 }
 
 /** With nothing to change the key is set to itself: only an update gives the row that is there. */

@@ -12,7 +12,7 @@ import { UpdateRows } from '../crud/static-update.ts'
 import { InstanceUpdate } from '../crud/update.ts'
 import { upsertOne } from '../crud/upsert.ts'
 import { aliasOf, distinctOf, inQueryOf, loadOf, onOf } from '../load/loader.ts'
-import { metaOf, type ModelLike, modelMeta, type ModelMeta } from '../meta/model-meta.ts'
+import { metaOf, type ModelLike } from '../meta/model-meta.ts'
 import { type ModelQuery, queryOf, selectOf } from '../query/model-query.ts'
 import type { CallOptions, UpsertOptions } from '../types/model.ts'
 import { writable } from '../values/writable.ts'
@@ -21,8 +21,6 @@ import { jsonOf } from './plain.ts'
 import { usingOf } from './using.ts'
 
 export class ModelBase {
-  declare static readonly [modelMeta]: ModelMeta
-
   constructor(values?: object) {
     if (values !== undefined) fill(this, metaOf(this.constructor), values)
   }
@@ -116,14 +114,18 @@ export class ModelBase {
     return jsonOf(this)
   }
 
-  /** Its class and its fields, without what is hidden. */
-  [inspect.custom](depth: number, options: InspectOptions, print: typeof inspect): string {
-    const { hidden } = metaOf(this.constructor)
-    const { name } = this.constructor
-    if (depth < 0) return `${name} {…}`
-    const shown = Object.entries(this).filter(([key]) => !hidden.has(key))
-    return `${name} ${print(Object.fromEntries(shown), { ...options, depth: options.depth ?? 2 })}`
+  static {
+    Object.defineProperty(this.prototype, inspect.custom, { value: printed, writable: true, configurable: true })
   }
+}
+
+/** Its class and its fields, without what is hidden. */
+function printed(this: ModelBase, depth: number, options: InspectOptions, print: typeof inspect): string {
+  const { hidden } = metaOf(this.constructor)
+  const { name } = this.constructor
+  if (depth < 0) return `${name} {…}`
+  const shown = Object.entries(this).filter(([key]) => !hidden.has(key))
+  return `${name} ${print(Object.fromEntries(shown), { ...options, depth: options.depth ?? 2 })}`
 }
 
 function modelOf(instance: object): ModelLike {

@@ -16,6 +16,8 @@ export interface JsonKind {
   readonly merges?: true
 }
 
+export type KindName = 'string' | 'integer' | 'number' | 'boolean' | 'dateTime' | 'object' | 'array'
+
 const same = (value: unknown): unknown => value
 
 function member(type: string, decode?: (wire: never) => unknown): JsonKind['sql'] {
@@ -28,7 +30,7 @@ function member(type: string, decode?: (wire: never) => unknown): JsonKind['sql'
 
 const inner: JsonKind['sql'] = (column, key) => sql`(${column} -> ${key})`
 
-export const kinds = {
+export const kinds: Readonly<Record<KindName, JsonKind>> = {
   string: {
     expected: 'a string',
     read: same,
@@ -79,4 +81,4 @@ export const kinds = {
     sql: inner,
     stored: ['', '::jsonb'],
   },
-} as const satisfies Readonly<Record<string, JsonKind>>
+}

@@ -1,10 +1,11 @@
 // Something rows come from in a query: a model's table, an alias of it, a subquery with its columns, a bare table. Known by
 // the qualifier that its columns are written with, so that one thing never gets into FROM twice.
-import { aliasedTable, type Column, getTableColumns, getTableName, is, type SQL, sql, Table } from 'drizzle-orm'
+import { aliasedTable, type Column, getTableColumns, is, type SQL, sql, Table } from 'drizzle-orm'
 import { quoteName, render, tableName } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import { expressionsOf, withProperties } from '../meta/expressions.ts'
 import { isModel, metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
+import { nameOf } from '../meta/table.ts'
 import type { SqlText } from '../meta/sql-text.ts'
 
 /** How an alias, or a model over a subquery, tells its source. */
@@ -70,7 +71,7 @@ export function sourceOf(value: unknown): Source {
 }
 
 function ofTable(id: string, model: ModelLike | null, table: Table, columns: Source['columns']): Source {
-  return new Source(id, model, table, columns, (text) => text.add(id), quoteName(getTableName(table)))
+  return new Source(id, model, table, columns, (text) => text.add(id), quoteName(nameOf(table)))
 }
 
 /** The model's table once more, under another name. */

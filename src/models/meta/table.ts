@@ -1,6 +1,6 @@
 // A Drizzle table or view as models see it: its columns, whether it is a view, which keys it declares. The two differ in
 // where they keep their columns, and versions in what their types say of that.
-import { type Column, getTableColumns, getViewSelectedFields, is, type Table, View } from 'drizzle-orm'
+import { type Column, getTableColumns, getTableName, getViewSelectedFields, is, type Table, View } from 'drizzle-orm'
 import { quoteName, tableName } from '../../builder/drizzle/core/render.ts'
 import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
 
@@ -15,13 +15,25 @@ export function columnsOf(table: Table | View): Readonly<Record<string, Column>>
 
 const viewConfig = Symbol.for('drizzle:ViewBaseConfig')
 
+interface Named {
+  readonly name: string
+  readonly schema?: string | undefined
+}
+
 /** `"schema"."name"`. */
 export function sqlNameOf(table: Table | View): string {
   if (!isView(table)) return tableName(table) as string
-  const { name, schema } = (table as unknown as Record<symbol, { readonly name: string; readonly schema?: string }>)[
-    viewConfig
-  ] as { readonly name: string; readonly schema?: string }
+  const { name, schema } = configOf(table)
   return schema === undefined ? quoteName(name) : `${quoteName(schema)}.${quoteName(name)}`
+}
+
+/** The name alone. */
+export function nameOf(table: Table | View): string {
+  return isView(table) ? configOf(table).name : getTableName(table)
+}
+
+function configOf(view: View): Named {
+  return (view as unknown as Readonly<Record<symbol, Named>>)[viewConfig] as Named
 }
 
 /** The sets of columns a table declares as its primary key or as unique, by database names, the primary key first. */

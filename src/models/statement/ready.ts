@@ -4,7 +4,14 @@ import { type Statement, toStatement, type ToStatement } from '../../sql/stateme
 
 export type Decode<R> = (rows: readonly unknown[]) => R[]
 
-export class Ready<R> implements Statement<R>, ToStatement<R> {
+/** Its own statement. */
+export type Ready<R> = Statement<R> & ToStatement<R>
+
+export function ready<R>(sql: string, params: readonly unknown[], spec?: RowSpec<R>, decode?: Decode<R>): Ready<R> {
+  return new ReadyStatement(sql, params, spec, decode)
+}
+
+class ReadyStatement<R> implements Statement<R>, ToStatement<R> {
   readonly sql: string
   readonly params: readonly unknown[]
   readonly spec: RowSpec<R> | undefined
