@@ -27,6 +27,7 @@ const modules = subpaths.filter((name) => !name.endsWith('.json'))
  * and where its versions are installed.
  */
 const builtOn = [
+  ['genever/h3', 'h3', 'node_modules/h3'],
   ['genever/hono', 'hono', 'node_modules/hono'],
   ['genever/kysely', 'kysely', 'node_modules/kysely'],
   ['genever/kysely', 'kysely', 'test/installs/kysely-0.28/node_modules/kysely'],
@@ -39,6 +40,7 @@ const typedBy = [
   ['genever/express', '@types/express'],
   ['genever/fastify', 'fastify'],
   ['genever/fastify/types', 'fastify'],
+  ['genever/h3', 'h3'],
   ['genever/hono', 'hono'],
   ['genever/koa', '@types/koa'],
   ['genever/nest', '@nestjs/common'],

@@ -1,0 +1,104 @@
+// The plug-in for h3 2: a middleware. On Node.js the connection follows the response, on other runtimes h3 says when an event
+// is over. Bodies are read outside of the middleware's context: what is read from must have its connection by then.
+import { HTTPError, HTTPResponse, type H3Event, type Middleware } from 'h3'
+import type { Db } from '../../db/db.ts'
+import type { Connection } from '../../engine/connection.ts'
+import { isGeneverError, NotFoundError } from '../../errors/index.ts'
+import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
+import { WebPlugin } from '../plugin.ts'
+import type { RequestScope } from '../request/scope.ts'
+import { RequestTransaction } from '../request/transaction.ts'
+import { openScope, scopeFor } from './scope.ts'
+
+declare module 'h3' {
+  interface H3EventContext {
+    /** The connection of this request. */
+    db: Connection
+  }
+}
+
+export interface GeneverH3 extends Middleware {
+  /** Opens the database as the options say. Without it, the first request does. @throws {ConnectError} when it stays away. */
+  open(): Promise<void>
+  /** Closes the database; see `gracefulShutdown` for the server too. Never rejects. */
+  close(): Promise<void>
+  /**
+   * A middleware that runs what is behind it in a transaction: committed before the answer is sent, rolled back on an
+   * error or a status of 400 or more.
+   */
+  transaction(options?: RequestTransactionOptions): Middleware
+}
+
+/**
+ * A middleware that gives every request one lazy connection, ambient for all behind it and as `event.context.db`. What is not
+ * found becomes h3's `HTTPError` of status 404.
+ * @throws {InvalidOptionError} when options are wrong.
+ */
+export function genever(db: Db, options?: PluginOptions<H3Event>): GeneverH3 {
+  const plugin = new WebPlugin<H3Event>(db, options)
+  const middleware: Middleware = async (event, next) => {
+    if (!plugin.ready) await plugin.open()
+    const { transaction } = plugin.options
+    const shared = scopeFor(event, db) !== undefined
+    const scope = openScope(plugin, event, () => describe(event))
+    const work = async (): Promise<unknown> =>
+      transaction === null || shared ? next() : inTransaction(db, scope, transaction, event, next)
+    try {
+      if (scope === null) return await work()
+      plugin.attach(event.context, scope)
+      return await scope.run(work)
+    } catch (error) {
+      throw httpError(error)
+    } finally {
+      // Of several copies, the outermost knows when the handler has settled.
+      if (!shared) scope?.handlerSettled()
+    }
+  }
+  return Object.assign(middleware, {
+    open: () => plugin.open(),
+    close: () => plugin.close(),
+    transaction: (given: RequestTransactionOptions = {}): Middleware => {
+      const wanted = transactionOf(given) ?? {}
+      return (event, next) => inTransaction(db, scopeFor(event, db) ?? null, wanted, event, next)
+    },
+  })
+}
+
+/** `GET /users/:id`, once a route was found. */
+function describe({ req, context }: H3Event): string {
+  return `${req.method} ${context.matchedRoute?.route ?? 'request'}`
+}
+
+/** h3 hides the message of errors that are not its own. */
+function httpError(error: unknown): unknown {
+  return isGeneverError(error, NotFoundError) ? new HTTPError(error.message, { status: 404, cause: error }) : error
+}
+
+async function inTransaction(
+  db: Db,
+  scope: RequestScope | null,
+  options: RequestTransactionOptions,
+  event: H3Event,
+  next: () => unknown,
+): Promise<unknown> {
+  const transaction = new RequestTransaction(db, options, scope)
+  try {
+    const answer = await transaction.run(next)
+    await transaction.answering(statusOf(answer, event))
+    return answer
+  } catch (error) {
+    await transaction.rollBack()
+    throw error
+  }
+}
+
+const [notFound, handled] = ['h3.notFound', 'h3.handled'].map((key) => Symbol.for(key))
+
+/** What h3 will answer to the value of a handler. */
+function statusOf(answer: unknown, event: H3Event): number {
+  if (answer === notFound) return 404
+  if (answer === handled) return event.runtime?.node?.res?.statusCode ?? 200
+  if (answer instanceof Error) return 500
+  const own = answer instanceof Response || answer instanceof HTTPResponse ? answer.status : undefined
+  return own ?? event.res.status ?? 200
+}

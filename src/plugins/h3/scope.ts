@@ -1,0 +1,41 @@
+// Where an event of h3 keeps its scopes and who ends them: Node's response, which always closes, where there is one; else h3
+// itself, which knows when an event is over and waits for what is returned to it.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type H3Event, onDispose } from 'h3'
+import type { Db } from '../../db/db.ts'
+import type { WebPlugin } from '../plugin.ts'
+import { scopeOf } from '../request/node.ts'
+import type { RequestScope } from '../request/scope.ts'
+import { keepWebScope, webScopeOf } from '../request/web.ts'
+
+interface NodeContext {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+}
+
+function nodeOf(event: H3Event): NodeContext | null {
+  const node = event.runtime?.node
+  return node?.res === undefined ? null : (node as NodeContext)
+}
+
+/** The scope this event has for `db`, if a plug-in has opened one. */
+export function scopeFor(event: H3Event, db: Db): RequestScope | undefined {
+  const node = nodeOf(event)
+  return node === null ? webScopeOf(event, db) : scopeOf(node.req, db)
+}
+
+/** A new one, or the one of another copy of the plug-in; null where requests have no connection. */
+export function openScope(plugin: WebPlugin<H3Event>, event: H3Event, what: () => string): RequestScope | null {
+  const node = nodeOf(event)
+  if (node !== null) return plugin.scope(node.req, node.res, event, what)
+  if (!plugin.options.connectionForRequest) return null
+  const shared = webScopeOf(event, plugin.db)
+  if (shared !== undefined) return shared
+  const scope = plugin.makeScope(event, what)
+  keepWebScope(event, event.req, scope)
+  onDispose(event, (reason) => {
+    scope.responseClosed(reason === undefined)
+    return scope.drained ?? undefined
+  })
+  return scope
+}
