@@ -324,7 +324,9 @@ describe('the decorator', () => {
       @Get('below')
       async below(): Promise<void> {}
     }
-    const { above, below } = Routes.prototype
+    const [above, below] = ['above', 'below'].map(
+      (key) => Object.getOwnPropertyDescriptor(Routes.prototype, key)?.value,
+    )
     expect([Reflect.getMetadata('path', above), Reflect.getMetadata('path', below)]).toEqual(['above', 'below'])
     expect([above.name, above.length]).toEqual(['above', 2])
   })
