@@ -1,5 +1,5 @@
 // `genever/models`: re-exports, nothing else.
-export type { Returned } from './crud/many-rows.ts'
+export type { Returned } from './statement/many-rows.ts'
 export type { ModelDelete } from './crud/static-delete.ts'
 export type { ModelUpdate } from './crud/static-update.ts'
 export type { Update } from './crud/update.ts'
@@ -10,7 +10,7 @@ export type { ModelHooks } from './meta/hooks.ts'
 export { Model, type ModelOptions } from './model.ts'
 export type { ModelQuery } from './query/model-query.ts'
 export type { JsonMap, JsonProp } from './types/json.ts'
-export type { Loaded, Loader, LoaderLike, Many, With } from './types/loader.ts'
+export type { Loaded, Loader, LoaderLike, Many } from './types/loader.ts'
 export type {
   Aliased,
   AnyModel,

@@ -35,9 +35,9 @@ afterEach(() => {
 })
 
 test('our own queries give their statement through the symbol', () => {
-  const query = { [toStatement]: (): Statement<{ a: number }> => ({ sql: 'select 1', params: [], maxRows: 1 }) }
+  const query = { [toStatement]: (): Statement<{ a: number }> => ({ sql: 'select 1', params: [], maxRows: 0 }) }
 
-  expect(adapt(query)).toEqual({ sql: 'select 1', params: [], maxRows: 1 })
+  expect(adapt(query)).toEqual({ sql: 'select 1', params: [], maxRows: 0 })
   expect(adapt(sql`select ${1}`)).toEqual({ sql: 'select $1', params: [1] })
   expectTypeOf(adapt(query)).toEqualTypeOf<Statement<{ a: number }>>()
 })

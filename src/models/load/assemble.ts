@@ -1,11 +1,11 @@
 // A loader compiled for one query: the columns it selects, the joins it needs, and the function that makes objects of rows.
 // Rows arrive as arrays of decoded values; objects are built in one pass, lists are folded by key as rows come.
 import { Column, is, SQL } from 'drizzle-orm'
-import { type ColumnLike, type Decode, decodeOf } from '../../builder/drizzle/core/codec.ts'
+import { type Decode, decodeOf } from '../../builder/drizzle/core/codec.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ColumnSpec, RowSpec } from '../../sql/compiled.ts'
 import type { Expression } from '../meta/expressions.ts'
-import { quoteName, type SqlLike } from '../../builder/drizzle/core/render.ts'
+import { quoteName } from '../../builder/drizzle/core/render.ts'
 import type { SqlText } from '../meta/sql-text.ts'
 import { Fold, type Entry } from './fold.ts'
 import type { Joins } from './join-list.ts'
@@ -176,7 +176,7 @@ export class Assembly {
     this.#sources.push(expression)
     this.#items.push((text) => {
       if (is(expression, SQL.Aliased)) text.sql(expression.sql).add(` as ${quoteName(expression.fieldAlias)}`)
-      else text.sql(expression as SqlLike)
+      else text.sql(expression)
     })
     this.#columns.push({ path: [], ...decodeExpression(expression) })
     return at
@@ -187,18 +187,21 @@ type Attach = (instance: Instance, entry: Entry | undefined, fresh: boolean, val
 
 /** How the driver reads an expression: Drizzle's `mapWith` is honoured. */
 export function decodeExpression(expression: Expression): Decode {
-  if (is(expression, Column)) return decodeOf(expression as unknown as ColumnLike)
+  if (is(expression, Column)) return decodeOf(expression)
   const sql = is(expression, SQL.Aliased) ? expression.sql : expression
   const { decoder } = sql as unknown as { readonly decoder?: Decoder }
   if (decoder === undefined) return { mode: 'default' }
-  if (is(decoder, Column)) return decodeOf(decoder as unknown as ColumnLike)
-  const { mapFromDriverValue } = decoder
-  const noop = (mapFromDriverValue as { readonly isNoop?: boolean }).isNoop === true
-  return noop ? { mode: 'default' } : { mode: 'default', map: (value) => decoder.mapFromDriverValue(value) }
+  if (is(decoder, Column)) return decodeOf(decoder)
+  return isNoop(decoder) ? { mode: 'default' } : { mode: 'default', map: (value) => decoder.mapFromDriverValue(value) }
 }
 
 interface Decoder {
-  mapFromDriverValue(value: unknown): unknown
+  readonly mapFromDriverValue: ((value: unknown) => unknown) & { readonly isNoop?: boolean }
+}
+
+/** Drizzle 1.0 marks decoders that do nothing. */
+function isNoop({ mapFromDriverValue }: Decoder): boolean {
+  return mapFromDriverValue.isNoop === true
 }
 
 /** A method of the model is called with the value, as GINO's `add_child`; anything else is assigned. */

@@ -1,6 +1,6 @@
 // Something rows come from in a query: a model's table, an alias of it, a subquery with its columns, a bare table. Known by
 // the qualifier that its columns are written with, so that one thing never gets into FROM twice.
-import { aliasedTable, type Column, getTableColumns, is, type SQL, sql, Table } from 'drizzle-orm'
+import { aliasedTable, type Column, getTableColumns, is, type SQL, sql as fragment, Table } from 'drizzle-orm'
 import { quoteName, render, tableName } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import { expressionsOf, withProperties } from '../meta/expressions.ts'
@@ -95,7 +95,7 @@ export function subquerySource(model: ModelLike, subquery: object): Source {
     throw new UsageError(`The subquery '${alias}' lacks columns of ${model.name}: ${missing.join(', ')}.`)
   const columns = Object.fromEntries(meta.columns.map(({ key }) => [key, given[key] as Column]))
   return new Source(quoteName(alias), model, meta.table, withProperties(meta, columns), (text) =>
-    text.sql(sql`${subquery as SQL}`),
+    text.sql(fragment`${subquery as SQL}`),
   )
 }
 

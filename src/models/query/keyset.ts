@@ -74,7 +74,7 @@ export function readCursor(keys: readonly OrderKey[], cursor: string): (string |
     throw new UsageError('after() takes the cursor of a page of this query: this text is none.')
   if (order !== fingerprint(keys))
     throw new UsageError('after() was given the cursor of another order: page on with the same orderBy().')
-  return values as (string | null)[]
+  return values
 }
 
 function parse(cursor: string): unknown[] | undefined {

@@ -1,6 +1,6 @@
 // What a loader makes of the rows of a query, as types.
 import type { Column, SQL } from 'drizzle-orm'
-import type { Aliased, AnyModel } from './model.ts'
+import type { AnyModel } from './model.ts'
 
 export declare const loads: unique symbol
 
@@ -18,53 +18,53 @@ export interface Many<R> {
   on(condition: SQL): Many<R>
 }
 
+// What a loader is told by. The least that tells it: comparing whole interfaces would compare everything a model has.
+interface HasRow<R> {
+  readonly [loads]: R
+}
+interface HasModel<C extends AnyModel> {
+  readonly of: C
+}
+interface HasList<R> {
+  readonly many: R
+}
+
 // oxlint-disable typescript/no-explicit-any -- positions that are not inferred
 export type LoaderLike =
-  | Loader<any>
   | AnyModel
-  | Aliased<any>
+  | HasRow<any>
+  | HasModel<any>
+  | HasList<any>
   | Column
   | SQL<any>
   | SQL.Aliased<any>
-  | Many<any>
   | readonly LoaderLike[]
   | ((row: any, context: any) => unknown)
   | (new (row: any, context?: any) => object)
 
-/** Models first: they are what is loaded mostly, and each further test is a level of depth for the compiler. */
 export type Loaded<L> = L extends AnyModel
   ? InstanceType<L>
-  : L extends Loader<infer R>
+  : L extends HasRow<infer R>
     ? R
-    : L extends Aliased<infer C>
+    : L extends HasModel<infer C>
       ? InstanceType<C>
-      : L extends Many<infer R>
+      : L extends HasList<infer R>
         ? R[]
-        : LoadedValue<L>
-
-type LoadedValue<L> = L extends Column
-  ? L['_']['notNull'] extends true
-    ? L['_']['data']
-    : L['_']['data'] | null
-  : L extends SQL<infer V>
-    ? V
-    : L extends SQL.Aliased<infer V>
-      ? V
-      : L extends (...a: any[]) => infer R
-        ? R
-        : L extends new (...a: any[]) => infer R
-          ? R
-          : L extends readonly LoaderLike[]
-            ? { -readonly [I in keyof L]: Loaded<L[I]> }
-            : never
+        : L extends Column
+          ? L['_']['notNull'] extends true
+            ? L['_']['data']
+            : L['_']['data'] | null
+          : L extends SQL<infer V>
+            ? V
+            : L extends SQL.Aliased<infer V>
+              ? V
+              : L extends (...a: any[]) => infer R
+                ? R
+                : L extends new (...a: any[]) => infer R
+                  ? R
+                  : L extends readonly LoaderLike[]
+                    ? { -readonly [I in keyof L]: Loaded<L[I]> }
+                    : never
 
 /** A nested model may be missing (LEFT JOIN): null. A `many` is `[]`. */
-type Attach<L> = L extends AnyModel
-  ? InstanceType<L> | null
-  : L extends Loader<infer R>
-    ? R | null
-    : L extends Aliased<infer C>
-      ? InstanceType<C> | null
-      : Loaded<L>
-
-export type With<Self, M> = Self & { [K in keyof M]: Attach<M[K]> }
+export type Attach<L> = L extends AnyModel | HasRow<any> | HasModel<any> ? Loaded<L> | null : Loaded<L>

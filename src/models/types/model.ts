@@ -8,7 +8,7 @@ import type { ModelQuery } from '../query/model-query.ts'
 import type { ModelDelete } from '../crud/static-delete.ts'
 import type { ModelUpdate } from '../crud/static-update.ts'
 import type { Update } from '../crud/update.ts'
-import type { Loaded, Loader, LoaderLike, With } from './loader.ts'
+import type { Attach, Loaded, Loader, LoaderLike } from './loader.ts'
 import type { ColumnsAndProps, Id, InsertOf, RowOf, SetOf, Simplify } from './values.ts'
 
 export declare const modelTypes: unique symbol
@@ -50,13 +50,13 @@ export type Filter<Row> = { readonly [K in keyof Row]?: Row[K] | readonly Row[K]
 export interface Aliased<C extends AnyModel> {
   readonly c: C['c']
   readonly of: C
-  load<M extends Record<string, LoaderLike>>(map: M): Loader<With<InstanceType<C>, M>>
+  load<M extends Record<string, LoaderLike>>(map: M): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K]> }>
   on(condition: SQL): Loader<InstanceType<C>>
   distinct(...by: Column[]): Distinct<InstanceType<C>>
 }
 
 export interface Distinct<Self> extends Loader<Self> {
-  load<M extends Record<string, LoaderLike>>(map: M): Loader<With<Self, M>>
+  load<M extends Record<string, LoaderLike>>(map: M): Loader<Self & { [K in keyof M]: Attach<M[K]> }>
 }
 
 export interface ModelInstance<Row, Set, Json = Row> {
@@ -119,7 +119,10 @@ export interface ModelClass<D, T extends Table, J, PK extends string | readonly 
   ): ModelUpdate<InstanceType<C>, Types<C>['row'], Types<C>['set']>
   delete<C extends AnyModel>(this: C): ModelDelete<InstanceType<C>, Types<C>['row']>
 
-  load<C extends AnyModel, M extends Record<string, LoaderLike>>(this: C, map: M): Loader<With<InstanceType<C>, M>>
+  load<C extends AnyModel, M extends Record<string, LoaderLike>>(
+    this: C,
+    map: M,
+  ): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K]> }>
   on<C extends AnyModel>(this: C, condition: SQL): Loader<InstanceType<C>>
   distinct<C extends AnyModel>(this: C, ...by: Column[]): Distinct<InstanceType<C>>
   alias<C extends AnyModel>(this: C, name: string): Aliased<C>

@@ -11,6 +11,8 @@ export interface ColumnLike {
   readonly columnType: string
   /** 1.0: how many dimensions an array has. */
   readonly dimensions?: number
+  readonly length?: number | undefined
+  readonly vectorDimensions?: number | undefined
   /** 0.45: the element of an array. */
   readonly baseColumn?: ColumnLike
   getSQLType(): string
@@ -80,10 +82,13 @@ export function encode(column: ColumnLike, value: unknown): unknown {
   return column.mapToDriverValue(value)
 }
 
+/** Columns whose `dimensions` are a length on 0.45, and no dimensions of an array. */
+const vectors = new Set(['PgVector', 'PgHalfVector', 'PgSparseVector', 'PgBinaryVector'])
+
 /** The element of an array column, null for all others. */
 function elementOf(column: ColumnLike): ColumnLike | null {
   if (column.baseColumn !== undefined) return elementOf(column.baseColumn) ?? column.baseColumn
-  if ((column.dimensions ?? 0) === 0) return null
+  if ((column.dimensions ?? 0) === 0 || isVector045(column)) return null
   const { name, columnType } = column
   return {
     name,
@@ -92,6 +97,11 @@ function elementOf(column: ColumnLike): ColumnLike | null {
     mapFromDriverValue: (value) => column.mapFromDriverValue(value),
     mapToDriverValue: (value) => column.mapToDriverValue(value),
   }
+}
+
+/** On 1.0 the length of a vector has another name, and `dimensions` those of an array as everywhere. */
+function isVector045(column: ColumnLike): boolean {
+  return vectors.has(column.columnType) && column.length === undefined && column.vectorDimensions === undefined
 }
 
 /** Custom types get what node-postgres gives to Drizzle: parsed numbers, booleans and JSON, the rest as text. */
