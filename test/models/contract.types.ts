@@ -1,5 +1,6 @@
 /** The contract of the models' types: compiles, negatives included, on both versions of Drizzle and under every supported TypeScript. Not run. */
 
+// oxlint-disable typescript/no-floating-promises, typescript/unbound-method, eslint/no-unused-expressions, typescript/require-await -- types alone
 import { eq, gt, type InferSelectModel, type SQL, type Table } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { bigint as pgBigint, integer, jsonb, pgTable, primaryKey, serial, text, timestamp } from 'drizzle-orm/pg-core'

@@ -165,7 +165,8 @@ forEachDriver((driver) => {
       const single = []
       for (const row of rows) single.push(await Thing.create(row))
 
-      const without = (thing: InstanceType<typeof Thing>): object => ({ ...thing, id: 0 })
+      const without = (thing: InstanceType<typeof Thing>): object =>
+        Object.assign(Object.create(null) as object, thing, { id: 0 })
       expect(many.map(without)).toEqual(single.map(without))
       expect(many[0]).toMatchObject(rows[0] ?? {})
       const tooLong = Thing.createMany([{ v: '123456789' }, { v: '' }])
@@ -280,7 +281,7 @@ forEachDriver((driver) => {
 
       expect(() => Person.update({ nope: 1 } as never)).toThrow(UnknownColumnError)
       expect(() => Person.update({ visits: 1 }).where({ nope: 1 } as never)).toThrow(UnknownColumnError)
-      expect(() => Person.delete().where({ name: undefined } as never)).toThrow('which would match every row')
+      expect(() => Person.delete().where({ name: undefined })).toThrow('which would match every row')
     })
 
     test('made in a transaction that has ended does not run', async () => {

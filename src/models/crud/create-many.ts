@@ -27,11 +27,11 @@ export async function createAll(model: ModelLike, values: unknown, options?: Cal
   const rows: Cell[][] = []
   for (const each of values as readonly unknown[]) {
     const given = asValues(each, 'createMany()')
-    const ready =
+    const checked =
       meta.hooks.validate === undefined && meta.hooks.beforeCreate === undefined
         ? given
         : await prepared(meta, given, 'createMany()')
-    rows.push(cellsOf(meta, ready))
+    rows.push(cellsOf(meta, checked))
   }
   const statements = statementsOf(model, meta, rows)
   const executor = meta.executor(options?.on)

@@ -10,15 +10,15 @@ import { prepared } from '../values/hooks.ts'
 import { type Cell, cellsOf } from '../values/insert.ts'
 import { writable } from '../values/writable.ts'
 
-export function createOne(model: ModelLike, values: unknown, options?: CallOptions): Promise<object> {
+export function createOne(model: ModelLike, row: unknown, options?: CallOptions): Promise<object> {
   const meta = writable(model, 'create()')
-  const given = asValues(values, 'create()')
+  const given = asValues(row, 'create()')
   const instance = given instanceof (model as unknown as new () => object) ? given : null
   const { validate, beforeCreate } = meta.hooks
   if (validate === undefined && beforeCreate === undefined)
     return insert(model, meta, cellsOf(meta, given, instance !== null), instance, options)
-  return prepared(meta, given, 'create()').then((ready) =>
-    insert(model, meta, cellsOf(meta, ready, ready === instance), instance, options),
+  return prepared(meta, given, 'create()').then((values) =>
+    insert(model, meta, cellsOf(meta, values, values === instance), instance, options),
   )
 }
 

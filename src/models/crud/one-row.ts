@@ -5,7 +5,7 @@ import { Writer } from '../statement/sink.ts'
 import type { CallOptions } from '../types/model.ts'
 import { writable } from '../values/writable.ts'
 import type { ModelLike } from '../meta/model-meta.ts'
-import { type RowCondition, writeCondition } from './row-condition.ts'
+import { type RowCondition, writeCondition } from '../statement/row-condition.ts'
 import { assign, gone } from './update.ts'
 
 /** Resolves with nothing. @throws {NoSuchRowError} when there was no row. */
@@ -29,7 +29,7 @@ export function reloadRow(instance: object, condition: RowCondition, options?: C
     return [instance]
   }
   const { text, params } = written(meta, 'reload', condition, `select ${meta.list()} from ${meta.sqlName} where `, '')
-  const statement = ready<object>(text, params, meta.arrayOf(meta.columns) as never, decode)
+  const statement = ready<object>(text, params, meta.arrayOf(meta.columns), decode)
   return meta.executor(options?.on).first(statement, options) as Promise<object>
 }
 
@@ -41,9 +41,9 @@ function written(
   after: string,
 ): { readonly text: string; readonly params: readonly unknown[] } {
   const write = (): Writer => {
-    const writer = new Writer().add(before) as Writer
+    const writer = new Writer().add(before)
     writeCondition(writer, meta, condition)
-    return writer.add(after) as Writer
+    return writer.add(after)
   }
   if ('sql' in condition) {
     const { text, params } = write()

@@ -4,7 +4,7 @@ import type { ModelLike } from '../meta/model-meta.ts'
 import type { Writer } from '../statement/sink.ts'
 import type { CallOptions, Filter } from '../types/model.ts'
 import { writable } from '../values/writable.ts'
-import { ManyRows, type Returned, type Rows } from './many-rows.ts'
+import { ManyRows, type Returned, type Rows } from '../statement/many-rows.ts'
 
 /** Runs when awaited, and gives the number of rows. @throws {UsageError} when awaited without `where()` or `everyRow()`. */
 export interface ModelDelete<I, Row> extends PromiseLike<number> {

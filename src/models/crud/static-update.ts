@@ -7,7 +7,7 @@ import { changesOf, writeAssignments } from '../values/changes.ts'
 import { asValues, checkKeys, later, type Values } from '../values/given.ts'
 import { changed } from '../values/hooks.ts'
 import { writable } from '../values/writable.ts'
-import { ManyRows, type Returned, type Rows } from './many-rows.ts'
+import { ManyRows, type Returned, type Rows } from '../statement/many-rows.ts'
 
 /** Runs when awaited, and gives the number of rows. @throws {UsageError} when awaited without `where()` or `everyRow()`. */
 export interface ModelUpdate<I, Row, Set = object> extends PromiseLike<number> {

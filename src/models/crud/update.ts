@@ -12,7 +12,7 @@ import { type Change, changesOf, shapeOf, writeAssignments } from '../values/cha
 import { asExpression } from '../values/expression.ts'
 import { asValues, checkKeys, later, type Values } from '../values/given.ts'
 import { changed } from '../values/hooks.ts'
-import { type RowCondition, writeCondition } from './row-condition.ts'
+import { type RowCondition, writeCondition } from '../statement/row-condition.ts'
 
 /**
  * Changes of one row, not yet made. Thenable on purpose: `await user.update({ … })` must never be a silent no-op. Applied
@@ -44,7 +44,7 @@ export class InstanceUpdate {
     this.#meta = metaOf(instance.constructor)
     this.#find = find
     this.#madeIn = madeInTransaction(this.#meta.db)
-    this.set(values)
+    void this.set(values)
   }
 
   set(values: unknown): this {
@@ -62,7 +62,8 @@ export class InstanceUpdate {
         throw new TransactionEndedError(this.#madeIn.endedMessage())
       return beforeUpdate === undefined ? this.#run(this.#values, options) : this.#hooked(beforeUpdate, options)
     } catch (error) {
-      return Promise.reject(error as Error)
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what was thrown goes on
+      return Promise.reject(error)
     }
   }
 
@@ -93,7 +94,7 @@ export class InstanceUpdate {
       assign(instance, columns, rows[0] as readonly unknown[])
       return [instance]
     }
-    const statement = ready<object>(text, params, meta.arrayOf(columns) as never, decode)
+    const statement = ready<object>(text, params, meta.arrayOf(columns), decode)
     return meta.executor(options?.on).first(statement, options) as Promise<object>
   }
 }

@@ -6,7 +6,7 @@ import { createAll } from '../crud/create-many.ts'
 import { createOne } from '../crud/create.ts'
 import { getById, getOrThrow } from '../crud/get.ts'
 import { deleteRow, reloadRow } from '../crud/one-row.ts'
-import { conditionOfRow, keyCondition, type RowCondition } from '../crud/row-condition.ts'
+import { conditionOfRow, keyCondition, type RowCondition } from '../statement/row-condition.ts'
 import { DeleteRows } from '../crud/static-delete.ts'
 import { UpdateRows } from '../crud/static-update.ts'
 import { InstanceUpdate } from '../crud/update.ts'
@@ -160,5 +160,6 @@ function attempt<T>(work: () => Promise<T>): Promise<T> {
 }
 
 function rejected(error: unknown): Promise<never> {
-  return Promise.reject(error as Error)
+  // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what was thrown goes on
+  return Promise.reject(error)
 }

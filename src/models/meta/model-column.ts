@@ -46,7 +46,7 @@ export class ModelColumn {
   encode(value: unknown): unknown {
     if (this.isJson && typeof value === 'object' && value !== null) this.#checkJson(value)
     try {
-      return encode(this.column as unknown as ColumnLike, value)
+      return encode(this.column, value)
     } catch (cause) {
       throw this.refuse(value, cause)
     }

@@ -18,7 +18,7 @@ export function jsonRow(cells: readonly Cell[]): string {
 function jsonText(column: ModelColumn, value: unknown): string {
   const encoded = column.encode(value)
   // Already JSON text: the value of a json or jsonb column as it is.
-  if (column.isJson) return encoded === null ? 'null' : String(encoded)
+  if (column.isJson) return typeof encoded === 'string' ? encoded : 'null'
   if (typeof encoded === 'string') return JSON.stringify(encoded)
   if (typeof encoded === 'number') return Number.isFinite(encoded) ? String(encoded) : `"${encoded}"`
   if (encoded === null || typeof encoded === 'boolean') return String(encoded)

@@ -70,8 +70,7 @@ export async function people(driver: TestedDriver, shared?: Db) {
     }
   }
   /** A look at the row from outside of the model. */
-  const stored = async (id: number) =>
-    await db.one<Record<string, unknown>>(`select * from ${name} where id = $1`, [id])
+  const stored = (id: number) => db.one<Record<string, unknown>>(`select * from ${name} where id = $1`, [id])
   /** Statements from now on. */
   const listen = (): readonly StatementEvent[] => {
     const heard = hear(engine)

@@ -8,8 +8,8 @@ import type { TransactionRecord } from '../../engine/transaction/record.ts'
 import { expressionsOf } from '../meta/expressions.ts'
 import { metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
 import { conditionOf } from '../query/condition.ts'
-import { ready, type Ready } from '../statement/ready.ts'
-import { Writer } from '../statement/sink.ts'
+import { ready, type Ready } from './ready.ts'
+import { Writer } from './sink.ts'
 import type { CallOptions } from '../types/model.ts'
 
 /** The instances of what was written. */
@@ -56,17 +56,17 @@ export abstract class ManyRows<Made> {
 
   async apply(options?: CallOptions): Promise<number> {
     await this.prepare()
-    const ready = this.#ready(false)
-    if (ready === null) return 0
-    const { rowCount } = await this.#executor(options).status(ready, options)
+    const made = this.#ready(false)
+    if (made === null) return 0
+    const { rowCount } = await this.#executor(options).status(made, options)
     return rowCount ?? 0
   }
 
   returning(): Returned<object> {
     const apply = async (options?: CallOptions): Promise<object[]> => {
       await this.prepare()
-      const ready = this.#ready(true)
-      return ready === null ? [] : this.#executor(options).all(ready, options)
+      const made = this.#ready(true)
+      return made === null ? [] : this.#executor(options).all(made, options)
     }
     // oxlint-disable-next-line unicorn/no-thenable -- runs when awaited, as without it
     return { apply, then: (onFulfilled, onRejected) => apply().then(onFulfilled, onRejected) }

@@ -1,9 +1,9 @@
 // Which row an instance stands for: its primary key, or what a `lookup()` of its class says. Captured when it is asked for, so
 // that a change of the key finds the row under the old one.
-import { and, type Column, eq, is, SQL } from 'drizzle-orm'
+import { and, eq, is, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
-import type { Sink } from '../statement/sink.ts'
+import type { Sink } from './sink.ts'
 
 /** The primary key as parameters, which has a text per model, or SQL. */
 export type RowCondition = { readonly key: readonly unknown[] } | { readonly sql: SQL }
@@ -26,7 +26,7 @@ export function conditionOfRow(meta: ModelMeta, instance: object, standard: unkn
 /** The condition by primary key as SQL, for `lookup()`. */
 export function keyCondition(meta: ModelMeta, instance: object): SQL {
   const given = keyGiven(meta, instance)
-  return and(...meta.primaryKey.map(({ column }, index) => eq(column as Column, given[index]))) as SQL
+  return and(...meta.primaryKey.map(({ column }, index) => eq(column, given[index]))) as SQL
 }
 
 /** Writes what stands behind WHERE. */
