@@ -32,6 +32,8 @@ const builtOn = [
   ['genever/kysely', 'kysely', 'node_modules/kysely'],
   ['genever/kysely', 'kysely', 'test/installs/kysely-0.28/node_modules/kysely'],
   ['genever/nest', '@nestjs/common', 'node_modules/@nestjs/common'],
+  ['genever/models', 'drizzle-orm', 'node_modules/drizzle-orm'],
+  ['genever/models', 'drizzle-orm', 'test/installs/drizzle-1/node_modules/drizzle-orm'],
   ['genever/schema', 'drizzle-orm', 'node_modules/drizzle-orm'],
   ['genever/schema', 'drizzle-orm', 'test/installs/drizzle-1/node_modules/drizzle-orm'],
 ] as const
