@@ -5,7 +5,10 @@ import { temporaryDatabase } from '../demo/support/database.ts'
 import type { Service } from './shop/service.ts'
 
 const folders = await readdir(import.meta.dirname, { withFileTypes: true })
-const names = folders.filter((entry) => entry.isDirectory() && entry.name !== 'shop').map(({ name }) => name)
+// An application of Next.js is started by Next.js: see docs/next.md.
+const names = folders
+  .filter((entry) => entry.isDirectory() && !['shop', 'next'].includes(entry.name))
+  .map(({ name }) => name)
 const [name = ''] = process.argv.slice(2)
 
 if (names.includes(name)) await run(name)

@@ -1,0 +1,7 @@
+// `genever/next`: re-exports, nothing else.
+export { globalDb } from './global-db.ts'
+export { withDb, type WithDbOptions } from './with-db.ts'
+export { getOrNotFound } from './navigation.ts'
+export { health } from './health.ts'
+export { type HealthOptions } from '../health.ts'
+export { type RequestTransactionOptions } from '../options.ts'

@@ -1,0 +1,84 @@
+// A scope around a route handler, a server action, or work for `after()`: Next.js tells nobody when a request is over, so the
+// call is the request, and the body of a `Response` belongs to it.
+import type { Db } from '../../db/db.ts'
+import { InvalidOptionError, isGeneverError, NotFoundError } from '../../errors/index.ts'
+import { type PluginOptions, type RequestTransactionOptions, resolvePluginOptions } from '../options.ts'
+import { RequestScope } from '../request/scope.ts'
+import { RequestTransaction } from '../request/transaction.ts'
+import { followBody, keepWebScope } from '../request/web.ts'
+import { isRedirect, notFound } from './navigation.ts'
+
+/** `settingsForRequest` is given the arguments of the call. */
+export type WithDbOptions<Args extends readonly unknown[] = readonly unknown[]> = Pick<
+  PluginOptions<Args>,
+  'transaction' | 'onAbort' | 'settingsForRequest'
+>
+
+/**
+ * The same function, with one lazy connection for each call, ambient for all it calls. The connection goes back when the
+ * function has settled and the body of a `Response` it returned has been read, or the client has left. Called where `db` has a
+ * connection already, it shares that one.
+ *
+ * `NotFoundError` becomes a 404 with its message as JSON where the first argument is a `Request` (route handlers), elsewhere
+ * `notFound()` of `next/navigation`. A transaction is committed before the function's promise resolves, also on `redirect()`; it
+ * is rolled back on any other error and on a `Response` with a status of 400 or more.
+ * @throws {InvalidOptionError} when options are wrong.
+ */
+export function withDb<Args extends readonly unknown[], R>(
+  db: Db,
+  action: (...args: Args) => R | PromiseLike<R>,
+  options: WithDbOptions<Args> = {},
+): (...args: Args) => Promise<R> {
+  const { source, transaction, onAbort, settingsForRequest } = resolvePluginOptions<Args>(options)
+  if (source !== null)
+    throw new InvalidOptionError('withDb takes no options of the database. Give them to globalDb or createDb.', {
+      options: Object.keys(options).map((name) => ({ name, problem: 'is no option of withDb' })),
+    })
+  const what = (): string => action.name || 'withDb()'
+
+  return async (...args) => {
+    const request = args[0] instanceof Request ? args[0] : null
+    // The one around it has its settings, and its end.
+    const scope =
+      db.current === undefined
+        ? new RequestScope(db, await db.engineHere(), { what, settings: settingsForRequest?.(args), onAbort })
+        : null
+    if (scope !== null && request !== null) keepWebScope(request, request, scope)
+    const call = async (): Promise<R> => action(...args)
+    const work = transaction === null ? call : (): Promise<R> => inTransaction(db, scope, transaction, call)
+    let answer: R
+    try {
+      answer = await (scope === null ? work() : scope.run(work))
+    } catch (error) {
+      scope?.handlerSettled()
+      scope?.responseClosed(true)
+      if (!isGeneverError(error, NotFoundError)) throw error
+      if (request === null) return notFound()
+      // A route handler answers with a Response, whatever else its type says.
+      return Response.json({ error: error.message }, { status: error.status }) as R
+    }
+    if (scope === null) return answer
+    scope.handlerSettled()
+    if (answer instanceof Response) return followBody(answer, scope).response as R
+    scope.responseClosed(true)
+    return answer
+  }
+}
+
+async function inTransaction<T>(
+  db: Db,
+  scope: RequestScope | null,
+  options: RequestTransactionOptions,
+  call: () => Promise<T>,
+): Promise<T> {
+  const transaction = new RequestTransaction(db, options, scope)
+  try {
+    const answer = await transaction.run(call)
+    await transaction.answering(answer instanceof Response ? answer.status : 200)
+    return answer
+  } catch (error) {
+    if (isRedirect(error)) await transaction.answering(303)
+    else await transaction.rollBack()
+    throw error
+  }
+}
