@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { CheckViolationError, isGeneverError, NoResultError } from 'genever'
+import { CheckViolationError, isGeneverError, NotFoundError } from 'genever'
 import { db } from '../db.ts'
 import { PaymentDeclined, placeOrder } from '../shop/orders.ts'
 import { quoteHolding, quoteLending } from '../shop/quotes.ts'
@@ -50,7 +50,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 }
 
 function statusOf(error: unknown): number {
-  if (isGeneverError(error, NoResultError)) return 404
+  if (isGeneverError(error, NotFoundError)) return 404
   if (isGeneverError(error, CheckViolationError)) return 409
   return error instanceof PaymentDeclined ? 402 : 500
 }

@@ -2,25 +2,21 @@
 // to the database are the same and get no connection passed; only how long a connection is kept differs.
 import { db } from '../db.ts'
 import { exchangeRate } from './exchange-rates.ts'
+import { Product, Quote } from './schema.ts'
 
-interface Product {
-  readonly id: number
-  readonly name: string
-  readonly cents: number
-}
-
-export interface Quote {
+export interface Offer {
+  /** Of the quote that is kept. */
   readonly id: number
   readonly product: string
   readonly dollarCents: number
 }
 
 /** Held: a connection from the beginning of the request to its end, as with a pool's `connect()` and `release()`. */
-export async function quoteHolding(productId: number): Promise<Quote> {
+export async function quoteHolding(productId: number): Promise<Offer> {
   const connection = await db.acquire()
   try {
     return await connection.run(async () => {
-      const product = await findProduct(productId)
+      const product = await Product.getOr404(productId)
       const rate = await exchangeRate()
       return saveQuote(product, rate)
     })
@@ -30,21 +26,16 @@ export async function quoteHolding(productId: number): Promise<Quote> {
 }
 
 /** Lent: borrowed by the first statement, given back while the request waits, borrowed again by the next statement. */
-export function quoteLending(productId: number): Promise<Quote> {
+export function quoteLending(productId: number): Promise<Offer> {
   return db.scope(async () => {
-    const product = await findProduct(productId)
+    const product = await Product.getOr404(productId)
     const rate = await db.idle(() => exchangeRate())
     return saveQuote(product, rate)
   })
 }
 
-function findProduct(id: number): Promise<Product> {
-  return db.sql<Product>`select id, name, cents from products where id = ${id}`.one()
-}
-
-async function saveQuote(product: Product, rate: number): Promise<Quote> {
-  const dollarCents = Math.round(product.cents * rate)
-  const id =
-    await db.sql`insert into quotes (product_id, cents) values (${product.id}, ${dollarCents}) returning id`.scalar<number>()
-  return { id: id ?? 0, product: product.name, dollarCents }
+async function saveQuote(product: Product, rate: number): Promise<Offer> {
+  const dollarCents = product.inDollarCents(rate)
+  const { id } = await Quote.create({ productId: product.id, cents: dollarCents })
+  return { id, product: product.name, dollarCents }
 }
