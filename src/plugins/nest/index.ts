@@ -4,7 +4,7 @@ export {
   type GeneverAsyncOptions,
   type GeneverModuleOptions,
   type GeneverOptions,
-  type HealthRoute,
+  type ModuleParts,
 } from './module/options.ts'
 export { GeneverInterceptor, type GeneverInterceptorOptions } from './interceptor.ts'
 export { GeneverHealthIndicator, getHealthToken, PingAttempt, type PingResult } from './health/indicator.ts'

@@ -10,6 +10,11 @@ export function getDbToken(name?: string): InjectionToken<Db> {
   return name === undefined ? Db : `genever:${name}`
 }
 
+/** @internal The token of what stands behind a database, for interceptors of routes. */
+export function getHostToken(name: string | undefined): InjectionToken {
+  return name === undefined ? 'genever:host' : `genever:${name}:host`
+}
+
 /** The token of a model of `forFeature`: the class itself. */
 export function getModelToken(model: ModelClassLike): InjectionToken {
   return model as InjectionToken

@@ -28,7 +28,7 @@ import { type Connection, createDb, type Db, InvalidOptionError, NotFoundError }
 import { GeneverModule, RequestConnection, TransactionalRoute } from 'genever/nest'
 import { map, type Observable, of } from 'rxjs'
 import { describe, expect, test } from 'vitest'
-import { thrownBy } from '../../support/caught.ts'
+import { caught, thrownBy } from '../../support/caught.ts'
 import { databaseUrl, freshDatabase } from '../../support/database.ts'
 import { hear } from '../../support/events.ts'
 import { pid } from '../../support/matrix.ts'
@@ -42,6 +42,12 @@ interface Sender {
 }
 
 class Missing extends NotFoundError {}
+
+/** How many transactions are open on the connection, savepoints included. */
+async function savepoints(db: Db): Promise<number> {
+  await pid(db)
+  return Number(/(\d+) open transaction/.exec(String(db.current))?.[1])
+}
 
 describe.each(platforms)('on %s', (platform) => {
   test('middlewares of modules, guards, interceptors, pipes, handlers and filters share one connection', async () => {
@@ -198,6 +204,26 @@ describe.each(platforms)('on %s', (platform) => {
     expect((await ask(app.port, 'GET /other')).body).toEqual({ statusCode: 500, message: 'Internal server error' })
   })
 
+  test('what is not found is left to Nest on demand', async () => {
+    await using db = createDb(await databaseUrl())
+    @Controller()
+    class Bottles {
+      @Get()
+      get(): void {
+        throw new Missing('Bottle is not found')
+      }
+    }
+    const log = logger()
+    const imports = [GeneverModule.forRoot({ db, log: false, notFound: false })]
+    await using app = await start(platform, { imports, controllers: [Bottles] }, log)
+
+    expect(await ask(app.port, 'GET /')).toEqual({
+      status: 404,
+      body: { statusCode: 404, message: 'Bottle is not found' },
+    })
+    expect(log.lines).toHaveLength(1)
+  })
+
   describe('a route in a transaction', () => {
     async function setUp(): Promise<{ db: Db; rows: () => Promise<unknown[]> } & AsyncDisposable> {
       const database = await freshDatabase('create table orders (text text)')
@@ -231,6 +257,11 @@ describe.each(platforms)('on %s', (platform) => {
         off(): Promise<unknown> {
           return insert('on, but off')
         }
+        @Post('own')
+        @TransactionalRoute()
+        own(): Promise<unknown> {
+          return db.transaction(async (tx) => ({ inside: tx.connection === db.current, open: await savepoints(db) }))
+        }
         @Post('level')
         @TransactionalRoute({ isolation: 'serializable', readOnly: true })
         @HttpCode(202)
@@ -250,6 +281,8 @@ describe.each(platforms)('on %s', (platform) => {
         const module = GeneverModule.forRoot({ db, log: false, transaction, closeTimeoutMs: 100 })
         const app = await start(platform, { imports: [module], controllers: [On, Off] })
         for (const path of ['on', 'on/off', 'off']) expect((await ask(app.port, `POST /${path}`)).status).toBe(500)
+        // One of the route, with a savepoint in it: controller, handler and module make one together.
+        expect((await ask(app.port, 'POST /on/own')).body).toEqual({ inside: true, open: 2 })
         expect(await ask(app.port, 'POST /on/level')).toEqual({ status: 202, body: { level: 'serializable' } })
         apps.push(app)
       }
@@ -257,6 +290,43 @@ describe.each(platforms)('on %s', (platform) => {
       expect(await rows()).toEqual(['on, but off', 'off', 'on, but off'])
       for (const app of apps) await app[Symbol.asyncDispose]()
       expect(thrownBy(() => TransactionalRoute({ retry: 3 } as object))).toBeInstanceOf(InvalidOptionError)
+    })
+
+    test('needs a module of the database it names', async () => {
+      @Controller()
+      class Orders {
+        @Post()
+        @TransactionalRoute(true, 'reports')
+        post(): void {}
+      }
+      await using shop = await setUp()
+      const imports = [GeneverModule.forRoot({ db: shop.db, log: false })]
+      const nest = await caught(create(platform, { imports, controllers: [Orders] }))
+
+      expect(nest.message).toContain('genever:reports:host')
+    })
+
+    test('can be asked for beside a factory, not by it', async () => {
+      await using shop = await setUp()
+      const { db, rows } = shop
+      @Controller()
+      class Orders {
+        @Post()
+        @HttpCode(409)
+        post(): Promise<unknown> {
+          return db.status("insert into orders values ('undone')")
+        }
+      }
+      const factory = { useFactory: () => ({ db, log: false as const }) }
+      const beside = GeneverModule.forRootAsync({ ...factory, transaction: true, health: 'ready' })
+      await using app = await start(platform, { imports: [beside], controllers: [Orders] })
+      expect((await ask(app.port, 'POST /')).status).toBe(409)
+      expect((await ask(app.port, 'GET /ready')).status).toBe(200)
+      expect(await rows()).toEqual([])
+
+      const inside = { useFactory: () => ({ db, transaction: true }) as object }
+      const refused = await caught(create(platform, { imports: [GeneverModule.forRootAsync(inside)] }))
+      expect(refused.message).toContain('"transaction" must stand beside the factory')
     })
 
     test('is committed before a handler that answers by @Res() is heard, and rolled back by its status', async () => {

@@ -14,7 +14,7 @@ import { drainWithin } from './drain.ts'
 import type { Host } from './host.ts'
 
 /** The host, in the module of its database only. */
-export const hostToken: unique symbol = Symbol('genever.host')
+export const ownHost: unique symbol = Symbol('genever.host')
 
 interface FastifyLike {
   hasRequestDecorator(name: string): boolean
@@ -58,7 +58,7 @@ export class GeneverCore implements NestModule, BeforeApplicationShutdown, OnApp
 }
 
 Module({})(GeneverCore)
-Inject(hostToken)(GeneverCore, undefined, 0)
+Inject(ownHost)(GeneverCore, undefined, 0)
 Inject(HttpAdapterHost)(GeneverCore, undefined, 1)
 
 /** Middlewares see the request of `node:http`, handlers that of Fastify. */

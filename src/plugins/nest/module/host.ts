@@ -6,7 +6,7 @@ import { createDb } from '../../../db/db.ts'
 import { UsageError } from '../../../errors/index.ts'
 import type { PluginLogger } from '../../log.ts'
 import { WebPlugin } from '../../plugin.ts'
-import { type GeneverModuleOptions, split } from './options.ts'
+import { type GeneverModuleOptions, type ModuleParts, split } from './options.ts'
 
 /** The names that are taken, by application. */
 const taken = new WeakMap<ModulesContainer, Set<string | undefined>>()
@@ -17,8 +17,8 @@ export class Host {
   readonly drainTimeoutMs: number
 
   /** @throws {InvalidOptionError} when options are wrong. */
-  constructor(name: string | undefined, given: GeneverModuleOptions) {
-    const { db, drainTimeoutMs, plugin } = split(given, name)
+  constructor(name: string | undefined, given: GeneverModuleOptions, parts: ModuleParts | null) {
+    const { db, drainTimeoutMs, plugin } = split(given, name, parts)
     this.name = name
     this.drainTimeoutMs = drainTimeoutMs
     this.plugin = new WebPlugin<IncomingMessage>(db ?? createDb(), plugin)
@@ -35,6 +35,7 @@ export async function openHost(
   modules: ModulesContainer,
   name: string | undefined,
   given: GeneverModuleOptions,
+  parts: ModuleParts | null,
 ): Promise<Host> {
   const names = taken.get(modules) ?? new Set()
   taken.set(modules, names)
@@ -44,7 +45,7 @@ export async function openHost(
         'module where both are needed (it is global), or give the other database another name.',
     )
   names.add(name)
-  const host = new Host(name, given)
+  const host = new Host(name, given, parts)
   await host.plugin.open()
   return host
 }

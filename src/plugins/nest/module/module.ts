@@ -5,11 +5,12 @@ import type { Db } from '../../../db/db.ts'
 import { UsageError } from '../../../errors/index.ts'
 import { GeneverHealthIndicator, getHealthToken } from '../health/indicator.ts'
 import { readinessController } from '../health/route.ts'
-import { RequestInterceptor } from '../request/interceptor.ts'
-import { getDbToken, getModelToken, type ModelClassLike } from '../tokens.ts'
-import { GeneverCore, hostToken } from './core.ts'
+import { NotFoundInterceptor } from '../request/not-found-interceptor.ts'
+import { TransactionInterceptor } from '../request/transaction-interceptor.ts'
+import { getDbToken, getHostToken, getModelToken, type ModelClassLike } from '../tokens.ts'
+import { GeneverCore, ownHost } from './core.ts'
 import { type Host, openHost } from './host.ts'
-import type { GeneverAsyncOptions, GeneverModuleOptions, HealthRoute } from './options.ts'
+import type { GeneverAsyncOptions, GeneverModuleOptions, ModuleParts } from './options.ts'
 
 const optionsToken: unique symbol = Symbol('genever.options')
 /** Where the meta of a model hangs on its class. */
@@ -25,14 +26,15 @@ export class GeneverModule {
    * @throws {UsageError} when two modules have one name.
    */
   static forRoot(options: GeneverModuleOptions = {}, name?: string): DynamicModule {
-    return describe(name, options, [{ provide: optionsToken, useValue: options }])
+    return describe(name, options, null, { provide: optionsToken, useValue: options })
   }
 
   /** As `forRoot`, with options from a factory: `forRootAsync({ inject: [Config], useFactory: (config: Config) => ({ … }) })`. */
   static forRootAsync<const Args extends readonly unknown[]>(options: GeneverAsyncOptions<Args>): DynamicModule {
     const { name, imports = [], inject = [], useFactory } = options
     const factory = useFactory as unknown as (...args: unknown[]) => unknown
-    const module = describe(name, options, [{ provide: optionsToken, inject: [...inject], useFactory: factory }])
+    const given = { provide: optionsToken, inject: [...inject], useFactory: factory }
+    const module = describe(name, options, options, given)
     return { ...module, imports: [...imports] }
   }
 
@@ -52,26 +54,41 @@ export class GeneverModule {
 
 Module({})(GeneverModule)
 
-function describe(name: string | undefined, { health }: HealthRoute, providers: readonly Provider[]): DynamicModule {
+function describe(
+  name: string | undefined,
+  { health, notFound, transaction }: ModuleParts,
+  beside: ModuleParts | null,
+  options: Provider,
+): DynamicModule {
   const route = typeof health === 'string' ? { path: health } : health
   const dbToken = getDbToken(name)
   const healthToken = getHealthToken(name)
+  const hostToken = getHostToken(name)
+  const interceptors: Provider[] = []
+  if (notFound !== false) interceptors.push({ provide: APP_INTERCEPTOR, useClass: NotFoundInterceptor })
+  if (transaction !== undefined && transaction !== false)
+    interceptors.push({
+      provide: APP_INTERCEPTOR,
+      inject: [ownHost],
+      useFactory: (host: Host) => new TransactionInterceptor(host),
+    })
   return {
     module: GeneverCore,
     global: true,
     controllers: route === undefined ? [] : [readinessController(route, dbToken, name)],
     providers: [
-      ...providers,
+      options,
       {
-        provide: hostToken,
+        provide: ownHost,
         inject: [ModulesContainer, optionsToken],
-        useFactory: (modules: ModulesContainer, given: GeneverModuleOptions) => openHost(modules, name, given),
+        useFactory: (modules: ModulesContainer, given: GeneverModuleOptions) => openHost(modules, name, given, beside),
       },
-      { provide: dbToken, inject: [hostToken], useFactory: ({ plugin }: Host) => plugin.db },
+      { provide: hostToken, useExisting: ownHost },
+      { provide: dbToken, inject: [ownHost], useFactory: ({ plugin }: Host) => plugin.db },
       { provide: healthToken, inject: [dbToken], useFactory: (db: Db) => new GeneverHealthIndicator(db) },
-      { provide: APP_INTERCEPTOR, inject: [hostToken], useFactory: (host: Host) => new RequestInterceptor(host) },
+      ...interceptors,
     ],
-    exports: [dbToken, healthToken],
+    exports: [hostToken, dbToken, healthToken],
   }
 }
 

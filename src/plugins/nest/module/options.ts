@@ -3,13 +3,13 @@ import type { DynamicModule, InjectionToken, OptionalFactoryDependency } from '@
 import type { IncomingMessage } from 'node:http'
 import type { Db } from '../../../db/db.ts'
 import { InvalidOptionError, type OptionProblem } from '../../../errors/index.ts'
-import type { PluginOptions } from '../../options.ts'
+import type { PluginOptions, RequestTransactionOptions } from '../../options.ts'
 
 /**
  * Options of a plug-in, where a request is that of `node:http` (of Express, on its platform). `as` defaults to the name
  * of the module, and to `db` without one.
  */
-export interface GeneverOptions extends PluginOptions<IncomingMessage> {
+export interface GeneverOptions extends Omit<PluginOptions<IncomingMessage>, 'transaction'> {
   /** The database, for models and code outside of Nest; default: one is made. */
   readonly db?: Db | undefined
   /**
@@ -19,16 +19,26 @@ export interface GeneverOptions extends PluginOptions<IncomingMessage> {
   readonly drainTimeoutMs?: number | undefined
 }
 
-/** A readiness route: 200 when the database answers within the deadline, else 503. */
-export interface HealthRoute {
-  /** A path for a route that answers whether the database does, or that with the deadline. Default: none. */
+/** What a module is made of, known before any factory runs. */
+export interface ModuleParts {
+  /**
+   * A path for a readiness route: 200 when the database answers within the deadline (default 1_000 ms), else 503.
+   * Default: none.
+   */
   readonly health?: string | { readonly path: string; readonly timeoutMs?: number | undefined } | undefined
+  /**
+   * Makes `NotFoundError` of handlers Nest's `NotFoundException`, by a global interceptor. Default true. False leaves it
+   * to Nest, which answers 404 and its message too, but logs it and shows it to no filter of `HttpException`.
+   */
+  readonly notFound?: boolean | undefined
+  /** Every request in a transaction, by a global interceptor, or options for it; default false. Routes may say otherwise. */
+  readonly transaction?: boolean | RequestTransactionOptions | undefined
 }
 
-export interface GeneverModuleOptions extends GeneverOptions, HealthRoute {}
+export interface GeneverModuleOptions extends GeneverOptions, ModuleParts {}
 
 /** As of Nest's other modules. @typeParam Args What is injected into the factory. */
-export interface GeneverAsyncOptions<Args extends readonly unknown[] = readonly never[]> extends HealthRoute {
+export interface GeneverAsyncOptions<Args extends readonly unknown[] = readonly never[]> extends ModuleParts {
   /** The name of the database, for `InjectDb` and on requests. */
   readonly name?: string | undefined
   readonly imports?: DynamicModule['imports'] | undefined
@@ -44,12 +54,19 @@ export interface SplitOptions {
 
 const longestTimeout = 2 ** 31 - 1
 
-/** @throws {InvalidOptionError} when one is wrong; those of the plug-in are checked there. */
-export function split(given: GeneverModuleOptions, name: string | undefined): SplitOptions {
-  const { db, drainTimeoutMs = 10_000, health: _, ...plugin } = given
+/**
+ * @param parts What stands beside a factory; null without one.
+ * @throws {InvalidOptionError} when one is wrong; those of the plug-in are checked there.
+ */
+export function split(given: GeneverModuleOptions, name: string | undefined, parts: ModuleParts | null): SplitOptions {
+  const { db, drainTimeoutMs = 10_000, health: _, notFound: __, ...plugin } = given
   const problems: OptionProblem[] = []
   if (!(drainTimeoutMs >= 0 && drainTimeoutMs <= longestTimeout))
     problems.push({ name: 'drainTimeoutMs', problem: 'must be a number of milliseconds, 0 or more' })
+  if (parts !== null)
+    for (const name of ['health', 'notFound', 'transaction'] as const)
+      if (given[name] !== undefined && given[name] !== parts[name])
+        problems.push({ name, problem: 'must stand beside the factory that gives the other options' })
   if (db !== undefined && typeof (db as Partial<Db> | null)?.engineHere !== 'function')
     problems.push({ name: 'db', problem: 'must be what createDb() gives' })
   const [problem] = problems
@@ -59,5 +76,6 @@ export function split(given: GeneverModuleOptions, name: string | undefined): Sp
       { options: problems },
     )
   const as = plugin.as ?? name
-  return { db, drainTimeoutMs, plugin: as === undefined ? plugin : { ...plugin, as } }
+  const { transaction } = parts ?? given
+  return { db, drainTimeoutMs, plugin: { ...plugin, as, transaction } }
 }

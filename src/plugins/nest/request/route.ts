@@ -1,35 +1,34 @@
-// What a route says of its transaction: metadata of its handler or its controller.
-import { type CustomDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common'
-import { Reflector } from '@nestjs/core'
+// `TransactionalRoute()`: the decorator of controllers and handlers. Routes without it have no interceptor to pay for.
+import { applyDecorators, Inject, SetMetadata, type Type, UseInterceptors } from '@nestjs/common'
 import { type RequestTransactionOptions, transactionOf } from '../../options.ts'
-
-const keyOf = (name: string | undefined): string => (name === undefined ? 'genever:route' : `genever:route:${name}`)
-
-/** Boxed: a route without a transaction says so too. */
-interface Said {
-  readonly options: RequestTransactionOptions | null
-}
+import { getHostToken } from '../tokens.ts'
+import { type Said, saidKey } from './said.ts'
+import { TransactionInterceptor } from './transaction-interceptor.ts'
 
 /**
  * The routes of a controller, or one handler, in a transaction, or not: `false` overrides what the controller or the
  * module says. Committed before the answer is sent, rolled back when the handler throws or answers with a status of 400 or
- * more. `name` is that of the database.
+ * more. `name` is that of the database; without a module of that name the application does not start.
  * @throws {InvalidOptionError} for options that a request's transaction cannot have.
  */
 export function TransactionalRoute(
   options: boolean | RequestTransactionOptions = true,
   name?: string,
-): CustomDecorator {
+): MethodDecorator & ClassDecorator {
   const said: Said = { options: transactionOf(options) }
-  return SetMetadata(keyOf(name), said)
+  const metadata = SetMetadata(saidKey(name), said)
+  return said.options === null ? metadata : applyDecorators(metadata, UseInterceptors(interceptorOf(name)))
 }
 
-const reflector = new Reflector()
+const interceptors = new Map<string | undefined, Type<TransactionInterceptor>>()
 
-/** Undefined: the route says nothing. */
-export function saidOf(
-  context: ExecutionContext,
-  name: string | undefined,
-): RequestTransactionOptions | null | undefined {
-  return reflector.getAllAndOverride<Said | undefined>(keyOf(name), [context.getHandler(), context.getClass()])?.options
+/** Nest makes interceptors of a class, in the module of the controller. */
+function interceptorOf(name: string | undefined): Type<TransactionInterceptor> {
+  let known = interceptors.get(name)
+  if (known === undefined) {
+    known = class RouteTransaction extends TransactionInterceptor {}
+    Inject(getHostToken(name))(known, undefined, 0)
+    interceptors.set(name, known)
+  }
+  return known
 }
