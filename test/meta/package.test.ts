@@ -131,7 +131,7 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
   test.each(builtOn.filter(([name]) => !onTypes(name)))(
     'has declarations of %s that compile with %s alone: %s',
     async (name, peer, installed) => {
-      expect(await withPeer(peer, installed, () => compile([name]))).toBe('')
+      expect(ours(await withPeer(peer, installed, () => compile([name])), installed)).toEqual([])
     },
   )
 
@@ -211,3 +211,9 @@ test('the package has no dependency and runs nothing when it is installed', () =
   expect('dependencies' in manifest).toBe(false)
   expect(installing).toEqual([])
 })
+
+/** What a compiler says, without what is wrong in the declarations of the peer itself: Drizzle's are, on every version. */
+function ours(output: string, installed: string): string[] {
+  const problems = output.replace(/^failed: /, '').split(/\n(?! )/)
+  return problems.filter((problem) => problem.trim() !== '' && !problem.split('(')[0]?.includes(`${installed}/`))
+}
