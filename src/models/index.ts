@@ -8,7 +8,7 @@ export { json, type Json, type PropFn, type PropOptions } from './json/json.ts'
 export { literal, many } from './load/loader.ts'
 export type { ModelHooks } from './meta/hooks.ts'
 export { Model, type ModelOptions } from './model.ts'
-export type { ModelQuery } from './query/model-query.ts'
+export type { ModelQuery } from './types/query.ts'
 export type { JsonMap, JsonProp } from './types/json.ts'
 export type { Loaded, Loader, LoaderLike, Many } from './types/loader.ts'
 export type {

@@ -7,10 +7,22 @@ import type { Loaded, Loader, LoaderLike, Many } from '../types/loader.ts'
 import { type ChildNode, childOf, manySymbol, type ModelNode, modelNode, nodeOf, nodeSymbol } from './node.ts'
 import { aliasSource, type Source, sourceOf, sourceSymbol, subquerySource } from './source.ts'
 
-type Map = Readonly<Record<string, unknown>>
+export type Map = Readonly<Record<string, unknown>>
 
-/** Implements `Loader` and `Distinct` at run time. */
-class ModelLoader {
+/** `Loader` and `Distinct`, without types. */
+export interface RuntimeLoader {
+  on(condition: SQL): RuntimeLoader
+  load(map: Map): RuntimeLoader
+  distinct(...by: readonly Column[]): RuntimeLoader
+}
+
+/** `Aliased`, without types. */
+export interface RuntimeAlias extends RuntimeLoader {
+  readonly of: ModelLike
+  readonly c: object
+}
+
+class ModelLoader implements RuntimeLoader {
   readonly [nodeSymbol]: ModelNode
 
   constructor(node: ModelNode) {
@@ -31,8 +43,8 @@ class ModelLoader {
   }
 }
 
-/** Implements `Aliased`: a model under another name, or over a subquery. */
-class AliasedModel {
+/** A model under another name, or over a subquery. */
+class AliasedModel implements RuntimeAlias {
   readonly of: ModelLike
   readonly [sourceSymbol]: Source
 
@@ -45,15 +57,15 @@ class AliasedModel {
     return this[sourceSymbol].columns
   }
 
-  load(map: Map): ModelLoader {
+  load(map: Map): RuntimeLoader {
     return loadOf(this, map)
   }
 
-  on(condition: SQL): ModelLoader {
+  on(condition: SQL): RuntimeLoader {
     return onOf(this, condition)
   }
 
-  distinct(...by: readonly Column[]): ModelLoader {
+  distinct(...by: readonly Column[]): RuntimeLoader {
     return distinctOf(this, by)
   }
 }
@@ -70,25 +82,25 @@ class ManyLoader {
   }
 }
 
-export function loadOf(of: unknown, map: Map): ModelLoader {
+export function loadOf(of: unknown, map: Map): RuntimeLoader {
   return new ModelLoader(modelNode(sourceOf(of))).load(map)
 }
 
-export function onOf(of: unknown, condition: SQL): ModelLoader {
+export function onOf(of: unknown, condition: SQL): RuntimeLoader {
   return new ModelLoader(modelNode(sourceOf(of))).on(condition)
 }
 
-export function distinctOf(of: unknown, by: readonly Column[]): ModelLoader {
+export function distinctOf(of: unknown, by: readonly Column[]): RuntimeLoader {
   return new ModelLoader(modelNode(sourceOf(of))).distinct(...by)
 }
 
 /** @throws {UsageError} for a name that is empty. */
-export function aliasOf(model: ModelLike, name: string): AliasedModel {
+export function aliasOf(model: ModelLike, name: string): RuntimeAlias {
   if (typeof name !== 'string' || name === '') throw new UsageError('alias() takes a name.')
   return new AliasedModel(aliasSource(model, name))
 }
 
-export function inQueryOf(model: ModelLike, subquery: object): AliasedModel {
+export function inQueryOf(model: ModelLike, subquery: object): RuntimeAlias {
   return new AliasedModel(subquerySource(model, subquery))
 }
 

@@ -15,76 +15,62 @@ import { conditionOfRelation, relationOf } from '../load/joins.ts'
 import { sourceOf } from '../load/source.ts'
 import { metaOf, type ModelLike } from '../meta/model-meta.ts'
 import type { Loaded, LoaderLike } from '../types/loader.ts'
-import type { AnyModel, Aliased, CallOptions, Filter } from '../types/model.ts'
+import type { CallOptions } from '../types/model.ts'
 import { compileCount, compileExists, compileQuery } from './compile.ts'
 import { conditionOf, unknownKeys } from './condition.ts'
 import { type ModelCursor, iterateObjects } from './iterate.ts'
 import { afterCondition, keysetOf, orderOf, readCursor } from './keyset.ts'
 import { type Page, readPage } from './page.ts'
+import type { Joinable, ModelQuery } from '../types/query.ts'
 import { everything, type LoadOptions, type LockOptions, type QueryState } from './state.ts'
 
-type Joinable = AnyModel | Aliased<AnyModel> | object
-
-/** The members of a row that a condition can be on. */
-type Comparable<R> = { [K in keyof R as R[K] extends (...args: never) => unknown ? never : K]: R[K] }
-
-export class ModelQuery<R, F = R> extends Printable implements ToStatement<R>, PromiseLike<R[]>, AsyncIterable<R> {
+/** Implements `ModelQuery` at run time; what its rows are is a matter of types, and comparing these is deep. */
+class Query<R> extends Printable implements ToStatement<R> {
   readonly #state: QueryState
   /** The transaction in whose frame it was made: once that has ended it must not run outside of it in silence. */
   readonly #madeIn: TransactionRecord | null
 
-  /** @internal */
   constructor(state: QueryState) {
     super()
     this.#state = state
     this.#madeIn = madeInTransaction(this.#executor({}))
   }
 
-  /**
-   * Only rows of which this holds too: a Drizzle condition, or an object of equal members (`null` is NULL, a list is any
-   * of its values). Undefined asks for nothing.
-   * @throws {UnknownColumnError} for a member the model has not.
-   * @throws {UsageError} for a member that is undefined.
-   */
-  where(condition: SQL | Filter<Comparable<F>> | undefined): ModelQuery<R, F> {
+  where(condition: SQL | object | undefined): Query<R> {
     const { meta, source, where } = this.#state
     const made = conditionOf(meta, source.columns, condition)
     return made === undefined ? this : this.#with({ where: [...where, made] })
   }
 
-  orderBy(...by: readonly (Column | SQL)[]): ModelQuery<R, F> {
+  orderBy(...by: readonly (Column | SQL)[]): Query<R> {
     return this.#with({ orderBy: [...this.#state.orderBy, ...by] })
   }
 
-  /** The most objects; with lists loaded, objects and not rows. @throws {UsageError} unless it is a whole number from 0. */
-  limit(count: number): ModelQuery<R, F> {
+  limit(count: number): Query<R> {
     return this.#with({ limit: whole('limit', count) })
   }
 
-  offset(count: number): ModelQuery<R, F> {
+  offset(count: number): Query<R> {
     return this.#with({ offset: whole('offset', count) })
   }
 
-  /** INNER JOIN, by the foreign key or by the condition. */
-  join(target: Joinable, on?: SQL): ModelQuery<R, F> {
+  join(target: Joinable, on?: SQL): Query<R> {
     return this.#join('inner', target, on)
   }
 
-  /** LEFT JOIN, by the foreign key or by the condition. Loaders join by themselves what is not joined here. */
-  leftJoin(target: Joinable, on?: SQL): ModelQuery<R, F> {
+  leftJoin(target: Joinable, on?: SQL): Query<R> {
     return this.#join('left', target, on)
   }
 
-  groupBy(...by: readonly (Column | SQL)[]): ModelQuery<R, F> {
+  groupBy(...by: readonly (Column | SQL)[]): Query<R> {
     return this.#with({ groupBy: [...this.#state.groupBy, ...by] })
   }
 
-  having(condition: SQL): ModelQuery<R, F> {
+  having(condition: SQL): Query<R> {
     return this.#with({ having: [...this.#state.having, condition] })
   }
 
-  /** Locks the rows of the model until the transaction ends. (PostgreSQL: FOR UPDATE OF.) */
-  forUpdate({ nowait, skipLocked }: LockOptions = {}): ModelQuery<R, F> {
+  forUpdate({ nowait, skipLocked }: LockOptions = {}): Query<R> {
     if (nowait === true && skipLocked === true) throw new UsageError('forUpdate() is either nowait or skipLocked.')
     return this.#with({
       lock: 'for update',
@@ -92,34 +78,24 @@ export class ModelQuery<R, F = R> extends Printable implements ToStatement<R>, P
     })
   }
 
-  /**
-   * What rows become, and what is joined for it.
-   * @throws {UsageError} for what is no loader.
-   */
-  load<L extends LoaderLike>(loader: L, { strategy = 'joined' }: LoadOptions = {}): ModelQuery<Loaded<L>, F> {
+  load<L extends LoaderLike>(loader: L, { strategy = 'joined' }: LoadOptions = {}): Query<Loaded<L>> {
     if (strategy !== 'joined' && strategy !== 'select-in')
       throw new UsageError("The strategy of load() is 'joined' or 'select-in'.")
     const loaded = this.#with({ loader: nodeOf(loader), selectIn: strategy === 'select-in', keys: null })
-    return loaded as unknown as ModelQuery<Loaded<L>, F>
+    return loaded as unknown as Query<Loaded<L>>
   }
 
-  /** Where it runs, and its time. What a call says is more. */
-  options(options: CallOptions): ModelQuery<R, F> {
+  options(options: CallOptions): Query<R> {
     return this.#with({ call: { ...this.#state.call, ...options } })
   }
 
-  /**
-   * The rows after a cursor of `page()`, in the same order, which the primary key makes total.
-   * @throws {UsageError} for a text that is no cursor of this order.
-   */
-  after(cursor: string | null | undefined): ModelQuery<R, F> {
+  after(cursor: string | null | undefined): Query<R> {
     if (cursor === null || cursor === undefined) return this
     const keys = keysetOf(this.#state)
     const condition = afterCondition(keys, readCursor(keys, cursor))
     return this.#with({ where: [...this.#state.where, condition] })
   }
 
-  /** The rows up to the limit, with the cursor of what comes after them. @throws {UsageError} without a limit. */
   page(options?: CallOptions): Promise<Page<R>> {
     const state = this.#state
     if (state.limit === null) throw new UsageError('page() needs limit(): how many rows a page has.')
@@ -132,32 +108,27 @@ export class ModelQuery<R, F = R> extends Printable implements ToStatement<R>, P
     return loadSeparately<R>(this.#executor(options), this.#state, 0, this.#options(options))
   }
 
-  /** The first object, or undefined; no more is loaded than it needs. */
   async first(options?: CallOptions): Promise<R | undefined> {
     if (!this.#state.selectIn) return this.#executor(options).first<R>(this, this.#options(options))
     return (await loadSeparately<R>(this.#executor(options), this.#state, 1, this.#options(options)))[0]
   }
 
-  /** @throws {NotFoundError} when there is none: web plug-ins answer 404. (GINO: `first_or_404`.) */
   async firstOr404(options?: CallOptions): Promise<R> {
     const found = await this.first(options)
     if (found === undefined) throw new NotFoundError(`${this.#state.model.name} not found.`)
     return found
   }
 
-  /** @throws {NoResultError | MultipleResultsError} unless there is exactly one object. */
   one(options?: CallOptions): Promise<R> {
     this.#refuseSelectIn('one')
     return this.#executor(options).one<R>(this, this.#options(options))
   }
 
-  /** @throws {MultipleResultsError} when there is more than one object. */
   oneOrNone(options?: CallOptions): Promise<R | undefined> {
     this.#refuseSelectIn('oneOrNone')
     return this.#executor(options).oneOrNone<R>(this, this.#options(options))
   }
 
-  /** The first column of the first row. */
   scalar<V = unknown>(options?: CallOptions): Promise<V | undefined> {
     return this.#executor(options).scalar<V>(this, this.#options(options))
   }
@@ -166,7 +137,6 @@ export class ModelQuery<R, F = R> extends Printable implements ToStatement<R>, P
     return this.#executor(options).status<R>(this, this.#options(options))
   }
 
-  /** How many objects there are; a limit counts. */
   async count(options?: CallOptions): Promise<number> {
     this.#checkFrame()
     return Number(await this.#scalarOf(compileCount(this.#state), options))
@@ -177,10 +147,6 @@ export class ModelQuery<R, F = R> extends Printable implements ToStatement<R>, P
     return (await this.#scalarOf(compileExists(this.#state), options)) === true
   }
 
-  /**
-   * Objects as they come, by a cursor on the server. With lists the rows are ordered by the primary key at last, so that
-   * the rows of one object come together.
-   */
   iterate(options?: CallOptions & CursorOptions): ModelCursor<R> {
     return iterateObjects<R>(this.#executor(options), this.#state, {
       ...this.#options(options),
@@ -200,7 +166,6 @@ export class ModelQuery<R, F = R> extends Printable implements ToStatement<R>, P
     return this.all().then(onFulfilled, onRejected)
   }
 
-  /** @throws {TransactionEndedError} when it was made in a transaction that has ended. */
   [toStatement](most = 0): Statement<R> {
     this.#checkFrame()
     this.#refuseSelectIn('a query given to an executor')
@@ -212,11 +177,11 @@ export class ModelQuery<R, F = R> extends Printable implements ToStatement<R>, P
     return `ModelQuery { ${model.name}: ${compileQuery({ ...this.#state, selectIn: false }).statement.sql} }`
   }
 
-  #with(change: Partial<QueryState>): ModelQuery<R, F> {
-    return new ModelQuery<R, F>({ ...this.#state, ...change })
+  #with(change: Partial<QueryState>): Query<R> {
+    return new Query<R>({ ...this.#state, ...change })
   }
 
-  #join(kind: 'inner' | 'left', target: Joinable, on: SQL | undefined): ModelQuery<R, F> {
+  #join(kind: 'inner' | 'left', target: Joinable, on: SQL | undefined): Query<R> {
     const source = sourceOf(target)
     if (on !== undefined && !is(on, SQL)) throw new UsageError('join() takes a condition, such as eq(a, b).')
     const condition = on ?? conditionOfRelation(relationOf(this.#state.source, source, false))
@@ -249,7 +214,7 @@ export class ModelQuery<R, F = R> extends Printable implements ToStatement<R>, P
 }
 
 export function queryOf<R>(model: ModelLike): ModelQuery<R> {
-  return new ModelQuery<R>(everything(sourceOf(model)))
+  return new Query<R>(everything(sourceOf(model)))
 }
 
 /** Plain objects of these columns and properties. @throws {UnknownColumnError} for others. */
@@ -258,7 +223,7 @@ export function selectOf<R>(model: ModelLike, keys: readonly string[]): ModelQue
   const unknown = keys.filter((key) => !Object.hasOwn(columns, key))
   if (unknown.length > 0) throw unknownKeys(metaOf(model), unknown, Object.keys(columns))
   if (keys.length === 0) throw new UsageError('select() takes the names of columns.')
-  return new ModelQuery<R>({ ...everything(sourceOf(model)), keys })
+  return new Query<R>({ ...everything(sourceOf(model)), keys })
 }
 
 function whole(what: string, count: number): number {
