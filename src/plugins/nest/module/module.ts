@@ -14,7 +14,7 @@ import type { GeneverAsyncOptions, GeneverModuleOptions, ModuleParts } from './o
 
 const optionsToken: unique symbol = Symbol('genever.options')
 /** Where the meta of a model hangs on its class. */
-const modelMeta: unique symbol = Symbol.for('genever.model') as never
+const modelMeta: unique symbol = Symbol.for('genever.model')
 
 // oxlint-disable-next-line typescript/no-extraneous-class -- Nest's modules are classes
 export class GeneverModule {

@@ -64,9 +64,9 @@ export function split(given: GeneverModuleOptions, name: string | undefined, par
   if (!(drainTimeoutMs >= 0 && drainTimeoutMs <= longestTimeout))
     problems.push({ name: 'drainTimeoutMs', problem: 'must be a number of milliseconds, 0 or more' })
   if (parts !== null)
-    for (const name of ['health', 'notFound', 'transaction'] as const)
-      if (given[name] !== undefined && given[name] !== parts[name])
-        problems.push({ name, problem: 'must stand beside the factory that gives the other options' })
+    for (const part of ['health', 'notFound', 'transaction'] as const)
+      if (given[part] !== undefined && given[part] !== parts[part])
+        problems.push({ name: part, problem: 'must stand beside the factory that gives the other options' })
   if (db !== undefined && typeof (db as Partial<Db> | null)?.engineHere !== 'function')
     problems.push({ name: 'db', problem: 'must be what createDb() gives' })
   const [problem] = problems
