@@ -11,7 +11,7 @@ import type { CallOptions } from '../types/model.ts'
 import { asValues } from '../values/given.ts'
 import { prepared } from '../values/hooks.ts'
 import { type Cell, cellsOf } from '../values/insert.ts'
-import { jsonRow } from '../values/json-row.ts'
+import { jsonRows } from '../values/json-row.ts'
 import { writable } from '../values/writable.ts'
 import { writeCell } from './create.ts'
 
@@ -53,9 +53,7 @@ function statementsOf(model: ModelLike, meta: ModelMeta, rows: readonly (readonl
   const spec = meta.specOf(model) as never
   if (rows.every((cells) => alike(cells, first)) && first.length > 0) {
     const text = jsonText(meta, first)
-    return chunks(rows, mostRows).map((part) =>
-      ready<object>(text, [`[${part.map(jsonRow).join()}]`], spec, meta.loaded),
-    )
+    return chunks(rows, mostRows).map((part) => ready<object>(text, [jsonRows(part)], spec, meta.loaded))
   }
   const columns = meta.columns.filter((column) => rows.some((cells) => cells.some((cell) => cell.column === column)))
   // A row of defaults alone still has to name a column.

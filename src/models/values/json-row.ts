@@ -1,4 +1,4 @@
-// A new row as a JSON object, for `json_populate_recordset`: each value in a form that PostgreSQL's own input functions read
+// New rows as a JSON array, for `json_populate_recordset`: each value in a form that PostgreSQL's own input functions read
 // back exactly, since JSON itself has no dates, bytes, large integers or NaN.
 import { timestampText } from '../../driver/postgres/text-forms.ts'
 import { ParameterError } from '../../errors/index.ts'
@@ -6,25 +6,42 @@ import { refusal } from '../../sql/parameters.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { Cell } from './insert.ts'
 
-/** @throws {ParameterError} when a value is no data. */
-export function jsonRow(cells: readonly Cell[]): string {
-  let text = '{'
-  cells.forEach(({ column, value }, index) => {
-    text += `${index === 0 ? '' : ','}${column.jsonName}:${jsonText(column, value)}`
-  })
-  return `${text}}`
+/** Of rows with the same columns. @throws {ParameterError} when a value is no data. */
+export function jsonRows(rows: readonly (readonly Cell[])[]): string {
+  return rows[0]?.every(({ column }) => isMember(column)) === true
+    ? JSON.stringify(rows.map(asObject))
+    : `[${rows.map(asText).join()}]`
+}
+
+/** JSON text would be quoted once more, and the prototype of an object is no member. */
+function isMember({ isJson, name }: ModelColumn): boolean {
+  return !isJson && name !== '__proto__'
+}
+
+/** All rows as objects become text in one step, for half of what putting texts together takes. */
+function asObject(cells: readonly Cell[]): object {
+  const row: Record<string, unknown> = {}
+  for (const { column, value } of cells) row[column.name] = jsonValue(column, column.encode(value))
+  return row
+}
+
+function asText(cells: readonly Cell[]): string {
+  return `{${cells.map(({ column, value }) => `${column.jsonName}:${jsonText(column, value)}`).join()}}`
 }
 
 function jsonText(column: ModelColumn, value: unknown): string {
   const encoded = column.encode(value)
   // Already JSON text: the value of a json or jsonb column as it is.
   if (column.isJson) return typeof encoded === 'string' ? encoded : 'null'
-  if (typeof encoded === 'string') return JSON.stringify(encoded)
-  if (typeof encoded === 'number') return Number.isFinite(encoded) ? String(encoded) : `"${encoded}"`
-  if (encoded === null || typeof encoded === 'boolean') return String(encoded)
+  return JSON.stringify(jsonValue(column, encoded))
+}
+
+function jsonValue(column: ModelColumn, encoded: unknown): unknown {
+  if (typeof encoded === 'string' || encoded === null || typeof encoded === 'boolean') return encoded
+  if (typeof encoded === 'number') return plain(encoded)
   const reason = refusal(encoded)
   if (reason !== undefined) throw new ParameterError(`The value of column '${column.key}' ${reason}.`)
-  return JSON.stringify(plain(encoded))
+  return plain(encoded)
 }
 
 function plain(value: unknown): unknown {
