@@ -214,7 +214,7 @@ class Query<R> extends Printable implements ToStatement<R> {
 }
 
 export function queryOf<R>(model: ModelLike): ModelQuery<R> {
-  return new Query<R>(everything(sourceOf(model)))
+  return typed(new Query(everything(sourceOf(model))))
 }
 
 /** Plain objects of these columns and properties. @throws {UnknownColumnError} for others. */
@@ -223,7 +223,12 @@ export function selectOf<R>(model: ModelLike, keys: readonly string[]): ModelQue
   const unknown = keys.filter((key) => !Object.hasOwn(columns, key))
   if (unknown.length > 0) throw unknownKeys(metaOf(model), unknown, Object.keys(columns))
   if (keys.length === 0) throw new UsageError('select() takes the names of columns.')
-  return new Query<R>({ ...everything(sourceOf(model)), keys })
+  return typed(new Query({ ...everything(sourceOf(model)), keys }))
+}
+
+/** Comparing the class with its type would go through all that a loader can be. */
+function typed<R>(query: object): ModelQuery<R> {
+  return query as ModelQuery<R>
 }
 
 function whole(what: string, count: number): number {
