@@ -2,6 +2,8 @@
 // each query: on the connection of the request, and on a client of node-postgres that is taken, passed on and released by
 // hand. Servers take turns in processes of their own; ratios are medians of the ratios of single rounds.
 //
+// An empty context is what any AsyncLocalStorage costs the framework's promises: beside it stands what is Genever's own.
+//
 // --rounds 21, --requests 3000 (a round), --only fastify
 import { parseArgs } from 'node:util'
 import { say, table, type Cell } from '../demo/support/table.ts'
@@ -26,6 +28,7 @@ const rows: Cell[][] = []
 for (const framework of Object.keys(frameworks))
   if (values.only === undefined || values.only.split(',').includes(framework)) {
     rows.push(await compare(framework, '/none', 'no SQL: with the plug-in, without', 'bare', noSqlGoal))
+    rows.push(await compare(framework, '/none', 'no SQL: with the plug-in, an empty context', 'context', undefined))
     rows.push(await compare(framework, '/read', 'three queries: Genever, a client by hand', 'hand', undefined))
   }
 const figures = ['CPU µs other', 'genever', 'ratio', 'goal', 'time µs other', 'genever', 'ratio']
@@ -36,7 +39,7 @@ async function compare(
   framework: string,
   path: string,
   title: string,
-  against: 'bare' | 'hand',
+  against: 'bare' | 'context' | 'hand',
   goal: number | undefined,
 ): Promise<Cell[]> {
   using ours = await LoadedServer.start(framework, 'genever', database.url)

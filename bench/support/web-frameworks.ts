@@ -12,8 +12,8 @@ import { Hono } from 'hono'
 import pg from 'pg'
 import { poolSize, texts } from './workloads.ts'
 
-/** With Genever's plug-in, with a pool by hand, or with neither. */
-export type WebSide = 'bare' | 'genever' | 'hand'
+/** With Genever's plug-in, with a pool by hand, with neither, or with an empty context for each request and no more. */
+export type WebSide = 'bare' | 'context' | 'genever' | 'hand'
 
 /** What a framework serves at its two routes. */
 export interface Handlers {
@@ -21,6 +21,8 @@ export interface Handlers {
   readonly read: () => Promise<unknown>
   /** Null unless the plug-in is to be used. */
   readonly db: Db | null
+  /** In which each request is to run. */
+  readonly context: AsyncLocalStorage<object> | null
 }
 
 export interface Listening {
@@ -28,16 +30,18 @@ export interface Listening {
 }
 
 export const frameworks: Readonly<Record<string, (handlers: Handlers) => Promise<Listening>>> = {
-  async fastify({ none, read, db }) {
+  async fastify({ none, read, db, context }) {
     const app = Fastify()
+    if (context !== null) app.addHook('onRequest', (_request, _reply, done) => context.run({}, done))
     if (db !== null) await app.register(fastifyPlugin, { db, log: false })
     app.get('/none', none)
     app.get('/read', read)
     const url = await app.listen({ port: 0, host: '127.0.0.1' })
     return { port: Number(new URL(url).port) }
   },
-  async hono({ none, read, db }) {
+  async hono({ none, read, db, context }) {
     const app = new Hono()
+    if (context !== null) app.use((_c, next) => context.run({}, next))
     if (db !== null) app.use(honoPlugin(db, { log: false }))
     app.get('/none', async (c) => c.json((await none()) as object))
     app.get('/read', async (c) => c.json((await read()) as object))
@@ -52,11 +56,12 @@ type Send = (text: keyof typeof texts, values: unknown[]) => Promise<unknown>
 
 export async function handlersOf(side: WebSide, url: string): Promise<Handlers> {
   const none = async (): Promise<unknown> => ({ hello: 'world' })
-  if (side === 'bare') return { none, read: none, db: null }
+  if (side === 'bare') return { none, read: none, db: null, context: null }
+  if (side === 'context') return { none, read: none, db: null, context: new AsyncLocalStorage() }
   if (side === 'genever') {
     const db = await createDb(url, { pool: { max: poolSize } }).open()
     const send: Send = async (text, values) => (await db.all(texts[text], values))[0]
-    return { none, read: nested(send), db }
+    return { none, read: nested(send), db, context: null }
   }
   const pool = new pg.Pool({ connectionString: url, max: poolSize })
   // In a real service something always keeps a context: both sides have one.
@@ -70,7 +75,7 @@ export async function handlersOf(side: WebSide, url: string): Promise<Handlers> 
       client.release()
     }
   }
-  return { none, read: () => context.run({}, read), db: null }
+  return { none, read: () => context.run({}, read), db: null, context: null }
 }
 
 let turn = 0
