@@ -1,5 +1,5 @@
-// Genever's models, and the statement of `Model.get` baked by hand on the same engine.
-import { gt } from 'drizzle-orm'
+// Genever's models: queries written anew for each call and baked, and the statement of `Model.get` baked on the same engine.
+import { eq, gt } from 'drizzle-orm'
 import { createDb } from 'genever'
 import { many, Model } from 'genever/models'
 import { authors, notes, posts } from './tables.ts'
@@ -26,6 +26,12 @@ export async function genever(url: string, max: number): Promise<ModelSides> {
   const baked = db.bake<object, [id: number]>(
     'select "id", "author_id" as "authorId", "title", "body", "published", "score", "created_at" as "createdAt" from "posts" where "id" = $1',
   )
+  const bakedPage = db.bake((p: { after: number }) => Post.where(gt(Post.c.id, p.after)).orderBy(Post.c.id).limit(100))
+  const bakedAuthor = db.bake((p: { id: number }) => withPosts.where(eq(Author.c.id, p.id)))
+  const bakedQueries: Partial<Operations> = {
+    page: (after) => bakedPage.all({ after }),
+    author: (id) => bakedAuthor.first({ id }),
+  }
   const some = new Map<number, Post>()
   for (const post of await Post.where(gt(Post.c.id, 9_000))) some.set(post.id, post)
   const instance = async (id: number, score: number): Promise<void> => {
@@ -34,6 +40,7 @@ export async function genever(url: string, max: number): Promise<ModelSides> {
   return {
     sides: [
       { name: 'genever', kind: 'genever', operations },
+      { name: 'genever, baked', kind: 'genever', operations: bakedQueries },
       {
         name: "genever, 'select-in'",
         kind: 'genever',
