@@ -207,7 +207,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
     this.#members.delete(member)
     this.#idle.drop(member)
     const verdict = this.#closed ? 'well' : this.#idle.judge(failure)
-    if (verdict === 'replace') for (const idle of [...this.idle]) this.retire(idle)
+    if (verdict === 'replace') this.#replaceAll()
     else if (verdict === 'suspect' && this.#queue.size > 0) this.#idle.suspectAll()
     this.#source.closed(member.raw, failure)
     this.#lanes?.ended(member)
@@ -258,6 +258,11 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
 
   #checkDrained(): void {
     if (this.#members.size === 0) this.#drained?.()
+  }
+
+  /** Idle connections are closed now, those in use when they come back. */
+  #replaceAll(): void {
+    for (const member of [...this.#members]) if (member.state !== 'opening') this.replace(member)
   }
 
   replace(member: Member): void {

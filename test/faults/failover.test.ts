@@ -95,6 +95,20 @@ describe('a write that the server refuses because it takes none', () => {
     expect(db.stats()).toMatchObject({ reserved: 0, waiting: 0 })
   })
 
+  test('also ends those in use, when they come back', async () => {
+    const { db, pids } = await open(4)
+    await using _ = db
+    const held = await db.acquire()
+    const heldPid = Number(await held.scalar('select pg_backend_pid()'))
+    await failOver()
+
+    expect(await writes(db, 3)).toEqual([refused, refused, 'ok'])
+    expect(await held.scalar('select pg_backend_pid()')).toBe(heldPid)
+    await held.release()
+
+    await until(async () => (await alive(pids)).length === 0, { what: 'no session of the old server is left' })
+  })
+
   test('in a transaction rolls it back, and its connection is not used again', async () => {
     const { db, pids } = await open(1)
     await using _ = db
