@@ -5,7 +5,7 @@ import { temporaryDatabase } from '../demo/support/database.ts'
 import type { Service } from './shop/service.ts'
 
 const folders = await readdir(import.meta.dirname, { withFileTypes: true })
-// An application of Next.js is started by Next.js: see docs/next.md.
+// An application of Next.js is built and started by Next.js: see docs/next.md.
 const names = folders
   .filter((entry) => entry.isDirectory() && !['shop', 'next'].includes(entry.name))
   .map(({ name }) => name)
