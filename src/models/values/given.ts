@@ -33,6 +33,7 @@ export function checkKeys(meta: ModelMeta, values: Values, anywhere = false): vo
 
 /** What is given later wins; a column as a whole also wins over its properties given before. */
 export function later(meta: ModelMeta, before: Values, values: Values): Values {
+  if (meta.propertiesOf.size === 0) return { ...before, ...given(values) }
   const merged = new Map(Object.entries(before))
   for (const [key, value] of Object.entries(values)) {
     if (value === undefined) continue
@@ -40,4 +41,11 @@ export function later(meta: ModelMeta, before: Values, values: Values): Values {
     merged.set(key, value)
   }
   return Object.fromEntries(merged)
+}
+
+/** Without what is undefined. */
+function given(values: Values): Values {
+  const keys = Object.keys(values)
+  if (keys.every((key) => values[key] !== undefined)) return values
+  return Object.fromEntries(keys.filter((key) => values[key] !== undefined).map((key) => [key, values[key]]))
 }
