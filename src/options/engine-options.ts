@@ -121,16 +121,16 @@ export interface EngineOptions<C = any> {
     | undefined
   /** False: no prepared statements, for connection poolers that cannot keep them. Default true. */
   readonly prepare?: boolean | undefined
-  /** How many statements stay prepared on each connection; 0: none. Default 256. */
-  readonly statementCacheSize?: number | undefined
-  /** When a connection that comes back is reset: if something changed its session (`dirty`, the default), or `always`. */
-  readonly reset?: 'dirty' | 'always' | undefined
-  /** What 8-byte integers become. Default `number`, which refuses what it cannot hold. */
   /**
    * Prepares every statement that was baked on the `db` on each new connection, behind `onConnect` and within
    * `pool.connectTimeoutMs`; as many as `statementCacheSize` keeps. Default false: each when it first runs there.
    */
   readonly prebake?: boolean | undefined
+  /** How many statements stay prepared on each connection; 0: none. Default 256. */
+  readonly statementCacheSize?: number | undefined
+  /** When a connection that comes back is reset: if something changed its session (`dirty`, the default), or `always`. */
+  readonly reset?: 'dirty' | 'always' | undefined
+  /** What 8-byte integers become. Default `number`, which refuses what it cannot hold. */
   readonly int8?: 'number' | 'bigint' | 'string' | undefined
   /** How long `close()` waits for connections to come back. Default 10_000. */
   readonly closeTimeoutMs?: number | undefined
@@ -168,12 +168,12 @@ export interface ResolvedOptions<C = any> {
   /** `Infinity`: no report. */
   readonly leak: { readonly afterMs: number }
   readonly prepare: boolean
+  readonly prebake: boolean
   readonly statementCacheSize: number
   readonly reset: 'dirty' | 'always'
   readonly int8: 'number' | 'bigint' | 'string'
   readonly closeTimeoutMs: number
   readonly resetTimeoutMs: number
-  readonly prebake: boolean
   readonly cancelTimeoutMs: number
   /** `postgres://app@localhost:5432/shop`: safe in messages. */
   readonly describe: () => string

@@ -85,8 +85,8 @@ const checks: Checks<EngineOptions> = {
     typeof value === 'boolean' || typeof value === 'function' ? undefined : 'must be true, false or a function',
   leak: { group: { afterMs: milliseconds(1, true) } },
   prepare: boolean,
-  statementCacheSize: integer(0, 100_000),
   prebake: boolean,
+  statementCacheSize: integer(0, 100_000),
   reset: anyOf('dirty', 'always'),
   int8: anyOf('number', 'bigint', 'string'),
   closeTimeoutMs: milliseconds(0),
@@ -115,11 +115,11 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
   const served = findDriver(url, given, problems)
   const connection = connect(served, given, url, problems)
   const pool = resolvePool(given.pool ?? bare<PoolOptions>(), served.family === 'pglite', problems)
-  refuse(problems)
   if (given.prebake === true && given.prepare === false)
     problems.push({ name: 'prebake', problem: 'contradicts prepare: false' })
   if (given.prebake === true && given.statementCacheSize === 0)
     problems.push({ name: 'prebake', problem: 'contradicts statementCacheSize: 0' })
+  refuse(problems)
 
   const target = formatTarget(bare({ ...connection, driver: served.name }))
   return Object.freeze({
@@ -135,8 +135,8 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
     echo: given.echo ?? false,
     leak: Object.freeze({ afterMs: given.leak?.afterMs ?? Infinity }),
     prepare: given.prepare ?? true,
-    statementCacheSize: given.statementCacheSize ?? 256,
     prebake: given.prebake ?? false,
+    statementCacheSize: given.statementCacheSize ?? 256,
     reset: given.reset ?? 'dirty',
     int8: given.int8 ?? 'number',
     closeTimeoutMs: given.closeTimeoutMs ?? 10_000,
