@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
+import webpack from 'webpack'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import { root } from '../support/source.ts'
@@ -149,12 +150,45 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
     }
   })
 
+  test('is bundled by esbuild and by webpack where no driver is installed, and says so when it is opened', async () => {
+    const entry = join(consumer, 'bundled.js')
+    const open = `createDb('postgres://localhost/shop').open().catch((error) => console.log(error.code))`
+    await writeFile(entry, `import { createDb } from 'genever'\n${open}\n`)
+    await build({
+      entryPoints: [entry],
+      outfile: join(consumer, 'esbuild.mjs'),
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+    })
+    await packed({
+      mode: 'production',
+      target: 'node20',
+      context: consumer,
+      entry,
+      output: { path: consumer, filename: 'webpack.cjs' },
+    })
+
+    expect(await node(consumer, 'esbuild.mjs')).toBe('GENEVER_DRIVER_NOT_INSTALLED')
+    expect(await node(consumer, 'webpack.cjs')).toBe('GENEVER_DRIVER_NOT_INSTALLED')
+  })
+
   test('holds sources and what is built from them, and nothing else', async () => {
     const held = await readdir(join(consumer, 'node_modules', 'genever'))
 
     expect(held.filter((name) => !/^(dist|src|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name))).toEqual([])
   })
 })
+
+/** Bundles with webpack; what it warns of is an error too, but for a driver that is not there: that is the point. */
+async function packed(options: webpack.Configuration): Promise<void> {
+  const stats = await new Promise<webpack.Stats | undefined>((resolve, reject) => {
+    webpack(options, (error, done) => (error ? reject(error) : resolve(done)))
+  })
+  const { errors = [], warnings = [] } = stats?.toJson({ all: false, errors: true, warnings: true }) ?? {}
+  const told = [...errors, ...warnings].map(({ message }) => message)
+  expect(told.filter((message) => !/Can't resolve '[\w@/-]+'/.test(message))).toEqual([])
+}
 
 /** What loading the modules says, by require() and by import. */
 async function load(names: readonly string[]): Promise<string[]> {
