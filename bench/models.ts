@@ -115,8 +115,11 @@ async function takeTurns(workload: ModelWorkload, sides: readonly ModelSide[]): 
   for (const { side } of measured) await measure(workload, side, roundMs * 3)
   for (let round = 0; round < rounds; round++) {
     await pool.query('truncate notes')
-    for (let turn = 0; turn < measured.length; turn++) {
-      const { side, samples } = measured[(round + turn) % measured.length] as Measured
+    // Nobody follows the same neighbour each time, or pays for its garbage.
+    const turns = round % 2 === 0 ? measured : measured.toReversed()
+    for (let turn = 0; turn < turns.length; turn++) {
+      const { side, samples } = turns[(round + turn) % turns.length] as Measured
+      globalThis.gc?.({ type: 'minor' })
       samples.push(await measure(workload, side, roundMs))
     }
   }
