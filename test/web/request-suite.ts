@@ -2,7 +2,9 @@
 
 import { Agent } from 'node:http'
 import { connect } from 'node:net'
+import { pgTable, text as textColumn } from 'drizzle-orm/pg-core'
 import { type Connection, type Db, NotFoundError, TransactionStateError } from 'genever'
+import { Model } from 'genever/models'
 import { describe, expect, test } from 'vitest'
 import { hear } from '../support/events.ts'
 import { gate } from '../support/gate.ts'
@@ -224,6 +226,25 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
       const { status, body } = await ask(app.port, 'GET /bottles')
 
       expect([status, JSON.stringify(body)]).toEqual([404, expect.stringContaining('Bottle is not found')])
+    })
+
+    test('of models that have no such row name the model and never the key', async () => {
+      const { db } = await open()
+      class Bottle extends Model(
+        db,
+        pgTable(await driver.table('id text primary key'), { id: textColumn().primaryKey() }),
+      ) {}
+      const routes = [
+        get('/bottle', () => answers(Bottle.getOr404('key-4711'))),
+        get('/first', () => answers(Bottle.where({ id: 'key-4711' }).firstOr404())),
+      ]
+      await using app = await start({ db, routes })
+
+      for (const path of ['/bottle', '/first']) {
+        const { status, body } = await ask(app.port, `GET ${path}`)
+        expect([status, JSON.stringify(body)]).toEqual([404, expect.stringContaining('Bottle')])
+        expect(JSON.stringify(body)).not.toContain('4711')
+      }
     })
   })
 
