@@ -57,6 +57,18 @@ function makeDecoder(fields: readonly Field[], spec: RowSpec | null, int8: Int8)
   if (into === 'array' && (columns === null || columns.every(({ path }) => path.length === 0)))
     return new ArrayRows(readers, fold)
   const paths = columns?.map(({ path }) => path) ?? fields.map(({ name }) => [name])
+  if (
+    into === 'object' &&
+    make !== null &&
+    paths.every(isPlainName) &&
+    columns?.every(({ nullGroup }) => nullGroup === undefined) === true
+  )
+    return new MadeRows(
+      readers,
+      paths.map(([name]) => name as string),
+      make,
+      fold,
+    )
   return new BuiltRows(readers, rootOf(paths, columns), into === 'array' ? () => [] : make, fold)
 }
 
@@ -131,6 +143,39 @@ class ArrayRows implements RowDecoder {
 
   push(fields: TextRow, rows: unknown[]): void {
     add(readAll(fields, this.#readers), rows, this.#fold)
+  }
+}
+
+function isPlainName(path: readonly string[]): boolean {
+  return path.length === 1 && path[0] !== '__proto__'
+}
+
+/** Objects made by `make`, one member for each field: rows of a model. */
+class MadeRows implements RowDecoder {
+  readonly width: number
+  readonly #readers: readonly (Reader | null)[]
+  readonly #names: readonly string[]
+  readonly #make: () => object
+  readonly #fold: Fold
+
+  constructor(readers: readonly (Reader | null)[], names: readonly string[], make: () => object, fold: Fold) {
+    this.width = readers.length
+    this.#readers = readers
+    this.#names = names
+    this.#make = make
+    this.#fold = fold
+  }
+
+  push(fields: TextRow, rows: unknown[]): void {
+    const names = this.#names
+    const readers = this.#readers
+    const target = this.#make() as Target
+    for (let i = 0; i < names.length; i++) {
+      const text = fields[i] as string | null
+      const read = readers[i] as Reader | null
+      target[names[i] as string] = text === null || read === null ? text : read(text)
+    }
+    add(target, rows, this.#fold)
   }
 }
 
