@@ -131,7 +131,7 @@ describe('pg: cancelling', () => {
     }
 
     expect(counts).toMatchObject({ innocent: 0 })
-    expect(counts.cancelled).toBeGreaterThan(10)
+    expect(counts.cancelled).toBeGreaterThan(0)
   })
 
   test('breaks at its deadline when the server does not answer, or cannot be asked', async () => {
