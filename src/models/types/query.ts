@@ -72,4 +72,7 @@ export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, 
    * the rows of one object come together.
    */
   iterate(options?: CallOptions & CursorOptions): ModelCursor<R>
+
+  /** Its SQL, without any value. */
+  toString(): string
 }
