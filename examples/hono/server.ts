@@ -31,6 +31,6 @@ export async function serve(databaseUrl: string, port = 3000): Promise<Service> 
       return c.text('Internal Server Error', 500)
     })
 
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server
+  const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server
   return { url: await listen(server, port), close: () => gracefulShutdown(server, db) }
 }
