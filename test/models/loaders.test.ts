@@ -1,6 +1,6 @@
 /** Loaders: what the rows of a query become, and what is joined for it. (GINO: loaders.) */
 
-import { asc, count, desc, eq, gt, sql, sum } from 'drizzle-orm'
+import { asc, count, desc, eq, getTableName, gt, sql, sum } from 'drizzle-orm'
 import { pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import { sql as sqlTag, UsageError } from 'genever'
 import { literal, many, Model } from 'genever/models'
@@ -259,6 +259,46 @@ forEachDriver((driver) => {
       await cursor.close()
     })
 
+    test('lets iterate() forget the objects that are done', async () => {
+      const { db, Team, User } = await filled(driver)
+      await db.sql`insert into ${sqlTag.identifier(getTableName(Team.table))} (name) select 'team ' || n from generate_series(1, 60) n`
+      await db.sql`insert into ${sqlTag.identifier(getTableName(User.table))} (name, team_id)
+        select 'user', id from ${sqlTag.identifier(getTableName(Team.table))}`
+      const seen: WeakRef<object>[] = []
+
+      for await (const team of Team.query()
+        .load(Team.load({ members: many(User) }))
+        .iterate({ batchSize: 5 })) {
+        seen.push(new WeakRef(team))
+        expect(team.members.length).toBeGreaterThan(0)
+      }
+      globalThis.gc?.()
+      const cursor = Team.query()
+        .load(Team.load({ members: many(User) }))
+        .iterate({ batchSize: 5 })
+      const held: WeakRef<object>[] = []
+      for (let n = 0; n < 40; n++) held.push(new WeakRef((await cursor.read()) as object))
+      await new Promise((resolve) => setImmediate(resolve))
+      globalThis.gc?.()
+
+      expect(seen).toHaveLength(63)
+      expect(held.slice(0, 30).filter((ref) => ref.deref() !== undefined)).toHaveLength(0)
+      await cursor.close()
+    })
+
+    test('is fetched by iterate() in batches of the size that is asked for', async () => {
+      const name = `batches ${driver.name}`
+      const { Team, User } = await filled(driver, await driver.db({ name }))
+      using heard = hear(name)
+
+      for await (const team of Team.query()
+        .load(Team.load({ members: many(User) }))
+        .iterate({ batchSize: 1 }))
+        expect(team.members.length).toBeLessThan(3)
+
+      expect(heard.statements.filter(({ sql: text }) => /^fetch/i.test(text)).length).toBeGreaterThanOrEqual(4)
+    })
+
     test('is refused by iterate() in an order that tears objects apart', async () => {
       const { Team, User } = await filled(driver)
       const query = Team.query()
@@ -483,7 +523,7 @@ forEachDriver((driver) => {
     })
 
     test('works for first() and iterate(), and says where it does not', async () => {
-      const { Team, User } = await filled(driver)
+      const { db, Team, User } = await filled(driver)
       const query = Team.query()
         .load(Team.load({ members: many(User) }), { strategy: 'select-in' })
         .orderBy(Team.c.id)
@@ -492,6 +532,11 @@ forEachDriver((driver) => {
       const seen: number[] = []
       for await (const { members } of query.iterate({ batchSize: 2 })) seen.push(members.length)
       expect(seen).toEqual([2, 1, 0])
+      await db.scope(async () => {
+        const limited: string[] = []
+        for await (const { name } of query.offset(1).limit(5).iterate({ batchSize: 1 })) limited.push(name)
+        expect(limited).toEqual(['blue', 'empty'])
+      })
       expect(thrownBy(() => query.one())).toMatchObject({
         message: expect.stringMatching(/use all\(\), first\(\) or iterate\(\)/),
       })

@@ -131,13 +131,17 @@ export class Assembly {
         return instance
       }
     const loader = {}
+    const forgets = owner === null && grouping.every((at, index) => at === identity[index])
     return (values, fold, of) => {
       if (gone(values)) return null
       const groups = fold.groups(loader, by === null ? of : fold)
       const key = keyOf(values, grouping)
       const known = groups.get(key)
       const entry = known ?? { instance: make(values), lists: [], owners: new Set() }
-      if (known === undefined) groups.set(key, entry)
+      if (known === undefined) {
+        if (forgets && fold.consecutive) groups.clear()
+        groups.set(key, entry)
+      }
       for (const add of attach) add(entry.instance, entry, known === undefined, values, fold)
       fold.fresh = !entry.owners.has(of)
       if (fold.fresh) entry.owners.add(of)

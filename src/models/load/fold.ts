@@ -10,11 +10,17 @@ export interface Entry {
 }
 
 export class Fold {
+  /** The rows of one object of the query come together: when the next one begins, the others are done and forgotten. */
+  readonly consecutive: boolean
   /** The second argument of callables: one object for a result. */
   readonly context: object = {}
   /** Whether the object read last is a new one to its owner. */
   fresh = true
   readonly #groups = new Map<object, WeakMap<object, Map<unknown, Entry>>>()
+
+  constructor(consecutive = false) {
+    this.consecutive = consecutive
+  }
 
   /** The objects of one loader inside of one owner. */
   groups(loader: object, owner: object): Map<unknown, Entry> {

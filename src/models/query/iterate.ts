@@ -1,8 +1,9 @@
 // Objects of a query as they come: the rows of the server's cursor become objects batch by batch, and an object whose rows
-// go on into the next batch is held back until they have come.
+// go on into the next batch is held back until they have come. What belongs to objects by further statements needs the
+// connection that a cursor would hold, so these come page by page.
 import { is, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
-import type { Cursor, CursorOptions } from '../../engine/query/cursor.ts'
+import type { CursorOptions } from '../../engine/query/cursor.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { toStatement } from '../../sql/statement.ts'
 import type { Assembly } from '../load/assemble.ts'
@@ -11,6 +12,7 @@ import { attachSeparately } from '../load/select-in.ts'
 import { qualifierOf } from '../load/source.ts'
 import { compileQuery } from './compile.ts'
 import { orderKeyOf } from './order.ts'
+import { PageRows } from './page.ts'
 import type { QueryState } from './state.ts'
 
 /** What `iterate()` gives: read one by one, in lots, or by `for await`. */
@@ -28,17 +30,17 @@ export function iterateObjects<R>(executor: Executor, state: QueryState, options
   if (assembly?.folds === true) {
     checkOrder(state)
     const rows = executor.iterate({ [toStatement]: () => ({ ...statement, decode: undefined }) }, options)
-    return new FoldingCursor<R>(rows, new Folding(assembly))
+    return new FoldingCursor<R>(rows, new Folding(assembly), options.batchSize)
   }
-  const rows = executor.iterate<R>({ [toStatement]: () => statement as never }, options)
-  if (!state.selectIn) return rows
-  return new FoldingCursor<R>(rows, {
+  if (!state.selectIn) return executor.iterate<R>({ [toStatement]: () => statement as never }, options)
+  const batches: Batches<R> = {
     take: async (batch) => {
       await attachSeparately(executor, state.loader, batch as object[], options)
       return batch as R[]
     },
     rest: () => [],
-  })
+  }
+  return new FoldingCursor<R>(new PageRows(executor, state, options), batches, options.batchSize)
 }
 
 const needsOrder = ({ loader, selectIn }: QueryState): boolean => loader !== null && !selectIn
@@ -54,6 +56,12 @@ function checkOrder({ orderBy, source }: QueryState): void {
   }
 }
 
+/** Where rows come from: a cursor on the server, or pages. */
+export interface Rows {
+  read(count: number): Promise<readonly unknown[]>
+  close(): Promise<void>
+}
+
 interface Batches<R> {
   take(rows: readonly unknown[]): Promise<R[]> | R[]
   /** What was held back, at the end. */
@@ -62,7 +70,7 @@ interface Batches<R> {
 
 class Folding<R> implements Batches<R> {
   readonly #assembly: Assembly
-  #fold = new Fold()
+  readonly #fold = new Fold(true)
   #held: R[] = []
 
   constructor(assembly: Assembly) {
@@ -81,14 +89,14 @@ class Folding<R> implements Batches<R> {
 }
 
 class FoldingCursor<R> implements ModelCursor<R> {
-  readonly #rows: Cursor<unknown>
+  readonly #rows: Rows
   readonly #batches: Batches<R>
   readonly #size: number
   #ready: R[] = []
   #ended = false
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(rows: Cursor<unknown>, batches: Batches<R>, size = 100) {
+  constructor(rows: Rows, batches: Batches<R>, size = 100) {
     this.#rows = rows
     this.#batches = batches
     this.#size = size

@@ -1,9 +1,11 @@
 // One page of keyset pagination: its rows, and the cursor of what comes after them.
+import { currentChain, type Link, runIn } from '../../engine/context/chain.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import { toStatement } from '../../sql/statement.ts'
 import { compileQuery } from './compile.ts'
-import { keysetOf, textsOf, writeCursor } from './keyset.ts'
+import { afterCondition, keysetOf, orderOf, readCursor, textsOf, writeCursor } from './keyset.ts'
+import type { OrderKey } from './order.ts'
 import type { QueryState } from './state.ts'
 
 export interface Page<R> {
@@ -26,5 +28,46 @@ export async function readPage<R>(executor: Executor, state: QueryState, options
   return {
     rows: objects.slice(0, size) as R[],
     cursor: last === undefined ? null : writeCursor(keys, last.slice(-keys.length) as (string | null)[]),
+  }
+}
+
+/** The rows of a query page after page, in the frame it was made in: between two pages it holds no connection. */
+export class PageRows {
+  readonly #executor: Executor
+  readonly #state: QueryState
+  readonly #options: QueryOptions
+  readonly #keys: OrderKey[]
+  readonly #chain: Link | undefined = currentChain()
+  #cursor: string | null = null
+  #left: number
+
+  /** @throws {UsageError} without a primary key, and for an order that has no keyset. */
+  constructor(executor: Executor, state: QueryState, options: QueryOptions) {
+    this.#executor = executor
+    this.#state = state
+    this.#options = options
+    this.#keys = keysetOf(state)
+    this.#left = state.limit ?? Infinity
+  }
+
+  async read(count: number): Promise<readonly unknown[]> {
+    if (this.#left <= 0) return []
+    const { rows, cursor } = await runIn(this.#chain, () =>
+      readPage(this.#executor, this.#next(Math.min(count, this.#left)), this.#options),
+    )
+    this.#cursor = cursor
+    this.#left = cursor === null ? 0 : this.#left - rows.length
+    return rows
+  }
+
+  async close(): Promise<void> {
+    this.#left = 0
+  }
+
+  #next(limit: number): QueryState {
+    const state = { ...this.#state, limit, orderBy: orderOf(this.#keys) }
+    if (this.#cursor === null) return state
+    const after = afterCondition(this.#keys, readCursor(this.#keys, this.#cursor))
+    return { ...state, offset: null, where: [...state.where, after] }
   }
 }
