@@ -1,5 +1,6 @@
 // The SQL type of a column: Drizzle names the same types on both versions, but says what is an array in two ways, and
 // leaves the schema off enums.
+import { arrayDimensions } from '../../builder/drizzle/core/dimensions.ts'
 import { qualified } from '../text/names.ts'
 import type { ColumnParts } from '../source/parts.ts'
 
@@ -19,14 +20,7 @@ export function baseType(column: ColumnParts): string {
 
 export function dimensionsOf(column: ColumnParts): number {
   if (column.baseColumn !== undefined) return 1 + dimensionsOf(column.baseColumn)
-  return isVector045(column) ? 0 : (column.dimensions ?? 0)
-}
-
-const vectors = new Set(['PgBinaryVector', 'PgHalfVector', 'PgSparseVector', 'PgVector'])
-
-/** In 0.45 the dimensions of a vector are its length, which 1.0 calls so. */
-function isVector045({ columnType, length, vectorDimensions }: ColumnParts): boolean {
-  return vectors.has(columnType) && length === undefined && vectorDimensions === undefined
+  return arrayDimensions(column)
 }
 
 /** What an array is of; a column that is none itself. */

@@ -1,4 +1,5 @@
 // What is read of Drizzle's objects, as far as both versions have it. Types only.
+import type { DimensionsLike } from '../../builder/drizzle/core/dimensions.ts'
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
 
 export interface EnumParts {
@@ -24,9 +25,8 @@ export interface SequenceParts {
   readonly seqOptions: SequenceOptions | undefined
 }
 
-export interface ColumnParts {
+export interface ColumnParts extends DimensionsLike {
   readonly name: string
-  readonly columnType: string
   readonly notNull: boolean
   readonly primary: boolean
   readonly default: unknown
@@ -42,15 +42,10 @@ export interface ColumnParts {
         readonly sequenceOptions?: SequenceOptions
       }
     | undefined
-  /** 1.0: of an array. */
-  readonly dimensions?: number
   /** 0.45: the element of an array. */
   readonly baseColumn?: ColumnParts
   readonly enum?: EnumParts
   readonly srid?: number
-  /** 1.0: of texts, bits and vectors. */
-  readonly length?: number | undefined
-  readonly vectorDimensions?: number | undefined
   getSQLType(): string
   mapToDriverValue(value: unknown): unknown
 }

@@ -3,16 +3,12 @@
 import { ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
 import { readArray, readBytea, readTimestamp } from '../../../driver/postgres/text-forms.ts'
+import { arrayDimensions, type DimensionsLike } from './dimensions.ts'
 import { readLine, readPair, readPoint } from './geometry.ts'
 
 /** Structural: a PostgreSQL column of either version. */
-export interface ColumnLike {
+export interface ColumnLike extends DimensionsLike {
   readonly name: string
-  readonly columnType: string
-  /** 1.0: how many dimensions an array has. */
-  readonly dimensions?: number
-  readonly length?: number | undefined
-  readonly vectorDimensions?: number | undefined
   /** 0.45: the element of an array. */
   readonly baseColumn?: ColumnLike
   getSQLType(): string
@@ -82,13 +78,10 @@ export function encode(column: ColumnLike, value: unknown): unknown {
   return column.mapToDriverValue(value)
 }
 
-/** Columns whose `dimensions` are a length on 0.45, and no dimensions of an array. */
-const vectors = new Set(['PgVector', 'PgHalfVector', 'PgSparseVector', 'PgBinaryVector'])
-
 /** The element of an array column, null for all others. */
 function elementOf(column: ColumnLike): ColumnLike | null {
   if (column.baseColumn !== undefined) return elementOf(column.baseColumn) ?? column.baseColumn
-  if ((column.dimensions ?? 0) === 0 || isVector045(column)) return null
+  if (arrayDimensions(column) === 0) return null
   const { name, columnType } = column
   return {
     name,
@@ -97,11 +90,6 @@ function elementOf(column: ColumnLike): ColumnLike | null {
     mapFromDriverValue: (value) => column.mapFromDriverValue(value),
     mapToDriverValue: (value) => column.mapToDriverValue(value),
   }
-}
-
-/** On 1.0 the length of a vector has another name, and `dimensions` those of an array as everywhere. */
-function isVector045(column: ColumnLike): boolean {
-  return vectors.has(column.columnType) && column.length === undefined && column.vectorDimensions === undefined
 }
 
 /** Custom types get what node-postgres gives to Drizzle: parsed numbers, booleans and JSON, the rest as text. */
