@@ -15,8 +15,6 @@ export interface Rendered {
 export interface RenderOptions {
   /** How many parameters stand before it; default 0. */
   readonly before?: number | undefined
-  /** Writes values as literals instead: DDL takes no parameters. */
-  readonly inline?: boolean | undefined
   /** `indexes` leaves the table's name off its columns, as in DDL of an index. */
   readonly source?: 'indexes' | undefined
 }
@@ -29,7 +27,7 @@ interface BuildConfig {
   readonly casing: { getColumnCasing(column: { readonly name: string }): string }
   readonly codecs: { codecsOf(column: SqlColumn): ParamCodec | undefined }
   readonly paramStartIndex: { value: number }
-  readonly inlineParams: boolean
+  readonly inlineParams: false
   readonly invokeSource: 'indexes' | undefined
 }
 
@@ -53,7 +51,7 @@ const codecs: BuildConfig['codecs'] = {
 const casing: BuildConfig['casing'] = { getColumnCasing: ({ name }) => name }
 
 /** Placeholders count from `$1`, or on from `before`. */
-export function render(value: SqlLike, { before = 0, inline = false, source }: RenderOptions = {}): Rendered {
+export function render(value: SqlLike, { before = 0, source }: RenderOptions = {}): Rendered {
   const built = value.getSQL() as { toQuery(config: BuildConfig): Rendered }
   return built.toQuery({
     escapeName: quoteName,
@@ -62,7 +60,7 @@ export function render(value: SqlLike, { before = 0, inline = false, source }: R
     casing,
     codecs,
     paramStartIndex: { value: before },
-    inlineParams: inline,
+    inlineParams: false,
     invokeSource: source,
   })
 }
