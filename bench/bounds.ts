@@ -8,6 +8,7 @@ import { createEngine, SelfDeadlockError, type Engine, type EngineOptions } from
 import { say, table, type Cell } from '../demo/support/table.ts'
 import { ownServer } from '../test/support/own-server.ts'
 import { startProxy, type Proxy } from '../test/support/proxy.ts'
+import { quantile } from './support/quantile.ts'
 
 const { values } = parseArgs({
   options: {
@@ -292,9 +293,4 @@ async function selfDeadlock(): Promise<void> {
 
 function ms(value: number): string {
   return `${value.toFixed(1)} ms`
-}
-
-function quantile(numbers: readonly number[], part: number): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN
 }

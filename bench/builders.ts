@@ -7,7 +7,9 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { parseArgs } from 'node:util'
 import { say, table, type Cell } from '../demo/support/table.ts'
 import { builderPairs, type Operation } from './support/builder-pairs.ts'
+import { type Cost, costOf } from './support/cost.ts'
 import { benchDatabase } from './support/database.ts'
+import { median } from './support/quantile.ts'
 
 const { values } = parseArgs({
   options: {
@@ -20,11 +22,6 @@ const rounds = Number(values.rounds)
 const roundMs = Number(values.ms)
 /** What two runs of the same code differ by on a quiet machine. */
 const noise = 0.05
-
-interface Sample {
-  readonly cpu: number
-  readonly time: number
-}
 
 await using database = await benchDatabase()
 const lines: Cell[][] = []
@@ -43,16 +40,16 @@ say(
 say(table(['builder', '', ...figures], lines, figures))
 
 async function compare(builder: string, title: string, own: Operation, genever: Operation): Promise<Cell[]> {
-  await measure(own, roundMs * 3)
-  await measure(genever, roundMs * 3)
-  const samples: { readonly own: Sample; readonly genever: Sample }[] = []
+  await costOf(own, roundMs * 3)
+  await costOf(genever, roundMs * 3)
+  const samples: { readonly own: Cost; readonly genever: Cost }[] = []
   for (let round = 0; round < rounds; round++) {
-    const early = round % 2 === 0 ? await measure(genever, roundMs) : null
-    const other = await measure(own, roundMs)
-    samples.push({ own: other, genever: early ?? (await measure(genever, roundMs)) })
+    const early = round % 2 === 0 ? await costOf(genever, roundMs) : null
+    const other = await costOf(own, roundMs)
+    samples.push({ own: other, genever: early ?? (await costOf(genever, roundMs)) })
   }
-  const ratios = (of: keyof Sample): number => median(samples.map((sample) => sample.genever[of] / sample.own[of]))
-  const micros = (side: 'own' | 'genever', of: keyof Sample): string =>
+  const ratios = (of: keyof Cost): number => median(samples.map((sample) => sample.genever[of] / sample.own[of]))
+  const micros = (side: 'own' | 'genever', of: keyof Cost): string =>
     median(samples.map((sample) => sample[side][of])).toFixed(1)
   const [cpu, time] = [ratios('cpu'), ratios('time')]
   const verdict = Math.max(cpu, time) <= 1 + noise ? 'met' : 'missed'
@@ -63,23 +60,4 @@ async function compare(builder: string, title: string, own: Operation, genever: 
     ...[micros('own', 'time'), micros('genever', 'time'), time.toFixed(2)],
     verdict,
   ]
-}
-
-/** Microseconds of an operation. */
-async function measure(operation: Operation, ms: number): Promise<Sample> {
-  const cpu = process.cpuUsage()
-  const start = performance.now()
-  let count = 0
-  while (performance.now() < start + ms) {
-    await operation()
-    count++
-  }
-  const { user, system } = process.cpuUsage(cpu)
-  return { cpu: (user + system) / count, time: ((performance.now() - start) * 1000) / count }
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  const middle = (sorted.length - 1) / 2
-  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2
 }

@@ -7,6 +7,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { heading, say, table, type Cell } from '../demo/support/table.ts'
+import { type Cost, costOf } from './support/cost.ts'
 import { benchDatabase } from './support/database.ts'
 import { checkSide } from './support/models/check.ts'
 import { drizzle045 } from './support/models/drizzle.ts'
@@ -15,6 +16,7 @@ import { installOrms, orms, ormsInstalled } from './support/models/orms.ts'
 import { kysely, nodePostgres } from './support/models/plain.ts'
 import { ddl } from './support/models/tables.ts'
 import { type ModelSide, type ModelSides, modelWorkloads, type ModelWorkload } from './support/models/workloads.ts'
+import { median } from './support/quantile.ts'
 import { poolSize } from './support/workloads.ts'
 
 const { values } = parseArgs({
@@ -30,14 +32,9 @@ const rounds = Number(values.rounds)
 const roundMs = Number(values.ms)
 const getGoal = 1.15
 
-interface Sample {
-  readonly cpu: number
-  readonly time: number
-}
-
 interface Measured {
   readonly side: ModelSide
-  readonly samples: Sample[]
+  readonly samples: Cost[]
 }
 
 if (values.install) installOrms()
@@ -78,7 +75,7 @@ async function* openAll(): AsyncGenerator<ModelSides> {
 
 async function report(workload: ModelWorkload, sides: readonly ModelSide[]): Promise<void> {
   const measured = await takeTurns(workload, sides)
-  const ratio = (one: Measured, other: Measured | undefined, of: keyof Sample): number =>
+  const ratio = (one: Measured, other: Measured | undefined, of: keyof Cost): number =>
     median(one.samples.map((sample, round) => sample[of] / (other?.samples[round]?.[of] ?? NaN)))
   const base = measured.find(({ side }) => side.kind === 'raw')
   const rivals = measured.filter(({ side }) => side.kind === 'orm')
@@ -108,11 +105,11 @@ async function report(workload: ModelWorkload, sides: readonly ModelSide[]): Pro
   say(`  its time; at most ${getGoal} of CPU is the goal: ${cost <= getGoal ? 'met' : 'missed'}.`)
 }
 
-async function takeTurns(workload: ModelWorkload, sides: readonly ModelSide[]): Promise<Measured[]> {
+async function takeTurns({ name, run }: ModelWorkload, sides: readonly ModelSide[]): Promise<Measured[]> {
   const measured = sides
-    .filter(({ operations }) => operations[workload.name] !== undefined)
+    .filter(({ operations }) => operations[name] !== undefined)
     .map((side): Measured => ({ side, samples: [] }))
-  for (const { side } of measured) await measure(workload, side, roundMs * 3)
+  for (const { side } of measured) await costOf(() => run(side.operations), roundMs * 3)
   for (let round = 0; round < rounds; round++) {
     await pool.query('truncate notes')
     // Nobody follows the same neighbour each time, or pays for its garbage.
@@ -120,27 +117,8 @@ async function takeTurns(workload: ModelWorkload, sides: readonly ModelSide[]): 
     for (let turn = 0; turn < turns.length; turn++) {
       const { side, samples } = turns[(round + turn) % turns.length] as Measured
       globalThis.gc?.({ type: 'minor' })
-      samples.push(await measure(workload, side, roundMs))
+      samples.push(await costOf(() => run(side.operations), roundMs))
     }
   }
   return measured
-}
-
-/** Microseconds of a call. */
-async function measure({ run }: ModelWorkload, { operations }: ModelSide, ms: number): Promise<Sample> {
-  const cpu = process.cpuUsage()
-  const start = performance.now()
-  let count = 0
-  while (performance.now() < start + ms) {
-    await run(operations)
-    count++
-  }
-  const { user, system } = process.cpuUsage(cpu)
-  return { cpu: (user + system) / count, time: ((performance.now() - start) * 1000) / count }
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  const middle = (sorted.length - 1) / 2
-  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2
 }

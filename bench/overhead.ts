@@ -7,6 +7,7 @@ import { say, table, type Cell } from '../demo/support/table.ts'
 import { benchDatabase } from './support/database.ts'
 import type { Sample } from './support/peer.ts'
 import { Peers, type Round, type TurnOptions } from './support/peers.ts'
+import { median, quantile } from './support/quantile.ts'
 import { poolSize, workloads } from './support/workloads.ts'
 
 const acquireGoal = 350_000
@@ -83,15 +84,4 @@ function ratio(rounds: readonly Round[], of: (sample: Sample) => number): { valu
 function verdict(value: number, goal: number | undefined): string {
   if (goal === undefined) return ''
   return `${value <= goal ? 'met' : 'missed'}: ≤ ${goal.toFixed(2)}`
-}
-
-function median(numbers: readonly number[]): number {
-  return quantile(numbers, 0.5)
-}
-
-function quantile(numbers: readonly number[], part: number): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  const at = (sorted.length - 1) * part
-  const [below, above] = [sorted[Math.floor(at)] ?? NaN, sorted[Math.ceil(at)] ?? NaN]
-  return below + (above - below) * (at - Math.floor(at))
 }

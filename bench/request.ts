@@ -8,6 +8,7 @@
 import { parseArgs } from 'node:util'
 import { say, table, type Cell } from '../demo/support/table.ts'
 import { benchDatabase } from './support/database.ts'
+import { median } from './support/quantile.ts'
 import { frameworks } from './support/web-frameworks.ts'
 import { LoadedServer, type WebSample } from './support/web-load.ts'
 
@@ -64,10 +65,4 @@ async function compare(
     of((sample) => sample.ours.micros).toFixed(1),
     of((sample) => sample.ours.micros / sample.other.micros).toFixed(3),
   ]
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  const middle = (sorted.length - 1) / 2
-  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2
 }

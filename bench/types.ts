@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { say, table, type Cell } from '../demo/support/table.ts'
+import { median } from './support/quantile.ts'
 import { type Flavour, writeProject } from './types/project.ts'
 
 const { values } = parseArgs({
@@ -98,10 +99,4 @@ async function check(command: readonly string[], project: string): Promise<Figur
     types: figure('Types'),
     megabytes: figure('Memory used') / 1000,
   }
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  const middle = (sorted.length - 1) / 2
-  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2
 }
