@@ -74,22 +74,14 @@ function httpError(error: unknown): unknown {
   return isGeneverError(error, NotFoundError) ? new HTTPError(error.message, { status: 404, cause: error }) : error
 }
 
-async function inTransaction(
+function inTransaction(
   db: Db,
   scope: RequestScope | null,
   options: RequestTransactionOptions,
   event: H3Event,
   next: () => unknown,
 ): Promise<unknown> {
-  const transaction = new RequestTransaction(db, options, scope)
-  try {
-    const answer = await transaction.run(next)
-    await transaction.answering(statusOf(answer, event))
-    return answer
-  } catch (error) {
-    await transaction.rollBack()
-    throw error
-  }
+  return new RequestTransaction(db, options, scope).around(next, (answer) => statusOf(answer, event))
 }
 
 const [notFound, handled] = ['h3.notFound', 'h3.handled'].map((key) => Symbol.for(key))

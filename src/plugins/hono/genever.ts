@@ -72,21 +72,13 @@ function attach(plugin: WebPlugin<Context>, c: Context, scope: RequestScope): vo
   c.set(name, scope.connection)
 }
 
-async function inTransaction(
+function inTransaction(
   db: Db,
   scope: RequestScope | null,
   options: RequestTransactionOptions,
   c: Context,
   next: Next,
 ): Promise<void> {
-  const transaction = new RequestTransaction(db, options, scope)
-  try {
-    await transaction.run(next)
-  } catch (error) {
-    await transaction.rollBack()
-    throw error
-  }
-  // It was answered by `app.onError`.
-  if (c.error !== undefined) transaction.fail()
-  await transaction.answering(c.res.status)
+  // An error that `app.onError` has answered is in `c.error`.
+  return new RequestTransaction(db, options, scope).around(next, () => (c.error === undefined ? c.res.status : 500))
 }

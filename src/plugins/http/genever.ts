@@ -91,9 +91,8 @@ async function inTransaction(
     (error) => answer(plugin, response, error),
   )
   try {
-    await transaction.run(call)
+    await transaction.around(call, () => null)
   } catch (error) {
-    await transaction.rollBack()
     if (held.answered) plugin.failed('A handler failed after it had answered', error)
     else {
       held.release()

@@ -81,19 +81,12 @@ function describe({ method, _matchedRoute: route }: Koa.Context & { _matchedRout
   return typeof route === 'string' ? `${method} ${route}` : `${method} request`
 }
 
-async function inTransaction(
+function inTransaction(
   db: Db,
   scope: RequestScope | null,
   options: RequestTransactionOptions,
   context: Pick<AnyContext, 'status'>,
   next: Koa.Next,
 ): Promise<void> {
-  const transaction = new RequestTransaction(db, options, scope)
-  try {
-    await transaction.run(next)
-  } catch (error) {
-    await transaction.rollBack()
-    throw error
-  }
-  await transaction.answering(context.status)
+  return new RequestTransaction(db, options, scope).around<void>(next, () => context.status)
 }

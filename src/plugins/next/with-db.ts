@@ -65,20 +65,15 @@ export function withDb<Args extends readonly unknown[], R>(
   }
 }
 
-async function inTransaction<T>(
+function inTransaction<T>(
   db: Db,
   scope: RequestScope | null,
   options: RequestTransactionOptions,
   call: () => Promise<T>,
 ): Promise<T> {
-  const transaction = new RequestTransaction(db, options, scope)
-  try {
-    const answer = await transaction.run(call)
-    await transaction.answering(answer instanceof Response ? answer.status : 200)
-    return answer
-  } catch (error) {
-    if (isRedirect(error)) await transaction.answering(303)
-    else await transaction.rollBack()
-    throw error
-  }
+  return new RequestTransaction(db, options, scope).around(
+    call,
+    (answer) => (answer instanceof Response ? answer.status : 200),
+    (error) => (isRedirect(error) ? 303 : null),
+  )
 }

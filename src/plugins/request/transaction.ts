@@ -52,6 +52,29 @@ export class RequestTransaction {
     })
   }
 
+  /**
+   * Runs `work` inside and ends the transaction with it: settles as `work` does, but with the COMMIT's error when that fails.
+   * @param statusOf The status of the answer, by what `work` gave; null when that decides elsewhere, or later.
+   * @param statusOfError As if it had been answered, for what is thrown where nothing went wrong; null: it rolls back.
+   */
+  async around<T>(
+    work: () => T | Promise<T>,
+    statusOf: (value: T) => number | null,
+    statusOfError: (error: unknown) => number | null = () => null,
+  ): Promise<T> {
+    let value: T
+    try {
+      value = await this.run(work)
+    } catch (error) {
+      const status = statusOfError(error)
+      await (status === null ? this.rollBack() : this.answering(status))
+      throw error
+    }
+    const status = statusOf(value)
+    if (status !== null) await this.answering(status)
+    return value
+  }
+
   /** Whatever the answer will be, it rolls back: an error handler may turn an error into any status. */
   fail(): void {
     this.#failed = true

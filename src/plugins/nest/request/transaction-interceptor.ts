@@ -56,12 +56,10 @@ export class TransactionInterceptor implements NestInterceptor {
       },
     )
     try {
-      const value = await transaction.run(() => lastValueFrom(next.handle(), { defaultValue: undefined }))
-      if (!held.answered) await transaction.answering(status())
-      return value
-    } catch (error) {
-      await transaction.rollBack()
-      throw error
+      return await transaction.around(
+        () => lastValueFrom<unknown, undefined>(next.handle(), { defaultValue: undefined }),
+        () => (held.answered ? null : status()),
+      )
     } finally {
       if (!held.answered) held.release()
     }
