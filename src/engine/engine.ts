@@ -1,6 +1,6 @@
 // The engine: one pool and everything statements share. It finds the slot or the pool a statement goes to, opens
 // transactions and ends slots. Users get it from `createEngine`; a `Db` holds one.
-import { TransactionStateError, UsageError } from '../errors/index.ts'
+import { type GeneverError, TransactionStateError, UsageError } from '../errors/index.ts'
 import { LeakWatch } from '../observe/leaks.ts'
 import { notice } from '../observe/notice.ts'
 import { capturePlace, type Place } from '../observe/place.ts'
@@ -8,7 +8,7 @@ import type { ResolvedOptions } from '../options/options.ts'
 import type { CloseReport, PoolStats } from '../pool/contract.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { Bakery } from '../sql/baked/bakery.ts'
-import type { Compiled } from '../sql/compiled.ts'
+import { type Compiled, Pin } from '../sql/compiled.ts'
 import { StatementCache } from '../sql/compile.ts'
 import { type Dialect, postgres } from '../sql/dialect.ts'
 import { Ticker } from '../util/ticker.ts'
@@ -18,6 +18,7 @@ import type { Cursor, CursorWait } from './query/cursor.ts'
 import type { Handle } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryDefaults, QueryOptions } from './query/query-options.ts'
+import { withoutTransaction } from './slot/admission.ts'
 import { Slot } from './slot/slot.ts'
 import { mergedSettings, Source } from './source.ts'
 import { beginManual, type ManualTransaction, openForCursor } from './transaction/manual.ts'
@@ -274,7 +275,8 @@ function placed(what: string): () => string {
   return () => `${what} at ${place}`
 }
 
-function sessionStateRefused(stmt: Compiled): UsageError {
+function sessionStateRefused(stmt: Compiled): GeneverError {
+  if (stmt.pins === Pin.transaction) return withoutTransaction(stmt)
   return new UsageError(
     'This statement changes the state of a session, but it would run on any free connection and be undone at once. Run it ' +
       'inside scope(work), or on a connection from acquire().',

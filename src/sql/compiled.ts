@@ -24,7 +24,10 @@ export const Dirty = {
   unknown: 128,
 } as const
 
-/** Session state that the user relies on: while a bit is set the slot keeps its raw connection. */
+/**
+ * What the user relies on: while a bit of the session is set the slot keeps its raw connection. `transaction` is none of
+ * those: the statement has no effect but on the transaction it runs in.
+ */
 export const Pin = {
   settings: 1,
   role: 2,
@@ -34,6 +37,7 @@ export const Pin = {
   cursors: 32,
   prepared: 64,
   raw: 128,
+  transaction: 256,
 } as const
 
 export interface Field {
@@ -60,7 +64,7 @@ export interface Compiled {
   readonly verb: string
   /** `Dirty` bits, OR-ed into the connection when the statement is sent, not when it is answered. */
   readonly dirties: number
-  /** `Pin` bits, OR-ed into the slot. */
+  /** `Pin` bits; those of the session are OR-ed into the slot. */
   readonly pins: number
   /** True for `control`, and for a `multi` text that holds a control statement anywhere: both are refused alike. */
   readonly hasControl: boolean

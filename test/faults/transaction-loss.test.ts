@@ -1,12 +1,12 @@
 /** A connection that dies inside of a transaction, or whose backend is ended: nothing goes on elsewhere. */
 
-import { ConnectionLostError, createDb } from 'genever'
+import { type Connection, ConnectionLostError, createDb } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { onServer } from '../support/database.ts'
 import type { Break } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
-import { killBackends, site, sound } from './support.ts'
+import { killBackends, type Site, site, sound } from './support.ts'
 
 const insert = 'insert into t values (1)'
 
@@ -193,4 +193,82 @@ describe('a server that refuses new connections for good', () => {
       expect(error).toMatchObject({ code: 'GENEVER_CONNECT', sqlState: '3D000' })
     await held.release()
   })
+})
+
+describe('a transaction begun by text, whose connection dies', () => {
+  const typed = async (place: Site, work: (connection: Connection) => Promise<void>): Promise<void> => {
+    await using connection = await place.db.acquire()
+    await connection.status('begin')
+    await connection.status(insert)
+    await work(connection)
+  }
+  const dead = async (place: Site): Promise<void> => {
+    for (const link of place.proxy.open) link.break('reset')
+    await until(() => place.db.stats().open === 0)
+  }
+
+  test('nothing written for it runs outside of it, until it is rolled back or another is begun', async () => {
+    await using place = await site()
+    await typed(place, async (connection) => {
+      await dead(place)
+      for (const text of [insert, 'savepoint s', insert, 'rollback to s', 'release s', insert, 'commit'])
+        expect(await caught(connection.status(text))).toMatchObject({
+          code: 'GENEVER_CONNECTION_LOST',
+          outcome: 'rolled_back',
+        })
+      expect(await caught(connection.transaction((tx) => tx.status(insert)))).toBeInstanceOf(ConnectionLostError)
+      expect(await place.rows()).toEqual([])
+
+      await connection.status('rollback')
+      await connection.status('insert into t values (2)')
+    })
+    expect(await place.rows()).toEqual([2])
+
+    await typed(place, async (connection) => {
+      await dead(place)
+      await connection.status('begin')
+      await connection.status('insert into t values (3)')
+      await connection.status('commit')
+    })
+    expect(await place.rows()).toEqual([2, 3])
+    await sound(place)
+  })
+
+  test('nor do the statements that were waiting', async () => {
+    await using place = await site()
+    await using connection = await place.db.acquire()
+    place.proxy.cut({ to: 'server', text: 'select 2', when: 'before' })
+
+    const ends = await Promise.allSettled(
+      ['begin', 'select 2', insert, 'commit', insert].map((text) => connection.status(text)),
+    )
+
+    expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'rejected', 'rejected'])
+    expect(await place.rows()).toEqual([])
+    await sound(place)
+  })
+
+  test('after a COMMIT that was lost on its way the handle can be used', async () => {
+    await using place = await site()
+    await typed(place, async (connection) => {
+      place.proxy.cut({ to: 'server', text: 'commit', when: 'before' })
+      expect(await caught(connection.status('commit'))).toMatchObject({ outcome: 'unknown' })
+      await connection.status('insert into t values (2)')
+    })
+    expect(await place.rows()).toEqual([2])
+    await sound(place)
+  })
+})
+
+test('statements that were waiting for a session with state do not run without it', async () => {
+  await using place = await site()
+  await using connection = await place.db.acquire()
+  await connection.status(`set app.tenant = '7'`)
+  place.proxy.cut({ to: 'server', text: 'select 2', when: 'before' })
+
+  const ends = await Promise.allSettled(['select 2', insert].map((text) => connection.status(text)))
+
+  expect(ends.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  expect(await place.rows()).toEqual([])
+  await sound(place)
 })

@@ -64,17 +64,38 @@ test.each([
   `select pg_terminate_backend(1), pg_cancel_backend(2)`,
   `select lo_unlink(1), lo_import('x')`,
   `select pg_advisory_xact_lock(1), pg_try_advisory_xact_lock_shared(2)`,
-  `select set_config('a.b', $1, true)`,
-  `select set_config ( 'role' , 'x' , /* local */ TRUE )`,
   `select json_object('k':nextval('s'))`,
-  `set local a = 1`,
-  `set local role x`,
-  `set constraints all deferred`,
   `show search_path`,
+  `select set_config('a.b', $1, true), 1`,
+  `select set_config('a.b', $1, true) from t`,
+  `select set_config('a.b', $1, true) where true`,
+  `select set_config('a.b', $1, true) limit 1`,
+  `select set_config('a.b', $1, true) || ''`,
+  `select set_config('a.b', $1, true), current_setting('a.b')`,
+  `select f(1), set_config('a.b', $1, true)`,
+  `select coalesce(set_config('a.b', $1, true))`,
+  `select (set_config('a.b', $1, true))`,
+  `select distinct set_config('a.b', $1, true)`,
+  `select set_config('a.b', $1, true) union select 'x'`,
+  `with s as (select set_config('a.b', $1, true)) select * from s`,
+  `insert into t select set_config('a.b', $1, true)`,
+  `explain analyze select set_config('a.b', $1, true)`,
   `explain analyze select 1`,
   `explain (costs off, analyse) update t set a = 1`,
 ])('%s is a write that leaves the session clean', (text) => {
   expect(told(text)).toBe('write - -')
+})
+
+test.each([
+  `set local a = 1`,
+  `SET LOCAL role x;`,
+  `set constraints all deferred`,
+  `select set_config('a.b', $1, true)`,
+  `select set_config ( 'role' , 'x' , /* local */ TRUE );`,
+  `select pg_catalog.set_config('a', (select f(x) from t), true) as "a", set_config('b', set_config('c', '', true), true) b`,
+])('%s is for the transaction it runs in', (text) => {
+  expect(told(text)).toBe('write - transaction')
+  expect(told(`select 1; ${text}`)).toBe('multi - -')
 })
 
 test.each([
@@ -218,7 +239,8 @@ const control: readonly string[] = [
 ]
 
 test.each(control)('%s is transaction control', (text) => {
-  expect(told(text)).toBe('control - -')
+  const needed = /^set\b/i.test(text) ? 'transaction' : '-'
+  expect(told(text)).toBe(`control - ${needed}`)
   expect(classify(text).hasControl).toBe(true)
 })
 

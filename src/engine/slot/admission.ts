@@ -3,6 +3,7 @@
 // could only ever wait for itself is refused.
 import { ReleasedConnectionError, TransactionStateError } from '../../errors/index.ts'
 import { type Link, transactionOn } from '../context/chain.ts'
+import { type Compiled, Pin } from '../../sql/compiled.ts'
 import type { Frame } from '../context/frame.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
@@ -16,9 +17,10 @@ export function admit(slot: Slot, item: Item): boolean | null {
   if (over !== null) return refuse(item, over)
   if (top === undefined) {
     if (slot.closed && !item.issued) return refuse(item, released())
-    const lost = slot.takeLostSession()
+    const lost = slot.takeLostSession(item)
     if (lost === null) return true
-    item.refuse(lost.kind === 'refused' ? lost : { ...lost, kind: 'lost', outcome: 'not_started' })
+    const outcome = lost.outcome === 'rolled_back' ? 'rolled_back' : 'not_started'
+    item.refuse(lost.kind === 'refused' ? lost : { ...lost, kind: 'lost', outcome })
     return null
   }
   if (top.admits(item)) {
@@ -36,6 +38,22 @@ export function released(): ReleasedConnectionError {
   return new ReleasedConnectionError(
     'This connection has been released, so it runs no more statements. Acquire another one, or release with ' +
       '{ permanent: false } to keep the handle.',
+  )
+}
+
+/** Why a statement that is about the session or its transaction cannot run here; null: it can. Its turn has come. */
+export function misplaced({ lease }: Slot, { stmt, transaction }: EngineOp): TransactionStateError | null {
+  const outside = transaction === null && lease?.raw.status === 'idle'
+  return outside && (stmt.pins & Pin.transaction) !== 0 ? withoutTransaction(stmt) : null
+}
+
+/** PostgreSQL would only warn (25P01). */
+export function withoutTransaction(stmt: Compiled): TransactionStateError {
+  return new TransactionStateError(
+    'SET LOCAL and the like hold until the end of the transaction they run in; here there is none, so this statement would ' +
+      'have no effect. Run it inside transaction(work) with the statements it is meant for, or give the setting to ' +
+      'scope(work, { settings }).',
+    { statement: { sql: stmt.text } },
   )
 }
 

@@ -101,7 +101,7 @@ export function rollBackStray(slot: Slot): void {
   const { raw } = slot.lease as Lease
   const give = (): void => raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
   const deadline = performance.now() + engine.options.resetTimeoutMs
-  answeredBy(engine, slot.control('ROLLBACK'), deadline, give).catch(give)
+  answeredBy(engine, sendControl(slot, 'ROLLBACK'), deadline, give).catch(give)
   notice('connection-closed-dirty', 'A statement outside of any transaction left one open; it was rolled back.', {
     engine: engine.name,
     places: [slot.describeOwner()],
@@ -119,8 +119,26 @@ export async function answeredBy(engine: Engine, op: EngineOp, deadline: number,
   }
 }
 
+/** Sends transaction control past the queue; the caller has waited for quiet. Several texts share one unit. */
+export function sendControl(slot: Slot, ...texts: readonly string[]): EngineOp {
+  const { engine, lease, flight } = slot
+  const ops = texts.map((text) => controlOp(engine, text))
+  const last = ops[ops.length - 1] as EngineOp
+  if (lease === null || !lease.raw.alive) {
+    last.refuse({ kind: 'lost', outcome: 'rolled_back' })
+    return last
+  }
+  for (const op of ops) {
+    op.slot = slot
+    op.starting(lease.raw)
+    flight.add(op, op === last)
+  }
+  lease.raw.submitUnit({ ops })
+  return last
+}
+
 /** Transaction control that travels on its own. */
-export function controlOp(engine: Engine, text: string): EngineOp {
+function controlOp(engine: Engine, text: string): EngineOp {
   return new EngineOp(
     engine,
     undefined,

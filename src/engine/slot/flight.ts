@@ -1,14 +1,21 @@
 // The statements of a slot that are on the wire, in the order of their answers, and the fence: while a unit that opens
-// a session or a transaction is unanswered, nothing may follow it.
+// a session or a transaction is unanswered, nothing may follow it. Also what is known of a transaction begun by text.
+import type { Failure, RawConnection } from '../../driver/driver.ts'
 import type { Lease } from '../../pool/lease.ts'
+import type { Compiled } from '../../sql/compiled.ts'
 import type { EngineOp } from '../query/op.ts'
 import { remove } from './remove.ts'
+import type { Item } from './slot.ts'
 
 export class Flight {
   readonly ops: EngineOp[] = []
   /** When the last answer came, monotonic milliseconds. */
   lastAnswer = 0
   #fence: EngineOp | null = null
+  /** A transaction begun by text is open, or may be. */
+  #typed = false
+  /** How it was lost with its connection: until another one is begun, or it is rolled back, nothing is sent in its name. */
+  #typedLost: Failure | null = null
 
   get size(): number {
     return this.ops.length
@@ -25,10 +32,33 @@ export class Flight {
   add(op: EngineOp, fence: boolean): void {
     this.ops.push(op)
     if (fence) this.#fence = op
+    if (op.stmt.cls === 'control') this.#typed = true
   }
 
-  answered(op: EngineOp): void {
+  /** The connection is gone. True: with a transaction begun by text. */
+  lost(failure: Failure): boolean {
+    const typed = this.#typed
+    this.#typed = false
+    if (typed) this.#typedLost = { ...failure, kind: 'lost', outcome: 'rolled_back' }
+    return typed
+  }
+
+  /** Why what comes next would run outside of the transaction it was written for. */
+  typedLoss(item: Item): Failure | null {
+    const failure = this.#typedLost
+    if (failure === null) return null
+    if ('stmt' in item && (begins(item.stmt) || rollsBack(item.stmt))) this.#typedLost = null
+    return this.#typedLost
+  }
+
+  #note(stmt: Compiled, status: RawConnection['status']): void {
+    if (status !== 'unknown') this.#typed = status !== 'idle'
+    else if (commits(stmt) || rollsBack(stmt)) this.#typed = false
+  }
+
+  answered(op: EngineOp, lease: Lease | null): void {
     remove(this.ops, op)
+    if (op.stmt.hasControl && lease !== null) this.#note(op.stmt, lease.raw.status)
     if (this.#fence === op) this.#fence = null
     this.lastAnswer = performance.now()
   }
@@ -41,3 +71,8 @@ export class Flight {
     return `, held ${Math.round(now - lease.since)} ms${idle}`
   }
 }
+
+const begins = ({ verb }: Compiled): boolean => verb === 'BEGIN' || verb === 'START'
+const commits = ({ verb }: Compiled): boolean => verb === 'COMMIT' || verb === 'END' || verb === 'PREPARE'
+const rollsBack = ({ verb, text }: Compiled): boolean =>
+  verb === 'ABORT' || (verb === 'ROLLBACK' && !/\bto\b/i.test(text))

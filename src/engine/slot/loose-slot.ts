@@ -49,10 +49,10 @@ export class LooseSlot extends Slot {
   }
 
   /** Unlike a connection that was lost, which is told once: nothing may go on without the state it was written for. */
-  override takeLostSession(): Failure | null {
+  override takeLostSession(item: Item): Failure | null {
     return this.#sessionLost
       ? { kind: 'refused', outcome: 'not_started', refusal: { reason: 'usage' }, cause: sessionGone() }
-      : super.takeLostSession()
+      : super.takeLostSession(item)
   }
 
   #unpin(): void {

@@ -8,12 +8,13 @@ import type { Place } from '../../observe/place.ts'
 import { cancelOrDestroy } from '../../pool/cancel.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/lease.ts'
+import { Pin } from '../../sql/compiled.ts'
 import type { Settings } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
-import { admit, released } from './admission.ts'
-import { controlOp, needsPrefix, Opener, prefixOf, rollBackStray } from './control.ts'
+import { admit, misplaced, released } from './admission.ts'
+import { needsPrefix, Opener, prefixOf, rollBackStray } from './control.ts'
 import { Flight } from './flight.ts'
 import { remove } from './remove.ts'
 import { Turn } from './turn.ts'
@@ -25,6 +26,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   lease: Lease | null = null
   /** Open transactions, the innermost last. */
   readonly stack: TransactionRecord[] = []
+  readonly flight: Flight = new Flight()
   /** Session state the user relies on: `Pin` bits. */
   pins = 0
   /** Closed to new top-level statements. */
@@ -37,7 +39,6 @@ export class Slot implements LeaseHolder, PoolWaiter {
   readonly explicit: boolean
   readonly #ready: Item[] = []
   readonly #blocked: Item[] = []
-  readonly #flight = new Flight()
   #borrowing = false
   /** The settings have to be sent in front of the next statement. */
   #unset = false
@@ -72,7 +73,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   /** Statements waiting or running. */
   get busy(): boolean {
-    return this.#flight.size > 0 || this.#ready.length > 0 || this.#blocked.length > 0
+    return this.flight.size > 0 || this.#ready.length > 0 || this.#blocked.length > 0
   }
 
   /** Sends a statement, or takes a turn, now or when its time comes. Synchronous; failures reach `item.refuse`. */
@@ -115,15 +116,15 @@ export class Slot implements LeaseHolder, PoolWaiter {
     return admitted === true
   }
 
-  /** Why a session that was lost cannot go on, told once. */
-  takeLostSession(): Failure | null {
-    const failure = this.#pinLost
+  /** Why a session that was lost cannot go on: told once, or for as long as a transaction begun by text is not ended. */
+  takeLostSession(item: Item): Failure | null {
+    const failure = this.flight.typedLoss(item) ?? this.#pinLost
     this.#pinLost = null
     return failure
   }
 
   #hasRoom(): boolean {
-    if (this.lease === null || this.#flight.fenced) return false
+    if (this.lease === null || this.flight.fenced) return false
     const { raw } = this.lease
     return raw.alive && raw.inFlight < raw.maxInFlight && !raw.quarantined
   }
@@ -132,7 +133,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     while (this.#ready.length > 0) {
       const item = this.#ready[0] as Item
       if (item instanceof Turn) {
-        if (item.quiet && (this.#flight.size > 0 || this.lease?.raw.quarantined === true)) return
+        if (item.quiet && (this.flight.size > 0 || this.lease?.raw.quarantined === true)) return
         if (item.borrows && this.lease === null && !this.#borrow()) return
         this.#ready.shift()
         // A transaction may have begun while it waited for a connection.
@@ -154,14 +155,22 @@ export class Slot implements LeaseHolder, PoolWaiter {
       return this.#transmit(new Opener(op, () => remove(this.#ready, op)))
     }
     const { raw } = this.lease as Lease
+    if (op.stmt.pins !== 0 && !this.#pin(op)) return
     op.starting(raw)
-    this.pins |= op.stmt.pins
     raw.dirty |= op.stmt.dirties
     const prefix = prefixOf(this, op, this.#unset)
     this.#unset = false
-    this.#flight.add(op, prefix !== null || op.stmt.hasControl)
+    this.flight.add(op, prefix !== null || op.stmt.hasControl)
     if (prefix === null) raw.submit(op)
     else raw.submitUnit({ ops: [...prefix, op] })
+  }
+
+  /** Keeps the connection for what the statement does to its session; false: it was refused. */
+  #pin(op: EngineOp): boolean {
+    const refusal = misplaced(this, op)
+    if (refusal !== null) op.refuseWith(refusal)
+    else this.pins |= op.stmt.pins & ~Pin.transaction
+    return refusal === null
   }
 
   /** Takes an idle connection if there is one, without waiting. */
@@ -201,7 +210,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   attach(lease: Lease): void {
     this.lease = lease
     this.#unset = this.settings !== null
-    this.#flight.lastAnswer = lease.since
+    this.flight.lastAnswer = lease.since
     this.engine.leaks?.lent(this)
     for (const item of this.#ready) if (item.phase !== null) item.unarm()
   }
@@ -239,10 +248,10 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   answered(op: EngineOp): void {
-    this.#flight.answered(op)
+    this.flight.answered(op, this.lease)
     // A ROLLBACK written as text may have taken them away.
     if (op.stmt.hasControl && this.stack.length === 0) this.settingsUndone()
-    const { head } = this.#flight
+    const { head } = this.flight
     if (head !== undefined && head.state === 2) queueMicrotask(() => this.cancel(head))
   }
 
@@ -252,7 +261,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   room(): void {
-    if (this.#flight.size > 0) this.#pump()
+    if (this.flight.size > 0) this.#pump()
   }
 
   quiet(): void {
@@ -260,37 +269,20 @@ export class Slot implements LeaseHolder, PoolWaiter {
     if (raw === undefined) return
     if (this.stack.some(({ wire }) => wire === 'open')) {
       if (raw.status === 'idle') for (const transaction of this.stack) transaction.endedByServer()
-    } else if (raw.status !== 'idle' && !this.explicit && this.#flight.size === 0) rollBackStray(this)
+    } else if (raw.status !== 'idle' && !this.explicit && this.flight.size === 0) rollBackStray(this)
     this.#pump()
   }
 
   /** Asks the server to stop a statement whose caller was told already. Only for the one at the head of the wire. */
   cancel(op: EngineOp): void {
-    if (this.lease !== null && this.#flight.head === op && !this.lease.raw.quarantined)
+    if (this.lease !== null && this.flight.head === op && !this.lease.raw.quarantined)
       void cancelOrDestroy(this.lease.raw, op, this.engine.options.cancelTimeoutMs)
   }
 
   /** Stops what is on the wire and belongs to `transaction`. */
   cancelFlight(transaction: TransactionRecord, failure: Failure): void {
-    for (const op of [...this.#flight.ops])
+    for (const op of [...this.flight.ops])
       if (op.transaction !== null && this.#isWithin(op.transaction, transaction)) op.abandon(failure)
-  }
-
-  /** Sends transaction control past the queue; the caller has waited for quiet. Several texts share one unit. */
-  control(...texts: readonly string[]): EngineOp {
-    const ops = texts.map((text) => controlOp(this.engine, text))
-    const last = ops[ops.length - 1] as EngineOp
-    if (this.lease === null || !this.lease.raw.alive) {
-      last.refuse({ kind: 'lost', outcome: 'rolled_back' })
-      return last
-    }
-    for (const op of ops) {
-      op.slot = this
-      op.starting(this.lease.raw)
-      this.#flight.add(op, op === last)
-    }
-    this.lease.raw.submitUnit({ ops })
-    return last
   }
 
   /** Fails what has been issued inside of `transaction` and not sent. */
@@ -326,14 +318,17 @@ export class Slot implements LeaseHolder, PoolWaiter {
   lost(failure: Failure): void {
     this.engine.leaks?.returned(this, true)
     this.lease = null
-    if (this.pins !== 0 && this.stack.length === 0) this.#pinLost = failure
+    const typed = this.flight.lost(failure)
+    const pinned = this.pins !== 0 && this.stack.length === 0
+    if (pinned) this.#pinLost = failure
     this.pins = 0
     for (const transaction of this.stack.toReversed()) transaction.lose(failure)
     for (const item of [...this.#ready]) {
-      const inside = item instanceof EngineOp ? item.transaction !== null : !item.unasked && this.top?.admits(item)
-      if (inside !== true) continue
+      const isOp = item instanceof EngineOp
+      const inside = isOp ? typed || item.transaction !== null : !item.unasked && this.top?.admits(item) === true
+      if (!inside && !(isOp && pinned)) continue
       remove(this.#ready, item)
-      item.refuse({ ...failure, outcome: 'rolled_back' })
+      item.refuse({ ...failure, kind: 'lost', outcome: inside ? 'rolled_back' : 'not_started' })
     }
     this.#pump()
   }
@@ -345,7 +340,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   removeIdler(): void {
-    if (--this.#idlers === 0) this.#flight.lastAnswer = performance.now()
+    if (--this.#idlers === 0) this.flight.lastAnswer = performance.now()
   }
 
   /** Hands the raw connection back now; the caller has seen that nothing is open or pinned. */
@@ -391,10 +386,10 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   /** Since when code has held a connection for nothing; null while it is used or may go back. */
   get idleSince(): number | null {
-    return this.lease === null || this.busy || this.#idlers > 0 ? null : this.#flight.lastAnswer
+    return this.lease === null || this.busy || this.#idlers > 0 ? null : this.flight.lastAnswer
   }
 
   describe(): string {
-    return `${this.top?.describe() ?? this.describeOwner()}${this.#flight.describe(this.lease)}`
+    return `${this.top?.describe() ?? this.describeOwner()}${this.flight.describe(this.lease)}`
   }
 }

@@ -11,7 +11,7 @@ import {
 import { failureError, isFailure } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { reportBegin } from '../report.ts'
-import { answeredBy } from '../slot/control.ts'
+import { answeredBy, sendControl } from '../slot/control.ts'
 import { Turn } from '../slot/turn.ts'
 import type { TransactionRecord } from './record.ts'
 
@@ -69,7 +69,7 @@ export async function commit(record: TransactionRecord): Promise<void> {
   }
   if (record.parent !== null) return release(record)
   record.wire = 'ending'
-  const op = slot.control(record.engine.dialect.commit)
+  const op = sendControl(slot, record.engine.dialect.commit)
   try {
     await last(record, op)
   } catch (thrown) {
@@ -120,7 +120,7 @@ export function hurry(record: TransactionRecord, error: Error): Error {
 }
 
 async function release(record: TransactionRecord): Promise<void> {
-  const op = record.slot.control(record.engine.dialect.release(record.savepoint))
+  const op = sendControl(record.slot, record.engine.dialect.release(record.savepoint))
   try {
     await last(record, op)
   } catch (thrown) {
@@ -167,8 +167,8 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
     const { dialect } = engine
     const op =
       record.parent === null
-        ? slot.control(dialect.rollback)
-        : slot.control(dialect.rollbackTo(record.savepoint), dialect.release(record.savepoint))
+        ? sendControl(slot, dialect.rollback)
+        : sendControl(slot, dialect.rollbackTo(record.savepoint), dialect.release(record.savepoint))
     try {
       const { raw } = slot.lease
       await answeredBy(engine, op, performance.now() + engine.options.cancelTimeoutMs, () =>

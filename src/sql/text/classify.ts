@@ -48,6 +48,8 @@ export function classify(text: string): Classified {
     if (kind === Token.end) break
     statement = new Statement(scanner)
   }
+  // Several statements sent at once are a transaction.
+  if (statements > 1) found.pins &= ~Pin.transaction
   if (scanner.unterminated) {
     if (found.cls === 'read') found.cls = 'write'
     found.dirties |= Dirty.unknown
@@ -85,6 +87,8 @@ class Statement {
   /** The name before, quoted or not, which a bracket would make a call. */
   #callee = ''
   readonly #settings: Setting[] = []
+  /** So far it is `select set_config(…), …` and nothing else, each for the transaction alone. */
+  #onlySets = true
   /** Open BEGIN ATOMIC and CASE of a function body, whose semicolons end no statement. */
   #body = 0
 
@@ -111,6 +115,7 @@ class Statement {
     const word = kind === Token.word ? scanner.word() : ''
     const name = kind === Token.quoted ? scanner.name() : word
     const character = kind === Token.other ? String.fromCharCode(scanner.code) : ''
+    this.#onlySets &&= this.#goesOnSetting(kind, word, character)
     if (character === '(' && this.#callee !== '') this.#call(this.#callee)
     else if (this.#settings.length > 0) this.#argument(kind, character, word)
     if (this.#head.length < headSize) this.#lead(character, word, kind === Token.quoted ? `"${name}` : `'`)
@@ -127,7 +132,22 @@ class Statement {
     if (this.#signs.has('uescape')) this.#effect([Dirty.unknown, 0])
     if (this.#explains && !this.#analyzes) return ['read', 0, 0]
     const [cls, dirties, pins] = verdict(this.#head, this.#signs)
-    return [this.#explains ? 'write' : cls, this.#dirties | dirties, this.#pins | pins]
+    const vain = this.#onlySets && this.#head.length > 1 ? Pin.transaction : 0
+    return [this.#explains ? 'write' : cls, this.#dirties | dirties, this.#pins | pins | vain]
+  }
+
+  /** Whether a statement that was `select set_config(…), …` until now still is. */
+  #goesOnSetting(kind: Token, word: string, character: string): boolean {
+    const { depth } = this.#scanner
+    if (character === '(') return depth > 1 || this.#callee === 'set_config'
+    if (depth > 0) return true
+    const before = this.#before
+    if (character !== '')
+      return character === ')' || character === ',' || (character === '.' && before === 'pg_catalog')
+    if (before === ')' || before === 'as') return kind === Token.word || kind === Token.quoted
+    if (word === 'select') return this.#head.length === 0
+    if (word === 'pg_catalog') return before === 'select' || before === ','
+    return word === 'set_config' && (before === 'select' || before === ',' || before === '.')
   }
 
   /** Adds a token to the head, less opening brackets in front and EXPLAIN with its options. */
@@ -236,6 +256,7 @@ class Statement {
 
   #apply({ name, local, argument }: Setting): void {
     if (local && argument === 4) return
+    this.#onlySets = false
     const known = name !== '' && name.startsWith("'") && !/^'(?:role|session_authorization)'$/i.test(name)
     this.#effect([known ? Dirty.settings : Dirty.settings | Dirty.role, Pin.settings])
   }

@@ -20,6 +20,8 @@ export type Sign =
 type Signs = ReadonlySet<Sign>
 
 const clean: Verdict = ['write', 0, 0]
+/** PostgreSQL only warns where there is no transaction (25P01). */
+const local: Verdict = ['write', 0, Pin.transaction]
 const control: Verdict = ['control', 0, 0]
 const write: Verdict = ['write', Dirty.unknown, 0]
 const alone: Verdict = ['alone', Dirty.unknown, 0]
@@ -95,11 +97,11 @@ function query(signs: Signs): Verdict {
 
 function set(head: readonly string[]): Verdict {
   const [, scope = '', first = ''] = head
-  const local = scope === 'local'
-  const scoped = local || (scope === 'session' && first !== 'authorization' && first !== 'characteristics')
+  const isLocal = scope === 'local'
+  const scoped = isLocal || (scope === 'session' && first !== 'authorization' && first !== 'characteristics')
   const [name = '', next = ''] = head.slice(scoped ? 2 : 1)
-  if (name === 'transaction') return control
-  if (local || name === 'constraints') return clean
+  if (name === 'transaction') return ['control', 0, Pin.transaction]
+  if (isLocal || name === 'constraints') return local
   const isRole = /^"?(?:role|session_authorization)$/.test(name) && next !== '.'
   return isRole || (name === 'session' && next === 'authorization') ? role : settings
 }
