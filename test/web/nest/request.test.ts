@@ -11,7 +11,6 @@ import {
   type ExecutionContext,
   Get,
   HttpCode,
-  HttpException,
   type MiddlewareConsumer,
   Module,
   type NestInterceptor,
@@ -24,7 +23,7 @@ import {
   UseGuards,
   UseInterceptors,
 } from '@nestjs/common'
-import { type Connection, createDb, type Db, InvalidOptionError, NotFoundError } from 'genever'
+import { type Connection, createDb, type Db, InvalidOptionError } from 'genever'
 import { GeneverModule, RequestConnection, TransactionalRoute } from 'genever/nest'
 import { map, type Observable, of } from 'rxjs'
 import { describe, expect, test } from 'vitest'
@@ -40,8 +39,6 @@ interface Sender {
   status(code: number): Sender
   send(body: unknown): unknown
 }
-
-class Missing extends NotFoundError {}
 
 /** How many transactions are open on the connection, savepoints included. */
 async function savepoints(db: Db): Promise<number> {
@@ -142,86 +139,6 @@ describe.each(platforms)('on %s', (platform) => {
     expect((await ask(app.port, 'GET /api/bottles')).body).toEqual({ current: true })
     expect((await ask(app.port, 'GET /ready')).body).toMatchObject({ status: 'ok' })
     expect((await ask(app.port, 'GET /nowhere')).status).toBe(404)
-  })
-
-  test("what is not found is Nest's own 404: for filters of the application, and unlogged; from guards too", async () => {
-    await using db = createDb(await databaseUrl())
-    const missing = (): never => {
-      throw new Missing('Bottle is not found')
-    }
-    class Pipe implements PipeTransform {
-      transform(): never {
-        return missing()
-      }
-    }
-    class Guard implements CanActivate {
-      canActivate(): never {
-        return missing()
-      }
-    }
-    @Catch(HttpException)
-    class Filter implements ExceptionFilter<HttpException> {
-      catch(error: HttpException, host: ArgumentsHost): void {
-        const { message, cause } = error
-        const body = { caught: message, cause: (cause as Error).name }
-        host.switchToHttp().getResponse<Sender>().status(error.getStatus()).send(body)
-      }
-    }
-    @Controller()
-    class Bottles {
-      @Get('handler')
-      async handler(): Promise<void> {
-        missing()
-      }
-      @Get('pipe')
-      pipe(@Param('id', Pipe) _id: string): void {}
-      @Get('guard')
-      @UseGuards(Guard)
-      guard(): void {}
-      @Get('filter')
-      @UseFilters(Filter)
-      filter(): void {
-        missing()
-      }
-      @Get('other')
-      other(): void {
-        throw new TypeError('secret')
-      }
-    }
-    const log = logger()
-    const parts = { imports: [GeneverModule.forRoot({ db, log: false })], controllers: [Bottles] }
-    await using app = await start(platform, parts, log)
-    const body = { statusCode: 404, message: 'Bottle is not found', error: 'Not Found' }
-
-    expect(await ask(app.port, 'GET /handler')).toEqual({ status: 404, body })
-    expect(await ask(app.port, 'GET /pipe')).toEqual({ status: 404, body })
-    expect(await ask(app.port, 'GET /filter')).toEqual({
-      status: 404,
-      body: { caught: 'Bottle is not found', cause: 'Missing' },
-    })
-    expect(log.lines).toEqual([])
-    expect(await ask(app.port, 'GET /guard')).toMatchObject({ status: 404, body: { message: body.message } })
-    expect((await ask(app.port, 'GET /other')).body).toEqual({ statusCode: 500, message: 'Internal server error' })
-  })
-
-  test('what is not found is left to Nest on demand', async () => {
-    await using db = createDb(await databaseUrl())
-    @Controller()
-    class Bottles {
-      @Get()
-      get(): void {
-        throw new Missing('Bottle is not found')
-      }
-    }
-    const log = logger()
-    const imports = [GeneverModule.forRoot({ db, log: false, notFound: false })]
-    await using app = await start(platform, { imports, controllers: [Bottles] }, log)
-
-    expect(await ask(app.port, 'GET /')).toEqual({
-      status: 404,
-      body: { statusCode: 404, message: 'Bottle is not found' },
-    })
-    expect(log.lines).toHaveLength(1)
   })
 
   describe('a route in a transaction', () => {

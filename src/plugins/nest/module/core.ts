@@ -6,15 +6,19 @@ import {
   type NestModule,
   type OnApplicationShutdown,
 } from '@nestjs/common'
-import { HttpAdapterHost } from '@nestjs/core'
+import { HttpAdapterHost, ModulesContainer } from '@nestjs/core'
 import { UsageError } from '../../../errors/index.ts'
 import type { ClosableServer } from '../../shutdown.ts'
 import { middlewareOf } from '../request/middleware.ts'
+import { convertNotFound } from '../request/not-found.ts'
 import { drainWithin } from './drain.ts'
 import type { Host } from './host.ts'
 
 /** The host, in the module of its database only. */
 export const ownHost: unique symbol = Symbol('genever.host')
+
+/** Whether `NotFoundError` becomes Nest's exception, in the same module. */
+export const convertsNotFound: unique symbol = Symbol('genever.notFound')
 
 interface FastifyLike {
   hasRequestDecorator(name: string): boolean
@@ -24,15 +28,20 @@ interface FastifyLike {
 export class GeneverCore implements NestModule, BeforeApplicationShutdown, OnApplicationShutdown {
   readonly #host: Host
   readonly #adapters: HttpAdapterHost
+  readonly #modules: ModulesContainer
+  readonly #convertsNotFound: boolean
   #drained: () => void = () => {}
 
-  constructor(host: Host, adapters: HttpAdapterHost) {
+  constructor(host: Host, adapters: HttpAdapterHost, modules: ModulesContainer, converts: boolean) {
     this.#host = host
     this.#adapters = adapters
+    this.#modules = modules
+    this.#convertsNotFound = converts
   }
 
-  /** Called by Nest when it sets up middleware: in front of that of all modules, for every request. */
+  /** Called by Nest when it sets up middleware, before routes: in front of that of all modules, for every request. */
   configure(): void {
+    if (this.#convertsNotFound) convertNotFound(this.#modules)
     const { plugin } = this.#host
     const { as, connectionForRequest } = plugin.options
     if (!connectionForRequest) return
@@ -60,6 +69,8 @@ export class GeneverCore implements NestModule, BeforeApplicationShutdown, OnApp
 Module({})(GeneverCore)
 Inject(ownHost)(GeneverCore, undefined, 0)
 Inject(HttpAdapterHost)(GeneverCore, undefined, 1)
+Inject(ModulesContainer)(GeneverCore, undefined, 2)
+Inject(convertsNotFound)(GeneverCore, undefined, 3)
 
 /** Middlewares see the request of `node:http`, handlers that of Fastify. */
 function decorate(app: FastifyLike, as: string): void {

@@ -5,10 +5,9 @@ import type { Db } from '../../../db/db.ts'
 import { UsageError } from '../../../errors/index.ts'
 import { GeneverHealthIndicator, getHealthToken } from '../health/indicator.ts'
 import { readinessController } from '../health/route.ts'
-import { NotFoundInterceptor } from '../request/not-found-interceptor.ts'
 import { TransactionInterceptor } from '../request/transaction-interceptor.ts'
 import { getDbToken, getHostToken, getModelToken, type ModelClassLike } from '../tokens.ts'
-import { GeneverCore, ownHost } from './core.ts'
+import { convertsNotFound, GeneverCore, ownHost } from './core.ts'
 import { type Host, openHost } from './host.ts'
 import type { GeneverAsyncOptions, GeneverModuleOptions, ModuleParts } from './options.ts'
 
@@ -65,7 +64,6 @@ function describe(
   const healthToken = getHealthToken(name)
   const hostToken = getHostToken(name)
   const interceptors: Provider[] = []
-  if (notFound !== false) interceptors.push({ provide: APP_INTERCEPTOR, useClass: NotFoundInterceptor })
   if (transaction !== undefined && transaction !== false)
     interceptors.push({
       provide: APP_INTERCEPTOR,
@@ -78,6 +76,7 @@ function describe(
     controllers: route === undefined ? [] : [readinessController(route, dbToken, name)],
     providers: [
       options,
+      { provide: convertsNotFound, useValue: notFound !== false },
       {
         provide: ownHost,
         inject: [ModulesContainer, optionsToken],

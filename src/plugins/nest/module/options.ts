@@ -27,8 +27,8 @@ export interface ModuleParts {
    */
   readonly health?: string | { readonly path: string; readonly timeoutMs?: number | undefined } | undefined
   /**
-   * Makes `NotFoundError` of handlers Nest's `NotFoundException`, by a global interceptor. Default true. False leaves it
-   * to Nest, which answers 404 and its message too, but logs it and shows it to no filter of `HttpException`.
+   * Makes `NotFoundError` of routes Nest's `NotFoundException`. Default true. False leaves it to Nest, which answers 404
+   * and its message too, but logs it and shows it to no filter of `HttpException`.
    */
   readonly notFound?: boolean | undefined
   /** Every request in a transaction, by a global interceptor, or options for it; default false. Routes may say otherwise. */

@@ -1,5 +1,5 @@
 // Request and response of `node:http` behind those of Nest's platforms: Express extends them, Fastify wraps them.
-import type { ExecutionContext } from '@nestjs/common'
+import type { ArgumentsHost } from '@nestjs/common'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 export interface RawExchange {
@@ -9,8 +9,8 @@ export interface RawExchange {
   readonly status: () => number
 }
 
-export function rawOf(context: ExecutionContext): RawExchange {
-  const http = context.switchToHttp()
+export function rawOf(host: ArgumentsHost): RawExchange {
+  const http = host.switchToHttp()
   const request = http.getRequest<IncomingMessage & { raw?: IncomingMessage }>()
   const response = http.getResponse<ServerResponse & { raw?: ServerResponse }>()
   return {

@@ -4,6 +4,7 @@ import { Inject } from '@nestjs/common'
 import type { Db } from '../../../db/db.ts'
 import type { TransactionOptions } from '../../../engine/transaction-options.ts'
 import { UsageError } from '../../../errors/index.ts'
+import { metadata } from '../metadata.ts'
 import { getDbToken } from '../tokens.ts'
 import { checkPropagation, propagate, type Propagation } from './propagation.ts'
 
@@ -20,15 +21,6 @@ export interface TransactionalOptions extends Omit<TransactionOptions, 'reuse'> 
 }
 
 type Method = (this: unknown, ...given: unknown[]) => unknown
-
-/** What `reflect-metadata`, which Nest loads, adds to `Reflect`. */
-interface Metadata {
-  getMetadataKeys(target: object): unknown[]
-  getMetadata(key: unknown, target: object): unknown
-  defineMetadata(key: unknown, value: unknown, target: object): void
-}
-
-const metadata = Reflect as unknown as Metadata
 
 type AsyncMethod = (...given: never[]) => Promise<unknown>
 type Class = abstract new (...given: never[]) => object
