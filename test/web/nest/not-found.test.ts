@@ -207,7 +207,8 @@ describe.each(platforms)('what is not found, on %s,', (platform) => {
     @Controller()
     class Bottles {
       @Get()
-      get(@Res() response: { raw?: Writer } & Writer): void {
+      get(@Res() response: { raw?: Writer; hijack?: () => void } & Writer): void {
+        response.hijack?.()
         ;(response.raw ?? response).write('half')
         missing()
       }
