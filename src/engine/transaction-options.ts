@@ -27,6 +27,14 @@ export interface TransactionOptions {
    */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /**
+   * How long code may keep the transaction open without running a statement in it, in milliseconds. Then the server rolls it
+   * back and closes its connection, `tx.signal` is aborted, and what follows fails with `TransactionTimeoutError`. A nested
+   * transaction may only ask for what the outermost has. Default: the engine's `transactionIdleTimeoutMs`, else the
+   * server's. Of no effect on PGlite. (PostgreSQL:
+   * `idle_in_transaction_session_timeout`.)
+   */
+  readonly idleTimeoutMs?: number | undefined
   /** Runs `work` again after a serialization failure or dead lock was rolled back. Only for the outermost. Default: never. */
   readonly retry?: number | TransactionRetry | undefined
   /** False: a connection and transaction of its own instead of a savepoint in the ambient one. Default true; `begin()`: false. */
@@ -47,14 +55,20 @@ export interface TransactionPlace {
   readonly slot: Slot | null
 }
 
+/** PostgreSQL counts it in an integer. */
+const longestIdleMs = 2_147_483_647
+
 /**
  * The options with the isolation level spelled one way.
- * @throws {UsageError} for a level there is not, or a number of attempts that is none; before any SQL.
+ * @throws {UsageError} for a level there is not, or a number of attempts or milliseconds that is none; before any SQL.
  */
 export function normalised(options: TransactionOptions): TransactionOptions {
-  const { retry, isolation } = options
+  const { retry, isolation, idleTimeoutMs = Infinity } = options
   const limit = typeof retry === 'object' ? retry.limit : (retry ?? 0)
   if (limit !== Infinity && (!Number.isInteger(limit) || limit < 0))
     throw new UsageError('retry must be a whole number of further attempts, 0 or more.')
+  const lasts = typeof idleTimeoutMs === 'number' && idleTimeoutMs > 0
+  if (!lasts || (idleTimeoutMs > longestIdleMs && idleTimeoutMs !== Infinity))
+    throw new UsageError(`idleTimeoutMs must be milliseconds, more than 0 and up to ${longestIdleMs}, or Infinity.`)
   return isolation === undefined ? options : { ...options, isolation: parseIsolation(isolation) }
 }

@@ -57,7 +57,10 @@ export class QueryTimeoutError extends GeneverError {
   }
 }
 
-/** The transaction did not end within its `timeoutMs`, all of its callback included; it was rolled back. Outcome: `rolled_back`. */
+/**
+ * The transaction did not end within its `timeoutMs`, all of its callback included, or ran no statement for longer than its
+ * `idleTimeoutMs`; it was rolled back. Outcome: `rolled_back`.
+ */
 export class TransactionTimeoutError extends GeneverError {
   static override readonly code: string = 'GENEVER_TRANSACTION_TIMEOUT'
   static override readonly outcome: Outcome = 'rolled_back'

@@ -20,6 +20,7 @@ export interface EventChannel<E> {
  * - `manual-transaction-open`: a statement without a handle was issued while a manual transaction is open.
  * - `manual-transaction-rolled-back`: a manual transaction was open when its connection was released.
  * - `transaction-outlived-scope`: a scope ended before a transaction begun in it.
+ * - `transaction-idle`: the server ended a transaction that ran no statement for too long.
  * - `hook-failed`: a callback of the user failed where nobody can be told.
  * - `connection-closed-dirty`: a connection came back in a state that had to be undone.
  * - `connection-leak`: a connection has been held for longer than `leak.afterMs` by code that does nothing with it.
@@ -32,6 +33,7 @@ export type NoticeCode =
   | 'manual-transaction-open'
   | 'manual-transaction-rolled-back'
   | 'transaction-outlived-scope'
+  | 'transaction-idle'
   | 'hook-failed'
   | 'connection-closed-dirty'
   | 'connection-leak'

@@ -108,6 +108,11 @@ export interface EngineOptions<C = any> {
     | undefined
   /** Of every transaction that does not say otherwise; `_`, `-` and upper case are understood. Default: the server's. */
   readonly isolation?: IsolationLevel | Uppercase<IsolationLevel> | (string & {}) | undefined
+  /**
+   * Of every transaction that does not say otherwise, those of cursors too: how long code may keep it open without running a
+   * statement in it. Default: no limit of ours (`undefined` or `Infinity`); the server may have one.
+   */
+  readonly transactionIdleTimeoutMs?: number | undefined
   /** Prepares the session of each new connection, within `pool.connectTimeoutMs`. (GINO: `init`.) */
   readonly onConnect?: ((connection: C) => unknown) | undefined
   /** Prints every statement to standard error, or gives the line to a function; never parameters. Default false. */
@@ -163,6 +168,8 @@ export interface ResolvedOptions<C = any> {
   readonly query: { readonly timeoutMs: number }
   readonly retry: { readonly limit: number; readonly intervalMs: number }
   readonly isolation: IsolationLevel | undefined
+  /** `Infinity`: no limit. */
+  readonly transactionIdleTimeoutMs: number
   readonly onConnect: ((connection: C) => unknown) | undefined
   readonly echo: boolean | ((line: string) => void)
   /** `Infinity`: no report. */

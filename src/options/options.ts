@@ -80,6 +80,7 @@ const checks: Checks<EngineOptions> = {
     typeof value === 'string' && isolations.includes(spaced(value))
       ? undefined
       : `must be one of ${isolations.join(', ')}`,
+  transactionIdleTimeoutMs: milliseconds(1, true),
   onConnect: callback,
   echo: (value) =>
     typeof value === 'boolean' || typeof value === 'function' ? undefined : 'must be true, false or a function',
@@ -131,6 +132,7 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
     query: Object.freeze({ timeoutMs: given.query?.timeoutMs ?? Infinity }),
     retry: Object.freeze({ limit: given.retry?.limit ?? 0, intervalMs: given.retry?.intervalMs ?? 1_000 }),
     isolation: given.isolation === undefined ? undefined : (spaced(given.isolation) as IsolationLevel),
+    transactionIdleTimeoutMs: given.transactionIdleTimeoutMs ?? Infinity,
     onConnect: given.onConnect,
     echo: given.echo ?? false,
     leak: Object.freeze({ afterMs: given.leak?.afterMs ?? Infinity }),

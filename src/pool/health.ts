@@ -4,6 +4,8 @@ import type { Failure } from '../driver/driver.ts'
 
 /** It is going away, or takes no writes. (PostgreSQL: admin_shutdown, crash_shutdown, cannot_connect_now, read_only_sql_transaction.) */
 const shutdown: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03', '25006'])
+/** The session itself was at fault: its transaction was idle, or took, for too long. */
+const ownFault: ReadonlySet<string> = new Set(['25P03', '25P04'])
 /** Two such answers this close together mean the server and not one session. */
 const windowMs = 5_000
 /** A connection that was heard of this recently is taken without asking it. */
@@ -16,7 +18,7 @@ export class Health {
 
   /** What the end of a connection says of the others: nothing, to ask them first, or to open all anew. */
   judge(failure: Failure): 'well' | 'suspect' | 'replace' {
-    if (failure.kind === 'closed') return 'well'
+    if (failure.kind === 'closed' || ownFault.has(failure.fields?.['code'] ?? '')) return 'well'
     const now = performance.now()
     this.#suspectUntil = now
     if (!shutdown.has(failure.fields?.['code'] ?? '')) return 'suspect'

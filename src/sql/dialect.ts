@@ -21,6 +21,8 @@ export interface Dialect {
   readonly rollback: string
   /** @throws {UsageError} for an unknown isolation level. */
   begin(options?: BeginOptions): string
+  /** For the current transaction: the server ends it and its session when it is idle for so many whole milliseconds. */
+  idleTimeout(ms: number): string
   savepoint(name: string): string
   release(name: string): string
   rollbackTo(name: string): string
@@ -67,6 +69,7 @@ export const postgres: Dialect = Object.freeze<Dialect>({
     if (deferrable !== undefined) text += deferrable ? ' DEFERRABLE' : ' NOT DEFERRABLE'
     return text
   },
+  idleTimeout: (ms) => `SET LOCAL idle_in_transaction_session_timeout = ${Math.ceil(ms)}`,
   savepoint: (name) => `SAVEPOINT ${quote(name)}`,
   release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
   rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,

@@ -5,6 +5,7 @@ import {
   AbortedError,
   AcquireTimeoutError,
   ConnectionLostError,
+  type ErrorDetails,
   GeneverError,
   ParameterError,
   PoolClosedError,
@@ -13,9 +14,11 @@ import {
   SelfDeadlockError,
   TooManyWaitersError,
   TransactionAbortedError,
+  TransactionTimeoutError,
   toConnectError,
   toQueryError,
 } from '../../errors/index.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
 import type { EngineOp } from './op.ts'
 
 export function isFailure(thrown: unknown): thrown is Failure {
@@ -33,7 +36,12 @@ export function thrownError(thrown: unknown, op: EngineOp | null): unknown {
   return isFailure(thrown) ? failureError(thrown, op) : thrown
 }
 
-export function failureError(failure: Failure, op: EngineOp | null): Error {
+/** `transaction`: in which it happened, if that is not the statement's own. */
+export function failureError(
+  failure: Failure,
+  op: EngineOp | null,
+  transaction: TransactionRecord | null = op?.transaction ?? null,
+): Error {
   const { outcome, cause } = failure
   const statement = op === null ? undefined : { sql: op.stmt.text }
   const details = { outcome, cause, statement }
@@ -43,6 +51,7 @@ export function failureError(failure: Failure, op: EngineOp | null): Error {
     case 'refused':
       return refusalError(failure.refusal as Refusal, failure, op)
     case 'lost':
+      if (wasIdle(failure)) return idleError(details, transaction)
       return new ConnectionLostError(
         `The connection to the database was lost${failure.fields?.code === undefined ? '' : ` (SQLSTATE ${failure.fields.code})`}; ` +
           outcomeAdvice[outcome],
@@ -79,6 +88,22 @@ export function failureError(failure: Failure, op: EngineOp | null): Error {
         details,
       )
   }
+}
+
+/** The server closed the session because its transaction ran no statement for too long: it was rolled back. */
+export function wasIdle({ kind, fields }: Failure): boolean {
+  return kind === 'lost' && fields?.['code'] === '25P03'
+}
+
+function idleError(details: ErrorDetails, transaction: TransactionRecord | null): TransactionTimeoutError {
+  const own = transaction !== null && transaction.idleTimeoutMs !== Infinity
+  const which = transaction === null ? '' : ` begun at ${transaction.place}`
+  const limit = own ? `its idleTimeoutMs (${transaction.idleTimeoutMs} ms)` : "the server's limit for idle transactions"
+  return new TransactionTimeoutError(
+    `The transaction${which} ran no statement for longer than ${limit}, so the server rolled it back and closed its ` +
+      'connection (SQLSTATE 25P03). Do what takes long before or after the transaction, or give it more time.',
+    { ...details, outcome: 'rolled_back', ...(own ? { timeoutMs: transaction.idleTimeoutMs } : {}) },
+  )
 }
 
 /** What opening a connection failed with. */

@@ -53,7 +53,11 @@ export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | null 
   if (op.transaction !== null && op.transaction.wire === 'none') {
     ops ??= []
     for (const transaction of slot.stack) {
-      if (transaction.wire === 'none') ops.push(new ControlOp(transaction.opening(), op, transaction))
+      if (transaction.wire === 'none') {
+        ops.push(new ControlOp(transaction.opening(), op, transaction))
+        const limit = transaction.idleLimit()
+        if (limit !== null) ops.push(new ControlOp(limit, op, null))
+      }
       if (transaction === op.transaction) break
     }
   }

@@ -8,7 +8,7 @@ import {
   TransactionAbortedError,
   TransactionStateError,
 } from '../../errors/index.ts'
-import { failureError, isFailure } from '../query/failure.ts'
+import { failureError, isFailure, wasIdle } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { reportBegin } from '../report.ts'
 import { answeredBy, sendControl } from '../slot/control.ts'
@@ -84,9 +84,9 @@ export async function commit(record: TransactionRecord): Promise<void> {
 
 function commitFailed(record: TransactionRecord, thrown: unknown): unknown {
   if (!isFailure(thrown)) return thrown
-  if (thrown.kind === 'server') {
+  if (thrown.kind === 'server' || wasIdle(thrown)) {
     close(record, 'rolled_back')
-    return failureError({ ...thrown, outcome: 'rolled_back' }, null)
+    return failureError({ ...thrown, outcome: 'rolled_back' }, null, record)
   }
   close(record, 'unknown')
   return outcomeUnknown(record, thrown)
@@ -232,6 +232,7 @@ function openInside(record: TransactionRecord): string | null {
 
 function abortedError(record: TransactionRecord): Error {
   const { broken, lateFailure, firstFailure } = record
+  if (broken !== null && wasIdle(broken)) return failureError(broken, null, record)
   if (broken?.kind === 'lost')
     return new ConnectionLostError(
       `The connection was lost inside the transaction begun at ${record.place}; the server rolled it back. Run it again.`,

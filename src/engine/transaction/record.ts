@@ -2,13 +2,14 @@
 // what is said when it has ended. How it ends is in `ending.ts`; users hold a `Transaction`.
 import type { Failure } from '../../driver/driver.ts'
 import { TransactionAbortedError, TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
+import { notice } from '../../observe/notice.ts'
 import type { Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { ambientDefaults, isInside, type Link } from '../context/chain.ts'
 import type { Frame } from '../context/frame.ts'
 import type { Cursor } from '../query/cursor.ts'
 import type { Engine } from '../engine.ts'
-import { failureError } from '../query/failure.ts'
+import { failureError, wasIdle } from '../query/failure.ts'
 import type { Handle } from '../handle.ts'
 import { reportEnd } from '../report.ts'
 import type { EngineOp } from '../query/op.ts'
@@ -122,7 +123,7 @@ export class TransactionRecord {
   refusal(): Error | null {
     const closed = this.#closed()
     if (closed !== null || this.broken === null) return closed
-    if (this.broken.kind === 'lost') return failureError({ ...this.broken, outcome: 'rolled_back' }, null)
+    if (this.broken.kind === 'lost') return failureError({ ...this.broken, outcome: 'rolled_back' }, null, this)
     return new TransactionAbortedError(
       `The transaction begun at ${this.place} cannot go on: ${failureError(this.broken, null).message} Leave it and start again.`,
       { cause: failureError(this.broken, null), outcome: 'rolled_back' },
@@ -161,13 +162,11 @@ export class TransactionRecord {
     const refusal = parent.refusal()
     if (refusal !== null) throw refusal
     const { outermost } = parent
-    for (const key of ['isolation', 'readOnly', 'deferrable'] as const) {
+    const { isolation, transactionIdleTimeoutMs: idleTimeoutMs } = this.engine.options
+    const defaults = { isolation, readOnly: false, deferrable: false, idleTimeoutMs }
+    for (const key of ['isolation', 'readOnly', 'deferrable', 'idleTimeoutMs'] as const) {
       const asked = this.options[key]
-      if (
-        asked === undefined ||
-        asked === (outermost.options[key] ?? (key === 'isolation' ? this.engine.options.isolation : false))
-      )
-        continue
+      if (asked === undefined || asked === (outermost.options[key] ?? defaults[key])) continue
       throw new TransactionStateError(
         `A nested transaction asks for ${key} ${String(asked)}, but the one around it, begun at ${outermost.place}, is ` +
           'another. Set it on the outermost, or pass reuse: false for a connection of its own.',
@@ -191,6 +190,20 @@ export class TransactionRecord {
           })
         : dialect.savepoint(this.savepoint)
     return statements.compileInternal(text)
+  }
+
+  /** Of the outermost: how long it may run no statement, in milliseconds. */
+  get idleTimeoutMs(): number {
+    return this.outermost.options.idleTimeoutMs ?? this.engine.options.transactionIdleTimeoutMs
+  }
+
+  /** What limits that on the server, to be sent behind what opens it. */
+  idleLimit(): Compiled | null {
+    const { dialect, statements, options } = this.engine
+    if (this.parent !== null || this.idleTimeoutMs === Infinity) return null
+    // It would never come back: there is no server whose session could be closed.
+    if ((typeof options.driver === 'string' ? options.driver : options.driver.name) === 'pglite') return null
+    return statements.compileInternal(dialect.idleTimeout(this.idleTimeoutMs))
   }
 
   /** It is not open on the server. Null: nothing was sent, because the statement behind it could not be written. */
@@ -235,6 +248,13 @@ export class TransactionRecord {
   lose(failure: Failure): void {
     this.broken ??= { ...failure, kind: 'lost', outcome: 'rolled_back' }
     this.wire = this.wire === 'ending' ? 'ending' : 'none'
+    if (!wasIdle(failure)) return
+    this.interrupt(failureError(this.broken, null, this))
+    if (this.parent !== null) return
+    notice('transaction-idle', 'The server ended a transaction that ran no statement for too long.', {
+      engine: this.engine.name,
+      places: [this.describe()],
+    })
   }
 
   /** Which hooks run, once it has ended. */
