@@ -3,14 +3,23 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
+import express from 'express'
 import Fastify from 'fastify'
 import { createDb, type Db } from 'genever'
+import { genever as expressPlugin } from 'genever/express'
 import { genever as fastifyPlugin } from 'genever/fastify'
+import { genever as h3Plugin } from 'genever/h3'
 import { genever as honoPlugin } from 'genever/hono'
+import { genever as httpPlugin } from 'genever/http'
+import { genever as koaPlugin } from 'genever/koa'
+import { H3, toNodeHandler } from 'h3'
 import { Hono } from 'hono'
+import Koa from 'koa'
 import pg from 'pg'
 import { poolSize, texts } from './workloads.ts'
+import { nestOn } from './web-nest.ts'
 
 /** With Genever's plug-in, with a pool by hand, with neither, or with an empty context for each request and no more. */
 export type WebSide = 'bare' | 'context' | 'genever' | 'hand'
@@ -45,11 +54,54 @@ export const frameworks: Readonly<Record<string, (handlers: Handlers) => Promise
     if (db !== null) app.use(honoPlugin(db, { log: false }))
     app.get('/none', async (c) => c.json((await none()) as object))
     app.get('/read', async (c) => c.json((await read()) as object))
-    const server = createAdaptorServer({ fetch: app.fetch })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    return { port: (server.address() as AddressInfo).port }
+    return listen(createAdaptorServer({ fetch: app.fetch }) as Server)
   },
+  async express({ none, read, db, context }) {
+    const app = express()
+    if (context !== null) app.use((_request, _response, next) => context.run({}, next))
+    if (db !== null) app.use(expressPlugin(db, { log: false }))
+    app.get('/none', async (_request, response) => void response.json(await none()))
+    app.get('/read', async (_request, response) => void response.json(await read()))
+    return listen(createServer(app))
+  },
+  async koa({ none, read, db, context }) {
+    const app = new Koa()
+    if (context !== null) app.use((_ctx, next) => context.run({}, next))
+    if (db !== null) app.use(koaPlugin(db, { log: false }))
+    app.use(async (ctx) => {
+      ctx.body = await (ctx.path === '/none' ? none() : read())
+    })
+    const handle = app.callback()
+    return listen(createServer((request, response) => void handle(request, response)))
+  },
+  async h3({ none, read, db, context }) {
+    const app = new H3()
+    if (context !== null) app.use((_event, next) => context.run({}, next))
+    if (db !== null) app.use(h3Plugin(db, { log: false }))
+    app.get('/none', none)
+    app.get('/read', read)
+    const handle = toNodeHandler(app)
+    return listen(createServer((request, response) => void handle(request, response)))
+  },
+  async http({ none, read, db, context }) {
+    const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+      const body = JSON.stringify(await (request.url === '/none' ? none() : read()))
+      response.writeHead(200, { 'content-type': 'application/json' }).end(body)
+    }
+    const plain: RequestListener = (request, response) =>
+      void (context === null ? answer(request, response) : context.run({}, () => answer(request, response)))
+    const web = db === null ? null : httpPlugin(db, { log: false })
+    await web?.open()
+    return listen(createServer(web === null ? plain : web.handler(answer)))
+  },
+  'nest-express': nestOn('express'),
+  'nest-fastify': nestOn('fastify'),
+}
+
+async function listen(server: Server): Promise<Listening> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { port: (server.address() as AddressInfo).port }
 }
 
 type Send = (text: keyof typeof texts, values: unknown[]) => Promise<unknown>
