@@ -14,7 +14,8 @@ import { collect, collectOne } from './source/collect.ts'
  * once: they wait for each other.
  *
  * @throws {UsageError} before anything is sent, when the schema holds nothing usable, an object of another database, two
- *   objects of one name, or something that SQL cannot say; and when a name is taken by something of another kind.
+ *   objects of one name, or something that SQL cannot say, and when drizzle-orm is older than 0.45.4; and when a name is
+ *   taken by something of another kind.
  * @throws {QueryError} what the server refuses; nothing was made then.
  */
 export async function createAll(

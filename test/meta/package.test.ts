@@ -117,6 +117,31 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
     expect(await withPeer(peer, installed, () => load([name]))).toEqual(['loaded', 'loaded'])
   })
 
+  test('says of genever/schema that a Drizzle is too old, and does not fail to load beside it', async () => {
+    const old = join(consumer, 'node_modules', 'drizzle-orm')
+    const exporting = (names: string): string => names.replaceAll(/\w+/g, 'export const $& = {};')
+    const files = {
+      'package.json': JSON.stringify({
+        name: 'drizzle-orm',
+        version: '0.30.10',
+        type: 'module',
+        exports: { '.': './index.js', './*': './*.js' },
+      }),
+      'version.js': `export const npmVersion = '0.30.10'`,
+      // Of what is used, all that this version had.
+      'index.js': exporting('is SQL Table View'),
+      'pg-core.js': exporting('getTableConfig isPgEnum PgSchema PgTable PgView'),
+    }
+    await mkdir(old)
+    for (const [name, content] of Object.entries(files)) await writeFile(join(old, name), content)
+    const call = `import { createStatements } from 'genever/schema'; createStatements([{}])`
+
+    const printed = await node(consumer, '--input-type=module', '-e', call)
+    await rm(old, { recursive: true })
+
+    expect(printed).toContain('UsageError: genever/schema needs drizzle-orm 0.45.4 or newer, or 1.0, and found 0.30.10')
+  })
+
   test('has declarations that compile without any peer installed and without skipLibCheck', async () => {
     expect(await compile(modules.filter((name) => !onPeers(name) && !onTypes(name)))).toBe('')
   })

@@ -1,5 +1,6 @@
 // From whatever the user gave (tables, models, a module of them) to the objects a schema consists of, each once, and
 // those they cannot be without: the enums of their columns, the schemas they are in. It makes no SQL.
+import { checkDrizzle } from '../../builder/drizzle/core/version.ts'
 import { UsageError } from '../../errors/index.ts'
 import { describeType } from '../../sql/foreign.ts'
 import { type DrizzleKind, isEntity, kindOf, tableParts, viewParts } from './drizzle.ts'
@@ -36,8 +37,9 @@ export interface Collected {
 
 const advice = 'Give Drizzle tables, models with a table, an array of them, or a module that exports them.'
 
-/** @throws {UsageError} when there is nothing usable in it, or two objects have one name. */
+/** @throws {UsageError} when there is nothing usable in it, two objects have one name, or Drizzle is too old. */
 export function collect(given: unknown): Collected {
+  checkDrizzle('genever/schema')
   const found = new Map<object, DrizzleKind>()
   if (Array.isArray(given)) given.forEach((item: unknown, index) => addItem(item, `Item ${index + 1}`, found))
   else addItem(given, 'What was given as a schema', found)
@@ -45,8 +47,9 @@ export function collect(given: unknown): Collected {
   return arrange(found)
 }
 
-/** The kind of a single object. @throws {UsageError} when it is no such object. */
+/** The kind of a single object. @throws {UsageError} when it is no such object, or Drizzle is too old. */
 export function collectOne(given: unknown): Collected {
+  checkDrizzle('genever/schema')
   const found = new Map<object, DrizzleKind>()
   if (!addObject(given, found)) {
     throw new UsageError(`One table, model, enum, sequence or view is expected here, not ${describeType(given)}.`)
