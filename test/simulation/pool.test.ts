@@ -10,3 +10,10 @@ test('no schedule of borrowers, failures and time breaks an invariant of the poo
 
   expect(schedules).toBeGreaterThan(0)
 })
+
+test.each([[5_614_150, 'reads join a lane although the idle connection that was to serve a borrower is dead']])(
+  'schedule %i, where %s, keeps the rules',
+  async (seed) => {
+    expect(await runSchedule(seed)).toBeUndefined()
+  },
+)

@@ -209,6 +209,8 @@ export class Lanes implements SeatOwner {
 
   /** The least loaded lane, a free connection being the best. */
   #join(op: Read, service: Service): boolean {
+    // Connections that were to serve those who wait may have turned out dead since.
+    if (this.#queue.size > 0) this.#drain()
     const member = this.#queue.size === 0 && this.#lanes.size < this.#most ? this.#pool.takeIdle() : undefined
     const now = performance.now()
     const lane = member === undefined ? this.#freest(service, now) : this.#open(member)
