@@ -306,7 +306,7 @@ describe('pg: opening', () => {
     const port = await listen((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
     const failure = await failureOf(opening({ port }, later(500)))
 
-    expect(['lost', 'timeout', 'server']).toContain(failure.kind)
+    expect(['lost', 'timeout', 'server', 'protocol']).toContain(failure.kind)
   })
 
   test('a server without TLS is refused when TLS is asked for', async () => {

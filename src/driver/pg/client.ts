@@ -30,15 +30,16 @@ export interface PgConnection {
   on(event: 'parameterDescription', listener: (message: { readonly dataTypeIDs: number[] }) => void): unknown
   on(event: 'parameterStatus', listener: (message: PgParameter) => void): unknown
   on(event: 'readyForQuery', listener: (message: { readonly status: string }) => void): unknown
+  prependListener(event: 'readyForQuery', listener: () => void): unknown
 }
 
 export interface PgStream {
   readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
   write(bytes: Uint8Array): boolean
-  listeners(event: 'data'): ((chunk: unknown) => void)[]
-  on(event: 'data', listener: (chunk: unknown) => void): unknown
-  removeListener(event: 'data', listener: (chunk: unknown) => void): unknown
+  listeners(event: 'data'): ((chunk: Buffer) => void)[]
+  on(event: 'data', listener: (chunk: Buffer) => void): unknown
+  removeListener(event: 'data', listener: (chunk: Buffer) => void): unknown
   ref(): unknown
   unref(): unknown
   destroy(): unknown
@@ -48,8 +49,8 @@ export interface PgStream {
 export interface Submittable {
   submit(connection: PgConnection): null
   handleRowDescription(message: { readonly fields: readonly PgField[] }): void
-  handleDataRow(message: { readonly fields: readonly (string | null)[] }): void
-  handleCommandComplete(message: { readonly text: string }): void
+  handleDataRow(): void
+  handleCommandComplete(): void
   handlePortalSuspended(): void
   handleEmptyQuery(): void
   handleReadyForQuery(): void

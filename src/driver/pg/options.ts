@@ -2,7 +2,7 @@
 // opened; defaults of a connection (host, user, …) stay with node-postgres, which also reads the PG… variables.
 import type { ConnectionOptions } from 'node:tls'
 import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
-import type { Int8 } from '../postgres/type-table.ts'
+import type { Int8 } from '../postgres/rows/type-table.ts'
 
 export interface PgOptions {
   /** A name, an address, or the directory of a Unix socket. */

@@ -1,20 +1,25 @@
 // The bytes of a session over node-postgres: one submittable object for the life of the connection carries every unit, and
-// hands what arrives to the session's exchange. `pg` does the socket, TLS, authentication and framing; its queries,
-// results and type parsers are not used.
+// hands what arrives to the session's exchange. `pg` does the socket, TLS, authentication and all messages but rows; its
+// queries, results and type parsers are not used.
 import type { ConnectionHooks, Failure } from '../driver.ts'
 import type { Fields } from '../postgres/prepared.ts'
 import { type Interruption, msUntil, type Session, type Wire } from '../postgres/session.ts'
 import { requestCancel } from './cancel-request.ts'
 import type { PgClient, PgConnection, PgField, Submittable } from './client.ts'
 import { openFailure, responseFields } from './failure.ts'
+import { MessageSplitter, type Receiver } from './message-splitter.ts'
 
 const nothing: Buffer = Buffer.alloc(0)
+const misrouted = 'rows came through node-postgres: this version of it reads the socket in another way'
 
-export class PgWire implements Wire, Submittable {
+export class PgWire implements Wire, Submittable, Receiver {
   readonly native: PgClient
   /** The date style the server has announced. */
   dateStyle = 'ISO'
+  /** Between the submission of a unit and the server's being ready again. */
+  taking = false
   #session: Session | null = null
+  #read: (bytes: Buffer) => void = () => {}
   #garbled: (cause: unknown) => void = () => {}
   #bytes: Buffer = nothing
   /** The last ErrorResponse: when the connection ends after it, it says why. */
@@ -39,7 +44,7 @@ export class PgWire implements Wire, Submittable {
         resolve(failure)
       }
       this.#garbled = (cause) => settle({ kind: 'protocol', outcome: 'not_started', cause })
-      connection.on(client.ssl === false ? 'connect' : 'sslconnect', () => this.#catchReader())
+      connection.on(client.ssl === false ? 'connect' : 'sslconnect', () => this.#takeReader())
       client.on('error', (error) => settle(openFailure(error)))
       client.connect((error) => settle(error === null || error === undefined ? null : openFailure(error)))
     })
@@ -65,7 +70,9 @@ export class PgWire implements Wire, Submittable {
     connection.on('parameterDescription', (message) => session.exchange?.parameterDescription(message.dataTypeIDs))
     connection.on('noData', () => session.exchange?.rowDescription([]))
     connection.on('copyOutResponse', () => session.exchange?.copyOut())
-    // Registered after the client's own listener, so that the client is free again when the session is told.
+    // Before the client's own listener, which may submit the next unit.
+    connection.prependListener('readyForQuery', () => (this.taking = false))
+    // And behind it, so that the client is free again when the session is told.
     connection.on('readyForQuery', ({ status }) => {
       this.#lastError = null
       session.readyForQuery(status)
@@ -73,21 +80,35 @@ export class PgWire implements Wire, Submittable {
   }
 
   /**
-   * What the client throws while it reads (a message it does not know, more parameters than it can count) would end the
-   * process, because its reader is called by the socket.
+   * Stands before the client's reader. What that throws (a message it does not know, more parameters than it can count)
+   * would end the process, because it is called by the socket.
    */
-  #catchReader(): void {
+  #takeReader(): void {
     const { stream } = this.native.connection
+    const splitter = new MessageSplitter(this)
     for (const reader of stream.listeners('data')) {
       stream.removeListener('data', reader)
-      stream.on('data', (chunk) => {
-        try {
-          reader.call(stream, chunk)
-        } catch (cause) {
-          this.#garbled(cause)
-        }
-      })
+      this.#read = (bytes) => reader.call(stream, bytes)
     }
+    stream.on('data', (chunk) => {
+      try {
+        splitter.push(chunk)
+      } catch (cause) {
+        this.#garbled(cause)
+      }
+    })
+  }
+
+  row(bytes: Buffer, at: number, end: number): void {
+    this.#session?.exchange?.dataRow(bytes, at, end)
+  }
+
+  complete(tag: string): void {
+    this.#session?.exchange?.commandComplete(tag)
+  }
+
+  pass(bytes: Buffer): void {
+    this.#read(bytes)
   }
 
   start(bytes: Buffer): void {
@@ -131,6 +152,7 @@ export class PgWire implements Wire, Submittable {
   }
 
   submit(connection: PgConnection): null {
+    this.taking = true
     connection.stream.write(this.#bytes)
     this.#bytes = nothing
     return null
@@ -148,12 +170,12 @@ export class PgWire implements Wire, Submittable {
     )
   }
 
-  handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
-    this.#session?.exchange?.dataRow(fields)
+  handleDataRow(): void {
+    this.#garbled(misrouted)
   }
 
-  handleCommandComplete({ text }: { readonly text: string }): void {
-    this.#session?.exchange?.commandComplete(text)
+  handleCommandComplete(): void {
+    this.#garbled(misrouted)
   }
 
   handlePortalSuspended(): void {

@@ -30,7 +30,8 @@ export function deliver(chunk: Uint8Array, session: Session, hooks: ConnectionHo
   while (at + 5 <= bytes.length && session.alive) {
     const type = String.fromCharCode(bytes[at] ?? 0)
     const end = at + 1 + bytes.readInt32BE(at + 1)
-    deliverOne(type, new MessageReader(bytes, at + 5), session, hooks)
+    if (type === 'D') session.exchange?.dataRow(bytes, at + 5, end)
+    else deliverOne(type, new MessageReader(bytes, at + 5), session, hooks)
     at = end
   }
 }
@@ -44,9 +45,6 @@ export function hasError(chunk: Uint8Array): boolean {
 function deliverOne(type: string, body: MessageReader, session: Session, hooks: ConnectionHooks): void {
   const { exchange } = session
   switch (type) {
-    case 'D':
-      exchange?.dataRow(body.row())
-      break
     case 'C':
       exchange?.commandComplete(body.text())
       break
@@ -123,17 +121,6 @@ class MessageReader {
     const end = this.#bytes.indexOf(0, begin)
     this.#at = end + 1
     return this.#bytes.toString('utf8', begin, end)
-  }
-
-  row(): (string | null)[] {
-    const count = this.int16()
-    const fields: (string | null)[] = []
-    for (let i = 0; i < count; i++) {
-      const length = this.int32()
-      fields.push(length < 0 ? null : this.#bytes.toString('utf8', this.#at, this.#at + length))
-      if (length > 0) this.#at += length
-    }
-    return fields
   }
 
   fields(): Field[] {

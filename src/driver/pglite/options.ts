@@ -2,7 +2,7 @@
 // opened.
 import { resolve } from 'node:path'
 import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
-import type { Int8 } from '../postgres/type-table.ts'
+import type { Int8 } from '../postgres/rows/type-table.ts'
 
 export interface PgliteOptions {
   /** A directory, made if there is none; one engine at a time may use it. */

@@ -2,7 +2,7 @@
 // value that cannot be written fails its operation alone. Messages name the position of a parameter, never its value.
 import { ParameterError } from '../../errors/index.ts'
 import { arrayText, timestampText } from './text-forms.ts'
-import { elementOf, isJson, Oid } from './type-table.ts'
+import { elementOf, isJson, Oid } from './rows/type-table.ts'
 
 /** A parameter as it travels: text format, binary format, NULL. */
 export type Encoded = string | Uint8Array | null

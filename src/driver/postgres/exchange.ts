@@ -4,11 +4,11 @@
 import { type Failure, type Op, OpState, type Outcome, parseOnly, type RawConnection } from '../driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Compiled, Field } from '../../sql/compiled.ts'
-import type { TextRow } from './decode.ts'
+import type { Bytes } from './rows/field-reader.ts'
 import { checkAll, encodeAll, mostDescribed, needsTypes } from './encode.ts'
 import type { MessageWriter } from './message-writer.ts'
 import { type Fields, isRetyped, isStale, type PreparedCache, type Step } from './prepared.ts'
-import type { Int8 } from './type-table.ts'
+import type { Int8 } from './rows/type-table.ts'
 
 export type Status = RawConnection['status']
 
@@ -91,13 +91,15 @@ export class Exchange {
     else if (step.values === null) this.#write()
   }
 
-  dataRow(fields: TextRow): void {
+  /** A DataRow: the body of the message, from the count of its fields to before `end`. */
+  dataRow(bytes: Buffer, at: number, end: number): void {
     const step = this.#step
     const { op, decoder } = step
     step.received++
     if (step.failure !== null || op.state === OpState.abandoned) return
     try {
-      if (decoder !== null && decoder.width === fields.length) decoder.push(fields, op.rows)
+      const count = ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
+      if (decoder !== null && decoder.width === count) decoder.push(bytes as Bytes, at + 2, end, op.rows)
       else {
         step.failure = { kind: 'protocol', outcome: 'unknown', cause: misfit }
         if (step.entry !== null) this.#host.prepared.forget(step.entry)

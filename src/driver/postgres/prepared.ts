@@ -2,9 +2,9 @@
 // there are too many. Exchanges plan their steps here. It sends nothing; it only says what to close.
 import type { Failure, Op } from '../driver.ts'
 import type { Compiled, Field, RowSpec, Shape } from '../../sql/compiled.ts'
-import { decoderFor, type RowDecoder, shapeKey } from './decode.ts'
+import { decoderFor, type RowDecoder, shapeKey } from './rows/decoder.ts'
 import type { Encoded } from './encode.ts'
-import type { Int8 } from './type-table.ts'
+import type { Int8 } from './rows/type-table.ts'
 
 /** The fields of an ErrorResponse by name. */
 export type Fields = Readonly<Record<string, string>>

@@ -14,7 +14,7 @@ import {
 import { Exchange, type ExchangeHost, type Status } from './exchange.ts'
 import { MessageWriter } from './message-writer.ts'
 import { type Fields, PreparedCache } from './prepared.ts'
-import type { Int8 } from './type-table.ts'
+import type { Int8 } from './rows/type-table.ts'
 
 /**
  * `served`: the request has had its effect, if any. `unsent`: there was nothing to stop, the unit had not gone out and has

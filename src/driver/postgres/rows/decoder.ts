@@ -1,17 +1,16 @@
-// Rows from text fields: an interpreted decoder for each (shape, RowSpec, int8 option), cached. Sessions ask for one when
-// they know a statement's shape and feed it every DataRow. It reads no bytes and knows no connection; a value it cannot
-// read makes it throw, and the session fails that one operation.
-import { ProtocolError } from '../../errors/index.ts'
-import type { ColumnSpec, Field, RowSpec, Shape } from '../../sql/compiled.ts'
-import { type Int8, type Reader, readerFor } from './type-table.ts'
-
-/** The fields of one DataRow. */
-export type TextRow = readonly (string | null)[]
+// Rows from the bytes of DataRows: an interpreted decoder for each (shape, RowSpec, int8 option), cached. Sessions ask for
+// one when they know a statement's shape and feed it every DataRow. It knows no connection; a value it cannot read makes it
+// throw, and the session fails that one operation.
+import { ProtocolError } from '../../../errors/index.ts'
+import type { ColumnSpec, Field, RowSpec, Shape } from '../../../sql/compiled.ts'
+import { type Bytes, fieldReader, fieldReaderOf, type FieldReader } from './field-reader.ts'
+import type { Int8 } from './type-table.ts'
 
 export interface RowDecoder {
   /** The number of fields every row must have. */
   readonly width: number
-  push(fields: TextRow, rows: unknown[]): void
+  /** @param at Where the length of the first field is. @throws {ProtocolError} when the fields do not end at `end`. */
+  push(bytes: Bytes, at: number, end: number, rows: unknown[]): void
 }
 
 type Target = Record<string, unknown>
@@ -51,7 +50,7 @@ function makeDecoder(fields: readonly Field[], spec: RowSpec | null, int8: Int8)
     throw new ProtocolError(`The statement has ${fields.length} columns, its row specification ${columns.length}`)
   }
   const readers = fields.map(({ type }, i) =>
-    read === undefined || columns !== null ? columnReader(type, columns?.[i], int8) : read(type),
+    read === undefined || columns !== null ? fieldReader(type, columns?.[i], int8) : fieldReaderOf(read(type)),
   )
   if (into === 'scalar') return new ScalarRows(fields.length, readers, fold)
   if (into === 'array' && (columns === null || columns.every(({ path }) => path.length === 0)))
@@ -72,19 +71,11 @@ function makeDecoder(fields: readonly Field[], spec: RowSpec | null, int8: Int8)
   return new BuiltRows(readers, rootOf(paths, columns), into === 'array' ? () => [] : make, fold)
 }
 
-/** What `mode` gives goes through `map`; NULL goes through neither. */
-function columnReader(type: number, column: ColumnSpec | undefined, int8: Int8): Reader | null {
-  const read = readerFor(type, column?.mode ?? 'default', int8)
-  const map = column?.map
-  if (map === undefined) return read
-  return read === null ? map : (text) => map(read(text))
-}
-
 /** Plain objects, named as the fields come: the path of nearly every statement. */
 class PlainRows implements RowDecoder {
   readonly width: number
   readonly #names: readonly string[]
-  readonly #readers: readonly (Reader | null)[]
+  readonly #readers: readonly FieldReader[]
   readonly #hasProto: boolean
   /** Holds the hidden class of a row: while it lives, rows grow along its transitions and stay fast however wide. */
   readonly template: unknown
@@ -92,21 +83,15 @@ class PlainRows implements RowDecoder {
   constructor(fields: readonly Field[], int8: Int8) {
     this.width = fields.length
     this.#names = fields.map(({ name }) => name)
-    this.#readers = fields.map(({ type }) => readerFor(type, 'default', int8))
+    this.#readers = fields.map(({ type }) => fieldReader(type, undefined, int8))
     this.#hasProto = this.#names.includes('__proto__')
     this.template = JSON.parse(`{${this.#names.map((name) => `${JSON.stringify(name)}:null`).join(',')}}`)
   }
 
-  push(fields: TextRow, rows: unknown[]): void {
-    const names = this.#names
-    const readers = this.#readers
+  push(bytes: Bytes, at: number, end: number, rows: unknown[]): void {
     const row: Target = {}
     if (this.#hasProto) own(row, '__proto__', null)
-    for (let i = 0; i < names.length; i++) {
-      const text = fields[i] as string | null
-      const read = readers[i] as Reader | null
-      row[names[i] as string] = text === null || read === null ? text : read(text)
-    }
+    readMembers(row, this.#names, this.#readers, bytes, at, end)
     rows.push(row)
   }
 }
@@ -115,34 +100,35 @@ type Fold = RowSpec['fold']
 
 class ScalarRows implements RowDecoder {
   readonly width: number
-  readonly #read: Reader | null
+  readonly #readers: readonly FieldReader[]
   readonly #fold: Fold
 
-  constructor(width: number, readers: readonly (Reader | null)[], fold: Fold) {
+  constructor(width: number, readers: readonly FieldReader[], fold: Fold) {
     this.width = width
-    this.#read = readers[0] ?? null
+    this.#readers = readers.slice(0, 1)
     this.#fold = fold
   }
 
-  push(fields: TextRow, rows: unknown[]): void {
-    const text = fields[0] ?? null
-    add(text === null || this.#read === null ? text : this.#read(text), rows, this.#fold)
+  push(bytes: Bytes, at: number, end: number, rows: unknown[]): void {
+    const last = this.width > 1 ? at + 4 + Math.max(int32(bytes, at), 0) : end
+    const [value = null] = readAll(this.#readers, bytes, at, Math.min(last, end))
+    add(value, rows, this.#fold)
   }
 }
 
 class ArrayRows implements RowDecoder {
   readonly width: number
-  readonly #readers: readonly (Reader | null)[]
+  readonly #readers: readonly FieldReader[]
   readonly #fold: Fold
 
-  constructor(readers: readonly (Reader | null)[], fold: Fold) {
+  constructor(readers: readonly FieldReader[], fold: Fold) {
     this.width = readers.length
     this.#readers = readers
     this.#fold = fold
   }
 
-  push(fields: TextRow, rows: unknown[]): void {
-    add(readAll(fields, this.#readers), rows, this.#fold)
+  push(bytes: Bytes, at: number, end: number, rows: unknown[]): void {
+    add(readAll(this.#readers, bytes, at, end), rows, this.#fold)
   }
 }
 
@@ -153,12 +139,12 @@ function isPlainName(path: readonly string[]): boolean {
 /** Objects made by `make`, one member for each field: rows of a model. */
 class MadeRows implements RowDecoder {
   readonly width: number
-  readonly #readers: readonly (Reader | null)[]
+  readonly #readers: readonly FieldReader[]
   readonly #names: readonly string[]
   readonly #make: () => object
   readonly #fold: Fold
 
-  constructor(readers: readonly (Reader | null)[], names: readonly string[], make: () => object, fold: Fold) {
+  constructor(readers: readonly FieldReader[], names: readonly string[], make: () => object, fold: Fold) {
     this.width = readers.length
     this.#readers = readers
     this.#names = names
@@ -166,15 +152,9 @@ class MadeRows implements RowDecoder {
     this.#fold = fold
   }
 
-  push(fields: TextRow, rows: unknown[]): void {
-    const names = this.#names
-    const readers = this.#readers
+  push(bytes: Bytes, at: number, end: number, rows: unknown[]): void {
     const target = this.#make() as Target
-    for (let i = 0; i < names.length; i++) {
-      const text = fields[i] as string | null
-      const read = readers[i] as Reader | null
-      target[names[i] as string] = text === null || read === null ? text : read(text)
-    }
+    readMembers(target, this.#names, this.#readers, bytes, at, end)
     add(target, rows, this.#fold)
   }
 }
@@ -182,12 +162,12 @@ class MadeRows implements RowDecoder {
 /** Objects made by `make`, nested by the columns' paths, NULL where a whole group is NULL. */
 class BuiltRows implements RowDecoder {
   readonly width: number
-  readonly #readers: readonly (Reader | null)[]
+  readonly #readers: readonly FieldReader[]
   readonly #root: Branch
   readonly #make: (() => object) | null
   readonly #fold: Fold
 
-  constructor(readers: readonly (Reader | null)[], root: Branch, make: (() => object) | null, fold: Fold) {
+  constructor(readers: readonly FieldReader[], root: Branch, make: (() => object) | null, fold: Fold) {
     this.width = readers.length
     this.#readers = readers
     this.#root = root
@@ -195,19 +175,67 @@ class BuiltRows implements RowDecoder {
     this.#fold = fold
   }
 
-  push(fields: TextRow, rows: unknown[]): void {
-    add(build(this.#root, fields, readAll(fields, this.#readers), this.#make), rows, this.#fold)
+  push(bytes: Bytes, at: number, end: number, rows: unknown[]): void {
+    const nulls: boolean[] = []
+    const values = readAll(this.#readers, bytes, at, end, nulls)
+    add(build(this.#root, nulls, values, this.#make), rows, this.#fold)
   }
 }
 
-function readAll(fields: TextRow, readers: readonly (Reader | null)[]): unknown[] {
-  const values: unknown[] = []
-  for (let i = 0; i < readers.length; i++) {
-    const text = fields[i] as string | null
-    const read = readers[i] as Reader | null
-    values.push(text === null || read === null ? text : read(text))
+function readMembers(
+  target: Target,
+  names: readonly string[],
+  readers: readonly FieldReader[],
+  bytes: Bytes,
+  start: number,
+  end: number,
+): void {
+  let at = start
+  for (let i = 0; i < names.length; i++) {
+    const length = int32(bytes, at)
+    at += 4
+    if (length < 0) target[names[i] as string] = null
+    else {
+      const from = at
+      at += length
+      if (at > end) throw misfit()
+      target[names[i] as string] = (readers[i] as FieldReader)(bytes, from, at)
+    }
   }
+  if (at !== end) throw misfit()
+}
+
+/** `nulls` is told which fields are NULL, since a reader may make null of others. */
+function readAll(readers: readonly FieldReader[], bytes: Bytes, start: number, end: number, nulls?: boolean[]) {
+  const values: unknown[] = []
+  let at = start
+  for (let i = 0; i < readers.length; i++) {
+    const length = int32(bytes, at)
+    at += 4
+    if (nulls !== undefined) nulls.push(length < 0)
+    if (length < 0) values.push(null)
+    else {
+      const from = at
+      at += length
+      if (at > end) throw misfit()
+      values.push((readers[i] as FieldReader)(bytes, from, at))
+    }
+  }
+  if (at !== end) throw misfit()
   return values
+}
+
+function int32(bytes: Bytes, at: number): number {
+  return (
+    ((bytes[at] as number) << 24) |
+    ((bytes[at + 1] as number) << 16) |
+    ((bytes[at + 2] as number) << 8) |
+    (bytes[at + 3] as number)
+  )
+}
+
+function misfit(): ProtocolError {
+  return new ProtocolError('The fields of a row do not fill its message')
 }
 
 function add(row: unknown, rows: unknown[], fold: Fold): void {
@@ -227,12 +255,17 @@ interface Member {
   readonly branch: Branch | null
 }
 
-function build(branch: Branch, fields: TextRow, values: readonly unknown[], make: (() => object) | null): unknown {
+function build(
+  branch: Branch,
+  nulls: readonly boolean[],
+  values: readonly unknown[],
+  make: (() => object) | null,
+): unknown {
   const { group, members } = branch
-  if (group.length > 0 && group.every((column) => fields[column] === null)) return null
+  if (group.length > 0 && group.every((column) => nulls[column])) return null
   const target = (make === null ? {} : make()) as Target
   for (const { key, column, branch: inner } of members) {
-    const value = inner === null ? values[column] : build(inner, fields, values, null)
+    const value = inner === null ? values[column] : build(inner, nulls, values, null)
     if (key === '__proto__') own(target, key, value)
     else target[key] = value
   }

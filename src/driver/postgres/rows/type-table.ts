@@ -1,8 +1,8 @@
 // The table of conversions from PostgreSQL's text format to JavaScript: one reader for each type and mode. The row
 // decoder picks readers once per shape; node-postgres' own parsers are never used. Types that are not listed stay text.
-import { ProtocolError, UnsafeIntegerError } from '../../errors/index.ts'
-import type { ColumnSpec } from '../../sql/compiled.ts'
-import { type ElementReader, readArray, readBytea, readTimestamp } from './text-forms.ts'
+import { ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
+import type { ColumnSpec } from '../../../sql/compiled.ts'
+import { type ElementReader, readArray, readBytea, readTimestamp } from '../text-forms.ts'
 
 /** What an 8-byte integer becomes; `number` refuses what a number cannot hold. */
 export type Int8 = 'number' | 'bigint' | 'string'
@@ -93,7 +93,7 @@ function defaultReader(type: number, int8: Int8): Reader | null {
     case Oid.int8:
       return int8 === 'number' ? safeInteger : int8 === 'bigint' ? BigInt : null
     case Oid.bool:
-      return (text) => text === 't'
+      return isTrue
     case Oid.bytea:
       return readBytea
     case Oid.json:
@@ -109,16 +109,18 @@ function defaultReader(type: number, int8: Int8): Reader | null {
 
 const asText: Reader = (text) => text
 
+export const isTrue: Reader = (text) => text === 't'
+
 const unsafe =
   "An 8-byte integer in the answer is larger than a number can hold exactly. Set the option int8 to 'bigint' or 'string'."
 
-function safeInteger(text: string): number {
+export function safeInteger(text: string): number {
   const value = Number(text)
   if (!Number.isSafeInteger(value)) throw new UnsafeIntegerError(unsafe)
   return value
 }
 
-const timestamp: Reader = (text) => readTimestamp(text) ?? unreadable('timestamp')
+export const timestamp: Reader = (text) => readTimestamp(text) ?? unreadable('timestamp')
 
 function unreadable(what: string): never {
   throw new ProtocolError(`The server sent a value that is no ${what}`)
