@@ -5,7 +5,7 @@ import type { ModelColumn } from '../meta/model-column.ts'
 import { metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
 import type { CallOptions } from '../types/model.ts'
-import { unknownKeys } from '../query/condition.ts'
+import { unknownKeys } from '../query/compile/condition.ts'
 
 /** Undefined for a row that is not there, and without a statement for an id that is null or undefined. */
 export function getById(model: ModelLike, id: unknown, options?: CallOptions): Promise<object | undefined> {

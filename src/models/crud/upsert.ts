@@ -3,7 +3,7 @@
 import { UsageError } from '../../errors/index.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
-import { unknownKeys } from '../query/condition.ts'
+import { unknownKeys } from '../query/compile/condition.ts'
 import { ready } from '../statement/ready.ts'
 import { Writer } from '../statement/sink.ts'
 import type { UpsertOptions } from '../types/model.ts'

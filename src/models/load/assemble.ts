@@ -18,12 +18,11 @@ type Instance = Record<string, unknown>
 type Read = (values: Values, fold: Fold, owner: object) => unknown
 
 export class Assembly {
-  readonly #items: ((text: SqlText) => void)[] = []
+  readonly #items: Expression[] = []
   readonly #columns: ColumnSpec[] = []
   readonly #root: Source
   readonly #joins: Joins
   readonly #read: Read
-  readonly #sources: Expression[] = []
   /** A list whose rows have no key. */
   #keyless: string | null = null
   /** Several rows may make one object. */
@@ -48,7 +47,11 @@ export class Assembly {
   }
 
   select(text: SqlText): void {
-    text.list(this.#items, ', ')
+    this.#items.forEach((expression, index) => {
+      if (index > 0) text.add(', ')
+      if (is(expression, SQL.Aliased)) text.sql(expression.sql).add(` as ${quoteName(expression.fieldAlias)}`)
+      else text.sql(expression)
+    })
   }
 
   /** Selects one more value, which no object gets; gives its place in the rows. */
@@ -171,17 +174,13 @@ export class Assembly {
   }
 
   #find(column: Column): number | undefined {
-    const at = this.#columns.findIndex((_, index) => this.#sources[index] === column)
+    const at = this.#items.indexOf(column)
     return at < 0 ? undefined : at
   }
 
   #add(expression: Expression): number {
     const at = this.#items.length
-    this.#sources.push(expression)
-    this.#items.push((text) => {
-      if (is(expression, SQL.Aliased)) text.sql(expression.sql).add(` as ${quoteName(expression.fieldAlias)}`)
-      else text.sql(expression)
-    })
+    this.#items.push(expression)
     this.#columns.push({ path: [], ...decodeExpression(expression) })
     return at
   }

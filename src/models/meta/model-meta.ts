@@ -58,6 +58,7 @@ export class ModelMeta {
   /** Gives the rows it gets to `afterLoad`; undefined without that hook. For `Statement.decode`, whose errors reach the caller. */
   readonly loaded: Decode<never> | undefined
   readonly #parts: MetaParts
+  readonly #selections = new Shapes<readonly string[]>()
   readonly #arrays = new Shapes<RowSpec<readonly unknown[]>>()
   readonly #specs = new WeakMap<ModelLike, RowSpec>()
 
@@ -99,6 +100,11 @@ export class ModelMeta {
   list(qualifier?: string): string {
     const prefix = qualifier === undefined ? '' : `${qualifier}.`
     return this.columns.map(({ quoted }) => prefix + quoted).join(', ')
+  }
+
+  /** Equal lists of keys as one list. */
+  keysOf(keys: readonly string[]): readonly string[] {
+    return this.#selections.get(JSON.stringify(keys), () => [...keys])
   }
 
   /** A row of `list()` as an instance of that class, in one step. @throws {UsageError} when the class cannot be filled. */

@@ -1,9 +1,16 @@
 // Text and parameters as they grow: plain SQL of ours, and Drizzle's objects rendered with the next placeholders.
+import { type Growing, writeExpression } from '../../builder/drizzle/core/expression.ts'
 import { render, type SqlLike } from '../../builder/drizzle/core/render.ts'
 
-export class SqlText {
-  text = ''
-  readonly params: unknown[] = []
+export class SqlText implements Growing {
+  text: string
+  readonly params: unknown[]
+
+  /** It may begin with a text that is known, and its parameters. */
+  constructor(text = '', params: readonly unknown[] = []) {
+    this.text = text
+    this.params = [...params]
+  }
 
   add(text: string): this {
     this.text += text
@@ -11,6 +18,7 @@ export class SqlText {
   }
 
   sql(value: SqlLike): this {
+    if (writeExpression(value, this)) return this
     const { sql, params } = render(value, { before: this.params.length })
     this.text += sql
     for (const param of params) this.params.push(param)
@@ -24,12 +32,12 @@ export class SqlText {
     return this
   }
 
-  /** The parts one after the other, with a separator between them. */
-  list(parts: readonly ((text: SqlText) => void)[], separator: string): this {
-    parts.forEach((part, index) => {
-      if (index > 0) this.text += separator
-      part(this)
-    })
+  /** One after the other, with commas between them. */
+  expressions(values: readonly SqlLike[]): this {
+    for (let i = 0; i < values.length; i++) {
+      if (i > 0) this.text += ', '
+      this.sql(values[i] as SqlLike)
+    }
     return this
   }
 }

@@ -16,8 +16,8 @@ import { sourceOf } from '../load/source.ts'
 import { metaOf, type ModelLike } from '../meta/model-meta.ts'
 import type { Loaded, LoaderLike } from '../types/loader.ts'
 import type { CallOptions } from '../types/model.ts'
-import { compileCount, compileExists, compileQuery } from './compile.ts'
-import { conditionOf, unknownKeys } from './condition.ts'
+import { compileCount, compileExists, compileQuery } from './compile/compile.ts'
+import { conditionOf, unknownKeys } from './compile/condition.ts'
 import { type ModelCursor, iterateObjects } from './iterate.ts'
 import { afterCondition, keysetOf, orderOf, readCursor } from './keyset.ts'
 import { type Page, readPage } from './page.ts'
@@ -223,7 +223,7 @@ export function selectOf<R>(model: ModelLike, keys: readonly string[]): ModelQue
   const unknown = keys.filter((key) => !Object.hasOwn(columns, key))
   if (unknown.length > 0) throw unknownKeys(metaOf(model), unknown, Object.keys(columns))
   if (keys.length === 0) throw new UsageError('select() takes the names of columns.')
-  return typed(new Query({ ...everything(sourceOf(model)), keys }))
+  return typed(new Query({ ...everything(sourceOf(model)), keys: metaOf(model).keysOf(keys) }))
 }
 
 /** Comparing the class with its type would go through all that a loader can be. */

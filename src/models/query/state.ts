@@ -6,6 +6,7 @@ import type { LoadNode } from '../load/node.ts'
 import type { Source } from '../load/source.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import type { CallOptions } from '../types/model.ts'
+import type { Condition } from './compile/condition.ts'
 
 export interface LockOptions {
   /** Fails at once when a row is locked, instead of waiting. */
@@ -26,7 +27,7 @@ export interface QueryState {
   readonly model: ModelLike
   readonly meta: ModelMeta
   readonly source: Source
-  readonly where: readonly SQL[]
+  readonly where: readonly Condition[]
   readonly joins: readonly Join[]
   readonly groupBy: readonly (Column | SQL)[]
   readonly having: readonly SQL[]
@@ -43,6 +44,9 @@ export interface QueryState {
   readonly call: CallOptions
 }
 
+/** One for all queries: what they begin with is kept by it. */
+const none: readonly never[] = []
+
 /** Every row of a source. */
 export function everything(source: Source): QueryState {
   const { model, meta } = source
@@ -51,8 +55,8 @@ export function everything(source: Source): QueryState {
     model,
     meta,
     source,
-    where: [],
-    joins: [],
+    where: none,
+    joins: none,
     groupBy: [],
     having: [],
     orderBy: [],

@@ -1,13 +1,12 @@
 // What static updates and deletes share: they say which rows, or that every row is meant, run when awaited, and give a number
 // of rows or, with `returning()`, instances.
-import type { SQL } from 'drizzle-orm'
 import { TransactionEndedError, UsageError } from '../../errors/index.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { madeInTransaction } from '../../engine/query/sql-query.ts'
 import type { TransactionRecord } from '../../engine/transaction/record.ts'
-import { expressionsOf } from '../meta/expressions.ts'
+import { sourceOf } from '../load/source.ts'
 import { metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
-import { conditionOf } from '../query/condition.ts'
+import { type Condition, conditionOf, writeConditions } from '../query/compile/condition.ts'
 import { ready, type Ready } from './ready.ts'
 import { Writer } from './sink.ts'
 import type { CallOptions } from '../types/model.ts'
@@ -18,7 +17,7 @@ export interface Returned<I> extends PromiseLike<I[]> {
 }
 
 export interface Rows {
-  readonly conditions: readonly SQL[]
+  readonly conditions: readonly Condition[]
   readonly every: boolean
 }
 
@@ -45,7 +44,7 @@ export abstract class ManyRows<Made> {
   protected abstract write(writer: Writer): boolean
 
   where(condition: unknown): Made {
-    const made = conditionOf(this.meta, expressionsOf(this.meta), condition)
+    const made = conditionOf(this.meta, sourceOf(this.model).columns, condition)
     const { conditions, every } = this.rows
     return this.with({ conditions: made === undefined ? conditions : [...conditions, made], every })
   }
@@ -99,9 +98,7 @@ export abstract class ManyRows<Made> {
       )
     const writer = new Writer()
     if (!this.write(writer)) return null
-    conditions.forEach((condition, index) => {
-      writer.add(index === 0 ? ' where ' : ' and ').expression(condition)
-    })
+    if (conditions.length > 0) writeConditions(writer.add(' where '), conditions)
     if (!returning) return ready<object>(writer.text, writer.params)
     writer.add(` returning ${this.meta.list()}`)
     const { meta } = this

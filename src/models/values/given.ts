@@ -3,7 +3,7 @@
 import { UsageError } from '../../errors/index.ts'
 import { describeType } from '../../sql/foreign.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
-import { unknownKeys } from '../query/condition.ts'
+import { unknownKeys } from '../query/compile/condition.ts'
 
 export type Values = Readonly<Record<string, unknown>>
 

@@ -1,0 +1,100 @@
+// What `where` takes, as conditions that can be written: Drizzle's SQL as it is, an object as equality of its members.
+import { type Column, eq, inArray, is, isNull, SQL, sql } from 'drizzle-orm'
+import { isSqlLike } from '../../../builder/drizzle/core/render.ts'
+import { UnknownColumnError, UsageError } from '../../../errors/index.ts'
+import type { ModelColumn } from '../../meta/model-column.ts'
+import type { ModelMeta } from '../../meta/model-meta.ts'
+import type { SqlText } from '../../meta/sql-text.ts'
+
+type Columns = Readonly<Record<string, Column | SQL>>
+
+export type Condition = SQL | Equalities
+
+/** Members of an object that was given to `where`. */
+class Equalities {
+  readonly members: readonly (SQL | Equality)[]
+
+  constructor(members: readonly (SQL | Equality)[]) {
+    this.members = members
+  }
+
+  /** @throws {ParameterError} when a value does not fit its column. */
+  write(text: SqlText): void {
+    this.members.forEach((member, index) => {
+      if (index > 0) text.add(' and ')
+      if (is(member, SQL)) text.sql(member)
+      else writeEquality(text, member)
+    })
+  }
+}
+
+interface Equality {
+  readonly column: Column
+  readonly model: ModelColumn
+  /** Data, neither null nor SQL. */
+  readonly value: unknown
+}
+
+function writeEquality(text: SqlText, { column, model, value }: Equality): void {
+  const encoded = model.encode(value)
+  text.sql(column).add(' = ')
+  // Custom types may write SQL themselves.
+  if (isSqlLike(encoded)) text.sql(encoded)
+  else text.param(encoded)
+}
+
+/** All of them hold. */
+export function writeConditions(text: SqlText, conditions: readonly Condition[]): void {
+  conditions.forEach((condition, index) => {
+    if (index > 0) text.add(' and ')
+    if (condition instanceof Equalities) condition.write(text)
+    else if (conditions.length === 1) text.sql(condition)
+    else text.add('(').sql(condition).add(')')
+  })
+}
+
+/**
+ * `columns` are those of the model, or of an alias; undefined, and an object without members, ask for nothing and give no
+ * condition.
+ * @throws {UnknownColumnError} for a key the model has not.
+ * @throws {UsageError} for a member that is undefined, which would silently match every row.
+ */
+export function conditionOf(meta: ModelMeta, columns: Columns, filter: unknown): Condition | undefined {
+  if (filter === undefined) return undefined
+  if (is(filter, SQL)) return filter
+  if (typeof filter !== 'object' || filter === null || Array.isArray(filter))
+    throw new UsageError(
+      "where() takes a condition, such as eq(User.c.name, 'Ada'), or an object, such as { name: 'Ada' }.",
+    )
+  const keys = Object.keys(filter)
+  const unknown = keys.filter((key) => !Object.hasOwn(columns, key))
+  if (unknown.length > 0) throw unknownKeys(meta, unknown, Object.keys(columns))
+  if (keys.length === 0) return undefined
+  const values = filter as Readonly<Record<string, unknown>>
+  return new Equalities(keys.map((key) => equality(key, columns[key] as Column | SQL, values[key], meta)))
+}
+
+/** @throws {UnknownColumnError} always: names what was given and what there is. */
+export function unknownKeys(meta: ModelMeta, given: readonly string[], known: readonly string[]): UnknownColumnError {
+  return new UnknownColumnError(
+    `${meta.sqlName} has no ${given.map((key) => JSON.stringify(key)).join(', ')}. It has ${known.join(', ')}.`,
+  )
+}
+
+function equality(key: string, column: Column | SQL, value: unknown, meta: ModelMeta): SQL | Equality {
+  if (value === undefined)
+    throw new UsageError(
+      `where({ ${key} }) was given undefined, which would match every row. Leave the member out, or pass null for NULL.`,
+    )
+  if (value === null) return isNull(column)
+  const model = meta.byKey.get(key)
+  if (!Array.isArray(value) || (model !== undefined && (model.isArray || model.isJson))) {
+    if (model === undefined || isSqlLike(value)) return eq(column as Column, value)
+    return { column: column as Column, model, value }
+  }
+  if (value.length === 0) return sql`false`
+  const given = value.filter((item) => item !== null)
+  const listed = given.length === 0 ? undefined : inArray(column as Column, given)
+  if (given.length === value.length) return listed as SQL
+  return listed === undefined ? isNull(column) : sql`(${listed} or ${isNull(column)})`
+}

@@ -1,0 +1,83 @@
+// How a query begins: what it selects, and from where. It depends on nothing that differs from call to call, so it is made
+// once for a model, and once for a loader or list of columns that is kept: texts, joins, and how rows become objects.
+import type { Column, SQL } from 'drizzle-orm'
+import type { RowSpec } from '../../../sql/compiled.ts'
+import { Assembly, decodeExpression } from '../../load/assemble.ts'
+import { Joins } from '../../load/join-list.ts'
+import { modelNode } from '../../load/node.ts'
+import { SqlText } from '../../meta/sql-text.ts'
+import type { QueryState } from '../state.ts'
+
+export interface Head {
+  /** `select … from …`, with its parameters. */
+  readonly text: string
+  readonly params: readonly unknown[]
+  readonly joins: Joins
+  readonly spec: RowSpec
+  /** Null when the driver makes the rows in one step. */
+  readonly assembly: Assembly | null
+  readonly decode: ((rows: readonly unknown[]) => unknown[]) | undefined
+  /** Lists are joined: several rows make one object. */
+  readonly lists: boolean
+}
+
+/** By source, by what is joined, by what is loaded. */
+const heads = new WeakMap<object, WeakMap<object, WeakMap<object, Head>>>()
+const nothing = {}
+
+export function headOf(state: QueryState): Head {
+  const { source, joins, keys, loader, selectIn } = state
+  const byJoins = inner(heads, source)
+  const byLoaded = inner(byJoins, joins)
+  const loaded = keys ?? (selectIn ? nothing : (loader ?? nothing))
+  let head = byLoaded.get(loaded)
+  if (head === undefined) {
+    head = makeHead(state, [])
+    byLoaded.set(loaded, head)
+  }
+  return head
+}
+
+function inner<V extends object>(maps: WeakMap<object, WeakMap<object, V>>, key: object): WeakMap<object, V> {
+  let map = maps.get(key)
+  if (map === undefined) {
+    map = new WeakMap()
+    maps.set(key, map)
+  }
+  return map
+}
+
+/** `beside` is selected beside the rows, which then come as arrays. */
+export function makeHead(state: QueryState, beside: readonly SQL[]): Head {
+  const { source, meta, model, keys } = state
+  const joins = new Joins(source, state.joins)
+  const text = new SqlText().add('select ')
+  const loader = state.selectIn ? null : state.loader
+  let assembly: Assembly | null = null
+  let spec: RowSpec
+  if (keys !== null && beside.length === 0) {
+    const expressions = keys.map((key) => source.columns[key] as Column | SQL)
+    text.expressions(expressions)
+    const columns = keys.map((key, index) => ({ path: [key], ...decodeExpression(expressions[index] as Column | SQL) }))
+    spec = { into: 'object', make: null, columns }
+  } else if (loader !== null || beside.length > 0) {
+    assembly = new Assembly(loader ?? modelNode(source), source, joins)
+    for (const expression of beside) assembly.beside(expression)
+    assembly.select(text)
+    spec = assembly.spec
+  } else {
+    text.add(meta.list(source.id))
+    spec = meta.specOf(model)
+  }
+  joins.write(text)
+  const made = assembly
+  return {
+    text: text.text,
+    params: text.params,
+    joins,
+    spec,
+    assembly,
+    decode: made === null ? undefined : (rows) => made.rows(rows),
+    lists: made !== null && made.folds && joins.lists > 0,
+  }
+}

@@ -1,0 +1,126 @@
+import {
+  aliasedTable,
+  and,
+  asc,
+  between,
+  desc,
+  eq,
+  gt,
+  inArray,
+  isNull,
+  like,
+  not,
+  or,
+  sql,
+  type SQL,
+} from 'drizzle-orm'
+import {
+  boolean,
+  customType,
+  integer,
+  jsonb,
+  pgSchema,
+  pgTable,
+  QueryBuilder,
+  text,
+  timestamp,
+} from 'drizzle-orm/pg-core'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { type Growing, writeExpression } from '../../src/builder/drizzle/core/expression.ts'
+import { render } from '../../src/builder/drizzle/core/render.ts'
+
+const point = customType<{ data: { x: number }; driverData: string }>({
+  dataType: () => 'point',
+  toDriver: ({ x }) => sql`point(${x}, 0)`,
+})
+
+const people = pgTable('people "x"', {
+  id: integer().primaryKey(),
+  name: text('full "name"').notNull(),
+  born: timestamp({ withTimezone: true }),
+  active: boolean(),
+  tags: text().array(),
+  data: jsonb(),
+  place: point(),
+})
+const teams = pgSchema('sports').table('teams', { id: integer().primaryKey(), name: text().notNull() })
+const boss = aliasedTable(people, 'boss')
+
+const names = fc.string({ maxLength: 8 })
+const leaves: fc.Arbitrary<SQL> = fc.oneof(
+  names.map((name) => eq(people.name, name)),
+  fc.integer().map((id) => gt(teams.id, id)),
+  fc.integer().map((id) => eq(boss.id, id)),
+  fc.array(fc.integer(), { minLength: 1, maxLength: 4 }).map((ids) => inArray(boss.id, ids)),
+  fc.array(names, { minLength: 1, maxLength: 3 }).map((tags) => eq(people.tags, tags)),
+  fc.date({ noInvalidDate: true }).map((date) => between(people.born, date, new Date(0))),
+  fc.boolean().map((active) => sql`${people.active} is not distinct from ${active}`),
+  fc.constant(isNull(people.born)),
+  fc.constant(eq(people.id, teams.id)),
+  fc.constantFrom('id', 'a "b"').map((name) => sql`${sql.identifier(name)} = ${null} or ${teams} is not null`),
+  names.map((pattern) => like(teams.name, pattern)),
+  fc.array(fc.integer(), { maxLength: 3 }).map((numbers) => sql`1 in ${numbers}`),
+  names.map((name) => sql.join([sql`lower(${name})`, sql.raw('<>'), sql.param(name)], sql` `)),
+)
+const rare: fc.Arbitrary<SQL> = fc.oneof(
+  fc.jsonValue().map((value) => eq(people.data, value)),
+  fc.integer().map((x) => eq(people.place, { x })),
+  fc
+    .integer()
+    .map((id) => inArray(people.id, new QueryBuilder().select({ id: teams.id }).from(teams).where(eq(teams.id, id)))),
+  fc.constant(sql`${1}`.inlineParams()),
+)
+const tree = (of: fc.Arbitrary<SQL>): fc.Arbitrary<SQL> =>
+  fc.letrec<{ expression: SQL }>((tie) => ({
+    expression: fc.oneof(
+      { maxDepth: 4 },
+      of,
+      fc.array(tie('expression'), { minLength: 1, maxLength: 3 }).map((list) => and(...list) as SQL),
+      fc.array(tie('expression'), { minLength: 1, maxLength: 3 }).map((list) => or(...list) as SQL),
+      tie('expression').map(not),
+      tie('expression').map((inner) => sql`(${inner}) is true`),
+    ),
+  })).expression
+
+function written(value: SQL | typeof people.id, before: number): Growing & { done: boolean } {
+  const into: Growing = { text: 'before ', params: Array.from({ length: before }, (_, index) => index) }
+  const done = writeExpression(value, into)
+  return { ...into, done }
+}
+
+describe('an expression written by us', () => {
+  test('is the one that Drizzle writes, with its parameters', () => {
+    fc.assert(
+      fc.property(tree(leaves), fc.nat({ max: 3 }), (expression, before) => {
+        const { text: made, params, done } = written(expression, before)
+        const theirs = render(expression, { before })
+
+        expect(done).toBe(true)
+        expect(made).toBe(`before ${theirs.sql}`)
+        expect(params.slice(before)).toEqual(theirs.params)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('is left to Drizzle as a whole where only Drizzle knows it', () => {
+    fc.assert(
+      fc.property(rare, tree(leaves), fc.nat({ max: 3 }), (inside, beside, before) => {
+        const { text: made, params, done } = written(sql`${beside} and ${inside}`, before)
+
+        expect({ done, made, count: params.length }).toEqual({ done: false, made: 'before ', count: before })
+      }),
+    )
+  })
+
+  test('may be a column, of a table, a schema or an alias, and an order', () => {
+    for (const each of [people.name, teams.name, boss.name].flatMap((column) => [
+      sql`${column}`,
+      asc(column),
+      desc(column),
+    ]))
+      expect(written(each, 0).text).toBe(`before ${render(each).sql}`)
+    expect(written(people.id, 0).text).toBe('before "people ""x"""."id"')
+  })
+})
