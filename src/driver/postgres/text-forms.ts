@@ -78,12 +78,33 @@ function daysSinceEpoch(year: number, month: number, day: number): number {
 /** ISO 8601 in UTC: right for `timestamptz`, `timestamp` (which ignores the Z) and `date` alike. `undefined`: an invalid date. */
 export function timestampText(date: Date): string | undefined {
   const time = date.getTime()
+  if (time >= firstIso && time < endOfIso) return isoText(time)
   if (Number.isNaN(time)) return undefined
   const iso = date.toISOString()
   const year = date.getUTCFullYear()
-  if (year > 0 && year <= 9999) return iso
   const rest = iso.slice(iso.indexOf('-', 1))
   return year > 0 ? `${year}${rest}` : `${String(1 - year).padStart(4, '0')}${rest} BC`
+}
+
+/** Years from 1 to 9999. */
+const firstIso = Date.parse('0001-01-01T00:00:00Z')
+const endOfIso = Date.UTC(10_000, 0, 1)
+const twoDigit: readonly string[] = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'))
+let isoDay = NaN
+let isoDate = ''
+
+/** As `toISOString()`, for a quarter of the time: dates of one statement are often of one day. */
+function isoText(time: number): string {
+  const day = Math.floor(time / dayMs)
+  if (day !== isoDay) {
+    isoDay = day
+    isoDate = new Date(time).toISOString().slice(0, 11)
+  }
+  const ms = time - day * dayMs
+  const seconds = Math.floor(ms / 1000)
+  const minutes = Math.floor(seconds / 60)
+  const hour = Math.floor(minutes / 60)
+  return `${isoDate}${twoDigit[hour]}:${twoDigit[minutes - hour * 60]}:${twoDigit[seconds - minutes * 60]}.${String(ms - seconds * 1000).padStart(3, '0')}Z`
 }
 
 /** A function that reads one element's text. */

@@ -2,7 +2,7 @@
 // decoding differs between its versions, so the columns' kinds are told apart by their names, which do not.
 import { ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
-import { readArray, readBytea, readTimestamp } from '../../../driver/postgres/text-forms.ts'
+import { readArray, readBytea, readTimestamp, timestampText } from '../../../driver/postgres/text-forms.ts'
 import { arrayDimensions, type DimensionsLike } from './dimensions.ts'
 import { readLine, readPair, readPoint } from './geometry.ts'
 
@@ -74,6 +74,9 @@ export function decodeOf(column: ColumnLike): Decode {
 export function encode(column: ColumnLike, value: unknown): unknown {
   if (value === null || value === undefined) return value
   if (elementOf(column) !== null) return column.mapToDriverValue(value)
+  // Drizzle writes years beyond 9999 as PostgreSQL does not read them; an invalid date it refuses.
+  if (column.columnType === 'PgTimestamp' && value instanceof Date)
+    return timestampText(value) ?? column.mapToDriverValue(value)
   if (column.columnType === 'PgJsonb' || column.columnType === 'PgJson') return JSON.stringify(value)
   return column.mapToDriverValue(value)
 }

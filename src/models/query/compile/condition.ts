@@ -2,6 +2,7 @@
 import { type Column, eq, inArray, is, isNull, SQL, sql } from 'drizzle-orm'
 import { isSqlLike } from '../../../builder/drizzle/core/render.ts'
 import { UnknownColumnError, UsageError } from '../../../errors/index.ts'
+import { isPlain } from '../../../sql/foreign.ts'
 import type { ModelColumn } from '../../meta/model-column.ts'
 import type { ModelMeta } from '../../meta/model-meta.ts'
 import type { SqlText } from '../../meta/sql-text.ts'
@@ -22,25 +23,31 @@ class Equalities {
   write(text: SqlText): void {
     this.members.forEach((member, index) => {
       if (index > 0) text.add(' and ')
-      if (is(member, SQL)) text.sql(member)
-      else writeEquality(text, member)
+      if (member instanceof Equality) member.write(text)
+      else text.sql(member)
     })
   }
 }
 
-interface Equality {
-  readonly column: Column
-  readonly model: ModelColumn
-  /** Data, neither null nor SQL. */
-  readonly value: unknown
-}
+/** Of a column and data, which is neither null nor SQL. */
+class Equality {
+  readonly #column: Column
+  readonly #model: ModelColumn
+  readonly #value: unknown
 
-function writeEquality(text: SqlText, { column, model, value }: Equality): void {
-  const encoded = model.encode(value)
-  text.sql(column).add(' = ')
-  // Custom types may write SQL themselves.
-  if (isSqlLike(encoded)) text.sql(encoded)
-  else text.param(encoded)
+  constructor(column: Column, model: ModelColumn, value: unknown) {
+    this.#column = column
+    this.#model = model
+    this.#value = value
+  }
+
+  write(text: SqlText): void {
+    const encoded = this.#model.encode(this.#value)
+    text.sql(this.#column).add(' = ')
+    // Custom types may write SQL themselves.
+    if (isSqlLike(encoded)) text.sql(encoded)
+    else text.param(encoded)
+  }
 }
 
 /** All of them hold. */
@@ -61,7 +68,7 @@ export function writeConditions(text: SqlText, conditions: readonly Condition[])
  */
 export function conditionOf(meta: ModelMeta, columns: Columns, filter: unknown): Condition | undefined {
   if (filter === undefined) return undefined
-  if (is(filter, SQL)) return filter
+  if (typeof filter === 'object' && filter !== null && !isPlain(filter) && is(filter, SQL)) return filter
   if (typeof filter !== 'object' || filter === null || Array.isArray(filter))
     throw new UsageError(
       "where() takes a condition, such as eq(User.c.name, 'Ada'), or an object, such as { name: 'Ada' }.",
@@ -90,7 +97,7 @@ function equality(key: string, column: Column | SQL, value: unknown, meta: Model
   const model = meta.byKey.get(key)
   if (!Array.isArray(value) || (model !== undefined && (model.isArray || model.isJson))) {
     if (model === undefined || isSqlLike(value)) return eq(column as Column, value)
-    return { column: column as Column, model, value }
+    return new Equality(column as Column, model, value)
   }
   if (value.length === 0) return sql`false`
   const given = value.filter((item) => item !== null)

@@ -1,0 +1,24 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { readTimestamp, timestampText } from '../../src/driver/postgres/text-forms.ts'
+
+const first = new Date('0001-01-01T00:00:00Z')
+const last = new Date('9999-12-31T23:59:59.999Z')
+
+test('a date of four digits is written as in ISO 8601, whatever was written before', () => {
+  fc.assert(
+    fc.property(fc.array(fc.date({ min: first, max: last, noInvalidDate: true }), { minLength: 1 }), (dates) => {
+      for (const date of [...dates, ...dates.map((each) => new Date(each.getTime() + 1))].filter((each) => each <= last))
+        expect(timestampText(date)).toBe(date.toISOString())
+    }),
+  )
+  for (const date of [first, last, new Date(0), new Date(-1)]) expect(timestampText(date)).toBe(date.toISOString())
+})
+
+test('every other valid date is written so that it is read as the same', () => {
+  expect(timestampText(new Date(NaN))).toBeUndefined()
+  for (const time of [first.getTime() - 1, last.getTime() + 1, -8.64e15, 8.64e15]) {
+    const text = timestampText(new Date(time))!.replace('T', ' ').replace('Z', '+00')
+    expect((readTimestamp(text) as Date).getTime()).toBe(time)
+  }
+})
