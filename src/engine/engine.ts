@@ -1,6 +1,6 @@
 // The engine: one pool and everything statements share. It finds the slot or the pool a statement goes to, opens
 // transactions and ends slots. Users get it from `createEngine`; a `Db` holds one.
-import { type GeneverError, TransactionStateError, UsageError } from '../errors/index.ts'
+import { TransactionStateError, UsageError } from '../errors/index.ts'
 import { LeakWatch } from '../observe/leaks.ts'
 import { notice } from '../observe/notice.ts'
 import { capturePlace, type Place } from '../observe/place.ts'
@@ -18,7 +18,7 @@ import type { Cursor, CursorWait } from './query/cursor.ts'
 import type { Handle } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryDefaults, QueryOptions } from './query/query-options.ts'
-import { withoutTransaction } from './slot/admission.ts'
+import { withoutSession, withoutTransaction } from './slot/admission.ts'
 import { Slot } from './slot/slot.ts'
 import { mergedSettings, Source } from './source.ts'
 import { beginManual, type ManualTransaction, openForCursor } from './transaction/manual.ts'
@@ -162,7 +162,7 @@ export class Engine extends Source implements AsyncDisposable {
         return
       }
     }
-    if (stmt.pins !== 0) op.refuseWith(sessionStateRefused(stmt))
+    if (stmt.pins !== 0) op.refuseWith(sessionStateRefused(stmt, this.options))
     else if (op.signal?.aborted === true) op.abort(op.signal.reason)
     else {
       op.begin()
@@ -173,7 +173,7 @@ export class Engine extends Source implements AsyncDisposable {
   /** A statement with settings but no connection around it: a slot for it alone. */
   #sendWith(settings: Settings, op: EngineOp): void {
     if (op.stmt.pins !== 0) {
-      op.refuseWith(sessionStateRefused(op.stmt))
+      op.refuseWith(sessionStateRefused(op.stmt, this.options))
       return
     }
     const slot = new Slot(this, settings, false, 'detached()')
@@ -275,8 +275,9 @@ function placed(what: string): () => string {
   return () => `${what} at ${place}`
 }
 
-function sessionStateRefused(stmt: Compiled): GeneverError {
+function sessionStateRefused(stmt: Compiled, { pooler }: ResolvedOptions): UsageError {
   if (stmt.pins === Pin.transaction) return withoutTransaction(stmt)
+  if (pooler !== undefined) return withoutSession(stmt)
   return new UsageError(
     'This statement changes the state of a session, but it would run on any free connection and be undone at once. Run it ' +
       'inside scope(work), or on a connection from acquire().',

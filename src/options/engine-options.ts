@@ -124,8 +124,15 @@ export interface EngineOptions<C = any> {
         readonly afterMs?: number | undefined
       }
     | undefined
-  /** False: no prepared statements, for connection poolers that cannot keep them. Default true. */
+  /** False: no prepared statements, for connection poolers that cannot keep them. Default true; with `pooler` false. */
   readonly prepare?: boolean | undefined
+  /**
+   * A pooler between us and the server that lends its connections for one transaction at a time: PgBouncer with `pool_mode =
+   * transaction` and the like. Then nothing is left to the session: no prepared statements, no reset; the `settings` of scopes
+   * and `isolation` are set in each transaction; statements that change the session are refused, as are `settings`, `onConnect`,
+   * `prepare`, `prebake` and `reset: 'always'`. Default: none.
+   */
+  readonly pooler?: 'transaction' | undefined
   /**
    * Prepares every statement that was baked on the `db` on each new connection, behind `onConnect` and within
    * `pool.connectTimeoutMs`; as many as `statementCacheSize` keeps. Default false: each when it first runs there.
@@ -174,6 +181,7 @@ export interface ResolvedOptions<C = any> {
   readonly echo: boolean | ((line: string) => void)
   /** `Infinity`: no report. */
   readonly leak: { readonly afterMs: number }
+  readonly pooler: 'transaction' | undefined
   readonly prepare: boolean
   readonly prebake: boolean
   readonly statementCacheSize: number

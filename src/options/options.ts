@@ -85,6 +85,7 @@ const checks: Checks<EngineOptions> = {
   echo: (value) =>
     typeof value === 'boolean' || typeof value === 'function' ? undefined : 'must be true, false or a function',
   leak: { group: { afterMs: milliseconds(1, true) } },
+  pooler: anyOf('transaction'),
   prepare: boolean,
   prebake: boolean,
   statementCacheSize: integer(0, 100_000),
@@ -116,6 +117,7 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
   const served = findDriver(url, given, problems)
   const connection = connect(served, given, url, problems)
   const pool = resolvePool(given.pool ?? bare<PoolOptions>(), served.family === 'pglite', problems)
+  if (given.pooler !== undefined) checkPooled(given, url, served, problems)
   if (given.prebake === true && given.prepare === false)
     problems.push({ name: 'prebake', problem: 'contradicts prepare: false' })
   if (given.prebake === true && given.statementCacheSize === 0)
@@ -136,7 +138,8 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
     onConnect: given.onConnect,
     echo: given.echo ?? false,
     leak: Object.freeze({ afterMs: given.leak?.afterMs ?? Infinity }),
-    prepare: given.prepare ?? true,
+    pooler: given.pooler,
+    prepare: given.prepare ?? given.pooler === undefined,
     prebake: given.prebake ?? false,
     statementCacheSize: given.statementCacheSize ?? 256,
     reset: given.reset ?? 'dirty',
@@ -174,6 +177,26 @@ function merge(first: EngineOptions, second: EngineOptions, problems: OptionProb
     retry: bare(first.retry, second.retry),
     leak: bare(first.leak, second.leak),
   })
+}
+
+/** What would be left to a session that is another one in the next transaction. */
+function checkPooled(
+  { settings, onConnect, prepare, prebake, reset }: EngineOptions,
+  url: ParsedUrl | undefined,
+  { family, name }: Served,
+  problems: OptionProblem[],
+): void {
+  const strange = {
+    settings: settings !== undefined && Object.keys(settings).length > 0,
+    options: url?.options !== undefined,
+    onConnect: onConnect !== undefined,
+    prepare: prepare === true,
+    prebake: prebake === true,
+    reset: reset === 'always',
+  }
+  if (family === 'pglite') problems.push({ name: 'pooler', problem: `is no option of ${name}` })
+  for (const [option, isGiven] of Object.entries(strange))
+    if (isGiven) problems.push({ name: option, problem: 'contradicts pooler, behind which no session stays' })
 }
 
 interface Served {

@@ -57,6 +57,8 @@ export interface PoolLimits {
   readonly cancelTimeoutMs: number
   readonly closeTimeoutMs: number
   readonly resetAlways: boolean
+  /** A pooler is in between: there is no session to clean, and who knows where a cancel request arrives. */
+  readonly pooled?: boolean | undefined
 }
 
 /** Counts of one moment. `open` = idle + reserved + serving + draining. */

@@ -38,6 +38,11 @@ export class Lease {
     return this.raw.epoch === this.epoch
   }
 
+  /** Nobody is to use the connection after this one. */
+  spoil(): void {
+    this.#member.outgoing = true
+  }
+
   /**
    * Gives the connection back; idempotent. At once when it is clean; otherwise the promise settles after the reset,
    * or after the connection was closed because the reset failed. Never rejects.

@@ -22,6 +22,8 @@ export interface MemberPool {
   /** How long a connect takes, in milliseconds. */
   readonly connectMs: number
   readonly resetAlways: boolean
+  /** There is no session to clean. */
+  readonly pooled: boolean
   readonly resetTimeoutMs: number
   /** A lease has ended. */
   returned(member: Member, lease: Lease): void
@@ -105,6 +107,7 @@ export class Member implements ConnectionHooks {
   giveBack(): void | Promise<void> {
     const raw = this.raw
     const lease = this.lease
+    if (this.#pool.pooled) raw.dirty = 0
     raw.epoch++
     this.lease = null
     if (lease !== null) this.#pool.returned(this, lease)
@@ -121,17 +124,16 @@ export class Member implements ConnectionHooks {
     this.op = null
     if (!raw.alive) return
     if (raw.status !== 'idle') this.#pool.left(this)
-    else if (raw.dirty === 0 && !this.#pool.resetAlways) return this.#pool.free(this)
+    else if (this.#pool.pooled || (raw.dirty === 0 && !this.#pool.resetAlways)) return this.#pool.free(this)
     return this.#reset(raw)
   }
 
   async #reset(raw: RawConnection): Promise<void> {
     this.state = 'resetting'
     const since = performance.now()
-    const clean = await raw.reset(
-      this.#pool.resetAlways ? raw.dirty | Dirty.unknown : raw.dirty,
-      since + this.#pool.resetTimeoutMs,
-    )
+    const { pooled, resetAlways, resetTimeoutMs } = this.#pool
+    const dirty = pooled ? 0 : resetAlways ? raw.dirty | Dirty.unknown : raw.dirty
+    const clean = await raw.reset(dirty, since + resetTimeoutMs)
     if ((this.state as MemberState) !== 'resetting') return
     if (!clean) raw.destroy({ kind: 'closed', outcome: 'unknown' })
     else {

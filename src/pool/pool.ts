@@ -16,6 +16,7 @@ import { WaitQueue } from './wait-queue.ts'
 
 export class Pool implements MemberPool, Growing, Upkept, LanePool {
   readonly resetAlways: boolean
+  readonly pooled: boolean
   readonly resetTimeoutMs: number
   readonly #source: ConnectionSource
   readonly #limits: PoolLimits
@@ -38,7 +39,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
     this.#growth = new Growth(this, source, limits)
     this.#upkeep = new Upkeep(this, limits)
     // A single connection is nobody's lane, and one that is reset after each use cannot be shared.
-    this.#sharing = (limits.shared ?? 0) > 0 && limits.max > 1 && !limits.resetAlways
+    this.pooled = limits.pooled === true
+    this.#sharing = (limits.shared ?? 0) > 0 && limits.max > 1 && !limits.resetAlways && !this.pooled
     this.resetAlways = limits.resetAlways
     this.resetTimeoutMs = limits.resetTimeoutMs
   }
@@ -118,9 +120,11 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
   /** The caller of a placed statement was told already: it is stopped on the server, or its connection is closed. */
   abandon(op: Op): void {
     if (this.#lanes?.abandon(op) === true) return
-    for (const { op: sent, raw } of this.#members) {
+    for (const member of this.#members) {
+      const { op: sent, raw } = member
       if (sent === null || (sent instanceof Seat ? sent.op : sent) !== op) continue
       sent.state = 2
+      member.outgoing ||= this.pooled
       void cancelOrDestroy(raw, sent, this.#limits.cancelTimeoutMs)
     }
   }

@@ -34,11 +34,11 @@ export interface Dialect {
    */
   quoteIdentifier(name: string): string
   /**
-   * Sets session settings, one for each own entry, for longer than the current transaction.
+   * Sets session settings, one for each own entry, for longer than the current transaction unless they are `local` to it.
    *
    * @throws {UsageError} for a name that no setting can have, or a value that is no string, number or boolean.
    */
-  setConfig(settings: Readonly<Record<string, string | number | boolean>>): Statement
+  setConfig(settings: Readonly<Record<string, string | number | boolean>>, local?: boolean): Statement
 }
 
 /**
@@ -74,9 +74,9 @@ export const postgres: Dialect = Object.freeze<Dialect>({
   release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
   rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
   quoteIdentifier: quote,
-  setConfig(settings) {
+  setConfig(settings, local = false) {
     const entries = Object.entries(settings)
-    const setters = entries.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, false)`)
+    const setters = entries.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, ${String(local)})`)
     // Without entries this is a bare SELECT, which PostgreSQL accepts.
     return {
       sql: `select ${setters.join(', ')}`.trimEnd(),

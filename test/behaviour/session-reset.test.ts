@@ -151,7 +151,7 @@ describe('a reset costs a round trip only where it is needed', () => {
     'with x as (select 1) select * from x',
     "select nextval('s')",
     'select pg_advisory_xact_lock(1)',
-    "select set_config('app.x', '1', true)",
+    "select set_config('app.x', '1', true), 1",
     'show timezone',
     'merge into t using t s on false when not matched then do nothing',
   ])('none after %s', async (text) => {

@@ -57,6 +57,7 @@ describe('defaults', () => {
       onConnect: undefined,
       echo: false,
       leak: { afterMs: Infinity },
+      pooler: undefined,
       prepare: true,
       prebake: false,
       statementCacheSize: 256,

@@ -69,6 +69,7 @@ function makeEngine(options: ResolvedOptions, db: object | null): Engine {
       cancelTimeoutMs: options.cancelTimeoutMs,
       closeTimeoutMs: options.closeTimeoutMs,
       resetAlways: options.reset === 'always',
+      pooled: options.pooler !== undefined,
     })
   const engine = new Engine(options, makePool, () => {
     for (const stop of stops.splice(0)) stop()

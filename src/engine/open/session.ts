@@ -95,7 +95,8 @@ export class SessionSource implements ConnectionSource {
   }
 
   async #prepare(member: Member, raw: RawConnection, deadline: number): Promise<void> {
-    const { isolation, onConnect } = this.#engine.options
+    const { onConnect, pooler, ...options } = this.#engine.options
+    const isolation = pooler === undefined ? options.isolation : undefined
     if (isolation === undefined && onConnect === undefined) return
     const engine = this.#engine
     const slot = new SetupSlot(engine, null, true, 'onConnect')

@@ -1,7 +1,7 @@
 // Who may run on a slot now. A statement or transaction is admitted at once iff the transaction on top of the stack is
 // in the chain of the code that issued it, or belongs to its handle; otherwise it waits until that one has ended. What
 // could only ever wait for itself is refused.
-import { ReleasedConnectionError, TransactionStateError } from '../../errors/index.ts'
+import { ReleasedConnectionError, TransactionStateError, UsageError } from '../../errors/index.ts'
 import { type Link, transactionOn } from '../context/chain.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'
 import type { Frame } from '../context/frame.ts'
@@ -42,9 +42,20 @@ export function released(): ReleasedConnectionError {
 }
 
 /** Why a statement that is about the session or its transaction cannot run here; null: it can. Its turn has come. */
-export function misplaced({ lease }: Slot, { stmt, transaction }: EngineOp): TransactionStateError | null {
+export function misplaced({ engine, lease }: Slot, { stmt, transaction }: EngineOp): UsageError | null {
   const outside = transaction === null && lease?.raw.status === 'idle'
-  return outside && (stmt.pins & Pin.transaction) !== 0 ? withoutTransaction(stmt) : null
+  if (outside && (stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt)
+  return engine.options.pooler !== undefined && (stmt.pins & ~Pin.transaction) !== 0 ? withoutSession(stmt) : null
+}
+
+/** A pooler would leave what it does to whoever comes next on the same session of the server. */
+export function withoutSession(stmt: Compiled): UsageError {
+  return new UsageError(
+    'This statement changes the state of a session, but behind a pooler (option pooler) the next transaction runs in another ' +
+      'one. Inside of a transaction use SET LOCAL, pg_advisory_xact_lock() and temporary tables with ON COMMIT DROP, around it ' +
+      'the settings of scope(); for LISTEN and the like connect to the server itself.',
+    { statement: { sql: stmt.text } },
+  )
 }
 
 /** PostgreSQL would only warn (25P01). */

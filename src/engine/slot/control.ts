@@ -1,6 +1,7 @@
 // Operations of the engine itself that travel in front of a user's statement in the same unit: BEGIN, SAVEPOINT and
 // the settings of a frame. When one fails the statement is skipped, and its caller gets this failure.
 import type { Failure, Op, OpState } from '../../driver/driver.ts'
+import { TransactionStateError } from '../../errors/index.ts'
 import { Dirty, type Compiled } from '../../sql/compiled.ts'
 import { notice } from '../../observe/notice.ts'
 import type { Settings } from '../context/frame.ts'
@@ -48,8 +49,10 @@ export class ControlOp implements Op {
 
 /** What travels in front of a statement in the same unit: settings after a borrow, BEGIN and SAVEPOINTs not yet sent. */
 export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | null {
+  const { settings } = slot
+  const pooled = slot.engine.options.pooler !== undefined
   let ops: Op[] | null = null
-  if (unset && slot.settings !== null) ops = [settingsOp(slot, slot.settings, op)]
+  if (settings !== null && areDue(slot, op, unset)) ops = [settingsOp(slot, settings, op, pooled)]
   if (op.transaction !== null && op.transaction.wire === 'none') {
     ops ??= []
     for (const transaction of slot.stack) {
@@ -57,6 +60,7 @@ export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | null 
         ops.push(new ControlOp(transaction.opening(), op, transaction))
         const limit = transaction.idleLimit()
         if (limit !== null) ops.push(new ControlOp(limit, op, null))
+        if (pooled && settings !== null && transaction.parent === null) ops.push(settingsOp(slot, settings, op, true))
       }
       if (transaction === op.transaction) break
     }
@@ -64,8 +68,29 @@ export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | null 
   return ops
 }
 
-export function needsPrefix(slot: Slot, op: EngineOp, unset: boolean): boolean {
-  return (unset && slot.settings !== null) || op.transaction?.wire === 'none'
+/** Whether the settings go in front of this one. Behind a pooler they are part of each transaction, if it is of one statement. */
+function areDue({ engine }: Slot, { transaction, stmt }: EngineOp, unset: boolean): boolean {
+  return engine.options.pooler === undefined ? unset : transaction === null && !stmt.hasControl
+}
+
+/**
+ * What has to go first, in a unit of its own, because several statements in one text take no company: null if nothing has.
+ * An error where that would be another transaction, and all the text needs ends with it.
+ */
+export function openerOf(
+  slot: Slot,
+  op: EngineOp,
+  unset: boolean,
+  drop: () => void,
+): Opener | TransactionStateError | null {
+  const begins = op.transaction?.wire === 'none'
+  if (!begins && (slot.settings === null || !areDue(slot, op, unset))) return null
+  if (begins || slot.engine.options.pooler === undefined) return new Opener(op, drop)
+  return new TransactionStateError(
+    'Behind a pooler the settings of a scope are set in each transaction, and several statements in one text are one of ' +
+      'their own. Run them one by one, or inside transaction(work).',
+    { statement: { sql: op.stmt.text } },
+  )
 }
 
 /** Goes first with the prefix of several statements in one text, which take no company in their unit. */
@@ -89,10 +114,13 @@ export class Opener extends EngineOp {
   }
 }
 
-/** `select set_config(…)` for every setting, for the length of the session: the reset on return takes them away. */
-function settingsOp({ engine, lease }: Slot, settings: Settings, main: EngineOp): ControlOp {
-  const { sql, params } = engine.dialect.setConfig(settings)
-  ;(lease as Lease).raw.dirty |= Dirty.settings
+/**
+ * `select set_config(…)` for every setting. For the length of the session, and the reset on return takes them away; or for
+ * the transaction alone: without a BEGIN that is all of the unit.
+ */
+function settingsOp({ engine, lease }: Slot, settings: Settings, main: EngineOp, local: boolean): ControlOp {
+  const { sql, params } = engine.dialect.setConfig(settings, local)
+  if (!local) (lease as Lease).raw.dirty |= Dirty.settings
   return new ControlOp(engine.statements.compileInternal(sql), main, null, params)
 }
 

@@ -14,7 +14,7 @@ import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { admit, misplaced, released } from './admission.ts'
-import { needsPrefix, Opener, prefixOf, rollBackStray } from './control.ts'
+import { openerOf, prefixOf, rollBackStray } from './control.ts'
 import { Flight } from './flight.ts'
 import { remove } from './remove.ts'
 import { Turn } from './turn.ts'
@@ -150,9 +150,13 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   #transmit(op: EngineOp): void {
-    if (op.stmt.cls === 'multi' && needsPrefix(this, op, this.#unset)) {
-      this.#ready.unshift(op)
-      return this.#transmit(new Opener(op, () => remove(this.#ready, op)))
+    if (op.stmt.cls === 'multi') {
+      const first = openerOf(this, op, this.#unset, () => remove(this.#ready, op))
+      if (first instanceof Error) return op.refuseWith(first)
+      if (first !== null) {
+        this.#ready.unshift(op)
+        return this.#transmit(first)
+      }
     }
     const { raw } = this.lease as Lease
     if (op.stmt.pins !== 0 && !this.#pin(op)) return
@@ -275,8 +279,10 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   /** Asks the server to stop a statement whose caller was told already. Only for the one at the head of the wire. */
   cancel(op: EngineOp): void {
-    if (this.lease !== null && this.flight.head === op && !this.lease.raw.quarantined)
-      void cancelOrDestroy(this.lease.raw, op, this.engine.options.cancelTimeoutMs)
+    const { lease, engine } = this
+    if (lease === null || this.flight.head !== op || lease.raw.quarantined) return
+    if (engine.options.pooler !== undefined) lease.spoil()
+    void cancelOrDestroy(lease.raw, op, engine.options.cancelTimeoutMs)
   }
 
   /** Stops what is on the wire and belongs to `transaction`. */
@@ -318,8 +324,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   lost(failure: Failure): void {
     this.engine.leaks?.returned(this, true)
     this.lease = null
-    const typed = this.flight.lost(failure)
-    const pinned = this.pins !== 0 && this.stack.length === 0
+    const [typed, pinned] = [this.flight.lost(failure), this.pins !== 0 && this.stack.length === 0]
     if (pinned) this.#pinLost = failure
     this.pins = 0
     for (const transaction of this.stack.toReversed()) transaction.lose(failure)

@@ -180,11 +180,13 @@ export class TransactionRecord {
 
   /** The statement that opens it. */
   opening(): Compiled {
-    const { dialect, statements } = this.engine
+    const { dialect, statements, options } = this.engine
+    // Else it is what every session starts with.
+    const usual = options.pooler === undefined ? undefined : options.isolation
     const text =
       this.parent === null
         ? dialect.begin({
-            isolation: this.options.isolation,
+            isolation: this.options.isolation ?? usual,
             readOnly: this.options.readOnly,
             deferrable: this.options.deferrable,
           })

@@ -1,0 +1,252 @@
+/** Behind a pooler that lends sessions for one transaction at a time, with `pooler: 'transaction'`. */
+
+import {
+  createDb,
+  type Db,
+  type EngineOptions,
+  InvalidOptionError,
+  QueryTimeoutError,
+  TransactionStateError,
+  UsageError,
+} from 'genever'
+import { describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { freshDatabase, type FreshDatabase } from '../support/database.ts'
+import { fake } from '../support/fake.ts'
+import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
+import { until } from '../support/until.ts'
+
+const sessions = 2
+const who = `select coalesce(current_setting('app.who', true), '')`
+
+interface Place extends AsyncDisposable {
+  readonly db: Db
+  readonly direct: FreshDatabase
+}
+
+const kinds = [
+  ['the pooler of this file', true, startPooler],
+  ['PgBouncer', hasPgBouncer, startPgBouncer],
+] as const
+
+for (const [name, there, start] of kinds) {
+  const place = async (options: EngineOptions = {}): Promise<Place> => {
+    const direct = await freshDatabase('create table t (n int, who text)')
+    const pooler = await start(direct.url, sessions)
+    const db = createDb(pooler.url, { pooler: 'transaction', ...options, pool: { max: 10, ...options.pool } })
+    await db.open()
+    return {
+      db,
+      direct,
+      async [Symbol.asyncDispose]() {
+        await db.close({ timeoutMs: 500 })
+        await pooler[Symbol.asyncDispose]()
+        await direct.drop()
+      },
+    }
+  }
+
+  describe.skipIf(!there)(name, () => {
+    test('fifty workers on two sessions: every statement is answered, and by its own parameters', async () => {
+      await using at = await place()
+      const wrong: unknown[] = []
+      const work = async (worker: number): Promise<void> => {
+        for (let n = 0; n < 20; n++) {
+          const value = worker * 1000 + n
+          if ((await at.db.scalar('select $1::int + 0', [value])) !== value) wrong.push(value)
+          if ((await at.db.scalar('select $1::text', [`${value}`])) !== `${value}`) wrong.push(value)
+          await at.db.scope(async () => {
+            // A parameter whose type only the server knows is asked for first.
+            await at.db.status('insert into t values ($1, $2)', [value, ['a']])
+            await at.db.transaction(async (tx) => {
+              await tx.status('update t set who = $2 where n = $1', [value, 'b'])
+              if ((await tx.scalar('select who from t where n = $1', [value])) !== 'b') wrong.push(value)
+            })
+          })
+        }
+      }
+      await Promise.all(Array.from({ length: 50 }, (_, worker) => work(worker)))
+
+      expect(wrong).toEqual([])
+      expect(await at.direct.query(`select count(*)::int as n from t where who = 'b'`)).toEqual([{ n: 1000 }])
+      expect(await at.direct.query('select count(*)::int as n from pg_prepared_statements')).toEqual([{ n: 0 }])
+    }, 30_000)
+
+    test('settings of a scope hold for each of its statements and transactions, and for nobody else', async () => {
+      await using at = await place()
+      const leaks: unknown[] = []
+      const wrong: unknown[] = []
+      const tenant = async (id: string): Promise<void> => {
+        for (let n = 0; n < 5; n++)
+          await at.db.scope(
+            async (connection) => {
+              const see = async (value: Promise<unknown>): Promise<void> => {
+                const seen = await value
+                if (seen !== id) wrong.push([id, seen])
+              }
+              await see(at.db.scalar(who))
+              await see(connection.scalar(who))
+              await Promise.all([see(at.db.scalar(who)), see(at.db.scalar(who))])
+              await at.db.transaction(async (tx) => {
+                await see(tx.scalar(who))
+                await tx.transaction(async (inner) => {
+                  await see(inner.scalar(who))
+                  inner.raiseRollback()
+                })
+                await see(tx.scalar(who))
+              })
+              await at.db.transaction((tx) => tx.transaction((inner) => see(inner.scalar(who))))
+              await at.db.transaction((tx) => see(tx.status(`select 1; ${who} as who`).then((s) => s.rows[0]?.['who'])))
+              await at.db.status('insert into t select 1, current_setting($1)', ['app.who'])
+              await see(at.db.executeMany('select $1::int', [[1], [2]]).then(() => at.db.scalar(who)))
+              for await (const row of at.db.iterate(`${who} as who from generate_series(1, 3)`, [], { batchSize: 1 }))
+                await see(Promise.resolve(row['who']))
+              await using own = await at.db.acquire()
+              await see(own.scalar(who))
+              await own.status('begin')
+              await see(own.scalar(who))
+              await own.status('rollback')
+              await using manual = await own.begin()
+              await see(manual.scalar(who))
+            },
+            { settings: { 'app.who': id } },
+          )
+      }
+      const nobody = async (): Promise<void> => {
+        for (let n = 0; n < 40; n++) {
+          const seen = await at.db.scalar(who)
+          if (seen !== '') leaks.push(seen)
+        }
+      }
+      await Promise.all([...['1', '2', '3', '4', '5'].map(tenant), nobody(), nobody()])
+
+      expect(wrong).toEqual([])
+      expect(leaks).toEqual([])
+      expect(await at.direct.query('select who, count(*)::int as n from t group by who order by who')).toEqual(
+        ['1', '2', '3', '4', '5'].map((each) => ({ who: each, n: 5 })),
+      )
+    }, 30_000)
+
+    test('several statements in one text have no settings outside of a transaction, and are refused', async () => {
+      await using at = await place()
+      await at.db.scope(
+        async () => {
+          const error = await caught(at.db.status(`select 1; ${who}`))
+          expect(error).toBeInstanceOf(TransactionStateError)
+          expect(await at.db.scalar(who)).toBe('7')
+        },
+        { settings: { 'app.who': '7' } },
+      )
+      expect((await at.db.status('select 1; select 2 as n')).rows).toEqual([{ n: 2 }])
+    })
+
+    test.each([
+      `set app.who = '7'`,
+      `select 1; set app.who = '7'`,
+      'set role pg_monitor',
+      `select set_config('app.who', '7', false)`,
+      'create temporary table mine (n int)',
+      'listen news',
+      'select pg_advisory_lock(4711)',
+      'declare held cursor with hold for select 1',
+      'prepare mine as select 1',
+    ])('what would stay with a session is refused everywhere: %s', async (text) => {
+      await using at = await place()
+      const refused = async (run: Pick<Db, 'status'>): Promise<void> => {
+        const error = await caught(run.status(text))
+        expect(error).toBeInstanceOf(UsageError)
+        expect(error.message).toContain('pooler')
+      }
+      await refused(at.db)
+      await at.db.scope(refused)
+      await at.db.transaction(async (tx) => {
+        await refused(tx)
+        expect(await tx.scalar('select 7')).toBe(7)
+      })
+      await using connection = await at.db.acquire()
+      await refused(connection)
+    })
+
+    test('what ends with its transaction is allowed', async () => {
+      await using at = await place()
+      await at.db.transaction(async (tx) => {
+        await tx.status(`set local app.who = '7'`)
+        await tx.scalar('select pg_advisory_xact_lock(4711)')
+        await tx.status('create temporary table mine on commit drop as select 5 as n')
+        expect(await tx.all(`select n, ${who.slice('select '.length)} as who from mine`)).toEqual([{ n: 5, who: '7' }])
+      })
+      expect(await Promise.all([1, 2, 3, 4].map(() => at.db.scalar(who)))).toEqual(['', '', '', ''])
+    })
+
+    test('the isolation of the engine and the limit of idle transactions are set in each of them', async () => {
+      await using at = await place({ isolation: 'serializable', transactionIdleTimeoutMs: 61_000 })
+      const read = `select current_setting('transaction_isolation') || ' ' || current_setting('idle_in_transaction_session_timeout')`
+      for (let n = 0; n < 4; n++) {
+        expect(await at.db.transaction((tx) => tx.scalar(read))).toBe('serializable 61s')
+        expect(await at.db.transaction((tx) => tx.scalar(read), { isolation: 'repeatable read' })).toBe(
+          'repeatable read 61s',
+        )
+        expect(await at.db.scalar(read)).not.toContain('61s')
+      }
+    })
+
+    test('a transaction that nobody ended is rolled back when its connection returns', async () => {
+      await using at = await place()
+      {
+        await using connection = await at.db.acquire()
+        await connection.status('begin')
+        await connection.status('insert into t values (1)')
+      }
+      expect(await at.direct.query('select n from t')).toEqual([])
+      expect(await Promise.all([1, 2, 3].map(() => at.db.scalar('select count(*)::int from t')))).toEqual([0, 0, 0])
+    })
+
+    test('a connection that asked for a cancel is not used again', async () => {
+      await using at = await place({ cancelTimeoutMs: 300, pool: { max: 1 } })
+      expect(await caught(at.db.scalar('select 1 from pg_sleep(2)', [], { timeoutMs: 60 }))).toBeInstanceOf(
+        QueryTimeoutError,
+      )
+      expect(await at.db.scalar('select 7')).toBe(7)
+      await at.db.scope(async (connection) => {
+        expect(await caught(connection.scalar('select 1 from pg_sleep(2)', [], { timeoutMs: 60 }))).toBeInstanceOf(
+          QueryTimeoutError,
+        )
+      })
+      expect(await at.db.scalar('select 8')).toBe(8)
+      await until(() => at.db.stats().open === 1)
+    })
+  })
+}
+
+test('DDL and the like cost no reset, and settings travel with the statement', async () => {
+  await using server = await fake({ tables: { t: [] } }, { pooler: 'transaction' })
+  await server.db.status('alter table t add column n int')
+  await server.db.scope(() => server.db.status('select 1'), { settings: { 'app.who': '7' } })
+  await server.db.transaction(() => server.db.status('select 2'))
+
+  expect(server.sent()).toEqual([
+    'alter table t add column n int',
+    'select set_config($1, $2, true); select 1',
+    'BEGIN; select 2',
+    'COMMIT',
+  ])
+})
+
+test.each<[string, EngineOptions]>([
+  ['settings', { settings: { search_path: 'x' } }],
+  ['onConnect', { onConnect: () => {} }],
+  ['prepare', { prepare: true }],
+  ['prebake', { prebake: true }],
+  ['reset', { reset: 'always' }],
+  ['pooler', { memory: true }],
+  ['pooler', { pooler: 'session' as 'transaction' }],
+])('the option %s contradicts it', async (name, options) => {
+  const error = await caught(createDb({ pooler: 'transaction', ...options }).open())
+  expect(error).toBeInstanceOf(InvalidOptionError)
+  expect(error.message).toContain(`"${name}"`)
+})
+
+test('so do options of the start-up packet in the URL', async () => {
+  const db = createDb('postgres://a@localhost/b?options=-c%20role%3Dx', { pooler: 'transaction' })
+  expect((await caught(db.open())).message).toContain('"options"')
+})
