@@ -72,16 +72,21 @@ const missing = (): never => {
   throw new NotFoundError('Bottle is not found')
 }
 
-test("what is not found is h3's own error, with its message, for clients and for onError", async () => {
-  const seen: unknown[] = []
-  const app = new H3({ silent: true, onError: (error) => void seen.push(error) })
-  app.use(genever(db, { log: false })).get('/', missing)
-  const response = await app.request('/')
+test.each([true, false])(
+  "what is not found is h3's own error, with its message, for clients and for onError; with a connection: %o",
+  async (connectionForRequest) => {
+    const seen: unknown[] = []
+    const app = new H3({ silent: true, onError: (error) => void seen.push(error) })
+    app.use(genever(db, { connectionForRequest, log: false }))
+    app.get('/', missing).get('/later', async () => missing())
 
-  expect(await response.json()).toMatchObject({ status: 404, message: 'Bottle is not found' })
-  expect(seen).toEqual([expect.any(HTTPError)])
-  expect(seen[0]).toMatchObject({ status: 404, unhandled: undefined, cause: { cause: expect.any(NotFoundError) } })
-})
+    for (const path of ['/', '/later'])
+      expect(await (await app.request(path)).json()).toMatchObject({ status: 404, message: 'Bottle is not found' })
+    expect(seen).toEqual([expect.any(HTTPError), expect.any(HTTPError)])
+    for (const error of seen)
+      expect(error).toMatchObject({ status: 404, unhandled: undefined, cause: { cause: expect.any(NotFoundError) } })
+  },
+)
 
 test('handlers know the connection by its name, without a cast', async () => {
   await using reports = await createDb(await databaseUrl()).open()

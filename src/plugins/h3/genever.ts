@@ -36,24 +36,9 @@ export interface GeneverH3 extends Middleware {
  */
 export function genever(db: Db, options?: PluginOptions<H3Event>): GeneverH3 {
   const plugin = new WebPlugin<H3Event>(db, options)
-  const middleware: Middleware = async (event, next) => {
-    if (!plugin.ready) await plugin.open()
-    const { transaction } = plugin.options
-    const shared = scopeFor(event, db) !== undefined
-    const scope = openScope(plugin, event, () => describe(event))
-    const work = async (): Promise<unknown> =>
-      transaction === null || shared ? next() : inTransaction(db, scope, transaction, event, next)
-    try {
-      if (scope === null) return await work()
-      plugin.attach(event.context, scope)
-      return await scope.run(work)
-    } catch (error) {
-      throw httpError(error)
-    } finally {
-      // Of several copies, the outermost knows when the handler has settled.
-      if (!shared) scope?.handlerSettled()
-    }
-  }
+  // Not an `async` function: every promise of the plug-in is paid by every request.
+  const middleware: Middleware = (event, next) =>
+    plugin.ready ? enter(plugin, event, next) : plugin.open().then(() => enter(plugin, event, next))
   return Object.assign(middleware, {
     open: () => plugin.open(),
     close: () => plugin.close(),
@@ -62,6 +47,29 @@ export function genever(db: Db, options?: PluginOptions<H3Event>): GeneverH3 {
       return (event, next) => inTransaction(db, scopeFor(event, db) ?? null, wanted, event, next)
     },
   })
+}
+
+function enter(plugin: WebPlugin<H3Event>, event: H3Event, next: () => unknown): unknown {
+  const { db } = plugin
+  const { transaction } = plugin.options
+  const known = scopeFor(event, db)
+  const scope = known ?? openScope(plugin, event, () => describe(event))
+  const work =
+    transaction === null || known !== undefined
+      ? next
+      : (): Promise<unknown> => inTransaction(db, scope, transaction, event, next)
+  if (scope === null) return throwing(work)
+  plugin.attach(event.context, scope)
+  // Of several copies, the outermost knows when the handler has settled.
+  return known === undefined ? scope.serve(work, httpError) : throwing(() => scope.run(work))
+}
+
+async function throwing(work: () => unknown): Promise<unknown> {
+  try {
+    return await work()
+  } catch (error) {
+    throw httpError(error)
+  }
 }
 
 /** `GET /users/:id`, once a route was found. */

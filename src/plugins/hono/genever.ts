@@ -1,14 +1,13 @@
 // The plug-in for Hono 4: a middleware. On Node.js the connection follows the outgoing response; on other runtimes, the body
 // of Hono's response. Hono hands errors to `app.onError` before a middleware sees them: they are found in `c.error`.
 import type { Context, MiddlewareHandler, Next } from 'hono'
-import { routePath } from 'hono/route'
 import type { Db } from '../../db/db.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
 import type { RequestScope } from '../request/scope.ts'
 import { RequestTransaction } from '../request/transaction.ts'
-import { closing, openScope, scopeFor } from './scope.ts'
+import { follow, knownScope, nodeOf, openScope } from './scope.ts'
 
 /** What the plug-in adds to `c.var`; for applications that are typed by hand: `new Hono<GeneverEnv>()`. */
 export interface GeneverEnv<Name extends string = 'db'> {
@@ -37,32 +36,34 @@ export function genever<const Name extends string = 'db'>(
   options?: PluginOptions<Context> & { readonly as?: Name | undefined },
 ): GeneverHono<Name> {
   const plugin = new WebPlugin<Context>(db, options)
-  const middleware = async (c: Context, next: Next): Promise<void> => {
-    if (!plugin.ready) await plugin.open()
-    const { transaction } = plugin.options
-    const shared = scopeFor(c, db) !== undefined
-    const scope = openScope(plugin, c, () => `${c.req.method} ${routePath(c)}`)
-    const work =
-      transaction === null || shared ? next : (): Promise<void> => inTransaction(db, scope, transaction, c, next)
-    if (scope === null) return work()
-    attach(plugin, c, scope)
-    // Of several copies, the outermost knows when the handler has settled.
-    if (shared) return scope.run(work)
-    try {
-      await scope.run(work)
-    } finally {
-      scope.handlerSettled()
-      closing(c, scope)
-    }
-  }
+  // Not an `async` function: every promise of the plug-in is paid by every request.
+  const middleware = (c: Context, next: Next): Promise<void> =>
+    plugin.ready ? enter(plugin, c, next) : plugin.open().then(() => enter(plugin, c, next))
   return Object.assign(middleware, {
     open: () => plugin.open(),
     close: () => plugin.close(),
     transaction: (given: RequestTransactionOptions = {}): MiddlewareHandler => {
       const wanted = transactionOf(given) ?? {}
-      return (c, next) => inTransaction(db, scopeFor(c, db) ?? null, wanted, c, next)
+      return (c, next) => inTransaction(db, knownScope(c, nodeOf(c), db) ?? null, wanted, c, next)
     },
   })
+}
+
+function enter(plugin: WebPlugin<Context>, c: Context, next: Next): Promise<void> {
+  const node = nodeOf(c)
+  const known = knownScope(c, node, plugin.db)
+  const scope = known ?? openScope(plugin, c, node)
+  const { transaction } = plugin.options
+  const work =
+    transaction === null || known !== undefined
+      ? next
+      : (): Promise<void> => inTransaction(plugin.db, scope, transaction, c, next)
+  if (scope === null) return work()
+  attach(plugin, c, scope)
+  // Of several copies, the outermost knows when the handler has settled.
+  if (known !== undefined) return scope.run(work)
+  const settled = scope.serve(work)
+  return node === null ? settled.finally(() => follow(c, scope)) : settled
 }
 
 function attach(plugin: WebPlugin<Context>, c: Context, scope: RequestScope): void {

@@ -2,19 +2,20 @@
 // one; else the body of the response and the client's signal, with `waitUntil` for what is left to do.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context } from 'hono'
+import { routePath } from 'hono/route'
 import type { Db } from '../../db/db.ts'
 import type { WebPlugin } from '../plugin.ts'
 import { scopeOf } from '../request/node.ts'
 import type { RequestScope } from '../request/scope.ts'
 import { followBody, keepWebScope, webScopeOf } from '../request/web.ts'
 
-interface NodeBindings {
+export interface NodeBindings {
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
 }
 
 /** What @hono/node-server hands on; upgrades have no outgoing response. */
-function nodeOf(c: Context): NodeBindings | null {
+export function nodeOf(c: Context): NodeBindings | null {
   const bindings = c.env as Partial<NodeBindings> | undefined
   return typeof bindings?.outgoing?.once === 'function' && bindings.incoming !== undefined
     ? (bindings as NodeBindings)
@@ -22,26 +23,22 @@ function nodeOf(c: Context): NodeBindings | null {
 }
 
 /** The scope this request has for `db`, if a plug-in has opened one. */
-export function scopeFor(c: Context, db: Db): RequestScope | undefined {
-  const node = nodeOf(c)
+export function knownScope(c: Context, node: NodeBindings | null, db: Db): RequestScope | undefined {
   return node === null ? webScopeOf(c, db) : scopeOf(node.incoming, db)
 }
 
-/** A new one, or the one of another copy of the plug-in; null where requests have no connection. */
-export function openScope(plugin: WebPlugin<Context>, c: Context, what: () => string): RequestScope | null {
-  const node = nodeOf(c)
+/** A new one, for a request that has none; null where requests have no connection. */
+export function openScope(plugin: WebPlugin<Context>, c: Context, node: NodeBindings | null): RequestScope | null {
+  const what = (): string => `${c.req.method} ${routePath(c)}`
   if (node !== null) return plugin.scope(node.incoming, node.outgoing, c, what)
   if (!plugin.options.connectionForRequest) return null
-  const shared = webScopeOf(c, plugin.db)
-  if (shared !== undefined) return shared
   const scope = plugin.makeScope(c, what)
   keepWebScope(c, c.req.raw, scope)
   return scope
 }
 
-/** The handler has settled. Without a response of Node's, the one of Hono is followed to its end. */
-export function closing(c: Context, scope: RequestScope): void {
-  if (nodeOf(c) !== null) return
+/** The handler has settled, and there is no response of Node's: the one of Hono is followed to its end. */
+export function follow(c: Context, scope: RequestScope): void {
   if (!c.finalized) {
     scope.responseClosed(true)
     return

@@ -45,10 +45,8 @@ export function genever<const Name extends string = 'db'>(
       const transaction =
         route?.transaction === undefined ? plugin.options.transaction : transactionOf(route.transaction)
       return (request, response) => {
-        const call = async (): Promise<unknown> => handler(request as HttpRequest<Name>, response)
-        void serve(plugin, request, response, transaction, call).catch((error: unknown) => {
-          answer(plugin, response, error)
-        })
+        const call = (): unknown => handler(request as HttpRequest<Name>, response)
+        void serve(plugin, request, response, transaction, call)
       }
     },
   }
@@ -59,21 +57,23 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
   transaction: RequestTransactionOptions | null,
-  call: () => Promise<unknown>,
+  call: () => unknown,
 ): Promise<void> {
-  if (!plugin.ready) await plugin.open()
-  const scope = plugin.scope(request, response, request)
-  const work =
-    transaction === null ? call : (): Promise<void> => inTransaction(plugin, response, transaction, scope, call)
-  if (scope === null) {
-    await work()
-    return
-  }
+  let scope: RequestScope | null = null
   try {
-    plugin.attach(request, scope)
-    await scope.run(work)
+    if (!plugin.ready) await plugin.open()
+    scope = plugin.scope(request, response, request)
+    const work =
+      transaction === null ? call : (): Promise<void> => inTransaction(plugin, response, transaction, scope, call)
+    if (scope === null) await work()
+    else {
+      plugin.attach(request, scope)
+      await scope.run(work)
+    }
+  } catch (error) {
+    answer(plugin, response, error)
   } finally {
-    scope.handlerSettled()
+    scope?.handlerSettled()
   }
 }
 
@@ -82,7 +82,7 @@ async function inTransaction(
   response: ServerResponse,
   options: RequestTransactionOptions,
   scope: RequestScope | null,
-  call: () => Promise<unknown>,
+  call: () => unknown,
 ): Promise<void> {
   const transaction = new RequestTransaction(plugin.db, options, scope)
   const held = new HeldResponse(

@@ -40,22 +40,10 @@ export function genever<const Name extends string = 'db'>(
   options?: PluginOptions<Koa.Context> & { readonly as?: Name | undefined },
 ): GeneverKoa<Name> {
   const plugin = new WebPlugin<Koa.Context>(db, options)
-  const middleware = async (context: object, next: Koa.Next): Promise<void> => {
+  // Not an `async` function: every promise of the plug-in is paid by every request.
+  const middleware = (context: object, next: Koa.Next): Promise<void> => {
     const koa = context as Koa.Context
-    if (!plugin.ready) await openFor(plugin, koa.app)
-    const { transaction } = plugin.options
-    const shared = scopeOf(koa.req, db) !== undefined
-    const scope = plugin.scope(koa.req, koa.res, koa, () => describe(koa))
-    const work =
-      transaction === null || shared ? next : (): Promise<void> => inTransaction(db, scope, transaction, koa, next)
-    if (scope === null) return work()
-    plugin.attach(koa, scope)
-    try {
-      await scope.run(work)
-    } finally {
-      // Of several copies, the outermost knows when the handler has settled.
-      if (!shared) scope.handlerSettled()
-    }
+    return plugin.ready ? enter(plugin, koa, next) : openFor(plugin, koa.app).then(() => enter(plugin, koa, next))
   }
   return Object.assign(middleware, {
     open: (app?: { readonly context: object }) => openFor(plugin, app),
@@ -66,6 +54,21 @@ export function genever<const Name extends string = 'db'>(
         inTransaction(db, scopeOf(context.req, db) ?? null, wanted, context, next)
     },
   })
+}
+
+function enter(plugin: WebPlugin<Koa.Context>, koa: Koa.Context, next: Koa.Next): Promise<void> {
+  const { db } = plugin
+  const { transaction } = plugin.options
+  const known = scopeOf(koa.req, db)
+  const scope = known ?? plugin.scope(koa.req, koa.res, koa, () => describe(koa))
+  const work =
+    transaction === null || known !== undefined
+      ? next
+      : (): Promise<void> => inTransaction(db, scope, transaction, koa, next)
+  if (scope === null) return work()
+  plugin.attach(koa, scope)
+  // Of several copies, the outermost knows when the handler has settled.
+  return known === undefined ? scope.serve(work) : scope.run(work)
 }
 
 async function openFor(plugin: WebPlugin<Koa.Context>, app: { readonly context: object } | undefined): Promise<void> {

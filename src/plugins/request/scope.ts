@@ -43,6 +43,31 @@ export class RequestScope {
     return this.#scope.run(work)
   }
 
+  /**
+   * Calls `work` with the connection ambient: the handler has settled when what it gives has. Costs one promise, and none
+   * where `work` gives no promise.
+   * @param toThrow What is thrown in place of an error.
+   */
+  serve<T>(work: () => T, toThrow: (error: unknown) => unknown = same): T {
+    const failed = (error: unknown): never => {
+      this.handlerSettled()
+      throw toThrow(error)
+    }
+    let given: T
+    try {
+      given = this.#scope.run(work)
+    } catch (error) {
+      return failed(error)
+    }
+    if (isThenable(given))
+      return given.then((value) => {
+        this.handlerSettled()
+        return value
+      }, failed) as T
+    this.handlerSettled()
+    return given
+  }
+
   /** The response is over: all of it was sent, or the client has left. */
   responseClosed(sent: boolean): void {
     if (this.#closed) return
@@ -73,4 +98,10 @@ export class RequestScope {
   #end(): void {
     this.#drained = this.#scope.end()
   }
+}
+
+const same = (error: unknown): unknown => error
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
