@@ -79,21 +79,6 @@ describe('transaction control by text', () => {
 })
 
 forEachDriver((driver) => {
-  test('a handle of acquire() runs a transaction by text', async () => {
-    const db = await driver.db()
-    const t = await driver.table('n int')
-    await using connection = await db.acquire()
-
-    await connection.status('begin')
-    await connection.status(`insert into ${t} values (1)`)
-    await connection.status('savepoint a')
-    await connection.status(`insert into ${t} values (2)`)
-    await connection.status('rollback to a')
-    await connection.status('commit')
-
-    expect(await connection.all(`select n from ${t}`)).toEqual([{ n: 1 }])
-  })
-
   test('rollback outside of a transaction gives no row', async () => {
     const db = await driver.db()
     await using connection = await db.acquire()

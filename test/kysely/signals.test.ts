@@ -5,7 +5,7 @@ import { geneverDialect } from 'genever/kysely'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { gate } from '../support/gate.ts'
-import { doing, forEachDriver } from '../support/matrix.ts'
+import { doing, forEachDriver, quiet } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import { people, type Tables } from './support.ts'
 
@@ -49,7 +49,7 @@ describe.skipIf(!hasSignals)('signals', () => {
 
         expect((await caught(waiting)).message).toBe('gone')
         await held.release()
-        await until(() => /^0 lent.* 0 waiting/.test(doing(db)))
+        await quiet(db)
       }
 
       expect(await names()).toEqual([])
@@ -77,7 +77,7 @@ describe.skipIf(!hasSignals)('signals', () => {
         controller.abort(new TypeError('gone'))
         expect((await caught(cancelled)).message).toBe('gone')
         await until(async () => !(await busy()))
-        await until(() => doing(db).startsWith('0 lent'))
+        await quiet(db)
 
         const held = gate()
         const left = new AbortController()
@@ -92,7 +92,7 @@ describe.skipIf(!hasSignals)('signals', () => {
         expect(Number(await db.scalar('select count(*) from pg_locks where not granted'))).toBe(1)
         held.open()
         await locked
-        await until(() => doing(db).startsWith('0 lent'))
+        await quiet(db)
       })
 
       test('"kill session" is refused', async () => {
@@ -119,7 +119,7 @@ describe.skipIf(!hasSignals)('signals', () => {
         )
 
         expect(error.message).toBe('gone')
-        await until(() => doing(db).startsWith('0 lent'))
+        await quiet(db)
       })
     },
     { connections: 3 },

@@ -53,6 +53,15 @@ export function doing(db: Db): string {
   return `${reserved} lent, ${idle} idle, ${waiting} waiting`
 }
 
+/** Waits until nothing is lent and nobody waits: a connection comes back shortly after what had it has ended. */
+export async function quiet(db: Db): Promise<void> {
+  const isQuiet = (): boolean => {
+    if (!/^0 lent.* 0 waiting$/.test(doing(db))) throw new Error(doing(db))
+    return true
+  }
+  await until(isQuiet, { what: 'nothing is lent and nobody waits' })
+}
+
 function tested(name: TestedDriver['name'], most: number): TestedDriver {
   const opened = new Set<Db>()
   let keeper: Promise<Db> | undefined

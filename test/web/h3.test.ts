@@ -8,8 +8,7 @@ import { expectTypeOf } from 'expect-type'
 import { H3, HTTPError, HTTPResponse, onResponse, toNodeHandler } from 'h3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { databaseUrl } from '../support/database.ts'
-import { doing, pid } from '../support/matrix.ts'
-import { until } from '../support/until.ts'
+import { doing, pid, quiet } from '../support/matrix.ts'
 import { type Adapter, type App, running, type RunningApp } from './adapter.ts'
 import { ask } from './client.ts'
 import { requestSuite } from './request-suite.ts'
@@ -67,7 +66,6 @@ afterEach(async () => {
   expect((await db.close()).broken).toEqual([])
 })
 
-const quiet = (): Promise<unknown> => until(() => doing(db).startsWith('0 lent'), { what: doing(db) })
 const missing = (): never => {
   throw new NotFoundError('Bottle is not found')
 }
@@ -132,7 +130,7 @@ test('a transaction goes by what a handler returns: values, responses of h3 and 
   const statuses: number[] = []
   for (const name of [...Object.keys(answers), 'status'])
     statuses.push((await ask(served.port, `POST /${name}`)).status)
-  await quiet()
+  await quiet(db)
 
   expect(statuses).toEqual([200, 200, 201, 409, 200, 422, 400, 410])
   expect(await db.all('select text from h3_notes order by 1')).toEqual(
@@ -158,7 +156,7 @@ test('a hook that looks at responses from outside leaves the connection alone, a
   await using served = await listen(app)
 
   expect((await ask(served.port, 'GET /')).body).toHaveLength(1092)
-  await quiet()
+  await quiet(db)
 })
 
 describe("where there is no response of Node's", () => {
@@ -180,7 +178,7 @@ describe("where there is no response of Node's", () => {
     while (!(await reader.read()).done) pieces++
 
     expect(pieces).toBe(5000)
-    await quiet()
+    await quiet(db)
   })
 
   test('a body that is given up gives its connection back', async () => {
@@ -189,6 +187,6 @@ describe("where there is no response of Node's", () => {
     await reader.read()
     await reader.cancel()
 
-    await quiet()
+    await quiet(db)
   })
 })

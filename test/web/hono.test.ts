@@ -11,8 +11,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
-import { doing, pid } from '../support/matrix.ts'
-import { until } from '../support/until.ts'
+import { doing, pid, quiet } from '../support/matrix.ts'
 import { type Adapter, type App, running, type RunningApp } from './adapter.ts'
 import { ask } from './client.ts'
 import { requestSuite } from './request-suite.ts'
@@ -69,7 +68,6 @@ afterEach(async () => {
   expect((await db.close()).broken).toEqual([])
 })
 
-const quiet = (): Promise<unknown> => until(() => doing(db).startsWith('0 lent'), { what: doing(db) })
 const missing = (): never => {
   throw new NotFoundError('Bottle is not found')
 }
@@ -114,7 +112,7 @@ describe('errors in Hono', () => {
     await using served = await listen(app)
 
     expect(await ask(served.port, 'POST /')).toEqual({ status: 200, body: 'never mind' })
-    await quiet()
+    await quiet(db)
     expect(await db.scalar('select count(*)::int from hono_notes')).toBe(0)
   })
 })
@@ -189,7 +187,7 @@ describe("where there is no response of Node's", () => {
     await reader.cancel()
 
     await Promise.all(waited)
-    await quiet()
+    await quiet(db)
   })
 
   test('a client that leaves is told by the signal of the request', async () => {
@@ -209,7 +207,7 @@ describe("where there is no response of Node's", () => {
     await answered
 
     expect(seen).toBeInstanceOf(AbortedError)
-    await quiet()
+    await quiet(db)
   })
 
   test('a handler that throws, and one without a body, leave nothing behind', async () => {

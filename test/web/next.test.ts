@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
-import { doing, pid } from '../support/matrix.ts'
+import { doing, pid, quiet } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 
 let db: Db
@@ -22,7 +22,6 @@ afterEach(async () => {
   expect((await db.close()).broken).toEqual([])
 })
 
-const quiet = (): Promise<unknown> => until(() => doing(db).startsWith('0 lent'), { what: doing(db) })
 const note = (text: string): Promise<unknown> => db.status('insert into next_notes values ($1)', [text])
 const notes = async (): Promise<unknown[]> =>
   (await db.all('select text from next_notes order by 1')).map(({ text }) => text)
@@ -78,12 +77,12 @@ describe('withDb', () => {
       return own
     })
     const { current, ...seen } = await outer()
-    await quiet()
+    await quiet(db)
 
     expect(seen).toEqual({ borrowed: false, same: true, pid: expect.any(Number) })
     expect((await outer()).current).not.toBe(current)
     expect(new Set(await Promise.all([meeting(false), meeting(true)])).size).toBe(2)
-    await quiet()
+    await quiet(db)
   })
 
   test('has the settings of its call, and refuses options that are not its own', async () => {
@@ -106,14 +105,14 @@ describe('withDb', () => {
     })
     const response = await rows(ask())
     expect((await response.text()).endsWith(' 5000 ')).toBe(true)
-    await quiet()
+    await quiet(db)
     const given = (await rows(ask())).body!.getReader()
     await given.read()
     expect(doing(db)).toMatch(/^1 lent/)
     await given.cancel()
 
     expect([response.status, response.headers.get('x-kept')]).toEqual([203, 'yes'])
-    await quiet()
+    await quiet(db)
   })
 
   test('cancels its statements with the request, if the option says so', async () => {
@@ -132,7 +131,7 @@ describe('withDb', () => {
     left.abort()
 
     expect(await error).toBeInstanceOf(AbortedError)
-    await quiet()
+    await quiet(db)
   })
 
   test('answers requests for what is not found by a 404 with the message, and is notFound() in other actions', async () => {
@@ -145,7 +144,7 @@ describe('withDb', () => {
 
     expect([response.status, await response.json()]).toEqual([404, { error: 'Bottle is not found' }])
     expect(digestOf(error)).toBe('NEXT_HTTP_ERROR_FALLBACK;404')
-    await quiet()
+    await quiet(db)
   })
 
   test('commits its transaction before it settles, on redirect() too, and rolls back on all other failures', async () => {
@@ -169,7 +168,7 @@ describe('withDb', () => {
     for (const end of ['throw', 'missing', 'swallow']) await caught(act(end))
 
     expect(await notes()).toEqual(['ok', 'redirect'])
-    await quiet()
+    await quiet(db)
   })
 })
 

@@ -8,7 +8,7 @@ import { Model } from 'genever/models'
 import { describe, expect, test } from 'vitest'
 import { hear } from '../support/events.ts'
 import { gate } from '../support/gate.ts'
-import { doing, forEachDriver, pid, type TestedDriver } from '../support/matrix.ts'
+import { doing, forEachDriver, pid, quiet, type TestedDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import type { Adapter, Answer, App, Call, Route, RunningApp } from './adapter.ts'
 import { ask, head, send } from './client.ts'
@@ -42,9 +42,6 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
     return { db: await driver.db({ name, pool: { max } }), name }
   }
   const start = (app: App): Promise<RunningApp> => adapter.start({ ...app, options: { ...silence, ...app.options } })
-  /** The connection is back: with the response, or shortly after. */
-  const quiet = (db: Db): Promise<unknown> =>
-    until(() => doing(db).startsWith('0 lent') && db.stats().waiting === 0, { timeoutMs: 2000, what: doing(db) })
   const count = (db: Db, table: string): Promise<unknown> => db.scalar(`select count(*)::int from ${table}`)
 
   describe('the connection of a request', () => {

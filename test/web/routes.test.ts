@@ -14,7 +14,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { currentChain } from '../../src/engine/context/chain.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
-import { doing } from '../support/matrix.ts'
+import { doing, quiet } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import { running, type RunningApp } from './adapter.ts'
 import { ask, head, send } from './client.ts'
@@ -36,7 +36,7 @@ afterAll(() => database.drop())
 
 const note = (text: string): Promise<unknown> => db.status('insert into notes values ($1)', [text])
 const notes = async (): Promise<unknown[]> => {
-  await until(() => doing(db).startsWith('0 lent'), { what: doing(db) })
+  await quiet(db)
   return (await database.query('select text from notes order by 1')).map(({ text }) => text)
 }
 const forgiving: ErrorRequestHandler = (_error, _request, response, _next) => {
@@ -250,7 +250,7 @@ describe('fastify', () => {
 
     expect(status).toBe(200)
     expect(await notes()).toEqual(['read', 'without'])
-    await until(() => doing(other).startsWith('0 lent'))
+    await quiet(other)
     await other.close()
   })
 

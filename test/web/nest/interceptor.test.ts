@@ -10,8 +10,7 @@ import { caught } from '../../support/caught.ts'
 import { databaseUrl } from '../../support/database.ts'
 import { hear } from '../../support/events.ts'
 import { gate } from '../../support/gate.ts'
-import { doing, forEachDriver, pid } from '../../support/matrix.ts'
-import { until } from '../../support/until.ts'
+import { doing, forEachDriver, pid, quiet } from '../../support/matrix.ts'
 import { moduleOf } from './app.ts'
 
 class Orders {}
@@ -34,7 +33,6 @@ async function handled(
 }
 
 forEachDriver((driver) => {
-  const quiet = (db: Db) => until(() => doing(db).startsWith('0 lent'), { what: doing(db) })
   let made = 0
   async function open(): Promise<{ db: Db; name: string }> {
     const name = `nest interceptor ${driver.name} ${process.pid} ${++made}`
