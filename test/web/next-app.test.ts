@@ -1,14 +1,17 @@
-/** `genever/next` in Next.js itself: examples/next is built, started, and asked, with routes for streams and `after()`. */
+/**
+ * `genever/next` in Next.js itself, by either of its bundlers: examples/next is built, started, and asked, with routes for
+ * streams and `after()`.
+ */
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, parse } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { root } from '../support/source.ts'
 import { until } from '../support/until.ts'
@@ -52,125 +55,132 @@ const extra: Readonly<Record<string, string>> = {
     })`,
 }
 
-let directory: string
-let database: FreshDatabase
-let server: ChildProcess | undefined
-let printed = ''
-let url = ''
-
-async function start(): Promise<void> {
-  database = await freshDatabase()
-  directory = await mkdtemp(join(tmpdir(), 'genever-next-'))
-  const app = join(directory, 'next')
-  for (const name of ['next', 'shop'])
-    await cp(join(root, 'examples', name), join(directory, name), { recursive: true })
-  for (const [path, text] of Object.entries(extra)) {
-    await mkdir(join(app, path, '..'), { recursive: true })
-    await writeFile(join(app, path), text)
-  }
-  const own = join(directory, 'node_modules', 'genever')
-  await mkdir(own, { recursive: true })
-  for (const name of packages) await symlink(join(modules, name), join(directory, 'node_modules', name))
-  await build({
-    entryPoints: { index: join(root, 'src', 'index.ts'), next: join(root, 'src', 'plugins', 'next', 'index.ts') },
-    outdir: own,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    packages: 'external',
-    logLevel: 'error',
-  })
-  const exports = { '.': './index.js', './next': './next.js' }
-  await writeFile(join(own, 'package.json'), JSON.stringify({ name: 'genever', type: 'module', exports }))
-  const env = {
-    ...process.env,
-    NODE_ENV: 'production' as const,
-    NEXT_TELEMETRY_DISABLED: '1',
-    DATABASE_URL: database.url,
-  }
-  await promisify(execFile)(process.execPath, [next, 'build', '--webpack'], { cwd: app, env, timeout: 240_000 })
-  server = spawn(process.execPath, [next, 'start', '-p', '0', '-H', '127.0.0.1'], { cwd: app, env })
-  for (const stream of [server.stdout, server.stderr]) stream?.on('data', (data) => (printed += String(data)))
-  await until(() => /Ready in/.test(printed) && /http:\/\/127\.0\.0\.1:\d+/.test(printed), { timeoutMs: 60_000 })
-  url = /http:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0] ?? ''
-}
-
-async function ask(route: string, body?: object): Promise<{ status: number; text: string }> {
-  const [method = '', path = ''] = route.split(' ')
-  const more = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
-  const response = await fetch(`${url}${path}`, { method, ...more })
-  return { status: response.status, text: await response.text() }
-}
-
-const held = async (): Promise<string> => (await ask('GET /held')).text
-
-beforeAll(async () => {
-  if (compiler) await start()
-}, 400_000)
-
-afterAll(async () => {
-  if (!compiler) return
-  if (server !== undefined && server.exitCode === null) {
-    server.kill()
-    await once(server, 'exit')
-  }
-  await rm(directory, { recursive: true, force: true })
-  await database.drop()
-})
-
 const reason = 'The compiler of Next.js is not installed for this platform'
 
-test('the shop answers, refuses and rolls back as in every framework', async ({ skip }) => {
-  skip(!compiler, reason)
-  expect(await ask('GET /ready')).toMatchObject({ status: 200 })
-  expect(await ask('GET /bottles/1')).toMatchObject({
-    status: 200,
-    text: expect.stringContaining('"name":"Old genever"'),
+describe.each(['webpack', 'turbopack'])('built by %s', (bundler) => {
+  let directory: string
+  let database: FreshDatabase
+  let server: ChildProcess | undefined
+  let printed = ''
+  let url = ''
+
+  async function start(): Promise<void> {
+    database = await freshDatabase()
+    directory = await mkdtemp(join(tmpdir(), 'genever-next-'))
+    const app = join(directory, 'next')
+    for (const name of ['next', 'shop'])
+      await cp(join(root, 'examples', name), join(directory, name), { recursive: true })
+    for (const [path, text] of Object.entries(extra)) {
+      await mkdir(join(app, path, '..'), { recursive: true })
+      await writeFile(join(app, path), text)
+    }
+    // Packages are linked from outside of the application, which Turbopack has to be told.
+    await rename(join(app, 'next.config.mjs'), join(app, 'next.config.example.mjs'))
+    const config = `{ ...example, turbopack: { root: ${JSON.stringify(parse(directory).root)} } }`
+    const text = `import example from './next.config.example.mjs'\nexport default ${config}\n`
+    await writeFile(join(app, 'next.config.mjs'), text)
+    const own = join(directory, 'node_modules', 'genever')
+    await mkdir(own, { recursive: true })
+    for (const name of packages) await symlink(join(modules, name), join(directory, 'node_modules', name))
+    await build({
+      entryPoints: { index: join(root, 'src', 'index.ts'), next: join(root, 'src', 'plugins', 'next', 'index.ts') },
+      outdir: own,
+      bundle: true,
+      splitting: true,
+      format: 'esm',
+      platform: 'node',
+      packages: 'external',
+      logLevel: 'error',
+    })
+    const exports = { '.': './index.js', './next': './next.js' }
+    await writeFile(join(own, 'package.json'), JSON.stringify({ name: 'genever', type: 'module', exports }))
+    const env = {
+      ...process.env,
+      NODE_ENV: 'production' as const,
+      NEXT_TELEMETRY_DISABLED: '1',
+      DATABASE_URL: database.url,
+    }
+    await promisify(execFile)(process.execPath, [next, 'build', `--${bundler}`], { cwd: app, env, timeout: 240_000 })
+    server = spawn(process.execPath, [next, 'start', '-p', '0', '-H', '127.0.0.1'], { cwd: app, env })
+    for (const stream of [server.stdout, server.stderr]) stream?.on('data', (data) => (printed += String(data)))
+    await until(() => /Ready in/.test(printed) && /http:\/\/127\.0\.0\.1:\d+/.test(printed), { timeoutMs: 60_000 })
+    url = /http:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0] ?? ''
+  }
+
+  async function ask(route: string, body?: object): Promise<{ status: number; text: string }> {
+    const [method = '', path = ''] = route.split(' ')
+    const more = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+    const response = await fetch(`${url}${path}`, { method, ...more })
+    return { status: response.status, text: await response.text() }
+  }
+
+  const held = async (): Promise<string> => (await ask('GET /held')).text
+
+  beforeAll(async () => {
+    if (compiler) await start()
+  }, 400_000)
+
+  afterAll(async () => {
+    if (!compiler) return
+    if (server !== undefined && server.exitCode === null) {
+      server.kill()
+      await once(server, 'exit')
+    }
+    await rm(directory, { recursive: true, force: true })
+    await database.drop()
   })
-  expect(await ask('GET /bottles/7')).toEqual({ status: 404, text: '{"error":"Bottle is not found"}' })
-  expect(await ask('GET /quotes/1')).toEqual({ status: 200, text: '{"name":"Old genever","dollars":27}' })
-  const [before] = await database.query('select stock from bottles where id = 1')
-  expect((await ask('POST /orders', { bottle: 1, count: 2 })).status).toBe(201)
-  expect(await ask('POST /orders', { bottle: 2, count: 1 })).toMatchObject({ status: 409 })
-  const [after] = await database.query('select stock from bottles where id = 1')
 
-  expect(Number(before?.['stock']) - Number(after?.['stock'])).toBe(2)
-  expect(await database.query('select count(*)::int from orders where bottle = 2')).toEqual([{ count: 0 }])
-  expect(await held()).toBe('{"held":0}')
-})
+  test('the shop answers, refuses and rolls back as in every framework', async ({ skip }) => {
+    skip(!compiler, reason)
+    expect(await ask('GET /ready')).toMatchObject({ status: 200 })
+    expect(await ask('GET /bottles/1')).toMatchObject({
+      status: 200,
+      text: expect.stringContaining('"name":"Old genever"'),
+    })
+    expect(await ask('GET /bottles/7')).toEqual({ status: 404, text: '{"error":"Bottle is not found"}' })
+    expect(await ask('GET /quotes/1')).toEqual({ status: 200, text: '{"name":"Old genever","dollars":27}' })
+    const [before] = await database.query('select stock from bottles where id = 1')
+    expect((await ask('POST /orders', { bottle: 1, count: 2 })).status).toBe(201)
+    expect(await ask('POST /orders', { bottle: 2, count: 1 })).toMatchObject({ status: 409 })
+    const [after] = await database.query('select stock from bottles where id = 1')
 
-test('server components read rows, and what they do not find is the page for it', async ({ skip }) => {
-  skip(!compiler, reason)
-
-  expect(await ask('GET /')).toMatchObject({ status: 200, text: expect.stringContaining('<li>Old genever</li>') })
-  expect(await ask('GET /labels/1')).toMatchObject({
-    status: 200,
-    text: expect.stringContaining('<h1>Old genever</h1>'),
+    expect(Number(before?.['stock']) - Number(after?.['stock'])).toBe(2)
+    expect(await database.query('select count(*)::int from orders where bottle = 2')).toEqual([{ count: 0 }])
+    expect(await held()).toBe('{"held":0}')
   })
-  expect((await ask('GET /labels/7')).status).toBe(404)
-  expect(await held()).toBe('{"held":0}')
-})
 
-test('a body is streamed from a cursor, whose connection is back when it was read, and when the client leaves', async ({
-  skip,
-}) => {
-  skip(!compiler, reason)
-  const { text } = await ask('GET /rows')
-  expect(text.endsWith(' 20000 ')).toBe(true)
-  await until(async () => (await held()) === '{"held":0}')
+  test('server components read rows, and what they do not find is the page for it', async ({ skip }) => {
+    skip(!compiler, reason)
 
-  const response = await fetch(`${url}/rows`)
-  const reader = response.body!.getReader()
-  await reader.read()
-  await reader.cancel()
-  await until(async () => (await held()) === '{"held":0}')
-})
+    expect(await ask('GET /')).toMatchObject({ status: 200, text: expect.stringContaining('<li>Old genever</li>') })
+    expect(await ask('GET /labels/1')).toMatchObject({
+      status: 200,
+      text: expect.stringContaining('<h1>Old genever</h1>'),
+    })
+    expect((await ask('GET /labels/7')).status).toBe(404)
+    expect(await held()).toBe('{"held":0}')
+  })
 
-test('work of after() has a connection of its own', async ({ skip }) => {
-  skip(!compiler, reason)
-  expect((await ask('POST /after')).status).toBe(200)
+  test('a body is streamed from a cursor, whose connection is back when it was read, and when the client leaves', async ({
+    skip,
+  }) => {
+    skip(!compiler, reason)
+    const { text } = await ask('GET /rows')
+    expect(text.endsWith(' 20000 ')).toBe(true)
+    await until(async () => (await held()) === '{"held":0}')
 
-  await until(async () => (await database.query('select from orders where count in (-1, 99)')).length > 0)
-  expect(await database.query('select count from orders where count in (-1, 99)')).toEqual([{ count: 99 }])
+    const response = await fetch(`${url}/rows`)
+    const reader = response.body!.getReader()
+    await reader.read()
+    await reader.cancel()
+    await until(async () => (await held()) === '{"held":0}')
+  })
+
+  test('work of after() has a connection of its own', async ({ skip }) => {
+    skip(!compiler, reason)
+    expect((await ask('POST /after')).status).toBe(200)
+
+    await until(async () => (await database.query('select from orders where count in (-1, 99)')).length > 0)
+    expect(await database.query('select count from orders where count in (-1, 99)')).toEqual([{ count: 99 }])
+  })
 })
