@@ -19,7 +19,7 @@ import { boundQuery, type SqlQuery } from '../engine/query/sql-query.ts'
 import type { Status } from '../engine/query/status.ts'
 import type { Recipe, RowLoader } from '../sql/baked/recipe.ts'
 import { describeType } from '../sql/foreign.ts'
-import { type DrizzleCommand, type Params, type Query, type Statement, toStatement } from '../sql/statement.ts'
+import { asQuery, type DrizzleCommand, type Params, type Query, type Statement, toStatement } from '../sql/statement.ts'
 import { Printable } from '../util/printable.ts'
 
 export type { RowLoader } from '../sql/baked/recipe.ts'
@@ -139,7 +139,7 @@ class BakedStatement extends Printable {
     const on = options?.on ?? this.#on
     if (!(on instanceof Executor)) throw noExecutor(on)
     const statement = this[toStatement](params)
-    return on.iterate({ [toStatement]: () => statement }, options === undefined ? this.#options : this.#merged(options))
+    return on.iterate(asQuery(statement), options === undefined ? this.#options : this.#merged(options))
   }
 
   executeMany(sets: readonly Params[], options?: BakedOptions): Promise<Status<never>> {
@@ -150,7 +150,7 @@ class BakedStatement extends Printable {
 
   bind(params?: Params): SqlQuery<unknown> {
     const statement = this[toStatement](params)
-    return boundQuery(this.#on, { [toStatement]: () => statement })
+    return boundQuery(this.#on, asQuery(statement))
   }
 
   with(options: Loading): BakedStatement {

@@ -35,6 +35,11 @@ export interface ToStatement<Row = unknown> {
   [toStatement](most?: number): Statement<Row>
 }
 
+/** A statement as a query that gives it. */
+export function asQuery<Row>(statement: Statement<Row>): ToStatement<Row> {
+  return { [toStatement]: () => statement }
+}
+
 /** Structural: a Drizzle builder that returns rows, either version. Drizzle is not imported. */
 export interface DrizzleQuery<Row> extends PromiseLike<Row[]> {
   toSQL(): { sql: string; params: unknown[] }

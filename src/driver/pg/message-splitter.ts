@@ -10,6 +10,8 @@ export interface Receiver {
   complete(tag: string): void
   /** Bytes for node-postgres. */
   pass(bytes: Buffer): void
+  /** What came is no message: nothing behind it can be read. */
+  garbage(what: string): void
 }
 
 const header = 5
@@ -32,7 +34,7 @@ export class MessageSplitter {
     this.#receiver = receiver
   }
 
-  /** @throws {Error} when the bytes are no messages; and whatever the receiver throws. */
+  /** Throws what the receiver throws. */
   push(chunk: Buffer): void {
     if (this.#needed === 0) {
       this.#split(chunk)
@@ -60,7 +62,7 @@ export class MessageSplitter {
     while (at + header <= bytes.length) {
       const type = bytes[at]
       const length = bytes.readInt32BE(at + 1)
-      if (length < 4 || length > longest) throw new Error('received what is no message')
+      if (length < 4 || length > longest) return receiver.garbage('a message of no possible length')
       const end = at + 1 + length
       const taken = (type === dataRow || type === commandComplete || type === bindComplete) && receiver.taking
       if (end > bytes.length) {

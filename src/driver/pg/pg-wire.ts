@@ -111,6 +111,10 @@ export class PgWire implements Wire, Submittable, Receiver {
     this.#read(bytes)
   }
 
+  garbage(what: string): void {
+    this.#garbled(what)
+  }
+
   start(bytes: Buffer): void {
     this.#bytes = bytes
     this.native.query(this)

@@ -2,6 +2,7 @@
 // Immutable descriptions; queries compile them.
 import type { Column, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
+import { reserved } from '../meta/define.ts'
 import { metaOf, type ModelLike } from '../meta/model-meta.ts'
 import type { Loaded, Loader, LoaderLike, Many } from '../types/loader.ts'
 import { type ChildNode, childOf, manySymbol, type ModelNode, modelNode, nodeOf, nodeSymbol } from './node.ts'
@@ -131,8 +132,6 @@ function childrenOf(source: Source, map: Map): ChildNode[] {
       throw new UsageError(`load({ ${key} }) would overwrite ${model.name}.${key}: choose another name.`)
   return Object.entries(map).map(([key, loader]) => childOf(key, loader))
 }
-
-const reserved = new Set(['update', 'delete', 'reload', 'lookup', 'toJSON', 'constructor', '__proto__'])
 
 function keysOf({ meta, columns }: Source, by: readonly Column[]): readonly Column[] {
   if (by.length > 0) return by

@@ -1,11 +1,11 @@
 // Loading by further statements instead of joins: one for each relation, for the keys of the objects that are there. Named
 // as the field names it, selectin loading. (SQLAlchemy: `selectinload`; MikroORM: `select-in`.)
-import { type Column, inArray, type SQL, sql } from 'drizzle-orm'
+import { type Column, type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import { Source as EngineSource } from '../../engine/source.ts'
-import { toStatement } from '../../sql/statement.ts'
+import { asQuery } from '../../sql/statement.ts'
 import { compileQuery } from '../query/compile/compile.ts'
 import { everything, type QueryState } from '../query/state.ts'
 import { relationOf } from './joins.ts'
@@ -26,7 +26,7 @@ export async function loadSeparately<R>(
 ): Promise<R[]> {
   const { statement } = compileQuery(limit === 0 ? state : { ...state, limit: Math.min(limit, state.limit ?? limit) })
   return together(executor, async () => {
-    const objects = await executor.all({ [toStatement]: () => statement }, options)
+    const objects = await executor.all(asQuery(statement), options)
     await attachSeparately(executor, state.loader, objects as object[], options)
     return objects as R[]
   })
@@ -92,20 +92,20 @@ async function childrenOf(
 ): Promise<Instance[]> {
   const found: Instance[] = []
   for (let at = 0; at < keys.length; at += most) {
-    const where = [among(columns, keys.slice(at, at + most))]
+    const where = [among(node.source, columns, keys.slice(at, at + most))]
     const { statement } = compileQuery({ ...everything(node.source), where })
-    found.push(...((await executor.all({ [toStatement]: () => statement }, options)) as Instance[]))
+    found.push(...((await executor.all(asQuery(statement), options)) as Instance[]))
   }
   return found
 }
 
-function among(columns: readonly Column[], keys: readonly (readonly unknown[])[]): SQL {
+/** A list is one parameter, so that there is one statement however many keys there are. */
+function among(source: Source, columns: readonly Column[], keys: readonly (readonly unknown[])[]): SQL {
   const [only] = columns
-  if (columns.length === 1)
-    return inArray(
-      only as Column,
-      keys.map(([value]) => value),
-    )
+  if (columns.length === 1) {
+    const column = source.meta?.columnOf(keyNamed(source, only as Column))
+    return sql`${only} = any(${sql.param(keys.map(([value]) => column?.encode(value)))})`
+  }
   const tuples = keys.map(
     (values) =>
       sql`(${sql.join(

@@ -5,7 +5,7 @@ import { is, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import type { CursorOptions } from '../../engine/query/cursor.ts'
 import type { Executor } from '../../engine/query/executor.ts'
-import { toStatement } from '../../sql/statement.ts'
+import { asQuery, type Statement } from '../../sql/statement.ts'
 import type { Assembly } from '../load/assemble.ts'
 import { Fold } from '../load/fold.ts'
 import { attachSeparately } from '../load/select-in.ts'
@@ -29,10 +29,10 @@ export function iterateObjects<R>(executor: Executor, state: QueryState, options
   })
   if (assembly?.folds === true) {
     checkOrder(state)
-    const rows = executor.iterate({ [toStatement]: () => ({ ...statement, decode: undefined }) }, options)
+    const rows = executor.iterate(asQuery({ ...statement, decode: undefined }), options)
     return new FoldingCursor<R>(rows, new Folding(assembly), options.batchSize)
   }
-  if (!state.selectIn) return executor.iterate<R>({ [toStatement]: () => statement as never }, options)
+  if (!state.selectIn) return executor.iterate(asQuery(statement as Statement<R>), options)
   const batches: Batches<R> = {
     take: async (batch) => {
       await attachSeparately(executor, state.loader, batch as object[], options)

@@ -1,14 +1,15 @@
 // The queries of a model: `User.query()`, `User.where(…)`, `User.select(…)`. Immutable; each method gives another query. It
 // runs when awaited or by the method that says what is expected, on the ambient connection or where `on` says.
 import { type Column, is, SQL } from 'drizzle-orm'
-import { NotFoundError, TransactionEndedError, UsageError } from '../../errors/index.ts'
+import { TransactionEndedError, UsageError } from '../../errors/index.ts'
 import type { CursorOptions } from '../../engine/query/cursor.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { madeInTransaction } from '../../engine/query/sql-query.ts'
 import type { Status } from '../../engine/query/status.ts'
 import type { TransactionRecord } from '../../engine/transaction/record.ts'
-import { type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
+import { asQuery, type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
 import { Printable } from '../../util/printable.ts'
+import { notFound } from '../crud/get.ts'
 import { loadSeparately } from '../load/select-in.ts'
 import { nodeOf } from '../load/node.ts'
 import { conditionOfRelation, relationOf } from '../load/joins.ts'
@@ -115,7 +116,7 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   async firstOr404(options?: CallOptions): Promise<R> {
     const found = await this.first(options)
-    if (found === undefined) throw new NotFoundError(`${this.#state.model.name} not found.`)
+    if (found === undefined) throw notFound(this.#state.model)
     return found
   }
 
@@ -197,7 +198,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   #scalarOf(statement: Statement, options: CallOptions | undefined): Promise<unknown> {
-    return this.#executor(options).scalar({ [toStatement]: () => statement }, this.#options(options))
+    return this.#executor(options).scalar(asQuery(statement), this.#options(options))
   }
 
   #refuseSelectIn(method: string): void {

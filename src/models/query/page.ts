@@ -2,7 +2,7 @@
 import { currentChain, type Link, runIn } from '../../engine/context/chain.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
-import { toStatement } from '../../sql/statement.ts'
+import { asQuery } from '../../sql/statement.ts'
 import { compileQuery } from './compile/compile.ts'
 import { afterCondition, keysetOf, orderOf, readCursor, textsOf, writeCursor } from './keyset.ts'
 import type { OrderKey } from './order.ts'
@@ -19,8 +19,7 @@ export async function readPage<R>(executor: Executor, state: QueryState, options
   const keys = keysetOf(state)
   const size = state.limit as number
   const { statement, assembly } = compileQuery({ ...state, limit: size + 1 }, { beside: textsOf(keys) })
-  const bare = { ...statement, decode: undefined }
-  const rows = await executor.all({ [toStatement]: () => bare }, options)
+  const rows = await executor.all(asQuery({ ...statement, decode: undefined }), options)
   const origins: unknown[][] = []
   const objects = assembly?.rows(rows, undefined, origins) ?? []
   const more = objects.length > size
