@@ -288,3 +288,42 @@ test('a real deadlock is retried, and both transactions get through', async () =
     { id: 2, n: 2 },
   ])
 })
+
+test.each([0, 1])(
+  'a serialization failure that only COMMIT finds is known to be rolled back: %i retries',
+  async (retry) => {
+    await using database = await freshDatabase('create table doctors (id int, on_call bool)')
+    await database.query('insert into doctors values (1, true), (2, true)')
+    await using db = createDb(database.url)
+    const wrote = gate()
+    const committed = gate()
+    let attempts = 0
+    const leave = async (id: number): Promise<void> => {
+      const others = await db.scalar<number>('select count(*)::int from doctors where on_call and id <> $1', [id])
+      if (Number(others) > 0) await db.status('update doctors set on_call = false where id = $1', [id])
+    }
+    const second = db.transaction(
+      async () => {
+        attempts++
+        await leave(2)
+        wrote.open()
+        await committed.promise
+      },
+      { isolation: 'serializable', retry: { limit: retry, intervalMs: 1 } },
+    )
+    await db.transaction(
+      async () => {
+        await leave(1)
+        await wrote.promise
+      },
+      { isolation: 'serializable' },
+    )
+    committed.open()
+
+    if (retry === 0)
+      expect(await caught(second)).toMatchObject({ code: 'GENEVER_SERIALIZATION', outcome: 'rolled_back' })
+    else await second
+    expect(attempts).toBe(retry + 1)
+    expect(await db.scalar('select count(*)::int from doctors where on_call')).toBe(1)
+  },
+)

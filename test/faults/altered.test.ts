@@ -75,3 +75,22 @@ test('300,000 rows of a kilobyte pass through a cursor in the memory of a few ba
   expect(most / 2 ** 20).toBeLessThan(150)
   await sound(place)
 })
+
+test('a type that is dropped and made anew under the same name is read and written on every connection', async () => {
+  await using place = await site({ pool: { max: 3 } })
+  const { db, direct } = place
+  for (let round = 0; round < 5; round++) {
+    const label = `ok${round}`
+    await direct.query(`drop table if exists moods; drop type if exists mood cascade;
+      create type mood as enum ('sad', '${label}'); create table moods (m mood, l mood[])`)
+    const once = async (): Promise<void> => {
+      await db.status('insert into moods values ($1, $2)', [label, ['sad', label]])
+      expect(await db.first('select m, l from moods where m = $1', [label])).toEqual({ m: label, l: `{sad,${label}}` })
+      expect(await db.scalar('select $1::mood', [label])).toBe(label)
+    }
+    for (let again = 0; again < 2; again++) await Promise.all([1, 2, 3, 4, 5, 6].map(once))
+    expect(await direct.query('select count(*)::int as n from moods')).toEqual([{ n: 12 }])
+  }
+  await direct.query('drop table moods; drop type mood')
+  await sound(place)
+})

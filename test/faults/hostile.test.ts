@@ -26,6 +26,16 @@ describe('a server that accepts and says nothing', () => {
     expect(error).toMatchObject({ outcome: 'not_started', retryable: true })
   })
 
+  test('behind its yes to TLS is the same', async () => {
+    await using proxy = await startProxy('postgres://postgres@127.0.0.1:1/none')
+    await proxy.accept((socket) => socket.once('data', () => socket.write('S')))
+
+    const error = await caught(createEngine(proxy.url, { ssl: true, pool: { connectTimeoutMs: 300 } }))
+
+    expect(error).toBeInstanceOf(ConnectError)
+    expect(error.outcome).toBe('not_started')
+  })
+
   test('ends each wait at the deadline of who waits, not of the connecting', async () => {
     await using place = await site({ pool: { max: 3, acquireTimeoutMs: 600, connectTimeoutMs: 10_000 } })
     await place.proxy.accept('silent')

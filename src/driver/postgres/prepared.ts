@@ -182,9 +182,13 @@ export function isStale({ code, routine }: Fields): boolean {
   return code === '26000' || (code === '0A000' && routine === 'RevalidateCachedQuery')
 }
 
-/** A type has become another since the statement's parameters got theirs. */
-export function isRetyped({ code }: Fields): boolean {
-  return code === '42804' || code === '42883' || code === '42846'
+/**
+ * A type has become another since the statement's parameters got theirs, or is gone, its name perhaps another's. For the latter
+ * there is no SQLSTATE of its own; errors that users should never see are not translated.
+ */
+export function isRetyped({ code, message = '' }: Fields): boolean {
+  if (code === 'XX000') return message.startsWith('cache lookup failed for type ')
+  return code === '42804' || code === '42883' || code === '42846' || code === '42704'
 }
 
 export function sameShape(known: Shape, params: readonly number[], fields: readonly Field[]): boolean {
