@@ -2,7 +2,7 @@
 // back and dies with it. Handles are fenced: after release they throw instead of touching somebody else's connection.
 import { ReleasedConnectionError, TransactionStateError } from '../errors/index.ts'
 import { notice } from '../observe/notice.ts'
-import { Pin } from '../sql/compiled.ts'
+import { Dirty, Pin } from '../sql/compiled.ts'
 import { ambientFrame, currentChain, isInside, type Link, runInFrame } from './context/chain.ts'
 import { Frame } from './context/frame.ts'
 import type { Engine } from './engine.ts'
@@ -107,15 +107,19 @@ export class Connection extends Executor implements AsyncDisposable {
 
   /**
    * Borrows if need be and gives the driver's own object. The session is pinned to it: the connection is kept until
-   * it is released. (GINO: `get_raw_connection`.)
+   * it is released, and then reset whatever was done with it. (GINO: `get_raw_connection`.)
    * @throws {ReleasedConnectionError} after release.
    * @throws {AcquireTimeoutError} when none becomes free in time.
    */
   async rawConnection(options?: { readonly timeoutMs?: number | undefined }): Promise<unknown> {
     await this.borrow(options?.timeoutMs)
     if (this.#slot.settings !== null) await this.scalar('select 1')
+    const { lease } = this.#slot
+    if (lease === null) return undefined
     this.#slot.pins |= Pin.raw
-    return this.#slot.lease?.raw.native
+    // Nobody sees what is done with it.
+    lease.raw.dirty |= Dirty.unknown
+    return lease.raw.native
   }
 
   /** @internal Borrows now. */

@@ -7,7 +7,7 @@ import { forEachDriver } from '../support/matrix.ts'
 
 forEachDriver((driver) => {
   /** A table whose rows belong to tenants, and a role that is under its policy. */
-  const tenanted = async (db: Db): Promise<{ table: string; settings(id: string): Record<string, string> }> => {
+  const tenanted = async (db: Db): Promise<{ table: string; settings: (id: string) => Record<string, string> }> => {
     const table = await driver.table('tenant text, n int')
     const role = `${table}_app`
     await db.status(`insert into ${table} select t::text, n from generate_series(1, 3) as t, generate_series(1, 2) as n;

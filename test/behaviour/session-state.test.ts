@@ -93,6 +93,29 @@ forEachDriver((driver) => {
 
     await until(() => doing(db) === '0 lent, 1 idle, 0 waiting')
   })
+
+  test('what was done with rawConnection() nobody sees afterwards: settings, role, tables, an open transaction', async () => {
+    const db = await driver.single()
+    const table = await driver.table('n int')
+    const state = `select current_setting('application_name') as name, current_user::text as role,
+      coalesce(current_setting('app.who', true), '') as who, to_regclass('pg_temp.mine') as temporary,
+      (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks`
+    const before = await db.one(state)
+    const own = await pid(db)
+
+    await db.scope(async (connection) => {
+      const client = (await connection.rawConnection()) as { query(text: string): Promise<unknown> }
+      for (const text of [`set application_name = 'raw'`, `set app.who = '7'`, 'create temp table mine (n int)'])
+        await client.query(text)
+      for (const text of ['select pg_advisory_lock(4711)', 'begin', `insert into ${table} values (1)`])
+        await client.query(text)
+      await client.query('set role pg_monitor')
+    })
+
+    expect(await db.one(state)).toEqual(before)
+    expect(await db.all(`select n from ${table}`)).toEqual([])
+    expect(await pid(db)).toBe(own)
+  })
 })
 
 forEachDriver(
