@@ -6,7 +6,7 @@ import type { TransactionRecord } from '../../engine/transaction/record.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { metaOf, type ModelMeta } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
-import { OnlyParams, type Sink, Writer } from '../statement/sink.ts'
+import { OnlyParams, Writer } from '../statement/sink.ts'
 import type { CallOptions } from '../types/model.ts'
 import { type Change, changesOf, shapeOf, writeAssignments } from '../values/changes.ts'
 import { asExpression } from '../values/expression.ts'
@@ -103,6 +103,7 @@ export class InstanceUpdate {
 function remember(instance: Instance, meta: ModelMeta, values: Values): void {
   for (const [key, value] of Object.entries(values))
     if (value !== undefined && meta.byKey.has(key) && asExpression(value) === undefined) instance[key] = value
+  if (meta.properties.size === 0) return
   for (const [key, value] of Object.entries(values)) {
     const property = meta.properties.get(key)
     if (property === undefined || value === undefined || asExpression(value) !== undefined) continue
@@ -113,9 +114,8 @@ function remember(instance: Instance, meta: ModelMeta, values: Values): void {
 /** What was changed, and what the database computes from it. */
 function returned(meta: ModelMeta, changes: readonly Change[]): readonly ModelColumn[] {
   const columns = changes.map(({ column }) => column)
-  return meta.columns.some(({ isGenerated }) => isGenerated)
-    ? [...columns, ...meta.columns.filter(({ isGenerated }) => isGenerated)]
-    : columns
+  for (const column of meta.generated) columns.push(column)
+  return columns
 }
 
 function statementOf(
@@ -124,24 +124,21 @@ function statementOf(
   condition: RowCondition,
   columns: readonly ModelColumn[],
 ): { readonly text: string; readonly params: readonly unknown[] } {
-  const write = (sink: Sink): void => {
-    sink.add(`update ${meta.sqlName} set `)
-    writeAssignments(sink, meta, changes)
-    sink.add(' where ')
-    writeCondition(sink, meta, condition)
-    sink.add(` returning ${columns.map(({ quoted }) => quoted).join(', ')}`)
-  }
   const fixed = 'key' in condition && changes.every((change) => change.fixed)
-  const known = fixed ? meta.texts.peek(`update${shapeOf(changes)}`) : undefined
+  const shape = fixed ? `update${shapeOf(changes)}` : ''
+  const known = fixed ? meta.texts.peek(shape) : undefined
   if (known !== undefined) {
-    const sink = new OnlyParams()
-    write(sink)
-    return { text: known, params: sink.params }
+    const values = new OnlyParams()
+    writeAssignments(values, meta, changes)
+    writeCondition(values, meta, condition)
+    return { text: known, params: values.params }
   }
-  const sink = new Writer()
-  write(sink)
-  if (fixed) meta.texts.get(`update${shapeOf(changes)}`, () => sink.text)
-  return { text: sink.text, params: sink.params }
+  const writer = new Writer().add(`update ${meta.sqlName} set `)
+  writeAssignments(writer, meta, changes)
+  writeCondition(writer.add(' where '), meta, condition)
+  const { text, params } = writer.add(` returning ${columns.map(({ quoted }) => quoted).join(', ')}`)
+  if (fixed) meta.texts.get(shape, () => text)
+  return { text, params }
 }
 
 export function assign(instance: object, columns: readonly ModelColumn[], values: readonly unknown[]): void {

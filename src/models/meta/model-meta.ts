@@ -44,6 +44,8 @@ export class ModelMeta {
   readonly byKey: ReadonlyMap<string, ModelColumn>
   /** Empty: the model has no primary key. */
   readonly primaryKey: readonly ModelColumn[]
+  /** What every update computes anew. */
+  readonly generated: readonly ModelColumn[]
   /** A view: read only. */
   readonly view: boolean
   /** JSON properties by their names on the instance. */
@@ -71,6 +73,7 @@ export class ModelMeta {
     this.columns = Object.entries(columnsOf(table)).map(([key, column], index) => new ModelColumn(key, column, index))
     this.byKey = new Map(this.columns.map((column) => [column.key, column]))
     this.primaryKey = primaryKey.map((key) => this.columnOf(key))
+    this.generated = this.columns.filter(({ isGenerated }) => isGenerated)
     this.view = view
     this.properties = properties
     this.propertiesOf = grouped(properties)

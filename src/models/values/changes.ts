@@ -46,9 +46,13 @@ export function changesOf(meta: ModelMeta, values: Values): Change[] {
   return changes
 }
 
-function membersOf(meta: ModelMeta, column: ModelColumn, values: Values): Member[] {
+const none: readonly Member[] = []
+
+function membersOf(meta: ModelMeta, column: ModelColumn, values: Values): readonly Member[] {
+  const properties = meta.propertiesOf.get(column.key)
+  if (properties === undefined) return none
   const members: Member[] = []
-  for (const property of meta.propertiesOf.get(column.key) ?? []) {
+  for (const property of properties) {
     const given = Object.hasOwn(values, property.name) ? values[property.name] : undefined
     if (given === undefined) continue
     const expression = asExpression(given)
