@@ -6,7 +6,7 @@ import { type Connection, createDb, type Db, NotFoundError } from 'genever'
 import { genever, health } from 'genever/h3'
 import { expectTypeOf } from 'expect-type'
 import { H3, HTTPError, HTTPResponse, onResponse, toNodeHandler } from 'h3'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { databaseUrl } from '../support/database.ts'
 import { doing, pid, quiet } from '../support/matrix.ts'
 import { type Adapter, type App, running, type RunningApp } from './adapter.ts'
@@ -179,6 +179,20 @@ describe("where there is no response of Node's", () => {
 
     expect(pieces).toBe(5000)
     await quiet(db)
+  })
+
+  test('the h3 of Nitro 3.0, which does not say when an event is over, is served too', async () => {
+    vi.resetModules()
+    vi.doMock('h3', async (original) => ({ ...(await original<object>()), onDispose: undefined }))
+    try {
+      const { genever: plugin } = await import('genever/h3')
+      const app = new H3({ silent: true }).use(plugin(db, { log: false })).get('/', () => pid(db))
+
+      expect(await (await app.request('/')).json()).toBeGreaterThan(0)
+      await quiet(db)
+    } finally {
+      vi.doUnmock('h3')
+    }
   })
 
   test('a body that is given up gives its connection back', async () => {

@@ -1,12 +1,16 @@
 // Where an event of h3 keeps its scopes and who ends them: Node's response, which always closes, where there is one; else h3
 // itself, which knows when an event is over and waits for what is returned to it.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type H3Event, onDispose } from 'h3'
+import * as h3 from 'h3'
+import type { H3Event } from 'h3'
 import type { Db } from '../../db/db.ts'
 import type { WebPlugin } from '../plugin.ts'
 import { scopeOf } from '../request/node.ts'
 import type { RequestScope } from '../request/scope.ts'
 import { keepWebScope, webScopeOf } from '../request/web.ts'
+
+/** Not in every h3 2: Nitro 3.0 brings one without. */
+const { onDispose } = h3 as Partial<typeof h3>
 
 interface NodeContext {
   readonly req: IncomingMessage
@@ -33,7 +37,8 @@ export function openScope(plugin: WebPlugin<H3Event>, event: H3Event, what: () =
   if (shared !== undefined) return shared
   const scope = plugin.makeScope(event, what)
   keepWebScope(event, event.req, scope)
-  onDispose(event, (reason) => {
+  // Without it the connection goes back when nothing needs it, and only its handle is never told of the end.
+  onDispose?.(event, (reason) => {
     scope.responseClosed(reason === undefined)
     return scope.drained ?? undefined
   })
