@@ -117,9 +117,10 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
     expect(await withPeer(peer, installed, () => load([name]))).toEqual(['loaded', 'loaded'])
   })
 
-  test('says of genever/schema that a Drizzle is too old, and does not fail to load beside it', async () => {
+  test('says of models and tables that a Drizzle is too old, and does not fail to load beside it', async () => {
     const old = join(consumer, 'node_modules', 'drizzle-orm')
-    const exporting = (names: string): string => names.replaceAll(/\w+/g, 'export const $& = {};')
+    const exporting = (names: string): string =>
+      names.replaceAll(/\w+/g, 'export const $& = Object.assign(() => ({}), { raw() {} });')
     const files = {
       'package.json': JSON.stringify({
         name: 'drizzle-orm',
@@ -129,17 +130,23 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
       }),
       'version.js': `export const npmVersion = '0.30.10'`,
       // Of what is used, all that this version had.
-      'index.js': exporting('is SQL Table View'),
+      'index.js': exporting(
+        'Column SQL StringChunk Table View aliasedTableColumn and asc desc eq getTableColumns getTableName gt inArray is isNotNull isNull lt or sql',
+      ),
       'pg-core.js': exporting('getTableConfig isPgEnum PgSchema PgTable PgView'),
     }
     await mkdir(old)
     for (const [name, content] of Object.entries(files)) await writeFile(join(old, name), content)
-    const call = `import { createStatements } from 'genever/schema'; createStatements([{}])`
+    const calls = {
+      'genever/models': `import { Model } from 'genever/models'; Model({}, {})`,
+      'genever/schema': `import { createStatements } from 'genever/schema'; createStatements([{}])`,
+    }
 
-    const printed = await node(consumer, '--input-type=module', '-e', call)
+    for (const [name, call] of Object.entries(calls))
+      expect(await node(consumer, '--input-type=module', '-e', call)).toContain(
+        `UsageError: ${name} needs drizzle-orm 0.45.4 or newer, or 1.0, and found 0.30.10`,
+      )
     await rm(old, { recursive: true })
-
-    expect(printed).toContain('UsageError: genever/schema needs drizzle-orm 0.45.4 or newer, or 1.0, and found 0.30.10')
   })
 
   test('has declarations that compile without any peer installed and without skipLibCheck', async () => {

@@ -1,6 +1,7 @@
 // `Model.create`: one INSERT, whose row comes back as an instance with what the database filled in.
 import type { RowSpec } from '../../sql/compiled.ts'
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
+import { uncovered } from '../meta/maker.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
 import { type Sink, Writer } from '../statement/sink.ts'
@@ -29,7 +30,8 @@ function insert(
   instance: object | null,
   options: CallOptions | undefined,
 ): Promise<object> {
-  const spec: RowSpec = instance === null ? meta.specOf(model) : { ...meta.specOf(model), make: () => instance }
+  const own = meta.specOf(model)
+  const spec: RowSpec = instance === null ? own : { ...own, make: () => uncovered(instance, meta.properties.keys()) }
   const inserted = insertText(meta, cells)
   return meta
     .executor(options?.on)

@@ -117,9 +117,10 @@ export class Assembly {
     const attach = node.children.map((child) => this.#child(child, source))
     const { afterLoad } = meta.hooks
     const optional = owner !== null
+    const blank = meta.specOf(model).make as () => Instance
 
     const make = (values: Values): Instance => {
-      const instance = new model() as Instance
+      const instance = blank()
       for (let at = start; at < end; at++) instance[keys[at - start] as string] = values[at]
       afterLoad?.(instance)
       return instance

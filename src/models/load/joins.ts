@@ -2,6 +2,7 @@
 import { and, type Column, eq, type SQL } from 'drizzle-orm'
 import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
 import { UsageError } from '../../errors/index.ts'
+import { isView } from '../meta/table.ts'
 import type { Source } from './source.ts'
 
 /** Columns that are equal, pair by pair. */
@@ -30,8 +31,9 @@ export function conditionOfRelation({ parent, child }: Relation): SQL {
   return and(...parent.map((column, index) => eq(column, child[index] as Column))) as SQL
 }
 
-/** The foreign keys of `from` that lead to `to`. */
+/** The foreign keys of `from` that lead to `to`. Views have none. */
 function keysOf(from: Source, to: Source): Relation[] {
+  if (isView(from.table)) return []
   return getTableConfig(from.table as AnyPgTable)
     .foreignKeys.map((key) => key.reference())
     .filter(({ foreignTable }) => (foreignTable as unknown) === to.table)

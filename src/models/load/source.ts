@@ -1,6 +1,6 @@
 // Something rows come from in a query: a model's table, an alias of it, a subquery with its columns, a bare table. Known by
 // the qualifier that its columns are written with, so that one thing never gets into FROM twice.
-import { aliasedTable, type Column, getTableColumns, is, type SQL, sql as fragment, Table } from 'drizzle-orm'
+import { type Column, getTableColumns, is, type SQL, sql as fragment, Table } from 'drizzle-orm'
 import { quoteName, render, tableName } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import { expressionsOf, withProperties } from '../meta/expressions.ts'
@@ -77,8 +77,7 @@ function ofTable(id: string, model: ModelLike | null, table: Table, columns: Sou
 /** The model's table once more, under another name. */
 export function aliasSource(model: ModelLike, name: string): Source {
   const meta = metaOf(model)
-  const table = aliasedTable(meta.table, name)
-  return new Source(quoteName(name), model, meta.table, expressionsOf(meta, table), (text) =>
+  return new Source(quoteName(name), model, meta.table, expressionsOf(meta, name), (text) =>
     text.add(meta.aliased(name)),
   )
 }

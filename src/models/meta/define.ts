@@ -2,7 +2,7 @@
 // definition, where the stack shows the line.
 import { type Column, Column as ColumnClass, is, type Table, type View } from 'drizzle-orm'
 import { PgTable } from 'drizzle-orm/pg-core'
-import { npmVersion } from 'drizzle-orm/version'
+import { checkDrizzle } from '../../builder/drizzle/core/version.ts'
 import { InvalidOptionError, UsageError } from '../../errors/index.ts'
 import type { Db } from '../../db/db.ts'
 import { describeType } from '../../sql/foreign.ts'
@@ -37,7 +37,7 @@ export const reserved: ReadonlySet<string> = new Set([
  * @throws {UsageError} for everything else that does not fit.
  */
 export function define(db: Db, table: unknown, options: GivenOptions): ModelMeta {
-  checkVersion()
+  checkDrizzle('genever/models')
   if (typeof (db as Partial<Db> | undefined)?.resolve !== 'function')
     throw new UsageError(`Model() takes a db made by createDb() first, not ${describeType(db)}.`)
   if (!is(table, PgTable) && !isView(table))
@@ -72,13 +72,6 @@ export function define(db: Db, table: unknown, options: GivenOptions): ModelMeta
   const { validate, beforeCreate, beforeUpdate, afterLoad } = options
   const hooks = { validate, beforeCreate, beforeUpdate, afterLoad }
   return new ModelMeta({ db, table: table as Table, primaryKey, view, properties, hidden, hooks })
-}
-
-/** Older ones decode dates and arrays in other ways. */
-function checkVersion(): void {
-  const [major = 0, minor = 0, patch = 0] = npmVersion.split(/[.-]/).map(Number)
-  if (major > 0 || minor > 45 || (minor === 45 && patch >= 4)) return
-  throw new UsageError(`genever/models needs drizzle-orm 0.45.4 or newer, and found ${npmVersion}: upgrade it.`)
 }
 
 function checkNames(name: string, columns: Readonly<Record<string, Column>>): void {

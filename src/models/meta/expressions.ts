@@ -1,14 +1,17 @@
 // `Model.c`: the columns of a model by key, and an SQL expression for each JSON property; the same for an alias.
-import type { Column, SQL, Table } from 'drizzle-orm'
+import { aliasedTableColumn, type Column, type SQL } from 'drizzle-orm'
 import type { ModelMeta } from './model-meta.ts'
 import { columnsOf } from './table.ts'
 
 export type Expression = Column | SQL | SQL.Aliased
 
-/** `table` is the model's own, or one that has its columns under another name. */
-export function expressionsOf(meta: ModelMeta, table: Table = meta.table): Readonly<Record<string, Column | SQL>> {
-  const columns = columnsOf(table)
-  return withProperties(meta, columns)
+/** Of the model's own table, or of the same under another name. */
+export function expressionsOf(meta: ModelMeta, alias?: string): Readonly<Record<string, Column | SQL>> {
+  const columns = columnsOf(meta.table)
+  if (alias === undefined) return withProperties(meta, columns)
+  // One by one: in 0.45 the alias of a view has the columns of the view itself.
+  const aliased = Object.entries(columns).map(([key, column]) => [key, aliasedTableColumn(column, alias)] as const)
+  return withProperties(meta, Object.fromEntries(aliased))
 }
 
 /** Adds the JSON properties to columns, which may be those of a subquery. */

@@ -13,12 +13,13 @@ export function makerOf(model: ModelLike, meta: ModelMeta): () => object {
       )
   const shadowing = [...meta.properties.keys()].filter((name) => Object.hasOwn(probe, name))
   if (shadowing.length === 0) return () => new model()
-  return () => {
-    const instance = new model()
-    // Redeclared fields of the class hide the accessors of JSON properties.
-    for (const name of shadowing) Reflect.deleteProperty(instance, name)
-    return instance
-  }
+  return () => uncovered(new model(), shadowing)
+}
+
+/** Fields of the class that are declared again hide the accessors of JSON properties. */
+export function uncovered(instance: object, properties: Iterable<string>): object {
+  for (const name of properties) Reflect.deleteProperty(instance, name)
+  return instance
 }
 
 function attempt(model: ModelLike): object {

@@ -1,6 +1,6 @@
 // A Drizzle table or view as models see it: its columns, whether it is a view, which keys it declares. The two differ in
 // where they keep their columns, and versions in what their types say of that.
-import { type Column, getTableColumns, getTableName, getViewSelectedFields, is, type Table, View } from 'drizzle-orm'
+import { type Column, getTableColumns, getTableName, is, type Table, View } from 'drizzle-orm'
 import { quoteName, tableName } from '../../builder/drizzle/core/render.ts'
 import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
 
@@ -8,16 +8,17 @@ export function isView(table: unknown): table is View {
   return is(table, View)
 }
 
-/** By their TypeScript keys. */
+/** By their TypeScript keys. Older Drizzles export no function for a view, and are to be refused, not to fail while loading. */
 export function columnsOf(table: Table | View): Readonly<Record<string, Column>> {
-  return isView(table) ? (getViewSelectedFields(table) as Record<string, Column>) : getTableColumns(table)
+  return isView(table) ? configOf(table).selectedFields : getTableColumns(table)
 }
 
 const viewConfig = Symbol.for('drizzle:ViewBaseConfig')
 
-interface Named {
+interface ViewConfig {
   readonly name: string
   readonly schema?: string | undefined
+  readonly selectedFields: Readonly<Record<string, Column>>
 }
 
 /** `"schema"."name"`. */
@@ -32,8 +33,8 @@ export function nameOf(table: Table | View): string {
   return isView(table) ? configOf(table).name : getTableName(table)
 }
 
-function configOf(view: View): Named {
-  return (view as unknown as Readonly<Record<symbol, Named>>)[viewConfig] as Named
+function configOf(view: View): ViewConfig {
+  return (view as unknown as Readonly<Record<symbol, ViewConfig>>)[viewConfig] as ViewConfig
 }
 
 /** The sets of columns a table declares as its primary key or as unique, by database names, the primary key first. */

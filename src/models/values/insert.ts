@@ -14,7 +14,7 @@ export interface Cell {
   readonly isSql: boolean
 }
 
-/** In the order of the columns; those without a value are left to the database. */
+/** In the order of the columns; those without a value are left to the database. Of an instance only fields hide properties. */
 export function cellsOf(meta: ModelMeta, values: Values, ofInstance = false): Cell[] {
   if (!ofInstance) checkKeys(meta, values)
   const cells: Cell[] = []
@@ -22,7 +22,7 @@ export function cellsOf(meta: ModelMeta, values: Values, ofInstance = false): Ce
     if (column.readOnly) continue
     const given = ofInstance || Object.hasOwn(values, column.key) ? values[column.key] : undefined
     const properties = meta.propertiesOf.get(column.key)
-    const value = properties === undefined ? given : withProperties(column, properties, given, ofInstance ? {} : values)
+    const value = properties === undefined ? given : withProperties(column, properties, given, values)
     if (value !== undefined) cells.push(cell(column, value))
     else {
       const { defaultFn, onUpdateFn, default: ofDatabase } = column.column

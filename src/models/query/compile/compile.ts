@@ -113,7 +113,7 @@ function limited(
   tail({ ...state, groupBy: [] }, conditions, state.orderBy, null, null)
   if (joins.given.length > 0 || joins.named(conditions.text)) {
     joins.write(text)
-    tail({ ...state, groupBy: key }, text, state.orderBy, limit, state.offset)
+    tail({ ...state, groupBy: [...key, ...orderedBy(state)] }, text, state.orderBy, limit, state.offset)
   } else {
     text.add(' from ')
     state.source.write(text)
@@ -121,6 +121,15 @@ function limited(
   }
   text.add(')')
   order(text, tieBreak ? [...state.orderBy, ...key] : state.orderBy)
+}
+
+/** Its columns in the order: the server knows that a key decides them only of the primary key of a table. */
+function orderedBy({ meta, source, orderBy }: QueryState): Column[] {
+  const written = new SqlText()
+  order(written, orderBy)
+  return meta.columns
+    .filter(({ quoted }) => written.text.includes(`${source.id}.${quoted}`))
+    .map(({ key }) => source.columns[key] as Column)
 }
 
 function order(text: SqlText, by: QueryState['orderBy']): void {
