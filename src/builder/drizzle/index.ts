@@ -2,3 +2,4 @@
 import './adapter.ts'
 
 export { ambient } from './ambient.ts'
+export { type Casing, inCasing } from './core/casing.ts'
