@@ -8,7 +8,9 @@ const last = new Date('9999-12-31T23:59:59.999Z')
 test('a date of four digits is written as in ISO 8601, whatever was written before', () => {
   fc.assert(
     fc.property(fc.array(fc.date({ min: first, max: last, noInvalidDate: true }), { minLength: 1 }), (dates) => {
-      for (const date of [...dates, ...dates.map((each) => new Date(each.getTime() + 1))].filter((each) => each <= last))
+      for (const date of [...dates, ...dates.map((each) => new Date(each.getTime() + 1))].filter(
+        (each) => each <= last,
+      ))
         expect(timestampText(date)).toBe(date.toISOString())
     }),
   )
