@@ -7,6 +7,7 @@ import {
   InvalidOptionError,
   QueryTimeoutError,
   TransactionStateError,
+  TransactionTimeoutError,
   UsageError,
 } from 'genever'
 import { describe, expect, test } from 'vitest'
@@ -200,6 +201,25 @@ for (const [name, there, start] of kinds) {
       expect(await at.direct.query('select n from t')).toEqual([])
       expect(await Promise.all([1, 2, 3].map(() => at.db.scalar('select count(*)::int from t')))).toEqual([0, 0, 0])
     })
+
+    test.skipIf(start === startPooler)(
+      'a transaction that is idle for too long is told as such through it',
+      async () => {
+        await using at = await place()
+        const error = await caught(
+          at.db.transaction(
+            async (tx) => {
+              await tx.status('insert into t values (1)')
+              await new Promise((resolve) => tx.signal.addEventListener('abort', resolve))
+              await tx.scalar('select 1')
+            },
+            { idleTimeoutMs: 80 },
+          ),
+        )
+        expect(error).toBeInstanceOf(TransactionTimeoutError)
+        expect(await at.db.scalar('select count(*)::int from t')).toBe(0)
+      },
+    )
 
     test('a connection that asked for a cancel is not used again', async () => {
       await using at = await place({ cancelTimeoutMs: 300, pool: { max: 1 } })
