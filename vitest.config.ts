@@ -33,6 +33,9 @@ const kysely028 = {
   replacement: here('./test/installs/kysely-0.28/node_modules/kysely'),
 }
 
+/** The driver runs on the `pg` that the root installs, and on the oldest that the package takes. */
+const pg812 = { find: /^pg$/, replacement: here('./test/installs/pg-8.12/node_modules/pg') }
+
 const config: ViteUserConfig = defineConfig({
   resolve: { alias: subpaths },
   test: {
@@ -48,6 +51,7 @@ const config: ViteUserConfig = defineConfig({
       { extends: true, test: { name: 'main', include: ['test/**/*.test.ts'] } },
       { extends: true, resolve: { alias: [drizzle1] }, test: { name: 'drizzle-1', include: onDrizzle } },
       { extends: true, resolve: { alias: [kysely028] }, test: { name: 'kysely-0.28', include: onKysely } },
+      { extends: true, resolve: { alias: [pg812] }, test: { name: 'pg-8.12', include: ['test/drivers/pg.test.ts'] } },
     ],
   },
 })

@@ -10,6 +10,7 @@ import { build } from 'esbuild'
 import webpack from 'webpack'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
+import { serverUrl } from '../support/database.ts'
 import { root } from '../support/source.ts'
 
 const run = promisify(execFile)
@@ -115,6 +116,19 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
       expect(message).toContain(`Cannot find package '${peer}'`)
     }
     expect(await withPeer(peer, installed, () => load([name]))).toEqual(['loaded', 'loaded'])
+  })
+
+  test.each(['node_modules/pg', 'test/installs/pg-8.12/node_modules/pg'])('runs on the pg of %s', async (installed) => {
+    const script = `
+      import { createDb } from 'genever'
+      const db = createDb(process.argv[1])
+      console.log(JSON.stringify([await db.all('select n, n % 2 = 0 as even from generate_series(1, 2) as n'), db.stats().open]))
+      await db.close()`
+    const answer = await withPeer('pg', installed, () =>
+      node(consumer, '--input-type=module', '-e', script, serverUrl()),
+    )
+
+    expect(answer).toBe('[[{"n":1,"even":false},{"n":2,"even":true}],1]')
   })
 
   test('says of models and tables that a Drizzle is too old, and does not fail to load beside it', async () => {

@@ -4,8 +4,9 @@ import type { PgModule } from './client.ts'
 
 /** @throws {DriverNotInstalledError} */
 export async function loadPg(): Promise<PgModule> {
-  const pg: unknown = await importPg()
-  return pg as PgModule
+  const pg = (await importPg()) as Partial<PgModule> & { readonly default: PgModule }
+  // Older ones are CommonJS, whose names are those of the default export.
+  return pg.Client === undefined ? pg.default : { Client: pg.Client }
 }
 
 async function importPg(): Promise<unknown> {
