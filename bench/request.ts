@@ -29,7 +29,7 @@ const rows: Cell[][] = []
 for (const framework of Object.keys(frameworks))
   if (values.only === undefined || values.only.split(',').includes(framework)) {
     rows.push(await compare(framework, '/none', 'no SQL: with the plug-in, without', 'bare', noSqlGoal))
-    rows.push(await compare(framework, '/none', 'no SQL: with the plug-in, an empty context', 'context', undefined))
+    rows.push(await compare(framework, '/none', 'no SQL: with the plug-in, an empty context', 'context', noSqlGoal))
     rows.push(await compare(framework, '/read', 'three queries: Genever, a client by hand', 'hand', undefined))
   }
 const figures = ['CPU µs other', 'genever', 'ratio', 'goal', 'time µs other', 'genever', 'ratio']

@@ -4,6 +4,7 @@ import { AsyncLocalStorage, createHook } from 'node:async_hooks'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import { Controller, Get } from '@nestjs/common'
 import express from 'express'
 import Fastify from 'fastify'
 import { createDb, type Db } from 'genever'
@@ -13,6 +14,7 @@ import { genever as h3Plugin } from 'genever/h3'
 import { genever as honoPlugin } from 'genever/hono'
 import { genever as httpPlugin } from 'genever/http'
 import { genever as koaPlugin } from 'genever/koa'
+import { GeneverModule } from 'genever/nest'
 import { H3, toNodeHandler } from 'h3'
 import { Hono } from 'hono'
 import Koa from 'koa'
@@ -20,6 +22,7 @@ import { expect, test } from 'vitest'
 import { databaseUrl } from '../support/database.ts'
 import { running } from './adapter.ts'
 import { ask } from './client.ts'
+import { create } from './nest/app.ts'
 
 const context = new AsyncLocalStorage<object>()
 
@@ -69,6 +72,20 @@ const frameworks: Record<string, (db: Db | null) => Promise<RequestListener>> = 
     const handle = toNodeHandler(app.get('/', async () => 'hello'))
     return (request, response) => void handle(request, response)
   },
+  async nest(db) {
+    @Controller()
+    class Hello {
+      @Get()
+      get(): string {
+        return 'hello'
+      }
+    }
+    const imports = db === null ? [] : [GeneverModule.forRoot({ db, log: false })]
+    const nest = await create('express', { imports, controllers: [Hello] })
+    if (db === null) nest.use((_request: unknown, _response: unknown, next: () => void) => context.run({}, next))
+    await nest.init()
+    return nest.getHttpAdapter().getInstance() as RequestListener
+  },
 }
 
 let made = 0
@@ -94,7 +111,7 @@ async function promises(listener: RequestListener): Promise<number> {
   return Math.min(...counts)
 }
 
-const own: Readonly<Record<string, number>> = { http: 2, express: 0, fastify: 0, koa: 1, hono: 1, h3: 1 }
+const own: Readonly<Record<string, number>> = { http: 2, express: 0, fastify: 0, koa: 1, hono: 1, h3: 1, nest: 0 }
 
 test.each(Object.keys(frameworks))('a request of %s that runs no statement has no promise too many', async (name) => {
   await using db = await createDb(await databaseUrl()).open()

@@ -10,7 +10,7 @@ import { HttpAdapterHost, ModulesContainer } from '@nestjs/core'
 import { UsageError } from '../../../errors/index.ts'
 import type { ClosableServer } from '../../shutdown.ts'
 import { middlewareOf } from '../request/middleware.ts'
-import { convertNotFound } from '../request/not-found.ts'
+import { convertNotFound } from '../not-found/routes.ts'
 import { drainWithin } from './drain.ts'
 import type { Host } from './host.ts'
 

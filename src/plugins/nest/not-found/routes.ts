@@ -5,8 +5,8 @@
 import { UseFilters, UseInterceptors } from '@nestjs/common'
 import { EXCEPTION_FILTERS_METADATA, INTERCEPTORS_METADATA, PATH_METADATA } from '@nestjs/common/constants.js'
 import { APP_FILTER, MetadataScanner, type ModulesContainer } from '@nestjs/core'
-import { NotFoundFilter } from './not-found-filter.ts'
-import { NotFoundInterceptor } from './not-found-interceptor.ts'
+import { NotFoundFilter } from './filter.ts'
+import { NotFoundInterceptor } from './interceptor.ts'
 import { metadata } from '../metadata.ts'
 
 const scanner = new MetadataScanner()

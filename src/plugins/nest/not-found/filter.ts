@@ -2,8 +2,8 @@
 // calls it with what guards, interceptors, pipes and handlers throw.
 import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common'
 import { isGeneverError, NotFoundError } from '../../../errors/index.ts'
-import { asNestException } from './not-found-exception.ts'
-import { rawOf } from './raw.ts'
+import { asNestException } from './exception.ts'
+import { rawOf } from '../request/raw.ts'
 
 /** Also those of another copy of this package. */
 // oxlint-disable-next-line typescript/no-extraneous-class -- Nest asks by `instanceof`

@@ -3,7 +3,7 @@
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common'
 import { catchError, type Observable } from 'rxjs'
 import { isGeneverError, NotFoundError } from '../../../errors/index.ts'
-import { asNestException } from './not-found-exception.ts'
+import { asNestException } from './exception.ts'
 
 export class NotFoundInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
