@@ -6,7 +6,7 @@ import type { Assembly } from '../../load/assemble.ts'
 import { SqlText } from '../../meta/sql-text.ts'
 import type { QueryState } from '../state.ts'
 import { writeConditions } from './condition.ts'
-import { headOf, makeHead } from './head.ts'
+import { headOf } from './head.ts'
 
 /** How rows are read, and how they become what the query promises. */
 export interface Compilation {
@@ -32,15 +32,7 @@ export function compileQuery(
   state: QueryState,
   { most = 0, beside, tieBreak = false }: CompileOptions = all,
 ): Compilation {
-  const {
-    text: begin,
-    params,
-    joins,
-    spec,
-    assembly,
-    decode,
-    lists,
-  } = beside === undefined ? headOf(state) : makeHead(state, beside)
+  const { text: begin, params, joins, spec, assembly, decode, lists } = headOf(state, beside)
   const text = new SqlText(begin, params)
   const limit = lists ? least(state.limit, most) : state.limit
   if (lists && (limit !== null || state.offset !== null)) limited(state, joins, text, limit, tieBreak)

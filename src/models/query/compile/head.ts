@@ -6,6 +6,7 @@ import { Assembly, decodeExpression } from '../../load/assemble.ts'
 import { Joins } from '../../load/join-list.ts'
 import { modelNode } from '../../load/node.ts'
 import { SqlText } from '../../meta/sql-text.ts'
+import { Shapes } from '../../statement/shapes.ts'
 import type { QueryState } from '../state.ts'
 
 export interface Head {
@@ -19,13 +20,23 @@ export interface Head {
   readonly decode: ((rows: readonly unknown[]) => unknown[]) | undefined
   /** Lists are joined: several rows make one object. */
   readonly lists: boolean
+  /** The same with something beside the rows, by its text. */
+  readonly beside: Shapes<Head>
 }
 
 /** By source, by what is joined, by what is loaded. */
 const heads = new WeakMap<object, WeakMap<object, WeakMap<object, Head>>>()
 const nothing = {}
 
-export function headOf(state: QueryState): Head {
+/** `beside` is selected beside the rows, which then come as arrays. */
+export function headOf(state: QueryState, beside?: readonly SQL[]): Head {
+  const head = plainHead(state)
+  if (beside === undefined) return head
+  const { text, params } = new SqlText().expressions(beside)
+  return params.length > 0 ? makeHead(state, beside) : head.beside.get(text, () => makeHead(state, beside))
+}
+
+function plainHead(state: QueryState): Head {
   const { source, joins, keys, loader, selectIn } = state
   const byJoins = inner(heads, source)
   const byLoaded = inner(byJoins, joins)
@@ -47,8 +58,7 @@ function inner<V extends object>(maps: WeakMap<object, WeakMap<object, V>>, key:
   return map
 }
 
-/** `beside` is selected beside the rows, which then come as arrays. */
-export function makeHead(state: QueryState, beside: readonly SQL[]): Head {
+function makeHead(state: QueryState, beside: readonly SQL[]): Head {
   const { source, meta, model, keys } = state
   const joins = new Joins(source, state.joins)
   const text = new SqlText().add('select ')
@@ -79,5 +89,6 @@ export function makeHead(state: QueryState, beside: readonly SQL[]): Head {
     assembly,
     decode: made === null ? undefined : (rows) => made.rows(rows),
     lists: made !== null && made.folds && joins.lists > 0,
+    beside: new Shapes(),
   }
 }
