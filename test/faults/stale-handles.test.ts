@@ -1,6 +1,6 @@
 /** Handles that are kept for longer than they are good for, while somebody else has their connection. */
 
-import { type Connection, ReleasedConnectionError, type Transaction } from 'genever'
+import { type Connection, type ManualTransaction, ReleasedConnectionError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { site, sound } from './support.ts'
@@ -63,7 +63,7 @@ test('a second release does not take the connection from who has it now', async 
   expect(place.proxy.links).toHaveLength(1)
 })
 
-const ends: Readonly<Record<string, (stale: Transaction) => Promise<unknown>>> = {
+const ends: Readonly<Record<string, (stale: ManualTransaction) => Promise<unknown>>> = {
   commit: (stale) => stale.commit(),
   rollback: (stale) => stale.rollback(),
   'a statement': (stale) => stale.status(insert(9)),
