@@ -6,7 +6,7 @@ import { InvalidOptionError, UsageError } from '../errors/index.ts'
 import { inRoot } from '../util/context.ts'
 import { loggerOf, type PluginLogger } from './log.ts'
 import { type PluginOptions, type ResolvedPluginOptions, resolvePluginOptions } from './options.ts'
-import { describeRequest, isUpgrade, keepScope, scopeOf } from './request/node.ts'
+import { describeRequest, openScope } from './request/node.ts'
 import { RequestScope } from './request/scope.ts'
 import { closeDatabases } from './shutdown.ts'
 import { start } from './start.ts'
@@ -104,12 +104,7 @@ export class WebPlugin<R> {
   scope(request: IncomingMessage, response: ServerResponse, context: R, what?: () => string): RequestScope | null {
     const { options, db } = this
     if (!options.connectionForRequest) return null
-    const shared = scopeOf(request, db)
-    if (shared !== undefined) return shared
-    const scope = this.makeScope(context, what ?? (() => describeRequest(request)))
-    keepScope(request, response, scope)
-    if (isUpgrade(request)) scope.loosen()
-    return scope
+    return openScope(request, response, db, () => this.makeScope(context, what ?? (() => describeRequest(request))))
   }
 
   /** A scope whose end somebody else tells: for requests that are not those of `node:http`. */
@@ -127,7 +122,8 @@ export class WebPlugin<R> {
   attach(target: object, scope: RequestScope): void {
     const { as } = this.options
     const bag = target as Record<string, unknown>
-    if (as in target && bag[as] !== undefined && bag[as] !== null && bag[as] !== scope.connection)
+    const taken = bag[as]
+    if (taken !== undefined && taken !== null && taken !== scope.connection)
       throw new UsageError(
         `A request has a property "${as}" already, of another database or of the framework. Give the plug-in another name by ` +
           'its option as.',

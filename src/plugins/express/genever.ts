@@ -71,7 +71,7 @@ async function openFor(plugin: WebPlugin<Request>, app: Application | undefined)
 
 function enter(plugin: WebPlugin<Request>, request: Request, response: Response, next: NextFunction): void {
   const { transaction } = plugin.options
-  const shared = scopeOf(request, plugin.db) !== undefined
+  const shared = transaction !== null && scopeOf(request, plugin.db) !== undefined
   const scope = plugin.scope(request, response, request, () => describe(request))
   if (scope !== null) plugin.attach(request, scope)
   const go =

@@ -6,22 +6,36 @@ import type { RequestScope } from './scope.ts'
 
 const key: unique symbol = Symbol('genever.scopes')
 
+/** On the request itself: beside it, in a WeakMap, costs the garbage collector more. */
 interface Carrier {
   [key]?: RequestScope[]
 }
 
 /** The scope this request has for `db`, if any plug-in has opened one. */
 export function scopeOf(request: IncomingMessage, db: Db): RequestScope | undefined {
-  const scopes = (request as Carrier)[key]
+  return scopeFor((request as Carrier)[key], db)
+}
+
+function scopeFor(scopes: readonly RequestScope[] | undefined, db: Db): RequestScope | undefined {
   if (scopes === undefined) return undefined
   return scopes.length === 1 && scopes[0]?.db === db ? scopes[0] : scopes.find((scope) => scope.db === db)
 }
 
-/** Keeps the scope with its request and ends it with the response. */
-export function keepScope(request: IncomingMessage, response: ServerResponse, scope: RequestScope): void {
+/** The scope this request has for `db`, or the new one, kept for its request and ended by the response. */
+export function openScope(
+  request: IncomingMessage,
+  response: ServerResponse,
+  db: Db,
+  make: () => RequestScope,
+): RequestScope {
   const carrier = request as Carrier
-  if (carrier[key] === undefined) carrier[key] = [scope]
-  else carrier[key].push(scope)
+  // Asked once: where a framework changes the prototype of each request, what it has not got is dear to ask for.
+  const scopes = carrier[key]
+  const shared = scopeFor(scopes, db)
+  if (shared !== undefined) return shared
+  const scope = make()
+  if (scopes === undefined) carrier[key] = [scope]
+  else scopes.push(scope)
   // It runs outside of the request's context: it has the scope by its closure. Responses of HTTP/2 know no `writableFinished`.
   const close = (): void => {
     const sent = response.writableFinished as boolean | undefined
@@ -29,13 +43,15 @@ export function keepScope(request: IncomingMessage, response: ServerResponse, sc
   }
   if (response.closed) close()
   else response.on('close', close)
+  if (isUpgrade(request)) scope.loosen()
+  return scope
 }
 
 /**
  * Whether Node has handed it to the listeners of `upgrade`, who sent it through the framework: its response lives as long as
  * the web socket. This is what Node made of it, not the header, which is the client's word and dear to parse.
  */
-export function isUpgrade(request: IncomingMessage & { readonly upgrade?: boolean | null }): boolean {
+function isUpgrade(request: IncomingMessage & { readonly upgrade?: boolean | null }): boolean {
   return request.upgrade === true
 }
 
