@@ -34,6 +34,7 @@ export {
   AlreadyBoundError,
   AuthenticationError,
   CheckViolationError,
+  type CommitOutcomeDetails,
   CommitOutcomeUnknownError,
   type ConnectDetails,
   ConnectError,

@@ -35,6 +35,16 @@ export interface TransactionOptions {
    * `idle_in_transaction_session_timeout`.)
    */
   readonly idleTimeoutMs?: number | undefined
+  /**
+   * When the answer to COMMIT does not come (the connection is lost, or the time is over), the server is asked on another
+   * connection what became of the transaction, for so many milliseconds at most, beyond `timeoutMs` too. Committed: it is
+   * as if the answer had come. Rolled back: it fails with `ConnectionLostError`, or with what ended it, `outcome`
+   * `rolled_back`. Neither in time: `CommitOutcomeUnknownError`, as without. It costs one round trip before COMMIT, but none
+   * with `readOnly: true`. One that changed nothing is told as rolled back. COMMIT is never sent twice. Of the outermost;
+   * default: the engine's `resolveCommitMs`, else 0, which is not to ask. (PostgreSQL: `pg_current_xact_id_if_assigned`,
+   * `pg_xact_status` in "Transaction ID and Snapshot Information Functions".)
+   */
+  readonly resolveCommitMs?: number | undefined
   /** Runs `work` again after a serialization failure or dead lock was rolled back. Only for the outermost. Default: never. */
   readonly retry?: number | TransactionRetry | undefined
   /** False: a connection and transaction of its own instead of a savepoint in the ambient one. Default true; `begin()`: false. */
@@ -58,17 +68,22 @@ export interface TransactionPlace {
 /** PostgreSQL counts it in an integer. */
 const longestIdleMs = 2_147_483_647
 
+/** As of the engine's option: what a timer counts. */
+const longestResolveMs = 2_147_483_647
+
 /**
  * The options with the isolation level spelled one way.
  * @throws {UsageError} for a level there is not, or a number of attempts or milliseconds that is none; before any SQL.
  */
 export function normalised(options: TransactionOptions): TransactionOptions {
-  const { retry, isolation, idleTimeoutMs = Infinity } = options
+  const { retry, isolation, idleTimeoutMs = Infinity, resolveCommitMs = 0 } = options
   const limit = typeof retry === 'object' ? retry.limit : (retry ?? 0)
   if (limit !== Infinity && (!Number.isInteger(limit) || limit < 0))
     throw new UsageError('retry must be a whole number of further attempts, 0 or more.')
   const lasts = typeof idleTimeoutMs === 'number' && idleTimeoutMs > 0
   if (!lasts || (idleTimeoutMs > longestIdleMs && idleTimeoutMs !== Infinity))
     throw new UsageError(`idleTimeoutMs must be milliseconds, more than 0 and up to ${longestIdleMs}, or Infinity.`)
+  if (!(typeof resolveCommitMs === 'number' && resolveCommitMs >= 0 && resolveCommitMs <= longestResolveMs))
+    throw new UsageError(`resolveCommitMs must be milliseconds, from 0, which is not to ask, to ${longestResolveMs}.`)
   return isolation === undefined ? options : { ...options, isolation: parseIsolation(isolation) }
 }

@@ -50,6 +50,7 @@ export {
   TransactionAbortedError,
   TransactionTimeoutError,
   type AfterCommitDetails,
+  type CommitOutcomeDetails,
   type TimeoutDetails,
 } from './transaction-error.ts'
 export {

@@ -2,9 +2,22 @@
 // it, migrations. Thrown by the engine. Mistakes in the use of transactions are in usage-error.ts.
 import { GeneverError, type ErrorDetails, type Outcome } from './genever-error.ts'
 
-/** The connection died while COMMIT was on its way: the transaction may or may not have taken effect. */
+export interface CommitOutcomeDetails extends ErrorDetails {
+  readonly xid?: string | undefined
+}
+
+/**
+ * The connection died, or the time was over, while COMMIT was on its way: the transaction may or may not have taken effect.
+ */
 export class CommitOutcomeUnknownError extends GeneverError {
   static override readonly code: string = 'GENEVER_COMMIT_OUTCOME_UNKNOWN'
+  /** Its number on the server, for `pg_xact_status`; absent unless the transaction had `resolveCommitMs` and changed something. */
+  declare readonly xid?: string
+
+  constructor(message: string, details: CommitOutcomeDetails = {}) {
+    super(message, details)
+    if (details.xid !== undefined) this.xid = details.xid
+  }
 }
 
 export interface AfterCommitDetails extends ErrorDetails {

@@ -113,6 +113,11 @@ export interface EngineOptions<C = any> {
    * statement in it. Default: no limit of ours (`undefined` or `Infinity`); the server may have one.
    */
   readonly transactionIdleTimeoutMs?: number | undefined
+  /**
+   * Of every transaction that does not say otherwise, but not those of cursors: how long the server may be asked what became
+   * of a COMMIT whose answer did not come. Default 0: it is not asked, and a transaction has no further round trip.
+   */
+  readonly resolveCommitMs?: number | undefined
   /** Prepares the session of each new connection, within `pool.connectTimeoutMs`. (GINO: `init`.) */
   readonly onConnect?: ((connection: C) => unknown) | undefined
   /** Prints every statement to standard error, or gives the line to a function; never parameters. Default false. */
@@ -177,6 +182,8 @@ export interface ResolvedOptions<C = any> {
   readonly isolation: IsolationLevel | undefined
   /** `Infinity`: no limit. */
   readonly transactionIdleTimeoutMs: number
+  /** 0: not at all. */
+  readonly resolveCommitMs: number
   readonly onConnect: ((connection: C) => unknown) | undefined
   readonly echo: boolean | ((line: string) => void)
   /** `Infinity`: no report. */

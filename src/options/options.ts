@@ -81,6 +81,7 @@ const checks: Checks<EngineOptions> = {
       ? undefined
       : `must be one of ${isolations.join(', ')}`,
   transactionIdleTimeoutMs: milliseconds(1, true),
+  resolveCommitMs: milliseconds(0),
   onConnect: callback,
   echo: (value) =>
     typeof value === 'boolean' || typeof value === 'function' ? undefined : 'must be true, false or a function',
@@ -135,6 +136,7 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
     retry: Object.freeze({ limit: given.retry?.limit ?? 0, intervalMs: given.retry?.intervalMs ?? 1_000 }),
     isolation: given.isolation === undefined ? undefined : (spaced(given.isolation) as IsolationLevel),
     transactionIdleTimeoutMs: given.transactionIdleTimeoutMs ?? Infinity,
+    resolveCommitMs: given.resolveCommitMs ?? 0,
     onConnect: given.onConnect,
     echo: given.echo ?? false,
     leak: Object.freeze({ afterMs: given.leak?.afterMs ?? Infinity }),

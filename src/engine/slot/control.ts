@@ -153,8 +153,16 @@ export async function answeredBy(engine: Engine, op: EngineOp, deadline: number,
 
 /** Sends transaction control past the queue; the caller has waited for quiet. Several texts share one unit. */
 export function sendControl(slot: Slot, ...texts: readonly string[]): EngineOp {
-  const { engine, lease, flight } = slot
-  const ops = texts.map((text) => controlOp(engine, text))
+  const { engine } = slot
+  return sendPast(
+    slot,
+    texts.map((text) => controlOp(engine, text)),
+  )
+}
+
+/** Sends operations of the engine past the queue, in one unit; the caller has waited for quiet. Gives the last of them. */
+export function sendPast(slot: Slot, ops: readonly EngineOp[]): EngineOp {
+  const { lease, flight } = slot
   const last = ops[ops.length - 1] as EngineOp
   if (lease === null || !lease.raw.alive) {
     last.refuse({ kind: 'lost', outcome: 'rolled_back' })

@@ -4,6 +4,7 @@ import type { Failure } from '../../driver/driver.ts'
 import type { Link } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
 import type { Handle } from '../handle.ts'
+import type { Slot } from './slot.ts'
 import { Waiting } from './waiting.ts'
 
 export interface TurnOptions {
@@ -72,4 +73,20 @@ export class Turn extends Waiting {
   describe(): string {
     return 'a transaction or connection waiting for its turn'
   }
+}
+
+/**
+ * Waits until what was issued before (or, if `first`, what is on the wire) has been answered. Rejects when that takes
+ * longer than `until`.
+ */
+export async function quiet(
+  slot: Slot,
+  { chain, handle }: { readonly chain: Link | undefined; readonly handle: Handle },
+  first: boolean,
+  until: number,
+): Promise<void> {
+  const turn = new Turn(slot.engine, chain, handle, { quiet: true, borrows: false, act: () => {}, until })
+  turn.begin()
+  slot.enterUnasked(turn, first)
+  await turn.wait()
 }

@@ -7,12 +7,14 @@ import {
   ConnectionLostError,
   TransactionAbortedError,
   TransactionStateError,
+  TransactionTimeoutError,
 } from '../../errors/index.ts'
 import { failureError, isFailure, wasIdle } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { reportBegin } from '../report.ts'
 import { answeredBy, sendControl } from '../slot/control.ts'
-import { Turn } from '../slot/turn.ts'
+import { quiet, Turn } from '../slot/turn.ts'
+import { fateOf, noteNumber } from './outcome/resolution.ts'
 import type { TransactionRecord } from './record.ts'
 
 /** Borrows (unless lazy), waits to be admitted and takes the place on the stack. Rejects with a `Failure` or an error. */
@@ -43,7 +45,8 @@ export async function commit(record: TransactionRecord): Promise<void> {
   }
   if (!record.overtaken) {
     record.state = 'ending'
-    await quiet(record, false, Infinity)
+    await quiet(slot, record, false, Infinity)
+    if (record.resolveCommitMs > 0 && record.wire === 'open' && commits(record)) await noteNumber(record)
   }
   if (record.overtaken) {
     record.state = 'rolled_back'
@@ -73,6 +76,8 @@ export async function commit(record: TransactionRecord): Promise<void> {
   try {
     await last(record, op)
   } catch (thrown) {
+    const unanswered = isFailure(thrown) && thrown.kind !== 'server' && !wasIdle(thrown)
+    if (unanswered && record.xid !== undefined) return resolve(record, thrown)
     throw commitFailed(record, thrown)
   }
   if (op.tag === 'ROLLBACK') {
@@ -80,6 +85,37 @@ export async function commit(record: TransactionRecord): Promise<void> {
     throw abortedError(record)
   }
   close(record, 'committed')
+}
+
+/** It is the outermost and no cursor's own, and nothing so far keeps it from being committed. */
+function commits(record: TransactionRecord): boolean {
+  if (record.parent !== null || record.cursor !== null || record.overtaken || record.mustRollBack) return false
+  return record.slot.lease?.raw.status === 'tx' && openInside(record) === null
+}
+
+/**
+ * The answer of COMMIT did not come, but its number is known. Without a change it is told as rolled back, which nobody can
+ * tell from committed, and running it again does nothing twice; what it has read may not count (serializable).
+ */
+async function resolve(record: TransactionRecord, failure: Failure): Promise<void> {
+  record.answer = 'sought'
+  const state = record.xid === null ? 'rolled_back' : await fateOf(record)
+  record.answer = 'missed'
+  close(record, state)
+  if (state === 'committed') return
+  throw state === 'unknown' ? outcomeUnknown(record, failure) : undone(record, failure)
+}
+
+/** What is told of a transaction whose COMMIT was not answered, and which is known to be rolled back. */
+function undone(record: TransactionRecord, failure: Failure): Error {
+  const { cause } = failure
+  const late = `The transaction begun at ${record.place} was rolled back: while it was being committed`
+  const details = { outcome: 'rolled_back', cause } as const
+  if (cause instanceof TransactionTimeoutError)
+    return new TransactionTimeoutError(`${late} its time ran out. Make it shorter, or give it more time.`, details)
+  if (cause instanceof AbortedError)
+    return new AbortedError(`${late} its signal aborted.`, { ...details, cause: cause.cause })
+  return failureError({ ...failure, outcome: 'rolled_back' }, null, record)
 }
 
 function commitFailed(record: TransactionRecord, thrown: unknown): unknown {
@@ -99,7 +135,7 @@ function outcomeUnknown(record: TransactionRecord, failure: Failure): CommitOutc
   return new CommitOutcomeUnknownError(
     `${why} while the transaction begun at ${record.place} was being committed: it may or may not have been. Look for its ` +
       'effects before doing it again.',
-    { cause, outcome: 'unknown' },
+    { cause, outcome: 'unknown', xid: record.xid ?? undefined },
   )
 }
 
@@ -152,12 +188,12 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
   if (cancelNow) slot.cancelFlight(record, cancelled)
   else {
     try {
-      await quiet(record, true, performance.now() + engine.options.cancelTimeoutMs)
+      await quiet(slot, record, true, performance.now() + engine.options.cancelTimeoutMs)
     } catch {
       slot.cancelFlight(record, cancelled)
     }
   }
-  await quiet(record, true, Infinity)
+  await quiet(slot, record, true, Infinity)
   if (record.overtaken) {
     record.state = 'rolled_back'
     return
@@ -182,22 +218,9 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
 }
 
 /** Gives back the transaction's own connection. Whose COMMIT stays unanswered is told now, not when its connection is known to be well. */
-export async function handedBack({ slot, state }: TransactionRecord): Promise<void> {
+export async function handedBack({ slot, state, answer }: TransactionRecord): Promise<void> {
   const closing = slot.close()
-  if (state !== 'unknown') await closing
-}
-
-/** Waits until what was issued before has been answered. Rejects when that takes longer than `until`. */
-async function quiet(record: TransactionRecord, first: boolean, until: number): Promise<void> {
-  const turn = new Turn(record.engine, record.chain, record.handle, {
-    quiet: true,
-    borrows: false,
-    act: () => {},
-    until,
-  })
-  turn.begin()
-  record.slot.enterUnasked(turn, first)
-  await turn.wait()
+  if (state !== 'unknown' && answer === 'due') await closing
 }
 
 /** Waits for COMMIT or RELEASE, which is stopped like any statement when it takes longer than statements may. */

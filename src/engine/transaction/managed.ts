@@ -107,9 +107,11 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
   try {
     outcome = await (interruption === null ? ending : interruption.race(ending))
   } catch (error) {
-    record.unwinding = ending.then(() => finish(record, own))
+    const resolves = record.committing && record.xid !== undefined
+    if (!resolves) record.unwinding = ending.then(() => finish(record, own))
     const told = hurry(record, error as Error)
-    return rollsBack(record, outcome) ? rolledBack(record, outcome) : { ...outcome, failed: true, error: told }
+    if (resolves) outcome = await ending
+    else return rollsBack(record, outcome) ? rolledBack(record, outcome) : { ...outcome, failed: true, error: told }
   } finally {
     interruption?.stop()
   }

@@ -33,7 +33,8 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
    * Commits.
    * @throws {TransactionStateError} when it has ended, or something opened inside is still open.
    * @throws {TransactionAbortedError} when a statement inside had failed: it was rolled back.
-   * @throws {CommitOutcomeUnknownError} when the connection was lost meanwhile, or it took longer than `query.timeoutMs`.
+   * @throws {CommitOutcomeUnknownError} when the connection was lost meanwhile, or it took longer than `query.timeoutMs`,
+   * and the server could not be asked what became of it (`resolveCommitMs`).
    * @throws {AfterCommitError} when it was committed and an `afterCommit` hook failed.
    */
   async commit(): Promise<void> {

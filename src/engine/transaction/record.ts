@@ -40,6 +40,13 @@ export class TransactionRecord {
   savepoint = ''
   /** COMMIT or RELEASE, while it is on the wire. */
   last: EngineOp | null = null
+  /**
+   * Its number on the server, noted before COMMIT is sent so that its outcome can be asked for; null: it changed nothing;
+   * undefined: not noted.
+   */
+  xid: string | null | undefined = undefined
+  /** Of COMMIT. `sought`: it did not come, the server is being asked what became of it; `missed`: it did not come. */
+  answer: 'due' | 'sought' | 'missed' = 'due'
   /** Its connection leads to a server that takes no writes, and is closed when it has ended. */
   stale: Failure | null = null
   /** Its caller was told that its time is over; settles when it is off the wire. */
@@ -230,7 +237,12 @@ export class TransactionRecord {
 
   /** COMMIT has been sent: whatever happens before its answer leaves the outcome unknown. */
   get committing(): boolean {
-    return this.last !== null && this.parent === null
+    return this.answer === 'sought' || (this.last !== null && this.parent === null)
+  }
+
+  /** How long the server may be asked for the outcome of its COMMIT, in milliseconds; 0: not at all. */
+  get resolveCommitMs(): number {
+    return this.options.resolveCommitMs ?? this.engine.options.resolveCommitMs
   }
 
   /** The server says that no transaction is open although this one is: something else ended it. */

@@ -1,0 +1,588 @@
+/** COMMIT is lost on its way, and the server is asked what became of it: `resolveCommitMs`. */
+
+import {
+  AbortedError,
+  AfterCommitError,
+  CommitOutcomeUnknownError,
+  ConnectionLostError,
+  createDb,
+  type EngineOptions,
+  QueryTimeoutError,
+  TransactionTimeoutError,
+} from 'genever'
+import { describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { onServer } from '../support/database.ts'
+import { hear } from '../support/events.ts'
+import type { Moment } from '../support/proxy.ts'
+import { until } from '../support/until.ts'
+import { killBackends, site, sound, type Site, watch } from './support.ts'
+
+const insert = 'insert into t values (1)'
+const commitGoes: Moment = { to: 'server', text: 'COMMIT', when: 'before' }
+const commitDone: Moment = { to: 'client', type: 'C', text: 'COMMIT', when: 'before' }
+const commitTold: Moment = { to: 'client', type: 'C', text: 'COMMIT', when: 'after' }
+const numberGoes: Moment = { to: 'server', text: 'pg_current_xact_id', when: 'before' }
+const numberTold: Moment = { to: 'client', type: 'D', when: 'before' }
+const statusTold: Moment = { to: 'client', type: 'D', when: 'before' }
+
+/** With one connection, so that whoever asks cannot have another than that of the transaction. */
+const resolving = (options: EngineOptions = {}): Promise<Site> =>
+  site({ resolveCommitMs: 10_000, ...options, pool: { max: 1, ...options.pool } })
+
+/** With a table `slow`, for each row of which a COMMIT takes so long. */
+async function slowly(seconds: number, options: EngineOptions = {}): Promise<Site> {
+  const place = await resolving({ cancelTimeoutMs: 5000, ...options })
+  await place.direct.query(`
+    drop table if exists slow;
+    create table slow (n int);
+    create or replace function nap() returns trigger language plpgsql as
+      $$ begin perform pg_sleep(${seconds}); return null; end $$;
+    create constraint trigger nap after insert on slow deferrable initially deferred for each row execute function nap()`)
+  return place
+}
+
+const insertSlow = 'insert into slow values (1)'
+const slowRows = async ({ direct }: Site): Promise<unknown> => direct.query('select n from slow')
+
+/** Resolves when the server is in the middle of a COMMIT. */
+const committing = ({ direct }: Site): Promise<unknown> =>
+  until(
+    async () => {
+      const [row] = await onServer(
+        `select 1 from pg_stat_activity where datname = $1 and query = 'COMMIT' and wait_event = 'PgSleep'`,
+        [direct.name],
+      )
+      return row !== undefined
+    },
+    { what: 'a COMMIT sleeps on the server' },
+  )
+
+describe('a COMMIT that is lost', () => {
+  test('is known, forty times, before it reached the server and after the server had done it', async () => {
+    await using place = await resolving()
+    const committed: number[] = []
+    const undone: number[] = []
+
+    for (let n = 0; n < 40; n++) {
+      const [moment, list] = (
+        [
+          [commitGoes, undone],
+          [commitDone, committed],
+        ] as const
+      )[n % 2]!
+      const incident = place.proxy.cut(moment, n % 4 < 2 ? 'reset' : 'finish')
+      const run = watch(place.db.transaction((tx) => tx.status('insert into t values ($1)', [n]).then(() => n)))
+      await until(() => run.state !== 'pending')
+
+      expect(incident.link).not.toBeNull()
+      if (run.state === 'resolved') expect(run.value).toBe(n)
+      else expect(run.value).toMatchObject({ code: 'GENEVER_CONNECTION_LOST', outcome: 'rolled_back', retryable: true })
+      expect(run.state).toBe(list === committed ? 'resolved' : 'rejected')
+      list.push(n)
+    }
+
+    await sound(place)
+    expect(await place.rows()).toEqual(committed)
+    expect(undone).toHaveLength(20)
+  }, 60_000)
+
+  test('when the server had done it is a commit: its value, its hooks, its event, and one row', async () => {
+    await using place = await resolving({ name: 'lost-and-done' })
+    using heard = hear('lost-and-done')
+    place.proxy.cut(commitTold)
+    const ran: string[] = []
+    let runs = 0
+
+    const value = await place.db.transaction(
+      async (tx) => {
+        runs++
+        tx.afterRollback(() => ran.push('rollback'))
+        tx.afterCommit(async () => ran.push(`commit sees ${String(await place.db.scalar('select n from t'))}`))
+        await tx.status(insert)
+        return 'value'
+      },
+      { retry: 5 },
+    )
+
+    expect({ value, runs, ran }).toEqual({ value: 'value', runs: 1, ran: ['commit sees 1'] })
+    expect(heard.transactions.map(({ event }) => event)).toEqual(['begin', 'commit'])
+    await sound(place)
+    expect(await place.rows()).toEqual([1])
+  })
+
+  test('before the server had it is a rollback: its hooks, its event, and no second run', async () => {
+    await using place = await resolving({ name: 'lost-and-undone' })
+    using heard = hear('lost-and-undone')
+    place.proxy.cut(commitGoes)
+    const ran: string[] = []
+    let runs = 0
+
+    const error = await caught(
+      place.db.transaction(
+        async (tx) => {
+          runs++
+          tx.afterRollback(() => ran.push('rollback'))
+          tx.afterCommit(() => ran.push('commit'))
+          await tx.status(insert)
+        },
+        { retry: 5, isolation: 'serializable' },
+      ),
+    )
+
+    expect(error).toBeInstanceOf(ConnectionLostError)
+    expect(error).toMatchObject({ outcome: 'rolled_back', retryable: true })
+    expect({ runs, ran }).toEqual({ runs: 1, ran: ['rollback'] })
+    expect(heard.transactions.map(({ event }) => event)).toEqual(['begin', 'rollback'])
+    await sound(place)
+    expect(await place.rows()).toEqual([])
+  })
+
+  test('is waited for while the server goes on committing', async () => {
+    await using place = await slowly(1)
+    const [link] = place.proxy.links
+    const run = watch(place.db.transaction((tx) => tx.status(insertSlow).then(() => 'done')))
+    await committing(place)
+    link!.break('reset')
+
+    await until(() => run.state !== 'pending')
+
+    expect(run).toEqual({ state: 'resolved', value: 'done' })
+    await sound(place)
+    expect(await slowRows(place)).toEqual([{ n: 1 }])
+  })
+
+  test('is asked for again when the connection that asks is lost too', async () => {
+    await using place = await resolving()
+    place.proxy.on(commitDone, (link) => {
+      link.break('reset')
+      place.proxy.cut(statusTold)
+    })
+
+    expect(await place.db.transaction((tx) => tx.status(insert).then(() => 'done'))).toBe('done')
+
+    expect(place.proxy.links.length).toBeGreaterThan(2)
+    await sound(place)
+    expect(await place.rows()).toEqual([1])
+  })
+
+  test('and fails in its hooks tells that it was committed', async () => {
+    await using place = await resolving()
+    place.proxy.cut(commitDone)
+    const reason = new TypeError('mine')
+
+    const error = await caught(
+      place.db.transaction(async (tx) => {
+        await tx.status(insert)
+        tx.afterCommit(() => {
+          throw reason
+        })
+        return 'value'
+      }),
+    )
+
+    expect(error).toBeInstanceOf(AfterCommitError)
+    expect(error).toMatchObject({ outcome: 'committed', result: 'value', errors: [reason] })
+  })
+
+  test.each([
+    ['done', commitDone, [1, 3], ['outer commit', 'inner commit', 'undone rollback']],
+    ['undone', commitGoes, [], ['outer rollback', 'inner rollback', 'undone rollback']],
+  ] as const)('decides on the savepoints inside: %s', async (_, moment, rows, hooks) => {
+    await using place = await resolving()
+    place.proxy.cut(moment)
+    const ran: string[] = []
+    const hook = (tx: { afterCommit(hook: () => void): void; afterRollback(hook: () => void): void }, name: string) => {
+      tx.afterCommit(() => void ran.push(`${name} commit`))
+      tx.afterRollback(() => void ran.push(`${name} rollback`))
+    }
+
+    const run = watch(
+      place.db.transaction(async (tx) => {
+        hook(tx, 'outer')
+        await tx.status(insert)
+        await place.db.transaction(async (inner) => {
+          hook(inner, 'inner')
+          await inner.status('insert into t values (3)')
+        })
+        await place.db.transaction(async (inner) => {
+          hook(inner, 'undone')
+          await inner.status('insert into t values (2)')
+          inner.raiseRollback()
+        })
+      }),
+    )
+    await until(() => run.state !== 'pending')
+
+    expect(run.state).toBe(moment === commitDone ? 'resolved' : 'rejected')
+    expect(ran).toEqual(hooks)
+    await sound(place)
+    expect(await place.rows()).toEqual(rows)
+  })
+
+  test.each([
+    ['done', commitDone, [1]],
+    ['undone', commitGoes, []],
+  ] as const)(
+    'of a scope is asked for beside its dead connection, and the scope goes on: %s',
+    async (_, moment, rows) => {
+      await using place = await resolving()
+
+      await place.db.scope(
+        async () => {
+          await place.db.scalar('select 1')
+          place.proxy.cut(moment)
+          const run = watch(place.db.transaction((tx) => tx.status(insert)))
+          const sibling = place.db.scalar('select count(*)::int from t')
+          await until(() => run.state !== 'pending')
+          expect(run.state).toBe(moment === commitDone ? 'resolved' : 'rejected')
+          expect(await sibling).toBe(rows.length)
+          expect(await place.db.scalar(`select current_setting('app.tenant')`)).toBe('7')
+        },
+        { settings: { 'app.tenant': '7' } },
+      )
+
+      await sound(place)
+      expect(await place.rows()).toEqual(rows)
+    },
+  )
+
+  test.each([
+    ['done', commitDone, [1]],
+    ['undone', commitGoes, []],
+  ] as const)('of a transaction begun by hand is known too: %s', async (_, moment, rows) => {
+    await using place = await resolving({ resolveCommitMs: 0 })
+    place.proxy.cut(moment)
+    const ran: string[] = []
+    const tx = await place.db.begin({ resolveCommitMs: 10_000 })
+    tx.afterCommit(() => ran.push('commit'))
+    tx.afterRollback(() => ran.push('rollback'))
+    await tx.status(insert)
+
+    const run = watch(tx.commit())
+    await until(() => run.state !== 'pending')
+
+    if (moment === commitDone) expect(run.state).toBe('resolved')
+    else expect(run.value).toMatchObject({ code: 'GENEVER_CONNECTION_LOST', outcome: 'rolled_back' })
+    expect(ran).toEqual([moment === commitDone ? 'commit' : 'rollback'])
+    await sound(place)
+    expect(await place.rows()).toEqual(rows)
+  })
+
+  test('waits for its turn in a pool that is full', async () => {
+    await using place = await resolving({ pool: { max: 2 } })
+    const held = await place.db.acquire()
+    await held.scalar('select 1')
+    place.proxy.on(commitDone, (link) => {
+      link.break('reset')
+      void place.db.acquire().then((other) => other.scalar('select 1 from pg_sleep(0.2)').then(() => other.release()))
+    })
+
+    await place.db.transaction((tx) => tx.status(insert))
+
+    await held.release()
+    await sound(place)
+    expect(await place.rows()).toEqual([1])
+  })
+})
+
+describe('a COMMIT whose time is over', () => {
+  test('and that the server has stopped is a rollback', async () => {
+    await using place = await slowly(60)
+    const ran: string[] = []
+
+    const error = await caught(
+      place.db.transaction(
+        async (tx) => {
+          tx.afterRollback(async () => ran.push(`rollback ${String(await place.db.scalar('select 1'))}`))
+          await tx.status(insertSlow)
+        },
+        { timeoutMs: 300 },
+      ),
+    )
+
+    expect(error).toBeInstanceOf(TransactionTimeoutError)
+    expect(error.outcome).toBe('rolled_back')
+    expect(error.message).toMatch(/^The transaction begun at .*commit-outcome.test.* was rolled back/)
+    expect(ran).toEqual(['rollback 1'])
+    await sound(place)
+    expect(await slowRows(place)).toEqual([])
+  })
+
+  test('by a signal tells its reason', async () => {
+    await using place = await slowly(60)
+    const controller = new AbortController()
+    const reason = new TypeError('enough')
+    const told = caught(place.db.transaction((tx) => tx.status(insertSlow), { signal: controller.signal }))
+    await committing(place)
+
+    controller.abort(reason)
+
+    const error = await told
+    expect(error).toBeInstanceOf(AbortedError)
+    expect(error).toMatchObject({ outcome: 'rolled_back', cause: reason })
+    await sound(place)
+    expect(await slowRows(place)).toEqual([])
+  })
+
+  test('by the time of statements, in a scope that has the only connection, is a rollback', async () => {
+    await using place = await slowly(60)
+
+    await place.db.scope(async () => {
+      const before = await place.db.scalar('select pg_backend_pid()')
+      const error = await caught(place.db.transaction((tx) => tx.status(insertSlow), { query: { timeoutMs: 300 } }))
+      expect(error).toBeInstanceOf(QueryTimeoutError)
+      expect(error.outcome).toBe('rolled_back')
+      expect(await place.db.scalar('select pg_backend_pid()')).toBe(before)
+    })
+
+    await sound(place)
+    expect(await slowRows(place)).toEqual([])
+  })
+
+  test('although the server has done it is a commit', async () => {
+    await using place = await resolving()
+    place.proxy.cut(commitDone, 'blackhole')
+
+    expect(await place.db.transaction((tx) => tx.status(insert).then(() => 'done'), { timeoutMs: 300 })).toBe('done')
+
+    await sound(place)
+    expect(await place.rows()).toEqual([1])
+  })
+
+  test('while the server is being asked changes nothing', async () => {
+    await using place = await slowly(2)
+    const [link] = place.proxy.links
+    const run = watch(place.db.transaction((tx) => tx.status(insertSlow).then(() => 'done'), { timeoutMs: 1500 }))
+    await committing(place)
+    link!.break('reset')
+
+    await until(() => run.state !== 'pending')
+
+    expect(run).toEqual({ state: 'resolved', value: 'done' })
+    await sound(place)
+    expect(await slowRows(place)).toEqual([{ n: 1 }])
+  })
+})
+
+describe('it stays unknown', () => {
+  test('when nobody can be asked in time, and the error has what to ask for', async () => {
+    await using place = await resolving({ resolveCommitMs: 400 })
+    place.proxy.on(commitDone, (link) => {
+      place.proxy.refuse()
+      link.break('reset')
+    })
+    const ran: string[] = []
+    const began = performance.now()
+
+    const error = await caught(
+      place.db.transaction(async (tx) => {
+        tx.afterCommit(() => ran.push('commit'))
+        tx.afterRollback(() => ran.push('rollback'))
+        await tx.status(insert)
+      }),
+    )
+
+    expect(performance.now() - began).toBeLessThan(4000)
+    expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+    expect(error.outcome).toBe('unknown')
+    expect(error.cause).toBeInstanceOf(ConnectionLostError)
+    expect(ran).toEqual([])
+    const { xid } = error as CommitOutcomeUnknownError
+    expect(await place.direct.query(`select pg_xact_status('${xid}'::xid8) as status`)).toEqual([
+      { status: 'committed' },
+    ])
+    await place.proxy.accept()
+    await sound(place)
+  })
+
+  test('when the server is silent', async () => {
+    await using place = await resolving({ resolveCommitMs: 400 })
+    place.proxy.on(commitGoes, (link) => {
+      void place.proxy.accept('silent')
+      link.break('reset')
+    })
+    const began = performance.now()
+
+    const error = await caught(place.db.transaction((tx) => tx.status(insert)))
+
+    expect(performance.now() - began).toBeLessThan(4000)
+    expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+    await place.proxy.accept()
+  })
+
+  test('while the transaction is still open on a server that does not know that its client is gone', async () => {
+    await using place = await resolving({ resolveCommitMs: 600, query: { timeoutMs: 300 } })
+    place.proxy.cut(commitGoes, 'blackhole')
+
+    const error = await caught(place.db.transaction((tx) => tx.status(insert)))
+
+    expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+    expect(error.cause).toBeInstanceOf(QueryTimeoutError)
+  })
+
+  test('until the server finds out', async () => {
+    await using place = await resolving({ query: { timeoutMs: 300 } })
+    const incident = place.proxy.cut(commitGoes, 'blackhole')
+    const run = watch(place.db.transaction((tx) => tx.status(insert)))
+    await until(() => incident.link?.held === false)
+    expect(run.state).toBe('pending')
+    await killBackends(place.direct.name)
+
+    await until(() => run.state !== 'pending')
+
+    expect(run.value).toMatchObject({ code: 'GENEVER_QUERY_TIMEOUT', outcome: 'rolled_back' })
+    expect(await place.rows()).toEqual([])
+  })
+
+  test('when the engine is closed', async () => {
+    await using place = await slowly(60)
+    const [link] = place.proxy.links
+    const told = caught(place.db.transaction((tx) => tx.status(insertSlow)))
+    await committing(place)
+    link!.break('reset')
+    await until(() => place.proxy.links.length > 1)
+    await place.db.close()
+
+    expect(await told).toBeInstanceOf(CommitOutcomeUnknownError)
+  })
+
+  test('without the option, which costs nothing then', async () => {
+    await using place = await resolving({ resolveCommitMs: 0, name: 'not-asked' })
+    using heard = hear('not-asked')
+    place.proxy.cut(commitDone)
+
+    const error = await caught(place.db.transaction((tx) => tx.status(insert)))
+
+    expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+    expect(error).not.toHaveProperty('xid')
+    expect(heard.statements.map(({ sql }) => sql)).toEqual([insert])
+  })
+
+  test('with an option of its own, 0, against that of the engine', async () => {
+    await using place = await resolving()
+    place.proxy.cut(commitDone)
+
+    const error = await caught(place.db.transaction((tx) => tx.status(insert), { resolveCommitMs: 0 }))
+
+    expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+  })
+})
+
+describe('the number of the transaction', () => {
+  test.each([
+    ['its question', numberGoes],
+    ['its answer', numberTold],
+  ] as const)('is lost with %s: nothing was committed', async (_, moment) => {
+    await using place = await resolving()
+    const incident = place.proxy.cut(moment)
+
+    const error = await caught(place.db.transaction((tx) => tx.status(insert)))
+
+    expect(incident.link).not.toBeNull()
+    expect(error).toBeInstanceOf(ConnectionLostError)
+    expect(error).toMatchObject({ outcome: 'rolled_back', retryable: true })
+    await sound(place)
+    expect(await place.rows()).toEqual([])
+  })
+
+  test('does not come within the timeoutMs of the transaction: it is rolled back', async () => {
+    await using place = await resolving()
+    place.proxy.cut(numberGoes, 'blackhole')
+
+    const error = await caught(place.db.transaction((tx) => tx.status(insert), { timeoutMs: 300 }))
+
+    expect(error).toBeInstanceOf(TransactionTimeoutError)
+    expect(error.outcome).toBe('rolled_back')
+    await sound(place)
+    expect(await place.rows()).toEqual([])
+  })
+
+  test('does not come within the time of statements: it is rolled back', async () => {
+    await using place = await resolving()
+    place.proxy.cut(numberGoes, 'blackhole')
+
+    const error = await caught(place.db.transaction((tx) => tx.status(insert), { query: { timeoutMs: 300 } }))
+
+    expect(error).toBeInstanceOf(QueryTimeoutError)
+    expect(error.outcome).toBe('rolled_back')
+    await sound(place)
+    expect(await place.rows()).toEqual([])
+  })
+
+  test('is not there when nothing was changed: the transaction is told as rolled back, and nobody is asked', async () => {
+    await using place = await resolving({ name: 'nothing-changed' })
+    using heard = hear('nothing-changed')
+    place.proxy.cut(commitDone)
+
+    const error = await caught(place.db.transaction((tx) => tx.all('select n from t')))
+
+    expect(error).toBeInstanceOf(ConnectionLostError)
+    expect(error.outcome).toBe('rolled_back')
+    expect(heard.statements.map(({ sql }) => sql)).toHaveLength(2)
+    await sound(place)
+  })
+
+  test('is not asked for when the transaction is readOnly, rolled back, failed, empty, or that of a cursor', async () => {
+    await using place = await resolving({ name: 'not-numbered' })
+    using heard = hear('not-numbered')
+
+    await place.db.transaction((tx) => tx.scalar('select 1'), { readOnly: true })
+    await place.db.transaction(async (tx) => {
+      await tx.scalar('select 2')
+      tx.raiseRollback()
+    })
+    await caught(place.db.transaction((tx) => caught(tx.scalar('select 1 / 0')).then(() => 'swallowed')))
+    await place.db.transaction(() => 'empty')
+    await caught(place.db.transaction((tx) => tx.status('insert into nowhere values (1)')))
+
+    for await (const n of place.db.iterate('select 3 as n')) expect(n).toEqual({ n: 3 })
+
+    expect(heard.statements.map(({ sql }) => sql).filter((sql) => !/cursor|fetch|close/i.test(sql))).toEqual([
+      'select 1',
+      'select 2',
+      'select 1 / 0',
+      'insert into nowhere values (1)',
+    ])
+    place.proxy.cut(commitGoes)
+    const error = await caught(place.db.transaction((tx) => tx.scalar('select 1'), { readOnly: true }))
+    expect(error).toMatchObject({ code: 'GENEVER_CONNECTION_LOST', outcome: 'rolled_back' })
+  })
+
+  test('of a function that writes behind a select is known', async () => {
+    await using place = await resolving()
+    await place.direct.query(
+      `create or replace function book() returns int language sql as 'insert into t values (5) returning n'`,
+    )
+    place.proxy.cut(commitDone)
+
+    expect(await place.db.transaction((tx) => tx.scalar('select book()'))).toBe(5)
+
+    await sound(place)
+    expect(await place.rows()).toEqual([5])
+  })
+})
+
+test.each([-1, Number.NaN, Infinity, '5'])('resolveCommitMs %j is refused before any SQL', async (resolveCommitMs) => {
+  await using place = await resolving({ name: 'refused' })
+  using heard = hear('refused')
+
+  const error = await caught(
+    place.db.transaction((tx) => tx.scalar('select 1'), { resolveCommitMs: resolveCommitMs as number }),
+  )
+
+  expect(error).toMatchObject({ code: 'GENEVER_USAGE', message: expect.stringContaining('resolveCommitMs must be') })
+  expect(heard.statements).toEqual([])
+})
+
+test('PGlite takes the option', async () => {
+  await using db = await createDb('pglite://memory', { resolveCommitMs: 1000 }).open()
+  await db.status('create table t (n int)')
+
+  await db.transaction(async (tx) => {
+    await tx.status(insert)
+    await db.transaction((inner) => inner.status('insert into t values (2)'))
+  })
+
+  expect(await db.scalar('select sum(n)::int from t')).toBe(3)
+})
