@@ -12,9 +12,10 @@ import {
 } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { onServer } from '../support/database.ts'
+import { freshDatabase, onServer } from '../support/database.ts'
 import { hear } from '../support/events.ts'
-import type { Moment } from '../support/proxy.ts'
+import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
+import { type Moment, startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
 import { killBackends, site, sound, type Site, watch } from './support.ts'
 
@@ -561,6 +562,33 @@ describe('the number of the transaction', () => {
     await sound(place)
     expect(await place.rows()).toEqual([5])
   })
+})
+
+const poolers = (
+  [
+    ['a pooler', true, startPooler],
+    ['PgBouncer', hasPgBouncer, startPgBouncer],
+  ] as const
+).filter(([, there]) => there)
+
+test.each(poolers)('behind %s another session of the server is asked', async (_, __, start) => {
+  const direct = await freshDatabase('create table t (n int)')
+  await using pooler = await start(direct.url, 2)
+  await using proxy = await startProxy(pooler.url)
+  await using db = createDb(proxy.url, { pooler: 'transaction', resolveCommitMs: 10_000, pool: { max: 1 } })
+  await db.open()
+  const told: number[] = []
+
+  for (let n = 0; n < 10; n++) {
+    proxy.cut(n % 2 === 0 ? commitGoes : commitDone)
+    const run = watch(db.transaction((tx) => tx.status('insert into t values ($1)', [n])))
+    await until(() => run.state !== 'pending')
+    if (run.state === 'resolved') told.push(n)
+    else expect(run.value).toMatchObject({ code: 'GENEVER_CONNECTION_LOST', outcome: 'rolled_back' })
+  }
+
+  expect(told).toEqual([1, 3, 5, 7, 9])
+  expect((await direct.query('select n from t order by n')).map(({ n }) => n)).toEqual(told)
 })
 
 test.each([-1, Number.NaN, Infinity, '5'])('resolveCommitMs %j is refused before any SQL', async (resolveCommitMs) => {
