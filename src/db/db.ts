@@ -28,6 +28,9 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   #options: EngineOptions | undefined
   #engine: Engine | null = null
   #opening: Promise<Engine> | null = null
+  /** The engine that is being opened, and what tells those who wait for it that the db was closed. */
+  #making: Engine | null = null
+  #giveUp: (() => void) | null = null
   readonly #bakery = new Bakery()
 
   constructor(source?: EngineSource, options?: EngineOptions) {
@@ -149,9 +152,9 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
 
   /** Closes the engine; final. See `Engine.close`. */
   async close(options?: CloseOptions): Promise<CloseReport> {
-    const opening = this.#opening
     this.#state = 'closed'
-    const engine = this.#engine ?? (opening === null ? null : await opening.catch(() => null))
+    this.#giveUp?.()
+    const engine = this.#engine ?? this.#making
     return engine === null ? { drained: 0, broken: [] } : engine.close(options)
   }
 
@@ -195,7 +198,14 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   async #openNow(): Promise<Engine> {
     this.#state = 'opening'
     try {
-      const engine = await inRoot(() => openEngine(this.#source as EngineSource, this.#options, this, this.#bakery))
+      const made = (engine: Engine): void => {
+        this.#making = engine
+        if (this.#state === 'closed') void engine.close({ timeoutMs: 0 })
+      }
+      const source = this.#source as EngineSource
+      const opened = inRoot(() => openEngine(source, this.#options, this, this.#bakery, made))
+      const closed = new Promise<never>((_, reject) => (this.#giveUp = () => reject(closedError())))
+      const engine = await Promise.race([opened, closed])
       this.#engine = engine
       if ((this.#state as State) !== 'closed') this.#state = 'open'
       return engine
@@ -204,6 +214,8 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
       throw error
     } finally {
       this.#opening = null
+      this.#making = null
+      this.#giveUp = null
     }
   }
 

@@ -17,6 +17,7 @@ import { Frame, type Settings } from './context/frame.ts'
 import type { Engine } from './engine.ts'
 import { Executor } from './query/executor.ts'
 import { thrownError } from './query/failure.ts'
+import { afterOpening } from './open/after-opening.ts'
 import type { Handle } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryDefaults } from './query/query-options.ts'
@@ -90,8 +91,8 @@ export abstract class Source extends Executor {
    * @throws {TransactionStateError} when `settings` differ from those of the connection it would share.
    */
   async scope<T>(work: (connection: Connection) => Promise<T> | T, options: ScopeOptions = {}): Promise<T> {
-    const here = this.engineHere()
-    const engine = here instanceof Promise ? await here : here
+    const engine = this.engineHere()
+    if (engine instanceof Promise) return this.scope(work, await afterOpening(engine, options))
     const chain = currentChain()
     const shared = options.reuse === false ? null : ambientFrame(engine, chain)
     if (shared !== null) {
@@ -130,8 +131,8 @@ export abstract class Source extends Executor {
    * @throws {SelfDeadlockError} when the caller runs inside of the holders of every connection there may be.
    */
   async acquire(options: AcquireOptions = {}): Promise<Connection> {
-    const here = this.engineHere()
-    const engine = here instanceof Promise ? await here : here
+    const engine = this.engineHere()
+    if (engine instanceof Promise) return this.acquire(await afterOpening(engine, options))
     const chain = currentChain()
     const shared = options.reuse === true ? ambientFrame(engine, chain) : null
     if (shared !== null) {
@@ -150,8 +151,8 @@ export abstract class Source extends Executor {
     work: (tx: Transaction) => Promise<T> | T,
     options: TransactionOptions = {},
   ): Promise<T> {
-    const here = this.engineHere()
-    const engine = here instanceof Promise ? await here : here
+    const engine = this.engineHere()
+    if (engine instanceof Promise) return this.transaction(work, await afterOpening(engine, options))
     const chain = currentChain()
     const slot = options.reuse === false ? null : (ambientFrame(engine, chain)?.slot ?? null)
     return engine.transact({ db: this.token(), chain, handle: null, slot }, work, options)
@@ -162,8 +163,8 @@ export abstract class Source extends Executor {
    * @throws {TransactionStateError} with `reuse: true` inside of a scope, where others would wait for it unknowingly.
    */
   async begin(options: TransactionOptions = {}): Promise<ManualTransaction> {
-    const here = this.engineHere()
-    const engine = here instanceof Promise ? await here : here
+    const engine = this.engineHere()
+    if (engine instanceof Promise) return this.begin(await afterOpening(engine, options))
     const chain = currentChain()
     if (options.reuse === true && ambientFrame(engine, chain) !== null)
       throw new TransactionStateError(

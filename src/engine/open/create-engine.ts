@@ -34,23 +34,29 @@ export function createEngine(source: EngineSource, options?: EngineOptions): Pro
   return openEngine(source, options, null)
 }
 
-/** @internal As `createEngine`, for a `Db`, which stands for this engine in `onConnect` although it is not open yet. */
+/**
+ * @internal As `createEngine`, for a `Db`, which stands for this engine in `onConnect` although it is not open yet. `made` is
+ * told of the engine before it connects: closing it ends the opening.
+ */
 export async function openEngine(
   source: EngineSource,
   options: EngineOptions | undefined,
   db: object | null,
   bakery: Bakery | null = null,
+  made: (engine: Engine) => void = () => {},
 ): Promise<Engine> {
   const given: Given | undefined | null = typeof source === 'function' ? await source() : source
   if (given === undefined || given === null)
     throw new UsageError('The source function gave neither a URL nor options: is an environment variable missing?')
-  const engine = makeEngine(resolveOptions(given instanceof URL ? given.href : given, options), db)
+  const closed = new AbortController()
+  const engine = makeEngine(resolveOptions(given instanceof URL ? given.href : given, options), db, closed)
   if (bakery !== null) engine.bakeries.add(bakery)
-  await inRoot(() => warm(engine))
+  made(engine)
+  await inRoot(() => warm(engine, closed.signal))
   return engine
 }
 
-function makeEngine(options: ResolvedOptions, db: object | null): Engine {
+function makeEngine(options: ResolvedOptions, db: object | null, closed: AbortController): Engine {
   const driver = driverOf(options)
   const connect = driver.parse(options.connection)
   // A database inside the process ends with its only connection, and what is in memory with it.
@@ -74,11 +80,15 @@ function makeEngine(options: ResolvedOptions, db: object | null): Engine {
   const engine = new Engine(options, makePool, () => {
     for (const stop of stops.splice(0)) stop()
   })
-  stops.push(enrol(engine), () => engine.leaks?.stop())
+  stops.push(
+    enrol(engine),
+    () => engine.leaks?.stop(),
+    () => closed.abort(),
+  )
   return engine
 }
 
-async function warm(engine: Engine): Promise<void> {
+async function warm(engine: Engine, closed: AbortSignal): Promise<void> {
   const { limit, intervalMs } = engine.options.retry
   for (let attempt = 0; ; attempt++) {
     try {
@@ -86,11 +96,11 @@ async function warm(engine: Engine): Promise<void> {
       return
     } catch (thrown) {
       const again = attempt < limit && isFailure(thrown) && engine.pool.retriable(thrown)
-      if (!again) {
+      if (again && !engine.closed) await sleep(intervalMs, undefined, { signal: closed }).catch(() => {})
+      if (!again || engine.closed) {
         await engine.close({ timeoutMs: 0 })
         throw isFailure(thrown) ? connectError(thrown, engine.options.describe()) : thrown
       }
-      await sleep(intervalMs)
     }
   }
 }

@@ -6,6 +6,7 @@ import type { Compiled } from '../../sql/compiled.ts'
 import { adapt, type Params, type Query, type Statement } from '../../sql/statement.ts'
 import { type Link, runIn } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
+import { afterOpening } from '../open/after-opening.ts'
 import type { Executor } from './executor.ts'
 import { thrownError } from './failure.ts'
 import { EngineOp } from './op.ts'
@@ -180,7 +181,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
         ? (this.#home as CursorHome).ended()
         : new TransactionStateError(`The cursor opened at ${this.place} has been closed.`)
     const here = this.#executor.engineHere()
-    const engine = here instanceof Promise ? await here : here
+    const options = here instanceof Promise ? await afterOpening(here, this.#options) : this.#options
+    const engine = await here
     const text = typeof this.#query === 'string'
     this.#statement = text ? { sql: this.#query, params: [] } : adapt<R>(this.#query)
     const bound = engine.statements.compile(this.#statement.sql).bind(text ? this.#params : this.#statement.params)
@@ -191,10 +193,9 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
           statement: { sql: bound.compiled.text },
         },
       )
-    const { signal } = this.#options
     const home = await openHome(engine, this.#executor, this, {
-      until: engine.until(this.#options, this.#defaults),
-      signal,
+      until: engine.until(options, this.#defaults),
+      signal: options.signal,
     })
     this.#home = home
     this.#state = 'open'

@@ -7,6 +7,7 @@ import type { Compiled, RowSpec } from '../../sql/compiled.ts'
 import { adapt, type Params, type Query } from '../../sql/statement.ts'
 import { currentChain } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
+import { afterOpening } from '../open/after-opening.ts'
 import type { Executor } from './executor.ts'
 import { thrownError } from './failure.ts'
 import { EngineOp } from './op.ts'
@@ -70,7 +71,8 @@ export async function execute<R, T>(
   third: QueryOptions | undefined,
 ): Promise<T> {
   const here = executor.engineHere()
-  const op = prepare(executor, here instanceof Promise ? await here : here, cardinality, query, second, third)
+  if (here instanceof Promise) return executeOpened(here, executor, cardinality, query, second, third)
+  const op = prepare(executor, here, cardinality, query, second, third)
   executor.send(op)
   try {
     await op.wait()
@@ -78,6 +80,20 @@ export async function execute<R, T>(
     throw thrownError(thrown, op)
   }
   return cardinality.give(op) as T
+}
+
+/** The first use of a database opens it, in the time of the call. */
+async function executeOpened<R, T>(
+  opening: Promise<Engine>,
+  executor: Executor,
+  cardinality: Cardinality,
+  query: Query<R> | Recipe | string,
+  second: Params | QueryOptions | undefined,
+  third: QueryOptions | undefined,
+): Promise<T> {
+  if (typeof query === 'string' || query instanceof Recipe)
+    return execute(executor, cardinality, query, second, await afterOpening(opening, third ?? {}))
+  return execute(executor, cardinality, query, await afterOpening(opening, (second as QueryOptions) ?? {}), third)
 }
 
 /**
@@ -92,7 +108,8 @@ export async function executeMany(
 ): Promise<Status<never>> {
   if (!Array.isArray(sets)) throw new UsageError('executeMany() takes a list of parameter sets.')
   const here = executor.engineHere()
-  const { statements } = here instanceof Promise ? await here : here
+  if (here instanceof Promise) return executeMany(executor, query, sets, await afterOpening(here, options ?? {}))
+  const { statements } = here
   const compiled = typeof query === 'string' ? statements.compile(query).compiled : query.plan.on(statements)
   if (sets.length === 0) return new Status('', 0, [])
   if (compiled.cls === 'multi') throw severalStatements(compiled)

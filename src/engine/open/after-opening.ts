@@ -1,0 +1,59 @@
+// The wait of a call for a database that is opened on first use. It ends at the deadline of the call, and counts to it; the
+// opening itself goes on, for others and for the next call.
+import { AbortedError, AcquireTimeoutError } from '../../errors/index.ts'
+
+interface Waits {
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Node's timers take no more. */
+const longestMs = 2_147_483_647
+
+/**
+ * The options with what is left of their time once the database is open. Rejects as the opening does.
+ * @throws {AcquireTimeoutError} when `timeoutMs` is over before. @throws {AbortedError} when `signal` aborts before.
+ */
+export async function afterOpening<O extends Waits>(opening: Promise<unknown>, options: O): Promise<O> {
+  const { timeoutMs, signal } = options
+  if (timeoutMs === undefined && signal === undefined) {
+    await opening
+    return options
+  }
+  const began = performance.now()
+  await within(opening, timeoutMs, signal)
+  return timeoutMs === undefined ? options : { ...options, timeoutMs: left(timeoutMs, performance.now() - began) }
+}
+
+/** What is no time is refused by whoever uses it next. */
+function left(timeoutMs: number, waitedMs: number): number {
+  return timeoutMs >= 0 ? Math.max(timeoutMs - waitedMs, 0) : timeoutMs
+}
+
+function within(opening: Promise<unknown>, timeoutMs = Infinity, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const expired = (): void =>
+      reject(
+        new AcquireTimeoutError(
+          `Waited ${timeoutMs} ms for the database to be opened, which goes on. Give the call more time, or open the database ` +
+            'before it is used: db.open().',
+          { phase: 'connect', timeoutMs },
+        ),
+      )
+    const aborted = (): void =>
+      reject(
+        new AbortedError('The call was aborted by its signal, before the database was open.', {
+          cause: signal?.reason,
+        }),
+      )
+    const timer = timeoutMs >= 0 && timeoutMs <= longestMs ? setTimeout(expired, timeoutMs) : undefined
+    signal?.addEventListener('abort', aborted, { once: true })
+    if (signal?.aborted === true) aborted()
+    void opening
+      .then(() => resolve(), reject)
+      .finally(() => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', aborted)
+      })
+  })
+}

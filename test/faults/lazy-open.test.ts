@@ -1,0 +1,136 @@
+/** The first use opens the database. When that hangs, each call ends at its own deadline, and so does close(). */
+
+import { createServer, type Server, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { AbortedError, AcquireTimeoutError, createDb, type Db, PoolClosedError } from 'genever'
+import { afterEach, describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { serverUrl } from '../support/database.ts'
+import { startProxy } from '../support/proxy.ts'
+
+const ends: (() => unknown)[] = []
+
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end()
+})
+
+/** A server that takes connections and never says a word. */
+async function silent(): Promise<string> {
+  const sockets = new Set<Socket>()
+  const server: Server = createServer((socket) => void sockets.add(socket))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  ends.push(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return `postgres://postgres@127.0.0.1:${(server.address() as { port: number }).port}/none`
+}
+
+async function hanging(connectTimeoutMs = 20_000): Promise<Db> {
+  const db = createDb(await silent(), { pool: { connectTimeoutMs } })
+  ends.push(() => db.close({ timeoutMs: 0 }))
+  return db
+}
+
+const soonMs = 5_000
+
+async function timed<T>(work: Promise<T>): Promise<{ error: Error; ms: number }> {
+  const began = performance.now()
+  const error = await caught(work)
+  return { error, ms: performance.now() - began }
+}
+
+describe('a database that is opened on first use, and does not answer', () => {
+  test.each<[string, (db: Db) => Promise<unknown>]>([
+    ['a statement', (db) => db.scalar('select 1', [], { timeoutMs: 50 })],
+    ['a query of its own', (db) => db.all(db.sql`select 1`, { timeoutMs: 50 })],
+    ['executeMany', (db) => db.executeMany('select $1', [[1]], { timeoutMs: 50 })],
+    ['acquire', (db) => db.acquire({ timeoutMs: 50 })],
+    ['scope', (db) => db.scope(() => {}, { timeoutMs: 50 })],
+    ['transaction', (db) => db.transaction(() => {}, { timeoutMs: 50 })],
+    ['begin', (db) => db.begin({ timeoutMs: 50 })],
+    ['iterate', (db) => db.iterate('select 1', [], { timeoutMs: 50 }).read()],
+  ])('lets %s end at its deadline', async (_, use) => {
+    const db = await hanging()
+
+    const { error, ms } = await timed(use(db))
+
+    expect(error).toBeInstanceOf(AcquireTimeoutError)
+    expect(error).toMatchObject({ phase: 'connect', timeoutMs: 50, outcome: 'not_started' })
+    expect(ms).toBeLessThan(soonMs)
+  })
+
+  test('lets a call end when its signal aborts, before and while it waits', async () => {
+    const db = await hanging()
+    const controller = new AbortController()
+    const waiting = timed(db.scalar('select 1', [], { signal: controller.signal }))
+    const aborted = timed(db.transaction(() => {}, { signal: AbortSignal.abort() }))
+    controller.abort()
+
+    for (const { error, ms } of [await waiting, await aborted]) {
+      expect(error).toBeInstanceOf(AbortedError)
+      expect(ms).toBeLessThan(soonMs)
+    }
+  })
+
+  test('lets those who have more time wait on', async () => {
+    const proxy = await startProxy(serverUrl())
+    ends.push(() => proxy[Symbol.asyncDispose]())
+    proxy.on({ to: 'server', type: '-', when: 'after' }, (link) => link.delay(300))
+    const db = createDb(proxy.url)
+    ends.push(() => db.close({ timeoutMs: 0 }))
+
+    const [hasty, patient] = await Promise.all([
+      caught(db.scalar('select 1', [], { timeoutMs: 20 })),
+      db.scalar('select 2', [], { timeoutMs: 20_000 }),
+    ])
+
+    expect(hasty).toBeInstanceOf(AcquireTimeoutError)
+    expect(patient).toBe(2)
+  })
+
+  test('counts the opening to the time of the statement', async () => {
+    const proxy = await startProxy(serverUrl())
+    ends.push(() => proxy[Symbol.asyncDispose]())
+    proxy.on({ to: 'server', type: '-', when: 'after' }, (link) => link.delay(250))
+    const db = createDb(proxy.url)
+    ends.push(() => db.close({ timeoutMs: 0 }))
+    const began = performance.now()
+    await db.open()
+    const opening = performance.now() - began
+    const other = createDb(proxy.url)
+    ends.push(() => other.close({ timeoutMs: 0 }))
+
+    const { ms } = await timed(other.scalar('select pg_sleep(60)', [], { timeoutMs: opening * 2 }))
+
+    expect(ms).toBeLessThan(opening * 2.9)
+  })
+
+  test('is closed at once, and those who wait are told', async () => {
+    const db = await hanging()
+    const waiting = timed(db.scalar('select 1'))
+    const began = performance.now()
+
+    expect(await db.close({ timeoutMs: 50 })).toMatchObject({ drained: 0 })
+
+    expect(performance.now() - began).toBeLessThan(soonMs)
+    expect((await waiting).error).toBeInstanceOf(PoolClosedError)
+    expect(await caught(db.scalar('select 1'))).toBeInstanceOf(PoolClosedError)
+  })
+
+  test('is closed between two attempts, and while its source is asked for', async () => {
+    const retrying = createDb('postgres://postgres@127.0.0.1:1/none', { retry: { limit: 100, intervalMs: 30_000 } })
+    const asking = createDb(() => new Promise<string>(() => {}))
+    for (const db of [retrying, asking]) {
+      const waiting = timed(db.open())
+      await new Promise((resolve) => setTimeout(resolve, 200))
+
+      await db.close()
+
+      const { error, ms } = await waiting
+      expect(error).toBeInstanceOf(PoolClosedError)
+      expect(ms).toBeLessThan(soonMs)
+    }
+  })
+})
