@@ -79,6 +79,8 @@ export interface ColumnSpec {
   readonly mode: 'default' | 'string' | 'number' | 'bigint' | 'date' | 'json' | 'buffer' | 'raw-text'
   /** Gets what `mode` gives. */
   readonly map?: (wire: unknown) => unknown
+  /** Its value is often that of the row before, as of the one side of a join. */
+  readonly repeats?: boolean
   /** When all columns of a group are NULL the object they would make is `null` (outer joins). */
   readonly nullGroup?: number
 }

@@ -105,7 +105,7 @@ export class Assembly {
     this.#joins.add(node, owner ?? this.#root, many)
     const start = this.#items.length
     const keys = meta.columns.map(({ key }) => key)
-    for (const { key } of meta.columns) this.#add(source.columns[key] as Column)
+    for (const { key } of meta.columns) this.#add(source.columns[key] as Column, folds(node))
     const end = this.#items.length
     const identity = meta.primaryKey.map(({ key }) => start + keys.indexOf(key))
     if (many && identity.length === 0) this.#keyless = model.name
@@ -141,14 +141,14 @@ export class Assembly {
       const groups = fold.groups(loader, by === null ? of : fold)
       const key = keyOf(values, grouping)
       const known = groups.get(key)
-      const entry = known ?? { instance: make(values), lists: [], owners: new Set() }
+      const entry = known ?? { instance: make(values), lists: [], owners: by === null ? null : new Set() }
       if (known === undefined) {
         if (forgets && fold.consecutive) groups.clear()
         groups.set(key, entry)
       }
       for (const add of attach) add(entry.instance, entry, known === undefined, values, fold)
-      fold.fresh = !entry.owners.has(of)
-      if (fold.fresh) entry.owners.add(of)
+      fold.fresh = entry.owners === null ? known === undefined : !entry.owners.has(of)
+      if (fold.fresh) entry.owners?.add(of)
       return entry.instance
     }
   }
@@ -164,9 +164,7 @@ export class Assembly {
       }
     return (instance, entry, fresh, values, fold) => {
       const child = read(values, fold, instance)
-      const lists = (entry as Entry).lists
-      let list = lists.find(([name]) => name === key)?.[1]
-      if (list === undefined) lists.push([key, (list = [])])
+      const list = listOf(entry as Entry, key)
       if (fresh && typeof instance[key] !== 'function') instance[key] = list
       if (child === null || !fold.fresh) return
       list.push(child)
@@ -179,10 +177,10 @@ export class Assembly {
     return at < 0 ? undefined : at
   }
 
-  #add(expression: Expression): number {
+  #add(expression: Expression, repeats = false): number {
     const at = this.#items.length
     this.#items.push(expression)
-    this.#columns.push({ path: [], ...decodeExpression(expression) })
+    this.#columns.push({ path: [], ...decodeExpression(expression), repeats })
     return at
   }
 }
@@ -214,6 +212,16 @@ function put(instance: Instance, key: string, value: unknown, call: boolean): vo
   if (typeof member === 'function') {
     if (call) (member as (this: object, value: unknown) => void).call(instance, value)
   } else instance[key] = value
+}
+
+function listOf({ lists }: Entry, key: string): unknown[] {
+  for (let i = 0; i < lists.length; i++) {
+    const known = lists[i] as Entry['lists'][number]
+    if (known[0] === key) return known[1]
+  }
+  const list: unknown[] = []
+  lists.push([key, list])
+  return list
 }
 
 function onlyShares(node: LoadNode): boolean {

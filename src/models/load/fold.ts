@@ -5,8 +5,24 @@ export interface Entry {
   readonly instance: Record<string, unknown>
   /** Its lists by name. */
   readonly lists: [string, unknown[]][]
-  /** What it has been given to: the objects that have it, or the result itself. */
-  readonly owners: Set<object>
+  /** What it has been given to: the objects that have it, or the result itself. Null: only what it was made for. */
+  readonly owners: Set<object> | null
+}
+
+/** The objects of a loader by what they belong to; the owner of the row before is most often asked for again. */
+class Groups {
+  readonly #byOwner = new WeakMap<object, Map<unknown, Entry>>()
+  #owner: object | null = null
+  #last: Map<unknown, Entry> = new Map()
+
+  of(owner: object): Map<unknown, Entry> {
+    if (owner === this.#owner) return this.#last
+    let groups = this.#byOwner.get(owner)
+    if (groups === undefined) this.#byOwner.set(owner, (groups = new Map()))
+    this.#owner = owner
+    this.#last = groups
+    return groups
+  }
 }
 
 export class Fold {
@@ -16,7 +32,7 @@ export class Fold {
   readonly context: object = {}
   /** Whether the object read last is a new one to its owner. */
   fresh = true
-  readonly #groups = new Map<object, WeakMap<object, Map<unknown, Entry>>>()
+  readonly #groups = new Map<object, Groups>()
 
   constructor(consecutive = false) {
     this.consecutive = consecutive
@@ -24,10 +40,8 @@ export class Fold {
 
   /** The objects of one loader inside of one owner. */
   groups(loader: object, owner: object): Map<unknown, Entry> {
-    let owners = this.#groups.get(loader)
-    if (owners === undefined) this.#groups.set(loader, (owners = new WeakMap()))
-    let groups = owners.get(owner)
-    if (groups === undefined) owners.set(owner, (groups = new Map()))
-    return groups
+    let groups = this.#groups.get(loader)
+    if (groups === undefined) this.#groups.set(loader, (groups = new Groups()))
+    return groups.of(owner)
   }
 }

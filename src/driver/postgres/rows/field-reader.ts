@@ -15,7 +15,9 @@ export type FieldReader = (bytes: Bytes, start: number, end: number) => unknown
 /** What the column's mode gives goes through its `map`. */
 export function fieldReader(type: number, column: ColumnSpec | undefined, int8: Int8): FieldReader {
   const map = column?.map
-  const read = fieldReaderOf(readerFor(type, column?.mode ?? 'default', int8))
+  const reader = readerFor(type, column?.mode ?? 'default', int8)
+  if (reader === null && map === undefined && column?.repeats === true) return repeatedText()
+  const read = fieldReaderOf(reader)
   return map === undefined ? read : (bytes, start, end) => map(read(bytes, start, end))
 }
 
@@ -26,6 +28,24 @@ export function fieldReaderOf(reader: Reader | null): FieldReader {
 }
 
 const text: FieldReader = (bytes, start, end) => bytes.utf8Slice(start, end)
+
+/** Gives the text before once more where the bytes are the same: to compare short ones is cheaper than to make a text. */
+function repeatedText(): FieldReader {
+  let last = ''
+  return (bytes, start, end) => {
+    const { length } = last
+    if (end - start === length && length <= longestCompared) {
+      let at = 0
+      // Beyond ASCII a byte is no character.
+      while (at < length && bytes[start + at] === last.charCodeAt(at) && last.charCodeAt(at) < 128) at++
+      if (at === length) return last
+    }
+    last = bytes.utf8Slice(start, end)
+    return last
+  }
+}
+
+const longestCompared = 64
 
 const inBytes: ReadonlyMap<Reader, FieldReader> = new Map<Reader, FieldReader>([
   [Number, number(Number)],
