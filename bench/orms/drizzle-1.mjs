@@ -45,7 +45,7 @@ export async function open(url, max) {
     create: async (values) => (await create(values))[0].id,
     update,
     async createMany(rows) {
-      const made = await db.insert(notes).values(rows).returning({ id: notes.id })
+      const made = await db.insert(notes).values(rows).returning()
       return made.map(({ id }) => id)
     },
   }

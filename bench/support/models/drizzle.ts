@@ -56,7 +56,7 @@ export async function drizzle045(url: string, max: number): Promise<ModelSides> 
       const made = await db
         .insert(notes)
         .values([...rows])
-        .returning({ id: notes.id })
+        .returning()
       return made.map(({ id }) => id)
     },
   }

@@ -1,5 +1,5 @@
 // Genever's models: queries written anew for each call and baked, and the statement of `Model.get` baked on the same engine.
-// `create` and `createMany` give whole instances, where others are asked for keys alone.
+// `create` gives a whole instance, where others are asked for the key alone.
 import { eq, gt } from 'drizzle-orm'
 import { createDb } from 'genever'
 import { many, Model } from 'genever/models'

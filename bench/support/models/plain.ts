@@ -100,7 +100,7 @@ export async function kysely(url: string, max: number): Promise<ModelSides> {
     },
     update: (id, score) => db.updateTable('posts').set({ score }).where('id', '=', id).execute(),
     async createMany(rows) {
-      const made = await db.insertInto('notes').values(rows.map(columns)).returning('id').execute()
+      const made = await db.insertInto('notes').values(rows.map(columns)).returning(selected).execute()
       return made.map(({ id }) => id)
     },
   }

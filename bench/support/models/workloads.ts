@@ -21,7 +21,7 @@ export interface Operations {
   /** Inserts a note and gives its key. */
   create(values: NewNote): PromiseLike<unknown>
   update(id: number, score: number): PromiseLike<unknown>
-  /** Inserts a thousand notes by one call and gives their keys in the order of the rows. */
+  /** Inserts a thousand notes by one call, has them back as objects, and gives their keys in the order of the rows. */
   createMany(rows: readonly NewNote[]): PromiseLike<readonly unknown[]>
 }
 
