@@ -1,6 +1,7 @@
 // Options of a transaction, and what the engine needs to know to open one.
 import { UsageError } from '../errors/index.ts'
 import { type IsolationLevel, parseIsolation } from '../sql/dialect.ts'
+import { longestTimerMs } from '../util/timers.ts'
 import type { Link } from './context/chain.ts'
 import type { Handle } from './handle.ts'
 import type { QueryDefaults } from './query/query-options.ts'
@@ -65,12 +66,6 @@ export interface TransactionPlace {
   readonly slot: Slot | null
 }
 
-/** PostgreSQL counts it in an integer. */
-const longestIdleMs = 2_147_483_647
-
-/** As of the engine's option: what a timer counts. */
-const longestResolveMs = 2_147_483_647
-
 /**
  * The options with the isolation level spelled one way.
  * @throws {UsageError} for a level there is not, or a number of attempts or milliseconds that is none; before any SQL.
@@ -80,10 +75,11 @@ export function normalised(options: TransactionOptions): TransactionOptions {
   const limit = typeof retry === 'object' ? retry.limit : (retry ?? 0)
   if (limit !== Infinity && (!Number.isInteger(limit) || limit < 0))
     throw new UsageError('retry must be a whole number of further attempts, 0 or more.')
+  // PostgreSQL counts it in an integer, which holds what a timer holds.
   const lasts = typeof idleTimeoutMs === 'number' && idleTimeoutMs > 0
-  if (!lasts || (idleTimeoutMs > longestIdleMs && idleTimeoutMs !== Infinity))
-    throw new UsageError(`idleTimeoutMs must be milliseconds, more than 0 and up to ${longestIdleMs}, or Infinity.`)
-  if (!(typeof resolveCommitMs === 'number' && resolveCommitMs >= 0 && resolveCommitMs <= longestResolveMs))
-    throw new UsageError(`resolveCommitMs must be milliseconds, from 0, which is not to ask, to ${longestResolveMs}.`)
+  if (!lasts || (idleTimeoutMs > longestTimerMs && idleTimeoutMs !== Infinity))
+    throw new UsageError(`idleTimeoutMs must be milliseconds, more than 0 and up to ${longestTimerMs}, or Infinity.`)
+  if (!(typeof resolveCommitMs === 'number' && resolveCommitMs >= 0 && resolveCommitMs <= longestTimerMs))
+    throw new UsageError(`resolveCommitMs must be milliseconds, from 0, which is not to ask, to ${longestTimerMs}.`)
   return isolation === undefined ? options : { ...options, isolation: parseIsolation(isolation) }
 }

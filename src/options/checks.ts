@@ -2,6 +2,7 @@
 // problem at once. Used by options.ts and tls.ts. A problem never contains the value.
 import { isIPv6 } from 'node:net'
 import { InvalidOptionError, type OptionProblem } from '../errors/index.ts'
+import { longestTimerMs } from '../util/timers.ts'
 
 /** What is wrong with a value, as a clause that follows the option's name; undefined: nothing. */
 export type Check = (value: unknown) => string | undefined
@@ -11,9 +12,6 @@ export type Checks<T> = { readonly [K in keyof Required<T>]: Check | GroupCheck 
 export interface GroupCheck {
   readonly group: Readonly<Record<string, Check | GroupCheck>>
 }
-
-/** The longest delay that `setTimeout` knows. */
-const longestMs = 2_147_483_647
 
 const shown = (value: unknown): string => (value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value)
 
@@ -78,8 +76,9 @@ export const integer = (least: number, most: number = Number.MAX_SAFE_INTEGER, e
 /** A duration in milliseconds. 0 means "at once" where it is allowed, never "no limit". */
 export const milliseconds = (least: 0 | 1, endless: boolean = false): Check =>
   must(
-    `milliseconds from ${least} to ${longestMs}${endless ? ', or Infinity' : ''}`,
-    (value) => (typeof value === 'number' && value >= least && value <= longestMs) || (endless && value === Infinity),
+    `milliseconds from ${least} to ${longestTimerMs}${endless ? ', or Infinity' : ''}`,
+    (value) =>
+      (typeof value === 'number' && value >= least && value <= longestTimerMs) || (endless && value === Infinity),
   )
 
 /** An object literal or one without prototype; not an array, a class's instance, or a URL object. */

@@ -1,6 +1,7 @@
 // Deadlines without a timer each: one timer per engine, armed to the earliest deadline, scans what is registered.
 // Every entry stands for a promise somebody waits for, so the timer keeps the process alive while there are entries.
 import { inRoot } from './context.ts'
+import { longestTimerMs } from './timers.ts'
 
 export interface Expiring {
   /** Monotonic milliseconds (`performance.now()`); Infinity never expires. */
@@ -35,7 +36,7 @@ export class Ticker {
   #arm(deadline: number): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#armedFor = deadline
-    const delay = Math.min(Math.max(Math.ceil(deadline - performance.now()), resolutionMs), 2 ** 31 - 1)
+    const delay = Math.min(Math.max(Math.ceil(deadline - performance.now()), resolutionMs), longestTimerMs)
     this.#timer = inRoot(() => setTimeout(() => this.#fired(), delay))
   }
 

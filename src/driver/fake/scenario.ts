@@ -5,6 +5,7 @@
 // nothing else would happen any more. How a fault is played out is the business of connection and backend.
 import { UsageError } from '../../errors/index.ts'
 import { inRoot } from '../../util/context.ts'
+import { msUntil } from '../../util/timers.ts'
 
 /**
  * The moment of a fault: before a session is open, when a unit is written (`encode`), when the server is about to run a
@@ -205,8 +206,7 @@ export class Limits {
     if (this.#steps.controlled) {
       if (this.#stuck) this.#hasten(fire, label)
     } else if (deadline !== Infinity) {
-      const delayMs = Math.min(Math.max(0, deadline - performance.now()), 2 ** 31 - 1)
-      timer = inRoot(() => setTimeout(fire, delayMs))
+      timer = inRoot(() => setTimeout(fire, msUntil(deadline)))
     }
     return () => {
       this.#armed.delete(fire)

@@ -2,7 +2,7 @@
 // its connection is quarantined; the server closes the socket when the signal has been sent.
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
-import { msUntil } from '../postgres/session.ts'
+import { msUntil } from '../../util/timers.ts'
 
 export interface CancelTarget {
   /** The directory of a Unix socket, or null. */

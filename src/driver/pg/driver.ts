@@ -1,7 +1,8 @@
 // The driver `pg`: opens a node-postgres client within one deadline and makes a session of it. The engine finds it by the
 // scheme or by name; pools use nothing but the contract.
 import type { ConnectionHooks, Driver, RawConnection } from '../driver.ts'
-import { msUntil, Session } from '../postgres/session.ts'
+import { Session } from '../postgres/session.ts'
+import { msUntil } from '../../util/timers.ts'
 import { classify, openFailure } from './failure.ts'
 import { loadPg } from './load.ts'
 import { parsePgOptions, type PgOptions, startupOptions } from './options.ts'

@@ -3,7 +3,8 @@
 // queries, results and type parsers are not used.
 import type { ConnectionHooks, Failure } from '../driver.ts'
 import type { Fields } from '../postgres/prepared.ts'
-import { type Interruption, msUntil, type Session, type Wire } from '../postgres/session.ts'
+import { msUntil } from '../../util/timers.ts'
+import type { Interruption, Session, Wire } from '../postgres/session.ts'
 import { requestCancel } from './cancel-request.ts'
 import type { PgClient, PgConnection, PgField, Submittable } from './client.ts'
 import { openFailure, responseFields } from './failure.ts'

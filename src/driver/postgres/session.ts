@@ -11,6 +11,7 @@ import {
   type RefusedStatement,
   type Unit,
 } from '../driver.ts'
+import { msUntil } from '../../util/timers.ts'
 import { Exchange, type ExchangeHost, type Status } from './exchange.ts'
 import { MessageWriter } from './message-writer.ts'
 import { type Fields, PreparedCache } from './prepared.ts'
@@ -355,13 +356,6 @@ export function resetText(status: Status, dirty: number, authorization: string, 
 
 /** A timer this late means that the event loop stood still: an answer that has arrived meanwhile is read first. */
 const stallMs = 100
-/** Node's timers hold 31 bits of milliseconds. */
-const longestMs = 2 ** 31 - 1
-
-/** For a timer. */
-export function msUntil(deadline: number): number {
-  return Math.min(Math.max(0, deadline - performance.now()), longestMs)
-}
 
 /** The answer, or false when the deadline comes first. */
 export async function before(deadline: number, answer: Promise<boolean>): Promise<boolean> {

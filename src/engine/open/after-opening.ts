@@ -1,14 +1,12 @@
 // The wait of a call for a database that is opened on first use. It ends at the deadline of the call, and counts to it; the
 // opening itself goes on, for others and for the next call.
 import { AbortedError, AcquireTimeoutError } from '../../errors/index.ts'
+import { longestTimerMs } from '../../util/timers.ts'
 
 interface Waits {
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
-
-/** Node's timers take no more. */
-const longestMs = 2_147_483_647
 
 /**
  * The options with what is left of their time once the database is open. Rejects as the opening does.
@@ -46,7 +44,7 @@ function within(opening: Promise<unknown>, timeoutMs = Infinity, signal: AbortSi
           cause: signal?.reason,
         }),
       )
-    const timer = timeoutMs >= 0 && timeoutMs <= longestMs ? setTimeout(expired, timeoutMs) : undefined
+    const timer = timeoutMs >= 0 && timeoutMs <= longestTimerMs ? setTimeout(expired, timeoutMs) : undefined
     signal?.addEventListener('abort', aborted, { once: true })
     if (signal?.aborted === true) aborted()
     void opening

@@ -3,6 +3,7 @@ import type { InjectionToken } from '@nestjs/common'
 import type { Db } from '../../../db/db.ts'
 import type { PoolStats } from '../../../pool/contract.ts'
 import { UsageError } from '../../../errors/index.ts'
+import { longestTimerMs } from '../../../util/timers.ts'
 import { checkHealth, type HealthOptions } from '../../health.ts'
 
 /** What terminus calls a `HealthIndicatorResult`. */
@@ -18,8 +19,6 @@ export type PingResult<Key extends string = string> = Record<
     readonly pool?: PoolStats
   }
 >
-
-const longestTimeout = 2 ** 31 - 1
 
 /** Asks when it is awaited, each time anew. */
 export class PingAttempt<Key extends string = string> implements PromiseLike<PingResult<Key>> {
@@ -85,6 +84,6 @@ export function getHealthToken(name?: string): InjectionToken<GeneverHealthIndic
 }
 
 function checkedTimeout(timeoutMs: number): number {
-  if (timeoutMs >= 0 && timeoutMs <= longestTimeout) return timeoutMs
-  throw new UsageError(`A deadline must be a number of milliseconds from 0 to ${longestTimeout}.`)
+  if (timeoutMs >= 0 && timeoutMs <= longestTimerMs) return timeoutMs
+  throw new UsageError(`A deadline must be a number of milliseconds from 0 to ${longestTimerMs}.`)
 }

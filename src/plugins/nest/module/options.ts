@@ -3,6 +3,7 @@ import type { DynamicModule, InjectionToken, OptionalFactoryDependency } from '@
 import type { IncomingMessage } from 'node:http'
 import type { Db } from '../../../db/db.ts'
 import { InvalidOptionError, type OptionProblem } from '../../../errors/index.ts'
+import { longestTimerMs } from '../../../util/timers.ts'
 import type { PluginOptions, RequestTransactionOptions } from '../../options.ts'
 
 /**
@@ -52,8 +53,6 @@ export interface SplitOptions {
   readonly plugin: PluginOptions<IncomingMessage>
 }
 
-const longestTimeout = 2 ** 31 - 1
-
 /**
  * @param parts What stands beside a factory; null without one.
  * @throws {InvalidOptionError} when one is wrong; those of the plug-in are checked there.
@@ -61,7 +60,7 @@ const longestTimeout = 2 ** 31 - 1
 export function split(given: GeneverModuleOptions, name: string | undefined, parts: ModuleParts | null): SplitOptions {
   const { db, drainTimeoutMs = 10_000, health: _, notFound: __, ...plugin } = given
   const problems: OptionProblem[] = []
-  if (!(drainTimeoutMs >= 0 && drainTimeoutMs <= longestTimeout))
+  if (!(drainTimeoutMs >= 0 && drainTimeoutMs <= longestTimerMs))
     problems.push({ name: 'drainTimeoutMs', problem: 'must be a number of milliseconds, 0 or more' })
   if (parts !== null)
     for (const part of ['health', 'notFound', 'transaction'] as const)
