@@ -5,7 +5,7 @@ import { UsageError } from '../../errors/index.ts'
 import { builderOf, describeType, hasMethod, isPlain } from '../../sql/foreign.ts'
 import { type Adapter, registerAdapter, type Statement } from '../../sql/statement.ts'
 import { withPlaceholders } from './core/placeholders.ts'
-import { isSqlLike, quoteName, render, type Rendered, type SqlLike, tableName } from './core/render.ts'
+import { isSqlLike, quoteName, render, type Rendered, type SqlLike, tableName, viewName } from './core/render.ts'
 import { isA, mapperOf, type Mapper, returnsRows } from './rows.ts'
 import { type Capture, captureOf } from './session.ts'
 import { nodePgRows, pgliteRows } from './values.ts'
@@ -90,21 +90,11 @@ function firstColumn(row: unknown, builder: Builder): unknown {
 function embedded(value: object): Rendered | undefined {
   if (builderOf(value) !== 'Drizzle') return undefined
   if (isA(value, 'Subquery')) return subquery(value as Subquery)
-  const name = tableName(value) ?? viewName(value)
+  // Views and subqueries are proxies, which in 0.45 hide their `getSQL`.
+  const name = tableName(value) ?? (isA(value, 'View') ? viewName(value) : undefined)
   if (name !== undefined) return { sql: name, params: [] }
   return isSqlLike(value) ? render(value) : undefined
 }
-
-/** Views and subqueries are proxies, which in 0.45 hide their `getSQL`. */
-function viewName(value: object): string | undefined {
-  if (!isA(value, 'View')) return undefined
-  const { name, schema, isAlias } = (value as Record<symbol, { name: string; schema?: string; isAlias?: boolean }>)[
-    viewConfig
-  ] ?? { name: '' }
-  return schema === undefined || isAlias === true ? quoteName(name) : `${quoteName(schema)}.${quoteName(name)}`
-}
-
-const viewConfig = Symbol.for('drizzle:ViewBaseConfig')
 
 interface Subquery {
   readonly _: { readonly sql: SqlLike; readonly alias: string; readonly isWith?: boolean }

@@ -1,7 +1,7 @@
 // A Drizzle table or view as models see it: its columns, whether it is a view, which keys it declares. The two differ in
 // where they keep their columns, and versions in what their types say of that.
 import { type Column, getTableColumns, getTableName, is, type Table, View } from 'drizzle-orm'
-import { quoteName, tableName } from '../../builder/drizzle/core/render.ts'
+import { tableName, type ViewConfig, viewConfigOf, viewName } from '../../builder/drizzle/core/render.ts'
 import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
 
 export function isView(table: unknown): table is View {
@@ -10,22 +10,12 @@ export function isView(table: unknown): table is View {
 
 /** By their TypeScript keys. Older Drizzles export no function for a view, and are to be refused, not to fail while loading. */
 export function columnsOf(table: Table | View): Readonly<Record<string, Column>> {
-  return isView(table) ? configOf(table).selectedFields : getTableColumns(table)
-}
-
-const viewConfig = Symbol.for('drizzle:ViewBaseConfig')
-
-interface ViewConfig {
-  readonly name: string
-  readonly schema?: string | undefined
-  readonly selectedFields: Readonly<Record<string, Column>>
+  return isView(table) ? (configOf(table).selectedFields as Record<string, Column>) : getTableColumns(table)
 }
 
 /** `"schema"."name"`. */
 export function sqlNameOf(table: Table | View): string {
-  if (!isView(table)) return tableName(table) as string
-  const { name, schema } = configOf(table)
-  return schema === undefined ? quoteName(name) : `${quoteName(schema)}.${quoteName(name)}`
+  return (isView(table) ? viewName(table) : tableName(table)) as string
 }
 
 /** The name alone. */
@@ -34,7 +24,7 @@ export function nameOf(table: Table | View): string {
 }
 
 function configOf(view: View): ViewConfig {
-  return (view as unknown as Readonly<Record<symbol, ViewConfig>>)[viewConfig] as ViewConfig
+  return viewConfigOf(view) as ViewConfig
 }
 
 /** The sets of columns a table declares as its primary key or as unique, by database names, the primary key first. */

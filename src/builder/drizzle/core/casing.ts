@@ -2,6 +2,7 @@
 // which nothing else can know of; here the columns themselves get them. Drizzle is read by its shape, and not imported.
 import { UsageError } from '../../../errors/index.ts'
 import { describeType } from '../../../sql/foreign.ts'
+import { viewConfigOf } from './render.ts'
 
 export type Casing = 'snake_case' | 'camelCase'
 
@@ -45,13 +46,12 @@ function rename(column: NamedColumn, inWords: (words: readonly string[]) => stri
 
 const columns = Symbol.for('drizzle:Columns')
 const indexed = Symbol.for('drizzle:ExtraConfigColumns')
-const view = Symbol.for('drizzle:ViewBaseConfig')
 
 /** Those that indexes and keys are declared with are others. Undefined for what is no table or view. */
 function columnsOf(value: unknown): NamedColumn[] | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const table = value as Readonly<Record<symbol, Readonly<Record<string, object>> | undefined>>
-  const selected = table[view]?.['selectedFields']
+  const selected = viewConfigOf(value)?.selectedFields
   if (selected === undefined && table[columns] === undefined) return undefined
   return [selected, table[columns], table[indexed]].flatMap((all) => Object.values(all ?? {}) as NamedColumn[])
 }

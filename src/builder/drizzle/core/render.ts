@@ -81,6 +81,30 @@ export function tableName(value: object): string | undefined {
   return typeof schema === 'string' && alias !== true ? `${quoteName(schema)}.${quoteName(name)}` : quoteName(name)
 }
 
+/** Where Drizzle keeps what it knows of a view. */
+const viewConfig = Symbol.for('drizzle:ViewBaseConfig')
+
+export interface ViewConfig {
+  readonly name: string
+  readonly schema?: string | undefined
+  readonly isAlias?: boolean
+  /** By their TypeScript keys. */
+  readonly selectedFields: Readonly<Record<string, object>>
+}
+
+/** Of a view of Drizzle's; undefined for everything else. */
+export function viewConfigOf(value: object): ViewConfig | undefined {
+  return (value as Readonly<Record<symbol, ViewConfig | undefined>>)[viewConfig]
+}
+
+/** `"schema"."view"`, or the alias; undefined when the object is no view of Drizzle's. */
+export function viewName(value: object): string | undefined {
+  const config = viewConfigOf(value)
+  if (config === undefined) return undefined
+  const { name, schema, isAlias } = config
+  return schema === undefined || isAlias === true ? quoteName(name) : `${quoteName(schema)}.${quoteName(name)}`
+}
+
 export function quoteName(name: string): string {
   return postgres.quoteIdentifier(name)
 }
