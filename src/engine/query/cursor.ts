@@ -182,7 +182,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
         : new TransactionStateError(`The cursor opened at ${this.place} has been closed.`)
     const here = this.#executor.engineHere()
     const options = here instanceof Promise ? await afterOpening(here, this.#options) : this.#options
-    const engine = await here
+    const engine = here instanceof Promise ? await here : here
     const text = typeof this.#query === 'string'
     this.#statement = text ? { sql: this.#query, params: [] } : adapt<R>(this.#query)
     const bound = engine.statements.compile(this.#statement.sql).bind(text ? this.#params : this.#statement.params)

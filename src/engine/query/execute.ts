@@ -25,7 +25,8 @@ export interface Cardinality {
   readonly give: (op: EngineOp) => unknown
 }
 
-const firstColumn: RowSpec = { into: 'scalar', make: null, columns: null }
+/** The first column of each row. */
+export const firstColumn: RowSpec = { into: 'scalar', make: null, columns: null }
 
 export const everyRow: Cardinality = { maxRows: 0, spec: null, several: false, give: rowsOf }
 export const firstRow: Cardinality = { maxRows: 1, spec: null, several: false, give: (op) => rowsOf(op)[0] }

@@ -1,7 +1,7 @@
 // What became of a COMMIT whose answer did not come. The server knows, if it is asked by the number of the transaction;
 // the transaction asks for that before COMMIT is sent. Called where transactions end. It never sends a COMMIT.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RowSpec } from '../../../sql/compiled.ts'
+import { firstColumn } from '../../query/execute.ts'
 import { isFailure } from '../../query/failure.ts'
 import { EngineOp } from '../../query/op.ts'
 import { answeredBy, sendPast } from '../../slot/control.ts'
@@ -14,8 +14,6 @@ const numberOfOwn = 'select pg_catalog.pg_current_xact_id_if_assigned()::text'
 /** A standby may not have heard of it yet, so it is not the one to say. NULL: it was too long ago. */
 const stateOf =
   "select case when pg_catalog.pg_is_in_recovery() then 'in progress' else pg_catalog.pg_xact_status($1::pg_catalog.xid8) end"
-
-const value: RowSpec = { into: 'scalar', make: null, columns: null }
 
 const firstPauseMs = 10
 const longestPauseMs = 500
@@ -85,5 +83,5 @@ async function ask(record: TransactionRecord, latest: number): Promise<unknown> 
 /** Outside of every context: it waits for nobody's transaction. */
 function statement({ engine }: TransactionRecord, text: string, params: unknown[], until: number): EngineOp {
   const compiled = engine.statements.compileInternal(text)
-  return new EngineOp(engine, undefined, null, compiled, params, value, null, 0, until, null)
+  return new EngineOp(engine, undefined, null, compiled, params, firstColumn, null, 0, until, null)
 }

@@ -3,6 +3,7 @@ import type { Column, SQL } from 'drizzle-orm'
 import { UsageError } from '../../../errors/index.ts'
 import type { Statement } from '../../../sql/statement.ts'
 import type { Assembly } from '../../load/assemble.ts'
+import type { Joins } from '../../load/join-list.ts'
 import { SqlText } from '../../meta/sql-text.ts'
 import type { QueryState } from '../state.ts'
 import { writeConditions } from './condition.ts'
@@ -92,13 +93,7 @@ function tail(
 }
 
 /** Some objects with all their rows: the limit counts keys in a subquery. */
-function limited(
-  state: QueryState,
-  joins: ReturnType<typeof headOf>['joins'],
-  text: SqlText,
-  limit: number | null,
-  tieBreak: boolean,
-): void {
+function limited(state: QueryState, joins: Joins, text: SqlText, limit: number | null, tieBreak: boolean): void {
   const key = keyOf(state)
   text.add(' where (').expressions(key).add(') in (select ').expressions(key)
   const conditions = new SqlText()
