@@ -12,11 +12,12 @@ import {
 } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { freshDatabase, onServer } from '../support/database.ts'
+import { freshDatabase } from '../support/database.ts'
 import { hear } from '../support/events.ts'
 import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
 import { type Moment, startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
+import { committing, slowCommits, slowRows } from './slow-commit.ts'
 import { killBackends, site, sound, type Site, watch } from './support.ts'
 
 const insert = 'insert into t values (1)'
@@ -31,34 +32,10 @@ const statusTold: Moment = { to: 'client', type: 'D', when: 'before' }
 const resolving = (options: EngineOptions = {}): Promise<Site> =>
   site({ resolveCommitMs: 10_000, ...options, pool: { max: 1, ...options.pool } })
 
-/** With a table `slow`, for each row of which a COMMIT takes so long. */
-async function slowly(seconds: number, options: EngineOptions = {}): Promise<Site> {
-  const place = await resolving({ cancelTimeoutMs: 5000, ...options })
-  await place.direct.query(`
-    drop table if exists slow;
-    create table slow (n int);
-    create or replace function nap() returns trigger language plpgsql as
-      $$ begin perform pg_sleep(${seconds}); return null; end $$;
-    create constraint trigger nap after insert on slow deferrable initially deferred for each row execute function nap()`)
-  return place
-}
+const slowly = (seconds: number, options: EngineOptions = {}): Promise<Site> =>
+  slowCommits(resolving({ cancelTimeoutMs: 5000, ...options }), seconds)
 
 const insertSlow = 'insert into slow values (1)'
-const slowRows = async ({ direct }: Site): Promise<unknown> => direct.query('select n from slow')
-
-/** Resolves when the server is in the middle of a COMMIT. */
-const committing = ({ direct }: Site): Promise<unknown> =>
-  until(
-    async () => {
-      const [row] = await onServer(
-        `select 1 from pg_stat_activity where datname = $1 and query = 'COMMIT' and wait_event = 'PgSleep'`,
-        [direct.name],
-      )
-      return row !== undefined
-    },
-    { what: 'a COMMIT sleeps on the server' },
-  )
-
 describe('a COMMIT that is lost', () => {
   test('is known, forty times, before it reached the server and after the server had done it', async () => {
     await using place = await resolving()

@@ -4,38 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { AbortedError, CommitOutcomeUnknownError, type EngineOptions, TransactionTimeoutError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { onServer } from '../support/database.ts'
 import { until } from '../support/until.ts'
+import { committing, slowCommits, slowRows } from './slow-commit.ts'
 import { killBackends, site, sound, type Site, watch } from './support.ts'
 
 const insert = 'insert into slow values (1)'
 
-/** With a table `slow`, for each row of which a COMMIT takes a minute. */
-async function slowSite(options: EngineOptions): Promise<Site> {
-  const place = await site(options)
-  await place.direct.query(`
-    drop table if exists slow;
-    create table slow (n int);
-    create or replace function nap() returns trigger language plpgsql as
-      $$ begin perform pg_sleep(60); return null; end $$;
-    create constraint trigger nap after insert on slow deferrable initially deferred for each row execute function nap()`)
-  return place
-}
-
-const slowRows = async ({ direct }: Site): Promise<unknown> => direct.query('select n from slow')
-
-/** Resolves when the server is in the middle of a COMMIT. */
-const committing = ({ direct }: Site): Promise<unknown> =>
-  until(
-    async () => {
-      const [row] = await onServer(
-        `select 1 from pg_stat_activity where datname = $1 and query = 'COMMIT' and wait_event = 'PgSleep'`,
-        [direct.name],
-      )
-      return row !== undefined
-    },
-    { what: 'a COMMIT sleeps on the server' },
-  )
+const slowSite = (options: EngineOptions): Promise<Site> => slowCommits(site(options), 60)
 
 const locks = async ({ direct }: Site): Promise<unknown> =>
   direct.query(`select mode from pg_locks where relation = 'slow'::regclass`)

@@ -16,6 +16,12 @@ export interface Parts {
   readonly providers?: NonNullable<DynamicModule['providers']>
 }
 
+/** Of a response, what both platforms have. */
+export interface Sender {
+  status(code: number): Sender
+  send(body: unknown): unknown
+}
+
 export interface Lines extends LoggerService {
   readonly lines: string[]
 }

@@ -29,12 +29,7 @@ import type { Observable } from 'rxjs'
 import { describe, expect, test } from 'vitest'
 import { databaseUrl } from '../../support/database.ts'
 import { ask, head, send } from '../client.ts'
-import { create, listen, logger, type Parts, platforms, start } from './app.ts'
-
-interface Sender {
-  status(code: number): Sender
-  send(body: unknown): unknown
-}
+import { create, listen, logger, type Parts, platforms, type Sender, start } from './app.ts'
 
 class Missing extends NotFoundError {}
 

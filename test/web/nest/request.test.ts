@@ -33,12 +33,7 @@ import { hear } from '../../support/events.ts'
 import { pid } from '../../support/matrix.ts'
 import { until } from '../../support/until.ts'
 import { ask, head, send } from '../client.ts'
-import { create, listen, type Listening, logger, platforms, start } from './app.ts'
-
-interface Sender {
-  status(code: number): Sender
-  send(body: unknown): unknown
-}
+import { create, listen, type Listening, logger, platforms, type Sender, start } from './app.ts'
 
 /** How many transactions are open on the connection, savepoints included. */
 async function savepoints(db: Db): Promise<number> {
