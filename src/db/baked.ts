@@ -18,9 +18,9 @@ import type { QueryOptions } from '../engine/query/query-options.ts'
 import { boundQuery, type SqlQuery } from '../engine/query/sql-query.ts'
 import type { Status } from '../engine/query/status.ts'
 import type { Recipe, RowLoader } from '../sql/baked/recipe.ts'
-import { describeType } from '../sql/foreign.ts'
 import { asQuery, type DrizzleCommand, type Params, type Query, type Statement, toStatement } from '../sql/statement.ts'
 import { Printable } from '../util/printable.ts'
+import { describeType } from '../util/checks.ts'
 
 export type { RowLoader } from '../sql/baked/recipe.ts'
 

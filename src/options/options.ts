@@ -1,22 +1,9 @@
 // The one place where options are checked, merged and completed: URL and options in, a frozen result out, which nothing
 // below checks again. Called once per engine, before anything is opened. Reads no environment variable and no file.
 import { InvalidUrlError, type OptionProblem } from '../errors/index.ts'
-import {
-  anyOf,
-  bare,
-  boolean,
-  callback,
-  type Check,
-  type Checks,
-  hostName,
-  integer,
-  milliseconds,
-  passwordOrFunction,
-  pick,
-  refuse,
-  sessionSettings,
-  text,
-} from './checks.ts'
+import { anyOf, bare, boolean, callback, type Check, integer, milliseconds } from '../util/checks.ts'
+import { type Checks, pick, refuse } from '../util/options.ts'
+import { hostName, passwordOrFunction, sessionSettings, text } from './checks.ts'
 import type { DriverLike, EngineOptions, IsolationLevel, PoolOptions, ResolvedOptions } from './engine-options.ts'
 import { resolveTls, ssl } from './tls.ts'
 import { formatTarget, parseUrl, type ParsedUrl } from './url.ts'
@@ -123,7 +110,7 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
     problems.push({ name: 'prebake', problem: 'contradicts prepare: false' })
   if (given.prebake === true && given.statementCacheSize === 0)
     problems.push({ name: 'prebake', problem: 'contradicts statementCacheSize: 0' })
-  refuse(problems)
+  refuse(problems, 'the engine')
 
   const target = formatTarget(bare({ ...connection, driver: served.name }))
   return Object.freeze({
@@ -294,7 +281,8 @@ function secret(given: EngineOptions['password']): (() => string | Promise<strin
 
 function usable(answer: unknown): string {
   const problem = typeof answer === 'function' ? 'is a function' : passwordOrFunction(answer)
-  if (problem !== undefined) refuse([{ name: 'password', problem: `is a function whose result ${problem}` }])
+  if (problem !== undefined)
+    refuse([{ name: 'password', problem: `is a function whose result ${problem}` }], 'the engine')
   return answer as string
 }
 

@@ -3,7 +3,9 @@
 import { X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { OptionProblem } from '../errors/index.ts'
-import { anyOf, bare, boolean, callback, isPlain, pick, text, type Check, type Checks } from './checks.ts'
+import { anyOf, bare, boolean, callback, type Check, isPlain } from '../util/checks.ts'
+import { type Checks, pick } from '../util/options.ts'
+import { text } from './checks.ts'
 import type { TlsOptions } from './engine-options.ts'
 
 /**

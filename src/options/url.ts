@@ -3,7 +3,8 @@
 // variable, and never repeats a value: whatever looks wrong may be a piece of a password.
 import { isIPv6 } from 'node:net'
 import { InvalidUrlError } from '../errors/index.ts'
-import { bare, hasControl, hostName } from './checks.ts'
+import { bare } from '../util/checks.ts'
+import { hasControl, hostName } from './checks.ts'
 import type { SslMode } from './tls.ts'
 
 export interface ParsedUrl {

@@ -3,10 +3,10 @@
 // and knows nothing of connections: which of them has prepared what is the driver's business.
 import { ParameterError, UsageError } from '../errors/index.ts'
 import type { Compiled } from './compiled.ts'
-import { describeType } from './foreign.ts'
 import { bindNamed, checkPositional, parseNamed } from './parameters.ts'
 import type { Params } from './statement.ts'
 import { classify, type Classified } from './text/classify.ts'
+import { describeType } from '../util/checks.ts'
 
 export interface StatementCacheOptions {
   /** Gives statements names, under which drivers prepare them once per connection. */

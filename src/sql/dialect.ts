@@ -1,8 +1,8 @@
 // The SQL that the engine writes itself: transaction control, session settings, quoted names. One object per dialect,
 // called by transactions, frames and fragments. It runs nothing and keeps nothing.
 import { UsageError } from '../errors/index.ts'
-import { describeType } from './foreign.ts'
 import type { Statement } from './statement.ts'
+import { describeType } from '../util/checks.ts'
 
 const levels = ['read uncommitted', 'read committed', 'repeatable read', 'serializable'] as const
 export type IsolationLevel = (typeof levels)[number]

@@ -32,13 +32,3 @@ export function builderOf(value: object): Builder | undefined {
   if (Array.isArray((value as { queryChunks?: unknown }).queryChunks) && !isPlain(value)) return 'Drizzle'
   return hasMethod(value, 'compile') ? 'unknown' : undefined
 }
-
-/** Names the type of a value for a message, with its class and without anything of its content. */
-export function describeType(value: unknown): string {
-  if (value === null || value === undefined) return String(value)
-  if (Array.isArray(value)) return 'an array'
-  if (typeof value !== 'object') return `a ${typeof value}`
-  const made = constructorOf(value)
-  const name = typeof made === 'function' ? made.name : ''
-  return name === 'Object' || !/^[\w$]{1,60}$/.test(name) ? 'an object' : `an object of class ${name}`
-}

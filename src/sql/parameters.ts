@@ -2,9 +2,10 @@
 // is checked to be data. Called by the statement cache and by fragments, for each execution. It converts nothing, and no
 // message holds a value: positions, names and types only.
 import { ParameterError } from '../errors/index.ts'
-import { builderOf, describeType, hasMethod } from './foreign.ts'
+import { builderOf, hasMethod } from './foreign.ts'
 import { missingImport, toStatement } from './statement.ts'
 import { assemble, Scanner, Token } from './text/scan.ts'
+import { describeType } from '../util/checks.ts'
 
 /** The protocol counts parameters in 16 bits. */
 const mostParameters = 65_535

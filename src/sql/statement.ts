@@ -4,7 +4,8 @@
 import { UsageError } from '../errors/index.ts'
 import type { Plan } from './baked/plan.ts'
 import type { RowSpec } from './compiled.ts'
-import { builderOf, describeType, hasMethod, isPlain, type Builder } from './foreign.ts'
+import { builderOf, hasMethod, isPlain, type Builder } from './foreign.ts'
+import { describeType } from '../util/checks.ts'
 
 /** Carries the type of a row through a query; it is never a property at run time. */
 export const row: unique symbol = Symbol('genever.row')

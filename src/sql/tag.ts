@@ -5,11 +5,11 @@ import { inspect } from 'node:util'
 import { ParameterError, UsageError } from '../errors/index.ts'
 import { Placeholder } from './baked/placeholder.ts'
 import { postgres } from './dialect.ts'
-import { describeType } from './foreign.ts'
 import { refusal } from './parameters.ts'
 import { Composition, cut, misused, plain, templateOf, type Parts } from './parts.ts'
 import { embed, isQuery, toStatement, type Statement, type ToStatement } from './statement.ts'
 import { assemble } from './text/scan.ts'
+import { describeType } from '../util/checks.ts'
 
 /** A piece of SQL with its values: a whole query, or part of one. Made by `sql` and its methods only. */
 export interface Fragment<Row = unknown> extends ToStatement<Row> {

@@ -189,7 +189,7 @@ describe('options are refused', () => {
 
     expect(refused(given)).toEqual(names)
     expect(() => resolveOptions(given as never)).toThrow(
-      /"pool.maxx" is not an option \(there are min, max, .*"port" must be a whole number from 1 to 65535; it is string/,
+      /^Unknown options "hots", "pool.maxx", .* of the engine\. Did you mean "host" for "hots", "pool.max" for "pool.maxx"\? .*"port" of the engine must be a whole number from 1 to 65535; it is a string\./,
     )
     expect(() => resolveOptions(given as never)).not.toThrow(/hunter2/)
   })

@@ -2,13 +2,14 @@
 // imported. A builder is asked to prepare itself on its session, which is ours and hands over text, values and decoder
 // instead; nothing is sent, and a builder that does not come to us belongs to another pool.
 import { UsageError } from '../../errors/index.ts'
-import { builderOf, describeType, hasMethod, isPlain } from '../../sql/foreign.ts'
+import { builderOf, hasMethod, isPlain } from '../../sql/foreign.ts'
 import { type Adapter, registerAdapter, type Statement } from '../../sql/statement.ts'
 import { withPlaceholders } from './core/placeholders.ts'
 import { isSqlLike, quoteName, render, type Rendered, type SqlLike, tableName, viewName } from './core/render.ts'
 import { isA, mapperOf, type Mapper, returnsRows } from './rows.ts'
 import { type Capture, captureOf } from './session.ts'
 import { nodePgRows, pgliteRows } from './values.ts'
+import { describeType } from '../../util/checks.ts'
 
 interface Builder {
   prepare(name: string): unknown

@@ -10,9 +10,10 @@ import {
   type RootOperationNode,
 } from 'kysely'
 import { UsageError } from '../../errors/index.ts'
-import { describeType, hasMethod } from '../../sql/foreign.ts'
+import { hasMethod } from '../../sql/foreign.ts'
 import { type Adapter, registerAdapter, type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
 import { decoderOf } from './plugins.ts'
+import { describeType } from '../../util/checks.ts'
 
 interface NodeSource {
   toOperationNode(): OperationNode

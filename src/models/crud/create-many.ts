@@ -2,7 +2,6 @@
 // itself: one text whatever their number. Other rows are VALUES lists. All or nothing.
 import type { Executor } from '../../engine/query/executor.ts'
 import { UsageError } from '../../errors/index.ts'
-import { describeType } from '../../sql/foreign.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import { ready, type Ready } from '../statement/ready.ts'
@@ -14,6 +13,7 @@ import { type Cell, cellsOf } from '../values/insert.ts'
 import { jsonRows } from '../values/json-row.ts'
 import { writable } from '../values/writable.ts'
 import { writeCell } from './create.ts'
+import { describeType } from '../../util/checks.ts'
 
 /** Rows in one statement: more are several, in a transaction. */
 const mostRows = 10_000

@@ -1,11 +1,11 @@
 // `Model.get`: one row by its primary key, with a text that is written once per model.
 import { NotFoundError, UsageError } from '../../errors/index.ts'
-import { describeType } from '../../sql/foreign.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
 import type { CallOptions } from '../types/model.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
+import { describeType } from '../../util/checks.ts'
 
 /** Undefined for a row that is not there, and without a statement for an id that is null or undefined. */
 export function getById(model: ModelLike, id: unknown, options?: CallOptions): Promise<object | undefined> {

@@ -1,10 +1,10 @@
 // What a loader says, as data: the tree that queries compile. Made from whatever `load()` is given.
 import { Column, is, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
-import { describeType } from '../../sql/foreign.ts'
 import { isModel } from '../meta/model-meta.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { type Source, sourceOf, sourceSymbol } from './source.ts'
+import { describeType } from '../../util/checks.ts'
 
 export type LoadNode = ModelNode | ValueNode | TupleNode | CallNode | ConstantNode
 

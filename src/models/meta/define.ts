@@ -5,12 +5,12 @@ import { PgTable } from 'drizzle-orm/pg-core'
 import { checkDrizzle } from '../../builder/drizzle/core/version.ts'
 import { InvalidOptionError, UsageError } from '../../errors/index.ts'
 import type { Db } from '../../db/db.ts'
-import { describeType } from '../../sql/foreign.ts'
 import { PropertyDraft } from '../json/json.ts'
 import { JsonProperty } from '../json/property.ts'
 import type { ModelHooks } from './hooks.ts'
 import { ModelMeta } from './model-meta.ts'
 import { columnsOf, isView, sqlNameOf, uniqueKeys } from './table.ts'
+import { describeType } from '../../util/checks.ts'
 
 /** The options of `Model()`, without types. */
 export interface GivenOptions extends ModelHooks {

@@ -4,8 +4,8 @@ import { type ColumnLike, type Decode, decodeOf, encode } from '../../builder/dr
 import { quoteName } from '../../builder/drizzle/core/render.ts'
 import { GeneverError, ParameterError } from '../../errors/index.ts'
 import type { ColumnSpec } from '../../sql/compiled.ts'
-import { describeType } from '../../sql/foreign.ts'
 import { refusal } from '../../sql/parameters.ts'
+import { describeType } from '../../util/checks.ts'
 
 export class ModelColumn {
   readonly key: string

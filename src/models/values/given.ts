@@ -1,9 +1,9 @@
 // Values as a caller gave them, sorted by the columns and JSON properties of a model. `undefined` means "not given"; what the
 // model has not is refused by name.
 import { UsageError } from '../../errors/index.ts'
-import { describeType } from '../../sql/foreign.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
+import { describeType } from '../../util/checks.ts'
 
 export type Values = Readonly<Record<string, unknown>>
 

@@ -2,9 +2,9 @@
 // those they cannot be without: the enums of their columns, the schemas they are in. It makes no SQL.
 import { checkDrizzle } from '../../builder/drizzle/core/version.ts'
 import { UsageError } from '../../errors/index.ts'
-import { describeType } from '../../sql/foreign.ts'
 import { type DrizzleKind, isEntity, kindOf, tableParts, viewParts } from './drizzle.ts'
 import type { ColumnParts, EnumParts, PolicyParts, RoleParts, SequenceParts, TableParts, ViewParts } from './parts.ts'
+import { describeType } from '../../util/checks.ts'
 
 export interface Table {
   readonly source: object

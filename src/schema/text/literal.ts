@@ -2,7 +2,7 @@
 // by where it stands, as with a parameter.
 import { quoteText } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
-import { describeType } from '../../sql/foreign.ts'
+import { describeType } from '../../util/checks.ts'
 
 /** @throws {UsageError} for a value that has no literal; the message names its type only. */
 export function literal(value: unknown): string {

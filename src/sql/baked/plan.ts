@@ -3,11 +3,11 @@
 import { ParameterError } from '../../errors/index.ts'
 import type { Compiled } from '../compiled.ts'
 import type { StatementCache } from '../compile.ts'
-import { describeType } from '../foreign.ts'
 import { bindNamed, checkPositional, parseNamed, refusal } from '../parameters.ts'
 import type { Params, Statement } from '../statement.ts'
 import { classify } from '../text/classify.ts'
 import { Placeholder } from './placeholder.ts'
+import { describeType } from '../../util/checks.ts'
 
 const none: readonly unknown[] = Object.freeze([])
 const nothing: Readonly<Record<string, unknown>> = Object.freeze({})

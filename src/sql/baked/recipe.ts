@@ -2,10 +2,10 @@
 // the plan, and so what was compiled and prepared.
 import { UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../compiled.ts'
-import { describeType } from '../foreign.ts'
 import { adaptBaked, type Statement } from '../statement.ts'
 import { placeholders } from './placeholder.ts'
 import { Plan } from './plan.ts'
+import { describeType } from '../../util/checks.ts'
 
 type Decode = (rows: readonly unknown[]) => readonly unknown[]
 

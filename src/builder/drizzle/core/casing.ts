@@ -1,8 +1,8 @@
 // Names for columns that were declared without one. Drizzle 0.45 leaves them to the builders of one `drizzle({ casing })`,
 // which nothing else can know of; here the columns themselves get them. Drizzle is read by its shape, and not imported.
 import { UsageError } from '../../../errors/index.ts'
-import { describeType } from '../../../sql/foreign.ts'
 import { viewConfigOf } from './render.ts'
+import { describeType } from '../../../util/checks.ts'
 
 export type Casing = 'snake_case' | 'camelCase'
 

@@ -1,0 +1,148 @@
+// Objects of options: the one way in which they are read, at every door. Only own members count, each is read once, and
+// what does not exist or does not fit is refused together, by name, before anything happens. A table has a check for each
+// member of the type of the options.
+import { InvalidOptionError, type OptionProblem } from '../errors/index.ts'
+import { bare, type Check, describeType, isPlain } from './checks.ts'
+
+/** A check for each option of a group; a nested group has its own. */
+export type Checks<T> = { readonly [K in keyof Required<T>]: Check | GroupCheck }
+
+export interface GroupCheck {
+  readonly group: Readonly<Record<string, Check | GroupCheck>>
+  /** Another form of the option, which is no group. */
+  readonly or?: (value: unknown) => boolean
+}
+
+/** Stands for the options as a whole where there is no name. */
+const whole = 'options'
+
+interface Unknown extends OptionProblem {
+  /** The option that was probably meant. */
+  readonly near: string | undefined
+  readonly known: readonly string[]
+}
+
+/**
+ * A copy without prototype of the options that are given; those that are undefined are left out.
+ * @param of What has these options: `transaction()`.
+ * @throws {InvalidOptionError} naming every option that does not exist or does not fit.
+ */
+export function readOptions<T extends object>(given: unknown, checks: Checks<T>, of: string): T {
+  const problems: OptionProblem[] = []
+  let read: T
+  try {
+    read = pick<T>(given, checks, problems)
+  } catch (cause) {
+    throw new InvalidOptionError(`The options of ${of} cannot be read: looking at them throws.`, { cause })
+  }
+  refuse(problems, of)
+  return read
+}
+
+/**
+ * Copies what is given, without what is inherited, into objects without prototype.
+ * Adds to `problems` every option that does not exist or does not fit, and leaves it out.
+ */
+export function pick<T>(given: unknown, checks: Checks<T>, problems: OptionProblem[], group: string = ''): T {
+  const picked = bare<Record<PropertyKey, unknown>>()
+  if (given === undefined) return picked as T
+  if (!isPlain(given)) {
+    problems.push({
+      name: group === '' ? whole : group,
+      problem: `must be a plain object, not ${describeType(given)}`,
+    })
+    return picked as T
+  }
+  const names = Object.keys(checks)
+  for (const key of Reflect.ownKeys(given)) {
+    const name = group === '' ? String(key) : `${group}.${String(key)}`
+    const check = Object.hasOwn(checks, key) ? checks[key as keyof Checks<T>] : undefined
+    if (check === undefined) {
+      problems.push(unknownOption(String(key), group, names))
+      continue
+    }
+    const value = given[key as string]
+    if (value === undefined) continue
+    if (typeof check === 'object')
+      picked[key] = check.or?.(value) === true ? value : pick(value, check.group, problems, name)
+    else {
+      const problem = check(value)
+      if (problem === undefined) picked[key] = value
+      else problems.push({ name, problem })
+    }
+  }
+  return picked as T
+}
+
+function unknownOption(key: string, group: string, names: readonly string[]): Unknown {
+  const inGroup = (name: string): string => (group === '' ? name : `${group}.${name}`)
+  const near = nearest(key, names)
+  return {
+    name: inGroup(key),
+    problem: `is not an option (there are ${names.join(', ')})`,
+    near: near === undefined ? undefined : inGroup(near),
+    known: names.map(inGroup),
+  }
+}
+
+/** @throws {InvalidOptionError} naming every problem, if there is one. */
+export function refuse(problems: readonly OptionProblem[], of: string): void {
+  if (problems.length > 0)
+    throw new InvalidOptionError(sentencesOf(problems, of), {
+      options: problems.map(({ name, problem }) => ({ name, problem })),
+    })
+}
+
+/** `Unknown option "isolationLevel" of transaction(). Did you mean "isolation"?` */
+function sentencesOf(problems: readonly OptionProblem[], of: string): string {
+  const unknown = problems.filter((each): each is Unknown => 'known' in each)
+  const sentences = problems
+    .filter((each) => !('known' in each))
+    .map(({ name, problem }) => `The ${name === whole ? 'options' : `option ${quoted(name)}`} of ${of} ${problem}.`)
+  if (unknown.length > 0) sentences.unshift(unknownSentence(unknown, of))
+  return sentences.join(' ')
+}
+
+function unknownSentence(unknown: readonly Unknown[], of: string): string {
+  const [first] = unknown
+  const names = unknown.map(({ name }) => quoted(name)).join(', ')
+  const meant = unknown.flatMap(({ name, near }) =>
+    near === undefined ? [] : [unknown.length === 1 ? quoted(near) : `${quoted(near)} for ${quoted(name)}`],
+  )
+  const hint =
+    meant.length > 0 ? `Did you mean ${meant.join(', ')}?` : `There ${isOne(first?.known)}: ${first?.known.join(', ')}.`
+  return `Unknown option${unknown.length === 1 ? '' : 's'} ${names} of ${of}. ${hint}`
+}
+
+const isOne = (known: readonly string[] | undefined): string => (known?.length === 1 ? 'is' : 'are')
+
+/** Shortened: a name may come from a request. */
+const quoted = (name: string): string => JSON.stringify(name.slice(0, 60))
+
+/** The known name that differs least, if that is little: in case, by a few letters, or by what follows. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const wanted = name.slice(0, 40).toLowerCase()
+  let best: string | undefined
+  let least = Infinity
+  for (const candidate of known) {
+    const text = candidate.toLowerCase()
+    const begins = wanted.length >= 4 && text.length >= 4 && (text.startsWith(wanted) || wanted.startsWith(text))
+    const distance = begins ? 1 : distanceOf(wanted, text)
+    if (distance < least) [best, least] = [candidate, distance]
+  }
+  return least <= (wanted.length < 4 ? 1 : Math.max(2, Math.floor(wanted.length / 3))) ? best : undefined
+}
+
+/** How many letters have to be changed, added or left out. */
+function distanceOf(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= other.length; j++) {
+      const same = one[i - 1] === other[j - 1] ? 0 : 1
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + same))
+    }
+    row = next
+  }
+  return row.at(-1) ?? 0
+}
