@@ -3,6 +3,7 @@
 import { Connection } from './connection.ts'
 import { currentChain, type Link, push, runIn } from './context/chain.ts'
 import { Frame, type Settings } from './context/frame.ts'
+import { settingsOf } from '../sql/settings.ts'
 import type { Engine } from './engine.ts'
 import type { QueryDefaults } from './query/query-options.ts'
 import { LooseSlot } from './slot/loose-slot.ts'
@@ -28,7 +29,8 @@ export class OpenScope {
 
   constructor(engine: Engine, db: object | null, options: OpenScopeOptions) {
     const around = currentChain()
-    const { what, settings, query, signal } = options
+    const { what, query, signal } = options
+    const settings = settingsOf(options.settings)
     const all = around === undefined && settings === undefined ? null : mergedSettings(engine, around, settings)
     this.#engine = engine
     this.#slot = new LooseSlot(engine, all, what, signal ?? null)

@@ -15,6 +15,7 @@ import {
 } from './context/chain.ts'
 import { Frame, type Settings } from './context/frame.ts'
 import type { Engine } from './engine.ts'
+import { settingsOf } from '../sql/settings.ts'
 import { Executor } from './query/executor.ts'
 import { thrownError } from './query/failure.ts'
 import { afterOpening } from './open/after-opening.ts'
@@ -89,15 +90,17 @@ export abstract class Source extends Executor {
    * inside with nothing passed, given back at the end. Inside another scope it shares that one's.
    * (GINO: `async with engine.acquire(reuse=True, lazy=True)`.)
    * @throws {TransactionStateError} when `settings` differ from those of the connection it would share.
+   * @throws {UsageError} when `settings` are no plain object of names and strings, numbers or booleans; nothing has run then.
    */
   async scope<T>(work: (connection: Connection) => Promise<T> | T, options: ScopeOptions = {}): Promise<T> {
+    const own = settingsOf(options.settings)
     const engine = this.engineHere()
-    if (engine instanceof Promise) return this.scope(work, await afterOpening(engine, options))
+    if (engine instanceof Promise) return this.scope(work, await afterOpening(engine, { ...options, settings: own }))
     const chain = currentChain()
     const shared = options.reuse === false ? null : ambientFrame(engine, chain)
     if (shared !== null) {
       const slot = shared.slot as Slot
-      checkSettings(options.settings, slot.settings)
+      checkSettings(own, slot.settings)
       const connection = new Connection(engine, slot, chain, false, defaultsOf(options, engine, chain))
       if (options.lazy === false) await connection.borrow(options.timeoutMs)
       const frame = options.query === undefined ? null : new Frame('reusing', engine, this.token(), null, null, null)
@@ -109,11 +112,11 @@ export abstract class Source extends Executor {
         await connection.release()
       }
     }
-    const slot = engine.openSlot(chain, false, 'scope', options.settings)
+    const slot = engine.openSlot(chain, false, 'scope', own)
     const connection = new Connection(engine, slot, chain, true, defaultsOf(options, engine, chain))
     if (options.lazy === false) await borrowOrClose(connection, slot, options.timeoutMs)
     const orphan = options.reusable === false
-    const settings = orphan && options.settings === undefined ? null : slot.settings
+    const settings = orphan && own === undefined ? null : slot.settings
     const frame = new Frame(orphan ? 'orphan' : 'owner', engine, this.token(), slot, null, settings)
     frame.connection = connection
     frame.defaults = connection.defaultsHere()
@@ -187,11 +190,13 @@ export abstract class Source extends Executor {
   /**
    * Runs `work` without the connection, transaction and settings around it, for work that outlives them; a `withBind`
    * stays. With `settings` it has those.
+   * @throws {UsageError} when `settings` are no plain object of names and strings, numbers or booleans; nothing has run then.
    */
   async detached<T>(work: () => Promise<T> | T, options: DetachedOptions = {}): Promise<T> {
+    const settings = settingsOf(options.settings) ?? null
     const here = this.engineHere()
     const engine = here instanceof Promise ? await here : here
-    const frame = new Frame('detached', engine, this.token(), null, null, options.settings ?? null)
+    const frame = new Frame('detached', engine, this.token(), null, null, settings)
     return runInFrame(frame, work)
   }
 
@@ -209,7 +214,7 @@ export abstract class Source extends Executor {
 export function mergedSettings(engine: Engine, chain: Link | undefined, own: Settings | undefined): Settings | null {
   const around = chain === undefined ? null : ambientSettings(engine, chain)
   if (own === undefined) return around
-  return around === null ? { ...own } : { ...around, ...own }
+  return around === null ? own : { ...around, ...own }
 }
 
 /** What a handle made here gives to its statements: its own defaults, else those around it. */

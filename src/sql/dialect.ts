@@ -1,6 +1,7 @@
 // The SQL that the engine writes itself: transaction control, session settings, quoted names. One object per dialect,
 // called by transactions, frames and fragments. It runs nothing and keeps nothing.
 import { UsageError } from '../errors/index.ts'
+import { mostNameBytes, settingName, settingValue } from './settings.ts'
 import type { Statement } from './statement.ts'
 import { describeType } from '../util/checks.ts'
 
@@ -85,9 +86,6 @@ export const postgres: Dialect = Object.freeze<Dialect>({
   },
 })
 
-/** The server truncates identifiers to NAMEDATALEN - 1 bytes. */
-const mostBytes = 63
-
 function quote(name: string): string {
   const problem =
     typeof name !== 'string'
@@ -98,21 +96,9 @@ function quote(name: string): string {
           ? 'holds a NUL character'
           : /\p{Surrogate}/u.test(name)
             ? 'holds half a surrogate pair'
-            : Buffer.byteLength(name) > mostBytes
-              ? `has ${Buffer.byteLength(name)} bytes, more than the ${mostBytes} that PostgreSQL keeps`
+            : Buffer.byteLength(name) > mostNameBytes
+              ? `has ${Buffer.byteLength(name)} bytes, more than the ${mostNameBytes} that PostgreSQL keeps`
               : undefined
   if (problem !== undefined) throw new UsageError(`An identifier ${problem}.`)
   return `"${name.replaceAll('"', '""')}"`
-}
-
-function settingName(name: string): string {
-  if (/^[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)*$/i.test(name) && name.length <= mostBytes) return name
-  throw new UsageError(
-    `PostgreSQL allows no setting named ${JSON.stringify(name.slice(0, 63))}: use letters, digits and "_", with dots between parts.`,
-  )
-}
-
-function settingValue(name: string, value: unknown): string {
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return String(value)
-  throw new UsageError(`The setting "${name}" is ${describeType(value)}: settings are strings, numbers or booleans.`)
 }

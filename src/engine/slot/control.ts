@@ -47,8 +47,19 @@ export class ControlOp implements Op {
   }
 }
 
-/** What travels in front of a statement in the same unit: settings after a borrow, BEGIN and SAVEPOINTs not yet sent. */
-export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | null {
+/**
+ * What travels in front of a statement in the same unit: settings after a borrow, BEGIN and SAVEPOINTs not yet sent. What
+ * keeps it from being made is given back: whoever lends the connection, or was answered just before, has no part in it.
+ */
+export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | Error | null {
+  try {
+    return makePrefix(slot, op, unset)
+  } catch (error) {
+    return error as Error
+  }
+}
+
+function makePrefix(slot: Slot, op: EngineOp, unset: boolean): Op[] | null {
   const { settings } = slot
   const pooled = slot.engine.options.pooler !== undefined
   let ops: Op[] | null = null

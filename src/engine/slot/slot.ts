@@ -161,8 +161,9 @@ export class Slot implements LeaseHolder, PoolWaiter {
     const { raw } = this.lease as Lease
     if (op.stmt.pins !== 0 && !this.#pin(op)) return
     op.starting(raw)
-    raw.dirty |= op.stmt.dirties
     const prefix = prefixOf(this, op, this.#unset)
+    if (prefix instanceof Error) return op.refuseWith(prefix)
+    raw.dirty |= op.stmt.dirties
     this.#unset = false
     this.flight.add(op, prefix !== null || op.stmt.hasControl)
     if (prefix === null) raw.submit(op)
