@@ -126,7 +126,8 @@ function causeOf({ cause }: Failure): string | undefined {
 
 const servers = new WeakMap<Engine, ServerInfo>()
 
-function serverOf(engine: Engine): ServerInfo {
+/** The database of an engine, in every event of it: another object for each engine. */
+export function serverOf(engine: Engine): ServerInfo {
   let server = servers.get(engine)
   if (server === undefined) {
     const { host, port, database } = engine.options.connection as Readonly<Record<string, string | number | undefined>>

@@ -50,9 +50,14 @@ export interface NoticeEvent {
   readonly places: readonly string[]
   /** Numbers behind the message: `heldMs` and `idleMs` of the two about leaks. */
   readonly details?: Readonly<Record<string, number>> | undefined
+  /** Of `hook-failed`: what the callback threw, as text. */
+  readonly error?: string | undefined
 }
 
-/** The database of an engine, as its options name it; the same object in every event of the engine. */
+/**
+ * The database of an engine, as its options name it; the same object in every event of the engine, and another one for each
+ * engine, also of the same name.
+ */
 export interface ServerInfo {
   /** OpenTelemetry: `db.system.name`. */
   readonly system: 'postgresql' | 'mysql'

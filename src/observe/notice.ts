@@ -1,5 +1,6 @@
 // Tells the author of a program what is not an error but probably not meant. Called by pool and engine. It publishes,
 // and warns on the process once for each code and place; it never throws and changes nothing.
+import { thrownText } from '../util/thrown.ts'
 import { noticeChannel, type NoticeCode } from './channels.ts'
 
 export type { NoticeCode } from './channels.ts'
@@ -10,6 +11,8 @@ export interface NoticeOptions {
   /** Where it came from, the most telling first; turned into text only if somebody is told. */
   readonly places?: readonly (string | { toString(): string })[] | undefined
   readonly details?: Readonly<Record<string, number>> | undefined
+  /** What a callback threw, as text. */
+  readonly error?: string | undefined
   /** False: publishes only. Default true. */
   readonly warn?: boolean | undefined
 }
@@ -27,9 +30,9 @@ const warned = new Set<string>()
  * @param message One sentence or two: what happened and what to do, without any value of a parameter.
  */
 export function notice(code: NoticeCode, message: string, options: NoticeOptions = {}): void {
-  const { engine, details, warn = true } = options
+  const { engine, details, error, warn = true } = options
   if (!warn && !noticeChannel.hasSubscribers) return
-  const places = (options.places ?? []).map(String).filter((place) => place !== '')
+  const places = (options.places ?? []).map(placeText).filter((place) => place !== '')
   if (noticeChannel.hasSubscribers)
     noticeChannel.publish({
       code,
@@ -37,13 +40,30 @@ export function notice(code: NoticeCode, message: string, options: NoticeOptions
       engine: engine ?? null,
       places,
       ...(details === undefined ? {} : { details }),
+      ...(error === undefined ? {} : { error }),
     })
   if (warn && remember(`${code} ${places[0] ?? engine ?? ''}`))
     process.emitWarning(message, {
       type: 'GeneverWarning',
       code,
-      detail: places.map((place) => `    at ${place}`).join('\n'),
+      detail: [...(error === undefined ? [] : [`    ${error}`]), ...places.map((place) => `    at ${place}`)].join(
+        '\n',
+      ),
     })
+}
+
+/** A callback of the user failed where nobody waits for it. */
+export function hookFailed(message: string, thrown: unknown, options: NoticeOptions = {}): void {
+  notice('hook-failed', message, { ...options, error: thrownText(thrown) })
+}
+
+/** A place may be described by a function of the user. */
+function placeText(place: string | { toString(): string }): string {
+  try {
+    return String(place)
+  } catch {
+    return ''
+  }
 }
 
 /** Whether it is new. */

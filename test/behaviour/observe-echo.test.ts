@@ -3,6 +3,7 @@
 import { type EngineOptions } from 'genever'
 import { expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { noticesDuring } from '../support/gate.ts'
 import { forEachDriver, type TestedDriver } from '../support/matrix.ts'
 
 const canary = 'correct horse battery staple'
@@ -90,5 +91,87 @@ forEachDriver((driver) => {
     } finally {
       write.mockRestore()
     }
+  })
+})
+
+forEachDriver((driver) => {
+  test('is told of its own engine only, also where another has the same name and database', async () => {
+    const heard: Record<'loud' | 'other', string[]> = { loud: [], other: [] }
+    const loud = await driver.db({ name: 'shop', echo: (line) => void heard.loud.push(line) })
+    const other = await driver.db({ name: 'shop', echo: (line) => void heard.other.push(line) })
+    const quiet = await driver.db({ name: 'shop' })
+    heard.loud.length = heard.other.length = 0
+
+    for (const [text, db] of [
+      ['loud one', loud],
+      ['other one', other],
+      ['quiet one', quiet],
+    ] as const)
+      await db.transaction((tx) => tx.scalar(`select '${text}'`))
+
+    expect(heard.loud.map((line) => line.replace(/.*ms, /, ''))).toEqual([
+      'begin',
+      "1 row: select 'loud one'",
+      'commit',
+    ])
+    expect(heard.other.map((line) => line.replace(/.*ms, /, ''))).toEqual([
+      'begin',
+      "1 row: select 'other one'",
+      'commit',
+    ])
+  })
+
+  test('ends with its engine and not with another of the same name', async () => {
+    const lines: string[] = []
+    const loud = await driver.db({ name: 'shop', echo: (line) => void lines.push(line) })
+    const other = await driver.db({ name: 'shop', echo: () => {} })
+    await other.close()
+    lines.length = 0
+
+    await loud.scalar('select 1')
+
+    expect(lines).toHaveLength(1)
+  })
+
+  test.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new RangeError('disk full')
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new RangeError('disk full')
+      },
+    ],
+    [
+      'gives a thenable that rejects',
+      () => ({ then: (_: unknown, reject: (error: unknown) => void) => reject(new RangeError('disk full')) }),
+    ],
+    [
+      'gives an object whose then throws',
+      () => ({
+        get then(): unknown {
+          throw new RangeError('disk full')
+        },
+      }),
+    ],
+  ])('a function that %s stops nothing, and is told as a notice', async (_, write) => {
+    const name = `echo ${_} ${driver.name}`
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const notices = await noticesDuring(async () => {
+      const db = await driver.single({ name, echo: write as () => void })
+
+      expect(await db.scalar('select 1')).toBe(1)
+      expect(await db.transaction((tx) => tx.scalar('select 2'))).toBe(2)
+      await db.close()
+    })
+    warn.mockRestore()
+
+    expect(notices.length).toBeGreaterThanOrEqual(4)
+    for (const notice of notices)
+      expect(notice).toMatchObject({ code: 'hook-failed', engine: name, error: 'RangeError: disk full' })
   })
 })

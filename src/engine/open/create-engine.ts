@@ -11,6 +11,7 @@ import { inRoot } from '../../util/context.ts'
 import type { Connection } from '../connection.ts'
 import { Engine } from '../engine.ts'
 import { connectError, isFailure } from '../query/failure.ts'
+import { serverOf } from '../report.ts'
 import { driverOf } from './drivers.ts'
 import { SessionSource } from './session.ts'
 
@@ -61,7 +62,7 @@ function makeEngine(options: ResolvedOptions, db: object | null, closed: AbortCo
   const connect = driver.parse(options.connection)
   // A database inside the process ends with its only connection, and what is in memory with it.
   const embedded = driver.poolLimit === 1
-  const stops = options.echo === false ? [] : [echo(options.name, options.echo)]
+  const stops: (() => void)[] = []
   const makePool = (engine: Engine): Pool =>
     new Pool(new SessionSource(engine, db, driver, connect), {
       min: options.pool.min,
@@ -80,6 +81,7 @@ function makeEngine(options: ResolvedOptions, db: object | null, closed: AbortCo
   const engine = new Engine(options, makePool, () => {
     for (const stop of stops.splice(0)) stop()
   })
+  if (options.echo !== false) stops.push(echo(options.name, options.echo, serverOf(engine)))
   stops.push(
     enrol(engine),
     () => engine.leaks?.stop(),

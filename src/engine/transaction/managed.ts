@@ -2,7 +2,7 @@
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AbortedError, AfterCommitError, SerializationError, UsageError } from '../../errors/index.ts'
-import { notice } from '../../observe/notice.ts'
+import { hookFailed } from '../../observe/notice.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
 import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
@@ -100,7 +100,7 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
   frame.end()
   if (interruption !== null && interruption.error !== null) {
     interruption.stop()
-    record.unwinding = rollback(record, true).then(() => finish(record, own))
+    record.unwinding = rollback(record, true).then(() => finish(record, own, false))
     return { ...outcome, error: interruption.error, failed: true }
   }
   const ending = settle(record, outcome)
@@ -108,7 +108,7 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
     outcome = await (interruption === null ? ending : interruption.race(ending))
   } catch (error) {
     const resolves = record.committing && record.xid !== undefined
-    if (!resolves) record.unwinding = ending.then(() => finish(record, own))
+    if (!resolves) record.unwinding = ending.then(() => finish(record, own, false))
     const told = hurry(record, error as Error)
     if (resolves) outcome = await ending
     else return rollsBack(record, outcome) ? rolledBack(record, outcome) : { ...outcome, failed: true, error: told }
@@ -163,8 +163,11 @@ function exitOutcome<T>(record: TransactionRecord, outcome: Attempt<T>, decision
   return { result: undefined as T, failed: true, error: decision }
 }
 
-/** Gives the connection back if it is the transaction's own and runs the hooks of the outermost; never rejects. */
-async function finish(record: TransactionRecord, own: boolean): Promise<unknown[]> {
+/**
+ * Gives the connection back if it is the transaction's own and runs the hooks of the outermost; never rejects. What they threw
+ * is a notice where nobody `waits` for it, or it is no error of the transaction.
+ */
+async function finish(record: TransactionRecord, own: boolean, waits = true): Promise<unknown[]> {
   const committed = record.state === 'committed'
   if (record.parent !== null) {
     record.parent.hooks.adopt(record.hooks, committed)
@@ -173,10 +176,10 @@ async function finish(record: TransactionRecord, own: boolean): Promise<unknown[
   if (own) await handedBack(record)
   if (record.hooks.empty) return []
   const errors = await runIn(record.chain, () => record.hooks.run(record.fate))
-  if (!committed && errors.length > 0)
-    notice('hook-failed', `${errors.length} afterRollback hooks failed.`, {
+  if (errors.length > 0 && !(committed && waits))
+    hookFailed(`${errors.length} ${committed ? 'afterCommit' : 'afterRollback'} hooks failed.`, errors[0], {
       engine: record.engine.name,
-      places: [record.place.toString()],
+      places: [record.place],
     })
   return errors
 }

@@ -1,7 +1,7 @@
 // A transaction that its holder ends by hand: `begin()`. It is not ambient; only statements through its handle, or
 // inside `tx.run(work)`, run in it.
 import { AfterCommitError, TransactionStateError } from '../../errors/index.ts'
-import { notice } from '../../observe/notice.ts'
+import { hookFailed } from '../../observe/notice.ts'
 import { capturePlace } from '../../observe/place.ts'
 import { quietAmbientFrame, runIn } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
@@ -87,9 +87,9 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
         `The transaction begun at ${record.place} was committed, but ${errors.length} of its afterCommit hooks failed.`,
         { errors, cause: errors[0] },
       )
-    notice('hook-failed', `${errors.length} afterRollback hooks of a manual transaction failed.`, {
+    hookFailed(`${errors.length} afterRollback hooks of a manual transaction failed.`, errors[0], {
       engine: record.engine.name,
-      places: [record.place.toString()],
+      places: [record.place],
     })
   }
 }

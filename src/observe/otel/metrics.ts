@@ -13,6 +13,7 @@ import {
 import { openEngines } from '../engines.ts'
 import type { OtelCounter, OtelHistogram, OtelMeter, OtelObservable, OtelObservations } from './api.ts'
 import { errorAttributes, poolName, serverAttributes } from './attributes.ts'
+import { told } from './told.ts'
 
 /** Seconds, as the conventions recommend for `db.client.operation.duration`. */
 const boundaries = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
@@ -99,7 +100,7 @@ export class Metrics {
   }
 
   /** An implicit statement is a borrowing of its own. */
-  readonly #onStatement = (event: StatementEvent): void => {
+  readonly #onStatement = told((event: StatementEvent): void => {
     const { engine, server, operation, connection, implicit, waitMs, durationMs, error } = event
     this.#duration.record((waitMs + durationMs) / 1000, {
       ...serverAttributes(server),
@@ -107,21 +108,21 @@ export class Metrics {
       ...errorAttributes(error),
     })
     if (implicit && connection !== null) this.#used(engine, waitMs, durationMs)
-  }
+  })
 
-  readonly #onConnection = ({ engine, event, durationMs }: ConnectionEvent): void => {
+  readonly #onConnection = told(({ engine, event, durationMs }: ConnectionEvent): void => {
     if (event === 'open') this.#createTime.record(durationMs / 1000, { [poolName]: engine })
-  }
+  })
 
-  readonly #onLease = ({ engine, event, waitMs, useMs }: LeaseEvent): void => {
+  readonly #onLease = told(({ engine, event, waitMs, useMs }: LeaseEvent): void => {
     if (event === 'acquire') this.#waitTime.record(waitMs / 1000, { [poolName]: engine })
     else this.#useTime.record(useMs / 1000, { [poolName]: engine })
-  }
+  })
 
-  readonly #onWait = ({ engine, event, phase }: WaitEvent): void => {
+  readonly #onWait = told(({ engine, event, phase }: WaitEvent): void => {
     if (event === 'timeout' && (phase === 'connection' || phase === 'connect'))
       this.#timeouts.add(1, { [poolName]: engine })
-  }
+  })
 
   #used(engine: string, waitMs: number, useMs: number): void {
     this.#waitTime.record(waitMs / 1000, { [poolName]: engine })

@@ -11,6 +11,7 @@ import {
 } from '../channels.ts'
 import type { OtelApi, OtelContext, OtelSpan, OtelTracer } from './api.ts'
 import { errorAttributes, poolName, serverAttributes, spanName } from './attributes.ts'
+import { told } from './told.ts'
 import { queryText } from './query-text.ts'
 
 interface Started {
@@ -49,11 +50,11 @@ export class Spans {
     this.#transactions.clear()
   }
 
-  readonly #onStart = ({ id }: StatementStartEvent): void => {
+  readonly #onStart = told(({ id }: StatementStartEvent): void => {
     this.#statements.set(id, { context: this.#api.context.active(), at: performance.now() })
-  }
+  })
 
-  readonly #onEnd = (event: StatementEvent): void => {
+  readonly #onEnd = told((event: StatementEvent): void => {
     const started = this.#statements.get(event.id)
     if (started === undefined) return
     this.#statements.delete(event.id)
@@ -77,12 +78,12 @@ export class Spans {
     )
     if (error !== undefined) span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
     span.end(performance.now())
-  }
+  })
 
-  readonly #onTransaction = (event: TransactionEvent): void => {
+  readonly #onTransaction = told((event: TransactionEvent): void => {
     if (event.event === 'begin') this.#begin(event)
     else this.#finish(event)
-  }
+  })
 
   #begin({ id, parent, server, engine, durationMs }: TransactionEvent): void {
     const context = this.#api.context.active()

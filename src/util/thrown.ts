@@ -1,0 +1,44 @@
+// Code of the user, called where nobody of the user's is there to catch: what it throws, now or later, goes to one
+// function and nowhere else. And what was thrown, as text: it can be anything, also something that throws when it is read.
+
+const longestText = 200
+
+/**
+ * Calls `work`; what it throws goes to `failed`, and so does what a promise it gives rejects with. Never throws, unless
+ * `failed` does.
+ */
+export function contain(work: () => unknown, failed: (thrown: unknown) => void): void {
+  try {
+    const result = work()
+    if (isThenable(result)) result.then(undefined, failed)
+  } catch (thrown) {
+    failed(thrown)
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    typeof (value as { then?: unknown }).then === 'function'
+  )
+}
+
+/** `TypeError: it is not a function`; never throws. */
+export function thrownText(thrown: unknown): string {
+  try {
+    const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)
+    return text.length > longestText ? `${text.slice(0, longestText)}…` : text
+  } catch {
+    return 'something that cannot be read'
+  }
+}
+
+/** The text in a property of what was thrown, undefined if there is none; never throws. */
+export function textIn(thrown: unknown, property: 'code' | 'message'): string | undefined {
+  try {
+    const value: unknown = (thrown as Readonly<Record<string, unknown>> | null | undefined)?.[property]
+    return typeof value === 'string' ? value : undefined
+  } catch {
+    return undefined
+  }
+}
