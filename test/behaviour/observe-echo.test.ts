@@ -162,7 +162,7 @@ forEachDriver((driver) => {
     const name = `echo ${_} ${driver.name}`
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     const notices = await noticesDuring(async () => {
-      const db = await driver.single({ name, echo: write as () => void })
+      const db = await driver.single({ name, echo: write })
 
       expect(await db.scalar('select 1')).toBe(1)
       expect(await db.transaction((tx) => tx.scalar('select 2'))).toBe(2)
