@@ -243,8 +243,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   /** An item gave up. When nobody is left to want a connection, the borrow is called off. */
   withdraw(item: Waiting): void {
-    remove(this.#ready, item)
-    remove(this.#blocked, item)
+    for (const queue of [this.#ready, this.#blocked]) remove(queue, item)
     if (this.#borrowing && this.#ready.length === 0) {
       this.#borrowing = false
       this.engine.pool.withdraw(this)
