@@ -1,7 +1,7 @@
 // What a value of an option of the engine may be, beside what any option may be. Used by options.ts and tls.ts. A problem
 // never contains the value.
 import { isIPv6 } from 'node:net'
-import { type Check, describeType, isPlain } from '../util/checks.ts'
+import { type Check, describeType, integer, isPlain } from '../util/checks.ts'
 
 /** NUL ends a string in the protocol, so what follows it would be taken for another option: it is refused, not removed. */
 export const text: Check = (value) => {
@@ -20,9 +20,22 @@ export const hostName: Check = (value) => {
   if (problem !== undefined) return problem
   const name = value as string
   if (name.startsWith('/')) return undefined
-  if (name.includes(',')) return 'must be a single host: several are not supported'
+  if (name.includes(','))
+    return 'must be a single host; several are given by the option hosts, or separated by commas in a URL'
   if (isIPv6(name) || (/^[a-z0-9_][a-z0-9._-]*$/i.test(name) && name.length <= 253)) return undefined
   return 'must be a name, an address or the directory of a socket (names outside of ASCII are written with xn--)'
+}
+
+/** Several servers, tried in this order. */
+export const hostList: Check = (value) => {
+  if (!Array.isArray(value) || value.length === 0) return 'must be an array of { host, port }, with one at least'
+  const fits = (each: unknown): boolean =>
+    isPlain(each) &&
+    Object.keys(each).every((key) => key === 'host' || key === 'port') &&
+    Object.hasOwn(each, 'host') &&
+    hostName(each['host']) === undefined &&
+    (each['port'] === undefined || integer(1, 65_535)(each['port']) === undefined)
+  return value.every(fits) ? undefined : 'must have a host each, and a port from 1 to 65535 where it is not 5432'
 }
 
 export const passwordOrFunction: Check = (value) => {

@@ -56,7 +56,8 @@ export interface PoolOptions {
 }
 
 /**
- * Options of an engine. Unknown ones are refused, all together. Environment variables are not read.
+ * Options of an engine. Unknown ones are refused, all together. What neither URL nor options say of a PostgreSQL server is
+ * read from the variables of libpq (`PGHOST`, `PGPASSWORD`, …).
  *
  * @typeParam C The connection that `onConnect` gets; the layer of engines says what it is.
  */
@@ -71,6 +72,25 @@ export interface EngineOptions<C = any> {
   readonly host?: string | undefined
   /** Default 5432. */
   readonly port?: number | undefined
+  /**
+   * Several servers instead of `host` and `port`: each connection goes to the first that can be reached and that
+   * `targetSessionAttrs` allows. In a URL: `postgres://app@one:5432,two:5432/shop`.
+   */
+  readonly hosts?: readonly { readonly host: string; readonly port?: number | undefined }[] | undefined
+  /**
+   * Which of several servers will do, as libpq's `target_session_attrs`; a single one that will not do is refused as well.
+   * Default `any`.
+   */
+  readonly targetSessionAttrs?:
+    | 'any'
+    | 'read-write'
+    | 'read-only'
+    | 'primary'
+    | 'standby'
+    | 'prefer-standby'
+    | undefined
+  /** True: several servers are tried in a random order for each connection (libpq's `load_balance_hosts`). Default false. */
+  readonly loadBalanceHosts?: boolean | undefined
   /** Default `postgres`. */
   readonly user?: string | undefined
   /** A function is asked for every connection that is opened. Default: none. */
@@ -86,6 +106,11 @@ export interface EngineOptions<C = any> {
    * of the `sslmode` of the URL. Default: the `sslmode`, else false. Of no effect on Unix sockets and PGlite: no network.
    */
   readonly ssl?: boolean | TlsOptions | undefined
+  /**
+   * Whether the password exchange is bound to the certificate of the server, as libpq's `channel_binding`: `require` refuses
+   * a server that cannot, `prefer` does it if the server can. Default `disable`.
+   */
+  readonly channelBinding?: 'disable' | 'prefer' | 'require' | undefined
   /** What the server shows for these connections. Default: none. Of no effect on PGlite. */
   readonly applicationName?: string | undefined
   /** Settings every session starts with and every reset restores: `{ search_path: 'app' }`. Default: none. */
@@ -167,8 +192,10 @@ export interface ResolvedOptions<C = any> {
   readonly driver: string | DriverLike
   readonly dialect: 'postgres' | 'mysql'
   /**
-   * What `driver.parse` gets. For `pg`: `host`, `port`, `user`, `database`, `ssl`, `int8`, `statementCacheSize` always,
-   * `password`, `applicationName`, `settings` and `options` (of the start-up message) if given. For `pglite`: `directory` or
+   * What `driver.parse` gets. For `pg`: `host` and `port`, or `places` where there are several; `user`, `database`, `ssl`,
+   * `int8`, `statementCacheSize` always; `password`, `applicationName`, `settings`, `options` (of the start-up message),
+   * `targetSessionAttrs`, `loadBalanceHosts`, `channelBinding`, `sslFallback`, `sslNegotiation`, `keepAlive` and
+   * `keepAliveIdleMs` if given. For `pglite`: `directory` or
    * `memory`, and `int8`. For a driver of one's own: what was given.
    *
    * `password` is always a function, so that no form of printing can see it. `ssl` is false or options of `node:tls` in

@@ -1,12 +1,14 @@
 // The one place where options are checked, merged and completed: URL and options in, a frozen result out, which nothing
-// below checks again. Called once per engine, before anything is opened. Reads no environment variable and no file.
+// below checks again. Called once per engine, before anything is opened. Reads no file.
 import { InvalidUrlError, type OptionProblem } from '../errors/index.ts'
-import { anyOf, bare, boolean, callback, type Check, integer, milliseconds } from '../util/checks.ts'
+import { anyOf, bare, boolean, callback, type Check, defined, integer, milliseconds } from '../util/checks.ts'
 import { type Checks, pick, refuse } from '../util/options.ts'
-import { hostName, passwordOrFunction, sessionSettings, text } from './checks.ts'
+import { hostList, hostName, passwordOrFunction, sessionSettings, text } from './checks.ts'
 import type { DriverLike, EngineOptions, IsolationLevel, PoolOptions, ResolvedOptions } from './engine-options.ts'
+import { connectionOf, findServer, type Server } from './server.ts'
 import { resolveTls, ssl } from './tls.ts'
 import { formatTarget, parseUrl, type ParsedUrl } from './url.ts'
+import { formatPlace, type Place } from './url-parameters.ts'
 
 export type {
   DriverLike,
@@ -52,6 +54,10 @@ const checks: Checks<EngineOptions> = {
   driver,
   host: hostName,
   port: integer(1, 65_535),
+  hosts: hostList,
+  targetSessionAttrs: anyOf('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
+  loadBalanceHosts: boolean,
+  channelBinding: anyOf('disable', 'prefer', 'require'),
   user: text,
   password: passwordOrFunction,
   database: text,
@@ -101,11 +107,13 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
   const problems: OptionProblem[] = []
   const url = typeof source === 'string' ? parseUrl(source) : undefined
   const first = url === undefined ? pick<EngineOptions>(source, checks, problems) : fromUrl(url)
-  const given = merge(first, pick<EngineOptions>(options, checks, problems), problems)
-  const served = findDriver(url, given, problems)
-  const connection = connect(served, given, url, problems)
+  const merged = merge(first, pick<EngineOptions>(options, checks, problems), problems)
+  const served = findDriver(url, merged, problems)
+  const server = findServer(merged, url, served.family === 'pg', problems)
+  const { given } = server
+  const connection = connect(served, server, problems)
   const pool = resolvePool(given.pool ?? bare<PoolOptions>(), served.family === 'pglite', problems)
-  if (given.pooler !== undefined) checkPooled(given, url, served, problems)
+  if (given.pooler !== undefined) checkPooled(server, served, problems)
   if (given.prebake === true && given.prepare === false)
     problems.push({ name: 'prebake', problem: 'contradicts prepare: false' })
   if (given.prebake === true && given.statementCacheSize === 0)
@@ -141,7 +149,7 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
 }
 
 function fromUrl(url: ParsedUrl): EngineOptions {
-  const { host, port, user, database, directory, memory, applicationName, connectTimeoutMs } = url
+  const { host, port, user, database, directory, memory } = url
   const password = url.password?.()
   return bare<EngineOptions>({
     host,
@@ -151,8 +159,6 @@ function fromUrl(url: ParsedUrl): EngineOptions {
     database,
     directory,
     memory,
-    applicationName,
-    pool: bare<PoolOptions>({ connectTimeoutMs }),
   })
 }
 
@@ -170,14 +176,13 @@ function merge(first: EngineOptions, second: EngineOptions, problems: OptionProb
 
 /** What would be left to a session that is another one in the next transaction. */
 function checkPooled(
-  { settings, onConnect, prepare, prebake, reset }: EngineOptions,
-  url: ParsedUrl | undefined,
+  { given: { settings, onConnect, prepare, prebake, reset }, said }: Server,
   { family, name }: Served,
   problems: OptionProblem[],
 ): void {
   const strange = {
     settings: settings !== undefined && Object.keys(settings).length > 0,
-    options: url?.options !== undefined,
+    options: said.options !== undefined,
     onConnect: onConnect !== undefined,
     prepare: prepare === true,
     prebake: prebake === true,
@@ -216,30 +221,17 @@ function findDriver(url: ParsedUrl | undefined, given: EngineOptions, problems: 
 }
 
 /** What the driver is given. */
-function connect(
-  { family, name }: Served,
-  given: EngineOptions,
-  url: ParsedUrl | undefined,
-  problems: OptionProblem[],
-): Record<string, unknown> {
+function connect({ family, name }: Served, server: Server, problems: OptionProblem[]): Record<string, unknown> {
+  const { given, said } = server
   const { host, port, user, database, directory, memory, applicationName, settings, int8, statementCacheSize } = given
-  const tls = resolveTls(url?.sslmode, given.ssl, problems)
   const session = { settings: settings === undefined ? undefined : Object.freeze(bare(settings)), statementCacheSize }
-  const server = {
-    host,
-    port,
-    user,
-    database,
-    password: secret(given.password),
-    applicationName,
-    options: url?.options,
-  }
+  const login = { user, database, password: secret(given.password), applicationName, options: said.options }
   if (family === 'other') {
-    const encrypted = given.ssl === undefined && url?.sslmode === undefined ? undefined : tls
-    return defined({ ...server, directory, memory, ssl: encrypted, int8, ...session })
+    const tls = resolveTls(said.sslmode, given.ssl, problems)
+    const encrypted = given.ssl === undefined && said.sslmode === undefined ? undefined : tls
+    return defined({ host, port, ...login, directory, memory, ssl: encrypted, int8, ...session })
   }
-  const strange =
-    family === 'pg' ? (['directory', 'memory'] as const) : (['host', 'port', 'user', 'password', 'database'] as const)
+  const strange = family === 'pg' ? ofPglite : ofServers
   for (const option of strange)
     if (given[option] !== undefined) problems.push({ name: option, problem: `is no option of ${name}` })
   if (family === 'pglite') {
@@ -253,21 +245,28 @@ function connect(
     })
   }
   return defined({
-    ...server,
-    host: host ?? 'localhost',
-    port: port ?? 5432,
+    ...connectionOf(server, problems),
+    ...login,
     user: user ?? 'postgres',
     database: database ?? user ?? 'postgres',
-    ssl: host?.startsWith('/') === true ? false : tls,
     int8: int8 ?? 'number',
     ...session,
     statementCacheSize: statementCacheSize ?? 256,
   })
 }
 
-function defined(values: Record<string, unknown>): Record<string, unknown> {
-  return bare(Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)))
-}
+const ofPglite = ['directory', 'memory'] as const
+const ofServers = [
+  'host',
+  'port',
+  'hosts',
+  'user',
+  'password',
+  'database',
+  'targetSessionAttrs',
+  'loadBalanceHosts',
+  'channelBinding',
+] as const
 
 /** The password out of sight: a closure is nothing that can be printed. An empty one is none. */
 function secret(given: EngineOptions['password']): (() => string | Promise<string>) | undefined {
@@ -287,8 +286,10 @@ function usable(answer: unknown): string {
 }
 
 /** As OpenTelemetry suggests for `db.client.connection.pool.name`. */
-function poolName({ family }: Served, { host, port, database }: Record<string, unknown>): string | undefined {
-  return family === 'pg' ? `${String(host)}:${String(port)}/${String(database)}` : undefined
+function poolName({ family }: Served, { host, port, places, database }: Record<string, unknown>): string | undefined {
+  if (family !== 'pg') return undefined
+  if (places === undefined) return `${String(host)}:${String(port)}/${String(database)}`
+  return `${(places as Place[]).map((place) => formatPlace(place.host, place.port)).join(',')}/${String(database)}`
 }
 
 function resolvePool(given: PoolOptions, single: boolean, problems: OptionProblem[]): ResolvedOptions['pool'] {

@@ -1,9 +1,9 @@
 // What `sslmode` and the option `ssl` mean for `node:tls`. Called by options.ts. Certificates and keys are read here, once,
 // into a SecureContext: a bad one is told at once, and nothing that holds the options can print a key.
 import { X509Certificate } from 'node:crypto'
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { createSecureContext, type SecureContextOptions, type SecureVersion } from 'node:tls'
 import type { OptionProblem } from '../errors/index.ts'
-import { anyOf, bare, boolean, callback, type Check, isPlain } from '../util/checks.ts'
+import { anyOf, bare, boolean, callback, type Check, defined, isPlain } from '../util/checks.ts'
 import { type Checks, pick } from '../util/options.ts'
 import { text } from './checks.ts'
 import type { TlsOptions } from './engine-options.ts'
@@ -14,13 +14,16 @@ import type { TlsOptions } from './engine-options.ts'
  * | mode | encrypted | certificate | its name |
  * |---|---|---|---|
  * | `disable` | no | | |
+ * | `allow` | if the server refuses a connection without | not checked | not checked |
+ * | `prefer` | if the server can | not checked | not checked |
+ * | `no-verify` (node-postgres' word) | yes | not checked | not checked |
  * | `require` | yes | not checked, unless `ssl.ca` is given: then as `verify-ca` | not checked |
  * | `verify-ca` | yes | checked | not checked |
  * | `verify-full`, `ssl: true` | yes | checked | checked |
  *
- * `allow` and `prefer` are refused: they may fall back to an open connection without telling.
+ * `allow` and `prefer` may end in an open connection, as libpq says of them.
  */
-export type SslMode = 'disable' | 'require' | 'verify-ca' | 'verify-full'
+export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'no-verify' | 'verify-ca' | 'verify-full'
 
 /** What a driver hands to `tls.connect`, beside socket and host. */
 export type ResolvedTls = Readonly<Record<string, unknown>>
@@ -63,17 +66,20 @@ export function resolveTls(
   mode: SslMode | undefined,
   option: boolean | TlsOptions | undefined,
   problems: OptionProblem[],
+  bounds: { readonly minTls?: SecureVersion | undefined; readonly maxTls?: SecureVersion | undefined } = {},
 ): false | ResolvedTls {
   if (option === false || (option === undefined && (mode === undefined || mode === 'disable'))) return false
   const given = pick<TlsOptions>(typeof option === 'object' ? option : undefined, checks, problems, 'ssl')
   const { servername, rejectUnauthorized, checkServerIdentity, ...material } = given
-  const context = bare<ContextOptions>(material)
+  const context = bare<ContextOptions>(
+    defined({ minVersion: bounds.minTls, maxVersion: bounds.maxTls }),
+    defined(material),
+  )
   const effective = option === true || mode === undefined || mode === 'disable' ? 'verify-full' : mode
   const named = effective === 'verify-full'
   const identity = checkServerIdentity ?? (named ? undefined : () => undefined)
-  const tls = bare<Record<string, unknown>>({
-    rejectUnauthorized: rejectUnauthorized ?? (effective !== 'require' || context.ca !== undefined),
-  })
+  const checked = effective.startsWith('verify-') || (effective === 'require' && context.ca !== undefined)
+  const tls = bare<Record<string, unknown>>({ rejectUnauthorized: rejectUnauthorized ?? checked })
   if (servername !== undefined) tls['servername'] = servername
   if (identity !== undefined) tls['checkServerIdentity'] = identity
   if (Object.keys(context).length > 0) tls['secureContext'] = makeContext(context, problems)

@@ -5,26 +5,30 @@ import { isIPv6 } from 'node:net'
 import { InvalidUrlError } from '../errors/index.ts'
 import { bare } from '../util/checks.ts'
 import { hasControl, hostName } from './checks.ts'
-import type { SslMode } from './tls.ts'
+import {
+  formatPlace,
+  mysqlParameters,
+  type Place,
+  placesOf,
+  portOf,
+  postgresParameters,
+  refusedParameters,
+  type Said,
+} from './url-parameters.ts'
 
-export interface ParsedUrl {
+export interface ParsedUrl extends Omit<Said, 'hosts' | 'addresses' | 'ports'> {
   readonly driver: 'postgres' | 'pg' | 'pglite' | 'mysql'
   /** Without brackets; a directory if it starts with `/`. */
   readonly host?: string | undefined
   readonly port?: number | undefined
-  readonly user?: string | undefined
+  /** Instead of host and port, when there are several, or an address that is not looked up. */
+  readonly places?: readonly Place[] | undefined
   /** A function, so that printing does not show it. */
   readonly password?: (() => string) | undefined
-  readonly database?: string | undefined
   /** PGlite. */
   readonly directory?: string | undefined
   /** PGlite: true, or the name of a database shared in this process. */
   readonly memory?: true | string | undefined
-  readonly sslmode?: SslMode | undefined
-  readonly applicationName?: string | undefined
-  readonly connectTimeoutMs?: number | undefined
-  /** Of the start-up message: `-c search_path=app`. */
-  readonly options?: string | undefined
 }
 
 const drivers: ReadonlyMap<string, ParsedUrl['driver']> = new Map([
@@ -36,15 +40,27 @@ const drivers: ReadonlyMap<string, ParsedUrl['driver']> = new Map([
   ['mariadb', 'mysql'],
 ])
 
+const schemes: string = [...drivers.keys()].map((each) => `${each}:`).join(', ')
+
+/** What else people have in a variable of that name, and how it is written here. */
+function schemeAdvice(text: string): string {
+  if (/^jdbc:/i.test(text)) return '; leave out "jdbc:", and write user and password in front of the host'
+  if (/^(postgres(ql)?|mysql|mariadb)\+\w+:/i.test(text))
+    return '; leave out the "+" and what stands between it and the ":"'
+  if (/^prisma(\+\w+)?:/i.test(text)) return '; give the URL of the database, not that of a proxy'
+  if (/^[a-z_]+=/i.test(text)) return '; a URL is expected, not a list of keywords with values'
+  return ''
+}
+
 const longestUrl = 16_384
 
 /**
  * Parses `postgres://user:password@host:port/database?option=value`, with the schemes `postgres`, `postgresql`, `pg`
  * (node-postgres), `mysql`, `mariadb`; `pglite://memory`, `pglite://memory/name`, `pglite:./directory`.
  *
- * User, password, database and values are percent-decoded; `+` stays a plus. Options of PostgreSQL's own library that are
- * understood: `host` (a socket's directory too), `port`, `user`, `dbname`, `sslmode`, `application_name`,
- * `connect_timeout` (seconds), `options`. All others are refused together, by name.
+ * User, password, database and values are percent-decoded; `+` stays a plus. Several hosts are separated by commas. The
+ * parameters behind the `?` are those of libpq and of the hosts of databases, as `url-parameters.ts` has them. All others
+ * are refused together, by name, with what to use instead.
  *
  * @throws {InvalidUrlError} for everything it does not understand completely; the error holds no part of the URL but names
  *   of options.
@@ -57,12 +73,13 @@ export function parseUrl(text: string): ParsedUrl {
     throw invalid(
       'it contains a space, line break or control character, perhaps at its end; percent-encode what belongs to it',
     )
+  if (/^["'`]/.test(text))
+    throw invalid('it begins with a quotation mark; a variable holds the URL without quotation marks')
   if (text.includes('#')) throw invalid('it contains a "#"; write it as %23')
   if (text.includes('\\')) throw invalid('it contains a backslash; write it as %5C')
   const [, scheme = '', rest = ''] = /^([a-z]+):(.*)$/i.exec(text) ?? []
   const driver = drivers.get(scheme.toLowerCase())
-  if (driver === undefined)
-    throw invalid(`it starts with none of ${[...drivers.keys()].map((each) => `${each}:`).join(', ')}`)
+  if (driver === undefined) throw invalid(`it starts with none of ${schemes}${schemeAdvice(text)}`)
   return Object.freeze(bare(driver === 'pglite' ? parsePglite(rest) : parseServer(driver, rest)))
 }
 
@@ -82,15 +99,18 @@ export interface Target extends Omit<ParsedUrl, 'driver' | 'password'> {
 
 /** `postgres://app@localhost:5432/shop`, of what is known. */
 export function formatTarget(target: Target, secret: string = ''): string {
-  const { driver, host, port, user, database, directory, memory } = target
+  const { driver, host, port, user, database, directory, memory, places } = target
   if (directory !== undefined) return `${driver}:${directory}`
   if (memory !== undefined) return `${driver}://memory${memory === true ? '' : `/${encodeURIComponent(memory)}`}`
-  const socket = host?.startsWith('/') ? `?host=${host}` : ''
-  const name = host === undefined || socket !== '' ? '' : host.includes(':') ? `[${host.replace('%', '%25')}]` : host
+  const socket = places === undefined && host?.startsWith('/') === true
+  const where =
+    places === undefined
+      ? formatPlace(socket ? undefined : host, port)
+      : places.map((each) => formatPlace(each.host?.replaceAll('/', '%2F'), each.port)).join(',')
   const who = user === undefined && secret === '' ? '' : `${encodeURIComponent(user ?? '')}${secret}@`
   const path = database === undefined ? '' : `/${encodeURIComponent(database)}`
   const scheme = driver === 'pg' ? 'postgres' : driver
-  return `${scheme}://${who}${name}${port === undefined ? '' : `:${port}`}${path}${socket}`
+  return `${scheme}://${who}${where}${path}${socket ? `?host=${host}` : ''}`
 }
 
 function invalid(problem: string): InvalidUrlError {
@@ -128,19 +148,41 @@ function parseServer(driver: 'postgres' | 'pg' | 'mysql', rest: string): ParsedU
   const colon = login.indexOf(':')
   const user = colon === -1 ? login : login.slice(0, colon)
   const password = colon === -1 ? '' : decodeOptional(login.slice(colon + 1), 'password')
-  const named: Named = {
-    ...parsePlace(place),
+  const said = parseQuery(query, driver, {
+    ...parsePlaces(place),
     user: decodeOptional(user, 'user'),
     database: decodeOptional(path, 'database'),
+  })
+  const { hosts: _hosts, addresses: _addresses, ports: _ports, ...url } = said
+  return {
+    driver,
+    ...url,
+    ...whereOf(said),
+    password: password === '' || password === undefined ? undefined : () => password,
   }
-  const url = parseQuery(query, driver, named)
-  return { driver, ...url, password: password === '' || password === undefined ? undefined : () => password }
 }
 
-type Named = Omit<ParsedUrl, 'driver' | 'password'>
+/** One host has a host and a port, as ever. */
+function whereOf(said: Said): Pick<ParsedUrl, 'host' | 'port' | 'places'> {
+  const places = placesOf(said)
+  if (typeof places === 'string') throw invalid(places)
+  const [first] = places
+  if (places.length > 1 || first?.address !== undefined) return { places: Object.freeze(places) }
+  return { host: first?.host, port: first?.port }
+}
 
-function parsePlace(place: string): { host: string | undefined; port: number | undefined } {
-  if (place.includes(',')) throw invalid('it names several hosts, which is not supported; name one')
+function parsePlaces(authority: string): Pick<Said, 'hosts' | 'ports'> {
+  const places = authority.split(',').map(parsePlace)
+  if (places.length === 1 && places[0]?.host === undefined && places[0]?.port === undefined) return {}
+  const ports = places.map(({ port }) => port)
+  const hosts = places.map(({ host }) => host)
+  return {
+    hosts: hosts.every((host) => host === undefined) && hosts.length === 1 ? undefined : hosts,
+    ports: ports.every((port) => port === undefined) ? undefined : ports,
+  }
+}
+
+function parsePlace(place: string): Place {
   const parts = /^(?:\[([^[\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(place)
   if (parts === null) throw invalid('the part with the host is not understood; an IPv6 address is written in brackets')
   const [, address, name = '', port] = parts
@@ -156,13 +198,13 @@ function parseHost(host: string): string {
   return host
 }
 
-function parsePort(port: string): number {
-  const value = /^\d{1,5}$/.test(port) ? Number(port) : 0
-  if (value < 1 || value > 65_535)
+function parsePort(text: string): number {
+  const port = portOf(text)
+  if (port === undefined)
     throw invalid(
       'the port is not a number from 1 to 65535, or the password has a special character that is not percent-encoded',
     )
-  return value
+  return port
 }
 
 function decodeOptional(raw: string, what: string): string | undefined {
@@ -181,86 +223,50 @@ function decode(raw: string, what: string): string {
   return text
 }
 
-const noFiles =
-  'would have a file read because a URL says so; give the content, as an option of createDb or createEngine'
-
-/** Options that are refused for a reason of their own. */
-const refused: ReadonlyMap<string, string> = new Map([
-  ...['sslcert', 'sslkey', 'sslrootcert', 'sslcrl', 'sslcrldir'].map((name) => [name, noFiles] as const),
-  ...['passfile', 'service', 'servicefile', 'sslkeylogfile'].map((name) => [name, noFiles] as const),
-  ['password', 'stands in front of the host, or is an option of createDb or createEngine'],
-  ['sslpassword', 'is the option ssl.passphrase'],
-  ['ssl', 'is called sslmode'],
-  ['channel_binding', 'is not supported; leave it out (sslmode=verify-full proves who the server is)'],
-])
-
-const modes: readonly string[] = ['disable', 'require', 'verify-ca', 'verify-full'] satisfies SslMode[]
-
-type Reader = (value: string) => { readonly value: Partial<Named> } | { readonly problem: string }
-
-const readHost: Reader = (host) => {
-  const problem = hostName(host)
-  return problem === undefined ? { value: { host } } : { problem }
-}
-const readPort: Reader = (value) => {
-  const port = /^\d{1,5}$/.test(value) ? Number(value) : 0
-  return port >= 1 && port <= 65_535 ? { value: { port } } : { problem: 'must be a number from 1 to 65535' }
-}
-const readTimeout: Reader = (value) =>
-  /^[1-9]\d{0,5}$/.test(value)
-    ? { value: { connectTimeoutMs: Number(value) * 1_000 } }
-    : { problem: 'must be whole seconds, at least 1: there is no waiting without end' }
-const readMode: Reader = (value) => {
-  if (modes.includes(value)) return { value: { sslmode: value as SslMode } }
-  const why =
-    value === 'prefer' || value === 'allow'
-      ? `may not be ${value}, which can end in an open connection`
-      : 'is not known'
-  return { problem: `${why}; choose ${modes.join(', ')}` }
-}
-
-const shared: readonly (readonly [string, Reader])[] = [
-  ['host', readHost],
-  ['port', readPort],
-  ['user', (user) => ({ value: { user } })],
-  ['connect_timeout', readTimeout],
-]
-const readers: Readonly<Record<'postgres' | 'pg' | 'mysql', ReadonlyMap<string, Reader>>> = (() => {
-  const postgres = new Map<string, Reader>([
-    ...shared,
-    ['dbname', (database) => ({ value: { database } })],
-    ['sslmode', readMode],
-    ['application_name', (applicationName) => ({ value: { applicationName } })],
-    ['options', (options) => ({ value: { options } })],
-  ])
-  return { postgres, pg: postgres, mysql: new Map(shared) }
-})()
-
-/** Adds the options to what was named in front of them; the same thing may be said twice, but not differently. */
-function parseQuery(query: string, driver: 'postgres' | 'pg' | 'mysql', named: Named): Named {
+/** Adds the parameters to what was named in front of them; the same thing may be said twice, but not differently. */
+function parseQuery(query: string, driver: 'postgres' | 'pg' | 'mysql', named: Said): Said {
+  const parameters = driver === 'mysql' ? mysqlParameters : postgresParameters
   const seen = new Set<string>()
   const problems = new Set<string>()
-  let url = bare(named)
+  let said = bare(named)
   for (const pair of query.split('&').filter((each) => each !== '')) {
     const [, rawName = '', rawValue = ''] = /^([^=]*)=?(.*)$/.exec(pair) ?? []
     const name = decode(rawName, 'name of an option')
-    const reader = readers[driver].get(name)
+    const parameter = parameters.get(name)
     // Behind a password with an unescaped "&" the next name is a piece of it.
     const printable =
-      reader !== undefined || refused.has(name) || (/^[\w.-]{1,40}$/.test(name) && !query.includes('password'))
+      parameter !== undefined ||
+      refusedParameters.has(name) ||
+      (/^[\w.-]{1,40}$/.test(name) && !query.includes('password'))
     const shownName = printable ? name : 'an option whose name is not shown'
     if (seen.has(name)) problems.add(`${shownName} is given twice`)
-    else if (reader === undefined) problems.add(`${shownName} ${refused.get(name) ?? 'is not known'}`)
+    else if (parameter === undefined)
+      problems.add(
+        `${shownName} ${(driver !== 'mysql' && refusedParameters.get(name)) || unknownParameter(parameters)}`,
+      )
     else {
-      const answer = reader(decode(rawValue, `value of ${name}`))
+      const answer = parameter.read(decode(rawValue, `value of ${name}`))
       if ('problem' in answer) problems.add(`${name} ${answer.problem}`)
-      else if (Object.entries(answer.value).some(([key, value]) => (url[key as keyof Named] ?? value) !== value))
-        problems.add(`${name} differs from what stands in front of the "?"`)
-      else url = bare(url, answer.value)
+      else if (differs(said, answer.value)) problems.add(`${name} differs from what stands in front of it`)
+      else said = bare(said, answer.value)
     }
     seen.add(name)
   }
-  if (problems.size > 0)
-    throw invalid(`${[...problems].join('; ')} (options there are: ${[...readers[driver].keys()].join(', ')})`)
-  return url
+  if (said.systemRoots === true && (said.sslmode ?? 'verify-full') !== 'verify-full')
+    problems.add('sslrootcert=system needs sslmode=verify-full')
+  if (said.sslnegotiation === 'direct' && !/^(require|no-verify|verify-)/.test(said.sslmode ?? ''))
+    problems.add('sslnegotiation=direct needs sslmode=require, verify-ca or verify-full')
+  if (problems.size > 0) throw invalid([...problems].join('; '))
+  return said.systemRoots === true ? { ...said, sslmode: 'verify-full' } : said
+}
+
+function unknownParameter(parameters: ReadonlyMap<string, unknown>): string {
+  return `is not known (there are ${[...parameters.keys()].join(', ')}; settings of the server belong into options=-c%20NAME%3DVALUE)`
+}
+
+function differs(said: Said, more: Said): boolean {
+  return Object.entries(more).some(([key, value]) => {
+    const before: unknown = said[key as keyof Said]
+    return before !== undefined && JSON.stringify(before) !== JSON.stringify(value)
+  })
 }

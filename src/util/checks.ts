@@ -85,3 +85,8 @@ export function needsFunction(value: unknown, method: string, what: string = 'th
   if (typeof value !== 'function')
     throw new UsageError(`${method} takes a function, ${what}; it was given ${describeType(value)}.`)
 }
+
+/** A copy without prototype, without what is undefined. */
+export function defined<T extends object>(values: T): T {
+  return bare(Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))) as T
+}

@@ -85,6 +85,86 @@ describe('a URL of a server', () => {
   })
 })
 
+describe('a URL that a host or another tool hands out', () => {
+  test.each([
+    [
+      'postgresql://u:p@ep-x-pooler.neon.tech/db?sslmode=require&channel_binding=require',
+      { sslmode: 'require', channelBinding: 'require' },
+    ],
+    [
+      'postgres://u:p@pooler.supabase.com:6543/postgres?pgbouncer=true&connection_limit=1',
+      { port: 6543, pooler: 'transaction', poolMax: 1 },
+    ],
+    [
+      'postgresql://u:p@h/db?schema=app&pool_timeout=5&statement_cache_size=0',
+      { schema: 'app', acquireTimeoutMs: 5_000, statementCacheSize: 0 },
+    ],
+    ['postgres://h?pool_timeout=0&connect_timeout=0', { acquireTimeoutMs: Infinity, connectTimeoutMs: 2_147_483_647 }],
+    ['postgres://h?sslmode=no-verify&uselibpqcompat=true', { sslmode: 'no-verify' }],
+    ['postgres://h?sslmode=prefer', { sslmode: 'prefer' }],
+    ['postgres://h?ssl=true', { sslmode: 'verify-full' }],
+    ['postgres://h?ssl=0', { sslmode: 'disable' }],
+    ['postgres://h?sslrootcert=system', { sslmode: 'verify-full', systemRoots: true }],
+    [
+      'postgres://h?sslmode=verify-full&sslnegotiation=direct&ssl_min_protocol_version=TLSv1.3',
+      { sslmode: 'verify-full', sslnegotiation: 'direct', minTls: 'TLSv1.3' },
+    ],
+    ['postgres://h?options=endpoint%3Dep-x', { options: 'endpoint=ep-x' }],
+    [
+      'postgres://h?keepalives=1&keepalives_idle=30&client_encoding=UTF8&gssencmode=disable&sslcompression=0',
+      { keepAlive: true, keepAliveIdleMs: 30_000 },
+    ],
+    ['postgres://h?fallback_application_name=shop', { fallbackApplicationName: 'shop' }],
+  ])('is understood: %s', (url, expected) => {
+    expect(parsed(url)).toMatchObject(expected)
+  })
+})
+
+describe('a URL with several hosts', () => {
+  test.each([
+    [
+      'postgres://one,two:5433/db?target_session_attrs=read-write',
+      [{ host: 'one' }, { host: 'two', port: 5433 }],
+      'read-write',
+    ],
+    [
+      'postgres:///db?host=one,two&port=5433',
+      [
+        { host: 'one', port: 5433 },
+        { host: 'two', port: 5433 },
+      ],
+      undefined,
+    ],
+    [
+      'postgres:///db?host=one,two&port=1,2',
+      [
+        { host: 'one', port: 1 },
+        { host: 'two', port: 2 },
+      ],
+      undefined,
+    ],
+    [
+      'postgres://[::1]:1,%2Ftmp:2',
+      [
+        { host: '::1', port: 1 },
+        { host: '/tmp', port: 2 },
+      ],
+      undefined,
+    ],
+    ['postgres://db?hostaddr=10.0.0.1', [{ host: 'db', address: '10.0.0.1' }], undefined],
+    ['postgres://?hostaddr=10.0.0.1', [{ host: '10.0.0.1', address: '10.0.0.1' }], undefined],
+  ])('names each of them: %s', (url, places, targetSessionAttrs) => {
+    expect(parsed(url)['places']).toEqual(places)
+    expect(parsed(url)['targetSessionAttrs']).toBe(targetSessionAttrs)
+  })
+
+  test('is shown with all of them, without its password', () => {
+    expect(redactUrl('postgres://app:hunter2@one,two:5433/db?target_session_attrs=any')).toBe(
+      'postgres://app:***@one,two:5433/db',
+    )
+  })
+})
+
 describe('a URL of PGlite', () => {
   test.each([
     ['pglite://memory', { driver: 'pglite', memory: true }],
@@ -132,8 +212,7 @@ describe('a URL is refused', () => {
     ['postgres://u%00options@h', 'the user contains an escaped control character'],
     ['postgres://u:p%0A@h', 'the password contains an escaped control character'],
     ['postgres://h/db%00application_name%00x', 'the database contains an escaped control character'],
-    ['postgres://h1,h2:1,2/db', 'it names several hosts'],
-    ['postgres://h/db?host=h1,h2', 'host must be a single host'],
+    ['postgres://h/db?host=h1,h2', 'host differs from what stands in front of it'],
     ['postgres://h:0', 'the port is not a number from 1 to 65535'],
     ['postgres://h:65536', 'the port is not'],
     ['postgres://h:5432;', 'the port is not'],
@@ -148,14 +227,33 @@ describe('a URL is refused', () => {
     ['postgres://h%2Cevil', 'the host must be a single host'],
     ['postgres://h?sslmode=disable&sslmode=verify-full', 'sslmode is given twice'],
     ['postgres://h?sslmode=', 'the value of sslmode is empty'],
-    ['postgres://h?sslmode=prefer', 'sslmode may not be prefer, which can end in an open connection'],
-    ['postgres://h?sslmode=on', 'sslmode is not known; choose disable, require'],
-    ['postgres://h?ssl=true', 'ssl is called sslmode'],
-    ['postgres://h?sslcert=/etc/passwd', 'sslcert would have a file read'],
-    ['postgres://h?passfile=x', 'passfile would have a file read'],
+    ['postgres://h?sslmode=on', 'sslmode is not known; choose disable, allow, prefer, require'],
+    ['postgres://h?sslcert=/etc/passwd', 'sslcert would make Genever read a file'],
+    ['postgres://h?passfile=x', 'passfile would make Genever read a file'],
     ['postgres://h?password=x', 'password stands in front of the host'],
-    ['postgres://h?channel_binding=require', 'channel_binding is not supported'],
-    ['postgres://h?connect_timeout=0', 'connect_timeout must be whole seconds'],
+    ['postgres://h?connect_timeout=1s', 'connect_timeout must be whole seconds'],
+    ['postgres://h1,h2:1,h3:2/db?hostaddr=10.0.0.1', '3 hosts and 1 addresses'],
+    ['postgres://h1,h2/db?port=1,2,3', '2 hosts and 3 ports'],
+    ['postgres://h?hostaddr=db', 'hostaddr must be an IP address'],
+    ['postgres://h?client_encoding=latin1', 'client_encoding must be UTF8'],
+    ['postgres://h?sslmode=require&sslrootcert=system', 'sslrootcert=system needs sslmode=verify-full'],
+    ['postgres://h?sslrootcert=root.crt', 'ssl: { ca }'],
+    ['postgres://h?sslnegotiation=direct', 'needs sslmode=require'],
+    ['postgres://h?ssl=true&sslmode=require', 'sslmode differs'],
+    ['postgres://h?socket_timeout=5', 'is the option query: { timeoutMs }'],
+    ['postgres://h?statement_timeout=5', 'options=-c%20NAME%3DVALUE'],
+    ['postgres://h?keepalives_count=5', 'Node has no such socket option'],
+    ['postgres://h?sslaccept=strict', 'is called sslmode: verify-full'],
+    ['postgres://h?currentSchema=a', 'is called schema'],
+    ['postgres://h?min_protocol_version=3.2', 'version 3.0 of the protocol'],
+    ['postgres://h?replication=database', 'replication is not supported'],
+    ['postgres://h?connection_limit=0', 'must be a number from 1'],
+    ['postgres://h?uselibpqcompat=false', 'sslmode means what libpq says'],
+    ['"postgres://h/db"', 'begins with a quotation mark'],
+    ['jdbc:postgresql://h/db', 'leave out "jdbc:"'],
+    ['postgresql+asyncpg://h/db', 'leave out the "+"'],
+    ['prisma+postgres://h/db', 'give the URL of the database'],
+    ['host=localhost', 'not a list of keywords'],
     ['postgres://h?__proto__=x', '__proto__ is not known'],
     ['postgres://h?constructor=x', 'constructor is not known'],
     ['mysql://h?sslmode=require', 'sslmode is not known'],
@@ -166,9 +264,9 @@ describe('a URL is refused', () => {
   })
 
   test('with all of its unusable options at once', () => {
-    const message = refusal('postgres://h?connection_limit=5&pgbouncer=true&sslkey=k&port=x&application_name=ok')
+    const message = refusal('postgres://h?connection_limits=5&pgbouncer=on&sslkey=k&port=x&application_name=ok')
 
-    for (const name of ['connection_limit is not known', 'pgbouncer is not known', 'sslkey would', 'port must be'])
+    for (const name of ['connection_limits is not known', 'pgbouncer is not known', 'sslkey would', 'port must be'])
       expect(message).toContain(name)
   })
 

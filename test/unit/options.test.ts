@@ -80,15 +80,6 @@ describe('defaults', () => {
     expect(await connection({ user: 'app' })).toMatchObject({ user: 'app', database: 'app' })
   })
 
-  test('do not come from the environment', async () => {
-    process.env['PGHOST'] = 'evil'
-    try {
-      expect(await connection('postgres://')).toMatchObject({ host: 'localhost' })
-    } finally {
-      delete process.env['PGHOST']
-    }
-  })
-
   test('do not come from a polluted Object.prototype', () => {
     const polluted = {
       host: 'evil',
