@@ -53,16 +53,20 @@ export function readEnvironment(known: Known, problems: OptionProblem[]): Enviro
     if (known.tls && ofTls.has(name)) continue
     const answer = read(value)
     if ('value' in answer) said = bare(said, answer.value)
-    else if (name !== 'sslrootcert') problems.push({ name: variable, problem: `(a variable) ${answer.problem}` })
+    else if (name !== 'sslrootcert')
+      problems.push({ name: variable, problem: `(an environment variable) ${answer.problem}` })
   }
   refuseFiles(said.sslmode, known, problems)
   if (variables['PGSERVICE'] && !known.where && said.hosts === undefined && said.addresses === undefined)
     problems.push({
       name: 'PGSERVICE',
-      problem: '(a variable) is not supported: service files are not read; name the host',
+      problem: '(an environment variable) is not supported: service files are not read; name the host',
     })
   if (variables['PGREQUIREPEER'])
-    problems.push({ name: 'PGREQUIREPEER', problem: `(a variable) ${refusedParameters.get('requirepeer') ?? ''}` })
+    problems.push({
+      name: 'PGREQUIREPEER',
+      problem: `(an environment variable) ${refusedParameters.get('requirepeer') ?? ''}`,
+    })
   const password = variables['PGPASSWORD']
   return { said, password: password === undefined || password === '' ? undefined : () => password }
 }
@@ -74,11 +78,11 @@ function refuseFiles(sslmode: Said['sslmode'], known: Known, problems: OptionPro
   const variables = process.env
   for (const [variable, parameter] of files)
     if (variables[variable])
-      problems.push({ name: variable, problem: `(a variable) ${refusedParameters.get(parameter) ?? ''}` })
+      problems.push({ name: variable, problem: `(an environment variable) ${refusedParameters.get(parameter) ?? ''}` })
   const roots = variables['PGSSLROOTCERT']
   if (roots !== undefined && roots !== '' && roots !== 'system' && mode !== 'no-verify')
     problems.push({
       name: 'PGSSLROOTCERT',
-      problem: '(a variable) names a file, which is not read; give its content by the option ssl: { ca }',
+      problem: '(an environment variable) names a file, which is not read; give its content by the option ssl: { ca }',
     })
 }

@@ -35,7 +35,8 @@ export function findServer(
     : { said: bare<Said>(), password: undefined }
   const said = bare<Said>(around, spoken(url))
   const places = named === undefined ? unnamedPlaces(options, around) : withPorts(named, around)
-  if (typeof places === 'string') problems.push({ name: 'PGPORT', problem: `(a variable) does not fit: ${places}` })
+  if (typeof places === 'string')
+    problems.push({ name: 'PGPORT', problem: `(an environment variable) does not fit: ${places}` })
   const given = bare<EngineOptions>({ user: around.user, database: around.database, password }, defined(options), {
     applicationName: options.applicationName ?? said.applicationName ?? said.fallbackApplicationName,
     pool: bare<PoolOptions>(

@@ -104,14 +104,22 @@ describe('variables of libpq', () => {
   })
 
   test.each([
-    [{ PGPORT: 'x' }, 'postgres://h', '"PGPORT" (a variable) must be a number'],
-    [{ PGSSLMODE: 'on' }, 'postgres://h', '"PGSSLMODE" (a variable) is not known'],
-    [{ PGCLIENTENCODING: 'latin1' }, 'postgres://h', '"PGCLIENTENCODING" (a variable) must be UTF8'],
-    [{ PGSERVICE: 'shop' }, 'postgres://', '"PGSERVICE" (a variable) is not supported'],
-    [{ PGREQUIREPEER: 'root' }, 'postgres://h', '"PGREQUIREPEER" (a variable) is not supported'],
+    [{ PGPORT: 'x' }, 'postgres://h', '"PGPORT" of the engine (an environment variable) must be a number'],
+    [{ PGSSLMODE: 'on' }, 'postgres://h', '"PGSSLMODE" of the engine (an environment variable) is not known'],
+    [
+      { PGCLIENTENCODING: 'latin1' },
+      'postgres://h',
+      '"PGCLIENTENCODING" of the engine (an environment variable) must be UTF8',
+    ],
+    [{ PGSERVICE: 'shop' }, 'postgres://', '"PGSERVICE" of the engine (an environment variable) is not supported'],
+    [
+      { PGREQUIREPEER: 'root' },
+      'postgres://h',
+      '"PGREQUIREPEER" of the engine (an environment variable) is not supported',
+    ],
     [{ PGSSLROOTCERT: 'root.crt' }, 'postgres://h?sslmode=verify-full', 'ssl: { ca }'],
     [{ PGSSLCERT: 'me.crt' }, 'postgres://h?sslmode=require', 'ssl: { cert }'],
-    [{ PGPORT: '1,2' }, 'postgres://h', '"PGPORT" (a variable) does not fit'],
+    [{ PGPORT: '1,2' }, 'postgres://h', '"PGPORT" of the engine (an environment variable) does not fit'],
     [{ PGCHANNELBINDING: 'require' }, 'postgres://h', 'without TLS'],
   ])('are refused by name where they cannot be honoured: %o', (variables, source, message) => {
     expect(problems(variables, source)).toContain(message)
@@ -154,15 +162,21 @@ describe('what a URL says beside names', () => {
   })
 
   test('refuses a schema behind a pooler, except the one that is there anyway', () => {
-    expect(problems({}, 'postgres://h?pgbouncer=true&schema=app')).toContain('"schema" cannot be used with pooler')
+    expect(problems({}, 'postgres://h?pgbouncer=true&schema=app')).toContain(
+      '"schema" of the engine cannot be used with pooler',
+    )
     expect(problems({}, 'postgres://h?pgbouncer=true&schema=public')).toBe('accepted')
   })
 
   test('cannot name hosts where the options do', () => {
     const two = [{ host: 'a' }, { host: 'b', port: 1 }]
 
-    expect(() => resolveOptions('postgres://h', { hosts: two })).toThrow('"hosts" contradicts host and port')
-    expect(() => resolveOptions('postgres://a,b', { host: 'a' })).toThrow('"host" contradicts the hosts of the URL')
+    expect(() => resolveOptions('postgres://h', { hosts: two })).toThrow(
+      '"hosts" of the engine contradicts host and port',
+    )
+    expect(() => resolveOptions('postgres://a,b', { host: 'a' })).toThrow(
+      '"host" of the engine contradicts the hosts of the URL',
+    )
     expect(resolveOptions({ hosts: two, targetSessionAttrs: 'standby' }).connection).toMatchObject({
       places: [
         { host: 'a', port: 5432 },

@@ -169,18 +169,18 @@ describe('URL and options together', () => {
 describe('options are refused', () => {
   test('together and by name, in groups too, without their values', () => {
     const given = {
-      hots: 'hunter2',
+      hst: 'hunter2',
       pool: { maxx: 1, max: 0 },
       retry: { times: 1 },
       port: '5432',
       __PROTO__: 1,
       password: 7,
     }
-    const names = ['hots', 'pool.maxx', 'pool.max', 'retry.times', 'port', '__PROTO__', 'password']
+    const names = ['hst', 'pool.maxx', 'pool.max', 'retry.times', 'port', '__PROTO__', 'password']
 
     expect(refused(given)).toEqual(names)
     expect(() => resolveOptions(given as never)).toThrow(
-      /^Unknown options "hots", "pool.maxx", .* of the engine\. Did you mean "host" for "hots", "pool.max" for "pool.maxx"\? .*"port" of the engine must be a whole number from 1 to 65535; it is a string\./,
+      /^Unknown options "hst", "pool.maxx", .* of the engine\. Did you mean "host" for "hst", "pool.max" for "pool.maxx"\? .*"port" of the engine must be a whole number from 1 to 65535; it is a string\./,
     )
     expect(() => resolveOptions(given as never)).not.toThrow(/hunter2/)
   })

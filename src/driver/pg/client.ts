@@ -31,6 +31,14 @@ export interface PgConnection {
   on(event: 'parameterStatus', listener: (message: PgParameter) => void): unknown
   on(event: 'readyForQuery', listener: (message: { readonly status: string }) => void): unknown
   prependListener(event: 'readyForQuery', listener: () => void): unknown
+  prependListener(
+    event: 'authenticationSASL',
+    listener: (message: { readonly mechanisms: readonly string[] }) => void,
+  ): unknown
+  prependListener(
+    event: 'authenticationCleartextPassword' | 'authenticationMD5Password' | 'authenticationOk',
+    listener: () => void,
+  ): unknown
 }
 
 export interface PgStream {

@@ -1,7 +1,10 @@
 // The driver `pg`: opens a node-postgres client within one deadline and makes a session of it. The engine finds it by the
 // scheme or by name; pools use nothing but the contract.
-import type { ConnectionHooks, Driver, RawConnection } from '../driver.ts'
+import { isIP } from 'node:net'
+import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
+import { type HostPlace, openFirst } from '../postgres/hosts.ts'
 import { Session } from '../postgres/session.ts'
+import { UsageError } from '../../errors/index.ts'
 import { msUntil } from '../../util/timers.ts'
 import { classify, openFailure } from './failure.ts'
 import { loadPg } from './load.ts'
@@ -11,6 +14,8 @@ import { PgWire } from './pg-wire.ts'
 const defaultCacheSize = 256
 const keepAliveMs = 10_000
 let opened = 0
+
+const noPassword = (): string => ''
 
 export const pgDriver: Driver<PgOptions> = {
   name: 'pg',
@@ -27,8 +32,53 @@ async function open(
   deadline: number,
   generation: number,
 ): Promise<RawConnection> {
+  const { host, port, places, targetSessionAttrs: target = 'any', loadBalanceHosts: balanced = false } = options
+  const at = (place: PgOptions, told: ConnectionHooks, until: number): Promise<Session> =>
+    withFallback({ ...options, ...place }, (each) => openAt(each, told, until, generation))
+  if (places === undefined && target === 'any') return at({}, hooks, deadline)
+  const choice = {
+    places: places ?? [{ host: host ?? 'localhost', port: port ?? 5432 }],
+    target,
+    balanced,
+    final: (failure: Failure) => failure.fields !== undefined && classify(failure) === 'config',
+  }
+  return openFirst(choice, hooks, deadline, (place, told, until) => at(tlsAt(options, place), told, until))
+}
+
+/** As libpq's `sslmode`: `prefer` tries with TLS first, `allow` without; then the other way. The first failure is told. */
+async function withFallback(options: PgOptions, attempt: (options: PgOptions) => Promise<Session>): Promise<Session> {
+  const { sslFallback, ssl } = options
+  if (sslFallback === undefined || ssl === false) return attempt(options)
+  const [first, second] = sslFallback === 'prefer' ? [ssl, false] : [false, ssl]
+  try {
+    return await attempt({ ...options, ssl: first })
+  } catch (thrown) {
+    const failure = thrown as Failure
+    // Where nobody listens or answers TLS makes no difference, nor to a password.
+    if (failure.fields?.['code'] === '28P01' || ['endpoint', 'full'].includes(classify(failure)))
+      throw failure as unknown
+    return attempt({ ...options, ssl: second }).catch(() => {
+      throw failure as unknown
+    })
+  }
+}
+
+/** A place may be a socket, where there is no TLS, or an address that stands for a name. */
+function tlsAt({ ssl }: PgOptions, { host, address, port }: HostPlace): PgOptions {
+  if (host.startsWith('/')) return { host, port, ssl: false }
+  if (address === undefined || address === host) return { host, port }
+  const named = typeof ssl === 'object' ? { servername: host, ...ssl } : ssl
+  return { host: address, port, ssl: isIP(host) === 0 ? named : ssl }
+}
+
+async function openAt(
+  options: PgOptions,
+  hooks: ConnectionHooks,
+  deadline: number,
+  generation: number,
+): Promise<Session> {
   const wire = await makeWire(options, deadline)
-  const refused = await wire.connect(deadline)
+  const refused = await wire.connect(deadline, options.channelBinding === 'require')
   if (refused !== null) {
     wire.destroy()
     throw refused as unknown
@@ -54,7 +104,10 @@ async function open(
 async function makeWire(options: PgOptions, deadline: number): Promise<PgWire> {
   try {
     const { Client } = await loadPg()
-    return new PgWire(new Client(clientConfig(options, deadline)))
+    const client = new Client(clientConfig(options, deadline))
+    if (options.sslNegotiation === 'direct' && !('sslNegotiation' in client))
+      throw new UsageError('sslnegotiation=direct needs a newer version of the package pg. Install it: npm install pg')
+    return new PgWire(client)
   } catch (error) {
     throw openFailure(error) as unknown
   }
@@ -66,14 +119,17 @@ function clientConfig(options: PgOptions, deadline: number): Record<string, unkn
     host,
     port,
     user,
-    password,
+    // Without one the client would look into a file of passwords.
+    password: password ?? noPassword,
     database,
     // The client changes what it is given.
     ssl: typeof ssl === 'object' ? { ...ssl } : ssl,
     application_name: applicationName,
     options: startupOptions(options) || undefined,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: keepAliveMs,
+    keepAlive: options.keepAlive ?? true,
+    keepAliveInitialDelayMillis: options.keepAliveIdleMs ?? keepAliveMs,
+    sslnegotiation: ssl === false ? 'postgres' : (options.sslNegotiation ?? 'postgres'),
+    enableChannelBinding: options.channelBinding === 'prefer' || options.channelBinding === 'require',
     connectionTimeoutMillis: deadline === Infinity ? 0 : Math.ceil(msUntil(deadline)) + 1,
   }
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined))

@@ -1,6 +1,6 @@
 // Errors of node-postgres and of sockets as plain data: the fields of an ErrorResponse, what kept a connection from being
 // opened, and what such a failure says about the server. Used when opening and when a session is told of an error.
-import { UsageError } from '../../errors/index.ts'
+import { ConnectError, UsageError } from '../../errors/index.ts'
 import type { Driver, Failure } from '../driver.ts'
 import type { PgFields } from './client.ts'
 
@@ -64,6 +64,7 @@ export function classify(failure: Failure): ReturnType<Driver['classify']> {
   if (kind === 'timeout') return 'endpoint'
   if (kind !== 'lost') return kind === 'protocol' || kind === 'closed' ? 'connection' : 'statement'
   const { code: system, message } = (cause ?? {}) as { code?: unknown; message?: unknown }
+  if (cause instanceof ConnectError) return 'endpoint'
   if (cause instanceof UsageError || tls.test(String(system)) || /does not support SSL/.test(String(message))) {
     return 'config'
   }

@@ -1,18 +1,31 @@
 // The connection options of the driver `pg`: what is known, what is refused. Called once per engine, before anything is
-// opened; defaults of a connection (host, user, …) stay with node-postgres, which also reads the PG… variables.
+// opened; defaults of a connection (host, user, …) stay with node-postgres. A password is never looked for elsewhere.
 import type { ConnectionOptions } from 'node:tls'
 import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
+import type { HostPlace, TargetSessionAttrs } from '../postgres/hosts.ts'
 import type { Int8 } from '../postgres/rows/type-table.ts'
 
 export interface PgOptions {
   /** A name, an address, or the directory of a Unix socket. */
   readonly host?: string | undefined
   readonly port?: number | undefined
+  /** Several servers, instead of host and port. */
+  readonly places?: readonly HostPlace[] | undefined
+  readonly targetSessionAttrs?: TargetSessionAttrs | undefined
+  readonly loadBalanceHosts?: boolean | undefined
   readonly user?: string | undefined
   /** A function is asked for every connection. */
   readonly password?: string | (() => string | Promise<string>) | undefined
   readonly database?: string | undefined
   readonly ssl?: boolean | ConnectionOptions | undefined
+  /** `prefer`: without TLS where that fails. `allow`: with TLS where it fails without. */
+  readonly sslFallback?: 'prefer' | 'allow' | undefined
+  /** `direct`: TLS from the first byte, for PostgreSQL 17 and newer. */
+  readonly sslNegotiation?: 'postgres' | 'direct' | undefined
+  readonly channelBinding?: 'disable' | 'prefer' | 'require' | undefined
+  readonly keepAlive?: boolean | undefined
+  /** After how long without traffic the system asks whether the other side is still there. Default 10_000. */
+  readonly keepAliveIdleMs?: number | undefined
   readonly applicationName?: string | undefined
   /** Command-line options for the server, as libpq's `options`. */
   readonly options?: string | undefined
@@ -24,6 +37,12 @@ export interface PgOptions {
   readonly statementCacheSize?: number | undefined
 }
 
+const oneOf = (...words: readonly string[]): Check => [
+  words.map((word) => `'${word}'`).join(' or '),
+  (value) => words.includes(value as string),
+]
+const flag: Check = ['true or false', (value) => typeof value === 'boolean']
+
 type Check = readonly [wanted: string, fits: (value: unknown) => boolean]
 
 const text: Check = ['a text without NUL', (value) => typeof value === 'string' && !value.includes('\0')]
@@ -34,6 +53,14 @@ const checks: Readonly<Record<keyof PgOptions, Check>> = {
     'a whole number from 1 to 65535',
     (value) => Number.isInteger(value) && Number(value) > 0 && Number(value) < 65_536,
   ],
+  places: ['an array of places', (value) => Array.isArray(value) && value.every(isRecord)],
+  targetSessionAttrs: oneOf('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
+  loadBalanceHosts: flag,
+  sslFallback: oneOf('prefer', 'allow'),
+  sslNegotiation: oneOf('postgres', 'direct'),
+  channelBinding: oneOf('disable', 'prefer', 'require'),
+  keepAlive: flag,
+  keepAliveIdleMs: ['milliseconds', (value) => typeof value === 'number' && value >= 0],
   user: text,
   password: ['a text without NUL or a function', (value) => typeof value === 'function' || text[1](value)],
   database: text,

@@ -6,6 +6,7 @@ import type { Fields } from '../postgres/prepared.ts'
 import { msUntil } from '../../util/timers.ts'
 import type { Interruption, Session, Wire } from '../postgres/session.ts'
 import { requestCancel } from './cancel-request.ts'
+import { requireChannelBinding } from './channel-binding.ts'
 import type { PgClient, PgConnection, PgField, Submittable } from './client.ts'
 import { openFailure, responseFields } from './failure.ts'
 import { MessageSplitter, type Receiver } from './message-splitter.ts'
@@ -31,7 +32,7 @@ export class PgWire implements Wire, Submittable, Receiver {
   }
 
   /** Null when the server is ready, else why not. An error may come twice, or late: only the first is told. */
-  connect(deadline: number): Promise<Failure | null> {
+  connect(deadline: number, mustBind: boolean = false): Promise<Failure | null> {
     const { native: client } = this
     const { connection } = client
     connection.on('parameterStatus', ({ parameterName: name, parameterValue: value }) => {
@@ -47,6 +48,11 @@ export class PgWire implements Wire, Submittable, Receiver {
       this.#garbled = (cause) => settle({ kind: 'protocol', outcome: 'not_started', cause })
       connection.on(client.ssl === false ? 'connect' : 'sslconnect', () => this.#takeReader())
       client.on('error', (error) => settle(openFailure(error)))
+      if (mustBind)
+        requireChannelBinding(client, (cause) => {
+          settle({ kind: 'lost', outcome: 'not_started', cause })
+          this.destroy()
+        })
       client.connect((error) => settle(error === null || error === undefined ? null : openFailure(error)))
     })
   }

@@ -159,6 +159,12 @@ export class Session implements RawConnection, ExchangeHost {
     return null
   }
 
+  /** Asks for rows of text before anybody uses the session. Null: there was no answer in time. */
+  async ask(sql: string, deadline: number): Promise<readonly Readonly<Record<string, unknown>>[] | null> {
+    const op = silentText(sql)
+    return (await before(deadline, this.#run([op]))) ? op.rows : null
+  }
+
   /** SQL that makes a bare session this one. */
   get baseline(): string {
     return [this.#needed, this.#baseline].filter((sql) => sql !== '').join('; ')

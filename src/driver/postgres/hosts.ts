@@ -1,0 +1,164 @@
+// Several servers for one engine: in what order they are tried, and which of them will do. For every PostgreSQL driver.
+// A driver opens one session at one place; here it is asked for one after the other until a server fits.
+import { toConnectError } from '../../errors/index.ts'
+import type { ConnectionHooks, Failure, RawConnection } from '../driver.ts'
+import type { Session } from './session.ts'
+
+export interface HostPlace {
+  readonly host: string
+  /** Connected to instead of the host, which names the server in its certificate. */
+  readonly address?: string | undefined
+  readonly port: number
+}
+
+/** As libpq's `target_session_attrs`. */
+export type TargetSessionAttrs = 'any' | 'read-write' | 'read-only' | 'primary' | 'standby' | 'prefer-standby'
+
+export interface HostChoice {
+  readonly places: readonly HostPlace[]
+  readonly target: TargetSessionAttrs
+  /** A random order for each connection. */
+  readonly balanced: boolean
+  /** Whether a failure will be the same at the next place, such as a wrong password. */
+  readonly final: (failure: Failure) => boolean
+}
+
+/** Opens a session at one place; rejects with a `Failure`. */
+type Opening = (place: HostPlace, hooks: ConnectionHooks, deadline: number) => Promise<Session>
+
+interface Attempt {
+  readonly place: HostPlace
+  readonly failure: Failure | null
+  /** What it is instead, when it answered. */
+  readonly role?: string
+}
+
+/**
+ * The first server that can be reached and fits. A place has an equal share of the time that is left, so that one which never
+ * answers leaves some to the others. A refused login ends the search, as in libpq: it says nothing of the server's health.
+ *
+ * Rejects with the `Failure` of a single place as it is; of several with one that names each of them and the reason.
+ */
+export async function openFirst(
+  choice: HostChoice,
+  hooks: ConnectionHooks,
+  deadline: number,
+  open: Opening,
+): Promise<Session> {
+  const places = choice.balanced ? shuffled(choice.places) : choice.places
+  const attempts: Attempt[] = []
+  const targets = choice.target === 'prefer-standby' ? (['standby', 'any'] as const) : ([choice.target] as const)
+  let left = places.length * targets.length
+  for (const target of targets)
+    for (const place of places) {
+      const guard = new HookGuard(hooks)
+      try {
+        const session = await open(place, guard, shareOf(deadline, left--))
+        const role = target === 'any' ? null : await unfit(session, target, deadline)
+        if (role === null) return guard.accept(session)
+        session.destroy({ kind: 'closed', outcome: 'not_started' })
+        attempts.push({ place, failure: null, role })
+      } catch (thrown) {
+        const failure = thrown as Failure
+        if (choice.final(failure)) throw failure as unknown
+        attempts.push({ place, failure })
+      }
+    }
+  throw failureOf(attempts, choice.target) as unknown
+}
+
+/** What the pool is told of a session only once that session is the one it gets. */
+class HookGuard implements ConnectionHooks {
+  readonly #hooks: ConnectionHooks
+  #accepted: Session | null = null
+
+  constructor(hooks: ConnectionHooks) {
+    this.#hooks = hooks
+  }
+
+  accept(session: Session): Session {
+    this.#accepted = session
+    return session
+  }
+
+  idle(raw: RawConnection): void {
+    if (this.#accepted !== null) this.#hooks.idle(raw)
+  }
+
+  room(raw: RawConnection): void {
+    if (this.#accepted !== null) this.#hooks.room(raw)
+  }
+
+  lost(raw: RawConnection, failure: Failure): void {
+    if (this.#accepted !== null) this.#hooks.lost(raw, failure)
+  }
+
+  notice(fields: Readonly<Record<string, string>>): void {
+    this.#hooks.notice(fields)
+  }
+
+  notification(channel: string, payload: string, pid: number): void {
+    this.#hooks.notification(channel, payload, pid)
+  }
+
+  parameter(name: string, value: string): void {
+    this.#hooks.parameter(name, value)
+  }
+}
+
+const question =
+  "select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.current_setting('transaction_read_only') as readonly"
+
+/** Null: the server fits. Otherwise what it is. */
+async function unfit(session: Session, target: TargetSessionAttrs, deadline: number): Promise<string | null> {
+  const rows = await session.ask(question, deadline)
+  const [row] = rows ?? []
+  if (row === undefined) throw { kind: 'lost', outcome: 'not_started' } satisfies Failure as unknown
+  const { standby, readonly } = row as { readonly standby?: unknown; readonly readonly?: unknown }
+  const fits = {
+    any: true,
+    'prefer-standby': true,
+    primary: standby === false,
+    standby: standby === true,
+    'read-write': readonly === 'off',
+    'read-only': readonly === 'on',
+  }
+  if (fits[target]) return null
+  if (target === 'primary' || target === 'standby') return standby === true ? 'a standby' : 'a primary'
+  return readonly === 'on' ? 'read-only' : 'read-write'
+}
+
+function failureOf(attempts: readonly Attempt[], target: TargetSessionAttrs): Failure {
+  const [only] = attempts
+  if (attempts.length === 1 && only !== undefined && only.failure !== null) return only.failure
+  const reasons = attempts.map(({ place, failure, role }) => `${formatPlace(place)}: ${role ?? reasonOf(failure)}`)
+  const wanted = target === 'any' ? '' : `, none of which is ${target} (targetSessionAttrs)`
+  const cause = toConnectError(`Could not connect to any of the hosts${wanted}: ${[...new Set(reasons)].join('; ')}.`)
+  return { kind: 'lost', outcome: 'not_started', cause }
+}
+
+function formatPlace({ host, port }: HostPlace): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+function reasonOf(failure: Failure | null): string {
+  const { code, message } = (failure?.cause ?? {}) as { readonly code?: unknown; readonly message?: unknown }
+  if (typeof code === 'string') return code
+  if (typeof message === 'string' && message !== '') return message
+  return failure?.fields?.['message'] ?? (failure?.kind === 'timeout' ? 'no answer in time' : 'the connection was lost')
+}
+
+function shareOf(deadline: number, left: number): number {
+  if (deadline === Infinity || left <= 1) return deadline
+  const now = performance.now()
+  return now + Math.max(0, deadline - now) / left
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  const order = [...items]
+  for (let last = order.length - 1; last > 0; last--) {
+    const other = Math.floor(Math.random() * (last + 1))
+    ;[order[last], order[other]] = [order[other] as T, order[last] as T]
+  }
+  return order
+}

@@ -1,0 +1,175 @@
+/** Several servers in one URL, and how a connection is secured: the way to a server as libpq's parameters describe it. */
+
+import { chown, stat, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { AuthenticationError, ConnectError, createDb, type EngineOptions, UsageError } from 'genever'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { certificate, privateKey } from '../support/certificate.ts'
+import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
+import { freePort } from '../support/free-port.ts'
+import { type OwnServer, ownServer } from '../support/own-server.ts'
+
+/** The URL with these hosts in place of its own, and these parameters. */
+async function at(hosts: readonly (number | 'here')[], parameters = '', url?: string): Promise<string> {
+  const { username, password, port, pathname, hostname } = new URL(url ?? (await databaseUrl()))
+  const secret = password === '' ? '' : `:${password}`
+  const places = hosts.map((each) => (each === 'here' ? `${hostname}:${port}` : `127.0.0.1:${each}`))
+  return `postgres://${username}${secret}@${places.join(',')}${pathname}${parameters === '' ? '' : `?${parameters}`}`
+}
+
+async function ask<T>(url: string, sql: string, options?: EngineOptions): Promise<T> {
+  await using db = createDb(url, options)
+  return (await db.scalar<T>(sql)) as T
+}
+
+/** Accepts connections and never says anything. */
+async function silentPort(): Promise<number> {
+  const server = createServer(() => {}).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return (server.address() as AddressInfo).port
+}
+
+describe.skipIf(process.env['DRIVERS'] === 'pglite')('several hosts', () => {
+  test('are tried in their order, until one can be reached', async () => {
+    expect(await ask(await at([await freePort(), 'here']), 'select 1')).toBe(1)
+    expect(await ask(await at(['here', await freePort()]), 'select 1')).toBe(1)
+  })
+
+  test('share the time: one that never answers leaves some to the next', async () => {
+    const url = await at([await silentPort(), 'here'])
+
+    expect(await ask(url, 'select 1', { pool: { connectTimeoutMs: 1_000 } })).toBe(1)
+  })
+
+  test('are tried in a random order when that is asked for', async () => {
+    const url = await at([await freePort(), 'here'], 'load_balance_hosts=random')
+
+    expect(await ask(url, 'select 1')).toBe(1)
+  })
+
+  test('may be given as options', async () => {
+    const { hostname, port, username, password, pathname } = new URL(await databaseUrl())
+    await using db = createDb({
+      hosts: [
+        { host: '127.0.0.1', port: await freePort() },
+        { host: hostname, port: Number(port) },
+      ],
+      user: username,
+      ...(password === '' ? {} : { password: decodeURIComponent(password) }),
+      database: pathname.slice(1),
+    })
+
+    expect(await db.scalar('select 1')).toBe(1)
+  })
+
+  test('fail together, each with its reason and none with the password', async () => {
+    const [one, two] = [await freePort(), await freePort()]
+    const error = await caught(createDb(`postgres://u:hunter2@127.0.0.1:${one},127.0.0.1:${two}/db`).open())
+
+    expect(error).toBeInstanceOf(ConnectError)
+    expect(error.message).toContain(`127.0.0.1:${one}: ECONNREFUSED; 127.0.0.1:${two}: ECONNREFUSED`)
+    expect(error.message).not.toContain('hunter2')
+  })
+
+  test('are not asked further when one refuses the login', async () => {
+    const role = `hosts_${process.pid}`
+    await onServer(`create role ${role} login password 'right'`)
+    onTestFinished(async () => void (await onServer(`drop role ${role}`)))
+    const { hostname, port, pathname } = new URL(await databaseUrl())
+    const silent = await silentPort()
+    const url = `postgres://${role}:wrong@${hostname}:${port},127.0.0.1:${silent}${pathname}`
+
+    expect(await caught(createDb(url).open())).toBeInstanceOf(AuthenticationError)
+  })
+
+  test('are asked for their role, which the parameter target_session_attrs names', async () => {
+    const writable = new URL(await databaseUrl()).pathname.slice(1)
+    await using fresh = await freshDatabase()
+    await onServer(`alter database ${fresh.name} set default_transaction_read_only = on`)
+    const role = async (target: string, url?: string): Promise<unknown> =>
+      ask(await at(['here', 'here'], `target_session_attrs=${target}`, url), 'select current_database()')
+
+    expect(await role('read-write')).toBe(writable)
+    expect(await role('primary')).toBe(writable)
+    expect(await role('prefer-standby')).toBe(writable)
+    expect(await role('read-only', fresh.url)).toBe(fresh.name)
+    expect(String(await caught(role('read-write', fresh.url)))).toContain('none of which is read-write')
+    expect(String(await caught(role('standby')))).toContain('a primary')
+    expect(String(await caught(role('read-only')))).toContain('read-write')
+  })
+
+  test('take one whose role will not do no connection away', async () => {
+    const url = await at(['here'], 'target_session_attrs=standby&application_name=hosts-role')
+    await caught(createDb(url).open())
+
+    const sessions = "select count(*)::int as count from pg_stat_activity where application_name = 'hosts-role'"
+    await expect.poll(async () => (await onServer(sessions))[0]?.['count']).toBe(0)
+  })
+})
+
+/** A server that speaks TLS to those who ask, and lets nobody in without who comes as `secure`. */
+async function secureServer(): Promise<OwnServer> {
+  const server = await ownServer()
+  const [{ data } = { data: '' }] = (await server.query("select current_setting('data_directory') as data")) as [
+    { data: string },
+  ]
+  const { uid, gid } = await stat(data)
+  for (const [name, text] of [
+    ['server.crt', certificate],
+    ['server.key', privateKey],
+  ] as const) {
+    const path = join(data, name)
+    await writeFile(path, text, { mode: 0o600 })
+    await chown(path, uid, gid)
+  }
+  await server.query("create role secure login password 'secret'")
+  const rules =
+    'local all all trust\nhostssl all secure 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n'
+  await writeFile(join(data, 'pg_hba.conf'), rules)
+  await server.configure({ ssl: 'on' })
+  await server.stop('fast')
+  await server.start()
+  return server
+}
+
+describe.skipIf(process.env['DRIVERS'] === 'pglite')('TLS', () => {
+  test('is used as sslmode says, and the password exchange is bound to it where that is asked for', async () => {
+    await using server = await secureServer()
+    const { port } = new URL(server.url)
+    const base = `postgres://secure:secret@127.0.0.1:${port}/postgres`
+    const encrypted = 'select ssl from pg_stat_ssl where pid = pg_backend_pid()'
+
+    for (const mode of ['allow', 'prefer', 'require', 'no-verify'])
+      expect([mode, await ask(`${base}?sslmode=${mode}`, encrypted)]).toEqual([mode, true])
+    const trusted = { ssl: { ca: certificate } }
+    for (const mode of ['verify-ca', 'verify-full'])
+      expect([mode, await ask(`${base}?sslmode=${mode}`, encrypted, trusted)]).toEqual([mode, true])
+    expect(await ask(`${base}?sslmode=require&channel_binding=require`, encrypted)).toBe(true)
+    expect(await ask(`${base}?sslmode=require&channel_binding=prefer`, encrypted)).toBe(true)
+    expect(await ask(`${base}?sslmode=require&sslnegotiation=direct`, encrypted)).toBe(true)
+    const byAddress = `postgres://secure:secret@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full`
+    expect(await ask(byAddress, encrypted, trusted)).toBe(true)
+
+    expect(await caught(createDb(`${base}?sslmode=disable`).open())).toBeInstanceOf(AuthenticationError)
+    expect(await caught(createDb(`${base}?sslmode=verify-full`).open())).toBeInstanceOf(ConnectError)
+    const elsewhere = `postgres://secure:secret@other.example:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full`
+    expect(await caught(createDb(elsewhere, trusted).open())).toBeInstanceOf(ConnectError)
+    // The superuser needs no password here, so nothing can be bound.
+    const trusting = `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=require&channel_binding=require`
+    const refused = await caught(createDb(trusting).open())
+    expect(refused).toBeInstanceOf(UsageError)
+    expect(refused.message).toContain('does not ask for a password')
+  })
+
+  test('is left out under prefer where the server has none, and demanded under require', async () => {
+    const url = await at(['here'])
+
+    expect(await ask(`${url}?sslmode=prefer`, 'select 1')).toBe(1)
+    expect(await ask(`${url}?sslmode=allow`, 'select 1')).toBe(1)
+    expect(await caught(createDb(`${url}?sslmode=require`).open())).toBeInstanceOf(ConnectError)
+  })
+})
