@@ -70,4 +70,4 @@ export {
   type ErrorFields,
   type QueryErrorDetails,
 } from './query-error.ts'
-export { isServerShutdown, toConnectError, toQueryError } from './sqlstate.ts'
+export { isServerShutdown, poolerAdvice, toConnectError, toQueryError } from './sqlstate.ts'

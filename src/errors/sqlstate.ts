@@ -38,6 +38,13 @@ const kinds: ReadonlyMap<string, typeof QueryError> = new Map<string, typeof Que
   ['57014', QueryCanceledError],
 ])
 
+/** A prepared statement is there that should not be, or is not there that should: another session answers than the one before. */
+const lostStatement: ReadonlySet<string> = new Set(['42P05', '26000'])
+
+/** For errors that only a transaction pooler between us and the server explains. */
+export const poolerAdvice =
+  "If a transaction pooler such as PgBouncer is in between, set the option pooler: 'transaction' (in a URL: pgbouncer=true)."
+
 const longestMessage = 2_000
 
 /**
@@ -54,7 +61,8 @@ export function toQueryError(fields: ErrorFields, sql?: string, outcome?: Outcom
     ? StalePlanError
     : (kinds.get(sqlState) ?? kinds.get(sqlState.slice(0, 2)) ?? QueryError)
   const statement = sql === undefined ? undefined : { sql }
-  return new kind(safeMessage(fields, sql), { fields, outcome, cause, statement })
+  const advice = lostStatement.has(sqlState) ? ` ${poolerAdvice}` : ''
+  return new kind(`${safeMessage(fields, sql)}${advice}`, { fields, outcome, cause, statement })
 }
 
 /**

@@ -182,7 +182,7 @@ function checkPooled(
 ): void {
   const strange = {
     settings: settings !== undefined && Object.keys(settings).length > 0,
-    options: said.options !== undefined,
+    'options of the URL, or PGOPTIONS': said.options !== undefined,
     onConnect: onConnect !== undefined,
     prepare: prepare === true,
     prebake: prebake === true,

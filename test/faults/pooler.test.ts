@@ -23,6 +23,8 @@ const who = `select coalesce(current_setting('app.who', true), '')`
 interface Place extends AsyncDisposable {
   readonly db: Db
   readonly direct: FreshDatabase
+  /** The URL by way of the pooler. */
+  readonly pooled: string
 }
 
 const kinds = [
@@ -39,6 +41,7 @@ for (const [name, there, start] of kinds) {
     return {
       db,
       direct,
+      pooled: pooler.url,
       async [Symbol.asyncDispose]() {
         await db.close({ timeoutMs: 500 })
         await pooler[Symbol.asyncDispose]()
@@ -48,6 +51,29 @@ for (const [name, there, start] of kinds) {
   }
 
   describe.skipIf(!there)(name, () => {
+    test.skipIf(name !== 'PgBouncer')(
+      'a start-up parameter it does not know is refused with the option to use',
+      async () => {
+        await using at = await place()
+        const error = await caught(createDb(at.pooled, { settings: { work_mem: '1MB' } }).open())
+
+        expect(error.message).toContain("set the option pooler: 'transaction'")
+      },
+    )
+
+    test('whoever does not say so learns it from the first error that only a pooler explains', async () => {
+      await using at = await place()
+      await using unaware = createDb(at.pooled, { pool: { max: 4 } })
+      const ask = (): Promise<unknown> => unaware.scalar('select $1::int + 1', [1])
+      const answers = await Promise.allSettled(Array.from({ length: 40 }, ask))
+      const refused = answers.filter((each) => each.status === 'rejected').map(({ reason }) => String(reason))
+
+      expect(refused.length).toBeGreaterThan(0)
+      for (const message of refused) expect(message).toContain("set the option pooler: 'transaction'")
+      await using told = createDb(`${at.pooled}?pgbouncer=true`)
+      expect(await told.scalar('select $1::int + 1', [1])).toBe(2)
+    })
+
     test('fifty workers on two sessions: every statement is answered, and by its own parameters', async () => {
       await using at = await place()
       const wrong: unknown[] = []
@@ -268,5 +294,5 @@ test.each<[string, EngineOptions]>([
 
 test('so do options of the start-up packet in the URL', async () => {
   const db = createDb('postgres://a@localhost/b?options=-c%20role%3Dx', { pooler: 'transaction' })
-  expect((await caught(db.open())).message).toContain('"options"')
+  expect((await caught(db.open())).message).toContain('"options of the URL, or PGOPTIONS"')
 })

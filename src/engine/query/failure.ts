@@ -9,6 +9,7 @@ import {
   GeneverError,
   ParameterError,
   PoolClosedError,
+  poolerAdvice,
   ProtocolError,
   QueryTimeoutError,
   SelfDeadlockError,
@@ -54,7 +55,7 @@ export function failureError(
       if (wasIdle(failure)) return idleError(details, transaction)
       return new ConnectionLostError(
         `The connection to the database was lost${failure.fields?.code === undefined ? '' : ` (SQLSTATE ${failure.fields.code})`}; ` +
-          outcomeAdvice[outcome],
+          `${outcomeAdvice[outcome]}${failure.fields?.code === '08P01' ? ` ${poolerAdvice}` : ''}`,
         details,
       )
     case 'timeout':
@@ -113,8 +114,9 @@ export function connectError(failure: Failure, target: string): Error {
   const details = { outcome: 'not_started' as const, cause: failure.cause }
   const reason = fields?.message ?? (failure.cause instanceof Error ? causeText(failure.cause) : null) ?? failure.kind
   const message = `Could not connect to ${target}: ${reason}.`
-  const advice =
-    fields?.['code']?.startsWith('28') === true
+  const advice = /unsupported startup parameter/i.test(fields?.message ?? '')
+    ? poolerAdvice
+    : fields?.['code']?.startsWith('28') === true
       ? "Check user, password and the server's access rules."
       : 'Check that the server runs and that host, port and database are right.'
   return toConnectError(`${message} ${advice}`, fields?.['code'], details)
