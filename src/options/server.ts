@@ -66,7 +66,7 @@ export function connectionOf({ given, said, places }: Server, problems: OptionPr
   return defined({
     ...(single ? first : { places: Object.freeze(full) }),
     // A socket is no network: nobody is in between.
-    ssl: full.every(({ host }) => String(host).startsWith('/')) ? false : tls,
+    ssl: full.every(({ host }) => host.startsWith('/')) ? false : tls,
     sslFallback: mode === 'prefer' || mode === 'allow' ? mode : undefined,
     sslNegotiation: tls === false ? undefined : said.sslnegotiation,
     channelBinding,

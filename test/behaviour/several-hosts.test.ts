@@ -114,9 +114,7 @@ describe.skipIf(process.env['DRIVERS'] === 'pglite')('several hosts', () => {
 /** A server that speaks TLS to those who ask, and lets nobody in without who comes as `secure`. */
 async function secureServer(): Promise<OwnServer> {
   const server = await ownServer()
-  const [{ data } = { data: '' }] = (await server.query("select current_setting('data_directory') as data")) as [
-    { data: string },
-  ]
+  const [{ data }] = (await server.query("select current_setting('data_directory') as data")) as [{ data: string }]
   const { uid, gid } = await stat(data)
   for (const [name, text] of [
     ['server.crt', certificate],
