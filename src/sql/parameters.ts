@@ -155,3 +155,13 @@ function list(names: readonly string[]): string {
     .map((name) => (/^\w{1,40}$/.test(name) ? `:${name}` : JSON.stringify(name.slice(0, 40))))
   return shown.join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '')
 }
+
+/** Why PostgreSQL cannot store a text, as the rest of a sentence; `undefined` when it can. */
+export function textRefusal(text: string): string | undefined {
+  if (text.includes('\0')) return 'text with a NUL character'
+  if (!(text as WellFormed).isWellFormed()) return 'text with half of a surrogate pair'
+  return undefined
+}
+
+/** In every supported Node.js, not yet in the library of types. */
+type WellFormed = string & { isWellFormed(): boolean }

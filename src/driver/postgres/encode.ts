@@ -1,6 +1,7 @@
 // Parameters to what Bind carries: text, bytes or NULL. Called by sessions before a byte of the statement is written, so a
 // value that cannot be written fails its operation alone. Messages name the position of a parameter, never its value.
 import { ParameterError } from '../../errors/index.ts'
+import { textRefusal } from '../../sql/parameters.ts'
 import { arrayText, timestampText } from './text-forms.ts'
 import { elementOf, isJson, Oid } from './rows/type-table.ts'
 
@@ -126,13 +127,9 @@ function guarded<T>(position: number, work: () => T): T {
 
 /** Text that arrives as it is: without NUL, which PostgreSQL cannot store, or half a character, which UTF-8 has no form for. */
 function checked(text: string, position: number): string {
-  if (text.includes('\0')) refuse(position, 'text with a NUL character')
-  if (!(text as WellFormed).isWellFormed()) refuse(position, 'text with half of a surrogate pair')
-  return text
+  const problem = textRefusal(text)
+  return problem === undefined ? text : refuse(position, problem)
 }
-
-/** In every supported Node.js, not yet in the library of types. */
-type WellFormed = string & { isWellFormed(): boolean }
 
 function hasOwnText(value: object): value is { toJSON(): unknown } {
   return 'toJSON' in value && typeof value.toJSON === 'function'

@@ -5,11 +5,12 @@ import { uncovered } from '../meta/maker.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
 import { type Sink, Writer } from '../statement/sink.ts'
-import type { CallOptions } from '../types/model.ts'
+import type { CallOptions, IgnoreOptions } from '../types/model.ts'
 import { asValues } from '../values/given.ts'
 import { prepared } from '../values/hooks.ts'
 import { type Cell, cellsOf } from '../values/insert.ts'
 import { writable } from '../values/writable.ts'
+import { ignoring } from './conflict.ts'
 
 export function createOne(model: ModelLike, row: unknown, options?: CallOptions): Promise<object> {
   const meta = writable(model, 'create()')
@@ -38,6 +39,20 @@ function insert(
     .one(ready(inserted.text, inserted.params, spec, meta.loaded), options) as Promise<object>
 }
 
+/** Undefined when a row with its key is there. Its values may be an instance, which stays as it is: another one is made. */
+export async function createIfMissing(
+  model: ModelLike,
+  row: unknown,
+  options: IgnoreOptions<string> = {},
+): Promise<object | undefined> {
+  const meta = writable(model, 'createOrIgnore()')
+  const cells = cellsOf(meta, await prepared(meta, asValues(row, 'createOrIgnore()'), 'createOrIgnore()'))
+  const writer = writeRow(meta, cells)
+  ignoring(model, meta, options, 'createOrIgnore()')(writer)
+  const { text, params } = writer.add(` returning ${meta.list()}`)
+  return meta.executor(options.on).first(ready<object>(text, params, meta.specOf(model) as never, meta.loaded), options)
+}
+
 /** `insert into … values (…)` and what follows. Kept by its shape when it has no SQL of the caller. */
 function insertText(
   meta: ModelMeta,
@@ -51,19 +66,19 @@ function insertText(
 }
 
 function writeInsert(meta: ModelMeta, cells: readonly Cell[]): Writer {
-  const writer = new Writer()
-  if (cells.length === 0) return writer.add(`insert into ${meta.sqlName} default values returning ${meta.list()}`)
-  writer.add(`${head(meta, cells)}(`)
+  return writeRow(meta, cells).add(` returning ${meta.list()}`)
+}
+
+/** `insert into "users" ("name", "email") values ($1, $2)`. */
+export function writeRow(meta: ModelMeta, cells: readonly Cell[]): Writer {
+  const writer = new Writer().add(`insert into ${meta.sqlName} `)
+  if (cells.length === 0) return writer.add('default values')
+  writer.add(`(${cells.map(({ column }) => column.quoted).join(', ')}) values (`)
   cells.forEach((cell, index) => {
     if (index > 0) writer.add(', ')
     writeCell(writer, cell)
   })
-  return writer.add(`) returning ${meta.list()}`)
-}
-
-/** `insert into "users" ("name", "email") values `. */
-export function head(meta: ModelMeta, cells: readonly Cell[]): string {
-  return `insert into ${meta.sqlName} (${cells.map(({ column }) => column.quoted).join(', ')}) values `
+  return writer.add(')')
 }
 
 export function writeCell(sink: Sink, { column, value, isSql }: Cell): void {

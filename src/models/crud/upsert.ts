@@ -1,18 +1,32 @@
 // `Model.upsert`: INSERT … ON CONFLICT DO UPDATE … RETURNING, in one statement, so that somebody else's row between look and
-// write is no accident.
+// write is no accident. In a row that is there only what the caller gave changes: what validation and hooks fill in is for
+// new rows.
 import { UsageError } from '../../errors/index.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
-import { ready } from '../statement/ready.ts'
-import { Writer } from '../statement/sink.ts'
+import { ready, type Ready } from '../statement/ready.ts'
 import type { UpsertOptions } from '../types/model.ts'
-import { type Change, changesOf, writeAssignments } from '../values/changes.ts'
+import { type Change, changesOf } from '../values/changes.ts'
 import { asValues, type Values } from '../values/given.ts'
 import { prepared } from '../values/hooks.ts'
-import { cellsOf } from '../values/insert.ts'
+import { type Cell, cellsOf } from '../values/insert.ts'
 import { writable } from '../values/writable.ts'
-import { head, writeCell } from './create.ts'
+import { type Target, targetOf, writeUpdate } from './conflict.ts'
+import { writeRow } from './create.ts'
+
+/** A row as it is inserted, and what of it changes a row that is there. */
+export interface UpsertRow {
+  readonly cells: readonly Cell[]
+  readonly changes: readonly Change[]
+  /**
+   * Columns that change to what the row would have stored. One with JSON properties is written by itself, because a new row
+   * has their defaults too.
+   */
+  readonly ofRow: ReadonlySet<ModelColumn>
+  /** What changes has values of this row alone. */
+  readonly own: boolean
+}
 
 export async function upsertOne(
   model: ModelLike,
@@ -20,66 +34,78 @@ export async function upsertOne(
   options: UpsertOptions<string> = {},
 ): Promise<object> {
   const meta = writable(model, 'upsert()')
-  const given = await prepared(meta, asValues(values, 'upsert()'), 'upsert()')
-  const cells = cellsOf(meta, given)
-  const target = targetOf(model, meta, options.target)
-  const missing = target.filter((column) => !cells.some((cell) => cell.column === column))
+  const target = targetOf(model, meta, options, 'upsert()')
+  const row = await upsertRow(model, meta, target, options.update, values, 'upsert()')
+  return meta.executor(options.on).one(upsertStatement(model, meta, target, row), options)
+}
+
+/** @throws {UsageError} when a column of the target has no value. */
+export async function upsertRow(
+  model: ModelLike,
+  meta: ModelMeta,
+  target: Target,
+  update: UpsertOptions<string>['update'],
+  values: unknown,
+  method: string,
+): Promise<UpsertRow> {
+  const given = asValues(values, method)
+  const keys = ownKeys(meta, given)
+  const made = await prepared(meta, given, method)
+  const cells = cellsOf(meta, made)
+  const missing = target.columns.filter((column) => !cells.some((cell) => cell.column === column))
   if (missing.length > 0)
     throw new UsageError(
-      `upsert() of ${model.name} decides by ${keys(target)}, and has no value for ${keys(missing)}: give one, or name another unique key as target.`,
+      `${method} of ${model.name} decides by ${names(target.columns)}, and has no value for ${names(missing)}: give one, or name another unique key as target.`,
     )
-  const changes = changesOf(meta, chosen(meta, given, target, options.update))
-  const writer = new Writer()
-  writer.add(`${head(meta, cells)}(`)
-  cells.forEach((cell, index) => {
-    if (index > 0) writer.add(', ')
-    writeCell(writer, cell)
-  })
-  writer.add(`) on conflict (${target.map(({ quoted }) => quoted).join(', ')}) do update set `)
-  writeUpdate(writer, meta, target, changes)
-  writer.add(` returning ${meta.list()}`)
-  const { text, params } = writer
-  return meta.executor(options.on).one(ready<object>(text, params, meta.specOf(model) as never, meta.loaded), options)
+  if (!areKeys(update))
+    return {
+      cells,
+      changes: changesOf(meta, asValues(update, `The update of ${method}`)),
+      ofRow: new Set(),
+      own: false,
+    }
+  const changing = chosen(meta, keys, made, target, update, method)
+  const columns = meta.columns.filter(({ key }) => changing.includes(key) && !meta.propertiesOf.has(key))
+  const changes = changesOf(meta, Object.fromEntries(changing.map((key) => [key, made[key]])))
+  return { cells, changes, ofRow: new Set(columns), own: columns.length < changing.length }
 }
 
-/** With nothing to change the key is set to itself: only an update gives the row that is there. */
-function writeUpdate(
-  writer: Writer,
-  meta: ModelMeta,
-  target: readonly ModelColumn[],
-  changes: readonly Change[],
-): void {
-  if (changes.length > 0) writeAssignments(writer, meta, changes)
-  else writer.add(target.map(({ quoted }) => `${quoted} = excluded.${quoted}`).join(', '))
+export function upsertStatement(model: ModelLike, meta: ModelMeta, target: Target, row: UpsertRow): Ready<object> {
+  const writer = writeRow(meta, row.cells)
+  writeUpdate(writer, meta, target, row)
+  const { text, params } = writer.add(` returning ${meta.list()}`)
+  return ready<object>(text, params, meta.specOf(model) as never, meta.loaded)
 }
 
-function targetOf(model: ModelLike, meta: ModelMeta, given: readonly string[] | undefined): readonly ModelColumn[] {
-  const unknown = (given ?? []).filter((key) => !meta.byKey.has(key))
-  if (unknown.length > 0) throw unknownKeys(meta, unknown, [...meta.byKey.keys()])
-  const target = given === undefined ? meta.primaryKey : given.map((key) => meta.columnOf(key))
-  if (target.length === 0)
-    throw new UsageError(`upsert() of ${model.name} needs a target: the columns of a unique key.`)
-  return target
+function areKeys(update: UpsertOptions<string>['update']): update is readonly string[] | undefined {
+  return update === undefined || Array.isArray(update)
 }
 
-/** What changes in a row that is there: what `update` names, else all that was given but the key. */
+/** What the caller gave, before anything is filled in. */
+function ownKeys(meta: ModelMeta, given: Values): readonly string[] {
+  const known = [...meta.byKey.keys(), ...meta.properties.keys()]
+  return known.filter((key) => Object.hasOwn(given, key) && given[key] !== undefined)
+}
+
+/** Keys of what changes in a row that is there. */
 function chosen(
   meta: ModelMeta,
-  given: Values,
-  target: readonly ModelColumn[],
+  keys: readonly string[],
+  made: Values,
+  { columns }: Target,
   update: readonly string[] | undefined,
-): Values {
-  const inKey = (key: string): boolean => target.some((column) => column.key === key)
-  const known = Object.keys(given).filter((key) => given[key] !== undefined)
-  if (update === undefined)
-    return Object.fromEntries(known.filter((key) => !inKey(key)).map((key) => [key, given[key]]))
+  method: string,
+): readonly string[] {
+  const has = (key: string): boolean => Object.hasOwn(made, key) && made[key] !== undefined
+  if (update === undefined) return keys.filter((key) => has(key) && !columns.some((column) => column.key === key))
   const unknown = update.filter((key) => !meta.byKey.has(key) && !meta.properties.has(key))
   if (unknown.length > 0) throw unknownKeys(meta, unknown, [...meta.byKey.keys(), ...meta.properties.keys()])
-  const missing = update.filter((key) => !known.includes(key))
-  if (missing.length > 0) throw new UsageError(`upsert() is to update ${missing.join(', ')}, which was given no value.`)
-  return Object.fromEntries(update.map((key) => [key, given[key]]))
+  const missing = update.filter((key) => !has(key))
+  if (missing.length > 0)
+    throw new UsageError(`${method} is to update ${missing.join(', ')}, for which the row has no value.`)
+  return update
 }
 
-function keys(columns: readonly ModelColumn[]): string {
+function names(columns: readonly ModelColumn[]): string {
   return columns.map(({ key }) => key).join(', ')
 }

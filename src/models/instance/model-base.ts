@@ -2,20 +2,21 @@
 // call of what does the work; nothing here is a layer of its own.
 import { inspect, type InspectOptions } from 'node:util'
 import type { Column, SQL } from 'drizzle-orm'
-import { createAll } from '../crud/create-many.ts'
-import { createOne } from '../crud/create.ts'
+import { createAll, createMissing } from '../crud/create-many.ts'
+import { createIfMissing, createOne } from '../crud/create.ts'
 import { getById, getOrThrow } from '../crud/get.ts'
 import { deleteRow, reloadRow } from '../crud/one-row.ts'
 import { conditionOfRow, keyCondition, type RowCondition } from '../statement/row-condition.ts'
 import { DeleteRows } from '../crud/static-delete.ts'
 import { UpdateRows } from '../crud/static-update.ts'
 import { InstanceUpdate } from '../crud/update.ts'
+import { upsertAll } from '../crud/upsert-many.ts'
 import { upsertOne } from '../crud/upsert.ts'
 import { aliasOf, distinctOf, inQueryOf, loadOf, onOf } from '../load/loader.ts'
 import { metaOf, type ModelLike } from '../meta/model-meta.ts'
 import { queryOf, selectOf } from '../query/model-query.ts'
 import type { ModelQuery } from '../types/query.ts'
-import type { CallOptions, UpsertOptions } from '../types/model.ts'
+import type { CallOptions, IgnoreOptions, UpsertOptions } from '../types/model.ts'
 import { writable } from '../values/writable.ts'
 import { fill } from './fill.ts'
 import { jsonOf } from './plain.ts'
@@ -34,8 +35,24 @@ export class ModelBase {
     return createAll(this, values, options)
   }
 
+  static createOrIgnore(
+    this: ModelLike,
+    values: unknown,
+    options?: IgnoreOptions<string>,
+  ): Promise<object | undefined> {
+    return createIfMissing(this, values, options)
+  }
+
+  static createManyOrIgnore(this: ModelLike, values: unknown, options?: IgnoreOptions<string>): Promise<object[]> {
+    return createMissing(this, values, options)
+  }
+
   static upsert(this: ModelLike, values: unknown, options?: UpsertOptions<string>): Promise<object> {
     return upsertOne(this, values, options)
+  }
+
+  static upsertMany(this: ModelLike, values: unknown, options?: UpsertOptions<string>): Promise<object[]> {
+    return upsertAll(this, values, options)
   }
 
   static get(this: ModelLike, id: unknown, options?: CallOptions): Promise<object | undefined> {

@@ -1,8 +1,9 @@
 // A Drizzle table or view as models see it: its columns, whether it is a view, which keys it declares. The two differ in
 // where they keep their columns, and versions in what their types say of that.
-import { type Column, getTableColumns, getTableName, is, type Table, View } from 'drizzle-orm'
+import { type Column, getTableColumns, getTableName, is, type SQL, type Table, View } from 'drizzle-orm'
 import { tableName, type ViewConfig, viewConfigOf, viewName } from '../../builder/drizzle/core/render.ts'
 import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
+import { UsageError } from '../../errors/index.ts'
 
 export function isView(table: unknown): table is View {
   return is(table, View)
@@ -41,4 +42,29 @@ export function uniqueKeys(table: Table): readonly (readonly string[])[] {
       .filter(({ config }) => config.unique && config.where === undefined)
       .map(({ config }) => names(config.columns as readonly { readonly name?: string }[])),
   ]
+}
+
+/**
+ * The condition of the unique index that has exactly these columns; undefined when a whole key has them, or none that is declared.
+ * @throws {UsageError} when several have them.
+ */
+export function partialKey(
+  table: Table,
+  columns: readonly { readonly name: string }[],
+  method: string,
+): SQL | undefined {
+  const wanted = new Set(columns.map(({ name }) => name))
+  const same = (key: readonly string[]): boolean => key.length === wanted.size && key.every((name) => wanted.has(name))
+  if (uniqueKeys(table).some(same)) return undefined
+  const found = getTableConfig(table as AnyPgTable).indexes.filter(
+    ({ config }) =>
+      config.unique &&
+      config.where !== undefined &&
+      same(config.columns.map((column) => (column as { readonly name?: string }).name ?? '')),
+  )
+  if (found.length > 1)
+    throw new UsageError(
+      `${method} decides by ${[...wanted].join(', ')}, for which there are ${found.length} partial unique indexes: name one by its condition, as targetWhere.`,
+    )
+  return found[0]?.config.where
 }

@@ -26,12 +26,26 @@ export interface CallOptions extends QueryOptions {
   readonly on?: Executor | undefined
 }
 
-export interface UpsertOptions<Keys extends string> extends CallOptions {
-  /** The columns of the unique key that decides; default the primary key. */
-  readonly target?: readonly Keys[] | undefined
-  /** What changes in a row that is there already; default every given column that is not in the key. */
-  readonly update?: readonly Keys[] | undefined
+/** The unique key that tells whether a row is there already. (PostgreSQL: ON CONFLICT.) */
+export interface ConflictTarget<Keys extends string> {
+  /** Its columns, or SQL for what an index has of expressions. */
+  readonly target?: readonly (Keys | Column | SQL)[] | undefined
+  /** The condition of a partial unique index; default the one that the table declares for these columns. */
+  readonly targetWhere?: SQL | undefined
 }
+
+/** `target`: default the primary key. */
+export interface UpsertOptions<Keys extends string, Set extends object = object>
+  extends CallOptions, ConflictTarget<Keys> {
+  /**
+   * What changes in a row that is there already: keys of what was given, or other values, whose SQL may name the columns of
+   * that row (`User.c.visits`). Default every key that the caller gave and that is not in the target.
+   */
+  readonly update?: readonly Keys[] | Set | undefined
+}
+
+/** `target`: default any unique key, and any exclusion constraint. */
+export interface IgnoreOptions<Keys extends string> extends CallOptions, ConflictTarget<Keys> {}
 
 // oxlint-disable typescript/no-explicit-any -- any constructor; positions that are not inferred
 export interface AnyModel {
@@ -99,11 +113,30 @@ export interface ModelClass<D, T extends Table, J, PK extends string | readonly 
     values: readonly Types<C>['insert'][],
     options?: CallOptions,
   ): Promise<InstanceType<C>[]>
+  /** Inserts the row, unless one with its key is there: then gives undefined. (SQL: ON CONFLICT DO NOTHING.) */
+  createOrIgnore<C extends AnyModel>(
+    this: C,
+    values: Types<C>['insert'],
+    options?: IgnoreOptions<keyof Types<C>['row'] & string>,
+  ): Promise<InstanceType<C> | undefined>
+  /** Inserts the rows that are not there yet, and gives instances of these. */
+  createManyOrIgnore<C extends AnyModel>(
+    this: C,
+    values: readonly Types<C>['insert'][],
+    options?: IgnoreOptions<keyof Types<C>['row'] & string>,
+  ): Promise<InstanceType<C>[]>
+  /** Inserts the row, or changes the one that is there with its key; gives the row in both cases. */
   upsert<C extends AnyModel>(
     this: C,
     values: Types<C>['insert'],
-    options?: UpsertOptions<keyof Types<C>['row'] & string>,
+    options?: UpsertOptions<keyof Types<C>['row'] & string, Types<C>['set']>,
   ): Promise<InstanceType<C>>
+  /** The same with many rows, all or nothing; instances are in the order of the values. */
+  upsertMany<C extends AnyModel>(
+    this: C,
+    values: readonly Types<C>['insert'][],
+    options?: UpsertOptions<keyof Types<C>['row'] & string, Types<C>['set']>,
+  ): Promise<InstanceType<C>[]>
   get<C extends AnyModel>(this: C, id: Types<C>['id'], options?: CallOptions): Promise<InstanceType<C> | undefined>
   getOr404<C extends AnyModel>(this: C, id: Types<C>['id'], options?: CallOptions): Promise<InstanceType<C>>
 

@@ -90,12 +90,21 @@ export function shapeOf(changes: readonly Change[]): string {
   return shape
 }
 
-/** `"name" = $1, "profile" = …`. @throws {UsageError} for a property of a json column, which has no operators to merge. */
-export function writeAssignments(sink: Sink, meta: ModelMeta, changes: readonly Change[]): void {
+/**
+ * `"name" = $1, "profile" = …`. `ofRow`: the columns that an upsert takes from the row it could not insert.
+ * @throws {UsageError} for a property of a json column, which has no operators to merge.
+ */
+export function writeAssignments(
+  sink: Sink,
+  meta: ModelMeta,
+  changes: readonly Change[],
+  ofRow?: ReadonlySet<ModelColumn>,
+): void {
   changes.forEach((change, index) => {
     const { column, value, expression, members } = change
     sink.add(`${index === 0 ? '' : ', '}${column.quoted} = `)
-    if (members.length > 0) {
+    if (ofRow?.has(column) === true) sink.add(`excluded.${column.quoted}`)
+    else if (members.length > 0) {
       checkJsonb(column, members)
       writeMerge(sink, `${meta.sqlName}.${column.quoted}`, expression, members)
     } else if (expression !== undefined) sink.expression(expression)

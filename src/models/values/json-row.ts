@@ -2,15 +2,42 @@
 // back exactly, since JSON itself has no dates, bytes, large integers or NaN.
 import { timestampText } from '../../driver/postgres/text-forms.ts'
 import { ParameterError } from '../../errors/index.ts'
-import { refusal } from '../../sql/parameters.ts'
+import { refusal, textRefusal } from '../../sql/parameters.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { Cell } from './insert.ts'
 
 /** Of rows with the same columns. @throws {ParameterError} when a value is no data. */
 export function jsonRows(rows: readonly (readonly Cell[])[]): string {
-  return rows[0]?.every(({ column }) => isMember(column)) === true
-    ? JSON.stringify(rows.map(asObject))
-    : `[${rows.map(asText).join()}]`
+  const text =
+    rows[0]?.every(({ column }) => isMember(column)) === true
+      ? JSON.stringify(rows.map(asObject))
+      : `[${rows.map(asText).join()}]`
+  // Only control characters and halves of characters are written with an escape of that kind.
+  if (text.includes(String.raw`\u`)) checkTexts(rows)
+  return text
+}
+
+/** What the server would read no further: JSON in it has to be a parameter. */
+export function hasStrangeEscape(json: string): boolean {
+  return json.includes(String.raw`\u`) && strangeEscape.test(json)
+}
+
+const strangeEscape = /\\u(?:0000|d[89a-f])/
+
+/** What is refused as a parameter is refused here, before the server meets it. */
+function checkTexts(rows: readonly (readonly Cell[])[]): void {
+  for (const cells of rows)
+    for (const { column, value } of cells) {
+      if (column.isJson) continue
+      const encoded = column.encode(value)
+      for (const text of Array.isArray(encoded) ? encoded.flat(Infinity) : [encoded])
+        if (typeof text === 'string') checkText(column, text)
+    }
+}
+
+function checkText(column: ModelColumn, text: string): void {
+  const problem = textRefusal(text)
+  if (problem !== undefined) throw new ParameterError(`The value of column '${column.key}' is ${problem}.`)
 }
 
 /** JSON text would be quoted once more, and the prototype of an object is no member. */

@@ -1,0 +1,100 @@
+// ON CONFLICT: the unique key that decides, and what changes in a row that is there. Columns stand in it without their table,
+// and its condition without parameters: PostgreSQL compares it with that of the index before it knows any value.
+import { Column, is } from 'drizzle-orm'
+import { UsageError } from '../../errors/index.ts'
+import { expression } from '../../schema/text/expression.ts'
+import { describeType } from '../../util/checks.ts'
+import type { ModelColumn } from '../meta/model-column.ts'
+import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
+import { partialKey } from '../meta/table.ts'
+import { unknownKeys } from '../query/compile/condition.ts'
+import type { Writer } from '../statement/sink.ts'
+import type { ConflictTarget } from '../types/model.ts'
+import { type Change, writeAssignments } from '../values/changes.ts'
+import { asExpression } from '../values/expression.ts'
+
+/** A unique key, as an upsert decides by it. */
+export interface Target {
+  /** Its columns; what it has of expressions is only in the text. */
+  readonly columns: readonly ModelColumn[]
+  /** ` on conflict ("email") where …`. */
+  readonly text: string
+}
+
+/**
+ * The key that was named, else the primary key. One that is unique only for some rows brings the condition it was declared with.
+ * @throws {UnknownColumnError} for a column the table has not.
+ * @throws {UsageError} when there is no key, or the condition is none.
+ */
+export function targetOf(
+  model: ModelLike,
+  meta: ModelMeta,
+  { target, targetWhere }: ConflictTarget<string>,
+  method: string,
+): Target {
+  if (target !== undefined && !Array.isArray(target))
+    throw new UsageError(`The target of ${method} is a list of keys, such as ['email'], not ${describeType(target)}.`)
+  if (target === undefined && targetWhere !== undefined)
+    throw new UsageError(`targetWhere of ${method} needs a target: the columns of the partial unique index.`)
+  const elements = target === undefined ? meta.primaryKey : target.map((element) => elementOf(meta, element, method))
+  if (elements.length === 0)
+    throw new UsageError(`${method} of ${model.name} needs a target: the columns of a unique key.`)
+  const columns = elements.filter((element) => typeof element !== 'string')
+  const where =
+    targetWhere ?? (columns.length === elements.length ? partialKey(meta.table, columns, method) : undefined)
+  const names = elements.map((element) => (typeof element === 'string' ? `(${element})` : element.quoted))
+  return { columns, text: ` on conflict (${names.join(', ')})${where === undefined ? '' : ` where ${whereOf(where)}`}` }
+}
+
+/** What ignores every conflict, or those of one key. */
+export function ignoring(
+  model: ModelLike,
+  meta: ModelMeta,
+  target: ConflictTarget<string>,
+  method: string,
+): (writer: Writer) => void {
+  const given = target.target !== undefined || target.targetWhere !== undefined
+  const text = given ? targetOf(model, meta, target, method).text : ' on conflict'
+  return (writer) => void writer.add(`${text} do nothing`)
+}
+
+/** With nothing to change a key is set to itself: only an update gives the row that is there. */
+export function writeUpdate(
+  writer: Writer,
+  meta: ModelMeta,
+  { columns, text }: Target,
+  { changes, ofRow }: { readonly changes: readonly Change[]; readonly ofRow: ReadonlySet<ModelColumn> },
+): void {
+  writer.add(`${text} do update set `)
+  if (changes.length > 0) {
+    writeAssignments(writer, meta, changes, ofRow)
+    return
+  }
+  const { quoted } = (columns[0] ?? meta.columns.find(({ readOnly }) => !readOnly)) as ModelColumn
+  writer.add(`${quoted} = ${meta.sqlName}.${quoted}`)
+}
+
+/** A column, or the text of an expression. */
+function elementOf(meta: ModelMeta, element: unknown, method: string): ModelColumn | string {
+  if (is(element, Column)) {
+    const found = meta.columns.find(({ name }) => name === element.name)
+    if (found !== undefined) return found
+    throw unknownKeys(meta, [element.name], [...meta.byKey.keys()])
+  }
+  const sql = asExpression(element)
+  if (sql !== undefined) return expression(sql, 'indexes')
+  if (typeof element !== 'string')
+    throw new UsageError(`The target of ${method} is a list of keys or SQL, not ${describeType(element)}.`)
+  const column = meta.byKey.get(element)
+  if (column === undefined) throw unknownKeys(meta, [element], [...meta.byKey.keys()])
+  return column
+}
+
+function whereOf(where: unknown): string {
+  const sql = is(where, Column) ? undefined : asExpression(where)
+  if (sql === undefined)
+    throw new UsageError(
+      `targetWhere is the condition of a partial unique index, such as isNull(User.c.deletedAt), not ${describeType(where)}.`,
+    )
+  return expression(sql, 'indexes')
+}

@@ -1,0 +1,68 @@
+// `Model.upsertMany`: many rows inserted or changed, all or nothing. Rows for which the same columns change share a statement.
+// Members of JSON differ from row to row, so such rows have a statement each.
+import type { Executor } from '../../engine/query/executor.ts'
+import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
+import type { Ready } from '../statement/ready.ts'
+import type { UpsertOptions } from '../types/model.ts'
+import { writable } from '../values/writable.ts'
+import { type Target, targetOf, writeUpdate } from './conflict.ts'
+import { asList } from './create-many.ts'
+import { insertStatements, runAll } from './insert-many.ts'
+import { upsertRow, type UpsertRow, upsertStatement } from './upsert.ts'
+
+const method = 'upsertMany()'
+
+/** No rows are no statement. Instances are in the order of the values. */
+export async function upsertAll(
+  model: ModelLike,
+  values: unknown,
+  options: UpsertOptions<string> = {},
+): Promise<object[]> {
+  const meta = writable(model, method)
+  const { update } = options
+  const target = targetOf(model, meta, options, method)
+  const rows: UpsertRow[] = []
+  for (const each of asList(values, method)) rows.push(await upsertRow(model, meta, target, update, each, method))
+  const executor = meta.executor(options.on)
+  const statements: Ready<object>[] = []
+  const order: number[] = []
+  for (const group of groupsOf(rows)) {
+    order.push(...group)
+    const part = group.map((index) => rows[index] as UpsertRow)
+    statements.push(...(await statementsOf(model, meta, executor, target, part)))
+  }
+  const made = await runAll(executor, statements, options)
+  // Triggers may leave rows out.
+  if (made.length !== order.length) return made
+  const sorted: object[] = Array.from({ length: made.length })
+  made.forEach((instance, at) => (sorted[order[at] as number] = instance))
+  return sorted
+}
+
+async function statementsOf(
+  model: ModelLike,
+  meta: ModelMeta,
+  executor: Executor,
+  target: Target,
+  rows: readonly UpsertRow[],
+): Promise<Ready<object>[]> {
+  const [first] = rows
+  if (first === undefined) return []
+  if (rows.length === 1) return [upsertStatement(model, meta, target, first)]
+  const cells = rows.map((row) => row.cells)
+  return insertStatements(model, meta, executor, cells, (writer) => writeUpdate(writer, meta, target, first))
+}
+
+/** Positions of rows whose update has one text and one set of values. */
+function groupsOf(rows: readonly UpsertRow[]): number[][] {
+  const groups = new Map<string, number[]>()
+  rows.forEach(({ changes, ofRow, own }, index) => {
+    const key = own
+      ? `row ${index}`
+      : changes.map(({ column }) => `${column.index}${ofRow.has(column) ? '' : '='}`).join()
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [index])
+    else group.push(index)
+  })
+  return [...groups.values()]
+}
