@@ -3,7 +3,7 @@
 import { ReleasedConnectionError, TransactionStateError } from '../errors/index.ts'
 import { notice } from '../observe/notice.ts'
 import { Dirty, Pin } from '../sql/compiled.ts'
-import { ambientFrame, currentChain, isInside, type Link, runInFrame } from './context/chain.ts'
+import { ambientFrame, currentChain, handleDefaults, isInside, type Link, runInFrame } from './context/chain.ts'
 import { Frame } from './context/frame.ts'
 import type { Engine } from './engine.ts'
 import { Executor } from './query/executor.ts'
@@ -79,7 +79,7 @@ export class Connection extends Executor implements AsyncDisposable {
 
   /** @internal */
   override defaultsHere(): QueryDefaults | null {
-    return this.#defaults
+    return handleDefaults(this.#slot, this, this.#defaults)
   }
 
   /** @internal */

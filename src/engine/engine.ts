@@ -276,8 +276,14 @@ function placed(what: string): () => string {
 }
 
 function sessionStateRefused(stmt: Compiled, { pooler }: ResolvedOptions): UsageError {
-  if (stmt.pins === Pin.transaction) return withoutTransaction(stmt)
+  if ((stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt)
   if (pooler !== undefined) return withoutSession(stmt)
+  if (stmt.pins === Pin.sequences)
+    return new UsageError(
+      'currval() and lastval() give the number that their own session has drawn, but this statement would run on any free ' +
+        'connection and give the number of somebody else. Use INSERT … RETURNING, or run both inside scope(work) or transaction(work).',
+      { statement: { sql: stmt.text } },
+    )
   return new UsageError(
     'This statement changes the state of a session, but it would run on any free connection and be undone at once. Run it ' +
       'inside scope(work), or on a connection from acquire().',

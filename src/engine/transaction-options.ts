@@ -46,7 +46,10 @@ export interface TransactionOptions {
    * `pg_xact_status` in "Transaction ID and Snapshot Information Functions".)
    */
   readonly resolveCommitMs?: number | undefined
-  /** Runs `work` again after a serialization failure or dead lock was rolled back. Only for the outermost. Default: never. */
+  /**
+   * Runs `work` again after it was rolled back by a serialization failure, a dead lock or a `StalePlanError` (another session
+   * has altered what a prepared statement reads). Only for the outermost. Default: never.
+   */
   readonly retry?: number | TransactionRetry | undefined
   /** False: a connection and transaction of its own instead of a savepoint in the ambient one. Default true; `begin()`: false. */
   readonly reuse?: boolean | undefined

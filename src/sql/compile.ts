@@ -5,7 +5,7 @@ import { ParameterError, UsageError } from '../errors/index.ts'
 import type { Compiled } from './compiled.ts'
 import { bindNamed, checkPositional, parseNamed } from './parameters.ts'
 import type { Params } from './statement.ts'
-import { classify, type Classified } from './text/classify.ts'
+import { classify, type Classified, preparable } from './text/classify.ts'
 import { describeType } from '../util/checks.ts'
 
 export interface StatementCacheOptions {
@@ -32,9 +32,6 @@ const defaultSize = 1000
 /** Longer texts, written by loops rather than people, are compiled each time: they would fill the memory. */
 const longestKept = 131_072
 
-/** What the server plans, and so gains from being prepared. */
-const preparable: ReadonlySet<string> = new Set('SELECT VALUES TABLE WITH INSERT UPDATE DELETE MERGE'.split(' '))
-
 /** What the engine knows of one text. */
 export class Entry {
   readonly compiled: Compiled
@@ -44,24 +41,27 @@ export class Entry {
   used = false
   readonly #nextName: () => string
   readonly #hasNamed: boolean
+  readonly #needsValues: boolean
   #named: NamedForm | undefined
 
   constructor(text: string, found: Classified, nextName: () => string) {
     this.compiled = compiled(text, found, nextName())
     this.parameters = found.parameters
     this.#hasNamed = found.named
+    this.#needsValues = found.valued
     this.#nextName = nextName
   }
 
   /**
-   * Pairs the statement with its values: an array for `$1 …`, an object for `:name …`.
+   * Pairs the statement with its values: an array for `$1 …`, an object for `:name …`. Without any it is sent as it is, unless
+   * its placeholders are surely the server's to fill.
    *
    * @throws {ParameterError} when they do not fit the placeholders, or a value is no data.
    */
   bind(params: Params | undefined): Bound {
     if (params === undefined || Array.isArray(params)) {
       const values: readonly unknown[] = params ?? none
-      checkPositional(this.parameters, values, this.compiled.text)
+      if (params !== undefined || this.#needsValues) checkPositional(this.parameters, values, this.compiled.text)
       return { compiled: this.compiled, params: values }
     }
     if (typeof params !== 'object' || params === null)

@@ -25,8 +25,8 @@ export const Dirty = {
 } as const
 
 /**
- * What the user relies on: while a bit of the session is set the slot keeps its raw connection. `transaction` is none of
- * those: the statement has no effect but on the transaction it runs in.
+ * What the user relies on: while a bit of the session is set the slot keeps its raw connection. `sequences` is what
+ * `currval` and `lastval` ask for. `transaction` is none of those: the statement has no effect but on the transaction it runs in.
  */
 export const Pin = {
   settings: 1,
@@ -38,6 +38,7 @@ export const Pin = {
   prepared: 64,
   raw: 128,
   transaction: 256,
+  sequences: 512,
 } as const
 
 export interface Field {

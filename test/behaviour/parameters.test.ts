@@ -27,6 +27,50 @@ forEachDriver((driver) => {
     })
   })
 
+  test('a text without values is sent as it is, also with $1 for the sake of the server', async () => {
+    const db = await driver.single()
+    const name = await driver.table('n int')
+    for (const text of [
+      `create function ${name}a(int) returns int language sql return $1 + 1`,
+      `create function ${name}b(int, int) returns int begin atomic select $1 + $2; end`,
+      `create or replace function ${name}c(int) returns int language sql as $$ select $1 $$; select 1`,
+      `do $$ begin perform ${name}a(1); end $$`,
+    ]) {
+      await db.status(text)
+    }
+    await db.status(`create or replace function ${name}a(int) returns int language sql return $1 + 2`, undefined, {})
+    await db.bake(`create or replace function ${name}b(int, int) returns int begin atomic select $2 - $1; end`).all()
+    expect(await db.all(`select ${name}a(1) as a, ${name}b(1, 2) as b, ${name}c(3) as c`)).toEqual([
+      { a: 3, b: 1, c: 3 },
+    ])
+    await db.scope(async () => {
+      await db.status(`prepare ${name}p(int) as select $1 + 1 as n`)
+      expect(await db.all(`execute ${name}p(1)`)).toEqual([{ n: 2 }])
+    })
+  })
+
+  test.each([
+    'create function _(int) returns int language sql return $1',
+    'select $1::int',
+    'insert into _ values ($1)',
+  ])('an empty list, or names, are values, and have to fit: %s', async (text) => {
+    const db = await driver.db()
+    for (const given of [[], {}, { a: 1 }])
+      expect(await caught(db.status(text, given as Params))).toBeInstanceOf(ParameterError)
+  })
+
+  test.each([
+    'select $1::int',
+    'with x as (select $1) select * from x',
+    'insert into _ values ($1)',
+    'values ($2)',
+    'select $1; select 2',
+  ])('a value that is surely missing is refused before it is sent: %s', async (text) => {
+    const db = await driver.db()
+    expect(await caught(db.status(text))).toBeInstanceOf(ParameterError)
+    expect(await caught(Promise.resolve().then(() => db.bake(text).all()))).toBeInstanceOf(ParameterError)
+  })
+
   test('colons in casts, slices, quotes and comments are no names', async () => {
     const db = await driver.db()
     const text = `select '12:30'::time as t, (array[1,2,3])[1:2] as s, ':a' as q, $$ :b $$ as d, "c:d" as i, :n::int as n /* :e */ -- :f

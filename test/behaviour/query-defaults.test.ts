@@ -1,4 +1,4 @@
-import { createDb, QueryTimeoutError } from 'genever'
+import { createDb, QueryTimeoutError, sql } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase } from '../support/database.ts'
@@ -39,4 +39,41 @@ test('a pull that times out ends its cursor and gives the connection back', asyn
   expect(await caught(cursor.read())).toBeInstanceOf(QueryTimeoutError)
   expect(db.stats().reserved).toBe(0)
   await db.close()
+})
+
+test('inside of a transaction with a default of its own it counts for every handle whose statements run in it', async () => {
+  await using database = await freshDatabase()
+  await using db = await createDb(database.url).open()
+  const timesOut = async (work: () => Promise<unknown>): Promise<void> => {
+    expect(await caught(work())).toBeInstanceOf(QueryTimeoutError)
+  }
+
+  await timesOut(() => db.scope((connection) => db.transaction(() => connection.all(slow), short)))
+  await timesOut(() => db.scope((connection) => connection.transaction(() => connection.all(slow), short), long))
+  await timesOut(() => db.scope((connection) => connection.transaction(() => connection.sql`${sql.raw(slow)}`, short)))
+  await timesOut(() => db.scope((connection) => db.transaction(() => connection.iterate(slow).read(), short)))
+  await timesOut(() => db.transaction((tx) => tx.transaction(() => tx.all(slow), short)))
+  await timesOut(() => db.transaction((tx) => tx.transaction(() => tx.connection.all(slow), short), long))
+  await timesOut(() =>
+    db.scope((connection) => db.transaction(() => db.transaction(() => connection.all(slow)), short)),
+  )
+  await timesOut(async () => {
+    await using connection = await db.acquire(long)
+    await using tx = await connection.begin(short)
+    await tx.connection.status('select 1')
+    return await connection.all(slow)
+  })
+
+  await db.scope((connection) => db.transaction(() => connection.all(slow), long), short)
+  await db.transaction(() => db.scope((connection) => connection.all(slow), long), short)
+  await db.transaction(async (tx) => {
+    await using near = await db.acquire({ reuse: true, ...long })
+    await near.all(slow)
+    await tx.transaction(() => tx.all(slow), long)
+  }, short)
+  const outside = db.scope(async (connection) => {
+    await db.transaction(() => connection.all('select 1'), short)
+    await connection.all(slow)
+  })
+  await outside
 })

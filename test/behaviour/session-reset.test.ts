@@ -150,7 +150,6 @@ describe('a reset costs a round trip only where it is needed', () => {
     'values (1)',
     'with x as (select 1) select * from x',
     "select nextval('s')",
-    'select pg_advisory_xact_lock(1)',
     "select set_config('app.x', '1', true), 1",
     'show timezone',
     'merge into t using t s on false when not matched then do nothing',

@@ -6,6 +6,7 @@ import type { Lease } from '../../pool/lease.ts'
 import { ContextStore } from '../../util/context.ts'
 import { Printable } from '../../util/printable.ts'
 import type { Engine } from '../engine.ts'
+import type { Handle } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { QueryDefaults } from '../query/query-options.ts'
@@ -140,6 +141,16 @@ export function ambientDefaults(engine: Engine, chain: Link | undefined): QueryD
     if (frame.live && frame.defaults !== null) return frame.defaults
   }
   return null
+}
+
+/**
+ * Defaults for a statement issued by a handle: those of the transaction it will run in, unless the handle was made inside of
+ * that one, with defaults that are nearer.
+ */
+export function handleDefaults(slot: Slot, handle: Handle, own: QueryDefaults | null): QueryDefaults | null {
+  const { top } = slot
+  if (top === undefined || top.handle === handle || isInside(top, handle.chain)) return own
+  return top.admitsFrom(store.get(), handle) ? top.defaults : own
 }
 
 /** The engine a `Db` is bound to by the innermost `withBind` around here, or by the frame opened through it. */

@@ -4,7 +4,7 @@
 import { MultipleResultsError, NoResultError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked/recipe.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
-import { adapt, type Params, type Query } from '../../sql/statement.ts'
+import { adapt, type Params, type Query, type Statement } from '../../sql/statement.ts'
 import { currentChain } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
 import { afterOpening } from '../open/after-opening.ts'
@@ -149,7 +149,7 @@ function prepare(
     const statement = adapt(query, maxRows)
     source = statement
     options = second as QueryOptions | undefined
-    if (statement.plan === undefined) ({ compiled, params } = statements.compile(statement.sql).bind(statement.params))
+    if (statement.plan === undefined) ({ compiled, params } = statements.compile(statement.sql).bind(given(statement)))
     else {
       compiled = statement.plan.on(statements)
       params = statement.params
@@ -170,6 +170,9 @@ function prepare(
     engine.signal(options ?? null),
   )
 }
+
+/** A text that came without values may hold `$1` for the server's sake. */
+const given = ({ params }: Statement): readonly unknown[] | undefined => (params.length === 0 ? undefined : params)
 
 /** What rows become by the query itself. */
 interface Source {

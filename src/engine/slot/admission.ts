@@ -45,7 +45,10 @@ export function released(): ReleasedConnectionError {
 export function misplaced({ engine, lease }: Slot, { stmt, transaction }: EngineOp): UsageError | null {
   const outside = transaction === null && lease?.raw.status === 'idle'
   if (outside && (stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt)
-  return engine.options.pooler !== undefined && (stmt.pins & ~Pin.transaction) !== 0 ? withoutSession(stmt) : null
+  if (engine.options.pooler === undefined) return null
+  // A transaction has one session for all its length, and so the numbers it has drawn.
+  const session = stmt.pins & ~(outside ? Pin.transaction : Pin.transaction | Pin.sequences)
+  return session === 0 ? null : withoutSession(stmt)
 }
 
 /** A pooler would leave what it does to whoever comes next on the same session of the server. */
@@ -61,9 +64,9 @@ export function withoutSession(stmt: Compiled): UsageError {
 /** PostgreSQL would only warn (25P01). */
 export function withoutTransaction(stmt: Compiled): TransactionStateError {
   return new TransactionStateError(
-    'SET LOCAL and the like hold until the end of the transaction they run in; here there is none, so this statement would ' +
-      'have no effect. Run it inside transaction(work) with the statements it is meant for, or give the setting to ' +
-      'scope(work, { settings }).',
+    'SET LOCAL, LOCK TABLE, pg_advisory_xact_lock() and the like hold until the end of the transaction they run in; here there ' +
+      'is none, so they would be over with this statement. Run it inside transaction(work) with the statements it is meant ' +
+      'for, or give settings to scope(work, { settings }).',
     { statement: { sql: stmt.text } },
   )
 }

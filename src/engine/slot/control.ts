@@ -48,7 +48,8 @@ export class ControlOp implements Op {
 }
 
 /**
- * What travels in front of a statement in the same unit: settings after a borrow, BEGIN and SAVEPOINTs not yet sent. What
+ * What travels in front of a statement in the same unit: settings after a borrow, BEGIN and SAVEPOINTs not yet sent. Settings
+ * go behind a BEGIN, whose isolation level has to come before any query. What
  * keeps it from being made is given back: whoever lends the connection, or was answered just before, has no part in it.
  */
 export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | Error | null {
@@ -62,21 +63,28 @@ export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | Error
 function makePrefix(slot: Slot, op: EngineOp, unset: boolean): Op[] | null {
   const { settings } = slot
   const pooled = slot.engine.options.pooler !== undefined
+  const begins = op.transaction !== null && op.transaction.wire === 'none'
   let ops: Op[] | null = null
-  if (settings !== null && areDue(slot, op, unset)) ops = [settingsOp(slot, settings, op, pooled)]
-  if (op.transaction !== null && op.transaction.wire === 'none') {
+  if (settings !== null && !(begins && beginsOutermost(slot)) && areDue(slot, op, unset))
+    ops = [settingsOp(slot, settings, op, pooled)]
+  if (begins) {
     ops ??= []
     for (const transaction of slot.stack) {
       if (transaction.wire === 'none') {
         ops.push(new ControlOp(transaction.opening(), op, transaction))
         const limit = transaction.idleLimit()
         if (limit !== null) ops.push(new ControlOp(limit, op, null))
-        if (pooled && settings !== null && transaction.parent === null) ops.push(settingsOp(slot, settings, op, true))
+        if (settings !== null && transaction.parent === null && (pooled || unset))
+          ops.push(settingsOp(slot, settings, op, pooled))
       }
       if (transaction === op.transaction) break
     }
   }
   return ops
+}
+
+function beginsOutermost({ stack }: Slot): boolean {
+  return stack[0]?.wire === 'none'
 }
 
 /** Whether the settings go in front of this one. Behind a pooler they are part of each transaction, if it is of one statement. */
@@ -85,8 +93,17 @@ function areDue({ engine }: Slot, { transaction, stmt }: EngineOp, unset: boolea
 }
 
 /**
- * What has to go first, in a unit of its own, because several statements in one text take no company: null if nothing has.
- * An error where that would be another transaction, and all the text needs ends with it.
+ * Whether nothing may stand in front of it in its unit: several statements in one text, what ends transactions by itself or
+ * runs in none (DO and CALL may commit), and BEGIN by text, which may ask for an isolation level.
+ */
+export function standsAlone({ cls, dirties, verb }: Compiled): boolean {
+  if (cls === 'multi' || cls === 'control') return true
+  return cls === 'alone' || verb === 'DO' || (cls === 'write' && (dirties & Dirty.unknown) !== 0)
+}
+
+/**
+ * What has to go first, in a unit of its own, in front of a statement that stands alone: null if nothing has. An error where
+ * that would be another transaction, and all the statement needs ends with it.
  */
 export function openerOf(
   slot: Slot,
@@ -95,16 +112,26 @@ export function openerOf(
   drop: () => void,
 ): Opener | TransactionStateError | null {
   const begins = op.transaction?.wire === 'none'
-  if (!begins && (slot.settings === null || !areDue(slot, op, unset))) return null
-  if (begins || slot.engine.options.pooler === undefined) return new Opener(op, drop)
+  const { cls, verb } = op.stmt
+  const { pooler } = slot.engine.options
+  if (begins) return cls === 'multi' ? new Opener(op, drop) : null
+  if (slot.settings === null || !areDue(slot, op, unset)) return null
+  if (pooler === undefined) return new Opener(op, drop)
+  if (cls === 'multi') return settingsApart('several statements in one text are one of their own', op.stmt)
+  return cls === 'alone' && verb !== 'COPY' ? settingsApart(`${verb} like this runs in none`, op.stmt) : null
+}
+
+function settingsApart(why: string, stmt: Compiled): TransactionStateError {
   return new TransactionStateError(
-    'Behind a pooler the settings of a scope are set in each transaction, and several statements in one text are one of ' +
-      'their own. Run them one by one, or inside transaction(work).',
-    { statement: { sql: op.stmt.text } },
+    `Behind a pooler the settings of a scope are set in each transaction, and ${why}: it would run without them. ` +
+      (stmt.cls === 'multi'
+        ? 'Run the statements one by one, or inside transaction(work).'
+        : 'Run it outside of the scope, where no settings are asked for, or connect to the server itself.'),
+    { statement: { sql: stmt.text } },
   )
 }
 
-/** Goes first with the prefix of several statements in one text, which take no company in their unit. */
+/** Goes first with the prefix of a statement that stands alone. */
 export class Opener extends EngineOp {
   readonly #main: EngineOp
   readonly #drop: () => void

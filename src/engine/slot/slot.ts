@@ -14,7 +14,7 @@ import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { admit, misplaced, released } from './admission.ts'
-import { openerOf, prefixOf, rollBackStray } from './control.ts'
+import { openerOf, prefixOf, rollBackStray, standsAlone } from './control.ts'
 import { Flight } from './flight.ts'
 import { remove } from './remove.ts'
 import { Turn } from './turn.ts'
@@ -150,7 +150,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   #transmit(op: EngineOp): void {
-    if (op.stmt.cls === 'multi') {
+    if (op.stmt.cls === 'multi' || (this.settings !== null && standsAlone(op.stmt))) {
       const first = openerOf(this, op, this.#unset, () => remove(this.#ready, op))
       if (first instanceof Error) return op.refuseWith(first)
       if (first !== null) {
@@ -253,8 +253,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   answered(op: EngineOp): void {
     this.flight.answered(op, this.lease)
-    // A ROLLBACK written as text may have taken them away.
-    if (op.stmt.hasControl && this.stack.length === 0) this.settingsUndone()
+    // The rollback of a transaction that was begun by text may have taken them away.
+    if (op.stmt.hasControl && this.stack.length === 0 && this.lease?.raw.status === 'idle') this.settingsUndone()
     const { head } = this.flight
     if (head !== undefined && head.state === 2) queueMicrotask(() => this.cancel(head))
   }

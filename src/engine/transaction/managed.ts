@@ -1,7 +1,7 @@
 // A transaction around a callback: commits when it returns, rolls back when it throws, ends early when it is told to,
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AbortedError, AfterCommitError, SerializationError, UsageError } from '../../errors/index.ts'
+import { AbortedError, AfterCommitError, SerializationError, StalePlanError, UsageError } from '../../errors/index.ts'
 import { hookFailed } from '../../observe/notice.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
 import { push, runIn } from '../context/chain.ts'
@@ -45,7 +45,7 @@ export async function runManaged<T>(
     if (
       record.parent === null &&
       attempt < retry.limit &&
-      error instanceof SerializationError &&
+      (error instanceof SerializationError || error instanceof StalePlanError) &&
       error.outcome === 'rolled_back'
     ) {
       await pause(Math.min(retry.intervalMs * 2 ** attempt, Math.max(retry.intervalMs, longestPauseMs)), options.signal)

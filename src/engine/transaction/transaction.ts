@@ -1,7 +1,7 @@
 // The transaction users hold: a query surface whose statements run inside it, and the ways to leave it early.
 import { TransactionStateError } from '../../errors/index.ts'
 import { Connection } from '../connection.ts'
-import { currentChain, isInside, runInFrame } from '../context/chain.ts'
+import { currentChain, handleDefaults, isInside, runInFrame } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { Executor } from '../query/executor.ts'
@@ -56,7 +56,8 @@ export class Transaction extends Executor {
 
   /** @internal */
   override defaultsHere(): QueryDefaults | null {
-    return this.#record.defaults
+    const { slot, defaults } = this.#record
+    return handleDefaults(slot, this, defaults)
   }
 
   /** @internal */

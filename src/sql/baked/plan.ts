@@ -25,24 +25,37 @@ export class Plan {
   readonly #slots: readonly unknown[] | null
   /** Every slot is the name at the same place, as it is. */
   readonly #straight: boolean
+  /** It may run without values whatever `$1` it holds. */
+  readonly #optional: boolean
   /** Of the engine that used it last. Others are looked up. */
   #statements: StatementCache | null = null
   #compiled: Compiled | null = null
   readonly #known = new WeakMap<StatementCache, Compiled>()
 
-  private constructor(text: string, sql: string, count: number, names: readonly string[] | null, slots: Slots) {
+  private constructor(
+    text: string,
+    sql: string,
+    count: number,
+    names: readonly string[] | null,
+    slots: Slots,
+    optional = false,
+  ) {
     this.text = text
     this.sql = sql
     this.parameters = count
     this.names = names
     this.#slots = slots
+    this.#optional = optional
     this.#straight = slots === null || slots.every((slot, i) => slot instanceof Placeholder && isPlain(slot, names, i))
   }
 
   /** @throws {ParameterError} when the text mixes `$1` and `:name`. */
   static ofText(text: string): Plan {
     const named = parseNamed(text)
-    if (named === null) return new Plan(text, text, classify(text).parameters, null, null)
+    if (named === null) {
+      const found = classify(text)
+      return new Plan(text, text, found.parameters, null, null, !found.valued)
+    }
     return new Plan(text, named.text, named.names.length, named.names, null)
   }
 
@@ -57,7 +70,7 @@ export class Plan {
 
   /** Whether it runs without values. */
   get bare(): boolean {
-    return this.names === null ? this.parameters === 0 : this.names.length === 0
+    return this.names === null ? this.#optional || this.parameters === 0 : this.names.length === 0
   }
 
   /** Compiled once per engine, under one name on all its connections. @throws {UsageError} for a text with NUL. */
@@ -88,6 +101,7 @@ export class Plan {
 
   #positional(given: Params | undefined): readonly unknown[] {
     const values = given ?? none
+    if (given === undefined && this.#optional) return none
     if (Array.isArray(values)) {
       checkPositional(this.parameters, values as readonly unknown[], this.text)
       return values as readonly unknown[]

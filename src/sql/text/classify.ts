@@ -17,6 +17,8 @@ export interface Classified {
   readonly statements: number
   /** The highest `n` of all `$n`; 0 without any. */
   readonly parameters: number
+  /** Whether a `$n` surely stands for a value: in the body of a function, or behind PREPARE or EXPLAIN, it may be meant as it is. */
+  readonly valued: boolean
   /** Whether a `:name` occurs. */
   readonly named: boolean
 }
@@ -28,11 +30,14 @@ export function classify(text: string): Classified {
   let statements = 0
   let parameters = 0
   let named = false
+  let valued = false
   let statement = new Statement(scanner)
   for (;;) {
     const kind = scanner.next()
-    if (kind === Token.parameter) parameters = Math.max(parameters, Number(text.slice(scanner.start + 1, scanner.end)))
-    else if (kind === Token.named) named = true
+    if (kind === Token.parameter) {
+      parameters = Math.max(parameters, Number(text.slice(scanner.start + 1, scanner.end)))
+      valued ||= preparable.has(statement.verb)
+    } else if (kind === Token.named) named = true
     if (kind !== Token.end && !(scanner.code === 59 && kind === Token.other && statement.whole)) {
       statement.take(kind)
       continue
@@ -54,8 +59,13 @@ export function classify(text: string): Classified {
     if (found.cls === 'read') found.cls = 'write'
     found.dirties |= Dirty.unknown
   }
-  return { ...found, statements, parameters, named }
+  return { ...found, statements, parameters, valued, named }
 }
+
+/** What the server plans, and so gains from being prepared. */
+export const preparable: ReadonlySet<string> = new Set('SELECT VALUES TABLE WITH INSERT UPDATE DELETE MERGE'.split(' '))
+
+const defines = /^(?:create|alter|prepare)$/
 
 /** How many leading tokens of a statement are kept for its verdict. */
 const headSize = 8
@@ -133,7 +143,9 @@ class Statement {
     if (this.#explains && !this.#analyzes) return ['read', 0, 0]
     const [cls, dirties, pins] = verdict(this.#head, this.#signs)
     const vain = this.#onlySets && this.#head.length > 1 ? Pin.transaction : 0
-    return [this.#explains ? 'write' : cls, this.#dirties | dirties, this.#pins | pins | vain]
+    // What is called in a definition runs later, or somewhere else.
+    const called = defines.test(this.#head[0] ?? '') ? this.#pins & ~(Pin.transaction | Pin.sequences) : this.#pins
+    return [this.#explains ? 'write' : cls, this.#dirties | dirties, called | pins | vain]
   }
 
   /** Whether a statement that was `select set_config(…), …` until now still is. */

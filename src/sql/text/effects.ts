@@ -10,14 +10,19 @@ const nothing: Effect = [0, 0]
 const anything: Effect = [Dirty.unknown, 0]
 const takesLock: Effect = [Dirty.locks, Pin.locks]
 const freesLock: Effect = [Dirty.locks, 0]
+/** Held until the end of the transaction: alone, that is the end of the statement. */
+const locksTransaction: Effect = [0, Pin.transaction]
+/** What this very session did before: no other connection may answer. */
+const asksSession: Effect = [0, Pin.sequences]
 
-// `currval` and `lastval` ask what this very session did before: no other connection may answer.
-const writes = `nextval setval currval lastval loread lowrite pg_notify pg_cancel_backend pg_terminate_backend
+const writes = `nextval setval loread lowrite pg_notify pg_cancel_backend pg_terminate_backend
   pg_reload_conf pg_rotate_logfile pg_switch_wal pg_promote pg_nextoid pg_create_restore_point pg_drop_replication_slot
   pg_replication_slot_advance pg_export_snapshot pg_import_system_collations pg_sync_replication_slots pg_prewarm`
 
 const byName: ReadonlyMap<string, Effect> = new Map<string, Effect>([
   ...writes.split(/\s+/).map((name): [string, Effect] => [name, nothing]),
+  ['currval', asksSession],
+  ['lastval', asksSession],
   ['pg_advisory_lock', takesLock],
   ['pg_advisory_lock_shared', takesLock],
   ['pg_try_advisory_lock', takesLock],
@@ -32,8 +37,8 @@ const byName: ReadonlyMap<string, Effect> = new Map<string, Effect>([
 
 /** Those that run SQL given as a text, reach other servers or start backups and replication can do anything. */
 const byPrefix: readonly (readonly [prefix: string, effect: Effect])[] = [
-  ['pg_advisory_xact_', nothing],
-  ['pg_try_advisory_xact_', nothing],
+  ['pg_advisory_xact_', locksTransaction],
+  ['pg_try_advisory_xact_', locksTransaction],
   ['lo_', nothing],
   ['pg_stat_reset', nothing],
   ['pg_stat_statements_reset', nothing],

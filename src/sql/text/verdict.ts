@@ -51,6 +51,7 @@ const plain: ReadonlyMap<string, Verdict> = new Map<string, Verdict>([
   ['vacuum', alone],
   ['cluster', alone],
   ['copy', alone],
+  ['lock', ['write', 0, Pin.transaction]],
 ])
 
 /** `head`: the leading tokens, words in lower case. */
@@ -71,7 +72,7 @@ export function verdict(head: readonly string[], signs: Signs): Verdict {
         ? ['alone', Dirty.settings | Dirty.role | Dirty.prepared, 0]
         : ['write', Dirty.settings, 0]
     case 'declare':
-      return ['write', Dirty.cursors, signs.has('with hold') ? Pin.cursors : 0]
+      return ['write', Dirty.cursors, signs.has('with hold') ? Pin.cursors : Pin.transaction]
     case 'prepare':
       return second === 'transaction' ? control : ['write', Dirty.prepared, Pin.prepared]
     case 'create':
