@@ -43,7 +43,7 @@ forEachDriver((driver) => {
         const seen = await db.scope(
           async () => {
             await using tx = await db.begin(options)
-            return tx.scalar(both)
+            return await tx.scalar(both)
           },
           { settings },
         )
