@@ -152,6 +152,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
 
   /** Closes the engine; final. See `Engine.close`. */
   async close(options?: CloseOptions): Promise<CloseReport> {
+    ;(this.#engine ?? this.#making)?.refuseCloseInside()
     this.#state = 'closed'
     this.#giveUp?.()
     const engine = this.#engine ?? this.#making

@@ -12,7 +12,7 @@ import { type Compiled, Pin } from '../sql/compiled.ts'
 import { StatementCache } from '../sql/compile.ts'
 import { type Dialect, postgres } from '../sql/dialect.ts'
 import { Ticker } from '../util/ticker.ts'
-import { ambientFrame, ambientSettings, type Link } from './context/chain.ts'
+import { ambientFrame, ambientSettings, currentChain, heldLeases, type Link } from './context/chain.ts'
 import type { Frame, Settings } from './context/frame.ts'
 import type { Cursor, CursorWait } from './query/cursor.ts'
 import type { Handle } from './handle.ts'
@@ -81,13 +81,26 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   /**
-   * Refuses new work and rejects waiters at once, waits for lent connections until the deadline, breaks them then, and
-   * says what it broke. Always settles within the deadline; idempotent; never rejects.
+   * Refuses what begins after it and rejects waiters at once, but those whose connection is being opened, asked or reset.
+   * Waits for lent connections; near the deadline stops what runs on the server, breaks them and says what it broke. Always
+   * settles by the deadline, or within a tenth of a second if it is nearer. Idempotent; a later call can only shorten it.
+   * @throws {UsageError} inside of a scope or transaction that holds a connection, for which it would wait; nothing is closed.
    */
   async close(options: CloseOptions = {}): Promise<CloseReport> {
+    this.refuseCloseInside()
     const report = await this.pool.close(performance.now() + (options.timeoutMs ?? this.options.closeTimeoutMs))
     this.#onClose()
     return report
+  }
+
+  /** @internal */
+  refuseCloseInside(): void {
+    const [lease] = heldLeases(this, currentChain())
+    if (lease === undefined) return
+    throw new UsageError(
+      `close() was called inside of what it would wait for: ${lease.holder.describe()}. Nothing was closed. Call it after ` +
+        'that scope or transaction has ended.',
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

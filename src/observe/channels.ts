@@ -24,6 +24,7 @@ export interface EventChannel<E> {
  * - `hook-failed`: a callback of the user failed where nobody can be told.
  * - `connection-closed-dirty`: a connection came back in a state that had to be undone.
  * - `connection-leak`: a connection has been held for longer than `leak.afterMs` by code that does nothing with it.
+ * - `waiting-to-close`: `close()` waits for connections that are still lent.
  * - `prebake-failed`: a baked statement could not be prepared on a new connection.
  * - `connection-unleaked`: a connection told of as leaked came back after all.
  */
@@ -38,6 +39,7 @@ export type NoticeCode =
   | 'connection-closed-dirty'
   | 'connection-leak'
   | 'connection-unleaked'
+  | 'waiting-to-close'
   | 'prebake-failed'
 
 /** Something its author should know, that is no error. */

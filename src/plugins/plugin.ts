@@ -87,7 +87,10 @@ export class WebPlugin<R> {
     }
   }
 
-  /** Closes the database within its deadline; never rejects. */
+  /**
+   * Closes the database within its deadline.
+   * @throws {UsageError} inside of a request that holds a connection, for which it would wait; nothing is closed.
+   */
   async close(): Promise<void> {
     await closeDatabases([this.db], this.options.closeTimeoutMs, this.log)
   }

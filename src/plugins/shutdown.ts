@@ -1,6 +1,7 @@
 // The end of a server that has no hooks for it: requests are answered first, then the database is closed, each with a
 // deadline. It installs no signal handler and ends no process: whoever calls it does.
 import type { Db } from '../db/db.ts'
+import { inRoot } from '../util/context.ts'
 import { type PluginLogger, loggerOf } from './log.ts'
 
 /** `http.Server`, `https.Server`, `http2` servers, and what `app.listen()` of a framework returns. */
@@ -41,11 +42,15 @@ export async function gracefulShutdown(
   log.info('Closing the server: waiting for running requests.')
   const drained = await drain(server, options.drainTimeoutMs ?? 10_000)
   if (!drained) log.warn('Some requests were not answered in time; their connections were closed.')
-  const broken = await closeDatabases('close' in db ? [db] : db, options.closeTimeoutMs, log)
+  // A handler may have asked for it: its request has been answered or broken by now, whatever still runs of it.
+  const broken = await inRoot(() => closeDatabases('close' in db ? [db] : db, options.closeTimeoutMs, log))
   return { drained, broken }
 }
 
-/** Closes each within its deadline and tells what had to be broken. Never rejects. */
+/**
+ * Closes each within its deadline and tells what had to be broken.
+ * @throws {UsageError} inside of a request that holds one of its connections.
+ */
 export async function closeDatabases(
   databases: readonly Db[],
   timeoutMs: number | undefined,

@@ -20,6 +20,8 @@ export interface ConnectionSource {
   readonly observed: boolean
   /** A connection came back with a transaction nobody ended; it is about to be rolled back. */
   leftOpen(raw: RawConnection): void
+  /** The pool is being closed and waits for these; `cursor`: one of them is held for a cursor that nobody reads. */
+  waitsToClose?(holders: readonly string[], cursor: boolean): void
 }
 
 /** A statement the pool can serve by itself. */
@@ -28,6 +30,8 @@ export interface PlacedOp extends Op {
   starting(raw: RawConnection): void
   /** A read that failed by no fault of its own is about to be placed again: it is as if it had never been sent. */
   again(): void
+  /** For messages: the text, shortened. */
+  describe(): string
   /** Whether it may wait behind others on the same connection: its asker holds nothing they could be waiting for. */
   readonly mayShare: boolean
 }
@@ -79,6 +83,6 @@ export interface PoolStats {
 export interface CloseReport {
   /** Connections that ended in order. */
   readonly drained: number
-  /** Who held the connections that were broken at the deadline, a line each. */
+  /** What ran on the connections that were broken at the deadline, and who held them, a line each. */
   readonly broken: readonly string[]
 }

@@ -1,6 +1,6 @@
 // A lease: exclusive use of one raw connection, given back exactly once. The pool makes it, a slot holds it. A lease
 // knows its epoch: once given back it can never touch the connection's next borrower.
-import type { Failure, RawConnection } from '../driver/driver.ts'
+import type { Failure, Op, RawConnection } from '../driver/driver.ts'
 import type { Member } from './member.ts'
 
 /** What the holder of a lease is told about its connection. */
@@ -11,6 +11,8 @@ export interface LeaseHolder {
   quiet(): void
   /** The connection is gone; the lease is over. */
   lost(failure: Failure): void
+  /** What is on the wire; `head` is the statement whose answer comes next. */
+  readonly flight?: { readonly head: Op | undefined }
   /** Whether it holds the connection for a cursor and nothing else. */
   readonly forCursor?: boolean
   /** For messages: what holds the connection, in one line, without values. */

@@ -47,6 +47,8 @@ export class Member implements ConnectionHooks {
   expiresAt: number = Infinity
   /** It is too old, or of no more use: closed as soon as its user is done. */
   outgoing = false
+  /** It is being ended together with what runs on it. */
+  stopped = false
   /** The implicit statement being served, if it is alone. */
   op: Op | null = null
   #raw: RawConnection | null = null
@@ -146,13 +148,33 @@ export class Member implements ConnectionHooks {
     }
   }
 
+  /**
+   * Asks the server to stop what runs, and ends the connection as soon as that has been answered: nothing is sent any more.
+   * Never rejects.
+   */
+  async stop(head: Op | null, deadline: number): Promise<void> {
+    const raw = this.raw
+    this.stopped = true
+    // Somebody has asked already: the connection ends when it would be free again.
+    if (raw.quarantined) return
+    if (head !== null && raw.inFlight > 0) await raw.cancel(head, deadline)
+    raw.destroy({ kind: 'closed', outcome: 'unknown' })
+  }
+
+  /** Ends a connection that is still being set up. */
+  abandonSetup(): void {
+    if (this.lease !== null) this.raw.destroy({ kind: 'closed', outcome: 'not_started' })
+  }
+
   idle(raw: RawConnection): void {
-    if (this.state === 'serving') void this.settle()
+    if (this.stopped) raw.destroy({ kind: 'closed', outcome: 'unknown' })
+    else if (this.state === 'serving') void this.settle()
     else if (this.lease !== null && raw === this.raw) this.lease.holder.quiet()
   }
 
-  room(): void {
-    this.lease?.holder.room()
+  room(raw: RawConnection): void {
+    if (this.stopped && !raw.quarantined) raw.destroy({ kind: 'closed', outcome: 'unknown' })
+    else this.lease?.holder.room()
   }
 
   lost(raw: RawConnection, failure: Failure): void {

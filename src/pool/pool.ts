@@ -2,11 +2,12 @@
 // waiters: a waiter that runs out of time withdraws itself. One FIFO queue for implicit statements and leases; idle
 // connections are taken LIFO. All mutable state is named at the top of the class and only changed by its methods.
 import type { Failure, Op, Refusal } from '../driver/driver.ts'
-import { inRoot } from '../util/context.ts'
 import type { Lease, LeaseHolder } from './lease.ts'
 import { Member, type MemberPool } from './member.ts'
 import type { CloseReport, ConnectionSource, PlacedOp, PoolLimits, PoolStats, PoolWaiter } from './contract.ts'
 import { cancelOrDestroy } from './cancel.ts'
+import { type Closable, Closing } from './closing.ts'
+import { closedFailure, notConnected, refused } from './failures.ts'
 import { Idle } from './idle.ts'
 import { type LanePool, Lanes } from './lanes/lanes.ts'
 import { Seat } from './lanes/seat.ts'
@@ -14,7 +15,7 @@ import { type Growing, Growth } from './supply/growth.ts'
 import { Upkeep, type Upkept } from './supply/upkeep.ts'
 import { WaitQueue } from './wait-queue.ts'
 
-export class Pool implements MemberPool, Growing, Upkept, LanePool {
+export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   readonly resetAlways: boolean
   readonly pooled: boolean
   readonly resetTimeoutMs: number
@@ -28,9 +29,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
   /** Null: every connection serves one at a time. */
   #lanes: Lanes | null = null
   readonly #sharing: boolean
-  #closed = false
-  #drained: (() => void) | null = null
-  #closing: Promise<CloseReport> | null = null
+  #closing: Closing | null = null
 
   constructor(source: ConnectionSource, limits: PoolLimits) {
     this.#source = source
@@ -46,7 +45,16 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
   }
 
   get closed(): boolean {
-    return this.#closed
+    return this.#closing !== null
+  }
+
+  get done(): boolean {
+    return this.#closing !== null && this.#queue.size === 0
+  }
+
+  /** It is being closed, and its time is over: what runs is being stopped. */
+  get stopping(): boolean {
+    return this.#closing !== null && this.#closing.stopping
   }
 
   get max(): number {
@@ -115,6 +123,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
   withdraw(waiter: PoolWaiter): void {
     this.#queue.delete(waiter)
     this.#lanes?.withdrawn(waiter)
+    this.#closing?.check()
   }
 
   /** The caller of a placed statement was told already: it is stopped on the server, or its connection is closed. */
@@ -170,8 +179,12 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
       serving,
       draining,
       opening: this.#growth.opening,
-      waiting: this.#waiting,
+      waiting: this.waiting,
     }
+  }
+
+  get opening(): number {
+    return this.#growth.opening
   }
 
   /** Opens one connection and keeps it idle: proves that the database answers. Rejects with the Failure. */
@@ -187,7 +200,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
   free(member: Member): void {
     const lanes = this.#lanes
     if (lanes !== null) lanes.ended(member)
-    if (this.#closed || member.outgoing) {
+    if (this.done || member.outgoing) {
       this.retire(member)
       return
     }
@@ -210,17 +223,17 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
   gone(member: Member, failure: Failure): void {
     this.#members.delete(member)
     this.#idle.drop(member)
-    const verdict = this.#closed ? 'well' : this.#idle.judge(failure)
+    const verdict = this.closed ? 'well' : this.#idle.judge(failure)
     if (verdict === 'replace') this.#replaceAll()
     else if (verdict === 'suspect' && this.#queue.size > 0) this.#idle.suspectAll()
     this.#source.closed(member.raw, failure)
     this.#lanes?.ended(member)
-    if (this.#closed) this.#checkDrained()
-    else {
+    if (!this.closed) {
       this.#lanes?.rescue()
       this.#check()
-      this.#growth.grow()
     }
+    this.#growth.grow()
+    this.#closing?.check()
   }
 
   left(member: Member): void {
@@ -232,36 +245,33 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
   }
 
   /**
-   * Refuses new work and rejects waiters at once, closes idle connections, waits for lent ones until the deadline and
-   * then breaks them. Idempotent; always settles within the deadline and never rejects.
+   * Refuses new work and whoever waits, but those whose connection is being opened, asked or reset; closes idle connections,
+   * waits for lent ones until the deadline, then stops what runs on the server and breaks them. Idempotent: a later call can
+   * only make it shorter. Always settles by the deadline, or a tenth of a second later if that is less away; never rejects.
    */
   close(deadline: number): Promise<CloseReport> {
-    return (this.#closing ??= this.#close(deadline))
+    if (this.#closing === null) {
+      const closing = (this.#closing = new Closing(this, deadline))
+      this.#upkeep.stop()
+      this.#refuseAll(closedFailure, closing.coming)
+      if (this.#queue.size === 0) this.#growth.stop()
+      for (const member of [...this.idle]) this.retire(member)
+      closing.check()
+    } else this.#closing.hasten(deadline)
+    return this.#closing.report
   }
 
-  async #close(deadline: number): Promise<CloseReport> {
-    this.#closed = true
+  shared(member: Member): readonly Seat[] {
+    return this.#lanes?.on(member) ?? []
+  }
+
+  giveUp(): void {
     this.#growth.stop()
-    this.#upkeep.stop()
     this.#refuseAll(closedFailure)
-    const open = this.#members.size - this.#growth.opening
-    for (const member of [...this.idle]) this.retire(member, deadline)
-    if (this.#members.size > 0) {
-      let timer: NodeJS.Timeout | undefined
-      await new Promise<void>((resolve) => {
-        this.#drained = resolve
-        timer = inRoot(() => setTimeout(resolve, Math.max(0, deadline - performance.now())))
-      })
-      clearTimeout(timer)
-    }
-    const broken = this.holders()
-    const stuck = [...this.#members].filter((member) => member.state !== 'opening')
-    for (const member of stuck) member.raw.destroy({ kind: 'closed', outcome: 'unknown' })
-    return { drained: open - stuck.length, broken }
   }
 
-  #checkDrained(): void {
-    if (this.#members.size === 0) this.#drained?.()
+  tellWaiting(cursors: boolean): void {
+    this.#source.waitsToClose?.(this.holders(), cursors)
   }
 
   /** Idle connections are closed now, those in use when they come back. */
@@ -280,16 +290,16 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
     member.state = 'closing'
     void member.raw.close(deadline).then(() => {
       if (this.#members.delete(member)) this.#source.closed(member.raw, null)
-      this.#checkDrained()
+      this.#closing?.check()
     })
   }
 
   #enqueue(waiter: PoolWaiter): void {
-    if (this.#closed) {
+    if (this.closed) {
       waiter.refuse(closedFailure)
       return
     }
-    if (this.#waiting >= this.#limits.maxWaiting) {
+    if (this.waiting >= this.#limits.maxWaiting) {
       waiter.refuse(refused({ reason: 'too-many-waiters', stats: { ...this.stats() } }))
       return
     }
@@ -353,7 +363,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
     return this.#lanes !== null && this.#lanes.pressed
   }
 
-  get #waiting(): number {
+  get waiting(): number {
     return this.#queue.size + (this.#lanes === null ? 0 : this.#lanes.aside)
   }
 
@@ -367,29 +377,23 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool {
     if (this.#sharing && this.#lanes === null && member.raw.maxInFlight > 1)
       this.#lanes = new Lanes(this, this.#queue, this.#limits)
     member.expiresAt = this.#upkeep.expiry()
-    if (!this.#closed) this.#upkeep.watch()
+    if (this.#closing === null) this.#upkeep.watch()
+    else this.#closing.joined()
     this.free(member)
   }
 
   dismissed(member: Member): void {
     this.#members.delete(member)
-    if (this.#closed) this.#checkDrained()
+    this.#closing?.check()
   }
 
   hopeless(failure: Failure): void {
-    this.#refuseAll({ ...failure, ...notConnected })
+    this.#refuseAll(notConnected(failure))
+    this.#closing?.check()
   }
 
-  #refuseAll(failure: Failure): void {
-    for (const waiter of [...this.#queue.clear(), ...(this.#lanes?.clear() ?? [])]) waiter.refuse(failure)
+  /** All who wait, but the first so many of the queue. */
+  #refuseAll(failure: Failure, but = 0): void {
+    for (const waiter of [...this.#queue.clear(but), ...(this.#lanes?.clear() ?? [])]) waiter.refuse(failure)
   }
-}
-
-/** What a waiter is told of the failure to open the connection it waited for. */
-const notConnected = { kind: 'refused', outcome: 'not_started', refusal: { reason: 'connect' } } as const
-
-const closedFailure: Failure = { kind: 'refused', outcome: 'not_started', refusal: { reason: 'pool-closed' } }
-
-function refused(refusal: Refusal): Failure {
-  return { kind: 'refused', outcome: 'not_started', refusal }
 }

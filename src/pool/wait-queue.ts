@@ -83,13 +83,11 @@ export class WaitQueue {
     return true
   }
 
-  clear(): PoolWaiter[] {
-    const places = [...this.#places]
-    this.#places.clear()
-    this.#sharers.clear()
-    this.#inside.clear()
-    for (const [, { since, told }] of places) if (told) this.#left(since)
-    return places.map(([waiter]) => waiter)
+  /** Takes out all but the first `but`. */
+  clear(but = 0): PoolWaiter[] {
+    const waiters = [...this.#places.keys()].slice(but)
+    for (const waiter of waiters) this.delete(waiter)
+    return waiters
   }
 
   #left(since: number): void {

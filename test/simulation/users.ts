@@ -149,6 +149,10 @@ export class Statement implements PlacedOp, PoolWaiter {
     return this.stmt.text
   }
 
+  describe(): string {
+    return this.name
+  }
+
   get op(): this {
     return this
   }

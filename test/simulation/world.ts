@@ -166,7 +166,7 @@ export class SimulatedConnection implements RawConnection {
   #tellFree(): void {
     if (this.inFlight === 0) this.#drained?.()
     if (!this.alive || this.quarantined) return
-    this.#hooks.room()
+    this.#hooks.room(this)
     if (this.inFlight === 0) this.#hooks.idle(this)
   }
 

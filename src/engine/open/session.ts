@@ -94,6 +94,16 @@ export class SessionSource implements ConnectionSource {
     )
   }
 
+  waitsToClose(holders: readonly string[], cursor: boolean): void {
+    notice(
+      'waiting-to-close',
+      cursor
+        ? 'close() waits for a cursor that nobody reads. If the code that called close() is the loop that reads it, leave the loop first.'
+        : 'close() has been waiting for a second for connections that are still lent.',
+      { engine: this.#engine.name, places: holders, warn: cursor },
+    )
+  }
+
   async #prepare(member: Member, raw: RawConnection, deadline: number): Promise<void> {
     const { onConnect, pooler, ...options } = this.#engine.options
     const isolation = pooler === undefined ? options.isolation : undefined

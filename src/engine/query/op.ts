@@ -12,6 +12,9 @@ import { Waiting } from '../slot/waiting.ts'
 import { isReadOnly, noteReadOnly } from '../standby.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 
+/** PostgreSQL: query_canceled. */
+const cancelled = '57014'
+
 export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWaiter {
   readonly stmt: Compiled
   readonly params: readonly unknown[]
@@ -112,7 +115,9 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     const { state } = this
     if (state === 3) return
     this.state = 3
-    const reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
+    let reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
+    // It was stopped for the end of the engine, and what became of it is known.
+    if (this.engine.pool.stopping && reason.fields?.['code'] === cancelled) reason = { ...reason, kind: 'closed' }
     if (state !== 2) this.transaction?.noteFailure(reason, this)
     this.slot?.answered(this)
     if (isReadOnly(reason) && this.#raw !== null) noteReadOnly(this, this.#raw, reason)

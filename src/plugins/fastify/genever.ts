@@ -2,6 +2,7 @@
 // `onClose`. The scope begins in `onRequest` and ends with the raw response, the only event that comes on every path.
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Db } from '../../db/db.ts'
+import { inRoot } from '../../util/context.ts'
 import { type PluginOptions } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
 import { health } from './health.ts'
@@ -19,7 +20,7 @@ const register = async (app: FastifyInstance, given: GeneverFastifyOptions): Pro
   plugin.configure(null, app.log)
   const { as, connectionForRequest, transaction } = plugin.options
   app.decorate(as, db)
-  app.addHook('onClose', () => plugin.close())
+  app.addHook('onClose', () => inRoot(() => plugin.close()))
   await plugin.open()
   if (connectionForRequest) {
     app.decorateRequest(as, null)

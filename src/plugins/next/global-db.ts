@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { createDb, type Db } from '../../db/db.ts'
 import type { EngineOptions, EngineSource } from '../../engine/open/create-engine.ts'
+import { inRoot } from '../../util/context.ts'
 
 interface Kept {
   /** A digest: a source may hold a password. */
@@ -32,7 +33,7 @@ export function globalDb(name: string, source?: EngineSource, options?: EngineOp
   const db = options === undefined ? createDb(source) : createDb(source, options)
   kept.set(name, { key, db })
   // It never rejects for what the old code still holds: that is told by its report.
-  void before?.db.close().catch(() => {})
+  if (before !== undefined) void inRoot(() => before.db.close()).catch(() => {})
   return db
 }
 

@@ -110,6 +110,11 @@ export class Lanes implements SeatOwner {
     return true
   }
 
+  /** The reads in flight on a connection that is shared, the one at the head first. */
+  on(member: Member): readonly Seat[] {
+    return this.#lanes.get(member)?.seats ?? []
+  }
+
   /** How many stand aside. */
   get aside(): number {
     return this.#aside.size

@@ -17,6 +17,8 @@ const remembered = 16
 /** What growth asks of its pool. */
 export interface Growing {
   readonly closed: boolean
+  /** It is closed, and nobody is to be served any more. */
+  readonly done: boolean
   /** Connections there are, those being opened included. */
   readonly size: number
   /** Connections that will come back to the queue some time. */
@@ -56,8 +58,8 @@ export class Growth {
   /** Opens what is due, and comes back by itself for what will be. */
   grow(): void {
     const pool = this.#pool
-    while (!pool.closed && this.opening < maxOpening && pool.size < Math.min(this.#limits.max, this.backoff.ceiling)) {
-      if (pool.size >= this.#limits.min) {
+    while (!pool.done && this.opening < maxOpening && pool.size < Math.min(this.#limits.max, this.backoff.ceiling)) {
+      if (pool.closed || pool.size >= this.#limits.min) {
         const since = pool.waitingSince(this.opening)
         if (since === undefined) return
         const left = since + this.#patienceMs - performance.now()
@@ -132,7 +134,11 @@ export class Growth {
   #failed(member: Member, failure: Failure): void {
     const pool = this.#pool
     this.#dismiss(member)
-    if (pool.closed) return
+    if (pool.closed) {
+      // Nothing is tried again after the end: those who waited for this one have nobody else.
+      if (pool.returning === 0 && this.opening === 0) pool.hopeless(failure)
+      return
+    }
     const verdict = this.#source.classify(failure)
     if (verdict === 'full' && pool.size > 0) this.backoff.full(pool.size)
     else this.backoff.failed(failure, pool.waitingSince(0) !== undefined)

@@ -8,6 +8,7 @@ import {
 } from '@nestjs/common'
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core'
 import { UsageError } from '../../../errors/index.ts'
+import { inRoot } from '../../../util/context.ts'
 import type { ClosableServer } from '../../shutdown.ts'
 import { middlewareOf } from '../request/middleware.ts'
 import { convertNotFound } from '../not-found/routes.ts'
@@ -62,7 +63,7 @@ export class GeneverCore implements NestModule, BeforeApplicationShutdown, OnApp
   /** The HTTP server is closed by now. */
   async onApplicationShutdown(): Promise<void> {
     this.#drained()
-    await this.#host.plugin.close()
+    await inRoot(() => this.#host.plugin.close())
   }
 }
 

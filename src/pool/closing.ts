@@ -1,0 +1,141 @@
+// The end of a pool. Those who were issued before it and whose connection is on its way are served, and what is lent may be
+// used to its end. Near the deadline the server is asked to stop what still runs, so that nothing takes effect after
+// `close()` has returned; then everything that is left is broken.
+import type { Op } from '../driver/driver.ts'
+import { inRoot } from '../util/context.ts'
+import { msUntil } from '../util/timers.ts'
+import type { CloseReport, PlacedOp } from './contract.ts'
+import { Seat } from './lanes/seat.ts'
+import type { Member } from './member.ts'
+
+/** The last part of the time is for stopping what runs: this share of it … */
+const stopShare = 0.25
+/** … and no more than this. */
+const mostStopMs = 500
+/** What the server has to stop it, however short the time is. */
+const leastStopMs = 100
+/** How long a wait for what is lent stays silent. */
+const tellAfterMs = 1_000
+
+/** What the end of a pool asks of it. */
+export interface Closable {
+  readonly members: Iterable<Member>
+  readonly size: number
+  /** How many connections are being opened. */
+  readonly opening: number
+  /** How many still wait for a connection. */
+  readonly waiting: number
+  /** Who holds the lent connections, a line each. */
+  holders(): string[]
+  /** The reads that share a connection, the one at the head first. */
+  shared(member: Member): readonly Seat[]
+  /** Refuses those who still wait, and opens nothing more. */
+  giveUp(): void
+  /** It waits for what is lent: `cursors` if a cursor holds one that nobody reads. */
+  tellWaiting(cursors: boolean): void
+}
+
+export class Closing {
+  readonly report: Promise<CloseReport>
+  /** What still runs on the server is being stopped. */
+  stopping = false
+  readonly #pool: Closable
+  readonly #resolve: (report: CloseReport) => void
+  /** Connections that are, or were, open since it began. */
+  #seen: number
+  /** Those that did not end in order. */
+  #stuck = 0
+  #broken: string[] = []
+  #deadline = Infinity
+  #timer: NodeJS.Timeout | undefined
+  readonly #teller: NodeJS.Timeout
+  #over = false
+
+  constructor(pool: Closable, deadline: number) {
+    let resolve: (report: CloseReport) => void = () => {}
+    this.report = new Promise((settle) => (resolve = settle))
+    this.#resolve = resolve
+    this.#pool = pool
+    this.#seen = pool.size - pool.opening
+    this.#teller = inRoot(() => setTimeout(() => this.#tell(), tellAfterMs)).unref()
+    for (const { lease } of pool.members)
+      if (lease?.holder.forCursor === true && lease.raw.inFlight === 0) pool.tellWaiting(true)
+    this.hasten(deadline)
+  }
+
+  /** How many connections are about to be free for those who waited for them when it began. */
+  get coming(): number {
+    let coming = 0
+    for (const { state } of this.#pool.members)
+      if (state === 'checking' || state === 'resetting' || state === 'opening') coming++
+    return coming
+  }
+
+  /** Somebody else closes it, and may have less patience. */
+  hasten(deadline: number): void {
+    if (this.stopping || this.#over || deadline >= this.#deadline) return
+    this.#deadline = deadline
+    const stopMs = Math.min(mostStopMs, msUntil(deadline) * stopShare)
+    this.#arm(deadline - stopMs, () => this.#stop())
+  }
+
+  /** A connection that was being opened when it began is open. */
+  joined(): void {
+    this.#seen++
+  }
+
+  /** A connection or somebody who waited is gone. */
+  check(): void {
+    if (this.#pool.size === 0 && this.#pool.waiting === 0) this.#finish()
+  }
+
+  #arm(at: number, act: () => void): void {
+    clearTimeout(this.#timer)
+    this.#timer = inRoot(() => setTimeout(act, msUntil(at)))
+  }
+
+  #tell(): void {
+    if (this.#pool.holders().length > 0) this.#pool.tellWaiting(false)
+  }
+
+  #stop(): void {
+    this.stopping = true
+    this.#pool.giveUp()
+    const end = Math.max(this.#deadline, performance.now() + leastStopMs)
+    for (const member of [...this.#pool.members]) {
+      const sent = member.op === null ? this.#pool.shared(member) : [member.op]
+      this.#broken.push(...describe(member, sent))
+      if (member.state === 'opening') member.abandonSetup()
+      else if (member.state === 'leased' || member.state === 'serving') {
+        this.#stuck++
+        void member.stop(member.lease?.holder.flight?.head ?? sent[0] ?? null, end)
+      }
+    }
+    this.#arm(end, () => this.#breakAll())
+    this.check()
+  }
+
+  #breakAll(): void {
+    for (const member of [...this.#pool.members]) {
+      if (member.state === 'opening') continue
+      if (!member.stopped) this.#stuck++
+      member.raw.destroy({ kind: 'closed', outcome: 'unknown' })
+    }
+    this.#finish()
+  }
+
+  #finish(): void {
+    if (this.#over) return
+    this.#over = true
+    clearTimeout(this.#timer)
+    clearTimeout(this.#teller)
+    this.#pool.giveUp()
+    this.#resolve({ drained: this.#seen - this.#stuck, broken: this.#broken })
+  }
+}
+
+/** Who holds a connection, or what runs on it. */
+function describe({ lease }: Member, sent: readonly Op[]): string[] {
+  if (lease !== null) return [lease.holder.describe()]
+  return sent.map((op) => `statement: ${((op instanceof Seat ? op.op : op) as PlacedOp).describe()}`)
+}
