@@ -105,11 +105,10 @@ export class Closing {
     for (const member of [...this.#pool.members]) {
       const sent = member.op === null ? this.#pool.shared(member) : [member.op]
       this.#broken.push(...describe(member, sent))
-      if (member.state === 'opening') member.abandonSetup()
-      else if (member.state === 'leased' || member.state === 'serving') {
-        this.#stuck++
-        void member.stop(member.lease?.holder.flight?.head ?? sent[0] ?? null, end)
-      }
+      const { state, lease } = member
+      if (lease === null && state !== 'serving') continue
+      if (state !== 'opening') this.#stuck++
+      void member.stop(lease?.holder.flight?.head ?? sent[0] ?? null, end)
     }
     this.#arm(end, () => this.#breakAll())
     this.check()
@@ -117,7 +116,7 @@ export class Closing {
 
   #breakAll(): void {
     for (const member of [...this.#pool.members]) {
-      if (member.state === 'opening') continue
+      if (member.state === 'opening' && !member.stopped) continue
       if (!member.stopped) this.#stuck++
       member.raw.destroy({ kind: 'closed', outcome: 'unknown' })
     }

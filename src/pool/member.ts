@@ -161,11 +161,6 @@ export class Member implements ConnectionHooks {
     raw.destroy({ kind: 'closed', outcome: 'unknown' })
   }
 
-  /** Ends a connection that is still being set up. */
-  abandonSetup(): void {
-    if (this.lease !== null) this.raw.destroy({ kind: 'closed', outcome: 'not_started' })
-  }
-
   idle(raw: RawConnection): void {
     if (this.stopped) raw.destroy({ kind: 'closed', outcome: 'unknown' })
     else if (this.state === 'serving') void this.settle()
