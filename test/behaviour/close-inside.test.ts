@@ -27,7 +27,7 @@ const inside: Readonly<Record<string, (db: Db, close: () => Promise<unknown>) =>
     db.scope(async () => {
       let closing: Promise<unknown> = Promise.resolve()
       await db.transaction((tx) => tx.afterCommit(() => (closing = close()).catch(() => {})))
-      return await closing
+      return closing
     }),
 }
 

@@ -45,7 +45,7 @@ test('statements whose idle connections are being asked are served, one for each
   await Promise.all(held.map((connection) => connection.release()))
   aged(db)
   driver.faults.at({ phase: 'ping', times: 3 }, { delayMs: 20 })
-  const issued = Array.from({ length: 5 }, (_, i) => db.scalar(`select ${i}`).catch((error: Error) => error))
+  const issued = Array.from({ length: 5 }, (_, i) => db.scalar(`select ${i}`).catch((error: unknown) => error))
 
   const report = await db.close({ timeoutMs: 10_000 })
 
@@ -74,7 +74,7 @@ test.each([false, true])(
     await db.scalar('select 1')
     await until(() => db.stats().open === 0, { what: 'no connection is left' })
     driver.faults.at({ phase: 'open' }, fails ? { lost: true } : { delayMs: 20 })
-    const issued = db.scalar('select 7').catch((error: Error) => error.name)
+    const issued = db.scalar('select 7').catch((error: unknown) => (error as Error).name)
 
     const report = await db.close({ timeoutMs: 10_000 })
 
