@@ -16,6 +16,7 @@ import { Turn } from './slot/turn.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
 import type { TransactionOptions } from './transaction-options.ts'
 import type { Transaction } from './transaction/transaction.ts'
+import { clock } from '../util/clock.ts'
 
 export interface ReleaseOptions {
   /**
@@ -126,7 +127,7 @@ export class Connection extends Executor implements AsyncDisposable {
   async borrow(timeoutMs?: number): Promise<void> {
     if (this.#released) throw this.#releasedError('rawConnection()')
     if (this.#slot.lease !== null) return
-    const until = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs
+    const until = timeoutMs === undefined ? Infinity : clock.now() + timeoutMs
     const turn = new Turn(this.#engine, currentChain(), this, { quiet: false, borrows: true, act: () => {}, until })
     this.#slot.send(turn)
     try {

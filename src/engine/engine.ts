@@ -26,6 +26,7 @@ import { runManaged } from './transaction/managed.ts'
 import type { TransactionOptions, TransactionPlace } from './transaction-options.ts'
 import type { TransactionRecord } from './transaction/record.ts'
 import type { Transaction } from './transaction/transaction.ts'
+import { clock } from '../util/clock.ts'
 
 export interface CloseOptions {
   /** How long lent connections may take to come back, in milliseconds; default `closeTimeoutMs` of the engine. */
@@ -88,7 +89,7 @@ export class Engine extends Source implements AsyncDisposable {
    */
   async close(options: CloseOptions = {}): Promise<CloseReport> {
     this.refuseCloseInside()
-    const report = await this.pool.close(performance.now() + (options.timeoutMs ?? this.options.closeTimeoutMs))
+    const report = await this.pool.close(clock.now() + (options.timeoutMs ?? this.options.closeTimeoutMs))
     this.#onClose()
     return report
   }
@@ -131,7 +132,7 @@ export class Engine extends Source implements AsyncDisposable {
     if (timeoutMs === undefined) return Infinity
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
       throw new UsageError('timeoutMs must be a number of milliseconds, 0 or more.')
-    return timeoutMs === Infinity ? Infinity : performance.now() + timeoutMs
+    return timeoutMs === Infinity ? Infinity : clock.now() + timeoutMs
   }
 
   /** @internal */
@@ -208,7 +209,7 @@ export class Engine extends Source implements AsyncDisposable {
    * once a millisecond, for it is dear.
    */
   borrowPlace(): Place | null {
-    const now = performance.now()
+    const now = clock.now()
     if (this.leaks === null && (!this.pool.exhausted || now - this.#lastPlace < placePauseMs)) return null
     this.#lastPlace = now
     return capturePlace()

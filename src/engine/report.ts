@@ -14,6 +14,7 @@ import type { Failure, Refusal } from '../driver/driver.ts'
 import type { Engine } from './engine.ts'
 import type { EngineOp } from './query/op.ts'
 import type { TransactionRecord, TransactionState } from './transaction/record.ts'
+import { clock } from '../util/clock.ts'
 
 /** What is measured of a statement while somebody listens. Times are monotonic milliseconds. */
 export interface StatementTrace {
@@ -33,13 +34,13 @@ export function traceStatement(op: EngineOp): StatementTrace | null {
   if (op.stmt.cls === 'control' && op.handle === null) return null
   const id = ++statements
   if (statementStartChannel.hasSubscribers) statementStartChannel.publish({ id, engine: op.engine.name })
-  return { id, issuedAt: performance.now(), sentAt: 0, connection: null }
+  return { id, issuedAt: clock.now(), sentAt: 0, connection: null }
 }
 
 export function reportStatement(op: EngineOp, { id, issuedAt, sentAt, connection }: StatementTrace): void {
   if (!statementChannel.hasSubscribers) return
   const { engine, stmt, failure } = op
-  const now = performance.now()
+  const now = clock.now()
   const rowCount = op.count < 0 ? op.rows.length : op.count
   statementChannel.publish({
     id,
@@ -88,7 +89,7 @@ function publishTransaction(record: TransactionRecord, event: TransactionEvent['
     server: serverOf(engine),
     connection: record.slot.lease?.raw.id ?? null,
     event,
-    durationMs: performance.now() - record.since,
+    durationMs: clock.now() - record.since,
     ...(failure === null ? {} : { error: errorOf(failure) }),
   })
 }
@@ -101,7 +102,7 @@ export function reportConnection(
   failure: Failure | null = null,
 ): void {
   if (!connectionChannel.hasSubscribers) return
-  const durationMs = performance.now() - since
+  const durationMs = clock.now() - since
   const error = failure === null ? {} : { error: causeOf(failure) ?? errorOf(failure) }
   connectionChannel.publish({ engine: engine.name, connection, event, durationMs, ...error })
 }

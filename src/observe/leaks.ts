@@ -4,6 +4,7 @@
 import { inRoot } from '../util/context.ts'
 import { notice } from './notice.ts'
 import { unknownPlace } from './place.ts'
+import { clock } from '../util/clock.ts'
 
 /** Who holds a connection. */
 export interface Holder {
@@ -42,7 +43,7 @@ export class LeakWatch {
     this.#holders.delete(holder)
     if (!this.#told.delete(holder) || gone) return
     const message = 'A connection that was told of as leaked has come back.'
-    notice('connection-unleaked', message, { ...this.#about(holder, performance.now()), warn: false })
+    notice('connection-unleaked', message, { ...this.#about(holder, clock.now()), warn: false })
   }
 
   /** Tells it if `handle`, the only way to give the connection of `holder` back, is garbage-collected before that. */
@@ -51,20 +52,20 @@ export class LeakWatch {
   }
 
   stop(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = null
     this.#holders.clear()
     this.#told.clear()
   }
 
   #arm(delayMs: number): void {
-    this.#timer = inRoot(() => setTimeout(() => this.#look(), Math.ceil(delayMs))).unref()
+    this.#timer = inRoot(() => clock.setTimeout(() => this.#look(), Math.ceil(delayMs))).unref()
   }
 
   /** Tells what is due, and looks again when the next may be: what is in use now cannot be before a full `afterMs`. */
   #look(): void {
     this.#timer = null
-    const now = performance.now()
+    const now = clock.now()
     let next = Infinity
     for (const holder of this.#holders) {
       if (holder.lease === null) this.#holders.delete(holder)
@@ -96,7 +97,7 @@ export class LeakWatch {
       'connection-leak',
       'A handle from acquire() was garbage-collected before release(): its connection stays lent until the engine is ' +
         'closed. Release in a finally block or by "await using", or use scope(work).',
-      this.#about(holder, performance.now()),
+      this.#about(holder, clock.now()),
     )
   }
 

@@ -3,6 +3,7 @@
 import type { Db } from '../db/db.ts'
 import { GeneverError } from '../errors/index.ts'
 import type { PoolStats } from '../pool/contract.ts'
+import { clock } from '../util/clock.ts'
 
 export interface HealthOptions {
   /** How long the database may take to answer, waiting for a connection included. Default 1_000. */
@@ -26,7 +27,7 @@ export async function checkHealth(db: Db, options: HealthOptions = {}): Promise<
   const { timeoutMs = 1_000 } = options
   let timer: NodeJS.Timeout | undefined
   const deadline = new Promise<string>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, 'GENEVER_QUERY_TIMEOUT')
+    timer = clock.setTimeout(resolve, timeoutMs, 'GENEVER_QUERY_TIMEOUT')
   })
   // The deadline of the statement does not cover an engine that is only being opened.
   const asked = db
@@ -36,7 +37,7 @@ export async function checkHealth(db: Db, options: HealthOptions = {}): Promise<
       (error: unknown) => (error instanceof GeneverError ? error.code : 'ERROR'),
     )
   const reason = await Promise.race([asked, deadline])
-  clearTimeout(timer)
+  clock.clearTimeout(timer)
   const pool = statsOf(db)
   const counts = pool === null ? {} : { pool }
   return reason === null

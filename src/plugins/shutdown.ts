@@ -3,6 +3,7 @@
 import type { Db } from '../db/db.ts'
 import { inRoot } from '../util/context.ts'
 import { type PluginLogger, loggerOf } from './log.ts'
+import { clock } from '../util/clock.ts'
 
 /** `http.Server`, `https.Server`, `http2` servers, and what `app.listen()` of a framework returns. */
 export interface ClosableServer {
@@ -66,13 +67,13 @@ export async function closeDatabases(
 function drain(server: ClosableServer, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     // A connection that is kept alive becomes idle only when its response is over.
-    const idle = setInterval(() => server.closeIdleConnections?.(), idleCheckMs)
+    const idle = clock.setInterval(() => server.closeIdleConnections?.(), idleCheckMs)
     const end = (drained: boolean): void => {
-      clearInterval(idle)
-      clearTimeout(deadline)
+      clock.clearInterval(idle)
+      clock.clearTimeout(deadline)
       resolve(drained)
     }
-    const deadline = setTimeout(() => {
+    const deadline = clock.setTimeout(() => {
       server.closeAllConnections?.()
       end(false)
     }, timeoutMs)

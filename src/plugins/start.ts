@@ -1,10 +1,10 @@
 // The start of a server: the database is opened, with the patience that was asked for, or the start fails. Called by every
 // plug-in; says what it does through the logger, and never what the database is reached with.
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Db } from '../db/db.ts'
 import { AuthenticationError, ConnectError } from '../errors/index.ts'
 import type { PluginLogger } from './log.ts'
 import type { ResolvedPluginOptions } from './options.ts'
+import { sleep } from '../util/clock.ts'
 
 type StartOptions = Pick<ResolvedPluginOptions<never>, 'source' | 'engine' | 'retry'>
 

@@ -3,10 +3,10 @@
 // `close()` has returned; then everything that is left is broken.
 import type { Op } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
-import { msUntil } from '../util/timers.ts'
 import type { CloseReport, PlacedOp } from './contract.ts'
 import { Seat } from './lanes/seat.ts'
 import type { Member } from './member.ts'
+import { clock, msUntil } from '../util/clock.ts'
 
 /** The last part of the time is for stopping what runs: this share of it … */
 const stopShare = 0.25
@@ -57,7 +57,7 @@ export class Closing {
     this.#resolve = resolve
     this.#pool = pool
     this.#seen = pool.size - pool.opening
-    this.#teller = inRoot(() => setTimeout(() => this.#tell(), tellAfterMs)).unref()
+    this.#teller = inRoot(() => clock.setTimeout(() => this.#tell(), tellAfterMs)).unref()
     for (const { lease } of pool.members)
       if (lease?.holder.forCursor === true && lease.raw.inFlight === 0) pool.tellWaiting(true)
     this.hasten(deadline)
@@ -90,8 +90,8 @@ export class Closing {
   }
 
   #arm(at: number, act: () => void): void {
-    clearTimeout(this.#timer)
-    this.#timer = inRoot(() => setTimeout(act, msUntil(at)))
+    clock.clearTimeout(this.#timer)
+    this.#timer = inRoot(() => clock.setTimeout(act, msUntil(at)))
   }
 
   #tell(): void {
@@ -101,7 +101,7 @@ export class Closing {
   #stop(): void {
     this.stopping = true
     this.#pool.giveUp()
-    const end = Math.max(this.#deadline, performance.now() + leastStopMs)
+    const end = Math.max(this.#deadline, clock.now() + leastStopMs)
     for (const member of [...this.#pool.members]) {
       const sent = member.op === null ? this.#pool.shared(member) : [member.op]
       this.#broken.push(...describe(member, sent))
@@ -126,8 +126,8 @@ export class Closing {
   #finish(): void {
     if (this.#over) return
     this.#over = true
-    clearTimeout(this.#timer)
-    clearTimeout(this.#teller)
+    clock.clearTimeout(this.#timer)
+    clock.clearTimeout(this.#teller)
     this.#pool.giveUp()
     this.#resolve({ drained: this.#seen - this.#stuck, broken: this.#broken })
   }

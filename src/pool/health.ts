@@ -1,6 +1,7 @@
 // What the pool learns from connections that died: one lost socket makes the others suspect, a server that shut down
 // makes all of them useless. It only decides; the pool acts.
 import type { Failure } from '../driver/driver.ts'
+import { clock } from '../util/clock.ts'
 
 /** It is going away, or takes no writes. (PostgreSQL: admin_shutdown, crash_shutdown, cannot_connect_now, read_only_sql_transaction.) */
 const shutdown: ReadonlySet<string> = new Set(['57P01', '57P02', '57P03', '25006'])
@@ -19,7 +20,7 @@ export class Health {
   /** What the end of a connection says of the others: nothing, to ask them first, or to open all anew. */
   judge(failure: Failure): 'well' | 'suspect' | 'replace' {
     if (failure.kind === 'closed' || ownFault.has(failure.fields?.['code'] ?? '')) return 'well'
-    const now = performance.now()
+    const now = clock.now()
     this.#suspectUntil = now
     if (!shutdown.has(failure.fields?.['code'] ?? '')) return 'suspect'
     const again = now - this.#lastShutdown < windowMs

@@ -3,6 +3,7 @@
 import type { Failure } from '../driver/driver.ts'
 import { Health } from './health.ts'
 import type { Member } from './member.ts'
+import { clock } from '../util/clock.ts'
 
 export class Idle {
   /** The longest idle first. */
@@ -15,14 +16,14 @@ export class Idle {
 
   keep(member: Member): void {
     member.state = 'idle'
-    member.idleSince = performance.now()
+    member.idleSince = clock.now()
     this.members.push(member)
   }
 
   /** The one used last, if it needs no question whether it still answers. */
   take(): Member | undefined {
     const member = this.members[this.members.length - 1]
-    if (member === undefined || !this.#health.fresh(member.idleSince, performance.now())) return undefined
+    if (member === undefined || !this.#health.fresh(member.idleSince, clock.now())) return undefined
     return this.members.pop()
   }
 

@@ -2,6 +2,7 @@
 // knows its epoch: once given back it can never touch the connection's next borrower.
 import type { Failure, Op, RawConnection } from '../driver/driver.ts'
 import type { Member } from './member.ts'
+import { clock } from '../util/clock.ts'
 
 /** What the holder of a lease is told about its connection. */
 export interface LeaseHolder {
@@ -32,7 +33,7 @@ export class Lease {
     this.raw = raw
     this.epoch = raw.epoch
     this.holder = holder
-    this.since = performance.now()
+    this.since = clock.now()
   }
 
   /** False once given back, lost or taken away. */

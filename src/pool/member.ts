@@ -3,6 +3,7 @@
 import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driver.ts'
 import { Dirty } from '../sql/compiled.ts'
 import { Lease, type LeaseHolder } from './lease.ts'
+import { clock } from '../util/clock.ts'
 
 /**
  * How long an idle connection may take to say that it is alive, and another to be opened in its place if it does not. Who asked
@@ -103,7 +104,7 @@ export class Member implements ConnectionHooks {
     this.state = 'checking'
     this.suspect = suspect
     const timeoutMs = suspect ? suspectTimeoutMs : pingTimeoutMs - Math.min(2 * this.#pool.connectMs, mostConnectMs)
-    const answers = await raw.ping(performance.now() + timeoutMs)
+    const answers = await raw.ping(clock.now() + timeoutMs)
     if ((this.state as MemberState) !== 'checking') return
     if (answers) this.#pool.free(this)
     else raw.destroy({ kind: 'lost', outcome: 'unknown' })
@@ -135,7 +136,7 @@ export class Member implements ConnectionHooks {
 
   async #reset(raw: RawConnection): Promise<void> {
     this.state = 'resetting'
-    const since = performance.now()
+    const since = clock.now()
     const { pooled, resetAlways, resetTimeoutMs } = this.#pool
     const dirty = pooled ? 0 : resetAlways ? raw.dirty | Dirty.unknown : raw.dirty
     const clean = await raw.reset(dirty, since + resetTimeoutMs)

@@ -14,6 +14,7 @@ import { Seat } from './lanes/seat.ts'
 import { type Growing, Growth } from './supply/growth.ts'
 import { Upkeep, type Upkept } from './supply/upkeep.ts'
 import { WaitQueue } from './wait-queue.ts'
+import { clock } from '../util/clock.ts'
 
 export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   readonly resetAlways: boolean
@@ -111,12 +112,12 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
 
   /** `since`: when the holder began to wait; 0 or null if it did not, or nobody asked. */
   #lend(member: Member, holder: LeaseHolder, since: number | null): Lease {
-    if (this.#source.observed) this.#source.lent(member.raw, 'acquire', since ? performance.now() - since : 0, 0)
+    if (this.#source.observed) this.#source.lent(member.raw, 'acquire', since ? clock.now() - since : 0, 0)
     return member.lend(holder)
   }
 
   returned(member: Member, lease: Lease): void {
-    if (this.#source.observed) this.#source.lent(member.raw, 'release', 0, performance.now() - lease.since)
+    if (this.#source.observed) this.#source.lent(member.raw, 'release', 0, clock.now() - lease.since)
   }
 
   /** Takes a waiter out of the queue; nothing is granted to it afterwards. */
@@ -285,7 +286,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   }
 
   /** Closes a connection that nobody uses. */
-  retire(member: Member, deadline: number = performance.now() + this.#limits.closeTimeoutMs): void {
+  retire(member: Member, deadline: number = clock.now() + this.#limits.closeTimeoutMs): void {
     this.#idle.drop(member)
     member.state = 'closing'
     void member.raw.close(deadline).then(() => {
@@ -308,7 +309,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
       waiter.refuse(refused({ reason: 'self-deadlock', holders: this.holders(), stats: { ...this.stats() } }))
       return
     }
-    const now = performance.now()
+    const now = clock.now()
     this.#queue.add(waiter, held, now, this.#lanes !== null && this.#lanes.canShare(waiter))
     waiter.queued(now)
     this.#check()

@@ -2,6 +2,7 @@
 // once when every lease is held by somebody whose own descendant waits here.
 import type { ConnectionSource, PoolWaiter } from './contract.ts'
 import type { Lease } from './lease.ts'
+import { clock } from '../util/clock.ts'
 
 interface Place {
   /** Monotonic milliseconds. */
@@ -91,6 +92,6 @@ export class WaitQueue {
   }
 
   #left(since: number): void {
-    this.#source.queued?.('end', this.#places.size, performance.now() - since)
+    this.#source.queued?.('end', this.#places.size, clock.now() - since)
   }
 }

@@ -2,6 +2,7 @@
 // Every entry stands for a promise somebody waits for, so the timer keeps the process alive while there are entries.
 import { inRoot } from './context.ts'
 import { longestTimerMs } from './timers.ts'
+import { clock } from './clock.ts'
 
 export interface Expiring {
   /** Monotonic milliseconds (`performance.now()`); Infinity never expires. */
@@ -34,26 +35,26 @@ export class Ticker {
   }
 
   #arm(deadline: number): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#armedFor = deadline
-    const delay = Math.min(Math.max(Math.ceil(deadline - performance.now()), resolutionMs), longestTimerMs)
-    this.#timer = inRoot(() => setTimeout(() => this.#fired(), delay))
+    const delay = Math.min(Math.max(Math.ceil(deadline - clock.now()), resolutionMs), longestTimerMs)
+    this.#timer = inRoot(() => clock.setTimeout(() => this.#fired(), delay))
   }
 
   #disarm(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = null
     this.#armedFor = Infinity
   }
 
   #fired(): void {
-    if (performance.now() - this.#armedFor > stallMs) setImmediate(() => this.#scan())
+    if (clock.now() - this.#armedFor > stallMs) clock.setImmediate(() => this.#scan())
     else this.#scan()
   }
 
   #scan(): void {
     this.#disarm()
-    const now = performance.now()
+    const now = clock.now()
     let earliest = Infinity
     const due: Expiring[] = []
     for (const entry of this.#entries) {

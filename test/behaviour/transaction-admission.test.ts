@@ -8,6 +8,7 @@ import { fake, type Fake, sound } from '../support/fake.ts'
 import { gate, noticesDuring } from '../support/gate.ts'
 import { forEachDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
+import { fakeClock, realClock } from '../support/virtual-time.ts'
 
 const limit = { timeoutMs: 2_000 }
 const flushed = async (): Promise<void> => {
@@ -201,8 +202,8 @@ describe('a wait that could never end', () => {
 })
 
 describe('waiting for a second', () => {
-  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
-  afterEach(() => void vi.useRealTimers())
+  beforeEach(fakeClock)
+  afterEach(realClock)
 
   test('is told once, with what waits and what it waits for', async () => {
     await using server = await fake()

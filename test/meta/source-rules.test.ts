@@ -47,3 +47,18 @@ test('no module awaits while it loads, so that require() works', () => {
 test('a default export is nowhere needed', () => {
   expect(places(({ type }) => type === 'ExportDefaultDeclaration' || type === 'TSExportAssignment')).toEqual([])
 })
+
+test('timers and clocks are those of src/util/clock.ts, which fake timers of a test do not reach', () => {
+  const timers = /^(setTimeout|setInterval|setImmediate|clearTimeout|clearInterval|clearImmediate|queueMicrotask)$/
+  const clocks = /^(performance|Date|AbortSignal|process|globalThis)\.(now|timeout|nextTick)$/
+  // Latencies of the fake server follow the clock of whoever tests with it.
+  const allowed = new Set(['util/clock.ts', 'driver/fake/scenario.ts'])
+  const isTimer = ({ type, callee, object, property, source, arguments: given }: Node): boolean =>
+    (type === 'CallExpression' && timers.test(named(callee))) ||
+    (type === 'NewExpression' && named(callee) === 'Date' && (given as unknown[]).length === 0) ||
+    (type === 'MemberExpression' && clocks.test(`${named(object)}.${named(property)}`)) ||
+    (type === 'MemberExpression' && named(object) === 'globalThis' && timers.test(named(property))) ||
+    (type === 'ImportDeclaration' && /^(node:)?timers/.test(String((source as { value?: unknown }).value)))
+
+  expect(places((node, { path }) => !allowed.has(path) && isTimer(node))).toEqual([])
+})

@@ -1,6 +1,7 @@
 /** Time that passes only when a test says so, for what is built on the fake driver: order and counts, never milliseconds. */
 
 import { vi } from 'vitest'
+import { clock } from '../../src/util/clock.ts'
 
 // Taken before it is replaced: the fake driver answers in macrotasks.
 const { setImmediate: soon } = globalThis
@@ -12,7 +13,7 @@ export interface VirtualTime extends Disposable {
 
 /** Takes over clock and timers until its `using` block ends. */
 export function virtualTime(): VirtualTime {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  fakeClock()
   return {
     async pass(ms, each) {
       for (let left = ms; left >= 0; left--) {
@@ -21,8 +22,21 @@ export function virtualTime(): VirtualTime {
         if (left > 0) await vi.advanceTimersByTimeAsync(1)
       }
     },
-    [Symbol.dispose]() {
-      vi.useRealTimers()
-    },
+    [Symbol.dispose]: realClock,
   }
+}
+
+const real = { ...clock }
+
+/** Fake timers for the test and for the package, which never uses those of a test by itself. */
+export function fakeClock(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  const { setTimeout, clearTimeout, performance } = globalThis
+  Object.assign(clock, { setTimeout, clearTimeout, now: () => performance.now() })
+}
+
+/** Ends `fakeClock()`. */
+export function realClock(): void {
+  Object.assign(clock, real)
+  vi.useRealTimers()
 }

@@ -3,6 +3,7 @@ import { type NoticeEvent, noticeChannel } from '../../src/observe/channels.ts'
 import { enrol, openEngines } from '../../src/observe/engines.ts'
 import { type Holder, LeakWatch } from '../../src/observe/leaks.ts'
 import { until } from '../support/until.ts'
+import { fakeClock, realClock } from '../support/virtual-time.ts'
 
 describe('a leak report', () => {
   const notices: NoticeEvent[] = []
@@ -10,7 +11,7 @@ describe('a leak report', () => {
   const codes = (): string[] => notices.map(({ code }) => code)
   let watch: LeakWatch
   beforeEach(() => {
-    vi.useFakeTimers()
+    fakeClock()
     vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     noticeChannel.subscribe(keep)
     watch = new LeakWatch('shop', 1_000)
@@ -19,7 +20,7 @@ describe('a leak report', () => {
     watch.stop()
     noticeChannel.unsubscribe(keep)
     notices.length = 0
-    vi.useRealTimers()
+    realClock()
     vi.restoreAllMocks()
   })
 

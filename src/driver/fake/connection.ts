@@ -9,6 +9,7 @@ import { FakeBackend, Flight, lossOf } from './backend.ts'
 import { Limits, type Fault, type FaultPhase, type Faults, type Steps } from './scenario.ts'
 import type { FakeSession } from './session.ts'
 import { lossOutcomes, settle } from './settle.ts'
+import { clock } from '../../util/clock.ts'
 
 /** What a connection needs of its driver. */
 export interface ConnectionHost {
@@ -44,7 +45,7 @@ export class FakeConnection implements RawConnection {
 
   readonly id: number
   readonly generation: number
-  readonly born: number = performance.now()
+  readonly born: number = clock.now()
   readonly native: FakeSession
   readonly maxInFlight: number
   dirty = 0
@@ -131,7 +132,7 @@ export class FakeConnection implements RawConnection {
     this.#flights.push(flight)
     if (this.#flushing) return
     this.#flushing = true
-    queueMicrotask(() => this.#flush())
+    clock.queueMicrotask(() => this.#flush())
   }
 
   cancel(op: Op, deadline: number): Promise<CancelEnd> {
@@ -213,7 +214,7 @@ export class FakeConnection implements RawConnection {
 
   destroy(cause: Failure): void {
     const mourn = this.#end(cause)
-    if (mourn !== null) queueMicrotask(() => inRoot(mourn))
+    if (mourn !== null) clock.queueMicrotask(() => inRoot(mourn))
   }
 
   #violate(rule: string): never {
@@ -341,7 +342,7 @@ export class FakeConnection implements RawConnection {
       this.#replies.set(flight, reply)
       this.#flights.push(flight)
       flight.sent = true
-      if (this.#flushing) queueMicrotask(() => this.#backend.receive(flight))
+      if (this.#flushing) clock.queueMicrotask(() => this.#backend.receive(flight))
       else this.#backend.receive(flight)
     })
   }

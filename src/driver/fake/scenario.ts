@@ -5,7 +5,7 @@
 // nothing else would happen any more. How a fault is played out is the business of connection and backend.
 import { UsageError } from '../../errors/index.ts'
 import { inRoot } from '../../util/context.ts'
-import { msUntil } from '../../util/timers.ts'
+import { clock, msUntil } from '../../util/clock.ts'
 
 /**
  * The moment of a fault: before a session is open, when a unit is written (`encode`), when the server is about to run a
@@ -160,9 +160,6 @@ export interface TaskScheduler {
 
 export type Scheduler = StepScheduler | TaskScheduler
 
-// Taken before a test replaces it: answers arrive under fake timers too. Delays and deadlines use the current setTimeout.
-const { setImmediate: soon } = globalThis
-
 export class Steps {
   /** True when a scheduler decides, and no timer is ever used. */
   readonly controlled: boolean
@@ -178,8 +175,9 @@ export class Steps {
     const scheduler = this.#scheduler
     inRoot(() => {
       if (scheduler === undefined) {
-        if (delayMs > 0) setTimeout(run, delayMs)
-        else soon(run)
+        // A test that replaces the timers decides how fast the server is, and nothing else of ours.
+        if (delayMs > 0) globalThis.setTimeout(run, delayMs)
+        else clock.setImmediate(run)
       } else if ('defer' in scheduler) scheduler.defer(label, () => inRoot(run))
       else void scheduler.schedule(Promise.resolve(label), label).then(run)
     })
@@ -206,11 +204,11 @@ export class Limits {
     if (this.#steps.controlled) {
       if (this.#stuck) this.#hasten(fire, label)
     } else if (deadline !== Infinity) {
-      timer = inRoot(() => setTimeout(fire, msUntil(deadline)))
+      timer = inRoot(() => clock.setTimeout(fire, msUntil(deadline)))
     }
     return () => {
       this.#armed.delete(fire)
-      clearTimeout(timer)
+      clock.clearTimeout(timer)
     }
   }
 

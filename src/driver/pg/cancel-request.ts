@@ -2,7 +2,7 @@
 // its connection is quarantined; the server closes the socket when the signal has been sent.
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
-import { msUntil } from '../../util/timers.ts'
+import { clock, msUntil } from '../../util/clock.ts'
 
 export interface CancelTarget {
   /** The directory of a Unix socket, or null. */
@@ -26,12 +26,12 @@ export function requestCancel(target: CancelTarget, deadline: number): Promise<b
   return new Promise((resolve) => {
     let secure: Socket | undefined
     const finish = (served: boolean): void => {
-      clearTimeout(timer)
+      clock.clearTimeout(timer)
       secure?.destroy()
       socket.destroy()
       resolve(served)
     }
-    const timer = setTimeout(finish, msUntil(deadline), false)
+    const timer = clock.setTimeout(finish, msUntil(deadline), false)
     const send = (stream: Socket): void => {
       stream.once('end', () => finish(true)).once('close', () => finish(true))
       stream.resume().write(cancelMessage(target))

@@ -5,7 +5,6 @@ import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.
 import { type HostPlace, openFirst } from '../postgres/hosts.ts'
 import { Session } from '../postgres/session.ts'
 import { UsageError } from '../../errors/index.ts'
-import { msUntil } from '../../util/timers.ts'
 import { classify, openFailure } from './failure.ts'
 import { loadPg } from './load.ts'
 import { parsePgOptions, type PgOptions, startupOptions } from './options.ts'
@@ -77,7 +76,7 @@ async function openAt(
   deadline: number,
   generation: number,
 ): Promise<Session> {
-  const wire = await makeWire(options, deadline)
+  const wire = await makeWire(options)
   const refused = await wire.connect(deadline, options.channelBinding === 'require')
   if (refused !== null) {
     wire.destroy()
@@ -101,10 +100,10 @@ async function openAt(
   throw failure as unknown
 }
 
-async function makeWire(options: PgOptions, deadline: number): Promise<PgWire> {
+async function makeWire(options: PgOptions): Promise<PgWire> {
   try {
     const { Client } = await loadPg()
-    const client = new Client(clientConfig(options, deadline))
+    const client = new Client(clientConfig(options))
     if (options.sslNegotiation === 'direct' && !('sslNegotiation' in client))
       throw new UsageError('sslnegotiation=direct needs a newer version of the package pg. Install it: npm install pg')
     return new PgWire(client)
@@ -113,7 +112,7 @@ async function makeWire(options: PgOptions, deadline: number): Promise<PgWire> {
   }
 }
 
-function clientConfig(options: PgOptions, deadline: number): Record<string, unknown> {
+function clientConfig(options: PgOptions): Record<string, unknown> {
   const { host, port, user, password, database, ssl, applicationName } = options
   const config = {
     host,
@@ -130,7 +129,8 @@ function clientConfig(options: PgOptions, deadline: number): Record<string, unkn
     keepAliveInitialDelayMillis: options.keepAliveIdleMs ?? keepAliveMs,
     sslnegotiation: ssl === false ? 'postgres' : (options.sslNegotiation ?? 'postgres'),
     enableChannelBinding: options.channelBinding === 'prefer' || options.channelBinding === 'require',
-    connectionTimeoutMillis: deadline === Infinity ? 0 : Math.ceil(msUntil(deadline)) + 1,
+    // The wire keeps the deadline: the client's own timer could be one that a test has replaced.
+    connectionTimeoutMillis: 0,
   }
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined))
 }

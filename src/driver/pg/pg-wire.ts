@@ -3,13 +3,13 @@
 // queries, results and type parsers are not used.
 import type { ConnectionHooks, Failure } from '../driver.ts'
 import type { Fields } from '../postgres/prepared.ts'
-import { msUntil } from '../../util/timers.ts'
 import type { Interruption, Session, Wire } from '../postgres/session.ts'
 import { requestCancel } from './cancel-request.ts'
 import { requireChannelBinding } from './channel-binding.ts'
 import type { PgClient, PgConnection, PgField, Submittable } from './client.ts'
 import { openFailure, responseFields } from './failure.ts'
 import { MessageSplitter, type Receiver } from './message-splitter.ts'
+import { clock, msUntil } from '../../util/clock.ts'
 
 const nothing: Buffer = Buffer.alloc(0)
 const misrouted = 'rows came through node-postgres: this version of it reads the socket in another way'
@@ -40,9 +40,9 @@ export class PgWire implements Wire, Submittable, Receiver {
     })
     return new Promise((resolve) => {
       const timeout: Failure = { kind: 'timeout', outcome: 'not_started' }
-      const timer = deadline === Infinity ? undefined : setTimeout(() => settle(timeout), msUntil(deadline))
+      const timer = deadline === Infinity ? undefined : clock.setTimeout(() => settle(timeout), msUntil(deadline))
       const settle = (failure: Failure | null): void => {
-        clearTimeout(timer)
+        clock.clearTimeout(timer)
         resolve(failure)
       }
       this.#garbled = (cause) => settle({ kind: 'protocol', outcome: 'not_started', cause })

@@ -3,6 +3,7 @@
 import { unlinkSync } from 'node:fs'
 import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { clock } from '../../util/clock.ts'
 
 export interface DirectoryLock {
   release(): Promise<void>
@@ -50,7 +51,7 @@ function removeAll(): void {
 
 /** The same in all threads of a process; a number alone may have been another process' before a restart. */
 function startedAt(): number {
-  return Date.now() - process.uptime() * 1000
+  return clock.date() - process.uptime() * 1000
 }
 
 function isRunning(id: number, started: number): boolean {

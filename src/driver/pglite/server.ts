@@ -9,6 +9,7 @@ import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { hasError } from './message-reader.ts'
 import { loadPglite, type Pglite } from './load.ts'
 import { databaseKey, type PgliteOptions } from './options.ts'
+import { clock } from '../../util/clock.ts'
 
 /** A connection as its server sees it. */
 export interface Guest {
@@ -88,7 +89,7 @@ export class PgliteServer {
   yield(): void {
     if (this.#checking || this.#waiting.length === 0) return
     this.#checking = true
-    setImmediate(() => {
+    clock.setImmediate(() => {
       this.#checking = false
       if (this.#owner !== null && !this.#owner.clean) return
       const next = this.#waiting.shift()

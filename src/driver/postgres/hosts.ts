@@ -3,6 +3,7 @@
 import { toConnectError } from '../../errors/index.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../driver.ts'
 import type { Session } from './session.ts'
+import { clock } from '../../util/clock.ts'
 
 export interface HostPlace {
   readonly host: string
@@ -150,7 +151,7 @@ function reasonOf(failure: Failure | null): string {
 
 function shareOf(deadline: number, left: number): number {
   if (deadline === Infinity || left <= 1) return deadline
-  const now = performance.now()
+  const now = clock.now()
   return now + Math.max(0, deadline - now) / left
 }
 

@@ -11,11 +11,11 @@ import {
   type RefusedStatement,
   type Unit,
 } from '../driver.ts'
-import { msUntil } from '../../util/timers.ts'
 import { Exchange, type ExchangeHost, type Status } from './exchange.ts'
 import { MessageWriter } from './message-writer.ts'
 import { type Fields, PreparedCache } from './prepared.ts'
 import type { Int8 } from './rows/type-table.ts'
+import { clock, msUntil } from '../../util/clock.ts'
 
 /**
  * `served`: the request has had its effect, if any. `unsent`: there was nothing to stop, the unit had not gone out and has
@@ -54,7 +54,7 @@ const firstPauseMs = 50
 export class Session implements RawConnection, ExchangeHost {
   readonly id: number
   readonly generation: number
-  readonly born: number = performance.now()
+  readonly born: number = clock.now()
   readonly maxInFlight: number = 1
   epoch = 0
   dirty = 0
@@ -117,7 +117,7 @@ export class Session implements RawConnection, ExchangeHost {
   submitUnit(unit: Unit): void {
     if (!this.#alive || this.#quarantined || this.#inFlight > 0) {
       const cause = this.#alive ? 'submitted to a connection that is busy or quarantined' : undefined
-      queueMicrotask(() => {
+      clock.queueMicrotask(() => {
         for (const op of unit.ops) op.fail({ kind: 'closed', outcome: 'not_started', cause })
       })
       return
@@ -131,7 +131,7 @@ export class Session implements RawConnection, ExchangeHost {
       }
       this.#send(exchange)
     } else
-      queueMicrotask(() => {
+      clock.queueMicrotask(() => {
         this.#inFlight = 0
         exchange.settle(this.#status)
         this.#tellFree()
@@ -280,8 +280,8 @@ export class Session implements RawConnection, ExchangeHost {
       const interruption = await this.#wire.interrupt(deadline)
       if (interruption === 'failed') return false
       if (interruption === 'unsent') return settled
-      if (await before(performance.now() + pauseMs, settled)) break
-      if (performance.now() >= deadline) return false
+      if (await before(clock.now() + pauseMs, settled)) break
+      if (clock.now() >= deadline) return false
     }
     return this.#alive && this.#run([])
   }
@@ -299,7 +299,7 @@ export class Session implements RawConnection, ExchangeHost {
     this.#exchange = null
     this.#started = false
     if (destroyed) this.#wire.destroy()
-    queueMicrotask(() => {
+    clock.queueMicrotask(() => {
       this.#inFlight = 0
       exchange?.lose(failure)
       this.#hooks.lost(this, failure)
@@ -369,14 +369,14 @@ export async function before(deadline: number, answer: Promise<boolean>): Promis
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<false>((resolve) => {
     const expire = (): void => {
-      if (performance.now() - deadline > stallMs) setImmediate(resolve, false)
+      if (clock.now() - deadline > stallMs) clock.setImmediate(resolve, false)
       else resolve(false)
     }
-    timer = setTimeout(expire, msUntil(deadline))
+    timer = clock.setTimeout(expire, msUntil(deadline))
   })
   try {
     return await Promise.race([answer, late])
   } finally {
-    clearTimeout(timer)
+    clock.clearTimeout(timer)
   }
 }

@@ -2,6 +2,7 @@
 // opening itself goes on, for others and for the next call.
 import { AbortedError, AcquireTimeoutError } from '../../errors/index.ts'
 import { longestTimerMs } from '../../util/timers.ts'
+import { clock } from '../../util/clock.ts'
 
 interface Waits {
   readonly timeoutMs?: number | undefined
@@ -18,9 +19,9 @@ export async function afterOpening<O extends Waits>(opening: Promise<unknown>, o
     await opening
     return options
   }
-  const began = performance.now()
+  const began = clock.now()
   await within(opening, timeoutMs, signal)
-  return timeoutMs === undefined ? options : { ...options, timeoutMs: left(timeoutMs, performance.now() - began) }
+  return timeoutMs === undefined ? options : { ...options, timeoutMs: left(timeoutMs, clock.now() - began) }
 }
 
 /** What is no time is refused by whoever uses it next. */
@@ -44,13 +45,13 @@ function within(opening: Promise<unknown>, timeoutMs = Infinity, signal: AbortSi
           cause: signal?.reason,
         }),
       )
-    const timer = timeoutMs >= 0 && timeoutMs <= longestTimerMs ? setTimeout(expired, timeoutMs) : undefined
+    const timer = timeoutMs >= 0 && timeoutMs <= longestTimerMs ? clock.setTimeout(expired, timeoutMs) : undefined
     signal?.addEventListener('abort', aborted, { once: true })
     if (signal?.aborted === true) aborted()
     void opening
       .then(() => resolve(), reject)
       .finally(() => {
-        clearTimeout(timer)
+        clock.clearTimeout(timer)
         signal?.removeEventListener('abort', aborted)
       })
   })

@@ -1,6 +1,5 @@
 // How an engine comes to be: options are resolved and checked, the driver is found, the pool is made, and one
 // connection proves that the database answers.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { UsageError } from '../../errors/index.ts'
 import { echo } from '../../observe/echo.ts'
 import { enrol } from '../../observe/engines.ts'
@@ -14,6 +13,7 @@ import { connectError, isFailure } from '../query/failure.ts'
 import { serverOf } from '../report.ts'
 import { driverOf } from './drivers.ts'
 import { SessionSource } from './session.ts'
+import { sleep } from '../../util/clock.ts'
 
 /** Options of an engine; `onConnect` gets a connection. */
 export type EngineOptions = OptionsOf<Connection>
@@ -98,7 +98,7 @@ async function warm(engine: Engine, closed: AbortSignal): Promise<void> {
       return
     } catch (thrown) {
       const again = attempt < limit && isFailure(thrown) && engine.pool.retriable(thrown)
-      if (again && !engine.closed) await sleep(intervalMs, undefined, { signal: closed }).catch(() => {})
+      if (again && !engine.closed) await sleep(intervalMs, closed).catch(() => {})
       if (!again || engine.closed) {
         await engine.close({ timeoutMs: 0 })
         throw isFailure(thrown) ? connectError(thrown, engine.options.describe()) : thrown

@@ -15,6 +15,7 @@ import { isFailure } from '../query/failure.ts'
 import { EngineOp } from '../query/op.ts'
 import { reportConnection } from '../report.ts'
 import { type Item, Slot } from '../slot/slot.ts'
+import { clock } from '../../util/clock.ts'
 
 /** Session state a baseline can restore; anything else set in onConnect would be lost at the first reset. */
 const restorable = Pin.settings | Pin.role | Pin.raw
@@ -112,7 +113,7 @@ export class SessionSource implements ConnectionSource {
     const slot = new SetupSlot(engine, null, true, 'onConnect')
     slot.attach(member.lendForSetup(raw, slot))
     const connection = new Connection(engine, slot, undefined, true)
-    const timeoutMs = Math.max(0, deadline - performance.now())
+    const timeoutMs = Math.max(0, deadline - clock.now())
     try {
       if (isolation !== undefined)
         await connection.status("select set_config('default_transaction_isolation', $1, false)", [isolation], {
@@ -179,7 +180,7 @@ export class SessionSource implements ConnectionSource {
 async function withinDeadline(work: Promise<void>, timeoutMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
+    timer = clock.setTimeout(
       () =>
         reject(
           new UsageError(
@@ -192,7 +193,7 @@ async function withinDeadline(work: Promise<void>, timeoutMs: number): Promise<v
   try {
     await Promise.race([work, late])
   } finally {
-    clearTimeout(timer)
+    clock.clearTimeout(timer)
   }
 }
 

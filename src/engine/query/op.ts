@@ -11,6 +11,7 @@ import { reportStatement, type StatementTrace, traceStatement } from '../report.
 import { Waiting } from '../slot/waiting.ts'
 import { isReadOnly, noteReadOnly } from '../standby.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
+import { clock } from '../../util/clock.ts'
 
 /** PostgreSQL: query_canceled. */
 const cancelled = '57014'
@@ -80,7 +81,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     this.#raw = raw
     if (this.until !== Infinity) this.leave()
     if (this.trace !== null) {
-      this.trace.sentAt = performance.now()
+      this.trace.sentAt = clock.now()
       this.trace.connection = raw.id
     }
   }

@@ -10,6 +10,7 @@ import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Slot } from './slot.ts'
+import { clock } from '../../util/clock.ts'
 
 export class ControlOp implements Op {
   readonly stmt: Compiled
@@ -170,7 +171,7 @@ export function rollBackStray(slot: Slot): void {
   const { engine } = slot
   const { raw } = slot.lease as Lease
   const give = (): void => raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
-  const deadline = performance.now() + engine.options.resetTimeoutMs
+  const deadline = clock.now() + engine.options.resetTimeoutMs
   answeredBy(engine, sendControl(slot, 'ROLLBACK'), deadline, give).catch(give)
   notice('connection-closed-dirty', 'A statement outside of any transaction left one open; it was rolled back.', {
     engine: engine.name,

@@ -6,6 +6,7 @@ import type { Compiled } from '../../sql/compiled.ts'
 import type { EngineOp } from '../query/op.ts'
 import { remove } from './remove.ts'
 import type { Item } from './slot.ts'
+import { clock } from '../../util/clock.ts'
 
 export class Flight {
   readonly ops: EngineOp[] = []
@@ -60,13 +61,13 @@ export class Flight {
     remove(this.ops, op)
     if (op.stmt.hasControl && lease !== null) this.#note(op.stmt, lease.raw.status)
     if (this.#fence === op) this.#fence = null
-    this.lastAnswer = performance.now()
+    this.lastAnswer = clock.now()
   }
 
   /** For messages: how long the connection has been held, and how long nothing was on its wire. */
   describe(lease: Lease | null): string {
     if (lease === null) return ''
-    const now = performance.now()
+    const now = clock.now()
     const idle = this.size > 0 ? '' : `, idle in code ${Math.round(now - this.lastAnswer)} ms`
     return `, held ${Math.round(now - lease.since)} ms${idle}`
   }

@@ -19,6 +19,7 @@ import { Flight } from './flight.ts'
 import { remove } from './remove.ts'
 import { Turn } from './turn.ts'
 import type { Waiting } from './waiting.ts'
+import { clock } from '../../util/clock.ts'
 
 export type Item = EngineOp | Turn
 
@@ -211,7 +212,6 @@ export class Slot implements LeaseHolder, PoolWaiter {
     for (const item of this.#ready) if (item.phase === null) item.arm('connection')
   }
 
-  /** Takes a lease. */
   attach(lease: Lease): void {
     this.lease = lease
     this.#unset = this.settings !== null
@@ -256,7 +256,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
     // The rollback of a transaction that was begun by text may have taken them away.
     if (op.stmt.hasControl && this.stack.length === 0 && this.lease?.raw.status === 'idle') this.settingsUndone()
     const { head } = this.flight
-    if (head !== undefined && head.state === 2) queueMicrotask(() => this.cancel(head))
+    if (head !== undefined && head.state === 2) clock.queueMicrotask(() => this.cancel(head))
   }
 
   /** The settings were taken away again by a rollback: they belong in front of whatever comes next. */
@@ -345,7 +345,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   removeIdler(): void {
-    if (--this.#idlers === 0) this.flight.lastAnswer = performance.now()
+    if (--this.#idlers === 0) this.flight.lastAnswer = clock.now()
   }
 
   /** Hands the raw connection back now; the caller has seen that nothing is open or pinned. */

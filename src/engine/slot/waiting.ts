@@ -11,6 +11,7 @@ import type { Engine } from '../engine.ts'
 import type { Handle } from '../handle.ts'
 import { reportTimeout } from '../report.ts'
 import type { Slot } from './slot.ts'
+import { clock } from '../../util/clock.ts'
 
 /** How long a wait for somebody else's transaction stays silent. */
 const tellAfterMs = 1_000
@@ -77,7 +78,7 @@ export abstract class Waiting implements Expiring, Abortable {
   }
 
   /** Starts the clock of a wait: the statement's own deadline, else the acquire timeout, counted once for all waits. */
-  arm(phase: WaitPhase, behind = '', now: number = performance.now()): void {
+  arm(phase: WaitPhase, behind = '', now: number = clock.now()): void {
     if (this.#since === 0) {
       this.#since = now
       if (!this.#timed) this.until = now + this.engine.options.pool.acquireTimeoutMs

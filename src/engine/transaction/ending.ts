@@ -16,6 +16,7 @@ import { answeredBy, sendControl } from '../slot/control.ts'
 import { quiet, Turn } from '../slot/turn.ts'
 import { fateOf, noteNumber } from './outcome/resolution.ts'
 import type { TransactionRecord } from './record.ts'
+import { clock } from '../../util/clock.ts'
 
 /** Borrows (unless lazy), waits to be admitted and takes the place on the stack. Rejects with a `Failure` or an error. */
 export async function enter(record: TransactionRecord, until: number): Promise<void> {
@@ -188,7 +189,7 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
   if (cancelNow) slot.cancelFlight(record, cancelled)
   else {
     try {
-      await quiet(slot, record, true, performance.now() + engine.options.cancelTimeoutMs)
+      await quiet(slot, record, true, clock.now() + engine.options.cancelTimeoutMs)
     } catch {
       slot.cancelFlight(record, cancelled)
     }
@@ -207,7 +208,7 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
         : sendControl(slot, dialect.rollbackTo(record.savepoint), dialect.release(record.savepoint))
     try {
       const { raw } = slot.lease
-      await answeredBy(engine, op, performance.now() + engine.options.cancelTimeoutMs, () =>
+      await answeredBy(engine, op, clock.now() + engine.options.cancelTimeoutMs, () =>
         raw.destroy({ kind: 'lost', outcome: 'unknown' }),
       )
     } catch {

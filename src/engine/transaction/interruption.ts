@@ -5,6 +5,7 @@ import { type Abortable, unwatchSignal, watchSignal } from '../../util/signals.t
 import type { Expiring } from '../../util/ticker.ts'
 import type { TransactionOptions } from '../transaction-options.ts'
 import type { TransactionRecord } from './record.ts'
+import { clock } from '../../util/clock.ts'
 
 export class Interruption implements Expiring, Abortable {
   deadline: number
@@ -22,7 +23,7 @@ export class Interruption implements Expiring, Abortable {
 
   private constructor(options: TransactionOptions, record: TransactionRecord) {
     this.#record = record
-    this.deadline = options.timeoutMs === undefined ? Infinity : performance.now() + options.timeoutMs
+    this.deadline = options.timeoutMs === undefined ? Infinity : clock.now() + options.timeoutMs
     this.#signal = options.signal ?? null
     if (this.deadline !== Infinity) record.engine.ticker.add(this)
     if (this.#signal !== null && !this.#signal.aborted) watchSignal(this.#signal, this)

@@ -1,6 +1,5 @@
 // A transaction around a callback: commits when it returns, rolls back when it throws, ends early when it is told to,
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { AbortedError, AfterCommitError, SerializationError, StalePlanError, UsageError } from '../../errors/index.ts'
 import { hookFailed } from '../../observe/notice.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
@@ -14,6 +13,7 @@ import { Interruption } from './interruption.ts'
 import { normalised, type TransactionOptions, type TransactionPlace } from '../transaction-options.ts'
 import { TransactionRecord } from './record.ts'
 import { Transaction } from './transaction.ts'
+import { sleep } from '../../util/clock.ts'
 
 /** Before the jitter; a longer `intervalMs` stays as it is. */
 const longestPauseMs = 1_000
@@ -194,7 +194,7 @@ function retryOf(options: TransactionOptions): { readonly limit: number; readonl
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
-    await sleep(ms * (0.5 + Math.random()), undefined, { signal })
+    await sleep(ms * (0.5 + Math.random()), signal)
   } catch {
     throw new AbortedError('The transaction was aborted between two attempts.', {
       cause: signal?.reason,

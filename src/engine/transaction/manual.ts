@@ -13,6 +13,7 @@ import { commit, enter, handedBack, rollback } from './ending.ts'
 import { normalised, type TransactionOptions, type TransactionPlace } from '../transaction-options.ts'
 import { TransactionRecord } from './record.ts'
 import { Transaction } from './transaction.ts'
+import { clock } from '../../util/clock.ts'
 
 /**
  * A transaction ended by `commit()`, `rollback()` or disposal (which rolls back what nobody decided).
@@ -116,7 +117,7 @@ export async function beginManual(
   record.owner = where.handle
   record.bornIn = quietAmbientFrame(engine, where.chain)
   try {
-    await enter(record, options.timeoutMs === undefined ? Infinity : performance.now() + options.timeoutMs)
+    await enter(record, options.timeoutMs === undefined ? Infinity : clock.now() + options.timeoutMs)
   } catch (thrown) {
     if (own) void slot.close()
     throw thrownError(thrown, null)

@@ -19,6 +19,7 @@ import type { Waiting } from '../slot/waiting.ts'
 import type { TransactionExit } from './exit.ts'
 import { Hooks } from './hooks.ts'
 import type { TransactionOptions } from '../transaction-options.ts'
+import { clock } from '../../util/clock.ts'
 
 export type TransactionState = 'open' | 'ending' | 'committed' | 'rolled_back' | 'unknown'
 
@@ -65,7 +66,7 @@ export class TransactionRecord {
   /** Set when the transaction was opened for this cursor alone: nothing else runs in it. */
   cursor: Cursor<unknown> | null = null
   /** When it was made, monotonic milliseconds. */
-  readonly since: number = performance.now()
+  readonly since: number = clock.now()
   /** Cursors opened inside. */
   readonly cursors: Set<Cursor<unknown>> = new Set()
   readonly hooks: Hooks = new Hooks()

@@ -13,6 +13,7 @@ import type { OtelApi, OtelContext, OtelSpan, OtelTracer } from './api.ts'
 import { errorAttributes, poolName, serverAttributes, spanName } from './attributes.ts'
 import { told } from './told.ts'
 import { queryText } from './query-text.ts'
+import { clock } from '../../util/clock.ts'
 
 interface Started {
   readonly context: OtelContext
@@ -51,7 +52,7 @@ export class Spans {
   }
 
   readonly #onStart = told(({ id }: StatementStartEvent): void => {
-    this.#statements.set(id, { context: this.#api.context.active(), at: performance.now() })
+    this.#statements.set(id, { context: this.#api.context.active(), at: clock.now() })
   })
 
   readonly #onEnd = told((event: StatementEvent): void => {
@@ -77,7 +78,7 @@ export class Spans {
       this.#below(event.transaction, started.context),
     )
     if (error !== undefined) span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
-    span.end(performance.now())
+    span.end(clock.now())
   })
 
   readonly #onTransaction = told((event: TransactionEvent): void => {
@@ -92,7 +93,7 @@ export class Spans {
       spanName(operation, server),
       {
         kind: this.#api.SpanKind.INTERNAL,
-        startTime: performance.now() - durationMs,
+        startTime: clock.now() - durationMs,
         attributes: {
           ...serverAttributes(server),
           [poolName]: engine,
@@ -112,7 +113,7 @@ export class Spans {
     const failure = error ?? (event === 'unknown' ? event : undefined)
     open.span.setAttributes({ 'genever.transaction.end': event, ...errorAttributes(failure) })
     if (failure !== undefined) open.span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
-    open.span.end(performance.now())
+    open.span.end(clock.now())
   }
 
   /** The context of the caller, with the span of the transaction on top unless the caller opened one of its own inside. */

@@ -11,6 +11,7 @@ import type { WaitQueue } from '../wait-queue.ts'
 import { Lane } from './lane.ts'
 import { Seat, type SeatOwner } from './seat.ts'
 import { type Service, Services } from './service.ts'
+import { clock } from '../../util/clock.ts'
 
 /** A statement at the head for so long, or for four times its usual time, lets nobody join. */
 const patienceMs = 5
@@ -64,7 +65,7 @@ export class Lanes implements SeatOwner {
     if (this.#shares(op, service)) return this.#queue.sharing === 0 && this.#join(op, service)
     if (!service.slow || this.#slow < this.#mostSlow) return false
     this.#aside.add(op)
-    op.queued(performance.now())
+    op.queued(clock.now())
     return true
   }
 
@@ -92,11 +93,11 @@ export class Lanes implements SeatOwner {
     }
     const service = this.#services.of(op.stmt)
     if (this.#lanes.size < this.#most && this.#shares(op, service)) {
-      this.#board(this.#open(member), op, service, performance.now())
+      this.#board(this.#open(member), op, service, clock.now())
       return
     }
     op.starting(member.raw)
-    const seat = new Seat(this, op, null, performance.now())
+    const seat = new Seat(this, op, null, clock.now())
     seat.slow = service.slow
     if (seat.slow) this.#slow++
     member.serve(seat)
@@ -152,7 +153,7 @@ export class Lanes implements SeatOwner {
 
   /** Takes out those who stand aside, to be refused. */
   clear(): Read[] {
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = null
     const all = [...this.#aside]
     this.#aside.clear()
@@ -167,7 +168,7 @@ export class Lanes implements SeatOwner {
     for (const waiter of this.#queue.sharers()) {
       const op = waiter as Read
       const service = this.#services.of(op.stmt)
-      const now = performance.now()
+      const now = clock.now()
       const lane = this.#freest(service, now)
       if (lane === null) return
       this.#queue.delete(waiter)
@@ -178,7 +179,7 @@ export class Lanes implements SeatOwner {
 
   left(seat: Seat, ran: boolean): void {
     const { lane, sentAt } = seat
-    const now = performance.now()
+    const now = clock.now()
     if (ran) {
       const since = lane === null ? sentAt : lane.headSince
       this.#services.note(this.#services.of(seat.stmt), now - sentAt, now - since, this.#pool.connectMs)
@@ -195,7 +196,7 @@ export class Lanes implements SeatOwner {
     this.#again.add(op)
     op.again()
     this.#stranded.push(op as Read)
-    if (innocent) queueMicrotask(() => this.rescue())
+    if (innocent) clock.queueMicrotask(() => this.rescue())
     return true
   }
 
@@ -217,7 +218,7 @@ export class Lanes implements SeatOwner {
     // Connections that were to serve those who wait may have turned out dead since.
     if (this.#queue.size > 0) this.#drain()
     const member = this.#queue.size === 0 && this.#lanes.size < this.#most ? this.#pool.takeIdle() : undefined
-    const now = performance.now()
+    const now = clock.now()
     const lane = member === undefined ? this.#freest(service, now) : this.#open(member)
     if (lane === null) return false
     this.#board(lane, op, service, now)
@@ -270,7 +271,7 @@ export class Lanes implements SeatOwner {
     const { head } = lane
     if (head !== undefined) {
       this.#begin(lane, this.#services.of(head.stmt), now)
-      if (head.state === 2) queueMicrotask(() => this.#cancelHead(lane))
+      if (head.state === 2) clock.queueMicrotask(() => this.#cancelHead(lane))
     }
     this.changed()
   }
@@ -315,10 +316,10 @@ export class Lanes implements SeatOwner {
 
   /** Whether the last lane is kept for now; asks again by itself. */
   #keepsLast(): boolean {
-    const left = (this.#queue.since(0) ?? 0) + lastLaneMs - performance.now()
+    const left = (this.#queue.since(0) ?? 0) + lastLaneMs - clock.now()
     if (left <= 0) return false
     this.#timer ??= inRoot(() =>
-      setTimeout(() => {
+      clock.setTimeout(() => {
         this.#timer = null
         this.changed()
       }, Math.ceil(left)),

@@ -2,6 +2,7 @@
 // costs one attempt at a time and not one per waiter.
 import type { Failure } from '../../driver/driver.ts'
 import { inRoot } from '../../util/context.ts'
+import { clock } from '../../util/clock.ts'
 
 const firstMs = 50
 const mostMs = 5_000
@@ -20,10 +21,10 @@ export class OpenBackoff {
 
   /** True when an attempt may start now; otherwise `again` is called once the pause is over. */
   ready(again: () => void): boolean {
-    const left = this.#until - performance.now()
+    const left = this.#until - clock.now()
     if (left <= 0) return true
     this.#timer ??= inRoot(() =>
-      setTimeout(() => {
+      clock.setTimeout(() => {
         this.#timer = null
         again()
       }, left),
@@ -42,23 +43,23 @@ export class OpenBackoff {
     this.lastFailure = failure
     const span = Math.max(firstMs, this.#pauseMs * 3)
     this.#pauseMs = Math.min(waiting ? mostWaitingMs : mostMs, firstMs + Math.random() * (span - firstMs))
-    this.#until = performance.now() + this.#pauseMs
+    this.#until = clock.now() + this.#pauseMs
   }
 
   /** How many connections the server can be asked for. */
   get ceiling(): number {
     if (this.#full === Infinity) return Infinity
-    return this.#full + Math.floor((performance.now() - this.#fullSince) / probeMs)
+    return this.#full + Math.floor((clock.now() - this.#fullSince) / probeMs)
   }
 
   /** The server has no room for more than the `open` it granted: one more is tried every ten seconds. */
   full(open: number): void {
     this.#full = open
-    this.#fullSince = performance.now()
+    this.#fullSince = clock.now()
   }
 
   stop(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = null
   }
 }

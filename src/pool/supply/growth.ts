@@ -6,6 +6,7 @@ import { inRoot } from '../../util/context.ts'
 import type { ConnectionSource, PoolLimits } from '../contract.ts'
 import type { Member } from '../member.ts'
 import { OpenBackoff } from './backoff.ts'
+import { clock } from '../../util/clock.ts'
 
 /** The most connections being opened at once: a spike is served by what comes back, not by a storm of connects. */
 const maxOpening = 2
@@ -62,9 +63,9 @@ export class Growth {
       if (pool.closed || pool.size >= this.#limits.min) {
         const since = pool.waitingSince(this.opening)
         if (since === undefined) return
-        const left = since + this.#patienceMs - performance.now()
+        const left = since + this.#patienceMs - clock.now()
         if (left > 0) {
-          this.#timer ??= inRoot(() => setTimeout(() => this.#again(), Math.ceil(left)))
+          this.#timer ??= inRoot(() => clock.setTimeout(() => this.#again(), Math.ceil(left)))
           return
         }
       }
@@ -91,7 +92,7 @@ export class Growth {
 
   stop(): void {
     this.backoff.stop()
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = null
   }
 
@@ -112,9 +113,9 @@ export class Growth {
   }
 
   async #open(member: Member): Promise<void> {
-    const start = performance.now()
+    const start = clock.now()
     const raw: RawConnection = await inRoot(() => this.#source.open(member, start + this.#limits.connectTimeoutMs))
-    this.connectMs += (performance.now() - start - this.connectMs) / Math.min(++this.#connects, remembered)
+    this.connectMs += (clock.now() - start - this.connectMs) / Math.min(++this.#connects, remembered)
     member.attach(raw)
   }
 

@@ -3,6 +3,7 @@
 import { inRoot } from '../../util/context.ts'
 import type { PoolLimits } from '../contract.ts'
 import type { Member } from '../member.ts'
+import { clock } from '../../util/clock.ts'
 
 /** No look more often than this, however short the idle time. */
 const shortestPauseMs = 50
@@ -39,7 +40,7 @@ export class Upkeep {
 
   /** The end of a connection born now, monotonic milliseconds. */
   expiry(): number {
-    return performance.now() + this.#limits.maxLifetimeMs * (1 - jitter * Math.random())
+    return clock.now() + this.#limits.maxLifetimeMs * (1 - jitter * Math.random())
   }
 
   /** Starts to watch, if it does not already. */
@@ -49,18 +50,18 @@ export class Upkeep {
     const soonest = Math.min(idleTimeoutMs, maxLifetimeMs) / 4
     if (soonest === Infinity) return
     const pause = Math.min(Math.max(soonest, shortestPauseMs), this.#late ? replacePauseMs : longestPauseMs)
-    this.#timer = inRoot(() => setTimeout(() => this.#look(), pause)).unref()
+    this.#timer = inRoot(() => clock.setTimeout(() => this.#look(), pause)).unref()
   }
 
   stop(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = null
   }
 
   #look(): void {
     this.#timer = null
     const pool = this.#pool
-    const now = performance.now()
+    const now = clock.now()
     for (const member of [...pool.idle])
       if (now - member.idleSince >= this.#limits.idleTimeoutMs && pool.size > this.#limits.min) pool.retire(member)
     this.#replaceOne(now)

@@ -6,6 +6,7 @@ import { failureError } from '../../engine/query/failure.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/lease.ts'
 import type { Expiring } from '../../util/ticker.ts'
+import { clock } from '../../util/clock.ts'
 
 /**
  * @throws {AcquireTimeoutError} when none becomes free in time.
@@ -26,7 +27,7 @@ class Borrower implements PoolWaiter, Expiring {
   readonly holder: LeaseHolder
   readonly #engine: Engine
   readonly #chain: Link | undefined = currentChain()
-  readonly #since: number = performance.now()
+  readonly #since: number = clock.now()
   #resolve: (lease: Lease) => void = () => {}
   #reject: (failure: Failure) => void = () => {}
 

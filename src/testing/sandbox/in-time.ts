@@ -1,16 +1,16 @@
 // A deadline for work that has none of its own.
 import { inRoot } from '../../util/context.ts'
-import { msUntil } from '../../util/timers.ts'
+import { clock, msUntil } from '../../util/clock.ts'
 
 /** True when the work ends before the deadline (monotonic milliseconds); what it rejects with is thrown. */
 export async function inTime(deadline: number, work: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {
-    timer = inRoot(() => setTimeout(resolve, msUntil(deadline), false))
+    timer = inRoot(() => clock.setTimeout(resolve, msUntil(deadline), false))
   })
   try {
     return await Promise.race([work.then(() => true), late])
   } finally {
-    clearTimeout(timer)
+    clock.clearTimeout(timer)
   }
 }

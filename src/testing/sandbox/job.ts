@@ -7,6 +7,7 @@ import type { Expiring } from '../../util/ticker.ts'
 import type { SharedConnection } from './shared.ts'
 import type { View } from './view.ts'
 import type { Script, Step } from './wire/step.ts'
+import { clock } from '../../util/clock.ts'
 
 /** How long a wait for another transaction stays silent. */
 const tellAfterMs = 1_000
@@ -103,7 +104,7 @@ export class Job implements Expiring {
   /** It has to wait: starts the clock once. */
   arm(): void {
     if (this.#since !== 0 || this.asker === null) return
-    const now = performance.now()
+    const now = clock.now()
     this.#since = now
     if (!this.controls) this.#until = now + this.#shared.engine.options.pool.acquireTimeoutMs
     this.deadline = Math.min(now + tellAfterMs, this.#until)

@@ -16,6 +16,7 @@ import { SandboxPool } from './pool.ts'
 import { refusedWith } from './script/problem.ts'
 import { opening } from './script/opening.ts'
 import { SharedConnection } from './shared.ts'
+import { clock } from '../../util/clock.ts'
 
 export interface LiveOptions {
   readonly isolation: IsolationLevel | undefined
@@ -93,7 +94,7 @@ export class LiveSandbox {
 
   /** Waits for what is lent, rolls everything back and gives the engine its pool again. Idempotent; never rejects. */
   end(): Promise<CloseReport> {
-    return (this.#ending ??= this.#end(performance.now() + this.#options.settleMs))
+    return (this.#ending ??= this.#end(clock.now() + this.#options.settleMs))
   }
 
   async #end(deadline: number): Promise<CloseReport> {

@@ -13,6 +13,7 @@ import { DeferredConstraints } from './wire/constraints.ts'
 import { SessionState } from './wire/session-state.ts'
 import { type Savepoint, Savepoints } from './wire/savepoints.ts'
 import { type Script, Step } from './wire/step.ts'
+import { clock } from '../../util/clock.ts'
 
 export class SharedConnection implements LeaseHolder {
   readonly engine: Engine
@@ -93,8 +94,7 @@ export class SharedConnection implements LeaseHolder {
   leave(view: View, job: Job | null): void {
     this.views.delete(view)
     if (this.failure !== null) return
-    if (job !== null && !this.withdraw(job))
-      void this.#stop(job, performance.now() + this.engine.options.cancelTimeoutMs)
+    if (job !== null && !this.withdraw(job)) void this.#stop(job, clock.now() + this.engine.options.cancelTimeoutMs)
     this.session.forget(view, view.dirty)
     if (!this.#ending) void this.undo(view)
   }
@@ -123,7 +123,7 @@ export class SharedConnection implements LeaseHolder {
     if (this.raw.status === 'idle' && this.#begun) this.#endedByOthers()
     this.#ending = true
     if (!this.raw.alive) return
-    const deadline = performance.now() + timeoutMs
+    const deadline = clock.now() + timeoutMs
     const rolledBack = this.run(null, () => this.#rollback())
     if (!(await inTime(deadline, rolledBack))) this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
   }
@@ -181,7 +181,7 @@ export class SharedConnection implements LeaseHolder {
         job.unit = null
         // No savepoint was left to go back to: a cancel has hit the very SAVEPOINT.
         if (this.raw.status === 'failed') this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
-        if (this.#submitting) queueMicrotask(() => this.#conclude(job))
+        if (this.#submitting) clock.queueMicrotask(() => this.#conclude(job))
         else this.#conclude(job)
         return
       }

@@ -7,6 +7,7 @@ import type { Job } from './job.ts'
 import { inTime } from './in-time.ts'
 import type { SharedConnection } from './shared.ts'
 import type { Setting } from './wire/session-state.ts'
+import { clock } from '../../util/clock.ts'
 
 /** The transaction the engine believes to be open on a view. */
 export interface ViewTransaction {
@@ -31,7 +32,7 @@ const closed: Failure = { kind: 'closed', outcome: 'unknown' }
 export class View implements RawConnection {
   readonly id: number
   readonly generation: number = 0
-  readonly born: number = performance.now()
+  readonly born: number = clock.now()
   readonly maxInFlight: number = 1
   epoch = 0
   dirty = 0
@@ -79,7 +80,7 @@ export class View implements RawConnection {
   submitUnit({ ops }: Unit): void {
     if (this.alive && this.#job === null && !this.quarantined) this.#job = this.#shared.enqueue(this, ops)
     else
-      queueMicrotask(() => {
+      clock.queueMicrotask(() => {
         for (const op of ops) op.fail({ kind: 'closed', outcome: 'not_started' })
       })
   }
@@ -132,7 +133,7 @@ export class View implements RawConnection {
     const job = this.#job
     this.#job = null
     this.#shared.leave(this, job)
-    queueMicrotask(() => {
+    clock.queueMicrotask(() => {
       job?.fail({ ...cause, outcome: this.transaction === null ? cause.outcome : 'rolled_back' })
       this.#hooks.lost(this, cause)
     })

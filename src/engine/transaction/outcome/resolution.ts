@@ -1,12 +1,12 @@
 // What became of a COMMIT whose answer did not come. The server knows, if it is asked by the number of the transaction;
 // the transaction asks for that before COMMIT is sent. Called where transactions end. It never sends a COMMIT.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { firstColumn } from '../../query/execute.ts'
 import { isFailure } from '../../query/failure.ts'
 import { EngineOp } from '../../query/op.ts'
 import { answeredBy, sendPast } from '../../slot/control.ts'
 import { quiet } from '../../slot/turn.ts'
 import type { TransactionRecord } from '../record.ts'
+import { clock, sleep } from '../../../util/clock.ts'
 
 /** NULL: it has changed nothing so far. Asking gives it no number, which would cost the server a commit record. */
 const numberOfOwn = 'select pg_catalog.pg_current_xact_id_if_assigned()::text'
@@ -48,12 +48,12 @@ export async function noteNumber(record: TransactionRecord): Promise<void> {
  * waits for the transaction to end waits for this too. `unknown`: no answer in time, or the server does not know any more.
  */
 export async function fateOf(record: TransactionRecord): Promise<'committed' | 'rolled_back' | 'unknown'> {
-  const until = performance.now() + record.resolveCommitMs
+  const until = clock.now() + record.resolveCommitMs
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
     const state = await ask(record, until)
     if (state === 'committed') return 'committed'
     if (state === 'aborted') return 'rolled_back'
-    const left = until - performance.now()
+    const left = until - clock.now()
     if (state !== 'in progress' || left <= 0) return 'unknown'
     await sleep(Math.min(pauseMs, left))
   }
@@ -62,7 +62,7 @@ export async function fateOf(record: TransactionRecord): Promise<'committed' | '
 /** What the server says; `in progress` too when nobody answered; undefined when nobody will. */
 async function ask(record: TransactionRecord, latest: number): Promise<unknown> {
   const { engine, slot } = record
-  const now = performance.now()
+  const now = clock.now()
   const until = Math.min(latest, now + Math.max(shortestWaitMs, (latest - now) / 2))
   try {
     // Its own connection, if that survived, when the pool has no other.

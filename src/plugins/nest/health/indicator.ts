@@ -5,6 +5,7 @@ import type { PoolStats } from '../../../pool/contract.ts'
 import { UsageError } from '../../../errors/index.ts'
 import { longestTimerMs } from '../../../util/timers.ts'
 import { checkHealth, type HealthOptions } from '../../health.ts'
+import { clock } from '../../../util/clock.ts'
 
 /** What terminus calls a `HealthIndicatorResult`. */
 export type PingResult<Key extends string = string> = Record<
@@ -48,13 +49,13 @@ export class PingAttempt<Key extends string = string> implements PromiseLike<Pin
   }
 
   async #ask(): Promise<PingResult<Key>> {
-    const began = performance.now()
+    const began = clock.now()
     const { status, body } = await checkHealth(this.#db, { timeoutMs: this.#timeoutMs })
     const { reason, pool } = body
     const result = {
       ...(pool === undefined ? {} : { pool }),
       ...(reason === undefined ? {} : { message: reason }),
-      responseTime: Math.round(performance.now() - began),
+      responseTime: Math.round(clock.now() - began),
       status: status === 200 ? 'up' : 'down',
     }
     return { [this.#key]: result } as PingResult<Key>

@@ -1,5 +1,6 @@
 // The end of Nest's HTTP server: Nest waits for running requests without a deadline. This gives it one.
 import type { ClosableServer } from '../../shutdown.ts'
+import { clock } from '../../../util/clock.ts'
 
 const idleCheckMs = 50
 
@@ -9,13 +10,13 @@ const idleCheckMs = 50
  */
 export function drainWithin(server: ClosableServer, timeoutMs: number, late: () => void): () => void {
   // A connection that is kept alive becomes idle only when its response is over.
-  const idle = setInterval(() => server.closeIdleConnections?.(), idleCheckMs)
-  const deadline = setTimeout(() => {
+  const idle = clock.setInterval(() => server.closeIdleConnections?.(), idleCheckMs)
+  const deadline = clock.setTimeout(() => {
     late()
     server.closeAllConnections?.()
   }, timeoutMs)
   return () => {
-    clearInterval(idle)
-    clearTimeout(deadline)
+    clock.clearInterval(idle)
+    clock.clearTimeout(deadline)
   }
 }
