@@ -98,8 +98,10 @@ export interface RawConnection {
   readonly generation: number
   /** Monotonic milliseconds (`performance.now()`). */
   readonly born: number
-  /** The third-party object underneath, for `rawConnection()`. */
+  /** The third-party object underneath; of use only while it is lent. */
   readonly native: unknown
+  /** Whether users have `native`. */
+  readonly lent: boolean
   /** How many units may be in flight at once; 1 for node-postgres and PGlite. Submitting beyond it is a bug of the caller. */
   readonly maxInFlight: number
   /** Units submitted and not yet answered. */
@@ -125,6 +127,13 @@ export interface RawConnection {
    * A driver without it prepares each statement when it first runs.
    */
   prepare?(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null>
+  /**
+   * Lends `native`, when nothing is in flight. From now on a unit is sent only while the client has nothing in flight, and waits
+   * for that `waitMs` at most (`refused`, `not_started`); the process is kept alive; and `status` follows what the client does.
+   */
+  lend(waitMs: number): Promise<unknown>
+  /** Ends the loan: true once the client has had the last answer to all it sent. False, or the deadline came: destroy it. */
+  reclaim(deadline: number): Promise<boolean>
   /** SQL that restores the session's own settings, replayed at the end of every reset; `''` for none. */
   setBaseline(sql: string): void
   /** One round trip that undoes `dirty`, rolls back an open transaction and keeps prepared statements. False: destroy it. */

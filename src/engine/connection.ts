@@ -2,7 +2,6 @@
 // back and dies with it. Handles are fenced: after release they throw instead of touching somebody else's connection.
 import { ReleasedConnectionError, TransactionStateError } from '../errors/index.ts'
 import { notice } from '../observe/notice.ts'
-import { Dirty, Pin } from '../sql/compiled.ts'
 import { ambientFrame, currentChain, handleDefaults, isInside, type Link, runInFrame } from './context/chain.ts'
 import { Frame } from './context/frame.ts'
 import type { Engine } from './engine.ts'
@@ -11,6 +10,7 @@ import { thrownError } from './query/failure.ts'
 import type { Handle } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryDefaults } from './query/query-options.ts'
+import { lend } from './slot/control.ts'
 import type { Slot } from './slot/slot.ts'
 import { Turn } from './slot/turn.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
@@ -107,20 +107,30 @@ export class Connection extends Executor implements AsyncDisposable {
   }
 
   /**
-   * Borrows if need be and gives the driver's own object. The session is pinned to it: the connection is kept until
-   * it is released, and then reset whatever was done with it. (GINO: `get_raw_connection`.)
+   * Borrows if need be and lends the driver's own object. Settings of the scope and the transaction around it are sent first,
+   * so what is done with it belongs to them. From then on neither side sends while the other has anything in flight: a
+   * statement of the connection waits for a query or cursor of the object, for `pool.acquireTimeoutMs` at most. The
+   * connection is kept until it is released; then the object is of no more use, its last answer is awaited, and the session
+   * is reset whatever was done with it. Meanwhile the process is kept alive. (GINO: `get_raw_connection`.)
    * @throws {ReleasedConnectionError} after release.
    * @throws {AcquireTimeoutError} when none becomes free in time.
    */
   async rawConnection(options?: { readonly timeoutMs?: number | undefined }): Promise<unknown> {
     await this.borrow(options?.timeoutMs)
-    if (this.#slot.settings !== null) await this.scalar('select 1')
-    const { lease } = this.#slot
-    if (lease === null) return undefined
-    this.#slot.pins |= Pin.raw
-    // Nobody sees what is done with it.
-    lease.raw.dirty |= Dirty.unknown
-    return lease.raw.native
+    const slot = this.#slot
+    if (slot.owes) await this.scalar('select 1')
+    let lent: Promise<unknown> = Promise.resolve()
+    const act = (): void => {
+      lent = lend(slot)
+    }
+    const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: true, act })
+    slot.send(turn)
+    try {
+      await turn.wait()
+      return await lent
+    } catch (thrown) {
+      throw thrownError(thrown, null)
+    }
   }
 
   /** @internal Borrows now. */

@@ -121,7 +121,16 @@ export class Member implements ConnectionHooks {
       raw.destroy({ kind: 'closed', outcome: 'unknown' })
       return
     }
-    return this.settle()
+    return raw.lent ? this.#reclaim(raw) : this.settle()
+  }
+
+  /** Waits for the last answer to whoever was lent the driver's own object, and cleans up after them. */
+  async #reclaim(raw: RawConnection): Promise<void> {
+    this.state = 'resetting'
+    const back = await raw.reclaim(clock.now() + this.#pool.resetTimeoutMs)
+    if ((this.state as MemberState) !== 'resetting') return
+    if (back) await this.settle()
+    else raw.destroy({ kind: 'closed', outcome: 'unknown' })
   }
 
   /** After the last answer: clean and free, or reset, or closed. */

@@ -53,6 +53,8 @@ export interface Field {
 export interface Shape {
   readonly params: readonly number[]
   readonly fields: readonly Field[]
+  /** Whether it gives rows at all: those of `select from t` have no fields. */
+  readonly rows: boolean
   readonly key: string
 }
 

@@ -112,6 +112,7 @@ export class SimulatedConnection implements RawConnection {
   readonly generation: number = 0
   readonly born: number = 0
   readonly native: unknown = null
+  readonly lent: boolean = false
   readonly maxInFlight: number
   status: RawConnection['status'] = 'idle'
   epoch = 0
@@ -125,6 +126,14 @@ export class SimulatedConnection implements RawConnection {
   /** A reset or ping is in flight. */
   #asked = 0
   #drained: (() => void) | null = null
+
+  lend(): Promise<unknown> {
+    return Promise.resolve(null)
+  }
+
+  reclaim(): Promise<boolean> {
+    return Promise.resolve(true)
+  }
 
   constructor(world: World, random: Random, hooks: Member, maxInFlight: number) {
     this.#world = world

@@ -46,6 +46,7 @@ export class FakeConnection implements RawConnection {
   readonly id: number
   readonly generation: number
   readonly born: number = clock.now()
+  readonly lent: boolean = false
   readonly native: FakeSession
   readonly maxInFlight: number
   dirty = 0
@@ -162,6 +163,14 @@ export class FakeConnection implements RawConnection {
       disarm.now = this.#limits.arm(this.#name('cancel'), deadline, () => cancel.settle('broken'))
       this.#send(fault, 'cancel', () => this.#deliver(cancel, fault))
     })
+  }
+
+  lend(): Promise<unknown> {
+    return Promise.resolve(this.native)
+  }
+
+  reclaim(): Promise<boolean> {
+    return Promise.resolve(true)
   }
 
   setBaseline(sql: string): void {

@@ -15,20 +15,22 @@ export interface PgClient {
   readonly processID: number | null
   readonly secretKey: number | null
   connect(done: (error: unknown) => void): void
+  /** Nobody's query is in flight. */
+  readonly readyForQuery: boolean
   query(submittable: Submittable): unknown
   end(): Promise<void>
+  eventNames(): (string | symbol)[]
+  rawListeners(event: string | symbol): ((...args: unknown[]) => void)[]
+  removeListener(event: string | symbol, listener: (...args: unknown[]) => void): unknown
   on(event: 'error', listener: (error: unknown) => void): unknown
   on(event: 'end', listener: () => void): unknown
-  on(event: 'notice', listener: (notice: PgFields) => void): unknown
-  on(event: 'notification', listener: (message: PgNotification) => void): unknown
 }
 
 export interface PgConnection {
   readonly stream: PgStream
+  /** The texts prepared under a name of the user's. */
+  readonly parsedStatements?: Record<string, string>
   on(event: 'connect' | 'sslconnect', listener: () => void): unknown
-  on(event: 'parseComplete' | 'noData' | 'copyOutResponse', listener: () => void): unknown
-  on(event: 'parameterDescription', listener: (message: { readonly dataTypeIDs: number[] }) => void): unknown
-  on(event: 'parameterStatus', listener: (message: PgParameter) => void): unknown
   on(event: 'readyForQuery', listener: (message: { readonly status: string }) => void): unknown
   prependListener(event: 'readyForQuery', listener: () => void): unknown
   prependListener(
@@ -53,38 +55,12 @@ export interface PgStream {
   destroy(): unknown
 }
 
-/** The seam: an object that writes its own messages and is handed the answers. */
+/** The seam: an object that writes its own messages when its turn has come. An error: it has none. */
 export interface Submittable {
-  submit(connection: PgConnection): null
-  handleRowDescription(message: { readonly fields: readonly PgField[] }): void
-  handleDataRow(): void
-  handleCommandComplete(): void
-  handlePortalSuspended(): void
-  handleEmptyQuery(): void
+  submit(connection: PgConnection): Error | null
   handleReadyForQuery(): void
   handleError(error: unknown): void
-  handleCopyInResponse(): void
-  handleCopyData(): void
-}
-
-export interface PgField {
-  readonly name: string
-  readonly tableID: number
-  readonly columnID: number
-  readonly dataTypeID: number
-  readonly dataTypeModifier: number
 }
 
 /** ErrorResponse and NoticeResponse, as properties that may be missing. */
 export type PgFields = Readonly<Record<string, unknown>>
-
-export interface PgNotification {
-  readonly channel: string
-  readonly payload?: string | undefined
-  readonly processId: number
-}
-
-export interface PgParameter {
-  readonly parameterName: string
-  readonly parameterValue: string
-}

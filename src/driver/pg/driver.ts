@@ -8,6 +8,7 @@ import { UsageError } from '../../errors/index.ts'
 import { classify, openFailure } from './failure.ts'
 import { loadPg } from './load.ts'
 import { parsePgOptions, type PgOptions, startupOptions } from './options.ts'
+import { Login } from './login.ts'
 import { PgWire } from './pg-wire.ts'
 
 const defaultCacheSize = 256
@@ -76,14 +77,15 @@ async function openAt(
   deadline: number,
   generation: number,
 ): Promise<Session> {
-  const wire = await makeWire(options)
+  const login = new Login(true)
+  const wire = await makeWire(options, login)
   const refused = await wire.connect(deadline, options.channelBinding === 'require')
   if (refused !== null) {
     wire.destroy()
     throw refused as unknown
   }
   const session = new Session(wire, hooks, {
-    id: wire.native.processID ?? ++opened,
+    id: wire.client.processID ?? ++opened,
     generation,
     int8: options.int8 ?? 'number',
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
@@ -92,7 +94,7 @@ async function openAt(
   })
   wire.attach(session, hooks)
   wire.hold(false)
-  if (wire.dateStyle.startsWith('ISO')) return session
+  if (login.dateStyle.startsWith('ISO')) return session
   // Dates are read in one form only. A pooler may refuse it in the start-up packet, so it is set afterwards.
   const failure = await session.establish("SET datestyle TO 'ISO'", deadline)
   if (failure === null) return session
@@ -100,13 +102,13 @@ async function openAt(
   throw failure as unknown
 }
 
-async function makeWire(options: PgOptions): Promise<PgWire> {
+async function makeWire(options: PgOptions, login: Login): Promise<PgWire> {
   try {
     const { Client } = await loadPg()
     const client = new Client(clientConfig(options))
     if (options.sslNegotiation === 'direct' && !('sslNegotiation' in client))
       throw new UsageError('sslnegotiation=direct needs a newer version of the package pg. Install it: npm install pg')
-    return new PgWire(client)
+    return new PgWire(client, login)
   } catch (error) {
     throw openFailure(error) as unknown
   }

@@ -1,43 +1,62 @@
-// The bytes of a session over node-postgres: one submittable object for the life of the connection carries every unit, and
-// hands what arrives to the session's exchange. `pg` does the socket, TLS, authentication and all messages but rows; its
-// queries, results and type parsers are not used.
+// The bytes of a session over node-postgres. Its client does the socket, TLS, authentication and the queue of those who speak;
+// each unit is one submittable object in that queue, as the queries of users who were lent the client are. What arrives for a
+// unit goes to the session's exchange, all else to the client, whose own results and type parsers are not used.
 import type { ConnectionHooks, Failure } from '../driver.ts'
-import type { Fields } from '../postgres/prepared.ts'
-import type { Interruption, Session, Wire } from '../postgres/session.ts'
+import { ProtocolError } from '../../errors/index.ts'
+import { Loan } from '../postgres/loan.ts'
+import {
+  header,
+  isAside,
+  Message,
+  readResponse,
+  readStatus,
+  receive,
+  receiveAside,
+} from '../postgres/message-reader.ts'
+import type { Fields } from '../postgres/outcome.ts'
+import type { Session } from '../postgres/session.ts'
+import type { Interruption, Wire } from '../postgres/wire.ts'
 import { requestCancel } from './cancel-request.ts'
 import { requireChannelBinding } from './channel-binding.ts'
-import type { PgClient, PgConnection, PgField, Submittable } from './client.ts'
+import type { PgClient, PgConnection, Submittable } from './client.ts'
 import { openFailure, responseFields } from './failure.ts'
+import { Listeners } from './listeners.ts'
+import type { Login } from './login.ts'
 import { MessageSplitter, type Receiver } from './message-splitter.ts'
 import { clock, msUntil } from '../../util/clock.ts'
 
 const nothing: Buffer = Buffer.alloc(0)
-const misrouted = 'rows came through node-postgres: this version of it reads the socket in another way'
 
 export class PgWire implements Wire, Submittable, Receiver {
-  readonly native: PgClient
-  /** The date style the server has announced. */
-  dateStyle = 'ISO'
-  /** Between the submission of a unit and the server's being ready again. */
-  taking = false
+  readonly client: PgClient
+  #login: Login | null
+  #loan: Loan<PgClient>
+  /** What listened to the client before it was lent. */
+  #listeners: Listeners | null = null
+  /** Between the submission of a unit and the server's being ready again: what arrives is the session's. */
+  #taking = false
   #session: Session | null = null
   #read: (bytes: Buffer) => void = () => {}
   #garbled: (cause: unknown) => void = () => {}
+  #dead = false
   #bytes: Buffer = nothing
   /** The last ErrorResponse: when the connection ends after it, it says why. */
   #lastError: Fields | null = null
 
-  constructor(client: PgClient) {
-    this.native = client
+  constructor(client: PgClient, login: Login) {
+    this.client = client
+    this.#login = login
+    this.#loan = new Loan(client)
+  }
+
+  get native(): PgClient {
+    return this.#loan.object
   }
 
   /** Null when the server is ready, else why not. An error may come twice, or late: only the first is told. */
   connect(deadline: number, mustBind: boolean = false): Promise<Failure | null> {
-    const { native: client } = this
+    const { client } = this
     const { connection } = client
-    connection.on('parameterStatus', ({ parameterName: name, parameterValue: value }) => {
-      if (name === 'DateStyle') this.dateStyle = value
-    })
     return new Promise((resolve) => {
       const timeout: Failure = { kind: 'timeout', outcome: 'not_started' }
       const timer = deadline === Infinity ? undefined : clock.setTimeout(() => settle(timeout), msUntil(deadline))
@@ -45,7 +64,11 @@ export class PgWire implements Wire, Submittable, Receiver {
         clock.clearTimeout(timer)
         resolve(failure)
       }
-      this.#garbled = (cause) => settle({ kind: 'protocol', outcome: 'not_started', cause })
+      this.#garbled = (cause) => {
+        const kind = cause instanceof ProtocolError || !(cause instanceof Error) ? 'protocol' : 'lost'
+        settle({ kind, outcome: 'not_started', cause })
+        this.destroy()
+      }
       connection.on(client.ssl === false ? 'connect' : 'sslconnect', () => this.#takeReader())
       client.on('error', (error) => settle(openFailure(error)))
       if (mustBind)
@@ -59,45 +82,51 @@ export class PgWire implements Wire, Submittable, Receiver {
 
   /** From here on the session is told of everything. Before, nobody listens but to errors. */
   attach(session: Session, hooks: ConnectionHooks): void {
-    const { native: client } = this
+    const { client } = this
     const { connection } = client
+    this.#login = null
     this.#session = session
     this.#garbled = (cause) => session.garbled(cause)
+    const bystander = {
+      notice: (fields: Fields) => hooks.notice(fields),
+      notification: (channel: string, payload: string, pid: number) => hooks.notification(channel, payload, pid),
+      parameter: (name: string, value: string) => session.parameter(name, value),
+    }
+    this.#aside = (type, bytes, at, end) => receiveAside(type, bytes, at, end, bystander)
     client.on('error', (error) => {
       if (isGarbage(error)) session.garbled(error)
       else session.lost(error, responseFields(error) ?? this.#lastError)
     })
     client.on('end', () => session.lost(undefined, this.#lastError))
-    client.on('notice', (notice) => hooks.notice(responseFields(notice) ?? {}))
-    client.on('notification', ({ channel, payload, processId }) =>
-      hooks.notification(channel, payload ?? '', processId),
-    )
-    connection.on('parameterStatus', (message) => hooks.parameter(message.parameterName, message.parameterValue))
-    connection.on('parseComplete', () => session.exchange?.parseComplete())
-    connection.on('parameterDescription', (message) => session.exchange?.parameterDescription(message.dataTypeIDs))
-    connection.on('noData', () => session.exchange?.rowDescription([]))
-    connection.on('copyOutResponse', () => session.exchange?.copyOut())
-    // Before the client's own listener, which may submit the next unit.
-    connection.prependListener('readyForQuery', () => (this.taking = false))
+    let own = false
+    // Before the client's own listener, which may submit what is next in its queue.
+    connection.prependListener('readyForQuery', () => {
+      own = this.#taking
+      this.#taking = false
+    })
     // And behind it, so that the client is free again when the session is told.
     connection.on('readyForQuery', ({ status }) => {
       this.#lastError = null
-      session.readyForQuery(status)
+      if (own) session.readyForQuery(status)
+      else session.clientReady(status)
     })
   }
+
+  #aside: (type: number, bytes: Buffer, at: number, end: number) => void = () => {}
 
   /**
    * Stands before the client's reader. What that throws (a message it does not know, more parameters than it can count)
    * would end the process, because it is called by the socket.
    */
   #takeReader(): void {
-    const { stream } = this.native.connection
+    const { stream } = this.client.connection
     const splitter = new MessageSplitter(this)
     for (const reader of stream.listeners('data')) {
       stream.removeListener('data', reader)
       this.#read = (bytes) => reader.call(stream, bytes)
     }
     stream.on('data', (chunk) => {
+      if (this.#dead) return
       try {
         splitter.push(chunk)
       } catch (cause) {
@@ -106,39 +135,99 @@ export class PgWire implements Wire, Submittable, Receiver {
     })
   }
 
-  row(bytes: Buffer, at: number, end: number): void {
-    this.#session?.exchange?.dataRow(bytes, at, end)
-  }
-
-  complete(tag: string): void {
-    this.#session?.exchange?.commandComplete(tag)
-  }
-
-  pass(bytes: Buffer): void {
-    this.#read(bytes)
-  }
-
-  garbage(what: string): void {
-    this.#garbled(what)
+  message(type: number, bytes: Buffer, at: number, end: number): void {
+    if (this.#dead) return
+    if (this.#taking) {
+      const exchange = this.#session?.exchange ?? null
+      if (exchange === null) return
+      if (type !== Message.readyForQuery && !isAside(type)) {
+        receive(type, bytes, at, end, exchange)
+        return
+      }
+      if (type === Message.readyForQuery) {
+        readStatus(bytes, at, end)
+        exchange.checkReady()
+      } else this.#aside(type, bytes, at, end)
+    } else if (this.#login !== null) this.#login.message(type, bytes, at, end)
+    else if (isAside(type)) this.#aside(type, bytes, at, end)
+    else if (type === Message.errorResponse) this.#lastError = readResponse(bytes, at, end)
+    else if (this.client.readyForQuery) throw new ProtocolError('an answer to nothing')
+    else if (type === Message.commandComplete) this.#session?.noteClient(bytes.toString('latin1', at, end - 1))
+    this.#read(bytes.subarray(at - header, end))
   }
 
   start(bytes: Buffer): void {
-    this.#bytes = bytes
-    this.native.query(this)
+    // Its turn in the queue of the client has come already.
+    if (this.#taking) this.more(bytes)
+    else {
+      this.#bytes = bytes
+      this.client.query(this)
+    }
   }
 
   more(bytes: Buffer): void {
-    this.native.connection.stream.write(bytes)
+    this.client.connection.stream.write(bytes)
   }
 
   hold(waiting: boolean): void {
-    const { stream } = this.native.connection
-    if (waiting) stream.ref()
+    const { stream } = this.client.connection
+    if (waiting || this.#loan.state === 'lent') stream.ref()
     else stream.unref()
   }
 
+  lend(): Promise<void> {
+    if (this.#loan.state === 'due') {
+      this.#loan.state = 'lent'
+      this.#listeners = new Listeners(this.client)
+      this.hold(true)
+    }
+    return Promise.resolve()
+  }
+
+  enter(begin: () => boolean): void {
+    if (this.client.readyForQuery) begin()
+    else
+      this.#enqueue(() => {
+        this.#taking = true
+        this.#taking = begin()
+        return this.#taking
+      })
+  }
+
+  reclaim(): Promise<boolean> {
+    this.#loan.state = 'over'
+    this.#loan = new Loan(this.client)
+    return new Promise((resolve) => {
+      this.#enqueue(
+        () => {
+          this.#listeners?.restore()
+          this.#forgetStatements()
+          this.hold(false)
+          resolve(true)
+          return false
+        },
+        () => resolve(false),
+      )
+    })
+  }
+
+  /** What the client has prepared under names of its user's is no longer there. */
+  #forgetStatements(): void {
+    const { parsedStatements = {} } = this.client.connection
+    for (const name of Object.keys(parsedStatements)) Reflect.deleteProperty(parsedStatements, name)
+  }
+
+  /** Takes a place in the queue of the client. `turn`: whether it sends anything. */
+  #enqueue(turn: () => boolean, failed: () => void = () => {}): void {
+    this.client.query({
+      submit: () => (turn() ? null : new ProtocolError('nothing to send')),
+      handleError: failed,
+      handleReadyForQuery() {},
+    })
+  }
+
   async interrupt(deadline: number): Promise<Interruption> {
-    const { host, port, ssl, processID, secretKey, connection } = this.native
+    const { host, port, ssl, processID, secretKey, connection } = this.client
     const { remoteAddress, remotePort } = connection.stream
     const target = {
       directory: host.startsWith('/') ? host : null,
@@ -154,67 +243,27 @@ export class PgWire implements Wire, Submittable, Receiver {
   }
 
   async end(): Promise<void> {
-    this.hold(true)
-    await this.native.end().catch(() => {})
+    this.client.connection.stream.ref()
+    await this.client.end().catch(() => {})
   }
 
   destroy(): void {
-    this.native.connection.stream.destroy()
+    this.#dead = true
+    this.#loan.state = 'over'
+    this.client.connection.stream.destroy()
   }
 
   submit(connection: PgConnection): null {
-    this.taking = true
+    this.#taking = true
     connection.stream.write(this.#bytes)
     this.#bytes = nothing
     return null
   }
 
-  handleRowDescription({ fields }: { readonly fields: readonly PgField[] }): void {
-    this.#session?.exchange?.rowDescription(
-      fields.map(({ name, tableID, columnID, dataTypeID, dataTypeModifier }) => ({
-        name,
-        table: tableID,
-        column: columnID,
-        type: dataTypeID,
-        typmod: dataTypeModifier,
-      })),
-    )
-  }
-
-  handleDataRow(): void {
-    this.#garbled(misrouted)
-  }
-
-  handleCommandComplete(): void {
-    this.#garbled(misrouted)
-  }
-
-  handlePortalSuspended(): void {
-    this.#session?.exchange?.portalSuspended()
-  }
-
-  handleEmptyQuery(): void {
-    this.#session?.exchange?.emptyQuery()
-  }
-
-  /** An ErrorResponse, or an error of the socket, which `error` and `end` report as well. */
-  handleError(error: unknown): void {
-    const fields = responseFields(error)
-    if (fields === null) {
-      if (isGarbage(error)) this.#garbled(error)
-      return
-    }
-    this.#lastError = fields
-    this.#session?.exchange?.errorResponse(fields)
-  }
+  /** An error of the socket, or of the client's own; `error` and `end` report it as well. */
+  handleError(): void {}
 
   handleReadyForQuery(): void {}
-
-  handleCopyInResponse(): void {
-    this.#session?.exchange?.copyIn()
-  }
-
-  handleCopyData(): void {}
 }
 
 /** What node-postgres says of a message that it does not know, or not there. */

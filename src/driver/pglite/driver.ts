@@ -1,7 +1,8 @@
 // The driver `pglite`: PostgreSQL inside this process, in memory or in a directory. Opens a connection to the server of
 // its options, which is started by the first one.
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
-import { before, Session } from '../postgres/session.ts'
+import { Session } from '../postgres/session.ts'
+import { before } from '../../util/deadline.ts'
 import { parsePgliteOptions, type PgliteOptions, settingsSql } from './options.ts'
 import { PgliteWire } from './pglite-wire.ts'
 import { serverFor, superuser } from './server.ts'

@@ -1,16 +1,40 @@
 // The bytes of a session over PGlite: a unit goes in by one call and all answers come back by it. It cannot be interrupted
-// while it runs; what still waits for its turn on a shared server can.
+// while it runs; what still waits for its turn on a shared server can. While users have PGlite itself, units stand in its
+// own queue.
+import { ProtocolError } from '../../errors/index.ts'
+import { clock } from '../../util/clock.ts'
+import { longestTimerMs } from '../../util/timers.ts'
 import type { ConnectionHooks } from '../driver.ts'
-import type { Interruption, Session, Wire } from '../postgres/session.ts'
-import type { Pglite } from './load.ts'
-import { deliver } from './message-reader.ts'
+import { isUtf8, wrongEncoding } from '../postgres/encoding.ts'
+import { Loan } from '../postgres/loan.ts'
+import {
+  type Bystander,
+  endOf,
+  header,
+  isAside,
+  Message,
+  readStatus,
+  receive,
+  receiveAside,
+} from '../postgres/message-reader.ts'
+import { MessageWriter } from '../postgres/message-writer.ts'
+import type { Session } from '../postgres/session.ts'
+import type { Interruption, Wire } from '../postgres/wire.ts'
+import { type Pglite, speak } from './load.ts'
 import type { Guest, PgliteServer } from './server.ts'
+
+const noEnd = 'the answer of PGlite ended without ReadyForQuery'
 
 export class PgliteWire implements Wire, Guest {
   readonly #server: PgliteServer
   #pglite: Pglite | null = null
   #session: Session | null = null
-  #hooks: ConnectionHooks | null = null
+  #bystander: Bystander | null = null
+  #loan: Loan<Pglite> | null = null
+  /** Keeps the process alive while PGlite is lent: it has no socket that would. */
+  #keeper: NodeJS.Timeout | null = null
+  /** Gives up the place in PGlite's own queue. */
+  #leave: (() => void) | null = null
   /** Its unit has had its turn and is being answered. */
   #running = false
 
@@ -21,16 +45,21 @@ export class PgliteWire implements Wire, Guest {
   attach(pglite: Pglite, session: Session, hooks: ConnectionHooks): void {
     this.#pglite = pglite
     this.#session = session
-    this.#hooks = hooks
+    this.#loan = new Loan(pglite)
+    this.#bystander = {
+      notice: (fields) => hooks.notice(fields),
+      notification: (channel, payload, pid) => hooks.notification(channel, payload, pid),
+      parameter: (name, value) => session.parameter(name, value),
+    }
   }
 
   get native(): Pglite | null {
-    return this.#pglite
+    return this.#loan?.object ?? null
   }
 
   get clean(): boolean {
     const session = this.#session
-    return session !== null && session.status === 'idle' && session.dirty === 0
+    return session !== null && !session.lent && session.status === 'idle' && session.dirty === 0
   }
 
   get baseline(): string {
@@ -58,7 +87,76 @@ export class PgliteWire implements Wire, Guest {
 
   hold(waiting: boolean): void {
     this.#running = false
-    if (!waiting) this.#server.yield()
+    if (waiting) return
+    this.#leave?.()
+    this.#server.yield()
+  }
+
+  async lend(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.enter(this, resolve))
+    if (this.#loan?.state !== 'due') return
+    this.#loan.state = 'lent'
+    this.#keeper = clock.setInterval(() => {}, longestTimerMs)
+  }
+
+  enter(begin: () => boolean): void {
+    void this.#alone(
+      () =>
+        new Promise((left) => {
+          this.#leave = left
+          if (!begin()) left()
+        }),
+    )
+  }
+
+  async reclaim(): Promise<boolean> {
+    const pglite = this.#pglite
+    if (this.#loan === null || pglite === null) return false
+    this.#loan.state = 'over'
+    this.#loan = new Loan(pglite)
+    try {
+      return await this.#alone(() => Promise.resolve())
+    } finally {
+      this.#endLoan()
+    }
+  }
+
+  /** Waits until users have no query or transaction in flight, and does `work` before they have another. False: PGlite is gone. */
+  async #alone(work: () => Promise<void>): Promise<boolean> {
+    const pglite = this.#pglite as Pglite
+    // What users asked just before takes its place in the queue by promises.
+    await new Promise<void>((resolve) => clock.setImmediate(resolve))
+    try {
+      await pglite._runExclusiveTransaction(async () => {
+        await this.#look(pglite)
+        await work()
+        this.#leave = null
+      })
+      return this.#session?.alive === true
+    } catch (cause) {
+      this.#server.crashed(cause)
+      return false
+    }
+  }
+
+  /** What users did on PGlite itself shows only when it is asked. */
+  async #look(pglite: Pglite): Promise<void> {
+    const writer = new MessageWriter()
+    writer.query('SHOW client_encoding')
+    const answer = await speak(pglite, writer.take())
+    for (let at = 0; at + header <= answer.length;) {
+      const end = endOf(answer, at)
+      if (answer[at] === Message.dataRow) {
+        const encoding = answer.toString('latin1', at + header + 6, end)
+        if (!isUtf8(encoding)) this.#session?.garbled(wrongEncoding(encoding))
+      } else if (answer[at] === Message.readyForQuery) this.#session?.clientReady(readStatus(answer, at + header, end))
+      at = end
+    }
+  }
+
+  #endLoan(): void {
+    if (this.#keeper !== null) clock.clearInterval(this.#keeper)
+    this.#keeper = null
   }
 
   /** What waits for its turn is answered as a server would; what runs ends by itself. */
@@ -75,23 +173,50 @@ export class PgliteWire implements Wire, Guest {
   }
 
   destroy(): void {
+    this.#endLoan()
+    this.#leave?.()
+    if (this.#loan !== null) this.#loan.state = 'over'
     void this.#server.leave(this, false)
   }
 
   async #speak(bytes: Buffer): Promise<void> {
     const session = this.#session
-    if (session === null || !session.alive || this.#pglite === null || this.#hooks === null) return
-    let answer: Uint8Array
+    if (session === null || !session.alive || this.#pglite === null) return
+    const { exchange } = session
+    let answer: Buffer
     try {
-      answer = await this.#pglite.execProtocolRaw(bytes)
+      answer = await speak(this.#pglite, bytes)
     } catch (cause) {
       this.#server.crashed(cause)
       return
     }
     try {
-      deliver(answer, session, this.#hooks)
+      const { flushes } = session
+      this.#deliver(answer, session)
+      // Nothing more was asked, and nothing more will come.
+      if (exchange !== null && session.exchange === exchange && session.flushes === flushes)
+        throw new ProtocolError(noEnd)
     } catch (cause) {
       session.garbled(cause)
+    }
+  }
+
+  #deliver(answer: Buffer, session: Session): void {
+    let at = 0
+    while (at < answer.length && session.alive) {
+      const end = at + header <= answer.length ? endOf(answer, at) : Infinity
+      if (end > answer.length) throw new ProtocolError('the answer of PGlite ended in the middle of a message')
+      const type = answer[at] as number
+      const body = at + header
+      const { exchange } = session
+      if (isAside(type)) receiveAside(type, answer, body, end, this.#bystander as Bystander)
+      else if (exchange === null) throw new ProtocolError('an answer to nothing')
+      else if (type === Message.readyForQuery) {
+        const status = readStatus(answer, body, end)
+        exchange.checkReady()
+        session.readyForQuery(status)
+      } else receive(type, answer, body, end, exchange)
+      at = end
     }
   }
 }

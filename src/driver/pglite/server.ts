@@ -3,11 +3,11 @@
 // closes it ends it; one that is destroyed leaves a database in memory alive, as a real server outlives a lost connection.
 import { Dirty } from '../../sql/compiled.ts'
 import type { Failure } from '../driver.ts'
+import { endOf, header, Message } from '../postgres/message-reader.ts'
 import { MessageWriter } from '../postgres/message-writer.ts'
-import { everything, resetText } from '../postgres/session.ts'
+import { everything, resetText } from '../postgres/reset.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
-import { hasError } from './message-reader.ts'
-import { loadPglite, type Pglite } from './load.ts'
+import { loadPglite, type Pglite, speak } from './load.ts'
 import { databaseKey, type PgliteOptions } from './options.ts'
 import { clock } from '../../util/clock.ts'
 
@@ -157,8 +157,16 @@ export class PgliteServer {
     const writer = new MessageWriter()
     for (const name of guest.statements) writer.closeStatement(name)
     writer.sync()
-    await this.#speak(writer.take())
-    await this.#query(resetText('failed', everything, superuser, ''))
+    try {
+      const pglite = await this.ready
+      // Somebody to whom PGlite itself was lent may still have a transaction of its own open.
+      await pglite._runExclusiveTransaction(async () => {
+        await this.#speak(writer.take())
+        await this.#query(resetText('failed', everything, superuser, ''))
+      })
+    } catch (cause) {
+      this.crashed(cause)
+    }
     this.#owner = null
     this.yield()
   }
@@ -171,11 +179,11 @@ export class PgliteServer {
     return answer !== null && !hasError(answer)
   }
 
-  async #speak(bytes: Uint8Array): Promise<Uint8Array | null> {
+  async #speak(bytes: Uint8Array): Promise<Buffer | null> {
     try {
       const pglite = await this.ready
       if (this.#crashed || this.#ending !== null) return null
-      return await pglite.execProtocolRaw(bytes)
+      return await speak(pglite, bytes)
     } catch (cause) {
       this.crashed(cause)
       return null
@@ -201,6 +209,12 @@ export class PgliteServer {
       if (unnamed.get(this.#options) === this) unnamed.delete(this.#options)
     } else if (named.get(key) === this) named.delete(key)
   }
+}
+
+function hasError(answer: Buffer): boolean {
+  for (let at = 0; at + header <= answer.length; at = endOf(answer, at))
+    if (answer[at] === Message.errorResponse) return true
+  return false
 }
 
 /** As PostgreSQL says it of a directory that a server already runs in. */

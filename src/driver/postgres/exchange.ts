@@ -1,16 +1,25 @@
 // One unit on its way: writes its messages with one Sync at the end, routes the answers to its operations and settles them
 // when the server is ready again. The session makes one for each unit and feeds it. It owns no socket and no timer, and
 // decides alone what became of an operation that failed (its outcome).
-import { type Failure, type Op, OpState, type Outcome, parseOnly, type RawConnection } from '../driver.ts'
-import { UsageError } from '../../errors/index.ts'
-import type { Compiled, Field } from '../../sql/compiled.ts'
+import { type Failure, type Op, OpState, parseOnly } from '../driver.ts'
+import { ProtocolError } from '../../errors/index.ts'
+import type { Field } from '../../sql/compiled.ts'
+import { isMisfit, misfit } from './rows/decoder.ts'
 import type { Bytes } from './rows/field-reader.ts'
-import { checkAll, encodeAll, mostDescribed, needsTypes } from './encode.ts'
+import { encodeAll } from './encode.ts'
 import type { MessageWriter } from './message-writer.ts'
-import { type Fields, isRetyped, isStale, type PreparedCache, type Step } from './prepared.ts'
+import {
+  decodeOutcome,
+  type Fields,
+  implicitStart,
+  lossOutcome,
+  serverFailure,
+  type Status,
+  type UnitState,
+} from './outcome.ts'
+import { dropsPrepared, type PreparedCache } from './prepared.ts'
+import { countsRows, Phase, runs, type Step } from './step.ts'
 import type { Int8 } from './rows/type-table.ts'
-
-export type Status = RawConnection['status']
 
 /** What an exchange needs of its session. */
 export interface ExchangeHost {
@@ -23,16 +32,18 @@ export interface ExchangeHost {
   flush(): void
 }
 
-/** PGlite ends itself over it. */
-const copyIn = /\bcopy\b.*\bfrom\s+stdin\b/is
-const misfit = 'a row does not fit the description of its columns'
+function outOfPlace(name: string): ProtocolError {
+  return new ProtocolError(`${name} out of place`)
+}
 
 export class Exchange {
   readonly ops: readonly Op[]
   /** The session's own: nobody is told that the connection is free. */
   readonly internal: boolean
   readonly #host: ExchangeHost
-  readonly #before: Status
+  #before: Status = 'idle'
+  /** How many statements are being closed in front. */
+  #closing = 0
   #steps: Step[] = []
   /** The step that is being answered, the next one to write. */
   #at = 0
@@ -46,10 +57,9 @@ export class Exchange {
   #retried = false
   #settled: (() => void)[] = []
 
-  constructor(host: ExchangeHost, ops: readonly Op[], before: Status, internal: boolean) {
+  constructor(host: ExchangeHost, ops: readonly Op[], internal: boolean) {
     this.#host = host
     this.ops = ops
-    this.#before = before
     this.internal = internal
   }
 
@@ -58,7 +68,7 @@ export class Exchange {
     this.#steps = this.#host.prepared.plan(this.ops, this.#host.prefix)
     for (let i = 0; i < this.#steps.length; i++) {
       try {
-        this.#encodeEarly(this.#steps[i] as Step)
+        ;(this.#steps[i] as Step).encodeEarly(this.ops.length)
       } catch (cause) {
         this.#refused = true
         this.#failAt(i, cause)
@@ -68,88 +78,139 @@ export class Exchange {
     return true
   }
 
-  begin(): void {
-    for (const name of this.#host.prepared.takeClosing()) this.#host.writer.closeStatement(name)
+  /** @param status What it was when its turn had come. */
+  begin(status: Status): void {
+    this.#before = status
+    const closing = this.#host.prepared.takeClosing()
+    this.#closing += closing.length
+    for (const name of closing) this.#host.writer.closeStatement(name)
     this.#write()
   }
 
   parseComplete(): void {
-    const { entry, parse } = this.#step
+    const step = this.#expect(Phase.parsed, 'ParseComplete')
+    step.answered()
+    const { entry, parse } = step
     if (entry !== null && parse) this.#host.prepared.add(entry)
+    if (step.due === 0 && step.op.maxRows === parseOnly) this.#complete()
   }
 
   parameterDescription(types: readonly number[]): void {
-    this.#step.types = types
+    const step = this.#expect(Phase.typed, 'ParameterDescription')
+    step.answered()
+    step.types = types
   }
 
-  /** RowDescription, or NoData as no fields. */
   rowDescription(fields: readonly Field[]): void {
-    const step = this.#step
-    if (step.op.stmt.cls === 'multi') step.op.rows.length = 0
-    step.describe(fields, this.#host.int8)
-    if (step.op.maxRows === parseOnly) this.#complete()
-    else if (step.values === null) this.#write()
+    const step = this.#steps[this.#at]
+    if (step !== undefined && (step.due === Phase.simple || step.due === Phase.simpleMore)) {
+      this.#expect(step.due, '')
+      step.op.rows.length = 0
+      step.received = 0
+      step.due = Phase.simpleRows
+      step.describe(fields, true, this.#host.int8)
+    } else this.#described(fields, true)
+  }
+
+  noData(): void {
+    this.#described([], false)
+  }
+
+  bindComplete(): void {
+    this.#expect(Phase.bound, 'BindComplete').answered()
+  }
+
+  closeComplete(): void {
+    if (this.#closing === 0) throw outOfPlace('CloseComplete')
+    this.#closing--
   }
 
   /** A DataRow: the body of the message, from the count of its fields to before `end`. */
   dataRow(bytes: Buffer, at: number, end: number): void {
-    const step = this.#step
+    const step = this.#steps[this.#at]
+    if (step === undefined || !step.givesRows || this.#error !== null || this.#closing > 0) throw outOfPlace('DataRow')
+    if (end < at + 2 || (((bytes[at] as number) << 8) | (bytes[at + 1] as number)) !== step.width) throw misfit()
     const { op, decoder } = step
     step.received++
-    if (step.failure !== null || op.state === OpState.abandoned) return
+    if (step.failure !== null || op.state === OpState.abandoned || decoder === null) return
     try {
-      const count = ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
-      if (decoder !== null && decoder.width === count) decoder.push(bytes as Bytes, at + 2, end, op.rows)
-      else {
-        step.failure = { kind: 'protocol', outcome: 'unknown', cause: misfit }
-        if (step.entry !== null) this.#host.prepared.forget(step.entry)
-      }
+      decoder.push(bytes as Bytes, at + 2, end, op.rows)
     } catch (cause) {
+      if (isMisfit(cause)) throw cause
       step.failure = { kind: 'decode', outcome: 'unknown', cause }
     }
   }
 
   commandComplete(text: string): void {
-    const { op, received } = this.#step
+    const copied = this.#steps[this.#at]?.due === Phase.copied
+    const step = copied ? this.#expect(Phase.copied, '') : this.#ending('CommandComplete')
+    const { op, received } = step
     let end = text.length
     while (end > 0 && text.charCodeAt(end - 1) >= 48 && text.charCodeAt(end - 1) <= 57) end--
     op.count = end === text.length ? -1 : Number(text.slice(end))
     op.tag = end === text.length ? text : text.startsWith('INSERT') ? 'INSERT' : text.slice(0, end - 1)
-    if (op.stmt.cls === 'multi' && received === 0) op.rows.length = 0
+    if (step.givesRows) {
+      if (received !== op.count && countsRows(op)) throw new ProtocolError(`${received} rows, but ${text}`)
+    } else if (op.stmt.cls === 'multi') op.rows.length = 0
     if (text === 'COMMIT') this.#committed = true
-    if (text === 'DEALLOCATE ALL' || text === 'DISCARD ALL') this.#host.prepared.clear()
+    if (dropsPrepared(text)) this.#host.prepared.clear()
     this.#complete()
   }
 
   portalSuspended(): void {
-    const { op, received } = this.#step
+    const { op, received, due } = this.#ending('PortalSuspended')
+    if (due !== Phase.running || op.maxRows !== received) throw outOfPlace('PortalSuspended')
     op.tag = ''
     op.count = received
     this.#complete()
   }
 
   emptyQuery(): void {
+    if (this.#ending('EmptyQueryResponse').givesRows) throw outOfPlace('EmptyQueryResponse')
     this.#complete()
   }
 
   /** The server waits for data that nobody has. */
   copyIn(): void {
+    const step = this.#ending('CopyInResponse')
+    step.due = Phase.copyIn
     this.#host.writer.copyFail('COPY FROM STDIN is not supported')
-    if (this.#step.op.stmt.cls !== 'multi') this.#host.writer.sync()
+    if (step.op.stmt.cls !== 'multi') this.#host.writer.sync()
     this.#host.flush()
   }
 
   copyOut(): void {
-    this.#step.failure = { kind: 'decode', outcome: 'unknown', cause: 'COPY TO STDOUT is not supported' }
+    const step = this.#ending('CopyOutResponse')
+    step.due = Phase.copyOut
+    step.failure = { kind: 'decode', outcome: 'unknown', cause: 'COPY TO STDOUT is not supported' }
+  }
+
+  copyData(): void {
+    this.#expect(Phase.copyOut, 'CopyData')
+  }
+
+  copyDone(): void {
+    this.#expect(Phase.copyOut, 'CopyDone').due = Phase.copied
   }
 
   errorResponse(fields: Fields): void {
-    if (this.#error === null) {
+    if (this.#error !== null) {
+      if (fields['severity'] !== 'FATAL' && fields['severity'] !== 'PANIC') throw outOfPlace('ErrorResponse')
       this.#error = fields
-      this.#failedAt = Math.min(this.#at, this.#steps.length - 1)
-      this.#stale = this.#forgetStale(fields)
+      return
     }
+    this.#error = fields
+    this.#failedAt = Math.min(this.#at, this.#steps.length - 1)
+    this.#stale = this.#steps[this.#failedAt]?.isStaleBy(fields, this.#host.prepared) ?? false
     if (!this.#synced) this.#sync()
+  }
+
+  /** @throws {ProtocolError} when a ReadyForQuery comes before all that was asked was answered. */
+  checkReady(): void {
+    if (this.#error !== null) return
+    const due = this.#steps[this.#at]?.due ?? 0
+    const over = due === Phase.simpleMore || (due === 0 && this.#at >= this.#written)
+    if (!over || !this.#synced || this.#closing > 0) throw outOfPlace('ReadyForQuery')
   }
 
   /** ReadyForQuery. False: a stale plan outside a transaction, the unit goes out once more and is still in flight. */
@@ -164,24 +225,30 @@ export class Exchange {
   /** Settles every operation in order. */
   settle(status: Status): void {
     const failed = this.#failedAt
-    const rolledBackFrom = this.#error === null ? Infinity : this.#implicitStart(failed)
+    const rolledBackFrom = this.#error === null ? Infinity : implicitStart(this.#state, failed)
     this.#steps.forEach((step, i) => {
       const { op } = step
-      if (i === failed) op.fail(step.failure?.kind === 'encode' ? step.failure : this.#serverFailure(op))
+      if (i === failed)
+        op.fail(step.failure?.kind === 'encode' ? step.failure : serverFailure(op, this.#error ?? {}, this.#state))
       else if (this.#refused || (failed >= 0 && i > failed)) op.fail({ kind: 'skipped', outcome: 'not_started' })
       else if (i >= rolledBackFrom) op.fail({ kind: 'skipped', outcome: 'rolled_back' })
-      else if (step.failure !== null) op.fail({ ...step.failure, outcome: this.#decodeOutcome(op, status) })
+      else if (step.failure !== null) op.fail({ ...step.failure, outcome: decodeOutcome(op, status, this.#state) })
       else op.done()
     })
-    this.#tellSettled()
+    for (const tell of this.#settled.splice(0)) tell()
   }
 
   /** The connection is gone: every operation fails with what is known of it. */
   lose(failure: Failure): void {
     const fields = failure.fields ?? this.#error
     const told = fields === null ? failure : { ...failure, fields }
-    this.#steps.forEach((step, i) => step.op.fail({ ...told, outcome: this.#lossOutcome(i) }))
-    this.#tellSettled()
+    this.ops.forEach((op, i) => op.fail({ ...told, outcome: lossOutcome(this.#state, i) }))
+    for (const tell of this.#settled.splice(0)) tell()
+  }
+
+  /** The server's last error. */
+  get error(): Fields | null {
+    return this.#error
   }
 
   get failed(): boolean {
@@ -197,29 +264,27 @@ export class Exchange {
     this.#settled.push(told)
   }
 
-  #tellSettled(): void {
-    for (const told of this.#settled.splice(0)) told()
+  /** The step whose answer is due, if that is what comes now. @throws {ProtocolError} */
+  #expect(phase: number, name: string): Step {
+    const step = this.#steps[this.#at]
+    if (step === undefined || (step.due & 15) !== phase || this.#error !== null || this.#closing > 0)
+      throw outOfPlace(name)
+    return step
   }
 
-  get #step(): Step {
-    return this.#steps[Math.min(this.#at, this.#steps.length - 1)] as Step
+  /** The step that a message ends or turns into a COPY. */
+  #ending(name: string): Step {
+    const step = this.#steps[this.#at]
+    if (step === undefined || this.#error !== null || this.#closing > 0 || !runs(step.due)) throw outOfPlace(name)
+    return step
   }
 
-  #encodeEarly(step: Step): void {
-    const { stmt, params } = step.op
-    if (step.parse && stmt.text.includes('\0')) throw new UsageError('The SQL text holds a NUL character.')
-    if (stmt.cls === 'multi' && (this.ops.length > 1 || params.length > 0)) {
-      throw new UsageError('Several statements in one text take no parameters and no company.')
-    }
-    if ((stmt.verb === 'COPY' || stmt.cls === 'multi') && copyIn.test(stmt.text)) {
-      throw new UsageError('COPY FROM STDIN is not supported: there is nothing to read from.')
-    }
-    step.describable = params.length <= mostDescribed && stmt.cls !== 'control'
-    const open = step.describable && needsTypes(params)
-    const types = step.entry?.shape?.params ?? stmt.shape?.params ?? null
-    if (open && step.parse) step.declared = types
-    if (!open || types !== null) step.values = encodeAll(params, types)
-    else checkAll(params)
+  #described(fields: readonly Field[], rows: boolean): void {
+    const step = this.#expect(Phase.described, rows ? 'RowDescription' : 'NoData')
+    step.answered()
+    step.describe(fields, rows, this.#host.int8)
+    if (step.op.maxRows === parseOnly) this.#complete()
+    else if (step.values === null) this.#write()
   }
 
   /** Writes what can be written: up to a statement that must be described first, else to the end. */
@@ -230,19 +295,29 @@ export class Exchange {
       const { stmt, params, maxRows } = step.op
       if (stmt.cls === 'multi') {
         writer.query(stmt.text)
+        step.ask(Phase.simple)
         this.#synced = true
         continue
       }
       const name = step.entry?.name ?? ''
       if (step.parse && !step.asked) {
         writer.parse(name, stmt.text, step.declared)
-        if (step.describable) writer.describeStatement(name)
+        step.ask(Phase.parsed)
+        if (step.describable) {
+          writer.describeStatement(name)
+          step.ask(Phase.typed)
+          step.ask(Phase.described)
+        }
       }
       if (maxRows === parseOnly) continue
       if (step.values === null) {
         if (!step.asked) {
           step.asked = true
-          if (!step.parse) writer.describeStatement(name)
+          if (!step.parse) {
+            writer.describeStatement(name)
+            step.ask(Phase.typed)
+            step.ask(Phase.described)
+          }
           writer.flush()
           this.#host.flush()
           return
@@ -256,16 +331,16 @@ export class Exchange {
         }
       }
       writer.bind(name, step.values)
-      if (!this.#isDescribed(step)) writer.describePortal()
+      step.ask(Phase.bound)
+      if (!step.isDescribed(this.#host.int8)) {
+        writer.describePortal()
+        step.ask(Phase.described)
+      }
       writer.execute(maxRows)
+      step.ask(Phase.running)
     }
     if (this.#synced) this.#host.flush()
     else this.#sync()
-  }
-
-  #isDescribed(step: Step): boolean {
-    if (step.asked || step.op.stmt.cls === 'control') return true
-    return step.parse ? step.describable : step.knowsResult(this.#host.int8)
   }
 
   #sync(): void {
@@ -287,19 +362,6 @@ export class Exchange {
     return clean && this.#steps.slice(0, this.#failedAt).every(({ op }) => op.stmt.cls !== 'control')
   }
 
-  /** What was known of the failed statement no longer holds: it is described anew when it runs next. */
-  #forgetStale(fields: Fields): boolean {
-    const step = this.#steps[this.#failedAt]
-    if (step === undefined) return false
-    const { entry, parse, declared, op } = step
-    const retyped = isRetyped(fields) && (declared !== null || !parse)
-    if (retyped) op.stmt.shape = null
-    if (entry === null || parse) return retyped
-    if (!retyped && !isStale(fields)) return false
-    this.#host.prepared.forget(entry)
-    return true
-  }
-
   #runAgain(): void {
     this.#retried = true
     this.#stale = false
@@ -313,62 +375,22 @@ export class Exchange {
       op.tag = ''
       op.count = -1
     }
-    if (this.plan()) this.begin()
+    if (this.plan()) this.begin('idle')
   }
 
   #complete(): void {
-    if (this.#step.op.stmt.cls === 'multi') this.#step.received = 0
-    else this.#at++
-  }
-
-  #serverFailure(op: Op): Failure {
-    const fields = this.#error ?? {}
-    const { cls } = op.stmt
-    const alone = this.#before === 'idle' && !this.ops.some(({ stmt }) => begins(stmt))
-    const partly = (cls === 'multi' && this.#committed) || (cls === 'alone' && alone)
-    return { kind: 'server', outcome: partly || fields['code'] === '40003' ? 'unknown' : 'rolled_back', fields }
-  }
-
-  #decodeOutcome(op: Op, status: Status): Outcome {
-    const kept = status === 'idle' && (this.#committed || !this.ops.some(({ stmt }) => ends(stmt)))
-    return kept && op.stmt.cls !== 'read' ? 'committed' : 'rolled_back'
-  }
-
-  /** The first of the operations before `end` that an error takes back because they had no transaction of their own. */
-  #implicitStart(end: number): number {
-    let start = this.#before === 'idle' ? 0 : Infinity
-    this.ops.slice(0, end).forEach(({ stmt }, i) => {
-      if (begins(stmt)) start = Infinity
-      else if (ends(stmt)) start = i + 1
-    })
-    return start
-  }
-
-  #lossOutcome(index: number): Outcome {
-    if (this.#written <= index && !this.#synced) return 'not_started'
-    const stmts = this.ops.map(({ stmt }) => stmt)
-    const endsAt = stmts.findIndex(ends)
-    const end = stmts[endsAt]
-    // Without an end nothing was kept of a transaction, nor of what had no Sync yet to commit it.
-    if (end === undefined) {
-      const open = this.#before !== 'idle' || stmts.some(begins) || !this.#synced
-      return open && !stmts.some(({ cls }) => cls === 'alone') ? 'rolled_back' : 'unknown'
+    const step = this.#steps[this.#at] as Step
+    if (step.op.stmt.cls === 'multi') {
+      step.received = 0
+      step.due = Phase.simpleMore
+    } else {
+      step.due = 0
+      this.#at++
     }
-    const undone = index <= endsAt && end.cls === 'control' && (this.#before === 'failed' || !commits(end))
-    return undone ? 'rolled_back' : 'unknown'
   }
-}
 
-function begins({ cls, verb }: Compiled): boolean {
-  return cls === 'control' && (verb === 'BEGIN' || verb === 'START')
-}
-
-function commits({ cls, verb }: Compiled): boolean {
-  return cls === 'control' && (verb === 'COMMIT' || verb === 'END' || verb === 'PREPARE')
-}
-
-/** Ends the transaction either way; ROLLBACK TO only ends a savepoint, several statements in one text may do anything. */
-function ends(stmt: Compiled): boolean {
-  if (commits(stmt) || (stmt.cls === 'multi' && stmt.hasControl)) return true
-  return stmt.cls === 'control' && /^(ROLLBACK|ABORT)$/.test(stmt.verb) && !/\bTO\b/i.test(stmt.text)
+  get #state(): UnitState {
+    const [before, committed, written, synced] = [this.#before, this.#committed, this.#written, this.#synced]
+    return { ops: this.ops, before, committed, written, synced }
+  }
 }

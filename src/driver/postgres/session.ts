@@ -11,42 +11,17 @@ import {
   type RefusedStatement,
   type Unit,
 } from '../driver.ts'
-import { Exchange, type ExchangeHost, type Status } from './exchange.ts'
+import { clock } from '../../util/clock.ts'
+import { before } from '../../util/deadline.ts'
+import { Exchange, type ExchangeHost } from './exchange.ts'
+import { isUtf8, wrongEncoding } from './encoding.ts'
+import { clientBusy, endedByClient } from './loan.ts'
 import { MessageWriter } from './message-writer.ts'
-import { type Fields, PreparedCache } from './prepared.ts'
+import type { Fields, Status } from './outcome.ts'
+import { dropsPrepared, PreparedCache } from './prepared.ts'
+import { everything, resetText, silentOp, silentText } from './reset.ts'
 import type { Int8 } from './rows/type-table.ts'
-import { clock, msUntil } from '../../util/clock.ts'
-
-/**
- * `served`: the request has had its effect, if any. `unsent`: there was nothing to stop, the unit had not gone out and has
- * been failed. `failed`: nobody knows.
- */
-export type Interruption = 'served' | 'unsent' | 'failed'
-
-/** What carries a session's bytes. Told to `start` only when nothing is in flight. */
-export interface Wire {
-  readonly native: unknown
-  start(bytes: Buffer): void
-  /** Further bytes of the unit that was started. */
-  more(bytes: Buffer): void
-  /** Whether somebody waits for an answer: an idle wire keeps no process alive. */
-  hold(waiting: boolean): void
-  /** Asks the server to stop what is running. */
-  interrupt(deadline: number): Promise<Interruption>
-  /** Says good-bye and ends; never rejects. */
-  end(): Promise<void>
-  destroy(): void
-}
-
-export interface SessionOptions {
-  readonly id: number
-  readonly generation: number
-  readonly int8: Int8
-  readonly statementCacheSize: number
-  readonly prefix: string
-  /** Whom a reset makes the session's user again: `DEFAULT`, or a name where the server does not know its default. */
-  readonly authorization: string
-}
+import type { SessionOptions, Wire } from './wire.ts'
 
 const writer = new MessageWriter()
 const firstPauseMs = 50
@@ -59,12 +34,20 @@ export class Session implements RawConnection, ExchangeHost {
   epoch = 0
   dirty = 0
   readonly writer: MessageWriter = writer
+  /** How often something was sent. */
+  flushes = 0
   readonly prepared: PreparedCache
   readonly int8: Int8
   readonly prefix: string
   readonly #wire: Wire
   readonly #hooks: ConnectionHooks
   #exchange: Exchange | null = null
+  /** How long a unit waits for the client while it is lent; null: it is not. */
+  #lentFor: number | null = null
+  /** The client was lent since the last reset: it may have prepared statements. */
+  #wasLent = false
+  /** The unit that waits for the client. */
+  #waiting: Exchange | null = null
   #started = false
   #inFlight = 0
   #status: Status = 'idle'
@@ -122,24 +105,63 @@ export class Session implements RawConnection, ExchangeHost {
       })
       return
     }
-    const exchange = new Exchange(this, unit.ops, this.#status, false)
+    const exchange = new Exchange(this, unit.ops, false)
     this.#inFlight = 1
+    if (this.#lentFor === null) this.#launch(exchange)
+    else this.#awaitClient(exchange, this.#lentFor)
+  }
+
+  /** Sends a unit. False: it could not be written. */
+  #launch(exchange: Exchange): boolean {
+    const { ops } = exchange
     if (exchange.plan()) {
-      for (const op of unit.ops) {
+      for (const op of ops) {
         this.dirty |= op.stmt.dirties
         if (op.state === OpState.queued) op.state = OpState.sent
       }
       this.#send(exchange)
-    } else
-      clock.queueMicrotask(() => {
-        this.#inFlight = 0
-        exchange.settle(this.#status)
-        this.#tellFree()
-      })
+      return true
+    }
+    clock.queueMicrotask(() => {
+      this.#inFlight = 0
+      exchange.settle(this.#status)
+      this.#tellFree()
+    })
+    return false
+  }
+
+  /** Neither side sends while the other has anything in flight. */
+  #awaitClient(exchange: Exchange, waitMs: number): void {
+    const status = this.#status
+    const tooLate = (): void => this.#callOff(exchange, clientBusy(waitMs))
+    const timer = waitMs === Infinity ? undefined : clock.setTimeout(tooLate, waitMs)
+    this.#waiting = exchange
+    this.#wire.enter(() => {
+      clock.clearTimeout(timer)
+      if (this.#waiting !== exchange) return false
+      if (status === 'idle' || this.#status !== 'idle') {
+        this.#waiting = null
+        return this.#launch(exchange)
+      }
+      clock.queueMicrotask(() => this.#callOff(exchange, endedByClient()))
+      return false
+    })
+  }
+
+  #callOff(exchange: Exchange, failure: Failure): void {
+    if (this.#waiting !== exchange) return
+    this.#waiting = null
+    this.#inFlight = 0
+    for (const op of exchange.ops) op.fail(failure)
+    this.#tellFree()
   }
 
   async cancel(op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
     if (!this.#alive) return 'broken'
+    if (this.#waiting?.ops.includes(op) === true) {
+      this.#callOff(this.#waiting, { kind: 'aborted', outcome: 'not_started' })
+      return 'cancelled'
+    }
     const exchange = this.#exchange
     if (exchange === null || !exchange.ops.includes(op)) return 'completed'
     this.#quarantined = true
@@ -194,12 +216,43 @@ export class Session implements RawConnection, ExchangeHost {
     if (!this.#alive || this.#inFlight > 0) return false
     const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && this.#status === 'idle')
     const bits = whole ? everything | dirty : dirty
-    const undo = silentText(resetText(this.#status, bits, this.#authorization, this.baseline))
+    const undo = silentText(resetText(this.#status, bits, this.#authorization, this.baseline, this.#wasLent))
     if (!(await before(deadline, this.#run([undo])))) return false
-    const foreign = whole ? undo.rows.map(({ name }) => `DEALLOCATE "${name?.replaceAll('"', '""')}"`) : []
+    const foreign = whole ? this.#foreign(undo.rows).map((name) => `DEALLOCATE "${name.replaceAll('"', '""')}"`) : []
     if (foreign.length > 0 && !(await before(deadline, this.#run([silentText(foreign.join('; '))])))) return false
     this.dirty = 0
     return true
+  }
+
+  /** The statements that others have prepared here. Ours that are gone are forgotten. */
+  #foreign(listed: readonly Record<string, unknown>[]): string[] {
+    const names = new Set(listed.map(({ name }) => String(name)))
+    // A prefix says that others have theirs on the same session of the server.
+    const byClient = this.#wasLent && this.prefix === ''
+    if (this.#wasLent) this.prepared.keep(names)
+    this.#wasLent = false
+    const known = new Set(this.prepared.names())
+    return listed.flatMap(({ name, from_sql }) =>
+      from_sql === true || (byClient && !known.has(String(name))) ? [String(name)] : [],
+    )
+  }
+
+  get lent(): boolean {
+    return this.#lentFor !== null
+  }
+
+  async lend(waitMs: number): Promise<unknown> {
+    this.#lentFor = waitMs
+    this.#wasLent = true
+    await this.#wire.lend()
+    return this.#wire.native
+  }
+
+  async reclaim(deadline: number): Promise<boolean> {
+    if (this.#lentFor === null) return this.#alive
+    const back = await before(deadline, this.#wire.reclaim())
+    this.#lentFor = null
+    return back && this.#alive
   }
 
   async ping(deadline: number): Promise<boolean> {
@@ -222,7 +275,8 @@ export class Session implements RawConnection, ExchangeHost {
   /** For the wire: it broke. */
   lost(cause: unknown, fields: Fields | null): void {
     const failure: Failure = { kind: 'lost', outcome: 'unknown', cause }
-    this.#lose(fields === null ? failure : { ...failure, fields }, true)
+    const last = fields ?? this.#exchange?.error ?? null
+    this.#lose(last === null ? failure : { ...failure, fields: last }, true)
   }
 
   /** For the wire: what arrived cannot be understood. */
@@ -230,10 +284,27 @@ export class Session implements RawConnection, ExchangeHost {
     this.#lose({ kind: 'protocol', outcome: 'unknown', cause }, true)
   }
 
+  /** For the wire: the client it lent has had an answer. */
+  clientReady(byte: string): void {
+    this.#status = statusOf(byte)
+    if (this.#inFlight === 0) this.#tellFree()
+  }
+
+  /** For the wire: a command of the client it lent has ended. */
+  noteClient(tag: string): void {
+    if (dropsPrepared(tag)) this.prepared.clear()
+  }
+
+  /** For the wire: the server has announced a parameter. */
+  parameter(name: string, value: string): void {
+    this.#hooks.parameter(name, value)
+    if (name === 'client_encoding' && !isUtf8(value)) this.garbled(wrongEncoding(value))
+  }
+
   /** For the wire: ReadyForQuery with its status byte. */
   readyForQuery(byte: string): void {
     const exchange = this.#exchange
-    this.#status = byte === 'I' ? 'idle' : byte === 'T' ? 'tx' : 'failed'
+    this.#status = statusOf(byte)
     if (exchange === null) return
     this.#started = false
     if (!exchange.ready(this.#status)) return
@@ -246,6 +317,7 @@ export class Session implements RawConnection, ExchangeHost {
 
   /** For the exchange: what the writer holds goes out. */
   flush(): void {
+    this.flushes++
     const bytes = writer.take()
     if (this.#started) this.#wire.more(bytes)
     else {
@@ -257,18 +329,24 @@ export class Session implements RawConnection, ExchangeHost {
   #send(exchange: Exchange): void {
     this.#exchange = exchange
     this.#wire.hold(true)
-    exchange.begin()
+    exchange.begin(this.#status)
   }
 
   /** A unit of the session's own. True: it ended without an error. */
   #run(ops: readonly Op[]): Promise<boolean> {
     if (!this.#alive) return Promise.resolve(false)
-    const exchange = new Exchange(this, ops, this.#status, true)
+    const exchange = new Exchange(this, ops, true)
     this.#inFlight = 1
     return new Promise((resolve) => {
       exchange.whenSettled(() => resolve(this.#alive && !exchange.failed))
-      exchange.plan()
-      this.#send(exchange)
+      const begin = (): boolean => {
+        if (!this.#alive) return false
+        exchange.plan()
+        this.#send(exchange)
+        return true
+      }
+      if (this.#lentFor === null) begin()
+      else this.#wire.enter(begin)
     })
   }
 
@@ -295,8 +373,9 @@ export class Session implements RawConnection, ExchangeHost {
     if (!this.#alive) return
     this.#alive = false
     this.#status = 'unknown'
-    const exchange = this.#exchange
+    const exchange = this.#exchange ?? this.#waiting
     this.#exchange = null
+    this.#waiting = null
     this.#started = false
     if (destroyed) this.#wire.destroy()
     clock.queueMicrotask(() => {
@@ -307,76 +386,6 @@ export class Session implements RawConnection, ExchangeHost {
   }
 }
 
-interface SilentOp extends Op<Record<string, string | undefined>> {
-  failure: Failure | null
-}
-
-/** A statement of the session's own; nobody waits for it but the exchange. */
-function silentText(text: string): SilentOp {
-  return silentOp({ text, name: '', cls: 'multi', verb: '', hasControl: true, dirties: 0, pins: 0, shape: null }, 0)
-}
-
-function silentOp(stmt: Compiled, maxRows: number): SilentOp {
-  return {
-    failure: null,
-    stmt,
-    params: [],
-    spec: null,
-    maxRows,
-    rows: [],
-    tag: '',
-    count: -1,
-    state: OpState.sent,
-    done() {},
-    fail(failure) {
-      this.failure = failure
-    },
-  }
-}
-
-/** All that a reset can undo, except that it leaves our own prepared statements. */
-export const everything: number =
-  Dirty.role | Dirty.settings | Dirty.locks | Dirty.cursors | Dirty.listen | Dirty.temp | Dirty.unknown
-
-// RESET ALL leaves the role alone, so that is undone first; it may also be what forbids the rest.
-const undoes: readonly (readonly [bit: number, sql: string])[] = [
-  [Dirty.role, 'RESET ROLE'],
-  [Dirty.settings, 'RESET ALL'],
-  [Dirty.locks, 'SELECT pg_advisory_unlock_all()'],
-  [Dirty.cursors, 'CLOSE ALL'],
-  [Dirty.listen, 'UNLISTEN *'],
-  [Dirty.temp, 'DISCARD TEMP'],
-  [Dirty.unknown, 'DISCARD SEQUENCES'],
-  [Dirty.prepared, 'DEALLOCATE ALL'],
-]
-
-/** One text for the simple protocol. With `unknown` it ends by asking for statements that were not prepared by us. */
-export function resetText(status: Status, dirty: number, authorization: string, baseline: string): string {
-  const parts = undoes.filter(([bit]) => (dirty & bit) !== 0).map(([, sql]) => sql)
-  if ((dirty & Dirty.role) !== 0) parts.unshift(`SET SESSION AUTHORIZATION ${authorization}`)
-  if (status !== 'idle') parts.unshift('ROLLBACK')
-  if (baseline !== '') parts.push(baseline)
-  if ((dirty & Dirty.unknown) !== 0) parts.push('SELECT name FROM pg_prepared_statements WHERE from_sql')
-  return parts.join('; ')
-}
-
-/** A timer this late means that the event loop stood still: an answer that has arrived meanwhile is read first. */
-const stallMs = 100
-
-/** The answer, or false when the deadline comes first. */
-export async function before(deadline: number, answer: Promise<boolean>): Promise<boolean> {
-  if (deadline === Infinity) return answer
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => {
-    const expire = (): void => {
-      if (clock.now() - deadline > stallMs) clock.setImmediate(resolve, false)
-      else resolve(false)
-    }
-    timer = clock.setTimeout(expire, msUntil(deadline))
-  })
-  try {
-    return await Promise.race([answer, late])
-  } finally {
-    clock.clearTimeout(timer)
-  }
+function statusOf(byte: string): Status {
+  return byte === 'I' ? 'idle' : byte === 'T' ? 'tx' : 'failed'
 }

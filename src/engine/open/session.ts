@@ -121,6 +121,8 @@ export class SessionSource implements ConnectionSource {
         })
       if (onConnect !== undefined) {
         await withinDeadline(this.#runHook(slot, connection, onConnect), timeoutMs)
+        if (!(await raw.reclaim(deadline)))
+          throw { kind: 'timeout', outcome: 'not_started' } satisfies Failure as unknown
         this.#check(slot, raw)
       }
       raw.setBaseline(await readBaseline(connection, slot.settingNames, timeoutMs))

@@ -83,12 +83,17 @@ export function failureError(
     case 'closed':
       return new PoolClosedError('The connection was closed before the statement ended.', details)
     case 'protocol':
-      if (cause instanceof GeneverError) return cause
+      if (cause instanceof GeneverError && !(cause instanceof ProtocolError)) return cause
       return new ProtocolError(
-        'The server answered what the protocol does not allow; the connection was closed.',
+        `The server answered what the protocol does not allow${reasonOf(cause)}. The connection was closed; ${outcomeAdvice[outcome]}`,
         details,
       )
   }
+}
+
+function reasonOf(cause: unknown): string {
+  const reason = cause instanceof Error ? cause.message : cause
+  return typeof reason === 'string' ? ` (${reason})` : ''
 }
 
 /** The server closed the session because its transaction ran no statement for too long: it was rolled back. */

@@ -1,12 +1,13 @@
 // Operations of the engine itself that travel in front of a user's statement in the same unit: BEGIN, SAVEPOINT and
 // the settings of a frame. When one fails the statement is skipped, and its caller gets this failure.
-import type { Failure, Op, OpState } from '../../driver/driver.ts'
+import type { Failure, Op, OpState, RawConnection } from '../../driver/driver.ts'
 import { TransactionStateError } from '../../errors/index.ts'
-import { Dirty, type Compiled } from '../../sql/compiled.ts'
+import { Dirty, Pin, type Compiled } from '../../sql/compiled.ts'
 import { notice } from '../../observe/notice.ts'
 import type { Settings } from '../context/frame.ts'
 import type { Lease } from '../../pool/lease.ts'
 import type { Engine } from '../engine.ts'
+import type { Handle } from '../handle.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Slot } from './slot.ts'
@@ -163,11 +164,32 @@ function settingsOp({ engine, lease }: Slot, settings: Settings, main: EngineOp,
   return new ControlOp(engine.statements.compileInternal(sql), main, null, params)
 }
 
+/** Lends the driver's own object; nothing is in flight. */
+export function lend(slot: Slot): Promise<unknown> {
+  const { raw } = slot.lease as Lease
+  slot.pins |= Pin.raw
+  // Nobody sees what is done with it.
+  raw.dirty |= Dirty.unknown
+  return raw.lend(slot.engine.options.pool.acquireTimeoutMs)
+}
+
+/** Whether users have it. */
+export function isLent({ pins }: Slot): boolean {
+  return (pins & Pin.raw) !== 0
+}
+
+/** Nothing is in flight: what the server says of the transaction is the truth. */
+export function noteStatus(slot: Slot, { status }: RawConnection): void {
+  if (slot.stack.some(({ wire }) => wire === 'open')) {
+    if (status === 'idle') for (const transaction of slot.stack) transaction.endedByServer()
+  } else if (status !== 'idle' && !slot.explicit && !isLent(slot) && slot.flight.size === 0) rollBackStray(slot)
+}
+
 /**
  * A statement left a transaction open outside of any: it is undone, because nobody would ever end it. A connection on
  * which that fails, or takes longer than a reset may, is closed.
  */
-export function rollBackStray(slot: Slot): void {
+function rollBackStray(slot: Slot): void {
   const { engine } = slot
   const { raw } = slot.lease as Lease
   const give = (): void => raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
@@ -177,6 +199,15 @@ export function rollBackStray(slot: Slot): void {
     engine: engine.name,
     places: [slot.describeOwner()],
   })
+}
+
+/** Sends what a slot owes before anything else. `handle`: that of the transaction to be opened. */
+export function sendOwed(slot: Slot, handle: Handle | null): EngineOp {
+  const { engine } = slot
+  const stmt = engine.statements.compileInternal('select 1')
+  const op = new EngineOp(engine, undefined, handle, stmt, [], null, null, 0, Infinity, null)
+  slot.send(op)
+  return op
 }
 
 /** Waits for an operation of the engine; `expire` is called once when that takes too long. Rejects with a `Failure`. */

@@ -14,7 +14,7 @@ import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { admit, misplaced, released } from './admission.ts'
-import { openerOf, prefixOf, rollBackStray, standsAlone } from './control.ts'
+import { openerOf, isLent, noteStatus, prefixOf, sendOwed, standsAlone } from './control.ts'
 import { Flight } from './flight.ts'
 import { remove } from './remove.ts'
 import { Turn } from './turn.ts'
@@ -179,6 +179,11 @@ export class Slot implements LeaseHolder, PoolWaiter {
     return refusal === null
   }
 
+  /** What has to be sent before anything else: settings, BEGIN or SAVEPOINT. */
+  get owes(): boolean {
+    return this.#unset || this.top?.wire === 'none'
+  }
+
   /** Takes an idle connection if there is one, without waiting. */
   borrowAtOnce(): boolean {
     return this.lease !== null || (!this.#borrowing && !this.closed && this.#takeIdle())
@@ -262,6 +267,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
   /** The settings were taken away again by a rollback: they belong in front of whatever comes next. */
   settingsUndone(): void {
     this.#unset = this.settings !== null
+    // Whoever has the driver's own object relies on them now.
+    if (this.#unset && isLent(this) && this.stack.length === 0) sendOwed(this, null)
   }
 
   room(): void {
@@ -269,11 +276,8 @@ export class Slot implements LeaseHolder, PoolWaiter {
   }
 
   quiet(): void {
-    const raw = this.lease?.raw
-    if (raw === undefined) return
-    if (this.stack.some(({ wire }) => wire === 'open')) {
-      if (raw.status === 'idle') for (const transaction of this.stack) transaction.endedByServer()
-    } else if (raw.status !== 'idle' && !this.explicit && this.flight.size === 0) rollBackStray(this)
+    if (this.lease === null) return
+    noteStatus(this, this.lease.raw)
     this.#pump()
   }
 
@@ -288,24 +292,19 @@ export class Slot implements LeaseHolder, PoolWaiter {
   /** Stops what is on the wire and belongs to `transaction`. */
   cancelFlight(transaction: TransactionRecord, failure: Failure): void {
     for (const op of [...this.flight.ops])
-      if (op.transaction !== null && this.#isWithin(op.transaction, transaction)) op.abandon(failure)
+      if (op.transaction !== null && op.transaction.isWithin(transaction)) op.abandon(failure)
   }
 
   /** Fails what has been issued inside of `transaction` and not sent. */
   purge(transaction: TransactionRecord, failure: Failure): void {
     for (const queue of [this.#ready, this.#blocked]) {
       for (const item of [...queue]) {
-        const inside =
-          item instanceof EngineOp && item.transaction !== null && this.#isWithin(item.transaction, transaction)
+        const inside = item instanceof EngineOp && item.transaction !== null && item.transaction.isWithin(transaction)
         if (!inside && !(queue === this.#blocked && transaction.admits(item))) continue
         remove(queue, item)
         item.refuse(failure)
       }
     }
-  }
-
-  #isWithin(inner: TransactionRecord, outer: TransactionRecord): boolean {
-    return this.stack.indexOf(inner) >= this.stack.indexOf(outer)
   }
 
   /** Takes `transaction` and everything inside it off the stack and lets those who waited for it move. */

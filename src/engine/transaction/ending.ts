@@ -9,10 +9,10 @@ import {
   TransactionStateError,
   TransactionTimeoutError,
 } from '../../errors/index.ts'
-import { failureError, isFailure, wasIdle } from '../query/failure.ts'
+import { failureError, isFailure, thrownError, wasIdle } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { reportBegin } from '../report.ts'
-import { answeredBy, sendControl } from '../slot/control.ts'
+import { answeredBy, isLent, sendControl, sendOwed } from '../slot/control.ts'
 import { quiet, Turn } from '../slot/turn.ts'
 import { fateOf, noteNumber } from './outcome/resolution.ts'
 import type { TransactionRecord } from './record.ts'
@@ -30,7 +30,19 @@ export async function enter(record: TransactionRecord, until: number): Promise<v
   })
   slot.send(turn)
   await turn.wait()
-  if (slot.stack.includes(record)) reportBegin(record)
+  if (!slot.stack.includes(record)) return
+  reportBegin(record)
+  if (isLent(slot)) await openNow(record)
+}
+
+/** What users do on the driver's own object belongs inside too: it cannot wait for the first statement of the engine. */
+async function openNow(record: TransactionRecord): Promise<void> {
+  try {
+    await sendOwed(record.slot, record.handle).wait()
+  } catch (thrown) {
+    await rollback(record)
+    throw thrown
+  }
 }
 
 /**
@@ -77,6 +89,11 @@ export async function commit(record: TransactionRecord): Promise<void> {
   try {
     await last(record, op)
   } catch (thrown) {
+    if (isFailure(thrown) && thrown.kind === 'refused') {
+      record.wire = 'open'
+      await rollback(record)
+      throw thrownError(thrown, null)
+    }
     const unanswered = isFailure(thrown) && thrown.kind !== 'server' && !wasIdle(thrown)
     if (unanswered && record.xid !== undefined) return resolve(record, thrown)
     throw commitFailed(record, thrown)

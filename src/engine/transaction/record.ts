@@ -186,6 +186,11 @@ export class TransactionRecord {
     return `genever_${++this.outermost.#savepoints}`
   }
 
+  /** It is `outer`, or inside it; both are open. */
+  isWithin(outer: TransactionRecord): boolean {
+    return this.slot.stack.indexOf(this) >= this.slot.stack.indexOf(outer)
+  }
+
   /** The statement that opens it. */
   opening(): Compiled {
     const { dialect, statements, options } = this.engine

@@ -25,6 +25,8 @@ export class SharedConnection implements LeaseHolder {
   readonly constraints: DeferredConstraints = new DeferredConstraints(this)
   /** The isolation level all transactions inside have; empty before it has begun. */
   isolation = ''
+  /** How many views have lent the driver's own object. */
+  lenders = 0
   /** Why nothing can run any more. */
   failure: Failure | null = null
   #lease: Lease | null = null

@@ -38,6 +38,7 @@ export class View implements RawConnection {
   dirty = 0
   alive = true
   quarantined = false
+  lent = false
   transaction: ViewTransaction | null = null
   /** What it has set, in order. */
   settings: Setting[] = []
@@ -103,6 +104,18 @@ export class View implements RawConnection {
     return end
   }
 
+  lend(waitMs: number): Promise<unknown> {
+    if (!this.lent) this.#shared.lenders++
+    this.lent = true
+    return this.#shared.raw.lend(waitMs)
+  }
+
+  async reclaim(deadline: number): Promise<boolean> {
+    if (!this.lent) return this.alive
+    this.lent = false
+    return --this.#shared.lenders > 0 || (await this.#shared.raw.reclaim(deadline))
+  }
+
   setBaseline(): void {}
 
   /** Settings come back with the next unit, the rest as soon as nobody is in the way. */
@@ -130,6 +143,7 @@ export class View implements RawConnection {
   #end(cause: Failure): void {
     if (!this.alive) return
     this.alive = false
+    void this.reclaim(clock.now() + this.#shared.engine.options.resetTimeoutMs)
     const job = this.#job
     this.#job = null
     this.#shared.leave(this, job)

@@ -9,7 +9,7 @@ import type { Int8 } from './type-table.ts'
 export interface RowDecoder {
   /** The number of fields every row must have. */
   readonly width: number
-  /** @param at Where the length of the first field is. @throws {ProtocolError} when the fields do not end at `end`. */
+  /** @param at Where the length of the first field is. @throws {ProtocolError} a misfit when the fields do not end at `end`. */
   push(bytes: Bytes, at: number, end: number, rows: unknown[]): void
 }
 
@@ -234,8 +234,15 @@ function int32(bytes: Bytes, at: number): number {
   )
 }
 
-function misfit(): ProtocolError {
-  return new ProtocolError('The fields of a row do not fill its message')
+const misfitText = 'a row that does not fit the description of its columns'
+
+/** The fields of a row are not as many, or not as long, as they have to be. */
+export function misfit(): ProtocolError {
+  return new ProtocolError(misfitText)
+}
+
+export function isMisfit(error: unknown): boolean {
+  return error instanceof ProtocolError && error.message === misfitText
 }
 
 function add(row: unknown, rows: unknown[], fold: Fold): void {

@@ -1,0 +1,254 @@
+// Backend messages of the PostgreSQL protocol, one at a time, from their bytes to the exchange they answer. Every driver hands
+// its messages to `receive`, and those that answer nothing to `receiveAside`. Lengths are checked here, the order of
+// messages by the exchange; both throw a ProtocolError, which ends the connection.
+import { ProtocolError } from '../../errors/index.ts'
+import type { Field } from '../../sql/compiled.ts'
+import type { Exchange } from './exchange.ts'
+
+/** Types of messages, as their first byte. */
+export const Message = {
+  parseComplete: 49,
+  bindComplete: 50,
+  closeComplete: 51,
+  notification: 65,
+  commandComplete: 67,
+  dataRow: 68,
+  errorResponse: 69,
+  copyIn: 71,
+  copyOut: 72,
+  emptyQuery: 73,
+  notice: 78,
+  parameterStatus: 83,
+  rowDescription: 84,
+  readyForQuery: 90,
+  copyDone: 99,
+  copyData: 100,
+  noData: 110,
+  portalSuspended: 115,
+  parameterDescription: 116,
+} as const
+
+/** The type, four bytes of length. */
+export const header = 5
+/** The server's own bound for a message (PostgreSQL: MaxAllocSize). */
+const longest = 0x3f_ff_ff_ff
+
+const fieldNames: Readonly<Record<string, string>> = {
+  V: 'severity',
+  C: 'code',
+  M: 'message',
+  D: 'detail',
+  H: 'hint',
+  P: 'position',
+  p: 'internalPosition',
+  q: 'internalQuery',
+  W: 'where',
+  s: 'schema',
+  t: 'table',
+  c: 'column',
+  d: 'dataType',
+  n: 'constraint',
+  F: 'file',
+  L: 'line',
+  R: 'routine',
+}
+
+/** What does not belong to any answer, and may come at any time. */
+export interface Bystander {
+  notice(fields: Readonly<Record<string, string>>): void
+  notification(channel: string, payload: string, pid: number): void
+  parameter(name: string, value: string): void
+}
+
+/** Where the message that begins at `at` ends. @throws {ProtocolError} when it has no possible length. */
+export function endOf(bytes: Buffer, at: number): number {
+  const length = bytes.readInt32BE(at + 1)
+  if (length < 4 || length > longest) throw new ProtocolError('a message of no possible length')
+  return at + 1 + length
+}
+
+/** Notices, notifications and changed parameters answer nothing. */
+export function isAside(type: number): boolean {
+  return type === Message.notice || type === Message.parameterStatus || type === Message.notification
+}
+
+/** The message of an exchange, its body from `at` to before `end`. @throws {ProtocolError} when it may not come now. */
+export function receive(type: number, bytes: Buffer, at: number, end: number, exchange: Exchange): void {
+  switch (type) {
+    case Message.dataRow:
+      exchange.dataRow(bytes, at, end)
+      break
+    case Message.bindComplete:
+      nothingIn(at, end)
+      exchange.bindComplete()
+      break
+    case Message.commandComplete:
+      exchange.commandComplete(onlyText(bytes, at, end))
+      break
+    case Message.parseComplete:
+      nothingIn(at, end)
+      exchange.parseComplete()
+      break
+    case Message.closeComplete:
+      nothingIn(at, end)
+      exchange.closeComplete()
+      break
+    case Message.parameterDescription:
+      exchange.parameterDescription(readTypes(new BodyReader(bytes, at, end)))
+      break
+    case Message.rowDescription:
+      exchange.rowDescription(readFields(new BodyReader(bytes, at, end)))
+      break
+    case Message.noData:
+      nothingIn(at, end)
+      exchange.noData()
+      break
+    case Message.portalSuspended:
+      nothingIn(at, end)
+      exchange.portalSuspended()
+      break
+    case Message.emptyQuery:
+      nothingIn(at, end)
+      exchange.emptyQuery()
+      break
+    case Message.errorResponse:
+      exchange.errorResponse(readResponse(bytes, at, end))
+      break
+    case Message.copyIn:
+      exchange.copyIn()
+      break
+    case Message.copyOut:
+      exchange.copyOut()
+      break
+    case Message.copyData:
+      exchange.copyData()
+      break
+    case Message.copyDone:
+      nothingIn(at, end)
+      exchange.copyDone()
+      break
+    default:
+      throw new ProtocolError('a message of a type that answers nothing')
+  }
+}
+
+/** A message that answers nothing. */
+export function receiveAside(type: number, bytes: Buffer, at: number, end: number, to: Bystander): void {
+  if (type === Message.notice) {
+    to.notice(readResponse(bytes, at, end))
+    return
+  }
+  const body = new BodyReader(bytes, at, end)
+  if (type === Message.parameterStatus) {
+    const name = body.text()
+    const value = body.text()
+    body.end()
+    to.parameter(name, value)
+  } else {
+    const process = body.int32()
+    const channel = body.text()
+    const payload = body.text()
+    body.end()
+    to.notification(channel, payload, process)
+  }
+}
+
+/** The status byte of a ReadyForQuery. */
+export function readStatus(bytes: Buffer, at: number, end: number): string {
+  const status = end === at + 1 ? String.fromCharCode(bytes[at] as number) : ''
+  if (status !== 'I' && status !== 'T' && status !== 'E') throw new ProtocolError('a ReadyForQuery without a status')
+  return status
+}
+
+/** The fields of an ErrorResponse or notice by name. */
+export function readResponse(bytes: Buffer, at: number, end: number): Record<string, string> {
+  const body = new BodyReader(bytes, at, end)
+  const fields: Record<string, string> = {}
+  let translated = ''
+  for (let type = body.byte(); type !== 0; type = body.byte()) {
+    const letter = String.fromCharCode(type)
+    const name = fieldNames[letter]
+    const value = body.text()
+    if (letter === 'S') translated = value
+    else if (name !== undefined) fields[name] = value
+  }
+  body.end()
+  fields['severity'] ??= translated
+  return fields
+}
+
+function nothingIn(at: number, end: number): void {
+  if (at !== end) throw new ProtocolError('a message with more than belongs to it')
+}
+
+function onlyText(bytes: Buffer, at: number, end: number): string {
+  if (bytes.indexOf(0, at) !== end - 1) throw new ProtocolError('a CommandComplete that is no text')
+  return bytes.toString('latin1', at, end - 1)
+}
+
+function readFields(body: BodyReader): Field[] {
+  const fields: Field[] = []
+  for (let count = body.int16(); count > 0; count--) {
+    const name = body.text()
+    const table = body.int32() >>> 0
+    const column = body.int16()
+    const type = body.int32() >>> 0
+    body.int16()
+    const typmod = body.int32()
+    body.int16()
+    fields.push({ name, table, column, type, typmod })
+  }
+  body.end()
+  return fields
+}
+
+function readTypes(body: BodyReader): number[] {
+  const types: number[] = []
+  for (let count = body.int16() & 0xffff; count > 0; count--) types.push(body.int32() >>> 0)
+  body.end()
+  return types
+}
+
+/** The body of one message: nothing is read beyond its end. */
+class BodyReader {
+  readonly #bytes: Buffer
+  readonly #end: number
+  #at: number
+
+  constructor(bytes: Buffer, at: number, end: number) {
+    this.#bytes = bytes
+    this.#at = at
+    this.#end = end
+  }
+
+  byte(): number {
+    return this.#bytes[this.#take(1)] as number
+  }
+
+  int16(): number {
+    return this.#bytes.readInt16BE(this.#take(2))
+  }
+
+  int32(): number {
+    return this.#bytes.readInt32BE(this.#take(4))
+  }
+
+  text(): string {
+    const begin = this.#at
+    const stop = this.#bytes.indexOf(0, begin)
+    if (stop < 0 || stop >= this.#end) throw new ProtocolError('a text without an end')
+    this.#at = stop + 1
+    return this.#bytes.toString('utf8', begin, stop)
+  }
+
+  end(): void {
+    if (this.#at !== this.#end) throw new ProtocolError('a message with more than belongs to it')
+  }
+
+  #take(size: number): number {
+    const at = this.#at
+    this.#at = at + size
+    if (this.#at > this.#end) throw new ProtocolError('a message with less than belongs to it')
+    return at
+  }
+}

@@ -1,0 +1,73 @@
+// What becomes of the statements of a unit when one of them fails or the connection is lost, by what they are and by whether
+// a transaction was open. Asked by exchanges; it knows no messages.
+import type { Failure, Op, Outcome, RawConnection } from '../driver.ts'
+import type { Compiled } from '../../sql/compiled.ts'
+
+/** The fields of an ErrorResponse by name. */
+export type Fields = Readonly<Record<string, string>>
+
+export type Status = RawConnection['status']
+
+/** What was known of a unit when it ended. */
+export interface UnitState {
+  readonly ops: readonly Op[]
+  readonly before: Status
+  /** COMMIT was answered. */
+  readonly committed: boolean
+  /** How many statements were written, and whether the Sync was. */
+  readonly written: number
+  readonly synced: boolean
+}
+
+/** What the server's refusal of a statement means. */
+export function serverFailure(op: Op, fields: Fields, { ops, before, committed }: UnitState): Failure {
+  const { cls } = op.stmt
+  const alone = before === 'idle' && !ops.some(({ stmt }) => begins(stmt))
+  const partly = (cls === 'multi' && committed) || (cls === 'alone' && alone)
+  return { kind: 'server', outcome: partly || fields['code'] === '40003' ? 'unknown' : 'rolled_back', fields }
+}
+
+/** Of a statement that ran, and whose answer could not be read. */
+export function decodeOutcome(op: Op, status: Status, { ops, committed }: UnitState): Outcome {
+  const kept = status === 'idle' && (committed || !ops.some(({ stmt }) => ends(stmt)))
+  return kept && op.stmt.cls !== 'read' ? 'committed' : 'rolled_back'
+}
+
+/** The first of the operations before `end` that an error takes back because they had no transaction of their own. */
+export function implicitStart({ ops, before }: UnitState, end: number): number {
+  let start = before === 'idle' ? 0 : Infinity
+  ops.slice(0, end).forEach(({ stmt }, i) => {
+    if (begins(stmt)) start = Infinity
+    else if (ends(stmt)) start = i + 1
+  })
+  return start
+}
+
+/** Of the operation at `index`, when the connection is gone. */
+export function lossOutcome({ ops, before, written, synced }: UnitState, index: number): Outcome {
+  if (written <= index && !synced) return 'not_started'
+  const stmts = ops.map(({ stmt }) => stmt)
+  const endsAt = stmts.findIndex(ends)
+  const end = stmts[endsAt]
+  // Without an end nothing was kept of a transaction, nor of what had no Sync yet to commit it.
+  if (end === undefined) {
+    const open = before !== 'idle' || stmts.some(begins) || !synced
+    return open && !stmts.some(({ cls }) => cls === 'alone') ? 'rolled_back' : 'unknown'
+  }
+  const undone = index <= endsAt && end.cls === 'control' && (before === 'failed' || !commits(end))
+  return undone ? 'rolled_back' : 'unknown'
+}
+
+function begins({ cls, verb }: Compiled): boolean {
+  return cls === 'control' && (verb === 'BEGIN' || verb === 'START')
+}
+
+function commits({ cls, verb }: Compiled): boolean {
+  return cls === 'control' && (verb === 'COMMIT' || verb === 'END' || verb === 'PREPARE')
+}
+
+/** Ends the transaction either way; ROLLBACK TO only ends a savepoint, several statements in one text may do anything. */
+function ends(stmt: Compiled): boolean {
+  if (commits(stmt) || (stmt.cls === 'multi' && stmt.hasControl)) return true
+  return stmt.cls === 'control' && /^(ROLLBACK|ABORT)$/.test(stmt.verb) && !/\bTO\b/i.test(stmt.text)
+}
