@@ -75,6 +75,8 @@ export {
   SerializationError,
   SqlSyntaxError,
   StalePlanError,
+  SyncTimeoutError,
+  SyncWorkerError,
   type TimeoutDetails,
   TooManyConnectionsError,
   TooManyWaitersError,

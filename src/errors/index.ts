@@ -71,3 +71,4 @@ export {
   type QueryErrorDetails,
 } from './query-error.ts'
 export { isServerShutdown, poolerAdvice, toConnectError, toQueryError } from './sqlstate.ts'
+export { SyncTimeoutError, SyncWorkerError } from './sync-error.ts'

@@ -26,6 +26,7 @@ export interface EventChannel<E> {
  * - `connection-leak`: a connection has been held for longer than `leak.afterMs` by code that does nothing with it.
  * - `waiting-to-close`: `close()` waits for connections that are still lent.
  * - `prebake-failed`: a baked statement could not be prepared on a new connection.
+ * - `sync-beside-server`: a call of `genever/sync` blocks a thread in which a server listens.
  * - `connection-unleaked`: a connection told of as leaked came back after all.
  */
 export type NoticeCode =
@@ -41,6 +42,7 @@ export type NoticeCode =
   | 'connection-unleaked'
   | 'waiting-to-close'
   | 'prebake-failed'
+  | 'sync-beside-server'
 
 /** Something its author should know, that is no error. */
 export interface NoticeEvent {

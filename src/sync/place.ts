@@ -1,0 +1,53 @@
+// Where a thread may be made to wait: not in the worker itself, not in an open transaction. Asked before each call.
+import { currentChain } from '../engine/context/chain.ts'
+import type { Settings } from '../engine/context/frame.ts'
+import { UsageError } from '../errors/index.ts'
+import { notice } from '../observe/notice.ts'
+
+const mark: unique symbol = Symbol.for('genever.sync.worker')
+const places = globalThis as { [mark]?: true }
+
+/** Says that this thread is a worker of ours. */
+export function markWorker(): void {
+  places[mark] = true
+}
+
+const lookEveryMs = 1_000
+let lookedAt = -Infinity
+
+/**
+ * The settings of the innermost scope around the call, which go along.
+ *
+ * @throws {UsageError} in a worker of genever/sync, and inside of an open transaction: the call could wait for locks that
+ *   this very thread holds, and could not give back while it waits.
+ */
+export function settingsForCall(method: string): Settings | null {
+  if (places[mark] === true)
+    throw new UsageError(
+      `${method} cannot be called in the worker of genever/sync itself: use the async methods of db there.`,
+    )
+  let settings: Settings | null = null
+  for (let link = currentChain(); link !== undefined; link = link.next) {
+    const { frame } = link
+    if (frame.transaction !== null && frame.live)
+      throw new UsageError(
+        `${method} cannot be called inside of a transaction: it could wait for locks of that transaction while nothing else can ` +
+          'run. Call it before or after, or use the async methods of db.',
+      )
+    if (frame.kind === 'detached' && frame.live) return settings ?? frame.settings
+    if (frame.live) settings ??= frame.settings
+  }
+  warnBesideServer(method)
+  return settings
+}
+
+function warnBesideServer(method: string): void {
+  const now = performance.now()
+  if (now - lookedAt < lookEveryMs) return
+  lookedAt = now
+  if (process.getActiveResourcesInfo().some((name) => name === 'TCPServerWrap' || name === 'PipeServerWrap'))
+    notice(
+      'sync-beside-server',
+      `${method} makes this thread wait, so a server that listens in it answers nobody meanwhile. Use the async methods of db.`,
+    )
+}
