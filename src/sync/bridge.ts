@@ -24,7 +24,7 @@ export class Bridge {
       workerData: { ...start, port: port2 },
       transferList: [port2 as never],
     })
-    this.#port = port1 as unknown as MessagePort
+    this.#port = port1
     this.#worker.on('error', () => {})
     this.#worker.unref()
     this.#port.unref()
@@ -103,7 +103,7 @@ export class Bridge {
   /** The answer to that call; answers to earlier calls, which nobody waits for any more, are dropped. */
   #take(id: number): Answer | null {
     for (;;) {
-      const received = receiveMessageOnPort(this.#port) as { readonly message: Answer } | undefined
+      const received: { readonly message: Answer } | undefined = receiveMessageOnPort(this.#port)
       if (received === undefined) return null
       if (received.message.id === id) return received.message
     }

@@ -90,10 +90,11 @@ class Service {
         return db.oneOrNone(text, given)
       case 'scalar':
         return db.scalar(text, given)
-      default:
+      case 'status': {
+        const { command, rowCount } = await db.status(text, given)
+        return { command, rowCount }
+      }
     }
-    const { command, rowCount } = await db.status(text, given)
-    return { command, rowCount }
   }
 
   #open(): Promise<Db> {
