@@ -112,7 +112,9 @@ export class Bridge {
 
 /** Adds the lines of this thread's stack: those of the worker do not say who called. */
 function shownHere(error: Error): Error {
-  const here = new Error().stack?.split('\n').slice(3).join('\n') ?? ''
-  if (error.stack !== undefined && here !== '') error.stack = `${error.stack}\n    in the worker, called\n${here}`
+  const here: { stack?: string } = {}
+  Error.captureStackTrace(here, Bridge.prototype.call)
+  const lines = here.stack?.split('\n').slice(1).join('\n') ?? ''
+  if (error.stack !== undefined && lines !== '') error.stack = `${error.stack}\n    in the worker, called\n${lines}`
   return error
 }

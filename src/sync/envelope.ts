@@ -60,7 +60,7 @@ export function toData(thrown: unknown, depth: number = 0): ErrorData {
 /** The error again, of its own class if that is one of Genever's or of JavaScript's. */
 export function fromData({ name, message, stack, fields, cause }: ErrorData): Error {
   const kind = kinds.get(name)
-  const error = (kind === undefined ? new Error(message) : Object.create(kind.prototype as object)) as Error
+  const error = Object.create((kind ?? Error).prototype as object) as Error
   const own = { message, stack, ...fields, ...(cause === undefined ? {} : { cause: fromData(cause) }) }
   for (const [key, value] of Object.entries(own)) {
     const enumerable = Object.hasOwn(fields, key)
