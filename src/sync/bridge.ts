@@ -113,8 +113,8 @@ export class Bridge {
 /** Adds the lines of this thread's stack: those of the worker do not say who called. */
 function shownHere(error: Error): Error {
   const here: { stack?: string } = {}
-  Error.captureStackTrace(here, Bridge.prototype.call)
-  const lines = here.stack?.split('\n').slice(1).join('\n') ?? ''
+  Error.captureStackTrace(here, shownHere)
+  const lines = here.stack?.split('\n').slice(2).join('\n') ?? ''
   if (error.stack !== undefined && lines !== '') error.stack = `${error.stack}\n    in the worker, called\n${lines}`
   return error
 }
