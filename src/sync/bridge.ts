@@ -1,6 +1,7 @@
 // One worker, and the calls that wait for it: the thread sleeps until the worker has answered, has ended, or the time is up.
 import { type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { SyncTimeoutError, SyncWorkerError, UsageError } from '../errors/index.ts'
+import { clock } from '../util/clock.ts'
 import { type Answer, Cell, fromData, type Request, type Work, type WorkerStart } from './envelope.ts'
 
 /** The longest sleep: the end of a worker that could not say so is noticed after it. */
@@ -80,7 +81,7 @@ export class Bridge {
   }
 
   #wait(id: number, timeoutMs: number): Answer {
-    const deadline = performance.now() + timeoutMs
+    const deadline = clock.now() + timeoutMs
     for (;;) {
       // Read before the port is looked at: an answer that comes in between wakes the sleep at once.
       const answers = Atomics.load(this.#memory, Cell.answers)
@@ -91,7 +92,7 @@ export class Bridge {
         throw new SyncWorkerError(
           'The worker of genever/sync has ended, so its answer will not come. Open another one.',
         )
-      const leftMs = deadline - performance.now()
+      const leftMs = deadline - clock.now()
       if (leftMs <= 0)
         throw new SyncTimeoutError(
           `There was no answer within ${timeoutMs} ms. The work goes on in the worker, and its answer will be dropped.`,

@@ -3,6 +3,7 @@ import { currentChain } from '../engine/context/chain.ts'
 import type { Settings } from '../engine/context/frame.ts'
 import { UsageError } from '../errors/index.ts'
 import { notice } from '../observe/notice.ts'
+import { clock } from '../util/clock.ts'
 
 const mark: unique symbol = Symbol.for('genever.sync.worker')
 const places = globalThis as { [mark]?: true }
@@ -42,7 +43,7 @@ export function settingsForCall(method: string): Settings | null {
 }
 
 function warnBesideServer(method: string): void {
-  const now = performance.now()
+  const now = clock.now()
   if (now - lookedAt < lookEveryMs) return
   lookedAt = now
   if (process.getActiveResourcesInfo().some((name) => name === 'TCPServerWrap' || name === 'PipeServerWrap'))
