@@ -1,7 +1,8 @@
 // A statement that is baked: written once, run with other values each time. Made by `Db.bake`; every run is an ordinary call
 // of an executor, to which the recipe brings what was compiled. It is immutable and knows no connection.
 import { UsageError } from '../errors/index.ts'
-import type { Cursor, CursorOptions } from '../engine/query/cursor.ts'
+import { callOptions, type Handle, place, placeOf } from '../engine/handle.ts'
+import { type Cursor, cursorChecks, type CursorOptions } from '../engine/query/cursor.ts'
 import {
   answer,
   type Cardinality,
@@ -13,31 +14,29 @@ import {
   onlyRow,
   onlyRowOrNone,
 } from '../engine/query/execute.ts'
-import { Executor } from '../engine/query/executor.ts'
-import type { QueryOptions } from '../engine/query/query-options.ts'
+import type { Executor } from '../engine/query/executor.ts'
+import { optionsOf, queryChecks, type QueryOptions } from '../engine/query/query-options.ts'
 import { boundQuery, type SqlQuery } from '../engine/query/sql-query.ts'
 import type { Status } from '../engine/query/status.ts'
-import type { Recipe, RowLoader } from '../sql/baked/recipe.ts'
+import { type Recipe, type RowLoader, toRecipe } from '../sql/baked/recipe.ts'
 import { asQuery, type DrizzleCommand, type Params, type Query, type Statement, toStatement } from '../sql/statement.ts'
 import { Printable } from '../util/printable.ts'
-import { describeType } from '../util/checks.ts'
+import { duration } from '../util/checks.ts'
+import { type Checks, readAgain } from '../util/options.ts'
 
 export type { RowLoader } from '../sql/baked/recipe.ts'
 
 /** What can be baked besides text: a query that was built, one without rows too. */
 export type Bakeable<R> = Query<R> | DrizzleCommand
 
-/** Of one run. */
-export interface BakedOptions extends QueryOptions {
-  /** Where it runs: a connection, transaction or engine. Default: the `db` it was baked on, as it is here and now. */
-  readonly on?: Executor | undefined
-}
+/** Of one run. Without `on` it runs on the `db` it was baked on, as that is here and now. */
+export type BakedOptions = QueryOptions
 
 /** What holds for every run; options of a run win. */
 export interface BakeOptions {
   /** As in `QueryOptions`. */
   readonly timeoutMs?: number | undefined
-  /** As in `BakedOptions`. */
+  /** As in `QueryOptions`. */
   readonly on?: Executor | undefined
 }
 
@@ -48,7 +47,7 @@ export interface LoadingOptions<Raw, T> extends BakeOptions {
 }
 
 /** What a run is given: parameters, which may be left out where none is needed, and options. */
-export type BakedArguments<P, Options = BakedOptions> =
+export type BakedArguments<P, Options = BakedOptions | Handle> =
   Partial<P> extends P ? [params?: P, options?: Options] : [params: P, options?: Options]
 
 /**
@@ -65,9 +64,9 @@ export interface Baked<R, P extends object = Params, Raw = R> {
   scalar<V = unknown>(...given: BakedArguments<P>): Promise<V | undefined>
   status(...given: BakedArguments<P>): Promise<Status<R>>
   /** @throws {ParameterError} at once, when the parameters do not fit. */
-  iterate(...given: BakedArguments<P, CursorOptions & BakedOptions>): Cursor<R>
+  iterate(...given: BakedArguments<P, CursorOptions | Handle>): Cursor<R>
   /** Runs it with each set of parameters, all or nothing; the rows are not loaded. No set is no statement. */
-  executeMany(sets: readonly P[], options?: BakedOptions): Promise<Status<never>>
+  executeMany(sets: readonly P[], options?: BakedOptions | Handle): Promise<Status<never>>
   /**
    * The query with these values: await it, or give it to any executor, as in `tx.first(byName.bind({ name }))`.
    * @throws {ParameterError} when they do not fit.
@@ -79,7 +78,7 @@ export interface Baked<R, P extends object = Params, Raw = R> {
    * @throws {UsageError} for an option that there is not.
    */
   with<T>(options: LoadingOptions<Raw, T>): Baked<T, P, Raw>
-  with(options: BakeOptions): Baked<R, P, Raw>
+  with(options: BakeOptions | Handle): Baked<R, P, Raw>
   /** The SQL and how many placeholders it has. */
   toString(): string
   /** Without parameters it is a query itself. */
@@ -88,73 +87,91 @@ export interface Baked<R, P extends object = Params, Raw = R> {
 
 export type Loading = BakeOptions & { readonly loader?: RowLoader<never, unknown> | undefined }
 
+const loadingChecks: Checks<Loading> = {
+  timeoutMs: duration,
+  on: place,
+  // What it may be is said where rows are loaded.
+  loader: () => undefined,
+}
+
 /** @throws {UsageError} for an option that there is not. */
-export function bakedOn<R, P extends object, Raw>(recipe: Recipe, on: Executor, options?: Loading): Baked<R, P, Raw> {
-  return new BakedStatement(recipe, on, options) as unknown as Baked<R, P, Raw>
+export function bakedOn<R, P extends object, Raw>(
+  recipe: Recipe,
+  on: Executor,
+  options?: Loading | Handle,
+): Baked<R, P, Raw> {
+  const read = callOptions<Loading>(options, loadingChecks, 'bake()')
+  return new BakedStatement(recipe, on, read) as unknown as Baked<R, P, Raw>
 }
 
 /** Implements `Baked` at run time; what fits which parameters is a matter of types. */
 class BakedStatement extends Printable {
   readonly #recipe: Recipe
   readonly #on: Executor
-  readonly #timeoutMs: number | undefined
-  /** What a run without options of its own gets. */
+  /** What a run without options gets. */
   readonly #options: QueryOptions | undefined
 
-  /** @throws {UsageError} for an option that there is not. */
-  constructor(recipe: Recipe, on: Executor, options: Loading = {}) {
+  /** @throws {UsageError} for a loader that is none, and a handle of another database. */
+  constructor(recipe: Recipe, on: Executor, { loader, timeoutMs, on: there }: Loading) {
     super()
-    check(options)
-    this.#recipe = options.loader === undefined ? recipe : recipe.loading(options.loader)
-    this.#on = options.on ?? on
-    this.#timeoutMs = options.timeoutMs
-    this.#options = options.timeoutMs === undefined ? undefined : { timeoutMs: options.timeoutMs }
+    this.#recipe = loader === undefined ? recipe : recipe.loading(loader)
+    this.#on = placeOf(there, on, 'bake()')
+    this.#options = timeoutMs === undefined ? undefined : readAgain<QueryOptions>({ timeoutMs })
   }
 
-  all(params?: Params, options?: BakedOptions): Promise<unknown[]> {
+  all(params?: Params, options?: BakedOptions | Handle): Promise<unknown[]> {
     return this.#run(everyRow, params, options)
   }
 
-  first(params?: Params, options?: BakedOptions): Promise<unknown> {
+  first(params?: Params, options?: BakedOptions | Handle): Promise<unknown> {
     return this.#run(firstRow, params, options)
   }
 
-  one(params?: Params, options?: BakedOptions): Promise<unknown> {
+  one(params?: Params, options?: BakedOptions | Handle): Promise<unknown> {
     return this.#run(onlyRow, params, options)
   }
 
-  oneOrNone(params?: Params, options?: BakedOptions): Promise<unknown> {
+  oneOrNone(params?: Params, options?: BakedOptions | Handle): Promise<unknown> {
     return this.#run(onlyRowOrNone, params, options)
   }
 
-  scalar(params?: Params, options?: BakedOptions): Promise<unknown> {
+  scalar(params?: Params, options?: BakedOptions | Handle): Promise<unknown> {
     return this.#run(firstValue, params, options)
   }
 
-  status(params?: Params, options?: BakedOptions): Promise<Status> {
+  status(params?: Params, options?: BakedOptions | Handle): Promise<Status> {
     return this.#run(answer, params, options)
   }
 
-  iterate(params?: Params, options?: CursorOptions & BakedOptions): Cursor<unknown> {
-    const on = options?.on ?? this.#on
-    if (!(on instanceof Executor)) throw noExecutor(on)
+  iterate(params?: Params, options?: CursorOptions | Handle): Cursor<unknown> {
+    const read = optionsOf<CursorOptions>(this.#recipe, params, options, cursorChecks, 'iterate()')
     const statement = this[toStatement](params)
-    return on.iterate(asQuery(statement), options === undefined ? this.#options : this.#merged(options))
+    return this.#on.iterate(asQuery(statement), this.#merged(read))
   }
 
-  executeMany(sets: readonly Params[], options?: BakedOptions): Promise<Status<never>> {
-    const on = options?.on ?? this.#on
-    if (!(on instanceof Executor)) return Promise.reject(noExecutor(on))
-    return executeMany(on, this.#recipe, sets, options === undefined ? this.#options : this.#merged(options))
+  executeMany(sets: readonly Params[], options?: BakedOptions | Handle): Promise<Status<never>> {
+    return this.#attempt(() => {
+      const read = options === undefined ? null : callOptions<QueryOptions>(options, queryChecks, 'executeMany()')
+      return executeMany(this.#on, this.#recipe, sets, this.#merged(read))
+    })
   }
 
-  bind(params?: Params): SqlQuery<unknown> {
+  bind(params?: Params, more?: unknown): SqlQuery<unknown> {
+    if (more !== undefined)
+      throw new UsageError('bind() takes the parameters alone. Options go to the method that runs the query.')
+    optionsOf(this.#recipe, params, undefined, queryChecks, 'bind()')
     const statement = this[toStatement](params)
     return boundQuery(this.#on, asQuery(statement))
   }
 
-  with(options: Loading): BakedStatement {
-    return new BakedStatement(this.#recipe, this.#on, { timeoutMs: this.#timeoutMs, ...options })
+  with(options: Loading | Handle): BakedStatement {
+    const read = callOptions<Loading>(options, loadingChecks, 'with()')
+    return new BakedStatement(this.#recipe, this.#on, readAgain<Loading>({ ...this.#options }, read))
+  }
+
+  /** What `executeMany` of an executor runs. */
+  [toRecipe](): Recipe {
+    return this.#recipe
   }
 
   /** Executors call it with how many rows they can use, which is no parameter. */
@@ -170,32 +187,31 @@ class BakedStatement extends Printable {
   }
 
   /** A plain call: the one async function is `execute`. */
-  #run<T>(cardinality: Cardinality, params: Params | undefined, options: BakedOptions | undefined): Promise<T> {
+  #run<T>(
+    cardinality: Cardinality,
+    params: Params | undefined,
+    options: BakedOptions | Handle | undefined,
+  ): Promise<T> {
     if (options === undefined) return execute(this.#on, cardinality, this.#recipe, params, this.#options)
-    const on = options.on ?? this.#on
-    if (!(on instanceof Executor)) return Promise.reject(noExecutor(on))
-    return execute(on, cardinality, this.#recipe, params, this.#merged(options))
+    return this.#attempt(() => {
+      const read = callOptions<QueryOptions>(options, queryChecks, cardinality.method)
+      return execute(this.#on, cardinality, this.#recipe, params, this.#merged(read))
+    })
   }
 
-  #merged(options: BakedOptions): BakedOptions {
-    return this.#timeoutMs === undefined || options.timeoutMs !== undefined
-      ? options
-      : { ...options, timeoutMs: this.#timeoutMs }
+  /** Options of a run win. */
+  #merged<O extends QueryOptions>(read: O | null): O | undefined {
+    const options = this.#options as O | undefined
+    if (read === null || options === undefined) return read ?? options
+    return readAgain<O>(options, read)
   }
-}
 
-const known: ReadonlySet<string> = new Set(['timeoutMs', 'on', 'loader'])
-
-function check(options: Loading): void {
-  const unknown = Object.keys(options).filter((name) => !known.has(name))
-  if (unknown.length > 0)
-    throw new UsageError(`A baked statement has no option ${unknown.join(', ')}: there are timeoutMs, on and loader.`)
-  if (options.on !== undefined && !(options.on instanceof Executor)) throw noExecutor(options.on)
-  const { timeoutMs } = options
-  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0))
-    throw new UsageError('timeoutMs must be a number of milliseconds, 0 or more.')
-}
-
-function noExecutor(given: unknown): UsageError {
-  return new UsageError(`The option on is a db, an engine, a connection or a transaction, not ${describeType(given)}.`)
+  #attempt<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return work()
+    } catch (error) {
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what was thrown goes on
+      return Promise.reject(error)
+    }
+  }
 }

@@ -4,13 +4,15 @@ import { AlreadyBoundError, NotBoundError, PoolClosedError, UsageError } from '.
 import type { CloseReport, PoolStats } from '../pool/contract.ts'
 import { boundEngine, currentChain, runInFrame } from '../engine/context/chain.ts'
 import { Frame } from '../engine/context/frame.ts'
-import { type CloseOptions, Engine } from '../engine/engine.ts'
-import { type EngineOptions, type EngineSource, openEngine } from '../engine/open/create-engine.ts'
+import { closeChecks, type CloseOptions, Engine } from '../engine/engine.ts'
+import { callOptions, type Handle } from '../engine/handle.ts'
+import { type EngineOptions, type EngineSource, needsSource, openEngine } from '../engine/open/create-engine.ts'
 import type { Row } from '../engine/query/executor.ts'
 import { Source } from '../engine/source.ts'
 import { Bakery } from '../sql/baked/bakery.ts'
 import { Recipe, type RowLoader } from '../sql/baked/recipe.ts'
 import type { Params } from '../sql/statement.ts'
+import { describeType, isPlain, needsFunction } from '../util/checks.ts'
 import { inRoot } from '../util/context.ts'
 import { type Bakeable, type Baked, type BakeOptions, bakedOn } from './baked.ts'
 
@@ -26,6 +28,8 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   #state: State
   #source: EngineSource | null
   #options: EngineOptions | undefined
+  /** `undefined` was given as the source: an environment variable that is not set, most likely. */
+  #missing: boolean
   #engine: Engine | null = null
   #opening: Promise<Engine> | null = null
   /** The engine that is being opened, and what tells those who wait for it that the db was closed. */
@@ -33,8 +37,12 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   #giveUp: (() => void) | null = null
   readonly #bakery = new Bakery()
 
-  constructor(source?: EngineSource, options?: EngineOptions) {
+  constructor(...given: [source?: EngineSource | undefined, options?: EngineOptions | undefined]) {
     super()
+    const [source, options] = given
+    this.#missing = source === undefined && given.length > 0
+    if (source === undefined) checkNoSource(options)
+    else needsSource('createDb()', source, options)
     this.#source = source ?? null
     this.#options = options
     this.#state = source === undefined ? 'unbound' : 'configured'
@@ -68,11 +76,13 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
         'This db has a database already. Close it, or use withBind() for another one within a callback.',
       )
     if (source instanceof Engine) {
+      if (options !== undefined) throw withEngine('bind()')
       this.#engine = source
       this.#state = 'open'
       source.bakeries.add(this.#bakery)
       return source
     }
+    needsSource('bind()', source, options)
     this.#source = source
     this.#options = options
     this.#state = 'configured'
@@ -106,6 +116,9 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
     work: (engine: Engine) => Promise<T> | T,
     options?: EngineOptions,
   ): Promise<T> {
+    needsFunction(work, 'withBind()')
+    if (!(source instanceof Engine)) needsSource('withBind()', source, options)
+    else if (options !== undefined) throw withEngine('withBind()')
     const engine =
       source instanceof Engine ? source : await inRoot(() => openEngine(source, options, this, this.#bakery))
     const frame = new Frame('bind', engine, this, null, null, null)
@@ -126,7 +139,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
    */
   bake<R = Row, P extends object = Params, T = R>(
     query: Bakeable<R> | ((params: P) => Bakeable<R>) | string,
-    options?: BakeOptions & { readonly loader?: RowLoader<R, T> | undefined },
+    options?: (BakeOptions & { readonly loader?: RowLoader<R, T> | undefined }) | Handle,
   ): Baked<T, P, R> {
     const recipe = Recipe.of(query)
     this.#bakery.add(recipe.plan)
@@ -146,17 +159,18 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   /** Counts of this moment. @throws {NotBoundError} while it has no engine. */
   stats(): PoolStats {
     const engine = this.engineQuietly()
-    if (engine === null) throw this.#state === 'configured' ? notOpen() : notBound()
+    if (engine === null) throw this.#state === 'configured' ? notOpen() : notBound(this.#missing)
     return engine.stats()
   }
 
   /** Closes the engine; final. See `Engine.close`. */
   async close(options?: CloseOptions): Promise<CloseReport> {
+    const read = callOptions(options, closeChecks, 'close()')
     ;(this.#engine ?? this.#making)?.refuseCloseInside()
     this.#state = 'closed'
     this.#giveUp?.()
     const engine = this.#engine ?? this.#making
-    return engine === null ? { drained: 0, broken: [] } : engine.close(options)
+    return engine === null ? { drained: 0, broken: [] } : engine.close(read)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -174,6 +188,11 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
     return (chain === undefined ? null : boundEngine(this, chain)) ?? (this.#state === 'closed' ? null : this.#engine)
   }
 
+  /** @internal Without a database of its own it stands for any. */
+  override runsOn(engine: Engine): boolean {
+    return this.#state === 'unbound' || this.#making === engine || super.runsOn(engine)
+  }
+
   /** @internal */
   override engineHere(): Engine | Promise<Engine> {
     const chain = currentChain()
@@ -188,7 +207,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   /** @internal */
   override checkUsable(): void {
     if (this.#state === 'closed') throw closedError()
-    if (this.#state === 'unbound') throw notBound()
+    if (this.#state === 'unbound') throw notBound(this.#missing)
   }
 
   #open(): Promise<Engine> {
@@ -231,12 +250,27 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
  * A `Db` on a URL, on options, or on a function giving them, opened on first use or by `open()`; without a source it
  * is unbound until `bind()`. Wrong options are told when it is opened.
  */
-export function createDb(source?: EngineSource, options?: EngineOptions): Db {
-  return new Db(source, options)
+export function createDb(...given: [source?: EngineSource | undefined, options?: EngineOptions | undefined]): Db {
+  return new Db(...given)
 }
 
-function notBound(): NotBoundError {
-  return new NotBoundError('This db has no database yet. Give createDb() a URL, or call bind(source) before using it.')
+function notBound(missing: boolean): NotBoundError {
+  return new NotBoundError(
+    missing
+      ? 'This db has no database: createDb() was given undefined as its source. Is an environment variable missing? Give it a URL, or ' +
+          'call bind(source) before using it.'
+      : 'This db has no database yet. Give createDb() a URL, or call bind(source) before using it.',
+  )
+}
+
+/** Options beside no source would have no effect when `bind` brings one with its own. */
+function checkNoSource(options: unknown): void {
+  if (options !== undefined && !isPlain(options))
+    throw new UsageError(`The options of createDb() must be a plain object, not ${describeType(options)}.`)
+}
+
+function withEngine(method: string): UsageError {
+  return new UsageError(`${method} was given an engine and options. An engine that is open has its options already.`)
 }
 
 function notOpen(): NotBoundError {

@@ -7,14 +7,16 @@ import { Frame } from './context/frame.ts'
 import type { Engine } from './engine.ts'
 import { Executor } from './query/executor.ts'
 import { thrownError } from './query/failure.ts'
-import type { Handle } from './handle.ts'
+import { callOptions, type Handle, type handle, placeOf } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
-import type { QueryDefaults } from './query/query-options.ts'
+import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
 import { lend } from './slot/control.ts'
 import type { Slot } from './slot/slot.ts'
 import { Turn } from './slot/turn.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
-import type { TransactionOptions } from './transaction-options.ts'
+import { type TransactionOptions, transactionOptions } from './transaction-options.ts'
+import { boolean, needsFunction } from '../util/checks.ts'
+import { type Checks, readAgain } from '../util/options.ts'
 import type { Transaction } from './transaction/transaction.ts'
 import { clock } from '../util/clock.ts'
 
@@ -28,11 +30,14 @@ export interface ReleaseOptions {
   readonly discardSession?: boolean | undefined
 }
 
+const releaseChecks: Checks<ReleaseOptions> = { permanent: boolean, discardSession: boolean }
+
 /**
  * A handle on at most one raw connection, borrowed when it is first needed. Statements issued together take turns.
  * (GINO: `GinoConnection`.)
  */
 export class Connection extends Executor implements AsyncDisposable {
+  declare readonly [handle]: true
   /** @internal */
   readonly chain: Link | undefined
   /** Whether it owns its slot, rather than reusing another's. */
@@ -115,8 +120,8 @@ export class Connection extends Executor implements AsyncDisposable {
    * @throws {ReleasedConnectionError} after release.
    * @throws {AcquireTimeoutError} when none becomes free in time.
    */
-  async rawConnection(options?: { readonly timeoutMs?: number | undefined }): Promise<unknown> {
-    await this.borrow(options?.timeoutMs)
+  async rawConnection(options?: QueryDefaults): Promise<unknown> {
+    await this.borrow(callOptions(options, defaultsChecks, 'rawConnection()').timeoutMs)
     const slot = this.#slot
     if (slot.owes) await this.scalar('select 1')
     let lent: Promise<unknown> = Promise.resolve()
@@ -149,8 +154,12 @@ export class Connection extends Executor implements AsyncDisposable {
 
   override async transaction<T>(
     work: (tx: Transaction) => Promise<T> | T,
-    options: TransactionOptions = {},
+    given?: TransactionOptions | Handle,
   ): Promise<T> {
+    needsFunction(work, 'transaction()', 'or begin() opens one by hand')
+    const options = transactionOptions(given, 'transaction()')
+    const there = placeOf(options.on, this, 'transaction()')
+    if (there !== this) return there.transaction(work, readAgain(options, { on: undefined }))
     this.#checkUsable('transaction()')
     const slot = options.reuse === false ? null : this.#slot
     return this.#engine.transact({ db: null, chain: currentChain(), handle: this, slot }, work, options)
@@ -160,7 +169,10 @@ export class Connection extends Executor implements AsyncDisposable {
    * Opens a transaction that ends by `commit()`, `rollback()` or disposal. Statements of this handle run inside.
    * @throws {TransactionStateError} on an ambient connection, where others would wait for it unknowingly.
    */
-  async begin(options: TransactionOptions = {}): Promise<ManualTransaction> {
+  async begin(given?: TransactionOptions | Handle): Promise<ManualTransaction> {
+    const options = transactionOptions(given, 'begin()')
+    const there = placeOf(options.on, this, 'begin()')
+    if (there !== this) return there.begin(readAgain(options, { on: undefined }))
     this.#checkUsable('begin()')
     const chain = currentChain()
     if (ambientFrame(this.#engine, chain)?.slot === this.#slot)
@@ -173,6 +185,7 @@ export class Connection extends Executor implements AsyncDisposable {
 
   /** Makes this connection, or the owner it reuses, ambient for `work`; releases nothing. */
   async run<T>(work: (connection: this) => Promise<T> | T): Promise<T> {
+    needsFunction(work, 'run()')
     this.#checkUsable('run()')
     const slot = this.#slot
     const top = slot.top
@@ -194,6 +207,7 @@ export class Connection extends Executor implements AsyncDisposable {
    * relies on, the connection is kept, and that is told as `held-while-idle`.
    */
   async idle<T>(work: () => Promise<T> | T): Promise<T> {
+    needsFunction(work, 'idle()')
     return idleOn(this.#slot, work)
   }
 
@@ -204,9 +218,10 @@ export class Connection extends Executor implements AsyncDisposable {
    * @throws {TransactionStateError} inside of a transaction on this connection; with `permanent: false` also while one
    * is open or session state is pinned.
    */
-  async release(options: ReleaseOptions = {}): Promise<void> {
+  async release(given?: ReleaseOptions): Promise<void> {
+    const { permanent, discardSession } = callOptions(given, releaseChecks, 'release()')
     const slot = this.#slot
-    if (options.permanent === false) return this.#releaseForNow(options.discardSession === true)
+    if (permanent === false) return this.#releaseForNow(discardSession === true)
     if (this.#released) return
     if (!this.owner) {
       this.#released = true

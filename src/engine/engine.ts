@@ -11,11 +11,13 @@ import type { Bakery } from '../sql/baked/bakery.ts'
 import { type Compiled, Pin } from '../sql/compiled.ts'
 import { StatementCache } from '../sql/compile.ts'
 import { type Dialect, postgres } from '../sql/dialect.ts'
+import { duration } from '../util/checks.ts'
+import type { Checks } from '../util/options.ts'
 import { Ticker } from '../util/ticker.ts'
 import { ambientFrame, ambientSettings, currentChain, heldLeases, type Link } from './context/chain.ts'
 import type { Frame, Settings } from './context/frame.ts'
 import type { Cursor, CursorWait } from './query/cursor.ts'
-import type { Handle } from './handle.ts'
+import { callOptions, type Handle } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryDefaults, QueryOptions } from './query/query-options.ts'
 import { withoutSession, withoutTransaction } from './slot/admission.ts'
@@ -32,6 +34,8 @@ export interface CloseOptions {
   /** How long lent connections may take to come back, in milliseconds; default `closeTimeoutMs` of the engine. */
   readonly timeoutMs?: number | undefined
 }
+
+export const closeChecks: Checks<CloseOptions> = { timeoutMs: duration }
 
 const placePauseMs = 1
 
@@ -87,9 +91,10 @@ export class Engine extends Source implements AsyncDisposable {
    * settles by the deadline, or within a tenth of a second if it is nearer. Idempotent; a later call can only shorten it.
    * @throws {UsageError} inside of a scope or transaction that holds a connection, for which it would wait; nothing is closed.
    */
-  async close(options: CloseOptions = {}): Promise<CloseReport> {
+  async close(options?: CloseOptions): Promise<CloseReport> {
+    const { timeoutMs } = callOptions(options, closeChecks, 'close()')
     this.refuseCloseInside()
-    const report = await this.pool.close(clock.now() + (options.timeoutMs ?? this.options.closeTimeoutMs))
+    const report = await this.pool.close(clock.now() + (timeoutMs ?? this.options.closeTimeoutMs))
     this.#onClose()
     return report
   }
@@ -129,10 +134,7 @@ export class Engine extends Source implements AsyncDisposable {
   /** @internal The deadline of a statement: its own, else the default nearest to it. */
   until(options: QueryOptions | null, defaults: QueryDefaults | null): number {
     const timeoutMs = options?.timeoutMs ?? defaults?.timeoutMs ?? this.options.query.timeoutMs
-    if (timeoutMs === undefined) return Infinity
-    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
-      throw new UsageError('timeoutMs must be a number of milliseconds, 0 or more.')
-    return timeoutMs === Infinity ? Infinity : clock.now() + timeoutMs
+    return timeoutMs === undefined || timeoutMs === Infinity ? Infinity : clock.now() + timeoutMs
   }
 
   /** @internal */

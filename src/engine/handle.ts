@@ -1,10 +1,82 @@
-// What the slot needs to know of a handle: a connection or a transaction the user holds.
-import type { QueryDefaults } from './query/query-options.ts'
+// What the engine knows of the objects that statements run on without knowing their classes: how executors are recognised,
+// which of them are handles that the user holds, and what is said of one that stands in place of options.
+import { UsageError } from '../errors/index.ts'
+import { type Check, describeType, must } from '../util/checks.ts'
+import { type Checks, readOptions } from '../util/options.ts'
 import type { Link } from './context/chain.ts'
+import type { Executor } from './query/executor.ts'
+import type { QueryDefaults } from './query/query-options.ts'
 
+/** Marks handles in the types: nothing else can be given in place of options. */
+export const handle: unique symbol = Symbol('genever.handle')
+
+/** A `Connection` or a `Transaction`. In place of the options of a call it is `{ on: handle }`. */
 export interface Handle {
-  /** The chain of the code that made the handle. */
+  readonly [handle]: true
+  /** @internal The chain of the code that made the handle. */
   readonly chain: Link | undefined
-  /** Defaults for the statements sent through it. */
+  /** @internal Defaults for the statements sent through it. */
   defaultsHere(): QueryDefaults | null
+}
+
+let recognises: (value: object) => boolean = () => false
+
+/** Called once, by the class of executors: only it sees its private field. */
+export function recogniseExecutors(test: (value: object) => boolean): void {
+  recognises = test
+}
+
+/** A connection, transaction, engine or db; null for anything else, a proxy of one too. */
+export function asExecutor(value: unknown): Executor | null {
+  return typeof value === 'object' && value !== null && recognises(value) ? (value as Executor) : null
+}
+
+/** Of the option `on`. */
+export const place: Check = must(
+  'a connection, a transaction, an engine or a db',
+  (value) => asExecutor(value) !== null,
+)
+
+/**
+ * The options of a call, checked; a handle in place of them is `{ on: handle }` where there is such an option.
+ * @throws {InvalidOptionError} naming every option that does not exist or does not fit.
+ * @throws {UsageError} when a handle stands where it says nothing, or a db or an engine in place of options.
+ */
+export function callOptions<T extends object>(given: unknown, checks: Checks<T>, method: string): T {
+  return readOptions<T>(given, checks, method, (value) => inPlace(value, Object.hasOwn(checks, 'on'), method))
+}
+
+function inPlace(given: unknown, hasPlace: boolean, method: string): unknown {
+  const executor = asExecutor(given)
+  if (executor === null) return given
+  const kind = kindOf(executor)
+  if (!hasPlace)
+    throw new UsageError(
+      `A ${kind} was given in place of the options of ${method}, which runs nothing there. Call a method of the ${kind} instead.`,
+    )
+  if (executor.handleHere() === null)
+    throw new UsageError(
+      `A ${kind} was given in place of the options of ${method}. Call the method of that ${kind}, or pass { on }.`,
+    )
+  return { on: given }
+}
+
+/**
+ * Where a call of `executor` runs: at its option `on`, if it has one.
+ * @throws {UsageError} when that is a handle of another database.
+ */
+export function placeOf(on: Executor | undefined, executor: Executor, method: string): Executor {
+  if (on === undefined || on === executor || on.handleHere() === null)
+    return executor === on ? executor : (on ?? executor)
+  const engine = on.engineQuietly()
+  if (engine === null || executor.runsOn(engine)) return on
+  throw new UsageError(
+    `The ${kindOf(on)} that ${method} was given belongs to another database (${engine.name}). Pass one of the same database, or call ` +
+      'a method of the handle itself.',
+  )
+}
+
+/** `Connection`, `Transaction`, `Db`, `Engine`: its class, for messages. */
+export function kindOf(executor: object): string {
+  return describeType(executor).replace(/^an object of class /, '')
 }

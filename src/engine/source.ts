@@ -19,12 +19,14 @@ import { settingsOf } from '../sql/settings.ts'
 import { Executor } from './query/executor.ts'
 import { thrownError } from './query/failure.ts'
 import { afterOpening } from './open/after-opening.ts'
-import type { Handle } from './handle.ts'
+import { callOptions, type Handle, placeOf } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
-import type { QueryDefaults } from './query/query-options.ts'
+import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
 import type { Slot } from './slot/slot.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
-import type { TransactionOptions } from './transaction-options.ts'
+import { type TransactionOptions, transactionOptions } from './transaction-options.ts'
+import { boolean, duration, needsFunction } from '../util/checks.ts'
+import { type Checks, type Reading, readAgain } from '../util/options.ts'
 import type { Transaction } from './transaction/transaction.ts'
 
 export interface AcquireOptions {
@@ -54,6 +56,19 @@ export interface ScopeOptions extends AcquireOptions {
 export interface DetachedOptions {
   readonly settings?: Settings | undefined
 }
+
+const frameSettings: Reading = { read: settingsOf }
+
+const acquireChecks: Checks<AcquireOptions> = {
+  reuse: boolean,
+  lazy: boolean,
+  timeoutMs: duration,
+  query: { group: defaultsChecks },
+}
+
+const scopeChecks: Checks<ScopeOptions> = { ...acquireChecks, reusable: boolean, settings: frameSettings }
+
+const detachedChecks: Checks<DetachedOptions> = { settings: frameSettings }
 
 export abstract class Source extends Executor {
   /** @internal The `Db` frames are opened through; null for an engine. */
@@ -92,10 +107,12 @@ export abstract class Source extends Executor {
    * @throws {TransactionStateError} when `settings` differ from those of the connection it would share.
    * @throws {UsageError} when `settings` are no plain object of names and strings, numbers or booleans; nothing has run then.
    */
-  async scope<T>(work: (connection: Connection) => Promise<T> | T, options: ScopeOptions = {}): Promise<T> {
-    const own = settingsOf(options.settings)
+  async scope<T>(work: (connection: Connection) => Promise<T> | T, given?: ScopeOptions): Promise<T> {
+    needsFunction(work, 'scope()')
+    const options = callOptions<ScopeOptions>(given, scopeChecks, 'scope()')
+    const own = options.settings
     const engine = this.engineHere()
-    if (engine instanceof Promise) return this.scope(work, await afterOpening(engine, { ...options, settings: own }))
+    if (engine instanceof Promise) return this.scope(work, await afterOpening(engine, options))
     const chain = currentChain()
     const shared = options.reuse === false ? null : ambientFrame(engine, chain)
     if (shared !== null) {
@@ -133,7 +150,8 @@ export abstract class Source extends Executor {
    * @throws {AcquireTimeoutError} when none becomes free in time.
    * @throws {SelfDeadlockError} when the caller runs inside of the holders of every connection there may be.
    */
-  async acquire(options: AcquireOptions = {}): Promise<Connection> {
+  async acquire(given?: AcquireOptions): Promise<Connection> {
+    const options = callOptions<AcquireOptions>(given, acquireChecks, 'acquire()')
     const engine = this.engineHere()
     if (engine instanceof Promise) return this.acquire(await afterOpening(engine, options))
     const chain = currentChain()
@@ -152,8 +170,12 @@ export abstract class Source extends Executor {
 
   override async transaction<T>(
     work: (tx: Transaction) => Promise<T> | T,
-    options: TransactionOptions = {},
+    given?: TransactionOptions | Handle,
   ): Promise<T> {
+    needsFunction(work, 'transaction()', 'or begin() opens one by hand')
+    const options = transactionOptions(given, 'transaction()')
+    const there = placeOf(options.on, this, 'transaction()')
+    if (there !== this) return there.transaction(work, readAgain(options, { on: undefined }))
     const engine = this.engineHere()
     if (engine instanceof Promise) return this.transaction(work, await afterOpening(engine, options))
     const chain = currentChain()
@@ -165,7 +187,10 @@ export abstract class Source extends Executor {
    * Opens a transaction on a connection of its own that ends by `commit()`, `rollback()` or disposal; not ambient.
    * @throws {TransactionStateError} with `reuse: true` inside of a scope, where others would wait for it unknowingly.
    */
-  async begin(options: TransactionOptions = {}): Promise<ManualTransaction> {
+  async begin(given?: TransactionOptions | Handle): Promise<ManualTransaction> {
+    const options = transactionOptions(given, 'begin()')
+    const there = placeOf(options.on, this, 'begin()')
+    if (there !== this) return there.begin(readAgain(options, { on: undefined }))
     const engine = this.engineHere()
     if (engine instanceof Promise) return this.begin(await afterOpening(engine, options))
     const chain = currentChain()
@@ -181,6 +206,7 @@ export abstract class Source extends Executor {
    * See `Connection.idle`. Opens nothing.
    */
   async idle<T>(work: () => Promise<T> | T): Promise<T> {
+    needsFunction(work, 'idle()')
     const engine = this.engineQuietly()
     if (engine === null) this.checkUsable()
     const slot = engine === null ? null : (quietAmbientFrame(engine, currentChain())?.slot ?? null)
@@ -192,8 +218,10 @@ export abstract class Source extends Executor {
    * stays. With `settings` it has those.
    * @throws {UsageError} when `settings` are no plain object of names and strings, numbers or booleans; nothing has run then.
    */
-  async detached<T>(work: () => Promise<T> | T, options: DetachedOptions = {}): Promise<T> {
-    const settings = settingsOf(options.settings) ?? null
+  async detached<T>(work: () => Promise<T> | T, given?: DetachedOptions): Promise<T> {
+    needsFunction(work, 'detached()')
+    const options = callOptions<DetachedOptions>(given, detachedChecks, 'detached()')
+    const settings = options.settings ?? null
     const here = this.engineHere()
     const engine = here instanceof Promise ? await here : here
     const frame = new Frame('detached', engine, this.token(), null, null, settings)

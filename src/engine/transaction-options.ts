@@ -1,10 +1,13 @@
 // Options of a transaction, and what the engine needs to know to open one.
-import { UsageError } from '../errors/index.ts'
-import { type IsolationLevel, parseIsolation } from '../sql/dialect.ts'
+import { InvalidOptionError, UsageError } from '../errors/index.ts'
+import { type IsolationLevel, isolationLevels, parseIsolation } from '../sql/dialect.ts'
+import { abortSignal, boolean, type Check, duration, integer, milliseconds, must } from '../util/checks.ts'
+import { type Checks, readAgain } from '../util/options.ts'
 import { longestTimerMs } from '../util/timers.ts'
 import type { Link } from './context/chain.ts'
-import type { Handle } from './handle.ts'
-import type { QueryDefaults } from './query/query-options.ts'
+import { callOptions, type Handle, place } from './handle.ts'
+import type { Executor } from './query/executor.ts'
+import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
 import type { Slot } from './slot/slot.ts'
 
 /** When to run a transaction again. */
@@ -57,6 +60,11 @@ export interface TransactionOptions {
   readonly lazy?: boolean | undefined
   /** Defaults for the statements inside. */
   readonly query?: QueryDefaults | undefined
+  /**
+   * Opens it there: on that connection, as a savepoint of that transaction, or on another db or engine. A connection or a
+   * transaction in place of the options means the same. It does not go with `reuse: false`.
+   */
+  readonly on?: Executor | undefined
 }
 
 /** Where a transaction is opened. */
@@ -69,20 +77,61 @@ export interface TransactionPlace {
   readonly slot: Slot | null
 }
 
+export const isolationLevel: Check = (value) => {
+  try {
+    parseIsolation(value)
+    return undefined
+  } catch {
+    return `must be one of ${isolationLevels.map((level) => `"${level}"`).join(', ')}`
+  }
+}
+
+// PostgreSQL counts it in an integer, which holds what a timer holds.
+const idleTimeout: Check = must(
+  `milliseconds, more than 0 and up to ${longestTimerMs}, or Infinity for no limit`,
+  (value) => typeof value === 'number' && value > 0 && (value <= longestTimerMs || value === Infinity),
+)
+
+const attempts: Check = integer(0, undefined, true)
+
+const retryChecks: Checks<TransactionRetry> = { limit: attempts, intervalMs: milliseconds(0) }
+
+export const transactionChecks: Checks<TransactionOptions> = {
+  isolation: isolationLevel,
+  readOnly: boolean,
+  deferrable: boolean,
+  timeoutMs: duration,
+  signal: abortSignal,
+  idleTimeoutMs: idleTimeout,
+  resolveCommitMs: milliseconds(0),
+  retry: {
+    group: retryChecks,
+    or: (value) => typeof value === 'number' && attempts(value) === undefined,
+    wanted: 'must be a whole number of further attempts, 0 or more, or { limit, intervalMs }',
+  },
+  reuse: boolean,
+  lazy: boolean,
+  query: { group: defaultsChecks },
+  on: place,
+}
+
 /**
- * The options with the isolation level spelled one way.
- * @throws {UsageError} for a level there is not, or a number of attempts or milliseconds that is none; before any SQL.
+ * The options of a transaction, read and checked, with the isolation level spelled one way.
+ * @throws {InvalidOptionError} for what does not exist or does not fit; before any SQL.
  */
-export function normalised(options: TransactionOptions): TransactionOptions {
-  const { retry, isolation, idleTimeoutMs = Infinity, resolveCommitMs = 0 } = options
-  const limit = typeof retry === 'object' ? retry.limit : (retry ?? 0)
-  if (limit !== Infinity && (!Number.isInteger(limit) || limit < 0))
-    throw new UsageError('retry must be a whole number of further attempts, 0 or more.')
-  // PostgreSQL counts it in an integer, which holds what a timer holds.
-  const lasts = typeof idleTimeoutMs === 'number' && idleTimeoutMs > 0
-  if (!lasts || (idleTimeoutMs > longestTimerMs && idleTimeoutMs !== Infinity))
-    throw new UsageError(`idleTimeoutMs must be milliseconds, more than 0 and up to ${longestTimerMs}, or Infinity.`)
-  if (!(typeof resolveCommitMs === 'number' && resolveCommitMs >= 0 && resolveCommitMs <= longestTimerMs))
-    throw new UsageError(`resolveCommitMs must be milliseconds, from 0, which is not to ask, to ${longestTimerMs}.`)
-  return isolation === undefined ? options : { ...options, isolation: parseIsolation(isolation) }
+export function transactionOptions(given: unknown, method: string): TransactionOptions {
+  const read = callOptions<TransactionOptions>(given, transactionChecks, method)
+  const { isolation, retry, on, reuse } = read
+  if (typeof retry === 'object' && retry.limit === undefined)
+    throw new InvalidOptionError(
+      `The option "retry" of ${method} needs a limit: how many further attempts there are.`,
+      {
+        options: [{ name: 'retry.limit', problem: 'is missing' }],
+      },
+    )
+  if (on !== undefined && reuse === false)
+    throw new UsageError(
+      `${method} was given a place to run, and reuse: false, which asks for another one. Leave one of them out.`,
+    )
+  return isolation === undefined ? read : readAgain(read, { isolation: parseIsolation(isolation) })
 }

@@ -2,7 +2,7 @@
 // the engine's always are; here only what concerns requests, and the flat names.
 import type { EngineOptions, EngineSource } from '../engine/open/create-engine.ts'
 import type { Settings } from '../engine/context/frame.ts'
-import { normalised, type TransactionOptions } from '../engine/transaction-options.ts'
+import { type TransactionOptions, transactionOptions } from '../engine/transaction-options.ts'
 import { GeneverError, InvalidOptionError, type OptionProblem } from '../errors/index.ts'
 import { resolveOptions } from '../options/options.ts'
 import { type FlatOptions, flatNames, nest } from './flat-names.ts'
@@ -108,7 +108,7 @@ export function transactionOf(
   const problems: OptionProblem[] = []
   checkTransaction(given, problems)
   if (problems.length > 0) throw refusal(problems)
-  return normalised(given)
+  return transactionOptions(given, 'a request')
 }
 
 /** GINO's default for the name of the database; the others are the engine's too. */
@@ -177,7 +177,7 @@ function checkTransaction(value: unknown, problems: OptionProblem[]): void {
         problem: `is not an option of a request's transaction (there are ${names.join(', ')})`,
       })
   try {
-    normalised(value)
+    transactionOptions(value, 'a request')
   } catch (error) {
     if (!(error instanceof GeneverError)) throw error
     problems.push({ name: 'transaction', problem: `cannot be used: ${error.message}` })

@@ -8,6 +8,8 @@ import { describeType } from '../util/checks.ts'
 const levels = ['read uncommitted', 'read committed', 'repeatable read', 'serializable'] as const
 export type IsolationLevel = (typeof levels)[number]
 
+export const isolationLevels: readonly IsolationLevel[] = levels
+
 export interface BeginOptions {
   /** Spelled as by `parseIsolation`; without it the server's default stands. */
   readonly isolation?: string | undefined

@@ -77,9 +77,6 @@ export function bare<T extends object>(...objects: readonly (T | undefined)[]): 
   return Object.assign(Object.create(null), ...objects) as T
 }
 
-/** No option at all, not even one that a polluted `Object.prototype` has. */
-export const none: object = Object.freeze(Object.create(null) as object)
-
 /** @throws {UsageError} unless it is a function, such as the callback of `scope()`. */
 export function needsFunction(value: unknown, method: string, what: string = 'the work to run'): void {
   if (typeof value !== 'function')

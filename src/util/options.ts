@@ -1,16 +1,22 @@
 // Objects of options: the one way in which they are read, at every door. Only own members count, each is read once, and
 // what does not exist or does not fit is refused together, by name, before anything happens. A table has a check for each
 // member of the type of the options.
-import { InvalidOptionError, type OptionProblem } from '../errors/index.ts'
+import { GeneverError, InvalidOptionError, type OptionProblem } from '../errors/index.ts'
 import { bare, type Check, describeType, isPlain } from './checks.ts'
 
 /** A check for each option of a group; a nested group has its own. */
-export type Checks<T> = { readonly [K in keyof Required<T>]: Check | GroupCheck }
+export type Checks<T> = { readonly [K in keyof Required<T>]: Check | GroupCheck | Reading }
 
 export interface GroupCheck {
-  readonly group: Readonly<Record<string, Check | GroupCheck>>
-  /** Another form of the option, which is no group. */
+  readonly group: Readonly<Record<string, Check | GroupCheck | Reading>>
+  /** Another form of the option, which is no group; and both, as a clause. */
   readonly or?: (value: unknown) => boolean
+  readonly wanted?: string
+}
+
+/** What is used in place of the value; throws an error of the package when there is nothing to use. */
+export interface Reading {
+  readonly read: (value: unknown) => unknown
 }
 
 /** Stands for the options as a whole where there is no name. */
@@ -22,22 +28,44 @@ interface Unknown extends OptionProblem {
   readonly known: readonly string[]
 }
 
+/** The prototype of what was read and checked: options that go from door to door are looked at once. */
+const checked: object = Object.freeze(Object.create(null) as object)
+
 /**
- * A copy without prototype of the options that are given; those that are undefined are left out.
+ * A copy of the options that are given, without what is inherited; those that are undefined are left out.
  * @param of What has these options: `transaction()`.
+ * @param instead What stands for something else than options.
  * @throws {InvalidOptionError} naming every option that does not exist or does not fit.
  */
-export function readOptions<T extends object>(given: unknown, checks: Checks<T>, of: string): T {
+export function readOptions<T extends object>(
+  given: unknown,
+  checks: Checks<T>,
+  of: string,
+  instead: (given: unknown) => unknown = itself,
+): T {
+  if (given === undefined) return noOptions as T
   const problems: OptionProblem[] = []
   let read: T
   try {
-    read = pick<T>(given, checks, problems)
+    if (typeof given === 'object' && given !== null && Object.getPrototypeOf(given) === checked) return given as T
+    read = pick<T>(instead(given), checks, problems)
   } catch (cause) {
+    if (cause instanceof GeneverError) throw cause
     throw new InvalidOptionError(`The options of ${of} cannot be read: looking at them throws.`, { cause })
   }
   refuse(problems, of)
-  return read
+  return readAgain(read)
 }
+
+/** Options that were read before, with others on top. */
+export function readAgain<T extends object>(read: Partial<T>, change?: Partial<T>): T {
+  return Object.assign(Object.create(checked), read, change) as T
+}
+
+/** No option at all, not even one that a polluted `Object.prototype` has. */
+export const noOptions: object = Object.freeze(Object.create(checked) as object)
+
+const itself = (given: unknown): unknown => given
 
 /**
  * Copies what is given, without what is inherited, into objects without prototype.
@@ -63,9 +91,13 @@ export function pick<T>(given: unknown, checks: Checks<T>, problems: OptionProbl
     }
     const value = given[key as string]
     if (value === undefined) continue
-    if (typeof check === 'object')
-      picked[key] = check.or?.(value) === true ? value : pick(value, check.group, problems, name)
-    else {
+    if (typeof check === 'object' && 'read' in check) {
+      picked[key] = check.read(value)
+    } else if (typeof check === 'object') {
+      if (check.or?.(value) === true) picked[key] = value
+      else if (check.wanted === undefined || isPlain(value)) picked[key] = pick(value, check.group, problems, name)
+      else problems.push({ name, problem: `${check.wanted}; it is ${describeType(value)}` })
+    } else {
       const problem = check(value)
       if (problem === undefined) picked[key] = value
       else problems.push({ name, problem })
@@ -139,8 +171,8 @@ function distanceOf(one: string, other: string): number {
   for (let i = 1; i <= one.length; i++) {
     const next = [i]
     for (let j = 1; j <= other.length; j++) {
-      const same = one[i - 1] === other[j - 1] ? 0 : 1
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + same))
+      const change = one[i - 1] === other[j - 1] ? 0 : 1
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + change))
     }
     row = next
   }

@@ -57,6 +57,7 @@ function refuse(): never {
 }
 
 const answering = (spec: Cardinality['spec'], give: Cardinality['give']): Cardinality => ({
+  method: 'query()',
   maxRows: 0,
   spec,
   several: true,

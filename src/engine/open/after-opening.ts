@@ -1,6 +1,7 @@
 // The wait of a call for a database that is opened on first use. It ends at the deadline of the call, and counts to it; the
 // opening itself goes on, for others and for the next call.
 import { AbortedError, AcquireTimeoutError } from '../../errors/index.ts'
+import { readAgain } from '../../util/options.ts'
 import { longestTimerMs } from '../../util/timers.ts'
 import { clock } from '../../util/clock.ts'
 
@@ -13,7 +14,7 @@ interface Waits {
  * The options with what is left of their time once the database is open. Rejects as the opening does.
  * @throws {AcquireTimeoutError} when `timeoutMs` is over before. @throws {AbortedError} when `signal` aborts before.
  */
-export async function afterOpening<O extends Waits>(opening: Promise<unknown>, options: O): Promise<O> {
+export async function afterOpening<O extends Waits & object>(opening: Promise<unknown>, options: O): Promise<O> {
   const { timeoutMs, signal } = options
   if (timeoutMs === undefined && signal === undefined) {
     await opening
@@ -21,12 +22,8 @@ export async function afterOpening<O extends Waits>(opening: Promise<unknown>, o
   }
   const began = clock.now()
   await within(opening, timeoutMs, signal)
-  return timeoutMs === undefined ? options : { ...options, timeoutMs: left(timeoutMs, clock.now() - began) }
-}
-
-/** What is no time is refused by whoever uses it next. */
-function left(timeoutMs: number, waitedMs: number): number {
-  return timeoutMs >= 0 ? Math.max(timeoutMs - waitedMs, 0) : timeoutMs
+  if (timeoutMs === undefined) return options
+  return readAgain<Waits>(options, { timeoutMs: Math.max(timeoutMs - (clock.now() - began), 0) }) as O
 }
 
 function within(opening: Promise<unknown>, timeoutMs = Infinity, signal: AbortSignal | undefined): Promise<void> {
@@ -45,7 +42,7 @@ function within(opening: Promise<unknown>, timeoutMs = Infinity, signal: AbortSi
           cause: signal?.reason,
         }),
       )
-    const timer = timeoutMs >= 0 && timeoutMs <= longestTimerMs ? clock.setTimeout(expired, timeoutMs) : undefined
+    const timer = timeoutMs <= longestTimerMs ? clock.setTimeout(expired, timeoutMs) : undefined
     signal?.addEventListener('abort', aborted, { once: true })
     if (signal?.aborted === true) aborted()
     void opening

@@ -6,9 +6,11 @@ import { enrol } from '../../observe/engines.ts'
 import { type EngineOptions as OptionsOf, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
 import { Pool } from '../../pool/pool.ts'
 import type { Bakery } from '../../sql/baked/bakery.ts'
+import { describeType, isPlain } from '../../util/checks.ts'
 import { inRoot } from '../../util/context.ts'
 import type { Connection } from '../connection.ts'
 import { Engine } from '../engine.ts'
+import { asExecutor, kindOf } from '../handle.ts'
 import { connectError, isFailure } from '../query/failure.ts'
 import { serverOf } from '../report.ts'
 import { driverOf } from './drivers.ts'
@@ -31,8 +33,26 @@ export type EngineSource = Given | (() => Given | Promise<Given>)
  * @throws {ConnectError} when the database cannot be reached after `retry.limit` further attempts.
  * @throws {AuthenticationError} when it refuses the user; never tried again.
  */
-export function createEngine(source: EngineSource, options?: EngineOptions): Promise<Engine> {
+export async function createEngine(source: EngineSource, options?: EngineOptions): Promise<Engine> {
+  needsSource('createEngine()', source, options)
   return openEngine(source, options, null)
+}
+
+/** @internal @throws {UsageError} for what is no source, or no options beside one; what they say is checked at the opening. */
+export function needsSource(method: string, source: unknown, options: unknown): void {
+  if (source === undefined || source === null)
+    throw new UsageError(
+      `${method} needs a URL or options of the database, and was given ${String(source)}: is an environment variable missing?`,
+    )
+  const executor = asExecutor(source)
+  if (executor !== null)
+    throw new UsageError(
+      `${method} takes a URL or options, not an object of class ${kindOf(executor)}. A db gets an engine that is open by bind(engine).`,
+    )
+  if (typeof source !== 'string' && typeof source !== 'function' && !(source instanceof URL) && !isPlain(source))
+    throw new UsageError(`${method} takes a URL, options, or a function that gives one, not ${describeType(source)}.`)
+  if (options !== undefined && !isPlain(options))
+    throw new UsageError(`The options of ${method} must be a plain object, not ${describeType(options)}.`)
 }
 
 /**

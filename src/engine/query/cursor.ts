@@ -4,13 +4,15 @@ import { TransactionEndedError, TransactionStateError, UsageError } from '../../
 import { capturePlace, type Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { adapt, type Params, type Query, type Statement } from '../../sql/statement.ts'
+import { describeType, integer } from '../../util/checks.ts'
+import { type Checks, noOptions, readAgain } from '../../util/options.ts'
 import { type Link, runIn } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
 import { afterOpening } from '../open/after-opening.ts'
 import type { Executor } from './executor.ts'
 import { thrownError } from './failure.ts'
 import { EngineOp } from './op.ts'
-import type { QueryDefaults, QueryOptions } from './query-options.ts'
+import { queryChecks, type QueryDefaults, type QueryOptions } from './query-options.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 
 export interface CursorOptions extends QueryOptions {
@@ -22,6 +24,17 @@ export interface CursorOptions extends QueryOptions {
 export interface CursorWait {
   readonly until: number
   readonly signal: AbortSignal | undefined
+}
+
+/** What FETCH can count. */
+const mostRows = 2_147_483_647
+
+export const cursorChecks: Checks<CursorOptions> = { ...queryChecks, batchSize: integer(1, mostRows) }
+
+/** @throws {UsageError} unless it is a number of rows. */
+export function checkCount(count: number, method: string): void {
+  if (!Number.isInteger(count) || count < 0 || count > mostRows)
+    throw new UsageError(`${method} takes a whole number of rows from 0 to ${mostRows}, not ${describeType(count)}.`)
 }
 
 const readers = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE'])
@@ -55,16 +68,13 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     chain: Link | undefined,
     query: Query<R> | string,
     params: Params | undefined,
-    options?: CursorOptions,
+    options: CursorOptions | null,
   ) {
-    const batchSize = options?.batchSize ?? 100
-    if (!Number.isInteger(batchSize) || batchSize < 1)
-      throw new UsageError('batchSize must be a whole number of at least 1.')
     this.#executor = executor
     this.#chain = chain
     this.#query = query
     this.#params = params
-    this.#options = { ...options, batchSize }
+    this.#options = readAgain<CursorOptions>({ batchSize: 100 }, options ?? noOptions)
     this.#defaults = executor.defaultsHere()
     this.place = capturePlace(Cursor)
   }
@@ -84,12 +94,18 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   read(count: number): Promise<R[]>
   read(count?: number): Promise<R | undefined | R[]> {
     if (count === undefined) return this.#inTurn(async () => (await this.#take(1))[0])
-    return this.#inTurn(() => this.#take(count))
+    return this.#inTurn(() => {
+      checkCount(count, 'read()')
+      return this.#take(count)
+    })
   }
 
   /** Passes over up to `count` rows; returns how many there were. (GINO: `forward`.) */
   skip(count: number): Promise<number> {
-    return this.#inTurn(() => this.#skip(count))
+    return this.#inTurn(() => {
+      checkCount(count, 'skip()')
+      return this.#skip(count)
+    })
   }
 
   /** Closes it and, when it opened a transaction of its own, ends that. Idempotent. */

@@ -4,18 +4,24 @@
 import { MultipleResultsError, NoResultError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked/recipe.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
-import { adapt, type Params, type Query, type Statement } from '../../sql/statement.ts'
+import { adapt, type DrizzleCommand, isQuery, type Params, type Query, type Statement } from '../../sql/statement.ts'
+import { describeType } from '../../util/checks.ts'
+import { noOptions, readAgain } from '../../util/options.ts'
 import { currentChain } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
+import { callOptions, type Handle, placeOf } from '../handle.ts'
 import { afterOpening } from '../open/after-opening.ts'
 import type { Executor } from './executor.ts'
 import { thrownError } from './failure.ts'
 import { EngineOp } from './op.ts'
-import type { QueryOptions } from './query-options.ts'
+import { optionsOf, queryChecks, type QueryOptions } from './query-options.ts'
+import type { TransactionOptions } from '../transaction-options.ts'
 import { Status } from './status.ts'
 
 /** How many rows a method asks for, and what it makes of them. */
 export interface Cardinality {
+  /** Of which method, for messages. */
+  readonly method: string
   /** 0: all. */
   readonly maxRows: number
   /** Replaces what the query itself says a row becomes. */
@@ -28,11 +34,20 @@ export interface Cardinality {
 /** The first column of each row. */
 export const firstColumn: RowSpec = { into: 'scalar', make: null, columns: null }
 
-export const everyRow: Cardinality = { maxRows: 0, spec: null, several: false, give: rowsOf }
-export const firstRow: Cardinality = { maxRows: 1, spec: null, several: false, give: (op) => rowsOf(op)[0] }
-export const firstValue: Cardinality = { maxRows: 1, spec: firstColumn, several: false, give: (op) => rowsOf(op)[0] }
+const first = (op: EngineOp): unknown => rowsOf(op)[0]
+
+export const everyRow: Cardinality = { method: 'all()', maxRows: 0, spec: null, several: false, give: rowsOf }
+export const firstRow: Cardinality = { method: 'first()', maxRows: 1, spec: null, several: false, give: first }
+export const firstValue: Cardinality = {
+  method: 'scalar()',
+  maxRows: 1,
+  spec: firstColumn,
+  several: false,
+  give: first,
+}
 
 export const onlyRow: Cardinality = {
+  method: 'one()',
   maxRows: 2,
   spec: null,
   several: false,
@@ -46,6 +61,7 @@ export const onlyRow: Cardinality = {
 }
 
 export const onlyRowOrNone: Cardinality = {
+  method: 'oneOrNone()',
   maxRows: 2,
   spec: null,
   several: false,
@@ -57,6 +73,7 @@ export const onlyRowOrNone: Cardinality = {
 }
 
 export const answer: Cardinality = {
+  method: 'status()',
   maxRows: 0,
   spec: null,
   several: true,
@@ -68,13 +85,19 @@ export async function execute<R, T>(
   executor: Executor,
   cardinality: Cardinality,
   query: Query<R> | Recipe | string,
-  second: Params | QueryOptions | undefined,
-  third: QueryOptions | undefined,
+  second: Params | QueryOptions | Handle | undefined,
+  third: QueryOptions | Handle | undefined,
 ): Promise<T> {
-  const here = executor.engineHere()
-  if (here instanceof Promise) return executeOpened(here, executor, cardinality, query, second, third)
-  const op = prepare(executor, here, cardinality, query, second, third)
-  executor.send(op)
+  let place = executor
+  let options: QueryOptions | null = null
+  if (second !== undefined || third !== undefined) {
+    options = optionsOf<QueryOptions>(query, second, third, queryChecks, cardinality.method)
+    if (options?.on !== undefined) place = placeOf(options.on, executor, cardinality.method)
+  }
+  const here = place.engineHere()
+  if (here instanceof Promise) return executeOpened(here, place, cardinality, query, second, options)
+  const op = prepare(place, here, cardinality, query, second as Params | undefined, options)
+  place.send(op)
   try {
     await op.wait()
   } catch (thrown) {
@@ -89,12 +112,12 @@ async function executeOpened<R, T>(
   executor: Executor,
   cardinality: Cardinality,
   query: Query<R> | Recipe | string,
-  second: Params | QueryOptions | undefined,
-  third: QueryOptions | undefined,
+  second: Params | QueryOptions | Handle | undefined,
+  options: QueryOptions | null,
 ): Promise<T> {
-  if (typeof query === 'string' || query instanceof Recipe)
-    return execute(executor, cardinality, query, second, await afterOpening(opening, third ?? {}))
-  return execute(executor, cardinality, query, await afterOpening(opening, (second as QueryOptions) ?? {}), third)
+  const left = await afterOpening<QueryOptions>(opening, options ?? noOptions)
+  if (typeof query === 'string' || query instanceof Recipe) return execute(executor, cardinality, query, second, left)
+  return execute(executor, cardinality, query, left, undefined)
 }
 
 /**
@@ -103,26 +126,40 @@ async function executeOpened<R, T>(
  */
 export async function executeMany(
   executor: Executor,
-  query: Recipe | string,
+  given: Query<unknown> | DrizzleCommand | Recipe | string,
   sets: readonly Params[],
-  options: QueryOptions | undefined,
+  options: QueryOptions | Handle | undefined,
 ): Promise<Status<never>> {
-  if (!Array.isArray(sets)) throw new UsageError('executeMany() takes a list of parameter sets.')
-  const here = executor.engineHere()
-  if (here instanceof Promise) return executeMany(executor, query, sets, await afterOpening(here, options ?? {}))
-  const { statements } = here
+  const method = 'executeMany()'
+  const { on, ...limits } = callOptions<QueryOptions>(options, queryChecks, method)
+  if (!Array.isArray(sets))
+    throw new UsageError(`executeMany() takes a list of parameter sets, not ${describeType(sets)}.`)
+  const place = placeOf(on, executor, method)
+  const here = place.engineHere()
+  const left = here instanceof Promise ? await afterOpening<QueryOptions>(here, readAgain(limits)) : readAgain(limits)
+  const { statements } = here instanceof Promise ? await here : here
+  const query = typeof given === 'string' || given instanceof Recipe ? given : Recipe.of(built(given))
   const compiled = typeof query === 'string' ? statements.compile(query).compiled : query.plan.on(statements)
   if (sets.length === 0) return new Status('', 0, [])
   if (compiled.cls === 'multi') throw severalStatements(compiled)
-  return executor.transaction(
+  return place.transaction(
     async (tx) => {
       const statuses = await Promise.all(
-        sets.map((params: Params) => execute<never, Status<never>>(tx, answer, query, params, options)),
+        sets.map((params: Params) => execute<never, Status<never>>(tx, answer, query, params, left)),
       )
       const count = statuses.reduce((sum, status) => sum + (status.rowCount ?? 0), 0)
       return new Status<never>(statuses[0]?.command ?? '', count, [])
     },
-    { timeoutMs: options?.timeoutMs, signal: options?.signal },
+    readAgain<TransactionOptions>({ timeoutMs: left.timeoutMs, signal: left.signal }),
+  )
+}
+
+/** A function gives a query only where it is baked. */
+function built(query: unknown): unknown {
+  if (typeof query === 'object' && query !== null) return query
+  if (typeof query === 'function' && isQuery(query)) return query
+  throw new UsageError(
+    `executeMany() takes SQL text, a baked statement or a query that was built, not ${describeType(query)}.`,
   )
 }
 
@@ -132,24 +169,23 @@ function prepare(
   engine: Engine,
   { maxRows, spec, several }: Cardinality,
   query: Query<unknown> | Recipe | string,
-  second: Params | QueryOptions | undefined,
-  third: QueryOptions | undefined,
+  given: Params | undefined,
+  options: QueryOptions | null,
 ): EngineOp {
   const { statements } = engine
-  let options = third
   let source: Source | null = null
   let compiled: Compiled
   let params: readonly unknown[]
-  if (typeof query === 'string') ({ compiled, params } = statements.compile(query).bind(second as Params | undefined))
+  if (typeof query === 'string') ({ compiled, params } = statements.compile(query).bind(given))
   else if (query instanceof Recipe) {
     source = query
     compiled = query.plan.on(statements)
-    params = query.plan.values(second as Params | undefined)
+    params = query.plan.values(given)
   } else {
     const statement = adapt(query, maxRows)
     source = statement
-    options = second as QueryOptions | undefined
-    if (statement.plan === undefined) ({ compiled, params } = statements.compile(statement.sql).bind(given(statement)))
+    if (statement.plan === undefined)
+      ({ compiled, params } = statements.compile(statement.sql).bind(valuesOf(statement)))
     else {
       compiled = statement.plan.on(statements)
       params = statement.params
@@ -166,13 +202,13 @@ function prepare(
     foreign === null ? (spec ?? source?.spec ?? null) : (source?.spec ?? null),
     foreign ?? (spec === null ? (source?.decode ?? null) : null),
     source?.maxRows ?? maxRows,
-    engine.until(options ?? null, executor.defaultsHere()),
-    engine.signal(options ?? null),
+    engine.until(options, executor.defaultsHere()),
+    engine.signal(options),
   )
 }
 
 /** A text that came without values may hold `$1` for the server's sake. */
-const given = ({ params }: Statement): readonly unknown[] | undefined => (params.length === 0 ? undefined : params)
+const valuesOf = ({ params }: Statement): readonly unknown[] | undefined => (params.length === 0 ? undefined : params)
 
 /** What rows become by the query itself. */
 interface Source {

@@ -3,15 +3,16 @@
 import type { DrizzleCommand, Params, Query } from '../../sql/statement.ts'
 import { Printable } from '../../util/printable.ts'
 import { currentChain, type Link } from '../context/chain.ts'
-import { Cursor, type CursorOptions } from './cursor.ts'
+import { Cursor, cursorChecks, type CursorOptions } from './cursor.ts'
 import type { Engine } from '../engine.ts'
 import { answer, everyRow, execute, executeMany, firstRow, firstValue, onlyRow, onlyRowOrNone } from './execute.ts'
-import type { Handle } from '../handle.ts'
+import { type Handle, placeOf, recogniseExecutors } from '../handle.ts'
 import type { EngineOp } from './op.ts'
-import type { QueryDefaults, QueryOptions } from './query-options.ts'
+import { optionsOf, type QueryDefaults, type QueryOptions } from './query-options.ts'
 import type { Slot } from '../slot/slot.ts'
 import { bindSql, type SqlQuery } from './sql-query.ts'
 import type { Status } from './status.ts'
+import type { ManualTransaction } from '../transaction/manual.ts'
 import type { TransactionOptions } from '../transaction-options.ts'
 import type { Transaction } from '../transaction/transaction.ts'
 
@@ -32,23 +33,45 @@ export abstract class Executor extends Printable {
   /** @internal Defaults for statements sent here, above those of the engine. */
   abstract defaultsHere(): QueryDefaults | null
 
+  readonly #isExecutor = true
+
+  static {
+    recogniseExecutors((value) => #isExecutor in value && value.#isExecutor)
+  }
+
+  /** @internal Whether a handle of that engine can do what is asked of this. */
+  runsOn(engine: Engine): boolean {
+    return this.engineQuietly() === engine
+  }
+
   /**
    * Runs `work` in a transaction: committed when it returns, rolled back when it throws. Ambient inside; nested calls
    * are savepoints on the same connection.
    */
-  abstract transaction<T>(work: (tx: Transaction) => Promise<T> | T, options?: TransactionOptions): Promise<T>
+  abstract transaction<T>(work: (tx: Transaction) => Promise<T> | T, options?: TransactionOptions | Handle): Promise<T>
+
+  /** @internal Opens a transaction by hand. */
+  abstract begin(options?: TransactionOptions | Handle): Promise<ManualTransaction>
 
   /** Every row. (GINO: `all`.) @throws {QueryError} when the server refuses the statement. */
-  all<R>(query: Query<R>, options?: QueryOptions): Promise<R[]>
-  all<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<R[]>
-  all<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R[]> {
+  all<R>(query: Query<R>, options?: QueryOptions | Handle): Promise<R[]>
+  all<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<R[]>
+  all<R>(
+    query: Query<R> | string,
+    second?: Params | QueryOptions | Handle,
+    third?: QueryOptions | Handle,
+  ): Promise<R[]> {
     return execute<R, R[]>(this, everyRow, query, second, third)
   }
 
   /** The first row, or undefined; the others are not loaded. (GINO: `first`.) */
-  first<R>(query: Query<R>, options?: QueryOptions): Promise<R | undefined>
-  first<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<R | undefined>
-  first<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R | undefined> {
+  first<R>(query: Query<R>, options?: QueryOptions | Handle): Promise<R | undefined>
+  first<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<R | undefined>
+  first<R>(
+    query: Query<R> | string,
+    second?: Params | QueryOptions | Handle,
+    third?: QueryOptions | Handle,
+  ): Promise<R | undefined> {
     return execute<R, R | undefined>(this, firstRow, query, second, third)
   }
 
@@ -57,26 +80,30 @@ export abstract class Executor extends Printable {
    * @throws {NoResultError} when there is none.
    * @throws {MultipleResultsError} when there is more than one.
    */
-  one<R>(query: Query<R>, options?: QueryOptions): Promise<R>
-  one<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<R>
-  one<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R> {
+  one<R>(query: Query<R>, options?: QueryOptions | Handle): Promise<R>
+  one<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<R>
+  one<R>(query: Query<R> | string, second?: Params | QueryOptions | Handle, third?: QueryOptions | Handle): Promise<R> {
     return execute<R, R>(this, onlyRow, query, second, third)
   }
 
   /** The only row, or undefined. (GINO: `one_or_none`.) @throws {MultipleResultsError} when there is more than one. */
-  oneOrNone<R>(query: Query<R>, options?: QueryOptions): Promise<R | undefined>
-  oneOrNone<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<R | undefined>
-  oneOrNone<R>(query: Query<R> | string, second?: Params | QueryOptions, third?: QueryOptions): Promise<R | undefined> {
+  oneOrNone<R>(query: Query<R>, options?: QueryOptions | Handle): Promise<R | undefined>
+  oneOrNone<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<R | undefined>
+  oneOrNone<R>(
+    query: Query<R> | string,
+    second?: Params | QueryOptions | Handle,
+    third?: QueryOptions | Handle,
+  ): Promise<R | undefined> {
     return execute<R, R | undefined>(this, onlyRowOrNone, query, second, third)
   }
 
   /** The first column of the first row: undefined when there is no row, null when it is NULL. (GINO: `scalar`.) */
-  scalar<V = unknown>(query: Query<unknown>, options?: QueryOptions): Promise<V | undefined>
-  scalar<V = unknown>(text: string, params?: Params, options?: QueryOptions): Promise<V | undefined>
+  scalar<V = unknown>(query: Query<unknown>, options?: QueryOptions | Handle): Promise<V | undefined>
+  scalar<V = unknown>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<V | undefined>
   scalar<V>(
     query: Query<unknown> | string,
-    second?: Params | QueryOptions,
-    third?: QueryOptions,
+    second?: Params | QueryOptions | Handle,
+    third?: QueryOptions | Handle,
   ): Promise<V | undefined> {
     return execute<V, V | undefined>(this, firstValue, query as Query<V>, second, third)
   }
@@ -85,23 +112,27 @@ export abstract class Executor extends Printable {
    * What the server says of the statement, with its rows. The only method that takes several statements in one text,
    * and then without parameters; rows and counts are those of the last. (GINO: `status`.)
    */
-  status<R = Row>(query: Query<R> | DrizzleCommand, options?: QueryOptions): Promise<Status<R>>
-  status<R = Row>(text: string, params?: Params, options?: QueryOptions): Promise<Status<R>>
+  status<R = Row>(query: Query<R> | DrizzleCommand, options?: QueryOptions | Handle): Promise<Status<R>>
+  status<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<Status<R>>
   status<R>(
     query: Query<R> | DrizzleCommand | string,
-    second?: Params | QueryOptions,
-    third?: QueryOptions,
+    second?: Params | QueryOptions | Handle,
+    third?: QueryOptions | Handle,
   ): Promise<Status<R>> {
     return execute<R, Status<R>>(this, answer, query as Query<R>, second, third)
   }
 
   /**
-   * Runs one statement with each set of parameters, all or nothing; the rows are not loaded. No set is no statement.
-   * (GINO: multiparams.)
+   * Runs one statement with each set of parameters, all or nothing; the rows are not loaded. No set is no statement. A query
+   * that was built takes values for its placeholders, as a baked one. (GINO: multiparams.)
    * @throws {UsageError} when `sets` is not a list.
    */
-  executeMany(text: string, sets: readonly Params[], options?: QueryOptions): Promise<Status<never>> {
-    return executeMany(this, text, sets, options)
+  executeMany(
+    query: Query<unknown> | DrizzleCommand | string,
+    sets: readonly Params[],
+    options?: QueryOptions | Handle,
+  ): Promise<Status<never>> {
+    return executeMany(this, query, sets, options)
   }
 
   /**
@@ -110,17 +141,17 @@ export abstract class Executor extends Printable {
    * the connection runs nothing else until the cursor is closed: by its end, `break`, disposal or the end of the
    * scope. (GINO: `iterate`; PostgreSQL: DECLARE.)
    */
-  iterate<R>(query: Query<R>, options?: CursorOptions): Cursor<R>
-  iterate<R = Row>(text: string, params?: Params, options?: CursorOptions): Cursor<R>
-  iterate<R>(query: Query<R> | string, second?: Params | CursorOptions, third?: CursorOptions): Cursor<R> {
-    const built = typeof query !== 'string'
-    return new Cursor<R>(
-      this,
-      currentChain(),
-      query,
-      built ? undefined : (second as Params),
-      (built ? second : third) as CursorOptions,
-    )
+  iterate<R>(query: Query<R>, options?: CursorOptions | Handle): Cursor<R>
+  iterate<R = Row>(text: string, params?: Params, options?: CursorOptions | Handle): Cursor<R>
+  iterate<R>(
+    query: Query<R> | string,
+    second?: Params | CursorOptions | Handle,
+    third?: CursorOptions | Handle,
+  ): Cursor<R> {
+    const options = optionsOf<CursorOptions>(query, second, third, cursorChecks, 'iterate()')
+    const params = typeof query === 'string' ? (second as Params | undefined) : undefined
+    const executor = placeOf(options?.on, this, 'iterate()')
+    return new Cursor<R>(executor, currentChain(), query, params, options)
   }
 
   /**

@@ -6,19 +6,20 @@ import { type Statement, toStatement, type ToStatement } from '../../sql/stateme
 import { currentChain, transactionAround } from '../context/chain.ts'
 import type { Cursor, CursorOptions } from './cursor.ts'
 import type { Executor } from './executor.ts'
+import type { Handle } from '../handle.ts'
 import type { QueryOptions } from './query-options.ts'
 import type { Status } from './status.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 
 /** A statement on its way to an executor: await it for all rows, or call the method that says what is expected. */
 export interface SqlQuery<R> extends ToStatement<R>, PromiseLike<R[]> {
-  all(options?: QueryOptions): Promise<R[]>
-  first(options?: QueryOptions): Promise<R | undefined>
-  one(options?: QueryOptions): Promise<R>
-  oneOrNone(options?: QueryOptions): Promise<R | undefined>
-  scalar<V = unknown>(options?: QueryOptions): Promise<V | undefined>
-  status(options?: QueryOptions): Promise<Status<R>>
-  iterate(options?: CursorOptions): Cursor<R>
+  all(options?: QueryOptions | Handle): Promise<R[]>
+  first(options?: QueryOptions | Handle): Promise<R | undefined>
+  one(options?: QueryOptions | Handle): Promise<R>
+  oneOrNone(options?: QueryOptions | Handle): Promise<R | undefined>
+  scalar<V = unknown>(options?: QueryOptions | Handle): Promise<V | undefined>
+  status(options?: QueryOptions | Handle): Promise<Status<R>>
+  iterate(options?: CursorOptions | Handle): Cursor<R>
 }
 
 /** Makes the query of `` executor.sql`…` ``. Throws as the `sql` tag does. */
@@ -57,31 +58,31 @@ class BoundQuery<R> implements SqlQuery<R> {
     return this.all().then(onFulfilled, onRejected)
   }
 
-  all(options?: QueryOptions): Promise<R[]> {
+  all(options?: QueryOptions | Handle): Promise<R[]> {
     return this.#executor.all<R>(this, options)
   }
 
-  first(options?: QueryOptions): Promise<R | undefined> {
+  first(options?: QueryOptions | Handle): Promise<R | undefined> {
     return this.#executor.first<R>(this, options)
   }
 
-  one(options?: QueryOptions): Promise<R> {
+  one(options?: QueryOptions | Handle): Promise<R> {
     return this.#executor.one<R>(this, options)
   }
 
-  oneOrNone(options?: QueryOptions): Promise<R | undefined> {
+  oneOrNone(options?: QueryOptions | Handle): Promise<R | undefined> {
     return this.#executor.oneOrNone<R>(this, options)
   }
 
-  scalar<V = unknown>(options?: QueryOptions): Promise<V | undefined> {
+  scalar<V = unknown>(options?: QueryOptions | Handle): Promise<V | undefined> {
     return this.#executor.scalar<V>(this, options)
   }
 
-  status(options?: QueryOptions): Promise<Status<R>> {
+  status(options?: QueryOptions | Handle): Promise<Status<R>> {
     return this.#executor.status<R>(this, options)
   }
 
-  iterate(options?: CursorOptions): Cursor<R> {
+  iterate(options?: CursorOptions | Handle): Cursor<R> {
     return this.#executor.iterate<R>(this, options)
   }
 }

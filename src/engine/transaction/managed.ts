@@ -1,6 +1,6 @@
 // A transaction around a callback: commits when it returns, rolls back when it throws, ends early when it is told to,
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
-import { AbortedError, AfterCommitError, SerializationError, StalePlanError, UsageError } from '../../errors/index.ts'
+import { AbortedError, AfterCommitError, SerializationError, StalePlanError } from '../../errors/index.ts'
 import { hookFailed } from '../../observe/notice.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
 import { push, runIn } from '../context/chain.ts'
@@ -10,7 +10,7 @@ import { thrownError } from '../query/failure.ts'
 import { commit, enter, handedBack, hurry, rollback } from './ending.ts'
 import { TransactionExit } from './exit.ts'
 import { Interruption } from './interruption.ts'
-import { normalised, type TransactionOptions, type TransactionPlace } from '../transaction-options.ts'
+import type { TransactionOptions, TransactionPlace } from '../transaction-options.ts'
 import { TransactionRecord } from './record.ts'
 import { Transaction } from './transaction.ts'
 import { sleep } from '../../util/clock.ts'
@@ -31,10 +31,8 @@ export async function runManaged<T>(
   engine: Engine,
   where: TransactionPlace,
   work: Work<T>,
-  given: TransactionOptions,
+  options: TransactionOptions,
 ): Promise<T> {
-  const options = normalised(given)
-  if (typeof work !== 'function') throw new UsageError('transaction(work) needs a function; begin() opens one by hand.')
   const place = capturePlace(runManaged)
   const retry = retryOf(options)
   for (let attempt = 0; ; attempt++) {

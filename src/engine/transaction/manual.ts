@@ -10,7 +10,8 @@ import { thrownError } from '../query/failure.ts'
 import type { Handle } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
 import { commit, enter, handedBack, rollback } from './ending.ts'
-import { normalised, type TransactionOptions, type TransactionPlace } from '../transaction-options.ts'
+import type { TransactionOptions, TransactionPlace } from '../transaction-options.ts'
+import { readAgain } from '../../util/options.ts'
 import { TransactionRecord } from './record.ts'
 import { Transaction } from './transaction.ts'
 import { clock } from '../../util/clock.ts'
@@ -98,9 +99,8 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
 export async function beginManual(
   engine: Engine,
   where: TransactionPlace,
-  given: TransactionOptions,
+  options: TransactionOptions,
 ): Promise<ManualTransaction> {
-  const options = normalised(given)
   const place = capturePlace(beginManual)
   const own = where.slot === null
   const slot = where.slot ?? engine.openSlot(where.chain, false, () => `manual transaction begun at ${place}`)
@@ -141,7 +141,7 @@ export async function openForCursor(
     engine,
     slot,
     chain,
-    { signal },
+    readAgain<TransactionOptions>({ signal }),
     cursor.place,
     true,
     (self) => new ManualTransaction(self, shared === null),

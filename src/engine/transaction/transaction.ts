@@ -5,14 +5,16 @@ import { currentChain, handleDefaults, isInside, runInFrame } from '../context/c
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { Executor } from '../query/executor.ts'
-import type { Handle } from '../handle.ts'
+import { type Handle, type handle, placeOf } from '../handle.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { QueryDefaults } from '../query/query-options.ts'
 import { TransactionExit } from './exit.ts'
 import type { Hook } from './hooks.ts'
 import type { ManualTransaction } from './manual.ts'
-import type { TransactionOptions } from '../transaction-options.ts'
+import { type TransactionOptions, transactionOptions } from '../transaction-options.ts'
+import { needsFunction } from '../../util/checks.ts'
+import { readAgain } from '../../util/options.ts'
 import type { TransactionRecord } from './record.ts'
 
 /**
@@ -20,6 +22,7 @@ import type { TransactionRecord } from './record.ts'
  * Nested ones are savepoints on the same connection. (GINO: `GinoTransaction`.)
  */
 export class Transaction extends Executor {
+  declare readonly [handle]: true
   readonly #record: TransactionRecord
   #connection: Connection | null = null
 
@@ -90,8 +93,12 @@ export class Transaction extends Executor {
   /** Runs `work` in a savepoint of this transaction, whichever handle is current. */
   override async transaction<T>(
     work: (tx: Transaction) => Promise<T> | T,
-    options: TransactionOptions = {},
+    given?: TransactionOptions | Handle,
   ): Promise<T> {
+    needsFunction(work, 'transaction()', 'or begin() opens one by hand')
+    const options = transactionOptions(given, 'transaction()')
+    const there = placeOf(options.on, this, 'transaction()')
+    if (there !== this) return there.transaction(work, readAgain(options, { on: undefined }))
     const { engine, slot } = this.#usable()
     return engine.transact({ db: null, chain: currentChain(), handle: this, slot }, work, options)
   }
@@ -100,13 +107,17 @@ export class Transaction extends Executor {
    * Opens a savepoint that ends by `commit()`, `rollback()` or disposal, strictly in the reverse order of opening.
    * @throws {TransactionEndedError} when this transaction has ended.
    */
-  async begin(options: TransactionOptions = {}): Promise<ManualTransaction> {
+  async begin(given?: TransactionOptions | Handle): Promise<ManualTransaction> {
+    const options = transactionOptions(given, 'begin()')
+    const there = placeOf(options.on, this, 'begin()')
+    if (there !== this) return there.begin(readAgain(options, { on: undefined }))
     const { engine, slot } = this.#usable()
     return engine.beginOn({ db: null, chain: currentChain(), handle: this, slot }, options)
   }
 
   /** Makes this transaction ambient for `work`. @throws {TransactionEndedError} when it has ended. */
   async run<T>(work: (tx: this) => Promise<T> | T): Promise<T> {
+    needsFunction(work, 'run()')
     const record = this.#usable()
     const frame = new Frame('transaction', record.engine, null, record.slot, record, record.slot.settings)
     frame.defaults = record.defaults
@@ -161,11 +172,13 @@ export class Transaction extends Executor {
    * awaited. One that throws does not stop the others and makes `transaction()` reject with `AfterCommitError`.
    */
   afterCommit(hook: Hook): void {
+    needsFunction(hook, 'afterCommit()', 'what runs after the commit')
     this.#usable().hooks.add('commit', hook)
   }
 
   /** Runs `hook` after this transaction was rolled back, alone or with one around it; not when its outcome is unknown. */
   afterRollback(hook: Hook): void {
+    needsFunction(hook, 'afterRollback()', 'what runs after the rollback')
     this.#usable().hooks.add('rollback', hook)
   }
 

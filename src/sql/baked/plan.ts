@@ -91,6 +91,7 @@ export class Plan {
   values(given: Params | undefined): readonly unknown[] {
     const { names } = this
     if (names === null) return this.#positional(given)
+    if (names.length === 0 && Array.isArray(given) && given.length === 0) return this.values(undefined)
     if (given !== undefined && (typeof given !== 'object' || given === null || Array.isArray(given)))
       throw this.#refused(`an object with ${names.length === 0 ? 'no members' : 'a value for each name'}`, given)
     const slots = this.#slots

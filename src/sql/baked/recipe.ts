@@ -15,6 +15,9 @@ export type RowLoader<Raw, T> =
   | RowSpec<T>
   | { readonly decode: (rows: readonly Raw[]) => readonly T[] }
 
+/** How a baked statement gives what it is to executors. */
+export const toRecipe: unique symbol = Symbol('genever.recipe')
+
 export class Recipe {
   readonly plan: Plan
   readonly spec: RowSpec | null
@@ -40,6 +43,8 @@ export class Recipe {
    */
   static of(query: unknown): Recipe {
     if (typeof query === 'string') return new Recipe(Plan.ofText(query), {})
+    const baked = (query as { readonly [toRecipe]?: () => Recipe } | null | undefined)?.[toRecipe]
+    if (baked !== undefined) return baked.call(query)
     const statement = adaptBaked(query, placeholders)
     return new Recipe(Plan.ofStatement(statement), statement)
   }
