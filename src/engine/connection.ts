@@ -7,7 +7,7 @@ import { Frame } from './context/frame.ts'
 import type { Engine } from './engine.ts'
 import { Executor } from './query/executor.ts'
 import { thrownError } from './query/failure.ts'
-import { callOptions, type Handle, type handle, placeOf } from './handle.ts'
+import { callOptions, type Handle, type IsHandle, placeOf } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
 import { lend } from './slot/control.ts'
@@ -30,6 +30,10 @@ export interface ReleaseOptions {
   readonly discardSession?: boolean | undefined
 }
 
+// A handle in the types only: the key of an interface, which a class cannot have without its value.
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
+export interface Connection extends IsHandle {}
+
 const releaseChecks: Checks<ReleaseOptions> = { permanent: boolean, discardSession: boolean }
 
 /**
@@ -37,7 +41,6 @@ const releaseChecks: Checks<ReleaseOptions> = { permanent: boolean, discardSessi
  * (GINO: `GinoConnection`.)
  */
 export class Connection extends Executor implements AsyncDisposable {
-  declare readonly [handle]: true
   /** @internal */
   readonly chain: Link | undefined
   /** Whether it owns its slot, rather than reusing another's. */

@@ -8,11 +8,14 @@ import type { Executor } from './query/executor.ts'
 import type { QueryDefaults } from './query/query-options.ts'
 
 /** Marks handles in the types: nothing else can be given in place of options. */
-export const handle: unique symbol = Symbol('genever.handle')
+export declare const handle: unique symbol
+
+export interface IsHandle {
+  readonly [handle]: true
+}
 
 /** A `Connection` or a `Transaction`. In place of the options of a call it is `{ on: handle }`. */
-export interface Handle {
-  readonly [handle]: true
+export interface Handle extends IsHandle {
   /** @internal The chain of the code that made the handle. */
   readonly chain: Link | undefined
   /** @internal Defaults for the statements sent through it. */

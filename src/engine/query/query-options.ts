@@ -54,7 +54,8 @@ export function optionsOf<O extends object>(
 
 /** @throws {UsageError} for what cannot be named parameters; a handle among them. */
 function checkNamed(query: string | Recipe, given: unknown, method: string): void {
-  if (isPlain(given)) return
+  // What is no object is told by whoever binds it.
+  if (typeof given !== 'object' || given === null || isPlain(given)) return
   const executor = asExecutor(given)
   if (executor !== null)
     throw new UsageError(

@@ -5,7 +5,7 @@ import { currentChain, handleDefaults, isInside, runInFrame } from '../context/c
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { Executor } from '../query/executor.ts'
-import { type Handle, type handle, placeOf } from '../handle.ts'
+import { type Handle, type IsHandle, placeOf } from '../handle.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { QueryDefaults } from '../query/query-options.ts'
@@ -17,12 +17,15 @@ import { needsFunction } from '../../util/checks.ts'
 import { readAgain } from '../../util/options.ts'
 import type { TransactionRecord } from './record.ts'
 
+// A handle in the types only: the key of an interface, which a class cannot have without its value.
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
+export interface Transaction extends IsHandle {}
+
 /**
  * A transaction, ambient inside its callback: every statement issued there by any `db` of the same engine runs in it.
  * Nested ones are savepoints on the same connection. (GINO: `GinoTransaction`.)
  */
 export class Transaction extends Executor {
-  declare readonly [handle]: true
   readonly #record: TransactionRecord
   #connection: Connection | null = null
 
