@@ -5,6 +5,7 @@ import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.
 import { type HostPlace, openFirst } from '../postgres/hosts.ts'
 import { Session } from '../postgres/session.ts'
 import { UsageError } from '../../errors/index.ts'
+import { bare } from '../../util/checks.ts'
 import { classify, openFailure } from './failure.ts'
 import { loadPg } from './load.ts'
 import { parsePgOptions, type PgOptions, startupOptions } from './options.ts'
@@ -34,7 +35,7 @@ async function open(
 ): Promise<RawConnection> {
   const { host, port, places, targetSessionAttrs: target = 'any', loadBalanceHosts: balanced = false } = options
   const at = (place: PgOptions, told: ConnectionHooks, until: number): Promise<Session> =>
-    withFallback({ ...options, ...place }, (each) => openAt(each, told, until, generation))
+    withFallback(bare<PgOptions>(options, place), (each) => openAt(each, told, until, generation))
   if (places === undefined && target === 'any') return at({}, hooks, deadline)
   const choice = {
     places: places ?? [{ host: host ?? 'localhost', port: port ?? 5432 }],
@@ -51,13 +52,13 @@ async function withFallback(options: PgOptions, attempt: (options: PgOptions) =>
   if (sslFallback === undefined || ssl === false) return attempt(options)
   const [first, second] = sslFallback === 'prefer' ? [ssl, false] : [false, ssl]
   try {
-    return await attempt({ ...options, ssl: first })
+    return await attempt(bare<PgOptions>(options, { ssl: first }))
   } catch (thrown) {
     const failure = thrown as Failure
     // Where nobody listens or answers TLS makes no difference, nor to a password.
     if (failure.fields?.['code'] === '28P01' || ['endpoint', 'full'].includes(classify(failure)))
       throw failure as unknown
-    return attempt({ ...options, ssl: second }).catch(() => {
+    return attempt(bare<PgOptions>(options, { ssl: second })).catch(() => {
       throw failure as unknown
     })
   }
@@ -124,7 +125,7 @@ function clientConfig(options: PgOptions): Record<string, unknown> {
     password: password ?? noPassword,
     database,
     // The client changes what it is given.
-    ssl: typeof ssl === 'object' ? { ...ssl } : ssl,
+    ssl: typeof ssl === 'object' ? bare(ssl) : ssl,
     application_name: applicationName,
     options: startupOptions(options) || undefined,
     keepAlive: options.keepAlive ?? true,
@@ -134,5 +135,6 @@ function clientConfig(options: PgOptions): Record<string, unknown> {
     // The wire keeps the deadline: the client's own timer could be one that a test has replaced.
     connectionTimeoutMillis: 0,
   }
-  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined))
+  // Without a prototype, which might be polluted: the client looks for more than what is here.
+  return bare(Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined)))
 }

@@ -3,6 +3,7 @@
 import type { ConnectionOptions } from 'node:tls'
 import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
 import type { HostPlace, TargetSessionAttrs } from '../postgres/hosts.ts'
+import { bare } from '../../util/checks.ts'
 import type { Int8 } from '../postgres/rows/type-table.ts'
 
 export interface PgOptions {
@@ -87,7 +88,7 @@ export function parsePgOptions(options: Readonly<Record<string, unknown>>): PgOp
     const list = problems.map(({ name, problem }) => `"${name}" ${problem}`)
     throw new InvalidOptionError(`Wrong connection options: ${list.join('; ')}.`, { options: problems })
   }
-  return Object.freeze({ ...options })
+  return Object.freeze(bare<PgOptions>(options))
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -2,6 +2,7 @@
 // opened.
 import { resolve } from 'node:path'
 import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
+import { bare } from '../../util/checks.ts'
 import type { Int8 } from '../postgres/rows/type-table.ts'
 
 export interface PgliteOptions {
@@ -42,7 +43,7 @@ export function parsePgliteOptions(options: Readonly<Record<string, unknown>>): 
     const list = problems.map(({ name, problem }) => `"${name}" ${problem}`)
     throw new InvalidOptionError(`Wrong connection options: ${list.join('; ')}.`, { options: problems })
   }
-  return Object.freeze({ ...options })
+  return Object.freeze(bare<PgliteOptions>(options))
 }
 
 /** What the database is shared under; null for a private one. */
