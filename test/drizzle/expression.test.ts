@@ -10,6 +10,7 @@ import {
   isNull,
   like,
   not,
+  notInArray,
   or,
   sql,
   type SQL,
@@ -28,6 +29,7 @@ import {
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Growing, writeExpression } from '../../src/builder/drizzle/core/expression.ts'
+import { withEncoded } from '../../src/builder/drizzle/core/lists.ts'
 import { render } from '../../src/builder/drizzle/core/render.ts'
 
 const point = customType<{ data: { x: number }; driverData: string }>({
@@ -94,7 +96,7 @@ describe('an expression written by us', () => {
     fc.assert(
       fc.property(tree(leaves), fc.nat({ max: 3 }), (expression, before) => {
         const { text: made, params, done } = written(expression, before)
-        const theirs = render(expression, { before })
+        const theirs = render(withEncoded(expression) as SQL, { before })
 
         expect(done).toBe(true)
         expect(made).toBe(`before ${theirs.sql}`)
@@ -102,6 +104,29 @@ describe('an expression written by us', () => {
       }),
       { numRuns: 500 },
     )
+  })
+
+  test('has lists of values as one array, however long', () => {
+    const ids = Array.from({ length: 70_000 }, (_, id) => id)
+    const byDrizzle = (value: SQL): { params: readonly unknown[] } => render(withEncoded(value) as SQL)
+    for (const make of [(value: SQL) => written(value, 0), byDrizzle]) {
+      expect(make(inArray(people.id, ids)).params).toHaveLength(1)
+      expect(make(sql`${notInArray(boss.id, [1, 2])} or ${inArray(sql`lower(${people.name})`, ['a'])}`).params).toEqual(
+        ['{1,2}', '{a}'],
+      )
+    }
+    expect(written(inArray(people.id, [1, 2]), 0).text).toBe('before "people ""x"""."id" = any($1)')
+    expect(written(notInArray(people.id, [1, 2]), 0).text).toBe('before "people ""x"""."id" <> all($1)')
+  })
+
+  test('leaves lists alone that are no values, or whose values have another form in an array', () => {
+    for (const list of [
+      inArray(people.tags, [['a'], ['b']]),
+      sql`${people.id} in ${[sql`1`, sql`2`]}`,
+      sql`${people.id} in ${[1, sql`2`]}`,
+      sql`(${people.id}, ${people.name}) in ${[[1, 'a']]}`,
+    ])
+      expect(written(list, 0).text).toContain(' in (')
   })
 
   test('is left to Drizzle as a whole where only Drizzle knows it', () => {

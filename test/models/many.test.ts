@@ -40,8 +40,9 @@ forEachDriver((driver) => {
       expect(made.map(({ id, name, nickname }) => `${id}${name}${String(nickname)}`)).toEqual(['1cC', '2aA', '3bB'])
       expect(made[0]).toBeInstanceOf(Person)
       expect(made[1]?.greet()).toBe('hi a')
-      expect(new Set(heard.map(({ sql: statement }) => statement)).size).toBe(1)
-      expect(heard).toHaveLength(2)
+      const inserts = heard.map(({ sql: statement }) => statement).filter((statement) => statement.startsWith('insert'))
+      expect(new Set(inserts).size).toBe(1)
+      expect(inserts).toHaveLength(2)
     })
 
     test('of nothing sends nothing', async () => {
@@ -281,7 +282,7 @@ forEachDriver((driver) => {
 
       expect(() => Person.update({ nope: 1 } as never)).toThrow(UnknownColumnError)
       expect(() => Person.update({ visits: 1 }).where({ nope: 1 } as never)).toThrow(UnknownColumnError)
-      expect(() => Person.delete().where({ name: undefined })).toThrow('which would match every row')
+      expect(() => Person.delete().where({ name: undefined } as never)).toThrow('which would match every row')
     })
 
     test('made in a transaction that has ended does not run', async () => {

@@ -197,6 +197,16 @@ export function arrayText(array: readonly unknown[], write: (element: unknown) =
   return text + '}'
 }
 
+/** The text of an element that is data, or null. */
+export function plainText(value: unknown): string | null {
+  if (typeof value === 'string') return value
+  if (value === null) return null
+  if (value instanceof Date) return timestampText(value) ?? String(value)
+  if (ArrayBuffer.isView(value))
+    return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
+
 const plain = /^[\w.+:-]+$/
 
 function quote(text: string): string {

@@ -102,7 +102,7 @@ function chosen(
   if (unknown.length > 0) throw unknownKeys(meta, unknown, [...meta.byKey.keys(), ...meta.properties.keys()])
   const missing = update.filter((key) => !has(key))
   if (missing.length > 0)
-    throw new UsageError(`${method} is to update ${missing.join(', ')}, for which the row has no value.`)
+    throw new UsageError(`${method} is to update ${missing.join(', ')}, which was given no value.`)
   return update
 }
 

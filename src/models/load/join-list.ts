@@ -1,5 +1,6 @@
 // The FROM clause of a query: its table, the joins it was given, and those its loader needs.
 import type { Column, SQL, Table } from 'drizzle-orm'
+import { render } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { SqlText } from '../meta/sql-text.ts'
 import { conditionOfRelation, relationOf } from './joins.ts'
@@ -10,6 +11,35 @@ export interface Join {
   readonly kind: 'left' | 'inner'
   readonly source: Source
   readonly on: SQL
+}
+
+/**
+ * With one more. What several functions join by the same condition is one join, an inner one if any of them asks for that.
+ * @throws {UsageError} when the query has that table already, by another condition or as its own.
+ */
+export function joined(
+  { source: root, joins }: { readonly source: Source; readonly joins: readonly Join[] },
+  join: Join,
+): readonly Join[] {
+  const { id } = join.source
+  const at = joins.findIndex(({ source }) => source.id === id)
+  const known = joins[at]
+  if (id === root.id || (known !== undefined && !equal(known.on, join.on)))
+    throw new UsageError(
+      `${id} is in the query already${known === undefined ? '' : ', joined by another condition'}: join an alias('name') of it.`,
+    )
+  if (known === undefined) return [...joins, join]
+  return known.kind === join.kind || join.kind === 'left' ? joins : joins.with(at, join)
+}
+
+function equal(one: SQL, other: SQL): boolean {
+  if (one === other) return true
+  const [first, second] = [render(one), render(other)]
+  return (
+    first.sql === second.sql &&
+    first.params.length === second.params.length &&
+    first.params.every((param, index) => Object.is(param, second.params[index]))
+  )
 }
 
 export class Joins {

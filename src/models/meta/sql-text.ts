@@ -1,5 +1,6 @@
 // Text and parameters as they grow: plain SQL of ours, and Drizzle's objects rendered with the next placeholders.
 import { type Growing, writeExpression } from '../../builder/drizzle/core/expression.ts'
+import { withEncoded } from '../../builder/drizzle/core/lists.ts'
 import { render, type SqlLike } from '../../builder/drizzle/core/render.ts'
 
 export class SqlText implements Growing {
@@ -19,7 +20,7 @@ export class SqlText implements Growing {
 
   sql(value: SqlLike): this {
     if (writeExpression(value, this)) return this
-    const { sql, params } = render(value, { before: this.params.length })
+    const { sql, params } = render(withEncoded(value) as SqlLike, { before: this.params.length })
     this.text += sql
     for (const param of params) this.params.push(param)
     return this

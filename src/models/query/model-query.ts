@@ -12,6 +12,7 @@ import { Printable } from '../../util/printable.ts'
 import { notFound } from '../crud/get.ts'
 import { loadSeparately } from '../load/select-in.ts'
 import { nodeOf } from '../load/node.ts'
+import { joined } from '../load/join-list.ts'
 import { conditionOfRelation, relationOf } from '../load/joins.ts'
 import { sourceOf } from '../load/source.ts'
 import { metaOf, type ModelLike } from '../meta/model-meta.ts'
@@ -186,7 +187,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     const source = sourceOf(target)
     if (on !== undefined && !is(on, SQL)) throw new UsageError('join() takes a condition, such as eq(a, b).')
     const condition = on ?? conditionOfRelation(relationOf(this.#state.source, source, false))
-    return this.#with({ joins: [...this.#state.joins, { kind, source, on: condition }] })
+    return this.#with({ joins: joined(this.#state, { kind, source, on: condition }) })
   }
 
   #executor(options: CallOptions | undefined): Executor {

@@ -4,8 +4,7 @@ import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import { asQuery } from '../../sql/statement.ts'
 import { compileQuery } from './compile/compile.ts'
-import { afterCondition, keysetOf, orderOf, readCursor, textsOf, writeCursor } from './keyset.ts'
-import type { OrderKey } from './order.ts'
+import { afterCondition, type KeysetKey, keysetOf, orderOf, readCursor, textsOf, writeCursor } from './keyset.ts'
 import type { QueryState } from './state.ts'
 
 export interface Page<R> {
@@ -35,7 +34,7 @@ export class PageRows {
   readonly #executor: Executor
   readonly #state: QueryState
   readonly #options: QueryOptions
-  readonly #keys: OrderKey[]
+  readonly #keys: KeysetKey[]
   readonly #chain: Link | undefined = currentChain()
   #cursor: string | null = null
   #left: number

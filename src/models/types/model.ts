@@ -57,8 +57,8 @@ export interface AnyModel {
 
 type Types<C extends AnyModel> = C[typeof modelTypes]
 
-/** The conditions of an object: equal to the value, `null` is NULL, a list is any of its values. */
-export type Filter<Row> = { readonly [K in keyof Row]?: Row[K] | readonly Row[K][] | null | undefined }
+/** The conditions of an object: equal to the value, `null` is NULL, a list is any of its values. Undefined is refused. */
+export type Filter<Row> = { readonly [K in keyof Row]?: Row[K] | readonly (Row[K] | null)[] | null }
 
 /** The same table under another name, for self-joins. (GINO: `Model.alias()`.) */
 export interface Aliased<C extends AnyModel> {

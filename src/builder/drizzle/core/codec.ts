@@ -2,7 +2,14 @@
 // decoding differs between its versions, so the columns' kinds are told apart by their names, which do not.
 import { ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
-import { readArray, readBytea, readTimestamp, timestampText } from '../../../driver/postgres/text-forms.ts'
+import {
+  arrayText,
+  plainText,
+  readArray,
+  readBytea,
+  readTimestamp,
+  timestampText,
+} from '../../../driver/postgres/text-forms.ts'
 import { arrayDimensions, type DimensionsLike } from './dimensions.ts'
 import { readLine, readPair, readPoint } from './geometry.ts'
 
@@ -41,7 +48,7 @@ const modes: Readonly<Record<string, Mode>> = {
 }
 
 const maps: Readonly<Record<string, (text: string) => unknown>> = {
-  PgDate: (text) => new Date(text),
+  PgDate: (text) => readTimestamp(text) ?? new Date(Number.NaN),
   PgGeometry: (text) => readPoint(text),
   PgGeometryObject: (text) => named(readPoint(text)),
   PgHalfVector: (text) => JSON.parse(text) as unknown,
@@ -73,12 +80,40 @@ export function decodeOf(column: ColumnLike): Decode {
 /** The parameter of a value; SQL expressions are not given here. */
 export function encode(column: ColumnLike, value: unknown): unknown {
   if (value === null || value === undefined) return value
-  if (elementOf(column) !== null) return column.mapToDriverValue(value)
-  // Drizzle writes years beyond 9999 as PostgreSQL does not read them; an invalid date it refuses.
-  if (column.columnType === 'PgTimestamp' && value instanceof Date)
-    return timestampText(value) ?? column.mapToDriverValue(value)
-  if (column.columnType === 'PgJsonb' || column.columnType === 'PgJson') return JSON.stringify(value)
-  return column.mapToDriverValue(value)
+  const { columnType } = column
+  if (columnType === 'PgTimestamp' || columnType === 'PgDate') return dateParameter(column, value)
+  if (columnType === 'PgJsonb' || columnType === 'PgJson')
+    return arrayDimensions(column) === 0 ? JSON.stringify(value) : encodeArray(column, value)
+  return isArrayColumn(column) ? encodeArray(column, value) : column.mapToDriverValue(value)
+}
+
+/** Drizzle writes years before 1 and beyond 9999 as PostgreSQL does not read them; an invalid date it refuses. */
+function dateParameter(column: ColumnLike, value: unknown): unknown {
+  if (isArrayColumn(column)) return encodeArray(column, value)
+  if (value === Infinity || value === -Infinity) return value === Infinity ? 'infinity' : '-infinity'
+  return (value instanceof Date ? timestampText(value) : undefined) ?? column.mapToDriverValue(value)
+}
+
+/** The literal of an array, whose elements are written like values of their type. */
+function encodeArray(column: ColumnLike, value: unknown): unknown {
+  const element = elementOf(column)
+  if (element === null || !Array.isArray(value)) return column.mapToDriverValue(value)
+  const write = (item: unknown, depth: number): unknown => {
+    if (item === undefined) throw new TypeError('An element is undefined.')
+    return depth > 0 && Array.isArray(item)
+      ? item.map((inner: unknown) => write(inner, depth - 1))
+      : encode(element, item)
+  }
+  return arrayText(write(value, dimensionsOf(column)) as unknown[], plainText)
+}
+
+export function isArrayColumn(column: ColumnLike): boolean {
+  return column.baseColumn !== undefined || arrayDimensions(column) > 0
+}
+
+/** As declared. */
+function dimensionsOf(column: ColumnLike): number {
+  return column.baseColumn === undefined ? arrayDimensions(column) : 1 + dimensionsOf(column.baseColumn)
 }
 
 /** The element of an array column, null for all others. */
@@ -103,12 +138,22 @@ function modeOfType(type: string): Mode {
 /** Elements come as text whatever their type. */
 function textReader(element: ColumnLike): (text: string) => unknown {
   const { mode, map } = decodeOf(element)
-  const read = readers[mode]
+  const read = mode === 'default' ? readerOfType(element.getSQLType()) : readers[mode]
   return map === undefined ? read : (text) => map(read(text))
 }
 
+/** What the driver makes of a value by the type that came with it. */
+function readerOfType(type: string): (text: string) => unknown {
+  if (/^bool/i.test(type)) return (text) => text === 't'
+  if (/^bytea/i.test(type)) return readBytea
+  if (/^json/i.test(type)) return readers.json
+  return /^(smallint|int[248]?|integer|(small)?serial\d?|real|double precision|float[48]?)\b/i.test(type)
+    ? Number
+    : readers.string
+}
+
 const readers: Readonly<Record<Mode, (text: string) => unknown>> = {
-  default: (text) => (text === 't' ? true : text === 'f' ? false : text),
+  default: (text) => text,
   string: (text) => text,
   'raw-text': (text) => text,
   number: safeNumber,

@@ -2,6 +2,9 @@
 // them. Drizzle's own way through them takes several times as long. What else there is (subqueries, views, placeholders,
 // JSON) is left to Drizzle. Both versions.
 import { hasMethod } from '../../../sql/foreign.ts'
+import { type ColumnLike, encode } from './codec.ts'
+import { type Chunk, kindOf } from './kinds.ts'
+import { arrayOperator, listAsArray } from './lists.ts'
 import { quoteName, type SqlLike, tableName } from './render.ts'
 
 /** What grows: a parameter is `$n` for its place in `params`. */
@@ -20,25 +23,6 @@ export function writeExpression(value: SqlLike, into: Growing): boolean {
   return false
 }
 
-const kinds = ['StringChunk', 'SQL', 'Name', 'Column', 'Param', 'Table', 'other'] as const
-/** `data` is no class of Drizzle's. */
-type Kind = (typeof kinds)[number] | 'data'
-
-interface Chunk {
-  readonly value: unknown
-  readonly queryChunks: readonly unknown[]
-  readonly shouldInlineParams?: boolean
-  readonly encoder: Encoder
-  readonly name: string
-  readonly table: object
-  readonly isAlias?: boolean
-}
-
-interface Encoder {
-  readonly columnType?: string
-  mapToDriverValue(value: unknown): unknown
-}
-
 function write(chunk: unknown, into: Growing): boolean {
   if (chunk === undefined) return true
   if (Array.isArray(chunk)) return writeList(chunk, into)
@@ -52,7 +36,10 @@ function write(chunk: unknown, into: Growing): boolean {
     case 'SQL': {
       const { queryChunks, shouldInlineParams } = chunk as Chunk
       if (shouldInlineParams === true) return false
-      for (let i = 0; i < queryChunks.length; i++) if (!write(queryChunks[i], into)) return false
+      for (let i = 0; i < queryChunks.length; i++) {
+        if (Array.isArray(queryChunks[i + 1]) && writeArray(queryChunks[i], queryChunks[i + 1] as unknown[], into)) i++
+        else if (!write(queryChunks[i], into)) return false
+      }
       return true
     }
     case 'Name':
@@ -89,11 +76,27 @@ function writeList(chunks: readonly unknown[], into: Growing): boolean {
   return true
 }
 
+/** `in (…)` as `= any($1)`. */
+function writeArray(before: unknown, list: readonly unknown[], into: Growing): boolean {
+  const operator = arrayOperator(before)
+  const array = operator === undefined ? undefined : listAsArray(list)
+  if (operator === undefined || array === undefined) return false
+  into.text += operator
+  place(array, into)
+  into.text += ')'
+  return true
+}
+
 /** JSON is written in another way by each version. */
 function writeParam({ value, encoder }: Chunk, into: Growing): boolean {
   if (encoder.columnType === 'PgJsonb' || encoder.columnType === 'PgJson') return false
   if (kindOf(value) !== 'data') return false
-  const encoded: unknown = value === null ? null : encoder.mapToDriverValue(value)
+  const encoded: unknown =
+    value === null
+      ? null
+      : encoder.columnType === undefined
+        ? encoder.mapToDriverValue(value)
+        : encode(encoder as ColumnLike, value)
   if (kindOf(encoded) !== 'data') return false
   place(encoded, into)
   return true
@@ -115,33 +118,4 @@ function columnText(column: Chunk): string | undefined {
   const text = column.isAlias === true ? name : `${table}.${name}`
   columns.set(column, text)
   return text
-}
-
-const entityKind = Symbol.for('drizzle:entityKind')
-const classes = new WeakMap<object, Kind>()
-
-function kindOf(value: unknown): Kind {
-  if (typeof value !== 'object' || value === null) return 'data'
-  // Subqueries are proxies, which hide what they are from all but this.
-  const prototype = Object.getPrototypeOf(value) as { readonly constructor?: unknown } | null
-  const constructor = prototype?.constructor
-  if (typeof constructor !== 'function') return 'data'
-  let kind = classes.get(constructor)
-  if (kind === undefined) {
-    kind = kindOfClass(constructor)
-    classes.set(constructor, kind)
-  }
-  return kind
-}
-
-function kindOfClass(given: object): Kind {
-  let kind: Kind = 'data'
-  for (let of: object | null = given; of !== null; of = Object.getPrototypeOf(of) as object | null) {
-    if (!Object.hasOwn(of, entityKind)) continue
-    const name = (of as Record<symbol, unknown>)[entityKind]
-    const found = kinds.find((each) => each === name)
-    if (found !== undefined) return found
-    kind = 'other'
-  }
-  return kind
 }

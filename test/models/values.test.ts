@@ -1,0 +1,217 @@
+/** Values that travel in forms of their own: dates of any year, bytes in lists, lists in conditions. Through every door. */
+
+import { arrayContains, between, eq, inArray, notInArray, or, sql } from 'drizzle-orm'
+import {
+  boolean,
+  customType,
+  date,
+  integer,
+  jsonb,
+  numeric,
+  pgTable,
+  QueryBuilder,
+  serial,
+  text,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core'
+import { describe, expect, test } from 'vitest'
+import { json, Model } from 'genever/models'
+import { forEachDriver, type TestedDriver } from '../support/matrix.ts'
+
+const bytes = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
+const flags = customType<{ data: boolean }>({ dataType: () => 'boolean' })
+const ranges = customType<{ data: string }>({ dataType: () => 'int4range' })
+const documents = customType<{ data: { a: number } }>({
+  dataType: () => 'jsonb',
+  toDriver: (value) => JSON.stringify(value),
+})
+
+const years: readonly (readonly [string, Date])[] = [
+  ['44', new Date('0044-03-15T10:00:00.123Z')],
+  ['1 before Christ', new Date('0000-05-01T00:00:00Z')],
+  ['44 before Christ', new Date(Date.UTC(-43, 2, 15))],
+  ['4000 before Christ', new Date('-003999-06-01T00:00:00Z')],
+  ['9999', new Date('9999-12-31T00:00:00Z')],
+  ['12345', new Date('+012345-01-01T00:00:00Z')],
+  ['200000', new Date('+200000-01-01T00:00:00Z')],
+]
+
+// oxlint-disable-next-line typescript/explicit-function-return-type -- what the models infer
+async function days(driver: TestedDriver) {
+  const db = await driver.db()
+  const name = await driver.table(
+    'id serial primary key, tz timestamptz, ts timestamp, d date, tzs timestamptz[], ds date[]',
+  )
+  const table = pgTable(name, {
+    id: serial().primaryKey(),
+    tz: timestamp({ withTimezone: true }),
+    ts: timestamp(),
+    d: date({ mode: 'date' }),
+    tzs: timestamp({ withTimezone: true }).array(),
+    ds: date({ mode: 'date' }).array(),
+  })
+  class Day extends Model(db, table) {}
+  return { db, name, Day }
+}
+
+forEachDriver((driver) => {
+  describe('a date in the year', () => {
+    test.for(years)('%s comes back as it went, and is found', async ([, at]) => {
+      const { db, name, Day } = await days(driver)
+      const day = new Date(Math.floor(at.getTime() / 86_400_000) * 86_400_000)
+      const values = { tz: at, ts: at, d: day, tzs: [at, null as never], ds: [day] }
+
+      const made = await Day.create(values)
+      const [many] = await Day.createMany([values])
+      const changed = await Day.create({})
+      await changed.update(values)
+      const read = await Day.query().orderBy(Day.c.id)
+
+      for (const each of [made, many, changed, ...read]) expect(each).toMatchObject(values)
+      expect(await Day.where({ tz: at, ts: at, d: day }).count()).toBe(3)
+      for (const condition of [
+        eq(Day.c.tz, at),
+        eq(Day.c.d, day),
+        between(Day.c.ts, at, at),
+        inArray(Day.c.d, [day]),
+        arrayContains(Day.c.tzs, [at]),
+        sql`${eq(Day.c.d, day)} and exists ${new QueryBuilder().select({ id: Day.c.id }).from(Day.table)}`,
+      ])
+        expect(await Day.where(condition).count()).toBe(3)
+      expect(await Day.update({ ts: at }).where({ d: day })).toBe(3)
+      const text = await db.one(`select $1::timestamptz as tz, $2::timestamptz[] as list from ${name} limit 1`, [
+        at,
+        [at],
+      ])
+      expect(text).toEqual({ tz: at, list: [at] })
+    })
+
+    test('infinity is a number that can be written back, in columns and lists', async () => {
+      const { db, name, Day } = await days(driver)
+      await db.status(`insert into ${name} (tz, ts, d, tzs, ds) values
+        ('infinity', '-infinity', 'infinity', '{infinity}', '{-infinity}')`)
+      const [row] = await Day.query()
+
+      expect(row).toMatchObject({ tz: Infinity, ts: -Infinity, d: Infinity, tzs: [Infinity], ds: [-Infinity] })
+      const { tz, ts, d, tzs, ds } = row as NonNullable<typeof row>
+      await row?.update({ tz: ts, ts: tz, d, tzs, ds })
+      const [again] = await Day.createMany([{ tz, ts, d, tzs, ds }])
+      expect(again).toMatchObject({ tz: Infinity, ts: -Infinity, d: Infinity, tzs: [Infinity], ds: [-Infinity] })
+      expect(await Day.where({ d: Infinity as never }).count()).toBe(2)
+    })
+  })
+
+  test('lists of custom types come back as their elements, whatever the type', async () => {
+    const db = await driver.db()
+    const name = await driver.table(
+      'id serial primary key, many bytea[], grid bytea[][], flags boolean[], ranges int4range[], docs jsonb[], sums numeric[], plain jsonb[]',
+    )
+    const table = pgTable(name, {
+      id: serial().primaryKey(),
+      many: bytes().array(),
+      grid: bytes().array().array(),
+      flags: flags().array(),
+      ranges: ranges().array(),
+      docs: documents().array(),
+      sums: numeric().array(),
+      plain: jsonb().array(),
+    })
+    class Row extends Model(db, table) {}
+    const odd = Buffer.from([255, 92, 65, 34, 0])
+    const values = {
+      many: [odd, Buffer.alloc(0), null as never],
+      grid: [[odd], [Buffer.from('a')]],
+      flags: [true, false],
+      ranges: ['[1,5)', 'empty'],
+      docs: [{ a: 1 }],
+      sums: ['1.50', 'NaN'],
+      plain: [[1, 2], { b: '"' }, 'x'],
+    }
+
+    const rows = [await Row.create(values), ...(await Row.createMany([values])), ...(await Row.query())]
+
+    expect(rows).toHaveLength(4)
+    for (const row of rows) expect(row).toMatchObject(values)
+    expect(await Row.where(eq(Row.c.many, values.many)).count()).toBe(2)
+    expect(await Row.where({ grid: values.grid }).count()).toBe(2)
+    expect(await db.all(`select encode(many[1], 'hex') as hex, jsonb_typeof(plain[1]) as type from ${name}`)).toEqual([
+      { hex: 'ff5c412200', type: 'array' },
+      { hex: 'ff5c412200', type: 'array' },
+    ])
+  })
+
+  describe('a list in a condition', () => {
+    // oxlint-disable-next-line typescript/explicit-function-return-type -- what the models infer
+    const filled = async () => {
+      const db = await driver.db()
+      const name = await driver.table(`id serial primary key, n integer, name text, key uuid, sum numeric, flag boolean,
+        at timestamptz, data bytea, tags text[], doc jsonb not null default '{}'`)
+      const table = pgTable(name, {
+        id: serial().primaryKey(),
+        n: integer(),
+        name: text(),
+        key: uuid(),
+        sum: numeric(),
+        flag: boolean(),
+        at: timestamp({ withTimezone: true }),
+        data: bytes(),
+        tags: text().array(),
+        doc: jsonb().notNull().default({}),
+      })
+      class Row extends Model(db, table, { json: { doc: { rank: json.integer(), word: json.string() } } }) {}
+      const at = new Date('2024-01-01T00:00:00Z')
+      const key = '6f9619ff-8b86-d011-b42d-00c04fc964ff'
+      const data = Buffer.from([255, 0])
+      await Row.createMany([
+        { n: 1, name: 'a,"b"', key, sum: '1.5', flag: true, at, data, tags: ['x'], rank: 1, word: 'w' },
+        { n: 2, name: 'null', sum: '2.5', flag: false, tags: ['y'], rank: 2 },
+        {},
+      ])
+      return { db, Row, at, key, data }
+    }
+
+    test('finds values of every type', async () => {
+      const { Row, at, key, data } = await filled()
+      for (const filter of [
+        { n: [1, 9] },
+        { name: ['a,"b"', 'c'] },
+        { key: [key] },
+        { sum: ['1.50'] },
+        { flag: [true] },
+        { at: [at, new Date(0)] },
+        { data: [data] },
+        { rank: [1, 7] },
+        { word: ['w'] },
+      ])
+        expect(await Row.where(filter).count(), Object.keys(filter)[0]).toBe(1)
+      expect(await Row.where({ name: ['null'] }).count()).toBe(1)
+      expect(await Row.where(notInArray(Row.c.n, [1])).count()).toBe(1)
+      expect(await Row.where({ n: [1, null] }).count()).toBe(2)
+      expect(await Row.where(inArray(Row.c.tags, [['x'], ['z']])).count()).toBe(1)
+      expect(await Row.where(sql`(${Row.c.n}, ${Row.c.flag}) in ((1, true), (2, true))`).count()).toBe(1)
+      expect(await Row.where({ n: [] }).count()).toBe(0)
+      expect(await Row.where(inArray(Row.c.n, [])).count()).toBe(0)
+      expect(await Row.where(notInArray(Row.c.n, [])).count()).toBe(3)
+    })
+
+    test('is as long as one likes, and one prepared statement whatever its length', async () => {
+      const { db, Row } = await filled()
+      const ids = Array.from({ length: 70_000 }, (_, id) => id + 1)
+
+      expect(await Row.where({ id: ids }).count()).toBe(3)
+      expect(await Row.where(inArray(Row.c.id, ids)).count()).toBe(3)
+      expect(await Row.where(or(inArray(Row.c.id, ids), eq(Row.c.doc, {}))).count()).toBe(3)
+      expect(await Row.where(notInArray(Row.c.id, ids)).count()).toBe(0)
+      expect(await Row.update({ n: 5 }).where({ id: ids })).toBe(3)
+      await db.scope(async () => {
+        const prepared = () =>
+          db.scalar<number>("select count(*) from pg_prepared_statements where statement like '%any(%'")
+        const before = await prepared()
+        for (let length = 1; length < 20; length++) await Row.where({ id: ids.slice(0, length) })
+        expect(await prepared()).toBe(Number(before) + 1)
+      })
+      expect(await Row.delete().where({ id: ids })).toBe(3)
+    })
+  })
+})
