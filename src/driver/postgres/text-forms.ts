@@ -204,7 +204,7 @@ export function plainText(value: unknown): string | null {
   if (value instanceof Date) return timestampText(value) ?? String(value)
   if (ArrayBuffer.isView(value))
     return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`
-  return typeof value === 'object' ? JSON.stringify(value) : String(value as number | bigint | boolean)
+  return typeof value === 'object' ? JSON.stringify(value) : `${value as number | bigint | boolean}`
 }
 
 const plain = /^[\w.+:-]+$/
