@@ -1,6 +1,6 @@
 // How one column's values travel: what the driver reads, and what a parameter is. Models and DDL use it; Drizzle's own
 // decoding differs between its versions, so the columns' kinds are told apart by their names, which do not.
-import { ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
+import { ParameterError, ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
 import {
   arrayText,
@@ -99,7 +99,10 @@ function encodeArray(column: ColumnLike, value: unknown): unknown {
   const element = elementOf(column)
   if (element === null || !Array.isArray(value)) return column.mapToDriverValue(value)
   const write = (item: unknown, depth: number): unknown => {
-    if (item === undefined) throw new TypeError('An element is undefined.')
+    if (item === undefined)
+      throw new ParameterError(
+        `A list for column '${column.name}' has an element that is undefined: pass null for NULL.`,
+      )
     return depth > 0 && Array.isArray(item)
       ? item.map((inner: unknown) => write(inner, depth - 1))
       : encode(element, item)
