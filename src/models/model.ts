@@ -7,16 +7,25 @@ import { define, type GivenOptions } from './meta/define.ts'
 import { expressionsOf } from './meta/expressions.ts'
 import type { ModelHooks } from './meta/hooks.ts'
 import { modelMeta, type ModelMeta } from './meta/model-meta.ts'
+import { Row } from './meta/row.ts'
 import type { JsonMap } from './types/json.ts'
 import type { ModelClass } from './types/model.ts'
 import type { CheckColumns, DefaultPk, Key, ViewTable } from './types/values.ts'
 
 export interface ModelOptions<J, PK, H extends string> extends ModelHooks {
-  /** The key of the column, or the keys of the columns, that find a row; default `'id'` where there is such a column. */
+  /**
+   * The key of the column, or the keys of the columns, that find a row; default the primary key of the table. Columns that
+   * are not its primary key must be unique and not NULL. A composite key has types only when it is named here.
+   */
   readonly pk?: PK
+  /** Its name in messages; default the name of the class, or of the table where a bundler has shortened that. */
+  readonly name?: string | undefined
   /** JSON properties by the key of the column that keeps them. */
   readonly json?: J
-  /** Keys that `toJSON()` and printed instances leave out. */
+  /**
+   * Columns and JSON properties that are read by their names and seen nowhere else: they are not enumerable, so that
+   * copies, JSON and printed instances do not have them. A column that keeps one is not enumerable either.
+   */
   readonly hidden?: readonly H[]
 }
 
@@ -50,12 +59,15 @@ export function Model(db: Db, table: object, options: GivenOptions = {}): object
     static readonly table: Table = meta.table
     static readonly c: object = expressionsOf(meta)
   }
+  // The class itself may be the model: then it has the name of its table.
+  Object.defineProperty(Base, 'name', { value: meta.named ?? meta.sqlName.replaceAll('"', ''), configurable: true })
+  for (const key of meta.concealed) Object.defineProperty(Base.prototype, key, Row.concealing(key))
   for (const [name, property] of meta.properties) {
     const { column } = property
     Object.defineProperty(Base.prototype, name, {
       configurable: true,
       get(this: Record<string, unknown>) {
-        return property.read(this[column])
+        return property.read(this[column], this)
       },
       set(this: Record<string, unknown>, value: unknown) {
         this[column] = property.into(this[column], value)

@@ -13,14 +13,29 @@ export const row: unique symbol = Symbol('genever.row')
 /** The method that makes an object a query. A registered symbol: two copies of Genever agree on it, JSON cannot forge it. */
 export const toStatement: unique symbol = Symbol.for('genever.toStatement')
 
+/** What became of a transaction; `rollback` also of a savepoint. */
+export type Fate = 'commit' | 'rollback' | 'unknown'
+
+/** Puts values back that a statement had put into objects. It must not throw. */
+export type Follower = (fate: Fate) => void
+
+/** The transaction a statement ran in. */
+export interface Within {
+  /** Tells what becomes of it, once, before the code around it goes on; at once when it has ended. */
+  follow(follower: Follower): void
+}
+
 /** One statement ready to run: text with `$1` placeholders and a value for each. */
 export interface Statement<Row = unknown> {
   readonly sql: string
   readonly params: readonly unknown[]
   /** How rows are decoded; goes to the driver. */
   readonly spec?: RowSpec<Row> | undefined
-  /** Turns a page of decoded rows into what a foreign builder promises. Called page by page, after `spec`. */
-  readonly decode?: ((rows: readonly unknown[]) => Row[]) | undefined
+  /**
+   * Turns a page of decoded rows into what a foreign builder promises. Called page by page, after `spec`, with the
+   * transaction the statement ran in; null for none.
+   */
+  readonly decode?: ((rows: readonly unknown[], within: Within | null) => Row[]) | undefined
   /** The first column of the first row, for `scalar`, where it takes `decode` to know it. Called with at least one row. */
   readonly value?: ((rows: readonly unknown[]) => unknown) | undefined
   /** 0: all rows are needed whatever the caller asked for, because several of them make one result in `decode`. */

@@ -374,10 +374,23 @@ describe('a definition', () => {
       'name of "t" is neither its primary key nor unique',
     ],
     [
-      'an id that is not unique',
-      () => Model(db, pgTable('t', { id: integer() })),
-      'id of "t" is neither its primary key nor unique',
+      'a key that may be NULL',
+      () => Model(db, ok, { pk: 'email' }),
+      'email of "t" may be NULL, and nothing finds a row by NULL',
     ],
+    [
+      'a composite key of which a part may be NULL',
+      () =>
+        Model(
+          db,
+          pgTable('t', { a: integer().notNull(), b: integer() }, (t) => [uniqueIndex().on(t.a, t.b)]),
+          { pk: ['a', 'b'] },
+        ),
+      'b of "t" may be NULL',
+    ],
+    ['a key that is no name', () => Model(db, ok, { pk: 5 as never }), 'pk is the key of a column of "t"'],
+    ['a key without columns', () => Model(db, ok, { pk: [] as never }), 'or a list of them, not an array'],
+    ['a column twice', () => Model(db, ok, { pk: ['id', 'id'] as never }), 'has each column once'],
     ['half of a composite key', () => Model(db, ok, { pk: ['a'] }), 'a of "t" is neither'],
     [
       'something hidden that there is not',
@@ -399,13 +412,23 @@ describe('a definition', () => {
     expect(() => Model(db, ok, { validate: {} } as never)).toThrow('validate is a Standard Schema')
   })
 
-  test('takes any unique key, and no key where there is none', () => {
-    const composite = pgTable('c', { x: integer(), y: integer() }, (t) => [primaryKey({ columns: [t.x, t.y] })])
+  test('takes the primary key of the table, or other unique columns that are not NULL', () => {
+    const composite = pgTable('c', { id: integer(), tenant: integer() }, (t) => [
+      primaryKey({ columns: [t.tenant, t.id] }),
+    ])
+    const code = pgTable('c', { id: integer(), code: text().primaryKey() })
+    const none = pgTable('n', { id: integer() })
+    const other = pgTable('o', { a: integer().notNull(), b: text().notNull().unique() }, (t) => [
+      uniqueIndex().on(t.a, t.b),
+    ])
+    const lookup = (table: never): unknown => new (Model(db, table))({ id: 1 } as never).lookup()
 
-    expect(Model(db, ok, { pk: 'email' }).table).toBe(ok)
-    expect(Model(db, ok, { pk: ['b', 'a'] }).table).toBe(ok)
-    expect(Model(db, composite, { pk: ['x', 'y'] }).table).toBe(composite)
-    expect(Model(db, composite).table).toBe(composite)
+    expect(() => lookup(composite as never)).toThrow('has no tenant, so it is no row yet')
+    expect(() => lookup(code as never)).toThrow('has no code, so it is no row yet')
+    expect(() => lookup(none as never)).toThrow('n has no primary key')
+    expect(Model(db, other, { pk: ['b', 'a'] }).table).toBe(other)
+    expect(Model(db, other, { pk: 'b' }).table).toBe(other)
+    expect(Model(db, composite, { pk: ['id', 'tenant'] }).table).toBe(composite)
   })
 
   test('a static that lost its class says so', async () => {

@@ -182,7 +182,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     if (this.#fetch?.text !== text) this.#fetch = cursorStatement(text)
     const op = await this.#send(home, this.#fetch, [])
     const { decode } = this.#statement as Statement<R>
-    const rows = decode === undefined || decode === null ? (op.rows as R[]) : decode(op.rows)
+    const rows = decode === undefined || decode === null ? (op.rows as R[]) : decode(op.rows, op.transaction)
     this.#rows.push(...rows)
     if (op.rows.length < size) this.#exhausted = true
   }

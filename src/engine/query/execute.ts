@@ -4,7 +4,15 @@
 import { MultipleResultsError, NoResultError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked/recipe.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
-import { adapt, type DrizzleCommand, isQuery, type Params, type Query, type Statement } from '../../sql/statement.ts'
+import {
+  adapt,
+  type DrizzleCommand,
+  isQuery,
+  type Params,
+  type Query,
+  type Statement,
+  type Within,
+} from '../../sql/statement.ts'
 import { describeType } from '../../util/checks.ts'
 import { noOptions, readAgain } from '../../util/options.ts'
 import { currentChain } from '../context/chain.ts'
@@ -213,7 +221,7 @@ const valuesOf = ({ params }: Statement): readonly unknown[] | undefined => (par
 /** What rows become by the query itself. */
 interface Source {
   readonly spec?: RowSpec | null | undefined
-  readonly decode?: ((rows: readonly unknown[]) => readonly unknown[]) | null | undefined
+  readonly decode?: ((rows: readonly unknown[], within: Within | null) => readonly unknown[]) | null | undefined
   readonly value?: ((rows: readonly unknown[]) => unknown) | undefined
   readonly maxRows?: 0 | undefined
 }
@@ -224,7 +232,7 @@ function valueOf(value: (rows: readonly unknown[]) => unknown): (rows: readonly 
 }
 
 function rowsOf(op: EngineOp): unknown[] {
-  return op.decode === null ? op.rows : [...op.decode(op.rows)]
+  return op.decode === null ? op.rows : [...op.decode(op.rows, op.transaction)]
 }
 
 function about(stmt: Compiled): { statement: { sql: string } } {

@@ -4,6 +4,7 @@ import type { Failure, OpState, RawConnection } from '../../driver/driver.ts'
 import type { Lease } from '../../pool/lease.ts'
 import type { PlacedOp, PoolWaiter } from '../../pool/contract.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
+import type { Within } from '../../sql/statement.ts'
 import type { Link } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
 import type { Handle } from '../handle.ts'
@@ -20,7 +21,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   readonly stmt: Compiled
   readonly params: readonly unknown[]
   readonly spec: RowSpec<R> | null
-  readonly decode: ((rows: readonly unknown[]) => readonly R[]) | null
+  readonly decode: ((rows: readonly unknown[], within: Within | null) => readonly R[]) | null
   readonly maxRows: number
   readonly rows: R[] = []
   tag = ''
@@ -46,7 +47,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     stmt: Compiled,
     params: readonly unknown[],
     spec: RowSpec<R> | null,
-    decode: ((rows: readonly unknown[]) => readonly R[]) | null,
+    decode: ((rows: readonly unknown[], within: Within | null) => readonly R[]) | null,
     maxRows: number,
     until: number,
     signal: AbortSignal | null,

@@ -98,6 +98,7 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
   frame.end()
   if (interruption !== null && interruption.error !== null) {
     interruption.stop()
+    record.forsake('rollback')
     record.unwinding = rollback(record, true).then(() => finish(record, own, false))
     return { ...outcome, error: interruption.error, failed: true }
   }
@@ -108,6 +109,7 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
     const resolves = record.committing && record.xid !== undefined
     if (!resolves) record.unwinding = ending.then(() => finish(record, own, false))
     const told = hurry(record, error as Error)
+    if (!resolves) record.forsake(record.committing ? 'unknown' : 'rollback')
     if (resolves) outcome = await ending
     else return rollsBack(record, outcome) ? rolledBack(record, outcome) : { ...outcome, failed: true, error: told }
   } finally {

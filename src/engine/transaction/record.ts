@@ -5,6 +5,7 @@ import { TransactionAbortedError, TransactionEndedError, TransactionStateError }
 import { notice } from '../../observe/notice.ts'
 import type { Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
+import type { Fate, Follower, Within } from '../../sql/statement.ts'
 import { ambientDefaults, isInside, type Link } from '../context/chain.ts'
 import type { Frame } from '../context/frame.ts'
 import type { Cursor } from '../query/cursor.ts'
@@ -17,13 +18,14 @@ import type { QueryDefaults } from '../query/query-options.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { Waiting } from '../slot/waiting.ts'
 import type { TransactionExit } from './exit.ts'
+import { Followers } from './followers.ts'
 import { Hooks } from './hooks.ts'
 import type { TransactionOptions } from '../transaction-options.ts'
 import { clock } from '../../util/clock.ts'
 
 export type TransactionState = 'open' | 'ending' | 'committed' | 'rolled_back' | 'unknown'
 
-export class TransactionRecord {
+export class TransactionRecord implements Within {
   /** Whether BEGIN or SAVEPOINT is on the server: it travels with the first statement. */
   wire: 'none' | 'sent' | 'open' | 'ending' = 'none'
   state: TransactionState = 'open'
@@ -70,6 +72,7 @@ export class TransactionRecord {
   /** Cursors opened inside. */
   readonly cursors: Set<Cursor<unknown>> = new Set()
   readonly hooks: Hooks = new Hooks()
+  readonly #followers = new Followers()
   readonly engine: Engine
   readonly slot: Slot
   readonly chain: Link | undefined
@@ -278,9 +281,20 @@ export class TransactionRecord {
   }
 
   /** Which hooks run, once it has ended. */
-  get fate(): 'commit' | 'rollback' | 'unknown' {
+  get fate(): Fate {
     if (this.state === 'unknown') return 'unknown'
     return this.state === 'committed' ? 'commit' : 'rollback'
+  }
+
+  follow(follower: Follower): void {
+    this.#followers.add(follower)
+  }
+
+  /** Its caller is told now that it was not committed, although it is still being ended: what follows it is told before. */
+  forsake(fate: Fate): void {
+    const { stack } = this.slot
+    const inside = stack.includes(this) ? stack.slice(stack.indexOf(this)) : [this]
+    for (const record of inside.toReversed()) record.#followers.tell(fate)
   }
 
   /** It left the stack; one that is still open was rolled back with the one around it. */
@@ -289,6 +303,8 @@ export class TransactionRecord {
       this.state = 'rolled_back'
       this.endedAt = 'with the transaction around it'
     }
+    if (this.state === 'committed' && this.parent !== null) this.#followers.join(this.parent.#followers)
+    else this.#followers.tell(this.fate)
     reportEnd(this)
     for (const cursor of this.cursors) cursor.invalidate()
     this.cursors.clear()

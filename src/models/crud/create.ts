@@ -3,19 +3,21 @@ import type { RowSpec } from '../../sql/compiled.ts'
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
 import { uncovered } from '../meta/maker.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
-import { ready } from '../statement/ready.ts'
+import { Row } from '../meta/row.ts'
+import { type Decode, ready } from '../statement/ready.ts'
 import { type Sink, Writer } from '../statement/sink.ts'
 import type { CallOptions, IgnoreOptions } from '../types/model.ts'
-import { asValues } from '../values/given.ts'
+import { asValues, type Values } from '../values/given.ts'
 import { prepared } from '../values/hooks.ts'
 import { type Cell, cellsOf } from '../values/insert.ts'
+import { Memory } from '../values/memory.ts'
 import { writable } from '../values/writable.ts'
 import { ignoring } from './conflict.ts'
 
 export function createOne(model: ModelLike, row: unknown, options?: CallOptions): Promise<object> {
   const meta = writable(model, 'create()')
-  const given = asValues(row, 'create()')
-  const instance = given instanceof (model as unknown as new () => object) ? given : null
+  const instance = row instanceof (model as unknown as new () => object) ? row : null
+  const given = instance === null ? asValues(row, 'create()') : (instance as Values)
   const { validate, beforeCreate } = meta.hooks
   if (validate === undefined && beforeCreate === undefined)
     return insert(model, meta, cellsOf(meta, given, instance !== null), instance, options)
@@ -32,11 +34,26 @@ function insert(
   options: CallOptions | undefined,
 ): Promise<object> {
   const own = meta.specOf(model)
-  const spec: RowSpec = instance === null ? own : { ...own, make: () => uncovered(instance, meta.properties.keys()) }
+  const covered = (): Iterable<string> => [...meta.properties.keys(), ...meta.concealed]
+  const spec: RowSpec = instance === null ? own : { ...own, make: () => uncovered(instance, covered()) }
+  const decode = instance === null ? meta.created : completing(meta, instance)
   const inserted = insertText(meta, cells)
-  return meta
-    .executor(options?.on)
-    .one(ready(inserted.text, inserted.params, spec, meta.loaded), options) as Promise<object>
+  return meta.executor(options?.on).one(ready(inserted.text, inserted.params, spec, decode), options) as Promise<object>
+}
+
+/** The instance is what it was when the transaction is rolled back, so that it can be stored by another one. */
+function completing(meta: ModelMeta, instance: object): Decode<never> {
+  const before = meta.columns.map(({ key }): unknown => Reflect.get(instance, key))
+  const row = Row.keyOf(instance)
+  return (rows, within) => {
+    if (within !== null) {
+      const memory = new Memory(instance)
+      meta.columns.forEach(({ key }, index) => memory.note(key, before[index]))
+      memory.note(null, row)
+      memory.follow(within)
+    }
+    return meta.loaded === undefined ? (rows as never[]) : meta.loaded(rows, within)
+  }
 }
 
 /** Undefined when a row with its key is there. Its values may be an instance, which stays as it is: another one is made. */
@@ -50,7 +67,9 @@ export async function createIfMissing(
   const writer = writeRow(meta, cells)
   ignoring(model, meta, options, 'createOrIgnore()')(writer)
   const { text, params } = writer.add(` returning ${meta.list()}`)
-  return meta.executor(options.on).first(ready<object>(text, params, meta.specOf(model) as never, meta.loaded), options)
+  return meta
+    .executor(options.on)
+    .first(ready<object>(text, params, meta.specOf(model) as never, meta.created), options)
 }
 
 /** `insert into … values (…)` and what follows. Kept by its shape when it has no SQL of the caller. */

@@ -1,7 +1,7 @@
 // `Model.get`: one row by its primary key, with a text that is written once per model.
 import { NotFoundError, UsageError } from '../../errors/index.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
-import { metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
+import { metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
 import type { CallOptions } from '../types/model.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
@@ -24,8 +24,8 @@ export async function getOrThrow(model: ModelLike, id: unknown, options?: CallOp
   return found
 }
 
-export function notFound({ name }: ModelLike): NotFoundError {
-  return new NotFoundError(`${name} is not found.`)
+export function notFound(model: ModelLike): NotFoundError {
+  return new NotFoundError(`${modelName(model)} is not found.`)
 }
 
 /** `"id" = $1 and …`, with placeholders after those that stand before it. */
@@ -37,18 +37,18 @@ export function keyCondition({ primaryKey }: ModelMeta, before = 0): string {
 function keyOf(model: ModelLike, meta: ModelMeta, id: unknown): unknown[] {
   const { primaryKey } = meta
   const [only] = primaryKey
-  if (only === undefined) throw noKey(model.name)
+  if (only === undefined) throw noKey(modelName(model))
   if (primaryKey.length === 1) return [single(model, only, id)]
   if (Array.isArray(id)) {
     if (id.length !== primaryKey.length)
       throw new UsageError(
-        `The key of ${model.name} has ${primaryKey.length} values (${names(primaryKey)}), not ${id.length}.`,
+        `The key of ${modelName(model)} has ${primaryKey.length} values (${names(primaryKey)}), not ${id.length}.`,
       )
     return primaryKey.map((column, index) => part(model, column, id[index]))
   }
   if (typeof id !== 'object' || id === null)
     throw new UsageError(
-      `The key of ${model.name} is an object or a list of ${names(primaryKey)}, not ${describeType(id)}.`,
+      `The key of ${modelName(model)} is an object or a list of ${names(primaryKey)}, not ${describeType(id)}.`,
     )
   const given = id as Readonly<Record<string, unknown>>
   const unknown = Object.keys(given).filter((key) => !primaryKey.some((column) => column.key === key))
@@ -62,13 +62,13 @@ function keyOf(model: ModelLike, meta: ModelMeta, id: unknown): unknown[] {
 /** Objects would come from a request body where a string was expected. */
 function single(model: ModelLike, column: ModelColumn, id: unknown): unknown {
   if (typeof id === 'object' && !(id instanceof Date) && !ArrayBuffer.isView(id) && !column.isCustom)
-    throw new UsageError(`The key of ${model.name} is one value (${column.key}), not ${describeType(id)}.`)
+    throw new UsageError(`The key of ${modelName(model)} is one value (${column.key}), not ${describeType(id)}.`)
   return column.encode(id)
 }
 
 function part(model: ModelLike, column: ModelColumn, value: unknown): unknown {
   if (value === null || value === undefined)
-    throw new UsageError(`The key of ${model.name} needs a value for ${column.key}.`)
+    throw new UsageError(`The key of ${modelName(model)} needs a value for ${column.key}.`)
   return single(model, column, value)
 }
 

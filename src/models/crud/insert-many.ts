@@ -49,7 +49,7 @@ export async function insertStatements(
     if (!json.some(hasStrangeEscape))
       return json.map((rowsAsJson) => {
         const { text, params } = jsonStatement(meta, first, rowsAsJson, tail)
-        return ready<object>(text, params, spec, meta.loaded)
+        return ready<object>(text, params, spec, meta.created)
       })
   }
   const columns = meta.columns.filter((column) => rows.some((cells) => cells.some((cell) => cell.column === column)))
@@ -58,7 +58,7 @@ export async function insertStatements(
   const most = Math.max(1, Math.floor(mostParameters / Math.max(1, named.length)))
   return chunks(rows, most).map((part) => {
     const { text, params } = valuesStatement(meta, named, part, tail)
-    return ready<object>(text, params, spec, meta.loaded)
+    return ready<object>(text, params, spec, meta.created)
   })
 }
 

@@ -6,7 +6,7 @@ import type { CallOptions } from '../types/model.ts'
 import { writable } from '../values/writable.ts'
 import type { ModelLike } from '../meta/model-meta.ts'
 import { type RowCondition, writeCondition } from '../statement/row-condition.ts'
-import { assign, gone } from './update.ts'
+import { gone } from './update.ts'
 
 /** Resolves with nothing. @throws {NoSuchRowError} when there was no row. */
 export function deleteRow(instance: object, condition: RowCondition, options?: CallOptions): Promise<undefined> {
@@ -24,7 +24,9 @@ export function reloadRow(instance: object, condition: RowCondition, options?: C
   const meta = metaOf(instance.constructor)
   const decode = (rows: readonly unknown[]): object[] => {
     if (rows.length === 0) throw gone(instance)
-    assign(instance, meta.columns, rows[0] as readonly unknown[])
+    meta.columns.forEach(({ key }, index) => Reflect.set(instance, key, (rows[0] as readonly unknown[])[index]))
+    for (const property of meta.properties.values()) property.forget(instance)
+    meta.keep?.(instance)
     meta.hooks.afterLoad?.(instance)
     return [instance]
   }

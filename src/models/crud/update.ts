@@ -1,10 +1,12 @@
 // `user.update({ … })`: changes of one row. Awaiting or applying it runs UPDATE … RETURNING, and what the database made of the
 // changed columns is assigned to the instance.
-import { NoSuchRowError, TransactionEndedError } from '../../errors/index.ts'
+import { GeneverError, NoSuchRowError, TransactionEndedError } from '../../errors/index.ts'
 import { madeInTransaction } from '../../engine/query/sql-query.ts'
 import type { TransactionRecord } from '../../engine/transaction/record.ts'
+import type { Within } from '../../sql/statement.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
-import { metaOf, type ModelMeta } from '../meta/model-meta.ts'
+import { metaOf, type ModelMeta, modelName } from '../meta/model-meta.ts'
+import { held, Row } from '../meta/row.ts'
 import { ready } from '../statement/ready.ts'
 import { OnlyParams, Writer } from '../statement/sink.ts'
 import type { CallOptions } from '../types/model.ts'
@@ -12,6 +14,7 @@ import { type Change, changesOf, shapeOf, writeAssignments } from '../values/cha
 import { asExpression } from '../values/expression.ts'
 import { asValues, checkKeys, later, type Values } from '../values/given.ts'
 import { changed } from '../values/hooks.ts'
+import { Memory } from '../values/memory.ts'
 import { type RowCondition, writeCondition } from '../statement/row-condition.ts'
 
 /**
@@ -36,14 +39,16 @@ export class InstanceUpdate {
   readonly #meta: ModelMeta
   readonly #find: () => RowCondition
   readonly #madeIn: TransactionRecord | null
+  readonly #memory: Memory
   #values: Values = {}
 
-  /** `find` gives the row as it was found before the first change, or throws why it cannot be. */
+  /** `find` gives the row, or throws why it cannot be found. */
   constructor(instance: object, values: unknown, find: () => RowCondition) {
     this.#instance = instance as Instance
     this.#meta = metaOf(instance.constructor)
     this.#find = find
     this.#madeIn = madeInTransaction(this.#meta.db)
+    this.#memory = new Memory(instance)
     void this.set(values)
   }
 
@@ -51,7 +56,7 @@ export class InstanceUpdate {
     const given = asValues(values, 'update()')
     checkKeys(this.#meta, given)
     this.#values = later(this.#meta, this.#values, given)
-    remember(this.#instance, this.#meta, given)
+    remember(this.#memory, this.#instance, this.#meta, given)
     return this
   }
 
@@ -60,11 +65,18 @@ export class InstanceUpdate {
     try {
       if (this.#madeIn !== null && this.#madeIn.state !== 'open')
         throw new TransactionEndedError(this.#madeIn.endedMessage())
-      return beforeUpdate === undefined ? this.#run(this.#values, options) : this.#hooked(beforeUpdate, options)
+      const running =
+        beforeUpdate === undefined ? this.#run(this.#values, options) : this.#hooked(beforeUpdate, options)
+      return running.then(undefined, (error: unknown) => this.#failed(error))
     } catch (error) {
-      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what was thrown goes on
-      return Promise.reject(error)
+      return Promise.resolve().then(() => this.#failed(error))
     }
+  }
+
+  /** The instance is what it was; where nobody knows whether the row was changed, it has to be read again. */
+  #failed(error: unknown): never {
+    this.#memory.undo(error instanceof GeneverError && error.outcome === 'unknown' ? 'unknown' : 'rollback')
+    throw error
   }
 
   // oxlint-disable-next-line unicorn/no-thenable -- an update that is awaited must run
@@ -89,9 +101,10 @@ export class InstanceUpdate {
     const condition = this.#find()
     const columns = returned(meta, changes)
     const { text, params } = statementOf(meta, changes, condition, columns)
-    const decode = (rows: readonly unknown[]): object[] => {
+    const decode = (rows: readonly unknown[], within: Within | null): object[] => {
       if (rows.length === 0) throw gone(instance)
-      assign(instance, columns, rows[0] as readonly unknown[])
+      learn(this.#memory, instance, meta, columns, rows[0] as readonly unknown[])
+      this.#memory.follow(within)
       return [instance]
     }
     const statement = ready<object>(text, params, meta.arrayOf(columns), decode)
@@ -100,15 +113,41 @@ export class InstanceUpdate {
 }
 
 /** In memory at once; expressions are known only when they come back. */
-function remember(instance: Instance, meta: ModelMeta, values: Values): void {
+function remember(memory: Memory, instance: Instance, meta: ModelMeta, values: Values): void {
   for (const [key, value] of Object.entries(values))
-    if (value !== undefined && meta.byKey.has(key) && asExpression(value) === undefined) instance[key] = value
+    if (value !== undefined && meta.byKey.has(key) && asExpression(value) === undefined) memory.set(key, value)
   if (meta.properties.size === 0) return
   for (const [key, value] of Object.entries(values)) {
     const property = meta.properties.get(key)
     if (property === undefined || value === undefined || asExpression(value) !== undefined) continue
-    instance[property.column] = property.merged(instance[property.column], value)
+    memory.set(property.column, property.merged(instance[property.column], value))
   }
+}
+
+/** What the database made of the change: fields, and the key of the row if that is among them. */
+function learn(
+  memory: Memory,
+  instance: Instance,
+  meta: ModelMeta,
+  columns: readonly ModelColumn[],
+  values: readonly unknown[],
+): void {
+  const { primaryKey } = meta
+  const changesKey = columns.some((column) => primaryKey.includes(column))
+  const key = changesKey ? primaryKey.map((column, index) => keyPart(instance, meta, column, index)) : []
+  columns.forEach((column, index) => {
+    memory.set(column.key, values[index])
+    if (!changesKey || !primaryKey.includes(column)) return
+    key[primaryKey.indexOf(column)] = held(values[index])
+  })
+  if (changesKey) memory.set(null, key.length === 1 ? key[0] : key)
+}
+
+/** Of the row as it was found. */
+function keyPart(instance: Instance, { primaryKey }: ModelMeta, column: ModelColumn, index: number): unknown {
+  const key = Row.keyOf(instance)
+  if (key === undefined || key === null) return instance[column.key]
+  return primaryKey.length === 1 ? key : (key as readonly unknown[])[index]
 }
 
 /** What was changed, and what the database computes from it. */
@@ -141,14 +180,8 @@ function statementOf(
   return { text, params }
 }
 
-export function assign(instance: object, columns: readonly ModelColumn[], values: readonly unknown[]): void {
-  columns.forEach(({ key }, index) => {
-    ;(instance as Instance)[key] = values[index]
-  })
-}
-
 export function gone(instance: object): NoSuchRowError {
   return new NoSuchRowError(
-    `The row of this ${instance.constructor.name} is not there: it was deleted, or its key was changed.`,
+    `The row of this ${modelName(instance.constructor)} is not there: it was deleted, or its key was changed.`,
   )
 }

@@ -14,16 +14,19 @@ import { upsertAll } from '../crud/upsert-many.ts'
 import { upsertOne } from '../crud/upsert.ts'
 import { aliasOf, distinctOf, inQueryOf, loadOf, onOf } from '../load/loader.ts'
 import { metaOf, type ModelLike } from '../meta/model-meta.ts'
+import { Row } from '../meta/row.ts'
 import { queryOf, selectOf } from '../query/model-query.ts'
 import type { ModelQuery } from '../types/query.ts'
 import type { CallOptions, IgnoreOptions, UpsertOptions } from '../types/model.ts'
 import { writable } from '../values/writable.ts'
 import { fill } from './fill.ts'
 import { jsonOf } from './plain.ts'
+import { printed } from './printed.ts'
 import { usingOf } from './using.ts'
 
-export class ModelBase {
+export class ModelBase extends Row {
   constructor(values?: object) {
+    super()
     if (values !== undefined) fill(this, metaOf(this.constructor), values)
   }
 
@@ -133,17 +136,16 @@ export class ModelBase {
   }
 
   static {
-    Object.defineProperty(this.prototype, inspect.custom, { value: printed, writable: true, configurable: true })
+    const value = function (
+      this: object,
+      depth: number | null,
+      options: InspectOptions,
+      print: typeof inspect,
+    ): string {
+      return printed(this, depth, options, print)
+    }
+    Object.defineProperty(this.prototype, inspect.custom, { value, writable: true, configurable: true })
   }
-}
-
-/** Its class and its fields, without what is hidden. */
-function printed(this: ModelBase, depth: number, options: InspectOptions, print: typeof inspect): string {
-  const { hidden } = metaOf(this.constructor)
-  const { name } = this.constructor
-  if (depth < 0) return `${name} {…}`
-  const shown = Object.entries(this).filter(([key]) => !hidden.has(key))
-  return `${name} ${print(Object.fromEntries(shown), { ...options, depth: options.depth ?? 2 })}`
 }
 
 function modelOf(instance: object): ModelLike {
@@ -156,8 +158,12 @@ function rowOf(instance: ModelBase): RowCondition {
   return conditionOfRow(metaOf(instance.constructor), instance, standardLookup)
 }
 
-/** The row as it is now, before the changes; why there is none is told when they are applied. */
+/**
+ * The row it is when changes are applied; one that is found by fields, as it is now, before the changes. Why there is none
+ * is told when they are applied.
+ */
 function finder(instance: ModelBase): () => RowCondition {
+  if (Row.keyOf(instance) !== undefined && instance.lookup === standardLookup) return () => rowOf(instance)
   try {
     const condition = rowOf(instance)
     return () => condition

@@ -1,31 +1,36 @@
-// Instances as plain objects: what `toJSON` and `plain` give. Columns and JSON properties, without what is hidden, and the
-// instances that a loader has attached; other fields of the class are its own affair.
-import { UnknownJsonPropertyError } from '../../errors/index.ts'
+// Instances as plain objects: what `toJSON` and `plain` give. Columns and JSON properties, without what is hidden, and what a
+// loader has attached, whatever it found; of other fields of the class, the instances.
+import { UnknownJsonPropertyError, UsageError } from '../../errors/index.ts'
 import { isObject, type JsonProperty } from '../json/property.ts'
-import { isModel, metaOf, type ModelMeta } from '../meta/model-meta.ts'
+import { isModel, metaOf, type ModelMeta, modelName } from '../meta/model-meta.ts'
+import { Row } from '../meta/row.ts'
 
 type Target = Record<string, unknown>
+
+/** The objects that are being made plain, from the outermost inward. */
+const inside = new Set<object>()
 
 /**
  * A column that has properties is replaced by them. What is not loaded is left out.
  * @throws {UnknownJsonPropertyError} when such a column holds a key that is no property. (GINO: `to_dict`.)
+ * @throws {UsageError} when it holds itself.
  */
 export function jsonOf(instance: object): Target {
-  const meta = metaOf(instance.constructor)
-  const source = instance as Readonly<Target>
-  const target: Target = {}
-  for (const { key } of meta.columns) {
-    if (meta.hidden.has(key)) continue
-    const value = source[key]
-    const properties = meta.propertiesOf.get(key)
-    if (value === undefined) continue
-    if (properties === undefined) put(target, key, value)
-    else addProperties(target, source, meta, key, properties)
-  }
-  for (const key of Object.keys(source))
-    if (!meta.byKey.has(key) && !meta.properties.has(key) && isLoaded(source[key]))
-      put(target, key, plainOf(source[key]))
-  return target
+  return within(instance, () => {
+    const meta = metaOf(instance.constructor)
+    const source = instance as Readonly<Target>
+    const target: Target = {}
+    for (const { key } of meta.columns) {
+      if (meta.hidden.has(key)) continue
+      const value = source[key]
+      const properties = meta.propertiesOf.get(key)
+      if (value === undefined) continue
+      if (properties === undefined) target[key] = jsonValue(value)
+      else addProperties(target, source, meta, key, properties)
+    }
+    addAttached(target, source, meta)
+    return target
+  })
 }
 
 function addProperties(
@@ -43,15 +48,30 @@ function addProperties(
         `${meta.sqlName}: '${column}' holds ${unknown.map((key) => JSON.stringify(key)).join(', ')}, which is no property of the model. Declare it under json, or hide the column with hidden: ['${column}'].`,
       )
   }
-  for (const { name } of properties) if (!meta.hidden.has(name)) put(target, name, source[name])
+  for (const { name } of properties) if (!meta.hidden.has(name)) target[name] = source[name]
 }
 
-function put(target: Target, key: string, value: unknown): void {
-  target[key] = value
+/** Members that are methods have been called with what was found. */
+function addAttached(target: Target, source: Readonly<Target>, meta: ModelMeta): void {
+  const loaded = Row.loaded(source)
+  for (const key of loaded) if (typeof source[key] !== 'function') target[key] = jsonValue(plainOf(source[key]))
+  for (const key of Object.keys(source))
+    if (!meta.byKey.has(key) && !meta.properties.has(key) && !loaded.includes(key) && isInstances(source[key]))
+      target[key] = plainOf(source[key])
 }
 
-/** What a loader attaches: an instance, or a list of them. */
-function isLoaded(value: unknown): boolean {
+/** JSON has no bigint: it is text, exactly. */
+function jsonValue(value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value)
+  return Array.isArray(value) && value.some(isBigint) ? value.map(jsonValue) : value
+}
+
+function isBigint(value: unknown): boolean {
+  return typeof value === 'bigint' || (Array.isArray(value) && value.some(isBigint))
+}
+
+/** An instance, or a list of them. */
+function isInstances(value: unknown): boolean {
   return isInstance(value) || (Array.isArray(value) && value.length > 0 && value.every(isInstance))
 }
 
@@ -59,10 +79,28 @@ export function isInstance(value: unknown): value is object {
   return typeof value === 'object' && value !== null && isModel(value.constructor)
 }
 
-/** Instances within lists and plain objects too. Everything else stays as it is. */
+/** Instances within lists and plain objects too. Everything else stays as it is. @throws {UsageError} when it holds itself. */
 export function plainOf(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(plainOf)
+  if (Array.isArray(value)) return within(value, () => value.map(plainOf))
   if (isInstance(value)) return (value as unknown as { toJSON(): unknown }).toJSON()
   if (!isObject(value) || Object.getPrototypeOf(value) !== Object.prototype) return value
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, plainOf(member)]))
+  return within(value, () => Object.fromEntries(Object.entries(value).map(([key, member]) => [key, plainOf(member)])))
+}
+
+function within<T>(value: object, work: () => T): T {
+  if (inside.has(value)) throw circle(value)
+  inside.add(value)
+  try {
+    return work()
+  } finally {
+    inside.delete(value)
+  }
+}
+
+function circle(value: object): UsageError {
+  const path = [...inside].slice([...inside].indexOf(value)).filter(isInstance)
+  const names = [...path, ...(isInstance(value) ? [value] : [])].map(({ constructor }) => modelName(constructor))
+  return new UsageError(
+    `JSON has no circles, but here ${names.length > 0 ? `a ${names[0]} holds itself (${names.join(' → ')})` : 'an object holds itself'}. Leave one side out, by a toJSON() of the class or by plain() of its parts.`,
+  )
 }

@@ -8,34 +8,44 @@ export interface JsonKind {
   readonly read: (stored: unknown) => unknown
   /** What JSON holds; undefined when the value is not of this kind. */
   readonly write: (value: unknown) => unknown
-  /** The member `key` of a column; `key` is a literal. */
-  readonly sql: (column: Column, key: SQL) => SQL
+  /** The member `key` of a column; `key` is a literal. With a fallback it is that where it is missing or null. */
+  readonly sql: (column: Column, key: SQL, fallback?: Fallback) => SQL
   /** What stands around an SQL expression that is stored. */
   readonly stored: readonly [before: string, after: string]
   /** Members of its objects are merged one by one. */
   readonly merges?: true
 }
 
+/** A default as it is stored, as SQL of a type in PostgreSQL. */
+export type Fallback = (type: string) => SQL
+
 export type KindName = 'string' | 'integer' | 'number' | 'boolean' | 'dateTime' | 'object' | 'array'
 
 const same = (value: unknown): unknown => value
 
 function member(type: string, decode?: (wire: never) => unknown): JsonKind['sql'] {
-  const cast = type === '' ? sql`` : sql.raw(`::${type}`)
-  return (column, key) => {
-    const expression = type === '' ? sql`(${column} ->> ${key})` : sql`(${column} ->> ${key})${cast}`
+  const cast = type === 'text' ? sql`` : sql.raw(`::${type}`)
+  return (column, key, fallback) => {
+    const stored = sql`(${column} ->> ${key})${cast}`
+    const expression = fallback === undefined ? stored : sql`coalesce(${stored}, ${fallback(type)})`
     return decode === undefined ? expression : expression.mapWith(decode as (wire: unknown) => unknown)
   }
 }
 
-const inner: JsonKind['sql'] = (column, key) => sql`(${column} -> ${key})`
+/** JSON has a null of its own. */
+const inner: JsonKind['sql'] = (column, key, fallback) => {
+  const stored = sql`(${column} -> ${key})`
+  if (fallback === undefined) return stored
+  const type = column.columnType === 'PgJson' ? 'json' : 'jsonb'
+  return sql`(case when ${sql.raw(type)}_typeof(${stored}) <> 'null' then ${stored} else ${fallback(type)} end)`
+}
 
 export const kinds: Readonly<Record<KindName, JsonKind>> = {
   string: {
     expected: 'a string',
     read: same,
     write: (value) => (typeof value === 'string' ? value : undefined),
-    sql: member(''),
+    sql: member('text'),
     stored: ['', '::text'],
   },
   integer: {

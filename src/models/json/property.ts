@@ -3,7 +3,9 @@
 import { type Column, sql, type SQL } from 'drizzle-orm'
 import { quoteText } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
-import type { JsonKind } from './kinds.ts'
+import { ignore, isPromise } from './at-once.ts'
+import { Defaults } from './defaults.ts'
+import type { Fallback, JsonKind } from './kinds.ts'
 
 /** What `json.string({ … })` and the others were given, without types. */
 export interface PropertyOptions {
@@ -25,6 +27,8 @@ export class JsonProperty {
   readonly key: string
   readonly kind: JsonKind
   readonly #options: PropertyOptions
+  readonly #defaults: Defaults
+  readonly #fallback: Fallback | undefined
 
   constructor(name: string, column: string, kind: JsonKind, options: PropertyOptions) {
     if (options.prop === '') throw new UsageError(`The JSON property '${name}' has an empty name in '${column}'.`)
@@ -33,37 +37,48 @@ export class JsonProperty {
     this.key = options.prop ?? name
     this.kind = kind
     this.#options = options
+    this.#defaults = new Defaults(name, kind, options.default)
+    this.#fallback = this.#defaults.sql
   }
 
   /** What the instance shows for the value of the column. */
-  read(stored: unknown): unknown {
+  read(stored: unknown, instance: object): unknown {
     const { afterGet } = this.#options
-    const value = this.#value(stored)
-    return afterGet === undefined ? value : afterGet(value as never)
+    const value = this.#value(stored, instance)
+    return afterGet === undefined ? value : this.#atOnce(afterGet(value as never), 'afterGet')
   }
 
-  #value(stored: unknown): unknown {
+  #value(stored: unknown, instance: object): unknown {
     const raw = isObject(stored) ? own(stored, this.key) : undefined
     if (raw !== undefined && raw !== null) return this.kind.read(raw)
-    const fallback = this.fallback()
+    const fallback = this.#defaults.of(isObject(stored) ? stored : instance)
     return fallback === undefined ? (raw ?? null) : fallback
   }
 
-  /** Its default, or undefined. */
-  fallback(): unknown {
-    const { default: given } = this.#options
-    return typeof given === 'function' ? (given as () => unknown)() : given
+  /** Its default for a new row: what the instance that is to be stored shows of it, or another copy; or undefined. */
+  fallback(given: object): unknown {
+    return this.#defaults.shown(given)
   }
 
   /** Whether its default belongs into new rows. With `afterGet` it does not: what is read is not what is stored. */
   get storesDefault(): boolean {
-    return this.#options.default !== undefined && this.#options.default !== null && this.#options.afterGet === undefined
+    return this.#defaults.exists && this.#options.afterGet === undefined
+  }
+
+  /** What an update merges members into where nothing is stored, as SQL. */
+  base(place: (value: unknown) => string): string {
+    return (this.storesDefault ? this.#defaults.jsonb(place) : undefined) ?? "'{}'::jsonb"
+  }
+
+  /** What the instance holds was read again: nothing that was shown before counts. */
+  forget(instance: object): void {
+    this.#defaults.forget(instance)
   }
 
   /** What is stored for a value. @throws {UsageError} when it is not of this kind. */
   write(value: unknown): unknown {
     const { beforeSet } = this.#options
-    const given = beforeSet === undefined ? value : beforeSet(value as never)
+    const given = beforeSet === undefined ? value : this.#atOnce(beforeSet(value as never), 'beforeSet')
     if (given === null || given === undefined) return null
     const stored = this.kind.write(given)
     if (stored === undefined)
@@ -81,14 +96,25 @@ export class JsonProperty {
     const object = isObject(stored) ? stored : {}
     const given = this.write(value)
     const merges = this.kind.merges === true && isObject(given)
-    return withMember(object, this.key, merges ? mergeObjects(own(object, this.key), given) : given)
+    if (!merges) return withMember(object, this.key, given)
+    const there = own(object, this.key)
+    const base = isObject(there) || !this.storesDefault ? there : this.#defaults.shown(object)
+    return withMember(object, this.key, mergeObjects(base, given))
   }
 
   /** In SQL, of the type that compares and sorts rightly. The key is a literal, so that an index can be made of it. */
   expression(column: Column): SQL {
-    const member = this.kind.sql(column, sql.raw(quoteText(this.key)))
+    const member = this.kind.sql(column, sql.raw(quoteText(this.key)), this.#fallback)
     const { expression } = this.#options
     return expression === undefined ? member : expression(member)
+  }
+
+  #atOnce(value: unknown, option: string): unknown {
+    if (!isPromise(value)) return value
+    ignore(value)
+    throw new UsageError(
+      `${option} of the JSON property '${this.name}' is asynchronous, but its result is needed at once.`,
+    )
   }
 }
 

@@ -6,6 +6,8 @@ import { UsageError } from '../../errors/index.ts'
 import type { ColumnSpec, RowSpec } from '../../sql/compiled.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { quoteName } from '../../builder/drizzle/core/render.ts'
+import { isModel, modelName } from '../meta/model-meta.ts'
+import { Row } from '../meta/row.ts'
 import type { SqlText } from '../meta/sql-text.ts'
 import { Fold, type Entry } from './fold.ts'
 import type { Joins } from './join-list.ts'
@@ -71,57 +73,64 @@ export class Assembly {
     return made
   }
 
-  #compile(node: LoadNode, owner: Source | null): Read {
+  #compile(node: LoadNode, owner: Source | null, member: string | null = null): Read {
     switch (node.kind) {
       case 'model':
-        return this.#model(node, owner, false)
+        return this.#model(node, owner, false, member)
       case 'value':
-        return this.#value(node.expression)
+        return this.#value(node.expression, member)
       case 'tuple': {
         const items = node.items.map((item) => this.#compile(item, null))
         return (values, fold, of) => items.map((read) => read(values, fold, of))
       }
       case 'call': {
         const { call } = node
-        if (owner !== null) return (_values, fold, of) => call(of, fold.context)
+        if (owner !== null) return (_values, fold, of) => noModel(call(of, fold.context), member)
         const row = this.#compile(modelNode(this.#root), null)
-        return (values, fold, of) => call(row(values, fold, of), fold.context)
+        return (values, fold, of) => noModel(call(row(values, fold, of), fold.context), null)
       }
       case 'constant':
         return () => node.value
     }
   }
 
-  #value(expression: Expression): Read {
-    if (is(expression, Column)) this.#joins.need(expression)
+  #value(expression: Expression, member: string | null): Read {
+    if (is(expression, Column)) this.#joins.need(expression, member)
     const at = this.#add(expression)
     return (values) => values[at]
   }
 
-  #model(node: ModelNode, owner: Source | null, many: boolean): Read {
+  #model(node: ModelNode, owner: Source | null, many: boolean, member: string | null): Read {
     const { source, by } = node
     const { model, meta } = source
     if (model === null || meta === null) throw new UsageError('A bare table cannot be loaded: load a model of it.')
-    this.#joins.add(node, owner ?? this.#root, many)
+    this.#joins.add(node, owner ?? this.#root, many, member)
     const start = this.#items.length
     const keys = meta.columns.map(({ key }) => key)
     for (const { key } of meta.columns) this.#add(source.columns[key] as Column, folds(node))
     const end = this.#items.length
     const identity = meta.primaryKey.map(({ key }) => start + keys.indexOf(key))
-    if (many && identity.length === 0) this.#keyless = model.name
+    if (many && identity.length === 0) this.#keyless = modelName(model)
     const grouped = folds(node) || (many && identity.length > 0)
     const grouping = by === null ? identity : by.map((column) => this.#find(column) ?? this.#add(column))
     if (grouped && grouping.length === 0)
-      throw new UsageError(`${model.name} has no primary key: say which columns tell its rows apart, by distinct().`)
+      throw new UsageError(
+        `${modelName(model)} has no primary key: say which columns tell its rows apart, by distinct().`,
+      )
     const missing = identity.length > 0 ? identity : range(start, end)
     const attach = node.children.map((child) => this.#child(child, source))
     const { afterLoad } = meta.hooks
     const optional = owner !== null
     const blank = meta.specOf(model).make as () => Instance
 
+    const { keep } = meta
+    const loaded = node.children.map(({ key }) => key)
+
     const make = (values: Values): Instance => {
       const instance = blank()
       for (let at = start; at < end; at++) instance[keys[at - start] as string] = values[at]
+      keep?.(instance)
+      if (loaded.length > 0) Row.setLoaded(instance, loaded)
       afterLoad?.(instance)
       return instance
     }
@@ -154,7 +163,7 @@ export class Assembly {
   }
 
   #child({ key, node, many }: ChildNode, parent: Source): Attach {
-    const read = many ? this.#model(node as ModelNode, parent, true) : this.#compile(node, parent)
+    const read = many ? this.#model(node as ModelNode, parent, true, key) : this.#compile(node, parent, key)
     const deep = folds(node)
     if (!many)
       return (instance, _entry, fresh, values, fold) => {
@@ -204,6 +213,15 @@ interface Decoder {
 /** Drizzle 1.0 marks decoders that do nothing. */
 function isNoop({ mapFromDriverValue }: Decoder): boolean {
   return mapFromDriverValue.isNoop === true
+}
+
+/** @throws {UsageError} for a model, which `() => Team` would give instead of a team. */
+export function noModel(value: unknown, member: string | null): unknown {
+  if (typeof value !== 'function' || !isModel(value)) return value
+  const name = modelName(value)
+  throw new UsageError(
+    `A loader${member === null ? '' : ` of '${member}'`} is a function that gives the model ${name}, not an object. Give ${name} itself; where modules import each other, write the loader inside of the function that uses it.`,
+  )
 }
 
 /** A method of the model is called with the value, as GINO's `add_child`; anything else is assigned. */

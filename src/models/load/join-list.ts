@@ -3,7 +3,7 @@ import type { Column, SQL, Table } from 'drizzle-orm'
 import { render } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { SqlText } from '../meta/sql-text.ts'
-import { conditionOfRelation, relationOf } from './joins.ts'
+import { conditionOfRelation, type Relation, relationOf, relationOfOne } from './joins.ts'
 import type { ModelNode } from './node.ts'
 import { qualifierOf, type Source, sourceOf } from './source.ts'
 
@@ -62,24 +62,30 @@ export class Joins {
     return this.#given
   }
 
-  /** Joins what a loader reads. @throws {UsageError} when the same source is loaded at two places. */
-  add({ source, on }: ModelNode, parent: Source, many: boolean): void {
+  /**
+   * Joins what a loader reads; `member` is the name under which an object of the parent has it, null where rows have it.
+   * @throws {UsageError} when the same source is loaded at two places, or many are loaded as one.
+   */
+  add({ source, on }: ModelNode, parent: Source, many: boolean, member: string | null): void {
     if (many) this.lists++
     if (this.#loaded.has(source.id))
       throw new UsageError(`${source.id} is loaded at two places: use alias('name') for one of them.`)
     this.#loaded.add(source.id)
     if (this.#has(source.id)) return
-    this.#joins.push({ kind: 'left', source, on: on ?? conditionOfRelation(relationOf(parent, source, many)) })
+    const relation = (): Relation =>
+      many || member === null ? relationOf(parent, source, many) : relationOfOne(parent, source, member)
+    this.#joins.push({ kind: 'left', source, on: on ?? conditionOfRelation(relation()) })
   }
 
-  /** Joins the table of a column that is selected by itself. */
-  need(column: Column): void {
+  /** Joins the table of a column that is selected by itself. @throws {UsageError} as `add`. */
+  need(column: Column, member: string | null): void {
     const id = qualifierOf(column)
     if (this.#has(id)) return
     const { table } = column as unknown as { readonly table: Table }
     const source = sourceOf(table)
     if (source.id !== id) throw new UsageError(`${id} is not in the query: join it.`)
-    this.#joins.push({ kind: 'left', source, on: conditionOfRelation(relationOf(this.#root, source, false)) })
+    const relation = member === null ? relationOf(this.#root, source, false) : relationOfOne(this.#root, source, member)
+    this.#joins.push({ kind: 'left', source, on: conditionOfRelation(relation) })
   }
 
   write(text: SqlText): void {

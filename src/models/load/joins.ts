@@ -2,7 +2,8 @@
 import { and, type Column, eq, type SQL } from 'drizzle-orm'
 import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
 import { UsageError } from '../../errors/index.ts'
-import { isView } from '../meta/table.ts'
+import { modelName } from '../meta/model-meta.ts'
+import { isView, uniqueKeys } from '../meta/table.ts'
 import type { Source } from './source.ts'
 
 /** Columns that are equal, pair by pair. */
@@ -25,6 +26,25 @@ export function relationOf(parent: Source, child: Source, list: boolean): Relati
   throw new UsageError(
     `There is ${reason} between ${parent.id} and ${child.id}: say how they belong together with .on(condition).`,
   )
+}
+
+/**
+ * As `relationOf` for one object that is loaded into another.
+ * @throws {UsageError} when the other side may have many: each object would come once for each of them.
+ */
+export function relationOfOne(parent: Source, child: Source, key: string): Relation {
+  const relation = relationOf(parent, child, false)
+  // A subquery may have one for each; its table does not say.
+  if (child.isQuery || keysOf(parent, child).length > 0 || isUnique(child, relation.child)) return relation
+  const [one, other] = [parent, child].map(({ model, id }) => (model === null ? id : modelName(model)))
+  throw new UsageError(
+    `load({ ${key} }): one ${one} has many of ${other}, whose foreign key is not unique, so each ${one} would come once for each of them. Use many(${other}) for the list, or say which one it is with .on(condition).`,
+  )
+}
+
+function isUnique({ table }: Source, columns: readonly Column[]): boolean {
+  const names = new Set(columns.map(({ name }) => name))
+  return uniqueKeys(table).some((key) => key.length > 0 && key.every((name) => names.has(name)))
 }
 
 export function conditionOfRelation({ parent, child }: Relation): SQL {

@@ -3,7 +3,7 @@
 import type { Column, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import { reserved } from '../meta/define.ts'
-import { metaOf, type ModelLike } from '../meta/model-meta.ts'
+import { metaOf, type ModelLike, modelName } from '../meta/model-meta.ts'
 import type { Loaded, Loader, LoaderLike, Many } from '../types/loader.ts'
 import { type ChildNode, childOf, manySymbol, type ModelNode, modelNode, nodeOf, nodeSymbol } from './node.ts'
 import { aliasSource, type Source, sourceOf, sourceSymbol, subquerySource } from './source.ts'
@@ -129,7 +129,7 @@ function childrenOf(source: Source, map: Map): ChildNode[] {
   const meta = metaOf(model)
   for (const key of Object.keys(map))
     if (meta.byKey.has(key) || meta.properties.has(key) || reserved.has(key))
-      throw new UsageError(`load({ ${key} }) would overwrite ${model.name}.${key}: choose another name.`)
+      throw new UsageError(`load({ ${key} }) would overwrite ${modelName(model)}.${key}: choose another name.`)
   return Object.entries(map).map(([key, loader]) => childOf(key, loader))
 }
 

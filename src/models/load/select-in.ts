@@ -8,7 +8,9 @@ import { Source as EngineSource } from '../../engine/source.ts'
 import { asQuery } from '../../sql/statement.ts'
 import { compileQuery } from '../query/compile/compile.ts'
 import { everything, type QueryState } from '../query/state.ts'
-import { relationOf } from './joins.ts'
+import { noModel } from './assemble.ts'
+import { Row } from '../meta/row.ts'
+import { relationOf, relationOfOne } from './joins.ts'
 import type { ChildNode, LoadNode, ModelNode } from './node.ts'
 import type { Source } from './source.ts'
 
@@ -43,6 +45,8 @@ export async function attachSeparately(
   if (loader.kind !== 'model') throw new UsageError("The strategy 'select-in' loads a model with load({ … }).")
   const { children, source } = loader
   const context = {}
+  const loaded = children.map(({ key }) => key)
+  for (const object of objects) Row.setLoaded(object, loaded)
   const separate = children.filter(({ node }) => node.kind === 'model')
   await Promise.all(separate.map((child) => attach(executor, child, source, objects as Instance[], options)))
   for (const { key, node } of children) {
@@ -50,7 +54,7 @@ export async function attachSeparately(
     if (node.kind !== 'call' && node.kind !== 'constant')
       throw new UsageError(`load({ ${key} }) selects a value, which needs the strategy 'joined'.`)
     for (const object of objects as Instance[])
-      object[key] = node.kind === 'call' ? node.call(object, context) : node.value
+      object[key] = node.kind === 'call' ? noModel(node.call(object, context), key) : node.value
   }
 }
 
@@ -64,7 +68,7 @@ async function attach(
   const { source, on } = node as ModelNode
   if (on !== null || source.meta === null || source.model === null)
     throw new UsageError(`load({ ${key} }) is joined by a condition, which needs the strategy 'joined'.`)
-  const relation = relationOf(parent, source, many)
+  const relation = many ? relationOf(parent, source, true) : relationOfOne(parent, source, key)
   const parentKeys = relation.parent.map((column) => keyNamed(parent, column))
   const childKeys = relation.child.map((column) => keyNamed(source, column))
   const wanted = new Map<string, readonly unknown[]>()

@@ -4,7 +4,7 @@ import { type Column, getTableColumns, is, type SQL, sql as fragment, Table } fr
 import { quoteName, render, tableName } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import { expressionsOf, withProperties } from '../meta/expressions.ts'
-import { isModel, metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
+import { isModel, metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { nameOf } from '../meta/table.ts'
 import type { SqlText } from '../meta/sql-text.ts'
 
@@ -23,6 +23,8 @@ export class Source {
   readonly table: Table
   /** Columns by key, and JSON properties. */
   readonly columns: Readonly<Record<string, Column | SQL>>
+  /** Has the rows of a query, which may be fewer than the table's. */
+  readonly isQuery: boolean
   /** Writes it into FROM. */
   readonly write: (text: SqlText) => void
 
@@ -33,6 +35,7 @@ export class Source {
     columns: Readonly<Record<string, Column | SQL>>,
     write: (text: SqlText) => void,
     name: string = id,
+    isQuery: boolean = false,
   ) {
     this.id = id
     this.name = name
@@ -41,6 +44,7 @@ export class Source {
     this.table = table
     this.columns = columns
     this.write = write
+    this.isQuery = isQuery
   }
 
   /** The column of this source that stands for a column of its table. */
@@ -91,11 +95,11 @@ export function subquerySource(model: ModelLike, subquery: object): Source {
     throw new UsageError("inQuery() takes a named subquery, such as q.select().from(users).as('recent').")
   const missing = meta.columns.filter(({ key }) => given[key] === undefined).map(({ key }) => key)
   if (missing.length > 0)
-    throw new UsageError(`The subquery '${alias}' lacks columns of ${model.name}: ${missing.join(', ')}.`)
+    throw new UsageError(`The subquery '${alias}' lacks columns of ${modelName(model)}: ${missing.join(', ')}.`)
   const columns = Object.fromEntries(meta.columns.map(({ key }) => [key, given[key] as Column]))
-  return new Source(quoteName(alias), model, meta.table, withProperties(meta, columns), (text) =>
-    text.sql(fragment`${subquery as SQL}`),
-  )
+  const write = (text: SqlText): SqlText => text.sql(fragment`${subquery as SQL}`)
+  const name = quoteName(alias)
+  return new Source(name, model, meta.table, withProperties(meta, columns), write, name, true)
 }
 
 /** The qualifier a column is written with: the `id` of its source. */

@@ -1,25 +1,28 @@
 // What `Model()` was given, checked once: from here on a model is known to fit its table. Every mistake is told at the
 // definition, where the stack shows the line.
-import { type Column, Column as ColumnClass, is, type Table, type View } from 'drizzle-orm'
+import { type Column, Column as ColumnClass, is, type Table } from 'drizzle-orm'
 import { PgTable } from 'drizzle-orm/pg-core'
 import { checkDrizzle } from '../../builder/drizzle/core/version.ts'
 import { InvalidOptionError, UsageError } from '../../errors/index.ts'
 import type { Db } from '../../db/db.ts'
+import { asynchronous, ignore, isAsync, isPromise } from '../json/at-once.ts'
 import { PropertyDraft } from '../json/json.ts'
 import { JsonProperty } from '../json/property.ts'
 import type { ModelHooks } from './hooks.ts'
 import { ModelMeta } from './model-meta.ts'
-import { columnsOf, isView, sqlNameOf, uniqueKeys } from './table.ts'
+import { keyOf } from './key.ts'
+import { columnsOf, isView, sqlNameOf } from './table.ts'
 import { describeType } from '../../util/checks.ts'
 
 /** The options of `Model()`, without types. */
 export interface GivenOptions extends ModelHooks {
+  readonly name?: string | undefined
   readonly pk?: string | readonly string[] | undefined
   readonly json?: Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>> | undefined
   readonly hidden?: readonly string[] | undefined
 }
 
-const known = new Set(['pk', 'json', 'hidden', 'validate', 'beforeCreate', 'beforeUpdate', 'afterLoad'])
+const known = new Set(['name', 'pk', 'json', 'hidden', 'validate', 'beforeCreate', 'beforeUpdate', 'afterLoad'])
 
 /** What an instance has of its own. */
 export const reserved: ReadonlySet<string> = new Set([
@@ -61,7 +64,11 @@ export function define(db: Db, table: unknown, options: GivenOptions): ModelMeta
   for (const key of hidden)
     if (!Object.hasOwn(columns, key) && !properties.has(key))
       throw new UsageError(`hidden: ${name} has no column or property '${key}'.`)
-  const primaryKey = keyOf(name, table, columns, options.pk)
+  if (options.name !== undefined && (typeof options.name !== 'string' || options.name === ''))
+    throw new InvalidOptionError('name is the name of the model in messages.', {
+      options: [{ name: 'name', problem: 'is no text' }],
+    })
+  const primaryKey = keyOf(name, table as Table, columns, options.pk)
   for (const hook of ['beforeCreate', 'beforeUpdate', 'afterLoad'] as const)
     if (options[hook] !== undefined && typeof options[hook] !== 'function')
       throw new InvalidOptionError(`${hook} is a function.`, { options: [{ name: hook, problem: 'is no function' }] })
@@ -69,9 +76,9 @@ export function define(db: Db, table: unknown, options: GivenOptions): ModelMeta
     throw new InvalidOptionError('validate is a Standard Schema, such as one of zod, valibot or arktype.', {
       options: [{ name: 'validate', problem: 'is no Standard Schema' }],
     })
-  const { validate, beforeCreate, beforeUpdate, afterLoad } = options
-  const hooks = { validate, beforeCreate, beforeUpdate, afterLoad }
-  return new ModelMeta({ db, table: table as Table, primaryKey, view, properties, hidden, hooks })
+  const { validate, beforeCreate, beforeUpdate } = options
+  const hooks = { validate, beforeCreate, beforeUpdate, afterLoad: atOnce(name, options.afterLoad) }
+  return new ModelMeta({ name: options.name, db, table: table as Table, primaryKey, view, properties, hidden, hooks })
 }
 
 function checkNames(name: string, columns: Readonly<Record<string, Column>>): void {
@@ -109,22 +116,14 @@ function propertiesOf(
   return properties
 }
 
-function keyOf(
-  name: string,
-  table: Table | View,
-  columns: Readonly<Record<string, Column>>,
-  pk: GivenOptions['pk'],
-): readonly string[] {
-  if (pk === undefined && !Object.hasOwn(columns, 'id')) return []
-  const keys = pk === undefined ? ['id'] : typeof pk === 'string' ? [pk] : pk
-  const missing = keys.filter((key) => !Object.hasOwn(columns, key))
-  if (keys.length === 0 || missing.length > 0)
-    throw new UsageError(`pk: ${name} has no column ${missing.join(', ')}. It has ${Object.keys(columns).join(', ')}.`)
-  if (isView(table)) return keys
-  const given = new Set(keys.map((key) => (columns[key] as Column).name))
-  const covers = (unique: readonly string[]): boolean => unique.every((column) => given.has(column))
-  if (uniqueKeys(table).some(covers)) return keys
-  throw new UsageError(
-    `pk: ${keys.join(', ')} of ${name} is neither its primary key nor unique, so it does not find one row. Declare it in the table, or name the key with { pk }.`,
-  )
+/** What it does later would come after the instance was given away, and what it throws later would reach nobody. */
+function atOnce(name: string, afterLoad: GivenOptions['afterLoad']): GivenOptions['afterLoad'] {
+  if (afterLoad === undefined) return undefined
+  if (isAsync(afterLoad)) return afterLoad
+  return (instance) => {
+    const returned: unknown = afterLoad(instance)
+    if (!isPromise(returned)) return
+    ignore(returned)
+    throw asynchronous(name)
+  }
 }

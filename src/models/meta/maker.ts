@@ -4,30 +4,30 @@ import { UsageError } from '../../errors/index.ts'
 import type { ModelLike, ModelMeta } from './model-meta.ts'
 
 /** @throws {UsageError} when the constructor needs arguments, or a column is a getter without a setter. */
-export function makerOf(model: ModelLike, meta: ModelMeta): () => object {
-  const probe = attempt(model)
+export function makerOf(model: ModelLike, meta: ModelMeta, name: string): () => object {
+  const probe = attempt(model, name)
   for (const { key } of meta.columns)
     if (!Object.hasOwn(probe, key) && isReadOnly(probe, key))
       throw new UsageError(
-        `${model.name}.${key} is a getter without a setter, so a row cannot be read into it. Add a setter, or give the getter another name.`,
+        `${name}.${key} is a getter without a setter, so a row cannot be read into it. Add a setter, or give the getter another name.`,
       )
-  const shadowing = [...meta.properties.keys()].filter((name) => Object.hasOwn(probe, name))
+  const shadowing = [...meta.properties.keys(), ...meta.concealed].filter((key) => Object.hasOwn(probe, key))
   if (shadowing.length === 0) return () => new model()
   return () => uncovered(new model(), shadowing)
 }
 
-/** Fields of the class that are declared again hide the accessors of JSON properties. */
-export function uncovered(instance: object, properties: Iterable<string>): object {
-  for (const name of properties) Reflect.deleteProperty(instance, name)
+/** Fields of the class that are declared again hide the accessors of JSON properties and of what is not shown. */
+export function uncovered(instance: object, names: Iterable<string>): object {
+  for (const name of names) Reflect.deleteProperty(instance, name)
   return instance
 }
 
-function attempt(model: ModelLike): object {
+function attempt(model: ModelLike, name: string): object {
   try {
     return new model()
   } catch (cause) {
     throw new UsageError(
-      `The constructor of ${model.name} must work without arguments: rows are assigned to what it makes.`,
+      `The constructor of ${name} must work without arguments: rows are assigned to what it makes.`,
       { cause },
     )
   }

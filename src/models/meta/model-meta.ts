@@ -6,12 +6,14 @@ import { quoteName } from '../../builder/drizzle/core/render.ts'
 import type { Db } from '../../db/db.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
+import { asynchronous, isAsync } from '../json/at-once.ts'
 import type { JsonProperty } from '../json/property.ts'
 import type { ModelHooks } from './hooks.ts'
 import { makerOf } from './maker.ts'
 import { ModelColumn } from './model-column.ts'
 import type { Decode } from '../statement/ready.ts'
 import { columnsOf, sqlNameOf } from './table.ts'
+import { noKey, Row } from './row.ts'
 import { Shapes } from '../statement/shapes.ts'
 
 /** Where the meta hangs on a class; registered, so that two copies of the package agree. */
@@ -25,10 +27,12 @@ export interface ModelLike {
 }
 
 export interface MetaParts {
+  /** In messages, instead of the name of the class. */
+  readonly name?: string | undefined
   readonly db: Db
   /** Or a view. */
   readonly table: Table
-  readonly primaryKey: readonly string[]
+  readonly primaryKey: () => readonly string[]
   readonly view: boolean
   readonly properties: ReadonlyMap<string, JsonProperty>
   readonly hidden: ReadonlySet<string>
@@ -38,12 +42,12 @@ export interface MetaParts {
 export class ModelMeta {
   readonly db: Db
   readonly table: Table
+  /** Its name in messages, when it was given one. */
+  readonly named: string | undefined
   /** `"schema"."table"`. */
   readonly sqlName: string
   readonly columns: readonly ModelColumn[]
   readonly byKey: ReadonlyMap<string, ModelColumn>
-  /** Empty: the model has no primary key. */
-  readonly primaryKey: readonly ModelColumn[]
   /** What every update computes anew. */
   readonly generated: readonly ModelColumn[]
   /** A view: read only. */
@@ -52,32 +56,39 @@ export class ModelMeta {
   readonly properties: ReadonlyMap<string, JsonProperty>
   /** JSON properties by the columns that keep them. */
   readonly propertiesOf: ReadonlyMap<string, readonly JsonProperty[]>
-  /** Keys that `toJSON` leaves out. */
+  /** Keys that are shown nowhere. */
   readonly hidden: ReadonlySet<string>
+  /** Columns that are not enumerable: hidden ones, and those that keep hidden properties. */
+  readonly concealed: readonly string[]
   readonly hooks: ModelHooks
   /** The texts of its statements. */
   readonly texts: Shapes<string> = new Shapes()
   /** Gives the rows it gets to `afterLoad`; undefined without that hook. For `Statement.decode`, whose errors reach the caller. */
   readonly loaded: Decode<never> | undefined
+  /** The same for new rows, which are none any more when their transaction is rolled back. */
+  readonly created: Decode<never>
+  #primaryKey: readonly ModelColumn[] | null = null
+  #keep: ((row: object) => void) | null | undefined
   readonly #parts: MetaParts
   readonly #selections = new Shapes<readonly string[]>()
   readonly #arrays = new Shapes<RowSpec<readonly unknown[]>>()
   readonly #specs = new WeakMap<ModelLike, RowSpec>()
 
   constructor(parts: MetaParts) {
-    const { db, table, primaryKey, view, properties, hidden, hooks } = parts
+    const { db, table, view, properties, hidden, hooks } = parts
     this.#parts = parts
+    this.named = parts.name
     this.db = db
     this.table = table
     this.sqlName = sqlNameOf(table)
     this.columns = Object.entries(columnsOf(table)).map(([key, column], index) => new ModelColumn(key, column, index))
     this.byKey = new Map(this.columns.map((column) => [column.key, column]))
-    this.primaryKey = primaryKey.map((key) => this.columnOf(key))
     this.generated = this.columns.filter(({ isGenerated }) => isGenerated)
     this.view = view
     this.properties = properties
     this.propertiesOf = grouped(properties)
     this.hidden = hidden
+    this.concealed = this.columns.map(({ key }) => key).filter((key) => hidden.has(key) || this.#keepsHidden(key))
     this.hooks = hooks
     const { afterLoad } = hooks
     if (afterLoad !== undefined)
@@ -85,6 +96,17 @@ export class ModelMeta {
         for (const row of rows) afterLoad(row as object)
         return rows as never[]
       }
+    this.created = (rows, within) => {
+      within?.follow((fate) => {
+        if (fate === 'rollback') for (const row of rows) Row.setKey(row as object, noKey.uncreated)
+      })
+      return this.loaded === undefined ? (rows as never[]) : this.loaded(rows, within)
+    }
+  }
+
+  /** Empty: the model has no key. */
+  get primaryKey(): readonly ModelColumn[] {
+    return (this.#primaryKey ??= this.#parts.primaryKey().map((key) => this.columnOf(key)))
   }
 
   /** The same model on another database. */
@@ -114,10 +136,21 @@ export class ModelMeta {
   specOf(model: ModelLike): RowSpec {
     let spec = this.#specs.get(model)
     if (spec === undefined) {
-      spec = { into: 'object', make: makerOf(model, this), columns: this.columns.map((column) => column.spec()) }
+      // Before anything is sent, where it says so itself.
+      if (isAsync(this.hooks.afterLoad)) throw asynchronous(modelName(model))
+      const make = makerOf(model, this, modelName(model))
+      const { keep } = this
+      const fold = keep === null ? undefined : keeping(keep)
+      spec = { into: 'object', make, columns: this.columns.map((column) => column.spec()), ...(fold && { fold }) }
       this.#specs.set(model, spec)
     }
     return spec
+  }
+
+  /** Notes of which row an instance is, once its fields are there. */
+  get keep(): ((row: object) => void) | null {
+    if (this.#keep === undefined) this.#keep = Row.keeper(this.primaryKey.map(({ key }) => key))
+    return this.#keep
   }
 
   /** A row of those columns as an array, for an instance that is there already. */
@@ -127,6 +160,10 @@ export class ModelMeta {
       make: null,
       columns: columns.map(({ decode }) => ({ path: [], ...decode })),
     }))
+  }
+
+  #keepsHidden(column: string): boolean {
+    return this.propertiesOf.get(column)?.some(({ name }) => this.hidden.has(name)) === true
   }
 
   /** Where a call runs: where it says, else on the model's db. */
@@ -145,6 +182,23 @@ function grouped(properties: ReadonlyMap<string, JsonProperty>): Map<string, Jso
   for (const property of properties.values())
     groups.set(property.column, [...(groups.get(property.column) ?? []), property])
   return groups
+}
+
+function keeping(keep: (row: object) => void): NonNullable<RowSpec['fold']> {
+  return (rows, row) => {
+    keep(row as object)
+    rows.push(row)
+  }
+}
+
+/** The shortest name of a class that is taken for one: bundlers that minify give shorter ones. */
+const shortest = 3
+
+/** The model in messages: as it was named, or its class, or else its table. */
+export function modelName(model: unknown): string {
+  const { name } = model as ModelLike
+  const meta = metaOf(model)
+  return meta.named ?? (name.length >= shortest ? name : meta.sqlName.replaceAll('"', ''))
 }
 
 /** @throws {UsageError} when the value is no model. */

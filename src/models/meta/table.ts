@@ -28,14 +28,25 @@ function configOf(view: View): ViewConfig {
   return viewConfigOf(view) as ViewConfig
 }
 
-/** The sets of columns a table declares as its primary key or as unique, by database names, the primary key first. */
+/**
+ * The columns of the primary key by database names; none without one. Throws what the table's own declarations throw: they
+ * may name a table of a module that has not been loaded so far.
+ */
+export function primaryKeyOf(table: Table): readonly string[] {
+  const single = Object.values<Column>(getTableColumns(table)).filter(({ primary }) => primary)
+  if (single.length > 0) return names(single)
+  const [declared] = getTableConfig(table as AnyPgTable).primaryKeys
+  return declared === undefined ? [] : names(declared.columns)
+}
+
+const names = (of: readonly { readonly name?: string }[]): string[] => of.map(({ name }) => name ?? '')
+
+/** The sets of columns a table declares as its primary key or as unique, by database names. Throws as `primaryKeyOf`. */
 export function uniqueKeys(table: Table): readonly (readonly string[])[] {
-  const { columns, primaryKeys, uniqueConstraints, indexes } = getTableConfig(table as AnyPgTable)
-  const names = (of: readonly { readonly name?: string }[]): string[] => of.map(({ name }) => name ?? '')
-  const single = columns.filter(({ primary }) => primary)
+  const { columns, uniqueConstraints, indexes } = getTableConfig(table as AnyPgTable)
+  const primary = primaryKeyOf(table)
   return [
-    ...primaryKeys.map((key) => names(key.columns)),
-    ...(single.length > 0 ? [names(single)] : []),
+    ...(primary.length > 0 ? [primary] : []),
     ...columns.filter(({ isUnique }) => isUnique).map(({ name }) => [name]),
     ...uniqueConstraints.map((key) => names(key.columns)),
     ...indexes

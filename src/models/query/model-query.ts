@@ -15,7 +15,7 @@ import { nodeOf } from '../load/node.ts'
 import { joined } from '../load/join-list.ts'
 import { conditionOfRelation, relationOf } from '../load/joins.ts'
 import { sourceOf } from '../load/source.ts'
-import { metaOf, type ModelLike } from '../meta/model-meta.ts'
+import { metaOf, type ModelLike, modelName } from '../meta/model-meta.ts'
 import type { Loaded, LoaderLike } from '../types/loader.ts'
 import type { CallOptions } from '../types/model.ts'
 import { compileCount, compileExists, compileQuery } from './compile/compile.ts'
@@ -176,7 +176,7 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   override toString(): string {
     const { model } = this.#state
-    return `ModelQuery { ${model.name}: ${compileQuery({ ...this.#state, selectIn: false }).statement.sql} }`
+    return `ModelQuery { ${modelName(model)}: ${compileQuery({ ...this.#state, selectIn: false }).statement.sql} }`
   }
 
   #with(change: Partial<QueryState>): Query<R> {

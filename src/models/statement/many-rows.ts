@@ -5,7 +5,7 @@ import type { Executor } from '../../engine/query/executor.ts'
 import { madeInTransaction } from '../../engine/query/sql-query.ts'
 import type { TransactionRecord } from '../../engine/transaction/record.ts'
 import { sourceOf } from '../load/source.ts'
-import { metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
+import { metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { type Condition, conditionOf, writeConditions } from '../query/compile/condition.ts'
 import { ready, type Ready } from './ready.ts'
 import { Writer } from './sink.ts'
@@ -94,7 +94,7 @@ export abstract class ManyRows<Made> {
     const { conditions, every } = this.rows
     if (conditions.length === 0 && !every)
       throw new UsageError(
-        `${this.model.name}.${this.#method}() was not told which rows: add .where(…), or .everyRow() if all of them are meant.`,
+        `${modelName(this.model)}.${this.#method}() was not told which rows: add .where(…), or .everyRow() if all of them are meant.`,
       )
     const writer = new Writer()
     if (!this.write(writer)) return null

@@ -1,8 +1,8 @@
 // A statement of a model, ready to run: what executors are given. One small object for each call.
 import type { RowSpec } from '../../sql/compiled.ts'
-import { type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
+import { type Statement, toStatement, type ToStatement, type Within } from '../../sql/statement.ts'
 
-export type Decode<R> = (rows: readonly unknown[]) => R[]
+export type Decode<R> = (rows: readonly unknown[], within: Within | null) => R[]
 
 /** Its own statement. */
 export type Ready<R> = Statement<R> & ToStatement<R>

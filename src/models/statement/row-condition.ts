@@ -1,29 +1,33 @@
-// Which row an instance stands for: its primary key, or what a `lookup()` of its class says. Captured when it is asked for, so
-// that a change of the key finds the row under the old one.
+// Which row an instance stands for: the key of the row as the database has it, whatever its fields say, or what a `lookup()`
+// of its class says.
 import { and, eq, is, SQL } from 'drizzle-orm'
-import { UsageError } from '../../errors/index.ts'
-import type { ModelMeta } from '../meta/model-meta.ts'
+import { NoSuchRowError, UsageError } from '../../errors/index.ts'
+import { type ModelMeta, modelName } from '../meta/model-meta.ts'
+import { noKey, Row } from '../meta/row.ts'
 import type { Sink } from './sink.ts'
 
-/** The primary key as parameters, which has a text per model, or SQL. */
+/** The key as parameters, which has a text per model, or SQL. */
 export type RowCondition = { readonly key: readonly unknown[] } | { readonly sql: SQL }
 
 interface HasLookup {
   lookup(): SQL
 }
 
-/** @throws {UsageError} when there is no key, or the instance has no value for it. */
+/**
+ * @throws {UsageError} when there is no key, the instance has no value for it, or it is not known which it is.
+ * @throws {NoSuchRowError} when the transaction that created the row was rolled back.
+ */
 export function conditionOfRow(meta: ModelMeta, instance: object, standard: unknown): RowCondition {
   if ((instance as { readonly lookup: unknown }).lookup === standard) return { key: keyValues(meta, instance) }
   const sql: unknown = (instance as HasLookup).lookup()
   if (!is(sql, SQL))
     throw new UsageError(
-      `lookup() of ${instance.constructor.name} gave no condition: return SQL, such as eq(User.c.name, this.name).`,
+      `lookup() of ${modelName(instance.constructor)} gave no condition: return SQL, such as eq(User.c.name, this.name).`,
     )
   return { sql }
 }
 
-/** The condition by primary key as SQL, for `lookup()`. */
+/** The condition by key as SQL, for `lookup()`. */
 export function keyCondition(meta: ModelMeta, instance: object): SQL {
   const given = keyGiven(meta, instance)
   return and(...meta.primaryKey.map(({ column }, index) => eq(column, given[index]))) as SQL
@@ -45,8 +49,22 @@ function keyValues(meta: ModelMeta, instance: object): unknown[] {
   return keyGiven(meta, instance).map((value, index) => meta.primaryKey[index]?.encode(value))
 }
 
-function keyGiven(meta: ModelMeta, instance: object): unknown[] {
-  const { name } = instance.constructor
+function keyGiven(meta: ModelMeta, instance: object): readonly unknown[] {
+  const key = Row.keyOf(instance)
+  if (key === undefined || key === null) return keyOfFields(meta, instance)
+  const name = modelName(instance.constructor)
+  if (key === noKey.uncreated)
+    throw new NoSuchRowError(`The row of this ${name} is not there: the transaction that created it was rolled back.`)
+  if (key === noKey.uncertain)
+    throw new UsageError(
+      `It is not known which row this ${name} is: the outcome of what wrote its key is unknown. Get it again with ${name}.get().`,
+    )
+  return meta.primaryKey.length === 1 ? [key] : (key as readonly unknown[])
+}
+
+/** Of an instance that was made by hand. */
+function keyOfFields(meta: ModelMeta, instance: object): readonly unknown[] {
+  const name = modelName(instance.constructor)
   if (meta.primaryKey.length === 0)
     throw new UsageError(
       `${name} has no primary key, so nothing finds the row of an instance: pass { pk } to Model(), or override lookup().`,

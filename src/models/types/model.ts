@@ -9,7 +9,7 @@ import type { ModelDelete } from '../crud/static-delete.ts'
 import type { ModelUpdate } from '../crud/static-update.ts'
 import type { Update } from '../crud/update.ts'
 import type { Attach, Loaded, Loader, LoaderLike } from './loader.ts'
-import type { ColumnsAndProps, Id, InsertOf, RowOf, SetOf, Simplify } from './values.ts'
+import type { ColumnsAndProps, Id, InsertOf, JsonRow, RowOf, SetOf, Simplify } from './values.ts'
 
 export declare const modelTypes: unique symbol
 
@@ -96,7 +96,7 @@ export interface ModelInstance<Row, Set, Json = Row> {
 export interface ModelClass<D, T extends Table, J, PK extends string | readonly string[], H extends string = never> {
   new (
     values?: Partial<RowOf<T, J>>,
-  ): RowOf<T, J> & ModelInstance<RowOf<T, J>, SetOf<T, J>, Simplify<Omit<RowOf<T, J>, H | keyof J>>>
+  ): RowOf<T, J> & ModelInstance<RowOf<T, J>, SetOf<T, J>, JsonRow<Omit<RowOf<T, J>, H | keyof J>>>
   readonly [modelTypes]: {
     insert: InsertOf<T, J>
     id: Id<T, PK>

@@ -10,13 +10,22 @@ export type Columns<T extends Table> = T['_']['columns']
 
 export type Key<T extends Table> = keyof InferSelectModel<T> & string
 
-export type DefaultPk<T extends Table> = 'id' extends Key<T> ? 'id' : never
+/** The primary key as far as types know it: Drizzle 1.0 forgets it, and a composite one is nowhere. */
+export type DefaultPk<T extends Table> = [PrimaryKey<T>] extends [never]
+  ? 'id' extends Key<T>
+    ? 'id'
+    : never
+  : PrimaryKey<T>
+
+type PrimaryKey<T extends Table> = {
+  [K in Key<T>]: Columns<T>[K]['_'] extends { readonly isPrimaryKey: true } ? K : never
+}[Key<T>]
 
 type Field<T extends Table, K> = InferSelectModel<T> extends infer R ? (K extends keyof R ? R[K] : never) : never
 
 /** What `get` takes: a value, or for a composite key an object or a tuple in the order of `pk`. */
 export type Id<T extends Table, PK extends string | readonly string[]> = [PK] extends [never]
-  ? { readonly __error: "this table has no column 'id': pass { pk } to Model()" }
+  ? { readonly __error: 'the types do not know the key of this table: pass { pk } to Model()' }
   : PK extends readonly [infer One extends string]
     ? Field<T, One>
     : PK extends readonly string[]
@@ -24,6 +33,17 @@ export type Id<T extends Table, PK extends string | readonly string[]> = [PK] ex
       : Field<T, PK>
 
 export type RowOf<T extends Table, J> = Simplify<InferSelectModel<T> & JsonOut<J>>
+
+/** As JSON has it: a bigint is text. */
+export type JsonRow<R> = { [K in keyof R]: WithoutBigint<R[K]> }
+
+type WithoutBigint<V> = V extends bigint
+  ? string
+  : V extends readonly (infer E)[]
+    ? bigint extends E
+      ? WithoutBigint<E>[]
+      : V
+    : V
 
 type WithSql<R> = { [K in keyof R]: R[K] | SQL }
 

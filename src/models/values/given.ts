@@ -1,17 +1,23 @@
 // Values as a caller gave them, sorted by the columns and JSON properties of a model. `undefined` means "not given"; what the
 // model has not is refused by name.
 import { UsageError } from '../../errors/index.ts'
-import type { ModelMeta } from '../meta/model-meta.ts'
+import { metaOf, type ModelMeta } from '../meta/model-meta.ts'
+import { Row } from '../meta/row.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
 import { describeType } from '../../util/checks.ts'
 
 export type Values = Readonly<Record<string, unknown>>
 
-/** @throws {UsageError} for what is no object. */
+/** Of an instance its columns, also those that are not enumerable. @throws {UsageError} for what is no object. */
 export function asValues(values: unknown, method: string): Values {
   if (typeof values !== 'object' || values === null || Array.isArray(values))
     throw new UsageError(`${method} takes an object of values, not ${describeType(values)}.`)
-  return values as Values
+  return Row.is(values) ? valuesOf(values) : (values as Values)
+}
+
+function valuesOf(instance: object): Values {
+  const written = metaOf(instance.constructor).columns.filter(({ readOnly }) => !readOnly)
+  return Object.fromEntries(written.map(({ key }) => [key, Reflect.get(instance, key) as unknown]))
 }
 
 /**

@@ -61,7 +61,7 @@ function withProperties(
         )
       stored[property.key] = property.write(value)
     } else if (property.storesDefault && !Object.hasOwn(stored, property.key)) {
-      const fallback = property.fallback()
+      const fallback = property.fallback(isPlainObject(given) ? given : values)
       if (fallback === undefined || fallback === null) continue
       stored[property.key] = property.write(fallback)
     } else continue

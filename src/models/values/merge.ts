@@ -16,30 +16,34 @@ export function writeMerge(sink: Sink, current: string, base: SqlLike | undefine
     sink.add(`::jsonb, '{}'::jsonb)`)
   }
   const patch: Record<string, unknown> = Object.create(null) as Record<string, unknown>
-  const deep: Record<string, unknown> = Object.create(null) as Record<string, unknown>
+  const deep: Member[] = []
   let flat = false
-  for (const { property, value, expression } of members) {
+  for (const member of members) {
+    const { property, value, expression } = member
     if (expression !== undefined) {
       const [open, close] = property.kind.stored
       sink.add(` || jsonb_build_object(${quoteText(property.key)}::text, ${open}`)
       sink.expression(expression)
       sink.add(`${close})`)
-    } else if (base === undefined && property.kind.merges === true && isPlainObject(value)) deep[property.key] = value
+    } else if (base === undefined && property.kind.merges === true && isPlainObject(value)) deep.push(member)
     else {
       patch[property.key] = value
       flat = true
     }
   }
   if (flat) sink.add(` || ${sink.place(JSON.stringify(patch))}::jsonb`)
-  for (const [key, value] of Object.entries(deep)) sink.add(nested(sink, current, key, value as object, 1))
+  for (const { property, value } of deep) {
+    const place = (text: unknown): string => sink.place(text)
+    sink.add(nested(sink, current, property.key, value as object, 1, property.base(place)))
+  }
 }
 
 /** ` || jsonb_build_object(key, what is there || what is given)`. */
-function nested(sink: Sink, current: string, key: string, value: object, depth: number): string {
+function nested(sink: Sink, current: string, key: string, value: object, depth: number, base = empty): string {
   const place = `${sink.place(key)}::text`
   const inner = `(${current} -> ${place})`
   const patch: Record<string, unknown> = Object.create(null) as Record<string, unknown>
-  let text = objectIn(inner)
+  let text = objectIn(inner, base)
   let flat = false
   for (const [name, member] of Object.entries(value as Readonly<Record<string, unknown>>)) {
     if (member === undefined) continue
@@ -53,9 +57,11 @@ function nested(sink: Sink, current: string, key: string, value: object, depth: 
   return ` || jsonb_build_object(${place}, ${text})`
 }
 
+const empty = "'{}'::jsonb"
+
 /** What is no object has no members to keep. */
-function objectIn(current: string): string {
-  return `(case when jsonb_typeof(${current}) = 'object' then ${current} else '{}'::jsonb end)`
+function objectIn(current: string, base = empty): string {
+  return `(case when jsonb_typeof(${current}) = 'object' then ${current} else ${base} end)`
 }
 
 export function isPlainObject(value: unknown): value is object {

@@ -2,12 +2,12 @@
 // the plan, and so what was compiled and prepared.
 import { UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../compiled.ts'
-import { adaptBaked, type Statement } from '../statement.ts'
+import { adaptBaked, type Statement, type Within } from '../statement.ts'
 import { placeholders } from './placeholder.ts'
 import { Plan } from './plan.ts'
 import { describeType } from '../../util/checks.ts'
 
-type Decode = (rows: readonly unknown[]) => readonly unknown[]
+type Decode = (rows: readonly unknown[], within: Within | null) => readonly unknown[]
 
 /** What a row becomes: a function of the row, a specification for the driver, or a function of a page of rows. */
 export type RowLoader<Raw, T> =
@@ -94,7 +94,7 @@ function eachRow(load: (row: never) => unknown): Decode {
 }
 
 function after(first: Decode | null, second: Decode): Decode {
-  return first === null ? second : (rows) => second(first(rows))
+  return first === null ? second : (rows, within) => second(first(rows, within), within)
 }
 
 function checkLoader(loader: unknown): void {

@@ -83,8 +83,9 @@ export function conditionOf(meta: ModelMeta, columns: Columns, filter: unknown):
 
 /** @throws {UnknownColumnError} always: names what was given and what there is. */
 export function unknownKeys(meta: ModelMeta, given: readonly string[], known: readonly string[]): UnknownColumnError {
+  const shown = known.filter((key) => !meta.hidden.has(key)).join(', ')
   return new UnknownColumnError(
-    `${meta.sqlName} has no ${given.map((key) => JSON.stringify(key)).join(', ')}. It has ${known.join(', ')}.`,
+    `${meta.sqlName} has no ${given.map((key) => JSON.stringify(key)).join(', ')}. It has ${shown}.`,
   )
 }
 

@@ -1,0 +1,106 @@
+// What an instance knows beside its fields: which row it stands for, values that are not shown, what a loader gave it, and
+// changes that the database has not confirmed for good. In private members, so that no copy and no printer sees them.
+
+/** A member of an instance that was set by a change, until that change is kept or undone. */
+export interface MemoryChange {
+  /** Of the field; null for the key of the row. */
+  readonly key: string | null
+  before: unknown
+  value: unknown
+}
+
+interface Beside {
+  /** Values of columns that are not enumerable. */
+  concealed: Record<string, unknown> | null
+  /** What the loader that made it attaches. */
+  loaded: readonly string[]
+  /** In the order they were made. */
+  readonly changes: MemoryChange[]
+}
+
+const nothing: readonly string[] = []
+
+/** Stands for the key where it cannot be told which row an instance is. */
+export const noKey: {
+  /** The transaction that created the row was rolled back. */
+  readonly uncreated: symbol
+  /** The key was changed, and nobody knows whether that was kept. */
+  readonly uncertain: symbol
+} = { uncreated: Symbol('uncreated'), uncertain: Symbol('uncertain') }
+
+export class Row {
+  /** Of the row as the database has it: a value, or a list in the order of the key. Undefined: it is no row yet. */
+  #key: unknown = undefined
+  #beside: Beside | undefined = undefined
+
+  /** Objects that a constructor returned instead, such as a proxy, are none. */
+  static is(value: object): value is Row {
+    return #key in value
+  }
+
+  static keyOf(row: object): unknown {
+    return #key in row ? row.#key : undefined
+  }
+
+  static setKey(row: object, key: unknown): void {
+    if (#key in row) row.#key = key
+  }
+
+  /** Notes of which row a fresh instance is, by the fields of its key; null when the model has none. */
+  static keeper(keys: readonly string[]): ((row: object) => void) | null {
+    const [only] = keys
+    if (only === undefined) return null
+    if (keys.length === 1)
+      return (row) => {
+        if (#key in row) row.#key = held((row as unknown as Fields)[only])
+      }
+    return (row) => {
+      if (#key in row) row.#key = keys.map((key) => held((row as unknown as Fields)[key]))
+    }
+  }
+
+  /** Accessors for a column that copies, lists of members and printers do not see. */
+  static concealing(key: string): PropertyDescriptor {
+    return {
+      configurable: true,
+      enumerable: false,
+      get(this: object) {
+        return #key in this ? this.#beside?.concealed?.[key] : undefined
+      },
+      set(this: object, value: unknown) {
+        if (!(#key in this)) {
+          Object.defineProperty(this, key, { value, writable: true, configurable: true, enumerable: false })
+          return
+        }
+        const beside = Row.#beyond(this)
+        beside.concealed ??= Object.create(null) as Record<string, unknown>
+        beside.concealed[key] = value
+      },
+    }
+  }
+
+  static loaded(row: object): readonly string[] {
+    return #key in row ? (row.#beside?.loaded ?? nothing) : nothing
+  }
+
+  static setLoaded(row: object, loaded: readonly string[]): void {
+    if (#key in row) Row.#beyond(row).loaded = loaded
+  }
+
+  static changes(row: object): MemoryChange[] {
+    return #key in row ? Row.#beyond(row).changes : []
+  }
+
+  static #beyond(row: Row): Beside {
+    return (row.#beside ??= { concealed: null, loaded: nothing, changes: [] })
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** A copy of what can be changed in place. */
+export function held(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof Date) return new Date(value)
+  return value instanceof Uint8Array ? Buffer.from(value) : value
+}
