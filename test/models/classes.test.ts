@@ -238,6 +238,21 @@ forEachDriver((driver) => {
       await Thing.createMany([{ name: 'x' }, { name: 'y' }])
       await Thing.get(1)
       expect(loaded).toEqual(['Thing', 'Thing', 'Thing', 'Thing', 'Thing'])
+      for (const read of [
+        () => Thing.where({ id: 1 }),
+        () => Thing.where({ id: 1 }).first(),
+        () => Thing.where({ id: 1 }).limit(1).page(),
+        () => Thing.where({ id: 1 }).iterate().read(5),
+        () => Thing.where({ id: 1 }).load(Thing.load({})),
+        () => Thing.where({ id: 1 }).load(Thing.load({}), { strategy: 'select-in' }),
+      ]) {
+        loaded.length = 0
+        await read()
+        expect(loaded).toEqual(['Thing'])
+      }
+      loaded.length = 0
+      await Thing.select('id')
+      expect(loaded).toEqual([])
     })
 
     test('an error of a hook reaches the caller as it is', async () => {

@@ -7,6 +7,9 @@ import { describeType } from '../../util/checks.ts'
 import { ignore, isPromise } from './at-once.ts'
 import type { Fallback, JsonKind } from './kinds.ts'
 
+/** How often a default that is a function has been written into a statement: such a text is no other call's. */
+export const written: { functions: number } = { functions: 0 }
+
 export class Defaults {
   /** Whether there is a default. */
   readonly exists: boolean
@@ -69,6 +72,7 @@ export class Defaults {
   }
 
   #parameter(type: string): SQL {
+    written.functions++
     const made = this.#made()
     return made === null || made === undefined ? sql`null` : sql`${textOf(this.#stored(made))}::text::${sql.raw(type)}`
   }

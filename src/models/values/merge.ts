@@ -41,9 +41,10 @@ export function writeMerge(sink: Sink, current: string, base: SqlLike | undefine
 /** ` || jsonb_build_object(key, what is there || what is given)`. */
 function nested(sink: Sink, current: string, key: string, value: object, depth: number, base = empty): string {
   const place = `${sink.place(key)}::text`
-  const inner = `(${current} -> ${place})`
+  const stored = `(${current} -> ${place})`
+  const inner = base === empty ? stored : objectIn(stored, base)
   const patch: Record<string, unknown> = Object.create(null) as Record<string, unknown>
-  let text = objectIn(inner, base)
+  let text = objectIn(inner)
   let flat = false
   for (const [name, member] of Object.entries(value as Readonly<Record<string, unknown>>)) {
     if (member === undefined) continue

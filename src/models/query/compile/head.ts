@@ -2,6 +2,8 @@
 // once for a model, and once for a loader or list of columns that is kept: texts, joins, and how rows become objects.
 import type { Column, SQL } from 'drizzle-orm'
 import type { RowSpec } from '../../../sql/compiled.ts'
+import type { Statement } from '../../../sql/statement.ts'
+import { written } from '../../json/defaults.ts'
 import { Assembly, decodeExpression } from '../../load/assemble.ts'
 import { Joins } from '../../load/join-list.ts'
 import { modelNode } from '../../load/node.ts'
@@ -17,7 +19,7 @@ export interface Head {
   readonly spec: RowSpec
   /** Null when the driver makes the rows in one step. */
   readonly assembly: Assembly | null
-  readonly decode: ((rows: readonly unknown[]) => unknown[]) | undefined
+  readonly decode: Statement['decode']
   /** Lists are joined: several rows make one object. */
   readonly lists: boolean
   /** The same with something beside the rows, by its text. */
@@ -43,8 +45,9 @@ function plainHead(state: QueryState): Head {
   const loaded = keys ?? (selectIn ? nothing : (loader ?? nothing))
   let head = byLoaded.get(loaded)
   if (head === undefined) {
+    const { functions } = written
     head = makeHead(state, [])
-    byLoaded.set(loaded, head)
+    if (written.functions === functions) byLoaded.set(loaded, head)
   }
   return head
 }
@@ -87,7 +90,7 @@ function makeHead(state: QueryState, beside: readonly SQL[]): Head {
     joins,
     spec,
     assembly,
-    decode: made === null ? undefined : (rows) => made.rows(rows),
+    decode: made === null ? (keys === null ? meta.loaded : undefined) : (rows) => made.rows(rows),
     lists: made !== null && made.folds && joins.lists > 0,
     beside: new Shapes(),
   }
