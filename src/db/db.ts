@@ -7,12 +7,14 @@ import { Frame } from '../engine/context/frame.ts'
 import { closeChecks, type CloseOptions, Engine } from '../engine/engine.ts'
 import { callOptions, type Handle } from '../engine/handle.ts'
 import { type EngineOptions, type EngineSource, needsSource, openEngine } from '../engine/open/create-engine.ts'
+import { Opening, Pace, Paces } from '../engine/open/opening.ts'
 import type { Row } from '../engine/query/executor.ts'
 import { Source } from '../engine/source.ts'
 import { Bakery } from '../sql/baked/bakery.ts'
 import { Recipe, type RowLoader } from '../sql/baked/recipe.ts'
 import type { Params } from '../sql/statement.ts'
 import { describeType, isPlain, needsFunction } from '../util/checks.ts'
+import { clock, sleep } from '../util/clock.ts'
 import { inRoot } from '../util/context.ts'
 import { type Bakeable, type Baked, type BakeOptions, bakedOn } from './baked.ts'
 
@@ -32,9 +34,13 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   #missing: boolean
   #engine: Engine | null = null
   #opening: Promise<Engine> | null = null
-  /** The engine that is being opened, and what tells those who wait for it that the db was closed. */
-  #making: Engine | null = null
+  #attempt: Opening | null = null
+  /** Tells those who wait for the opening that the db was closed. */
   #giveUp: (() => void) | null = null
+  readonly #pace = new Pace()
+  readonly #paces = new Paces()
+  /** It was closed while calls waited for its opening: those go on. */
+  #serving = false
   readonly #bakery = new Bakery()
 
   constructor(...given: [source?: EngineSource | undefined, options?: EngineOptions | undefined]) {
@@ -59,8 +65,8 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
    * @throws {ConnectError} when the database cannot be reached; a later call tries again.
    */
   async open(): Promise<this> {
-    const engine = this.engineHere()
-    if (engine instanceof Promise) await engine
+    const engine = this.#engineHere(false)
+    if (engine instanceof Promise) await Promise.race([engine, (this.#attempt as Opening).refused])
     return this
   }
 
@@ -87,7 +93,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
     this.#options = options
     this.#state = 'configured'
     try {
-      return await this.#open()
+      return await this.#open(false)
     } catch (error) {
       this.#state = 'unbound'
       this.#source = null
@@ -119,8 +125,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
     needsFunction(work, 'withBind()')
     if (!(source instanceof Engine)) needsSource('withBind()', source, options)
     else if (options !== undefined) throw withEngine('withBind()')
-    const engine =
-      source instanceof Engine ? source : await inRoot(() => openEngine(source, options, this, this.#bakery))
+    const engine = source instanceof Engine ? source : await this.#openFor(source, options)
     const frame = new Frame('bind', engine, this, null, null, null)
     try {
       return await runInFrame(frame, () => work(engine))
@@ -163,14 +168,43 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
     return engine.stats()
   }
 
-  /** Closes the engine; final. See `Engine.close`. */
+  /**
+   * Closes the engine; final. Statements that wait for the database to be opened are served, if the attempt under way succeeds.
+   * See `Engine.close`.
+   * @throws {UsageError} inside of a scope or transaction that holds a connection, for which it would wait; nothing is closed.
+   */
   async close(options?: CloseOptions): Promise<CloseReport> {
     const read = callOptions(options, closeChecks, 'close()')
-    ;(this.#engine ?? this.#making)?.refuseCloseInside()
+    const attempt = this.#attempt
+    ;(this.#engine ?? attempt?.engine)?.refuseCloseInside()
     this.#state = 'closed'
+    if (attempt?.engine && attempt.patient) {
+      const began = clock.now()
+      const timeoutMs = read.timeoutMs ?? attempt.engine.options.closeTimeoutMs
+      if (await this.#opensWithin(attempt, timeoutMs))
+        return attempt.engine.end(Math.max(0, timeoutMs - (clock.now() - began)), true)
+    }
+    attempt?.stop()
     this.#giveUp?.()
-    const engine = this.#engine ?? this.#making
+    const engine = this.#engine ?? attempt?.engine ?? null
     return engine === null ? { drained: 0, broken: [] } : engine.close(read)
+  }
+
+  /** True: it is open, and whoever waited for that has gone on. */
+  async #opensWithin(attempt: Opening, timeoutMs: number): Promise<boolean> {
+    attempt.stop()
+    const limit = new AbortController()
+    const late = sleep(timeoutMs, limit.signal).then(() => false)
+    const opens = (this.#opening as Promise<Engine>).then(
+      () => true,
+      () => false,
+    )
+    const open = await Promise.race([opens, late.catch(() => false)])
+    limit.abort()
+    if (!open) return false
+    await new Promise<void>((resolve) => clock.setImmediate(resolve))
+    this.#serving = false
+    return true
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -190,53 +224,62 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
 
   /** @internal Without a database of its own it stands for any. */
   override runsOn(engine: Engine): boolean {
-    return this.#state === 'unbound' || this.#making === engine || super.runsOn(engine)
+    return this.#state === 'unbound' || this.#attempt?.engine === engine || super.runsOn(engine)
   }
 
   /** @internal */
   override engineHere(): Engine | Promise<Engine> {
+    return this.#engineHere(true)
+  }
+
+  /** `patient`: for a statement that waits while the server has no room. */
+  #engineHere(patient: boolean): Engine | Promise<Engine> {
     const chain = currentChain()
     if (chain !== undefined) {
       const engine = boundEngine(this, chain)
       if (engine !== null) return engine
     }
     this.checkUsable()
-    return this.#engine ?? this.#open()
+    return this.#engine ?? this.#open(patient)
   }
 
   /** @internal */
   override checkUsable(): void {
-    if (this.#state === 'closed') throw closedError()
+    if (this.#state === 'closed' && !this.#serving) throw closedError()
     if (this.#state === 'unbound') throw notBound(this.#missing)
   }
 
-  #open(): Promise<Engine> {
-    this.#opening ??= this.#openNow()
-    return this.#opening
+  #open(patient: boolean): Promise<Engine> {
+    const attempt = (this.#attempt ??= new Opening())
+    if (patient) attempt.patient = true
+    return (this.#opening ??= this.#openNow(attempt))
   }
 
-  async #openNow(): Promise<Engine> {
+  async #openNow(attempt: Opening): Promise<Engine> {
     this.#state = 'opening'
     try {
-      const made = (engine: Engine): void => {
-        this.#making = engine
-        if (this.#state === 'closed') void engine.close({ timeoutMs: 0 })
-      }
       const source = this.#source as EngineSource
-      const opened = inRoot(() => openEngine(source, this.#options, this, this.#bakery, made))
+      const open = (): Promise<Engine> => openEngine(source, this.#options, this, this.#bakery, attempt)
       const closed = new Promise<never>((_, reject) => (this.#giveUp = () => reject(closedError())))
-      const engine = await Promise.race([opened, closed])
+      const engine = await Promise.race([inRoot(() => this.#pace.run(open)), closed])
       this.#engine = engine
-      if ((this.#state as State) !== 'closed') this.#state = 'open'
+      if ((this.#state as State) === 'closed') this.#serving = true
+      else this.#state = 'open'
       return engine
     } catch (error) {
       if ((this.#state as State) !== 'closed') this.#state = 'configured'
       throw error
     } finally {
       this.#opening = null
-      this.#making = null
+      this.#attempt = null
       this.#giveUp = null
     }
+  }
+
+  /** An engine for `withBind`: while a source cannot be opened, those who ask for it share one attempt at a time. */
+  #openFor(source: EngineSource, options: EngineOptions | undefined): Promise<Engine> {
+    const open = (): Promise<Engine> => openEngine(source, options, this, this.#bakery, new Opening(true))
+    return inRoot(() => this.#paces.run(source instanceof URL ? source.href : source, options, open))
   }
 
   override toString(): string {

@@ -94,7 +94,12 @@ export class Engine extends Source implements AsyncDisposable {
   async close(options?: CloseOptions): Promise<CloseReport> {
     const { timeoutMs } = callOptions(options, closeChecks, 'close()')
     this.refuseCloseInside()
-    const report = await this.pool.close(clock.now() + (timeoutMs ?? this.options.closeTimeoutMs))
+    return this.end(timeoutMs ?? this.options.closeTimeoutMs, false)
+  }
+
+  /** @internal Closes it; `all`: whoever waits for a connection now is served. */
+  async end(timeoutMs: number, all: boolean): Promise<CloseReport> {
+    const report = await this.pool.close(clock.now() + timeoutMs, all)
     this.#onClose()
     return report
   }

@@ -193,9 +193,9 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
     if (this.#members.size === 0) await this.#growth.first()
   }
 
-  /** Whether opening may succeed later although it failed like this. */
-  retriable(failure: Failure): boolean {
-    return this.#source.classify(failure) !== 'config'
+  /** What a failure to open says of later attempts. */
+  classify(failure: Failure): ReturnType<ConnectionSource['classify']> {
+    return this.#source.classify(failure)
   }
 
   free(member: Member): void {
@@ -248,13 +248,13 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   /**
    * Refuses new work and whoever waits, but those whose connection is being opened, asked or reset; closes idle connections,
    * waits for lent ones until the deadline, then stops what runs on the server and breaks them. Idempotent: a later call can
-   * only make it shorter. Always settles by the deadline, or a tenth of a second later if that is less away; never rejects.
+   * only make it shorter. With `all` everybody who waits is served. Always settles by the deadline, or a tenth of a second later if that is less away; never rejects.
    */
-  close(deadline: number): Promise<CloseReport> {
+  close(deadline: number, all = false): Promise<CloseReport> {
     if (this.#closing === null) {
       const closing = (this.#closing = new Closing(this, deadline))
       this.#upkeep.stop()
-      this.#refuseAll(closedFailure, closing.coming)
+      this.#refuseAll(closedFailure, all ? Infinity : closing.coming)
       if (this.#queue.size === 0) this.#growth.stop()
       for (const member of [...this.idle]) this.retire(member)
       closing.check()

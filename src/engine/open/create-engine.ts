@@ -1,10 +1,11 @@
 // How an engine comes to be: options are resolved and checked, the driver is found, the pool is made, and one
 // connection proves that the database answers.
-import { UsageError } from '../../errors/index.ts'
+import { PoolClosedError, UsageError } from '../../errors/index.ts'
 import { echo } from '../../observe/echo.ts'
 import { enrol } from '../../observe/engines.ts'
 import { type EngineOptions as OptionsOf, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
 import { Pool } from '../../pool/pool.ts'
+import { OpenBackoff } from '../../pool/supply/backoff.ts'
 import type { Bakery } from '../../sql/baked/bakery.ts'
 import { describeType, isPlain } from '../../util/checks.ts'
 import { inRoot } from '../../util/context.ts'
@@ -14,8 +15,9 @@ import { asExecutor, kindOf } from '../handle.ts'
 import { connectError, isFailure } from '../query/failure.ts'
 import { serverOf } from '../report.ts'
 import { driverOf } from './drivers.ts'
+import { Opening } from './opening.ts'
 import { SessionSource } from './session.ts'
-import { sleep } from '../../util/clock.ts'
+import { clock } from '../../util/clock.ts'
 
 /** Options of an engine; `onConnect` gets a connection. */
 export type EngineOptions = OptionsOf<Connection>
@@ -56,28 +58,27 @@ export function needsSource(method: string, source: unknown, options: unknown): 
 }
 
 /**
- * @internal As `createEngine`, for a `Db`, which stands for this engine in `onConnect` although it is not open yet. `made` is
- * told of the engine before it connects: closing it ends the opening.
+ * @internal As `createEngine`, for a `Db`, which stands for this engine in `onConnect` although it is not open yet. `opening`
+ * gets the engine before it connects: closing it ends the opening.
  */
 export async function openEngine(
   source: EngineSource,
   options: EngineOptions | undefined,
   db: object | null,
   bakery: Bakery | null = null,
-  made: (engine: Engine) => void = () => {},
+  opening: Opening = new Opening(),
 ): Promise<Engine> {
   const given: Given | undefined | null = typeof source === 'function' ? await source() : source
   if (given === undefined || given === null)
     throw new UsageError('The source function gave neither a URL nor options: is an environment variable missing?')
-  const closed = new AbortController()
-  const engine = makeEngine(resolveOptions(given instanceof URL ? given.href : given, options), db, closed)
+  const engine = makeEngine(resolveOptions(given instanceof URL ? given.href : given, options), db, opening)
   if (bakery !== null) engine.bakeries.add(bakery)
-  made(engine)
-  await inRoot(() => warm(engine, closed.signal))
+  opening.engine = engine
+  await inRoot(() => warm(engine, opening))
   return engine
 }
 
-function makeEngine(options: ResolvedOptions, db: object | null, closed: AbortController): Engine {
+function makeEngine(options: ResolvedOptions, db: object | null, opening: Opening): Engine {
   const driver = driverOf(options)
   const connect = driver.parse(options.connection)
   // A database inside the process ends with its only connection, and what is in memory with it.
@@ -105,24 +106,35 @@ function makeEngine(options: ResolvedOptions, db: object | null, closed: AbortCo
   stops.push(
     enrol(engine),
     () => engine.leaks?.stop(),
-    () => closed.abort(),
+    () => opening.stop(),
   )
   return engine
 }
 
-async function warm(engine: Engine, closed: AbortSignal): Promise<void> {
-  const { limit, intervalMs } = engine.options.retry
+/** One connection proves that the database answers. Tries again as `retry` says, and while a server has no room for those who wait. */
+async function warm(engine: Engine, opening: Opening): Promise<void> {
+  const { retry, pool } = engine.options
+  const until = clock.now() + pool.acquireTimeoutMs
+  const backoff = new OpenBackoff()
   for (let attempt = 0; ; attempt++) {
     try {
+      if (!opening.goesOn) throw new PoolClosedError('The database was closed before it was open.')
       await engine.pool.warm()
       return
     } catch (thrown) {
-      const again = attempt < limit && isFailure(thrown) && engine.pool.retriable(thrown)
-      if (again && !engine.closed) await sleep(intervalMs, closed).catch(() => {})
-      if (!again || engine.closed) {
-        await engine.close({ timeoutMs: 0 })
-        throw isFailure(thrown) ? connectError(thrown, engine.options.describe()) : thrown
+      let pauseMs = -1
+      const verdict = isFailure(thrown) ? engine.pool.classify(thrown) : 'config'
+      const error = isFailure(thrown) ? connectError(thrown, engine.options.describe()) : thrown
+      if (attempt < retry.limit && verdict !== 'config') pauseMs = retry.intervalMs
+      else {
+        opening.refuse(error)
+        backoff.failed(null, true)
+        if (verdict === 'full' && opening.patient && clock.now() + backoff.leftMs < until) pauseMs = backoff.leftMs
       }
+      if (pauseMs >= 0 && opening.goesOn) await opening.pause(pauseMs)
+      if (pauseMs >= 0 && opening.goesOn) continue
+      await engine.close({ timeoutMs: 0 })
+      throw error
     }
   }
 }

@@ -19,10 +19,15 @@ export class OpenBackoff {
   #fullSince = 0
   #timer: NodeJS.Timeout | null = null
 
+  /** What is left of the pause, in milliseconds. */
+  get leftMs(): number {
+    return Math.max(0, this.#until - clock.now())
+  }
+
   /** True when an attempt may start now; otherwise `again` is called once the pause is over. */
   ready(again: () => void): boolean {
-    const left = this.#until - clock.now()
-    if (left <= 0) return true
+    const left = this.leftMs
+    if (left === 0) return true
     this.#timer ??= inRoot(() =>
       clock.setTimeout(() => {
         this.#timer = null
@@ -39,7 +44,7 @@ export class OpenBackoff {
   }
 
   /** Doubles the pause with decorrelated jitter: the clients of one server must not come back together. */
-  failed(failure: Failure, waiting: boolean): void {
+  failed(failure: Failure | null, waiting: boolean): void {
     this.lastFailure = failure
     const span = Math.max(firstMs, this.#pauseMs * 3)
     this.#pauseMs = Math.min(waiting ? mostWaitingMs : mostMs, firstMs + Math.random() * (span - firstMs))
