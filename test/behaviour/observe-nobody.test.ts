@@ -1,6 +1,7 @@
 /** While nobody listens nothing is published, and no clock is read for what would be told. */
 
 import { afterEach, expect, test, vi } from 'vitest'
+import { clock } from '../../src/util/clock.ts'
 import {
   connectionChannel,
   type EventChannel,
@@ -78,12 +79,12 @@ test('each channel is published to only for its own subscribers', async () => {
 test('the clock is not read for statements, transactions and leases', async () => {
   await using server = await fake({ tables: { t: [] } })
   const { db } = server
-  const clock = vi.spyOn(performance, 'now')
+  const reading = vi.spyOn(clock, 'now')
   const reads = async (work: (db: Fake['db']) => Promise<unknown>): Promise<number> => {
     for (let i = 0; i < 3; i++) await work(db)
-    clock.mockClear()
+    reading.mockClear()
     for (let i = 0; i < 10; i++) await work(db)
-    return clock.mock.calls.length
+    return reading.mock.calls.length
   }
   const kinds = {
     statement: [statementChannel, () => db.all('select * from t')],

@@ -2,6 +2,7 @@
 
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { expect, vi } from 'vitest'
+import { clock } from '../../src/util/clock.ts'
 import { freshDatabase, onServer, type FreshDatabase } from '../support/database.ts'
 import { startProxy, type Proxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
@@ -80,8 +81,8 @@ export async function sound(place: Site): Promise<void> {
 
 /** The clock of the library goes forward by so much at once: what was idle has been idle for so much longer. */
 export function passTime(ms: number): void {
-  const now = performance.now.bind(performance)
-  vi.spyOn(performance, 'now').mockImplementation(() => now() + ms)
+  const { now } = clock
+  vi.spyOn(clock, 'now').mockImplementation(() => now() + ms)
 }
 
 /** Ends the backends of a database that serve the code under test. */

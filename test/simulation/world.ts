@@ -3,6 +3,7 @@
 import type { Failure, Op, RawConnection, Unit } from '../../src/driver/driver.ts'
 import type { ConnectionSource } from '../../src/pool/contract.ts'
 import type { Member } from '../../src/pool/member.ts'
+import { clock } from '../../src/util/clock.ts'
 
 /** xorshift32: small, fast, the same everywhere. */
 export class Random {
@@ -39,31 +40,27 @@ export class World {
   readonly events: (() => void)[] = []
   readonly #timers = new Map<number, Timer>()
   #timerId = 0
-  readonly #real = {
-    now: performance.now.bind(performance),
-    setTimeout: globalThis.setTimeout,
-    clearTimeout: globalThis.clearTimeout,
-  }
+  readonly #real = { ...clock }
 
   /** Takes over clock and timers; `restore` gives them back. */
   takeOver(): void {
-    performance.now = () => this.now
     const fake = (run: () => void, ms = 0): unknown => {
       const id = ++this.#timerId
       this.#timers.set(id, { at: this.now + ms, run })
       const handle = { id, unref: () => handle, ref: () => handle }
       return handle
     }
-    globalThis.setTimeout = fake as never
-    globalThis.clearTimeout = ((handle?: { readonly id: number }) => {
-      if (handle !== undefined) this.#timers.delete(handle.id)
-    }) as never
+    Object.assign(clock, {
+      now: () => this.now,
+      setTimeout: fake,
+      clearTimeout: (handle?: { readonly id: number }) => {
+        if (handle !== undefined) this.#timers.delete(handle.id)
+      },
+    })
   }
 
   restore(): void {
-    performance.now = this.#real.now
-    globalThis.setTimeout = this.#real.setTimeout
-    globalThis.clearTimeout = this.#real.clearTimeout
+    Object.assign(clock, this.#real)
   }
 
   /** Whether anything is due some day. */
