@@ -18,9 +18,9 @@ const calendar = Calendar.now.bind(Calendar)
 /** Its own tests put something else in its members. */
 export interface Clock {
   /** Monotonic milliseconds. */
-  now(): number
+  now: () => number
   /** Milliseconds since 1970. */
-  date(): number
+  date: () => number
   setTimeout<A extends unknown[]>(work: (...args: A) => void, delayMs: number, ...args: A): NodeJS.Timeout
   clearTimeout(timer: NodeJS.Timeout | undefined): void
   setInterval(work: () => void, pauseMs: number): NodeJS.Timeout
