@@ -49,6 +49,8 @@ export class Connection extends Executor implements AsyncDisposable {
   readonly #slot: Slot
   readonly #defaults: QueryDefaults | null
   #released = false
+  /** It holds a connection that is not its own. */
+  #holds = false
 
   /** @internal */
   constructor(
@@ -104,7 +106,7 @@ export class Connection extends Executor implements AsyncDisposable {
     return this.#released || this.#slot.closed
   }
 
-  /** Whether a raw connection is borrowed now. */
+  /** Whether a raw connection is borrowed now. May become false between two statements, when others wait: see `hold`. */
   get borrowed(): boolean {
     return this.#slot.lease !== null
   }
@@ -139,6 +141,12 @@ export class Connection extends Executor implements AsyncDisposable {
     } catch (thrown) {
       throw thrownError(thrown, null)
     }
+  }
+
+  /** @internal The connection is held until this handle is released. */
+  hold(): void {
+    this.#holds = !this.owner
+    this.#slot.hold()
   }
 
   /** @internal Borrows now. */
@@ -228,6 +236,7 @@ export class Connection extends Executor implements AsyncDisposable {
     if (this.#released) return
     if (!this.owner) {
       this.#released = true
+      if (this.#holds) this.#slot.unhold()
       return
     }
     const chain = currentChain()

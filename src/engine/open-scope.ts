@@ -14,6 +14,8 @@ export interface OpenScopeOptions {
   readonly what: string | (() => string)
   /** As of `scope()`. */
   readonly settings?: Settings | undefined
+  /** As of `scope()`. */
+  readonly hold?: boolean | undefined
   readonly query?: QueryDefaults | undefined
   /** Aborts whatever runs or waits on the connection, and refuses all that comes later. */
   readonly signal?: AbortSignal | undefined
@@ -29,12 +31,13 @@ export class OpenScope {
 
   constructor(engine: Engine, db: object | null, options: OpenScopeOptions) {
     const around = currentChain()
-    const { what, query, signal } = options
+    const { what, hold, query, signal } = options
     const settings = settingsOf(options.settings)
     const all = around === undefined && settings === undefined ? null : mergedSettings(engine, around, settings)
     this.#engine = engine
     this.#slot = new LooseSlot(engine, all, what, signal ?? null)
     this.connection = new Connection(engine, this.#slot, around, true, query ?? null)
+    if (hold === true) this.connection.hold()
     this.#frame = new Frame('owner', engine, db, this.#slot, null, all)
     this.#frame.connection = this.connection
     this.#frame.defaults = query ?? null

@@ -3,6 +3,8 @@
 import {
   connectionChannel,
   type ConnectionEvent,
+  leaseChannel,
+  type LeaseEvent,
   type ServerInfo,
   statementChannel,
   statementStartChannel,
@@ -105,6 +107,11 @@ export function reportConnection(
   const durationMs = clock.now() - since
   const error = failure === null ? {} : { error: causeOf(failure) ?? errorOf(failure) }
   connectionChannel.publish({ engine: engine.name, connection, event, durationMs, ...error })
+}
+
+/** A connection was lent or came back. */
+export function reportLease({ name }: Engine, event: Omit<LeaseEvent, 'engine' | 'recalled'>, recalled: boolean): void {
+  if (leaseChannel.hasSubscribers) leaseChannel.publish({ engine: name, ...event, ...(recalled ? { recalled } : {}) })
 }
 
 /** Somebody gave up waiting. */

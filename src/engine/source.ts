@@ -34,6 +34,12 @@ export interface AcquireOptions {
   readonly reuse?: boolean | undefined
   /** Borrows nothing before the first statement. Default: `scope` true, `acquire` false. */
   readonly lazy?: boolean | undefined
+  /**
+   * True: the connection is kept until its end, whatever waits for it. False: the pool may take it back for somebody who
+   * waits, while nothing runs or is open on it and its session is as it was; the next statement borrows again. Default:
+   * `scope` false, `acquire` true. Of one that reuses another's connection only true counts, and only if it is given.
+   */
+  readonly hold?: boolean | undefined
   /** How long to wait for a connection that is borrowed now, in milliseconds; default `pool.acquireTimeoutMs`. */
   readonly timeoutMs?: number | undefined
   /** Defaults for the statements of the connection. */
@@ -119,7 +125,8 @@ export abstract class Source extends Executor {
       const slot = shared.slot as Slot
       checkSettings(own, slot.settings)
       const connection = new Connection(engine, slot, chain, false, defaultsOf(options, engine, chain))
-      if (options.lazy === false) await connection.borrow(options.timeoutMs)
+      if (options.hold === true) connection.hold()
+      if (options.lazy === false) await borrowOrRelease(connection, options.timeoutMs)
       const frame = options.query === undefined ? null : new Frame('reusing', engine, this.token(), null, null, null)
       if (frame !== null) frame.defaults = connection.defaultsHere()
       try {
@@ -131,6 +138,7 @@ export abstract class Source extends Executor {
     }
     const slot = engine.openSlot(chain, false, 'scope', own)
     const connection = new Connection(engine, slot, chain, true, defaultsOf(options, engine, chain))
+    if (options.hold === true) connection.hold()
     if (options.lazy === false) await borrowOrClose(connection, slot, options.timeoutMs)
     const orphan = options.reusable === false
     const settings = orphan && own === undefined ? null : slot.settings
@@ -158,11 +166,14 @@ export abstract class Source extends Executor {
     const shared = options.reuse === true ? ambientFrame(engine, chain) : null
     if (shared !== null) {
       const connection = new Connection(engine, shared.slot as Slot, chain, false, defaultsOf(options, engine, chain))
-      if (options.lazy !== true) await connection.borrow(options.timeoutMs)
+      if (options.hold === true) connection.hold()
+      if (options.lazy !== true) await borrowOrRelease(connection, options.timeoutMs)
       return connection
     }
     const slot = engine.openSlot(chain, true, 'acquire()')
+    slot.madeIn = quietAmbientFrame(engine, chain)
     const connection = new Connection(engine, slot, chain, true, defaultsOf(options, engine, chain))
+    if (options.hold !== false) connection.hold()
     engine.leaks?.guard(connection, slot)
     if (options.lazy !== true && !slot.borrowAtOnce()) await borrowOrClose(connection, slot, options.timeoutMs)
     return connection
@@ -248,6 +259,15 @@ export function mergedSettings(engine: Engine, chain: Link | undefined, own: Set
 /** What a handle made here gives to its statements: its own defaults, else those around it. */
 function defaultsOf({ query }: AcquireOptions, engine: Engine, chain: Link | undefined): QueryDefaults | null {
   return query ?? ambientDefaults(engine, chain)
+}
+
+async function borrowOrRelease(connection: Connection, timeoutMs: number | undefined): Promise<void> {
+  try {
+    await connection.borrow(timeoutMs)
+  } catch (error) {
+    await connection.release()
+    throw error
+  }
 }
 
 async function borrowOrClose(connection: Connection, slot: Slot, timeoutMs: number | undefined): Promise<void> {

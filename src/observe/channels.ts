@@ -17,6 +17,7 @@ export interface EventChannel<E> {
 /**
  * - `waiting-for-transaction`: a statement has been waiting for another transaction or cursor on its connection.
  * - `held-while-idle`: `idle()` cannot give the connection back.
+ * - `held-while-waiting`: a transaction or cursor runs nothing and keeps its connection while others wait for one.
  * - `manual-transaction-open`: a statement without a handle was issued while a manual transaction is open.
  * - `manual-transaction-rolled-back`: a manual transaction was open when its connection was released.
  * - `transaction-outlived-scope`: a scope ended before a transaction begun in it.
@@ -32,6 +33,7 @@ export interface EventChannel<E> {
 export type NoticeCode =
   | 'waiting-for-transaction'
   | 'held-while-idle'
+  | 'held-while-waiting'
   | 'manual-transaction-open'
   | 'manual-transaction-rolled-back'
   | 'transaction-outlived-scope'
@@ -143,6 +145,8 @@ export interface LeaseEvent {
   readonly waitMs: number
   /** How long it was lent; 0 at `acquire`. OpenTelemetry: `db.client.connection.use_time`. */
   readonly useMs: number
+  /** True at a `release` that its user did not ask for: the pool took back a connection that was quiet, for somebody who waited. */
+  readonly recalled?: boolean | undefined
 }
 
 /** The queue for a connection. */

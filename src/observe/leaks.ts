@@ -10,8 +10,11 @@ import { clock } from '../util/clock.ts'
 export interface Holder {
   /** Since when it holds it, monotonic milliseconds; null when it holds none (any more). */
   readonly lease: { readonly since: number } | null
-  /** Since when code has held it for nothing, monotonic milliseconds; null while a statement runs or waits, and inside of `idle()`. */
-  readonly idleSince: number | null
+  /**
+   * Since when code has held it for nothing, monotonic milliseconds; null while a statement runs or waits, inside of `idle()`,
+   * and while the pool may take it back for somebody else.
+   */
+  readonly leakingSince: number | null
   /** Where the connection was borrowed. */
   readonly place: { toString(): string } | null
   /** What holds it. */
@@ -70,7 +73,7 @@ export class LeakWatch {
     for (const holder of this.#holders) {
       if (holder.lease === null) this.#holders.delete(holder)
       else if (!this.#told.has(holder)) {
-        const due = (holder.idleSince ?? now) + this.#afterMs
+        const due = (holder.leakingSince ?? now) + this.#afterMs
         if (due <= now) this.#tell(holder, now)
         else next = Math.min(next, due)
       }
@@ -103,7 +106,7 @@ export class LeakWatch {
 
   #about(holder: Holder, now: number): About {
     const heldMs = Math.round(now - (holder.lease?.since ?? now))
-    const idleMs = Math.round(now - (holder.idleSince ?? now))
+    const idleMs = Math.round(now - (holder.leakingSince ?? now))
     const place = String(holder.place ?? unknownPlace)
     const places = place === unknownPlace ? [holder.describeOwner()] : [place, holder.describeOwner()]
     return { engine: this.#engine, places, details: { heldMs, idleMs } }

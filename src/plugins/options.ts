@@ -42,6 +42,11 @@ export interface PluginOptions<R = unknown> extends Omit<EngineOptions, 'retry'>
   readonly onAbort?: 'continue' | 'cancel' | undefined
   /** Session settings for all statements of a request, such as its tenant: see `settings` of `scope()`. */
   readonly settingsForRequest?: ((request: R) => Settings | undefined) | undefined
+  /**
+   * True: a request keeps its connection from its first statement to its end. Default false: while it waits for something
+   * else and others wait for a connection, they get it, and its next statement borrows again. See `hold` of `scope()`.
+   */
+  readonly holdForRequest?: boolean | undefined
   /** Default: the framework's logger if it has one, else standard error. False: silence. */
   readonly log?: PluginLogger | false | undefined
 }
@@ -56,11 +61,21 @@ export interface ResolvedPluginOptions<R> {
   readonly transaction: RequestTransactionOptions | null
   readonly onAbort: 'continue' | 'cancel'
   readonly settingsForRequest: ((request: R) => Settings | undefined) | undefined
+  readonly holdForRequest: boolean
   readonly log: PluginLogger | false | undefined
   readonly closeTimeoutMs: number | undefined
 }
 
-const own = ['as', 'connectionForRequest', 'transaction', 'onAbort', 'settingsForRequest', 'log', 'url'] as const
+const own = [
+  'as',
+  'connectionForRequest',
+  'transaction',
+  'onAbort',
+  'settingsForRequest',
+  'holdForRequest',
+  'log',
+  'url',
+] as const
 
 type Own = { -readonly [K in (typeof own)[number]]?: unknown }
 
@@ -94,6 +109,7 @@ export function resolvePluginOptions<R>(given: PluginOptions<R> = {}): ResolvedP
     transaction: transactionOf(mine.transaction as PluginOptions['transaction']),
     onAbort: mine.onAbort === 'cancel' ? 'cancel' : 'continue',
     settingsForRequest: given.settingsForRequest,
+    holdForRequest: mine.holdForRequest === true,
     log: given.log,
     closeTimeoutMs,
   })
@@ -153,6 +169,7 @@ function checkOwn(mine: Own, problems: OptionProblem[], spelled: ReadonlyMap<str
     'a name for a property',
   )
   check('connectionForRequest', (value) => typeof value === 'boolean', 'true or false')
+  check('holdForRequest', (value) => typeof value === 'boolean', 'true or false')
   check('onAbort', (value) => value === 'continue' || value === 'cancel', "'continue' or 'cancel'")
   check('settingsForRequest', isFunction, 'a function')
   check('url', isUrl, 'a URL or a function giving one')

@@ -112,10 +112,10 @@ export class WebPlugin<R> {
 
   /** A scope whose end somebody else tells: for requests that are not those of `node:http`. */
   makeScope(context: R, what: () => string): RequestScope {
-    const { settingsForRequest, onAbort } = this.options
+    const { settingsForRequest, holdForRequest: hold, onAbort } = this.options
     const engine = this.db.engineHere()
     if (engine instanceof Promise) throw new UsageError('A request came before the database had been opened.')
-    return new RequestScope(this.db, engine, { what, settings: settingsForRequest?.(context), onAbort })
+    return new RequestScope(this.db, engine, { what, settings: settingsForRequest?.(context), hold, onAbort })
   }
 
   /**

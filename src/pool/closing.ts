@@ -25,6 +25,8 @@ export interface Closable {
   readonly opening: number
   /** How many still wait for a connection. */
   readonly waiting: number
+  /** How many scopes may come again for the connection that was taken from them. */
+  readonly away: number
   /** Who holds the lent connections, a line each. */
   holders(): string[]
   /** The reads that share a connection, the one at the head first. */
@@ -86,7 +88,8 @@ export class Closing {
 
   /** A connection or somebody who waited is gone. */
   check(): void {
-    if (this.#pool.size === 0 && this.#pool.waiting === 0) this.#finish()
+    const { size, waiting, away } = this.#pool
+    if (size === 0 && waiting === 0 && (away === 0 || this.stopping)) this.#finish()
   }
 
   #arm(at: number, act: () => void): void {

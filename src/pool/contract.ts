@@ -12,8 +12,8 @@ export interface ConnectionSource {
   closed(raw: RawConnection, failure: Failure | null): void
   /** Its session was cleaned for the next user; `since` in monotonic milliseconds. */
   cleaned?(raw: RawConnection, since: number): void
-  /** A lease began or ended; called only when somebody listens. */
-  lent(raw: RawConnection, event: 'acquire' | 'release', waitMs: number, useMs: number): void
+  /** A lease began or ended, maybe because it was `recalled`; called only when somebody listens. */
+  lent(raw: RawConnection, event: 'acquire' | 'release', waitMs: number, useMs: number, recalled: boolean): void
   /** Somebody joined or left the queue, in which `waiting` are now; called only when somebody listens. */
   queued?(event: 'begin' | 'end', waiting: number, waitMs: number): void
   /** Whether anybody listens to `lent` or `queued`. */
@@ -44,8 +44,10 @@ export interface PoolWaiter {
   queued(now: number): void
   granted(lease: Lease): void
   refuse(failure: Failure): void
-  /** The leases held by frames that the asker runs inside of. Asked only when it would have to wait. */
-  heldLeases(): ReadonlySet<Lease>
+  /** The place among those who had a connection recalled, in the order of the recalls; 0: it is a newcomer. */
+  readonly recalledAt: number
+  /** The frames, slots and transactions that the asker runs inside of. Asked only when it has to wait. */
+  around(): readonly object[]
 }
 
 export interface PoolLimits {
@@ -56,6 +58,8 @@ export interface PoolLimits {
   readonly idleTimeoutMs: number
   readonly maxLifetimeMs: number
   readonly maxWaiting: number
+  /** How long waiters wait. */
+  readonly acquireTimeoutMs: number
   readonly connectTimeoutMs: number
   readonly resetTimeoutMs: number
   readonly cancelTimeoutMs: number
@@ -65,7 +69,7 @@ export interface PoolLimits {
   readonly pooled?: boolean | undefined
 }
 
-/** Counts of one moment. `open` = idle + reserved + serving + draining. */
+/** Counts of one moment, but for `recalls`. `open` = idle + reserved + serving + draining. */
 export interface PoolStats {
   readonly open: number
   readonly max: number
@@ -78,6 +82,8 @@ export interface PoolStats {
   readonly draining: number
   readonly opening: number
   readonly waiting: number
+  /** How often a connection was taken back from a scope that had nothing to do for it, since the pool was made. */
+  readonly recalls: number
 }
 
 export interface CloseReport {

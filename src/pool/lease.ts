@@ -1,6 +1,7 @@
 // A lease: exclusive use of one raw connection, given back exactly once. The pool makes it, a slot holds it. A lease
 // knows its epoch: once given back it can never touch the connection's next borrower.
 import type { Failure, Op, RawConnection } from '../driver/driver.ts'
+import type { Ties } from './deadlock.ts'
 import type { Member } from './member.ts'
 import { clock } from '../util/clock.ts'
 
@@ -18,6 +19,18 @@ export interface LeaseHolder {
   readonly forCursor?: boolean
   /** For messages: what holds the connection, in one line, without values. */
   describe(): string
+  /** Nothing runs, waits or is open on the connection, and nothing else keeps it: `recall` may take it back. */
+  readonly recallable?: boolean
+  /** Changes with everything that is begun on the connection. */
+  readonly stirs?: number
+  /** Since when nothing was on the wire, monotonic milliseconds. */
+  readonly quietSince?: number
+  /** Gives the connection back for somebody who waits; called only while `recallable`. */
+  recall?(): void
+  /** What keeps the connection from coming back by itself; null: nothing, or only what will be over. */
+  ties?(): Ties | null
+  /** Somebody has been waiting for a connection for a second. */
+  keepsOthersWaiting?(): void
 }
 
 export class Lease {
@@ -26,6 +39,11 @@ export class Lease {
   readonly holder: LeaseHolder
   /** Monotonic milliseconds. */
   readonly since: number
+  /** It was taken back. */
+  recalled = false
+  /** The last check phase in which its holder was quiet, and how much had been begun until then. */
+  quietIn = -1
+  quietAt = -1
   readonly #member: Member
 
   constructor(member: Member, raw: RawConnection, holder: LeaseHolder) {
@@ -39,6 +57,16 @@ export class Lease {
   /** False once given back, lost or taken away. */
   get valid(): boolean {
     return this.raw.epoch === this.epoch
+  }
+
+  /** Its holder may have become quiet. */
+  eased(): void {
+    this.#member.eased()
+  }
+
+  /** Its holder keeps it from now on, whatever it does with it. */
+  tied(): void {
+    this.#member.tied()
   }
 
   /** Nobody is to use the connection after this one. */

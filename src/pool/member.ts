@@ -2,6 +2,7 @@
 // `Pool`: `state`, `lease`, `op`. The driver's hooks arrive here and nowhere else.
 import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driver.ts'
 import { Dirty } from '../sql/compiled.ts'
+import { cancelOrDestroy } from './cancel.ts'
 import { Lease, type LeaseHolder } from './lease.ts'
 import { clock } from '../util/clock.ts'
 
@@ -35,6 +36,12 @@ export interface MemberPool {
   left(member: Member): void
   /** The session was cleaned; it began at `since`, monotonic milliseconds. */
   cleaned(member: Member, since: number): void
+  /** Somebody waits for a connection. */
+  readonly wanted: boolean
+  /** A lease may have become quiet while somebody waits. */
+  eased(): void
+  /** A lease has stopped being recallable while somebody waits. */
+  tied(): void
 }
 
 export class Member implements ConnectionHooks {
@@ -46,6 +53,8 @@ export class Member implements ConnectionHooks {
   idleSince = 0
   /** When it is to be replaced, monotonic milliseconds. */
   expiresAt: number = Infinity
+  /** When its opening began, monotonic milliseconds. */
+  readonly openingSince: number = clock.now()
   /** It is too old, or of no more use: closed as soon as its user is done. */
   outgoing = false
   /** It is being ended together with what runs on it. */
@@ -98,6 +107,13 @@ export class Member implements ConnectionHooks {
     this.lease = null
   }
 
+  /** The caller of the statement it serves was told already. */
+  abandon(op: Op, cancelTimeoutMs: number): void {
+    op.state = 2
+    this.outgoing ||= this.#pool.pooled
+    void cancelOrDestroy(this.raw, op, cancelTimeoutMs)
+  }
+
   /** Asks an idle connection whether it still answers; a dead one is closed. Never rejects. */
   async check(suspect: boolean): Promise<void> {
     const { raw } = this
@@ -108,6 +124,14 @@ export class Member implements ConnectionHooks {
     if ((this.state as MemberState) !== 'checking') return
     if (answers) this.#pool.free(this)
     else raw.destroy({ kind: 'lost', outcome: 'unknown' })
+  }
+
+  eased(): void {
+    if (this.#pool.wanted) this.#pool.eased()
+  }
+
+  tied(): void {
+    if (this.#pool.wanted) this.#pool.tied()
   }
 
   giveBack(): void | Promise<void> {

@@ -5,18 +5,20 @@ import type { Failure, Op, Refusal } from '../driver/driver.ts'
 import type { Lease, LeaseHolder } from './lease.ts'
 import { Member, type MemberPool } from './member.ts'
 import type { CloseReport, ConnectionSource, PlacedOp, PoolLimits, PoolStats, PoolWaiter } from './contract.ts'
-import { cancelOrDestroy } from './cancel.ts'
 import { type Closable, Closing } from './closing.ts'
+import { checking, holdersOf, phaseOf, returning, statsOf } from './counts.ts'
+import { Deadlock, type Deadlocking } from './deadlock.ts'
 import { closedFailure, notConnected, refused } from './failures.ts'
 import { Idle } from './idle.ts'
 import { type LanePool, Lanes } from './lanes/lanes.ts'
 import { Seat } from './lanes/seat.ts'
+import { Recall, type Recalling } from './recall.ts'
 import { type Growing, Growth } from './supply/growth.ts'
 import { Upkeep, type Upkept } from './supply/upkeep.ts'
 import { WaitQueue } from './wait-queue.ts'
 import { clock } from '../util/clock.ts'
 
-export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
+export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Recalling, Deadlocking {
   readonly resetAlways: boolean
   readonly pooled: boolean
   readonly resetTimeoutMs: number
@@ -27,6 +29,9 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   readonly #members = new Set<Member>()
   readonly #idle = new Idle()
   readonly #queue: WaitQueue
+  /** @internal */
+  readonly recall: Recall
+  readonly #deadlock: Deadlock
   /** Null: every connection serves one at a time. */
   #lanes: Lanes | null = null
   readonly #sharing: boolean
@@ -36,7 +41,9 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
     this.#source = source
     this.#limits = limits
     this.#queue = new WaitQueue(source)
+    this.#deadlock = new Deadlock(this, this.#queue, limits)
     this.#growth = new Growth(this, source, limits)
+    this.recall = new Recall(this, this.#queue, this.#growth)
     this.#upkeep = new Upkeep(this, limits)
     // A single connection is nobody's lane, and one that is reset after each use cannot be shared.
     this.pooled = limits.pooled === true
@@ -71,7 +78,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
     return this.#idle.members
   }
 
-  get members(): Iterable<Member> {
+  get members(): ReadonlySet<Member> {
     return this.#members
   }
 
@@ -112,12 +119,13 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
 
   /** `since`: when the holder began to wait; 0 or null if it did not, or nobody asked. */
   #lend(member: Member, holder: LeaseHolder, since: number | null): Lease {
-    if (this.#source.observed) this.#source.lent(member.raw, 'acquire', since ? clock.now() - since : 0, 0)
+    if (this.#source.observed) this.#source.lent(member.raw, 'acquire', since ? clock.now() - since : 0, 0, false)
     return member.lend(holder)
   }
 
   returned(member: Member, lease: Lease): void {
-    if (this.#source.observed) this.#source.lent(member.raw, 'release', 0, clock.now() - lease.since)
+    if (!this.#source.observed) return
+    this.#source.lent(member.raw, 'release', 0, clock.now() - lease.since, lease.recalled)
   }
 
   /** Takes a waiter out of the queue; nothing is granted to it afterwards. */
@@ -131,25 +139,22 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   abandon(op: Op): void {
     if (this.#lanes?.abandon(op) === true) return
     for (const member of this.#members) {
-      const { op: sent, raw } = member
-      if (sent === null || (sent instanceof Seat ? sent.op : sent) !== op) continue
-      sent.state = 2
-      member.outgoing ||= this.pooled
-      void cancelOrDestroy(raw, sent, this.#limits.cancelTimeoutMs)
+      const { op: sent } = member
+      if (sent !== null && (sent instanceof Seat ? sent.op : sent) === op)
+        member.abandon(sent, this.#limits.cancelTimeoutMs)
     }
+  }
+
+  /** Somebody has been waiting for long: those who keep a connection for nothing are told of. */
+  tellKeepers(): void {
+    for (const { lease } of this.#members) lease?.holder.keepsOthersWaiting?.()
   }
 
   /** What a waiter that gave up says: how long, for what, and who holds it. */
   refusal(waitedMs: number): Refusal {
-    const cause = this.#members.size === 0 ? this.lastOpenFailure : null
-    const cursors = this.size > 0 && [...this.#members].every(({ lease }) => lease?.holder.forCursor === true)
-    return {
-      reason: 'acquire-timeout',
-      phase: this.#growth.opening > 0 || cause !== null ? 'connect' : cursors ? 'cursor' : 'connection',
-      waitedMs,
-      holders: this.holders(),
-      stats: { ...this.stats() },
-    }
+    const unreachable = this.#members.size === 0 && this.lastOpenFailure !== null
+    const phase = phaseOf(this.#members, unreachable || this.#growth.opening > 0)
+    return { reason: 'acquire-timeout', phase, waitedMs, holders: this.holders(), stats: { ...this.stats() } }
   }
 
   /** The failure that keeps connections from being opened, if that is what waiters are waiting for. */
@@ -158,34 +163,22 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   }
 
   holders(): string[] {
-    const lines: string[] = []
-    for (const member of this.#members) if (member.lease !== null) lines.push(member.lease.holder.describe())
-    return lines
+    return holdersOf(this.#members)
   }
 
   stats(): PoolStats {
-    let reserved = 0
-    let serving = 0
-    let draining = 0
-    for (const { state } of this.#members) {
-      if (state === 'leased') reserved++
-      else if (state === 'serving') serving++
-      else if (state === 'checking' || state === 'resetting' || state === 'closing') draining++
-    }
-    return {
-      open: this.#members.size - this.#growth.opening,
-      max: this.#limits.max,
-      idle: this.#idle.size,
-      reserved,
-      serving,
-      draining,
-      opening: this.#growth.opening,
-      waiting: this.waiting,
-    }
+    const { max } = this.#limits
+    const { opening } = this.#growth
+    const [idle, waiting, recalls] = [this.#idle.size, this.waiting, this.recall.count]
+    return statsOf(this.#members, { max, idle, opening, waiting, recalls })
   }
 
   get opening(): number {
     return this.#growth.opening
+  }
+
+  get away(): number {
+    return this.recall.away
   }
 
   /** Opens one connection and keeps it idle: proves that the database answers. Rejects with the Failure. */
@@ -216,9 +209,12 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   }
 
   #serve(member: Member, waiter: PoolWaiter): void {
-    const since = this.#queue.delete(waiter)
-    if (waiter.holder !== null) waiter.granted(this.#lend(member, waiter.holder, since))
-    else if (waiter.op !== null) this.#run(member, waiter.op)
+    const since = this.#queue.take(waiter)
+    if (waiter.holder !== null) {
+      waiter.granted(this.#lend(member, waiter.holder, since))
+      // It may be one who keeps it.
+      if (this.wanted) this.#deadlock.judge()
+    } else if (waiter.op !== null) this.#run(member, waiter.op)
   }
 
   gone(member: Member, failure: Failure): void {
@@ -232,6 +228,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
     if (!this.closed) {
       this.#lanes?.rescue()
       this.#check()
+      if (this.wanted) this.recall.look()
     }
     this.#growth.grow()
     this.#closing?.check()
@@ -254,7 +251,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
     if (this.#closing === null) {
       const closing = (this.#closing = new Closing(this, deadline))
       this.#upkeep.stop()
-      this.#refuseAll(closedFailure, all ? Infinity : closing.coming)
+      for (const waiter of this.#queue.clearNewcomers(all ? Infinity : closing.coming)) waiter.refuse(closedFailure)
+      for (const waiter of this.#lanes?.clear() ?? []) waiter.refuse(closedFailure)
       if (this.#queue.size === 0) this.#growth.stop()
       for (const member of [...this.idle]) this.retire(member)
       closing.check()
@@ -268,6 +266,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
 
   giveUp(): void {
     this.#growth.stop()
+    for (const judge of [this.recall, this.#deadlock]) judge.stop()
     this.#refuseAll(closedFailure)
   }
 
@@ -296,46 +295,49 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   }
 
   #enqueue(waiter: PoolWaiter): void {
-    if (this.closed) {
+    // Whoever was served before goes on.
+    if (this.closed && (waiter.recalledAt === 0 || this.#closing?.stopping === true)) {
       waiter.refuse(closedFailure)
       return
     }
-    if (this.waiting >= this.#limits.maxWaiting) {
+    if (waiter.recalledAt === 0 && this.waiting >= this.#limits.maxWaiting) {
       waiter.refuse(refused({ reason: 'too-many-waiters', stats: { ...this.stats() } }))
       return
     }
-    const held = waiter.heldLeases()
-    if (this.#selfDeadlock(held)) {
-      waiter.refuse(refused({ reason: 'self-deadlock', holders: this.holders(), stats: { ...this.stats() } }))
-      return
-    }
     const now = clock.now()
-    this.#queue.add(waiter, held, now, this.#lanes !== null && this.#lanes.canShare(waiter))
+    this.#queue.add(waiter, now, this.#lanes !== null && this.#lanes.canShare(waiter))
     waiter.queued(now)
     this.#check()
     this.#growth.grow()
     this.#lanes?.changed()
+    this.#deadlock.judge()
+    if (this.wanted) this.recall.look()
   }
 
-  /**
-   * Every connection there can be is held by the asker's own chain, or by somebody whose descendant waits here too:
-   * nobody is left who could give one back, and the asker came last.
-   */
-  #selfDeadlock(held: ReadonlySet<Lease>): boolean {
-    if (held.size === 0 || this.#members.size < this.#limits.max || this.#growth.opening > 0) return false
-    return this.#queue.deadlocked(this.#members, held)
+  deadlocked(waiter: PoolWaiter): void {
+    this.#queue.delete(waiter)
+    waiter.refuse(refused({ reason: 'self-deadlock', holders: this.holders(), stats: { ...this.stats() } }))
   }
 
-  /** How many idle connections are being asked whether they answer, and may well do. */
-  get #checking(): number {
-    let checking = 0
-    for (const { state, suspect } of this.#members) if (state === 'checking' && !suspect) checking++
-    return checking
+  get wanted(): boolean {
+    return this.#queue.size > 0
+  }
+
+  eased(): void {
+    this.recall.look()
+  }
+
+  check(): void {
+    this.#closing?.check()
+  }
+
+  tied(): void {
+    this.#deadlock.judge()
   }
 
   /** Asks idle connections that were silent for long, one for each waiter. */
   #check(): void {
-    for (let checking = this.#checking; checking < this.#queue.size; checking++) if (!this.#idle.ask()) return
+    for (let asked = checking(this.#members); asked < this.#queue.size; asked++) if (!this.#idle.ask()) return
   }
 
   fill(): void {
@@ -343,17 +345,15 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   }
 
   get returning(): number {
-    let returning = 0
-    for (const { state } of this.#members) if (state !== 'opening' && state !== 'closing') returning++
-    return returning
+    return returning(this.#members)
   }
 
   waitingSince(nth: number): number | undefined {
-    return this.#queue.since(this.#checking + nth)
+    return this.#queue.since(checking(this.#members) + nth)
   }
 
   get unserved(): number {
-    return this.#queue.size - this.#checking
+    return this.#queue.size - checking(this.#members)
   }
 
   get connectMs(): number {
@@ -386,6 +386,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
   dismissed(member: Member): void {
     this.#members.delete(member)
     this.#closing?.check()
+    if (this.wanted) this.recall.look()
   }
 
   hopeless(failure: Failure): void {
@@ -393,8 +394,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable {
     this.#closing?.check()
   }
 
-  /** All who wait, but the first so many of the queue. */
-  #refuseAll(failure: Failure, but = 0): void {
-    for (const waiter of [...this.#queue.clear(but), ...(this.#lanes?.clear() ?? [])]) waiter.refuse(failure)
+  #refuseAll(failure: Failure): void {
+    for (const waiter of [...this.#queue.clear(), ...(this.#lanes?.clear() ?? [])]) waiter.refuse(failure)
   }
 }

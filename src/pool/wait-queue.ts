@@ -1,23 +1,31 @@
-// Those who wait for a connection, first come first served, and whether they wait for each other: the pool is told at
-// once when every lease is held by somebody whose own descendant waits here.
+// Those who wait for a connection. Whoever had one recalled goes before newcomers, in the order of the recalls; after three
+// of them in a row one newcomer is served. Newcomers are served in the order they came. It also counts what the waiters run
+// inside of, from which the pool sees that some of them wait for each other.
 import type { ConnectionSource, PoolWaiter } from './contract.ts'
-import type { Lease } from './lease.ts'
 import { clock } from '../util/clock.ts'
+
+/** So many who had a connection recalled are served in a row while a newcomer waits. */
+const mostInARow = 3
 
 interface Place {
   /** Monotonic milliseconds. */
   readonly since: number
   /** Somebody heard of its beginning, and is told of its end. */
   readonly told: boolean
-  readonly held: ReadonlySet<Lease>
+  readonly around: readonly object[]
 }
 
 export class WaitQueue {
+  /** All, in the order they came. */
   readonly #places = new Map<PoolWaiter, Place>()
+  readonly #newcomers = new Set<PoolWaiter>()
+  /** Those who had a connection recalled, in the order of the recalls. */
+  readonly #returning: PoolWaiter[] = []
+  #inARow = 0
   /** Those who can do with a place on a shared connection. */
   readonly #sharers = new Set<PoolWaiter>()
-  /** How many waiters run inside of the holder of a lease. */
-  readonly #inside = new Map<Lease, number>()
+  /** How many waiters run inside of a frame, a slot or a transaction. */
+  readonly #inside = new Map<object, number>()
   readonly #source: ConnectionSource
 
   constructor(source: ConnectionSource) {
@@ -43,12 +51,22 @@ export class WaitQueue {
   }
 
   /** `since` in monotonic milliseconds. */
-  add(waiter: PoolWaiter, held: ReadonlySet<Lease>, since: number, shares: boolean): void {
+  add(waiter: PoolWaiter, since: number, shares: boolean): void {
     const told = this.#source.observed
+    const around = waiter.around()
     if (shares) this.#sharers.add(waiter)
-    this.#places.set(waiter, { since, told, held })
-    for (const lease of held) this.#inside.set(lease, (this.#inside.get(lease) ?? 0) + 1)
+    this.#places.set(waiter, { since, told, around })
+    if (waiter.recalledAt === 0) this.#newcomers.add(waiter)
+    else this.#insert(waiter)
+    for (const key of around) this.#inside.set(key, (this.#inside.get(key) ?? 0) + 1)
     if (told) this.#source.queued?.('begin', this.#places.size, 0)
+  }
+
+  #insert(waiter: PoolWaiter): void {
+    const list = this.#returning
+    let at = list.length
+    while (at > 0 && (list[at - 1] as PoolWaiter).recalledAt > waiter.recalledAt) at--
+    list.splice(at, 0, waiter)
   }
 
   /** Since when it had waited, or null when it was not here. */
@@ -56,37 +74,65 @@ export class WaitQueue {
     const place = this.#places.get(waiter)
     if (place === undefined) return null
     this.#places.delete(waiter)
+    if (!this.#newcomers.delete(waiter)) this.#returning.splice(this.#returning.indexOf(waiter), 1)
     if (this.#sharers.size > 0) this.#sharers.delete(waiter)
-    for (const lease of place.held) {
-      const count = (this.#inside.get(lease) ?? 1) - 1
-      if (count === 0) this.#inside.delete(lease)
-      else this.#inside.set(lease, count)
+    for (const key of place.around) {
+      const count = (this.#inside.get(key) ?? 1) - 1
+      if (count === 0) this.#inside.delete(key)
+      else this.#inside.set(key, count)
     }
     if (place.told) this.#left(place.since)
     return place.since
   }
 
-  /** Since when the nth waiter, counted from 0, has waited; undefined: there are not so many. */
+  /** As `delete`, of the first, which is served now. */
+  take(waiter: PoolWaiter): number | null {
+    this.#inARow = waiter.recalledAt === 0 ? 0 : this.#inARow + 1
+    return this.delete(waiter)
+  }
+
+  /** Since when the nth waiter, counted from 0 as they came, has waited; undefined: there are not so many. */
   since(nth: number): number | undefined {
     for (const { since } of this.#places.values()) if (nth-- === 0) return since
     return undefined
   }
 
+  /** Who is served next. */
   first(): PoolWaiter | undefined {
-    for (const waiter of this.#places.keys()) return waiter
+    const returning = this.#returning[0]
+    if (returning !== undefined && (this.#inARow < mostInARow || this.#newcomers.size === 0)) return returning
+    for (const waiter of this.#newcomers) return waiter
     return undefined
   }
 
-  /** Whether somebody in `held`'s descent waits for the lease of each member, the asker's own included. */
-  deadlocked(members: Iterable<{ readonly lease: Lease | null }>, held: ReadonlySet<Lease>): boolean {
-    if (held.size === 0) return false
-    for (const { lease } of members) if (lease === null || !(held.has(lease) || this.#inside.has(lease))) return false
-    return true
+  /** Whether anybody here runs inside of that frame, slot or transaction. */
+  runsInside(key: object): boolean {
+    return this.#inside.has(key)
   }
 
-  /** Takes out all but the first `but`. */
-  clear(but = 0): PoolWaiter[] {
-    const waiters = [...this.#places.keys()].slice(but)
+  /** Whether anybody here runs inside of anything. */
+  get nested(): boolean {
+    return this.#inside.size > 0
+  }
+
+  /** The one who came last of those who run inside of one of `keys`. */
+  youngestInside(keys: ReadonlySet<object>): PoolWaiter | undefined {
+    let youngest: PoolWaiter | undefined
+    for (const [waiter, { around }] of this.#places) if (around.some((key) => keys.has(key))) youngest = waiter
+    return youngest
+  }
+
+  /** Takes everybody out. */
+  clear(): PoolWaiter[] {
+    return this.#clear([...this.#places.keys()])
+  }
+
+  /** Takes out newcomers: all but so many as are left of the first `but` when those who come back are served. */
+  clearNewcomers(but: number): PoolWaiter[] {
+    return this.#clear([...this.#newcomers].slice(Math.max(0, but - this.#returning.length)))
+  }
+
+  #clear(waiters: PoolWaiter[]): PoolWaiter[] {
     for (const waiter of waiters) this.delete(waiter)
     return waiters
   }

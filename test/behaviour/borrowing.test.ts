@@ -41,7 +41,7 @@ forEachDriver((driver) => {
 
     expect(error).toBeInstanceOf(AcquireTimeoutError)
     expect(error.phase).toBe('connection')
-    expect(error.message).toMatch(/Held by: acquire\(\).*, held \d+ ms, idle in code \d+ ms\./)
+    expect(error.message).toMatch(/Held by: acquire\(\).*, held \d+ ms, idle in code \d+ ms, held\./)
     expect(doing(db)).toBe('1 lent, 0 idle, 0 waiting')
     await held.release()
     expect(await db.scalar('select 1')).toBe(1)

@@ -181,16 +181,19 @@ forEachDriver(
 
       await Promise.all(
         Array.from({ length: 5 }, () =>
-          db.scope(async (connection) => {
-            await db.scalar('select 1')
-            if (++inside === 5) all.open()
-            await all.promise
-            for (let i = 0; i < 3; i++) {
-              await db.scope((again) => again.scalar('select 2'))
-              expect(db.current).toBe(connection)
-            }
-            raws.add(connection.raw)
-          }),
+          db.scope(
+            async (connection) => {
+              await db.scalar('select 1')
+              if (++inside === 5) all.open()
+              await all.promise
+              for (let i = 0; i < 3; i++) {
+                await db.scope((again) => again.scalar('select 2'))
+                expect(db.current).toBe(connection)
+              }
+              raws.add(connection.raw)
+            },
+            { hold: true },
+          ),
         ),
       )
 

@@ -48,19 +48,32 @@ forEachDriver((driver) => {
     expect(back?.details?.['heldMs']).toBeGreaterThan(leak.afterMs)
   })
 
-  test('a scope that waits for something else is told, once for each time it borrows', async () => {
+  test('a scope that holds its connection and waits for something else is told, once for each time it borrows', async () => {
     const db = await driver.single({ name: 'slow', leak })
     using heard = hear('slow')
 
-    await db.scope(async () => {
+    const work = async (): Promise<void> => {
       await db.scalar('select 1')
       await leaked(heard)
       await sleep(leak.afterMs * 2)
-    })
+    }
+    await db.scope(work, { hold: true })
 
     expect(codes(heard)).toEqual(['connection-leak', 'connection-unleaked'])
     expect(heard.notices[0]?.places[0]).toContain(here)
     expect(heard.notices[0]?.places[1]).toContain('scope')
+  })
+
+  test('a scope whose connection the pool may take back is not told', async () => {
+    const db = await driver.single({ name: 'lent', leak })
+    using heard = hear('lent')
+
+    await db.scope(async () => {
+      await db.scalar('select 1')
+      await sleep(leak.afterMs * 3)
+    })
+
+    expect(codes(heard)).toEqual([])
   })
 
   test('a transaction that waits for something else is told', async () => {
@@ -79,10 +92,11 @@ forEachDriver((driver) => {
     const db = await driver.single({ name: 'awaited', leak })
     using heard = hear('awaited')
 
-    await db.scope(async () => {
+    const work = async (): Promise<void> => {
       await db.sql`select ${1}::int`
       await leaked(heard)
-    })
+    }
+    await db.scope(work, { hold: true })
 
     expect(heard.notices[0]?.places.at(-1)).toMatch(new RegExp(`^scope at ${here}:\\d+:\\d+$`))
   })
@@ -182,7 +196,7 @@ test('it costs one timer for all leases, which keeps no process alive, and none 
   try {
     const hold = gate()
     const scopes = Array.from({ length: 50 }, () =>
-      server.db.scope((c) => c.scalar('select 1').then(() => hold.promise)),
+      server.db.scope((c) => c.scalar('select 1').then(() => hold.promise), { hold: true }),
     )
     await until(() => server.db.stats().reserved === 50)
     const armed = mine()

@@ -20,16 +20,17 @@ const waits: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
 }
 
 forEachDriver((driver) => {
-  test.each(Object.entries(waits))('inside of a scope that holds the only connection: %s', async (_, wait) => {
+  test.each(Object.entries(waits))('inside of a scope that keeps the only connection: %s', async (_, wait) => {
     const db = await driver.single(patient)
 
-    const error = await db.scope(async () => {
+    const work = async (): Promise<Error> => {
       await db.scalar('select 1')
       return caught(wait(db))
-    })
+    }
+    const error = await db.scope(work, { hold: true })
 
     expect(error).toBeInstanceOf(SelfDeadlockError)
-    expect(error.message).toMatch(/max 1.*Held by: scope .*reuse: true/s)
+    expect(error.message).toMatch(/max 1.*Held by: scope .*held.*reuse: true/s)
     expect(db.stats()).toMatchObject({ reserved: 0, waiting: 0 })
   })
 
@@ -46,13 +47,14 @@ forEachDriver((driver) => {
     const db = await driver.single(patient)
     const order: string[] = []
 
-    await db.scope(async () => {
+    const work = async (): Promise<void> => {
       await db.scalar('select 1')
       const other = db.detached(() => db.scalar('select 2')).then(() => order.push('another wait'))
       await caught(db.acquire())
       order.push('self-deadlock')
       void other
-    })
+    }
+    await db.scope(work, { hold: true })
     await until(() => order.length === 2)
 
     expect(order).toEqual(['self-deadlock', 'another wait'])
@@ -61,11 +63,12 @@ forEachDriver((driver) => {
   test('the scope around it goes on as if nothing had been', async () => {
     const db = await driver.single(patient)
 
-    await db.scope(async () => {
+    const work = async (): Promise<void> => {
       await db.scalar('select 1')
       await caught(db.acquire())
       expect(await db.scalar('select 2')).toBe(2)
-    })
+    }
+    await db.scope(work, { hold: true })
 
     expect(await db.scalar('select 3')).toBe(3)
   })
@@ -103,7 +106,10 @@ forEachDriver((driver) => {
   test('a scope that is not reusable is a reason as well: what it holds cannot come back either', async () => {
     const db = await driver.single(patient)
 
-    const error = await db.scope((own) => own.scalar('select 1').then(() => caught(db.acquire())), { reusable: false })
+    const error = await db.scope((own) => own.scalar('select 1').then(() => caught(db.acquire())), {
+      reusable: false,
+      hold: true,
+    })
 
     expect(error).toBeInstanceOf(SelfDeadlockError)
   })
@@ -113,7 +119,7 @@ forEachDriver((driver) => {
     const held = gate()
 
     const [, answer] = await Promise.all([
-      db.scope(async () => {
+      db.transaction(async () => {
         await db.scalar('select 1')
         held.open()
         await until(() => db.stats().waiting === 1)
@@ -135,7 +141,7 @@ forEachDriver(
             await own.scalar('select 1')
             return levels === 1 ? caught(db.acquire()) : nest(levels - 1)
           },
-          { reuse: false },
+          { reuse: false, hold: true },
         )
 
       expect(await nest(3)).toBeInstanceOf(SelfDeadlockError)
@@ -145,13 +151,13 @@ forEachDriver(
       const db = await driver.db({ pool: { max: 2, acquireTimeoutMs: 10_000 } })
       const both = gate()
       let inside = 0
-      const work = (i: number): Promise<unknown> =>
-        db.scope(async () => {
-          await db.scalar('select 1')
-          if (++inside === 2) both.open()
-          await both.promise
-          return db.transaction(() => i, { reuse: false })
-        })
+      const inner = async (i: number): Promise<unknown> => {
+        await db.scalar('select 1')
+        if (++inside === 2) both.open()
+        await both.promise
+        return db.transaction(() => i, { reuse: false })
+      }
+      const work = (i: number): Promise<unknown> => db.scope(() => inner(i), { hold: true })
 
       const ends = await Promise.allSettled([work(1), work(2)])
 

@@ -50,6 +50,7 @@ class Schedule {
       max: this.#max,
       shared: random.chance(10) ? 0 : 1 + random.below(4),
       maxWaiting: random.chance(20) ? 3 : Infinity,
+      acquireTimeoutMs: 10_000,
       idleTimeoutMs: 5_000,
       maxLifetimeMs: 20_000,
       connectTimeoutMs: 1_000,
@@ -79,7 +80,10 @@ class Schedule {
   async #serveAll(): Promise<void> {
     this.#world.calm = true
     for (let left = 300; left > 0 && this.#waiting.length > 0; left--) {
-      for (const borrower of this.#holding) borrower.release()
+      for (const borrower of this.#holding)
+        if (this.#random.chance(50)) borrower.release()
+        else borrower.turn(true)
+      this.#world.checkPhase()
       if (!this.#world.step(this.#random)) this.#world.advance(100)
       await settleMicrotasks()
       this.#check()
@@ -114,14 +118,17 @@ class Schedule {
 
   #act(): void {
     const random = this.#random
-    switch (random.below(10)) {
+    switch (random.below(13)) {
       case 0:
       case 1: {
-        const borrower = new Borrower(this.#line, random.chance(40) ? (this.#pick(this.#holding) ?? null) : null)
-        this.#borrowers.push(borrower)
+        const around = random.chance(40) ? (this.#pick(this.#holding) ?? null) : null
+        const away = this.#pick(this.#borrowers.filter(({ state }) => state === 'away'))
+        const borrower =
+          away !== undefined && random.chance(60) ? away : new Borrower(this.#line, around, random.chance(40))
+        if (borrower !== away) this.#borrowers.push(borrower)
         const lease = this.#pool.leaseIdle(borrower)
         if (lease === null) this.#pool.request(borrower)
-        else borrower.granted(lease)
+        else borrower.takes(lease)
         return
       }
       case 2: {
@@ -151,6 +158,13 @@ class Schedule {
         return
       case 7:
         if (random.chance(40)) this.#pick([...this.#source.live])?.break()
+        return
+      case 10:
+        this.#pick(this.#holding)?.turn(random.chance(80))
+        return
+      case 11:
+      case 12:
+        this.#world.checkPhase()
         return
       default:
         this.#world.step(random)
@@ -182,6 +196,7 @@ class Schedule {
     const closing = this.#pool.close(this.#world.now + 500)
     for (const borrower of this.#holding) if (this.#random.chance(70)) borrower.release()
     for (let left = 200; left > 0 && (this.#pool.size > 0 || this.#world.busy); left--) {
+      this.#world.checkPhase()
       if (!this.#world.step(this.#random)) this.#world.advance(100)
       await settleMicrotasks()
     }
@@ -216,7 +231,8 @@ class Schedule {
   #checkOpening(): void {
     const { open, opening, waiting } = this.#pool.stats()
     if (opening > 2) broken(`${opening} connections are being opened at once`)
-    if (open + opening > this.#min && opening > waiting) broken(`${opening} openings for ${waiting} waiters`)
+    // One more may be opened because a connection was taken back from somebody.
+    if (open + opening > this.#min && opening > waiting + 1) broken(`${opening} openings for ${waiting} waiters`)
   }
 }
 

@@ -41,7 +41,11 @@ export class Line {
     this.waiting.delete(user)
     const { value: first } = this.waiting.values().next()
     for (const other of this.waiting) {
-      if (!other.exclusive || other.arrived >= user.arrived) continue
+      if (user.recalledAt > 0) {
+        if (other.recalledAt > 0 && other.recalledAt < user.recalledAt) broken(`${user.name} came back before its turn`)
+        continue
+      }
+      if (!other.exclusive || other.recalledAt > 0 || other.arrived >= user.arrived) continue
       if (!joins) broken(`${user.name} took a connection before ${other.name}, who came earlier`)
       if (other === first && !this.asking() && this.now() - other.since > longestOvertakingMs)
         broken(`${user.name} joined a lane although ${other.name} has waited for its end for long`)
@@ -50,27 +54,73 @@ export class Line {
 }
 
 let arrivals = 0
+let recalls = 0
 
 /** Somebody with a slot: waits for a lease, holds it, gives it back. */
 export class Borrower implements PoolWaiter, LeaseHolder {
   readonly name: string = 'a borrower'
   readonly exclusive: boolean = true
-  readonly arrived: number = ++arrivals
+  arrived: number = ++arrivals
   since = 0
   readonly op: null = null
   readonly holder: this = this
   lease: Lease | null = null
-  state: 'waiting' | 'holding' | 'gone' = 'waiting'
+  state: 'waiting' | 'holding' | 'away' | 'gone' = 'waiting'
+  recalledAt = 0
+  stirs = 0
+  quietSince = 0
+  /** It has nothing to do for its connection at the moment. */
+  idles = false
+  /** It never lets its connection go before its end. */
+  readonly holds: boolean
   readonly #parent: Borrower | null
   readonly #line: Line
 
-  constructor(line: Line, parent: Borrower | null) {
+  constructor(line: Line, parent: Borrower | null, holds: boolean) {
     this.#line = line
     this.#parent = parent
+    this.holds = holds
+  }
+
+  get recallable(): boolean {
+    return this.lease !== null && this.idles && !this.holds
+  }
+
+  recall(): void {
+    if (!this.recallable) broken('recalled although it is in use')
+    if (this.#line.waiting.size === 0) broken('recalled although nobody waits')
+    const { lease } = this
+    this.lease = null
+    this.state = 'away'
+    this.recalledAt = ++recalls
+    void lease?.release()
+  }
+
+  /** It works, or waits for something else. */
+  turn(idles: boolean): void {
+    this.stirs++
+    this.idles = idles
+    this.quietSince = this.#line.now()
+    if (idles) this.lease?.eased()
+  }
+
+  ties(): { readonly surely: readonly object[]; readonly likely: readonly object[]; readonly idleSince: null } | null {
+    return this.holds && this.lease !== null ? { surely: [this], likely: [], idleSince: null } : null
+  }
+
+  /** It gets a connection without having waited. */
+  takes(lease: Lease): void {
+    this.state = 'holding'
+    this.lease = lease
+    this.recalledAt = 0
+    this.stirs++
+    this.idles = false
   }
 
   queued(now: number): void {
     this.since = now
+    this.arrived = ++arrivals
+    this.state = 'waiting'
     this.#line.waiting.add(this)
   }
 
@@ -79,8 +129,7 @@ export class Borrower implements PoolWaiter, LeaseHolder {
     if (!lease.valid) broken('granted a lease that is over')
     if (lease.raw.inFlight > 0) broken('lent a connection with statements in flight')
     this.#line.served(this, false)
-    this.state = 'holding'
-    this.lease = lease
+    this.takes(lease)
   }
 
   refuse(): void {
@@ -89,10 +138,10 @@ export class Borrower implements PoolWaiter, LeaseHolder {
     this.state = 'gone'
   }
 
-  heldLeases(): ReadonlySet<Lease> {
-    const held = new Set<Lease>()
-    for (let at: Borrower | null = this.#parent; at !== null; at = at.#parent) if (at.lease !== null) held.add(at.lease)
-    return held
+  around(): readonly object[] {
+    const found: object[] = []
+    for (let at: Borrower | null = this.#parent; at !== null; at = at.#parent) found.push(at)
+    return found
   }
 
   release(): void {
@@ -135,6 +184,7 @@ export class Statement implements PlacedOp, PoolWaiter {
   told = false
   sentAgain = 0
   readonly holder: null = null
+  readonly recalledAt: number = 0
   readonly #line: Line
 
   constructor(line: Line, stmt: Compiled, mayShare: boolean) {
@@ -198,8 +248,8 @@ export class Statement implements PlacedOp, PoolWaiter {
     this.state = 2
   }
 
-  heldLeases(): ReadonlySet<Lease> {
-    return new Set()
+  around(): readonly object[] {
+    return []
   }
 
   #settle(): void {

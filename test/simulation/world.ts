@@ -41,6 +41,7 @@ export class World {
   readonly #timers = new Map<number, Timer>()
   #timerId = 0
   readonly #real = { ...clock }
+  readonly #immediates: (() => void)[] = []
 
   /** Takes over clock and timers; `restore` gives them back. */
   takeOver(): void {
@@ -50,12 +51,14 @@ export class World {
       const handle = { id, unref: () => handle, ref: () => handle }
       return handle
     }
+    const drop = (handle?: { readonly id: number }): void => {
+      if (handle !== undefined) this.#timers.delete(handle.id)
+    }
     Object.assign(clock, {
       now: () => this.now,
       setTimeout: fake,
-      clearTimeout: (handle?: { readonly id: number }) => {
-        if (handle !== undefined) this.#timers.delete(handle.id)
-      },
+      clearTimeout: drop,
+      setImmediate: (run: () => void) => this.#immediates.push(run),
     })
   }
 
@@ -65,7 +68,12 @@ export class World {
 
   /** Whether anything is due some day. */
   get busy(): boolean {
-    return this.events.length > 0 || this.#timers.size > 0
+    return this.events.length > 0 || this.#timers.size > 0 || this.#immediates.length > 0
+  }
+
+  /** The check phase of the event loop: what is queued in it runs in the next. */
+  checkPhase(): void {
+    for (const run of this.#immediates.splice(0)) run()
   }
 
   advance(ms: number): void {

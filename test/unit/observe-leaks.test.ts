@@ -27,7 +27,7 @@ describe('a leak report', () => {
   type Mutable = { -readonly [K in keyof Holder]: Holder[K] }
   const holder = (place = 'src/jobs.ts:1:1'): Mutable => ({
     lease: { since: performance.now() },
-    idleSince: performance.now(),
+    leakingSince: performance.now(),
     place,
     describeOwner: () => 'acquire()',
   })
@@ -54,12 +54,12 @@ describe('a leak report', () => {
 
   test('counts from the last statement, and not while one runs', () => {
     const busy = holder()
-    busy.idleSince = null
+    busy.leakingSince = null
     const used = holder()
     watch.lent(busy)
     watch.lent(used)
     vi.advanceTimersByTime(600)
-    used.idleSince = performance.now()
+    used.leakingSince = performance.now()
 
     vi.advanceTimersByTime(900)
     expect(notices).toEqual([])
@@ -90,7 +90,7 @@ describe('a leak report', () => {
       watch.lent(again)
       vi.advanceTimersByTime(2_000)
       watch.returned(again)
-      Object.assign(again, { lease: { since: performance.now() }, idleSince: performance.now() })
+      Object.assign(again, { lease: { since: performance.now() }, leakingSince: performance.now() })
     }
 
     expect(codes()).toEqual(['connection-leak', 'connection-unleaked', 'connection-leak', 'connection-unleaked'])

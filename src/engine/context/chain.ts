@@ -204,6 +204,20 @@ export function heldLeases(engine: Engine, chain: Link | undefined): Set<Lease> 
   return held
 }
 
+/** The frames of `engine` that code with this chain runs inside of, their slots and transactions. */
+export function around(engine: Engine, chain: Link | undefined): readonly object[] {
+  const found: object[] = []
+  if (chain === undefined) return found
+  for (let link: Link | undefined = chain; link !== undefined; link = link.next) {
+    const { frame } = link
+    if (frame.engine !== engine || !frame.live) continue
+    found.push(frame)
+    if (frame.slot !== null) found.push(frame.slot)
+    if (frame.transaction !== null) found.push(frame.transaction)
+  }
+  return [...new Set(found)]
+}
+
 function settingsLost(): TransactionStateError {
   return new TransactionStateError(
     'This code still runs after the scope that carried its settings has ended, so its statement would run without them. ' +

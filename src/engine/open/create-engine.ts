@@ -92,6 +92,7 @@ function makeEngine(options: ResolvedOptions, db: object | null, opening: Openin
       max: Math.min(options.pool.max, driver.poolLimit),
       shared: options.pool.shared,
       maxWaiting: options.pool.maxWaiting,
+      acquireTimeoutMs: options.pool.acquireTimeoutMs,
       connectTimeoutMs: options.pool.connectTimeoutMs,
       resetTimeoutMs: options.resetTimeoutMs,
       cancelTimeoutMs: options.cancelTimeoutMs,

@@ -4,7 +4,7 @@ import type { Driver, Failure, RawConnection } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ConnectionSource } from '../../pool/contract.ts'
 import type { Member } from '../../pool/member.ts'
-import { leaseChannel, waitChannel } from '../../observe/channels.ts'
+import { leaseChannel, type LeaseEvent, waitChannel } from '../../observe/channels.ts'
 import { notice } from '../../observe/notice.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'
 import { Connection } from '../connection.ts'
@@ -13,7 +13,7 @@ import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { isFailure } from '../query/failure.ts'
 import { EngineOp } from '../query/op.ts'
-import { reportConnection } from '../report.ts'
+import { reportConnection, reportLease } from '../report.ts'
 import { type Item, Slot } from '../slot/slot.ts'
 import { clock } from '../../util/clock.ts'
 
@@ -75,9 +75,8 @@ export class SessionSource implements ConnectionSource {
     return leaseChannel.hasSubscribers || waitChannel.hasSubscribers
   }
 
-  lent(raw: RawConnection, event: 'acquire' | 'release', waitMs: number, useMs: number): void {
-    if (!leaseChannel.hasSubscribers) return
-    leaseChannel.publish({ engine: this.#engine.name, connection: raw.id, event, waitMs, useMs })
+  lent(raw: RawConnection, event: LeaseEvent['event'], waitMs: number, useMs: number, recalled: boolean): void {
+    reportLease(this.#engine, { connection: raw.id, event, waitMs, useMs }, recalled)
   }
 
   queued(event: 'begin' | 'end', waiting: number, waitMs: number): void {

@@ -37,6 +37,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   /** Only while somebody listens. */
   readonly trace: StatementTrace | null
   readonly holder: null = null
+  readonly recalledAt: number = 0
   #resolve: (() => void) | null = null
   #reject: ((failure: Failure) => void) | null = null
 

@@ -167,7 +167,7 @@ function settingsOp({ engine, lease }: Slot, settings: Settings, main: EngineOp,
 /** Lends the driver's own object; nothing is in flight. */
 export function lend(slot: Slot): Promise<unknown> {
   const { raw } = slot.lease as Lease
-  slot.pins |= Pin.raw
+  slot.pin(Pin.raw, 'rawConnection()')
   // Nobody sees what is done with it.
   raw.dirty |= Dirty.unknown
   return raw.lend(slot.engine.options.pool.acquireTimeoutMs)

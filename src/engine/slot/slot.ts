@@ -4,18 +4,15 @@
 // else's transaction to end. A statement never joins a transaction it does not belong to, and never takes a second
 // connection.
 import type { Failure } from '../../driver/driver.ts'
-import type { Place } from '../../observe/place.ts'
 import { cancelOrDestroy } from '../../pool/cancel.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
-import type { Lease, LeaseHolder } from '../../pool/lease.ts'
+import type { Lease } from '../../pool/lease.ts'
 import { Pin } from '../../sql/compiled.ts'
-import type { Settings } from '../context/frame.ts'
-import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { admit, misplaced, released } from './admission.ts'
 import { openerOf, isLent, noteStatus, prefixOf, sendOwed, standsAlone } from './control.ts'
-import { Flight } from './flight.ts'
+import { Holding } from './holding.ts'
 import { remove } from './remove.ts'
 import { Turn } from './turn.ts'
 import type { Waiting } from './waiting.ts'
@@ -23,56 +20,16 @@ import { clock } from '../../util/clock.ts'
 
 export type Item = EngineOp | Turn
 
-export class Slot implements LeaseHolder, PoolWaiter {
-  lease: Lease | null = null
-  /** Open transactions, the innermost last. */
-  readonly stack: TransactionRecord[] = []
-  readonly flight: Flight = new Flight()
-  /** Session state the user relies on: `Pin` bits. */
-  pins = 0
-  /** Closed to new top-level statements. */
-  closed = false
-  /** Opened for a cursor alone. */
-  forCursor = false
-  readonly engine: Engine
-  readonly settings: Settings | null
-  /** Made by `acquire()`: the user may type transaction control on it. */
-  readonly explicit: boolean
+export class Slot extends Holding implements PoolWaiter {
   readonly #ready: Item[] = []
   readonly #blocked: Item[] = []
   #borrowing = false
   /** The settings have to be sent in front of the next statement. */
   #unset = false
   #pinLost: Failure | null = null
-  #idlers = 0
   #closing: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
-  /** Where the connection was borrowed, if anybody may ask. */
-  place: Place | null = null
   readonly op: null = null
-  readonly #owner: string | (() => string)
 
-  constructor(engine: Engine, settings: Settings | null, explicit: boolean, owner: string | (() => string)) {
-    this.engine = engine
-    this.settings = settings
-    this.explicit = explicit
-    this.#owner = owner
-  }
-
-  get holder(): this {
-    return this
-  }
-
-  get top(): TransactionRecord | undefined {
-    return this.stack.length === 0 ? undefined : this.stack[this.stack.length - 1]
-  }
-
-  /** What made it, for messages. */
-  describeOwner(): string {
-    if (typeof this.#owner !== 'string') return this.#owner()
-    return this.place === null ? this.#owner : `${this.#owner} whose statement at ${this.place} borrowed it`
-  }
-
-  /** Statements waiting or running. */
   get busy(): boolean {
     return this.flight.size > 0 || this.#ready.length > 0 || this.#blocked.length > 0
   }
@@ -80,6 +37,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   /** Sends a statement, or takes a turn, now or when its time comes. Synchronous; failures reach `item.refuse`. */
   send(item: Item): void {
     item.slot = this
+    this.stirs++
     if (item.signal?.aborted === true) item.abort(item.signal.reason)
     else {
       item.begin()
@@ -91,6 +49,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   enterUnasked(turn: Turn, first: boolean): void {
     turn.slot = this
     turn.unasked = true
+    this.stirs++
     if (first) this.#ready.unshift(turn)
     else this.#ready.push(turn)
     this.#pump()
@@ -175,7 +134,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
   #pin(op: EngineOp): boolean {
     const refusal = misplaced(this, op)
     if (refusal !== null) op.refuseWith(refusal)
-    else this.pins |= op.stmt.pins & ~Pin.transaction
+    else if ((op.stmt.pins & ~Pin.transaction) !== 0) this.pin(op.stmt.pins & ~Pin.transaction, op.stmt.verb)
     return refusal === null
   }
 
@@ -219,38 +178,46 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   attach(lease: Lease): void {
     this.lease = lease
+    this.arrives()
     this.#unset = this.settings !== null
     this.flight.lastAnswer = lease.since
     this.engine.leaks?.lent(this)
     for (const item of this.#ready) if (item.phase !== null) item.unarm()
   }
 
-  queued(): void {
+  queued(now: number): void {
     this.#borrowing = true
+    this.waitBegins(now)
     this.#armReady()
   }
 
   granted(lease: Lease): void {
-    this.#borrowing = false
+    this.#borrowed()
     this.attach(lease)
     this.#pump()
   }
 
-  refuse(failure: Failure): void {
+  /** The wait for a connection is over. */
+  #borrowed(): void {
+    if (this.#borrowing) this.waitEnds()
     this.#borrowing = false
+  }
+
+  refuse(failure: Failure): void {
+    this.#borrowed()
     for (const item of this.#ready.splice(0)) item.refuse(failure)
     this.#park()
   }
 
-  heldLeases(): ReadonlySet<Lease> {
-    return (this.#ready[0] as Item).heldLeases()
+  around(): readonly object[] {
+    return (this.#ready[0] as Item).around()
   }
 
   /** An item gave up. When nobody is left to want a connection, the borrow is called off. */
   withdraw(item: Waiting): void {
     for (const queue of [this.#ready, this.#blocked]) remove(queue, item)
     if (this.#borrowing && this.#ready.length === 0) {
-      this.#borrowing = false
+      this.#borrowed()
       this.engine.pool.withdraw(this)
     }
     this.#pump()
@@ -339,15 +306,15 @@ export class Slot implements LeaseHolder, PoolWaiter {
 
   /** Makes `work`'s wait a time in which the connection goes back whenever nothing needs it. */
   addIdler(): void {
-    this.#idlers++
+    this.idlers++
     this.#park()
   }
 
   removeIdler(): void {
-    if (--this.#idlers === 0) this.flight.lastAnswer = clock.now()
+    if (--this.idlers === 0) this.flight.lastAnswer = clock.now()
+    this.lease?.eased()
   }
 
-  /** Hands the raw connection back now; the caller has seen that nothing is open or pinned. */
   handBack(): void | Promise<void> {
     const lease = this.lease
     this.engine.leaks?.returned(this)
@@ -366,6 +333,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
       this.engine.pool.withdraw(this)
       for (const item of this.#ready.splice(0)) item.refuseWith(released())
     }
+    this.arrives()
     if (this.stack.length === 0 && !this.busy && this.lease?.raw.quarantined !== true) return this.handBack() ?? null
     let resolve: () => void = () => {}
     const promise = new Promise<void>((settle) => (resolve = settle))
@@ -385,15 +353,7 @@ export class Slot implements LeaseHolder, PoolWaiter {
       const back = this.handBack()
       if (back === undefined) resolve()
       else void back.then(resolve)
-    } else if (this.#idlers > 0 && this.pins === 0 && this.lease.raw.status === 'idle') void this.handBack()
-  }
-
-  /** Since when code has held a connection for nothing; null while it is used or may go back. */
-  get idleSince(): number | null {
-    return this.lease === null || this.busy || this.#idlers > 0 ? null : this.flight.lastAnswer
-  }
-
-  describe(): string {
-    return `${this.top?.describe() ?? this.describeOwner()}${this.flight.describe(this.lease)}`
+    } else if (this.idlers > 0 && this.pins === 0 && this.lease.raw.status === 'idle') void this.handBack()
+    else this.lease.eased()
   }
 }

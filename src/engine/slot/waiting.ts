@@ -6,7 +6,7 @@ import type { Lease } from '../../pool/lease.ts'
 import type { Abortable } from '../../util/signals.ts'
 import { unwatchSignal, watchSignal } from '../../util/signals.ts'
 import type { Expiring } from '../../util/ticker.ts'
-import { heldLeases, type Link } from '../context/chain.ts'
+import { around, heldLeases, type Link } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
 import type { Handle } from '../handle.ts'
 import { reportTimeout } from '../report.ts'
@@ -70,6 +70,10 @@ export abstract class Waiting implements Expiring, Abortable {
     return heldLeases(this.engine, this.chain)
   }
 
+  around(): readonly object[] {
+    return around(this.engine, this.chain)
+  }
+
   /** Starts the clock of the statement's own deadline. */
   begin(): void {
     if (!this.#timed) return
@@ -81,12 +85,18 @@ export abstract class Waiting implements Expiring, Abortable {
   arm(phase: WaitPhase, behind = '', now: number = clock.now()): void {
     if (this.#since === 0) {
       this.#since = now
-      if (!this.#timed) this.until = now + this.engine.options.pool.acquireTimeoutMs
+      if (!this.#timed) this.until = now + this.#patienceMs(now)
     }
     this.phase = phase
     this.#behind = behind
-    this.deadline = phase !== 'connection' && !this.#told ? Math.min(this.until, now + tellAfterMs) : this.until
+    this.deadline = this.#told ? this.until : Math.min(this.until, now + tellAfterMs)
     this.engine.ticker.add(this)
+  }
+
+  /** How long it may wait: what its slot has waited for connections lately counts. */
+  #patienceMs(now: number): number {
+    const { acquireTimeoutMs } = this.engine.options.pool
+    return this.slot === null ? acquireTimeoutMs : Math.max(0, acquireTimeoutMs - this.slot.waitedMs(now))
   }
 
   /** Its next wait has the whole time of a wait again. */
@@ -156,6 +166,11 @@ export abstract class Waiting implements Expiring, Abortable {
 
   #tell(): void {
     this.#told = true
+    if (this.phase === 'connection') this.engine.pool.tellKeepers()
+    else this.#tellOfTransaction()
+  }
+
+  #tellOfTransaction(): void {
     notice(
       'waiting-for-transaction',
       `A statement has been waiting for a second for another ${this.phase} on the same connection to end.`,
@@ -169,7 +184,8 @@ export abstract class Waiting implements Expiring, Abortable {
   }
 
   #refusal(now: number): Refusal {
-    const waitedMs = Math.round(now - this.#since)
+    const before = this.#timed || this.slot === null ? 0 : this.slot.waitedMs(now)
+    const waitedMs = Math.round(before + now - this.#since)
     if (this.phase === 'connection') return this.engine.pool.refusal(waitedMs)
     return {
       reason: 'acquire-timeout',

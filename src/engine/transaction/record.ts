@@ -167,6 +167,7 @@ export class TransactionRecord implements Within {
     this.defaults ??= this.enteredBy?.defaultsHere() ?? ambientDefaults(this.engine, this.chain)
     if (parent !== null) this.savepoint = parent.nextSavepoint()
     this.slot.stack.push(this)
+    this.slot.tied()
   }
 
   #checkNested(parent: TransactionRecord): void {

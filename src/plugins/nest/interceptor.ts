@@ -11,6 +11,8 @@ import { getDbToken } from './tokens.ts'
 export interface GeneverInterceptorOptions {
   /** Session settings for all statements of the handler, such as its tenant: see `settings` of `scope()`. */
   readonly settings?: ((context: ExecutionContext) => Settings | undefined) | undefined
+  /** True: the handler keeps its connection from its first statement to its end: see `hold` of `scope()`. Default false. */
+  readonly hold?: boolean | undefined
 }
 
 /**
@@ -64,7 +66,7 @@ export class GeneverInterceptor implements NestInterceptor {
   #scope(engine: Engine, context: ExecutionContext): RequestScope {
     const settings = this.#options.settings?.(context)
     const what = (): string => `${context.getClass().name}.${context.getHandler().name}`
-    return new RequestScope(this.#db, engine, { what, settings, onAbort: 'continue' })
+    return new RequestScope(this.#db, engine, { what, settings, hold: this.#options.hold, onAbort: 'continue' })
   }
 }
 

@@ -11,7 +11,7 @@ import { isRedirect, notFound } from './navigation.ts'
 /** `settingsForRequest` is given the arguments of the call. */
 export type WithDbOptions<Args extends readonly unknown[] = readonly unknown[]> = Pick<
   PluginOptions<Args>,
-  'transaction' | 'onAbort' | 'settingsForRequest'
+  'transaction' | 'onAbort' | 'settingsForRequest' | 'holdForRequest'
 >
 
 /**
@@ -29,7 +29,7 @@ export function withDb<Args extends readonly unknown[], R>(
   action: (...args: Args) => R | PromiseLike<R>,
   options: WithDbOptions<Args> = {},
 ): (...args: Args) => Promise<R> {
-  const { source, transaction, onAbort, settingsForRequest } = resolvePluginOptions<Args>(options)
+  const { source, transaction, onAbort, settingsForRequest, holdForRequest: hold } = resolvePluginOptions<Args>(options)
   if (source !== null)
     throw new InvalidOptionError('withDb takes no options of the database. Give them to globalDb or createDb.', {
       options: Object.keys(options).map((name) => ({ name, problem: 'is no option of withDb' })),
@@ -41,7 +41,7 @@ export function withDb<Args extends readonly unknown[], R>(
     // The one around it has its settings, and its end.
     const scope =
       db.current === undefined
-        ? new RequestScope(db, await db.engineHere(), { what, settings: settingsForRequest?.(args), onAbort })
+        ? new RequestScope(db, await db.engineHere(), { what, settings: settingsForRequest?.(args), hold, onAbort })
         : null
     if (scope !== null && request !== null) keepWebScope(request, request, scope)
     const call = async (): Promise<R> => action(...args)

@@ -12,6 +12,7 @@ export interface RequestScopeOptions {
   /** How the request is called in messages: method and route, not the path. */
   readonly what: () => string
   readonly settings?: Settings | undefined
+  readonly hold?: boolean | undefined
   readonly onAbort: 'continue' | 'cancel'
 }
 
@@ -23,10 +24,10 @@ export class RequestScope {
   #settled = false
   #drained: Promise<void> | null = null
 
-  constructor(db: Db, engine: Engine, { what, settings, onAbort }: RequestScopeOptions) {
+  constructor(db: Db, engine: Engine, { what, settings, hold, onAbort }: RequestScopeOptions) {
     this.db = db
     this.#abort = onAbort === 'cancel' ? new AbortController() : null
-    this.#scope = new OpenScope(engine, db, { what, settings, signal: this.#abort?.signal })
+    this.#scope = new OpenScope(engine, db, { what, settings, hold, signal: this.#abort?.signal })
   }
 
   get connection(): Connection {

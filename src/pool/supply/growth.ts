@@ -70,12 +70,23 @@ export class Growth {
         }
       }
       if (!this.backoff.ready(() => this.grow())) return
-      const member = this.#admit()
-      void this.#open(member).then(
-        () => this.#opened(member),
-        (failure: unknown) => this.#failed(member, failure as Failure),
-      )
+      this.#add()
     }
+  }
+
+  #add(): void {
+    const member = this.#admit()
+    void this.#open(member).then(
+      () => this.#opened(member),
+      (failure: unknown) => this.#failed(member, failure as Failure),
+    )
+  }
+
+  /** Opens one although nobody waits: there are too few. */
+  press(): void {
+    const pool = this.#pool
+    if (pool.closed || this.opening > 0 || pool.size >= Math.min(this.#limits.max, this.backoff.ceiling)) return
+    if (this.backoff.ready(() => this.grow())) this.#add()
   }
 
   /** Opens one connection: proves that the database answers. Rejects with the Failure. */

@@ -1,6 +1,6 @@
 // One lease of the engine's pool for somebody who is no slot: waits for it as long as everybody may.
 import type { Failure } from '../../driver/driver.ts'
-import { currentChain, heldLeases, type Link } from '../../engine/context/chain.ts'
+import { around, currentChain, type Link } from '../../engine/context/chain.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { failureError } from '../../engine/query/failure.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
@@ -25,6 +25,7 @@ class Borrower implements PoolWaiter, Expiring {
   deadline: number = Infinity
   readonly op: null = null
   readonly holder: LeaseHolder
+  readonly recalledAt: number = 0
   readonly #engine: Engine
   readonly #chain: Link | undefined = currentChain()
   readonly #since: number = clock.now()
@@ -68,7 +69,7 @@ class Borrower implements PoolWaiter, Expiring {
     this.#reject({ kind: 'refused', outcome: 'not_started', refusal: pool.refusal(Math.round(now - this.#since)) })
   }
 
-  heldLeases(): ReadonlySet<Lease> {
-    return heldLeases(this.#engine, this.#chain)
+  around(): readonly object[] {
+    return around(this.#engine, this.#chain)
   }
 }

@@ -2,7 +2,8 @@
 // real one, so that what runs out of connections there does so here. What it is asked about belongs to either: a
 // statement may have been queued before the sandbox began.
 import type { Failure, Op, RawConnection } from '../../driver/driver.ts'
-import { leaseChannel } from '../../observe/channels.ts'
+import { leaseChannel, type LeaseEvent } from '../../observe/channels.ts'
+import { reportLease } from '../../engine/report.ts'
 import { notice } from '../../observe/notice.ts'
 import type { CloseReport, ConnectionSource, PlacedOp, PoolWaiter } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/lease.ts'
@@ -27,6 +28,7 @@ export class SandboxPool extends Pool {
       idleTimeoutMs: Infinity,
       maxLifetimeMs: Infinity,
       maxWaiting: options.pool.maxWaiting,
+      acquireTimeoutMs: options.pool.acquireTimeoutMs,
       connectTimeoutMs: options.pool.connectTimeoutMs,
       resetTimeoutMs: options.resetTimeoutMs,
       cancelTimeoutMs: options.cancelTimeoutMs,
@@ -102,8 +104,8 @@ class ViewSource implements ConnectionSource {
     return leaseChannel.hasSubscribers
   }
 
-  lent(raw: RawConnection, event: 'acquire' | 'release', waitMs: number, useMs: number): void {
-    leaseChannel.publish({ engine: this.#shared.engine.name, connection: raw.id, event, waitMs, useMs })
+  lent(raw: RawConnection, event: LeaseEvent['event'], waitMs: number, useMs: number, recalled: boolean): void {
+    reportLease(this.#shared.engine, { connection: raw.id, event, waitMs, useMs }, recalled)
   }
 
   leftOpen(): void {

@@ -32,6 +32,8 @@ export async function connectionOf(source: KyselySource, atOnce: boolean): Promi
   const shared = frame?.slot ?? null
   const slot = shared ?? engine.openSlot(chain, false, 'Kysely connection')
   const connection = new Connection(engine, slot, chain, shared === null, ambientDefaults(engine, chain))
+  // What Kysely takes it for may be the session.
+  connection.hold()
   if (atOnce) await borrow(connection)
   return new KyselyConnection(connection, {
     begin: (options) => engine.beginOn({ db: null, chain: currentChain(), handle: connection, slot }, options),
