@@ -115,5 +115,5 @@ export class Recall {
 }
 
 function quietSince({ lease }: Member): number {
-  return (lease?.holder as LeaseHolder).quietSince ?? 0
+  return lease?.holder.quietSince ?? 0
 }

@@ -55,9 +55,9 @@ forEachDriver((driver) => {
     ['5 ms of work', () => Promise.resolve(busy(5))],
   ])('code that goes on by %s keeps it while somebody waits', async (_, pause) => {
     const db = await driver.single()
-    let waiters = 0
+    let over = false
     const others = async (): Promise<void> => {
-      for (; waiters >= 0; waiters++) await db.scalar('select 1')
+      while (!over) await db.scalar('select 1')
     }
     let running: Promise<void>[] = []
 
@@ -68,7 +68,7 @@ forEachDriver((driver) => {
         await db.scalar('select 2')
         await pause(db)
       }
-      waiters = -1000
+      over = true
     })
     await Promise.all(running)
 
