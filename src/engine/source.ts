@@ -68,6 +68,7 @@ const frameSettings: Reading = { read: settingsOf }
 const acquireChecks: Checks<AcquireOptions> = {
   reuse: boolean,
   lazy: boolean,
+  hold: boolean,
   timeoutMs: duration,
   query: { group: defaultsChecks },
 }

@@ -55,20 +55,20 @@ forEachDriver((driver) => {
     ['5 ms of work', () => Promise.resolve(busy(5))],
   ])('code that goes on by %s keeps it while somebody waits', async (_, pause) => {
     const db = await driver.single()
-    let over = false
-    const others = async (): Promise<void> => {
-      while (!over) await db.scalar('select 1')
+    const others = { wanted: true }
+    const ask = async (): Promise<void> => {
+      while (others.wanted) await db.scalar('select 1')
     }
     let running: Promise<void>[] = []
 
     await db.scope(async () => {
       await db.scalar('select 0')
-      running = [db.detached(others), db.detached(others)]
+      running = [db.detached(ask), db.detached(ask)]
       for (let i = 0; i < 30; i++) {
         await db.scalar('select 2')
         await pause(db)
       }
-      over = true
+      others.wanted = false
     })
     await Promise.all(running)
 
