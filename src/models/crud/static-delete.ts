@@ -2,6 +2,7 @@
 import type { SQL } from 'drizzle-orm'
 import type { ModelLike } from '../meta/model-meta.ts'
 import type { Writer } from '../statement/sink.ts'
+import type { Handle } from '../../engine/handle.ts'
 import type { CallOptions, Filter } from '../types/model.ts'
 import { writable } from '../values/writable.ts'
 import { ManyRows, type Returned, type Rows } from '../statement/many-rows.ts'
@@ -14,7 +15,7 @@ export interface ModelDelete<I, Row> extends PromiseLike<number> {
   everyRow(): ModelDelete<I, Row>
   /** Gives instances of what was deleted instead. */
   returning(): Returned<I>
-  apply(options?: CallOptions): Promise<number>
+  apply(options?: CallOptions | Handle): Promise<number>
 }
 
 export class DeleteRows extends ManyRows<DeleteRows> {

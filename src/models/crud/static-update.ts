@@ -2,6 +2,7 @@
 import type { SQL } from 'drizzle-orm'
 import type { ModelLike } from '../meta/model-meta.ts'
 import type { Writer } from '../statement/sink.ts'
+import type { Handle } from '../../engine/handle.ts'
 import type { CallOptions, Filter } from '../types/model.ts'
 import { changesOf, writeAssignments } from '../values/changes.ts'
 import { asValues, checkKeys, later, type Values } from '../values/given.ts'
@@ -19,7 +20,7 @@ export interface ModelUpdate<I, Row, Set = object> extends PromiseLike<number> {
   everyRow(): ModelUpdate<I, Row, Set>
   /** Gives instances of what was changed instead. */
   returning(): Returned<I>
-  apply(options?: CallOptions): Promise<number>
+  apply(options?: CallOptions | Handle): Promise<number>
 }
 
 export class UpdateRows extends ManyRows<UpdateRows> {

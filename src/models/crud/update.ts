@@ -9,6 +9,8 @@ import { metaOf, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { held, Row } from '../meta/row.ts'
 import { ready } from '../statement/ready.ts'
 import { OnlyParams, Writer } from '../statement/sink.ts'
+import type { Handle } from '../../engine/handle.ts'
+import { callOf } from '../statement/call.ts'
 import type { CallOptions } from '../types/model.ts'
 import { type Change, changesOf, shapeOf, writeAssignments } from '../values/changes.ts'
 import { asExpression } from '../values/expression.ts'
@@ -29,7 +31,7 @@ export interface Update<Self, Set> extends PromiseLike<Self> {
    * @throws {NoSuchRowError} when the row is gone.
    * @throws {UsageError} when the model has no primary key and no `lookup()`.
    */
-  apply(options?: CallOptions): Promise<Self>
+  apply(options?: CallOptions | Handle): Promise<Self>
 }
 
 type Instance = object & Record<string, unknown>
@@ -60,9 +62,10 @@ export class InstanceUpdate {
     return this
   }
 
-  apply(options?: CallOptions): Promise<object> {
+  apply(given?: CallOptions | Handle): Promise<object> {
     const { beforeUpdate } = this.#meta.hooks
     try {
+      const options = callOf(given, 'apply()')
       if (this.#madeIn !== null && this.#madeIn.state !== 'open')
         throw new TransactionEndedError(this.#madeIn.endedMessage())
       const running =

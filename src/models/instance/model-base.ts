@@ -8,10 +8,12 @@ import { getById, getOrThrow } from '../crud/get.ts'
 import { deleteRow, reloadRow } from '../crud/one-row.ts'
 import { conditionOfRow, keyCondition, type RowCondition } from '../statement/row-condition.ts'
 import { DeleteRows } from '../crud/static-delete.ts'
+import { callOf, ignoreOf, upsertOf } from '../statement/call.ts'
 import { UpdateRows } from '../crud/static-update.ts'
 import { InstanceUpdate } from '../crud/update.ts'
 import { upsertAll } from '../crud/upsert-many.ts'
 import { upsertOne } from '../crud/upsert.ts'
+import type { Handle } from '../../engine/handle.ts'
 import { aliasOf, distinctOf, inQueryOf, loadOf, onOf } from '../load/loader.ts'
 import { metaOf, type ModelLike } from '../meta/model-meta.ts'
 import { Row } from '../meta/row.ts'
@@ -30,44 +32,48 @@ export class ModelBase extends Row {
     if (values !== undefined) fill(this, metaOf(this.constructor), values)
   }
 
-  static create(this: ModelLike, values: unknown, options?: CallOptions): Promise<object> {
-    return attempt(() => createOne(this, values, options))
+  static create(this: ModelLike, values: unknown, options?: CallOptions | Handle): Promise<object> {
+    return attempt(() => createOne(this, values, callOf(options, 'create()')))
   }
 
-  static createMany(this: ModelLike, values: unknown, options?: CallOptions): Promise<object[]> {
-    return createAll(this, values, options)
+  static createMany(this: ModelLike, values: unknown, options?: CallOptions | Handle): Promise<object[]> {
+    return attempt(() => createAll(this, values, callOf(options, 'createMany()')))
   }
 
   static createOrIgnore(
     this: ModelLike,
     values: unknown,
-    options?: IgnoreOptions<string>,
+    options?: IgnoreOptions<string> | Handle,
   ): Promise<object | undefined> {
-    return createIfMissing(this, values, options)
+    return attempt(() => createIfMissing(this, values, ignoreOf(options, 'createOrIgnore()')))
   }
 
-  static createManyOrIgnore(this: ModelLike, values: unknown, options?: IgnoreOptions<string>): Promise<object[]> {
-    return createMissing(this, values, options)
+  static createManyOrIgnore(
+    this: ModelLike,
+    values: unknown,
+    options?: IgnoreOptions<string> | Handle,
+  ): Promise<object[]> {
+    return attempt(() => createMissing(this, values, ignoreOf(options, 'createManyOrIgnore()')))
   }
 
-  static upsert(this: ModelLike, values: unknown, options?: UpsertOptions<string>): Promise<object> {
-    return upsertOne(this, values, options)
+  static upsert(this: ModelLike, values: unknown, options?: UpsertOptions<string> | Handle): Promise<object> {
+    return attempt(() => upsertOne(this, values, upsertOf(options, 'upsert()')))
   }
 
-  static upsertMany(this: ModelLike, values: unknown, options?: UpsertOptions<string>): Promise<object[]> {
-    return upsertAll(this, values, options)
+  static upsertMany(this: ModelLike, values: unknown, options?: UpsertOptions<string> | Handle): Promise<object[]> {
+    return attempt(() => upsertAll(this, values, upsertOf(options, 'upsertMany()')))
   }
 
-  static get(this: ModelLike, id: unknown, options?: CallOptions): Promise<object | undefined> {
+  static get(this: ModelLike, id: unknown, options?: CallOptions | Handle): Promise<object | undefined> {
     try {
-      return getById(this, id, options)
+      return getById(this, id, callOf(options, 'get()'))
     } catch (error) {
       return rejected(error)
     }
   }
 
-  static getOr404(this: ModelLike, id: unknown, options?: CallOptions): Promise<object> {
-    return getOrThrow(this, id, options)
+  static getOr404(this: ModelLike, id: unknown, options?: CallOptions | Handle): Promise<object> {
+    return attempt(() => getOrThrow(this, id, callOf(options, 'getOr404()')))
   }
 
   static query(this: ModelLike): ModelQuery<unknown> {
@@ -119,12 +125,12 @@ export class ModelBase extends Row {
     return new InstanceUpdate(this, values, finder(this))
   }
 
-  delete(options?: CallOptions): Promise<undefined> {
-    return attempt(() => deleteRow(this, rowOf(this), options))
+  delete(options?: CallOptions | Handle): Promise<undefined> {
+    return attempt(() => deleteRow(this, rowOf(this), callOf(options, 'delete()')))
   }
 
-  reload(options?: CallOptions): Promise<object> {
-    return attempt(() => reloadRow(this, rowOf(this), options))
+  reload(options?: CallOptions | Handle): Promise<object> {
+    return attempt(() => reloadRow(this, rowOf(this), callOf(options, 'reload()')))
   }
 
   lookup(): SQL {

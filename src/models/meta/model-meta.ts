@@ -2,6 +2,7 @@
 // queries, loaders and instances all read it; it holds no row and no connection.
 import type { Table } from 'drizzle-orm'
 import type { Executor } from '../../engine/query/executor.ts'
+import { placeOf } from '../../engine/handle.ts'
 import { quoteName } from '../../builder/drizzle/core/render.ts'
 import type { Db } from '../../db/db.ts'
 import { UsageError } from '../../errors/index.ts'
@@ -168,7 +169,7 @@ export class ModelMeta {
 
   /** Where a call runs: where it says, else on the model's db. */
   executor(on: Executor | undefined): Executor {
-    return on ?? this.db
+    return placeOf(on, this.db, 'a call of a model')
   }
 
   /** How a table is named in `FROM` under an alias. */

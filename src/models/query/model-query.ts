@@ -2,12 +2,14 @@
 // runs when awaited or by the method that says what is expected, on the ambient connection or where `on` says.
 import { type Column, is, SQL } from 'drizzle-orm'
 import { TransactionEndedError, UsageError } from '../../errors/index.ts'
-import type { CursorOptions } from '../../engine/query/cursor.ts'
+import { callOptions, type Handle } from '../../engine/handle.ts'
+import { cursorChecks, type CursorOptions } from '../../engine/query/cursor.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { madeInTransaction } from '../../engine/query/sql-query.ts'
 import type { Status } from '../../engine/query/status.ts'
 import type { TransactionRecord } from '../../engine/transaction/record.ts'
 import { asQuery, type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
+import { noOptions, readAgain } from '../../util/options.ts'
 import { Printable } from '../../util/printable.ts'
 import { notFound } from '../crud/get.ts'
 import { loadSeparately } from '../load/select-in.ts'
@@ -16,6 +18,7 @@ import { joined } from '../load/join-list.ts'
 import { conditionOfRelation, relationOf } from '../load/joins.ts'
 import { sourceOf } from '../load/source.ts'
 import { metaOf, type ModelLike, modelName } from '../meta/model-meta.ts'
+import { callOf } from '../statement/call.ts'
 import type { Loaded, LoaderLike } from '../types/loader.ts'
 import type { CallOptions } from '../types/model.ts'
 import { compileCount, compileExists, compileQuery } from './compile/compile.ts'
@@ -35,7 +38,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   constructor(state: QueryState) {
     super()
     this.#state = state
-    this.#madeIn = madeInTransaction(this.#executor({}))
+    this.#madeIn = madeInTransaction(this.#executor(state.call))
   }
 
   where(condition: SQL | object | undefined): Query<R> {
@@ -87,8 +90,8 @@ class Query<R> extends Printable implements ToStatement<R> {
     return loaded as unknown as Query<Loaded<L>>
   }
 
-  options(options: CallOptions): Query<R> {
-    return this.#with({ call: { ...this.#state.call, ...options } })
+  options(options: CallOptions | Handle): Query<R> {
+    return this.#with({ call: this.#call(options, 'options()') ?? this.#state.call })
   }
 
   after(cursor: string | null | undefined): Query<R> {
@@ -98,62 +101,66 @@ class Query<R> extends Printable implements ToStatement<R> {
     return this.#with({ where: [...this.#state.where, condition] })
   }
 
-  page(options?: CallOptions): Promise<Page<R>> {
+  page(given?: CallOptions | Handle): Promise<Page<R>> {
+    const options = this.#call(given, 'page()')
     const state = this.#state
     if (state.limit === null) throw new UsageError('page() needs limit(): how many rows a page has.')
     this.#checkFrame()
-    return readPage<R>(this.#executor(options), { ...state, orderBy: orderOf(keysetOf(state)) }, this.#options(options))
+    return readPage<R>(this.#executor(options), { ...state, orderBy: orderOf(keysetOf(state)) }, options ?? noOptions)
   }
 
-  async all(options?: CallOptions): Promise<R[]> {
-    if (!this.#state.selectIn) return this.#executor(options).all<R>(this, this.#options(options))
-    return loadSeparately<R>(this.#executor(options), this.#state, 0, this.#options(options))
+  async all(given?: CallOptions | Handle): Promise<R[]> {
+    const options = this.#call(given, 'all()')
+    if (!this.#state.selectIn) return this.#executor(options).all<R>(this, options)
+    return loadSeparately<R>(this.#executor(options), this.#state, 0, options ?? noOptions)
   }
 
-  async first(options?: CallOptions): Promise<R | undefined> {
-    if (!this.#state.selectIn) return this.#executor(options).first<R>(this, this.#options(options))
-    return (await loadSeparately<R>(this.#executor(options), this.#state, 1, this.#options(options)))[0]
+  async first(given?: CallOptions | Handle): Promise<R | undefined> {
+    const options = this.#call(given, 'first()')
+    if (!this.#state.selectIn) return this.#executor(options).first<R>(this, options)
+    return (await loadSeparately<R>(this.#executor(options), this.#state, 1, options ?? noOptions))[0]
   }
 
-  async firstOr404(options?: CallOptions): Promise<R> {
+  async firstOr404(options?: CallOptions | Handle): Promise<R> {
     const found = await this.first(options)
     if (found === undefined) throw notFound(this.#state.model)
     return found
   }
 
-  one(options?: CallOptions): Promise<R> {
+  one(options?: CallOptions | Handle): Promise<R> {
     this.#refuseSelectIn('one')
-    return this.#executor(options).one<R>(this, this.#options(options))
+    return this.#db.one<R>(this, this.#merged(options))
   }
 
-  oneOrNone(options?: CallOptions): Promise<R | undefined> {
+  oneOrNone(options?: CallOptions | Handle): Promise<R | undefined> {
     this.#refuseSelectIn('oneOrNone')
-    return this.#executor(options).oneOrNone<R>(this, this.#options(options))
+    return this.#db.oneOrNone<R>(this, this.#merged(options))
   }
 
-  scalar<V = unknown>(options?: CallOptions): Promise<V | undefined> {
-    return this.#executor(options).scalar<V>(this, this.#options(options))
+  scalar<V = unknown>(options?: CallOptions | Handle): Promise<V | undefined> {
+    return this.#db.scalar<V>(this, this.#merged(options))
   }
 
-  status(options?: CallOptions): Promise<Status<R>> {
-    return this.#executor(options).status<R>(this, this.#options(options))
+  status(options?: CallOptions | Handle): Promise<Status<R>> {
+    return this.#db.status<R>(this, this.#merged(options))
   }
 
-  async count(options?: CallOptions): Promise<number> {
+  async count(given?: CallOptions | Handle): Promise<number> {
+    const options = this.#call(given, 'count()')
     this.#checkFrame()
-    return Number(await this.#scalarOf(compileCount(this.#state), options))
+    return Number(await this.#executor(options).scalar(asQuery(compileCount(this.#state)), options))
   }
 
-  async exists(options?: CallOptions): Promise<boolean> {
+  async exists(given?: CallOptions | Handle): Promise<boolean> {
+    const options = this.#call(given, 'exists()')
     this.#checkFrame()
-    return (await this.#scalarOf(compileExists(this.#state), options)) === true
+    return (await this.#executor(options).scalar(asQuery(compileExists(this.#state)), options)) === true
   }
 
-  iterate(options?: CallOptions & CursorOptions): ModelCursor<R> {
-    return iterateObjects<R>(this.#executor(options), this.#state, {
-      ...this.#options(options),
-      batchSize: options?.batchSize,
-    })
+  iterate(given?: CursorOptions | Handle): ModelCursor<R> {
+    const read = callOptions<CursorOptions>(given, cursorChecks, 'iterate()')
+    const options = readAgain<CursorOptions>(this.#state.call, read)
+    return iterateObjects<R>(this.#executor(options), this.#state, options)
   }
 
   [Symbol.asyncIterator](): AsyncIterator<R> {
@@ -190,16 +197,24 @@ class Query<R> extends Printable implements ToStatement<R> {
     return this.#with({ joins: joined(this.#state, { kind, source, on: condition }) })
   }
 
+  get #db(): Executor {
+    return this.#state.meta.db
+  }
+
+  /** What is given alone is read by the executor. */
+  #merged(given: CallOptions | Handle | undefined): CallOptions | Handle | undefined {
+    return this.#state.call === noOptions ? given : this.#call(given, 'a query')
+  }
+
   #executor(options: CallOptions | undefined): Executor {
-    return this.#state.meta.executor(options?.on ?? this.#state.call.on)
+    return this.#state.meta.executor(options?.on)
   }
 
-  #options(options: CallOptions | undefined): CallOptions {
-    return options === undefined ? this.#state.call : { ...this.#state.call, ...options }
-  }
-
-  #scalarOf(statement: Statement, options: CallOptions | undefined): Promise<unknown> {
-    return this.#executor(options).scalar(asQuery(statement), this.#options(options))
+  /** What a call says, over what the query says; undefined for nothing. */
+  #call(given: CallOptions | Handle | undefined, method: string): CallOptions | undefined {
+    const { call } = this.#state
+    if (given === undefined) return call === noOptions ? undefined : call
+    return readAgain<CallOptions>(call, callOf(given, method))
   }
 
   #refuseSelectIn(method: string): void {

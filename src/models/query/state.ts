@@ -1,6 +1,7 @@
 // What a model query has been told so far. Immutable: every method of the query makes another one.
 import type { Column, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
+import { noOptions } from '../../util/options.ts'
 import type { Join } from '../load/join-list.ts'
 import type { LoadNode } from '../load/node.ts'
 import type { Source } from '../load/source.ts'
@@ -67,6 +68,6 @@ export function everything(source: Source): QueryState {
     loader: null,
     selectIn: false,
     keys: null,
-    call: {},
+    call: noOptions,
   }
 }

@@ -9,11 +9,13 @@ import { metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model
 import { type Condition, conditionOf, writeConditions } from '../query/compile/condition.ts'
 import { ready, type Ready } from './ready.ts'
 import { Writer } from './sink.ts'
+import type { Handle } from '../../engine/handle.ts'
+import { callOf } from './call.ts'
 import type { CallOptions } from '../types/model.ts'
 
 /** The instances of what was written. */
 export interface Returned<I> extends PromiseLike<I[]> {
-  apply(options?: CallOptions): Promise<I[]>
+  apply(options?: CallOptions | Handle): Promise<I[]>
 }
 
 export interface Rows {
@@ -53,7 +55,8 @@ export abstract class ManyRows<Made> {
     return this.with({ ...this.rows, every: true })
   }
 
-  async apply(options?: CallOptions): Promise<number> {
+  async apply(given?: CallOptions | Handle): Promise<number> {
+    const options = callOf(given, 'apply()')
     await this.prepare()
     const made = this.#ready(false)
     if (made === null) return 0
@@ -62,7 +65,8 @@ export abstract class ManyRows<Made> {
   }
 
   returning(): Returned<object> {
-    const apply = async (options?: CallOptions): Promise<object[]> => {
+    const apply = async (given?: CallOptions | Handle): Promise<object[]> => {
+      const options = callOf(given, 'apply()')
       await this.prepare()
       const made = this.#ready(true)
       return made === null ? [] : this.#executor(options).all(made, options)

@@ -2,7 +2,7 @@
 // that a subclass gets its own instances; none is a getter, because a getter cannot say that.
 import type { Column, SQL, Table } from 'drizzle-orm'
 import type { Db } from '../../db/db.ts'
-import type { Executor } from '../../engine/query/executor.ts'
+import type { Handle } from '../../engine/handle.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import type { ModelQuery } from './query.ts'
 import type { ModelDelete } from '../crud/static-delete.ts'
@@ -21,10 +21,8 @@ interface ModelTypes {
   names: string
 }
 
-export interface CallOptions extends QueryOptions {
-  /** Runs it there instead of on the model's own db. */
-  readonly on?: Executor | undefined
-}
+/** Options of a call. A connection or a transaction in place of them is `{ on: handle }`. */
+export interface CallOptions extends QueryOptions {}
 
 /** The unique key that tells whether a row is there already. (PostgreSQL: ON CONFLICT.) */
 export interface ConflictTarget<Keys extends string> {
@@ -80,9 +78,9 @@ export interface ModelInstance<Row, Set, Json = Row> {
    */
   update(values: Set): Update<this, Set>
   /** @throws {NoSuchRowError} when the row is gone. */
-  delete(options?: CallOptions): Promise<void>
+  delete(options?: CallOptions | Handle): Promise<void>
   /** Reads the row again into this instance. @throws {NoSuchRowError} when it is gone. */
-  reload(options?: CallOptions): Promise<this>
+  reload(options?: CallOptions | Handle): Promise<this>
   /** The condition that finds the row of this instance: its primary key, unless a subclass says otherwise. */
   lookup(): SQL
   /**
@@ -107,38 +105,46 @@ export interface ModelClass<D, T extends Table, J, PK extends string | readonly 
   readonly table: T
   readonly c: ColumnsAndProps<T, J>
 
-  create<C extends AnyModel>(this: C, values: Types<C>['insert'], options?: CallOptions): Promise<InstanceType<C>>
+  create<C extends AnyModel>(
+    this: C,
+    values: Types<C>['insert'],
+    options?: CallOptions | Handle,
+  ): Promise<InstanceType<C>>
   createMany<C extends AnyModel>(
     this: C,
     values: readonly Types<C>['insert'][],
-    options?: CallOptions,
+    options?: CallOptions | Handle,
   ): Promise<InstanceType<C>[]>
   /** Inserts the row, unless one with its key is there: then gives undefined. (SQL: ON CONFLICT DO NOTHING.) */
   createOrIgnore<C extends AnyModel>(
     this: C,
     values: Types<C>['insert'],
-    options?: IgnoreOptions<keyof Types<C>['row'] & string>,
+    options?: IgnoreOptions<keyof Types<C>['row'] & string> | Handle,
   ): Promise<InstanceType<C> | undefined>
   /** Inserts the rows that are not there yet, and gives instances of these. */
   createManyOrIgnore<C extends AnyModel>(
     this: C,
     values: readonly Types<C>['insert'][],
-    options?: IgnoreOptions<keyof Types<C>['row'] & string>,
+    options?: IgnoreOptions<keyof Types<C>['row'] & string> | Handle,
   ): Promise<InstanceType<C>[]>
   /** Inserts the row, or changes the one that is there with its key; gives the row in both cases. */
   upsert<C extends AnyModel>(
     this: C,
     values: Types<C>['insert'],
-    options?: UpsertOptions<keyof Types<C>['row'] & string, Types<C>['set']>,
+    options?: UpsertOptions<keyof Types<C>['row'] & string, Types<C>['set']> | Handle,
   ): Promise<InstanceType<C>>
   /** The same with many rows, all or nothing; instances are in the order of the values. */
   upsertMany<C extends AnyModel>(
     this: C,
     values: readonly Types<C>['insert'][],
-    options?: UpsertOptions<keyof Types<C>['row'] & string, Types<C>['set']>,
+    options?: UpsertOptions<keyof Types<C>['row'] & string, Types<C>['set']> | Handle,
   ): Promise<InstanceType<C>[]>
-  get<C extends AnyModel>(this: C, id: Types<C>['id'], options?: CallOptions): Promise<InstanceType<C> | undefined>
-  getOr404<C extends AnyModel>(this: C, id: Types<C>['id'], options?: CallOptions): Promise<InstanceType<C>>
+  get<C extends AnyModel>(
+    this: C,
+    id: Types<C>['id'],
+    options?: CallOptions | Handle,
+  ): Promise<InstanceType<C> | undefined>
+  getOr404<C extends AnyModel>(this: C, id: Types<C>['id'], options?: CallOptions | Handle): Promise<InstanceType<C>>
 
   query<C extends AnyModel>(this: C): ModelQuery<InstanceType<C>>
   where<C extends AnyModel>(this: C, condition: SQL | Filter<Types<C>['row']> | undefined): ModelQuery<InstanceType<C>>

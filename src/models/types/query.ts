@@ -1,5 +1,6 @@
 // The queries of a model as users see them; `query/model-query.ts` is what does it.
 import type { Column, SQL } from 'drizzle-orm'
+import type { Handle } from '../../engine/handle.ts'
 import type { CursorOptions } from '../../engine/query/cursor.ts'
 import type { Status } from '../../engine/query/status.ts'
 import type { ToStatement } from '../../sql/statement.ts'
@@ -44,34 +45,34 @@ export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, 
    */
   load<L extends LoaderLike>(loader: L, options?: LoadOptions): ModelQuery<Loaded<L>, F>
   /** Where it runs, and its time. What a call says is more. */
-  options(options: CallOptions): ModelQuery<R, F>
+  options(options: CallOptions | Handle): ModelQuery<R, F>
   /**
    * The rows after a cursor of `page()`, in the same order, which the primary key makes total.
    * @throws {UsageError} for a text that is no cursor of this order.
    */
   after(cursor: string | null | undefined): ModelQuery<R, F>
   /** The rows up to the limit, with the cursor of what comes after them. @throws {UsageError} without a limit. */
-  page(options?: CallOptions): Promise<Page<R>>
-  all(options?: CallOptions): Promise<R[]>
+  page(options?: CallOptions | Handle): Promise<Page<R>>
+  all(options?: CallOptions | Handle): Promise<R[]>
   /** The first object, or undefined; no more is loaded than it needs. */
-  first(options?: CallOptions): Promise<R | undefined>
+  first(options?: CallOptions | Handle): Promise<R | undefined>
   /** @throws {NotFoundError} when there is none: web plug-ins answer 404. (GINO: `first_or_404`.) */
-  firstOr404(options?: CallOptions): Promise<R>
+  firstOr404(options?: CallOptions | Handle): Promise<R>
   /** @throws {NoResultError | MultipleResultsError} unless there is exactly one object. */
-  one(options?: CallOptions): Promise<R>
+  one(options?: CallOptions | Handle): Promise<R>
   /** @throws {MultipleResultsError} when there is more than one object. */
-  oneOrNone(options?: CallOptions): Promise<R | undefined>
+  oneOrNone(options?: CallOptions | Handle): Promise<R | undefined>
   /** The first column of the first row. */
-  scalar<V = unknown>(options?: CallOptions): Promise<V | undefined>
-  status(options?: CallOptions): Promise<Status<R>>
+  scalar<V = unknown>(options?: CallOptions | Handle): Promise<V | undefined>
+  status(options?: CallOptions | Handle): Promise<Status<R>>
   /** How many objects there are; a limit counts. */
-  count(options?: CallOptions): Promise<number>
-  exists(options?: CallOptions): Promise<boolean>
+  count(options?: CallOptions | Handle): Promise<number>
+  exists(options?: CallOptions | Handle): Promise<boolean>
   /**
    * Objects as they come, by a cursor on the server. With lists the rows are ordered by the primary key at last, so that
    * the rows of one object come together.
    */
-  iterate(options?: CallOptions & CursorOptions): ModelCursor<R>
+  iterate(options?: CursorOptions | Handle): ModelCursor<R>
 
   /** Its SQL, without any value. */
   toString(): string
