@@ -17,7 +17,7 @@ const layers: readonly (readonly string[])[] = [
   ['schema'],
   ['models'],
   ['registry'],
-  ['script', 'sync', 'testing'],
+  ['script', 'sync', 'migrations', 'testing'],
   ['plugins'],
   ['cli', 'inspector'],
   ['index.ts'],

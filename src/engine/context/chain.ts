@@ -38,6 +38,17 @@ export function currentChain(): Link | undefined {
   return store.get()
 }
 
+/** The transaction of `engine`, or of any engine, that code with this chain runs in; null when none is open around it. */
+export function openTransaction(engine: Engine | null, chain: Link | undefined): TransactionRecord | null {
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { frame } = link
+    if (engine !== null && frame.engine !== engine) continue
+    if (frame.kind === 'detached' && frame.live) return null
+    if (frame.transaction !== null && frame.live) return frame.transaction
+  }
+  return null
+}
+
 /** The chain with `frame` on top, without what can no longer be reached. */
 export function push(frame: Frame, chain: Link | undefined): Link {
   return new Link(frame, compact(chain, frame))

@@ -1,0 +1,437 @@
+/** `genever/migrations`: folders of migrations, each file once, whoever runs them and wherever a run was cut off. */
+
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { createDb, type Db, MigrationError, TransactionStateError } from 'genever'
+import { migrate, type MigrateReport, migrationStatus } from 'genever/migrations'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { statementsOf } from '../../src/migrations/statements.ts'
+import { caught } from '../support/caught.ts'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+
+type Files = Readonly<Record<string, string>>
+
+async function folderOf(files: Files): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'genever-migrations-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  await write(folder, files)
+  return folder
+}
+
+async function write(folder: string, files: Files): Promise<void> {
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true })
+    await writeFile(join(folder, name), text)
+  }
+}
+
+/** As drizzle-kit 0.31 writes it. */
+function journal(...entries: readonly (readonly [tag: string, when: number, sql: string])[]): Files {
+  const listed = entries.map(([tag, when], idx) => ({ idx, version: '7', when, tag, breakpoints: true }))
+  return {
+    'meta/_journal.json': JSON.stringify({ version: '7', dialect: 'postgresql', entries: listed }),
+    ...Object.fromEntries(entries.map(([tag, , sql]) => [`${tag}.sql`, sql])),
+  }
+}
+
+async function place(sql?: string): Promise<{ database: FreshDatabase; db: Db }> {
+  const database = await freshDatabase(sql)
+  const db = createDb(database.url)
+  onTestFinished(async () => {
+    await db.close({ timeoutMs: 1_000 })
+    await database.drop()
+  })
+  return { database, db }
+}
+
+const names = ({ applied }: MigrateReport): string[] => applied.map(({ file }) => file)
+const hash = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+describe('numbered files', () => {
+  test('are applied in the order of their numbers, once, each with its record in one transaction', async () => {
+    const { db, database } = await place()
+    const folder = await folderOf({
+      '10_third.sql': 'insert into t values (3);',
+      '2_second.sql':
+        "create function f() returns int language sql begin atomic select 1; end; comment on table t is 'a;b'; -- ;",
+      '0001_first.sql': 'create table t (n int); insert into t values (1); insert into t values (2)',
+    })
+
+    expect(names(await migrate(db, { folder }))).toEqual(['0001_first', '2_second', '10_third'])
+    expect(await migrate(db, { folder })).toMatchObject({ applied: [], upToDate: [null] })
+    expect(await database.query('select n from t order by n')).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+    expect(await database.query('select name from public.genever_migrations order by id')).toEqual([
+      { name: '0001_first' },
+      { name: '2_second' },
+      { name: '10_third' },
+    ])
+  })
+
+  test('that fail leave nothing of themselves, keep those before, and say which statement it was', async () => {
+    const { db, database } = await place()
+    const folder = await folderOf({
+      '1_good.sql': 'create table t (n int)',
+      '2_bad.sql': 'insert into t values (1); select 1 / 0; insert into t values (2)',
+    })
+    const error = await caught(migrate(db, { folder }))
+
+    expect(error).toBeInstanceOf(MigrationError)
+    expect(error.message).toContain('Migration 2_bad failed at statement 2 of 3: division by zero')
+    expect(error).toMatchObject({ outcome: 'rolled_back', cause: { sqlState: '22012' } })
+    expect(await database.query('select count(*)::int as n from t')).toEqual([{ n: 0 }])
+    await write(folder, { '2_bad.sql': 'insert into t values (1)' })
+    expect(names(await migrate(db, { folder }))).toEqual(['2_bad'])
+  })
+
+  test('are refused before anything is applied when they hold COMMIT, have no number, or are not there', async () => {
+    const { db, database } = await place()
+
+    for (const [files, message] of [
+      [{ '1.sql': 'create table a (n int); commit; create table b (n int)' }, 'holds BEGIN, COMMIT'],
+      [{ 'init.sql': 'create table a (n int)' }, 'has no number'],
+    ] as const)
+      expect((await caught(migrate(db, { folder: await folderOf(files) }))).message).toContain(message)
+    expect((await caught(migrate(db, { folder: '/nowhere' }))).message).toContain('cannot be read')
+    expect((await caught(migrate(db, {} as never))).message).toContain('option folder')
+    expect((await caught(migrate(db, { folder: 'x', dryrun: true } as never))).message).toContain('"dryrun"')
+    expect(await database.query("select to_regclass('a')::text as a")).toEqual([{ a: null }])
+  })
+
+  test('are not run inside of a transaction', async () => {
+    const { db } = await place()
+    const folder = await folderOf({ '1.sql': 'create table t (n int)' })
+
+    expect(await db.transaction(() => caught(migrate(db, { folder })))).toBeInstanceOf(TransactionStateError)
+    expect(await db.scope(() => migrate(db, { folder }))).toMatchObject({ applied: [{ file: '1' }] })
+  })
+
+  test('are only looked at in a dry run and by migrationStatus', async () => {
+    const { db, database } = await place()
+    const folder = await folderOf({ '1.sql': 'create table t (n int)', '2.sql': 'create table u (n int)' })
+
+    expect(await migrate(db, { folder, dryRun: true })).toMatchObject({
+      applied: [
+        { file: '1', statements: ['create table t (n int)'] },
+        { file: '2', statements: ['create table u (n int)'] },
+      ],
+    })
+    expect(await migrationStatus(db, { folder })).toEqual({
+      pending: [
+        { schema: null, file: '1' },
+        { schema: null, file: '2' },
+      ],
+      upToDate: [],
+      drift: [],
+    })
+    expect(await database.query("select count(*)::int as n from pg_tables where schemaname = 'public'")).toEqual([
+      { n: 0 },
+    ])
+  })
+
+  test('tell their progress, and end by a signal between two statements', async () => {
+    const { db, database } = await place()
+    const folder = await folderOf({
+      '1.sql': 'create table t (n int)',
+      '2.sql': 'insert into t values (1); insert into t values (2)',
+    })
+    const controller = new AbortController()
+    const seen: string[] = []
+    const run = migrate(db, {
+      folder,
+      signal: controller.signal,
+      onProgress: ({ file, statement, statements, done, total }) => {
+        seen.push(`${file} ${statement}/${statements} ${done}/${total}`)
+        if (file === '2') controller.abort(new RangeError('enough'))
+      },
+    })
+
+    expect(await caught(run)).toBeInstanceOf(RangeError)
+    expect(seen).toEqual(['1 1/1 0/2', '2 1/2 1/2'])
+    expect(await database.query('select count(*)::int as n from t')).toEqual([{ n: 0 }])
+  })
+
+  test.each(['pglite://memory', 'one connection'])('run where there is no second connection: %s', async (url) => {
+    const { database } = await place()
+    await using db = createDb(url === 'one connection' ? database.url : url, { pool: { max: 1 } })
+    const folder = await folderOf({
+      '1.sql': 'create table t (n int)',
+      '2.sql': 'create index concurrently t_n on t (n); insert into t values (1)',
+    })
+
+    expect(names(await migrate(db, { folder }))).toEqual(['1', '2'])
+    expect(await db.scalar('select count(*) from t')).toBe(1)
+    expect(await migrate(db, { folder })).toMatchObject({ upToDate: [null] })
+  })
+})
+
+describe('folders of drizzle-kit', () => {
+  const one = 'create table a (n int);\n--> statement-breakpoint\ncreate table b (n int);'
+  const two = 'create table c (n int);'
+
+  test('with a journal are recorded as Drizzle 0.x does, and its record is read', async () => {
+    const { db, database } = await place()
+    const folder = await folderOf(journal(['0000_one', 1_000, one], ['0001_two', 2_000, two]))
+    await database.query(
+      `create schema drizzle; create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint);
+       create table a (n int); create table b (n int);
+       insert into drizzle.__drizzle_migrations (hash, created_at) values ('${hash(one)}', 1000)`,
+    )
+
+    expect(names(await migrate(db, { folder }))).toEqual(['0001_two'])
+    expect(
+      await database.query('select hash, created_at::int as at from drizzle.__drizzle_migrations order by id'),
+    ).toEqual([
+      { hash: hash(one), at: 1_000 },
+      { hash: hash(two), at: 2_000 },
+    ])
+  })
+
+  test('of 1.0 are recorded by name; the record of 0.x is understood', async () => {
+    const { db, database } = await place()
+    const folder = await folderOf({
+      '20260102030405_one/migration.sql': one,
+      '20260102030405_one/snapshot.json': '{}',
+      '20260102030406_two/migration.sql': two,
+    })
+
+    expect(names(await migrate(db, { folder }))).toEqual(['20260102030405_one', '20260102030406_two'])
+    expect(await database.query('select name from drizzle.__drizzle_migrations order by id')).toEqual([
+      { name: '20260102030405_one' },
+      { name: '20260102030406_two' },
+    ])
+    await database.query('alter table drizzle.__drizzle_migrations drop column name, drop column applied_at')
+    expect(await migrate(db, { folder })).toMatchObject({ upToDate: [null] })
+  })
+
+  test('are applied also when they were merged late, which is told', async () => {
+    const { db } = await place()
+    const folder = await folderOf(journal(['0000_one', 1_000, one], ['0002_three', 3_000, 'create table d (n int)']))
+    await migrate(db, { folder })
+    await write(
+      folder,
+      journal(['0000_one', 1_000, one], ['0001_two', 2_000, two], ['0002_three', 3_000, 'create table d (n int)']),
+    )
+    const report = await migrate(db, { folder })
+
+    expect(names(report)).toEqual(['0001_two'])
+    expect(report.drift).toEqual([{ schema: null, file: '0001_two', kind: 'out-of-order' }])
+  })
+
+  test('stop the run when an applied one has changed or is missing, unless that is allowed', async () => {
+    const { db, database } = await place()
+    const folder = await folderOf(journal(['0000_one', 1_000, one], ['0001_two', 2_000, two]))
+    await migrate(db, { folder })
+    const more = ['0002_three', 3_000, 'create table d (n int)'] as const
+    await write(folder, journal(['0000_one', 1_000, `${one} -- changed`], more))
+    const error = await caught(migrate(db, { folder }))
+
+    expect(error.message).toContain('0000_one has changed since it was applied')
+    expect(error.message).toContain('was applied and is not in the folder')
+    expect(await database.query("select to_regclass('d')::text as d")).toEqual([{ d: null }])
+    const report = await migrate(db, { folder, allow: ['changed', 'missing'] })
+    expect(report.drift.map(({ kind }) => kind).toSorted()).toEqual(['changed', 'missing'])
+    expect(names(report)).toEqual(['0002_three'])
+  })
+})
+
+describe('two runs at once', () => {
+  test('one works, the other waits and finds nothing to do, also with CREATE INDEX CONCURRENTLY', async () => {
+    const { db, database } = await place()
+    await using other = createDb(database.url)
+    const folder = await folderOf({
+      '1.sql': 'create table t (n int); insert into t select generate_series(1, 1000)',
+      '2.sql': 'create index concurrently t_n on t (n)',
+      '3.sql': 'select pg_sleep(0.2); insert into t values (0)',
+    })
+    const reports = await Promise.all([migrate(db, { folder }), migrate(other, { folder }), migrate(db, { folder })])
+
+    expect(reports.map(({ applied }) => applied.length).toSorted()).toEqual([0, 0, 3])
+    expect(await database.query('select count(*)::int as n from t')).toEqual([{ n: 1_001 }])
+  })
+
+  test('the one that waits gives up after lockTimeoutMs', async () => {
+    const { db, database } = await place()
+    await using other = createDb(database.url)
+    const folder = await folderOf({ '1.sql': 'create table t (n int); select pg_sleep(1)' })
+    const first = migrate(db, { folder })
+    await expect
+      .poll(async () => (await database.query("select 1 from pg_locks where locktype = 'advisory'")).length)
+      .toBe(1)
+    const error = await caught(migrate(other, { folder, lockTimeoutMs: 0 }))
+
+    expect(error).toMatchObject({ name: 'MigrationError', outcome: 'not_started' })
+    expect(error.message).toContain('lockTimeoutMs (0 ms)')
+    expect(names(await first)).toEqual(['1'])
+  })
+})
+
+describe('a run that was cut off', () => {
+  const files = {
+    '1.sql': 'create table t (n int); insert into t values (1)',
+    '2.sql': `create index concurrently t_n on t (n);
+      insert into t values (2);
+      create index concurrently if not exists t_n2 on t (n, n);
+      vacuum t;
+      drop index concurrently t_n;
+      insert into t values (3)`,
+    '3.sql': "create type mood as enum ('a'); alter type mood add value 'b'; create table m (mood mood default 'b')",
+    '4.sql': 'insert into t values (4)',
+  }
+  const picture = async (database: FreshDatabase): Promise<unknown> => ({
+    rows: await database.query('select n from t order by n'),
+    indexes: await database.query(
+      "select indexrelid::regclass::text as name, indisvalid as valid from pg_index where indrelid = 't'::regclass order by 1",
+    ),
+    moods: await database.query(
+      "select enumlabel as label from pg_enum where enumtypid = 'mood'::regtype order by enumsortorder",
+    ),
+    record: await database.query('select name from genever_migrations order by id'),
+    steps: await database.query('select * from genever_migrations_steps'),
+  })
+
+  test('anywhere, is finished by the next one: the schema is that of one clean run, each statement done once', async () => {
+    const clean = await place()
+    await migrate(clean.db, { folder: await folderOf(files) })
+    const expected = await picture(clean.database)
+
+    for (let cut = 1; cut <= 12; cut++) {
+      const database = await freshDatabase()
+      const folder = await folderOf(files)
+      const db = createDb(database.url)
+      let begun = 0
+      // The sessions are ended before the statement runs, or while it does.
+      const kill = (): Promise<unknown> =>
+        database.query(
+          'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+        )
+      const run = migrate(db, {
+        folder,
+        onProgress: () => {
+          if (++begun === cut) void kill().catch(() => {})
+        },
+      })
+      await run.catch(() => {})
+      await db.close({ timeoutMs: 500 })
+      await using again = createDb(database.url)
+      await migrate(again, { folder })
+      expect([cut, await picture(database)]).toEqual([cut, expected])
+      await again.close({ timeoutMs: 500 })
+      await database.drop()
+    }
+  })
+
+  test('while it made an index leaves an INVALID one, which the next one makes anew', async () => {
+    const { db, database } = await place('create table t (n int); insert into t values (1), (1)')
+    const folder = await folderOf({ '1.sql': 'create unique index concurrently if not exists t_n on t (n)' })
+
+    expect((await caught(migrate(db, { folder }))).message).toContain('could not create unique index')
+    expect(await database.query("select indisvalid as valid from pg_index where indrelid = 't'::regclass")).toEqual([
+      { valid: false },
+    ])
+    await database.query('delete from t')
+    await migrate(db, { folder })
+    expect(await database.query("select indisvalid as valid from pg_index where indrelid = 't'::regclass")).toEqual([
+      { valid: true },
+    ])
+  })
+
+  test('at a statement whose effect cannot be seen says so', async () => {
+    const { db, database } = await place(
+      'create table t (n int); create procedure p() language plpgsql as $$ begin insert into t values (1); commit; perform 1 / (select count(*) from t where n = 2); end $$',
+    )
+    const folder = await folderOf({ '1.sql': 'call p()' })
+
+    expect((await caught(migrate(db, { folder }))).message).toContain('division by zero')
+    expect((await caught(migrate(db, { folder }))).message).toContain('cannot be seen: call p()')
+    await database.query('update genever_migrations_steps set done = true')
+    expect(names(await migrate(db, { folder }))).toEqual(['1'])
+  })
+})
+
+describe('schemas of tenants', () => {
+  const made = 'create schema a; create schema b; create schema c; create schema other'
+  const files = journal(
+    [
+      '0000_one',
+      1,
+      `CREATE TYPE "public"."mood" AS ENUM ('ok');--> statement-breakpoint\nCREATE TABLE "teams" ("id" int primary key, "mood" "public"."mood");`,
+    ],
+    [
+      '0001_two',
+      2,
+      'CREATE TABLE "users" ("team" int, CONSTRAINT "fk" FOREIGN KEY ("team") REFERENCES "public"."teams"("id"));',
+    ],
+  )
+
+  test('each have all files and a record of their own; what drizzle-kit put into public is the tenant’s', async () => {
+    const { db, database } = await place(made)
+    const folder = await folderOf(files)
+    const report = await migrate(db, { folder, schemas: ['a', 'b'], concurrency: 2 })
+
+    expect(report.applied.map(({ schema, file }) => `${schema} ${file}`).toSorted()).toEqual([
+      'a 0000_one',
+      'a 0001_two',
+      'b 0000_one',
+      'b 0001_two',
+    ])
+    expect(
+      await database.query(
+        "select conrelid::regclass::text as child, confrelid::regclass::text as parent from pg_constraint where contype = 'f' order by 1",
+      ),
+    ).toEqual([
+      { child: 'a.users', parent: 'a.teams' },
+      { child: 'b.users', parent: 'b.teams' },
+    ])
+    expect(
+      await database.query("select schemaname as s from pg_tables where tablename = '__drizzle_migrations' order by 1"),
+    ).toEqual([{ s: 'a' }, { s: 'b' }])
+    expect(await migrate(db, { folder, schemas: /^[abc]$/ })).toMatchObject({ upToDate: ['a', 'b'] })
+    expect(await migrationStatus(db, { folder, schemas: () => ['c', 'other'] })).toMatchObject({
+      pending: [{ schema: 'other' }, { schema: 'other' }],
+      upToDate: ['c'],
+    })
+  })
+
+  test('stop at the first that fails, or go on and report it', async () => {
+    const { db } = await place(`${made}; create table b.users (n int)`)
+    const folder = await folderOf(files)
+
+    const error = await caught(migrate(db, { folder, schemas: ['a', 'b', 'c'] }))
+    expect(error.message).toContain('In the schema "b": Migration 0001_two failed at statement 1 of 1')
+    expect(
+      (await migrationStatus(db, { folder, schemas: ['a', 'b', 'c'] })).pending.map(({ schema }) => schema),
+    ).toEqual(['b', 'c', 'c'])
+    const report = await migrate(db, { folder, schemas: ['b', 'c'], onError: 'continue' })
+    expect(report.failed.map(({ schema }) => schema)).toEqual(['b'])
+    expect(names(report)).toEqual(['0000_one', '0001_two'])
+  })
+
+  test('are refused by name where a search path would pass them over, or reach what is shared', async () => {
+    const { db } = await place(`${made}; create table public.plans (id int primary key)`)
+    const folder = await folderOf({ '1.sql': 'create table s (plan int references "public"."plans"(id))' })
+
+    for (const [schema, message] of [
+      ['nope', 'is not there'],
+      ['pg_catalog', "PostgreSQL's own"],
+      ['x'.repeat(64), 'more than 63 bytes'],
+      ['public', 'is not that of a tenant'],
+    ] as const)
+      expect((await caught(migrate(db, { folder, schemas: [schema] }))).message).toContain(message)
+    expect((await caught(migrate(db, { folder, schemas: ['a'] }))).message).toContain('Name public in shared')
+    expect(names(await migrate(db, { folder, schemas: ['a'], shared: ['public'] }))).toEqual(['1'])
+  })
+})
+
+test('statements are told apart by the lexer, not by their semicolons', () => {
+  expect(
+    statementsOf(`
+      select ';' as a; -- ; a comment
+      create function f() returns int language plpgsql as $$ begin return 1; end; $$;
+      ;
+      create function g() returns int language sql begin atomic select case when true then 1 end; select 2; end;
+      /* ; */ select 1
+    `).map((text) => text.split('\n')[0]?.slice(0, 40)),
+  ).toEqual(["select ';' as a", '-- ; a comment', 'create function g() returns int language', '/* ; */ select 1'])
+})
