@@ -115,15 +115,13 @@ class Run {
   async each(work: (target: string | null) => Promise<void>): Promise<void> {
     return this.#db.detached(async () => {
       const targets = await targetsOf(this.#db, this.options)
-      let failure: { readonly error: unknown } | null = null
+      const failures: unknown[] = []
       const worker = async (): Promise<void> => {
-        for (let next = targets.shift(); next !== undefined && failure === null; next = targets.shift())
-          await work(next).catch((error: unknown) => {
-            failure ??= { error }
-          })
+        for (let next = targets.shift(); next !== undefined && failures.length === 0; next = targets.shift())
+          await work(next).catch((error: unknown) => failures.push(error))
       }
       await Promise.all(Array.from({ length: this.#atOnce }, worker))
-      if (failure !== null) throw (failure as { readonly error: unknown }).error
+      if (failures.length > 0) throw failures[0]
     })
   }
 

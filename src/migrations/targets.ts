@@ -31,6 +31,6 @@ export function pathOf(schema: string, shared: readonly string[]): string {
 function refusal(name: string): string | null {
   if (name === '') return 'has no name'
   if (Buffer.byteLength(name) > 63) return 'has a name of more than 63 bytes'
-  if (/^pg_/.test(name) || name === 'information_schema' || name === '$user') return "is PostgreSQL's own"
+  if (name.startsWith('pg_') || name === 'information_schema' || name === '$user') return "is PostgreSQL's own"
   return name === 'public' ? 'is not that of a tenant' : null
 }

@@ -1,5 +1,5 @@
 // Where a thread may be made to wait: not in the worker itself, not in an open transaction. Asked before each call.
-import { currentChain } from '../engine/context/chain.ts'
+import { currentChain, openTransaction } from '../engine/context/chain.ts'
 import type { Settings } from '../engine/context/frame.ts'
 import { UsageError } from '../errors/index.ts'
 import { notice } from '../observe/notice.ts'
@@ -27,16 +27,18 @@ export function settingsForCall(method: string): Settings | null {
     throw new UsageError(
       `${method} cannot be called in the worker of genever/sync itself: use the async methods of db there.`,
     )
+  const chain = currentChain()
+  if (openTransaction(null, chain) !== null)
+    throw new UsageError(
+      `${method} cannot be called inside of a transaction: it could wait for locks of that transaction while nothing else can ` +
+        'run. Call it before or after, or use the async methods of db.',
+    )
   let settings: Settings | null = null
-  for (let link = currentChain(); link !== undefined; link = link.next) {
+  for (let link = chain; link !== undefined && settings === null; link = link.next) {
     const { frame } = link
-    if (frame.transaction !== null && frame.live)
-      throw new UsageError(
-        `${method} cannot be called inside of a transaction: it could wait for locks of that transaction while nothing else can ` +
-          'run. Call it before or after, or use the async methods of db.',
-      )
-    if (frame.kind === 'detached' && frame.live) return settings ?? frame.settings
-    if (frame.live) settings ??= frame.settings
+    if (!frame.live) continue
+    settings = frame.settings
+    if (frame.kind === 'detached') break
   }
   warnBesideServer(method)
   return settings

@@ -10,6 +10,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { statementsOf } from '../../src/migrations/statements.ts'
 import { caught } from '../support/caught.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
 
 type Files = Readonly<Record<string, string>>
 
@@ -247,7 +248,7 @@ describe('two runs at once', () => {
     })
     const reports = await Promise.all([migrate(db, { folder }), migrate(other, { folder }), migrate(db, { folder })])
 
-    expect(reports.map(({ applied }) => applied.length).toSorted()).toEqual([0, 0, 3])
+    expect(reports.map(({ applied }) => applied.length).toSorted((a, b) => a - b)).toEqual([0, 0, 3])
     expect(await database.query('select count(*)::int as n from t')).toEqual([{ n: 1_001 }])
   })
 
@@ -348,6 +349,29 @@ describe('a run that was cut off', () => {
     await database.query('update genever_migrations_steps set done = true')
     expect(names(await migrate(db, { folder }))).toEqual(['1'])
   })
+})
+
+describe('behind a transaction pooler', () => {
+  for (const [name, there, start] of [
+    ['the pooler of this process', true, startPooler],
+    ['PgBouncer', hasPgBouncer, startPgBouncer],
+  ] as const)
+    test.skipIf(!there)(`runs do not disturb each other, and the lock is not left behind: ${name}`, async () => {
+      const { database } = await place()
+      await using pooler = await start(database.url, 6)
+      await using db = createDb(pooler.url, { pooler: 'transaction' })
+      await using other = createDb(pooler.url, { pooler: 'transaction' })
+      const folder = await folderOf({
+        '1.sql': 'create table t (n int); insert into t values (1)',
+        '2.sql': 'create index concurrently t_n on t (n); insert into t values (2)',
+      })
+      const reports = await Promise.all([migrate(db, { folder }), migrate(other, { folder })])
+
+      expect(reports.map(({ applied }) => applied.length).toSorted((a, b) => a - b)).toEqual([0, 2])
+      expect(await database.query('select count(*)::int as n from t')).toEqual([{ n: 2 }])
+      expect(await database.query("select 1 from pg_locks where locktype = 'advisory'")).toEqual([])
+      expect(await migrate(db, { folder })).toMatchObject({ upToDate: [null] })
+    })
 })
 
 describe('schemas of tenants', () => {
