@@ -161,7 +161,11 @@ export class StatementCache {
   }
 }
 
-const compiled = (text: string, { cls, verb, dirties, pins, hasControl }: Classified, name: string): Compiled => ({
+const compiled = (
+  text: string,
+  { cls, verb, dirties, pins, hasControl, statements }: Classified,
+  name: string,
+): Compiled => ({
   text,
   name,
   cls,
@@ -169,5 +173,6 @@ const compiled = (text: string, { cls, verb, dirties, pins, hasControl }: Classi
   dirties,
   pins,
   hasControl,
+  statements,
   shape: null,
 })

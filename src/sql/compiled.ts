@@ -71,6 +71,8 @@ export interface Compiled {
   readonly pins: number
   /** True for `control`, and for a `multi` text that holds a control statement anywhere: both are refused alike. */
   readonly hasControl: boolean
+  /** How many statements the text holds, if they were counted. */
+  readonly statements?: number
   /** From the first Describe; shared by all connections of the engine. */
   shape: Shape | null
 }

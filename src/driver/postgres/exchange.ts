@@ -159,7 +159,7 @@ export class Exchange {
 
   portalSuspended(): void {
     const { op, received, due } = this.#ending('PortalSuspended')
-    if (due !== Phase.running || op.maxRows !== received) throw outOfPlace('PortalSuspended')
+    if (due !== Phase.running || received === 0 || op.maxRows !== received) throw outOfPlace('PortalSuspended')
     op.tag = ''
     op.count = received
     this.#complete()
@@ -208,8 +208,8 @@ export class Exchange {
   /** @throws {ProtocolError} when a ReadyForQuery comes before all that was asked was answered. */
   checkReady(): void {
     if (this.#error !== null) return
-    const due = this.#steps[this.#at]?.due ?? 0
-    const over = due === Phase.simpleMore || (due === 0 && this.#at >= this.#written)
+    const step = this.#steps[this.#at]
+    const over = step?.allEnded === true || ((step?.due ?? 0) === 0 && this.#at >= this.#written)
     if (!over || !this.#synced || this.#closing > 0) throw outOfPlace('ReadyForQuery')
   }
 
@@ -382,6 +382,7 @@ export class Exchange {
     const step = this.#steps[this.#at] as Step
     if (step.op.stmt.cls === 'multi') {
       step.received = 0
+      step.ended++
       step.due = Phase.simpleMore
     } else {
       step.due = 0

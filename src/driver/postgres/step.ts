@@ -78,6 +78,8 @@ export class Step {
   /** How many fields its rows have; -1: it gives none. */
   width = -1
   received = 0
+  /** How many statements of a text with several have ended. */
+  ended = 0
   failure: Failure | null = null
 
   constructor(op: Op) {
@@ -122,6 +124,11 @@ export class Step {
   isDescribed(int8: Int8): boolean {
     if (this.asked || this.op.stmt.cls === 'control') return true
     return this.parse ? this.describable : this.knowsResult(int8)
+  }
+
+  /** Whether no statement of the text is still to come. */
+  get allEnded(): boolean {
+    return this.due === Phase.simpleMore && this.ended === (this.op.stmt.statements ?? this.ended)
   }
 
   /** The server has described the result: what is new of it is kept for this session and for all others. */

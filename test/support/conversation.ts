@@ -1,0 +1,200 @@
+/** Conversations with a real server, recorded byte by byte, and played again to the reader of either driver without a server. */
+
+import { connect } from 'node:net'
+import { Duplex } from 'node:stream'
+import pg from 'pg'
+import type { ConnectionHooks } from '../../src/driver/driver.ts'
+import { Login } from '../../src/driver/pg/login.ts'
+import { PgWire } from '../../src/driver/pg/pg-wire.ts'
+import type { Pglite } from '../../src/driver/pglite/load.ts'
+import { PgliteWire } from '../../src/driver/pglite/pglite-wire.ts'
+import type { PgliteServer } from '../../src/driver/pglite/server.ts'
+import { Session } from '../../src/driver/postgres/session.ts'
+import { StatementCache } from '../../src/sql/compile.ts'
+import { TestOp } from '../drivers/driver-contract.ts'
+
+export interface Said {
+  readonly text: string
+  readonly params?: readonly unknown[]
+  readonly maxRows?: number
+  /** Prepared under a name. */
+  readonly named?: boolean
+}
+
+/** What is sent with one Sync. */
+export type Unit = readonly Said[]
+
+/** How each operation of a unit ended. `gone`: the connection was ended; what it came to is not said. */
+export type End = { readonly rows: readonly unknown[]; readonly end: string } | 'gone' | 'pending'
+
+export interface Recording {
+  readonly login: Buffer
+  /** For each unit what the server answered each time that something was sent. */
+  readonly answers: readonly (readonly Buffer[])[]
+  readonly ends: readonly (readonly End[])[]
+}
+
+const silent: ConnectionHooks = { idle() {}, room() {}, lost() {}, notice() {}, notification() {}, parameter() {} }
+/** Few are kept prepared, so that some are closed. */
+const options = {
+  id: 1,
+  generation: 0,
+  int8: 'number',
+  statementCacheSize: 3,
+  prefix: '',
+  authorization: 'DEFAULT',
+} as const
+
+/** What node-postgres takes for a socket: what it writes is handed to `sent`, what is pushed it reads. */
+export class FakeSocket extends Duplex {
+  readonly #sent: (bytes: Buffer) => void
+
+  constructor(sent: (bytes: Buffer) => void) {
+    super()
+    this.#sent = sent
+  }
+
+  connect(): void {
+    queueMicrotask(() => this.emit('connect'))
+  }
+
+  setNoDelay(): void {}
+  setKeepAlive(): void {}
+  ref(): void {}
+  unref(): void {}
+  override _read(): void {}
+
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    this.#sent(Buffer.from(bytes))
+    done()
+  }
+}
+
+async function overPg(socket: FakeSocket, user: string, database: string): Promise<Session> {
+  const client = new pg.Client({ user, database, ssl: false, stream: () => socket } as object)
+  const wire = new PgWire(client as never, new Login(true))
+  const failure = await wire.connect(Infinity)
+  if (failure !== null) throw new Error(`the login was refused: ${String(failure.cause)}`)
+  const session = new Session(wire, silent, options)
+  wire.attach(session, silent)
+  return session
+}
+
+/** A speaker makes its statements once, as an engine does. */
+class Speaker {
+  readonly #cache = new StatementCache({ prepare: true })
+
+  submit(session: Session, unit: Unit): readonly TestOp[] {
+    const ops = unit.map(({ text, params, maxRows, named }) => {
+      const { compiled } = this.#cache.compile(text)
+      return new TestOp(named === true ? compiled : { ...compiled, name: '' }, params, { maxRows: maxRows ?? 0 })
+    })
+    session.submitUnit({ ops })
+    return ops
+  }
+}
+
+function endOf({ end, rows, failure }: TestOp): End {
+  if (failure !== null && /^(?:protocol|lost|closed)$/.test(failure.kind)) return 'gone'
+  return end === 'pending' ? 'pending' : { rows: failure === null ? rows : [], end }
+}
+
+/** Runs units against the server of that URL, one after the other. */
+export async function record(url: string, units: readonly Unit[]): Promise<Recording> {
+  const { hostname, port, username, pathname } = new URL(url)
+  const server = connect(Number(port), hostname)
+  const login: Buffer[] = []
+  const answers: Buffer[][][] = []
+  const socket = new FakeSocket((bytes) => {
+    answers.at(-1)?.push([])
+    server.write(bytes)
+  })
+  server.on('data', (bytes) => {
+    ;(answers.at(-1)?.at(-1) ?? login).push(bytes)
+    socket.push(bytes)
+  })
+  const session = await overPg(socket, username, pathname.slice(1))
+  const speaker = new Speaker()
+  const ends: End[][] = []
+  for (const unit of units) {
+    answers.push([])
+    const ops = speaker.submit(session, unit)
+    await Promise.all(ops.map(({ settled }) => settled))
+    ends.push(ops.map(endOf))
+  }
+  await session.close(performance.now() + 1000)
+  server.destroy()
+  return {
+    login: Buffer.concat(login),
+    answers: answers.map((unit) => unit.map((parts) => Buffer.concat(parts))),
+    ends,
+  }
+}
+
+export interface Replay {
+  readonly reader: 'pg' | 'pglite'
+  readonly login: Buffer
+  /** Answers in the order of what is sent. */
+  readonly answers: readonly Buffer[]
+  /** Where a chunk ends. */
+  cut(bytes: Buffer): readonly Buffer[]
+}
+
+const turns = 12
+
+/** Plays units; when all answers have been given and somebody still waits, the connection is cut. */
+export async function replay(units: readonly Unit[], { reader, login, answers, cut }: Replay): Promise<End[][]> {
+  const left = [...answers]
+  let broken = (): void => {}
+  let session: Session
+  if (reader === 'pg') {
+    let begun = false
+    const socket = new FakeSocket(() => {
+      const answer = begun ? left.shift() : login
+      begun = true
+      for (const chunk of cut(answer ?? Buffer.alloc(0))) socket.push(chunk)
+    })
+    broken = () => void socket.destroy()
+    session = await overPg(socket, 'u', 'd')
+  } else {
+    const pglite = {
+      async execProtocolRawStream(_sent: Uint8Array, { onRawData }: { onRawData: (part: Uint8Array) => void }) {
+        for (const chunk of cut(left.shift() ?? Buffer.alloc(0))) onRawData(chunk)
+        await Promise.resolve()
+      },
+    } as unknown as Pglite
+    const server = {
+      enter: (_: unknown, begin: () => void) => begin(),
+      yield() {},
+      withdraw: () => false,
+      leave: () => Promise.resolve(),
+      crashed() {},
+    }
+    const wire = new PgliteWire(server as unknown as PgliteServer)
+    session = new Session(wire, silent, options)
+    wire.attach(pglite, session, silent)
+  }
+  const speaker = new Speaker()
+  const ends: End[][] = []
+  for (const unit of units) {
+    const ops = speaker.submit(session, unit)
+    const told = Promise.all(ops.map(({ settled }) => settled)).then(() => true)
+    if (!(await soon(told))) {
+      broken()
+      await soon(told)
+    }
+    ends.push(ops.map(endOf))
+    if (!session.alive) break
+  }
+  session.destroy({ kind: 'closed', outcome: 'unknown' })
+  return ends
+}
+
+/** Some turns of the event loop are enough for what has arrived. */
+async function soon(told: Promise<boolean>): Promise<boolean> {
+  for (let turn = 0; turn < turns; turn++) {
+    const late = new Promise<false>((resolve) => setImmediate(resolve, false))
+    if (await Promise.race([told, late])) return true
+  }
+  return false
+}
