@@ -111,6 +111,11 @@ export interface EngineOptions<C = any> {
    * a server that cannot, `prefer` does it if the server can. Default `disable`.
    */
   readonly channelBinding?: 'disable' | 'prefer' | 'require' | undefined
+  /**
+   * Whether the password may be sent as it is to a server that asks for it so, although no verified TLS says who the server is:
+   * for networks that are trusted. In a URL `require_auth=password`. Default false.
+   */
+  readonly allowCleartextPassword?: boolean | undefined
   /** What the server shows for these connections. Default: none. Of no effect on PGlite. */
   readonly applicationName?: string | undefined
   /** Settings every session starts with and every reset restores: `{ search_path: 'app' }`. Default: none. */

@@ -58,6 +58,7 @@ const checks: Checks<EngineOptions> = {
   targetSessionAttrs: anyOf('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
   loadBalanceHosts: boolean,
   channelBinding: anyOf('disable', 'prefer', 'require'),
+  allowCleartextPassword: boolean,
   user: text,
   password: passwordOrFunction,
   database: text,
@@ -266,6 +267,7 @@ const ofServers = [
   'targetSessionAttrs',
   'loadBalanceHosts',
   'channelBinding',
+  'allowCleartextPassword',
 ] as const
 
 /** The password out of sight: a closure is nothing that can be printed. An empty one is none. */

@@ -49,6 +49,7 @@ export function findServer(
     targetSessionAttrs: options.targetSessionAttrs ?? said.targetSessionAttrs,
     loadBalanceHosts: options.loadBalanceHosts ?? said.loadBalanceHosts,
     channelBinding: options.channelBinding ?? said.channelBinding,
+    allowCleartextPassword: options.allowCleartextPassword ?? said.allowCleartextPassword,
   })
   return { given, said, places: typeof places === 'string' ? [] : places }
 }
@@ -56,7 +57,7 @@ export function findServer(
 /** What `driver.parse` gets of the server, apart from names and session. */
 export function connectionOf({ given, said, places }: Server, problems: OptionProblem[]): Record<string, unknown> {
   const tls = resolveTls(said.sslmode, given.ssl, problems, said)
-  const { channelBinding, targetSessionAttrs, loadBalanceHosts } = given
+  const { channelBinding, allowCleartextPassword, targetSessionAttrs, loadBalanceHosts } = given
   if (channelBinding === 'require' && tls === false)
     problems.push({ name: 'channelBinding', problem: "cannot be 'require' without TLS; set sslmode or ssl" })
   const mode = given.ssl === undefined || typeof given.ssl === 'object' ? said.sslmode : undefined
@@ -70,6 +71,7 @@ export function connectionOf({ given, said, places }: Server, problems: OptionPr
     sslFallback: mode === 'prefer' || mode === 'allow' ? mode : undefined,
     sslNegotiation: tls === false ? undefined : said.sslnegotiation,
     channelBinding,
+    allowCleartextPassword,
     targetSessionAttrs,
     loadBalanceHosts,
     keepAlive: said.keepAlive,

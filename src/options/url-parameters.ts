@@ -1,6 +1,7 @@
 // The parameters that may follow the "?" of a database URL, as a table: what libpq and the hosts of databases write there,
 // what each of them becomes, and what is refused with the option to use instead. url.ts and environment.ts read with it.
 import { isIP, isIPv6 } from 'node:net'
+import { isUtf8 } from '../util/checks.ts'
 import { longestTimerMs } from '../util/timers.ts'
 import { hostName } from './checks.ts'
 import type { SslMode } from './tls.ts'
@@ -29,6 +30,7 @@ export interface Said {
   readonly minTls?: 'TLSv1.2' | 'TLSv1.3' | undefined
   readonly maxTls?: 'TLSv1.2' | 'TLSv1.3' | undefined
   readonly channelBinding?: 'disable' | 'prefer' | 'require' | undefined
+  readonly allowCleartextPassword?: boolean | undefined
   readonly targetSessionAttrs?: TargetSessionAttrs | undefined
   readonly loadBalanceHosts?: boolean | undefined
   readonly keepAlive?: boolean | undefined
@@ -121,6 +123,13 @@ const connectTimeout: Reader = (value) => {
 const encoding: Reader = (value) =>
   /^(utf-?8|unicode|auto)$/i.test(value) ? nothing : problem('must be UTF8: Genever speaks no other encoding')
 
+const commandLine: Reader = (options) => {
+  const encoded = /client[_-]encoding\s*=\s*['"]?([\w-]*)/i.exec(options)
+  return encoded === null || isUtf8(encoded[1] ?? '')
+    ? { value: { options } }
+    : problem('may set client_encoding to nothing but UTF8: Genever speaks no other encoding')
+}
+
 const sslModes = words({
   disable: { sslmode: 'disable' },
   allow: { sslmode: 'allow' },
@@ -164,9 +173,16 @@ export const postgresParameters: ReadonlyMap<string, Parameter> = new Map<string
       variable: 'PGCHANNELBINDING',
     },
   ],
+  [
+    'require_auth',
+    {
+      read: words({ password: { allowCleartextPassword: true }, '!password': { allowCleartextPassword: false } }),
+      variable: 'PGREQUIREAUTH',
+    },
+  ],
   ['connect_timeout', { read: connectTimeout, variable: 'PGCONNECT_TIMEOUT' }],
   ['client_encoding', { read: encoding, variable: 'PGCLIENTENCODING' }],
-  ['options', { read: (options) => ({ value: { options } }), variable: 'PGOPTIONS' }],
+  ['options', { read: commandLine, variable: 'PGOPTIONS' }],
   ['application_name', { read: (applicationName) => ({ value: { applicationName } }), variable: 'PGAPPNAME' }],
   ['fallback_application_name', { read: (fallbackApplicationName) => ({ value: { fallbackApplicationName } }) }],
   ['keepalives', { read: words({ '0': { keepAlive: false }, '1': { keepAlive: true } }) }],

@@ -39,6 +39,7 @@ export const Pin = {
   raw: 128,
   transaction: 256,
   sequences: 512,
+  encoding: 1024,
 } as const
 
 export interface Field {

@@ -4,6 +4,11 @@ import { UsageError } from '../errors/index.ts'
 import { longestTimerMs } from './timers.ts'
 
 /** What is wrong with a value, as a clause that follows the name of the option; undefined: nothing. */
+/** Whether an encoding of PostgreSQL is the one that text is sent and read in. */
+export function isUtf8(encoding: string): boolean {
+  return /^(?:utf-?8|unicode)$/i.test(encoding)
+}
+
 export type Check = (value: unknown) => string | undefined
 
 /** Names the type of a value, with its class and without anything of its content. */

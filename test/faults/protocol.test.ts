@@ -103,7 +103,7 @@ function spoil(messages: readonly Message[], loose: string, roll: (below: number
   const chosen = messages[at] as Message
   const spoilt = [...messages]
   const kind = roll(4)
-  if (loose.includes(chosen.type) && (kind === 2) === (chosen.type === 'C')) return null
+  if (loose.includes(chosen.type) && (kind === 2 || chosen.type === 'D')) return null
   if (kind === 0) spoilt.splice(at, 1)
   else if (kind === 1) spoilt.splice(at, 0, chosen)
   else if (kind === 2) {

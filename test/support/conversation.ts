@@ -71,7 +71,7 @@ export class FakeSocket extends Duplex {
 }
 
 async function overPg(socket: FakeSocket, user: string, database: string): Promise<Session> {
-  const client = new pg.Client({ user, database, ssl: false, stream: () => socket } as object)
+  const client = new pg.Client({ user, database, ssl: false, stream: () => socket })
   const wire = new PgWire(client as never, new Login(true))
   const failure = await wire.connect(Infinity)
   if (failure !== null) throw new Error(`the login was refused: ${String(failure.cause)}`)
@@ -137,7 +137,7 @@ export interface Replay {
   /** Answers in the order of what is sent. */
   readonly answers: readonly Buffer[]
   /** Where a chunk ends. */
-  cut(bytes: Buffer): readonly Buffer[]
+  readonly cut: (bytes: Buffer) => readonly Buffer[]
 }
 
 const turns = 12
@@ -158,8 +158,10 @@ export async function replay(units: readonly Unit[], { reader, login, answers, c
     session = await overPg(socket, 'u', 'd')
   } else {
     const pglite = {
-      async execProtocolRawStream(_sent: Uint8Array, { onRawData }: { onRawData: (part: Uint8Array) => void }) {
-        for (const chunk of cut(left.shift() ?? Buffer.alloc(0))) onRawData(chunk)
+      async execProtocolRawStream(sent: Buffer, { onRawData }: { onRawData: (part: Uint8Array) => void }) {
+        // It is asked apart from the conversation, because it announces nothing.
+        const answer = sent.includes('SHOW client_encoding') ? undefined : left.shift()
+        for (const chunk of cut(answer ?? Buffer.alloc(0))) onRawData(chunk)
         await Promise.resolve()
       },
     } as unknown as Pglite

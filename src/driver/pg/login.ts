@@ -2,7 +2,8 @@
 // sees it: a password leaves in clear only where that was allowed or the server is known, and nobody is logged in by a server
 // that has not proved that it knows the password too.
 import { ProtocolError, UsageError } from '../../errors/index.ts'
-import { isUtf8, wrongEncoding } from '../postgres/encoding.ts'
+import { wrongEncoding } from '../postgres/encoding.ts'
+import { isUtf8 } from '../../util/checks.ts'
 import { header, Message, receiveAside } from '../postgres/message-reader.ts'
 
 /** AuthenticationRequest, by its number. */

@@ -24,6 +24,8 @@ export interface PgOptions {
   /** `direct`: TLS from the first byte, for PostgreSQL 17 and newer. */
   readonly sslNegotiation?: 'postgres' | 'direct' | undefined
   readonly channelBinding?: 'disable' | 'prefer' | 'require' | undefined
+  /** Sends the password as it is to any server that asks for it so. */
+  readonly allowCleartextPassword?: boolean | undefined
   readonly keepAlive?: boolean | undefined
   /** After how long without traffic the system asks whether the other side is still there. Default 10_000. */
   readonly keepAliveIdleMs?: number | undefined
@@ -60,6 +62,7 @@ const checks: Readonly<Record<keyof PgOptions, Check>> = {
   sslFallback: oneOf('prefer', 'allow'),
   sslNegotiation: oneOf('postgres', 'direct'),
   channelBinding: oneOf('disable', 'prefer', 'require'),
+  allowCleartextPassword: flag,
   keepAlive: flag,
   keepAliveIdleMs: ['milliseconds', (value) => typeof value === 'number' && value >= 0],
   user: text,
@@ -98,6 +101,12 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 function isSetting([name, value]: [string, unknown]): boolean {
   if (!/^[a-z_][\w.]*$/i.test(name)) return false
   return typeof value === 'boolean' || typeof value === 'number' || text[1](value)
+}
+
+/** Whether the password may be sent as it is: it was allowed, or a verified certificate says who the server is. */
+export function sendsCleartext({ allowCleartextPassword, ssl }: PgOptions): boolean {
+  if (allowCleartextPassword === true || ssl === true) return true
+  return typeof ssl === 'object' && ssl.rejectUnauthorized !== false
 }
 
 /** `options` of the start-up packet: the user's own, then each setting as `-c name=value`. */

@@ -4,8 +4,10 @@
 import { ProtocolError } from '../../errors/index.ts'
 import { clock } from '../../util/clock.ts'
 import { longestTimerMs } from '../../util/timers.ts'
-import type { ConnectionHooks } from '../driver.ts'
-import { isUtf8, wrongEncoding } from '../postgres/encoding.ts'
+import { Dirty } from '../../sql/compiled.ts'
+import type { ConnectionHooks, Op } from '../driver.ts'
+import { wrongEncoding } from '../postgres/encoding.ts'
+import { isUtf8 } from '../../util/checks.ts'
 import { Loan } from '../postgres/loan.ts'
 import {
   type Bystander,
@@ -23,6 +25,7 @@ import type { Interruption, Wire } from '../postgres/wire.ts'
 import { type Pglite, speak } from './load.ts'
 import type { Guest, PgliteServer } from './server.ts'
 
+const utf8 = 'UTF8'
 const noEnd = 'the answer of PGlite ended without ReadyForQuery'
 
 export class PgliteWire implements Wire, Guest {
@@ -141,17 +144,9 @@ export class PgliteWire implements Wire, Guest {
 
   /** What users did on PGlite itself shows only when it is asked. */
   async #look(pglite: Pglite): Promise<void> {
-    const writer = new MessageWriter()
-    writer.query('SHOW client_encoding')
-    const answer = await speak(pglite, writer.take())
-    for (let at = 0; at + header <= answer.length;) {
-      const end = endOf(answer, at)
-      if (answer[at] === Message.dataRow) {
-        const encoding = answer.toString('latin1', at + header + 6, end)
-        if (!isUtf8(encoding)) this.#session?.garbled(wrongEncoding(encoding))
-      } else if (answer[at] === Message.readyForQuery) this.#session?.clientReady(readStatus(answer, at + header, end))
-      at = end
-    }
+    const { encoding, status } = await askEncoding(pglite)
+    if (!isUtf8(encoding)) this.#session?.garbled(wrongEncoding(encoding))
+    else this.#session?.clientReady(status)
   }
 
   #endLoan(): void {
@@ -184,13 +179,18 @@ export class PgliteWire implements Wire, Guest {
     if (session === null || !session.alive || this.#pglite === null) return
     const { exchange } = session
     let answer: Buffer
+    let encoding = utf8
     try {
       answer = await speak(this.#pglite, bytes)
+      // PGlite does not announce what it changes.
+      if (exchange?.ops.some(mayEncode) === true && endsReady(answer))
+        encoding = (await askEncoding(this.#pglite)).encoding
     } catch (cause) {
       this.#server.crashed(cause)
       return
     }
     try {
+      if (!isUtf8(encoding)) throw wrongEncoding(encoding)
       const { flushes } = session
       this.#deliver(answer, session)
       // Nothing more was asked, and nothing more will come.
@@ -219,4 +219,28 @@ export class PgliteWire implements Wire, Guest {
       at = end
     }
   }
+}
+
+/** The unit is over: another query between its messages would end it. */
+function endsReady(answer: Buffer): boolean {
+  return answer.length > header && answer[answer.length - header - 1] === Message.readyForQuery
+}
+
+function mayEncode({ stmt }: Op): boolean {
+  return (stmt.dirties & (Dirty.settings | Dirty.unknown)) !== 0
+}
+
+/** In a transaction that failed it cannot be asked, nor can anything else be. */
+async function askEncoding(pglite: Pglite): Promise<{ encoding: string; status: string }> {
+  const writer = new MessageWriter()
+  writer.query('SHOW client_encoding')
+  const answer = await speak(pglite, writer.take())
+  let [encoding, status] = [utf8, 'I']
+  for (let at = 0; at + header <= answer.length;) {
+    const end = endOf(answer, at)
+    if (answer[at] === Message.dataRow) encoding = answer.toString('latin1', at + header + 6, end)
+    else if (answer[at] === Message.readyForQuery) status = readStatus(answer, at + header, end)
+    at = end
+  }
+  return { encoding, status }
 }

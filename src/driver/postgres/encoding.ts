@@ -2,10 +2,6 @@
 // where settings are read.
 import { UsageError } from '../../errors/index.ts'
 
-export function isUtf8(encoding: string): boolean {
-  return /^utf-?8$/i.test(encoding)
-}
-
 /** All text is written and read as UTF-8: another encoding would garble it. */
 export function wrongEncoding(encoding: string): UsageError {
   return new UsageError(

@@ -43,6 +43,7 @@ export function released(): ReleasedConnectionError {
 
 /** Why a statement that is about the session or its transaction cannot run here; null: it can. Its turn has come. */
 export function misplaced({ engine, lease }: Slot, { stmt, transaction }: EngineOp): UsageError | null {
+  if ((stmt.pins & Pin.encoding) !== 0) return encodingRefused(stmt)
   const outside = transaction === null && lease?.raw.status === 'idle'
   if (outside && (stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt)
   if (engine.options.pooler === undefined) return null
@@ -57,6 +58,14 @@ export function withoutSession(stmt: Compiled): UsageError {
     'This statement changes the state of a session, but behind a pooler (option pooler) the next transaction runs in another ' +
       'one. Inside of a transaction use SET LOCAL, pg_advisory_xact_lock() and temporary tables with ON COMMIT DROP, around it ' +
       'the settings of scope(); for LISTEN and the like connect to the server itself.',
+    { statement: { sql: stmt.text } },
+  )
+}
+
+export function encodingRefused(stmt: Compiled): UsageError {
+  return new UsageError(
+    'Text is sent and read as UTF8 only, so client_encoding cannot be set to another encoding. Convert in SQL instead, with ' +
+      'convert_to() and convert_from().',
     { statement: { sql: stmt.text } },
   )
 }

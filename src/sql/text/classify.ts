@@ -1,6 +1,7 @@
 // What a statement text may do, from one scan: its class, the session state it dirties or pins, and the statements and
 // placeholders it holds. Called once per text by the statement cache. It reads words, not grammar: whatever it does not
 // know is a write that leaves the session dirty. Effects hidden inside functions of the user's own are beyond it.
+import { isUtf8 } from '../../util/checks.ts'
 import { Dirty, Pin, type StatementClass } from '../compiled.ts'
 import { effectOf, type Effect } from './effects.ts'
 import { Scanner, Token } from './scan.ts'
@@ -53,6 +54,7 @@ export function classify(text: string): Classified {
     if (kind === Token.end) break
     statement = new Statement(scanner)
   }
+  if ((found.pins & Pin.encoding) !== 0 && setsUtf8(text)) found.pins &= ~Pin.encoding
   // Several statements sent at once are a transaction.
   if (statements > 1) found.pins &= ~Pin.transaction
   if (scanner.unterminated) {
@@ -64,6 +66,16 @@ export function classify(text: string): Classified {
 
 /** What the server plans, and so gains from being prepared. */
 export const preparable: ReadonlySet<string> = new Set('SELECT VALUES TABLE WITH INSERT UPDATE DELETE MERGE'.split(' '))
+
+const encodings =
+  /\bset\s+(?:(?:session|local)\s+)?(?:names|"?client_encoding"?\s*(?:=|\bto\b))\s*['"]?([\w-]+)|\bset_config\s*\(\s*'client_encoding'\s*,\s*'([\w-]+)'/gi
+
+/** Whether every encoding that a text sets is the one there is. One that is not written down shows when the server tells it. */
+function setsUtf8(text: string): boolean {
+  for (const [, set = '', called = set] of text.matchAll(encodings))
+    if (!isUtf8(called) && called.toLowerCase() !== 'default') return false
+  return true
+}
 
 const defines = /^(?:create|alter|prepare)$/
 
@@ -267,6 +279,7 @@ class Statement {
   }
 
   #apply({ name, local, argument }: Setting): void {
+    if (name.toLowerCase() === "'client_encoding'") this.#pins |= Pin.encoding
     if (local && argument === 4) return
     this.#onlySets = false
     const known = name !== '' && name.startsWith("'") && !/^'(?:role|session_authorization)'$/i.test(name)

@@ -102,6 +102,9 @@ function set(head: readonly string[]): Verdict {
   const scoped = isLocal || (scope === 'session' && first !== 'authorization' && first !== 'characteristics')
   const [name = '', next = ''] = head.slice(scoped ? 2 : 1)
   if (name === 'transaction') return ['control', 0, Pin.transaction]
+  // What it is set to is looked at when all of the text is known.
+  if (/^"?client_encoding$/.test(name) || (name === 'names' && !isLocal))
+    return ['write', Dirty.settings, Pin.encoding | (isLocal ? Pin.transaction : Pin.settings)]
   if (isLocal || name === 'constraints') return local
   const isRole = /^"?(?:role|session_authorization)$/.test(name) && next !== '.'
   return isRole || (name === 'session' && next === 'authorization') ? role : settings
