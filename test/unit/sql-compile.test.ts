@@ -25,6 +25,7 @@ test('an entry has what the engine and the drivers need', () => {
     dirties: 0,
     pins: 0,
     hasControl: false,
+    statements: 1,
     shape: null,
   })
 })
