@@ -4,12 +4,10 @@ import type { Column, SQL, Table } from 'drizzle-orm'
 import type { Db } from '../../db/db.ts'
 import type { Handle } from '../../engine/handle.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
-import type { ModelQuery } from './query.ts'
-import type { ModelDelete } from '../crud/static-delete.ts'
-import type { ModelUpdate } from '../crud/static-update.ts'
 import type { Update } from '../crud/update.ts'
-import type { Attach, Loaded, Loader, LoaderLike } from './loader.ts'
-import type { ColumnsAndProps, Id, InsertOf, JsonRow, RowOf, SetOf, Simplify } from './values.ts'
+import type { Loaded, Loader, LoaderLike, Attach } from './loader.ts'
+import type { ModelStatics } from './statics.ts'
+import type { ColumnsAndProps, Id, InsertOf, JsonRow, RowOf, SetOf } from './values.ts'
 
 export declare const modelTypes: unique symbol
 
@@ -53,8 +51,6 @@ export interface AnyModel {
   readonly [modelTypes]: ModelTypes
 }
 
-type Types<C extends AnyModel> = C[typeof modelTypes]
-
 /** The conditions of an object: equal to the value, `null` is NULL, a list is any of its values. Undefined is refused. */
 export type Filter<Row> = { readonly [K in keyof Row]?: Row[K] | readonly (Row[K] | null)[] | null }
 
@@ -77,7 +73,7 @@ export interface ModelInstance<Row, Set, Json = Row> {
    * @throws {UnknownColumnError} for keys that there are not.
    */
   update(values: Set): Update<this, Set>
-  /** @throws {NoSuchRowError} when the row is gone. */
+  /** Deletes the row of this instance. @throws {NoSuchRowError} when it is gone. */
   delete(options?: CallOptions | Handle): Promise<void>
   /** Reads the row again into this instance. @throws {NoSuchRowError} when it is gone. */
   reload(options?: CallOptions | Handle): Promise<this>
@@ -91,7 +87,14 @@ export interface ModelInstance<Row, Set, Json = Row> {
   toJSON(): Json
 }
 
-export interface ModelClass<D, T extends Table, J, PK extends string | readonly string[], H extends string = never> {
+export interface ModelClass<
+  D,
+  T extends Table,
+  J,
+  PK extends string | readonly string[],
+  H extends string = never,
+> extends ModelStatics {
+  /** An instance in memory, with these values; it is no row yet. */
   new (
     values?: Partial<RowOf<T, J>>,
   ): RowOf<T, J> & ModelInstance<RowOf<T, J>, SetOf<T, J>, JsonRow<Omit<RowOf<T, J>, H | keyof J>>>
@@ -102,72 +105,10 @@ export interface ModelClass<D, T extends Table, J, PK extends string | readonly 
     row: RowOf<T, J>
     names: D extends Db<infer N> ? N : never
   }
+  /** The table, or view, of Drizzle. */
   readonly table: T
+  /** The columns by key, and an SQL expression for each JSON property: for conditions, orders and loaders. */
   readonly c: ColumnsAndProps<T, J>
-
-  create<C extends AnyModel>(
-    this: C,
-    values: Types<C>['insert'],
-    options?: CallOptions | Handle,
-  ): Promise<InstanceType<C>>
-  createMany<C extends AnyModel>(
-    this: C,
-    values: readonly Types<C>['insert'][],
-    options?: CallOptions | Handle,
-  ): Promise<InstanceType<C>[]>
-  /** Inserts the row, unless one with its key is there: then gives undefined. (SQL: ON CONFLICT DO NOTHING.) */
-  createOrIgnore<C extends AnyModel>(
-    this: C,
-    values: Types<C>['insert'],
-    options?: IgnoreOptions<keyof Types<C>['row'] & string> | Handle,
-  ): Promise<InstanceType<C> | undefined>
-  /** Inserts the rows that are not there yet, and gives instances of these. */
-  createManyOrIgnore<C extends AnyModel>(
-    this: C,
-    values: readonly Types<C>['insert'][],
-    options?: IgnoreOptions<keyof Types<C>['row'] & string> | Handle,
-  ): Promise<InstanceType<C>[]>
-  /** Inserts the row, or changes the one that is there with its key; gives the row in both cases. */
-  upsert<C extends AnyModel>(
-    this: C,
-    values: Types<C>['insert'],
-    options?: UpsertOptions<keyof Types<C>['row'] & string, Types<C>['set']> | Handle,
-  ): Promise<InstanceType<C>>
-  /** The same with many rows, all or nothing; instances are in the order of the values. */
-  upsertMany<C extends AnyModel>(
-    this: C,
-    values: readonly Types<C>['insert'][],
-    options?: UpsertOptions<keyof Types<C>['row'] & string, Types<C>['set']> | Handle,
-  ): Promise<InstanceType<C>[]>
-  get<C extends AnyModel>(
-    this: C,
-    id: Types<C>['id'],
-    options?: CallOptions | Handle,
-  ): Promise<InstanceType<C> | undefined>
-  getOr404<C extends AnyModel>(this: C, id: Types<C>['id'], options?: CallOptions | Handle): Promise<InstanceType<C>>
-
-  query<C extends AnyModel>(this: C): ModelQuery<InstanceType<C>>
-  where<C extends AnyModel>(this: C, condition: SQL | Filter<Types<C>['row']> | undefined): ModelQuery<InstanceType<C>>
-  select<C extends AnyModel, const K extends keyof Types<C>['row'] & string>(
-    this: C,
-    ...keys: readonly K[]
-  ): ModelQuery<Simplify<Pick<Types<C>['row'], K>>, Types<C>['row']>
-  update<C extends AnyModel>(
-    this: C,
-    values: Types<C>['set'],
-  ): ModelUpdate<InstanceType<C>, Types<C>['row'], Types<C>['set']>
-  delete<C extends AnyModel>(this: C): ModelDelete<InstanceType<C>, Types<C>['row']>
-
-  load<C extends AnyModel, M extends Record<string, LoaderLike>>(
-    this: C,
-    map: M,
-  ): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K]> }>
-  on<C extends AnyModel>(this: C, condition: SQL): Loader<InstanceType<C>>
-  distinct<C extends AnyModel>(this: C, ...by: Column[]): Distinct<InstanceType<C>>
-  alias<C extends AnyModel>(this: C, name: string): Aliased<C>
-  /** The model over a subquery that has its columns, such as `q.select().from(users).as('recent')`. */
-  inQuery<C extends AnyModel>(this: C, subquery: object): Aliased<C>
-  using<C extends AnyModel>(this: C, name: Types<C>['names']): C
 }
 
 export type { Loaded }

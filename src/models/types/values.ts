@@ -35,7 +35,7 @@ export type Id<T extends Table, PK extends string | readonly string[]> = [PK] ex
 export type RowOf<T extends Table, J> = Simplify<InferSelectModel<T> & JsonOut<J>>
 
 /** As JSON has it: a bigint is text. */
-export type JsonRow<R> = { [K in keyof R]: WithoutBigint<R[K]> }
+export type JsonRow<R> = { [K in keyof R]: WithoutBigint<R[K]> } & {}
 
 type WithoutBigint<V> = V extends bigint
   ? string
