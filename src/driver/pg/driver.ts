@@ -8,7 +8,7 @@ import { UsageError } from '../../errors/index.ts'
 import { bare } from '../../util/checks.ts'
 import { classify, openFailure } from './failure.ts'
 import { loadPg } from './load.ts'
-import { parsePgOptions, type PgOptions, startupOptions } from './options.ts'
+import { parsePgOptions, type PgOptions, sendsCleartext, startupOptions } from './options.ts'
 import { Login } from './login.ts'
 import { PgWire } from './pg-wire.ts'
 
@@ -78,7 +78,7 @@ async function openAt(
   deadline: number,
   generation: number,
 ): Promise<Session> {
-  const login = new Login(true)
+  const login = new Login(sendsCleartext(options))
   const wire = await makeWire(options, login)
   const refused = await wire.connect(deadline, options.channelBinding === 'require')
   if (refused !== null) {

@@ -71,6 +71,6 @@ function cleartextRefused(): UsageError {
     'The server asks for the password in clear, and nothing proves that it is the right server: the connection has no TLS with a ' +
       'verified certificate. The password was not sent. Connect with sslmode=verify-full, let the server use scram-sha-256, or, ' +
       'where the network is trusted, allow it by the connection option allowCleartextPassword: true (in a URL: ' +
-      'require_auth=password).',
+      'require_auth=password; in the environment: PGREQUIREAUTH=password).',
   )
 }

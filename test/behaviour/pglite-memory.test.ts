@@ -1,0 +1,47 @@
+/** What PGlite has answered does not stay in memory; an answer that ends too early is told. */
+
+import { createDb } from 'genever'
+import { expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { runScript } from '../support/script.ts'
+
+test('nothing stays of rows, statements and notices', async () => {
+  const { code, stdout, stderr } = await runScript(
+    `import { createDb } from 'genever'
+    const db = await createDb('pglite://memory').open()
+    const megabytes = () => {
+      gc(); gc()
+      const { heapUsed, external } = process.memoryUsage()
+      return (heapUsed + external) / 1e6
+    }
+    const works = {
+      rows: [20, () => db.all("select repeat('x', 1000) v from generate_series(1, 1000)")],
+      statements: [5000, () => db.scalar('select 1')],
+      notices: [20, () => db.status("do $$ begin for i in 1..1000 loop raise notice '%', repeat('n', 900); end loop; end $$")],
+    }
+    const kept = {}
+    for (const [name, [count, work]] of Object.entries(works)) {
+      for (let i = 0; i < 5; i++) await work()
+      const before = megabytes()
+      for (let i = 0; i < count; i++) await work()
+      kept[name] = megabytes() - before
+    }
+    console.log(JSON.stringify(kept))
+    await db.close()`,
+    { timeoutMs: 100_000 },
+  )
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const kept = JSON.parse(stdout) as Record<'rows' | 'statements' | 'notices', number>
+
+  expect(kept.rows).toBeLessThan(8)
+  expect(kept.statements).toBeLessThan(2)
+  expect(kept.notices).toBeLessThan(8)
+}, 120_000)
+
+test('a statement in which PGlite breaks ends with an error, and close() settles', async () => {
+  const db = await createDb('pglite://memory', { pool: { acquireTimeoutMs: 3000 } }).open()
+  await db.status('create function rec(n int) returns int language plpgsql as $$ begin return rec(n + 1); end $$')
+  expect(await caught(db.scalar('select rec(1)'))).toBeInstanceOf(Error)
+  await db.scalar('select 1').catch(() => {})
+  await db.close({ timeoutMs: 5000 })
+}, 120_000)
