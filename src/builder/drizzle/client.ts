@@ -32,7 +32,7 @@ export function makeClient(executor: Executor): Client {
     params: readonly unknown[] | undefined,
     as: Cardinality,
   ): Promise<Record<string, unknown>> =>
-    execute(executor, as, text, params === undefined ? [] : sent(params), undefined)
+    execute(executor, as, text, params === undefined || params.length === 0 ? undefined : sent(params), undefined)
   const query: Client['query'] = (asked, params, options) => {
     if (typeof asked === 'string') {
       if (options === undefined) return send(asked, params, pgObjects)

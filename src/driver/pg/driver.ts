@@ -11,6 +11,7 @@ import { loadPg } from './load.ts'
 import { parsePgOptions, type PgOptions, sendsCleartext, startupOptions } from './options.ts'
 import { Login } from './login.ts'
 import { PgWire } from './pg-wire.ts'
+import { bookOf } from '../postgres/type-book.ts'
 
 const defaultCacheSize = 256
 const keepAliveMs = 10_000
@@ -89,6 +90,7 @@ async function openAt(
     id: wire.client.processID ?? ++opened,
     generation,
     int8: options.int8 ?? 'number',
+    types: bookOf(options),
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     prefix: '',
     authorization: 'DEFAULT',

@@ -6,6 +6,7 @@ import { before } from '../../util/deadline.ts'
 import { parsePgliteOptions, type PgliteOptions, settingsSql } from './options.ts'
 import { PgliteWire } from './pglite-wire.ts'
 import { serverFor, superuser } from './server.ts'
+import { bookOf } from '../postgres/type-book.ts'
 
 const defaultCacheSize = 256
 let opened = 0
@@ -43,6 +44,7 @@ async function open(
     id,
     generation,
     int8: options.int8 ?? 'number',
+    types: bookOf(options),
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     prefix: `c${id}_`,
     authorization: superuser,

@@ -1,9 +1,11 @@
 // Parameters to what Bind carries: text, bytes or NULL. Called by sessions before a byte of the statement is written, so a
 // value that cannot be written fails its operation alone. Messages name the position of a parameter, never its value.
-import { ParameterError } from '../../errors/index.ts'
+import { GeneverError, ParameterError } from '../../errors/index.ts'
+import { jsonText } from '../../sql/json.ts'
 import { textRefusal } from '../../sql/parameters.ts'
 import { arrayText, timestampText } from './text-forms.ts'
-import { elementOf, isJson, Oid } from './rows/type-table.ts'
+import { isJson, Oid } from './rows/type-table.ts'
+import { firstOfUsers, TypeBook } from './type-book.ts'
 
 /** A parameter as it travels: text format, binary format, NULL. */
 export type Encoded = string | Uint8Array | null
@@ -15,19 +17,16 @@ export const mostParameters = 65_535
 export const mostDescribed = 32_767
 
 /**
- * True when a parameter cannot be written before its type is known: an array is JSON for `json` and an array for all else,
- * and an object with a text form of its own (a date, a decimal) is JSON or that text.
+ * True when a parameter cannot be written before its type is known: an array is JSON for `json` and an array for all else, an
+ * object with a text form of its own (a date, a decimal) is JSON or that text, and bytes are no number.
  */
 export function needsTypes(params: readonly unknown[]): boolean {
-  for (const value of params) {
-    if (typeof value !== 'object' || value === null) continue
-    if (Array.isArray(value) || (hasOwnText(value) && !isBytes(value))) return true
-  }
+  for (const value of params) if (typeof value === 'object' && value !== null && dependsOnType(value)) return true
   return false
 }
 
 /** @throws {ParameterError} when one of them cannot be written */
-export function encodeAll(params: readonly unknown[], types: readonly number[] | null): Encoded[] {
+export function encodeAll(params: readonly unknown[], types: readonly number[] | null, book: TypeBook): Encoded[] {
   if (params.length > mostParameters) {
     throw new ParameterError(`A statement takes at most ${mostParameters} parameters, not ${params.length}`)
   }
@@ -36,8 +35,8 @@ export function encodeAll(params: readonly unknown[], types: readonly number[] |
     const value = params[i]
     if (typeof value === 'string') {
       encoded.push(checked(value, i))
-    } else if (typeof value === 'number') encoded.push(String(value))
-    else encoded.push(value === null ? null : encode(value, types?.[i] ?? 0, i))
+    } else if (typeof value === 'number') encoded.push(numberText(value))
+    else encoded.push(value === null ? null : encode(value, types?.[i] ?? 0, i, book))
   }
   return encoded
 }
@@ -47,44 +46,69 @@ export function checkAll(params: readonly unknown[]): void {
   encodeAll(
     params.map((value) => (needsTypes([value]) ? null : value)),
     null,
+    typeless,
   )
   params.forEach((value, i) => {
     if (!needsTypes([value])) return
     try {
-      encode(value, 0, i)
+      encode(value, 0, i, typeless)
     } catch {
-      encode(value, Oid.json, i)
+      encode(value, Oid.json, i, typeless)
     }
   })
 }
 
-function encode(value: unknown, type: number, position: number): Encoded {
-  if (typeof value === 'boolean' || typeof value === 'bigint') return String(value)
-  if (typeof value === 'object' && value !== null) return encodeObject(value, type, position)
-  return refuse(position, `a value of type ${typeof value}`)
+/** Those of the parameters' types that have to be looked up before the parameters can be written. */
+export function unknownTypes(params: readonly unknown[], types: readonly number[], book: TypeBook): number[] {
+  const unknown = book.unknown(types)
+  return unknown.length === 0 ? unknown : book.unknown(types.filter((_, i) => needsTypes([params[i]])))
 }
 
-function encodeObject(value: object, type: number, position: number): Encoded {
-  if (isBytes(value)) return bytes(value)
+const typeless = new TypeBook()
+
+/** A number keeps the sign of its zero. */
+function numberText(value: number): string {
+  return value === 0 && Object.is(value, -0) ? '-0' : String(value)
+}
+
+function encode(value: unknown, given: number, position: number, book: TypeBook): Encoded {
+  if (typeof value === 'boolean' || typeof value === 'bigint') return String(value)
+  if (typeof value === 'object' && value !== null) return encodeObject(value, book.base(given), position, book)
+  return refuse(position, `is a value of type ${typeof value}`)
+}
+
+function encodeObject(value: object, type: number, position: number, book: TypeBook): Encoded {
+  if (isBytes(value)) return bytes(value, type, position)
   if (value instanceof Date) {
-    const text = timestampText(value) ?? refuse(position, 'an invalid date')
+    const text = timestampText(value) ?? refuse(position, 'is an invalid date')
     return isJson(type) ? JSON.stringify(value) : text
   }
   if (isJson(type)) return json(value, position)
-  if (Array.isArray(value)) return guarded(position, () => arrayText(elementsOf(value, type), element(type, position)))
+  if (Array.isArray(value)) return array(value, book.element(type), position, book)
+  if (value instanceof Number || value instanceof String || value instanceof Boolean)
+    return own(value.valueOf(), position)
   if (hasOwnText(value)) {
-    const own = guarded(position, () => value.toJSON())
-    if (typeof own === 'string') return checked(own, position)
+    const text = guarded(position, () => value.toJSON())
+    if (typeof text === 'string') return checked(text, position)
   }
   return json(value, position)
 }
 
-/** For `json[]` the inner arrays are JSON; for all else they are dimensions. */
-function elementsOf(array: readonly unknown[], type: number): readonly unknown[] {
-  return isJson(elementOf(type)) ? array.map((item) => (Array.isArray(item) ? new JsonArray(item) : item)) : array
+/** The value in an object of the language's own, such as `new Number(5)`. */
+function own(value: unknown, position: number): string {
+  return typeof value === 'number' ? numberText(value) : checked(String(value), position)
 }
 
-class JsonArray {
+/** What is an element by itself although it is an array: JSON, or an array in a domain. All else are dimensions. */
+function array(values: readonly unknown[], type: number, position: number, book: TypeBook): string {
+  const base = book.base(type)
+  const apart = isJson(base) || (base !== type && book.element(type) !== 0)
+  const items = apart ? values.map((item) => (Array.isArray(item) ? new Whole(item) : item)) : values
+  return guarded(position, () => arrayText(items, (item) => element(item, type, position, book)))
+}
+
+/** An array that is one element. */
+class Whole {
   readonly items: readonly unknown[]
 
   constructor(items: readonly unknown[]) {
@@ -92,43 +116,41 @@ class JsonArray {
   }
 }
 
-function element(type: number, position: number): (value: unknown) => string | null {
-  const inner = elementOf(type)
-  return (value) => {
-    if (value === null || value === undefined) return null
-    if (value instanceof JsonArray) return json(value.items, position)
-    const text =
-      typeof value === 'string' ? value : typeof value === 'number' ? String(value) : encode(value, inner, position)
-    if (text instanceof Uint8Array)
-      return `\\x${Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString('hex')}`
-    return text === null ? null : checked(text, position)
-  }
+function element(value: unknown, type: number, position: number, book: TypeBook): string | null {
+  if (typeof value === 'string') return checked(value, position)
+  if (typeof value === 'number') return numberText(value)
+  if (value === null) return null
+  if (value === undefined) return refuse(position, 'holds an element that is undefined: pass null')
+  const text = encode(value instanceof Whole ? value.items : value, type, position, book)
+  if (!(text instanceof Uint8Array)) return text
+  const base = book.base(type)
+  if (base === 0 || base === Oid.bytea || base >= firstOfUsers)
+    return `\\x${Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString('hex')}`
+  return refuse(position, 'holds bytes, for elements that are no bytea')
 }
 
 function json(value: object, position: number): string {
-  if (value instanceof Map || value instanceof Set) refuse(position, 'a Map or Set, which JSON would make empty')
-  const text = guarded(position, () => JSON.stringify(value) as string | undefined)
-  return text ?? refuse(position, 'an object that is nothing as JSON')
+  return guarded(position, () => jsonText(value, (what) => refuse(position, what)))
 }
 
-/** Runs code of the values themselves (`toJSON`, getters), which may throw or never end in a circle. */
+/** Runs code of the values themselves (`toJSON`, getters), which may throw, or nest them too deeply. */
 function guarded<T>(position: number, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    if (error instanceof ParameterError) throw error
-    const circular = error instanceof TypeError || error instanceof RangeError
-    return refuse(
-      position,
-      circular ? 'an object that JSON cannot hold: circular, or with a bigint' : 'an object that threw',
-    )
+    if (error instanceof GeneverError) throw error
+    return refuse(position, error instanceof RangeError ? 'is nested too deeply' : 'is an object that threw')
   }
 }
 
 /** Text that arrives as it is: without NUL, which PostgreSQL cannot store, or half a character, which UTF-8 has no form for. */
 function checked(text: string, position: number): string {
   const problem = textRefusal(text)
-  return problem === undefined ? text : refuse(position, problem)
+  return problem === undefined ? text : refuse(position, `is ${problem}`)
+}
+
+function dependsOnType(value: object): boolean {
+  return Array.isArray(value) || isBytes(value) || hasOwnText(value)
 }
 
 function hasOwnText(value: object): value is { toJSON(): unknown } {
@@ -139,13 +161,18 @@ function isBytes(value: object): value is ArrayBufferView | ArrayBuffer {
   return ArrayBuffer.isView(value) || value instanceof ArrayBuffer
 }
 
-function bytes(value: ArrayBufferView | ArrayBuffer): Uint8Array {
+/** Of the types of the server, those whose binary form is bytes or text of the user's; a number would be made of any bytes. */
+const takeBytes: ReadonlySet<number> = new Set([0, 17, 19, 25, 114, 142, 705, 1042, 1043, 2950, 3802])
+
+function bytes(value: ArrayBufferView | ArrayBuffer, type: number, position: number): Uint8Array {
+  if (type < firstOfUsers && !takeBytes.has(type)) refuse(position, 'is bytes, for a type that is not made of bytes')
   if (value instanceof Uint8Array) return value
   return value instanceof ArrayBuffer
     ? new Uint8Array(value)
     : new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
 }
 
+/** `what` is the rest of a sentence. */
 function refuse(position: number, what: string): never {
-  throw new ParameterError(`Parameter $${position + 1} is ${what}`)
+  throw new ParameterError(`Parameter $${position + 1} ${what}.`)
 }

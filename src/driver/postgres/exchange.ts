@@ -20,12 +20,14 @@ import {
 import { dropsPrepared, type PreparedCache } from './prepared.ts'
 import { countsRows, Phase, runs, type Step } from './step.ts'
 import type { Int8 } from './rows/type-table.ts'
+import type { TypeBook } from './type-book.ts'
 
 /** What an exchange needs of its session. */
 export interface ExchangeHost {
   readonly writer: MessageWriter
   readonly prepared: PreparedCache
   readonly int8: Int8
+  readonly types: TypeBook
   /** Put before the names of statements; two sessions on one server process must not meet. */
   readonly prefix: string
   /** Sends what the writer holds. */
@@ -323,7 +325,7 @@ export class Exchange {
           return
         }
         try {
-          step.values = encodeAll(params, step.types)
+          step.values = encodeAll(params, step.types, this.#host.types)
         } catch (cause) {
           this.#failAt(this.#written, cause)
           this.#sync()

@@ -39,6 +39,7 @@ export class Session implements RawConnection, ExchangeHost {
   flushes = 0
   readonly prepared: PreparedCache
   readonly int8: Int8
+  readonly types: TypeBook
   readonly prefix: string
   readonly #wire: Wire
   readonly #hooks: ConnectionHooks
@@ -62,6 +63,7 @@ export class Session implements RawConnection, ExchangeHost {
     this.id = options.id
     this.generation = options.generation
     this.int8 = options.int8
+    this.types = options.types
     this.prefix = options.prefix
     this.#authorization = options.authorization
     this.prepared = new PreparedCache(options.statementCacheSize)

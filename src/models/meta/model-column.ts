@@ -4,7 +4,6 @@ import { type ColumnLike, type Decode, decodeOf, encode } from '../../builder/dr
 import { quoteName } from '../../builder/drizzle/core/render.ts'
 import { GeneverError, ParameterError } from '../../errors/index.ts'
 import type { ColumnSpec } from '../../sql/compiled.ts'
-import { refusal } from '../../sql/parameters.ts'
 import { describeType } from '../../util/checks.ts'
 
 export class ModelColumn {
@@ -44,20 +43,11 @@ export class ModelColumn {
 
   /** The parameter of a value. SQL expressions are handled by the caller. @throws {ParameterError} when it does not fit. */
   encode(value: unknown): unknown {
-    if (this.isJson && typeof value === 'object' && value !== null) this.#checkJson(value)
     try {
-      return encode(this.column, value)
+      return encode(this.column, value, this.key)
     } catch (cause) {
       throw this.refuse(value, cause)
     }
-  }
-
-  /** What is no JSON would silently become `{}`. */
-  #checkJson(value: object): void {
-    const reason = refusal(value)
-    if (reason !== undefined) throw new ParameterError(`The value of column '${this.key}' ${reason}.`)
-    if (value instanceof Map || value instanceof Set)
-      throw new ParameterError(`The value of column '${this.key}' is a Map or Set, which JSON would make empty.`)
   }
 
   /** The error for a value that does not fit; without the value. */

@@ -1,6 +1,8 @@
 // Members set within a jsonb column on the server: what others have written beside them stays, at any depth. Keys and values
 // are parameters; only the names of declared properties that are set to SQL are in the text, as literals.
 import { quoteText, type SqlLike } from '../../builder/drizzle/core/render.ts'
+import { ParameterError } from '../../errors/index.ts'
+import { jsonText } from '../../sql/json.ts'
 import type { Sink } from '../statement/sink.ts'
 import type { Member } from './changes.ts'
 
@@ -31,7 +33,7 @@ export function writeMerge(sink: Sink, current: string, base: SqlLike | undefine
       flat = true
     }
   }
-  if (flat) sink.add(` || ${sink.place(JSON.stringify(patch))}::jsonb`)
+  if (flat) sink.add(` || ${sink.place(patchText(patch))}::jsonb`)
   for (const { property, value } of deep) {
     const place = (text: unknown): string => sink.place(text)
     sink.add(nested(sink, current, property.key, value as object, 1, property.base(place)))
@@ -54,11 +56,17 @@ function nested(sink: Sink, current: string, key: string, value: object, depth: 
       flat = true
     }
   }
-  if (flat) text += ` || ${sink.place(JSON.stringify(patch))}::jsonb`
+  if (flat) text += ` || ${sink.place(patchText(patch))}::jsonb`
   return ` || jsonb_build_object(${place}, ${text})`
 }
 
 const empty = "'{}'::jsonb"
+
+function patchText(patch: object): string {
+  return jsonText(patch, (what) => {
+    throw new ParameterError(`The value of JSON properties ${what}.`)
+  })
+}
 
 /** What is no object has no members to keep. */
 function objectIn(current: string, base = empty): string {

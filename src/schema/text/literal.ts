@@ -2,7 +2,7 @@
 // by where it stands, as with a parameter.
 import { quoteText } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
-import { describeType } from '../../util/checks.ts'
+import { jsonText as textOf } from '../../sql/json.ts'
 
 /** @throws {UsageError} for a value that has no literal; the message names its type only. */
 export function literal(value: unknown): string {
@@ -26,10 +26,11 @@ export function plainText(value: unknown): string {
   return typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : jsonText(value)
 }
 
+/** @throws {UsageError} for what JSON cannot say. */
 export function jsonText(value: unknown): string {
-  const text = typeof value === 'function' ? undefined : (JSON.stringify(value) as string | undefined)
-  if (text === undefined) throw new UsageError(`A value in the schema is ${describeType(value)}, which SQL cannot say.`)
-  return text
+  return textOf(value, (what) => {
+    throw new UsageError(`A value in the schema ${what}.`)
+  })
 }
 
 /** `{…}` with every element quoted but NULL; `text` gives an element that is no array. (PostgreSQL manual 8.15.6.) */

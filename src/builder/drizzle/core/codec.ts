@@ -2,6 +2,7 @@
 // decoding differs between its versions, so the columns' kinds are told apart by their names, which do not.
 import { ParameterError, ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
+import { jsonText } from '../../../sql/json.ts'
 import {
   arrayText,
   plainText,
@@ -65,6 +66,8 @@ const abc = ([a, b, c]: readonly number[]): unknown => ({ a, b, c })
 /** How the driver reads the column, so that it is what the column's TypeScript type promises. */
 export function decodeOf(column: ColumnLike): Decode {
   const element = elementOf(column)
+  // The driver reads it, and its integers as the engine has them.
+  if (element !== null && isJson(element)) return { mode: 'default' }
   if (element !== null) {
     const read = textReader(element)
     return { mode: 'raw-text', map: (text) => readArray(text as string, read, ',') ?? unreadable(column) }
@@ -77,14 +80,13 @@ export function decodeOf(column: ColumnLike): Decode {
   return { mode: modes[columnType] ?? 'raw-text' }
 }
 
-/** The parameter of a value; SQL expressions are not given here. */
-export function encode(column: ColumnLike, value: unknown): unknown {
+/** The parameter of a value; SQL expressions are not given here. @throws {ParameterError} for what JSON cannot say. */
+export function encode(column: ColumnLike, value: unknown, name: string = column.name): unknown {
   if (value === null || value === undefined) return value
   const { columnType } = column
   if (columnType === 'PgTimestamp' || columnType === 'PgDate') return dateParameter(column, value)
-  if (columnType === 'PgJsonb' || columnType === 'PgJson')
-    return arrayDimensions(column) === 0 ? JSON.stringify(value) : encodeArray(column, value)
-  return isArrayColumn(column) ? encodeArray(column, value) : column.mapToDriverValue(value)
+  if (isJson(column)) return arrayDimensions(column) === 0 ? json(name, value) : encodeArray(column, value, name)
+  return isArrayColumn(column) ? encodeArray(column, value, name) : column.mapToDriverValue(value)
 }
 
 /** Drizzle writes years before 1 and beyond 9999 as PostgreSQL does not read them; an invalid date it refuses. */
@@ -95,17 +97,15 @@ function dateParameter(column: ColumnLike, value: unknown): unknown {
 }
 
 /** The literal of an array, whose elements are written like values of their type. */
-function encodeArray(column: ColumnLike, value: unknown): unknown {
+function encodeArray(column: ColumnLike, value: unknown, name: string = column.name): unknown {
   const element = elementOf(column)
   if (element === null || !Array.isArray(value)) return column.mapToDriverValue(value)
   const write = (item: unknown, depth: number): unknown => {
     if (item === undefined)
-      throw new ParameterError(
-        `A list for column '${column.name}' has an element that is undefined: pass null for NULL.`,
-      )
+      throw new ParameterError(`A list for column '${name}' has an element that is undefined: pass null for NULL.`)
     return depth > 0 && Array.isArray(item)
       ? item.map((inner: unknown) => write(inner, depth - 1))
-      : encode(element, item)
+      : encode(element, item, name)
   }
   return arrayText(write(value, dimensionsOf(column)) as unknown[], plainText)
 }
@@ -117,6 +117,16 @@ export function isArrayColumn(column: ColumnLike): boolean {
 /** As declared. */
 function dimensionsOf(column: ColumnLike): number {
   return column.baseColumn === undefined ? arrayDimensions(column) : 1 + dimensionsOf(column.baseColumn)
+}
+
+function isJson({ columnType }: ColumnLike): boolean {
+  return columnType === 'PgJsonb' || columnType === 'PgJson'
+}
+
+function json(name: string, value: unknown): string {
+  return jsonText(value, (what) => {
+    throw new ParameterError(`The value of column '${name}' ${what}.`)
+  })
 }
 
 /** The element of an array column, null for all others. */

@@ -1,6 +1,8 @@
 // Text and parameters of Drizzle's SQL objects, on both versions: the same structural call serves 0.45 and 1.0, and
 // Drizzle itself is not imported. Used by the adapter, by DDL and by models. It runs nothing and decodes nothing.
+import { ParameterError } from '../../../errors/index.ts'
 import { postgres } from '../../../sql/dialect.ts'
+import { jsonText } from '../../../sql/json.ts'
 
 /** Structural: `SQL`, a column, a builder, a subquery. Drizzle calls it SQLWrapper; tables are none in 1.0. */
 export interface SqlLike {
@@ -40,7 +42,12 @@ interface ParamCodec {
   readonly normalizeParam: (value: unknown) => unknown
 }
 
-const json: ParamCodec = { normalizeParam: (value) => JSON.stringify(value) }
+const json: ParamCodec = {
+  normalizeParam: (value) =>
+    jsonText(value, (what) => {
+      throw new ParameterError(`A value of a JSON column ${what}.`)
+    }),
+}
 
 /** 1.0 leaves JSON to the driver, which cannot tell a JSON string from JSON text; 0.45 writes it itself. */
 const codecs: BuildConfig['codecs'] = {

@@ -2,6 +2,7 @@
 // decoder picks readers once per shape; node-postgres' own parsers are never used. Types that are not listed stay text.
 import { ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
+import { jsonReader } from './json-reader.ts'
 import { type ElementReader, readArray, readBytea, readTimestamp } from '../text-forms.ts'
 
 /** What an 8-byte integer becomes; `number` refuses what a number cannot hold. */
@@ -70,7 +71,7 @@ function scalarReader(type: number, mode: Mode, int8: Int8): Reader | null {
     case 'date':
       return timestamp
     case 'json':
-      return JSON.parse
+      return jsonReader(int8)
     case 'buffer':
       return type === Oid.bytea ? readBytea : (text) => Buffer.from(text)
     case 'default':
@@ -98,7 +99,7 @@ function defaultReader(type: number, int8: Int8): Reader | null {
       return readBytea
     case Oid.json:
     case Oid.jsonb:
-      return JSON.parse
+      return jsonReader(int8)
     case Oid.timestamp:
     case Oid.timestamptz:
       return timestamp
