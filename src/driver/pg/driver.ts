@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
 import { type HostPlace, openFirst } from '../postgres/hosts.ts'
 import { Session } from '../postgres/session.ts'
+import { bookOf, type TypeBook } from '../postgres/type-book.ts'
 import { UsageError } from '../../errors/index.ts'
 import { bare } from '../../util/checks.ts'
 import { classify, openFailure } from './failure.ts'
@@ -11,7 +12,6 @@ import { loadPg } from './load.ts'
 import { parsePgOptions, type PgOptions, sendsCleartext, startupOptions } from './options.ts'
 import { Login } from './login.ts'
 import { PgWire } from './pg-wire.ts'
-import { bookOf } from '../postgres/type-book.ts'
 
 const defaultCacheSize = 256
 const keepAliveMs = 10_000
@@ -34,9 +34,10 @@ async function open(
   deadline: number,
   generation: number,
 ): Promise<RawConnection> {
+  const types = bookOf(options)
   const { host, port, places, targetSessionAttrs: target = 'any', loadBalanceHosts: balanced = false } = options
   const at = (place: PgOptions, told: ConnectionHooks, until: number): Promise<Session> =>
-    withFallback(bare<PgOptions>(options, place), (each) => openAt(each, told, until, generation))
+    withFallback(bare<PgOptions>(options, place), (each) => openAt(each, types, told, until, generation))
   if (places === undefined && target === 'any') return at({}, hooks, deadline)
   const choice = {
     places: places ?? [{ host: host ?? 'localhost', port: port ?? 5432 }],
@@ -75,6 +76,7 @@ function tlsAt({ ssl }: PgOptions, { host, address, port }: HostPlace): PgOption
 
 async function openAt(
   options: PgOptions,
+  types: TypeBook,
   hooks: ConnectionHooks,
   deadline: number,
   generation: number,
@@ -90,7 +92,7 @@ async function openAt(
     id: wire.client.processID ?? ++opened,
     generation,
     int8: options.int8 ?? 'number',
-    types: bookOf(options),
+    types,
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     prefix: '',
     authorization: 'DEFAULT',

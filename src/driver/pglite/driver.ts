@@ -4,9 +4,9 @@ import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.
 import { Session } from '../postgres/session.ts'
 import { before } from '../../util/deadline.ts'
 import { parsePgliteOptions, type PgliteOptions, settingsSql } from './options.ts'
+import { bookOf } from '../postgres/type-book.ts'
 import { PgliteWire } from './pglite-wire.ts'
 import { serverFor, superuser } from './server.ts'
-import { bookOf } from '../postgres/type-book.ts'
 
 const defaultCacheSize = 256
 let opened = 0

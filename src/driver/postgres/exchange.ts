@@ -6,7 +6,7 @@ import { ProtocolError } from '../../errors/index.ts'
 import type { Field } from '../../sql/compiled.ts'
 import { isMisfit, misfit } from './rows/decoder.ts'
 import type { Bytes } from './rows/field-reader.ts'
-import { encodeAll } from './encode.ts'
+import { encodeAll, unknownTypes } from './encode.ts'
 import type { MessageWriter } from './message-writer.ts'
 import {
   decodeOutcome,
@@ -18,9 +18,10 @@ import {
   type UnitState,
 } from './outcome.ts'
 import { dropsPrepared, type PreparedCache } from './prepared.ts'
-import { countsRows, Phase, runs, type Step } from './step.ts'
+import { silentOp } from './reset.ts'
+import { countsRows, Phase, Prepared, runs, Step } from './step.ts'
 import type { Int8 } from './rows/type-table.ts'
-import type { TypeBook } from './type-book.ts'
+import { type TypeBook, typeLookup, type TypeRow } from './type-book.ts'
 
 /** What an exchange needs of its session. */
 export interface ExchangeHost {
@@ -34,12 +35,14 @@ export interface ExchangeHost {
   flush(): void
 }
 
+let lookups = 0
+
 function outOfPlace(name: string): ProtocolError {
   return new ProtocolError(`${name} out of place`)
 }
 
 export class Exchange {
-  readonly ops: readonly Op[]
+  ops: readonly Op[]
   /** The session's own: nobody is told that the connection is free. */
   readonly internal: boolean
   readonly #host: ExchangeHost
@@ -70,7 +73,7 @@ export class Exchange {
     this.#steps = this.#host.prepared.plan(this.ops, this.#host.prefix)
     for (let i = 0; i < this.#steps.length; i++) {
       try {
-        ;(this.#steps[i] as Step).encodeEarly(this.ops.length)
+        ;(this.#steps[i] as Step).encodeEarly(this.ops.length, this.#host.types)
       } catch (cause) {
         this.#refused = true
         this.#failAt(i, cause)
@@ -93,7 +96,7 @@ export class Exchange {
     const step = this.#expect(Phase.parsed, 'ParseComplete')
     step.answered()
     const { entry, parse } = step
-    if (entry !== null && parse) this.#host.prepared.add(entry)
+    if (entry !== null && parse && step.op.stmt !== typeLookup) this.#host.prepared.add(entry)
     if (step.due === 0 && step.op.maxRows === parseOnly) this.#complete()
   }
 
@@ -324,6 +327,7 @@ export class Exchange {
           this.#host.flush()
           return
         }
+        if (this.#looksUp(step)) continue
         try {
           step.values = encodeAll(params, step.types, this.#host.types)
         } catch (cause) {
@@ -340,9 +344,31 @@ export class Exchange {
       }
       writer.execute(maxRows)
       step.ask(Phase.running)
+      if (stmt === typeLookup) {
+        this.#written++
+        writer.flush()
+        this.#host.flush()
+        return
+      }
     }
     if (this.#synced) this.#host.flush()
     else this.#sync()
+  }
+
+  /** Puts a look-up of the types that its parameters are for in front, once for all sessions. */
+  #looksUp(step: Step): boolean {
+    const { prefix, types } = this.#host
+    const unknown = unknownTypes(step.op.params, step.types ?? [], types)
+    if (unknown.length === 0 || this.#steps[this.#written - 1]?.op.stmt === typeLookup) return false
+    const lookup = new Step(silentOp(typeLookup, 0, [`{${unknown.join()}}`]))
+    // Unnamed it would take the place of the statement that waits for it.
+    lookup.entry = new Prepared(`${prefix}genever_types_${++lookups}`)
+    lookup.encodeEarly(1, types)
+    this.#steps.splice(this.#written, 0, lookup)
+    this.ops = this.#steps.map(({ op }) => op)
+    // It is written next.
+    this.#written--
+    return true
   }
 
   #sync(): void {
@@ -389,6 +415,12 @@ export class Exchange {
     } else {
       step.due = 0
       this.#at++
+      if (step.op.stmt === typeLookup) {
+        this.#host.types.learn(step.op.rows as TypeRow[])
+        this.#host.writer.closeStatement(step.entry?.name ?? '')
+        this.#closing++
+        this.#write()
+      }
     }
   }
 

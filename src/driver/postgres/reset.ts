@@ -13,11 +13,11 @@ export function silentText(text: string): SilentOp {
   return silentOp({ text, name: '', cls: 'multi', verb: '', hasControl: true, dirties: 0, pins: 0, shape: null }, 0)
 }
 
-export function silentOp(stmt: Compiled, maxRows: number): SilentOp {
+export function silentOp(stmt: Compiled, maxRows: number, params: readonly unknown[] = []): SilentOp {
   return {
     failure: null,
     stmt,
-    params: [],
+    params,
     spec: null,
     maxRows,
     rows: [],

@@ -22,6 +22,7 @@ import type { Fields, Status } from './outcome.ts'
 import { dropsPrepared, PreparedCache } from './prepared.ts'
 import { everything, resetText, silentOp, silentText } from './reset.ts'
 import type { Int8 } from './rows/type-table.ts'
+import type { TypeBook } from './type-book.ts'
 import type { SessionOptions, Wire } from './wire.ts'
 
 const writer = new MessageWriter()

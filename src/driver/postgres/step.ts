@@ -3,10 +3,11 @@
 import type { Failure, Op } from '../driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Field, RowSpec, Shape } from '../../sql/compiled.ts'
-import { checkAll, type Encoded, encodeAll, mostDescribed, needsTypes } from './encode.ts'
+import { checkAll, type Encoded, encodeAll, mostDescribed, needsTypes, unknownTypes } from './encode.ts'
 import type { Fields } from './outcome.ts'
 import { decoderFor, type RowDecoder, shapeKey } from './rows/decoder.ts'
 import type { Int8 } from './rows/type-table.ts'
+import type { TypeBook } from './type-book.ts'
 
 /** What comes next. Four bits each, the first in the lowest: a step knows all that is due to it as one number. */
 export const Phase = {
@@ -103,7 +104,7 @@ export class Step {
   }
 
   /** Writes the parameters down, or checks them when that needs their types. @throws when the statement cannot be sent. */
-  encodeEarly(ofUnit: number): void {
+  encodeEarly(ofUnit: number, book: TypeBook): void {
     const { stmt, params } = this.op
     if (this.parse && stmt.text.includes('\0')) throw new UsageError('The SQL text holds a NUL character.')
     if (stmt.cls === 'multi' && (ofUnit > 1 || params.length > 0)) {
@@ -116,7 +117,8 @@ export class Step {
     const open = this.describable && needsTypes(params)
     const types = this.entry?.shape?.params ?? stmt.shape?.params ?? null
     if (open && this.parse) this.declared = types
-    if (!open || types !== null) this.values = encodeAll(params, types)
+    if (!open || (types !== null && unknownTypes(params, types, book).length === 0))
+      this.values = encodeAll(params, types, book)
     else checkAll(params)
   }
 

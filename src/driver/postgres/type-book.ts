@@ -49,7 +49,7 @@ export const typeLookup: Compiled = {
       case when inner_type.typtype <> 'd' and inner_type.typcategory = 'A' and inner_type.typlen = -1 then inner_type.typelem else 0::oid end
     from known join pg_catalog.pg_type as inner_type on inner_type.oid in (known.base, known.element)
   ) select oid, base, element from known`,
-  name: 'genever_types',
+  name: '',
   cls: 'read',
   verb: 'WITH',
   dirties: 0,

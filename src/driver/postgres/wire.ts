@@ -1,6 +1,7 @@
 // What a driver gives to a session: something that carries its bytes, and lends the third-party object underneath. Interfaces
 // only.
 import type { Int8 } from './rows/type-table.ts'
+import type { TypeBook } from './type-book.ts'
 
 /**
  * `served`: the request has had its effect, if any. `unsent`: there was nothing to stop, the unit had not gone out and has
@@ -33,6 +34,8 @@ export interface SessionOptions {
   readonly id: number
   readonly generation: number
   readonly int8: Int8
+  /** One for all sessions of an engine. */
+  readonly types: TypeBook
   readonly statementCacheSize: number
   readonly prefix: string
   /** Whom a reset makes the session's user again: `DEFAULT`, or a name where the server does not know its default. */
