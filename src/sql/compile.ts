@@ -163,7 +163,7 @@ export class StatementCache {
 
 const compiled = (
   text: string,
-  { cls, verb, dirties, pins, hasControl, statements }: Classified,
+  { cls, verb, dirties, pins, names, hasControl, statements }: Classified,
   name: string,
 ): Compiled => ({
   text,
@@ -172,6 +172,7 @@ const compiled = (
   verb,
   dirties,
   pins,
+  names,
   hasControl,
   statements,
   shape: null,

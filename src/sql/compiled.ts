@@ -42,6 +42,16 @@ export const Pin = {
   encoding: 1024,
 } as const
 
+/** What a statement may do to the meaning of names, of which prepared statements keep the one they were parsed with. */
+export const Names = {
+  /** Tables, types and functions become others. */
+  catalogue: 1,
+  /** The search_path or the role becomes another. */
+  path: 2,
+  /** It begins or ends a transaction or savepoint, which takes such changes back. */
+  transaction: 4,
+} as const
+
 export interface Field {
   readonly name: string
   readonly table: number
@@ -57,6 +67,10 @@ export interface Shape {
   /** Whether it gives rows at all: those of `select from t` have no fields. */
   readonly rows: boolean
   readonly key: string
+  /** Under which search_path, as drivers number them. */
+  readonly path: number
+  /** When, by a count of the changes to the catalogue. */
+  readonly at: number
 }
 
 export interface Compiled {
@@ -70,6 +84,8 @@ export interface Compiled {
   readonly dirties: number
   /** `Pin` bits; those of the session are OR-ed into the slot. */
   readonly pins: number
+  /** `Names` bits. */
+  readonly names: number
   /** True for `control`, and for a `multi` text that holds a control statement anywhere: both are refused alike. */
   readonly hasControl: boolean
   /** How many statements the text holds, if they were counted. */

@@ -122,7 +122,7 @@ class Check {
   #inside<T>(value: object, work: () => T): T {
     const depth = this.#path.length
     if (depth < suspicious) return work()
-    if (this.#around.has(value)) return this.#stop('an object that holds itself')
+    if (this.#around.has(value)) return this.#stop('an object that holds itself, which JSON cannot say')
     if (depth > deepest) return this.#stop(`more than ${deepest} levels`)
     this.#around.add(value)
     const done = work()

@@ -54,24 +54,27 @@ forEachDriver((driver) => {
     ['mood[]', []],
   ]
 
-  test.each(cases)('a value for %s is written as what that is over: %o', async (...[type, value, wanted = value]) => {
-    for (const prepare of [true, false]) {
-      const { db, name } = await place({ prepare })
-      const read = `select to_jsonb($1::${name}_${type}) as v`
-      const same = (seen: unknown): void => {
-        if (type.startsWith('at')) expect(JSON.stringify(seen)).toContain('2024-01-02T')
-        else if (type === 'bytes') expect(seen).toBe('\\x00ff')
-        else expect(seen).toEqual(wanted)
+  test.each(cases.map(([type, value, wanted = value]) => [type, value, wanted] as const))(
+    'a value for %s is written as what that is over: %o',
+    async (type, value, wanted) => {
+      for (const prepare of [true, false]) {
+        const { db, name } = await place({ prepare })
+        const read = `select to_jsonb($1::${name}_${type}) as v`
+        const same = (seen: unknown): void => {
+          if (type.startsWith('at')) expect(JSON.stringify(seen)).toContain('2024-01-02T')
+          else if (type === 'bytes') expect(seen).toBe('\\x00ff')
+          else expect(seen).toEqual(wanted)
+        }
+        same(await db.scalar(read, [value]))
+        same(await db.scalar(read, [value]))
+        same(await db.transaction(() => db.scalar(read, [value])))
+        same(await db.bake(read).scalar([value]))
+        const typed = sql.raw(`${name}_${type}`)
+        same(await db.sql`select to_jsonb(${value}::${typed})`.scalar())
+        await db.close()
       }
-      same(await db.scalar(read, [value]))
-      same(await db.scalar(read, [value]))
-      same(await db.transaction(() => db.scalar(read, [value])))
-      same(await db.bake(read).scalar([value]))
-      const typed = sql.raw(`${name}_${type}`)
-      same(await db.sql`select to_jsonb(${value}::${typed})`.scalar())
-      await db.close()
-    }
-  })
+    },
+  )
 
   test('columns, functions, several rows and models take them', async () => {
     const { db, name } = await place()

@@ -291,7 +291,7 @@ const parameters: readonly (readonly [cast: string, value: unknown, text: string
 ]
 
 const circular: unknown[] = []
-circular.push({ secret: circular })
+circular.push({ again: circular })
 
 /** Parameters that cannot be written, and what the message says of them. */
 const unwritable: readonly (readonly [value: unknown, says: RegExp])[] = [
@@ -301,7 +301,8 @@ const unwritable: readonly (readonly [value: unknown, says: RegExp])[] = [
   [new Date(NaN), /\$2 .*invalid date/],
   ['secret\0', /\$2 .*NUL/],
   ['secret\ud800', /\$2 .*surrogate/],
-  [{ secret: 1n }, /\$2 .*JSON/],
+  [{ member: 1n }, /\$2 .*\.member.*JSON/],
+  [[new Date(NaN)], /\$2 .*invalid date/],
   [circular, /\$2 .*JSON/],
   [new Map([['secret', 1]]), /\$2 .*Map/],
   [
@@ -855,11 +856,7 @@ export function driverContract({ name, driver, options }: Contract): void {
     test('what turns out to be unwritable late leaves the connection in order', async () => {
       const c = await open()
 
-      const late = [
-        c.op('select $1::jsonb', [[1n]]),
-        c.op('select $1::text[]', [['\0']]),
-        c.op('select $1::date[]', [[new Date(NaN)]]),
-      ]
+      const late = [c.op('select $1::jsonb', [[1n]]), c.op('select $1::text[]', [['\0']])]
       for (const op of late) {
         expect(await c.unit('begin', op, 'select 2')).toEqual(['BEGIN', 'encode not_started', 'skipped not_started'])
         expect(c.raw.status).toBe('tx')
@@ -931,9 +928,12 @@ export function driverContract({ name, driver, options }: Contract): void {
       const c = await open()
       const t = table()
       await c.run(`create table ${t} as select 1 as a`)
+      await c.run(`create function ${t}_alter() returns void language plpgsql as $$ begin
+        alter table ${t} add b int default 2; end $$`)
       const statement = c.named(`select * from ${t}`)
       await c.run(statement)
-      await c.run(`alter table ${t} add b int default 2`)
+      // Nobody can see that it alters anything.
+      await c.run(`select ${t}_alter()`)
 
       expect(await c.unit('begin', c.op(statement))).toEqual(['BEGIN', 'server 0A000 rolled_back'])
       expect(c.raw.status).toBe('failed')

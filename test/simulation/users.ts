@@ -13,6 +13,7 @@ const statement = (text: string, cls: StatementClass, dirties: number): Compiled
   verb: '',
   dirties,
   pins: 0,
+  names: 0,
   hasControl: false,
   shape: null,
 })

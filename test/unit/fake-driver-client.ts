@@ -27,7 +27,7 @@ export class TestOp implements Op {
     more: Partial<Pick<Op, 'spec' | 'maxRows'>> & { dirties?: number } = {},
   ) {
     const { spec = null, maxRows = 0, dirties = 0 } = more
-    this.stmt = { text, name: '', cls: 'write', verb: '', dirties, pins: 0, hasControl: false, shape: null }
+    this.stmt = { text, name: '', cls: 'write', verb: '', dirties, pins: 0, names: 0, hasControl: false, shape: null }
     this.params = params
     this.spec = spec
     this.maxRows = maxRows

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Dirty, Pin } from '../../src/sql/compiled.ts'
+import { Dirty, Names, Pin } from '../../src/sql/compiled.ts'
 import { classify } from '../../src/sql/text/classify.ts'
 
 const names = (bits: number, of: Readonly<Record<string, number>>): string =>
@@ -368,4 +368,37 @@ test('comments and blanks between the words of a statement hide nothing', () => 
       expect(told(spread)).toBe(told(text))
     }),
   )
+})
+
+test.each([
+  ['select 1', 0],
+  ['insert into t values (1)', 0],
+  ['set statement_timeout to 1', 0],
+  [`select set_config('app.a', '1', false)`, 0],
+  ['truncate t', 0],
+  ['lock t', 0],
+  ["notify c, 'x'", 0],
+  ['set search_path to a', Names.path],
+  ['SET LOCAL Search_Path = a', Names.path],
+  [`set schema 'a'`, Names.path],
+  ['set role x', Names.path],
+  ['set session authorization x', Names.path],
+  ['set session search_path to a', Names.path],
+  ['reset all', Names.path],
+  ['reset role', Names.path],
+  ['discard all', Names.path | Names.catalogue],
+  [`select set_config('SEARCH_PATH', 'a', true)`, Names.path],
+  [`select set_config($1, $2, true)`, Names.path],
+  [`select 1, pg_catalog.set_config('a' || 'b', '1', false)`, Names.path],
+  ['create temp table x ()', Names.catalogue],
+  ['alter table t add a int', Names.catalogue],
+  ['drop view v', Names.catalogue],
+  ['select 1 into x', Names.catalogue],
+  ['do $$ begin end $$', Names.catalogue | Names.path],
+  ['call p()', Names.catalogue],
+  ['begin', Names.transaction],
+  ['rollback to savepoint a', Names.transaction],
+  ['set search_path to a; create table x ()', Names.catalogue | Names.path],
+])('%s changes what names mean by: %i', (text, bits) => {
+  expect(classify(text).names).toBe(bits)
 })

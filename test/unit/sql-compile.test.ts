@@ -24,6 +24,7 @@ test('an entry has what the engine and the drivers need', () => {
     verb: 'SELECT',
     dirties: 0,
     pins: 0,
+    names: 0,
     hasControl: false,
     statements: 1,
     shape: null,

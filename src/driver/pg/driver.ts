@@ -93,6 +93,7 @@ async function openAt(
     generation,
     int8: options.int8 ?? 'number',
     types,
+    searchPath: login.searchPath,
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     prefix: '',
     authorization: 'DEFAULT',

@@ -15,6 +15,8 @@ const negotiation = 118
 export class Login {
   /** The date style the server has announced. */
   dateStyle = 'ISO'
+  /** Announced since PostgreSQL 18. */
+  searchPath: string | undefined = undefined
   readonly #cleartext: boolean
   #asked = -1
   #known = false
@@ -39,6 +41,7 @@ export class Login {
 
   readonly #parameter = (name: string, value: string): void => {
     if (name === 'DateStyle') this.dateStyle = value
+    else if (name === 'search_path') this.searchPath = value
     else if (name === 'client_encoding' && !isUtf8(value)) throw wrongEncoding(value)
   }
 

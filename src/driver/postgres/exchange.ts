@@ -6,8 +6,9 @@ import { ProtocolError } from '../../errors/index.ts'
 import type { Field } from '../../sql/compiled.ts'
 import { isMisfit, misfit } from './rows/decoder.ts'
 import type { Bytes } from './rows/field-reader.ts'
-import { encodeAll, unknownTypes } from './encode.ts'
+import { encodeAll } from './encode.ts'
 import type { MessageWriter } from './message-writer.ts'
+import type { NameSpace } from './name-space.ts'
 import {
   decodeOutcome,
   type Fields,
@@ -18,8 +19,7 @@ import {
   type UnitState,
 } from './outcome.ts'
 import { dropsPrepared, type PreparedCache } from './prepared.ts'
-import { silentOp } from './reset.ts'
-import { countsRows, Phase, Prepared, runs, Step } from './step.ts'
+import { countsRows, lookupFor, noteTag, Phase, runs, type Step } from './step.ts'
 import type { Int8 } from './rows/type-table.ts'
 import { type TypeBook, typeLookup, type TypeRow } from './type-book.ts'
 
@@ -29,13 +29,12 @@ export interface ExchangeHost {
   readonly prepared: PreparedCache
   readonly int8: Int8
   readonly types: TypeBook
+  readonly names: NameSpace
   /** Put before the names of statements; two sessions on one server process must not meet. */
   readonly prefix: string
   /** Sends what the writer holds. */
   flush(): void
 }
-
-let lookups = 0
 
 function outOfPlace(name: string): ProtocolError {
   return new ProtocolError(`${name} out of place`)
@@ -77,6 +76,7 @@ export class Exchange {
       } catch (cause) {
         this.#refused = true
         this.#failAt(i, cause)
+        this.#host.names.unsend()
         return false
       }
     }
@@ -150,10 +150,7 @@ export class Exchange {
     const copied = this.#steps[this.#at]?.due === Phase.copied
     const step = copied ? this.#expect(Phase.copied, '') : this.#ending('CommandComplete')
     const { op, received } = step
-    let end = text.length
-    while (end > 0 && text.charCodeAt(end - 1) >= 48 && text.charCodeAt(end - 1) <= 57) end--
-    op.count = end === text.length ? -1 : Number(text.slice(end))
-    op.tag = end === text.length ? text : text.startsWith('INSERT') ? 'INSERT' : text.slice(0, end - 1)
+    noteTag(op, text)
     if (step.givesRows) {
       if (received !== op.count && countsRows(op)) throw new ProtocolError(`${received} rows, but ${text}`)
     } else if (op.stmt.cls === 'multi') op.rows.length = 0
@@ -206,7 +203,7 @@ export class Exchange {
     }
     this.#error = fields
     this.#failedAt = Math.min(this.#at, this.#steps.length - 1)
-    this.#stale = this.#steps[this.#failedAt]?.isStaleBy(fields, this.#host.prepared) ?? false
+    this.#stale = this.#steps[this.#failedAt]?.isStaleBy(fields, this.#host) ?? false
     if (!this.#synced) this.#sync()
   }
 
@@ -220,6 +217,7 @@ export class Exchange {
 
   /** ReadyForQuery. False: a stale plan outside a transaction, the unit goes out once more and is still in flight. */
   ready(status: Status): boolean {
+    this.#host.names.ended(status, this.#error !== null)
     if (this.#mayRunAgain(status)) {
       this.#runAgain()
       return false
@@ -304,26 +302,11 @@ export class Exchange {
         this.#synced = true
         continue
       }
-      const name = step.entry?.name ?? ''
-      if (step.parse && !step.asked) {
-        writer.parse(name, stmt.text, step.declared)
-        step.ask(Phase.parsed)
-        if (step.describable) {
-          writer.describeStatement(name)
-          step.ask(Phase.typed)
-          step.ask(Phase.described)
-        }
-      }
+      if (step.parse && !step.asked) step.askParse(writer)
       if (maxRows === parseOnly) continue
       if (step.values === null) {
         if (!step.asked) {
-          step.asked = true
-          if (!step.parse) {
-            writer.describeStatement(name)
-            step.ask(Phase.typed)
-            step.ask(Phase.described)
-          }
-          writer.flush()
+          step.askTypes(writer)
           this.#host.flush()
           return
         }
@@ -336,20 +319,11 @@ export class Exchange {
           return
         }
       }
-      writer.bind(name, step.values)
-      step.ask(Phase.bound)
-      if (!step.isDescribed(this.#host.int8)) {
-        writer.describePortal()
-        step.ask(Phase.described)
-      }
-      writer.execute(maxRows)
-      step.ask(Phase.running)
-      if (stmt === typeLookup) {
-        this.#written++
-        writer.flush()
-        this.#host.flush()
-        return
-      }
+      step.askRun(writer, step.values, this.#host.int8)
+      if (stmt !== typeLookup) continue
+      this.#written++
+      writer.flush()
+      return this.#host.flush()
     }
     if (this.#synced) this.#host.flush()
     else this.#sync()
@@ -357,13 +331,9 @@ export class Exchange {
 
   /** Puts a look-up of the types that its parameters are for in front, once for all sessions. */
   #looksUp(step: Step): boolean {
-    const { prefix, types } = this.#host
-    const unknown = unknownTypes(step.op.params, step.types ?? [], types)
-    if (unknown.length === 0 || this.#steps[this.#written - 1]?.op.stmt === typeLookup) return false
-    const lookup = new Step(silentOp(typeLookup, 0, [`{${unknown.join()}}`]))
-    // Unnamed it would take the place of the statement that waits for it.
-    lookup.entry = new Prepared(`${prefix}genever_types_${++lookups}`)
-    lookup.encodeEarly(1, types)
+    const tried = this.#steps[this.#written - 1]?.op.stmt === typeLookup
+    const lookup = tried ? null : lookupFor(step, this.#host.types, this.#host.prefix)
+    if (lookup === null) return false
     this.#steps.splice(this.#written, 0, lookup)
     this.ops = this.#steps.map(({ op }) => op)
     // It is written next.
@@ -425,7 +395,7 @@ export class Exchange {
   }
 
   get #state(): UnitState {
-    const [before, committed, written, synced] = [this.#before, this.#committed, this.#written, this.#synced]
-    return { ops: this.ops, before, committed, written, synced }
+    const { ops } = this
+    return { ops, before: this.#before, committed: this.#committed, written: this.#written, synced: this.#synced }
   }
 }

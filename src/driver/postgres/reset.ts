@@ -10,7 +10,18 @@ export interface SilentOp extends Op<Record<string, string | undefined>> {
 
 /** A statement of the session's own; nobody waits for it but the exchange. */
 export function silentText(text: string): SilentOp {
-  return silentOp({ text, name: '', cls: 'multi', verb: '', hasControl: true, dirties: 0, pins: 0, shape: null }, 0)
+  const stmt = {
+    text,
+    name: '',
+    cls: 'multi',
+    verb: '',
+    hasControl: true,
+    dirties: 0,
+    pins: 0,
+    names: 0,
+    shape: null,
+  } as const
+  return silentOp({ ...stmt }, 0)
 }
 
 export function silentOp(stmt: Compiled, maxRows: number, params: readonly unknown[] = []): SilentOp {

@@ -18,6 +18,7 @@ import { wrongEncoding } from './encoding.ts'
 import { isUtf8 } from '../../util/checks.ts'
 import { clientBusy, endedByClient } from './loan.ts'
 import { MessageWriter } from './message-writer.ts'
+import { NameSpace } from './name-space.ts'
 import type { Fields, Status } from './outcome.ts'
 import { dropsPrepared, PreparedCache } from './prepared.ts'
 import { everything, resetText, silentOp, silentText } from './reset.ts'
@@ -38,6 +39,7 @@ export class Session implements RawConnection, ExchangeHost {
   readonly writer: MessageWriter = writer
   /** How often something was sent. */
   flushes = 0
+  readonly names: NameSpace = new NameSpace()
   readonly prepared: PreparedCache
   readonly int8: Int8
   readonly types: TypeBook
@@ -66,8 +68,9 @@ export class Session implements RawConnection, ExchangeHost {
     this.int8 = options.int8
     this.types = options.types
     this.prefix = options.prefix
+    if (options.searchPath !== undefined) this.names.open(options.searchPath)
     this.#authorization = options.authorization
-    this.prepared = new PreparedCache(options.statementCacheSize)
+    this.prepared = new PreparedCache(options.statementCacheSize, this.names)
     this.#wire = wire
     this.#hooks = hooks
   }
@@ -198,7 +201,7 @@ export class Session implements RawConnection, ExchangeHost {
 
   async prepare(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null> {
     const refused: RefusedStatement[] = []
-    let rest = this.prepared.unknown(statements, this.prefix)
+    let rest = this.prepared.unknown(statements)
     while (rest.length > 0) {
       const ops = rest.map((stmt) => silentOp(stmt, parseOnly))
       if (await before(deadline, this.#run(ops))) break
@@ -214,6 +217,7 @@ export class Session implements RawConnection, ExchangeHost {
 
   setBaseline(sql: string): void {
     this.#baseline = sql
+    this.names.rebase()
   }
 
   async reset(dirty: number, deadline: number): Promise<boolean> {
@@ -224,6 +228,7 @@ export class Session implements RawConnection, ExchangeHost {
     if (!(await before(deadline, this.#run([undo])))) return false
     const foreign = whole ? this.#foreign(undo.rows).map((name) => `DEALLOCATE "${name.replaceAll('"', '""')}"`) : []
     if (foreign.length > 0 && !(await before(deadline, this.#run([silentText(foreign.join('; '))])))) return false
+    this.names.reset((this.dirty & (Dirty.temp | Dirty.unknown)) !== 0)
     this.dirty = 0
     return true
   }
@@ -248,6 +253,7 @@ export class Session implements RawConnection, ExchangeHost {
   async lend(waitMs: number): Promise<unknown> {
     this.#lentFor = waitMs
     this.#wasLent = true
+    this.names.lose()
     await this.#wire.lend()
     return this.#wire.native
   }
@@ -302,6 +308,7 @@ export class Session implements RawConnection, ExchangeHost {
   /** For the wire: the server has announced a parameter. */
   parameter(name: string, value: string): void {
     this.#hooks.parameter(name, value)
+    if (name === 'search_path') this.names.report(value)
     if (name === 'client_encoding' && !isUtf8(value)) this.garbled(wrongEncoding(value))
   }
 

@@ -4,10 +4,12 @@ import type { Failure, Op } from '../driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Field, RowSpec, Shape } from '../../sql/compiled.ts'
 import { checkAll, type Encoded, encodeAll, mostDescribed, needsTypes, unknownTypes } from './encode.ts'
+import type { MessageWriter } from './message-writer.ts'
 import type { Fields } from './outcome.ts'
+import { silentOp } from './reset.ts'
 import { decoderFor, type RowDecoder, shapeKey } from './rows/decoder.ts'
 import type { Int8 } from './rows/type-table.ts'
-import type { TypeBook } from './type-book.ts'
+import { type TypeBook, typeLookup } from './type-book.ts'
 
 /** What comes next. Four bits each, the first in the lowest: a step knows all that is due to it as one number. */
 export const Phase = {
@@ -45,7 +47,14 @@ const copyIn = /\bcopy\b.*\bfrom\s+stdin\b/is
 
 /** A statement that a session has prepared. */
 export class Prepared {
+  /** On the server. */
   readonly name: string
+  /** The engine's name. */
+  readonly key: string
+  /** What names meant, as name spaces number it, … */
+  readonly path: number
+  /** … and when, as they count changes of the catalogue. */
+  readonly at: number
   /** As described on this very session: another session may see other tables under the same names. */
   shape: Shape | null = null
   /** Looked up since the clock's hand came by. */
@@ -54,14 +63,26 @@ export class Prepared {
   spec: RowSpec | null = null
   decoder: RowDecoder | null = null
 
-  constructor(name: string) {
+  constructor(name: string, key: string, path: number, at: number) {
     this.name = name
+    this.key = key
+    this.path = path
+    this.at = at
   }
+}
+
+/** What a session remembers of statements. */
+interface Memory {
+  readonly prepared: { forget(statement: Prepared): void }
+  readonly names: { changed(): void }
 }
 
 /** One operation and what is known of it during the exchange. */
 export class Step {
   readonly op: Op
+  /** What names mean to it, and since when that holds. */
+  readonly path: number
+  readonly since: number
   /** Null: unnamed. */
   entry: Prepared | null = null
   parse = true
@@ -83,13 +104,46 @@ export class Step {
   ended = 0
   failure: Failure | null = null
 
-  constructor(op: Op) {
+  constructor(op: Op, path: number, since: number) {
     this.op = op
+    this.path = path
+    this.since = since
   }
 
   /** A message was written that is answered so. */
   ask(phase: number): void {
     this.due |= phase << (4 * this.#asks++)
+  }
+
+  askParse(writer: MessageWriter): void {
+    const name = this.entry?.name ?? ''
+    writer.parse(name, this.op.stmt.text, this.declared)
+    this.ask(Phase.parsed)
+    if (this.describable) this.#askDescription(writer, name)
+  }
+
+  /** Before its parameters can be written. */
+  askTypes(writer: MessageWriter): void {
+    this.asked = true
+    if (!this.parse) this.#askDescription(writer, this.entry?.name ?? '')
+    writer.flush()
+  }
+
+  askRun(writer: MessageWriter, values: readonly Encoded[], int8: Int8): void {
+    writer.bind(this.entry?.name ?? '', values)
+    this.ask(Phase.bound)
+    if (!this.isDescribed(int8)) {
+      writer.describePortal()
+      this.ask(Phase.described)
+    }
+    writer.execute(this.op.maxRows)
+    this.ask(Phase.running)
+  }
+
+  #askDescription(writer: MessageWriter, name: string): void {
+    writer.describeStatement(name)
+    this.ask(Phase.typed)
+    this.ask(Phase.described)
   }
 
   /** The first answer that was due has come. */
@@ -115,11 +169,17 @@ export class Step {
     }
     this.describable = params.length <= mostDescribed && stmt.cls !== 'control'
     const open = this.describable && needsTypes(params)
-    const types = this.entry?.shape?.params ?? stmt.shape?.params ?? null
+    const types = this.entry?.shape?.params ?? this.#shared?.params ?? null
     if (open && this.parse) this.declared = types
     if (!open || (types !== null && unknownTypes(params, types, book).length === 0))
       this.values = encodeAll(params, types, book)
     else checkAll(params)
+  }
+
+  /** What other sessions have found out, if names mean the same there. */
+  get #shared(): Shape | null {
+    const { shape } = this.op.stmt
+    return shape !== null && shape.path === this.path && shape.at >= this.since ? shape : null
   }
 
   /** Whether its result needs no description of the portal. */
@@ -136,10 +196,13 @@ export class Step {
   /** The server has described the result: what is new of it is kept for this session and for all others. */
   describe(fields: readonly Field[], rows: boolean, int8: Int8): void {
     const { stmt } = this.op
-    const known = this.entry?.shape ?? stmt.shape
+    const { path, since: at } = this
+    const known = this.entry?.shape ?? this.#shared
     const params = this.types ?? known?.params ?? []
     const shape =
-      known !== null && sameShape(known, params, fields, rows) ? known : { params, fields, rows, key: shapeKey(fields) }
+      known !== null && sameShape(known, params, fields, rows)
+        ? known
+        : { params, fields, rows, key: shapeKey(fields), path, at }
     if (stmt.cls !== 'multi') stmt.shape = shape
     if (this.entry !== null && this.entry.shape !== shape) {
       this.entry.shape = shape
@@ -157,12 +220,15 @@ export class Step {
   }
 
   /** The server's refusal says that what was known of it no longer holds: it is described anew when it runs next. */
-  isStaleBy(fields: Fields, prepared: { forget(statement: Prepared): void }): boolean {
+  isStaleBy(fields: Fields, { prepared, names }: Memory): boolean {
     const { entry, parse, declared, op } = this
     const retyped = isRetyped(fields) && (declared !== null || !parse)
     if (retyped) op.stmt.shape = null
+    const stale = entry !== null && !parse && (retyped || isStale(fields))
+    // What else was parsed here before is of yesterday too.
+    if ((retyped || stale) && fields['code'] !== '26000') names.changed()
     if (entry === null || parse) return retyped
-    if (!retyped && !isStale(fields)) return false
+    if (!stale) return false
     prepared.forget(entry)
     return true
   }
@@ -186,6 +252,27 @@ export class Step {
 
 // Only plans are checked by the server for a changed result; the columns of a FETCH or EXECUTE are asked for every time.
 const planned = /^(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE)$/
+
+let lookups = 0
+
+/** What looks up the types that the parameters of a statement are for; null when all are known. */
+export function lookupFor({ op, types }: Step, book: TypeBook, prefix: string): Step | null {
+  const unknown = unknownTypes(op.params, types ?? [], book)
+  if (unknown.length === 0) return null
+  const lookup = new Step(silentOp(typeLookup, 0, [`{${unknown.join()}}`]), 0, 0)
+  // Unnamed it would take the place of the statement that waits for it.
+  lookup.entry = new Prepared(`${prefix}genever_types_${++lookups}`, '', 0, 0)
+  lookup.encodeEarly(1, book)
+  return lookup
+}
+
+/** What the end of a command says of itself. */
+export function noteTag(op: Op, text: string): void {
+  let end = text.length
+  while (end > 0 && text.charCodeAt(end - 1) >= 48 && text.charCodeAt(end - 1) <= 57) end--
+  op.count = end === text.length ? -1 : Number(text.slice(end))
+  op.tag = end === text.length ? text : text.startsWith('INSERT') ? 'INSERT' : text.slice(0, end - 1)
+}
 
 /** Whether the count of its tag is that of its rows. A rule may change what the others count, but not from some to none. */
 export function countsRows({ tag, count }: Op): boolean {

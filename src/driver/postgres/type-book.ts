@@ -54,6 +54,7 @@ export const typeLookup: Compiled = {
   verb: 'WITH',
   dirties: 0,
   pins: 0,
+  names: 0,
   hasControl: false,
   shape: null,
 }

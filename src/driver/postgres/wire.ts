@@ -36,6 +36,8 @@ export interface SessionOptions {
   readonly int8: Int8
   /** One for all sessions of an engine. */
   readonly types: TypeBook
+  /** What the server has announced; older ones announce none. */
+  readonly searchPath?: string | undefined
   readonly statementCacheSize: number
   readonly prefix: string
   /** Whom a reset makes the session's user again: `DEFAULT`, or a name where the server does not know its default. */

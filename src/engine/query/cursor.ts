@@ -326,10 +326,11 @@ function declaration(name: string, stmt: Compiled): Compiled {
     ...cursorStatement(`DECLARE ${name} NO SCROLL CURSOR FOR ${stmt.text}`),
     pins: stmt.pins,
     dirties: stmt.dirties,
+    names: stmt.names,
   }
 }
 
 function cursorStatement(text: string): Compiled {
   const verb = text.slice(0, text.indexOf(' '))
-  return { text, name: '', cls: 'read', verb, dirties: 0, pins: 0, hasControl: false, shape: null }
+  return { text, name: '', cls: 'read', verb, dirties: 0, pins: 0, names: 0, hasControl: false, shape: null }
 }

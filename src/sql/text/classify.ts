@@ -2,10 +2,10 @@
 // placeholders it holds. Called once per text by the statement cache. It reads words, not grammar: whatever it does not
 // know is a write that leaves the session dirty. Effects hidden inside functions of the user's own are beyond it.
 import { isUtf8 } from '../../util/checks.ts'
-import { Dirty, Pin, type StatementClass } from '../compiled.ts'
+import { Dirty, Names, Pin, type StatementClass } from '../compiled.ts'
 import { effectOf, type Effect } from './effects.ts'
 import { Scanner, Token } from './scan.ts'
-import { verdict, type Sign, type Verdict } from './verdict.ts'
+import { namesOf, type Sign, verdict, type Verdict } from './verdict.ts'
 
 export interface Classified {
   readonly cls: StatementClass
@@ -13,6 +13,7 @@ export interface Classified {
   readonly verb: string
   readonly dirties: number
   readonly pins: number
+  readonly names: number
   readonly hasControl: boolean
   /** Statements that are not empty. */
   readonly statements: number
@@ -27,7 +28,7 @@ export interface Classified {
 /** Classifies a text in one linear scan. Never fails: what the server will refuse is left to the server. */
 export function classify(text: string): Classified {
   const scanner = new Scanner(text)
-  const found = { cls: 'write' as StatementClass, verb: '', dirties: 0, pins: 0, hasControl: false }
+  const found = { cls: 'write' as StatementClass, verb: '', dirties: 0, pins: 0, names: 0, hasControl: false }
   let statements = 0
   let parameters = 0
   let named = false
@@ -49,6 +50,7 @@ export function classify(text: string): Classified {
       found.cls = statements === 1 ? cls : 'multi'
       found.dirties |= dirties
       found.pins |= pins
+      found.names |= statement.names
       found.hasControl ||= cls === 'control'
     }
     if (kind === Token.end) break
@@ -111,6 +113,7 @@ class Statement {
   readonly #settings: Setting[] = []
   /** So far it is `select set_config(…), …` and nothing else, each for the transaction alone. */
   #onlySets = true
+  #names = 0
   /** Open BEGIN ATOMIC and CASE of a function body, whose semicolons end no statement. */
   #body = 0
 
@@ -130,6 +133,11 @@ class Statement {
   get verb(): string {
     const verb = this.#explains ? 'explain' : (this.#head[0] ?? '')
     return /^[a-z]/.test(verb) ? verb.toUpperCase() : ''
+  }
+
+  /** Once it was judged. */
+  get names(): number {
+    return this.#names
   }
 
   take(kind: Token): void {
@@ -154,6 +162,7 @@ class Statement {
     if (this.#signs.has('uescape')) this.#effect([Dirty.unknown, 0])
     if (this.#explains && !this.#analyzes) return ['read', 0, 0]
     const [cls, dirties, pins] = verdict(this.#head, this.#signs)
+    this.#names |= cls === 'control' ? Names.transaction : namesOf(this.#head, this.#signs)
     const vain = this.#onlySets && this.#head.length > 1 ? Pin.transaction : 0
     // What is called in a definition runs later, or somewhere else.
     const called = defines.test(this.#head[0] ?? '') ? this.#pins & ~(Pin.transaction | Pin.sequences) : this.#pins
@@ -280,6 +289,7 @@ class Statement {
 
   #apply({ name, local, argument }: Setting): void {
     if (name.toLowerCase() === "'client_encoding'") this.#pins |= Pin.encoding
+    if (name === '' || /^'(?:role|session_authorization|search_path)'$/i.test(name)) this.#names |= Names.path
     if (local && argument === 4) return
     this.#onlySets = false
     const known = name !== '' && name.startsWith("'") && !/^'(?:role|session_authorization)'$/i.test(name)

@@ -1,6 +1,6 @@
 // The judgement of one statement by its leading words and by the telling words seen in it. Called by classification at
 // the end of every statement. A verb that is not listed is a write that leaves the session dirty.
-import { Dirty, Pin, type StatementClass } from '../compiled.ts'
+import { Dirty, Names, Pin, type StatementClass } from '../compiled.ts'
 
 export type Verdict = readonly [cls: StatementClass, dirties: number, pins: number]
 
@@ -109,6 +109,36 @@ function set(head: readonly string[]): Verdict {
   const isRole = /^"?(?:role|session_authorization)$/.test(name) && next !== '.'
   return isRole || (name === 'session' && next === 'authorization') ? role : settings
 }
+
+/** What a statement that is no transaction control does to the meaning of names, besides what its calls do. */
+export function namesOf(head: readonly string[], signs: Signs): number {
+  const [verb = '', second = ''] = head
+  switch (verb) {
+    case 'create':
+    case 'alter':
+    case 'drop':
+    case 'import':
+    case 'call':
+      return Names.catalogue
+    case 'do':
+      return Names.catalogue | Names.path
+    case 'select':
+    case 'with':
+      return signs.has('into') || signs.has('into temp') ? Names.catalogue : 0
+    case 'set': {
+      const at = /^(?:local|session)$/.test(second) && head[2] !== 'authorization' ? 2 : 1
+      return movesPath(head[at] ?? '') ? Names.path : 0
+    }
+    case 'reset':
+      return second === 'all' || movesPath(second) ? Names.path : 0
+    case 'discard':
+      return second === 'all' || second.startsWith('temp') ? Names.catalogue | (second === 'all' ? Names.path : 0) : 0
+    default:
+      return 0
+  }
+}
+
+const movesPath = (name: string): boolean => /^"?(?:search_path|schema|role|session|session_authorization)$/i.test(name)
 
 function create(head: readonly string[], signs: Signs): Verdict {
   const modifiers = head.slice(

@@ -1,0 +1,231 @@
+// What names mean on one session: under which search_path and as whom statements are parsed, and when its catalogue was last
+// changed from here. A prepared statement keeps the meaning it was parsed with, so it is found again only under the same. Told of
+// statements as they are planned and of how units end; a path that cannot be known is unlike any other.
+import { type Compiled, Names } from '../../sql/compiled.ts'
+import type { Op } from '../driver.ts'
+import type { Status } from './outcome.ts'
+import { pathChange } from './path-change.ts'
+
+/** A search_path and a role. Equal ones have equal numbers, whatever the session. */
+interface Place {
+  readonly path: string
+  readonly role: string
+  readonly id: number
+}
+
+interface Savepoint {
+  readonly name: string
+  readonly now: Place
+  readonly kept: Place
+}
+
+const ids = new Map<string, number>()
+const mostIds = 10_000
+let lastId = -1
+let strangers = 0
+
+/** Counts changes of catalogues, of all sessions. */
+let clock = 0
+
+export function clockNow(): number {
+  return clock
+}
+
+function placeOf(path: string, role: string): Place {
+  // Who the role is matters where the path names it; the usual path, which is not told, does.
+  const key = path === '' || path.includes('$user') || path.startsWith('?') ? `${path}\n${role}` : path
+  let id = ids.get(key)
+  if (id === undefined) {
+    if (ids.size >= mostIds) ids.clear()
+    ids.set(key, (id = ++lastId))
+  }
+  return { path, role, id }
+}
+
+/** Of every session whose server does not tell its path; it has the number 0. */
+const usual: Place = placeOf('', '')
+
+const strange = (): string => `?${++strangers}`
+
+type Mark = readonly [now: Place, kept: Place, begun: Place | null, altered: boolean]
+
+export class NameSpace {
+  #now: Place = usual
+  /** What is left of it when the transaction is committed. */
+  #kept: Place = usual
+  /** What a reset restores. */
+  #base: Place = usual
+  /** What a rollback restores; null outside of a transaction. */
+  #begun: Place | null = null
+  #savepoints: Savepoint[] = []
+  /** The catalogue was changed in this transaction. */
+  #altered = false
+  #since = 0
+  /** What it was before the unit in flight; null as long as nothing of that has an effect here. */
+  #mark: Mark | null = null
+  #commit: Op | null = null
+  #reported: string | null = null
+
+  /** Equal for statements that mean the same by the same names, as far as it can be known. */
+  get id(): number {
+    return this.#now.id
+  }
+
+  /** When the catalogue was changed: what was parsed before is parsed again. */
+  get since(): number {
+    return this.#since
+  }
+
+  /** The path the server announced when the session was opened. */
+  open(path: string): void {
+    this.#now = this.#kept = this.#base = placeOf(path, '')
+  }
+
+  /** What is there now is what a reset restores. */
+  rebase(): void {
+    this.#base = this.#now
+  }
+
+  /** The next of the statements that are planned. */
+  send(op: Op): void {
+    const { stmt } = op
+    this.#mark ??= [this.#now, this.#kept, this.#begun, this.#altered]
+    if ((stmt.names & Names.catalogue) !== 0) {
+      this.#altered = true
+      this.changed()
+    }
+    if (stmt.cls === 'multi' && stmt.hasControl) this.lose()
+    else if ((stmt.names & Names.transaction) !== 0) this.#control(op)
+    else if ((stmt.names & Names.path) !== 0) this.#move(stmt, op.params)
+  }
+
+  /** Nothing of the unit was sent after all. */
+  unsend(): void {
+    const mark = this.#mark
+    if (mark === null) return
+    ;[this.#now, this.#kept, this.#begun, this.#altered] = mark
+    this.#mark = null
+    this.#commit = null
+  }
+
+  /** The unit was answered. */
+  ended(status: Status, failed: boolean): void {
+    const mark = this.#mark
+    if (mark === null && this.#reported === null && (this.#begun === null || status !== 'idle')) return
+    const begun = mark === null ? this.#begun : mark[2]
+    const undone = failed || this.#commit?.tag === 'ROLLBACK'
+    this.#mark = null
+    this.#commit = null
+    if (status !== 'idle') this.#begun ??= mark?.[0] ?? placeOf(strange(), strange())
+    else {
+      if (!undone) this.#now = this.#kept
+      else if (begun === null && mark !== null) [this.#now, this.#kept] = mark
+      else this.#now = this.#kept = begun ?? placeOf(strange(), strange())
+      if (undone && this.#altered) this.changed()
+      this.#begun = null
+      this.#savepoints = []
+      this.#altered = false
+    }
+    if (this.#reported !== null) this.#tell(this.#reported, status)
+    this.#reported = null
+  }
+
+  /** The server says what the path is now: at the end of the unit that changed it, or by itself. */
+  report(path: string): void {
+    this.#reported = path
+  }
+
+  /** The catalogue is another one than it was, or may be. */
+  changed(): void {
+    this.#since = ++clock
+  }
+
+  /** Nobody knows what it is now. */
+  lose(): void {
+    this.#now = this.#kept = placeOf(strange(), strange())
+    if (this.#begun !== null) this.#begun = this.#now
+    this.#savepoints = []
+    this.changed()
+  }
+
+  /** @param more Tables that only this session saw may be gone, or nobody knows what else was undone. */
+  reset(more: boolean): void {
+    if (more || this.#altered) this.changed()
+    this.#now = this.#kept = this.#base
+    this.#begun = null
+    this.#savepoints = []
+    this.#altered = false
+  }
+
+  #tell(path: string, status: Status): void {
+    if (this.#now.path === path) return
+    const wasKept = this.#now === this.#kept || status === 'idle'
+    this.#now = placeOf(path, this.#now.role)
+    if (wasKept) this.#kept = this.#now
+  }
+
+  #control(op: Op): void {
+    const { verb, text } = op.stmt
+    switch (verb) {
+      case 'BEGIN':
+      case 'START':
+        this.#begun ??= this.#now
+        break
+      case 'COMMIT':
+      case 'END':
+        this.#commit = op
+        break
+      case 'SAVEPOINT':
+        this.#savepoints.push({ name: savepointOf(text), now: this.#now, kept: this.#kept })
+        break
+      case 'RELEASE':
+        this.#savepoints.splice(Math.max(0, this.#find(text)))
+        break
+      case 'ROLLBACK':
+      case 'ABORT':
+        this.#rollBack(text)
+        break
+      case 'PREPARE':
+        this.lose()
+        break
+      default:
+    }
+  }
+
+  #rollBack(text: string): void {
+    if (this.#altered) this.changed()
+    if (!/\bto\b/i.test(text)) {
+      this.#now = this.#kept = this.#begun ?? this.#now
+      this.#savepoints = []
+      return
+    }
+    const at = this.#find(text)
+    const savepoint = this.#savepoints[at]
+    if (savepoint === undefined) return this.lose()
+    this.#now = savepoint.now
+    this.#kept = savepoint.kept
+    this.#savepoints.splice(at + 1)
+  }
+
+  #find(text: string): number {
+    const name = savepointOf(text)
+    return this.#savepoints.findLastIndex((savepoint) => savepoint.name === name)
+  }
+
+  #move(stmt: Compiled, params: readonly unknown[]): void {
+    const change = pathChange(stmt, params)
+    if (change === null) {
+      this.#now = this.#kept = placeOf(strange(), strange())
+      return
+    }
+    const { path, role, local } = change
+    if (!local) this.#kept = placeOf(path ?? this.#kept.path, role ?? this.#kept.role)
+    this.#now = placeOf(path ?? this.#now.path, role ?? this.#now.role)
+  }
+}
+
+/** The name in SAVEPOINT, RELEASE or ROLLBACK TO, folded; a text that says it in another way has none. */
+function savepointOf(text: string): string {
+  const found = /(?:"((?:[^"]|"")+)"|([\w$]+))\s*;?\s*$/.exec(text)
+  return found?.[1]?.replaceAll('""', '"') ?? found?.[2]?.toLowerCase() ?? ''
+}
