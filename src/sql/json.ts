@@ -79,7 +79,8 @@ class Check {
       // What it gives is taken as it is, whatever further form that has.
       return Array.isArray(own) ? this.#inside(own, () => [...this.#items(own)]) : this.#instance(own, true)
     }
-    if (value instanceof Map || value instanceof Set || value instanceof Error || hasMethod(value, 'then'))
+    if (hasMethod(value, 'then')) return this.#stop(`${describeType(value)}, a promise: await it first`)
+    if (value instanceof Map || value instanceof Set || value instanceof Error)
       return this.#stop(`${describeType(value)}, which JSON would make empty`)
     const members = this.#inside(value, () => this.#members(value, asItIs ? null : value))
     if (!isPlain(value) && Object.keys(value).length === 0)

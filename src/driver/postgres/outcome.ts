@@ -8,6 +8,11 @@ export type Fields = Readonly<Record<string, string>>
 
 export type Status = RawConnection['status']
 
+/** Of the byte in ReadyForQuery. */
+export function statusOf(byte: string): Status {
+  return byte === 'I' ? 'idle' : byte === 'T' ? 'tx' : 'failed'
+}
+
 /** What was known of a unit when it ended. */
 export interface UnitState {
   readonly ops: readonly Op[]

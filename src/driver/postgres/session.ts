@@ -19,7 +19,7 @@ import { isUtf8 } from '../../util/checks.ts'
 import { clientBusy, endedByClient } from './loan.ts'
 import { MessageWriter } from './message-writer.ts'
 import { NameSpace } from './name-space.ts'
-import type { Fields, Status } from './outcome.ts'
+import { type Fields, type Status, statusOf } from './outcome.ts'
 import { dropsPrepared, PreparedCache } from './prepared.ts'
 import { everything, resetText, silentOp, silentText } from './reset.ts'
 import type { Int8 } from './rows/type-table.ts'
@@ -395,8 +395,4 @@ export class Session implements RawConnection, ExchangeHost {
       this.#hooks.lost(this, failure)
     })
   }
-}
-
-function statusOf(byte: string): Status {
-  return byte === 'I' ? 'idle' : byte === 'T' ? 'tx' : 'failed'
 }

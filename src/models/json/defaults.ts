@@ -3,6 +3,7 @@
 import { sql, type SQL } from 'drizzle-orm'
 import { quoteText } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
+import { jsonText } from '../../sql/json.ts'
 import { describeType } from '../../util/checks.ts'
 import { ignore, isPromise } from './at-once.ts'
 import type { Fallback, JsonKind } from './kinds.ts'
@@ -94,7 +95,10 @@ function lazily(make: () => SQL): SQL {
 
 /** As `->>` would give it, or JSON. */
 function textOf(stored: unknown): string {
-  return typeof stored === 'string' ? stored : JSON.stringify(stored)
+  if (typeof stored === 'string') return stored
+  return jsonText(stored, (what) => {
+    throw new UsageError(`The default of a JSON property ${what}.`)
+  })
 }
 
 /** To any depth, and not frozen. What cannot be copied, such as an object with methods, is shared. */
