@@ -1,6 +1,7 @@
 // JSON text of values that are sent: what `JSON.stringify` makes, less what it would change in silence. It leaves out, makes NULL
 // or makes empty whatever JSON has no form for; here that is refused, at any depth, by the path to it. Used for parameters and
 // for JSON columns of models. No message holds a value.
+import { isBoxedPrimitive, isMap, isNativeError, isSet } from 'node:util/types'
 import { builderOf, hasMethod, isPlain } from './foreign.ts'
 import { toStatement } from './statement.ts'
 import { describeType } from '../util/checks.ts'
@@ -68,8 +69,7 @@ class Check {
   #instance(value: object, asItIs = false): unknown {
     if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer)
       return this.#stop('bytes, which JSON has no form for: pass them as text')
-    if (value instanceof Number || value instanceof String || value instanceof Boolean)
-      return this.plain(value.valueOf())
+    if (isBoxedPrimitive(value)) return this.plain(value.valueOf())
     if (hasMethod(value, toStatement) || builderOf(value) !== undefined)
       return this.#stop(`${describeType(value)}, which is SQL and no data`)
     if (!asItIs && hasMethod(value, 'toJSON')) {
@@ -80,7 +80,7 @@ class Check {
       return Array.isArray(own) ? this.#inside(own, () => [...this.#items(own)]) : this.#instance(own, true)
     }
     if (hasMethod(value, 'then')) return this.#stop(`${describeType(value)}, a promise: await it first`)
-    if (value instanceof Map || value instanceof Set || value instanceof Error)
+    if (isMap(value) || isSet(value) || isNativeError(value))
       return this.#stop(`${describeType(value)}, which JSON would make empty`)
     const members = this.#inside(value, () => this.#members(value, asItIs ? null : value))
     if (!isPlain(value) && Object.keys(value).length === 0)
@@ -113,9 +113,10 @@ class Check {
       this.#path.pop()
       if (made === null && member !== given) {
         made = {}
-        for (const before of keys.slice(0, i)) own(made, before, (value as Readonly<Record<string, unknown>>)[before])
+        for (const before of keys.slice(0, i))
+          setMember(made, before, (value as Readonly<Record<string, unknown>>)[before])
       }
-      if (made !== null) own(made, key, member)
+      if (made !== null) setMember(made, key, member)
     }
     return made ?? (same as object)
   }
@@ -138,7 +139,7 @@ class Check {
 }
 
 /** `__proto__` is a member like any other. */
-function own(target: Record<string, unknown>, key: string, value: unknown): void {
+function setMember(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key === '__proto__')
     Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true })
   else target[key] = value

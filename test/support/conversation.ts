@@ -9,6 +9,7 @@ import { PgWire } from '../../src/driver/pg/pg-wire.ts'
 import type { Pglite } from '../../src/driver/pglite/load.ts'
 import { PgliteWire } from '../../src/driver/pglite/pglite-wire.ts'
 import type { PgliteServer } from '../../src/driver/pglite/server.ts'
+import { TypeBook } from '../../src/driver/postgres/type-book.ts'
 import { Session } from '../../src/driver/postgres/session.ts'
 import { StatementCache } from '../../src/sql/compile.ts'
 import { TestOp } from '../drivers/driver-contract.ts'
@@ -40,6 +41,7 @@ const options = {
   id: 1,
   generation: 0,
   int8: 'number',
+  types: new TypeBook(),
   statementCacheSize: 3,
   prefix: '',
   authorization: 'DEFAULT',

@@ -1,5 +1,6 @@
 // Parameters to what Bind carries: text, bytes or NULL. Called by sessions before a byte of the statement is written, so a
 // value that cannot be written fails its operation alone. Messages name the position of a parameter, never its value.
+import { isBoxedPrimitive } from 'node:util/types'
 import { GeneverError, ParameterError } from '../../errors/index.ts'
 import { jsonText } from '../../sql/json.ts'
 import { textRefusal } from '../../sql/parameters.ts'
@@ -85,8 +86,7 @@ function encodeObject(value: object, type: number, position: number, book: TypeB
   }
   if (isJson(type)) return json(value, position)
   if (Array.isArray(value)) return array(value, book.element(type), position, book)
-  if (value instanceof Number || value instanceof String || value instanceof Boolean)
-    return own(value.valueOf(), position)
+  if (isBoxedPrimitive(value)) return own(value.valueOf(), position)
   if (hasOwnText(value)) {
     const text = guarded(position, () => value.toJSON())
     if (typeof text === 'string') return checked(text, position)

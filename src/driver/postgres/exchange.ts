@@ -9,15 +9,8 @@ import type { Bytes } from './rows/field-reader.ts'
 import { encodeAll } from './encode.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { NameSpace } from './name-space.ts'
-import {
-  decodeOutcome,
-  type Fields,
-  implicitStart,
-  lossOutcome,
-  serverFailure,
-  type Status,
-  type UnitState,
-} from './outcome.ts'
+import type { Fields, Status, UnitState } from './outcome.ts'
+import * as outcome from './outcome.ts'
 import { dropsPrepared, type PreparedCache } from './prepared.ts'
 import { countsRows, lookupFor, noteTag, Phase, runs, type Step } from './step.ts'
 import type { Int8 } from './rows/type-table.ts'
@@ -228,14 +221,17 @@ export class Exchange {
   /** Settles every operation in order. */
   settle(status: Status): void {
     const failed = this.#failedAt
-    const rolledBackFrom = this.#error === null ? Infinity : implicitStart(this.#state, failed)
+    const rolledBackFrom = this.#error === null ? Infinity : outcome.implicitStart(this.#state, failed)
     this.#steps.forEach((step, i) => {
       const { op } = step
       if (i === failed)
-        op.fail(step.failure?.kind === 'encode' ? step.failure : serverFailure(op, this.#error ?? {}, this.#state))
+        op.fail(
+          step.failure?.kind === 'encode' ? step.failure : outcome.serverFailure(op, this.#error ?? {}, this.#state),
+        )
       else if (this.#refused || (failed >= 0 && i > failed)) op.fail({ kind: 'skipped', outcome: 'not_started' })
       else if (i >= rolledBackFrom) op.fail({ kind: 'skipped', outcome: 'rolled_back' })
-      else if (step.failure !== null) op.fail({ ...step.failure, outcome: decodeOutcome(op, status, this.#state) })
+      else if (step.failure !== null)
+        op.fail({ ...step.failure, outcome: outcome.decodeOutcome(op, status, this.#state) })
       else op.done()
     })
     for (const tell of this.#settled.splice(0)) tell()
@@ -245,7 +241,7 @@ export class Exchange {
   lose(failure: Failure): void {
     const fields = failure.fields ?? this.#error
     const told = fields === null ? failure : { ...failure, fields }
-    this.ops.forEach((op, i) => op.fail({ ...told, outcome: lossOutcome(this.#state, i) }))
+    this.ops.forEach((op, i) => op.fail({ ...told, outcome: outcome.lossOutcome(this.#state, i) }))
     for (const tell of this.#settled.splice(0)) tell()
   }
 
@@ -320,25 +316,28 @@ export class Exchange {
         }
       }
       step.askRun(writer, step.values, this.#host.int8)
-      if (stmt !== typeLookup) continue
-      this.#written++
-      writer.flush()
-      return this.#host.flush()
+      if (stmt === typeLookup) return this.#await()
     }
     if (this.#synced) this.#host.flush()
     else this.#sync()
   }
 
-  /** Puts a look-up of the types that its parameters are for in front, once for all sessions. */
+  /** Puts a look-up of the types that its parameters are for in front, to be written next: once for all sessions. */
   #looksUp(step: Step): boolean {
     const tried = this.#steps[this.#written - 1]?.op.stmt === typeLookup
     const lookup = tried ? null : lookupFor(step, this.#host.types, this.#host.prefix)
     if (lookup === null) return false
     this.#steps.splice(this.#written, 0, lookup)
     this.ops = this.#steps.map(({ op }) => op)
-    // It is written next.
     this.#written--
     return true
+  }
+
+  /** What stands behind is written when it was answered. */
+  #await(): void {
+    this.#written++
+    this.#host.writer.flush()
+    this.#host.flush()
   }
 
   #sync(): void {
