@@ -9,6 +9,7 @@ import type { Link } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
 import type { Handle } from '../handle.ts'
 import { reportStatement, type StatementTrace, traceStatement } from '../report.ts'
+import { tellOfCursors } from '../slot/cursor-wait.ts'
 import { Waiting } from '../slot/waiting.ts'
 import { isReadOnly, noteReadOnly } from '../standby.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
@@ -89,6 +90,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   }
 
   queued(now: number): void {
+    tellOfCursors(this.engine, () => this.describe())
     this.arm('connection', '', now)
   }
 

@@ -186,6 +186,7 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   queued(now: number): void {
+    tellOfCursors(this.engine, () => this.describeOwner())
     this.#borrowing = true
     this.waitBegins(now)
     this.#armReady()
