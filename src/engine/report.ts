@@ -13,6 +13,7 @@ import {
   waitChannel,
 } from '../observe/channels.ts'
 import type { Failure, Refusal } from '../driver/driver.ts'
+import { textIn } from '../util/thrown.ts'
 import type { Engine } from './engine.ts'
 import type { EngineOp } from './query/op.ts'
 import type { TransactionRecord, TransactionState } from './transaction/record.ts'
@@ -128,8 +129,7 @@ function errorOf({ fields, refusal, kind }: Failure): string {
 
 /** What Node.js says of a connection: `ECONNREFUSED`. */
 function causeOf({ cause }: Failure): string | undefined {
-  const code: unknown = (cause as { readonly code?: unknown } | undefined)?.code
-  return typeof code === 'string' ? code : undefined
+  return textIn(cause, 'code')
 }
 
 const servers = new WeakMap<Engine, ServerInfo>()

@@ -1,8 +1,9 @@
 // The one place where options are checked, merged and completed: URL and options in, a frozen result out, which nothing
 // below checks again. Called once per engine, before anything is opened. Reads no file.
-import { InvalidUrlError, type OptionProblem } from '../errors/index.ts'
+import { ConnectError, InvalidUrlError, type OptionProblem } from '../errors/index.ts'
 import { anyOf, bare, boolean, callback, type Check, defined, integer, milliseconds } from '../util/checks.ts'
 import { type Checks, pick, refuse } from '../util/options.ts'
+import { thrownText } from '../util/thrown.ts'
 import { hostList, hostName, passwordOrFunction, sessionSettings, text } from './checks.ts'
 import type { DriverLike, EngineOptions, IsolationLevel, PoolOptions, ResolvedOptions } from './engine-options.ts'
 import { connectionOf, findServer, type Server } from './server.ts'
@@ -274,9 +275,15 @@ const ofServers = [
 function secret(given: EngineOptions['password']): (() => string | Promise<string>) | undefined {
   if (given === undefined || given === '') return undefined
   if (typeof given === 'string') return () => given
-  return () => {
-    const answer: unknown = given()
-    return answer instanceof Promise ? answer.then(usable) : usable(answer)
+  return async () => {
+    let answer: unknown
+    try {
+      answer = await given()
+    } catch (cause) {
+      const message = `Could not connect: the function given as the option password failed (${thrownText(cause)}).`
+      throw new ConnectError(message, { cause })
+    }
+    return usable(answer)
   }
 }
 

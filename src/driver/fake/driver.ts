@@ -8,6 +8,7 @@ import { lossOf } from './backend.ts'
 import { FakeConnection, type ConnectionHost } from './connection.ts'
 import { Faults, Limits, Steps, type Fault, type Scheduler, type ServerFault } from './scenario.ts'
 import { FakeSession, type Change, type FakeRow, type FakeServer, type Reply, type Rows } from './session.ts'
+import { thrownText } from '../../util/thrown.ts'
 import { refused } from './values.ts'
 
 /** What an `answer` function gives: rows, rows with their tag and count, an error, or undefined: unknown text. */
@@ -209,7 +210,12 @@ export class FakeDriver implements Driver<Readonly<Record<string, unknown>>> {
   }
 
   #answer(text: string, params: readonly unknown[], session: FakeSession): Reply | null {
-    const given = this.#options.answer?.(text, params, session)
+    let given: FakeAnswer
+    try {
+      given = this.#options.answer?.(text, params, session)
+    } catch (thrown) {
+      return refused('XX000', `the answer function of the FakeDriver threw ${thrownText(thrown)}`)
+    }
     if (given === undefined) return null
     if ('error' in given) return refused(given.error, given.message, given.fields)
     const tag = /^\w*/.exec(text)?.[0].toUpperCase() ?? ''

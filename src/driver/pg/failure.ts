@@ -2,6 +2,7 @@
 // opened, and what such a failure says about the server. Used when opening and when a session is told of an error.
 import { ConnectError, UsageError } from '../../errors/index.ts'
 import type { Driver, Failure } from '../driver.ts'
+import { textIn } from '../../util/thrown.ts'
 import type { PgFields } from './client.ts'
 
 const fieldNames = [
@@ -41,7 +42,7 @@ export function responseFields(error: unknown): Record<string, string> | null {
 export function openFailure(error: unknown): Failure {
   const fields = responseFields(error)
   if (fields !== null) return { kind: 'server', outcome: 'not_started', fields }
-  const message = String((error as { message?: unknown } | null)?.message)
+  const message = textIn(error, 'message') ?? ''
   // The client's side of the password exchange fails with bare errors, one of them when there is no password at all.
   if (message.startsWith('SASL')) {
     const refused = { severity: 'FATAL', code: '28P01', message }
@@ -63,10 +64,8 @@ export function classify(failure: Failure): ReturnType<Driver['classify']> {
   }
   if (kind === 'timeout') return 'endpoint'
   if (kind !== 'lost') return kind === 'protocol' || kind === 'closed' ? 'connection' : 'statement'
-  const { code: system, message } = (cause ?? {}) as { code?: unknown; message?: unknown }
+  const [system = '', message = ''] = [textIn(cause, 'code'), textIn(cause, 'message')]
   if (cause instanceof ConnectError) return 'endpoint'
-  if (cause instanceof UsageError || tls.test(String(system)) || /does not support SSL/.test(String(message))) {
-    return 'config'
-  }
-  return typeof system === 'string' && /^(E[A-Z]+|EAI_AGAIN)$/.test(system) ? 'endpoint' : 'connection'
+  if (cause instanceof UsageError || tls.test(system) || /does not support SSL/.test(message)) return 'config'
+  return /^(E[A-Z]+|EAI_AGAIN)$/.test(system) ? 'endpoint' : 'connection'
 }

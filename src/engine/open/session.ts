@@ -160,6 +160,10 @@ export class SessionSource implements ConnectionSource {
     frame.connection = connection
     try {
       await runIn(push(frame, undefined), () => onConnect(connection))
+    } catch (cause) {
+      // It can be anything, also what looks like a failure of ours.
+      const failure: Failure = { kind: 'lost', outcome: 'not_started', cause }
+      throw failure as unknown
     } finally {
       frame.end()
     }

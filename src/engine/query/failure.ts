@@ -19,16 +19,31 @@ import {
   toConnectError,
   toQueryError,
 } from '../../errors/index.ts'
+import { textIn, thrownText } from '../../util/thrown.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { EngineOp } from './op.ts'
+
+/** What user code throws can be any object. */
+const kinds: ReadonlySet<unknown> = new Set<Failure['kind']>([
+  'server',
+  'lost',
+  'protocol',
+  'encode',
+  'decode',
+  'timeout',
+  'aborted',
+  'closed',
+  'skipped',
+  'refused',
+])
 
 export function isFailure(thrown: unknown): thrown is Failure {
   return (
     typeof thrown === 'object' &&
     thrown !== null &&
-    'kind' in thrown &&
+    !(thrown instanceof Error) &&
     'outcome' in thrown &&
-    !(thrown instanceof Error)
+    kinds.has((thrown as Partial<Failure>).kind)
   )
 }
 
@@ -127,8 +142,8 @@ export function connectError(failure: Failure, target: string): Error {
   return toConnectError(`${message} ${advice}`, fields?.['code'], details)
 }
 
-function causeText(cause: Error & { code?: unknown }): string {
-  return typeof cause.code === 'string' ? cause.code : cause.message
+function causeText(cause: unknown): string {
+  return textIn(cause, 'code') ?? textIn(cause, 'message') ?? thrownText(cause)
 }
 
 const outcomeAdvice = {
