@@ -60,9 +60,9 @@ const ways: Readonly<Record<string, (what: unknown) => () => unknown>> = {
   throws: (what) => () => {
     throw what
   },
-  'rejects with': (what) => () => Promise.reject(what as Error),
+  'rejects with': (what) => () => Promise.reject(what),
   'gives a thenable that rejects with': (what) => () => ({
-    then: (_: unknown, reject: (reason: unknown) => void) => void reject(what),
+    then: (_: unknown, reject: (reason: unknown) => void) => reject(what),
   }),
 }
 
