@@ -25,6 +25,7 @@ export interface EventChannel<E> {
  * - `hook-failed`: a callback of the user failed where nobody can be told.
  * - `connection-closed-dirty`: a connection came back in a state that had to be undone.
  * - `connection-leak`: a connection has been held for longer than `leak.afterMs` by code that does nothing with it.
+ * - `waiting-for-cursor`: a statement waits for a connection, and cursors outside of any transaction hold all of them.
  * - `waiting-to-close`: `close()` waits for connections that are still lent.
  * - `prebake-failed`: a baked statement could not be prepared on a new connection.
  * - `sync-beside-server`: a call of `genever/sync` blocks a thread in which a server listens.
@@ -42,6 +43,7 @@ export type NoticeCode =
   | 'connection-closed-dirty'
   | 'connection-leak'
   | 'connection-unleaked'
+  | 'waiting-for-cursor'
   | 'waiting-to-close'
   | 'prebake-failed'
   | 'sync-beside-server'

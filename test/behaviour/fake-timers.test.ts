@@ -80,10 +80,9 @@ forEachDriver((driver) => {
 
   test('waits and transactions end by their own time', async () => {
     const db = await fresh({ pool: { max: 1, acquireTimeoutMs: 30 } })
-    const held = await db.scope(async () => {
-      await db.scalar('select 1')
-      return caught(db.detached(() => db.scalar('select 2')))
-    })
+    const holder = await db.acquire()
+    const held = await caught(db.scalar('select 2'))
+    await holder.release()
     const late = caught(db.transaction(() => new Promise(() => {}), { timeoutMs: 30 }))
 
     expect(held).toBeInstanceOf(AcquireTimeoutError)

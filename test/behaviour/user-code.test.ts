@@ -60,7 +60,10 @@ const ways: Readonly<Record<string, (what: unknown) => () => unknown>> = {
   throws: (what) => () => {
     throw what
   },
-  'rejects with': (what) => () => Promise.reject(what),
+  'rejects with': (what) => async () => {
+    await Promise.resolve()
+    throw what
+  },
   'gives a thenable that rejects with': (what) => () => ({
     then: (_: unknown, reject: (reason: unknown) => void) => reject(what),
   }),
