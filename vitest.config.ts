@@ -45,7 +45,6 @@ const config: ViteUserConfig = defineConfig({
     // Real servers on a machine that may be busy with other things: a wait that is too short says nothing of the code.
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    retry: process.env['CI'] === undefined ? 0 : 1,
     sequence: { shuffle: { tests: true, files: false }, seed },
     projects: [
       { extends: true, test: { name: 'main', include: ['test/**/*.test.ts'] } },

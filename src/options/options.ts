@@ -3,7 +3,7 @@
 import { ConnectError, InvalidUrlError, type OptionProblem } from '../errors/index.ts'
 import { anyOf, bare, boolean, callback, type Check, defined, integer, milliseconds } from '../util/checks.ts'
 import { type Checks, pick, refuse } from '../util/options.ts'
-import { thrownText } from '../util/thrown.ts'
+import { isThenable, thrownText } from '../util/thrown.ts'
 import { hostList, hostName, passwordOrFunction, sessionSettings, text } from './checks.ts'
 import type { DriverLike, EngineOptions, IsolationLevel, PoolOptions, ResolvedOptions } from './engine-options.ts'
 import { connectionOf, findServer, type Server } from './server.ts'
@@ -275,16 +275,23 @@ const ofServers = [
 function secret(given: EngineOptions['password']): (() => string | Promise<string>) | undefined {
   if (given === undefined || given === '') return undefined
   if (typeof given === 'string') return () => given
-  return async () => {
+  return () => {
     let answer: unknown
     try {
-      answer = await given()
+      answer = given()
+      if (isThenable(answer)) answer = Promise.resolve(answer)
     } catch (cause) {
-      const message = `Could not connect: the function given as the option password failed (${thrownText(cause)}).`
-      throw new ConnectError(message, { cause })
+      return failedPassword(cause)
     }
-    return usable(answer)
+    return answer instanceof Promise ? answer.then(usable, failedPassword) : usable(answer)
   }
+}
+
+function failedPassword(cause: unknown): never {
+  throw new ConnectError(
+    `Could not connect: the function given as the option password failed (${thrownText(cause)}).`,
+    { cause },
+  )
 }
 
 function usable(answer: unknown): string {

@@ -16,7 +16,8 @@ export function contain(work: () => unknown, failed: (thrown: unknown) => void):
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+/** Throws only what the value's own `then` throws when it is read. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
     typeof (value as { then?: unknown }).then === 'function'

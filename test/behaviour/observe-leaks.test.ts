@@ -1,25 +1,42 @@
 /** The leak report: who holds a connection for nothing is told with the place where it was borrowed, and nobody else is. */
 
 import { type Db } from 'genever'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { clock } from '../../src/util/clock.ts'
 import { type Heard, hear } from '../support/events.ts'
 import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
 import { doing, forEachDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
+import { type LeapingTime, leapingTime } from '../support/virtual-time.ts'
 
 const here = 'test/behaviour/observe-leaks.test.ts'
-const leak = { afterMs: 60 }
+const leak = { afterMs: 20_000 }
 
 /** Every warning of the process is swallowed: a leak warns once for each place. */
 const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+let time: LeapingTime
+beforeEach(() => {
+  time = leapingTime()
+})
 afterEach(() => {
+  time[Symbol.dispose]()
   warnings.mockClear()
 })
 
 const codes = ({ notices }: Heard): string[] => notices.map(({ code }) => code)
-const leaked = (heard: Heard): Promise<unknown> => until(() => codes(heard).includes('connection-leak'))
+/** The time is over, and it is told. */
+const leaked = async (heard: Heard): Promise<void> => {
+  time.leap(leak.afterMs + 1_000)
+  await until(() => codes(heard).includes('connection-leak'))
+}
+/** Much time passes while code waits for something else. */
+const idles = async (): Promise<void> => {
+  for (let i = 0; i < 3; i++) {
+    time.leap(leak.afterMs)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
 
 async function forget(db: Db): Promise<void> {
   await db.acquire()
@@ -55,7 +72,7 @@ forEachDriver((driver) => {
     const work = async (): Promise<void> => {
       await db.scalar('select 1')
       await leaked(heard)
-      await sleep(leak.afterMs * 2)
+      await idles()
     }
     await db.scope(work, { hold: true })
 
@@ -70,7 +87,7 @@ forEachDriver((driver) => {
 
     await db.scope(async () => {
       await db.scalar('select 1')
-      await sleep(leak.afterMs * 3)
+      await idles()
     })
 
     expect(codes(heard)).toEqual([])
@@ -105,15 +122,27 @@ forEachDriver((driver) => {
     const db = await driver.single({ name: 'busy', leak })
     using heard = hear('busy')
 
-    await db.scope(() => db.scalar(`select pg_sleep(${leak.afterMs / 250})`))
-    await db.scope(async () => {
-      const end = performance.now() + leak.afterMs * 3
-      while (performance.now() < end) await db.scalar('select 1')
-    })
+    await db.scope(
+      async () => {
+        const long = db.scalar('select pg_sleep(0.1)')
+        for (let i = 0; i < 3; i++) time.leap(leak.afterMs)
+        await long
+      },
+      { hold: true },
+    )
+    await db.scope(
+      async () => {
+        for (let i = 0; i < 5; i++) {
+          await db.scalar('select 1')
+          time.leap(leak.afterMs * 0.9)
+        }
+      },
+      { hold: true },
+    )
     const lazy = await db.acquire({ lazy: true })
     const parked = await db.acquire()
     await parked.release({ permanent: false })
-    await sleep(leak.afterMs * 2)
+    await idles()
     await lazy.release()
     await parked.release()
 
@@ -126,7 +155,7 @@ forEachDriver((driver) => {
 
     await db.transaction(async () => {
       await db.scalar('select 1')
-      await db.idle(() => sleep(leak.afterMs * 3))
+      await db.idle(idles)
       expect(codes(heard)).toEqual(['held-while-idle'])
       await leaked(heard)
     })
@@ -159,6 +188,7 @@ test('a leak warns on the process, once for each place', async () => {
 
   for (let i = 0; i < 2; i++) {
     const held = await server.db.acquire()
+    time.leap(leak.afterMs + 1_000)
     await until(() => codes(heard).length === 2 * i + 1)
     await held.release()
   }
@@ -191,7 +221,8 @@ test('a connection that is lost is not said to have come back', async () => {
 
 test('it costs one timer for all leases, which keeps no process alive, and none without leases', async () => {
   await using server = await fake({}, { name: 'timers', leak, pool: { max: 100 } })
-  const timers = vi.spyOn(globalThis, 'setTimeout')
+  time[Symbol.dispose]()
+  const timers = vi.spyOn(clock, 'setTimeout')
   const mine = (): number => timers.mock.calls.filter(([, delay]) => delay === leak.afterMs).length
   try {
     const hold = gate()

@@ -2,11 +2,13 @@
 
 import { createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { AbortedError, AcquireTimeoutError, createDb, type Db, PoolClosedError } from 'genever'
+import { AbortedError, AcquireTimeoutError, createDb, type Db, PoolClosedError, QueryTimeoutError } from 'genever'
 import { afterEach, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { serverUrl } from '../support/database.ts'
 import { startProxy } from '../support/proxy.ts'
+import { until } from '../support/until.ts'
+import { leapingTime } from '../support/virtual-time.ts'
 
 const ends: (() => unknown)[] = []
 
@@ -91,20 +93,28 @@ describe('a database that is opened on first use, and does not answer', () => {
   })
 
   test('counts the opening to the time of the statement', async () => {
+    using time = leapingTime()
     const proxy = await startProxy(serverUrl())
     ends.push(() => proxy[Symbol.asyncDispose]())
-    proxy.on({ to: 'server', type: '-', when: 'after' }, (link) => link.delay(250))
-    const db = createDb(proxy.url)
+    let opened = false
+    proxy.on({ to: 'server', type: '-', when: 'after' }, (link) => {
+      opened = true
+      link.delay(50)
+    })
+    const db = createDb(proxy.url, { pool: { connectTimeoutMs: 600_000 } })
     ends.push(() => db.close({ timeoutMs: 0 }))
-    const began = performance.now()
-    await db.open()
-    const opening = performance.now() - began
-    const other = createDb(proxy.url)
-    ends.push(() => other.close({ timeoutMs: 0 }))
+    let error: Error | undefined
+    const told = caught(db.scalar('select pg_sleep(60)', [], { timeoutMs: 100_000 })).then((given) => (error = given))
+    await until(() => opened, { what: 'it is being opened' })
+    time.leap(60_000)
+    await until(() => db.bound && db.stats().serving === 1, { timeoutMs: 20_000, what: 'the statement runs' })
 
-    const { ms } = await timed(other.scalar('select pg_sleep(60)', [], { timeoutMs: opening * 2 }))
+    time.leap(39_000)
+    expect(error).toBeUndefined()
+    time.leap(2_000)
+    await told
 
-    expect(ms).toBeLessThan(opening * 2.9)
+    expect(error).toBeInstanceOf(QueryTimeoutError)
   })
 
   test('is closed at once, and those who wait are told', async () => {

@@ -40,3 +40,36 @@ export function realClock(): void {
   Object.assign(clock, real)
   vi.useRealTimers()
 }
+
+/** Timers of the package that are due later than this wait for a leap. */
+const farMs = 10_000
+
+export interface LeapingTime extends Disposable {
+  /** Puts the clock of the package forward at once, and does what is due then. */
+  leap(ms: number): void
+}
+
+/** Real time but for what the package does much later: that comes only by a leap, however busy the machine is. */
+export function leapingTime(): LeapingTime {
+  const far = new Map<object, { readonly at: number; readonly work: () => void }>()
+  let ahead = 0
+  Object.assign(clock, {
+    now: () => real.now() + ahead,
+    setTimeout: (work: () => void, delayMs: number) => {
+      if (delayMs < farMs) return real.setTimeout(work, delayMs)
+      const timer = { unref: () => timer, ref: () => timer }
+      far.set(timer, { at: clock.now() + delayMs, work })
+      return timer
+    },
+    clearTimeout: (timer: NodeJS.Timeout | undefined) => {
+      if (timer === undefined || !far.delete(timer)) real.clearTimeout(timer)
+    },
+  })
+  return {
+    leap(ms) {
+      ahead += ms
+      for (const [timer, { at, work }] of far) if (at <= clock.now() && far.delete(timer)) work()
+    },
+    [Symbol.dispose]: realClock,
+  }
+}
