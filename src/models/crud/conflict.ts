@@ -5,7 +5,7 @@ import { UsageError } from '../../errors/index.ts'
 import { expression } from '../../schema/text/expression.ts'
 import { describeType } from '../../util/checks.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
-import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
+import { type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { partialKey } from '../meta/table.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
 import type { Writer } from '../statement/sink.ts'
@@ -38,7 +38,7 @@ export function targetOf(
     throw new UsageError(`targetWhere of ${method} needs a target: the columns of the partial unique index.`)
   const elements = target === undefined ? meta.primaryKey : target.map((element) => elementOf(meta, element, method))
   if (elements.length === 0)
-    throw new UsageError(`${method} of ${model.name} needs a target: the columns of a unique key.`)
+    throw new UsageError(`${method} of ${modelName(model)} needs a target: the columns of a unique key.`)
   const columns = elements.filter((element) => typeof element !== 'string')
   const where =
     targetWhere ?? (columns.length === elements.length ? partialKey(meta.table, columns, method) : undefined)

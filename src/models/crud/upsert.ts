@@ -3,7 +3,7 @@
 // new rows.
 import { UsageError } from '../../errors/index.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
-import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
+import { type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
 import { ready, type Ready } from '../statement/ready.ts'
 import type { UpsertOptions } from '../types/model.ts'
@@ -55,7 +55,7 @@ export async function upsertRow(
   const missing = target.columns.filter((column) => !cells.some((cell) => cell.column === column))
   if (missing.length > 0)
     throw new UsageError(
-      `${method} of ${model.name} decides by ${names(target.columns)}, and has no value for ${names(missing)}: give one, or name another unique key as target.`,
+      `${method} of ${modelName(model)} decides by ${names(target.columns)}, and has no value for ${names(missing)}: give one, or name another unique key as target.`,
     )
   if (!areKeys(update))
     return {

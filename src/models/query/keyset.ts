@@ -5,6 +5,7 @@ import { UsageError } from '../../errors/index.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
 import { type OrderKey, orderKeyOf } from './order.ts'
 import { qualifierOf, type Source } from '../load/source.ts'
+import { modelName } from '../meta/model-meta.ts'
 import type { QueryState } from './state.ts'
 
 /** A key as pages compare by it. */
@@ -16,7 +17,7 @@ export interface KeysetKey extends OrderKey {
 /** The keys of the query's order, the primary key last so that no two rows are equal. */
 export function keysetOf({ orderBy, meta, source, model }: QueryState): KeysetKey[] {
   if (meta.primaryKey.length === 0)
-    throw new UsageError(`Keyset pagination needs a primary key, and ${model.name} has none.`)
+    throw new UsageError(`Keyset pagination needs a primary key, and ${modelName(model)} has none.`)
   const keys = orderBy.map(orderKeyOf).map((key) => ({ ...key, by: operand(key.by) }))
   const known = new Set(keys.map(({ by }) => render(by).sql))
   const descending = keys.at(-1)?.descending ?? false

@@ -5,6 +5,7 @@ import type { Statement } from '../../../sql/statement.ts'
 import type { Assembly } from '../../load/assemble.ts'
 import type { Joins } from '../../load/join-list.ts'
 import { SqlText } from '../../meta/sql-text.ts'
+import { modelName } from '../../meta/model-meta.ts'
 import type { QueryState } from '../state.ts'
 import { writeConditions } from './condition.ts'
 import { headOf } from './head.ts'
@@ -124,7 +125,8 @@ function order(text: SqlText, by: QueryState['orderBy']): void {
 }
 
 function keyOf({ meta, source, model }: QueryState): (Column | SQL)[] {
-  if (meta.primaryKey.length === 0) throw new UsageError(`${model.name} has no primary key, which this query needs.`)
+  if (meta.primaryKey.length === 0)
+    throw new UsageError(`${modelName(model)} has no primary key, which this query needs.`)
   return meta.primaryKey.map(({ key }) => source.columns[key] as Column)
 }
 
