@@ -21,6 +21,10 @@ export interface ErrorDetails {
   readonly statement?: { readonly sql: string } | undefined
   /** Default: what the documentation of the class says. */
   readonly retryable?: boolean | undefined
+  /** What a client sent is wrong. Default: what the documentation of the class says. */
+  readonly clientError?: boolean | undefined
+  /** Default: 400 for an error of a client, else what the documentation of the class says. */
+  readonly suggestedStatus?: number | undefined
 }
 
 /** The same in every copy of the package that is loaded. */
@@ -39,12 +43,23 @@ export class GeneverError extends Error {
   static readonly retryable: boolean = false
   /** Default of `outcome`. */
   static readonly outcome: Outcome = 'unknown'
+  /** Default of `clientError`. */
+  static readonly clientError: boolean = false
+  /** Default of `suggestedStatus`. */
+  static readonly suggestedStatus: number | undefined = undefined
 
   /** Stable, upper case, starts with `GENEVER_`. */
   readonly code: string
   /** Whether doing the same again may succeed, and cannot do anything twice. */
   readonly retryable: boolean
   readonly outcome: Outcome
+  /** True where the cause is what a client sent: a cursor, a key, a name of a column. Absent otherwise. */
+  declare readonly clientError?: true
+  /**
+   * The status of a web answer that fits. No framework acts on it by itself: the `errorHandler()` of a plug-in does. Absent
+   * where the fault is nobody's but the server's.
+   */
+  declare readonly suggestedStatus?: number
   /** The statement that failed, never its parameters; absent where there was none. */
   declare readonly statement?: { readonly sql: string }
 
@@ -54,6 +69,10 @@ export class GeneverError extends Error {
     this.code = new.target.code
     this.retryable = details.retryable ?? new.target.retryable
     this.outcome = details.outcome ?? new.target.outcome
+    const ofClient = details.clientError ?? new.target.clientError
+    if (ofClient) this.clientError = true
+    const status = details.suggestedStatus ?? new.target.suggestedStatus ?? (ofClient ? 400 : undefined)
+    if (status !== undefined) this.suggestedStatus = status
     if (details.statement !== undefined) this.statement = { sql: details.statement.sql }
   }
 

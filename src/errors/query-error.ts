@@ -86,17 +86,22 @@ export class QueryError extends GeneverError {
   }
 }
 
-/** A constraint refused the change (SQLSTATE class 23); `constraint`, `table`, `column` say which. */
+/** A constraint refused the change (SQLSTATE class 23); `constraint`, `table`, `column` say which. Suggested status: 422. */
 export class ConstraintViolationError extends QueryError {
   static override readonly code: string = 'GENEVER_CONSTRAINT_VIOLATION'
+  static override readonly suggestedStatus: number = 422
 }
 
-/** SQLSTATE 23505. */
+/** SQLSTATE 23505. Suggested status: 409. */
 export class UniqueViolationError extends ConstraintViolationError {
   static override readonly code: string = 'GENEVER_UNIQUE_VIOLATION'
+  static override readonly suggestedStatus: number = 409
 }
 
-/** SQLSTATE 23503; 23001, which PostgreSQL 18 gives for RESTRICT. */
+/**
+ * SQLSTATE 23503; 23001, which PostgreSQL 18 gives for RESTRICT. Suggested status: 409 where other rows refer to the row, 422
+ * where there is no row to refer to.
+ */
 export class ForeignKeyViolationError extends ConstraintViolationError {
   static override readonly code: string = 'GENEVER_FOREIGN_KEY_VIOLATION'
 }
@@ -111,9 +116,10 @@ export class CheckViolationError extends ConstraintViolationError {
   static override readonly code: string = 'GENEVER_CHECK_VIOLATION'
 }
 
-/** SQLSTATE 23P01. */
+/** SQLSTATE 23P01. Suggested status: 409. */
 export class ExclusionViolationError extends ConstraintViolationError {
   static override readonly code: string = 'GENEVER_EXCLUSION_VIOLATION'
+  static override readonly suggestedStatus: number = 409
 }
 
 /** The transaction lost against a concurrent one and was rolled back (SQLSTATE 40001). Retryable: the whole transaction. */

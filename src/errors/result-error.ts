@@ -30,6 +30,7 @@ export class NoSuchRowError extends ResultError {
  */
 export class NotFoundError extends ResultError {
   static override readonly code: string = 'GENEVER_NOT_FOUND'
+  static override readonly suggestedStatus: number = 404
   readonly status: number = 404
   readonly statusCode: number = 404
   readonly expose: boolean = true

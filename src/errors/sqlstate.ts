@@ -1,7 +1,7 @@
 // The one table from SQLSTATE to class, and the one place where a server's message is cleaned of values. Called by
 // whoever turns a failure of a driver into an error. Decides nothing about retrying or about connections.
 import { AuthenticationError, ConnectError, type ConnectDetails, TooManyConnectionsError } from './connection-error.ts'
-import type { Outcome } from './genever-error.ts'
+import type { ErrorDetails, Outcome } from './genever-error.ts'
 import {
   CheckViolationError,
   ConstraintViolationError,
@@ -62,7 +62,19 @@ export function toQueryError(fields: ErrorFields, sql?: string, outcome?: Outcom
     : (kinds.get(sqlState) ?? kinds.get(sqlState.slice(0, 2)) ?? QueryError)
   const statement = sql === undefined ? undefined : { sql }
   const advice = lostStatement.has(sqlState) ? ` ${poolerAdvice}` : ''
-  return new kind(`${safeMessage(fields, sql)}${advice}`, { fields, outcome, cause, statement })
+  return new kind(`${safeMessage(fields, sql)}${advice}`, { fields, outcome, cause, statement, ...blame(fields) })
+}
+
+/** A value that is not of its type, or too large or too long for it. */
+const misfit = /^22(?:001|003|007|008|021|P02|P03|P05)$/
+
+/** Where the fault lies, as far as the state says. */
+function blame({ code = '', message = '' }: ErrorFields): Pick<ErrorDetails, 'clientError' | 'suggestedStatus'> {
+  if (misfit.test(code)) return { clientError: true }
+  if (code === '23001') return { suggestedStatus: 409 }
+  if (code !== '23503') return {}
+  // Where other rows refer to the row, the message names three things in every language: its table, the constraint, theirs.
+  return { suggestedStatus: (message.match(quotes)?.length ?? 0) > 4 ? 409 : 422 }
 }
 
 /**

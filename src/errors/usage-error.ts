@@ -80,6 +80,7 @@ export class ParameterError extends UsageError {
 /** A filter, update or new row names a column that its table does not have. */
 export class UnknownColumnError extends UsageError {
   static override readonly code: string = 'GENEVER_UNKNOWN_COLUMN'
+  static override readonly clientError: boolean = true
 }
 
 /** What a validation schema says of one value; the part of Standard Schema that errors carry. */
@@ -98,6 +99,8 @@ export interface ValidationDetails extends ErrorDetails {
  */
 export class ValidationError extends UsageError {
   static override readonly code: string = 'GENEVER_VALIDATION'
+  static override readonly clientError: boolean = true
+  static override readonly suggestedStatus: number = 422
   declare readonly issues: readonly ValidationIssue[]
 
   constructor(message: string, details: ValidationDetails = {}) {

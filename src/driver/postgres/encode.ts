@@ -146,7 +146,7 @@ function guarded<T>(position: number, work: () => T): T {
 /** Text that arrives as it is: without NUL, which PostgreSQL cannot store, or half a character, which UTF-8 has no form for. */
 function checked(text: string, position: number): string {
   const problem = textRefusal(text)
-  return problem === undefined ? text : refuse(position, `is ${problem}`)
+  return problem === undefined ? text : refuse(position, `is ${problem}`, true)
 }
 
 function dependsOnType(value: object): boolean {
@@ -173,6 +173,6 @@ function bytes(value: ArrayBufferView | ArrayBuffer, type: number, position: num
 }
 
 /** `what` is the rest of a sentence. */
-function refuse(position: number, what: string): never {
-  throw new ParameterError(`Parameter $${position + 1} ${what}.`)
+function refuse(position: number, what: string, clientError = false): never {
+  throw new ParameterError(`Parameter $${position + 1} ${what}.`, { clientError })
 }

@@ -1,7 +1,7 @@
 // The one async layer between the user and the wire: a call becomes an operation, is sent and awaited, and a failure
 // becomes an error here, after the await, so that its stack shows the caller's line. What a method makes of the rows is
 // its `Cardinality`.
-import { MultipleResultsError, NoResultError, UsageError } from '../../errors/index.ts'
+import { MultipleResultsError, NoResultError, NotFoundError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked/recipe.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
 import {
@@ -76,6 +76,18 @@ export const onlyRowOrNone: Cardinality = {
   give(op) {
     const rows = rowsOf(op)
     if (rows.length > 1) throw tooMany('oneOrNone', op)
+    return rows[0]
+  },
+}
+
+export const firstRowOrNotFound: Cardinality = {
+  method: 'firstOr404()',
+  maxRows: 1,
+  spec: null,
+  several: false,
+  give(op) {
+    const rows = rowsOf(op)
+    if (rows.length === 0) throw new NotFoundError('What was asked for is not found.', about(op.stmt))
     return rows[0]
   },
 }

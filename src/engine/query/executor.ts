@@ -5,7 +5,17 @@ import { Printable } from '../../util/printable.ts'
 import { currentChain, type Link } from '../context/chain.ts'
 import { Cursor, cursorChecks, type CursorOptions } from './cursor.ts'
 import type { Engine } from '../engine.ts'
-import { answer, everyRow, execute, executeMany, firstRow, firstValue, onlyRow, onlyRowOrNone } from './execute.ts'
+import {
+  answer,
+  everyRow,
+  execute,
+  executeMany,
+  firstRow,
+  firstRowOrNotFound,
+  firstValue,
+  onlyRow,
+  onlyRowOrNone,
+} from './execute.ts'
 import { type Handle, placeOf, recogniseExecutors } from '../handle.ts'
 import type { EngineOp } from './op.ts'
 import { optionsOf, type QueryDefaults, type QueryOptions } from './query-options.ts'
@@ -73,6 +83,17 @@ export abstract class Executor extends Printable {
     third?: QueryOptions | Handle,
   ): Promise<R | undefined> {
     return execute<R, R | undefined>(this, firstRow, query, second, third)
+  }
+
+  /** As `first`. @throws {NotFoundError} when there is none: web plug-ins answer 404. (GINO: `first_or_404`.) */
+  firstOr404<R>(query: Query<R>, options?: QueryOptions | Handle): Promise<R>
+  firstOr404<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<R>
+  firstOr404<R>(
+    query: Query<R> | string,
+    second?: Params | QueryOptions | Handle,
+    third?: QueryOptions | Handle,
+  ): Promise<R> {
+    return execute<R, R>(this, firstRowOrNotFound, query, second, third)
   }
 
   /**

@@ -15,6 +15,8 @@ import type { TransactionRecord } from '../transaction/record.ts'
 export interface SqlQuery<R> extends ToStatement<R>, PromiseLike<R[]> {
   all(options?: QueryOptions | Handle): Promise<R[]>
   first(options?: QueryOptions | Handle): Promise<R | undefined>
+  /** @throws {NotFoundError} when there is none. */
+  firstOr404(options?: QueryOptions | Handle): Promise<R>
   one(options?: QueryOptions | Handle): Promise<R>
   oneOrNone(options?: QueryOptions | Handle): Promise<R | undefined>
   scalar<V = unknown>(options?: QueryOptions | Handle): Promise<V | undefined>
@@ -64,6 +66,10 @@ class BoundQuery<R> implements SqlQuery<R> {
 
   first(options?: QueryOptions | Handle): Promise<R | undefined> {
     return this.#executor.first<R>(this, options)
+  }
+
+  firstOr404(options?: QueryOptions | Handle): Promise<R> {
+    return this.#executor.firstOr404<R>(this, options)
   }
 
   one(options?: QueryOptions | Handle): Promise<R> {

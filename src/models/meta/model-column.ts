@@ -55,6 +55,7 @@ export class ModelColumn {
     if (cause instanceof GeneverError) return cause
     return new ParameterError(
       `The value of column '${this.key}' cannot be written as ${this.column.getSQLType()}: it is ${describeType(value)}.`,
+      { clientError: true },
     )
   }
 

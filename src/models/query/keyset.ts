@@ -96,9 +96,11 @@ export function readCursor(keys: readonly OrderKey[], cursor: string): (string |
     values.length !== keys.length ||
     !values.every((value) => value === null || typeof value === 'string')
   )
-    throw new UsageError('after() takes the cursor of a page of this query: this text is none.')
+    throw new UsageError('after() takes the cursor of a page of this query: this text is none.', { clientError: true })
   if (order !== fingerprint(keys))
-    throw new UsageError('after() was given the cursor of another order: page on with the same orderBy().')
+    throw new UsageError('after() was given the cursor of another order: page on with the same orderBy().', {
+      clientError: true,
+    })
   return values
 }
 

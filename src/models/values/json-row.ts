@@ -37,7 +37,8 @@ function checkTexts(rows: readonly (readonly Cell[])[]): void {
 
 function checkText(column: ModelColumn, text: string): void {
   const problem = textRefusal(text)
-  if (problem !== undefined) throw new ParameterError(`The value of column '${column.key}' is ${problem}.`)
+  if (problem !== undefined)
+    throw new ParameterError(`The value of column '${column.key}' is ${problem}.`, { clientError: true })
 }
 
 /** JSON text would be quoted once more, and the prototype of an object is no member. */

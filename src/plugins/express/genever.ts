@@ -47,8 +47,9 @@ export interface GeneverExpress extends RequestHandler {
 export function genever(db: Db, options?: PluginOptions<Request>): GeneverExpress {
   const plugin = new WebPlugin<Request>(db, options)
   const middleware: RequestHandler = (request, response, next) => {
+    // What throws while a request enters is an error of that request, also when it had to wait for the opening.
     if (plugin.ready) enter(plugin, request, response, next)
-    else openFor(plugin, request.app).then(() => enter(plugin, request, response, next), next)
+    else void openAndEnter(plugin, request, response, next)
   }
   return Object.assign(middleware, {
     open: (app?: Application) => openFor(plugin, app),
@@ -67,6 +68,20 @@ export function genever(db: Db, options?: PluginOptions<Request>): GeneverExpres
 async function openFor(plugin: WebPlugin<Request>, app: Application | undefined): Promise<void> {
   if (app !== undefined) plugin.configure({ name: "app.set('genever')", options: app.get('genever') as unknown })
   await plugin.open()
+}
+
+async function openAndEnter(
+  plugin: WebPlugin<Request>,
+  request: Request,
+  response: Response,
+  next: NextFunction,
+): Promise<void> {
+  try {
+    await openFor(plugin, request.app)
+    enter(plugin, request, response, next)
+  } catch (error) {
+    next(error)
+  }
 }
 
 function enter(plugin: WebPlugin<Request>, request: Request, response: Response, next: NextFunction): void {

@@ -1,6 +1,7 @@
 // `genever/express`: re-exports, nothing else.
 export { genever, type GeneverExpress } from './genever.ts'
-export { notFound } from './not-found.ts'
+export { errorHandler, notFound } from './errors.ts'
+export { type Problem } from '../problem.ts'
 export { health } from '../request/node-health.ts'
 export { type HealthOptions } from '../health.ts'
 export { gracefulShutdown, type ClosableServer, type ShutdownOptions, type ShutdownReport } from '../shutdown.ts'

@@ -1,5 +1,7 @@
 // `genever/fastify`: re-exports, nothing else.
 export { genever, type GeneverFastifyOptions } from './genever.ts'
+export { errorHandler } from './errors.ts'
+export { type Problem } from '../problem.ts'
 export { health } from './health.ts'
 export { type RouteConfig } from './transaction.ts'
 export { type HealthOptions } from '../health.ts'

@@ -1,5 +1,7 @@
 // `genever/h3`: re-exports, nothing else.
 export { genever, type GeneverH3 } from './genever.ts'
+export { errorHandler } from './errors.ts'
+export { type Problem } from '../problem.ts'
 export { health } from './health.ts'
 export { type HealthOptions } from '../health.ts'
 export { gracefulShutdown, type ClosableServer, type ShutdownOptions, type ShutdownReport } from '../shutdown.ts'

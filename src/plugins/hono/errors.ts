@@ -2,6 +2,7 @@
 import type { Env, ErrorHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { isGeneverError, NotFoundError } from '../../errors/index.ts'
+import { problemResponse } from '../problem.ts'
 
 /**
  * An error handler for `app.onError` that hands `handler` an `HTTPException` of status 404 in place of `NotFoundError` (its
@@ -13,4 +14,19 @@ export function httpErrors<E extends Env>(handler: ErrorHandler<E>): ErrorHandle
       isGeneverError(error, NotFoundError) ? new HTTPException(404, { message: error.message, cause: error }) : error,
       c,
     )
+}
+
+/**
+ * For `app.onError(errorHandler())`: answers what is the client's fault, and what a constraint refused, by the status that the
+ * error suggests, as `application/problem+json` without any value. All else goes to `otherwise`; default as Hono does it.
+ */
+export function errorHandler<E extends Env>(otherwise: ErrorHandler<E> = asHono): ErrorHandler<E> {
+  return (error, c) => problemResponse(error) ?? otherwise(error, c)
+}
+
+const asHono: ErrorHandler = (error, c) => {
+  if ('getResponse' in error) return error.getResponse()
+  // oxlint-disable-next-line no-console -- as Hono itself
+  console.error(error)
+  return c.text('Internal Server Error', 500)
 }

@@ -1,6 +1,7 @@
 // `genever/hono`: re-exports, nothing else.
 export { genever, type GeneverEnv, type GeneverHono } from './genever.ts'
-export { httpErrors } from './errors.ts'
+export { errorHandler, httpErrors } from './errors.ts'
+export { type Problem } from '../problem.ts'
 export { health } from './health.ts'
 export { type HealthOptions } from '../health.ts'
 export { gracefulShutdown, type ClosableServer, type ShutdownOptions, type ShutdownReport } from '../shutdown.ts'

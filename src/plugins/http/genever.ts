@@ -7,12 +7,20 @@ import { type PluginOptions, type RequestTransactionOptions, transactionOf } fro
 import { WebPlugin } from '../plugin.ts'
 import { HeldResponse } from '../request/hold.ts'
 import type { RequestScope } from '../request/scope.ts'
+import type { HttpErrorHandler } from './errors.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 
 /** A request with its connection, named `db` or as the option `as` says. */
 export type HttpRequest<Name extends string = 'db'> = IncomingMessage & { readonly [K in Name]: Connection }
 
 export type HttpHandler<Name extends string = 'db'> = (request: HttpRequest<Name>, response: ServerResponse) => unknown
+
+export interface HandlerOptions {
+  /** Overrides the option of the plug-in. */
+  readonly transaction?: boolean | RequestTransactionOptions | undefined
+  /** Answers errors in place of the plug-in, and says whether it has: see `errorHandler()`. */
+  readonly onError?: HttpErrorHandler | undefined
+}
 
 export interface GeneverHttp<Name extends string = 'db'> {
   /** Opens the database as the options say. @throws {ConnectError} when it stays away. */
@@ -25,7 +33,7 @@ export interface GeneverHttp<Name extends string = 'db'> {
    */
   handler(
     handler: HttpHandler<Name>,
-    options?: { readonly transaction?: boolean | RequestTransactionOptions | undefined },
+    options?: HandlerOptions,
   ): (request: IncomingMessage, response: ServerResponse) => void
 }
 
@@ -46,7 +54,7 @@ export function genever<const Name extends string = 'db'>(
         route?.transaction === undefined ? plugin.options.transaction : transactionOf(route.transaction)
       return (request, response) => {
         const call = (): unknown => handler(request as HttpRequest<Name>, response)
-        void serve(plugin, request, response, transaction, call)
+        void serve(plugin, request, response, transaction, call, route?.onError)
       }
     },
   }
@@ -58,20 +66,26 @@ async function serve(
   response: ServerResponse,
   transaction: RequestTransactionOptions | null,
   call: () => unknown,
+  onError: HttpErrorHandler | undefined,
 ): Promise<void> {
+  const refuse = (error: unknown): void => {
+    if (response.headersSent || onError?.(error, request, response) !== true) answer(plugin, response, error)
+  }
   let scope: RequestScope | null = null
   try {
     if (!plugin.ready) await plugin.open()
     scope = plugin.scope(request, response, request)
     const work =
-      transaction === null ? call : (): Promise<void> => inTransaction(plugin, response, transaction, scope, call)
+      transaction === null
+        ? call
+        : (): Promise<void> => inTransaction(plugin, response, transaction, scope, call, refuse)
     if (scope === null) await work()
     else {
       plugin.attach(request, scope)
       await scope.run(work)
     }
   } catch (error) {
-    answer(plugin, response, error)
+    refuse(error)
   } finally {
     scope?.handlerSettled()
   }
@@ -83,13 +97,10 @@ async function inTransaction(
   options: RequestTransactionOptions,
   scope: RequestScope | null,
   call: () => unknown,
+  refuse: (error: unknown) => void,
 ): Promise<void> {
   const transaction = new RequestTransaction(plugin.db, options, scope)
-  const held = new HeldResponse(
-    response,
-    (status) => transaction.answering(status),
-    (error) => answer(plugin, response, error),
-  )
+  const held = new HeldResponse(response, (status) => transaction.answering(status), refuse)
   try {
     await transaction.around(call, () => null)
   } catch (error) {

@@ -1,5 +1,7 @@
 // `genever/http`: re-exports, nothing else.
-export { genever, type GeneverHttp, type HttpHandler, type HttpRequest } from './genever.ts'
+export { genever, type GeneverHttp, type HandlerOptions, type HttpHandler, type HttpRequest } from './genever.ts'
+export { errorHandler, type HttpErrorHandler } from './errors.ts'
+export { type Problem } from '../problem.ts'
 export { health } from '../request/node-health.ts'
 export { type HealthOptions } from '../health.ts'
 export { gracefulShutdown, type ClosableServer, type ShutdownOptions, type ShutdownReport } from '../shutdown.ts'

@@ -8,6 +8,8 @@ export {
 } from './module/options.ts'
 export { GeneverInterceptor, type GeneverInterceptorOptions } from './interceptor.ts'
 export { GeneverHealthIndicator, getHealthToken, PingAttempt, type PingResult } from './health/indicator.ts'
+export { ProblemFilter } from './problem-filter.ts'
+export { type Problem } from '../problem.ts'
 export { TransactionalRoute } from './request/route.ts'
 export { Transactional, type TransactionalDecorator, type TransactionalOptions } from './transactional/decorator.ts'
 export { type Propagation } from './transactional/propagation.ts'

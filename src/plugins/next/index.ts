@@ -2,6 +2,8 @@
 export { globalDb } from './global-db.ts'
 export { withDb, type WithDbOptions } from './with-db.ts'
 export { getOrNotFound } from './navigation.ts'
+export { errorHandler } from './errors.ts'
+export { type Problem } from '../problem.ts'
 export { health } from './health.ts'
 export { type HealthOptions } from '../health.ts'
 export { type RequestTransactionOptions } from '../options.ts'

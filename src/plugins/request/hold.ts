@@ -83,8 +83,10 @@ export class HeldResponse {
 
   async #settle(): Promise<void> {
     const response = this.#response
+    // Without the hold the head would be on its way: what is set behind the first write changes it no more.
+    const { statusCode, statusMessage } = response
     try {
-      await this.#decide(response.statusCode)
+      await this.#decide(statusCode)
     } catch (error) {
       this.release()
       this.#restore()
@@ -92,6 +94,8 @@ export class HeldResponse {
       return
     }
     this.release()
+    response.statusCode = statusCode
+    if (response.statusMessage !== statusMessage) response.statusMessage = statusMessage
     // Also when the client has left: then they fail, as they would have.
     for (const { method, given } of this.#calls)
       (response[method] as (...given: readonly unknown[]) => unknown)(...given)

@@ -2,18 +2,22 @@
 // interceptors and handlers.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { WebPlugin } from '../../plugin.ts'
+import type { RequestScope } from '../../request/scope.ts'
 
-export type Middleware = (request: IncomingMessage, response: ServerResponse, next: () => void) => void
+export type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
 
 export function middlewareOf(plugin: WebPlugin<IncomingMessage>): Middleware {
   return (request, response, next) => {
-    const scope = plugin.scope(request, response, request, () => describe(request))
-    if (scope === null) {
-      next()
+    let scope: RequestScope | null
+    try {
+      scope = plugin.scope(request, response, request, () => describe(request))
+      if (scope !== null) plugin.attach(request, scope)
+    } catch (error) {
+      next(error)
       return
     }
-    plugin.attach(request, scope)
-    scope.run(next)
+    if (scope === null) next()
+    else scope.run(() => next())
   }
 }
 

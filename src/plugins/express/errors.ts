@@ -1,0 +1,23 @@
+// What errors of the database become in Express: its own error handler knows only `NotFoundError`, and answers by a page.
+import type { ErrorRequestHandler } from 'express'
+import { isGeneverError, NotFoundError } from '../../errors/index.ts'
+import { problemOf, problemType } from '../problem.ts'
+
+/** An error handler that answers `NotFoundError` by status 404 and its message as JSON; all else is passed on. */
+export const notFound: ErrorRequestHandler = (error: unknown, _request, response, next) => {
+  if (isGeneverError(error, NotFoundError) && !response.headersSent)
+    response.status(error.statusCode).json({ error: error.message })
+  else next(error)
+}
+
+/**
+ * An error handler that answers what is the client's fault, and what a constraint refused, by the status that the error
+ * suggests, as `application/problem+json` without any value. All else is passed on. `app.use(errorHandler())`, last.
+ */
+export function errorHandler(): ErrorRequestHandler {
+  return (error: unknown, _request, response, next) => {
+    const problem = response.headersSent ? null : problemOf(error)
+    if (problem === null) next(error)
+    else response.status(problem.status).type(problemType).send(JSON.stringify(problem))
+  }
+}
