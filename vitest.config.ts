@@ -43,8 +43,8 @@ const config: ViteUserConfig = defineConfig({
     pool: 'forks',
     execArgv: ['--expose-gc'],
     // Real servers on a machine that may be busy with other things: a wait that is too short says nothing of the code.
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     sequence: { shuffle: { tests: true, files: false }, seed },
     projects: [
       { extends: true, test: { name: 'main', include: ['test/**/*.test.ts'] } },
