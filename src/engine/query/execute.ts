@@ -1,7 +1,14 @@
 // The one async layer between the user and the wire: a call becomes an operation, is sent and awaited, and a failure
 // becomes an error here, after the await, so that its stack shows the caller's line. What a method makes of the rows is
 // its `Cardinality`.
-import { MultipleResultsError, NoResultError, NotFoundError, UsageError } from '../../errors/index.ts'
+import {
+  GeneverError,
+  MultipleResultsError,
+  NoResultError,
+  NotFoundError,
+  ParameterError,
+  UsageError,
+} from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked/recipe.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
 import {
@@ -183,6 +190,12 @@ function built(query: unknown): unknown {
   )
 }
 
+/** What a getter or a proxy of the caller throws. */
+function readable(error: unknown): unknown {
+  if (error instanceof GeneverError) return error
+  return new ParameterError('The parameters cannot be read: looking at them throws.', { cause: error })
+}
+
 /** Compiles the text or asks the builder, and checks the parameters. */
 function prepare(
   executor: Executor,
@@ -196,11 +209,17 @@ function prepare(
   let source: Source | null = null
   let compiled: Compiled
   let params: readonly unknown[]
-  if (typeof query === 'string') ({ compiled, params } = statements.compile(query).bind(given))
-  else if (query instanceof Recipe) {
-    source = query
-    compiled = query.plan.on(statements)
-    params = query.plan.values(given)
+  if (typeof query === 'string' || query instanceof Recipe) {
+    try {
+      if (typeof query === 'string') ({ compiled, params } = statements.compile(query).bind(given))
+      else {
+        source = query
+        compiled = query.plan.on(statements)
+        params = query.plan.values(given)
+      }
+    } catch (error) {
+      throw readable(error)
+    }
   } else {
     const statement = adapt(query, maxRows)
     source = statement

@@ -2,7 +2,7 @@
 // which is "not found" and no error of the database.
 import { ParameterError, UsageError } from '../../errors/index.ts'
 import { textRefusal } from '../../sql/parameters.ts'
-import { describeType } from '../../util/checks.ts'
+import { describeType, isPlain } from '../../util/checks.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
@@ -90,11 +90,11 @@ function valuesOf(model: ModelLike, meta: ModelMeta, id: unknown): unknown[] {
       )
     return primaryKey.map((column, index) => part(model, column, id[index]))
   }
-  if (typeof id !== 'object' || id === null)
+  if (!isPlain(id))
     throw new UsageError(
       `The key of ${modelName(model)} is an object or a list of ${names(primaryKey)}, not ${describeType(id)}.`,
     )
-  const given = id as Readonly<Record<string, unknown>>
+  const given = id
   const unknown = Object.keys(given).filter((key) => !primaryKey.some((column) => column.key === key))
   const keys = primaryKey.map(({ key }) => key)
   if (unknown.length > 0) throw unknownKeys(meta, unknown, keys)

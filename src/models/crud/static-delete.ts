@@ -2,6 +2,7 @@
 import type { SQL } from 'drizzle-orm'
 import type { ModelLike } from '../meta/model-meta.ts'
 import type { Writer } from '../statement/sink.ts'
+import type { Fragment } from '../../sql/tag.ts'
 import type { Handle } from '../../engine/handle.ts'
 import type { CallOptions, Filter } from '../types/model.ts'
 import { writable } from '../values/writable.ts'
@@ -10,7 +11,7 @@ import { ManyRows, type Returned, type Rows } from '../statement/many-rows.ts'
 /** Runs when awaited, and gives the number of rows. @throws {UsageError} when awaited without `where()` or `everyRow()`. */
 export interface ModelDelete<I, Row> extends PromiseLike<number> {
   /** Only rows of which this holds too. Undefined, and an object without members, ask for nothing. */
-  where(condition: SQL | Filter<Row> | undefined): ModelDelete<I, Row>
+  where(condition: SQL | Fragment | Filter<Row> | undefined): ModelDelete<I, Row>
   /** Says that every row is meant. */
   everyRow(): ModelDelete<I, Row>
   /** Gives instances of what was deleted instead. */

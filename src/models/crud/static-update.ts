@@ -2,6 +2,7 @@
 import type { SQL } from 'drizzle-orm'
 import type { ModelLike } from '../meta/model-meta.ts'
 import type { Writer } from '../statement/sink.ts'
+import type { Fragment } from '../../sql/tag.ts'
 import type { Handle } from '../../engine/handle.ts'
 import type { CallOptions, Filter } from '../types/model.ts'
 import { changesOf, writeAssignments } from '../values/changes.ts'
@@ -15,7 +16,7 @@ export interface ModelUpdate<I, Row, Set = object> extends PromiseLike<number> {
   /** Changes more; of several values for one column the last wins. */
   set(values: Set): ModelUpdate<I, Row, Set>
   /** Only rows of which this holds too. Undefined, and an object without members, ask for nothing. */
-  where(condition: SQL | Filter<Row> | undefined): ModelUpdate<I, Row, Set>
+  where(condition: SQL | Fragment | Filter<Row> | undefined): ModelUpdate<I, Row, Set>
   /** Says that every row is meant. */
   everyRow(): ModelUpdate<I, Row, Set>
   /** Gives instances of what was changed instead. */

@@ -2,6 +2,8 @@
 // Immutable descriptions; queries compile them.
 import type { Column, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
+import { conditionGiven, expressionsGiven } from '../query/given.ts'
+import { isPlain } from '../../util/checks.ts'
 import { reserved } from '../meta/define.ts'
 import { metaOf, type ModelLike, modelName } from '../meta/model-meta.ts'
 import type { Loaded, Loader, LoaderLike, Many } from '../types/loader.ts'
@@ -31,7 +33,7 @@ class ModelLoader implements RuntimeLoader {
   }
 
   on(condition: SQL): ModelLoader {
-    return new ModelLoader({ ...this[nodeSymbol], on: condition })
+    return new ModelLoader({ ...this[nodeSymbol], on: conditionGiven(condition, 'on()') })
   }
 
   load(map: Map): ModelLoader {
@@ -40,7 +42,10 @@ class ModelLoader implements RuntimeLoader {
   }
 
   distinct(...by: readonly Column[]): ModelLoader {
-    return new ModelLoader({ ...this[nodeSymbol], by: keysOf(this[nodeSymbol].source, by) })
+    return new ModelLoader({
+      ...this[nodeSymbol],
+      by: keysOf(this[nodeSymbol].source, expressionsGiven(by, 'distinct()') as Column[]),
+    })
   }
 }
 
@@ -79,7 +84,7 @@ class ManyLoader {
   }
 
   on(condition: SQL): ManyLoader {
-    return new ManyLoader({ ...this[manySymbol], on: condition })
+    return new ManyLoader({ ...this[manySymbol], on: conditionGiven(condition, 'on()') })
   }
 }
 
@@ -127,6 +132,7 @@ function childrenOf(source: Source, map: Map): ChildNode[] {
   const { model } = source
   if (model === null) throw new UsageError('load() belongs to a model or an alias of one.')
   const meta = metaOf(model)
+  if (!isPlain(map)) throw new UsageError('load() takes a plain object of names and loaders, such as { team: Team }.')
   for (const key of Object.keys(map))
     if (meta.byKey.has(key) || meta.properties.has(key) || reserved.has(key))
       throw new UsageError(`load({ ${key} }) would overwrite ${modelName(model)}.${key}: choose another name.`)

@@ -1,6 +1,6 @@
 // The queries of a model: `User.query()`, `User.where(…)`, `User.select(…)`. Immutable; each method gives another query. It
 // runs when awaited or by the method that says what is expected, on the ambient connection or where `on` says.
-import { type Column, is, SQL } from 'drizzle-orm'
+import type { Column, SQL } from 'drizzle-orm'
 import { TransactionEndedError, UsageError } from '../../errors/index.ts'
 import { callOptions, type Handle } from '../../engine/handle.ts'
 import { cursorChecks, type CursorOptions } from '../../engine/query/cursor.ts'
@@ -27,7 +27,9 @@ import { type ModelCursor, iterateObjects } from './iterate.ts'
 import { afterCondition, keysetOf, orderOf, readCursor } from './keyset.ts'
 import { type Page, readPage } from './page.ts'
 import type { Joinable, ModelQuery } from '../types/query.ts'
-import { everything, type LoadOptions, type LockOptions, type QueryState } from './state.ts'
+import { everything, loadChecks, type LoadOptions, lockChecks, type LockOptions, type QueryState } from './state.ts'
+import { conditionGiven, expressionsGiven } from './given.ts'
+import { describeType } from '../../util/checks.ts'
 
 /** Implements `ModelQuery` at run time; what its rows are is a matter of types, and comparing these is deep. */
 class Query<R> extends Printable implements ToStatement<R> {
@@ -48,7 +50,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   orderBy(...by: readonly (Column | SQL)[]): Query<R> {
-    return this.#with({ orderBy: [...this.#state.orderBy, ...by] })
+    return this.#with({ orderBy: [...this.#state.orderBy, ...expressionsGiven(by, 'orderBy()')] })
   }
 
   limit(count: number): Query<R> {
@@ -68,14 +70,15 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   groupBy(...by: readonly (Column | SQL)[]): Query<R> {
-    return this.#with({ groupBy: [...this.#state.groupBy, ...by] })
+    return this.#with({ groupBy: [...this.#state.groupBy, ...expressionsGiven(by, 'groupBy()')] })
   }
 
   having(condition: SQL): Query<R> {
-    return this.#with({ having: [...this.#state.having, condition] })
+    return this.#with({ having: [...this.#state.having, conditionGiven(condition, 'having()')] })
   }
 
-  forUpdate({ nowait, skipLocked }: LockOptions = {}): Query<R> {
+  forUpdate(given?: LockOptions): Query<R> {
+    const { nowait, skipLocked } = callOptions<LockOptions>(given, lockChecks, 'forUpdate()')
     if (nowait === true && skipLocked === true) throw new UsageError('forUpdate() is either nowait or skipLocked.')
     return this.#with({
       lock: 'for update',
@@ -83,9 +86,8 @@ class Query<R> extends Printable implements ToStatement<R> {
     })
   }
 
-  load<L extends LoaderLike>(loader: L, { strategy = 'joined' }: LoadOptions = {}): Query<Loaded<L>> {
-    if (strategy !== 'joined' && strategy !== 'select-in')
-      throw new UsageError("The strategy of load() is 'joined' or 'select-in'.")
+  load<L extends LoaderLike>(loader: L, given?: LoadOptions): Query<Loaded<L>> {
+    const { strategy } = callOptions<LoadOptions>(given, loadChecks, 'load()')
     const loaded = this.#with({ loader: nodeOf(loader), selectIn: strategy === 'select-in', keys: null })
     return loaded as unknown as Query<Loaded<L>>
   }
@@ -96,6 +98,8 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   after(cursor: string | null | undefined): Query<R> {
     if (cursor === null || cursor === undefined) return this
+    if (typeof cursor !== 'string')
+      throw new UsageError(`after() takes the cursor of a page, which is text, not ${describeType(cursor)}.`)
     const keys = keysetOf(this.#state)
     const condition = afterCondition(keys, readCursor(keys, cursor))
     return this.#with({ where: [...this.#state.where, condition] })
@@ -192,8 +196,10 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   #join(kind: 'inner' | 'left', target: Joinable, on: SQL | undefined): Query<R> {
     const source = sourceOf(target)
-    if (on !== undefined && !is(on, SQL)) throw new UsageError('join() takes a condition, such as eq(a, b).')
-    const condition = on ?? conditionOfRelation(relationOf(this.#state.source, source, false))
+    const condition =
+      on !== undefined
+        ? conditionGiven(on, 'join()')
+        : conditionOfRelation(relationOf(this.#state.source, source, false))
     return this.#with({ joins: joined(this.#state, { kind, source, on: condition }) })
   }
 

@@ -1,7 +1,8 @@
 // What a model query has been told so far. Immutable: every method of the query makes another one.
 import type { Column, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
-import { noOptions } from '../../util/options.ts'
+import { anyOf, boolean } from '../../util/checks.ts'
+import { type Checks, noOptions } from '../../util/options.ts'
 import type { Join } from '../load/join-list.ts'
 import type { LoadNode } from '../load/node.ts'
 import type { Source } from '../load/source.ts'
@@ -23,6 +24,10 @@ export interface LoadOptions {
    */
   readonly strategy?: 'joined' | 'select-in' | undefined
 }
+
+export const lockChecks: Checks<LockOptions> = { nowait: boolean, skipLocked: boolean }
+
+export const loadChecks: Checks<LoadOptions> = { strategy: anyOf('joined', 'select-in') }
 
 export interface QueryState {
   readonly model: ModelLike

@@ -1,5 +1,6 @@
 // What a loader makes of the rows of a query, as types.
 import type { Column, SQL } from 'drizzle-orm'
+import type { Fragment } from '../../sql/tag.ts'
 import type { AnyModel } from './model.ts'
 
 export declare const loads: unique symbol
@@ -8,14 +9,14 @@ export declare const loads: unique symbol
 export interface Loader<R> {
   readonly [loads]: R
   /** Joins by this condition instead of the foreign key. (GINO: `load(…).on()`.) */
-  on(condition: SQL): Loader<R>
+  on(condition: SQL | Fragment): Loader<R>
 }
 
 /** A list: all the rows of the many side. */
 export interface Many<R> {
   readonly many: R
   /** Joins by this condition instead of the foreign key. */
-  on(condition: SQL): Many<R>
+  on(condition: SQL | Fragment): Many<R>
 }
 
 // What a loader is told by. The least that tells it: comparing whole interfaces would compare everything a model has.

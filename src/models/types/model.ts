@@ -2,6 +2,7 @@
 // that a subclass gets its own instances; none is a getter, because a getter cannot say that.
 import type { Column, SQL, Table } from 'drizzle-orm'
 import type { Db } from '../../db/db.ts'
+import type { Fragment } from '../../sql/tag.ts'
 import type { Handle } from '../../engine/handle.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import type { Update } from '../crud/update.ts'
@@ -59,7 +60,7 @@ export interface Aliased<C extends AnyModel> {
   readonly c: C['c']
   readonly of: C
   load<M extends Record<string, LoaderLike>>(map: M): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K]> }>
-  on(condition: SQL): Loader<InstanceType<C>>
+  on(condition: SQL | Fragment): Loader<InstanceType<C>>
   distinct(...by: Column[]): Distinct<InstanceType<C>>
 }
 

@@ -1,5 +1,6 @@
 // The queries of a model as users see them; `query/model-query.ts` is what does it.
 import type { Column, SQL } from 'drizzle-orm'
+import type { Fragment } from '../../sql/tag.ts'
 import type { Handle } from '../../engine/handle.ts'
 import type { CursorOptions } from '../../engine/query/cursor.ts'
 import type { Status } from '../../engine/query/status.ts'
@@ -26,17 +27,17 @@ export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, 
    * @throws {UnknownColumnError} for a member the model has not.
    * @throws {UsageError} for a member that is undefined.
    */
-  where(condition: SQL | Filter<Comparable<F>> | undefined): ModelQuery<R, F>
-  orderBy(...by: readonly (Column | SQL)[]): ModelQuery<R, F>
+  where(condition: SQL | Fragment | Filter<Comparable<F>> | undefined): ModelQuery<R, F>
+  orderBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F>
   /** The most objects; with lists loaded, objects and not rows. @throws {UsageError} unless it is a whole number from 0. */
   limit(count: number): ModelQuery<R, F>
   offset(count: number): ModelQuery<R, F>
   /** INNER JOIN, by the foreign key or by the condition. */
-  join(target: Joinable, on?: SQL): ModelQuery<R, F>
+  join(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F>
   /** LEFT JOIN, by the foreign key or by the condition. Loaders join by themselves what is not joined here. */
-  leftJoin(target: Joinable, on?: SQL): ModelQuery<R, F>
-  groupBy(...by: readonly (Column | SQL)[]): ModelQuery<R, F>
-  having(condition: SQL): ModelQuery<R, F>
+  leftJoin(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F>
+  groupBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F>
+  having(condition: SQL | Fragment): ModelQuery<R, F>
   /** Locks the rows of the model until the transaction ends. (PostgreSQL: FOR UPDATE OF.) */
   forUpdate(options?: LockOptions): ModelQuery<R, F>
   /**

@@ -1,6 +1,7 @@
 // The statics of every model. They know their table by `this` alone, so that what an editor shows of them is short, and a
 // subclass gets its own instances.
 import type { Column, SQL } from 'drizzle-orm'
+import type { Fragment } from '../../sql/tag.ts'
 import type { Handle } from '../../engine/handle.ts'
 import type { ModelDelete } from '../crud/static-delete.ts'
 import type { ModelUpdate } from '../crud/static-update.ts'
@@ -81,7 +82,10 @@ export interface ModelStatics {
    * The rows of which this holds, as instances: a condition of Drizzle, or an object of equal members.
    * @throws {UnknownColumnError} for a member that the model has not.
    */
-  where<C extends AnyModel>(this: C, condition: SQL | Filter<Types<C>['row']> | undefined): ModelQuery<InstanceType<C>>
+  where<C extends AnyModel>(
+    this: C,
+    condition: SQL | Fragment | Filter<Types<C>['row']> | undefined,
+  ): ModelQuery<InstanceType<C>>
   /** Plain objects of some columns and JSON properties. @throws {UnknownColumnError} for others. */
   select<C extends AnyModel, const K extends keyof Types<C>['row'] & string>(
     this: C,
@@ -104,7 +108,7 @@ export interface ModelStatics {
     map: M,
   ): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K]> }>
   /** A loader that joins by this condition instead of the foreign key. */
-  on<C extends AnyModel>(this: C, condition: SQL): Loader<InstanceType<C>>
+  on<C extends AnyModel>(this: C, condition: SQL | Fragment): Loader<InstanceType<C>>
   /** A loader that makes one instance of rows with equal values of these columns; default the primary key. */
   distinct<C extends AnyModel>(this: C, ...by: Column[]): Distinct<InstanceType<C>>
   /** The same table under another name, for self-joins. @throws {UsageError} for a name that is empty. */

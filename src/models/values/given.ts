@@ -4,7 +4,7 @@ import { UsageError } from '../../errors/index.ts'
 import { metaOf, type ModelMeta } from '../meta/model-meta.ts'
 import { Row } from '../meta/row.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
-import { describeType } from '../../util/checks.ts'
+import { describeType, isPlain } from '../../util/checks.ts'
 
 export type Values = Readonly<Record<string, unknown>>
 
@@ -12,7 +12,10 @@ export type Values = Readonly<Record<string, unknown>>
 export function asValues(values: unknown, method: string): Values {
   if (typeof values !== 'object' || values === null || Array.isArray(values))
     throw new UsageError(`${method} takes an object of values, not ${describeType(values)}.`)
-  return Row.is(values) ? valuesOf(values) : (values as Values)
+  if (Row.is(values)) return valuesOf(values)
+  if (isPlain(values) || Object.keys(values).length > 0) return values as Values
+  // A Map, a FormData or a promise has its content elsewhere: nothing of it would be written.
+  throw new UsageError(`${method} takes an object of values; ${describeType(values)} has no members to write.`)
 }
 
 function valuesOf(instance: object): Values {

@@ -1,8 +1,9 @@
 // What `where` takes, as conditions that can be written: Drizzle's SQL as it is, an object as equality of its members.
-import { type Column, eq, inArray, is, isNull, SQL, sql } from 'drizzle-orm'
+import { type Column, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm'
 import { isSqlLike } from '../../../builder/drizzle/core/render.ts'
-import { UnknownColumnError, UsageError } from '../../../errors/index.ts'
-import { isPlain } from '../../../sql/foreign.ts'
+import { GeneverError, UnknownColumnError, UsageError } from '../../../errors/index.ts'
+import { describeType, isPlain } from '../../../util/checks.ts'
+import { sqlGiven } from '../given.ts'
 import type { ModelColumn } from '../../meta/model-column.ts'
 import type { ModelMeta } from '../../meta/model-meta.ts'
 import type { SqlText } from '../../meta/sql-text.ts'
@@ -68,17 +69,33 @@ export function writeConditions(text: SqlText, conditions: readonly Condition[])
  */
 export function conditionOf(meta: ModelMeta, columns: Columns, filter: unknown): Condition | undefined {
   if (filter === undefined) return undefined
-  if (typeof filter === 'object' && filter !== null && !isPlain(filter) && is(filter, SQL)) return filter
-  if (typeof filter !== 'object' || filter === null || Array.isArray(filter))
-    throw new UsageError(
-      "where() takes a condition, such as eq(User.c.name, 'Ada'), or an object, such as { name: 'Ada' }.",
-    )
-  const keys = Object.keys(filter)
+  try {
+    return isPlain(filter) ? equalities(meta, columns, filter) : sqlOf(filter)
+  } catch (cause) {
+    if (cause instanceof GeneverError) throw cause
+    throw new UsageError('The filter of where() cannot be read: looking at it throws.', { cause })
+  }
+}
+
+function sqlOf(filter: unknown): SQL {
+  const condition = sqlGiven(filter)
+  if (condition !== undefined) return condition
+  throw new UsageError(
+    `where() takes a condition, such as eq(User.c.name, 'Ada'), or a plain object, such as { name: 'Ada' }, not ${describeType(filter)}.`,
+  )
+}
+
+/** Own members, each read once. */
+function equalities(
+  meta: ModelMeta,
+  columns: Columns,
+  filter: Readonly<Record<string, unknown>>,
+): Equalities | undefined {
+  const keys = Reflect.ownKeys(filter)
   const unknown = keys.filter((key) => !Object.hasOwn(columns, key))
-  if (unknown.length > 0) throw unknownKeys(meta, unknown, Object.keys(columns))
+  if (unknown.length > 0) throw unknownKeys(meta, unknown.map(String), Object.keys(columns))
   if (keys.length === 0) return undefined
-  const values = filter as Readonly<Record<string, unknown>>
-  return new Equalities(keys.map((key) => equality(key, columns[key] as Column | SQL, values[key], meta)))
+  return new Equalities((keys as string[]).map((key) => equality(key, columns[key] as Column | SQL, filter[key], meta)))
 }
 
 /** @throws {UnknownColumnError} always: names what was given and what there is. */
