@@ -20,7 +20,7 @@ import type { Cursor, CursorWait } from './query/cursor.ts'
 import { callOptions, type Handle } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryDefaults, QueryOptions } from './query/query-options.ts'
-import { encodingRefused, withoutSession, withoutTransaction } from './slot/admission.ts'
+import { readingRefused, withoutSession, withoutTransaction } from './slot/admission.ts'
 import { Slot } from './slot/slot.ts'
 import { mergedSettings, Source } from './source.ts'
 import { beginManual, type ManualTransaction, openForCursor } from './transaction/manual.ts'
@@ -299,7 +299,7 @@ function placed(what: string): () => string {
 }
 
 function sessionStateRefused(stmt: Compiled, { pooler }: ResolvedOptions): UsageError {
-  if ((stmt.pins & Pin.encoding) !== 0) return encodingRefused(stmt)
+  if ((stmt.pins & (Pin.encoding | Pin.strings)) !== 0) return readingRefused(stmt)
   if ((stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt)
   if (pooler !== undefined) return withoutSession(stmt)
   if (stmt.pins === Pin.sequences)

@@ -1,7 +1,7 @@
 // What a value of an option of the engine may be, beside what any option may be. Used by options.ts and tls.ts. A problem
 // never contains the value.
 import { isIPv6 } from 'node:net'
-import { type Check, describeType, integer, isPlain, isUtf8 } from '../util/checks.ts'
+import { type Check, describeType, integer, isConforming, isPlain, isUtf8 } from '../util/checks.ts'
 
 /** NUL ends a string in the protocol, so what follows it would be taken for another option: it is refused, not removed. */
 export const text: Check = (value) => {
@@ -52,5 +52,7 @@ export const sessionSettings: Check = (value) => {
   for (const [name, each] of Object.entries(value))
     if (name.toLowerCase() === 'client_encoding' && !isUtf8(String(each)))
       return 'has client_encoding, which can be nothing but UTF8: text is sent and read in no other encoding'
+    else if (name.toLowerCase() === 'standard_conforming_strings' && !isConforming(String(each)))
+      return 'has standard_conforming_strings, which can be nothing but on: quotes would end elsewhere than they are read'
   return Object.entries(value).every(fits) ? undefined : 'must have names of settings with strings, numbers or booleans'
 }

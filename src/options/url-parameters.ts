@@ -1,7 +1,7 @@
 // The parameters that may follow the "?" of a database URL, as a table: what libpq and the hosts of databases write there,
 // what each of them becomes, and what is refused with the option to use instead. url.ts and environment.ts read with it.
 import { isIP, isIPv6 } from 'node:net'
-import { isUtf8 } from '../util/checks.ts'
+import { isConforming, isUtf8 } from '../util/checks.ts'
 import { longestTimerMs } from '../util/timers.ts'
 import { hostName } from './checks.ts'
 import type { SslMode } from './tls.ts'
@@ -124,6 +124,9 @@ const encoding: Reader = (value) =>
   /^(utf-?8|unicode|auto)$/i.test(value) ? nothing : problem('must be UTF8: Genever speaks no other encoding')
 
 const commandLine: Reader = (options) => {
+  const strings = /standard[_-]conforming[_-]strings\s*=\s*['"]?(\w*)/i.exec(options)
+  if (strings !== null && !isConforming(strings[1] ?? ''))
+    return problem('may not turn standard_conforming_strings off: quotes would end elsewhere than Genever reads them')
   const encoded = /client[_-]encoding\s*=\s*['"]?([\w-]*)/i.exec(options)
   return encoded === null || isUtf8(encoded[1] ?? '')
     ? { value: { options } }

@@ -40,6 +40,7 @@ export const Pin = {
   transaction: 256,
   sequences: 512,
   encoding: 1024,
+  strings: 2048,
 } as const
 
 /** What a statement may do to the meaning of names, of which prepared statements keep the one they were parsed with. */

@@ -73,7 +73,8 @@ export function bindNamed(names: readonly string[], values: Readonly<Record<stri
   if (missing.length > 0) throw failure(`No value was given for ${list(missing)}.`, sql)
   const keys = Object.keys(values)
   if (keys.length !== names.length) {
-    const extra = keys.filter((key) => !names.includes(key))
+    const known = new Set(names)
+    const extra = keys.filter((key) => !known.has(key))
     if (extra.length > 0) throw failure(unexpected(extra), sql)
   }
   if (names.length > mostParameters) throw failure(tooMany(names.length), sql)

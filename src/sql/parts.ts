@@ -78,8 +78,72 @@ export function plain(text: string): Parts {
   return { texts: closed([text], commented), uses: [], params: [] }
 }
 
+/** What a fragment is made of. */
+export type Piece = Parts | Composition
+
+/** How many placeholders it has. */
+export function placeholdersOf(piece: Piece): number {
+  return piece instanceof Composition ? piece.values : piece.uses.length
+}
+
+export function partsOf(piece: Piece): Parts {
+  return piece instanceof Composition ? piece.parts : piece
+}
+
+class Value {
+  readonly value: unknown
+
+  constructor(value: unknown) {
+    this.value = value
+  }
+}
+
+/** Pieces that are put together when they are needed, once: what is built step by step from what was built before is not copied at each. */
+export class Composition {
+  #pieces: (string | Value | Piece)[] = []
+  #parts: Parts | null = null
+  /** How many placeholders it has. */
+  values = 0
+
+  text(text: string): void {
+    this.#pieces.push(text)
+  }
+
+  value(value: unknown): void {
+    this.#pieces.push(new Value(value))
+    this.values++
+  }
+
+  piece(piece: Piece): void {
+    this.#pieces.push(piece)
+    this.values += placeholdersOf(piece)
+  }
+
+  get parts(): Parts {
+    if (this.#parts !== null) return this.#parts
+    this.#parts = this.#put()
+    this.#pieces = []
+    return this.#parts
+  }
+
+  /** However deep they are nested. */
+  #put(): Parts {
+    const made = new Assembly()
+    const open = [{ pieces: this.#pieces, at: 0 }]
+    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+      const piece = top.pieces[top.at++]
+      if (piece === undefined) open.pop()
+      else if (typeof piece === 'string') made.text(piece)
+      else if (piece instanceof Value) made.value(piece.value)
+      else if (piece instanceof Composition && piece.#parts === null) open.push({ pieces: piece.#pieces, at: 0 })
+      else made.add(partsOf(piece))
+    }
+    return made
+  }
+}
+
 /** Parts that grow. */
-export class Composition implements Parts {
+class Assembly implements Parts {
   readonly texts: string[] = ['']
   readonly uses: number[] = []
   readonly params: unknown[] = []
@@ -94,7 +158,7 @@ export class Composition implements Parts {
     this.texts.push('')
   }
 
-  parts({ texts, uses, params }: Parts): void {
+  add({ texts, uses, params }: Parts): void {
     const before = this.params.length
     for (const param of params) this.params.push(param)
     this.text(texts[0] ?? '')

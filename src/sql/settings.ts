@@ -1,7 +1,7 @@
 // Session settings as users give them: checked and copied when a frame is made, so that what is wrong with them is the
 // error of whoever gave them, and never of whoever lends the connection later.
 import { UsageError } from '../errors/index.ts'
-import { describeType, isPlain, isUtf8 } from '../util/checks.ts'
+import { describeType, isConforming, isPlain, isUtf8 } from '../util/checks.ts'
 
 /** The server truncates identifiers to NAMEDATALEN - 1 bytes. */
 export const mostNameBytes = 63
@@ -49,6 +49,10 @@ export function settingValue(name: string, value: unknown): string {
   if (name.toLowerCase() === 'client_encoding' && !isUtf8(text))
     throw new UsageError(
       'Text is sent and read as UTF8 only, so the setting "client_encoding" can be nothing but UTF8.',
+    )
+  if (name.toLowerCase() === 'standard_conforming_strings' && !isConforming(text))
+    throw new UsageError(
+      'SQL is read as with standard_conforming_strings = on, so that setting cannot be turned off: quotes would end elsewhere.',
     )
   return text
 }

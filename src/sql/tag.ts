@@ -6,7 +6,7 @@ import { ParameterError, UsageError } from '../errors/index.ts'
 import { Placeholder } from './baked/placeholder.ts'
 import { postgres } from './dialect.ts'
 import { refusal } from './parameters.ts'
-import { Composition, cut, misused, plain, templateOf, type Parts } from './parts.ts'
+import { Composition, cut, misused, partsOf, type Piece, placeholdersOf, plain, templateOf } from './parts.ts'
 import { embed, isQuery, toStatement, type Statement, type ToStatement } from './statement.ts'
 import { assemble } from './text/scan.ts'
 import { describeType } from '../util/checks.ts'
@@ -64,7 +64,7 @@ export const sql: Sql = Object.assign(
 )
 
 export function isFragment(value: unknown): value is Fragment {
-  return typeof value === 'object' && value !== null && partsOf(value) !== undefined
+  return typeof value === 'object' && value !== null && pieceOf(value) !== undefined
 }
 
 /** The text and values of a fragment. The text of a template without nested SQL is the same string every time. */
@@ -76,11 +76,11 @@ export function compileFragment<Row>(fragment: Fragment<Row>): Statement<Row> {
 export function compose<Row>(strings: TemplateStringsArray, values: readonly unknown[]): Fragment<Row> {
   const { texts, uses, text, quoted } = templateOf(strings)
   if (values.length !== uses.length) throw new UsageError(misused)
-  let nested: (Parts | undefined)[] | undefined
+  let nested: (Piece | undefined)[] | undefined
   for (let index = 0; index < values.length; index++) {
-    const parts = nestedParts(values[index], index, 'Value')
-    if (parts !== undefined) (nested ??= [])[index] = parts
-    if (quoted.has(index) && (parts === undefined || parts.uses.length > 0))
+    const piece = nestedPiece(values[index], index, 'Value')
+    if (piece !== undefined) (nested ??= [])[index] = piece
+    if (quoted.has(index) && (piece === undefined || placeholdersOf(piece) > 0))
       throw new UsageError(`Value ${index + 1} of the template stands inside quotes or a comment: leave those out.`)
   }
   if (nested === undefined) return new SqlFragment<Row>({ texts, uses, params: values }, text)
@@ -93,23 +93,23 @@ export function compose<Row>(strings: TemplateStringsArray, values: readonly unk
 }
 
 /** Set by the class body, the only code that sees the private field. */
-let partsOf: (value: object) => Parts | undefined
+let pieceOf: (value: object) => Piece | undefined
 
 class SqlFragment<Row> implements Fragment<Row> {
-  readonly #parts: Parts
+  readonly #piece: Piece
   #text: string | undefined
 
   static {
-    partsOf = (value) => (#parts in value ? value.#parts : undefined)
+    pieceOf = (value) => (#piece in value ? value.#piece : undefined)
   }
 
-  constructor(parts: Parts, text?: string) {
-    this.#parts = parts
+  constructor(piece: Piece, text?: string) {
+    this.#piece = piece
     this.#text = text
   }
 
   [toStatement](): Statement<Row> {
-    const { texts, uses, params } = this.#parts
+    const { texts, uses, params } = partsOf(this.#piece)
     this.#text ??= assemble(texts, uses)
     return { sql: this.#text, params }
   }
@@ -120,13 +120,17 @@ class SqlFragment<Row> implements Fragment<Row> {
   }
 }
 
-/** The parts of a value that is SQL itself; `undefined` for a parameter. */
-function nestedParts(value: unknown, index: number, kind: 'Value' | 'Item'): Parts | undefined {
+/** The fragment behind a query that was made on an executor, so that it is taken as it is. Throws where the query may not run. */
+export const asFragment: unique symbol = Symbol('genever.fragment')
+
+/** What a value that is SQL itself is made of; `undefined` for a parameter. */
+function nestedPiece(value: unknown, index: number, kind: 'Value' | 'Item'): Piece | undefined {
   if ((typeof value === 'object' && value !== null) || typeof value === 'function') {
-    const parts = partsOf(value)
-    if (parts !== undefined) return parts
+    const piece = pieceOf(value)
+    if (piece !== undefined) return piece
     if (value instanceof Placeholder) return undefined
-    const statement = isQuery(value) ? value[toStatement]() : embed(value)
+    if (isQuery(value)) return queryPiece(value)
+    const statement = embed(value)
     if (statement !== undefined) return cut(statement)
   }
   const reason = refusal(value)
@@ -134,9 +138,14 @@ function nestedParts(value: unknown, index: number, kind: 'Value' | 'Item'): Par
   throw new ParameterError(`${kind} ${index + 1} of the ${kind === 'Value' ? 'template' : 'list'} ${reason}.`)
 }
 
-function add(whole: Composition, value: unknown, parts: Parts | undefined): void {
-  if (parts === undefined) whole.value(value)
-  else whole.parts(parts)
+function queryPiece(query: ToStatement & { [asFragment]?: () => unknown }): Piece {
+  const fragment = query[asFragment]?.()
+  return (isFragment(fragment) ? pieceOf(fragment) : undefined) ?? cut(query[toStatement]())
+}
+
+function add(whole: Composition, value: unknown, piece: Piece | undefined): void {
+  if (piece === undefined) whole.value(value)
+  else whole.piece(piece)
 }
 
 function identifier(...path: readonly string[]): Fragment {
@@ -158,13 +167,13 @@ function join(items: readonly unknown[], separator: Fragment = comma): Fragment 
 function list(values: readonly unknown[]): Fragment {
   const whole = new Composition()
   whole.text('(')
-  whole.parts(joined(values, comma))
+  whole.piece(joined(values, comma))
   whole.text(')')
   return new SqlFragment(whole)
 }
 
-function joined(items: readonly unknown[], separator: Fragment): Parts {
-  const between = isFragment(separator) ? partsOf(separator) : undefined
+function joined(items: readonly unknown[], separator: Fragment): Piece {
+  const between = isFragment(separator) ? pieceOf(separator) : undefined
   if (between === undefined) throw new UsageError('The separator of sql.join is a fragment: write sql` and `.')
   if (!Array.isArray(items))
     throw new UsageError(`A list of values or fragments is an array, not ${describeType(items)}.`)
@@ -174,8 +183,8 @@ function joined(items: readonly unknown[], separator: Fragment): Parts {
     )
   const whole = new Composition()
   for (let index = 0; index < items.length; index++) {
-    if (index > 0) whole.parts(between)
-    add(whole, items[index], nestedParts(items[index], index, 'Item'))
+    if (index > 0) whole.piece(between)
+    add(whole, items[index], nestedPiece(items[index], index, 'Item'))
   }
   return whole
 }

@@ -3,12 +3,17 @@
 import { UsageError } from '../errors/index.ts'
 import { longestTimerMs } from './timers.ts'
 
-/** What is wrong with a value, as a clause that follows the name of the option; undefined: nothing. */
 /** Whether an encoding of PostgreSQL is the one that text is sent and read in. */
 export function isUtf8(encoding: string): boolean {
   return /^(?:utf-?8|unicode)$/i.test(encoding)
 }
 
+/** Whether `standard_conforming_strings` stays as texts are read here: a backslash in quotes is a character like any other. */
+export function isConforming(value: string): boolean {
+  return /^(?:on|true|yes|1|t|y)$/i.test(value)
+}
+
+/** What is wrong with a value, as a clause that follows the name of the option; undefined: nothing. */
 export type Check = (value: unknown) => string | undefined
 
 /** Names the type of a value, with its class and without anything of its content. */

@@ -2,6 +2,7 @@
 
 import { inspect } from 'node:util'
 import fc from 'fast-check'
+import { createDb } from 'genever'
 import { afterEach, expect, expectTypeOf, test } from 'vitest'
 import { ParameterError, UsageError } from '../../src/errors/index.ts'
 import { registerAdapter, toStatement, type Statement } from '../../src/sql/statement.ts'
@@ -285,4 +286,33 @@ test('however fragments are composed, placeholders and values match one to one',
       expect(numbers).toEqual(params.map((_, index) => index + 1))
     }),
   )
+})
+
+test('fragments are put together once, however many were made of one another', () => {
+  const many = 20_000
+  let appended = sql`a = ${0}`
+  let wrapped = sql`${0}`
+  let grown = sql.join([sql`x`, 0])
+  for (let i = 1; i <= many; i++) {
+    appended = sql`${appended} or a = ${i}`
+    wrapped = sql`(${wrapped})`
+    grown = sql.join([grown, i])
+  }
+  const conditions = compileFragment(appended)
+  expect(conditions.params).toHaveLength(many + 1)
+  expect(conditions.sql.endsWith(` or a = $${many + 1}`)).toBe(true)
+  expect(compileFragment(wrapped)).toEqual({ sql: `${'('.repeat(many)}$1${')'.repeat(many)}`, params: [0] })
+  expect(compileFragment(grown).params.at(-1)).toBe(many)
+  // What was made on the way still is what it was.
+  expect(compileFragment(sql`${wrapped}, ${wrapped}`).params).toEqual([0, 0])
+})
+
+test('queries made on a database are put together like fragments', () => {
+  const db = createDb()
+  const many = 5_000
+  let query = db.sql`select ${0}`
+  for (let i = 1; i <= many; i++) query = db.sql`${query}, ${i}`
+  const { sql: text, params } = query[toStatement]()
+  expect(params).toHaveLength(many + 1)
+  expect(text.startsWith('select $1, $2, $3')).toBe(true)
 })

@@ -2,8 +2,7 @@
 // sees it: a password leaves in clear only where that was allowed or the server is known, and nobody is logged in by a server
 // that has not proved that it knows the password too.
 import { ProtocolError, UsageError } from '../../errors/index.ts'
-import { wrongEncoding } from '../postgres/encoding.ts'
-import { isUtf8 } from '../../util/checks.ts'
+import { unreadable } from '../postgres/encoding.ts'
 import { header, Message, receiveAside } from '../postgres/message-reader.ts'
 
 /** AuthenticationRequest, by its number. */
@@ -42,7 +41,8 @@ export class Login {
   readonly #parameter = (name: string, value: string): void => {
     if (name === 'DateStyle') this.dateStyle = value
     else if (name === 'search_path') this.searchPath = value
-    else if (name === 'client_encoding' && !isUtf8(value)) throw wrongEncoding(value)
+    const refusal = unreadable(name, value)
+    if (refusal !== null) throw refusal
   }
 
   #request(bytes: Buffer, at: number, end: number): void {

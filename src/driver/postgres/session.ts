@@ -14,8 +14,7 @@ import {
 import { clock } from '../../util/clock.ts'
 import { before } from '../../util/deadline.ts'
 import { Exchange, type ExchangeHost } from './exchange.ts'
-import { wrongEncoding } from './encoding.ts'
-import { isUtf8 } from '../../util/checks.ts'
+import { unreadable } from './encoding.ts'
 import { clientBusy, endedByClient } from './loan.ts'
 import { MessageWriter } from './message-writer.ts'
 import { NameSpace } from './name-space.ts'
@@ -309,7 +308,8 @@ export class Session implements RawConnection, ExchangeHost {
   parameter(name: string, value: string): void {
     this.#hooks.parameter(name, value)
     if (name === 'search_path') this.names.report(value)
-    if (name === 'client_encoding' && !isUtf8(value)) this.garbled(wrongEncoding(value))
+    const refusal = unreadable(name, value)
+    if (refusal !== null) this.garbled(refusal)
   }
 
   /** For the wire: ReadyForQuery with its status byte. */

@@ -1,7 +1,7 @@
 // A statement written as a template, or baked and given its values, bound to the executor it was made on. It runs when it is awaited, in the frame of
 // the code that awaits it; made in a transaction that has ended, it is refused.
 import { TransactionEndedError } from '../../errors/index.ts'
-import { compose } from '../../sql/tag.ts'
+import { asFragment, compose } from '../../sql/tag.ts'
 import { type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
 import { currentChain, transactionAround } from '../context/chain.ts'
 import type { Cursor, CursorOptions } from './cursor.ts'
@@ -47,9 +47,13 @@ class BoundQuery<R> implements SqlQuery<R> {
   }
 
   [toStatement](): Statement<R> {
+    return this[asFragment]()[toStatement]()
+  }
+
+  [asFragment](): ToStatement<R> {
     if (this.#madeIn !== null && this.#madeIn.state !== 'open')
       throw new TransactionEndedError(this.#madeIn.endedMessage())
-    return this.#query[toStatement]()
+    return this.#query
   }
 
   /** Runs it, as `all()`. @throws {TransactionEndedError} when it was made in a transaction that has ended. */

@@ -43,7 +43,7 @@ export function released(): ReleasedConnectionError {
 
 /** Why a statement that is about the session or its transaction cannot run here; null: it can. Its turn has come. */
 export function misplaced({ engine, lease }: Slot, { stmt, transaction }: EngineOp): UsageError | null {
-  if ((stmt.pins & Pin.encoding) !== 0) return encodingRefused(stmt)
+  if ((stmt.pins & (Pin.encoding | Pin.strings)) !== 0) return readingRefused(stmt)
   const outside = transaction === null && lease?.raw.status === 'idle'
   if (outside && (stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt)
   if (engine.options.pooler === undefined) return null
@@ -62,7 +62,14 @@ export function withoutSession(stmt: Compiled): UsageError {
   )
 }
 
-export function encodingRefused(stmt: Compiled): UsageError {
+/** It would change how texts have to be written and read. */
+export function readingRefused(stmt: Compiled): UsageError {
+  if ((stmt.pins & Pin.strings) !== 0)
+    return new UsageError(
+      'SQL is read as with standard_conforming_strings = on, which therefore cannot be turned off: quotes would end elsewhere. ' +
+        "Write E'…' where a backslash is to escape.",
+      { statement: { sql: stmt.text } },
+    )
   return new UsageError(
     'Text is sent and read as UTF8 only, so client_encoding cannot be set to another encoding. Convert in SQL instead, with ' +
       'convert_to() and convert_from().',

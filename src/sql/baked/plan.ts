@@ -25,6 +25,7 @@ export class Plan {
   readonly #slots: readonly unknown[] | null
   /** Every slot is the name at the same place, as it is. */
   readonly #straight: boolean
+  readonly #places: ReadonlyMap<string, number>
   /** It may run without values whatever `$1` it holds. */
   readonly #optional: boolean
   /** Of the engine that used it last. Others are looked up. */
@@ -45,6 +46,7 @@ export class Plan {
     this.parameters = count
     this.names = names
     this.#slots = slots
+    this.#places = new Map(names?.map((name, index) => [name, index]))
     this.#optional = optional
     this.#straight = slots === null || slots.every((slot, i) => slot instanceof Placeholder && isPlain(slot, names, i))
   }
@@ -112,7 +114,7 @@ export class Plan {
   }
 
   #encoded({ name, encode }: Placeholder, values: readonly unknown[]): unknown {
-    const value = values[(this.names ?? []).indexOf(name)]
+    const value = values[this.#places.get(name) ?? -1]
     if (encode === null || value === null) return value
     let encoded: unknown
     try {

@@ -1,7 +1,7 @@
 // What a statement text may do, from one scan: its class, the session state it dirties or pins, and the statements and
 // placeholders it holds. Called once per text by the statement cache. It reads words, not grammar: whatever it does not
 // know is a write that leaves the session dirty. Effects hidden inside functions of the user's own are beyond it.
-import { isUtf8 } from '../../util/checks.ts'
+import { isConforming, isUtf8 } from '../../util/checks.ts'
 import { Dirty, Names, Pin, type StatementClass } from '../compiled.ts'
 import { effectOf, type Effect } from './effects.ts'
 import { Scanner, Token } from './scan.ts'
@@ -57,6 +57,7 @@ export function classify(text: string): Classified {
     statement = new Statement(scanner)
   }
   if ((found.pins & Pin.encoding) !== 0 && setsUtf8(text)) found.pins &= ~Pin.encoding
+  if ((found.pins & Pin.strings) !== 0 && conforms(text)) found.pins &= ~Pin.strings
   // Several statements sent at once are a transaction.
   if (statements > 1) found.pins &= ~Pin.transaction
   if (scanner.unterminated) {
@@ -76,6 +77,16 @@ const encodings =
 function setsUtf8(text: string): boolean {
   for (const [, set = '', called = set] of text.matchAll(encodings))
     if (!isUtf8(called) && called.toLowerCase() !== 'default') return false
+  return true
+}
+
+const conforming =
+  /\bset\s+(?:(?:session|local)\s+)?"?standard_conforming_strings"?\s*(?:=|\bto\b)\s*['"]?(\w+)|\bset_config\s*\(\s*'standard_conforming_strings'\s*,\s*'(\w+)'/gi
+
+/** As `setsUtf8`, of `standard_conforming_strings`. */
+function conforms(text: string): boolean {
+  for (const [, set = '', called = set] of text.matchAll(conforming))
+    if (!isConforming(called) && called.toLowerCase() !== 'default') return false
   return true
 }
 
@@ -289,6 +300,7 @@ class Statement {
 
   #apply({ name, local, argument }: Setting): void {
     if (name.toLowerCase() === "'client_encoding'") this.#pins |= Pin.encoding
+    if (name.toLowerCase() === "'standard_conforming_strings'") this.#pins |= Pin.strings
     if (name === '' || /^'(?:role|session_authorization|search_path)'$/i.test(name)) this.#names |= Names.path
     if (local && argument === 4) return
     this.#onlySets = false

@@ -105,6 +105,8 @@ function set(head: readonly string[]): Verdict {
   // What it is set to is looked at when all of the text is known.
   if (/^"?client_encoding$/.test(name) || (name === 'names' && !isLocal))
     return ['write', Dirty.settings, Pin.encoding | (isLocal ? Pin.transaction : Pin.settings)]
+  if (/^"?standard_conforming_strings$/.test(name))
+    return ['write', Dirty.settings, Pin.strings | (isLocal ? Pin.transaction : Pin.settings)]
   if (isLocal || name === 'constraints') return local
   const isRole = /^"?(?:role|session_authorization)$/.test(name) && next !== '.'
   return isRole || (name === 'session' && next === 'authorization') ? role : settings
