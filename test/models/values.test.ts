@@ -99,6 +99,7 @@ forEachDriver((driver) => {
       const [again] = await Day.createMany([{ tz, ts, d, tzs, ds }])
       expect(again).toMatchObject({ tz: Infinity, ts: -Infinity, d: Infinity, tzs: [Infinity], ds: [-Infinity] })
       expect(await Day.where({ d: Infinity as never }).count()).toBe(2)
+      expect(JSON.parse(JSON.stringify(again))).toMatchObject({ tz: 'Infinity', ts: '-Infinity', tzs: ['Infinity'] })
     })
   })
 

@@ -60,14 +60,18 @@ function addAttached(target: Target, source: Readonly<Target>, meta: ModelMeta):
       target[key] = plainOf(source[key])
 }
 
-/** JSON has no bigint: it is text, exactly. */
+/** JSON has no bigint, no infinity and no NaN: they are text, as PostgreSQL's own JSON has them. */
 function jsonValue(value: unknown): unknown {
-  if (typeof value === 'bigint') return String(value)
-  return Array.isArray(value) && value.some(isBigint) ? value.map(jsonValue) : value
+  if (isNoJson(value)) return String(value)
+  return Array.isArray(value) && value.some(hasNoJson) ? value.map(jsonValue) : value
 }
 
-function isBigint(value: unknown): boolean {
-  return typeof value === 'bigint' || (Array.isArray(value) && value.some(isBigint))
+function isNoJson(value: unknown): value is bigint | number {
+  return typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))
+}
+
+function hasNoJson(value: unknown): boolean {
+  return isNoJson(value) || (Array.isArray(value) && value.some(hasNoJson))
 }
 
 /** An instance, or a list of them. */
