@@ -129,7 +129,7 @@ function idleError(details: ErrorDetails, transaction: TransactionRecord | null)
 
 /** What opening a connection failed with. */
 export function connectError(failure: Failure, target: string): Error {
-  if (failure.cause instanceof GeneverError) return failure.cause
+  if (failure.cause instanceof GeneverError && !(failure.cause instanceof ProtocolError)) return failure.cause
   const { fields } = failure
   const details = { outcome: 'not_started' as const, cause: failure.cause }
   const reason = fields?.message ?? (failure.cause instanceof Error ? causeText(failure.cause) : null) ?? failure.kind
@@ -143,6 +143,7 @@ export function connectError(failure: Failure, target: string): Error {
 }
 
 function causeText(cause: unknown): string {
+  if (cause instanceof ProtocolError) return `the server sent what the protocol does not allow (${cause.message})`
   return textIn(cause, 'code') ?? textIn(cause, 'message') ?? thrownText(cause)
 }
 
