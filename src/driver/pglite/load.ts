@@ -19,15 +19,46 @@ export interface Pglite {
   close(): Promise<void>
 }
 
+const usualSize = 1 << 16
+/** Of what is kept from answer to answer. */
+const keptSize = 1 << 22
+
+/** Where an answer is gathered. One that is used again and again leaves nothing to collect. */
+export class Answer {
+  #bytes = Buffer.allocUnsafeSlow(usualSize)
+  #length = 0
+
+  begin(): void {
+    this.#length = 0
+    if (this.#bytes.length > keptSize) this.#bytes = Buffer.allocUnsafeSlow(usualSize)
+  }
+
+  add(part: Uint8Array): void {
+    const end = this.#length + part.length
+    if (end > this.#bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * end)
+      this.#bytes.copy(larger, 0, 0, this.#length)
+      this.#bytes = larger
+    }
+    this.#bytes.set(part, this.#length)
+    this.#length = end
+  }
+
+  /** Valid until the next answer begins. */
+  get whole(): Buffer {
+    return this.#bytes.subarray(0, this.#length)
+  }
+}
+
 /** Runs the messages and gives all that the server answers. */
-export async function speak(pglite: Pglite, messages: Uint8Array): Promise<Buffer> {
+export async function speak(pglite: Pglite, messages: Uint8Array, answer: Answer = new Answer()): Promise<Buffer> {
   if (pglite.execProtocolRawStream === undefined) {
     const { buffer, byteOffset, byteLength } = await pglite.execProtocolRaw(messages)
     return Buffer.from(buffer, byteOffset, byteLength)
   }
-  const parts: Buffer[] = []
-  await pglite.execProtocolRawStream(messages, { onRawData: (part) => void parts.push(Buffer.from(part)) })
-  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
+  answer.begin()
+  await pglite.execProtocolRawStream(messages, { onRawData: (part) => answer.add(part) })
+  return answer.whole
 }
 
 /** @throws {DriverNotInstalledError} */

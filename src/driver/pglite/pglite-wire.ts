@@ -22,7 +22,7 @@ import {
 import { MessageWriter } from '../postgres/message-writer.ts'
 import type { Session } from '../postgres/session.ts'
 import type { Interruption, Wire } from '../postgres/wire.ts'
-import { type Pglite, speak } from './load.ts'
+import { Answer, type Pglite, speak } from './load.ts'
 import type { Guest, PgliteServer } from './server.ts'
 
 const utf8 = 'UTF8'
@@ -38,6 +38,9 @@ export class PgliteWire implements Wire, Guest {
   #keeper: NodeJS.Timeout | null = null
   /** Gives up the place in PGlite's own queue. */
   #leave: (() => void) | null = null
+  readonly #answer = new Answer()
+  /** An answer is being read: what is sent meanwhile is answered elsewhere. */
+  #reading = false
   /** Its unit has had its turn and is being answered. */
   #running = false
 
@@ -181,7 +184,7 @@ export class PgliteWire implements Wire, Guest {
     let answer: Buffer
     let encoding = utf8
     try {
-      answer = await speak(this.#pglite, bytes)
+      answer = await speak(this.#pglite, bytes, this.#reading ? new Answer() : this.#answer)
       // PGlite does not announce what it changes.
       if (exchange?.ops.some(mayEncode) === true && endsReady(answer))
         encoding = (await askEncoding(this.#pglite)).encoding
@@ -192,12 +195,15 @@ export class PgliteWire implements Wire, Guest {
     try {
       if (!isUtf8(encoding)) throw wrongEncoding(encoding)
       const { flushes } = session
+      this.#reading = true
       this.#deliver(answer, session)
       // Nothing more was asked, and nothing more will come.
       if (exchange !== null && session.exchange === exchange && session.flushes === flushes)
         throw new ProtocolError(noEnd)
     } catch (cause) {
       session.garbled(cause)
+    } finally {
+      this.#reading = false
     }
   }
 
