@@ -1,12 +1,14 @@
 // A connection: a handle on a slot. The owner made the slot and ends it; a reusing connection shares it, gives nothing
 // back and dies with it. Handles are fenced: after release they throw instead of touching somebody else's connection.
 import { ReleasedConnectionError, TransactionStateError } from '../errors/index.ts'
+import type { Refusal } from '../driver/driver.ts'
 import { notice } from '../observe/notice.ts'
-import { ambientFrame, currentChain, handleDefaults, isInside, type Link, runInFrame } from './context/chain.ts'
+import type { Expiring } from '../util/ticker.ts'
+import { currentChain, handleDefaults, isInside, type Link, runInFrame, transactionOn } from './context/chain.ts'
 import { Frame } from './context/frame.ts'
 import type { Engine } from './engine.ts'
 import { Executor } from './query/executor.ts'
-import { thrownError } from './query/failure.ts'
+import { failureError, isFailure, thrownError } from './query/failure.ts'
 import { callOptions, type Handle, type IsHandle, placeOf } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
@@ -14,7 +16,8 @@ import { lend } from './slot/control.ts'
 import type { Slot } from './slot/slot.ts'
 import { Turn } from './slot/turn.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
-import { type TransactionOptions, transactionOptions } from './transaction-options.ts'
+import { type TransactionOptions, transactionOptions, type TransactionPlace } from './transaction-options.ts'
+import type { TransactionRecord } from './transaction/record.ts'
 import { boolean, needsFunction } from '../util/checks.ts'
 import { type Checks, readAgain } from '../util/options.ts'
 import type { Transaction } from './transaction/transaction.ts'
@@ -47,25 +50,33 @@ export class Connection extends Executor implements AsyncDisposable {
   readonly owner: boolean
   readonly #engine: Engine
   readonly #slot: Slot
+  readonly #home: TransactionRecord | null
   readonly #defaults: QueryDefaults | null
   #released = false
   /** It holds a connection that is not its own. */
   #holds = false
 
-  /** @internal */
+  /** @internal `home`: the transaction it belongs to, if that is not the one in which the code that makes it runs. */
   constructor(
     engine: Engine,
     slot: Slot,
     chain: Link | undefined,
     owner: boolean,
     defaults: QueryDefaults | null = null,
+    home: TransactionRecord | null = owner ? null : transactionOn(slot, chain),
   ) {
     super()
     this.#engine = engine
     this.#slot = slot
     this.chain = chain
     this.owner = owner
+    this.#home = home
     this.#defaults = defaults
+  }
+
+  /** @internal */
+  get home(): TransactionRecord | null {
+    return this.#home
   }
 
   /** @internal */
@@ -80,7 +91,19 @@ export class Connection extends Executor implements AsyncDisposable {
 
   /** @internal */
   override slotHere(): Slot {
+    this.#checkUsable('This statement')
     return this.#slot
+  }
+
+  /** @internal */
+  override placeHere(reuse: boolean): TransactionPlace {
+    this.#checkUsable('transaction()')
+    return { db: null, chain: currentChain(), handle: this, slot: reuse ? this.#slot : null }
+  }
+
+  /** @internal */
+  override transactionHere(): TransactionRecord | null {
+    return transactionOn(this.#slot, currentChain()) ?? this.home
   }
 
   /** @internal */
@@ -101,9 +124,14 @@ export class Connection extends Executor implements AsyncDisposable {
     else this.#slot.send(op)
   }
 
-  /** True after a permanent release of this handle or of the owner it reuses. */
+  /**
+   * True after a permanent release of this handle or of the owner it reuses. In a transaction that finishes first it is
+   * false until that has ended.
+   */
   get released(): boolean {
-    return this.#released || this.#slot.closed
+    if (this.#released || !this.#slot.closed) return this.#released
+    const chain = currentChain()
+    return !this.#slot.stack.some((record) => record.open && record.admitsFrom(chain, this))
   }
 
   /** Whether a raw connection is borrowed now. May become false between two statements, when others wait: see `hold`. */
@@ -151,7 +179,7 @@ export class Connection extends Executor implements AsyncDisposable {
 
   /** @internal Borrows now. */
   async borrow(timeoutMs?: number): Promise<void> {
-    if (this.#released) throw this.#releasedError('rawConnection()')
+    this.#checkUsable('rawConnection()')
     if (this.#slot.lease !== null) return
     const until = timeoutMs === undefined ? Infinity : clock.now() + timeoutMs
     const turn = new Turn(this.#engine, currentChain(), this, { quiet: false, borrows: true, act: () => {}, until })
@@ -171,9 +199,7 @@ export class Connection extends Executor implements AsyncDisposable {
     const options = transactionOptions(given, 'transaction()')
     const there = placeOf(options.on, this, 'transaction()')
     if (there !== this) return there.transaction(work, readAgain(options, { on: undefined }))
-    this.#checkUsable('transaction()')
-    const slot = options.reuse === false ? null : this.#slot
-    return this.#engine.transact({ db: null, chain: currentChain(), handle: this, slot }, work, options)
+    return this.#engine.transact(this.placeHere(options.reuse !== false), work, options)
   }
 
   /**
@@ -186,7 +212,7 @@ export class Connection extends Executor implements AsyncDisposable {
     if (there !== this) return there.begin(readAgain(options, { on: undefined }))
     this.#checkUsable('begin()')
     const chain = currentChain()
-    if (ambientFrame(this.#engine, chain)?.slot === this.#slot)
+    if (this.#isAmbient(chain))
       throw new TransactionStateError(
         'begin() on the ambient connection would make every statement around it wait. Use transaction(work), or begin() on ' +
           'a connection of its own from acquire().',
@@ -194,19 +220,26 @@ export class Connection extends Executor implements AsyncDisposable {
     return this.#engine.beginOn({ db: null, chain, handle: this, slot: this.#slot }, options)
   }
 
+  /** Statements without a handle run on it somewhere: in a callback that is running, or in the transaction around. */
+  #isAmbient(chain: Link | undefined): boolean {
+    if (this.#slot.ambient > 0 || (this.home !== null && !this.home.manual)) return true
+    for (let link = chain; link !== undefined; link = link.next)
+      if (link.frame.kind === 'transaction' && link.frame.slot === this.#slot) return true
+    return false
+  }
+
   /** Makes this connection, or the owner it reuses, ambient for `work`; releases nothing. */
   async run<T>(work: (connection: this) => Promise<T> | T): Promise<T> {
     needsFunction(work, 'run()')
     this.#checkUsable('run()')
     const slot = this.#slot
-    const top = slot.top
-    const frame = new Frame('owner', this.#engine, null, slot, null, slot.settings)
+    const record = this.home ?? transactionOn(slot, currentChain())
+    const frame = new Frame('run', this.#engine, null, slot, null, slot.settings)
     frame.connection = this
     frame.defaults = this.#defaults
     try {
-      if (top !== undefined && top.admitsFrom(this.chain, this) && !top.manual)
-        return await runInFrame(frame, () => (top.handle as Transaction).run(() => work(this)))
-      return await runInFrame(frame, () => work(this))
+      if (record === null) return await runInFrame(frame, () => work(this))
+      return await runInFrame(frame, () => (record.handle as Transaction).run(() => work(this)))
     } finally {
       frame.end()
     }
@@ -216,9 +249,11 @@ export class Connection extends Executor implements AsyncDisposable {
    * Runs `work`, which waits for something other than the database; meanwhile the raw connection goes back whenever
    * nothing needs it. Statements issued meanwhile borrow again. In a transaction, or with session state the user
    * relies on, the connection is kept, and that is told as `held-while-idle`.
+   * @throws {ReleasedConnectionError} after release.
    */
   async idle<T>(work: () => Promise<T> | T): Promise<T> {
     needsFunction(work, 'idle()')
+    this.#checkUsable('idle()')
     return idleOn(this.#slot, work)
   }
 
@@ -226,8 +261,10 @@ export class Connection extends Executor implements AsyncDisposable {
    * Ends the handle, or with `permanent: false` only hands the raw connection back; idempotent. What was issued before
    * still runs, an open managed transaction finishes first, a
    * manual one is rolled back with a warning, a cursor is closed. A reusing connection gives nothing back.
-   * @throws {TransactionStateError} inside of a transaction on this connection; with `permanent: false` also while one
-   * is open or session state is pinned.
+   * @throws {AcquireTimeoutError} when that takes longer than `pool.acquireTimeoutMs`: the handle stays closed, and the
+   * connection goes back when it can.
+   * @throws {TransactionStateError} inside of a transaction on this connection; with `permanent: false` also when one is
+   * open, or session state pinned, after what was issued before has run.
    */
   async release(given?: ReleaseOptions): Promise<void> {
     const { permanent, discardSession } = callOptions(given, releaseChecks, 'release()')
@@ -248,38 +285,69 @@ export class Connection extends Executor implements AsyncDisposable {
     }
     this.#released = true
     const closing = this.#engine.closeSlot(slot)
-    if (closing !== null) await closing
+    if (closing !== null) await this.#inTime(closing)
+  }
+
+  /** Waits for the connection to be back, as long as one may wait for a connection. */
+  async #inTime(closing: Promise<void>): Promise<void> {
+    const slot = this.#slot
+    const { ticker, options, pool } = this.#engine
+    const waitedMs = options.pool.acquireTimeoutMs
+    const since = clock.now()
+    let limit: Expiring | null = null
+    const late = new Promise<never>((_, reject) => {
+      const expire = (): void => {
+        const refusal: Refusal = {
+          reason: 'acquire-timeout',
+          phase: slot.top === undefined ? 'connection' : 'transaction',
+          waitedMs: Math.round(clock.now() - since),
+          holders: [slot.describe()],
+          stats: { ...pool.stats() },
+        }
+        reject(failureError({ kind: 'refused', outcome: 'not_started', refusal }, null))
+      }
+      limit = { deadline: since + waitedMs, expire }
+      if (waitedMs !== Infinity) ticker.add(limit)
+    })
+    try {
+      await Promise.race([closing, late])
+    } finally {
+      if (limit !== null && waitedMs !== Infinity) ticker.remove(limit)
+    }
   }
 
   async #releaseForNow(discardSession: boolean): Promise<void> {
     const slot = this.#slot
-    if (!this.owner || this.#released || slot.closed || slot.lease === null) return
-    if (slot.top !== undefined)
-      throw new TransactionStateError(
-        `release({ permanent: false }) cannot hand the connection back while the ${slot.top.describe()} is open on it.`,
-      )
-    if (!slot.busy && slot.lease.raw.status !== 'idle')
-      throw new TransactionStateError(
-        'release({ permanent: false }) cannot hand the connection back while a transaction begun by text is open on it.',
-      )
-    if (slot.pins !== 0 && !discardSession)
-      throw new TransactionStateError(
-        'release({ permanent: false }) would lose session state this connection was used to set (SET, LISTEN, temporary ' +
-          'tables, advisory locks, PREPARE or rawConnection()). Keep it, or pass { discardSession: true }.',
-      )
+    if (!this.owner || this.#released || slot.closed || (slot.lease === null && !slot.busy)) return
+    this.#checkLendable(discardSession)
     let back: void | Promise<void> = undefined
+    // What was issued before has run now: it may have begun a transaction, or set what the user relies on.
     const act = (): void => {
-      back = slot.handBack()
+      this.#checkLendable(discardSession)
+      if (slot.lease !== null) back = slot.handBack()
     }
     const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: false, act })
     slot.send(turn)
     try {
       await turn.wait()
     } catch (thrown) {
-      // Released for good meanwhile: there is nothing left to hand back.
-      if (!slot.closed) throw thrownError(thrown, null)
+      // Released for good meanwhile, or none could be borrowed: there is nothing to hand back.
+      if (!slot.closed && !(isFailure(thrown) && slot.lease === null)) throw thrownError(thrown, null)
     }
     await (back as Promise<void> | undefined)
+  }
+
+  #checkLendable(discardSession: boolean): void {
+    const { top, busy, lease, pins } = this.#slot
+    const what = 'release({ permanent: false }) cannot hand the connection back while'
+    if (top !== undefined) throw new TransactionStateError(`${what} the ${top.describe()} is open on it.`)
+    if (!busy && lease !== null && lease.raw.status !== 'idle')
+      throw new TransactionStateError(`${what} a transaction begun by text is open on it.`)
+    if (pins !== 0 && !discardSession)
+      throw new TransactionStateError(
+        'release({ permanent: false }) would lose session state this connection was used to set (SET, LISTEN, temporary ' +
+          'tables, advisory locks, PREPARE or rawConnection()). Keep it, or pass { discardSession: true }.',
+      )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -288,6 +356,7 @@ export class Connection extends Executor implements AsyncDisposable {
 
   #checkUsable(method: string): void {
     if (this.released) throw this.#releasedError(method)
+    if (this.home !== null && !this.home.open) throw this.home.ended()
   }
 
   #releasedError(what: string): ReleasedConnectionError {

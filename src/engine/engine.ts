@@ -250,11 +250,11 @@ export class Engine extends Source implements AsyncDisposable {
 
   /** @internal Ends the slot of a scope without waiting: an open transaction keeps its connection until it ends. */
   endScope(slot: Slot): void {
-    const { top } = slot
-    if (top !== undefined && !top.manual && top.cursor === null)
+    const [outermost] = slot.stack
+    if (outermost !== undefined && !outermost.manual)
       notice('transaction-outlived-scope', 'A scope ended while a transaction inside it was still open.', {
         engine: this.name,
-        places: [top.describe()],
+        places: [outermost.describe()],
       })
     void this.closeSlot(slot)?.catch(() => {})
   }
@@ -269,19 +269,16 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   async #finishSlot(slot: Slot, closing: Promise<void>): Promise<void> {
-    for (const record of slot.stack.toReversed()) {
-      if (record.cursor !== null) await record.cursor.close()
-      else if (record.manual && record.state === 'open') {
-        notice(
-          'manual-transaction-rolled-back',
-          'A connection was released while a manual transaction was open on it.',
-          {
-            engine: this.name,
-            places: [record.describe()],
-          },
-        )
-        await (record.handle as ManualTransaction).rollback()
-      }
+    // What is open inside of a managed one ends with it.
+    await slot.stack.find(({ manual }) => !manual)?.whenLeft()
+    const [outermost] = slot.stack
+    if (outermost?.cursor) await outermost.cursor.close()
+    else if (outermost?.state === 'open') {
+      notice('manual-transaction-rolled-back', 'A connection was released while a manual transaction was open on it.', {
+        engine: this.name,
+        places: [outermost.describe()],
+      })
+      await (outermost.handle as ManualTransaction).rollback()
     }
     await closing
   }

@@ -6,6 +6,7 @@ import { type Checks, readOptions } from '../util/options.ts'
 import type { Link } from './context/chain.ts'
 import type { Executor } from './query/executor.ts'
 import type { QueryDefaults } from './query/query-options.ts'
+import type { TransactionRecord } from './transaction/record.ts'
 
 /** Marks handles in the types: nothing else can be given in place of options. */
 export declare const handle: unique symbol
@@ -18,6 +19,8 @@ export interface IsHandle {
 export interface Handle extends IsHandle {
   /** @internal The chain of the code that made the handle. */
   readonly chain: Link | undefined
+  /** @internal The transaction it belongs to: its statements run in it while it is open, and nowhere afterwards. Null: none. */
+  readonly home: TransactionRecord | null
   /** @internal Defaults for the statements sent through it. */
   defaultsHere(): QueryDefaults | null
 }

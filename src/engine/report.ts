@@ -71,6 +71,7 @@ export function reportBegin(record: TransactionRecord): void {
 
 const endings: Readonly<Record<TransactionState, TransactionEvent['event']>> = {
   open: 'rollback',
+  closing: 'rollback',
   ending: 'rollback',
   rolled_back: 'rollback',
   committed: 'commit',

@@ -12,6 +12,7 @@ import {
   quietAmbientFrame,
   runIn,
   runInFrame,
+  transactionAround,
 } from './context/chain.ts'
 import { Frame, type Settings } from './context/frame.ts'
 import type { Engine } from './engine.ts'
@@ -24,7 +25,8 @@ import type { EngineOp } from './query/op.ts'
 import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
 import type { Slot } from './slot/slot.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
-import { type TransactionOptions, transactionOptions } from './transaction-options.ts'
+import { type TransactionOptions, transactionOptions, type TransactionPlace } from './transaction-options.ts'
+import type { TransactionRecord } from './transaction/record.ts'
 import { boolean, duration, needsFunction } from '../util/checks.ts'
 import { type Checks, type Reading, readAgain } from '../util/options.ts'
 import type { Transaction } from './transaction/transaction.ts'
@@ -100,6 +102,21 @@ export abstract class Source extends Executor {
   /** @internal */
   override slotHere(engine: Engine, chain: Link | undefined): Slot | null {
     return ambientFrame(engine, chain)?.slot ?? null
+  }
+
+  /** @internal */
+  override placeHere(reuse: boolean, engine: Engine): TransactionPlace {
+    const chain = currentChain()
+    const slot = reuse ? (ambientFrame(engine, chain)?.slot ?? null) : null
+    return { db: this.token(), chain, handle: null, slot }
+  }
+
+  /** @internal */
+  override transactionHere(): TransactionRecord | null {
+    const chain = currentChain()
+    if (chain === undefined) return null
+    const engine = this.engineQuietly()
+    return engine === null ? null : transactionAround(engine, chain)
   }
 
   /** @internal */
@@ -190,9 +207,7 @@ export abstract class Source extends Executor {
     if (there !== this) return there.transaction(work, readAgain(options, { on: undefined }))
     const engine = this.engineHere()
     if (engine instanceof Promise) return this.transaction(work, await afterOpening(engine, options))
-    const chain = currentChain()
-    const slot = options.reuse === false ? null : (ambientFrame(engine, chain)?.slot ?? null)
-    return engine.transact({ db: this.token(), chain, handle: null, slot }, work, options)
+    return engine.transact(this.placeHere(options.reuse !== false, engine), work, options)
   }
 
   /**
@@ -216,13 +231,18 @@ export abstract class Source extends Executor {
   /**
    * Runs `work`, which waits for something other than the database, and lets the ambient connection go back meanwhile.
    * See `Connection.idle`. Opens nothing.
+   * @throws {TransactionEndedError} in code of a transaction that has ended.
    */
   async idle<T>(work: () => Promise<T> | T): Promise<T> {
     needsFunction(work, 'idle()')
     const engine = this.engineQuietly()
     if (engine === null) this.checkUsable()
-    const slot = engine === null ? null : (quietAmbientFrame(engine, currentChain())?.slot ?? null)
-    return slot === null ? work() : idleOn(slot, work)
+    const chain = currentChain()
+    const frame = engine === null ? null : quietAmbientFrame(engine, chain)
+    if (frame !== null) return idleOn(frame.slot as Slot, work)
+    const around = engine === null ? null : transactionAround(engine, chain)
+    if (around !== null && !around.open) throw around.ended()
+    return work()
   }
 
   /**
@@ -237,7 +257,11 @@ export abstract class Source extends Executor {
     const here = this.engineHere()
     const engine = here instanceof Promise ? await here : here
     const frame = new Frame('detached', engine, this.token(), null, null, settings)
-    return runInFrame(frame, work)
+    try {
+      return await runInFrame(frame, work)
+    } finally {
+      frame.end()
+    }
   }
 
   /** The connection `acquire({ reuse: true })` would use here, else undefined; never throws. (GINO: `current_connection`.) */

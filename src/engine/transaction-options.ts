@@ -75,6 +75,8 @@ export interface TransactionPlace {
   readonly handle: Handle | null
   /** Null: on a slot of its own. */
   readonly slot: Slot | null
+  /** Its callback does nothing but wait for statements that were issued with it: it counts as one of them. */
+  readonly batch?: boolean | undefined
 }
 
 export const isolationLevel: Check = (value) => {

@@ -1,8 +1,8 @@
 /** `detached(work)`: for work that outlives what it was started in, without its connection, transaction and settings. */
 
-import { TransactionEndedError, UsageError } from 'genever'
+import { TransactionEndedError, TransactionStateError, UsageError } from 'genever'
 import { expect, test } from 'vitest'
-import { caught } from '../support/caught.ts'
+import { type Caught, caught } from '../support/caught.ts'
 import { gate } from '../support/gate.ts'
 import { doing, forEachDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
@@ -143,22 +143,23 @@ forEachDriver((driver) => {
     )
   })
 
-  test('work with settings that outlives its detached() goes on only with them', async () => {
+  test('work that outlives the detached() whose settings it had is refused', async () => {
     const db = await driver.single()
     const ended = gate()
-    const left: Promise<unknown>[] = []
+    const left: Promise<Caught>[] = []
 
     await db.detached(
       () =>
         void left.push(
-          ended.promise.then(() => db.scalar(tenant)),
-          ended.promise.then(() => db.scope(() => db.scalar(tenant))),
+          caught(ended.promise.then(() => db.scalar(tenant))),
+          caught(ended.promise.then(() => db.scope(() => db.scalar(tenant)))),
+          caught(ended.promise.then(() => db.acquire())),
         ),
       { settings },
     )
     ended.open()
 
-    expect(await Promise.all(left)).toEqual(['7', '7'])
+    for (const error of await Promise.all(left)) expect(error).toBeInstanceOf(TransactionStateError)
   })
 
   test('detached inside of detached has none of its settings', async () => {

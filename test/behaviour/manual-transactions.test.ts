@@ -214,25 +214,39 @@ describe('savepoints by tx.begin()', () => {
     expect(server.driver.rows('t')).toEqual([{ v: 2 }])
   })
 
-  test.each(['commit', 'rollback'] as const)(
-    '%s() of one that is not the innermost is refused and changes nothing',
-    async (end) => {
-      await using server = await fake()
-      await using tx = await server.db.begin()
-      const first = await tx.begin()
-      const second = await first.begin()
-      await second.status('insert into t values (1)')
+  test('commit() of one that is not the innermost is refused and changes nothing', async () => {
+    await using server = await fake()
+    await using tx = await server.db.begin()
+    const first = await tx.begin()
+    const second = await first.begin()
+    await second.status('insert into t values (1)')
 
-      const error = await caught(first[end]())
-      expect(error).toBeInstanceOf(TransactionStateError)
-      expect(error.message).toMatch(/begun at .*manual-transactions.*still open inside/)
+    const error = await caught(first.commit())
+    expect(error).toBeInstanceOf(TransactionStateError)
+    expect(error.message).toMatch(/begun at .*manual-transactions.*still open inside/)
 
-      await second.commit()
-      await first.commit()
-      await tx.commit()
-      expect(server.driver.rows('t')).toEqual([{ v: 1 }])
-    },
-  )
+    await second.commit()
+    await first.commit()
+    await tx.commit()
+    expect(server.driver.rows('t')).toEqual([{ v: 1 }])
+  })
+
+  test('rollback() ends all that is open inside', async () => {
+    await using server = await fake()
+    await using tx = await server.db.begin()
+    const told: string[] = []
+    await tx.status('insert into t values (1)')
+    const first = await tx.begin()
+    const second = await first.begin()
+    second.afterRollback(() => told.push('second'))
+    await second.status('insert into t values (2)')
+
+    await first.rollback()
+
+    expect((await caught(second.commit())).message).toContain('was rolled back with the transaction around it')
+    await tx.commit()
+    expect([server.driver.rows('t'), told]).toEqual([[{ v: 1 }], ['second']])
+  })
 
   test('one left open makes the managed transaction around it roll back, naming its place', async () => {
     await using server = await fake()

@@ -79,9 +79,35 @@ describe('across connections', () => {
     expect(await across((outer) => outer.raiseRollback())).toEqual([])
   })
 
-  test('raiseCommit commits it as well', async () => {
-    expect(await across((outer) => outer.raiseCommit())).toEqual(['separate', 'outer'])
+  test('raiseCommit of the outer one is an error like any for the separate one: that is rolled back', async () => {
+    expect(await across((outer) => outer.raiseCommit())).toEqual(['outer'])
   })
+
+  test.each(['raiseCommit', 'raiseRollback'] as const)(
+    'a separate one that swallows %s of the outer one goes on',
+    async (raise) => {
+      await using server = await fake()
+      const { db } = server
+
+      const ended = await db.transaction(async (outer) => {
+        await db.status("insert into t values ('outer')")
+        const inner = await db.transaction(
+          async () => {
+            expect(thrownBy(() => outer[raise]('left'))).toBeInstanceOf(TransactionExit)
+            await db.status("insert into t values ('separate')")
+            return 'inner'
+          },
+          { reuse: false },
+        )
+        return `outer after ${inner}`
+      })
+
+      expect(ended).toBe('left')
+      expect(server.driver.rows('t').map(({ v }) => v)).toEqual(
+        raise === 'raiseCommit' ? ['separate', 'outer'] : ['separate'],
+      )
+    },
+  )
 })
 
 describe('a misplaced raise throws TransactionStateError', () => {

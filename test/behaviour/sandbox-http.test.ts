@@ -75,10 +75,12 @@ const routes: Readonly<Record<string, (name: string) => unknown>> = {
   'GET /everything': async () => {
     const [users, lines] = await Promise.all([names(), db.all('select line from log order by line')])
     const seen: unknown[] = []
-    for await (const { name } of db.iterate<{ name: string }>('select name from users order by name')) {
-      await log(`seen ${name}`)
-      seen.push(name)
-    }
+    await db.transaction(async () => {
+      for await (const { name } of db.iterate<{ name: string }>('select name from users order by name')) {
+        await log(`seen ${name}`)
+        seen.push(name)
+      }
+    })
     return { users, lines, seen }
   },
 }

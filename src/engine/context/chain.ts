@@ -1,13 +1,14 @@
 // The context: an immutable chain of frames in one AsyncLocalStorage, and the rules of looking something up in it.
 // Only a callback changes what is current. The chain never grows without bound: pushing drops what can no longer be
 // reached, so its length is at most the live frames plus one end marker per engine.
-import { TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
+import { TransactionStateError } from '../../errors/index.ts'
 import type { Lease } from '../../pool/lease.ts'
 import { ContextStore } from '../../util/context.ts'
 import { Printable } from '../../util/printable.ts'
 import type { Engine } from '../engine.ts'
 import type { Handle } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
+import { runEnded } from '../transaction/ended.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { QueryDefaults } from '../query/query-options.ts'
 import type { Frame, FrameKind, Settings } from './frame.ts'
@@ -64,6 +65,9 @@ export function runInFrame<R>(frame: Frame, work: () => R): R {
   return store.run(push(frame, store.get()), work)
 }
 
+/** Why the frame that was found cannot be used. */
+type Problem = 'ended' | 'lost' | 'differs'
+
 /**
  * The frame whose slot a statement of `engine` uses here, or null when there is none and it stands alone.
  * @throws {TransactionEndedError} when the innermost frame is a transaction that has ended.
@@ -71,76 +75,108 @@ export function runInFrame<R>(frame: Frame, work: () => R): R {
  * ambient is without the settings of a scope inside that is not.
  */
 export function ambientFrame(engine: Engine, chain: Link | undefined): Frame | null {
-  let needed: Settings | null = null
-  for (let link = chain; link !== undefined; link = link.next) {
-    const frame = link.frame
-    if (frame.engine !== engine) continue
-    if (frame.kind === 'owner') {
-      if (frame.live && frame.slot !== null && !frame.slot.closed)
-        return needed === null ? frame : withSettings(frame, needed)
-      if (frame.settings !== null) throw settingsLost()
-      return null
-    }
-    if (frame.kind === 'transaction') {
-      const record = frame.transaction as TransactionRecord
-      if (frame.live && record.state === 'open') return needed === null ? frame : withSettings(frame, needed)
-      throw new TransactionEndedError(record.endedMessage())
-    }
-    if (frame.kind === 'detached') return null
-    if (frame.kind === 'orphan' && frame.settings !== null) {
-      if (!frame.live) throw settingsLost()
-      needed ??= frame.settings
-    }
-  }
-  return null
+  return find(engine, chain, refuse)
 }
 
 /** As `ambientFrame`, but null instead of an error. */
 export function quietAmbientFrame(engine: Engine, chain: Link | undefined): Frame | null {
+  return find(engine, chain, none)
+}
+
+function find(
+  engine: Engine,
+  chain: Link | undefined,
+  problem: (problem: Problem, frame: Frame) => null,
+): Frame | null {
   let needed: Settings | null = null
+  let lost: Settings | null = null
   for (let link = chain; link !== undefined; link = link.next) {
     const frame = link.frame
     if (frame.engine !== engine) continue
-    if (frame.kind === 'owner' || frame.kind === 'transaction') {
-      if (!frame.live || frame.slot === null || frame.slot.closed || !has(frame.slot, needed)) return null
-      return frame.transaction === null || frame.transaction.state === 'open' ? frame : null
+    const { kind } = frame
+    if (kind === 'owner' || kind === 'run' || kind === 'transaction') {
+      const usable = kind === 'transaction' ? (frame.transaction as TransactionRecord).open : isOpen(frame.slot)
+      if (frame.live && usable) {
+        if (lost !== null && !has(frame.slot, lost)) return problem('lost', frame)
+        return needed === null || has(frame.slot, needed) ? frame : problem('differs', frame)
+      }
+      if (kind === 'transaction') return problem('ended', frame)
+      if (kind === 'run' && !frame.live) {
+        lost ??= frame.settings
+        continue
+      }
+      return frame.settings === null || inherits(engine, link, frame.settings) ? null : problem('lost', frame)
     }
-    if (frame.kind === 'detached') return null
-    if (frame.kind === 'orphan' && frame.settings !== null) {
-      if (!frame.live) return null
-      needed ??= frame.settings
+    if (kind === 'detached') return null
+    if (kind === 'orphan' && frame.settings !== null) {
+      if (frame.live) needed ??= frame.settings
+      else lost ??= frame.settings
     }
   }
   return null
 }
 
-function withSettings(frame: Frame, needed: Settings): Frame {
-  if (has(frame.slot as Slot, needed)) return frame
+/** Whether a scope around that one lives, and has the same settings. */
+function inherits(engine: Engine, { next }: Link, settings: Settings): boolean {
+  const around = settingsOf(engine, next)
+  return around !== 'lost' && covers(around, settings)
+}
+
+function isOpen(slot: Slot | null): boolean {
+  return slot !== null && !slot.closed
+}
+
+function refuse(problem: Problem, { transaction, live }: Frame): never {
+  if (problem === 'lost') throw settingsLost()
+  if (problem === 'ended') {
+    const record = transaction as TransactionRecord
+    throw live || !record.open ? record.ended() : runEnded(record)
+  }
   throw new TransactionStateError(
     'This code runs inside of a scope({ reusable: false }) whose settings the ambient connection does not have. Use the ' +
       'connection of that scope, or pass reuse: false for another one with its settings.',
   )
 }
 
+function none(): null {
+  return null
+}
+
 /** Whether connections of that slot have all these settings. */
-function has({ settings }: Slot, needed: Settings | null): boolean {
-  if (needed === null || needed === settings) return true
-  return Object.entries(needed).every(([name, value]) => settings?.[name] === value)
+function has(slot: Slot | null, needed: Settings): boolean {
+  return covers(slot?.settings ?? null, needed)
+}
+
+function covers(settings: Settings | null, needed: Settings): boolean {
+  return needed === settings || Object.entries(needed).every(([name, value]) => settings?.[name] === value)
 }
 
 /**
  * The settings for connections of `engine` borrowed here.
- * @throws {TransactionStateError} when they belong to a frame that has ended: without them a statement would run as
- * somebody else.
+ * @throws {TransactionStateError} when they belong to a frame that has ended, and nothing around it that lives has them:
+ * without them a statement would run as somebody else.
  */
 export function ambientSettings(engine: Engine, chain: Link | undefined): Settings | null {
+  const settings = settingsOf(engine, chain)
+  if (settings === 'lost') throw settingsLost()
+  return settings
+}
+
+function settingsOf(engine: Engine, chain: Link | undefined): Settings | 'lost' | null {
+  let lost: Settings | null = null
   for (let link = chain; link !== undefined; link = link.next) {
     const frame = link.frame
     if (frame.engine !== engine || (passing.has(frame.kind) && frame.settings === null)) continue
-    if (frame.settings !== null && !frame.live && frame.kind !== 'detached') throw settingsLost()
-    return frame.settings
+    if (!frame.live && frame.settings !== null) {
+      if (frame.kind === 'detached') return 'lost'
+      // It may have had them from a scope around it that lives.
+      lost ??= frame.settings
+      continue
+    }
+    if (!frame.live && (frame.kind === 'run' || frame.kind === 'transaction')) continue
+    return lost === null || covers(frame.settings, lost) ? frame.settings : 'lost'
   }
-  return null
+  return lost === null ? null : 'lost'
 }
 
 /** Defaults for statements issued here, given by the innermost live scope or transaction that has any. */
@@ -148,7 +184,7 @@ export function ambientDefaults(engine: Engine, chain: Link | undefined): QueryD
   for (let link = chain; link !== undefined; link = link.next) {
     const { frame } = link
     if (frame.engine !== engine || frame.kind === 'bind' || frame.kind === 'orphan') continue
-    if (frame.kind === 'detached' || (!frame.live && frame.kind !== 'reusing')) return null
+    if (frame.kind === 'detached' || (!frame.live && frame.kind !== 'reusing' && frame.kind !== 'run')) return null
     if (frame.live && frame.defaults !== null) return frame.defaults
   }
   return null
@@ -199,8 +235,8 @@ export function transactionOn(slot: Slot, chain: Link | undefined): TransactionR
 export function transactionAround(engine: Engine, chain: Link | undefined): TransactionRecord | null {
   for (let link = chain; link !== undefined; link = link.next) {
     const { frame } = link
-    if (frame.engine !== engine || passing.has(frame.kind)) continue
-    return frame.transaction
+    if (frame.engine !== engine || passing.has(frame.kind) || (frame.kind === 'run' && !frame.live)) continue
+    return frame.transaction ?? (frame.slot === null ? null : transactionOn(frame.slot, link.next))
   }
   return null
 }
@@ -255,7 +291,8 @@ function compact(chain: Link | undefined, above: Frame): Link | undefined {
     const key = frame.kind === 'bind' ? (frame.db as object) : frame.engine
     if (frame.engine === hidden && frame.kind !== 'bind') continue
     if (frame.live && frame.kind !== 'detached') kept.push(frame)
-    else if (frame.kind === 'reusing' || (frame.kind === 'orphan' && frame.settings === null)) continue
+    else if (frame.kind === 'reusing' || (frame.settings === null && (frame.kind === 'orphan' || frame.kind === 'run')))
+      continue
     else if (!marked.has(key)) {
       marked.add(key)
       kept.push(frame)

@@ -10,14 +10,15 @@ import type { TransactionRecord } from '../transaction/record.ts'
 export type Settings = Readonly<Record<string, string>>
 
 /**
- * - `owner`: what is inside shares the slot of this frame (`scope`, `conn.run`).
+ * - `owner`: what is inside shares the slot of this frame (`scope`).
+ * - `run`: as `owner`, for a connection that is there before and after it; once it has ended it is passed over.
  * - `transaction`: what is inside runs in this transaction.
  * - `reusing`: shares the slot of the frame around it; it only carries defaults.
  * - `orphan`: holds a connection that is not ambient (`reusable: false`); settings of its own hold for all that is inside.
  * - `detached`: what is inside sees nothing of the frames around it.
  * - `bind`: a `Db` resolves to another engine inside.
  */
-export type FrameKind = 'owner' | 'transaction' | 'reusing' | 'orphan' | 'detached' | 'bind'
+export type FrameKind = 'owner' | 'run' | 'transaction' | 'reusing' | 'orphan' | 'detached' | 'bind'
 
 export class Frame {
   readonly kind: FrameKind
@@ -51,9 +52,11 @@ export class Frame {
     this.slot = slot
     this.transaction = transaction
     this.settings = settings
+    if (slot !== null && (kind === 'owner' || kind === 'run')) slot.ambient++
   }
 
   end(): void {
+    if (this.slot !== null && (this.kind === 'owner' || this.kind === 'run')) this.slot.ambient--
     this.live = false
     this.slot = null
     this.connection = null

@@ -1,14 +1,16 @@
 // A cursor on the server: DECLARE in a transaction, FETCH as an ordinary statement for every page, CLOSE at the end.
-// It captures its frame when it is made and borrows when it is first pulled.
-import { TransactionEndedError, TransactionStateError, UsageError } from '../../errors/index.ts'
+// It captures its frame when it is made and borrows when it is first pulled; who pulls decides when that may run, as with
+// any statement.
+import { ReleasedConnectionError, TransactionStateError, UsageError } from '../../errors/index.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { adapt, type Params, type Query, type Statement } from '../../sql/statement.ts'
 import { describeType, integer } from '../../util/checks.ts'
 import { type Checks, noOptions, readAgain } from '../../util/options.ts'
-import { type Link, runIn } from '../context/chain.ts'
-import type { Engine } from '../engine.ts'
+import { currentChain, type Link, quietAmbientFrame, runIn } from '../context/chain.ts'
+import type { Frame } from '../context/frame.ts'
 import { afterOpening } from '../open/after-opening.ts'
+import { type CursorHome, openHome } from './cursor-home.ts'
 import type { Executor } from './executor.ts'
 import { thrownError } from './failure.ts'
 import { EngineOp } from './op.ts'
@@ -51,6 +53,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   readonly #params: Params | undefined
   readonly #options: CursorOptions
   readonly #defaults: QueryDefaults | null
+  /** The scope it was made in, if it was made without a handle. */
+  readonly #scope: Frame | null
   #state: 'new' | 'open' | 'closed' = 'new'
   #home: CursorHome | null = null
   #statement: Statement<R> | null = null
@@ -61,6 +65,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   #gone = false
   #sent: EngineOp | null = null
   #turn: Promise<void> = Promise.resolve()
+  /** The chain of the code that pulls. */
+  #from: Link | undefined
 
   /** @internal */
   constructor(
@@ -76,6 +82,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     this.#params = params
     this.#options = readAgain<CursorOptions>({ batchSize: 100 }, options ?? noOptions)
     this.#defaults = executor.defaultsHere()
+    this.#scope = chain === undefined || executor.handleHere() !== null ? null : scopeHere(executor, chain)
     this.place = capturePlace(Cursor)
   }
 
@@ -87,6 +94,11 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   /** Whether the server holds rows for it. */
   get open(): boolean {
     return this.#state === 'open'
+  }
+
+  /** @internal Whether it keeps the transaction it was made in from being committed. */
+  isLeftOpenBy(record: TransactionRecord): boolean {
+    return this.open && this.#home?.record === record
   }
 
   /** The next row, or undefined at the end; with `count` up to that many rows. */
@@ -120,7 +132,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
     try {
       for (;;) {
-        const rows = await this.#inTurn(() => this.#take(this.#options.batchSize as number))
+        // However many rows came at once, the connection is its own until the loop has ended.
+        const rows = await this.#inTurn(() => this.#next(this.#options.batchSize as number))
         if (rows.length === 0) return
         yield* rows
       }
@@ -129,11 +142,16 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     }
   }
 
-  /** @internal The transaction it lives in has ended: the server has dropped it. */
-  invalidate(): void {
-    this.#gone = this.#state === 'open'
-    if (this.#gone) this.#state = 'closed'
-    this.#drop()
+  /** @internal One of its transactions has ended. A released savepoint leaves it to the transaction around. */
+  ended(record: TransactionRecord): void {
+    const home = this.#home
+    if (home === null || !home.livesIn(record)) return
+    if (record.parent !== null && record.state === 'committed') home.moveTo(record.parent, this)
+    else {
+      this.#gone = this.#state === 'open'
+      if (this.#gone) this.#state = 'closed'
+      this.#drop()
+    }
   }
 
   /** Rows that were fetched and not read are not its end. */
@@ -147,11 +165,13 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
    * an await, so that stacks show the caller.
    */
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const from = currentChain()
     const before = this.#turn
     let done = (): void => {}
     this.#turn = new Promise((resolve) => (done = resolve))
     try {
       await before
+      this.#from = from
       return await runIn(this.#chain, work)
     } catch (thrown) {
       throw thrownError(thrown, this.#sent)
@@ -160,10 +180,14 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     }
   }
 
-  async #take(count: number): Promise<R[]> {
+  async #next(count: number): Promise<R[]> {
     while (this.#rows.length < count && !this.#exhausted)
       await this.#pull(Math.max(count, this.#options.batchSize as number))
-    const rows = this.#rows.splice(0, count)
+    return this.#rows.splice(0, count)
+  }
+
+  async #take(count: number): Promise<R[]> {
+    const rows = await this.#next(count)
     if (this.#exhausted && this.#rows.length === 0) await this.#end()
     return rows
   }
@@ -196,6 +220,10 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
       throw this.#gone
         ? (this.#home as CursorHome).ended()
         : new TransactionStateError(`The cursor opened at ${this.place} has been closed.`)
+    if (this.#scope !== null && (this.#scope.slot === null || this.#scope.slot.closed))
+      throw new ReleasedConnectionError(
+        `The cursor opened at ${this.place} belongs to a scope that has ended. Read it inside of the scope, or make it where it is read.`,
+      )
     const here = this.#executor.engineHere()
     const options = here instanceof Promise ? await afterOpening(here, this.#options) : this.#options
     const engine = here instanceof Promise ? await here : here
@@ -209,24 +237,25 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
           statement: { sql: bound.compiled.text },
         },
       )
-    const home = await openHome(engine, this.#executor, this, {
+    const home = await openHome(engine, this.#executor, this, this.#from, {
       until: engine.until(options, this.#defaults),
       signal: options.signal,
     })
     this.#home = home
     this.#state = 'open'
-    await this.#send(home, declaration(home.name, bound.compiled), bound.params)
+    const op = await this.#send(home, declaration(home.name, bound.compiled), bound.params)
+    home.moveTo(op.transaction ?? home.record, this)
     return home
   }
 
   async #send(home: CursorHome, stmt: Compiled, params: readonly unknown[]): Promise<EngineOp> {
     const { engine } = home
-    const spec = stmt.verb === 'FETCH' ? (this.#statement?.spec ?? null) : null
     const { handle } = home.record
+    const spec = stmt.verb === 'FETCH' ? (this.#statement?.spec ?? null) : null
     const until = engine.until(this.#options, this.#defaults)
     const op = new EngineOp(
       engine,
-      this.#chain,
+      this.#from,
       handle,
       stmt,
       params,
@@ -254,71 +283,18 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     this.#state = 'closed'
     this.#drop()
     if (home === null) return
-    home.record.cursors.delete(this)
+    home.leave(this)
     if (home.own) await home.finish(well)
-    else if (well && wasOpen && home.record.state === 'open' && home.usable()) {
+    else if (well && wasOpen && home.usable()) {
       await this.#send(home, cursorStatement(`CLOSE ${home.name}`), []).catch(() => {})
     }
   }
 }
 
-/** The transaction a cursor lives in. */
-class CursorHome {
-  readonly engine: Engine
-  readonly record: TransactionRecord
-  readonly name: string
-  /** Opened for the cursor alone. */
-  readonly own: boolean
-  readonly #finish: (well: boolean) => Promise<void>
-
-  constructor(
-    engine: Engine,
-    record: TransactionRecord,
-    name: string,
-    finish: ((well: boolean) => Promise<void>) | null,
-  ) {
-    this.engine = engine
-    this.record = record
-    this.name = name
-    this.own = finish !== null
-    this.#finish = finish ?? (() => Promise.resolve())
-  }
-
-  check(): void {
-    if (this.record.state !== 'open') throw this.ended()
-  }
-
-  ended(): TransactionEndedError {
-    return new TransactionEndedError(`The cursor is gone with its transaction. ${this.record.endedMessage()}`)
-  }
-
-  usable(): boolean {
-    return this.record.slot.lease !== null && this.record.slot.lease.raw.status !== 'failed'
-  }
-
-  finish(well: boolean): Promise<void> {
-    return this.#finish(well)
-  }
-}
-
-async function openHome(
-  engine: Engine,
-  executor: Executor,
-  cursor: Cursor<unknown>,
-  options: CursorWait,
-): Promise<CursorHome> {
-  const slot = executor.slotHere(engine, cursor.chain)
-  const handle = executor.handleHere()
-  // Not just the top: one that is open inside of it belongs to somebody else and is waited for.
-  const around = slot?.stack.findLast((record) => record.admitsFrom(cursor.chain, handle))
-  if (around !== undefined) {
-    const refusal = around.refusal()
-    if (refusal !== null) throw refusal
-    around.cursors.add(cursor)
-    return new CursorHome(engine, around, engine.cursorName(), null)
-  }
-  const { record, finish } = await engine.openCursorTransaction(slot, handle, cursor, options)
-  return new CursorHome(engine, record, engine.cursorName(), finish)
+function scopeHere(executor: Executor, chain: Link): Frame | null {
+  const engine = executor.engineQuietly()
+  const frame = engine === null ? null : quietAmbientFrame(engine, chain)
+  return frame?.kind === 'transaction' ? null : frame
 }
 
 function declaration(name: string, stmt: Compiled): Compiled {

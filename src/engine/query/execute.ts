@@ -169,7 +169,9 @@ export async function executeMany(
   const compiled = typeof query === 'string' ? statements.compile(query).compiled : query.plan.on(statements)
   if (sets.length === 0) return new Status('', 0, [])
   if (compiled.cls === 'multi') throw severalStatements(compiled)
-  return place.transaction(
+  const engine = here instanceof Promise ? await here : here
+  return engine.transact(
+    { ...place.placeHere(true, engine), batch: true },
     async (tx) => {
       const statuses = await Promise.all(
         sets.map((params: Params) => execute<never, Status<never>>(tx, answer, query, params, left)),

@@ -23,7 +23,8 @@ import type { Slot } from '../slot/slot.ts'
 import { bindSql, type SqlQuery } from './sql-query.ts'
 import type { Status } from './status.ts'
 import type { ManualTransaction } from '../transaction/manual.ts'
-import type { TransactionOptions } from '../transaction-options.ts'
+import type { TransactionOptions, TransactionPlace } from '../transaction-options.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
 import type { Transaction } from '../transaction/transaction.ts'
 
 /** A row of a text query: what the server names its columns. */
@@ -38,6 +39,10 @@ export abstract class Executor extends Printable {
   abstract send(op: EngineOp): void
   /** @internal The slot statements issued with `chain` go to; null when they stand alone. */
   abstract slotHere(engine: Engine, chain: Link | undefined): Slot | null
+  /** @internal Where a transaction begun here is opened; `reuse`: on the connection that is there. */
+  abstract placeHere(reuse: boolean, engine: Engine): TransactionPlace
+  /** @internal The transaction that a query made here belongs to, ended or not; null for none. */
+  abstract transactionHere(): TransactionRecord | null
   /** @internal */
   abstract handleHere(): Handle | null
   /** @internal Defaults for statements sent here, above those of the engine. */

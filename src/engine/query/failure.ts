@@ -20,6 +20,7 @@ import {
   toQueryError,
 } from '../../errors/index.ts'
 import { textIn, thrownText } from '../../util/thrown.ts'
+import type { Compiled } from '../../sql/compiled.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { EngineOp } from './op.ts'
 
@@ -63,7 +64,7 @@ export function failureError(
   const details = { outcome, cause, statement }
   switch (failure.kind) {
     case 'server':
-      return toQueryError(failure.fields ?? {}, op?.stmt.text, outcome, cause)
+      return abortedError(failure, op) ?? toQueryError(failure.fields ?? {}, op?.stmt.text, outcome, cause)
     case 'refused':
       return refusalError(failure.refusal as Refusal, failure, op)
     case 'lost':
@@ -94,7 +95,10 @@ export function failureError(
         details,
       )
     case 'skipped':
-      return new TransactionAbortedError('The statement did not run because one sent before it failed.', details)
+      return (
+        (op === null ? null : op.transaction?.abortedError(op.stmt)) ??
+        new TransactionAbortedError('The statement did not run because one sent before it failed.', details)
+      )
     case 'closed':
       return new PoolClosedError('The connection was closed before the statement ended.', details)
     case 'protocol':
@@ -109,6 +113,40 @@ export function failureError(
 function reasonOf(cause: unknown): string {
   const reason = cause instanceof Error ? cause.message : cause
   return typeof reason === 'string' ? ` (${reason})` : ''
+}
+
+/** For a statement that the server did not run, because one before it had failed in its transaction (25P02). */
+function abortedError(failure: Failure, op: EngineOp | null): Error | null {
+  if (failure.fields?.['code'] !== '25P02' || op === null) return null
+  const known = op.transaction?.abortedError(op.stmt)
+  if (known) return known
+  const first = op.slot?.flight.spoiler ?? { failure, stmt: op.stmt }
+  return abortedBy('its transaction', first, op.stmt)
+}
+
+/**
+ * What a statement is told that comes after one that has failed in the same transaction.
+ * @param which Transaction, for the message.
+ * @param first The failure, and its statement.
+ * @param stmt The later statement, if it is known here.
+ */
+export function abortedBy(
+  which: string,
+  first: { readonly failure: Failure; readonly stmt: Compiled | null } | null,
+  stmt: Compiled | null,
+): TransactionAbortedError {
+  const cause = first === null ? null : causeOf(first.failure, first.stmt)
+  return new TransactionAbortedError(
+    `The statement did not run, because ${which} cannot go on${cause === null ? '.' : `: ${cause.message}`} Let the first error ` +
+      'through, or run a statement that may fail in a nested transaction.',
+    { cause: cause ?? undefined, outcome: 'rolled_back', statement: stmt === null ? undefined : { sql: stmt.text } },
+  )
+}
+
+/** The error of the statement that failed first; it was made for its caller then, who has kept it from going on. */
+function causeOf(failure: Failure, stmt: Compiled | null): Error {
+  if (failure.kind === 'server') return toQueryError(failure.fields ?? {}, stmt?.text, failure.outcome, failure.cause)
+  return failureError(failure, null)
 }
 
 /** The server closed the session because its transaction ran no statement for too long: it was rolled back. */

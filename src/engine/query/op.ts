@@ -123,7 +123,8 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     let reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
     // It was stopped for the end of the engine, and what became of it is known.
     if (this.engine.pool.stopping && reason.fields?.['code'] === cancelled) reason = { ...reason, kind: 'closed' }
-    if (state !== 2) this.transaction?.noteFailure(reason, this)
+    if (this.transaction === null) this.slot?.flight.failed(reason, this)
+    else if (state !== 2) this.transaction.noteFailure(reason, this)
     this.slot?.answered(this)
     if (isReadOnly(reason) && this.#raw !== null) noteReadOnly(this, this.#raw, reason)
     if (state === 2) return

@@ -3,7 +3,6 @@
 import { TransactionEndedError } from '../../errors/index.ts'
 import { asFragment, compose } from '../../sql/tag.ts'
 import { type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
-import { currentChain, transactionAround } from '../context/chain.ts'
 import type { Cursor, CursorOptions } from './cursor.ts'
 import type { Executor } from './executor.ts'
 import type { Handle } from '../handle.ts'
@@ -97,10 +96,7 @@ class BoundQuery<R> implements SqlQuery<R> {
   }
 }
 
-/** The transaction in whose frame the caller is; null for none. */
+/** The transaction that a query belongs to which the caller makes; null for none. */
 export function madeInTransaction(executor: Executor): TransactionRecord | null {
-  const chain = currentChain()
-  if (chain === undefined) return null
-  const engine = executor.engineQuietly()
-  return engine === null ? null : transactionAround(engine, chain)
+  return executor.transactionHere()
 }

@@ -1,8 +1,8 @@
 // Who may run on a slot now. A statement or transaction is admitted at once iff the transaction on top of the stack is
-// in the chain of the code that issued it, or belongs to its handle; otherwise it waits until that one has ended. What
+// in the chain of the code that issued it, or its handle belongs to it; otherwise it waits until that one has ended. What
 // could only ever wait for itself is refused.
 import { ReleasedConnectionError, TransactionStateError, UsageError } from '../../errors/index.ts'
-import { type Link, transactionOn } from '../context/chain.ts'
+import type { Link } from '../context/chain.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'
 import type { Frame } from '../context/frame.ts'
 import { EngineOp } from '../query/op.ts'
@@ -13,7 +13,7 @@ import type { Item, Slot } from './slot.ts'
 export function admit(slot: Slot, item: Item): boolean | null {
   const { top } = slot
   // Code of a transaction that is over, or has to end, runs nothing here: it would run outside of it.
-  const over = transactionOn(slot, item.chain)?.refusal() ?? null
+  const over = overFor(slot, item)
   if (over !== null) return refuse(item, over)
   if (top === undefined) {
     if (slot.closed && !item.issued) return refuse(item, released())
@@ -24,7 +24,7 @@ export function admit(slot: Slot, item: Item): boolean | null {
     return null
   }
   if (top.admits(item)) {
-    const refusal = top.refusal()
+    const refusal = top.refusal(item.issued)
     if (refusal !== null) return refuse(item, refusal)
     if (item instanceof EngineOp) item.transaction = top
     return true
@@ -33,6 +33,28 @@ export function admit(slot: Slot, item: Item): boolean | null {
   const hopeless = waitsForItself(top, item)
   return hopeless === null ? false : refuse(item, hopeless)
 }
+
+/**
+ * A transaction on this slot in which the code runs, or to which its handle belongs, has ended or has to: what comes from
+ * there runs nothing here, whichever handle it uses.
+ */
+function overFor(slot: Slot, { chain, handle, issued }: Item): Error | null {
+  let inner: TransactionRecord | null = null
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { transaction, kind, engine } = link.frame
+    if (kind === 'detached' && engine === slot.engine) break
+    // One around a transaction that was asked already has been asked with it.
+    if (transaction === null || transaction.slot !== slot || isCovered(inner, transaction)) continue
+    inner = transaction
+    const refusal = transaction.refusal(issued)
+    if (refusal !== null) return refusal
+  }
+  const home = handle === null ? null : handle.home
+  return home === null || home === inner ? null : home.refusal(issued)
+}
+
+const isCovered = (inner: TransactionRecord | null, outer: TransactionRecord): boolean =>
+  inner !== null && inner.isWithin(outer)
 
 export function released(): ReleasedConnectionError {
   return new ReleasedConnectionError(

@@ -45,7 +45,7 @@ export class ControlOp implements Op {
     const main = this.#main
     if (this.#transaction === null) main.slot?.settingsUndone()
     if (failure.kind !== 'skipped') main.prefixFailure ??= { ...failure, outcome: 'not_started' }
-    this.#transaction?.beginFailed(main.prefixFailure)
+    this.#transaction?.beginFailed(main.prefixFailure, this.stmt)
   }
 }
 

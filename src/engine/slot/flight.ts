@@ -17,6 +17,7 @@ export class Flight {
   #typed = false
   /** How it was lost with its connection: until another one is begun, or it is rolled back, nothing is sent in its name. */
   #typedLost: Failure | null = null
+  #spoiler: { readonly failure: Failure; readonly stmt: Compiled } | null = null
 
   get size(): number {
     return this.ops.length
@@ -52,7 +53,18 @@ export class Flight {
     return this.#typedLost
   }
 
+  /** The statement that failed first in a transaction begun by text. */
+  get spoiler(): { readonly failure: Failure; readonly stmt: Compiled } | null {
+    return this.#spoiler
+  }
+
+  /** A statement outside of any transaction of the engine has failed. */
+  failed(failure: Failure, { stmt }: EngineOp): void {
+    if (this.#typed) this.#spoiler ??= { failure, stmt }
+  }
+
   #note(stmt: Compiled, status: RawConnection['status']): void {
+    if (status !== 'failed') this.#spoiler = null
     if (status !== 'unknown') this.#typed = status !== 'idle'
     else if (commits(stmt) || rollsBack(stmt)) this.#typed = false
   }

@@ -30,6 +30,8 @@ export abstract class Holding implements LeaseHolder {
   closed = false
   /** Opened for a cursor alone. */
   forCursor = false
+  /** How many callbacks it is ambient in now. */
+  ambient = 0
   stirs = 0
   recalledAt = 0
   readonly engine: Engine

@@ -1,8 +1,7 @@
 // A slot: the lazy, shareable holder of at most one lease (GINO's `_DBAPIConnection`). It keeps the stack of open
 // transactions and the statements that wait, and decides synchronously who goes next. All its mutable state is named
 // at the top of the class. Two queues: `#ready` is admitted and waits for the wire, `#blocked` waits for somebody
-// else's transaction to end. A statement never joins a transaction it does not belong to, and never takes a second
-// connection.
+// else's transaction. A statement never joins a transaction it does not belong to, and never takes a second connection.
 import type { Failure } from '../../driver/driver.ts'
 import { cancelOrDestroy } from '../../pool/cancel.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
@@ -103,8 +102,8 @@ export class Slot extends Holding implements PoolWaiter {
         if (this.lease === null && !this.#borrow()) return
         if (!this.#hasRoom()) return
         this.#ready.shift()
-        if (item.transaction === null || item.transaction.broken === null) this.#transmit(item)
-        else item.refuseWith(item.transaction.refusal())
+        if (item.transaction?.doomed === true) item.refuseWith(item.transaction.refusal(true))
+        else this.#transmit(item)
       }
     }
     this.#park()
@@ -337,7 +336,7 @@ export class Slot extends Holding implements PoolWaiter {
     }
     this.arrives()
     if (this.stack.length === 0 && !this.busy && this.lease?.raw.quarantined !== true) return this.handBack() ?? null
-    let resolve: () => void = () => {}
+    let resolve = (): void => {}
     const promise = new Promise<void>((settle) => (resolve = settle))
     this.#closing = { promise, resolve }
     return promise

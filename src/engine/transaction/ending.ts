@@ -3,12 +3,15 @@
 import type { Failure } from '../../driver/driver.ts'
 import {
   AbortedError,
+  AfterCommitError,
   CommitOutcomeUnknownError,
   ConnectionLostError,
   TransactionAbortedError,
   TransactionStateError,
   TransactionTimeoutError,
 } from '../../errors/index.ts'
+import { hookFailed } from '../../observe/notice.ts'
+import { runIn } from '../context/chain.ts'
 import { failureError, isFailure, thrownError, wasIdle } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { reportBegin } from '../report.ts'
@@ -52,13 +55,8 @@ async function openNow(record: TransactionRecord): Promise<void> {
 export async function commit(record: TransactionRecord): Promise<void> {
   const { slot } = record
   if (!record.overtaken) {
-    // Whoever waited for these was told already that they are undone.
-    const inside = slot.stack.slice(slot.stack.indexOf(record) + 1)
-    for (const { unwinding } of inside) if (unwinding !== null) await unwinding
-  }
-  if (!record.overtaken) {
-    record.state = 'ending'
-    await quiet(slot, record, false, Infinity)
+    record.state = 'closing'
+    await issued(record)
     if (record.resolveCommitMs > 0 && record.wire === 'open' && commits(record)) await noteNumber(record)
   }
   if (record.overtaken) {
@@ -79,6 +77,7 @@ export async function commit(record: TransactionRecord): Promise<void> {
     await rollback(record)
     throw error
   }
+  record.state = 'ending'
   if (record.wire === 'none') {
     close(record, 'committed')
     return
@@ -103,6 +102,17 @@ export async function commit(record: TransactionRecord): Promise<void> {
     throw abortedError(record)
   }
   close(record, 'committed')
+}
+
+/** Waits for what was issued inside: statements, and transactions whose callbacks have returned. */
+async function issued(record: TransactionRecord): Promise<void> {
+  const { stack } = record.slot
+  for (;;) {
+    await quiet(record.slot, record, false, Infinity)
+    const inside = record.overtaken ? undefined : stack[stack.indexOf(record) + 1]
+    if (inside?.leaving !== true) return
+    await inside.whenLeft()
+  }
 }
 
 /** It is the outermost and no cursor's own, and nothing so far keeps it from being committed. */
@@ -173,13 +183,23 @@ export function hurry(record: TransactionRecord, error: Error): Error {
   return committing ? outcomeUnknown(record, failure) : error
 }
 
+/** A RELEASE is never given up: the savepoint is there, or its work belongs to the transaction around, and only the answer tells. */
 async function release(record: TransactionRecord): Promise<void> {
-  const op = sendControl(record.slot, record.engine.dialect.release(record.savepoint))
+  const { engine, slot, handle } = record
+  const op = sendControl(slot, engine.dialect.release(record.savepoint))
+  let late = false
+  record.last = op
   try {
-    await last(record, op)
+    await answeredBy(engine, op, engine.until(null, handle.defaultsHere()), () => {
+      late = true
+      slot.cancel(op)
+    })
   } catch (thrown) {
     await rollback(record)
-    throw isFailure(thrown) ? failureError({ ...thrown, outcome: 'rolled_back' }, null) : thrown
+    if (!isFailure(thrown)) throw thrown
+    throw failureError({ ...thrown, ...(late ? { kind: 'timeout' } : {}), outcome: 'rolled_back' }, null)
+  } finally {
+    record.last = null
   }
   close(record, 'committed')
 }
@@ -202,7 +222,7 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
     cause: record.ended(),
   }
   slot.purge(record, ended)
-  const cancelled: Failure = { kind: 'aborted', outcome: 'rolled_back', cause: record.ended() }
+  const cancelled: Failure = { kind: 'aborted', outcome: 'rolled_back', cause: record.ended('rolled_back') }
   if (cancelNow) slot.cancelFlight(record, cancelled)
   else {
     try {
@@ -235,13 +255,35 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
   close(record, 'rolled_back')
 }
 
-/** Gives back the transaction's own connection. Whose COMMIT stays unanswered is told now, not when its connection is known to be well. */
-export async function handedBack({ slot, state, answer }: TransactionRecord): Promise<void> {
-  const closing = slot.close()
-  if (state !== 'unknown' && answer === 'due') await closing
+/**
+ * After its end: gives the connection back, if it is the transaction's own, and runs the hooks of the outermost; those of a
+ * nested one went to the one around it. Gives what the hooks of a commit threw, which is a notice where nobody `waits` for it;
+ * never rejects.
+ */
+export async function finish(record: TransactionRecord, own: boolean, waits = true): Promise<unknown[]> {
+  const { slot, state, answer, hooks, engine } = record
+  if (record.parent !== null) return []
+  if (own) {
+    const closing = slot.close()
+    // Whose COMMIT stays unanswered is told now, not when its connection is known to be well.
+    if (state !== 'unknown' && answer === 'due') await closing
+  }
+  if (hooks.empty) return []
+  const place = { engine: engine.name, places: [record.place] }
+  const { commits: failed, rollbacks } = await runIn(record.chain, () => hooks.run(record.fate))
+  if (rollbacks.length > 0) hookFailed(`${rollbacks.length} afterRollback hooks failed.`, rollbacks[0], place)
+  if (failed.length === 0 || waits) return failed
+  hookFailed(`${failed.length} afterCommit hooks failed.`, failed[0], place)
+  return []
 }
 
-/** Waits for COMMIT or RELEASE, which is stopped like any statement when it takes longer than statements may. */
+/** What is told when hooks of a commit have failed. */
+export function hooksFailed({ place }: TransactionRecord, errors: readonly unknown[], result?: unknown): Error {
+  const message = `The transaction begun at ${place} was committed, but ${errors.length} of its afterCommit hooks failed.`
+  return new AfterCommitError(message, { result, errors, cause: errors[0] })
+}
+
+/** Waits for COMMIT, which is stopped like any statement when it takes longer than statements may. */
 async function last(record: TransactionRecord, op: EngineOp): Promise<void> {
   const { engine, handle } = record
   record.last = op
@@ -267,12 +309,12 @@ function openInside(record: TransactionRecord): string | null {
   const { stack } = record.slot
   const inner = stack[stack.indexOf(record) + 1]
   if (inner !== undefined) return `the ${inner.describe()}`
-  for (const cursor of record.cursors) if (cursor.open) return `the cursor opened at ${cursor.place}`
+  for (const cursor of record.cursors) if (cursor.isLeftOpenBy(record)) return `the cursor opened at ${cursor.place}`
   return null
 }
 
 function abortedError(record: TransactionRecord): Error {
-  const { broken, lateFailure, firstFailure } = record
+  const { broken, lateFailure, firstFailure, spoiler } = record
   if (broken !== null && wasIdle(broken)) return failureError(broken, null, record)
   if (broken?.kind === 'lost')
     return new ConnectionLostError(
@@ -281,7 +323,7 @@ function abortedError(record: TransactionRecord): Error {
     )
   if (lateFailure !== null && (lateFailure === firstFailure || firstFailure?.outcome === 'not_started'))
     return failureError({ ...lateFailure, outcome: 'rolled_back' }, null)
-  const first = broken ?? firstFailure
+  const first = broken ?? spoiler?.failure ?? firstFailure
   return new TransactionAbortedError(
     `The transaction begun at ${record.place} could not be committed and was rolled back, because a statement inside had ` +
       'failed and its error was swallowed. Let the error through, or run such a statement in a nested transaction.',

@@ -25,19 +25,21 @@ export class Hooks {
   }
 
   /**
-   * Runs the hooks of this outcome in order, each awaited; returns what they threw. An unknown one has none but those of
-   * savepoints that were rolled back before.
+   * Runs the hooks of this outcome in order, each awaited; gives what those of a commit and those of a rollback threw. An
+   * unknown one has none but those of savepoints that were rolled back before.
    */
-  async run(outcome: 'commit' | 'rollback' | 'unknown'): Promise<unknown[]> {
-    const errors: unknown[] = []
+  async run(outcome: 'commit' | 'rollback' | 'unknown'): Promise<{ commits: unknown[]; rollbacks: unknown[] }> {
+    const commits: unknown[] = []
+    const rollbacks: unknown[] = []
     for (const { on, hook } of this.#entries.splice(0)) {
       if (on !== 'always' && on !== outcome) continue
       try {
         await hook()
       } catch (error) {
+        const errors = on === 'commit' ? commits : rollbacks
         errors.push(error)
       }
     }
-    return errors
+    return { commits, rollbacks }
   }
 }

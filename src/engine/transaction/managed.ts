@@ -1,13 +1,13 @@
 // A transaction around a callback: commits when it returns, rolls back when it throws, ends early when it is told to,
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
-import { AbortedError, AfterCommitError, SerializationError, StalePlanError } from '../../errors/index.ts'
-import { hookFailed } from '../../observe/notice.ts'
+import { AbortedError, SerializationError, StalePlanError } from '../../errors/index.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
 import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { thrownError } from '../query/failure.ts'
-import { commit, enter, handedBack, hurry, rollback } from './ending.ts'
+import type { EngineOp } from '../query/op.ts'
+import { commit, enter, finish, hooksFailed, hurry, rollback } from './ending.ts'
 import { TransactionExit } from './exit.ts'
 import { Interruption } from './interruption.ts'
 import type { TransactionOptions, TransactionPlace } from '../transaction-options.ts'
@@ -40,17 +40,17 @@ export async function runManaged<T>(
     const record = makeRecord(engine, where, slot, options, place)
     const { result, failed, error } = await attemptOnce(record, where, work)
     if (!failed) return result
-    if (
-      record.parent === null &&
-      attempt < retry.limit &&
-      (error instanceof SerializationError || error instanceof StalePlanError) &&
-      error.outcome === 'rolled_back'
-    ) {
+    if (record.parent === null && attempt < retry.limit && isWorthAnother(error)) {
       await pause(Math.min(retry.intervalMs * 2 ** attempt, Math.max(retry.intervalMs, longestPauseMs)), options.signal)
       continue
     }
     throw error
   }
+}
+
+/** It failed in a way that another attempt may not, and is known to be rolled back. */
+function isWorthAnother(error: unknown): boolean {
+  return (error instanceof SerializationError || error instanceof StalePlanError) && error.outcome === 'rolled_back'
 }
 
 function makeRecord(
@@ -70,6 +70,7 @@ function makeRecord(
     (self) => new Transaction(self),
   )
   record.enteredBy = where.handle
+  record.batch = where.batch === true
   return record
 }
 
@@ -84,7 +85,6 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
     if (own) void slot.close()
     return { result: undefined as T, failed: true, error: thrownError(thrown, null) }
   }
-  const outermost = record.parent === null
   const frame = new Frame('transaction', engine, where.db, slot, record, slot.settings)
   frame.defaults = record.defaults
   let outcome: Attempt<T>
@@ -99,32 +99,33 @@ async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace
   if (interruption !== null && interruption.error !== null) {
     interruption.stop()
     record.forsake('rollback')
-    record.unwinding = rollback(record, true).then(() => finish(record, own, false))
+    void rollback(record, true).then(() => finish(record, own, false))
     return { ...outcome, error: interruption.error, failed: true }
   }
   const ending = settle(record, outcome)
   try {
     outcome = await (interruption === null ? ending : interruption.race(ending))
   } catch (error) {
-    const resolves = record.committing && record.xid !== undefined
-    if (!resolves) record.unwinding = ending.then(() => finish(record, own, false))
-    const told = hurry(record, error as Error)
-    if (!resolves) record.forsake(record.committing ? 'unknown' : 'rollback')
-    if (resolves) outcome = await ending
-    else return rollsBack(record, outcome) ? rolledBack(record, outcome) : { ...outcome, failed: true, error: told }
+    if (record.releasing) {
+      slot.cancel(record.last as EngineOp)
+      outcome = await ending
+      if (record.state !== 'committed') outcome = { ...outcome, failed: true, error }
+    } else {
+      const resolves = record.committing && record.xid !== undefined
+      const told = hurry(record, error as Error)
+      if (!resolves) {
+        void ending.then(() => finish(record, own, false))
+        record.forsake(record.committing ? 'unknown' : 'rollback')
+        return rollsBack(record, outcome) ? rolledBack(record, outcome) : { ...outcome, failed: true, error: told }
+      }
+      outcome = await ending
+    }
   } finally {
     interruption?.stop()
   }
   const hookErrors = await finish(record, own)
-  if (outermost && hookErrors.length > 0 && record.state === 'committed') {
-    const message = `The transaction begun at ${record.place} was committed, but ${hookErrors.length} of its afterCommit hooks failed.`
-    return {
-      ...outcome,
-      failed: true,
-      error: new AfterCommitError(message, { result: outcome.result, errors: hookErrors, cause: hookErrors[0] }),
-    }
-  }
-  return outcome
+  if (hookErrors.length === 0 || record.state !== 'committed') return outcome
+  return { ...outcome, failed: true, error: hooksFailed(record, hookErrors, outcome.result) }
 }
 
 /** Commits or rolls back as the callback and the signals decided; never rejects. */
@@ -161,27 +162,6 @@ function exitOutcome<T>(record: TransactionRecord, outcome: Attempt<T>, decision
   if (outcome.error instanceof TransactionExit && !outcome.error.isFor(record)) return outcome
   if (decision.isFor(record)) return { result: decision.value as T, failed: false, error: undefined }
   return { result: undefined as T, failed: true, error: decision }
-}
-
-/**
- * Gives the connection back if it is the transaction's own and runs the hooks of the outermost; never rejects. What they threw
- * is a notice where nobody `waits` for it, or it is no error of the transaction.
- */
-async function finish(record: TransactionRecord, own: boolean, waits = true): Promise<unknown[]> {
-  const committed = record.state === 'committed'
-  if (record.parent !== null) {
-    record.parent.hooks.adopt(record.hooks, committed)
-    return []
-  }
-  if (own) await handedBack(record)
-  if (record.hooks.empty) return []
-  const errors = await runIn(record.chain, () => record.hooks.run(record.fate))
-  if (errors.length > 0 && !(committed && waits))
-    hookFailed(`${errors.length} ${committed ? 'afterCommit' : 'afterRollback'} hooks failed.`, errors[0], {
-      engine: record.engine.name,
-      places: [record.place],
-    })
-  return errors
 }
 
 function retryOf(options: TransactionOptions): { readonly limit: number; readonly intervalMs: number } {

@@ -1,15 +1,14 @@
 // A transaction that its holder ends by hand: `begin()`. It is not ambient; only statements through its handle, or
 // inside `tx.run(work)`, run in it.
-import { AfterCommitError, TransactionStateError } from '../../errors/index.ts'
-import { hookFailed } from '../../observe/notice.ts'
+import { TransactionStateError } from '../../errors/index.ts'
 import { capturePlace } from '../../observe/place.ts'
-import { quietAmbientFrame, runIn } from '../context/chain.ts'
+import { quietAmbientFrame } from '../context/chain.ts'
 import type { Engine } from '../engine.ts'
 import type { Cursor, CursorWait } from '../query/cursor.ts'
 import { thrownError } from '../query/failure.ts'
 import type { Handle } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
-import { commit, enter, handedBack, rollback } from './ending.ts'
+import { commit, enter, finish, hooksFailed, rollback } from './ending.ts'
 import type { TransactionOptions, TransactionPlace } from '../transaction-options.ts'
 import { readAgain } from '../../util/options.ts'
 import { TransactionRecord } from './record.ts'
@@ -40,10 +39,17 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
    * @throws {AfterCommitError} when it was committed and an `afterCommit` hook failed.
    */
   async commit(): Promise<void> {
+    const record = this.#record
     this.#checkOpen('commit')
-    this.#record.endedAt = `at ${capturePlace()}`
+    const { stack } = record.slot
+    const inside = stack[stack.indexOf(record) + 1]
+    if (stack.includes(record) && inside?.leaving === false)
+      throw new TransactionStateError(
+        `commit(): the ${inside.describe()} is still open inside. End it first: savepoints end in reverse order.`,
+      )
+    record.endedAt = `at ${capturePlace()}`
     try {
-      await commit(this.#record)
+      await commit(record)
     } catch (thrown) {
       throw thrownError(thrown, null)
     } finally {
@@ -51,7 +57,10 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
     }
   }
 
-  /** Rolls back. @throws {TransactionStateError} when it has ended. */
+  /**
+   * Rolls back, with all that is open inside, after what ran out of time inside has been stopped.
+   * @throws {TransactionStateError} when it has ended.
+   */
   async rollback(): Promise<void> {
     this.#checkOpen('rollback')
     this.#record.endedAt = `at ${capturePlace()}`
@@ -59,40 +68,22 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
     await this.#finish()
   }
 
+  /** Rolls back what nobody decided; of an end that is on its way it waits for that. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#record.state === 'open') await this.rollback()
+    const record = this.#record
+    if (record.state === 'open') await this.rollback()
+    else if (record.slot.stack.includes(record)) await record.whenLeft()
   }
 
   #checkOpen(method: string): void {
     const record = this.#record
     if (record.state !== 'open') throw new TransactionStateError(`${method}(): ${record.endedMessage()}`)
-    if (record.slot.top !== record && record.slot.stack.includes(record))
-      throw new TransactionStateError(
-        `${method}(): the ${record.slot.top?.describe()} is still open inside. End it first: savepoints end in reverse order.`,
-      )
   }
 
   async #finish(): Promise<void> {
     const record = this.#record
-    const { bornIn } = record
-    if (bornIn !== null && bornIn.manual?.place === record.place) bornIn.manual = null
-    const committed = record.state === 'committed'
-    if (record.parent !== null) {
-      record.parent.hooks.adopt(record.hooks, committed)
-      return
-    }
-    if (this.#own) await handedBack(record)
-    const errors = await runIn(record.chain, () => record.hooks.run(record.fate))
-    if (errors.length === 0) return
-    if (committed)
-      throw new AfterCommitError(
-        `The transaction begun at ${record.place} was committed, but ${errors.length} of its afterCommit hooks failed.`,
-        { errors, cause: errors[0] },
-      )
-    hookFailed(`${errors.length} afterRollback hooks of a manual transaction failed.`, errors[0], {
-      engine: record.engine.name,
-      places: [record.place],
-    })
+    const errors = await finish(record, this.#own)
+    if (errors.length > 0) throw hooksFailed(record, errors)
   }
 }
 
@@ -155,8 +146,8 @@ export async function openForCursor(
     throw thrownError(thrown, null)
   }
   const handleOf = record.handle as ManualTransaction
-  const finish = async (well: boolean): Promise<void> => {
+  const end = async (well: boolean): Promise<void> => {
     if (record.state === 'open') await (well ? handleOf.commit() : handleOf.rollback())
   }
-  return { record, finish }
+  return { record, finish: end }
 }

@@ -1,7 +1,7 @@
 // What the engine knows of one open transaction: an entry on the stack of a slot. It answers who may run inside and
 // what is said when it has ended. How it ends is in `ending.ts`; users hold a `Transaction`.
 import type { Failure } from '../../driver/driver.ts'
-import { TransactionAbortedError, TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
+import { type Outcome, TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
 import { notice } from '../../observe/notice.ts'
 import type { Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
@@ -10,20 +10,32 @@ import { ambientDefaults, isInside, type Link } from '../context/chain.ts'
 import type { Frame } from '../context/frame.ts'
 import type { Cursor } from '../query/cursor.ts'
 import type { Engine } from '../engine.ts'
-import { failureError, wasIdle } from '../query/failure.ts'
+import { abortedBy, failureError, wasIdle } from '../query/failure.ts'
 import type { Handle } from '../handle.ts'
 import { reportEnd } from '../report.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { QueryDefaults } from '../query/query-options.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { Waiting } from '../slot/waiting.ts'
+import { endedMessage } from './ended.ts'
 import type { TransactionExit } from './exit.ts'
 import { Followers } from './followers.ts'
 import { Hooks } from './hooks.ts'
 import type { TransactionOptions } from '../transaction-options.ts'
 import { clock } from '../../util/clock.ts'
 
-export type TransactionState = 'open' | 'ending' | 'committed' | 'rolled_back' | 'unknown'
+/**
+ * - `open`: takes new work.
+ * - `closing`: its callback has returned, or `commit()` was called. It runs what was issued before, and nothing else.
+ * - `ending`: it is being committed or rolled back, and runs nothing.
+ */
+export type TransactionState = 'open' | 'closing' | 'ending' | 'committed' | 'rolled_back' | 'unknown'
+
+/** A statement that failed inside. */
+interface Spoiler {
+  readonly failure: Failure
+  readonly stmt: Compiled
+}
 
 export class TransactionRecord implements Within {
   /** Whether BEGIN or SAVEPOINT is on the server: it travels with the first statement. */
@@ -52,8 +64,8 @@ export class TransactionRecord implements Within {
   answer: 'due' | 'sought' | 'missed' = 'due'
   /** Its connection leads to a server that takes no writes, and is closed when it has ended. */
   stale: Failure | null = null
-  /** Its caller was told that its time is over; settles when it is off the wire. */
-  unwinding: Promise<unknown> | null = null
+  /** Issued as one statement is (`executeMany`): the one around it waits for it before it ends. */
+  batch = false
   /** Where or how it ended, for messages. */
   endedAt = ''
   readonly manual: boolean
@@ -63,8 +75,6 @@ export class TransactionRecord implements Within {
   enteredBy: Handle | null = null
   /** The handle on which a manual transaction was begun: statements through it run inside. */
   owner: Handle | null = null
-  /** `tx.connection`, once asked for: statements through it run inside. */
-  connection: Handle | null = null
   /** Set when the transaction was opened for this cursor alone: nothing else runs in it. */
   cursor: Cursor<unknown> | null = null
   /** When it was made, monotonic milliseconds. */
@@ -84,8 +94,9 @@ export class TransactionRecord implements Within {
   defaults: QueryDefaults | null
   #controller: AbortController | null = null
   #savepoints = 0
-  /** Somebody was told that a statement inside is rolled back. */
-  #spoiled = false
+  /** The first statement inside of which somebody was told that it is rolled back. */
+  #spoiled: Spoiler | null = null
+  #left: (() => void)[] | null = null
 
   constructor(
     engine: Engine,
@@ -125,33 +136,73 @@ export class TransactionRecord implements Within {
   }
 
   admitsFrom(chain: Link | undefined, handle: Handle | null): boolean {
-    if (handle !== null && (handle === this.handle || handle === this.owner || handle === this.connection)) return true
-    if (this.cursor !== null) return false
-    return isInside(this, chain) || (handle !== null && isInside(this, handle.chain))
+    if (handle !== null && this.#isBy(handle)) return true
+    return this.cursor === null && isInside(this, chain)
   }
 
-  /** Why an admitted statement may not run after all. */
-  refusal(): Error | null {
-    const closed = this.#closed()
-    if (closed !== null || this.broken === null) return closed
-    if (this.broken.kind === 'lost') return failureError({ ...this.broken, outcome: 'rolled_back' }, null, this)
-    return new TransactionAbortedError(
-      `The transaction begun at ${this.place} cannot go on: ${failureError(this.broken, null).message} Leave it and start again.`,
-      { cause: failureError(this.broken, null), outcome: 'rolled_back' },
-    )
+  /** Whether statements through that handle run inside, whoever issues them. */
+  #isBy(handle: Handle): boolean {
+    if (handle === this.owner || handle.home === this) return true
+    // While a savepoint begun by hand is open, the handles of the transaction it was begun on run in it.
+    return this.owner !== null && this.parent !== null && this.owner.home === this.parent && this.parent.#isBy(handle)
+  }
+
+  /** It and all around it take new work. */
+  get open(): boolean {
+    return this.state === 'open' && (this.parent === null || this.parent.open)
+  }
+
+  /** It is on its way off the stack: the one around it waits for that. */
+  get leaving(): boolean {
+    return this.batch || this.state !== 'open'
+  }
+
+  /** It is `outer`, or a savepoint of it, however deep. */
+  isWithin(outer: TransactionRecord): boolean {
+    return this === outer || (this.parent !== null && this.parent.isWithin(outer))
+  }
+
+  /** Why an admitted statement may not run after all. `issued`: it was so before the callback had returned. */
+  refusal(issued = false): Error | null {
+    return this.#closed(issued || this.batch) ?? (this.doomed ? this.#aborted(null) : null)
   }
 
   /** It or one around it was left early or has ended: nothing more runs inside. */
-  #closed(): Error | null {
+  #closed(issued: boolean): Error | null {
     if (this.decision !== null) return this.decision
-    if (this.state !== 'open') return this.ended()
-    return this.parent === null ? null : this.parent.#closed()
+    if (this.state !== 'open' && !(issued && this.state === 'closing')) return this.ended()
+    return this.parent === null ? null : this.parent.#closed(issued || this.batch)
+  }
+
+  /** Nothing that is sent in it now could ever be committed. */
+  get doomed(): boolean {
+    return this.broken !== null || this.#spoiled !== null || (this.parent !== null && this.parent.doomed)
+  }
+
+  /** What a statement is told that comes after the one that has failed. */
+  #aborted(stmt: Compiled | null): Error {
+    if (this.broken === null && this.#spoiled === null && this.parent !== null) return this.parent.#aborted(stmt)
+    const { broken } = this
+    if (broken?.kind === 'lost') return failureError({ ...broken, outcome: 'rolled_back' }, null, this)
+    const first = broken === null ? this.#spoiled : { failure: broken, stmt: null }
+    return abortedBy(`the transaction begun at ${this.place}`, first, stmt)
+  }
+
+  /** As the server says it of a statement that it did not run. */
+  abortedError(stmt: Compiled): Error | null {
+    return this.doomed ? this.#aborted(stmt) : null
+  }
+
+  /** The statement that keeps it from being committed. */
+  get spoiler(): Spoiler | null {
+    return this.#spoiled
   }
 
   /** It is off the stack, or a transaction around it is ending: that one takes it along, nothing is sent for it alone. */
   get overtaken(): boolean {
     if (!this.slot.stack.includes(this)) return true
-    for (let outer = this.parent; outer !== null; outer = outer.parent) if (outer.state !== 'open') return true
+    for (let outer = this.parent; outer !== null; outer = outer.parent)
+      if (outer.state !== 'open' && outer.state !== 'closing') return true
     return false
   }
 
@@ -171,7 +222,7 @@ export class TransactionRecord implements Within {
   }
 
   #checkNested(parent: TransactionRecord): void {
-    const refusal = parent.refusal()
+    const refusal = parent.refusal(this.batch)
     if (refusal !== null) throw refusal
     const { outermost } = parent
     const { isolation, transactionIdleTimeoutMs: idleTimeoutMs } = this.engine.options
@@ -188,11 +239,6 @@ export class TransactionRecord implements Within {
 
   nextSavepoint(): string {
     return `genever_${++this.outermost.#savepoints}`
-  }
-
-  /** It is `outer`, or inside it; both are open. */
-  isWithin(outer: TransactionRecord): boolean {
-    return this.slot.stack.indexOf(this) >= this.slot.stack.indexOf(outer)
   }
 
   /** The statement that opens it. */
@@ -226,28 +272,36 @@ export class TransactionRecord implements Within {
   }
 
   /** It is not open on the server. Null: nothing was sent, because the statement behind it could not be written. */
-  beginFailed(failure: Failure | null): void {
+  beginFailed(failure: Failure | null, stmt: Compiled): void {
     this.wire = 'none'
     if (failure === null) return
     this.broken ??= failure
-    if (this.parent !== null) this.parent.firstFailure ??= failure
+    if (this.parent === null) return
+    this.parent.firstFailure ??= failure
+    // There is nothing to roll back to.
+    if (failure.kind === 'server') this.parent.#spoiled ??= { failure, stmt }
   }
 
-  noteFailure(failure: Failure, op: EngineOp): void {
-    if (op.stmt.cls === 'control') return
+  noteFailure(failure: Failure, { stmt }: EngineOp): void {
+    if (stmt.cls === 'control') return
     this.firstFailure ??= failure
-    if (failure.outcome !== 'not_started') this.#spoiled = true
-    if (this.state === 'ending') this.lateFailure ??= failure
+    if (failure.outcome !== 'not_started') this.#spoiled ??= { failure, stmt }
+    if (this.state !== 'open') this.lateFailure ??= failure
   }
 
   /** Whatever the server thinks of it: it cannot be committed. */
   get mustRollBack(): boolean {
-    return this.broken !== null || this.#spoiled || this.lateFailure !== null
+    return this.broken !== null || this.#spoiled !== null || this.lateFailure !== null
   }
 
   /** COMMIT has been sent: whatever happens before its answer leaves the outcome unknown. */
   get committing(): boolean {
     return this.answer === 'sought' || (this.last !== null && this.parent === null)
+  }
+
+  /** RELEASE has been sent: it is a matter of its answer whether its work belongs to the transaction around. */
+  get releasing(): boolean {
+    return this.last !== null && this.parent !== null
   }
 
   /** How long the server may be asked for the outcome of its COMMIT, in milliseconds; 0: not at all. */
@@ -300,15 +354,29 @@ export class TransactionRecord implements Within {
 
   /** It left the stack; one that is still open was rolled back with the one around it. */
   popped(): void {
-    if (this.state === 'open' || this.state === 'ending') {
+    if (this.state === 'open' || this.state === 'closing' || this.state === 'ending') {
       this.state = 'rolled_back'
-      this.endedAt = 'with the transaction around it'
+      if (this.endedAt === '') this.endedAt = 'with the transaction around it'
+    }
+    const { parent, bornIn } = this
+    if (bornIn !== null && bornIn.manual?.place === this.place) bornIn.manual = null
+    if (parent !== null) {
+      parent.hooks.adopt(this.hooks, this.state === 'committed')
+      if (this.batch && this.state !== 'committed' && parent.state === 'closing')
+        parent.lateFailure ??= this.firstFailure
     }
     if (this.state === 'committed' && this.parent !== null) this.#followers.join(this.parent.#followers)
     else this.#followers.tell(this.fate)
     reportEnd(this)
-    for (const cursor of this.cursors) cursor.invalidate()
+    for (const cursor of this.cursors) cursor.ended(this)
     this.cursors.clear()
+    for (const tell of this.#left ?? []) tell()
+    this.#left = null
+  }
+
+  /** Settles when it is off the stack. It is on it now. */
+  whenLeft(): Promise<void> {
+    return new Promise((resolve) => (this.#left ??= []).push(resolve))
   }
 
   interrupt(reason: unknown): void {
@@ -316,22 +384,15 @@ export class TransactionRecord implements Within {
     this.#controller.abort(reason)
   }
 
-  ended(): TransactionEndedError {
-    return new TransactionEndedError(this.endedMessage())
+  /** `outcome`: of a statement that was on the wire. */
+  ended(outcome: Outcome = 'not_started'): TransactionEndedError {
+    const signal = this.#controller?.signal
+    const cause: unknown = signal?.aborted === true ? signal.reason : undefined
+    return new TransactionEndedError(this.endedMessage(), { outcome, cause })
   }
 
   endedMessage(): string {
-    const how = {
-      open: 'is open',
-      ending: 'is ending',
-      committed: 'was committed',
-      rolled_back: 'was rolled back',
-      unknown: 'was lost',
-    }
-    return (
-      `The transaction begun at ${this.place} ${how[this.state]}${this.endedAt === '' ? '' : ` ${this.endedAt}`}, so nothing ` +
-      'more can run in it. Await all its work before it returns, or start work that outlives it with detached().'
-    )
+    return endedMessage(this)
   }
 
   describe(): string {

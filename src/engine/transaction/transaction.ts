@@ -1,7 +1,7 @@
 // The transaction users hold: a query surface whose statements run inside it, and the ways to leave it early.
 import { TransactionStateError } from '../../errors/index.ts'
 import { Connection } from '../connection.ts'
-import { currentChain, handleDefaults, isInside, runInFrame } from '../context/chain.ts'
+import { currentChain, handleDefaults, isInside, runInFrame, transactionOn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { Executor } from '../query/executor.ts'
@@ -12,7 +12,7 @@ import type { QueryDefaults } from '../query/query-options.ts'
 import { TransactionExit } from './exit.ts'
 import type { Hook } from './hooks.ts'
 import type { ManualTransaction } from './manual.ts'
-import { type TransactionOptions, transactionOptions } from '../transaction-options.ts'
+import { type TransactionOptions, transactionOptions, type TransactionPlace } from '../transaction-options.ts'
 import { needsFunction } from '../../util/checks.ts'
 import { readAgain } from '../../util/options.ts'
 import type { TransactionRecord } from './record.ts'
@@ -41,6 +41,11 @@ export class Transaction extends Executor {
   }
 
   /** @internal */
+  get home(): TransactionRecord {
+    return this.#record
+  }
+
+  /** @internal */
   override engineHere(): Engine {
     return this.#record.engine
   }
@@ -58,6 +63,17 @@ export class Transaction extends Executor {
   /** @internal */
   override handleHere(): Handle {
     return this
+  }
+
+  /** @internal */
+  override placeHere(reuse: boolean): TransactionPlace {
+    const { slot } = this.#usable()
+    return { db: null, chain: currentChain(), handle: this, slot: reuse ? slot : null }
+  }
+
+  /** @internal */
+  override transactionHere(): TransactionRecord {
+    return transactionOn(this.#record.slot, currentChain()) ?? this.#record
   }
 
   /** @internal */
@@ -81,11 +97,8 @@ export class Transaction extends Executor {
 
   /** A handle on the connection this transaction runs on. (GINO: `tx.connection`.) */
   get connection(): Connection {
-    if (this.#connection === null) {
-      this.#connection = new Connection(this.#record.engine, this.#record.slot, this.chain, false, this.defaultsHere())
-      this.#record.connection = this.#connection
-    }
-    return this.#connection
+    const { engine, slot } = this.#record
+    return (this.#connection ??= new Connection(engine, slot, this.chain, false, this.defaultsHere(), this.#record))
   }
 
   /** Aborted when the transaction's `timeoutMs` expires or its `signal` aborts: pass it to whatever else `work` waits for. */
@@ -102,8 +115,7 @@ export class Transaction extends Executor {
     const options = transactionOptions(given, 'transaction()')
     const there = placeOf(options.on, this, 'transaction()')
     if (there !== this) return there.transaction(work, readAgain(options, { on: undefined }))
-    const { engine, slot } = this.#usable()
-    return engine.transact({ db: null, chain: currentChain(), handle: this, slot }, work, options)
+    return this.#record.engine.transact(this.placeHere(options.reuse !== false), work, options)
   }
 
   /**
@@ -114,8 +126,7 @@ export class Transaction extends Executor {
     const options = transactionOptions(given, 'begin()')
     const there = placeOf(options.on, this, 'begin()')
     if (there !== this) return there.begin(readAgain(options, { on: undefined }))
-    const { engine, slot } = this.#usable()
-    return engine.beginOn({ db: null, chain: currentChain(), handle: this, slot }, options)
+    return this.#record.engine.beginOn(this.placeHere(true), options)
   }
 
   /** Makes this transaction ambient for `work`. @throws {TransactionEndedError} when it has ended. */
@@ -161,11 +172,9 @@ export class Transaction extends Executor {
       )
     if (record.decision !== null && (commit || !record.decision.commit)) throw record.decision
     const exit = new TransactionExit(record, commit, value)
-    for (let link = chain; link !== undefined; link = link.next) {
-      const { transaction } = link.frame
-      if (transaction !== null && transaction.state === 'open') transaction.decide(exit)
-      if (transaction === record) break
-    }
+    const { stack } = record.slot
+    // One on a connection of its own is not inside: for it the signal is an error like any.
+    for (const inside of stack.slice(stack.indexOf(record))) if (inside.state === 'open') inside.decide(exit)
     throw exit
   }
 
