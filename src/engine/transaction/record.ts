@@ -164,7 +164,7 @@ export class TransactionRecord implements Within {
 
   /** Why an admitted statement may not run after all. `issued`: it was so before the callback had returned. */
   refusal(issued = false): Error | null {
-    return this.#closed(issued || this.batch) ?? (this.doomed ? this.#aborted(null) : null)
+    return this.#closed(issued || this.batch) ?? this.abortedError(null)
   }
 
   /** It or one around it was left early or has ended: nothing more runs inside. */
@@ -179,18 +179,13 @@ export class TransactionRecord implements Within {
     return this.broken !== null || this.#spoiled !== null || (this.parent !== null && this.parent.doomed)
   }
 
-  /** What a statement is told that comes after the one that has failed. */
-  #aborted(stmt: Compiled | null): Error {
-    if (this.broken === null && this.#spoiled === null && this.parent !== null) return this.parent.#aborted(stmt)
+  /** What a statement is told that comes after the one that has failed; null while none has. */
+  abortedError(stmt: Compiled | null): Error | null {
     const { broken } = this
+    if (broken === null && this.#spoiled === null) return this.parent === null ? null : this.parent.abortedError(stmt)
     if (broken?.kind === 'lost') return failureError({ ...broken, outcome: 'rolled_back' }, null, this)
     const first = broken === null ? this.#spoiled : { failure: broken, stmt: null }
     return abortedBy(`the transaction begun at ${this.place}`, first, stmt)
-  }
-
-  /** As the server says it of a statement that it did not run. */
-  abortedError(stmt: Compiled): Error | null {
-    return this.doomed ? this.#aborted(stmt) : null
   }
 
   /** The statement that keeps it from being committed. */
