@@ -1,7 +1,6 @@
 /** Cursors that are made in one transaction and pulled while another is open inside of it. */
 
-import { AsyncLocalStorage } from 'node:async_hooks'
-import { AcquireTimeoutError, type Cursor, type Db } from 'genever'
+import { type Cursor, type Db, ReleasedConnectionError, TransactionEndedError, TransactionStateError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { fake, sound } from '../support/fake.ts'
@@ -55,26 +54,93 @@ test('a pull of another branch waits for a nested transaction, and the cursor li
   await sound(server)
 })
 
-test('a cursor of the outer transaction pulled inside of a nested one waits for it, until its deadline', async () => {
+test('a cursor of the outer transaction is pulled inside of a nested one, as any statement of the outer handle', async () => {
   await using server = await fake()
   const { db } = server
 
   await db.transaction(async () => {
-    const pull = AsyncLocalStorage.bind(() =>
-      db.iterate('select generate_series(1, 5) as n', [], { timeoutMs: 40 }).read(),
-    )
+    const early = db.iterate('select generate_series(1, 9) as n', [], { batchSize: 1 })
+    const late = db.iterate('select generate_series(1, 9) as n', [], { batchSize: 1 })
+    expect(await early.read()).toEqual({ n: 1 })
     await db.transaction(async () => {
       await db.scalar('select 1')
-      const error = await caught(pull())
-      expect(error).toBeInstanceOf(AcquireTimeoutError)
-      expect(error.phase).toBe('transaction')
+      expect([await early.read(), await late.read()]).toEqual([{ n: 2 }, { n: 1 }])
     })
+    expect([await early.read(), await late.read()]).toEqual([{ n: 3 }, { n: 2 }])
+    await Promise.all([early.close(), late.close()])
     await db.status('insert into t values (1)')
   })
 
   expect(server.driver.rows('t')).toEqual([{ v: 1 }])
   await sound(server)
 })
+
+test('one opened in a savepoint that is rolled back is gone with that, whoever made it', async () => {
+  await using server = await fake()
+  const { db } = server
+
+  await db.transaction(async () => {
+    const cursor = db.iterate('select generate_series(1, 9) as n', [], { batchSize: 1 })
+    await db.transaction(async (nested) => {
+      await cursor.read()
+      nested.raiseRollback()
+    })
+    expect(cursor.open).toBe(false)
+    expect(await caught(cursor.read())).toBeInstanceOf(TransactionEndedError)
+  })
+  await sound(server)
+})
+
+test('one made in a scope and first pulled in a transaction of it runs there, and ends with it', async () => {
+  await using server = await fake()
+  const { db } = server
+
+  await db.scope(async () => {
+    const cursor = db.iterate('select generate_series(1, 9) as n', [], { batchSize: 1 })
+    await db.transaction(async () => {
+      expect(await cursor.read()).toEqual({ n: 1 })
+      await db.status('insert into t values (1)')
+      await cursor.close()
+    })
+    const left = db.iterate('select generate_series(1, 9) as n', [], { batchSize: 1 })
+    const error = await caught(db.transaction(() => left.read()))
+    expect(error.message).toMatch(/the cursor opened at .* was still open/)
+    expect(await caught(left.read())).toBeInstanceOf(TransactionEndedError)
+  })
+  await sound(server)
+})
+
+test('one made in a scope that has ended throws, read before or not', async () => {
+  await using server = await fake()
+  const { db } = server
+
+  const made = await db.scope(() => ({ cursor: db.iterate('select 1') }))
+  expect(await caught(made.cursor.read())).toBeInstanceOf(ReleasedConnectionError)
+  const opened = await db.scope(async () => {
+    const cursor = db.iterate('select generate_series(1, 9) as n', [], { batchSize: 1 })
+    await cursor.read()
+    return { cursor }
+  })
+  expect(await caught(opened.cursor.read())).toBeInstanceOf(TransactionStateError)
+  await sound(server)
+})
+
+test.each([1, 2, 100])(
+  'in a scope a loop owns the connection until it has ended, with batches of %i',
+  async (batchSize) => {
+    await using server = await fake()
+    const { db } = server
+
+    await db.scope(async () => {
+      for await (const _ of db.iterate('select generate_series(1, 3) as n', [], { batchSize })) {
+        const error = await caught(db.scalar('select 1'))
+        expect(error.message).toMatch(/^The cursor opened at .*iterate-nesting\.test\.ts/)
+      }
+      expect(await db.scalar('select 7')).toBe(7)
+    })
+    await sound(server)
+  },
+)
 
 test('in a scope two cursors outside of a transaction are one after the other', async () => {
   await using server = await fake()

@@ -106,12 +106,14 @@ export async function commit(record: TransactionRecord): Promise<void> {
 
 /** Waits for what was issued inside: statements, and transactions whose callbacks have returned. */
 async function issued(record: TransactionRecord): Promise<void> {
-  const { stack } = record.slot
+  const { slot } = record
   for (;;) {
-    await quiet(record.slot, record, false, Infinity)
-    const inside = record.overtaken ? undefined : stack[stack.indexOf(record) + 1]
-    if (inside?.leaving !== true) return
-    await inside.whenLeft()
+    await quiet(slot, record, false, Infinity)
+    if (record.overtaken) return
+    const inside = slot.stack[slot.stack.indexOf(record) + 1]
+    if (inside?.leaving === true) await inside.whenLeft()
+    // One that has just left may have let go what waited for it.
+    else if (inside !== undefined || slot.flight.size === 0) return
   }
 }
 

@@ -358,7 +358,7 @@ export class TransactionRecord implements Within {
     if (parent !== null) {
       parent.hooks.adopt(this.hooks, this.state === 'committed')
       if (this.batch && this.state !== 'committed' && parent.state === 'closing')
-        parent.lateFailure ??= this.firstFailure
+        parent.lateFailure = parent.firstFailure ??= this.firstFailure
     }
     if (this.state === 'committed' && this.parent !== null) this.#followers.join(this.parent.#followers)
     else this.#followers.tell(this.fate)
