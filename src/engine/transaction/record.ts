@@ -357,8 +357,10 @@ export class TransactionRecord implements Within {
     if (bornIn !== null && bornIn.manual?.place === this.place) bornIn.manual = null
     if (parent !== null) {
       parent.hooks.adopt(this.hooks, this.state === 'committed')
-      if (this.batch && this.state !== 'committed' && parent.state === 'closing')
-        parent.lateFailure = parent.firstFailure ??= this.firstFailure
+      if (this.batch && this.state !== 'committed' && parent.state === 'closing') {
+        parent.firstFailure ??= this.firstFailure
+        parent.lateFailure ??= this.firstFailure
+      }
     }
     if (this.state === 'committed' && this.parent !== null) this.#followers.join(this.parent.#followers)
     else this.#followers.tell(this.fate)
