@@ -47,7 +47,7 @@ forEachDriver((driver) => {
             const late = db.detached(() => way(handle, tx, db, `insert into ${table} values (1)`))
             told = late.then(
               () => 'ran',
-              (error: Error) => error.name,
+              (error: unknown) => (error as Error).name,
             )
           }
           if (nested)
@@ -78,7 +78,7 @@ forEachDriver((driver) => {
     for (const [name, attempt] of Object.entries(tries))
       found[name] = await attempt().then(
         () => 'ran',
-        (error: Error) => error.constructor.name,
+        (error: unknown) => (error as Error).constructor.name,
       )
     return found
   }

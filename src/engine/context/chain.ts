@@ -118,8 +118,8 @@ function find(
 
 /** Whether a scope around that one lives, and has the same settings. */
 function inherits(engine: Engine, { next }: Link, settings: Settings): boolean {
-  const around = settingsOf(engine, next)
-  return around !== 'lost' && covers(around, settings)
+  const outer = settingsOf(engine, next)
+  return outer !== 'lost' && covers(outer, settings)
 }
 
 function isOpen(slot: Slot | null): boolean {
