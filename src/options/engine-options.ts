@@ -113,7 +113,8 @@ export interface EngineOptions<C = any> {
   readonly channelBinding?: 'disable' | 'prefer' | 'require' | undefined
   /**
    * Whether the password may be sent as it is to a server that asks for it so, although no verified TLS says who the server is:
-   * for networks that are trusted. In a URL `require_auth=password`. Default false.
+   * for networks that are trusted. In a URL `require_auth=password`, or `require_auth=!password` for false. Default: only to a
+   * server on this machine, by a Unix socket or a loopback address.
    */
   readonly allowCleartextPassword?: boolean | undefined
   /** What the server shows for these connections. Default: none. Of no effect on PGlite. */

@@ -5,6 +5,7 @@ import { createHmac, pbkdf2Sync, createHash, randomBytes } from 'node:crypto'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { sendsCleartext } from '../../src/driver/pg/options.ts'
 import { message } from './messages.ts'
 
 const secret = 'open sesame'
@@ -52,7 +53,7 @@ const said = (sent: readonly Buffer[]): string => Buffer.concat(sent).toString('
 
 test('the password is not sent in clear, and the error names the option', async () => {
   const { url, sent } = await serve(() => request(3))
-  const error = await refused(url)
+  const error = await refused(url, { allowCleartextPassword: false })
 
   expect(error.message).toMatch(/allowCleartextPassword.*require_auth=password/)
   expect(said(sent)).not.toContain(secret)
@@ -60,6 +61,29 @@ test('the password is not sent in clear, and the error names the option', async 
 })
 
 test.each([
+  ['db.example.com', false],
+  ['10.0.0.1', false],
+  ['192.168.127.1', false],
+  ['127.example.com', false],
+  ['localhost.example.com', false],
+  ['::2', false],
+  ['127.0.0.1', true],
+  ['127.1.2.3', true],
+  ['::1', true],
+  ['localhost', true],
+  ['/var/run/postgresql', true],
+])('it is sent without leave only where it does not leave this machine: %s', (host, sends) => {
+  const unverified = { rejectUnauthorized: false }
+
+  expect(sendsCleartext({ host })).toBe(sends)
+  expect(sendsCleartext({ host, ssl: unverified })).toBe(sends)
+  expect(sendsCleartext({ host, allowCleartextPassword: false })).toBe(false)
+  expect(sendsCleartext({ host, allowCleartextPassword: true })).toBe(true)
+  expect(sendsCleartext({ host, ssl: true })).toBe(true)
+})
+
+test.each([
+  ['on this machine', '', {}],
   ['the option', '', { allowCleartextPassword: true }],
   ['the URL', '?require_auth=password', {}],
 ])('it is sent where that is allowed: %s', async (_, more, options) => {

@@ -1,5 +1,6 @@
 // The connection options of the driver `pg`: what is known, what is refused. Called once per engine, before anything is
 // opened; defaults of a connection (host, user, …) stay with node-postgres. A password is never looked for elsewhere.
+import { isIPv4 } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
 import type { HostPlace, TargetSessionAttrs } from '../postgres/hosts.ts'
@@ -103,10 +104,20 @@ function isSetting([name, value]: [string, unknown]): boolean {
   return typeof value === 'boolean' || typeof value === 'number' || text[1](value)
 }
 
-/** Whether the password may be sent as it is: it was allowed, or a verified certificate says who the server is. */
-export function sendsCleartext({ allowCleartextPassword, ssl }: PgOptions): boolean {
+/**
+ * Whether the password may be sent as it is: it was allowed, a verified certificate says who the server is, or it does not leave
+ * this machine and nobody has forbidden it.
+ */
+export function sendsCleartext({ allowCleartextPassword, ssl, host }: PgOptions): boolean {
   if (allowCleartextPassword === true || ssl === true) return true
-  return typeof ssl === 'object' && ssl.rejectUnauthorized !== false
+  if (typeof ssl === 'object' && ssl.rejectUnauthorized !== false) return true
+  return allowCleartextPassword === undefined && host !== undefined && isThisMachine(host)
+}
+
+/** A socket of the file system, or a loopback address (RFC 1122, RFC 4291; `localhost`: RFC 6761). */
+function isThisMachine(host: string): boolean {
+  if (host.startsWith('/') || host === '::1' || host.toLowerCase() === 'localhost') return true
+  return isIPv4(host) && host.startsWith('127.')
 }
 
 /** `options` of the start-up packet: the user's own, then each setting as `-c name=value`. */
