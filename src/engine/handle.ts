@@ -37,6 +37,15 @@ export function asExecutor(value: unknown): Executor | null {
   return typeof value === 'object' && value !== null && recognises(value) ? (value as Executor) : null
 }
 
+/** @throws {UsageError} for what runs no statements. */
+export function needsExecutor<E extends Executor>(value: E, method: string): E {
+  if (asExecutor(value) === null)
+    throw new UsageError(
+      `${method} takes a db, an engine, a connection or a transaction first, not ${describeType(value)}.`,
+    )
+  return value
+}
+
 /** Of the option `on`. */
 export const place: Check = must(
   'a connection, a transaction, an engine or a db',

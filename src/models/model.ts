@@ -52,7 +52,7 @@ export function Model<
   const PK extends Key<ViewTable<V>> | readonly [Key<ViewTable<V>>, ...Key<ViewTable<V>>[]] = DefaultPk<ViewTable<V>>,
   const H extends string = never,
 >(db: D, view: V, options?: ModelOptions<J, PK, H>): ModelClass<D, ViewTable<V>, J, PK, H>
-export function Model(db: Db, table: object, options: GivenOptions = {}): object {
+export function Model(db: Db, table: object, options?: GivenOptions): object {
   const meta = define(db, table, options)
   class Base extends ModelBase {
     static readonly [modelMeta]: ModelMeta = meta

@@ -3,6 +3,7 @@
 import type { EngineOptions } from '../engine/open/create-engine.ts'
 import { type OptionProblem } from '../errors/index.ts'
 import type { PoolOptions } from '../options/options.ts'
+import { bare } from '../util/checks.ts'
 
 /**
  * The configuration of GINO's extensions by its own names, in camel case. `driver`, `host`, `port`, `user`, `password`,
@@ -57,8 +58,9 @@ export interface Nested {
 
 /** The same options by their nested names; what is given by both names is a problem. */
 export function nest(given: Readonly<Record<string, unknown>>, problems: OptionProblem[]): Nested {
-  const { kwargs, ...named } = given
-  const options: Record<string, unknown> = {}
+  const { kwargs, ...rest } = given
+  const named = bare<Record<string, unknown>>(rest)
+  const options = bare<Record<string, unknown>>()
   const spelled = new Map<string, string>()
   for (const [name, value] of Object.entries(named)) {
     if (value === undefined || Object.hasOwn(heirs, name)) continue

@@ -1,7 +1,10 @@
 // Readiness: whether the database answers in time, and what the pool is doing. Plug-ins turn it into a response; nothing in
 // it is secret, and it takes no connection from the request that asks.
 import type { Db } from '../db/db.ts'
+import { callOptions } from '../engine/handle.ts'
 import { GeneverError } from '../errors/index.ts'
+import { milliseconds } from '../util/checks.ts'
+import type { Checks } from '../util/options.ts'
 import type { PoolStats } from '../pool/contract.ts'
 import { clock } from '../util/clock.ts'
 
@@ -22,9 +25,16 @@ export interface Health {
   }
 }
 
+const checks: Checks<HealthOptions> = { timeoutMs: milliseconds(0) }
+
+/** @throws {InvalidOptionError} for options that do not exist or do not fit, where a route is made. */
+export function healthOptions(given: HealthOptions | undefined): HealthOptions {
+  return callOptions<HealthOptions>(given, checks, 'health()')
+}
+
 /** Asks the database for a sign of life. Settles by the deadline, never rejects. */
-export async function checkHealth(db: Db, options: HealthOptions = {}): Promise<Health> {
-  const { timeoutMs = 1_000 } = options
+export async function checkHealth(db: Db, options?: HealthOptions): Promise<Health> {
+  const { timeoutMs = 1_000 } = healthOptions(options)
   let timer: NodeJS.Timeout | undefined
   const deadline = new Promise<string>((resolve) => {
     timer = clock.setTimeout(resolve, timeoutMs, 'GENEVER_QUERY_TIMEOUT')

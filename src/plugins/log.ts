@@ -1,6 +1,7 @@
 // Where plug-ins say what happens while a server starts and stops: the framework's own logger if it has one, else lines on
 // standard error. Nothing is logged for requests, and no line holds a password.
 import { hookFailed } from '../observe/notice.ts'
+import { type Check, must } from '../util/checks.ts'
 import { contain } from '../util/thrown.ts'
 
 /** The part of a logger that is used: pino, winston and `console` have it. */
@@ -9,6 +10,15 @@ export interface PluginLogger {
   warn(line: string): unknown
   error(line: string): unknown
 }
+
+export const logger: Check = must(
+  'false or an object with info, warn and error',
+  (value) =>
+    value === false ||
+    (typeof value === 'object' &&
+      value !== null &&
+      ['info', 'warn', 'error'].every((name) => typeof Reflect.get(value, name) === 'function')),
+)
 
 const print = (line: string): unknown => process.stderr.write(`${line}\n`)
 const standardError: PluginLogger = { info: print, warn: print, error: print }

@@ -6,10 +6,12 @@ import { type TransactionOptions, transactionOptions } from '../engine/transacti
 import { GeneverError, InvalidOptionError, type OptionProblem } from '../errors/index.ts'
 import { resolveOptions } from '../options/options.ts'
 import { type FlatOptions, flatNames, nest } from './flat-names.ts'
-import type { PluginLogger } from './log.ts'
+import { logger, type PluginLogger } from './log.ts'
+import { bare, describeType, isPlain } from '../util/checks.ts'
+import { noOptions } from '../util/options.ts'
 
 /** Options of the transaction around a request; it cannot be run again, and it never joins another. */
-export type RequestTransactionOptions = Omit<TransactionOptions, 'retry' | 'reuse' | 'lazy'>
+export type RequestTransactionOptions = Omit<TransactionOptions, 'retry' | 'reuse' | 'lazy' | 'on'>
 
 /**
  * Options of a plug-in. With any option that says which database (or with the flat names of `FlatOptions`), the plug-in
@@ -84,10 +86,11 @@ type Own = { -readonly [K in (typeof own)[number]]?: unknown }
  * @throws {InvalidOptionError} naming, together, every option that is unknown, wrong, or given by both names.
  * @throws {InvalidUrlError} when the URL is not understood.
  */
-export function resolvePluginOptions<R>(given: PluginOptions<R> = {}): ResolvedPluginOptions<R> {
+export function resolvePluginOptions<R>(said?: PluginOptions<R>): ResolvedPluginOptions<R> {
   const problems: OptionProblem[] = []
+  const given = ownMembers<PluginOptions<R>>(said)
   const { options, spelled } = nest(given as Readonly<Record<string, unknown>>, problems)
-  const mine: Own = {}
+  const mine: Own = bare<Own>()
   for (const name of own) {
     mine[name] = options[name]
     delete options[name]
@@ -115,12 +118,23 @@ export function resolvePluginOptions<R>(given: PluginOptions<R> = {}): ResolvedP
   })
 }
 
+/** A copy: members of a prototype are no options, and a getter is read once. */
+function ownMembers<T extends object>(given: unknown): T {
+  if (given === undefined) return bare<T>()
+  try {
+    if (isPlain(given)) return bare<T>(given as T)
+  } catch (cause) {
+    throw new InvalidOptionError('The options of the plug-in cannot be read: looking at them throws.', { cause })
+  }
+  throw refusal([{ name: 'options', problem: `must be a plain object, not ${describeType(given)}` }])
+}
+
 /** Options of a request's transaction, or null for none. @throws {InvalidOptionError} for what cannot be asked of one. */
 export function transactionOf(
   given: boolean | RequestTransactionOptions | undefined,
 ): RequestTransactionOptions | null {
   if (given === undefined || given === false) return null
-  if (given === true) return {}
+  if (given === true) return noOptions
   const problems: OptionProblem[] = []
   checkTransaction(given, problems)
   if (problems.length > 0) throw refusal(problems)
@@ -173,16 +187,13 @@ function checkOwn(mine: Own, problems: OptionProblem[], spelled: ReadonlyMap<str
   check('onAbort', (value) => value === 'continue' || value === 'cancel', "'continue' or 'cancel'")
   check('settingsForRequest', isFunction, 'a function')
   check('url', isUrl, 'a URL or a function giving one')
-  const isLogger = (value: unknown): boolean =>
-    value === false ||
-    (typeof value === 'object' && ['info', 'warn', 'error'].every((name) => isFunction(Object(value)[name])))
-  check('log', isLogger, 'false or an object with info, warn and error')
+  check('log', (value) => logger(value) === undefined, 'false or an object with info, warn and error')
   if (mine.transaction !== undefined) checkTransaction(mine.transaction, problems)
 }
 
 function checkTransaction(value: unknown, problems: OptionProblem[]): void {
   if (typeof value === 'boolean') return
-  if (typeof value !== 'object' || value === null) {
+  if (!isPlain(value)) {
     problems.push({ name: 'transaction', problem: 'must be true, false or options of a transaction' })
     return
   }

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Db } from '../db/db.ts'
 import { InvalidOptionError, UsageError } from '../errors/index.ts'
+import { describeType } from '../util/checks.ts'
 import { inRoot } from '../util/context.ts'
 import { loggerOf, type PluginLogger } from './log.ts'
 import { type PluginOptions, type ResolvedPluginOptions, resolvePluginOptions } from './options.ts'
@@ -27,6 +28,8 @@ export class WebPlugin<R> {
    *   `configure`.
    */
   constructor(db: Db, options: PluginOptions<R> | undefined) {
+    if (typeof (db as Partial<Db> | null | undefined)?.withBind !== 'function')
+      throw new UsageError(`A plug-in takes a db made by createDb() first, not ${describeType(db)}.`)
     this.db = db
     this.#given = options
     this.#resolved = options === undefined ? null : resolvePluginOptions(options)

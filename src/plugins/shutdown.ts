@@ -2,7 +2,11 @@
 // deadline. It installs no signal handler and ends no process: whoever calls it does.
 import type { Db } from '../db/db.ts'
 import { inRoot } from '../util/context.ts'
-import { type PluginLogger, loggerOf } from './log.ts'
+import { asExecutor, callOptions } from '../engine/handle.ts'
+import { UsageError } from '../errors/index.ts'
+import { describeType, milliseconds } from '../util/checks.ts'
+import type { Checks } from '../util/options.ts'
+import { logger, type PluginLogger, loggerOf } from './log.ts'
 import { clock } from '../util/clock.ts'
 
 /** `http.Server`, `https.Server`, `http2` servers, and what `app.listen()` of a framework returns. */
@@ -21,6 +25,12 @@ export interface ShutdownOptions {
   readonly log?: PluginLogger | false | undefined
 }
 
+const checks: Checks<ShutdownOptions> = {
+  drainTimeoutMs: milliseconds(0),
+  closeTimeoutMs: milliseconds(0),
+  log: logger,
+}
+
 export interface ShutdownReport {
   /** Whether every request had been answered by the deadline. */
   readonly drained: boolean
@@ -37,8 +47,10 @@ const idleCheckMs = 50
 export async function gracefulShutdown(
   server: ClosableServer,
   db: Db | readonly Db[],
-  options: ShutdownOptions = {},
+  given?: ShutdownOptions,
 ): Promise<ShutdownReport> {
+  const options = callOptions<ShutdownOptions>(given, checks, 'gracefulShutdown()')
+  checkClosed(server, db)
   const log = loggerOf(options.log)
   log.info('Closing the server: waiting for running requests.')
   const drained = await drain(server, options.drainTimeoutMs ?? 10_000)
@@ -46,6 +58,15 @@ export async function gracefulShutdown(
   // A handler may have asked for it: its request has been answered or broken by now, whatever still runs of it.
   const broken = await inRoot(() => closeDatabases('close' in db ? [db] : db, options.closeTimeoutMs, log))
   return { drained, broken }
+}
+
+/** @throws {UsageError} for what cannot be closed. */
+function checkClosed(server: unknown, databases: unknown): void {
+  if (typeof (server as Partial<ClosableServer> | null | undefined)?.close !== 'function')
+    throw new UsageError(`gracefulShutdown() takes a server first, not ${describeType(server)}.`)
+  for (const db of Array.isArray(databases) ? (databases as readonly unknown[]) : [databases])
+    if (asExecutor(db) === null)
+      throw new UsageError(`gracefulShutdown() takes a db, or a list of them, second, not ${describeType(db)}.`)
 }
 
 /**

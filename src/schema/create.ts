@@ -1,7 +1,15 @@
 // Making tables and what belongs to them, all of it in one transaction.
 import type { Executor } from '../engine/query/executor.ts'
 import { existingOf, oneAtATime } from './existing.ts'
-import type { CreateOptions, CreateReport, SchemaSource, StatementOptions } from './options.ts'
+import { callOptions, needsExecutor } from '../engine/handle.ts'
+import {
+  createChecks,
+  type CreateOptions,
+  type CreateReport,
+  type SchemaSource,
+  statementChecks,
+  type StatementOptions,
+} from './options.ts'
 import { type PlanItem, planOf, statementsOf } from './plan.ts'
 import { collect, collectOne } from './source/collect.ts'
 
@@ -18,12 +26,9 @@ import { collect, collectOne } from './source/collect.ts'
  *   taken by something of another kind.
  * @throws {QueryError} what the server refuses; nothing was made then.
  */
-export async function createAll(
-  db: Executor,
-  schema: SchemaSource,
-  options: CreateOptions = {},
-): Promise<CreateReport> {
-  return make(db, planOf(collect(schema), options), options)
+export async function createAll(db: Executor, schema: SchemaSource, given?: CreateOptions): Promise<CreateReport> {
+  const options = callOptions<CreateOptions>(given, createChecks, 'createAll()')
+  return make(needsExecutor(db, 'createAll()'), planOf(collect(schema), options), options)
 }
 
 /**
@@ -32,9 +37,10 @@ export async function createAll(
  *
  * @throws as `createAll`.
  */
-export async function create(db: Executor, object: SchemaSource, options: CreateOptions = {}): Promise<CreateReport> {
+export async function create(db: Executor, object: SchemaSource, given?: CreateOptions): Promise<CreateReport> {
+  const options = callOptions<CreateOptions>(given, createChecks, 'create()')
   const items = planOf(collectOne(object), options)
-  return make(db, items, options, (item) => item.kind === 'schema' || item.kind === 'enum')
+  return make(needsExecutor(db, 'create()'), items, options, (item) => item.kind === 'schema' || item.kind === 'enum')
 }
 
 /**
@@ -42,7 +48,8 @@ export async function create(db: Executor, object: SchemaSource, options: Create
  *
  * @throws {UsageError} as `createAll` before anything is sent.
  */
-export function createStatements(schema: SchemaSource, options: StatementOptions = {}): string[] {
+export function createStatements(schema: SchemaSource, given?: StatementOptions): string[] {
+  const options = callOptions<StatementOptions>(given, statementChecks, 'createStatements()')
   return statementsOf(planOf(collect(schema), options))
 }
 

@@ -3,7 +3,15 @@ import type { Executor } from '../engine/query/executor.ts'
 import { quoteName } from '../builder/drizzle/core/render.ts'
 import { describe } from './create.ts'
 import { existingOf, oneAtATime } from './existing.ts'
-import type { DropOptions, DropReport, DropStatementOptions, SchemaSource } from './options.ts'
+import { callOptions, needsExecutor } from '../engine/handle.ts'
+import {
+  dropChecks,
+  type DropOptions,
+  type DropReport,
+  dropStatementChecks,
+  type DropStatementOptions,
+  type SchemaSource,
+} from './options.ts'
 import { type PlanItem, planOf } from './plan.ts'
 import { collect, collectOne } from './source/collect.ts'
 import type { DrizzleKind } from './source/drizzle.ts'
@@ -15,8 +23,9 @@ import type { DrizzleKind } from './source/drizzle.ts'
  * @throws {UsageError} as `createAll`.
  * @throws {QueryError} when something that was not given depends on it, unless `cascade` is set; nothing was dropped then.
  */
-export async function dropAll(db: Executor, schema: SchemaSource, options: DropOptions = {}): Promise<DropReport> {
-  return remove(db, planOf(collect(schema)), options)
+export async function dropAll(db: Executor, schema: SchemaSource, given?: DropOptions): Promise<DropReport> {
+  const options = callOptions<DropOptions>(given, dropChecks, 'dropAll()')
+  return remove(needsExecutor(db, 'dropAll()'), planOf(collect(schema)), options)
 }
 
 /**
@@ -25,9 +34,10 @@ export async function dropAll(db: Executor, schema: SchemaSource, options: DropO
  *
  * @throws as `dropAll`.
  */
-export async function drop(db: Executor, object: SchemaSource, options: DropOptions = {}): Promise<DropReport> {
+export async function drop(db: Executor, object: SchemaSource, given?: DropOptions): Promise<DropReport> {
+  const options = callOptions<DropOptions>(given, dropChecks, 'drop()')
   const own = planOf(collectOne(object)).at(-1)
-  return remove(db, own === undefined ? [] : [own], options)
+  return remove(needsExecutor(db, 'drop()'), own === undefined ? [] : [own], options)
 }
 
 /**
@@ -35,7 +45,8 @@ export async function drop(db: Executor, object: SchemaSource, options: DropOpti
  *
  * @throws {UsageError} as `createAll` before anything is sent.
  */
-export function dropStatements(schema: SchemaSource, options: DropStatementOptions = {}): string[] {
+export function dropStatements(schema: SchemaSource, given?: DropStatementOptions): string[] {
+  const options = callOptions<DropStatementOptions>(given, dropStatementChecks, 'dropStatements()')
   const items = planOf(collect(schema)).filter((item) => isWanted(item, options))
   return statementsOf(items, options)
 }

@@ -1,4 +1,6 @@
-// Options of making and dropping schemas, and what both tell. Types only.
+// Options of making and dropping schemas, and what both tell.
+import { boolean, must } from '../util/checks.ts'
+import type { Checks } from '../util/options.ts'
 
 /**
  * A Drizzle table, enum, sequence, view, role, policy or `pgSchema`, or anything with such a `table`, as a model has: an
@@ -48,3 +50,18 @@ export interface DropReport {
   /** They were not there. */
   readonly missing: readonly string[]
 }
+
+const isIterable = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && typeof Reflect.get(value, Symbol.iterator) === 'function'
+
+export const statementChecks: Checks<StatementOptions> = { comments: must('a Map or a list of pairs', isIterable) }
+
+export const createChecks: Checks<CreateOptions> = { ...statementChecks, checkFirst: boolean }
+
+export const dropStatementChecks: Checks<DropStatementOptions> = {
+  cascade: boolean,
+  roles: boolean,
+  schemas: boolean,
+}
+
+export const dropChecks: Checks<DropOptions> = { ...dropStatementChecks, checkFirst: boolean }

@@ -4,7 +4,11 @@ import { type IsolationLevel, parseIsolation } from '../sql/dialect.ts'
 import type { Db } from '../db/db.ts'
 import { currentChain, quietAmbientFrame } from '../engine/context/chain.ts'
 import type { Engine } from '../engine/engine.ts'
-import { InvalidOptionError, type OptionProblem, TransactionStateError } from '../errors/index.ts'
+import { asExecutor } from '../engine/handle.ts'
+import { isolationLevel } from '../engine/transaction-options.ts'
+import { TransactionStateError, UsageError } from '../errors/index.ts'
+import { describeType, duration, needsFunction } from '../util/checks.ts'
+import { type Checks, readOptions } from '../util/options.ts'
 import { capturePlace, type Place } from '../observe/place.ts'
 import { LiveSandbox, type LiveOptions } from './sandbox/live.ts'
 
@@ -28,7 +32,6 @@ export type SandboxTarget = Db | Engine | (() => Db | Engine)
 export type RunTest = () => Promise<unknown>
 
 const defaultSettleMs = 1_000
-const known = ['isolation', 'settleMs']
 
 /**
  * Runs `work` while every connection of the engine is a view of one, in one transaction, whoever asks: also the handlers
@@ -41,10 +44,12 @@ const known = ['isolation', 'settleMs']
 export async function sandboxed<T>(
   db: SandboxTarget,
   work: () => Promise<T> | T,
-  options: SandboxOptions = {},
+  options?: SandboxOptions,
 ): Promise<T> {
   const place = capturePlace(sandboxed)
-  const resolved = resolve(options)
+  needsFunction(work, 'sandboxed()')
+  checkTarget(db, 'sandboxed()')
+  const resolved = resolve(options, 'sandboxed()')
   const engine = await engineOf(db)
   return open(engine, place, resolved).run(work)
 }
@@ -53,9 +58,10 @@ export async function sandboxed<T>(
  * A function for vitest's `aroundEach` (4.1 or later): `aroundEach(sandbox(db))` runs every test, its `beforeEach` and its
  * `afterEach` in a sandbox of its own. Tests that run at the same time take turns.
  */
-export function sandbox(db: SandboxTarget, options: SandboxOptions = {}): (runTest: RunTest) => Promise<void> {
+export function sandbox(db: SandboxTarget, options?: SandboxOptions): (runTest: RunTest) => Promise<void> {
   const place = capturePlace(sandbox)
-  const resolved = resolve(options)
+  checkTarget(db, 'sandbox()')
+  const resolved = resolve(options, 'sandbox()')
   return async (runTest: RunTest): Promise<void> => {
     const engine = await engineOf(db)
     for (let earlier = LiveSandbox.of(engine); earlier !== undefined; earlier = LiveSandbox.of(engine)) {
@@ -66,8 +72,24 @@ export function sandbox(db: SandboxTarget, options: SandboxOptions = {}): (runTe
   }
 }
 
-function engineOf(db: SandboxTarget): Engine | Promise<Engine> {
-  return (typeof db === 'function' ? db() : db).engineHere()
+/** @throws {UsageError} for what is no database. */
+function checkTarget(db: unknown, method: string): void {
+  if (typeof db !== 'function' && !isDatabase(db)) throw noTarget(db, method)
+}
+
+function isDatabase(value: unknown): value is Db | Engine {
+  const executor = asExecutor(value)
+  return executor !== null && executor.handleHere() === null
+}
+
+function noTarget(given: unknown, method: string): UsageError {
+  return new UsageError(`${method} takes a db, an engine, or a function that gives one, not ${describeType(given)}.`)
+}
+
+function engineOf(target: SandboxTarget): Engine | Promise<Engine> {
+  const db: unknown = typeof target === 'function' ? target() : target
+  if (!isDatabase(db)) throw noTarget(db, 'The function of a sandbox')
+  return db.engineHere()
 }
 
 function open(engine: Engine, place: Place, options: LiveOptions): LiveSandbox {
@@ -89,16 +111,9 @@ function nested(earlier: LiveSandbox, place: Place): TransactionStateError {
   )
 }
 
-function resolve(options: SandboxOptions): LiveOptions {
-  const { isolation, settleMs = defaultSettleMs } = options
-  const problems: OptionProblem[] = Object.keys(options)
-    .filter((name) => !known.includes(name))
-    .map((name) => ({ name, problem: 'is not an option of a sandbox' }))
-  if (typeof settleMs !== 'number' || !(settleMs >= 0))
-    problems.push({ name: 'settleMs', problem: 'must be a number of milliseconds, 0 or more' })
-  if (problems.length > 0) {
-    const list = problems.map(({ name, problem }) => `"${name}" ${problem}`)
-    throw new InvalidOptionError(`Wrong options of the sandbox: ${list.join('; ')}.`, { options: problems })
-  }
+const checks: Checks<SandboxOptions> = { isolation: isolationLevel, settleMs: duration }
+
+function resolve(given: SandboxOptions | undefined, method: string): LiveOptions {
+  const { isolation, settleMs = defaultSettleMs } = readOptions<SandboxOptions>(given, checks, method)
   return { isolation: isolation === undefined ? undefined : parseIsolation(isolation), settleMs }
 }

@@ -403,7 +403,11 @@ describe('a definition', () => {
         ),
       'b of "t" may be NULL',
     ],
-    ['a key that is no name', () => Model(db, ok, { pk: 5 as never }), 'pk is the key of a column of "t"'],
+    [
+      'a key that is no name',
+      () => Model(db, ok, { pk: 5 as never }),
+      'The option "pk" of Model() must be the key of a column',
+    ],
     ['a key without columns', () => Model(db, ok, { pk: [] as never }), 'or a list of them, not an array'],
     ['a column twice', () => Model(db, ok, { pk: ['id', 'id'] as never }), 'has each column once'],
     ['half of a composite key', () => Model(db, ok, { pk: ['a'] }), 'a of "t" is neither'],
@@ -423,8 +427,12 @@ describe('a definition', () => {
 
   test('refuses options that there are not, and such as are of the wrong kind', () => {
     expect(() => Model(db, ok, { nope: 1 } as never)).toThrow(InvalidOptionError)
-    expect(() => Model(db, ok, { afterLoad: 'x' } as never)).toThrow('afterLoad is a function')
-    expect(() => Model(db, ok, { validate: {} } as never)).toThrow('validate is a Standard Schema')
+    expect(() => Model(db, ok, { afterLoad: 'x' } as never)).toThrow(
+      'The option "afterLoad" of Model() must be a function',
+    )
+    expect(() => Model(db, ok, { validate: {} } as never)).toThrow(
+      'The option "validate" of Model() must be a Standard Schema',
+    )
   })
 
   test('takes the primary key of the table, or other unique columns that are not NULL', () => {

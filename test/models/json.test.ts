@@ -444,7 +444,7 @@ forEachDriver((driver) => {
       expect(make({ a: { update: json.string() } })).toThrow("the property 'update' has the name of a column or method")
       expect(make({ a: { x: json.string() }, b: { x: json.string() } })).toThrow("the property 'x' is declared twice")
       expect(make({ a: { x: {} } })).toThrow('a.x is made by json.string()')
-      expect(() => json.string({ nope: 1 } as never)).toThrow('has no option nope')
+      expect(() => json.string({ nope: 1 } as never)).toThrow('Unknown option "nope" of json.string()')
       expect(() => json.string({ prop: '' }) && make({ a: { x: json.string({ prop: '' }) } })()).toThrow('empty name')
     })
 

@@ -10,7 +10,10 @@ import {
   type QueryExecutor,
   Transaction as KyselyTransaction,
 } from 'kysely'
+import { callOptions, needsExecutor } from '../../engine/handle.ts'
 import type { Transaction } from '../../engine/transaction/transaction.ts'
+import { must } from '../../util/checks.ts'
+import type { Checks } from '../../util/options.ts'
 import { ScopedConnectionBuilder } from './connection-builder.ts'
 import { statementDialect } from './dialect/dialect.ts'
 import { GeneverDriver } from './dialect/driver.ts'
@@ -25,6 +28,11 @@ export interface KyselyOptions {
   readonly log?: LogConfig | undefined
 }
 
+const checks: Checks<KyselyOptions> = {
+  plugins: must('a list of plugins', (value) => Array.isArray(value)),
+  log: must('a list of events, or a function', (value) => Array.isArray(value) || typeof value === 'function'),
+}
+
 /**
  * A Kysely on a database of Genever, or on one of its connections or transactions.
  *
@@ -34,8 +42,9 @@ export interface KyselyOptions {
  *   `work` throws. `connection().execute(work)` is `db.scope(work)`. `startTransaction()` is `db.begin()`.
  * - Nothing is borrowed before the first statement, and `destroy()` does not close the database.
  */
-export function kysely<DB>(source: KyselySource, options: KyselyOptions = {}): Kysely<DB> {
-  return new ScopedKysely<DB>(source, options)
+export function kysely<DB>(source: KyselySource, given?: KyselyOptions): Kysely<DB> {
+  const options = callOptions<KyselyOptions>(given, checks, 'kysely()')
+  return new ScopedKysely<DB>(needsExecutor(source, 'kysely()'), options)
 }
 
 class ScopedKysely<DB> extends Kysely<DB> {

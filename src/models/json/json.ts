@@ -1,6 +1,7 @@
 // `json.string()` and its kin: descriptions of JSON properties, given to `Model()` by the column that keeps them.
 import type { SQL } from 'drizzle-orm'
-import { InvalidOptionError } from '../../errors/index.ts'
+import { callback, must } from '../../util/checks.ts'
+import { type Checks, readOptions } from '../../util/options.ts'
 import type { JsonProp } from '../types/json.ts'
 import { type JsonKind, kinds } from './kinds.ts'
 import type { PropertyOptions } from './property.ts'
@@ -56,27 +57,27 @@ export class PropertyDraft {
   }
 }
 
-const known = new Set(['default', 'prop', 'beforeSet', 'afterGet', 'expression'])
+const checks: Checks<PropOptions<unknown>> = {
+  // What it may be depends on the kind.
+  default: () => undefined,
+  prop: must('a text', (value) => typeof value === 'string'),
+  beforeSet: callback,
+  afterGet: callback,
+  expression: callback,
+}
 
-// oxlint-disable-next-line typescript/no-explicit-any -- what a draft becomes is a matter of types
-function maker(kind: JsonKind): (options?: any) => any {
-  return (options: PropertyOptions = {}) => {
-    const unknown = Object.keys(options).filter((name) => !known.has(name))
-    if (unknown.length > 0)
-      throw new InvalidOptionError(`A JSON property has no option ${unknown.join(', ')}.`, {
-        options: unknown.map((name) => ({ name, problem: 'is not an option' })),
-      })
-    return new PropertyDraft(kind, options)
-  }
+function maker(kind: JsonKind, name: string): (options?: unknown) => never {
+  return (options) =>
+    new PropertyDraft(kind, readOptions<PropertyOptions>(options, checks as Checks<PropertyOptions>, name)) as never
 }
 
 /** Properties kept in a json or jsonb column: `{ json: { profile: { nickname: json.string() } } }`. (GINO: `JSONProperty`.) */
 export const json: Json = {
-  string: maker(kinds.string),
-  integer: maker(kinds.integer),
-  number: maker(kinds.number),
-  boolean: maker(kinds.boolean),
-  dateTime: maker(kinds.dateTime),
-  object: maker(kinds.object),
-  array: maker(kinds.array),
+  string: maker(kinds.string, 'json.string()'),
+  integer: maker(kinds.integer, 'json.integer()'),
+  number: maker(kinds.number, 'json.number()'),
+  boolean: maker(kinds.boolean, 'json.boolean()'),
+  dateTime: maker(kinds.dateTime, 'json.dateTime()'),
+  object: maker(kinds.object, 'json.object()'),
+  array: maker(kinds.array, 'json.array()'),
 }

@@ -3,7 +3,7 @@
 import { type Column, Column as ColumnClass, is, type Table } from 'drizzle-orm'
 import { PgTable } from 'drizzle-orm/pg-core'
 import { checkDrizzle } from '../../builder/drizzle/core/version.ts'
-import { InvalidOptionError, UsageError } from '../../errors/index.ts'
+import { UsageError } from '../../errors/index.ts'
 import type { Db } from '../../db/db.ts'
 import { asynchronous, ignore, isAsync, isPromise } from '../json/at-once.ts'
 import { PropertyDraft } from '../json/json.ts'
@@ -12,7 +12,9 @@ import type { ModelHooks } from './hooks.ts'
 import { ModelMeta } from './model-meta.ts'
 import { keyOf } from './key.ts'
 import { columnsOf, isView, sqlNameOf } from './table.ts'
-import { describeType } from '../../util/checks.ts'
+import { callOptions } from '../../engine/handle.ts'
+import { callback, describeType, isPlain, must } from '../../util/checks.ts'
+import type { Checks } from '../../util/options.ts'
 
 /** The options of `Model()`, without types. */
 export interface GivenOptions extends ModelHooks {
@@ -22,7 +24,24 @@ export interface GivenOptions extends ModelHooks {
   readonly hidden?: readonly string[] | undefined
 }
 
-const known = new Set(['name', 'pk', 'json', 'hidden', 'validate', 'beforeCreate', 'beforeUpdate', 'afterLoad'])
+const isKeys = (value: unknown): boolean =>
+  typeof value === 'string' || (Array.isArray(value) && value.every((key) => typeof key === 'string'))
+
+const checks: Checks<GivenOptions> = {
+  name: must('a text', (value) => typeof value === 'string' && value !== ''),
+  pk: must('the key of a column, or a list of keys', isKeys),
+  json: must('a plain object of columns and their properties', isPlain),
+  hidden: must('a list of keys', (value) => Array.isArray(value)),
+  validate: must('a Standard Schema, such as one of zod, valibot or arktype', isSchema),
+  beforeCreate: callback,
+  beforeUpdate: callback,
+  afterLoad: callback,
+}
+
+function isSchema(value: unknown): boolean {
+  const schema = Object(value) as { readonly '~standard'?: { readonly validate?: unknown } }
+  return typeof schema['~standard']?.validate === 'function'
+}
 
 /** What an instance has of its own. */
 export const reserved: ReadonlySet<string> = new Set([
@@ -39,17 +58,13 @@ export const reserved: ReadonlySet<string> = new Set([
  * @throws {InvalidOptionError} for options that do not exist.
  * @throws {UsageError} for everything else that does not fit.
  */
-export function define(db: Db, table: unknown, options: GivenOptions): ModelMeta {
+export function define(db: Db, table: unknown, given: GivenOptions | undefined): ModelMeta {
   checkDrizzle('genever/models')
   if (typeof (db as Partial<Db> | undefined)?.resolve !== 'function')
     throw new UsageError(`Model() takes a db made by createDb() first, not ${describeType(db)}.`)
   if (!is(table, PgTable) && !isView(table))
     throw new UsageError(`Model() takes a pgTable or pgView second, not ${describeType(table)}.`)
-  const unknown = Object.keys(options).filter((name) => !known.has(name))
-  if (unknown.length > 0)
-    throw new InvalidOptionError(`Model() has no option ${unknown.join(', ')}. It has ${[...known].join(', ')}.`, {
-      options: unknown.map((name) => ({ name, problem: 'is not an option' })),
-    })
+  const options = callOptions<GivenOptions>(given, checks, 'Model()')
   const view = isView(table)
   const columns = columnsOf(table)
   const name = sqlNameOf(table)
@@ -60,22 +75,11 @@ export function define(db: Db, table: unknown, options: GivenOptions): ModelMeta
     )
   checkNames(name, columns)
   const properties = propertiesOf(name, columns, options.json ?? {})
-  const hidden = new Set(options.hidden)
+  const hidden = new Set<string>(options.hidden)
   for (const key of hidden)
     if (!Object.hasOwn(columns, key) && !properties.has(key))
       throw new UsageError(`hidden: ${name} has no column or property '${key}'.`)
-  if (options.name !== undefined && (typeof options.name !== 'string' || options.name === ''))
-    throw new InvalidOptionError('name is the name of the model in messages.', {
-      options: [{ name: 'name', problem: 'is no text' }],
-    })
   const primaryKey = keyOf(name, table as Table, columns, options.pk)
-  for (const hook of ['beforeCreate', 'beforeUpdate', 'afterLoad'] as const)
-    if (options[hook] !== undefined && typeof options[hook] !== 'function')
-      throw new InvalidOptionError(`${hook} is a function.`, { options: [{ name: hook, problem: 'is no function' }] })
-  if (options.validate !== undefined && typeof options.validate['~standard']?.validate !== 'function')
-    throw new InvalidOptionError('validate is a Standard Schema, such as one of zod, valibot or arktype.', {
-      options: [{ name: 'validate', problem: 'is no Standard Schema' }],
-    })
   const { validate, beforeCreate, beforeUpdate } = options
   const hooks = { validate, beforeCreate, beforeUpdate, afterLoad: atOnce(name, options.afterLoad) }
   return new ModelMeta({ name: options.name, db, table: table as Table, primaryKey, view, properties, hidden, hooks })

@@ -3,12 +3,27 @@ import type { OtelMeter, OtelTracer } from './api.ts'
 import { loadApi } from './load.ts'
 import { Metrics } from './metrics.ts'
 import { Spans } from './spans.ts'
+import { must } from '../../util/checks.ts'
+import { type Checks, readOptions } from '../../util/options.ts'
 
 export interface InstrumentOptions {
   /** Default: the tracer `genever` of the global provider. False: no spans. */
   readonly tracer?: OtelTracer | false | undefined
   /** Default: the meter `genever` of the global provider, which has to be set before. False: no metrics. */
   readonly meter?: OtelMeter | false | undefined
+}
+
+const has =
+  (...methods: readonly string[]) =>
+  (value: unknown): boolean =>
+    value === false ||
+    (typeof value === 'object' &&
+      value !== null &&
+      methods.every((name) => typeof Reflect.get(value, name) === 'function'))
+
+const checks: Checks<InstrumentOptions> = {
+  tracer: must('a tracer of OpenTelemetry, or false', has('startSpan')),
+  meter: must('a meter of OpenTelemetry, or false', has('createHistogram')),
 }
 
 /** Ends the instrumentation; calling it again does nothing. Also ended by `using`. */
@@ -22,7 +37,8 @@ export interface StopInstrumentation extends Disposable {
  *
  * @throws {UsageError} when `@opentelemetry/api` is not installed.
  */
-export async function instrument(options: InstrumentOptions = {}): Promise<StopInstrumentation> {
+export async function instrument(given?: InstrumentOptions): Promise<StopInstrumentation> {
+  const options = readOptions<InstrumentOptions>(given, checks, 'instrument()')
   const api = await loadApi()
   const { tracer = api.trace.getTracer('genever'), meter = api.metrics.getMeter('genever') } = options
   const parts: (Spans | Metrics)[] = []

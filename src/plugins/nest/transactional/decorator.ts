@@ -2,8 +2,11 @@
 // injected into the instance.
 import { Inject } from '@nestjs/common'
 import type { Db } from '../../../db/db.ts'
-import type { TransactionOptions } from '../../../engine/transaction-options.ts'
+import { asExecutor, callOptions } from '../../../engine/handle.ts'
+import { transactionChecks, type TransactionOptions } from '../../../engine/transaction-options.ts'
 import { UsageError } from '../../../errors/index.ts'
+import { must } from '../../../util/checks.ts'
+import { type Checks, readAgain } from '../../../util/options.ts'
 import { metadata } from '../metadata.ts'
 import { getDbToken } from '../tokens.ts'
 import { checkPropagation, propagate, type Propagation } from './propagation.ts'
@@ -13,11 +16,20 @@ import { checkPropagation, propagate, type Propagation } from './propagation.ts'
  * `readOnly`, `deferrable`, `timeoutMs`, `signal` and `query` make it a savepoint that holds to them (or is refused, as any
  * nested transaction), and `retry` says nothing.
  */
-export interface TransactionalOptions extends Omit<TransactionOptions, 'reuse'> {
+export interface TransactionalOptions extends Omit<TransactionOptions, 'reuse' | 'on'> {
   /** Default `REQUIRED`. */
   readonly propagation?: Propagation | undefined
   /** The name of the database, or a `db` itself, for classes Nest does not make. Default: the one without a name. */
   readonly db?: string | Db | undefined
+}
+
+const { reuse: _reuse, on: _on, ...transactionOf } = transactionChecks
+
+const checks: Checks<TransactionalOptions> = {
+  ...transactionOf,
+  // Which modes there are is said where they are looked up.
+  propagation: () => undefined,
+  db: must('the name of a database or a db', (value) => typeof value === 'string' || asExecutor(value) !== null),
 }
 
 type Method = (this: unknown, ...given: unknown[]) => unknown
@@ -40,8 +52,9 @@ export interface TransactionalDecorator {
  * @throws {UsageError} where it is written: for unknown modes and options, for what is no method, and for a class without
  *   one written with `async`; and where it is called, when nobody has injected a database.
  */
-export function Transactional(options: TransactionalOptions = {}): TransactionalDecorator {
-  const { propagation = 'REQUIRED', db, ...transaction } = options
+export function Transactional(given?: TransactionalOptions): TransactionalDecorator {
+  const { propagation = 'REQUIRED', db, ...rest } = callOptions<TransactionalOptions>(given, checks, 'Transactional()')
+  const transaction = readAgain<TransactionOptions>(rest)
   checkPropagation(propagation, transaction)
   const wrapped = (method: Method, name: string, key: symbol | null): Method =>
     standIn(method, async function inTransaction(this: unknown, ...given: unknown[]): Promise<unknown> {
