@@ -11,7 +11,7 @@ export interface PluginLogger {
   error(line: string): unknown
 }
 
-export const logger: Check = must(
+export const anyLogger: Check = must(
   'false or an object with info, warn and error',
   (value) =>
     value === false ||

@@ -6,7 +6,7 @@ import { type TransactionOptions, transactionOptions } from '../engine/transacti
 import { GeneverError, InvalidOptionError, type OptionProblem } from '../errors/index.ts'
 import { resolveOptions } from '../options/options.ts'
 import { type FlatOptions, flatNames, nest } from './flat-names.ts'
-import { logger, type PluginLogger } from './log.ts'
+import { anyLogger, type PluginLogger } from './log.ts'
 import { bare, describeType, isPlain } from '../util/checks.ts'
 import { noOptions } from '../util/options.ts'
 
@@ -187,7 +187,7 @@ function checkOwn(mine: Own, problems: OptionProblem[], spelled: ReadonlyMap<str
   check('onAbort', (value) => value === 'continue' || value === 'cancel', "'continue' or 'cancel'")
   check('settingsForRequest', isFunction, 'a function')
   check('url', isUrl, 'a URL or a function giving one')
-  check('log', (value) => logger(value) === undefined, 'false or an object with info, warn and error')
+  check('log', (value) => anyLogger(value) === undefined, 'false or an object with info, warn and error')
   if (mine.transaction !== undefined) checkTransaction(mine.transaction, problems)
 }
 

@@ -6,7 +6,7 @@ import { asExecutor, callOptions } from '../engine/handle.ts'
 import { UsageError } from '../errors/index.ts'
 import { describeType, milliseconds } from '../util/checks.ts'
 import type { Checks } from '../util/options.ts'
-import { logger, type PluginLogger, loggerOf } from './log.ts'
+import { anyLogger, type PluginLogger, loggerOf } from './log.ts'
 import { clock } from '../util/clock.ts'
 
 /** `http.Server`, `https.Server`, `http2` servers, and what `app.listen()` of a framework returns. */
@@ -28,7 +28,7 @@ export interface ShutdownOptions {
 const checks: Checks<ShutdownOptions> = {
   drainTimeoutMs: milliseconds(0),
   closeTimeoutMs: milliseconds(0),
-  log: logger,
+  log: anyLogger,
 }
 
 export interface ShutdownReport {

@@ -67,8 +67,7 @@ const checks: Checks<PropOptions<unknown>> = {
 }
 
 function maker(kind: JsonKind, name: string): (options?: unknown) => never {
-  return (options) =>
-    new PropertyDraft(kind, readOptions<PropertyOptions>(options, checks as Checks<PropertyOptions>, name)) as never
+  return (options) => new PropertyDraft(kind, readOptions<PropertyOptions>(options, checks, name)) as never
 }
 
 /** Properties kept in a json or jsonb column: `{ json: { profile: { nickname: json.string() } } }`. (GINO: `JSONProperty`.) */

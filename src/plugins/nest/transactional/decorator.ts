@@ -52,8 +52,12 @@ export interface TransactionalDecorator {
  * @throws {UsageError} where it is written: for unknown modes and options, for what is no method, and for a class without
  *   one written with `async`; and where it is called, when nobody has injected a database.
  */
-export function Transactional(given?: TransactionalOptions): TransactionalDecorator {
-  const { propagation = 'REQUIRED', db, ...rest } = callOptions<TransactionalOptions>(given, checks, 'Transactional()')
+export function Transactional(options?: TransactionalOptions): TransactionalDecorator {
+  const {
+    propagation = 'REQUIRED',
+    db,
+    ...rest
+  } = callOptions<TransactionalOptions>(options, checks, 'Transactional()')
   const transaction = readAgain<TransactionOptions>(rest)
   checkPropagation(propagation, transaction)
   const wrapped = (method: Method, name: string, key: symbol | null): Method =>
