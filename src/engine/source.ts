@@ -15,6 +15,7 @@ import {
   transactionAround,
 } from './context/chain.ts'
 import { Frame, type Settings } from './context/frame.ts'
+import { Awaiting, DetachedPromise } from './detached.ts'
 import type { Engine } from './engine.ts'
 import { settingsOf } from '../sql/settings.ts'
 import { Executor } from './query/executor.ts'
@@ -250,13 +251,19 @@ export abstract class Source extends Executor {
    * stays. With `settings` it has those.
    * @throws {UsageError} when `settings` are no plain object of names and strings, numbers or booleans; nothing has run then.
    */
-  async detached<T>(work: () => Promise<T> | T, given?: DetachedOptions): Promise<T> {
+  detached<T>(work: () => Promise<T> | T, given?: DetachedOptions): Promise<T> {
+    const awaiting = new Awaiting()
+    return DetachedPromise.of(this.#detached(work, given, awaiting), awaiting)
+  }
+
+  async #detached<T>(work: () => Promise<T> | T, given: DetachedOptions | undefined, awaiting: Awaiting): Promise<T> {
     needsFunction(work, 'detached()')
     const options = callOptions<DetachedOptions>(given, detachedChecks, 'detached()')
     const settings = options.settings ?? null
     const here = this.engineHere()
     const engine = here instanceof Promise ? await here : here
     const frame = new Frame('detached', engine, this.token(), null, null, settings)
+    awaiting.frame = frame
     try {
       return await runInFrame(frame, work)
     } finally {

@@ -47,8 +47,9 @@ export class Deadlock {
   }
 
   /** Ends the youngest wait that keeps a connection from coming back, if none can come back; asks again when that may be so. */
-  judge(): void {
+  judge(review = false): void {
     const pool = this.#pool
+    if (review) this.#queue.review()
     while (this.#queue.nested && pool.size >= this.#max && pool.opening === 0) {
       const involved = new Set<object>()
       const left = this.#patienceLeft(involved)

@@ -331,8 +331,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.#closing?.check()
   }
 
-  tied(): void {
-    this.#deadlock.judge()
+  tied(review = false): void {
+    this.#deadlock.judge(review)
   }
 
   /** Asks idle connections that were silent for long, one for each waiter. */

@@ -58,8 +58,26 @@ export class WaitQueue {
     this.#places.set(waiter, { since, told, around })
     if (waiter.recalledAt === 0) this.#newcomers.add(waiter)
     else this.#insert(waiter)
-    for (const key of around) this.#inside.set(key, (this.#inside.get(key) ?? 0) + 1)
+    this.#count(around, 1)
     if (told) this.#source.queued?.('begin', this.#places.size, 0)
+  }
+
+  #count(around: readonly object[], by: 1 | -1): void {
+    for (const key of around) {
+      const count = (this.#inside.get(key) ?? 0) + by
+      if (count === 0) this.#inside.delete(key)
+      else this.#inside.set(key, count)
+    }
+  }
+
+  /** Some of them run inside of more than when they came: code around them waits for them now. */
+  review(): void {
+    for (const [waiter, place] of this.#places) {
+      this.#count(place.around, -1)
+      const around = waiter.around()
+      this.#places.set(waiter, { ...place, around })
+      this.#count(around, 1)
+    }
   }
 
   #insert(waiter: PoolWaiter): void {
@@ -76,11 +94,7 @@ export class WaitQueue {
     this.#places.delete(waiter)
     if (!this.#newcomers.delete(waiter)) this.#returning.splice(this.#returning.indexOf(waiter), 1)
     if (this.#sharers.size > 0) this.#sharers.delete(waiter)
-    for (const key of place.around) {
-      const count = (this.#inside.get(key) ?? 1) - 1
-      if (count === 0) this.#inside.delete(key)
-      else this.#inside.set(key, count)
-    }
+    this.#count(place.around, -1)
     if (place.told) this.#left(place.since)
     return place.since
   }

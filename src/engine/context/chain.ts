@@ -261,6 +261,7 @@ export function around(engine: Engine, chain: Link | undefined): readonly object
     found.push(frame)
     if (frame.slot !== null) found.push(frame.slot)
     if (frame.transaction !== null) found.push(frame.transaction)
+    if (frame.awaited !== undefined) found.push(...around(engine, frame.awaited))
   }
   return [...new Set(found)]
 }

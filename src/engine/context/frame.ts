@@ -1,6 +1,7 @@
 // Frames: the entries of the context. A frame says which slot, transaction, settings or binding a piece of code runs
 // with. It lives as long as the callback it was made for; whatever becomes of its connection does not end it.
 import type { Place } from '../../observe/place.ts'
+import type { Link } from './chain.ts'
 import type { Connection } from '../connection.ts'
 import type { Engine } from '../engine.ts'
 import type { QueryDefaults } from '../query/query-options.ts'
@@ -35,6 +36,8 @@ export class Frame {
   /** Settings of the session for every connection borrowed inside. */
   readonly settings: Settings | null
   live = true
+  /** Of detached work: the chain of code that awaits it, and so gives nothing back meanwhile. */
+  awaited: Link | undefined = undefined
   /** The manual transaction opened in this frame, while it is open. */
   manual: { readonly place: Place; warned: boolean } | null = null
 
@@ -60,5 +63,6 @@ export class Frame {
     this.live = false
     this.slot = null
     this.connection = null
+    this.awaited = undefined
   }
 }

@@ -2,7 +2,7 @@
 // in the chain of the code that issued it, or its handle belongs to it; otherwise it waits until that one has ended. What
 // could only ever wait for itself is refused.
 import { ReleasedConnectionError, TransactionStateError, UsageError } from '../../errors/index.ts'
-import type { Link } from '../context/chain.ts'
+import { isInside, type Link } from '../context/chain.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'
 import type { Frame } from '../context/frame.ts'
 import { EngineOp } from '../query/op.ts'
@@ -120,11 +120,23 @@ function waitsForItself(top: TransactionRecord, item: Item): TransactionStateErr
       `The cursor opened at ${top.cursor.place} holds this connection until it is closed. Read it to its end or close it ` +
         'first, or iterate inside a transaction, where other statements may run.',
     )
+  if (isAwaitedIn(top, item.chain))
+    return new TransactionStateError(
+      `Detached work that the transaction begun at ${top.place} awaits has to wait for that transaction to end, so it would wait ` +
+        'for itself. Do not await it there, or let it use another connection.',
+    )
   if (!top.manual || item.handle !== null || !isWithin(top.bornIn, item.chain)) return null
   return new TransactionStateError(
     `A statement without a handle was issued where the manual transaction begun at ${top.place} is open on the same ` +
       'connection; it would wait for itself. Run it through the transaction, or use transaction(work).',
   )
+}
+
+/** Whether code of `top` awaits the detached work in which code with this chain runs. */
+function isAwaitedIn(top: TransactionRecord, chain: Link | undefined): boolean {
+  for (let link = chain; link !== undefined; link = link.next)
+    if (link.frame.awaited !== undefined && isInside(top, link.frame.awaited)) return true
+  return false
 }
 
 /** Whether code with this chain runs inside of `frame`, null being outside of all. */

@@ -281,6 +281,11 @@ export class Slot extends Holding implements PoolWaiter {
     if (at < 0) return
     for (const ended of this.stack.splice(at).toReversed()) ended.popped()
     if (at === 0 && transaction.state !== 'committed') this.settingsUndone()
+    this.reconsider()
+  }
+
+  /** Asks again of those who wait for a transaction whether they may go on. */
+  reconsider(): void {
     for (const item of this.#blocked.splice(0)) {
       item.unarm()
       this.#submit(item)

@@ -11,7 +11,10 @@ const how: Readonly<Record<TransactionState, string>> = {
   unknown: 'was lost',
 }
 
-export function endedMessage({ place, state, endedAt }: TransactionRecord): string {
+/** Of the innermost one that is over: it may be one around `record`. */
+export function endedMessage(record: TransactionRecord): string {
+  const { place, state, endedAt, parent } = record
+  if (state === 'open' && parent !== null && !parent.open) return endedMessage(parent)
   return (
     `The transaction begun at ${place} ${how[state]}${endedAt === '' ? '' : ` ${endedAt}`}, so nothing more can run in it. ` +
     'Await all its work before it returns, or start work that outlives it with detached().'

@@ -1,0 +1,82 @@
+// What `detached()` gives: a promise that notices where it is awaited. Detached work sees nothing of the code it was started
+// in; but while that code waits for it, the connections of that code come back no more, and what waits for these in the work
+// is told so at once.
+import { clock } from '../util/clock.ts'
+import { inRoot } from '../util/context.ts'
+import { currentChain, type Link } from './context/chain.ts'
+import type { Frame } from './context/frame.ts'
+import type { Slot } from './slot/slot.ts'
+
+/** Code that has run nothing for so long while it awaits the work waits for nothing else, as far as can be seen. */
+const idleMs = 100
+const againMs = 25
+
+/** Who awaits one piece of detached work. */
+export class Awaiting {
+  /** Of the work, as soon as it runs. */
+  frame: Frame | null = null
+  #chain: Link | undefined
+
+  /** Code with that chain awaits it. */
+  noted(chain: Link | undefined): void {
+    if (chain === undefined || this.#chain !== undefined) return
+    this.#chain = chain
+    inRoot(() => clock.setImmediate(() => this.#look()))
+  }
+
+  #look(): void {
+    const { frame } = this
+    if (frame?.live !== true) return
+    const slots = slotsOf(frame, this.#chain)
+    if (slots.length === 0) return
+    const now = clock.now()
+    if (slots.some(({ flight }) => flight.size > 0 || now - flight.lastAnswer < idleMs)) {
+      inRoot(() => clock.setTimeout(() => this.#look(), againMs).unref())
+      return
+    }
+    frame.awaited = this.#chain
+    for (const slot of slots) slot.reconsider()
+    frame.engine.pool.tied(true)
+  }
+}
+
+function slotsOf({ engine }: Frame, chain: Link | undefined): Slot[] {
+  const slots: Slot[] = []
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { engine: owner, slot } = link.frame
+    if (owner === engine && slot !== null && slot.lease !== null) slots.push(slot)
+  }
+  return slots
+}
+
+export class DetachedPromise<T> extends Promise<T> {
+  #awaiting: Awaiting | null = null
+
+  static of<T>(running: Promise<T>, awaiting: Awaiting): Promise<T> {
+    const promise = new DetachedPromise<T>((resolve) => {
+      resolve(running)
+    })
+    promise.#awaiting = awaiting
+    return promise
+  }
+
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise
+  override then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    const next = super.then(onFulfilled, onRejected) as DetachedPromise<A | B>
+    next.#awaiting = this.#awaiting
+    // `await` and the methods of Promise want both outcomes; whoever only reacts to one waits for nothing.
+    if (typeof onFulfilled === 'function' && typeof onRejected === 'function') this.#awaiting?.noted(currentChain())
+    return next
+  }
+
+  override finally(onFinally?: (() => void) | null): Promise<T> {
+    const awaiting = this.#awaiting
+    this.#awaiting = null
+    const next = super.finally(onFinally) as DetachedPromise<T>
+    this.#awaiting = next.#awaiting = awaiting
+    return next
+  }
+}
