@@ -45,7 +45,7 @@ forEachDriver((driver) => {
     const db = await one()
     const answers = await db.transaction(async () => {
       await db.scalar('select 1')
-      const [first] = await Promise.all([caught(db.detached(() => db.scalar('select 2'))), 7])
+      const [first] = await Promise.all([caught(db.detached(() => db.scalar('select 2'))), Promise.resolve(7)])
       const second = await db.detached(() => db.scalar('select 2')).catch((error: unknown) => error)
       return [first, second]
     })
