@@ -59,7 +59,7 @@ describe.skipIf(!hasSignals)('signals', () => {
   forEachDriver(
     (driver) => {
       test('by default a statement that runs goes on, and "cancel query" cancels it on the server', async () => {
-        const { db, k } = await people(driver)
+        const { db, k, person } = await people(driver)
         const sleeping = sql`select pg_sleep(20)`.compile(k)
         const busy = async (): Promise<boolean> =>
           Number(
@@ -82,10 +82,10 @@ describe.skipIf(!hasSignals)('signals', () => {
         const held = gate()
         const left = new AbortController()
         const locked = db.transaction(async () => {
-          await db.scalar('select pg_advisory_xact_lock(77)')
+          await db.status(`lock table ${person} in access exclusive mode`)
           await held.promise
         })
-        const ignored = run(k, sql`select pg_advisory_xact_lock(77)`.compile(k), { signal: left.signal })
+        const ignored = run(k, k.selectFrom(person).select('id').compile(), { signal: left.signal })
         await until(async () => Number(await db.scalar('select count(*) from pg_locks where not granted')) > 0)
         left.abort(new TypeError('gone'))
         expect((await caught(ignored)).message).toBe('gone')

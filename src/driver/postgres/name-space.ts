@@ -60,11 +60,17 @@ export class NameSpace {
   #savepoints: Savepoint[] = []
   /** The catalogue was changed in this transaction. */
   #altered = false
+  #home: number = usual.id
   #since = 0
   /** What it was before the unit in flight; null as long as nothing of that has an effect here. */
   #mark: Mark | null = null
   #commit: Op | null = null
   #reported: string | null = null
+
+  /** The `id` with which the session was opened. */
+  get home(): number {
+    return this.#home
+  }
 
   /** Equal for statements that mean the same by the same names, as far as it can be known. */
   get id(): number {
@@ -79,6 +85,7 @@ export class NameSpace {
   /** The path the server announced when the session was opened. */
   open(path: string): void {
     this.#now = this.#kept = this.#base = placeOf(path, '')
+    this.#home = this.#now.id
   }
 
   /** What is there now is what a reset restores. */

@@ -61,7 +61,7 @@ export class PreparedCache {
       if (known.has(found)) return
       this.forget(found)
     }
-    const name = serverName(prefix, key, this.#id)
+    const name = this.#id === this.#names.home ? prefix + key : `${prefix}${key}_${this.#id}`
     const entry = fresh.get(name) ?? new Prepared(name, key, this.#id, step.since)
     step.parse = !fresh.has(name)
     step.entry = entry
@@ -146,11 +146,6 @@ export class PreparedCache {
     }
     return true
   }
-}
-
-/** Of the usual path it is the engine's own. */
-function serverName(prefix: string, key: string, path: number): string {
-  return path === 0 ? prefix + key : `${prefix}${key}_${path}`
 }
 
 /** Whether the command of this tag takes every prepared statement away. */
