@@ -157,7 +157,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
    */
   resolve(name: Names): Db<Names> {
     throw new UsageError(
-      `There is no database named ${JSON.stringify(name)} behind this db: createDb() makes a single one. Make a Db of your own for it, and run calls there with { on: otherDb }.`,
+      `There is no database named ${typeof name === 'string' ? JSON.stringify(name) : describeType(name)} behind this db: createDb() makes a single one. Make a Db of your own for it, and run calls there with { on: otherDb }.`,
     )
   }
 

@@ -16,13 +16,22 @@ export function isConforming(value: string): boolean {
 /** What is wrong with a value, as a clause that follows the name of the option; undefined: nothing. */
 export type Check = (value: unknown) => string | undefined
 
+/** Undefined where a proxy throws. */
+function prototypeOf(value: object): object | null | undefined {
+  try {
+    return Object.getPrototypeOf(value) as object | null
+  } catch {
+    return undefined
+  }
+}
+
 /** Names the type of a value, with its class and without anything of its content. */
 export function describeType(value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (Number.isNaN(value)) return 'NaN'
   if (Array.isArray(value)) return 'an array'
   if (typeof value !== 'object') return `a ${typeof value}`
-  const prototype: unknown = Object.getPrototypeOf(value)
+  const prototype = prototypeOf(value)
   const made = typeof prototype === 'object' && prototype !== null ? prototype.constructor : undefined
   const name = typeof made === 'function' ? made.name : ''
   return name === 'Object' || !/^[\w$]{1,60}$/.test(name) ? 'an object' : `an object of class ${name}`
@@ -77,9 +86,13 @@ export const abortSignal: Check = must('an AbortSignal', (value) => {
 /** An object literal or one without prototype, of any realm; not an array, an instance of a class, or a URL object. */
 export function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
+  const prototype = prototypeOf(value)
   if (prototype === null || prototype === Object.prototype) return true
-  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf')
+  return (
+    typeof prototype === 'object' &&
+    Object.getPrototypeOf(prototype) === null &&
+    Object.hasOwn(prototype, 'isPrototypeOf')
+  )
 }
 
 /** A copy without prototype of the own properties of objects, later ones over earlier ones: `Object.prototype` may be polluted. */

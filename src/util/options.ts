@@ -48,7 +48,7 @@ export function readOptions<T extends object>(
   let read: T
   try {
     if (typeof given === 'object' && given !== null && Object.getPrototypeOf(given) === checked) return given as T
-    read = pick<T>(instead(given), checks, problems)
+    read = copy<T>(instead(given), checks, problems, '')
   } catch (cause) {
     if (cause instanceof GeneverError) throw cause
     throw new InvalidOptionError(`The options of ${of} cannot be read: looking at them throws.`, { cause })
@@ -72,6 +72,16 @@ const itself = (given: unknown): unknown => given
  * Adds to `problems` every option that does not exist or does not fit, and leaves it out.
  */
 export function pick<T>(given: unknown, checks: Checks<T>, problems: OptionProblem[], group: string = ''): T {
+  try {
+    return copy(given, checks, problems, group)
+  } catch (error) {
+    if (error instanceof GeneverError) throw error
+    problems.push({ name: group === '' ? whole : group, problem: 'cannot be read: looking at them throws' })
+    return bare<Record<PropertyKey, unknown>>() as T
+  }
+}
+
+function copy<T>(given: unknown, checks: Checks<T>, problems: OptionProblem[], group: string): T {
   const picked = bare<Record<PropertyKey, unknown>>()
   if (given === undefined) return picked as T
   if (!isPlain(given)) {
@@ -95,7 +105,7 @@ export function pick<T>(given: unknown, checks: Checks<T>, problems: OptionProbl
       picked[key] = check.read(value)
     } else if (typeof check === 'object') {
       if (check.or?.(value) === true) picked[key] = value
-      else if (check.wanted === undefined || isPlain(value)) picked[key] = pick(value, check.group, problems, name)
+      else if (check.wanted === undefined || isPlain(value)) picked[key] = copy(value, check.group, problems, name)
       else problems.push({ name, problem: `${check.wanted}; it is ${describeType(value)}` })
     } else {
       const problem = check(value)

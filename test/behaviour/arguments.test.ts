@@ -322,3 +322,33 @@ forEachDriver((driver) => {
     })
   })
 })
+
+test('the types say the same of what is written as a literal', () => {
+  const compiled = (db: Db, tx: Transaction, connection: Connection): void => {
+    // @ts-expect-error -- there is no such option
+    void db.all('select 1', [], { timeout: 5 })
+    // @ts-expect-error -- nor beside one that there is
+    void db.all('select 1', [], { timeoutMs: 5, owner: true })
+    // @ts-expect-error -- nor of the tag
+    void db.sql`select 1`.one({ limit: 1 })
+    // @ts-expect-error -- nor of a transaction
+    void db.transaction(() => 1, { isolationLevel: 'serializable' })
+    // @ts-expect-error -- nor of a scope
+    void db.scope(() => 1, { lasy: true })
+    // @ts-expect-error -- a handle is no options of a scope
+    void db.scope(() => 1, tx)
+    // @ts-expect-error -- nor of acquire()
+    void db.acquire(connection)
+    // @ts-expect-error -- a db is no handle
+    void db.all('select 1', [], db)
+    // @ts-expect-error -- a handle stands behind parameters
+    void db.all('select 1', tx)
+    void db.all('select 1', [], tx)
+    void db.all(sql`select 1`, connection)
+    void db.sql`select 1`.scalar({ on: tx, timeoutMs: 5 })
+    void db.transaction(() => 1, connection)
+    void db.iterate('select 1', [], tx)
+    void db.executeMany('select $1', [[1]], tx)
+  }
+  expect(compiled).toBeTypeOf('function')
+})

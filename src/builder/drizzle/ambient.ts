@@ -1,7 +1,9 @@
 // `ambient(db, make)`: the user's own Drizzle, built on our client. Called once per Drizzle instance, by users. It knows
 // Drizzle by its shape only, so that no version of it is in the declarations and none has to be installed to load this.
 import { createRequire } from 'node:module'
+import { needsExecutor } from '../../engine/handle.ts'
 import { UsageError } from '../../errors/index.ts'
+import { needsFunction } from '../../util/checks.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { Transaction } from '../../engine/transaction/transaction.ts'
 import { makeClient } from './client.ts'
@@ -26,7 +28,8 @@ export function ambient<Q extends object>(
   // oxlint-disable-next-line typescript/no-explicit-any -- Drizzle's entries ask for different clients.
   make: (client: any) => Q,
 ): Q {
-  const client = makeClient(db)
+  needsFunction(make, 'ambient()', 'which makes a Drizzle of the client it is given')
+  const client = makeClient(needsExecutor(db, 'ambient()'))
   const made = make(client)
   const database = made as unknown as DrizzleDatabase
   const base = sessionOf(made, client)

@@ -3,6 +3,8 @@
 // it understands, faults.ts for what can go wrong and schedule.ts for the order of events.
 import { inspect } from 'node:util'
 import { InvalidOptionError, UsageError } from '../../errors/index.ts'
+import { callback, duration, integer, isPlain, must } from '../../util/checks.ts'
+import { type Checks, readOptions } from '../../util/options.ts'
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
 import { lossOf } from './backend.ts'
 import { FakeConnection, type ConnectionHost } from './connection.ts'
@@ -29,6 +31,21 @@ export interface FakeDriverOptions {
   readonly latencyMs?: number | ((text: string) => number) | undefined
   /** Decides the order of all events, such as `fc.scheduler()`. Default: as they come, each in a macrotask of its own. */
   readonly schedule?: Scheduler | undefined
+}
+
+const limit = integer(1, undefined, true)
+
+const checks: Checks<FakeDriverOptions> = {
+  maxInFlight: limit,
+  poolLimit: limit,
+  maxConnections: integer(0, undefined, true),
+  tables: must('a plain object of tables and their rows', isPlain),
+  answer: callback,
+  latencyMs: must(
+    'milliseconds, or a function that gives them',
+    (value) => typeof value === 'function' || duration(value) === undefined,
+  ),
+  schedule: must('a scheduler', (value) => typeof value === 'object' && value !== null),
 }
 
 const known = [
@@ -82,7 +99,9 @@ export class FakeDriver implements Driver<Readonly<Record<string, unknown>>> {
   #openCount = 0
   #maxOpen = 0
 
-  constructor(options: FakeDriverOptions = {}) {
+  /** @throws {InvalidOptionError} for options that do not exist or do not fit. */
+  constructor(given?: FakeDriverOptions) {
+    const options = readOptions<FakeDriverOptions>(given, checks, 'FakeDriver')
     const { maxInFlight = 1, poolLimit = Infinity, latencyMs = 0, tables = {} } = options
     this.#options = options
     this.poolLimit = poolLimit

@@ -133,10 +133,19 @@ function childrenOf(source: Source, map: Map): ChildNode[] {
   if (model === null) throw new UsageError('load() belongs to a model or an alias of one.')
   const meta = metaOf(model)
   if (!isPlain(map)) throw new UsageError('load() takes a plain object of names and loaders, such as { team: Team }.')
-  for (const key of Object.keys(map))
+  const members = membersOf(map)
+  for (const [key] of members)
     if (meta.byKey.has(key) || meta.properties.has(key) || reserved.has(key))
       throw new UsageError(`load({ ${key} }) would overwrite ${modelName(model)}.${key}: choose another name.`)
-  return Object.entries(map).map(([key, loader]) => childOf(key, loader))
+  return members.map(([key, loader]) => childOf(key, loader))
+}
+
+function membersOf(map: Map): [string, unknown][] {
+  try {
+    return Object.entries(map)
+  } catch (cause) {
+    throw new UsageError('What load() was given cannot be read: looking at it throws.', { cause })
+  }
 }
 
 function keysOf({ meta, columns }: Source, by: readonly Column[]): readonly Column[] {

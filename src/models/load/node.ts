@@ -4,7 +4,7 @@ import { UsageError } from '../../errors/index.ts'
 import { isModel } from '../meta/model-meta.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { type Source, sourceOf, sourceSymbol } from './source.ts'
-import { describeType } from '../../util/checks.ts'
+import { describeType, isPlain } from '../../util/checks.ts'
 
 export type LoadNode = ModelNode | ValueNode | TupleNode | CallNode | ConstantNode
 
@@ -58,6 +58,7 @@ type Carrier = { readonly [nodeSymbol]?: LoadNode; readonly [manySymbol]?: LoadN
 export function nodeOf(loader: unknown): LoadNode {
   if (isModel(loader)) return modelNode(sourceOf(loader))
   if (Array.isArray(loader)) return { kind: 'tuple', items: loader.map(nodeOf) }
+  if (isPlain(loader) && !Object.hasOwn(loader, nodeSymbol)) throw noLoader(loader)
   if (is(loader, Column) || is(loader, SQL) || is(loader, SQL.Aliased)) return { kind: 'value', expression: loader }
   if (typeof loader === 'function') return { kind: 'call', call: callOf(loader as Callable) }
   if (typeof loader === 'object' && loader !== null) {
@@ -67,7 +68,11 @@ export function nodeOf(loader: unknown): LoadNode {
     if (carrier[nodeSymbol] !== undefined) return carrier[nodeSymbol]
     if (carrier[sourceSymbol] !== undefined) return modelNode(carrier[sourceSymbol])
   }
-  throw new UsageError(
+  throw noLoader(loader)
+}
+
+function noLoader(loader: unknown): UsageError {
+  return new UsageError(
     `A loader is a model, an alias, a column, an SQL expression, a tuple of loaders, a function, many() or literal(), not ${describeType(loader)}.`,
   )
 }

@@ -6,6 +6,7 @@ import { UsageError } from '../../errors/index.ts'
 import { expressionsOf, withProperties } from '../meta/expressions.ts'
 import { isModel, metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { nameOf } from '../meta/table.ts'
+import { isPlain } from '../../util/checks.ts'
 import type { SqlText } from '../meta/sql-text.ts'
 
 /** How an alias, or a model over a subquery, tells its source. */
@@ -70,7 +71,8 @@ export function sourceOf(value: unknown): Source {
   }
   const own = (value as { readonly [sourceSymbol]?: Source } | null | undefined)?.[sourceSymbol]
   if (own !== undefined) return own
-  if (is(value, Table)) return ofTable(tableName(value) as string, null, value, getTableColumns(value))
+  if (!isPlain(value) && is(value, Table))
+    return ofTable(tableName(value) as string, null, value, getTableColumns(value))
   throw new UsageError('A model, an alias of one, or a table was expected.')
 }
 
@@ -90,7 +92,8 @@ export function aliasSource(model: ModelLike, name: string): Source {
 export function subquerySource(model: ModelLike, subquery: object): Source {
   const meta = metaOf(model)
   const given = subquery as Readonly<Record<string, Column>> & { readonly _?: { readonly alias?: string } }
-  const alias = given._?.alias
+  const isObject = typeof subquery === 'object' && (subquery as object | null) !== null && !isPlain(subquery)
+  const alias = isObject ? given._?.alias : undefined
   if (alias === undefined)
     throw new UsageError("inQuery() takes a named subquery, such as q.select().from(users).as('recent').")
   const missing = meta.columns.filter(({ key }) => given[key] === undefined).map(({ key }) => key)

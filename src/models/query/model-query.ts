@@ -243,6 +243,10 @@ export function queryOf<R>(model: ModelLike): ModelQuery<R> {
 /** Plain objects of these columns and properties. @throws {UnknownColumnError} for others. */
 export function selectOf<R>(model: ModelLike, keys: readonly string[]): ModelQuery<R> {
   const { columns } = sourceOf(model)
+  if (keys.some((key: unknown) => typeof key !== 'string'))
+    throw new UsageError(
+      `select() takes the names of columns, not ${describeType(keys.find((key: unknown) => typeof key !== 'string'))}.`,
+    )
   const unknown = keys.filter((key) => !Object.hasOwn(columns, key))
   if (unknown.length > 0) throw unknownKeys(metaOf(model), unknown, Object.keys(columns))
   if (keys.length === 0) throw new UsageError('select() takes the names of columns.')

@@ -13,9 +13,27 @@ export function asValues(values: unknown, method: string): Values {
   if (typeof values !== 'object' || values === null || Array.isArray(values))
     throw new UsageError(`${method} takes an object of values, not ${describeType(values)}.`)
   if (Row.is(values)) return valuesOf(values)
-  if (isPlain(values) || Object.keys(values).length > 0) return values as Values
+  if (isPlain(values)) return copied(values, method)
+  if (membersOf(values) > 0) return values as Values
   // A Map, a FormData or a promise has its content elsewhere: nothing of it would be written.
   throw new UsageError(`${method} takes an object of values; ${describeType(values)} has no members to write.`)
+}
+
+/** Each member is read once: it may be a getter. */
+function copied(values: Values, method: string): Values {
+  try {
+    return { ...values }
+  } catch (cause) {
+    throw new UsageError(`The values of ${method} cannot be read: looking at them throws.`, { cause })
+  }
+}
+
+function membersOf(values: object): number {
+  try {
+    return Object.keys(values).length
+  } catch {
+    return 0
+  }
 }
 
 function valuesOf(instance: object): Values {

@@ -21,8 +21,12 @@ const casings: Readonly<Record<Casing, (words: readonly string[]) => string>> = 
  * @throws {UsageError} for a casing there is not, and where there is no table or view.
  */
 export function inCasing<T extends object>(casing: Casing, schema: T): T {
-  if (!Object.hasOwn(casings, casing))
+  if (typeof casing !== 'string' || !Object.hasOwn(casings, casing))
     throw new UsageError(`inCasing() takes 'snake_case' or 'camelCase' first, not ${describeType(casing)}.`)
+  if (typeof schema !== 'object' || (schema as object | null) === null)
+    throw new UsageError(
+      `inCasing() takes a pgTable or pgView second, or an object of them, not ${describeType(schema)}.`,
+    )
   const own = columnsOf(schema)
   const tables = own === undefined ? Object.values(schema).map(columnsOf) : [own]
   if (tables.every((columns) => columns === undefined))

@@ -9,6 +9,7 @@ import {
   PostgresQueryCompiler,
   type QueryCompiler,
 } from 'kysely'
+import { needsExecutor } from '../../../engine/handle.ts'
 import { GeneverDriver, type Lend } from './driver.ts'
 import { connectionOf, type KyselySource, statementsOf } from './source.ts'
 
@@ -23,7 +24,8 @@ import { connectionOf, type KyselySource, statementsOf } from './source.ts'
  * Nothing is borrowed before the first statement, and `destroy()` does not close the database.
  */
 export function geneverDialect(source: KyselySource): Dialect {
-  return new GeneverDialect((atOnce) => connectionOf(source, atOnce))
+  const checked = needsExecutor(source, 'geneverDialect()')
+  return new GeneverDialect((atOnce) => connectionOf(checked, atOnce))
 }
 
 /** For a Kysely that opens transactions and connections by itself: what is lent serves single statements. */
