@@ -79,12 +79,14 @@ describe.skipIf(!hasSignals)('signals', () => {
         await until(async () => !(await busy()))
         await quiet(db)
 
-        const held = gate()
+        const [taken, held] = [gate(), gate()]
         const left = new AbortController()
         const locked = db.transaction(async () => {
           await db.status(`lock table ${person} in access exclusive mode`)
+          taken.open()
           await held.promise
         })
+        await taken.promise
         const ignored = run(k, k.selectFrom(person).select('id').compile(), { signal: left.signal })
         await until(async () => Number(await db.scalar('select count(*) from pg_locks where not granted')) > 0)
         left.abort(new TypeError('gone'))
