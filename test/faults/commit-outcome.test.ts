@@ -576,7 +576,7 @@ test.each([-1, Number.NaN, Infinity, '5'])('resolveCommitMs %j is refused before
     place.db.transaction((tx) => tx.scalar('select 1'), { resolveCommitMs: resolveCommitMs as number }),
   )
 
-  expect(error).toMatchObject({ code: 'GENEVER_USAGE', message: expect.stringContaining('resolveCommitMs must be') })
+  expect(error).toMatchObject({ code: 'GENEVER_INVALID_OPTION', message: expect.stringContaining('"resolveCommitMs"') })
   expect(heard.statements).toEqual([])
 })
 
