@@ -250,7 +250,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   }
 
   #open(patient: boolean): Promise<Engine> {
-    const attempt = (this.#attempt ??= new Opening())
+    const attempt = (this.#attempt ??= inRoot(() => new Opening()))
     if (patient) attempt.patient = true
     return (this.#opening ??= this.#openNow(attempt))
   }

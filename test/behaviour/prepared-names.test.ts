@@ -212,7 +212,7 @@ forEachDriver((driver) => {
           each === 'read' ? `select * from t where id < $1${fresh ? ` /* ${Math.random()} ${n++} */` : ''}` : text
         const answer = await connection.status(sent, each === 'read' ? [9] : undefined).then(
           ({ rows }) => rows,
-          (error: unknown) => (error as { sqlState?: string }).sqlState ?? error,
+          (error: { sqlState?: string; code?: string }) => error.sqlState ?? error.code ?? error,
         )
         seen.push(answer)
       }

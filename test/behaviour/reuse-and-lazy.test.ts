@@ -209,7 +209,7 @@ forEachDriver(
           )
           await until(() => db.stats().reserved === 1)
         },
-        { lazy: false },
+        { lazy: false, hold: true },
       )
       await until(() => db.stats().reserved === 0)
 
@@ -229,16 +229,19 @@ forEachDriver(
     test('a branch of a scope shares its connection, and one detached from it does not', async () => {
       const db = await driver.db()
 
-      await db.scope(async () => {
-        const ambient = await pid(db)
-        const [branch, detached] = await Promise.all([
-          db.acquire({ reuse: true }).then(pid),
-          db.detached(() => db.scope(pid)),
-        ])
+      await db.scope(
+        async () => {
+          const ambient = await pid(db)
+          const [branch, detached] = await Promise.all([
+            db.acquire({ reuse: true }).then(pid),
+            db.detached(() => db.scope(pid)),
+          ])
 
-        expect(branch).toBe(ambient)
-        expect(detached).not.toBe(ambient)
-      })
+          expect(branch).toBe(ambient)
+          expect(detached).not.toBe(ambient)
+        },
+        { hold: true },
+      )
     })
   },
   { connections: 2 },

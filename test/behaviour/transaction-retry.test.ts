@@ -18,13 +18,13 @@ import { gate } from '../support/gate.ts'
 const { pauses } = vi.hoisted(() => ({ pauses: [] as number[] }))
 
 // The pauses between attempts are looked at and shortened.
-vi.mock('node:timers/promises', async (original) => {
-  const actual = await original<{ setTimeout(ms: number, value: unknown, options?: object): Promise<unknown> }>()
-  const setTimeout = (ms: number, value: unknown, options?: object): Promise<unknown> => {
+vi.mock('../../src/util/clock.ts', async (original) => {
+  const actual = await original<typeof import('../../src/util/clock.ts')>()
+  const sleep = (ms: number, signal?: AbortSignal): Promise<void> => {
     pauses.push(ms)
-    return actual.setTimeout(Math.min(ms, 20), value, options)
+    return actual.sleep(Math.min(ms, 20), signal)
   }
-  return { ...actual, setTimeout }
+  return { ...actual, sleep }
 })
 
 test('without retry a serialization failure is thrown, retryable and rolled back', async () => {

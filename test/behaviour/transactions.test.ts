@@ -106,11 +106,14 @@ describe('on a server', () => {
   test('in a scope it runs on the connection of the scope, elsewhere on one of its own', async () => {
     const pid = (): Promise<unknown> => db.scalar('select pg_backend_pid()')
 
-    await db.scope(async () => {
-      const outside = await pid()
-      expect(await db.transaction(pid)).toBe(outside)
-      expect(await db.transaction(pid, { reuse: false })).not.toBe(outside)
-    })
+    await db.scope(
+      async () => {
+        const outside = await pid()
+        expect(await db.transaction(pid)).toBe(outside)
+        expect(await db.transaction(pid, { reuse: false })).not.toBe(outside)
+      },
+      { hold: true },
+    )
   })
 
   test('tx.connection is a handle on the same connection', async () => {

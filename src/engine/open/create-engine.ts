@@ -127,10 +127,11 @@ async function warm(engine: Engine, opening: Opening): Promise<void> {
       const verdict = isFailure(thrown) ? engine.pool.classify(thrown) : 'config'
       const error = isFailure(thrown) ? connectError(thrown, engine.options.describe()) : thrown
       if (attempt < retry.limit && verdict !== 'config') pauseMs = retry.intervalMs
-      else {
-        opening.refuse(error)
+      else if (verdict === 'full' && opening.patient) {
         backoff.failed(null, true)
-        if (verdict === 'full' && opening.patient && clock.now() + backoff.leftMs < until) pauseMs = backoff.leftMs
+        if (clock.now() + backoff.leftMs < until) pauseMs = backoff.leftMs
+        // Who does not wait for room learns it now; a failure that ends the opening is learnt from its end.
+        if (pauseMs >= 0) opening.refuse(error)
       }
       if (pauseMs >= 0 && opening.goesOn) await opening.pause(pauseMs)
       if (pauseMs >= 0 && opening.goesOn) continue
