@@ -212,7 +212,10 @@ forEachDriver((driver) => {
           each === 'read' ? `select * from t where id < $1${fresh ? ` /* ${Math.random()} ${n++} */` : ''}` : text
         const answer = await connection.status(sent, each === 'read' ? [9] : undefined).then(
           ({ rows }) => rows,
-          (error: { sqlState?: string; code?: string }) => error.sqlState ?? error.code ?? error,
+          (error: unknown) => {
+            const { sqlState, code } = error as { sqlState?: string; code?: string }
+            return sqlState ?? code ?? error
+          },
         )
         seen.push(answer)
       }

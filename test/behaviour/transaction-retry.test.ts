@@ -10,6 +10,7 @@ import {
   UniqueViolationError,
 } from 'genever'
 import { expect, test, vi } from 'vitest'
+import type * as Clocks from '../../src/util/clock.ts'
 import { caught } from '../support/caught.ts'
 import { freshDatabase } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
@@ -19,7 +20,7 @@ const { pauses } = vi.hoisted(() => ({ pauses: [] as number[] }))
 
 // The pauses between attempts are looked at and shortened.
 vi.mock('../../src/util/clock.ts', async (original) => {
-  const actual = await original<typeof import('../../src/util/clock.ts')>()
+  const actual = await original<typeof Clocks>()
   const sleep = (ms: number, signal?: AbortSignal): Promise<void> => {
     pauses.push(ms)
     return actual.sleep(Math.min(ms, 20), signal)
