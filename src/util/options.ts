@@ -48,13 +48,13 @@ export function readOptions<T extends object>(
   let read: T
   try {
     if (typeof given === 'object' && given !== null && Object.getPrototypeOf(given) === checked) return given as T
-    read = copy<T>(instead(given), checks, problems, '')
+    read = copy<T>(instead(given), checks, problems, '', Object.create(checked) as Picked)
   } catch (cause) {
     if (cause instanceof GeneverError) throw cause
     throw new InvalidOptionError(`The options of ${of} cannot be read: looking at them throws.`, { cause })
   }
   refuse(problems, of)
-  return readAgain(read)
+  return read
 }
 
 /** Options that were read before, with others on top. */
@@ -73,16 +73,17 @@ const itself = (given: unknown): unknown => given
  */
 export function pick<T>(given: unknown, checks: Checks<T>, problems: OptionProblem[], group: string = ''): T {
   try {
-    return copy(given, checks, problems, group)
+    return copy(given, checks, problems, group, Object.create(null) as Picked)
   } catch (error) {
     if (error instanceof GeneverError) throw error
     problems.push({ name: group === '' ? whole : group, problem: 'cannot be read: looking at them throws' })
-    return bare<Record<PropertyKey, unknown>>() as T
+    return bare() as T
   }
 }
 
-function copy<T>(given: unknown, checks: Checks<T>, problems: OptionProblem[], group: string): T {
-  const picked = bare<Record<PropertyKey, unknown>>()
+type Picked = Record<PropertyKey, unknown>
+
+function copy<T>(given: unknown, checks: Checks<T>, problems: OptionProblem[], group: string, picked: Picked): T {
   if (given === undefined) return picked as T
   if (!isPlain(given)) {
     problems.push({
@@ -91,12 +92,10 @@ function copy<T>(given: unknown, checks: Checks<T>, problems: OptionProblem[], g
     })
     return picked as T
   }
-  const names = Object.keys(checks)
   for (const key of Reflect.ownKeys(given)) {
-    const name = group === '' ? String(key) : `${group}.${String(key)}`
     const check = Object.hasOwn(checks, key) ? checks[key as keyof Checks<T>] : undefined
     if (check === undefined) {
-      problems.push(unknownOption(String(key), group, names))
+      problems.push(unknownOption(String(key), group, Object.keys(checks)))
       continue
     }
     const value = given[key as string]
@@ -105,25 +104,29 @@ function copy<T>(given: unknown, checks: Checks<T>, problems: OptionProblem[], g
       picked[key] = check.read(value)
     } else if (typeof check === 'object') {
       if (check.or?.(value) === true) picked[key] = value
-      else if (check.wanted === undefined || isPlain(value)) picked[key] = copy(value, check.group, problems, name)
-      else problems.push({ name, problem: `${check.wanted}; it is ${describeType(value)}` })
+      else if (check.wanted === undefined || isPlain(value)) {
+        const name = inGroup(String(key), group)
+        picked[key] = copy(value, check.group, problems, name, Object.create(null) as Picked)
+      } else
+        problems.push({ name: inGroup(String(key), group), problem: `${check.wanted}; it is ${describeType(value)}` })
     } else {
       const problem = check(value)
       if (problem === undefined) picked[key] = value
-      else problems.push({ name, problem })
+      else problems.push({ name: inGroup(String(key), group), problem })
     }
   }
   return picked as T
 }
 
+const inGroup = (name: string, group: string): string => (group === '' ? name : `${group}.${name}`)
+
 function unknownOption(key: string, group: string, names: readonly string[]): Unknown {
-  const inGroup = (name: string): string => (group === '' ? name : `${group}.${name}`)
   const near = nearest(key, names)
   return {
-    name: inGroup(key),
+    name: inGroup(key, group),
     problem: `is not an option (there are ${names.join(', ')})`,
-    near: near === undefined ? undefined : inGroup(near),
-    known: names.map(inGroup),
+    near: near === undefined ? undefined : inGroup(near, group),
+    known: names.map((name) => inGroup(name, group)),
   }
 }
 
