@@ -1,4 +1,5 @@
 // `Model.createMany` and `createManyOrIgnore`: new rows, all or nothing.
+import { noOptions } from '../../util/options.ts'
 import { UsageError } from '../../errors/index.ts'
 import { describeType } from '../../util/checks.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
@@ -20,7 +21,7 @@ export async function createAll(model: ModelLike, values: unknown, options?: Cal
 export async function createMissing(
   model: ModelLike,
   values: unknown,
-  options: IgnoreOptions<string> = {},
+  options: IgnoreOptions<string> = noOptions,
 ): Promise<object[]> {
   const meta = writable(model, 'createManyOrIgnore()')
   const tail = ignoring(model, meta, options, 'createManyOrIgnore()')

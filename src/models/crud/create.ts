@@ -1,4 +1,5 @@
 // `Model.create`: one INSERT, whose row comes back as an instance with what the database filled in.
+import { noOptions } from '../../util/options.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
 import { uncovered } from '../meta/maker.ts'
@@ -60,7 +61,7 @@ function completing(meta: ModelMeta, instance: object): Decode<never> {
 export async function createIfMissing(
   model: ModelLike,
   row: unknown,
-  options: IgnoreOptions<string> = {},
+  options: IgnoreOptions<string> = noOptions,
 ): Promise<object | undefined> {
   const meta = writable(model, 'createOrIgnore()')
   const cells = cellsOf(meta, await prepared(meta, asValues(row, 'createOrIgnore()'), 'createOrIgnore()'))

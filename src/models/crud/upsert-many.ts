@@ -1,5 +1,6 @@
 // `Model.upsertMany`: many rows inserted or changed, all or nothing. Rows for which the same columns change share a statement.
 // Members of JSON differ from row to row, so such rows have a statement each.
+import { noOptions } from '../../util/options.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import type { Ready } from '../statement/ready.ts'
@@ -16,7 +17,7 @@ const method = 'upsertMany()'
 export async function upsertAll(
   model: ModelLike,
   values: unknown,
-  options: UpsertOptions<string> = {},
+  options: UpsertOptions<string> = noOptions,
 ): Promise<object[]> {
   const meta = writable(model, method)
   const { update } = options

@@ -1,6 +1,7 @@
 // `Model.upsert`: INSERT … ON CONFLICT DO UPDATE … RETURNING, in one statement, so that somebody else's row between look and
 // write is no accident. In a row that is there only what the caller gave changes: what validation and hooks fill in is for
 // new rows.
+import { noOptions } from '../../util/options.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
@@ -31,7 +32,7 @@ export interface UpsertRow {
 export async function upsertOne(
   model: ModelLike,
   values: unknown,
-  options: UpsertOptions<string> = {},
+  options: UpsertOptions<string> = noOptions,
 ): Promise<object> {
   const meta = writable(model, 'upsert()')
   const target = targetOf(model, meta, options, 'upsert()')
