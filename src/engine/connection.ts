@@ -15,6 +15,8 @@ import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
 import { lend } from './slot/control.ts'
 import type { Slot } from './slot/slot.ts'
 import { Turn } from './slot/turn.ts'
+import { addHook, innermost } from './transaction/after.ts'
+import type { Hook } from './transaction/hooks.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
 import { type TransactionOptions, transactionOptions, type TransactionPlace } from './transaction-options.ts'
 import type { TransactionRecord } from './transaction/record.ts'
@@ -243,6 +245,19 @@ export class Connection extends Executor implements AsyncDisposable {
     } finally {
       frame.end()
     }
+  }
+
+  /**
+   * Runs `hook` after the innermost transaction open on this connection has committed, as `tx.afterCommit` does. Where none
+   * is open it runs at once; then the promise settles as the hook does, else at once.
+   */
+  afterCommit(hook: Hook): Promise<void> {
+    return addHook('commit', hook, () => innermost(this.#slot, this))
+  }
+
+  /** Runs `hook` after the innermost transaction open on this connection was rolled back; never where none is open. */
+  afterRollback(hook: Hook): Promise<void> {
+    return addHook('rollback', hook, () => innermost(this.#slot, this))
   }
 
   /**

@@ -171,7 +171,7 @@ export class Engine extends Source implements AsyncDisposable {
       try {
         const frame = ambientFrame(this, chain)
         if (frame !== null) {
-          if (frame.manual !== null) warnOfManual(frame, op)
+          if (frame.manual !== null) this.warnOfManual(frame)
           ;(frame.slot as Slot).send(op)
           return
         }
@@ -191,6 +191,17 @@ export class Engine extends Source implements AsyncDisposable {
       op.begin()
       this.pool.place(op)
     }
+  }
+
+  /** @internal A statement, or a hook, was given where a manual transaction is open that it does not belong to. */
+  warnOfManual({ manual }: Frame): void {
+    if (manual === null || manual.warned) return
+    manual.warned = true
+    notice(
+      'manual-transaction-open',
+      'A statement without a handle was issued where a manual transaction is open; it does not run inside that transaction.',
+      { engine: this.name, places: [manual.place.toString(), capturePlace().toString()] },
+    )
   }
 
   /** A statement with settings but no connection around it: a slot for it alone. */
@@ -309,16 +320,5 @@ function sessionStateRefused(stmt: Compiled, { pooler }: ResolvedOptions): Usage
     'This statement changes the state of a session, but it would run on any free connection and be undone at once. Run it ' +
       'inside scope(work), or on a connection from acquire().',
     { statement: { sql: stmt.text } },
-  )
-}
-
-function warnOfManual(frame: Frame, op: EngineOp): void {
-  const { manual } = frame
-  if (manual === null || manual.warned) return
-  manual.warned = true
-  notice(
-    'manual-transaction-open',
-    'A statement without a handle was issued where a manual transaction is open; it does not run inside that transaction.',
-    { engine: op.engine.name, places: [manual.place.toString(), capturePlace(warnOfManual).toString()] },
   )
 }

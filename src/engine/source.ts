@@ -25,11 +25,14 @@ import { callOptions, type Handle, placeOf } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
 import type { Slot } from './slot/slot.ts'
+import { addHook, transactionHere } from './transaction/after.ts'
+import type { Hook } from './transaction/hooks.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
 import { type TransactionOptions, transactionOptions, type TransactionPlace } from './transaction-options.ts'
 import type { TransactionRecord } from './transaction/record.ts'
 import { boolean, duration, needsFunction } from '../util/checks.ts'
 import { type Checks, type Reading, readAgain } from '../util/options.ts'
+import type { TransactionRecord } from './transaction/record.ts'
 import type { Transaction } from './transaction/transaction.ts'
 
 export interface AcquireOptions {
@@ -269,6 +272,26 @@ export abstract class Source extends Executor {
     } finally {
       frame.end()
     }
+  }
+
+  /**
+   * Runs `hook` after the transaction that is open here has committed, as `tx.afterCommit` does: for code that was not passed
+   * the transaction. Where none is open it runs at once; then the promise settles as the hook does, else at once.
+   * @throws {TransactionEndedError} in code of a transaction that has ended.
+   */
+  afterCommit(hook: Hook): Promise<void> {
+    return addHook('commit', hook, () => this.#transactionHere())
+  }
+
+  /** Runs `hook` after the transaction that is open here was rolled back, as `tx.afterRollback` does; never where none is. */
+  afterRollback(hook: Hook): Promise<void> {
+    return addHook('rollback', hook, () => this.#transactionHere())
+  }
+
+  #transactionHere(): TransactionRecord | null {
+    const engine = this.engineQuietly()
+    if (engine === null) this.checkUsable()
+    return engine === null ? null : transactionHere(engine)
   }
 
   /** The connection `acquire({ reuse: true })` would use here, else undefined; never throws. (GINO: `current_connection`.) */

@@ -10,6 +10,7 @@ import type { EngineOp } from '../query/op.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { QueryDefaults } from '../query/query-options.ts'
 import { TransactionExit } from './exit.ts'
+import { innermost } from './after.ts'
 import type { Hook } from './hooks.ts'
 import type { ManualTransaction } from './manual.ts'
 import { type TransactionOptions, transactionOptions, type TransactionPlace } from '../transaction-options.ts'
@@ -185,13 +186,19 @@ export class Transaction extends Executor {
    */
   afterCommit(hook: Hook): void {
     needsFunction(hook, 'afterCommit()', 'what runs after the commit')
-    this.#usable().hooks.add('commit', hook)
+    this.#innermost().hooks.add('commit', hook)
   }
 
   /** Runs `hook` after this transaction was rolled back, alone or with one around it; not when its outcome is unknown. */
   afterRollback(hook: Hook): void {
     needsFunction(hook, 'afterRollback()', 'what runs after the rollback')
-    this.#usable().hooks.add('rollback', hook)
+    this.#innermost().hooks.add('rollback', hook)
+  }
+
+  /** It, or the savepoint inside of it that a statement through this handle would run in here. */
+  #innermost(): TransactionRecord {
+    const record = this.#usable()
+    return innermost(record.slot, this) ?? record
   }
 
   /** Its record while it is open: a handle that outlived its transaction opens nothing on what is there now. */
