@@ -32,7 +32,6 @@ import { type TransactionOptions, transactionOptions, type TransactionPlace } fr
 import type { TransactionRecord } from './transaction/record.ts'
 import { boolean, duration, needsFunction } from '../util/checks.ts'
 import { type Checks, type Reading, readAgain } from '../util/options.ts'
-import type { TransactionRecord } from './transaction/record.ts'
 import type { Transaction } from './transaction/transaction.ts'
 
 export interface AcquireOptions {
