@@ -9,7 +9,8 @@ export type {
   RowLoader,
 } from './db/baked.ts'
 export { createDb, Db } from './db/db.ts'
-export { Connection, type ReleaseOptions } from './engine/connection.ts'
+export { Connection } from './engine/connection.ts'
+export { type ReleaseOptions } from './engine/release-options.ts'
 export { Cursor, type CursorOptions } from './engine/query/cursor.ts'
 export { type CloseOptions, Engine } from './engine/engine.ts'
 export { Executor, type Row } from './engine/query/executor.ts'

@@ -12,6 +12,7 @@ import { failureError, isFailure, thrownError } from './query/failure.ts'
 import { callOptions, type Handle, type IsHandle, placeOf } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
+import { releaseChecks, type ReleaseOptions } from './release-options.ts'
 import { lend } from './slot/control.ts'
 import type { Slot } from './slot/slot.ts'
 import { Turn } from './slot/turn.ts'
@@ -20,26 +21,14 @@ import type { Hook } from './transaction/hooks.ts'
 import type { ManualTransaction } from './transaction/manual.ts'
 import { type TransactionOptions, transactionOptions, type TransactionPlace } from './transaction-options.ts'
 import type { TransactionRecord } from './transaction/record.ts'
-import { boolean, needsFunction } from '../util/checks.ts'
-import { type Checks, readAgain } from '../util/options.ts'
+import { needsFunction } from '../util/checks.ts'
+import { readAgain } from '../util/options.ts'
 import type { Transaction } from './transaction/transaction.ts'
 import { clock } from '../util/clock.ts'
-
-export interface ReleaseOptions {
-  /**
-   * False: hands the raw connection back and keeps the handle, which borrows again when it is next used. Default true.
-   * (GINO: `release(permanent=False)`.)
-   */
-  readonly permanent?: boolean | undefined
-  /** With `permanent: false`: gives up session state the connection is pinned for (SET, LISTEN, temporary tables, …). */
-  readonly discardSession?: boolean | undefined
-}
 
 // A handle in the types only: the key of an interface, which a class cannot have without its value.
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging
 export interface Connection extends IsHandle {}
-
-const releaseChecks: Checks<ReleaseOptions> = { permanent: boolean, discardSession: boolean }
 
 /**
  * A handle on at most one raw connection, borrowed when it is first needed. Statements issued together take turns.

@@ -279,11 +279,15 @@ forEachDriver((driver) => {
     const db = await driver.single({ pool: { acquireTimeoutMs: 1_300 } })
 
     const notices = await noticesDuring(async () => {
-      for (let i = 0; i < 2; i++)
+      for (let i = 0; i < 2; i++) {
+        const begun = gate()
+        const waited = begun.promise.then(() => caught(db.scalar('select 2')))
         await db.transaction(async () => {
           await db.scalar('select 1')
-          await caught(db.detached(() => db.scalar('select 2')))
+          begun.open()
+          await waited
         })
+      }
     })
 
     expect(notices.map(({ code }) => code)).toEqual(['held-while-waiting'])

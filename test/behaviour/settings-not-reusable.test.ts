@@ -47,7 +47,7 @@ forEachDriver(
           expect(await pid(db)).not.toBe(await pid(connection))
           expect(await use(db)).toBe('7')
         },
-        { reusable: false, settings },
+        { reusable: false, settings, hold: true },
       )
 
       expect(await db.scalar(tenant)).toBeFalsy()

@@ -251,6 +251,6 @@ describe('a model', () => {
     expect(String(thrownBy(() => new Person().lookup()))).toContain('This User has no id')
     expect(String(thrownBy(() => new Go().lookup()))).toContain('This users has no id')
     expect(inspect(new (Model(db, table))({ id: 1 }))).toBe('users { id: 1 }')
-    expect(() => Model(db, table, { name: '' })).toThrow('name is the name of the model in messages')
+    expect(() => Model(db, table, { name: '' })).toThrow('The option "name" of Model()')
   })
 })

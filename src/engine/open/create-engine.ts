@@ -40,6 +40,15 @@ export async function createEngine(source: EngineSource, options?: EngineOptions
   return openEngine(source, options, null)
 }
 
+/** A proxy may throw when it is looked at. */
+function looksPlain(value: unknown): boolean {
+  try {
+    return isPlain(value)
+  } catch {
+    return false
+  }
+}
+
 /** @internal @throws {UsageError} for what is no source, or no options beside one; what they say is checked at the opening. */
 export function needsSource(method: string, source: unknown, options: unknown): void {
   if (source === undefined || source === null)
@@ -51,9 +60,9 @@ export function needsSource(method: string, source: unknown, options: unknown): 
     throw new UsageError(
       `${method} takes a URL or options, not an object of class ${kindOf(executor)}. A db gets an engine that is open by bind(engine).`,
     )
-  if (typeof source !== 'string' && typeof source !== 'function' && !(source instanceof URL) && !isPlain(source))
+  if (typeof source !== 'string' && typeof source !== 'function' && !(source instanceof URL) && !looksPlain(source))
     throw new UsageError(`${method} takes a URL, options, or a function that gives one, not ${describeType(source)}.`)
-  if (options !== undefined && !isPlain(options))
+  if (options !== undefined && !looksPlain(options))
     throw new UsageError(`The options of ${method} must be a plain object, not ${describeType(options)}.`)
 }
 
