@@ -45,6 +45,7 @@ const config: ViteUserConfig = defineConfig({
     // Real servers on a machine that may be busy with other things: a wait that is too short says nothing of the code.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    retry: process.env['CI'] === undefined ? 0 : 1,
     sequence: { shuffle: { tests: true, files: false }, seed },
     projects: [
       { extends: true, test: { name: 'main', include: ['test/**/*.test.ts'] } },
