@@ -75,6 +75,7 @@ export {
   ResultError,
   SelfDeadlockError,
   SerializationError,
+  SessionMovedError,
   SqlSyntaxError,
   StalePlanError,
   SyncTimeoutError,

@@ -10,6 +10,7 @@ export {
   ReleasedConnectionError,
   SelfDeadlockError,
   TransactionEndedError,
+  SessionMovedError,
   TransactionStateError,
   UnknownColumnError,
   UnknownJsonPropertyError,

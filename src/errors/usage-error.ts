@@ -67,6 +67,11 @@ export class TransactionStateError extends UsageError {
   static override readonly code: string = 'GENEVER_TRANSACTION_STATE'
 }
 
+/** What a session knows was asked for, but the connection was given to others since: `currval()`, `lastval()`. */
+export class SessionMovedError extends UsageError {
+  static override readonly code: string = 'GENEVER_SESSION_MOVED'
+}
+
 /** Waiting for a connection would never end, because those who hold them all are waiting for the one who asks. */
 export class SelfDeadlockError extends UsageError {
   static override readonly code: string = 'GENEVER_SELF_DEADLOCK'

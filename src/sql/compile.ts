@@ -163,7 +163,7 @@ export class StatementCache {
 
 const compiled = (
   text: string,
-  { cls, verb, dirties, pins, names, hasControl, statements }: Classified,
+  { cls, verb, dirties, pins, names, hasControl, leaves, statements }: Classified,
   name: string,
 ): Compiled => ({
   text,
@@ -174,6 +174,7 @@ const compiled = (
   pins,
   names,
   hasControl,
+  leaves,
   statements,
   shape: null,
 })

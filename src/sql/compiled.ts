@@ -87,6 +87,11 @@ export interface Compiled {
   readonly pins: number
   /** `Names` bits. */
   readonly names: number
+  /**
+   * It may leave something in the session that no text shows, such as what a function of the user's own sets: whoever ran it
+   * keeps this connection. Absent for statements of the engine.
+   */
+  readonly leaves?: boolean
   /** True for `control`, and for a `multi` text that holds a control statement anywhere: both are refused alike. */
   readonly hasControl: boolean
   /** How many statements the text holds, if they were counted. */

@@ -26,6 +26,7 @@ test('an entry has what the engine and the drivers need', () => {
     pins: 0,
     names: 0,
     hasControl: false,
+    leaves: false,
     statements: 1,
     shape: null,
   })

@@ -1,7 +1,7 @@
 // Who may run on a slot now. A statement or transaction is admitted at once iff the transaction on top of the stack is
 // in the chain of the code that issued it, or its handle belongs to it; otherwise it waits until that one has ended. What
 // could only ever wait for itself is refused.
-import { ReleasedConnectionError, TransactionStateError, UsageError } from '../../errors/index.ts'
+import { ReleasedConnectionError, SessionMovedError, TransactionStateError, UsageError } from '../../errors/index.ts'
 import { isInside, type Link } from '../context/chain.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'
 import type { Frame } from '../context/frame.ts'
@@ -64,10 +64,16 @@ export function released(): ReleasedConnectionError {
 }
 
 /** Why a statement that is about the session or its transaction cannot run here; null: it can. Its turn has come. */
-export function misplaced({ engine, lease }: Slot, { stmt, transaction }: EngineOp): UsageError | null {
+export function misplaced({ engine, lease, moved }: Slot, { stmt, transaction }: EngineOp): UsageError | null {
   if ((stmt.pins & (Pin.encoding | Pin.strings)) !== 0) return readingRefused(stmt)
   const outside = transaction === null && lease?.raw.status === 'idle'
   if (outside && (stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt)
+  if (moved && (stmt.pins & Pin.sequences) !== 0)
+    return new SessionMovedError(
+      'currval() and lastval() would give the number of somebody else: since this scope wrote, it waited for something else, and its ' +
+        'connection served others meanwhile. Use INSERT … RETURNING, ask before you wait, or give the scope the option hold: true.',
+      { statement: { sql: stmt.text } },
+    )
   if (engine.options.pooler === undefined) return null
   // A transaction has one session for all its length, and so the numbers it has drawn.
   const session = stmt.pins & ~(outside ? Pin.transaction : Pin.transaction | Pin.sequences)

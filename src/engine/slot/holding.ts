@@ -6,6 +6,7 @@ import type { Ties } from '../../pool/deadlock.ts'
 import type { Lease, LeaseHolder } from '../../pool/lease.ts'
 import type { Frame, Settings } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
+import type { Compiled } from '../../sql/compiled.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { Flight } from './flight.ts'
 import { Waits } from './waits.ts'
@@ -24,6 +25,10 @@ export abstract class Holding implements LeaseHolder {
   readonly flight: Flight = new Flight()
   /** Session state the user relies on: `Pin` bits. */
   pins = 0
+  /** A statement that may have left something in the session which no text shows. */
+  left: Compiled | null = null
+  /** It was recalled since it last wrote: the numbers of its sequences are in another session. */
+  moved = false
   /** How many of those who use it want it held between statements. */
   holds = 0
   /** Closed to new top-level statements. */
@@ -74,7 +79,7 @@ export abstract class Holding implements LeaseHolder {
 
   /** Whether nothing but what will be over by itself keeps the connection. */
   get movable(): boolean {
-    return this.stack.length === 0 && this.pins === 0 && this.holds === 0
+    return this.stack.length === 0 && this.pins === 0 && this.left === null && this.holds === 0
   }
 
   get recallable(): boolean {
@@ -89,6 +94,7 @@ export abstract class Holding implements LeaseHolder {
 
   recall(): void {
     this.recalledAt = ++recalls
+    this.moved = true
     this.engine.pool.recall.leaves(this)
     void this.handBack()
   }
@@ -126,9 +132,17 @@ export abstract class Holding implements LeaseHolder {
     this.tied()
   }
 
+  /** The connection is kept: what the statement called may rely on it. */
+  leave(stmt: Compiled): void {
+    this.moved = false
+    if (this.left !== null) return
+    this.left = stmt
+    this.tied()
+  }
+
   ties(): Ties | null {
     if (this.lease === null || this.movable) return null
-    const surely: object[] = this.pins !== 0 || this.holds > 0 ? [this] : []
+    const surely: object[] = this.pins !== 0 || this.left !== null || this.holds > 0 ? [this] : []
     const likely: object[] = [this]
     for (const record of this.stack) {
       surely.push(record)
@@ -210,6 +224,7 @@ export abstract class Holding implements LeaseHolder {
     }
     if (this.pins !== 0)
       return `session pinned by ${this.#pinnedBy}${this.#pinnedAt === null ? '' : ` at ${this.#pinnedAt}`}`
+    if (this.left !== null) return `session kept for what ${this.left.verb} may have left in it`
     if (this.holds > 0) return 'held'
     return this.busy ? 'running a statement' : ''
   }

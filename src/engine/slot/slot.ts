@@ -120,6 +120,8 @@ export class Slot extends Holding implements PoolWaiter {
     }
     const { raw } = this.lease as Lease
     if (op.stmt.pins !== 0 && !this.#pin(op)) return
+    if (op.stmt.leaves === true) this.leave(op.stmt)
+    if (op.stmt.cls !== 'read') this.moved = false
     op.starting(raw)
     const prefix = prefixOf(this, op, this.#unset)
     if (prefix instanceof Error) return op.refuseWith(prefix)
@@ -299,6 +301,7 @@ export class Slot extends Holding implements PoolWaiter {
     const [typed, pinned] = [this.flight.lost(failure), this.pins !== 0 && this.stack.length === 0]
     if (pinned) this.#pinLost = failure
     this.pins = 0
+    this.left = null
     for (const transaction of this.stack.toReversed()) transaction.lose(failure)
     for (const item of [...this.#ready]) {
       const isOp = item instanceof EngineOp
@@ -326,6 +329,7 @@ export class Slot extends Holding implements PoolWaiter {
     this.engine.leaks?.returned(this)
     this.lease = null
     this.pins = 0
+    this.left = null
     return lease?.release()
   }
 

@@ -4,6 +4,7 @@
 import { isConforming, isUtf8 } from '../../util/checks.ts'
 import { Dirty, Names, Pin, type StatementClass } from '../compiled.ts'
 import { effectOf, type Effect } from './effects.ts'
+import { isHarmlessCall, namesSession } from './plain.ts'
 import { Scanner, Token } from './scan.ts'
 import { namesOf, type Sign, verdict, type Verdict } from './verdict.ts'
 
@@ -15,6 +16,8 @@ export interface Classified {
   readonly pins: number
   readonly names: number
   readonly hasControl: boolean
+  /** It may leave something in the session that its text does not show: it calls a function that is not known, or does anything. */
+  readonly leaves: boolean
   /** Statements that are not empty. */
   readonly statements: number
   /** The highest `n` of all `$n`; 0 without any. */
@@ -29,6 +32,7 @@ export interface Classified {
 export function classify(text: string): Classified {
   const scanner = new Scanner(text)
   const found = { cls: 'write' as StatementClass, verb: '', dirties: 0, pins: 0, names: 0, hasControl: false }
+  let calls = false
   let statements = 0
   let parameters = 0
   let named = false
@@ -52,6 +56,7 @@ export function classify(text: string): Classified {
       found.pins |= pins
       found.names |= statement.names
       found.hasControl ||= cls === 'control'
+      calls ||= statement.calls
     }
     if (kind === Token.end) break
     statement = new Statement(scanner)
@@ -64,7 +69,8 @@ export function classify(text: string): Classified {
     if (found.cls === 'read') found.cls = 'write'
     found.dirties |= Dirty.unknown
   }
-  return { ...found, statements, parameters, valued, named }
+  const leaves = calls || (found.dirties & Dirty.unknown) !== 0
+  return { ...found, leaves, statements, parameters, valued, named }
 }
 
 /** What the server plans, and so gains from being prepared. */
@@ -91,6 +97,9 @@ function conforms(text: string): boolean {
 }
 
 const defines = /^(?:create|alter|prepare)$/
+
+/** What stands behind these and in front of a bracket is no call: a table, an alias or a type with a list. */
+const namesRelation: ReadonlySet<string> = new Set(['into', 'table', 'references', 'as', 'with', 'recursive', ')', ':'])
 
 /** How many leading tokens of a statement are kept for its verdict. */
 const headSize = 8
@@ -121,6 +130,12 @@ class Statement {
   #before = ''
   /** The name before, quoted or not, which a bracket would make a call. */
   #callee = ''
+  /** The schema of that name, and what stands in front of both. */
+  #schema = ''
+  #qualifier = ''
+  #ahead = ''
+  /** It calls a function that is not known to be harmless. */
+  calls = false
   readonly #settings: Setting[] = []
   /** So far it is `select set_config(…), …` and nothing else, each for the transaction alone. */
   #onlySets = true
@@ -162,6 +177,10 @@ class Statement {
     if (this.#head.length < headSize) this.#lead(character, word, kind === Token.quoted ? `"${name}` : `'`)
     if (word !== '') this.#notice(word)
     if (name === 'pg_temp') this.#signs.add('pg_temp')
+    if (name !== '') {
+      this.#schema = this.#before === '.' ? this.#qualifier : ''
+      if (this.#before !== '.') this.#ahead = this.#before
+    } else if (character === '.') this.#qualifier = this.#callee
     // `json_object('k':f(1))` is a call for the server.
     this.#callee = kind === Token.named ? scanner.text.slice(scanner.start + 1, scanner.end).toLowerCase() : name
     this.#before = word !== '' ? word : character
@@ -257,6 +276,12 @@ class Statement {
   }
 
   #call(name: string): void {
+    const unknown =
+      name !== 'set_config' &&
+      effectOf(name) === undefined &&
+      !isHarmlessCall(name, this.#schema) &&
+      !namesSession(name)
+    this.calls ||= unknown && !namesRelation.has(this.#ahead)
     if (name === 'set_config') {
       const { depth } = this.#scanner
       this.#settings.push({ depth, argument: 1, tokens: 0, only: '', name: '', local: false })

@@ -1,0 +1,103 @@
+/** What a scope relies on in its session survives that the pool may take its connection back, or an error says that it does not. */
+
+import { setTimeout as pause } from 'node:timers/promises'
+import { createDb, isGeneverError } from 'genever'
+import { expect, onTestFinished, test } from 'vitest'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+
+const schema = `create table t (id serial primary key, who int);
+  create function set_tenant(tenant text) returns text language sql as $$ select set_config('app.tenant', tenant, false) $$;
+  create function draw(who int) returns int language sql as $$ insert into t (who) values (who) returning id $$`
+
+async function place(): Promise<{ database: FreshDatabase; url: string }> {
+  const database = await freshDatabase(schema)
+  onTestFinished(() => database.drop())
+  return { database, url: database.url }
+}
+
+test.each([2, 3])(
+  'lastval() after a wait is right or refused, never the number of somebody else: pool of %i',
+  async (max) => {
+    const { url } = await place()
+    await using db = createDb(url, { pool: { max } })
+    let [right, refused] = [0, 0]
+    await Promise.all(
+      Array.from({ length: 20 }, (_, me) =>
+        db.scope(async () => {
+          await db.status('insert into t (who) values ($1)', [me])
+          await pause(5)
+          try {
+            expect(await db.scalar('select who from t where id = $1', [await db.scalar('select lastval()')])).toBe(me)
+            right++
+          } catch (error) {
+            if (!isGeneverError(error, 'SESSION_MOVED')) throw error
+            refused++
+            await db.status('insert into t (who) values ($1)', [me])
+            expect(await db.scalar("select who from t where id = currval('t_id_seq')")).toBe(me)
+          }
+        }),
+      ),
+    )
+
+    expect(right + refused).toBe(20)
+    expect(refused).toBeGreaterThan(0)
+  },
+)
+
+test('a scope that goes straight on, or holds its connection, has its own numbers', async () => {
+  const { url } = await place()
+  await using db = createDb(url, { pool: { max: 2 } })
+  await Promise.all(
+    Array.from({ length: 40 }, (_, me) =>
+      db.scope(
+        async () => {
+          await db.status('insert into t (who) values ($1)', [me])
+          if (me % 2 === 0) await pause(2)
+          expect(await db.scalar('select who from t where id = lastval()')).toBe(me)
+        },
+        { hold: me % 2 === 0 },
+      ),
+    ),
+  )
+})
+
+test('what a function of the user has set stays with its scope, which keeps its connection', async () => {
+  const { url } = await place()
+  await using db = createDb(url, { pool: { max: 2 } })
+  await Promise.all(
+    Array.from({ length: 20 }, (_, me) =>
+      db.scope(async () => {
+        await db.scalar('select set_tenant($1)', [String(me)])
+        await pause(3)
+        expect(await db.scalar("select current_setting('app.tenant', true)")).toBe(String(me))
+      }),
+    ),
+  )
+})
+
+test('the number that a function has drawn is asked for where it was drawn', async () => {
+  const { url } = await place()
+  await using db = createDb(url, { pool: { max: 2 } })
+  await Promise.all(
+    Array.from({ length: 20 }, (_, me) =>
+      db.scope(async () => {
+        const id = await db.scalar('select draw($1)', [me])
+        await pause(3)
+        expect(await db.scalar('select lastval()')).toBe(id)
+      }),
+    ),
+  )
+})
+
+test('functions of PostgreSQL that leave nothing keep no connection', async () => {
+  const { url } = await place()
+  await using db = createDb(url, { pool: { max: 1 } })
+  await db.scope(async () => {
+    await db.all(
+      'select lower($1), now(), count(*), coalesce(max(id), 0) from t where id in (1, 2) group by lower($1)',
+      ['A'],
+    )
+    await db.status('insert into t (who) values (1)')
+    expect(await db.detached(() => db.scalar('select 7'))).toBe(7)
+  })
+})
