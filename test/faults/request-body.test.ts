@@ -41,7 +41,7 @@ async function look(name: string, before: unknown, connection: unknown): Promise
 
 const frameworks: Readonly<Record<string, () => Promise<Server>>> = {
   async 'node:http, read by a loop'() {
-    const handler = httpPlugin.genever(db, { log: false }).handler(async (incoming, response) => {
+    const handler = httpPlugin.genever(db, { log: false, holdForRequest: true }).handler(async (incoming, response) => {
       const before = await pid(db)
       const { name } = (await json(incoming)) as { name: string }
       response.end(JSON.stringify(await look(name, before, incoming.db)))
@@ -50,7 +50,7 @@ const frameworks: Readonly<Record<string, () => Promise<Server>>> = {
   },
   async 'express.json()'() {
     const app = express()
-    app.use(expressPlugin.genever(db, { log: false }))
+    app.use(expressPlugin.genever(db, { log: false, holdForRequest: true }))
     app.use(async (req, _res, next) => {
       Object.assign(req, { before: await pid(db) })
       next()
@@ -63,7 +63,7 @@ const frameworks: Readonly<Record<string, () => Promise<Server>>> = {
   },
   async koa() {
     const koa = new Koa()
-    koa.use(koaPlugin.genever(db, { log: false }))
+    koa.use(koaPlugin.genever(db, { log: false, holdForRequest: true }))
     koa.use(async (ctx) => {
       const before = await pid(db)
       const { name } = (await json(ctx.req)) as { name: string }
@@ -73,7 +73,7 @@ const frameworks: Readonly<Record<string, () => Promise<Server>>> = {
   },
   async fastify() {
     const fastify = Fastify()
-    await fastify.register(fastifyPlugin, { db, log: false })
+    await fastify.register(fastifyPlugin, { db, log: false, holdForRequest: true })
     fastify.addHook('onRequest', async (req) => {
       Object.assign(req, { before: await pid(db) })
     })

@@ -1,6 +1,6 @@
 /** A transaction by text that has failed: the server answers COMMIT by ROLLBACK, and means it. */
 
-import { QueryError } from 'genever'
+import { TransactionAbortedError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { site, sound } from './support.ts'
@@ -11,7 +11,7 @@ test('COMMIT as text of a transaction that has failed is told as ROLLBACK, and t
   await connection.status('begin')
   await connection.status('insert into t values (1)')
   await caught(connection.scalar('select 1 / 0'))
-  expect(await caught(connection.status('insert into t values (2)'))).toBeInstanceOf(QueryError)
+  expect(await caught(connection.status('insert into t values (2)'))).toBeInstanceOf(TransactionAbortedError)
 
   const end = await connection.status('commit')
   await connection.status('insert into t values (3)')

@@ -1,6 +1,6 @@
 /** Queries built with Kysely, run by Genever: in every method of an executor, and as parts of db.sql. */
 
-import { ParameterError, UsageError } from 'genever'
+import { createDb, ParameterError, UsageError } from 'genever'
 import { geneverDialect, kysely, toQuery } from 'genever/kysely'
 import {
   CamelCasePlugin,
@@ -212,7 +212,7 @@ forEachDriver((driver) => {
 })
 
 test('a dialect is made before the database is opened, and compiles without it', () => {
-  const k = new Kysely<Tables>({ dialect: geneverDialect({} as never) })
+  const k = new Kysely<Tables>({ dialect: geneverDialect(createDb('postgres://localhost/nowhere')) })
 
   expect(k.selectFrom('person').select('id').compile().sql).toBe('select "id" from "person"')
 })

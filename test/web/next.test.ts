@@ -71,10 +71,10 @@ describe('withDb', () => {
     expectTypeOf(inner).toEqualTypeOf<(name: string) => Promise<readonly [string, number]>>()
     const both = gate()
     const meeting = withDb(db, async (last: boolean) => {
-      const own = await pid(db)
+      await pid(db)
       if (last) both.open()
       await both.promise
-      return own
+      return db.current
     })
     const { current, ...seen } = await outer()
     await quiet(db)

@@ -99,7 +99,9 @@ class Query<R> extends Printable implements ToStatement<R> {
   after(cursor: string | null | undefined): Query<R> {
     if (cursor === null || cursor === undefined) return this
     if (typeof cursor !== 'string')
-      throw new UsageError(`after() takes the cursor of a page, which is text, not ${describeType(cursor)}.`)
+      throw new UsageError(`after() takes the cursor of a page, which is text, not ${describeType(cursor)}.`, {
+        clientError: true,
+      })
     const keys = keysetOf(this.#state)
     const condition = afterCondition(keys, readCursor(keys, cursor))
     return this.#with({ where: [...this.#state.where, condition] })
