@@ -91,7 +91,7 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
         await both.promise
         return answers({ own })
       }
-      await using app = await start({ db, routes: [get('/read', work)] })
+      await using app = await start({ db, options: { holdForRequest: true }, routes: [get('/read', work)] })
       const replies = await Promise.all([ask(app.port, 'GET /read'), ask(app.port, 'GET /read')])
       const agent = new Agent({ keepAlive: true, maxSockets: 1 })
       for (let i = 0; i < 3; i++) await ask(app.port, 'GET /read', { agent })
