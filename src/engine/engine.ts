@@ -55,6 +55,8 @@ export class Engine extends Source implements AsyncDisposable {
   readonly leaks: LeakWatch | null
   /** @internal Of each `Db` it was given to: what `prebake` prepares on new connections. */
   readonly bakeries: Set<Bakery> = new Set()
+  /** @internal Plain reads that were not quick when they were last measured. */
+  readonly slowReads: WeakSet<Compiled> = new WeakSet()
   /** @internal Where transactions were begun that kept a connection from others, as far as that was told. */
   readonly toldPlaces: Set<string> = new Set()
   readonly #onClose: () => void

@@ -43,6 +43,11 @@ export interface PoolOptions {
    * several statements at once; of no effect on the others, which are `pg` and PGlite. 0: none. Default 4, at most `max`.
    */
   readonly shared?: number | undefined
+  /**
+   * Whether reads that are issued together in a scope run side by side, on connections that are idle and that nobody waits
+   * for. Default true. Only reads that cannot change anything and do not ask for their session do.
+   */
+  readonly spareReads?: boolean | undefined
   /** How many may wait for a connection; one more fails with `TooManyWaitersError`. Default `Infinity`. */
   readonly maxWaiting?: number | undefined
   /** How long one may wait for a connection, opening it included. Default 30_000; `Infinity`: for ever. */
@@ -208,7 +213,7 @@ export interface ResolvedOptions<C = any> {
    * which certificates and keys have become a `secureContext`, for the same reason.
    */
   readonly connection: Readonly<Record<string, unknown>>
-  readonly pool: Readonly<Required<{ [K in keyof PoolOptions]: number }>>
+  readonly pool: Readonly<{ [K in keyof Required<PoolOptions>]: NonNullable<PoolOptions[K]> }>
   /** `Infinity`: no limit. */
   readonly query: { readonly timeoutMs: number }
   readonly retry: { readonly limit: number; readonly intervalMs: number }

@@ -27,6 +27,11 @@ export class Idle {
     return this.members.pop()
   }
 
+  /** The one used last, whether it still answers or not. */
+  takeAny(): Member | undefined {
+    return this.members.pop()
+  }
+
   /** False: it was not here. */
   drop(member: Member): boolean {
     const at = this.members.indexOf(member)

@@ -107,9 +107,9 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.#enqueue(waiter)
   }
 
-  /** A lease of an idle connection, or null: nothing is queued. */
-  leaseIdle(holder: LeaseHolder): Lease | null {
-    const member = this.takeIdle()
+  /** A lease of an idle connection, or null: nothing is queued. `spare`: however long it was idle, if nobody waits. */
+  leaseIdle(holder: LeaseHolder, spare = false): Lease | null {
+    const member = !spare ? this.takeIdle() : this.wanted || this.closed ? undefined : this.#idle.takeAny()
     return member === undefined ? null : this.#lend(member, holder, null)
   }
 
@@ -143,11 +143,6 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
       if (sent !== null && (sent instanceof Seat ? sent.op : sent) === op)
         member.abandon(sent, this.#limits.cancelTimeoutMs)
     }
-  }
-
-  /** Somebody has been waiting for long: those who keep a connection for nothing are told of. */
-  tellKeepers(): void {
-    for (const { lease } of this.#members) lease?.holder.keepsOthersWaiting?.()
   }
 
   /** What a waiter that gave up says: how long, for what, and who holds it. */
@@ -342,6 +337,11 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
 
   fill(): void {
     this.#growth.grow()
+  }
+
+  /** Reads of one scope wait for each other. */
+  wantsMore(): void {
+    if (!this.wanted) this.#growth.press()
   }
 
   get returning(): number {

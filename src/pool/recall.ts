@@ -44,6 +44,11 @@ export class Recall {
     inRoot(() => clock.setImmediate(() => this.#judge()))
   }
 
+  /** Somebody has been waiting for long: those who keep a connection for nothing are told of. */
+  tellKeepers(): void {
+    for (const { lease } of this.#pool.members) lease?.holder.keepsOthersWaiting?.()
+  }
+
   get away(): number {
     return this.#away.size
   }

@@ -163,7 +163,7 @@ export class StatementCache {
 
 const compiled = (
   text: string,
-  { cls, verb, dirties, pins, names, hasControl, leaves, statements }: Classified,
+  { cls, verb, dirties, pins, names, hasControl, leaves, plain, statements }: Classified,
   name: string,
 ): Compiled => ({
   text,
@@ -175,6 +175,7 @@ const compiled = (
   names,
   hasControl,
   leaves,
+  plain,
   statements,
   shape: null,
 })

@@ -92,6 +92,11 @@ export interface Compiled {
    * keeps this connection. Absent for statements of the engine.
    */
   readonly leaves?: boolean
+  /**
+   * A read that may run on any connection with the same settings, beside others like it: nothing that it calls changes anything
+   * or asks for the session. Absent for statements of the engine.
+   */
+  readonly plain?: boolean
   /** True for `control`, and for a `multi` text that holds a control statement anywhere: both are refused alike. */
   readonly hasControl: boolean
   /** How many statements the text holds, if they were counted. */

@@ -101,3 +101,31 @@ test('functions of PostgreSQL that leave nothing keep no connection', async () =
     expect(await db.detached(() => db.scalar('select 7'))).toBe(7)
   })
 })
+
+test.each(['update t set who = who', 'select 1 from t for update', 'delete from t where false'])(
+  'a write that draws no number brings none back: lastval() stays refused after %s',
+  async (write) => {
+    const { url } = await place()
+    await using db = createDb(url, { pool: { max: 1 } })
+
+    const code = await db.scope(async () => {
+      await db.status('insert into t (who) values (1)')
+      await db.detached(() => db.scope((own) => own.status('insert into t (who) values (2)')))
+      await db.status(write)
+      return db.scalar('select lastval()').catch((error: unknown) => isGeneverError(error, 'SESSION_MOVED'))
+    })
+
+    expect(code).toBe(true)
+  },
+)
+
+test('an upsert with a list of columns does not keep the connection', async () => {
+  const { url } = await place()
+  await using db = createDb(url, { pool: { max: 1, acquireTimeoutMs: 2_000 } })
+
+  await db.scope(async (own) => {
+    await db.status('insert into t (id, who) values (1, 2) on conflict (id) do update set (id, who) = (1, 3)')
+    expect(await db.detached(() => db.scalar('select 1'))).toBe(1)
+    expect(own.borrowed).toBe(false)
+  })
+})

@@ -44,6 +44,7 @@ describe('defaults', () => {
         min: 0,
         max: 10,
         shared: 4,
+        spareReads: true,
         maxWaiting: Infinity,
         acquireTimeoutMs: 30_000,
         connectTimeoutMs: 10_000,

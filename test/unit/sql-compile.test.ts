@@ -27,6 +27,7 @@ test('an entry has what the engine and the drivers need', () => {
     names: 0,
     hasControl: false,
     leaves: false,
+    plain: true,
     statements: 1,
     shape: null,
   })

@@ -68,7 +68,7 @@ function makePrefix(slot: Slot, op: EngineOp, unset: boolean): Op[] | null {
   const begins = op.transaction !== null && op.transaction.wire === 'none'
   let ops: Op[] | null = null
   if (settings !== null && !(begins && beginsOutermost(slot)) && areDue(slot, op, unset))
-    ops = [settingsOp(slot, settings, op, pooled)]
+    ops = [settingsOp(slot.engine, (slot.lease as Lease).raw, settings, op, pooled)]
   if (begins) {
     ops ??= []
     for (const transaction of slot.stack) {
@@ -77,7 +77,7 @@ function makePrefix(slot: Slot, op: EngineOp, unset: boolean): Op[] | null {
         const limit = transaction.idleLimit()
         if (limit !== null) ops.push(new ControlOp(limit, op, null))
         if (settings !== null && transaction.parent === null && (pooled || unset))
-          ops.push(settingsOp(slot, settings, op, pooled))
+          ops.push(settingsOp(slot.engine, (slot.lease as Lease).raw, settings, op, pooled))
       }
       if (transaction === op.transaction) break
     }
@@ -158,9 +158,15 @@ export class Opener extends EngineOp {
  * `select set_config(…)` for every setting. For the length of the session, and the reset on return takes them away; or for
  * the transaction alone: without a BEGIN that is all of the unit.
  */
-function settingsOp({ engine, lease }: Slot, settings: Settings, main: EngineOp, local: boolean): ControlOp {
+export function settingsOp(
+  engine: Engine,
+  raw: RawConnection,
+  settings: Settings,
+  main: EngineOp,
+  local: boolean,
+): ControlOp {
   const { sql, params } = engine.dialect.setConfig(settings, local)
-  if (!local) (lease as Lease).raw.dirty |= Dirty.settings
+  if (!local) raw.dirty |= Dirty.settings
   return new ControlOp(engine.statements.compileInternal(sql), main, null, params)
 }
 

@@ -16,6 +16,9 @@ import { clock } from '../../util/clock.ts'
 const longMs = 1_000
 const mostToldPlaces = 1_000
 
+/** Statements that may draw numbers without saying so: by defaults and triggers. */
+const drawing: ReadonlySet<string> = new Set(['INSERT', 'MERGE', 'COPY', 'CALL', 'DO', ''])
+
 let recalls = 0
 
 export abstract class Holding implements LeaseHolder {
@@ -29,6 +32,8 @@ export abstract class Holding implements LeaseHolder {
   left: Compiled | null = null
   /** It was recalled since it last wrote: the numbers of its sequences are in another session. */
   moved = false
+  /** It has written, which may have had effects on the session by triggers. */
+  wrote = false
   /** How many of those who use it want it held between statements. */
   holds = 0
   /** Closed to new top-level statements. */
@@ -138,6 +143,12 @@ export abstract class Holding implements LeaseHolder {
     if (this.left !== null) return
     this.left = stmt
     this.tied()
+  }
+
+  /** A statement is sent that may write, and draw numbers of sequences, which are in this session then. */
+  protected noteWrite({ verb, text }: Compiled): void {
+    this.wrote = true
+    if (this.moved && (drawing.has(verb) || /\b(?:insert|merge|nextval|setval)\b/i.test(text))) this.moved = false
   }
 
   ties(): Ties | null {

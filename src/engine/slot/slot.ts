@@ -13,6 +13,7 @@ import { admit, misplaced, released } from './admission.ts'
 import { openerOf, isLent, noteStatus, prefixOf, sendOwed, standsAlone } from './control.ts'
 import { Holding } from './holding.ts'
 import { remove } from './remove.ts'
+import { noteTime, sendSpare, type Spare } from './spares.ts'
 import { tellOfCursors } from './cursor-wait.ts'
 import { Turn } from './turn.ts'
 import type { Waiting } from './waiting.ts'
@@ -29,9 +30,13 @@ export class Slot extends Holding implements PoolWaiter {
   #pinLost: Failure | null = null
   #closing: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
   readonly op: null = null
+  /** Reads that run on other connections; null: none. */
+  spares: Map<EngineOp, Spare> | null = null
+  /** Whether a statement was waiting for its turn at the last answer: the time to the next is all its own. */
+  #chained = false
 
   get busy(): boolean {
-    return this.flight.size > 0 || this.#ready.length > 0 || this.#blocked.length > 0
+    return this.flight.size > 0 || this.#ready.length > 0 || this.#blocked.length > 0 || this.spares !== null
   }
 
   /** Sends a statement, or takes a turn, now or when its time comes. Synchronous; failures reach `item.refuse`. */
@@ -57,7 +62,8 @@ export class Slot extends Holding implements PoolWaiter {
 
   #submit(item: Item): void {
     if (!this.#admits(item)) return
-    if (this.#ready.length === 0 && item instanceof EngineOp && this.#hasRoom()) this.#transmit(item)
+    const free = this.#ready.length === 0 && (this.spares === null || isPlain(item))
+    if (free && item instanceof EngineOp && this.#hasRoom()) this.#transmit(item)
     else {
       item.issued = true
       this.#ready.push(item)
@@ -92,6 +98,8 @@ export class Slot extends Holding implements PoolWaiter {
   #pump(): void {
     while (this.#ready.length > 0) {
       const item = this.#ready[0] as Item
+      // Reads that were issued before are answered before.
+      if (this.spares !== null && !isPlain(item)) return
       if (item instanceof Turn) {
         if (item.quiet && (this.flight.size > 0 || this.lease?.raw.quarantined === true)) return
         if (item.borrows && this.lease === null && !this.#borrow()) return
@@ -100,8 +108,10 @@ export class Slot extends Holding implements PoolWaiter {
         if (item.unasked || this.#admits(item)) item.take()
       } else {
         if (this.lease === null && !this.#borrow()) return
-        if (!this.#hasRoom()) return
+        const room = this.#hasRoom()
+        if (!room && !sendSpare(this, item)) return
         this.#ready.shift()
+        if (!room) continue
         if (item.transaction?.doomed === true) item.refuseWith(item.transaction.refusal(true))
         else this.#transmit(item)
       }
@@ -121,7 +131,7 @@ export class Slot extends Holding implements PoolWaiter {
     const { raw } = this.lease as Lease
     if (op.stmt.pins !== 0 && !this.#pin(op)) return
     if (op.stmt.leaves === true) this.leave(op.stmt)
-    if (op.stmt.cls !== 'read') this.moved = false
+    if (op.stmt.cls !== 'read') this.noteWrite(op.stmt)
     op.starting(raw)
     const prefix = prefixOf(this, op, this.#unset)
     if (prefix instanceof Error) return op.refuseWith(prefix)
@@ -226,7 +236,23 @@ export class Slot extends Holding implements PoolWaiter {
     this.#pump()
   }
 
+  /** A read came back unanswered from another connection. */
+  resend(op: EngineOp): void {
+    this.#ready.unshift(op)
+    this.#pump()
+  }
+
+  spareEnded(op: EngineOp): void {
+    this.spares?.delete(op)
+    if (this.spares?.size === 0) this.spares = null
+    this.#pump()
+  }
+
   answered(op: EngineOp): void {
+    if (this.#ready.length > 0 || this.#chained) {
+      if (this.#chained) noteTime(this, op.stmt, this.#ready.length > 0)
+      this.#chained = this.#ready.length > 0
+    }
     this.flight.answered(op, this.lease)
     // The rollback of a transaction that was begun by text may have taken them away.
     if (op.stmt.hasControl && this.stack.length === 0 && this.lease?.raw.status === 'idle') this.settingsUndone()
@@ -254,6 +280,7 @@ export class Slot extends Holding implements PoolWaiter {
   /** Asks the server to stop a statement whose caller was told already. Only for the one at the head of the wire. */
   cancel(op: EngineOp): void {
     const { lease, engine } = this
+    this.spares?.get(op)?.cancel()
     if (lease === null || this.flight.head !== op || lease.raw.quarantined) return
     if (engine.options.pooler !== undefined) lease.spoil()
     void cancelOrDestroy(lease.raw, op, engine.options.cancelTimeoutMs)
@@ -366,4 +393,8 @@ export class Slot extends Holding implements PoolWaiter {
     } else if (this.idlers > 0 && this.pins === 0 && this.lease.raw.status === 'idle') void this.handBack()
     else this.lease.eased()
   }
+}
+
+function isPlain(item: Item): boolean {
+  return item instanceof EngineOp && item.stmt.plain === true
 }

@@ -166,7 +166,7 @@ export abstract class Waiting implements Expiring, Abortable {
 
   #tell(): void {
     this.#told = true
-    if (this.phase === 'connection') this.engine.pool.tellKeepers()
+    if (this.phase === 'connection') this.engine.pool.recall.tellKeepers()
     else this.#tellOfTransaction()
   }
 

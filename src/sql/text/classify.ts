@@ -18,6 +18,8 @@ export interface Classified {
   readonly hasControl: boolean
   /** It may leave something in the session that its text does not show: it calls a function that is not known, or does anything. */
   readonly leaves: boolean
+  /** One read that may run on any connection with the same settings: it changes nothing and asks nothing of its session. */
+  readonly plain: boolean
   /** Statements that are not empty. */
   readonly statements: number
   /** The highest `n` of all `$n`; 0 without any. */
@@ -33,6 +35,7 @@ export function classify(text: string): Classified {
   const scanner = new Scanner(text)
   const found = { cls: 'write' as StatementClass, verb: '', dirties: 0, pins: 0, names: 0, hasControl: false }
   let calls = false
+  let ofSession = false
   let statements = 0
   let parameters = 0
   let named = false
@@ -57,6 +60,7 @@ export function classify(text: string): Classified {
       found.names |= statement.names
       found.hasControl ||= cls === 'control'
       calls ||= statement.calls
+      ofSession ||= statement.ofSession
     }
     if (kind === Token.end) break
     statement = new Statement(scanner)
@@ -70,7 +74,8 @@ export function classify(text: string): Classified {
     found.dirties |= Dirty.unknown
   }
   const leaves = calls || (found.dirties & Dirty.unknown) !== 0
-  return { ...found, leaves, statements, parameters, valued, named }
+  const plain = found.cls === 'read' && !leaves && !ofSession && found.pins === 0 && found.dirties === 0
+  return { ...found, leaves, plain: plain && preparable.has(found.verb), statements, parameters, valued, named }
 }
 
 /** What the server plans, and so gains from being prepared. */
@@ -136,6 +141,8 @@ class Statement {
   #ahead = ''
   /** It calls a function that is not known to be harmless. */
   calls = false
+  /** It names what says something of the session. */
+  ofSession = false
   readonly #settings: Setting[] = []
   /** So far it is `select set_config(…), …` and nothing else, each for the transaction alone. */
   #onlySets = true
@@ -179,6 +186,7 @@ class Statement {
     if (name === 'pg_temp') this.#signs.add('pg_temp')
     if (name !== '') {
       this.#schema = this.#before === '.' ? this.#qualifier : ''
+      this.ofSession ||= namesSession(name)
       if (this.#before !== '.') this.#ahead = this.#before
     } else if (character === '.') this.#qualifier = this.#callee
     // `json_object('k':f(1))` is a call for the server.

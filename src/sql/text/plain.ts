@@ -48,6 +48,8 @@ const harmless = `
 
 /** Words in front of a bracket that call nothing. */
 const grammar = `
+  check conflict constraint do foreign generated hash including inherits key list no of only primary range returning set
+  statistics storage unique update
   all and any array as asc between by case cast collate cross cube default desc distinct else end except exists extract filter
   from full group grouping having ilike in inner intersect into is isnull join lateral left like limit materialized natural not
   notnull nulls offset on or order outer over overlay partition position recursive right rollup row select sets similar some

@@ -52,8 +52,9 @@ export class SandboxPool extends Pool {
     else waiter.refuse(failure)
   }
 
-  override leaseIdle(holder: LeaseHolder): Lease | null {
-    return this.#failure === null ? super.leaseIdle(holder) : null
+  /** Nothing runs side by side on one connection. */
+  override leaseIdle(holder: LeaseHolder, spare = false): Lease | null {
+    return this.#failure === null && !spare ? super.leaseIdle(holder) : null
   }
 
   override withdraw(waiter: PoolWaiter): void {

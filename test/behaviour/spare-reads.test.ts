@@ -1,0 +1,236 @@
+/**
+ * Reads that are issued together in a scope run side by side on connections that nobody uses or wants. What may change
+ * anything keeps its place among them.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createDb, type Db, type EngineOptions } from 'genever'
+import { expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
+import { until } from '../support/until.ts'
+
+const slow = 'select 1 as n from pg_sleep(0.08)'
+let made = 0
+
+async function warm(options: EngineOptions = {}): Promise<Db> {
+  const db = createDb(await databaseUrl(), { ...options, pool: { min: 5, max: 5, ...options.pool } })
+  await db.open()
+  await until(() => db.stats().idle === 5)
+  return db
+}
+
+async function table(db: Db): Promise<string> {
+  const name = `spare_${process.pid}_${++made}`
+  await db.status(`create table ${name} (v int)`)
+  return name
+}
+
+/** The most connections that were lent at one moment while `work` ran in a scope. */
+async function side(db: Db, work: () => Promise<unknown>): Promise<number> {
+  let most = 0
+  const look = setInterval(() => (most = Math.max(most, db.stats().reserved)), 5)
+  await db.scope(work).finally(() => clearInterval(look))
+  return most
+}
+
+test('five reads in one scope run on five connections, and all go back', async () => {
+  await using db = await warm()
+
+  const most = await side(db, () => Promise.all(Array.from({ length: 5 }, () => db.scalar(slow))))
+
+  expect(most).toBe(5)
+  await until(() => db.stats().idle === 5)
+})
+
+test.each<[string, (db: Db) => Promise<unknown>]>([
+  ['a function of the user', (db) => db.scalar('select my_own($1)', [1]).catch(() => {})],
+  ['SET', (db) => db.status("set application_name = 'x'")],
+  ['a write', (db) => db.status('create temporary table if not exists w ()')],
+])('after %s no read leaves the connection', async (_, before) => {
+  await using db = await warm()
+
+  const most = await side(db, async () => {
+    await before(db)
+    await Promise.all([db.scalar(slow), db.scalar(slow)])
+  })
+
+  expect(most).toBe(1)
+})
+
+test('what a function of the user set holds for every read that comes with it and after it', async () => {
+  await using database = await freshDatabase(
+    `create function set_tenant(t text) returns text language sql as $$ select set_config('app.tenant', t, false) $$`,
+  )
+  await using db = createDb(database.url, { pool: { min: 4, max: 4 } })
+  await db.open()
+  await until(() => db.stats().idle === 4)
+  const read = (): Promise<string | undefined> => db.scalar<string>("select current_setting('app.tenant', true)")
+
+  const seen = await db.scope(async () => [
+    await Promise.all([db.scalar("select set_tenant('7')"), read(), read()]),
+    await Promise.all([read(), read(), read()]),
+  ])
+
+  expect(seen).toEqual([
+    ['7', '7', '7'],
+    ['7', '7', '7'],
+  ])
+})
+
+test('nor does any in a transaction, with hold, with pool.spareReads: false, or when it asks for its session', async () => {
+  await using db = await warm()
+  await using off = await warm({ pool: { spareReads: false } })
+  const two = (on: Db, text = slow): Promise<unknown> => Promise.all([on.scalar(text), on.scalar(text)])
+
+  expect(await side(db, () => db.transaction(() => two(db)))).toBe(1)
+  expect(await side(off, () => two(off))).toBe(1)
+  expect(await side(db, () => two(db, 'select pg_backend_pid() from pg_sleep(0.05)'))).toBe(1)
+  expect(await side(db, () => db.scope(() => two(db), { hold: true }))).toBe(1)
+})
+
+test('a write that is issued after reads waits for all of them, and a read that is issued after it sees it', async () => {
+  await using db = await warm()
+  const t = await table(db)
+  const read = (ms: number): Promise<number | undefined> =>
+    db.scalar<number>(`select (select count(*) from ${t})::int from pg_sleep($1::float8)`, [ms / 1000])
+
+  const seen = await db.scope(() =>
+    Promise.all([
+      read(20),
+      read(80),
+      read(50),
+      db.status(`insert into ${t} values (1)`).then(() => 'written'),
+      read(1),
+      read(1),
+    ]),
+  )
+
+  expect(seen).toEqual([0, 0, 0, 'written', 1, 1])
+})
+
+test.each<[string, (db: Db) => Promise<unknown>]>([
+  ['a transaction', (db) => db.transaction(() => db.scalar('select 1'))],
+  ['a call of a function of the user', (db) => caught(db.scalar('select no_such_function()'))],
+  ['SET', (db) => db.status("set application_name = 'y'")],
+  ['release()', (db) => db.current!.release()],
+  ['rawConnection()', (db) => db.current!.rawConnection()],
+])('%s waits for reads on other connections', async (_, next) => {
+  await using db = await warm()
+  const order: string[] = []
+
+  await db.scope(async () => {
+    const reads = [
+      db.scalar('select 1 from pg_sleep(0.02)').then(() => order.push('own')),
+      db.scalar('select 1 from pg_sleep(0.06)').then(() => order.push('other')),
+    ]
+    await next(db)
+    order.push('next')
+    await Promise.all(reads)
+  })
+
+  expect(order).toEqual(['own', 'other', 'next'])
+})
+
+test('the end of a scope waits for them as for its own', async () => {
+  await using db = await warm()
+  const ended: string[] = []
+
+  await db.scope(() => {
+    void db.scalar('select 1').then(() => ended.push('own'))
+    void db.scalar('select 1 from pg_sleep(0.05)').then(() => ended.push('other'))
+    return Promise.resolve()
+  })
+  await until(() => ended.length === 2)
+
+  expect(ended).toEqual(['own', 'other'])
+  await until(() => db.stats().idle === 5)
+})
+
+test('a read is cancelled on the connection it runs on', async () => {
+  await using db = await warm()
+
+  await db.scope(async () => {
+    const own = db.scalar(slow)
+    const error = await caught(db.scalar('select pg_sleep(5)', [], { timeoutMs: 30 }))
+    expect(error.name).toBe('QueryTimeoutError')
+    expect(await own).toBe(1)
+  })
+
+  await until(() => db.stats().idle === 5)
+})
+
+test('close() while they run waits for them, and breaks none', async () => {
+  const db = await warm()
+  const reads = db.scope(() => Promise.all(Array.from({ length: 4 }, () => db.scalar(slow))))
+  await until(() => db.stats().reserved === 4)
+
+  const report = await db.close({ timeoutMs: 3000 })
+
+  expect([await reads, report.broken]).toEqual([[1, 1, 1, 1], []])
+})
+
+test('one that meets a dead connection is sent again', async () => {
+  await using db = await warm({ applicationName: `spare-dead-${process.pid}` })
+
+  const answers = await db.scope(async () => {
+    const own = await db.scalar<number>('select pg_backend_pid()')
+    await onServer('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and pid <> $2', [
+      `spare-dead-${process.pid}`,
+      own,
+    ])
+    return Promise.all([db.scalar(slow), db.scalar(slow), db.scalar(slow)])
+  })
+
+  expect(answers).toEqual([1, 1, 1])
+})
+
+test('none takes a connection that somebody waits for', async () => {
+  await using db = createDb(await databaseUrl(), { pool: { min: 2, max: 2 } })
+  await db.open()
+  await until(() => db.stats().idle === 2)
+  let spares = 0
+  let waiter: Promise<unknown> = Promise.resolve()
+
+  await db.scope(async () => {
+    const gone = db.detached(() => db.transaction(() => sleep(60)))
+    await until(() => db.stats().reserved === 1)
+    const own = db.scalar(slow)
+    waiter = db.detached(() => db.transaction(() => db.scalar('select 1')))
+    await until(() => db.stats().waiting === 1)
+    const other = db.scalar(slow)
+    spares = db.stats().reserved - 2
+    await Promise.all([gone, own, other])
+  })
+  await waiter
+
+  expect(spares).toBe(0)
+})
+
+test('settings go with them, and only reads known not to be quick leave where settings have to be sent', async () => {
+  await using db = await warm()
+  const text = "select current_setting('app.tenant') from pg_sleep(0.03)"
+  const run = (tenant: string): Promise<unknown> =>
+    db.scope(() => Promise.all(Array.from({ length: 4 }, () => db.scalar(text))), {
+      settings: { 'app.tenant': tenant },
+    })
+
+  expect(await run('7')).toEqual(['7', '7', '7', '7'])
+  let most = 0
+  const look = setInterval(() => (most = Math.max(most, db.stats().reserved)), 5)
+  expect(await Promise.all([run('8'), run('9')])).toEqual([Array(4).fill('8'), Array(4).fill('9')])
+  clearInterval(look)
+
+  expect(most).toBeGreaterThan(2)
+  expect(await db.scalar("select coalesce(current_setting('app.tenant', true), '')")).toBe('')
+})
+
+test('reads that wait for each other make a small pool grow', async () => {
+  await using db = createDb(await databaseUrl(), { pool: { max: 4 } })
+  await db.open()
+  const five = (): Promise<unknown> => db.scope(() => Promise.all(Array.from({ length: 5 }, () => db.scalar(slow))))
+
+  for (let i = 0; i < 4 && db.stats().open < 4; i++) await five()
+
+  expect(db.stats().open).toBeGreaterThan(1)
+})
