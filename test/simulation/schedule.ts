@@ -126,6 +126,10 @@ class Schedule {
         const borrower =
           away !== undefined && random.chance(60) ? away : new Borrower(this.#line, around, random.chance(40))
         if (borrower !== away) this.#borrowers.push(borrower)
+        if (borrower !== away && random.chance(20)) {
+          this.#takeSpare(borrower)
+          return
+        }
         const lease = this.#pool.leaseIdle(borrower)
         if (lease === null) this.#pool.request(borrower)
         else borrower.takes(lease)
@@ -169,6 +173,15 @@ class Schedule {
       default:
         this.#world.step(random)
     }
+  }
+
+  /** A read beside others: it takes a connection that nobody uses or wants, or none. */
+  #takeSpare(borrower: Borrower): void {
+    const wanted = this.#waiting.some((each) => each !== borrower && each.exclusive)
+    const lease = this.#pool.leaseIdle(borrower, true)
+    if (lease !== null && wanted) broken('a spare read took a connection while somebody waits')
+    if (lease === null) borrower.refuse()
+    else borrower.takes(lease)
   }
 
   #place(text: Statement['stmt']): Statement {
