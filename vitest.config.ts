@@ -1,6 +1,11 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { defineConfig, type ViteUserConfig } from 'vitest/config'
+import { defineConfig, type TestProjectConfiguration, type ViteUserConfigFnObject } from 'vitest/config'
 import manifest from './package.json' with { type: 'json' }
+import { installedServer } from './test/support/embedded-postgres.ts'
+import { mysqlSuites } from './test/support/extent.ts'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
@@ -19,8 +24,65 @@ const subpaths = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
       ],
 )
 
+/** Test files that call something: what a file needs is said by what it calls, not by a list. */
+const calling = (pattern: RegExp): string[] =>
+  readdirSync(here('./test'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.test.ts'))
+    .map((path) => join('test', path))
+    .filter((path) => pattern.test(readFileSync(here(path), 'utf8')))
+
+/** Suites for every driver. */
+const onDrivers = calling(/\b(?:forEachDriver|requestSuite|onBoth|onEmpty|wantedDrivers)\(/)
+/** Random samples, whose size depends on how far the tests go. */
+const sampling = calling(/\b(?:sample|requestSuite)\(/)
+/** Packages, bundlers, compilers, builds of frameworks, installs of other versions and other programs: nothing of these changes from day to day. */
+const matrixOnly = [
+  'test/meta/package.test.ts',
+  'test/meta/docs-run.test.ts',
+  'test/meta/runtimes.test.ts',
+  'test/meta/model-types.test.ts',
+  'test/meta/model-editors.test.ts',
+  'test/web/next-app.test.ts',
+  'test/web/examples.test.ts',
+  'test/drizzle/without-pg.test.ts',
+  'test/faults/pooler.test.ts',
+  'test/replicas/pooler.test.ts',
+  'test/drivers/pglite.test.ts',
+  'test/drivers/memory.test.ts',
+  'test/behaviour/pglite-memory.test.ts',
+]
+
+/**
+ * Files that change what others in the same process would see, or look at the process as a whole: globals, the environment, clocks,
+ * modules loaded again or not loaded, memory, hooks of Node.js. Each has a process for itself. All others share one for each worker,
+ * and what they import.
+ */
+const alone = calling(
+  /\bvi\.|\b(?:virtualTime|leapingTime|fakeClock|passTime|createHook|memoryUsage|gc|cpuUsage|deleteProperty|registerAdapter|getSQL)\b|process\.(?:env\b|on\(|emit)|\bglobalThis\b|Object\.prototype\b|prepareStackTrace|drizzle:entityKind|\/kit\.ts'/,
+).filter((path) => !path.startsWith(join('test', 'meta')))
+
+/** Suites about what a session says and hears run on the driver `socket` too; those about pools and frames need no second driver. */
+const onSocket = onDrivers
+  .filter((path) => !sampling.includes(path))
+  .filter((path) =>
+    /behaviour.(?:baked|cardinality|client-enc|conversions|copy|domain|errors|execute|iterate|json|listen|lock|manual|nested|param|prepared|promise|query|raise|release|rows|session|settings|types|transaction)/.test(
+      path,
+    ),
+  )
+  .concat('test/replicas/reads.test.ts', 'test/replicas/failover.test.ts', 'test/replicas/tenants.test.ts')
+
+/** Suites that know no version of the server run on PostgreSQL 15 too, where this machine has it. */
+const onVersions = ['test/behaviour/**/*.test.ts', 'test/drivers/pg.test.ts']
+
 /** Suites on Drizzle tables run once on each supported Drizzle: 0.45 as the root installs it, and 1.0. */
-const onDrizzle = ['test/drizzle/**/*.test.ts', 'test/models/**/*.test.ts', 'test/schema/**/*.test.ts']
+const onDrizzle = [
+  'test/mysql/models.test.ts',
+  'test/mysql/drizzle.test.ts',
+  'test/mysql/schema.test.ts',
+  'test/drizzle/**/*.test.ts',
+  'test/models/**/*.test.ts',
+  'test/schema/**/*.test.ts',
+]
 const drizzle1 = {
   find: /^drizzle-orm(?=$|\/)/,
   replacement: here('./test/installs/drizzle-1/node_modules/drizzle-orm'),
@@ -36,24 +98,62 @@ const kysely028 = {
 /** The driver runs on the `pg` that the root installs, and on the oldest that the package takes. */
 const pg812 = { find: /^pg$/, replacement: here('./test/installs/pg-8.12/node_modules/pg') }
 
-const config: ViteUserConfig = defineConfig({
+/** `DRIVERS` of the caller goes before the one of a project. */
+const env = (extent: string, drivers: string): Record<string, string> => ({
+  EXTENT: extent,
+  DRIVERS: process.env['DRIVERS'] ?? drivers,
+})
+
+function projects(mode: string): TestProjectConfiguration[] {
+  if (mode === 'soak') return [{ extends: true, test: { name: 'soak', include: sampling, env: env('soak', 'pg') } }]
+  const once = env('once', 'pg')
+  const main = {
+    name: 'main',
+    include: ['test/**/*.test.ts'],
+    exclude: [...matrixOnly, ...alone],
+    isolate: false,
+    env: once,
+  }
+  const apart = { name: 'alone', include: alone, exclude: matrixOnly, env: once }
+  if (mode !== 'matrix') return [main, apart].map((test) => ({ extends: true, test }))
+  const all = env('matrix', 'pg,pglite')
+  const onPostgres15 = {
+    name: 'postgres-15',
+    include: onVersions,
+    exclude: [...matrixOnly, ...sampling],
+    env: env('once', 'pg'),
+  }
+  return [
+    { extends: true, test: { name: 'pglite', include: onDrivers, exclude: sampling, env: env('matrix', 'pglite') } },
+    { extends: true, test: { name: 'socket', include: onSocket, env: env('once', 'socket') } },
+    { extends: true, test: { name: 'mysql', include: [...mysqlSuites], env: env('matrix', 'mysql') } },
+    { extends: true, test: { name: 'long', include: [...sampling, ...matrixOnly], env: all } },
+    { extends: true, resolve: { alias: [drizzle1] }, test: { name: 'drizzle-1', include: onDrizzle, env: all } },
+    { extends: true, resolve: { alias: [kysely028] }, test: { name: 'kysely-0.28', include: onKysely, env: all } },
+    {
+      extends: true,
+      resolve: { alias: [pg812] },
+      test: { name: 'pg-8.12', include: ['test/drivers/pg.test.ts'], env: all },
+    },
+    ...(installedServer(15) === undefined ? [] : [{ extends: true as const, test: onPostgres15 }]),
+  ]
+}
+
+const config: ViteUserConfigFnObject = defineConfig(({ mode }) => ({
   resolve: { alias: subpaths },
   test: {
     globalSetup: 'test/support/postgres.ts',
+    setupFiles: ['test/support/engine-loaded.ts'],
     pool: 'forks',
+    // Vitest leaves one core for itself, which on two cores halves the pace; it has little to do while tests run.
+    maxWorkers: availableParallelism(),
     execArgv: ['--expose-gc'],
     // Real servers on a machine that may be busy with other things: a wait that is too short says nothing of the code.
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    retry: process.env['CI'] === undefined ? 0 : 1,
     sequence: { shuffle: { tests: true, files: false }, seed },
-    projects: [
-      { extends: true, test: { name: 'main', include: ['test/**/*.test.ts'] } },
-      { extends: true, resolve: { alias: [drizzle1] }, test: { name: 'drizzle-1', include: onDrizzle } },
-      { extends: true, resolve: { alias: [kysely028] }, test: { name: 'kysely-0.28', include: onKysely } },
-      { extends: true, resolve: { alias: [pg812] }, test: { name: 'pg-8.12', include: ['test/drivers/pg.test.ts'] } },
-    ],
+    projects: projects(mode),
   },
-})
+}))
 
 export default config

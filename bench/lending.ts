@@ -1,6 +1,7 @@
 // `npm run bench -- lending`: what a service answers whose handlers wait for something else between two statements. 200 clients,
 // 10 connections, and each handler: a statement, 200 ms elsewhere, a statement. Below it the opposite: requests that go straight
-// on must lose nothing, and reads issued together in one scope run side by side.
+// on must lose nothing, reads issued together in one scope run side by side, both kinds of requests share one pool, and more of them
+// come than there is room for.
 //
 // --seconds 4 (a variant), --clients 200, --connections 10, --wait 200, --only fastify
 import { Agent, get } from 'node:http'
@@ -15,6 +16,7 @@ import { genever as fastifyPlugin } from 'genever/fastify'
 import pg from 'pg'
 import { type Cell, say, table } from '../demo/support/table.ts'
 import { benchDatabase } from './support/database.ts'
+import { mixed, overload } from './support/mixed.ts'
 import { quantile } from './support/quantile.ts'
 
 const { values } = parseArgs({
@@ -211,3 +213,7 @@ const theirs = await five(() => together(() => peers.query(read)))
 const ours = await five(() => db.scope(() => together(() => db.scalar(read))))
 say(`Five reads of 100 ms in one handler: pg.Pool ${theirs.toFixed(0)} ms, genever ${ours.toFixed(0)} ms.`, '')
 await Promise.all([db.close(), peers.end()])
+
+const size = { seconds: Number(values.seconds), max }
+await mixed(database.url, size)
+await overload(database.url, size)

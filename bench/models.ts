@@ -2,11 +2,13 @@
 // Drizzle and Kysely, and those of `bench/orms` (`--install` installs them). One process, one async context, a pool of the same
 // size for each; sides take turns in short rounds, and every answer is checked before.
 //
-// --rounds 15, --ms 60 (a round of a side), --only get,page,…, --sides genever,drizzle (parts of names)
+// --rounds 15, --ms 60 (a round of a side), --only get,page,…, --sides genever,drizzle (parts of names),
+// --before FOLDER (another checkout after `npm run build:bench` there: its sides are named "before: …")
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { parseArgs } from 'node:util'
 import pg from 'pg'
 import { heading, say, table, type Cell } from '../demo/support/table.ts'
+import { builtIn } from './support/before.ts'
 import { type Cost, costOf } from './support/cost.ts'
 import { benchDatabase } from './support/database.ts'
 import { checkSide } from './support/models/check.ts'
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     ms: { type: 'string', default: '60' },
     only: { type: 'string' },
     sides: { type: 'string' },
+    before: { type: 'string' },
     install: { type: 'boolean', default: false },
   },
 })
@@ -71,6 +74,13 @@ async function measureAll(): Promise<void> {
 async function* openAll(): AsyncGenerator<ModelSides> {
   for (const open of [nodePostgres, genever, drizzle045, kysely]) yield open(database.url, poolSize)
   if (ormsInstalled()) yield* orms(database.url, poolSize)
+  if (values.before !== undefined) yield await openBefore(values.before)
+}
+
+async function openBefore(checkout: string): Promise<ModelSides> {
+  const { genever: open } = (await import(builtIn(checkout, 'models/genever.js'))) as { genever: typeof genever }
+  const { sides, close } = await open(database.url, poolSize)
+  return { sides: sides.map((side) => ({ ...side, name: `before: ${side.name}`, kind: 'engine' })), close }
 }
 
 async function report(workload: ModelWorkload, sides: readonly ModelSide[]): Promise<void> {

@@ -1,7 +1,8 @@
 // `npm run bench -- overhead`: what Genever costs over bare node-postgres, both with the same prepared statements, the same
 // pool size and the same async context. Goals stand beside the figures; a goal that is missed fails nothing.
 //
-// --rounds 25, --ms 150 (a round), --only row,scope (of the workloads in support/workloads.ts)
+// --rounds 25, --ms 150 (a round), --only row,scope (of the workloads in support/workloads.ts),
+// --before FOLDER (another checkout after `npm run build:bench` there: it takes turns too)
 import { parseArgs } from 'node:util'
 import { say, table, type Cell } from '../demo/support/table.ts'
 import { benchDatabase } from './support/database.ts'
@@ -17,13 +18,14 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '25' },
     ms: { type: 'string', default: '150' },
     only: { type: 'string' },
+    before: { type: 'string' },
   },
 })
 const options: TurnOptions = { rounds: Number(values.rounds), roundMs: Number(values.ms), warmUpMs: 1000 }
 const isWanted = (name: string): boolean => values.only === undefined || values.only.split(',').includes(name)
 
 await using database = await benchDatabase()
-await using peers = await Peers.start(database.url)
+await using peers = await Peers.start(database.url, values.before)
 say(
   `Node ${process.version}, pool of ${poolSize}, ${options.rounds} rounds of ${options.roundMs} ms each; sides take turns in`,
   'processes of their own. Ratios are medians of the ratios of single rounds, in brackets the quartiles.',
@@ -37,24 +39,25 @@ async function compare(): Promise<void> {
   for (const [name, { title, goal }] of Object.entries(workloads)) {
     if (!isWanted(name)) continue
     const rounds = await peers.run(name, options)
-    const cpu = ratio(rounds, (sample) => sample.cpuMs / sample.operations)
-    const time = ratio(rounds, (sample) => sample.ms / sample.operations)
-    const micros = (side: keyof Round, of: (sample: Sample) => number): string =>
-      median(rounds.map((round) => (of(round[side]) / round[side].operations) * 1000)).toFixed(1)
+    const cpuOf = (sample: Sample): number => sample.cpuMs / sample.operations
+    const timeOf = (sample: Sample): number => sample.ms / sample.operations
+    const cpu = ratio(rounds, cpuOf)
+    const time = ratio(rounds, timeOf)
+    const micros = (side: 'genever' | 'pg', of: (sample: Sample) => number): string =>
+      (median(rounds.map((round) => of(round[side]))) * 1000).toFixed(1)
     rows.push([
       name,
       title,
-      ...[
-        micros('pg', ({ cpuMs }) => cpuMs),
-        micros('genever', ({ cpuMs }) => cpuMs),
-        cpu.text,
-        verdict(cpu.value, goal?.[0]),
-      ],
-      ...[micros('pg', ({ ms }) => ms), micros('genever', ({ ms }) => ms), time.text, verdict(time.value, goal?.[1])],
+      ...[micros('pg', cpuOf), micros('genever', cpuOf), cpu.text, verdict(cpu.value, goal?.[0])],
+      ...[micros('pg', timeOf), micros('genever', timeOf), time.text, verdict(time.value, goal?.[1])],
+      ...(values.before === undefined
+        ? []
+        : [ratio(rounds, cpuOf, 'before').text, ratio(rounds, timeOf, 'before').text]),
     ])
   }
   if (rows.length === 0) return
   const figures = ['CPU µs pg', 'genever', 'ratio', 'goal', 'time µs pg', 'genever', 'ratio', 'goal']
+  if (values.before !== undefined) figures.push('CPU to before', 'time to before')
   say(table(['workload', '', ...figures], rows, figures), '')
 }
 
@@ -66,7 +69,7 @@ async function connections(): Promise<void> {
   ] as const) {
     if (!isWanted(what)) continue
     const rounds = await peers.run(what, options)
-    const perSecond = (side: keyof Round): number =>
+    const perSecond = (side: 'genever' | 'pg'): number =>
       Math.round(median(rounds.map((round) => (round[side].operations / round[side].ms) * 1000)))
     const rate = perSecond('genever')
     const pg = perSecond('pg')
@@ -75,8 +78,15 @@ async function connections(): Promise<void> {
   if (rows.length > 0) say(table(['connections', '', 'pg per s', 'genever per s', 'goal'], rows, ['pg per s', 'goal']))
 }
 
-function ratio(rounds: readonly Round[], of: (sample: Sample) => number): { value: number; text: string } {
-  const ratios = rounds.map(({ genever, pg }) => of(genever) / of(pg))
+function ratio(
+  rounds: readonly Round[],
+  of: (sample: Sample) => number,
+  other: 'pg' | 'before' = 'pg',
+): { value: number; text: string } {
+  const ratios = rounds.flatMap((round) => {
+    const base = round[other]
+    return base === undefined ? [] : [of(round.genever) / of(base)]
+  })
   const [low, value, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part)) as [number, number, number]
   return { value, text: `${value.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})` }
 }

@@ -4,12 +4,12 @@
 //
 // An empty context is what any AsyncLocalStorage costs the framework's promises: beside it stands what is Genever's own.
 //
-// --rounds 21, --requests 3000 (a round), --only fastify
+// --rounds 21, --requests 3000 (a round), --only fastify, --before FOLDER (another checkout after `npm run build:bench` there)
 import { parseArgs } from 'node:util'
 import { say, table, type Cell } from '../demo/support/table.ts'
 import { benchDatabase } from './support/database.ts'
 import { median } from './support/quantile.ts'
-import { frameworks } from './support/web-frameworks.ts'
+import { frameworks, type WebSide } from './support/web-frameworks.ts'
 import { LoadedServer, type WebSample } from './support/web-load.ts'
 
 const noSqlGoal = 1.05
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '21' },
     requests: { type: 'string', default: '3000' },
     only: { type: 'string' },
+    before: { type: 'string' },
   },
 })
 const rounds = Number(values.rounds)
@@ -31,6 +32,12 @@ for (const framework of Object.keys(frameworks))
     rows.push(await compare(framework, '/none', 'no SQL: with the plug-in, without', 'bare', noSqlGoal))
     rows.push(await compare(framework, '/none', 'no SQL: with the plug-in, an empty context', 'context', noSqlGoal))
     rows.push(await compare(framework, '/read', 'three queries: Genever, a client by hand', 'hand', undefined))
+    if (values.before !== undefined)
+      for (const [path, title] of [
+        ['/none', 'no SQL: now, before'],
+        ['/read', 'three queries: now, before'],
+      ] as const)
+        rows.push(await compare(framework, path, title, 'genever', undefined, values.before))
   }
 const figures = ['CPU µs other', 'genever', 'ratio', 'goal', 'time µs other', 'genever', 'ratio']
 say(`Node ${process.version}, ${rounds} rounds of ${requests} requests, CPU of the server's process.`, '')
@@ -40,11 +47,12 @@ async function compare(
   framework: string,
   path: string,
   title: string,
-  against: 'bare' | 'context' | 'hand',
+  against: WebSide,
   goal: number | undefined,
+  checkout?: string,
 ): Promise<Cell[]> {
   using ours = await LoadedServer.start(framework, 'genever', database.url)
-  using other = await LoadedServer.start(framework, against, database.url)
+  using other = await LoadedServer.start(framework, against, database.url, checkout)
   for (const server of [ours, other]) await server.measure(path, requests * 3)
   const samples: { ours: WebSample; other: WebSample }[] = []
   for (let round = 0; round < rounds; round++) {

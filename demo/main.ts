@@ -6,6 +6,7 @@ import { transactionOfThree } from './chapters/transaction.ts'
 import { db, poolSize } from './db.ts'
 import { serve } from './serve.ts'
 import { startService } from './service/server.ts'
+import { openPlainPool } from './shop/plain-pool.ts'
 import { createShop } from './shop/schema.ts'
 import { temporaryDatabase } from './support/database.ts'
 import { duration, say } from './support/table.ts'
@@ -17,6 +18,7 @@ say('', `Done after ${duration(performance.now() - start)}; service and database
 async function main(): Promise<void> {
   await using database = await temporaryDatabase()
   await using engine = await db.bind(database.url, { pool: { max: poolSize } })
+  await using _ = openPlainPool(database.url)
   await createShop()
   say(`A database of our own is up after ${duration(performance.now() - start)}: ${String(engine)}`)
   if (process.argv.includes('--serve')) await serve()

@@ -12,6 +12,7 @@ export async function serve(): Promise<void> {
   heading(`The shop is open on ${url}`)
   const rows = [
     [`curl ${url}/lent/1`, 'one quote, its connection lent'],
+    [`curl ${url}/query/1`, 'one quote, by pool.query of node-postgres'],
     [`curl ${url}/held/1`, 'one quote, its connection held'],
     [`time seq 60 | xargs -P 60 -I_ curl -s ${url}/lent/1`, `60 at once on ${poolSize} connections, lent`],
     [`time seq 60 | xargs -P 60 -I_ curl -s ${url}/held/1`, 'the same, held'],

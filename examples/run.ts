@@ -1,7 +1,7 @@
 // `npm run example -- fastify`: starts a database of its own (or takes DATABASE_URL) and serves the shop with the framework
 // of that name until Ctrl-C.
 import { readdir } from 'node:fs/promises'
-import { temporaryDatabase } from '../demo/support/database.ts'
+import { temporaryDatabase, temporaryMariadb } from '../demo/support/database.ts'
 import type { Service } from './shop/service.ts'
 
 const folders = await readdir(import.meta.dirname, { withFileTypes: true })
@@ -13,12 +13,12 @@ const [name = ''] = process.argv.slice(2)
 
 if (names.includes(name)) await run(name)
 else {
-  console.log(`usage: npm run example -- <framework>\nframeworks: ${names.join(', ')}`)
+  console.log(`usage: npm run example -- <name>\nnames: ${names.join(', ')}`)
   process.exitCode = 1
 }
 
 async function run(framework: string): Promise<void> {
-  await using database = await temporaryDatabase()
+  await using database = await (framework === 'mariadb' ? temporaryMariadb() : temporaryDatabase())
   const { serve } = (await import(`./${framework}/server.js`)) as { serve: (url: string) => Promise<Service> }
   const service = await serve(database.url)
   const { url } = service

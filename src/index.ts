@@ -10,22 +10,39 @@ export type {
 } from './db/baked.ts'
 export { createDb, Db } from './db/db.ts'
 export { Connection } from './engine/connection.ts'
-export { type ReleaseOptions } from './engine/release-options.ts'
-export { Cursor, type CursorOptions } from './engine/query/cursor.ts'
-export { type CloseOptions, Engine } from './engine/engine.ts'
+export { type ReleaseOptions } from './engine/handle.ts'
+export { Cursor } from './engine/query/cursor.ts'
+export { type CloseOptions, Engine, type EngineStats } from './engine/engine.ts'
 export { Executor, type Row } from './engine/query/executor.ts'
 export { createEngine, type EngineOptions, type EngineSource } from './engine/open/create-engine.ts'
-export type { Handle } from './engine/handle.ts'
-export type { QueryDefaults, QueryOptions } from './engine/query/query-options.ts'
+export type { Handle } from './engine/context/frame.ts'
+export type { From, QueryDefaults } from './engine/core.ts'
+export type { HostStats } from './engine/hosts/host.ts'
+export type { Position } from './engine/hosts/position.ts'
+export type { CursorOptions, IntoOptions, QueryOptions } from './engine/query/query-options.ts'
 export type { AcquireOptions, DetachedOptions, ScopeOptions } from './engine/source.ts'
-export type { SqlQuery } from './engine/query/sql-query.ts'
-export { Status } from './engine/query/status.ts'
-export { TransactionExit } from './engine/transaction/exit.ts'
-export { ManualTransaction } from './engine/transaction/manual.ts'
-export type { TransactionOptions, TransactionRetry } from './engine/transaction-options.ts'
+export type { SqlQuery } from './engine/query/executor.ts'
+export { type ArrayStatus, Status } from './engine/query/execute.ts'
+export type { StatusOptions } from './engine/query/query-options.ts'
+export type { Field } from './sql/compiled.ts'
+export type { TagValues } from './sql/tags.ts'
+export { TransactionExit } from './engine/transaction/transaction.ts'
+export { ManualTransaction } from './engine/transaction/transaction.ts'
+export type { TransactionOptions } from './engine/transaction/options.ts'
+export type { TransactionRetry } from './engine/transaction/terms.ts'
 export { Transaction } from './engine/transaction/transaction.ts'
 export type { CloseReport, PoolStats } from './pool/contract.ts'
-export { type Fragment, sql, type Sql } from './sql/tag.ts'
+export type { Gap, Heard, Listener, ListenOptions, Notification } from './engine/client/listener.ts'
+export type { CopyCallOptions, CopyOut } from './engine/client/copy.ts'
+export type { CopyData, CopyIn } from './engine/client/copy-in.ts'
+export type { LockOptions } from './engine/client/lock.ts'
+export type { LockKey } from './sql/dialect.ts'
+export { closeGlobal, globalDb } from './registry/global-db.ts'
+export type { GlobalSource } from './registry/traits.ts'
+export { sql } from './postgres/dialect.ts'
+export type { TypeConversion, TypeConversions, TypePart, TypeParts } from './sql/conversions.ts'
+export type { Fragment, Sql } from './sql/tag.ts'
+export type { Into, IntoRow } from './sql/into.ts'
 export type { Params, Query, Statement, ToStatement } from './sql/statement.ts'
 export {
   AbortedError,
@@ -36,6 +53,7 @@ export {
   AlreadyBoundError,
   AuthenticationError,
   CheckViolationError,
+  CommandLineError,
   type CommitOutcomeDetails,
   CommitOutcomeUnknownError,
   type ConnectDetails,
@@ -53,6 +71,7 @@ export {
   type InvalidOptionDetails,
   InvalidOptionError,
   InvalidUrlError,
+  LockTimeoutError,
   MigrationError,
   MultipleResultsError,
   NoResultError,
@@ -72,15 +91,20 @@ export {
   QueryTimeoutError,
   ReadOnlyError,
   ReleasedConnectionError,
+  RequestTenantError,
   ResultError,
+  SchemaNotFoundError,
   SelfDeadlockError,
   SerializationError,
   SessionMovedError,
   SqlSyntaxError,
   StalePlanError,
+  type StepDetails,
+  StepError,
   SyncTimeoutError,
   SyncWorkerError,
   type TimeoutDetails,
+  TenantError,
   TooManyConnectionsError,
   TooManyWaitersError,
   TransactionAbortedError,
@@ -103,9 +127,12 @@ export type {
   NoticeCode,
   NoticeEvent,
   ServerInfo,
+  ServerMessageEvent,
   StatementEvent,
   StatementStartEvent,
   TransactionEvent,
   WaitEvent,
 } from './observe/channels.ts'
-export type { DriverLike, IsolationLevel, PoolOptions, TlsOptions } from './options/options.ts'
+export type { PoolOptions, TlsOptions } from './options/options.ts'
+export type { ReplicaOptions } from './options/engine-options.ts'
+export type { IsolationLevel } from './sql/dialect.ts'

@@ -2,11 +2,12 @@
 // the same machine is compared.
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { builtIn } from './before.ts'
 import type { Order, Sample } from './peer.ts'
 import type { SideName } from './sides.ts'
 
-export type Round = Readonly<Record<SideName, Sample>>
+/** `before` is Genever of another checkout, where there is one. */
+export type Round = Readonly<Record<SideName, Sample> & { before?: Sample }>
 
 export interface TurnOptions {
   readonly rounds: number
@@ -15,33 +16,38 @@ export interface TurnOptions {
 }
 
 export class Peers implements AsyncDisposable {
-  readonly #peers: Readonly<Record<SideName, Peer>>
+  readonly #peers: ReadonlyMap<keyof Round, Peer>
 
-  private constructor(peers: Record<SideName, Peer>) {
+  private constructor(peers: ReadonlyMap<keyof Round, Peer>) {
     this.#peers = peers
   }
 
-  static async start(url: string): Promise<Peers> {
-    return new Peers({ genever: await Peer.start('genever', url), pg: await Peer.start('pg', url) })
+  /** `before` is the folder of a checkout in which `npm run build:bench` has run. */
+  static async start(url: string, before?: string): Promise<Peers> {
+    const peers = new Map<keyof Round, Peer>([
+      ['genever', await Peer.start('genever', url)],
+      ['pg', await Peer.start('pg', url)],
+    ])
+    if (before !== undefined) peers.set('before', await Peer.start('genever', url, before))
+    return new Peers(peers)
   }
 
-  /** Rounds of one workload, after a warm-up; each round begins with the other side. */
+  /** Rounds of one workload, after a warm-up; every second round goes through the sides from the last to the first. */
   async run(what: string, { rounds, warmUpMs, roundMs }: TurnOptions): Promise<Round[]> {
-    const { genever, pg } = this.#peers
-    await genever.measure({ what, ms: warmUpMs })
-    await pg.measure({ what, ms: warmUpMs })
+    const sides = [...this.#peers]
+    for (const [, peer] of sides) await peer.measure({ what, ms: warmUpMs })
     const done: Round[] = []
     for (let round = 0; round < rounds; round++) {
-      const order = { what, ms: roundMs }
-      const early = round % 2 === 0 ? await genever.measure(order) : null
-      const other = await pg.measure(order)
-      done.push({ genever: early ?? (await genever.measure(order)), pg: other })
+      const samples: [keyof Round, Sample][] = []
+      for (const [side, peer] of round % 2 === 0 ? sides : sides.toReversed())
+        samples.push([side, await peer.measure({ what, ms: roundMs })])
+      done.push(Object.fromEntries(samples) as unknown as Round)
     }
     return done
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(Object.values(this.#peers).map((peer) => peer.stop()))
+    await Promise.all([...this.#peers.values()].map((peer) => peer.stop()))
   }
 }
 
@@ -55,8 +61,8 @@ class Peer {
     process.on('exit', (code) => this.#settle?.reject(new Error(`A measured process ended with code ${String(code)}.`)))
   }
 
-  static async start(name: SideName, url: string): Promise<Peer> {
-    const peer = new Peer(fork(join(import.meta.dirname, 'peer.js'), [name, url]))
+  static async start(name: SideName, url: string, checkout?: string): Promise<Peer> {
+    const peer = new Peer(fork(builtIn(checkout, 'peer.js'), [name, url]))
     await peer.#answer()
     return peer
   }

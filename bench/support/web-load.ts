@@ -2,7 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, get } from 'node:http'
-import { join } from 'node:path'
+import { builtIn } from './before.ts'
 import type { WebSide } from './web-frameworks.ts'
 
 export interface WebSample {
@@ -23,8 +23,8 @@ export class LoadedServer implements Disposable {
     this.#port = port
   }
 
-  static async start(framework: string, side: WebSide, url: string): Promise<LoadedServer> {
-    const child = fork(join(import.meta.dirname, 'web-server.js'), [framework, side, url])
+  static async start(framework: string, side: WebSide, url: string, checkout?: string): Promise<LoadedServer> {
+    const child = fork(builtIn(checkout, 'web-server.js'), [framework, side, url])
     const [port] = (await once(child, 'message')) as [number]
     return new LoadedServer(child, port)
   }

@@ -1,6 +1,7 @@
-// The same 60 requests twice, over real HTTP: with a connection held for each request, and with connections lent while a
-// statement needs them. Everything in the table was measured just now.
+// The same 60 requests three times, over real HTTP: with a connection held for each request, with `pool.query` for each
+// statement, and with a connection that is lent. Everything in the table was measured just now.
 import { db, poolSize } from '../db.ts'
+import { plainPool } from '../shop/plain-pool.ts'
 import { Meter } from '../service/meter.ts'
 import { duration, heading, say, table, type Cell } from '../support/table.ts'
 
@@ -17,13 +18,15 @@ export async function heldOrLent(url: string): Promise<void> {
   say(
     'Each request runs a statement, waits 200 ms for another service, and runs a statement again.',
     'Held: db.acquire() when it begins, release() when it ends.',
-    'Lent: db.scope() around it, db.idle() around the wait.',
+    'pool.query: node-postgres, each statement for itself.',
+    'Lent: db.scope() around it, and nothing around the wait: whoever needs the connection meanwhile gets it.',
     '',
   )
   await warmUp(url)
   const held = await run(`${url}/held/`)
+  const query = await run(`${url}/query/`)
   const lent = await run(`${url}/lent/`)
-  const row = (name: string, cell: (run: Run) => Cell): Cell[] => [name, cell(held), cell(lent)]
+  const row = (name: string, cell: (run: Run) => Cell): Cell[] => [name, cell(held), cell(query), cell(lent)]
   const rows = [
     row('all answered after', ({ totalMs }) => duration(totalMs)),
     row('the slowest request took', ({ slowestMs }) => duration(slowestMs)),
@@ -32,13 +35,14 @@ export async function heldOrLent(url: string): Promise<void> {
     row('checkouts', ({ meter }) => meter.checkouts),
     row('time connections were out, in all', ({ meter }) => duration(meter.lentMs)),
   ]
-  say(table(['', 'held', 'lent'], rows, ['held', 'lent']))
+  say(table(['', 'held', 'pool.query', 'lent'], rows, ['held', 'pool.query', 'lent']))
 }
 
 /** Sockets of the client and connections of the pool exist before anything is measured. */
 async function warmUp(url: string): Promise<void> {
   await atOnce(requests, () => get(`${url}/stats`))
   await atOnce(poolSize, () => db.status('select pg_sleep(0.05)'))
+  await atOnce(poolSize, () => plainPool().query('select pg_sleep(0.05)'))
 }
 
 async function run(url: string): Promise<Run> {

@@ -1,8 +1,10 @@
-// What a run did to the pool, measured from outside: checkouts as the engine publishes them on `diagnostics_channel`, and
-// samples of `db.stats()` taken every few milliseconds for as long as some request waits for the other service.
+// What a run did to the pools, measured from outside: checkouts as the engine publishes them on `diagnostics_channel` and
+// node-postgres as events, and samples of what is out taken every few milliseconds for as long as some request waits for the other service.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Pool, PoolClient } from 'pg'
 import { db } from '../db.ts'
 import { waiting } from '../shop/exchange-rates.ts'
+import { plainPool } from '../shop/plain-pool.ts'
 
 /** The part of a lease event that is used here. */
 interface LeaseEvent {
@@ -22,8 +24,13 @@ export class Meter implements Disposable {
   #lent = 0
   readonly #timer: NodeJS.Timeout
 
+  readonly #pool: Pool = plainPool()
+  readonly #since = new Map<PoolClient, number>()
+
   constructor() {
     subscribe('genever:lease', this.#onLease)
+    this.#pool.on('acquire', this.#onAcquire)
+    this.#pool.on('release', this.#onRelease)
     this.#timer = setInterval(() => this.#sample(), sampleEveryMs)
   }
 
@@ -35,12 +42,14 @@ export class Meter implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#timer)
     unsubscribe('genever:lease', this.#onLease)
+    this.#pool.off('acquire', this.#onAcquire)
+    this.#pool.off('release', this.#onRelease)
   }
 
   #sample(): void {
     if (waiting.requests === 0) return
     this.#samples++
-    this.#lent += db.stats().reserved
+    this.#lent += db.stats().reserved + this.#pool.totalCount - this.#pool.idleCount
     this.mostWaiting = Math.max(this.mostWaiting, waiting.requests)
   }
 
@@ -48,5 +57,16 @@ export class Meter implements Disposable {
     const { event, useMs } = message as LeaseEvent
     if (event === 'acquire') this.checkouts++
     else this.lentMs += useMs
+  }
+
+  readonly #onAcquire = (client: PoolClient): void => {
+    this.checkouts++
+    this.#since.set(client, performance.now())
+  }
+
+  readonly #onRelease = (_: Error | undefined, client: PoolClient): void => {
+    const since = this.#since.get(client)
+    if (since !== undefined) this.lentMs += performance.now() - since
+    this.#since.delete(client)
   }
 }

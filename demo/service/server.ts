@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { CheckViolationError, isGeneverError, NotFoundError } from 'genever'
 import { db } from '../db.ts'
 import { PaymentDeclined, placeOrder } from '../shop/orders.ts'
-import { quoteHolding, quoteLending } from '../shop/quotes.ts'
+import { quoteByPool, quoteHolding, quoteLending } from '../shop/quotes.ts'
 
 export interface Service extends AsyncDisposable {
   readonly url: string
@@ -15,6 +15,7 @@ export interface Service extends AsyncDisposable {
 /** Answers to `METHOD /path`, before the number of a product. */
 const routes: Readonly<Record<string, (productId: number, query: URLSearchParams) => unknown>> = {
   'GET /held': quoteHolding,
+  'GET /query': quoteByPool,
   'GET /lent': quoteLending,
   'GET /stats': () => db.stats(),
   'POST /orders': async (productId, query) => {

@@ -1,7 +1,9 @@
-// One request, written twice: look a product up, ask another service for a rate, keep the quote. The functions that talk
-// to the database are the same and get no connection passed; only how long a connection is kept differs.
+// One request, written three times: look a product up, ask another service for a rate, keep the quote. Only how long a
+// connection is kept differs.
+import { NotFoundError } from 'genever'
 import { db } from '../db.ts'
 import { exchangeRate } from './exchange-rates.ts'
+import { plainPool } from './plain-pool.ts'
 import { Product, Quote } from './schema.ts'
 
 export interface Offer {
@@ -25,11 +27,27 @@ export async function quoteHolding(productId: number): Promise<Offer> {
   }
 }
 
-/** Lent: borrowed by the first statement, given back while the request waits, borrowed again by the next statement. */
+/** `pool.query` of node-postgres: a connection for each statement, so no transaction, no settings, and SQL by hand. */
+export async function quoteByPool(productId: number): Promise<Offer> {
+  const pool = plainPool()
+  const found = await pool.query<{ name: string; cents: number }>('select name, cents from products where id = $1', [
+    productId,
+  ])
+  const product = found.rows[0]
+  if (product === undefined) throw new NotFoundError('Product is not found')
+  const dollarCents = Math.round(product.cents * (await exchangeRate()))
+  const kept = await pool.query<{ id: number }>('insert into quotes (product_id, cents) values ($1, $2) returning id', [
+    productId,
+    dollarCents,
+  ])
+  return { id: kept.rows[0]?.id ?? 0, product: product.name, dollarCents }
+}
+
+/** Lent: the first statement borrows a connection, and while the request waits it serves whoever needs one. */
 export function quoteLending(productId: number): Promise<Offer> {
   return db.scope(async () => {
     const product = await Product.getOr404(productId)
-    const rate = await db.idle(() => exchangeRate())
+    const rate = await exchangeRate()
     return saveQuote(product, rate)
   })
 }

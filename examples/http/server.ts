@@ -1,14 +1,15 @@
 // The shop over node:http.
 import { createServer, type ServerResponse } from 'node:http'
 import { json } from 'node:stream/consumers'
-import { createDb } from 'genever'
+import { createDb, type Db } from 'genever'
 import { genever, gracefulShutdown, health, type HttpHandler } from 'genever/http'
 import { listen, type Service } from '../shop/service.ts'
-import { shopOf } from '../shop/shop.ts'
+import { type Shop, shopOf } from '../shop/shop.ts'
 
-export async function serve(databaseUrl: string, port = 3000): Promise<Service> {
+/** `make`: the shop of another database. */
+export async function serve(databaseUrl: string, port = 3000, make: (db: Db) => Shop = shopOf): Promise<Service> {
   const db = createDb()
-  const shop = shopOf(db)
+  const shop = make(db)
   const web = genever(db, { url: databaseUrl, pool: { max: 5 }, retry: { limit: 5 } })
   await web.open()
   await shop.create()

@@ -2,5 +2,5 @@
 import { globalDb } from 'genever/next'
 import { shopOf, type Shop } from '../shop/shop.ts'
 
-export const db = globalDb('shop', process.env['DATABASE_URL'], { pool: { max: 5 } })
+export const db = globalDb('shop', () => process.env['DATABASE_URL'], { pool: { max: 5 } })
 export const shop: Shop = shopOf(db)

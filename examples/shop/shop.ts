@@ -78,7 +78,7 @@ export function shopOf(db: Db): Shop {
 }
 
 /** Stands for a service that takes its time. */
-async function exchangeRate(): Promise<number> {
+export async function exchangeRate(): Promise<number> {
   await sleep(100)
   return 1.08
 }

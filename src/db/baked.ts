@@ -1,8 +1,9 @@
 // A statement that is baked: written once, run with other values each time. Made by `Db.bake`; every run is an ordinary call
 // of an executor, to which the recipe brings what was compiled. It is immutable and knows no connection.
 import { UsageError } from '../errors/index.ts'
-import { callOptions, type Handle, place, placeOf } from '../engine/handle.ts'
-import { type Cursor, cursorChecks, type CursorOptions } from '../engine/query/cursor.ts'
+import type { Handle } from '../engine/context/frame.ts'
+import { callOptions, place, placeOf } from '../engine/handle.ts'
+import type { Cursor } from '../engine/query/cursor.ts'
 import {
   answer,
   type Cardinality,
@@ -13,26 +14,41 @@ import {
   firstValue,
   onlyRow,
   onlyRowOrNone,
+  type Status,
 } from '../engine/query/execute.ts'
-import type { Executor } from '../engine/query/executor.ts'
-import { optionsOf, queryChecks, type QueryOptions } from '../engine/query/query-options.ts'
-import { boundQuery, type SqlQuery } from '../engine/query/sql-query.ts'
-import type { Status } from '../engine/query/status.ts'
-import { type Recipe, type RowLoader, toRecipe } from '../sql/baked/recipe.ts'
-import { asQuery, type DrizzleCommand, type Params, type Query, type Statement, toStatement } from '../sql/statement.ts'
-import { Printable } from '../util/printable.ts'
-import { duration } from '../util/checks.ts'
-import { type Checks, readAgain } from '../util/options.ts'
+import { type Executor, boundQuery, type SqlQuery } from '../engine/query/executor.ts'
+import {
+  cursorChecks,
+  type CursorOptions,
+  optionsOf,
+  queryChecks,
+  type QueryOptions,
+} from '../engine/query/query-options.ts'
+import { type Recipe, type RowLoader, toRecipe } from '../sql/baked.ts'
+import type { Dialect } from '../sql/dialect.ts'
+import type { Into, IntoRow } from '../sql/into.ts'
+import {
+  type DrizzleCommand,
+  type Loading as LoadingInto,
+  loadingOf,
+  type Params,
+  type Query,
+  type Statement,
+  toStatement,
+  type ToStatement,
+} from '../sql/statement.ts'
+import { Printable, rejected } from '../util/thrown.ts'
+import { type Check, duration, type Checks, readAgain } from '../util/options.ts'
 
-export type { RowLoader } from '../sql/baked/recipe.ts'
+export type { RowLoader } from '../sql/baked.ts'
 
-/** What can be baked besides text: a query that was built, one without rows too. */
+/** A query that can be baked, instead of text: one that was built, with or without rows. */
 export type Bakeable<R> = Query<R> | DrizzleCommand
 
-/** Of one run. Without `on` it runs on the `db` it was baked on, as that is here and now. */
+/** Options of a single run. Without `on` it runs on the `db` it was baked on, where that `db` is at the time of the run. */
 export type BakedOptions = QueryOptions
 
-/** What holds for every run; options of a run win. */
+/** Options for every run. Options of a single run override them. */
 export interface BakeOptions {
   /** As in `QueryOptions`. */
   readonly timeoutMs?: number | undefined
@@ -40,19 +56,19 @@ export interface BakeOptions {
   readonly on?: Executor | undefined
 }
 
-/** With what rows become. */
+/** Options with a loader, which turns rows into something else. */
 export interface LoadingOptions<Raw, T> extends BakeOptions {
-  /** A function of a row; `{ decode(rows) }`, a function of a page of rows; or a specification for the driver. */
+  /** A function of a row, `{ decode(rows) }` for a function of a page of rows, or a specification for the driver. */
   readonly loader: RowLoader<Raw, T>
 }
 
-/** What a run is given: parameters, which may be left out where none is needed, and options. */
+/** The arguments of a run: parameters and options. Parameters may be left out if none is required. */
 export type BakedArguments<P, Options = BakedOptions | Handle> =
   Partial<P> extends P ? [params?: P, options?: Options] : [params: P, options?: Options]
 
 /**
- * A statement that was compiled once, of rows `R` and parameters `P`; `Raw` are its rows before a loader. Each method does
- * what that of an executor does, and rejects with `ParameterError` for parameters that do not fit, with `NotBoundError`
+ * A statement that was compiled once. `R` are its rows, `P` its parameters, `Raw` its rows before a loader. Each method does
+ * the same as that of an executor. It rejects with `ParameterError` for parameters that do not fit, and with `NotBoundError`
  * while its db has no database. (GINO: `BakedQuery`.)
  */
 export interface Baked<R, P extends object = Params, Raw = R> {
@@ -65,7 +81,7 @@ export interface Baked<R, P extends object = Params, Raw = R> {
   status(...given: BakedArguments<P>): Promise<Status<R>>
   /** @throws {ParameterError} at once, when the parameters do not fit. */
   iterate(...given: BakedArguments<P, CursorOptions | Handle>): Cursor<R>
-  /** Runs it with each set of parameters, all or nothing; the rows are not loaded. No set is no statement. */
+  /** Runs it with each set of parameters, all or nothing. The rows are not loaded. Without any set, no statement is sent. */
   executeMany(sets: readonly P[], options?: BakedOptions | Handle): Promise<Status<never>>
   /**
    * The query with these values: await it, or give it to any executor, as in `tx.first(byName.bind({ name }))`.
@@ -73,32 +89,44 @@ export interface Baked<R, P extends object = Params, Raw = R> {
    */
   bind(...given: BakedArguments<P, never>): SqlQuery<R>
   /**
-   * A copy with other options; this one stays as it is. They share what was compiled and prepared. A loader replaces the
-   * one there was. (GINO: `execution_options`, `load`.)
-   * @throws {UsageError} for an option that there is not.
+   * A copy with other options. The original stays as it is. Both share the compiled and prepared statement. A new loader
+   * replaces the old one. (GINO: `execution_options`, `load`.)
+   * @throws {UsageError} for an unknown option.
    */
   with<T>(options: LoadingOptions<Raw, T>): Baked<T, P, Raw>
+  with<const I extends Into>(options: BakeOptions & { readonly into: I }): Baked<IntoRow<I>, P, Raw>
   with(options: BakeOptions | Handle): Baked<R, P, Raw>
-  /** The SQL and how many placeholders it has. */
+  /** The SQL and the number of placeholders. */
   toString(): string
-  /** Without parameters it is a query itself. */
+  /** Without parameters, the baked statement is a query itself. */
   readonly [toStatement]: Partial<P> extends P ? () => Statement<R> : unknown
 }
 
-export type Loading = BakeOptions & { readonly loader?: RowLoader<never, unknown> | undefined }
+export type GivenBakeOptions = BakeOptions & {
+  readonly loader?: RowLoader<never, unknown> | undefined
+  /** What each row becomes, as in `IntoOptions`. */
+  readonly into?: unknown
+}
+
+type Loading = GivenBakeOptions & { readonly into?: LoadingInto | undefined }
 
 const loadingChecks: Checks<Loading> = {
   timeoutMs: duration,
   on: place,
   // What it may be is said where rows are loaded.
   loader: () => undefined,
+  into: { read: loadingOf },
 }
 
-/** @throws {UsageError} for an option that there is not. */
+const intoOfRun: Check = () => 'belongs to bake() or with(): a run has the rows that its statement was baked for'
+const runChecks: Checks<QueryOptions & { readonly into?: undefined }> = { ...queryChecks, into: intoOfRun }
+const cursorRunChecks: Checks<CursorOptions & { readonly into?: undefined }> = { ...cursorChecks, into: intoOfRun }
+
+/** @throws {UsageError} for an unknown option */
 export function bakedOn<R, P extends object, Raw>(
   recipe: Recipe,
   on: Executor,
-  options?: Loading | Handle,
+  options?: GivenBakeOptions | Handle,
 ): Baked<R, P, Raw> {
   const read = callOptions<Loading>(options, loadingChecks, 'bake()')
   return new BakedStatement(recipe, on, read) as unknown as Baked<R, P, Raw>
@@ -111,10 +139,12 @@ class BakedStatement extends Printable {
   /** What a run without options gets. */
   readonly #options: QueryOptions | undefined
 
-  /** @throws {UsageError} for a loader that is none, and a handle of another database. */
-  constructor(recipe: Recipe, on: Executor, { loader, timeoutMs, on: there }: Loading) {
+  /** @throws {UsageError} when the value is not a loader, and for a handle of another database */
+  constructor(recipe: Recipe, on: Executor, { loader, into, timeoutMs, on: there }: Loading) {
     super()
-    this.#recipe = loader === undefined ? recipe : recipe.loading(loader)
+    if (loader !== undefined && into !== undefined)
+      throw new UsageError('The options loader and into both say what rows become. Leave one out.')
+    this.#recipe = into === undefined ? (loader === undefined ? recipe : recipe.loading(loader)) : recipe.into(into)
     this.#on = placeOf(there, on, 'bake()')
     this.#options = timeoutMs === undefined ? undefined : readAgain<QueryOptions>({ timeoutMs })
   }
@@ -144,14 +174,13 @@ class BakedStatement extends Printable {
   }
 
   iterate(params?: Params, options?: CursorOptions | Handle): Cursor<unknown> {
-    const read = optionsOf<CursorOptions>(this.#recipe, params, options, cursorChecks, 'iterate()')
-    const statement = this[toStatement](params)
-    return this.#on.iterate(asQuery(statement), this.#merged(read))
+    const read = optionsOf<CursorOptions>(this.#recipe, params, options, cursorRunChecks, 'iterate()')
+    return this.#on.iterate(this.#query(params), this.#merged(read))
   }
 
   executeMany(sets: readonly Params[], options?: BakedOptions | Handle): Promise<Status<never>> {
     return this.#attempt(() => {
-      const read = options === undefined ? null : callOptions<QueryOptions>(options, queryChecks, 'executeMany()')
+      const read = options === undefined ? null : callOptions<QueryOptions>(options, runChecks, 'executeMany()')
       return executeMany(this.#on, this.#recipe, sets, this.#merged(read))
     })
   }
@@ -160,11 +189,10 @@ class BakedStatement extends Printable {
     if (more !== undefined)
       throw new UsageError('bind() takes the parameters alone. Options go to the method that runs the query.')
     optionsOf(this.#recipe, params, undefined, queryChecks, 'bind()')
-    const statement = this[toStatement](params)
-    return boundQuery(this.#on, asQuery(statement))
+    return boundQuery(this.#on, this.#query(params))
   }
 
-  with(options: Loading | Handle): BakedStatement {
+  with(options: GivenBakeOptions | Handle): BakedStatement {
     const read = callOptions<Loading>(options, loadingChecks, 'with()')
     return new BakedStatement(this.#recipe, this.#on, readAgain<Loading>({ ...this.#options }, read))
   }
@@ -175,9 +203,18 @@ class BakedStatement extends Printable {
   }
 
   /** Executors call it with how many rows they can use, which is no parameter. */
-  [toStatement](params?: Params | number): Statement {
-    const { plan } = this.#recipe
-    return this.#recipe.statement(plan.values(typeof params === 'number' ? undefined : params))
+  [toStatement](params?: Params | number, dialect?: Dialect): Statement {
+    const plan = dialect === undefined ? this.#recipe.plan : this.#recipe.plan.for(dialect)
+    return this.#recipe.statement(plan, plan.values(typeof params === 'number' ? undefined : params))
+  }
+
+  /** With these values, which are checked at once. */
+  #query(params: Params | undefined): ToStatement {
+    const statement = this[toStatement](params)
+    return {
+      [toStatement]: (_, dialect) =>
+        dialect === undefined || statement.plan?.dialect === dialect ? statement : this[toStatement](params, dialect),
+    }
   }
 
   override toString(): string {
@@ -194,7 +231,7 @@ class BakedStatement extends Printable {
   ): Promise<T> {
     if (options === undefined) return execute(this.#on, cardinality, this.#recipe, params, this.#options)
     return this.#attempt(() => {
-      const read = callOptions<QueryOptions>(options, queryChecks, cardinality.method)
+      const read = callOptions<QueryOptions>(options, runChecks, cardinality.method)
       return execute(this.#on, cardinality, this.#recipe, params, this.#merged(read))
     })
   }
@@ -210,8 +247,7 @@ class BakedStatement extends Printable {
     try {
       return work()
     } catch (error) {
-      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what was thrown goes on
-      return Promise.reject(error)
+      return rejected(error)
     }
   }
 }

@@ -1,60 +1,76 @@
 // The object users import: unbound, configured or open, it finds the engine that stands for it here and now. All
 // queries, scopes and transactions are those of the engine; nothing is implemented twice.
-import { AlreadyBoundError, NotBoundError, PoolClosedError, UsageError } from '../errors/index.ts'
-import type { CloseReport, PoolStats } from '../pool/contract.ts'
+import { clock, defaultCloseTimeoutMs } from '../util/clock.ts'
+import { AlreadyBoundError, UsageError } from '../errors/index.ts'
+import type { Allowance } from '../pool/allowance.ts'
+import type { CloseReport } from '../pool/contract.ts'
 import { boundEngine, currentChain, runInFrame } from '../engine/context/chain.ts'
-import { Frame } from '../engine/context/frame.ts'
-import { closeChecks, type CloseOptions, Engine } from '../engine/engine.ts'
-import { callOptions, type Handle } from '../engine/handle.ts'
-import { type EngineOptions, type EngineSource, needsSource, openEngine } from '../engine/open/create-engine.ts'
-import { Opening, Pace, Paces } from '../engine/open/opening.ts'
-import type { Row } from '../engine/query/executor.ts'
+import { Frame, type Handle } from '../engine/context/frame.ts'
+import { placeAround } from '../engine/context/place.ts'
+import { closeChecks, type CloseOptions, Engine, type EngineStats } from '../engine/engine.ts'
+import { callOptions } from '../engine/handle.ts'
+import {
+  checkNoSource,
+  dialectOf,
+  type EngineOptions,
+  type EngineSource,
+  loadWorks,
+  needsSource,
+  openEngine,
+  withEngine,
+} from '../engine/open/create-engine.ts'
+import { closedError, nothingClosed, notBound, notOpen, Opening, Pace, Paces } from '../engine/open/opening.ts'
+import type { Executor, Row } from '../engine/query/executor.ts'
 import { Source } from '../engine/source.ts'
-import { Bakery } from '../sql/baked/bakery.ts'
-import { Recipe, type RowLoader } from '../sql/baked/recipe.ts'
+import type { Works } from '../engine/works.ts'
+import { Bakery, Recipe, type RowLoader } from '../sql/baked.ts'
+import type { Dialect } from '../sql/dialect.ts'
+import type { Into, IntoRow } from '../sql/into.ts'
 import type { Params } from '../sql/statement.ts'
-import { describeType, isPlain, needsFunction } from '../util/checks.ts'
-import { clock, sleep } from '../util/clock.ts'
+import { needsFunction } from '../util/options.ts'
 import { inRoot } from '../util/context.ts'
-import { type Bakeable, type Baked, type BakeOptions, bakedOn } from './baked.ts'
+import type { TenantStay, TenantTargets } from './places.ts'
+import { type Bakeable, type Baked, type BakeOptions, bakedOn, type GivenBakeOptions } from './baked.ts'
 
 type State = 'unbound' | 'configured' | 'opening' | 'open' | 'closed'
 
-/**
- * Several databases are several `Db`; several `Db` on one engine share its connections and transactions.
- * (GINO: `Gino`, without models.)
- */
-export class Db<Names extends string = never> extends Source implements AsyncDisposable {
-  /** The names that `resolve` takes, as a type; nothing at run time. */
-  declare readonly names?: Names
+/** A database; several are several `Db`. Those on one engine share its connections and transactions. (GINO: `Gino`, without models.) */
+export class Db extends Source implements AsyncDisposable {
   #state: State
   #source: EngineSource | null
   #options: EngineOptions | undefined
+  /** Given without a source: they are for the one that `bind` brings. */
+  readonly #waiting: EngineOptions | undefined
   /** `undefined` was given as the source: an environment variable that is not set, most likely. */
   #missing: boolean
   #engine: Engine | null = null
+  /** Being closed by `rest`. */
+  #resting: Engine | null = null
+  /** Of the source, once it was asked for. */
+  #configured: Dialect | undefined
   #opening: Promise<Engine> | null = null
-  #attempt: Opening | null = null
-  /** Tells those who wait for the opening that the db was closed. */
-  #giveUp: (() => void) | null = null
-  readonly #pace = new Pace()
+  #attempt: Opening<Engine> | null = null
+  #pace = new Pace()
   readonly #paces = new Paces()
   /** It was closed while calls waited for its opening: those go on. */
   #serving = false
-  readonly #bakery = new Bakery()
+  /** @internal The connections that it has together with other databases; null: it has its own. */
+  protected allowance: Allowance | null = null
+  /** @internal What was baked on it. */
+  bakery: Bakery = new Bakery()
 
   constructor(...given: [source?: EngineSource | undefined, options?: EngineOptions | undefined]) {
     super()
     const [source, options] = given
     this.#missing = source === undefined && given.length > 0
-    if (source === undefined) checkNoSource(options)
-    else needsSource('createDb()', source, options)
     this.#source = source ?? null
     this.#options = options
+    if (source === undefined) this.#waiting = checkNoSource(options)
+    else needsSource('createDb()', source, options)
     this.#state = source === undefined ? 'unbound' : 'configured'
   }
 
-  /** Whether it has an engine here. */
+  /** Whether it has an engine for the calling code. */
   get bound(): boolean {
     return this.engineQuietly() !== null
   }
@@ -62,18 +78,19 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   /**
    * Opens the configured database now instead of on first use, and fails fast. Idempotent.
    * @throws {NotBoundError} when there is nothing to open.
-   * @throws {ConnectError} when the database cannot be reached; a later call tries again.
+   * @throws {ConnectError} when the database cannot be reached. A later call tries again.
    */
   async open(): Promise<this> {
     const engine = this.#engineHere(false)
-    if (engine instanceof Promise) await Promise.race([engine, (this.#attempt as Opening).refused])
+    if (engine instanceof Promise) await (this.#attempt as Opening<Engine>).orRefused(engine)
     return this
   }
 
   /**
-   * Gives an unbound `Db` its database: an engine that is open already, or a source that is opened now.
-   * (GINO: `set_bind`.)
-   * @throws {AlreadyBoundError} when it has one.
+   * Gives an unbound `Db` its database: an engine that is open already, or a source that is opened now. A source uses the
+   * options of `createDb()`, if that was given options without a source. An engine keeps its own. (GINO: `set_bind`.)
+   * @throws {AlreadyBoundError} when it has a database.
+   * @throws {UsageError} when both `createDb()` and `bind()` were given options.
    */
   async bind(source: EngineSource | Engine, options?: EngineOptions): Promise<Engine> {
     if (this.#state === 'closed') throw closedError()
@@ -85,12 +102,17 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
       if (options !== undefined) throw withEngine('bind()')
       this.#engine = source
       this.#state = 'open'
-      source.bakeries.add(this.#bakery)
+      source.bakeries.add(this.bakery)
       return source
     }
     needsSource('bind()', source, options)
+    if (options !== undefined && this.#waiting !== undefined)
+      throw new UsageError(
+        'bind() was given options, and so was createDb(), which had no source. Give the options to one of them: those of ' +
+          'createDb() hold for the source that bind() brings.',
+      )
     this.#source = source
-    this.#options = options
+    this.#options = options ?? this.#waiting
     this.#state = 'configured'
     try {
       return await this.#open(false)
@@ -101,7 +123,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
     }
   }
 
-  /** Takes the engine away without closing it; undefined when there was none. (GINO: `pop_bind`.) */
+  /** Takes the engine away without closing it. Returns undefined if there was none. (GINO: `pop_bind`.) */
   unbind(): Engine | undefined {
     const engine = this.#engine ?? undefined
     if (this.#state === 'opening') throw new UsageError('unbind() cannot be called while the database is being opened.')
@@ -109,13 +131,13 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
     this.#engine = null
     this.#source = null
     this.#state = 'unbound'
-    engine?.bakeries.delete(this.#bakery)
+    engine?.bakeries.delete(this.bakery)
     return engine
   }
 
   /**
-   * Runs `work` with this db bound to another database; nothing outside of the callback sees it. Closes the engine at
-   * the end only if it opened it. (GINO: `with_bind`.)
+   * Runs `work` with this db bound to another database. Code outside of the callback does not see it. It closes the engine
+   * at the end only if it opened it. (GINO: `with_bind`.)
    */
   async withBind<T>(
     source: EngineSource | Engine,
@@ -136,79 +158,142 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   }
 
   /**
-   * A statement that is compiled once and run with other values each time: a text with `$1` or `:name`, a query that was
-   * built, or a function that builds one with placeholders, called now. Needs no database yet. `R` is a row, `P` the
-   * parameters, `T` what the loader makes of a row. (GINO: `bake`.)
-   * @throws {UsageError} for what is no query, and for an option that there is not.
+   * Compiles a statement once, to be run with other values each time. It takes a text with `$1` or `:name`, a query that was
+   * built, or a function that builds one with placeholders. The function is called now. A database is not needed yet. `R` is
+   * a row, `P` the parameters, `T` the result of the loader for a row. (GINO: `bake`.)
+   * @throws {UsageError} when the value is not a query, and for an unknown option.
    * @throws {ParameterError} when the placeholders of the query do not fit.
    */
+  bake<const I extends Into, R = Row, P extends object = Params>(
+    query: Bakeable<R> | ((params: P) => Bakeable<R>) | string,
+    options: BakeOptions & { readonly into: I },
+  ): Baked<IntoRow<I>, P, R>
   bake<R = Row, P extends object = Params, T = R>(
     query: Bakeable<R> | ((params: P) => Bakeable<R>) | string,
     options?: (BakeOptions & { readonly loader?: RowLoader<R, T> | undefined }) | Handle,
-  ): Baked<T, P, R> {
-    const recipe = Recipe.of(query)
-    this.#bakery.add(recipe.plan)
+  ): Baked<T, P, R>
+  bake(query: unknown, options?: GivenBakeOptions | Handle): Baked<unknown, object, unknown> {
+    const recipe = Recipe.of(this.dialectHere(), query)
+    this.bakery.add(recipe.plan)
     return bakedOn(recipe, this, options)
   }
 
   /**
-   * The database of that name, where one object stands for several. A single database has no names.
-   * @throws {UsageError} for a name there is not.
+   * @internal The database of that name, tenant or schema, where one object stands for several.
+   * @throws {UsageError} for one there is not.
    */
-  resolve(name: Names): Db<Names> {
+  databaseAt(where: unknown): Db {
     throw new UsageError(
-      `There is no database named ${typeof name === 'string' ? JSON.stringify(name) : describeType(name)} behind this db: createDb() makes a single one. Make a Db of your own for it, and run calls there with { on: otherDb }.`,
+      `There is no database ${typeof where === 'string' ? `named ${JSON.stringify(where)}` : 'of another place'} behind this db: createDb() makes a single one. createRegistry() of 'genever/registry' has names, tenants and schemas.`,
     )
   }
 
-  /** Counts of this moment. @throws {NotBoundError} while it has no engine. */
-  stats(): PoolStats {
+  /** @internal */
+  override madeHere(): Executor {
+    const chain = currentChain()
+    const frame = chain === undefined ? null : placeAround(this.token(), chain)
+    if (frame === null || frame.engine === this.engineAtHome()) return this
+    return ((frame.engine as Engine).home as Db | null) ?? (frame.engine as Engine)
+  }
+
+  /** @internal Whether models may use it here: `on`, where a call says one. @throws {TenantError} */
+  modelsHere(_on: Executor | undefined): void {}
+
+  /**
+   * @internal For code that a plug-in runs for a tenant, until it says that it has ended.
+   * @throws {TenantError} for a tenant that is none. @throws {UsageError} where there are no tenants.
+   */
+  enterTenant(_tenant: unknown): TenantStay | Promise<TenantStay> {
+    throw new UsageError("This db has no tenants. They are said by createRegistry({ tenancy }) of 'genever/registry'.")
+  }
+
+  /** @internal What its tenants are; null: it has none. */
+  get tenantKind(): TenantTargets['kind'] | null {
+    return null
+  }
+
+  /** @internal All that `tenancy.list` gives. @throws {UsageError} where there is none. */
+  tenantTargets(): Promise<TenantTargets> {
+    return Promise.reject(
+      new UsageError("This db has no tenants. createRegistry({ tenancy }) of 'genever/registry' says what they are."),
+    )
+  }
+
+  /** @internal Something opens and closes it. */
+  claim(): void {}
+
+  /** The counts of this moment. @throws {NotBoundError} while it has no engine. */
+  stats(): EngineStats {
     const engine = this.engineQuietly()
     if (engine === null) throw this.#state === 'configured' ? notOpen() : notBound(this.#missing)
     return engine.stats()
   }
 
   /**
-   * Closes the engine; final. Statements that wait for the database to be opened are served, if the attempt under way succeeds.
-   * See `Engine.close`.
-   * @throws {UsageError} inside of a scope or transaction that holds a connection, for which it would wait; nothing is closed.
+   * Closes the engine for good. Statements that wait for the database to be opened still run, if the current attempt
+   * succeeds. See `Engine.close`.
+   * @throws {UsageError} inside of a scope or transaction that holds a connection, because `close` would wait for it.
+   *   Nothing is closed.
    */
   async close(options?: CloseOptions): Promise<CloseReport> {
     const read = callOptions(options, closeChecks, 'close()')
     const attempt = this.#attempt
     ;(this.#engine ?? attempt?.engine)?.refuseCloseInside()
     this.#state = 'closed'
+    // Those who wait for it are served as they would be a moment later.
+    if (attempt?.loading) await attempt.loading
     if (attempt?.engine && attempt.patient) {
       const began = clock.now()
       const timeoutMs = read.timeoutMs ?? attempt.engine.options.closeTimeoutMs
-      if (await this.#opensWithin(attempt, timeoutMs))
+      if (await attempt.opensWithin(this.#opening, timeoutMs)) {
+        this.#serving = false
         return attempt.engine.end(Math.max(0, timeoutMs - (clock.now() - began)), true)
+      }
     }
-    attempt?.stop()
-    this.#giveUp?.()
+    attempt?.giveUp(closedError())
     const engine = this.#engine ?? attempt?.engine ?? null
-    return engine === null ? { drained: 0, broken: [] } : engine.close(read)
+    return engine === null ? nothingClosed : engine.close(read)
   }
 
-  /** True: it is open, and whoever waited for that has gone on. */
-  async #opensWithin(attempt: Opening, timeoutMs: number): Promise<boolean> {
-    attempt.stop()
-    const limit = new AbortController()
-    const late = sleep(timeoutMs, limit.signal).then(() => false)
-    const opens = (this.#opening as Promise<Engine>).then(
-      () => true,
-      () => false,
-    )
-    const open = await Promise.race([opens, late.catch(() => false)])
-    limit.abort()
-    if (!open) return false
-    await new Promise<void>((resolve) => clock.setImmediate(resolve))
-    this.#serving = false
-    return true
+  /**
+   * @internal Closes the engine; the next use opens it again. One that is being opened serves those who wait for that, or is
+   * given up when the time is over. A later call can only make that shorter.
+   */
+  async rest(options?: CloseOptions): Promise<CloseReport> {
+    const began = clock.now()
+    const attempt = this.#attempt
+    if (attempt !== null) await this.#openOrGiveUp(attempt, options?.timeoutMs)
+    const engine = this.#engine ?? this.#resting ?? attempt?.engine ?? null
+    if (engine === null) return nothingClosed
+    engine.refuseCloseInside()
+    if (engine === this.#engine) [this.#engine, this.#state] = [null, 'configured']
+    this.#resting = engine
+    const timeoutMs = Math.max(0, (options?.timeoutMs ?? engine.options.closeTimeoutMs) - (clock.now() - began))
+    return engine.close({ timeoutMs }).finally(() => (this.#resting = this.#resting === engine ? null : this.#resting))
+  }
+
+  async #openOrGiveUp(attempt: Opening<Engine>, timeoutMs: number | undefined): Promise<void> {
+    const opening = this.#opening
+    const patienceMs = timeoutMs ?? attempt.engine?.options.closeTimeoutMs ?? defaultCloseTimeoutMs
+    if ((await attempt.opensWithin(opening, patienceMs)) || this.#opening !== opening) return
+    // Who opens it next does not wait for this attempt.
+    this.#pace = new Pace()
+    attempt.giveUp()
+    await opening?.catch(() => {})
+  }
+
+  /** @internal @throws {UsageError} inside of a scope or transaction that holds one of its connections. */
+  refuseCloseInside(): void {
+    this.#engine?.refuseCloseInside()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** @internal */
+  override worksHere(): Works | Promise<Works> {
+    return this.engineQuietly()?.works ?? loadWorks()
   }
 
   /** @internal */
@@ -219,7 +304,24 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   /** @internal */
   override engineQuietly(): Engine | null {
     const chain = currentChain()
-    return (chain === undefined ? null : boundEngine(this, chain)) ?? (this.#state === 'closed' ? null : this.#engine)
+    return (
+      (chain === undefined ? null : (boundEngine(this, chain) as Engine | null)) ??
+      (this.#state === 'closed' ? null : this.#engine)
+    )
+  }
+
+  /** @internal Of the database that it would open, too. */
+  override dialectHere(): Dialect {
+    return (
+      this.engineQuietly()?.dialect ??
+      (this.#configured ??= dialectOf(this.#source, this.#options)) ??
+      super.dialectHere()
+    )
+  }
+
+  /** @internal The engine that it has outside of every callback; null while there is none. */
+  engineAtHome(): Engine | null {
+    return this.#state === 'closed' ? null : this.#engine
   }
 
   /** @internal Without a database of its own it stands for any. */
@@ -236,7 +338,7 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   #engineHere(patient: boolean): Engine | Promise<Engine> {
     const chain = currentChain()
     if (chain !== undefined) {
-      const engine = boundEngine(this, chain)
+      const engine = boundEngine(this, chain) as Engine | null
       if (engine !== null) return engine
     }
     this.checkUsable()
@@ -250,19 +352,19 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
   }
 
   #open(patient: boolean): Promise<Engine> {
-    const attempt = (this.#attempt ??= inRoot(() => new Opening()))
+    const attempt = (this.#attempt ??= inRoot(() => new Opening<Engine>(false, this.allowance)))
     if (patient) attempt.patient = true
     return (this.#opening ??= this.#openNow(attempt))
   }
 
-  async #openNow(attempt: Opening): Promise<Engine> {
+  async #openNow(attempt: Opening<Engine>): Promise<Engine> {
     this.#state = 'opening'
     try {
       const source = this.#source as EngineSource
-      const open = (): Promise<Engine> => openEngine(source, this.#options, this, this.#bakery, attempt)
-      const closed = new Promise<never>((_, reject) => (this.#giveUp = () => reject(closedError())))
-      const engine = await Promise.race([inRoot(() => this.#pace.run(open)), closed])
+      const open = (): Promise<Engine> => openEngine(source, this.#options, this, this.bakery, attempt)
+      const engine = await attempt.orGivenUp(() => this.#pace.run(open))
       this.#engine = engine
+      engine.home = this
       if ((this.#state as State) === 'closed') this.#serving = true
       else this.#state = 'open'
       return engine
@@ -272,13 +374,12 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
     } finally {
       this.#opening = null
       this.#attempt = null
-      this.#giveUp = null
     }
   }
 
   /** An engine for `withBind`: while a source cannot be opened, those who ask for it share one attempt at a time. */
   #openFor(source: EngineSource, options: EngineOptions | undefined): Promise<Engine> {
-    const open = (): Promise<Engine> => openEngine(source, options, this, this.#bakery, new Opening(true))
+    const open = (): Promise<Engine> => openEngine(source, options, this, this.bakery, new Opening<Engine>(true))
     return inRoot(() => this.#paces.run(source instanceof URL ? source.href : source, options, open))
   }
 
@@ -290,36 +391,10 @@ export class Db<Names extends string = never> extends Source implements AsyncDis
 }
 
 /**
- * A `Db` on a URL, on options, or on a function giving them, opened on first use or by `open()`; without a source it
- * is unbound until `bind()`. Wrong options are told when it is opened.
+ * A `Db` on a URL, on options, or on a function that returns them. It is opened on first use or by `open()`. Without a
+ * source it is unbound until `bind()`, which opens its source with these options. Wrong options are reported when it is
+ * opened.
  */
 export function createDb(...given: [source?: EngineSource | undefined, options?: EngineOptions | undefined]): Db {
   return new Db(...given)
-}
-
-function notBound(missing: boolean): NotBoundError {
-  return new NotBoundError(
-    missing
-      ? 'This db has no database: createDb() was given undefined as its source. Is an environment variable missing? Give it a URL, or ' +
-          'call bind(source) before using it.'
-      : 'This db has no database yet. Give createDb() a URL, or call bind(source) before using it.',
-  )
-}
-
-/** Options beside no source would have no effect when `bind` brings one with its own. */
-function checkNoSource(options: unknown): void {
-  if (options !== undefined && !isPlain(options))
-    throw new UsageError(`The options of createDb() must be a plain object, not ${describeType(options)}.`)
-}
-
-function withEngine(method: string): UsageError {
-  return new UsageError(`${method} was given an engine and options. An engine that is open has its options already.`)
-}
-
-function notOpen(): NotBoundError {
-  return new NotBoundError('This db has not been opened yet. Call open(), or run a statement first.')
-}
-
-function closedError(): PoolClosedError {
-  return new PoolClosedError('This db has been closed, and closed is final. Create another one.')
 }

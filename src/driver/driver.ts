@@ -3,21 +3,26 @@
 // transactions. Rules behind it: a failed statement never hides what happened to its transaction (`outcome`), and a
 // connection whose state is not known is closed by its owner.
 import type { Compiled, RowSpec } from '../sql/compiled.ts'
+import type { Dialect } from '../sql/dialect.ts'
+import type { InForce } from '../sql/settings.ts'
 
 export type Outcome = 'not_started' | 'rolled_back' | 'committed' | 'unknown'
 
-/** Why the pool or the engine did not let an operation pass, and what it was waiting for. */
+/** Why the pool or the engine refused an operation, and what the operation was waiting for. */
 export interface Refusal {
   readonly reason: 'acquire-timeout' | 'too-many-waiters' | 'self-deadlock' | 'connect' | 'pool-closed' | 'usage'
-  /** What was waited for: a free connection, a connection being opened, a transaction or a cursor to end. */
-  readonly phase?: 'connection' | 'connect' | 'transaction' | 'cursor'
+  /**
+   * The thing waited for: a free connection, a connection being opened, the end of a transaction or cursor, or one of the
+   * connections that the databases of tenants have together.
+   */
+  readonly phase?: 'connection' | 'connect' | 'transaction' | 'cursor' | 'tenant'
   readonly waitedMs?: number
-  /** Who holds what was waited for, one line each. */
+  /** The holders of the thing waited for, one line each. */
   readonly holders?: readonly string[]
   readonly stats?: Readonly<Record<string, number>>
 }
 
-/** A failure is data. Errors are built above, after the await that shows the caller's line. */
+/** A failure as data. The engine builds the error later, after the await that shows the caller's line. */
 export interface Failure {
   /**
    * `server`: the server refused the statement (`fields` has its ErrorResponse). `lost`: the connection died.
@@ -47,10 +52,52 @@ export interface Failure {
 export const OpState = { queued: 0, sent: 1, abandoned: 2, settled: 3 } as const
 export type OpState = (typeof OpState)[keyof typeof OpState]
 
-/** As `maxRows`: the statement is parsed and described, and does not run. */
+/** A value of `maxRows`: the statement is parsed and described, but does not run. */
 export const parseOnly = -1
 
-/** One statement on its way. One hidden class, never reused; settled exactly once, every later settle is ignored. */
+/** Takes the rows of a COPY to the server. */
+export interface CopySink {
+  /** Null: go on. A promise settles when the bytes have been sent. */
+  write(chunk: Uint8Array): Promise<void> | null
+  end(): void
+  /** Makes the COPY fail, for this reason. */
+  fail(reason: string): void
+}
+
+/** The source or target of the rows of a COPY. It is called while an answer is read, so it must not throw. */
+export interface CopyPort {
+  /** The server takes rows. */
+  take(sink: CopySink): void
+  /** The server sends rows. `valve` holds them back. */
+  give(valve: { pause(): void; resume(): void }): void
+  /** A part of the rows. The bytes are valid only during the call. */
+  data(bytes: Uint8Array): void
+}
+
+/** Takes rows one after the other as they come. It is called while an answer is read, so it must not throw. */
+export interface RowPort {
+  /** The statement has been sent. `valve` holds its rows back. */
+  give(valve: { pause(): void; resume(): void }): void
+  /** One more row is in `rows`. */
+  arrived(): void
+}
+
+/**
+ * The rows of one statement in parts, within one transaction. The first operation that has it runs its statement, and those that
+ * follow give the next rows, whatever their texts; each at most `maxRows`. They may be in flight together, once the first was answered.
+ */
+export interface Portal {
+  /** On the server, where SQL may move or close it as a cursor. It ends with the transaction. */
+  readonly name: string
+  /** The driver's: how its rows are read. Null: it is not open. */
+  columns: object | null
+  /** Its last row has come. */
+  ended: boolean
+  /** How much its rows have taken on the wire. */
+  bytes: number
+}
+
+/** One statement under way. It has one hidden class and is never reused. It settles once; later settles are ignored. */
 export interface Op<R = unknown> {
   readonly stmt: Compiled
   /** Positional; `undefined` never occurs. */
@@ -58,12 +105,20 @@ export interface Op<R = unknown> {
   readonly spec: RowSpec<R> | null
   /** 0 all rows, otherwise the row limit given to Execute: `first` 1, `one` 2. `parseOnly` within a session. */
   readonly maxRows: number
-  /** The driver pushes finished row objects; there is no callback per row. */
+  /** The driver pushes finished row objects here. There is no callback per row. */
   readonly rows: R[]
   /** Command tag without counts, such as `INSERT`, and the row count it carried (-1: none). */
   tag: string
   count: number
-  /** `abandoned`: the caller was already told; the reply is still due and is thrown away. */
+  /** For COPY: where its rows come from or go to. A driver without COPY fails the operation (`encode`). */
+  readonly copy?: CopyPort | null
+  /** For rows that are read while they come, where the dialect says `streams`. Only such drivers know it. */
+  readonly port?: RowPort | null
+  /** For rows in parts, on a connection with `portals`. */
+  readonly portal?: Portal | null
+  /** The number that the database gave the first row of an INSERT, where its driver tells one; 0 for none. */
+  insertId?: bigint | number
+  /** `abandoned`: the caller already has its answer. The reply of the server is still due and is thrown away. */
   state: OpState
   /** Called once the Sync of its unit was answered (ReadyForQuery), after `rows`, `tag` and `count` are final. */
   done(): void
@@ -78,9 +133,9 @@ export interface Unit {
 export interface ConnectionHooks {
   /** `inFlight` has just dropped to 0 and no cancel is pending. Never called from inside submit. */
   idle(raw: RawConnection): void
-  /** `inFlight` has just dropped below `maxInFlight` (also told before `idle`). Never called from inside submit. */
+  /** `inFlight` has just dropped below `maxInFlight` (also called before `idle`). Never called from inside submit. */
   room(raw: RawConnection): void
-  /** The connection is dead; told exactly once, after every operation in flight has failed. */
+  /** The connection is dead. Called exactly once, after every operation in flight has failed. */
   lost(raw: RawConnection, failure: Failure): void
   notice(fields: Readonly<Record<string, string>>): void
   notification(channel: string, payload: string, pid: number): void
@@ -95,23 +150,30 @@ export interface RefusedStatement {
 export interface RawConnection {
   /** The server's process id where there is one, otherwise a counter. */
   readonly id: number
-  readonly generation: number
   /** Monotonic milliseconds (`performance.now()`). */
   readonly born: number
-  /** The third-party object underneath; of use only while it is lent. */
+  /** The third-party object underneath. It may be used only while it is lent. */
   readonly native: unknown
-  /** Whether users have `native`. */
+  /** False: `native` only tells connections apart, and is never lent. */
+  readonly lends?: boolean | undefined
+  /** Whether `native` is lent to a user now. */
   readonly lent: boolean
-  /** How many units may be in flight at once; 1 for node-postgres and PGlite. Submitting beyond it is a bug of the caller. */
+  /** The number of units that may be in flight at once; 1 for node-postgres and PGlite. Submitting more is a bug of the caller. */
   readonly maxInFlight: number
+  /** Whether it takes operations with a `portal`. Default false. */
+  readonly portals?: boolean | undefined
+  /** Whether INSERT and DELETE give their rows there, where servers of one dialect differ. */
+  readonly returning?: boolean | undefined
   /** Units submitted and not yet answered. */
   readonly inFlight: number
   /** Transaction status of the last ReadyForQuery; `unknown` while anything is in flight or after loss. */
   readonly status: 'idle' | 'tx' | 'failed' | 'unknown'
-  /** Raised by the pool at every lease end: a lease with another epoch is over. */
+  /** The pool increments it at the end of every lease. A lease with another epoch is over. */
   epoch: number
   /** `Dirty` bits gathered since the last reset. */
   dirty: number
+  /** Settings of frames that the session has now. The code that sends them records them; the code that resets clears them. */
+  readonly inForce: InForce
   /** False after loss, destroy or close. */
   readonly alive: boolean
   /** True from `cancel` until it settles: nothing may be submitted. */
@@ -119,41 +181,52 @@ export interface RawConnection {
   /** Synchronous, FIFO. An encode error fails the operation (never from inside submit, but on a microtask) and leaves the stream untouched. */
   submit(op: Op): void
   submitUnit(unit: Unit): void
+  /**
+   * Adds an operation to the unit that was submitted last, if that has operations of the same statement only and none of it has
+   * gone out: they share one Sync, and all settle when it is answered. With `opening` the unit may have others too: it opens the
+   * transaction that this operation belongs to. False: nothing was done, submit it. A driver without this method never puts
+   * operations together by itself.
+   */
+  join?(op: Op, opening?: boolean): boolean
   /** Asks the server to stop the operation at the head. `broken`: the state is unknown, destroy it. Settles within the deadline. */
   cancel(op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'>
   /**
-   * Prepares statements before anything runs, in one round trip and one more for each that fails; as many as are kept. Gives
-   * those the server refused, or null when the connection broke or the deadline came first: then it must be destroyed.
-   * A driver without it prepares each statement when it first runs.
+   * Prepares statements before anything runs, up to the number that is kept. It takes one round trip, and one more for each
+   * statement that fails. It returns the statements the server refused. Null: the connection broke or the deadline passed,
+   * and it must be destroyed. A driver without this method prepares each statement when it first runs.
    */
   prepare?(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null>
   /**
-   * Lends `native`, when nothing is in flight. From now on a unit is sent only while the client has nothing in flight, and waits
-   * for that `waitMs` at most (`refused`, `not_started`); the process is kept alive; and `status` follows what the client does.
+   * Lends `native`, when nothing is in flight. From now on a unit is sent only while the client has nothing in flight. It waits
+   * for that at most `waitMs` (`refused`, `not_started`). The process is kept alive, and `status` follows what the client does.
    */
   lend(waitMs: number): Promise<unknown>
-  /** Ends the loan: true once the client has had the last answer to all it sent. False, or the deadline came: destroy it. */
+  /** Ends the loan. True: the client has the answers to all it sent. False, or the deadline passed: destroy the connection. */
   reclaim(deadline: number): Promise<boolean>
-  /** SQL that restores the session's own settings, replayed at the end of every reset; `''` for none. */
+  /** SQL that restores the session's own settings (`inForce.base`), replayed at the end of every reset; `''` for none. */
   setBaseline(sql: string): void
   /** One round trip that undoes `dirty`, rolls back an open transaction and keeps prepared statements. False: destroy it. */
   reset(dirty: number, deadline: number): Promise<boolean>
   ping(deadline: number): Promise<boolean>
-  /** Says good-bye, then destroys; never rejects, settles within the deadline. */
+  /** Ends the session in order, then destroys it. Never rejects; settles within the deadline. */
   close(deadline: number): Promise<void>
-  /** Synchronous; fails every operation in flight in FIFO order on a later microtask, then tells `lost`. Idempotent. */
+  /** Synchronous. On a later microtask it fails every operation in flight in FIFO order, then calls `lost`. Idempotent. */
   destroy(cause: Failure): void
 }
 
 export interface Driver<O = unknown> {
   readonly name: string
-  readonly dialect: 'postgres' | 'mysql'
-  /** The most connections that make sense: 1 for PGlite. */
+  readonly dialect: Dialect
+  /** The highest useful number of connections: 1 for PGlite. */
   readonly poolLimit: number
-  /** Checks connection options; unknown keys are refused together. @throws {InvalidOptionError} */
+  /** False: the database has no functions, triggers or views that could leave anything in a session. Default true. */
+  readonly functions?: boolean | undefined
+  /** Whether it reads rows and writes parameters by `RowSpec.conversions`, the option `types`. Default false. */
+  readonly types?: boolean | undefined
+  /** Checks connection options. @throws {InvalidOptionError} naming all unknown keys together. */
   parse(options: Readonly<Record<string, unknown>>): O
   /** One deadline over name look-up, connect, TLS and authentication. Rejects with a `Failure`. Called in the root async context. */
-  open(options: O, hooks: ConnectionHooks, deadline: number, generation: number): Promise<RawConnection>
-  /** What a failure to open says about the rest: retry the `endpoint`, wait (`full`), or give up (`config`). */
+  open(options: O, hooks: ConnectionHooks, deadline: number): Promise<RawConnection>
+  /** What to do after a failure to open: retry the `endpoint`, wait (`full`), or give up (`config`). */
   classify(failure: Failure): 'statement' | 'connection' | 'endpoint' | 'full' | 'config'
 }

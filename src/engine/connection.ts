@@ -1,47 +1,51 @@
 // A connection: a handle on a slot. The owner made the slot and ends it; a reusing connection shares it, gives nothing
 // back and dies with it. Handles are fenced: after release they throw instead of touching somebody else's connection.
+import type { QueryDefaults } from './core.ts'
 import { ReleasedConnectionError, TransactionStateError } from '../errors/index.ts'
 import type { Refusal } from '../driver/driver.ts'
-import { notice } from '../observe/notice.ts'
-import type { Expiring } from '../util/ticker.ts'
-import { currentChain, handleDefaults, isInside, type Link, runInFrame, transactionOn } from './context/chain.ts'
-import { Frame } from './context/frame.ts'
+import { type Expiring, clock, deferred } from '../util/clock.ts'
+import {
+  currentChain,
+  handleDefaults,
+  isInside,
+  type Link,
+  overlayOf,
+  runInFrame,
+  settingsOn,
+  transactionOn,
+} from './context/chain.ts'
+import { type Enclosing, Frame, type Settings, type Handle, type IsHandle } from './context/frame.ts'
 import type { Engine } from './engine.ts'
 import { Executor } from './query/executor.ts'
 import { failureError, isFailure, thrownError } from './query/failure.ts'
-import { callOptions, type Handle, type IsHandle, placeOf } from './handle.ts'
+import { callOptions, placeOf, releaseChecks, type ReleaseOptions } from './handle.ts'
+import type { Position } from './hosts/position.ts'
 import type { EngineOp } from './query/op.ts'
-import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
-import { releaseChecks, type ReleaseOptions } from './release-options.ts'
-import { lend } from './slot/control.ts'
 import type { Slot } from './slot/slot.ts'
-import { Turn } from './slot/turn.ts'
-import { addHook, innermost } from './transaction/after.ts'
-import type { Hook } from './transaction/hooks.ts'
-import type { ManualTransaction } from './transaction/manual.ts'
-import { type TransactionOptions, transactionOptions, type TransactionPlace } from './transaction-options.ts'
-import type { TransactionRecord } from './transaction/record.ts'
-import { needsFunction } from '../util/checks.ts'
-import { readAgain } from '../util/options.ts'
-import type { Transaction } from './transaction/transaction.ts'
-import { clock } from '../util/clock.ts'
+import { Turn } from './slot/waiting.ts'
+import { addHook, innermost, type Hook } from './transaction/hooks.ts'
+import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
+import { type TransactionOptions, transactionOptions } from './transaction/options.ts'
+import type { TransactionPlace } from './transaction/terms.ts'
+import { type Checks, duration, needsFunction, readAgain } from '../util/options.ts'
 
-// A handle in the types only: the key of an interface, which a class cannot have without its value.
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- a class has no key without its value
 export interface Connection extends IsHandle {}
 
+const rawChecks: Checks<Pick<QueryDefaults, 'timeoutMs'>> = { timeoutMs: duration }
+
 /**
- * A handle on at most one raw connection, borrowed when it is first needed. Statements issued together take turns.
+ * A handle on at most one raw connection, which is borrowed when first needed. Statements issued together run one by one.
  * (GINO: `GinoConnection`.)
  */
 export class Connection extends Executor implements AsyncDisposable {
-  /** @internal */
-  readonly chain: Link | undefined
   /** Whether it owns its slot, rather than reusing another's. */
   readonly owner: boolean
   readonly #engine: Engine
   readonly #slot: Slot
-  readonly #home: TransactionRecord | null
+  readonly #chain: Link | undefined
+  readonly #home: Enclosing | null
+  readonly #overlay: Frame | null
   readonly #defaults: QueryDefaults | null
   #released = false
   /** It holds a connection that is not its own. */
@@ -54,20 +58,31 @@ export class Connection extends Executor implements AsyncDisposable {
     chain: Link | undefined,
     owner: boolean,
     defaults: QueryDefaults | null = null,
-    home: TransactionRecord | null = owner ? null : transactionOn(slot, chain),
+    home: Enclosing | null = owner ? null : transactionOn(slot, chain),
   ) {
     super()
     this.#engine = engine
     this.#slot = slot
-    this.chain = chain
+    this.#chain = chain
+    this.#overlay = owner ? null : overlayOf(engine, chain, home?.handle)
     this.owner = owner
     this.#home = home
     this.#defaults = defaults
   }
 
-  /** @internal */
-  get home(): TransactionRecord | null {
+  /** @internal The chain of the code that made it. */
+  get chain(): Link | undefined {
+    return this.#chain
+  }
+
+  /** @internal The transaction it belongs to. */
+  get home(): Enclosing | null {
     return this.#home
+  }
+
+  /** @internal Settings that it keeps from where it was made. */
+  get overlay(): Frame | null {
+    return this.#overlay
   }
 
   /** @internal */
@@ -93,8 +108,13 @@ export class Connection extends Executor implements AsyncDisposable {
   }
 
   /** @internal */
-  override transactionHere(): TransactionRecord | null {
+  override transactionHere(): Enclosing | null {
     return transactionOn(this.#slot, currentChain()) ?? this.home
+  }
+
+  /** @internal */
+  override settingsHere(): Settings | null {
+    return settingsOn(this.#slot, currentChain(), this)
   }
 
   /** @internal */
@@ -116,8 +136,8 @@ export class Connection extends Executor implements AsyncDisposable {
   }
 
   /**
-   * True after a permanent release of this handle or of the owner it reuses. In a transaction that finishes first it is
-   * false until that has ended.
+   * True after a permanent release of this handle or of the owner it reuses. While the release waits for a transaction
+   * to finish, it is still false.
    */
   get released(): boolean {
     if (this.#released || !this.#slot.closed) return this.#released
@@ -125,32 +145,31 @@ export class Connection extends Executor implements AsyncDisposable {
     return !this.#slot.stack.some((record) => record.open && record.admitsFrom(chain, this))
   }
 
-  /** Whether a raw connection is borrowed now. May become false between two statements, when others wait: see `hold`. */
+  /** Whether a raw connection is borrowed now. It may become false between two statements while others wait: see `hold`. */
   get borrowed(): boolean {
     return this.#slot.lease !== null
   }
 
-  /** The driver's object while one is borrowed, else undefined; never borrows. (GINO: `raw_connection`.) */
+  /** The driver's own object while a connection is borrowed, else undefined. Never borrows. (GINO: `raw_connection`.) */
   get raw(): unknown {
     return this.#released ? undefined : this.#slot.lease?.raw.native
   }
 
   /**
-   * Borrows if need be and lends the driver's own object. Settings of the scope and the transaction around it are sent first,
-   * so what is done with it belongs to them. From then on neither side sends while the other has anything in flight: a
-   * statement of the connection waits for a query or cursor of the object, for `pool.acquireTimeoutMs` at most. The
-   * connection is kept until it is released; then the object is of no more use, its last answer is awaited, and the session
-   * is reset whatever was done with it. Meanwhile the process is kept alive. (GINO: `get_raw_connection`.)
+   * Lends the driver's own object, and borrows a connection first if there is none. The settings and the BEGIN of the scope and
+   * transaction around it are sent before, so its queries belong to them. From then on neither side sends while the other waits
+   * for an answer: a statement here waits for a query or cursor of the object, at most `pool.acquireTimeoutMs`. The connection is
+   * kept, and the process alive, until release; then the session is reset. (GINO: `get_raw_connection`.)
    * @throws {ReleasedConnectionError} after release.
    * @throws {AcquireTimeoutError} when none becomes free in time.
    */
-  async rawConnection(options?: QueryDefaults): Promise<unknown> {
-    await this.borrow(callOptions(options, defaultsChecks, 'rawConnection()').timeoutMs)
+  async rawConnection(options?: Pick<QueryDefaults, 'timeoutMs'>): Promise<unknown> {
+    await this.borrow(callOptions(options, rawChecks, 'rawConnection()').timeoutMs)
     const slot = this.#slot
-    if (slot.owes) await this.scalar('select 1')
+    if (slot.owes(this.settingsHere())) await this.scalar('select 1')
     let lent: Promise<unknown> = Promise.resolve()
     const act = (): void => {
-      lent = lend(slot)
+      lent = this.#engine.works.lend(slot)
     }
     const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: true, act })
     slot.send(turn)
@@ -158,7 +177,7 @@ export class Connection extends Executor implements AsyncDisposable {
       await turn.wait()
       return await lent
     } catch (thrown) {
-      throw thrownError(thrown, null)
+      throw thrownError(thrown, this.#engine)
     }
   }
 
@@ -168,34 +187,34 @@ export class Connection extends Executor implements AsyncDisposable {
     this.#slot.hold()
   }
 
+  /** Like `db.position()`, but asks on this connection. */
+  position(): Promise<Position> {
+    return this.#engine.works.askPosition(this)
+  }
+
   /** @internal Borrows now. */
   async borrow(timeoutMs?: number): Promise<void> {
     this.#checkUsable('rawConnection()')
     if (this.#slot.lease !== null) return
     const until = timeoutMs === undefined ? Infinity : clock.now() + timeoutMs
-    const turn = new Turn(this.#engine, currentChain(), this, { quiet: false, borrows: true, act: () => {}, until })
+    const turn = new Turn(this.#engine, currentChain(), this, {
+      quiet: false,
+      borrows: true,
+      reads: (this.#slot.reads?.host ?? null) !== null,
+      act: () => {},
+      until,
+    })
     this.#slot.send(turn)
     try {
       await turn.wait()
     } catch (thrown) {
-      throw thrownError(thrown, null)
+      throw thrownError(thrown, this.#engine)
     }
   }
 
-  override async transaction<T>(
-    work: (tx: Transaction) => Promise<T> | T,
-    given?: TransactionOptions | Handle,
-  ): Promise<T> {
-    needsFunction(work, 'transaction()', 'or begin() opens one by hand')
-    const options = transactionOptions(given, 'transaction()')
-    const there = placeOf(options.on, this, 'transaction()')
-    if (there !== this) return there.transaction(work, readAgain(options, { on: undefined }))
-    return this.#engine.transact(this.placeHere(options.reuse !== false), work, options)
-  }
-
   /**
-   * Opens a transaction that ends by `commit()`, `rollback()` or disposal. Statements of this handle run inside.
-   * @throws {TransactionStateError} on an ambient connection, where others would wait for it unknowingly.
+   * Opens a transaction that ends by `commit()`, `rollback()` or disposal. Statements of this handle run inside it.
+   * @throws {TransactionStateError} on an ambient connection, where other code would wait for it.
    */
   async begin(given?: TransactionOptions | Handle): Promise<ManualTransaction> {
     const options = transactionOptions(given, 'begin()')
@@ -219,13 +238,13 @@ export class Connection extends Executor implements AsyncDisposable {
     return false
   }
 
-  /** Makes this connection, or the owner it reuses, ambient for `work`; releases nothing. */
+  /** Makes this connection, or the owner it reuses, ambient for `work`. It does not release anything. */
   async run<T>(work: (connection: this) => Promise<T> | T): Promise<T> {
     needsFunction(work, 'run()')
     this.#checkUsable('run()')
     const slot = this.#slot
     const record = this.home ?? transactionOn(slot, currentChain())
-    const frame = new Frame('run', this.#engine, null, slot, null, slot.settings)
+    const frame = new Frame('run', this.#engine, null, slot, null, this.settingsHere())
     frame.connection = this
     frame.defaults = this.#defaults
     try {
@@ -237,38 +256,37 @@ export class Connection extends Executor implements AsyncDisposable {
   }
 
   /**
-   * Runs `hook` after the innermost transaction open on this connection has committed, as `tx.afterCommit` does. Where none
-   * is open it runs at once; then the promise settles as the hook does, else at once.
+   * Runs `hook` after the innermost transaction open here has committed. Without one, it runs at once and settles as the hook.
    */
   afterCommit(hook: Hook): Promise<void> {
     return addHook('commit', hook, () => innermost(this.#slot, this))
   }
 
-  /** Runs `hook` after the innermost transaction open on this connection was rolled back; never where none is open. */
+  /** Runs `hook` after the innermost transaction open on this connection was rolled back. Without one, never. */
   afterRollback(hook: Hook): Promise<void> {
     return addHook('rollback', hook, () => innermost(this.#slot, this))
   }
 
   /**
-   * Runs `work`, which waits for something other than the database; meanwhile the raw connection goes back whenever
-   * nothing needs it. Statements issued meanwhile borrow again. In a transaction, or with session state the user
-   * relies on, the connection is kept, and that is told as `held-while-idle`.
+   * Runs `work`, which waits for something other than the database. Meanwhile the raw connection goes back, and a statement
+   * borrows again. In a transaction or a pinned session the connection is kept: `held-while-idle`.
    * @throws {ReleasedConnectionError} after release.
    */
   async idle<T>(work: () => Promise<T> | T): Promise<T> {
     needsFunction(work, 'idle()')
     this.#checkUsable('idle()')
-    return idleOn(this.#slot, work)
+    return this.#engine.works.idleOn(this.#slot, work)
   }
 
   /**
-   * Ends the handle, or with `permanent: false` only hands the raw connection back; idempotent. What was issued before
-   * still runs, an open managed transaction finishes first, a
-   * manual one is rolled back with a warning, a cursor is closed. A reusing connection gives nothing back.
-   * @throws {AcquireTimeoutError} when that takes longer than `pool.acquireTimeoutMs`: the handle stays closed, and the
+   * Ends the handle. With `permanent: false` it only hands the raw connection back. Idempotent. Statements issued before still
+   * run, and a managed transaction finishes first. A manual one is rolled back with a warning, a cursor is closed. A reusing
+   * connection gives nothing back.
+   * @throws {AcquireTimeoutError} when that takes longer than `pool.acquireTimeoutMs`. The handle stays closed, and the
    * connection goes back when it can.
-   * @throws {TransactionStateError} inside of a transaction on this connection; with `permanent: false` also when one is
-   * open, or session state pinned, after what was issued before has run.
+   * @throws {TransactionStateError} inside a transaction on this connection. With `permanent: false` also when, after the
+   * statements issued before, a transaction is still open or session state is pinned.
+   * @throws {TransactionEndedError} with `permanent: false`, in code of a transaction on this connection that has ended.
    */
   async release(given?: ReleaseOptions): Promise<void> {
     const { permanent, discardSession } = callOptions(given, releaseChecks, 'release()')
@@ -298,31 +316,29 @@ export class Connection extends Executor implements AsyncDisposable {
     const { ticker, options, pool } = this.#engine
     const waitedMs = options.pool.acquireTimeoutMs
     const since = clock.now()
-    let limit: Expiring | null = null
-    const late = new Promise<never>((_, reject) => {
-      const expire = (): void => {
-        const refusal: Refusal = {
-          reason: 'acquire-timeout',
-          phase: slot.top === undefined ? 'connection' : 'transaction',
-          waitedMs: Math.round(clock.now() - since),
-          holders: [slot.describe()],
-          stats: { ...pool.stats() },
-        }
-        reject(failureError({ kind: 'refused', outcome: 'not_started', refusal }, null))
+    const late = deferred<never>()
+    const expire = (): void => {
+      const refusal: Refusal = {
+        reason: 'acquire-timeout',
+        phase: slot.top === undefined ? 'connection' : 'transaction',
+        waitedMs: Math.round(clock.now() - since),
+        holders: [slot.describe()],
+        stats: { ...pool.stats() },
       }
-      limit = { deadline: since + waitedMs, expire }
-      if (waitedMs !== Infinity) ticker.add(limit)
-    })
+      late.reject(failureError({ kind: 'refused', outcome: 'not_started', refusal }, this.#engine))
+    }
+    const limit: Expiring = { deadline: since + waitedMs, expire }
+    if (waitedMs !== Infinity) ticker.add(limit)
     try {
-      await Promise.race([closing, late])
+      await Promise.race([closing, late.promise])
     } finally {
-      if (limit !== null && waitedMs !== Infinity) ticker.remove(limit)
+      ticker.remove(limit)
     }
   }
 
   async #releaseForNow(discardSession: boolean): Promise<void> {
     const slot = this.#slot
-    if (!this.owner || this.#released || slot.closed || (slot.lease === null && !slot.busy)) return
+    if (!this.owner || this.#released || slot.closed) return
     this.#checkLendable(discardSession)
     let back: void | Promise<void> = undefined
     // What was issued before has run now: it may have begun a transaction, or set what the user relies on.
@@ -336,21 +352,22 @@ export class Connection extends Executor implements AsyncDisposable {
       await turn.wait()
     } catch (thrown) {
       // Released for good meanwhile, or none could be borrowed: there is nothing to hand back.
-      if (!slot.closed && !(isFailure(thrown) && slot.lease === null)) throw thrownError(thrown, null)
+      const notThere = slot.lease === null && isFailure(thrown) && thrown.refusal?.reason !== 'usage'
+      if (!slot.closed && !notThere) throw thrownError(thrown, this.#engine)
     }
     await (back as Promise<void> | undefined)
   }
 
   #checkLendable(discardSession: boolean): void {
-    const { top, busy, lease, pins } = this.#slot
+    const { top, busy, lease, keepsSession } = this.#slot
     const what = 'release({ permanent: false }) cannot hand the connection back while'
     if (top !== undefined) throw new TransactionStateError(`${what} the ${top.describe()} is open on it.`)
     if (!busy && lease !== null && lease.raw.status !== 'idle')
       throw new TransactionStateError(`${what} a transaction begun by text is open on it.`)
-    if (pins !== 0 && !discardSession)
+    if (keepsSession && !discardSession)
       throw new TransactionStateError(
-        'release({ permanent: false }) would lose session state this connection was used to set (SET, LISTEN, temporary ' +
-          'tables, advisory locks, PREPARE or rawConnection()). Keep it, or pass { discardSession: true }.',
+        'release({ permanent: false }) would lose state of this session (SET, LISTEN, temporary ' +
+          'tables, advisory locks, PREPARE or rawConnection()). Keep the connection, or pass { discardSession: true }.',
       )
   }
 
@@ -375,25 +392,5 @@ export class Connection extends Executor implements AsyncDisposable {
     if (this.released) return `Connection { ${kind}, released }`
     const raw = slot.lease === null ? 'no raw connection' : `raw ${slot.lease.raw.id}`
     return `Connection { ${kind}, ${raw}${slot.top === undefined ? '' : `, ${slot.stack.length} open transaction(s)`} }`
-  }
-}
-
-/** Runs `work` while the slot may hand its connection back; see `Connection.idle`. */
-export async function idleOn<T>(slot: Slot, work: () => Promise<T> | T): Promise<T> {
-  if (slot.lease !== null && (slot.top !== undefined || slot.pins !== 0))
-    notice(
-      'held-while-idle',
-      'A connection is kept while code waits in idle(), because it is in a transaction or pinned.',
-      {
-        engine: slot.engine.name,
-        places: [slot.describe()],
-        warn: false,
-      },
-    )
-  slot.addIdler()
-  try {
-    return await work()
-  } finally {
-    slot.removeIdler()
   }
 }

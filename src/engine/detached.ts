@@ -44,7 +44,7 @@ function slotsOf({ engine }: Frame, chain: Link | undefined): Slot[] {
   const slots: Slot[] = []
   for (let link = chain; link !== undefined; link = link.next) {
     const { engine: owner, slot } = link.frame
-    if (owner === engine && slot !== null && slot.lease !== null) slots.push(slot)
+    if (owner === engine && slot !== null && slot.lease !== null) slots.push(slot as Slot)
   }
   return slots
 }

@@ -1,38 +1,47 @@
 // The engine: one pool and everything statements share. It finds the slot or the pool a statement goes to, opens
 // transactions and ends slots. Users get it from `createEngine`; a `Db` holds one.
 import { TransactionStateError, UsageError } from '../errors/index.ts'
-import { LeakWatch } from '../observe/leaks.ts'
-import { notice } from '../observe/notice.ts'
-import { capturePlace, type Place } from '../observe/place.ts'
+import type { LeakWatch } from '../observe/reports.ts'
+import { notice } from '../observe/channels.ts'
+import { capturePlace, noPlace, type Place, PlaceBudget } from '../observe/place.ts'
 import type { ResolvedOptions } from '../options/options.ts'
 import type { CloseReport, PoolStats } from '../pool/contract.ts'
 import type { Pool } from '../pool/pool.ts'
-import type { Bakery } from '../sql/baked/bakery.ts'
-import { type Compiled, Pin } from '../sql/compiled.ts'
-import { StatementCache } from '../sql/compile.ts'
-import { type Dialect, postgres } from '../sql/dialect.ts'
-import { duration } from '../util/checks.ts'
-import type { Checks } from '../util/options.ts'
-import { Ticker } from '../util/ticker.ts'
+import type { Bakery } from '../sql/baked.ts'
+import type { Compiled } from '../sql/compiled.ts'
+import type { StatementCache } from '../sql/compile.ts'
+import { Conversions, unconverted } from '../sql/conversions.ts'
+import type { Dialect } from '../sql/dialect.ts'
+import { duration, type Checks } from '../util/options.ts'
+import { Ticker, clock } from '../util/clock.ts'
 import { ambientFrame, ambientSettings, currentChain, heldLeases, type Link } from './context/chain.ts'
 import type { Frame, Settings } from './context/frame.ts'
-import type { Cursor, CursorWait } from './query/cursor.ts'
-import { callOptions, type Handle } from './handle.ts'
+import type { QueryDefaults } from './core.ts'
+import type { Ear, Outlet } from './client/ear.ts'
+import type { Functions } from './functions.ts'
+import type { HostStats } from './hosts/host.ts'
+import type { Hosts } from './hosts/hosts.ts'
+import { callOptions } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
-import type { QueryDefaults, QueryOptions } from './query/query-options.ts'
-import { readingRefused, withoutSession, withoutTransaction } from './slot/admission.ts'
-import { Slot } from './slot/slot.ts'
+import type { QueryOptions } from './query/query-options.ts'
+import type { Slot } from './slot/slot.ts'
+import { Watch } from './report.ts'
 import { mergedSettings, Source } from './source.ts'
-import { beginManual, type ManualTransaction, openForCursor } from './transaction/manual.ts'
-import { runManaged } from './transaction/managed.ts'
-import type { TransactionOptions, TransactionPlace } from './transaction-options.ts'
-import type { TransactionRecord } from './transaction/record.ts'
-import type { Transaction } from './transaction/transaction.ts'
-import { clock } from '../util/clock.ts'
+import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
+import type { TransactionOptions } from './transaction/options.ts'
+import type { TransactionPlace } from './transaction/terms.ts'
+import type { Twins } from './twins.ts'
+import type { Works } from './works.ts'
 
 export interface CloseOptions {
-  /** How long lent connections may take to come back, in milliseconds; default `closeTimeoutMs` of the engine. */
+  /** How long to wait for borrowed connections, in milliseconds. Default: `closeTimeoutMs` of the engine. */
   readonly timeoutMs?: number | undefined
+}
+
+/** Counts at this moment, over the connections to all servers. */
+export interface EngineStats extends PoolStats {
+  /** With replicas: the counts of each server. */
+  readonly hosts?: readonly HostStats[] | undefined
 }
 
 export const closeChecks: Checks<CloseOptions> = { timeoutMs: duration }
@@ -41,6 +50,8 @@ const placePauseMs = 1
 
 /** The connections of one database and the queries on them. (GINO: `GinoEngine`.) */
 export class Engine extends Source implements AsyncDisposable {
+  /** @internal What runs it. */
+  readonly works: Works
   /** @internal */
   pool: Pool
   /** @internal */
@@ -48,29 +59,59 @@ export class Engine extends Source implements AsyncDisposable {
   /** @internal */
   readonly statements: StatementCache
   /** @internal */
-  readonly dialect: Dialect = postgres
+  readonly dialect: Dialect
   /** @internal */
   readonly options: ResolvedOptions
   /** @internal Null unless a leak report is wanted. */
   readonly leaks: LeakWatch | null
+  /** @internal Null unless slow or repeated statements are to be told. */
+  readonly watch: Watch | null
   /** @internal Of each `Db` it was given to: what `prebake` prepares on new connections. */
   readonly bakeries: Set<Bakery> = new Set()
+  /** @internal What functions and triggers may leave in sessions. */
+  readonly functions: Functions
   /** @internal Plain reads that were not quick when they were last measured. */
   readonly slowReads: WeakSet<Compiled> = new WeakSet()
+  /** @internal What listens to channels. */
+  readonly ear: Ear
   /** @internal Where transactions were begun that kept a connection from others, as far as that was told. */
   readonly toldPlaces: Set<string> = new Set()
+  /** @internal Null unless it has replicas. */
+  hosts: Hosts | null = null
+  /** @internal */
+  overlaid = false
+  /** @internal Whether INSERT and DELETE give their rows on each of its servers, where those of its dialect differ; null: not known yet. */
+  returning: boolean | null = null
+  /** @internal The `Db` whose database it is, and that opens another engine for it when this one is closed; null for none. */
+  home: object | null = null
+  /** @internal The engines of the same database, this one among them. */
+  readonly twins: Twins
   readonly #onClose: () => void
   #cursors = 0
   #lastPlace = 0
+  readonly #places = new PlaceBudget()
 
   /** @internal Use `createEngine`. */
-  constructor(options: ResolvedOptions, makePool: (engine: Engine) => Pool, onClose: () => void) {
+  constructor(
+    options: ResolvedOptions,
+    dialect: Dialect,
+    works: Works,
+    makePool: (engine: Engine) => { readonly pool: Pool; readonly outlet: Outlet },
+    onClose: () => void,
+  ) {
     super()
     this.options = options
+    this.dialect = dialect
+    this.works = works
     const { afterMs } = options.leak
-    this.leaks = afterMs === Infinity ? null : new LeakWatch(options.name, afterMs)
-    this.statements = new StatementCache({ prepare: options.prepare })
-    this.pool = makePool(this)
+    this.leaks = afterMs === Infinity ? null : new works.LeakWatch(options.name, afterMs)
+    this.watch = Watch.of(options)
+    this.statements = new works.StatementCache({ dialect, prepare: options.prepare })
+    const { pool, outlet } = makePool(this)
+    this.pool = pool
+    this.ear = new works.Ear(this, outlet)
+    this.functions = new works.Functions(this)
+    this.twins = works.joinTwins(options)
     this.#onClose = onClose
   }
 
@@ -84,16 +125,21 @@ export class Engine extends Source implements AsyncDisposable {
     return this.pool.closed
   }
 
-  /** Counts of this moment. */
-  stats(): PoolStats {
-    return this.pool.stats()
+  /** Counts at this moment. */
+  stats(): EngineStats {
+    const { connections: listening } = this.ear
+    if (this.hosts === null) return { ...this.pool.stats(), listening }
+    const hosts = this.hosts.stats()
+    return { ...this.works.sumOf(this.hosts.all.map(({ pool }) => ({ ...pool.stats() }))), listening, hosts }
   }
 
   /**
-   * Refuses what begins after it and rejects waiters at once, but those whose connection is being opened, asked or reset.
-   * Waits for lent connections; near the deadline stops what runs on the server, breaks them and says what it broke. Always
-   * settles by the deadline, or within a tenth of a second if it is nearer. Idempotent; a later call can only shorten it.
-   * @throws {UsageError} inside of a scope or transaction that holds a connection, for which it would wait; nothing is closed.
+   * Closes the engine. New work is refused. Waiters are rejected at once, unless their connection is being opened, checked or
+   * reset. It waits for borrowed connections. Near the deadline it stops what runs on the server, breaks these connections and
+   * reports them. It always settles by the deadline, or within 100 ms if that is nearer. Idempotent; a later call can only
+   * shorten the wait.
+   * @throws {UsageError} inside a scope or transaction that holds a connection, because it would wait for itself. Nothing is
+   * closed then.
    */
   async close(options?: CloseOptions): Promise<CloseReport> {
     const { timeoutMs } = callOptions(options, closeChecks, 'close()')
@@ -103,9 +149,16 @@ export class Engine extends Source implements AsyncDisposable {
 
   /** @internal Closes it; `all`: whoever waits for a connection now is served. */
   async end(timeoutMs: number, all: boolean): Promise<CloseReport> {
-    const report = await this.pool.close(clock.now() + timeoutMs, all)
+    const deadline = clock.now() + timeoutMs
+    if (!this.closed) this.works.leaveTwins(this.twins, this.options)
+    const others = Promise.all([this.hosts?.close(deadline, all), this.ear.close(deadline)])
+    const report = await this.pool.close(deadline, all)
+    const reports = [report, ...((await others)[0] ?? [])]
     this.#onClose()
-    return report
+    return {
+      drained: reports.reduce((sum, { drained }) => sum + drained, 0),
+      broken: reports.flatMap(({ broken }) => broken),
+    }
   }
 
   /** @internal */
@@ -113,7 +166,7 @@ export class Engine extends Source implements AsyncDisposable {
     const [lease] = heldLeases(this, currentChain())
     if (lease === undefined) return
     throw new UsageError(
-      `close() was called inside of what it would wait for: ${lease.holder.describe()}. Nothing was closed. Call it after ` +
+      `close() was called inside a scope or transaction that it would wait for: ${lease.holder.describe()}. Nothing was closed. Call it after ` +
         'that scope or transaction has ended.',
     )
   }
@@ -133,6 +186,11 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   /** @internal */
+  override worksHere(): Works {
+    return this.works
+  }
+
+  /** @internal */
   override token(): null {
     return null
   }
@@ -147,6 +205,19 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   /** @internal */
+  conversions(own: unknown): Conversions | null {
+    const { types, driver, descriptor } = this.options
+    if (own === undefined) return types
+    if (own === unconverted.types) return null
+    if (typeof driver === 'string' ? !Object.hasOwn(descriptor.options, 'types') : driver.types !== true)
+      throw new UsageError(
+        `The option types says what values of PostgreSQL's types become, and the driver ${descriptor.name} has no use for it. Leave it out.`,
+      )
+    const given = Conversions.of(own)
+    return types === null ? given : types.under(given)
+  }
+
+  /** @internal */
   signal(options: QueryOptions | null): AbortSignal | null {
     return options?.signal ?? null
   }
@@ -157,9 +228,9 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   /** @internal A slot for code with this chain. @throws {TransactionStateError} when its settings ended with their scope. */
-  openSlot(chain: Link | undefined, explicit: boolean, what: string | (() => string), settings?: Settings): Slot {
+  openSlot(chain: Link | undefined, explicit: boolean, what: string, settings?: Settings): Slot {
     const all = chain === undefined && settings === undefined ? null : mergedSettings(this, chain, settings)
-    return new Slot(this, all, explicit, this.leaks === null || typeof what !== 'string' ? what : placed(what))
+    return new this.works.Slot(this, all, explicit, this.leaks === null || what === '' ? what : placed(what))
   }
 
   /** @internal Sends an implicit statement: to the slot of the frame around it, else to any free connection. */
@@ -170,6 +241,7 @@ export class Engine extends Source implements AsyncDisposable {
       return
     }
     if (chain !== undefined) {
+      if (this.twins.count > 1) this.works.tellOfTwin(this, chain, stmt)
       try {
         const frame = ambientFrame(this, chain)
         if (frame !== null) {
@@ -187,11 +259,15 @@ export class Engine extends Source implements AsyncDisposable {
         return
       }
     }
-    if (stmt.pins !== 0) op.refuseWith(sessionStateRefused(stmt, this.options))
+    if (stmt.pins !== 0) op.refuseWith(this.works.sessionStateRefused(stmt, this))
     else if (op.signal?.aborted === true) op.abort(op.signal.reason)
-    else {
+    else if (
+      (stmt.cls === 'read' && stmt.leaves !== true && !this.functions.judgesReads) ||
+      this.works.mayRunAnywhere(op)
+    ) {
       op.begin()
-      this.pool.place(op)
+      if (this.hosts === null) this.pool.place(op)
+      else this.hosts.place(op)
     }
   }
 
@@ -201,18 +277,20 @@ export class Engine extends Source implements AsyncDisposable {
     manual.warned = true
     notice(
       'manual-transaction-open',
-      'A statement without a handle was issued where a manual transaction is open; it does not run inside that transaction.',
-      { engine: this.name, places: [manual.place.toString(), capturePlace().toString()] },
+      'A statement without a handle was issued while a manual transaction is open; it does not run inside that transaction.',
+      { engine: this.name, places: [manual.record.place.toString(), capturePlace().toString()] },
     )
   }
 
   /** A statement with settings but no connection around it: a slot for it alone. */
   #sendWith(settings: Settings, op: EngineOp): void {
     if (op.stmt.pins !== 0) {
-      op.refuseWith(sessionStateRefused(op.stmt, this.options))
+      op.refuseWith(this.works.sessionStateRefused(op.stmt, this))
       return
     }
-    const slot = new Slot(this, settings, false, 'detached()')
+    const slot = new this.works.Slot(this, settings, false, 'detached()')
+    slot.keeps = false
+    slot.reads = this.works.readsAlone(this.hosts)
     slot.addIdler()
     slot.send(op)
   }
@@ -230,11 +308,22 @@ export class Engine extends Source implements AsyncDisposable {
    * @internal Where a connection is borrowed: always for a leak report, else while others have to wait, and then at most
    * once a millisecond, for it is dear.
    */
-  borrowPlace(): Place | null {
+  borrowPlace(waits: boolean): Place | null {
     const now = clock.now()
-    if (this.leaks === null && (!this.pool.exhausted || now - this.#lastPlace < placePauseMs)) return null
+    if (this.leaks === null && (!(waits || this.pool.exhausted) || now - this.#lastPlace < placePauseMs)) return null
     this.#lastPlace = now
     return capturePlace()
+  }
+
+  /**
+   * @internal Where a transaction is begun at `now`: always for a leak report, else as often as is free.
+   * @param skip As of `capturePlace`.
+   */
+  beginPlace(now: number, skip?: (...args: never[]) => unknown): Place {
+    if (this.leaks === null && !this.#places.take(now)) return noPlace
+    const place = capturePlace(skip)
+    this.#places.took(clock.now() - now)
+    return place
   }
 
   /** @internal */
@@ -243,22 +332,12 @@ export class Engine extends Source implements AsyncDisposable {
     work: (tx: Transaction) => Promise<T> | T,
     options: TransactionOptions,
   ): Promise<T> {
-    return runManaged(this, where, work, options)
+    return this.works.runManaged(this, where, work, options)
   }
 
   /** @internal */
   beginOn(where: TransactionPlace, options: TransactionOptions): Promise<ManualTransaction> {
-    return beginManual(this, where, options)
-  }
-
-  /** @internal */
-  openCursorTransaction(
-    slot: Slot | null,
-    handle: Handle | null,
-    cursor: Cursor<unknown>,
-    wait: CursorWait,
-  ): Promise<{ record: TransactionRecord; finish: (well: boolean) => Promise<void> }> {
-    return openForCursor(this, slot, handle, cursor, wait)
+    return this.works.beginManual(this, where, options)
   }
 
   /** @internal Ends the slot of a scope without waiting: an open transaction keeps its connection until it ends. */
@@ -282,17 +361,8 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   async #finishSlot(slot: Slot, closing: Promise<void>): Promise<void> {
-    // What is open inside of a managed one ends with it.
-    await slot.stack.find(({ manual }) => !manual)?.whenLeft()
     const [outermost] = slot.stack
-    if (outermost?.cursor) await outermost.cursor.close()
-    else if (outermost?.state === 'open') {
-      notice('manual-transaction-rolled-back', 'A connection was released while a manual transaction was open on it.', {
-        engine: this.name,
-        places: [outermost.describe()],
-      })
-      await (outermost.handle as ManualTransaction).rollback()
-    }
+    if (outermost !== undefined) await this.works.windUp(outermost)
     await closing
   }
 
@@ -303,24 +373,7 @@ export class Engine extends Source implements AsyncDisposable {
 }
 
 /** With the place of the caller, for the leak report: its first statement may have none, as when a query is awaited. */
-function placed(what: string): () => string {
+function placed(what: string): { describe(): string } {
   const place = capturePlace(placed)
-  return () => `${what} at ${place}`
-}
-
-function sessionStateRefused(stmt: Compiled, { pooler }: ResolvedOptions): UsageError {
-  if ((stmt.pins & (Pin.encoding | Pin.strings)) !== 0) return readingRefused(stmt)
-  if ((stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt)
-  if (pooler !== undefined) return withoutSession(stmt)
-  if (stmt.pins === Pin.sequences)
-    return new UsageError(
-      'currval() and lastval() give the number that their own session has drawn, but this statement would run on any free ' +
-        'connection and give the number of somebody else. Use INSERT … RETURNING, or run both inside scope(work) or transaction(work).',
-      { statement: { sql: stmt.text } },
-    )
-  return new UsageError(
-    'This statement changes the state of a session, but it would run on any free connection and be undone at once. Run it ' +
-      'inside scope(work), or on a connection from acquire().',
-    { statement: { sql: stmt.text } },
-  )
+  return { describe: () => `${what} at ${place}` }
 }

@@ -1,29 +1,8 @@
 // What the engine knows of the objects that statements run on without knowing their classes: how executors are recognised,
 // which of them are handles that the user holds, and what is said of one that stands in place of options.
 import { UsageError } from '../errors/index.ts'
-import { type Check, describeType, must } from '../util/checks.ts'
-import { type Checks, readOptions } from '../util/options.ts'
-import type { Link } from './context/chain.ts'
+import { type Check, describeType, must, type Checks, readOptions, boolean } from '../util/options.ts'
 import type { Executor } from './query/executor.ts'
-import type { QueryDefaults } from './query/query-options.ts'
-import type { TransactionRecord } from './transaction/record.ts'
-
-/** Marks handles in the types: nothing else can be given in place of options. */
-export declare const handle: unique symbol
-
-export interface IsHandle {
-  readonly [handle]: true
-}
-
-/** A `Connection` or a `Transaction`. In place of the options of a call it is `{ on: handle }`. */
-export interface Handle extends IsHandle {
-  /** @internal The chain of the code that made the handle. */
-  readonly chain: Link | undefined
-  /** @internal The transaction it belongs to: its statements run in it while it is open, and nowhere afterwards. Null: none. */
-  readonly home: TransactionRecord | null
-  /** @internal Defaults for the statements sent through it. */
-  defaultsHere(): QueryDefaults | null
-}
 
 let recognises: (value: object) => boolean = () => false
 
@@ -81,10 +60,10 @@ function inPlace(given: unknown, hasPlace: boolean, method: string): unknown {
  * @throws {UsageError} when that is a handle of another database.
  */
 export function placeOf(on: Executor | undefined, executor: Executor, method: string): Executor {
-  if (on === undefined || on === executor || on.handleHere() === null)
-    return executor === on ? executor : (on ?? executor)
+  if (on === undefined || on === executor) return executor
+  if (on.handleHere() === null) return executor.at(on)
   const engine = on.engineQuietly()
-  if (engine === null || executor.runsOn(engine)) return on
+  if (engine === null || executor.runsOn(engine)) return executor.at(on)
   throw new UsageError(
     `The ${kindOf(on)} that ${method} was given belongs to another database (${engine.name}). Pass one of the same database, or call ` +
       'a method of the handle itself.',
@@ -95,3 +74,15 @@ export function placeOf(on: Executor | undefined, executor: Executor, method: st
 export function kindOf(executor: object): string {
   return describeType(executor).replace(/^an object of class /, '')
 }
+
+export interface ReleaseOptions {
+  /**
+   * False: hands the raw connection back and keeps the handle, which borrows again when it is next used. Default true.
+   * (GINO: `release(permanent=False)`.)
+   */
+  readonly permanent?: boolean | undefined
+  /** With `permanent: false`: gives up session state the connection is pinned for (SET, LISTEN, temporary tables, …). */
+  readonly discardSession?: boolean | undefined
+}
+
+export const releaseChecks: Checks<ReleaseOptions> = { permanent: boolean, discardSession: boolean }

@@ -1,11 +1,12 @@
 // A scope without one callback around it, for plug-ins: a framework says when a request begins and when its response is
 // over, and neither is the end of a function. Only `run` makes it ambient, for a callback as everywhere else.
 import { Connection } from './connection.ts'
-import { currentChain, type Link, push, runIn } from './context/chain.ts'
+import { currentChain, type Link, push, runIn, defaultsWith } from './context/chain.ts'
 import { Frame, type Settings } from './context/frame.ts'
 import { settingsOf } from '../sql/settings.ts'
+import type { Tags } from '../sql/tags.ts'
 import type { Engine } from './engine.ts'
-import type { QueryDefaults } from './query/query-options.ts'
+import { Reads } from './hosts/route.ts'
 import { LooseSlot } from './slot/loose-slot.ts'
 import { mergedSettings } from './source.ts'
 
@@ -16,7 +17,8 @@ export interface OpenScopeOptions {
   readonly settings?: Settings | undefined
   /** As of `scope()`. */
   readonly hold?: boolean | undefined
-  readonly query?: QueryDefaults | undefined
+  /** What its statements are tagged with, beside the tags of the engine. */
+  readonly tags?: Tags | undefined
   /** Aborts whatever runs or waits on the connection, and refuses all that comes later. */
   readonly signal?: AbortSignal | undefined
 }
@@ -31,16 +33,18 @@ export class OpenScope {
 
   constructor(engine: Engine, db: object | null, options: OpenScopeOptions) {
     const around = currentChain()
-    const { what, hold, query, signal } = options
+    const { what, hold, tags, signal } = options
+    const query = tags === undefined ? null : defaultsWith(tags.over(engine.options.query.tags))
     const settings = settingsOf(options.settings)
     const all = around === undefined && settings === undefined ? null : mergedSettings(engine, around, settings)
     this.#engine = engine
-    this.#slot = new LooseSlot(engine, all, what, signal ?? null)
-    this.connection = new Connection(engine, this.#slot, around, true, query ?? null)
+    this.#slot = new LooseSlot(engine, all, typeof what === 'string' ? what : { describe: what }, signal ?? null)
+    this.connection = new Connection(engine, this.#slot, around, true, query)
     if (hold === true) this.connection.hold()
+    else if (engine.hosts !== null) this.#slot.reads = new Reads(null, null)
     this.#frame = new Frame('owner', engine, db, this.#slot, null, all)
     this.#frame.connection = this.connection
-    this.#frame.defaults = query ?? null
+    this.#frame.defaults = query
     this.#chain = push(this.#frame, around)
   }
 

@@ -5,19 +5,51 @@ import {
   type ConnectionEvent,
   leaseChannel,
   type LeaseEvent,
+  notice,
   type ServerInfo,
   statementChannel,
   statementStartChannel,
   transactionChannel,
   type TransactionEvent,
   waitChannel,
+  withoutLiterals,
 } from '../observe/channels.ts'
+import { capturePlace, unknownPlace } from '../observe/place.ts'
+import type { ResolvedOptions } from '../options/options.ts'
 import type { Failure, Refusal } from '../driver/driver.ts'
 import { textIn } from '../util/thrown.ts'
-import type { Engine } from './engine.ts'
-import type { EngineOp } from './query/op.ts'
-import type { TransactionRecord, TransactionState } from './transaction/record.ts'
+import type { EngineCore } from './core.ts'
+import type { Lease } from '../pool/member.ts'
+import type { Compiled } from '../sql/compiled.ts'
+import type { Fate } from '../sql/statement.ts'
+import type { Past } from './transaction/state.ts'
 import { clock } from '../util/clock.ts'
+
+/** What is told of a statement. */
+interface Told {
+  readonly engine: EngineCore
+  readonly handle: object | null
+  readonly slot: object | null
+  readonly transaction: { readonly id: number } | null
+  readonly stmt: Compiled
+  readonly params: readonly unknown[]
+  readonly rows: readonly unknown[]
+  readonly count: number
+  /** Of a stream: it has given its rows away. */
+  readonly port: object | null
+  readonly failure: Failure | null
+}
+
+/** What is told of a transaction. */
+interface ToldTransaction {
+  id: number
+  readonly engine: EngineCore
+  readonly parent: { readonly id: number } | null
+  readonly slot: { readonly lease: Lease | null }
+  readonly past: Past
+  readonly fate: Fate
+  readonly since: number
+}
 
 /** What is measured of a statement while somebody listens. Times are monotonic milliseconds. */
 export interface StatementTrace {
@@ -26,66 +58,153 @@ export interface StatementTrace {
   /** 0 until it is sent. */
   sentAt: number
   connection: number | null
+  /** 0 until it has ended. */
+  endedAt: number
+  /** Of a database with several. */
+  server: ServerInfo | null
+  /** It is the one by which there are too many of its text in its scope. */
+  repeated: Repeated | null
+}
+
+/** How often a scope has sent one text. */
+interface Repeated {
+  times: number
+  readonly first: readonly unknown[]
+  /** Each time with the same values. */
+  same: boolean
 }
 
 let statements = 0
 let transactions = 0
 
 /** Called when a statement is issued, synchronously in its caller's context. Null: nobody listens, or it is the engine's own. */
-export function traceStatement(op: EngineOp): StatementTrace | null {
-  if (!statementChannel.hasSubscribers && !statementStartChannel.hasSubscribers) return null
+export function traceStatement(op: Told): StatementTrace | null {
+  if (!statementChannel.hasSubscribers && !statementStartChannel.hasSubscribers && op.engine.watch === null) return null
   if (op.stmt.cls === 'control' && op.handle === null) return null
   const id = ++statements
   if (statementStartChannel.hasSubscribers) statementStartChannel.publish({ id, engine: op.engine.name })
-  return { id, issuedAt: clock.now(), sentAt: 0, connection: null }
+  return { id, issuedAt: clock.now(), sentAt: 0, connection: null, endedAt: 0, server: null, repeated: null }
 }
 
-export function reportStatement(op: EngineOp, { id, issuedAt, sentAt, connection }: StatementTrace): void {
+export function reportStatement(op: Told, trace: StatementTrace): void {
+  const now = (trace.endedAt = clock.now())
   if (!statementChannel.hasSubscribers) return
+  const { id, issuedAt, sentAt, connection, server } = trace
   const { engine, stmt, failure } = op
-  const now = clock.now()
   const rowCount = op.count < 0 ? op.rows.length : op.count
   statementChannel.publish({
     id,
     engine: engine.name,
-    server: serverOf(engine),
+    server: server ?? serverOf(engine),
     connection,
     transaction: op.transaction === null || op.transaction.id === 0 ? null : op.transaction.id,
     implicit: op.slot === null && op.handle === null,
     operation: stmt.cls === 'multi' ? '' : stmt.verb,
-    sql: stmt.text,
+    sql: textOf(stmt),
     parameters: op.params.length,
     waitMs: (sentAt === 0 ? now : sentAt) - issuedAt,
     durationMs: sentAt === 0 ? 0 : now - sentAt,
     rowCount: failure === null ? rowCount : 0,
-    returnedRows: failure === null ? op.rows.length : 0,
+    returnedRows: failure === null ? (op.port === null ? op.rows.length : rowCount) : 0,
     ...(failure === null ? {} : { error: errorOf(failure), outcome: failure.outcome }),
   })
 }
 
-export function reportBegin(record: TransactionRecord): void {
+/** Without the tags behind it. */
+const textOf = (stmt: Compiled): string => stmt.untagged ?? stmt.text
+
+const longestShown = 200
+
+/** Without values that somebody has written into it. */
+function shown({ stmt, params }: Told): string {
+  const text = params.length === 0 ? withoutLiterals(textOf(stmt).slice(0, 10_000)) : textOf(stmt)
+  const line = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim()
+  return line.length > longestShown ? `${line.slice(0, longestShown - 1)}…` : line
+}
+
+/**
+ * Tells which statements took long, and which text one scope sends again and again. It is asked after the await of the caller,
+ * whose line is in the stack then.
+ */
+export class Watch {
+  readonly #slowMs: number
+  readonly #times: number
+  readonly #sent = new WeakMap<object, Map<string, Repeated>>()
+
+  private constructor(slowMs: number, times: number) {
+    this.#slowMs = slowMs
+    this.#times = times
+  }
+
+  /** Null: nothing of it is wanted. */
+  static of({ slow, repeats }: Pick<ResolvedOptions, 'slow' | 'repeats'>): Watch | null {
+    return slow.afterMs === Infinity && repeats.afterTimes === Infinity
+      ? null
+      : new Watch(slow.afterMs, repeats.afterTimes)
+  }
+
+  /** A statement is sent in a scope or transaction. */
+  sent(scope: object, op: Told & { readonly trace: StatementTrace | null }): void {
+    if (this.#times === Infinity || op.trace === null) return
+    const text = textOf(op.stmt)
+    let texts = this.#sent.get(scope)
+    if (texts === undefined) this.#sent.set(scope, (texts = new Map()))
+    const known = texts.get(text)
+    if (known === undefined) {
+      texts.set(text, { times: 1, first: op.params, same: true })
+      return
+    }
+    known.same &&= known.first.every((value, index) => Object.is(value, op.params[index]))
+    if (++known.times === this.#times + 1) op.trace.repeated = known
+  }
+
+  ended(op: Told & { readonly trace: StatementTrace | null }): void {
+    const { trace } = op
+    if (trace === null) return
+    const { sentAt, endedAt, issuedAt, repeated } = trace
+    const durationMs = Math.round(endedAt - sentAt)
+    const waitMs = Math.round(sentAt - issuedAt)
+    if (sentAt !== 0 && endedAt - sentAt > this.#slowMs)
+      tell(
+        op,
+        'slow-statement',
+        { durationMs, waitMs },
+        `A statement took ${durationMs} ms (slow.afterMs is ${this.#slowMs}): ${shown(op)}`,
+      )
+    if (repeated === null) return
+    const advice = repeated.same
+      ? 'each time with the same values. Keep what it gave.'
+      : 'with other values. One statement for all of them is quicker: a list of values, a join, or load() of models.'
+    const many = `One scope has sent the same statement ${repeated.times} times, ${advice} (repeats.afterTimes is ${this.#times}.)`
+    tell(op, 'repeated-statement', { times: repeated.times }, `${many} ${shown(op)}`)
+  }
+}
+
+function tell(
+  { engine }: Told,
+  code: 'slow-statement' | 'repeated-statement',
+  details: Readonly<Record<string, number>>,
+  message: string,
+): void {
+  const place = capturePlace().toString()
+  notice(code, message, { engine: engine.name, places: place === unknownPlace ? [] : [place], details })
+}
+
+export function reportBegin(record: ToldTransaction): void {
   if (!transactionChannel.hasSubscribers) return
   record.id = ++transactions
   publishTransaction(record, 'begin')
 }
 
-const endings: Readonly<Record<TransactionState, TransactionEvent['event']>> = {
-  open: 'rollback',
-  closing: 'rollback',
-  ending: 'rollback',
-  rolled_back: 'rollback',
-  committed: 'commit',
-  unknown: 'unknown',
+export function reportEnd(record: ToldTransaction): void {
+  if (transactionChannel.hasSubscribers) publishTransaction(record, record.fate)
 }
 
-export function reportEnd(record: TransactionRecord): void {
-  if (transactionChannel.hasSubscribers) publishTransaction(record, endings[record.state])
-}
-
-function publishTransaction(record: TransactionRecord, event: TransactionEvent['event']): void {
-  const { engine, id, parent, broken, firstFailure } = record
+function publishTransaction(record: ToldTransaction, event: TransactionEvent['event']): void {
+  const { engine, id, parent, past } = record
+  const { broken, first } = past
   // A transaction that is rolled back finds itself ended by the server, which is no failure.
-  const failure = event === 'rollback' ? (firstFailure ?? (broken?.kind === 'protocol' ? null : broken)) : null
+  const failure = event === 'rollback' ? (first ?? (broken?.kind === 'protocol' ? null : broken)) : null
   transactionChannel.publish({
     id,
     parent: parent === null ? null : parent.id,
@@ -99,25 +218,31 @@ function publishTransaction(record: TransactionRecord, event: TransactionEvent['
 }
 
 export function reportConnection(
-  engine: Engine,
+  engine: EngineCore,
   connection: number | null,
   event: ConnectionEvent['event'],
   since: number,
   failure: Failure | null = null,
+  host?: string,
 ): void {
   if (!connectionChannel.hasSubscribers) return
   const durationMs = clock.now() - since
   const error = failure === null ? {} : { error: causeOf(failure) ?? errorOf(failure) }
-  connectionChannel.publish({ engine: engine.name, connection, event, durationMs, ...error })
+  const where = host === undefined ? {} : { host }
+  connectionChannel.publish({ engine: engine.name, connection, event, durationMs, ...error, ...where })
 }
 
 /** A connection was lent or came back. */
-export function reportLease({ name }: Engine, event: Omit<LeaseEvent, 'engine' | 'recalled'>, recalled: boolean): void {
+export function reportLease(
+  { name }: EngineCore,
+  event: Omit<LeaseEvent, 'engine' | 'recalled'>,
+  recalled: boolean,
+): void {
   if (leaseChannel.hasSubscribers) leaseChannel.publish({ engine: name, ...event, ...(recalled ? { recalled } : {}) })
 }
 
 /** Somebody gave up waiting. */
-export function reportTimeout(engine: Engine, { phase, waitedMs = 0 }: Refusal): void {
+export function reportTimeout(engine: EngineCore, { phase, waitedMs = 0 }: Refusal): void {
   if (!waitChannel.hasSubscribers) return
   const { waiting } = engine.stats()
   waitChannel.publish({ engine: engine.name, event: 'timeout', waiting, waitMs: waitedMs, phase })
@@ -133,21 +258,26 @@ function causeOf({ cause }: Failure): string | undefined {
   return textIn(cause, 'code')
 }
 
-const servers = new WeakMap<Engine, ServerInfo>()
+const servers = new WeakMap<EngineCore, ServerInfo>()
 
 /** The database of an engine, in every event of it: another object for each engine. */
-export function serverOf(engine: Engine): ServerInfo {
+export function serverOf(engine: EngineCore): ServerInfo {
   let server = servers.get(engine)
   if (server === undefined) {
-    const { host, port, database } = engine.options.connection as Readonly<Record<string, string | number | undefined>>
-    server = Object.freeze({
-      system: engine.options.dialect === 'postgres' ? 'postgresql' : engine.options.dialect,
-      ...(database === undefined ? {} : { database: String(database) }),
-      ...(host === undefined ? {} : { address: String(host) }),
-      // The port says nothing of a socket in a directory.
-      ...(typeof port !== 'number' || String(host).startsWith('/') ? {} : { port }),
-    })
+    server = serverInfo(engine, engine.options.connection)
     servers.set(engine, server)
   }
   return server
+}
+
+/** What events say of the server with such a connection. */
+export function serverInfo({ dialect }: EngineCore, connection: Readonly<Record<string, unknown>>): ServerInfo {
+  const { host, port, database } = connection as Readonly<Record<string, string | number | undefined>>
+  return Object.freeze({
+    system: dialect.system,
+    ...(database === undefined ? {} : { database: String(database) }),
+    ...(host === undefined ? {} : { address: String(host) }),
+    // The port says nothing of a socket in a directory.
+    ...(typeof port !== 'number' || String(host).startsWith('/') ? {} : { port }),
+  })
 }

@@ -1,38 +1,40 @@
 // What Engine and Db share beyond queries: connections, scopes and transactions that follow the context. Each says
 // only which engine it stands for. Only a callback ever changes what is current.
+import type { QueryDefaults, From } from './core.ts'
 import { TransactionStateError } from '../errors/index.ts'
-import { Connection, idleOn } from './connection.ts'
+import { Connection } from './connection.ts'
 import {
   ambientDefaults,
   ambientFrame,
   ambientSettings,
-  currentChain,
+  settingsAround,
+  settingsOn,
   type Link,
   push,
   quietAmbientFrame,
   runIn,
   runInFrame,
   transactionAround,
+  nestedDefaults,
 } from './context/chain.ts'
-import { Frame, type Settings } from './context/frame.ts'
+import { type Enclosing, Frame, type Settings, type Handle } from './context/frame.ts'
 import { Awaiting, DetachedPromise } from './detached.ts'
 import type { Engine } from './engine.ts'
+import type { Position } from './hosts/position.ts'
+import { ClientSource } from './client/client-source.ts'
 import { settingsOf } from '../sql/settings.ts'
-import { Executor } from './query/executor.ts'
 import { thrownError } from './query/failure.ts'
-import { afterOpening } from './open/after-opening.ts'
-import { callOptions, type Handle, placeOf } from './handle.ts'
+import { afterOpening } from './open/opening.ts'
+import { callOptions, placeOf } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
-import { defaultsChecks, type QueryDefaults } from './query/query-options.ts'
+import { defaultsChecks } from './query/query-options.ts'
 import type { Slot } from './slot/slot.ts'
-import { addHook, transactionHere } from './transaction/after.ts'
-import type { Hook } from './transaction/hooks.ts'
-import type { ManualTransaction } from './transaction/manual.ts'
-import { type TransactionOptions, transactionOptions, type TransactionPlace } from './transaction-options.ts'
+import { addHook, transactionHere, type Hook } from './transaction/hooks.ts'
+import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
+import { type TransactionOptions, transactionOptions } from './transaction/options.ts'
+import type { TransactionPlace } from './transaction/terms.ts'
 import type { TransactionRecord } from './transaction/record.ts'
-import { boolean, duration, needsFunction } from '../util/checks.ts'
-import { type Checks, type Reading, readAgain } from '../util/options.ts'
-import type { Transaction } from './transaction/transaction.ts'
+import { anyOf, boolean, duration, must, needsFunction, type Checks, type Reading, readAgain } from '../util/options.ts'
 
 export interface AcquireOptions {
   /** Takes the newest ambient connection if there is one. Default: `scope` true, `acquire` false. */
@@ -40,9 +42,9 @@ export interface AcquireOptions {
   /** Borrows nothing before the first statement. Default: `scope` true, `acquire` false. */
   readonly lazy?: boolean | undefined
   /**
-   * True: the connection is kept until its end, whatever waits for it. False: the pool may take it back for somebody who
-   * waits, while nothing runs or is open on it and its session is as it was; the next statement borrows again. Default:
-   * `scope` false, `acquire` true. Of one that reuses another's connection only true counts, and only if it is given.
+   * True: the connection is kept until its end, even while others wait for one. False: the pool may take it back for a
+   * waiting caller while nothing runs or is open on it and its session is unchanged. The next statement then borrows
+   * again. Default: `scope` false, `acquire` true. A handle that reuses another's connection heeds only an explicit true.
    */
   readonly hold?: boolean | undefined
   /** How long to wait for a connection that is borrowed now, in milliseconds; default `pool.acquireTimeoutMs`. */
@@ -53,20 +55,29 @@ export interface AcquireOptions {
 
 export interface ScopeOptions extends AcquireOptions {
   /**
-   * False: the connection is not ambient; only its handle uses it. The `settings` hold for whatever runs inside all the
-   * same. Default true. (GINO: `reusable`.)
+   * False: the connection is not ambient; only its handle uses it. The `settings` still hold for everything that runs
+   * inside. Default true. (GINO: `reusable`.)
    */
   readonly reusable?: boolean | undefined
   /**
-   * Session settings for every connection borrowed inside, such as `{ 'app.tenant': '7' }`: sent in front of the first
-   * statement of every borrow and taken away when the connection goes back. (PostgreSQL: `set_config`.)
+   * Session settings for every connection borrowed inside, such as `{ 'app.tenant': '7' }`. They are sent before the first
+   * statement of every borrow and reset when the connection goes back. (PostgreSQL: `set_config`.)
    */
   readonly settings?: Settings | undefined
+  /**
+   * With replicas: where the plain reads of the scope go while it does nothing but read. `primary`: to the primary.
+   * Default: the option `replicas.reads`.
+   */
+  readonly from?: From | undefined
+  /** With replicas: a result of `position()`. Replicas that have not reached it are not used. */
+  readonly after?: Position | undefined
 }
 
 export interface DetachedOptions {
   readonly settings?: Settings | undefined
 }
+
+const text = must('a text that position() gave', (value) => typeof value === 'string')
 
 const frameSettings: Reading = { read: settingsOf }
 
@@ -78,14 +89,17 @@ const acquireChecks: Checks<AcquireOptions> = {
   query: { group: defaultsChecks },
 }
 
-const scopeChecks: Checks<ScopeOptions> = { ...acquireChecks, reusable: boolean, settings: frameSettings }
+const scopeChecks: Checks<ScopeOptions> = {
+  ...acquireChecks,
+  reusable: boolean,
+  settings: frameSettings,
+  from: anyOf('primary', 'replica'),
+  after: text,
+}
 
 const detachedChecks: Checks<DetachedOptions> = { settings: frameSettings }
 
-export abstract class Source extends Executor {
-  /** @internal The `Db` frames are opened through; null for an engine. */
-  abstract token(): object | null
-
+export abstract class Source extends ClientSource {
   /** @internal Throws what every use throws while there is neither an engine nor a source to open one from. */
   abstract checkUsable(): void
 
@@ -96,7 +110,7 @@ export abstract class Source extends Executor {
 
   /** @internal */
   override defaultsHere(): QueryDefaults | null {
-    const chain = currentChain()
+    const chain = this.chainHere()
     if (chain === undefined) return null
     const engine = this.engineQuietly()
     return engine === null ? null : ambientDefaults(engine, chain)
@@ -104,35 +118,43 @@ export abstract class Source extends Executor {
 
   /** @internal */
   override slotHere(engine: Engine, chain: Link | undefined): Slot | null {
-    return ambientFrame(engine, chain)?.slot ?? null
+    return (ambientFrame(engine, chain)?.slot ?? null) as Slot | null
   }
 
   /** @internal */
   override placeHere(reuse: boolean, engine: Engine): TransactionPlace {
-    const chain = currentChain()
-    const slot = reuse ? (ambientFrame(engine, chain)?.slot ?? null) : null
+    const chain = this.chainHere()
+    const slot = reuse ? this.slotHere(engine, chain) : null
     return { db: this.token(), chain, handle: null, slot }
   }
 
   /** @internal */
-  override transactionHere(): TransactionRecord | null {
-    const chain = currentChain()
+  override transactionHere(): Enclosing | null {
+    const chain = this.chainHere()
     if (chain === undefined) return null
     const engine = this.engineQuietly()
     return engine === null ? null : transactionAround(engine, chain)
   }
 
   /** @internal */
+  override settingsHere(made?: 'made'): Settings | null {
+    const chain = this.chainHere()
+    const engine = chain === undefined ? null : this.engineQuietly()
+    if (engine === null) return null
+    return made === undefined ? ambientSettings(engine, chain) : settingsAround(engine, chain)
+  }
+
+  /** @internal */
   override send(op: EngineOp): void {
-    op.engine.sendAmbient(op)
+    ;(op.engine as Engine).sendAmbient(op)
   }
 
   /**
-   * Runs `work` with one connection for all that it calls: borrowed by its first statement, shared by every function
-   * inside with nothing passed, given back at the end. Inside another scope it shares that one's.
+   * Runs `work` with one connection. The first statement borrows it, every function called inside shares it without
+   * being passed anything, and it goes back at the end. Inside another scope it shares that scope's connection.
    * (GINO: `async with engine.acquire(reuse=True, lazy=True)`.)
    * @throws {TransactionStateError} when `settings` differ from those of the connection it would share.
-   * @throws {UsageError} when `settings` are no plain object of names and strings, numbers or booleans; nothing has run then.
+   * @throws {UsageError} when `settings` is not a plain object of strings, numbers or booleans. Nothing has run then.
    */
   async scope<T>(work: (connection: Connection) => Promise<T> | T, given?: ScopeOptions): Promise<T> {
     needsFunction(work, 'scope()')
@@ -140,11 +162,13 @@ export abstract class Source extends Executor {
     const own = options.settings
     const engine = this.engineHere()
     if (engine instanceof Promise) return this.scope(work, await afterOpening(engine, options))
-    const chain = currentChain()
+    const chain = this.chainHere()
     const shared = options.reuse === false ? null : ambientFrame(engine, chain)
     if (shared !== null) {
       const slot = shared.slot as Slot
-      checkSettings(own, slot.settings)
+      checkSettings(own, settingsOn(slot, chain, null))
+      if (options.after !== undefined || options.from !== undefined)
+        engine.works.narrow(slot, options.from ?? null, engine.works.reached(engine, options.after))
       const connection = new Connection(engine, slot, chain, false, defaultsOf(options, engine, chain))
       if (options.hold === true) connection.hold()
       if (options.lazy === false) await borrowOrRelease(connection, options.timeoutMs)
@@ -157,7 +181,10 @@ export abstract class Source extends Executor {
         await connection.release()
       }
     }
+    const after = engine.works.reached(engine, options.after)
     const slot = engine.openSlot(chain, false, 'scope', own)
+    if (engine.hosts !== null && options.hold !== true)
+      slot.reads = engine.works.openReads(engine.hosts, options, after)
     const connection = new Connection(engine, slot, chain, true, defaultsOf(options, engine, chain))
     if (options.hold === true) connection.hold()
     if (options.lazy === false) await borrowOrClose(connection, slot, options.timeoutMs)
@@ -175,15 +202,15 @@ export abstract class Source extends Executor {
   }
 
   /**
-   * A connection to hold and release by hand; never ambient, unless by its `run(work)`. (GINO: `engine.acquire()`.)
+   * A connection that you hold and release yourself. It is ambient only inside its `run(work)`. (GINO: `engine.acquire()`.)
    * @throws {AcquireTimeoutError} when none becomes free in time.
-   * @throws {SelfDeadlockError} when the caller runs inside of the holders of every connection there may be.
+   * @throws {SelfDeadlockError} when the caller itself runs inside the holders of all connections that the pool may open.
    */
   async acquire(given?: AcquireOptions): Promise<Connection> {
     const options = callOptions<AcquireOptions>(given, acquireChecks, 'acquire()')
     const engine = this.engineHere()
     if (engine instanceof Promise) return this.acquire(await afterOpening(engine, options))
-    const chain = currentChain()
+    const chain = this.chainHere()
     const shared = options.reuse === true ? ambientFrame(engine, chain) : null
     if (shared !== null) {
       const connection = new Connection(engine, shared.slot as Slot, chain, false, defaultsOf(options, engine, chain))
@@ -200,22 +227,9 @@ export abstract class Source extends Executor {
     return connection
   }
 
-  override async transaction<T>(
-    work: (tx: Transaction) => Promise<T> | T,
-    given?: TransactionOptions | Handle,
-  ): Promise<T> {
-    needsFunction(work, 'transaction()', 'or begin() opens one by hand')
-    const options = transactionOptions(given, 'transaction()')
-    const there = placeOf(options.on, this, 'transaction()')
-    if (there !== this) return there.transaction(work, readAgain(options, { on: undefined }))
-    const engine = this.engineHere()
-    if (engine instanceof Promise) return this.transaction(work, await afterOpening(engine, options))
-    return engine.transact(this.placeHere(options.reuse !== false, engine), work, options)
-  }
-
   /**
-   * Opens a transaction on a connection of its own that ends by `commit()`, `rollback()` or disposal; not ambient.
-   * @throws {TransactionStateError} with `reuse: true` inside of a scope, where others would wait for it unknowingly.
+   * Opens a transaction on its own connection. It ends by `commit()`, `rollback()` or disposal, and is not ambient.
+   * @throws {TransactionStateError} with `reuse: true` inside a scope, where other code would wait for it without knowing.
    */
   async begin(given?: TransactionOptions | Handle): Promise<ManualTransaction> {
     const options = transactionOptions(given, 'begin()')
@@ -223,7 +237,7 @@ export abstract class Source extends Executor {
     if (there !== this) return there.begin(readAgain(options, { on: undefined }))
     const engine = this.engineHere()
     if (engine instanceof Promise) return this.begin(await afterOpening(engine, options))
-    const chain = currentChain()
+    const chain = this.chainHere()
     if (options.reuse === true && ambientFrame(engine, chain) !== null)
       throw new TransactionStateError(
         'begin({ reuse: true }) on the ambient connection would make every statement around it wait. Use transaction(work).',
@@ -232,26 +246,26 @@ export abstract class Source extends Executor {
   }
 
   /**
-   * Runs `work`, which waits for something other than the database, and lets the ambient connection go back meanwhile.
-   * See `Connection.idle`. Opens nothing.
+   * Runs `work`, which waits for something other than the database. Meanwhile the ambient connection may go back to the
+   * pool. It opens nothing. See `Connection.idle`.
    * @throws {TransactionEndedError} in code of a transaction that has ended.
    */
   async idle<T>(work: () => Promise<T> | T): Promise<T> {
     needsFunction(work, 'idle()')
     const engine = this.engineQuietly()
     if (engine === null) this.checkUsable()
-    const chain = currentChain()
+    const chain = this.chainHere()
     const frame = engine === null ? null : quietAmbientFrame(engine, chain)
-    if (frame !== null) return idleOn(frame.slot as Slot, work)
+    if (engine !== null && frame !== null) return engine.works.idleOn(frame.slot as Slot, work)
     const around = engine === null ? null : transactionAround(engine, chain)
     if (around !== null && !around.open) throw around.ended()
     return work()
   }
 
   /**
-   * Runs `work` without the connection, transaction and settings around it, for work that outlives them; a `withBind`
-   * stays. With `settings` it has those.
-   * @throws {UsageError} when `settings` are no plain object of names and strings, numbers or booleans; nothing has run then.
+   * Runs `work` without the connection, transaction and settings around it, for work that outlives them. A `withBind`
+   * stays. The option `settings` gives it new settings.
+   * @throws {UsageError} when `settings` is not a plain object of strings, numbers or booleans. Nothing has run then.
    */
   detached<T>(work: () => Promise<T> | T, given?: DetachedOptions): Promise<T> {
     const awaiting = new Awaiting()
@@ -274,15 +288,16 @@ export abstract class Source extends Executor {
   }
 
   /**
-   * Runs `hook` after the transaction that is open here has committed, as `tx.afterCommit` does: for code that was not passed
-   * the transaction. Where none is open it runs at once; then the promise settles as the hook does, else at once.
+   * Runs `hook` after the transaction that is open here has committed. It is `tx.afterCommit` for code that was not passed
+   * the transaction; the promise then settles at once. Without a transaction the hook runs at once, and the promise settles
+   * as the hook does.
    * @throws {TransactionEndedError} in code of a transaction that has ended.
    */
   afterCommit(hook: Hook): Promise<void> {
     return addHook('commit', hook, () => this.#transactionHere())
   }
 
-  /** Runs `hook` after the transaction that is open here was rolled back, as `tx.afterRollback` does; never where none is. */
+  /** Runs `hook` after the transaction that is open here was rolled back, as `tx.afterRollback` does. Without one, never. */
   afterRollback(hook: Hook): Promise<void> {
     return addHook('rollback', hook, () => this.#transactionHere())
   }
@@ -293,13 +308,30 @@ export abstract class Source extends Executor {
     return engine === null ? null : transactionHere(engine)
   }
 
-  /** The connection `acquire({ reuse: true })` would use here, else undefined; never throws. (GINO: `current_connection`.) */
+  /**
+   * The position of the database now: it covers everything committed so far. A scope with `{ after: position }` sees all of
+   * it, whichever replica it reads from. The position may be kept in a cookie. This call asks the primary.
+   * @throws {TransactionStateError} inside a transaction, which is not committed yet.
+   * @throws {UsageError} where the database has no such position.
+   */
+  async position(): Promise<Position> {
+    const here = this.engineHere()
+    const engine = here instanceof Promise ? await here : here
+    return engine.works.askPosition(this)
+  }
+
+  /** The connection that `acquire({ reuse: true })` would use here, or undefined. Never throws. (GINO: `current_connection`.) */
   get current(): Connection | undefined {
     const engine = this.engineQuietly()
-    const frame = engine === null ? null : quietAmbientFrame(engine, currentChain())
+    const frame = engine === null ? null : quietAmbientFrame(engine, this.chainHere())
     if (frame === null) return undefined
     if (frame.transaction !== null) return (frame.transaction.handle as Transaction).connection
-    return (frame.connection ??= new Connection(frame.engine, frame.slot as Slot, undefined, false))
+    return (frame.connection ??= new Connection(
+      frame.engine as Engine,
+      frame.slot as Slot,
+      undefined,
+      false,
+    )) as Connection
   }
 }
 
@@ -312,7 +344,7 @@ export function mergedSettings(engine: Engine, chain: Link | undefined, own: Set
 
 /** What a handle made here gives to its statements: its own defaults, else those around it. */
 function defaultsOf({ query }: AcquireOptions, engine: Engine, chain: Link | undefined): QueryDefaults | null {
-  return query ?? ambientDefaults(engine, chain)
+  return nestedDefaults(query, null, engine, chain)
 }
 
 async function borrowOrRelease(connection: Connection, timeoutMs: number | undefined): Promise<void> {
@@ -329,7 +361,7 @@ async function borrowOrClose(connection: Connection, slot: Slot, timeoutMs: numb
     await connection.borrow(timeoutMs)
   } catch (thrown) {
     void slot.close()
-    throw thrownError(thrown, null)
+    throw thrownError(thrown, slot.engine)
   }
 }
 
@@ -339,7 +371,7 @@ function checkSettings(asked: Settings | undefined, had: Settings | null): void 
     if (had?.[name] === value) continue
     throw new TransactionStateError(
       `scope({ settings }) asks for another ${name} than the connection it would share. Set it on the outermost scope, or ` +
-        'pass reuse: false for a connection of its own.',
+        'pass reuse: false for a separate connection.',
     )
   }
 }

@@ -1,6 +1,6 @@
 // Getting a connection and keeping it: the pool could not lend one, none could be opened, or it died in use. Thrown by
 // pool, drivers and engine. What the server says to a statement is in query-error.ts.
-import { GeneverError, type ErrorDetails, type Outcome } from './genever-error.ts'
+import { GeneverError, type ErrorDetails, type Outcome } from './usage-error.ts'
 
 /** The pool did not lend a connection. Outcome: `not_started`. */
 export class PoolError extends GeneverError {
@@ -15,18 +15,18 @@ export interface AcquireTimeoutDetails extends ErrorDetails {
   readonly stats?: Readonly<Record<string, number>> | undefined
 }
 
-/** What was waited for did not become free in time. Retryable. */
+/** The connection, transaction or cursor that was waited for did not become free in time. Retryable. */
 export class AcquireTimeoutError extends PoolError {
   static override readonly code: string = 'GENEVER_ACQUIRE_TIMEOUT'
   static override readonly retryable: boolean = true
   /**
-   * What was waited for: a free connection (`connection`), one being opened (`connect`), a transaction (`transaction`) or
-   * cursor (`cursor`) on the same connection to end.
+   * The thing that was waited for. `connection`: a free connection. `connect`: a connection that was being opened.
+   * `transaction` or `cursor`: the end of a transaction or cursor on the same connection.
    */
   readonly phase: string
   /** The wait in milliseconds. */
   readonly timeoutMs: number
-  /** Who held what was waited for, a line each. */
+  /** The holders of the connections that were waited for, a line each. */
   readonly holders: readonly string[]
   /** The counts of the pool at that moment. */
   readonly stats: Readonly<Record<string, number>>
@@ -60,7 +60,7 @@ export class ConnectError extends GeneverError {
   static override readonly code: string = 'GENEVER_CONNECT'
   static override readonly outcome: Outcome = 'not_started'
   static override readonly retryable: boolean = true
-  /** What the server answered, if it did. */
+  /** The SQLSTATE of the server's answer, if there was one. */
   declare readonly sqlState?: string
 
   constructor(message: string, details: ConnectDetails = {}) {
@@ -90,7 +90,34 @@ export class ConnectionLostError extends GeneverError {
   }
 }
 
-/** The server sent what its protocol does not allow, or an answer that cannot be read; the connection is not used again. */
+/**
+ * The server sent something that its protocol does not allow, or an answer that cannot be read. The connection is not used
+ * again.
+ */
 export class ProtocolError extends GeneverError {
   static override readonly code: string = 'GENEVER_PROTOCOL'
+}
+
+/**
+ * The error for a connection that could not be opened: `AuthenticationError`, `TooManyConnectionsError` or `ConnectError`, which is
+ * not retryable where trying again is in vain.
+ *
+ * @param message The caller's; it knows which server was asked.
+ * @param told What the dialect says about the server's answer.
+ */
+export function toConnectError(
+  message: string,
+  told: { readonly kind: string; readonly opening: string } = { kind: '', opening: '' },
+  details: ConnectDetails = {},
+): ConnectError {
+  const kind =
+    told.kind === 'authentication'
+      ? AuthenticationError
+      : told.opening === 'full'
+        ? TooManyConnectionsError
+        : ConnectError
+  return new kind(message, {
+    ...details,
+    retryable: details.retryable ?? (told.opening === 'config' ? false : undefined),
+  })
 }

@@ -1,14 +1,18 @@
 // Every error of the package, by name. The other layers import from here.
-export { GeneverError, isGeneverError, type ErrorDetails, type ErrorKind, type Outcome } from './genever-error.ts'
+export { GeneverError, isGeneverError, type ErrorDetails, type ErrorKind, type Outcome } from './usage-error.ts'
 export {
   AlreadyBoundError,
+  CommandLineError,
   DriverNotInstalledError,
   InvalidOptionError,
   InvalidUrlError,
   NotBoundError,
   ParameterError,
   ReleasedConnectionError,
+  RequestTenantError,
+  SchemaNotFoundError,
   SelfDeadlockError,
+  TenantError,
   TransactionEndedError,
   SessionMovedError,
   TransactionStateError,
@@ -28,7 +32,7 @@ export {
   NotFoundError,
   ResultError,
   UnsafeIntegerError,
-} from './result-error.ts'
+} from './usage-error.ts'
 export {
   AcquireTimeoutError,
   AuthenticationError,
@@ -48,18 +52,21 @@ export {
   CommitOutcomeUnknownError,
   MigrationError,
   QueryTimeoutError,
+  StepError,
   TransactionAbortedError,
   TransactionTimeoutError,
   type AfterCommitDetails,
   type CommitOutcomeDetails,
+  type StepDetails,
   type TimeoutDetails,
-} from './transaction-error.ts'
+} from './query-error.ts'
 export {
   CheckViolationError,
   ConstraintViolationError,
   DeadlockDetectedError,
   ExclusionViolationError,
   ForeignKeyViolationError,
+  LockTimeoutError,
   NotNullViolationError,
   QueryCanceledError,
   QueryError,
@@ -71,5 +78,6 @@ export {
   type ErrorFields,
   type QueryErrorDetails,
 } from './query-error.ts'
-export { isServerShutdown, poolerAdvice, toConnectError, toQueryError } from './sqlstate.ts'
-export { SyncTimeoutError, SyncWorkerError } from './sync-error.ts'
+export { toConnectError } from './connection-error.ts'
+export { poolerAdvice, toQueryError } from './query-error.ts'
+export { SyncTimeoutError, SyncWorkerError } from './usage-error.ts'

@@ -1,7 +1,7 @@
 // What the database answers when it refuses a statement: one class for each answer that programs treat differently.
-// Made by sqlstate.ts only. What the server says may hold values: `message` was cleaned there, and everything else that
+// Made by `toQueryError` only. What the server says may hold values: `message` was cleaned before, and everything else that
 // may hold them is a getter of the prototype, which neither util.inspect, JSON nor loggers print.
-import { GeneverError, isGeneverError, type ErrorDetails, type Outcome } from './genever-error.ts'
+import { GeneverError, isGeneverError, type ErrorDetails, type Outcome } from './usage-error.ts'
 
 /** The fields of an ErrorResponse by name, as node-postgres calls them (`code` is the SQLSTATE). */
 export type ErrorFields = Readonly<Record<string, string | undefined>>
@@ -15,8 +15,8 @@ const shown = ['constraint', 'table', 'column', 'schema'] as const
 /**
  * The database refused a statement. Outcome: `rolled_back`.
  *
- * The message is the server's, without what it quotes from parameters (SQLSTATE class 22, parts of 42); the original is
- * `serverMessage`. A message that functions of your own raise (`RAISE`) is passed on as it is.
+ * The message is the server's, without the parts that it quotes from parameters (SQLSTATE class 22, parts of 42). The
+ * original is `serverMessage`. A message that your own functions raise (`RAISE`) is passed on as it is.
  *
  * @see PostgreSQL manual, "Error and Notice Message Fields" and appendix "PostgreSQL Error Codes".
  */
@@ -26,13 +26,15 @@ export class QueryError extends GeneverError {
 
   /** SQLSTATE, five characters: `23505`; empty if the server gave none. */
   readonly sqlState: string
+  /** The number of the error, where the database has one (MySQL): `1062`. */
+  declare readonly errno?: number
   /** `ERROR` or `FATAL`, in the language of the server. */
   readonly severity: string
   declare readonly constraint?: string
   declare readonly table?: string
   declare readonly column?: string
   declare readonly schema?: string
-  /** Where in the SQL text, in characters counted from 1. */
+  /** The position in the SQL text, in characters counted from 1. */
   declare readonly position?: number
   readonly #fields: ErrorFields
   readonly #driverError: unknown
@@ -42,7 +44,8 @@ export class QueryError extends GeneverError {
     const { cause, fields = {} } = details
     const clean = isGeneverError(cause)
     super(message, { ...details, cause: clean ? cause : undefined })
-    this.sqlState = fields['code'] ?? ''
+    this.sqlState = fields['sqlState'] ?? fields['code'] ?? ''
+    if (fields['sqlState'] !== undefined) this.errno = Number(fields['code'])
     this.severity = fields['severity'] ?? 'ERROR'
     for (const name of shown) if (fields[name] !== undefined) this[name] = fields[name]
     if (fields['position'] !== undefined) this.position = Number(fields['position'])
@@ -75,7 +78,7 @@ export class QueryError extends GeneverError {
     return this.#fields['internalQuery']
   }
 
-  /** All that the server said. May hold values; not printed. */
+  /** All fields that the server sent. May hold values; not printed. */
   get fields(): ErrorFields {
     return this.#fields
   }
@@ -99,8 +102,8 @@ export class UniqueViolationError extends ConstraintViolationError {
 }
 
 /**
- * SQLSTATE 23503; 23001, which PostgreSQL 18 gives for RESTRICT. Suggested status: 409 where other rows refer to the row, 422
- * where there is no row to refer to.
+ * SQLSTATE 23503, or 23001, which PostgreSQL 18 gives for RESTRICT. Suggested status: 409 if other rows refer to the row,
+ * 422 if there is no row to refer to.
  */
 export class ForeignKeyViolationError extends ConstraintViolationError {
   static override readonly code: string = 'GENEVER_FOREIGN_KEY_VIOLATION'
@@ -133,7 +136,17 @@ export class DeadlockDetectedError extends SerializationError {
   static override readonly code: string = 'GENEVER_DEADLOCK_DETECTED'
 }
 
-/** The server cancelled the statement: somebody's request, `statement_timeout` or `lock_timeout` (SQLSTATE 57014). */
+/**
+ * The statement waited for a lock for longer than `lock_timeout`, or was sent with NOWAIT while the lock was taken
+ * (SQLSTATE 55P03; MySQL 1205 and 3572, after which only the statement was undone). Retryable: the whole transaction, once it
+ * has been rolled back.
+ */
+export class LockTimeoutError extends QueryError {
+  static override readonly code: string = 'GENEVER_LOCK_TIMEOUT'
+  static override readonly retryable: boolean = true
+}
+
+/** The server cancelled the statement: somebody's request, or `statement_timeout` (SQLSTATE 57014). */
 export class QueryCanceledError extends QueryError {
   static override readonly code: string = 'GENEVER_QUERY_CANCELED'
 }
@@ -149,7 +162,160 @@ export class ReadOnlyError extends QueryError {
   static override readonly code: string = 'GENEVER_READ_ONLY'
 }
 
-/** The text is no SQL (42601) or names a table (42P01), column (42703) or function (42883) that does not exist. */
+/** The text is not valid SQL (42601), or it names a table (42P01), column (42703) or function (42883) that does not exist. */
 export class SqlSyntaxError extends QueryError {
   static override readonly code: string = 'GENEVER_SQL_SYNTAX'
+}
+
+// Work that was stopped, or whose end is not what its author expects: deadlines, signals, COMMIT and what runs after
+// it, migrations. Thrown by the engine. Mistakes in the use of transactions are in usage-error.ts.
+export interface CommitOutcomeDetails extends ErrorDetails {
+  readonly xid?: string | undefined
+}
+
+/** The connection died, or the timeout passed, while COMMIT was on its way. The transaction may or may not have taken effect. */
+export class CommitOutcomeUnknownError extends GeneverError {
+  static override readonly code: string = 'GENEVER_COMMIT_OUTCOME_UNKNOWN'
+  /**
+   * The number of the transaction on the server, for `pg_xact_status`. Absent unless the transaction had `resolveCommitMs`
+   * and changed something.
+   */
+  declare readonly xid?: string
+
+  constructor(message: string, details: CommitOutcomeDetails = {}) {
+    super(message, details)
+    if (details.xid !== undefined) this.xid = details.xid
+  }
+}
+
+export interface AfterCommitDetails extends ErrorDetails {
+  readonly result?: unknown
+  readonly errors?: readonly unknown[] | undefined
+}
+
+/** The transaction was committed, but `afterCommit` hooks failed. Outcome: `committed`. */
+export class AfterCommitError extends GeneverError {
+  static override readonly code: string = 'GENEVER_AFTER_COMMIT'
+  static override readonly outcome: Outcome = 'committed'
+  /** The errors that the hooks threw, in order. */
+  readonly errors: readonly unknown[]
+  readonly #result: unknown
+
+  constructor(message: string, details: AfterCommitDetails = {}) {
+    super(message, details)
+    this.errors = details.errors ?? []
+    this.#result = details.result
+  }
+
+  /** The result that the transaction would have returned. It is not printed, because it may hold data of the database. */
+  get result(): unknown {
+    return this.#result
+  }
+}
+
+/**
+ * Statements of the transaction failed and were ignored by its code, so it was not committed. `cause` is the first
+ * failure. Outcome: `rolled_back`.
+ */
+export class TransactionAbortedError extends GeneverError {
+  static override readonly code: string = 'GENEVER_TRANSACTION_ABORTED'
+  static override readonly outcome: Outcome = 'rolled_back'
+}
+
+export interface TimeoutDetails extends ErrorDetails {
+  readonly timeoutMs?: number | undefined
+}
+
+/** The statement did not end within its `timeoutMs`. The server was asked to cancel it. */
+export class QueryTimeoutError extends GeneverError {
+  static override readonly code: string = 'GENEVER_QUERY_TIMEOUT'
+  /** Milliseconds. */
+  declare readonly timeoutMs?: number
+
+  constructor(message: string, details: TimeoutDetails = {}) {
+    super(message, details)
+    if (details.timeoutMs !== undefined) this.timeoutMs = details.timeoutMs
+  }
+}
+
+/**
+ * The transaction was rolled back. It did not end within its `timeoutMs`, which includes all of its callback, or it ran no
+ * statement for longer than its `idleTimeoutMs`. Outcome: `rolled_back`.
+ */
+export class TransactionTimeoutError extends GeneverError {
+  static override readonly code: string = 'GENEVER_TRANSACTION_TIMEOUT'
+  static override readonly outcome: Outcome = 'rolled_back'
+  /** Milliseconds. */
+  declare readonly timeoutMs?: number
+
+  constructor(message: string, details: TimeoutDetails = {}) {
+    super(message, details)
+    if (details.timeoutMs !== undefined) this.timeoutMs = details.timeoutMs
+  }
+}
+
+/** The signal given to a call was aborted. `cause` is the reason of the signal. */
+export class AbortedError extends GeneverError {
+  static override readonly code: string = 'GENEVER_ABORTED'
+}
+
+/** A migration cannot be applied, or failed. */
+export class MigrationError extends GeneverError {
+  static override readonly code: string = 'GENEVER_MIGRATION'
+}
+
+export interface StepDetails extends ErrorDetails {
+  readonly step: number
+}
+
+/** A step of `trans()` failed. `cause` is its error. Outcome: `rolled_back`. */
+export class StepError extends GeneverError {
+  static override readonly code: string = 'GENEVER_STEP'
+  static override readonly outcome: Outcome = 'rolled_back'
+  /** The number of the step, counted from 1. */
+  readonly step: number
+
+  constructor(message: string, details?: StepDetails) {
+    super(message, details)
+    this.step = details?.step ?? 1
+  }
+}
+
+const classes: ReadonlyMap<string, typeof QueryError> = new Map<string, typeof QueryError>([
+  ['constraint', ConstraintViolationError],
+  ['unique', UniqueViolationError],
+  ['foreign-key', ForeignKeyViolationError],
+  ['still-referenced', ForeignKeyViolationError],
+  ['not-null', NotNullViolationError],
+  ['check', CheckViolationError],
+  ['exclusion', ExclusionViolationError],
+  ['serialization', SerializationError],
+  ['deadlock', DeadlockDetectedError],
+  ['lock-timeout', LockTimeoutError],
+  ['read-only', ReadOnlyError],
+  ['syntax', SqlSyntaxError],
+  ['cancelled', QueryCanceledError],
+  ['stale-plan', StalePlanError],
+])
+
+/** What differs from the class, by kind. */
+const blames: Readonly<Record<string, QueryErrorDetails>> = {
+  data: { clientError: true },
+  'still-referenced': { suggestedStatus: 409 },
+}
+
+/** For errors that only a transaction pooler between us and the server explains. */
+export const poolerAdvice =
+  "If a transaction pooler such as PgBouncer is in between, set the option pooler: 'transaction' (in a URL: pgbouncer=true)."
+
+/**
+ * The error for what the server said to a statement. Never throws.
+ *
+ * @param kind What the dialect says it means.
+ * @param message What the server said, without values.
+ * @param details A cause is kept as `driverError`, because it prints what the server said.
+ */
+export function toQueryError(kind: string, message: string, details: QueryErrorDetails): QueryError {
+  const advice = kind === 'lost-statement' ? ` ${poolerAdvice}` : ''
+  return new (classes.get(kind) ?? QueryError)(`${message}${advice}`, { ...details, ...blames[kind] })
 }

@@ -2,11 +2,13 @@
 export { migrate, migrationStatus } from './migrate.ts'
 export type {
   AppliedMigration,
+  DatabaseSource,
   FailedMigration,
   MigrateOptions,
   MigrateProgress,
   MigrateReport,
   MigrationDrift,
+  MigrationPlace,
   MigrationStatus,
   PendingMigration,
 } from './options.ts'

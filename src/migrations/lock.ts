@@ -1,17 +1,28 @@
 // One run of migrations at a time, for each record. The lock belongs to a transaction on a connection of its own: a session's
-// lock would be lost behind a transaction pooler. It is tried again and again: whoever waits in `pg_advisory_lock` holds a
-// snapshot, for which CREATE INDEX CONCURRENTLY would wait in turn. So does a SELECT that has ended, until the next statement of
-// its transaction: each is followed by one that needs no snapshot.
+// lock would be lost behind a transaction pooler.
+//
+// CREATE INDEX CONCURRENTLY waits for every transaction that has a snapshot when it looks, until that transaction ends. So whoever
+// waits for the lock tries it in one short transaction after the other, and never in `pg_advisory_lock`; and whoever holds it
+// has run a statement behind the SELECT, which gives the snapshot back.
 import type { Db } from '../db/db.ts'
+import type { Connection } from '../engine/connection.ts'
 import type { Executor } from '../engine/query/executor.ts'
-import type { ManualTransaction } from '../engine/transaction/manual.ts'
+import type { ManualTransaction, Transaction } from '../engine/transaction/transaction.ts'
 import { MigrationError } from '../errors/index.ts'
-import { clock } from '../util/clock.ts'
+import { clock, sleep } from '../util/clock.ts'
+import { unconverted } from '../sql/conversions.ts'
 
 /** Its effect is wanted too: the transaction that holds the lock idles for as long as migrations take. */
 const withoutSnapshot = 'set local idle_in_transaction_session_timeout = 0'
 const firstPauseMs = 20
 const longestPauseMs = 250
+/** What was committed while the lock was waited for has to be seen, whatever the default of the engine. */
+const isolation = 'read committed'
+
+export interface Patience {
+  readonly lockTimeoutMs: number
+  readonly signal: AbortSignal | undefined
+}
 
 export class MigrationLock implements AsyncDisposable {
   readonly #transaction: ManualTransaction | null
@@ -24,22 +35,19 @@ export class MigrationLock implements AsyncDisposable {
    * @param alone There is no second connection: the lock is taken in the transaction of each file instead.
    * @throws {MigrationError} when another run does not end in time.
    */
-  static async take(
-    db: Db,
-    key: string,
-    alone: boolean,
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ): Promise<MigrationLock> {
+  static async take(db: Db, key: string, alone: boolean, patience: Patience): Promise<MigrationLock> {
     if (alone) return new MigrationLock(null)
-    const transaction = await db.begin({ isolation: 'read committed' })
-    try {
-      await waitForLock(transaction, key, timeoutMs, signal)
-    } catch (error) {
-      await transaction.rollback()
-      throw error
-    }
-    return new MigrationLock(transaction)
+    let held: ManualTransaction | null = null
+    await waitUntil(patience, async () => {
+      const transaction = await db.begin({ isolation })
+      try {
+        if (await tryLock(transaction, key)) held = transaction
+      } finally {
+        if (held === null) await transaction.rollback()
+      }
+      return held !== null
+    })
+    return new MigrationLock(held)
   }
 
   /** @throws {MigrationError} when the connection that holds the lock is gone. */
@@ -59,24 +67,70 @@ export class MigrationLock implements AsyncDisposable {
   }
 }
 
-/** Within the transaction that this executor is. */
-export async function waitForLock(
-  executor: Executor,
+/** Runs `work` in a transaction that has these locks. @throws {MigrationError} when they cannot be had in time. */
+export async function inLock<T>(
+  connection: Connection,
+  keys: readonly string[],
+  patience: Patience,
+  work: (tx: Transaction) => Promise<T>,
+): Promise<T> {
+  let done: { readonly value: T } | null = null
+  await waitUntil(patience, async () => {
+    done = await connection.transaction(
+      async (tx) => {
+        for (const key of keys) if (!(await tryLock(tx, key))) return null
+        return { value: await work(tx) }
+      },
+      { isolation },
+    )
+    return done !== null
+  })
+  return (done as unknown as { readonly value: T }).value
+}
+
+async function tryLock(executor: Executor, key: string): Promise<boolean> {
+  const got = await executor.scalar<boolean>(
+    'select pg_try_advisory_xact_lock(hashtextextended($1, 0))',
+    [key],
+    unconverted,
+  )
+  if (got === true) await executor.status(withoutSnapshot)
+  return got === true
+}
+
+/** The same lock, for the session of this connection: where there is no second one. The function returned gives it back. */
+export async function holdForSession(
+  connection: Connection,
   key: string,
-  timeoutMs: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  const deadline = clock.now() + timeoutMs
+  patience: Patience,
+): Promise<() => Promise<void>> {
+  await waitUntil(
+    patience,
+    async () =>
+      (await connection.scalar<boolean>('select pg_try_advisory_lock(hashtextextended($1, 0))', [key], unconverted)) ===
+      true,
+  )
+  return async () => {
+    // A connection that was lost has lost its locks.
+    await connection.status('select pg_advisory_unlock(hashtextextended($1, 0))', [key]).catch(() => {})
+  }
+}
+
+/**
+ * Asks again and again, with pauses.
+ *
+ * @throws {MigrationError} when the time is up.
+ */
+export async function waitUntil({ lockTimeoutMs, signal }: Patience, condition: () => Promise<boolean>): Promise<void> {
+  const deadline = clock.now() + lockTimeoutMs
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     signal?.throwIfAborted()
-    const got = await executor.scalar<boolean>('select pg_try_advisory_xact_lock(hashtextextended($1, 0))', [key])
-    await executor.status(withoutSnapshot)
-    if (got === true) return
+    if (await condition()) return
     if (clock.now() >= deadline)
       throw new MigrationError(
-        `Another run of migrations has held the lock for longer than lockTimeoutMs (${timeoutMs} ms). Nothing was applied.`,
+        `Another run of migrations has held the lock for longer than lockTimeoutMs (${lockTimeoutMs} ms). Nothing was applied.`,
         { outcome: 'not_started' },
       )
-    await new Promise<void>((resolve) => void clock.setTimeout(resolve, pauseMs))
+    await sleep(pauseMs)
   }
 }

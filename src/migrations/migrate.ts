@@ -1,255 +1,202 @@
-// Runs a folder of migrations, once or once for each tenant's schema: each file exactly once, whoever else runs them.
+// Runs a folder of migrations: once, or once for each schema or database of a tenant.
 import { type Db } from '../db/db.ts'
-import type { Connection } from '../engine/connection.ts'
 import { currentChain, openTransaction } from '../engine/context/chain.ts'
-import { GeneverError, MigrationError, TransactionStateError } from '../errors/index.ts'
-import { clock } from '../util/clock.ts'
-import { type Folder, type Migration, readFolder } from './folder.ts'
-import { MigrationLock, waitForLock } from './lock.ts'
+import { placeAround } from '../engine/context/place.ts'
+import type { Engine } from '../engine/engine.ts'
+import { MigrationError, TransactionStateError, UsageError } from '../errors/index.ts'
+import { type Folder, readFolder } from './folder.ts'
 import {
   type AppliedMigration,
   type FailedMigration,
   type MigrateOptions,
   type MigrateReport,
   type MigrationDrift,
+  type MigrationPlace,
   type MigrationStatus,
   type PendingMigration,
   readMigrateOptions,
 } from './options.ts'
-import { MigrationRecord, type Plan } from './record.ts'
-import { createdNames, inSchema, isControl } from './statements.ts'
-import { needsSteps, runSteps } from './steps.ts'
-import { pathOf, targetsOf } from './targets.ts'
-
-const defaultLockMs = 60_000
+import { statementsOf as mysqlStatementsOf } from '../mysql/classify.ts'
+import { statementsOf } from '../postgres/lexer.ts'
+import { checkDialect } from '../sql/statement.ts'
+import { MysqlRun } from './mysql-run.ts'
+import { checkFile } from './mysql-statements.ts'
+import { baselinedAt, driftAt } from './record.ts'
+import { connectionsEach, TargetRun } from './run.ts'
+import { isControl } from './statements.ts'
+import { databasesOf, schemasOf, type Target, withAllSchemas } from './targets.ts'
 
 /**
- * Applies the migrations of a folder that were not applied yet, in their order. Folders of drizzle-kit (with a journal, and of
- * 1.0) and numbered `.sql` files are understood; drizzle-kit's own record is read and written, so that either tool can go on.
+ * Applies the migrations of a folder that were not applied yet, in their order. The folder is one of drizzle-kit (with a
+ * journal, or of 1.0), or has numbered `.sql` files. drizzle-kit's own record is read and written, so you can go on with
+ * either tool.
  *
- * Each file is one transaction, together with its record. A file with a statement that refuses a transaction (CREATE INDEX
- * CONCURRENTLY, VACUUM, …) runs statement by statement, and a run that was cut off goes on where it ended. Only one run at a
- * time works on one record; others wait, then find nothing to do.
+ * Each file is one READ COMMITTED transaction, together with its record. A file with a statement that cannot run in a
+ * transaction (CREATE INDEX CONCURRENTLY, VACUUM, …) runs statement by statement. A run of it that was cut off goes on where
+ * it ended. Only one run at a time works on one record. Others wait, and then find nothing to do.
  *
- * With `schemas` it rejects with the first failure, unless `onError` is `continue`: then failures are in the report.
+ * With `schemas` or `databases` it rejects with the first failure. If `onError` is `continue`, the failures are in the
+ * report instead.
  *
- * @throws {MigrationError} when a file fails (`cause` says why), cannot be read, has changed or is missing, or the lock cannot be had.
+ * @throws {MigrationError} when a file fails (`cause` says why), cannot be read, has changed or is missing.
+ * @throws {MigrationError} when the lock cannot be taken.
  * @throws {TransactionStateError} inside of a transaction.
  * @throws {InvalidOptionError}, {ConnectError}
  */
 export async function migrate(db: Db, options: MigrateOptions): Promise<MigrateReport> {
-  const run = await begin(db, options, 'migrate()')
-  const report = {
-    applied: [] as AppliedMigration[],
-    upToDate: [] as (string | null)[],
-    failed: [] as FailedMigration[],
-  }
+  const all = await begin(db, options, 'migrate()')
+  const applied: AppliedMigration[] = []
+  const baselined: PendingMigration[] = []
+  const upToDate: MigrationPlace[] = []
+  const failed: FailedMigration[] = []
   const drift: MigrationDrift[] = []
-  await run.each(async (target) => {
-    try {
-      const done = await run.apply(target)
+  await all.each(
+    async (run, { database, schema }) => {
+      const done = await run.apply()
       drift.push(...done.drift)
-      report.applied.push(...done.applied)
-      if (done.applied.length === 0) report.upToDate.push(target)
-    } catch (error) {
-      if (target === null || run.options.onError !== 'continue') throw error
-      report.failed.push({ schema: target, error: error as Error })
-    }
-  })
-  return { ...report, drift }
+      applied.push(...done.applied)
+      baselined.push(...done.baselined)
+      if (done.applied.length + done.baselined.length === 0) upToDate.push({ database, schema })
+    },
+    ({ database, schema }, error) => failed.push({ database, schema, error }),
+  )
+  return { applied, baselined, upToDate, failed, drift }
 }
 
-/** What `migrate` would find: nothing is applied, no table is made, no lock is taken. */
+/**
+ * Reports what `migrate` would do. It applies nothing, makes no table and takes no lock.
+ *
+ * @throws the errors of `migrate`, except for drift, which is in the report.
+ */
 export async function migrationStatus(db: Db, options: MigrateOptions): Promise<MigrationStatus> {
-  const run = await begin(db, options, 'migrationStatus()')
+  const all = await begin(db, options, 'migrationStatus()')
   const pending: PendingMigration[] = []
-  const upToDate: (string | null)[] = []
+  const baselined: PendingMigration[] = []
+  const upToDate: MigrationPlace[] = []
+  const failed: FailedMigration[] = []
   const drift: MigrationDrift[] = []
-  await run.each(async (target) => {
-    const plan = await run.planned(target)
-    if (plan.pending.length === 0) upToDate.push(target)
-    pending.push(...plan.pending.map(({ name }) => ({ schema: target, file: name })))
-    drift.push(...plan.drift.map((each) => ({ schema: target, ...each })))
-  })
-  return { pending, upToDate, drift }
+  await all.each(
+    async (run, target) => {
+      const plan = await run.planned()
+      if (plan.pending.length + plan.baselined.length === 0) upToDate.push(target)
+      pending.push(...plan.pending.map(({ name }) => ({ ...target, file: name })))
+      baselined.push(...baselinedAt(target, plan.baselined))
+      drift.push(...driftAt(target, plan))
+    },
+    ({ database, schema }, error) => failed.push({ database, schema, error }),
+  )
+  return { pending, baselined, upToDate, failed, drift }
 }
 
-async function begin(db: Db, given: MigrateOptions, of: string): Promise<Run> {
-  const options = readMigrateOptions(given, of)
+async function begin(db: Db, given: MigrateOptions, of: string): Promise<AllTargets> {
+  const read = readMigrateOptions(given, of)
   const engine = await db.engineHere()
+  const onMysql = engine.dialect.name === 'mysql'
+  if (onMysql) refuseSchemas(read, of)
+  else checkDialect('postgres', engine.dialect)
+  const options = await withAllSchemas(db, read)
   if (openTransaction(engine, currentChain()) !== null)
     throw new TransactionStateError(`${of} cannot run inside of a transaction: each file is one. Call it outside.`)
-  const folder = await readFolder(options.folder)
+  if (placeAround(db.token(), currentChain())?.own)
+    throw new TransactionStateError(
+      `${of} cannot run inside of a tenant or schema: it says itself where files run. Call it outside, with schemas: ['…'].`,
+    )
+  const folder = await readFolder(options.folder, onMysql ? mysqlStatementsOf : statementsOf)
+  const { baseline } = options
+  if (baseline !== undefined && !folder.migrations.some(({ name }) => name === baseline))
+    throw new MigrationError(`The folder has no migration ${baseline}, which the option baseline names.`, {
+      outcome: 'not_started',
+    })
+  if (onMysql) {
+    for (const migration of folder.migrations) checkFile(migration)
+    return new AllTargets(db, folder, options)
+  }
   for (const { name, statements } of folder.migrations)
     if (statements.some(isControl))
       throw new MigrationError(
-        `${name} holds BEGIN, COMMIT or the like: a file is one transaction already. Take it out.`,
-        {
-          outcome: 'not_started',
-        },
+        `${name} contains transaction control such as BEGIN or COMMIT, but each file is one transaction already. Take it out.`,
+        { outcome: 'not_started' },
       )
-  return new Run(db, engine.options.pool.max, folder, options)
+  return new AllTargets(db, folder, options)
 }
 
-class Run {
-  readonly options: MigrateOptions
+/** @throws {UsageError} */
+function refuseSchemas({ schemas, shared, table }: MigrateOptions, of: string): void {
+  const given = { schemas, shared, 'table.schema': table?.schema }
+  for (const [name, value] of Object.entries(given))
+    if (value !== undefined)
+      throw new UsageError(
+        `${of} has no ${name} on MySQL and MariaDB, where a tenant has a database. Give the databases by the option databases.`,
+      )
+}
+
+type Run = TargetRun | MysqlRun
+type Work = (run: Run, target: Target) => Promise<void>
+type Failed = (target: Target, error: Error) => void
+
+class AllTargets {
   readonly #db: Db
   readonly #folder: Folder
-  /** There is no second connection for the lock. */
-  readonly #alone: boolean
-  readonly #atOnce: number
-  readonly #created: ReadonlySet<string>
-  #version = 0
+  readonly #options: MigrateOptions
 
-  constructor(db: Db, connections: number, folder: Folder, options: MigrateOptions) {
-    this.options = options
+  constructor(db: Db, folder: Folder, options: MigrateOptions) {
     this.#db = db
     this.#folder = folder
-    this.#alone = connections < 2
-    // Each schema has two connections: one holds the lock.
-    this.#atOnce = this.#alone ? 1 : Math.min(options.concurrency ?? 1, Math.floor(connections / 2))
-    this.#created = createdNames(folder.migrations.flatMap(({ statements }) => statements))
+    this.#options = options
   }
 
-  /** For each schema, some at once; the first error ends it when those that run have ended. */
-  async each(work: (target: string | null) => Promise<void>): Promise<void> {
+  /** For each place, some at once; the first error ends it when those that run have ended, unless failures are collected. */
+  each(work: Work, failed: Failed): Promise<void> {
+    const { concurrency = 1, databases } = this.#options
     return this.#db.detached(async () => {
-      const targets = await targetsOf(this.#db, this.options)
-      const failures: unknown[] = []
-      const worker = async (): Promise<void> => {
-        for (let next = targets.shift(); next !== undefined && failures.length === 0; next = targets.shift())
-          await work(next).catch((error: unknown) => failures.push(error))
-      }
-      await Promise.all(Array.from({ length: this.#atOnce }, worker))
-      if (failures.length > 0) throw failures[0]
-    })
-  }
-
-  planned(target: string | null): Promise<Plan> {
-    return this.#in(target, (connection) => this.#record(target).plan(connection))
-  }
-
-  async apply(target: string | null): Promise<{ applied: AppliedMigration[]; drift: MigrationDrift[] }> {
-    const record = this.#record(target)
-    if (this.options.dryRun === true) {
-      const plan = await this.planned(target)
-      this.#refuseDrift(plan, target)
-      const applied = plan.pending.map(({ name, statements }) => ({ schema: target, file: name, ms: 0, statements }))
-      return { applied, drift: driftOf(plan, target) }
-    }
-    const lockMs = this.options.lockTimeoutMs ?? defaultLockMs
-    await using lock = await MigrationLock.take(this.#db, record.path, this.#alone, lockMs, this.options.signal)
-    // Awaited here: the lock is given back at the end of this block.
-    return await this.#in(target, async (connection) => {
-      this.#version ||= (await connection.scalar<number>("select current_setting('server_version_num')::int")) ?? 0
-      await record.prepare(connection)
-      const plan = await record.plan(connection)
-      this.#refuseDrift(plan, target)
-      const applied: AppliedMigration[] = []
-      for (const migration of plan.pending) {
-        await lock.check()
-        const started = clock.now()
-        const tell = (statement: number): void => {
-          this.options.signal?.throwIfAborted()
-          this.options.onProgress?.({
-            schema: target,
-            file: migration.name,
-            statement: statement + 1,
-            statements: migration.statements.length,
-            done: applied.length,
-            total: plan.pending.length,
-          })
-        }
-        const statements = await this.#runFile(connection, record, migration, target, tell)
-        if (statements !== null)
-          applied.push({ schema: target, file: migration.name, ms: clock.now() - started, statements })
-      }
-      return { applied, drift: driftOf(plan, target) }
-    })
-  }
-
-  /** Null: another run has applied it meanwhile. */
-  async #runFile(
-    connection: Connection,
-    record: MigrationRecord,
-    migration: Migration,
-    target: string | null,
-    tell: (statement: number) => void,
-  ): Promise<readonly string[] | null> {
-    const shared = this.options.shared ?? []
-    const statements =
-      target === null
-        ? migration.statements
-        : migration.statements.map((each) => inSchema(each, target, this.#created, shared, migration.name))
-    let at = 0
-    const begins = (statement: number): void => {
-      at = statement
-      tell(statement)
-    }
-    try {
-      if (needsSteps(statements, this.#version)) {
-        await runSteps(connection, { path: record.stepsPath, hash: migration.hash, statements, begins })
-        await connection.transaction(async (tx) => {
-          await record.add(tx, migration)
-          await tx.status(`delete from ${record.stepsPath} where hash = $1`, [migration.hash])
+      if (databases === undefined) return this.#inDatabase(this.#db, null, concurrency, work, failed)
+      const sources = await databasesOf(this.#db, databases)
+      return this.#some(sources, concurrency, async ({ name, open }) => {
+        const target = { database: name, schema: null }
+        await this.#try(target, true, failed, async () => {
+          await using opened = open()
+          await opened.open()
+          await this.#inDatabase(opened, name, 1, work, failed)
         })
-        return statements
-      }
-      return await connection.transaction(async (tx) => {
-        if (this.#alone) {
-          await waitForLock(tx, record.path, this.options.lockTimeoutMs ?? defaultLockMs, this.options.signal)
-          if (!(await record.plan(tx)).pending.some(({ name }) => name === migration.name)) return null
-        }
-        for (const [index, statement] of statements.entries()) {
-          begins(index)
-          await tx.status(statement)
-        }
-        await record.add(tx, migration)
-        return statements
       })
+    })
+  }
+
+  async #inDatabase(db: Db, database: string | null, concurrency: number, work: Work, failed: Failed): Promise<void> {
+    const engine = await db.engineHere()
+    checkDialect((await this.#db.engineHere()).dialect.family, engine.dialect)
+    const schemas = await schemasOf(db, this.#options)
+    const { pool, pooler } = engine.options
+    const each = connectionsEach(pooler !== undefined && this.#options.schemas !== undefined)
+    const atOnce = Math.max(1, Math.min(concurrency, Math.floor(pool.max / each)))
+    await this.#some(schemas, atOnce, (schema) => {
+      const target = { database, schema }
+      return this.#try(target, schema !== null, failed, () => work(this.#run(db, engine, target), target))
+    })
+  }
+
+  #run(db: Db, engine: Engine, target: Target): Run {
+    if (engine.dialect.name === 'mysql') return new MysqlRun(db, target, this.#folder, this.#options)
+    return new TargetRun(db, engine, target, this.#folder, this.#options)
+  }
+
+  async #try(target: Target, oneOfSeveral: boolean, failed: Failed, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
     } catch (error) {
-      if (error instanceof MigrationError || this.options.signal?.aborted === true) throw error
-      throw failed(migration, at, target, error)
+      if (!oneOfSeveral || this.#options.onError !== 'continue') throw error
+      failed(target, error as Error)
     }
   }
 
-  #refuseDrift({ drift }: Plan, target: string | null): void {
-    const allowed: readonly string[] = this.options.allow ?? []
-    const wrong = drift.filter(({ kind }) => kind !== 'out-of-order' && !allowed.includes(kind))
-    if (wrong.length === 0) return
-    const list = wrong.map(({ file, kind }) =>
-      kind === 'changed' ? `${file} has changed since it was applied` : `${file} was applied and is not in the folder`,
-    )
-    throw new MigrationError(
-      `${where(target)}${list.join('; ')}. Nothing was applied. Bring the files back, or let it pass by the option allow.`,
-      { outcome: 'not_started' },
-    )
+  async #some<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
+    const left = [...items]
+    const failures: unknown[] = []
+    const worker = async (): Promise<void> => {
+      for (let next = left.shift(); next !== undefined && failures.length === 0; next = left.shift())
+        await work(next).catch((error: unknown) => failures.push(error))
+    }
+    await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker))
+    if (failures.length > 0) throw failures[0]
   }
-
-  #record(target: string | null): MigrationRecord {
-    return new MigrationRecord(this.#folder, this.options, target)
-  }
-
-  #in<T>(target: string | null, work: (connection: Connection) => Promise<T>): Promise<T> {
-    if (target === null) return this.#db.scope(work, { reuse: false })
-    const settings = { search_path: pathOf(target, this.options.shared ?? []) }
-    return this.#db.scope(work, { reuse: false, settings })
-  }
-}
-
-function driftOf({ drift }: Plan, target: string | null): MigrationDrift[] {
-  return drift.map((each) => ({ schema: target, ...each }))
-}
-
-function where(target: string | null): string {
-  return target === null ? '' : `In the schema ${JSON.stringify(target)}: `
-}
-
-function failed({ name, statements }: Migration, at: number, target: string | null, cause: unknown): MigrationError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  const outcome = cause instanceof GeneverError ? cause.outcome : 'unknown'
-  return new MigrationError(
-    `${where(target)}Migration ${name} failed at statement ${at + 1} of ${statements.length}: ${reason}`,
-    { cause, outcome },
-  )
 }

@@ -1,39 +1,7 @@
 // The statements of a migration: where each begins and ends, which must run alone, and what a tenant's run changes in them.
 import { MigrationError } from '../errors/index.ts'
-import { classify } from '../sql/text/classify.ts'
-import { Scanner, Token } from '../sql/text/scan.ts'
-
-/** The statements of a text, without their semicolons; comments alone are none. */
-export function statementsOf(text: string): string[] {
-  const found: string[] = []
-  let from = 0
-  let body = 0
-  let head: string[] = []
-  let before = ''
-  const scanner = new Scanner(text)
-  const cut = (end: number): void => {
-    if (head.length > 0) found.push(text.slice(from, end).trim())
-    from = end + 1
-    head = []
-    body = 0
-  }
-  for (let kind = scanner.next(); kind !== Token.end; kind = scanner.next()) {
-    const word = kind === Token.word ? scanner.word() : ''
-    const ends = kind === Token.other && scanner.code === 59
-    if (ends && scanner.depth === 0 && body === 0) {
-      cut(scanner.start)
-      before = ''
-      continue
-    }
-    // The body of a SQL-standard function has semicolons that end nothing.
-    if (body > 0) body += word === 'case' ? 1 : word === 'end' ? -1 : 0
-    else if (word === 'atomic' && before === 'begin' && head[0] === 'create') body = 1
-    head.push(word)
-    before = word
-  }
-  cut(text.length)
-  return found
-}
+import { classify } from '../postgres/classify.ts'
+import { Scanner, Token } from '../postgres/lexer.ts'
 
 /** It refuses to run in a transaction, or beside other statements. */
 export function isAlone(statement: string): boolean {

@@ -2,7 +2,11 @@
 // its intent is written down, so that a run which was cut off knows at which one, and asks the catalogue whether it was done.
 import type { Connection } from '../engine/connection.ts'
 import type { Executor } from '../engine/query/executor.ts'
-import { MigrationError } from '../errors/index.ts'
+import type { Transaction } from '../engine/transaction/transaction.ts'
+import { MigrationError, QueryError } from '../errors/index.ts'
+import { unconverted } from '../sql/conversions.ts'
+import { short, unseen } from './failures.ts'
+import { type Patience, waitUntil } from './lock.ts'
 import { addedValue, isAlone, quoteSchema as quote, tokensOf, type Word } from './statements.ts'
 
 /** PostgreSQL 12 and newer run `alter type … add value` in a transaction, but the value cannot be used in the same one. */
@@ -27,36 +31,111 @@ export interface Steps {
   readonly statements: readonly string[]
   /** Told before a statement runs, with its place from 0. */
   readonly begins: (step: number) => Promise<void> | void
+  /** Of the server, as `server_version_num`. */
+  readonly version: number
+  /** With sessions that a run left behind. */
+  readonly patience: Patience
+  /** A transaction that has waited for those that a run left behind. */
+  readonly transaction: <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
+  /** Runs a statement that refuses a transaction. */
+  readonly runAlone: (statement: string) => Promise<unknown>
 }
 
 /** Runs what is not done yet; leaves the record of steps, which goes with the record of the file. */
-export async function runSteps(connection: Connection, { path, hash, statements, begins }: Steps): Promise<void> {
-  const rows = await connection.all<{ step: number; done: boolean }>(`select step, done from ${path} where hash = $1`, [
-    hash,
-  ])
-  const known = new Map(rows.map(({ step, done }) => [step, done]))
+export async function runSteps(connection: Connection, steps: Steps): Promise<void> {
+  const { path, hash, statements, begins } = steps
+  const marks = async (executor: Executor): Promise<Map<number, boolean>> => {
+    const rows = await executor.all<{ step: number; done: boolean }>(
+      `select step, done from ${path} where hash = $1`,
+      [hash],
+      unconverted,
+    )
+    return new Map(rows.map(({ step, done }) => [step, done]))
+  }
   const mark = (executor: Executor, step: number, done: boolean): Promise<unknown> =>
     executor.status(
       `insert into ${path} (hash, step, done) values ($1, $2, $3) on conflict (hash, step) do update set done = excluded.done`,
       [hash, step, done],
     )
+  const known = await marks(connection)
   for (const [step, statement] of statements.entries()) {
     if (known.get(step) === true) continue
     await begins(step)
-    if (!isAlone(statement) && addedValue(statement) === null) {
-      await connection.transaction(async (tx) => {
+    if (!isAlone(statement) && (steps.version >= enumInTransaction || addedValue(statement) === null)) {
+      await steps.transaction(async (tx) => {
+        if ((await marks(tx)).get(step) === true) return
         await tx.status(statement)
         await mark(tx, step, true)
       })
       continue
     }
-    const found = known.has(step) ? await judge(connection, statement) : 'not done'
-    if (found === 'not done') {
-      await mark(connection, step, false)
-      await connection.status(statement)
-    }
+    const begun = known.has(step)
+    if (!begun) await mark(connection, step, false)
+    await runAlone(connection, statement, begun, steps)
     await mark(connection, step, true)
   }
+}
+
+const mostAttempts = 3
+
+/**
+ * A statement in no transaction. The session of a run that was killed may still be at it, or begin with it now: then this one
+ * fails because the object is there, or no longer there, and the catalogue is asked again.
+ */
+async function runAlone(connection: Connection, statement: string, begun: boolean, steps: Steps): Promise<void> {
+  let asks = begun
+  for (let attempt = 1; ; attempt++) {
+    if (asks) {
+      await untilNobodyRuns(connection, statement, steps.patience)
+      if ((await judge(connection, statement, steps.runAlone)) === 'done') return
+    }
+    try {
+      await steps.runAlone(statement)
+    } catch (error) {
+      if (attempt === mostAttempts || !collided(error) || !isSeen(statement)) throw error
+      asks = true
+      continue
+    }
+    // IF NOT EXISTS is content with an index that is INVALID, and does nothing.
+    if (!isIndexIfMissing(statement) || attempt === mostAttempts) return
+    asks = true
+  }
+}
+
+/** Waits while another session runs this very statement. */
+function untilNobodyRuns(executor: Executor, statement: string, patience: Patience): Promise<void> {
+  return waitUntil(patience, async () => {
+    const running = await executor.scalar<boolean>(
+      `select exists (select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+        and state = 'active' and left(query, 200) = left($1, 200))`,
+      [statement],
+      unconverted,
+    )
+    return running !== true
+  })
+}
+
+/** The object is there already, or not there any more. */
+function collided(error: unknown): boolean {
+  return error instanceof QueryError && /^(?:42P07|42710|42704|42P04|3D000|40P01)$/.test(error.sqlState)
+}
+
+/** Whether the catalogue shows that it was done. */
+function isSeen(statement: string): boolean {
+  const said = tokensOf(statement).map(({ text }) => text)
+  const [verb, second, third] = said
+  const kinds = ['index', 'database', 'tablespace']
+  return (
+    addedValue(statement) !== null ||
+    ((verb === 'create' || verb === 'drop') && (kinds.includes(second ?? '') || third === 'index'))
+  )
+}
+
+function isIndexIfMissing(statement: string): boolean {
+  const said = tokensOf(statement).map(({ text }) => text)
+  const index = said.indexOf('index')
+  const on = said.indexOf('on')
+  return said[0] === 'create' && index !== -1 && index < 3 && said.slice(index, on).includes('if')
 }
 
 /**
@@ -64,7 +143,7 @@ export async function runSteps(connection: Connection, { path, hash, statements,
  *
  * @throws {MigrationError} where it cannot be told.
  */
-async function judge(executor: Executor, statement: string): Promise<'done' | 'not done'> {
+async function judge(executor: Executor, statement: string, run: Steps['runAlone']): Promise<'done' | 'not done'> {
   const words = tokensOf(statement)
   const said = words.map(({ text }) => text)
   const [verb, second, third] = said
@@ -74,7 +153,7 @@ async function judge(executor: Executor, statement: string): Promise<'done' | 'n
       value.type,
       value.value,
     ])
-  if (verb === 'create' && (second === 'index' || third === 'index')) return judgeIndex(executor, statement, words)
+  if (verb === 'create' && (second === 'index' || third === 'index')) return judgeIndex(executor, statement, words, run)
   if (verb === 'drop' && second === 'index') return judgeDrop(executor, statement, words)
   if (verb === 'create' && (second === 'database' || second === 'tablespace'))
     return has(executor, existence[second], [third])
@@ -82,17 +161,14 @@ async function judge(executor: Executor, statement: string): Promise<'done' | 'n
     const name = third === 'if' ? said[4] : third
     return (await has(executor, existence[second], [name])) === 'done' ? 'not done' : 'done'
   }
-  if (verb === 'alter' && said.includes('detach')) return judgeDetach(executor, statement, words)
+  if (verb === 'alter' && said.includes('detach')) return judgeDetach(executor, statement, words, run)
   // They may run again without harm.
   if (
     /^(?:vacuum|analyze|analyse|reindex|cluster|checkpoint)$/.test(verb ?? '') ||
     (verb === 'alter' && second === 'system')
   )
     return 'not done'
-  throw new MigrationError(
-    `A run of migrations was cut off while this statement ran, and whether it was done cannot be seen: ${short(statement)}. Look, then ` +
-      'set its row in the table of steps to done, or delete it.',
-  )
+  throw unseen(statement)
 }
 
 const existence = {
@@ -101,11 +177,16 @@ const existence = {
 } as const
 
 async function has(executor: Executor, sql: string, params: readonly unknown[]): Promise<'done' | 'not done'> {
-  return (await executor.scalar<boolean>(sql, params)) === true ? 'done' : 'not done'
+  return (await executor.scalar<boolean>(sql, params, unconverted)) === true ? 'done' : 'not done'
 }
 
 /** An index that a failed CREATE INDEX CONCURRENTLY left behind is INVALID, and IF NOT EXISTS would be content with it. */
-async function judgeIndex(executor: Executor, statement: string, words: readonly Word[]): Promise<'done' | 'not done'> {
+async function judgeIndex(
+  executor: Executor,
+  statement: string,
+  words: readonly Word[],
+  run: Steps['runAlone'],
+): Promise<'done' | 'not done'> {
   const on = words.findIndex(({ text }) => text === 'on')
   const first = words.findIndex(({ text }) => text === 'concurrently') + 1
   const named = words
@@ -114,15 +195,16 @@ async function judgeIndex(executor: Executor, statement: string, words: readonly
   const name = named.at(-1)
   const table = qualified(statement, words, words[on + 1]?.text === 'only' ? on + 2 : on + 1)
   if (name === undefined)
-    throw new MigrationError(`Name the index, so that it can be seen whether it was made: ${short(statement)}.`)
+    throw new MigrationError(`Name the index, so that Genever can see whether it was made: ${short(statement)}.`)
   const found = await executor.first<{ valid: boolean; schema: string }>(
     `select i.indisvalid as valid, n.nspname as schema from pg_index i join pg_class c on c.oid = i.indexrelid
       join pg_namespace n on n.oid = c.relnamespace where c.relname = $1 and i.indrelid = to_regclass($2)`,
     [name.text, table],
+    unconverted,
   )
   if (found === undefined) return 'not done'
   if (found.valid) return 'done'
-  await executor.status(`drop index concurrently ${quote(found.schema)}.${quote(name.text)}`)
+  await run(`drop index concurrently ${quote(found.schema)}.${quote(name.text)}`)
   return 'not done'
 }
 
@@ -138,16 +220,18 @@ async function judgeDetach(
   executor: Executor,
   statement: string,
   words: readonly Word[],
+  run: Steps['runAlone'],
 ): Promise<'done' | 'not done'> {
   const detach = words.findIndex(({ text }) => text === 'detach')
   const partition = qualified(statement, words, detach + 2)
   const pending = await executor.scalar<boolean>(
     'select inhdetachpending from pg_inherits where inhrelid = to_regclass($1)',
     [partition],
+    unconverted,
   )
   if (pending === undefined) return 'done'
   if (!pending) return 'not done'
-  await executor.status(`${statement.slice(0, words[detach]?.start)} detach partition ${partition} finalize`)
+  await run(`${statement.slice(0, words[detach]?.start)} detach partition ${partition} finalize`)
   return 'done'
 }
 
@@ -155,9 +239,4 @@ async function judgeDetach(
 function qualified(statement: string, words: readonly Word[], at: number): string {
   const last = words[at + 1]?.raw === '.' ? at + 2 : at
   return statement.slice(words[at]?.start, words[last]?.end)
-}
-
-function short(statement: string): string {
-  const line = statement.replaceAll(/\s+/g, ' ')
-  return line.length > 120 ? `${line.slice(0, 117)}…` : line
 }

@@ -1,19 +1,77 @@
-// Which schemas a run of migrations is for, and the search path in each.
-import type { Db } from '../db/db.ts'
+// Which databases and schemas a run of migrations is for, and the search path in each.
+import { createDb, type Db } from '../db/db.ts'
+import type { EngineOptions } from '../engine/open/create-engine.ts'
 import { MigrationError } from '../errors/index.ts'
+import { resolveOptions } from '../options/options.ts'
+import type { TenantTargets } from '../db/places.ts'
 import type { MigrateOptions } from './options.ts'
-import { quoteSchema as quote } from './statements.ts'
+import { unconverted } from '../sql/conversions.ts'
+import { searchPath, tenantSchemaRefusal as refusal } from '../postgres/schema-path.ts'
+
+export interface Target {
+  /** Null: that of the db that was given. */
+  readonly database: string | null
+  /** Null: none was named. */
+  readonly schema: string | null
+}
+
+export interface TargetDatabase {
+  /** For reports: without user and password. */
+  readonly name: string
+  readonly open: () => Db
+}
+
+/** For the lock, the work, and what runs in no transaction behind a pooler. */
+const mostConnections = 3
+
+/** @throws {InvalidUrlError}, {InvalidOptionError} for a source that is not understood, before any is opened. */
+export async function databasesOf(db: Db, given: NonNullable<MigrateOptions['databases']>): Promise<TargetDatabase[]> {
+  const all = given === 'all' ? await targetsOf(db, 'database') : null
+  const sources = given === 'all' ? [] : typeof given === 'function' ? await given() : given
+  const parts = [
+    ...(all?.databases ?? []),
+    ...sources.map((each) => ({ source: each instanceof URL ? each.href : each, options: undefined })),
+  ]
+  const seen = new Map<string, TargetDatabase>()
+  for (const { source, options: more } of parts) {
+    const options: EngineOptions = { ...more, pool: { ...more?.pool, max: mostConnections } }
+    const resolved = resolveOptions(source, options)
+    seen.set(resolved.describe(), { name: resolved.name, open: () => createDb(source, options) })
+  }
+  return [...seen.values()]
+}
+
+/** @throws {MigrationError} where tenants are something else. @throws {UsageError} where they are not listed. */
+async function targetsOf<K extends TenantTargets['kind']>(
+  db: Db,
+  kind: K,
+): Promise<Extract<TenantTargets, { readonly kind: K }>> {
+  const targets = await db.tenantTargets()
+  if (targets.kind === kind) return targets as Extract<TenantTargets, { readonly kind: K }>
+  const why =
+    targets.kind === 'settings'
+      ? 'tenants are rows of tables that all share: migrate once, without it'
+      : `a tenant is a ${targets.kind}: give ${targets.kind}s: 'all'`
+  throw new MigrationError(`migrate() was given ${kind}s: 'all', and ${why}.`, { outcome: 'not_started' })
+}
+
+/** Options with the schemas of all tenants, where these were asked for. @throws as `targetsOf`. */
+export async function withAllSchemas(db: Db, options: MigrateOptions): Promise<MigrateOptions> {
+  if (options.schemas !== 'all') return options
+  const { schemas, shared } = await targetsOf(db, 'schema')
+  return { ...options, schemas, shared: options.shared ?? shared }
+}
 
 /** `[null]` where none are named. @throws {MigrationError} for one that is not there, or cannot be a tenant's. */
-export async function targetsOf(db: Db, { schemas }: MigrateOptions): Promise<(string | null)[]> {
+export async function schemasOf(db: Db, { schemas }: MigrateOptions): Promise<(string | null)[]> {
   if (schemas === undefined) return [null]
-  const there = await db.all<{ name: string }>('select nspname as name from pg_namespace')
+  const there = await db.all<{ name: string }>('select nspname as name from pg_namespace', [], unconverted)
   const names = new Set(there.map(({ name }) => name))
   if (schemas instanceof RegExp)
     return [...names].filter((name) => refusal(name) === null && name.search(schemas) !== -1).toSorted()
-  const wanted = typeof schemas === 'function' ? await schemas() : schemas
+  const wanted = typeof schemas === 'function' ? await schemas() : schemas === 'all' ? [] : schemas
   for (const name of wanted) {
-    const wrong = refusal(name) ?? (names.has(name) ? null : 'is not there: a search path would pass it over')
+    const wrong = refusal(name) ?? (names.has(name) ? null : 'does not exist: a search path would ignore it')
     if (wrong !== null)
       throw new MigrationError(`The schema ${JSON.stringify(name)} ${wrong}. Nothing was applied.`, {
         outcome: 'not_started',
@@ -22,15 +80,6 @@ export async function targetsOf(db: Db, { schemas }: MigrateOptions): Promise<(s
   return [...new Set(wanted)]
 }
 
-/** A schema that is missing in a search path is passed over in silence, and temporary tables would come first. */
 export function pathOf(schema: string, shared: readonly string[]): string {
-  return [schema, ...shared].map(quote).concat('pg_temp').join(', ')
-}
-
-/** Why a name is none of a tenant's schema. PostgreSQL cuts longer ones. */
-function refusal(name: string): string | null {
-  if (name === '') return 'has no name'
-  if (Buffer.byteLength(name) > 63) return 'has a name of more than 63 bytes'
-  if (name.startsWith('pg_') || name === 'information_schema' || name === '$user') return "is PostgreSQL's own"
-  return name === 'public' ? 'is not that of a tenant' : null
+  return searchPath([schema, ...shared])
 }

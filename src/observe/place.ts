@@ -1,5 +1,5 @@
-// Where in the user's code something was begun, for messages. Called once for each transaction, acquire or cursor, never
-// for each statement: the capture costs about 4 µs. Frames are filtered and turned into text only when somebody asks.
+// Where in the user's code something was begun, for messages. Never called for each statement, and for transactions not more
+// often than their budget allows: the capture costs 4 to 15 µs. Frames are filtered and turned into text only when somebody asks.
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
@@ -9,6 +9,7 @@ const framesBelowSkip = 6
 const framesInAll = 14
 
 export const unknownPlace = 'an unknown place'
+const untakenPlace = 'a place that was not noted'
 
 interface Capture {
   stack?: unknown
@@ -18,15 +19,20 @@ interface Capture {
 export class Place {
   #capture: Capture | null
   #text = ''
+  readonly #before: string
+  readonly #otherwise: string
 
-  constructor(capture: Capture) {
+  /** `before`: text in front of it. */
+  constructor(capture: Capture, before = '', otherwise: string = unknownPlace) {
     this.#capture = capture
+    this.#before = before
+    this.#otherwise = otherwise
   }
 
   /** `src/jobs.ts:12:3 (sendMail)`, relative to the working directory; `an unknown place` if no frame is the user's. */
   toString(): string {
     if (this.#capture !== null) {
-      this.#text = firstForeign(this.#capture.stack) ?? unknownPlace
+      this.#text = `${this.#before}${firstForeign(this.#capture.stack) ?? this.#otherwise}`
       this.#capture = null
     }
     return this.#text
@@ -44,14 +50,50 @@ export class Place {
   }
 }
 
+/** For what was begun when no place was taken. */
+export const noPlace: Place = new Place({}, '', untakenPlace)
+
+const mostSaved = 20
+const everyMs = 2
+/** One takes at most this part of the time until the next: while code is new, it takes ten times as long as later. */
+const partOfTime = 1 / 64
+
+/**
+ * How many places may be taken: one every two milliseconds or more, as they take long, and some at once after a pause. A
+ * transaction costs no more than a few of them do, and where there are fewer than that each has its place.
+ */
+export class PlaceBudget {
+  #saved = mostSaved
+  #counted = 0
+  #everyMs = everyMs
+  #lastMs = 0
+
+  /** Whether one may be taken at `now`, in monotonic milliseconds. */
+  take(now: number): boolean {
+    this.#saved = Math.min(mostSaved, this.#saved + (now - this.#counted) / this.#everyMs)
+    this.#counted = now
+    if (this.#saved < 1) return false
+    this.#saved--
+    return true
+  }
+
+  /** One was taken, and took so long. The shorter of two counts: in the other, something else may have run. */
+  took(ms: number): void {
+    this.#everyMs = Math.max(everyMs, Math.min(ms, this.#lastMs) / partOfTime)
+    this.#lastMs = ms
+  }
+}
+
 /**
  * Remembers where the code that is running was called from.
  *
+ * @param before Text in front of the place.
  * @param skip A function on the stack: it and all it called are left out, which makes the capture cheaper and is the only
  *   way to know this package's own frames when it was bundled into one file with the user's code.
  */
 export function capturePlace(
   skip?: (abstract new (...args: never[]) => unknown) | ((...args: never[]) => unknown),
+  before?: string,
 ): Place {
   const capture: Capture = {}
   const limit = Error.stackTraceLimit
@@ -59,14 +101,14 @@ export function capturePlace(
   Reflect.set(Error, 'stackTraceLimit', skip === undefined ? framesInAll : framesBelowSkip)
   Error.captureStackTrace(capture, skip ?? capturePlace)
   Reflect.set(Error, 'stackTraceLimit', limit)
-  return new Place(capture)
+  return new Place(capture, before)
 }
 
-/** `src/` and `dist/` of this package, as paths and URLs; none when it was bundled. */
+/** `src/` and `dist/` of this package, as paths and URLs; none when it was bundled with an application. */
 const ownFolders: readonly string[] = foldersOf(import.meta.url)
 
 function foldersOf(url: string | undefined): string[] {
-  const root = /^(file:.*\/)(?:src|dist)\/observe\/place\.[jt]s$/.exec(url ?? '')?.[1]
+  const root = /^(file:.*\/)(?:(?:src|dist)\/observe\/place\.[jt]s|dist\/genever-parts\/\w+\.js)$/.exec(url ?? '')?.[1]
   if (root === undefined) return []
   const urls = [`${root}src/`, `${root}dist/`]
   return [...urls, ...urls.map((folder) => fileURLToPath(folder))]

@@ -1,49 +1,56 @@
 // The one place where options are checked, merged and completed: URL and options in, a frozen result out, which nothing
-// below checks again. Called once per engine, before anything is opened. Reads no file.
+// below checks again. Called once per engine, before anything is opened. Files of TLS and of services are read here, if named.
+import type { Descriptor, Place } from '../driver/descriptor.ts'
+import type { Driver } from '../driver/driver.ts'
+import { directoryOptions, functionNames, passwordOrFunction, serverOptions, text } from '../driver/option-checks.ts'
+import { describeDriver, drivers } from '../driver/registry.ts'
 import { ConnectError, InvalidUrlError, type OptionProblem } from '../errors/index.ts'
-import { anyOf, bare, boolean, callback, type Check, defined, integer, milliseconds } from '../util/checks.ts'
-import { type Checks, pick, refuse } from '../util/options.ts'
+import { Conversions } from '../sql/conversions.ts'
+import { type IsolationLevel, isolationLevels } from '../sql/dialect.ts'
+import { Tags } from '../sql/tags.ts'
+import {
+  anyOf,
+  bare,
+  boolean,
+  callback,
+  type Check,
+  defined,
+  integer,
+  milliseconds,
+  type Checks,
+  type GroupCheck,
+  pick,
+  refuse,
+} from '../util/options.ts'
+import { defaultCloseTimeoutMs } from '../util/clock.ts'
 import { isThenable, thrownText } from '../util/thrown.ts'
-import { hostList, hostName, passwordOrFunction, sessionSettings, text } from './checks.ts'
-import type { DriverLike, EngineOptions, IsolationLevel, PoolOptions, ResolvedOptions } from './engine-options.ts'
-import { connectionOf, findServer, type Server } from './server.ts'
-import { resolveTls, ssl } from './tls.ts'
-import { formatTarget, parseUrl, type ParsedUrl } from './url.ts'
-import { formatPlace, type Place } from './url-parameters.ts'
+import type { EngineOptions, PoolOptions, ResolvedOptions } from './engine-options.ts'
+import { formatPlace, formatTarget, parseUrl, type ParsedUrl } from './url.ts'
+import { replicaChecks, resolveReplicas, connectionOf, findServer, type Server } from './server.ts'
 
-export type {
-  DriverLike,
-  EngineOptions,
-  IsolationLevel,
-  PoolOptions,
-  ResolvedOptions,
-  TlsOptions,
-} from './engine-options.ts'
-
-const isolations: readonly string[] = [
-  'read uncommitted',
-  'read committed',
-  'repeatable read',
-  'serializable',
-] satisfies IsolationLevel[]
+export type { EngineOptions, PoolOptions, ResolvedOptions, TlsOptions } from './engine-options.ts'
 
 const spaced = (value: string): string => value.toLowerCase().replaceAll(/[_-]/g, ' ')
 
-const isDriver = (value: unknown): value is DriverLike => {
+const isDriver = (value: unknown): value is Driver => {
   if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false
   const { name, open, parse } = value as { readonly [key: string]: unknown }
   return typeof name === 'string' && typeof open === 'function' && typeof parse === 'function'
 }
 
-const driver: Check = (value) =>
-  isDriver(value) || ['postgres', 'pg', 'pglite'].includes(value as string)
+const nameOrDriver: Check = (value) => {
+  if (isDriver(value)) return undefined
+  const names = drivers.all.filter(({ load }) => load !== null).map(({ name }) => name)
+  return typeof value === 'string' && names.includes(value)
     ? undefined
-    : "must be 'postgres', 'pg', 'pglite' or a driver object"
+    : `must be ${names.map((name) => `'${name}'`).join(', ')} or a driver object`
+}
 
 const poolChecks: Checks<PoolOptions> = {
   min: integer(0, 10_000),
   max: integer(1, 10_000),
   shared: integer(0, 10_000),
+  batchReads: boolean,
   spareReads: boolean,
   maxWaiting: integer(0, undefined, true),
   acquireTimeoutMs: milliseconds(1, true),
@@ -52,46 +59,45 @@ const poolChecks: Checks<PoolOptions> = {
   maxLifetimeMs: milliseconds(1, true),
 }
 
-const checks: Checks<EngineOptions> = {
-  driver,
-  host: hostName,
-  port: integer(1, 65_535),
-  hosts: hostList,
-  targetSessionAttrs: anyOf('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
-  loadBalanceHosts: boolean,
-  channelBinding: anyOf('disable', 'prefer', 'require'),
-  allowCleartextPassword: boolean,
-  user: text,
-  password: passwordOrFunction,
-  database: text,
-  directory: text,
-  memory: (value) => (value === true || text(value) === undefined ? undefined : 'must be true or a name'),
-  ssl,
-  applicationName: text,
-  settings: sessionSettings,
+/** Of every engine, whatever its driver. */
+const common: Readonly<Record<string, Check | GroupCheck>> = {
+  driver: nameOrDriver,
   pool: { group: poolChecks },
-  query: { group: { timeoutMs: milliseconds(1, true) } },
+  replicas: { group: replicaChecks },
+  functions: { group: { harmless: functionNames, stateful: functionNames } },
+  query: { group: { timeoutMs: milliseconds(1, true), tags: { read: (given) => Tags.of(given) } } },
   retry: { group: { limit: integer(0, undefined, true), intervalMs: milliseconds(0) } },
   isolation: (value) =>
-    typeof value === 'string' && isolations.includes(spaced(value))
+    typeof value === 'string' && isolationLevels.some((level) => level === spaced(value))
       ? undefined
-      : `must be one of ${isolations.join(', ')}`,
+      : `must be one of ${isolationLevels.join(', ')}`,
   transactionIdleTimeoutMs: milliseconds(1, true),
   resolveCommitMs: milliseconds(0),
   onConnect: callback,
   echo: (value) =>
     typeof value === 'boolean' || typeof value === 'function' ? undefined : 'must be true, false or a function',
   leak: { group: { afterMs: milliseconds(1, true) } },
+  slow: { group: { afterMs: milliseconds(0, true) } },
+  repeats: { group: { afterTimes: integer(1, undefined, true) } },
   pooler: anyOf('transaction'),
   prepare: boolean,
   prebake: boolean,
-  statementCacheSize: integer(0, 100_000),
   reset: anyOf('dirty', 'always'),
-  int8: anyOf('number', 'bigint', 'string'),
   closeTimeoutMs: milliseconds(0),
   resetTimeoutMs: milliseconds(1),
   cancelTimeoutMs: milliseconds(1),
   name: text,
+}
+
+/** Those of connections too: what any driver takes. Which of them its own driver does not is refused when that is known. */
+function everyCheck(): Checks<EngineOptions> {
+  const checks = bare<Record<string, Check | GroupCheck>>()
+  for (const [name, check] of drivers.all.flatMap((each) => Object.entries(each.options))) {
+    const other = checks[name] as Check | undefined
+    checks[name] =
+      other === undefined || other === check ? check : (value) => (other(value) && check(value)) || undefined
+  }
+  return Object.assign(checks, common) as Checks<EngineOptions>
 }
 
 /** Which options name the database: given twice they must agree, so that nobody ends up in another one. */
@@ -106,31 +112,51 @@ const identity = ['driver', 'host', 'port', 'user', 'password', 'database', 'dir
  * @throws {InvalidUrlError} when the URL is not understood.
  * @throws {InvalidOptionError} naming every option that is unknown, of the wrong type, out of range or contradictory.
  */
-export function resolveOptions(source?: string | EngineOptions, options?: EngineOptions): ResolvedOptions {
+export function resolveOptions<C>(source?: string | EngineOptions<C>, options?: EngineOptions<C>): ResolvedOptions<C> {
+  // What `onConnect` is given is looked at by nobody here.
+  return resolve(source, options) as ResolvedOptions<C>
+}
+
+function resolve(source: string | EngineOptions | undefined, options: EngineOptions | undefined): ResolvedOptions {
   const problems: OptionProblem[] = []
+  const checks = everyCheck()
   const url = typeof source === 'string' ? parseUrl(source) : undefined
-  const first = url === undefined ? pick<EngineOptions>(source, checks, problems) : fromUrl(url)
+  const first = typeof source === 'string' ? fromUrl(url as ParsedUrl) : pick<EngineOptions>(source, checks, problems)
   const merged = merge(first, pick<EngineOptions>(options, checks, problems), problems)
-  const served = findDriver(url, merged, problems)
-  const server = findServer(merged, url, served.family === 'pg', problems)
+  const driver = findDriver(url, merged, problems)
+  const server = findServer(merged, url, driver, problems)
   const { given } = server
-  const connection = connect(served, server, problems)
-  const pool = resolvePool(given.pool ?? bare<PoolOptions>(), served.family === 'pglite', problems)
-  if (given.pooler !== undefined) checkPooled(server, served, problems)
+  const connection = connect(driver, server, problems)
+  const connectTo = (other: ParsedUrl, beside: EngineOptions): Record<string, unknown> =>
+    connect(driver, findServer(beside, other, driver, problems), problems)
+  const replicas = resolveReplicas({ given, url, driver, connection, connect: connectTo }, problems)
+  const pool = resolvePool(given.pool ?? bare<PoolOptions>(), driver.poolLimit, problems)
+  if (given.pooler !== undefined) checkPooled(server, driver, problems)
   if (given.prebake === true && given.prepare === false)
     problems.push({ name: 'prebake', problem: 'contradicts prepare: false' })
   if (given.prebake === true && given.statementCacheSize === 0)
     problems.push({ name: 'prebake', problem: 'contradicts statementCacheSize: 0' })
+  if (given.types !== undefined && isDriver(given.driver) && given.driver.types !== true)
+    problems.push({ name: 'types', problem: `is not an option of ${driver.name}` })
+  const { harmless = [], stateful = [] } = given.functions ?? {}
+  for (const name of harmless)
+    if (stateful.includes(name))
+      problems.push({ name: 'functions.harmless', problem: `and functions.stateful both have ${name}` })
   refuse(problems, 'the engine')
 
-  const target = formatTarget(bare({ ...connection, driver: served.name }))
-  return Object.freeze({
-    name: given.name ?? poolName(served, connection) ?? target,
-    driver: served.driver,
-    dialect: served.dialect,
+  const target = formatTarget(bare({ ...connection, driver: driver.name }))
+  const resolved = {
+    name: given.name ?? poolName(driver, connection) ?? target,
+    driver: typeof given.driver === 'object' || typeof given.driver === 'function' ? given.driver : driver.name,
+    dialect: driver.dialect?.name ?? driver.name,
     connection: Object.freeze(connection),
     pool: Object.freeze(pool),
-    query: Object.freeze({ timeoutMs: given.query?.timeoutMs ?? Infinity }),
+    replicas,
+    functions: Object.freeze({ harmless: Object.freeze([...harmless]), stateful: Object.freeze([...stateful]) }),
+    query: Object.freeze({
+      timeoutMs: given.query?.timeoutMs ?? Infinity,
+      tags: given.query?.tags === undefined ? undefined : Tags.of(given.query.tags),
+    }),
     retry: Object.freeze({ limit: given.retry?.limit ?? 0, intervalMs: given.retry?.intervalMs ?? 1_000 }),
     isolation: given.isolation === undefined ? undefined : (spaced(given.isolation) as IsolationLevel),
     transactionIdleTimeoutMs: given.transactionIdleTimeoutMs ?? Infinity,
@@ -138,17 +164,22 @@ export function resolveOptions(source?: string | EngineOptions, options?: Engine
     onConnect: given.onConnect,
     echo: given.echo ?? false,
     leak: Object.freeze({ afterMs: given.leak?.afterMs ?? Infinity }),
+    slow: Object.freeze({ afterMs: given.slow?.afterMs ?? Infinity }),
+    repeats: Object.freeze({ afterTimes: given.repeats?.afterTimes ?? Infinity }),
     pooler: given.pooler,
     prepare: given.prepare ?? given.pooler === undefined,
     prebake: given.prebake ?? false,
     statementCacheSize: given.statementCacheSize ?? 256,
     reset: given.reset ?? 'dirty',
     int8: given.int8 ?? 'number',
-    closeTimeoutMs: given.closeTimeoutMs ?? 10_000,
+    types: given.types === undefined ? null : Conversions.of(given.types),
+    closeTimeoutMs: given.closeTimeoutMs ?? defaultCloseTimeoutMs,
     resetTimeoutMs: given.resetTimeoutMs ?? 5_000,
     cancelTimeoutMs: given.cancelTimeoutMs ?? 5_000,
     describe: () => target,
-  } satisfies ResolvedOptions)
+  } satisfies Omit<ResolvedOptions, 'descriptor'>
+  // Out of the way of what prints or compares options.
+  return Object.freeze(Object.defineProperty(resolved, 'descriptor', { value: driver }) as ResolvedOptions)
 }
 
 function fromUrl(url: ParsedUrl): EngineOptions {
@@ -168,19 +199,21 @@ function fromUrl(url: ParsedUrl): EngineOptions {
 function merge(first: EngineOptions, second: EngineOptions, problems: OptionProblem[]): EngineOptions {
   for (const name of identity)
     if ((first[name] ?? second[name]) !== (second[name] ?? first[name]))
-      problems.push({ name, problem: 'is given twice, in the source and in the options, and not the same' })
+      problems.push({ name, problem: 'is given in the source and in the options, with different values' })
   return bare<EngineOptions>(first, second, {
     pool: bare(first.pool, second.pool),
     query: bare(first.query, second.query),
     retry: bare(first.retry, second.retry),
     leak: bare(first.leak, second.leak),
+    slow: bare(first.slow, second.slow),
+    repeats: bare(first.repeats, second.repeats),
   })
 }
 
 /** What would be left to a session that is another one in the next transaction. */
 function checkPooled(
   { given: { settings, onConnect, prepare, prebake, reset }, said }: Server,
-  { family, name }: Served,
+  { pooler, name }: Descriptor,
   problems: OptionProblem[],
 ): void {
   const strange = {
@@ -191,86 +224,76 @@ function checkPooled(
     prebake: prebake === true,
     reset: reset === 'always',
   }
-  if (family === 'pglite') problems.push({ name: 'pooler', problem: `is no option of ${name}` })
+  if (!pooler) problems.push({ name: 'pooler', problem: `is not an option of ${name}` })
   for (const [option, isGiven] of Object.entries(strange))
-    if (isGiven) problems.push({ name: option, problem: 'contradicts pooler, behind which no session stays' })
+    if (isGiven)
+      problems.push({
+        name: option,
+        problem: 'contradicts pooler, because every transaction may run in another session',
+      })
 }
 
-interface Served {
-  readonly driver: string | DriverLike
-  readonly name: string
-  /** Whose options and defaults apply; `other`: nobody's, the driver gets what was given. */
-  readonly family: 'pg' | 'pglite' | 'other'
-  readonly dialect: 'postgres' | 'mysql'
-}
-
-function findDriver(url: ParsedUrl | undefined, given: EngineOptions, problems: OptionProblem[]): Served {
-  const local = given.directory !== undefined || given.memory !== undefined
-  const wanted = given.driver ?? url?.driver ?? (local ? 'pglite' : 'postgres')
-  if (typeof wanted === 'object' || typeof wanted === 'function') {
-    const { name, dialect = 'postgres' } = wanted
-    return { driver: wanted, name, family: name === 'pg' || name === 'pglite' ? name : 'other', dialect }
-  }
-  if (wanted === 'mysql')
+function findDriver(url: ParsedUrl | undefined, given: EngineOptions, problems: OptionProblem[]): Descriptor {
+  const where = given.directory === undefined && given.memory === undefined ? 'server' : 'directory'
+  const wanted = given.driver ?? url?.driver ?? drivers.all.find((each) => each.where === where)?.name ?? ''
+  if (typeof wanted !== 'string') return describeDriver(wanted)
+  const named = drivers.byName(wanted) as Descriptor
+  if (named.load === null)
     throw new InvalidUrlError(
-      'There is no driver for mysql: and mariadb: URLs yet. Pass a driver object as the option driver.',
+      `There is no driver for ${named.schemes.map((scheme) => `${scheme}:`).join(' and ')} URLs yet. Pass a driver object as the option driver.`,
     )
   const asked = url?.driver
-  if (asked !== undefined && asked !== wanted && !(asked === 'postgres' && wanted === 'pg'))
+  if (asked !== undefined && asked !== wanted && named.also?.includes(asked) !== true)
     problems.push({ name: 'driver', problem: 'does not fit the URL' })
-  // Until there is a driver of our own, node-postgres serves postgres: too.
-  const name = wanted === 'pglite' ? 'pglite' : 'pg'
-  return { driver: name, name, family: name, dialect: 'postgres' }
+  return named.servedBy === undefined ? named : (drivers.byName(named.servedBy) as Descriptor)
 }
 
+/** Options of connections that are completed here. A driver gets all others of its own as they are. */
+const completed = new Set(Object.keys({ ...serverOptions, ...directoryOptions }))
+
 /** What the driver is given. */
-function connect({ family, name }: Served, server: Server, problems: OptionProblem[]): Record<string, unknown> {
+function connect(driver: Descriptor, server: Server, problems: OptionProblem[]): Record<string, unknown> {
   const { given, said } = server
-  const { host, port, user, database, directory, memory, applicationName, settings, int8, statementCacheSize } = given
-  const session = { settings: settings === undefined ? undefined : Object.freeze(bare(settings)), statementCacheSize }
-  const login = { user, database, password: secret(given.password), applicationName, options: said.options }
-  if (family === 'other') {
-    const tls = resolveTls(said.sslmode, given.ssl, problems)
-    const encrypted = given.ssl === undefined && said.sslmode === undefined ? undefined : tls
-    return defined({ host, port, ...login, directory, memory, ssl: encrypted, int8, ...session })
+  checkOwn(driver, given, problems)
+  const { user, database, directory, memory, applicationName, settings, int8, timestamp, statementCacheSize } = given
+  const { defaults } = driver
+  const own = Object.entries(given).filter(([name]) => !completed.has(name) && Object.hasOwn(driver.options, name))
+  const session = {
+    int8: int8 ?? defaults.int8,
+    timestamp,
+    settings: settings === undefined ? undefined : Object.freeze(bare(settings)),
+    statementCacheSize: statementCacheSize ?? defaults.statementCacheSize,
+    ...Object.fromEntries(own),
   }
-  const strange = family === 'pg' ? ofPglite : ofServers
-  for (const option of strange)
-    if (given[option] !== undefined) problems.push({ name: option, problem: `is no option of ${name}` })
-  if (family === 'pglite') {
+  if (driver.where === 'directory') {
     if (directory !== undefined && memory !== undefined)
       problems.push({ name: 'memory', problem: 'contradicts directory' })
-    return defined({
-      directory,
-      memory: directory === undefined ? (memory ?? true) : undefined,
-      int8: int8 ?? 'number',
-      ...session,
-    })
+    return defined({ directory, memory: directory === undefined ? (memory ?? defaults.memory) : undefined, ...session })
   }
+  const login = user ?? defaults.user
   return defined({
-    ...connectionOf(server, problems),
-    ...login,
-    user: user ?? 'postgres',
-    database: database ?? user ?? 'postgres',
-    int8: int8 ?? 'number',
+    ...connectionOf(server, defaults, problems),
+    user: login,
+    database: database ?? (login === undefined ? undefined : defaults.database?.(login)),
+    password: secret(given.password),
+    applicationName,
+    options: said.options,
+    directory,
+    memory,
     ...session,
-    statementCacheSize: statementCacheSize ?? 256,
   })
 }
 
-const ofPglite = ['directory', 'memory'] as const
-const ofServers = [
-  'host',
-  'port',
-  'hosts',
-  'user',
-  'password',
-  'database',
-  'targetSessionAttrs',
-  'loadBalanceHosts',
-  'channelBinding',
-  'allowCleartextPassword',
-] as const
+/** Options of other drivers, and those that this one checks by itself. */
+function checkOwn(driver: Descriptor, given: EngineOptions, problems: OptionProblem[]): void {
+  for (const name of Object.keys(everyCheck()).filter((each) => !Object.hasOwn(common, each))) {
+    const value = given[name as keyof EngineOptions]
+    if (value === undefined) continue
+    const check = Object.hasOwn(driver.options, name) ? driver.options[name] : undefined
+    const problem = check === undefined ? `is not an option of ${driver.name}` : check(value)
+    if (problem !== undefined) problems.push({ name, problem })
+  }
+}
 
 /** The password out of sight: a closure is nothing that can be printed. An empty one is none. */
 function secret(given: EngineOptions['password']): (() => string | Promise<string>) | undefined {
@@ -303,20 +326,22 @@ function usable(answer: unknown): string {
 }
 
 /** As OpenTelemetry suggests for `db.client.connection.pool.name`. */
-function poolName({ family }: Served, { host, port, places, database }: Record<string, unknown>): string | undefined {
-  if (family !== 'pg') return undefined
+function poolName({ schemes }: Descriptor, connection: Record<string, unknown>): string | undefined {
+  const { host, port, places, database } = connection
+  if (schemes.length === 0 || (host ?? places) === undefined) return undefined
   if (places === undefined) return `${String(host)}:${String(port)}/${String(database)}`
   return `${(places as Place[]).map((place) => formatPlace(place.host, place.port)).join(',')}/${String(database)}`
 }
 
-function resolvePool(given: PoolOptions, single: boolean, problems: OptionProblem[]): ResolvedOptions['pool'] {
-  const max = single ? 1 : (given.max ?? 10)
-  const min = single ? Math.min(given.min ?? 0, 1) : (given.min ?? 0)
+function resolvePool(given: PoolOptions, limit: number, problems: OptionProblem[]): ResolvedOptions['pool'] {
+  const max = Math.min(given.max ?? 10, limit)
+  const min = Math.min(given.min ?? 0, limit)
   if (min > max) problems.push({ name: 'pool.min', problem: 'must not be larger than pool.max' })
   return {
     min,
     max,
     shared: Math.min(given.shared ?? 4, max),
+    batchReads: given.batchReads ?? true,
     spareReads: given.spareReads ?? true,
     maxWaiting: given.maxWaiting ?? Infinity,
     acquireTimeoutMs: given.acquireTimeoutMs ?? 30_000,

@@ -2,64 +2,45 @@
 // a host and keeps the whole text in its error. Called by options.ts and for messages. Opens no file, reads no environment
 // variable, and never repeats a value: whatever looks wrong may be a piece of a password.
 import { isIPv6 } from 'node:net'
+import type { Descriptor, Place, Said, UrlParameters } from '../driver/descriptor.ts'
+import { hasControl, hostName, portOf } from '../driver/option-checks.ts'
+import { drivers } from '../driver/registry.ts'
 import { InvalidUrlError } from '../errors/index.ts'
-import { bare } from '../util/checks.ts'
-import { hasControl, hostName } from './checks.ts'
-import {
-  formatPlace,
-  mysqlParameters,
-  type Place,
-  placesOf,
-  portOf,
-  postgresParameters,
-  refusedParameters,
-  type Said,
-} from './url-parameters.ts'
+import { bare } from '../util/options.ts'
 
 export interface ParsedUrl extends Omit<Said, 'hosts' | 'addresses' | 'ports'> {
-  readonly driver: 'postgres' | 'pg' | 'pglite' | 'mysql'
+  /** The name of the driver of its scheme. */
+  readonly driver: string
   /** Without brackets; a directory if it starts with `/`. */
   readonly host?: string | undefined
   readonly port?: number | undefined
   /** Instead of host and port, when there are several, or an address that is not looked up. */
   readonly places?: readonly Place[] | undefined
-  /** A function, so that printing does not show it. */
-  readonly password?: (() => string) | undefined
-  /** PGlite. */
+  /** Of a database inside the process. */
   readonly directory?: string | undefined
-  /** PGlite: true, or the name of a database shared in this process. */
+  /** The same in memory: true, or the name of a database shared in this process. */
   readonly memory?: true | string | undefined
 }
-
-const drivers: ReadonlyMap<string, ParsedUrl['driver']> = new Map([
-  ['postgres', 'postgres'],
-  ['postgresql', 'postgres'],
-  ['pg', 'pg'],
-  ['pglite', 'pglite'],
-  ['mysql', 'mysql'],
-  ['mariadb', 'mysql'],
-])
-
-const schemes: string = [...drivers.keys()].map((each) => `${each}:`).join(', ')
 
 /** What else people have in a variable of that name, and how it is written here. */
 function schemeAdvice(text: string): string {
   if (/^jdbc:/i.test(text)) return '; leave out "jdbc:", and write user and password in front of the host'
-  if (/^(postgres(ql)?|mysql|mariadb)\+\w+:/i.test(text))
-    return '; leave out the "+" and what stands between it and the ":"'
+  if (drivers.byScheme(/^([a-z]+)\+\w+:/i.exec(text)?.[1]?.toLowerCase() ?? '') !== undefined)
+    return '; leave out the "+" and the text up to the ":"'
   if (/^prisma(\+\w+)?:/i.test(text)) return '; give the URL of the database, not that of a proxy'
-  if (/^[a-z_]+=/i.test(text)) return '; a URL is expected, not a list of keywords with values'
   return ''
 }
+
+const schemes = (): string => drivers.all.flatMap((each) => each.schemes.map((scheme) => `${scheme}:`)).join(', ')
 
 const longestUrl = 16_384
 
 /**
- * Parses `postgres://user:password@host:port/database?option=value`, with the schemes `postgres`, `postgresql`, `pg`
- * (node-postgres), `mysql`, `mariadb`; `pglite://memory`, `pglite://memory/name`, `pglite:./directory`.
+ * Parses `postgres://user:password@host:port/database?option=value`, with the scheme of a driver of servers; and with that of a
+ * database inside the process `pglite://memory`, `pglite://memory/name`, `pglite:./directory`.
  *
  * User, password, database and values are percent-decoded; `+` stays a plus. Several hosts are separated by commas. The
- * parameters behind the `?` are those of libpq and of the hosts of databases, as `url-parameters.ts` has them. All others
+ * parameters behind the `?` are those of the driver's descriptor. All others
  * are refused together, by name, with what to use instead.
  *
  * @throws {InvalidUrlError} for everything it does not understand completely; the error holds no part of the URL but names
@@ -69,6 +50,7 @@ const longestUrl = 16_384
 export function parseUrl(text: string): ParsedUrl {
   if (typeof text !== 'string') throw invalid('it is not a string')
   if (text.length > longestUrl) throw invalid(`it is longer than ${longestUrl} characters`)
+  if (isKeywords(text)) return Object.freeze(bare(parseKeywords(text)))
   if (/[\s\p{Cc}\p{Cs}]/u.test(text))
     throw invalid(
       'it contains a space, line break or control character, perhaps at its end; percent-encode what belongs to it',
@@ -78,9 +60,11 @@ export function parseUrl(text: string): ParsedUrl {
   if (text.includes('#')) throw invalid('it contains a "#"; write it as %23')
   if (text.includes('\\')) throw invalid('it contains a backslash; write it as %5C')
   const [, scheme = '', rest = ''] = /^([a-z]+):(.*)$/i.exec(text) ?? []
-  const driver = drivers.get(scheme.toLowerCase())
-  if (driver === undefined) throw invalid(`it starts with none of ${schemes}${schemeAdvice(text)}`)
-  return Object.freeze(bare(driver === 'pglite' ? parsePglite(rest) : parseServer(driver, rest)))
+  const driver = drivers.byScheme(scheme.toLowerCase())
+  if (driver === undefined) throw invalid(`it starts with none of ${schemes()}${schemeAdvice(text)}`)
+  return Object.freeze(
+    bare(driver.where === 'directory' ? parseDirectory(driver, scheme.toLowerCase(), rest) : parseServer(driver, rest)),
+  )
 }
 
 /** A URL for messages: without password and query; what cannot be parsed is not shown at all. */
@@ -109,7 +93,7 @@ export function formatTarget(target: Target, secret: string = ''): string {
       : places.map((each) => formatPlace(each.host?.replaceAll('/', '%2F'), each.port)).join(',')
   const who = user === undefined && secret === '' ? '' : `${encodeURIComponent(user ?? '')}${secret}@`
   const path = database === undefined ? '' : `/${encodeURIComponent(database)}`
-  const scheme = driver === 'pg' ? 'postgres' : driver
+  const scheme = drivers.byName(driver)?.also?.[0] ?? driver
   return `${scheme}://${who}${where}${path}${socket ? `?host=${host}` : ''}`
 }
 
@@ -120,19 +104,26 @@ function invalid(problem: string): InvalidUrlError {
   )
 }
 
-function parsePglite(rest: string): ParsedUrl {
-  const driver = 'pglite'
-  if (rest.includes('?')) throw invalid('pglite: takes no options in the URL; a "?" in a directory is written as %3F')
+function invalidKeywords(problem: string): InvalidUrlError {
+  return new InvalidUrlError(
+    `The connection string is not valid: ${problem}. Expected: host=HOST port=PORT dbname=DATABASE user=USER password=PASSWORD, ` +
+      'and other keywords of libpq. A value with spaces stands in single quotes, and a backslash stands before a quote or backslash in it.',
+  )
+}
+
+function parseDirectory({ name: driver }: Descriptor, scheme: string, rest: string): ParsedUrl {
+  if (rest.includes('?'))
+    throw invalid(`${scheme}: takes no options in the URL; a "?" in a directory is written as %3F`)
   if (rest === '//memory') return { driver, memory: true }
   if (rest.startsWith('//memory/')) return { driver, memory: decode(rest.slice('//memory/'.length), 'name') }
   if (rest.startsWith('//'))
-    throw invalid('after pglite:// comes memory or memory/name; a directory is written pglite:./directory')
+    throw invalid(`after ${scheme}:// comes memory or memory/name; a directory is written ${scheme}:./directory`)
   if (rest === 'memory')
-    throw invalid('a database in memory is written pglite://memory, a directory of this name ./memory')
+    throw invalid(`a database in memory is written ${scheme}://memory, a directory of this name ./memory`)
   return { driver, directory: decode(rest, 'directory') }
 }
 
-function parseServer(driver: 'postgres' | 'pg' | 'mysql', rest: string): ParsedUrl {
+function parseServer({ name: driver, url: parameters }: Descriptor, rest: string): ParsedUrl {
   const [, authority, path = '', query = ''] = /^\/\/([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/.exec(rest) ?? []
   if (authority === undefined) throw invalid('after the scheme comes //')
   // Otherwise a password with an unescaped "/" or "?" would be taken for a host, a database or an option.
@@ -148,24 +139,46 @@ function parseServer(driver: 'postgres' | 'pg' | 'mysql', rest: string): ParsedU
   const colon = login.indexOf(':')
   const user = colon === -1 ? login : login.slice(0, colon)
   const password = colon === -1 ? '' : decodeOptional(login.slice(colon + 1), 'password')
-  const said = parseQuery(query, driver, {
+  const said = readPairs(pairsIn(query), parameters ?? noParameters, {
     ...parsePlaces(place),
     user: decodeOptional(user, 'user'),
     database: decodeOptional(path, 'database'),
-  })
-  const { hosts: _hosts, addresses: _addresses, ports: _ports, ...url } = said
-  return {
-    driver,
-    ...url,
-    ...whereOf(said),
     password: password === '' || password === undefined ? undefined : () => password,
-  }
+  })
+  return { driver, ...withPlaces(said) }
 }
 
+function withPlaces(said: Said, wrong: Wrong = invalid): Omit<ParsedUrl, 'driver'> {
+  const { hosts: _hosts, addresses: _addresses, ports: _ports, ...url } = said
+  return { ...url, ...whereOf(said, wrong) }
+}
+
+/** Of PostgreSQL, which alone has them. The last of several values of a keyword counts, and an empty one is none. */
+function parseKeywords(text: string): ParsedUrl {
+  const pairs = readKeywords(text)
+  if (typeof pairs === 'string') throw invalidKeywords(pairs)
+  const { name: driver = 'postgres', url = null } = drivers.byScheme('postgres') ?? {}
+  const last = [...new Map(pairs)].filter(([, value]) => value !== '')
+  const said = readPairs(last.map(pairOf), url ?? noParameters, {}, invalidKeywords)
+  return { driver, ...withPlaces(said, invalidKeywords) }
+}
+
+function pairOf([name, value]: readonly [string, string]): Pair {
+  return [
+    name,
+    () => {
+      if (hasControl(value)) throw invalidKeywords(`the value of ${name} contains a control character`)
+      return value
+    },
+  ]
+}
+
+const noParameters: UrlParameters = { known: new Map(), refused: new Map(), complete: (said) => said }
+
 /** One host has a host and a port, as ever. */
-function whereOf(said: Said): Pick<ParsedUrl, 'host' | 'port' | 'places'> {
+function whereOf(said: Said, wrong: Wrong): Pick<ParsedUrl, 'host' | 'port' | 'places'> {
   const places = placesOf(said)
-  if (typeof places === 'string') throw invalid(places)
+  if (typeof places === 'string') throw wrong(places)
   const [first] = places
   if (places.length > 1 || first?.address !== undefined) return { places: Object.freeze(places) }
   return { host: first?.host, port: first?.port }
@@ -188,7 +201,7 @@ function parsePlace(place: string): Place {
   const [, address, name = '', port] = parts
   const raw = address ?? name
   const host = raw === '' && address === undefined ? undefined : parseHost(decode(raw, 'host'))
-  if (address !== undefined && !isIPv6(host ?? '')) throw invalid('what is in brackets is no IPv6 address')
+  if (address !== undefined && !isIPv6(host ?? '')) throw invalid('the text in brackets is not an IPv6 address')
   return { host, port: port === undefined ? undefined : parsePort(port) }
 }
 
@@ -216,48 +229,53 @@ function decode(raw: string, what: string): string {
   try {
     text = decodeURIComponent(raw)
   } catch {
-    throw invalid(`the ${what} has a "%" that starts no valid escape; write "%" as %25`)
+    throw invalid(`the ${what} has a "%" that does not start an escape; write "%" as %25`)
   }
   if (text === '') throw invalid(`the ${what} is empty`)
   if (hasControl(text)) throw invalid(`the ${what} contains an escaped control character`)
   return text
 }
 
+/** A value is read when its name is known. */
+type Pair = readonly [name: string, value: () => string]
+type Wrong = (problem: string) => InvalidUrlError
+
+function pairsIn(query: string): Pair[] {
+  return query
+    .split('&')
+    .filter((each) => each !== '')
+    .map((pair) => {
+      const [, rawName = '', rawValue = ''] = /^([^=]*)=?(.*)$/.exec(pair) ?? []
+      const name = decode(rawName, 'name of an option')
+      return [name, () => decode(rawValue, `value of ${name}`)]
+    })
+}
+
 /** Adds the parameters to what was named in front of them; the same thing may be said twice, but not differently. */
-function parseQuery(query: string, driver: 'postgres' | 'pg' | 'mysql', named: Said): Said {
-  const parameters = driver === 'mysql' ? mysqlParameters : postgresParameters
+function readPairs(pairs: readonly Pair[], parameters: UrlParameters, named: Said, wrong: Wrong = invalid): Said {
+  const { known, refused } = parameters
   const seen = new Set<string>()
   const problems = new Set<string>()
   let said = bare(named)
-  for (const pair of query.split('&').filter((each) => each !== '')) {
-    const [, rawName = '', rawValue = ''] = /^([^=]*)=?(.*)$/.exec(pair) ?? []
-    const name = decode(rawName, 'name of an option')
-    const parameter = parameters.get(name)
+  const secret = pairs.some(([name]) => name === 'password')
+  for (const [name, value] of pairs) {
+    const parameter = known.get(name)
     // Behind a password with an unescaped "&" the next name is a piece of it.
-    const printable =
-      parameter !== undefined ||
-      refusedParameters.has(name) ||
-      (/^[\w.-]{1,40}$/.test(name) && !query.includes('password'))
-    const shownName = printable ? name : 'an option whose name is not shown'
+    const printable = parameter !== undefined || refused.has(name) || (/^[\w.-]{1,40}$/.test(name) && !secret)
+    const shownName = printable ? name : 'an option (its name is not shown)'
     if (seen.has(name)) problems.add(`${shownName} is given twice`)
-    else if (parameter === undefined)
-      problems.add(
-        `${shownName} ${(driver !== 'mysql' && refusedParameters.get(name)) || unknownParameter(parameters)}`,
-      )
+    else if (parameter === undefined) problems.add(`${shownName} ${refused.get(name) ?? unknownParameter(known)}`)
     else {
-      const answer = parameter.read(decode(rawValue, `value of ${name}`))
+      const answer = parameter.read(value())
       if ('problem' in answer) problems.add(`${name} ${answer.problem}`)
-      else if (differs(said, answer.value)) problems.add(`${name} differs from what stands in front of it`)
+      else if (differs(said, answer.value)) problems.add(`${name} differs from what is said before it`)
       else said = bare(said, answer.value)
     }
     seen.add(name)
   }
-  if (said.systemRoots === true && (said.sslmode ?? 'verify-full') !== 'verify-full')
-    problems.add('sslrootcert=system needs sslmode=verify-full')
-  if (said.sslnegotiation === 'direct' && !/^(require|no-verify|verify-)/.test(said.sslmode ?? ''))
-    problems.add('sslnegotiation=direct needs sslmode=require, verify-ca or verify-full')
-  if (problems.size > 0) throw invalid([...problems].join('; '))
-  return said.systemRoots === true ? { ...said, sslmode: 'verify-full' } : said
+  said = parameters.complete(said, problems)
+  if (problems.size > 0) throw wrong([...problems].join('; '))
+  return said
 }
 
 function unknownParameter(parameters: ReadonlyMap<string, unknown>): string {
@@ -267,6 +285,59 @@ function unknownParameter(parameters: ReadonlyMap<string, unknown>): string {
 function differs(said: Said, more: Said): boolean {
   return Object.entries(more).some(([key, value]) => {
     const before: unknown = said[key as keyof Said]
-    return before !== undefined && JSON.stringify(before) !== JSON.stringify(value)
+    return before !== undefined && plain(before) !== plain(value)
   })
+}
+
+/** What a secret holds is compared, and not kept. */
+function plain(value: unknown): string | undefined {
+  return JSON.stringify(typeof value === 'function' ? (value as () => unknown)() : value)
+}
+
+/** Hosts, addresses and ports as places: as many ports as hosts, or one for all. */
+export function placesOf({ hosts = [], addresses = [], ports = [] }: Said): readonly Place[] | string {
+  const count = Math.max(hosts.length, addresses.length, 1)
+  if (hosts.length > 0 && addresses.length > 0 && hosts.length !== addresses.length)
+    return `there are ${hosts.length} hosts and ${addresses.length} addresses in hostaddr; give as many of each`
+  if (ports.length > 1 && ports.length !== count)
+    return `there are ${count} hosts and ${ports.length} ports; give one port for all, or one for each`
+  return Array.from({ length: count }, (_, index) => {
+    const port = ports.length === 1 ? ports[0] : ports[index]
+    return { host: hosts[index] ?? addresses[index], address: addresses[index], port }
+  })
+}
+
+/** A place as it stands in a URL. */
+export function formatPlace(host: string | undefined, port: number | undefined): string {
+  const name = host === undefined ? '' : host.includes(':') && isIPv6(host) ? `[${host.replace('%', '%25')}]` : host
+  return `${name}${port === undefined ? '' : `:${port}`}`
+}
+
+// Connection strings of keywords and values, as libpq has them: `host=db.example port=5432 user='my app'`. Read by the same table
+// of parameters as URLs. A problem never repeats a piece of the text, which may be one of a password.
+
+/** Whether a text is one, and not a URL. */
+function isKeywords(text: string): boolean {
+  return /^\s*\w+\s*=/.test(text)
+}
+
+/**
+ * The pairs in their order, or what is wrong, as a clause. A value ends at the next space unless it stands in single quotes; a
+ * backslash takes the next character as it is.
+ *
+ * @see PostgreSQL manual, "Keyword/Value Connection Strings".
+ */
+export function readKeywords(text: string): readonly (readonly [name: string, value: string])[] | string {
+  const pairs: (readonly [string, string])[] = []
+  const pair = /\s*(?:$|([^\s=]+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*)|(?=\s|$)))/sy
+  while (pair.lastIndex < text.length) {
+    const found = pair.exec(text)
+    if (found === null) return 'a keyword has no "=" behind it, or a value in quotes has no end'
+    const [, name, quoted, unquoted] = found
+    if (name === undefined) break
+    pairs.push([name, (quoted ?? unquoted ?? '').replaceAll(/\\(.)/gs, (_, taken: string) => taken)])
+    if (pair.lastIndex < text.length && !/\s/.test(text[pair.lastIndex] ?? ''))
+      return 'a value in quotes goes on behind its end'
+  }
+  return pairs
 }

@@ -3,7 +3,7 @@
 import type { EngineOptions } from '../engine/open/create-engine.ts'
 import { type OptionProblem } from '../errors/index.ts'
 import type { PoolOptions } from '../options/options.ts'
-import { bare } from '../util/checks.ts'
+import { bare } from '../util/options.ts'
 
 /**
  * The configuration of GINO's extensions by its own names, in camel case. `driver`, `host`, `port`, `user`, `password`,

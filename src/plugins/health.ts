@@ -1,15 +1,14 @@
 // Readiness: whether the database answers in time, and what the pool is doing. Plug-ins turn it into a response; nothing in
 // it is secret, and it takes no connection from the request that asks.
+import { before, clock } from '../util/clock.ts'
 import type { Db } from '../db/db.ts'
 import { callOptions } from '../engine/handle.ts'
 import { GeneverError } from '../errors/index.ts'
-import { milliseconds } from '../util/checks.ts'
-import type { Checks } from '../util/options.ts'
+import { milliseconds, type Checks } from '../util/options.ts'
 import type { PoolStats } from '../pool/contract.ts'
-import { clock } from '../util/clock.ts'
 
 export interface HealthOptions {
-  /** How long the database may take to answer, waiting for a connection included. Default 1_000. */
+  /** How long the database may take to answer, including the wait for a connection. Default 1_000. */
   readonly timeoutMs?: number | undefined
 }
 
@@ -18,7 +17,7 @@ export interface Health {
   readonly status: 200 | 503
   readonly body: {
     readonly status: 'ok' | 'unavailable'
-    /** Why not: the code of the error. */
+    /** The code of the error, if the database did not answer. */
     readonly reason?: string
     /** Counts of the pool, once there is one. */
     readonly pool?: PoolStats
@@ -35,10 +34,6 @@ export function healthOptions(given: HealthOptions | undefined): HealthOptions {
 /** Asks the database for a sign of life. Settles by the deadline, never rejects. */
 export async function checkHealth(db: Db, options?: HealthOptions): Promise<Health> {
   const { timeoutMs = 1_000 } = healthOptions(options)
-  let timer: NodeJS.Timeout | undefined
-  const deadline = new Promise<string>((resolve) => {
-    timer = clock.setTimeout(resolve, timeoutMs, 'GENEVER_QUERY_TIMEOUT')
-  })
   // The deadline of the statement does not cover an engine that is only being opened.
   const asked = db
     .detached(() => db.scalar('select 1', [], { timeoutMs }))
@@ -46,8 +41,7 @@ export async function checkHealth(db: Db, options?: HealthOptions): Promise<Heal
       () => null,
       (error: unknown) => (error instanceof GeneverError ? error.code : 'ERROR'),
     )
-  const reason = await Promise.race([asked, deadline])
-  clock.clearTimeout(timer)
+  const reason = await before(clock.now() + timeoutMs, asked, 'GENEVER_QUERY_TIMEOUT')
   const pool = statsOf(db)
   const counts = pool === null ? {} : { pool }
   return reason === null

@@ -1,7 +1,7 @@
 // Where plug-ins say what happens while a server starts and stops: the framework's own logger if it has one, else lines on
 // standard error. Nothing is logged for requests, and no line holds a password.
-import { hookFailed } from '../observe/notice.ts'
-import { type Check, must } from '../util/checks.ts'
+import { hookFailed } from '../observe/channels.ts'
+import { type Check, must } from '../util/options.ts'
 import { contain } from '../util/thrown.ts'
 
 /** The part of a logger that is used: pino, winston and `console` have it. */

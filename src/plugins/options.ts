@@ -1,28 +1,34 @@
 // The options of a plug-in, checked and completed once, before the first request. Those of the engine are checked where
 // the engine's always are; here only what concerns requests, and the flat names.
+import { drivers } from '../driver/registry.ts'
 import type { EngineOptions, EngineSource } from '../engine/open/create-engine.ts'
 import type { Settings } from '../engine/context/frame.ts'
-import { type TransactionOptions, transactionOptions } from '../engine/transaction-options.ts'
+import { transactionChecks, type TransactionOptions, transactionOptions } from '../engine/transaction/options.ts'
 import { GeneverError, InvalidOptionError, type OptionProblem } from '../errors/index.ts'
-import { resolveOptions } from '../options/options.ts'
+import { resolveOptions, type ResolvedOptions } from '../options/options.ts'
 import { type FlatOptions, flatNames, nest } from './flat-names.ts'
 import { anyLogger, type PluginLogger } from './log.ts'
-import { bare, describeType, isPlain } from '../util/checks.ts'
-import { noOptions } from '../util/options.ts'
+import { bare, describeType, isPlain, noOptions } from '../util/options.ts'
 
-/** Options of the transaction around a request; it cannot be run again, and it never joins another. */
-export type RequestTransactionOptions = Omit<TransactionOptions, 'retry' | 'reuse' | 'lazy' | 'on'>
+const notOfRequests = ['retry', 'reuse', 'lazy', 'on'] as const
+
+/** Options of the transaction around a request. It cannot be run again, and it never joins another. */
+export type RequestTransactionOptions = Omit<TransactionOptions, (typeof notOfRequests)[number]>
+
+const transactionNames: readonly string[] = Object.keys(transactionChecks).filter(
+  (name) => !(notOfRequests as readonly string[]).includes(name),
+)
 
 /**
- * Options of a plug-in. With any option that says which database (or with the flat names of `FlatOptions`), the plug-in
- * binds an unbound `db` to it at the start; without, it opens the `db` as it is.
+ * Options of a plug-in. If an option says which database (the flat names of `FlatOptions` count too), the plug-in binds an
+ * unbound `db` to it at the start. Otherwise it opens the `db` as it is.
  *
- * @typeParam R What the framework hands its handlers: the request, or its context.
+ * @typeParam R The object that the framework passes to its handlers: the request, or its context.
  */
 export interface PluginOptions<R = unknown> extends Omit<EngineOptions, 'retry'>, FlatOptions {
-  /** The database, for a `db` that has none: a URL, or a function giving one, asked at the start. Flat: `dsn`. */
+  /** The database, for a `db` that has none: a URL, or a function that returns one and is called at the start. Flat: `dsn`. */
   readonly url?: string | URL | (() => string | URL | Promise<string | URL>) | undefined
-  /** When the database cannot be reached at the start. */
+  /** Further attempts when the database cannot be reached at the start. */
   readonly retry?:
     | {
         /** Further attempts after the first: 0 is one attempt in all, 1 (the default) two, 2 three; `Infinity`: for ever. */
@@ -31,30 +37,41 @@ export interface PluginOptions<R = unknown> extends Omit<EngineOptions, 'retry'>
         readonly intervalMs?: number | undefined
       }
     | undefined
-  /** What the connection is called on a request. Default `db`. */
+  /** The name of the connection on a request. Default `db`. */
   readonly as?: string | undefined
   /** False: no connection for each request, only start and shutdown. Default true. Flat: `useConnectionForRequest`. */
   readonly connectionForRequest?: boolean | undefined
-  /** Every request in a transaction, or options for it; default false. Routes may say otherwise. */
+  /** True: every request runs in a transaction. An object has options for it. Default false. A route can override it. */
   readonly transaction?: boolean | RequestTransactionOptions | undefined
   /**
-   * What happens to a handler's statements when the client leaves before the answer: `continue` (the default) or `cancel`,
-   * which aborts what runs on the request's connection and refuses what comes later with `AbortedError`.
+   * How a handler's statements go on when the client leaves before the answer. `continue` (the default): they run on.
+   * `cancel`: the statement that runs on the request's connection is aborted, and later ones are refused with
+   * `AbortedError`.
    */
   readonly onAbort?: 'continue' | 'cancel' | undefined
   /** Session settings for all statements of a request, such as its tenant: see `settings` of `scope()`. */
   readonly settingsForRequest?: ((request: R) => Settings | undefined) | undefined
   /**
-   * True: a request keeps its connection from its first statement to its end. Default false: while it waits for something
-   * else and others wait for a connection, they get it, and its next statement borrows again. See `hold` of `scope()`.
+   * The tenant of a request, for a `db` whose registry has `tenancy`. All that the request does is done there. Null: no
+   * tenant, on purpose. Undefined and an unknown tenant are answered with status 400.
+   */
+  readonly tenantForRequest?: ((request: R) => unknown) | undefined
+  /**
+   * True: a request keeps its connection from its first statement to its end. Default false: while the request waits for
+   * something else, others who wait for a connection get it. Its next statement then borrows again. See `hold` of `scope()`.
    */
   readonly holdForRequest?: boolean | undefined
+  /**
+   * True: the server shows behind the text of each statement of a request which route it comes from:
+   * `/*method='GET',route='%2Fusers%2F%3Aid'*\/`. Default false. See `query.tags` of the engine.
+   */
+  readonly tagRoutes?: boolean | undefined
   /** Default: the framework's logger if it has one, else standard error. False: silence. */
   readonly log?: PluginLogger | false | undefined
 }
 
 export interface ResolvedPluginOptions<R> {
-  /** What to bind the `db` to; null: it is opened as it is. */
+  /** The source to bind the `db` to. Null: the `db` is opened as it is. */
   readonly source: EngineSource | null
   readonly engine: EngineOptions | undefined
   readonly retry: { readonly limit: number; readonly intervalMs: number }
@@ -63,7 +80,9 @@ export interface ResolvedPluginOptions<R> {
   readonly transaction: RequestTransactionOptions | null
   readonly onAbort: 'continue' | 'cancel'
   readonly settingsForRequest: ((request: R) => Settings | undefined) | undefined
+  readonly tenantForRequest: ((request: R) => unknown) | undefined
   readonly holdForRequest: boolean
+  readonly tagRoutes: boolean
   readonly log: PluginLogger | false | undefined
   readonly closeTimeoutMs: number | undefined
 }
@@ -74,7 +93,9 @@ const own = [
   'transaction',
   'onAbort',
   'settingsForRequest',
+  'tenantForRequest',
   'holdForRequest',
+  'tagRoutes',
   'log',
   'url',
 ] as const
@@ -82,8 +103,8 @@ const own = [
 type Own = { -readonly [K in (typeof own)[number]]?: unknown }
 
 /**
- * Checks options by either kind of name and fills in defaults; those of the database's parts are GINO's.
- * @throws {InvalidOptionError} naming, together, every option that is unknown, wrong, or given by both names.
+ * Checks options by either kind of name and fills in defaults. The defaults of the database's parts are GINO's.
+ * @throws {InvalidOptionError} naming, in one error, every option that is unknown, wrong, or given by both names.
  * @throws {InvalidUrlError} when the URL is not understood.
  */
 export function resolvePluginOptions<R>(said?: PluginOptions<R>): ResolvedPluginOptions<R> {
@@ -112,7 +133,9 @@ export function resolvePluginOptions<R>(said?: PluginOptions<R>): ResolvedPlugin
     transaction: transactionOf(mine.transaction as PluginOptions['transaction']),
     onAbort: mine.onAbort === 'cancel' ? 'cancel' : 'continue',
     settingsForRequest: given.settingsForRequest,
+    tenantForRequest: given.tenantForRequest,
     holdForRequest: mine.holdForRequest === true,
+    tagRoutes: mine.tagRoutes === true,
     log: given.log,
     closeTimeoutMs,
   })
@@ -124,7 +147,7 @@ function ownMembers<T extends object>(given: unknown): T {
   try {
     if (isPlain(given)) return bare<T>(given as T)
   } catch (cause) {
-    throw new InvalidOptionError('The options of the plug-in cannot be read: looking at them throws.', { cause })
+    throw new InvalidOptionError('The options of the plug-in cannot be read: reading them throws.', { cause })
   }
   throw refusal([{ name: 'options', problem: `must be a plain object, not ${describeType(given)}` }])
 }
@@ -143,9 +166,10 @@ export function transactionOf(
 
 /** GINO's default for the name of the database; the others are the engine's too. */
 function withParts(engine: EngineOptions): EngineOptions {
-  const embedded = engine.directory !== undefined || engine.memory !== undefined || engine.driver === 'pglite'
-  const foreign = typeof engine.driver === 'object' || typeof engine.driver === 'function'
-  return embedded || foreign ? engine : { ...engine, database: engine.database ?? 'postgres' }
+  const embedded = engine.directory !== undefined || engine.memory !== undefined
+  const driver = typeof engine.driver === 'string' ? drivers.byName(engine.driver) : drivers.all[0]
+  if (embedded || (engine.driver !== undefined && typeof engine.driver !== 'string')) return engine
+  return { ...engine, database: engine.database ?? driver?.defaults.maintenance }
 }
 
 function checkEngine(
@@ -153,15 +177,15 @@ function checkEngine(
   engine: EngineOptions,
   problems: OptionProblem[],
   spelled: ReadonlyMap<string, string>,
-): ReturnType<typeof resolveOptions> | null {
+): ResolvedOptions | null {
   try {
-    return resolveOptions(url, engine)
+    return resolveOptions<never>(url, engine)
   } catch (error) {
     if (!(error instanceof InvalidOptionError)) throw error
     for (const { name, problem } of error.options)
       problems.push({
         name: spelled.get(name) ?? name,
-        problem: problem.replace(/^(is not an option)\b.*/, `$1${known}`),
+        problem: problem.replace(/^is not an option\b.*/, () => `is not an option${known}`),
       })
     return null
   }
@@ -184,8 +208,15 @@ function checkOwn(mine: Own, problems: OptionProblem[], spelled: ReadonlyMap<str
   )
   check('connectionForRequest', (value) => typeof value === 'boolean', 'true or false')
   check('holdForRequest', (value) => typeof value === 'boolean', 'true or false')
+  check('tagRoutes', (value) => typeof value === 'boolean', 'true or false')
   check('onAbort', (value) => value === 'continue' || value === 'cancel', "'continue' or 'cancel'")
   check('settingsForRequest', isFunction, 'a function')
+  check('tenantForRequest', isFunction, 'a function')
+  if (mine.tenantForRequest !== undefined && mine.connectionForRequest === false)
+    problems.push({
+      name: 'tenantForRequest',
+      problem: 'needs a connection for each request, and connectionForRequest is false',
+    })
   check('url', isUrl, 'a URL or a function giving one')
   check('log', (value) => anyLogger(value) === undefined, 'false or an object with info, warn and error')
   if (mine.transaction !== undefined) checkTransaction(mine.transaction, problems)
@@ -197,12 +228,11 @@ function checkTransaction(value: unknown, problems: OptionProblem[]): void {
     problems.push({ name: 'transaction', problem: 'must be true, false or options of a transaction' })
     return
   }
-  const names = ['isolation', 'readOnly', 'deferrable', 'timeoutMs', 'signal', 'query']
   for (const name of Object.keys(value))
-    if (!names.includes(name))
+    if (!transactionNames.includes(name))
       problems.push({
         name: `transaction.${name}`,
-        problem: `is not an option of a request's transaction (there are ${names.join(', ')})`,
+        problem: `is not an option of a request's transaction (there are ${transactionNames.join(', ')})`,
       })
   try {
     transactionOptions(value, 'a request')

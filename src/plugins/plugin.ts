@@ -2,13 +2,16 @@
 // plug-in translates its hooks into these calls and adds nothing of its own.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Db } from '../db/db.ts'
+import type { TenantStay } from '../db/places.ts'
 import { InvalidOptionError, UsageError } from '../errors/index.ts'
-import { describeType } from '../util/checks.ts'
+import { Tags } from '../sql/tags.ts'
+import { describeType } from '../util/options.ts'
 import { inRoot } from '../util/context.ts'
 import { loggerOf, type PluginLogger } from './log.ts'
 import { type PluginOptions, type ResolvedPluginOptions, resolvePluginOptions } from './options.ts'
-import { describeRequest, openScope } from './request/node.ts'
-import { RequestScope } from './request/scope.ts'
+import { openScope, routeOf } from './request/node.ts'
+import { describeRoute, RequestScope, type Routed, routeTags } from './request/scope.ts'
+import { enterTenant, needsTenants } from './request/tenant.ts'
 import { closeDatabases } from './shutdown.ts'
 import { start } from './start.ts'
 
@@ -21,6 +24,8 @@ export class WebPlugin<R> {
   #resolved: ResolvedPluginOptions<R> | null
   #logger: PluginLogger | undefined
   #opening: Promise<void> | null = null
+  /** The tenant of the request that enters now. */
+  #arriving: TenantStay | null = null
   #open = false
 
   /**
@@ -31,8 +36,10 @@ export class WebPlugin<R> {
     if (typeof (db as Partial<Db> | null | undefined)?.withBind !== 'function')
       throw new UsageError(`A plug-in takes a db made by createDb() first, not ${describeType(db)}.`)
     this.db = db
+    db.claim()
     this.#given = options
     this.#resolved = options === undefined ? null : resolvePluginOptions(options)
+    if (this.#resolved?.tenantForRequest !== undefined) needsTenants(db)
   }
 
   /**
@@ -48,6 +55,7 @@ export class WebPlugin<R> {
         { options: [{ name: place.name, problem: 'is given beside the options of the plug-in' }] },
       )
     this.#resolved ??= resolvePluginOptions(place.options as PluginOptions<R>)
+    if (this.#resolved.tenantForRequest !== undefined) needsTenants(this.db)
   }
 
   get options(): ResolvedPluginOptions<R> {
@@ -76,7 +84,7 @@ export class WebPlugin<R> {
     try {
       if (other !== undefined && this.options.source !== null)
         throw new UsageError(
-          'Two plug-ins say which database one db has. Let one do it, and give the other the db alone.',
+          'Two plug-ins say which database one db has. Let only one do it, and give the other one just the db.',
         )
       // Called by a request, perhaps: what is opened must not keep its context.
       const opening = other ?? inRoot(() => start(db, this.options, this.log))
@@ -98,27 +106,75 @@ export class WebPlugin<R> {
     await closeDatabases([this.db], this.options.closeTimeoutMs, this.log)
   }
 
-  /** True once requests can be served without waiting for the start. */
+  /** Whether a request enters without waiting: the database is open, and there is no tenant to ask for. */
   get ready(): boolean {
-    return this.#open
+    return this.#open && this.options.tenantForRequest === undefined
+  }
+
+  /**
+   * Calls `enter`, which asks for the scope of the request before it awaits anything, when the database is open and the tenant of
+   * the request is known.
+   * @throws {ConnectError} @throws {RequestTenantError} for a tenant that there is not.
+   */
+  async whenReady<T>(context: R, enter: () => T | Promise<T>): Promise<T> {
+    if (!this.#open) await this.open()
+    const { tenantForRequest } = this.options
+    if (tenantForRequest === undefined) return enter()
+    const stay = await enterTenant(this.db, tenantForRequest, context)
+    this.#arriving = stay
+    let entered: T | Promise<T>
+    try {
+      entered = enter()
+    } finally {
+      // Another copy of the plug-in had opened the scope.
+      if (this.#arriving === stay) {
+        this.#arriving = null
+        stay.end()
+      }
+    }
+    return entered
+  }
+
+  /** As `whenReady`, for frameworks that are called back; at once where nothing is to be waited for. */
+  enter(context: R, enter: () => void, failed: (error: unknown) => void): void {
+    if (this.ready) enter()
+    else void this.#enterLater(context, enter, failed)
+  }
+
+  async #enterLater(context: R, enter: () => void, failed: (error: unknown) => void): Promise<void> {
+    try {
+      await this.whenReady(context, enter)
+    } catch (error) {
+      failed(error)
+    }
   }
 
   /**
    * The scope of this request: a new one, or the one another copy of the plug-in has opened. Null where requests have no
    * connection. Call when `ready`.
    */
-  scope(request: IncomingMessage, response: ServerResponse, context: R, what?: () => string): RequestScope | null {
+  scope(request: IncomingMessage, response: ServerResponse, context: R, route?: () => Routed): RequestScope | null {
     const { options, db } = this
     if (!options.connectionForRequest) return null
-    return openScope(request, response, db, () => this.makeScope(context, what ?? (() => describeRequest(request))))
+    return openScope(request, response, db, () => this.makeScope(context, route ?? (() => routeOf(request))))
   }
 
   /** A scope whose end somebody else tells: for requests that are not those of `node:http`. */
-  makeScope(context: R, what: () => string): RequestScope {
-    const { settingsForRequest, holdForRequest: hold, onAbort } = this.options
-    const engine = this.db.engineHere()
-    if (engine instanceof Promise) throw new UsageError('A request came before the database had been opened.')
-    return new RequestScope(this.db, engine, { what, settings: settingsForRequest?.(context), hold, onAbort })
+  makeScope(context: R, route: () => Routed): RequestScope {
+    const { settingsForRequest, holdForRequest: hold, onAbort, tagRoutes } = this.options
+    const tags = tagRoutes ? Tags.late(() => routeTags(route())) : undefined
+    const what = (): string => describeRoute(route())
+    const settings = settingsForRequest?.(context)
+    const make = (): RequestScope => {
+      const engine = this.db.engineHere()
+      if (engine instanceof Promise) throw new UsageError('A request came before the database had been opened.')
+      return new RequestScope(this.db, engine, { what, settings, hold, onAbort, tags, tenant: stay })
+    }
+    const stay = this.#arriving
+    if (stay === null) return make()
+    const scope = stay.run(make)
+    this.#arriving = null
+    return scope
   }
 
   /**

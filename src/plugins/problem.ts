@@ -6,10 +6,10 @@ import { isGeneverError, NotFoundError } from '../errors/index.ts'
 /** The body of an answer of type `application/problem+json`. */
 export interface Problem {
   readonly type: 'about:blank'
-  /** The words of the status: `Conflict`. */
+  /** The text of the status: `Conflict`. */
   readonly title: string
   readonly status: number
-  /** Of the error: `GENEVER_UNIQUE_VIOLATION`. */
+  /** The code of the error: `GENEVER_UNIQUE_VIOLATION`. */
   readonly code: string
   /** The message of a `NotFoundError`, which is meant for clients. */
   readonly detail?: string

@@ -1,25 +1,17 @@
 // The end of a server that has no hooks for it: requests are answered first, then the database is closed, each with a
 // deadline. It installs no signal handler and ends no process: whoever calls it does.
 import type { Db } from '../db/db.ts'
+import { type ClosableServer, databasesOf, drain } from '../registry/serve.ts'
 import { inRoot } from '../util/context.ts'
-import { asExecutor, callOptions } from '../engine/handle.ts'
+import { callOptions } from '../engine/handle.ts'
 import { UsageError } from '../errors/index.ts'
-import { describeType, milliseconds } from '../util/checks.ts'
-import type { Checks } from '../util/options.ts'
+import { describeType, milliseconds, type Checks } from '../util/options.ts'
 import { anyLogger, type PluginLogger, loggerOf } from './log.ts'
-import { clock } from '../util/clock.ts'
-
-/** `http.Server`, `https.Server`, `http2` servers, and what `app.listen()` of a framework returns. */
-export interface ClosableServer {
-  close(callback?: (error?: Error) => void): unknown
-  closeIdleConnections?(): void
-  closeAllConnections?(): void
-}
 
 export interface ShutdownOptions {
-  /** How long running requests may take; then their sockets are closed. Default 10_000. */
+  /** How long running requests may take. After that their sockets are closed. Default 10_000. */
   readonly drainTimeoutMs?: number | undefined
-  /** How long lent connections may then take to come back; default: that of the engine. */
+  /** How long lent connections may then take to come back. Default: that of the engine. */
   readonly closeTimeoutMs?: number | undefined
   /** Default: standard error. False: silence. */
   readonly log?: PluginLogger | false | undefined
@@ -34,15 +26,13 @@ const checks: Checks<ShutdownOptions> = {
 export interface ShutdownReport {
   /** Whether every request had been answered by the deadline. */
   readonly drained: boolean
-  /** Who held the database connections that were broken at the deadline, a line each. */
+  /** The holders of the database connections that were broken at the deadline, a line each. */
   readonly broken: readonly string[]
 }
 
-const idleCheckMs = 50
-
 /**
- * Refuses new connections, waits for running requests, closes the databases. Always settles by the sum of its deadlines, also
- * when a handler leaks a connection. Calling it again while it runs is harmless.
+ * Refuses new connections, waits for running requests, and closes the databases. It always settles within the sum of its
+ * deadlines, also when a handler leaks a connection. Calling it again while it runs is harmless.
  */
 export async function gracefulShutdown(
   server: ClosableServer,
@@ -50,23 +40,21 @@ export async function gracefulShutdown(
   given?: ShutdownOptions,
 ): Promise<ShutdownReport> {
   const options = callOptions<ShutdownOptions>(given, checks, 'gracefulShutdown()')
-  checkClosed(server, db)
+  checkClosed(server)
+  const databases = databasesOf(db, 'gracefulShutdown()', 'second')
   const log = loggerOf(options.log)
   log.info('Closing the server: waiting for running requests.')
   const drained = await drain(server, options.drainTimeoutMs ?? 10_000)
   if (!drained) log.warn('Some requests were not answered in time; their connections were closed.')
   // A handler may have asked for it: its request has been answered or broken by now, whatever still runs of it.
-  const broken = await inRoot(() => closeDatabases('close' in db ? [db] : db, options.closeTimeoutMs, log))
+  const broken = await inRoot(() => closeDatabases(databases, options.closeTimeoutMs, log))
   return { drained, broken }
 }
 
 /** @throws {UsageError} for what cannot be closed. */
-function checkClosed(server: unknown, databases: unknown): void {
+function checkClosed(server: unknown): void {
   if (typeof (server as Partial<ClosableServer> | null | undefined)?.close !== 'function')
     throw new UsageError(`gracefulShutdown() takes a server first, not ${describeType(server)}.`)
-  for (const db of Array.isArray(databases) ? (databases as readonly unknown[]) : [databases])
-    if (asExecutor(db) === null)
-      throw new UsageError(`gracefulShutdown() takes a db, or a list of them, second, not ${describeType(db)}.`)
 }
 
 /**
@@ -83,22 +71,4 @@ export async function closeDatabases(
   if (broken.length === 0) log.info('The database is closed.')
   else log.warn(`The database is closed; connections that did not come back were broken: ${broken.join('; ')}`)
   return broken
-}
-
-function drain(server: ClosableServer, timeoutMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    // A connection that is kept alive becomes idle only when its response is over.
-    const idle = clock.setInterval(() => server.closeIdleConnections?.(), idleCheckMs)
-    const end = (drained: boolean): void => {
-      clock.clearInterval(idle)
-      clock.clearTimeout(deadline)
-      resolve(drained)
-    }
-    const deadline = clock.setTimeout(() => {
-      server.closeAllConnections?.()
-      end(false)
-    }, timeoutMs)
-    server.close(() => end(true))
-    server.closeIdleConnections?.()
-  })
 }

@@ -4,9 +4,9 @@
 import type { Op } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import type { CloseReport, PlacedOp } from './contract.ts'
-import { Seat } from './lanes/seat.ts'
+import { Seat } from './lane.ts'
 import type { Member } from './member.ts'
-import { clock, msUntil } from '../util/clock.ts'
+import { clock, msUntil, deferred } from '../util/clock.ts'
 
 /** The last part of the time is for stopping what runs: this share of it … */
 const stopShare = 0.25
@@ -54,8 +54,8 @@ export class Closing {
   #over = false
 
   constructor(pool: Closable, deadline: number) {
-    let resolve: (report: CloseReport) => void = () => {}
-    this.report = new Promise((settle) => (resolve = settle))
+    const { promise, resolve } = deferred<CloseReport>()
+    this.report = promise
     this.#resolve = resolve
     this.#pool = pool
     this.#seen = pool.size - pool.opening
@@ -68,8 +68,9 @@ export class Closing {
   /** How many connections are about to be free for those who waited for them when it began. */
   get coming(): number {
     let coming = 0
-    for (const { state } of this.#pool.members)
-      if (state === 'checking' || state === 'resetting' || state === 'opening') coming++
+    for (const { state, lease } of this.#pool.members)
+      if (state === 'checking' || state === 'resetting' || state === 'opening' || lease?.holder.ofEngine === true)
+        coming++
     return coming
   }
 

@@ -1,13 +1,15 @@
 // What the pool asks of those above it: where connections come from, and how its waiters are told.
 import type { Failure, Op, RawConnection } from '../driver/driver.ts'
-import type { Lease, LeaseHolder } from './lease.ts'
-import type { Member } from './member.ts'
+import type { ErrorFields, Meaning } from '../sql/dialect.ts'
+import type { Copying, Lease, LeaseHolder, Member } from './member.ts'
 
 /** Opens connections that are ready for use: the driver's own and everything the engine does to a new session. */
 export interface ConnectionSource {
   /** Opens the connection of a member, which hears its hooks. Called in the root context. Rejects with a `Failure`. */
   open(member: Member, deadline: number): Promise<RawConnection>
   classify(failure: Failure): 'statement' | 'connection' | 'endpoint' | 'full' | 'config'
+  /** What the database says with such an error. */
+  explain(error: ErrorFields): Meaning
   /** A connection has ended; `null` when the pool closed it itself. */
   closed(raw: RawConnection, failure: Failure | null): void
   /** Its session was cleaned for the next user; `since` in monotonic milliseconds. */
@@ -26,12 +28,18 @@ export interface ConnectionSource {
 
 /** A statement the pool can serve by itself. */
 export interface PlacedOp extends Op {
+  /** Of a COPY. */
+  readonly copy?: Copying | null
   /** Told just before it is submitted. */
   starting(raw: RawConnection): void
   /** A read that failed by no fault of its own is about to be placed again: it is as if it had never been sent. */
   again(): void
   /** For messages: the text, shortened. */
   describe(): string
+  /** Nothing may stand in front of it in its unit. */
+  readonly standsAlone: boolean
+  /** What takes back the settings of frames that the session still has, to be sent in front of it; null: there are none. */
+  unframe(raw: RawConnection): readonly Op[] | null
   /** Whether it may wait behind others on the same connection: its asker holds nothing they could be waiting for. */
   readonly mayShare: boolean
 }
@@ -44,6 +52,8 @@ export interface PoolWaiter {
   queued(now: number): void
   granted(lease: Lease): void
   refuse(failure: Failure): void
+  /** It was taken out of the queue, and is to wait elsewhere. */
+  rejoin?(): void
   /** The place among those who had a connection recalled, in the order of the recalls; 0: it is a newcomer. */
   readonly recalledAt: number
   /** The frames, slots and transactions that the asker runs inside of. Asked only when it has to wait. */
@@ -55,6 +65,8 @@ export interface PoolLimits {
   readonly max: number
   /** How many connections implicit reads may share; none if it is left out. */
   readonly shared?: number | undefined
+  /** Whether reads of one text that share a connection and are issued together have one Sync. */
+  readonly batchReads?: boolean | undefined
   readonly idleTimeoutMs: number
   readonly maxLifetimeMs: number
   readonly maxWaiting: number
@@ -69,26 +81,28 @@ export interface PoolLimits {
   readonly pooled?: boolean | undefined
 }
 
-/** Counts of one moment, but for `recalls`. `open` = idle + reserved + serving + draining. */
+/** Counts at one moment, except `recalls`. `open` = idle + reserved + serving + draining. */
 export interface PoolStats {
   readonly open: number
   readonly max: number
   readonly idle: number
-  /** Lent to a connection or transaction. */
+  /** Connections borrowed by a connection handle or a transaction. */
   readonly reserved: number
-  /** Busy with an implicit statement, or with several reads that share it. */
+  /** Connections busy with an implicit statement, with several reads that share it, or with a query of the engine itself. */
   readonly serving: number
-  /** Being asked whether they answer, reset or closed. */
+  /** Connections that are being checked, reset or closed. */
   readonly draining: number
   readonly opening: number
   readonly waiting: number
-  /** How often a connection was taken back from a scope that had nothing to do for it, since the pool was made. */
+  /** Connections that listen to channels. They are beyond `max`. */
+  readonly listening: number
+  /** How often the pool has taken a connection back from a scope that was not using it, since the pool was made. */
   readonly recalls: number
 }
 
 export interface CloseReport {
-  /** Connections that ended in order. */
+  /** The number of connections that were closed in order. */
   readonly drained: number
-  /** What ran on the connections that were broken at the deadline, and who held them, a line each. */
+  /** One line for each connection broken at the deadline: what ran on it and who held it. */
   readonly broken: readonly string[]
 }

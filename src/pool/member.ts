@@ -1,10 +1,121 @@
 // One connection of a pool and what it is doing. All its mutable state is here and changed only by `Member` and
 // `Pool`: `state`, `lease`, `op`. The driver's hooks arrive here and nowhere else.
-import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driver.ts'
+import type { ConnectionHooks, CopyPort, Failure, Op, RawConnection } from '../driver/driver.ts'
 import { Dirty } from '../sql/compiled.ts'
-import { cancelOrDestroy } from './cancel.ts'
-import { Lease, type LeaseHolder } from './lease.ts'
 import { clock } from '../util/clock.ts'
+
+// A lease: exclusive use of one raw connection, given back exactly once. The pool makes it, a slot holds it. A lease
+// knows its epoch: once given back it can never touch the connection's next borrower.
+
+/**
+ * What keeps a lease from coming back. `surely`: whoever runs inside of one of these and waits keeps it there. `likely`: so
+ * does whoever runs inside of one of these, unless other code gives it back.
+ */
+export interface Ties {
+  readonly surely: readonly object[]
+  readonly likely: readonly object[]
+  /** Since when code has held it for nothing, monotonic milliseconds; null while a statement runs or waits on it. */
+  readonly idleSince: number | null
+}
+
+/** A COPY, as far as others who want its connection have to know it. */
+export interface Copying extends CopyPort {
+  /** Whether code of the caller still reads its rows or gives them. */
+  readonly open: boolean
+  /** In which that code runs, where it is known. */
+  readonly frame: object | null
+  /** That code does something else at the moment. */
+  readonly idle: boolean
+  /** `copyTo() at src/jobs.ts:12:3`. */
+  readonly place: string
+}
+
+/** An implicit statement that a member serves. */
+type Served = Op & { readonly copy?: Copying | null }
+
+/** What the holder of a lease is told about its connection. */
+export interface LeaseHolder {
+  /** Fewer than `maxInFlight` units are in flight. */
+  room(): void
+  /** Nothing is in flight. */
+  quiet(): void
+  /** The connection is gone; the lease is over. */
+  lost(failure: Failure): void
+  /** What is on the wire; `head` is the statement whose answer comes next. */
+  readonly flight?: { readonly head: Op | undefined }
+  /** Whether it holds the connection for a cursor and nothing else. */
+  readonly forCursor?: boolean
+  /** The engine holds it for itself: nobody has borrowed it. */
+  readonly ofEngine?: boolean
+  /** For messages: what holds the connection, in one line, without values. */
+  describe(): string
+  /** Nothing runs, waits or is open on the connection, and nothing else keeps it: `recall` may take it back. */
+  readonly recallable?: boolean
+  /** Nothing but what may be gone keeps the connection: `ask` finds out, and says by `eased` or `tied` what it has found. */
+  readonly askable?: boolean
+  ask?(): void
+  /** Changes with everything that is begun on the connection. */
+  readonly stirs?: number
+  /** Since when nothing was on the wire, monotonic milliseconds. */
+  readonly quietSince?: number
+  /** Gives the connection back for somebody who waits; called only while `recallable`. */
+  recall?(): void
+  /** What keeps the connection from coming back by itself; null: nothing, or only what will be over. */
+  ties?(): Ties | null
+  /** Somebody has been waiting for a connection for a second. */
+  keepsOthersWaiting?(): void
+}
+
+export class Lease {
+  readonly raw: RawConnection
+  readonly epoch: number
+  readonly holder: LeaseHolder
+  /** Monotonic milliseconds. */
+  readonly since: number
+  /** It was taken back. */
+  recalled = false
+  /** The last check phase in which its holder was quiet, and how much had been begun until then. */
+  quietIn = -1
+  quietAt = -1
+  readonly #member: Member
+
+  constructor(member: Member, raw: RawConnection, holder: LeaseHolder) {
+    this.#member = member
+    this.raw = raw
+    this.epoch = raw.epoch
+    this.holder = holder
+    this.since = clock.now()
+  }
+
+  /** False once given back, lost or taken away. */
+  get valid(): boolean {
+    return this.raw.epoch === this.epoch
+  }
+
+  /** Its holder may have become quiet. */
+  eased(): void {
+    this.#member.eased()
+  }
+
+  /** Its holder keeps it from now on, whatever it does with it. */
+  tied(): void {
+    this.#member.tied()
+  }
+
+  /** Nobody is to use the connection after this one. */
+  spoil(): void {
+    this.#member.outgoing = true
+  }
+
+  /**
+   * Gives the connection back; idempotent. At once when it is clean; otherwise the promise settles after the reset,
+   * or after the connection was closed because the reset failed. Never rejects.
+   */
+  release(): void | Promise<void> {
+    if (this.raw.epoch !== this.epoch) return
+    return this.#member.giveBack()
+  }
+}
 
 /**
  * How long an idle connection may take to say that it is alive, and another to be opened in its place if it does not. Who asked
@@ -20,7 +131,7 @@ export type MemberState = 'opening' | 'idle' | 'checking' | 'serving' | 'leased'
 
 /** What a member asks of its pool. */
 export interface MemberPool {
-  /** The member is clean and free: hand it to the next waiter or keep it. */
+  /** The member is free, and clean but for settings of frames: hand it to the next waiter or keep it. */
   free(member: Member): void
   /** The member is gone; its place may be filled. */
   gone(member: Member, failure: Failure): void
@@ -57,10 +168,16 @@ export class Member implements ConnectionHooks {
   readonly openingSince: number = clock.now()
   /** It is too old, or of no more use: closed as soon as its user is done. */
   outgoing = false
+  /** Hears what the server says beside its answers; set by whoever opens the connection. */
+  said: ((fields: Readonly<Record<string, string>>) => void) | null = null
+  /** Hears what is sent to channels; set as `said`. */
+  heard: ((channel: string, payload: string, processId: number) => void) | null = null
+  /** It is being closed in order. */
+  ending = false
   /** It is being ended together with what runs on it. */
   stopped = false
   /** The implicit statement being served, if it is alone. */
-  op: Op | null = null
+  op: Served | null = null
   #raw: RawConnection | null = null
   readonly #pool: MemberPool
 
@@ -76,13 +193,33 @@ export class Member implements ConnectionHooks {
     this.#raw = raw
   }
 
-  /** Serves one implicit statement. */
-  serve(op: Op): void {
+  /** Settings of frames may be in force: whoever comes next changes them first. */
+  get framed(): boolean {
+    return (this.raw.dirty & Dirty.framed) !== 0
+  }
+
+  /** Serves one implicit statement, behind what has to be sent before it. */
+  serve(op: Served, first: readonly Op[] | null = null): void {
     const raw = this.raw
     this.state = 'serving'
     this.op = op
     raw.dirty |= op.stmt.dirties
-    raw.submit(op)
+    if (first === null) raw.submit(op)
+    else raw.submitUnit({ ops: [...first, op] })
+  }
+
+  /** What keeps the connection from coming back by itself; null: nothing, or only what will be over. */
+  ties(): Ties | null {
+    if (this.state === 'leased') return this.lease?.holder.ties?.() ?? null
+    const copy = this.op?.copy ?? null
+    return copy === null || !copy.open || copy.frame === null
+      ? null
+      : { surely: [copy.frame], likely: [], idleSince: null }
+  }
+
+  /** Takes settings of frames back by a trip, and becomes free again. */
+  clean(): void {
+    void this.#reset(this.raw)
   }
 
   /** Serves implicit reads until nothing is in flight any more; they are submitted by its lane. */
@@ -104,6 +241,7 @@ export class Member implements ConnectionHooks {
   endSetup(): void {
     this.raw.epoch++
     this.raw.dirty = 0
+    this.raw.inForce.clear()
     this.lease = null
   }
 
@@ -137,7 +275,10 @@ export class Member implements ConnectionHooks {
   giveBack(): void | Promise<void> {
     const raw = this.raw
     const lease = this.lease
-    if (this.#pool.pooled) raw.dirty = 0
+    if (this.#pool.pooled) {
+      raw.dirty = 0
+      raw.inForce.clear()
+    }
     raw.epoch++
     this.lease = null
     if (lease !== null) this.#pool.returned(this, lease)
@@ -163,7 +304,13 @@ export class Member implements ConnectionHooks {
     this.op = null
     if (!raw.alive) return
     if (raw.status !== 'idle') this.#pool.left(this)
-    else if (this.#pool.pooled || (raw.dirty === 0 && !this.#pool.resetAlways)) return this.#pool.free(this)
+    else if (this.#pool.pooled || ((raw.dirty & ~Dirty.framed) === 0 && !this.#pool.resetAlways)) {
+      if (raw.dirty !== 0 && raw.inForce.nothing) {
+        raw.dirty = 0
+        raw.inForce.clear()
+      }
+      return this.#pool.free(this)
+    }
     return this.#reset(raw)
   }
 
@@ -177,6 +324,7 @@ export class Member implements ConnectionHooks {
     if (!clean) raw.destroy({ kind: 'closed', outcome: 'unknown' })
     else {
       raw.dirty = 0
+      raw.inForce.clear()
       this.#pool.cleaned(this, since)
       this.#pool.free(this)
     }
@@ -218,7 +366,19 @@ export class Member implements ConnectionHooks {
     this.#pool.gone(this, failure)
   }
 
-  notice(): void {}
-  notification(): void {}
+  notice(fields: Readonly<Record<string, string>>): void {
+    this.said?.(fields)
+  }
+
+  notification(channel: string, payload: string, processId: number): void {
+    this.heard?.(channel, payload, processId)
+  }
+
   parameter(): void {}
+}
+
+/** Asks the server to stop `op`; a connection whose state is not known afterwards is closed. Never rejects. */
+export async function cancelOrDestroy(raw: RawConnection, op: Op, timeoutMs: number): Promise<void> {
+  const end = await raw.cancel(op, clock.now() + timeoutMs)
+  if (end === 'broken') raw.destroy({ kind: 'lost', outcome: 'unknown' })
 }

@@ -1,44 +1,45 @@
-// The pool: one for all drivers. It decides synchronously who gets which connection and keeps no clock for its
-// waiters: a waiter that runs out of time withdraws itself. One FIFO queue for implicit statements and leases; idle
-// connections are taken LIFO. All mutable state is named at the top of the class and only changed by its methods.
+// The pool: one for all drivers. It decides synchronously who gets which connection and keeps no clock for its waiters: one that
+// runs out of time withdraws itself. One FIFO queue for implicit statements and leases; idle connections are taken LIFO.
 import type { Failure, Op, Refusal } from '../driver/driver.ts'
-import type { Lease, LeaseHolder } from './lease.ts'
-import { Member, type MemberPool } from './member.ts'
+import { type Lease, type LeaseHolder, Member, type MemberPool } from './member.ts'
 import type { CloseReport, ConnectionSource, PlacedOp, PoolLimits, PoolStats, PoolWaiter } from './contract.ts'
 import { type Closable, Closing } from './closing.ts'
-import { checking, holdersOf, phaseOf, returning, statsOf } from './counts.ts'
-import { Deadlock, type Deadlocking } from './deadlock.ts'
-import { closedFailure, notConnected, refused } from './failures.ts'
-import { Idle } from './idle.ts'
-import { type LanePool, Lanes } from './lanes/lanes.ts'
-import { Seat } from './lanes/seat.ts'
-import { Recall, type Recalling } from './recall.ts'
-import { type Growing, Growth } from './supply/growth.ts'
-import { Upkeep, type Upkept } from './supply/upkeep.ts'
-import { WaitQueue } from './wait-queue.ts'
+import { checking, holdersOf, refusalOf, returning, statsOf, Idle } from './idle.ts'
+import { Deadlock, type Deadlocking, closedFailure, notConnected, refused, WaitQueue } from './wait-queue.ts'
+import { Errands, Recall, type Recalling } from './recall.ts'
+import { type LanePool, Lanes } from './lanes.ts'
+import { Seat } from './lane.ts'
+import { type Growing, Growth, Upkeep, type Upkept } from './supply.ts'
+import { Share, type Sharing } from './share.ts'
 import { clock } from '../util/clock.ts'
+import type { Allowance } from './allowance.ts'
 
-export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Recalling, Deadlocking {
+export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Recalling, Deadlocking, Sharing {
   readonly resetAlways: boolean
   readonly pooled: boolean
   readonly resetTimeoutMs: number
-  readonly #source: ConnectionSource
+  /** Where its connections come from. */
+  readonly source: ConnectionSource
   readonly #limits: PoolLimits
   readonly #growth: Growth
   readonly #upkeep: Upkeep
   readonly #members = new Set<Member>()
-  readonly #idle = new Idle()
+  readonly #idle: Idle
   readonly #queue: WaitQueue
   /** @internal */
   readonly recall: Recall
   readonly #deadlock: Deadlock
+  readonly errands: Errands = new Errands((errand) => this.leaseIdle(errand, true))
   /** Null: every connection serves one at a time. */
   #lanes: Lanes | null = null
   readonly #sharing: boolean
+  readonly share: Share | null
   #closing: Closing | null = null
 
-  constructor(source: ConnectionSource, limits: PoolLimits) {
-    this.#source = source
+  constructor(source: ConnectionSource, limits: PoolLimits, allowance: Allowance | null = null) {
+    this.share = allowance === null ? null : new Share(this, allowance)
+    this.source = source
+    this.#idle = new Idle(source)
     this.#limits = limits
     this.#queue = new WaitQueue(source)
     this.#deadlock = new Deadlock(this, this.#queue, limits)
@@ -90,12 +91,17 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   place(op: PlacedOp & PoolWaiter): void {
     if (this.#lanes !== null && this.#lanes.place(op)) return
     const member = this.takeIdle()
-    if (member === undefined) this.#enqueue(op)
+    const unfit = member?.framed === true && op.standsAlone
+    if (unfit) member.clean()
+    if (member === undefined || unfit) this.#enqueue(op)
     else this.#run(member, op)
   }
 
   #run(member: Member, op: PlacedOp): void {
-    if (this.#lanes !== null) this.#lanes.serve(member, op)
+    if (member.framed) {
+      op.starting(member.raw)
+      member.serve(op, op.unframe(member.raw))
+    } else if (this.#lanes !== null) this.#lanes.serve(member, op)
     else {
       op.starting(member.raw)
       member.serve(op)
@@ -113,19 +119,20 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     return member === undefined ? null : this.#lend(member, holder, null)
   }
 
-  takeIdle(): Member | undefined {
-    return this.#idle.take()
+  /** `clean`: without settings of frames. */
+  takeIdle(clean = false): Member | undefined {
+    return this.#idle.take(clean)
   }
 
   /** `since`: when the holder began to wait; 0 or null if it did not, or nobody asked. */
   #lend(member: Member, holder: LeaseHolder, since: number | null): Lease {
-    if (this.#source.observed) this.#source.lent(member.raw, 'acquire', since ? clock.now() - since : 0, 0, false)
+    if (this.source.observed) this.source.lent(member.raw, 'acquire', since ? clock.now() - since : 0, 0, false)
     return member.lend(holder)
   }
 
   returned(member: Member, lease: Lease): void {
-    if (!this.#source.observed) return
-    this.#source.lent(member.raw, 'release', 0, clock.now() - lease.since, lease.recalled)
+    if (!this.source.observed) return
+    this.source.lent(member.raw, 'release', 0, clock.now() - lease.since, lease.recalled)
   }
 
   /** Takes a waiter out of the queue; nothing is granted to it afterwards. */
@@ -147,9 +154,9 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
 
   /** What a waiter that gave up says: how long, for what, and who holds it. */
   refusal(waitedMs: number): Refusal {
-    const unreachable = this.#members.size === 0 && this.lastOpenFailure !== null
-    const phase = phaseOf(this.#members, unreachable || this.#growth.opening > 0)
-    return { reason: 'acquire-timeout', phase, waitedMs, holders: this.holders(), stats: { ...this.stats() } }
+    const connect = this.#growth.opening > 0 || (this.size === 0 && this.lastOpenFailure !== null)
+    const own = refusalOf(this.#members, connect, waitedMs, this.stats())
+    return connect || this.share === null ? own : this.share.refusal(own)
   }
 
   /** The failure that keeps connections from being opened, if that is what waiters are waiting for. */
@@ -162,10 +169,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   stats(): PoolStats {
-    const { max } = this.#limits
-    const { opening } = this.#growth
-    const [idle, waiting, recalls] = [this.#idle.size, this.waiting, this.recall.count]
-    return statsOf(this.#members, { max, idle, opening, waiting, recalls })
+    const { max, opening, waiting } = this
+    return statsOf(this.#members, { max, idle: this.#idle.size, opening, waiting, recalls: this.recall.count })
   }
 
   get opening(): number {
@@ -181,11 +186,6 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     if (this.#members.size === 0) await this.#growth.first()
   }
 
-  /** What a failure to open says of later attempts. */
-  classify(failure: Failure): ReturnType<ConnectionSource['classify']> {
-    return this.#source.classify(failure)
-  }
-
   free(member: Member): void {
     const lanes = this.#lanes
     if (lanes !== null) lanes.ended(member)
@@ -193,6 +193,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
       this.retire(member)
       return
     }
+    if (this.errands.waiting && this.errands.takes(this.wanted, (each) => this.#lend(member, each, null))) return
     const waiter = lanes === null ? this.#queue.first() : lanes.next()
     if (waiter !== undefined) {
       this.#serve(member, waiter)
@@ -201,24 +202,26 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     }
     this.#idle.keep(member)
     this.#upkeep.watch()
+    this.share?.allowance.eased()
   }
 
   #serve(member: Member, waiter: PoolWaiter): void {
+    if (waiter.op !== null && member.framed && waiter.op.standsAlone) return member.clean()
     const since = this.#queue.take(waiter)
-    if (waiter.holder !== null) {
-      waiter.granted(this.#lend(member, waiter.holder, since))
-      // It may be one who keeps it.
-      if (this.wanted) this.#deadlock.judge()
-    } else if (waiter.op !== null) this.#run(member, waiter.op)
+    const { holder, op } = waiter
+    if (holder !== null) waiter.granted(this.#lend(member, holder, since))
+    else if (op !== null) this.#run(member, op)
+    // It may be one who keeps it, or a COPY whose source waits already.
+    if (this.wanted && (holder !== null || op?.copy)) this.#deadlock.judge()
   }
 
   gone(member: Member, failure: Failure): void {
-    this.#members.delete(member)
     this.#idle.drop(member)
+    if (this.#members.delete(member)) this.share?.ended(member)
     const verdict = this.closed ? 'well' : this.#idle.judge(failure)
-    if (verdict === 'replace') this.#replaceAll()
-    else if (verdict === 'suspect' && this.#queue.size > 0) this.#idle.suspectAll()
-    this.#source.closed(member.raw, failure)
+    if (verdict === 'replace') for (const each of [...this.#members]) if (each.state !== 'opening') this.replace(each)
+    if (verdict === 'suspect' && this.#queue.size > 0) this.#idle.suspectAll()
+    this.source.closed(member.raw, failure)
     this.#lanes?.ended(member)
     if (!this.closed) {
       this.#lanes?.rescue()
@@ -230,22 +233,22 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   left(member: Member): void {
-    this.#source.leftOpen(member.raw)
+    this.source.leftOpen(member.raw)
   }
 
   cleaned(member: Member, since: number): void {
-    this.#source.cleaned?.(member.raw, since)
+    this.source.cleaned?.(member.raw, since)
   }
 
   /**
-   * Refuses new work and whoever waits, but those whose connection is being opened, asked or reset; closes idle connections,
-   * waits for lent ones until the deadline, then stops what runs on the server and breaks them. Idempotent: a later call can
+   * Refuses new work and whoever waits, but those whose connection is being opened, asked or reset, or on which the engine reads
+   * its catalogue; closes idle connections, waits for lent ones until the deadline, then stops what runs on the server and breaks them. Idempotent: a later call can
    * only make it shorter. With `all` everybody who waits is served. Always settles by the deadline, or a tenth of a second later if that is less away; never rejects.
    */
   close(deadline: number, all = false): Promise<CloseReport> {
     if (this.#closing === null) {
       const closing = (this.#closing = new Closing(this, deadline))
-      this.#upkeep.stop()
+      for (const each of [this.#upkeep, this.errands]) each.stop()
       for (const waiter of this.#queue.clearNewcomers(all ? Infinity : closing.coming)) waiter.refuse(closedFailure)
       for (const waiter of this.#lanes?.clear() ?? []) waiter.refuse(closedFailure)
       if (this.#queue.size === 0) this.#growth.stop()
@@ -262,16 +265,11 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   giveUp(): void {
     this.#growth.stop()
     for (const judge of [this.recall, this.#deadlock]) judge.stop()
-    this.#refuseAll(closedFailure)
+    for (const waiter of this.expel()) waiter.refuse(closedFailure)
   }
 
   tellWaiting(cursors: boolean): void {
-    this.#source.waitsToClose?.(this.holders(), cursors)
-  }
-
-  /** Idle connections are closed now, those in use when they come back. */
-  #replaceAll(): void {
-    for (const member of [...this.#members]) if (member.state !== 'opening') this.replace(member)
+    this.source.waitsToClose?.(this.holders(), cursors)
   }
 
   replace(member: Member): void {
@@ -279,12 +277,13 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     else member.outgoing = true
   }
 
-  /** Closes a connection that nobody uses. */
   retire(member: Member, deadline: number = clock.now() + this.#limits.closeTimeoutMs): void {
     this.#idle.drop(member)
     member.state = 'closing'
+    const left = this.share?.leaving(member)
     void member.raw.close(deadline).then(() => {
-      if (this.#members.delete(member)) this.#source.closed(member.raw, null)
+      left?.()
+      if (this.#members.delete(member)) this.source.closed(member.raw, null)
       this.#closing?.check()
     })
   }
@@ -315,7 +314,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   get wanted(): boolean {
-    return this.#queue.size > 0
+    return this.#queue.size > 0 || (this.share !== null && this.share.allowance.wanted > 0)
   }
 
   eased(): void {
@@ -384,17 +383,18 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   dismissed(member: Member): void {
-    this.#members.delete(member)
+    if (this.#members.delete(member)) this.share?.ended(member)
     this.#closing?.check()
     if (this.wanted) this.recall.look()
   }
 
   hopeless(failure: Failure): void {
-    this.#refuseAll(notConnected(failure))
+    for (const waiter of this.expel()) waiter.refuse(notConnected(failure))
     this.#closing?.check()
   }
 
-  #refuseAll(failure: Failure): void {
-    for (const waiter of [...this.#queue.clear(), ...(this.#lanes?.clear() ?? [])]) waiter.refuse(failure)
+  /** Takes out everybody who waits. */
+  expel(): PoolWaiter[] {
+    return [...this.#queue.clear(), ...(this.#lanes?.clear() ?? [])]
   }
 }

@@ -2,10 +2,10 @@
 // event loop: one that two check phases running have found quiet, with nothing done on it in between, gives its
 // connection back and becomes lazy again. Whoever goes on by promises, `nextTick` or one `setImmediate` is never found so.
 import { inRoot } from '../util/context.ts'
-import { coming } from './counts.ts'
-import type { LeaseHolder } from './lease.ts'
-import type { Member } from './member.ts'
-import type { Growth } from './supply/growth.ts'
+import { coming } from './idle.ts'
+import type { LeaseHolder, Member, Lease } from './member.ts'
+import type { Share } from './share.ts'
+import type { Growth } from './supply.ts'
 import type { WaitQueue } from './wait-queue.ts'
 import { clock } from '../util/clock.ts'
 
@@ -15,6 +15,8 @@ const soonMs = 2
 /** What recall asks of its pool. */
 export interface Recalling {
   readonly members: ReadonlySet<Member>
+  /** Its part of connections that several pools have together: others may wait for one. */
+  readonly share: Share | null
   /** A scope that might have come again has not to any more. */
   check(): void
 }
@@ -67,12 +69,16 @@ export class Recall {
   }
 
   get #wanted(): boolean {
-    return this.#queue.size > 0
+    return this.#queue.size > 0 || this.#elsewhere > 0
+  }
+
+  get #elsewhere(): number {
+    return this.#pool.share === null ? 0 : this.#pool.share.allowance.wanted
   }
 
   /** How many wait for whom nothing comes sooner than what could be taken. */
   get #unmet(): number {
-    return this.#queue.size - coming(this.#pool.members, this.#growth.connectMs)
+    return this.#queue.size + this.#elsewhere - coming(this.#pool.members, this.#growth.connectMs)
   }
 
   #judge(): void {
@@ -83,7 +89,7 @@ export class Recall {
     let unripe = false
     for (const member of this.#pool.members) {
       const { lease } = member
-      if (lease === null || member.state !== 'leased' || lease.holder.recallable !== true) continue
+      if (lease === null || member.state !== 'leased' || !isQuiet(lease.holder)) continue
       const stirs = lease.holder.stirs ?? 0
       if (lease.quietIn === phase - 1 && lease.quietAt === stirs) ripe.push(member)
       else unripe = true
@@ -92,10 +98,16 @@ export class Recall {
     }
     ripe.sort((a, b) => quietSince(a) - quietSince(b))
     let taken = 0
-    for (const member of ripe) {
-      if (this.#unmet <= 0) break
-      const { lease } = member
-      if (lease?.holder.recallable !== true) continue
+    let asked = 0
+    for (const { lease } of ripe) {
+      if (this.#unmet <= asked) break
+      if (lease?.holder.recallable !== true) {
+        if (lease?.holder.askable === true) {
+          asked++
+          lease.holder.ask?.()
+        }
+        continue
+      }
       taken++
       lease.recalled = true
       lease.holder.recall?.()
@@ -119,6 +131,79 @@ export class Recall {
   }
 }
 
+/** Whether it can be taken, or asked whether it can. */
+const isQuiet = ({ recallable, askable }: LeaseHolder): boolean => recallable === true || askable === true
+
 function quietSince({ lease }: Member): number {
   return lease?.holder.quietSince ?? 0
+}
+
+// Work of the engine for which any connection will do, such as reading the catalogue of functions. It is done in the check phase,
+// on a connection that nobody wants; before others only where it has waited for long. It never joins the queue.
+
+/** So long it lets those who wait go first. */
+const patienceMs = 100
+/** Where nobody waits: how often code may take the connection that has become free before the next check phase. */
+const patience = 100
+
+/** It gives the connection back when it is `quiet`. */
+export interface Errand extends LeaseHolder {
+  readonly ofEngine: true
+  /** Since when it waits, monotonic milliseconds. */
+  readonly since: number
+  begin(lease: Lease): void
+  /** It will not be done: the pool is being closed. */
+  dropped(): void
+}
+
+export class Errands {
+  #next: Errand | null = null
+  #passed = 0
+  readonly #leaseIdle: (errand: Errand) => Lease | null
+
+  /** `leaseIdle`: an idle connection, if nobody wants it. */
+  constructor(leaseIdle: (errand: Errand) => Lease | null) {
+    this.#leaseIdle = leaseIdle
+  }
+
+  /** One at a time. */
+  run(errand: Errand): void {
+    this.#next = errand
+    this.#passed = 0
+    inRoot(() => clock.setImmediate(() => this.#try()))
+  }
+
+  #try(): void {
+    const errand = this.#next
+    if (errand === null) return
+    const lease = this.#leaseIdle(errand)
+    if (lease !== null) this.#begin(errand, lease)
+  }
+
+  #begin(errand: Errand, lease: Lease): void {
+    this.#next = null
+    errand.begin(lease)
+  }
+
+  /**
+   * A connection has become free. True: it was taken, and lent with `lend`. After many of them one is taken although nobody waits:
+   * code that goes on by promises alone leaves no connection idle until a check phase.
+   */
+  takes(wanted: boolean, lend: (errand: Errand) => Lease): boolean {
+    const errand = this.#next
+    if (errand === null) return false
+    const takes = wanted ? clock.now() - errand.since > patienceMs : ++this.#passed > patience
+    if (takes) this.#begin(errand, lend(errand))
+    else if (!wanted) inRoot(() => clock.setImmediate(() => this.#try()))
+    return takes
+  }
+
+  get waiting(): boolean {
+    return this.#next !== null
+  }
+
+  stop(): void {
+    this.#next?.dropped()
+    this.#next = null
+  }
 }

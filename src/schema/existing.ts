@@ -2,7 +2,8 @@
 // a view for a table, is an error here and not a surprise later. Called in the transaction that makes or drops.
 import type { Executor } from '../engine/query/executor.ts'
 import { UsageError } from '../errors/index.ts'
-import type { PlanItem } from './plan.ts'
+import type { PlanItem } from './item.ts'
+import { unconverted } from '../sql/conversions.ts'
 
 /** Names without a schema are those of the current schema, where CREATE makes them. */
 const lookUp = `
@@ -41,7 +42,7 @@ export async function existingOf(on: Executor, items: readonly PlanItem[]): Prom
     items.map(({ name }) => name),
     items.map(({ table }) => table ?? null),
   ]
-  const rows = await on.all<{ place: number; found: string | null }>(lookUp, columns)
+  const rows = await on.all<{ place: number; found: string | null }>(lookUp, columns, unconverted)
   const existing = new Set<PlanItem>()
   for (const { place, found } of rows) {
     const item = items[place - 1]

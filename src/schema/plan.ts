@@ -4,6 +4,8 @@ import { quoteName, quoteText } from '../builder/drizzle/core/render.ts'
 import { UsageError } from '../errors/index.ts'
 import { policySql, roleSql } from './ddl/policy.ts'
 import { sequenceSql } from './ddl/sequence.ts'
+import type { PlanItem } from './item.ts'
+import { planOfMysql } from './mysql/plan.ts'
 import { foreignKeysSql, policiesSql, tableSql } from './ddl/table.ts'
 import { inOrder, viewSql } from './ddl/view.ts'
 import type { StatementOptions } from './options.ts'
@@ -11,23 +13,9 @@ import type { Collected, Table } from './source/collect.ts'
 import type { DrizzleKind } from './source/drizzle.ts'
 import { qualified } from './text/names.ts'
 
-export interface PlanItem {
-  readonly kind: DrizzleKind
-  readonly schema: string | undefined
-  readonly name: string
-  /** Of a policy: the table it is on. */
-  readonly table?: string | undefined
-  /** How the server is told of it, behind its kind: `"shop"."orders"`. */
-  readonly sqlName: string
-  readonly create: readonly string[]
-  /** Once all tables are there. */
-  readonly references: readonly string[]
-  /** At the very end. */
-  readonly policies: readonly string[]
-}
-
 /** @throws {UsageError} when the schema cannot be said in SQL. */
 export function planOf(collected: Collected, options: StatementOptions = {}): PlanItem[] {
+  if (collected.dialect === 'mysql') return planOfMysql(collected, options)
   const comments = new Comments(options.comments)
   const items = [
     ...collected.schemas.map(({ name, source }) =>

@@ -2,13 +2,15 @@
 // Executors look up every text here; with a hit that is one `Map.get`. It bounds how many texts it keeps, sends nothing,
 // and knows nothing of connections: which of them has prepared what is the driver's business.
 import { ParameterError, UsageError } from '../errors/index.ts'
-import type { Compiled } from './compiled.ts'
-import { bindNamed, checkPositional, parseNamed } from './parameters.ts'
+import { type Compiled, Dirty } from './compiled.ts'
+import type { Classified, Dialect } from './dialect.ts'
+import { bindNamed, checkPositional, namedForm, placeholderNames } from './parameters.ts'
 import type { Params } from './statement.ts'
-import { classify, type Classified, preparable } from './text/classify.ts'
-import { describeType } from '../util/checks.ts'
+import { describeType } from '../util/options.ts'
+import { TaggedStatements, type Tags } from './tags.ts'
 
 export interface StatementCacheOptions {
+  readonly dialect: Dialect
   /** Gives statements names, under which drivers prepare them once per connection. */
   readonly prepare: boolean
   /** The most texts kept; default 1000. */
@@ -32,6 +34,9 @@ const defaultSize = 1000
 /** Longer texts, written by loops rather than people, are compiled each time: they would fill the memory. */
 const longestKept = 131_072
 
+/** By which settings are set and taken back, where a server prepares such statements. */
+const framedVerbs: ReadonlySet<string> = new Set(['SELECT', 'RESET'])
+
 /** What the engine knows of one text. */
 export class Entry {
   readonly compiled: Compiled
@@ -39,12 +44,14 @@ export class Entry {
   readonly parameters: number
   /** Looked up since the clock last passed. The cache reads and clears it. */
   used = false
+  readonly #dialect: Dialect
   readonly #nextName: () => string
   readonly #hasNamed: boolean
   readonly #needsValues: boolean
   #named: NamedForm | undefined
 
-  constructor(text: string, found: Classified, nextName: () => string) {
+  constructor(text: string, found: Classified, dialect: Dialect, nextName: () => string) {
+    this.#dialect = dialect
     this.compiled = compiled(text, found, nextName())
     this.parameters = found.parameters
     this.#hasNamed = found.named
@@ -61,30 +68,34 @@ export class Entry {
   bind(params: Params | undefined): Bound {
     if (params === undefined || Array.isArray(params)) {
       const values: readonly unknown[] = params ?? none
-      if (params !== undefined || this.#needsValues) checkPositional(this.parameters, values, this.compiled.text)
+      if (params !== undefined || this.#needsValues)
+        checkPositional(this.#dialect, this.parameters, values, this.compiled.text)
       return { compiled: this.compiled, params: values }
     }
     if (typeof params !== 'object' || params === null)
       throw new ParameterError(
-        `Parameters are an array for $1 … or an object for :name …, not ${describeType(params)}.`,
+        `Parameters are an array for ${placeholderNames(this.#dialect)} or an object for :name …, not ${describeType(params)}.`,
       )
     const form = (this.#named ??= this.#nameForm())
     return {
       compiled: form.compiled,
-      params: bindNamed(form.names, params as Readonly<Record<string, unknown>>, this.compiled.text),
+      params: bindNamed(this.#dialect, form.names, params as Readonly<Record<string, unknown>>, this.compiled.text),
     }
   }
 
   #nameForm(): NamedForm {
-    const form = this.#hasNamed ? parseNamed(this.compiled.text) : null
+    const form = this.#hasNamed ? namedForm(this.#dialect, this.compiled.text) : null
     if (form !== null) {
-      const named = { ...this.compiled, text: form.text, name: this.#nextName(), shape: null }
+      const named = { ...this.compiled, text: form.text, name: this.#nextName(), reach: null, reachAt: -1, shape: null }
       return { names: form.names, compiled: named }
     }
     if (this.parameters > 0)
-      throw new ParameterError('The text has positional placeholders: pass an array for $1 …', {
-        statement: { sql: this.compiled.text },
-      })
+      throw new ParameterError(
+        `The text has positional placeholders: pass an array for ${placeholderNames(this.#dialect)}`,
+        {
+          statement: { sql: this.compiled.text },
+        },
+      )
     return { names: [], compiled: this.compiled }
   }
 }
@@ -93,14 +104,18 @@ const none: readonly unknown[] = Object.freeze([])
 
 /** One per engine, which owns the names: a name is never given twice. */
 export class StatementCache {
+  readonly dialect: Dialect
   readonly #prepare: boolean
   readonly #size: number
   /** In the order of the clock: the oldest, or the longest spared, first. */
   readonly #entries = new Map<string, Entry>()
   readonly #internal = new Map<string, Compiled>()
+  readonly #framed = new Map<string, Compiled>()
+  #tagged: TaggedStatements | null = null
   #names = 0
 
-  constructor({ prepare, size = defaultSize }: StatementCacheOptions) {
+  constructor({ dialect, prepare, size = defaultSize }: StatementCacheOptions) {
+    this.dialect = dialect
     this.#prepare = prepare
     this.#size = Math.max(1, size)
   }
@@ -133,17 +148,39 @@ export class StatementCache {
   compileInternal(text: string): Compiled {
     const known = this.#internal.get(text)
     if (known !== undefined) return known
-    const made = compiled(text, classify(text), '')
+    const made = compiled(text, this.dialect.classify(text), '')
     if (this.#internal.size >= this.#size) this.#internal.clear()
     this.#internal.set(text, made)
     return made
   }
 
+  /**
+   * As `compileInternal`, for what changes settings of frames and leaves nothing else in the session. It is prepared once for all
+   * paths, because it stands in front of the first statement of every borrow.
+   */
+  compileFramed(text: string): Compiled {
+    const known = this.#framed.get(text)
+    if (known !== undefined) return known
+    const internal = this.compileInternal(text)
+    const name = this.#prepare && framedVerbs.has(internal.verb) ? `g${++this.#names}` : ''
+    const made = { ...internal, name, pathless: true, dirties: Dirty.framed }
+    if (this.#framed.size >= this.#size) this.#framed.clear()
+    this.#framed.set(text, made)
+    return made
+  }
+
+  /** The statement with its tags behind its text, as they are now. */
+  tag(stmt: Compiled, { comment }: Tags): Compiled {
+    if (comment === '') return stmt
+    this.#tagged ??= new TaggedStatements(() => `g${++this.#names}`)
+    return this.#tagged.of(stmt, comment)
+  }
+
   #add(text: string, kept = text.length <= longestKept): Entry {
     if (text.includes('\0')) throw new UsageError('The SQL text holds a NUL character.')
-    const found = classify(text)
-    const named = this.#prepare && kept && (found.cls === 'read' || found.cls === 'write') && preparable.has(found.verb)
-    const entry = new Entry(text, found, () => (named ? `g${++this.#names}` : ''))
+    const found = this.dialect.classify(text)
+    const named = this.#prepare && kept && (found.cls === 'read' || found.cls === 'write') && found.preparable
+    const entry = new Entry(text, found, this.dialect, () => (named ? `g${++this.#names}` : ''))
     if (text.length > longestKept) return entry
     if (this.#entries.size >= this.#size) this.#evict()
     this.#entries.set(text, entry)
@@ -163,7 +200,7 @@ export class StatementCache {
 
 const compiled = (
   text: string,
-  { cls, verb, dirties, pins, names, hasControl, leaves, plain, statements }: Classified,
+  { cls, verb, dirties, pins, names, hasControl, control, leaves, plain, statements }: Classified,
   name: string,
 ): Compiled => ({
   text,
@@ -174,8 +211,11 @@ const compiled = (
   pins,
   names,
   hasControl,
+  control,
   leaves,
   plain,
   statements,
+  reach: null,
+  reachAt: -1,
   shape: null,
 })

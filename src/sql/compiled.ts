@@ -1,18 +1,24 @@
-// A statement after compilation: what the engine, the pool and the drivers share by reference. Compiled once per
-// (engine, text); the hot path passes these objects, never texts. No I/O, no parameter values.
+// A statement after compilation. The engine, the pool and the drivers share it by reference. It is compiled once for each engine and
+// text; the hot path passes these objects, never texts. No I/O, no parameter values.
+import type { Conversions } from './conversions.ts'
+import type { Reach } from './functions.ts'
 
 /**
- * What a statement may do, from one scan of its text; in doubt it is a `write`.
+ * The class of a statement, from one scan of its text. A statement in doubt is a `write`.
  *
- * - `read`: a SELECT, VALUES or TABLE without a listed side effect; may be sent again after an innocent failure.
- * - `write`: everything else that may run in a transaction.
- * - `alone`: CALL, VACUUM, CONCURRENTLY and the like, which refuse to run in a transaction block.
- * - `control`: BEGIN, COMMIT, ROLLBACK, SAVEPOINT, …: allowed only on an explicitly acquired connection.
- * - `multi`: several statements in one text; allowed only in `status()` and without parameters.
+ * - `read`: a SELECT, VALUES or TABLE without a listed side effect. It may be sent again after an innocent failure.
+ * - `write`: every other statement that may run in a transaction.
+ * - `alone`: a statement that cannot run in a transaction block, such as CALL, VACUUM or one with CONCURRENTLY.
+ * - `commits`: a statement that ends a transaction by itself, such as DDL of some databases. It is refused inside a transaction.
+ * - `control`: BEGIN, COMMIT, ROLLBACK, SAVEPOINT and similar ones. Allowed only on an explicitly acquired connection.
+ * - `multi`: several statements in one text. Allowed only in `status()` and without parameters.
  */
-export type StatementClass = 'read' | 'write' | 'alone' | 'control' | 'multi'
+export type StatementClass = 'read' | 'write' | 'alone' | 'commits' | 'control' | 'multi'
 
-/** Session state that a reset has to undo before the connection serves somebody else. */
+/** The effect of a statement of class `control` on the transaction of the session. `prepare` ends it for this session. */
+export type Control = 'begin' | 'commit' | 'rollback' | 'prepare' | 'savepoint' | 'release' | 'rollback to'
+
+/** Session state that a reset has to undo before the connection serves another user. */
 export const Dirty = {
   settings: 1,
   role: 2,
@@ -22,11 +28,15 @@ export const Dirty = {
   cursors: 32,
   prepared: 64,
   unknown: 128,
+  /** Numbers drawn from sequences, if a caller may ask for them. */
+  sequences: 256,
+  /** Only settings of frames, all of them known (`InForce`): the next user changes them. */
+  framed: 512,
 } as const
 
 /**
- * What the user relies on: while a bit of the session is set the slot keeps its raw connection. `sequences` is what
- * `currval` and `lastval` ask for. `transaction` is none of those: the statement has no effect but on the transaction it runs in.
+ * Session state that the user relies on: while such a bit is set, the slot keeps its raw connection. `currval` and `lastval` read
+ * `sequences`. `transaction` is not session state: the statement affects only the transaction it runs in.
  */
 export const Pin = {
   settings: 1,
@@ -41,15 +51,19 @@ export const Pin = {
   sequences: 512,
   encoding: 1024,
   strings: 2048,
+  /** State that functions and triggers may have left, by the catalogue. */
+  functions: 4096,
+  /** The bits above whose state can be looked up in the session. */
+  askable: 124,
 } as const
 
-/** What a statement may do to the meaning of names, of which prepared statements keep the one they were parsed with. */
+/** How a statement may change the meaning of names. Prepared statements keep the meaning they were parsed with. */
 export const Names = {
-  /** Tables, types and functions become others. */
+  /** It changes tables, types or functions. */
   catalogue: 1,
-  /** The search_path or the role becomes another. */
+  /** It changes the search_path or the role. */
   path: 2,
-  /** It begins or ends a transaction or savepoint, which takes such changes back. */
+  /** It begins or ends a transaction or savepoint; a rollback takes such changes back. */
   transaction: 4,
 } as const
 
@@ -65,17 +79,19 @@ export interface Field {
 export interface Shape {
   readonly params: readonly number[]
   readonly fields: readonly Field[]
-  /** Whether it gives rows at all: those of `select from t` have no fields. */
+  /** It gives rows. The rows of `select from t` have no fields. */
   readonly rows: boolean
   readonly key: string
-  /** Under which search_path, as drivers number them. */
+  /** The number that the driver gave the search_path. */
   readonly path: number
-  /** When, by a count of the changes to the catalogue. */
+  /** The number of changes to the catalogue at that time. */
   readonly at: number
 }
 
 export interface Compiled {
   readonly text: string
+  /** Its text without the tags behind it; absent where it has none. */
+  readonly untagged?: string
   /** The name under which the statement is prepared on each connection; `''` runs it unnamed. Owned by the engine. */
   readonly name: string
   readonly cls: StatementClass
@@ -88,21 +104,44 @@ export interface Compiled {
   /** `Names` bits. */
   readonly names: number
   /**
-   * It may leave something in the session that no text shows, such as what a function of the user's own sets: whoever ran it
-   * keeps this connection. Absent for statements of the engine.
+   * It may leave something in the session that its text does not show, such as a setting made by a function of the user. The catalogue
+   * of functions says whether it does. Absent for statements of the engine.
    */
   readonly leaves?: boolean
   /**
-   * A read that may run on any connection with the same settings, beside others like it: nothing that it calls changes anything
-   * or asks for the session. Absent for statements of the engine.
+   * A read that may run on any connection with the same settings, beside other such reads: it calls nothing that changes data or
+   * asks for the session. Absent for statements of the engine.
    */
   readonly plain?: boolean
-  /** True for `control`, and for a `multi` text that holds a control statement anywhere: both are refused alike. */
+  /** True for `control`, and for a `multi` text that has a control statement: both are refused alike. */
   readonly hasControl: boolean
+  /** The effect of its first statement on the transaction. */
+  readonly control: Control | null
   /** How many statements the text holds, if they were counted. */
   readonly statements?: number
+  /** The effects of the functions and triggers it reaches, by reading number `reachAt` of the catalogue. */
+  reach?: Reach | null
+  reachAt?: number
+  /** Its names mean the same under every search_path, so that it is prepared once on a connection. */
+  readonly pathless?: boolean
   /** From the first Describe; shared by all connections of the engine. */
   shape: Shape | null
+}
+
+/** A read of the package itself, which leaves nothing and is not prepared. */
+export function ownRead(text: string, verb: string): Compiled {
+  return {
+    text,
+    name: '',
+    cls: 'read',
+    verb,
+    dirties: 0,
+    pins: 0,
+    names: 0,
+    hasControl: false,
+    control: null,
+    shape: null,
+  }
 }
 
 /** How one column of a row is decoded and where its value goes. */
@@ -110,15 +149,31 @@ export interface ColumnSpec {
   /** Nested objects in one step: `['author', 'name']`. */
   readonly path: readonly string[]
   readonly mode: 'default' | 'string' | 'number' | 'bigint' | 'date' | 'json' | 'buffer' | 'raw-text'
-  /** Gets what `mode` gives. */
+  /** Changes the value that `mode` gives. */
   readonly map?: (wire: unknown) => unknown
   /** Its value is often that of the row before, as of the one side of a join. */
   readonly repeats?: boolean
   /** When all columns of a group are NULL the object they would make is `null` (outer joins). */
   readonly nullGroup?: number
+  /** A list of rows in one column: each becomes an array of its fields. */
+  readonly list?: ListSpec
 }
 
-/** What a row becomes. Built once per model, builder query or loader; its identity is the key of decoder caches. */
+/** The rows of a list: an array of records, each in its binary form. */
+export interface ListSpec {
+  readonly fields: readonly ListField[]
+}
+
+/** How one field of a list is decoded. */
+export interface ListField extends Pick<ColumnSpec, 'mode' | 'map'> {
+  /** The column of the statement that has its type; -1 for a list. */
+  readonly type: number
+  /** The statement casts it to text; else it comes in the binary form of its type. */
+  readonly asText: boolean
+  readonly list: ListSpec | null
+}
+
+/** How a row is decoded. Built once per model, builder query or loader; its identity is the key of decoder caches. */
 export interface RowSpec<R = unknown> {
   readonly _row?: R
   readonly into: 'object' | 'array' | 'scalar'
@@ -126,10 +181,30 @@ export interface RowSpec<R = unknown> {
   /** `null`: the names of the fields as they come. */
   readonly columns: readonly ColumnSpec[] | null
   /**
-   * Replaces the driver's table of types where `columns` are not known, for rows that another library goes on decoding:
-   * the reader for a type, or null when its text is the value.
+   * Replaces the driver's table of types if `columns` are unknown, for rows that another library decodes further. It gives the
+   * reader for a type, or null: on PostgreSQL the text is the value, on MySQL the table of the driver stands.
    */
   readonly read?: (type: number) => ((text: string) => unknown) | null
-  /** Replaces the push of a row: one-to-many loaders fold rows into what is there. */
+  /** What users have said of types: for rows without `columns` and `read`, and for parameters. */
+  readonly conversions?: Conversions | undefined
+  /** How many columns after `columns` are always NULL: they only carry the types of the fields of lists. */
+  readonly types?: number
+  /** The format of each column on the wire, 0 for text and 1 for binary; absent: all are text. */
+  readonly formats?: readonly number[] | undefined
+  /** How rows are read whose fields have these names, where that decides. Everything but `into` and `make` is then of the result. */
+  readonly byNames?: (names: readonly string[]) => RowSpec<R>
+  /** Replaces the push of a row. */
   readonly fold?: (target: unknown[], row: unknown) => void
+}
+
+/** The first column of each row. */
+export const firstColumn: RowSpec = { into: 'scalar', make: null, columns: null }
+
+/**
+ * Whether nothing may stand in front of it in its unit: several statements in one text, what ends transactions by itself or
+ * runs in none (DO and CALL may commit), and BEGIN by text, which may ask for an isolation level.
+ */
+export function standsAlone({ cls, dirties, verb }: Compiled): boolean {
+  if (cls === 'multi' || cls === 'control') return true
+  return cls === 'alone' || cls === 'commits' || verb === 'DO' || (cls === 'write' && (dirties & Dirty.unknown) !== 0)
 }

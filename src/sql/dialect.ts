@@ -1,9 +1,13 @@
-// The SQL that the engine writes itself: transaction control, session settings, quoted names. One object per dialect,
-// called by transactions, frames and fragments. It runs nothing and keeps nothing.
+// The SQL of a family of databases, for all layers above: how texts are read, which statements the engine writes itself, and the
+// meaning of answers. It has words and meanings only: the engine decides when something is sent, and a driver promises what depends
+// on a client library. It runs nothing and keeps nothing. Members are asked once for each text, never for each call.
+import type { ErrorFields } from '../errors/index.ts'
 import { UsageError } from '../errors/index.ts'
-import { mostNameBytes, settingName, settingValue } from './settings.ts'
+import type { FunctionDialect } from './functions.ts'
+import type { ModelWords } from './model-words.ts'
 import type { Statement } from './statement.ts'
-import { describeType } from '../util/checks.ts'
+import type { Control, StatementClass } from './compiled.ts'
+import { describeType } from '../util/options.ts'
 
 const levels = ['read uncommitted', 'read committed', 'repeatable read', 'serializable'] as const
 export type IsolationLevel = (typeof levels)[number]
@@ -18,36 +22,362 @@ export interface BeginOptions {
   readonly deferrable?: boolean | undefined
 }
 
+/** The result of one scan of a text. */
+export interface Classified {
+  readonly cls: StatementClass
+  /** First keyword of the first statement in upper case, `''` when there is none. */
+  readonly verb: string
+  readonly dirties: number
+  readonly pins: number
+  readonly names: number
+  readonly hasControl: boolean
+  /** The effect of its first statement on the transaction. */
+  readonly control: Control | null
+  /** It may leave something in the session that its text does not show: it calls an unknown function, or may do anything. */
+  readonly leaves: boolean
+  /** One read that may run on any connection with the same settings: it changes nothing and asks nothing of its session. */
+  readonly plain: boolean
+  /** The server plans it, so preparing it saves time. */
+  readonly preparable: boolean
+  /** Statements that are not empty. */
+  readonly statements: number
+  /** How many values its placeholders need, as far as they are positional. */
+  readonly parameters: number
+  /** Every placeholder stands for a value. False in the body of a function, or after PREPARE or EXPLAIN: there it may be meant as it is. */
+  readonly valued: boolean
+  /** Whether a `:name` occurs. */
+  readonly named: boolean
+}
+
+/** A text cut at its placeholders. */
+export interface Cut {
+  readonly texts: readonly string[]
+  /** Where each placeholder stands in the text. */
+  readonly offsets: readonly number[]
+  /** For each placeholder the index of its value, from 0. */
+  readonly uses: readonly number[]
+  /** The name of each `:name`; empty without any. Their texts and places are among the others. */
+  readonly names: readonly string[]
+  /** It leaves a quote or a comment open. */
+  readonly unterminated: boolean
+  /** It ends in a comment that only a line break ends. */
+  readonly commented: boolean
+}
+
+export interface Opening {
+  readonly before: readonly string[]
+  readonly begin: string
+  readonly abandon: string | null
+}
+
+export interface Placeholders {
+  /** One value may be used at several places (`$1 … $1`). False: each use has its own value. */
+  readonly numbered: boolean
+  /** The placeholder of use `index`, from 0. */
+  text(index: number): string
+}
+
+export interface Limits {
+  /** The longest name the server keeps apart from others. */
+  readonly nameBytes: number
+  /** The most parameters of a statement. */
+  readonly parameters: number
+}
+
+/** The statements of a cursor in SQL. */
+export interface CursorWords {
+  /** First words of statements whose rows can be streamed. */
+  readonly verbs: ReadonlySet<string>
+  declare(name: string, query: string): string
+  fetch(name: string, count: number): string
+  move(name: string, count: number): string
+  close(name: string): string
+}
+
+/** How the server is asked whether a transaction was committed. */
+export interface OutcomeQuestion {
+  /** Sent before COMMIT: gives the number of this transaction, NULL if it changed nothing. */
+  readonly number: string
+  /** Sent afterwards, on any connection, with that number as its parameter. */
+  readonly fate: string
+  read(answer: unknown): 'committed' | 'rolled_back' | 'running' | 'unknown'
+}
+
+/** How the settings of a session are remembered, so that a reset can bring them back. */
+export interface Baseline {
+  /** Pins of the session state that comes back with it; anything else would be lost at the first reset. */
+  readonly pins: number
+  /** Names in a text or a value of settings that the server does not list until they have a value. */
+  unlisted(text: string): Iterable<string>
+  /** Reads the settings; `unlisted` are the names that `unlisted()` found. */
+  read(unlisted: readonly string[]): Statement
+  /** SQL without parameters that brings back the settings in the rows of `read`. */
+  restore(rows: readonly Readonly<Record<string, unknown>>[]): string
+}
+
+/** Fields of a server's error by name; `code` tells errors apart. */
+export type { ErrorFields }
+
+/** The meaning of an error of the server. */
+export interface Meaning {
+  readonly kind: ErrorKind
+  /** Its effect on the transaction around it. `ended`: all of it is gone, savepoints too. `kept`: only the statement failed. */
+  readonly transaction: 'kept' | 'failed' | 'ended'
+  /**
+   * Which connections it makes useless: none (`well`), this one (`session`), all because the server goes down (`shutdown`), or all
+   * because it takes no writes any more (`standby`).
+   */
+  readonly health: 'well' | 'session' | 'shutdown' | 'standby'
+  /** While connecting: try later (`full`), try again or elsewhere (`endpoint`), do not try (`config`), or not about connecting (`statement`). */
+  readonly opening: 'statement' | 'endpoint' | 'full' | 'config'
+}
+
+/**
+ * `aborted`: it did not run because an earlier one had failed. `cancelled`: it was asked to stop. `idle-transaction`: the
+ * transaction ran nothing for too long. `pooler`: only a pooler in between explains it. `lost-statement`: a prepared statement is there
+ * that should not be, or is not there that should, so another session answers than the one before. `still-referenced`: other rows
+ * refer to the row. `data`: a value is not of its type, or too large or too long for it. The others are classes of errors.
+ */
+export type ErrorKind =
+  | 'aborted'
+  | 'cancelled'
+  | 'idle-transaction'
+  | 'read-only'
+  | 'authentication'
+  | 'pooler'
+  | 'lost-statement'
+  | 'constraint'
+  | 'unique'
+  | 'foreign-key'
+  | 'still-referenced'
+  | 'not-null'
+  | 'check'
+  | 'exclusion'
+  | 'serialization'
+  | 'deadlock'
+  | 'lock-timeout'
+  | 'syntax'
+  | 'stale-plan'
+  | 'data'
+  | 'other'
+
+/**
+ * Lists of objects that one more statement asks for. Keys leave the server as text and come back as they were written, because
+ * the server alone knows which are equal.
+ */
+export interface ListWords {
+  /** Lists come in one column of the statement that reads their objects. False: each list needs one more statement. */
+  readonly inColumn: boolean
+  /** A part of a key as the server's own text. `column` is SQL, `declared` the type that its table declares. */
+  keyText(column: string, declared: string): string
+  /** SQL that gives the name of the type of that part as text. `keys` writes that name into the next statement unchanged. */
+  keyType(column: string, declared: string): string
+  /**
+   * The keys of many objects as rows, in one text for any number of them. `columns` has the texts of each part, all of one
+   * length, with no NULL. `place` takes a parameter and gives its placeholder, in the order in which they stand in the text.
+   */
+  keys(types: readonly string[], columns: readonly (readonly string[])[], place: (value: unknown) => string): KeyRows
+}
+
+export interface KeyRows {
+  /** Stands in FROM. It is called `o`, and has the ordinal of each object from 1 as `ord`. */
+  readonly from: string
+  /** The parts of a key, each in its type: an index on what they are compared with serves. */
+  readonly parts: readonly string[]
+}
+
+/** A text, which is hashed; a whole number of 64 bits; or two of 32 bits. The three never meet. */
+export type LockKey = string | number | bigint | readonly [number, number]
+
+/** Locks whose meaning programs agree on. */
+export interface LockWords {
+  /** Gives one value: true, or false if an `attempt` failed. */
+  take(
+    key: LockKey,
+    how: { readonly shared: boolean; readonly attempt: boolean; readonly until: 'work' | 'transaction' },
+  ): Statement
+  /** Gives false where the session does not have it. */
+  free(key: LockKey, shared: boolean): Statement
+}
+
+/** Messages from one session to others. Names are quoted. */
+export interface ChannelWords {
+  listen(name: string): string
+  unlisten(name: string): string
+  notify(channel: string, payload: string): Statement
+}
+
+/** How rows are written down. */
+export interface CopyOptions {
+  /** Default `text`. */
+  readonly format?: 'text' | 'csv' | 'binary' | undefined
+  /** Whether the first line has the names of the columns. Default false. */
+  readonly header?: boolean | undefined
+  /** One character between values. Default: a tab; in csv a comma. */
+  readonly delimiter?: string | undefined
+  /** The text for NULL. Default: `\N`; in csv an empty value without quotes. */
+  readonly nullText?: string | undefined
+  /** One character, for csv only. Default: a double quote. */
+  readonly quote?: string | undefined
+  /** One character in front of a quote in a value, for csv only. Default: the quote. */
+  readonly escape?: string | undefined
+}
+
+/** Rows in bulk. */
+export interface CopyWords {
+  into(target: string, options: CopyOptions): string
+  from(source: string, options: CopyOptions): string
+  /** @throws {UsageError} for options that contradict each other. */
+  check(options: CopyOptions): void
+}
+
+/** Parts of messages, where they name something that only one database has. */
+export interface Advice {
+  /** How to work without session state, inside a transaction and around it. */
+  readonly withoutSession: string
+  /** Statements that have an effect only in a transaction. */
+  readonly transactionOnly: string
+  /** Which state `onConnect` may set, and which it may not. */
+  readonly onConnect: string
+  /** The functions that ask a session for its last numbers, as the subject of a sentence; and the replacement. */
+  readonly lastNumbers: string
+  readonly insteadOfNumbers: string
+  /** Why a statement that changes the encoding of texts does not run, and what to do; the same of one that moves their quotes. */
+  readonly encoding: string
+  readonly quotes: string
+}
+
+/** The state of one of several servers with the same data. */
+export interface Standing {
+  /** It takes writes. */
+  readonly primary: boolean
+  /** Equal for all servers that were copied from one. */
+  readonly system: string
+  /** Which history of the data it follows: raised whenever another server becomes the primary. 0: unknown. */
+  readonly timeline: number
+  /** How far it has come. */
+  readonly position: bigint
+}
+
+/** Servers that follow another one, as far as SQL knows of them. */
+export interface ReplicationWords {
+  /** Gives one row with one column of text, for `read`. */
+  readonly question: string
+  /** Null: the answer is not understood. */
+  read(answer: string): Standing | null
+  /** Gives the position of a primary, up to which it has written, as one text. */
+  readonly position: string
+  /** Reads such a text; null: it is not a position. */
+  readPosition(text: string): Pick<Standing, 'timeline' | 'position'> | null
+  /**
+   * Why a server that follows refused a read which the primary would run: it can never run it (`never`), or could not now (`now`).
+   * Null: the error has another reason.
+   */
+  refusal(error: ErrorFields): 'never' | 'now' | null
+  /**
+   * Whether a message beside an answer says that the server gives up waiting for its replicas. Then the transaction that it is about to
+   * call committed may be lost with the server.
+   */
+  unconfirmed(message: ErrorFields): boolean
+}
+
 export interface Dialect {
-  readonly name: 'postgres' | 'mysql'
+  /** Shown in errors. */
+  readonly name: string
+  /** The dialect that models, builders and migrations use for it; its own name if they do not support it yet. */
+  readonly family: string
+  /** OpenTelemetry's name: `db.system.name`. */
+  readonly system: string
+  /** For sentences: `PostgreSQL`. */
+  readonly title: string
+  readonly placeholder: Placeholders
+  readonly limits: Limits
+  /** Advice for a statement with too many parameters, after "send them in batches"; `''` for none. */
+  readonly manyAtOnce: string
+  /** One linear scan of a text. It never fails, and gives the strictest answer in doubt: the server refuses a wrong text. */
+  classify(text: string): Classified
+  /** The text cut at its positional placeholders, or at its `:name`s. */
+  cut(text: string, at: 'positional' | 'named'): Cut
+  /** The effects of functions and triggers that texts do not show; null: none that stay with a session. */
+  readonly functions: FunctionDialect | null
+  /** Gives one number: the `Pin` bits of `askable` whose state the session still has. */
+  readonly stillHeld: string
   readonly commit: string
   readonly rollback: string
-  /** @throws {UsageError} for an unknown isolation level. */
-  begin(options?: BeginOptions): string
-  /** For the current transaction: the server ends it and its session when it is idle for so many whole milliseconds. */
-  idleTimeout(ms: number): string
+  /**
+   * The statements that open a transaction. `before` goes in front of `begin` and holds for the next transaction of the session. If
+   * `begin` fails after it, `abandon` takes it back.
+   *
+   * @throws {UsageError} for an unknown isolation level.
+   */
+  begin(options?: BeginOptions): Opening
+  /** Lets the server end the current transaction and its session when it is idle for `ms` milliseconds. Null: it cannot. */
+  idleLimit(ms: number): string | null
   savepoint(name: string): string
   release(name: string): string
   rollbackTo(name: string): string
   /**
    * Quotes one name so that it can only ever be that name.
    *
-   * @throws {UsageError} when it is no string, is empty, holds NUL or half a surrogate pair, or is longer than the 63
-   *   bytes after which the server would silently make two names one.
+   * @throws {UsageError} when it is not a string, is empty, or holds NUL or half a surrogate pair. Also when it is longer than the
+   *   names that the server keeps apart.
    */
-  quoteIdentifier(name: string): string
+  quote(name: string): string
   /**
-   * Sets session settings, one for each own entry, for longer than the current transaction unless they are `local` to it.
+   * Sets session settings, one for each own entry, until the end of the session or of the transaction.
    *
-   * @throws {UsageError} for a name that no setting can have, or a value that is no string, number or boolean.
+   * @throws {UsageError} for a name that no setting can have, or a value that is not a string, number or boolean.
    */
-  setConfig(settings: Readonly<Record<string, string | number | boolean>>, local?: boolean): Statement
+  settings(settings: Readonly<Record<string, string | number | boolean>>, until: 'session' | 'transaction'): Statement
+  /** Gives a setting the value that it had when the session began, until the end of the session or of the transaction. */
+  takeBack(name: string, until: 'session' | 'transaction'): string
+  /**
+   * `plain`: it takes effect at once, so it may be set in front of a statement in one unit. It does nothing by itself, so it may stay
+   * in an idle session until the next user changes it. `lasting`: it acts on an idle session, or on the statement that takes it back.
+   * `beginning`: as `lasting`, and it acts on transactions that begin later.
+   */
+  settingKind(name: string): 'plain' | 'lasting' | 'beginning'
+  /** Settings that are set by a statement for each alone. Absent: all of them can be set by one. */
+  readonly settingsAlone?: ReadonlySet<string> | undefined
+  /**
+   * Settings that decide which others may be changed. They are taken back before others are changed, the last first, and set again
+   * after them.
+   */
+  readonly guards: readonly string[]
+  /** Sets the level of every transaction of a session; null if each transaction has to set it. */
+  sessionIsolation(level: IsolationLevel): Statement | null
+  readonly baseline: Baseline
+  /** The statements of a cursor; null if the database has none. */
+  readonly cursor: CursorWords | null
+  /**
+   * For a database without cursors: first words of statements whose rows are read while they arrive, and held back in between. The
+   * connection does nothing else until the last row has come. Absent: rows cannot be streamed.
+   */
+  readonly streams?: ReadonlySet<string> | undefined
+  /** Null: the server cannot be asked whether a transaction was committed. */
+  readonly outcome: OutcomeQuestion | null
+  /** Absent: no server follows another one, or none can be asked. */
+  readonly replication?: ReplicationWords | undefined
+  /** Absent: the database has none. */
+  readonly locks?: LockWords | undefined
+  readonly channels?: ChannelWords | undefined
+  readonly copy?: CopyWords | undefined
+  explain(error: ErrorFields): Meaning
+  /** What the server said, without values, to a statement of that text. */
+  message(error: ErrorFields, sql: string | undefined): string
+  readonly lists: ListWords
+  readonly models: ModelWords
+  /** Whether the setting of this name makes the session refuse writes. */
+  readOnlySetting(text: string): boolean
+  /** Settings that a text visibly changes by name: in lower case, `*` for all. Absent: unknown. */
+  settingsChanged?(text: string): readonly string[]
+  readonly advice: Advice
 }
 
 /**
  * The isolation level a user meant: any case, with blanks, `_` or `-` between the words.
  *
- * @throws {UsageError} listing the levels there are.
+ * @throws {UsageError} for an unknown level; the message lists the known ones.
  * @see GINO `isolation_level`, which also takes `READ_COMMITTED`.
  */
 export function parseIsolation(value: unknown): IsolationLevel {
@@ -58,49 +388,4 @@ export function parseIsolation(value: unknown): IsolationLevel {
   throw new UsageError(
     `The isolation level ${given} does not exist: use one of ${levels.map((each) => `"${each}"`).join(', ')}.`,
   )
-}
-
-/** The dialect of PostgreSQL, whatever driver speaks to it. */
-export const postgres: Dialect = Object.freeze<Dialect>({
-  name: 'postgres',
-  commit: 'COMMIT',
-  rollback: 'ROLLBACK',
-  begin({ isolation, readOnly, deferrable }: BeginOptions = {}) {
-    let text = 'BEGIN'
-    if (isolation !== undefined) text += ` ISOLATION LEVEL ${parseIsolation(isolation).toUpperCase()}`
-    if (readOnly !== undefined) text += readOnly ? ' READ ONLY' : ' READ WRITE'
-    if (deferrable !== undefined) text += deferrable ? ' DEFERRABLE' : ' NOT DEFERRABLE'
-    return text
-  },
-  idleTimeout: (ms) => `SET LOCAL idle_in_transaction_session_timeout = ${Math.ceil(ms)}`,
-  savepoint: (name) => `SAVEPOINT ${quote(name)}`,
-  release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
-  rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
-  quoteIdentifier: quote,
-  setConfig(settings, local = false) {
-    const entries = Object.entries(settings)
-    const setters = entries.map((_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, ${String(local)})`)
-    // Without entries this is a bare SELECT, which PostgreSQL accepts.
-    return {
-      sql: `select ${setters.join(', ')}`.trimEnd(),
-      params: entries.flatMap(([name, value]) => [settingName(name), settingValue(name, value)]),
-    }
-  },
-})
-
-function quote(name: string): string {
-  const problem =
-    typeof name !== 'string'
-      ? `is ${describeType(name)}, not a string`
-      : name === ''
-        ? 'is empty'
-        : name.includes('\0')
-          ? 'holds a NUL character'
-          : /\p{Surrogate}/u.test(name)
-            ? 'holds half a surrogate pair'
-            : Buffer.byteLength(name) > mostNameBytes
-              ? `has ${Buffer.byteLength(name)} bytes, more than the ${mostNameBytes} that PostgreSQL keeps`
-              : undefined
-  if (problem !== undefined) throw new UsageError(`An identifier ${problem}.`)
-  return `"${name.replaceAll('"', '""')}"`
 }

@@ -1,65 +1,103 @@
-// Values for placeholders: named ones are rewritten to `$1 …` once per text, positional ones are counted, and every value
+// Values for placeholders: named ones are rewritten to positional ones once per text, positional ones are counted, and every value
 // is checked to be data. Called by the statement cache and by fragments, for each execution. It converts nothing, and no
 // message holds a value: positions, names and types only.
 import { ParameterError } from '../errors/index.ts'
-import { builderOf, hasMethod } from './foreign.ts'
-import { missingImport, toStatement } from './statement.ts'
-import { assemble, Scanner, Token } from './text/scan.ts'
-import { describeType } from '../util/checks.ts'
+import type { Dialect, Placeholders } from './dialect.ts'
+import { builderOf, hasMethod, missingImport, toStatement, isPlain } from './statement.ts'
+import { describeType } from '../util/options.ts'
+import { isBoxedPrimitive, isMap, isNativeError, isSet } from 'node:util/types'
 
-/** The protocol counts parameters in 16 bits. */
-const mostParameters = 65_535
+/**
+ * A decimal number as text, which a driver sends as a number. MySQL compares text and decimals as doubles, so that neighbours of
+ * more than 15 digits are equal. For every driver that does not know it, it is its text.
+ */
+export class DecimalParameter {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+
+  toJSON(): string {
+    return this.text
+  }
+}
 
 export interface NamedText {
-  /** With `$1 …`, one number for each name. */
+  /** With the placeholders of the dialect. */
   readonly text: string
-  /** In the order of their numbers. */
+  /** One for each value that is sent, in their order. */
   readonly names: readonly string[]
 }
 
+/** For messages: `$1 …`, or `?` where placeholders have no numbers. */
+export function placeholderNames({ placeholder }: Dialect): string {
+  return placeholder.numbered ? `${placeholder.text(0)} …` : placeholder.text(0)
+}
+
 /**
- * Rewrites `:name` to `$n`; `null` when the text has none.
+ * Rewrites `:name` to the placeholders of the dialect; `null` when the text has none.
  *
  * Names are ASCII letters, digits, `_` and anything beyond ASCII. A colon inside quotes, comments, dollar quotes, casts
  * (`::`) and directly inside a subscript (`a[1:n]`, `a[:n]`) is no parameter: there, write `a[(:n)]`.
  *
- * @throws {ParameterError} when the text mixes `$1` and `:name`.
+ * @throws {ParameterError} when the text mixes `:name` and positional placeholders.
  */
-export function parseNamed(text: string): NamedText | null {
-  const scanner = new Scanner(text)
-  const known = new Map<string, number>()
-  const texts: string[] = []
-  const uses: number[] = []
-  let from = 0
-  let positional = false
-  for (let kind = scanner.next(); kind !== Token.end; kind = scanner.next()) {
-    if (kind === Token.parameter) positional = true
-    if (kind !== Token.named) continue
-    const name = text.slice(scanner.start + 1, scanner.end)
-    const use = known.get(name) ?? known.size
-    known.set(name, use)
-    texts.push(text.slice(from, scanner.start))
-    uses.push(use)
-    from = scanner.end
-  }
-  if (known.size === 0) return null
-  if (positional) throw failure('The text mixes $1 and :name: use one kind of placeholder.', text)
-  texts.push(text.slice(from))
-  return { text: assemble(texts, uses), names: [...known.keys()] }
+export function namedForm(dialect: Dialect, text: string): NamedText | null {
+  const { texts, uses, names } = dialect.cut(text, 'named')
+  if (names.length === 0) return null
+  const { placeholder } = dialect
+  if (dialect.cut(text, 'positional').uses.length > 0)
+    throw failure(`The text mixes ${placeholder.text(0)} and :name: use one kind of placeholder.`, text)
+  const sent = placeholder.numbered ? names : uses.map((use) => names[use] ?? '')
+  return { text: assemble(placeholder, texts, uses), names: sent }
 }
 
 /**
- * Checks values against a text whose highest placeholder is `$expected`.
- *
- * @throws {ParameterError} for another number of values, more than 65,535, or a value that is no data.
+ * Joins texts with a placeholder between each two, set off by a space where it would become part of a word or of another
+ * placeholder. `offsets` receives where each placeholder went.
  */
-export function checkPositional(expected: number, params: readonly unknown[], sql: string): void {
+export function assemble(
+  placeholder: Placeholders,
+  texts: readonly string[],
+  uses: readonly number[],
+  offsets?: number[],
+): string {
+  let piece = texts[0] ?? ''
+  let out = piece
+  for (let index = 0; index < uses.length; index++) {
+    if (piece === '' ? index > 0 : isWordPart(piece.charCodeAt(piece.length - 1))) out += ' '
+    offsets?.push(out.length)
+    piece = texts[index + 1] ?? ''
+    out += `${placeholder.text(uses[index] ?? 0)}${isWordPart(piece.charCodeAt(0)) ? ' ' : ''}${piece}`
+  }
+  return out
+}
+
+/** Letters, digits, `_`, `$` and all beyond ASCII. */
+function isWordPart(code: number): boolean {
+  return (
+    (code >= 97 && code <= 122) ||
+    (code >= 65 && code <= 90) ||
+    (code >= 48 && code <= 57) ||
+    code === 95 ||
+    code === 36 ||
+    code >= 128
+  )
+}
+
+/**
+ * Checks values against a text whose placeholders need `expected` of them.
+ *
+ * @throws {ParameterError} for another number of values, more than the server takes, or a value that is no data.
+ */
+export function checkPositional(dialect: Dialect, expected: number, params: readonly unknown[], sql: string): void {
   const { length } = params
-  if (length !== expected) throw failure(miscounted(expected, length), sql)
-  if (length > mostParameters) throw failure(tooMany(length), sql)
+  if (length !== expected) throw failure(miscounted(dialect, expected, length), sql)
+  if (length > dialect.limits.parameters) throw failure(tooMany(dialect, length), sql)
   for (let index = 0; index < length; index++) {
     const reason = refusal(params[index])
-    if (reason !== undefined) throw failure(`Parameter $${index + 1} ${reason}.`, sql)
+    if (reason !== undefined) throw failure(`Parameter ${nth(dialect, index)} ${reason}.`, sql)
   }
 }
 
@@ -68,16 +106,21 @@ export function checkPositional(expected: number, params: readonly unknown[], sq
  *
  * @throws {ParameterError} for names without a value, values without a name, and values that are no data.
  */
-export function bindNamed(names: readonly string[], values: Readonly<Record<string, unknown>>, sql: string): unknown[] {
+export function bindNamed(
+  dialect: Dialect,
+  names: readonly string[],
+  values: Readonly<Record<string, unknown>>,
+  sql: string,
+): unknown[] {
   const missing = names.filter((name) => !Object.hasOwn(values, name))
-  if (missing.length > 0) throw failure(`No value was given for ${list(missing)}.`, sql)
+  if (missing.length > 0) throw failure(`There is no value for ${list(missing)}.`, sql)
   const keys = Object.keys(values)
-  if (keys.length !== names.length) {
-    const known = new Set(names)
+  const known = dialect.placeholder.numbered && keys.length === names.length ? null : new Set(names)
+  if (known !== null && keys.length !== known.size) {
     const extra = keys.filter((key) => !known.has(key))
     if (extra.length > 0) throw failure(unexpected(extra), sql)
   }
-  if (names.length > mostParameters) throw failure(tooMany(names.length), sql)
+  if (names.length > dialect.limits.parameters) throw failure(tooMany(dialect, names.length), sql)
   return names.map((name) => {
     const value = values[name]
     const reason = refusal(value)
@@ -114,7 +157,7 @@ function objectRefusal(value: object, depth: number): string | undefined {
   if (prototype === Object.prototype || prototype === null) return undefined
   const builder = builderOf(value)
   if (builder !== undefined)
-    return `is ${describeType(value)}, a query builder's object and no data: ${missingImport(builder)}, and interpolate it in db.sql\`…\``
+    return `is ${describeType(value)}, a query builder's object and not data: ${missingImport(builder)}, and interpolate it in db.sql\`…\``
   if (hasMethod(value, 'then')) return `is ${describeType(value)}, a promise: await it first`
   return undefined
 }
@@ -135,14 +178,26 @@ const failure = (message: string, sql: string): ParameterError => new ParameterE
 
 const values = (count: number): string => (count === 1 ? '1 value was' : `${count} values were`)
 
-function miscounted(expected: number, given: number): string {
+/** For messages: `$3`, or `number 3` where placeholders have no numbers. */
+function nth({ placeholder }: Dialect, index: number): string {
+  return placeholder.numbered ? placeholder.text(index) : `number ${index + 1}`
+}
+
+function miscounted(dialect: Dialect, expected: number, given: number): string {
+  const { placeholder } = dialect
   const wanted =
-    expected === 0 ? 'no placeholder' : expected === 1 ? 'one placeholder, $1' : `placeholders up to $${expected}`
+    expected === 0
+      ? 'no placeholder'
+      : expected === 1
+        ? `one placeholder, ${placeholder.text(0)}`
+        : placeholder.numbered
+          ? `placeholders up to ${placeholder.text(expected - 1)}`
+          : `${expected} placeholders`
   return `The text has ${wanted}, but ${values(given)} given.`
 }
 
-const tooMany = (count: number): string =>
-  `PostgreSQL takes at most ${mostParameters} parameters, ${count} were given: send them in batches, or as arrays with unnest($1).`
+const tooMany = ({ title, limits, manyAtOnce }: Dialect, count: number): string =>
+  `${title} takes at most ${limits.parameters} parameters, ${count} were given: send them in batches${manyAtOnce}.`
 
 function unexpected(extra: readonly string[]): string {
   const options = extra.some((name) => name === 'timeoutMs' || name === 'signal')
@@ -157,7 +212,7 @@ function list(names: readonly string[]): string {
   return shown.join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '')
 }
 
-/** Why PostgreSQL cannot store a text, as the rest of a sentence; `undefined` when it can. */
+/** Why no server can store a text, as the rest of a sentence; `undefined` when it can. */
 export function textRefusal(text: string): string | undefined {
   if (text.includes('\0')) return 'text with a NUL character'
   if (!(text as WellFormed).isWellFormed()) return 'text with half of a surrogate pair'
@@ -166,3 +221,157 @@ export function textRefusal(text: string): string | undefined {
 
 /** In every supported Node.js, not yet in the library of types. */
 type WellFormed = string & { isWellFormed(): boolean }
+
+// JSON text of values that are sent: what `JSON.stringify` makes, less what it would change in silence. It leaves out, makes NULL
+// or makes empty whatever JSON has no form for; here that is refused, at any depth, by the path to it. Used for parameters and
+// for JSON columns of models. No message holds a value.
+
+/** `what` goes on behind a subject: `is a Map, …` or `holds, at .items[2], a Map, …`. */
+type Refuse = (what: string) => never
+
+/**
+ * The JSON text of a value. Instances of classes are written by their `toJSON`, else by their own enumerable members, as
+ * `JSON.stringify` does; members that are undefined are left out. Calls `refuse` for what JSON cannot say.
+ */
+export function jsonText(value: unknown, refuse: Refuse): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  return JSON.stringify(new Check(refuse).plain(value))
+}
+
+/** Deeper than this, a value is looked at for a circle. */
+const suspicious = 64
+
+/** PostgreSQL's own reader gives up at about as many. */
+const deepest = 5000
+
+class Check {
+  readonly #refuse: Refuse
+  readonly #path: (string | number)[] = []
+  readonly #around = new Set<object>()
+
+  constructor(refuse: Refuse) {
+    this.#refuse = refuse
+  }
+
+  /** The value without what `JSON.stringify` would ask for its own form; itself where there is nothing of that. */
+  plain(value: unknown): unknown {
+    switch (typeof value) {
+      case 'string':
+      case 'boolean':
+        return value
+      case 'number':
+        return Number.isFinite(value) ? value : this.#stop(`the number ${value}, which JSON cannot hold`)
+      case 'object':
+        return value === null ? null : this.#object(value)
+      case 'bigint': {
+        // Some programs teach it to all of them.
+        const own = (BigInt.prototype as { toJSON?: unknown }).toJSON
+        if (typeof own === 'function') return this.plain(own.call(value))
+        return this.#stop('a bigint, which JSON cannot hold: pass it as text or as a number')
+      }
+      case 'undefined':
+        return this.#stop('undefined: pass null')
+      case 'function':
+      case 'symbol':
+      default:
+        return this.#stop(`a ${typeof value}: only data can be sent`)
+    }
+  }
+
+  #object(value: object): unknown {
+    if (Array.isArray(value)) return this.#inside(value, () => this.#items(value))
+    if (value instanceof Date && value.toJSON === Date.prototype.toJSON)
+      return Number.isNaN(value.getTime()) ? this.#stop('an invalid date') : value
+    if (isPlain(value) && !hasMethod(value, 'toJSON')) return this.#inside(value, () => this.#members(value, value))
+    return this.#instance(value)
+  }
+
+  #instance(value: object, asItIs = false): unknown {
+    if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer)
+      return this.#stop('bytes, which JSON cannot hold: pass them as text')
+    if (isBoxedPrimitive(value)) return this.plain(value.valueOf())
+    if (hasMethod(value, toStatement) || builderOf(value) !== undefined)
+      return this.#stop(`${describeType(value)}, which is SQL and not data`)
+    if (!asItIs && hasMethod(value, 'toJSON')) {
+      const key = this.#path.at(-1) ?? ''
+      const own = (value as { toJSON(key: string): unknown }).toJSON(String(key))
+      if (typeof own !== 'object' || own === null) return this.plain(own)
+      // What it gives is taken as it is, whatever further form that has.
+      return Array.isArray(own) ? this.#inside(own, () => [...this.#items(own)]) : this.#instance(own, true)
+    }
+    if (hasMethod(value, 'then')) return this.#stop(`${describeType(value)}, a promise: await it first`)
+    if (isMap(value) || isSet(value) || isNativeError(value))
+      return this.#stop(`${describeType(value)}, which JSON would make empty`)
+    const members = this.#inside(value, () => this.#members(value, asItIs ? null : value))
+    if (!isPlain(value) && Object.keys(value).length === 0)
+      return this.#stop(`${describeType(value)}, which has no enumerable members that JSON could show`)
+    return members
+  }
+
+  #items(items: readonly unknown[]): readonly unknown[] {
+    let made: unknown[] | null = null
+    for (let i = 0; i < items.length; i++) {
+      this.#path.push(i)
+      const item = this.plain(items[i])
+      this.#path.pop()
+      if (made !== null) made.push(item)
+      else if (item !== items[i]) made = [...items.slice(0, i), item]
+    }
+    return made ?? items
+  }
+
+  /** `same` is given back when no member changed; null: a copy is needed. A method that makes its form is no member. */
+  #members(value: object, same: object | null): object {
+    let made: Record<string, unknown> | null = same === null ? {} : null
+    const keys = Object.keys(value)
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as string
+      const given = (value as Readonly<Record<string, unknown>>)[key]
+      if (given === undefined || (key === 'toJSON' && typeof given === 'function')) continue
+      this.#path.push(key)
+      const member = this.plain(given)
+      this.#path.pop()
+      if (made === null && member !== given) {
+        made = {}
+        for (const before of keys.slice(0, i))
+          setMember(made, before, (value as Readonly<Record<string, unknown>>)[before])
+      }
+      if (made !== null) setMember(made, key, member)
+    }
+    return made ?? (same as object)
+  }
+
+  #inside<T>(value: object, work: () => T): T {
+    const depth = this.#path.length
+    if (depth < suspicious) return work()
+    if (this.#around.has(value)) return this.#stop('an object that holds itself, which JSON cannot hold')
+    if (depth > deepest) return this.#stop(`more than ${deepest} levels`)
+    this.#around.add(value)
+    const done = work()
+    this.#around.delete(value)
+    return done
+  }
+
+  #stop(what: string): never {
+    if (this.#path.length === 0) return this.#refuse(`is ${what}`)
+    return this.#refuse(`holds, at ${pathText(this.#path)}, ${what}`)
+  }
+}
+
+/** `__proto__` is a member like any other. */
+function setMember(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === '__proto__')
+    Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true })
+  else target[key] = value
+}
+
+const shownAtMost = 8
+
+/** `.items[2].name`. Long paths are shortened, and keys that may be data are not shown. */
+function pathText(path: readonly (string | number)[]): string {
+  const shown = path.slice(0, shownAtMost)
+  const text = shown.map((key) =>
+    typeof key === 'number' ? `[${key}]` : /^[\w$]{1,40}$/.test(key) ? `.${key}` : '[…]',
+  )
+  return text.join('') + (path.length > shownAtMost ? '…' : '')
+}

@@ -1,19 +1,64 @@
-// Texts cut at their placeholders, which is what fragments are made of: from templates, from finished statements, and by
-// joining others. Called by the tag only. Whatever is made here closes the quotes and comments it opens, so that joining
-// parts never changes the meaning of either.
+// Texts cut at their placeholders. Fragments are made of them: from templates, from finished statements, and by joining others. Only the
+// tag calls this. Every part closes the quotes and comments it opens, so joining parts never changes the meaning of either.
 import { UsageError } from '../errors/index.ts'
+import type { Dialect } from './dialect.ts'
+import { assemble } from './parameters.ts'
 import type { Statement } from './statement.ts'
-import { assemble, Scanner, Token } from './text/scan.ts'
 
 export interface Parts {
   readonly texts: readonly string[]
-  /** For each placeholder, between two texts, which of the values it stands for. */
+  /** For each place between two texts the index of its value. */
   readonly uses: readonly number[]
+  /** Values, and `Ref`s, which become text. */
   readonly params: readonly unknown[]
 }
 
-/** What was found out about a template when it was first used. */
+/** A name that is quoted when it is known for which database. */
+export class Ref {
+  readonly path: readonly string[]
+
+  constructor(path: readonly string[]) {
+    this.path = path
+  }
+
+  quoted(dialect: Dialect): string {
+    return this.path.map((name) => dialect.quote(name)).join('.')
+  }
+}
+
+/** Parts as a statement of a dialect. */
+export function place(dialect: Dialect, { texts, uses, params }: Parts): Pick<Statement, 'sql' | 'params'> {
+  const { placeholder } = dialect
+  const refs = params.some((value) => value instanceof Ref)
+  if (!refs && placeholder.numbered) return { sql: assemble(placeholder, texts, uses), params }
+  const [pieces, left, values]: [string[], number[], unknown[]] = [[texts[0] ?? ''], [], []]
+  const numbers = new Map<number, number>()
+  uses.forEach((use, index) => {
+    const value = params[use]
+    const next = texts[index + 1] ?? ''
+    if (value instanceof Ref) {
+      pieces[pieces.length - 1] += value.quoted(dialect) + next
+      return
+    }
+    let number = placeholder.numbered ? numbers.get(use) : undefined
+    if (number === undefined) numbers.set(use, (number = values.push(value) - 1))
+    left.push(number)
+    pieces.push(next)
+  })
+  return { sql: assemble(placeholder, pieces, left), params: values }
+}
+
+/** Whether another dialect reads a text as the one did by which it was put together: as many placeholders, no quote left open. */
+export function readsAlike(dialect: Dialect, text: string, places: number): boolean {
+  const { uses, unterminated } = dialect.cut(text, 'positional')
+  return uses.length === places && !unterminated
+}
+
+/** The facts about a template, found when it was first used. */
 export interface Template {
+  readonly dialect: Dialect
+  /** As another dialect reads the same one. */
+  readonly next: Template | undefined
   readonly texts: readonly string[]
   readonly uses: readonly number[]
   /** The whole text when every value is a parameter. */
@@ -29,16 +74,16 @@ export const misused =
 const templates = new WeakMap<TemplateStringsArray, Template>()
 
 /** The template of a strings array. @throws {UsageError} when it is not the work of a tagged template, or is malformed. */
-export function templateOf(strings: TemplateStringsArray): Template {
-  const known = templates.get(strings)
-  if (known !== undefined) return known
-  const template = learn(strings)
+export function templateOf(dialect: Dialect, strings: TemplateStringsArray): Template {
+  const first = templates.get(strings)
+  for (let known = first; known !== undefined; known = known.next) if (known.dialect === dialect) return known
+  const template = learn(dialect, strings, first)
   templates.set(strings, template)
   return template
 }
 
 /** A frozen array with frozen raw strings is what the language makes, and what no JSON can be. */
-function learn(strings: TemplateStringsArray): Template {
+function learn(dialect: Dialect, strings: TemplateStringsArray, next: Template | undefined): Template {
   const isTemplate =
     Array.isArray(strings) && Object.isFrozen(strings) && Array.isArray(strings.raw) && Object.isFrozen(strings.raw)
   if (!isTemplate || strings.length !== strings.raw.length) throw new UsageError(misused)
@@ -46,44 +91,49 @@ function learn(strings: TemplateStringsArray): Template {
     throw new UsageError('The template has an invalid escape sequence: write a backslash as \\\\.')
   const uses = Array.from({ length: strings.length - 1 }, (_, index) => index)
   const offsets: number[] = []
-  const text = assemble(strings, uses, offsets)
-  const { placeholders, commented } = scan(text, 'The template')
+  const text = assemble(dialect.placeholder, strings, uses, offsets)
+  const read = scan(dialect, text, 'The template')
   const places = new Map(offsets.map((offset, index) => [offset, index]))
   const quoted = new Set(uses)
-  for (const { start } of placeholders) {
-    const index = places.get(start)
+  for (const offset of read.offsets) {
+    const index = places.get(offset)
     if (index === undefined)
-      throw new UsageError('The template has a placeholder of its own: interpolate the value instead of $1.')
+      throw new UsageError(
+        `The template contains a placeholder: interpolate the value instead of ${dialect.placeholder.text(0)}.`,
+      )
     quoted.delete(index)
   }
-  const texts = closed(strings, commented)
-  return { texts, uses, text: assemble(texts, uses), quoted }
+  const texts = closed(strings, read.commented)
+  return { dialect, next, texts, uses, text: assemble(dialect.placeholder, texts, uses), quoted }
 }
 
-/** Cuts a finished statement at its placeholders, so that they can be counted anew. */
-export function cut({ sql: text, params }: Pick<Statement, 'sql' | 'params'>): Parts {
-  const { placeholders, commented } = scan(text, 'An interpolated query')
-  const uses = placeholders.map(({ start, end }) => Number(text.slice(start + 1, end)) - 1)
+/** Cuts a finished statement at its placeholders, so that they can be counted again. */
+export function cut(dialect: Dialect, { sql: text, params }: Pick<Statement, 'sql' | 'params'>): Parts {
+  const { texts, uses, commented } = scan(dialect, text, 'An interpolated query')
   if (uses.some((use) => use < 0 || use >= params.length))
     throw new UsageError('An interpolated query has more placeholders than values.')
-  const starts = [0, ...placeholders.map(({ end }) => end)]
-  const texts = starts.map((start, index) => text.slice(start, placeholders[index]?.start))
   return { texts: closed(texts, commented), uses, params }
 }
 
 /** A text without placeholders. @throws {UsageError} when it has some, or leaves a quote or comment open. */
-export function plain(text: string): Parts {
-  const { placeholders, commented } = scan(text, 'The raw text')
-  if (placeholders.length > 0) throw new UsageError('sql.raw takes no placeholders: use the tag for text with values.')
+export function plain(dialect: Dialect, text: string): Parts {
+  const { uses, commented } = scan(dialect, text, 'The raw text')
+  if (uses.length > 0) throw new UsageError('sql.raw takes no placeholders: use the tag for text with values.')
   return { texts: closed([text], commented), uses: [], params: [] }
 }
 
-/** What a fragment is made of. */
+/** The content of a fragment. */
 export type Piece = Parts | Composition
 
-/** How many placeholders it has. */
-export function placeholdersOf(piece: Piece): number {
+/** How many places it has, for values or names. */
+export function placesOf(piece: Piece): number {
   return piece instanceof Composition ? piece.values : piece.uses.length
+}
+
+/** How many of them are for values. */
+export function placeholdersOf(piece: Piece): number {
+  const { uses, params } = partsOf(piece)
+  return uses.filter((use) => !(params[use] instanceof Ref)).length
 }
 
 export function partsOf(piece: Piece): Parts {
@@ -98,11 +148,11 @@ class Value {
   }
 }
 
-/** Pieces that are put together when they are needed, once: what is built step by step from what was built before is not copied at each. */
+/** Pieces that are joined once, when they are needed. A fragment that is built step by step is not copied at each step. */
 export class Composition {
   #pieces: (string | Value | Piece)[] = []
   #parts: Parts | null = null
-  /** How many placeholders it has. */
+  /** How many places it has. */
   values = 0
 
   text(text: string): void {
@@ -116,7 +166,7 @@ export class Composition {
 
   piece(piece: Piece): void {
     this.#pieces.push(piece)
-    this.values += placeholdersOf(piece)
+    this.values += placesOf(piece)
   }
 
   get parts(): Parts {
@@ -169,19 +219,11 @@ class Assembly implements Parts {
   }
 }
 
-interface Scanned {
-  readonly placeholders: readonly { readonly start: number; readonly end: number }[]
-  readonly commented: boolean
-}
-
-/** Where the placeholders of a text are. @throws {UsageError} when it leaves a quote or comment open. */
-function scan(text: string, subject: string): Scanned {
-  const scanner = new Scanner(text)
-  const placeholders: { start: number; end: number }[] = []
-  for (let kind = scanner.next(); kind !== Token.end; kind = scanner.next())
-    if (kind === Token.parameter) placeholders.push({ start: scanner.start, end: scanner.end })
-  if (scanner.unterminated) throw new UsageError(`${subject} leaves a quote or comment open.`)
-  return { placeholders, commented: scanner.commented }
+/** The text cut at its placeholders. @throws {UsageError} when it leaves a quote or comment open. */
+function scan(dialect: Dialect, text: string, subject: string): ReturnType<Dialect['cut']> {
+  const read = dialect.cut(text, 'positional')
+  if (read.unterminated) throw new UsageError(`${subject} leaves a quote or comment open.`)
+  return read
 }
 
 /** Ends a `--` comment that would otherwise swallow what comes behind. */

@@ -1,18 +1,21 @@
-// Session settings as users give them: checked and copied when a frame is made, so that what is wrong with them is the
-// error of whoever gave them, and never of whoever lends the connection later.
+// Session settings as users give them. They are checked and copied when a frame is made. So a mistake in them is an error of the caller
+// who gave them, never of the code that uses the connection later.
 import { UsageError } from '../errors/index.ts'
-import { describeType, isConforming, isPlain, isUtf8 } from '../util/checks.ts'
+import { describeType, isConforming, isPlain, isUtf8 } from '../util/options.ts'
+
+/** Names in lower case, and values as text. */
+export type Settings = Readonly<Record<string, string>>
 
 /** The server truncates identifiers to NAMEDATALEN - 1 bytes. */
 export const mostNameBytes = 63
 
 /**
- * A frozen copy, each value as text; undefined when there is none.
+ * A frozen copy, names in lower case, each value as text; undefined when there is none.
  *
- * @throws {UsageError} when it is no plain object, has a name that no setting can have, or a value that is no string, number
- *   or boolean.
+ * @throws {UsageError} when it is not a plain object, or has a name that no setting can have. Also for a value that is not a
+ *   string, number or boolean.
  */
-export function settingsOf(given: unknown): Readonly<Record<string, string>> | undefined {
+export function settingsOf(given: unknown): Settings | undefined {
   if (given === undefined) return undefined
   if (!isPlain(given))
     throw new UsageError(
@@ -20,8 +23,11 @@ export function settingsOf(given: unknown): Readonly<Record<string, string>> | u
     )
   const copy = Object.create(null) as Record<string, string>
   let some = false
-  for (const [name, value] of Object.entries(given)) {
-    copy[settingName(name)] = settingValue(name, value)
+  for (const [key, value] of Object.entries(given)) {
+    const name = settingName(key).toLowerCase()
+    if (Object.hasOwn(copy, name))
+      throw new UsageError(`settings holds ${JSON.stringify(name)} twice: upper and lower case make no difference.`)
+    copy[name] = settingValue(name, value)
     some = true
   }
   return some ? Object.freeze(copy) : undefined
@@ -47,12 +53,118 @@ export function settingValue(name: string, value: unknown): string {
   if (text.includes('\0') || /\p{Surrogate}/u.test(text))
     throw new UsageError(`The setting "${name}" holds a NUL character or half of a surrogate pair.`)
   if (name.toLowerCase() === 'client_encoding' && !isUtf8(text))
-    throw new UsageError(
-      'Text is sent and read as UTF8 only, so the setting "client_encoding" can be nothing but UTF8.',
-    )
+    throw new UsageError('Text is sent and read as UTF8 only, so the setting "client_encoding" can only be UTF8.')
   if (name.toLowerCase() === 'standard_conforming_strings' && !isConforming(text))
     throw new UsageError(
       'SQL is read as with standard_conforming_strings = on, so that setting cannot be turned off: quotes would end elsewhere.',
     )
   return text
+}
+
+// The settings of frames that are in force on one session, by its answers, and the changes that put others in force. It sends nothing
+// itself: the sender of a change reports that it was sent, and how it ended.
+
+/** A setting and what it becomes; null: what it was when the session began. */
+export type Change = readonly [name: string, value: string | null]
+
+const none: Settings = Object.freeze(Object.create(null) as Settings)
+/** Each setting that was ever made may be in force, or not. */
+const unsure: Settings = Object.freeze(Object.create(null) as Settings)
+
+const no: ReadonlySet<string> = new Set()
+
+export class InForce {
+  /**
+   * The settings in force now, null for none. Settings are immutable, so a frame that finds its settings here has nothing to send.
+   * When it is uncertain, this value is unlike all others.
+   */
+  now: Settings | null = null
+  /** What the session has where no frame has set anything, as far as that differs from how it began. */
+  base: Settings = none
+  /** False: a session that is given back must not keep them, because others share it in some way the pool does not see. */
+  mayStay = true
+  /** All that may be in force, and was set by frames. */
+  #names: ReadonlySet<string> = no
+
+  /** Whether a frame has set anything that may still be in force. */
+  get any(): boolean {
+    return this.#names.size > 0
+  }
+
+  /**
+   * What has to be changed so that `wanted` is in force and nothing else. On the `guards` depends who may change the others:
+   * they are taken back before, and set behind them, in this order.
+   */
+  changes(wanted: Settings | null, guards: readonly string[]): readonly Change[] {
+    const { now } = this
+    const want = wanted ?? none
+    const had = now === unsure ? this.#names : new Set(now === null ? [] : Object.keys(now))
+    const first: Change[] = []
+    const last: Change[] = []
+    const others: Change[] = []
+    for (const name of had)
+      if (!Object.hasOwn(want, name) && !guards.includes(name)) others.push([name, this.base[name] ?? null])
+    for (const name of Object.keys(want))
+      if (!guards.includes(name) && !this.#has(name, want[name] as string)) others.push([name, want[name] as string])
+    // One that is changed takes those behind it along.
+    let moves = others.length > 0
+    for (const name of guards) {
+      const value = Object.hasOwn(want, name) ? (want[name] as string) : null
+      const same = value === null ? !had.has(name) : this.#has(name, value)
+      if (same && (!moves || !had.has(name))) continue
+      const back = this.base[name] ?? null
+      if (had.has(name) && (moves || value === null)) first.unshift([name, back])
+      if (value !== null) last.push([name, value])
+      moves = true
+    }
+    return [...first, ...others, ...last]
+  }
+
+  #has(name: string, value: string): boolean {
+    const { now } = this
+    return now !== null && now !== unsure && Object.hasOwn(now, name) && now[name] === value
+  }
+
+  /** Whether these are in force already, in another object maybe. */
+  isNow(wanted: Settings | null): boolean {
+    if (this.now === wanted) return true
+    if (this.now === unsure || !sameSettings(this.now, wanted)) return false
+    this.now = wanted
+    return true
+  }
+
+  /** Whether surely nothing is in force. */
+  get nothing(): boolean {
+    return this.now === null || (this.now !== unsure && Object.keys(this.now).length === 0)
+  }
+
+  /** Changes are on their way. */
+  sent(changes: readonly Change[]): void {
+    this.#names = new Set([...this.#names, ...changes.map(([name]) => name)])
+  }
+
+  /** These are in force. `settled`: no rollback can take that back. */
+  became(settings: Settings | null, settled: boolean): void {
+    this.now = settings
+    if (settled) this.#names = settings === null ? no : new Set(Object.keys(settings))
+  }
+
+  /** A rollback may have taken back what was set, or part of it was refused. */
+  lose(): void {
+    if (this.any) this.now = unsure
+  }
+
+  /** The session was reset. */
+  clear(): void {
+    this.now = null
+    this.#names = no
+  }
+}
+
+/** Whether both have the same names with the same values. */
+export function sameSettings(one: Settings | null, other: Settings | null): boolean {
+  if (one === other) return true
+  const [a, b] = [one ?? none, other ?? none]
+  const names = Object.keys(a)
+  return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && a[name] === b[name])
 }

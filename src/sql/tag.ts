@@ -3,65 +3,96 @@
 // no data can pose as one.
 import { inspect } from 'node:util'
 import { ParameterError, UsageError } from '../errors/index.ts'
-import { Placeholder } from './baked/placeholder.ts'
-import { postgres } from './dialect.ts'
+import { Placeholder } from './baked.ts'
+import type { Dialect } from './dialect.ts'
 import { refusal } from './parameters.ts'
-import { Composition, cut, misused, partsOf, type Piece, placeholdersOf, plain, templateOf } from './parts.ts'
+import {
+  Composition,
+  cut,
+  misused,
+  type Parts,
+  partsOf,
+  type Piece,
+  place,
+  placeholdersOf,
+  plain,
+  readsAlike,
+  Ref,
+  templateOf,
+} from './parts.ts'
 import { embed, isQuery, toStatement, type Statement, type ToStatement } from './statement.ts'
-import { assemble } from './text/scan.ts'
-import { describeType } from '../util/checks.ts'
+import { describeType } from '../util/options.ts'
 
-/** A piece of SQL with its values: a whole query, or part of one. Made by `sql` and its methods only. */
+/** A piece of SQL with its values: a whole query or a part of one. Only `sql` and its methods make it. */
 export interface Fragment<Row = unknown> extends ToStatement<Row> {
-  /** The text and how many values it has, never the values. */
+  /** The text and the number of its values, never the values. */
   [inspect.custom](): string
 }
 
 export interface Sql {
   /**
-   * SQL with values: each becomes a parameter, an array one parameter too; fragments and queries are merged.
+   * SQL with values. Each value becomes one parameter, and so does an array. Fragments and queries are merged into the text.
    *
-   * Objects of a query builder are compiled by its adapter, and never sent as parameters.
+   * The adapter of a query builder compiles its objects. They are never sent as parameters.
    *
-   * @throws {UsageError} when called as a plain function, when a value stands inside quotes or a comment, when the text
-   *   has placeholders of its own or leaves a quote open.
-   * @throws {ParameterError} for a value that is no data, by its position: `undefined`, functions, promises, objects of a
+   * @throws {UsageError} when called as a plain function, when a value stands inside quotes or a comment, and when the text
+   *   already has placeholders or leaves a quote open.
+   * @throws {ParameterError} for a value that is not data, with its position: `undefined`, functions, promises, objects of a
    *   builder whose subpath was not imported.
    */
   <Row = Record<string, unknown>>(strings: TemplateStringsArray, ...values: readonly unknown[]): Fragment<Row>
   /**
-   * A quoted name, `"schema"."table"`, that can only ever be that name.
+   * A quoted name such as `"schema"."table"`. It can never be read as other SQL.
    *
    * @throws {UsageError} for anything but non-empty strings of at most 63 bytes without NUL.
    */
   identifier(...path: readonly string[]): Fragment
   /**
-   * Text that becomes SQL as it is. **Unsafe**: anything from outside the program in it is an injection.
+   * Text that is used as SQL unchanged. **Unsafe**: input from outside the program makes it an SQL injection.
    *
-   * @throws {UsageError} when it is no string, has placeholders, or leaves a quote or comment open.
+   * @throws {UsageError} when it is not a string, has placeholders, or leaves a quote or comment open.
    */
   raw(text: string): Fragment
   /**
-   * Values or fragments with a separator between them; `, ` by default.
+   * Values or fragments with a separator between them. Default `, `.
    *
-   * @throws {UsageError} for an empty list, and for a separator that is no fragment.
-   * @throws {ParameterError} for an item that is no data, by its position.
+   * @throws {UsageError} for an empty list, and for a separator that is not a fragment.
+   * @throws {ParameterError} for an item that is not data, with its position.
    */
   join(items: readonly unknown[], separator?: Fragment): Fragment
   /**
-   * `($1, $2, …)` for `in ${sql.list(ids)}`. Each length is a statement of its own: `= any(${ids})` is one for all.
+   * `($1, $2, …)` for `in ${sql.list(ids)}`. Each length makes a separate statement; `= any(${ids})` is one for all lengths.
    *
-   * @throws {UsageError} for an empty list, which SQL has no form for.
-   * @throws {ParameterError} for an item that is no data, by its position.
+   * @throws {UsageError} for an empty list, which SQL cannot express.
+   * @throws {ParameterError} for an item that is not data, with its position.
    */
   list(values: readonly unknown[]): Fragment
 }
 
-/** The tag. `db.sql` makes the same fragments and binds them to a database. */
-export const sql: Sql = Object.assign(
-  <Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): Fragment<Row> => compose<Row>(strings, values),
-  { identifier, raw, join, list },
-)
+/**
+ * The tag of a dialect. It reads texts by the rules of that dialect. `db.sql` makes the same fragments and binds them to a
+ * database. A fragment that runs on a database of another dialect is rewritten for that dialect.
+ */
+export function tagFor(dialect: Dialect): Sql {
+  const comma = new SqlFragment(dialect, plain(dialect, ', '))
+  return Object.assign(
+    <Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): Fragment<Row> =>
+      compose<Row>(dialect, strings, values),
+    {
+      identifier: (...path: readonly string[]): Fragment => identifier(dialect, path),
+      raw: (text: string): Fragment => raw(dialect, text),
+      join: (items: readonly unknown[], separator: Fragment = comma): Fragment =>
+        new SqlFragment(dialect, joined(dialect, items, separator)),
+      list(values: readonly unknown[]): Fragment {
+        const whole = new Composition()
+        whole.text('(')
+        whole.piece(joined(dialect, values, comma))
+        whole.text(')')
+        return new SqlFragment(dialect, whole)
+      },
+    },
+  )
+}
 
 export function isFragment(value: unknown): value is Fragment {
   return typeof value === 'object' && value !== null && pieceOf(value) !== undefined
@@ -72,24 +103,33 @@ export function compileFragment<Row>(fragment: Fragment<Row>): Statement<Row> {
   return fragment[toStatement]()
 }
 
+/** What a fragment is made of, before it is written for a database. */
+export function partsOfFragment(fragment: Fragment): Parts {
+  return partsOf(pieceOf(fragment) as Piece)
+}
+
 /** What the tag does, for the tags of databases: `values` belong to the fragment from now on. Throws as `Sql` does. */
-export function compose<Row>(strings: TemplateStringsArray, values: readonly unknown[]): Fragment<Row> {
-  const { texts, uses, text, quoted } = templateOf(strings)
+export function compose<Row>(
+  dialect: Dialect,
+  strings: TemplateStringsArray,
+  values: readonly unknown[],
+): Fragment<Row> {
+  const { texts, uses, text, quoted } = templateOf(dialect, strings)
   if (values.length !== uses.length) throw new UsageError(misused)
   let nested: (Piece | undefined)[] | undefined
   for (let index = 0; index < values.length; index++) {
-    const piece = nestedPiece(values[index], index, 'Value')
+    const piece = nestedPiece(dialect, values[index], index, 'Value')
     if (piece !== undefined) (nested ??= [])[index] = piece
     if (quoted.has(index) && (piece === undefined || placeholdersOf(piece) > 0))
       throw new UsageError(`Value ${index + 1} of the template stands inside quotes or a comment: leave those out.`)
   }
-  if (nested === undefined) return new SqlFragment<Row>({ texts, uses, params: values }, text)
+  if (nested === undefined) return new SqlFragment<Row>(dialect, { texts, uses, params: values }, text)
   const whole = new Composition()
   for (let index = 0; index < texts.length; index++) {
     whole.text(texts[index] ?? '')
     if (index < values.length) add(whole, values[index], nested[index])
   }
-  return new SqlFragment<Row>(whole)
+  return new SqlFragment<Row>(dialect, whole)
 }
 
 /** Set by the class body, the only code that sees the private field. */
@@ -97,21 +137,38 @@ let pieceOf: (value: object) => Piece | undefined
 
 class SqlFragment<Row> implements Fragment<Row> {
   readonly #piece: Piece
+  /** By which it was read, and mostly is written. */
+  readonly #dialect: Dialect
+  /** As that one writes it, where every place is for a value of its own. */
   #text: string | undefined
 
   static {
     pieceOf = (value) => (#piece in value ? value.#piece : undefined)
   }
 
-  constructor(piece: Piece, text?: string) {
+  constructor(dialect: Dialect, piece: Piece, text?: string) {
+    this.#dialect = dialect
     this.#piece = piece
     this.#text = text
   }
 
-  [toStatement](): Statement<Row> {
-    const { texts, uses, params } = partsOf(this.#piece)
-    this.#text ??= assemble(texts, uses)
-    return { sql: this.#text, params }
+  [toStatement](_most?: number, dialect: Dialect = this.#dialect): Statement<Row> {
+    const parts = partsOf(this.#piece)
+    if (dialect !== this.#dialect) return this.#foreign(dialect, parts)
+    if (this.#text !== undefined) return { sql: this.#text, params: parts.params }
+    const made = place(dialect, parts)
+    if (made.params === parts.params) this.#text = made.sql
+    return made
+  }
+
+  /** For a database whose SQL is not the one it was read by. */
+  #foreign(dialect: Dialect, parts: Parts): Statement<Row> {
+    const made = place(dialect, parts)
+    if (readsAlike(dialect, made.sql, placeholdersOf(parts))) return made
+    throw new UsageError(
+      `This SQL was written before it was known that it runs on ${dialect.title}, which reads its quotes, comments or ` +
+        'placeholders differently. Write it with db.sql of that database.',
+    )
   }
 
   [inspect.custom](): string {
@@ -124,23 +181,23 @@ class SqlFragment<Row> implements Fragment<Row> {
 export const asFragment: unique symbol = Symbol('genever.fragment')
 
 /** What a value that is SQL itself is made of; `undefined` for a parameter. */
-function nestedPiece(value: unknown, index: number, kind: 'Value' | 'Item'): Piece | undefined {
+function nestedPiece(dialect: Dialect, value: unknown, index: number, kind: 'Value' | 'Item'): Piece | undefined {
   if ((typeof value === 'object' && value !== null) || typeof value === 'function') {
     const piece = pieceOf(value)
     if (piece !== undefined) return piece
     if (value instanceof Placeholder) return undefined
-    if (isQuery(value)) return queryPiece(value)
-    const statement = embed(value)
-    if (statement !== undefined) return cut(statement)
+    if (isQuery(value)) return queryPiece(dialect, value)
+    const statement = embed(value, dialect)
+    if (statement !== undefined) return cut(dialect, statement)
   }
   const reason = refusal(value)
   if (reason === undefined) return undefined
   throw new ParameterError(`${kind} ${index + 1} of the ${kind === 'Value' ? 'template' : 'list'} ${reason}.`)
 }
 
-function queryPiece(query: ToStatement & { [asFragment]?: () => unknown }): Piece {
+function queryPiece(dialect: Dialect, query: ToStatement & { [asFragment]?: () => unknown }): Piece {
   const fragment = query[asFragment]?.()
-  return (isFragment(fragment) ? pieceOf(fragment) : undefined) ?? cut(query[toStatement]())
+  return (isFragment(fragment) ? pieceOf(fragment) : undefined) ?? cut(dialect, query[toStatement](0, dialect))
 }
 
 function add(whole: Composition, value: unknown, piece: Piece | undefined): void {
@@ -148,35 +205,24 @@ function add(whole: Composition, value: unknown, piece: Piece | undefined): void
   else whole.piece(piece)
 }
 
-function identifier(...path: readonly string[]): Fragment {
+function identifier(dialect: Dialect, path: readonly string[]): Fragment {
   if (path.length === 0) throw new UsageError('sql.identifier needs a name.')
-  return new SqlFragment(plain(path.map((name) => postgres.quoteIdentifier(name)).join('.')))
+  const name = new Ref(path)
+  // It is quoted for the database it runs on, and refused here.
+  name.quoted(dialect)
+  return new SqlFragment(dialect, { texts: ['', ''], uses: [0], params: [name] })
 }
 
-function raw(text: string): Fragment {
+function raw(dialect: Dialect, text: string): Fragment {
   if (typeof text !== 'string') throw new UsageError(`sql.raw takes a string, not ${describeType(text)}.`)
-  return new SqlFragment(plain(text))
+  return new SqlFragment(dialect, plain(dialect, text))
 }
 
-const comma: Fragment = new SqlFragment(plain(', '))
-
-function join(items: readonly unknown[], separator: Fragment = comma): Fragment {
-  return new SqlFragment(joined(items, separator))
-}
-
-function list(values: readonly unknown[]): Fragment {
-  const whole = new Composition()
-  whole.text('(')
-  whole.piece(joined(values, comma))
-  whole.text(')')
-  return new SqlFragment(whole)
-}
-
-function joined(items: readonly unknown[], separator: Fragment): Piece {
+function joined(dialect: Dialect, items: readonly unknown[], separator: Fragment): Piece {
   const between = isFragment(separator) ? pieceOf(separator) : undefined
   if (between === undefined) throw new UsageError('The separator of sql.join is a fragment: write sql` and `.')
   if (!Array.isArray(items))
-    throw new UsageError(`A list of values or fragments is an array, not ${describeType(items)}.`)
+    throw new UsageError(`A list of values or fragments must be an array, not ${describeType(items)}.`)
   if (items.length === 0)
     throw new UsageError(
       'An empty list has no SQL: leave the clause out, or compare with = any(${array}), which may be empty.',
@@ -184,7 +230,7 @@ function joined(items: readonly unknown[], separator: Fragment): Piece {
   const whole = new Composition()
   for (let index = 0; index < items.length; index++) {
     if (index > 0) whole.piece(between)
-    add(whole, items[index], nestedPiece(items[index], index, 'Item'))
+    add(whole, items[index], nestedPiece(dialect, items[index], index, 'Item'))
   }
   return whole
 }

@@ -72,7 +72,7 @@ export class Bridge {
       this.#port.postMessage(request)
     } catch (cause) {
       throw new UsageError(
-        'A parameter or argument cannot be sent to the worker: functions and the like cannot be cloned.',
+        'A parameter or argument cannot be sent to the worker: it cannot be cloned, for example because it is a function.',
         {
           cause,
         },

@@ -2,7 +2,7 @@
 import { currentChain, openTransaction } from '../engine/context/chain.ts'
 import type { Settings } from '../engine/context/frame.ts'
 import { UsageError } from '../errors/index.ts'
-import { notice } from '../observe/notice.ts'
+import { notice } from '../observe/channels.ts'
 import { clock } from '../util/clock.ts'
 
 const mark: unique symbol = Symbol.for('genever.sync.worker')
@@ -51,6 +51,6 @@ function warnBesideServer(method: string): void {
   if (process.getActiveResourcesInfo().some((name) => name === 'TCPServerWrap' || name === 'PipeServerWrap'))
     notice(
       'sync-beside-server',
-      `${method} makes this thread wait, so a server that listens in it answers nobody meanwhile. Use the async methods of db.`,
+      `${method} makes this thread wait, so a server in it answers nobody until the call is done. Use the async methods of db.`,
     )
 }

@@ -3,10 +3,9 @@ import type { EngineOptions } from '../engine/open/create-engine.ts'
 import type { Row } from '../engine/query/executor.ts'
 import { UsageError } from '../errors/index.ts'
 import type { Params } from '../sql/statement.ts'
-import { type Check, describeType, must } from '../util/checks.ts'
-import { readOptions } from '../util/options.ts'
-import { Printable } from '../util/printable.ts'
-import { longestTimerMs } from '../util/timers.ts'
+import { type Check, describeType, must, readOptions } from '../util/options.ts'
+import { Printable } from '../util/thrown.ts'
+import { longestTimerMs } from '../util/clock.ts'
 import { Bridge } from './bridge.ts'
 import type { SyncMethod } from './envelope.ts'
 import { settingsForCall } from './place.ts'
@@ -15,8 +14,8 @@ export interface SyncOptions {
   /** How long a call may take, opening included. Default 30_000. */
   readonly timeoutMs?: number | undefined
   /**
-   * A module that the worker loads first. Its export `options` completes the options of the database with what cannot be
-   * sent to a worker: `onConnect`, a function for the password.
+   * A module that the worker loads first. Its export `options` adds options of the database that cannot be sent to a worker:
+   * `onConnect`, a function for the password.
    */
   readonly setup?: URL | undefined
 }
@@ -24,7 +23,7 @@ export interface SyncOptions {
 // oxlint-disable-next-line typescript/no-explicit-any -- functions of any kind are called
 type AnyFunction = (...args: any[]) => unknown
 
-/** The functions of a module, each of which gives what its promise would. */
+/** The functions of a module. Each returns the value that its promise would resolve to. */
 export type SyncModule<M> = {
   readonly [K in keyof M as M[K] extends AnyFunction ? K : never]: M[K] extends (...args: infer A) => infer R
     ? (...args: A) => Awaited<R>
@@ -44,14 +43,15 @@ const optionChecks = {
 /**
  * A database whose methods block the thread until the answer is there. Made by `openSync`.
  *
- * Each call is one statement, which ends before the call returns; transactions and models are for functions of a module.
- * Settings of the scope around a call go along.
+ * Each call is one statement, which ends before the call returns. For transactions and models, use functions of a module.
+ * Settings of the scope around a call are sent with it.
  *
- * Every method throws what the async one would reject with, and:
+ * Every method throws the error that the async one would reject with, and:
  *
- * - `SyncTimeoutError` after `timeoutMs`. The bridge stays usable; the work goes on in the worker.
- * - `SyncWorkerError` when the worker has ended. A worker that runs out of memory cannot say so: only the deadline tells.
- * - `UsageError` inside of an open transaction, in the worker itself, and for what cannot be cloned.
+ * - `SyncTimeoutError` after `timeoutMs`. The bridge stays usable, and the work goes on in the worker.
+ * - `SyncWorkerError` when the worker has ended. If a worker runs out of memory it cannot report that, so the call ends with
+ *   the timeout.
+ * - `UsageError` inside of an open transaction, in the worker itself, and for values that cannot be cloned.
  */
 export class SyncDb extends Printable implements Disposable {
   readonly #bridge: Bridge
@@ -72,12 +72,12 @@ export class SyncDb extends Printable implements Disposable {
     return this.#query('first', text, params) as R | undefined
   }
 
-  /** @throws {NoRowError}, {TooManyRowsError} unless there is exactly one. */
+  /** @throws {NoResultError} when there is no row, {MultipleResultsError} when there are several. */
   one<R = Row>(text: string, params?: Params): R {
     return this.#query('one', text, params) as R
   }
 
-  /** @throws {TooManyRowsError} when there are several. */
+  /** @throws {MultipleResultsError} when there are several rows. */
   oneOrNone<R = Row>(text: string, params?: Params): R | undefined {
     return this.#query('oneOrNone', text, params) as R | undefined
   }
@@ -92,8 +92,9 @@ export class SyncDb extends Printable implements Disposable {
   }
 
   /**
-   * The functions of a module, run in the worker. A module that exports an unbound `db` has this database there; one that
-   * exports its own uses that. Arguments and results are cloned, so functions and class instances cannot travel.
+   * The functions of a module, which run in the worker. If the module exports an unbound `db`, that has this database there.
+   * If it exports its own database, it uses that. Arguments and results are cloned, so functions and class instances cannot
+   * be passed.
    *
    * @example
    * const jobs = sync.module<typeof import('./jobs.ts')>(new URL('./jobs.ts', import.meta.url))
@@ -127,11 +128,11 @@ export class SyncDb extends Printable implements Disposable {
 }
 
 /**
- * Opens a database in a worker of its own, for code that cannot await: configuration loaders, code generators, REPLs. Nothing
- * is connected before the first call. `using sync = openSync(url)` closes it at the end of the block; the worker does not
+ * Opens a database in a separate worker, for code that cannot await: configuration loaders, code generators, REPLs. Nothing
+ * is connected before the first call. `using sync = openSync(url)` closes it at the end of the block. The worker does not
  * keep the process alive.
  *
- * @throws {UsageError} when the options hold what cannot be sent to a worker, such as a function (see `setup`).
+ * @throws {UsageError} when an option cannot be sent to a worker, such as a function (see `setup`).
  * @throws {InvalidOptionError} when an option of this call is wrong.
  */
 export function openSync(source: string | URL | EngineOptions, options: SyncOptions = {}): SyncDb {
@@ -155,11 +156,11 @@ export function openSync(source: string | URL | EngineOptions, options: SyncOpti
 let kept: Bridge | undefined
 
 /**
- * Runs one function of a module in a worker that is kept for the process. The module has a database of its own.
+ * Runs one function of a module in a worker that is kept for the process. The module uses its own database.
  *
  * @example
  * const count = runSync<typeof import('./jobs.ts'), 'countUsers'>(new URL('./jobs.ts', import.meta.url), 'countUsers', ['acme'])
- * @throws as the methods of `SyncDb`.
+ * @throws the errors of the methods of `SyncDb`.
  */
 export function runSync<M, const K extends keyof SyncModule<M> & string>(
   url: URL,

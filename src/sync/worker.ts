@@ -47,7 +47,7 @@ class Service {
       this.#port.postMessage(answer)
     } catch (cause) {
       const error = new UsageError(
-        'The result cannot be sent back: functions, class instances with them and the like cannot be cloned.',
+        'The result cannot be sent back: it cannot be cloned, for example because it holds a function.',
         {
           cause,
         },
@@ -69,7 +69,7 @@ class Service {
     if (typeof called !== 'function')
       throw new UsageError(`The module exports no function ${JSON.stringify(work.name)}.`)
     const call = async (): Promise<unknown> => (called as (...args: unknown[]) => unknown)(...work.args)
-    const theirs = own instanceof Db ? (own as Db) : null
+    const theirs = own instanceof Db ? own : null
     if (theirs !== null && !isUnbound(theirs)) return within(theirs, settings, call)
     if (this.#source === null) return call()
     const db = await this.#open()

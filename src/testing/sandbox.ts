@@ -5,12 +5,12 @@ import type { Db } from '../db/db.ts'
 import { currentChain, quietAmbientFrame } from '../engine/context/chain.ts'
 import type { Engine } from '../engine/engine.ts'
 import { asExecutor } from '../engine/handle.ts'
-import { isolationLevel } from '../engine/transaction-options.ts'
+import { isolationLevel } from '../engine/transaction/options.ts'
 import { TransactionStateError, UsageError } from '../errors/index.ts'
-import { describeType, duration, needsFunction } from '../util/checks.ts'
-import { type Checks, readOptions } from '../util/options.ts'
+import { describeType, duration, needsFunction, type Checks, readOptions } from '../util/options.ts'
 import { capturePlace, type Place } from '../observe/place.ts'
 import { LiveSandbox, type LiveOptions } from './sandbox/live.ts'
+import { wordsOf } from './sandbox/words.ts'
 
 export interface SandboxOptions {
   /**
@@ -19,23 +19,24 @@ export interface SandboxOptions {
    */
   readonly isolation?: IsolationLevel | undefined
   /**
-   * How long connections lent inside may take to come back after the callback has ended, in milliseconds; then they are
-   * closed, and that is told. Default 1_000.
+   * How long connections lent inside may take to come back after the callback has ended, in milliseconds. After that they
+   * are closed, and a notice says so. Default 1_000.
    */
   readonly settleMs?: number | undefined
 }
 
-/** The database of a sandbox; a function is asked when the sandbox begins. */
+/** The database of a sandbox. A function is called when the sandbox begins. */
 export type SandboxTarget = Db | Engine | (() => Db | Engine)
 
-/** What a test runner gives to run a test within: vitest's `runTest`. */
+/** The function that a test runner gives for running a test: vitest's `runTest`. */
 export type RunTest = () => Promise<unknown>
 
 const defaultSettleMs = 1_000
 
 /**
- * Runs `work` while every connection of the engine is a view of one, in one transaction, whoever asks: also the handlers
- * of a server under test. Rolls everything back and gives what `work` returned, or throws what it threw.
+ * Runs `work` in a sandbox: every connection of the engine is a view of one connection, in one transaction. That holds for
+ * all code that uses the engine, such as the handlers of a server under test. At the end everything is rolled back. It
+ * returns what `work` returned, or throws what it threw.
  *
  * @throws {TransactionStateError} when the engine is in a sandbox already, or inside of a scope or transaction of it.
  * @throws {AcquireTimeoutError} when no connection becomes free in time.
@@ -55,8 +56,8 @@ export async function sandboxed<T>(
 }
 
 /**
- * A function for vitest's `aroundEach` (4.1 or later): `aroundEach(sandbox(db))` runs every test, its `beforeEach` and its
- * `afterEach` in a sandbox of its own. Tests that run at the same time take turns.
+ * A function for vitest's `aroundEach` (4.1 or later). With `aroundEach(sandbox(db))` each test runs in its own sandbox,
+ * with its `beforeEach` and `afterEach`. Tests that run at the same time take turns.
  */
 export function sandbox(db: SandboxTarget, options?: SandboxOptions): (runTest: RunTest) => Promise<void> {
   const place = capturePlace(sandbox)
@@ -93,6 +94,12 @@ function engineOf(target: SandboxTarget): Engine | Promise<Engine> {
 }
 
 function open(engine: Engine, place: Place, options: LiveOptions): LiveSandbox {
+  const { family, title } = engine.dialect
+  if (wordsOf(family) === undefined)
+    throw new UsageError(
+      `A sandbox needs PostgreSQL or MySQL, and this database is ${title}. Give each test a transaction that it rolls back by ` +
+        'raiseRollback(), or an empty database.',
+    )
   const earlier = LiveSandbox.of(engine)
   if (earlier !== undefined) throw nested(earlier, place)
   if (quietAmbientFrame(engine, currentChain()) !== null)

@@ -1,5 +1,6 @@
 // Code of the user, called where nobody of the user's is there to catch: what it throws, now or later, goes to one
 // function and nowhere else. And what was thrown, as text: it can be anything, also something that throws when it is read.
+import { inspect } from 'node:util'
 
 const longestText = 200
 
@@ -43,3 +44,20 @@ export function textIn(thrown: unknown, property: 'code' | 'message'): string | 
     return undefined
   }
 }
+
+/** For a method that is not async and rejects all the same. */
+export function rejected(error: unknown): Promise<never> {
+  // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what was thrown goes on
+  return Promise.reject(error)
+}
+
+// What `console.log` and `util.inspect` show of our objects is what their `toString()` says: what they are doing now,
+// never a password or a parameter value.
+const PrintedByToString = class {
+  [inspect.custom](): string {
+    return (this as { toString(): string }).toString()
+  }
+}
+
+/** The base of every object users hold: inspected, it prints `toString()`. */
+export const Printable: new () => object = PrintedByToString

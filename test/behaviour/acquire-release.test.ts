@@ -33,7 +33,7 @@ forEachDriver((driver) => {
   test('a handle has all six methods, for text and for templates', async () => {
     const db = await driver.single()
     const table = await driver.table('n int')
-    await db.executeMany(`insert into ${table} values ($1)`, [[1], [2]])
+    await db.executeMany(`insert into ${table} values (${driver.words.placeholder(1)})`, [[1], [2]])
     await using connection = await db.acquire()
     const text = `select n from ${table} order by n`
 
@@ -44,7 +44,7 @@ forEachDriver((driver) => {
       await connection.oneOrNone(`${text} limit 0`),
       await connection.scalar(text),
       String(await connection.status(text)),
-      await connection.sql`select ${3}::int as n`,
+      await connection.sql`select ${3} + 0 as n`,
     ]
 
     const rows = [{ n: 1 }, { n: 2 }]
@@ -67,7 +67,7 @@ forEachDriver((driver) => {
 
     await Promise.all(
       [0.02, 0, 0.01, 0].map(async (seconds, i) => {
-        await connection.scalar('select pg_sleep($1)', [seconds])
+        await connection.scalar(driver.words.sleep(seconds))
         ended.push(i)
       }),
     )
@@ -81,7 +81,7 @@ forEachDriver((driver) => {
 
     const ends = await Promise.allSettled([
       connection.scalar('select 1'),
-      connection.scalar('select 1 / 0'),
+      connection.scalar('select (select 1 union select 2)'),
       connection.scalar('select 3'),
     ])
 

@@ -90,7 +90,8 @@ forEachDriver((driver) => {
     expect(ran).toEqual(['manual'])
   })
 
-  test('hooks of an attempt that is run again are dropped', async () => {
+  // Nothing but a deadlock of two says 1213.
+  test.skipIf(driver.name === 'mysql')('hooks of an attempt that is run again are dropped', async () => {
     const db = await driver.single()
     const ran: number[] = []
     let attempt = 0

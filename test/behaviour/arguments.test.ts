@@ -105,7 +105,7 @@ describe('the message', () => {
     const error = await caught(server.db.scalar('select 1', [], { xyz: 1, timeoutMs: Number.NaN } as never))
 
     expect((error as Error).message).toBe(
-      'Unknown option "xyz" of scalar(). There are: timeoutMs, signal, on. The option "timeoutMs" of scalar() must be a number of ' +
+      'Unknown option "xyz" of scalar(). There are: timeoutMs, signal, on, from, types, into. The option "timeoutMs" of scalar() must be a number of ' +
         'milliseconds, 0 or more, or Infinity for no limit; it is NaN.',
     )
   })
@@ -243,7 +243,8 @@ forEachDriver((driver) => {
       '{ on } of the tag': (db, table, tx) => db.sql`insert into ${sql.identifier(table)} values (1)`.all({ on: tx }),
       'a baked statement': (db, table, tx) => db.bake(insert(table)).status([], tx),
       'what is baked there': (db, table, tx) => db.bake(insert(table), tx).status(),
-      executeMany: (db, table, tx) => db.executeMany(`insert into ${table} (id) values ($1)`, [[1]], tx),
+      executeMany: (db, table, tx) =>
+        db.executeMany(`insert into ${table} (id) values (${driver.words.placeholder(1)})`, [[1]], tx),
       'executeMany of a built query': (db, table, tx) =>
         db.executeMany(sql`insert into ${sql.identifier(table)} values (1)`, [[]], { on: tx }),
       'executeMany of a baked statement': (db, table, tx) =>
@@ -264,18 +265,19 @@ forEachDriver((driver) => {
       const tx = await db.begin()
       await calls[what]?.(db, table, tx)
 
-      expect(await tx.scalar(`select count(*)::int from ${table}`)).toBe(1)
+      expect(await tx.scalar(`select count(*) from ${table}`)).toBe(1)
       await tx.rollback()
-      expect(await db.scalar(`select count(*)::int from ${table}`)).toBe(0)
+      expect(await db.scalar(`select count(*) from ${table}`)).toBe(0)
     })
 
     test('reads there, row by row', async () => {
       const db = await driver.db()
       const tx = await db.begin()
-      await tx.all('create temporary table rows_of_it on commit drop as select 7 as id')
+      const table = await driver.table('id int')
+      await tx.all(`insert into ${table} values (7)`)
 
       const rows: unknown[] = []
-      for await (const row of db.iterate('select id from rows_of_it', [], tx)) rows.push(row)
+      for await (const row of db.iterate(`select id from ${table}`, [], tx)) rows.push(row)
       expect(rows).toEqual([{ id: 7 }])
       await tx.rollback()
     })
@@ -287,7 +289,7 @@ forEachDriver((driver) => {
 
       expect(error).toBeInstanceOf(UsageError)
       expect((error as Error).message).toBe(
-        'A ManualTransaction stands where all() takes parameters. It goes behind them: all(text, [], handle).',
+        'A ManualTransaction stands where all() takes parameters. Pass it after them: all(text, [], handle).',
       )
       await tx.rollback()
     })

@@ -99,7 +99,7 @@ forEachDriver((driver) => {
 
     await db.bind(engine)
     await until(() => engine.stats().open === 0 || driver.name === 'pglite', { timeoutMs: 5000 })
-    if (driver.name === 'pg') expect(await prepared(db)).toEqual([`select 'prebaked here'`])
+    if (driver.name !== 'pglite') expect(await prepared(db)).toEqual([`select 'prebaked here'`])
     await engine.close()
   })
 
@@ -127,8 +127,11 @@ test('every connection is prepared, also one that replaces a lost one', async ()
   await using proxy = await startProxy(await databaseUrl())
   await using db = createDb(proxy.url, { prebake: true, pool: { max: 2 } })
   const n = db.bake<{ n: number }, { n: number }>('select :n::int as n')
-  await Promise.all([db.scope(() => db.all('select pg_sleep(0.1)')), db.scope(() => db.all('select pg_sleep(0.1)'))])
+  const held = [await db.acquire(), await db.acquire()]
+  for (const connection of held) await connection.scalar('select 1')
+  for (const connection of held) await connection.release()
 
+  expect(proxy.links).toHaveLength(2)
   for (const { toServer } of proxy.links) expect(toServer.types).toContain('PDSPDBES')
   for (const link of proxy.links) link.break('finish')
   await until(() => db.stats().open === 0, { timeoutMs: 5000 })
@@ -143,7 +146,8 @@ test('it belongs to the time a connection may take to open', async () => {
   proxy.cut({ to: 'server', type: 'P', when: 'before' }, 'blackhole')
 
   expect(await caught(db.open())).toBeInstanceOf(ConnectError)
-  expect(await db.scalar('select 7')).toBe(7)
+  // On a busy machine the next one may also take longer than that.
+  expect(await until(() => db.scalar('select 7'))).toBe(7)
 })
 
 test('a connection that breaks meanwhile is none', async () => {

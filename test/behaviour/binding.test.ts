@@ -9,9 +9,11 @@ import {
   GeneverError,
   NotBoundError,
   PoolClosedError,
+  UsageError,
 } from 'genever'
 import { expect, test } from 'vitest'
 import { caught, thrownBy } from '../support/caught.ts'
+import { databaseUrl, serverUrl } from '../support/database.ts'
 import { doing, forEachDriver } from '../support/matrix.ts'
 
 /** Every way from a `Db` to a database. */
@@ -22,8 +24,8 @@ const paths: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
   oneOrNone: (db) => db.oneOrNone('select 1'),
   scalar: (db) => db.scalar('select 1'),
   status: (db) => db.status('select 1'),
-  executeMany: (db) => db.executeMany('select $1::int', [[1]]),
-  'executeMany, no set': (db) => db.executeMany('select $1::int', []),
+  executeMany: (db) => db.executeMany('select :n + 0', [{ n: 1 }]),
+  'executeMany, no set': (db) => db.executeMany('select :n + 0', []),
   sql: (db) => Promise.resolve(db.sql`select 1`),
   'sql, methods': (db) => db.sql`select 1`.first(),
   'iterate, read': (db) => db.iterate('select 1').read(),
@@ -59,6 +61,21 @@ test('an unbound db can be made, printed, asked, unbound and closed', async () =
 })
 
 forEachDriver((driver) => {
+  test('options given to createDb() without a source hold for the one that bind() brings', async () => {
+    const db = createDb(undefined, { name: 'waiting', pool: { max: 1 } })
+    const engine = await db.bind(await driver.url())
+    expect([engine.name, db.stats().max, await db.scalar('select 1')]).toEqual(['waiting', 1, 1])
+
+    db.unbind()
+    await engine.close()
+    const both = await caught(db.bind(await driver.url(), { pool: { max: 1 } }))
+    expect(both).toBeInstanceOf(UsageError)
+    expect([both.message, String(db)]).toEqual([expect.stringContaining('createDb()'), 'Db { unbound }'])
+    await using other = await createEngine(await driver.url(), { name: 'its own', pool: { max: 1 } })
+    expect((await db.bind(other)).name).toBe('its own')
+    db.unbind()
+  })
+
   test.each(every)('a closed db says so: %s', async (_, use) => {
     const db = await createDb(await driver.url()).open()
     await db.close()
@@ -180,7 +197,7 @@ forEachDriver((driver) => {
   })
 
   test('inside of a scope opened through it a db keeps its engine, bound to another one meanwhile or to none', async () => {
-    await using other = await createEngine('pglite://memory/binding-other')
+    await using other = await createEngine(serverUrl())
     const db = await driver.single()
 
     const engine = await db.scope(async (connection) => {
@@ -220,4 +237,14 @@ forEachDriver((driver) => {
     expect(end === db || end instanceof GeneverError).toBe(true)
     await expect(db.all('select 1')).rejects.toThrow(PoolClosedError)
   })
+})
+
+test('a URL object is taken, and not changed', async () => {
+  const url = new URL(await databaseUrl())
+  const before = url.href
+
+  await using db = createDb(url)
+
+  expect(await db.scalar('select 1')).toBe(1)
+  expect(url.href).toBe(before)
 })

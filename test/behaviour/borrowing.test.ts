@@ -124,8 +124,8 @@ forEachDriver((driver) => {
     await (await db.acquire()).release()
 
     const answers = await Promise.all([
-      ...Array.from({ length: 5 }, (_, i) => db.scope(() => db.scalar('select $1::int', [i]))),
-      ...Array.from({ length: 5 }, (_, i) => db.transaction((tx) => tx.scalar('select $1::int', [i]))),
+      ...Array.from({ length: 5 }, (_, i) => db.scope(() => db.scalar(driver.words.integer, [i]))),
+      ...Array.from({ length: 5 }, (_, i) => db.transaction((tx) => tx.scalar(driver.words.integer, [i]))),
     ])
 
     expect(answers).toEqual([0, 1, 2, 3, 4, 0, 1, 2, 3, 4])

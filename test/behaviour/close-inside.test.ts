@@ -38,7 +38,7 @@ forEachDriver((driver) => {
     const error = await caught(run(db, () => db.close()))
 
     expect(error).toBeInstanceOf(UsageError)
-    expect(error.message).toContain('close() was called inside of what it would wait for')
+    expect(error.message).toContain('close() was called inside a scope or transaction that it would wait for')
     expect(await db.scalar('select 2')).toBe(2)
   })
 
@@ -87,9 +87,10 @@ forEachDriver((driver) => {
     const db = await createDb(await driver.url(), patience).open()
     let closing: Promise<unknown> | undefined
     let told = 0
+    const began = performance.now()
 
     const notices = await noticesDuring(async () => {
-      for await (const _row of db.iterate('select generate_series(1, 500)')) {
+      for await (const _row of db.iterate(driver.words.series(500))) {
         closing = db.close()
         told = 1
         break
@@ -98,12 +99,14 @@ forEachDriver((driver) => {
     })
 
     expect(told).toBe(1)
-    expect(notices).toEqual([
-      expect.objectContaining({
+    // Once more after each second in which the server has not closed the cursor.
+    expect(notices.length).toBeGreaterThan(0)
+    expect(notices.length).toBeLessThanOrEqual(1 + Math.floor((performance.now() - began) / 1_000))
+    for (const notice of notices)
+      expect(notice).toMatchObject({
         code: 'waiting-to-close',
         places: [expect.stringMatching(/^cursor opened at \S*close-inside\.test\.ts/)],
-      }),
-    ])
+      })
   })
 
   test('a handle that is not released is told of after a second, and close() goes on when it is', async () => {

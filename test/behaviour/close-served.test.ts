@@ -3,6 +3,7 @@
 import { createDb, type Db, PoolClosedError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { freshDatabase } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { forEachDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
@@ -12,7 +13,7 @@ forEachDriver((driver) => {
 
   test('a statement whose connection is being reset is served, and one behind it is refused', async () => {
     const db = await open()
-    await db.scope(() => db.status("set application_name = 'dirty'"))
+    await db.scope(() => db.status(driver.words.set('test.dirty', 'yes')))
     const issued = db.scalar('select 1')
     const behind = caught(db.scalar('select 2'))
 
@@ -24,11 +25,11 @@ forEachDriver((driver) => {
   test('a transaction that was issued is served to its end, with all that it does', async () => {
     const table = await driver.table('n int')
     const db = await open()
-    await db.scope(() => db.status("set application_name = 'dirty'"))
+    await db.scope(() => db.status(driver.words.set('test.dirty', 'yes')))
     const issued = db.transaction(async (tx) => {
       await tx.status(`insert into ${table} values (1)`)
       await new Promise((resolve) => setTimeout(resolve, 20))
-      return tx.scalar(`select count(*)::int from ${table}`)
+      return tx.scalar(`select count(*) from ${table}`)
     })
 
     const report = await db.close()
@@ -36,6 +37,22 @@ forEachDriver((driver) => {
 
     expect([await issued, await late, report]).toEqual([1, expect.any(PoolClosedError), { drained: 1, broken: [] }])
   })
+})
+
+test('a statement that waits for the connection on which the engine reads its catalogue is served', async () => {
+  await using database = await freshDatabase()
+  await using other = await createDb(database.url).open()
+  const db = createDb(database.url, { pool: { max: 1 } })
+  const lock = await other.begin()
+  await lock.status('lock table pg_trigger in access exclusive mode')
+  await db.status('create table t (n int)')
+  await db.status('insert into t values (1)')
+  await until(() => db.stats().serving === 1, { what: 'the engine reads the catalogue' })
+  const issued = db.scalar('select 1')
+  const closing = db.close({ timeoutMs: 60_000 })
+  await lock.rollback()
+
+  expect([await issued, await closing]).toEqual([1, { drained: 1, broken: [] }])
 })
 
 test('statements whose idle connections are being asked are served, one for each connection', async () => {

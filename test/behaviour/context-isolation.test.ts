@@ -140,7 +140,7 @@ forEachDriver((driver) => {
     const db = await driver.single()
 
     await db.scope(async (connection) => {
-      const cursor = db.iterate('select generate_series(1, 3) as n', [], { batchSize: 1 })
+      const cursor = db.iterate(driver.words.series(3), [], { batchSize: 1 })
       await db.detached(async () => {
         expect(await cursor.read()).toEqual({ n: 1 })
         expect(connection.borrowed).toBe(true)
@@ -203,7 +203,8 @@ forEachDriver(
     test('branches of a transaction are inside of it, and their nested transactions take turns', async () => {
       const db = await driver.db()
       const table = await driver.table('n int')
-      const insert = (n: number): Promise<unknown> => db.status(`insert into ${table} values ($1)`, [n])
+      const insert = (n: number): Promise<unknown> =>
+        db.status(`insert into ${table} values (${driver.words.placeholder(1)})`, [n])
 
       await db.transaction(async (tx) => {
         await Promise.all([

@@ -2,7 +2,7 @@
 
 import { createDb, type Db } from 'genever'
 import { expect, test } from 'vitest'
-import { FakeDriver } from '../../src/driver/fake/driver.ts'
+import { FakeDriver } from '../support/fake/driver.ts'
 import { currentChain } from '../../src/engine/context/chain.ts'
 import { runScript } from '../support/script.ts'
 
@@ -86,9 +86,9 @@ async function engineOf(db: Db): Promise<Parameters<Db['withBind']>[0] & object>
 
 const preamble = `
 import { createDb } from 'genever'
-import { FakeDriver } from 'genever/driver/fake/driver.js'
+import { FakeDriver } from 'genever/testing'
 import { AsyncLocalStorage } from 'node:async_hooks'
-const db = await createDb({ driver: new FakeDriver() }).open()
+const db = await createDb({ driver: new FakeDriver({ answer: () => [[1]] }) }).open()
 const request = new AsyncLocalStorage()
 /** Whether what work returns a WeakRef of is collected once it is over. */
 async function collected(work) {
@@ -135,7 +135,7 @@ const kept: Readonly<Record<string, string>> = {
     })
     console.log(await collected(work))`,
   'the request in which another database was opened lazily': `
-    const other = createDb({ driver: new FakeDriver() })
+    const other = createDb({ driver: new FakeDriver({ answer: () => [[1]] }) })
     const work = async () => {
       const data = { big: new Array(1e5).fill(7) }
       return await request.run(data, () => db.scope(async () => {
@@ -145,6 +145,16 @@ const kept: Readonly<Record<string, string>> = {
       }))
     }
     console.log(await collected(work), other.stats().open)`,
+  'the request in which another database was opened': `
+    const other = createDb({ driver: new FakeDriver({ answer: () => [[1]] }) })
+    const work = async () => {
+      const data = { big: new Array(1e5).fill(7) }
+      return await request.run(data, async () => {
+        await other.open()
+        return new WeakRef(data)
+      })
+    }
+    console.log(await collected(work), await other.scalar('select 1'))`,
   'the request in which the pool grew': `
     const held = await db.acquire()
     const work = async () => {

@@ -10,8 +10,13 @@ import { until } from '../support/until.ts'
 
 const request = new AsyncLocalStorage<string>()
 
-interface NodePostgresClient {
-  readonly connection: { readonly stream: { on(event: 'data', listener: () => void): void } }
+interface Stream {
+  on(event: 'data', listener: () => void): void
+}
+/** What the packages `pg` and `mysql2` lend. */
+interface Client {
+  readonly connection?: { readonly stream: Stream }
+  readonly stream?: Stream
 }
 
 forEachDriver((driver) => {
@@ -59,7 +64,7 @@ forEachDriver((driver) => {
         seen.push(request.getStore() === name)
         await db.transaction((tx) => tx.scalar('select 3'))
         seen.push(request.getStore() === name)
-        for await (const _ of db.iterate('select generate_series(1, 3)', [], { batchSize: 1 }))
+        for await (const _ of db.iterate(driver.words.series(3), [], { batchSize: 1 }))
           seen.push(request.getStore() === name)
       })
       await (await db.acquire()).release()
@@ -112,8 +117,9 @@ forEachDriver(
 
       await request.run('first', () => db.scope((connection) => connection.scalar('select 1')))
       const connection = await db.acquire()
-      const client = (await connection.rawConnection()) as NodePostgresClient
-      client.connection.stream.on('data', () => {
+      const client = (await connection.rawConnection()) as Client
+      const stream = client.stream ?? client.connection?.stream
+      stream?.on('data', () => {
         seen.push(request.getStore(), currentChain())
         arrived.open()
       })
@@ -125,5 +131,5 @@ forEachDriver(
       await db.close()
     })
   },
-  { connections: 2 },
+  { connections: 2, lends: true },
 )

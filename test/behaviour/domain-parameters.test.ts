@@ -4,7 +4,7 @@ import { type Db, sql } from 'genever'
 import { Model } from 'genever/models'
 import { integer, jsonb, pgTable } from 'drizzle-orm/pg-core'
 import { expect, test } from 'vitest'
-import { TypeBook } from '../../src/driver/postgres/type-book.ts'
+import { TypeBook } from '../../src/postgres/types/book.ts'
 import { caught } from '../support/caught.ts'
 import { forEachDriver } from '../support/matrix.ts'
 
@@ -125,12 +125,14 @@ forEachDriver((driver) => {
 test('a domain over a domain over an array knows its elements', () => {
   const book = new TypeBook()
   expect(book.unknown([25, 20_000, 20_003])).toEqual([20_000, 20_003])
-  book.learn([
-    { oid: 20_000, base: 20_001, element: 0 },
-    { oid: 20_001, base: 20_002, element: 0 },
-    { oid: 20_002, base: 0, element: 20_003 },
-    { oid: 20_003, base: 3802, element: 0 },
-  ])
+  const row = { schema: 'public', name: 'd', kind: 'd', delimiter: ',', range: 0, fields: [], types: [] }
+  const rows = [
+    { ...row, oid: 20_000, base: 20_001, element: 0 },
+    { ...row, oid: 20_001, base: 20_002, element: 0 },
+    { ...row, oid: 20_002, base: 0, element: 20_003 },
+    { ...row, oid: 20_003, base: 3802, element: 0 },
+  ]
+  book.learn(rows, [20_000])
   expect(book.unknown([20_000])).toEqual([])
   expect([book.base(20_000), book.element(20_000), book.base(book.element(20_000))]).toEqual([20_002, 20_003, 3802])
   expect([book.base(25), book.element(1009), book.element(25)]).toEqual([25, 25, 0])

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { type Caught, caught } from '../support/caught.ts'
 import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
+import { gate } from '../support/gate.ts'
 import { forEachDriver } from '../support/matrix.ts'
 
 const canary = 'canary-7f3a'
@@ -122,7 +123,7 @@ describe('passwords', () => {
     const url = new URL(await databaseUrl())
     const role = 'secretive'
     await onServer(
-      `do $$ begin create role ${role} login password 'other'; exception when duplicate_object then null; end $$`,
+      `do $$ begin create role ${role} login password 'other'; exception when duplicate_object or unique_violation then null; end $$`,
     )
     url.username = role
     url.password = canary
@@ -171,7 +172,7 @@ describe('passwords', () => {
 
   test('are not printed by an engine that works, nor by what it lends', async () => {
     await onServer(
-      `do $$ begin create role keeper login password '${canary}'; exception when duplicate_object then null; end $$`,
+      `do $$ begin create role keeper login password '${canary}'; exception when duplicate_object or unique_violation then null; end $$`,
     )
     await using database = await freshDatabase()
     const url = new URL(database.url)
@@ -186,13 +187,15 @@ describe('passwords', () => {
 })
 
 test('a wait that ended says who held the connection, and no value', async () => {
-  await using server = await fake({}, { pool: { max: 1, acquireTimeoutMs: 20 } })
+  await using server = await fake({}, { pool: { max: 1 } })
   const { db } = server
   const running = db.scope(() => db.scalar('select pg_sleep(0.2) as a, $1 as b', [canary]).catch(() => 0))
-  const held = db.transaction(() => new Promise((resolve) => setTimeout(resolve, 200)))
-  const error = await caught(db.scalar('select $1', [canary]))
+  const over = gate()
+  const held = db.transaction(() => over.promise)
+  const error = await caught(db.scalar('select $1', [canary], { timeoutMs: 20 }))
 
   expect(error).toBeInstanceOf(AcquireTimeoutError)
   expectSilent(error, db, server.db.stats())
+  over.open()
   await Promise.allSettled([running, held])
 })

@@ -23,6 +23,7 @@ import { caught } from '../support/caught.ts'
 import { freshDatabase, type FreshDatabase } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
 import { forEachDriver } from '../support/matrix.ts'
+import { until } from '../support/until.ts'
 
 type Kind = new (message: string) => QueryError
 type Case = readonly [what: string, text: string, kind: Kind, code: string, fields: Record<string, unknown>]
@@ -137,14 +138,16 @@ describe('by SQLSTATE', () => {
   test('a statement that the server cancels by itself, or by request', async () => {
     const bySetting = db.transaction(async (tx) => {
       await tx.status(`set local statement_timeout = 20`)
-      await tx.scalar('select pg_sleep(5)')
+      await tx.scalar('select pg_sleep(60)')
     })
     const byRequest = db.scope(async (connection) => {
       const pid = await connection.scalar('select pg_backend_pid()')
-      const running = connection.scalar('select pg_sleep(5)')
-      const cancel = `select pg_cancel_backend(pid) from pg_stat_activity where pid = $1 and query like '%pg_sleep(5)' and state = 'active'`
-      const done = caught(running)
-      while ((await database.query(cancel, [pid])).length === 0);
+      const running = connection.scalar('select pg_sleep(60)')
+      const cancel = `select pg_cancel_backend(pid) from pg_stat_activity where pid = $1 and query like '%pg_sleep(60)' and state = 'active'`
+      let over = false
+      const done = caught(running).finally(() => (over = true))
+      // One that comes before the server has begun to sleep is lost.
+      await until(() => database.query(cancel, [pid]).then(() => over))
       throw await done
     })
 

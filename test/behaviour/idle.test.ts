@@ -76,7 +76,7 @@ forEachDriver((driver) => {
     await db.scope(async () => {
       const waiting = gate()
       const idling = db.idle(() => waiting.promise)
-      const statement = db.scalar('select 1 from pg_sleep(0.01)')
+      const statement = db.scalar(driver.words.sleep(0.01))
       const meanwhile = doing(db)
       await statement
 
@@ -92,12 +92,12 @@ forEachDriver((driver) => {
     const db = await driver.single()
 
     await db.scope(async () => {
-      const statement = db.scalar('select 1 from pg_sleep(0.02)')
+      const statement = db.scalar(driver.words.sleep(0.02))
       await db.idle(async () => {
         expect(doing(db)).toBe(one)
         await until(() => doing(db) === nobody)
       })
-      expect(await statement).toBe(1)
+      await statement
     })
   })
 
@@ -143,7 +143,7 @@ forEachDriver((driver) => {
 
     expect(notices.map(({ code }) => code)).toEqual(['held-while-idle'])
     expect(notices[0]?.places[0]).toContain('idle.test.ts')
-    expect(await db.scalar(`select count(*)::int from ${table}`)).toBe(2)
+    expect(await db.scalar(`select count(*) from ${table}`)).toBe(2)
   })
 
   test('with session state the user relies on the connection is kept, and that is told', async () => {
@@ -151,9 +151,9 @@ forEachDriver((driver) => {
 
     const notices = await noticesDuring(() =>
       db.scope(async (connection) => {
-        await connection.status(`set application_name = 'mine'`)
+        await connection.status(driver.words.set('app.name', 'mine'))
         await connection.idle(() => expect(doing(db)).toBe(one))
-        expect(await connection.scalar('show application_name')).toBe('mine')
+        expect(await connection.scalar(driver.words.setting('app.name'))).toBe('mine')
       }),
     )
 
@@ -180,13 +180,13 @@ forEachDriver((driver) => {
 
     await db.scope(() =>
       db.idle(async () => {
-        await db.status(`set application_name = 'mine'`)
+        await db.status(driver.words.set('app.name', 'mine'))
         expect(doing(db)).toBe(one)
-        expect(await db.scalar('show application_name')).toBe('mine')
+        expect(await db.scalar(driver.words.setting('app.name'))).toBe('mine')
       }),
     )
 
-    expect(await db.scalar('show application_name')).not.toBe('mine')
+    expect(await db.scalar(driver.words.setting('app.name'))).not.toBe('mine')
   })
 
   test('an acquired handle can idle too', async () => {

@@ -6,25 +6,24 @@ import { caught, type Caught } from '../support/caught.ts'
 import { gate, noticesDuring } from '../support/gate.ts'
 import { forEachDriver } from '../support/matrix.ts'
 
-const series = 'select generate_series(1, 300) as n'
-
 /** What a loop may do that needs a connection. */
-const needs: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
+const needs: Readonly<Record<string, (db: Db, series: string) => Promise<unknown>>> = {
   'a statement': (db) => db.scalar('select 1'),
   'a scope': (db) => db.scope(() => db.scalar('select 1')),
   'a transaction': (db) => db.transaction(() => {}),
-  'another cursor': (db) => db.iterate(series).read(),
+  'another cursor': (db, series) => db.iterate(series).read(),
   'a handle': (db) => db.acquire(),
 }
 
 forEachDriver((driver) => {
+  const series = driver.words.series(300)
   test.each(Object.entries(needs))('%s in the loop names both places', async (_, use) => {
     const db = await driver.single({ pool: { acquireTimeoutMs: 100 } })
     let error: Caught | undefined
 
     const notices = await noticesDuring(async () => {
       for await (const _row of db.iterate(series)) {
-        error = await caught(use(db))
+        error = await caught(use(db, series))
         break
       }
     })
@@ -41,29 +40,34 @@ forEachDriver((driver) => {
     expect(await db.scalar('select 2')).toBe(2)
   })
 
-  test('nothing is told where the loop has a transaction, nor of those who wait for work that goes on', async () => {
-    const db = await driver.single()
-    const go = gate()
+  // There the body of such a loop runs nothing.
+  test.skipIf(driver.name === 'mysql')(
+    'nothing is told where the loop has a transaction, nor of those who wait for work that goes on',
+    async () => {
+      const db = await driver.single()
+      const go = gate()
 
-    const notices = await noticesDuring(async () => {
-      await db.transaction(async () => {
-        for await (const _row of db.iterate(series)) await db.scalar('select 1')
+      const notices = await noticesDuring(async () => {
+        await db.transaction(async () => {
+          for await (const _row of db.iterate(series)) await db.scalar('select 1')
+        })
+        const holding = db.scope(async () => {
+          await db.scalar('select 1')
+          await go.promise
+        })
+        const waiting = db.scalar('select 2')
+        go.open()
+        await Promise.all([holding, waiting])
       })
-      const holding = db.scope(async () => {
-        await db.scalar('select 1')
-        await go.promise
-      })
-      const waiting = db.scalar('select 2')
-      go.open()
-      await Promise.all([holding, waiting])
-    })
 
-    expect(notices).toEqual([])
-  })
+      expect(notices).toEqual([])
+    },
+  )
 })
 
 forEachDriver(
   (driver) => {
+    const series = driver.words.series(300)
     test('nothing is told while another connection can be had', async () => {
       const db = await driver.db({ pool: { max: 2 } })
 

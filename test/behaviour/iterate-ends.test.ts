@@ -146,9 +146,9 @@ describe('on the wire', () => {
   })
 
   test('a pull that takes too long, or is aborted, ends the cursor and frees the connection', async () => {
-    await using db = createDb(await databaseUrl(), { pool: { max: 1 } })
-    const slow = 'select n, pg_sleep(case when n = 2 then 5 else 0 end) from generate_series(1, 3) as n'
-    const cursor = db.iterate<N>(slow, [], { batchSize: 1, timeoutMs: 300 })
+    await using db = await createDb(await databaseUrl(), { pool: { max: 1 } }).open()
+    const slow = 'select n, pg_sleep(case when n = 2 then 60 else 0 end) from generate_series(1, 3) as n'
+    const cursor = db.iterate<N>(slow, [], { batchSize: 1, timeoutMs: 2_000 })
     expect(await cursor.read()).toMatchObject({ n: 1 })
     expect(await caught(cursor.read())).toBeInstanceOf(QueryTimeoutError)
     expect([cursor.open, await db.scalar('select 1'), doing(db)]).toEqual([false, 1, nobody])

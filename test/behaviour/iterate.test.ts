@@ -242,7 +242,7 @@ forEachDriver((driver) => {
       QueryError,
     ],
     ['a cast', (db) => db.iterate('select $1::text::int', ['x']), QueryError],
-    ['a missing parameter', (db) => db.iterate('select $1::int'), ParameterError],
+    ['a missing parameter', (db) => db.iterate(driver.words.integer), ParameterError],
     ['an INSERT', (db) => db.iterate('insert into t values (1) returning n'), UsageError],
     ['an UPDATE', (db) => db.iterate('update t set n = 1'), UsageError],
     ['several statements', (db) => db.iterate('select 1; select 2'), UsageError],

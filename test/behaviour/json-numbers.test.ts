@@ -3,9 +3,9 @@
 import { type Db, UnsafeIntegerError } from 'genever'
 import { Model } from 'genever/models'
 import { integer, jsonb, pgTable } from 'drizzle-orm/pg-core'
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
-import { jsonReader } from '../../src/driver/postgres/rows/json-reader.ts'
+import { jsonReader } from '../../src/postgres/type-table.ts'
 import { caught } from '../support/caught.ts'
 import { forEachDriver } from '../support/matrix.ts'
 

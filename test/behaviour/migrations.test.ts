@@ -1,41 +1,19 @@
 /** `genever/migrations`: folders of migrations, each file once, whoever runs them and wherever a run was cut off. */
 
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
 import { createDb, type Db, MigrationError, TransactionStateError } from 'genever'
 import { migrate, type MigrateReport, migrationStatus } from 'genever/migrations'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { statementsOf } from '../../src/migrations/statements.ts'
+import { withSchema } from '../../src/migrations/run.ts'
+import { statementsOf } from '../../src/postgres/lexer.ts'
 import { caught } from '../support/caught.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { wantedDrivers } from '../support/extent.ts'
+import { type Files, folderOf, journalFor, type JournalEntry, write } from '../support/migration-folders.ts'
 import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
+import { until } from '../support/until.ts'
 
-type Files = Readonly<Record<string, string>>
-
-async function folderOf(files: Files): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'genever-migrations-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  await write(folder, files)
-  return folder
-}
-
-async function write(folder: string, files: Files): Promise<void> {
-  for (const [name, text] of Object.entries(files)) {
-    await mkdir(dirname(join(folder, name)), { recursive: true })
-    await writeFile(join(folder, name), text)
-  }
-}
-
-/** As drizzle-kit 0.31 writes it. */
-function journal(...entries: readonly (readonly [tag: string, when: number, sql: string])[]): Files {
-  const listed = entries.map(([tag, when], idx) => ({ idx, version: '7', when, tag, breakpoints: true }))
-  return {
-    'meta/_journal.json': JSON.stringify({ version: '7', dialect: 'postgresql', entries: listed }),
-    ...Object.fromEntries(entries.map(([tag, , sql]) => [`${tag}.sql`, sql])),
-  }
-}
+const journal = (...entries: readonly JournalEntry[]): Files => journalFor('postgresql', entries)
 
 async function place(sql?: string): Promise<{ database: FreshDatabase; db: Db }> {
   const database = await freshDatabase(sql)
@@ -50,6 +28,10 @@ async function place(sql?: string): Promise<{ database: FreshDatabase; db: Db }>
 const names = ({ applied }: MigrateReport): string[] => applied.map(({ file }) => file)
 const hash = (text: string): string => createHash('sha256').update(text).digest('hex')
 
+/** Advisory locks of this database: other tests have some too. */
+const ownLocks = `select 1 from pg_locks where locktype = 'advisory'
+  and pid in (select pid from pg_stat_activity where datname = current_database())`
+
 describe('numbered files', () => {
   test('are applied in the order of their numbers, once, each with its record in one transaction', async () => {
     const { db, database } = await place()
@@ -61,7 +43,7 @@ describe('numbered files', () => {
     })
 
     expect(names(await migrate(db, { folder }))).toEqual(['0001_first', '2_second', '10_third'])
-    expect(await migrate(db, { folder })).toMatchObject({ applied: [], upToDate: [null] })
+    expect(await migrate(db, { folder })).toMatchObject({ applied: [], upToDate: [{ database: null, schema: null }] })
     expect(await database.query('select n from t order by n')).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
     expect(await database.query('select name from public.genever_migrations order by id')).toEqual([
       { name: '0001_first' },
@@ -86,11 +68,81 @@ describe('numbered files', () => {
     expect(names(await migrate(db, { folder }))).toEqual(['2_bad'])
   })
 
+  test.each([
+    [
+      'numbered files',
+      (texts: readonly string[]) => Object.fromEntries(texts.map((text, i) => [`${i + 1}_f.sql`, text])),
+    ],
+    [
+      'a journal',
+      (texts: readonly string[]) => journal(...texts.map((text, i) => [`${i + 1}_f`, i + 1, text] as const)),
+    ],
+  ])('of %s begin with a baseline where the database exists already', async (_, form) => {
+    const { db, database } = await place('create table t (n int); create table u (n int)')
+    const folder = await folderOf(
+      form(['create table t (n int)', 'create table u (n int)', 'insert into t values (3)']),
+    )
+    const options = { folder, baseline: '2_f' }
+
+    const status = await migrationStatus(db, options)
+    expect(status.pending.map(({ file }) => file)).toEqual(['3_f'])
+    expect(status.baselined.map(({ file }) => file)).toEqual(['1_f', '2_f'])
+    const foreseen = await migrate(db, { ...options, dryRun: true })
+    const report = await migrate(db, options)
+    for (const each of [foreseen, report]) {
+      expect(each.baselined.map(({ file }) => file)).toEqual(['1_f', '2_f'])
+      expect(names(each)).toEqual(['3_f'])
+    }
+    expect(await database.query('select n from t')).toEqual([{ n: 3 }])
+    expect(await migrate(db, options)).toMatchObject({ applied: [], baselined: [], upToDate: [{ schema: null }] })
+    expect(await migrationStatus(db, { folder })).toMatchObject({ pending: [], drift: [] })
+  })
+
+  test('of Prisma Migrate may begin with 0_init; a folder without a time in its name is refused, not passed over', async () => {
+    const { db, database } = await place('create table t (n int)')
+    const folder = await folderOf({
+      '0_init/migration.sql': 'create table t (n int)',
+      '20240102030405_more/migration.sql': 'insert into t values (1)',
+      'migration_lock.toml': 'provider = "postgresql"',
+    })
+    const report = await migrate(db, { folder, baseline: '0_init' })
+    expect([report.baselined.map(({ file }) => file), names(report)]).toEqual([['0_init'], ['20240102030405_more']])
+    expect(await database.query('select n from t')).toEqual([{ n: 1 }])
+    expect(await migrationStatus(db, { folder })).toMatchObject({ pending: [], drift: [] })
+
+    await write(folder, { 'late/migration.sql': 'insert into t values (2)' })
+    const error = await caught(migrate(db, { folder }))
+    expect([error.name, error.message]).toEqual(['MigrationError', expect.stringMatching(/late holds a migration/)])
+  })
+
+  test('take no baseline that the folder has not, or whose record has begun without it', async () => {
+    const { db, database } = await place()
+    const folder = await folderOf({ '1_a.sql': 'create table a (n int)', '3_c.sql': 'create table c (n int)' })
+    const unknown = await caught(migrate(db, { folder, baseline: '2_b' }))
+    expect([unknown.name, unknown.message]).toEqual(['MigrationError', expect.stringContaining('no migration 2_b')])
+    expect(
+      await database.query("select to_regclass('a')::text as a, to_regclass('genever_migrations')::text as record"),
+    ).toEqual([{ a: null, record: null }])
+
+    await migrate(db, { folder })
+    await write(folder, { '2_b.sql': 'create table b (n int)' })
+    const begun = await caught(migrate(db, { folder, baseline: '2_b' }))
+    expect([begun.name, begun.outcome, begun.message]).toEqual([
+      'MigrationError',
+      'not_started',
+      expect.stringContaining('this one has begun: 1_a, 3_c. It lacks 2_b'),
+    ])
+    expect(names(await migrate(db, { folder }))).toEqual(['2_b'])
+  })
+
   test('are refused before anything is applied when they hold COMMIT, have no number, or are not there', async () => {
     const { db, database } = await place()
 
     for (const [files, message] of [
-      [{ '1.sql': 'create table a (n int); commit; create table b (n int)' }, 'holds BEGIN, COMMIT'],
+      [
+        { '1.sql': 'create table a (n int); commit; create table b (n int)' },
+        'contains transaction control such as BEGIN or COMMIT',
+      ],
       [{ 'init.sql': 'create table a (n int)' }, 'has no number'],
     ] as const)
       expect((await caught(migrate(db, { folder: await folderOf(files) }))).message).toContain(message)
@@ -120,10 +172,12 @@ describe('numbered files', () => {
     })
     expect(await migrationStatus(db, { folder })).toEqual({
       pending: [
-        { schema: null, file: '1' },
-        { schema: null, file: '2' },
+        { database: null, schema: null, file: '1' },
+        { database: null, schema: null, file: '2' },
       ],
       upToDate: [],
+      failed: [],
+      baselined: [],
       drift: [],
     })
     expect(await database.query("select count(*)::int as n from pg_tables where schemaname = 'public'")).toEqual([
@@ -153,7 +207,8 @@ describe('numbered files', () => {
     expect(await database.query('select count(*)::int as n from t')).toEqual([{ n: 0 }])
   })
 
-  test.each(['pglite://memory', 'one connection'])('run where there is no second connection: %s', async (url) => {
+  const single = ['one connection', ...(wantedDrivers().includes('pglite') ? ['pglite://memory'] : [])]
+  test.each(single)('run where there is no second connection: %s', async (url) => {
     const { database } = await place()
     await using db = createDb(url === 'one connection' ? database.url : url, { pool: { max: 1 } })
     const folder = await folderOf({
@@ -163,7 +218,7 @@ describe('numbered files', () => {
 
     expect(names(await migrate(db, { folder }))).toEqual(['1', '2'])
     expect(await db.scalar('select count(*) from t')).toBe(1)
-    expect(await migrate(db, { folder })).toMatchObject({ upToDate: [null] })
+    expect(await migrate(db, { folder })).toMatchObject({ upToDate: [{ database: null, schema: null }] })
   })
 })
 
@@ -203,7 +258,7 @@ describe('folders of drizzle-kit', () => {
       { name: '20260102030406_two' },
     ])
     await database.query('alter table drizzle.__drizzle_migrations drop column name, drop column applied_at')
-    expect(await migrate(db, { folder })).toMatchObject({ upToDate: [null] })
+    expect(await migrate(db, { folder })).toMatchObject({ upToDate: [{ database: null, schema: null }] })
   })
 
   test('are applied also when they were merged late, which is told', async () => {
@@ -217,7 +272,7 @@ describe('folders of drizzle-kit', () => {
     const report = await migrate(db, { folder })
 
     expect(names(report)).toEqual(['0001_two'])
-    expect(report.drift).toEqual([{ schema: null, file: '0001_two', kind: 'out-of-order' }])
+    expect(report.drift).toEqual([{ database: null, schema: null, file: '0001_two', kind: 'out-of-order' }])
   })
 
   test('stop the run when an applied one has changed or is missing, unless that is allowed', async () => {
@@ -243,24 +298,29 @@ describe('two runs at once', () => {
     await using other = createDb(database.url)
     const folder = await folderOf({
       '1.sql': 'create table t (n int); insert into t select generate_series(1, 1000)',
-      '2.sql': 'create index concurrently t_n on t (n)',
-      '3.sql': 'select pg_sleep(0.2); insert into t values (0)',
+      // Whoever waits for the lock must never be what one of these waits for.
+      ...Object.fromEntries(
+        Array.from({ length: 12 }, (_, i) => [`${i + 2}.sql`, `create index concurrently t_${i} on t (n)`]),
+      ),
+      '99.sql': 'select pg_sleep(0.2); insert into t values (0)',
     })
-    const reports = await Promise.all([migrate(db, { folder }), migrate(other, { folder }), migrate(db, { folder })])
+    const runs = [db, other, db, other].map((each) => migrate(each, { folder, lockTimeoutMs: 20_000 }))
+    const reports = await Promise.all(runs)
 
-    expect(reports.map(({ applied }) => applied.length).toSorted((a, b) => a - b)).toEqual([0, 0, 3])
+    expect(reports.map(({ applied }) => applied.length).toSorted((a, b) => a - b)).toEqual([0, 0, 0, 14])
     expect(await database.query('select count(*)::int as n from t')).toEqual([{ n: 1_001 }])
   })
 
   test('the one that waits gives up after lockTimeoutMs', async () => {
-    const { db, database } = await place()
+    const { db, database } = await place('create table held (n int)')
     await using other = createDb(database.url)
-    const folder = await folderOf({ '1.sql': 'create table t (n int); select pg_sleep(1)' })
+    const folder = await folderOf({ '1.sql': 'create table t (n int); lock table held in access share mode' })
+    const keeper = await other.begin()
+    await keeper.status('lock table held in access exclusive mode')
     const first = migrate(db, { folder })
-    await expect
-      .poll(async () => (await database.query("select 1 from pg_locks where locktype = 'advisory'")).length)
-      .toBe(1)
+    await until(async () => (await database.query(ownLocks)).length > 0)
     const error = await caught(migrate(other, { folder, lockTimeoutMs: 0 }))
+    await keeper.rollback()
 
     expect(error).toMatchObject({ name: 'MigrationError', outcome: 'not_started' })
     expect(error.message).toContain('lockTimeoutMs (0 ms)')
@@ -303,6 +363,7 @@ describe('a run that was cut off', () => {
       const db = createDb(database.url)
       let begun = 0
       // The sessions are ended before the statement runs, or while it does.
+      let killing: Promise<unknown> | undefined
       const kill = (): Promise<unknown> =>
         database.query(
           'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
@@ -310,10 +371,12 @@ describe('a run that was cut off', () => {
       const run = migrate(db, {
         folder,
         onProgress: () => {
-          if (++begun === cut) void kill().catch(() => {})
+          if (++begun === cut) killing = kill().catch(() => {})
         },
       })
       await run.catch(() => {})
+      // The run may be over before its sessions are ended: those of the next one are not to be.
+      await killing
       await db.close({ timeoutMs: 500 })
       await using again = createDb(database.url)
       await migrate(again, { folder })
@@ -345,7 +408,7 @@ describe('a run that was cut off', () => {
     const folder = await folderOf({ '1.sql': 'call p()' })
 
     expect((await caught(migrate(db, { folder }))).message).toContain('division by zero')
-    expect((await caught(migrate(db, { folder }))).message).toContain('cannot be seen: call p()')
+    expect((await caught(migrate(db, { folder }))).message).toContain('cannot see whether it was done: call p()')
     await database.query('update genever_migrations_steps set done = true')
     expect(names(await migrate(db, { folder }))).toEqual(['1'])
   })
@@ -369,9 +432,40 @@ describe('behind a transaction pooler', () => {
 
       expect(reports.map(({ applied }) => applied.length).toSorted((a, b) => a - b)).toEqual([0, 2])
       expect(await database.query('select count(*)::int as n from t')).toEqual([{ n: 2 }])
-      expect(await database.query("select 1 from pg_locks where locktype = 'advisory'")).toEqual([])
-      expect(await migrate(db, { folder })).toMatchObject({ upToDate: [null] })
+      const mine =
+        "select 1 from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = $1)"
+      expect(await database.query(mine, [database.name])).toEqual([])
+      expect(await migrate(db, { folder })).toMatchObject({ upToDate: [{ database: null, schema: null }] })
     })
+})
+
+test('behind a pooler one connection is not enough for what refuses a transaction, and that is said', async () => {
+  const { database } = await place('create table t (n int)')
+  await using pooler = await startPooler(database.url, 2)
+  await using db = createDb(pooler.url, { pooler: 'transaction', pool: { max: 1 } })
+  const folder = await folderOf({
+    '1.sql': 'insert into t values (1)',
+    '2.sql': 'create index concurrently t_n on t (n)',
+  })
+
+  expect((await caught(migrate(db, { folder }))).message).toContain('set pool.max to 2 or more')
+  expect(await database.query('select n from t')).toEqual([{ n: 1 }])
+})
+
+test('two runs of one connection each keep out of each other’s way, also with CREATE INDEX CONCURRENTLY', async () => {
+  const { database } = await place()
+  await using one = createDb(database.url, { pool: { max: 1 } })
+  await using two = createDb(database.url, { pool: { max: 1 } })
+  const folder = await folderOf({
+    '1.sql': 'create table t (n int); insert into t select generate_series(1, 1000)',
+    '2.sql': 'create index concurrently t_n on t (n); insert into t values (0); vacuum t',
+    '3.sql': 'insert into t values (-1)',
+  })
+  const reports = await Promise.all([migrate(one, { folder }), migrate(two, { folder })])
+
+  expect(reports.flatMap(names).toSorted()).toEqual(['1', '2', '3'])
+  expect(await database.query('select count(*)::int as n from t')).toEqual([{ n: 1_002 }])
+  expect(await database.query(ownLocks)).toEqual([])
 })
 
 describe('schemas of tenants', () => {
@@ -411,10 +505,12 @@ describe('schemas of tenants', () => {
     expect(
       await database.query("select schemaname as s from pg_tables where tablename = '__drizzle_migrations' order by 1"),
     ).toEqual([{ s: 'a' }, { s: 'b' }])
-    expect(await migrate(db, { folder, schemas: /^[abc]$/ })).toMatchObject({ upToDate: ['a', 'b'] })
+    expect(await migrate(db, { folder, schemas: /^[abc]$/ })).toMatchObject({
+      upToDate: [{ schema: 'a' }, { schema: 'b' }],
+    })
     expect(await migrationStatus(db, { folder, schemas: () => ['c', 'other'] })).toMatchObject({
       pending: [{ schema: 'other' }, { schema: 'other' }],
-      upToDate: ['c'],
+      upToDate: [{ schema: 'c' }],
     })
   })
 
@@ -437,15 +533,91 @@ describe('schemas of tenants', () => {
     const folder = await folderOf({ '1.sql': 'create table s (plan int references "public"."plans"(id))' })
 
     for (const [schema, message] of [
-      ['nope', 'is not there'],
+      ['nope', 'does not exist'],
       ['pg_catalog', "PostgreSQL's own"],
-      ['x'.repeat(64), 'more than 63 bytes'],
-      ['public', 'is not that of a tenant'],
+      ['x'.repeat(64), 'more than the 63'],
+      ['public', 'belongs to all'],
     ] as const)
       expect((await caught(migrate(db, { folder, schemas: [schema] }))).message).toContain(message)
     expect((await caught(migrate(db, { folder, schemas: ['a'] }))).message).toContain('Name public in shared')
     expect(names(await migrate(db, { folder, schemas: ['a'], shared: ['public'] }))).toEqual(['1'])
   })
+})
+
+describe('databases of tenants', () => {
+  const files = { '1.sql': 'create table t (n int)', '2.sql': 'create index concurrently t_n on t (n)' }
+
+  test('each have all files and a record of their own; what was there is not touched', async () => {
+    const { db, database } = await place()
+    const tenants = [await freshDatabase(), await freshDatabase()]
+    const folder = await folderOf(files)
+    const report = await migrate(db, { folder, databases: tenants.map(({ url }) => url), concurrency: 2 })
+    const named = tenants.map(({ url, name }) => `${new URL(url).host}/${name}`)
+
+    expect(report.applied.map(({ database: at, file }) => `${at} ${file}`).toSorted()).toEqual(
+      named.flatMap((name) => [`${name} 1`, `${name} 2`]).toSorted(),
+    )
+    expect(await migrationStatus(db, { folder, databases: () => [new URL(tenants[0]!.url)] })).toMatchObject({
+      pending: [],
+      upToDate: [{ database: named[0], schema: null }],
+    })
+    expect(await database.query("select to_regclass('t')::text as t")).toEqual([{ t: null }])
+    for (const tenant of tenants) await tenant.drop()
+  })
+
+  test('stop at the first that fails, or go on and report it; schemas are looked for in each', async () => {
+    const { db } = await place()
+    const [one, two] = [await freshDatabase('create schema a; create schema b'), await freshDatabase('create schema a')]
+    const folder = await folderOf(files)
+    const missing = one.url.replace(/[^/]*$/, 'nowhere')
+    const databases = [missing, one.url, two.url]
+
+    expect((await caught(migrate(db, { folder, databases, schemas: /^[ab]$/ }))).code).toBe('GENEVER_CONNECT')
+    const report = await migrate(db, { folder, databases, schemas: /^[ab]$/, onError: 'continue' })
+    expect(report.failed).toMatchObject([{ database: expect.stringContaining('/nowhere'), schema: null }])
+    expect(report.applied.map(({ schema }) => schema)).toEqual(['a', 'a', 'b', 'b', 'a', 'a'])
+    expect(await migrationStatus(db, { folder, databases, schemas: ['a'], onError: 'continue' })).toMatchObject({
+      failed: [{}],
+      upToDate: [{ schema: 'a' }, { schema: 'a' }],
+    })
+    await one.drop()
+    await two.drop()
+  })
+})
+
+test('behind a pooler the names in what refuses a transaction get the schema; what a path would decide is refused', () => {
+  const made = (text: string): string => withSchema(text, 'a b')
+
+  expect(
+    made(
+      'create unique index concurrently if not exists i on only t using btree (n desc, (m)) include (k) where n is not null and (m > 1)',
+    ),
+  ).toBe(
+    'create unique index concurrently if not exists i on only "a b".t using btree (n desc, (m)) include (k) where n is not null and (m > 1)',
+  )
+  expect(made('drop index concurrently if exists i, "J" cascade')).toBe(
+    'drop index concurrently if exists "a b".i, "a b"."J" cascade',
+  )
+  expect(made('drop index concurrently other.i')).toBe('drop index concurrently other.i')
+  expect(
+    ['vacuum', 'vacuum analyze', 'vacuum analyze t', 'reindex table concurrently t', 'alter system set x = 1'].map(
+      made,
+    ),
+  ).toEqual([
+    'vacuum',
+    'vacuum analyze',
+    'vacuum analyze "a b".t',
+    'reindex table concurrently "a b".t',
+    'alter system set x = 1',
+  ])
+  for (const refused of [
+    'create index concurrently i on t (lower(n))',
+    'create index concurrently i on t ((n::mood))',
+    'create index concurrently i on t ((cast(n as mood)))',
+    'call p()',
+    'vacuum (analyze) t',
+  ])
+    expect(() => made(refused)).toThrow(MigrationError)
 })
 
 test('statements are told apart by the lexer, not by their semicolons', () => {

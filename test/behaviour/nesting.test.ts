@@ -38,10 +38,10 @@ forEachDriver((driver) => {
     expect(db.stats()).toMatchObject({ open: 1, idle: 1, waiting: 0 })
   })
 
-  test('1000 contexts with 8 levels each share a single connection', async () => {
-    const db = await driver.single()
+  test('300 contexts with 8 levels each share a single connection', async () => {
+    const db = await driver.single({ pool: { acquireTimeoutMs: 600_000 } })
 
-    const answers = await Promise.all(Array.from({ length: 1000 }, (_, i) => nest(db, 8, i)))
+    const answers = await Promise.all(Array.from({ length: 300 }, (_, i) => nest(db, 8, i)))
 
     expect(new Set(answers)).toEqual(new Set([64]))
     expect(db.stats()).toMatchObject({ open: 1, idle: 1, waiting: 0 })

@@ -1,6 +1,6 @@
 /** Whatever goes wrong, everything that was told to have begun is told to have ended, once. */
 
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
 import { type Heard, hear } from '../support/events.ts'
 import { fake } from '../support/fake.ts'

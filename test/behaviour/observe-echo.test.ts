@@ -23,29 +23,31 @@ forEachDriver((driver) => {
     return lines
   }
 
+  const one = driver.words.placeholder(1)
+
   test('prints implicit statements and those of scopes, handles, transactions and cursors', async () => {
     const table = await driver.table('n int, s text')
 
     const lines = await echoing(async (db) => {
-      await db.status(`insert into ${table} values (1, $1)`, [canary])
-      await db.sql`select ${canary}::text`
+      await db.status(`insert into ${table} values (1, ${one})`, [canary])
+      await db.status(driver.words.text, [canary])
       await db.scope(() => db.all(`select s from ${table} where s = :s`, { s: canary }))
       await db.transaction(async (tx) => {
         await tx.scalar('select 1')
         await db.transaction(() => db.scalar('select 2'))
       })
-      await caught(db.transaction(() => db.all('select 1 / $1::int', [0])))
+      await caught(db.transaction(() => db.all('select exp(1000)')))
       const handle = await db.acquire()
       await handle.status('begin')
       await handle.status('rollback')
       await handle.release()
-      for await (const _row of db.iterate(`select * from ${table} where s = $1`, [canary]));
+      for await (const _row of db.iterate(`select * from ${table} where s = ${one}`, [canary]));
     })
 
     expect(lines).toEqual([
-      `[shop] … ms, 1 row: insert into ${table} values (1, $1)`,
-      '[shop] … ms, 1 row: select $1::text',
-      `[shop] … ms, 1 row: select s from ${table} where s = $1`,
+      `[shop] … ms, 1 row: insert into ${table} values (1, ${one})`,
+      `[shop] … ms, 1 row: ${driver.words.text}`,
+      `[shop] … ms, 1 row: select s from ${table} where s = ${one}`,
       '[shop] … ms, begin',
       '[shop] … ms, 1 row: select 1',
       '[shop] … ms, begin savepoint',
@@ -53,25 +55,26 @@ forEachDriver((driver) => {
       '[shop] … ms, commit savepoint',
       '[shop] … ms, commit',
       '[shop] … ms, begin',
-      '[shop] … ms, failed (22012): select 1 / $1::int',
+      `[shop] … ms, failed (${driver.name === 'mysql' ? '1690' : '22003'}): select exp(1000)`,
       '[shop] … ms, rollback',
       '[shop] … ms, 0 rows: begin',
       '[shop] … ms, 0 rows: rollback',
       '[shop] … ms, begin',
-      expect.stringMatching(
-        /^\[shop\] … ms, 0 rows: DECLARE \w+ NO SCROLL CURSOR FOR select \* from \w+ where s = \$1$/,
-      ),
-      expect.stringMatching(/^\[shop\] … ms, 1 row: FETCH FORWARD 100 FROM \w+$/),
+      `[shop] … ms, 1 row: select * from ${table} where s = ${one}`,
       '[shop] … ms, commit',
     ])
   })
 
   test('never prints a parameter, not even of a statement that fails over it', async () => {
-    const table = await driver.table('s text unique, n int')
+    const table = await driver.table('s varchar(80) unique, n int')
     const lines = await echoing(async (db) => {
-      await db.status(`insert into ${table} (s) values ($1)`, [canary])
-      await caught(db.status(`insert into ${table} (s) values ($1)`, [canary]))
-      await caught(db.status(`insert into ${table} (n) values ($1::text::int)`, [canary]))
+      await db.status(`insert into ${table} (s) values (${one})`, [canary])
+      await caught(db.status(`insert into ${table} (s) values (${one})`, [canary]))
+      await caught(
+        db.status(`insert into ${table} (n) values (cast(${one} as ${driver.name === 'mysql' ? 'date' : 'int'}))`, [
+          canary,
+        ]),
+      )
       await db.scope(() => db.scalar('select 1'), { settings: { 'app.secret': canary } })
     })
 

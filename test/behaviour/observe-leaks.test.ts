@@ -110,7 +110,7 @@ forEachDriver((driver) => {
     using heard = hear('awaited')
 
     const work = async (): Promise<void> => {
-      await db.sql`select ${1}::int`
+      await db.sql`select ${1} + 1`
       await leaked(heard)
     }
     await db.scope(work, { hold: true })
@@ -124,7 +124,7 @@ forEachDriver((driver) => {
 
     await db.scope(
       async () => {
-        const long = db.scalar('select pg_sleep(0.1)')
+        const long = db.scalar(driver.words.sleep(0.1))
         for (let i = 0; i < 3; i++) time.leap(leak.afterMs)
         await long
       },

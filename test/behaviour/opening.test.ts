@@ -22,6 +22,7 @@ import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { forEachDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
+import { wantedDrivers } from '../support/extent.ts'
 
 const level = 'show default_transaction_isolation'
 
@@ -43,7 +44,7 @@ async function deadPort(): Promise<{ server: Server; port: number; attempts: () 
   return { server, port: (server.address() as AddressInfo).port, attempts: () => attempts }
 }
 
-describe.skipIf(process.env['DRIVERS'] === 'pglite')('pg', () => {
+describe.skipIf(!wantedDrivers().includes('pg'))('pg', () => {
   test('a URL, its parts as options, and a function giving either open the same database', async () => {
     const text = await databaseUrl()
     const url = new URL(text)
@@ -109,7 +110,7 @@ describe.skipIf(process.env['DRIVERS'] === 'pglite')('pg', () => {
     const name = `late_${process.pid}`
     const url = (await databaseUrl()).replace(/[^/]+$/, name)
     const { port, server } = await deadPort()
-    const opening = createDb(url.replace(/:\d+\//, `:${port}/`), { retry: { limit: 100, intervalMs: 20 } }).open()
+    const opening = createDb(url.replace(/:\d+\//, `:${port}/`), { retry: { limit: 5_000, intervalMs: 20 } }).open()
     await onServer(`create database ${name}`)
     onTestFinished(() => onServer(`drop database ${name} with (force)`).then(() => {}))
     const target = new URL(url)
@@ -239,7 +240,7 @@ forEachDriver((driver) => {
   })
 })
 
-describe.skipIf(process.env['DRIVERS'] === 'pg')('pglite', () => {
+describe.skipIf(!wantedDrivers().includes('pglite'))('pglite', () => {
   test('a database in memory without a name is private', async () => {
     await using one = await createDb('pglite://memory').open()
     await one.status('create table only_here (n int)')

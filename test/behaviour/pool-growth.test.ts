@@ -2,7 +2,7 @@
 
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { expect, test, vi } from 'vitest'
-import { FakeDriver } from '../../src/driver/fake/driver.ts'
+import { FakeDriver } from '../support/fake/driver.ts'
 import { virtualTime, type VirtualTime } from '../support/virtual-time.ts'
 
 interface Server {

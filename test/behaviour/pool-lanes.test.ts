@@ -2,7 +2,7 @@
 
 import { type Db, type EngineOptions, QueryTimeoutError } from 'genever'
 import { describe, expect, test } from 'vitest'
-import type { FakeDriverOptions } from '../../src/driver/fake/driver.ts'
+import type { FakeDriverOptions } from '../support/fake/driver.ts'
 import { caught } from '../support/caught.ts'
 import { fake, sound, type Fake } from '../support/fake.ts'
 import { virtualTime, type VirtualTime } from '../support/virtual-time.ts'

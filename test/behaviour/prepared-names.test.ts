@@ -1,7 +1,7 @@
 /** A prepared statement runs only while names mean what they meant to it: the search_path, the role, the tables. */
 
 import { createDb, type Db, type EngineOptions, StalePlanError } from 'genever'
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase, query } from '../support/database.ts'
@@ -54,6 +54,27 @@ forEachDriver((driver) => {
         expect(await within(db, schema, () => db.transaction(() => bakedSelect.all([1])))).toEqual([row])
       }
     }
+  })
+
+  test('settings of scopes are set and taken back by statements that are prepared once, whatever the path is', async () => {
+    const { db, a, b } = await schemas()
+    const prepared = (): Promise<string[]> =>
+      db
+        .all<{ statement: string }>(
+          "select statement from pg_prepared_statements where statement !~ 'pg_prepared' order by 1",
+        )
+        .then((rows) => rows.map(({ statement }) => statement))
+
+    for (let turn = 0; turn < 6; turn++) {
+      const schema = turn % 2 === 0 ? a : b
+      const path = await within(db, schema, () => db.scalar('show search_path'))
+      expect(path).toBe(schema)
+      expect(await db.scalar('show search_path')).not.toBe(schema)
+    }
+
+    const framed = (await prepared()).filter((text) => /set_config|RESET/.test(text))
+    expect(framed).toContain('select set_config($1, $2, false)')
+    expect(new Set(framed).size).toBe(framed.length)
   })
 
   test('in a transaction the path may change by text, and a rollback takes that back', async () => {

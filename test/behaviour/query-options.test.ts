@@ -11,20 +11,11 @@ import {
 } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { freshDatabase, onServer } from '../support/database.ts'
+import { freshDatabase } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { forEachDriver, pid } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import { virtualTime } from '../support/virtual-time.ts'
-
-/** Whether anything on the server still runs a text with this mark. */
-async function running(mark: string): Promise<boolean> {
-  const rows = await onServer(
-    `select 1 from pg_stat_activity where state = 'active' and query like $1 and pid <> pg_backend_pid()`,
-    [`%${mark}%`],
-  )
-  return rows.length > 0
-}
 
 forEachDriver(
   (driver) => {
@@ -32,14 +23,12 @@ forEachDriver(
       const db = await driver.single()
       const connection = await pid(db)
       const mark = `timeout_${process.pid}`
-      const started = performance.now()
 
-      const error = await caught(db.scalar(`select pg_sleep(30) /* ${mark} */`, [], { timeoutMs: 60 }))
+      const error = await caught(db.scalar(`${driver.words.sleep(600)} /* ${mark} */`, [], { timeoutMs: 200 }))
 
       expect(error).toBeInstanceOf(QueryTimeoutError)
       expect(error.statement?.sql).toContain(mark)
-      expect(performance.now() - started).toBeLessThan(5_000)
-      await until(async () => !(await running(mark)))
+      await until(async () => (await driver.running(mark)) === 0)
       expect(await pid(db)).toBe(connection)
     })
 
@@ -50,14 +39,14 @@ forEachDriver(
       const controller = new AbortController()
       const reason = new TypeError('the client went away')
 
-      const result = caught(db.all(`select pg_sleep(30) /* ${mark} */`, [], { signal: controller.signal }))
-      await until(() => running(mark))
+      const result = caught(db.all(`${driver.words.sleep(30)} /* ${mark} */`, [], { signal: controller.signal }))
+      await until(async () => (await driver.running(mark)) > 0)
       controller.abort(reason)
       const error = await result
 
       expect(error).toBeInstanceOf(AbortedError)
       expect(error.cause).toBe(reason)
-      await until(async () => !(await running(mark)))
+      await until(async () => (await driver.running(mark)) === 0)
       expect(await pid(db)).toBe(connection)
     })
 
@@ -65,7 +54,7 @@ forEachDriver(
       const db = await driver.db()
       const t = await driver.table('n int')
 
-      await caught(db.status(`insert into ${t} select 1 from pg_sleep(30)`, [], { timeoutMs: 50 }))
+      await caught(db.status(`insert into ${t} select 1 from (${driver.words.sleep(30)}) slow`, [], { timeoutMs: 50 }))
 
       await until(() => db.stats().idle > 0)
       expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
@@ -77,8 +66,8 @@ forEachDriver(
       await db.scope(async () => {
         const connection = await pid(db)
         const [error, next] = await Promise.all([
-          caught(db.scalar('select pg_sleep(30)', [], { timeoutMs: 50 })),
-          db.scalar('select pg_backend_pid()'),
+          caught(db.scalar(driver.words.sleep(30), [], { timeoutMs: 50 })),
+          db.scalar(driver.words.session),
         ])
         expect(error).toBeInstanceOf(QueryTimeoutError)
         expect(next).toBe(connection)
@@ -90,8 +79,8 @@ forEachDriver(
 
       const work = Array.from({ length: 100 }, (_, n) =>
         n % 2 === 0
-          ? caught(db.scalar('select pg_sleep(0.02), $1::int', [n], { timeoutMs: 1 + (n % 19) })).catch(() => null)
-          : db.scalar('select $1::int', [n]),
+          ? caught(db.scalar(driver.words.sleep(0.02), [], { timeoutMs: 1 + (n % 19) })).catch(() => null)
+          : db.scalar(driver.words.integer, [n]),
       )
       const results = await Promise.all(work)
 
@@ -104,15 +93,10 @@ forEachDriver(
 )
 
 describe('whose timeout counts', () => {
-  const sleep = 'select pg_sleep(60)'
+  const sleep = 'select pg_sleep(600)'
   const short = { timeoutMs: 30 }
-  const long = { timeoutMs: 60_000 }
-  /** Which of the three limits, in milliseconds, ended the statement. */
-  const ended = async (work: () => Promise<unknown>): Promise<number> => {
-    const started = performance.now()
-    expect(await caught(work())).toBeInstanceOf(QueryTimeoutError)
-    return performance.now() - started
-  }
+  /** Longer than a test may take. */
+  const long = { timeoutMs: 600_000 }
   const cases: readonly (readonly [string, QueryOptions | undefined, (db: Db) => Promise<unknown>])[] = [
     ["the engine's, where nothing nearer says otherwise", short, (db) => db.scalar(sleep)],
     ["the statement's before the engine's", long, (db) => db.scalar(sleep, [], short)],
@@ -174,7 +158,7 @@ describe('whose timeout counts', () => {
   test.each(cases)('%s', async (_, query, work) => {
     await using server = await fake({}, { query })
 
-    expect(await ended(() => work(server.db))).toBeLessThan(5_000)
+    expect(await caught(work(server.db))).toBeInstanceOf(QueryTimeoutError)
   })
 
   test('a statement may have more time than what is around it allows', async () => {
@@ -228,7 +212,9 @@ describe('a timeout covers', () => {
     await using database = await freshDatabase()
     await using db = createDb(database.url)
 
-    expect(await caught(db.scalar('select pg_sleep(30)', [], { timeoutMs: 300 }))).toBeInstanceOf(QueryTimeoutError)
+    const error = await caught(db.scalar('select pg_sleep(30)', [], { timeoutMs: 300 }))
+    // Which of them it is depends on how quickly the server lets it in.
+    expect(['QueryTimeoutError', 'AcquireTimeoutError']).toContain((error as Error).name)
   })
 })
 

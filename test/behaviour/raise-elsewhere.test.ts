@@ -1,12 +1,37 @@
 /** `raiseCommit` and `raiseRollback` from other branches, on other connections, and where they do not belong. */
 
-import { type Transaction, TransactionExit, TransactionStateError } from 'genever'
+import { createDb, type Transaction, TransactionExit, TransactionStateError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught, thrownBy } from '../support/caught.ts'
+import { databaseUrl } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
 
 describe('in branches', () => {
+  test('what was issued before raiseCommit is committed with it, executeMany() too; what is issued after throws', async () => {
+    const db = createDb(await databaseUrl(), { pool: { max: 1 } })
+    await using _ = db
+    await db.transaction(async (outer) => {
+      await outer.status('create temp table issued (n int) on commit drop')
+      const parts: Promise<unknown>[] = []
+      let late: Promise<unknown> = Promise.resolve()
+      await outer.transaction(async (tx) => {
+        parts.push(tx.scalar('select pg_sleep(0.01)'))
+        parts.push(db.status('insert into issued values (1)'))
+        parts.push(tx.executeMany('insert into issued values ($1)', [[2], [4]]))
+        parts.push(outer.status('insert into issued values (8)'))
+        try {
+          tx.raiseCommit()
+        } finally {
+          late = caught(tx.executeMany('insert into issued values ($1)', [[16]]))
+        }
+      })
+      await Promise.all(parts)
+      expect(await late).toBeInstanceOf(TransactionExit)
+      expect(await outer.scalar('select sum(n)::int from issued')).toBe(15)
+    })
+  })
+
   test('a raise in one branch stops the statements of the others', async () => {
     await using server = await fake()
     const { db } = server

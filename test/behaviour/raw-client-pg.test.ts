@@ -5,6 +5,7 @@ import type { EventEmitter } from 'node:events'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl, query } from '../support/database.ts'
+import { wantedDrivers } from '../support/extent.ts'
 import { runScript } from '../support/script.ts'
 import { until } from '../support/until.ts'
 
@@ -147,10 +148,12 @@ test('its own transaction keeps prepared statements of the engine right after DI
   await connection.release()
 })
 
-test.each([
+const uses = [
   ['pg', 'await raw.query("select pg_sleep(0.2)")'],
   ['pglite', 'await raw.query("select pg_sleep(0.2)"); await new Promise((done) => setTimeout(done, 20).unref())'],
-])(
+] as const
+
+test.each(uses.filter(([name]) => wantedDrivers().includes(name)))(
   'a script that awaits it runs to its end, and ends by itself after the release: %s',
   async (name, use) => {
     const url = name === 'pg' ? await databaseUrl() : 'pglite://memory'

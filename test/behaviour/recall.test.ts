@@ -15,13 +15,14 @@ import { until } from '../support/until.ts'
 
 const waiting = (db: Db, n: number): Promise<unknown> => until(() => db.stats().waiting === n)
 type Ending = readonly [name: string, work: (db: Db) => Promise<unknown>]
-type Keeping = readonly [...Ending, why: RegExp]
+/** It keeps the connection until `over`. */
+type Keeping = readonly [name: string, keep: (db: Db, over: Promise<unknown>) => Promise<unknown>, why: RegExp]
 
 const recalls = (db: Db): number => db.stats().recalls
 
 forEachDriver((driver) => {
   /** PGlite has the whole process wait for a slow statement. */
-  const slow = <C>(test: C): C[] => (driver.name === 'pg' ? [test] : [])
+  const slow = <C>(test: C): C[] => (driver.name !== 'pglite' ? [test] : [])
 
   test('the connection of a scope that waits for something else serves whoever waits', async () => {
     const db = await driver.single()
@@ -110,57 +111,75 @@ forEachDriver((driver) => {
   test.each<Keeping>([
     [
       'a transaction',
-      (db) => db.transaction(() => db.scalar('select 1').then(() => sleep(60))),
+      (db, over) => db.transaction(() => db.scalar('select 1').then(() => over)),
       /in a transaction since \d+ ms/,
     ],
     [
       'a pin',
-      (db) => db.status("set application_name = 'x'").then(() => sleep(60)),
+      (db, over) => db.status(driver.words.set('app.me', 'x')).then(() => over),
       /session pinned by SET at .*recall\.test/,
     ],
     [
       'a temporary table',
-      (db) => db.status('create temp table if not exists pinned ()').then(() => sleep(60)),
+      (db, over) => db.status(driver.words.temporary('pinned')).then(() => over),
       /session pinned by CREATE/,
     ],
-    ['rawConnection()', (db) => db.current!.rawConnection().then(() => sleep(60)), /session pinned by rawConnection/],
-    ['a scope that holds', (db) => db.scope(() => sleep(60), { hold: true }), /, held\b(?! \d)/],
+    ...(driver.lends
+      ? [
+          [
+            'rawConnection()',
+            (db, over) => db.current!.rawConnection().then(() => over),
+            /session pinned by rawConnection/,
+          ] satisfies Keeping,
+        ]
+      : []),
+    ['a scope that holds', (db, over) => db.scope(() => over, { hold: true }), /, held\b(?! \d)/],
     [
       'a reusing handle that holds',
-      (db) => db.acquire({ reuse: true, hold: true }).then((own) => sleep(60).then(() => own.release())),
+      (db, over) => db.acquire({ reuse: true, hold: true }).then((own) => over.then(() => own.release())),
       /, held\b(?! \d)/,
     ],
     [
       'a cursor',
-      async (db) => {
-        for await (const _ of db.iterate('select generate_series(1, 3)', [], { batchSize: 1 })) await sleep(25)
+      async (db, over) => {
+        for await (const _ of db.iterate(driver.words.series(3), [], { batchSize: 1 })) await over
       },
       /cursor opened at .*reading a cursor/,
     ],
-    ...slow<Keeping>(['a statement', (db) => db.scalar('select 1 from pg_sleep(0.06)'), /running a statement/]),
+    ...slow<Keeping>([
+      'a statement',
+      (db, over) => {
+        const stop = new AbortController()
+        void over.then(() => stop.abort())
+        return caught(db.scalar(driver.words.sleep(60), [], { signal: stop.signal }))
+      },
+      /running a statement/,
+    ]),
   ])('%s keeps the connection, and who gave up waiting is told why', async (_, keep, why) => {
     const db = await driver.single()
 
     const error = await db.scope(async () => {
       await db.scalar('select 1')
-      const kept = keep(db)
-      const failed = caught(
+      const over = gate()
+      const kept = keep(db, over.promise)
+      const error = await caught(
         db.detached(() => sleep(5).then(() => db.scope((own) => own.scalar('select 1', [], { timeoutMs: 25 })))),
       )
-      const error = await failed
+      over.open()
       await kept
       return error
     })
 
-    expect(error).toBeInstanceOf(AcquireTimeoutError)
+    // A machine that takes longer than that has the wait judged before its time is over.
+    expect(error.name).toMatch(/^(?:AcquireTimeout|SelfDeadlock)Error$/)
     expect(error.message).toMatch(why)
     expect(recalls(db)).toBe(0)
   })
 
   test.each<Ending>([
     ['an answer', (db) => db.scalar('select 2')],
-    ['a failed statement', (db) => caught(db.scalar('select 1/0'))],
-    ...slow<Ending>(['a cancelled statement', (db) => caught(db.scalar('select pg_sleep(5)', [], { timeoutMs: 20 }))]),
+    ['a failed statement', (db) => caught(db.scalar('select exp(1000)'))],
+    ...slow<Ending>(['a cancelled statement', (db) => caught(db.scalar(driver.words.sleep(5), [], { timeoutMs: 20 }))]),
     ['an empty transaction', (db) => db.transaction(() => sleep(30))],
     [
       'an empty transaction that throws',
@@ -176,31 +195,32 @@ forEachDriver((driver) => {
     [
       'a cursor that is read to its end',
       async (db) => {
-        for await (const _ of db.iterate('select generate_series(1, 3)', [], { batchSize: 1 })) await sleep(5)
+        for await (const _ of db.iterate(driver.words.series(3), [], { batchSize: 1 })) await sleep(5)
       },
     ],
     [
       'a cursor that is broken off',
       async (db) => {
-        for await (const _ of db.iterate('select generate_series(1, 3)', [], { batchSize: 1 })) break
+        for await (const _ of db.iterate(driver.words.series(3), [], { batchSize: 1 })) break
       },
     ],
-    ['a cursor that fails', (db) => caught(db.iterate('select 1/0').read())],
+    ['a cursor that fails', (db) => caught(db.iterate('select exp(1000)').read())],
     ['the end of an inner scope that held', (db) => db.scope(() => sleep(20), { hold: true })],
     ['idle()', (db) => db.idle(() => db.scalar('select 1'))],
     ...slow<Ending>([
       'a statement that gave up waiting its turn',
-      (db) => Promise.all([db.scalar('select pg_sleep(0.03)'), caught(db.scalar('select 1', [], { timeoutMs: 5 }))]),
+      (db) => Promise.all([db.scalar(driver.words.sleep(0.03)), caught(db.scalar('select 1', [], { timeoutMs: 5 }))]),
     ]),
-  ])('after %s a waiter is served while the scope waits for something else', async (_, ends) => {
+  ])('after %s a waiter is served while the scope waits for something else, whenever it came', async (_, ends) => {
     const db = await driver.single()
 
-    await besideTheScope(db, async (queue) => {
-      const other = queue()
-      await ends(db)
-      await other
-      expect(await db.scalar('select 3')).toBe(3)
-    })
+    for (const comes of ['before', 'after'])
+      await besideTheScope(db, async (queue) => {
+        const other = comes === 'before' ? queue() : null
+        await ends(db)
+        await (other ?? queue())
+        expect(await db.scalar('select 3')).toBe(3)
+      })
   })
 
   test('settings travel with every borrow', async () => {
@@ -213,7 +233,7 @@ forEachDriver((driver) => {
         db.scope(
           async () => {
             for (let i = 0; i < 4; i++) {
-              seen.push(`${tenant} ${await db.scalar<string>(`select current_setting('app.tenant')`)}`)
+              seen.push(`${tenant} ${await db.scalar<string>(driver.words.setting('app.tenant'))}`)
               await sleep(3)
             }
           },
@@ -224,7 +244,7 @@ forEachDriver((driver) => {
 
     expect(recalls(db)).toBeGreaterThan(0)
     expect(seen.filter((each) => each.split(' ')[0] !== each.split(' ')[1])).toEqual([])
-    expect(await db.scalar(`select coalesce(current_setting('app.tenant', true), '')`)).toBe('')
+    expect((await db.scalar(driver.words.setting('app.tenant'))) ?? '').toBe('')
   })
 
   test('the acquire timeout is one budget for all waits of a scope', async () => {
@@ -233,8 +253,8 @@ forEachDriver((driver) => {
 
     const error = await db.scope(async () => {
       await db.scalar('select 1')
-      for (let i = 0; i < 4; i++) {
-        const other = db.detached(hog)
+      for (let i = 0; i < 40; i++) {
+        const other = db.detached(hog).catch(() => {})
         await until(() => db.stats().waiting === 0 && db.stats().reserved === 1)
         const failure = await db.scalar('select 1').then(
           () => null,
@@ -335,7 +355,8 @@ test('no more connections are taken than there are waiters', async () => {
   all.open()
   await Promise.all(scopes)
 
-  expect(taken).toBe(2)
+  // One is enough where the first waiter is served before the next is looked at.
+  expect([1, 2]).toContain(taken)
 })
 
 test('many requests that wait between their statements share few connections', async () => {

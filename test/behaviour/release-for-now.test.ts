@@ -1,8 +1,9 @@
 /** `release({ permanent: false })` hands the raw connection back and keeps the handle, unless something would be lost. */
 
-import { type Connection, TransactionStateError } from 'genever'
+import { type Connection, type Db, TransactionEndedError, TransactionStateError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { gate } from '../support/gate.ts'
 import { doing, forEachDriver } from '../support/matrix.ts'
 
 const forNow = { permanent: false }
@@ -82,7 +83,9 @@ forEachDriver((driver) => {
     const db = await driver.single()
     await using connection = await db.acquire()
 
-    const before = [1, 2].map((n) => connection.scalar('select $1::int from pg_sleep(0.01)', [n]))
+    const slow =
+      driver.name === 'mysql' ? 'select cast(? as signed) + sleep(0.01)' : 'select $1::int from pg_sleep(0.01)'
+    const before = [1, 2].map((n) => connection.scalar(slow, [n]))
     const released = connection.release(forNow)
     const after = connection.scalar('select 3')
 
@@ -103,7 +106,7 @@ forEachDriver((driver) => {
       await tx.status(`insert into ${table} values (2)`)
     })
 
-    expect(await connection.scalar(`select count(*)::int from ${table}`)).toBe(2)
+    expect(await connection.scalar(driver.words.count(table))).toBe(2)
   })
 
   test('in a transaction that has sent nothing yet it is refused too', async () => {
@@ -113,6 +116,22 @@ forEachDriver((driver) => {
     await connection.transaction(async () => {
       await expect(connection.release(forNow)).rejects.toThrow(TransactionStateError)
     })
+  })
+
+  test.each([true, false])('in code that has outlived its transaction it is refused: borrowed %s', async (borrowed) => {
+    const db = await driver.single()
+    await using connection = await db.acquire()
+    const ended = gate()
+    const late: Promise<Error>[] = []
+    await connection.transaction(async (tx) => {
+      await tx.scalar('select 1')
+      late.push(caught(ended.promise.then(() => connection.release(forNow))))
+    })
+    if (!borrowed) await connection.release(forNow)
+
+    ended.open()
+    expect(await late[0]).toBeInstanceOf(TransactionEndedError)
+    expect([connection.borrowed, connection.released]).toEqual([borrowed, false])
   })
 
   test('in a manual transaction it is refused', async () => {
@@ -139,14 +158,22 @@ forEachDriver((driver) => {
   test('while a cursor is open it is refused', async () => {
     const db = await driver.single()
     await using connection = await db.acquire()
-    await using cursor = connection.iterate('select generate_series(1, 10) as n', [], { batchSize: 1 })
+    await using cursor = connection.iterate(driver.words.series(10), [], { batchSize: 1 })
     await cursor.read()
 
     await expect(connection.release(forNow)).rejects.toThrow(TransactionStateError)
     expect(await cursor.read()).toEqual({ n: 2 })
   })
 
-  const pins: Readonly<Record<string, (connection: Connection) => Promise<unknown>>> = {
+  const onMysql: Readonly<Record<string, (connection: Connection) => Promise<unknown>>> = {
+    SET: (connection) => connection.status("set @`app.user` = 'pinned'"),
+    'a temporary table': (connection) => connection.status('create temporary table pinned (n int)'),
+    'a lock': (connection) => connection.scalar("select get_lock('pinned', 0)"),
+    PREPARE: (connection) => connection.status("prepare mine from 'select 1'"),
+    HANDLER: (connection) => connection.status('handler released_for_now open as pinned'),
+    'rawConnection()': (connection) => connection.rawConnection(),
+  }
+  const onPostgres: Readonly<Record<string, (connection: Connection) => Promise<unknown>>> = {
     SET: (connection) => connection.status(`set application_name = 'pinned'`),
     'set_config for the session': (connection) => connection.scalar(`select set_config('app.user', '7', false)`),
     'SET ROLE': (connection) => connection.status('set role postgres'),
@@ -157,49 +184,69 @@ forEachDriver((driver) => {
     'DECLARE … WITH HOLD': (connection) => connection.status('declare c cursor with hold for select 1'),
     'rawConnection()': (connection) => connection.rawConnection(),
   }
+  const pins = driver.name === 'mysql' ? onMysql : onPostgres
 
-  test.each(Object.entries(pins))('session state the user relies on keeps the connection: %s', async (_, pin) => {
-    const db = await driver.single()
-    await using connection = await db.acquire()
-    await pin(connection)
+  test.each(Object.entries(pins).filter(([name]) => driver.lends || name !== 'rawConnection()'))(
+    'session state the user relies on keeps the connection: %s',
+    async (_, pin) => {
+      const db = await driver.single()
+      await db.status('create table if not exists released_for_now (n int)')
+      await using connection = await db.acquire()
+      await pin(connection)
 
-    const error = await caught(connection.release(forNow))
+      const error = await caught(connection.release(forNow))
 
-    expect([error instanceof TransactionStateError, connection.borrowed]).toEqual([true, true])
-    expect(error.message).toContain('discardSession')
-  })
+      expect([error instanceof TransactionStateError, connection.borrowed]).toEqual([true, true])
+      expect(error.message).toContain('discardSession')
+    },
+  )
 
-  test.each(Object.entries(pins))(
+  const state = `select current_setting('application_name') as name, coalesce(current_setting('app.user', true), '') as setting,
+    current_user::text as role, to_regclass('pg_temp.pinned') as temporary, (select count(*)::int from pg_listening_channels()) as channels,
+    (select count(*)::int from pg_locks where locktype = 'advisory'
+      and pid in (select pid from pg_stat_activity where datname = current_database())) as locks, (select count(*)::int from pg_cursors) as cursors,
+    (select count(*)::int from pg_prepared_statements where name = 'mine') as prepared`
+  /** What a session has of all that. */
+  const stateOf = async (db: Db): Promise<unknown> => {
+    if (driver.name !== 'mysql') return db.one(state)
+    const errors: unknown[] = []
+    for (const text of ['select * from pinned', 'execute mine', 'handler pinned read first'])
+      errors.push((await caught(db.status(text))).errno)
+    return [errors, await db.one("select @`app.user` as setting, is_used_lock('pinned') as owner")]
+  }
+
+  test.each(Object.entries(pins).filter(([name]) => driver.lends || name !== 'rawConnection()'))(
     'discardSession gives that state up, and nothing of it is left: %s',
     async (_, pin) => {
       const db = await driver.single()
-      const state = `select current_setting('application_name') as name, coalesce(current_setting('app.user', true), '') as setting,
-      current_user::text as role, to_regclass('pg_temp.pinned') as temporary, (select count(*)::int from pg_listening_channels()) as channels,
-      (select count(*)::int from pg_locks where locktype = 'advisory') as locks, (select count(*)::int from pg_cursors) as cursors,
-      (select count(*)::int from pg_prepared_statements where name = 'mine') as prepared`
-      const before = await db.one(state)
+      await db.status('create table if not exists released_for_now (n int)')
+      const before = await stateOf(db)
       await using connection = await db.acquire()
       await pin(connection)
 
       await connection.release({ permanent: false, discardSession: true })
 
       expect(doing(db)).toBe(nobody)
-      expect(await db.one(state)).toEqual(before)
+      expect(await stateOf(db)).toEqual(before)
     },
   )
 
-  test('state that was undone, or that is only for one transaction, pins nothing', async () => {
-    const db = await driver.single()
-    await using connection = await db.acquire()
-    await connection.transaction(async (tx) => {
-      await tx.status(`set local application_name = 'brief'`)
-      await tx.scalar(`select set_config('app.user', '7', true)`)
-      await tx.status('create temporary table brief (n int) on commit drop')
-      await tx.scalar('select pg_advisory_xact_lock(4711)')
-    })
+  // MySQL has no state of a transaction, and does not say what a session still has.
+  test.skipIf(driver.name === 'mysql')(
+    'state that was undone, or that is only for one transaction, pins nothing',
+    async () => {
+      const db = await driver.single()
+      await using connection = await db.acquire()
+      await connection.transaction(async (tx) => {
+        await tx.status(`set local application_name = 'brief'`)
+        await tx.scalar(`select set_config('app.user', '7', true)`)
+        await tx.status('create temporary table brief (n int) on commit drop')
+        await tx.scalar('select pg_advisory_xact_lock(4711)')
+      })
 
-    await connection.release(forNow)
+      await connection.release(forNow)
 
-    expect(doing(db)).toBe(nobody)
-  })
+      expect(doing(db)).toBe(nobody)
+    },
+  )
 })

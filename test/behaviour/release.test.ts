@@ -38,7 +38,7 @@ forEachDriver((driver) => {
       await caught(connection.scalar('select 1')),
       await caught(connection.status('select 1')),
       await caught(connection.iterate('select 1').read()),
-      await caught(connection.executeMany('select $1::int', [[1]])),
+      await caught(connection.executeMany(driver.words.integer, [[1]])),
       await caught(connection.rawConnection()),
       await caught(connection.transaction(() => {})),
       await caught(connection.begin()),
@@ -59,7 +59,7 @@ forEachDriver((driver) => {
     const db = await driver.single()
     const connection = await db.acquire()
 
-    const before = [1, 2, 3].map((n) => connection.scalar('select $1::int', [n]))
+    const before = [1, 2, 3].map((n) => connection.scalar(driver.words.integer, [n]))
     const releasing = connection.release()
     const after = connection.scalar('select 4')
 
@@ -116,14 +116,14 @@ forEachDriver((driver) => {
 
     expect(notices.map(({ code }) => code)).toEqual(['manual-transaction-rolled-back'])
     expect(notices[0]?.places[0]).toContain('release.test.ts')
-    expect(await db.scalar(`select count(*)::int from ${table}`)).toBe(0)
+    expect(await db.scalar(`select count(*) from ${table}`)).toBe(0)
     await expect(tx.commit()).rejects.toThrow(TransactionStateError)
   })
 
   test('release() closes a cursor', async () => {
     const db = await driver.single()
     const connection = await db.acquire()
-    const cursor = connection.iterate('select generate_series(1, 1000) as n', [], { batchSize: 2 })
+    const cursor = connection.iterate(driver.words.series(1000), [], { batchSize: 2 })
     await cursor.read()
 
     await connection.release()

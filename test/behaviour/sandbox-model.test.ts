@@ -2,16 +2,17 @@
 
 import { createDb, type Db, isGeneverError, type Executor, type Transaction } from 'genever'
 import { sandboxed } from 'genever/testing'
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { sample } from '../support/extent.ts'
 
 const tables = `
   create table users (id int primary key);
   create table parents (id int primary key);
   create table children (parent int references parents deferrable initially deferred);
 `
-const runs = Number(process.env['RUNS'] ?? 60)
+const runs = sample({ once: 60, matrix: 200, soak: 2000 })
 
 let database: FreshDatabase
 let db: Db
@@ -192,6 +193,6 @@ test('what a program does in a sandbox is what it does outside', { timeout: 600_
 
       expect(inside).toEqual(outside)
     }),
-    { numRuns: runs, ...(process.env['FCSEED'] ? { seed: Number(process.env['FCSEED']) } : {}) },
+    { numRuns: runs },
   )
 })

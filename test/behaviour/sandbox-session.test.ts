@@ -154,19 +154,21 @@ describe('what a session can hold', () => {
       db.scope(async () => {
         await db.status('create temp table mine (n int)')
         await db.status('prepare plan as select 1')
-        await db.all('select pg_advisory_lock(7)')
+        await db.all('select pg_advisory_lock(870707)')
         await db.status('declare rows cursor with hold for select 1')
       })
 
     await sandboxed(db, async () => {
       await work()
       await work()
-      const held = await onServer("select count(*)::int as n from pg_locks where locktype = 'advisory' and objid = 7")
+      const held = await onServer(
+        "select count(*)::int as n from pg_locks where locktype = 'advisory' and objid = 870707",
+      )
       await db.all('select 1')
 
       expect(held).toEqual([{ n: 1 }])
       expect(
-        await onServer("select count(*)::int as n from pg_locks where locktype = 'advisory' and objid = 7"),
+        await onServer("select count(*)::int as n from pg_locks where locktype = 'advisory' and objid = 870707"),
       ).toEqual([{ n: 0 }])
     })
     expect(await db.all("select relname from pg_class where relname = 'mine'")).toEqual([])

@@ -1,11 +1,13 @@
 /** Branches at random in one sandbox, with time limits and faults: nothing hangs, nothing is left, no rule is broken. */
 
 import { createDb, type Db } from 'genever'
-import { FakeDriver, sandboxed } from 'genever/testing'
+import { sandboxed } from 'genever/testing'
+import { FakeDriver } from '../support/fake/driver.ts'
 import { expect, test } from 'vitest'
 import { until } from '../support/until.ts'
+import { sample } from '../support/extent.ts'
 
-const runs = Number(process.env['RUNS'] ?? 40)
+const runs = sample({ once: 40, matrix: 100, soak: 1000 })
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 type Random = () => number

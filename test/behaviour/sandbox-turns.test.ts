@@ -334,17 +334,15 @@ describe('time', () => {
   test('that is over cancels a statement on the server, and the sandbox goes on', async () => {
     await sandboxed(db, async () => {
       await insert(1)
-      const started = performance.now()
 
-      expect(await caught(db.all('select pg_sleep(10)', [], { timeoutMs: 50 }))).toBeInstanceOf(QueryTimeoutError)
+      expect(await caught(db.all('select pg_sleep(600)', [], { timeoutMs: 200 }))).toBeInstanceOf(QueryTimeoutError)
       expect(await ids()).toEqual([1])
       expect(
         await caught(
-          db.transaction(async () => void (await insert(2), await db.all('select pg_sleep(10)')), { timeoutMs: 50 }),
+          db.transaction(async () => void (await insert(2), await db.all('select pg_sleep(600)')), { timeoutMs: 50 }),
         ),
       ).toBeInstanceOf(TransactionTimeoutError)
       expect(await ids()).toEqual([1])
-      expect(performance.now() - started).toBeLessThan(5000)
     })
   })
 

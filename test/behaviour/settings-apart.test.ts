@@ -160,8 +160,9 @@ test('behind a pooler, where the settings would be those of another transaction,
 test('settings cost a round trip of their own only in front of what takes none beside it', async () => {
   await using server = await fake({ answer: () => [] })
   const { db } = server
+  let tenant = 0
   const sent = async (text: string): Promise<number> => {
-    await db.scope(() => db.status(text), { settings })
+    await db.scope(() => db.status(text), { settings: { 'app.tenant': String(++tenant) } })
     return server.sent().filter((line) => !line.includes('reset')).length
   }
   expect(await sent('select 1')).toBe(1)

@@ -26,7 +26,7 @@ forEachDriver((driver) => {
       () => db.acquire(),
       () => db.acquire({ reuse: true, lazy: true }),
       () => db.iterate(tenant).read(),
-      () => db.executeMany('select $1::int', [[1]]),
+      () => db.executeMany(driver.words.integer, [[1]]),
     ]
 
     const left = await db.scope(() => ways.map((way) => caught(ended.promise.then(() => way(db)))), { settings })

@@ -3,31 +3,31 @@
 import { type Db, TransactionStateError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { postgresWords } from '../support/dialect-words.ts'
 import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
 import { forEachDriver, pid } from '../support/matrix.ts'
 
-const tenant = `select current_setting('app.tenant', true)`
 const settings = { 'app.tenant': '7' }
 const other = { 'app.tenant': '8' }
 
 /** Every way to a connection that is borrowed inside. */
-const ways: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
-  'a statement': (db) => db.scalar(tenant),
-  'a scope': (db) => db.scope(() => db.scalar(tenant)),
-  'a scope of its own': (db) => db.scope(() => db.scalar(tenant), { reuse: false }),
-  'a transaction': (db) => db.transaction(() => db.scalar(tenant)),
-  'a transaction of its own': (db) => db.transaction(() => db.scalar(tenant), { reuse: false }),
-  'a transaction by hand': async (db) => {
+const ways: Readonly<Record<string, (db: Db, tenant: string) => Promise<unknown>>> = {
+  'a statement': (db, tenant) => db.scalar(tenant),
+  'a scope': (db, tenant) => db.scope(() => db.scalar(tenant)),
+  'a scope of its own': (db, tenant) => db.scope(() => db.scalar(tenant), { reuse: false }),
+  'a transaction': (db, tenant) => db.transaction(() => db.scalar(tenant)),
+  'a transaction of its own': (db, tenant) => db.transaction(() => db.scalar(tenant), { reuse: false }),
+  'a transaction by hand': async (db, tenant) => {
     await using tx = await db.begin()
     return await tx.scalar(tenant)
   },
-  'a handle': async (db) => {
+  'a handle': async (db, tenant) => {
     await using connection = await db.acquire()
     return await connection.scalar(tenant)
   },
-  'a cursor': async (db) => {
-    const row = await db.iterate<{ tenant: string }>(`select current_setting('app.tenant', true) as tenant`).read()
+  'a cursor': async (db, tenant) => {
+    const row = await db.iterate<{ tenant: string }>(`${tenant} as tenant`).read()
     return row?.tenant
   },
 }
@@ -37,6 +37,7 @@ const apart = /own|hand/
 
 forEachDriver(
   (driver) => {
+    const tenant = driver.words.setting('app.tenant')
     test.each(every)('hold for %s inside, on another connection than its own', async (_, use) => {
       const db = await driver.db()
 
@@ -45,7 +46,7 @@ forEachDriver(
           expect(await connection.scalar(tenant)).toBe('7')
           expect(db.current).toBeUndefined()
           expect(await pid(db)).not.toBe(await pid(connection))
-          expect(await use(db)).toBe('7')
+          expect(await use(db, tenant)).toBe('7')
         },
         { reusable: false, settings, hold: true },
       )
@@ -55,7 +56,7 @@ forEachDriver(
 
     test('an inner one lays its own over them', async () => {
       const db = await driver.db()
-      const both = `select concat(current_setting('app.tenant', true), current_setting('app.user', true))`
+      const both = `select concat((${tenant}), (${driver.words.setting('app.user')}))`
 
       const seen = await db.scope(
         () => db.scope(() => db.scalar(both), { reusable: false, settings: { 'app.user': 'ada' } }),
@@ -79,6 +80,8 @@ forEachDriver(
   { connections: 2 },
 )
 
+const tenant = postgresWords.setting('app.tenant')
+
 describe('inside of a scope or transaction without them', () => {
   const around: Readonly<Record<string, (db: Db, work: () => Promise<void>) => Promise<void>>> = {
     'a scope': (db, work) => db.scope(work),
@@ -96,8 +99,8 @@ describe('inside of a scope or transaction without them', () => {
           expect(await own.scalar(tenant)).toBe('7')
           expect(db.current).toBeUndefined()
           for (const [name, use] of every) {
-            if (apart.test(name)) expect(await use(db)).toBe('7')
-            else expect(await caught(use(db))).toBeInstanceOf(TransactionStateError)
+            if (apart.test(name)) expect(await use(db, tenant)).toBe('7')
+            else expect(await caught(use(db, tenant))).toBeInstanceOf(TransactionStateError)
           }
           expect((await caught(db.scalar(tenant))).message).toMatch(/reusable: false.*settings/)
         },
@@ -142,7 +145,7 @@ test('code that still runs after such a scope has ended is refused, rather than 
   const { db } = server
   const ended = gate()
 
-  const left = await db.scope(() => every.map(([, use]) => caught(ended.promise.then(() => use(db)))), {
+  const left = await db.scope(() => every.map(([, use]) => caught(ended.promise.then(() => use(db, tenant)))), {
     reusable: false,
     settings,
   })

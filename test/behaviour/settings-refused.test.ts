@@ -7,8 +7,6 @@ import { caught } from '../support/caught.ts'
 import { gate } from '../support/gate.ts'
 import { doing, forEachDriver } from '../support/matrix.ts'
 
-const tenant = `select coalesce(current_setting('app.tenant', true), '')`
-
 class Tenant {
   readonly 'app.tenant' = '7'
 }
@@ -48,6 +46,8 @@ const doors: Readonly<Record<string, (db: Db, settings: never, work: () => unkno
 }
 
 forEachDriver((driver) => {
+  const tenant = driver.words.setting('app.tenant')
+
   test.each(wrong)('%s is refused at every door before any code runs', async (_, settings) => {
     const db = await driver.single()
     let ran = 0
@@ -101,7 +101,7 @@ forEachDriver((driver) => {
     await innocent
     expect(await Promise.all(good)).toEqual(['7', '7', '7', '7'])
     for (const error of await Promise.all(bad)) expect(error).toBeInstanceOf(UsageError)
-    expect(await db.scalar(`select count(*)::int from ${table}`)).toBe(1)
+    expect(await db.scalar(`select count(*) from ${table}`)).toBe(1)
   })
 
   test('numbers and booleans are sent as text, and are equal to it', async () => {
@@ -142,6 +142,6 @@ forEachDriver((driver) => {
   test('settings without an entry are no settings', async () => {
     const db = await driver.single()
 
-    expect(await db.scope(() => db.scope(() => db.scalar(tenant), { settings: {} }), { settings: {} })).toBe('')
+    expect(await db.scope(() => db.scope(() => db.scalar(tenant), { settings: {} }), { settings: {} })).toBeFalsy()
   })
 })

@@ -11,6 +11,7 @@ import { certificate, privateKey } from '../support/certificate.ts'
 import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
 import { freePort } from '../support/free-port.ts'
 import { type OwnServer, ownServer } from '../support/own-server.ts'
+import { wantedDrivers } from '../support/extent.ts'
 
 /** The URL with these hosts in place of its own, and these parameters. */
 async function at(hosts: readonly (number | 'here')[], parameters = '', url?: string): Promise<string> {
@@ -33,7 +34,7 @@ async function silentPort(): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-describe.skipIf(process.env['DRIVERS'] === 'pglite')('several hosts', () => {
+describe.skipIf(!wantedDrivers().includes('pg'))('several hosts', () => {
   test('are tried in their order, until one can be reached', async () => {
     expect(await ask(await at([await freePort(), 'here']), 'select 1')).toBe(1)
     expect(await ask(await at(['here', await freePort()]), 'select 1')).toBe(1)
@@ -134,7 +135,7 @@ async function secureServer(): Promise<OwnServer> {
   return server
 }
 
-describe.skipIf(process.env['DRIVERS'] === 'pglite')('TLS', () => {
+describe.skipIf(!wantedDrivers().includes('pg'))('TLS', () => {
   test('is used as sslmode says, and the password exchange is bound to it where that is asked for', async () => {
     await using server = await secureServer()
     const { port } = new URL(server.url)

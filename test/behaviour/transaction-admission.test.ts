@@ -47,7 +47,7 @@ forEachDriver((driver) => {
         this.#executor = executor
       }
       add(n: number): Promise<unknown> {
-        return this.#executor.status(`insert into ${t} values ($1)`, [n], limit)
+        return this.#executor.status(`insert into ${t} values (${driver.words.placeholder(1)})`, [n], limit)
       }
     }
 

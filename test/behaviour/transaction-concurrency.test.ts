@@ -14,7 +14,9 @@ forEachDriver((driver) => {
 
     await caught(
       db.transaction(async () => {
-        await Promise.all([1, 2, 3].map((n) => db.status(`insert into ${t} values ($1)`, [n])))
+        await Promise.all(
+          [1, 2, 3].map((n) => db.status(`insert into ${t} values (${driver.words.placeholder(1)})`, [n])),
+        )
         expect(await db.scalar(`select count(*) from ${t}`)).toBe(3)
         throw new TypeError('all or nothing')
       }),
@@ -32,8 +34,8 @@ forEachDriver((driver) => {
         [1, 2, 3, 4].map((n) =>
           db
             .transaction(async () => {
-              await db.status(`insert into ${t} values ($1)`, [n])
-              await db.status(`insert into ${t} values ($1)`, [n * 10])
+              await db.status(`insert into ${t} values (${driver.words.placeholder(1)})`, [n])
+              await db.status(`insert into ${t} values (${driver.words.placeholder(1)})`, [n * 10])
               if (n % 2 === 0) throw new TypeError('even')
             })
             .catch(() => {}),
@@ -46,10 +48,14 @@ forEachDriver((driver) => {
 
   test('a thousand statements in one context are served in order on one connection', async () => {
     const db = await driver.db()
-    const t = await driver.table('id serial, n int')
+    const t = await driver.table(`${driver.words.id}, n int`)
 
     await db.transaction(() =>
-      Promise.all(Array.from({ length: 1000 }, (_, n) => db.status(`insert into ${t} (n) values ($1)`, [n]))),
+      Promise.all(
+        Array.from({ length: 1000 }, (_, n) =>
+          db.status(`insert into ${t} (n) values (${driver.words.placeholder(1)})`, [n]),
+        ),
+      ),
     )
 
     expect(await db.scalar(`select count(*) from ${t} where id = n + 1`)).toBe(1000)

@@ -14,13 +14,15 @@ import {
   TransactionTimeoutError,
   UniqueViolationError,
 } from 'genever'
+import type { Fault } from 'genever/testing'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
-import { fake, type Fake, sound } from '../support/fake.ts'
+import { fake, sound } from '../support/fake.ts'
 import { gate, noticesDuring } from '../support/gate.ts'
 import { doing, forEachDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
+import { virtualTime } from '../support/virtual-time.ts'
 
 forEachDriver((driver) => {
   test.each(['raiseCommit', 'raiseRollback'] as const)(
@@ -39,7 +41,7 @@ forEachDriver((driver) => {
       })
 
       expect(result).toBe('outer value')
-      expect(await db.scalar(`select sum(n)::int from ${table}`)).toBe(raise === 'raiseCommit' ? 3 : 1)
+      expect(await db.scalar(driver.words.sum('n', table))).toBe(raise === 'raiseCommit' ? 3 : 1)
     },
   )
 
@@ -137,7 +139,7 @@ forEachDriver((driver) => {
       expect(await caught(nested)).toBeInstanceOf(TransactionTimeoutError)
       // PGlite runs in this thread: nothing can stop a statement there.
       const slow = (): Promise<unknown> =>
-        driver.name === 'pg' ? db.scalar('select pg_sleep(2)') : new Promise(() => {})
+        driver.name !== 'pglite' ? db.scalar(driver.words.sleep(2)) : new Promise(() => {})
       await caught(tx.transaction(slow, { signal: AbortSignal.timeout(20) }))
       return tx
     }
@@ -169,18 +171,18 @@ forEachDriver((driver) => {
       const db = await driver.single()
       const table = await driver.table('n int primary key')
       await db.transaction(async () => {
-        void db.executeMany(`insert into ${table} values ($1)`, [[1], [2]])
+        void db.executeMany(`insert into ${table} values (${driver.words.placeholder(1)})`, [[1], [2]])
       })
       await db.transaction(async (tx) => {
         await db.scalar('select 1')
-        void tx.executeMany(`insert into ${table} values ($1)`, [[3], [4]])
-        void db.executeMany(`insert into ${table} values ($1)`, [[5]])
+        void tx.executeMany(`insert into ${table} values (${driver.words.placeholder(1)})`, [[3], [4]])
+        void db.executeMany(`insert into ${table} values (${driver.words.placeholder(1)})`, [[5]])
         void db.status(`insert into ${table} values (6)`)
       })
       await using manual = await db.begin()
-      void manual.executeMany(`insert into ${table} values ($1)`, [[7]])
+      void manual.executeMany(`insert into ${table} values (${driver.words.placeholder(1)})`, [[7]])
       await manual.commit()
-      expect(await db.scalar(`select sum(n)::int from ${table}`)).toBe(28)
+      expect(await db.scalar(driver.words.sum('n', table))).toBe(28)
     })
 
     test('and fails makes the transaction fail with that error', async () => {
@@ -189,11 +191,11 @@ forEachDriver((driver) => {
       const error = await caught(
         db.transaction(async () => {
           await db.status(`insert into ${table} values (1)`)
-          db.executeMany(`insert into ${table} values ($1)`, [[2], [1]]).catch(() => {})
+          db.executeMany(`insert into ${table} values (${driver.words.placeholder(1)})`, [[2], [1]]).catch(() => {})
         }),
       )
       expect(error).toBeInstanceOf(UniqueViolationError)
-      expect(await db.scalar(`select count(*)::int from ${table}`)).toBe(0)
+      expect(await db.scalar(driver.words.count(table))).toBe(0)
     })
 
     test('is rolled back with a callback that throws', async () => {
@@ -201,11 +203,11 @@ forEachDriver((driver) => {
       const table = await driver.table('n int primary key')
       await caught(
         db.transaction(async () => {
-          db.executeMany(`insert into ${table} values ($1)`, [[1], [2]]).catch(() => {})
+          db.executeMany(`insert into ${table} values (${driver.words.placeholder(1)})`, [[1], [2]]).catch(() => {})
           throw new TypeError('no')
         }),
       )
-      expect(await db.scalar(`select count(*)::int from ${table}`)).toBe(0)
+      expect(await db.scalar(driver.words.count(table))).toBe(0)
     })
   })
 
@@ -271,7 +273,8 @@ forEachDriver((driver) => {
   })
 
   describe('release({ permanent: false }) when what was issued before has run', () => {
-    const texts = ["set application_name = 'kept'", 'select pg_advisory_lock(42)', 'create temp table kept (n int)']
+    const { words } = driver
+    const texts = [words.set('app.kept', 'kept'), words.lock(42), words.temporary('kept')]
     test.each(texts)('throws where that has pinned the session: %s', async (text) => {
       const db = await driver.single()
       const connection = await db.acquire()
@@ -330,7 +333,7 @@ forEachDriver((driver) => {
       for (const nested of [false, true]) {
         let told: Promise<Error & { outcome?: string }> = Promise.resolve(new Error())
         const body = async (): Promise<void> => {
-          told = caught(db.scalar('select pg_sleep(2)'))
+          told = caught(db.scalar(driver.words.sleep(2)))
           await told
         }
         await caught(db.transaction(() => (nested ? db.transaction(body) : body()), { timeoutMs: 100 }))
@@ -364,13 +367,23 @@ test('a nested transaction whose callback has returned is waited for, and so is 
 describe('a nested transaction whose time is over while RELEASE is on its way', () => {
   const limits = {
     timeoutMs: () => ({ timeoutMs: 40 }),
-    signal: () => ({ signal: AbortSignal.timeout(40) }),
+    signal: () => {
+      const controller = new AbortController()
+      setTimeout(() => controller.abort(), 40)
+      return { signal: controller.signal }
+    },
     'query.timeoutMs': () => ({ query: { timeoutMs: 40 } }),
   }
   const names = { timeoutMs: TransactionTimeoutError, signal: AbortedError, 'query.timeoutMs': QueryTimeoutError }
-  const run = async (server: Fake, how: keyof typeof limits): Promise<unknown> => {
-    const { db } = server
-    return db.transaction(async () => {
+  /** What the nested transaction came to, and what is in the table, where RELEASE fails so. */
+  const run = async (how: keyof typeof limits, phase: 'answer' | 'send', fault: Fault): Promise<unknown[]> => {
+    using time = virtualTime()
+    const opening = fake()
+    await time.pass(1)
+    const server = await opening
+    const { db, driver } = server
+    driver.faults.at({ text: 'RELEASE', phase }, fault)
+    const ending = db.transaction(async () => {
       await db.status('insert into t values (1)')
       const nested = db.transaction(() => db.status('insert into t values (2)'), limits[how]())
       const told = await nested.then(
@@ -380,29 +393,23 @@ describe('a nested transaction whose time is over while RELEASE is on its way', 
       await db.status('insert into t values (3)')
       return told
     })
+    await time.pass(10_000)
+    const told = await ending
+    await sound(server)
+    return [told, ...driver.rows('t').map(({ v }) => v)]
   }
 
   test.each(Object.keys(limits) as (keyof typeof limits)[])(
     '%s: one that was released belongs to the outer one, which goes on',
     async (how) => {
-      await using server = await fake()
-      server.driver.faults.at({ text: 'RELEASE', phase: 'answer' }, { delayMs: 150 })
-
-      expect(await run(server, how)).toBe('done')
-      expect(server.driver.rows('t').map(({ v }) => v)).toEqual([1, 2, 3])
-      await sound(server)
+      expect(await run(how, 'answer', { delayMs: 150 })).toEqual(['done', 1, 2, 3])
     },
   )
 
   test.each(Object.keys(limits) as (keyof typeof limits)[])(
     '%s: one that was stopped is rolled back, and the outer one goes on',
     async (how) => {
-      await using server = await fake()
-      server.driver.faults.at({ text: 'RELEASE', phase: 'send' }, { hang: true })
-
-      expect(await run(server, how)).toBe(names[how])
-      expect(server.driver.rows('t').map(({ v }) => v)).toEqual([1, 3])
-      await sound(server)
+      expect(await run(how, 'send', { hang: true })).toEqual([names[how], 1, 3])
     },
   )
 })

@@ -145,7 +145,7 @@ describe('a COMMIT', () => {
       server.db.transaction(async (tx) => {
         await tx.status(insert)
         const [session] = server.driver.sessions
-        setTimeout(() => session && (session.transaction.failed = true), 5)
+        setTimeout(() => session?.refuse('select', {}), 5)
       }),
     )
 

@@ -1,10 +1,10 @@
 /**
  * Random programs of transactions inside of each other over parallel branches, in random order of events, with and
- * without faults. The model is one sentence: what is there at the end is exactly what was acknowledged inside of
+ * without faults, on both fake servers. The model is one sentence: what is there at the end is exactly what was acknowledged inside of
  * transactions that said to be committed.
  */
 
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import {
   CommitOutcomeUnknownError,
   createDb,
@@ -12,8 +12,9 @@ import {
   type Executor,
   type Transaction as GeneverTransaction,
 } from 'genever'
-import { expect, test } from 'vitest'
-import { FakeDriver } from '../../src/driver/fake/driver.ts'
+import { describe, expect, test } from 'vitest'
+import { sample } from '../support/extent.ts'
+import { type FakeFamily, fakes } from '../support/fakes.ts'
 
 interface Transaction {
   readonly kind: 'transaction'
@@ -50,6 +51,8 @@ interface Fault {
   readonly nth: number
   readonly phase: 'send' | 'answer'
   readonly lost: boolean
+  /** The server takes the whole transaction back, where it is one that does so only for some errors. */
+  readonly ends: boolean
 }
 
 const rarely = <T>(usual: T, ...rare: T[]): fc.Arbitrary<T> =>
@@ -95,6 +98,7 @@ const fault: fc.Arbitrary<Fault> = fc.record({
   nth: fc.integer({ min: 1, max: 4 }),
   phase: fc.constantFrom('send', 'answer'),
   lost: fc.boolean(),
+  ends: fc.boolean(),
 })
 
 /** One transaction that was run. */
@@ -244,45 +248,57 @@ function autocommitted(log: readonly string[]): string[] {
 }
 
 async function check(
+  family: FakeFamily,
   program: Program,
   maxInFlight: number,
   faults: readonly Fault[],
   scheduler: fc.Scheduler,
 ): Promise<void> {
-  const driver = new FakeDriver({ schedule: scheduler, maxInFlight })
+  const { driver, server, violations } = family.make({ schedule: scheduler, maxInFlight })
   const db = createDb({ driver, pool: { max: 100 }, closeTimeoutMs: 100 })
   const run = new Run(db, () => scheduler.schedule(Promise.resolve('pause'), 'pause'))
   await scheduler.waitFor(
     (async () => {
       await db.open()
-      for (const { text, nth, phase, lost } of faults)
-        if (lost) driver.faults.at({ text, nth, phase }, { lost: true })
-        else driver.faults.at({ text, nth, phase: 'send' }, { error: text === 'insert' ? '23505' : '53200' })
+      for (const { text, nth, phase, lost, ends } of faults)
+        if (lost) server.faults.at({ text, nth, phase }, { lost: true })
+        else
+          server.faults.at(
+            { text, nth, phase: 'send' },
+            { error: ends ? '40001' : text === 'insert' ? '23505' : '53200' },
+          )
       await run.run(program)
-      driver.faults.clear()
+      server.faults.clear()
       while (db.stats().reserved + db.stats().draining > 0) await scheduler.schedule(Promise.resolve(), 'settling')
       await db.close()
     })(),
   )
 
   const ids = (of: (entry: Entry) => boolean): number[] => run.entries.filter(of).flatMap((entry) => entry.acknowledged)
-  const visible = driver.rows('t').map(({ v }) => v as number)
+  const visible = server.rows('t').map(({ v }) => v as number)
   const uncertain = new Set(ids((entry) => entry.home.unknown))
   const sorted = (numbers: readonly number[]): number[] =>
     numbers.filter((id) => !uncertain.has(id)).toSorted((a, b) => a - b)
   expect(sorted(visible)).toEqual(sorted(ids(({ fate }) => fate === 'committed')))
   expect(run.lies).toEqual([])
-  expect(autocommitted(driver.log)).toEqual([])
-  expect(driver.violations).toEqual([])
-  expect(driver.openCount).toBe(0)
+  expect(autocommitted(server.log)).toEqual([])
+  expect(violations()).toEqual([])
+  expect(server.openCount).toBe(0)
 }
 
-const numRuns = Number(process.env['RUNS'] ?? 200)
+const numRuns = sample({ once: 150, matrix: 500, soak: 20_000 })
 
-test.each([
-  ['what is there at the end is what was acknowledged as committed', 0, 0],
-  ['also when messages fail and connections die', 1, 2],
-])('%s', async (_, minLength, maxLength) => {
-  const faults = fc.array(fault, { minLength, maxLength })
-  await fc.assert(fc.asyncProperty(program, fc.integer({ min: 1, max: 4 }), faults, fc.scheduler(), check), { numRuns })
+describe.each(fakes)('on $name', (family) => {
+  test.each([
+    ['what is there at the end is what was acknowledged as committed', 0, 0],
+    ['also when messages fail and connections die', 1, 2],
+  ])('%s', async (_, minLength, maxLength) => {
+    const faults = fc.array(fault, { minLength, maxLength })
+    await fc.assert(
+      fc.asyncProperty(program, fc.integer({ min: 1, max: 4 }), faults, fc.scheduler(), (...given) =>
+        check(family, ...given),
+      ),
+      { numRuns },
+    )
+  })
 })

@@ -16,7 +16,11 @@ import { freshDatabase } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
 
-const { pauses } = vi.hoisted(() => ({ pauses: [] as number[] }))
+const { pauses } = vi.hoisted(() => {
+  // The engine is loaded before a test file begins; here it is loaded again, with the pauses below.
+  vi.resetModules()
+  return { pauses: [] as number[] }
+})
 
 // The pauses between attempts are looked at and shortened.
 vi.mock('../../src/util/clock.ts', async (original) => {
@@ -288,6 +292,25 @@ test('a real deadlock is retried, and both transactions get through', async () =
     { id: 1, n: 2 },
     { id: 2, n: 2 },
   ])
+})
+
+test('a lock that was not given in time undoes the transaction, and retry runs it again', async () => {
+  await using database = await freshDatabase('create table t (id int primary key, n int); insert into t values (1, 0)')
+  await using db = createDb(database.url, { settings: { lock_timeout: '20ms' } })
+  const holder = await db.begin()
+  await holder.status('update t set n = 10')
+  const add = (): Promise<unknown> => db.status('update t set n = n + 1')
+
+  expect(await caught(db.transaction(add))).toMatchObject({
+    name: 'LockTimeoutError',
+    sqlState: '55P03',
+    outcome: 'rolled_back',
+    retryable: true,
+  })
+  let attempts = 0
+  await db.transaction(() => (attempts++ === 1 ? holder.commit().then(add) : add()), { retry: 2 })
+
+  expect([attempts, await db.scalar('select n from t')]).toEqual([2, 11])
 })
 
 test.each([0, 1])(

@@ -64,7 +64,7 @@ forEachDriver((driver) => {
         () => 'rolled back',
       )
       const ran = await told
-      const rows = await db.scalar<number>(`select count(*)::int from ${table}`)
+      const rows = await db.scalar<number>(`select count(*) from ${table}`)
 
       if (outcome === 'rolled back') expect(rows).toBe(0)
       else expect(rows === 0).toBe(ran !== 'ran')
@@ -98,7 +98,7 @@ forEachDriver((driver) => {
         run: () => handle.run(() => db.scalar('select 1')),
         idle: () => handle.idle(() => 1),
         iterate: () => handle.iterate('select 1').read(),
-        executeMany: () => handle.executeMany('select $1::int', [[1]]),
+        executeMany: () => handle.executeMany('select :n + 0', [{ n: 1 }]),
         sql: () => handle.sql`select 1`.one(),
         raw: () => handle.rawConnection(),
       })
@@ -124,7 +124,7 @@ forEachDriver((driver) => {
         },
         sql: () => handle.sql`select 1`.iterate().read(),
         transaction: () => handle.transaction(() => 1),
-        executeMany: () => handle.executeMany('select $1::int', [[1]]),
+        executeMany: () => handle.executeMany('select :n + 0', [{ n: 1 }]),
         run: () => handle.run(() => 1),
         begin: () => handle.begin(),
         idle: () => handle.idle(() => 1),
@@ -178,33 +178,37 @@ forEachDriver((driver) => {
     )
   })
 
-  test('a transaction that outlives its scope is live: current, its connection and every door say so', async () => {
-    const db = await driver.single()
-    const ended = gate()
-    let going: Promise<unknown> = Promise.resolve()
-    await db.scope(async (connection) => {
-      await db.scalar('select 1')
-      going = db.transaction(async (tx) => {
-        await ended.promise
-        const own = await tx.scalar('select pg_current_xact_id()::text')
-        const inside = async (value: Promise<unknown>): Promise<void> => expect(await value).toBe(own)
-        const id = 'select pg_current_xact_id()::text'
-        expect([db.current?.released, tx.connection.released, connection.released]).toEqual([false, false, false])
-        await inside(db.scalar(id))
-        await inside(db.scope((inner) => inner.run(() => db.scalar(id))))
-        await inside(tx.connection.run(() => db.scalar(id)))
-        await inside(tx.connection.transaction(() => db.scalar(id)))
-        await inside(connection.run(() => db.scalar(id)))
-        const reusing = await db.acquire({ reuse: true })
-        expect(reusing.released).toBe(false)
-        await inside(reusing.run(() => db.scalar(id)))
-        await inside(reusing.transaction(() => db.scalar(id)))
-        await reusing.release()
+  // There a transaction has no number before it writes.
+  test.skipIf(driver.name === 'mysql')(
+    'a transaction that outlives its scope is live: current, its connection and every door say so',
+    async () => {
+      const db = await driver.single()
+      const ended = gate()
+      let going: Promise<unknown> = Promise.resolve()
+      await db.scope(async (connection) => {
+        await db.scalar('select 1')
+        going = db.transaction(async (tx) => {
+          await ended.promise
+          const own = await tx.scalar('select pg_current_xact_id()::text')
+          const inside = async (value: Promise<unknown>): Promise<void> => expect(await value).toBe(own)
+          const id = 'select pg_current_xact_id()::text'
+          expect([db.current?.released, tx.connection.released, connection.released]).toEqual([false, false, false])
+          await inside(db.scalar(id))
+          await inside(db.scope((inner) => inner.run(() => db.scalar(id))))
+          await inside(tx.connection.run(() => db.scalar(id)))
+          await inside(tx.connection.transaction(() => db.scalar(id)))
+          await inside(connection.run(() => db.scalar(id)))
+          const reusing = await db.acquire({ reuse: true })
+          expect(reusing.released).toBe(false)
+          await inside(reusing.run(() => db.scalar(id)))
+          await inside(reusing.transaction(() => db.scalar(id)))
+          await reusing.release()
+        })
       })
-    })
-    ended.open()
-    await going
-  })
+      ended.open()
+      await going
+    },
+  )
 
   test('a handle of its own speaks for itself, in code that outlives a transaction too', async () => {
     const db = await driver.single()
@@ -259,7 +263,7 @@ forEachDriver((driver) => {
     expect(await caught(tx.run(() => db.scalar('select 1')))).toBeInstanceOf(TransactionStateError)
     await second.rollback()
     await first.commit()
-    expect(await tx.scalar(`select count(*)::int from ${table}`)).toBe(0)
+    expect(await tx.scalar(`select count(*) from ${table}`)).toBe(0)
   })
 
   test('code that outlives run() of a transaction is told that run() has ended, not the transaction', async () => {
@@ -297,7 +301,7 @@ forEachDriver((driver) => {
       'tx.scalar': () => tx.scalar('select 1'),
       'tx.connection': () => tx.connection.status(`insert into ${table} values (7)`),
       sql: () => db.sql`select 1`.all(),
-      executeMany: () => db.executeMany(`insert into ${table} values ($1)`, [[8], [9]]),
+      executeMany: () => db.executeMany(`insert into ${table} values (:n)`, [{ n: 8 }, { n: 9 }]),
       cursor: () => db.iterate('select 1').read(),
       nested: () => db.transaction(() => db.scalar('select 1')),
       savepoint: () => tx.begin(),
@@ -343,20 +347,21 @@ forEachDriver((driver) => {
       )
     })
 
-    test('is told too in a transaction by hand, and in one begun by text', async () => {
+    // There the server goes on in one that was begun by text.
+    test.skipIf(driver.name === 'mysql')('is told too in a transaction by hand, and in one begun by text', async () => {
       const db = await driver.single()
       const table = await driver.table('n int primary key')
       {
         await using tx = await db.begin()
-        await caught(tx.status('select 1 / 0'))
-        expect((await caught(tx.scalar('select 1'))).cause).toMatchObject({ sqlState: '22012' })
+        await caught(tx.status('select (select 1 union select 2)'))
+        expect((await caught(tx.scalar('select 1'))).cause).toMatchObject({ sqlState: '21000' })
       }
       await using connection = await db.acquire()
       await connection.status('begin')
       await connection.status(`insert into ${table} values (1)`)
       await connection.status('savepoint a')
-      await caught(connection.status('select 1 / 0'))
-      expect((await caught(connection.scalar('select 1'))).cause).toMatchObject({ sqlState: '22012' })
+      await caught(connection.status('select (select 1 union select 2)'))
+      expect((await caught(connection.scalar('select 1'))).cause).toMatchObject({ sqlState: '21000' })
       await connection.status('rollback to a')
       await caught(connection.status(`insert into ${table} values (1)`))
       expect((await caught(connection.scalar('select 1'))).cause).toBeInstanceOf(UniqueViolationError)
@@ -367,7 +372,7 @@ forEachDriver((driver) => {
     test('runs when the failure was in a nested transaction', async () => {
       const db = await driver.single()
       await db.transaction(async () => {
-        await caught(db.transaction(() => db.status('select 1 / 0')))
+        await caught(db.transaction(() => db.status('select (select 1 union select 2)')))
         expect(await db.scalar('select 1')).toBe(1)
       })
     })

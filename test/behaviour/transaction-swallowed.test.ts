@@ -85,21 +85,27 @@ describe('a failure that the callback swallowed', () => {
 })
 
 forEachDriver((driver) => {
-  test('a deferred foreign key fails at COMMIT with its own error, and the connection serves on', async () => {
-    const db = await driver.db()
-    const parent = await driver.table('id int primary key')
-    const child = await driver.table(`id int references ${parent} deferrable initially deferred`)
+  const onMysql = driver.name === 'mysql'
 
-    const error = await caught(db.transaction(() => db.status(`insert into ${child} values (1)`)))
+  // MySQL has no constraints that wait.
+  test.skipIf(onMysql)(
+    'a deferred foreign key fails at COMMIT with its own error, and the connection serves on',
+    async () => {
+      const db = await driver.db()
+      const parent = await driver.table('id int primary key')
+      const child = await driver.table(`id int references ${parent} deferrable initially deferred`)
 
-    expect(error).toBeInstanceOf(ForeignKeyViolationError)
-    expect(error).toMatchObject({ outcome: 'rolled_back', table: child })
-    expect(await db.scalar(`select count(*) from ${child}`)).toBe(0)
-  })
+      const error = await caught(db.transaction(() => db.status(`insert into ${child} values (1)`)))
+
+      expect(error).toBeInstanceOf(ForeignKeyViolationError)
+      expect(error).toMatchObject({ outcome: 'rolled_back', table: child })
+      expect(await db.scalar(`select count(*) from ${child}`)).toBe(0)
+    },
+  )
 
   test('an integer too large for a number inside a transaction rolls it back, even if swallowed', async () => {
     const db = await driver.db()
-    const t = await driver.table('n int8')
+    const t = await driver.table('n bigint')
 
     const error = await caught(
       db.transaction(async () => {
@@ -119,9 +125,8 @@ forEachDriver((driver) => {
       const db = await driver.db()
       const t = await driver.table('n int')
       const name = `${t}_commits`
-      await db.status(
-        `create procedure ${name}() language plpgsql as $$ begin insert into ${t} values (1); commit; end $$`,
-      )
+      const body = `begin insert into ${t} values (1); commit; end`
+      await db.status(`create procedure ${name}() ${onMysql ? body : `language plpgsql as $$ ${body} $$`}`)
 
       const error = await caught(
         db.transaction(async () => {
@@ -130,7 +135,9 @@ forEachDriver((driver) => {
         }),
       )
 
-      expect(error).toMatchObject({ sqlState: '2D000', outcome: 'rolled_back' })
+      // Each CALL is refused before it is sent, where the server would let it commit.
+      if (onMysql) expect(error).toMatchObject({ name: 'TransactionStateError', outcome: 'not_started' })
+      else expect(error).toMatchObject({ sqlState: '2D000', outcome: 'rolled_back' })
       expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
     },
   )

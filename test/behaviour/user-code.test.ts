@@ -130,7 +130,7 @@ forEachDriver((driver) => {
         )
 
       expect([told, outer?.[0] === inner?.[0]]).toEqual([true, true])
-      expect(await db.scalar(`select count(*)::int from ${table}`)).toBe(0)
+      expect(await db.scalar(`select count(*) from ${table}`)).toBe(0)
     },
   )
 
@@ -154,8 +154,8 @@ forEachDriver((driver) => {
 
     const ends = await Promise.all(
       values.flatMap((value, i) => [
-        caught(db.scalar('select $1::jsonb', [value])),
-        db.scalar<number>('select $1::int', [i]),
+        caught(db.scalar(driver.words.json, [value])),
+        db.scalar<number>(driver.words.integer, [i]),
       ]),
     )
 

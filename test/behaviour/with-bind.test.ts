@@ -7,9 +7,8 @@ import { gate } from '../support/gate.ts'
 import { forEachDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 
-const name = `select current_setting('test.name', true)`
-
 forEachDriver((driver) => {
+  const name = driver.words.setting('test.name')
   const engines: Engine[] = []
   let [a, b]: Engine[] = []
 
@@ -18,7 +17,7 @@ forEachDriver((driver) => {
     const urls = [await driver.url(), driver.name === 'pglite' ? 'pglite://memory/second' : await driver.url()]
     for (const [i, url] of urls.entries()) {
       const onConnect = (connection: Connection): Promise<unknown> =>
-        connection.status(`set test.name = '${i === 0 ? 'a' : 'b'}'`)
+        connection.status(driver.words.set('test.name', i === 0 ? 'a' : 'b'))
       engines.push(await createEngine(url, { onConnect, pool: { max: 2, idleTimeoutMs: Infinity } }))
     }
     ;[a, b] = engines
@@ -183,13 +182,13 @@ forEachDriver(
         tx.raiseRollback()
       })
 
-      expect(await a.scalar(`select count(*)::int from ${table}`)).toBe(1)
+      expect(await a.scalar(`select count(*) from ${table}`)).toBe(1)
     })
 
     test('leaving the transaction of one engine is an error like any for those of others inside of it', async () => {
       const [a, b] = [await driver.db(), await driver.db()]
       const table = await driver.table('s text')
-      const count = (): Promise<unknown> => a.scalar(`select count(*)::int from ${table}`)
+      const count = (): Promise<unknown> => a.scalar(`select count(*) from ${table}`)
       const both = (end: 'raiseCommit' | 'raiseRollback'): Promise<unknown> =>
         a.transaction(async (outer) => {
           await a.status(`insert into ${table} values ('outer')`)

@@ -10,6 +10,7 @@ import {
   type RawConnection,
 } from '../../src/driver/driver.ts'
 import { ParameterError, UnsafeIntegerError } from '../../src/errors/index.ts'
+import { postgres } from '../../src/postgres/dialect.ts'
 import { StatementCache } from '../../src/sql/compile.ts'
 import { type ColumnSpec, type Compiled, Dirty, type RowSpec } from '../../src/sql/compiled.ts'
 
@@ -66,7 +67,7 @@ export class TestOp implements Op<any> {
 /** A connection with what its hooks were told. */
 export class TestConnection implements ConnectionHooks {
   readonly told: string[] = []
-  readonly #cache = new StatementCache({ prepare: true })
+  readonly #cache = new StatementCache({ dialect: postgres, prepare: true })
   raw!: RawConnection
 
   /** Prepared under a name, as the engine does; the same text is the same statement. */
@@ -142,7 +143,7 @@ const opened: TestConnection[] = []
 /** An open connection; closed after the test. */
 export async function connect(driver: Driver, options: Record<string, unknown>): Promise<TestConnection> {
   const connection = new TestConnection()
-  connection.raw = await driver.open(driver.parse(options), connection, later(60_000), 0)
+  connection.raw = await driver.open(driver.parse(options), connection, later(60_000))
   opened.push(connection)
   return connection
 }
@@ -509,12 +510,14 @@ export function driverContract({ name, driver, options }: Contract): void {
 
     test('a connection that is busy refuses more without harm', async () => {
       const c = await open()
-      const [first, second] = [c.op('select 1'), c.op('select 2')]
-      c.raw.submit(first)
-      c.raw.submit(second)
+      const running = Array.from({ length: c.raw.maxInFlight }, () => c.op('select 1'))
+      for (const op of running) c.raw.submit(op)
+      const more = c.op('select 2')
+      c.raw.submit(more)
 
-      expect(second.end).toBe('pending')
-      expect([(await second.settled).end, (await first.settled).end]).toEqual(['closed not_started', 'SELECT 1'])
+      expect(more.end).toBe('pending')
+      expect((await more.settled).end).toBe('closed not_started')
+      for (const op of running) expect((await op.settled).end).toBe('SELECT 1')
     })
 
     test('rows of an abandoned operation are thrown away, the connection stays usable', async () => {
@@ -706,6 +709,18 @@ export function driverContract({ name, driver, options }: Contract): void {
       expect((await c.run('values (1, null::int), (2, 3)', [], { spec: tuple })).rows).toEqual([
         [{ id: 1 }, null],
         [{ id: 2 }, { id: 3 }],
+      ])
+    })
+
+    test('it is NULL by what the server sent, and not by what is made of that', async () => {
+      const c = await open()
+      const map = (): null => null
+      const list = columns('id', { path: ['team', 'id'], nullGroup: 1, mode: 'string', map })
+      const spec: RowSpec<any> = { into: 'object', make: null, columns: list }
+
+      expect((await c.run("values (1, null), (2, 'x')", [], { spec })).rows).toEqual([
+        { id: 1, team: null },
+        { id: 2, team: { id: null } },
       ])
     })
 
@@ -1018,7 +1033,7 @@ export function driverContract({ name, driver, options }: Contract): void {
         'advisory locks',
         Dirty.locks,
         'select pg_advisory_lock(42)',
-        "select count(*) > 0 from pg_locks where locktype = 'advisory'",
+        "select count(*) > 0 from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
       ],
       [
         'cursors',

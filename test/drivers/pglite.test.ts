@@ -33,7 +33,7 @@ describe('pglite: sharing', () => {
 
   beforeAll(async () => {
     keeper = new TestConnection()
-    keeper.raw = await driver.open(driver.parse({ memory: 'shared' }), keeper, later(bootMs), 0)
+    keeper.raw = await driver.open(driver.parse({ memory: 'shared' }), keeper, later(bootMs))
   }, bootMs)
   afterAll(() => keeper.raw.close(later()))
 
@@ -128,17 +128,17 @@ describe('pglite: sharing', () => {
 
   test('without a name a database is private to its options', { timeout: bootMs }, async () => {
     const options = driver.parse({})
-    const raw = await driver.open(options, new TestConnection(), later(bootMs), 0)
+    const raw = await driver.open(options, new TestConnection(), later(bootMs))
     raw.destroy({ kind: 'closed', outcome: 'unknown' })
     const again = new TestConnection()
-    again.raw = await driver.open(options, again, later(bootMs), 0)
+    again.raw = await driver.open(options, again, later(bootMs))
     const stranger = await connect(driver, { memory: true })
     await again.run('create table private (a int)')
 
     expect((await stranger.run('select * from private')).end).toBe('server 42P01 rolled_back')
     await again.raw.close(later())
     const idle = new TestConnection()
-    idle.raw = await driver.open(options, idle, later(bootMs), 0)
+    idle.raw = await driver.open(options, idle, later(bootMs))
     expect((await idle.run('select * from private')).end).toBe('SELECT 0')
     await idle.raw.close(later())
   })
@@ -150,7 +150,7 @@ describe('pglite: directories', () => {
     const one = await connect(driver, { directory: path })
     await one.run('create table kept as select 1 as a')
     const failure = await failureOf(
-      driver.open(driver.parse({ directory: `${path}/../data` }), new TestConnection(), later(), 0),
+      driver.open(driver.parse({ directory: `${path}/../data` }), new TestConnection(), later()),
     )
 
     expect([failure.kind, failure.fields?.['code'], driver.classify(failure)]).toEqual(['server', '55006', 'config'])
@@ -174,7 +174,7 @@ describe('pglite: directories', () => {
       const other = await connect(driver, { directory: path })
       await other.raw.close(later())
       await writeFile(join(path, 'genever.pid'), `${process.ppid} 0\n`)
-      const failure = await failureOf(driver.open(driver.parse({ directory: path }), new TestConnection(), later(), 0))
+      const failure = await failureOf(driver.open(driver.parse({ directory: path }), new TestConnection(), later()))
 
       expect(failure.fields?.['message']).toContain(String(process.ppid))
     },
@@ -182,7 +182,7 @@ describe('pglite: directories', () => {
 
   test('a directory that cannot be made fails to open', async () => {
     const failure = await failureOf(
-      driver.open(driver.parse({ directory: '/dev/null/x' }), new TestConnection(), later(), 0),
+      driver.open(driver.parse({ directory: '/dev/null/x' }), new TestConnection(), later()),
     )
 
     expect([failure.kind, failure.outcome]).toEqual(['lost', 'not_started'])

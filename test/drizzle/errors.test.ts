@@ -52,7 +52,7 @@ onBoth(tablesDdl, (bench) => {
     expect(await caught(ours.execute(sql`select nothing from users`))).toMatchObject({ sqlState: '42703' })
     expect(isGeneverError(await caught(ours.select().from(sql`nowhere`)), 'SQL_SYNTAX')).toBe(true)
     if (bench.driver === 'pglite') return // It sleeps in this process.
-    const slow = db.all(ours.select({ slept: sql`pg_sleep(10)` }).from(users), { timeoutMs: 20 })
+    const slow = db.all(ours.select({ slept: sql`pg_sleep(10)` }).from(users), { timeoutMs: 200 })
     expect(await caught(slow)).toBeInstanceOf(QueryTimeoutError)
   })
 

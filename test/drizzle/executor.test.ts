@@ -1,6 +1,6 @@
 /** Builders in the methods of a db, and what may not be given to them. */
 
-import { eq, gt, sql } from 'drizzle-orm'
+import { eq, getTableColumns, gt, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { QueryBuilder } from 'drizzle-orm/pg-core'
 import {
@@ -12,9 +12,11 @@ import {
   TransactionEndedError,
   UsageError,
 } from 'genever'
+import { Model, plain } from 'genever/models'
 import pg from 'pg'
 import { beforeEach, expect, expectTypeOf, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { freshDatabase } from '../support/database.ts'
 import { hear } from '../support/events.ts'
 import { ambientOn, onBoth } from './support.ts'
 import { posts, rowsSql, tablesDdl, users } from './tables.ts'
@@ -34,6 +36,33 @@ onBoth(tablesDdl, (bench) => {
     expect(await bench.db.oneOrNone(one())).toEqual(rows[0]?.users)
     expect(await bench.db.first(bench.ours.select().from(users).where(eq(users.id, -1)))).toBeUndefined()
     expect(rows.find(({ users: user }) => user.name === 'cid')).toMatchObject({ posts: null })
+  })
+
+  test('the option into makes instances of rows that the builder has decoded, by their members', async () => {
+    class User extends Model(bench.db, users) {}
+    class Post extends Model(bench.db, posts) {}
+    const both = () =>
+      bench.ours
+        .select({ ...getTableColumns(users), post: posts })
+        .from(users)
+        .leftJoin(posts, eq(posts.authorId, users.id))
+        .orderBy(users.id, posts.id)
+
+    const rows = await both()
+    const made = await bench.db.all(both(), { into: User.load({ post: Post }) })
+
+    expect(made.every((user) => user instanceof User && (user.post === null || user.post instanceof Post))).toBe(true)
+    expect(plain(made)).toEqual(rows)
+    expect(rows.some(({ post }) => post === null) && rows.some(({ post }) => post !== null)).toBe(true)
+    expect(await bench.db.first(both(), { into: (row: { name: string }) => row.name })).toBe(rows[0]?.name)
+    expect(await bench.db.all(sql`select * from ${users} order by id`, { into: User })).toEqual(
+      await User.query().orderBy(User.c.id),
+    )
+    const lacking = await caught(bench.db.all(joined(), { into: User }))
+    expect(lacking).toBeInstanceOf(UsageError)
+    expect((lacking as Error).message).toContain('User needs "id"')
+    for await (const user of bench.db.iterate(bench.ours.select().from(users), { into: User }))
+      expect(user).toBeInstanceOf(User)
   })
 
   test('one and oneOrNone count the rows', async () => {
@@ -155,7 +184,7 @@ onBoth(tablesDdl, (bench) => {
     for (const nothing of [users, users.id, prepared]) {
       const error = await caught(bench.db.all(nothing as never))
       expect(error).toBeInstanceOf(UsageError)
-      expect(error.message).toMatch(/is no query/)
+      expect(error.message).toContain('is not a query')
     }
   })
 
@@ -176,7 +205,8 @@ onBoth(tablesDdl, (bench) => {
 
     expect(await caught(q.select().from(users))).toBeInstanceOf(NotBoundError)
     const db = await bench.open()
-    const engine = await createDb().bind(`pglite://memory/bound_${process.pid}_${bench.driver}`)
+    await using database = await freshDatabase()
+    const engine = await createDb().bind(database.url)
     await unbound.withBind(engine, async () => {
       await unbound.status(tablesDdl)
       await q.insert(users).values({ name: 'elsewhere' })

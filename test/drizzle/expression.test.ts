@@ -26,8 +26,9 @@ import {
   text,
   timestamp,
 } from 'drizzle-orm/pg-core'
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { describe, expect, test } from 'vitest'
+import { postgres } from '../../src/postgres/dialect.ts'
 import { type Growing, writeExpression } from '../../src/builder/drizzle/core/expression.ts'
 import { withEncoded } from '../../src/builder/drizzle/core/lists.ts'
 import { render } from '../../src/builder/drizzle/core/render.ts'
@@ -86,7 +87,11 @@ const tree = (of: fc.Arbitrary<SQL>): fc.Arbitrary<SQL> =>
   })).expression
 
 function written(value: SQL | typeof people.id, before: number): Growing & { done: boolean } {
-  const into: Growing = { text: 'before ', params: Array.from({ length: before }, (_, index) => index) }
+  const into: Growing = {
+    dialect: postgres,
+    text: 'before ',
+    params: Array.from({ length: before }, (_, index) => index),
+  }
   const done = writeExpression(value, into)
   return { ...into, done }
 }

@@ -37,7 +37,7 @@ onBoth(kindsDdl, (bench) => {
     const error = thrownBy(() => ambient(bench.db, () => drizzle({ client: pool })))
 
     expect(error).toBeInstanceOf(UsageError)
-    expect(error.message).toContain('on the client it is given')
+    expect(error.message).toContain('on the client it gets')
     await pool.end()
   })
 

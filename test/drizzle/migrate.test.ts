@@ -60,10 +60,13 @@ const applied = (db: Db): Promise<number | undefined> =>
 
 forEachDriver((driver) => {
   const fresh = async (name: string): Promise<Db & AsyncDisposable> =>
-    createDb(driver.name === 'pg' ? (await freshDatabase()).url : `pglite://memory/migrate_${process.pid}_${name}`, {
-      name,
-      pool: { idleTimeoutMs: Infinity },
-    }).open()
+    createDb(
+      driver.name !== 'pglite' ? (await freshDatabase()).url : `pglite://memory/migrate_${process.pid}_${name}`,
+      {
+        name,
+        pool: { idleTimeoutMs: Infinity },
+      },
+    ).open()
 
   test('applies what is new, once', async () => {
     await using db = await fresh('once')

@@ -7,6 +7,7 @@ import { ambient } from 'genever/drizzle'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest'
 import { freshDatabase, type FreshDatabase } from '../support/database.ts'
+import { type DriverName, wantedDrivers } from '../support/extent.ts'
 import { until } from '../support/until.ts'
 
 export const is1: boolean = npmVersion.startsWith('1.')
@@ -18,7 +19,7 @@ export type Drizzle = Pick<
 >
 
 export interface Bench {
-  readonly driver: 'pg' | 'pglite'
+  readonly driver: DriverName
   /** Open; at the end of a test nothing may be lent or waiting. */
   readonly db: Db
   /** Drizzle on our client. */
@@ -33,8 +34,7 @@ export interface Bench {
 
 /** Declares the suite for both drivers; `ddl` is run in a database for this file. */
 export function onBoth(ddl: string, suite: (bench: Bench) => void, config?: object): void {
-  for (const driver of ['pg', 'pglite'] as const) {
-    if (!(process.env['DRIVERS'] ?? 'pg,pglite').split(',').includes(driver)) continue
+  for (const driver of wantedDrivers()) {
     describe(driver, () => {
       let database: FreshDatabase
       let other: FreshDatabase
@@ -48,7 +48,10 @@ export function onBoth(ddl: string, suite: (bench: Bench) => void, config?: obje
       beforeAll(async () => {
         database = await freshDatabase(ddl)
         other = await freshDatabase(ddl)
-        url = driver === 'pg' ? other.url : `pglite://memory/drizzle_${process.pid}_${++made}`
+        url =
+          driver !== 'pglite'
+            ? other.url.replace(/^\w+:/, `${driver}:`)
+            : `pglite://memory/drizzle_${process.pid}_${++made}`
         pool = new pg.Pool({ connectionString: database.url, max: 3 })
         db = await createDb(url, { pool: { idleTimeoutMs: Infinity, maxLifetimeMs: Infinity } }).open()
         if (driver === 'pglite') await db.status(ddl)

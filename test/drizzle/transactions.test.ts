@@ -159,7 +159,7 @@ onBoth(tablesDdl, (bench) => {
     expect((await caught(late)).sqlState).toBe('25001')
   })
 
-  test.runIf(is1 && bench.driver === 'pg')('a snapshot of another transaction is taken over', async () => {
+  test.runIf(is1 && bench.driver !== 'pglite')('a snapshot of another transaction is taken over', async () => {
     const { ours } = bench
     await ours.transaction(
       async (tx) => {
@@ -264,7 +264,7 @@ onBoth(tablesDdl, (bench) => {
     expect(await names()).toEqual(['ann', 'bob', 'cid', 'dan'])
   })
 
-  test.runIf(bench.driver === 'pg')(
+  test.runIf(bench.driver !== 'pglite')(
     'a serialization failure is ours, and db.transaction runs the work again',
     async () => {
       const { db, ours } = bench

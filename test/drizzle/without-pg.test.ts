@@ -1,10 +1,11 @@
 /** An application on PGlite in which `pg` is not installed: Drizzle's entry for PGlite on our client. */
 
 import { execFile } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { buildPackage } from '../support/built.ts'
 import { root } from '../support/source.ts'
 import { is1 } from './support.ts'
 
@@ -20,10 +21,7 @@ beforeAll(async () => {
   await mkdir(join(modules, 'genever'), { recursive: true })
   await mkdir(join(modules, '@electric-sql'))
   for (const [name, path] of Object.entries(packages)) await symlink(join(root, path), join(modules, name))
-  await copyFile(join(root, 'package.json'), join(modules, 'genever', 'package.json'))
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  // What does not compile is another test's matter.
-  await run(root, [compiler, '-p', 'tsconfig.build.json', '--outDir', join(modules, 'genever', 'dist')])
+  await buildPackage(join(modules, 'genever'))
 }, 120_000)
 
 afterAll(() => rm(application, { recursive: true, force: true }))

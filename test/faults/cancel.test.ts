@@ -49,7 +49,7 @@ describe('a statement whose time is over', () => {
   test('does not run on, and its connection serves the next as if nothing had been', async () => {
     await using place = await site({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
 
-    const error = await caught(place.db.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: 50 }))
+    const error = await caught(place.db.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: 200 }))
     const next = place.db.scalar('select 2 from pg_sleep(0.2)')
 
     expect(error).toBeInstanceOf(QueryTimeoutError)
@@ -63,7 +63,7 @@ describe('a statement whose time is over', () => {
 
     await place.db.scope(
       async () => {
-        await caught(place.db.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: 50 }))
+        await caught(place.db.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: 200 }))
         expect(await place.db.scalar(`select current_setting('app.tenant')`)).toBe('a')
       },
       { settings: { 'app.tenant': 'a' } },
@@ -79,7 +79,7 @@ describe('a statement whose time is over', () => {
     await caught(
       place.db.transaction(async (tx) => {
         await tx.status('insert into t values (1)')
-        await caught(tx.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: 50 }))
+        await caught(tx.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: 200 }))
       }),
     )
 
@@ -90,7 +90,7 @@ describe('a statement whose time is over', () => {
   test('while the way for cancel requests is closed costs its connection, and nobody else anything', async () => {
     await using place = await site({ pool: { max: 1, acquireTimeoutMs: 3000 } })
     place.proxy.refuse()
-    const told = caught(place.db.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: 50 }))
+    const told = caught(place.db.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: 200 }))
     const waiting = place.db.scalar('select 2')
 
     expect(await told).toBeInstanceOf(QueryTimeoutError)

@@ -14,10 +14,12 @@ import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase } from '../support/database.ts'
 import { hear } from '../support/events.ts'
+import { wantedDrivers } from '../support/extent.ts'
 import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
 import { type Moment, startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
-import { committing, slowCommits, slowRows } from './slow-commit.ts'
+import { leapingTime } from '../support/virtual-time.ts'
+import { committing, leapMs, overInCommit, slowCommits, slowRows } from './slow-commit.ts'
 import { killBackends, site, sound, type Site, watch } from './support.ts'
 
 const insert = 'insert into t values (1)'
@@ -266,19 +268,22 @@ describe('a COMMIT that is lost', () => {
 
 describe('a COMMIT whose time is over', () => {
   test('and that the server has stopped is a rollback', async () => {
-    await using place = await slowly(60)
+    using time = leapingTime()
+    await using place = await slowly(60, { resolveCommitMs: 10 * leapMs })
     const ran: string[] = []
 
-    const error = await caught(
+    const told = caught(
       place.db.transaction(
         async (tx) => {
           tx.afterRollback(async () => ran.push(`rollback ${String(await place.db.scalar('select 1'))}`))
           await tx.status(insertSlow)
         },
-        { timeoutMs: 300 },
+        { timeoutMs: leapMs },
       ),
     )
+    await overInCommit(place, time)
 
+    const error = await told
     expect(error).toBeInstanceOf(TransactionTimeoutError)
     expect(error.outcome).toBe('rolled_back')
     expect(error.message).toMatch(/^The transaction begun at .*commit-outcome.test.* was rolled back/)
@@ -319,21 +324,28 @@ describe('a COMMIT whose time is over', () => {
   })
 
   test('although the server has done it is a commit', async () => {
-    await using place = await resolving()
-    place.proxy.cut(commitDone, 'blackhole')
+    using time = leapingTime()
+    await using place = await resolving({ resolveCommitMs: 10 * leapMs })
+    const incident = place.proxy.cut(commitDone, 'blackhole')
+    const run = place.db.transaction((tx) => tx.status(insert).then(() => 'done'), { timeoutMs: leapMs })
+    await until(() => incident.link !== null)
+    time.leap(leapMs)
 
-    expect(await place.db.transaction((tx) => tx.status(insert).then(() => 'done'), { timeoutMs: 300 })).toBe('done')
+    expect(await run).toBe('done')
 
     await sound(place)
     expect(await place.rows()).toEqual([1])
   })
 
   test('while the server is being asked changes nothing', async () => {
-    await using place = await slowly(2)
+    using time = leapingTime()
+    await using place = await slowly(2, { resolveCommitMs: 10 * leapMs })
     const [link] = place.proxy.links
-    const run = watch(place.db.transaction((tx) => tx.status(insertSlow).then(() => 'done'), { timeoutMs: 1500 }))
+    const run = watch(place.db.transaction((tx) => tx.status(insertSlow).then(() => 'done'), { timeoutMs: leapMs }))
     await committing(place)
     link!.break('reset')
+    await until(() => place.proxy.links.length > 1, { what: 'the server is being asked' })
+    time.leap(leapMs)
 
     await until(() => run.state !== 'pending')
 
@@ -345,13 +357,12 @@ describe('a COMMIT whose time is over', () => {
 
 describe('it stays unknown', () => {
   test('when nobody can be asked in time, and the error has what to ask for', async () => {
-    await using place = await resolving({ resolveCommitMs: 400 })
+    await using place = await resolving({ resolveCommitMs: 400, pool: { connectTimeoutMs: 600_000 } })
     place.proxy.on(commitDone, (link) => {
       place.proxy.refuse()
       link.break('reset')
     })
     const ran: string[] = []
-    const began = performance.now()
 
     const error = await caught(
       place.db.transaction(async (tx) => {
@@ -361,7 +372,6 @@ describe('it stays unknown', () => {
       }),
     )
 
-    expect(performance.now() - began).toBeLessThan(4000)
     expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
     expect(error.outcome).toBe('unknown')
     expect(error.cause).toBeInstanceOf(ConnectionLostError)
@@ -375,34 +385,38 @@ describe('it stays unknown', () => {
   })
 
   test('when the server is silent', async () => {
-    await using place = await resolving({ resolveCommitMs: 400 })
+    await using place = await resolving({ resolveCommitMs: 400, pool: { connectTimeoutMs: 600_000 } })
     place.proxy.on(commitGoes, (link) => {
       void place.proxy.accept('silent')
       link.break('reset')
     })
-    const began = performance.now()
 
     const error = await caught(place.db.transaction((tx) => tx.status(insert)))
 
-    expect(performance.now() - began).toBeLessThan(4000)
     expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
     await place.proxy.accept()
   })
 
   test('while the transaction is still open on a server that does not know that its client is gone', async () => {
-    await using place = await resolving({ resolveCommitMs: 600, query: { timeoutMs: 300 } })
-    place.proxy.cut(commitGoes, 'blackhole')
+    using time = leapingTime()
+    await using place = await resolving({ resolveCommitMs: 600, query: { timeoutMs: leapMs } })
+    const incident = place.proxy.cut(commitGoes, 'blackhole')
+    const told = caught(place.db.transaction((tx) => tx.status(insert)))
+    await until(() => incident.link !== null)
+    time.leap(leapMs)
 
-    const error = await caught(place.db.transaction((tx) => tx.status(insert)))
-
+    const error = await told
     expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
     expect(error.cause).toBeInstanceOf(QueryTimeoutError)
   })
 
   test('until the server finds out', async () => {
-    await using place = await resolving({ query: { timeoutMs: 300 } })
+    using time = leapingTime()
+    await using place = await resolving({ resolveCommitMs: 10 * leapMs, query: { timeoutMs: leapMs } })
     const incident = place.proxy.cut(commitGoes, 'blackhole')
     const run = watch(place.db.transaction((tx) => tx.status(insert)))
+    await until(() => incident.link !== null)
+    time.leap(leapMs)
     await until(() => incident.link?.held === false)
     expect(run.state).toBe('pending')
     await killBackends(place.direct.name)
@@ -521,6 +535,7 @@ describe('the number of the transaction', () => {
       'select 2',
       'select 1 / 0',
       'insert into nowhere values (1)',
+      'select 3 as n',
     ])
     place.proxy.cut(commitGoes)
     const error = await caught(place.db.transaction((tx) => tx.scalar('select 1'), { readOnly: true }))
@@ -580,7 +595,7 @@ test.each([-1, Number.NaN, Infinity, '5'])('resolveCommitMs %j is refused before
   expect(heard.statements).toEqual([])
 })
 
-test('PGlite takes the option', async () => {
+test.skipIf(!wantedDrivers().includes('pglite'))('PGlite takes the option', async () => {
   await using db = await createDb('pglite://memory', { resolveCommitMs: 1000 }).open()
   await db.status('create table t (n int)')
 

@@ -1,11 +1,13 @@
 /** COMMIT takes its time: deferred constraints run in it. A deadline, or a signal, covers it as it covers the rest. */
 
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { AbortedError, CommitOutcomeUnknownError, type EngineOptions, TransactionTimeoutError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { gate } from '../support/gate.ts'
 import { until } from '../support/until.ts'
-import { committing, slowCommits, slowRows } from './slow-commit.ts'
+import { leapingTime } from '../support/virtual-time.ts'
+import { committing, leapMs, overInCommit, slowCommits, slowRows } from './slow-commit.ts'
 import { killBackends, site, sound, type Site, watch } from './support.ts'
 
 const insert = 'insert into slow values (1)'
@@ -17,12 +19,13 @@ const locks = async ({ direct }: Site): Promise<unknown> =>
 
 describe('timeoutMs of a transaction that is over during COMMIT', () => {
   test('tells an unknown outcome at once; the server stops, and the connection serves on', async () => {
+    using time = leapingTime()
     await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
     const before = await place.db.scalar('select pg_backend_pid()')
     let signal: AbortSignal | undefined
     const ran: string[] = []
 
-    const error = await caught(
+    const told = caught(
       place.db.transaction(
         async (tx) => {
           signal = tx.signal
@@ -30,10 +33,12 @@ describe('timeoutMs of a transaction that is over during COMMIT', () => {
           tx.afterRollback(() => ran.push('rollback'))
           await tx.status(insert)
         },
-        { timeoutMs: 300 },
+        { timeoutMs: leapMs },
       ),
     )
+    await overInCommit(place, time)
 
+    const error = await told
     expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
     expect(error).toMatchObject({ outcome: 'unknown', retryable: false })
     expect(error.message).toMatch(/^Time ran out while the transaction begun at .*commit-timeout\.test/)
@@ -48,16 +53,19 @@ describe('timeoutMs of a transaction that is over during COMMIT', () => {
   })
 
   test('and no cancel request gets through: tells at once all the same, and closes the connection', async () => {
-    await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 1500 })
+    using time = leapingTime()
+    await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: leapMs })
     const [link] = place.proxy.links
-    const transaction = watch(place.db.transaction((tx) => tx.status(insert), { timeoutMs: 500 }))
+    const transaction = watch(place.db.transaction((tx) => tx.status(insert), { timeoutMs: leapMs }))
     await committing(place)
     await place.proxy.accept('silent')
+    time.leap(leapMs)
     await until(() => transaction.state === 'rejected')
 
     expect(transaction.value).toBeInstanceOf(CommitOutcomeUnknownError)
     expect(link!.held).toBe(true)
     expect(place.db.stats()).toMatchObject({ reserved: 1, idle: 0 })
+    time.leap(leapMs)
     await until(() => !link!.held)
     // Nobody stopped the server: it goes on until it finds out that its client is gone.
     await killBackends(place.direct.name)
@@ -66,26 +74,31 @@ describe('timeoutMs of a transaction that is over during COMMIT', () => {
   })
 
   test('on a way that died tells at once, and closes the connection', async () => {
+    using time = leapingTime()
     await using place = await slowSite({ pool: { max: 1 } })
     const [link] = place.proxy.links
-    place.proxy.cut({ to: 'server', text: 'COMMIT', when: 'before' }, 'blackhole')
+    const incident = place.proxy.cut({ to: 'server', text: 'COMMIT', when: 'before' }, 'blackhole')
 
-    const error = await caught(place.db.transaction((tx) => tx.status(insert), { timeoutMs: 300 }))
+    const told = caught(place.db.transaction((tx) => tx.status(insert), { timeoutMs: leapMs }))
+    await until(() => incident.link !== null)
+    time.leap(leapMs)
 
-    expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+    expect(await told).toBeInstanceOf(CommitOutcomeUnknownError)
     await until(() => !link!.held)
     await sound(place)
     expect(await slowRows(place)).toEqual([])
   })
 
   test('in a scope lets what follows wait for the answer of the server, and keeps its settings', async () => {
+    using time = leapingTime()
     await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
 
     await place.db.scope(
       async () => {
         const before = await place.db.scalar('select pg_backend_pid()')
-        const error = await caught(place.db.transaction((tx) => tx.status(insert), { timeoutMs: 300 }))
-        expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+        const told = caught(place.db.transaction((tx) => tx.status(insert), { timeoutMs: leapMs }))
+        await overInCommit(place, time)
+        expect(await told).toBeInstanceOf(CommitOutcomeUnknownError)
         expect(await place.db.scalar(`select current_setting('app.tenant')`)).toBe('7')
         expect(await place.db.transaction((tx) => tx.scalar('select pg_backend_pid()'))).toBe(before)
       },
@@ -96,18 +109,20 @@ describe('timeoutMs of a transaction that is over during COMMIT', () => {
   })
 
   test('is never followed by another attempt', async () => {
+    using time = leapingTime()
     await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
     let runs = 0
 
-    const error = await caught(
+    const told = caught(
       place.db.transaction((tx) => (runs++, tx.status(insert)), {
-        timeoutMs: 300,
+        timeoutMs: leapMs,
         retry: 3,
         isolation: 'serializable',
       }),
     )
+    await overInCommit(place, time)
 
-    expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+    expect(await told).toBeInstanceOf(CommitOutcomeUnknownError)
     expect(runs).toBe(1)
     await sound(place)
   })
@@ -131,14 +146,16 @@ test('a signal that aborts during COMMIT tells the same, with its reason', async
 })
 
 test('query.timeoutMs stops the COMMIT of a transaction begun by hand, on the server too', async () => {
+  using time = leapingTime()
   await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
   const before = await place.db.scalar('select pg_backend_pid()')
-  const tx = await place.db.begin({ query: { timeoutMs: 300 } })
+  const tx = await place.db.begin({ query: { timeoutMs: leapMs } })
   await tx.status(insert)
 
-  const error = await caught(tx.commit())
+  const told = caught(tx.commit())
+  await overInCommit(place, time)
 
-  expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+  expect(await told).toBeInstanceOf(CommitOutcomeUnknownError)
   await sound(place)
   expect(await slowRows(place)).toEqual([])
   expect(await place.db.scalar('select pg_backend_pid()')).toBe(before)
@@ -146,19 +163,23 @@ test('query.timeoutMs stops the COMMIT of a transaction begun by hand, on the se
 
 describe('timeoutMs that is over after the callback has ended, and before COMMIT', () => {
   test('stops what was issued and not awaited, and rolls back', async () => {
+    using time = leapingTime()
     await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
     let late: Promise<unknown> | undefined
 
-    const error = await caught(
+    const told = caught(
       place.db.transaction(
         async (tx) => {
           await tx.status('insert into t values (1)')
           late = caught(tx.scalar('select 1 from pg_sleep(60)'))
         },
-        { timeoutMs: 300 },
+        { timeoutMs: leapMs },
       ),
     )
+    await until(async () => (await place.running()) === 1)
+    time.leap(leapMs)
 
+    const error = await told
     expect(error).toBeInstanceOf(TransactionTimeoutError)
     expect(error.outcome).toBe('rolled_back')
     expect(await late).toMatchObject({ outcome: 'rolled_back' })
@@ -167,24 +188,30 @@ describe('timeoutMs that is over after the callback has ended, and before COMMIT
   })
 
   test("does not hide the callback's own error behind a ROLLBACK that is not answered", async () => {
-    await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 2000 })
+    using time = leapingTime()
+    await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 600_000 })
     const [link] = place.proxy.links
+    const broken = gate()
     const reason = new TypeError('mine')
-    const began = performance.now()
 
-    const error = await caught(
+    const told = caught(
       place.db.transaction(
         async (tx) => {
           await tx.status('insert into t values (1)')
           link!.break('blackhole')
+          broken.open()
           throw reason
         },
-        { timeoutMs: 200 },
+        { timeoutMs: leapMs },
       ),
     )
+    await broken.promise
+    await turn()
+    time.leap(leapMs)
 
-    expect(error).toBe(reason)
-    expect(performance.now() - began).toBeLessThan(1500)
+    expect(await told).toBe(reason)
+    expect(link!.held).toBe(true)
+    time.leap(600_000)
     await until(() => !link!.held)
     await sound(place)
     expect(await place.rows()).toEqual([])

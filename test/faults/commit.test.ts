@@ -3,8 +3,11 @@
 import { CommitOutcomeUnknownError, ConnectionLostError, TransactionTimeoutError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { until } from '../support/until.ts'
+import { gate } from '../support/gate.ts'
 import type { Moment } from '../support/proxy.ts'
+import { until } from '../support/until.ts'
+import { leapingTime } from '../support/virtual-time.ts'
+import { leapMs } from './slow-commit.ts'
 import { site, sound } from './support.ts'
 
 const insert = 'insert into t values (1)'
@@ -102,20 +105,27 @@ describe('a ROLLBACK into silence', () => {
   })
 
   test("after a transaction's timeoutMs frees the connection's place all the same", async () => {
+    using time = leapingTime()
     await using place = await site({ pool: { max: 1 } })
     const [link] = place.proxy.links
+    const [broken, ended] = [gate(), gate()]
 
-    const error = await caught(
+    const told = caught(
       place.db.transaction(
         async (tx) => {
           await tx.status(insert)
           link!.break('blackhole')
-          await new Promise((resolve) => setTimeout(resolve, 400))
+          broken.open()
+          await ended.promise
         },
-        { timeoutMs: 200 },
+        { timeoutMs: leapMs },
       ),
     )
+    await broken.promise
+    time.leap(leapMs)
 
+    const error = await told
+    ended.open()
     expect(error).toBeInstanceOf(TransactionTimeoutError)
     await until(() => !link!.held)
     await sound(place)
@@ -136,14 +146,13 @@ describe('a ROLLBACK into silence', () => {
 })
 
 test('a COMMIT into silence ends at the time given to the statements of the engine, with an unknown outcome', async () => {
-  await using place = await site({ pool: { max: 1 }, query: { timeoutMs: 300 } })
+  using time = leapingTime()
+  await using place = await site({ pool: { max: 1 }, query: { timeoutMs: leapMs } })
+  const incident = place.proxy.cut(commitGoes, 'blackhole')
 
-  const error = await caught(
-    place.db.transaction(async (tx) => {
-      place.proxy.cut(commitGoes, 'blackhole')
-      await tx.status(insert)
-    }),
-  )
+  const told = caught(place.db.transaction((tx) => tx.status(insert)))
+  await until(() => incident.link !== null)
+  time.leap(leapMs)
 
-  expect(error).toBeInstanceOf(CommitOutcomeUnknownError)
+  expect(await told).toBeInstanceOf(CommitOutcomeUnknownError)
 })

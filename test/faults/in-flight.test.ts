@@ -3,6 +3,7 @@
 import { ConnectionLostError, QueryTimeoutError, AbortedError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { functionsKnown } from '../support/functions.ts'
 import { until } from '../support/until.ts'
 import { site, sound } from './support.ts'
 
@@ -98,6 +99,7 @@ describe('a write outside of a transaction', () => {
       await using place = await site({ pool: { max: 2 } })
       let acknowledged = 0
       let unknown = 0
+      await functionsKnown(place.db)
       for (let byte = 1; byte < 120; byte += 7) {
         await place.db.scalar('select 1')
         const link = place.proxy.open.at(-1)!

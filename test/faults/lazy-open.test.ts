@@ -29,18 +29,13 @@ async function silent(): Promise<string> {
   return `postgres://postgres@127.0.0.1:${(server.address() as { port: number }).port}/none`
 }
 
-async function hanging(connectTimeoutMs = 20_000): Promise<Db> {
+/** Longer than a test may take: what waited for the server would never end. */
+const never = 600_000
+
+async function hanging(connectTimeoutMs = never): Promise<Db> {
   const db = createDb(await silent(), { pool: { connectTimeoutMs } })
   ends.push(() => db.close({ timeoutMs: 0 }))
   return db
-}
-
-const soonMs = 5_000
-
-async function timed<T>(work: Promise<T>): Promise<{ error: Error; ms: number }> {
-  const began = performance.now()
-  const error = await caught(work)
-  return { error, ms: performance.now() - began }
 }
 
 describe('a database that is opened on first use, and does not answer', () => {
@@ -56,24 +51,20 @@ describe('a database that is opened on first use, and does not answer', () => {
   ])('lets %s end at its deadline', async (_, use) => {
     const db = await hanging()
 
-    const { error, ms } = await timed(use(db))
+    const error = await caught(use(db))
 
     expect(error).toBeInstanceOf(AcquireTimeoutError)
     expect(error).toMatchObject({ phase: 'connect', timeoutMs: 50, outcome: 'not_started' })
-    expect(ms).toBeLessThan(soonMs)
   })
 
   test('lets a call end when its signal aborts, before and while it waits', async () => {
     const db = await hanging()
     const controller = new AbortController()
-    const waiting = timed(db.scalar('select 1', [], { signal: controller.signal }))
-    const aborted = timed(db.transaction(() => {}, { signal: AbortSignal.abort() }))
+    const waiting = caught(db.scalar('select 1', [], { signal: controller.signal }))
+    const aborted = caught(db.transaction(() => {}, { signal: AbortSignal.abort() }))
     controller.abort()
 
-    for (const { error, ms } of [await waiting, await aborted]) {
-      expect(error).toBeInstanceOf(AbortedError)
-      expect(ms).toBeLessThan(soonMs)
-    }
+    for (const error of [await waiting, await aborted]) expect(error).toBeInstanceOf(AbortedError)
   })
 
   test('lets those who have more time wait on', async () => {
@@ -119,28 +110,24 @@ describe('a database that is opened on first use, and does not answer', () => {
 
   test('is closed at once, and those who wait are told', async () => {
     const db = await hanging()
-    const waiting = timed(db.scalar('select 1'))
-    const began = performance.now()
+    const waiting = caught(db.scalar('select 1'))
 
     expect(await db.close({ timeoutMs: 50 })).toMatchObject({ drained: 0 })
 
-    expect(performance.now() - began).toBeLessThan(soonMs)
-    expect((await waiting).error).toBeInstanceOf(PoolClosedError)
+    expect(await waiting).toBeInstanceOf(PoolClosedError)
     expect(await caught(db.scalar('select 1'))).toBeInstanceOf(PoolClosedError)
   })
 
   test('is closed between two attempts, and while its source is asked for', async () => {
-    const retrying = createDb('postgres://postgres@127.0.0.1:1/none', { retry: { limit: 100, intervalMs: 30_000 } })
+    const retrying = createDb('postgres://postgres@127.0.0.1:1/none', { retry: { limit: 100, intervalMs: never } })
     const asking = createDb(() => new Promise<string>(() => {}))
     for (const db of [retrying, asking]) {
-      const waiting = timed(db.open())
-      await new Promise((resolve) => setTimeout(resolve, 200))
+      const waiting = caught(db.open())
+      await new Promise((resolve) => setTimeout(resolve, 50))
 
       await db.close()
 
-      const { error, ms } = await waiting
-      expect(error).toBeInstanceOf(PoolClosedError)
-      expect(ms).toBeLessThan(soonMs)
+      expect(await waiting).toBeInstanceOf(PoolClosedError)
     }
   })
 })

@@ -1,13 +1,14 @@
 /**
- * Answers of a server with one fault: a message that is missing, doubled, out of place or of another type. The reader of either
+ * Answers of a server with one fault: a message that is missing, doubled, out of place or of another type. The reader of each
  * driver gives the exact answer or ends the connection; never another answer, and nobody waits for ever.
  *
- * `CONVERSATIONS=100000` plays more of them.
+ * `RUNS=100000` plays more of them.
  */
 
 import { beforeAll, expect, test } from 'vitest'
-import { type End, record, type Recording, replay, type Unit } from '../support/conversation.ts'
+import { type End, record, type Recording, recordTogether, replay, type Unit } from '../support/conversation.ts'
 import { freshDatabase } from '../support/database.ts'
+import { sample, sampleSeed } from '../support/extent.ts'
 
 const one = (text: string, params?: readonly unknown[], maxRows = 0): Unit => [
   params === undefined ? { text, maxRows } : { text, params, maxRows, named: true },
@@ -141,7 +142,7 @@ const inPieces =
     return pieces
   }
 
-test.each(['pg', 'pglite'] as const)('answers are exact in whatever pieces they come: %s', async (reader) => {
+test.each(['pg', 'pglite', 'socket'] as const)('answers are exact in whatever pieces they come: %s', async (reader) => {
   expect(recording.ends.flat()).not.toContain('pending')
   expect(recording.ends.flat()).not.toContain('gone')
   for (let seed = 0; seed < 30; seed++) {
@@ -150,12 +151,12 @@ test.each(['pg', 'pglite'] as const)('answers are exact in whatever pieces they 
   }
 })
 
-const wanted = Number(process.env['CONVERSATIONS'] ?? 3000) / 2
+const wanted = sample({ once: 1000, matrix: 3000, soak: 50_000 }) / 2
 
-test.each(['pg', 'pglite'] as const)(
+test.each(['pg', 'pglite', 'socket'] as const)(
   'with one fault in it an answer is exact, or the connection is over: %s',
   async (reader) => {
-    const roll = dice(Number(process.env['SEED'] ?? 1))
+    const roll = dice(sampleSeed(1))
     for (let played = 0; played < wanted;) {
       const from = roll(units.length)
       const unit = from + roll(Math.min(3, units.length - from))
@@ -174,6 +175,56 @@ test.each(['pg', 'pglite'] as const)(
       const wrong = ends.findIndex((each, i) => !fits(each, recording.ends[i] ?? []))
       const spoilt = messages.map(({ type }) => type).join('')
       if (wrong >= 0) expect({ unit, wrong, spoilt, saw: ends[wrong] }).toEqual(recording.ends[wrong])
+      played++
+    }
+  },
+  (10 + wanted) * 100,
+)
+
+/** Units of which all is sent at once, and that leave nothing behind in a session. */
+const pipelined: readonly Unit[] = [
+  one('select $1::int + 1 as b', [1]),
+  one('select $1::int + 1 as b', [2]),
+  one('select n, n::text as name from generate_series(1, 5) n'),
+  one('select n, n::text as name from generate_series(1, $1) n', [3]),
+  one('select 1/0'),
+  one('select n, n::text as name from generate_series(1, $1) n', [2]),
+  one('select nonsense'),
+  one('select $1::int8 as b, true as t, now() is null as f', [3]),
+  one('select from generate_series(1, 3)'),
+  several('select 1 as one', 'select 2 as two'),
+  one('select n from generate_series(1, 5) n', undefined, 1),
+  several('select 1 as one', 'select 1/0', 'select 2 as two'),
+  one('select $1::int8 as b, true as t, now() is null as f', [4]),
+  one('values (1), (2)'),
+  one('select $1::text as last', ['Grün']),
+  one('select $1::int + 1 as b', [5]),
+]
+
+const inFlight = 8
+
+test(
+  'with one fault in it an answer is exact, or the connection is over: eight units in flight',
+  async () => {
+    await using database = await freshDatabase()
+    const { answers, ends, login } = await recordTogether(database.url, pipelined, inFlight)
+    expect(answers.length).toBe(pipelined.length)
+    const roll = dice(sampleSeed(2))
+    const play = (given: readonly Buffer[]): Promise<End[][]> =>
+      replay(pipelined, { reader: 'socket', together: inFlight, login, answers: given, cut: inPieces(roll) })
+    expect(await play(answers.flat())).toEqual(ends)
+    for (let played = 0; played < wanted;) {
+      const given = answers.flat()
+      const unit = roll(given.length)
+      const messages = spoil(split(given[unit] ?? Buffer.alloc(0)), '', roll)
+      // An error that comes before ReadyForQuery is the unit's own: a deferred constraint fails so.
+      const next = String.fromCharCode(given[unit + 1]?.[0] ?? 0)
+      if (messages === null || (messages.at(-1)?.type !== 'Z' && next === 'E')) continue
+      given[unit] = join(messages)
+      const seen = await play(given)
+      const wrong = seen.findIndex((each, i) => !fits(each, ends[i] ?? []))
+      const spoilt = messages.map(({ type }) => type).join('')
+      if (wrong >= 0) expect({ unit, wrong, spoilt, saw: seen[wrong] }).toEqual(ends[wrong])
       played++
     }
   },

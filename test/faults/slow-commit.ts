@@ -2,7 +2,11 @@
 
 import { onServer } from '../support/database.ts'
 import { until } from '../support/until.ts'
+import type { LeapingTime } from '../support/virtual-time.ts'
 import type { Site } from './support.ts'
+
+/** A limit that only a leap of the clock reaches: no machine is so slow that the time is over before COMMIT. */
+export const leapMs = 60_000
 
 /** With a table `slow`, for each row of which a COMMIT takes so long. */
 export async function slowCommits(made: Promise<Site>, seconds: number): Promise<Site> {
@@ -30,3 +34,9 @@ export const committing = ({ direct }: Site): Promise<unknown> =>
     },
     { what: 'a COMMIT sleeps on the server' },
   )
+
+/** Lets the time of a transaction, `leapMs`, be over while the server is in the middle of its COMMIT. */
+export async function overInCommit(place: Site, time: LeapingTime): Promise<void> {
+  await committing(place)
+  time.leap(leapMs)
+}

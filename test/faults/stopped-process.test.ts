@@ -9,11 +9,14 @@ test('finds its connections alive, and what was answered meanwhile', async () =>
   const { code, stdout, stderr } = await runScript(
     `
     import { spawn } from 'node:child_process'
-    import { connectionChannel } from 'genever/observe/channels.js'
+    import { channel } from 'node:diagnostics_channel'
     import { createDb } from 'genever'
     const lost = []
-    connectionChannel.subscribe((event) => { if (event.event === 'lost') lost.push(event) })
-    const db = await createDb(process.env.TARGET, { pool: { max: 3, acquireTimeoutMs: 1500 } }).open()
+    channel('genever:connection').subscribe((event) => { if (event.event === 'lost') lost.push(event) })
+    const db = await createDb(process.env.TARGET, { pool: { min: 3, max: 3, acquireTimeoutMs: 1500 } }).open()
+    const { functions } = db.engineHere()
+    functions.want()
+    while (!functions.read || db.stats().idle < 3) await new Promise((resolve) => setTimeout(resolve, 5))
     const pids = async () => (await Promise.all([1, 2, 3].map(() => db.scalar('select pg_backend_pid() from pg_sleep(0.05)')))).sort()
     const before = await pids()
     const running = Promise.allSettled([

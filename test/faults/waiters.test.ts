@@ -3,15 +3,15 @@
 import { AcquireTimeoutError, createDb, TooManyWaitersError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { FakeDriver } from '../../src/driver/fake/driver.ts'
+import { FakeDriver } from '../support/fake/driver.ts'
 import { runScript } from '../support/script.ts'
 
 test('fifty thousand are all told at their deadline, in little memory, and nothing of them is left', async () => {
   const { code, stdout, stderr } = await runScript(
     `
     import { AcquireTimeoutError, createDb } from 'genever'
-    import { FakeDriver } from 'genever/driver/fake/driver.js'
-    const db = await createDb({ driver: new FakeDriver(), pool: { max: 2, shared: 0, acquireTimeoutMs: 4000 } }).open()
+    import { FakeDriver } from 'genever/testing'
+    const db = await createDb({ driver: new FakeDriver({ answer: () => [[7]] }), pool: { max: 2, shared: 0, acquireTimeoutMs: 2000 } }).open()
     const held = [await db.acquire(), await db.acquire()]
     gc()
     const before = process.memoryUsage().heapUsed

@@ -6,6 +6,7 @@ import { Kysely } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { freshDatabase } from '../support/database.ts'
+import { wantedDrivers } from '../support/extent.ts'
 
 const steps: Record<string, Migration> = {
   one: {
@@ -57,7 +58,7 @@ const kinds = {
   'the dialect alone': (db: Db) => new Kysely<unknown>({ dialect: geneverDialect(db) }),
 }
 
-describe.each(['pg', 'pglite'])('%s', (driver) => {
+describe.each(wantedDrivers())('%s', (driver) => {
   describe.each(Object.entries(kinds))('%s', (_, on) => {
     test('migrates up and down', async () => {
       const db = await empty(driver)

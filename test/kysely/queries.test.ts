@@ -1,7 +1,9 @@
 /** Queries built with Kysely, run by Genever: in every method of an executor, and as parts of db.sql. */
 
+import { bigint, integer, numeric, pgTable } from 'drizzle-orm/pg-core'
 import { createDb, ParameterError, UsageError } from 'genever'
 import { geneverDialect, kysely, toQuery } from 'genever/kysely'
+import { Model } from 'genever/models'
 import {
   CamelCasePlugin,
   DummyDriver,
@@ -121,6 +123,32 @@ forEachDriver((driver) => {
       ])
     })
 
+    test('has values as the columns of a model declare them, whatever the plug-in makes of their names', async () => {
+      const { db } = await people(driver)
+      const table = await driver.table('id int primary key, big_points bigint, net_price numeric, gone text')
+      const prices = pgTable(table, {
+        id: integer().primaryKey(),
+        bigPoints: bigint('big_points', { mode: 'bigint' }),
+        netPrice: numeric('net_price', { mode: 'number' }),
+      })
+      class Price extends Model(db, prices) {}
+      await db.status(`insert into ${table} values (1, 9007199254740993, 1.5), (2, 3, null)`)
+      const k = kysely<Record<string, { id: number }>>(db, { plugins: [new CamelCasePlugin()] })
+      const query = k.selectFrom(table).selectAll().orderBy('id')
+
+      const made = await db.all(query, { into: Price })
+      const read: Price[] = []
+      for await (const one of db.iterate(query, { into: Price })) read.push(one)
+
+      expect(made.map(({ id, bigPoints, netPrice }) => [id, bigPoints, netPrice])).toEqual([
+        [1, 9007199254740993n, 1.5],
+        [2, 3n, null],
+      ])
+      expect(read).toEqual(made)
+      expect(await db.bake(query, { into: Price }).first()).toEqual(made[0])
+      expect(await db.all(query.where('id', '=', 2), { into: Price.c.bigPoints })).toEqual([3n])
+    })
+
     test('is refused when a plug-in can change its rows only by a promise', async () => {
       const { db, k, person } = await people(driver)
       const query = k.withPlugin(new ParseJSONResultsPlugin()).selectFrom(person).selectAll()
@@ -189,7 +217,7 @@ forEachDriver((driver) => {
     const error = await caught(db.all(eb('age', '<', 50) as never))
 
     expect(error).toBeInstanceOf(UsageError)
-    expect(error.message).toContain('is no query')
+    expect(error.message).toContain('is not a query')
   })
 
   test('data that looks like a compiled query is no query', async () => {

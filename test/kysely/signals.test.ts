@@ -64,7 +64,7 @@ describe.skipIf(!hasSignals)('signals', () => {
         const busy = async (): Promise<boolean> =>
           Number(
             await db.scalar(
-              `select count(*) from pg_stat_activity where query = 'select pg_sleep(20)' and state = 'active'`,
+              `select count(*) from pg_stat_activity where query = 'select pg_sleep(20)' and state = 'active' and datname = current_database()`,
             ),
           ) > 0
 
@@ -88,10 +88,23 @@ describe.skipIf(!hasSignals)('signals', () => {
         })
         await taken.promise
         const ignored = run(k, k.selectFrom(person).select('id').compile(), { signal: left.signal })
-        await until(async () => Number(await db.scalar('select count(*) from pg_locks where not granted')) > 0)
+        await until(
+          async () =>
+            Number(
+              await db.scalar(
+                'select count(*) from pg_locks where not granted and pid in (select pid from pg_stat_activity where datname = current_database())',
+              ),
+            ) > 0,
+        )
         left.abort(new TypeError('gone'))
         expect((await caught(ignored)).message).toBe('gone')
-        expect(Number(await db.scalar('select count(*) from pg_locks where not granted'))).toBe(1)
+        expect(
+          Number(
+            await db.scalar(
+              'select count(*) from pg_locks where not granted and pid in (select pid from pg_stat_activity where datname = current_database())',
+            ),
+          ),
+        ).toBe(1)
         held.open()
         await locked
         await quiet(db)

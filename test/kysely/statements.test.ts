@@ -1,7 +1,9 @@
 /** What a statement of Kysely does on Genever: where it runs, what comes back, what errors look like. */
 
+import { pgTable, serial, text, timestamp } from 'drizzle-orm/pg-core'
 import { isGeneverError, SqlSyntaxError, TransactionStateError, UniqueViolationError, UsageError } from 'genever'
 import { geneverDialect, kysely } from 'genever/kysely'
+import { Model } from 'genever/models'
 import { CamelCasePlugin, Kysely, sql, type LogEvent } from 'kysely'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
@@ -31,6 +33,28 @@ forEachDriver((driver) => {
       extra: { a: [1] },
     })
     expect(count).toBe(1)
+  })
+
+  test('the option into makes instances of the rows of a builder, by columns or by what a plug-in calls them', async () => {
+    const { db, k, person } = await people(driver)
+    const table = pgTable(person, { id: serial().primaryKey(), name: text().notNull(), seenAt: timestamp('seen_at') })
+    class Person extends Model(db, table) {}
+    const camel = new Kysely<Tables>({ dialect: geneverDialect(db), plugins: [new CamelCasePlugin()] })
+    await k
+      .insertInto(person)
+      .values({ name: 'Ann', seen_at: new Date(0) })
+      .execute()
+
+    const [ann] = await db.all(k.selectFrom(person).selectAll(), { into: Person })
+    const again = await db.one(camel.selectFrom(person).selectAll(), { into: Person })
+
+    expect(ann).toBeInstanceOf(Person)
+    expect(ann?.toJSON()).toEqual({ id: 1, name: 'Ann', seenAt: new Date(0) })
+    expect(again).toEqual(ann)
+    expect(await db.first(k.selectFrom(person).select('name'), { into: (row: { name: string }) => row.name })).toBe(
+      'Ann',
+    )
+    expect(await caught(db.all(k.selectFrom(person).select('name'), { into: Person }))).toBeInstanceOf(UsageError)
   })
 
   test('counts are given for insert, update, delete and merge, and an insertId for none', async () => {

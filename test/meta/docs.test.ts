@@ -1,10 +1,10 @@
 /** Every TypeScript block of the documentation compiles against the package; one fenced as `ts ignore` is left out. */
 
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { root } from '../support/source.ts'
 
@@ -26,6 +26,40 @@ test('a block that does not compile is told with its page and line', { timeout: 
     "page.md:5 TS2322: Type 'number' is not assignable to type 'string'.",
   ])
 })
+
+test('every link of the documentation leads to a file, and to a heading of it', () => {
+  const all = pages()
+  const headings = new Map(all.map(({ file, text }) => [file, anchors(text)]))
+  const broken = all.flatMap(({ file, text }) =>
+    [...withoutCode(text).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, target = '']) => target)
+      .filter((target) => !/^https?:/.test(target))
+      .filter((target) => {
+        const [path = '', anchor] = target.split('#')
+        const found = path === '' ? file : join(dirname(file), path)
+        const known = headings.get(found)
+        return !existsSync(join(root, found)) || (anchor !== undefined && known?.has(anchor) === false)
+      })
+      .map((target) => `${file}: ${target}`),
+  )
+
+  expect(broken).toEqual([])
+})
+
+const withoutCode = (text: string): string => text.replaceAll(/^[ \t]*```[\s\S]*?^[ \t]*```/gm, '')
+
+/** As the sites that show Markdown name its headings. */
+function anchors(text: string): Set<string> {
+  return new Set(
+    [...withoutCode(text).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+      heading
+        .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    ),
+  )
+}
 
 /** README.md and docs/**.md; none of them need exist. */
 function pages(): { file: string; text: string }[] {
@@ -66,6 +100,7 @@ async function compile(found: readonly Block[]): Promise<string[]> {
         typeRoots: [join(root, 'node_modules', '@types')],
         paths: {
           genever: [join(root, 'src', 'index.ts')],
+          'genever/types': [join(root, 'src', 'postgres', 'types', 'index.ts')],
           'genever/otel': [join(root, 'src', 'observe', 'otel', 'index.ts')],
           'genever/fastify/types': [join(root, 'src', 'plugins', 'fastify', 'types.ts')],
           'genever/*': ['src', 'src/builder', 'src/plugins'].flatMap((folder) => [

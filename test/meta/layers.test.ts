@@ -1,27 +1,22 @@
-/** Who may import whom. The list of layers is the one of docs/architecture.md. */
+/** Who may import whom. `test/support/places.ts` has the list of layers. */
 
 import { expect, test } from 'vitest'
+import { layers } from '../support/places.ts'
 import { directoryOf, folderOf, sourceFiles, type SourceFile } from '../support/source.ts'
 
-const layers: readonly (readonly string[])[] = [
-  ['errors'],
-  ['util'],
-  ['observe'],
-  ['options'],
-  ['sql'],
-  ['driver'],
-  ['pool'],
-  ['engine'],
-  ['db'],
-  ['builder'],
-  ['schema'],
-  ['models'],
-  ['registry'],
-  ['script', 'sync', 'migrations', 'testing'],
-  ['plugins'],
-  ['cli', 'inspector'],
-  ['index.ts'],
-]
+/** The order inside of a layer: groups of files and folders that stand before the rest of it, which comes last. */
+const inside: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  engine: [
+    ['own-op.ts'],
+    ['switching.ts'],
+    ['functions.ts'],
+    ['core.ts'],
+    ['context/'],
+    ['transaction/state.ts', 'transaction/inside.ts'],
+    // Operations and turns: what waits, is sent and fails.
+    ['report.ts', 'standby.ts', 'query/op.ts', 'query/failure.ts', 'slot/waiting.ts'],
+  ],
+}
 
 /** The longest prefix of a file's path says which packages it may name; all others may name none. */
 const packages: Readonly<Record<string, readonly string[]>> = {
@@ -53,7 +48,7 @@ const alternatives: Readonly<Record<string, string | undefined>> = {
 /** `driver/pg` for all that is below it; `driver` for a file directly in it. */
 const alternativeOf = (path: string): string => directoryOf(path).split('/').slice(0, 2).join('/')
 
-const rankOf = (path: string): number => layers.findIndex((folders) => folders.includes(folderOf(path)))
+const rankOf = (path: string): number => layers.findIndex((folders) => Object.hasOwn(folders, folderOf(path)))
 
 const imports = (broken: (file: SourceFile, target: string) => boolean): string[] =>
   sourceFiles().flatMap((file) =>
@@ -75,6 +70,20 @@ test('every folder of src has a place among the layers', () => {
 test('an import, also one of types, points to a lower layer or stays in its folder', () => {
   const upward = imports(
     (file, target) => folderOf(target) !== folderOf(file.path) && rankOf(target) >= rankOf(file.path),
+  )
+
+  expect(upward).toEqual([])
+})
+
+test('inside of a layer that has an order, an import, also one of types, points to what stands before it', () => {
+  const placeOf = (path: string): number => {
+    const order = inside[folderOf(path)] ?? []
+    const within = path.slice(folderOf(path).length + 1)
+    const place = order.findIndex((group) => group.some((start) => within.startsWith(start)))
+    return place === -1 ? order.length : place
+  }
+  const upward = imports(
+    (file, target) => folderOf(target) === folderOf(file.path) && placeOf(target) > placeOf(file.path),
   )
 
   expect(upward).toEqual([])

@@ -2,7 +2,7 @@
 
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -54,6 +54,9 @@ const companions: Readonly<Record<string, readonly string[]>> = { '@nestjs/commo
 const onTypes = (name: string): boolean => typedBy.some(([subpath]) => subpath === name)
 const onPeers = (name: string): boolean => builtOn.some(([subpath]) => subpath === name)
 
+/** Files of the package that a program opens before its first row. Each takes about a millisecond. */
+const mostOpened = 9
+
 let directory = ''
 let tarball = ''
 let consumer = ''
@@ -69,6 +72,7 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
     await mkdir(source)
     const parts = [
       'src',
+      'scripts',
       'package.json',
       'tsconfig.json',
       'tsconfig.build.json',
@@ -81,6 +85,7 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
     await symlink(join(root, 'node_modules'), join(source, 'node_modules'))
     const built = await node(source, tool('typescript', 'bin/tsc'), '-p', 'tsconfig.build.json')
     if (built !== '') throw new Error(`The package does not build:\n${built}`)
+    await run(process.execPath, ['scripts/bundle.js'], { cwd: source })
     await run('npm', ['pack', '--ignore-scripts', '--pack-destination', directory], { cwd: source })
     tarball = join(directory, `genever-${manifest.version}.tgz`)
     const installed = join(consumer, 'node_modules', 'genever')
@@ -90,7 +95,7 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
     await symlink(tool('@types/node', ''), join(consumer, 'node_modules', '@types', 'node'))
     await symlink(tool('undici-types', ''), join(consumer, 'node_modules', 'undici-types'))
     await writeFile(join(consumer, 'package.json'), '{ "type": "module" }')
-  }, 60_000)
+  }, 120_000)
 
   afterAll(() => rm(directory, { recursive: true, force: true }))
 
@@ -183,17 +188,40 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
   )
 
   test('still has its builders registered when it is bundled', async () => {
-    for (const name of ['genever/drizzle', 'genever/kysely'].filter((subpath) => subpaths.includes(subpath))) {
-      const { outputFiles } = await build({
-        stdin: { contents: `import '${name}'`, resolveDir: consumer },
-        bundle: true,
-        write: false,
-        format: 'esm',
-        platform: 'node',
-        external: Object.keys(manifest.peerDependencies),
-      })
-      expect(outputFiles[0]?.text).toMatch(/^registerAdapter\(/m)
-    }
+    for (const name of ['genever/drizzle', 'genever/kysely'].filter((subpath) => subpaths.includes(subpath)))
+      expect((await bundled(`import '${name}'`)).text).toMatch(/^registerAdapter\(/m)
+  })
+
+  test('is a few kB in a program that needs one class of errors', async () => {
+    const program = `import { UniqueViolationError } from 'genever'; console.log(UniqueViolationError)`
+
+    expect((await bundled(program, true)).text.length).toBeLessThan(5_000)
+  })
+
+  test('loads for genever/types nothing of Node, so that a browser has it too', async () => {
+    const { loaded } = await bundled(`export * from 'genever/types'`)
+
+    expect(loaded.join()).toContain('node_modules/genever/dist/')
+    expect(loaded.filter((name) => name.startsWith('node:'))).toEqual([])
+  })
+
+  test.each(['cli', 'drizzle', 'kysely', 'models', 'otel', 'schema', 'sync'])(
+    'loads for genever/%s neither servers nor files',
+    async (name) => {
+      const { loaded } = await bundled(`export * from 'genever/${name}'`)
+
+      expect(loaded.join()).toContain('node_modules/genever/dist/')
+      expect(loaded.filter((each) => /^node:(dns|fs|net|tls)/.test(each))).toEqual([])
+    },
+  )
+
+  test('loads no driver of PostgreSQL with the one of MySQL', async () => {
+    const { loaded } = await bundled(`export * from './node_modules/genever/dist/genever-parts/mysql.js'`)
+    const own = loaded.filter((name) => name.includes('node_modules/genever/dist/'))
+    const maps = await Promise.all(own.map((name) => readFile(join(consumer, `${name}.map`), 'utf8').catch(() => '')))
+
+    expect(maps.join()).toContain('src/driver/mysql/driver.ts')
+    expect(maps.join()).not.toMatch(/src\/driver\/(socket|pg|pglite)\/driver\.ts/)
   })
 
   test('is bundled by esbuild and by webpack where no driver is installed, and says so when it is opened', async () => {
@@ -217,6 +245,64 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
 
     expect(await node(consumer, 'esbuild.mjs')).toBe('GENEVER_DRIVER_NOT_INSTALLED')
     expect(await node(consumer, 'webpack.cjs')).toBe('GENEVER_DRIVER_NOT_INSTALLED')
+  }, 300_000)
+
+  test('has the command, which runs as it was installed', async () => {
+    const bin = join(consumer, 'node_modules', 'genever', manifest.bin.genever)
+    expect(await node(consumer, bin, '--version')).toBe(manifest.version)
+    expect(await node(consumer, bin, 'doctor', '--url', 'postgres://localhost/shop')).toContain('npm install pg')
+
+    const config = `
+      import { createDb } from 'genever'
+      import { defineConfig } from 'genever/cli'
+      export default defineConfig({ db: () => createDb(process.env.URL) })`
+    await writeFile(join(consumer, 'genever.config.mjs'), config)
+    const answer = await withPeer('pg', 'node_modules/pg', () =>
+      node(consumer, bin, 'doctor', '--json', '--url', serverUrl()),
+    )
+    await rm(join(consumer, 'genever.config.mjs'))
+    expect(JSON.parse(answer)).toMatchObject({ ok: true })
+  })
+
+  test('opens few of its files until the first row, and says where in the code of its user something began', async () => {
+    const script = `
+      import { createDb } from 'genever'
+      const db = createDb(process.argv[2], { driver: 'socket' })
+      const ended = await db.transaction(async (tx) => (await db.scalar('select 1'), [tx]))
+      console.log(await ended[0].scalar('select 1').catch(({ message }) => message))
+      await db.close()`
+    await writeFile(join(consumer, 'first.js'), script)
+    const coverage = join(directory, 'coverage')
+    const env = { ...process.env, NODE_V8_COVERAGE: coverage }
+    const said = await run(process.execPath, ['first.js', serverUrl()], { cwd: consumer, env })
+    const reports = await readdir(coverage)
+    const { result } = JSON.parse(await readFile(join(coverage, reports[0] ?? ''), 'utf8')) as {
+      result: { readonly url: string }[]
+    }
+    const own = result.filter(({ url }) => url.includes('/node_modules/genever/'))
+
+    expect(said.stdout).toContain('The transaction begun at first.js:4:')
+    expect(own.length).toBeGreaterThan(0)
+    expect(own.length).toBeLessThanOrEqual(mostOpened)
+  })
+
+  test('leads by its source maps to its sources', async () => {
+    const installed = join(consumer, 'node_modules', 'genever')
+    const maps = (await readdir(join(installed, 'dist'), { recursive: true })).filter((name) => name.endsWith('.map'))
+    const missing: string[] = []
+    let named = 0
+    for (const map of maps) {
+      const file = join(installed, 'dist', map)
+      const { sources } = JSON.parse(await readFile(file, 'utf8')) as { sources: string[] }
+      for (const source of sources) {
+        named++
+        const path = join(dirname(file), source)
+        if (!path.startsWith(join(installed, 'src')) || !existsSync(path)) missing.push(`${map}: ${source}`)
+      }
+    }
+
+    expect(missing).toEqual([])
+    expect(named).toBeGreaterThan(400)
   })
 
   test('holds sources and what is built from them, and nothing else', async () => {
@@ -225,6 +311,25 @@ describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
     expect(held.filter((name) => !/^(dist|src|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(name))).toEqual([])
   })
 })
+
+/** A program as esbuild bundles it, and all that it loads before it runs: files, and modules of Node. */
+async function bundled(contents: string, minify = false): Promise<{ text: string; loaded: string[] }> {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents, resolveDir: consumer },
+    absWorkingDir: consumer,
+    bundle: true,
+    minify,
+    write: false,
+    metafile: true,
+    format: 'esm',
+    platform: 'node',
+    external: Object.keys(manifest.peerDependencies),
+  })
+  const loaded = new Set(Object.values(metafile.outputs).map(({ entryPoint = '' }) => entryPoint))
+  for (const name of loaded)
+    for (const { path, kind } of metafile.inputs[name]?.imports ?? []) if (kind === 'import-statement') loaded.add(path)
+  return { text: outputFiles[0]?.text ?? '', loaded: [...loaded] }
+}
 
 /** Bundles with webpack; what it warns of is an error too, but for a driver that is not there: that is the point. */
 async function packed(options: webpack.Configuration): Promise<void> {

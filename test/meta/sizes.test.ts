@@ -36,6 +36,13 @@ test(`no folder has more than ${most} files`, () => {
   expect(full).toEqual([])
 })
 
+test.each([['driver/fake', 1300]])('the files of %s have at most %d lines in all', (folder, limit) => {
+  const inside = sourceFiles().filter(({ path }) => path.startsWith(`${folder}/`))
+
+  expect(inside.reduce((sum, { text }) => sum + lines(text), 0)).toBeLessThanOrEqual(limit)
+  expect(inside.length).toBeGreaterThan(0)
+})
+
 test('every exception still is one', () => {
   const idle = Object.keys(exceptions).filter((path) => {
     const file = sourceFiles().find((candidate) => candidate.path === path)

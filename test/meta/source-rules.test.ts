@@ -62,3 +62,24 @@ test('timers and clocks are those of src/util/clock.ts, which fake timers of a t
 
   expect(places((node, { path }) => !allowed.has(path) && isTimer(node))).toEqual([])
 })
+
+test('a wait until a deadline is `before` of src/util/clock.ts: nobody races with a timer by hand', () => {
+  const races = (text: string): boolean => /clock\.setTimeout\([^]{0,400}Promise\.race\(/.test(text)
+
+  expect(
+    sourceFiles()
+      .filter(({ text }) => races(text))
+      .map(({ path }) => path),
+  ).toEqual(['util/clock.ts'])
+})
+
+test('a literal of SQL is made in one place for each database', () => {
+  const doubles = /replaceAll\((?:"'"|\/'\/g), (?:"''"|`''`)\)/
+
+  expect(
+    sourceFiles()
+      .filter(({ text }) => doubles.test(text))
+      .filter(({ path }) => !/^(?:postgres|mysql)\//.test(path))
+      .map(({ path }) => path),
+  ).toEqual([])
+})

@@ -4,8 +4,9 @@ import { inspect } from 'node:util'
 import { eq, sql } from 'drizzle-orm'
 import { integer, jsonb, pgTable, pgView, primaryKey, serial, text, uniqueIndex } from 'drizzle-orm/pg-core'
 import { describe, expect, expectTypeOf, test } from 'vitest'
-import { createDb, Db, InvalidOptionError, UsageError, ValidationError } from 'genever'
+import { createDb, InvalidOptionError, UsageError, ValidationError } from 'genever'
 import { type AnyModel, json, Model, plain, type StandardSchema } from 'genever/models'
+import { createRegistry } from 'genever/registry'
 import { caught, thrownBy } from '../support/caught.ts'
 import { forEachDriver, type TestedDriver } from '../support/matrix.ts'
 
@@ -333,12 +334,8 @@ forEachDriver((driver) => {
     test('gives the same class on another database of the same db', async () => {
       const { table, name } = await things(driver)
       const other = await driver.db()
-      class Named extends Db<'replica'> {
-        override resolve(wanted: 'replica'): Db<'replica'> {
-          return wanted === 'replica' ? other : super.resolve(wanted)
-        }
-      }
-      const db = new Named() // unbound: whatever works here ran on the other one
+      // unbound: whatever works here ran on the other one
+      const db = createRegistry({ main: createDb(), extra: { replica: other } })
       class Thing extends Model(db, table) {
         greet(): string {
           return 'hi'
@@ -358,7 +355,7 @@ forEachDriver((driver) => {
       await expect(Thing.get(1)).rejects.toThrow('This db has no database yet')
       expectTypeOf(made).toEqualTypeOf<Thing>()
       // @ts-expect-error no such name
-      expect(() => Thing.using('nope')).toThrow('There is no database named "nope"')
+      expect(() => Thing.using('nope')).toThrow('The registry has no database named "nope"')
     })
   })
 })
@@ -416,7 +413,11 @@ describe('a definition', () => {
       () => Model(db, ok, { hidden: ['nope'] }),
       "has no column or property 'nope'",
     ],
-    ['what is no table', () => Model(db, {} as typeof ok), 'takes a pgTable or pgView second, not an object'],
+    [
+      'what is no table',
+      () => Model(db, {} as typeof ok),
+      'takes a pgTable, mysqlTable or a view second, not an object',
+    ],
     ['what is no db', () => Model('postgres://' as never, ok), 'takes a db made by createDb() first, not a string'],
   ])('refuses %s', (_, define, message) => {
     const error = thrownBy(define)

@@ -4,11 +4,10 @@
 import { eq, gt, type InferSelectModel, type SQL, type Table } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { bigint as pgBigint, integer, jsonb, pgTable, primaryKey, serial, text, timestamp } from 'drizzle-orm/pg-core'
-import { createDb, type Db } from 'genever'
+import { createDb } from 'genever'
 import { ambient } from 'genever/drizzle'
 import { type AnyModel, json, many, Model, type ModelQuery } from 'genever/models'
-
-declare function createRegistry(options: { main: string; extra: Record<string, string> }): Db<'replica'>
+import { createRegistry } from 'genever/registry'
 
 const teams = pgTable('teams', { id: serial().primaryKey(), name: text().notNull() })
 const users = pgTable('users', {

@@ -260,7 +260,7 @@ forEachDriver((driver) => {
           : [update.where(condition), remove.where(condition)]) {
           const error = await caught(change)
           expect(error).toBeInstanceOf(UsageError)
-          expect(String(error)).toMatch(/was not told which rows: add \.where\(…\), or \.everyRow\(\)/)
+          expect(String(error)).toMatch(/needs to know its rows: add \.where\(…\), or \.everyRow\(\)/)
         }
 
         expect(await Person.query().count()).toBe(1)

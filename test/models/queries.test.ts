@@ -286,8 +286,8 @@ forEachDriver(
       const { User } = await filled(driver)
       const sleeping = User.query().load(sql`pg_sleep(5)`)
 
-      expect(await caught(sleeping.options({ timeoutMs: 20 }).all())).toMatchObject({ name: 'QueryTimeoutError' })
-      expect(await caught(sleeping.all({ timeoutMs: 20 }))).toMatchObject({ name: 'QueryTimeoutError' })
+      expect(await caught(sleeping.options({ timeoutMs: 200 }).all())).toMatchObject({ name: 'QueryTimeoutError' })
+      expect(await caught(sleeping.all({ timeoutMs: 200 }))).toMatchObject({ name: 'QueryTimeoutError' })
     })
 
     test('forUpdate locks the rows of the model, waits, fails or skips', async () => {
@@ -302,6 +302,7 @@ forEachDriver(
           .transaction(
             async () => {
               expect(await caught(User.where({ name: 'Ann' }).forUpdate({ nowait: true }).one())).toMatchObject({
+                name: 'LockTimeoutError',
                 sqlState: '55P03',
               })
             },

@@ -411,7 +411,7 @@ forEachDriver(
       expect(ada).toMatchObject({ id: 1, name: 'Ada' })
       const asked = await caught(ada.reload())
       expect(asked).toBeInstanceOf(UsageError)
-      expect(String(asked)).toContain('It is not known which row this Account is')
+      expect(String(asked)).toContain('Genever does not know the row of this Account')
       expect(same.name).toBe('Eve')
       expect(['Eve', 'F']).toContain((await same.reload()).name)
     })

@@ -215,4 +215,30 @@ forEachDriver((driver) => {
       expect(await Row.delete().where({ id: ids })).toBe(3)
     })
   })
+
+  test('whichever columns are given, each has its own value, in tables of few columns and of many', async () => {
+    const db = await driver.db()
+    for (const width of [4, 40]) {
+      const names = Array.from({ length: width }, (_, n) => `c${n}`)
+      const name = await driver.table(`c0 int, id serial primary key, ${names.slice(1).join(' int, ')} int`)
+      const others = Object.fromEntries(names.slice(1).map((each) => [each, integer()]))
+      const table = pgTable(name, { c0: integer().$onUpdateFn(() => -1), id: serial().primaryKey(), ...others })
+      class Wide extends Model(db, table) {}
+      const last = names.at(-1) as string
+      const sets = [['c1'], ['c0', 'c1'], ['c1', 'c0', last], [last], ['c2', last], names, ['c0']]
+
+      for (const keys of [...sets, ...sets.slice(0, 2)]) {
+        const values = Object.fromEntries(keys.map((key, n) => [key, n + 10]))
+        const expected = { c0: -1, ...values }
+        const rest = Object.fromEntries(names.filter((key) => !(key in expected)).map((key) => [key, null]))
+        const wide = await Wide.create(values)
+        expect(await Wide.get(wide.id)).toMatchObject({ ...rest, ...expected })
+
+        const row = await Wide.create({ c0: 5 })
+        await row.update(values)
+        expect(row).toMatchObject({ ...rest, ...expected })
+        expect(await Wide.get(row.id)).toMatchObject({ ...rest, ...expected })
+      }
+    }
+  })
 })

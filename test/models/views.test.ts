@@ -37,7 +37,7 @@ forEachDriver((driver) => {
 
       const teams = await Team.query()
         .load(Team.load({ members: many(Member).on(eq(Member.c.teamId, Team.c.id)) }))
-        .orderBy(Team.c.id, Member.c.id)
+        .orderBy(Team.c.id)
       const inTeams = Member.query().join(Team, eq(Member.c.teamId, Team.c.id))
 
       expect(teams.map((team) => `${team.name}: ${team.members.map((member) => member.greet()).join(', ')}`)).toEqual([
@@ -151,7 +151,7 @@ forEachDriver((driver) => {
 
       const found = await Member.query()
         .load(Member.load({ mates: many(Mate).on(eq(Mate.c.teamId, Member.c.teamId)) }))
-        .where(gt(Mate.c.id, 0))
+        .where(gt(Member.c.teamId, 0))
         .orderBy(desc(Member.c.name), Member.c.bossId)
         .limit(2)
 

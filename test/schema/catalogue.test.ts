@@ -10,11 +10,12 @@ import { freshDatabase } from '../support/database.ts'
 import { type Ask, catalogue, catalogueWithoutImplicitNames } from './catalogue.ts'
 import { drizzle1, push } from './kit.ts'
 import { type Copy, wide } from './wide.ts'
+import { type DriverName, wantedDrivers } from '../support/extent.ts'
 
 const own: Copy = { core, orm, is1: npmVersion.startsWith('1.') }
 const read = own.is1 ? catalogue : catalogueWithoutImplicitNames
 
-describe.each(['pg', 'pglite'] as const)('%s', { timeout: 60_000 }, (driver) => {
+describe.each(wantedDrivers())('%s', { timeout: 60_000 }, (driver) => {
   test('the catalogue is the one that drizzle-kit makes of the same schema, and dropAll empties it', async () => {
     await using kits = await empty(driver)
     await using ours = await empty(driver)
@@ -46,8 +47,11 @@ test('keys without a name are called as the kit of the same version of Drizzle c
   for (const name of names) expect(statements).toContain(`constraint "${name}"`)
 })
 
-async function empty(driver: 'pg' | 'pglite'): Promise<Db> {
-  return createDb(driver === 'pg' ? (await freshDatabase()).url : 'pglite://memory', { int8: 'string' }).open()
+async function empty(driver: DriverName): Promise<Db> {
+  return createDb(
+    driver === 'pglite' ? 'pglite://memory' : (await freshDatabase()).url.replace(/^\w+:/, `${driver}:`),
+    { int8: 'string' },
+  ).open()
 }
 
 const asking =

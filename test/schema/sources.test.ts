@@ -63,17 +63,17 @@ describe('refused before anything is sent is', () => {
   const column = { table: one }.table.id
 
   test.each<[string, unknown, string]>([
-    ['nothing', undefined, 'What was given as a schema is undefined'],
-    ['a text', 'users', 'What was given as a schema is a string'],
+    ['nothing', undefined, 'The schema is undefined'],
+    ['a text', 'users', 'The schema is a string'],
     ['an empty list', [], 'There is nothing in the schema'],
     ['a module without tables', { a: 1 }, 'holds no table'],
     ['a list with something else', [one, 5], 'Item 2 is a number'],
     ['a column', column, 'holds no table'],
-    ['a table of MySQL', [mysqlTable('one', { id: int() })], 'not one of PostgreSQL'],
+    ['tables of PostgreSQL and MySQL', [one, mysqlTable('two', { id: int() })], 'those of one database'],
     [
       'a module with a table of SQLite',
       { one, two: sqliteTable('two', { id: sqliteInteger() }) },
-      'not one of PostgreSQL',
+      'neither one of PostgreSQL',
     ],
     ['two tables of one name', [orders, twice], 'the relation "shop"."orders" twice'],
     ['two enums of one name', [pgEnum('e', ['a']), pgEnum('e', ['b'])], 'the enum "e" twice'],

@@ -3,9 +3,10 @@
 import { createDb, type Db } from 'genever'
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest'
 import { freshDatabase, type FreshDatabase } from '../support/database.ts'
+import { type DriverName, wantedDrivers } from '../support/extent.ts'
 
 export interface Place {
-  readonly driver: 'pg' | 'pglite'
+  readonly driver: DriverName
   readonly db: Db
   /** `table public.users`, sorted: every table, view, sequence and enum that is there. */
   there(): Promise<string[]>
@@ -28,16 +29,15 @@ const everything = `
   union all
   select 'schema ' || nspname from pg_namespace where nspname !~ '^(pg_|information_schema|public)'`
 
-/** `DRIVERS=pg` narrows it. */
+/** Declares the suite for every driver that is wanted. */
 export function onEmpty(suite: (place: Place) => void): void {
-  for (const driver of ['pg', 'pglite'] as const) {
-    if (!(process.env['DRIVERS'] ?? 'pg,pglite').split(',').includes(driver)) continue
+  for (const driver of wantedDrivers()) {
     describe(driver, () => {
       let database: FreshDatabase | undefined
       let db: Db
       beforeAll(async () => {
-        if (driver === 'pg') database = await freshDatabase()
-        db = await createDb(database?.url ?? 'pglite://memory').open()
+        if (driver !== 'pglite') database = await freshDatabase()
+        db = await createDb(database?.url.replace(/^\w+:/, `${driver}:`) ?? 'pglite://memory').open()
       })
       beforeEach(async () => {
         await db.status(emptied)

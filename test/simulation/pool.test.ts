@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
 import { runSchedule } from './schedule.ts'
+import { sample, sampleSeed } from '../support/extent.ts'
 
-const schedules = Number(process.env['SCHEDULES'] ?? (process.env['CI'] === undefined ? 20_000 : 200_000))
+const schedules = sample({ once: 3_000, matrix: 20_000, soak: 100_000 })
 
 test('no schedule of borrowers, failures and time breaks an invariant of the pool', { timeout: 600_000 }, async () => {
-  const first = Number(process.env['FIRST_SCHEDULE'] ?? 1)
+  const first = sampleSeed(1)
 
   for (let seed = first; seed < first + schedules; seed++) await runSchedule(seed)
 

@@ -2,7 +2,7 @@
 // in its turn and never beside the rules.
 import type { Failure, RawConnection } from '../../src/driver/driver.ts'
 import type { PlacedOp, PoolWaiter } from '../../src/pool/contract.ts'
-import type { Lease, LeaseHolder } from '../../src/pool/lease.ts'
+import type { Lease, LeaseHolder } from '../../src/pool/member.ts'
 import type { Compiled, StatementClass } from '../../src/sql/compiled.ts'
 import { broken } from './world.ts'
 
@@ -15,6 +15,7 @@ const statement = (text: string, cls: StatementClass, dirties: number): Compiled
   pins: 0,
   names: 0,
   hasControl: false,
+  control: null,
   shape: null,
 })
 
@@ -211,6 +212,12 @@ export class Statement implements PlacedOp, PoolWaiter {
   queued(now: number): void {
     this.since = now
     this.#line.waiting.add(this)
+  }
+
+  readonly standsAlone: boolean = false
+
+  unframe(): null {
+    return null
   }
 
   starting(raw: RawConnection): void {

@@ -1,5 +1,8 @@
 // A world in which a pool runs without a clock, a socket or a server: time moves and answers arrive only when the
 // schedule says so. Everything random comes from one seed, so a broken schedule can be run again.
+import { postgres } from '../../src/postgres/dialect.ts'
+import { InForce } from '../../src/sql/settings.ts'
+import type { ErrorFields, Meaning } from '../../src/sql/dialect.ts'
 import type { Failure, Op, RawConnection, Unit } from '../../src/driver/driver.ts'
 import type { ConnectionSource } from '../../src/pool/contract.ts'
 import type { Member } from '../../src/pool/member.ts'
@@ -114,7 +117,6 @@ export function broken(what: string): never {
 export class SimulatedConnection implements RawConnection {
   static opened: number = 0
   readonly id: number = ++SimulatedConnection.opened
-  readonly generation: number = 0
   readonly born: number = 0
   readonly native: unknown = null
   readonly lent: boolean = false
@@ -122,6 +124,7 @@ export class SimulatedConnection implements RawConnection {
   status: RawConnection['status'] = 'idle'
   epoch = 0
   dirty = 0
+  readonly inForce: InForce = new InForce()
   alive = true
   quarantined = false
   readonly #world: World
@@ -280,6 +283,10 @@ export class SimulatedSource implements ConnectionSource {
 
   classify(failure: Failure): 'full' | 'endpoint' {
     return failure.fields?.['code'] === '53300' ? 'full' : 'endpoint'
+  }
+
+  explain(error: ErrorFields): Meaning {
+    return postgres.explain(error)
   }
 
   closed(raw: RawConnection): void {

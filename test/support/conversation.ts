@@ -1,18 +1,22 @@
-/** Conversations with a real server, recorded byte by byte, and played again to the reader of either driver without a server. */
+/** Conversations with a real server, recorded byte by byte, and played again to the reader of each driver without a server. */
 
 import { connect } from 'node:net'
 import { Duplex } from 'node:stream'
 import pg from 'pg'
 import type { ConnectionHooks } from '../../src/driver/driver.ts'
-import { Login } from '../../src/driver/pg/login.ts'
+import { Login } from '../../src/driver/postgres/login.ts'
 import { PgWire } from '../../src/driver/pg/pg-wire.ts'
 import type { Pglite } from '../../src/driver/pglite/load.ts'
 import { PgliteWire } from '../../src/driver/pglite/pglite-wire.ts'
 import type { PgliteServer } from '../../src/driver/pglite/server.ts'
-import { TypeBook } from '../../src/driver/postgres/type-book.ts'
+import { TypeBook } from '../../src/postgres/types/book.ts'
 import { Session } from '../../src/driver/postgres/session.ts'
+import { openWire } from '../../src/driver/socket/open-wire.ts'
+import { SessionWire } from '../../src/driver/socket/session-wire.ts'
+import { postgres } from '../../src/postgres/dialect.ts'
 import { StatementCache } from '../../src/sql/compile.ts'
 import { TestOp } from '../drivers/driver-contract.ts'
+import { MemoryWire } from './memory-wire.ts'
 
 export interface Said {
   readonly text: string
@@ -39,7 +43,6 @@ const silent: ConnectionHooks = { idle() {}, room() {}, lost() {}, notice() {}, 
 /** Few are kept prepared, so that some are closed. */
 const options = {
   id: 1,
-  generation: 0,
   int8: 'number',
   types: new TypeBook(),
   statementCacheSize: 3,
@@ -78,13 +81,13 @@ async function overPg(socket: FakeSocket, user: string, database: string): Promi
   const failure = await wire.connect(Infinity)
   if (failure !== null) throw new Error(`the login was refused: ${String(failure.cause)}`)
   const session = new Session(wire, silent, options)
-  wire.attach(session, silent)
+  wire.attach(session)
   return session
 }
 
 /** A speaker makes its statements once, as an engine does. */
 class Speaker {
-  readonly #cache = new StatementCache({ prepare: true })
+  readonly #cache = new StatementCache({ dialect: postgres, prepare: true })
 
   submit(session: Session, unit: Unit): readonly TestOp[] {
     const ops = unit.map(({ text, params, maxRows, named }) => {
@@ -133,8 +136,40 @@ export async function record(url: string, units: readonly Unit[]): Promise<Recor
   }
 }
 
+/** Keeps what the server said, cut at each ReadyForQuery. */
+class Tap extends SessionWire {
+  readonly answers: Buffer[] = []
+  #frames: Buffer[] = []
+
+  override message(type: number, bytes: Buffer, at: number, end: number): void {
+    this.#frames.push(Buffer.from(bytes.subarray(at - 5, end)))
+    if (type === 90) this.answers.push(Buffer.concat(this.#frames.splice(0)))
+    super.message(type, bytes, at, end)
+  }
+}
+
+/** As `record`, over the socket of our own, with so many units in flight at a time. All of a unit is sent at once. */
+export async function recordTogether(url: string, units: readonly Unit[], together: number): Promise<Recording> {
+  const { hostname, port, username, pathname } = new URL(url)
+  const at = { host: hostname, port: Number(port), user: username, database: pathname.slice(1) }
+  const tap = new Tap(await openWire(at, silent, Infinity))
+  const session = new Session(tap, silent, { ...options, binary: true })
+  tap.attach(session)
+  const speaker = new Speaker()
+  const ends: End[][] = []
+  for (let from = 0; from < units.length; from += together) {
+    const some = units.slice(from, from + together).map((unit) => speaker.submit(session, unit))
+    await Promise.all(some.flat().map(({ settled }) => settled))
+    for (const ops of some) ends.push(ops.map(endOf))
+  }
+  await session.close(performance.now() + 1000)
+  return { login: Buffer.alloc(0), answers: tap.answers.map((answer) => [answer]), ends }
+}
+
 export interface Replay {
-  readonly reader: 'pg' | 'pglite'
+  readonly reader: 'pg' | 'pglite' | 'socket'
+  /** How many units are in flight at a time. Default 1. */
+  readonly together?: number
   readonly login: Buffer
   /** Answers in the order of what is sent. */
   readonly answers: readonly Buffer[]
@@ -145,7 +180,10 @@ export interface Replay {
 const turns = 12
 
 /** Plays units; when all answers have been given and somebody still waits, the connection is cut. */
-export async function replay(units: readonly Unit[], { reader, login, answers, cut }: Replay): Promise<End[][]> {
+export async function replay(
+  units: readonly Unit[],
+  { reader, login, answers, cut, together = 1 }: Replay,
+): Promise<End[][]> {
   const left = [...answers]
   let broken = (): void => {}
   let session: Session
@@ -158,6 +196,11 @@ export async function replay(units: readonly Unit[], { reader, login, answers, c
     })
     broken = () => void socket.destroy()
     session = await overPg(socket, 'u', 'd')
+  } else if (reader === 'socket') {
+    const wire = new MemoryWire(together, { gathers: false, answer: () => cut(left.shift() ?? Buffer.alloc(0)) })
+    session = new Session(wire, silent, { ...options, binary: together > 1 })
+    wire.attach(session)
+    broken = () => wire.cut()
   } else {
     const pglite = {
       async execProtocolRawStream(sent: Buffer, { onRawData }: { onRawData: (part: Uint8Array) => void }) {
@@ -176,19 +219,18 @@ export async function replay(units: readonly Unit[], { reader, login, answers, c
     }
     const wire = new PgliteWire(server as unknown as PgliteServer)
     session = new Session(wire, silent, options)
-    wire.attach(pglite, session, silent)
+    wire.attach(pglite, session)
   }
   const speaker = new Speaker()
   const ends: End[][] = []
-  for (const unit of units) {
-    const ops = speaker.submit(session, unit)
-    const told = Promise.all(ops.map(({ settled }) => settled)).then(() => true)
+  for (let at = 0; at < units.length && session.alive; at += together) {
+    const some = units.slice(at, at + together).map((unit) => speaker.submit(session, unit))
+    const told = Promise.all(some.flat().map(({ settled }) => settled)).then(() => true)
     if (!(await soon(told))) {
       broken()
       await soon(told)
     }
-    ends.push(ops.map(endOf))
-    if (!session.alive) break
+    for (const ops of some) ends.push(ops.map(endOf))
   }
   session.destroy({ kind: 'closed', outcome: 'unknown' })
   return ends

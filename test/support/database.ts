@@ -30,9 +30,11 @@ export function databaseUrl(): Promise<string> {
 export async function freshDatabase(sql?: string): Promise<FreshDatabase> {
   const name = `${inject('databasePrefix')}${process.pid}_${++made}`
   const url = await make(name)
-  const drop = async (): Promise<void> => {
-    await onServer(`drop database if exists ${pg.escapeIdentifier(name)} with (force)`)
-  }
+  const drop = (): Promise<void> =>
+    connected(serverUrl(), async (client) => {
+      await client.query(goodbyes(name))
+      await client.query(`drop database if exists ${pg.escapeIdentifier(name)} with (force)`)
+    })
   if (sql !== undefined) await query(url, sql)
   return { name, url, query: (text, params) => query(url, text, params), drop, [Symbol.asyncDispose]: drop }
 }
@@ -42,13 +44,30 @@ export function onServer(sql: string, params?: readonly unknown[]): Promise<Reco
   return query(serverUrl(), sql, params)
 }
 
+/**
+ * Waits a moment for the sessions of a database whose clients have closed them: a client of node-postgres throws when it is ended by
+ * the server while it says goodbye.
+ */
+function goodbyes(name: string): string {
+  return `do $$ begin for i in 1..20 loop
+    exit when not exists (select from pg_stat_activity where datname = ${pg.escapeLiteral(name)});
+    perform pg_sleep(0.01), pg_stat_clear_snapshot();
+  end loop; end $$`
+}
+
 /** Runs text on a connection made for it, in the database of that URL. */
-export async function query(url: string, sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]> {
+export function query(url: string, sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]> {
+  return connected(
+    url,
+    async (client) => (await client.query<Record<string, unknown>>(sql, params && [...params])).rows,
+  )
+}
+
+async function connected<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, application_name: 'genever-test-support' })
   await client.connect()
   try {
-    const result = await client.query<Record<string, unknown>>(sql, params && [...params])
-    return result.rows
+    return await work(client)
   } finally {
     await client.end()
   }

@@ -7,7 +7,8 @@
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { access, chmod, chown, cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { access, appendFile, chmod, chown, cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
@@ -38,10 +39,12 @@ const settings: Readonly<Record<string, string>> = {
   full_page_writes: 'off',
   wal_level: 'minimal',
   max_wal_senders: '0',
-  io_method: 'sync',
   autovacuum: 'off',
   jit: 'off',
 }
+
+/** Of PostgreSQL 18. */
+const current = { io_method: 'sync' }
 
 // The superuser needs no password, every other role does: tests of passwords make a role.
 const hostRules = `local all all trust
@@ -49,26 +52,36 @@ host all postgres 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
 `
 
-/** An empty server that keeps nothing: no write waits for the disk. */
-export async function startServer(): Promise<Server> {
+/** The binaries of another PostgreSQL, such as Debian's of version 15; undefined where this machine has none. */
+export function installedServer(version: number): string | undefined {
+  const directory = `/usr/lib/postgresql/${version}`
+  return existsSync(join(directory, 'bin', 'initdb')) ? directory : undefined
+}
+
+/** An empty server that keeps nothing: no write waits for the disk. `installed`: a PostgreSQL of this machine. */
+export async function startServer(installed?: string): Promise<Server> {
   const directory = await mkdtemp(join(tmpdir(), 'genever-postgres-'))
   try {
     const account = await unprivileged()
     if (account !== undefined) await chown(directory, account.uid, account.gid)
-    const binaries = await usableBinaries(directory, account)
+    const binaries = installed ?? (await usableBinaries(directory, account))
     const data = join(directory, 'data')
-    const sets = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])
+    const locale =
+      installed === undefined
+        ? ['--locale', 'C', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8']
+        : ['--locale', 'C.UTF-8']
+    const known = { ...settings, unix_socket_directories: directory, ...(installed === undefined && current) }
     await run(
       join(binaries, 'bin', 'initdb'),
       [
         ['--pgdata', data, '--username', 'postgres', '--encoding', 'UTF8', '--auth', 'trust'],
-        ['--locale', 'C', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8'],
-        ['--no-sync', '--no-instructions', '--set', `unix_socket_directories=${directory}`],
-        sets,
+        ['--no-sync', '--no-instructions', ...locale],
       ].flat(),
       { ...account, cwd: directory },
     )
     await writeFile(join(data, 'pg_hba.conf'), hostRules)
+    const lines = Object.entries(known).map(([name, value]) => `${name} = '${value}'\n`)
+    await appendFile(join(data, 'postgresql.conf'), lines.join(''))
     return await supervise(directory, binaries, account)
   } catch (error) {
     await rm(directory, { recursive: true, force: true })

@@ -8,6 +8,8 @@ import {
   leaseChannel,
   type NoticeEvent,
   noticeChannel,
+  type ServerMessageEvent,
+  serverMessageChannel,
   type StatementEvent,
   type StatementStartEvent,
   statementChannel,
@@ -26,6 +28,7 @@ export interface Heard extends Disposable {
   readonly waits: WaitEvent[]
   readonly transactions: TransactionEvent[]
   readonly notices: NoticeEvent[]
+  readonly messages: ServerMessageEvent[]
 }
 
 /** Listens to all that engines of this name publish, until disposed of. */
@@ -48,6 +51,7 @@ export function hear(engine: string): Heard {
     waits: listen(waitChannel),
     transactions: listen(transactionChannel),
     notices: listen(noticeChannel),
+    messages: listen(serverMessageChannel),
     [Symbol.dispose]() {
       for (const stop of stops) stop()
     },

@@ -2,7 +2,7 @@
 
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { expect } from 'vitest'
-import { FakeDriver, type FakeDriverOptions } from '../../src/driver/fake/driver.ts'
+import { FakeDriver, type FakeDriverOptions } from './fake/driver.ts'
 
 export interface Fake extends AsyncDisposable {
   readonly db: Db

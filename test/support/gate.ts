@@ -20,11 +20,11 @@ export interface Notice {
   readonly places: readonly string[]
 }
 
-/** The notices published while `work` runs. */
+/** The notices published while `work` runs, but for what any engine may say of the functions that other files left in the database. */
 export async function noticesDuring(work: () => Promise<unknown>): Promise<Notice[]> {
   const notices: Notice[] = []
   const listen = (notice: unknown): void => {
-    notices.push(notice as Notice)
+    if ((notice as Notice).code !== 'functions-hidden') notices.push(notice as Notice)
   }
   subscribe('genever:notice', listen)
   try {

@@ -1,20 +1,29 @@
-/** The drivers that behaviour tests run on: `DRIVERS=pg` narrows them. Databases are closed, and looked at, after each test. */
+/** The drivers that behaviour tests run on, by `wantedDrivers()`. Databases are closed, and looked at, after each test. */
 
 import { createDb, type Db, type EngineOptions, type Executor } from 'genever'
-import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest'
-import { databaseUrl } from './database.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { databaseUrl, onServer } from './database.ts'
+import { mysqlWords, postgresWords, type Words } from './dialect-words.ts'
+import { type DriverName, mysqlSuites, wantedDrivers } from './extent.ts'
+import { mysqlUrl, mysqlWorkerUrl, onMysql } from './mysql.ts'
 import { until } from './until.ts'
 
 export interface TestedDriver {
-  readonly name: 'pg' | 'pglite'
+  readonly name: DriverName
   /** The most connections one of its pools can have. */
   readonly most: number
+  /** How its database says what tests need. */
+  readonly words: Words
+  /** Whether `rawConnection()` has anything to give. */
+  readonly lends: boolean
   /** Of a database for this file, or for this worker: tables are made by `table`. */
   url(): Promise<string>
   /** An open database. At the end of the test nothing may be lent or waiting any more; then it is closed. */
   db(options?: EngineOptions): Promise<Db>
   /** As `db`, with a single connection. */
   single(options?: EngineOptions): Promise<Db>
+  /** How many sessions of the server run a text with this mark now. For servers only. */
+  running(mark: string): Promise<number>
   /** The name of a new, empty table. */
   table(columns: string): Promise<string>
 }
@@ -22,29 +31,41 @@ export interface TestedDriver {
 export interface MatrixOptions {
   /** Leaves out drivers whose pools can have fewer connections. Default 1. */
   readonly connections?: number | undefined
+  /** Leaves out drivers for which `rawConnection()` has nothing to give. Default false. */
+  readonly lends?: boolean | undefined
 }
-
-const names = ['pg', 'pglite'] as const
 
 /** Tables of this worker, whose databases files share. */
 let made = 0
 
-/** Declares the suite once for every driver that is wanted and can do it. */
+/** Declares the suite once for every driver that is wanted and has enough connections. */
 export function forEachDriver(suite: (driver: TestedDriver) => void, options: MatrixOptions = {}): void {
-  const wanted = process.env['DRIVERS']?.split(',') ?? names
-  const unknown = wanted.filter((name) => !names.some((known) => known === name))
-  if (unknown.length > 0) throw new Error(`DRIVERS names ${unknown.join(', ')}; there are ${names.join(', ')}`)
-  for (const name of names) {
+  let declared = false
+  for (const name of wantedDrivers()) {
     const most = name === 'pglite' ? 1 : Infinity
-    const reason = wanted.includes(name) ? '' : 'not in DRIVERS'
-    if (most < (options.connections ?? 1)) continue
-    describe.skipIf(reason !== '')(name, () => suite(tested(name, most)))
+    if (most < (options.connections ?? 1) || (options.lends === true && name === 'socket')) continue
+    if (name === 'mysql' && (!isForMysql() || mysqlUrl() === '')) continue
+    declared = true
+    describe(name, () => suite(tested(name, most)))
   }
+  if (!declared) test.skip('no driver that is wanted has so many connections', () => {})
+}
+
+/** `MYSQL_ALL=1` tries every suite there. */
+function isForMysql(): boolean {
+  const path = (expect.getState().testPath ?? '').replaceAll('\\', '/')
+  return process.env['MYSQL_ALL'] !== undefined || mysqlSuites.some((suite) => path.endsWith(suite))
 }
 
 /** The server's process: the same number twice is the same connection. */
 export async function pid(executor: Executor): Promise<number> {
-  return Number(await executor.scalar('select pg_backend_pid()'))
+  return Number(await executor.scalar(wordsFor(executor).session))
+}
+
+/** Those of its database. */
+export function wordsFor(executor: Executor): Words {
+  const { name } = (executor as unknown as { dialectHere(): { name: string } }).dialectHere()
+  return name === 'mysql' ? mysqlWords : postgresWords
 }
 
 /** `2 lent, 1 idle, 0 waiting`: what a pool is doing. */
@@ -73,7 +94,8 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
     )
     return keeper
   }
-  const url = (): Promise<string> => (name === 'pg' ? databaseUrl() : Promise.resolve(`pglite://memory/${process.pid}`))
+  const url = (): Promise<string> =>
+    name === 'pglite' ? Promise.resolve(`pglite://memory/${process.pid}`) : served(name)
   const db = async (options?: EngineOptions): Promise<Db> => {
     await keep()
     const fresh = createDb(await url(), options)
@@ -98,9 +120,25 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
   return {
     name,
     most,
+    words: name === 'mysql' ? mysqlWords : postgresWords,
+    lends: name !== 'socket',
     url,
     db,
     single: (options) => db({ ...options, pool: { ...options?.pool, max: 1 } }),
+    async running(mark) {
+      const pattern = `%${mark}%`
+      const [row] =
+        name === 'mysql'
+          ? await onMysql(
+              'select count(*) as n from information_schema.processlist where info like ? and id <> connection_id()',
+              [pattern],
+            )
+          : await onServer(
+              `select count(*) as n from pg_stat_activity where state = 'active' and query like $1 and pid <> pg_backend_pid()`,
+              [pattern],
+            )
+      return Number(row?.['n'])
+    },
     async table(columns) {
       const table = `t_${process.pid}_${name}_${++made}`
       await (await keep()).status(`create table ${table} (${columns})`)
@@ -109,13 +147,19 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
   }
 }
 
+/** The database of this worker, by the scheme of a driver that reaches servers. */
+async function served(name: DriverName): Promise<string> {
+  if (name === 'mysql') return mysqlWorkerUrl()
+  return (await databaseUrl()).replace(/^\w+:/, `${name}:`)
+}
+
 async function leaksOf(db: Db): Promise<readonly string[]> {
   if (String(db) === 'Db { closed }' || !db.bound) return []
   const quiet = (): boolean => {
     const { reserved, serving, draining, waiting } = db.stats()
     return reserved + serving + draining + waiting === 0
   }
-  await until(quiet, { timeoutMs: 1000 }).catch(() => {})
+  await until(quiet, { timeoutMs: 10_000 }).catch(() => {})
   const leak = quiet() ? [] : [String(db)]
   const { broken } = await db.close({ timeoutMs: 2000 })
   return [...leak, ...broken]

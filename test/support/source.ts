@@ -20,6 +20,8 @@ export interface SourceFile {
 export interface Import {
   readonly line: number
   readonly specifier: string
+  /** `now`: loaded with the module that names it; `later`: by `import()`; `types`: never. */
+  readonly when: 'now' | 'later' | 'types'
   /** Below `src` if the specifier is relative. */
   readonly target: string | undefined
 }
@@ -46,9 +48,14 @@ export function parse(path: string, text: string): SourceFile {
     const source = isNode(node['source']) ? node['source']['value'] : undefined
     if (typeof source !== 'string') return
     const target = source.startsWith('.') ? posix.join(posix.dirname(path), source) : undefined
-    imports.push({ line: lineOf(text, node.start), specifier: source, target })
+    imports.push({ line: lineOf(text, node.start), specifier: source, target, when: whenLoaded(node) })
   })
   return { path, text, program, imports }
+}
+
+function whenLoaded({ type, importKind, exportKind }: Node): Import['when'] {
+  if (type === 'ImportExpression') return 'later'
+  return type.startsWith('TS') || importKind === 'type' || exportKind === 'type' ? 'types' : 'now'
 }
 
 /** Visits a node and all below it, parents first; a visitor that answers `false` is not shown what is below. */

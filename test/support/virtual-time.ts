@@ -47,6 +47,8 @@ const farMs = 10_000
 export interface LeapingTime extends Disposable {
   /** Puts the clock of the package forward at once, and does what is due then. */
   leap(ms: number): void
+  /** How many timers wait for a leap. */
+  readonly pending: number
 }
 
 /** Real time but for what the package does much later: that comes only by a leap, however busy the machine is. */
@@ -66,6 +68,9 @@ export function leapingTime(): LeapingTime {
     },
   })
   return {
+    get pending() {
+      return far.size
+    },
     leap(ms) {
       ahead += ms
       for (const [timer, { at, work }] of far) if (at <= clock.now() && far.delete(timer)) work()

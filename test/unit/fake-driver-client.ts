@@ -1,7 +1,8 @@
 /** The smallest owner of a raw connection, for the tests of the fake driver. */
 
-import type { FakeDriver } from '../../src/driver/fake/driver.ts'
+import type { FakeDriver } from '../support/fake/driver.ts'
 import type { ConnectionHooks, Failure, Op, OpState, RawConnection } from '../../src/driver/driver.ts'
+import { classify } from '../../src/postgres/classify.ts'
 import type { Compiled, RowSpec } from '../../src/sql/compiled.ts'
 
 export const later = (ms: number): number => performance.now() + ms
@@ -27,7 +28,8 @@ export class TestOp implements Op {
     more: Partial<Pick<Op, 'spec' | 'maxRows'>> & { dirties?: number } = {},
   ) {
     const { spec = null, maxRows = 0, dirties = 0 } = more
-    this.stmt = { text, name: '', cls: 'write', verb: '', dirties, pins: 0, names: 0, hasControl: false, shape: null }
+    const { cls, verb, hasControl, control } = classify(text)
+    this.stmt = { text, name: '', cls, verb, dirties, pins: 0, names: 0, hasControl, control, shape: null }
     this.params = params
     this.spec = spec
     this.maxRows = maxRows
@@ -77,7 +79,7 @@ export async function connect(driver: FakeDriver): Promise<Client> {
     notification: (channel, payload, pid) => events.push(`notification ${channel} ${payload} ${pid}`),
     parameter: (name, value) => events.push(`parameter ${name}=${value}`),
   }
-  const raw = await driver.open({}, hooks, later(1000), 1)
+  const raw = await driver.open({}, hooks, later(1000))
   const send = async (ops: TestOp[]): Promise<string[]> => {
     raw.submitUnit({ ops })
     await Promise.all(ops.map((op) => op.settled))

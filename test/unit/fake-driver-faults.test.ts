@@ -1,7 +1,7 @@
 /** What can go wrong on the fake driver, message by message, and what everybody is told then. */
 
 import { afterEach, expect, test, vi } from 'vitest'
-import { FakeDriver } from '../../src/driver/fake/driver.ts'
+import { FakeDriver } from '../support/fake/driver.ts'
 import type { Failure } from '../../src/driver/driver.ts'
 import { connect, later, TestOp } from './fake-driver-client.ts'
 
@@ -181,17 +181,17 @@ test.each(['completed', 'broken'] as const)('a cancel can be made to end %s', as
 
 test('a cancel can hang, lose the connection or be late', async () => {
   const driver = new FakeDriver()
-  const cancel = async (): Promise<[string, string]> => {
+  const cancel = async (ms = 20_000): Promise<[string, string]> => {
     const { raw } = await connect(driver)
     const op = new TestOp('sleep')
     raw.submit(op)
-    return [await raw.cancel(op, later(15)), op.end]
+    return [await raw.cancel(op, later(ms)), op.end]
   }
   driver.faults.at({ phase: 'cancel' }, { hang: true })
   driver.faults.at({ phase: 'cancel', nth: 2 }, { lost: true })
   driver.faults.at({ phase: 'cancel', nth: 3 }, { delayMs: 2 })
 
-  expect(await cancel()).toEqual(['broken', 'pending'])
+  expect(await cancel(15)).toEqual(['broken', 'pending'])
   expect(await cancel()).toEqual(['broken', 'lost unknown'])
   expect(await cancel()).toEqual(['cancelled', 'server 57014 rolled_back'])
 })
@@ -238,7 +238,7 @@ test('what may have committed by itself before it failed is unknown', async () =
   expect([op.end, driver.rows('t').length]).toEqual(['server 22012 unknown', 1])
 })
 
-test('a decoder that throws is an answer that cannot be read', async () => {
+test('a decoder that throws is an answer that cannot be read, to a statement that changed nothing', async () => {
   const { raw } = await connect(new FakeDriver())
   const map = (): never => {
     throw new RangeError('no')
@@ -250,7 +250,7 @@ test('a decoder that throws is an answer that cannot be read', async () => {
   raw.submit(op)
   await op.settled
 
-  expect([op.end, op.failure?.cause]).toEqual(['decode committed', new RangeError('no')])
+  expect([op.end, op.failure?.cause]).toEqual(['decode rolled_back', new RangeError('no')])
 })
 
 test('a parameter that cannot be written fails on a microtask and leaves the stream untouched', async () => {
@@ -302,7 +302,7 @@ test('opening that hangs ends at its deadline', async () => {
   driver.faults.at({ phase: 'open' }, { hang: true })
   const hooks = { idle() {}, room() {}, lost() {}, notice() {}, notification() {}, parameter() {} }
 
-  await expect(driver.open({}, hooks, later(5), 1)).rejects.toEqual({ kind: 'timeout', outcome: 'not_started' })
+  await expect(driver.open({}, hooks, later(5))).rejects.toEqual({ kind: 'timeout', outcome: 'not_started' })
   expect(driver.openCount).toBe(0)
 })
 

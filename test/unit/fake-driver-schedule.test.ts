@@ -1,8 +1,8 @@
 /** The fake driver under a scheduler: every event is a step, and the invariants hold in every order. */
 
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
-import { FakeDriver } from '../../src/driver/fake/driver.ts'
+import { FakeDriver } from '../support/fake/driver.ts'
 import type { StepScheduler } from '../../src/driver/fake/scenario.ts'
 import { connect, later, TestOp } from './fake-driver-client.ts'
 

@@ -2,15 +2,16 @@
 
 import { createDb } from 'genever'
 import { expect, test } from 'vitest'
-import { FakeDriver } from '../../src/driver/fake/driver.ts'
+import { FakeDriver } from '../support/fake/driver.ts'
 import { pgDriver } from '../../src/driver/pg/driver.ts'
 import type { RawConnection } from '../../src/driver/driver.ts'
+import { postgres } from '../../src/postgres/dialect.ts'
 import { StatementCache } from '../../src/sql/compile.ts'
 import { serverUrl } from '../support/database.ts'
 import { later, TestOp } from './fake-driver-client.ts'
 
 const hooks = { idle() {}, room() {}, lost() {}, notice() {}, notification() {}, parameter() {} }
-const statements = new StatementCache({ prepare: false })
+const statements = new StatementCache({ dialect: postgres, prepare: false })
 const set = (value: string, local = false): string => `select set_config('app.x', '${value}', ${local})`
 const seen = `select current_setting('app.x', true) as x`
 
@@ -43,7 +44,7 @@ async function onPostgres(units: readonly (readonly string[])[]): Promise<string
   const { hostname: host, port, username: user, password, pathname } = new URL(serverUrl())
   const given = { host, port: Number(port), user, database: pathname.slice(1) }
   const options = pgDriver.parse(password === '' ? given : { ...given, password })
-  return play(await pgDriver.open(options, hooks, later(5000), 0), units)
+  return play(await pgDriver.open(options, hooks, later(5000)), units)
 }
 
 test.each<[string, string[][]]>([
@@ -64,7 +65,7 @@ test.each<[string, string[][]]>([
   const units = shape.map((unit) => unit.map(failing))
   const driver = new FakeDriver({ answer: (text) => (text === 'select 1 / 0' ? { error: '22012' } : undefined) })
 
-  const fake = await play(await driver.open({}, hooks, later(1000), 0), units)
+  const fake = await play(await driver.open({}, hooks, later(1000)), units)
 
   expect(fake).toEqual(await onPostgres(units))
 })

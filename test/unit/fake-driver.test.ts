@@ -3,7 +3,7 @@
 import { inspect } from 'node:util'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { expect, test } from 'vitest'
-import { FakeDriver } from '../../src/driver/fake/driver.ts'
+import { FakeDriver } from '../support/fake/driver.ts'
 import { Dirty, type RowSpec } from '../../src/sql/compiled.ts'
 import { connect, later, TestOp } from './fake-driver-client.ts'
 
@@ -477,6 +477,10 @@ test('the row limit, row specs and abandoned operations are honoured', async () 
       }),
     }),
   ).toEqual([{ id: '1', team: null }])
+  const mapped = { path: ['team', 'id'], mode: 'default', nullGroup: 1, map: () => null } as const
+  const teams = spec({ columns: [{ path: ['id'], mode: 'default' }, mapped] })
+  expect(await rows('select 1, 2', { spec: teams })).toEqual([{ id: 1, team: { id: null } }])
+  expect(await rows('select 1, null', { spec: teams })).toEqual([{ id: 1, team: null }])
   expect(await rows('select 1', {}, 2)).toEqual([])
 })
 
@@ -518,5 +522,5 @@ test('unknown connection options are refused together', () => {
   const driver = new FakeDriver()
 
   expect(driver.parse({ host: 'h', password: 'p' })).toEqual({ host: 'h', password: 'p' })
-  expect(() => driver.parse({ hots: 'h', prot: 1 })).toThrow('hots, prot')
+  expect(() => driver.parse({ hots: 'h', prot: 1 })).toThrow('"hots", "prot"')
 })

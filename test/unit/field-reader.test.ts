@@ -1,12 +1,13 @@
 /** Fields are read from their bytes as their texts would be. */
 
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
 import { type Bytes, fieldReader } from '../../src/driver/postgres/rows/field-reader.ts'
-import { Oid, readerFor } from '../../src/driver/postgres/rows/type-table.ts'
+import { Oid, readerFor } from '../../src/postgres/type-table.ts'
 import type { ColumnSpec } from '../../src/sql/compiled.ts'
 
 const textType = 25
+const utc = { int8: 'number', local: false } as const
 
 /** The text, with other bytes on both sides. */
 function field(text: string): [Bytes, number, number] {
@@ -40,8 +41,8 @@ test.each([
   ['numeric as number', 1700, 'number'],
 ] as const)('a number of type %s', (_, type, mode) => {
   const column: ColumnSpec = { path: [], mode }
-  const read = fieldReader(type, column, 'number')
-  const expected = readerFor(type, mode, 'number')!
+  const read = fieldReader(type, column, utc)
+  const expected = readerFor(type, mode, utc)!
   const attempt = (work: () => unknown): unknown => {
     try {
       return work()
@@ -81,7 +82,7 @@ test('texts that come again, and those that only have the same length or the sam
 
   fc.assert(
     fc.property(texts, fc.boolean(), (list, repeats) => {
-      const read = fieldReader(textType, { path: [], mode: 'default', repeats }, 'number')
+      const read = fieldReader(textType, { path: [], mode: 'default', repeats }, utc)
 
       expect(list.map((text) => read(...field(text)))).toEqual(list)
     }),
@@ -93,7 +94,7 @@ test('what a map makes of it', () => {
   const read = fieldReader(
     textType,
     { path: [], mode: 'default', repeats: true, map: (text) => `<${text as string}>` },
-    'number',
+    utc,
   )
 
   expect([read(...field('a')), read(...field('a'))]).toEqual(['<a>', '<a>'])

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type NoticeEvent, noticeChannel } from '../../src/observe/channels.ts'
-import { enrol, openEngines } from '../../src/observe/engines.ts'
-import { type Holder, LeakWatch } from '../../src/observe/leaks.ts'
+import { type NoticeEvent, noticeChannel, enrol, openEngines } from '../../src/observe/channels.ts'
+import { type Holder, LeakWatch } from '../../src/observe/reports.ts'
 import { until } from '../support/until.ts'
 import { fakeClock, realClock } from '../support/virtual-time.ts'
 
@@ -44,7 +43,7 @@ describe('a leak report', () => {
         code: 'connection-leak',
         message:
           'A connection has been held for 1000 ms, the last 1000 ms without a statement (leak.afterMs is 1000). Release it, ' +
-          'use scope(work), or wrap what is waited for in idle(work).',
+          'use scope(work), or wrap slow calls in idle(work).',
         engine: 'shop',
         places: ['src/jobs.ts:1:1', 'acquire()'],
         details: { heldMs: 1000, idleMs: 1000 },

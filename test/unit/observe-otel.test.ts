@@ -2,8 +2,8 @@ import type * as api from '@opentelemetry/api'
 import { expectTypeOf } from 'expect-type'
 import { instrument, type OtelMeter, type OtelTracer } from 'genever/otel'
 import { describe, expect, test } from 'vitest'
-import { errorAttributes, serverAttributes, spanName } from '../../src/observe/otel/attributes.ts'
-import { queryText, withoutLiterals } from '../../src/observe/otel/query-text.ts'
+import { errorAttributes, serverAttributes, spanName, queryText } from '../../src/observe/otel/attributes.ts'
+import { withoutLiterals } from '../../src/observe/channels.ts'
 
 describe('the text of a statement', () => {
   test('with parameters goes as it is, without any its literals are taken out', () => {

@@ -2,9 +2,14 @@ import diagnostics from 'node:diagnostics_channel'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { statementChannel, type NoticeEvent, type StatementEvent, noticeChannel } from '../../src/observe/channels.ts'
-import { echo } from '../../src/observe/echo.ts'
-import { notice } from '../../src/observe/notice.ts'
+import {
+  statementChannel,
+  type NoticeEvent,
+  type StatementEvent,
+  noticeChannel,
+  notice,
+} from '../../src/observe/channels.ts'
+import { echo } from '../../src/observe/reports.ts'
 import { capturePlace, type Place } from '../../src/observe/place.ts'
 
 const cleanups: (() => void)[] = []

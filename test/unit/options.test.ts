@@ -1,7 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import type { Driver } from '../../src/driver/driver.ts'
 import { InvalidOptionError, InvalidUrlError } from '../../src/errors/index.ts'
+import { postgres } from '../../src/postgres/dialect.ts'
 import { resolveOptions, type EngineOptions } from '../../src/options/options.ts'
 
 function refusal(source: unknown, options?: unknown): readonly { readonly name: string; readonly problem: string }[] {
@@ -44,6 +46,7 @@ describe('defaults', () => {
         min: 0,
         max: 10,
         shared: 4,
+        batchReads: true,
         spareReads: true,
         maxWaiting: Infinity,
         acquireTimeoutMs: 30_000,
@@ -51,20 +54,25 @@ describe('defaults', () => {
         idleTimeoutMs: 30_000,
         maxLifetimeMs: 1_800_000,
       },
-      query: { timeoutMs: Infinity },
+      query: { timeoutMs: Infinity, tags: undefined },
       retry: { limit: 0, intervalMs: 1_000 },
       isolation: undefined,
       transactionIdleTimeoutMs: Infinity,
+      functions: { harmless: [], stateful: [] },
       resolveCommitMs: 0,
       onConnect: undefined,
       echo: false,
       leak: { afterMs: Infinity },
+      slow: { afterMs: Infinity },
+      repeats: { afterTimes: Infinity },
       pooler: undefined,
       prepare: true,
       prebake: false,
       statementCacheSize: 256,
+      replicas: null,
       reset: 'dirty',
       int8: 'number',
+      types: null,
       closeTimeoutMs: 10_000,
       resetTimeoutMs: 5_000,
       cancelTimeoutMs: 5_000,
@@ -265,7 +273,7 @@ describe('options are refused', () => {
   })
 
   test('when the URL needs a driver there is not', () => {
-    expect(() => resolveOptions('mysql://root@h/db')).toThrow(InvalidUrlError)
+    expect(() => resolveOptions('oracle://root@h/db')).toThrow(InvalidUrlError)
   })
 })
 
@@ -282,7 +290,7 @@ describe('isolation', () => {
 })
 
 describe('drivers', () => {
-  const fake = { name: 'fake', open: () => {}, parse: () => {} }
+  const fake = ownDriver('fake')
 
   test('by name: postgres is served by pg for now', () => {
     expect([resolveOptions('postgres://').driver, resolveOptions({ driver: 'postgres' }).driver]).toEqual(['pg', 'pg'])
@@ -322,7 +330,7 @@ describe('drivers', () => {
       database: 'shop',
     })
     expect(resolveOptions({ driver: fake }).connection).toEqual({})
-    expect(resolveOptions({ driver: { ...fake, dialect: 'mysql' } }).dialect).toBe('mysql')
+    expect(resolveOptions({ driver: { ...fake, dialect: { ...postgres, name: 'mysql' } } }).dialect).toBe('mysql')
   })
 })
 
@@ -397,6 +405,17 @@ describe('TLS', () => {
   })
 })
 
+function ownDriver(name: string): Driver {
+  return {
+    name,
+    dialect: postgres,
+    poolLimit: 10,
+    parse: (options) => options,
+    open: () => Promise.reject(new Error('not opened here')),
+    classify: () => 'config',
+  }
+}
+
 describe('a secret', () => {
   const canary = 'hunter2'
   const { privateKey } = generateKeyPairSync('ec', {
@@ -411,10 +430,7 @@ describe('a secret', () => {
     ['in options', resolveOptions({ password: canary, user: 'app' })],
     ['from a function', resolveOptions({ password: () => canary })],
     ['from a function that waits', resolveOptions({ password: () => Promise.resolve(canary) })],
-    [
-      'for a driver of one’s own',
-      resolveOptions({ password: canary, driver: { name: 'x', open: () => {}, parse: () => {} } }),
-    ],
+    ['for a driver of one’s own', resolveOptions({ password: canary, driver: ownDriver('x') })],
     ['of TLS', resolveOptions({ password: canary, ssl: { key: privateKey, passphrase: canary } })],
   ])('%s is not shown in any form of printing', async (_, resolved) => {
     // What is in a closure or a native object, no printer reaches: showHidden and getters included.

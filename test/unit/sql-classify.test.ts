@@ -1,13 +1,13 @@
 /** What a text may do is known before it is sent, and in doubt it is the worse. */
 
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
 import { Dirty, Names, Pin } from '../../src/sql/compiled.ts'
-import { classify } from '../../src/sql/text/classify.ts'
+import { classify } from '../../src/postgres/classify.ts'
 
 const names = (bits: number, of: Readonly<Record<string, number>>): string =>
   Object.entries(of)
-    .filter(([, bit]) => (bits & bit) !== 0)
+    .filter(([, bit]) => (bits & bit) !== 0 && Number.isInteger(Math.log2(bit)))
     .map(([name]) => name)
     .join('+') || '-'
 

@@ -2,10 +2,11 @@
 
 import { expect, test } from 'vitest'
 import { ParameterError, UsageError } from '../../src/errors/index.ts'
+import { postgres, sql } from '../../src/postgres/dialect.ts'
 import { StatementCache } from '../../src/sql/compile.ts'
-import { sql, compileFragment } from '../../src/sql/tag.ts'
+import { compileFragment } from '../../src/sql/tag.ts'
 
-const prepared = (size?: number): StatementCache => new StatementCache({ prepare: true, size })
+const prepared = (size?: number): StatementCache => new StatementCache({ dialect: postgres, prepare: true, size })
 
 test('the same text is the same entry', () => {
   const cache = prepared()
@@ -26,9 +27,12 @@ test('an entry has what the engine and the drivers need', () => {
     pins: 0,
     names: 0,
     hasControl: false,
+    control: null,
     leaves: false,
     plain: true,
     statements: 1,
+    reach: null,
+    reachAt: -1,
     shape: null,
   })
 })
@@ -50,7 +54,7 @@ test.each([
 })
 
 test('without preparing nothing has a name', () => {
-  const cache = new StatementCache({ prepare: false })
+  const cache = new StatementCache({ dialect: postgres, prepare: false })
 
   expect(cache.compile('select 1').compiled.name).toBe('')
   expect(cache.compile('select :a').bind({ a: 1 }).compiled.name).toBe('')
@@ -86,7 +90,7 @@ test.each<[string, unknown, RegExp]>([
   ['select $1', [1, 2], /2 values were given/],
   ['select $1', { a: 1 }, /pass an array/],
   ['select 1', { a: 1 }, /no placeholder for :a/],
-  ['select :a', {}, /No value was given for :a/],
+  ['select :a', {}, /There is no value for :a/],
   ['select :a, $1', { a: 1 }, /mixes/],
   ['select $1', 'x', /not a string/],
   ['select $1', null, /not null/],

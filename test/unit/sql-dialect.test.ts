@@ -1,10 +1,11 @@
 /** The SQL the engine writes itself is exact, and no name or level can smuggle anything into it. */
 
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
 import { UsageError } from '../../src/errors/index.ts'
-import { parseIsolation, postgres } from '../../src/sql/dialect.ts'
-import { Scanner, Token } from '../../src/sql/text/scan.ts'
+import { postgres } from '../../src/postgres/dialect.ts'
+import { parseIsolation } from '../../src/sql/dialect.ts'
+import { Scanner, Token } from '../../src/postgres/lexer.ts'
 
 test.each([
   [undefined, 'BEGIN'],
@@ -17,7 +18,7 @@ test.each([
   [{ readOnly: false, deferrable: false }, 'BEGIN READ WRITE NOT DEFERRABLE'],
   [{ isolation: undefined, readOnly: undefined, deferrable: undefined }, 'BEGIN'],
 ])('begin with %j is %s', (options, text) => {
-  expect(postgres.begin(options)).toBe(text)
+  expect(postgres.begin(options).begin).toBe(text)
 })
 
 test.each([
@@ -90,7 +91,7 @@ function read(text: string): string[] {
 }
 
 test.each(hostile)('the identifier %j means itself', (name) => {
-  expect(read(postgres.quoteIdentifier(name))).toEqual([name])
+  expect(read(postgres.quote(name))).toEqual([name])
 })
 
 test('every identifier that is accepted round-trips, and no two become one', () => {
@@ -103,7 +104,7 @@ test('every identifier that is accepted round-trips, and no two become one', () 
     fc.property(name, name, (a, b) => {
       const quoted = [a, b].map((each) => {
         try {
-          return postgres.quoteIdentifier(each)
+          return postgres.quote(each)
         } catch (error) {
           expect(error).toBeInstanceOf(UsageError)
           expect(
@@ -129,25 +130,25 @@ test.each<[unknown, RegExp]>([
   [{ toString: () => 'a', replaceAll: () => '"', includes: () => false }, /an object/],
   [undefined, /undefined/],
 ])('the identifier %j is refused', (name, message) => {
-  expect(() => postgres.quoteIdentifier(name as string)).toThrow(UsageError)
-  expect(() => postgres.quoteIdentifier(name as string)).toThrow(message)
+  expect(() => postgres.quote(name as string)).toThrow(UsageError)
+  expect(() => postgres.quote(name as string)).toThrow(message)
 })
 
 test('settings are set by one statement whose names and values are parameters', () => {
-  expect(postgres.setConfig({ search_path: 'a, b', 'app.tenant': 7, jit: false })).toEqual({
+  expect(postgres.settings({ search_path: 'a, b', 'app.tenant': 7, jit: false }, 'session')).toEqual({
     sql: 'select set_config($1, $2, false), set_config($3, $4, false), set_config($5, $6, false)',
     params: ['search_path', 'a, b', 'app.tenant', '7', 'jit', 'false'],
   })
-  expect(postgres.setConfig({})).toEqual({ sql: 'select', params: [] })
+  expect(postgres.settings({}, 'session')).toEqual({ sql: 'select', params: [] })
 })
 
 test.each(['', 'a b', 'a;b', 'a..b', '.a', 'a.', '1a', 'a-b', 'a"b', 'é', 'a\0', 'x'.repeat(64), '__proto__ '])(
   'the setting name %j is refused',
   (name) => {
-    expect(() => postgres.setConfig({ [name]: 'x' })).toThrow(/^PostgreSQL allows no setting named/)
+    expect(() => postgres.settings({ [name]: 'x' }, 'session')).toThrow(/^PostgreSQL allows no setting named/)
   },
 )
 
 test.each([null, undefined, ['x'], { toString: () => 'x' }, Symbol('x')])('a setting cannot be %o', (value) => {
-  expect(() => postgres.setConfig({ a: value as string })).toThrow(/^The setting "a" is /)
+  expect(() => postgres.settings({ a: value as string }, 'session')).toThrow(/^The setting "a" is /)
 })

@@ -1,9 +1,9 @@
 /** JSON text of what is sent: exactly what `JSON.stringify` makes, or a refusal by path. */
 
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { sql } from 'genever'
 import { expect, test } from 'vitest'
-import { jsonText } from '../../src/sql/json.ts'
+import { jsonText } from '../../src/sql/parameters.ts'
 
 class Refused extends Error {}
 
@@ -62,8 +62,8 @@ const unsayable: readonly (readonly [what: string, value: unknown])[] = [
   ['bytes', new ArrayBuffer(2)],
   ['bytes', new Float64Array(1)],
   ['invalid date', new Date(NaN)],
-  ['no members of its own', new Hidden()],
-  ['no members of its own', new URLSearchParams('a=1')],
+  ['no enumerable members', new Hidden()],
+  ['no enumerable members', new URLSearchParams('a=1')],
   ['SQL', sql`select 1`],
   ['holds itself', circle],
   ['the number NaN', new Number(NaN)],

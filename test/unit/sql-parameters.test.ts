@@ -1,12 +1,12 @@
 /** Values fit their placeholders, are data, and appear in no message. */
 
 import { runInNewContext } from 'node:vm'
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
 import { ParameterError } from '../../src/errors/index.ts'
-import { bindNamed, checkPositional, parseNamed, refusal } from '../../src/sql/parameters.ts'
+import { postgres, sql } from '../../src/postgres/dialect.ts'
+import { bindNamed, checkPositional, namedForm, refusal } from '../../src/sql/parameters.ts'
 import { toStatement } from '../../src/sql/statement.ts'
-import { sql } from '../../src/sql/tag.ts'
 
 const secret = 'canary-7f3a'
 
@@ -22,14 +22,14 @@ function failure(work: () => unknown): ParameterError {
 }
 
 test('named parameters become numbers, a repeated name the same one', () => {
-  expect(parseNamed(`select * from t where a = :a and b in (:b, :a) and c = ':c'::text`)).toEqual({
+  expect(namedForm(postgres, `select * from t where a = :a and b in (:b, :a) and c = ':c'::text`)).toEqual({
     text: `select * from t where a = $1 and b in ($2, $1) and c = ':c'::text`,
     names: ['a', 'b'],
   })
 })
 
 test('a text without named parameters has no named form', () => {
-  expect(parseNamed(`select a[1:n], b::int, ':x', "y:z" -- :c`)).toBeNull()
+  expect(namedForm(postgres, `select a[1:n], b::int, ':x', "y:z" -- :c`)).toBeNull()
 })
 
 test.each([
@@ -41,7 +41,7 @@ test.each([
   [`array[:a,:b]`, `array[$1,$2]`],
   [`limit:a offset:b`, `limit $1 offset $2`],
 ])('the placeholders of %s stay apart from their neighbours', (text, expected) => {
-  expect(parseNamed(text)?.text).toBe(expected)
+  expect(namedForm(postgres, text)?.text).toBe(expected)
 })
 
 test('only the placeholders of a text change, whatever quotes and comments surround them', () => {
@@ -64,7 +64,7 @@ test('only the placeholders of a text change, whatever quotes and comments surro
   fc.assert(
     fc.property(fc.array(fc.tuple(piece, name), { minLength: 1, maxLength: 10 }), (parts) => {
       const text = parts.map(([around, inner]) => `${around} :${inner} `).join('')
-      const named = parseNamed(text)
+      const named = namedForm(postgres, text)
       const restored = named?.text.replaceAll(
         / \$(\d+) /g,
         (_, number: string) => ` :${named.names[Number(number) - 1]} `,
@@ -77,27 +77,27 @@ test('only the placeholders of a text change, whatever quotes and comments surro
 })
 
 test('numbers and names in one text are refused', () => {
-  const error = failure(() => parseNamed('select $1, :a'))
+  const error = failure(() => namedForm(postgres, 'select $1, :a'))
 
   expect(error.message).toBe('The text mixes $1 and :name: use one kind of placeholder.')
   expect(error.statement?.sql).toBe('select $1, :a')
 })
 
 test('named values come in the order of the names', () => {
-  expect(bindNamed(['b', 'a'], { a: 1, b: null }, '')).toEqual([null, 1])
+  expect(bindNamed(postgres, ['b', 'a'], { a: 1, b: null }, '')).toEqual([null, 1])
 })
 
 test('missing and extra names are told, values are not', () => {
-  const missing = failure(() => bindNamed(['a', 'b'], { a: secret }, 'select :a, :b'))
-  const extra = failure(() => bindNamed(['a'], { a: 1, [secret.slice(0, 3)]: secret, 'x y': 2 }, ''))
+  const missing = failure(() => bindNamed(postgres, ['a', 'b'], { a: secret }, 'select :a, :b'))
+  const extra = failure(() => bindNamed(postgres, ['a'], { a: 1, [secret.slice(0, 3)]: secret, 'x y': 2 }, ''))
 
-  expect(missing.message).toBe('No value was given for :b.')
+  expect(missing.message).toBe('There is no value for :b.')
   expect(missing.statement?.sql).toBe('select :a, :b')
   expect(extra.message).toBe('The text has no placeholder for :can, "x y".')
 })
 
 test('options given in the place of parameters are recognised', () => {
-  expect(failure(() => bindNamed([], { timeoutMs: 5 }, '')).message).toBe(
+  expect(failure(() => bindNamed(postgres, [], { timeoutMs: 5 }, '')).message).toBe(
     'The text has no placeholder for :timeoutMs. Options come after the parameters.',
   )
 })
@@ -105,21 +105,23 @@ test('options given in the place of parameters are recognised', () => {
 test('a flood of unknown names is cut short', () => {
   const body = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`${'x'.repeat(500)}${index}`, 1]))
 
-  expect(failure(() => bindNamed([], body, '')).message.length).toBeLessThan(350)
+  expect(failure(() => bindNamed(postgres, [], body, '')).message.length).toBeLessThan(350)
 })
 
 test('only own properties are values', () => {
-  expect(failure(() => bindNamed(['toString'], {}, '')).message).toBe('No value was given for :toString.')
-  expect(failure(() => bindNamed(['a'], Object.create({ a: 1 }), '')).message).toBe('No value was given for :a.')
-  expect(bindNamed(['__proto__'], JSON.parse('{"__proto__": 1}'), '')).toEqual([1])
-  expect(bindNamed(['a'], Object.assign(Object.create(null), { a: 1 }), '')).toEqual([1])
+  expect(failure(() => bindNamed(postgres, ['toString'], {}, '')).message).toBe('There is no value for :toString.')
+  expect(failure(() => bindNamed(postgres, ['a'], Object.create({ a: 1 }), '')).message).toBe(
+    'There is no value for :a.',
+  )
+  expect(bindNamed(postgres, ['__proto__'], JSON.parse('{"__proto__": 1}'), '')).toEqual([1])
+  expect(bindNamed(postgres, ['a'], Object.assign(Object.create(null), { a: 1 }), '')).toEqual([1])
 })
 
 test('undefined is refused by name and by position', () => {
-  expect(failure(() => bindNamed(['a'], { a: undefined }, '')).message).toBe(
+  expect(failure(() => bindNamed(postgres, ['a'], { a: undefined }, '')).message).toBe(
     'Parameter :a is undefined: pass null for SQL NULL.',
   )
-  expect(failure(() => checkPositional(2, [null, undefined], '')).message).toBe(
+  expect(failure(() => checkPositional(postgres, 2, [null, undefined], '')).message).toBe(
     'Parameter $2 is undefined: pass null for SQL NULL.',
   )
 })
@@ -129,12 +131,13 @@ test.each([
   [1, [], 'The text has one placeholder, $1, but 0 values were given.'],
   [2, [1, 2, 3], 'The text has placeholders up to $2, but 3 values were given.'],
 ])('%i placeholders with %j are refused', (expected, params, message) => {
-  expect(failure(() => checkPositional(expected, params, 'x')).message).toBe(message)
+  expect(failure(() => checkPositional(postgres, expected, params, 'x')).message).toBe(message)
 })
 
 test('65,535 values pass, one more is refused with advice', () => {
   expect(() =>
     checkPositional(
+      postgres,
       65_535,
       Array.from({ length: 65_535 }, () => 1),
       '',
@@ -143,6 +146,7 @@ test('65,535 values pass, one more is refused with advice', () => {
   expect(
     failure(() =>
       checkPositional(
+        postgres,
         65_536,
         Array.from({ length: 65_536 }, () => 1),
         '',
@@ -249,8 +253,9 @@ test('no message holds a value, however the parameters are wrong', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 3 }), fc.array(value, { maxLength: 4 }), (expected, params) => {
       for (const work of [
-        () => checkPositional(expected, params, ''),
-        () => bindNamed(['p0', 'p1'], Object.fromEntries(params.map((each, index) => [`p${index}`, each])), ''),
+        () => checkPositional(postgres, expected, params, ''),
+        () =>
+          bindNamed(postgres, ['p0', 'p1'], Object.fromEntries(params.map((each, index) => [`p${index}`, each])), ''),
       ])
         try {
           work()

@@ -1,7 +1,7 @@
 /** Plain reads, which run on any connection, and texts that may leave something in their session. */
 
 import { expect, test } from 'vitest'
-import { classify } from '../../src/sql/text/classify.ts'
+import { classify } from '../../src/postgres/classify.ts'
 
 const of = (text: string): { readonly plain: boolean; readonly leaves: boolean } => {
   const { plain, leaves } = classify(text)

@@ -1,8 +1,10 @@
 /** The scanner sees words, quotes and placeholders where the server's lexer sees them, in time linear in the text. */
 
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
-import { assemble, Scanner, Token } from '../../src/sql/text/scan.ts'
+import { postgres } from '../../src/postgres/dialect.ts'
+import { Scanner, Token } from '../../src/postgres/lexer.ts'
+import { assemble } from '../../src/sql/parameters.ts'
 
 const kinds = Object.fromEntries(Object.entries(Token).map(([name, kind]) => [kind, name]))
 
@@ -224,7 +226,7 @@ test('assembled placeholders never become part of a word, a number or each other
       (texts) => {
         const uses = texts.slice(1).map((_, index) => index)
         const offsets: number[] = []
-        const text = assemble(texts, uses, offsets)
+        const text = assemble(postgres.placeholder, texts, uses, offsets)
 
         expect(placeholders(text)).toEqual(uses.map((use) => `$${use + 1}`))
         expect(offsets.map((offset) => text.slice(offset, offset + 2))).toEqual(uses.map((use) => `$${use + 1}`))

@@ -11,7 +11,7 @@ import {
   type Query,
   type Statement,
 } from '../../src/sql/statement.ts'
-import { sql } from '../../src/sql/tag.ts'
+import { postgres, sql } from '../../src/postgres/dialect.ts'
 
 class Foreign {
   readonly made = 'select 1'
@@ -81,7 +81,7 @@ test.each([
   })
 
   expect(refusalOf(data)).toMatch(/^A query was expected/)
-  expect(embed(data)).toBeUndefined()
+  expect(embed(data, postgres)).toBeUndefined()
   expect(asked).toEqual([])
 })
 

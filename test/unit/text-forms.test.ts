@@ -1,6 +1,6 @@
-import fc from 'fast-check'
+import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
-import { readTimestamp, timestampText } from '../../src/driver/postgres/text-forms.ts'
+import { readTimestamp, timestampText } from '../../src/postgres/text-forms.ts'
 
 const first = new Date('0001-01-01T00:00:00Z')
 const last = new Date('9999-12-31T23:59:59.999Z')

@@ -55,6 +55,8 @@ export interface Adapter {
   start(app: App): Promise<RunningApp>
   /** Whether a transaction for every request can be asked for by option. Default true. */
   readonly general?: boolean
+  /** Whether the framework says which route it has found. Default true. */
+  readonly routes?: boolean
   /** Whether the plug-in is told when a handler has settled, and so ends the connection's handle. */
   readonly settles: boolean
 }

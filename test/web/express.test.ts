@@ -19,7 +19,7 @@ const adapter: Adapter = {
       await plugin.open(server)
       server.use(plugin)
     }
-    server.get('/ready', health(app.db, { timeoutMs: 200 }))
+    server.get('/ready', health(app.db, { timeoutMs: 1_000 }))
     for (const { method, path, work, transaction } of app.routes) {
       const handler: RequestHandler = async (request, response) => write(response, await work(callOf(request)))
       server[method === 'GET' ? 'get' : 'post'](path, transaction === true ? main!.transactional(handler) : handler)

@@ -13,7 +13,7 @@ const adapter: Adapter = {
   async start(app: App): Promise<RunningApp> {
     const fastify = Fastify({ forceCloseConnections: true })
     for (const { db, options } of [app, ...(app.more ?? [])]) await fastify.register(genever, { ...options, db })
-    fastify.get('/ready', health(app.db, { timeoutMs: 200 }))
+    fastify.get('/ready', health(app.db, { timeoutMs: 1_000 }))
     for (const { method, path, work, transaction } of app.routes)
       fastify.route({
         method,

@@ -36,7 +36,7 @@ const adapter: Adapter = {
       await plugin.open()
       h3.use(plugin)
     }
-    h3.get('/ready', health(app.db, { timeoutMs: 200 }))
+    h3.get('/ready', health(app.db, { timeoutMs: 1_000 }))
     for (const route of app.routes)
       h3.on(
         route.method,

@@ -40,7 +40,7 @@ const adapter: Adapter = {
       await plugin.open()
       hono.use(plugin)
     }
-    hono.get('/ready', health(app.db, { timeoutMs: 200 }))
+    hono.get('/ready', health(app.db, { timeoutMs: 1_000 }))
     for (const route of app.routes) {
       const between = route.transaction === true ? [main!.transaction()] : []
       hono.on(route.method, [route.path], ...between, async (c) => {

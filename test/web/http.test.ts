@@ -12,12 +12,13 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => unknown
 
 const adapter: Adapter = {
   name: 'http',
+  routes: false,
   settles: true,
   async start(app: App): Promise<RunningApp> {
     const plugins = [...(app.more ?? []), app].map(({ db, options }) => genever(db, options))
     for (const plugin of plugins) await plugin.open()
     const [main] = plugins.slice(-1)
-    const routes = new Map<string, Handler>([['GET /ready', health(app.db, { timeoutMs: 200 })]])
+    const routes = new Map<string, Handler>([['GET /ready', health(app.db, { timeoutMs: 1_000 })]])
     for (const { method, path, work, transaction } of app.routes) {
       const innermost: Handler = async (request, response) => write(response, await work(callOf(request)))
       const whole = main?.handler(innermost, transaction === undefined ? undefined : { transaction }) as Handler

@@ -10,6 +10,7 @@ import { requestSuite } from './request-suite.ts'
 
 const adapter: Adapter = {
   name: 'koa',
+  routes: false,
   settles: true,
   async start(app: App): Promise<RunningApp> {
     const koa = new Koa()
@@ -19,7 +20,7 @@ const adapter: Adapter = {
       await plugin.open(koa)
       koa.use(plugin)
     }
-    const ready = health(app.db, { timeoutMs: 200 })
+    const ready = health(app.db, { timeoutMs: 1_000 })
     const inTransaction = main!.transaction()
     koa.use(async (ctx, next) => {
       if (ctx.path === '/ready') return ready(ctx, next)

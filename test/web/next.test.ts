@@ -1,16 +1,14 @@
-/** `genever/next` without a server: one database for a process, and scopes around actions. */
+/** `genever/next` without a server: scopes around actions. */
 
-import { inspect } from 'node:util'
-import { AbortedError, createDb, type Db, InvalidOptionError, NotFoundError, PoolClosedError } from 'genever'
-import { getOrNotFound, globalDb, health, withDb } from 'genever/next'
+import { AbortedError, createDb, type Db, InvalidOptionError, NotFoundError } from 'genever'
+import { getOrNotFound, health, withDb } from 'genever/next'
 import { expectTypeOf } from 'expect-type'
 import { redirect } from 'next/navigation.js'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
 import { doing, pid, quiet } from '../support/matrix.ts'
-import { until } from '../support/until.ts'
 
 let db: Db
 
@@ -28,38 +26,6 @@ const notes = async (): Promise<unknown[]> =>
 const ask = (signal?: AbortSignal): Request => new Request('http://localhost/', signal === undefined ? {} : { signal })
 const digestOf = (error: Error): unknown => (error as { digest?: unknown }).digest
 
-describe('globalDb', () => {
-  test('is one for each name, also when all modules are loaded again, and whatever the order of options', async () => {
-    const url = await databaseUrl()
-    await using first = globalDb('one', url, { pool: { max: 1, min: 0 }, echo: false })
-    vi.resetModules()
-    const again = (await import('genever/next')) as { globalDb: typeof globalDb }
-    await using other = globalDb('other', url)
-
-    expect(again.globalDb).not.toBe(globalDb)
-    expect(again.globalDb('one', url, { echo: false, pool: { min: 0, max: 1 } })).toBe(first)
-    expect(other).not.toBe(first)
-  })
-
-  test('is another when its source has changed, and closes the one before', async () => {
-    const url = await databaseUrl()
-    const before = globalDb('changing', url)
-    await before.scalar('select 1')
-    await using after = globalDb('changing', url, { pool: { max: 2 } })
-    await until(() => String(before) === 'Db { closed }')
-
-    expect(await caught(before.scalar('select 1'))).toBeInstanceOf(PoolClosedError)
-    expect(await after.scalar('select 1')).toBe(1)
-  })
-
-  test('keeps no password where somebody might look', async () => {
-    await using secret = globalDb('secret', 'postgres://app:hunter2@127.0.0.1:1/shop')
-
-    expect(inspect(secret, { depth: 9 })).not.toContain('hunter2')
-    expect(inspect(Reflect.get(globalThis, Symbol.for('genever.databases')), { depth: 9 })).not.toContain('hunter2')
-  })
-})
-
 describe('withDb', () => {
   test('is a scope for each call, lazy, shared by all within, also by other actions', async () => {
     const inner = withDb(db, async (name: string) => [name, await pid(db)] as const)
@@ -69,19 +35,38 @@ describe('withDb', () => {
       return { borrowed, same: own === (await pid(db)), pid: own, current: db.current }
     })
     expectTypeOf(inner).toEqualTypeOf<(name: string) => Promise<readonly [string, number]>>()
-    const both = gate()
-    const meeting = withDb(db, async (last: boolean) => {
-      await pid(db)
-      if (last) both.open()
-      await both.promise
-      return db.current
-    })
     const { current, ...seen } = await outer()
     await quiet(db)
 
     expect(seen).toEqual({ borrowed: false, same: true, pid: expect.any(Number) })
     expect((await outer()).current).not.toBe(current)
-    expect(new Set(await Promise.all([meeting(false), meeting(true)])).size).toBe(2)
+    await quiet(db)
+  })
+
+  test('has its tags behind its statements', async () => {
+    const seen = 'select current_query()'
+    const tagged = withDb(db, () => db.scalar(seen), { tags: { route: '/api/notes' } })
+
+    expect(await tagged()).toBe(`${seen} /*route='%2Fapi%2Fnotes'*/`)
+    expect(() => withDb(db, () => 1, { tags: { route: 7 as never } })).toThrow('must be a text')
+  })
+
+  test('with holdForRequest each of two calls at once has a connection, which it keeps', async () => {
+    const met = [gate(), gate()]
+    const meeting = withDb(
+      db,
+      async (number: 0 | 1) => {
+        const own = await pid(db)
+        met[number]?.open()
+        await Promise.all(met.map(({ promise }) => promise))
+        return [own, await pid(db)]
+      },
+      { holdForRequest: true },
+    )
+    const [[first, firstAgain], [second, secondAgain]] = await Promise.all([meeting(0), meeting(1)])
+
+    expect([firstAgain, secondAgain]).toEqual([first, second])
+    expect(first).not.toBe(second)
     await quiet(db)
   })
 

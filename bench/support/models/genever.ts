@@ -1,13 +1,13 @@
 // Genever's models: queries written anew for each call and baked, and the statement of `Model.get` baked on the same engine.
 // `create` gives a whole instance, where others are asked for the key alone.
 import { eq, gt } from 'drizzle-orm'
-import { createDb } from 'genever'
+import { createDb, type EngineOptions } from 'genever'
 import { many, Model } from 'genever/models'
 import { authors, notes, posts } from './tables.ts'
 import type { ModelSides, Operations } from './workloads.ts'
 
-export async function genever(url: string, max: number): Promise<ModelSides> {
-  const db = await createDb(url, { pool: { max } }).open()
+export async function genever(url: string, max: number, options: EngineOptions = {}): Promise<ModelSides> {
+  const db = await createDb(url, { ...options, pool: { max } }).open()
   class Author extends Model(db, authors) {}
   class Post extends Model(db, posts) {}
   class Note extends Model(db, notes) {}

@@ -55,13 +55,13 @@ interface Columns {
   created_at: Date
 }
 
-interface Tables {
+export interface Tables {
   authors: { id: number; name: string; email: string }
   posts: Columns & { id: number }
   notes: Columns & { id: Generated<number> }
 }
 
-const selected = [
+export const selected = [
   'id',
   'author_id as authorId',
   'title',

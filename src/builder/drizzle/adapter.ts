@@ -2,14 +2,15 @@
 // imported. A builder is asked to prepare itself on its session, which is ours and hands over text, values and decoder
 // instead; nothing is sent, and a builder that does not come to us belongs to another pool.
 import { UsageError } from '../../errors/index.ts'
-import { builderOf, hasMethod, isPlain } from '../../sql/foreign.ts'
-import { type Adapter, registerAdapter, type Statement } from '../../sql/statement.ts'
-import { withPlaceholders } from './core/placeholders.ts'
-import { isSqlLike, quoteName, render, type Rendered, type SqlLike, tableName, viewName } from './core/render.ts'
-import { isA, mapperOf, type Mapper, returnsRows } from './rows.ts'
+import { builderOf, hasMethod, isPlain, type Adapter, registerAdapter, type Statement } from '../../sql/statement.ts'
+import { checkDeclared, isSqlLike, render, type Rendered, type SqlLike, tableName, viewName } from './core/render.ts'
+import { mapperOf, type Mapper, returnsRows } from './rows.ts'
 import { type Capture, captureOf } from './session.ts'
-import { nodePgRows, pgliteRows } from './values.ts'
-import { describeType } from '../../util/checks.ts'
+import { mysqlRows, nodePgRows, pgliteRows, type Rows } from './values.ts'
+import { isA } from './core/kinds.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import { describeType } from '../../util/options.ts'
+import { Placeholder } from '../../sql/baked.ts'
 
 interface Builder {
   prepare(name: string): unknown
@@ -19,8 +20,8 @@ interface Builder {
 const adapter: Adapter = {
   name: 'drizzle',
   match: (query) => builderOf(query) === 'Drizzle',
-  toStatement: (query) => statementOf(query, checked),
-  bake: (query) => statementOf(query, baked),
+  toStatement: (query, dialect) => statementOf(query, dialect, checked),
+  bake: (query, dialect) => statementOf(query, dialect, baked),
   compileEmbedded: embedded,
 }
 
@@ -28,13 +29,16 @@ registerAdapter(adapter)
 
 type Rewrite = (statement: Pick<Statement, 'sql' | 'params'>) => Pick<Statement, 'sql' | 'params'>
 
-function statementOf(query: object, rewrite: Rewrite): Statement {
+function statementOf(query: object, dialect: Dialect | undefined, rewrite: Rewrite): Statement {
   if (hasMethod(query, 'prepare')) return built(query as Builder, rewrite)
   if (hasMethod(query, 'toSQL')) throw foreign(query)
   // q.execute(…), which is built already.
   if (hasMethod(query, 'getQuery') && hasMethod(query, 'getSQL'))
-    return rewrite((query as { getQuery(): Statement }).getQuery())
-  if (isA(query, 'SQL')) return rewrite(render(query as SqlLike))
+    return {
+      ...rewrite((query as { getQuery(): Statement }).getQuery()),
+      dialect: isA(query, 'MySqlRaw') ? 'mysql' : 'postgres',
+    }
+  if (isA(query, 'SQL')) return rewrite(render(query as SqlLike, { dialect }))
   throw noQuery(query)
 }
 
@@ -46,12 +50,29 @@ function built(builder: Builder, rewrite: Rewrite): Statement {
   const capture = captured(builder)
   if (capture === null) throw foreign(builder)
   const { sql, params } = rewrite(capture.query)
-  if (!returnsRows(capture)) return { sql, params }
-  const spec = isA(capture.session, 'PgliteSession') ? pgliteRows.arrays : nodePgRows.arrays
+  const { dialect } = capture
+  if (!returnsRows(capture)) {
+    if (capture.returnsIds) throw needsAwait()
+    return { sql, params, dialect }
+  }
+  const spec = rowsFor(capture).arrays
   const mapper = mapperOf(capture)
-  if (mapper === null) return { sql, params, spec }
+  if (mapper === null) return { sql, params, spec, dialect }
   const decode = pageOf(mapper)
-  return { sql, params, spec, decode, value: (rows) => firstColumn(decode(rows.slice(0, 1))[0], builder) }
+  return { sql, params, spec, dialect, decode, value: (rows) => firstColumn(decode(rows.slice(0, 1))[0], builder) }
+}
+
+function rowsFor({ dialect, session }: Capture): Rows {
+  if (dialect === 'mysql') return mysqlRows
+  return isA(session, 'PgliteSession') ? pgliteRows : nodePgRows
+}
+
+/** Its ids are made of the answer of the INSERT, which has no rows. */
+function needsAwait(): UsageError {
+  return new UsageError(
+    'An insert of Drizzle with $returningId() gives its ids only where it is awaited itself: `await q.insert(…).$returningId()`. ' +
+      'For db.status() leave $returningId() out; the status has insertId.',
+  )
 }
 
 function captured(builder: Builder): Capture | null {
@@ -88,23 +109,26 @@ function firstColumn(row: unknown, builder: Builder): unknown {
 }
 
 /** Tables, views, columns, conditions, subqueries and builders; undefined for what has no SQL. */
-function embedded(value: object): Rendered | undefined {
+function embedded(value: object, dialect: Dialect): Rendered | undefined {
   if (builderOf(value) !== 'Drizzle') return undefined
-  if (isA(value, 'Subquery')) return subquery(value as Subquery)
+  if (isA(value, 'Subquery')) return subquery(value as Subquery, dialect)
   // Views and subqueries are proxies, which in 0.45 hide their `getSQL`.
   const name = tableName(value) ?? (isA(value, 'View') ? viewName(value) : undefined)
-  if (name !== undefined) return { sql: name, params: [] }
-  return isSqlLike(value) ? render(value) : undefined
+  if (name !== undefined) {
+    checkDeclared(value, dialect)
+    return { sql: name, params: [] }
+  }
+  return isSqlLike(value) ? render(value, { dialect }) : undefined
 }
 
 interface Subquery {
   readonly _: { readonly sql: SqlLike; readonly alias: string; readonly isWith?: boolean }
 }
 
-function subquery({ _: { sql: query, alias, isWith } }: Subquery): Rendered {
-  if (isWith === true) return { sql: quoteName(alias), params: [] }
-  const { sql, params } = render(query)
-  return { sql: `(${sql}) ${quoteName(alias)}`, params }
+function subquery({ _: { sql: query, alias, isWith } }: Subquery, dialect: Dialect): Rendered {
+  if (isWith === true) return { sql: dialect.quote(alias), params: [] }
+  const { sql, params } = render(query, { dialect })
+  return { sql: `(${sql}) ${dialect.quote(alias)}`, params }
 }
 
 /** @throws {UsageError} for placeholders without a value. */
@@ -127,7 +151,38 @@ function foreign(query: object): UsageError {
 
 function noQuery(query: object): UsageError {
   return new UsageError(
-    `A Drizzle object (${describeType(query)}) was passed that is no query. Pass a builder, or sql\`…\`; what prepare() ` +
-      'returned runs by its own execute().',
+    `A Drizzle object (${describeType(query)}) was passed that is not a query. Pass a builder, or sql\`…\`. The result of ` +
+      'prepare() runs by its own execute().',
   )
+}
+
+// Drizzle's placeholders, among the parameters of a query that is baked: each becomes one of ours, with what its column does
+// to a value. The same structural reading serves 0.45 and 1.0.
+
+/** A value on its way to a column. */
+interface Param {
+  readonly value: unknown
+  readonly encoder: { mapToDriverValue(value: unknown): unknown }
+  /** 1.0 only. */
+  readonly codec?: ((value: unknown) => unknown) | undefined
+}
+
+/** The parameters with placeholders of ours; `undefined` is NULL, as Drizzle has it. */
+function withPlaceholders(params: readonly unknown[]): unknown[] {
+  return params.map((value) => {
+    if (typeof value !== 'object' || value === null) return value ?? null
+    if (isPlaceholder(value)) return new Placeholder(value.name)
+    if (!isA(value, 'Param')) return value
+    const { value: inner, encoder, codec } = value as Param
+    if (typeof inner !== 'object' || inner === null || !isPlaceholder(inner)) return value
+    return new Placeholder(inner.name, (given) => {
+      const mapped = encoder.mapToDriverValue(given)
+      return codec === undefined ? mapped : codec(mapped)
+    })
+  })
+}
+
+/** Drizzle's, or one of ours that it took for its own. */
+function isPlaceholder(value: object): value is { readonly name: string } {
+  return isA(value, 'Placeholder')
 }

@@ -3,20 +3,21 @@
 import { createRequire } from 'node:module'
 import { needsExecutor } from '../../engine/handle.ts'
 import { UsageError } from '../../errors/index.ts'
-import { needsFunction } from '../../util/checks.ts'
+import { needsFunction } from '../../util/options.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { Transaction } from '../../engine/transaction/transaction.ts'
 import { makeClient } from './client.ts'
-import { type DrizzleSession, sessionHere, takeOver } from './session.ts'
+import { isA } from './core/kinds.ts'
+import { dialectOfSession, type DrizzleSession, sessionHere, takeOver } from './session.ts'
 import { type DrizzleDatabase, Transactions } from './transaction.ts'
 
 /**
- * Your Drizzle on the connections and transactions of `db`: `make` builds it on the client it is given, and what it
- * returns is returned, its types untouched.
+ * Runs your Drizzle on the connections and transactions of `db`. `make` builds it on the client that it is given. Its result
+ * is returned with its types untouched.
  *
- * Statements of the instance run where statements of `db` would: in the transaction or scope around them, else on any
- * free connection. Its `transaction()` is `db.transaction()`. Given a connection or transaction instead of a `Db`, all
- * of it runs there.
+ * Statements of the instance run where statements of `db` would: in the transaction or scope around them, else on any free
+ * connection. Its `transaction()` is `db.transaction()`. If a connection or transaction is given instead of a `Db`,
+ * everything runs there.
  *
  * @example
  * const q = ambient(db, (client) => drizzle({ client, schema }))
@@ -49,13 +50,17 @@ export function ambient<Q extends object>(
 const supported = '0.36.4 up to 0.45, and 1.0.0-rc.5 up to 2'
 
 function sessionOf(made: unknown, client: unknown): DrizzleSession {
-  const session = (made as Partial<DrizzleDatabase> | null | undefined)?._?.session as
-    | (DrizzleSession & Record<string, unknown>)
-    | undefined
+  const database = made as Partial<DrizzleDatabase> | null | undefined
+  // That of MySQL in 0.45 has it here alone.
+  const session = (database?._?.session ?? database?.session) as (DrizzleSession & Record<string, unknown>) | undefined
   if (typeof session !== 'object' || session === null || typeof session.prepareQuery !== 'function')
     throw new UsageError(
-      'ambient(db, make): make is to return what drizzle() of a PostgreSQL entry of drizzle-orm gives, as in ' +
+      'ambient(db, make): make must return the result of drizzle() from an entry of drizzle-orm for PostgreSQL or from drizzle-orm/mysql2, as in ' +
         `ambient(db, (client) => drizzle({ client })). ${versions()}`,
+    )
+  if (dialectOfSession(session) === 'mysql' && !isA(session, 'MySql2Session'))
+    throw new UsageError(
+      'ambient(db, make): for MySQL and MariaDB, make must use the entry drizzle-orm/mysql2: the other entries send no statements through that client.',
     )
   const is045 = typeof session['all'] === 'function' && !('prepareRelationalQuery' in session)
   const is1 = typeof session['objects'] === 'function' && typeof session['arrays'] === 'function'
@@ -63,7 +68,7 @@ function sessionOf(made: unknown, client: unknown): DrizzleSession {
     throw new UsageError(`ambient(db, make): this version of drizzle-orm is not supported. ${versions()}`)
   if (session.client !== client)
     throw new UsageError(
-      'ambient(db, make): make is to build Drizzle on the client it is given and on nothing else, as in ' +
+      'ambient(db, make): make must build Drizzle on the client it gets, as in ' +
         `ambient(db, (client) => drizzle({ client })). ${versions()}`,
     )
   return session

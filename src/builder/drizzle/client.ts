@@ -1,16 +1,22 @@
-// The client a Drizzle instance is built on: node-postgres' `query`, PGlite's `query`, or the function of a proxy, told
+// The client a Drizzle instance is built on: `query` of node-postgres, PGlite or mysql2, or the function of a proxy, told
 // apart by how they are called. Each call is one statement of an executor. It opens nothing and begins no transaction.
 import { UsageError } from '../../errors/index.ts'
 import { type Cardinality, execute } from '../../engine/query/execute.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { EngineOp } from '../../engine/query/op.ts'
 import type { Field, Shape } from '../../sql/compiled.ts'
-import { nodePgRows, pgliteRows } from './values.ts'
+import { mysqlRows, nodePgRows, pgliteRows } from './values.ts'
 
 interface NodePgQuery {
   readonly text: string
   readonly values?: readonly unknown[] | undefined
   readonly rowMode?: string | undefined
+}
+
+interface Mysql2Query {
+  readonly sql: string
+  readonly values?: readonly unknown[] | undefined
+  readonly rowsAsArray?: boolean | undefined
 }
 
 interface PgliteOptions {
@@ -20,7 +26,13 @@ interface PgliteOptions {
 /** What both Drizzle and users who ask for `q.$client` may call. */
 export interface Client {
   (sql: string, params: readonly unknown[], method: string): Promise<unknown>
-  query(query: string | NodePgQuery, params?: readonly unknown[], options?: PgliteOptions): Promise<unknown>
+  query(
+    query: string | NodePgQuery | Mysql2Query,
+    params?: readonly unknown[],
+    options?: PgliteOptions,
+  ): Promise<unknown>
+  /** Of mysql2. */
+  execute(sql: string, params?: readonly unknown[]): Promise<unknown>
   connect(): never
   transaction(): never
 }
@@ -38,11 +50,18 @@ export function makeClient(executor: Executor): Client {
       if (options === undefined) return send(asked, params, pgObjects)
       return send(asked, params, options.rowMode === 'array' ? pgliteArrays : pgliteObjects)
     }
+    if ('sql' in asked)
+      return send(asked.sql, params ?? asked.values, asked.rowsAsArray === true ? mysqlArrays : mysqlObjects)
     return send(asked.text, params ?? asked.values, asked.rowMode === 'array' ? pgArrays : pgObjects)
   }
   const proxy = (text: string, params: readonly unknown[], method: string): Promise<unknown> =>
     send(text, params, method === 'all' ? pgArrays : pgObjects)
-  return Object.assign(proxy, { query, connect: refuse, transaction: refuse })
+  return Object.assign(proxy, {
+    query,
+    execute: (text: string, params?: readonly unknown[]) => send(text, params, mysqlObjects),
+    connect: refuse,
+    transaction: refuse,
+  })
 }
 
 /** node-postgres sends `undefined` as NULL, and so does every Drizzle on it. */
@@ -56,18 +75,21 @@ function refuse(): never {
   )
 }
 
-const answering = (spec: Cardinality['spec'], give: Cardinality['give']): Cardinality => ({
+const answering = (spec: Cardinality['spec'], give: Cardinality['give'], dialect = 'postgres'): Cardinality => ({
   method: 'query()',
   maxRows: 0,
   spec,
   several: true,
   give,
+  dialect,
 })
 
 const pgArrays = answering(nodePgRows.arrays, pgResult)
 const pgObjects = answering(nodePgRows.objects, pgResult)
 const pgliteArrays = answering(pgliteRows.arrays, pgliteResult)
 const pgliteObjects = answering(pgliteRows.objects, pgliteResult)
+const mysqlArrays = answering(mysqlRows.arrays, mysqlResult, 'mysql')
+const mysqlObjects = answering(mysqlRows.objects, mysqlResult, 'mysql')
 
 function pgResult({ tag, count, rows, stmt }: EngineOp): unknown {
   return { command: firstWord(tag), rowCount: count < 0 ? null : count, oid: null, rows, fields: fieldsOf(stmt.shape) }
@@ -75,6 +97,21 @@ function pgResult({ tag, count, rows, stmt }: EngineOp): unknown {
 
 function pgliteResult({ count, rows, stmt }: EngineOp): unknown {
   return { rows, fields: fieldsOf(stmt.shape), affectedRows: Math.max(count, 0) }
+}
+
+const givesRows = /^(?:SHOW|DESC|DESCRIBE|EXPLAIN|CALL|HELP|CHECK|CHECKSUM)$/
+
+/** Rows, or what mysql2 tells of a statement without, as far as the engine knows it. */
+function mysqlResult({ count, rows, insertId, stmt }: EngineOp): unknown {
+  if (rows.length > 0 || stmt.cls === 'read' || givesRows.test(stmt.verb)) return [rows, []]
+  const header = {
+    fieldCount: 0,
+    affectedRows: Math.max(count, 0),
+    insertId: insertId ?? 0,
+    info: '',
+    warningStatus: 0,
+  }
+  return [header, undefined]
 }
 
 /** node-postgres keeps one word of `CREATE TABLE`. */

@@ -1,5 +1,6 @@
 // Decoded rows of a builder: what Drizzle makes of a page of arrays. 1.0 hands over its mapper; 0.45 hands over the
 // selected fields, and its own rules are kept here to the letter, the odd one about joined tables included.
+import { isA } from './core/kinds.ts'
 import type { Capture } from './session.ts'
 
 type Row = Record<string, unknown>
@@ -15,17 +16,14 @@ interface Decoder {
 }
 
 /** What decodes the rows of a captured builder; null when it returns none. */
-export function mapperOf({ form, third, fourth, joinsNotNullableMap }: Capture): Mapper | null {
-  // 1.0: (query, mode, name, mapper)
-  if (typeof form === 'string') return typeof third === 'function' ? (third as Mapper) : null
-  // 0.45: (query, fields, name, mode, mapper)
-  if (typeof fourth === 'function') return fourth as Mapper
+export function mapperOf({ form, mapper, joinsNotNullableMap }: Capture): Mapper | null {
+  if (typeof mapper === 'function') return mapper as Mapper
   return Array.isArray(form) ? fieldsMapper(form as readonly SelectedField[], joinsNotNullableMap) : null
 }
 
 /** Whether the captured builder returns anything. */
-export function returnsRows({ form, fourth }: Capture): boolean {
-  return typeof form === 'string' ? form !== 'raw' : form !== undefined || fourth !== undefined
+export function returnsRows({ form, mapper }: Capture): boolean {
+  return typeof form === 'string' ? form !== 'raw' : form !== undefined || mapper !== undefined
 }
 
 interface Cell {
@@ -95,14 +93,4 @@ function decoderOf(field: object): Decoder {
 function tableOf(column: object): string {
   const { table } = column as { table: Readonly<Record<symbol, unknown>> }
   return String(table[Symbol.for('drizzle:Name')])
-}
-
-const entityKind = Symbol.for('drizzle:entityKind')
-
-/** Drizzle's `is`, by name: it works across copies. */
-export function isA(value: object, kind: string): boolean {
-  let made: unknown = (Object.getPrototypeOf(value) as object | null)?.constructor
-  for (; typeof made === 'function'; made = Object.getPrototypeOf(made))
-    if ((made as { [entityKind]?: unknown })[entityKind] === kind) return true
-  return false
 }

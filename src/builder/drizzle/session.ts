@@ -1,10 +1,11 @@
 // The session of a Drizzle instance, made ours: its statements keep to the transaction they were made in, its failures
 // come out as errors of Genever, its transactions are the engine's. Built by `ambient`; the adapter borrows it to look
 // into builders. It relies on what Drizzle's own drivers and those of others do: `prepareQuery` and `client`.
-import { isGeneverError, TransactionEndedError } from '../../errors/index.ts'
+import { isGeneverError, TransactionEndedError, UsageError } from '../../errors/index.ts'
 import { currentChain, transactionAround } from '../../engine/context/chain.ts'
 import type { Executor } from '../../engine/query/executor.ts'
-import type { TransactionRecord } from '../../engine/transaction/record.ts'
+import type { Enclosing } from '../../engine/context/frame.ts'
+import { isA } from './core/kinds.ts'
 
 /** Structural: what Drizzle 0.45 and 1.0 have in common. */
 export interface DrizzleSession {
@@ -13,8 +14,11 @@ export interface DrizzleSession {
   readonly transaction: (this: DrizzleSession, work: (tx: object) => unknown, config?: never) => Promise<unknown>
 }
 
-/** 0.45: query, fields, name, mode, mapper. 1.0: query, mode, name, mapper. */
-export type PrepareArguments = [query: BuiltQuery, form: unknown, name: unknown, third?: unknown, fourth?: unknown]
+/**
+ * PostgreSQL: 0.45 gives query, fields, name, mode, mapper; 1.0 query, mode, name, mapper.
+ * MySQL: 0.45 gives query, fields, mapper, generated ids, returned ids; 1.0 query, mode, mapper.
+ */
+export type PrepareArguments = [query: BuiltQuery, form: unknown, second?: unknown, third?: unknown, fourth?: unknown]
 
 export interface BuiltQuery {
   readonly sql: string
@@ -25,15 +29,22 @@ interface Prepared {
   execute: (this: Prepared, ...given: readonly unknown[]) => Promise<unknown>
   /** 0.45 only. */
   all?: (this: Prepared, ...given: readonly unknown[]) => Promise<unknown>
+  /** MySQL only. */
+  iterator?: () => unknown
 }
+
+export type DrizzleDialect = 'postgres' | 'mysql'
 
 /** What a builder hands over when it is prepared: taken by the adapter instead of being made a prepared query. */
 export interface Capture {
   readonly session: DrizzleSession
+  readonly dialect: DrizzleDialect
   readonly query: BuiltQuery
+  /** 0.45: the fields that are selected; 1.0: what the rows are, as a text. */
   readonly form: unknown
-  readonly third: unknown
-  readonly fourth: unknown
+  readonly mapper: unknown
+  /** An INSERT for MySQL makes ids of its answer. */
+  readonly returnsIds: boolean
   /** 0.45 sets it on what `prepareQuery` returns. */
   joinsNotNullableMap: Readonly<Record<string, boolean>> | undefined
   setToken(): this
@@ -42,7 +53,7 @@ export interface Capture {
 /** Set on sessions made for a transaction: once that has ended, what was built with them does not run. */
 const madeIn = Symbol('genever.madeIn')
 
-type Ours = DrizzleSession & { readonly [madeIn]?: TransactionRecord }
+type Ours = DrizzleSession & { readonly [madeIn]?: Enclosing }
 
 let capturing = false
 let captured: Capture | null = null
@@ -68,22 +79,21 @@ export function takeOver(
   transaction: DrizzleSession['transaction'],
 ): DrizzleSession['transaction'] {
   const { prepareQuery, transaction: stock } = session
+  const dialect = dialectOfSession(session)
   Object.assign(session, {
-    prepareQuery(this: Ours, ...[query, form, name, third, fourth, ...rest]: PrepareArguments): Prepared | Capture {
+    prepareQuery(this: Ours, ...given: PrepareArguments): Prepared | Capture {
       const record = this[madeIn] ?? null
       if (capturing) {
         checkOpen(record)
-        return (captured = {
-          session: this,
-          query,
-          form,
-          third,
-          fourth,
-          joinsNotNullableMap: undefined,
-          setToken: itself,
-        })
+        return (captured = captureFrom(this, dialect, given))
       }
-      const prepared = prepareQuery.call(this, query, form, undefined, third, fourth, ...rest)
+      if (dialect === 'mysql') {
+        const prepared = prepareQuery.apply(this, given)
+        guard(prepared, record)
+        return prepared
+      }
+      const [query, form, name, ...rest] = given
+      const prepared = prepareQuery.call(this, query, form, undefined, ...rest)
       // One prepared with a name is kept and used again, in whatever transaction there is then.
       guard(prepared, typeof name === 'string' || name === true ? null : record)
       return prepared
@@ -91,6 +101,21 @@ export function takeOver(
     transaction,
   })
   return stock
+}
+
+export function dialectOfSession(session: DrizzleSession): DrizzleDialect {
+  return isA(session, 'MySqlSession') ? 'mysql' : 'postgres'
+}
+
+function captureFrom(
+  session: DrizzleSession,
+  dialect: DrizzleDialect,
+  [query, form, second, third, fourth]: PrepareArguments,
+): Capture {
+  const is1 = typeof form === 'string'
+  const mapper = dialect === 'mysql' ? second : is1 ? third : fourth
+  const returnsIds = dialect === 'mysql' && (is1 ? form === 'raw' && mapper !== undefined : fourth !== undefined)
+  return { session, dialect, query, form, mapper, returnsIds, joinsNotNullableMap: undefined, setToken: itself }
 }
 
 /** The session for builders made here: it remembers the transaction around. */
@@ -103,28 +128,35 @@ export function sessionHere(base: DrizzleSession, executor: Executor): DrizzleSe
   const known = sessions.get(base)?.get(record)
   if (known !== undefined) return known
   const made = Object.create(base, { [madeIn]: { value: record } }) as DrizzleSession
-  const all = sessions.get(base) ?? new WeakMap<TransactionRecord, DrizzleSession>()
+  const all = sessions.get(base) ?? new WeakMap<Enclosing, DrizzleSession>()
   sessions.set(base, all.set(record, made))
   return made
 }
 
-const sessions = new WeakMap<DrizzleSession, WeakMap<TransactionRecord, DrizzleSession>>()
+const sessions = new WeakMap<DrizzleSession, WeakMap<Enclosing, DrizzleSession>>()
 
 function itself(this: Capture): Capture {
   return this
 }
 
-function guard(prepared: Prepared, record: TransactionRecord | null): void {
+function guard(prepared: Prepared, record: Enclosing | null): void {
   const { execute, all } = prepared
   prepared.execute = (...given) => run(prepared, execute, given, record)
   if (all !== undefined) prepared.all = (...given) => run(prepared, all, given, record)
+  if (prepared.iterator !== undefined) prepared.iterator = refuseIterator
+}
+
+function refuseIterator(): never {
+  throw new UsageError(
+    'iterator() of a Drizzle query would read from a connection of mysql2: use db.iterate(query) of Genever, which streams its rows.',
+  )
 }
 
 async function run(
   prepared: Prepared,
   method: Prepared['execute'],
   given: readonly unknown[],
-  record: TransactionRecord | null,
+  record: Enclosing | null,
 ): Promise<unknown> {
   checkOpen(record)
   try {
@@ -137,8 +169,8 @@ async function run(
   }
 }
 
-function checkOpen(record: TransactionRecord | null): void {
-  if (record !== null && record.state !== 'open') throw new TransactionEndedError(record.endedMessage())
+function checkOpen(record: Enclosing | null): void {
+  if (record !== null && !record.taking) throw new TransactionEndedError(record.endedMessage())
 }
 
 /** Drizzle's wrapper has the parameters in its message. */

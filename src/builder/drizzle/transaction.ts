@@ -1,25 +1,26 @@
 // `transaction` of a Drizzle instance, as a transaction of the engine: ambient inside, nested as savepoints. What the
 // callback gets is the instance on a client that always runs in that transaction, with Drizzle's own ways to leave it.
 import { UsageError } from '../../errors/index.ts'
-import type { IsolationLevel } from '../../sql/dialect.ts'
-import { parseIsolation } from '../../sql/dialect.ts'
+import { type IsolationLevel, parseIsolation } from '../../sql/dialect.ts'
 import { currentChain } from '../../engine/context/chain.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { thrownError } from '../../engine/query/failure.ts'
 import { EngineOp } from '../../engine/query/op.ts'
-import type { TransactionOptions } from '../../engine/transaction-options.ts'
+import type { TransactionOptions } from '../../engine/transaction/options.ts'
 import type { Transaction } from '../../engine/transaction/transaction.ts'
 import { makeClient } from './client.ts'
 import { quoteText } from './core/render.ts'
 import type { DrizzleSession } from './session.ts'
 
-/** Drizzle's PgTransactionConfig. */
+/** Drizzle's PgTransactionConfig, and MySqlTransactionConfig. */
 export interface DrizzleTransactionConfig {
   readonly isolationLevel?: string | undefined
   readonly accessMode?: string | undefined
   readonly deferrable?: boolean | undefined
   /** 1.0 only. */
   readonly snapshot?: string | undefined
+  /** MySQL only. */
+  readonly withConsistentSnapshot?: boolean | undefined
 }
 
 /** Structural: `drizzle()` of either version. */
@@ -89,7 +90,11 @@ function relationsOn(session: DrizzleSession, query: Readonly<Record<string, obj
 /** `@throws {UsageError}` for a level, mode or flag there is not. */
 function optionsOf(config: DrizzleTransactionConfig | undefined): TransactionOptions {
   if (config === undefined || config === null) return {}
-  const { isolationLevel, accessMode, deferrable } = config
+  const { isolationLevel, accessMode, deferrable, withConsistentSnapshot } = config
+  if (withConsistentSnapshot === true)
+    throw new UsageError(
+      'A transaction cannot begin withConsistentSnapshot: its snapshot is taken by its first read. Leave the option out and read first.',
+    )
   return {
     isolation: isolationLevel as IsolationLevel | undefined,
     readOnly: accessMode === undefined ? undefined : isReadOnly(accessMode),
@@ -135,7 +140,8 @@ async function sendControl(tx: Transaction, text: string): Promise<void> {
 /** `rollback` of Drizzle's own transactions, so that what it throws is of the class users catch. */
 async function rollbackOf(base: DrizzleSession, stock: DrizzleSession['transaction'] | null): Promise<() => never> {
   let rollback: (() => never) | undefined
-  const silent = { query: () => Promise.resolve({ rows: [] }), transaction: (work: Work) => work(silent) }
+  const nothing = Object.assign([{}], { rows: [] })
+  const silent = { query: () => Promise.resolve(nothing), transaction: (work: Work) => work(silent) }
   try {
     const session = Object.create(base, { client: { value: silent } }) as DrizzleSession
     await stock?.call(session, (tx) => {

@@ -1,8 +1,8 @@
-// Rows as node-postgres gives them to Drizzle, which decodes them further: dates, intervals and numeric arrays stay text,
+// Rows as node-postgres, PGlite and mysql2 give them to Drizzle, which decodes them further: dates, intervals and numeric arrays stay text,
 // 8-byte integers too. Used by the client and the adapter. It is a table of its own because Drizzle's columns expect just
 // these forms whatever the engine's options say, and because `pg` need not be installed.
 import { ProtocolError } from '../../errors/index.ts'
-import { readArray, readBytea } from '../../driver/postgres/text-forms.ts'
+import { readArray, readBytea } from '../../postgres/text-forms.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
 
 type Reader = (text: string) => unknown
@@ -95,6 +95,22 @@ export const nodePgRows: Rows = rowsBy(readerOf)
 
 /** What Drizzle's entry for PGlite expects. */
 export const pgliteRows: Rows = rowsBy(pgliteReaderOf)
+
+const exactInteger: Reader = (text) => {
+  const value = Number(text)
+  return Number.isSafeInteger(value) ? value : text
+}
+
+/** By the numbers of the wire: BIGINT as a number, as text where no number holds it; times as text; TINYINT(1) is no boolean so far. */
+const mysqlReaders: ReadonlyMap<number, Reader> = new Map<number, Reader>([
+  [1, Number],
+  [7, asText],
+  [8, exactInteger],
+  [12, asText],
+])
+
+/** What Drizzle's entry for mysql2 expects. */
+export const mysqlRows: Rows = rowsBy((type) => mysqlReaders.get(type) ?? null)
 
 function unreadable(): never {
   throw new ProtocolError('The server sent a value that is no array')

@@ -4,16 +4,24 @@ import {
   type Compilable,
   type CompiledQuery,
   createQueryId,
+  MysqlQueryCompiler,
   type OperationNode,
   PostgresQueryCompiler,
   type RawBuilder,
   type RootOperationNode,
 } from 'kysely'
 import { UsageError } from '../../errors/index.ts'
-import { hasMethod } from '../../sql/foreign.ts'
-import { type Adapter, registerAdapter, type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import {
+  hasMethod,
+  type Adapter,
+  registerAdapter,
+  type Statement,
+  toStatement,
+  type ToStatement,
+} from '../../sql/statement.ts'
 import { decoderOf } from './plugins.ts'
-import { describeType } from '../../util/checks.ts'
+import { describeType } from '../../util/options.ts'
 
 interface NodeSource {
   toOperationNode(): OperationNode
@@ -23,7 +31,7 @@ const adapter: Adapter = {
   name: 'kysely',
   match: (value) => isNodeSource(value) || (hasMethod(value, 'compile') && hasMethod(value, 'execute')),
   toStatement: statementOf,
-  compileEmbedded: (value) => (isNodeSource(value) ? textOf(compileNode(value)) : undefined),
+  compileEmbedded: (value, dialect) => (isNodeSource(value) ? textOf(compileNode(value, dialect)) : undefined),
 }
 
 registerAdapter(adapter)
@@ -33,14 +41,16 @@ registerAdapter(adapter)
  * `db.all(toQuery(builder.compile()))`. A compiled query is plain data, and plain data is never taken for a query unasked.
  */
 export function toQuery<Row>(query: CompiledQuery<Row> | RawBuilder<Row> | Compilable<Row>): ToStatement<Row> {
-  return { [toStatement]: () => (isCompiled(query) ? finished<Row>(query) : statementOf<Row>(query)) }
+  return {
+    [toStatement]: (_, dialect) => (isCompiled(query) ? finished<Row>(query) : statementOf<Row>(query, dialect)),
+  }
 }
 
-function statementOf<Row>(query: object): Statement<Row> {
+function statementOf<Row>(query: object, dialect?: Dialect): Statement<Row> {
   if (isNodeSource(query) && (isRaw(query) || !hasMethod(query, 'compile'))) {
-    if (isRaw(query)) return textOf<Row>(compileNode(query))
+    if (isRaw(query)) return textOf<Row>(compileNode(query, dialect))
     throw new UsageError(
-      `An expression of Kysely (${describeType(query)}) is no query: select it, or interpolate it in db.sql\`…\`.`,
+      `An expression of Kysely (${describeType(query)}) is not a query: select it, or interpolate it in db.sql\`…\`.`,
     )
   }
   return finished<Row>((query as Compilable<Row>).compile())
@@ -56,9 +66,10 @@ function textOf<Row>({ sql, parameters }: CompiledQuery): Statement<Row> {
   return { sql, params: parameters }
 }
 
-/** Compiles any node for PostgreSQL, whatever Kysely made it. */
-function compileNode(source: NodeSource): CompiledQuery {
-  return new PostgresQueryCompiler().compileQuery(source.toOperationNode() as RootOperationNode, createQueryId())
+/** Compiles any node for the database, PostgreSQL where it is not known, whatever Kysely made it. */
+function compileNode(source: NodeSource, dialect: Dialect | undefined): CompiledQuery {
+  const compiler = dialect?.name === 'mysql' ? new MysqlQueryCompiler() : new PostgresQueryCompiler()
+  return compiler.compileQuery(source.toOperationNode() as RootOperationNode, createQueryId())
 }
 
 function isNodeSource(value: object): value is NodeSource {

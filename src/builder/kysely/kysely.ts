@@ -9,19 +9,23 @@ import {
   type LogConfig,
   type QueryExecutor,
   Transaction as KyselyTransaction,
+  ConnectionBuilder,
+  type AccessMode,
+  type IsolationLevel,
+  TransactionBuilder,
+  type TransactionSettings,
 } from 'kysely'
 import { callOptions, needsExecutor } from '../../engine/handle.ts'
 import type { Transaction } from '../../engine/transaction/transaction.ts'
-import { must } from '../../util/checks.ts'
-import type { Checks } from '../../util/options.ts'
-import { ScopedConnectionBuilder } from './connection-builder.ts'
+import { must, type Checks } from '../../util/options.ts'
 import { statementDialect } from './dialect/dialect.ts'
-import { GeneverDriver } from './dialect/driver.ts'
+import { GeneverDriver, optionsOf } from './dialect/driver.ts'
 import { traced } from './plugins.ts'
 import { type KyselySource, statementsOf } from './dialect/source.ts'
-import { ScopedTransactionBuilder } from './transaction-builder.ts'
+import { Source } from '../../engine/source.ts'
+import type { Abortable } from './dialect/connection.ts'
 
-/** What Kysely can be given beside its dialect. */
+/** Options of Kysely besides its dialect. */
 export interface KyselyOptions {
   readonly plugins?: readonly KyselyPlugin[] | undefined
   /** As Kysely's own option. Channels of `node:diagnostics_channel` see the statements too. */
@@ -36,10 +40,11 @@ const checks: Checks<KyselyOptions> = {
 /**
  * A Kysely on a database of Genever, or on one of its connections or transactions.
  *
- * - Statements run on the ambient connection, or on a free one; values are decoded as everywhere in Genever, and errors are
- *   those of Genever.
- * - `transaction().execute(work)` is `db.transaction(work)`: ambient inside, a savepoint within another, rolled back when
- *   `work` throws. `connection().execute(work)` is `db.scope(work)`. `startTransaction()` is `db.begin()`.
+ * - Statements run on the ambient connection, or on a free one. Values are decoded as everywhere in Genever, and errors are
+ *   Genever's.
+ * - `transaction().execute(work)` is `db.transaction(work)`. It is ambient inside, a savepoint within another, and rolled
+ *   back when `work` throws.
+ * - `connection().execute(work)` is `db.scope(work)`. `startTransaction()` is `db.begin()`.
  * - Nothing is borrowed before the first statement, and `destroy()` does not close the database.
  */
 export function kysely<DB>(source: KyselySource, given?: KyselyOptions): Kysely<DB> {
@@ -127,4 +132,58 @@ function configOf(dialect: Dialect, { plugins, log }: KyselyOptions): KyselyProp
 function propsOf(source: KyselySource, dialect: Dialect, options: KyselyOptions, executor: QueryExecutor): KyselyProps {
   const driver = new GeneverDriver(async () => statementsOf(source))
   return { config: configOf(dialect, options), dialect, driver, executor }
+}
+
+type On<DB> = (source: KyselySource) => Kysely<DB>
+
+class ScopedConnectionBuilder<DB> extends ConnectionBuilder<DB> {
+  readonly #source: KyselySource
+  readonly #on: On<DB>
+
+  constructor(props: KyselyProps, source: KyselySource, on: On<DB>) {
+    super(props)
+    this.#source = source
+    this.#on = on
+  }
+
+  /** A signal that has aborted already is the only one to matter: nothing is waited for before `callback` is called. */
+  override async execute<T>(callback: (db: Kysely<DB>) => Promise<T>, options?: Abortable): Promise<T> {
+    options?.signal?.throwIfAborted()
+    const source = this.#source
+    if (source instanceof Source) return source.scope((connection) => callback(this.#on(connection)))
+    return source.run(() => callback(this.#on(source)))
+  }
+}
+
+type Inside<DB> = (tx: Transaction) => KyselyTransaction<DB>
+
+class ScopedTransactionBuilder<DB> extends TransactionBuilder<DB> {
+  readonly #props: KyselyProps
+  readonly #source: KyselySource
+  readonly #inside: Inside<DB>
+  readonly #settings: TransactionSettings
+
+  constructor(props: KyselyProps, source: KyselySource, inside: Inside<DB>, settings: TransactionSettings = {}) {
+    super(props)
+    this.#props = props
+    this.#source = source
+    this.#inside = inside
+    this.#settings = settings
+  }
+
+  override setAccessMode(accessMode: AccessMode): ScopedTransactionBuilder<DB> {
+    return this.#with({ ...this.#settings, accessMode })
+  }
+
+  override setIsolationLevel(isolationLevel: IsolationLevel): ScopedTransactionBuilder<DB> {
+    return this.#with({ ...this.#settings, isolationLevel })
+  }
+
+  override execute<T>(callback: (trx: KyselyTransaction<DB>) => Promise<T>): Promise<T> {
+    return this.#source.transaction((tx) => callback(this.#inside(tx)), optionsOf(this.#settings))
+  }
+
+  #with(settings: TransactionSettings): ScopedTransactionBuilder<DB> {
+    return new ScopedTransactionBuilder<DB>(this.#props, this.#source, this.#inside, settings)
+  }
 }

@@ -70,7 +70,7 @@ function mapped(plugin: CamelCasePlugin, row: unknown): unknown {
 function refused(plugin: KyselyPlugin): UsageError {
   const name = /^[\w$]{1,60}$/.test(plugin.constructor.name) ? plugin.constructor.name : 'A plugin'
   return new UsageError(
-    `${name} of Kysely transforms results by a promise, which only Kysely waits for: run this query with its own execute() ` +
+    `${name} of Kysely transforms results by a promise, and only Kysely waits for that: run this query with its own execute() ` +
       'or stream(), or build it with withoutPlugins().',
   )
 }

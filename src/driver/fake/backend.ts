@@ -2,20 +2,21 @@
 // order. Running and answering are two steps, so a cancel or a loss can come between them. Faults of the phases `send`,
 // `answer`, `reset` and `ping` are played out here.
 import type { Failure, Op } from '../driver.ts'
-import type { Fault, Faults, Limits, Steps } from './scenario.ts'
-import type { Fields, Refused, Reply, Rows, FakeSession } from './session.ts'
-import { controlOf } from './statements.ts'
-import { refused } from './values.ts'
+import type { Fields, Status } from '../postgres/outcome.ts'
+import type { Fault, Faults, Steps, TimeLine } from './scenario.ts'
+import { refused, transactionControl, type FakeSession, type Refused, type Reply, type Rows } from './session.ts'
 
-/** How one operation of a unit ended on the server. */
-export type End =
-  | Rows
-  | Refused
-  /** An earlier operation failed. */
-  | { readonly skipped: true }
-  /** It ran, and a later operation failed outside of a transaction block. */
-  | { readonly undone: true }
-  | { readonly unreadable: string }
+/** What the connections of a driver share. */
+export interface ConnectionHost {
+  readonly steps: Steps
+  readonly faults: Faults
+  readonly log: string[]
+  readonly maxInFlight: number
+  latencyMs(text: string): number
+}
+
+/** What an operation of a unit was answered. */
+export type End = Rows | Refused | { readonly unreadable: string }
 
 /** One Sync on its way: a unit of operations, or a reset or ping of the connection's own. */
 export class Flight {
@@ -23,14 +24,14 @@ export class Flight {
   readonly phase: 'send' | 'reset' | 'ping'
   /** What a reset does on the server. */
   readonly work: (() => void) | null
-  /** What became of each operation, as far as the server got. */
+  /** The answers to its operations, as far as the server got. Of a reset or ping: why it was refused. */
   readonly ends: End[] = []
   /** Written to the wire. */
   sent = false
-  /** A reset or ping was refused. */
-  refused = false
+  /** Told the end of a reset or ping. */
+  reply: ((ok: boolean) => void) | null = null
   /** The status byte of its ReadyForQuery. */
-  status: 'idle' | 'tx' | 'failed' = 'idle'
+  status: Status = 'idle'
   /** A cancel request has arrived, meant for this operation: it, or what runs too long before it, will be stopped. */
   cancelled: Op | null = null
   /** The request has stopped something. */
@@ -47,12 +48,10 @@ export class Flight {
   get label(): string {
     return this.phase === 'send' ? this.ops.map(({ stmt }) => stmt.text).join('; ') : `<${this.phase}>`
   }
-
-  get failed(): boolean {
-    const last = this.ends.at(-1)
-    return last !== undefined && !('rows' in last)
-  }
 }
+
+/** What the server does with a unit. It yields the milliseconds it waits; a cancel makes it go on at once. */
+type Running<T> = Generator<number, T, void>
 
 export interface BackendEvents {
   answered(flight: Flight): void
@@ -61,10 +60,8 @@ export interface BackendEvents {
 
 export class FakeBackend {
   readonly #session: FakeSession
-  readonly #faults: Faults
-  readonly #steps: Steps
-  readonly #limits: Limits
-  readonly #latencyMs: (text: string) => number
+  readonly #host: ConnectionHost
+  readonly #line: TimeLine
   readonly #events: BackendEvents
   readonly #received: Flight[] = []
   readonly #answers: Flight[] = []
@@ -73,17 +70,10 @@ export class FakeBackend {
   /** The answer that is due will never come; no cancel can help. */
   #silent = false
 
-  constructor(
-    session: FakeSession,
-    time: { readonly steps: Steps; readonly limits: Limits; readonly latencyMs: (text: string) => number },
-    faults: Faults,
-    events: BackendEvents,
-  ) {
+  constructor(session: FakeSession, host: ConnectionHost, line: TimeLine, events: BackendEvents) {
     this.#session = session
-    this.#faults = faults
-    this.#steps = time.steps
-    this.#limits = time.limits
-    this.#latencyMs = time.latencyMs
+    this.#host = host
+    this.#line = line
     this.#events = events
   }
 
@@ -96,135 +86,99 @@ export class FakeBackend {
   cancel(op: Op): void {
     const flight = this.#received[0]
     if (flight === undefined || flight.phase !== 'send' || this.#session.ended) return
-    const meant = flight.ops.includes(op) ? op : flight.ops.find(({ stmt }) => controlOf(stmt.text) === null)
+    const meant = flight.ops.includes(op) ? op : flight.ops.find(({ stmt }) => transactionControl(stmt.text) === null)
     flight.cancelled = meant ?? null
-    if (flight.wake !== null) this.#advance(flight)
+    flight.wake?.()
   }
 
   /** Whether time alone changes nothing any more, now that no cancel is on its way. */
   recheck(): void {
-    if (this.#silent || (this.#received[0]?.wake ?? null) !== null) this.#limits.stick()
+    if (this.#silent || (this.#received[0]?.wake ?? null) !== null) this.#line.stick()
   }
 
   /** A cancel is on its way: what hangs can still end by it. */
   expectCancel(): void {
-    if (!this.#silent) this.#limits.unstick()
+    if (!this.#silent) this.#line.unstick()
   }
 
   /** The connection breaks now; the client finds out in a later step. */
   lose(failure: Failure): void {
     this.#session.end()
-    this.#defer('loss', () => this.#events.lost(failure))
-  }
-
-  #defer(label: string, run: () => void, delayMs?: number): void {
-    this.#steps.defer(`#${this.#session.id} ${label}`, run, delayMs)
+    this.#line.defer('loss', () => this.#events.lost(failure))
   }
 
   #pump(): void {
     const flight = this.#received[0]
     if (flight === undefined || this.#running || this.#session.ended) return
     this.#running = true
-    this.#defer(`run ${flight.label}`, () => this.#advance(flight))
+    const script = this.#run(flight)
+    this.#line.defer(`run ${flight.label}`, () => this.#advance(flight, script))
   }
 
-  /** Runs what is left of a unit, until it is through or something makes it wait. */
-  #advance(flight: Flight): void {
-    if (this.#session.ended) return
-    if (flight.phase !== 'send') {
-      const fault = this.#faults.take(flight.phase, this.#session.id)
-      if (fault === undefined) this.#work(flight)
-      else
-        this.#suffer(
-          flight,
-          fault,
-          () => this.#work(flight),
-          () => this.#refuseWork(flight),
-        )
+  /** Goes on with a unit until it is through or waits. */
+  #advance(flight: Flight, script: Running<void>): void {
+    for (;;) {
+      if (this.#session.ended) return
+      const { done, value: waitMs } = script.next()
+      if (done === true) {
+        this.#ran(flight)
+        return
+      }
+      if (flight.cancelled !== null || this.#session.ended) continue
+      const wake = (): void => {
+        if (flight.wake !== wake) return
+        flight.wake = null
+        this.#advance(flight, script)
+      }
+      flight.wake = wake
+      if (waitMs === Infinity) this.#line.stick()
+      else this.#line.defer(`delay of ${flight.label}`, wake, waitMs)
       return
     }
-    for (let op = flight.ops[flight.ends.length]; op !== undefined; op = flight.ops[flight.ends.length]) {
-      if (!this.#runOne(flight, op)) return
-    }
-    if (!this.#session.sync()) this.#undo(flight)
-    this.#ran(flight)
   }
 
-  /** False: it waits, or the connection broke; somebody else goes on. */
-  #runOne(flight: Flight, op: Op): boolean {
+  *#run(flight: Flight): Running<void> {
+    if (flight.phase !== 'send') {
+      const refusal = yield* this.#meet(flight, '')
+      if (refusal === null) flight.work?.()
+      else flight.ends.push({ error: refusal })
+      return
+    }
+    for (const op of flight.ops) {
+      const end = yield* this.#runOne(flight, op)
+      flight.ends.push(end)
+      if ('error' in end) break
+    }
+    this.#session.sync()
+  }
+
+  *#runOne(flight: Flight, op: Op): Running<Rows | Refused> {
     const { text } = op.stmt
-    if (flight.failed) return flight.ends.push({ skipped: true }) > 0
-    const waited = flight.wake !== null
-    flight.wake = null
-    if (flight.cancelled !== null && (waited || (flight.cancelled === op && controlOf(text) === null))) {
-      flight.cancelled = null
-      flight.stopped = true
-      this.#limits.unstick()
-      return flight.ends.push(this.#session.refuse(text, cancelFields)) > 0
-    }
-    const fault = this.#faults.take('send', this.#session.id, text)
-    if (fault === undefined) return this.#execute(flight, op)
-    const go = (): void => {
-      if (this.#execute(flight, op)) this.#advance(flight)
-    }
-    this.#suffer(flight, fault, go, (fields) => {
-      flight.ends.push(this.#session.refuse(text, fields))
-      this.#advance(flight)
-    })
-    return false
+    const meant = flight.cancelled === op && transactionControl(text) === null
+    const refusal = meant ? this.#stop(flight) : yield* this.#meet(flight, text)
+    if (refusal !== null) return this.#session.refuse(text, refusal)
+    const reply: Reply = this.#session.execute(text, op.params)
+    if (!('waitMs' in reply)) return reply
+    yield reply.waitMs
+    return flight.cancelled === null ? reply : this.#session.refuse(text, this.#stop(flight))
   }
 
-  #execute(flight: Flight, op: Op): boolean {
-    const reply: Reply = this.#session.execute(op.stmt.text, op.params)
-    if (!('waitMs' in reply)) return flight.ends.push(reply) > 0
-    const go = (): void => {
-      flight.ends.push(reply)
-      this.#advance(flight)
-    }
-    this.#wait(flight, reply.waitMs === Infinity ? null : reply.waitMs, go)
-    return false
+  /** A fault that is planted here strikes. Gives what the server refuses with; null: it goes on. */
+  *#meet(flight: Flight, text: string): Running<Fields | null> {
+    const fault = this.#host.faults.take(flight.phase, this.#session.id, text)
+    if (fault === undefined) return null
+    if ('error' in fault) return refused(fault).error
+    if (!('hang' in fault || 'delayMs' in fault)) this.lose(lossOf(fault))
+    yield 'delayMs' in fault ? fault.delayMs : Infinity
+    return flight.cancelled === null ? null : this.#stop(flight)
   }
 
-  #suffer(flight: Flight, fault: Fault, go: () => void, refuse: (fields: Fields) => void): void {
-    if ('error' in fault) refuse(refused(fault.error, fault.message, fault.fields).error)
-    else if ('hang' in fault) this.#wait(flight, null, go)
-    else if ('delayMs' in fault) this.#wait(flight, fault.delayMs, go)
-    else this.lose(lossOf(fault))
-  }
-
-  /** Null: for ever. */
-  #wait(flight: Flight, delayMs: number | null, go: () => void): void {
-    flight.wake = go
-    if (flight.cancelled !== null) this.#advance(flight)
-    else if (delayMs === null) this.#limits.stick()
-    else {
-      const wake = (): void => {
-        if (flight.wake !== go || this.#session.ended) return
-        flight.wake = null
-        go()
-      }
-      this.#defer(`delay of ${flight.label}`, wake, delayMs)
-    }
-  }
-
-  #work(flight: Flight): void {
-    flight.work?.()
-    this.#ran(flight)
-  }
-
-  #refuseWork(flight: Flight): void {
-    flight.refused = true
-    this.#ran(flight)
-  }
-
-  /** An error rolled back what ran before it outside of a transaction block, back to the last COMMIT. */
-  #undo(flight: Flight): void {
-    const failed = flight.ends.findIndex((end) => !('rows' in end))
-    for (let i = failed - 1; i >= 0; i--) {
-      const verb = controlOf(flight.ops[i]?.stmt.text ?? '')?.verb
-      if (verb === 'commit' || verb === 'rollback') return
-      flight.ends[i] = { undone: true }
-    }
+  /** The cancel request that has arrived stops what runs. */
+  #stop(flight: Flight): Fields {
+    flight.cancelled = null
+    flight.stopped = true
+    this.#line.unstick()
+    return refused({ error: '57014', message: 'canceling statement due to user request' }).error
   }
 
   #ran(flight: Flight): void {
@@ -240,10 +194,10 @@ export class FakeBackend {
     const flight = this.#answers[0]
     if (flight === undefined || this.#answering) return
     this.#answering = true
-    let delayMs = this.#latencyMs(flight.label)
+    let delayMs = this.#host.latencyMs(flight.label)
     let lag = false
     flight.ops.forEach(({ stmt }, i) => {
-      const fault = this.#faults.take('answer', this.#session.id, stmt.text)
+      const fault = this.#host.faults.take('answer', this.#session.id, stmt.text)
       if (fault === undefined) return
       if ('hang' in fault) this.#silent = true
       else if ('decode' in fault && 'rows' in (flight.ends[i] ?? {})) flight.ends[i] = { unreadable: fault.decode }
@@ -259,21 +213,17 @@ export class FakeBackend {
       this.#events.answered(flight)
       this.#answer()
     }
-    if (this.#silent) this.#limits.stick()
-    else if (lag) this.#defer(`delay of ${flight.label}`, () => this.#defer(`answer ${flight.label}`, deliver), delayMs)
-    else this.#defer(`answer ${flight.label}`, deliver, delayMs)
+    if (this.#silent) this.#line.stick()
+    else if (lag)
+      this.#line.defer(`delay of ${flight.label}`, () => this.#line.defer(`answer ${flight.label}`, deliver), delayMs)
+    else this.#line.defer(`answer ${flight.label}`, deliver, delayMs)
   }
 }
-
-const cancelFields: Fields = refused('57014', 'canceling statement due to user request').error
 
 /** What the client is told when this fault breaks its connection. */
 export function lossOf(fault: Fault): Failure {
   if ('protocol' in fault) return { kind: 'protocol', outcome: 'unknown', cause: fault.protocol }
   if (!('lost' in fault) || fault.lost === true) return { kind: 'lost', outcome: 'unknown' }
-  return {
-    kind: 'lost',
-    outcome: 'unknown',
-    fields: refused(fault.lost, 'terminating connection', { severity: 'FATAL' }).error,
-  }
+  const { error } = refused({ error: fault.lost, message: 'terminating connection', fields: { severity: 'FATAL' } })
+  return { kind: 'lost', outcome: 'unknown', fields: error }
 }

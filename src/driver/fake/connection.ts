@@ -1,117 +1,74 @@
-// The client's end of one fake connection: the contract of `RawConnection`, kept to the letter, and its rules for the
-// owner checked at every call. A broken rule is recorded in `driver.violations` and thrown. What the server does with
+// The client's end of one fake connection: the contract of `RawConnection`, kept to the letter. What the server does with
 // what is sent here is in backend.ts.
-import { inspect } from 'node:util'
 import type { ConnectionHooks, Failure, Op, RawConnection, Unit } from '../driver.ts'
 import { inRoot } from '../../util/context.ts'
 import { Dirty } from '../../sql/compiled.ts'
-import { FakeBackend, Flight, lossOf } from './backend.ts'
-import { Limits, type Fault, type FaultPhase, type Faults, type Steps } from './scenario.ts'
+import { InForce } from '../../sql/settings.ts'
+import type { Status } from '../postgres/outcome.ts'
+import { type ConnectionHost, FakeBackend, Flight, lossOf } from './backend.ts'
+import { TimeLine, type Fault, type FaultPhase } from './scenario.ts'
 import type { FakeSession } from './session.ts'
-import { lossOutcomes, settle } from './settle.ts'
-import { clock } from '../../util/clock.ts'
-
-/** What a connection needs of its driver. */
-export interface ConnectionHost {
-  readonly steps: Steps
-  readonly faults: Faults
-  readonly log: string[]
-  readonly maxInFlight: number
-  latencyMs(text: string): number
-  /** Records a broken rule and throws. */
-  violate(rule: string): never
-}
+import { settleAnswered, settleLost, settleUnsent } from './settle.ts'
+import { clock, type Deferred, deferred } from '../../util/clock.ts'
+import { Printable } from '../../util/thrown.ts'
 
 type CancelEnd = 'cancelled' | 'completed' | 'broken'
 
 interface PendingCancel {
-  readonly op: Op
   readonly flight: Flight
   /** The request has reached the server. */
   delivered: boolean
   settle(end: CancelEnd): void
 }
 
-const submitted = new WeakSet<Op>()
-
-export class FakeConnection implements RawConnection {
-  static {
-    Object.defineProperty(this.prototype, inspect.custom, {
-      value(this: FakeConnection): string {
-        return this.toString()
-      },
-    })
-  }
-
+export class FakeConnection extends Printable implements RawConnection {
   readonly id: number
-  readonly generation: number
   readonly born: number = clock.now()
   readonly lent: boolean = false
   readonly native: FakeSession
   readonly maxInFlight: number
   dirty = 0
+  epoch = 0
+  readonly inForce: InForce = new InForce()
   readonly #host: ConnectionHost
   readonly #hooks: ConnectionHooks
-  readonly #limits: Limits
+  readonly #line: TimeLine
   readonly #backend: FakeBackend
   /** Submitted and not yet answered, in order; resets and pings too. */
-  readonly #flights: Flight[] = []
-  readonly #replies = new Map<Flight, (ok: boolean) => void>()
-  #status: 'idle' | 'tx' | 'failed' = 'idle'
+  protected readonly flights: Flight[] = []
+  #status: Status = 'idle'
   #baseline = ''
-  #epoch = 0
-  /** Why nothing may be submitted, beyond the plain rules: a failed reset or cancel. */
-  #unusable: string | null = null
-  /** A lease ended with something to reset. */
-  #unclean = false
-  /** What the session holds was just made its baseline. */
-  #settled = false
   #ended = false
   #flushing = false
   #cancel: PendingCancel | null = null
-  #roomOwed = false
-  #closing: Promise<void> | null = null
-  #closed: () => void = () => {}
+  /** Its owner is to be told of room. */
+  #full = false
+  #closing: Deferred<void> | null = null
 
-  constructor(session: FakeSession, host: ConnectionHost, hooks: ConnectionHooks, generation: number) {
+  constructor(session: FakeSession, host: ConnectionHost, hooks: ConnectionHooks) {
+    super()
     this.id = session.id
     this.native = session
-    this.generation = generation
     this.maxInFlight = host.maxInFlight
     this.#host = host
     this.#hooks = hooks
-    this.#limits = new Limits(host.steps)
-    const time = { steps: host.steps, limits: this.#limits, latencyMs: (text: string) => host.latencyMs(text) }
-    this.#backend = new FakeBackend(session, time, host.faults, {
+    this.#line = new TimeLine(host.steps, `#${session.id} `)
+    this.#backend = new FakeBackend(session, host, this.#line, {
       answered: (flight) => this.#answered(flight),
-      lost: (failure) => this.#break(failure),
+      lost: (failure) => this.#end(failure)?.(),
     })
     session.listener = {
       notice: (fields) => this.alive && hooks.notice(fields),
-      parameter: (name, value) => this.alive && hooks.parameter(name, value),
-      notification: (channel, payload, pid) =>
-        this.#defer(`notification ${channel}`, () => this.alive && hooks.notification(channel, payload, pid)),
       killed: (fields) => this.#backend.lose({ kind: 'lost', outcome: 'unknown', fields }),
     }
   }
 
   get inFlight(): number {
-    return this.#flights.reduce((count, { phase }) => count + Number(phase === 'send'), 0)
+    return this.flights.reduce((count, { phase }) => count + Number(phase === 'send'), 0)
   }
 
-  get status(): 'idle' | 'tx' | 'failed' | 'unknown' {
-    return !this.alive || this.#flights.length > 0 || this.#unusable !== null ? 'unknown' : this.#status
-  }
-
-  get epoch(): number {
-    return this.#epoch
-  }
-
-  set epoch(epoch: number) {
-    if (epoch < this.#epoch) this.#violate(`epoch set back from ${this.#epoch} to ${epoch}`)
-    if (this.alive && (this.status !== 'idle' || (this.dirty !== 0 && !this.#settled))) this.#unclean = true
-    this.#settled = false
-    this.#epoch = epoch
+  get status(): Status {
+    return !this.alive || this.flights.length > 0 ? 'unknown' : this.#status
   }
 
   get alive(): boolean {
@@ -127,42 +84,41 @@ export class FakeConnection implements RawConnection {
   }
 
   submitUnit(unit: Unit): void {
-    const flight = new Flight(unit.ops)
-    this.#check(flight)
-    for (const op of unit.ops) submitted.add(op)
-    this.#flights.push(flight)
+    this.flights.push(new Flight(unit.ops))
+    this.#full ||= this.inFlight >= this.maxInFlight
     if (this.#flushing) return
     this.#flushing = true
     clock.queueMicrotask(() => this.#flush())
   }
 
   cancel(op: Op, deadline: number): Promise<CancelEnd> {
-    const flight = this.#flights.find(({ ops }) => ops.includes(op))
+    const flight = this.flights.find(({ ops }) => ops.includes(op))
     if (flight === undefined || !this.alive) return Promise.resolve(this.alive ? 'completed' : 'broken')
-    if (this.#cancel !== null) this.#violate('cancel during a cancel')
-    if (flight !== this.#flights[0]) this.#violate(`cancel of a statement that is not at the head: ${flight.label}`)
     this.#host.log.push(`${this.id}: <cancel>`)
     const fault = this.#host.faults.take('cancel', this.id, op.stmt.text)
-    return new Promise((resolve) => {
-      const disarm = { now: (): void => {} }
-      const cancel: PendingCancel = {
-        op,
-        flight,
-        delivered: false,
-        settle: (end) => {
-          if (this.#cancel !== cancel) return
-          this.#cancel = null
-          disarm.now()
-          if (end === 'broken') this.#unusable = 'a cancel that ended broken'
-          resolve(end)
-          if (end !== 'broken') this.#tell(false)
-        },
+    const { promise, resolve } = deferred<CancelEnd>()
+    const settle = (end: CancelEnd): void => {
+      if (this.#cancel !== cancel) return
+      this.#cancel = null
+      disarm()
+      resolve(end)
+      if (end !== 'broken') this.#tell()
+    }
+    const cancel: PendingCancel = { flight, delivered: false, settle }
+    this.#cancel = cancel
+    this.#backend.expectCancel()
+    const disarm = this.#line.arm('cancel', deadline, () => settle('broken'))
+    this.#send(fault, 'cancel', () => {
+      if (this.#ended || this.#cancel !== cancel) return
+      if (fault !== undefined && 'cancel' in fault && fault.cancel === 'broken') settle('broken')
+      else {
+        cancel.delivered = true
+        if (fault === undefined || 'delayMs' in fault) this.#backend.cancel(op)
+        this.#backend.recheck()
+        this.#tell()
       }
-      this.#cancel = cancel
-      this.#backend.expectCancel()
-      disarm.now = this.#limits.arm(this.#name('cancel'), deadline, () => cancel.settle('broken'))
-      this.#send(fault, 'cancel', () => this.#deliver(cancel, fault))
     })
+    return promise
   }
 
   lend(): Promise<unknown> {
@@ -175,28 +131,18 @@ export class FakeConnection implements RawConnection {
 
   setBaseline(sql: string): void {
     this.#baseline = sql
-    this.#settled = true
   }
 
   async reset(dirty: number, deadline: number): Promise<boolean> {
     if (!this.alive) return false
-    if (this.#flights.length > 0 || this.#cancel !== null) this.#violate('reset while something is in flight')
     // Asked for nothing on a clean session, a reset undoes everything.
     const undo = dirty === 0 && this.#status === 'idle' ? Dirty.unknown : dirty
-    const bits = Object.entries(Dirty).flatMap(([name, bit]) => ((dirty & bit) === 0 ? [] : [name]))
-    const parts = [
-      'reset',
-      bits.join(' '),
-      this.#status === 'idle' ? '' : '+ rollback',
-      this.#baseline && `+ ${this.#baseline}`,
-    ]
+    const line = ['reset', ...Object.entries(Dirty).flatMap(([name, bit]) => ((dirty & bit) === 0 ? [] : [name]))]
+    if (this.#status !== 'idle') line.push('+ rollback')
+    if (this.#baseline !== '') line.push('+', this.#baseline)
     const work = (): void => this.native.reset(undo, this.#baseline)
-    const ok = await this.#exchange(new Flight([], 'reset', work), parts.filter(Boolean).join(' '), deadline)
-    if (!ok) this.#unusable = 'a reset that failed'
-    else {
-      this.dirty &= (undo & Dirty.unknown) === 0 ? ~undo : 0
-      this.#unclean = false
-    }
+    const ok = await this.#exchange(new Flight([], 'reset', work), line.join(' '), deadline)
+    if (ok) this.dirty &= (undo & Dirty.unknown) === 0 ? ~undo : 0
     return ok
   }
 
@@ -205,20 +151,14 @@ export class FakeConnection implements RawConnection {
   }
 
   close(deadline: number): Promise<void> {
-    if (this.#closing !== null) return this.#closing
-    if (this.#ended) return Promise.resolve()
+    if (this.#closing !== null || this.#ended) return this.#closing?.promise ?? Promise.resolve()
+    this.#closing = deferred()
+    const { promise } = this.#closing
     this.#host.log.push(`${this.id}: <close>`)
-    const cause: Failure = { kind: 'closed', outcome: 'unknown' }
-    const disarm = this.#limits.arm(this.#name('close'), deadline, () => this.#break(cause))
-    this.#closing = new Promise((resolve) => {
-      this.#closed = () => {
-        disarm()
-        resolve()
-      }
-    })
-    const fault = this.#host.faults.take('close', this.id)
-    this.#send(fault, 'close', () => this.#break(cause))
-    return this.#closing
+    const end = (): void => this.#end({ kind: 'closed', outcome: 'unknown' })?.()
+    void promise.then(this.#line.arm('close', deadline, end))
+    this.#send(this.#host.faults.take('close', this.id), 'close', end)
+    return promise
   }
 
   destroy(cause: Failure): void {
@@ -226,38 +166,11 @@ export class FakeConnection implements RawConnection {
     if (mourn !== null) clock.queueMicrotask(() => inRoot(mourn))
   }
 
-  #violate(rule: string): never {
-    this.#host.violate(`#${this.id}: ${rule}`)
-  }
-
-  #name(event: string): string {
-    return `#${this.id} ${event}`
-  }
-
-  #defer(event: string, run: () => void, delayMs?: number): void {
-    this.#host.steps.defer(this.#name(event), run, delayMs)
-  }
-
-  /** The rules for the owner. */
-  #check({ ops, label }: Flight): void {
-    if (!this.alive) this.#violate(`submit on a connection that has ended: ${label}`)
-    if (this.#unusable !== null) this.#violate(`submit after ${this.#unusable}: ${label}`)
-    if (this.#cancel !== null) this.#violate(`submit in quarantine: ${label}`)
-    if (this.#flights.some(({ phase }) => phase === 'reset')) this.#violate(`submit during a reset: ${label}`)
-    if (this.#unclean) this.#violate(`submit for a new lease without a reset in between: ${label}`)
-    if (this.inFlight >= this.maxInFlight) this.#violate(`submit beyond ${this.maxInFlight} in flight: ${label}`)
-    if (ops.length === 0) this.#violate('submit of an empty unit')
-    for (const op of ops) {
-      if (op.state >= 2) this.#violate(`submit of a statement that is over: ${op.stmt.text}`)
-      if (submitted.has(op)) this.#violate(`submit of a statement for the second time: ${op.stmt.text}`)
-    }
-  }
-
-  /** Writes what was submitted in this tick. */
+  /** Writes what was submitted in this tick. Nothing of a unit is sent when one of its parameters cannot be written. */
   #flush(): void {
     this.#flushing = false
     if (this.#ended) return
-    for (const flight of this.#flights.filter(({ sent, phase }) => !sent && phase === 'send')) {
+    for (const flight of this.flights.filter(({ sent, phase }) => !sent && phase === 'send')) {
       const failure = this.#encode(flight)
       if (failure === null) {
         flight.sent = true
@@ -267,7 +180,13 @@ export class FakeConnection implements RawConnection {
         }
         this.#host.log.push(`${this.id}: ${flight.label}`)
         this.#backend.receive(flight)
-      } else inRoot(() => this.#unsent(flight, failure.op, failure.cause))
+      } else {
+        this.flights.splice(this.flights.indexOf(flight), 1)
+        inRoot(() => {
+          settleUnsent(flight, failure.op, failure.cause)
+          this.#tell()
+        })
+      }
     }
   }
 
@@ -281,92 +200,59 @@ export class FakeConnection implements RawConnection {
     return null
   }
 
-  /** Nothing of the unit is sent when one of its parameters cannot be written. */
-  #unsent(flight: Flight, culprit: Op, cause: unknown): void {
-    const full = this.inFlight >= this.maxInFlight
-    this.#flights.splice(this.#flights.indexOf(flight), 1)
-    const failure: Failure = { kind: 'encode', outcome: 'not_started', cause }
-    for (const op of flight.ops) {
-      op.fail(op === culprit ? failure : { kind: 'skipped', outcome: 'not_started', cause: failure })
-    }
-    this.#tell(full)
-  }
-
   #answered(flight: Flight): void {
-    const full = this.inFlight >= this.maxInFlight
-    this.#flights.shift()
+    const before = this.#status
+    this.flights.shift()
     this.#status = flight.status
     if (flight.phase === 'send') {
-      settle(flight)
-      this.#tell(full)
-    } else this.#replies.get(flight)?.(!flight.refused)
+      settleAnswered(flight, before)
+      this.#tell()
+    } else flight.reply?.(flight.ends.length === 0)
     for (const { stmt } of flight.ops) {
       const fault = this.#host.faults.take('after-answer', this.id, stmt.text)
       if (fault !== undefined) this.#backend.lose(lossOf(fault))
     }
   }
 
-  /** Tells the owner of room and rest, once no cancel is pending. */
-  #tell(full: boolean): void {
-    if (full) this.#roomOwed = true
-    if (this.#cancel !== null) {
-      this.#finishCancel(this.#cancel)
+  /**
+   * Tells the owner of room and rest, once no cancel is pending. A cancel is over when its request has arrived and everything that
+   * was in flight is answered.
+   */
+  #tell(): void {
+    const cancel = this.#cancel
+    if (cancel !== null) {
+      if (cancel.delivered && this.inFlight === 0)
+        this.#line.defer('cancel settles', () => cancel.settle(cancel.flight.stopped ? 'cancelled' : 'completed'))
       return
     }
-    if (this.alive && this.#roomOwed && this.inFlight < this.maxInFlight) {
-      this.#roomOwed = false
+    if (this.alive && this.#full && this.inFlight < this.maxInFlight) {
+      this.#full = false
       this.#hooks.room(this)
     }
     if (this.alive && this.inFlight === 0 && this.#cancel === null) this.#hooks.idle(this)
   }
 
-  #deliver(cancel: PendingCancel, fault: Fault | undefined): void {
-    if (this.#ended || this.#cancel !== cancel) return
-    if (fault !== undefined && 'cancel' in fault && fault.cancel === 'broken') {
-      cancel.settle('broken')
-      return
-    }
-    cancel.delivered = true
-    if (fault === undefined || 'delayMs' in fault) this.#backend.cancel(cancel.op)
-    this.#backend.recheck()
-    this.#finishCancel(cancel)
-  }
-
-  /** A cancel is over when its request has arrived and everything that was in flight is answered. */
-  #finishCancel(cancel: PendingCancel): void {
-    if (!cancel.delivered || this.inFlight > 0) return
-    this.#defer('cancel settles', () => cancel.settle(cancel.flight.stopped ? 'cancelled' : 'completed'))
-  }
-
   /** A reset or ping: sent behind what is in flight. */
   #exchange(flight: Flight, line: string, deadline: number): Promise<boolean> {
     this.#host.log.push(`${this.id}: <${line}>`)
-    return new Promise((resolve) => {
-      const disarm = this.#limits.arm(this.#name(flight.phase), deadline, () => reply(false))
-      const reply = (ok: boolean): void => {
-        disarm()
-        this.#replies.delete(flight)
-        resolve(ok)
-      }
-      this.#replies.set(flight, reply)
-      this.#flights.push(flight)
-      flight.sent = true
-      if (this.#flushing) clock.queueMicrotask(() => this.#backend.receive(flight))
-      else this.#backend.receive(flight)
-    })
+    const { promise, resolve } = deferred<boolean>()
+    flight.reply = (ok) => {
+      disarm()
+      flight.reply = null
+      resolve(ok)
+    }
+    const disarm = this.#line.arm(flight.phase, deadline, () => flight.reply?.(false))
+    this.flights.push(flight)
+    flight.sent = true
+    if (this.#flushing) clock.queueMicrotask(() => this.#backend.receive(flight))
+    else this.#backend.receive(flight)
+    return promise
   }
 
   /** A message outside of the units: arrives in a later step, unless a fault has it otherwise. */
   #send(fault: Fault | undefined, phase: FaultPhase, arrive: () => void): void {
-    if (fault !== undefined && 'hang' in fault) this.#limits.stick()
-    else if (fault !== undefined && 'lost' in fault) this.#backend.lose(lossOf(fault))
-    else if (fault !== undefined && 'delayMs' in fault) {
-      this.#defer(`delay of ${phase}`, () => this.#defer(phase, arrive), fault.delayMs)
-    } else this.#defer(phase, arrive)
-  }
-
-  #break(failure: Failure): void {
-    this.#end(failure)?.()
+    if (fault !== undefined && 'lost' in fault) this.#backend.lose(lossOf(fault))
+    else this.#line.send(phase, fault, arrive)
   }
 
   /** Ends the connection at once and returns what tells everybody; null when it has ended before. */
@@ -374,18 +260,17 @@ export class FakeConnection implements RawConnection {
     if (this.#ended) return null
     this.#ended = true
     this.native.end()
-    const outcomes = lossOutcomes(this.#flights, this.#status)
-    this.#flights.length = 0
+    const flights = this.flights.splice(0)
     return () => {
-      for (const [op, outcome] of outcomes) op.fail({ ...failure, outcome })
+      settleLost(flights, failure, this.#status)
       this.#cancel?.settle('broken')
-      for (const reply of this.#replies.values()) reply(false)
+      for (const { reply } of flights) reply?.(false)
       this.#hooks.lost(this, failure)
-      this.#closed()
+      this.#closing?.resolve()
     }
   }
 
-  toString(): string {
+  override toString(): string {
     const state = this.#ended ? 'ended' : this.#cancel === null ? this.status : 'quarantined'
     return `FakeConnection ${this.id} { ${state}, ${this.inFlight}/${this.maxInFlight} in flight }`
   }

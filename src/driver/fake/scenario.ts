@@ -1,16 +1,16 @@
 // What a test decides about the fake server: what goes wrong (`Faults`: at which message, the how manyth time) and in
 // which order things happen (`Steps`). Every event (a unit runs, is answered, a reset settles, …) is a step: a macrotask
 // of its own or, with a scheduler, one entry of it, so that fast-check decides. Steps run in the root context, as the
-// callbacks of a socket do. Deadlines (`Limits`) are timers; under a scheduler they are steps that exist only where
+// callbacks of a socket do. Deadlines (`TimeLine`) are timers; under a scheduler they are steps that exist only where
 // nothing else would happen any more. How a fault is played out is the business of connection and backend.
 import { UsageError } from '../../errors/index.ts'
 import { inRoot } from '../../util/context.ts'
 import { clock, msUntil } from '../../util/clock.ts'
 
 /**
- * The moment of a fault: before a session is open, when a unit is written (`encode`), when the server is about to run a
- * statement (`send`), when its unit has run and is about to be answered (`answer`), when it has been answered
- * (`after-answer`), and the four other messages.
+ * The moment of a fault. `open`: before a session is open. `encode`: when a unit is written. `send`: when the server is about
+ * to run a statement. `answer`: when the unit has run and is about to be answered. `after-answer`: when it has been answered.
+ * The others: at the message of that name.
  */
 export type FaultPhase = 'open' | 'encode' | 'send' | 'answer' | 'after-answer' | 'cancel' | 'reset' | 'ping' | 'close'
 
@@ -42,9 +42,9 @@ export type Fault =
   | { readonly cancel: 'completed' | 'broken' }
 
 export interface FaultPoint {
-  /** A text matches a statement that starts with it, whatever its case and white space. Default: any. */
+  /** A text matches a statement that starts with it. Case and white space do not matter. Default: any statement. */
   readonly text?: string | RegExp | undefined
-  /** Default: what the fault is about, otherwise `send`. */
+  /** Default: the phase that belongs to the fault, otherwise `send`. */
   readonly phase?: FaultPhase | undefined
   /** The first match that fails, counted from 1. Default 1. */
   readonly nth?: number | undefined
@@ -55,7 +55,7 @@ export interface FaultPoint {
 }
 
 export interface PlantedFault {
-  /** How often it has struck. */
+  /** How often it has occurred. */
   readonly hits: number
   remove(): void
 }
@@ -73,7 +73,7 @@ const phasesOf: Readonly<Record<string, readonly FaultPhase[]>> = {
   cancel: ['cancel'],
 }
 
-interface Planted {
+interface Planted extends PlantedFault {
   readonly phase: FaultPhase
   readonly nth: number
   readonly times: number
@@ -85,7 +85,7 @@ interface Planted {
 }
 
 export class Faults {
-  readonly #planted: Planted[] = []
+  readonly #planted: Set<Planted> = new Set()
 
   /**
    * Plants a fault.
@@ -103,26 +103,20 @@ export class Faults {
       )
     }
     const { nth = 1, times = 1, session } = at
-    const planted: Planted = { phase, nth, times, session, matches: matcher(at.text), fault, seen: 0, hits: 0 }
-    this.#planted.push(planted)
-    return {
-      get hits(): number {
-        return planted.hits
-      },
-      remove: () => {
-        const index = this.#planted.indexOf(planted)
-        if (index >= 0) this.#planted.splice(index, 1)
-      },
-    }
+    const remove = (): void => void this.#planted.delete(planted)
+    const matches = matcher(at.text)
+    const planted: Planted = { phase, nth, times, session, matches, fault, seen: 0, hits: 0, remove }
+    this.#planted.add(planted)
+    return planted
   }
 
   /** The number of planted faults that have not struck yet. */
   get pending(): number {
-    return this.#planted.filter(({ hits }) => hits === 0).length
+    return [...this.#planted].filter(({ hits }) => hits === 0).length
   }
 
   clear(): void {
-    this.#planted.length = 0
+    this.#planted.clear()
   }
 
   /** The fault to play out now, if any. Every planted fault that matches counts the message. */
@@ -148,12 +142,12 @@ function plain(text: string): string {
   return text.trim().replace(/\s+/g, ' ').toLowerCase()
 }
 
-/** What decides when a step happens. `run` must be called later, never from inside `defer`. */
+/** Decides when a step happens. It must call `run` later, never from inside `defer`. */
 export interface StepScheduler {
   defer(label: string, run: () => void): void
 }
 
-/** What fast-check's `fc.scheduler()` offers. */
+/** The part of fast-check's `fc.scheduler()` that is used. */
 export interface TaskScheduler {
   schedule<T>(task: Promise<T>, label?: string): Promise<T>
 }
@@ -184,18 +178,25 @@ export class Steps {
   }
 }
 
-/** The deadlines of one connection. */
-export class Limits {
+/** The steps and deadlines of one connection. */
+export class TimeLine {
   readonly #steps: Steps
+  /** In front of the labels of its steps. */
+  readonly #name: string
   readonly #armed = new Map<() => void, string>()
   #stuck = false
 
-  constructor(steps: Steps) {
+  constructor(steps: Steps, name: string) {
     this.#steps = steps
+    this.#name = name
   }
 
-  /** Calls `expire` once `deadline` (monotonic milliseconds) has passed; the function returned disarms it. */
-  arm(label: string, deadline: number, expire: () => void): () => void {
+  defer(label: string, run: () => void, delayMs?: number): void {
+    this.#steps.defer(this.#name + label, run, delayMs)
+  }
+
+  /** Calls `expire` once `deadline` (monotonic milliseconds) has passed; the function returned disarms it. False: it is too late. */
+  arm(label: string, deadline: number, expire: () => void): () => boolean {
     const fire = (): void => {
       if (this.#armed.delete(fire)) expire()
     }
@@ -207,9 +208,16 @@ export class Limits {
       timer = inRoot(() => clock.setTimeout(fire, msUntil(deadline)))
     }
     return () => {
-      this.#armed.delete(fire)
       clock.clearTimeout(timer)
+      return this.#armed.delete(fire)
     }
+  }
+
+  /** A message: it arrives in a later step, unless a fault keeps it or has it wait. */
+  send(label: string, fault: Fault | undefined, arrive: () => void): void {
+    if (fault !== undefined && 'hang' in fault) this.stick()
+    else if (fault === undefined || !('delayMs' in fault)) this.defer(label, arrive)
+    else this.defer(`delay of ${label}`, () => this.defer(label, arrive), fault.delayMs)
   }
 
   /** Nothing will happen by itself any more: under a scheduler every deadline, armed or still to come, becomes a step. */
@@ -223,6 +231,6 @@ export class Limits {
   }
 
   #hasten(fire: () => void, label: string): void {
-    this.#steps.defer(`${label}: deadline`, fire)
+    this.defer(`${label}: deadline`, fire)
   }
 }

@@ -1,21 +1,14 @@
-// One session of the fake server: its transaction, its settings, what else it holds. The backend feeds it statements
-// one by one and ends each unit with `sync`; what statements mean is in statements.ts. Knows nothing of connections,
-// faults or time.
-import { inspect } from 'node:util'
+// One session of the fake server: its transaction, its cursors, and what the engine says by itself. All else is answered by the
+// test. The backend feeds it statements one by one and ends each unit with `sync`. Knows nothing of connections, faults or time.
+import { controlOf } from '../../postgres/control.ts'
+import type { ControlText } from '../../sql/control-text.ts'
+import { statementsOf } from '../../postgres/lexer.ts'
 import { Dirty } from '../../sql/compiled.ts'
-import { controlOf, runStatement, splitStatements, type Control } from './statements.ts'
-import { refused } from './values.ts'
-
-export type Fields = Readonly<Record<string, string>>
+import { Printable } from '../../util/thrown.ts'
+import type { Fields, Status } from '../postgres/outcome.ts'
+import type { ServerFault } from './scenario.ts'
 
 export type FakeRow = Readonly<Record<string, unknown>>
-
-/** One row of a table removed, added or (both) replaced. */
-export interface Change {
-  readonly table: string
-  readonly removed: FakeRow | null
-  readonly added: FakeRow | null
-}
 
 /** What the server says to one statement. */
 export interface Rows {
@@ -34,215 +27,111 @@ export interface Waiting extends Rows {
 }
 export type Reply = Rows | Refused | Waiting
 
-/** What a session needs of its server. */
-export interface FakeServer {
-  /** The committed rows of a table and, on top of them, these changes. */
-  rows(table: string, changes?: readonly Change[]): FakeRow[]
-  commit(changes: readonly Change[]): void
-  /** The user's answer to a text that is no fake SQL; null: none. */
-  answer(text: string, params: readonly unknown[], session: FakeSession): Reply | null
-  notify(channel: string, payload: string, session: FakeSession): void
-}
+/** The answer of the test to a text; null: none. */
+export type Answerer = (text: string, params: readonly unknown[], session: FakeSession) => Reply | null
 
 export interface SessionListener {
   notice(fields: Fields): void
-  parameter(name: string, value: string): void
-  notification(channel: string, payload: string, session: number): void
   /** The server ended the session by itself. */
   killed(fields: Fields): void
 }
 
-export interface FakeCursor {
+interface FakeCursor {
   readonly reply: Rows
   readonly hold: boolean
   at: number
 }
 
-interface Savepoint {
-  readonly name: string
-  readonly changes: number
-  readonly notes: number
-  readonly state: SessionState
-}
-
-export interface FakeTransaction {
+interface FakeTransaction {
   explicit: boolean
   failed: boolean
-  readOnly: boolean
-  readonly changes: Change[]
-  readonly notes: { readonly channel: string; readonly payload: string }[]
-  readonly before: SessionState
-  readonly savepoints: Savepoint[]
+  /** What the session held before it, and before each of its savepoints. */
+  readonly before: unknown
+  readonly savepoints: { readonly name: string; readonly before: unknown }[]
 }
 
-/** What a session holds and a rollback restores. */
-export class SessionState {
-  readonly settings: Map<string, string>
-  /** `SET LOCAL`: until the transaction ends. */
-  readonly local: Map<string, string>
-  readonly temp: Set<string>
-  readonly listen: Set<string>
-  readonly cursors: Map<string, FakeCursor>
-
-  constructor(from?: SessionState) {
-    this.settings = new Map(from?.settings)
-    this.local = new Map(from?.local)
-    this.temp = new Set(from?.temp)
-    this.listen = new Set(from?.listen)
-    this.cursors = new Map(from?.cursors)
-  }
-}
-
-const defaults: Readonly<Record<string, string>> = {
-  application_name: '',
-  client_encoding: 'UTF8',
-  role: 'none',
-  search_path: '"$user", public',
-  server_version: '18.0',
-  standard_conforming_strings: 'on',
-  statement_timeout: '0',
-  timezone: 'UTC',
-  transaction_isolation: 'read committed',
-}
-const reported = new Set(['application_name', 'client_encoding', 'search_path', 'timezone'])
-const roles = ['role', 'session_authorization']
-
-export class FakeSession {
-  static {
-    Object.defineProperty(this.prototype, inspect.custom, {
-      value(this: FakeSession): string {
-        return this.toString()
-      },
-    })
-  }
-
+export class FakeSession extends Printable {
   readonly id: number
-  readonly server: FakeServer
-  /** Survive a rollback. */
-  readonly locks: Set<string> = new Set()
-  readonly prepared: Set<string> = new Set()
-  /** Settings with a dot that were ever made up here: without a value they are empty, and no longer unknown. */
-  readonly #custom = new Set<string>()
+  /** @internal */
+  readonly cursors: Map<string, FakeCursor> = new Map<string, FakeCursor>()
+  /** @internal */
   listener: SessionListener | null = null
-  state: SessionState = new SessionState()
   /** True once the session is over, whoever ended it. */
   ended = false
   #transaction: FakeTransaction | null = null
-  readonly #left: () => void
+  readonly #answer: Answerer
 
-  constructor(id: number, server: FakeServer, left: () => void) {
+  /** @internal */
+  constructor(id: number, answer: Answerer) {
+    super()
     this.id = id
-    this.server = server
-    this.#left = left
+    this.#answer = answer
   }
 
   /** The status byte of the next ReadyForQuery. */
-  get status(): 'idle' | 'tx' | 'failed' {
+  get status(): Status {
     const tx = this.#transaction
     if (tx === null || !tx.explicit) return 'idle'
     return tx.failed ? 'failed' : 'tx'
   }
 
   /** The transaction a statement runs in; without BEGIN it lasts until the next `sync`. */
-  get transaction(): FakeTransaction {
-    this.#transaction ??= {
-      explicit: false,
-      failed: false,
-      readOnly: false,
-      changes: [],
-      notes: [],
-      before: new SessionState(this.state),
-      savepoints: [],
-    }
+  get #current(): FakeTransaction {
+    this.#transaction ??= { explicit: false, failed: false, before: this.save(), savepoints: [] }
     return this.#transaction
   }
 
+  /** @internal */
   execute(text: string, params: readonly unknown[]): Reply {
-    let reply: Reply = { rows: [], tag: '', count: -1 }
-    for (const part of splitStatements(text)) {
-      const control = controlOf(part)
-      const ends = control !== null && /^(?:commit|rollback)/.test(control.verb)
-      if (this.transaction.failed && !ends) {
-        reply = refused('25P02', 'current transaction is aborted, commands ignored until end of transaction block')
-      } else if (control === null) {
-        reply = runStatement(part, params, this) ?? this.server.answer(part, params, this) ?? unknown(part)
-      } else reply = this.#control(control)
+    let reply: Reply = done('')
+    for (const part of statementsOf(text)) {
+      const control = transactionControl(part)
+      const ends = control?.kind === 'commit' || control?.kind.startsWith('rollback') === true
+      if (this.#current.failed && !ends)
+        reply = refused({
+          error: '25P02',
+          message: 'current transaction is aborted, commands ignored until end of transaction block',
+        })
+      else if (control !== null) reply = this.#control(control, part)
+      else
+        reply =
+          this.run(part, params) ??
+          refused({ error: '42601', message: 'the fake server has no answer to this statement' })
       if ('error' in reply) {
-        this.transaction.failed = true
+        this.#current.failed = true
         break
       }
     }
     return reply
   }
 
-  /** The server refuses a statement instead of running it. A COMMIT that is refused has rolled back. */
+  /** The server refuses a statement instead of running it. A COMMIT that is refused has rolled back. @internal */
   refuse(text: string, error: Fields): Refused {
-    if (controlOf(text)?.verb === 'commit' && this.#transaction?.explicit === true) this.#end(false)
-    else this.transaction.failed = true
+    if (transactionControl(text)?.kind === 'commit' && this.#transaction?.explicit === true) this.#end(false)
+    else this.#current.failed = true
     return { error }
   }
 
-  /** The end of a unit. False: what it did outside of a transaction block was rolled back. */
-  sync(): boolean {
+  /** The end of a unit. An error in it rolls back what it did outside of a transaction block. @internal */
+  sync(): void {
     const tx = this.#transaction
-    if (tx === null || tx.explicit) return true
-    this.#end(!tx.failed)
-    return !tx.failed
+    if (tx !== null && !tx.explicit) this.#end(!tx.failed)
   }
 
-  setting(name: string): string | undefined {
-    const key = name.toLowerCase()
-    const unset = this.#custom.has(key) ? '' : undefined
-    return this.state.local.get(key) ?? this.state.settings.get(key) ?? defaults[key] ?? unset
-  }
-
-  set(name: string, value: string | null, local: boolean = false): void {
-    const key = name.toLowerCase()
-    const { settings } = this.state
-    if (key.includes('.')) this.#custom.add(key)
-    if (local) this.state.local.set(key, value ?? defaults[key] ?? '')
-    else {
-      this.state.local.delete(key)
-      if (value === null) settings.delete(key)
-      else settings.set(key, value)
-    }
-    if (reported.has(key)) this.listener?.parameter(key, this.setting(key) ?? '')
-  }
-
-  /** The rows of `pg_settings`, without the defaults. */
-  get shown(): FakeRow[] {
-    const own = [...this.state.settings].filter(([name]) => !roles.includes(name))
-    return own.map(([name, setting]) => ({ name, setting, source: 'session' }))
-  }
-
-  resetAll(): void {
-    for (const name of this.state.settings.keys()) if (!roles.includes(name)) this.set(name, null)
-  }
-
-  /** Undoes what these `Dirty` bits stand for. Named statements of the driver are kept. */
+  /** Undoes what these `Dirty` bits stand for. Named statements of the driver are kept. @internal */
   reset(dirty: number, baseline: string): void {
     if (this.#transaction !== null) this.#end(false)
-    const all = (dirty & Dirty.unknown) !== 0
-    const { state } = this
-    if (all || dirty & Dirty.settings) this.resetAll()
-    if (all || dirty & Dirty.role) for (const role of roles) this.set(role, null)
-    if (all || dirty & Dirty.temp) state.temp.clear()
-    if (all || dirty & Dirty.listen) state.listen.clear()
-    if (all || dirty & Dirty.cursors) state.cursors.clear()
-    if (all || dirty & Dirty.locks) this.locks.clear()
-    if (all || dirty & Dirty.prepared) this.prepared.clear()
+    this.undo(dirty)
     if (baseline !== '') this.execute(baseline, [])
     this.sync()
   }
 
-  /** The session is over: an open transaction is rolled back. Idempotent. */
+  /** The session is over: an open transaction is rolled back. Idempotent. @internal */
   end(): void {
     if (this.ended) return
     if (this.#transaction !== null) this.#end(false)
     this.ended = true
-    this.state = new SessionState()
-    this.locks.clear()
-    this.#left()
+    this.cursors.clear()
   }
 
   /** Ends the session as `pg_terminate_backend` does; the connection finds out in a later step. */
@@ -252,73 +141,136 @@ export class FakeSession {
     this.listener?.killed({ severity: 'FATAL', code, message })
   }
 
+  /** @internal */
   notice(code: string, message: string, severity: string = 'WARNING'): void {
     this.listener?.notice({ severity, code, message })
   }
 
-  #control({ verb, name, text }: Control): Reply {
-    const tx = this.transaction
-    const done = (tag: string): Rows => ({ rows: [], tag, count: -1 })
-    if (verb === 'begin') {
+  /** One statement that is no transaction control; null: the server does not know it. @internal */
+  protected run(text: string, params: readonly unknown[]): Reply | null {
+    return this.#cursorText(text, params) ?? this.#answer(text, params, this) ?? ownWords(text)
+  }
+
+  /** What the session holds and a rollback restores. @internal */
+  protected save(): unknown {
+    return new Map(this.cursors)
+  }
+
+  /** @internal */
+  protected restore(saved: unknown): void {
+    this.cursors.clear()
+    for (const [name, cursor] of saved as typeof this.cursors) this.cursors.set(name, cursor)
+  }
+
+  /** BEGIN, with the modes of its text. @internal */
+  protected begun(_control: ControlText): void {}
+
+  /** The transaction is over. @internal */
+  protected finished(committed: boolean): void {
+    if (committed) for (const [name, { hold }] of this.cursors) if (!hold) this.cursors.delete(name)
+  }
+
+  /** @internal */
+  protected undo(dirty: number): void {
+    if (dirty & (Dirty.unknown | Dirty.cursors)) this.cursors.clear()
+  }
+
+  #control(control: ControlText, text: string): Reply {
+    const tx = this.#current
+    const { kind } = control
+    if (kind === 'begin') {
       if (tx.explicit) this.notice('25001', 'there is already a transaction in progress')
       tx.explicit = true
-      tx.readOnly = /\bread\s+only\b/i.test(text)
-      const isolation = /\bisolation\s+level\s+(serializable|repeatable\s+read|read\s+(?:un)?committed)\b/i.exec(
-        text,
-      )?.[1]
-      if (isolation !== undefined) this.set('transaction_isolation', isolation.toLowerCase(), true)
+      this.begun(control)
       return done(/^start/i.test(text) ? 'START TRANSACTION' : 'BEGIN')
     }
-    if (verb === 'commit' || verb === 'rollback') {
+    if (kind === 'commit' || kind === 'rollback') {
       if (!tx.explicit) this.notice('25P01', 'there is no transaction in progress')
-      const commits = verb === 'commit' && !tx.failed
+      const commits = kind === 'commit' && !tx.failed
       this.#end(commits)
       return done(commits ? 'COMMIT' : 'ROLLBACK')
     }
-    const tag = verb === 'rollback to' ? 'ROLLBACK' : verb.toUpperCase()
-    if (!tx.explicit) return refused('25P01', `${verb.toUpperCase()} can only be used in transaction blocks`)
+    if (!tx.explicit)
+      return refused({ error: '25P01', message: `${kind.toUpperCase()} can only be used in transaction blocks` })
+    const name = 'name' in control ? control.name : ''
     const { savepoints } = tx
-    if (verb === 'savepoint') {
-      const state = new SessionState(this.state)
-      savepoints.push({ name, changes: tx.changes.length, notes: tx.notes.length, state })
-      return done(tag)
-    }
-    const at = savepoints.findLastIndex((savepoint) => savepoint.name === name)
-    const savepoint = savepoints[at]
-    if (savepoint === undefined) return refused('3B001', `savepoint "${name}" does not exist`)
-    if (verb === 'release') savepoints.length = at
+    if (kind === 'savepoint') savepoints.push({ name, before: this.save() })
     else {
-      savepoints.length = at + 1
-      tx.changes.length = savepoint.changes
-      tx.notes.length = savepoint.notes
-      tx.failed = false
-      this.state = new SessionState(savepoint.state)
+      const at = savepoints.findLastIndex((savepoint) => savepoint.name === name)
+      if (at < 0) return refused({ error: '3B001', message: `savepoint "${name}" does not exist` })
+      if (kind === 'rollback to') {
+        this.restore(savepoints[at]?.before)
+        tx.failed = false
+      }
+      savepoints.length = kind === 'release' ? at : at + 1
     }
-    return done(tag)
+    return done(kind === 'rollback to' ? 'ROLLBACK' : kind.toUpperCase())
   }
 
   #end(commits: boolean): void {
-    const tx = this.transaction
+    const { before } = this.#current
     this.#transaction = null
-    if (commits) {
-      this.server.commit(tx.changes)
-      for (const [name, cursor] of this.state.cursors) if (!cursor.hold) this.state.cursors.delete(name)
-    } else this.state = tx.before
-    this.state.local.clear()
-    if (commits) for (const { channel, payload } of tx.notes) this.server.notify(channel, payload, this)
+    if (!commits) this.restore(before)
+    this.finished(commits)
   }
 
-  toString(): string {
-    const { settings, temp, listen, cursors } = this.state
-    const parts = [this.ended ? 'ended' : this.status, ...[...settings].map(([name, value]) => `${name}=${value}`)]
-    const held = { temp, listen, cursors, locks: this.locks, prepared: this.prepared }
-    for (const [name, values] of Object.entries(held)) {
-      if (values.size > 0) parts.push(`${name}: ${[...values.keys()].join(' ')}`)
+  #cursorText(text: string, params: readonly unknown[]): Reply | null {
+    const [, declared, modes = '', query = ''] = /^declare\s+(\S+)\s+.*?\bcursor\b(.*?)\bfor\s+(.+)$/is.exec(text) ?? []
+    if (declared !== undefined) {
+      const hold = /\bwith\s+hold\b/i.test(modes)
+      if (!hold && this.status === 'idle')
+        return refused({ error: '25P01', message: 'DECLARE CURSOR can only be used in transaction blocks' })
+      const reply = this.run(query, params)
+      if (reply === null || 'error' in reply) return reply
+      this.cursors.set(declared, { reply, hold, at: 0 })
+      return done('DECLARE CURSOR')
     }
-    return `FakeSession ${this.id} { ${parts.join(', ')} }`
+    const [, verb = '', many = '1', named = ''] =
+      /^(fetch|move|close)\s+(?:forward\s+|next\s+)?(\d+|all(?=\s))?\s*(?:from\s+|in\s+)?(\S+)$/i.exec(text) ?? []
+    if (verb === '') return null
+    const tag = verb.toUpperCase()
+    if (tag === 'CLOSE' && /^all$/i.test(named)) this.cursors.clear()
+    else {
+      const cursor = this.cursors.get(named)
+      if (cursor === undefined) return refused({ error: '34000', message: `cursor "${named}" does not exist` })
+      if (tag !== 'CLOSE') {
+        const rows = cursor.reply.rows.slice(cursor.at, cursor.at + (/^all$/i.test(many) ? Infinity : Number(many)))
+        cursor.at += rows.length
+        return { ...cursor.reply, rows: tag === 'MOVE' ? [] : rows, tag, count: rows.length }
+      }
+      this.cursors.delete(named)
+    }
+    return done('CLOSE CURSOR')
+  }
+
+  /** What it holds, in words. @internal */
+  protected describe(): string[] {
+    return this.cursors.size === 0 ? [] : [`cursors: ${[...this.cursors.keys()].join(' ')}`]
+  }
+
+  override toString(): string {
+    return `FakeSession ${this.id} { ${[this.ended ? 'ended' : this.status, ...this.describe()].join(', ')} }`
   }
 }
 
-function unknown(text: string): Refused {
-  return refused('42601', `the fake server does not know: ${text}`)
+/** Null for a text that is none. */
+export function transactionControl(text: string): ControlText | null {
+  const control = controlOf(text)
+  return control.kind === 'other' || control.kind === 'modes' ? null : control
+}
+
+/** An ErrorResponse. */
+export function refused({ error: code, message = `error ${code}`, fields }: ServerFault): Refused {
+  return { error: { severity: 'ERROR', code, message, ...fields } }
+}
+
+export function done(tag: string): Rows {
+  return { rows: [], tag, count: -1 }
+}
+
+/** What the engine says by itself, and what means nothing here: settings, and a question that only wants an answer. */
+function ownWords(text: string): Rows | null {
+  const [, verb = ''] = /^(set|reset|listen|unlisten)\b/i.exec(text) ?? []
+  if (verb !== '') return done(verb.toUpperCase())
+  return /^select\s+(?:1\b|set_config\()/i.test(text) ? { rows: [[1]], tag: 'SELECT', count: 1 } : null
 }

@@ -46,7 +46,10 @@ export interface PgConnection {
 export interface PgStream {
   readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
-  write(bytes: Uint8Array): boolean
+  readonly writableLength: number
+  write(bytes: Uint8Array, sent?: () => void): boolean
+  pause(): unknown
+  resume(): unknown
   listeners(event: 'data'): ((chunk: Buffer) => void)[]
   on(event: 'data', listener: (chunk: Buffer) => void): unknown
   removeListener(event: 'data', listener: (chunk: Buffer) => void): unknown

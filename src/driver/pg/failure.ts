@@ -1,7 +1,6 @@
 // Errors of node-postgres and of sockets as plain data: the fields of an ErrorResponse, what kept a connection from being
 // opened, and what such a failure says about the server. Used when opening and when a session is told of an error.
-import { ConnectError, UsageError } from '../../errors/index.ts'
-import type { Driver, Failure } from '../driver.ts'
+import type { Failure } from '../driver.ts'
 import { textIn } from '../../util/thrown.ts'
 import type { PgFields } from './client.ts'
 
@@ -49,23 +48,4 @@ export function openFailure(error: unknown): Failure {
     return { kind: 'server', outcome: 'not_started', fields: refused, cause: error }
   }
   return { kind: message === 'timeout expired' ? 'timeout' : 'lost', outcome: 'not_started', cause: error }
-}
-
-const tls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
-
-export function classify(failure: Failure): ReturnType<Driver['classify']> {
-  const { kind, fields, cause } = failure
-  const code = fields?.['code']
-  if (code !== undefined) {
-    if (code.startsWith('28') || code === '3D000' || code === '42704') return 'config'
-    if (code === '53300') return 'full'
-    if (/^(57P0[1-5]|08|53|58)/.test(code)) return 'endpoint'
-    return kind === 'server' ? 'statement' : 'connection'
-  }
-  if (kind === 'timeout') return 'endpoint'
-  if (kind !== 'lost') return kind === 'protocol' || kind === 'closed' ? 'connection' : 'statement'
-  const [system = '', message = ''] = [textIn(cause, 'code'), textIn(cause, 'message')]
-  if (cause instanceof ConnectError) return 'endpoint'
-  if (cause instanceof UsageError || tls.test(system) || /does not support SSL/.test(message)) return 'config'
-  return /^(E[A-Z]+|EAI_AGAIN)$/.test(system) ? 'endpoint' : 'connection'
 }

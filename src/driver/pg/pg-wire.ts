@@ -1,34 +1,31 @@
 // The bytes of a session over node-postgres. Its client does the socket, TLS, authentication and the queue of those who speak;
 // each unit is one submittable object in that queue, as the queries of users who were lent the client are. What arrives for a
 // unit goes to the session's exchange, all else to the client, whose own results and type parsers are not used.
-import type { ConnectionHooks, Failure } from '../driver.ts'
+import type { Failure } from '../driver.ts'
 import { ProtocolError } from '../../errors/index.ts'
+import { Inbox, type Receiver } from '../postgres/inbox.ts'
 import { Loan } from '../postgres/loan.ts'
-import {
-  header,
-  isAside,
-  Message,
-  readResponse,
-  readStatus,
-  receive,
-  receiveAside,
-} from '../postgres/message-reader.ts'
+import type { Login } from '../postgres/login.ts'
+import { header, isAside, Message, readResponse, readStatus, receive } from '../postgres/message-reader.ts'
+import type { MessageWriter } from '../postgres/message-writer.ts'
 import type { Fields } from '../postgres/outcome.ts'
+import { dropsPrepared } from '../postgres/prepared.ts'
 import type { Session } from '../postgres/session.ts'
-import type { Interruption, Wire } from '../postgres/wire.ts'
+import type { Carrier, Interruption, Wire } from '../postgres/wire.ts'
 import { requestCancel } from './cancel-request.ts'
 import { requireChannelBinding } from './channel-binding.ts'
 import type { PgClient, PgConnection, Submittable } from './client.ts'
 import { openFailure, responseFields } from './failure.ts'
 import { Listeners } from './listeners.ts'
-import type { Login } from './login.ts'
-import { MessageSplitter, type Receiver } from './message-splitter.ts'
 import { clock, msUntil } from '../../util/clock.ts'
 
 const nothing: Buffer = Buffer.alloc(0)
 
 export class PgWire implements Wire, Submittable, Receiver {
   readonly client: PgClient
+  readonly carrier: Carrier
+  readonly maxInFlight: number = 1
+  readonly lends: boolean = true
   #login: Login | null
   #loan: Loan<PgClient>
   /** What listened to the client before it was lent. */
@@ -45,6 +42,15 @@ export class PgWire implements Wire, Submittable, Receiver {
 
   constructor(client: PgClient, login: Login) {
     this.client = client
+    this.carrier = {
+      write(bytes, sent) {
+        const { stream } = client.connection
+        stream.write(bytes, sent)
+        return stream.writableLength === 0
+      },
+      pause: () => client.connection.stream.pause(),
+      resume: () => client.connection.stream.resume(),
+    }
     this.#login = login
     this.#loan = new Loan(client)
   }
@@ -81,18 +87,12 @@ export class PgWire implements Wire, Submittable, Receiver {
   }
 
   /** From here on the session is told of everything. Before, nobody listens but to errors. */
-  attach(session: Session, hooks: ConnectionHooks): void {
+  attach(session: Session): void {
     const { client } = this
     const { connection } = client
     this.#login = null
     this.#session = session
     this.#garbled = (cause) => session.garbled(cause)
-    const bystander = {
-      notice: (fields: Fields) => hooks.notice(fields),
-      notification: (channel: string, payload: string, pid: number) => hooks.notification(channel, payload, pid),
-      parameter: (name: string, value: string) => session.parameter(name, value),
-    }
-    this.#aside = (type, bytes, at, end) => receiveAside(type, bytes, at, end, bystander)
     client.on('error', (error) => {
       if (isGarbage(error)) session.garbled(error)
       else session.lost(error, responseFields(error) ?? this.#lastError)
@@ -112,15 +112,13 @@ export class PgWire implements Wire, Submittable, Receiver {
     })
   }
 
-  #aside: (type: number, bytes: Buffer, at: number, end: number) => void = () => {}
-
   /**
    * Stands before the client's reader. What that throws (a message it does not know, more parameters than it can count)
    * would end the process, because it is called by the socket.
    */
   #takeReader(): void {
     const { stream } = this.client.connection
-    const splitter = new MessageSplitter(this)
+    const inbox = new Inbox(this)
     for (const reader of stream.listeners('data')) {
       stream.removeListener('data', reader)
       this.#read = (bytes) => reader.call(stream, bytes)
@@ -128,7 +126,7 @@ export class PgWire implements Wire, Submittable, Receiver {
     stream.on('data', (chunk) => {
       if (this.#dead) return
       try {
-        splitter.push(chunk)
+        inbox.push(chunk)
       } catch (cause) {
         this.#garbled(cause)
       }
@@ -137,36 +135,33 @@ export class PgWire implements Wire, Submittable, Receiver {
 
   message(type: number, bytes: Buffer, at: number, end: number): void {
     if (this.#dead) return
-    if (this.#taking) {
-      const exchange = this.#session?.exchange ?? null
+    const session = this.#session
+    if (session !== null && isAside(type)) session.message(type, bytes, at, end)
+    else if (this.#taking) {
+      const exchange = session?.exchange ?? null
       if (exchange === null) return
-      if (type !== Message.readyForQuery && !isAside(type)) {
+      if (type !== Message.readyForQuery) {
         receive(type, bytes, at, end, exchange)
         return
       }
-      if (type === Message.readyForQuery) {
-        readStatus(bytes, at, end)
-        exchange.checkReady()
-      } else this.#aside(type, bytes, at, end)
+      readStatus(bytes, at, end)
+      exchange.checkReady()
     } else if (this.#login !== null) this.#login.message(type, bytes, at, end)
-    else if (isAside(type)) this.#aside(type, bytes, at, end)
     else if (type === Message.errorResponse) this.#lastError = readResponse(bytes, at, end)
     else if (this.client.readyForQuery) throw new ProtocolError('an answer to nothing')
-    else if (type === Message.commandComplete) this.#session?.noteClient(bytes.toString('latin1', at, end - 1))
+    else if (type === Message.commandComplete && dropsPrepared(bytes.toString('latin1', at, end - 1)))
+      session?.prepared.clear()
     this.#read(bytes.subarray(at - header, end))
   }
 
-  start(bytes: Buffer): void {
+  flush(writer: MessageWriter): void {
+    const bytes = writer.take()
     // Its turn in the queue of the client has come already.
-    if (this.#taking) this.more(bytes)
+    if (this.#taking) this.client.connection.stream.write(bytes)
     else {
       this.#bytes = bytes
       this.client.query(this)
     }
-  }
-
-  more(bytes: Buffer): void {
-    this.client.connection.stream.write(bytes)
   }
 
   hold(waiting: boolean): void {

@@ -2,9 +2,10 @@
 // its options, which is started by the first one.
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
 import { Session } from '../postgres/session.ts'
-import { before } from '../../util/deadline.ts'
+import { before } from '../../util/clock.ts'
 import { parsePgliteOptions, type PgliteOptions, settingsSql } from './options.ts'
-import { bookOf } from '../postgres/type-book.ts'
+import { postgres } from '../../postgres/dialect.ts'
+import { bookOf } from '../../postgres/types/book.ts'
 import { PgliteWire } from './pglite-wire.ts'
 import { serverFor, superuser } from './server.ts'
 
@@ -13,19 +14,15 @@ let opened = 0
 
 export const pgliteDriver: Driver<PgliteOptions> = {
   name: 'pglite',
-  dialect: 'postgres',
+  dialect: postgres,
   poolLimit: 1,
+  types: true,
   parse: parsePgliteOptions,
   open,
   classify,
 }
 
-async function open(
-  options: PgliteOptions,
-  hooks: ConnectionHooks,
-  deadline: number,
-  generation: number,
-): Promise<RawConnection> {
+async function open(options: PgliteOptions, hooks: ConnectionHooks, deadline: number): Promise<RawConnection> {
   const server = serverFor(options)
   const wire = new PgliteWire(server)
   server.join(wire)
@@ -42,14 +39,14 @@ async function open(
   const id = ++opened
   const session = new Session(wire, hooks, {
     id,
-    generation,
-    int8: options.int8 ?? 'number',
     types: bookOf(options),
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     prefix: `c${id}_`,
     authorization: superuser,
   })
-  wire.attach(await server.ready, session, hooks)
+  // Connections that share a server take turns: whoever has left nothing gives the floor to the next.
+  session.inForce.mayStay = false
+  wire.attach(await server.ready, session)
   const settings = settingsSql(options)
   const failure = settings === '' ? null : await session.establish(settings, deadline)
   if (failure === null) return session

@@ -2,8 +2,8 @@
 // opened.
 import { resolve } from 'node:path'
 import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
-import { bare } from '../../util/checks.ts'
-import type { Int8 } from '../postgres/rows/type-table.ts'
+import { bare } from '../../util/options.ts'
+import type { Int8 } from '../../postgres/type-table.ts'
 
 export interface PgliteOptions {
   /** A directory, made if there is none; one engine at a time may use it. */
@@ -14,6 +14,8 @@ export interface PgliteOptions {
   readonly settings?: Readonly<Record<string, string | number | boolean>> | undefined
   /** What 8-byte integers become. Default `'number'`, which refuses those it cannot hold. */
   readonly int8?: Int8 | undefined
+  /** Whose time a `timestamp` has, which has no zone: that of UTC, or that of this machine's zone. Default `utc`. */
+  readonly timestamp?: 'utc' | 'local' | undefined
   /** How many statements stay prepared. Default 256; 0 prepares none. */
   readonly statementCacheSize?: number | undefined
 }
@@ -25,6 +27,7 @@ const checks: Readonly<Record<keyof PgliteOptions, Check>> = {
   memory: ['must be a name or true', (value) => typeof value === 'string' || value === true],
   settings: ['must have names with texts, numbers or booleans', isSettings],
   int8: ["must be 'number', 'bigint' or 'string'", (value) => /^(number|bigint|string)$/.test(String(value))],
+  timestamp: ["must be 'utc' or 'local'", (value) => value === 'utc' || value === 'local'],
   statementCacheSize: ['must be a whole number, at least 0', (value) => Number.isInteger(value) && Number(value) >= 0],
 }
 

@@ -2,23 +2,14 @@
 // while it runs; what still waits for its turn on a shared server can. While users have PGlite itself, units stand in its
 // own queue.
 import { ProtocolError } from '../../errors/index.ts'
-import { clock } from '../../util/clock.ts'
-import { longestTimerMs } from '../../util/timers.ts'
+import { clock, longestTimerMs } from '../../util/clock.ts'
 import { Dirty } from '../../sql/compiled.ts'
-import type { ConnectionHooks, Op } from '../driver.ts'
-import { wrongEncoding } from '../postgres/encoding.ts'
-import { isUtf8 } from '../../util/checks.ts'
+import type { Op } from '../driver.ts'
+import { wrongEncoding } from '../../postgres/encoding.ts'
+import { isUtf8 } from '../../util/options.ts'
 import { Loan } from '../postgres/loan.ts'
-import {
-  type Bystander,
-  endOf,
-  header,
-  isAside,
-  Message,
-  readStatus,
-  receive,
-  receiveAside,
-} from '../postgres/message-reader.ts'
+import { Inbox } from '../postgres/inbox.ts'
+import { endOf, header, Message, readStatus } from '../postgres/message-reader.ts'
 import { MessageWriter } from '../postgres/message-writer.ts'
 import type { Session } from '../postgres/session.ts'
 import type { Interruption, Wire } from '../postgres/wire.ts'
@@ -32,7 +23,7 @@ export class PgliteWire implements Wire, Guest {
   readonly #server: PgliteServer
   #pglite: Pglite | null = null
   #session: Session | null = null
-  #bystander: Bystander | null = null
+  #inbox: Inbox | null = null
   #loan: Loan<Pglite> | null = null
   /** Keeps the process alive while PGlite is lent: it has no socket that would. */
   #keeper: NodeJS.Timeout | null = null
@@ -43,20 +34,21 @@ export class PgliteWire implements Wire, Guest {
   #reading = false
   /** Its unit has had its turn and is being answered. */
   #running = false
+  /** Its unit is being failed instead. */
+  #withdrawn = false
+  readonly carrier: null = null
+  readonly maxInFlight: number = 1
+  readonly lends: boolean = true
 
   constructor(server: PgliteServer) {
     this.#server = server
   }
 
-  attach(pglite: Pglite, session: Session, hooks: ConnectionHooks): void {
+  attach(pglite: Pglite, session: Session): void {
     this.#pglite = pglite
     this.#session = session
+    this.#inbox = new Inbox(session)
     this.#loan = new Loan(pglite)
-    this.#bystander = {
-      notice: (fields) => hooks.notice(fields),
-      notification: (channel, payload, pid) => hooks.notification(channel, payload, pid),
-      parameter: (name, value) => session.parameter(name, value),
-    }
   }
 
   get native(): Pglite | null {
@@ -80,15 +72,14 @@ export class PgliteWire implements Wire, Guest {
     this.#session?.lost(cause, null)
   }
 
-  start(bytes: Buffer): void {
-    this.#server.enter(this, () => {
-      this.#running = true
-      void this.#speak(bytes)
-    })
-  }
-
-  more(bytes: Buffer): void {
+  flush(writer: MessageWriter): void {
+    const bytes = writer.take()
     if (this.#running) void this.#speak(bytes)
+    else if (!this.#withdrawn)
+      this.#server.enter(this, () => {
+        this.#running = true
+        void this.#speak(bytes)
+      })
   }
 
   hold(waiting: boolean): void {
@@ -161,7 +152,9 @@ export class PgliteWire implements Wire, Guest {
   interrupt(): Promise<Interruption> {
     if (!this.#server.withdraw(this)) return Promise.resolve('served')
     const message = 'canceling statement due to user request'
+    this.#withdrawn = true
     this.#session?.exchange?.errorResponse({ severity: 'ERROR', code: '57014', message })
+    this.#withdrawn = false
     this.#session?.readyForQuery('I')
     return Promise.resolve('unsent')
   }
@@ -196,7 +189,9 @@ export class PgliteWire implements Wire, Guest {
       if (!isUtf8(encoding)) throw wrongEncoding(encoding)
       const { flushes } = session
       this.#reading = true
-      this.#deliver(answer, session)
+      this.#inbox?.push(answer)
+      if (session.alive && this.#inbox?.empty === false)
+        throw new ProtocolError('the answer of PGlite ended in the middle of a message')
       // Nothing more was asked, and nothing more will come.
       if (exchange !== null && session.exchange === exchange && session.flushes === flushes)
         throw new ProtocolError(noEnd)
@@ -204,25 +199,6 @@ export class PgliteWire implements Wire, Guest {
       session.garbled(cause)
     } finally {
       this.#reading = false
-    }
-  }
-
-  #deliver(answer: Buffer, session: Session): void {
-    let at = 0
-    while (at < answer.length && session.alive) {
-      const end = at + header <= answer.length ? endOf(answer, at) : Infinity
-      if (end > answer.length) throw new ProtocolError('the answer of PGlite ended in the middle of a message')
-      const type = answer[at] as number
-      const body = at + header
-      const { exchange } = session
-      if (isAside(type)) receiveAside(type, answer, body, end, this.#bystander as Bystander)
-      else if (exchange === null) throw new ProtocolError('an answer to nothing')
-      else if (type === Message.readyForQuery) {
-        const status = readStatus(answer, body, end)
-        exchange.checkReady()
-        session.readyForQuery(status)
-      } else receive(type, answer, body, end, exchange)
-      at = end
     }
   }
 }

@@ -5,7 +5,7 @@ import { Dirty } from '../../sql/compiled.ts'
 import type { Failure } from '../driver.ts'
 import { endOf, header, Message } from '../postgres/message-reader.ts'
 import { MessageWriter } from '../postgres/message-writer.ts'
-import { everything, resetText } from '../postgres/reset.ts'
+import { everything, resetText } from '../../postgres/session-sql.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { loadPglite, type Pglite, speak } from './load.ts'
 import { databaseKey, type PgliteOptions } from './options.ts'
@@ -147,7 +147,7 @@ export class PgliteServer {
     this.#owner = guest
     if (same) begin()
     else {
-      const text = resetText('idle', Dirty.role | Dirty.settings, superuser, guest.baseline)
+      const text = resetText(false, Dirty.role | Dirty.settings, superuser, guest.baseline)
       void this.#query(text).then((done) => (done ? begin() : guest.lost('its settings could not be made again')))
     }
   }
@@ -162,7 +162,7 @@ export class PgliteServer {
       // Somebody to whom PGlite itself was lent may still have a transaction of its own open.
       await pglite._runExclusiveTransaction(async () => {
         await this.#speak(writer.take())
-        await this.#query(resetText('failed', everything, superuser, ''))
+        await this.#query(resetText(true, everything, superuser, ''))
       })
     } catch (cause) {
       this.crashed(cause)

@@ -1,42 +1,32 @@
 // One unit on its way: writes its messages with one Sync at the end, routes the answers to its operations and settles them
-// when the server is ready again. The session makes one for each unit and feeds it. It owns no socket and no timer, and
-// decides alone what became of an operation that failed (its outcome).
+// when the server is ready again. The session has a queue of them and feeds the one at its head. It owns no socket and no
+// timer, and decides alone what became of an operation that failed (its outcome).
 import { type Failure, type Op, OpState, parseOnly } from '../driver.ts'
 import { ProtocolError } from '../../errors/index.ts'
 import type { Field } from '../../sql/compiled.ts'
-import { isMisfit, misfit } from './rows/decoder.ts'
-import type { Bytes } from './rows/field-reader.ts'
-import { encodeAll } from './encode.ts'
-import type { MessageWriter } from './message-writer.ts'
-import type { NameSpace } from './name-space.ts'
+import { isMisfit, misfit, type Bytes } from './rows/field-reader.ts'
+import { giveData, takeData } from './copying.ts'
+import { type Encoded, encodeAll } from '../../postgres/encode.ts'
+import { outOfPlace } from './message-reader.ts'
 import type { Fields, Status, UnitState } from './outcome.ts'
 import * as outcome from './outcome.ts'
-import { dropsPrepared, type PreparedCache } from './prepared.ts'
-import { countsRows, lookupFor, noteTag, Phase, runs, type Step } from './step.ts'
-import type { Int8 } from './rows/type-table.ts'
-import { type TypeBook, typeLookup, type TypeRow } from './type-book.ts'
-
-/** What an exchange needs of its session. */
-export interface ExchangeHost {
-  readonly writer: MessageWriter
-  readonly prepared: PreparedCache
-  readonly int8: Int8
-  readonly types: TypeBook
-  readonly names: NameSpace
-  /** Put before the names of statements; two sessions on one server process must not meet. */
-  readonly prefix: string
-  /** Sends what the writer holds. */
-  flush(): void
-}
-
-function outOfPlace(name: string): ProtocolError {
-  return new ProtocolError(`${name} out of place`)
-}
+import { dropsPrepared } from './prepared.ts'
+import { clear, countsRows, mayJoin, movesNames, noteTag, standsLast } from './op-rules.ts'
+import { Phase, runs, type Step } from './step.ts'
+import { isLookup, putLookup, tookTypes } from './type-lookup.ts'
+import type { ExchangeHost } from './wire.ts'
 
 export class Exchange {
+  /** What was asked for, and what had to be looked up for it. */
   ops: readonly Op[]
+  #asked: readonly Op[]
+  /** The same, once others have joined. */
+  #joined: Op[] | null = null
   /** The session's own: nobody is told that the connection is free. */
   readonly internal: boolean
+  sent = false
+  /** Called when it comes to the head of the queue. */
+  leading: (() => void) | null = null
   readonly #host: ExchangeHost
   #before: Status = 'idle'
   /** How many statements are being closed in front. */
@@ -46,38 +36,43 @@ export class Exchange {
   #at = 0
   #written = 0
   #synced = false
-  #refused = false
+  /** Where its Sync ends in what was written. */
+  #end = 0
   #committed = false
   #error: Fields | null = null
   #failedAt = -1
   #stale = false
-  #retried = false
-  #settled: (() => void)[] = []
+  #tries = 0
+  #settled: (() => void)[] | null = null
+  /** The server takes data, unless that has ended. */
+  #data: { stop(): void } | null = null
 
   constructor(host: ExchangeHost, ops: readonly Op[], internal: boolean) {
     this.#host = host
     this.ops = ops
+    this.#asked = ops
     this.internal = internal
   }
 
   /** Looks up statements and writes parameters down. False: one could not be written, all have failed, nothing is sent. */
   plan(): boolean {
-    this.#steps = this.#host.prepared.plan(this.ops, this.#host.prefix)
+    this.#steps = this.#host.prepared.plan(this.ops, this.#host.prefix, this.#tries > 1)
     for (let i = 0; i < this.#steps.length; i++) {
       try {
-        ;(this.#steps[i] as Step).encodeEarly(this.ops.length, this.#host.types)
+        ;(this.#steps[i] as Step).encodeEarly(this.ops.length, this.#host)
       } catch (cause) {
-        this.#refused = true
         this.#failAt(i, cause)
-        this.#host.names.unsend()
+        this.#host.prepared.dropUnparsed(this.#steps)
+        if (movesNames(this.ops)) this.#host.names.unsend()
         return false
       }
     }
     return true
   }
 
-  /** @param status What it was when its turn had come. */
+  /** Writes it. @param status What it is now: what is in flight before changes it from `tx` to `failed` at most. */
   begin(status: Status): void {
+    this.sent = true
     this.#before = status
     const closing = this.#host.prepared.takeClosing()
     this.#closing += closing.length
@@ -85,11 +80,37 @@ export class Exchange {
     this.#write()
   }
 
+  /** Puts one more behind the others. False: some of it has gone out, or something was written behind. */
+  join(op: Op, opening: boolean): boolean {
+    const { writer, prepared } = this.#host
+    if (writer.end !== this.#end || this.ops !== this.#asked || !mayJoin(this.ops, op, opening)) return false
+    const step = prepared.known(op)
+    if (step?.encodes(this.#host) !== true) return false
+    writer.unsync()
+    this.#synced = false
+    this.#joined ??= this.#asked = this.ops = [...this.ops]
+    this.#joined.push(op)
+    this.#steps.push(step)
+    op.state = OpState.sent
+    this.#write()
+    return true
+  }
+
+  /** It is at the head of the queue: what comes is for it. @param status What the one before has left. */
+  lead(status: Status): void {
+    this.#before = status
+    this.leading?.()
+  }
+
+  /** Nothing may be sent behind it before it was answered. */
+  get bars(): boolean {
+    return !this.#synced || this.ops.some(standsLast)
+  }
+
   parseComplete(): void {
     const step = this.#expect(Phase.parsed, 'ParseComplete')
     step.answered()
-    const { entry, parse } = step
-    if (entry !== null && parse && step.op.stmt !== typeLookup) this.#host.prepared.add(entry)
+    if (step.entry !== null) step.entry.parsed = true
     if (step.due === 0 && step.op.maxRows === parseOnly) this.#complete()
   }
 
@@ -106,7 +127,7 @@ export class Exchange {
       step.op.rows.length = 0
       step.received = 0
       step.due = Phase.simpleRows
-      step.describe(fields, true, this.#host.int8)
+      step.describe(fields, true, this.#host)
     } else this.#described(fields, true)
   }
 
@@ -119,8 +140,7 @@ export class Exchange {
   }
 
   closeComplete(): void {
-    if (this.#closing === 0) throw outOfPlace('CloseComplete')
-    this.#closing--
+    if (this.#closing-- === 0) throw outOfPlace('CloseComplete')
   }
 
   /** A DataRow: the body of the message, from the count of its fields to before `end`. */
@@ -130,6 +150,7 @@ export class Exchange {
     if (end < at + 2 || (((bytes[at] as number) << 8) | (bytes[at + 1] as number)) !== step.width) throw misfit()
     const { op, decoder } = step
     step.received++
+    step.bytes += end - at
     if (step.failure !== null || op.state === OpState.abandoned || decoder === null) return
     try {
       decoder.push(bytes as Bytes, at + 2, end, op.rows)
@@ -146,7 +167,7 @@ export class Exchange {
     noteTag(op, text)
     if (step.givesRows) {
       if (received !== op.count && countsRows(op)) throw new ProtocolError(`${received} rows, but ${text}`)
-    } else if (op.stmt.cls === 'multi') op.rows.length = 0
+    } else if (op.stmt.cls === 'multi') step.dropRows()
     if (text === 'COMMIT') this.#committed = true
     if (dropsPrepared(text)) this.#host.prepared.clear()
     this.#complete()
@@ -165,23 +186,17 @@ export class Exchange {
     this.#complete()
   }
 
-  /** The server waits for data that nobody has. */
   copyIn(): void {
-    const step = this.#ending('CopyInResponse')
-    step.due = Phase.copyIn
-    this.#host.writer.copyFail('COPY FROM STDIN is not supported')
-    if (step.op.stmt.cls !== 'multi') this.#host.writer.sync()
-    this.#host.flush()
+    this.#data = takeData(this.#ending('CopyInResponse'), this.#host)
   }
 
   copyOut(): void {
-    const step = this.#ending('CopyOutResponse')
-    step.due = Phase.copyOut
-    step.failure = { kind: 'decode', outcome: 'unknown', cause: 'COPY TO STDOUT is not supported' }
+    giveData(this.#ending('CopyOutResponse'), this.#host)
   }
 
-  copyData(): void {
-    this.#expect(Phase.copyOut, 'CopyData')
+  copyData(bytes: Buffer, at: number, end: number): void {
+    const { op } = this.#expect(Phase.copyOut, 'CopyData')
+    if (op.state !== OpState.abandoned) op.copy?.data(bytes.subarray(at, end))
   }
 
   copyDone(): void {
@@ -197,6 +212,7 @@ export class Exchange {
     this.#error = fields
     this.#failedAt = Math.min(this.#at, this.#steps.length - 1)
     this.#stale = this.#steps[this.#failedAt]?.isStaleBy(fields, this.#host) ?? false
+    this.#data?.stop()
     if (!this.#synced) this.#sync()
   }
 
@@ -208,44 +224,39 @@ export class Exchange {
     if (!over || !this.#synced || this.#closing > 0) throw outOfPlace('ReadyForQuery')
   }
 
-  /** ReadyForQuery. False: a stale plan outside a transaction, the unit goes out once more and is still in flight. */
-  ready(status: Status): boolean {
-    this.#host.names.ended(status, this.#error !== null)
-    if (this.#mayRunAgain(status)) {
-      this.#runAgain()
-      return false
-    }
-    return true
+  /**
+   * ReadyForQuery. False: a stale plan outside a transaction, or a stop that was meant for another: it has to be sent once more.
+   * @param near The server was asked to stop another unit, and has not answered yet.
+   */
+  ready(status: Status, near: boolean): boolean {
+    if (this.#error !== null) this.#host.prepared.dropUnparsed(this.#steps)
+    this.#host.names.ended(status, this.#error !== null, movesNames(this.ops))
+    const hit = near && this.#error?.['code'] === '57014' && !this.ops.some(standsLast)
+    if (!(hit || this.#stale) || !this.#mayRunAgain(status)) return true
+    this.#again()
+    return false
+  }
+
+  get steps(): readonly Step[] {
+    return this.#steps
   }
 
   /** Settles every operation in order. */
   settle(status: Status): void {
-    const failed = this.#failedAt
-    const rolledBackFrom = this.#error === null ? Infinity : outcome.implicitStart(this.#state, failed)
-    this.#steps.forEach((step, i) => {
-      const { op } = step
-      if (i === failed)
-        op.fail(
-          step.failure?.kind === 'encode' ? step.failure : outcome.serverFailure(op, this.#error ?? {}, this.#state),
-        )
-      else if (this.#refused || (failed >= 0 && i > failed)) op.fail({ kind: 'skipped', outcome: 'not_started' })
-      else if (i >= rolledBackFrom) op.fail({ kind: 'skipped', outcome: 'rolled_back' })
-      else if (step.failure !== null)
-        op.fail({ ...step.failure, outcome: outcome.decodeOutcome(op, status, this.#state) })
-      else op.done()
-    })
-    for (const tell of this.#settled.splice(0)) tell()
+    if (this.#failedAt >= 0) outcome.settleFailed(this.#steps, this.#failedAt, this.#error, status, this.#state)
+    else
+      for (const { op, failure } of this.#steps)
+        if (failure === null) op.done()
+        else op.fail({ ...failure, outcome: outcome.decodeOutcome(op, status, this.#state) })
+    if (this.#settled !== null) for (const tell of this.#settled) tell()
   }
 
   /** The connection is gone: every operation fails with what is known of it. */
   lose(failure: Failure): void {
-    const fields = failure.fields ?? this.#error
-    const told = fields === null ? failure : { ...failure, fields }
-    this.ops.forEach((op, i) => op.fail({ ...told, outcome: outcome.lossOutcome(this.#state, i) }))
-    for (const tell of this.#settled.splice(0)) tell()
+    outcome.loseAll(failure, this.#error, this.#state)
+    if (this.#settled !== null) for (const tell of this.#settled) tell()
   }
 
-  /** The server's last error. */
   get error(): Fields | null {
     return this.#error
   }
@@ -260,7 +271,7 @@ export class Exchange {
   }
 
   whenSettled(told: () => void): void {
-    this.#settled.push(told)
+    ;(this.#settled ??= []).push(told)
   }
 
   /** The step whose answer is due, if that is what comes now. @throws {ProtocolError} */
@@ -281,9 +292,9 @@ export class Exchange {
   #described(fields: readonly Field[], rows: boolean): void {
     const step = this.#expect(Phase.described, rows ? 'RowDescription' : 'NoData')
     step.answered()
-    step.describe(fields, rows, this.#host.int8)
+    step.describe(fields, rows, this.#host)
     if (step.op.maxRows === parseOnly) this.#complete()
-    else if (step.values === null) this.#write()
+    else if (step.asked) this.#write()
   }
 
   /** Writes what can be written: up to a statement that must be described first, else to the end. */
@@ -300,37 +311,30 @@ export class Exchange {
       }
       if (step.parse && !step.asked) step.askParse(writer)
       if (maxRows === parseOnly) continue
-      if (step.values === null) {
+      if (step.needsTypes) {
         if (!step.asked) {
           step.askTypes(writer)
           this.#host.flush()
           return
         }
-        if (this.#looksUp(step)) continue
+        if (putLookup(this.#steps, this.#written, this.#host)) {
+          this.ops = this.#steps.map(({ op }) => op)
+          this.#written--
+          continue
+        }
         try {
-          step.values = encodeAll(params, step.types, this.#host.types)
+          step.values = encodeAll(params, step.types, step.writing(this.#host.types))
         } catch (cause) {
           this.#failAt(this.#written, cause)
           this.#sync()
           return
         }
       }
-      step.askRun(writer, step.values, this.#host.int8)
-      if (stmt === typeLookup) return this.#await()
+      step.askRun(writer, step.values as Encoded[], this.#host)
+      if (isLookup(stmt)) return this.#await()
     }
     if (this.#synced) this.#host.flush()
     else this.#sync()
-  }
-
-  /** Puts a look-up of the types that its parameters are for in front, to be written next: once for all sessions. */
-  #looksUp(step: Step): boolean {
-    const tried = this.#steps[this.#written - 1]?.op.stmt === typeLookup
-    const lookup = tried ? null : lookupFor(step, this.#host.types, this.#host.prefix)
-    if (lookup === null) return false
-    this.#steps.splice(this.#written, 0, lookup)
-    this.ops = this.#steps.map(({ op }) => op)
-    this.#written--
-    return true
   }
 
   /** What stands behind is written when it was answered. */
@@ -341,8 +345,10 @@ export class Exchange {
   }
 
   #sync(): void {
+    const { writer } = this.#host
     this.#synced = true
-    this.#host.writer.sync()
+    writer.sync()
+    this.#end = writer.end
     this.#host.flush()
   }
 
@@ -354,25 +360,21 @@ export class Exchange {
 
   /** Nothing before the stale statement may outlive the error, and no transaction may be open. */
   #mayRunAgain(status: Status): boolean {
-    if (!this.#stale || this.#retried) return false
-    const clean = this.#before === 'idle' && status === 'idle'
+    const clean = this.#tries < 2 && this.#before === 'idle' && status === 'idle'
     return clean && this.#steps.slice(0, this.#failedAt).every(({ op }) => op.stmt.cls !== 'control')
   }
 
-  #runAgain(): void {
-    this.#retried = true
+  #again(): void {
+    this.#tries++
+    this.sent = false
     this.#stale = false
     this.#error = null
     this.#failedAt = -1
     this.#at = 0
     this.#written = 0
     this.#synced = false
-    for (const op of this.ops) {
-      op.rows.length = 0
-      op.tag = ''
-      op.count = -1
-    }
-    if (this.plan()) this.begin('idle')
+    this.ops = this.#asked
+    for (const op of this.ops) clear(op)
   }
 
   #complete(): void {
@@ -382,11 +384,9 @@ export class Exchange {
       step.ended++
       step.due = Phase.simpleMore
     } else {
-      step.due = 0
+      step.over()
       this.#at++
-      if (step.op.stmt === typeLookup) {
-        this.#host.types.learn(step.op.rows as TypeRow[])
-        this.#host.writer.closeStatement(step.entry?.name ?? '')
+      if (tookTypes(step, this.#host)) {
         this.#closing++
         this.#write()
       }
@@ -394,7 +394,7 @@ export class Exchange {
   }
 
   get #state(): UnitState {
-    const { ops } = this
-    return { ops, before: this.#before, committed: this.#committed, written: this.#written, synced: this.#synced }
+    const [before, committed, written, synced] = [this.#before, this.#committed, this.#written, this.#synced]
+    return { ops: this.ops, before, sent: this.sent, committed, written, synced }
   }
 }

@@ -1,6 +1,7 @@
 // Several servers for one engine: in what order they are tried, and which of them will do. For every PostgreSQL driver.
 // A driver opens one session at one place; here it is asked for one after the other until a server fits.
 import { toConnectError } from '../../errors/index.ts'
+import type { TargetSessionAttrs } from '../descriptor.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../driver.ts'
 import type { Session } from './session.ts'
 import { clock } from '../../util/clock.ts'
@@ -11,9 +12,6 @@ export interface HostPlace {
   readonly address?: string | undefined
   readonly port: number
 }
-
-/** As libpq's `target_session_attrs`. */
-export type TargetSessionAttrs = 'any' | 'read-write' | 'read-only' | 'primary' | 'standby' | 'prefer-standby'
 
 export interface HostChoice {
   readonly places: readonly HostPlace[]

@@ -1,6 +1,6 @@
 // Frontend messages of the PostgreSQL protocol, gathered in one buffer and taken as one chunk. Sessions write a whole unit
 // and hand the chunk to their wire. Pure bytes: no socket, no order of messages, no check of what makes sense.
-import type { Encoded } from './encode.ts'
+import type { Encoded } from '../../postgres/encode.ts'
 
 const initialSize = 1 << 16
 /** A buffer that one huge statement made grow is given back. */
@@ -10,6 +10,8 @@ export class MessageWriter {
   #buffer = Buffer.allocUnsafeSlow(initialSize)
   #at = 0
   #start = 0
+  /** How much was written and is gone. */
+  #gone = 0
 
   /** Types of 0 are left to the server. */
   parse(name: string, text: string, types: readonly number[] | null): void {
@@ -33,10 +35,10 @@ export class MessageWriter {
     this.#end()
   }
 
-  /** Binds the unnamed portal; all results come as text. */
-  bind(name: string, values: readonly Encoded[]): void {
-    this.#begin('B', 16 + name.length)
-    this.#cstring('')
+  /** The unnamed portal is ''. Results come as text unless there is a format for each column. */
+  bind(portal: string, name: string, values: readonly Encoded[], results?: readonly number[]): void {
+    this.#begin('B', 16 + portal.length + name.length)
+    this.#cstring(portal)
     this.#cstring(name)
     this.#formats(values)
     this.#int16(values.length)
@@ -47,14 +49,16 @@ export class MessageWriter {
         this.#int32(-1)
       } else this.#bytes(value)
     }
-    this.#reserve(2)
-    this.#int16(0)
+    const columns = results?.length ?? 0
+    this.#reserve(2 + columns * 2)
+    this.#int16(columns)
+    if (results !== undefined) for (const format of results) this.#int16(format)
     this.#end()
   }
 
-  execute(maxRows: number): void {
-    this.#begin('E', 8)
-    this.#cstring('')
+  execute(portal: string, maxRows: number): void {
+    this.#begin('E', 8 + portal.length)
+    this.#cstring(portal)
     this.#int32(maxRows)
     this.#end()
   }
@@ -77,6 +81,11 @@ export class MessageWriter {
     this.#end()
   }
 
+  copyDone(): void {
+    this.#begin('c', 0)
+    this.#end()
+  }
+
   flush(): void {
     this.#begin('H', 0)
     this.#end()
@@ -87,12 +96,40 @@ export class MessageWriter {
     this.#end()
   }
 
+  /** How much was ever written; -1 when nothing of it is here. */
+  get end(): number {
+    return this.#at === 0 ? -1 : this.#gone + this.#at
+  }
+
+  /** Takes the Sync back that was written last. */
+  unsync(): void {
+    this.#at -= 5
+  }
+
   /** What was written since the last call, in memory of its own. */
   take(): Buffer {
-    const chunk = Buffer.from(this.#buffer.subarray(0, this.#at))
+    const chunk = Buffer.from(this.written)
+    this.clear()
+    return chunk
+  }
+
+  /** What was written since the last call of `take` or `clear`. It is in use until then. */
+  get written(): Buffer {
+    return this.#buffer.subarray(0, this.#at)
+  }
+
+  /** All of it has been read: its memory is written over. */
+  clear(): void {
+    this.#gone += this.#at
     this.#at = 0
     if (this.#buffer.length > keptSize) this.#buffer = Buffer.allocUnsafeSlow(initialSize)
-    return chunk
+  }
+
+  /** It is read later: what is written next has memory of its own. */
+  leave(): void {
+    this.#gone += this.#at
+    this.#at = 0
+    this.#buffer = Buffer.allocUnsafeSlow(initialSize)
   }
 
   #begin(type: string, room: number): void {
@@ -103,7 +140,7 @@ export class MessageWriter {
   }
 
   #end(): void {
-    this.#buffer.writeInt32BE(this.#at - this.#start, this.#start)
+    this.#put(this.#at - this.#start, this.#start)
   }
 
   #reserve(size: number): void {
@@ -119,16 +156,29 @@ export class MessageWriter {
   }
 
   #int16(value: number): void {
-    this.#at = this.#buffer.writeUInt16BE(value, this.#at)
+    this.#buffer[this.#at++] = value >>> 8
+    this.#buffer[this.#at++] = value
   }
 
   #int32(value: number): void {
-    this.#at = this.#buffer.writeInt32BE(value | 0, this.#at)
+    this.#put(value, this.#at)
+    this.#at += 4
+  }
+
+  /** Without the checks of `writeInt32BE`: there is room. */
+  #put(value: number, at: number): void {
+    const buffer = this.#buffer
+    buffer[at] = value >>> 24
+    buffer[at + 1] = value >>> 16
+    buffer[at + 2] = value >>> 8
+    buffer[at + 3] = value
   }
 
   /** No format codes at all say that every parameter is text. */
   #formats(values: readonly Encoded[]): void {
-    if (values.every((value) => !(value instanceof Uint8Array))) {
+    let bytes = 0
+    for (const value of values) if (typeof value === 'object' && value !== null) bytes++
+    if (bytes === 0) {
       this.#reserve(4)
       this.#int16(0)
       return
@@ -154,7 +204,7 @@ export class MessageWriter {
       }
     } else at = -1
     if (at < 0) at = begin + buffer.write(text, begin, 'utf8')
-    buffer.writeInt32BE(at - begin, this.#at)
+    this.#put(at - begin, this.#at)
     this.#at = at
   }
 

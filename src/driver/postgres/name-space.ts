@@ -4,7 +4,7 @@
 import { type Compiled, Names } from '../../sql/compiled.ts'
 import type { Op } from '../driver.ts'
 import type { Status } from './outcome.ts'
-import { pathChange } from './path-change.ts'
+import { pathChange } from '../../postgres/path-change.ts'
 
 /** A search_path and a role. Equal ones have equal numbers, whatever the session. */
 interface Place {
@@ -55,6 +55,8 @@ export class NameSpace {
   #kept: Place = usual
   /** What a reset restores. */
   #base: Place = usual
+  /** That is not what the session began with. */
+  #rebased = false
   /** What a rollback restores; null outside of a transaction. */
   #begun: Place | null = null
   #savepoints: Savepoint[] = []
@@ -90,6 +92,7 @@ export class NameSpace {
 
   /** What is there now is what a reset restores. */
   rebase(): void {
+    if (this.#base !== this.#now) this.#rebased = true
     this.#base = this.#now
   }
 
@@ -115,9 +118,10 @@ export class NameSpace {
     this.#commit = null
   }
 
-  /** The unit was answered. */
-  ended(status: Status, failed: boolean): void {
+  /** A unit was answered. @param own Whether it held statements that were sent by `send`: there is one such unit at a time. */
+  ended(status: Status, failed: boolean, own: boolean): void {
     const mark = this.#mark
+    if (mark !== null && !own) return
     if (mark === null && this.#reported === null && (this.#begun === null || status !== 'idle')) return
     const begun = mark === null ? this.#begun : mark[2]
     const undone = failed || this.#commit?.tag === 'ROLLBACK'
@@ -225,7 +229,10 @@ export class NameSpace {
       this.#now = this.#kept = placeOf(strange(), strange())
       return
     }
-    const { path, role, local } = change
+    const { local } = change
+    const began = this.#rebased ? { path: strange(), role: strange() } : this.#base
+    const path = change.path === null ? began.path : change.path
+    const role = change.role === null ? began.role : change.role
     if (!local) this.#kept = placeOf(path ?? this.#kept.path, role ?? this.#kept.role)
     this.#now = placeOf(path ?? this.#now.path, role ?? this.#now.role)
   }

@@ -17,11 +17,41 @@ export function statusOf(byte: string): Status {
 export interface UnitState {
   readonly ops: readonly Op[]
   readonly before: Status
+  /** Any of it was written. */
+  readonly sent: boolean
   /** COMMIT was answered. */
   readonly committed: boolean
   /** How many statements were written, and whether the Sync was. */
   readonly written: number
   readonly synced: boolean
+}
+
+/** What a unit knows of one of its operations. */
+interface Answered {
+  readonly op: Op
+  readonly failure: Failure | null
+}
+
+/**
+ * Settles the operations of a unit in order.
+ * @param failed The one that has failed; Infinity: none.
+ * @param error Null: because it could not be written down, or sent whole.
+ */
+export function settleFailed(
+  steps: readonly Answered[],
+  failed: number,
+  error: Fields | null,
+  status: Status,
+  state: UnitState,
+): void {
+  const rolledBackFrom = error === null ? Infinity : implicitStart(state, failed)
+  steps.forEach(({ op, failure }, i) => {
+    if (i === failed) op.fail(failure?.kind === 'encode' ? failure : serverFailure(op, error ?? {}, state))
+    else if (i > failed || !state.sent) op.fail({ kind: 'skipped', outcome: 'not_started' })
+    else if (i >= rolledBackFrom) op.fail({ kind: 'skipped', outcome: 'rolled_back' })
+    else if (failure !== null) op.fail({ ...failure, outcome: decodeOutcome(op, status, state) })
+    else op.done()
+  })
 }
 
 /** What the server's refusal of a statement means. */
@@ -48,10 +78,26 @@ export function implicitStart({ ops, before }: UnitState, end: number): number {
   return start
 }
 
-/** Of the operation at `index`, when the connection is gone. */
-export function lossOutcome({ ops, before, written, synced }: UnitState, index: number): Outcome {
+/** The status when all of them have run. */
+export function statusAfter(before: Status, ops: readonly Op[]): Status {
+  const last = ops.findLast(({ stmt }) => begins(stmt) || ends(stmt))
+  return last === undefined ? before : begins(last.stmt) ? 'tx' : 'idle'
+}
+
+/**
+ * The connection is gone: every operation fails with what is known of it.
+ * @param behind What was sent behind it while its transaction was open, and may have ended that.
+ */
+export function loseAll(failure: Failure, error: Fields | null, state: UnitState, behind: readonly Op[] = []): void {
+  const fields = failure.fields ?? error
+  const told = fields === null ? failure : { ...failure, fields }
+  state.ops.forEach((op, i) => op.fail({ ...told, outcome: lossOutcome(state, behind, i) }))
+}
+
+function lossOutcome(state: UnitState, behind: readonly Op[], index: number): Outcome {
+  const { ops, before, written, synced } = state
   if (written <= index && !synced) return 'not_started'
-  const stmts = ops.map(({ stmt }) => stmt)
+  const stmts = [...ops, ...behind].map(({ stmt }) => stmt)
   const endsAt = stmts.findIndex(ends)
   const end = stmts[endsAt]
   // Without an end nothing was kept of a transaction, nor of what had no Sync yet to commit it.
@@ -63,16 +109,16 @@ export function lossOutcome({ ops, before, written, synced }: UnitState, index: 
   return undone ? 'rolled_back' : 'unknown'
 }
 
-function begins({ cls, verb }: Compiled): boolean {
-  return cls === 'control' && (verb === 'BEGIN' || verb === 'START')
+function begins({ cls, control }: Compiled): boolean {
+  return cls === 'control' && control === 'begin'
 }
 
-function commits({ cls, verb }: Compiled): boolean {
-  return cls === 'control' && (verb === 'COMMIT' || verb === 'END' || verb === 'PREPARE')
+function commits({ cls, control }: Compiled): boolean {
+  return cls === 'control' && (control === 'commit' || control === 'prepare')
 }
 
 /** Ends the transaction either way; ROLLBACK TO only ends a savepoint, several statements in one text may do anything. */
 function ends(stmt: Compiled): boolean {
   if (commits(stmt) || (stmt.cls === 'multi' && stmt.hasControl)) return true
-  return stmt.cls === 'control' && /^(ROLLBACK|ABORT)$/.test(stmt.verb) && !/\bTO\b/i.test(stmt.text)
+  return stmt.cls === 'control' && stmt.control === 'rollback'
 }

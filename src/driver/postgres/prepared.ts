@@ -5,18 +5,25 @@ import type { Compiled } from '../../sql/compiled.ts'
 import type { NameSpace } from './name-space.ts'
 import { Prepared, Step } from './step.ts'
 
+/** Of statements whose names mean the same under every search_path: no number of a name space. */
+const anyPath = -1
+
 /** A bounded cache with second chance: a clock's hand passes over what was used and takes the first that was not. */
 export class PreparedCache {
   readonly #limit: number
   readonly #names: NameSpace
   /** By the meaning of names, then by the engine's name. */
   readonly #known = new Map<number, Map<string, Prepared>>()
+  /** Those that mean the same everywhere. */
+  readonly #pathless = new Map<string, Prepared>()
   /** Those of the meaning that was asked for last. */
   #here: Map<string, Prepared>
   #id: number
   #ring: Prepared[] = []
   #hand = 0
   #closing: string[] = []
+  /** Counts units. */
+  #unit = 0
 
   constructor(limit: number, names: NameSpace) {
     this.#limit = limit
@@ -26,46 +33,60 @@ export class PreparedCache {
     this.#known.set(this.#id, this.#here)
   }
 
-  /** The steps of a unit, with room made for what is new in it; when there is none it runs unnamed. */
-  plan(ops: readonly Op[], prefix: string): Step[] {
-    const known = new Set<Prepared>()
-    const fresh = new Map<string, Prepared>()
-    const steps = ops.map((op) => {
+  /**
+   * The steps of a unit. A statement that is new is known from now on; where there is no room for it, it runs unnamed.
+   * @param alone It failed twice, maybe because it was bound to what other units had parsed in vain.
+   */
+  plan(ops: readonly Op[], prefix: string, alone: boolean): Step[] {
+    this.#unit++
+    const steps: Step[] = []
+    for (const op of ops) {
       const step = new Step(op, this.#names.id, this.#names.since)
       const { stmt } = op
-      if (stmt.name !== '' && stmt.cls !== 'multi') this.#prepare(step, prefix, known, fresh)
+      if (stmt.name !== '' && stmt.cls !== 'multi') this.#prepare(step, prefix, alone)
       if (stmt.names !== 0) this.#names.send(op)
-      return step
-    })
-    if (fresh.size === 0 || this.#makeRoom(fresh.size, known)) return steps
-    for (const step of steps) {
-      if (step.entry === null || !fresh.has(step.entry.name)) continue
-      step.entry = null
-      step.parse = true
+      steps.push(step)
     }
     return steps
   }
 
-  #prepare(step: Step, prefix: string, known: Set<Prepared>, fresh: Map<string, Prepared>): void {
-    const key = step.op.stmt.name
-    const found = this.#now().get(key)
+  /** The step of an operation whose statement the server has parsed and described; null: it is not so, or means something else now. */
+  known(op: Op): Step | null {
+    const found = this.#now().get(op.stmt.name)
+    if (found === undefined || !found.parsed || found.shape === null || found.at < this.#names.since) return null
+    const step = new Step(op, this.#names.id, this.#names.since)
+    step.parse = false
+    step.entry = found
+    found.used = true
+    found.unit = this.#unit
+    return step
+  }
+
+  #prepare(step: Step, prefix: string, alone: boolean): void {
+    const { name: key, pathless } = step.op.stmt
+    const here = pathless === true ? this.#pathless : this.#now()
+    const found = here.get(key)
     if (found !== undefined && found.at >= step.since) {
+      if (alone && !found.parsed && found.unit !== this.#unit) return
       step.parse = false
       step.entry = found
       found.used = true
-      known.add(found)
+      found.unit = this.#unit
       return
     }
     if (found !== undefined) {
       // Another statement of the unit still uses it as it was.
-      if (known.has(found)) return
+      if (found.unit === this.#unit) return
       this.forget(found)
     }
-    const name = this.#id === this.#names.home ? prefix + key : `${prefix}${key}_${this.#id}`
-    const entry = fresh.get(name) ?? new Prepared(name, key, this.#id, step.since)
-    step.parse = !fresh.has(name)
+    if (!this.#makeRoom()) return
+    const id = pathless === true ? anyPath : this.#id
+    const name = id === this.#names.home || id === anyPath ? prefix + key : `${prefix}${key}_${id}`
+    const entry = new Prepared(name, key, id, step.since)
+    entry.unit = this.#unit
     step.entry = entry
-    fresh.set(name, entry)
+    here.set(key, entry)
+    this.#ring.push(entry)
   }
 
   /** Those that mean what names mean now. */
@@ -79,30 +100,31 @@ export class PreparedCache {
     return this.#here
   }
 
-  /** The server has parsed it. */
-  add(statement: Prepared): void {
-    const { path, key } = statement
-    let those = this.#known.get(path)
-    if (those === undefined) this.#known.set(path, (those = new Map()))
-    those.set(key, statement)
-    this.#ring.push(statement)
-  }
-
   /** It must be parsed again before it runs; the server is told to close it with the next packet. */
   forget(statement: Prepared): void {
-    const { path, key, name } = statement
-    const those = this.#known.get(path)
-    if (those?.get(key) !== statement) return
+    if (this.#remove(statement)) this.#closing.push(statement.name)
+  }
+
+  /** The server has not parsed them after all. */
+  dropUnparsed(steps: readonly Step[]): void {
+    for (const { entry, parse } of steps) if (parse && entry !== null && !entry.parsed) this.#remove(entry)
+  }
+
+  #remove(statement: Prepared): boolean {
+    const { path, key } = statement
+    const those = path === anyPath ? this.#pathless : this.#known.get(path)
+    if (those?.get(key) !== statement) return false
     those.delete(key)
     if (those.size === 0 && those !== this.#here) this.#known.delete(path)
     this.#ring.splice(this.#ring.indexOf(statement), 1)
-    this.#closing.push(name)
+    return true
   }
 
   /** The server has dropped all of them by itself. */
   clear(): void {
     this.#known.clear()
     this.#here.clear()
+    this.#pathless.clear()
     this.#known.set(this.#id, this.#here)
     this.#ring = []
     this.#hand = 0
@@ -133,13 +155,16 @@ export class PreparedCache {
     return closing
   }
 
-  /** Passes over those that are about to run. */
-  #makeRoom(count: number, spared: ReadonlySet<Prepared>): boolean {
-    if (count + spared.size > this.#limit) return false
-    while (this.#ring.length + count > this.#limit) {
+  /** For one more. Passes over those that are about to run. */
+  #makeRoom(): boolean {
+    if (this.#limit === 0) return false
+    for (let spared = 0; this.#ring.length >= this.#limit;) {
       if (this.#hand >= this.#ring.length) this.#hand = 0
       const candidate = this.#ring[this.#hand] as Prepared
-      if (candidate.used || spared.has(candidate)) {
+      if (candidate.unit === this.#unit) {
+        if (++spared > this.#ring.length * 2) return false
+        this.#hand++
+      } else if (candidate.used) {
         candidate.used = false
         this.#hand++
       } else this.forget(candidate)

@@ -1,8 +1,9 @@
-// What undoes the state of a PostgreSQL session, as one text, and the statements that a session runs for itself. Used by
-// sessions when they are reset, and by a server of PGlite when the floor changes hands.
-import { type Compiled, Dirty } from '../../sql/compiled.ts'
-import { type Failure, type Op, OpState } from '../driver.ts'
-import type { Status } from './outcome.ts'
+// The statements that a session runs for itself, and how it has others stopped.
+import type { Compiled } from '../../sql/compiled.ts'
+import { clock, before } from '../../util/clock.ts'
+import { type Failure, type Op, OpState, parseOnly, type RefusedStatement } from '../driver.ts'
+import type { PreparedCache } from './prepared.ts'
+import type { Interruption, Wire } from './wire.ts'
 
 export interface SilentOp extends Op<Record<string, string | undefined>> {
   failure: Failure | null
@@ -16,6 +17,7 @@ export function silentText(text: string): SilentOp {
     cls: 'multi',
     verb: '',
     hasControl: true,
+    control: null,
     dirties: 0,
     pins: 0,
     names: 0,
@@ -42,36 +44,46 @@ export function silentOp(stmt: Compiled, maxRows: number, params: readonly unkno
   }
 }
 
-/** All that a reset can undo, except that it leaves our own prepared statements. */
-export const everything: number =
-  Dirty.role | Dirty.settings | Dirty.locks | Dirty.cursors | Dirty.listen | Dirty.temp | Dirty.unknown
-
-// RESET ALL leaves the role alone, so that is undone first; it may also be what forbids the rest.
-const undoes: readonly (readonly [bit: number, sql: string])[] = [
-  [Dirty.role, 'RESET ROLE'],
-  [Dirty.settings, 'RESET ALL'],
-  [Dirty.locks, 'SELECT pg_advisory_unlock_all()'],
-  [Dirty.cursors, 'CLOSE ALL'],
-  [Dirty.listen, 'UNLISTEN *'],
-  [Dirty.temp, 'DISCARD TEMP'],
-  [Dirty.unknown, 'DISCARD SEQUENCES'],
-  [Dirty.prepared, 'DEALLOCATE ALL'],
-]
-
-/** One text for the simple protocol. With `unknown` it ends by asking for statements that were
- * not prepared by us: by SQL, and after a loan by the client too. */
-export function resetText(
-  status: Status,
-  dirty: number,
-  authorization: string,
-  baseline: string,
-  lent = false,
+/** What takes away the listed statements that others have prepared. Ours that are gone are forgotten. */
+export function foreignIn(
+  listed: readonly Record<string, unknown>[],
+  prepared: PreparedCache,
+  lent: boolean,
+  prefix: string,
 ): string {
-  const parts = undoes.filter(([bit]) => (dirty & bit) !== 0).map(([, sql]) => sql)
-  if ((dirty & Dirty.role) !== 0) parts.unshift(`SET SESSION AUTHORIZATION ${authorization}`)
-  if (status !== 'idle') parts.unshift('ROLLBACK')
-  if (baseline !== '') parts.push(baseline)
-  if ((dirty & Dirty.unknown) !== 0)
-    parts.push(`SELECT name, from_sql FROM pg_prepared_statements${lent ? '' : ' WHERE from_sql'}`)
-  return parts.join('; ')
+  if (lent) prepared.keep(new Set(listed.map(({ name }) => String(name))))
+  // A prefix says that others have theirs on the same session of the server.
+  const ours = lent && prefix === '' ? new Set(prepared.names()) : null
+  const foreign = listed.filter(({ name, from_sql }) => from_sql === true || ours?.has(String(name)) === false)
+  return foreign.map(({ name }) => `DEALLOCATE "${String(name).replaceAll('"', '""')}"`).join('; ')
+}
+
+/** Prepares statements in one unit, and those behind one that is refused in another. Null: the session broke, or took too long. */
+export async function prepareAll(
+  statements: readonly Compiled[],
+  run: (ops: readonly Op[]) => Promise<boolean>,
+): Promise<readonly RefusedStatement[] | null> {
+  const refused: RefusedStatement[] = []
+  for (let rest = statements; rest.length > 0;) {
+    const ops = rest.map((stmt) => silentOp(stmt, parseOnly))
+    if (await run(ops)) break
+    const at = ops.findIndex(({ failure }) => failure?.kind === 'server')
+    const stmt = rest[at]
+    if (stmt === undefined) return null
+    refused.push({ stmt, failure: ops[at]?.failure as Failure })
+    // What stood before it is prepared: an error takes back no Parse.
+    rest = rest.slice(at + 1)
+  }
+  return refused
+}
+
+const firstPauseMs = 50
+
+/** Has the server stop what runs, until `settled`: a request may overtake the statement it is meant for, and has no effect then. */
+export async function interrupt(wire: Wire, settled: Promise<true>, deadline: number): Promise<Interruption> {
+  for (let pauseMs = firstPauseMs; ; pauseMs *= 2) {
+    const interruption = await wire.interrupt(deadline)
+    if (interruption !== 'served' || (await before(clock.now() + pauseMs, settled))) return interruption
+    if (clock.now() >= deadline) return 'failed'
+  }
 }

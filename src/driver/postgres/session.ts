@@ -1,77 +1,87 @@
-// One PostgreSQL session as a raw connection: one unit in flight, reset, ping, cancel with quarantine, loss. A driver gives
-// it a wire that carries bytes and tells it what arrived; how units are written and answered is the exchange's matter.
+// One PostgreSQL session as a raw connection: a queue of units in flight, reset, ping, cancel with quarantine, loss. A driver
+// gives it a wire that carries bytes, and the messages that arrive; how units are written and answered is the exchange's matter.
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
-import {
-  type ConnectionHooks,
-  type Failure,
-  type Op,
-  OpState,
-  parseOnly,
-  type RawConnection,
-  type RefusedStatement,
-  type Unit,
-} from '../driver.ts'
-import { clock } from '../../util/clock.ts'
-import { before } from '../../util/deadline.ts'
-import { Exchange, type ExchangeHost } from './exchange.ts'
-import { unreadable } from './encoding.ts'
+import { InForce } from '../../sql/settings.ts'
+import { OpState } from '../driver.ts'
+import type { ConnectionHooks, Failure, Op, RawConnection, RefusedStatement, Unit } from '../driver.ts'
+import { clock, before } from '../../util/clock.ts'
+import { ProtocolError } from '../../errors/index.ts'
+import { Exchange } from './exchange.ts'
+import type { Receiver } from './inbox.ts'
+import { unreadable } from '../../postgres/encoding.ts'
 import { clientBusy, endedByClient } from './loan.ts'
+import { type Bystander, isAside, Message, readResponse, readStatus, receive, receiveAside } from './message-reader.ts'
 import { MessageWriter } from './message-writer.ts'
 import { NameSpace } from './name-space.ts'
 import { type Fields, type Status, statusOf } from './outcome.ts'
-import { dropsPrepared, PreparedCache } from './prepared.ts'
-import { everything, resetText, silentOp, silentText } from './reset.ts'
-import type { Int8 } from './rows/type-table.ts'
-import type { TypeBook } from './type-book.ts'
-import type { SessionOptions, Wire } from './wire.ts'
+import { PreparedCache } from './prepared.ts'
+import { everything, resetText } from '../../postgres/session-sql.ts'
+import { ExchangeQueue } from './queue.ts'
+import { foreignIn, interrupt, prepareAll, silentText } from './reset.ts'
+import type { TypeBook } from '../../postgres/types/book.ts'
+import { Unsettled } from './type-lookup.ts'
+import type { Carrier, ExchangeHost, SessionOptions, Wire } from './wire.ts'
 
-const writer = new MessageWriter()
-const firstPauseMs = 50
-
-export class Session implements RawConnection, ExchangeHost {
+export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly id: number
-  readonly generation: number
   readonly born: number = clock.now()
-  readonly maxInFlight: number = 1
+  readonly maxInFlight: number
+  readonly portals: boolean = true
+  readonly carrier: Carrier | null
+  readonly lends: boolean
   epoch = 0
   dirty = 0
-  readonly writer: MessageWriter = writer
+  readonly inForce: InForce = new InForce()
+  readonly writer: MessageWriter = new MessageWriter()
   /** How often something was sent. */
   flushes = 0
   readonly names: NameSpace = new NameSpace()
   readonly prepared: PreparedCache
-  readonly int8: Int8
+  readonly binary: boolean
   readonly types: TypeBook
   readonly prefix: string
   readonly #wire: Wire
   readonly #hooks: ConnectionHooks
-  #exchange: Exchange | null = null
+  readonly #aside: Bystander
+  readonly #queue: ExchangeQueue = new ExchangeQueue()
+  readonly #unsettled: Unsettled = new Unsettled(this)
+  /** Units that could not be written, until they are told. */
+  #failing = 0
   /** How long a unit waits for the client while it is lent; null: it is not. */
   #lentFor: number | null = null
   /** The client was lent since the last reset: it may have prepared statements. */
   #wasLent = false
   /** The unit that waits for the client. */
   #waiting: Exchange | null = null
-  #started = false
-  #inFlight = 0
+  /** An ErrorResponse while nothing was in flight: the server says why it ends the connection. */
+  #lastError: Fields | null = null
   #status: Status = 'idle'
   #alive = true
   #quarantined = false
+  /** What the server is asked to stop. */
+  #stopping: Exchange | null = null
   readonly #authorization: string
   #needed = ''
   #baseline = ''
 
   constructor(wire: Wire, hooks: ConnectionHooks, options: SessionOptions) {
     this.id = options.id
-    this.generation = options.generation
-    this.int8 = options.int8
+    this.binary = options.binary ?? false
     this.types = options.types
     this.prefix = options.prefix
     if (options.searchPath !== undefined) this.names.open(options.searchPath)
     this.#authorization = options.authorization
     this.prepared = new PreparedCache(options.statementCacheSize, this.names)
     this.#wire = wire
+    this.maxInFlight = wire.maxInFlight
+    this.carrier = wire.carrier
+    this.lends = wire.lends
     this.#hooks = hooks
+    this.#aside = {
+      notice: (fields) => hooks.notice(fields),
+      notification: (...told) => hooks.notification(...told),
+      parameter: (name, value) => this.parameter(name, value),
+    }
   }
 
   get native(): unknown {
@@ -79,11 +89,11 @@ export class Session implements RawConnection, ExchangeHost {
   }
 
   get inFlight(): number {
-    return this.#inFlight
+    return this.#queue.length + this.#failing
   }
 
   get status(): Status {
-    return this.#inFlight > 0 ? 'unknown' : this.#status
+    return this.inFlight > 0 ? 'unknown' : this.#status
   }
 
   get alive(): boolean {
@@ -94,58 +104,82 @@ export class Session implements RawConnection, ExchangeHost {
     return this.#quarantined
   }
 
-  /** The unit in flight, for the wire to report what arrived. */
+  /** The unit at the head of the wire: what arrives is for it. */
   get exchange(): Exchange | null {
-    return this.#exchange
+    return this.#queue.head
   }
 
   submit(op: Op): void {
     this.submitUnit({ ops: [op] })
   }
 
-  submitUnit(unit: Unit): void {
-    if (!this.#alive || this.#quarantined || this.#inFlight > 0) {
-      const cause = this.#alive ? 'submitted to a connection that is busy or quarantined' : undefined
-      clock.queueMicrotask(() => {
-        for (const op of unit.ops) op.fail({ kind: 'closed', outcome: 'not_started', cause })
-      })
-      return
-    }
-    const exchange = new Exchange(this, unit.ops, false)
-    this.#inFlight = 1
-    if (this.#lentFor === null) this.#launch(exchange)
-    else this.#awaitClient(exchange, this.#lentFor)
+  join(op: Op, opening = false): boolean {
+    return this.#alive && !this.#quarantined && this.#lentFor === null && this.#queue.last?.join(op, opening) === true
   }
 
-  /** Sends a unit. False: it could not be written. */
-  #launch(exchange: Exchange): boolean {
-    const { ops } = exchange
-    if (exchange.plan()) {
-      for (const op of ops) {
-        this.dirty |= op.stmt.dirties
-        if (op.state === OpState.queued) op.state = OpState.sent
-      }
-      this.#send(exchange)
-      return true
+  submitUnit({ ops }: Unit): void {
+    if (!this.#alive || this.#quarantined || this.inFlight >= this.maxInFlight) {
+      const cause = this.#alive ? 'submitted to a connection that is busy or quarantined' : undefined
+      return clock.queueMicrotask(() => {
+        for (const op of ops) op.fail({ kind: 'closed', outcome: 'not_started', cause })
+      })
     }
-    clock.queueMicrotask(() => {
-      this.#inFlight = 0
-      exchange.settle(this.#status)
-      this.#tellFree()
-    })
-    return false
+    this.#enqueue(new Exchange(this, ops, false))
+  }
+
+  #enqueue(exchange: Exchange): void {
+    if (this.#queue.length === 0) this.#wire.hold(true)
+    // What waits behind a unit that is being stopped waits for the fence too.
+    this.#queue.add(exchange, exchange.internal)
+    this.#pump()
+  }
+
+  #pump(): void {
+    for (let next = this.#queue.next; next !== null; next = this.#queue.next) {
+      if (this.#quarantined && !next.internal) return
+      if (this.#lentFor === null) this.#launch(next)
+      else if (this.#queue.onWire || this.#waiting !== null) return
+      else return this.#awaitClient(next, this.#lentFor)
+    }
+  }
+
+  /** Sends the next unit. False: it could not be written. */
+  #launch(exchange: Exchange): boolean {
+    if (!exchange.plan()) {
+      this.#remove(exchange)
+      this.#failing++
+      clock.queueMicrotask(() => {
+        this.#failing--
+        exchange.settle(this.#status)
+        this.tellFree()
+      })
+      return false
+    }
+    for (const op of exchange.ops) {
+      this.dirty |= op.stmt.dirties
+      if (op.state === OpState.queued) op.state = OpState.sent
+    }
+    this.#queue.sent()
+    exchange.begin(this.#status)
+    return true
+  }
+
+  #remove(exchange: Exchange): boolean {
+    const removed = this.#queue.remove(exchange)
+    if (removed && this.#queue.length === 0) this.#wire.hold(false)
+    return removed
   }
 
   /** Neither side sends while the other has anything in flight. */
   #awaitClient(exchange: Exchange, waitMs: number): void {
     const status = this.#status
     const tooLate = (): void => this.#callOff(exchange, clientBusy(waitMs))
-    const timer = waitMs === Infinity ? undefined : clock.setTimeout(tooLate, waitMs)
+    const timer = waitMs === Infinity || exchange.internal ? undefined : clock.setTimeout(tooLate, waitMs)
     this.#waiting = exchange
     this.#wire.enter(() => {
       clock.clearTimeout(timer)
       if (this.#waiting !== exchange) return false
-      if (status === 'idle' || this.#status !== 'idle') {
+      if (exchange.internal || status === 'idle' || this.#status !== 'idle') {
         this.#waiting = null
         return this.#launch(exchange)
       }
@@ -155,34 +189,35 @@ export class Session implements RawConnection, ExchangeHost {
   }
 
   #callOff(exchange: Exchange, failure: Failure): void {
-    if (this.#waiting !== exchange) return
-    this.#waiting = null
-    this.#inFlight = 0
+    if (!this.#remove(exchange)) return
+    if (this.#waiting === exchange) this.#waiting = null
     for (const op of exchange.ops) op.fail(failure)
-    this.#tellFree()
+    this.#pump()
+    this.tellFree()
   }
 
   async cancel(op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
     if (!this.#alive) return 'broken'
-    if (this.#waiting?.ops.includes(op) === true) {
-      this.#callOff(this.#waiting, { kind: 'aborted', outcome: 'not_started' })
+    const exchange = this.#queue.of(op)
+    if (exchange === undefined) return 'completed'
+    if (!exchange.sent) {
+      this.#callOff(exchange, { kind: 'aborted', outcome: 'not_started' })
       return 'cancelled'
     }
-    const exchange = this.#exchange
-    if (exchange === null || !exchange.ops.includes(op)) return 'completed'
     this.#quarantined = true
+    this.#stopping = exchange
     const fenced = this.#stop(exchange, deadline)
     if (!(await before(deadline, fenced))) return 'broken'
     this.#quarantined = false
-    this.#tellFree()
+    this.#pump()
+    this.tellFree()
     return exchange.wasCancelled(op) ? 'cancelled' : 'completed'
   }
 
   /** Sets what the driver was asked to set in every session, now and at the end of every reset. */
   async establish(sql: string, deadline: number): Promise<Failure | null> {
     const op = silentText(sql)
-    const done = await before(deadline, this.#run([op]))
-    if (!done) return op.failure ?? { kind: 'timeout', outcome: 'not_started' }
+    if (!(await before(deadline, this.#run([op])))) return op.failure ?? { kind: 'timeout', outcome: 'not_started' }
     this.#needed = sql
     return null
   }
@@ -198,20 +233,8 @@ export class Session implements RawConnection, ExchangeHost {
     return [this.#needed, this.#baseline].filter((sql) => sql !== '').join('; ')
   }
 
-  async prepare(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null> {
-    const refused: RefusedStatement[] = []
-    let rest = this.prepared.unknown(statements)
-    while (rest.length > 0) {
-      const ops = rest.map((stmt) => silentOp(stmt, parseOnly))
-      if (await before(deadline, this.#run(ops))) break
-      const at = ops.findIndex(({ failure }) => failure?.kind === 'server')
-      const stmt = rest[at]
-      if (stmt === undefined || !this.#alive) return null
-      refused.push({ stmt, failure: ops[at]?.failure as Failure })
-      // What stood before it is prepared: an error takes back no Parse.
-      rest = rest.slice(at + 1)
-    }
-    return refused
+  prepare(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null> {
+    return prepareAll(this.prepared.unknown(statements), (ops) => before(deadline, this.#run(ops)))
   }
 
   setBaseline(sql: string): void {
@@ -220,29 +243,17 @@ export class Session implements RawConnection, ExchangeHost {
   }
 
   async reset(dirty: number, deadline: number): Promise<boolean> {
-    if (!this.#alive || this.#inFlight > 0) return false
+    if (!this.#alive || this.inFlight > 0) return false
     const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && this.#status === 'idle')
     const bits = whole ? everything | dirty : dirty
-    const undo = silentText(resetText(this.#status, bits, this.#authorization, this.baseline, this.#wasLent))
+    const undo = silentText(resetText(this.#status !== 'idle', bits, this.#authorization, this.baseline, this.#wasLent))
     if (!(await before(deadline, this.#run([undo])))) return false
-    const foreign = whole ? this.#foreign(undo.rows).map((name) => `DEALLOCATE "${name.replaceAll('"', '""')}"`) : []
-    if (foreign.length > 0 && !(await before(deadline, this.#run([silentText(foreign.join('; '))])))) return false
+    const foreign = whole ? foreignIn(undo.rows, this.prepared, this.#wasLent, this.prefix) : ''
+    if (whole) this.#wasLent = false
+    if (foreign !== '' && !(await before(deadline, this.#run([silentText(foreign)])))) return false
     this.names.reset((this.dirty & (Dirty.temp | Dirty.unknown)) !== 0)
     this.dirty = 0
     return true
-  }
-
-  /** The statements that others have prepared here. Ours that are gone are forgotten. */
-  #foreign(listed: readonly Record<string, unknown>[]): string[] {
-    const names = new Set(listed.map(({ name }) => String(name)))
-    // A prefix says that others have theirs on the same session of the server.
-    const byClient = this.#wasLent && this.prefix === ''
-    if (this.#wasLent) this.prepared.keep(names)
-    this.#wasLent = false
-    const known = new Set(this.prepared.names())
-    return listed.flatMap(({ name, from_sql }) =>
-      from_sql === true || (byClient && !known.has(String(name))) ? [String(name)] : [],
-    )
   }
 
   get lent(): boolean {
@@ -265,13 +276,12 @@ export class Session implements RawConnection, ExchangeHost {
   }
 
   async ping(deadline: number): Promise<boolean> {
-    if (!this.#alive || this.#inFlight > 0) return false
-    return before(deadline, this.#run([]))
+    return this.#alive && this.inFlight === 0 && before(deadline, this.#run([]))
   }
 
   async close(deadline: number): Promise<void> {
     if (!this.#alive) return
-    const ended = this.#inFlight === 0 ? this.#wire.end().then(() => true) : Promise.resolve(true)
+    const ended = this.inFlight === 0 ? this.#wire.end().then(() => true) : Promise.resolve(true)
     this.#lose({ kind: 'closed', outcome: 'unknown' }, false)
     await before(deadline, ended)
     this.#wire.destroy()
@@ -283,9 +293,8 @@ export class Session implements RawConnection, ExchangeHost {
 
   /** For the wire: it broke. */
   lost(cause: unknown, fields: Fields | null): void {
-    const failure: Failure = { kind: 'lost', outcome: 'unknown', cause }
-    const last = fields ?? this.#exchange?.error ?? null
-    this.#lose(last === null ? failure : { ...failure, fields: last }, true)
+    const last = fields ?? this.exchange?.error ?? this.#lastError
+    this.#lose({ kind: 'lost', outcome: 'unknown', cause, ...(last === null ? {} : { fields: last }) }, true)
   }
 
   /** For the wire: what arrived cannot be understood. */
@@ -296,12 +305,7 @@ export class Session implements RawConnection, ExchangeHost {
   /** For the wire: the client it lent has had an answer. */
   clientReady(byte: string): void {
     this.#status = statusOf(byte)
-    if (this.#inFlight === 0) this.#tellFree()
-  }
-
-  /** For the wire: a command of the client it lent has ended. */
-  noteClient(tag: string): void {
-    if (dropsPrepared(tag)) this.prepared.clear()
+    if (this.inFlight === 0) this.tellFree()
   }
 
   /** For the wire: the server has announced a parameter. */
@@ -312,86 +316,84 @@ export class Session implements RawConnection, ExchangeHost {
     if (refusal !== null) this.garbled(refusal)
   }
 
-  /** For the wire: ReadyForQuery with its status byte. */
+  /** For the wire: a message of the server. @throws {ProtocolError} when it may not come now. */
+  message(type: number, bytes: Buffer, at: number, end: number): void {
+    if (!this.#alive) return
+    const exchange = this.#queue.head
+    if (type === Message.dataRow && exchange !== null) exchange.dataRow(bytes, at, end)
+    else if (isAside(type)) receiveAside(type, bytes, at, end, this.#aside)
+    else if (exchange === null) {
+      if (type !== Message.errorResponse) throw new ProtocolError('an answer to nothing')
+      this.#lastError = readResponse(bytes, at, end)
+    } else if (type === Message.readyForQuery) {
+      const status = readStatus(bytes, at, end)
+      exchange.checkReady()
+      this.readyForQuery(status)
+    } else receive(type, bytes, at, end, exchange)
+  }
+
+  /** For the wire: ReadyForQuery with its status byte, after all that the unit at the head had to be answered. */
   readyForQuery(byte: string): void {
-    const exchange = this.#exchange
-    this.#status = statusOf(byte)
+    const { exchange } = this
+    const status = (this.#status = statusOf(byte))
     if (exchange === null) return
-    this.#started = false
-    if (!exchange.ready(this.#status)) return
-    this.#exchange = null
-    this.#inFlight = 0
-    this.#wire.hold(false)
-    exchange.settle(this.#status)
-    if (!exchange.internal && !this.#quarantined) this.#tellFree()
+    this.#queue.answered()
+    const over = exchange.ready(status, this.#quarantined && exchange !== this.#stopping)
+    // Behind what is on the wire, which was written for the session as it was.
+    if (!over) this.#queue.add(exchange, true)
+    else if (this.#queue.length === 0) this.#wire.hold(false)
+    this.#queue.head?.lead(status)
+    this.#pump()
+    if (!over) return
+    if (this.#unsettled.settle(exchange, status) && !exchange.internal && !this.#quarantined) this.tellFree()
   }
 
   /** For the exchange: what the writer holds goes out. */
   flush(): void {
     this.flushes++
-    const bytes = writer.take()
-    if (this.#started) this.#wire.more(bytes)
-    else {
-      this.#started = true
-      this.#wire.start(bytes)
-    }
+    this.#wire.flush(this.writer)
   }
 
-  #send(exchange: Exchange): void {
-    this.#exchange = exchange
-    this.#wire.hold(true)
-    exchange.begin(this.#status)
-  }
-
-  /** A unit of the session's own. True: it ended without an error. */
-  #run(ops: readonly Op[]): Promise<boolean> {
-    if (!this.#alive) return Promise.resolve(false)
+  /** A unit of the session's own. `settled` learns whether it ended without an error. */
+  work(ops: readonly Op[], settled: (well: boolean) => void): void {
+    if (!this.#alive) return settled(false)
     const exchange = new Exchange(this, ops, true)
-    this.#inFlight = 1
-    return new Promise((resolve) => {
-      exchange.whenSettled(() => resolve(this.#alive && !exchange.failed))
-      const begin = (): boolean => {
-        if (!this.#alive) return false
-        exchange.plan()
-        this.#send(exchange)
-        return true
-      }
-      if (this.#lentFor === null) begin()
-      else this.#wire.enter(begin)
-    })
+    exchange.whenSettled(() => settled(this.#alive && !exchange.failed))
+    this.#enqueue(exchange)
+  }
+
+  #run(ops: readonly Op[]): Promise<boolean> {
+    return new Promise((resolve) => this.work(ops, resolve))
   }
 
   /** True: the unit was answered, and so was a fence behind all that was asked of the server. */
   async #stop(exchange: Exchange, deadline: number): Promise<boolean> {
     const settled = new Promise<true>((resolve) => exchange.whenSettled(() => resolve(true)))
-    // A request may overtake the statement it is meant for, and is then without effect: it is repeated.
-    for (let pauseMs = firstPauseMs; ; pauseMs *= 2) {
-      const interruption = await this.#wire.interrupt(deadline)
-      if (interruption === 'failed') return false
-      if (interruption === 'unsent') return settled
-      if (await before(clock.now() + pauseMs, settled)) break
-      if (clock.now() >= deadline) return false
-    }
+    // What is sent to the server stops what runs there.
+    if (this.exchange !== exchange)
+      await Promise.race([settled, new Promise<void>((resolve) => (exchange.leading = resolve))])
+    const stopped = await interrupt(this.#wire, settled, deadline)
+    if (stopped !== 'served') return stopped === 'unsent' ? settled : false
     return this.#alive && this.#run([])
   }
 
-  #tellFree(): void {
-    if (this.#alive && this.#inFlight < this.maxInFlight) this.#hooks.room(this)
-    if (this.#alive && this.#inFlight === 0 && !this.#quarantined) this.#hooks.idle(this)
+  /** The pool and the slots are told what they may send. */
+  tellFree(): void {
+    if (this.#alive && this.inFlight < this.maxInFlight) this.#hooks.room(this)
+    if (this.#alive && this.inFlight === 0 && !this.#quarantined) this.#hooks.idle(this)
   }
 
   #lose(failure: Failure, destroyed: boolean): void {
     if (!this.#alive) return
     this.#alive = false
     this.#status = 'unknown'
-    const exchange = this.#exchange ?? this.#waiting
-    this.#exchange = null
+    const lost = this.#queue.clear()
+    this.#failing += lost.length
     this.#waiting = null
-    this.#started = false
     if (destroyed) this.#wire.destroy()
     clock.queueMicrotask(() => {
-      this.#inFlight = 0
-      exchange?.lose(failure)
+      this.#failing -= lost.length
+      for (const exchange of lost) exchange.lose(failure)
       this.#hooks.lost(this, failure)
     })
   }

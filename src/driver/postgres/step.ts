@@ -3,13 +3,13 @@
 import type { Failure, Op } from '../driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Field, RowSpec, Shape } from '../../sql/compiled.ts'
-import { checkAll, type Encoded, encodeAll, mostDescribed, needsTypes, unknownTypes } from './encode.ts'
+import { checkAll, type Encoded, encodeAll, mostDescribed, needsTypes, unknownTypes } from '../../postgres/encode.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { Fields } from './outcome.ts'
-import { silentOp } from './reset.ts'
 import { decoderFor, type RowDecoder, shapeKey } from './rows/decoder.ts'
-import type { Int8 } from './rows/type-table.ts'
-import { type TypeBook, typeLookup } from './type-book.ts'
+import { KeptRows } from './rows/kept-rows.ts'
+import type { TypeBook } from '../../postgres/types/book.ts'
+import { type Writing, writingBy } from '../../postgres/types/converter.ts'
 
 /** What comes next. Four bits each, the first in the lowest: a step knows all that is due to it as one number. */
 export const Phase = {
@@ -62,9 +62,15 @@ export class Prepared {
   shape: Shape | null = null
   /** Looked up since the clock's hand came by. */
   used = true
+  /** The server has parsed it; before, it will have done so when what is written behind it comes to its turn. */
+  parsed = false
+  /** The last unit that used it, as its cache counts them. */
+  unit = 0
   /** The decoder of the last run and the specification it was for. */
   spec: RowSpec | null = null
   decoder: RowDecoder | null = null
+  /** Of what is known of types. */
+  edition = 0
 
   constructor(name: string, key: string, path: number, at: number) {
     this.name = name
@@ -72,6 +78,18 @@ export class Prepared {
     this.path = path
     this.at = at
   }
+}
+
+/** How a session has values. */
+interface Conversions {
+  readonly types: TypeBook
+  readonly binary: boolean
+}
+
+/** What the parameters of a statement are written down by. */
+interface Encoding {
+  readonly types: TypeBook
+  readonly carrier: unknown
 }
 
 /** What a session remembers of statements. */
@@ -102,10 +120,16 @@ export class Step {
   decoder: RowDecoder | null = null
   /** How many fields its rows have; -1: it gives none. */
   width = -1
+  /** Rows, and how much of them. */
   received = 0
+  bytes = 0
   /** How many statements of a text with several have ended. */
   ended = 0
   failure: Failure | null = null
+  /** Its rows are asked for in binary, as its decoder says: their columns are known, and cannot have changed. */
+  #binary = false
+  /** Its portal is open: nothing is parsed or bound. */
+  #goesOn = false
 
   constructor(op: Op, path: number, since: number) {
     this.op = op
@@ -132,21 +156,37 @@ export class Step {
     writer.flush()
   }
 
-  askRun(writer: MessageWriter, values: readonly Encoded[], int8: Int8): void {
-    writer.bind(this.entry?.name ?? '', values)
-    this.ask(Phase.bound)
-    if (!this.isDescribed(int8)) {
-      writer.describePortal()
-      this.ask(Phase.described)
+  askRun(writer: MessageWriter, values: readonly Encoded[], as: Conversions): void {
+    const { portal, maxRows } = this.op
+    const name = portal?.name ?? ''
+    if (this.#goesOn) this.#readAs(portal?.columns as PortalColumns, as.types)
+    else {
+      const described = this.isDescribed(as)
+      writer.bind(name, this.entry?.name ?? '', values, this.#formats)
+      this.ask(Phase.bound)
+      if (!described) {
+        writer.describePortal()
+        this.ask(Phase.described)
+      }
     }
-    writer.execute(this.op.maxRows)
+    writer.execute(name, maxRows)
     this.ask(Phase.running)
+  }
+
+  /** Types must be known before it is bound: of its parameters, or of the columns of a portal, which may come in binary. */
+  get needsTypes(): boolean {
+    return this.values === null || (!this.asked && !this.#goesOn && (this.op.portal ?? null) !== null)
   }
 
   #askDescription(writer: MessageWriter, name: string): void {
     writer.describeStatement(name)
     this.ask(Phase.typed)
     this.ask(Phase.described)
+  }
+
+  over(): void {
+    this.due = 0
+    if (this.op.portal) this.op.portal.bytes += this.bytes
   }
 
   /** The first answer that was due has come. */
@@ -160,23 +200,49 @@ export class Step {
     return this.width >= 0 && (this.due === Phase.running || this.due === Phase.simpleRows)
   }
 
+  /** As `encodeEarly`. False: it cannot be sent, or not without asking for types. */
+  encodes(by: Encoding): boolean {
+    try {
+      this.encodeEarly(2, by)
+    } catch {
+      return false
+    }
+    return this.values !== null
+  }
+
   /** Writes the parameters down, or checks them when that needs their types. @throws when the statement cannot be sent. */
-  encodeEarly(ofUnit: number, book: TypeBook): void {
+  encodeEarly(ofUnit: number, { types: book, carrier }: Encoding): void {
     const { stmt, params } = this.op
+    this.#goesOn = this.op.portal?.columns instanceof PortalColumns
+    if (this.#goesOn) {
+      this.parse = false
+      this.values = []
+      return
+    }
     if (this.parse && stmt.text.includes('\0')) throw new UsageError('The SQL text holds a NUL character.')
     if (stmt.cls === 'multi' && (ofUnit > 1 || params.length > 0)) {
-      throw new UsageError('Several statements in one text take no parameters and no company.')
+      throw new UsageError(
+        'A text with several statements cannot have parameters, and cannot be sent together with other statements.',
+      )
     }
-    if ((stmt.verb === 'COPY' || stmt.cls === 'multi') && copiesIn(stmt.text)) {
+    if (this.op.copy && carrier === null)
+      throw new UsageError('This driver carries no data of a COPY: there is neither copyFrom() nor copyTo() here.')
+    if (!this.op.copy && (stmt.verb === 'COPY' || stmt.cls === 'multi') && copiesIn(stmt.text)) {
       throw new UsageError('COPY FROM STDIN is not supported: there is nothing to read from.')
     }
     this.describable = params.length <= mostDescribed && stmt.cls !== 'control'
-    const open = this.describable && needsTypes(params)
+    const writing = this.writing(book)
+    const open = this.describable && needsTypes(params, writing.converter)
     const types = this.entry?.shape?.params ?? this.#shared?.params ?? null
     if (open && this.parse) this.declared = types
-    if (!open || (types !== null && unknownTypes(params, types, book).length === 0))
-      this.values = encodeAll(params, types, book)
-    else checkAll(params)
+    if (!open || (types !== null && unknownTypes(params, types, writing).length === 0))
+      this.values = encodeAll(params, types, writing)
+    else checkAll(params, writing.converter)
+  }
+
+  /** How its parameters are written. */
+  writing(book: TypeBook): Writing {
+    return writingBy(book, this.op.spec?.conversions)
   }
 
   /** What other sessions have found out, if names mean the same there. */
@@ -186,9 +252,9 @@ export class Step {
   }
 
   /** Whether its result needs no description of the portal. */
-  isDescribed(int8: Int8): boolean {
+  isDescribed(as: Conversions): boolean {
     if (this.asked || this.op.stmt.cls === 'control') return true
-    return this.parse ? this.describable : this.knowsResult(int8)
+    return this.parse ? this.describable : this.knowsResult(as)
   }
 
   /** Whether no statement of the text is still to come. */
@@ -197,7 +263,7 @@ export class Step {
   }
 
   /** The server has described the result: what is new of it is kept for this session and for all others. */
-  describe(fields: readonly Field[], rows: boolean, int8: Int8): void {
+  describe(fields: readonly Field[], rows: boolean, as: Conversions): void {
     const { stmt } = this.op
     const { path, since: at } = this
     const known = this.entry?.shape ?? this.#shared
@@ -211,14 +277,26 @@ export class Step {
       this.entry.shape = shape
       this.entry.decoder = null
     }
-    this.#decodeAs(shape, int8)
+    const { portal } = this.op
+    if (portal) this.#binary = as.binary
+    this.#decodeAs(shape, as, this.#binary)
+    if (portal) portal.columns = new PortalColumns(shape, this.decoder)
+  }
+
+  #readAs(columns: PortalColumns, types: TypeBook): void {
+    const { shape } = columns
+    this.width = shape.rows ? shape.fields.length : -1
+    // It was bound for text: nobody knew the types of its columns.
+    if (columns.decoder instanceof KeptRows) columns.decoder = decoderFor(shape, this.op.spec, types, false)
+    this.decoder = columns.decoder
   }
 
   /** The statement was parsed on this session and its result is known; a changed one fails with 0A000. */
-  knowsResult(int8: Int8): boolean {
+  knowsResult(as: Conversions): boolean {
     const shape = this.entry?.shape ?? null
-    if (shape === null || !planned.test(this.op.stmt.verb)) return false
-    this.#decodeAs(shape, int8)
+    if (shape === null || !planned.has(this.op.stmt.verb)) return false
+    this.#binary = as.binary
+    this.#decodeAs(shape, as, as.binary)
     return true
   }
 
@@ -236,52 +314,56 @@ export class Step {
     return true
   }
 
-  #decodeAs(shape: Shape, int8: Int8): void {
+  #decodeAs(shape: Shape, { types, binary: usual }: Conversions, binary: boolean): void {
     const { entry, op } = this
     this.width = shape.rows ? shape.fields.length : -1
     if (!shape.rows) return
-    if (entry === null || entry.decoder === null || entry.spec !== op.spec) {
-      try {
-        this.decoder = decoderFor(shape, op.spec, int8)
-      } catch (cause) {
-        this.failure = { kind: 'decode', outcome: 'unknown', cause }
-      }
-      if (entry === null) return
-      entry.spec = op.spec
-      entry.decoder = this.decoder
-    } else this.decoder = entry.decoder
+    if (
+      entry !== null &&
+      entry.decoder !== null &&
+      entry.spec === op.spec &&
+      binary === usual &&
+      entry.edition === types.edition
+    ) {
+      this.decoder = entry.decoder
+      return
+    }
+    try {
+      this.decoder = decoderFor(shape, op.spec, types, binary)
+    } catch (cause) {
+      this.failure = { kind: 'decode', outcome: 'unknown', cause }
+    }
+    if (entry === null || binary !== usual || this.decoder instanceof KeptRows) return
+    entry.spec = op.spec
+    entry.edition = types.edition
+    entry.decoder = this.decoder
+  }
+
+  /** Of a text with several statements only the rows of the last one are given, and that had none. */
+  dropRows(): void {
+    this.op.rows.length = 0
+    this.decoder = null
+  }
+
+  /** In which formats its rows are asked for. */
+  get #formats(): readonly number[] | undefined {
+    return this.#binary ? this.decoder?.formats : this.op.spec?.formats
+  }
+}
+
+/** The columns of an open portal, and how they are read: as they were bound, whatever becomes known of their types. */
+class PortalColumns {
+  readonly shape: Shape
+  decoder: RowDecoder | null
+
+  constructor(shape: Shape, decoder: RowDecoder | null) {
+    this.shape = shape
+    this.decoder = decoder
   }
 }
 
 // Only plans are checked by the server for a changed result; the columns of a FETCH or EXECUTE are asked for every time.
-const planned = /^(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE)$/
-
-let lookups = 0
-
-/** What looks up the types that the parameters of a statement are for; null when all are known. */
-export function lookupFor({ op, types }: Step, book: TypeBook, prefix: string): Step | null {
-  const unknown = unknownTypes(op.params, types ?? [], book)
-  if (unknown.length === 0) return null
-  const lookup = new Step(silentOp(typeLookup, 0, [`{${unknown.join()}}`]), 0, 0)
-  // Unnamed it would take the place of the statement that waits for it.
-  lookup.entry = new Prepared(`${prefix}genever_types_${++lookups}`, '', 0, 0)
-  lookup.encodeEarly(1, book)
-  return lookup
-}
-
-/** What the end of a command says of itself. */
-export function noteTag(op: Op, text: string): void {
-  let end = text.length
-  while (end > 0 && text.charCodeAt(end - 1) >= 48 && text.charCodeAt(end - 1) <= 57) end--
-  op.count = end === text.length ? -1 : Number(text.slice(end))
-  op.tag = end === text.length ? text : text.startsWith('INSERT') ? 'INSERT' : text.slice(0, end - 1)
-}
-
-/** Whether the count of its tag is that of its rows. A rule may change what the others count, but not from some to none. */
-export function countsRows({ tag, count }: Op): boolean {
-  if (tag === 'SELECT' || tag === 'FETCH') return true
-  return count > 0 && (tag === 'INSERT' || tag === 'UPDATE' || tag === 'DELETE' || tag === 'MERGE')
-}
+const planned: ReadonlySet<string> = new Set('SELECT INSERT UPDATE DELETE MERGE WITH VALUES TABLE'.split(' '))
 
 function sameShape(known: Shape, params: readonly number[], fields: readonly Field[], rows: boolean): boolean {
   const { params: knownParams, fields: knownFields } = known

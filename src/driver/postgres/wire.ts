@@ -1,7 +1,9 @@
-// What a driver gives to a session: something that carries its bytes, and lends the third-party object underneath. Interfaces
-// only.
-import type { Int8 } from './rows/type-table.ts'
-import type { TypeBook } from './type-book.ts'
+// What a driver gives to a session: something that carries its bytes, and lends the third-party object underneath. And what a
+// session is to its exchanges. Interfaces only.
+import type { TypeBook } from '../../postgres/types/book.ts'
+import type { MessageWriter } from './message-writer.ts'
+import type { NameSpace } from './name-space.ts'
+import type { PreparedCache } from './prepared.ts'
 
 /**
  * `served`: the request has had its effect, if any. `unsent`: there was nothing to stop, the unit had not gone out and has
@@ -9,12 +11,26 @@ import type { TypeBook } from './type-book.ts'
  */
 export type Interruption = 'served' | 'unsent' | 'failed'
 
-/** What carries a session's bytes. Told to `start` only when nothing is in flight. */
+/** Carries the data of a COPY, which is not gathered with what is written for others. */
+export interface Carrier {
+  /** True: the bytes are gone. False: `sent` is called when they are. */
+  write(bytes: Uint8Array, sent: () => void): boolean
+  /** The server's data is read no more for now. */
+  pause(): void
+  resume(): void
+}
+
+/** What carries a session's bytes. */
 export interface Wire {
   readonly native: unknown
-  start(bytes: Buffer): void
-  /** Further bytes of the unit that was started. */
-  more(bytes: Buffer): void
+  /** Whether users can have `native`. */
+  readonly lends: boolean
+  /** Null: it carries no data of a COPY. */
+  readonly carrier: Carrier | null
+  /** How many units may be on it at once. */
+  readonly maxInFlight: number
+  /** Sends what the writer holds, now or at the end of this turn: it takes that, or says when it was read. */
+  flush(writer: MessageWriter): void
   /** Whether somebody waits for an answer: an idle wire keeps no process alive, unless its client is lent. */
   hold(waiting: boolean): void
   /** From then on `native` may be used, and the process is kept alive. */
@@ -32,8 +48,8 @@ export interface Wire {
 
 export interface SessionOptions {
   readonly id: number
-  readonly generation: number
-  readonly int8: Int8
+  /** Asks for columns in binary where that is read for less. */
+  readonly binary?: boolean | undefined
   /** One for all sessions of an engine. */
   readonly types: TypeBook
   /** What the server has announced; older ones announce none. */
@@ -42,4 +58,18 @@ export interface SessionOptions {
   readonly prefix: string
   /** Whom a reset makes the session's user again: `DEFAULT`, or a name where the server does not know its default. */
   readonly authorization: string
+}
+
+/** What an exchange needs of its session. */
+export interface ExchangeHost {
+  readonly writer: MessageWriter
+  readonly prepared: PreparedCache
+  readonly binary: boolean
+  readonly types: TypeBook
+  readonly names: NameSpace
+  /** Put before the names of statements; two sessions on one server process must not meet. */
+  readonly prefix: string
+  readonly carrier: Carrier | null
+  /** Sends what the writer holds. */
+  flush(): void
 }

@@ -1,14 +1,65 @@
 // Frames: the entries of the context. A frame says which slot, transaction, settings or binding a piece of code runs
 // with. It lives as long as the callback it was made for; whatever becomes of its connection does not end it.
+import type { TransactionEndedError } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
-import type { Link } from './chain.ts'
-import type { Connection } from '../connection.ts'
-import type { Engine } from '../engine.ts'
-import type { QueryDefaults } from '../query/query-options.ts'
-import type { Slot } from '../slot/slot.ts'
-import type { TransactionRecord } from '../transaction/record.ts'
+import type { Lease } from '../../pool/member.ts'
+import type { Settings } from '../../sql/settings.ts'
+import { Printable } from '../../util/thrown.ts'
+import type { EngineCore, QueryDefaults } from '../core.ts'
 
-export type Settings = Readonly<Record<string, string>>
+export type { Settings }
+
+/** What the context knows of a slot. */
+export interface Holder {
+  readonly engine: EngineCore
+  readonly lease: Lease | null
+  readonly closed: boolean
+  readonly settings: Settings | null
+  readonly top: Enclosing | undefined
+  /** How many callbacks it is ambient in now. */
+  ambient: number
+}
+
+/** What the context knows of a transaction that code runs in. */
+export interface Enclosing {
+  readonly engine: EngineCore
+  readonly slot: Holder
+  readonly place: Place
+  readonly handle: Handle
+  readonly defaults: QueryDefaults | null
+  /** Ended by hand. */
+  readonly manual: boolean
+  /** It takes new work, unless one around it does not. */
+  readonly taking: boolean
+  /** It and all around it take new work. */
+  readonly open: boolean
+  ended(): TransactionEndedError
+  endedMessage(): string
+  /** Why a statement that belongs inside may not run after all. `issued`: it was so before the callback had returned. */
+  refusal(issued?: boolean): Error | null
+  /** It is `outer`, or a savepoint of it, however deep. */
+  isWithin(outer: object): boolean
+  admitsFrom(chain: Link | undefined, handle: Handle | null): boolean
+}
+
+/** Marks handles in the types: nothing else can be given in place of options. */
+export declare const handle: unique symbol
+
+export interface IsHandle {
+  readonly [handle]: true
+}
+
+/** A `Connection` or a `Transaction`. In place of the options of a call it is `{ on: handle }`. */
+export interface Handle extends IsHandle {
+  /** @internal The chain of the code that made the handle. */
+  readonly chain: Link | undefined
+  /** @internal The transaction it belongs to: its statements run in it while it is open, and nowhere afterwards. Null: none. */
+  readonly home: Enclosing | null
+  /** @internal The overlay in which it was made; null: in none. */
+  readonly overlay: Frame | null
+  /** @internal Defaults for the statements sent through it. */
+  defaultsHere(): QueryDefaults | null
+}
 
 /**
  * - `owner`: what is inside shares the slot of this frame (`scope`).
@@ -16,37 +67,38 @@ export type Settings = Readonly<Record<string, string>>
  * - `transaction`: what is inside runs in this transaction.
  * - `reusing`: shares the slot of the frame around it; it only carries defaults.
  * - `orphan`: holds a connection that is not ambient (`reusable: false`); settings of its own hold for all that is inside.
+ * - `overlay`: what is inside runs on the connection that is there, or on what it borrows, with these settings.
  * - `detached`: what is inside sees nothing of the frames around it.
  * - `bind`: a `Db` resolves to another engine inside.
  */
-export type FrameKind = 'owner' | 'run' | 'transaction' | 'reusing' | 'orphan' | 'detached' | 'bind'
+export type FrameKind = 'owner' | 'run' | 'transaction' | 'reusing' | 'orphan' | 'overlay' | 'detached' | 'bind'
 
 export class Frame {
   readonly kind: FrameKind
-  readonly engine: Engine
+  readonly engine: EngineCore
   /** The `Db` through which the frame was opened, so that an unbound copy finds its engine inside. */
   readonly db: object | null
   /** Null once the frame has ended: a finished request keeps nothing alive. */
-  slot: Slot | null
-  readonly transaction: TransactionRecord | null
+  slot: Holder | null
+  readonly transaction: Enclosing | null
   /** What `current` gives inside: made on demand for frames that have no handle of their own. */
-  connection: Connection | null = null
+  connection: Handle | null = null
   /** Defaults for the statements inside, those around it included. */
   defaults: QueryDefaults | null = null
-  /** Settings of the session for every connection borrowed inside. */
+  /** Settings of what runs inside, on this connection and on every one borrowed there. An overlay without any says nothing. */
   readonly settings: Settings | null
   live = true
   /** Of detached work: the chain of code that awaits it, and so gives nothing back meanwhile. */
   awaited: Link | undefined = undefined
   /** The manual transaction opened in this frame, while it is open. */
-  manual: { readonly place: Place; warned: boolean } | null = null
+  manual: { readonly record: Enclosing; warned: boolean } | null = null
 
   constructor(
     kind: FrameKind,
-    engine: Engine,
+    engine: EngineCore,
     db: object | null,
-    slot: Slot | null,
-    transaction: TransactionRecord | null,
+    slot: Holder | null,
+    transaction: Enclosing | null,
     settings: Settings | null,
   ) {
     this.kind = kind
@@ -55,6 +107,7 @@ export class Frame {
     this.slot = slot
     this.transaction = transaction
     this.settings = settings
+    if (kind === 'overlay' && settings !== null) engine.overlaid = true
     if (slot !== null && (kind === 'owner' || kind === 'run')) slot.ambient++
   }
 
@@ -64,5 +117,21 @@ export class Frame {
     this.slot = null
     this.connection = null
     this.awaited = undefined
+  }
+}
+
+export class Link extends Printable {
+  readonly frame: Frame
+  readonly next: Link | undefined
+
+  constructor(frame: Frame, next: Link | undefined) {
+    super()
+    this.frame = frame
+    this.next = next
+  }
+
+  /** Node shows the store of a promise that is inspected: there is nothing in it for a reader. */
+  override toString(): string {
+    return `Context { ${this.frame.kind} }`
   }
 }

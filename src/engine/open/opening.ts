@@ -1,23 +1,30 @@
 // One opening of a database, for all who wait for it: whoever opens it wants to know at once that it fails, and statements
 // whose first use opens it wait while the server has no room. And the pace of openings that follow each other.
-import { OpenBackoff } from '../../pool/supply/backoff.ts'
-import { sleep } from '../../util/clock.ts'
-import type { Engine } from '../engine.ts'
+import type { Allowance } from '../../pool/allowance.ts'
+import type { CloseReport } from '../../pool/contract.ts'
+import { Backoff, before, sleep, clock, deferred, longestTimerMs } from '../../util/clock.ts'
+import { AbortedError, AcquireTimeoutError, NotBoundError, PoolClosedError } from '../../errors/index.ts'
+import { inRoot } from '../../util/context.ts'
+import { readAgain } from '../../util/options.ts'
 
-export class Opening {
+/** `E`: what is opened, which may keep it: so nothing here keeps the context of those who wait. */
+export class Opening<E> {
   /** Null until the source was asked. */
-  engine: Engine | null = null
+  engine: E | null = null
+  /** What makes an engine is being loaded; null: it was there, or the source has not been asked yet. */
+  loading: Promise<void> | null = null
   /** Statements wait for it. */
   patient = false
-  /** Rejects when it fails for those who do not wait for a server to have room. */
-  readonly refused: Promise<never>
+  /** The connections that it has together with other databases; null: it has its own. */
+  readonly allowance: Allowance | null
   readonly #ended = new AbortController()
-  #refuse: (error: unknown) => void = () => {}
+  readonly #refusal = deferred<never>()
+  readonly #end = deferred<never>()
 
-  constructor(patient = false) {
+  constructor(patient = false, allowance: Allowance | null = null) {
     this.patient = patient
-    this.refused = new Promise<never>((_, reject) => (this.#refuse = reject))
-    this.refused.catch(() => {})
+    this.allowance = allowance
+    for (const { promise } of [this.#refusal, this.#end]) promise.catch(() => {})
   }
 
   /** False: the attempt under way is the last. */
@@ -30,8 +37,33 @@ export class Opening {
     this.#ended.abort()
   }
 
+  /** As `work`, or rejects when nobody waits for it any more. */
+  orGivenUp<T>(work: () => Promise<T>): Promise<T> {
+    return inRoot(() => Promise.race([work(), this.#end.promise]))
+  }
+
+  /** As `work`, or rejects when it fails for those who do not wait for a server to have room. */
+  orRefused<T>(work: Promise<T>): Promise<T> {
+    return inRoot(() => Promise.race([work, this.#refusal.promise]))
+  }
+
+  /** Those who wait for it get this error. What is opened after all is closed. */
+  giveUp(error: Error = closedBeforeOpen()): void {
+    this.stop()
+    this.#end.reject(error)
+  }
+
+  /** True: it is open within that time, and whoever waited for that has gone on. */
+  async opensWithin(opening: Promise<unknown> | null, timeoutMs: number): Promise<boolean> {
+    // One whose source is still being asked has not begun.
+    if (this.engine !== null) this.stop()
+    if (!(await before(clock.now() + timeoutMs, succeeds(opening)))) return false
+    await new Promise<void>((resolve) => clock.setImmediate(resolve))
+    return true
+  }
+
   refuse(error: unknown): void {
-    this.#refuse(error)
+    this.#refusal.reject(error)
   }
 
   /** Waits, or until it is stopped. */
@@ -40,12 +72,21 @@ export class Opening {
   }
 }
 
+async function succeeds(work: Promise<unknown> | null): Promise<boolean> {
+  try {
+    await work
+    return true
+  } catch {
+    return false
+  }
+}
+
 /**
  * How often something that cannot be opened is tried, however many ask for it: as soon as it is asked for while all is well;
  * after a failure one at a time, with a pause in between. Who asks meanwhile gets the failure of that one.
  */
 export class Pace {
-  readonly #backoff = new OpenBackoff()
+  readonly #backoff = new Backoff()
   #failing = false
   #probe: Promise<unknown> | null = null
 
@@ -76,7 +117,7 @@ export class Pace {
       return opened
     } catch (error) {
       this.#failing = true
-      this.#backoff.failed(null, true)
+      this.#backoff.failed(true)
       throw error
     }
   }
@@ -99,4 +140,81 @@ export class Paces {
     this.#kept = this.#kept.filter((each) => each !== entry)
     return opened
   }
+}
+
+// The wait of a call for a database that is opened on first use. It ends at the deadline of the call, and counts to it; the
+// opening itself goes on, for others and for the next call.
+interface Waits {
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * The options with what is left of their time once the database is open. Rejects as the opening does.
+ * @throws {AcquireTimeoutError} when `timeoutMs` is over before. @throws {AbortedError} when `signal` aborts before.
+ */
+export async function afterOpening<O extends Waits & object>(opening: Promise<unknown>, options: O): Promise<O> {
+  const { timeoutMs, signal } = options
+  if (timeoutMs === undefined && signal === undefined) {
+    await opening
+    return options
+  }
+  const began = clock.now()
+  await within(opening, timeoutMs, signal)
+  if (timeoutMs === undefined) return options
+  return readAgain<Waits>(options, { timeoutMs: Math.max(timeoutMs - (clock.now() - began), 0) }) as O
+}
+
+function within(opening: Promise<unknown>, timeoutMs = Infinity, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const expired = (): void =>
+      reject(
+        new AcquireTimeoutError(
+          `Waited ${timeoutMs} ms for the database to be opened, which goes on. Give the call more time, or open the database ` +
+            'before it is used: db.open().',
+          { phase: 'connect', timeoutMs },
+        ),
+      )
+    const aborted = (): void =>
+      reject(
+        new AbortedError('The call was aborted by its signal, before the database was open.', {
+          cause: signal?.reason,
+        }),
+      )
+    const timer = timeoutMs <= longestTimerMs ? clock.setTimeout(expired, timeoutMs) : undefined
+    signal?.addEventListener('abort', aborted, { once: true })
+    if (signal?.aborted === true) aborted()
+    void opening
+      .then(() => resolve(), reject)
+      .finally(() => {
+        clock.clearTimeout(timer)
+        signal?.removeEventListener('abort', aborted)
+      })
+  })
+}
+
+/** Why a db has no engine. */
+export function notBound(missing: boolean): NotBoundError {
+  return new NotBoundError(
+    missing
+      ? 'This db has no database: createDb() was given undefined as its source. Is an environment variable missing? Give it a URL, or ' +
+          'call bind(source) before using it.'
+      : 'This db has no database yet. Give createDb() a URL, or call bind(source) before using it.',
+  )
+}
+
+export function notOpen(): NotBoundError {
+  return new NotBoundError('This db has not been opened yet. Call open(), or run a statement first.')
+}
+
+export function closedError(): PoolClosedError {
+  return new PoolClosedError('This db has been closed, and cannot be opened again. Create another one.')
+}
+
+/** The report of a `close()` that found nothing open. */
+export const nothingClosed: CloseReport = { drained: 0, broken: [] }
+
+/** It was closed while it was being opened. */
+export function closedBeforeOpen(): PoolClosedError {
+  return new PoolClosedError('The database was closed before it was open.')
 }

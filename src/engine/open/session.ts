@@ -1,74 +1,159 @@
 // What the engine does to a new connection before the pool lends it: its isolation level and the user's `onConnect`,
 // in a frame that owns just this connection. What they set is the baseline that every reset restores.
-import type { Driver, Failure, RawConnection } from '../../driver/driver.ts'
+import type { ConnectionHooks, Driver, Failure, RawConnection } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
+import type { ResolvedOptions } from '../../options/options.ts'
 import type { ConnectionSource } from '../../pool/contract.ts'
 import type { Member } from '../../pool/member.ts'
-import { leaseChannel, type LeaseEvent, waitChannel } from '../../observe/channels.ts'
-import { notice } from '../../observe/notice.ts'
+import { leaseChannel, type LeaseEvent, serverMessageChannel, waitChannel, notice } from '../../observe/channels.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'
+import type { ErrorFields, Meaning } from '../../sql/dialect.ts'
+import type { Outlet } from '../client/ear.ts'
 import { Connection } from '../connection.ts'
 import { push, runIn } from '../context/chain.ts'
-import { Frame } from '../context/frame.ts'
+import { Frame, type Settings } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
+import type { Host } from '../hosts/host.ts'
 import { isFailure } from '../query/failure.ts'
 import { EngineOp } from '../query/op.ts'
 import { reportConnection, reportLease } from '../report.ts'
 import { type Item, Slot } from '../slot/slot.ts'
-import { clock } from '../../util/clock.ts'
-
-/** Session state a baseline can restore; anything else set in onConnect would be lost at the first reset. */
-const restorable = Pin.settings | Pin.role | Pin.raw
+import { clock, before } from '../../util/clock.ts'
+import { unconverted } from '../../sql/conversions.ts'
 
 /** A description of more parameters is more than drivers can read. */
 const mostDescribed = 32_767
 
-export class SessionSource implements ConnectionSource {
+/** Fields of a message of the server, by name. */
+type Said = Readonly<{ [name in 'severity' | 'code' | 'message' | 'detail' | 'hint']?: string }>
+
+/** A driver that is loaded, and what its `parse` made of the options. */
+export interface Served {
+  readonly driver: Driver
+  readonly connect: unknown
+}
+
+/** A connection, and what its resets end with. */
+interface Kept {
+  readonly raw: RawConnection
+  readonly baseline: string
+}
+
+export class SessionSource implements ConnectionSource, Outlet {
   readonly #engine: Engine
   /** The `Db` the engine was opened for. */
   readonly #db: object | null
-  readonly #driver: Driver
-  readonly #connect: unknown
+  /** Of a database with replicas: which of its servers. */
+  readonly #host: () => Host | null
+  #served: Served | Promise<Served>
   /** Connections that were told of as open. */
   readonly #open = new WeakSet<RawConnection>()
+  /** The last one, which is the only one of a database inside the process. */
+  #last: Kept | null = null
+  #listening = ''
+  #lastBaseline = ''
 
-  constructor(engine: Engine, db: object | null, driver: Driver, connect: unknown) {
+  constructor(
+    engine: Engine,
+    db: object | null,
+    served: Served | Promise<Served>,
+    host: () => Host | null = () => null,
+  ) {
     this.#engine = engine
     this.#db = db
-    this.#driver = driver
-    this.#connect = connect
+    this.#served = served
+    this.#host = host
+  }
+
+  get #where(): string | undefined {
+    return this.#host()?.name
   }
 
   async open(member: Member, deadline: number): Promise<RawConnection> {
     const since = deadline - this.#engine.options.pool.connectTimeoutMs
     let raw: RawConnection | null = null
+    member.said = (fields) => this.#said(raw, fields)
+    member.heard = (channel, payload, processId) => this.#engine.ear.heard(channel, payload, processId)
     try {
-      raw = await this.#driver.open(this.#connect, member, deadline, 0)
+      const served = this.#served instanceof Promise ? (this.#served = await this.#served) : this.#served
+      raw = await served.driver.open(served.connect, member, deadline)
       await this.#prepare(member, raw, deadline)
       await this.#prebake(raw, deadline)
     } catch (thrown) {
       raw?.destroy({ kind: 'closed', outcome: 'not_started' })
       const failure: Failure = isFailure(thrown) ? thrown : { kind: 'lost', outcome: 'not_started', cause: thrown }
-      reportConnection(this.#engine, null, 'failed', since, failure)
+      reportConnection(this.#engine, null, 'failed', since, failure, this.#where)
+      this.#trouble(failure, false)
       throw raw === null ? thrown : failure
     }
     this.#open.add(raw)
-    reportConnection(this.#engine, raw.id, 'open', since)
+    if (raw.returning !== undefined) this.#engine.returning = this.#engine.returning !== false && raw.returning
+    const host = this.#host()
+    if (host !== null) this.#engine.hosts?.opened(host, raw)
+    if (this.#engine.options.descriptor.where === 'directory') this.#last = { raw, baseline: this.#lastBaseline }
+    reportConnection(this.#engine, raw.id, 'open', since, null, host?.name)
     return raw
   }
 
+  async openApart(hooks: ConnectionHooks, deadline: number): Promise<RawConnection> {
+    const since = clock.now()
+    try {
+      const served = this.#served instanceof Promise ? (this.#served = await this.#served) : this.#served
+      const raw = await served.driver.open(served.connect, hooks, deadline)
+      reportConnection(this.#engine, raw.id, 'open', since)
+      return raw
+    } catch (thrown) {
+      const failure: Failure = isFailure(thrown) ? thrown : { kind: 'lost', outcome: 'not_started', cause: thrown }
+      reportConnection(this.#engine, null, 'failed', since, failure)
+      throw failure as unknown
+    }
+  }
+
+  keepListening(sql: string): void {
+    this.#listening = sql
+    if (this.#last !== null) this.#setBaseline(this.#last)
+  }
+
+  #setBaseline({ raw, baseline }: Kept): void {
+    raw.setBaseline([baseline, this.#listening].filter((each) => each !== '').join('; '))
+  }
+
+  #trouble(failure: Failure, lost: boolean): void {
+    const host = this.#host()
+    if (host !== null) this.#engine.hosts?.troubled(host, failure, lost)
+  }
+
+  /** The server's NOTICE, WARNING and the like. */
+  #said(raw: RawConnection | null, fields: Said & Readonly<Record<string, string>>): void {
+    if (this.#engine.dialect.replication?.unconfirmed(fields) === true)
+      raw?.destroy({ kind: 'lost', outcome: 'unknown', fields })
+    this.#publish(raw, fields)
+  }
+
+  #publish(raw: RawConnection | null, { severity = '', code = '', message = '', detail, hint }: Said): void {
+    if (!serverMessageChannel.hasSubscribers) return
+    const connection = raw?.id ?? null
+    serverMessageChannel.publish({ engine: this.#engine.name, connection, severity, code, message, detail, hint })
+  }
+
   classify(failure: Failure): ReturnType<Driver['classify']> {
-    return failure.cause instanceof UsageError ? 'config' : this.#driver.classify(failure)
+    const served = this.#served
+    return failure.cause instanceof UsageError || served instanceof Promise ? 'config' : served.driver.classify(failure)
+  }
+
+  explain(error: ErrorFields): Meaning {
+    return this.#engine.dialect.explain(error)
   }
 
   closed(raw: RawConnection, failure: Failure | null): void {
     if (!this.#open.delete(raw)) return
     const lost = failure === null || failure.kind === 'closed' ? null : failure
-    reportConnection(this.#engine, raw.id, lost === null ? 'close' : 'lost', raw.born, lost)
+    reportConnection(this.#engine, raw.id, lost === null ? 'close' : 'lost', raw.born, lost, this.#where)
+    if (lost !== null) this.#trouble(lost, true)
   }
 
   cleaned(raw: RawConnection, since: number): void {
-    reportConnection(this.#engine, raw.id, 'reset', since)
+    reportConnection(this.#engine, raw.id, 'reset', since, null, this.#where)
   }
 
   get observed(): boolean {
@@ -76,22 +161,31 @@ export class SessionSource implements ConnectionSource {
   }
 
   lent(raw: RawConnection, event: LeaseEvent['event'], waitMs: number, useMs: number, recalled: boolean): void {
-    reportLease(this.#engine, { connection: raw.id, event, waitMs, useMs }, recalled)
+    const host = this.#where
+    reportLease(
+      this.#engine,
+      { connection: raw.id, event, waitMs, useMs, ...(host === undefined ? {} : { host }) },
+      recalled,
+    )
   }
 
   queued(event: 'begin' | 'end', waiting: number, waitMs: number): void {
-    if (waitChannel.hasSubscribers) waitChannel.publish({ engine: this.#engine.name, event, waiting, waitMs })
+    if (!waitChannel.hasSubscribers) return
+    const host = this.#where
+    waitChannel.publish({
+      engine: this.#engine.name,
+      event,
+      waiting,
+      waitMs,
+      ...(host === undefined ? {} : { host }),
+    })
   }
 
   leftOpen(raw: RawConnection): void {
-    notice(
-      'connection-closed-dirty',
-      'A connection came back with a transaction nobody had ended; it was rolled back.',
-      {
-        engine: this.#engine.name,
-        places: [`connection ${raw.id}`],
-      },
-    )
+    notice('connection-closed-dirty', 'A connection came back with an open transaction; it was rolled back.', {
+      engine: this.#engine.name,
+      places: [`connection ${raw.id}`],
+    })
   }
 
   waitsToClose(holders: readonly string[], cursor: boolean): void {
@@ -105,7 +199,9 @@ export class SessionSource implements ConnectionSource {
   }
 
   async #prepare(member: Member, raw: RawConnection, deadline: number): Promise<void> {
-    const { onConnect, pooler, ...options } = this.#engine.options
+    // `openEngine` resolved the options: their hook takes a connection.
+    const { onConnect, pooler, ...options } = this.#engine
+      .options as ResolvedOptions<unknown> as ResolvedOptions<Connection>
     const isolation = pooler === undefined ? options.isolation : undefined
     if (isolation === undefined && onConnect === undefined) return
     const engine = this.#engine
@@ -114,17 +210,25 @@ export class SessionSource implements ConnectionSource {
     const connection = new Connection(engine, slot, undefined, true)
     const timeoutMs = Math.max(0, deadline - clock.now())
     try {
-      if (isolation !== undefined)
-        await connection.status("select set_config('default_transaction_isolation', $1, false)", [isolation], {
-          timeoutMs,
-        })
+      const level = isolation === undefined ? null : engine.dialect.sessionIsolation(isolation)
+      if (level !== null) await connection.status(level.sql, level.params, { timeoutMs })
       if (onConnect !== undefined) {
         await withinDeadline(this.#runHook(slot, connection, onConnect), timeoutMs)
         if (!(await raw.reclaim(deadline)))
           throw { kind: 'timeout', outcome: 'not_started' } satisfies Failure as unknown
         this.#check(slot, raw)
       }
-      raw.setBaseline(await readBaseline(connection, slot.settingNames, timeoutMs))
+      // What frames inside of the hook have set is no part of it.
+      if (raw.inForce.any) await connection.scalar('select 1', [], { timeoutMs })
+      const { baseline } = engine.dialect
+      const { sql, params } = baseline.read([...slot.settingNames])
+      const rows = await connection.all<{ name: string; setting: string }>(sql, params, {
+        timeoutMs,
+        ...unconverted,
+      })
+      raw.inForce.base = settingsFrom(raw.inForce.base, rows)
+      this.#lastBaseline = baseline.restore(rows)
+      raw.setBaseline(this.#lastBaseline)
     } finally {
       slot.closed = true
       slot.lease = null
@@ -174,32 +278,24 @@ export class SessionSource implements ConnectionSource {
       throw new UsageError(
         'onConnect returned while a statement or transaction of it was still open. Await all its work.',
       )
-    if ((slot.pins & ~restorable) !== 0)
-      throw new UsageError(
-        'onConnect may set settings and the role; temporary tables, LISTEN, advisory locks, cursors and PREPARE would be lost ' +
-          'at the first reset of the connection. Set them where they are used.',
-      )
+    const { baseline, advice } = this.#engine.dialect
+    if ((slot.pins & ~(baseline.pins | Pin.raw | Pin.functions)) !== 0)
+      throw new UsageError(`${advice.onConnect} at the first reset of the connection. Set them where they are used.`)
   }
 }
 
+/** Above what the driver has set. */
+function settingsFrom(base: Settings, rows: readonly { readonly name: string; readonly setting: string }[]): Settings {
+  const settings = Object.assign(Object.create(null), base) as Record<string, string>
+  for (const { name, setting } of rows) settings[name.toLowerCase()] = setting
+  return settings
+}
+
 async function withinDeadline(work: Promise<void>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = clock.setTimeout(
-      () =>
-        reject(
-          new UsageError(
-            'onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.',
-          ),
-        ),
-      timeoutMs,
+  if ((await before(clock.now() + timeoutMs, work, 'late')) === 'late')
+    throw new UsageError(
+      'onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.',
     )
-  })
-  try {
-    await Promise.race([work, late])
-  } finally {
-    clock.clearTimeout(timer)
-  }
 }
 
 /** Remembers which settings the hook may have made up: the server lists only those it knows. */
@@ -209,36 +305,8 @@ class SetupSlot extends Slot {
   override send(item: Item): void {
     if (item instanceof EngineOp && (item.stmt.pins & Pin.settings) !== 0)
       for (const text of [item.stmt.text, ...item.params])
-        if (typeof text === 'string') for (const [name] of text.matchAll(customSetting)) this.settingNames.add(name)
+        if (typeof text === 'string')
+          for (const name of this.engine.dialect.baseline.unlisted(text)) this.settingNames.add(name)
     super.send(item)
   }
-}
-
-/** Settings with a dot in their name belong to extensions and applications. */
-const customSetting = /[a-z_][\w$]*\.[a-z_][\w$]*/gi
-
-interface SessionSetting {
-  readonly name: string
-  readonly setting: string
-}
-
-/** SQL that sets again what is set in this session, as literals: the reset sends it without parameters. */
-async function readBaseline(connection: Connection, custom: ReadonlySet<string>, timeoutMs: number): Promise<string> {
-  const settings = await connection.all<SessionSetting>(
-    `select name, current_setting(name) as setting from pg_settings
-      where source = 'session' and name <> 'role'
-      union select name, current_setting(name, true) from unnest($1::text[]) as name
-      where current_setting(name, true) is not null
-      union select 'role', current_setting('role') where current_setting('role') <> 'none'`,
-    [[...custom]],
-    { timeoutMs },
-  )
-  return settings
-    .map(({ name, setting }) => `select set_config(${literal(name)}, ${literal(setting)}, false);`)
-    .join(' ')
-}
-
-function literal(value: string): string {
-  const quoted = `'${value.replaceAll("'", "''")}'`
-  return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted
 }

@@ -1,14 +1,32 @@
 // Where a cursor lives: in the transaction around it, or in one of its own.
-import { TransactionEndedError } from '../../errors/index.ts'
+import { TransactionEndedError, UsageError } from '../../errors/index.ts'
+import type { Place } from '../../observe/place.ts'
+import type { Compiled } from '../../sql/compiled.ts'
+import type { CursorWords } from '../../sql/dialect.ts'
 import type { Link } from '../context/chain.ts'
+import type { EngineCore, From } from '../core.ts'
 import type { Engine } from '../engine.ts'
+import { openForCursor } from '../transaction/begin.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
-import type { Cursor, CursorWait } from './cursor.ts'
+import type { Cursor } from './cursor.ts'
+import { notForReplicas } from './execute.ts'
 import type { Executor } from './executor.ts'
+import type { EngineOp } from './op.ts'
+import { RowParts } from './row-parts.ts'
+import { RowStream } from './row-stream.ts'
+
+/** How long the transaction of a cursor may wait for its turn. */
+export interface CursorWait {
+  readonly until: number
+  readonly signal: AbortSignal | undefined
+  /** A replica can do it. */
+  readonly reads: boolean
+  readonly from: From | null
+}
 
 /** The transaction a cursor was made in, and the savepoint inside of it that it lives in. */
 export class CursorHome {
-  readonly engine: Engine
+  readonly engine: EngineCore
   readonly record: TransactionRecord
   readonly name: string
   /** Opened for the cursor alone. */
@@ -17,7 +35,7 @@ export class CursorHome {
   #lives: TransactionRecord
 
   constructor(
-    engine: Engine,
+    engine: EngineCore,
     record: TransactionRecord,
     name: string,
     finish: ((well: boolean) => Promise<void>) | null,
@@ -58,9 +76,59 @@ export class CursorHome {
     return open && slot.lease !== null && slot.lease.raw.status !== 'failed'
   }
 
+  /** Sends the statement itself, whose rows are read while they come. */
+  stream(op: EngineOp, place: Place, enough: number): RowStream<EngineOp> {
+    return new RowStream<EngineOp>(this.record.slot, op, place, enough)
+  }
+
+  /**
+   * The rows of a read in parts, the first of so many; 0: of none. `make` makes an operation of it, which gives rows or not, and at
+   * most so many unless that is 0.
+   */
+  parts(
+    stmt: Compiled,
+    size: number,
+    make: (stmt: Compiled, params: readonly unknown[], gives: boolean, maxRows: number) => EngineOp,
+    tagged: (text: string) => string,
+  ): RowParts {
+    const { engine, own } = this
+    const { slot } = this.record
+    const isPortal = size > 0 && stmt.cls === 'read' && slot.lease?.raw.portals === true
+    return new RowParts(this.name, wordsOf(engine), isPortal, {
+      sendPart(of, params, portal, rows) {
+        const op = make(of, params, rows > 0, portal === null ? 0 : rows)
+        op.portal = portal
+        slot.send(op)
+        return op
+      },
+      // In a transaction of others, rows that nobody wants may not be the reason that it fails.
+      mayAskAhead: () => own && engine.functions.isPlain(stmt),
+      tagged,
+    })
+  }
+
+  /** Whether rows are read while they come: its database has no cursors. */
+  get streams(): boolean {
+    return this.engine.dialect.streams !== undefined
+  }
+
   finish(well: boolean): Promise<void> {
     return this.#finish(well)
   }
+}
+
+/** @throws {UsageError} where rows cannot be streamed. */
+function wordsOf({ dialect }: EngineCore): CursorWords {
+  if (dialect.cursor !== null) return dialect.cursor
+  throw new UsageError(`iterate() needs a cursor, and ${dialect.title} has none. Use all(), page by page.`)
+}
+
+/** Whether a replica can read it. */
+function mayLeave({ hosts }: Engine, stmt: Compiled, from: From | null): boolean {
+  if (from === 'replica' && (stmt.cls !== 'read' || stmt.pins !== 0)) throw notForReplicas(stmt)
+  return (
+    hosts !== null && from !== 'primary' && (from === 'replica' ? hosts.mayRead(stmt) : hosts.isPlain({ from, stmt }))
+  )
 }
 
 /** `from`: the chain of the code that pulls first. */
@@ -69,8 +137,16 @@ export async function openHome(
   executor: Executor,
   cursor: Cursor<unknown>,
   from: Link | undefined,
-  options: CursorWait,
+  wait: Omit<CursorWait, 'reads'>,
+  stmt: Compiled,
 ): Promise<CursorHome> {
+  const { streams } = engine.dialect
+  if (!(streams ?? wordsOf(engine).verbs).has(stmt.verb) || stmt.cls === 'multi')
+    throw new UsageError(
+      'iterate() streams one SELECT, WITH, VALUES or TABLE statement. Use all() or status() for this text.',
+      { statement: { sql: stmt.text } },
+    )
+  const reads = mayLeave(engine, stmt, wait.from)
   const slot = executor.slotHere(engine, cursor.chain)
   const handle = executor.handleHere()
   // Not just the top: one that is open inside of it belongs to somebody else and is waited for.
@@ -83,6 +159,6 @@ export async function openHome(
     around.cursors.add(cursor)
     return new CursorHome(engine, around, engine.cursorName(), null)
   }
-  const { record, finish } = await engine.openCursorTransaction(slot, handle, cursor, options)
+  const { record, finish } = await openForCursor(engine, slot, handle, cursor, { ...wait, reads })
   return new CursorHome(engine, record, engine.cursorName(), finish)
 }

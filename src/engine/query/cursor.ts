@@ -1,70 +1,60 @@
-// A cursor on the server: DECLARE in a transaction, FETCH as an ordinary statement for every page, CLOSE at the end.
-// It captures its frame when it is made and borrows when it is first pulled; who pulls decides when that may run, as with
-// any statement.
-import { ReleasedConnectionError, TransactionStateError, UsageError } from '../../errors/index.ts'
+// A cursor on the server, whose rows come in parts; where there are none, the rows of the statement itself. It captures its frame
+// when it is made and borrows when it is first pulled; who pulls decides when that may run, as with any statement.
+import { ReleasedConnectionError, TransactionStateError } from '../../errors/index.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
-import type { Compiled } from '../../sql/compiled.ts'
-import { adapt, type Params, type Query, type Statement } from '../../sql/statement.ts'
-import { describeType, integer } from '../../util/checks.ts'
-import { type Checks, noOptions, readAgain } from '../../util/options.ts'
-import { currentChain, type Link, quietAmbientFrame, runIn } from '../context/chain.ts'
-import type { Frame } from '../context/frame.ts'
-import { afterOpening } from '../open/after-opening.ts'
-import { type CursorHome, openHome } from './cursor-home.ts'
+import type { Compiled, RowSpec } from '../../sql/compiled.ts'
+import type { QueryDefaults } from '../core.ts'
+import { withComment } from '../../sql/tags.ts'
+import { adapt, type Params, type Query, type Rows, rowsInto, type Statement } from '../../sql/statement.ts'
+import { Turns } from '../../util/clock.ts'
+import { noOptions, readAgain } from '../../util/options.ts'
+import { currentChain, type Link, runIn, scopeIn, settingsOn, tagsOf } from '../context/chain.ts'
+import type { Frame, Settings } from '../context/frame.ts'
+import { afterOpening } from '../open/opening.ts'
+import type { CursorHome } from './cursor-home.ts'
 import type { Executor } from './executor.ts'
-import { thrownError } from './failure.ts'
+import { thrownError, unmadeError } from './failure.ts'
+import { chainOfMade, checkMadeOn, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
-import { queryChecks, type QueryDefaults, type QueryOptions } from './query-options.ts'
+import type { RowParts } from './row-parts.ts'
+import type { RowStream } from './row-stream.ts'
+import { checkCount, type CursorOptions, type RowOptions, specOf } from './query-options.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 
-export interface CursorOptions extends QueryOptions {
-  /** Rows fetched at a time; default 100. */
-  readonly batchSize?: number | undefined
+/** Rows, and what brought them. */
+interface Came {
+  readonly op: EngineOp
+  readonly came: readonly unknown[]
 }
-
-/** How long the transaction of a cursor may wait for its turn. */
-export interface CursorWait {
-  readonly until: number
-  readonly signal: AbortSignal | undefined
-}
-
-/** What FETCH can count. */
-const mostRows = 2_147_483_647
-
-export const cursorChecks: Checks<CursorOptions> = { ...queryChecks, batchSize: integer(1, mostRows) }
-
-/** @throws {UsageError} unless it is a number of rows. */
-export function checkCount(count: number, method: string): void {
-  if (!Number.isInteger(count) || count < 0 || count > mostRows)
-    throw new UsageError(`${method} takes a whole number of rows from 0 to ${mostRows}, not ${describeType(count)}.`)
-}
-
-const readers = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE'])
 
 /**
- * Rows as they come. Iterate over it, or pull with `read`; `skip` passes over rows without loading them.
+ * Reads rows one after another. Iterate over it, or call `read`. `skip` passes over rows without loading them.
  * (GINO: `Cursor`.)
  */
 export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   readonly place: Place
   readonly #executor: Executor
-  readonly #chain: Link | undefined
+  #chain: Link | undefined
   readonly #query: Query<R> | string
   readonly #params: Params | undefined
-  readonly #options: CursorOptions
+  readonly #options: CursorOptions & RowOptions
   readonly #defaults: QueryDefaults | null
   /** The scope it was made in, if it was made without a handle. */
   readonly #scope: Frame | null
   #state: 'new' | 'open' | 'closed' = 'new'
   #home: CursorHome | null = null
-  #statement: Statement<R> | null = null
-  #fetch: Compiled | null = null
+  #made: Rows = {}
+  #parts: RowParts | null = null
+  /** Where the server has no cursors. */
+  #stream: RowStream<EngineOp> | null = null
   #rows: R[] = []
   #exhausted = false
   /** Its transaction ended before it was closed. */
   #gone = false
   #sent: EngineOp | null = null
-  #turn: Promise<void> = Promise.resolve()
+  /** Of the frame it was made in, whoever pulls. */
+  #settings: Settings | null | undefined = undefined
+  readonly #turns = new Turns()
   /** The chain of the code that pulls. */
   #from: Link | undefined
 
@@ -74,15 +64,16 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     chain: Link | undefined,
     query: Query<R> | string,
     params: Params | undefined,
-    options: CursorOptions | null,
+    options: (CursorOptions & RowOptions) | null,
   ) {
     this.#executor = executor
     this.#chain = chain
     this.#query = query
     this.#params = params
-    this.#options = readAgain<CursorOptions>({ batchSize: 100 }, options ?? noOptions)
+    this.#options = readAgain<CursorOptions & RowOptions>({ batchSize: 100 }, options ?? noOptions)
     this.#defaults = executor.defaultsHere()
-    this.#scope = chain === undefined || executor.handleHere() !== null ? null : scopeHere(executor, chain)
+    this.#scope =
+      chain === undefined || executor.handleHere() !== null ? null : scopeIn(executor.engineQuietly(), chain)
     this.place = capturePlace(Cursor)
   }
 
@@ -101,7 +92,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     return this.open && this.#home?.record === record
   }
 
-  /** The next row, or undefined at the end; with `count` up to that many rows. */
+  /** The next row, or undefined at the end. With `count`, a list of up to that many rows. */
   read(): Promise<R | undefined>
   read(count: number): Promise<R[]>
   read(count?: number): Promise<R | undefined | R[]> {
@@ -112,7 +103,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     })
   }
 
-  /** Passes over up to `count` rows; returns how many there were. (GINO: `forward`.) */
+  /** Skips up to `count` rows, and returns the number skipped. (GINO: `forward`.) */
   skip(count: number): Promise<number> {
     return this.#inTurn(() => {
       checkCount(count, 'skip()')
@@ -120,7 +111,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     })
   }
 
-  /** Closes it and, when it opened a transaction of its own, ends that. Idempotent. */
+  /** Closes the cursor, and ends the transaction that it opened, if any. Idempotent. */
   close(): Promise<void> {
     return this.#inTurn(() => this.#end())
   }
@@ -129,25 +120,20 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     return this.close()
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
-    try {
-      for (;;) {
-        // However many rows came at once, the connection is its own until the loop has ended.
-        const rows = await this.#inTurn(() => this.#next(this.#options.batchSize as number))
-        if (rows.length === 0) return
-        yield* rows
-      }
-    } finally {
-      await this.close()
-    }
+  /** However many rows come at once, the connection is its own until the loop has ended. */
+  [Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
+    const pull = (): Promise<R[]> => this.#inTurn(() => this.#next(this.#options.batchSize as number))
+    return new RowLoop<R>(pull, () => this.close())
   }
 
   /** @internal One of its transactions has ended. A released savepoint leaves it to the transaction around. */
   ended(record: TransactionRecord): void {
     const home = this.#home
     if (home === null || !home.livesIn(record)) return
-    if (record.parent !== null && record.state === 'committed') home.moveTo(record.parent, this)
+    if (record.parent !== null && record.committed) home.moveTo(record.parent, this)
     else {
+      this.#stream?.end()
+      this.#parts?.forget()
       this.#gone = this.#state === 'open'
       if (this.#gone) this.#state = 'closed'
       this.#drop()
@@ -166,24 +152,25 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
    */
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const from = currentChain()
-    const before = this.#turn
-    let done = (): void => {}
-    this.#turn = new Promise((resolve) => (done = resolve))
+    const { before, end } = this.#turns.next()
     try {
       await before
       this.#from = from
       return await runIn(this.#chain, work)
     } catch (thrown) {
-      throw thrownError(thrown, this.#sent)
+      throw thrownError(thrown, this.#sent ?? this.#home?.engine ?? { dialect: this.#executor.dialectHere() })
     } finally {
-      done()
+      end()
     }
   }
 
   async #next(count: number): Promise<R[]> {
     while (this.#rows.length < count && !this.#exhausted)
       await this.#pull(Math.max(count, this.#options.batchSize as number))
-    return this.#rows.splice(0, count)
+    if (this.#rows.length > count) return this.#rows.splice(0, count)
+    const rows = this.#rows
+    this.#rows = []
+    return rows
   }
 
   async #take(count: number): Promise<R[]> {
@@ -193,29 +180,59 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   }
 
   async #skip(count: number): Promise<number> {
-    const held = this.#rows.splice(0, count).length
-    if (held === count || this.#exhausted) return held
-    const home = await this.#openHome()
-    const op = await this.#send(home, cursorStatement(`MOVE FORWARD ${count - held} FROM ${home.name}`), [])
-    return held + Math.max(op.count, 0)
+    let skipped = this.#rows.splice(0, count).length
+    if (skipped === count || this.#exhausted) return skipped
+    await this.#openHome(0)
+    // What is on its way is in front.
+    while (skipped < count && !this.#exhausted && (this.#stream !== null || this.#parts?.ahead === true)) {
+      await this.#pull(Math.min(count - skipped, this.#options.batchSize as number))
+      skipped += this.#rows.splice(0, count - skipped).length
+    }
+    if (this.#parts === null || skipped === count || this.#exhausted) return skipped
+    const op = await this.#answered(this.#parts.skip(count - skipped))
+    return skipped + Math.max(op.count, 0)
   }
 
   async #pull(size: number): Promise<void> {
-    const home = await this.#openHome()
-    const text = `FETCH FORWARD ${size} FROM ${home.name}`
-    if (this.#fetch?.text !== text) this.#fetch = cursorStatement(text)
-    const op = await this.#send(home, this.#fetch, [])
-    const { decode } = this.#statement as Statement<R>
-    const rows = decode === undefined || decode === null ? (op.rows as R[]) : decode(op.rows, op.transaction)
-    this.#rows.push(...rows)
-    if (op.rows.length < size) this.#exhausted = true
+    await this.#openHome(size)
+    const { op, came } =
+      this.#stream === null
+        ? await this.#fetched(this.#parts as RowParts, size)
+        : await this.#arrived(this.#stream, size)
+    let rows: R[]
+    try {
+      rows = (this.#made.decode?.(came, op.transaction) ?? came) as R[]
+    } catch (thrown) {
+      // Rows that cannot be made are lost: there is nothing to go on with.
+      await this.#end(false)
+      throw unmadeError(thrown, op)
+    }
+    markOrigin(rows, op.engine, op.wanted)
+    if (this.#rows.length === 0) this.#rows = rows
+    else this.#rows.push(...rows)
   }
 
-  async #openHome(): Promise<CursorHome> {
-    if (this.#home !== null && this.#state === 'open') {
-      this.#home.check()
-      return this.#home
+  async #fetched(parts: RowParts, size: number): Promise<Came> {
+    const op = await this.#answered(parts.next(size))
+    this.#exhausted = parts.took(op, size)
+    return { op, came: op.rows }
+  }
+
+  async #arrived(stream: RowStream<EngineOp>, size: number): Promise<Came> {
+    const { op } = stream
+    try {
+      const came = await stream.read(size, op.engine.until(this.#options, this.#defaults))
+      this.#exhausted = stream.exhausted
+      return { op, came }
+    } catch (thrown) {
+      await this.#end(false)
+      throw thrown
     }
+  }
+
+  /** @param size How many rows are wanted first; 0: none. */
+  async #openHome(size: number): Promise<void> {
+    if (this.#home !== null && this.#state === 'open') return this.#home.check()
     if (this.#state === 'closed')
       throw this.#gone
         ? (this.#home as CursorHome).ended()
@@ -228,51 +245,59 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const options = here instanceof Promise ? await afterOpening(here, this.#options) : this.#options
     const engine = here instanceof Promise ? await here : here
     const text = typeof this.#query === 'string'
-    this.#statement = text ? { sql: this.#query, params: [] } : adapt<R>(this.#query)
-    const bound = engine.statements.compile(this.#statement.sql).bind(text ? this.#params : this.#statement.params)
-    if (!readers.has(bound.compiled.verb) || bound.compiled.cls === 'multi')
-      throw new UsageError(
-        'iterate() streams one SELECT, WITH, VALUES or TABLE statement. Use all() or status() for this text.',
-        {
-          statement: { sql: bound.compiled.text },
-        },
-      )
-    const home = await openHome(engine, this.#executor, this, this.#from, {
-      until: engine.until(options, this.#defaults),
-      signal: options.signal,
-    })
+    const statement: Statement =
+      typeof this.#query === 'string' ? { sql: this.#query, params: [] } : adapt(this.#query, 0, engine.dialect)
+    const { madeWith, madeOn } = statement
+    this.#made = this.#options.into === undefined ? statement : rowsInto(this.#options.into, statement, engine.dialect)
+    if (madeOn !== undefined) checkMadeOn(madeOn, engine)
+    if (madeWith !== undefined) this.#chain = chainOfMade(madeWith, engine, this.#executor, this.#chain, 'This query')
+    const bound = engine.statements.compile(statement.sql).bind(text ? this.#params : statement.params)
+    const until = engine.until(options, this.#defaults)
+    const wait = { until, signal: options.signal, from: options.from ?? null }
+    const home = await engine.works.openHome(engine, this.#executor, this, this.#from, wait, bound.compiled)
     this.#home = home
+    this.#settings = settingsOn(home.record.slot, this.#chain, this.#executor.handleHere())
     this.#state = 'open'
-    const op = await this.#send(home, declaration(home.name, bound.compiled), bound.params)
-    home.moveTo(op.transaction ?? home.record, this)
-    return home
+    const tags = tagsOf(this.#defaults) ?? engine.options.query.tags
+    if (home.streams) {
+      const stmt = tags === undefined ? bound.compiled : engine.statements.tag(bound.compiled, tags)
+      const op = this.#op(home, stmt, bound.params, this.#made.spec ?? null, 0, Infinity)
+      this.#stream = home.stream(op, this.place, this.#options.batchSize as number)
+      return
+    }
+    const make: Parameters<CursorHome['parts']>[2] = (stmt, params, gives, maxRows) => {
+      const end = engine.until(this.#options, this.#defaults)
+      return this.#op(home, stmt, params, gives ? (this.#made.spec ?? null) : null, maxRows, end)
+    }
+    this.#parts = home.parts(bound.compiled, size, make, (sql) => withComment(sql, tags?.comment ?? ''))
+    const op = await this.#answered(this.#parts.open(bound.compiled, bound.params, size))
+    home.moveTo((op.transaction as TransactionRecord | null) ?? home.record, this)
   }
 
-  async #send(home: CursorHome, stmt: Compiled, params: readonly unknown[]): Promise<EngineOp> {
-    const { engine } = home
-    const { handle } = home.record
-    const spec = stmt.verb === 'FETCH' ? (this.#statement?.spec ?? null) : null
-    const until = engine.until(this.#options, this.#defaults)
-    const op = new EngineOp(
-      engine,
-      this.#from,
-      handle,
-      stmt,
-      params,
-      spec,
-      null,
-      0,
-      until,
-      engine.signal(this.#options),
-    )
+  async #answered(op: EngineOp): Promise<EngineOp> {
     this.#sent = op
-    home.record.slot.send(op)
     try {
       await op.wait()
     } catch (thrown) {
       await this.#end(false)
       throw thrown
     }
+    return op
+  }
+
+  #op(
+    { engine, record }: CursorHome,
+    stmt: Compiled,
+    params: readonly unknown[],
+    spec: RowSpec | null,
+    maxRows: number,
+    until: number,
+  ): EngineOp {
+    const signal = engine.signal(this.#options)
+    const rows = specOf(spec, engine, this.#options)
+    const op = new EngineOp(engine, this.#from, record.handle, stmt, params, rows, null, maxRows, until, signal)
+    op.settings = this.#settings
+    this.#sent = op
     return op
   }
 
@@ -284,29 +309,88 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     this.#drop()
     if (home === null) return
     home.leave(this)
-    if (home.own) await home.finish(well)
-    else if (well && wasOpen && home.usable()) {
-      await this.#send(home, cursorStatement(`CLOSE ${home.name}`), []).catch(() => {})
+    this.#stream?.end()
+    if (home.own) await home.finish(well && (this.#parts === null || (await this.#parts.leave())))
+    else if (well && wasOpen && this.#parts !== null && home.usable())
+      await this.#answered(this.#parts.close()).catch(() => {})
+  }
+}
+
+/** The rows of a cursor as a loop takes them: one that is here costs one promise, and no async function. */
+class RowLoop<R> implements AsyncGenerator<R, void, undefined> {
+  /** The next rows; none at the end. */
+  readonly #pull: () => Promise<readonly R[]>
+  readonly #close: () => Promise<void>
+  #rows: readonly R[] = []
+  #at = 0
+  #over = false
+  /** Calls that are not answered, each behind the one before. */
+  #calls = 0
+  readonly #turns = new Turns()
+
+  constructor(pull: () => Promise<readonly R[]>, close: () => Promise<void>) {
+    this.#pull = pull
+    this.#close = close
+  }
+
+  next(): Promise<IteratorResult<R, undefined>> {
+    if (this.#calls === 0 && this.#at < this.#rows.length)
+      return Promise.resolve({ value: this.#rows[this.#at++] as R, done: false })
+    return this.#inTurn(() => this.#next())
+  }
+
+  /** Closes the cursor. */
+  return(): Promise<IteratorResult<R, undefined>> {
+    return this.#inTurn(() => this.#end())
+  }
+
+  throw(error: unknown): Promise<IteratorResult<R, undefined>> {
+    return this.#inTurn(async () => {
+      await this.#end()
+      throw error
+    })
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return()
+  }
+
+  async #next(): Promise<IteratorResult<R, undefined>> {
+    if (this.#at === this.#rows.length && !this.#over) {
+      try {
+        this.#rows = await this.#pull()
+        this.#at = 0
+      } catch (thrown) {
+        await this.#end()
+        throw thrown
+      }
+      if (this.#rows.length === 0) return this.#end()
+    }
+    if (this.#over) return { value: undefined, done: true }
+    return { value: this.#rows[this.#at++] as R, done: false }
+  }
+
+  async #end(): Promise<IteratorResult<R, undefined>> {
+    this.#over = true
+    this.#rows = []
+    this.#at = 0
+    await this.#close()
+    return { value: undefined, done: true }
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const { before, end } = this.#turns.next()
+    this.#calls++
+    try {
+      await before
+      return await work()
+    } finally {
+      this.#calls--
+      end()
     }
   }
-}
-
-function scopeHere(executor: Executor, chain: Link): Frame | null {
-  const engine = executor.engineQuietly()
-  const frame = engine === null ? null : quietAmbientFrame(engine, chain)
-  return frame?.kind === 'transaction' ? null : frame
-}
-
-function declaration(name: string, stmt: Compiled): Compiled {
-  return {
-    ...cursorStatement(`DECLARE ${name} NO SCROLL CURSOR FOR ${stmt.text}`),
-    pins: stmt.pins,
-    dirties: stmt.dirties,
-    names: stmt.names,
-  }
-}
-
-function cursorStatement(text: string): Compiled {
-  const verb = text.slice(0, text.indexOf(' '))
-  return { text, name: '', cls: 'read', verb, dirties: 0, pins: 0, names: 0, hasControl: false, shape: null }
 }

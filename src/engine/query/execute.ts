@@ -9,29 +9,34 @@ import {
   ParameterError,
   UsageError,
 } from '../../errors/index.ts'
-import { Recipe } from '../../sql/baked/recipe.ts'
-import type { Compiled, RowSpec } from '../../sql/compiled.ts'
+import { Recipe } from '../../sql/baked.ts'
+import { type Compiled, type Field, firstColumn, type RowSpec } from '../../sql/compiled.ts'
 import {
   adapt,
+  checkDialect,
   type DrizzleCommand,
   isQuery,
   type Params,
   type Query,
+  type Rows,
+  rowsInto,
   type Statement,
-  type Within,
 } from '../../sql/statement.ts'
-import { describeType } from '../../util/checks.ts'
-import { noOptions, readAgain } from '../../util/options.ts'
-import { currentChain } from '../context/chain.ts'
+import { type Checks, describeType, noOptions, readAgain } from '../../util/options.ts'
+import type { From } from '../core.ts'
 import type { Engine } from '../engine.ts'
-import { callOptions, type Handle, placeOf } from '../handle.ts'
-import { afterOpening } from '../open/after-opening.ts'
+import type { Handle } from '../context/frame.ts'
+import { callOptions, placeOf } from '../handle.ts'
+import { afterOpening } from '../open/opening.ts'
 import type { Executor } from './executor.ts'
-import { thrownError } from './failure.ts'
+import { thrownError, unmadeError } from './failure.ts'
+import { refuseLeaving } from '../context/place.ts'
+import { chainOfMade, checkMadeOn, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
-import { optionsOf, queryChecks, type QueryOptions } from './query-options.ts'
-import type { TransactionOptions } from '../transaction-options.ts'
-import { Status } from './status.ts'
+import type { QueryOptions, RowOptions, StatusOptions } from './query-options.ts'
+import { optionsOf, rowChecks, specOf, statusChecks, withoutRows } from './query-options.ts'
+import { tagsOf } from '../context/chain.ts'
+import type { TransactionOptions } from '../transaction/options.ts'
 
 /** How many rows a method asks for, and what it makes of them. */
 export interface Cardinality {
@@ -44,10 +49,9 @@ export interface Cardinality {
   /** Whether one text may hold several statements. */
   readonly several: boolean
   readonly give: (op: EngineOp) => unknown
+  /** The dialect that its texts are written in, where that is fixed. */
+  readonly dialect?: string | undefined
 }
-
-/** The first column of each row. */
-export const firstColumn: RowSpec = { into: 'scalar', make: null, columns: null }
 
 const first = (op: EngineOp): unknown => rowsOf(op)[0]
 
@@ -69,7 +73,10 @@ export const onlyRow: Cardinality = {
   give(op) {
     const rows = rowsOf(op)
     if (rows.length === 0)
-      throw new NoResultError('one() found no row. Use first() or oneOrNone() where there may be none.', about(op.stmt))
+      throw new NoResultError(
+        'one() found no row. Use first() or oneOrNone() where a row may be missing.',
+        about(op.stmt),
+      )
     if (rows.length > 1) throw tooMany('one', op)
     return rows[0]
   },
@@ -94,7 +101,7 @@ export const firstRowOrNotFound: Cardinality = {
   several: false,
   give(op) {
     const rows = rowsOf(op)
-    if (rows.length === 0) throw new NotFoundError('What was asked for is not found.', about(op.stmt))
+    if (rows.length === 0) throw new NotFoundError('There is no such row.', about(op.stmt))
     return rows[0]
   },
 }
@@ -104,7 +111,25 @@ export const answer: Cardinality = {
   maxRows: 0,
   spec: null,
   several: true,
-  give: (op) => new Status(op.tag, op.count < 0 ? null : op.count, rowsOf(op)),
+  give: (op) => new Status(op.tag, op.count < 0 ? null : op.count, rowsOf(op), op.insertId),
+}
+
+const valueChecks = withoutRows('one value')
+const manyChecks = withoutRows('a count')
+
+/** The checks of what a method takes. */
+function checksOf(cardinality: Cardinality): Checks<RowOptions> {
+  return cardinality === firstValue ? valueChecks : rowChecks
+}
+
+/** Values in their order: names may come twice. */
+const answerInArrays: Cardinality = {
+  method: 'status()',
+  maxRows: 0,
+  spec: { into: 'array', make: null, columns: null },
+  several: false,
+  give: (op) =>
+    new ArrayStatus(op.tag, op.count < 0 ? null : op.count, rowsOf(op) as unknown[][], op.stmt.shape?.fields ?? []),
 }
 
 /** A text and a recipe come with their parameters, and options third; a built query has its own, and options second. */
@@ -116,21 +141,52 @@ export async function execute<R, T>(
   third: QueryOptions | Handle | undefined,
 ): Promise<T> {
   let place = executor
-  let options: QueryOptions | null = null
+  let options: (StatusOptions & RowOptions) | null = null
   if (second !== undefined || third !== undefined) {
-    options = optionsOf<QueryOptions>(query, second, third, queryChecks, cardinality.method)
+    options =
+      cardinality === answer
+        ? optionsOf<StatusOptions & RowOptions>(query, second, third, statusChecks, answer.method)
+        : optionsOf<RowOptions>(query, second, third, checksOf(cardinality), cardinality.method)
     if (options?.on !== undefined) place = placeOf(options.on, executor, cardinality.method)
   }
   const here = place.engineHere()
   if (here instanceof Promise) return executeOpened(here, place, cardinality, query, second, options)
-  const op = prepare(place, here, cardinality, query, second as Params | undefined, options)
+  const kind = cardinality === answer && options?.rows === 'array' ? answerInArrays : cardinality
+  const op = prepare(place, here, kind, query, second as Params | undefined, options)
+  if (options?.from !== undefined) setFrom(op, options.from, place)
   place.send(op)
   try {
     await op.wait()
   } catch (thrown) {
+    here.watch?.ended(op)
     throw thrownError(thrown, op)
   }
-  return cardinality.give(op) as T
+  here.watch?.ended(op)
+  return kind.give(op) as T
+}
+
+/** @throws {UsageError} for what no replica can do. */
+export function setFrom(op: EngineOp, from: From, place: Executor): void {
+  if (from === 'replica') {
+    if (op.stmt.cls !== 'read' || op.stmt.pins !== 0) throw notForReplicas(op.stmt)
+    if (place.transactionHere()?.open === true) throw insideTransaction(op.stmt)
+  }
+  op.from = from
+}
+
+export function notForReplicas(stmt: Compiled): UsageError {
+  return new UsageError(
+    "from: 'replica' was asked for a statement that is no plain read: a replica takes no writes, and its locks lock nobody out. " +
+      'Leave the option out.',
+    about(stmt),
+  )
+}
+
+function insideTransaction(stmt: Compiled): UsageError {
+  return new UsageError(
+    "from: 'replica' was asked for inside of a transaction, all of which runs on its own connection. Read before or after it.",
+    about(stmt),
+  )
 }
 
 /** The first use of a database opens it, in the time of the call. */
@@ -158,23 +214,27 @@ export async function executeMany(
   options: QueryOptions | Handle | undefined,
 ): Promise<Status<never>> {
   const method = 'executeMany()'
-  const { on, ...limits } = callOptions<QueryOptions>(options, queryChecks, method)
+  const { on, from, ...limits } = callOptions<RowOptions>(options, manyChecks, method)
+  if (from === 'replica')
+    throw new UsageError("executeMany() runs in a transaction, so it has no option from: 'replica'. Leave it out.")
   if (!Array.isArray(sets))
     throw new UsageError(`executeMany() takes a list of parameter sets, not ${describeType(sets)}.`)
+  const lists = copied(sets)
   const place = placeOf(on, executor, method)
   const here = place.engineHere()
   const left = here instanceof Promise ? await afterOpening<QueryOptions>(here, readAgain(limits)) : readAgain(limits)
-  const { statements } = here instanceof Promise ? await here : here
-  const query = typeof given === 'string' || given instanceof Recipe ? given : Recipe.of(built(given))
-  const compiled = typeof query === 'string' ? statements.compile(query).compiled : query.plan.on(statements)
-  if (sets.length === 0) return new Status('', 0, [])
+  const { statements, dialect } = here instanceof Promise ? await here : here
+  const query = typeof given === 'string' || given instanceof Recipe ? given : Recipe.of(dialect, built(given))
+  const compiled =
+    typeof query === 'string' ? statements.compile(query).compiled : query.plan.for(dialect).on(statements)
+  if (lists.length === 0) return new Status('', 0, [])
   if (compiled.cls === 'multi') throw severalStatements(compiled)
   const engine = here instanceof Promise ? await here : here
   return engine.transact(
     { ...place.placeHere(true, engine), batch: true },
     async (tx) => {
       const statuses = await Promise.all(
-        sets.map((params: Params) => execute<never, Status<never>>(tx, answer, query, params, left)),
+        lists.map((params) => execute<never, Status<never>>(tx, answer, query, params, left)),
       )
       const count = statuses.reduce((sum, status) => sum + (status.rowCount ?? 0), 0)
       return new Status<never>(statuses[0]?.command ?? '', count, [])
@@ -192,23 +252,35 @@ function built(query: unknown): unknown {
   )
 }
 
+/** Sets of parameters, as they were when they were given. */
+function copied(sets: readonly Params[]): readonly Params[] {
+  try {
+    return [...sets]
+  } catch (error) {
+    throw readable(error)
+  }
+}
+
 /** What a getter or a proxy of the caller throws. */
 function readable(error: unknown): unknown {
   if (error instanceof GeneverError) return error
-  return new ParameterError('The parameters cannot be read: looking at them throws.', { cause: error })
+  return new ParameterError('The parameters cannot be read: reading them throws.', { cause: error })
 }
 
 /** Compiles the text or asks the builder, and checks the parameters. */
 function prepare(
   executor: Executor,
   engine: Engine,
-  { maxRows, spec, several }: Cardinality,
+  { maxRows, spec, several, dialect }: Cardinality,
   query: Query<unknown> | Recipe | string,
   given: Params | undefined,
-  options: QueryOptions | null,
+  options: RowOptions | null,
 ): EngineOp {
   const { statements } = engine
-  let source: Source | null = null
+  checkDialect(dialect, engine.dialect)
+  let source: Rows | null = null
+  const into = options?.into
+  let chain = executor.chainHere()
   let compiled: Compiled
   let params: readonly unknown[]
   if (typeof query === 'string' || query instanceof Recipe) {
@@ -216,15 +288,19 @@ function prepare(
       if (typeof query === 'string') ({ compiled, params } = statements.compile(query).bind(given))
       else {
         source = query
-        compiled = query.plan.on(statements)
-        params = query.plan.values(given)
+        checkDialect(query.dialect, engine.dialect)
+        const plan = query.plan.for(engine.dialect)
+        compiled = plan.on(statements)
+        params = plan.values(given)
       }
     } catch (error) {
       throw readable(error)
     }
   } else {
-    const statement = adapt(query, maxRows)
+    const statement = adapt(query, maxRows, engine.dialect)
     source = statement
+    if (statement.madeOn !== undefined) checkMadeOn(statement.madeOn, engine)
+    if (statement.madeWith !== undefined) chain = chainOfMade(statement.madeWith, engine, executor, chain, 'This query')
     if (statement.plan === undefined)
       ({ compiled, params } = statements.compile(statement.sql).bind(valuesOf(statement)))
     else {
@@ -232,18 +308,22 @@ function prepare(
       params = statement.params
     }
   }
+  if (chain !== undefined && compiled.cls !== 'read') refuseLeaving(compiled, engine, chain)
   if (compiled.cls === 'multi' && !(several && params.length === 0)) throw severalStatements(compiled)
+  if (into !== undefined) source = rowsInto(into, source, engine.dialect, spec)
+  const defaults = executor.defaultsHere()
+  const tags = tagsOf(defaults) ?? engine.options.query.tags
   const foreign = spec === firstColumn && source?.value !== undefined ? valueOf(source.value) : null
   return new EngineOp(
     engine,
-    currentChain(),
+    chain,
     executor.handleHere(),
-    compiled,
+    tags === undefined ? compiled : statements.tag(compiled, tags),
     params,
-    foreign === null ? (spec ?? source?.spec ?? null) : (source?.spec ?? null),
+    specOf(foreign === null ? (spec ?? source?.spec ?? null) : (source?.spec ?? null), engine, options),
     foreign ?? (spec === null ? (source?.decode ?? null) : null),
     source?.maxRows ?? maxRows,
-    engine.until(options, executor.defaultsHere()),
+    engine.until(options, defaults),
     engine.signal(options),
   )
 }
@@ -251,21 +331,20 @@ function prepare(
 /** A text that came without values may hold `$1` for the server's sake. */
 const valuesOf = ({ params }: Statement): readonly unknown[] | undefined => (params.length === 0 ? undefined : params)
 
-/** What rows become by the query itself. */
-interface Source {
-  readonly spec?: RowSpec | null | undefined
-  readonly decode?: ((rows: readonly unknown[], within: Within | null) => readonly unknown[]) | null | undefined
-  readonly value?: ((rows: readonly unknown[]) => unknown) | undefined
-  readonly maxRows?: 0 | undefined
-}
-
 /** Makes of the rows of a foreign builder what `firstColumn` makes of others. */
 function valueOf(value: (rows: readonly unknown[]) => unknown): (rows: readonly unknown[]) => unknown[] {
   return (rows) => (rows.length === 0 ? [] : [value(rows)])
 }
 
 function rowsOf(op: EngineOp): unknown[] {
-  return op.decode === null ? op.rows : [...op.decode(op.rows, op.transaction)]
+  let { rows } = op
+  try {
+    if (op.decode !== null) rows = [...op.decode(rows, op.transaction)]
+  } catch (thrown) {
+    throw unmadeError(thrown, op)
+  }
+  if (rows.length > 0) markOrigin(rows, op.engine, op.wanted)
+  return rows
 }
 
 function about(stmt: Compiled): { statement: { sql: string } } {
@@ -284,4 +363,38 @@ export function severalStatements(stmt: Compiled): UsageError {
     'This text holds several statements. Run them one by one, or all with status(text) and no parameters.',
     about(stmt),
   )
+}
+
+export class Status<R = unknown> {
+  /** The command as the server names it: `SELECT`, `INSERT`, `CREATE TABLE`; empty when nothing ran. */
+  readonly command: string
+  /** Rows affected or returned; null when the command has no count. */
+  readonly rowCount: number | null
+  readonly rows: readonly R[]
+  /** The number that the database gave the first row of an INSERT: MySQL with AUTO_INCREMENT. A bigint where no number holds it. */
+  declare readonly insertId?: bigint | number
+
+  constructor(command: string, rowCount: number | null, rows: readonly R[], insertId: bigint | number = 0) {
+    this.command = command
+    this.rowCount = rowCount
+    this.rows = rows
+    if (insertId !== 0) this.insertId = insertId
+  }
+
+  /** The line PostgreSQL prints: `INSERT 0 2`, `SELECT 1`, `CREATE TABLE`. */
+  toString(): string {
+    if (this.rowCount === null || this.command === '') return this.command
+    return this.command === 'INSERT' ? `INSERT 0 ${this.rowCount}` : `${this.command} ${this.rowCount}`
+  }
+}
+
+/** The answer of `status()` with rows as arrays. */
+export class ArrayStatus extends Status<unknown[]> {
+  /** What each value of a row is of: its name, its type (`type`: OID), the table and column it comes from (0: none). */
+  readonly fields: readonly Field[]
+
+  constructor(command: string, rowCount: number | null, rows: readonly unknown[][], fields: readonly Field[]) {
+    super(command, rowCount, rows)
+    this.fields = fields
+  }
 }

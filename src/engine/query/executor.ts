@@ -1,9 +1,23 @@
 // The one query surface, implemented once for Engine, Db, Connection and Transaction: each only says which engine it
 // belongs to and how a statement is sent. What each method does with the rows is in `execute.ts`.
-import type { DrizzleCommand, Params, Query } from '../../sql/statement.ts'
-import { Printable } from '../../util/printable.ts'
+import type { QueryDefaults } from '../core.ts'
+import { postgres } from '../../postgres/dialect.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import type { Into, IntoRow } from '../../sql/into.ts'
+import {
+  type DrizzleCommand,
+  type Params,
+  type Query,
+  type MadeWith,
+  type Statement,
+  toStatement,
+  type ToStatement,
+} from '../../sql/statement.ts'
+import { needsFunction, readAgain } from '../../util/options.ts'
+import { Printable, rejected } from '../../util/thrown.ts'
 import { currentChain, type Link } from '../context/chain.ts'
-import { Cursor, cursorChecks, type CursorOptions } from './cursor.ts'
+import { Cursor } from './cursor.ts'
+import type { Enclosing, Settings, Handle } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import {
   answer,
@@ -15,20 +29,32 @@ import {
   firstValue,
   onlyRow,
   onlyRowOrNone,
+  type ArrayStatus,
+  type Status,
 } from './execute.ts'
-import { type Handle, placeOf, recogniseExecutors } from '../handle.ts'
+import { placeOf, recogniseExecutors } from '../handle.ts'
 import type { EngineOp } from './op.ts'
-import { optionsOf, type QueryDefaults, type QueryOptions } from './query-options.ts'
+import {
+  type CursorOptions,
+  cursorRowChecks,
+  type IntoOptions,
+  optionsOf,
+  type QueryOptions,
+  type RowOptions,
+  type StatusOptions,
+} from './query-options.ts'
 import type { Slot } from '../slot/slot.ts'
-import { bindSql, type SqlQuery } from './sql-query.ts'
-import type { Status } from './status.ts'
-import type { ManualTransaction } from '../transaction/manual.ts'
-import type { TransactionOptions, TransactionPlace } from '../transaction-options.ts'
-import type { TransactionRecord } from '../transaction/record.ts'
-import type { Transaction } from '../transaction/transaction.ts'
+import { afterOpening } from '../open/opening.ts'
+import type { ManualTransaction, Transaction } from '../transaction/transaction.ts'
+import { type TransactionOptions, transactionOptions } from '../transaction/options.ts'
+import type { TransactionPlace } from '../transaction/terms.ts'
+import { checkMadeIn } from './made-with.ts'
+import { asFragment, compose } from '../../sql/tag.ts'
 
-/** A row of a text query: what the server names its columns. */
+/** A row of a text query. Its keys are the column names that the server sends. */
 export type Row = Record<string, unknown>
+
+type Bound = Params | undefined
 
 export abstract class Executor extends Printable {
   /** @internal The engine statements go to here; a promise while it opens. */
@@ -42,11 +68,33 @@ export abstract class Executor extends Printable {
   /** @internal Where a transaction begun here is opened; `reuse`: on the connection that is there. */
   abstract placeHere(reuse: boolean, engine: Engine): TransactionPlace
   /** @internal The transaction that a query made here belongs to, ended or not; null for none. */
-  abstract transactionHere(): TransactionRecord | null
+  abstract transactionHere(): Enclosing | null
+  /**
+   * @internal The settings that statements sent here run with, or of what is `made` here; null for none.
+   * @throws {TransactionStateError} when statements would run with those of a frame that has ended.
+   */
+  abstract settingsHere(made?: 'made'): Settings | null
+  /** @internal Where calls of this run that say `on`: at the place of this one, if it has any. */
+  at(on: Executor): Executor {
+    return on
+  }
+  /** @internal The executor to which what is made here belongs: another one where code around says that it means another database. */
+  madeHere(): Executor {
+    return this
+  }
+  /** @internal The chain of the code that sends a statement here. */
+  chainHere(): Link | undefined {
+    return currentChain()
+  }
   /** @internal */
   abstract handleHere(): Handle | null
   /** @internal Defaults for statements sent here, above those of the engine. */
   abstract defaultsHere(): QueryDefaults | null
+
+  /** @internal What SQL written here is read by: until the database is known, by what PostgreSQL reads. */
+  dialectHere(): Dialect {
+    return this.engineQuietly()?.dialect ?? postgres
+  }
 
   readonly #isExecutor = true
 
@@ -60,15 +108,30 @@ export abstract class Executor extends Printable {
   }
 
   /**
-   * Runs `work` in a transaction: committed when it returns, rolled back when it throws. Ambient inside; nested calls
-   * are savepoints on the same connection.
+   * Runs `work` in a transaction: committed when it returns, rolled back when it throws. It is ambient inside. Nested calls
+   * are savepoints on the same connection. Called on a transaction, it is a savepoint of that one, not of the ambient one.
    */
-  abstract transaction<T>(work: (tx: Transaction) => Promise<T> | T, options?: TransactionOptions | Handle): Promise<T>
+  // Not async: that would be a promise around the one of the transaction.
+  transaction<T>(work: (tx: Transaction) => Promise<T> | T, given?: TransactionOptions | Handle): Promise<T> {
+    try {
+      needsFunction(work, 'transaction()', 'or begin() opens one by hand')
+      const options = transactionOptions(given, 'transaction()')
+      const there = placeOf(options.on, this, 'transaction()')
+      if (there !== this) return there.transaction(work, readAgain(options, { on: undefined }))
+      const engine = this.engineHere()
+      if (engine instanceof Promise) return afterOpening(engine, options).then((left) => this.transaction(work, left))
+      return engine.transact(this.placeHere(options.reuse !== false, engine), work, options)
+    } catch (error) {
+      return rejected(error)
+    }
+  }
 
   /** @internal Opens a transaction by hand. */
   abstract begin(options?: TransactionOptions | Handle): Promise<ManualTransaction>
 
   /** Every row. (GINO: `all`.) @throws {QueryError} when the server refuses the statement. */
+  all<const I extends Into>(query: Query<unknown>, options: IntoOptions<I>): Promise<IntoRow<I>[]>
+  all<const I extends Into>(text: string, params: Bound, options: IntoOptions<I>): Promise<IntoRow<I>[]>
   all<R>(query: Query<R>, options?: QueryOptions | Handle): Promise<R[]>
   all<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<R[]>
   all<R>(
@@ -79,7 +142,9 @@ export abstract class Executor extends Printable {
     return execute<R, R[]>(this, everyRow, query, second, third)
   }
 
-  /** The first row, or undefined; the others are not loaded. (GINO: `first`.) */
+  /** The first row, or undefined. The other rows are not loaded. (GINO: `first`.) */
+  first<const I extends Into>(query: Query<unknown>, options: IntoOptions<I>): Promise<IntoRow<I> | undefined>
+  first<const I extends Into>(text: string, params: Bound, options: IntoOptions<I>): Promise<IntoRow<I> | undefined>
   first<R>(query: Query<R>, options?: QueryOptions | Handle): Promise<R | undefined>
   first<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<R | undefined>
   first<R>(
@@ -90,7 +155,9 @@ export abstract class Executor extends Printable {
     return execute<R, R | undefined>(this, firstRow, query, second, third)
   }
 
-  /** As `first`. @throws {NotFoundError} when there is none: web plug-ins answer 404. (GINO: `first_or_404`.) */
+  /** The first row. @throws {NotFoundError} when there is none; web plug-ins answer 404. (GINO: `first_or_404`.) */
+  firstOr404<const I extends Into>(query: Query<unknown>, options: IntoOptions<I>): Promise<IntoRow<I>>
+  firstOr404<const I extends Into>(text: string, params: Bound, options: IntoOptions<I>): Promise<IntoRow<I>>
   firstOr404<R>(query: Query<R>, options?: QueryOptions | Handle): Promise<R>
   firstOr404<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<R>
   firstOr404<R>(
@@ -106,6 +173,8 @@ export abstract class Executor extends Printable {
    * @throws {NoResultError} when there is none.
    * @throws {MultipleResultsError} when there is more than one.
    */
+  one<const I extends Into>(query: Query<unknown>, options: IntoOptions<I>): Promise<IntoRow<I>>
+  one<const I extends Into>(text: string, params: Bound, options: IntoOptions<I>): Promise<IntoRow<I>>
   one<R>(query: Query<R>, options?: QueryOptions | Handle): Promise<R>
   one<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<R>
   one<R>(query: Query<R> | string, second?: Params | QueryOptions | Handle, third?: QueryOptions | Handle): Promise<R> {
@@ -113,6 +182,8 @@ export abstract class Executor extends Printable {
   }
 
   /** The only row, or undefined. (GINO: `one_or_none`.) @throws {MultipleResultsError} when there is more than one. */
+  oneOrNone<const I extends Into>(query: Query<unknown>, options: IntoOptions<I>): Promise<IntoRow<I> | undefined>
+  oneOrNone<const I extends Into>(text: string, params: Bound, options: IntoOptions<I>): Promise<IntoRow<I> | undefined>
   oneOrNone<R>(query: Query<R>, options?: QueryOptions | Handle): Promise<R | undefined>
   oneOrNone<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<R | undefined>
   oneOrNone<R>(
@@ -123,7 +194,7 @@ export abstract class Executor extends Printable {
     return execute<R, R | undefined>(this, onlyRowOrNone, query, second, third)
   }
 
-  /** The first column of the first row: undefined when there is no row, null when it is NULL. (GINO: `scalar`.) */
+  /** The first column of the first row. Undefined when there is no row, null when it is NULL. (GINO: `scalar`.) */
   scalar<V = unknown>(query: Query<unknown>, options?: QueryOptions | Handle): Promise<V | undefined>
   scalar<V = unknown>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<V | undefined>
   scalar<V>(
@@ -135,22 +206,37 @@ export abstract class Executor extends Printable {
   }
 
   /**
-   * What the server says of the statement, with its rows. The only method that takes several statements in one text,
-   * and then without parameters; rows and counts are those of the last. (GINO: `status`.)
+   * The rows, row count and command tag of the statement. Only this method takes several statements in one text, and then
+   * without parameters; the result is that of the last one. With `rows: 'array'` each row is a list of its values, and the
+   * result has `fields`. (GINO: `status`.)
    */
-  status<R = Row>(query: Query<R> | DrizzleCommand, options?: QueryOptions | Handle): Promise<Status<R>>
-  status<R = Row>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<Status<R>>
+  status(
+    query: Query<unknown> | DrizzleCommand,
+    options: StatusOptions & { readonly rows: 'array' },
+  ): Promise<ArrayStatus>
+  status(
+    text: string,
+    params: Params | undefined,
+    options: StatusOptions & { readonly rows: 'array' },
+  ): Promise<ArrayStatus>
+  status<const I extends Into>(
+    query: Query<unknown> | DrizzleCommand,
+    options: IntoOptions<I>,
+  ): Promise<Status<IntoRow<I>>>
+  status<const I extends Into>(text: string, params: Bound, options: IntoOptions<I>): Promise<Status<IntoRow<I>>>
+  status<R = Row>(query: Query<R> | DrizzleCommand, options?: StatusOptions | Handle): Promise<Status<R>>
+  status<R = Row>(text: string, params?: Params, options?: StatusOptions | Handle): Promise<Status<R>>
   status<R>(
     query: Query<R> | DrizzleCommand | string,
-    second?: Params | QueryOptions | Handle,
-    third?: QueryOptions | Handle,
+    second?: Params | StatusOptions | Handle,
+    third?: StatusOptions | Handle,
   ): Promise<Status<R>> {
     return execute<R, Status<R>>(this, answer, query as Query<R>, second, third)
   }
 
   /**
-   * Runs one statement with each set of parameters, all or nothing; the rows are not loaded. No set is no statement. A query
-   * that was built takes values for its placeholders, as a baked one. (GINO: multiparams.)
+   * Runs one statement with each set of parameters, all or nothing. Rows are not loaded. With an empty list it sends nothing.
+   * A built query takes values for its placeholders, like a baked one. (GINO: multiparams.)
    * @throws {UsageError} when `sets` is not a list.
    */
   executeMany(
@@ -162,11 +248,17 @@ export abstract class Executor extends Printable {
   }
 
   /**
-   * Rows as they come, `batchSize` at a time, by a cursor on the server: nothing is sent before the first is asked
-   * for. In a transaction the loop may run other statements; outside, the cursor opens a transaction of its own, and
-   * the connection runs nothing else until the cursor is closed: by its end, `break`, disposal or the end of the
-   * scope. (GINO: `iterate`; PostgreSQL: DECLARE.)
+   * Reads rows by a cursor on the server, `batchSize` at a time. It sends nothing before the first row is asked for. In a
+   * transaction the loop may run other statements. Outside, the cursor opens its own transaction, and the connection runs
+   * nothing else until the cursor is closed. It closes at its end, by `break`, by disposal or at the end of the scope.
+   * (GINO: `iterate`; PostgreSQL: DECLARE.)
    */
+  iterate<const I extends Into>(query: Query<unknown>, options: CursorOptions & IntoOptions<I>): Cursor<IntoRow<I>>
+  iterate<const I extends Into>(
+    text: string,
+    params: Bound,
+    options: CursorOptions & IntoOptions<I>,
+  ): Cursor<IntoRow<I>>
   iterate<R>(query: Query<R>, options?: CursorOptions | Handle): Cursor<R>
   iterate<R = Row>(text: string, params?: Params, options?: CursorOptions | Handle): Cursor<R>
   iterate<R>(
@@ -174,17 +266,124 @@ export abstract class Executor extends Printable {
     second?: Params | CursorOptions | Handle,
     third?: CursorOptions | Handle,
   ): Cursor<R> {
-    const options = optionsOf<CursorOptions>(query, second, third, cursorChecks, 'iterate()')
+    const options = optionsOf<CursorOptions & RowOptions>(query, second, third, cursorRowChecks, 'iterate()')
     const params = typeof query === 'string' ? (second as Params | undefined) : undefined
     const executor = placeOf(options?.on, this, 'iterate()')
-    return new Cursor<R>(executor, currentChain(), query, params, options)
+    return new Cursor<R>(executor, executor.chainHere(), query, params, options)
   }
 
   /**
-   * A statement written as a template: values become parameters, `sql.identifier`, `sql.join` and other fragments are
-   * merged. Runs when awaited or by its methods.
+   * A statement written as a template. Values become parameters; `sql.identifier`, `sql.join` and other fragments are
+   * merged into the text. It runs when awaited, or by one of its methods.
    */
   sql<R = Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): SqlQuery<R> {
     return bindSql<R>(this, strings, values)
   }
+}
+
+// A statement written as a template, or baked and given its values, bound to the executor it was made on. It runs when it is awaited, in the frame of
+// the code that awaits it; made in a transaction that has ended, it is refused.
+
+/** A statement made on an executor. Await it for all rows, or call a method such as `first()` or `one()`. */
+export interface SqlQuery<R> extends ToStatement<R>, PromiseLike<R[]> {
+  all<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I>[]>
+  all(options?: QueryOptions | Handle): Promise<R[]>
+  first<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I> | undefined>
+  first(options?: QueryOptions | Handle): Promise<R | undefined>
+  /** @throws {NotFoundError} when there is none. */
+  firstOr404<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I>>
+  firstOr404(options?: QueryOptions | Handle): Promise<R>
+  one<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I>>
+  one(options?: QueryOptions | Handle): Promise<R>
+  oneOrNone<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I> | undefined>
+  oneOrNone(options?: QueryOptions | Handle): Promise<R | undefined>
+  scalar<V = unknown>(options?: QueryOptions | Handle): Promise<V | undefined>
+  status<const I extends Into>(options: IntoOptions<I>): Promise<Status<IntoRow<I>>>
+  status(options?: QueryOptions | Handle): Promise<Status<R>>
+  iterate<const I extends Into>(options: CursorOptions & IntoOptions<I>): Cursor<IntoRow<I>>
+  iterate(options?: CursorOptions | Handle): Cursor<R>
+}
+
+/** Makes the query of `` executor.sql`…` ``. Throws as the `sql` tag does. */
+function bindSql<R>(executor: Executor, strings: TemplateStringsArray, values: readonly unknown[]): SqlQuery<R> {
+  return boundQuery<R>(executor, compose<R>(executor.dialectHere(), strings, values))
+}
+
+/** A query that is ready to run, and runs on that executor when nobody else is given it. */
+export function boundQuery<R>(executor: Executor, query: ToStatement<R>): SqlQuery<R> {
+  return new BoundQuery<R>(executor, query)
+}
+
+class BoundQuery<R> implements SqlQuery<R> {
+  readonly #executor: Executor
+  readonly #query: ToStatement<R>
+  /** The transaction in whose frame it was made: once that has ended it must not run outside of it in silence. */
+  readonly #madeIn: Enclosing | null
+  readonly #madeWith: MadeWith | null
+  /** The database that was meant where it was made, if that is another one than the executor's. */
+  readonly #madeOn: Executor | undefined
+
+  constructor(executor: Executor, query: ToStatement<R>) {
+    this.#executor = executor.madeHere()
+    this.#query = query
+    this.#madeIn = madeInTransaction(executor)
+    this.#madeWith = executor.settingsHere('made')
+    this.#madeOn = this.#executor === executor ? undefined : this.#executor
+  }
+
+  [toStatement](most?: number, dialect?: Dialect): Statement<R> {
+    const statement = this[asFragment]()[toStatement](most, dialect)
+    if (this.#madeWith === null && this.#madeOn === undefined) return statement
+    return { ...statement, madeWith: this.#madeWith ?? undefined, madeOn: this.#madeOn }
+  }
+
+  [asFragment](): ToStatement<R> {
+    checkMadeIn(this.#madeIn)
+    return this.#query
+  }
+
+  /** Runs it, as `all()`. @throws {TransactionEndedError} when it was made in a transaction that has ended. */
+  then<A = R[], B = never>(
+    onFulfilled?: ((rows: R[]) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.all().then(onFulfilled, onRejected)
+  }
+
+  all(options?: QueryOptions | Handle): Promise<R[]> {
+    return this.#executor.all<R>(this, options)
+  }
+
+  first(options?: QueryOptions | Handle): Promise<R | undefined> {
+    return this.#executor.first<R>(this, options)
+  }
+
+  firstOr404(options?: QueryOptions | Handle): Promise<R> {
+    return this.#executor.firstOr404<R>(this, options)
+  }
+
+  one(options?: QueryOptions | Handle): Promise<R> {
+    return this.#executor.one<R>(this, options)
+  }
+
+  oneOrNone(options?: QueryOptions | Handle): Promise<R | undefined> {
+    return this.#executor.oneOrNone<R>(this, options)
+  }
+
+  scalar<V = unknown>(options?: QueryOptions | Handle): Promise<V | undefined> {
+    return this.#executor.scalar<V>(this, options)
+  }
+
+  status(options?: QueryOptions | Handle): Promise<Status<R>> {
+    return this.#executor.status<R>(this, options)
+  }
+
+  iterate(options?: CursorOptions | Handle): Cursor<R> {
+    return this.#executor.iterate<R>(this, options)
+  }
+}
+
+/** The transaction that a query belongs to which the caller makes; null for none. */
+export function madeInTransaction(executor: Executor): Enclosing | null {
+  return executor.transactionHere()
 }

@@ -11,18 +11,23 @@ import {
   PoolClosedError,
   poolerAdvice,
   ProtocolError,
+  type QueryError,
   QueryTimeoutError,
   SelfDeadlockError,
   TooManyWaitersError,
   TransactionAbortedError,
   TransactionTimeoutError,
+  UsageError,
   toConnectError,
   toQueryError,
 } from '../../errors/index.ts'
 import { textIn, thrownText } from '../../util/thrown.ts'
 import type { Compiled } from '../../sql/compiled.ts'
-import type { TransactionRecord } from '../transaction/record.ts'
-import type { EngineOp } from './op.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import type { Fate } from '../../sql/statement.ts'
+import type { EngineCore } from '../core.ts'
+import type { Carrier } from '../slot/waiting.ts'
+import type { Inside } from '../transaction/inside.ts'
 
 /** What user code throws can be any object. */
 const kinds: ReadonlySet<unknown> = new Set<Failure['kind']>([
@@ -48,30 +53,39 @@ export function isFailure(thrown: unknown): thrown is Failure {
   )
 }
 
+/** The statement that failed, or the engine it happened on. */
+export type About = FailedStatement | Pick<EngineCore, 'dialect'>
+
+export interface FailedStatement {
+  readonly engine: EngineCore
+  readonly stmt: Compiled
+  readonly transaction: Inside | null
+  readonly slot: Pick<Carrier, 'flight'> | null
+}
+
 /** The error for whatever was thrown by a wait: a failure is turned into one, anything else stays. */
-export function thrownError(thrown: unknown, op: EngineOp | null): unknown {
-  return isFailure(thrown) ? failureError(thrown, op) : thrown
+export function thrownError(thrown: unknown, about: About): unknown {
+  return isFailure(thrown) ? failureError(thrown, about) : thrown
 }
 
 /** `transaction`: in which it happened, if that is not the statement's own. */
-export function failureError(
-  failure: Failure,
-  op: EngineOp | null,
-  transaction: TransactionRecord | null = op?.transaction ?? null,
-): Error {
-  const { outcome, cause } = failure
+export function failureError(failure: Failure, about: About, within?: Inside): Error {
+  const op = 'stmt' in about ? about : null
+  const { dialect } = op === null ? (about as Pick<EngineCore, 'dialect'>) : op.engine
+  const transaction = within ?? op?.transaction ?? null
+  const { outcome, cause, fields = {} } = failure
   const statement = op === null ? undefined : { sql: op.stmt.text }
   const details = { outcome, cause, statement }
   switch (failure.kind) {
     case 'server':
-      return abortedError(failure, op) ?? toQueryError(failure.fields ?? {}, op?.stmt.text, outcome, cause)
+      return abortedError(dialect, failure, op) ?? serverError(dialect, failure, op?.stmt.text)
     case 'refused':
-      return refusalError(failure.refusal as Refusal, failure, op)
+      return refusalError(dialect, failure.refusal as Refusal, failure, op)
     case 'lost':
-      if (wasIdle(failure)) return idleError(details, transaction)
+      if (wasIdle(dialect, failure)) return idleError(details, transaction)
       return new ConnectionLostError(
-        `The connection to the database was lost${failure.fields?.code === undefined ? '' : ` (SQLSTATE ${failure.fields.code})`}; ` +
-          `${outcomeAdvice[outcome]}${failure.fields?.code === '08P01' ? ` ${poolerAdvice}` : ''}`,
+        `The connection to the database was lost${fields.code === undefined ? '' : ` (SQLSTATE ${fields.code})`}; ` +
+          `${outcomeAdvice[outcome]}${dialect.explain(fields).kind === 'pooler' ? ` ${poolerAdvice}` : ''}`,
         details,
       )
     case 'timeout':
@@ -85,11 +99,11 @@ export function failureError(
     case 'encode':
       if (cause instanceof GeneverError) return cause
       return new ParameterError(
-        'A parameter could not be sent: its value cannot be encoded. Give data that can be written as text or JSON.',
+        'A parameter could not be sent: its value cannot be encoded. Pass data that can be written as text or JSON.',
         details,
       )
     case 'decode':
-      if (cause instanceof GeneverError) return withOutcome(cause, failure)
+      if (cause instanceof GeneverError) return withOutcome(atCaller(cause), failure)
       return new ProtocolError(
         `The answer of the server could not be read${typeof cause === 'string' ? `: ${cause}` : ''}.`,
         details,
@@ -104,7 +118,7 @@ export function failureError(
     case 'protocol':
       if (cause instanceof GeneverError && !(cause instanceof ProtocolError)) return cause
       return new ProtocolError(
-        `The server answered what the protocol does not allow${reasonOf(cause)}. The connection was closed; ${outcomeAdvice[outcome]}`,
+        `The server sent a message that the protocol does not allow${reasonOf(cause)}. The connection was closed; ${outcomeAdvice[outcome]}`,
         details,
       )
   }
@@ -115,13 +129,28 @@ function reasonOf(cause: unknown): string {
   return typeof reason === 'string' ? ` (${reason})` : ''
 }
 
-/** For a statement that the server did not run, because one before it had failed in its transaction (25P02). */
-function abortedError(failure: Failure, op: EngineOp | null): Error | null {
-  if (failure.fields?.['code'] !== '25P02' || op === null) return null
+/** For what the server said to a statement of that text. */
+export function serverError(
+  dialect: Pick<Dialect, 'explain' | 'message'>,
+  { fields = {}, outcome, cause }: Pick<Failure, 'fields' | 'outcome' | 'cause'>,
+  sql?: string,
+): QueryError {
+  const statement = sql === undefined ? undefined : { sql }
+  const { kind } = dialect.explain(fields)
+  return toQueryError(kind, dialect.message(fields, sql), { fields, outcome, cause, statement })
+}
+
+/** For a statement that the server did not run, because one before it had failed in its transaction. */
+function abortedError(
+  dialect: Dialect,
+  { fields = {}, ...failure }: Failure,
+  op: FailedStatement | null,
+): Error | null {
+  if (op === null || dialect.explain(fields).kind !== 'aborted') return null
   const known = op.transaction?.abortedError(op.stmt)
   if (known) return known
-  const first = op.slot?.flight.spoiler ?? { failure, stmt: op.stmt }
-  return abortedBy('its transaction', first, op.stmt)
+  const first = op.slot?.flight.spoiler ?? { failure: { ...failure, fields }, stmt: op.stmt }
+  return abortedBy(op.engine, 'its transaction', first, op.stmt)
 }
 
 /**
@@ -131,11 +160,12 @@ function abortedError(failure: Failure, op: EngineOp | null): Error | null {
  * @param stmt The later statement, if it is known here.
  */
 export function abortedBy(
+  engine: Pick<EngineCore, 'dialect'>,
   which: string,
   first: { readonly failure: Failure; readonly stmt: Compiled | null } | null,
   stmt: Compiled | null,
 ): TransactionAbortedError {
-  const cause = first === null ? null : causeOf(first.failure, first.stmt)
+  const cause = first === null ? null : causeOf(engine, first.failure, first.stmt)
   return new TransactionAbortedError(
     `The statement did not run, because ${which} cannot go on${cause === null ? '.' : `: ${cause.message}`} Let the first error ` +
       'through, or run a statement that may fail in a nested transaction.',
@@ -144,44 +174,46 @@ export function abortedBy(
 }
 
 /** The error of the statement that failed first; it was made for its caller then, who has kept it from going on. */
-function causeOf(failure: Failure, stmt: Compiled | null): Error {
-  if (failure.kind === 'server') return toQueryError(failure.fields ?? {}, stmt?.text, failure.outcome, failure.cause)
-  return failureError(failure, null)
+function causeOf(engine: Pick<EngineCore, 'dialect'>, failure: Failure, stmt: Compiled | null): Error {
+  if (failure.kind === 'server') return serverError(engine.dialect, failure, stmt?.text)
+  return failureError(failure, engine)
 }
 
 /** The server closed the session because its transaction ran no statement for too long: it was rolled back. */
-export function wasIdle({ kind, fields }: Failure): boolean {
-  return kind === 'lost' && fields?.['code'] === '25P03'
+export function wasIdle(dialect: Dialect, { kind, fields = {} }: Failure): boolean {
+  return kind === 'lost' && dialect.explain(fields).kind === 'idle-transaction'
 }
 
-function idleError(details: ErrorDetails, transaction: TransactionRecord | null): TransactionTimeoutError {
+function idleError(details: ErrorDetails, transaction: Inside | null): TransactionTimeoutError {
   const own = transaction !== null && transaction.idleTimeoutMs !== Infinity
   const which = transaction === null ? '' : ` begun at ${transaction.place}`
   const limit = own ? `its idleTimeoutMs (${transaction.idleTimeoutMs} ms)` : "the server's limit for idle transactions"
   return new TransactionTimeoutError(
     `The transaction${which} ran no statement for longer than ${limit}, so the server rolled it back and closed its ` +
-      'connection (SQLSTATE 25P03). Do what takes long before or after the transaction, or give it more time.',
+      'connection (SQLSTATE 25P03). Do slow work before or after the transaction, or give it more time.',
     { ...details, outcome: 'rolled_back', ...(own ? { timeoutMs: transaction.idleTimeoutMs } : {}) },
   )
 }
 
 /** What opening a connection failed with. */
-export function connectError(failure: Failure, target: string): Error {
+export function connectError(dialect: Dialect, failure: Failure, target: string): Error {
   if (failure.cause instanceof GeneverError && !(failure.cause instanceof ProtocolError)) return failure.cause
   const { fields } = failure
   const details = { outcome: 'not_started' as const, cause: failure.cause }
   const reason = fields?.message ?? (failure.cause instanceof Error ? causeText(failure.cause) : null) ?? failure.kind
   const message = `Could not connect to ${target}: ${reason}.`
+  const { kind, opening } = dialect.explain(fields ?? {})
   const advice = /unsupported startup parameter/i.test(fields?.message ?? '')
     ? poolerAdvice
-    : fields?.['code']?.startsWith('28') === true
+    : kind === 'authentication'
       ? "Check user, password and the server's access rules."
       : 'Check that the server runs and that host, port and database are right.'
-  return toConnectError(`${message} ${advice}`, fields?.['code'], details)
+  return toConnectError(`${message} ${advice}`, { kind, opening }, { ...details, sqlState: fields?.['code'] })
 }
 
 function causeText(cause: unknown): string {
-  if (cause instanceof ProtocolError) return `the server sent what the protocol does not allow (${cause.message})`
+  if (cause instanceof ProtocolError)
+    return `the server sent a message that the protocol does not allow (${cause.message})`
   return textIn(cause, 'code') ?? textIn(cause, 'message') ?? thrownText(cause)
 }
 
@@ -189,17 +221,44 @@ const outcomeAdvice = {
   not_started: 'the statement had not started, so it can be sent again.',
   rolled_back: 'its transaction was rolled back and can be run again.',
   committed: 'the statement had been committed.',
-  unknown: 'whether the statement took effect is not known. Look for its effects before doing it again.',
+  unknown: 'the statement may have taken effect. Look for its effects before doing it again.',
 } as const
+
+/** Rows that do not fit what they should become are found deep inside, and mended where the statement stands. */
+function atCaller(cause: GeneverError): GeneverError {
+  if (cause.constructor === UsageError) Error.captureStackTrace(cause, failureError)
+  return cause
+}
 
 function withOutcome(cause: GeneverError, failure: Failure): GeneverError {
   Object.defineProperty(cause, 'outcome', { value: failure.outcome, enumerable: true, configurable: true })
   return cause
 }
 
-function refusalError(refusal: Refusal, failure: Failure, op: EngineOp | null): Error {
+/** What ran, and of whose rows no results could be made. */
+interface Unmade extends FailedStatement {
+  readonly kept: boolean
+}
+
+/** The error for what was thrown while results were made of rows: no error says that a statement which ran has not started. */
+export function unmadeError(thrown: unknown, op: Unmade): unknown {
+  if (!(thrown instanceof GeneverError) || thrown.outcome !== 'not_started') return thrown
+  const failure: Failure = { kind: 'decode', outcome: op.kept ? 'committed' : 'rolled_back', cause: thrown }
+  const { transaction } = op
+  if (transaction === null) return withOutcome(thrown, failure)
+  let fate: Fate | null = null
+  transaction.follow((ended) => (fate = ended))
+  if (fate !== null) return withOutcome(thrown, { ...failure, outcome: outcomeOf[fate as Fate] })
+  const told: Failure = { ...failure, outcome: 'rolled_back' }
+  transaction.noteFailure(told, op)
+  return withOutcome(thrown, told)
+}
+
+const outcomeOf = { commit: 'committed', rollback: 'rolled_back', unknown: 'unknown' } as const
+
+function refusalError(dialect: Dialect, refusal: Refusal, failure: Failure, op: FailedStatement | null): Error {
   const statement = op === null ? undefined : { sql: op.stmt.text }
-  const cause = isFailure(failure.cause) ? connectError(failure.cause, 'the database') : failure.cause
+  const cause = isFailure(failure.cause) ? connectError(dialect, failure.cause, 'the database') : failure.cause
   const details = { outcome: 'not_started' as const, cause, statement }
   const { holders = [], stats } = refusal
   const held = holders.length === 0 ? '' : ` Held by: ${holders.join('; ')}.`
@@ -213,17 +272,17 @@ function refusalError(refusal: Refusal, failure: Failure, op: EngineOp | null): 
       )
     case 'too-many-waiters':
       return new TooManyWaitersError(
-        `Too many are waiting for a connection already (pool.maxWaiting; ${counts(stats)}). Try again later.`,
+        `Too many callers wait for a connection already (pool.maxWaiting; ${counts(stats)}). Try again later.`,
         details,
       )
     case 'self-deadlock':
       return new SelfDeadlockError(
-        `This code runs inside of the holders of every connection there may be (${counts(stats)}), so waiting for another ` +
+        `The code that is calling holds all connections of the pool (${counts(stats)}), so a wait for one more ` +
           `would never end.${held} Use reuse: true, release the outer connection first, or raise pool.max.`,
         details,
       )
     case 'connect':
-      return connectError(failure, 'the database')
+      return connectError(dialect, failure, 'the database')
     case 'acquire-timeout':
       return new AcquireTimeoutError(acquireMessage(refusal, held), {
         ...details,
@@ -238,12 +297,17 @@ function refusalError(refusal: Refusal, failure: Failure, op: EngineOp | null): 
 function acquireMessage(refusal: Refusal, held: string): string {
   const waited = `Waited ${String(refusal.waitedMs)} ms`
   if (refusal.phase === 'transaction')
-    return `${waited} for another transaction on the same connection to end.${held} Await it first, or use a connection of its own with reuse: false.`
+    return `${waited} for another transaction on the same connection to end.${held} Await it first, or use a separate connection with reuse: false.`
   if (refusal.phase === 'cursor')
     return `${waited} for a cursor to be closed.${held} Read it to its end or close it first.`
   if (refusal.phase === 'connect')
     return `${waited} for a connection to be opened (${counts(refusal.stats)}). Check that the server can be reached.`
-  return `${waited} for a free connection (${counts(refusal.stats)}).${held} Release connections sooner, use idle() around slow calls, or raise pool.max.`
+  if (refusal.phase === 'tenant')
+    return (
+      `${waited} for a connection. The databases of all tenants together may have ${refusal.stats?.['maxConnections']} (maxConnections), and ` +
+      `all are in use.${held} Allow more connections, or release them sooner.`
+    )
+  return `${waited} for a free connection (${counts(refusal.stats)}).${held} Shorten the transactions that hold them, release handles sooner, or raise pool.max.`
 }
 
 function counts(stats: Readonly<Record<string, number>> | undefined): string {

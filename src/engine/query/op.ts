@@ -1,55 +1,62 @@
 // One statement on its way through the engine: the leaf promise between the user and the wire. It settles exactly
 // once for the caller; when the caller gave up earlier, the answer that is still due is thrown away here.
-import type { Failure, OpState, RawConnection } from '../../driver/driver.ts'
-import type { Lease } from '../../pool/lease.ts'
+import type { Failure, Op, OpState, Portal, RawConnection, RowPort } from '../../driver/driver.ts'
+import type { Copying, Lease } from '../../pool/member.ts'
 import type { PlacedOp, PoolWaiter } from '../../pool/contract.ts'
-import type { Compiled, RowSpec } from '../../sql/compiled.ts'
-import type { Within } from '../../sql/statement.ts'
-import type { Link } from '../context/chain.ts'
-import type { Engine } from '../engine.ts'
-import type { Handle } from '../handle.ts'
+import { type Compiled, Pin, type RowSpec, standsAlone } from '../../sql/compiled.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import type { Decode } from '../../sql/statement.ts'
+import { around, type Link } from '../context/chain.ts'
+import type { EngineCore, From, HostSet } from '../core.ts'
+import type { Handle, Settings } from '../context/frame.ts'
 import { reportStatement, type StatementTrace, traceStatement } from '../report.ts'
-import { tellOfCursors } from '../slot/cursor-wait.ts'
-import { Waiting } from '../slot/waiting.ts'
-import { isReadOnly, noteReadOnly } from '../standby.ts'
-import type { TransactionRecord } from '../transaction/record.ts'
+import { tellOfCursors, Waiting } from '../slot/waiting.ts'
+import type { Inside } from '../transaction/inside.ts'
 import { clock } from '../../util/clock.ts'
-
-/** PostgreSQL: query_canceled. */
-const cancelled = '57014'
 
 export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWaiter {
   readonly stmt: Compiled
   readonly params: readonly unknown[]
   readonly spec: RowSpec<R> | null
-  readonly decode: ((rows: readonly unknown[], within: Within | null) => readonly R[]) | null
+  readonly decode: Decode<R> | null
   readonly maxRows: number
   readonly rows: R[] = []
   tag = ''
   count = -1
+  insertId: bigint | number = 0
   state: OpState = 0
   /** The transaction it runs in, fixed when it is admitted. */
-  transaction: TransactionRecord | null = null
+  transaction: Inside | null = null
   /** Why an operation sent before it in the same unit failed. */
   prefixFailure: Failure | null = null
   failure: Failure | null = null
   /** Where it was sent. */
   #raw: RawConnection | null = null
+  /** Of a COPY whose rows come from here or go here. */
+  copy: (Copying & { readonly begun: Link | undefined; stop(): void }) | null = null
+  /** Of a stream of rows. */
+  port: (RowPort & { stop(): void }) | null = null
+  /** Of a statement whose rows are read in parts. */
+  portal: Portal | null = null
   /** Only while somebody listens. */
   readonly trace: StatementTrace | null
   readonly holder: null = null
   readonly recalledAt: number = 0
+  /** What its caller asks for. */
+  from: From | null = null
+  /** `Dirty` bits beyond those of its text, of a statement without a slot. */
+  leaves = 0
   #resolve: (() => void) | null = null
   #reject: ((failure: Failure) => void) | null = null
 
   constructor(
-    engine: Engine,
+    engine: EngineCore,
     chain: Link | undefined,
     handle: Handle | null,
     stmt: Compiled,
     params: readonly unknown[],
     spec: RowSpec<R> | null,
-    decode: ((rows: readonly unknown[], within: Within | null) => readonly R[]) | null,
+    decode: Decode<R> | null,
     maxRows: number,
     until: number,
     signal: AbortSignal | null,
@@ -82,15 +89,24 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   starting(raw: RawConnection): void {
     this.state = 1
     this.#raw = raw
+    if (this.leaves !== 0) raw.dirty |= this.leaves
     if (this.until !== Infinity) this.leave()
     if (this.trace !== null) {
       this.trace.sentAt = clock.now()
       this.trace.connection = raw.id
+      if (this.engine.hosts !== null) this.trace.server = this.engine.hosts.serverOf(raw)
     }
+  }
+
+  /** A COPY is made in one place and begun in another, maybe by the source of one that is open. */
+  override around(): readonly object[] {
+    const made = super.around()
+    return this.copy === null ? made : [...new Set([...made, ...around(this.engine, this.copy.begun)])]
   }
 
   queued(now: number): void {
     tellOfCursors(this.engine, () => this.describe())
+    this.engine.hosts?.awaited()
     this.arm('connection', '', now)
   }
 
@@ -100,8 +116,26 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     this.waitAnew()
   }
 
+  rejoin(): void {
+    this.away = null
+    this.engine.pool.place(this)
+  }
+
+  /** Whether what it did outside of a transaction stands, now that it is over. */
+  get kept(): boolean {
+    return this.stmt.cls !== 'read' && (this.slot === null || this.#raw?.status === 'idle')
+  }
+
   get mayShare(): boolean {
-    return this.chain === undefined || this.heldLeases().size === 0
+    return this.leaves === 0 && (this.chain === undefined || this.heldLeases().size === 0)
+  }
+
+  get standsAlone(): boolean {
+    return standsAlone(this.stmt)
+  }
+
+  unframe(raw: RawConnection): readonly Op[] | null {
+    return this.engine.works.switchOps(this.engine, raw, null, this, false)
   }
 
   granted(_lease: Lease): void {}
@@ -110,7 +144,9 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     const { state } = this
     if (state === 3) return
     this.state = 3
-    this.slot?.answered(this)
+    if (this.engine.hosts !== null) this.#noteWrite(this.engine.hosts)
+    if (this.slot !== null) this.slot.answered(this)
+    else if (this.stmt.names !== 0) this.engine.functions.noteChange(this.stmt)
     if (state === 2) return
     this.#finish()
     this.#resolve?.()
@@ -120,15 +156,38 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     const { state } = this
     if (state === 3) return
     this.state = 3
+    if (this.engine.hosts !== null) {
+      if (state === 1 && this.transaction === null && this.engine.hosts.passesOn(this, failure)) return this.#passOn()
+      this.#noteWrite(this.engine.hosts)
+    }
     let reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
     // It was stopped for the end of the engine, and what became of it is known.
-    if (this.engine.pool.stopping && reason.fields?.['code'] === cancelled) reason = { ...reason, kind: 'closed' }
+    if (this.pool.stopping && this.engine.dialect.explain(reason.fields ?? {}).kind === 'cancelled')
+      reason = { ...reason, kind: 'closed' }
     if (this.transaction === null) this.slot?.flight.failed(reason, this)
     else if (state !== 2) this.transaction.noteFailure(reason, this)
     this.slot?.answered(this)
-    if (isReadOnly(reason) && this.#raw !== null) noteReadOnly(this, this.#raw, reason)
+    if (isReadOnly(this.engine, reason) && this.#raw !== null) noteReadOnly(this, this.#raw, reason)
     if (state === 2) return
     this.#settle(reason)
+  }
+
+  /** A replica has not done it: the primary does. */
+  #passOn(): void {
+    const { slot } = this
+    slot?.answered(this)
+    this.again()
+    this.from = 'primary'
+    if (slot === null) this.rejoin()
+    else slot.sendAgain(this)
+  }
+
+  #noteWrite(hosts: HostSet): void {
+    const { stmt, engine } = this
+    if (this.away !== null || (this.slot?.reads?.pool ?? null) !== null) return
+    if (stmt.cls === 'control') {
+      if (stmt.control === 'commit' && this.slot?.forCursor !== true) hosts.noteWrite()
+    } else if (stmt.cls !== 'read' || (stmt.leaves === true && !engine.functions.isPlain(stmt))) hosts.noteWrite()
   }
 
   /** Fails it before it was sent. */
@@ -162,8 +221,24 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     const told: Failure = { ...failure, outcome: this.transaction === null ? 'unknown' : 'rolled_back' }
     this.transaction?.noteFailure(told, this)
     this.#settle(told)
+    this.#stop()
+  }
+
+  #stop(): void {
+    this.copy?.stop()
+    this.port?.stop()
     if (this.slot !== null) this.slot.cancel(this)
-    else this.engine.pool.abandon(this)
+    else this.pool.abandon(this)
+  }
+
+  /** The rest of its rows is not wanted: the server is asked to stop, and its transaction goes on. */
+  drop(): void {
+    if (this.state === 0) this.abandon({ kind: 'aborted', outcome: 'not_started' })
+    if (this.state !== 1) return
+    this.state = 2
+    this.#finish()
+    this.#resolve?.()
+    this.#stop()
   }
 
   #settle(failure: Failure): void {
@@ -181,4 +256,46 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   describe(): string {
     return this.stmt.text.length > 80 ? `${this.stmt.text.slice(0, 77)}…` : this.stmt.text
   }
+}
+
+// A server that refuses writes although nobody asked for that: a primary that a failover has made a standby, or a standby
+// that an old address leads to. Operations report here when they fail so. The connection is closed at the end of its unit;
+// the pool hears why, and opens all anew when it happens twice.
+/** Whether the server refused a statement because it takes no writes. */
+function isReadOnly({ dialect }: EngineCore, { kind, fields = {} }: Failure): boolean {
+  return kind === 'server' && dialect.explain(fields).health === 'standby'
+}
+
+interface Failed {
+  readonly engine: EngineCore
+  readonly slot: { readonly pins: number } | null
+  readonly wanted: Settings | null
+  readonly transaction: Inside | null
+  readonly stmt: Compiled
+}
+
+/** Called when `op` has failed on `raw` because the server takes no writes. */
+function noteReadOnly(op: Failed, raw: RawConnection, failure: Failure): void {
+  const { engine, slot, transaction, stmt } = op
+  // What is classed as a read may share its connection with others, and needs no primary.
+  if (stmt.cls === 'read' || transaction?.outermost.options.readOnly === true || asked(engine)) return
+  if (slot !== null && ((slot.pins & Pin.settings) !== 0 || names(engine.dialect, op.wanted))) return
+  engine.hosts?.noteStale()
+  const stale: Failure = { ...failure, kind: 'lost' }
+  if (transaction !== null) transaction.outermost.advance({ type: 'stale', failure: stale })
+  else if (raw.status === 'idle' && raw.inFlight === 0) raw.destroy(stale)
+}
+
+/** The engine itself is one that only reads. */
+function asked({ dialect, options: { connection } }: EngineCore): boolean {
+  const { settings, options } = connection
+  return names(dialect, settings) || (typeof options === 'string' && dialect.readOnlySetting(options))
+}
+
+function names(dialect: Dialect, settings: unknown): boolean {
+  return (
+    typeof settings === 'object' &&
+    settings !== null &&
+    Object.keys(settings).some((name) => dialect.readOnlySetting(name))
+  )
 }

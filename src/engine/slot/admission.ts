@@ -2,16 +2,22 @@
 // in the chain of the code that issued it, or its handle belongs to it; otherwise it waits until that one has ended. What
 // could only ever wait for itself is refused.
 import { ReleasedConnectionError, SessionMovedError, TransactionStateError, UsageError } from '../../errors/index.ts'
-import { isInside, type Link } from '../context/chain.ts'
+import { noPlace } from '../../observe/place.ts'
+import { currentChain, isInside, type Link } from '../context/chain.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'
-import type { Frame } from '../context/frame.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import type { EngineCore } from '../core.ts'
+import type { Enclosing } from '../context/frame.ts'
 import { EngineOp } from '../query/op.ts'
+import type { Streaming } from '../query/row-stream.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
+import type { Copying } from '../../pool/member.ts'
 import type { Item, Slot } from './slot.ts'
 
 /** True: now; false: it waits for the transaction on top; null: it was refused, and told. */
 export function admit(slot: Slot, item: Item): boolean | null {
-  const { top } = slot
+  const { top, copying } = slot
+  if (copying !== null && waitsForCopy(copying, item)) return refuse(item, besideCopy(copying))
   // Code of a transaction that is over, or has to end, runs nothing here: it would run outside of it.
   const over = overFor(slot, item)
   if (over !== null) return refuse(item, over)
@@ -26,11 +32,16 @@ export function admit(slot: Slot, item: Item): boolean | null {
   if (top.admits(item)) {
     const refusal = top.refusal(item.issued)
     if (refusal !== null) return refuse(item, refusal)
-    if (item instanceof EngineOp) item.transaction = top
+    if (slot.stream !== null && slot.stream.bars(item)) return refuse(item, barred(slot.stream, slot.engine.dialect))
+    if (item instanceof EngineOp) {
+      if (item.stmt.cls === 'commits') return refuse(item, endsTransaction(item.stmt, top))
+      item.transaction = top
+      if (top.place === noPlace) top.notePlace()
+    }
     return true
   }
   if (slot.closed && !item.issued) return refuse(item, released())
-  const hopeless = waitsForItself(top, item)
+  const hopeless = waitsForItself(slot, top, item)
   return hopeless === null ? false : refuse(item, hopeless)
 }
 
@@ -39,7 +50,7 @@ export function admit(slot: Slot, item: Item): boolean | null {
  * there runs nothing here, whichever handle it uses.
  */
 function overFor(slot: Slot, { chain, handle, issued }: Item): Error | null {
-  let inner: TransactionRecord | null = null
+  let inner: Enclosing | null = null
   for (let link = chain; link !== undefined; link = link.next) {
     const { transaction, kind, engine } = link.frame
     if (kind === 'detached' && engine === slot.engine) break
@@ -53,8 +64,7 @@ function overFor(slot: Slot, { chain, handle, issued }: Item): Error | null {
   return home === null || home === inner ? null : home.refusal(issued)
 }
 
-const isCovered = (inner: TransactionRecord | null, outer: TransactionRecord): boolean =>
-  inner !== null && inner.isWithin(outer)
+const isCovered = (inner: Enclosing | null, outer: Enclosing): boolean => inner !== null && inner.isWithin(outer)
 
 export function released(): ReleasedConnectionError {
   return new ReleasedConnectionError(
@@ -64,54 +74,89 @@ export function released(): ReleasedConnectionError {
 }
 
 /** Why a statement that is about the session or its transaction cannot run here; null: it can. Its turn has come. */
-export function misplaced({ engine, lease, moved }: Slot, { stmt, transaction }: EngineOp): UsageError | null {
-  if ((stmt.pins & (Pin.encoding | Pin.strings)) !== 0) return readingRefused(stmt)
+export function misplaced(slot: Slot, { stmt, transaction }: EngineOp): UsageError | null {
+  const { engine, lease, moved, drew } = slot
+  if ((stmt.pins & (Pin.encoding | Pin.strings)) !== 0) return readingRefused(stmt, engine.dialect)
   const outside = transaction === null && lease?.raw.status === 'idle'
-  if (outside && (stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt)
-  if (moved && (stmt.pins & Pin.sequences) !== 0)
-    return new SessionMovedError(
-      'currval() and lastval() would give the number of somebody else: since this scope wrote, it waited for something else, and its ' +
-        'connection served others meanwhile. Use INSERT … RETURNING, ask before you wait, or give the scope the option hold: true.',
-      { statement: { sql: stmt.text } },
-    )
+  if (outside && (stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt, engine.dialect)
+  if (engine.options.pooler === undefined && (stmt.pins & Pin.sequences) !== 0) {
+    slot.asksNumbers()
+    if (moved) return sessionMoved(stmt, engine.dialect)
+    if (!drew) return nothingDrawn(stmt, engine.dialect)
+  }
   if (engine.options.pooler === undefined) return null
   // A transaction has one session for all its length, and so the numbers it has drawn.
   const session = stmt.pins & ~(outside ? Pin.transaction : Pin.transaction | Pin.sequences)
-  return session === 0 ? null : withoutSession(stmt)
+  return session === 0 ? null : withoutSession(stmt, engine.dialect)
+}
+
+export function sessionMoved(stmt: Compiled, { advice }: Dialect): SessionMovedError {
+  return new SessionMovedError(
+    `${advice.lastNumbers} would return a number of somebody else: after its last write this scope waited for something else, ` +
+      `and its connection served others. Use ${advice.insteadOfNumbers}, ask before you wait, or give the scope the option hold: true.`,
+    { statement: { sql: stmt.text } },
+  )
+}
+
+/** The server would give what an earlier user of the connection has drawn, or say that there is none. */
+export function nothingDrawn(stmt: Compiled, { advice }: Dialect): UsageError {
+  return new UsageError(
+    `${advice.lastNumbers} return the last number of their session, but this scope has drawn none on its connection: they would ` +
+      `return a number of somebody else. Ask behind the INSERT, in the same scope or transaction, or use ${advice.insteadOfNumbers}.`,
+    { statement: { sql: stmt.text } },
+  )
+}
+
+/** It runs on any free connection. */
+export function numbersRefused(stmt: Compiled, { advice }: Dialect): UsageError {
+  return new UsageError(
+    `${advice.lastNumbers} return the last number of their session, but this statement would run on any free connection ` +
+      `and return a number of somebody else. Use ${advice.insteadOfNumbers}, or run both inside scope(work) or transaction(work).`,
+    { statement: { sql: stmt.text } },
+  )
+}
+
+/** It would commit what has been done so far, savepoints too, and what comes behind it would run outside of any transaction. */
+function endsTransaction(stmt: Compiled, { engine, place }: TransactionRecord): TransactionStateError {
+  return new TransactionStateError(
+    `${stmt.verb} like this commits the transaction around it on ${engine.dialect.title}, or may do so: it was not sent inside of the one begun at ` +
+      `${place}. Run it before or after the transaction.`,
+    { statement: { sql: stmt.text } },
+  )
 }
 
 /** A pooler would leave what it does to whoever comes next on the same session of the server. */
-export function withoutSession(stmt: Compiled): UsageError {
+export function withoutSession(stmt: Compiled, { advice }: Dialect): UsageError {
   return new UsageError(
     'This statement changes the state of a session, but behind a pooler (option pooler) the next transaction runs in another ' +
-      'one. Inside of a transaction use SET LOCAL, pg_advisory_xact_lock() and temporary tables with ON COMMIT DROP, around it ' +
-      'the settings of scope(); for LISTEN and the like connect to the server itself.',
+      `one. ${advice.withoutSession}`,
     { statement: { sql: stmt.text } },
   )
 }
 
 /** It would change how texts have to be written and read. */
-export function readingRefused(stmt: Compiled): UsageError {
-  if ((stmt.pins & Pin.strings) !== 0)
-    return new UsageError(
-      'SQL is read as with standard_conforming_strings = on, which therefore cannot be turned off: quotes would end elsewhere. ' +
-        "Write E'…' where a backslash is to escape.",
-      { statement: { sql: stmt.text } },
-    )
-  return new UsageError(
-    'Text is sent and read as UTF8 only, so client_encoding cannot be set to another encoding. Convert in SQL instead, with ' +
-      'convert_to() and convert_from().',
+export function readingRefused(stmt: Compiled, { advice }: Dialect): UsageError {
+  return new UsageError((stmt.pins & Pin.strings) !== 0 ? advice.quotes : advice.encoding, {
+    statement: { sql: stmt.text },
+  })
+}
+
+/** The server would only warn. */
+export function withoutTransaction(stmt: Compiled, { advice }: Dialect): TransactionStateError {
+  return new TransactionStateError(
+    `${advice.transactionOnly} hold until the end of their transaction. There is none here, so they ` +
+      'would end with this statement. Run it inside transaction(work) with the statements that need it, or use ' +
+      'scope(work, { settings }).',
     { statement: { sql: stmt.text } },
   )
 }
 
-/** PostgreSQL would only warn (25P01). */
-export function withoutTransaction(stmt: Compiled): TransactionStateError {
+/** It would wait until the last row was read, which its own loop may be waiting to do. */
+function barred({ place }: Streaming, { title }: Dialect): TransactionStateError {
   return new TransactionStateError(
-    'SET LOCAL, LOCK TABLE, pg_advisory_xact_lock() and the like hold until the end of the transaction they run in; here there ' +
-      'is none, so they would be over with this statement. Run it inside transaction(work) with the statements it is meant ' +
-      'for, or give settings to scope(work, { settings }).',
-    { statement: { sql: stmt.text } },
+    `The cursor opened at ${place} reads its rows as they come, so its connection runs nothing else until it is closed: ${title} has ` +
+      'no cursor that lets other statements of the transaction run in between. Read all rows first, close the cursor, or run this on ' +
+      'another connection.',
   )
 }
 
@@ -120,11 +165,32 @@ function refuse(item: Item, error: unknown): null {
   return null
 }
 
-function waitsForItself(top: TransactionRecord, item: Item): TransactionStateError | null {
+/** Whether the COPY could end only when `item` has: code that reads it, or gives it rows, asks for more. */
+function waitsForCopy(copying: Copying, item: Item): boolean {
+  const { open, frame } = copying
+  if (!open || (item instanceof EngineOp && (item.copy === copying || item.stmt.cls === 'control'))) return false
+  // A COPY is made in one place and begun in another, maybe by the source of the one that is open.
+  return frame === null || isWithin(frame, item.chain) || (isCopy(item) && isWithin(frame, currentChain()))
+}
+
+const isCopy = (item: Item): boolean => item instanceof EngineOp && item.copy !== null
+
+function besideCopy({ place }: Copying): TransactionStateError {
+  return new TransactionStateError(
+    `${place} uses this connection until its loop or stream has ended, so what its loop or source asks for would wait for ` +
+      'itself. Read all rows before, or use another connection: acquire(), or the database outside of the scope or transaction.',
+  )
+}
+
+function waitsForItself(slot: Slot, top: TransactionRecord, item: Item): TransactionStateError | null {
   if (top.cursor !== null)
     return new TransactionStateError(
       `The cursor opened at ${top.cursor.place} holds this connection until it is closed. Read it to its end or close it ` +
-        'first, or iterate inside a transaction, where other statements may run.',
+        `first, ${
+          slot.stream === null
+            ? 'or iterate inside a transaction, where other statements may run'
+            : 'or run this on another connection'
+        }.`,
     )
   if (isAwaitedIn(top, item.chain))
     return new TransactionStateError(
@@ -146,8 +212,24 @@ function isAwaitedIn(top: TransactionRecord, chain: Link | undefined): boolean {
 }
 
 /** Whether code with this chain runs inside of `frame`, null being outside of all. */
-function isWithin(frame: Frame | null, chain: Link | undefined): boolean {
+function isWithin(frame: object | null, chain: Link | undefined): boolean {
   if (frame === null) return true
   for (let link = chain; link !== undefined; link = link.next) if (link.frame === frame) return true
   return false
+}
+
+/** Of a statement without a frame that would change the session. */
+export function sessionStateRefused(
+  stmt: Compiled,
+  { dialect, options: { pooler } }: EngineCore,
+): UsageError | TransactionStateError {
+  if ((stmt.pins & (Pin.encoding | Pin.strings)) !== 0) return readingRefused(stmt, dialect)
+  if ((stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt, dialect)
+  if (pooler !== undefined) return withoutSession(stmt, dialect)
+  if (stmt.pins === Pin.sequences) return numbersRefused(stmt, dialect)
+  return new UsageError(
+    'This statement changes the state of a session, but it would run on any free connection and be undone at once. Run it ' +
+      'inside scope(work), or on a connection from acquire().',
+    { statement: { sql: stmt.text } },
+  )
 }

@@ -1,106 +1,112 @@
 // Operations of the engine itself that travel in front of a user's statement in the same unit: BEGIN, SAVEPOINT and
 // the settings of a frame. When one fails the statement is skipped, and its caller gets this failure.
-import type { Failure, Op, OpState, RawConnection } from '../../driver/driver.ts'
-import { TransactionStateError } from '../../errors/index.ts'
-import { Dirty, Pin, type Compiled } from '../../sql/compiled.ts'
-import { notice } from '../../observe/notice.ts'
-import type { Settings } from '../context/frame.ts'
-import type { Lease } from '../../pool/lease.ts'
-import type { Engine } from '../engine.ts'
-import type { Handle } from '../handle.ts'
+import type { Failure, Op, RawConnection } from '../../driver/driver.ts'
+import { TransactionStateError, UsageError } from '../../errors/index.ts'
+import { Dirty, Pin, standsAlone, type Compiled } from '../../sql/compiled.ts'
+import { notice } from '../../observe/channels.ts'
+import type { Handle } from '../context/frame.ts'
+import type { Lease } from '../../pool/member.ts'
+import type { EngineCore } from '../core.ts'
+import { OwnOp } from '../own-op.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
+import type { Settings } from '../../sql/settings.ts'
 import type { Slot } from './slot.ts'
+import { mustBegin, switchOps } from '../switching.ts'
 import { clock } from '../../util/clock.ts'
 
-export class ControlOp implements Op {
-  readonly stmt: Compiled
-  readonly params: readonly unknown[]
-  readonly spec: null = null
-  readonly maxRows: number = 0
-  readonly rows: unknown[] = []
-  tag = ''
-  count = -1
-  state: OpState = 1
+export class ControlOp extends OwnOp {
+  /** What takes back what was sent before it, when it fails. */
+  abandon: string | null = null
   readonly #main: EngineOp
   readonly #transaction: TransactionRecord | null
 
-  constructor(stmt: Compiled, main: EngineOp, transaction: TransactionRecord | null, params: readonly unknown[] = []) {
-    this.stmt = stmt
+  constructor(stmt: Compiled, main: EngineOp, transaction: TransactionRecord | null, params?: readonly unknown[]) {
+    super(stmt, params)
     this.#main = main
     this.#transaction = transaction
-    this.params = params
-    if (transaction !== null) transaction.wire = 'sent'
+    transaction?.advance('sent')
   }
 
-  done(): void {
-    if (this.state === 3) return
-    this.state = 3
-    if (this.#transaction !== null) this.#transaction.wire = 'open'
-  }
-
-  fail(failure: Failure): void {
-    if (this.state === 3) return
-    this.state = 3
+  protected over(failure: Failure | null): void {
     const main = this.#main
-    if (this.#transaction === null) main.slot?.settingsUndone()
+    if (failure === null) {
+      this.#transaction?.advance('begun')
+      return
+    }
+    if (this.abandon !== null && main.slot !== null) main.slot.flight.abandon = this.abandon
     if (failure.kind !== 'skipped') main.prefixFailure ??= { ...failure, outcome: 'not_started' }
     this.#transaction?.beginFailed(main.prefixFailure, this.stmt)
   }
 }
 
+/** Whether settings go in front of this one: others are in force than it runs with. */
+export function isDue(slot: Slot, op: EngineOp): boolean {
+  const { raw } = slot.lease as Lease
+  if (raw.inForce.isNow(op.wanted)) return false
+  // Behind a pooler they are part of each transaction, if it is of one statement.
+  return slot.engine.options.pooler === undefined || op.transaction !== null || !op.stmt.hasControl
+}
+
 /**
- * What travels in front of a statement in the same unit: settings after a borrow, BEGIN and SAVEPOINTs not yet sent. Settings
- * go behind a BEGIN, whose isolation level has to come before any query. What
- * keeps it from being made is given back: whoever lends the connection, or was answered just before, has no part in it.
+ * What travels in front of a statement in the same unit: BEGIN and SAVEPOINTs not yet sent, and settings that are `due`. These
+ * go behind BEGIN, whose isolation level has to come before any query, and behind SAVEPOINT, so that settings the server refuses
+ * take away no more than that. What keeps it from being made is given back: whoever lends the connection, or was answered just before, has no part in it.
  */
-export function prefixOf(slot: Slot, op: EngineOp, unset: boolean): Op[] | Error | null {
+export function prefixOf(slot: Slot, op: EngineOp, due: boolean): Op[] | Error | null {
   try {
-    return makePrefix(slot, op, unset)
+    return makePrefix(slot, op, due)
   } catch (error) {
     return error as Error
   }
 }
 
-function makePrefix(slot: Slot, op: EngineOp, unset: boolean): Op[] | null {
-  const { settings } = slot
-  const pooled = slot.engine.options.pooler !== undefined
-  const begins = op.transaction !== null && op.transaction.wire === 'none'
-  let ops: Op[] | null = null
-  if (settings !== null && !(begins && beginsOutermost(slot)) && areDue(slot, op, unset))
-    ops = [settingsOp(slot.engine, (slot.lease as Lease).raw, settings, op, pooled)]
-  if (begins) {
-    ops ??= []
-    for (const transaction of slot.stack) {
-      if (transaction.wire === 'none') {
-        ops.push(new ControlOp(transaction.opening(), op, transaction))
-        const limit = transaction.idleLimit()
-        if (limit !== null) ops.push(new ControlOp(limit, op, null))
-        if (settings !== null && transaction.parent === null && (pooled || unset))
-          ops.push(settingsOp(slot.engine, (slot.lease as Lease).raw, settings, op, pooled))
-      }
-      if (transaction === op.transaction) break
+function makePrefix(slot: Slot, op: EngineOp, due: boolean): Op[] | null {
+  const begins = op.transaction !== null && op.transaction.unsent
+  const switches = due ? switching(slot, op, op.transaction === null) : null
+  if (!begins) return switches
+  const ops: Op[] = []
+  for (const transaction of slot.stack) {
+    if (transaction.unsent) {
+      open(transaction, op, ops)
+      const limit = idleLimit(transaction)
+      if (limit !== null) ops.push(new ControlOp(limit, op, null))
     }
+    if (transaction === op.transaction) break
   }
-  return ops
+  return switches === null ? ops : [...ops, ...switches]
 }
 
-function beginsOutermost({ stack }: Slot): boolean {
-  return stack[0]?.wire === 'none'
+function switching({ engine, lease }: Slot, op: EngineOp, alone: boolean): Op[] | null {
+  return switchOps(engine, (lease as Lease).raw, op.wanted, op, alone)
 }
 
-/** Whether the settings go in front of this one. Behind a pooler they are part of each transaction, if it is of one statement. */
-function areDue({ engine }: Slot, { transaction, stmt }: EngineOp, unset: boolean): boolean {
-  return engine.options.pooler === undefined ? unset : transaction === null && !stmt.hasControl
+/** Adds what opens it. */
+function open(transaction: TransactionRecord, main: EngineOp, ops: Op[]): void {
+  const { engine, parent, savepoint, options: asked } = transaction
+  const { dialect, statements, options } = engine
+  if (parent !== null) {
+    ops.push(new ControlOp(statements.compileInternal(dialect.savepoint(savepoint)), main, transaction))
+    return
+  }
+  // Else it is what every session starts with.
+  const usual = options.pooler === undefined ? undefined : options.isolation
+  const { isolation = usual, readOnly, deferrable } = asked
+  const { before, begin, abandon } = dialect.begin({ isolation, readOnly, deferrable })
+  for (const text of before) ops.push(new ControlOp(statements.compileInternal(text), main, null))
+  const op = new ControlOp(statements.compileInternal(begin), main, transaction)
+  if (before.length > 0) op.abandon = abandon
+  ops.push(op)
 }
 
-/**
- * Whether nothing may stand in front of it in its unit: several statements in one text, what ends transactions by itself or
- * runs in none (DO and CALL may commit), and BEGIN by text, which may ask for an isolation level.
- */
-export function standsAlone({ cls, dirties, verb }: Compiled): boolean {
-  if (cls === 'multi' || cls === 'control') return true
-  return cls === 'alone' || verb === 'DO' || (cls === 'write' && (dirties & Dirty.unknown) !== 0)
+/** What limits on the server how long it may run no statement, to be sent behind what opens it. */
+function idleLimit({ engine, parent, idleTimeoutMs }: TransactionRecord): Compiled | null {
+  const { dialect, statements, options } = engine
+  if (parent !== null || idleTimeoutMs === Infinity) return null
+  // It would never come back: there is no server whose session could be closed.
+  if (options.descriptor.where === 'directory') return null
+  const limit = dialect.idleLimit(idleTimeoutMs)
+  return limit === null ? null : statements.compileInternal(limit)
 }
 
 /**
@@ -110,17 +116,23 @@ export function standsAlone({ cls, dirties, verb }: Compiled): boolean {
 export function openerOf(
   slot: Slot,
   op: EngineOp,
-  unset: boolean,
+  due: boolean,
   drop: () => void,
 ): Opener | TransactionStateError | null {
-  const begins = op.transaction?.wire === 'none'
+  const begins = op.transaction?.unsent === true
   const { cls, verb } = op.stmt
   const { pooler } = slot.engine.options
+  const { raw } = slot.lease as Lease
+  if (op instanceof Opener) return null
+  if (due && pooler === undefined && raw.status === 'idle' && mustBegin(slot.engine, raw, op.wanted))
+    return new Opener(op, drop, null)
   if (begins) return cls === 'multi' ? new Opener(op, drop) : null
-  if (slot.settings === null || !areDue(slot, op, unset)) return null
+  if (!due || !standsAlone(op.stmt)) return null
   if (pooler === undefined) return new Opener(op, drop)
-  if (cls === 'multi') return settingsApart('several statements in one text are one of their own', op.stmt)
-  return cls === 'alone' && verb !== 'COPY' ? settingsApart(`${verb} like this runs in none`, op.stmt) : null
+  if (cls === 'multi') return settingsApart('several statements in one text are a separate one', op.stmt)
+  return (cls === 'alone' || cls === 'commits') && verb !== 'COPY'
+    ? settingsApart(`${verb} like this runs in none`, op.stmt)
+    : null
 }
 
 function settingsApart(why: string, stmt: Compiled): TransactionStateError {
@@ -138,10 +150,11 @@ export class Opener extends EngineOp {
   readonly #main: EngineOp
   readonly #drop: () => void
 
-  constructor(main: EngineOp, drop: () => void) {
-    const { engine, slot, transaction } = main
+  constructor(main: EngineOp, drop: () => void, transaction: EngineOp['transaction'] = main.transaction) {
+    const { engine, slot } = main
     super(engine, undefined, null, engine.statements.compileInternal('select 1'), [], null, null, 0, Infinity, null)
     this.slot = slot
+    this.settings = main.wanted
     this.transaction = transaction
     this.#main = main
     this.#drop = drop
@@ -154,25 +167,16 @@ export class Opener extends EngineOp {
   }
 }
 
-/**
- * `select set_config(…)` for every setting. For the length of the session, and the reset on return takes them away; or for
- * the transaction alone: without a BEGIN that is all of the unit.
- */
-export function settingsOp(
-  engine: Engine,
-  raw: RawConnection,
-  settings: Settings,
-  main: EngineOp,
-  local: boolean,
-): ControlOp {
-  const { sql, params } = engine.dialect.setConfig(settings, local)
-  if (!local) raw.dirty |= Dirty.settings
-  return new ControlOp(engine.statements.compileInternal(sql), main, null, params)
-}
-
 /** Lends the driver's own object; nothing is in flight. */
 export function lend(slot: Slot): Promise<unknown> {
   const { raw } = slot.lease as Lease
+  if (raw.lends === false)
+    return Promise.reject(
+      new UsageError(
+        'rawConnection() has nothing to give: this driver speaks with the database by itself. Use the driver "pg" for an object ' +
+          'of node-postgres.',
+      ),
+    )
   slot.pin(Pin.raw, 'rawConnection()')
   // Nobody sees what is done with it.
   raw.dirty |= Dirty.unknown
@@ -185,8 +189,15 @@ export function isLent({ pins }: Slot): boolean {
 }
 
 /** Nothing is in flight: what the server says of the transaction is the truth. */
-export function noteStatus(slot: Slot, { status }: RawConnection): void {
-  if (slot.stack.some(({ wire }) => wire === 'open')) {
+export function noteStatus(slot: Slot, raw: RawConnection): void {
+  const { status } = raw
+  const { abandon } = slot.flight
+  if (abandon !== null && slot.flight.size === 0) {
+    slot.flight.abandon = null
+    if (raw.alive) sendOrDestroy(slot, abandon)
+    return
+  }
+  if (slot.stack.some(({ begun }) => begun)) {
     if (status === 'idle') for (const transaction of slot.stack) transaction.endedByServer()
   } else if (status !== 'idle' && !slot.explicit && !isLent(slot) && slot.flight.size === 0) rollBackStray(slot)
 }
@@ -197,14 +208,28 @@ export function noteStatus(slot: Slot, { status }: RawConnection): void {
  */
 function rollBackStray(slot: Slot): void {
   const { engine } = slot
-  const { raw } = slot.lease as Lease
-  const give = (): void => raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
-  const deadline = clock.now() + engine.options.resetTimeoutMs
-  answeredBy(engine, sendControl(slot, 'ROLLBACK'), deadline, give).catch(give)
-  notice('connection-closed-dirty', 'A statement outside of any transaction left one open; it was rolled back.', {
+  sendOrDestroy(slot, engine.dialect.rollback)
+  notice('connection-closed-dirty', 'A statement outside a transaction left one open; it was rolled back.', {
     engine: engine.name,
     places: [slot.describeOwner()],
   })
+}
+
+function sendOrDestroy(slot: Slot, text: string): void {
+  const { engine } = slot
+  const { raw } = slot.lease as Lease
+  raw.inForce.lose()
+  const give = (): void => raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
+  const deadline = clock.now() + engine.options.resetTimeoutMs
+  answeredBy(engine, sendControl(slot, Infinity, text), deadline, give).catch(give)
+}
+
+/** A rollback may have taken settings back: they belong in front of whatever comes next. */
+export function settingsUndone(slot: Slot): void {
+  if (slot.lease === null) return
+  slot.lease.raw.inForce.lose()
+  // Whoever has the driver's own object relies on them now.
+  if (slot.settings !== null && isLent(slot) && slot.stack.length === 0) sendOwed(slot, null)
 }
 
 /** Sends what a slot owes before anything else. `handle`: that of the transaction to be opened. */
@@ -217,7 +242,12 @@ export function sendOwed(slot: Slot, handle: Handle | null): EngineOp {
 }
 
 /** Waits for an operation of the engine; `expire` is called once when that takes too long. Rejects with a `Failure`. */
-export async function answeredBy(engine: Engine, op: EngineOp, deadline: number, expire: () => void): Promise<void> {
+export async function answeredBy(
+  engine: EngineCore,
+  op: EngineOp,
+  deadline: number,
+  expire: () => void,
+): Promise<void> {
   const limit = { deadline, expire }
   if (deadline !== Infinity) engine.ticker.add(limit)
   try {
@@ -227,17 +257,38 @@ export async function answeredBy(engine: Engine, op: EngineOp, deadline: number,
   }
 }
 
-/** Sends transaction control past the queue; the caller has waited for quiet. Several texts share one unit. */
-export function sendControl(slot: Slot, ...texts: readonly string[]): EngineOp {
+/**
+ * Sends transaction control past the queue; the caller has waited for quiet. Several texts share one unit. It is stopped like
+ * any statement when it takes longer than `until`.
+ */
+export function sendControl(slot: Slot, until: number, ...texts: readonly string[]): EngineOp {
   const { engine } = slot
   return sendPast(
     slot,
-    texts.map((text) => controlOp(engine, text)),
+    texts.map((text) => controlOp(engine, text, until)),
   )
 }
 
-/** Sends operations of the engine past the queue, in one unit; the caller has waited for quiet. Gives the last of them. */
-export function sendPast(slot: Slot, ops: readonly EngineOp[]): EngineOp {
+/**
+ * Sends COMMIT past the queue. What waits for it on the server, as deferred triggers do, runs with the settings of the transaction
+ * and not with those of the last frame inside of it.
+ */
+export function sendCommit(slot: Slot, settings: Settings | null, until: number): EngineOp {
+  const { engine, lease } = slot
+  const op = controlOp(engine, engine.dialect.commit, until)
+  const { raw } = lease ?? {}
+  const first =
+    raw?.alive !== true || !engine.overlaid || raw.inForce.now === settings
+      ? null
+      : switchOps(engine, raw, settings, op, false)
+  return sendPast(slot, [op], first ?? [])
+}
+
+/**
+ * Sends operations of the engine past the queue, in one unit behind `first`; the caller has waited for quiet. Gives the last of
+ * them.
+ */
+export function sendPast(slot: Slot, ops: readonly EngineOp[], first: readonly Op[] = []): EngineOp {
   const { lease, flight } = slot
   const last = ops[ops.length - 1] as EngineOp
   if (lease === null || !lease.raw.alive) {
@@ -249,22 +300,28 @@ export function sendPast(slot: Slot, ops: readonly EngineOp[]): EngineOp {
     op.starting(lease.raw)
     flight.add(op, op === last)
   }
-  lease.raw.submitUnit({ ops })
+  lease.raw.submitUnit({ ops: first.length === 0 ? ops : [...first, ...ops] })
   return last
 }
 
 /** Transaction control that travels on its own. */
-function controlOp(engine: Engine, text: string): EngineOp {
-  return new EngineOp(
-    engine,
-    undefined,
-    null,
-    engine.statements.compileInternal(text),
-    [],
-    null,
-    null,
-    0,
-    Infinity,
-    null,
-  )
+function controlOp(engine: EngineCore, text: string, until: number): EngineOp {
+  const stmt = engine.statements.compileInternal(text)
+  const op = new EngineOp(engine, undefined, null, stmt, [], null, null, 0, until, null)
+  op.begin()
+  return op
+}
+
+const keptInIdle = 'A connection is kept while code waits in idle(), because it is in a transaction or pinned.'
+
+/** Runs `work` while the slot may hand its connection back; see `Connection.idle`. */
+export async function idleOn<T>(slot: Slot, work: () => Promise<T> | T): Promise<T> {
+  if (slot.lease !== null && (slot.top !== undefined || slot.keepsSession))
+    notice('held-while-idle', keptInIdle, { engine: slot.engine.name, places: [slot.describe()], warn: false })
+  slot.addIdler()
+  try {
+    return await work()
+  } finally {
+    slot.removeIdler()
+  }
 }

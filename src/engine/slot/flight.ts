@@ -1,15 +1,17 @@
 // The statements of a slot that are on the wire, in the order of their answers, and the fence: while a unit that opens
 // a session or a transaction is unanswered, nothing may follow it. Also what is known of a transaction begun by text.
 import type { Failure, RawConnection } from '../../driver/driver.ts'
-import type { Lease } from '../../pool/lease.ts'
+import type { Lease } from '../../pool/member.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import type { EngineOp } from '../query/op.ts'
-import { remove } from './remove.ts'
-import type { Item } from './slot.ts'
+import type { Waiting } from './waiting.ts'
+import type { TransactionRecord } from '../transaction/record.ts'
 import { clock } from '../../util/clock.ts'
 
 export class Flight {
   readonly ops: EngineOp[] = []
+  /** What takes back what was sent in front of a BEGIN that failed: it goes before anything else. */
+  abandon: string | null = null
   /** When the last answer came, monotonic milliseconds. */
   lastAnswer = 0
   #fence: EngineOp | null = null
@@ -31,6 +33,11 @@ export class Flight {
     return this.#fence !== null
   }
 
+  /** What has to be answered before anything follows; null: nothing. */
+  get fence(): EngineOp | null {
+    return this.#fence
+  }
+
   add(op: EngineOp, fence: boolean): void {
     this.ops.push(op)
     if (fence) this.#fence = op
@@ -41,12 +48,18 @@ export class Flight {
   lost(failure: Failure): boolean {
     const typed = this.#typed
     this.#typed = false
+    this.abandon = null
     if (typed) this.#typedLost = { ...failure, kind: 'lost', outcome: 'rolled_back' }
     return typed
   }
 
+  /** Stops what is on the wire and belongs to `transaction`. */
+  stop(transaction: TransactionRecord, failure: Failure): void {
+    for (const op of [...this.ops]) if (op.transaction?.isWithin(transaction) === true) op.abandon(failure)
+  }
+
   /** Why what comes next would run outside of the transaction it was written for. */
-  typedLoss(item: Item): Failure | null {
+  typedLoss(item: Waiting | EngineOp): Failure | null {
     const failure = this.#typedLost
     if (failure === null) return null
     if ('stmt' in item && (begins(item.stmt) || rollsBack(item.stmt))) this.#typedLost = null
@@ -85,7 +98,15 @@ export class Flight {
   }
 }
 
-const begins = ({ verb }: Compiled): boolean => verb === 'BEGIN' || verb === 'START'
-const commits = ({ verb }: Compiled): boolean => verb === 'COMMIT' || verb === 'END' || verb === 'PREPARE'
-const rollsBack = ({ verb, text }: Compiled): boolean =>
-  verb === 'ABORT' || (verb === 'ROLLBACK' && !/\bto\b/i.test(text))
+const begins = ({ control }: Compiled): boolean => control === 'begin'
+const commits = ({ control }: Compiled): boolean => control === 'commit' || control === 'prepare'
+const rollsBack = ({ control }: Compiled): boolean => control === 'rollback'
+
+export function remove(queue: unknown[], item: unknown): void {
+  if (queue[0] === item) {
+    queue.shift()
+    return
+  }
+  const at = queue.indexOf(item)
+  if (at >= 0) queue.splice(at, 1)
+}

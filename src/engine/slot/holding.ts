@@ -1,28 +1,30 @@
 // How a slot holds its lease: what keeps it there, whether the pool may take it back for somebody who waits, and what is
 // said of that. Everything a message about a held connection needs is here.
-import { notice } from '../../observe/notice.ts'
+import { notice } from '../../observe/channels.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
-import type { Ties } from '../../pool/deadlock.ts'
-import type { Lease, LeaseHolder } from '../../pool/lease.ts'
+import type { Copying, Ties } from '../../pool/member.ts'
+import type { Lease, LeaseHolder } from '../../pool/member.ts'
 import type { Frame, Settings } from '../context/frame.ts'
-import type { Engine } from '../engine.ts'
-import type { Compiled } from '../../sql/compiled.ts'
+import type { EngineCore } from '../core.ts'
+import type { Reads } from '../hosts/route.ts'
+import type { Pool } from '../../pool/pool.ts'
+import { type Compiled, Dirty, Pin } from '../../sql/compiled.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
+import type { Streaming } from '../query/row-stream.ts'
+import { ask, draws, settleDoubts, tellOfNumbers } from './reach.ts'
 import { Flight } from './flight.ts'
-import { Waits } from './waits.ts'
 import { clock } from '../../util/clock.ts'
 
 /** Code that holds a connection for nothing so long while others wait is told of. */
 const longMs = 1_000
 const mostToldPlaces = 1_000
 
-/** Statements that may draw numbers without saying so: by defaults and triggers. */
-const drawing: ReadonlySet<string> = new Set(['INSERT', 'MERGE', 'COPY', 'CALL', 'DO', ''])
-
 let recalls = 0
 
 export abstract class Holding implements LeaseHolder {
   lease: Lease | null = null
+  /** Where it reads, while it has done nothing that needs the primary; null: at the primary. */
+  reads: Reads | null = null
   /** Open transactions, the innermost last. */
   readonly stack: TransactionRecord[] = []
   readonly flight: Flight = new Flight()
@@ -34,17 +36,37 @@ export abstract class Holding implements LeaseHolder {
   moved = false
   /** It has written, which may have had effects on the session by triggers. */
   wrote = false
+  /** It has drawn numbers of sequences on this connection, as far as anybody knows. */
+  drew = false
+  /** What it ran last that may have drawn numbers. */
+  #drewBy: Compiled | null = null
+  /** One of the doubts calls a function that nobody knows: it may be relied on. */
+  #doubtsCall = false
+  /** Statements of which it is not known yet whether they have left something. */
+  doubts: Set<Compiled> | null = null
+  /** It changes functions, triggers or views, which others do not see before its transaction ends. */
+  changes = false
+  /** False: the connection goes back after each statement, whatever that leaves. */
+  keeps = true
+  /** It is being asked what still keeps the connection. */
+  asking = false
+  /** When it was asked last, as `stirs` has it. */
+  askedAt = -1
   /** How many of those who use it want it held between statements. */
   holds = 0
   /** Closed to new top-level statements. */
   closed = false
   /** Opened for a cursor alone. */
   forCursor = false
+  /** Rows that are read while they come: nothing else runs until the last was read. */
+  stream: Streaming | null = null
+  /** The COPY that was begun on it last. */
+  copying: Copying | null = null
   /** How many callbacks it is ambient in now. */
   ambient = 0
   stirs = 0
   recalledAt = 0
-  readonly engine: Engine
+  readonly engine: EngineCore
   readonly settings: Settings | null
   /** Made by `acquire()`: the user may type transaction control on it. */
   readonly explicit: boolean
@@ -57,13 +79,19 @@ export abstract class Holding implements LeaseHolder {
   #waitingSince = 0
   #pinnedBy = ''
   #pinnedAt: Place | null = null
-  readonly #owner: string | (() => string)
+  /** What made it, for messages. */
+  owner: string | { describe(): string }
 
-  constructor(engine: Engine, settings: Settings | null, explicit: boolean, owner: string | (() => string)) {
+  constructor(
+    engine: EngineCore,
+    settings: Settings | null,
+    explicit: boolean,
+    owner: string | { describe(): string },
+  ) {
     this.engine = engine
     this.settings = settings
     this.explicit = explicit
-    this.#owner = owner
+    this.owner = owner
   }
 
   abstract room(): void
@@ -78,13 +106,53 @@ export abstract class Holding implements LeaseHolder {
     return this
   }
 
+  /** Where its connections come from. */
+  get pool(): Pool {
+    return this.reads?.pool ?? this.engine.pool
+  }
+
+  /** From now on it stays at the primary; the connection of a replica goes back before. */
+  settle(): void {
+    if (this.reads === null) return
+    this.arrives()
+    if (this.lease !== null && this.reads.host !== null) void this.handBack()
+    this.reads = null
+  }
+
   get top(): TransactionRecord | undefined {
     return this.stack.length === 0 ? undefined : this.stack[this.stack.length - 1]
   }
 
+  /** Its session has state that its user relies on, or may have. */
+  get keepsSession(): boolean {
+    if (this.doubts !== null) settleDoubts(this)
+    return this.pins !== 0 || this.left !== null || (this.doubts !== null && this.#doubtsCall)
+  }
+
   /** Whether nothing but what will be over by itself keeps the connection. */
   get movable(): boolean {
-    return this.stack.length === 0 && this.pins === 0 && this.left === null && this.holds === 0
+    return this.stack.length === 0 && !this.keepsSession && this.doubts === null && this.holds === 0
+  }
+
+  get #free(): boolean {
+    return this.stack.length === 0 && this.left === null && this.holds === 0
+  }
+
+  /** Whether nothing keeps the connection but what may be gone, and can be asked for. */
+  get #maybeFree(): boolean {
+    if (!this.#free || this.askedAt === this.stirs) return this.asking
+    if (this.doubts !== null) return (this.pins & ~Pin.askable) === 0
+    return this.pins !== 0 && (this.pins & ~Pin.askable) === 0
+  }
+
+  get askable(): boolean {
+    const { lease } = this
+    if (lease === null || this.closed || this.asking || this.busy || this.movable || !this.#maybeFree) return false
+    return lease.raw.status === 'idle' && !lease.raw.quarantined && this.engine.functions.active
+  }
+
+  ask(): void {
+    ask(this)
   }
 
   get recallable(): boolean {
@@ -100,7 +168,7 @@ export abstract class Holding implements LeaseHolder {
   recall(): void {
     this.recalledAt = ++recalls
     this.moved = true
-    this.engine.pool.recall.leaves(this)
+    this.pool.recall.leaves(this)
     void this.handBack()
   }
 
@@ -108,7 +176,7 @@ export abstract class Holding implements LeaseHolder {
   protected arrives(): void {
     if (this.recalledAt === 0) return
     this.recalledAt = 0
-    this.engine.pool.recall.arrives(this)
+    this.pool.recall.arrives(this)
   }
 
   /** One more wants it held between statements. */
@@ -128,33 +196,82 @@ export abstract class Holding implements LeaseHolder {
   }
 
   /** What was done to the session is relied on. */
-  pin(bits: number, by: string): void {
+  pin(bits: number, by: string, tells = true): void {
+    if (!this.keeps) return
     if (this.pins === 0) {
       this.#pinnedBy = by
       this.#pinnedAt = capturePlace()
     }
     this.pins |= bits
-    this.tied()
+    if (tells) this.tied()
   }
 
   /** The connection is kept: what the statement called may rely on it. */
   leave(stmt: Compiled): void {
     this.moved = false
-    if (this.left !== null) return
+    if (this.left !== null || !this.keeps) return
     this.left = stmt
     this.tied()
   }
 
+  /** Whether it left something is found out later. */
+  doubt(stmt: Compiled): void {
+    if (stmt.leaves === true) this.draws(stmt)
+    if (!this.keeps) return
+    this.#doubtsCall = (this.doubts !== null && this.#doubtsCall) || stmt.leaves === true
+    this.doubts ??= new Set()
+    this.doubts.add(stmt)
+    this.tied()
+  }
+
+  /** Nothing that it did to its session counts any more: it has no connection. */
+  protected forgets(): void {
+    this.pins = 0
+    this.left = null
+    this.doubts = null
+    this.drew = false
+    this.changed()
+  }
+
+  /** What it has changed of functions holds for all, if its transaction has ended. */
+  protected changed(): void {
+    if (!this.changes || this.stack.length > 0 || this.lease?.raw.status === 'tx') return
+    this.changes = false
+    this.engine.functions.forget()
+  }
+
   /** A statement is sent that may write, and draw numbers of sequences, which are in this session then. */
-  protected noteWrite({ verb, text }: Compiled): void {
+  noteWrite(stmt: Compiled): void {
     this.wrote = true
-    if (this.moved && (drawing.has(verb) || /\b(?:insert|merge|nextval|setval)\b/i.test(text))) this.moved = false
+    if (draws(stmt)) this.draws(stmt)
+    else this.drew ||= stmt.verb === 'UPDATE' || stmt.verb === 'DELETE'
+  }
+
+  draws(stmt: Compiled): void {
+    this.wrote = true
+    this.moved = false
+    this.drew = true
+    this.#drewBy = stmt
+    const { numbers, numbered } = this.engine.functions
+    if (!numbers) return
+    if (this.lease !== null) this.lease.raw.dirty |= Dirty.sequences
+    if (!numbered.has(stmt)) return
+    this.pin(Pin.sequences, stmt.verb)
+    tellOfNumbers(this.engine, stmt)
+  }
+
+  /** Somebody asks for numbers that were drawn: what drew them keeps its connection from now on. */
+  asksNumbers(): void {
+    const { functions } = this.engine
+    functions.numbers = true
+    if (this.#drewBy !== null) functions.numbered.add(this.#drewBy)
   }
 
   ties(): Ties | null {
-    if (this.lease === null || this.movable) return null
-    const surely: object[] = this.pins !== 0 || this.left !== null || this.holds > 0 ? [this] : []
+    if (this.lease === null || this.movable || this.#maybeFree) return null
+    const surely: object[] = this.keepsSession || this.doubts !== null || this.holds > 0 ? [this] : []
     const likely: object[] = [this]
+    if (this.copying?.open === true && this.copying.frame !== null) surely.push(this.copying.frame)
     for (const record of this.stack) {
       surely.push(record)
       if (record.cursor !== null) surely.push(this)
@@ -201,7 +318,7 @@ export abstract class Holding implements LeaseHolder {
     toldPlaces.add(place)
     notice(
       'held-while-waiting',
-      'A transaction or cursor runs no statement and keeps its connection while others wait for one. Wait for other things ' +
+      'A transaction or cursor runs no statement and keeps its connection while others wait for one. Do other work ' +
         'before it or after it.',
       {
         engine: this.engine.name,
@@ -213,11 +330,11 @@ export abstract class Holding implements LeaseHolder {
 
   /** What made it, for messages. */
   describeOwner(): string {
-    if (typeof this.#owner !== 'string') return this.#owner()
-    if (this.place === null) return this.#owner
+    if (typeof this.owner !== 'string') return this.owner.describe()
+    if (this.place === null) return this.owner
     return this.explicit
-      ? `${this.#owner} at ${this.place}`
-      : `${this.#owner} whose statement at ${this.place} borrowed it`
+      ? `${this.owner} at ${this.place}`
+      : `${this.owner} whose statement at ${this.place} borrowed it`
   }
 
   describe(): string {
@@ -236,7 +353,34 @@ export abstract class Holding implements LeaseHolder {
     if (this.pins !== 0)
       return `session pinned by ${this.#pinnedBy}${this.#pinnedAt === null ? '' : ` at ${this.#pinnedAt}`}`
     if (this.left !== null) return `session kept for what ${this.left.verb} may have left in it`
+    if (this.doubts !== null) return 'session kept until it is known what its functions leave'
     if (this.holds > 0) return 'held'
     return this.busy ? 'running a statement' : ''
+  }
+}
+
+// How long a slot has waited for connections lately. The acquire timeout is one budget for all of its waits: a scope that
+// waits for something else several times waits no longer for connections than one that never does.
+
+/** Waits are forgotten after so many times the budget. */
+const remembered = 2
+
+class Waits {
+  readonly #budgetMs: number
+  /** When each of them ended, in monotonic milliseconds, and how long it was. */
+  #past: { readonly endedAt: number; readonly ms: number }[] = []
+
+  constructor(budgetMs: number) {
+    this.#budgetMs = budgetMs
+  }
+
+  note(since: number, now: number): void {
+    if (this.#budgetMs !== Infinity) this.#past.push({ endedAt: now, ms: now - since })
+  }
+
+  /** How long it has waited within the time that counts, in milliseconds. */
+  spentMs(now: number): number {
+    this.#past = this.#past.filter(({ endedAt }) => now - endedAt < remembered * this.#budgetMs)
+    return this.#past.reduce((sum, { ms }) => sum + ms, 0)
   }
 }

@@ -4,7 +4,7 @@
 import type { Failure } from '../../driver/driver.ts'
 import { TransactionStateError } from '../../errors/index.ts'
 import type { Settings } from '../context/frame.ts'
-import type { Engine } from '../engine.ts'
+import type { EngineCore } from '../core.ts'
 import type { EngineOp } from '../query/op.ts'
 import { type Item, Slot } from './slot.ts'
 
@@ -15,7 +15,12 @@ export class LooseSlot extends Slot {
   #forgetful = false
   #sessionLost = false
 
-  constructor(engine: Engine, settings: Settings | null, owner: string | (() => string), signal: AbortSignal | null) {
+  constructor(
+    engine: EngineCore,
+    settings: Settings | null,
+    owner: string | { describe(): string },
+    signal: AbortSignal | null,
+  ) {
     super(engine, settings, false, owner)
     this.#signal = signal
   }
@@ -56,6 +61,8 @@ export class LooseSlot extends Slot {
   }
 
   #unpin(): void {
+    this.left = null
+    this.doubts = null
     if (this.pins === 0) return
     this.pins = 0
     this.#forgetful = true
@@ -64,7 +71,7 @@ export class LooseSlot extends Slot {
 
 function sessionGone(): TransactionStateError {
   return new TransactionStateError(
-    'The request this statement belongs to is over: its connection went back, and with it what the session had been set to ' +
+    'The request of this statement is over. Its connection went back, and with it the state of its session ' +
       '(SET, LISTEN, temporary tables, advisory locks). Finish such work before answering, or start it with detached(work).',
   )
 }

@@ -1,23 +1,22 @@
 // A slot: the lazy, shareable holder of at most one lease (GINO's `_DBAPIConnection`). It keeps the stack of open
 // transactions and the statements that wait, and decides synchronously who goes next. All its mutable state is named
-// at the top of the class. Two queues: `#ready` is admitted and waits for the wire, `#blocked` waits for somebody
-// else's transaction. A statement never joins a transaction it does not belong to, and never takes a second connection.
+// at the top of the class. Two queues: `#ready` is admitted and waits for the wire, `#blocked` waits for somebody else's transaction.
 import type { Failure } from '../../driver/driver.ts'
-import { cancelOrDestroy } from '../../pool/cancel.ts'
+import { cancelOrDestroy, type Lease } from '../../pool/member.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
-import type { Lease } from '../../pool/lease.ts'
 import { Pin } from '../../sql/compiled.ts'
+import type { Settings } from '../context/frame.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { admit, misplaced, released } from './admission.ts'
-import { openerOf, isLent, noteStatus, prefixOf, sendOwed, standsAlone } from './control.ts'
+import { isDue, noteStatus, openerOf, prefixOf, settingsUndone } from './control.ts'
+import { route } from '../hosts/route.ts'
 import { Holding } from './holding.ts'
-import { remove } from './remove.ts'
-import { noteTime, sendSpare, type Spare } from './spares.ts'
-import { tellOfCursors } from './cursor-wait.ts'
-import { Turn } from './turn.ts'
-import type { Waiting } from './waiting.ts'
-import { clock } from '../../util/clock.ts'
+import { remove } from './flight.ts'
+import { noteReach } from './reach.ts'
+import { isPlain, joinsOpening, noteTime, sendSpare, type Spare } from './spares.ts'
+import { tellOfCursors, type Waiting, Turn } from './waiting.ts'
+import { clock, deferred } from '../../util/clock.ts'
 
 export type Item = EngineOp | Turn
 
@@ -25,8 +24,6 @@ export class Slot extends Holding implements PoolWaiter {
   readonly #ready: Item[] = []
   readonly #blocked: Item[] = []
   #borrowing = false
-  /** The settings have to be sent in front of the next statement. */
-  #unset = false
   #pinLost: Failure | null = null
   #closing: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
   readonly op: null = null
@@ -43,11 +40,18 @@ export class Slot extends Holding implements PoolWaiter {
   send(item: Item): void {
     item.slot = this
     this.stirs++
+    if (this.engine.overlaid && !item.settle(this)) return
+    if (this.engine.watch !== null && item instanceof EngineOp) this.#watched(item)
     if (item.signal?.aborted === true) item.abort(item.signal.reason)
     else {
       item.begin()
       this.#submit(item)
     }
+  }
+
+  /** A handle has no end that bounds what it is used for, and a batch is one call. */
+  #watched(op: EngineOp): void {
+    if (!this.explicit && this.top?.batch !== true) this.engine.watch?.sent(this, op)
   }
 
   /** Queues a turn behind what was admitted, or before it (`first`), without asking whether it is admitted. */
@@ -62,7 +66,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   #submit(item: Item): void {
     if (!this.#admits(item)) return
-    const free = this.#ready.length === 0 && (this.spares === null || isPlain(item))
+    const free = this.#ready.length === 0 && this.reads === null && (this.spares === null || isPlain(item))
     if (free && item instanceof EngineOp && this.#hasRoom()) this.#transmit(item)
     else {
       item.issued = true
@@ -100,6 +104,7 @@ export class Slot extends Holding implements PoolWaiter {
       const item = this.#ready[0] as Item
       // Reads that were issued before are answered before.
       if (this.spares !== null && !isPlain(item)) return
+      if (this.reads !== null && !route(this, item)) return
       if (item instanceof Turn) {
         if (item.quiet && (this.flight.size > 0 || this.lease?.raw.quarantined === true)) return
         if (item.borrows && this.lease === null && !this.#borrow()) return
@@ -109,7 +114,7 @@ export class Slot extends Holding implements PoolWaiter {
       } else {
         if (this.lease === null && !this.#borrow()) return
         const room = this.#hasRoom()
-        if (!room && !sendSpare(this, item)) return
+        if (!room && !sendSpare(this, item) && !joinsOpening(this, item)) return
         this.#ready.shift()
         if (!room) continue
         if (item.transaction?.doomed === true) item.refuseWith(item.transaction.refusal(true))
@@ -120,8 +125,9 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   #transmit(op: EngineOp): void {
-    if (op.stmt.cls === 'multi' || (this.settings !== null && standsAlone(op.stmt))) {
-      const first = openerOf(this, op, this.#unset, () => remove(this.#ready, op))
+    const due = isDue(this, op)
+    if (due || op.stmt.cls === 'multi') {
+      const first = openerOf(this, op, due, () => remove(this.#ready, op))
       if (first instanceof Error) return op.refuseWith(first)
       if (first !== null) {
         this.#ready.unshift(op)
@@ -130,13 +136,12 @@ export class Slot extends Holding implements PoolWaiter {
     }
     const { raw } = this.lease as Lease
     if (op.stmt.pins !== 0 && !this.#pin(op)) return
-    if (op.stmt.leaves === true) this.leave(op.stmt)
-    if (op.stmt.cls !== 'read') this.noteWrite(op.stmt)
+    const refusal = noteReach(this, op.stmt, raw)
+    if (refusal !== null) return op.refuseWith(refusal)
     op.starting(raw)
-    const prefix = prefixOf(this, op, this.#unset)
+    const prefix = prefixOf(this, op, due)
     if (prefix instanceof Error) return op.refuseWith(prefix)
     raw.dirty |= op.stmt.dirties
-    this.#unset = false
     this.flight.add(op, prefix !== null || op.stmt.hasControl)
     if (prefix === null) raw.submit(op)
     else raw.submitUnit({ ops: [...prefix, op] })
@@ -150,9 +155,9 @@ export class Slot extends Holding implements PoolWaiter {
     return refusal === null
   }
 
-  /** What has to be sent before anything else: settings, BEGIN or SAVEPOINT. */
-  get owes(): boolean {
-    return this.#unset || this.top?.wire === 'none'
+  /** Whether something has to be sent before anything else for one with these settings: those, BEGIN or SAVEPOINT. */
+  owes(settings: Settings | null): boolean {
+    return (this.lease !== null && this.lease.raw.inForce.now !== settings) || this.top?.unsent === true
   }
 
   /** Takes an idle connection if there is one, without waiting. */
@@ -161,9 +166,9 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   #takeIdle(): boolean {
-    const lease = this.engine.pool.leaseIdle(this)
+    const lease = this.pool.leaseIdle(this)
     if (lease === null) return false
-    this.#notePlace()
+    this.#notePlace(false)
     this.attach(lease)
     return true
   }
@@ -174,14 +179,14 @@ export class Slot extends Holding implements PoolWaiter {
       return false
     }
     if (this.#takeIdle()) return true
-    this.#notePlace()
-    this.engine.pool.request(this)
+    this.pool.request(this)
+    this.#notePlace(true)
     return this.lease !== null
   }
 
   /** Remembers who borrows where others have to wait, or will have to: a capture is too dear for every borrow. */
-  #notePlace(): void {
-    this.place = this.engine.borrowPlace() ?? this.place
+  #notePlace(waits: boolean): void {
+    this.place = this.engine.borrowPlace(waits) ?? this.place
   }
 
   #armReady(): void {
@@ -191,7 +196,6 @@ export class Slot extends Holding implements PoolWaiter {
   attach(lease: Lease): void {
     this.lease = lease
     this.arrives()
-    this.#unset = this.settings !== null
     this.flight.lastAnswer = lease.since
     this.engine.leaks?.lent(this)
     for (const item of this.#ready) if (item.phase !== null) item.unarm()
@@ -199,6 +203,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   queued(now: number): void {
     tellOfCursors(this.engine, () => this.describeOwner())
+    this.engine.hosts?.awaited()
     this.#borrowing = true
     this.waitBegins(now)
     this.#armReady()
@@ -231,14 +236,20 @@ export class Slot extends Holding implements PoolWaiter {
     for (const queue of [this.#ready, this.#blocked]) remove(queue, item)
     if (this.#borrowing && this.#ready.length === 0) {
       this.#borrowed()
-      this.engine.pool.withdraw(this)
+      this.pool.withdraw(this)
     }
     this.#pump()
   }
 
   /** A read came back unanswered from another connection. */
-  resend(op: EngineOp): void {
+  sendAgain(op: EngineOp): void {
     this.#ready.unshift(op)
+  }
+
+  /** The connection it waits for will not come; another server has one. */
+  rejoin(): void {
+    this.#borrowed()
+    this.settle()
     this.#pump()
   }
 
@@ -254,17 +265,12 @@ export class Slot extends Holding implements PoolWaiter {
       this.#chained = this.#ready.length > 0
     }
     this.flight.answered(op, this.lease)
-    // The rollback of a transaction that was begun by text may have taken them away.
-    if (op.stmt.hasControl && this.stack.length === 0 && this.lease?.raw.status === 'idle') this.settingsUndone()
+    // The rollback of a transaction that was begun by text may have taken settings back.
+    const { hasControl, control } = op.stmt
+    if (hasControl && this.stack.length === 0 && (control === 'rollback to' || this.lease?.raw.status === 'idle'))
+      settingsUndone(this)
     const { head } = this.flight
     if (head !== undefined && head.state === 2) clock.queueMicrotask(() => this.cancel(head))
-  }
-
-  /** The settings were taken away again by a rollback: they belong in front of whatever comes next. */
-  settingsUndone(): void {
-    this.#unset = this.settings !== null
-    // Whoever has the driver's own object relies on them now.
-    if (this.#unset && isLent(this) && this.stack.length === 0) sendOwed(this, null)
   }
 
   room(): void {
@@ -274,6 +280,7 @@ export class Slot extends Holding implements PoolWaiter {
   quiet(): void {
     if (this.lease === null) return
     noteStatus(this, this.lease.raw)
+    this.changed()
     this.#pump()
   }
 
@@ -284,12 +291,6 @@ export class Slot extends Holding implements PoolWaiter {
     if (lease === null || this.flight.head !== op || lease.raw.quarantined) return
     if (engine.options.pooler !== undefined) lease.spoil()
     void cancelOrDestroy(lease.raw, op, engine.options.cancelTimeoutMs)
-  }
-
-  /** Stops what is on the wire and belongs to `transaction`. */
-  cancelFlight(transaction: TransactionRecord, failure: Failure): void {
-    for (const op of [...this.flight.ops])
-      if (op.transaction !== null && op.transaction.isWithin(transaction)) op.abandon(failure)
   }
 
   /** Fails what has been issued inside of `transaction` and not sent. */
@@ -309,7 +310,10 @@ export class Slot extends Holding implements PoolWaiter {
     const at = this.stack.indexOf(transaction)
     if (at < 0) return
     for (const ended of this.stack.splice(at).toReversed()) ended.popped()
-    if (at === 0 && transaction.state !== 'committed') this.settingsUndone()
+    // Behind a pooler they are of the transaction.
+    if (at === 0 && this.engine.options.pooler !== undefined) this.lease?.raw.inForce.clear()
+    else if (!transaction.committed) settingsUndone(this)
+    this.changed()
     this.reconsider()
   }
 
@@ -327,8 +331,7 @@ export class Slot extends Holding implements PoolWaiter {
     this.lease = null
     const [typed, pinned] = [this.flight.lost(failure), this.pins !== 0 && this.stack.length === 0]
     if (pinned) this.#pinLost = failure
-    this.pins = 0
-    this.left = null
+    this.forgets()
     for (const transaction of this.stack.toReversed()) transaction.lose(failure)
     for (const item of [...this.#ready]) {
       const isOp = item instanceof EngineOp
@@ -355,8 +358,7 @@ export class Slot extends Holding implements PoolWaiter {
     const lease = this.lease
     this.engine.leaks?.returned(this)
     this.lease = null
-    this.pins = 0
-    this.left = null
+    this.forgets()
     return lease?.release()
   }
 
@@ -367,15 +369,13 @@ export class Slot extends Holding implements PoolWaiter {
     this.closed = true
     if (this.#borrowing) {
       this.#borrowing = false
-      this.engine.pool.withdraw(this)
+      this.pool.withdraw(this)
       for (const item of this.#ready.splice(0)) item.refuseWith(released())
     }
     this.arrives()
     if (this.stack.length === 0 && !this.busy && this.lease?.raw.quarantined !== true) return this.handBack() ?? null
-    let resolve = (): void => {}
-    const promise = new Promise<void>((settle) => (resolve = settle))
-    this.#closing = { promise, resolve }
-    return promise
+    this.#closing = deferred()
+    return this.#closing.promise
   }
 
   /** Gives the connection back if nothing needs it any more, or nothing needs it while code is idle. */
@@ -390,11 +390,7 @@ export class Slot extends Holding implements PoolWaiter {
       const back = this.handBack()
       if (back === undefined) resolve()
       else void back.then(resolve)
-    } else if (this.idlers > 0 && this.pins === 0 && this.lease.raw.status === 'idle') void this.handBack()
+    } else if (this.idlers > 0 && !this.keepsSession && this.lease.raw.status === 'idle') void this.handBack()
     else this.lease.eased()
   }
-}
-
-function isPlain(item: Item): boolean {
-  return item instanceof EngineOp && item.stmt.plain === true
 }

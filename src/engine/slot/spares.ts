@@ -1,28 +1,35 @@
 // Spare reads: plain reads of a scope that run on other connections while its own is busy with a plain read, so that
 // `Promise.all` of reads runs side by side. Only connections that are idle and wanted by nobody are taken; what may change
-// anything waits until all of them have been answered.
+// anything waits until all of them have been answered. And what else goes out although its connection waits for an answer: what is
+// issued together with the first statement of a transaction.
 import type { Failure, Op, OpState } from '../../driver/driver.ts'
-import { cancelOrDestroy } from '../../pool/cancel.ts'
-import type { Lease, LeaseHolder } from '../../pool/lease.ts'
+import { cancelOrDestroy, type Lease, type LeaseHolder } from '../../pool/member.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
 import { clock } from '../../util/clock.ts'
-import type { EngineOp } from '../query/op.ts'
-import { settingsOp } from './control.ts'
-import type { Slot } from './slot.ts'
+import { EngineOp } from '../query/op.ts'
+import type { Item, Slot } from './slot.ts'
+import { isDue } from './control.ts'
+import { noteReach } from './reach.ts'
+import { switchOps } from '../switching.ts'
+
+export function isPlain(item: Item): boolean {
+  return item instanceof EngineOp && item.engine.functions.isPlain(item.stmt)
+}
 
 /** A plain read that takes less than this is quick. */
 const quickMs = 5
 
 /** Sends a read whose turn has come, while its own connection is busy, on an idle one. False: there is none, or it may not. */
 export function sendSpare(slot: Slot, op: EngineOp): boolean {
-  const { engine, settings, flight } = slot
-  if (op.stmt.plain !== true || !engine.options.pool.spareReads || slot.closed || !slot.movable || slot.wrote)
+  const { engine, flight } = slot
+  const { functions, options } = engine
+  if (!options.pool.spareReads || slot.closed || !slot.movable || slot.wrote || !functions.isPlain(op.stmt))
     return false
-  if (flight.size === 0 || !flight.ops.every(({ stmt }) => stmt.plain === true)) return false
+  if (flight.size === 0 || !flight.ops.every(({ stmt }) => functions.isPlain(stmt))) return false
   // A quick one is answered sooner where the settings are than where they have to be set and reset.
-  if (settings !== null && !engine.slowReads.has(op.stmt)) return false
+  if (op.wanted !== null && !engine.slowReads.has(op.stmt)) return false
   const spare = new Spare(slot, op)
-  const lease = engine.pool.leaseIdle(spare, true)
+  const lease = slot.pool.leaseIdle(spare, true)
   if (lease === null) return false
   slot.spares ??= new Map()
   slot.spares.set(op, spare)
@@ -31,9 +38,13 @@ export function sendSpare(slot: Slot, op: EngineOp): boolean {
 }
 
 /** A plain read was answered that had begun at the answer before it; those that take long want another connection. */
-export function noteTime({ engine, spares, flight, movable, wrote }: Slot, stmt: Compiled, othersWait: boolean): void {
+export function noteTime(
+  { engine, spares, flight, movable, wrote, pool }: Slot,
+  stmt: Compiled,
+  othersWait: boolean,
+): void {
   if (stmt.plain !== true || spares !== null) return
-  const { slowReads, pool, options } = engine
+  const { slowReads, options } = engine
   if (clock.now() - flight.lastAnswer < quickMs) slowReads.delete(stmt)
   else {
     slowReads.add(stmt)
@@ -72,15 +83,14 @@ export class Spare implements Op, LeaseHolder {
 
   send(lease: Lease): void {
     const { raw } = lease
-    const { engine, settings } = this.#slot
+    const { engine } = this.#slot
+    const op = this.#op
     this.#lease = lease
-    this.#op.starting(raw)
+    op.starting(raw)
     raw.dirty |= this.stmt.dirties
-    if (settings === null) raw.submit(this)
-    else {
-      const local = engine.options.pooler !== undefined
-      raw.submitUnit({ ops: [settingsOp(engine, raw, settings, this.#op, local), this] })
-    }
+    const first = raw.inForce.now === op.wanted ? null : switchOps(engine, raw, op.wanted, op, true)
+    if (first === null) raw.submit(this)
+    else raw.submitUnit({ ops: [...first, this] })
   }
 
   done(): void {
@@ -100,7 +110,7 @@ export class Spare implements Op, LeaseHolder {
       // It was idle for long, and dead: the read goes where it would have gone without it.
       this.#op.again()
       this.#slot.spares?.delete(this.#op)
-      this.#slot.resend(this.#op)
+      this.#slot.sendAgain(this.#op)
     }
   }
 
@@ -128,4 +138,21 @@ export class Spare implements Op, LeaseHolder {
   describe(): string {
     return `read beside others of ${this.#slot.describeOwner()}`
   }
+}
+
+/**
+ * Puts a statement into the unit that opens its transaction, as long as nothing of that has gone out: what is issued together
+ * takes one trip, and does not run when BEGIN fails. False: it has to wait for the answer.
+ */
+export function joinsOpening(slot: Slot, op: EngineOp): boolean {
+  const { transaction, stmt } = op
+  const { fence } = slot.flight
+  if (transaction === null || fence?.transaction !== transaction || transaction.doomed) return false
+  if (stmt.pins !== 0 || stmt.hasControl || isDue(slot, op)) return false
+  const { raw } = slot.lease as Lease
+  if (!raw.alive || raw.quarantined || noteReach(slot, stmt, raw) !== null || raw.join?.(op, true) !== true)
+    return false
+  op.starting(raw)
+  slot.flight.add(op, false)
+  return true
 }

@@ -1,20 +1,44 @@
 // What can wait in a slot or in the pool's queue: a statement or a turn. It carries who asked, how long it may wait
 // and for what it is waiting, and gives up by itself when its time is over or its signal aborts.
 import type { Failure, Refusal } from '../../driver/driver.ts'
-import { notice } from '../../observe/notice.ts'
-import type { Lease } from '../../pool/lease.ts'
-import type { Abortable } from '../../util/signals.ts'
-import { unwatchSignal, watchSignal } from '../../util/signals.ts'
-import type { Expiring } from '../../util/ticker.ts'
-import { around, heldLeases, type Link } from '../context/chain.ts'
-import type { Engine } from '../engine.ts'
-import type { Handle } from '../handle.ts'
+import { notice } from '../../observe/channels.ts'
+import type { Lease } from '../../pool/member.ts'
+import { type Abortable, unwatchSignal, watchSignal, type Expiring, clock } from '../../util/clock.ts'
+import type { Pool } from '../../pool/pool.ts'
+import { around, heldLeases, type Link, settingsOn } from '../context/chain.ts'
+import type { EngineCore } from '../core.ts'
+import type { Handle, Holder, Settings } from '../context/frame.ts'
+import type { Compiled } from '../../sql/compiled.ts'
 import { reportTimeout } from '../report.ts'
-import type { Slot } from './slot.ts'
-import { clock } from '../../util/clock.ts'
+import { capturePlace, unknownPlace } from '../../observe/place.ts'
 
 /** How long a wait for somebody else's transaction stays silent. */
 const tellAfterMs = 1_000
+
+/** What carries an item to the wire, as far as the item knows it. */
+export interface Carrier {
+  /** Which recall it was that took its connection; 0: none, or it has one again. */
+  readonly recalledAt: number
+  readonly pool: Pool
+  /** Where it reads, while that may be a replica. */
+  readonly reads: { readonly pool: Pool | null } | null
+  readonly forCursor: boolean
+  readonly pins: number
+  readonly settings: Settings | null
+  readonly flight: {
+    /** Of a transaction begun by text. */
+    readonly spoiler: { readonly failure: Failure; readonly stmt: Compiled } | null
+    abandon: string | null
+    failed(failure: Failure, op: Waiting): void
+  }
+  withdraw(item: Waiting): void
+  answered(op: Waiting): void
+  /** It goes first, as soon as nothing is on the wire. */
+  sendAgain(op: Waiting): void
+  cancel(op: Waiting): void
+  /** How long it has waited for connections lately, in milliseconds. */
+  waitedMs(now: number): number
+}
 
 export type WaitPhase = 'connection' | 'transaction' | 'cursor'
 
@@ -22,7 +46,7 @@ export abstract class Waiting implements Expiring, Abortable {
   deadline: number = Infinity
   /** The statement's own deadline; it covers waiting and running. */
   until: number
-  readonly engine: Engine
+  readonly engine: EngineCore
   /** The chain of the code that asked. */
   readonly chain: Link | undefined
   /** The handle it was asked through; null for implicit statements. */
@@ -30,7 +54,11 @@ export abstract class Waiting implements Expiring, Abortable {
   readonly signal: AbortSignal | null
   /** A further signal: that of the scope its connection belongs to. */
   scopeSignal: AbortSignal | null = null
-  slot: Slot | null = null
+  slot: Carrier | null = null
+  /** The pool of a replica, where it has no slot and runs there. */
+  away: Pool | null = null
+  /** Those it runs with, fixed when it is sent; undefined: those of its slot. */
+  settings: Settings | null | undefined = undefined
   phase: WaitPhase | null = null
   /** It was issued before its connection was released, and so still runs. */
   issued = false
@@ -41,7 +69,7 @@ export abstract class Waiting implements Expiring, Abortable {
   #behind = ''
 
   constructor(
-    engine: Engine,
+    engine: EngineCore,
     chain: Link | undefined,
     handle: Handle | null,
     until: number,
@@ -56,8 +84,31 @@ export abstract class Waiting implements Expiring, Abortable {
     if (signal !== null && !signal.aborted) watchSignal(signal, this)
   }
 
+  /** Where it waits for a connection. */
+  get pool(): Pool {
+    return this.away ?? (this.slot === null ? this.engine.pool : this.slot.pool)
+  }
+
   /** Ends the wait with a failure; called at most once. */
   abstract refuse(failure: Failure): void
+
+  /** Notes which settings it runs with on `slot`. False: it was refused, because its code has outlived them. */
+  settle(slot: Holder): boolean {
+    if (this.settings !== undefined) return true
+    try {
+      this.settings = settingsOn(slot, this.chain, this.handle)
+      return true
+    } catch (error) {
+      this.refuseWith(error)
+      return false
+    }
+  }
+
+  /** The settings it runs with. */
+  get wanted(): Settings | null {
+    return this.settings === undefined ? (this.slot === null ? null : this.slot.settings) : this.settings
+  }
+
   /** As `refuse`, with an error that is already made. */
   refuseWith(error: unknown): void {
     this.refuse({ kind: 'refused', outcome: 'not_started', refusal: { reason: 'usage' }, cause: error })
@@ -93,10 +144,15 @@ export abstract class Waiting implements Expiring, Abortable {
     this.engine.ticker.add(this)
   }
 
-  /** How long it may wait: what its slot has waited for connections lately counts. */
+  /**
+   * How long it may wait: what its slot has waited for connections lately counts. One whose connection was taken back goes first
+   * and has a quarter of the time at least, or what it has done already would be in vain whenever it had to wait long to begin.
+   */
   #patienceMs(now: number): number {
     const { acquireTimeoutMs } = this.engine.options.pool
-    return this.slot === null ? acquireTimeoutMs : Math.max(0, acquireTimeoutMs - this.slot.waitedMs(now))
+    if (this.slot === null) return acquireTimeoutMs
+    const leastMs = this.slot.recalledAt === 0 ? 0 : acquireTimeoutMs / 4
+    return Math.max(leastMs, acquireTimeoutMs - this.slot.waitedMs(now))
   }
 
   /** Its next wait has the whole time of a wait again. */
@@ -153,7 +209,7 @@ export abstract class Waiting implements Expiring, Abortable {
     else {
       const refusal = this.#refusal(now)
       reportTimeout(this.engine, refusal)
-      const cause = refusal.phase === 'connect' ? this.engine.pool.lastOpenFailure : undefined
+      const cause = refusal.phase === 'connect' ? this.pool.lastOpenFailure : undefined
       this.refuse({ kind: 'refused', outcome: 'not_started', refusal, cause })
     }
   }
@@ -166,7 +222,7 @@ export abstract class Waiting implements Expiring, Abortable {
 
   #tell(): void {
     this.#told = true
-    if (this.phase === 'connection') this.engine.pool.recall.tellKeepers()
+    if (this.phase === 'connection') this.pool.recall.tellKeepers()
     else this.#tellOfTransaction()
   }
 
@@ -180,19 +236,134 @@ export abstract class Waiting implements Expiring, Abortable {
 
   #withdraw(): void {
     if (this.slot !== null) this.slot.withdraw(this)
-    else this.engine.pool.withdraw(this as never)
+    else this.pool.withdraw(this as never)
   }
 
   #refusal(now: number): Refusal {
     const before = this.#timed || this.slot === null ? 0 : this.slot.waitedMs(now)
     const waitedMs = Math.round(before + now - this.#since)
-    if (this.phase === 'connection') return this.engine.pool.refusal(waitedMs)
+    if (this.phase === 'connection') return this.pool.refusal(waitedMs)
     return {
       reason: 'acquire-timeout',
       phase: this.phase ?? 'transaction',
       waitedMs,
       holders: [this.#behind],
-      stats: { ...this.engine.pool.stats() },
+      stats: { ...this.pool.stats() },
     }
   }
+}
+
+// A wait for connections that cursors or COPYs hold, each for itself and read or written by nobody at the moment: the loop over
+// one of them may be what waits. Nobody can know, so it is told at once, where the wait begins.
+
+/** Called synchronously by whoever joins the queue of the pool; `describe` is what waits, for places that are not known. */
+export function tellOfCursors(engine: EngineCore, describe: () => string): void {
+  const { pool } = engine
+  if (pool.size < pool.max) return
+  let copies = 0
+  for (const { lease, op } of pool.members) {
+    const copy = op?.copy ?? null
+    if (copy?.open === true && copy.idle && copy.frame === null) copies++
+    else if (lease?.holder.forCursor !== true || lease.raw.inFlight > 0) return
+  }
+  const place = String(capturePlace())
+  notice(
+    copies > 0 ? 'waiting-for-copy' : 'waiting-for-cursor',
+    copies > 0
+      ? 'A statement waits for a connection, and COPYs that are neither read nor written now use all of them. If this is the loop over ' +
+          'copyTo(), or what writes for copyFrom(), it waits for itself. Collect the rows first, or raise pool.max.'
+      : 'A statement waits for a connection, and cursors opened outside of any transaction hold all of them. If this is the loop ' +
+          'that reads the cursor, it waits for itself. Put the loop into transaction(work), read all rows first, or raise pool.max.',
+    { engine: engine.name, places: [place === unknownPlace ? describe() : place, ...pool.holders()] },
+  )
+}
+
+// A turn: a place in a slot's queue that is not a statement. Transactions enter by one, handles borrow by one, and
+// whoever has to act when everything issued before has been answered waits for a quiet one.
+interface TurnOptions {
+  /** Runs only when nothing is in flight. */
+  readonly quiet: boolean
+  /** Needs a raw connection and borrows one if the slot has none. */
+  readonly borrows: boolean
+  /** It borrows for reads alone, which a replica can do. */
+  readonly reads?: boolean | undefined
+  /** Done synchronously when the turn comes, before anything behind it moves. */
+  readonly act: () => void
+  readonly until?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export class Turn extends Waiting {
+  readonly quiet: boolean
+  readonly borrows: boolean
+  readonly reads: boolean
+  /** The engine's own: it is taken whatever transaction is open. */
+  unasked = false
+  readonly #act: () => void
+  #resolve: (() => void) | null = null
+  #reject: ((failure: unknown) => void) | null = null
+  #settled = false
+  #failure: unknown = null
+
+  constructor(engine: EngineCore, chain: Link | undefined, handle: Handle | null, options: TurnOptions) {
+    super(engine, chain, handle, options.until ?? Infinity, options.signal ?? null)
+    this.quiet = options.quiet
+    this.borrows = options.borrows
+    this.reads = options.reads === true
+    this.#act = options.act
+  }
+
+  take(): void {
+    this.disarm()
+    this.forget()
+    try {
+      this.#act()
+    } catch (error) {
+      this.#failure = error
+    }
+    this.#settled = true
+    if (this.#failure !== null) this.#reject?.(this.#failure)
+    else this.#resolve?.()
+  }
+
+  refuse(failure: Failure | Error): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.disarm()
+    this.forget()
+    this.#failure = failure
+    this.#reject?.(failure)
+  }
+
+  /** Settles when the turn was taken; rejects with a `Failure`. Null when it was taken at once. */
+  wait(): Promise<void> | null {
+    if (this.#settled) {
+      if (this.#failure !== null) throw this.#failure as unknown
+      return null
+    }
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  describe(): string {
+    return 'a transaction or connection waiting for its turn'
+  }
+}
+
+/**
+ * Waits until what was issued before (or, if `first`, what is on the wire) has been answered. Rejects when that takes
+ * longer than `until`.
+ */
+export async function quiet(
+  slot: { readonly engine: EngineCore; enterUnasked(turn: Turn, first: boolean): void },
+  { chain, handle }: { readonly chain: Link | undefined; readonly handle: Handle },
+  first: boolean,
+  until: number,
+): Promise<void> {
+  const turn = new Turn(slot.engine, chain, handle, { quiet: true, borrows: false, act: () => {}, until })
+  turn.begin()
+  slot.enterUnasked(turn, first)
+  await turn.wait()
 }

@@ -1,30 +1,30 @@
 // What code is told that runs in a transaction, or in a callback of it, which has ended.
-import { TransactionEndedError } from '../../errors/index.ts'
-import type { TransactionRecord, TransactionState } from './record.ts'
+import { noPlace } from '../../observe/place.ts'
+import type { TransactionRecord } from './record.ts'
+import { hasEnded } from './state.ts'
 
-const how: Readonly<Record<TransactionState, string>> = {
+const how = {
   open: 'is open',
   closing: 'is ending',
   ending: 'is ending',
   committed: 'was committed',
   rolled_back: 'was rolled back',
   unknown: 'was lost',
+} as const
+
+/** Where it is, in a word. */
+export function stateOf({ at, taking, returned }: TransactionRecord): keyof typeof how {
+  if (hasEnded(at)) return at
+  if (taking) return 'open'
+  return returned ? 'closing' : 'ending'
 }
 
 /** Of the innermost one that is over: it may be one around `record`. */
 export function endedMessage(record: TransactionRecord): string {
-  const { place, state, endedAt, parent } = record
-  if (state === 'open' && parent !== null && !parent.open) return endedMessage(parent)
+  const { place, taking, endedAt, parent } = record
+  if (taking && parent !== null && !parent.open) return endedMessage(parent)
   return (
-    `The transaction begun at ${place} ${how[state]}${endedAt === '' ? '' : ` ${endedAt}`}, so nothing more can run in it. ` +
+    `The transaction begun at ${place} ${how[stateOf(record)]}${endedAt === '' || endedAt === noPlace ? '' : ` ${typeof endedAt === 'string' ? '' : 'at '}${endedAt}`}, so nothing more can run in it. ` +
     'Await all its work before it returns, or start work that outlives it with detached().'
-  )
-}
-
-/** For code that outlived a `run()` of a transaction which is still open. */
-export function runEnded({ place }: TransactionRecord): TransactionEndedError {
-  return new TransactionEndedError(
-    `The run() that this code belongs to has ended; the transaction begun at ${place} is still open. Await all its work ` +
-      'inside of run(), or use the transaction by its handle.',
   )
 }

@@ -1,4 +1,4 @@
-// How a transaction begins, commits and rolls back on the wire. The server's status byte is the truth after every
+// How a transaction commits and rolls back on the wire. The server's status byte is the truth after every
 // unit; a COMMIT is never sent twice, and a failing ROLLBACK closes the connection and hides no earlier error.
 import type { Failure } from '../../driver/driver.ts'
 import {
@@ -10,42 +10,28 @@ import {
   TransactionStateError,
   TransactionTimeoutError,
 } from '../../errors/index.ts'
-import { hookFailed } from '../../observe/notice.ts'
+import { hookFailed, notice } from '../../observe/channels.ts'
 import { runIn } from '../context/chain.ts'
 import { failureError, isFailure, thrownError, wasIdle } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
-import { reportBegin } from '../report.ts'
-import { answeredBy, isLent, sendControl, sendOwed } from '../slot/control.ts'
-import { quiet, Turn } from '../slot/turn.ts'
-import { fateOf, noteNumber } from './outcome/resolution.ts'
+import { answeredBy, sendCommit as sendCommitWith, sendControl } from '../slot/control.ts'
+import { quiet } from '../slot/waiting.ts'
+import { fateOf, noteNumber } from './outcome.ts'
 import type { TransactionRecord } from './record.ts'
+import { type Ended, isSpoiled } from './state.ts'
 import { clock } from '../../util/clock.ts'
 
-/** Borrows (unless lazy), waits to be admitted and takes the place on the stack. Rejects with a `Failure` or an error. */
-export async function enter(record: TransactionRecord, until: number): Promise<void> {
-  const { slot, engine, chain } = record
-  const turn = new Turn(engine, chain, record.enteredBy, {
-    quiet: false,
-    borrows: record.options.lazy !== true,
-    act: () => record.enter(),
-    until,
-    signal: record.options.signal,
-  })
-  slot.send(turn)
-  await turn.wait()
-  if (!slot.stack.includes(record)) return
-  reportBegin(record)
-  if (isLent(slot)) await openNow(record)
-}
-
-/** What users do on the driver's own object belongs inside too: it cannot wait for the first statement of the engine. */
-async function openNow(record: TransactionRecord): Promise<void> {
-  try {
-    await sendOwed(record.slot, record.handle).wait()
-  } catch (thrown) {
-    await rollback(record)
-    throw thrown
-  }
+/**
+ * COMMIT, sent now, of an outermost transaction for which nothing has to be waited for. Null where more has to be done, which
+ * `commit` does; or nothing, if nothing was sent in it.
+ */
+export function commitAtOnce(record: TransactionRecord): EngineOp | null {
+  const { slot } = record
+  if (record.parent !== null || slot.busy || slot.stack.length !== 1 || slot.stack[0] !== record) return null
+  if (slot.lease?.raw.quarantined === true) return null
+  record.advance('returned')
+  if (record.begun && record.resolveCommitMs > 0) return null
+  return isSpoiled(record.past) || openInside(record) !== null ? null : sendCommit(record)
 }
 
 /**
@@ -53,17 +39,21 @@ async function openNow(record: TransactionRecord): Promise<void> {
  * rolled back, or its outcome is not known.
  */
 export async function commit(record: TransactionRecord): Promise<void> {
-  const { slot } = record
+  let open: string | null = null
   if (!record.overtaken) {
-    record.state = 'closing'
+    record.advance('returned')
+    // Judged now: what its code does while this one waits for statements does not count.
+    const inside = insideOf(record)
+    if (inside?.leaving === false) open = `the ${inside.describe()}`
+    open ??= endStream(record)
     await issued(record)
-    if (record.resolveCommitMs > 0 && record.wire === 'open' && commits(record)) await noteNumber(record)
+    if (record.resolveCommitMs > 0 && record.begun && commits(record)) await noteNumber(record)
   }
   if (record.overtaken) {
-    record.state = 'rolled_back'
+    record.advance('rolled_back')
     throw record.ended()
   }
-  const open = openInside(record)
+  open ??= openInside(record)
   if (open !== null) {
     await rollback(record)
     throw new TransactionStateError(
@@ -72,36 +62,65 @@ export async function commit(record: TransactionRecord): Promise<void> {
       { outcome: 'rolled_back' },
     )
   }
-  if (record.mustRollBack || slot.lease?.raw.status === 'failed') {
+  const op = sendCommit(record)
+  if (record.at === 'releasing') return release(record)
+  if (op !== null) {
+    try {
+      await op.wait()
+    } catch (thrown) {
+      return notCommitted(record, thrown)
+    }
+    committed(record, op)
+  } else if (!record.committed) {
     const error = abortedError(record)
     await rollback(record)
     throw error
   }
-  record.state = 'ending'
-  if (record.wire === 'none') {
-    close(record, 'committed')
-    return
+}
+
+/** Null: nothing has to be sent, because nothing was, or because it cannot be committed. */
+function sendCommit(record: TransactionRecord): EngineOp | null {
+  const { slot, engine, handle } = record
+  const at = record.advance(slot.lease?.raw.status === 'failed' ? 'rollback' : 'commit')
+  if (at === 'committed') leave(record)
+  if (at !== 'committing') return null
+  record.last = sendCommitWith(slot, record.settings, engine.until(null, handle.defaultsHere()))
+  return record.last
+}
+
+/** COMMIT was answered. @throws {TransactionAbortedError} when the server has rolled back instead. */
+export function committed(record: TransactionRecord, { tag }: EngineOp): void {
+  end(record, tag === 'ROLLBACK' ? 'rolled_back' : 'committed')
+  if (tag === 'ROLLBACK') throw abortedError(record)
+}
+
+/** COMMIT failed, or its answer did not come. Rejects, unless the server says that it was committed. */
+export async function notCommitted(record: TransactionRecord, thrown: unknown): Promise<void> {
+  if (!isFailure(thrown)) throw thrown
+  if (thrown.kind === 'refused') {
+    record.advance('refused')
+    await rollback(record)
+    throw thrownError(thrown, record.engine)
   }
-  if (record.parent !== null) return release(record)
-  record.wire = 'ending'
-  const op = sendControl(slot, record.engine.dialect.commit)
-  try {
-    await last(record, op)
-  } catch (thrown) {
-    if (isFailure(thrown) && thrown.kind === 'refused') {
-      record.wire = 'open'
-      await rollback(record)
-      throw thrownError(thrown, null)
-    }
-    const unanswered = isFailure(thrown) && thrown.kind !== 'server' && !wasIdle(thrown)
-    if (unanswered && record.xid !== undefined) return resolve(record, thrown)
-    throw commitFailed(record, thrown)
+  if (thrown.kind === 'server' || wasIdle(record.engine.dialect, thrown)) {
+    end(record, 'rolled_back')
+    throw failureError({ ...thrown, outcome: 'rolled_back' }, record.engine, record)
   }
-  if (op.tag === 'ROLLBACK') {
-    close(record, 'rolled_back')
-    throw abortedError(record)
+  if (record.advance({ type: 'unanswered', failure: thrown, askable: isAskable(record, thrown) }) === 'unknown') {
+    end(record, 'unknown')
+    throw outcomeUnknown(record, thrown)
   }
-  close(record, 'committed')
+  // Without a change it is told as rolled back, which nobody can tell from committed, and running it again does nothing
+  // twice; what it has read may not count (serializable).
+  const outcome = record.xid === null ? 'rolled_back' : await fateOf(record)
+  end(record, outcome)
+  if (outcome === 'committed') return
+  throw outcome === 'unknown' ? outcomeUnknown(record, thrown) : undone(record, thrown)
+}
+
+/** Whether the server can say what became of it: not where it has said that this depends on its replicas. */
+function isAskable({ xid, engine }: TransactionRecord, { fields }: Failure): boolean {
+  return xid !== undefined && engine.dialect.replication?.unconfirmed(fields ?? {}) !== true
 }
 
 /** Waits for what was issued inside: statements, and transactions whose callbacks have returned. */
@@ -110,7 +129,7 @@ async function issued(record: TransactionRecord): Promise<void> {
   for (;;) {
     await quiet(slot, record, false, Infinity)
     if (record.overtaken) return
-    const inside = slot.stack[slot.stack.indexOf(record) + 1]
+    const inside = insideOf(record)
     if (inside?.leaving === true) await inside.whenLeft()
     // One that has just left may have let go what waited for it.
     else if (inside !== undefined || slot.flight.size === 0) return
@@ -119,21 +138,8 @@ async function issued(record: TransactionRecord): Promise<void> {
 
 /** It is the outermost and no cursor's own, and nothing so far keeps it from being committed. */
 function commits(record: TransactionRecord): boolean {
-  if (record.parent !== null || record.cursor !== null || record.overtaken || record.mustRollBack) return false
+  if (record.parent !== null || record.cursor !== null || record.overtaken || isSpoiled(record.past)) return false
   return record.slot.lease?.raw.status === 'tx' && openInside(record) === null
-}
-
-/**
- * The answer of COMMIT did not come, but its number is known. Without a change it is told as rolled back, which nobody can
- * tell from committed, and running it again does nothing twice; what it has read may not count (serializable).
- */
-async function resolve(record: TransactionRecord, failure: Failure): Promise<void> {
-  record.answer = 'sought'
-  const state = record.xid === null ? 'rolled_back' : await fateOf(record)
-  record.answer = 'missed'
-  close(record, state)
-  if (state === 'committed') return
-  throw state === 'unknown' ? outcomeUnknown(record, failure) : undone(record, failure)
 }
 
 /** What is told of a transaction whose COMMIT was not answered, and which is known to be rolled back. */
@@ -145,25 +151,15 @@ function undone(record: TransactionRecord, failure: Failure): Error {
     return new TransactionTimeoutError(`${late} its time ran out. Make it shorter, or give it more time.`, details)
   if (cause instanceof AbortedError)
     return new AbortedError(`${late} its signal aborted.`, { ...details, cause: cause.cause })
-  return failureError({ ...failure, outcome: 'rolled_back' }, null, record)
-}
-
-function commitFailed(record: TransactionRecord, thrown: unknown): unknown {
-  if (!isFailure(thrown)) return thrown
-  if (thrown.kind === 'server' || wasIdle(thrown)) {
-    close(record, 'rolled_back')
-    return failureError({ ...thrown, outcome: 'rolled_back' }, null, record)
-  }
-  close(record, 'unknown')
-  return outcomeUnknown(record, thrown)
+  return failureError({ ...failure, outcome: 'rolled_back' }, record.engine, record)
 }
 
 function outcomeUnknown(record: TransactionRecord, failure: Failure): CommitOutcomeUnknownError {
-  const cause = failureError(failure, null)
+  const cause = failureError(failure, record.engine)
   const late = failure.kind === 'timeout' || failure.kind === 'aborted'
   const why = !late ? 'The connection was lost' : cause instanceof AbortedError ? 'A signal aborted' : 'Time ran out'
   return new CommitOutcomeUnknownError(
-    `${why} while the transaction begun at ${record.place} was being committed: it may or may not have been. Look for its ` +
+    `${why} while the transaction begun at ${record.place} was being committed: it may have been committed. Look for its ` +
       'effects before doing it again.',
     { cause, outcome: 'unknown', xid: record.xid ?? undefined },
   )
@@ -177,9 +173,9 @@ export function hurry(record: TransactionRecord, error: Error): Error {
   const { slot, last: sent, committing } = record
   const failure: Failure = { kind: 'aborted', outcome: committing ? 'unknown' : 'rolled_back', cause: error }
   if (!committing) {
-    record.broken ??= failure
+    record.advance({ type: 'late', failure })
     slot.purge(record, failure)
-    slot.cancelFlight(record, failure)
+    slot.flight.stop(record, failure)
   }
   sent?.abandon(failure)
   return committing ? outcomeUnknown(record, failure) : error
@@ -188,7 +184,7 @@ export function hurry(record: TransactionRecord, error: Error): Error {
 /** A RELEASE is never given up: the savepoint is there, or its work belongs to the transaction around, and only the answer tells. */
 async function release(record: TransactionRecord): Promise<void> {
   const { engine, slot, handle } = record
-  const op = sendControl(slot, engine.dialect.release(record.savepoint))
+  const op = sendControl(slot, Infinity, engine.dialect.release(record.savepoint))
   let late = false
   record.last = op
   try {
@@ -199,11 +195,11 @@ async function release(record: TransactionRecord): Promise<void> {
   } catch (thrown) {
     await rollback(record)
     if (!isFailure(thrown)) throw thrown
-    throw failureError({ ...thrown, ...(late ? { kind: 'timeout' } : {}), outcome: 'rolled_back' }, null)
+    throw failureError({ ...thrown, ...(late ? { kind: 'timeout' } : {}), outcome: 'rolled_back' }, record.engine)
   } finally {
     record.last = null
   }
-  close(record, 'committed')
+  end(record, 'committed')
 }
 
 /**
@@ -213,10 +209,11 @@ async function release(record: TransactionRecord): Promise<void> {
 export async function rollback(record: TransactionRecord, cancelNow = false): Promise<void> {
   const { slot, engine } = record
   if (record.overtaken) {
-    record.state = 'rolled_back'
+    record.advance('rolled_back')
     return
   }
-  record.state = 'ending'
+  record.advance('rollback')
+  endStream(record)
   const ended: Failure = {
     kind: 'refused',
     outcome: 'rolled_back',
@@ -225,26 +222,26 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
   }
   slot.purge(record, ended)
   const cancelled: Failure = { kind: 'aborted', outcome: 'rolled_back', cause: record.ended('rolled_back') }
-  if (cancelNow) slot.cancelFlight(record, cancelled)
+  if (cancelNow) slot.flight.stop(record, cancelled)
   else {
     try {
       await quiet(slot, record, true, clock.now() + engine.options.cancelTimeoutMs)
     } catch {
-      slot.cancelFlight(record, cancelled)
+      slot.flight.stop(record, cancelled)
     }
   }
   await quiet(slot, record, true, Infinity)
   if (record.overtaken) {
-    record.state = 'rolled_back'
+    record.advance('rolled_back')
     return
   }
   const stray = record.parent === null && slot.lease?.raw.status === 'failed'
-  if (slot.lease !== null && (record.wire !== 'none' || stray)) {
+  if (slot.lease !== null && (!record.unsent || stray)) {
     const { dialect } = engine
     const op =
       record.parent === null
-        ? sendControl(slot, dialect.rollback)
-        : sendControl(slot, dialect.rollbackTo(record.savepoint), dialect.release(record.savepoint))
+        ? sendControl(slot, Infinity, dialect.rollback)
+        : sendControl(slot, Infinity, dialect.rollbackTo(record.savepoint), dialect.release(record.savepoint))
     try {
       const { raw } = slot.lease
       await answeredBy(engine, op, clock.now() + engine.options.cancelTimeoutMs, () =>
@@ -254,29 +251,60 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
       slot.lease?.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
     }
   }
-  close(record, 'rolled_back')
+  end(record, 'rolled_back')
 }
 
 /**
  * After its end: gives the connection back, if it is the transaction's own, and runs the hooks of the outermost; those of a
  * nested one went to the one around it. Gives what the hooks of a commit threw, which is a notice where nobody `waits` for it;
- * never rejects.
+ * null when there is nothing to wait for. Never rejects.
  */
-export async function finish(record: TransactionRecord, own: boolean, waits = true): Promise<unknown[]> {
-  const { slot, state, answer, hooks, engine } = record
-  if (record.parent !== null) return []
-  if (own) {
-    const closing = slot.close()
-    // Whose COMMIT stays unanswered is told now, not when its connection is known to be well.
-    if (state !== 'unknown' && answer === 'due') await closing
-  }
-  if (hooks.empty) return []
-  const place = { engine: engine.name, places: [record.place] }
-  const { commits: failed, rollbacks } = await runIn(record.chain, () => hooks.run(record.fate))
+export function finish(record: TransactionRecord, waits = true): Promise<readonly unknown[]> | null {
+  if (record.parent !== null) return null
+  const closing = record.own ? record.slot.close() : null
+  // A COMMIT that stays unanswered is told now, not when its connection is known to be well.
+  const back = record.at === 'unknown' || record.past.unanswered !== null ? null : closing
+  return back === null && !record.hasHooks ? null : finishLater(record, back, waits)
+}
+
+async function finishLater(
+  record: TransactionRecord,
+  back: Promise<void> | null,
+  waits: boolean,
+): Promise<readonly unknown[]> {
+  if (back !== null) await back
+  if (!record.hasHooks) return []
+  const place = { engine: record.engine.name, places: [record.place] }
+  const { commits: failed, rollbacks } = await runIn(record.chain, () => record.hooks.run(record.fate))
   if (rollbacks.length > 0) hookFailed(`${rollbacks.length} afterRollback hooks failed.`, rollbacks[0], place)
   if (failed.length === 0 || waits) return failed
   hookFailed(`${failed.length} afterCommit hooks failed.`, failed[0], place)
   return []
+}
+
+/**
+ * Ends what was opened by hand on a slot that is closed, after the managed transactions inside of it. A managed one ends by
+ * itself, with what is open inside.
+ */
+export async function windUp(outermost: TransactionRecord): Promise<void> {
+  const { stack } = outermost.slot
+  for (;;) {
+    const managed = stack.find(({ manual }) => !manual)
+    if (managed === outermost) return
+    if (managed === undefined) break
+    await managed.whenLeft()
+  }
+  if (stack[0] !== outermost) return
+  if (outermost.cursor !== null) await outermost.cursor.close()
+  else if (outermost.taking) {
+    notice('manual-transaction-rolled-back', 'A connection was released while a manual transaction was open on it.', {
+      engine: outermost.engine.name,
+      places: [outermost.describe()],
+    })
+    outermost.endedAt = 'when its connection was released'
+    await rollback(outermost)
+    await finish(outermost)
+  }
 }
 
 /** What is told when hooks of a commit have failed. */
@@ -285,50 +313,56 @@ export function hooksFailed({ place }: TransactionRecord, errors: readonly unkno
   return new AfterCommitError(message, { result, errors, cause: errors[0] })
 }
 
-/** Waits for COMMIT, which is stopped like any statement when it takes longer than statements may. */
-async function last(record: TransactionRecord, op: EngineOp): Promise<void> {
-  const { engine, handle } = record
-  record.last = op
-  try {
-    await answeredBy(engine, op, engine.until(null, handle.defaultsHere()), () =>
-      op.abandon({ kind: 'timeout', outcome: 'unknown' }),
-    )
-  } finally {
-    record.last = null
-  }
+function end(record: TransactionRecord, outcome: Ended): void {
+  record.last = null
+  record.advance(outcome)
+  leave(record)
 }
 
-/** Leaves the stack. */
-function close(record: TransactionRecord, state: 'committed' | 'rolled_back' | 'unknown'): void {
-  const { slot, stale } = record
-  record.state = state
+/** It has ended, and leaves the stack. */
+function leave(record: TransactionRecord): void {
+  const { slot, past } = record
   // Before anything that waits is sent there.
-  if (stale !== null) slot.lease?.raw.destroy(stale)
+  if (past.stale !== null) slot.lease?.raw.destroy(past.stale)
   slot.pop(record)
 }
 
-function openInside(record: TransactionRecord): string | null {
+/** The savepoint just inside of it, which is on the stack. */
+function insideOf(record: TransactionRecord): TransactionRecord | undefined {
   const { stack } = record.slot
-  const inner = stack[stack.indexOf(record) + 1]
+  return stack[stack.indexOf(record) + 1]
+}
+
+/** Rows that nobody reads any more never end by themselves. Gives whose they are; null: there are none. */
+function endStream(record: TransactionRecord): string | null {
+  const { stream } = record.slot
+  if (stream?.op.transaction?.isWithin(record) !== true) return null
+  stream.end()
+  return `the cursor opened at ${stream.place}`
+}
+
+function openInside(record: TransactionRecord): string | null {
+  const inner = insideOf(record)
   if (inner !== undefined) return `the ${inner.describe()}`
-  for (const cursor of record.cursors) if (cursor.isLeftOpenBy(record)) return `the cursor opened at ${cursor.place}`
+  if (record.hasCursors)
+    for (const cursor of record.cursors) if (cursor.isLeftOpenBy(record)) return `the cursor opened at ${cursor.place}`
   return null
 }
 
 function abortedError(record: TransactionRecord): Error {
-  const { broken, lateFailure, firstFailure, spoiler } = record
-  if (broken !== null && wasIdle(broken)) return failureError(broken, null, record)
+  const { broken, afterReturn, first: firstFailure, spoiler } = record.past
+  if (broken !== null && wasIdle(record.engine.dialect, broken)) return failureError(broken, record.engine, record)
   if (broken?.kind === 'lost')
     return new ConnectionLostError(
       `The connection was lost inside the transaction begun at ${record.place}; the server rolled it back. Run it again.`,
       { cause: broken.cause, outcome: 'rolled_back' },
     )
-  if (lateFailure !== null && (lateFailure === firstFailure || firstFailure?.outcome === 'not_started'))
-    return failureError({ ...lateFailure, outcome: 'rolled_back' }, null)
+  if (afterReturn !== null && (afterReturn === firstFailure || firstFailure?.outcome === 'not_started'))
+    return failureError({ ...afterReturn, outcome: 'rolled_back' }, record.engine)
   const first = broken ?? spoiler?.failure ?? firstFailure
   return new TransactionAbortedError(
     `The transaction begun at ${record.place} could not be committed and was rolled back, because a statement inside had ` +
       'failed and its error was swallowed. Let the error through, or run such a statement in a nested transaction.',
-    { cause: first === null ? undefined : failureError(first, null), outcome: 'rolled_back' },
+    { cause: first === null ? undefined : failureError(first, record.engine), outcome: 'rolled_back' },
   )
 }

@@ -1,11 +1,18 @@
 // What runs after a transaction: `afterCommit` and `afterRollback`. The hooks of a nested transaction follow the fate
 // of its savepoint and run with those of the outermost, once the outcome can no longer change.
+import { needsFunction } from '../../util/options.ts'
+import { ambientFrame, currentChain } from '../context/chain.ts'
+import type { EngineCore } from '../core.ts'
+import type { Frame, Handle } from '../context/frame.ts'
+import type { Slot } from '../slot/slot.ts'
+import type { TransactionRecord } from './record.ts'
+import type { Fate, Follower } from '../../sql/statement.ts'
 
 export type Hook = () => unknown
-type Fate = 'commit' | 'rollback' | 'always'
+type Occasion = 'commit' | 'rollback' | 'always'
 
 export class Hooks {
-  #entries: { readonly on: Fate; readonly hook: Hook }[] = []
+  #entries: { readonly on: Occasion; readonly hook: Hook }[] = []
 
   get empty(): boolean {
     return this.#entries.length === 0
@@ -41,5 +48,60 @@ export class Hooks {
       }
     }
     return { commits, rollbacks }
+  }
+}
+
+// Hooks of whatever transaction is open where they are given: `db.afterCommit(work)` and `conn.afterCommit(work)`, for code
+// that was passed nothing.
+type HookKind = 'commit' | 'rollback'
+
+/** Rejects with what a hook throws that runs at once, because no transaction is open. */
+export async function addHook(kind: HookKind, hook: Hook, find: () => TransactionRecord | null): Promise<void> {
+  const [name, what] = kind === 'commit' ? ['afterCommit()', 'commit'] : ['afterRollback()', 'rollback']
+  needsFunction(hook, name, `the function to run after the ${what}`)
+  const record = find()
+  if (record !== null) record.hooks.add(kind, hook)
+  else if (kind === 'commit') await hook()
+}
+
+/**
+ * The transaction that statements without a handle run in here; null: none.
+ * @throws {TransactionEndedError} when it has ended.
+ */
+export function transactionHere(engine: EngineCore & { warnOfManual(frame: Frame): void }): TransactionRecord | null {
+  const frame = ambientFrame(engine, currentChain())
+  if (frame === null) return null
+  if (frame.manual !== null) engine.warnOfManual(frame)
+  return frame.slot === null ? null : innermost(frame.slot as Slot, null)
+}
+
+/** The innermost open transaction on `slot` that a statement through `handle` would run in here. */
+export function innermost(slot: Slot, handle: Handle | null): TransactionRecord | null {
+  const chain = currentChain()
+  return slot.stack.findLast((record) => record.admitsFrom(chain, handle)) ?? null
+}
+
+// What follows the fate of a transaction in memory: values that its statements put into objects are put back when it is
+// rolled back. Told before the code around the transaction goes on, in no context, without awaiting: no hooks of users.
+export class Followers {
+  #followers: Follower[] = []
+  /** What they were told; a follower that comes later is told at once. */
+  #told: Fate | null = null
+
+  add(follower: Follower): void {
+    if (this.#told === null) this.#followers.push(follower)
+    else follower(this.#told)
+  }
+
+  /** The savepoint was released: what happened in it follows the transaction around it. */
+  join(outer: Followers): void {
+    this.#told ??= 'commit'
+    for (const follower of this.#followers.splice(0)) outer.add(follower)
+  }
+
+  /** The last one first, so that each finds what it left behind. Only the first call counts. */
+  tell(fate: Fate): void {
+    this.#told ??= fate
+    for (const follower of this.#followers.splice(0).toReversed()) follower(fate)
   }
 }

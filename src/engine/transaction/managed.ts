@@ -1,156 +1,201 @@
 // A transaction around a callback: commits when it returns, rolls back when it throws, ends early when it is told to,
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
-import { AbortedError, SerializationError, StalePlanError } from '../../errors/index.ts'
-import { capturePlace, type Place } from '../../observe/place.ts'
+import {
+  AbortedError,
+  LockTimeoutError,
+  SerializationError,
+  StalePlanError,
+  TransactionTimeoutError,
+} from '../../errors/index.ts'
+import type { Place } from '../../observe/place.ts'
 import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { thrownError } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
-import { commit, enter, finish, hooksFailed, hurry, rollback } from './ending.ts'
-import { TransactionExit } from './exit.ts'
-import { Interruption } from './interruption.ts'
-import type { TransactionOptions, TransactionPlace } from '../transaction-options.ts'
+import { begin } from './begin.ts'
+import { commit, commitAtOnce, committed, finish, hooksFailed, hurry, notCommitted, rollback } from './ending.ts'
+import { TransactionExit, Transaction } from './transaction.ts'
+import type { TransactionOptions } from './options.ts'
+import type { TransactionPlace, TransactionRetry } from './terms.ts'
 import { TransactionRecord } from './record.ts'
-import { Transaction } from './transaction.ts'
-import { sleep } from '../../util/clock.ts'
+import type { Exit } from './state.ts'
+import { clock, sleep, type Abortable, unwatchSignal, watchSignal, type Expiring } from '../../util/clock.ts'
 
 /** Before the jitter; a longer `intervalMs` stays as it is. */
 const longestPauseMs = 1_000
 
 type Work<T> = (tx: Transaction) => Promise<T> | T
 
-/** What one attempt came to; `error` only when `failed`. */
+/** What one attempt came to; `error` only when `failed`. `goesOn`: it is told now, and ends later. */
 interface Attempt<T> {
   readonly result: T
   readonly failed: boolean
   readonly error: unknown
+  readonly goesOn?: boolean
 }
 
-export async function runManaged<T>(
+/** The promise of the call itself: nothing stands between it and `work`. */
+export function runManaged<T>(
   engine: Engine,
   where: TransactionPlace,
   work: Work<T>,
   options: TransactionOptions,
 ): Promise<T> {
-  const place = capturePlace(runManaged)
-  const retry = retryOf(options)
+  const place = engine.beginPlace(clock.now(), runManaged)
+  const { retry } = options
+  if (retry === undefined) return run(open(engine, where, options, place), work)
+  return runAgain(engine, where, work, options, place, retryOf(retry))
+}
+
+async function runAgain<T>(
+  engine: Engine,
+  where: TransactionPlace,
+  work: Work<T>,
+  options: TransactionOptions,
+  place: Place,
+  retry: Retry,
+): Promise<T> {
   for (let attempt = 0; ; attempt++) {
-    const slot = where.slot ?? engine.openSlot(where.chain, false, () => `transaction begun at ${place}`)
-    const record = makeRecord(engine, where, slot, options, place)
-    const { result, failed, error } = await attemptOnce(record, where, work)
-    if (!failed) return result
-    if (record.parent === null && attempt < retry.limit && isWorthAnother(error)) {
-      await pause(Math.min(retry.intervalMs * 2 ** attempt, Math.max(retry.intervalMs, longestPauseMs)), options.signal)
-      continue
+    const record = open(engine, where, options, place)
+    try {
+      return await run(record, work)
+    } catch (error) {
+      if (record.parent !== null || attempt >= retry.limit || !isWorthAnother(error)) throw error
     }
-    throw error
+    await pause(Math.min(retry.intervalMs * 2 ** attempt, Math.max(retry.intervalMs, longestPauseMs)), options.signal)
   }
 }
 
 /** It failed in a way that another attempt may not, and is known to be rolled back. */
 function isWorthAnother(error: unknown): boolean {
-  return (error instanceof SerializationError || error instanceof StalePlanError) && error.outcome === 'rolled_back'
+  const again =
+    error instanceof SerializationError || error instanceof LockTimeoutError || error instanceof StalePlanError
+  return again && error.outcome === 'rolled_back'
 }
 
-function makeRecord(
-  engine: Engine,
-  where: TransactionPlace,
-  slot: TransactionRecord['slot'],
-  options: TransactionOptions,
-  place: Place,
-): TransactionRecord {
-  const record = new TransactionRecord(
-    engine,
-    slot,
-    where.chain,
-    options,
-    place,
-    false,
-    (self) => new Transaction(self),
-  )
-  record.enteredBy = where.handle
-  record.batch = where.batch === true
+function open(engine: Engine, where: TransactionPlace, options: TransactionOptions, place: Place): TransactionRecord {
+  const slot = where.slot ?? engine.openSlot(where.chain, false, '')
+  const record = new TransactionRecord(engine, slot, where, options, place, 'managed', (self) => new Transaction(self))
+  if (record.own) slot.owner = record
   return record
 }
 
-async function attemptOnce<T>(record: TransactionRecord, where: TransactionPlace, work: Work<T>): Promise<Attempt<T>> {
-  const { slot, options, engine } = record
-  const own = where.slot === null
-  const interruption = Interruption.of(options, record)
+/** One attempt. Without a limit of time and without hooks it awaits three times: `work`, COMMIT, and what was in flight. */
+async function run<T>(record: TransactionRecord, work: Work<T>): Promise<T> {
+  const interruption = Interruption.of(record.options, record)
   try {
-    await enter(record, interruption?.deadline ?? Infinity)
+    const waiting = begin(record, interruption?.deadline ?? Infinity)
+    if (waiting !== null) await waiting
   } catch (thrown) {
     interruption?.stop()
-    if (own) void slot.close()
-    return { result: undefined as T, failed: true, error: thrownError(thrown, null) }
+    if (record.own) void record.slot.close()
+    throw thrownError(thrown, record.engine)
   }
-  const frame = new Frame('transaction', engine, where.db, slot, record, slot.settings)
+  const frame = new Frame('transaction', record.engine, record.where.db, record.slot, record, record.settings)
   frame.defaults = record.defaults
-  let outcome: Attempt<T>
+  let attempt: Attempt<T>
   try {
-    const running = runIn(push(frame, where.chain), () => (record.handle as Transaction).invoke(work))
-    const result = await (interruption === null ? running : interruption.race(running))
-    outcome = { result, failed: false, error: undefined }
+    const running = runIn(push(frame, record.chain), () => work(record.handle as Transaction))
+    attempt = returned(await (interruption === null ? running : interruption.race(promised(running))))
   } catch (error) {
-    outcome = { result: undefined as T, failed: true, error }
+    attempt = { result: undefined as T, failed: true, error }
   }
   frame.end()
-  if (interruption !== null && interruption.error !== null) {
+  if (interruption !== null) attempt = await endInTime(record, interruption, attempt)
+  else {
+    const commits = attempt.failed || record.past.exit !== null ? null : commitAtOnce(record)
+    if (commits !== null) {
+      try {
+        await commits.wait()
+        committed(record, commits)
+      } catch (thrown) {
+        attempt = await settled(record, notCommitted(record, thrown), attempt)
+      }
+    } else if (!record.committed) attempt = await settle(record, attempt)
+  }
+  if (attempt.goesOn !== true) {
+    const finishing = finish(record)
+    const errors = finishing === null ? [] : await finishing
+    if (errors.length > 0 && record.committed) throw hooksFailed(record, errors, attempt.result)
+  }
+  if (attempt.failed) throw attempt.error
+  return attempt.result
+}
+
+/** Ends a transaction whose time may run out, or whose signal may abort, before it has ended. */
+async function endInTime<T>(
+  record: TransactionRecord,
+  interruption: Interruption,
+  attempt: Attempt<T>,
+): Promise<Attempt<T>> {
+  if (interruption.error !== null) {
     interruption.stop()
     record.forsake('rollback')
-    void rollback(record, true).then(() => finish(record, own, false))
-    return { ...outcome, error: interruption.error, failed: true }
+    void rollback(record, true).then(() => finish(record, false))
+    return { ...attempt, error: interruption.error, failed: true, goesOn: true }
   }
-  const ending = settle(record, outcome)
+  const ending = settle(record, attempt)
   try {
-    outcome = await (interruption === null ? ending : interruption.race(ending))
+    return await interruption.race(ending)
   } catch (error) {
-    if (record.releasing) {
-      slot.cancel(record.last as EngineOp)
-      outcome = await ending
-      if (record.state !== 'committed') outcome = { ...outcome, failed: true, error }
-    } else {
-      const resolves = record.committing && record.xid !== undefined
-      const told = hurry(record, error as Error)
-      if (!resolves) {
-        void ending.then(() => finish(record, own, false))
-        record.forsake(record.committing ? 'unknown' : 'rollback')
-        return rollsBack(record, outcome) ? rolledBack(record, outcome) : { ...outcome, failed: true, error: told }
-      }
-      outcome = await ending
+    if (record.at === 'releasing') {
+      record.slot.cancel(record.last as EngineOp)
+      const ended = await ending
+      return record.committed ? ended : { ...ended, failed: true, error }
     }
+    const { committing } = record
+    const told = hurry(record, error as Error)
+    if (committing && record.xid !== undefined) return await ending
+    void ending.then(() => finish(record, false))
+    record.forsake(committing ? 'unknown' : 'rollback')
+    const left = rollsBack(record, attempt) ? rolledBack(record, attempt) : { ...attempt, failed: true, error: told }
+    return { ...left, goesOn: true }
   } finally {
-    interruption?.stop()
+    interruption.stop()
   }
-  const hookErrors = await finish(record, own)
-  if (hookErrors.length === 0 || record.state !== 'committed') return outcome
-  return { ...outcome, failed: true, error: hooksFailed(record, hookErrors, outcome.result) }
+}
+
+function returned<T>(result: T): Attempt<T> {
+  return { result, failed: false, error: undefined }
+}
+
+async function promised<T>(result: Promise<T> | T): Promise<T> {
+  return result
 }
 
 /** Commits or rolls back as the callback and the signals decided; never rejects. */
-async function settle<T>(record: TransactionRecord, outcome: Attempt<T>): Promise<Attempt<T>> {
-  if (rollsBack(record, outcome)) {
+async function settle<T>(record: TransactionRecord, attempt: Attempt<T>): Promise<Attempt<T>> {
+  if (rollsBack(record, attempt)) {
     await rollback(record)
-    return rolledBack(record, outcome)
+    return rolledBack(record, attempt)
   }
-  const { decision } = record
-  try {
-    await commit(record)
-  } catch (error) {
-    return { ...outcome, failed: true, error: thrownError(error, null) }
-  }
-  return decision === null ? outcome : exitOutcome(record, outcome, decision)
+  return settled(record, commit(record), attempt)
 }
 
-function rollsBack({ decision }: TransactionRecord, outcome: Attempt<unknown>): boolean {
-  return decision === null ? outcome.failed : !decision.commit || isForeign(outcome)
+/** What a commit comes to; never rejects. */
+async function settled<T>(
+  record: TransactionRecord,
+  committing: Promise<void>,
+  attempt: Attempt<T>,
+): Promise<Attempt<T>> {
+  try {
+    await committing
+  } catch (error) {
+    return { ...attempt, failed: true, error: thrownError(error, record.engine) }
+  }
+  const { exit } = record.past
+  return exit === null ? attempt : exitOutcome(record, attempt, exit)
+}
+
+function rollsBack({ past: { exit } }: TransactionRecord, attempt: Attempt<unknown>): boolean {
+  return exit === null ? attempt.failed : !exit.commit || isForeign(attempt)
 }
 
 /** What is told of a transaction that was rolled back because it was left like this. */
-function rolledBack<T>(record: TransactionRecord, outcome: Attempt<T>): Attempt<T> {
-  const { decision } = record
-  return decision === null || isForeign(outcome) ? outcome : exitOutcome(record, outcome, decision)
+function rolledBack<T>(record: TransactionRecord, attempt: Attempt<T>): Attempt<T> {
+  const { exit } = record.past
+  return exit === null || isForeign(attempt) ? attempt : exitOutcome(record, attempt, exit)
 }
 
 /** The callback threw something else than the signal of an exit. */
@@ -158,18 +203,19 @@ function isForeign({ failed, error }: Attempt<unknown>): boolean {
   return failed && !(error instanceof TransactionExit)
 }
 
-function exitOutcome<T>(record: TransactionRecord, outcome: Attempt<T>, decision: TransactionExit): Attempt<T> {
-  if (outcome.error instanceof TransactionExit && !outcome.error.isFor(record)) return outcome
-  if (decision.isFor(record)) return { result: decision.value as T, failed: false, error: undefined }
-  return { result: undefined as T, failed: true, error: decision }
+function exitOutcome<T>(record: TransactionRecord, attempt: Attempt<T>, exit: Exit): Attempt<T> {
+  if (attempt.error instanceof TransactionExit && !attempt.error.isFor(record)) return attempt
+  return exit.isFor(record) ? returned(exit.value as T) : { result: undefined as T, failed: true, error: exit }
 }
 
-function retryOf(options: TransactionOptions): { readonly limit: number; readonly intervalMs: number } {
-  const { retry } = options
-  if (retry === undefined) return { limit: 0, intervalMs: 0 }
-  return typeof retry === 'number'
-    ? { limit: retry, intervalMs: 20 }
-    : { limit: retry.limit, intervalMs: retry.intervalMs ?? 20 }
+interface Retry {
+  readonly limit: number
+  readonly intervalMs: number
+}
+
+function retryOf(retry: number | TransactionRetry): Retry {
+  if (typeof retry === 'number') return { limit: retry, intervalMs: 20 }
+  return { limit: retry.limit, intervalMs: retry.intervalMs ?? 20 }
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
@@ -180,5 +226,78 @@ async function pause(ms: number, signal: AbortSignal | undefined): Promise<void>
       cause: signal?.reason,
       outcome: 'rolled_back',
     })
+  }
+}
+
+// The end of a transaction's time: its `timeoutMs` or its `signal`. Whoever waits for the callback, or for COMMIT behind
+// it, is told at once; the callback itself goes on and finds its transaction ended.
+class Interruption implements Expiring, Abortable {
+  deadline: number
+  /** Why the transaction was interrupted; null while it was not. */
+  error: Error | null = null
+  readonly #record: TransactionRecord
+  readonly #signal: AbortSignal | null
+  #reject: ((error: Error) => void) | null = null
+
+  /** Null when the transaction has neither a timeout nor a signal. */
+  static of(options: TransactionOptions, record: TransactionRecord): Interruption | null {
+    if (options.timeoutMs === undefined && options.signal === undefined) return null
+    return new Interruption(options, record)
+  }
+
+  private constructor(options: TransactionOptions, record: TransactionRecord) {
+    this.#record = record
+    this.deadline = options.timeoutMs === undefined ? Infinity : clock.now() + options.timeoutMs
+    this.#signal = options.signal ?? null
+    if (this.deadline !== Infinity) record.engine.ticker.add(this)
+    if (this.#signal !== null && !this.#signal.aborted) watchSignal(this.#signal, this)
+  }
+
+  /** What `running` comes to, or its own error as soon as it interrupts. */
+  race<T>(running: Promise<T>): Promise<T> {
+    if (this.#signal?.aborted === true) this.abort(this.#signal.reason)
+    running.catch(() => {})
+    return new Promise<T>((resolve, reject) => {
+      if (this.error !== null) {
+        reject(this.error)
+        return
+      }
+      this.#reject = reject
+      running.then(resolve, reject)
+    })
+  }
+
+  stop(): void {
+    if (this.deadline !== Infinity) this.#record.engine.ticker.remove(this)
+    if (this.#signal !== null) unwatchSignal(this.#signal, this)
+  }
+
+  expire(): void {
+    const { place, options, committing } = this.#record
+    const late = `The transaction begun at ${place} took longer than ${String(options.timeoutMs)} ms`
+    this.#interrupt(
+      committing
+        ? new TransactionTimeoutError(`${late}; it was being committed.`, { outcome: 'unknown' })
+        : new TransactionTimeoutError(`${late} and was rolled back. Make it shorter, or give it more time.`, {
+            outcome: 'rolled_back',
+          }),
+    )
+  }
+
+  abort(reason: unknown): void {
+    const { place, committing } = this.#record
+    this.#interrupt(
+      new AbortedError(
+        `The transaction begun at ${place} was aborted by its signal ${committing ? 'while it was being committed' : 'and rolled back'}.`,
+        { cause: reason, outcome: committing ? 'unknown' : 'rolled_back' },
+      ),
+    )
+  }
+
+  #interrupt(error: Error): void {
+    if (this.error !== null) return
+    this.error = error
+    this.#record.interrupt(error)
+    this.#reject?.(error)
   }
 }

@@ -1,55 +1,33 @@
 // What the engine knows of one open transaction: an entry on the stack of a slot. It answers who may run inside and
-// what is said when it has ended. How it ends is in `ending.ts`; users hold a `Transaction`.
+// what is said when it has ended. Its life is in `state.ts`, how it begins in `begin.ts`, how it ends in `ending.ts`; users
+// hold a `Transaction`.
 import type { Failure } from '../../driver/driver.ts'
 import { type Outcome, TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
-import { notice } from '../../observe/notice.ts'
-import type { Place } from '../../observe/place.ts'
+import { notice } from '../../observe/channels.ts'
+import { capturePlace, noPlace, type Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
-import type { Fate, Follower, Within } from '../../sql/statement.ts'
-import { ambientDefaults, isInside, type Link } from '../context/chain.ts'
-import type { Frame } from '../context/frame.ts'
-import type { Cursor } from '../query/cursor.ts'
-import type { Engine } from '../engine.ts'
+import type { Fate, Follower } from '../../sql/statement.ts'
+import { isInside, type Link, overlayOf, quietAmbientFrame, settingsOn, nestedDefaults } from '../context/chain.ts'
+import type { Frame, Handle, Settings } from '../context/frame.ts'
+import type { EngineCore, QueryDefaults } from '../core.ts'
 import { abortedBy, failureError, wasIdle } from '../query/failure.ts'
-import type { Handle } from '../handle.ts'
 import { reportEnd } from '../report.ts'
 import type { EngineOp } from '../query/op.ts'
-import type { QueryDefaults } from '../query/query-options.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { Waiting } from '../slot/waiting.ts'
 import { endedMessage } from './ended.ts'
-import type { TransactionExit } from './exit.ts'
-import { Followers } from './followers.ts'
-import { Hooks } from './hooks.ts'
-import type { TransactionOptions } from '../transaction-options.ts'
+import type { Inside, OpenCursor } from './inside.ts'
+import { Followers, Hooks } from './hooks.ts'
+import { advance, type At, type Event, hasEnded, type Past, type State, takesWork, untouched } from './state.ts'
+import type { TransactionTerms, TransactionPlace } from './terms.ts'
 import { clock } from '../../util/clock.ts'
 
-/**
- * - `open`: takes new work.
- * - `closing`: its callback has returned, or `commit()` was called. It runs what was issued before, and nothing else.
- * - `ending`: it is being committed or rolled back, and runs nothing.
- */
-export type TransactionState = 'open' | 'closing' | 'ending' | 'committed' | 'rolled_back' | 'unknown'
+/** Without a place for so long it notes that of its next statement. */
+const unplacedMs = 20
 
-/** A statement that failed inside. */
-interface Spoiler {
-  readonly failure: Failure
-  readonly stmt: Compiled
-}
-
-export class TransactionRecord implements Within {
-  /** Whether BEGIN or SAVEPOINT is on the server: it travels with the first statement. */
-  wire: 'none' | 'sent' | 'open' | 'ending' = 'none'
-  state: TransactionState = 'open'
+export class TransactionRecord implements Inside {
   /** For events; 0 until somebody listened to its beginning. */
   id = 0
-  decision: TransactionExit | null = null
-  /** The first statement that failed inside. */
-  firstFailure: Failure | null = null
-  /** The first statement that failed after the callback had returned. */
-  lateFailure: Failure | null = null
-  /** Why nothing can run in it any more although it is open: BEGIN failed, the connection died, the server ended it. */
-  broken: Failure | null = null
   parent: TransactionRecord | null = null
   /** The savepoint's name; empty for the outermost. */
   savepoint = ''
@@ -60,61 +38,143 @@ export class TransactionRecord implements Within {
    * undefined: not noted.
    */
   xid: string | null | undefined = undefined
-  /** Of COMMIT. `sought`: it did not come, the server is being asked what became of it; `missed`: it did not come. */
-  answer: 'due' | 'sought' | 'missed' = 'due'
-  /** Its connection leads to a server that takes no writes, and is closed when it has ended. */
-  stale: Failure | null = null
-  /** Issued as one statement is (`executeMany`): the one around it waits for it before it ends. */
-  batch = false
+  /** A replica can do all of it. */
+  reads = false
   /** Where or how it ended, for messages. */
-  endedAt = ''
-  readonly manual: boolean
-  /** The frame in which a manual transaction was begun. */
-  bornIn: Frame | null = null
-  /** The handle through which it was opened; null when implicit. */
-  enteredBy: Handle | null = null
-  /** The handle on which a manual transaction was begun: statements through it run inside. */
-  owner: Handle | null = null
-  /** Set when the transaction was opened for this cursor alone: nothing else runs in it. */
-  cursor: Cursor<unknown> | null = null
+  endedAt: string | Place = ''
   /** When it was made, monotonic milliseconds. */
   readonly since: number = clock.now()
-  /** Cursors opened inside. */
-  readonly cursors: Set<Cursor<unknown>> = new Set()
-  readonly hooks: Hooks = new Hooks()
-  readonly #followers = new Followers()
-  readonly engine: Engine
+  readonly engine: EngineCore
   readonly slot: Slot
-  readonly chain: Link | undefined
-  readonly options: TransactionOptions
-  readonly place: Place
+  readonly where: TransactionPlace
+  readonly options: TransactionTerms
+  /** Where it was begun, or a statement of it, or `noPlace`. */
+  place: Place
+  /** Ended by hand. */
+  readonly manual: boolean
+  /** Set when the transaction was opened for this cursor alone: nothing else runs in it. */
+  readonly cursor: OpenCursor | null
+  /** The frame in which a manual transaction was begun. */
+  readonly bornIn: Frame | null
   /** The handle users hold; statements through it run inside. */
   readonly handle: Handle
+  /** The overlay in which it was begun. */
+  readonly overlay: Frame | null
+  /** Those of the code that opened it: COMMIT runs with them. */
+  readonly settings: Settings | null
   /** Defaults for the statements inside. */
-  defaults: QueryDefaults | null
+  defaults: QueryDefaults | null = null
+  #state: State = untouched
   #controller: AbortController | null = null
   #savepoints = 0
-  /** The first statement inside of which somebody was told that it is rolled back. */
-  #spoiled: Spoiler | null = null
+  #cursors: Set<OpenCursor> | null = null
+  #hooks: Hooks | null = null
+  #followers: Followers | null = null
   #left: (() => void)[] | null = null
 
   constructor(
-    engine: Engine,
+    engine: EngineCore,
     slot: Slot,
-    chain: Link | undefined,
-    options: TransactionOptions,
+    where: TransactionPlace,
+    options: TransactionTerms,
     place: Place,
-    manual: boolean,
+    opens: 'managed' | 'manual' | OpenCursor,
     handle: (record: TransactionRecord) => Handle,
   ) {
     this.engine = engine
     this.slot = slot
-    this.chain = chain
+    this.where = where
+    this.settings = settingsOn(slot, where.chain, where.handle)
+    this.overlay = where.slot === null ? null : overlayOf(engine, where.chain, where.handle)
     this.options = options
     this.place = place
-    this.manual = manual
+    this.manual = opens !== 'managed'
+    this.cursor = typeof opens === 'string' ? null : opens
+    this.bornIn = opens === 'manual' ? quietAmbientFrame(engine, where.chain) : null
     this.handle = handle(this)
-    this.defaults = options.query ?? null
+  }
+
+  /** The only way in which its state changes. Gives where it is then. */
+  advance(event: Event): At {
+    this.#state = advance(this.#state, event, this.parent !== null)
+    return this.#state.at
+  }
+
+  get at(): At {
+    return this.#state.at
+  }
+
+  /** What has happened to it on the way. */
+  get past(): Past {
+    return this.#state.past
+  }
+
+  /** It takes new work, unless one around it does not. */
+  get taking(): boolean {
+    return takesWork(this.at)
+  }
+
+  /** Its callback has returned, or `commit()` was called: it runs what was issued before. */
+  get returned(): boolean {
+    const { at } = this
+    return at === 'returned:open' || at === 'returned:idle' || at === 'returned:beginning'
+  }
+
+  /** Neither BEGIN nor SAVEPOINT has been sent: that travels with the first statement. */
+  get unsent(): boolean {
+    const { at } = this
+    return at === 'idle' || at === 'returned:idle' || at === 'leaving:idle'
+  }
+
+  /** It is open on the server, and COMMIT has not been sent. */
+  get begun(): boolean {
+    const { at } = this
+    return at === 'open' || at === 'returned:open' || at === 'leaving:open' || at === 'releasing'
+  }
+
+  get committed(): boolean {
+    return this.at === 'committed'
+  }
+
+  /** COMMIT has been sent, and what became of it is not known yet. */
+  get committing(): boolean {
+    return this.at === 'committing' || this.at === 'asking'
+  }
+
+  /** The chain of the code that opened it. */
+  get chain(): Link | undefined {
+    return this.where.chain
+  }
+
+  /** Its connection is its own, and goes back at its end. */
+  get own(): boolean {
+    return this.where.slot === null
+  }
+
+  /** Issued as one statement is (`executeMany`): the one around it waits for it before it ends. */
+  get batch(): boolean {
+    return this.where.batch === true
+  }
+
+  /** The handle on which a manual transaction was begun: statements through it run inside. */
+  get owner(): Handle | null {
+    return this.manual && this.cursor === null ? this.where.handle : null
+  }
+
+  get cursors(): Set<OpenCursor> {
+    return (this.#cursors ??= new Set())
+  }
+
+  get hasCursors(): boolean {
+    return this.#cursors !== null && this.#cursors.size > 0
+  }
+
+  get hooks(): Hooks {
+    return (this.#hooks ??= new Hooks())
+  }
+
+  get hasHooks(): boolean {
+    return this.#hooks !== null && !this.#hooks.empty
   }
 
   get signal(): AbortSignal {
@@ -126,8 +186,9 @@ export class TransactionRecord implements Within {
     return this.parent === null ? this : this.parent.outermost
   }
 
-  decide(exit: TransactionExit): void {
-    if (this.decision === null || !exit.commit) this.decision = exit
+  /** A statement of it is issued now: if nobody knows where it was begun, where it goes on is better than nothing. */
+  notePlace(): void {
+    if (clock.now() - this.since > unplacedMs) this.place = capturePlace(undefined, `${noPlace}, with a statement at `)
   }
 
   /** Whether a waiting statement or transaction belongs inside: by the code that issued it, or by its handle. */
@@ -144,21 +205,22 @@ export class TransactionRecord implements Within {
   #isBy(handle: Handle): boolean {
     if (handle === this.owner || handle.home === this) return true
     // While a savepoint begun by hand is open, the handles of the transaction it was begun on run in it.
-    return this.owner !== null && this.parent !== null && this.owner.home === this.parent && this.parent.#isBy(handle)
+    const { owner, parent } = this
+    return owner !== null && parent !== null && owner.home === parent && parent.#isBy(handle)
   }
 
   /** It and all around it take new work. */
   get open(): boolean {
-    return this.state === 'open' && (this.parent === null || this.parent.open)
+    return this.taking && (this.parent === null || this.parent.open)
   }
 
   /** It is on its way off the stack: the one around it waits for that. */
   get leaving(): boolean {
-    return this.batch || this.state !== 'open'
+    return this.batch || !this.taking
   }
 
   /** It is `outer`, or a savepoint of it, however deep. */
-  isWithin(outer: TransactionRecord): boolean {
+  isWithin(outer: object): boolean {
     return this === outer || (this.parent !== null && this.parent.isWithin(outer))
   }
 
@@ -167,89 +229,48 @@ export class TransactionRecord implements Within {
     return this.#closed(issued || this.batch) ?? this.abortedError(null)
   }
 
-  /** It or one around it was left early or has ended: nothing more runs inside. */
+  /** It or one around it was left early or has ended. What was issued before runs before a commit, raised or not. */
   #closed(issued: boolean): Error | null {
-    if (this.decision !== null) return this.decision
-    if (this.state !== 'open' && !(issued && this.state === 'closing')) return this.ended()
+    const { exit } = this.past
+    if (exit !== null && !(issued && exit.commit)) return exit
+    if (!this.taking && !(issued && this.returned)) return this.ended()
     return this.parent === null ? null : this.parent.#closed(issued || this.batch)
   }
 
   /** Nothing that is sent in it now could ever be committed. */
   get doomed(): boolean {
-    return this.broken !== null || this.#spoiled !== null || (this.parent !== null && this.parent.doomed)
+    const { broken, spoiler } = this.past
+    return broken !== null || spoiler !== null || (this.parent !== null && this.parent.doomed)
   }
 
   /** What a statement is told that comes after the one that has failed; null while none has. */
   abortedError(stmt: Compiled | null): Error | null {
-    const { broken } = this
-    if (broken === null && this.#spoiled === null) return this.parent === null ? null : this.parent.abortedError(stmt)
-    if (broken?.kind === 'lost') return failureError({ ...broken, outcome: 'rolled_back' }, null, this)
-    const first = broken === null ? this.#spoiled : { failure: broken, stmt: null }
-    return abortedBy(`the transaction begun at ${this.place}`, first, stmt)
-  }
-
-  /** The statement that keeps it from being committed. */
-  get spoiler(): Spoiler | null {
-    return this.#spoiled
+    const { broken, spoiler } = this.past
+    if (broken === null && spoiler === null) return this.parent === null ? null : this.parent.abortedError(stmt)
+    if (broken?.kind === 'lost') return failureError({ ...broken, outcome: 'rolled_back' }, this.engine, this)
+    const first = broken === null ? spoiler : { failure: broken, stmt: null }
+    return abortedBy(this.engine, `the transaction begun at ${this.place}`, first, stmt)
   }
 
   /** It is off the stack, or a transaction around it is ending: that one takes it along, nothing is sent for it alone. */
   get overtaken(): boolean {
     if (!this.slot.stack.includes(this)) return true
     for (let outer = this.parent; outer !== null; outer = outer.parent)
-      if (outer.state !== 'open' && outer.state !== 'closing') return true
+      if (!outer.taking && !outer.returned) return true
     return false
   }
 
-  /** Takes its place on the stack. @throws {TransactionStateError} when it asks for what the one around it is not. */
-  enter(): void {
-    const parent = this.slot.top ?? null
-    if (parent !== null) this.#checkNested(parent)
-    else if (this.slot.lease?.raw.status === 'tx' || this.slot.lease?.raw.status === 'failed')
-      throw new TransactionStateError(
-        'A transaction begun by text is open on this connection. End it by text before calling transaction() or begin().',
-      )
+  /** It takes its place on the stack, above `parent`. */
+  enter(parent: TransactionRecord | null): void {
     this.parent = parent
-    this.defaults ??= this.enteredBy?.defaultsHere() ?? ambientDefaults(this.engine, this.chain)
+    this.defaults = nestedDefaults(this.options.query, this.where.handle, this.engine, this.chain)
     if (parent !== null) this.savepoint = parent.nextSavepoint()
     this.slot.stack.push(this)
     this.slot.tied()
   }
 
-  #checkNested(parent: TransactionRecord): void {
-    const refusal = parent.refusal(this.batch)
-    if (refusal !== null) throw refusal
-    const { outermost } = parent
-    const { isolation, transactionIdleTimeoutMs: idleTimeoutMs } = this.engine.options
-    const defaults = { isolation, readOnly: false, deferrable: false, idleTimeoutMs }
-    for (const key of ['isolation', 'readOnly', 'deferrable', 'idleTimeoutMs'] as const) {
-      const asked = this.options[key]
-      if (asked === undefined || asked === (outermost.options[key] ?? defaults[key])) continue
-      throw new TransactionStateError(
-        `A nested transaction asks for ${key} ${String(asked)}, but the one around it, begun at ${outermost.place}, is ` +
-          'another. Set it on the outermost, or pass reuse: false for a connection of its own.',
-      )
-    }
-  }
-
   nextSavepoint(): string {
     return `genever_${++this.outermost.#savepoints}`
-  }
-
-  /** The statement that opens it. */
-  opening(): Compiled {
-    const { dialect, statements, options } = this.engine
-    // Else it is what every session starts with.
-    const usual = options.pooler === undefined ? undefined : options.isolation
-    const text =
-      this.parent === null
-        ? dialect.begin({
-            isolation: this.options.isolation ?? usual,
-            readOnly: this.options.readOnly,
-            deferrable: this.options.deferrable,
-          })
-        : dialect.savepoint(this.savepoint)
-    return statements.compileInternal(text)
   }
 
   /** Of the outermost: how long it may run no statement, in milliseconds. */
@@ -257,46 +278,19 @@ export class TransactionRecord implements Within {
     return this.outermost.options.idleTimeoutMs ?? this.engine.options.transactionIdleTimeoutMs
   }
 
-  /** What limits that on the server, to be sent behind what opens it. */
-  idleLimit(): Compiled | null {
-    const { dialect, statements, options } = this.engine
-    if (this.parent !== null || this.idleTimeoutMs === Infinity) return null
-    // It would never come back: there is no server whose session could be closed.
-    if ((typeof options.driver === 'string' ? options.driver : options.driver.name) === 'pglite') return null
-    return statements.compileInternal(dialect.idleTimeout(this.idleTimeoutMs))
-  }
-
   /** It is not open on the server. Null: nothing was sent, because the statement behind it could not be written. */
   beginFailed(failure: Failure | null, stmt: Compiled): void {
-    this.wire = 'none'
-    if (failure === null) return
-    this.broken ??= failure
-    if (this.parent === null) return
-    this.parent.firstFailure ??= failure
-    // There is nothing to roll back to.
-    if (failure.kind === 'server') this.parent.#spoiled ??= { failure, stmt }
+    this.advance({ type: 'unbegun', failure })
+    // Of a savepoint that was not made there is nothing to roll back to.
+    if (failure !== null) this.parent?.advance({ type: 'failed', failure, stmt, spoils: failure.kind === 'server' })
   }
 
-  noteFailure(failure: Failure, { stmt }: EngineOp): void {
+  noteFailure(failure: Failure, { stmt }: { readonly stmt: Compiled }): void {
     if (stmt.cls === 'control') return
-    this.firstFailure ??= failure
-    if (failure.outcome !== 'not_started') this.#spoiled ??= { failure, stmt }
-    if (this.state !== 'open') this.lateFailure ??= failure
-  }
-
-  /** Whatever the server thinks of it: it cannot be committed. */
-  get mustRollBack(): boolean {
-    return this.broken !== null || this.#spoiled !== null || this.lateFailure !== null
-  }
-
-  /** COMMIT has been sent: whatever happens before its answer leaves the outcome unknown. */
-  get committing(): boolean {
-    return this.answer === 'sought' || (this.last !== null && this.parent === null)
-  }
-
-  /** RELEASE has been sent: it is a matter of its answer whether its work belongs to the transaction around. */
-  get releasing(): boolean {
-    return this.last !== null && this.parent !== null
+    this.advance({ type: 'failed', failure, stmt, spoils: failure.outcome !== 'not_started' })
+    if (failure.kind !== 'server' || this.engine.dialect.explain(failure.fields ?? {}).transaction !== 'ended') return
+    // All of it is gone, savepoints too: nothing is left to roll back.
+    for (const record of this.slot.stack) record.advance({ type: 'server-ended', failure })
   }
 
   /** How long the server may be asked for the outcome of its COMMIT, in milliseconds; 0: not at all. */
@@ -306,23 +300,19 @@ export class TransactionRecord implements Within {
 
   /** The server says that no transaction is open although this one is: something else ended it. */
   endedByServer(): void {
-    if (this.wire !== 'open') return
-    this.wire = 'none'
-    this.broken ??= {
-      kind: 'protocol',
-      outcome: 'unknown',
-      cause: new TransactionStateError(
-        `The transaction begun at ${this.place} was ended on the server by something else: a statement that commits or ` +
-          'rolls back by itself.',
-      ),
-    }
+    if (!this.begun) return
+    const cause = new TransactionStateError(
+      `The transaction begun at ${this.place} was ended on the server by something else: a statement that commits or ` +
+        'rolls back by itself.',
+    )
+    this.advance({ type: 'server-ended', failure: { kind: 'protocol', outcome: 'unknown', cause } })
   }
 
   lose(failure: Failure): void {
-    this.broken ??= { ...failure, kind: 'lost', outcome: 'rolled_back' }
-    this.wire = this.wire === 'ending' ? 'ending' : 'none'
-    if (!wasIdle(failure)) return
-    this.interrupt(failureError(this.broken, null, this))
+    const lost: Failure = { ...failure, kind: 'lost', outcome: 'rolled_back' }
+    this.advance({ type: 'lost', failure: lost })
+    if (!wasIdle(this.engine.dialect, failure)) return
+    this.interrupt(failureError(this.past.broken ?? lost, this.engine, this))
     if (this.parent !== null) return
     notice('transaction-idle', 'The server ended a transaction that ran no statement for too long.', {
       engine: this.engine.name,
@@ -332,42 +322,51 @@ export class TransactionRecord implements Within {
 
   /** Which hooks run, once it has ended. */
   get fate(): Fate {
-    if (this.state === 'unknown') return 'unknown'
-    return this.state === 'committed' ? 'commit' : 'rollback'
+    if (this.at === 'unknown') return 'unknown'
+    return this.committed ? 'commit' : 'rollback'
+  }
+
+  get #following(): Followers {
+    if (this.#followers === null) {
+      this.#followers = new Followers()
+      if (hasEnded(this.at)) this.#followers.tell(this.fate)
+    }
+    return this.#followers
   }
 
   follow(follower: Follower): void {
-    this.#followers.add(follower)
+    this.#following.add(follower)
   }
 
   /** Its caller is told now that it was not committed, although it is still being ended: what follows it is told before. */
   forsake(fate: Fate): void {
     const { stack } = this.slot
     const inside = stack.includes(this) ? stack.slice(stack.indexOf(this)) : [this]
-    for (const record of inside.toReversed()) record.#followers.tell(fate)
+    for (const record of inside.toReversed()) record.#following.tell(fate)
   }
 
   /** It left the stack; one that is still open was rolled back with the one around it. */
   popped(): void {
-    if (this.state === 'open' || this.state === 'closing' || this.state === 'ending') {
-      this.state = 'rolled_back'
+    if (!hasEnded(this.at)) {
+      this.advance('rolled_back')
       if (this.endedAt === '') this.endedAt = 'with the transaction around it'
     }
-    const { parent, bornIn } = this
-    if (bornIn !== null && bornIn.manual?.place === this.place) bornIn.manual = null
+    const { parent, bornIn, committed } = this
+    if (bornIn !== null && bornIn.manual?.record === this) bornIn.manual = null
     if (parent !== null) {
-      parent.hooks.adopt(this.hooks, this.state === 'committed')
-      if (this.batch && this.state !== 'committed' && parent.state === 'closing') {
-        parent.firstFailure ??= this.firstFailure
-        parent.lateFailure ??= this.firstFailure
-      }
+      if (this.hasHooks) parent.hooks.adopt(this.hooks, committed)
+      const { first } = this.past
+      if (this.batch && !committed && parent.returned && first !== null)
+        parent.advance({ type: 'failed', failure: first, stmt: null, spoils: false })
     }
-    if (this.state === 'committed' && this.parent !== null) this.#followers.join(this.parent.#followers)
-    else this.#followers.tell(this.fate)
+    if (committed && parent !== null) this.#followers?.join(parent.#following)
+    else this.#followers?.tell(this.fate)
     reportEnd(this)
-    for (const cursor of this.cursors) cursor.ended(this)
-    this.cursors.clear()
-    for (const tell of this.#left ?? []) tell()
+    if (this.#cursors !== null) {
+      for (const cursor of this.#cursors) cursor.ended(this)
+      this.#cursors.clear()
+    }
+    if (this.#left !== null) for (const tell of this.#left) tell()
     this.#left = null
   }
 

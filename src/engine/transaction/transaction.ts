@@ -1,21 +1,20 @@
 // The transaction users hold: a query surface whose statements run inside it, and the ways to leave it early.
+import type { QueryDefaults } from '../core.ts'
 import { TransactionStateError } from '../../errors/index.ts'
 import { Connection } from '../connection.ts'
-import { currentChain, handleDefaults, isInside, runInFrame, transactionOn } from '../context/chain.ts'
-import { Frame } from '../context/frame.ts'
+import { currentChain, handleDefaults, isInside, runInFrame, settingsOn, transactionOn } from '../context/chain.ts'
+import { type Enclosing, Frame, type Settings, type Handle, type IsHandle } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import { Executor } from '../query/executor.ts'
-import { type Handle, type IsHandle, placeOf } from '../handle.ts'
+import { placeOf } from '../handle.ts'
+import { thrownError } from '../query/failure.ts'
+import { clock } from '../../util/clock.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { Slot } from '../slot/slot.ts'
-import type { QueryDefaults } from '../query/query-options.ts'
-import { TransactionExit } from './exit.ts'
-import { innermost } from './after.ts'
-import type { Hook } from './hooks.ts'
-import type { ManualTransaction } from './manual.ts'
-import { type TransactionOptions, transactionOptions, type TransactionPlace } from '../transaction-options.ts'
-import { needsFunction } from '../../util/checks.ts'
-import { readAgain } from '../../util/options.ts'
+import { innermost, type Hook } from './hooks.ts'
+import { type TransactionOptions, transactionOptions } from './options.ts'
+import type { TransactionPlace } from './terms.ts'
+import { needsFunction, readAgain } from '../../util/options.ts'
 import type { TransactionRecord } from './record.ts'
 
 // A handle in the types only: the key of an interface, which a class cannot have without its value.
@@ -23,7 +22,7 @@ import type { TransactionRecord } from './record.ts'
 export interface Transaction extends IsHandle {}
 
 /**
- * A transaction, ambient inside its callback: every statement issued there by any `db` of the same engine runs in it.
+ * A transaction. It is ambient inside its callback: every statement issued there by any `db` of the same engine runs in it.
  * Nested ones are savepoints on the same connection. (GINO: `GinoTransaction`.)
  */
 export class Transaction extends Executor {
@@ -34,6 +33,10 @@ export class Transaction extends Executor {
   constructor(record: TransactionRecord) {
     super()
     this.#record = record
+  }
+
+  get #engine(): Engine {
+    return this.#record.engine as Engine
   }
 
   /** @internal */
@@ -48,17 +51,27 @@ export class Transaction extends Executor {
 
   /** @internal */
   override engineHere(): Engine {
-    return this.#record.engine
+    return this.#engine
   }
 
   /** @internal */
   override engineQuietly(): Engine {
-    return this.#record.engine
+    return this.#engine
   }
 
   /** @internal */
   override slotHere(): Slot {
     return this.#usable().slot
+  }
+
+  /** @internal */
+  override settingsHere(): Settings | null {
+    return settingsOn(this.#record.slot, currentChain(), this)
+  }
+
+  /** @internal */
+  get overlay(): Frame | null {
+    return this.#record.overlay
   }
 
   /** @internal */
@@ -73,7 +86,7 @@ export class Transaction extends Executor {
   }
 
   /** @internal */
-  override transactionHere(): TransactionRecord {
+  override transactionHere(): Enclosing {
     return transactionOn(this.#record.slot, currentChain()) ?? this.#record
   }
 
@@ -86,55 +99,45 @@ export class Transaction extends Executor {
   /** @internal */
   override send(op: EngineOp): void {
     const record = this.#record
-    if (record.state !== 'open') op.refuseWith(record.ended())
-    else if (op.stmt.hasControl) op.refuseWith(record.engine.controlRefused(op.stmt))
+    if (!record.taking) op.refuseWith(record.ended())
+    else if (op.stmt.hasControl) op.refuseWith(this.#engine.controlRefused(op.stmt))
     else record.slot.send(op)
-  }
-
-  /** @internal Calls `work` so that a synchronous throw becomes a rejection. */
-  async invoke<T>(work: (tx: Transaction) => Promise<T> | T): Promise<T> {
-    return work(this)
   }
 
   /** A handle on the connection this transaction runs on. (GINO: `tx.connection`.) */
   get connection(): Connection {
-    const { engine, slot } = this.#record
-    return (this.#connection ??= new Connection(engine, slot, this.chain, false, this.defaultsHere(), this.#record))
+    const { slot } = this.#record
+    return (this.#connection ??= new Connection(
+      this.#engine,
+      slot,
+      this.chain,
+      false,
+      this.defaultsHere(),
+      this.#record,
+    ))
   }
 
-  /** Aborted when the transaction's `timeoutMs` expires or its `signal` aborts: pass it to whatever else `work` waits for. */
+  /** Aborts when the transaction's `timeoutMs` expires or its `signal` aborts. Pass it to anything else `work` waits for. */
   get signal(): AbortSignal {
     return this.#record.signal
   }
 
-  /** Runs `work` in a savepoint of this transaction, whichever handle is current. */
-  override async transaction<T>(
-    work: (tx: Transaction) => Promise<T> | T,
-    given?: TransactionOptions | Handle,
-  ): Promise<T> {
-    needsFunction(work, 'transaction()', 'or begin() opens one by hand')
-    const options = transactionOptions(given, 'transaction()')
-    const there = placeOf(options.on, this, 'transaction()')
-    if (there !== this) return there.transaction(work, readAgain(options, { on: undefined }))
-    return this.#record.engine.transact(this.placeHere(options.reuse !== false), work, options)
-  }
-
   /**
-   * Opens a savepoint that ends by `commit()`, `rollback()` or disposal, strictly in the reverse order of opening.
+   * Opens a savepoint that ends by `commit()`, `rollback()` or disposal. Savepoints must end in the reverse order of opening.
    * @throws {TransactionEndedError} when this transaction has ended.
    */
   async begin(given?: TransactionOptions | Handle): Promise<ManualTransaction> {
     const options = transactionOptions(given, 'begin()')
     const there = placeOf(options.on, this, 'begin()')
     if (there !== this) return there.begin(readAgain(options, { on: undefined }))
-    return this.#record.engine.beginOn(this.placeHere(true), options)
+    return this.#engine.beginOn(this.placeHere(true), options)
   }
 
   /** Makes this transaction ambient for `work`. @throws {TransactionEndedError} when it has ended. */
   async run<T>(work: (tx: this) => Promise<T> | T): Promise<T> {
     needsFunction(work, 'run()')
     const record = this.#usable()
-    const frame = new Frame('transaction', record.engine, null, record.slot, record, record.slot.settings)
+    const frame = new Frame('transaction', record.engine, null, record.slot, record, this.settingsHere())
     frame.defaults = record.defaults
     try {
       return await runInFrame(frame, () => work(this))
@@ -144,16 +147,16 @@ export class Transaction extends Executor {
   }
 
   /**
-   * Commits this transaction and all inside it at once: throws a signal that ends every callback up to this
-   * transaction's, which resolves with `value`. Statements throw the signal again, so a swallowing `catch` cannot go
-   * on. (GINO: `raise_commit`.)
-   * @throws {TransactionStateError} outside of its callback, after its end, or on a manual transaction.
+   * Commits this transaction and everything inside it at once. It throws a signal that ends every callback up to this
+   * transaction's, and `transaction()` resolves with `value`. Later statements throw the signal again, so a `catch` that
+   * swallows it cannot go on. (GINO: `raise_commit`.)
+   * @throws {TransactionStateError} outside its callback, after its end, or on a manual transaction.
    */
   raiseCommit(value?: unknown): never {
     return this.#raise(true, value)
   }
 
-  /** As `raiseCommit`, but rolls back; a rollback beats a commit raised before. (GINO: `raise_rollback`.) */
+  /** Like `raiseCommit`, but rolls back. A rollback overrides a commit raised before. (GINO: `raise_rollback`.) */
   raiseRollback(value?: unknown): never {
     return this.#raise(false, value)
   }
@@ -165,33 +168,34 @@ export class Transaction extends Executor {
       throw new TransactionStateError(
         `${name}() ends a transaction(work); end a manual one with commit() or rollback().`,
       )
-    if (record.state !== 'open') throw new TransactionStateError(`${name}(): ${record.endedMessage()}`)
+    if (!record.taking) throw new TransactionStateError(`${name}(): ${record.endedMessage()}`)
     const chain = currentChain()
     if (!isInside(record, chain))
       throw new TransactionStateError(
         `${name}() was called outside of the callback of the transaction begun at ${record.place}. Call it inside.`,
       )
-    if (record.decision !== null && (commit || !record.decision.commit)) throw record.decision
+    const { exit: raised } = record.past
+    if (raised !== null && (commit || !raised.commit)) throw raised
     const exit = new TransactionExit(record, commit, value)
     const { stack } = record.slot
     // One on a connection of its own is not inside: for it the signal is an error like any.
-    for (const inside of stack.slice(stack.indexOf(record))) if (inside.state === 'open') inside.decide(exit)
+    for (const inside of stack.slice(stack.indexOf(record))) inside.advance({ type: 'raised', exit })
     throw exit
   }
 
   /**
-   * Runs `hook` after the outermost transaction has committed, in the context of the caller of `transaction()`, after
-   * its own connection went back; never if this savepoint or the transaction is rolled back. Hooks run in order, each
-   * awaited. One that throws does not stop the others and makes `transaction()` reject with `AfterCommitError`.
+   * Runs `hook` after the outermost transaction has committed and its own connection went back. The hook runs in the context
+   * of the caller of `transaction()`. It never runs if this savepoint or the transaction is rolled back. Hooks run in order,
+   * each awaited. A hook that throws does not stop the others, but makes `transaction()` reject with `AfterCommitError`.
    */
   afterCommit(hook: Hook): void {
-    needsFunction(hook, 'afterCommit()', 'what runs after the commit')
+    needsFunction(hook, 'afterCommit()', 'the function to run after the commit')
     this.#innermost().hooks.add('commit', hook)
   }
 
-  /** Runs `hook` after this transaction was rolled back, alone or with one around it; not when its outcome is unknown. */
+  /** Runs `hook` after this transaction, or one around it, was rolled back. It does not run when the outcome is unknown. */
   afterRollback(hook: Hook): void {
-    needsFunction(hook, 'afterRollback()', 'what runs after the rollback')
+    needsFunction(hook, 'afterRollback()', 'the function to run after the rollback')
     this.#innermost().hooks.add('rollback', hook)
   }
 
@@ -204,12 +208,116 @@ export class Transaction extends Executor {
   /** Its record while it is open: a handle that outlived its transaction opens nothing on what is there now. */
   #usable(): TransactionRecord {
     const record = this.#record
-    if (record.state !== 'open') throw record.ended()
+    if (!record.taking) throw record.ended()
     return record
   }
 
   override toString(): string {
     const record = this.#record
-    return `Transaction { ${record.state}, ${record.savepoint === '' ? 'outermost' : record.savepoint}, begun at ${record.place} }`
+    return `Transaction { ${this.#engine.works.stateOf(record)}, ${record.savepoint === '' ? 'outermost' : record.savepoint}, begun at ${record.place} }`
+  }
+}
+
+/**
+ * A transaction that you end by `commit()`, `rollback()` or disposal. Disposal rolls back if neither was called.
+ * (GINO: `tx = await conn.transaction()`.)
+ */
+export class ManualTransaction extends Transaction implements AsyncDisposable {
+  readonly #record: TransactionRecord
+
+  /** @internal */
+  constructor(record: TransactionRecord) {
+    super(record)
+    this.#record = record
+  }
+
+  /**
+   * Commits.
+   * @throws {TransactionStateError} when it has ended, or something opened inside it is still open.
+   * @throws {TransactionAbortedError} when a statement inside had failed. The transaction was rolled back.
+   * @throws {CommitOutcomeUnknownError} when the connection was lost during COMMIT, or COMMIT took longer than
+   * `query.timeoutMs`, and the server could not be asked whether it was committed (`resolveCommitMs`).
+   * @throws {AfterCommitError} when it was committed, but an `afterCommit` hook failed.
+   */
+  async commit(): Promise<void> {
+    const record = this.#record
+    this.#checkOpen('commit')
+    const { stack } = record.slot
+    const inside = stack[stack.indexOf(record) + 1]
+    if (stack.includes(record) && inside?.leaving === false)
+      throw new TransactionStateError(
+        `commit(): the ${inside.describe()} is still open inside. End it first: savepoints end in reverse order.`,
+      )
+    record.endedAt = record.engine.beginPlace(clock.now())
+    try {
+      await worksOf(record).commit(record)
+    } catch (thrown) {
+      throw thrownError(thrown, record.engine)
+    } finally {
+      await this.#finish()
+    }
+  }
+
+  /**
+   * Rolls back, with everything that is open inside. Statements inside that ran out of time are stopped first.
+   * @throws {TransactionStateError} when it has ended.
+   */
+  async rollback(): Promise<void> {
+    this.#checkOpen('rollback')
+    const record = this.#record
+    if (record.endedAt === '') record.endedAt = record.engine.beginPlace(clock.now())
+    await worksOf(record).rollback(record)
+    await this.#finish()
+  }
+
+  /** Rolls back if neither `commit()` nor `rollback()` was called. If one is under way, waits for it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const record = this.#record
+    if (record.taking) await this.rollback()
+    else if (record.slot.stack.includes(record)) await record.whenLeft()
+  }
+
+  #checkOpen(method: string): void {
+    const record = this.#record
+    if (!record.taking) throw new TransactionStateError(`${method}(): ${record.endedMessage()}`)
+  }
+
+  async #finish(): Promise<void> {
+    const record = this.#record
+    const { finish, hooksFailed } = worksOf(record)
+    const errors = await finish(record)
+    if (errors !== null && errors.length > 0) throw hooksFailed(record, errors)
+  }
+}
+
+function worksOf({ engine }: TransactionRecord): Engine['works'] {
+  return (engine as Engine).works
+}
+
+// The signal that `raiseCommit` and `raiseRollback` throw to leave a transaction early. JavaScript's `catch` catches
+// everything, so the decision is also kept on the transaction: a swallowed signal is thrown again by every statement.
+
+/**
+ * Thrown by `tx.raiseCommit()` and `tx.raiseRollback()`; leave it alone in a `catch`, or throw it on. Not an error of
+ * the database. (GINO: `_Break`.)
+ */
+export class TransactionExit extends Error {
+  readonly #target: object
+  readonly commit: boolean
+  readonly value: unknown
+
+  constructor(target: object, commit: boolean, value: unknown) {
+    super(
+      `Leaving a transaction by ${commit ? 'raiseCommit' : 'raiseRollback'}(). If you see this message, a catch stopped ` +
+        'the signal on its way to transaction(): throw it again.',
+    )
+    this.name = 'TransactionExit'
+    this.#target = target
+    this.commit = commit
+    this.value = value
+  }
+
+  isFor(transaction: object): boolean {
+    return this.#target === transaction
   }
 }

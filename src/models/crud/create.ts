@@ -1,19 +1,21 @@
 // `Model.create`: one INSERT, whose row comes back as an instance with what the database filled in.
 import { noOptions } from '../../util/options.ts'
-import type { RowSpec } from '../../sql/compiled.ts'
+import type { Executor } from '../../engine/query/executor.ts'
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
 import { uncovered } from '../meta/maker.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import { Row } from '../meta/row.ts'
-import { type Decode, ready } from '../statement/ready.ts'
+import { type Decode, ready, shapeOf } from '../statement/ready.ts'
+import { returnsRows } from '../statement/returning.ts'
 import { type Sink, Writer } from '../statement/sink.ts'
 import type { CallOptions, IgnoreOptions } from '../types/model.ts'
-import { asValues, type Values } from '../values/given.ts'
+import { asValues, type Values, writable } from '../values/given.ts'
 import { prepared } from '../values/hooks.ts'
 import { type Cell, cellsOf } from '../values/insert.ts'
 import { Memory } from '../values/memory.ts'
-import { writable } from '../values/writable.ts'
-import { ignoring } from './conflict.ts'
+import { checkTarget, ignoring } from './conflict.ts'
+import { placeOfNew, type Reading, writeAndRead } from './read-back.ts'
+import { insertUnlessThere } from './unless-there.ts'
 
 export function createOne(model: ModelLike, row: unknown, options?: CallOptions): Promise<object> {
   const meta = writable(model, 'create()')
@@ -34,12 +36,70 @@ function insert(
   instance: object | null,
   options: CallOptions | undefined,
 ): Promise<object> {
-  const own = meta.specOf(model)
-  const covered = (): Iterable<string> => [...meta.properties.keys(), ...meta.concealed]
-  const spec: RowSpec = instance === null ? own : { ...own, make: () => uncovered(instance, covered()) }
-  const decode = instance === null ? meta.created : completing(meta, instance)
-  const inserted = insertText(meta, cells)
-  return meta.executor(options?.on).one(ready(inserted.text, inserted.params, spec, decode), options) as Promise<object>
+  const reading = instance === null ? readingOf(model, meta) : readingInto(model, meta, instance)
+  return insertOne(model, meta, meta.executor(options?.on), cells, options, reading, 'create()')
+}
+
+/** The row becomes the instance that was given. */
+function readingInto(model: ModelLike, meta: ModelMeta, instance: object): Reading {
+  const make = (): object => uncovered(instance, [...meta.properties.keys(), ...meta.concealed])
+  return { spec: { ...meta.specOf(model), make }, decode: completing(meta, instance), latest: false }
+}
+
+/** A row that is inserted, and comes back: with its INSERT, or read again where the server has no RETURNING. */
+export function insertOne(
+  model: ModelLike,
+  meta: ModelMeta,
+  executor: Executor,
+  cells: readonly Cell[],
+  options: CallOptions | undefined,
+  reading: Reading,
+  method: string,
+): Promise<object> {
+  const returns = returnsRows(meta, executor, options)
+  if (returns === true) return createReturning(meta, executor, cells, options, reading)
+  return createReading(returns, model, meta, executor, cells, options, reading, method)
+}
+
+function createReturning(
+  meta: ModelMeta,
+  executor: Executor,
+  cells: readonly Cell[],
+  options: CallOptions | undefined,
+  { spec, decode }: Reading,
+): Promise<object> {
+  const { text, params } = insertText(meta, cells, true)
+  return executor.one(ready<object>(meta, text, params, spec as never, decode), options)
+}
+
+/** How a row that no call has an instance for is read. */
+export function readingOf(model: ModelLike, meta: ModelMeta): Reading {
+  return { spec: meta.specOf(model), decode: meta.created, latest: false }
+}
+
+/** Where no INSERT gives its row, or the server has not said yet whether it does. */
+async function createReading(
+  returns: false | Promise<boolean>,
+  model: ModelLike,
+  meta: ModelMeta,
+  executor: Executor,
+  cells: readonly Cell[],
+  options: CallOptions | undefined,
+  reading: Reading,
+  method: string,
+): Promise<object> {
+  if (returns !== false && (await returns)) return createReturning(meta, executor, cells, options, reading)
+  const places = [placeOfNew(model, meta, cells, method)]
+  const { text, params } = insertText(meta, cells, false)
+  const [made] = await writeAndRead(
+    model,
+    meta,
+    executor,
+    [{ write: ready(meta, text, params), places }],
+    reading,
+    options,
+  )
+  return made as object
 }
 
 /** The instance is what it was when the transaction is rolled back, so that it can be stored by another one. */
@@ -65,34 +125,52 @@ export async function createIfMissing(
 ): Promise<object | undefined> {
   const meta = writable(model, 'createOrIgnore()')
   const cells = cellsOf(meta, await prepared(meta, asValues(row, 'createOrIgnore()'), 'createOrIgnore()'))
+  if (!meta.dialect.models.namesKey) {
+    checkTarget(model, meta, options, cells, 'createOrIgnore()')
+    return insertUnlessThere(
+      meta.executor(options.on),
+      (tx) => insertOne(model, meta, tx, cells, undefined, readingOf(model, meta), 'createOrIgnore()'),
+      options,
+    )
+  }
   const writer = writeRow(meta, cells)
   ignoring(model, meta, options, 'createOrIgnore()')(writer)
   const { text, params } = writer.add(` returning ${meta.list()}`)
   return meta
     .executor(options.on)
-    .first(ready<object>(text, params, meta.specOf(model) as never, meta.created), options)
+    .first(ready<object>(meta, text, params, meta.specOf(model) as never, meta.created), options)
 }
 
 /** `insert into … values (…)` and what follows. Kept by its shape when it has no SQL of the caller. */
 function insertText(
   meta: ModelMeta,
   cells: readonly Cell[],
+  returns: boolean,
 ): { readonly text: string; readonly params: readonly unknown[] } {
-  if (cells.some(({ isSql }) => isSql)) return writeInsert(meta, cells)
-  let shape = 'create'
-  for (const { column } of cells) shape += `,${column.index}`
-  const text = meta.texts.get(shape, () => writeInsert(meta, cells).text)
-  return { text, params: cells.map(({ column, value }) => column.encode(value)) }
+  const params = valuesIn(cells)
+  if (params === null) return writeInsert(meta, cells, returns)
+  const shape = returns ? shapeOf(cells) : `${shapeOf(cells)} read`
+  return { text: meta.inserts.peek(shape) ?? meta.inserts.keep(shape, writeInsert(meta, cells, returns).text), params }
 }
 
-function writeInsert(meta: ModelMeta, cells: readonly Cell[]): Writer {
-  return writeRow(meta, cells).add(` returning ${meta.list()}`)
+function writeInsert(meta: ModelMeta, cells: readonly Cell[], returns: boolean): Writer {
+  return writeRow(meta, cells).add(returns ? ` returning ${meta.list()}` : '')
+}
+
+/** Their parameters; null where some are SQL. */
+function valuesIn(cells: readonly Cell[]): readonly unknown[] | null {
+  for (const { isSql } of cells) if (isSql) return null
+  return cells.map(encodedCell)
+}
+
+function encodedCell({ column, value }: Cell): unknown {
+  return column.encode(value)
 }
 
 /** `insert into "users" ("name", "email") values ($1, $2)`. */
 export function writeRow(meta: ModelMeta, cells: readonly Cell[]): Writer {
-  const writer = new Writer().add(`insert into ${meta.sqlName} `)
-  if (cells.length === 0) return writer.add('default values')
+  const writer = new Writer(meta.dialect).add(`insert into ${meta.sqlName} `)
+  if (cells.length === 0) return writer.add(meta.dialect.models.emptyRow)
   writer.add(`(${cells.map(({ column }) => column.quoted).join(', ')}) values (`)
   cells.forEach((cell, index) => {
     if (index > 0) writer.add(', ')

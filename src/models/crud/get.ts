@@ -1,11 +1,10 @@
 // `Model.get`: one row by its primary key, with a text that is written once per model.
-import type { Executor } from '../../engine/query/executor.ts'
-import { madeInTransaction } from '../../engine/query/sql-query.ts'
+import { type Executor, madeInTransaction } from '../../engine/query/executor.ts'
 import { NotFoundError, QueryError } from '../../errors/index.ts'
 import { metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
 import type { CallOptions } from '../types/model.ts'
-import { isJudged, keyOf } from './key.ts'
+import { keyOf } from './key.ts'
 
 /**
  * Undefined for a row that is not there. Nothing is sent for an id that is null or undefined, or that no value of its column
@@ -16,12 +15,19 @@ export function getById(model: ModelLike, id: unknown, options?: CallOptions): P
   if (id === null || id === undefined) return Promise.resolve(undefined)
   const params = keyOf(model, meta, id)
   if (params === null) return Promise.resolve(undefined)
-  const text = meta.texts.get('get', () => `select ${meta.list()} from ${meta.sqlName} where ${keyCondition(meta)}`)
   const executor = meta.executor(options?.on)
-  const found = executor.first(ready(text, params, meta.specOf(model), meta.loaded), options) as Promise<
+  const text =
+    meta.texts.peek('get') ??
+    meta.texts.keep('get', `select ${meta.list()} from ${meta.sqlName} where ${keyCondition(meta)}`)
+  const found = executor.first(ready(meta, text, params, meta.specOf(model), meta.loaded), options) as Promise<
     object | undefined
   >
-  return meta.primaryKey.every(isJudged) ? found : found.catch((error: unknown) => misfit(executor, error))
+  for (const { judge } of meta.primaryKey) if (judge === undefined) return unlessMisfit(found, executor)
+  return found
+}
+
+function unlessMisfit(found: Promise<object | undefined>, executor: Executor): Promise<object | undefined> {
+  return found.catch((error: unknown) => misfit(executor, error))
 }
 
 /** What only the server can tell. Inside of a transaction, which it ended, the error must be seen. */
@@ -41,7 +47,7 @@ export function notFound(model: ModelLike): NotFoundError {
   return new NotFoundError(`${modelName(model)} is not found.`)
 }
 
-/** `"id" = $1 and …`, with placeholders after those that stand before it. */
-export function keyCondition({ primaryKey }: ModelMeta, before = 0): string {
-  return primaryKey.map(({ quoted }, index) => `${quoted} = $${before + index + 1}`).join(' and ')
+/** `"id" = $1 and …`. */
+export function keyCondition({ primaryKey, dialect: { placeholder } }: ModelMeta): string {
+  return primaryKey.map(({ quoted }, index) => `${quoted} = ${placeholder.text(index)}`).join(' and ')
 }

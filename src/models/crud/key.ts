@@ -1,8 +1,8 @@
-// The key of one row as it was given: its shape, and whether any row can have it. What comes out of a URL is text of a stranger,
-// which is "not found" and no error of the database.
+// The key of one row as it was given: its shape, and whether any row can have it. A key from a URL is text of a stranger: a
+// wrong one is "not found", not an error of the database.
 import { ParameterError, UsageError } from '../../errors/index.ts'
 import { textRefusal } from '../../sql/parameters.ts'
-import { describeType, isPlain } from '../../util/checks.ts'
+import { describeType, isPlain } from '../../util/options.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
@@ -13,18 +13,21 @@ import { unknownKeys } from '../query/compile/condition.ts'
  * @throws {UsageError} for a key of another shape.
  */
 export function keyOf(model: ModelLike, meta: ModelMeta, id: unknown): unknown[] | null {
-  const values = valuesOf(model, meta, id)
-  const params: unknown[] = []
-  for (let i = 0; i < values.length; i++) {
-    const column = meta.primaryKey[i] as ModelColumn
-    const value = values[i]
-    if (typeof value === 'string' && textRefusal(value) !== undefined) return null
-    if (judges[column.column.columnType]?.(value) === false) return null
-    const param = encoded(column, value)
-    if (param === undefined) return null
-    params.push(param)
+  const { primaryKey } = meta
+  const [only] = primaryKey
+  if (only === undefined) throw noKey(modelName(model))
+  if (primaryKey.length === 1) {
+    const param = paramOf(only, single(model, only, id))
+    return param === undefined ? null : [param]
   }
-  return params
+  const params = valuesOf(model, meta, id).map((value, index) => paramOf(primaryKey[index] as ModelColumn, value))
+  return params.includes(undefined) ? null : params
+}
+
+/** Undefined where no row can have it. */
+function paramOf(column: ModelColumn, value: unknown): unknown {
+  if (typeof value === 'string' && textRefusal(value) !== undefined) return undefined
+  return column.judge?.(value) === false ? undefined : encoded(column, value)
 }
 
 /** Undefined for what is no value of the column at all. */
@@ -37,52 +40,8 @@ function encoded(column: ModelColumn, value: unknown): unknown {
   }
 }
 
-type Judge = (value: unknown) => boolean
-
-/** What the server may read as a whole number, and what it reads in digits is within the bounds. */
-function whole(bits: bigint): Judge {
-  const [least, most] = [-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n]
-  return (value) => {
-    if (typeof value === 'number') return Number.isInteger(value) && value >= Number(least) && value <= Number(most)
-    if (typeof value === 'bigint') return value >= least && value <= most
-    if (typeof value !== 'string') return false
-    if (!/^\s*[+-]?\d+\s*$/.test(value)) return /^\s*[+-]?(\d|0[box])[\da-f_]*\s*$/i.test(value)
-    if (value.length > 100) return false
-    const number = BigInt(value.trim().replace(/^\+/, ''))
-    return number >= least && number <= most
-  }
-}
-
-const uuid = /^\{?(?:[\da-f]{4}-?){8}\}?$/i
-const isText: Judge = (value) => typeof value !== 'object'
-const [two, four, eight] = [whole(16n), whole(32n), whole(64n)]
-
-/** False: no row can have that. By the kind of the column, for those whose values are told apart without the server. */
-const judges: Readonly<Record<string, Judge | undefined>> = {
-  PgSmallInt: two,
-  PgSmallSerial: two,
-  PgInteger: four,
-  PgSerial: four,
-  PgBigInt53: eight,
-  PgBigSerial53: eight,
-  PgBigInt64: eight,
-  PgBigSerial64: eight,
-  PgBigIntString: eight,
-  PgUUID: (value) => typeof value === 'string' && uuid.test(value),
-  PgText: isText,
-  PgVarchar: isText,
-}
-
-/** Whether everything that the server could refuse is known before. */
-export function isJudged({ column }: ModelColumn): boolean {
-  return judges[column.columnType] !== undefined
-}
-
 function valuesOf(model: ModelLike, meta: ModelMeta, id: unknown): unknown[] {
   const { primaryKey } = meta
-  const [only] = primaryKey
-  if (only === undefined) throw noKey(modelName(model))
-  if (primaryKey.length === 1) return [single(model, only, id)]
   if (Array.isArray(id)) {
     if (id.length !== primaryKey.length)
       throw new UsageError(

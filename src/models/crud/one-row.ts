@@ -1,11 +1,11 @@
 // `delete()` and `reload()` of an instance. Both find its row like an update does, and say so when it is not there.
-import { metaOf, type ModelMeta } from '../meta/model-meta.ts'
+import { metaOf, type ModelMeta, type ModelLike } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
 import { Writer } from '../statement/sink.ts'
 import type { CallOptions } from '../types/model.ts'
-import { writable } from '../values/writable.ts'
-import type { ModelLike } from '../meta/model-meta.ts'
+import { writable } from '../values/given.ts'
 import { type RowCondition, writeCondition } from '../statement/row-condition.ts'
+import { executorOf } from './place.ts'
 import { gone } from './update.ts'
 
 /** Resolves with nothing. @throws {NoSuchRowError} when there was no row. */
@@ -15,8 +15,16 @@ export function deleteRow(instance: object, condition: RowCondition, options?: C
     if (rows.length === 0) throw gone(instance)
     return []
   }
+  const executor = executorOf(instance, meta, options?.on)
+  if (!meta.dialect.models.returns) {
+    const { text, params } = written(meta, 'delete', condition, `delete from ${meta.sqlName} where `, '')
+    return executor.status(ready(meta, text, params), options).then(({ rowCount }) => {
+      if (rowCount === 0) throw gone(instance)
+      return undefined
+    })
+  }
   const { text, params } = written(meta, 'delete', condition, `delete from ${meta.sqlName} where `, ' returning 1')
-  return meta.executor(options?.on).first(ready<undefined>(text, params, undefined, decode), options)
+  return executor.first(ready<undefined>(meta, text, params, undefined, decode), options)
 }
 
 /** Reads every column again. @throws {NoSuchRowError} when there is no row. */
@@ -31,8 +39,8 @@ export function reloadRow(instance: object, condition: RowCondition, options?: C
     return [instance]
   }
   const { text, params } = written(meta, 'reload', condition, `select ${meta.list()} from ${meta.sqlName} where `, '')
-  const statement = ready<object>(text, params, meta.arrayOf(meta.columns), decode)
-  return meta.executor(options?.on).first(statement, options) as Promise<object>
+  const statement = ready<object>(meta, text, params, meta.arrayOf(meta.columns), decode)
+  return executorOf(instance, meta, options?.on).first(statement, options) as Promise<object>
 }
 
 function written(
@@ -43,7 +51,7 @@ function written(
   after: string,
 ): { readonly text: string; readonly params: readonly unknown[] } {
   const write = (): Writer => {
-    const writer = new Writer().add(before)
+    const writer = new Writer(meta.dialect).add(before)
     writeCondition(writer, meta, condition)
     return writer.add(after)
   }

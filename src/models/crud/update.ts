@@ -1,38 +1,26 @@
 // `user.update({ … })`: changes of one row. Awaiting or applying it runs UPDATE … RETURNING, and what the database made of the
 // changed columns is assigned to the instance.
-import { GeneverError, NoSuchRowError, TransactionEndedError } from '../../errors/index.ts'
-import { madeInTransaction } from '../../engine/query/sql-query.ts'
-import type { TransactionRecord } from '../../engine/transaction/record.ts'
+import { GeneverError, NoSuchRowError, UsageError } from '../../errors/index.ts'
+import { checkMadeIn } from '../../engine/query/made-with.ts'
+import { type Executor, madeInTransaction } from '../../engine/query/executor.ts'
 import type { Within } from '../../sql/statement.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
-import { metaOf, type ModelMeta, modelName } from '../meta/model-meta.ts'
+import { type MadeUpdate, metaOf, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { held, Row } from '../meta/row.ts'
-import { ready } from '../statement/ready.ts'
+import { keyCondition } from './get.ts'
+import { executorOf } from './place.ts'
+import { ready, type Shape } from '../statement/ready.ts'
 import { OnlyParams, Writer } from '../statement/sink.ts'
-import type { Handle } from '../../engine/handle.ts'
+import type { Enclosing, Handle } from '../../engine/context/frame.ts'
 import { callOf } from '../statement/call.ts'
 import type { CallOptions } from '../types/model.ts'
-import { type Change, changesOf, shapeOf, writeAssignments } from '../values/changes.ts'
+import { rejected } from '../../util/thrown.ts'
+import { addValues, type Change, changesOf, fixedShape, writeAssignments } from '../values/changes.ts'
 import { asExpression } from '../values/expression.ts'
-import { asValues, checkKeys, later, type Values } from '../values/given.ts'
+import { asValues, checkKeys, later, noValues, type Values } from '../values/given.ts'
 import { changed } from '../values/hooks.ts'
 import { Memory } from '../values/memory.ts'
 import { type RowCondition, writeCondition } from '../statement/row-condition.ts'
-
-/**
- * Changes of one row, not yet made. Thenable on purpose: `await user.update({ … })` must never be a silent no-op. Applied
- * again it runs again, with its expressions evaluated anew. (GINO: `UpdateRequest`.)
- */
-export interface Update<Self, Set> extends PromiseLike<Self> {
-  /** Changes more; of several values for one column the last wins. */
-  set(values: Set): Update<Self, Set>
-  /**
-   * Runs it; without a change nothing is sent.
-   * @throws {NoSuchRowError} when the row is gone.
-   * @throws {UsageError} when the model has no primary key and no `lookup()`.
-   */
-  apply(options?: CallOptions | Handle): Promise<Self>
-}
 
 type Instance = object & Record<string, unknown>
 
@@ -40,9 +28,9 @@ export class InstanceUpdate {
   readonly #instance: Instance
   readonly #meta: ModelMeta
   readonly #find: () => RowCondition
-  readonly #madeIn: TransactionRecord | null
+  readonly #madeIn: Enclosing | null
   readonly #memory: Memory
-  #values: Values = {}
+  #values: Values = noValues
 
   /** `find` gives the row, or throws why it cannot be found. */
   constructor(instance: object, values: unknown, find: () => RowCondition) {
@@ -63,23 +51,26 @@ export class InstanceUpdate {
   }
 
   apply(given?: CallOptions | Handle): Promise<object> {
+    return this.#start(given).then(undefined, (error: unknown) => {
+      this.#failed(error)
+      throw error
+    })
+  }
+
+  #start(given: CallOptions | Handle | undefined): Promise<object> {
     const { beforeUpdate } = this.#meta.hooks
     try {
       const options = callOf(given, 'apply()')
-      if (this.#madeIn !== null && this.#madeIn.state !== 'open')
-        throw new TransactionEndedError(this.#madeIn.endedMessage())
-      const running =
-        beforeUpdate === undefined ? this.#run(this.#values, options) : this.#hooked(beforeUpdate, options)
-      return running.then(undefined, (error: unknown) => this.#failed(error))
+      checkMadeIn(this.#madeIn)
+      return beforeUpdate === undefined ? this.#run(this.#values, options) : this.#hooked(beforeUpdate, options)
     } catch (error) {
-      return Promise.resolve().then(() => this.#failed(error))
+      return rejected(error)
     }
   }
 
   /** The instance is what it was; where nobody knows whether the row was changed, it has to be read again. */
-  #failed(error: unknown): never {
+  #failed(error: unknown): void {
     this.#memory.undo(error instanceof GeneverError && error.outcome === 'unknown' ? 'unknown' : 'rollback')
-    throw error
   }
 
   // oxlint-disable-next-line unicorn/no-thenable -- an update that is awaited must run
@@ -87,7 +78,11 @@ export class InstanceUpdate {
     onFulfilled?: ((instance: object) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.apply().then(onFulfilled, onRejected)
+    return this.#start(undefined).then(onFulfilled, (error: unknown) => {
+      this.#failed(error)
+      if (typeof onRejected === 'function') return onRejected(error)
+      throw error
+    })
   }
 
   async #hooked(hook: (values: Record<string, unknown>, instance: object) => unknown, options?: CallOptions) {
@@ -102,23 +97,78 @@ export class InstanceUpdate {
     const changes = changesOf(meta, values)
     if (changes.length === 0) return Promise.resolve(instance)
     const condition = this.#find()
-    const columns = returned(meta, changes)
-    const { text, params } = statementOf(meta, changes, condition, columns)
-    const decode = (rows: readonly unknown[], within: Within | null): object[] => {
+    if (!meta.dialect.models.updateReturns) return this.#andRead(changes, condition, options)
+    const { made, params } = statementOf(meta, changes, condition)
+    const statement = ready<object>(meta, made.text, params, made.spec, this.#learning(made.columns))
+    return executorOf(instance, meta, options?.on).first(statement, options) as Promise<object>
+  }
+
+  /** What is read of the changed row is assigned to the instance. */
+  #learning(columns: readonly ModelColumn[]): (rows: readonly unknown[], within: Within | null) => object[] {
+    const instance = this.#instance
+    const meta = this.#meta
+    return (rows, within) => {
       if (rows.length === 0) throw gone(instance)
       learn(this.#memory, instance, meta, columns, rows[0] as readonly unknown[])
       this.#memory.follow(within)
       return [instance]
     }
-    const statement = ready<object>(text, params, meta.arrayOf(columns), decode)
-    return meta.executor(options?.on).first(statement, options) as Promise<object>
   }
+
+  /** Where UPDATE gives no rows: the row is read again in the same transaction, by the key that it then has. */
+  #andRead(changes: readonly Change[], condition: RowCondition, options: CallOptions | undefined): Promise<object> {
+    const instance = this.#instance
+    const meta = this.#meta
+    const { made, params } = statementOf(meta, changes, condition)
+    const { columns } = made
+    const key = keyAfter(instance, meta, changes, condition)
+    const write = ready(meta, made.text, params)
+    const select = meta.texts.get(
+      `read${columns.map(({ index }) => index).join()}`,
+      () =>
+        `select ${columns.map(({ quoted }) => quoted).join(', ')} from ${meta.sqlName} where ${keyCondition(meta)} for update`,
+    )
+    const read = ready<object>(meta, select, key, made.spec, this.#learning(columns))
+    const both = async (tx: Executor, limits?: CallOptions): Promise<object> => {
+      const { rowCount } = await tx.status(write, limits)
+      if (rowCount === 0) throw gone(instance)
+      return (await tx.first(read, limits)) as object
+    }
+    const executor = executorOf(instance, meta, options?.on)
+    if (madeInTransaction(executor) !== null) return both(executor, options)
+    const { timeoutMs, signal } = options ?? {}
+    return executor.transaction((tx) => both(tx), { timeoutMs, signal })
+  }
+}
+
+/** The key of the row once it is changed, as parameters. @throws {UsageError} where only the server knows it. */
+function keyAfter(
+  instance: Instance,
+  meta: ModelMeta,
+  changes: readonly Change[],
+  condition: RowCondition,
+): readonly unknown[] {
+  const name = modelName(instance.constructor)
+  if ('sql' in condition)
+    throw new UsageError(
+      `${name} finds its row by lookup(), and UPDATE of ${meta.dialect.title} does not give the row it changed: use ${name}.update(…).where(…).`,
+    )
+  return meta.primaryKey.map((column, index) => {
+    const change = changes.find((each) => each.column === column)
+    if (change === undefined) return condition.key[index]
+    if (change.expression === undefined) return column.encode(change.value)
+    throw new UsageError(
+      `The key of this ${name} is set by SQL, and UPDATE of ${meta.dialect.title} does not give the row it changed: use ${name}.update(…).where(…).`,
+    )
+  })
 }
 
 /** In memory at once; expressions are known only when they come back. */
 function remember(memory: Memory, instance: Instance, meta: ModelMeta, values: Values): void {
-  for (const [key, value] of Object.entries(values))
+  for (const key of Object.keys(values)) {
+    const value = values[key]
     if (value !== undefined && meta.byKey.has(key) && asExpression(value) === undefined) memory.set(key, value)
+  }
   if (meta.properties.size === 0) return
   for (const [key, value] of Object.entries(values)) {
     const property = meta.properties.get(key)
@@ -164,27 +214,36 @@ function statementOf(
   meta: ModelMeta,
   changes: readonly Change[],
   condition: RowCondition,
-  columns: readonly ModelColumn[],
-): { readonly text: string; readonly params: readonly unknown[] } {
-  const fixed = 'key' in condition && changes.every((change) => change.fixed)
-  const shape = fixed ? `update${shapeOf(changes)}` : ''
-  const known = fixed ? meta.texts.peek(shape) : undefined
-  if (known !== undefined) {
-    const values = new OnlyParams()
-    writeAssignments(values, meta, changes)
-    writeCondition(values, meta, condition)
-    return { text: known, params: values.params }
-  }
-  const writer = new Writer().add(`update ${meta.sqlName} set `)
+): { readonly made: MadeUpdate; readonly params: readonly unknown[] } {
+  const shape = 'key' in condition ? fixedShape(changes) : null
+  const known = shape === null ? undefined : meta.updates.peek(shape)
+  if (known !== undefined) return { made: known, params: paramsOf(meta, changes, condition, shape as Shape) }
+  const columns = returned(meta, changes)
+  const writer = new Writer(meta.dialect).add(`update ${meta.sqlName} set `)
   writeAssignments(writer, meta, changes)
   writeCondition(writer.add(' where '), meta, condition)
-  const { text, params } = writer.add(` returning ${columns.map(({ quoted }) => quoted).join(', ')}`)
-  if (fixed) meta.texts.get(shape, () => text)
-  return { text, params }
+  if (meta.dialect.models.updateReturns) writer.add(` returning ${columns.map(({ quoted }) => quoted).join(', ')}`)
+  const { text, params } = writer
+  const made = { text, columns, spec: meta.arrayOf(columns) }
+  if (shape !== null) meta.updates.keep(shape, made)
+  return { made, params }
+}
+
+function paramsOf(
+  meta: ModelMeta,
+  changes: readonly Change[],
+  condition: RowCondition,
+  shape: Shape,
+): readonly unknown[] {
+  const values = new OnlyParams()
+  if (typeof shape === 'number') addValues(values.params, changes)
+  else writeAssignments(values, meta, changes)
+  writeCondition(values, meta, condition)
+  return values.params
 }
 
 export function gone(instance: object): NoSuchRowError {
   return new NoSuchRowError(
-    `The row of this ${modelName(instance.constructor)} is not there: it was deleted, or its key was changed.`,
+    `The row of this ${modelName(instance.constructor)} is gone: it was deleted, or its key was changed.`,
   )
 }

@@ -5,11 +5,11 @@ import type { Executor } from '../../engine/query/executor.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import type { Ready } from '../statement/ready.ts'
 import type { UpsertOptions } from '../types/model.ts'
-import { writable } from '../values/writable.ts'
+import { writable } from '../values/given.ts'
 import { type Target, targetOf, writeUpdate } from './conflict.ts'
-import { asList } from './create-many.ts'
-import { insertStatements, runAll } from './insert-many.ts'
-import { upsertRow, type UpsertRow, upsertStatement } from './upsert.ts'
+import { asList, insertStatements, runAll } from './insert-many.ts'
+import { returnsRows } from '../statement/returning.ts'
+import { upsertReading, upsertRow, type UpsertRow, upsertStatement } from './upsert.ts'
 
 const method = 'upsertMany()'
 
@@ -25,6 +25,8 @@ export async function upsertAll(
   const rows: UpsertRow[] = []
   for (const each of asList(values, method)) rows.push(await upsertRow(model, meta, target, update, each, method))
   const executor = meta.executor(options.on)
+  if (!meta.dialect.models.returns && !(await returnsRows(meta, executor, options)))
+    return upsertReading(model, meta, executor, target, rows, options, method)
   const statements: Ready<object>[] = []
   const order: number[] = []
   for (const group of groupsOf(rows)) {

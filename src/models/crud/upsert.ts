@@ -1,20 +1,22 @@
-// `Model.upsert`: INSERT … ON CONFLICT DO UPDATE … RETURNING, in one statement, so that somebody else's row between look and
-// write is no accident. In a row that is there only what the caller gave changes: what validation and hooks fill in is for
-// new rows.
+// `Model.upsert`: INSERT … ON CONFLICT DO UPDATE … RETURNING, in one statement, so that no other session can insert
+// the row between a look and the write. An existing row changes only in the values that the caller gave: values from validation and hooks
+// are for new rows.
 import { noOptions } from '../../util/options.ts'
+import type { Executor } from '../../engine/query/executor.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
 import { ready, type Ready } from '../statement/ready.ts'
-import type { UpsertOptions } from '../types/model.ts'
+import { returnsRows } from '../statement/returning.ts'
+import type { CallOptions, UpsertOptions } from '../types/model.ts'
 import { type Change, changesOf } from '../values/changes.ts'
-import { asValues, type Values } from '../values/given.ts'
+import { asValues, type Values, writable } from '../values/given.ts'
 import { prepared } from '../values/hooks.ts'
 import { type Cell, cellsOf } from '../values/insert.ts'
-import { writable } from '../values/writable.ts'
 import { type Target, targetOf, writeUpdate } from './conflict.ts'
 import { writeRow } from './create.ts'
+import { placeOfUpsert, writeAndRead } from './read-back.ts'
 
 /** A row as it is inserted, and what of it changes a row that is there. */
 export interface UpsertRow {
@@ -37,7 +39,31 @@ export async function upsertOne(
   const meta = writable(model, 'upsert()')
   const target = targetOf(model, meta, options, 'upsert()')
   const row = await upsertRow(model, meta, target, options.update, values, 'upsert()')
-  return meta.executor(options.on).one(upsertStatement(model, meta, target, row), options)
+  const executor = meta.executor(options.on)
+  if (meta.dialect.models.returns || (await returnsRows(meta, executor, options)))
+    return executor.one(upsertStatement(model, meta, target, row), options)
+  const [made] = await upsertReading(model, meta, executor, target, [row], options, 'upsert()')
+  return made as object
+}
+
+/** Where no INSERT gives its rows. */
+export function upsertReading(
+  model: ModelLike,
+  meta: ModelMeta,
+  executor: Executor,
+  target: Target,
+  rows: readonly UpsertRow[],
+  options: CallOptions,
+  method: string,
+): Promise<object[]> {
+  const written = rows.map((row) => {
+    const places = [placeOfUpsert(model, meta, row, method)]
+    const writer = writeRow(meta, row.cells)
+    writeUpdate(writer, meta, target, row)
+    return { write: ready<object>(meta, writer.text, writer.params), places }
+  })
+  const reading = { spec: meta.specOf(model), decode: meta.loaded, latest: true }
+  return writeAndRead(model, meta, executor, written, reading, options)
 }
 
 /** @throws {UsageError} when a column of the target has no value. */
@@ -53,7 +79,8 @@ export async function upsertRow(
   const keys = ownKeys(meta, given)
   const made = await prepared(meta, given, method)
   const cells = cellsOf(meta, made)
-  const missing = target.columns.filter((column) => !cells.some((cell) => cell.column === column))
+  target.check(new Set(cells.map(({ column }) => column)))
+  const missing = target.needed.filter((column) => !cells.some((cell) => cell.column === column))
   if (missing.length > 0)
     throw new UsageError(
       `${method} of ${modelName(model)} decides by ${names(target.columns)}, and has no value for ${names(missing)}: give one, or name another unique key as target.`,
@@ -75,7 +102,7 @@ export function upsertStatement(model: ModelLike, meta: ModelMeta, target: Targe
   const writer = writeRow(meta, row.cells)
   writeUpdate(writer, meta, target, row)
   const { text, params } = writer.add(` returning ${meta.list()}`)
-  return ready<object>(text, params, meta.specOf(model) as never, meta.loaded)
+  return ready<object>(meta, text, params, meta.specOf(model) as never, meta.loaded)
 }
 
 function areKeys(update: UpsertOptions<string>['update']): update is readonly string[] | undefined {

@@ -1,30 +1,29 @@
-// What every model extends: the methods of its class and of its instances. `Model()` adds the table. Each method is a plain
-// call of what does the work; nothing here is a layer of its own.
+// The base class of every model: the methods of its class and of its instances. `Model()` adds the table. Each method is a plain call of
+// the function that does the work; there is no further layer here.
 import { inspect, type InspectOptions } from 'node:util'
 import type { Column, SQL } from 'drizzle-orm'
-import { createAll, createMissing } from '../crud/create-many.ts'
+import { createAll, createMissing } from '../crud/insert-many.ts'
 import { createIfMissing, createOne } from '../crud/create.ts'
 import { getById, getOrThrow } from '../crud/get.ts'
 import { deleteRow, reloadRow } from '../crud/one-row.ts'
 import { conditionOfRow, keyCondition, type RowCondition } from '../statement/row-condition.ts'
-import { DeleteRows } from '../crud/static-delete.ts'
+import { DeleteRows, UpdateRows } from '../crud/static-writes.ts'
 import { callOf, ignoreOf, upsertOf } from '../statement/call.ts'
-import { UpdateRows } from '../crud/static-update.ts'
 import { InstanceUpdate } from '../crud/update.ts'
 import { upsertAll } from '../crud/upsert-many.ts'
 import { upsertOne } from '../crud/upsert.ts'
-import type { Handle } from '../../engine/handle.ts'
+import type { Handle } from '../../engine/context/frame.ts'
 import { aliasOf, distinctOf, inQueryOf, loadOf, onOf } from '../load/loader.ts'
-import { metaOf, type ModelLike } from '../meta/model-meta.ts'
+import { metaOf, type ModelLike, type ModelMeta } from '../meta/model-meta.ts'
 import { Row } from '../meta/row.ts'
 import { queryOf, selectOf } from '../query/model-query.ts'
 import type { ModelQuery } from '../types/query.ts'
 import type { CallOptions, IgnoreOptions, UpsertOptions } from '../types/model.ts'
-import { writable } from '../values/writable.ts'
-import { fill } from './fill.ts'
-import { jsonOf } from './plain.ts'
-import { printed } from './printed.ts'
+import { writable, checkKeys, asValues } from '../values/given.ts'
+import { jsonOf, printed } from './plain.ts'
+import { type Origin, type Originated, originated } from '../../engine/query/made-with.ts'
 import { usingOf } from './using.ts'
+import { rejected } from '../../util/thrown.ts'
 
 export class ModelBase extends Row {
   constructor(values?: object) {
@@ -89,7 +88,7 @@ export class ModelBase extends Row {
   }
 
   static update(this: ModelLike, values: unknown): UpdateRows {
-    return new UpdateRows(this, values)
+    return UpdateRows.of(this, values)
   }
 
   static delete(this: ModelLike): DeleteRows {
@@ -116,8 +115,8 @@ export class ModelBase extends Row {
     return inQueryOf(this, subquery)
   }
 
-  static using(this: ModelLike, name: string): ModelLike {
-    return usingOf(this, name)
+  static using(this: ModelLike, where: unknown): ModelLike {
+    return usingOf(this, where)
   }
 
   update(values: unknown): InstanceUpdate {
@@ -151,7 +150,18 @@ export class ModelBase extends Row {
       return printed(this, depth, options, print)
     }
     Object.defineProperty(this.prototype, inspect.custom, { value, writable: true, configurable: true })
+    const wants: Originated = { strays, remember }
+    Object.defineProperty(this.prototype, originated, { value: wants })
   }
+}
+
+/** It has settings, or another database than its model. */
+function strays(this: object, { engine, settings }: Origin): boolean {
+  return settings !== null || metaOf(this.constructor).db.engineAtHome() !== engine
+}
+
+function remember(this: object, origin: Origin): void {
+  Row.setOrigin(this, origin)
 }
 
 function modelOf(instance: object): ModelLike {
@@ -165,8 +175,8 @@ function rowOf(instance: ModelBase): RowCondition {
 }
 
 /**
- * The row it is when changes are applied; one that is found by fields, as it is now, before the changes. Why there is none
- * is told when they are applied.
+ * The row of the instance when changes are applied. A row that is found by fields is found now, before the changes. If there is
+ * none, the call that applies them says why.
  */
 function finder(instance: ModelBase): () => RowCondition {
   if (Row.keyOf(instance) !== undefined && instance.lookup === standardLookup) return () => rowOf(instance)
@@ -189,7 +199,11 @@ function attempt<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function rejected(error: unknown): Promise<never> {
-  // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what was thrown goes on
-  return Promise.reject(error)
+/** @throws {UnknownColumnError} for keys that the model has not. */
+function fill(instance: object, meta: ModelMeta, values: object): void {
+  const given = asValues(values, 'A model')
+  checkKeys(meta, given, true)
+  // Columns first: properties are kept in them.
+  for (const key of Object.keys(given)) if (meta.byKey.has(key)) Reflect.set(instance, key, given[key])
+  for (const key of Object.keys(given)) if (meta.properties.has(key)) Reflect.set(instance, key, given[key])
 }

@@ -1,9 +1,13 @@
-// Instances as plain objects: what `toJSON` and `plain` give. Columns and JSON properties, without what is hidden, and what a
-// loader has attached, whatever it found; of other fields of the class, the instances.
+// Instances as plain objects, for `toJSON` and `plain`. They have the columns and JSON properties that are not hidden, everything that a
+// loader attached, and the instances in other fields of the class.
 import { UnknownJsonPropertyError, UsageError } from '../../errors/index.ts'
 import { isObject, type JsonProperty } from '../json/property.ts'
 import { isModel, metaOf, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { Row } from '../meta/row.ts'
+import type { AttachedTo } from '../types/loader.ts'
+import type { ModelInstance } from '../types/model.ts'
+import type { WithoutBigint } from '../types/values.ts'
+import type { inspect, InspectOptions } from 'node:util'
 
 type Target = Record<string, unknown>
 
@@ -11,7 +15,7 @@ type Target = Record<string, unknown>
 const inside = new Set<object>()
 
 /**
- * A column that has properties is replaced by them. What is not loaded is left out.
+ * A column that has properties is replaced by them. Columns that are not loaded are left out.
  * @throws {UnknownJsonPropertyError} when such a column holds a key that is no property. (GINO: `to_dict`.)
  * @throws {UsageError} when it holds itself.
  */
@@ -45,7 +49,7 @@ function addProperties(
     const unknown = Object.keys(stored).filter((key) => !properties.some((property) => property.key === key))
     if (unknown.length > 0)
       throw new UnknownJsonPropertyError(
-        `${meta.sqlName}: '${column}' holds ${unknown.map((key) => JSON.stringify(key)).join(', ')}, which is no property of the model. Declare it under json, or hide the column with hidden: ['${column}'].`,
+        `${meta.sqlName}: '${column}' holds ${unknown.map((key) => JSON.stringify(key)).join(', ')}, which is not a property of the model. Declare it under json, or hide the column with hidden: ['${column}'].`,
       )
   }
   for (const { name } of properties) if (!meta.hidden.has(name)) target[name] = source[name]
@@ -105,6 +109,76 @@ function circle(value: object): UsageError {
   const path = [...inside].slice([...inside].indexOf(value)).filter(isInstance)
   const names = [...path, ...(isInstance(value) ? [value] : [])].map(({ constructor }) => modelName(constructor))
   return new UsageError(
-    `JSON has no circles, but here ${names.length > 0 ? `a ${names[0]} holds itself (${names.join(' → ')})` : 'an object holds itself'}. Leave one side out, by a toJSON() of the class or by plain() of its parts.`,
+    `JSON has no circles, but ${names.length > 0 ? `a ${names[0]} holds itself (${names.join(' → ')})` : 'an object holds itself'}. Leave one side out, by a toJSON() of the class or by plain() of its parts.`,
   )
+}
+
+// oxlint-disable typescript/no-explicit-any -- positions that are not inferred
+type Instance = ModelInstance<any, any, any>
+type Method = (...args: never) => unknown
+
+/** The keys of instances in other fields of the class. */
+type Held<T> = {
+  [K in keyof T]-?: T[K] extends Method ? never : NonNullable<T[K]> extends Instance | readonly Instance[] ? K : never
+}[keyof T]
+
+/** The keys of what a loader has attached, but for methods, which were called with it. */
+type Loaded<T> = { [K in AttachedTo<T>]-?: T[K] extends Method ? never : K }[AttachedTo<T>]
+
+/** Instances become what their `toJSON` gives, with what is loaded into them; lists and plain objects of them too. */
+export type Plain<T> = T extends Date | Method
+  ? T
+  : T extends Instance
+    ? ReturnType<T['toJSON']> & { [K in Exclude<Held<T>, Loaded<T>>]: Plain<T[K]> } & {
+        [K in Loaded<T>]: WithoutBigint<Plain<T[K]>>
+      }
+    : T extends readonly (infer E)[]
+      ? Plain<E>[]
+      : T extends object
+        ? { [K in keyof T]: Plain<T[K]> }
+        : T
+
+/**
+ * Instances as plain objects, which frameworks can hand from server to client components: an instance, a list of them, or an
+ * object that holds some. Dates stay dates. A function and no method, because a method would take the name of a column.
+ * @throws {UnknownJsonPropertyError} as `toJSON()`.
+ */
+export function plain<T>(value: T): Plain<T> {
+  return plainOf(value) as Plain<T>
+}
+
+/** The instances that are being printed, from the outermost inward. */
+const printing = new Set<object>()
+
+/** The text that `inspect.custom` of an instance gives. */
+export function printed(
+  instance: object,
+  depth: number | null,
+  options: InspectOptions,
+  print: typeof inspect,
+): string {
+  const name = modelName(instance.constructor)
+  if (printing.has(instance)) return `[Circular ${name}]`
+  if (depth !== null && depth < 0) return `${name} {…}`
+  printing.add(instance)
+  try {
+    return `${name} ${print(shown(instance, metaOf(instance.constructor)), { ...options, depth })}`
+  } finally {
+    printing.delete(instance)
+  }
+}
+
+function shown(instance: object, meta: ModelMeta): object {
+  const fields = new Map(Object.entries(instance).filter(([key]) => !meta.hidden.has(key)))
+  for (const key of meta.concealed) {
+    const value: unknown = Reflect.get(instance, key)
+    if (!meta.hidden.has(key) && value !== undefined) fields.set(key, withoutHidden(meta, key, value))
+  }
+  return Object.fromEntries(fields)
+}
+
+function withoutHidden(meta: ModelMeta, column: string, value: unknown): unknown {
+  if (!isObject(value)) return value
+  const hidden = meta.propertiesOf.get(column)?.filter(({ name }) => meta.hidden.has(name)) ?? []
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !hidden.some((property) => property.key === key)))
 }

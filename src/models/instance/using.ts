@@ -1,14 +1,14 @@
-// `User.using('replica')`: the same class on another database. A class of its own, so that statics, queries, loaders and the
-// instances they give all go there.
+// `User.using('legacy')`, `User.using({ tenant })`: the same class on another database, or at another place. It is a subclass, so that
+// statics, queries, loaders and the instances they give all go there.
 import type { Db } from '../../db/db.ts'
 import { metaOf, type ModelLike, modelMeta, type ModelMeta } from '../meta/model-meta.ts'
 
 const views = new WeakMap<ModelLike, WeakMap<Db, ModelLike>>()
 
-/** The same one each time. @throws {UsageError} for a name that the db of the model has not. */
-export function usingOf(model: ModelLike, name: string): ModelLike {
+/** The same one each time for the same place. @throws {UsageError}, {TenantError} for one that the db of the model has not. */
+export function usingOf(model: ModelLike, where: unknown): ModelLike {
   const meta = metaOf(model)
-  const db = (meta.db as unknown as Db<string>).resolve(name) as unknown as Db
+  const db = meta.db.databaseAt(where)
   let known = views.get(model)
   if (known === undefined) views.set(model, (known = new WeakMap()))
   let view = known.get(db)

@@ -3,9 +3,8 @@
 import { sql, type SQL } from 'drizzle-orm'
 import { quoteText } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
-import { jsonText } from '../../sql/json.ts'
-import { describeType } from '../../util/checks.ts'
-import { ignore, isPromise } from './at-once.ts'
+import { jsonText } from '../../sql/parameters.ts'
+import { describeType } from '../../util/options.ts'
 import type { Fallback, JsonKind } from './kinds.ts'
 
 /** How often a default that is a function has been written into a statement: such a text is no other call's. */
@@ -34,6 +33,14 @@ export class Defaults {
       const text = textOf(this.#stored(given))
       this.sql = (type) => sql.raw(type === 'bigint' || type === 'boolean' ? text : `${quoteText(text)}::${type}`)
     }
+  }
+
+  /** As text, for a parameter: what JSON holds of it. Undefined without a default. */
+  text(): string | undefined {
+    if (!this.exists) return undefined
+    if (typeof this.#given === 'function') written.functions++
+    const made = this.#made()
+    return made === null || made === undefined ? undefined : textOf(this.#stored(made))
   }
 
   /** The default that belongs to this value of a column, or to this instance: the same one each time. */
@@ -89,7 +96,7 @@ export class Defaults {
 }
 
 /** Made anew whenever a statement with it is written. */
-function lazily(make: () => SQL): SQL {
+export function lazily(make: () => SQL): SQL {
   return sql`${{ getSQL: make }}`
 }
 
@@ -109,4 +116,32 @@ function copied(value: unknown): unknown {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return value
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, copied(member)]))
+}
+
+// Functions of users whose result is needed at once: an asynchronous one is refused, when it is given if it says so itself,
+// else when it returns a promise. Used by hooks and JSON properties.
+
+/** For `afterLoad`. */
+export function asynchronous(model: string): UsageError {
+  return new UsageError(
+    `afterLoad of ${model} is asynchronous, but instances are returned at once. Do asynchronous work after the query.`,
+  )
+}
+
+/** Whether it is declared `async`. */
+export function isAsync(work: unknown): boolean {
+  return typeof work === 'function' && Object.prototype.toString.call(work) === '[object AsyncFunction]'
+}
+
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    typeof (value as { readonly then?: unknown }).then === 'function'
+  )
+}
+
+/** What it rejects with is nobody's: the promise itself was the mistake, and that is what is thrown. */
+export function ignore(promise: PromiseLike<unknown>): void {
+  // Others, such as queries, begin when they are asked.
+  if (promise instanceof Promise) promise.catch(() => {})
 }

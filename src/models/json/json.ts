@@ -1,14 +1,13 @@
-// `json.string()` and its kin: descriptions of JSON properties, given to `Model()` by the column that keeps them.
+// `json.string()` and the other kinds: descriptions of JSON properties, given to `Model()` by the column that keeps them.
 import type { SQL } from 'drizzle-orm'
-import { callback, must } from '../../util/checks.ts'
-import { type Checks, readOptions } from '../../util/options.ts'
-import type { JsonProp } from '../types/json.ts'
+import { callback, must, type Checks, readOptions } from '../../util/options.ts'
+import type { JsonProp } from '../types/values.ts'
 import { type JsonKind, kinds } from './kinds.ts'
 import type { PropertyOptions } from './property.ts'
 
 export interface PropOptions<V> {
   /**
-   * What is read when the property is missing, or a function that makes it. New rows store it, unless there is an
+   * The value that is read when the property is missing, or a function that makes it. New rows store it, unless there is an
    * `afterGet`.
    */
   readonly default?: V | (() => V)

@@ -1,5 +1,6 @@
 // The kinds of JSON properties: how each is kept in JSON, and what it is in SQL. Tables of functions; they know no model.
 import { type Column, sql, type SQL } from 'drizzle-orm'
+import type { MemberType } from '../../sql/model-words.ts'
 
 export interface JsonKind {
   /** Completes "takes …". */
@@ -8,6 +9,9 @@ export interface JsonKind {
   readonly read: (stored: unknown) => unknown
   /** What JSON holds; undefined when the value is not of this kind. */
   readonly write: (value: unknown) => unknown
+  /** What it is in SQL, and how that is read. */
+  readonly type: MemberType
+  readonly decode?: (wire: never) => unknown
   /** The member `key` of a column; `key` is a literal. With a fallback it is that where it is missing or null. */
   readonly sql: (column: Column, key: SQL, fallback?: Fallback) => SQL
   /** What stands around an SQL expression that is stored. */
@@ -40,8 +44,11 @@ const inner: JsonKind['sql'] = (column, key, fallback) => {
   return sql`(case when ${sql.raw(type)}_typeof(${stored}) <> 'null' then ${stored} else ${fallback(type)} end)`
 }
 
+const parsed = (wire: unknown): unknown => (typeof wire === 'string' ? (JSON.parse(wire) as unknown) : wire)
+
 export const kinds: Readonly<Record<KindName, JsonKind>> = {
   string: {
+    type: 'text',
     expected: 'a string',
     read: same,
     write: (value) => (typeof value === 'string' ? value : undefined),
@@ -49,6 +56,8 @@ export const kinds: Readonly<Record<KindName, JsonKind>> = {
     stored: ['', '::text'],
   },
   integer: {
+    type: 'bigint',
+    decode: Number,
     expected: 'an integer',
     read: same,
     write: (value) => (Number.isSafeInteger(value) ? value : undefined),
@@ -56,6 +65,8 @@ export const kinds: Readonly<Record<KindName, JsonKind>> = {
     stored: ['', '::bigint'],
   },
   number: {
+    type: 'double precision',
+    decode: Number,
     expected: 'a finite number',
     read: same,
     write: (value) => (Number.isFinite(value) ? value : undefined),
@@ -63,6 +74,8 @@ export const kinds: Readonly<Record<KindName, JsonKind>> = {
     stored: ['', '::double precision'],
   },
   boolean: {
+    type: 'boolean',
+    decode: (wire: unknown) => (wire === null ? null : Number(wire) === 1),
     expected: 'a boolean',
     read: same,
     write: (value) => (typeof value === 'boolean' ? value : undefined),
@@ -70,6 +83,7 @@ export const kinds: Readonly<Record<KindName, JsonKind>> = {
     stored: ['', '::boolean'],
   },
   dateTime: {
+    type: 'timestamptz',
     expected: 'a valid Date',
     read: (stored) => (typeof stored === 'string' ? new Date(stored) : stored),
     write: (value) => (value instanceof Date && !Number.isNaN(value.getTime()) ? value.toISOString() : undefined),
@@ -77,6 +91,8 @@ export const kinds: Readonly<Record<KindName, JsonKind>> = {
     stored: ['to_char(', '::timestamptz at time zone \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')'],
   },
   object: {
+    type: 'json',
+    decode: parsed,
     expected: 'an object',
     read: same,
     write: (value) => (typeof value === 'object' && !Array.isArray(value) ? value : undefined),
@@ -85,6 +101,8 @@ export const kinds: Readonly<Record<KindName, JsonKind>> = {
     merges: true,
   },
   array: {
+    type: 'json',
+    decode: parsed,
     expected: 'an array',
     read: same,
     write: (value) => (Array.isArray(value) ? value : undefined),

@@ -1,10 +1,10 @@
 // One JSON property of a model: where it is kept, how it is read from the column's value, what it is in SQL. Stateless:
 // accessors on the prototype of the model call it for whatever the column holds. Runs no statement.
 import { type Column, sql, type SQL } from 'drizzle-orm'
-import { quoteText } from '../../builder/drizzle/core/render.ts'
+import { dialectOf, quoteText } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
-import { ignore, isPromise } from './at-once.ts'
-import { Defaults } from './defaults.ts'
+import type { MemberWords } from '../../sql/model-words.ts'
+import { ignore, isPromise, Defaults, lazily } from './defaults.ts'
 import type { Fallback, JsonKind } from './kinds.ts'
 
 /** What `json.string({ … })` and the others were given, without types. */
@@ -104,9 +104,23 @@ export class JsonProperty {
 
   /** In SQL, of the type that compares and sorts rightly. The key is a literal, so that an index can be made of it. */
   expression(column: Column): SQL {
-    const member = this.kind.sql(column, sql.raw(quoteText(this.key)), this.#fallback)
+    const words = dialectOf(column).models.member
+    const member =
+      words === null
+        ? this.kind.sql(column, sql.raw(quoteText(this.key)), this.#fallback)
+        : this.#inWords(column, words)
     const { expression } = this.#options
     return expression === undefined ? member : expression(member)
+  }
+
+  #inWords(column: Column, words: MemberWords): SQL {
+    const { type, decode } = this.kind
+    const [before, between, after] = words.read(this.key, type)
+    const member = sql`${sql.raw(before)}${column}${sql.raw(between)}${column}${sql.raw(after)}`
+    const [open, close] = words.cast(type)
+    const fallback = lazily(() => sql`${sql.raw(open)}${this.#defaults.text() ?? null}${sql.raw(close)}`)
+    const expression = this.#defaults.exists ? sql`coalesce(${member}, ${fallback})` : sql`(${member})`
+    return decode === undefined ? expression : expression.mapWith(decode as (wire: unknown) => unknown)
   }
 
   #atOnce(value: unknown, option: string): unknown {

@@ -14,7 +14,7 @@ export interface Join {
 }
 
 /**
- * With one more. What several functions join by the same condition is one join, an inner one if any of them asks for that.
+ * The joins with one more. If several methods join a table by the same condition, that is one join; an inner one if any asks for that.
  * @throws {UsageError} when the query has that table already, by another condition or as its own.
  */
 export function joined(
@@ -32,6 +32,11 @@ export function joined(
   return known.kind === join.kind || join.kind === 'left' ? joins : joins.with(at, join)
 }
 
+/** The table between the two of a relation of many to many, joined to the rows of the list. */
+export function linkOf(child: Source, through: Source): Join {
+  return { kind: 'inner', source: through, on: conditionOfRelation(relationOf(child, through, false)) }
+}
+
 function equal(one: SQL, other: SQL): boolean {
   if (one === other) return true
   const [first, second] = [render(one), render(other)]
@@ -44,43 +49,33 @@ function equal(one: SQL, other: SQL): boolean {
 
 export class Joins {
   readonly #root: Source
-  readonly #given: readonly Join[]
   readonly #joins: Join[]
   /** Sources a loader reads into objects; each at one place only. */
   readonly #loaded = new Set<string>()
-  /** How many lists are joined: with one, rows are more than objects. */
-  lists = 0
 
   constructor(root: Source, given: readonly Join[]) {
     this.#root = root
-    this.#given = given
     this.#joins = [...given]
   }
 
-  /** Whether the query itself was given joins. */
-  get given(): readonly Join[] {
-    return this.#given
-  }
-
   /**
-   * Joins what a loader reads; `member` is the name under which an object of the parent has it, null where rows have it.
-   * @throws {UsageError} when the same source is loaded at two places, or many are loaded as one.
+   * Joins the source of a loader. `member` is the name under which an object of the parent has it, null if rows have it.
+   * @throws {UsageError} when the same source is loaded at two places, or several objects are loaded as one.
    */
-  add({ source, on }: ModelNode, parent: Source, many: boolean, member: string | null): void {
-    if (many) this.lists++
+  add({ source, on }: ModelNode, parent: Source, member: string | null): void {
     if (this.#loaded.has(source.id))
       throw new UsageError(`${source.id} is loaded at two places: use alias('name') for one of them.`)
     this.#loaded.add(source.id)
-    if (this.#has(source.id)) return
+    if (this.has(source.id)) return
     const relation = (): Relation =>
-      many || member === null ? relationOf(parent, source, many) : relationOfOne(parent, source, member)
+      member === null ? relationOf(parent, source, false) : relationOfOne(parent, source, member)
     this.#joins.push({ kind: 'left', source, on: on ?? conditionOfRelation(relation()) })
   }
 
   /** Joins the table of a column that is selected by itself. @throws {UsageError} as `add`. */
   need(column: Column, member: string | null): void {
     const id = qualifierOf(column)
-    if (this.#has(id)) return
+    if (this.has(id)) return
     const { table } = column as unknown as { readonly table: Table }
     const source = sourceOf(table)
     if (source.id !== id) throw new UsageError(`${id} is not in the query: join it.`)
@@ -89,21 +84,28 @@ export class Joins {
   }
 
   write(text: SqlText): void {
-    text.add(' from ')
+    this.writeFrom(text.add(' from '))
+  }
+
+  /** Writes the text after FROM, or one operand of a join. */
+  writeFrom(text: SqlText, operand = false): void {
+    const brackets = operand && this.#joins.length > 0
+    if (brackets) text.add('(')
     this.#root.write(text)
     for (const { kind, source, on } of this.#joins) {
       text.add(kind === 'left' ? ' left join ' : ' inner join ')
       source.write(text)
       text.add(' on ').sql(on)
     }
+    if (brackets) text.add(')')
   }
 
-  /** Whether the text has a column of what is joined. */
-  named(text: string): boolean {
-    return this.#joins.some(({ source }) => text.includes(`${source.id}.`))
+  /** Whether there is another table than that. */
+  get any(): boolean {
+    return this.#joins.length > 0
   }
 
-  #has(id: string): boolean {
+  has(id: string): boolean {
     return id === this.#root.id || this.#joins.some(({ source }) => source.id === id)
   }
 }

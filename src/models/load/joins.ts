@@ -1,6 +1,6 @@
 // How two sources belong together: the condition that is given, else the one foreign key between their tables.
 import { and, type Column, eq, type SQL } from 'drizzle-orm'
-import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
+import { tableConfigOf } from '../../builder/drizzle/core/table-config.ts'
 import { UsageError } from '../../errors/index.ts'
 import { modelName } from '../meta/model-meta.ts'
 import { isView, uniqueKeys } from '../meta/table.ts'
@@ -54,9 +54,9 @@ export function conditionOfRelation({ parent, child }: Relation): SQL {
 /** The foreign keys of `from` that lead to `to`. Views have none. */
 function keysOf(from: Source, to: Source): Relation[] {
   if (isView(from.table)) return []
-  return getTableConfig(from.table as AnyPgTable)
+  return tableConfigOf(from.table)
     .foreignKeys.map((key) => key.reference())
-    .filter(({ foreignTable }) => (foreignTable as unknown) === to.table)
+    .filter(({ foreignTable }) => foreignTable === to.table)
     .map(({ columns, foreignColumns }) => ({
       parent: columns.map(({ name }) => from.columnNamed(name)),
       child: foreignColumns.map(({ name }) => to.columnNamed(name)),

@@ -3,12 +3,22 @@
 import type { Column, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import { conditionGiven, expressionsGiven } from '../query/given.ts'
-import { isPlain } from '../../util/checks.ts'
+import { isPlain, type Checks, readOptions } from '../../util/options.ts'
 import { reserved } from '../meta/define.ts'
 import { metaOf, type ModelLike, modelName } from '../meta/model-meta.ts'
-import type { Loaded, Loader, LoaderLike, Many } from '../types/loader.ts'
-import { type ChildNode, childOf, manySymbol, type ModelNode, modelNode, nodeOf, nodeSymbol } from './node.ts'
-import { aliasSource, type Source, sourceOf, sourceSymbol, subquerySource } from './source.ts'
+import type { Loaded, Loader, LoaderLike, Many, ManyOptions } from '../types/loader.ts'
+import type { ModelQuery } from '../types/query.ts'
+import {
+  type ChildNode,
+  childOf,
+  type Listed,
+  listedOf,
+  manySymbol,
+  type ModelNode,
+  modelNode,
+  nodeSymbol,
+} from './node.ts'
+import { aliasSource, Source, sourceOf, sourceSymbol, subquerySource } from './source.ts'
 
 export type Map = Readonly<Record<string, unknown>>
 
@@ -77,14 +87,15 @@ class AliasedModel implements RuntimeAlias {
 }
 
 class ManyLoader {
-  readonly [manySymbol]: ModelNode
+  readonly [manySymbol]: Listed
 
-  constructor(node: ModelNode) {
-    this[manySymbol] = node
+  constructor(listed: Listed) {
+    this[manySymbol] = listed
   }
 
   on(condition: SQL): ManyLoader {
-    return new ManyLoader({ ...this[manySymbol], on: conditionGiven(condition, 'on()') })
+    const { node, list } = this[manySymbol]
+    return new ManyLoader({ node: { ...node, on: conditionGiven(condition, 'on()') }, list })
   }
 }
 
@@ -110,16 +121,31 @@ export function inQueryOf(model: ModelLike, subquery: object): RuntimeAlias {
   return new AliasedModel(subquerySource(model, subquery))
 }
 
+const manyChecks: Checks<{ readonly through?: unknown }> = {
+  through: { read: (value) => between(value) },
+}
+
 /**
- * All the rows of the other table that belong to one of this, as a list, in the order they come:
- * `Team.load({ members: many(User) })`. Joined by the foreign key, or by `.on(condition)`.
+ * All rows of the other table that belong to one row of this table, as a list: `Team.load({ members: many(User) })`. They belong
+ * together by the foreign key, by `.on(condition)`, or by the foreign keys of a table in between: `many(Tag, { through: PostTag })`.
+ * The list is in the order of the primary key. A query gives the list its own condition, order and limit, which count for each object:
+ * `many(Post.where({ done: false }).limit(3))`.
  * (GINO: a loader on `add_member`, with `distinct`.)
- * @throws {UsageError} for anything but a model, an alias, or a loader of one.
+ * @throws {UsageError} for anything but a model, an alias, or a loader or query of one.
  */
-export function many<L extends LoaderLike>(loader: L): Many<Loaded<L>> {
-  const node = nodeOf(loader)
-  if (node.kind !== 'model') throw new UsageError('many() takes a model, an alias, or a loader of one.')
-  return new ManyLoader(node) as unknown as Many<Loaded<L>>
+export function many<L extends LoaderLike>(loader: L, options?: ManyOptions): Many<Loaded<L>>
+export function many<R>(query: ModelQuery<R, never>, options?: ManyOptions): Many<R>
+export function many(loader: unknown, options?: ManyOptions): Many<unknown> {
+  const { node, list } = listedOf(loader)
+  const { through } = readOptions<{ readonly through?: unknown }>(options, manyChecks, 'many()')
+  const link = through === undefined ? null : between(through)
+  return new ManyLoader({ node, list: { ...list, through: link } }) as unknown as Many<unknown>
+}
+
+function between(value: unknown): Source {
+  const source = value instanceof Source ? value : sourceOf(value)
+  if (source.model === null) throw new UsageError('many() goes through a model, or an alias of one.')
+  return source
 }
 
 /** The same value in every row. (GINO: `ValueLoader`.) */
@@ -144,7 +170,7 @@ function membersOf(map: Map): [string, unknown][] {
   try {
     return Object.entries(map)
   } catch (cause) {
-    throw new UsageError('What load() was given cannot be read: looking at it throws.', { cause })
+    throw new UsageError('The argument of load() cannot be read: reading it throws.', { cause })
   }
 }
 

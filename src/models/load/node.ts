@@ -1,10 +1,12 @@
-// What a loader says, as data: the tree that queries compile. Made from whatever `load()` is given.
+// A loader as data: the tree that queries compile. It is made from the argument of `load()`.
 import { Column, is, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import { isModel } from '../meta/model-meta.ts'
+import { type Call, type Callable, callOf } from '../../sql/statement.ts'
+import type { Condition } from '../query/compile/condition.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { type Source, sourceOf, sourceSymbol } from './source.ts'
-import { describeType, isPlain } from '../../util/checks.ts'
+import { describeType, isPlain } from '../../util/options.ts'
 
 export type LoadNode = ModelNode | ValueNode | TupleNode | CallNode | ConstantNode
 
@@ -14,7 +16,7 @@ export interface ModelNode {
   readonly source: Source
   /** Joins by it; null for the foreign key. */
   readonly on: SQL | null
-  /** Rows with equal values of these are one instance; null when each row is one. */
+  /** Rows with equal values of these give one instance; null: each row gives its own instance. */
   readonly by: readonly Column[] | null
   readonly children: readonly ChildNode[]
 }
@@ -22,8 +24,23 @@ export interface ModelNode {
 export interface ChildNode {
   readonly key: string
   readonly node: LoadNode
-  /** A list of them. */
-  readonly many: boolean
+  /** The list they stand in; null for one object. */
+  readonly list: ListNode | null
+}
+
+/** A list as `many()` makes it, beside what it is of. */
+export interface ListNode {
+  /** The table between the two; null where one has the key of the other. */
+  readonly through: Source | null
+  readonly where: readonly Condition[]
+  readonly orderBy: readonly (Column | SQL)[]
+  readonly limit: number | null
+}
+
+/** Where `many()` keeps both. */
+export interface Listed {
+  readonly node: ModelNode
+  readonly list: ListNode
 }
 
 export interface ValueNode {
@@ -39,7 +56,7 @@ export interface TupleNode {
 /** A function, or a class that gets the same arguments. */
 export interface CallNode {
   readonly kind: 'call'
-  readonly call: (row: unknown, context: object) => unknown
+  readonly call: Call
 }
 
 export interface ConstantNode {
@@ -52,7 +69,11 @@ export const nodeSymbol: unique symbol = Symbol('genever.loader')
 /** Where `many()` keeps what the list is of. */
 export const manySymbol: unique symbol = Symbol('genever.many')
 
-type Carrier = { readonly [nodeSymbol]?: LoadNode; readonly [manySymbol]?: LoadNode; readonly [sourceSymbol]?: Source }
+type Carrier = {
+  readonly [nodeSymbol]?: LoadNode
+  readonly [manySymbol]?: Listed | (() => Listed)
+  readonly [sourceSymbol]?: Source
+}
 
 /** @throws {UsageError} for what is no loader. */
 export function nodeOf(loader: unknown): LoadNode {
@@ -63,6 +84,8 @@ export function nodeOf(loader: unknown): LoadNode {
   if (typeof loader === 'function') return { kind: 'call', call: callOf(loader as Callable) }
   if (typeof loader === 'object' && loader !== null) {
     const carrier = loader as Carrier
+    if (typeof carrier[manySymbol] === 'function')
+      throw new UsageError('A query is no loader: many(query) loads a list.')
     if (carrier[manySymbol] !== undefined)
       throw new UsageError('many() is a member of load({ … }): the list needs an object to belong to.')
     if (carrier[nodeSymbol] !== undefined) return carrier[nodeSymbol]
@@ -79,22 +102,24 @@ function noLoader(loader: unknown): UsageError {
 
 export function childOf(key: string, loader: unknown): ChildNode {
   const of = typeof loader === 'object' && loader !== null ? (loader as Carrier)[manySymbol] : undefined
-  return of === undefined ? { key, node: nodeOf(loader), many: false } : { key, node: of, many: true }
+  return of === undefined || typeof of === 'function' ? { key, node: nodeOf(loader), list: null } : { key, ...of }
 }
 
 export function modelNode(source: Source): ModelNode {
   return { kind: 'model', source, on: null, by: null, children: [] }
 }
 
-/** Whether several rows may make one object of it. */
-export function folds(node: LoadNode): boolean {
-  if (node.kind === 'tuple') return node.items.some(folds)
-  return node.kind === 'model' && (node.by !== null || node.children.some((child) => child.many || folds(child.node)))
+/** Of what `many()` takes. @throws {UsageError} for anything else. */
+export function listedOf(loader: unknown): Listed {
+  const of = typeof loader === 'object' && loader !== null ? (loader as Carrier)[manySymbol] : undefined
+  if (typeof of === 'function') return of.call(loader)
+  const node = nodeOf(loader)
+  if (node.kind !== 'model') throw new UsageError('many() takes a model, an alias, a loader or a query of one.')
+  return { node, list: { through: null, where: [], orderBy: [], limit: null } }
 }
 
-type Callable = ((row: unknown, context: object) => unknown) & (new (row: unknown, context: object) => unknown)
-
-function callOf(loader: Callable): CallNode['call'] {
-  const isClass = Function.prototype.toString.call(loader).startsWith('class')
-  return isClass ? (row, context) => new loader(row, context) : (row, context) => loader(row, context)
+/** Whether a list is loaded somewhere in it. */
+export function hasList(node: LoadNode): boolean {
+  if (node.kind === 'tuple') return node.items.some(hasList)
+  return node.kind === 'model' && node.children.some(({ node: child, list }) => list !== null || hasList(child))
 }

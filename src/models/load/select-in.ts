@@ -1,23 +1,29 @@
-// Loading by further statements instead of joins: one for each relation, for the keys of the objects that are there. Named
-// as the field names it, selectin loading. (SQLAlchemy: `selectinload`; MikroORM: `select-in`.)
-import { type Column, type SQL, sql } from 'drizzle-orm'
+// Loading by further statements: one for each relation, for the keys of the objects that are there, all relations of a level at
+// once. Named as the field names it, selectin loading. (SQLAlchemy: `selectinload`; MikroORM: `select-in`.) Keys travel as the
+// server wrote them, and the server pairs them: it alone knows which are equal.
+import { type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
+import type { RowSpec } from '../../sql/compiled.ts'
+import type { Dialect, ListWords } from '../../sql/dialect.ts'
+import { render } from '../../builder/drizzle/core/render.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import { Source as EngineSource } from '../../engine/source.ts'
 import { asQuery } from '../../sql/statement.ts'
-import { compileQuery } from '../query/compile/compile.ts'
-import { everything, type QueryState } from '../query/state.ts'
-import { noModel } from './assemble.ts'
 import { Row } from '../meta/row.ts'
-import { relationOf, relationOfOne } from './joins.ts'
-import type { ChildNode, LoadNode, ModelNode } from './node.ts'
-import type { Source } from './source.ts'
+import { SqlText } from '../meta/sql-text.ts'
+import { compileQuery } from '../query/compile/compile.ts'
+import { writeConditions } from '../query/compile/condition.ts'
+import type { QueryState } from '../query/state.ts'
+import { Assembly } from './assemble.ts'
+import { noModel, put } from './instances.ts'
+import { Joins, linkOf } from './join-list.ts'
+import { type Relation, relationOf, relationOfOne } from './joins.ts'
+import { type ChildNode, type LoadNode, modelNode, type ModelNode } from './node.ts'
+import { Shared } from './shared.ts'
 
 type Instance = Record<string, unknown>
-
-/** Keys asked for in one statement. */
-const most = 5000
+type Rows = readonly (readonly unknown[])[]
 
 /** The objects of a query, then what belongs to them; on one connection. */
 export async function loadSeparately<R>(
@@ -26,120 +32,226 @@ export async function loadSeparately<R>(
   limit: number,
   options: QueryOptions,
 ): Promise<R[]> {
-  const { statement } = compileQuery(limit === 0 ? state : { ...state, limit: Math.min(limit, state.limit ?? limit) })
+  const separate = separateOf(state.loader)
+  const { statement, assembly } = compileQuery(
+    { ...state, ...separate.root, limit: limit === 0 ? state.limit : Math.min(limit, state.limit ?? limit) },
+    { beside: separate.beside(executor.dialectHere().lists) },
+  )
   return together(executor, async () => {
-    const objects = await executor.all(asQuery(statement), options)
-    await attachSeparately(executor, state.loader, objects as object[], options)
+    const rows = await executor.all(asQuery({ ...statement, decode: undefined }), options)
+    const objects = assembly?.rows(rows) ?? []
+    const keys = rows.map((row) => assembly?.besides(row) ?? [])
+    await separate.attach(executor, objects as Instance[], keys, options)
     return objects as R[]
   })
 }
 
-/** @throws {UsageError} for a loader whose parts do not hang on foreign keys. */
-export async function attachSeparately(
-  executor: Executor,
-  loader: LoadNode | null,
-  objects: readonly object[],
-  options: QueryOptions,
-): Promise<void> {
-  if (loader === null) return
-  if (loader.kind !== 'model') throw new UsageError("The strategy 'select-in' loads a model with load({ … }).")
-  const { children, source } = loader
-  const context = {}
-  const loaded = children.map(({ key }) => key)
-  for (const object of objects) Row.setLoaded(object, loaded)
-  const separate = children.filter(({ node }) => node.kind === 'model')
-  await Promise.all(separate.map((child) => attach(executor, child, source, objects as Instance[], options)))
-  for (const { key, node } of children) {
-    if (node.kind === 'model') continue
-    if (node.kind !== 'call' && node.kind !== 'constant')
-      throw new UsageError(`load({ ${key} }) selects a value, which needs the strategy 'joined'.`)
-    for (const object of objects as Instance[])
-      object[key] = node.kind === 'call' ? noModel(node.call(object, context), key) : node.value
-  }
-}
-
-async function attach(
-  executor: Executor,
-  { key, node, many }: ChildNode,
-  parent: Source,
-  objects: readonly Instance[],
-  options: QueryOptions,
-): Promise<void> {
-  const { source, on } = node as ModelNode
-  if (on !== null || source.meta === null || source.model === null)
-    throw new UsageError(`load({ ${key} }) is joined by a condition, which needs the strategy 'joined'.`)
-  const relation = many ? relationOf(parent, source, true) : relationOfOne(parent, source, key)
-  const parentKeys = relation.parent.map((column) => keyNamed(parent, column))
-  const childKeys = relation.child.map((column) => keyNamed(source, column))
-  const wanted = new Map<string, readonly unknown[]>()
-  for (const object of objects) {
-    const values = parentKeys.map((name) => object[name])
-    if (!values.includes(null)) wanted.set(mapKey(values), values)
-  }
-  const found = await childrenOf(executor, node as ModelNode, relation.child, [...wanted.values()], options)
-  await attachSeparately(executor, node, found, options)
-  const groups = grouped(found, childKeys)
-  for (const object of objects) {
-    const group = groups.get(mapKey(parentKeys.map((name) => object[name]))) ?? []
-    const member = object[key]
-    if (typeof member === 'function') for (const each of many ? group : group.slice(0, 1)) member.call(object, each)
-    else object[key] = many ? [...group] : (group[0] ?? null)
-  }
-}
-
-async function childrenOf(
-  executor: Executor,
-  node: ModelNode,
-  columns: readonly Column[],
-  keys: readonly (readonly unknown[])[],
-  options: QueryOptions,
-): Promise<Instance[]> {
-  const found: Instance[] = []
-  for (let at = 0; at < keys.length; at += most) {
-    const where = [among(node.source, columns, keys.slice(at, at + most))]
-    const { statement } = compileQuery({ ...everything(node.source), where })
-    found.push(...((await executor.all(asQuery(statement), options)) as Instance[]))
-  }
-  return found
-}
-
-/** A list is one parameter, so that there is one statement however many keys there are. */
-function among(source: Source, columns: readonly Column[], keys: readonly (readonly unknown[])[]): SQL {
-  const [only] = columns
-  if (columns.length === 1) {
-    const column = source.meta?.columnOf(keyNamed(source, only as Column))
-    return sql`${only} = any(${sql.param(keys.map(([value]) => column?.encode(value)))})`
-  }
-  const tuples = keys.map(
-    (values) =>
-      sql`(${sql.join(
-        values.map((value, index) => sql.param(value, columns[index] as Column)),
-        sql`, `,
-      )})`,
-  )
-  return sql`(${sql.join([...columns], sql`, `)}) in (${sql.join(tuples, sql`, `)})`
-}
-
 /** All statements on one connection: that of the scope or transaction around, else one borrowed for them. */
-function together<T>(executor: Executor, work: () => Promise<T>): Promise<T> {
+export function together<T>(executor: Executor, work: () => Promise<T>): Promise<T> {
   return executor instanceof EngineSource ? executor.scope(work) : work()
 }
 
-function keyNamed({ columns }: Source, column: Column): string {
-  return Object.keys(columns).find((key) => columns[key] === column) as string
-}
+/** Of each loader: what is compiled of it, and the specification of its rows, serve all its queries. */
+const known = new WeakMap<LoadNode, Separate>()
 
-function grouped(objects: readonly Instance[], keys: readonly string[]): Map<string, Instance[]> {
-  const groups = new Map<string, Instance[]>()
-  for (const object of objects) {
-    const key = mapKey(keys.map((name) => object[name]))
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, [object])
-    else group.push(object)
+/** @throws {UsageError} for a loader whose parts do not hang on foreign keys. */
+export function separateOf(loader: LoadNode | null): Separate {
+  let separate = loader === null ? undefined : known.get(loader)
+  if (separate === undefined) {
+    separate = new Separate(loader)
+    known.set(loader as LoadNode, separate)
   }
-  return groups
+  return separate
 }
 
-function mapKey(values: readonly unknown[]): string {
-  return JSON.stringify(values.map((value) => (value instanceof Date ? value.getTime() : String(value))))
+/** The parts of a model that are loaded by further statements. */
+export class Separate {
+  /** The loader of the query of the objects. */
+  readonly root: { readonly loader: ModelNode; readonly selectIn: false }
+  readonly #node: ModelNode
+  readonly #parts: readonly Part[]
+  readonly #beside = new WeakMap<ListWords, readonly SQL[]>()
+
+  /** @throws {UsageError} for a loader whose parts do not hang on foreign keys. */
+  constructor(loader: LoadNode | null) {
+    if (loader?.kind !== 'model') throw new UsageError("The strategy 'select-in' loads a model with load({ … }).")
+    this.#node = loader
+    this.root = { loader: { ...modelNode(loader.source), by: loader.by }, selectIn: false }
+    this.#parts = loader.children
+      .filter(({ node }) => node.kind === 'model')
+      .map((child) => new Part(child as Part['child'], loader))
+    for (const { key, node } of loader.children)
+      if (node.kind !== 'model' && node.kind !== 'call' && node.kind !== 'constant')
+        throw new UsageError(`load({ ${key} }) selects a value, which needs the strategy 'joined'.`)
+  }
+
+  /** Values selected beside each object: keys, each with its type. */
+  beside(words: ListWords): readonly SQL[] {
+    let beside = this.#beside.get(words)
+    if (beside === undefined) this.#beside.set(words, (beside = this.#keys(words)))
+    return beside
+  }
+
+  /** Whether there is nothing to load. */
+  get isEmpty(): boolean {
+    return this.#node.children.length === 0
+  }
+
+  #keys(words: ListWords): SQL[] {
+    return this.#parts.flatMap(({ relation }) =>
+      relation.parent.flatMap((column) => {
+        const { sql: text } = render(column)
+        const declared = column.getSQLType()
+        return [sql.raw(words.keyText(text, declared)), sql.raw(words.keyType(text, declared))]
+      }),
+    )
+  }
+
+  /** `keys` has for each object what was selected beside it. */
+  async attach(executor: Executor, objects: readonly Instance[], keys: Rows, options: QueryOptions): Promise<void> {
+    const { children } = this.#node
+    const { context } = new Shared()
+    const loaded = children.map(({ key }) => key)
+    if (loaded.length > 0) for (const object of objects) Row.setLoaded(object, loaded)
+    let at = 0
+    const loads = this.#parts.map((part) => {
+      const start = at
+      at += part.relation.parent.length * 2
+      return part.load(
+        executor,
+        keys.map((key) => key.slice(start, start + part.relation.parent.length * 2)),
+        options,
+      )
+    })
+    const lists = await Promise.all(loads)
+    for (const { key, node } of children)
+      if (node.kind === 'call') for (const object of objects) object[key] = noModel(node.call(object, context), key)
+      else if (node.kind === 'constant') for (const object of objects) put(object, key, node.value, true)
+    this.#parts.forEach((part, index) => part.put(objects, lists[index] as readonly Instance[][]))
+  }
+}
+
+interface Compiled {
+  readonly assembly: Assembly
+  readonly spec: RowSpec
+}
+
+/** One relation. */
+class Part {
+  readonly child: ChildNode & { readonly node: ModelNode }
+  readonly relation: Relation
+  readonly #separate: Separate
+  readonly #compiled = new WeakMap<Dialect, Compiled>()
+
+  constructor(child: Part['child'], parent: ModelNode) {
+    const { key, node, list } = child
+    const { source, on } = node
+    if (on !== null || source.meta === null || source.model === null)
+      throw new UsageError(`load({ ${key} }) is joined by a condition, which needs the strategy 'joined'.`)
+    this.child = child
+    this.relation =
+      list === null
+        ? relationOfOne(parent.source, source, key)
+        : relationOf(parent.source, list.through ?? source, true)
+    this.#separate = separateOf(node)
+  }
+
+  /** Loads the objects of each key, in the order of the keys. */
+  async load(executor: Executor, keys: Rows, options: QueryOptions): Promise<Instance[][]> {
+    const lists: Instance[][] = keys.map(() => [])
+    const wanted: number[] = []
+    keys.forEach((key, index) => {
+      if (key.every((part) => part !== null)) wanted.push(index)
+    })
+    const [first] = wanted
+    if (first === undefined) return lists
+    const columns = this.relation.parent.map((_, at) => wanted.map((index) => keys[index]?.[at * 2] as string))
+    const types = this.relation.parent.map((_, at) => keys[first]?.[at * 2 + 1] as string)
+    const { node } = this.child
+    const dialect = executor.dialectHere()
+    const { assembly, spec } = this.#on(dialect)
+    const { text, params } = this.#statement(assembly, dialect, columns, types)
+    const rows = (await executor.all(
+      asQuery({ sql: text, params, spec, dialect: node.source.dialect.family }),
+      options,
+    )) as unknown as unknown[][]
+    const made = assembly.rows(rows) as Instance[]
+    if (!this.#separate.isEmpty) {
+      const fresh = new Map(made.map((object, at) => [object, at]))
+      await this.#separate.attach(
+        executor,
+        [...fresh.keys()],
+        [...fresh.values()].map((at) => assembly.besides(rows[at])),
+        options,
+      )
+    }
+    for (let at = 0; at < rows.length; at++) {
+      const list = lists[wanted[((rows[at] as unknown[]).at(-1) as number) - 1] as number] as Instance[]
+      const object = made[at] as Instance
+      if (node.by === null || !list.includes(object)) list.push(object)
+    }
+    return lists
+  }
+
+  /** What its rows become, with the number of their key at the end. */
+  #on(dialect: Dialect): Compiled {
+    let compiled = this.#compiled.get(dialect)
+    if (compiled === undefined) {
+      const assembly = new Assembly(this.#separate.root.loader, this.child.node.source, this.#joins())
+      for (const each of this.#separate.beside(dialect.lists)) assembly.beside(each)
+      const { spec } = assembly
+      const columns = [...(spec.columns ?? []), { path: [], mode: 'number' as const }]
+      this.#compiled.set(dialect, (compiled = { assembly, spec: { ...spec, columns } }))
+    }
+    return compiled
+  }
+
+  put(objects: readonly Instance[], lists: readonly Instance[][]): void {
+    const { key, list } = this.child
+    objects.forEach((object, index) => {
+      const found = lists[index] as Instance[]
+      if (list === null) put(object, key, found[0] ?? null, found.length > 0)
+      else if (typeof object[key] === 'function') for (const each of found) put(object, key, each, true)
+      else object[key] = found
+    })
+  }
+
+  #joins(): Joins {
+    const { node, list } = this.child
+    return new Joins(node.source, list === null || list.through === null ? [] : [linkOf(node.source, list.through)])
+  }
+
+  /** A list of keys is one parameter, so that there is one statement however many keys there are. */
+  #statement(
+    assembly: Assembly,
+    { lists, placeholder }: Dialect,
+    columns: readonly (readonly string[])[],
+    types: readonly string[],
+  ): SqlText {
+    const { node, list } = this.child
+    const text = new SqlText(node.source.dialect)
+    const own = node.source.meta?.primaryKey.map(({ key }) => node.source.columns[key] as SQL) ?? []
+    const order = list !== null && list.orderBy.length > 0 ? list.orderBy : own
+    const limited = list !== null && list.limit !== null
+    if (limited)
+      text.add(`select ${assembly.root.items.map((_, at) => `q.${assembly.root.name(at)}`).join(', ')}, q.ord from (`)
+    text.add('select ')
+    assembly.selectNamed(text)
+    text.add(', o.ord')
+    if (limited) {
+      text.add(', row_number() over (partition by o.ord')
+      if (order.length > 0) text.add(' order by ').expressions(order)
+      text.add(') as n')
+    }
+    text.add(' from ')
+    const { from, parts } = lists.keys(types, columns, (value) => text.placeOf(value, placeholder))
+    text.add(`${from} inner join `)
+    assembly.root.joins.writeFrom(text, true)
+    const keyed = this.relation.child.map((column, at) => sql`${column} = ${sql.raw(parts[at] as string)}`)
+    text.add(' on ').sql(sql.join(keyed, sql` and `))
+    if (list !== null && list.where.length > 0) writeConditions(text.add(' where '), list.where)
+    if (limited) return text.add(`) q where q.n <= ${list.limit} order by q.ord, q.n`)
+    text.add(' order by o.ord')
+    return order.length > 0 ? text.add(', ').expressions(order) : text
+  }
 }

@@ -1,12 +1,13 @@
 // Something rows come from in a query: a model's table, an alias of it, a subquery with its columns, a bare table. Known by
 // the qualifier that its columns are written with, so that one thing never gets into FROM twice.
 import { type Column, getTableColumns, is, type SQL, sql as fragment, Table } from 'drizzle-orm'
-import { quoteName, render, tableName } from '../../builder/drizzle/core/render.ts'
+import { dialectOf, render, tableName } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
+import type { Dialect } from '../../sql/dialect.ts'
 import { expressionsOf, withProperties } from '../meta/expressions.ts'
 import { isModel, metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { nameOf } from '../meta/table.ts'
-import { isPlain } from '../../util/checks.ts'
+import { isPlain } from '../../util/options.ts'
 import type { SqlText } from '../meta/sql-text.ts'
 
 /** How an alias, or a model over a subquery, tells its source. */
@@ -15,13 +16,15 @@ export const sourceSymbol: unique symbol = Symbol('genever.source')
 export class Source {
   /** `"users"`, `"schema"."users"`, `"boss"`. */
   readonly id: string
-  /** The same without the schema: what FOR UPDATE OF takes. */
+  /** The same without the schema, as FOR UPDATE OF takes it. */
   readonly name: string
   /** Null for a bare table. */
   readonly model: ModelLike | null
   readonly meta: ModelMeta | null
   /** The table whose foreign keys it has. */
   readonly table: Table
+  /** What its statements are written in. */
+  readonly dialect: Dialect
   /** Columns by key, and JSON properties. */
   readonly columns: Readonly<Record<string, Column | SQL>>
   /** Has the rows of a query, which may be fewer than the table's. */
@@ -43,6 +46,7 @@ export class Source {
     this.model = model
     this.meta = model === null ? null : metaOf(model)
     this.table = table
+    this.dialect = dialectOf(table)
     this.columns = columns
     this.write = write
     this.isQuery = isQuery
@@ -77,13 +81,13 @@ export function sourceOf(value: unknown): Source {
 }
 
 function ofTable(id: string, model: ModelLike | null, table: Table, columns: Source['columns']): Source {
-  return new Source(id, model, table, columns, (text) => text.add(id), quoteName(nameOf(table)))
+  return new Source(id, model, table, columns, (text) => text.add(id), dialectOf(table).quote(nameOf(table)))
 }
 
 /** The model's table once more, under another name. */
 export function aliasSource(model: ModelLike, name: string): Source {
   const meta = metaOf(model)
-  return new Source(quoteName(name), model, meta.table, expressionsOf(meta, name), (text) =>
+  return new Source(meta.dialect.quote(name), model, meta.table, expressionsOf(meta, name), (text) =>
     text.add(meta.aliased(name)),
   )
 }
@@ -101,12 +105,25 @@ export function subquerySource(model: ModelLike, subquery: object): Source {
     throw new UsageError(`The subquery '${alias}' lacks columns of ${modelName(model)}: ${missing.join(', ')}.`)
   const columns = Object.fromEntries(meta.columns.map(({ key }) => [key, given[key] as Column]))
   const write = (text: SqlText): SqlText => text.sql(fragment`${subquery as SQL}`)
-  const name = quoteName(alias)
+  const name = meta.dialect.quote(alias)
   return new Source(name, model, meta.table, withProperties(meta, columns), write, name, true)
 }
 
+/** A value as text, in the words of the source's database. */
+export function asText(by: Column | SQL, { dialect }: Pick<Source, 'dialect'>): SQL<string | null> {
+  const [before, after] = dialect.models.text
+  return fragment<string | null>`${fragment.raw(before)}${by}${fragment.raw(after)}`
+}
+
+const qualifiers = new WeakMap<Column, string>()
+
 /** The qualifier a column is written with: the `id` of its source. */
 export function qualifierOf(column: Column): string {
-  const { sql } = render(column)
-  return sql.slice(0, sql.length - quoteName(column.name).length - 1)
+  let qualifier = qualifiers.get(column)
+  if (qualifier === undefined) {
+    const { sql } = render(column)
+    qualifier = sql.slice(0, sql.length - dialectOf(column).quote(column.name).length - 1)
+    qualifiers.set(column, qualifier)
+  }
+  return qualifier
 }

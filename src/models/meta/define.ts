@@ -1,20 +1,21 @@
-// What `Model()` was given, checked once: from here on a model is known to fit its table. Every mistake is told at the
-// definition, where the stack shows the line.
-import { type Column, Column as ColumnClass, is, type Table } from 'drizzle-orm'
+// The arguments of `Model()`, checked once: from here on a model is known to fit its table. Every mistake is an error of
+// the definition, so the stack shows its line.
+import { type Column, Column as ColumnClass, is, Table } from 'drizzle-orm'
+import { isOfMysql } from '../../builder/drizzle/core/kinds.ts'
+import { isJsonType } from '../../builder/drizzle/core/render.ts'
 import { PgTable } from 'drizzle-orm/pg-core'
 import { checkDrizzle } from '../../builder/drizzle/core/version.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Db } from '../../db/db.ts'
-import { asynchronous, ignore, isAsync, isPromise } from '../json/at-once.ts'
+import { asynchronous, ignore, isAsync, isPromise } from '../json/defaults.ts'
 import { PropertyDraft } from '../json/json.ts'
 import { JsonProperty } from '../json/property.ts'
-import type { ModelHooks } from './hooks.ts'
+import type { ModelHooks } from '../values/hooks.ts'
 import { ModelMeta } from './model-meta.ts'
 import { keyOf } from './key.ts'
 import { columnsOf, isView, sqlNameOf } from './table.ts'
 import { callOptions } from '../../engine/handle.ts'
-import { callback, describeType, isPlain, must } from '../../util/checks.ts'
-import type { Checks } from '../../util/options.ts'
+import { callback, describeType, isPlain, must, type Checks } from '../../util/options.ts'
 
 /** The options of `Model()`, without types. */
 export interface GivenOptions extends ModelHooks {
@@ -43,7 +44,7 @@ function isSchema(value: unknown): boolean {
   return typeof schema['~standard']?.validate === 'function'
 }
 
-/** What an instance has of its own. */
+/** Members that every instance has. */
 export const reserved: ReadonlySet<string> = new Set([
   'update',
   'delete',
@@ -60,10 +61,10 @@ export const reserved: ReadonlySet<string> = new Set([
  */
 export function define(db: Db, table: unknown, given: GivenOptions | undefined): ModelMeta {
   checkDrizzle('genever/models')
-  if (typeof (db as Partial<Db> | undefined)?.resolve !== 'function')
+  if (typeof (db as Partial<Db> | undefined)?.databaseAt !== 'function')
     throw new UsageError(`Model() takes a db made by createDb() first, not ${describeType(db)}.`)
-  if (!is(table, PgTable) && !isView(table))
-    throw new UsageError(`Model() takes a pgTable or pgView second, not ${describeType(table)}.`)
+  if (!is(table, PgTable) && !isView(table) && !isMysqlTable(table))
+    throw new UsageError(`Model() takes a pgTable, mysqlTable or a view second, not ${describeType(table)}.`)
   const options = callOptions<GivenOptions>(given, checks, 'Model()')
   const view = isView(table)
   const columns = columnsOf(table)
@@ -85,6 +86,10 @@ export function define(db: Db, table: unknown, given: GivenOptions | undefined):
   return new ModelMeta({ name: options.name, db, table: table as Table, primaryKey, view, properties, hidden, hooks })
 }
 
+function isMysqlTable(table: unknown): table is Table {
+  return is(table, Table) && isOfMysql(table)
+}
+
 function checkNames(name: string, columns: Readonly<Record<string, Column>>): void {
   const taken = Object.keys(columns).filter((key) => reserved.has(key))
   if (taken.length > 0)
@@ -101,13 +106,15 @@ function propertiesOf(
   const properties = new Map<string, JsonProperty>()
   for (const [key, drafts] of Object.entries(json)) {
     const column = Object.hasOwn(columns, key) ? columns[key] : undefined
-    if (column === undefined || !/^PgJsonb?$/.test(column.columnType))
+    if (column === undefined || !isJsonType(column.columnType))
       throw new UsageError(
         `json: ${name} has no json or jsonb column '${key}', so there is nothing to keep its properties in.`,
       )
     for (const [property, draft] of Object.entries(drafts ?? {})) {
       if (!(draft instanceof PropertyDraft))
-        throw new UsageError(`json: ${key}.${property} is made by json.string(), json.integer() and the like.`)
+        throw new UsageError(
+          `json: ${key}.${property} is made by json.string(), json.integer() or another member of json.`,
+        )
       if (Object.hasOwn(columns, property) || reserved.has(property))
         throw new UsageError(
           `json: the property '${property}' has the name of a column or method. Give it another one, and keep its key with { prop: '${property}' }.`,
@@ -120,7 +127,7 @@ function propertiesOf(
   return properties
 }
 
-/** What it does later would come after the instance was given away, and what it throws later would reach nobody. */
+/** Work that it does later would come after the instance was given away, and errors it throws later would reach no caller. */
 function atOnce(name: string, afterLoad: GivenOptions['afterLoad']): GivenOptions['afterLoad'] {
   if (afterLoad === undefined) return undefined
   if (isAsync(afterLoad)) return afterLoad

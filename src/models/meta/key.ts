@@ -1,7 +1,7 @@
 // Which columns find a row of a model: the primary key that its table declares, or other unique columns named by `pk`.
 import type { Column, Table } from 'drizzle-orm'
 import { GeneverError, UsageError } from '../../errors/index.ts'
-import { describeType } from '../../util/checks.ts'
+import { describeType } from '../../util/options.ts'
 import { isView, primaryKeyOf, uniqueKeys } from './table.ts'
 
 type Columns = Readonly<Record<string, Column>>

@@ -1,10 +1,11 @@
 // One column of a model: its key in TypeScript, its name in the database, how its values travel.
 import type { Column } from 'drizzle-orm'
 import { type ColumnLike, type Decode, decodeOf, encode } from '../../builder/drizzle/core/codec.ts'
-import { quoteName } from '../../builder/drizzle/core/render.ts'
+import { dialectOf, isJsonType } from '../../builder/drizzle/core/render.ts'
 import { GeneverError, ParameterError } from '../../errors/index.ts'
 import type { ColumnSpec } from '../../sql/compiled.ts'
-import { describeType } from '../../util/checks.ts'
+import { describeType } from '../../util/options.ts'
+import { type Judge, judgeOf } from './judge.ts'
 
 export class ModelColumn {
   readonly key: string
@@ -21,9 +22,13 @@ export class ModelColumn {
   readonly readOnly: boolean
   /** Computed anew by every update. */
   readonly isGenerated: boolean
+  /** The database numbers it where it has no value. */
+  readonly isNumbered: boolean
   readonly isJson: boolean
   readonly isArray: boolean
   readonly isCustom: boolean
+  /** Whether a row can have such a key; undefined: only the server can tell. */
+  readonly judge: Judge | undefined
 
   constructor(key: string, column: Column, index: number) {
     const like = column as unknown as ColumnLike
@@ -31,14 +36,17 @@ export class ModelColumn {
     this.index = index
     this.column = column
     this.name = column.name
-    this.quoted = quoteName(column.name)
+    this.quoted = dialectOf(column).quote(column.name)
     this.jsonName = JSON.stringify(column.name)
     this.decode = decodeOf(like)
     this.isGenerated = column.generated !== undefined
     this.readOnly = this.isGenerated || column.generatedIdentity?.type === 'always'
     this.isArray = like.baseColumn !== undefined || (like.dimensions ?? 0) > 0
-    this.isJson = !this.isArray && (like.columnType === 'PgJsonb' || like.columnType === 'PgJson')
-    this.isCustom = like.columnType === 'PgCustomColumn'
+    this.isNumbered =
+      (column as { readonly autoIncrement?: boolean }).autoIncrement === true || like.columnType === 'MySqlSerial'
+    this.isJson = !this.isArray && isJsonType(like.columnType)
+    this.judge = judgeOf(like.columnType)
+    this.isCustom = like.columnType.endsWith('CustomColumn')
   }
 
   /** The parameter of a value. SQL expressions are handled by the caller. @throws {ParameterError} when it does not fit. */

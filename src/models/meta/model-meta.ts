@@ -1,21 +1,23 @@
-// What the library knows of a model: made once by `Model()`, shared by its subclasses, found through the class. Statics,
-// queries, loaders and instances all read it; it holds no row and no connection.
+// The library's knowledge about a model: made once by `Model()`, shared by its subclasses, found through the class. Statics, queries,
+// loaders and instances all read it. It holds no row and no connection.
 import type { Table } from 'drizzle-orm'
+import { pathTaken } from '../../engine/context/place.ts'
 import type { Executor } from '../../engine/query/executor.ts'
+import type { MadeWith } from '../../sql/statement.ts'
 import { placeOf } from '../../engine/handle.ts'
-import { quoteName } from '../../builder/drizzle/core/render.ts'
+import { dialectOf } from '../../builder/drizzle/core/render.ts'
 import type { Db } from '../../db/db.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
-import { asynchronous, isAsync } from '../json/at-once.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import { asynchronous, isAsync } from '../json/defaults.ts'
 import type { JsonProperty } from '../json/property.ts'
-import type { ModelHooks } from './hooks.ts'
+import type { ModelHooks } from '../values/hooks.ts'
 import { makerOf } from './maker.ts'
 import { ModelColumn } from './model-column.ts'
-import type { Decode } from '../statement/ready.ts'
+import { type Decode, Shapes } from '../statement/ready.ts'
 import { columnsOf, sqlNameOf } from './table.ts'
 import { noKey, Row } from './row.ts'
-import { Shapes } from '../statement/shapes.ts'
 
 /** Where the meta hangs on a class; registered, so that two copies of the package agree. */
 export const modelMeta: unique symbol = Symbol.for('genever.model')
@@ -40,16 +42,25 @@ export interface MetaParts {
   readonly hooks: ModelHooks
 }
 
+/** An update of a row by its key, and what it gives of the changed row. */
+export interface MadeUpdate {
+  readonly text: string
+  readonly columns: readonly ModelColumn[]
+  readonly spec: RowSpec<readonly unknown[]>
+}
+
 export class ModelMeta {
   readonly db: Db
   readonly table: Table
+  /** What its table is declared in, and its statements are written in. */
+  readonly dialect: Dialect
   /** Its name in messages, when it was given one. */
   readonly named: string | undefined
   /** `"schema"."table"`. */
   readonly sqlName: string
   readonly columns: readonly ModelColumn[]
   readonly byKey: ReadonlyMap<string, ModelColumn>
-  /** What every update computes anew. */
+  /** Columns that every update computes again. */
   readonly generated: readonly ModelColumn[]
   /** A view: read only. */
   readonly view: boolean
@@ -64,6 +75,12 @@ export class ModelMeta {
   readonly hooks: ModelHooks
   /** The texts of its statements. */
   readonly texts: Shapes<string> = new Shapes()
+  /** Those of `create()`. */
+  readonly inserts: Shapes<string> = new Shapes()
+  /** Those of updates and deletes of many rows. */
+  readonly writes: Shapes<string> = new Shapes()
+  /** Those of updates of instances. */
+  readonly updates: Shapes<MadeUpdate> = new Shapes()
   /** Gives the rows it gets to `afterLoad`; undefined without that hook. For `Statement.decode`, whose errors reach the caller. */
   readonly loaded: Decode<never> | undefined
   /** The same for new rows, which are none any more when their transaction is rolled back. */
@@ -81,6 +98,7 @@ export class ModelMeta {
     this.named = parts.name
     this.db = db
     this.table = table
+    this.dialect = dialectOf(table)
     this.sqlName = sqlNameOf(table)
     this.columns = Object.entries(columnsOf(table)).map(([key, column], index) => new ModelColumn(key, column, index))
     this.byKey = new Map(this.columns.map((column) => [column.key, column]))
@@ -167,14 +185,19 @@ export class ModelMeta {
     return this.propertiesOf.get(column)?.some(({ name }) => this.hidden.has(name)) === true
   }
 
-  /** Where a call runs: where it says, else on the model's db. */
-  executor(on: Executor | undefined): Executor {
-    return placeOf(on, this.db, 'a call of a model')
+  /**
+   * Where a call runs: where it says, else on the model's db. `made`, `madeOn`: of what goes to a schema or a database by
+   * itself.
+   * @throws {TenantError} outside of a tenant where one is needed.
+   */
+  executor(on: Executor | undefined, made: MadeWith | null = null, madeOn: Executor = this.db): Executor {
+    if (madeOn === this.db && (made === null || pathTaken(made) === null)) this.db.modelsHere(on)
+    return placeOf(on, madeOn, 'a call of a model')
   }
 
   /** How a table is named in `FROM` under an alias. */
   aliased(alias: string): string {
-    return `${this.sqlName} as ${quoteName(alias)}`
+    return `${this.sqlName} as ${this.dialect.quote(alias)}`
   }
 }
 
@@ -199,7 +222,7 @@ const shortest = 3
 export function modelName(model: unknown): string {
   const { name } = model as ModelLike
   const meta = metaOf(model)
-  return meta.named ?? (name.length >= shortest ? name : meta.sqlName.replaceAll('"', ''))
+  return meta.named ?? (name.length >= shortest ? name : meta.sqlName.replaceAll(/["`]/g, ''))
 }
 
 /** @throws {UsageError} when the value is no model. */

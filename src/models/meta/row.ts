@@ -1,5 +1,6 @@
-// What an instance knows beside its fields: which row it stands for, values that are not shown, what a loader gave it, and
-// changes that the database has not confirmed for good. In private members, so that no copy and no printer sees them.
+// The knowledge of an instance beside its fields: its row, values that are not shown, values from a loader, and changes that are not yet
+// committed. It is in private members, so no copy and no printer sees it.
+import type { Origin } from '../../engine/query/made-with.ts'
 
 /** A member of an instance that was set by a change, until that change is kept or undone. */
 export interface MemoryChange {
@@ -12,15 +13,17 @@ export interface MemoryChange {
 interface Beside {
   /** Values of columns that are not enumerable. */
   concealed: Record<string, unknown> | null
-  /** What the loader that made it attaches. */
+  /** The members that its loader attached. */
   loaded: readonly string[]
   /** In the order they were made. */
   readonly changes: MemoryChange[]
+  /** Where it was read or created, if that says more than its model. */
+  origin: Origin | null
 }
 
 const nothing: readonly string[] = []
 
-/** Stands for the key where it cannot be told which row an instance is. */
+/** Stands for the key when the row of an instance is unknown. */
 export const noKey: {
   /** The transaction that created the row was rolled back. */
   readonly uncreated: symbol
@@ -29,7 +32,7 @@ export const noKey: {
 } = { uncreated: Symbol('uncreated'), uncertain: Symbol('uncertain') }
 
 export class Row {
-  /** Of the row as the database has it: a value, or a list in the order of the key. Undefined: it is no row yet. */
+  /** The key of the row as the database has it: a value, or a list in the order of the key. Undefined: there is no row yet. */
   #key: unknown = undefined
   #beside: Beside | undefined = undefined
 
@@ -91,12 +94,28 @@ export class Row {
     return #key in row ? Row.#beyond(row).changes : []
   }
 
+  static originOf(row: object): Origin | null {
+    return #key in row ? (row.#beside?.origin ?? null) : null
+  }
+
+  /** For an object, and for those that a loader attached to it, in fields, lists and sets. */
+  static setOrigin(row: object, origin: Origin): void {
+    if (!(#key in row) || row.#beside?.origin === origin) return
+    Row.#beyond(row).origin = origin
+    for (const value of Object.values(row))
+      if (Array.isArray(value) || value instanceof Set) {
+        for (const each of value as Iterable<unknown>) if (isObject(each)) Row.setOrigin(each, origin)
+      } else if (isObject(value)) Row.setOrigin(value, origin)
+  }
+
   static #beyond(row: Row): Beside {
-    return (row.#beside ??= { concealed: null, loaded: nothing, changes: [] })
+    return (row.#beside ??= { concealed: null, loaded: nothing, changes: [], origin: null })
   }
 }
 
 type Fields = Readonly<Record<string, unknown>>
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 /** A copy of what can be changed in place. */
 export function held(value: unknown): unknown {

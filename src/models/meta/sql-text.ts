@@ -1,16 +1,19 @@
 // Text and parameters as they grow: plain SQL of ours, and Drizzle's objects rendered with the next placeholders.
 import { type Growing, writeExpression } from '../../builder/drizzle/core/expression.ts'
 import { withEncoded } from '../../builder/drizzle/core/lists.ts'
+import type { Dialect, Placeholders } from '../../sql/dialect.ts'
 import { render, type SqlLike } from '../../builder/drizzle/core/render.ts'
 
 export class SqlText implements Growing {
+  readonly dialect: Dialect
   text: string
   readonly params: unknown[]
 
-  /** It may begin with a text that is known, and its parameters. */
-  constructor(text = '', params: readonly unknown[] = []) {
+  /** It may begin with a text that is known, and its parameters; or write beside another text, with parameters in common. */
+  constructor(dialect: Dialect, text = '', params: readonly unknown[] | SqlText = []) {
+    this.dialect = dialect
     this.text = text
-    this.params = [...params]
+    this.params = params instanceof SqlText ? params.params : [...params]
   }
 
   add(text: string): this {
@@ -20,7 +23,9 @@ export class SqlText implements Growing {
 
   sql(value: SqlLike): this {
     if (writeExpression(value, this)) return this
-    const { sql, params } = render(withEncoded(value) as SqlLike, { before: this.params.length })
+    const { dialect } = this
+    const given = dialect.models.listAsArray ? (withEncoded(value) as SqlLike) : value
+    const { sql, params } = render(given, { before: this.params.length, dialect })
     this.text += sql
     for (const param of params) this.params.push(param)
     return this
@@ -28,9 +33,12 @@ export class SqlText implements Growing {
 
   /** A placeholder and its value. */
   param(value: unknown): this {
-    this.params.push(value)
-    this.text += `$${this.params.length}`
-    return this
+    return this.add(this.placeOf(value))
+  }
+
+  /** Its placeholder, for a text that is added later. */
+  placeOf(value: unknown, placeholders: Placeholders = this.dialect.placeholder): string {
+    return placeholders.text(this.params.push(value) - 1)
   }
 
   /** One after the other, with commas between them. */

@@ -2,7 +2,7 @@
 // where they keep their columns, and versions in what their types say of that.
 import { type Column, getTableColumns, getTableName, is, type SQL, type Table, View } from 'drizzle-orm'
 import { tableName, type ViewConfig, viewConfigOf, viewName } from '../../builder/drizzle/core/render.ts'
-import { type AnyPgTable, getTableConfig } from 'drizzle-orm/pg-core'
+import { tableConfigOf } from '../../builder/drizzle/core/table-config.ts'
 import { UsageError } from '../../errors/index.ts'
 
 export function isView(table: unknown): table is View {
@@ -35,7 +35,7 @@ function configOf(view: View): ViewConfig {
 export function primaryKeyOf(table: Table): readonly string[] {
   const single = Object.values<Column>(getTableColumns(table)).filter(({ primary }) => primary)
   if (single.length > 0) return names(single)
-  const [declared] = getTableConfig(table as AnyPgTable).primaryKeys
+  const [declared] = tableConfigOf(table).primaryKeys
   return declared === undefined ? [] : names(declared.columns)
 }
 
@@ -43,7 +43,7 @@ const names = (of: readonly { readonly name?: string }[]): string[] => of.map(({
 
 /** The sets of columns a table declares as its primary key or as unique, by database names. Throws as `primaryKeyOf`. */
 export function uniqueKeys(table: Table): readonly (readonly string[])[] {
-  const { columns, uniqueConstraints, indexes } = getTableConfig(table as AnyPgTable)
+  const { columns, uniqueConstraints, indexes } = tableConfigOf(table)
   const primary = primaryKeyOf(table)
   return [
     ...(primary.length > 0 ? [primary] : []),
@@ -67,7 +67,7 @@ export function partialKey(
   const wanted = new Set(columns.map(({ name }) => name))
   const same = (key: readonly string[]): boolean => key.length === wanted.size && key.every((name) => wanted.has(name))
   if (uniqueKeys(table).some(same)) return undefined
-  const found = getTableConfig(table as AnyPgTable).indexes.filter(
+  const found = tableConfigOf(table).indexes.filter(
     ({ config }) =>
       config.unique &&
       config.where !== undefined &&

@@ -1,17 +1,17 @@
-// What a query may be given as a condition or an order: Drizzle's SQL and columns, and fragments of our own `sql` tag, which
-// become Drizzle's. Anything else is refused, never ignored.
+// The conditions and orders that a query takes: Drizzle's SQL and columns, and fragments of Genever's `sql` tag, which become Drizzle's.
+// Anything else is refused, never ignored.
 import { Column, is, SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
-import { cut } from '../../sql/parts.ts'
-import { toStatement } from '../../sql/statement.ts'
-import { type Fragment, isFragment } from '../../sql/tag.ts'
-import { describeType, isPlain } from '../../util/checks.ts'
+import { Ref } from '../../sql/parts.ts'
+import { nameOf } from '../values/expression.ts'
+import { type Fragment, isFragment, partsOfFragment } from '../../sql/tag.ts'
+import { describeType, isPlain } from '../../util/options.ts'
 
 /** Undefined for what is no SQL. */
 export function sqlGiven(given: unknown): SQL | undefined {
   if (typeof given !== 'object' || given === null || isPlain(given)) return undefined
   if (isFragment(given)) return drizzleOf(given)
-  return is(given, SQL) ? given : undefined
+  return isOne(given, SQL) ? (given as SQL) : undefined
 }
 
 /** @throws {UsageError} for what is no condition. */
@@ -32,16 +32,27 @@ export function expressionsGiven(given: readonly unknown[], method: string): (Co
   })
 }
 
+/** False for an object that throws when it is looked at, as a proxy may. */
+function isOne(given: object, kind: Parameters<typeof is>[1]): boolean {
+  try {
+    return is(given, kind)
+  } catch {
+    return false
+  }
+}
+
 function columnOf(given: unknown): Column | undefined {
   if (typeof given !== 'object' || given === null || isPlain(given)) return undefined
-  return is(given, Column) || is(given, SQL.Aliased) ? (given as Column) : undefined
+  return isOne(given, Column) || isOne(given, SQL.Aliased) ? (given as Column) : undefined
 }
 
 function drizzleOf(fragment: Fragment): SQL {
-  const { texts, uses, params } = cut(fragment[toStatement]())
+  const { texts, uses, params } = partsOfFragment(fragment)
   const pieces = texts.flatMap((text, index) => {
     const use = uses[index]
-    return use === undefined ? [sql.raw(text)] : [sql.raw(text), sql.param(params[use])]
+    const value = use === undefined ? undefined : params[use]
+    if (value instanceof Ref) return [sql.raw(text), nameOf(value)]
+    return use === undefined ? [sql.raw(text)] : [sql.raw(text), sql.param(value)]
   })
   return sql.join(pieces)
 }

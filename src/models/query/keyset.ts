@@ -1,10 +1,10 @@
-// Keyset pagination: the rows after a place in an order, told by the values of its keys. A cursor holds them as the server
+// Keyset pagination: the rows after a place in an order. The values of the keys name the place. A cursor holds them as the server
 // wrote them, so that no precision is lost on the way: a JavaScript date has milliseconds, a timestamp microseconds.
 import { and, Column, eq, gt, is, isNotNull, isNull, lt, or, SQL, sql, StringChunk } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
-import { render } from '../../builder/drizzle/core/render.ts'
-import { type OrderKey, orderKeyOf } from './order.ts'
-import { qualifierOf, type Source } from '../load/source.ts'
+import { render, isSqlLike } from '../../builder/drizzle/core/render.ts'
+import { columnsIn } from '../load/columns.ts'
+import { asText, qualifierOf, type Source } from '../load/source.ts'
 import { modelName } from '../meta/model-meta.ts'
 import type { QueryState } from './state.ts'
 
@@ -12,36 +12,59 @@ import type { QueryState } from './state.ts'
 export interface KeysetKey extends OrderKey {
   /** A column is only known not to be NULL where no join can make it so. */
   readonly nullable: boolean
+  /** What its value, which came as text, is compared as. */
+  readonly valueOf: (text: string) => unknown
+  /** NULL stands where the server puts it by itself. */
+  readonly usual: boolean
 }
 
-/** The keys of the query's order, the primary key last so that no two rows are equal. */
-export function keysetOf({ orderBy, meta, source, model }: QueryState): KeysetKey[] {
+/**
+ * The keys of the query's order, the primary key last so that no two rows are equal.
+ * @throws {UsageError} without a primary key, and where an object of a distinct() would have several places in the order.
+ */
+export function keysetOf({ orderBy, meta, source, model, loader }: QueryState): KeysetKey[] {
   if (meta.primaryKey.length === 0)
     throw new UsageError(`Keyset pagination needs a primary key, and ${modelName(model)} has none.`)
-  const keys = orderBy.map(orderKeyOf).map((key) => ({ ...key, by: operand(key.by) }))
+  const words = source.dialect.models
+  const keys = orderBy.map((by) => orderKeyOf(by, source)).map((key) => ({ ...key, by: operand(key.by) }))
   const known = new Set(keys.map(({ by }) => render(by).sql))
+  const distinct = loader?.kind === 'model' ? loader.by : null
+  if (distinct !== null) {
+    const by = distinct.map((column) => render(column).sql)
+    const whole = meta.primaryKey.every(({ key }) => by.includes(render(source.columns[key] as Column).sql))
+    const foreign = columnsIn(keys.map((key) => key.by)).find((column) => qualifierOf(column) !== source.id)
+    if (!whole || foreign !== undefined)
+      throw new UsageError(
+        `Pages of a distinct() query need objects that have one place each: ${whole ? `the order by ${render(foreign as Column).sql} gives an object one for each row that it is joined to. Order by columns of ${modelName(model)}, or by one value, as sql\`(select max(…) from … where …)\`` : `give distinct() the primary key of ${modelName(model)}, or nothing`}.`,
+      )
+  }
   const descending = keys.at(-1)?.descending ?? false
   for (const { key } of meta.primaryKey) {
     const by = source.columns[key] as Column
-    if (!known.has(render(by).sql)) keys.push({ by, descending, nullsFirst: descending })
+    if (!known.has(render(by).sql)) keys.push({ by, descending, nullsFirst: descending !== words.nullsFirst })
   }
-  return keys.map((key) => ({ ...key, nullable: meta.view || !isNeverNull(key.by, source) }))
+  return keys.map((key) => ({
+    ...key,
+    nullable: meta.view || !isNeverNull(key.by, source),
+    valueOf: words.keyValue(is(key.by, Column) ? key.by.getSQLType() : null),
+    usual: key.nullsFirst === (key.descending !== words.nullsFirst),
+  }))
 }
 
 function isNeverNull(by: Column | SQL, source: Source): boolean {
   return is(by, Column) && by.notNull && qualifierOf(by) === source.id
 }
 
-export function orderOf(keys: readonly OrderKey[]): SQL[] {
-  return keys.map(({ by, descending, nullsFirst }) => {
-    const nulls = nullsFirst === descending ? '' : ` nulls ${nullsFirst ? 'first' : 'last'}`
+export function orderOf(keys: readonly KeysetKey[]): SQL[] {
+  return keys.map(({ by, descending, nullsFirst, usual }) => {
+    const nulls = usual ? '' : ` nulls ${nullsFirst ? 'first' : 'last'}`
     return new SQL([by, new StringChunk(`${descending ? ' desc' : ' asc'}${nulls}`)])
   })
 }
 
 /** The keys as text, selected beside the rows. */
-export function textsOf(keys: readonly OrderKey[]): SQL<string | null>[] {
-  return keys.map(({ by }) => sql<string | null>`${by}::text`)
+export function textsOf(keys: readonly OrderKey[], source: Source): SQL<string | null>[] {
+  return keys.map(({ by }) => asText(by, source))
 }
 
 const bracketed = new WeakSet<object>()
@@ -65,18 +88,18 @@ export function afterCondition(keys: readonly KeysetKey[], values: readonly (str
   return or(...steps.filter((step) => step !== undefined)) ?? sql`false`
 }
 
-function same({ by }: OrderKey, value: string | null): SQL {
-  return value === null ? isNull(by) : eq(by as SQL, typed(value))
+function same({ by, valueOf }: KeysetKey, value: string | null): SQL {
+  return value === null ? isNull(by) : eq(by as SQL, typed(valueOf(value)))
 }
 
-function beyond({ by, descending, nullsFirst, nullable }: KeysetKey, value: string | null): SQL {
+function beyond({ by, descending, nullsFirst, nullable, valueOf }: KeysetKey, value: string | null): SQL {
   if (value === null) return nullsFirst ? isNotNull(by) : sql`false`
-  const further = descending ? lt(by as SQL, typed(value)) : gt(by as SQL, typed(value))
+  const further = descending ? lt(by as SQL, typed(valueOf(value))) : gt(by as SQL, typed(valueOf(value)))
   return nullable && !nullsFirst ? (or(further, isNull(by)) as SQL) : further
 }
 
-/** A parameter in text form, which the server reads as the type of what it is compared with. */
-function typed(value: string): SQL {
+/** A parameter, which the server reads as the type of what it is compared with. */
+function typed(value: unknown): SQL {
   return sql`${value}`
 }
 
@@ -96,7 +119,9 @@ export function readCursor(keys: readonly OrderKey[], cursor: string): (string |
     values.length !== keys.length ||
     !values.every((value) => value === null || typeof value === 'string')
   )
-    throw new UsageError('after() takes the cursor of a page of this query: this text is none.', { clientError: true })
+    throw new UsageError('after() takes the cursor of a page of this query: this text is not one.', {
+      clientError: true,
+    })
   if (order !== fingerprint(keys))
     throw new UsageError('after() was given the cursor of another order: page on with the same orderBy().', {
       clientError: true,
@@ -122,4 +147,42 @@ function fingerprint(keys: readonly OrderKey[]): string {
       hash = ((hash * 33) ^ char.charCodeAt(0)) >>> 0
   }
   return hash.toString(36)
+}
+
+interface OrderKey {
+  readonly by: Column | SQL
+  readonly descending: boolean
+  readonly nullsFirst: boolean
+}
+
+const direction = /^(.*?)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?\s*$/is
+
+/** A column or expression, in `asc()` or `desc()` or with the same written behind it, and with its place of NULLs. */
+export function orderKeyOf(order: Column | SQL, source: Pick<Source, 'dialect'>): OrderKey {
+  const { models: words, title } = source.dialect
+  if (!is(order, SQL)) return { by: order, descending: false, nullsFirst: words.nullsFirst }
+  const chunks = order.queryChunks.filter((chunk) => textOf(chunk) !== '')
+  const [, rest = '', way, nulls] = direction.exec(textOf(chunks.at(-1)) ?? '') ?? []
+  const descending = way?.toLowerCase() === 'desc'
+  if (nulls !== undefined && !words.nullsPlaced)
+    throw new UsageError(
+      `${title} has no "nulls ${nulls.toLowerCase()}": order by isNull(column) in front of the column instead.`,
+    )
+  const nullsFirst = nulls === undefined ? descending !== words.nullsFirst : nulls.toLowerCase() === 'first'
+  if (way === undefined && nulls === undefined) return { by: order, descending, nullsFirst }
+  const inner = chunks.slice(0, -1)
+  const [only] = inner
+  if (inner.length === 1 && rest === '' && isSqlLike(only)) {
+    const by = only as Column | SQL
+    // `asc(column) nulls first`
+    return way === undefined ? { ...orderKeyOf(by, source), nullsFirst } : { by, descending, nullsFirst }
+  }
+  return { by: sql.join([...inner.map((chunk) => sql`${chunk}`), sql.raw(rest)]), descending, nullsFirst }
+}
+
+/** The text of a chunk that is nothing else: a list of strings on 0.45, a string on 1.0. */
+function textOf(chunk: unknown): string | undefined {
+  if (!is(chunk, StringChunk)) return undefined
+  const value: unknown = chunk.value
+  return Array.isArray(value) ? value.join('') : String(value)
 }

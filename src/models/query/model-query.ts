@@ -1,19 +1,21 @@
 // The queries of a model: `User.query()`, `User.where(…)`, `User.select(…)`. Immutable; each method gives another query. It
 // runs when awaited or by the method that says what is expected, on the ambient connection or where `on` says.
 import type { Column, SQL } from 'drizzle-orm'
-import { TransactionEndedError, UsageError } from '../../errors/index.ts'
-import { callOptions, type Handle } from '../../engine/handle.ts'
-import { cursorChecks, type CursorOptions } from '../../engine/query/cursor.ts'
-import type { Executor } from '../../engine/query/executor.ts'
-import { madeInTransaction } from '../../engine/query/sql-query.ts'
-import type { Status } from '../../engine/query/status.ts'
-import type { TransactionRecord } from '../../engine/transaction/record.ts'
-import { asQuery, type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
-import { noOptions, readAgain } from '../../util/options.ts'
-import { Printable } from '../../util/printable.ts'
+import { MultipleResultsError, NoResultError, UsageError } from '../../errors/index.ts'
+import type { Enclosing, Handle } from '../../engine/context/frame.ts'
+import { callOptions } from '../../engine/handle.ts'
+import { cursorChecks, type CursorOptions } from '../../engine/query/query-options.ts'
+import { type Executor, madeInTransaction } from '../../engine/query/executor.ts'
+import { checkMadeIn } from '../../engine/query/made-with.ts'
+import { executorOfMade } from '../../engine/query/placed.ts'
+import type { Status } from '../../engine/query/execute.ts'
+import { asQuery, type MadeWith, type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
+import { noOptions, readAgain, describeType } from '../../util/options.ts'
+import { Printable } from '../../util/thrown.ts'
 import { notFound } from '../crud/get.ts'
+import { Indexes } from '../load/indexes.ts'
 import { loadSeparately } from '../load/select-in.ts'
-import { nodeOf } from '../load/node.ts'
+import { hasList, type Listed, manySymbol, modelNode, nodeOf } from '../load/node.ts'
 import { joined } from '../load/join-list.ts'
 import { conditionOfRelation, relationOf } from '../load/joins.ts'
 import { sourceOf } from '../load/source.ts'
@@ -22,25 +24,33 @@ import { callOf } from '../statement/call.ts'
 import type { Loaded, LoaderLike } from '../types/loader.ts'
 import type { CallOptions } from '../types/model.ts'
 import { compileCount, compileExists, compileQuery } from './compile/compile.ts'
+import { knownLists, listsOf } from './compile/head.ts'
 import { conditionOf, unknownKeys } from './compile/condition.ts'
-import { type ModelCursor, iterateObjects } from './iterate.ts'
+import { iterateObjects } from './iterate.ts'
 import { afterCondition, keysetOf, orderOf, readCursor } from './keyset.ts'
-import { type Page, readPage } from './page.ts'
-import type { Joinable, ModelQuery } from '../types/query.ts'
-import { everything, loadChecks, type LoadOptions, lockChecks, type LockOptions, type QueryState } from './state.ts'
+import { readPage } from './page.ts'
+import type { Joinable, LoadOptions, LockOptions, ModelCursor, ModelQuery, Page } from '../types/query.ts'
+import { everything, isSeparate, loadChecks, lockChecks, type QueryState } from './state.ts'
 import { conditionGiven, expressionsGiven } from './given.ts'
-import { describeType } from '../../util/checks.ts'
 
 /** Implements `ModelQuery` at run time; what its rows are is a matter of types, and comparing these is deep. */
 class Query<R> extends Printable implements ToStatement<R> {
   readonly #state: QueryState
   /** The transaction in whose frame it was made: once that has ended it must not run outside of it in silence. */
-  readonly #madeIn: TransactionRecord | null
+  readonly #madeIn: Enclosing | null
+  readonly #madeWith: MadeWith | null
+  /** The database that was meant where it was made. */
+  readonly #madeOn: Executor
 
-  constructor(state: QueryState) {
+  /** @param from The query that this one was made from: it goes where that goes. */
+  constructor(state: QueryState, from: Query<unknown> | null = null) {
     super()
     this.#state = state
-    this.#madeIn = madeInTransaction(this.#executor(state.call))
+    // It may be made outside of a tenant, but not run there.
+    const executor = state.call.on ?? state.meta.db
+    this.#madeIn = madeInTransaction(executor)
+    this.#madeWith = (from === null ? null : from.#madeWith) ?? executor.settingsHere('made')
+    this.#madeOn = from !== null && from.#madeOn !== state.meta.db ? from.#madeOn : state.meta.db.madeHere()
   }
 
   where(condition: SQL | object | undefined): Query<R> {
@@ -88,7 +98,8 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   load<L extends LoaderLike>(loader: L, given?: LoadOptions): Query<Loaded<L>> {
     const { strategy } = callOptions<LoadOptions>(given, loadChecks, 'load()')
-    const loaded = this.#with({ loader: nodeOf(loader), selectIn: strategy === 'select-in', keys: null })
+    const selectIn = strategy === 'select-in'
+    const loaded = this.#with({ loader: nodeOf(loader), selectIn, chosen: strategy !== undefined, keys: null })
     return loaded as unknown as Query<Loaded<L>>
   }
 
@@ -111,20 +122,23 @@ class Query<R> extends Printable implements ToStatement<R> {
     const options = this.#call(given, 'page()')
     const state = this.#state
     if (state.limit === null) throw new UsageError('page() needs limit(): how many rows a page has.')
-    this.#checkFrame()
-    return readPage<R>(this.#executor(options), { ...state, orderBy: orderOf(keysetOf(state)) }, options ?? noOptions)
+    const executor = this.#checkPlace(this.#executor(options))
+    const paged = { ...state, selectIn: this.#separate, orderBy: orderOf(keysetOf(state)) }
+    return this.#afterwards(executor, readPage<R>(executor, paged, options ?? noOptions))
   }
 
   async all(given?: CallOptions | Handle): Promise<R[]> {
     const options = this.#call(given, 'all()')
-    if (!this.#state.selectIn) return this.#executor(options).all<R>(this, options)
-    return loadSeparately<R>(this.#executor(options), this.#state, 0, options ?? noOptions)
+    const executor = this.#executor(options)
+    if (this.#separate) return this.#separately(executor, 0, options)
+    return this.#afterwards(executor, executor.all<R>(this, options))
   }
 
   async first(given?: CallOptions | Handle): Promise<R | undefined> {
     const options = this.#call(given, 'first()')
-    if (!this.#state.selectIn) return this.#executor(options).first<R>(this, options)
-    return (await loadSeparately<R>(this.#executor(options), this.#state, 1, options ?? noOptions))[0]
+    const executor = this.#executor(options)
+    if (this.#separate) return (await this.#separately(executor, 1, options))[0]
+    return this.#afterwards(executor, executor.first<R>(this, options))
   }
 
   async firstOr404(options?: CallOptions | Handle): Promise<R> {
@@ -133,14 +147,20 @@ class Query<R> extends Printable implements ToStatement<R> {
     return found
   }
 
-  one(options?: CallOptions | Handle): Promise<R> {
-    this.#refuseSelectIn('one')
-    return this.#db.one<R>(this, this.#merged(options))
+  async one(given?: CallOptions | Handle): Promise<R> {
+    if (!this.#separate) return this.#db.one<R>(this, this.#merged(given))
+    const [found, more] = await this.#atMostTwo(given, 'one()')
+    if (found === undefined)
+      throw new NoResultError('one() found no row. Use first() or oneOrNone() where there may be none.')
+    if (more !== undefined) throw severalRows()
+    return found
   }
 
-  oneOrNone(options?: CallOptions | Handle): Promise<R | undefined> {
-    this.#refuseSelectIn('oneOrNone')
-    return this.#db.oneOrNone<R>(this, this.#merged(options))
+  async oneOrNone(given?: CallOptions | Handle): Promise<R | undefined> {
+    if (!this.#separate) return this.#db.oneOrNone<R>(this, this.#merged(given))
+    const [found, more] = await this.#atMostTwo(given, 'oneOrNone()')
+    if (more !== undefined) throw severalRows()
+    return found
   }
 
   scalar<V = unknown>(options?: CallOptions | Handle): Promise<V | undefined> {
@@ -153,20 +173,21 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   async count(given?: CallOptions | Handle): Promise<number> {
     const options = this.#call(given, 'count()')
-    this.#checkFrame()
-    return Number(await this.#executor(options).scalar(asQuery(compileCount(this.#state)), options))
+    return Number(await this.#checkPlace(this.#executor(options)).scalar(asQuery(compileCount(this.#state)), options))
   }
 
   async exists(given?: CallOptions | Handle): Promise<boolean> {
     const options = this.#call(given, 'exists()')
-    this.#checkFrame()
-    return (await this.#executor(options).scalar(asQuery(compileExists(this.#state)), options)) === true
+    return (
+      Number(await this.#checkPlace(this.#executor(options)).scalar(asQuery(compileExists(this.#state)), options)) === 1
+    )
   }
 
   iterate(given?: CursorOptions | Handle): ModelCursor<R> {
     const read = callOptions<CursorOptions>(given, cursorChecks, 'iterate()')
     const options = readAgain<CursorOptions>(this.#state.call, read)
-    return iterateObjects<R>(this.#executor(options), this.#state, options)
+    const state = { ...this.#state, selectIn: this.#separate }
+    return iterateObjects<R>(this.#checkPlace(this.#executor(options)), state, options)
   }
 
   [Symbol.asyncIterator](): AsyncIterator<R> {
@@ -184,7 +205,25 @@ class Query<R> extends Printable implements ToStatement<R> {
   [toStatement](most = 0): Statement<R> {
     this.#checkFrame()
     this.#refuseSelectIn('a query given to an executor')
-    return compileQuery(this.#state, { most }).statement as Statement<R>
+    const facts = Indexes.of(this.#executor(this.#state.call))
+    const statement = compileQuery(this.#state, { most, facts }).statement as Statement<R>
+    const elsewhere = this.#madeOn !== this.#state.meta.db
+    if (this.#madeWith === null && !elsewhere) return statement
+    return { ...statement, madeWith: this.#madeWith ?? undefined, madeOn: elsewhere ? this.#madeOn : undefined }
+  }
+
+  /** What `many()` makes of it. @throws {UsageError} for what a list cannot have. */
+  [manySymbol](): Listed {
+    const { where, orderBy, limit, loader, source, selectIn, ...rest } = this.#state
+    const { offset, lock, keys, joins, groupBy, having } = rest
+    const node = loader ?? modelNode(source)
+    if (node.kind !== 'model' || offset !== null || lock !== null || keys !== null || selectIn)
+      throw new UsageError('many() takes a query of a model with where(), orderBy(), limit() and load() of that model.')
+    if (joins.length > 0 || groupBy.length > 0 || having.length > 0)
+      throw new UsageError(
+        'A list cannot have joins and groups: ask by where(some(…)), or list a model over a subquery.',
+      )
+    return { node, list: { through: null, where, orderBy, limit } }
   }
 
   override toString(): string {
@@ -193,7 +232,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   #with(change: Partial<QueryState>): Query<R> {
-    return new Query<R>({ ...this.#state, ...change })
+    return new Query<R>({ ...this.#state, ...change }, this)
   }
 
   #join(kind: 'inner' | 'left', target: Joinable, on: SQL | undefined): Query<R> {
@@ -206,7 +245,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   get #db(): Executor {
-    return this.#state.meta.db
+    return this.#madeOn
   }
 
   /** What is given alone is read by the executor. */
@@ -215,7 +254,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   #executor(options: CallOptions | undefined): Executor {
-    return this.#state.meta.executor(options?.on)
+    return this.#state.meta.executor(options?.on, this.#madeWith, this.#madeOn)
   }
 
   /** What a call says, over what the query says; undefined for nothing. */
@@ -225,16 +264,47 @@ class Query<R> extends Printable implements ToStatement<R> {
     return readAgain<CallOptions>(call, callOf(given, method))
   }
 
+  /** Whether what belongs to the objects is loaded by further statements. */
+  get #separate(): boolean {
+    return isSeparate(this.#state, this.#madeOn.dialectHere().lists)
+  }
+
+  #separately(executor: Executor, most: number, options: CallOptions | undefined): Promise<R[]> {
+    return loadSeparately<R>(this.#checkPlace(executor), this.#state, most, options ?? noOptions)
+  }
+
+  #atMostTwo(given: CallOptions | Handle | undefined, method: string): Promise<R[]> {
+    const options = this.#call(given, method)
+    return this.#separately(this.#executor(options), 2, options)
+  }
+
+  /** Once it has been asked, the catalogue is asked how its lists are best written the next time. */
+  #afterwards<T>(executor: Executor, answer: Promise<T>): Promise<T> {
+    const { loader } = this.#state
+    if (loader === null || !hasList(loader)) return answer
+    const head = knownLists(this.#state)
+    if (head !== null && Indexes.of(executor)?.knows(head) === true) return answer
+    return answer.then(async (found) => {
+      await Indexes.of(executor)?.learn(executor, listsOf(this.#state))
+      return found
+    })
+  }
+
   #refuseSelectIn(method: string): void {
-    if (this.#state.selectIn)
+    if (this.#separate)
       throw new UsageError(
-        `The strategy 'select-in' runs several statements: use all(), first() or iterate(), not ${method}.`,
+        `The lists of this query are loaded by further statements (the strategy 'select-in', which a lock that waits asks for too): await it, or use its own methods, not ${method}.`,
       )
   }
 
   #checkFrame(): void {
-    if (this.#madeIn !== null && this.#madeIn.state !== 'open')
-      throw new TransactionEndedError(this.#madeIn.endedMessage())
+    checkMadeIn(this.#madeIn)
+  }
+
+  /** As `#checkFrame`, for what runs statement by statement: the executor of them. */
+  #checkPlace(executor: Executor): Executor {
+    this.#checkFrame()
+    return executorOfMade(this.#madeWith, executor, 'This query')
   }
 }
 
@@ -258,6 +328,10 @@ export function selectOf<R>(model: ModelLike, keys: readonly string[]): ModelQue
 /** Comparing the class with its type would go through all that a loader can be. */
 function typed<R>(query: object): ModelQuery<R> {
   return query as ModelQuery<R>
+}
+
+function severalRows(): MultipleResultsError {
+  return new MultipleResultsError('A single row was expected, but there are more.')
 }
 
 function whole(what: string, count: number): number {

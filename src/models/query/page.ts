@@ -3,30 +3,37 @@ import { currentChain, type Link, runIn } from '../../engine/context/chain.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import { asQuery } from '../../sql/statement.ts'
+import { Indexes } from '../load/indexes.ts'
+import { separateOf, together } from '../load/select-in.ts'
 import { compileQuery } from './compile/compile.ts'
 import { afterCondition, type KeysetKey, keysetOf, orderOf, readCursor, textsOf, writeCursor } from './keyset.ts'
+import type { Page } from '../types/query.ts'
 import type { QueryState } from './state.ts'
-
-export interface Page<R> {
-  readonly rows: R[]
-  /** What `after()` takes for the next page; null on the last. */
-  readonly cursor: string | null
-}
 
 /** Asks for one object more than the page has, to know whether there is another page. */
 export async function readPage<R>(executor: Executor, state: QueryState, options: QueryOptions): Promise<Page<R>> {
   const keys = keysetOf(state)
   const size = state.limit as number
-  const { statement, assembly } = compileQuery({ ...state, limit: size + 1 }, { beside: textsOf(keys) })
-  const rows = await executor.all(asQuery({ ...statement, decode: undefined }), options)
-  const origins: unknown[][] = []
-  const objects = assembly?.rows(rows, undefined, origins) ?? []
-  const more = objects.length > size
-  const last = more ? origins[size - 1] : undefined
-  return {
-    rows: objects.slice(0, size) as R[],
-    cursor: last === undefined ? null : writeCursor(keys, last.slice(-keys.length) as (string | null)[]),
+  const separate = state.selectIn ? separateOf(state.loader) : null
+  const beside = [...textsOf(keys, state.source), ...(separate?.beside(executor.dialectHere().lists) ?? [])]
+  const { statement, assembly } = compileQuery(
+    { ...state, ...separate?.root, limit: size + 1 },
+    { beside, facts: Indexes.of(executor) },
+  )
+  const read = async (): Promise<Page<R>> => {
+    const found = await executor.all(asQuery({ ...statement, decode: undefined }), options)
+    const rows = found.slice(0, size)
+    const objects = assembly?.rows(rows) ?? []
+    const besides = rows.map((row) => assembly?.besides(row) ?? [])
+    const last = found.length > size ? besides[size - 1] : undefined
+    const separately = besides.map((each) => each.slice(keys.length))
+    await separate?.attach(executor, objects as Record<string, unknown>[], separately, options)
+    return {
+      rows: objects as R[],
+      cursor: last === undefined ? null : writeCursor(keys, last.slice(0, keys.length) as (string | null)[]),
+    }
   }
+  return separate === null ? read() : together(executor, read)
 }
 
 /** The rows of a query page after page, in the frame it was made in: between two pages it holds no connection. */

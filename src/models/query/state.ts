@@ -1,29 +1,15 @@
-// What a model query has been told so far. Immutable: every method of the query makes another one.
+// The state of a model query. Immutable: every method of the query makes another one.
 import type { Column, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
-import { anyOf, boolean } from '../../util/checks.ts'
-import { type Checks, noOptions } from '../../util/options.ts'
+import { anyOf, boolean, type Checks, noOptions } from '../../util/options.ts'
 import type { Join } from '../load/join-list.ts'
-import type { LoadNode } from '../load/node.ts'
+import { hasList, type LoadNode } from '../load/node.ts'
 import type { Source } from '../load/source.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import type { CallOptions } from '../types/model.ts'
+import type { LoadOptions, LockOptions } from '../types/query.ts'
+import type { ListWords } from '../../sql/dialect.ts'
 import type { Condition } from './compile/condition.ts'
-
-export interface LockOptions {
-  /** Fails at once when a row is locked, instead of waiting. */
-  readonly nowait?: boolean | undefined
-  /** Leaves out rows that are locked: what a queue of jobs needs. */
-  readonly skipLocked?: boolean | undefined
-}
-
-export interface LoadOptions {
-  /**
-   * `joined` (default): one statement with joins. `select-in`: one more statement for each relation, with the keys found
-   * so far; better when lists are long or several. (SQLAlchemy: selectin loading; MikroORM: `select-in`.)
-   */
-  readonly strategy?: 'joined' | 'select-in' | undefined
-}
 
 export const lockChecks: Checks<LockOptions> = { nowait: boolean, skipLocked: boolean }
 
@@ -45,12 +31,14 @@ export interface QueryState {
   readonly lockWait: 'nowait' | 'skip locked' | null
   readonly loader: LoadNode | null
   readonly selectIn: boolean
+  /** The strategy was chosen by the caller. */
+  readonly chosen: boolean
   /** Plain objects of these keys instead of instances. */
   readonly keys: readonly string[] | null
   readonly call: CallOptions
 }
 
-/** One for all queries: what they begin with is kept by it. */
+/** One list for all queries: the cached beginnings of queries are found by it. */
 const none: readonly never[] = []
 
 /** Every row of a source. */
@@ -72,7 +60,19 @@ export function everything(source: Source): QueryState {
     lockWait: null,
     loader: null,
     selectIn: false,
+    chosen: false,
     keys: null,
     call: noOptions,
   }
+}
+
+/**
+ * Whether the parts of the objects are loaded by further statements: if the caller says so, for lists if no column can have them, and
+ * for lists under a lock that may wait. After the wait the object is new, and a list of the same statement would be old.
+ */
+export function isSeparate(state: QueryState, { inColumn }: ListWords): boolean {
+  const { selectIn, chosen, lock, lockWait, loader } = state
+  if (selectIn) return true
+  const asked = !inColumn || (!chosen && lock !== null && lockWait === null)
+  return asked && loader !== null && hasList(loader)
 }

@@ -1,10 +1,10 @@
 // Options of the calls of a model, read at its doors: what exists, what it may be. What was read here goes on to executors
 // as it is.
 import { is, SQL } from 'drizzle-orm'
-import { callOptions, type Handle } from '../../engine/handle.ts'
+import type { Handle } from '../../engine/context/frame.ts'
+import { callOptions } from '../../engine/handle.ts'
 import { queryChecks } from '../../engine/query/query-options.ts'
-import { isPlain, must } from '../../util/checks.ts'
-import type { Checks } from '../../util/options.ts'
+import { isPlain, must, type Checks } from '../../util/options.ts'
 import type { CallOptions, IgnoreOptions, UpsertOptions } from '../types/model.ts'
 
 const isList = (value: unknown): boolean => Array.isArray(value)

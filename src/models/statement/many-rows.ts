@@ -1,54 +1,74 @@
 // What static updates and deletes share: they say which rows, or that every row is meant, run when awaited, and give a number
 // of rows or, with `returning()`, instances.
-import { TransactionEndedError, UsageError } from '../../errors/index.ts'
-import type { Executor } from '../../engine/query/executor.ts'
-import { madeInTransaction } from '../../engine/query/sql-query.ts'
-import type { TransactionRecord } from '../../engine/transaction/record.ts'
+import { UsageError } from '../../errors/index.ts'
+import { type Executor, madeInTransaction } from '../../engine/query/executor.ts'
+import { checkMadeIn } from '../../engine/query/made-with.ts'
+import { executorOfMade } from '../../engine/query/placed.ts'
+import type { MadeWith } from '../../sql/statement.ts'
 import { sourceOf } from '../load/source.ts'
 import { metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
-import { type Condition, conditionOf, writeConditions } from '../query/compile/condition.ts'
-import { ready, type Ready } from './ready.ts'
-import { Writer } from './sink.ts'
-import type { Handle } from '../../engine/handle.ts'
+import {
+  addParams,
+  type Condition,
+  conditionOf,
+  shapeOfConditions,
+  writeConditions,
+} from '../query/compile/condition.ts'
+import { ready, type Ready, type Shape } from './ready.ts'
+import { returnsRows } from './returning.ts'
+import { type Sink, Writer } from './sink.ts'
+import type { Enclosing, Handle } from '../../engine/context/frame.ts'
 import { callOf } from './call.ts'
 import type { CallOptions } from '../types/model.ts'
-
-/** The instances of what was written. */
-export interface Returned<I> extends PromiseLike<I[]> {
-  apply(options?: CallOptions | Handle): Promise<I[]>
-}
+import type { Returned } from '../types/writes.ts'
 
 export interface Rows {
   readonly conditions: readonly Condition[]
   readonly every: boolean
+  /** The settings of the scope it was made in. */
+  readonly madeWith: MadeWith | null
+  /** The database that was meant there. */
+  readonly madeOn: Executor | null
 }
 
-const none: Rows = { conditions: [], every: false }
+const none: Rows = { conditions: [], every: false, madeWith: null, madeOn: null }
+
+/** What stands before WHERE. */
+export interface Beginning {
+  /** Identifies its text; null where that depends on more than its columns. */
+  readonly shape: Shape | null
+  write(sink: Sink): void
+  /** Its parameters, of one with a number for its shape. */
+  addParams(params: unknown[]): void
+}
+
+/** What sets columns to values has a number below this for its shape, and what deletes has 0. */
+const pastShapes = 2 ** 30
 
 export abstract class ManyRows<Made> {
   protected readonly model: ModelLike
   protected readonly meta: ModelMeta
   protected readonly rows: Rows
   readonly #method: string
-  readonly #madeIn: TransactionRecord | null
+  readonly #madeIn: Enclosing | null
 
   constructor(model: ModelLike, method: string, rows: Rows = none) {
     this.model = model
     this.meta = metaOf(model)
     this.#method = method
-    this.rows = rows
     this.#madeIn = madeInTransaction(this.meta.db)
+    this.rows = rows.madeOn === null ? { ...rows, ...this.#made() } : rows
   }
 
   /** The same with other rows. */
   protected abstract with(rows: Rows): Made
-  /** What stands before WHERE; false when there is nothing to do. */
-  protected abstract write(writer: Writer): boolean
+  /** Null when there is nothing to do. */
+  protected abstract begin(): Beginning | null
 
   where(condition: unknown): Made {
     const made = conditionOf(this.meta, sourceOf(this.model).columns, condition)
-    const { conditions, every } = this.rows
-    return this.with({ conditions: made === undefined ? conditions : [...conditions, made], every })
+    if (made === undefined) return this.with(this.rows)
+    return this.with({ ...this.rows, conditions: [...this.rows.conditions, made] })
   }
 
   everyRow(): Made {
@@ -57,7 +77,8 @@ export abstract class ManyRows<Made> {
 
   async apply(given?: CallOptions | Handle): Promise<number> {
     const options = callOf(given, 'apply()')
-    await this.prepare()
+    const prepared = this.prepare()
+    if (prepared !== undefined) await prepared
     const made = this.#ready(false)
     if (made === null) return 0
     const { rowCount } = await this.#executor(options).status(made, options)
@@ -69,7 +90,10 @@ export abstract class ManyRows<Made> {
       const options = callOf(given, 'apply()')
       await this.prepare()
       const made = this.#ready(true)
-      return made === null ? [] : this.#executor(options).all(made, options)
+      if (made === null) return []
+      const executor = this.#executor(options)
+      if (!(await returnsRows(this.meta, executor, options))) throw this.#unreturned('DELETE of this server')
+      return executor.all(made, options)
     }
     // oxlint-disable-next-line unicorn/no-thenable -- runs when awaited, as without it
     return { apply, then: (onFulfilled, onRejected) => apply().then(onFulfilled, onRejected) }
@@ -88,24 +112,63 @@ export abstract class ManyRows<Made> {
     return undefined
   }
 
+  #made(): Pick<Rows, 'madeWith' | 'madeOn'> {
+    const { db } = this.meta
+    return { madeWith: db.settingsHere('made'), madeOn: db.madeHere() }
+  }
+
   #executor(options: CallOptions | undefined): Executor {
-    return this.meta.executor(options?.on)
+    const { madeWith, madeOn } = this.rows
+    const executor = this.meta.executor(options?.on, madeWith, madeOn ?? undefined)
+    return executorOfMade(madeWith, executor, `This ${this.#method}()`)
+  }
+
+  #unreturned(what: string): UsageError {
+    const [does, did] = this.#method === 'update' ? ['update', 'changed'] : ['delete', 'deleted']
+    return new UsageError(
+      `${modelName(this.model)}.${does}() cannot give the rows it ${did}: ${what} has no RETURNING. Leave out returning(), and read them by a query.`,
+    )
   }
 
   #ready(returning: boolean): Ready<object> | null {
-    if (this.#madeIn !== null && this.#madeIn.state !== 'open')
-      throw new TransactionEndedError(this.#madeIn.endedMessage())
+    checkMadeIn(this.#madeIn)
+    const { meta } = this
     const { conditions, every } = this.rows
     if (conditions.length === 0 && !every)
       throw new UsageError(
-        `${modelName(this.model)}.${this.#method}() was not told which rows: add .where(…), or .everyRow() if all of them are meant.`,
+        `${modelName(this.model)}.${this.#method}() needs to know its rows: add .where(…), or .everyRow() for all of them.`,
       )
-    const writer = new Writer()
-    if (!this.write(writer)) return null
+    if (returning && this.#method === 'update' && !meta.dialect.models.updateReturns)
+      throw this.#unreturned(`UPDATE of ${meta.dialect.title}`)
+    const beginning = this.begin()
+    if (beginning === null) return null
+    const shape = wholeShape(beginning, conditions, returning)
+    const known = shape === null ? undefined : meta.writes.peek(shape)
+    if (known !== undefined) {
+      const params: unknown[] = []
+      beginning.addParams(params)
+      addParams(params, conditions)
+      return this.#statement(known, params, returning)
+    }
+    const writer = new Writer(meta.dialect)
+    beginning.write(writer)
     if (conditions.length > 0) writeConditions(writer.add(' where '), conditions)
-    if (!returning) return ready<object>(writer.text, writer.params)
-    writer.add(` returning ${this.meta.list()}`)
-    const { meta } = this
-    return ready<object>(writer.text, writer.params, meta.specOf(this.model) as never, meta.loaded)
+    if (returning) writer.add(` returning ${meta.list()}`)
+    const { text, params } = writer
+    if (shape !== null) meta.writes.keep(shape, text)
+    return this.#statement(text, params, returning)
   }
+
+  #statement(text: string, params: readonly unknown[], returning: boolean): Ready<object> {
+    const { meta } = this
+    if (!returning) return ready<object>(meta, text, params)
+    return ready<object>(meta, text, params, meta.specOf(this.model) as never, meta.loaded)
+  }
+}
+
+/** Of the whole statement, exact as a number; null where its text is not kept. */
+function wholeShape({ shape }: Beginning, conditions: readonly Condition[], returning: boolean): number | null {
+  if (typeof shape !== 'number') return null
+  const where = shapeOfConditions(conditions)
+  return where === undefined ? null : (where * 2 + Number(returning)) * pastShapes + shape
 }

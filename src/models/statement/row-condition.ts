@@ -39,14 +39,19 @@ export function writeCondition(sink: Sink, meta: ModelMeta, condition: RowCondit
     sink.expression(condition.sql)
     return
   }
-  condition.key.forEach((value, index) => {
-    sink.add(`${index === 0 ? '' : ' and '}${String(meta.primaryKey[index]?.quoted)} = `)
-    sink.add(sink.place(value))
-  })
+  for (let i = 0; i < condition.key.length; i++) {
+    if (i > 0) sink.add(' and ')
+    sink.add(meta.primaryKey[i]?.quoted ?? '')
+    sink.add(' = ')
+    sink.add(sink.place(condition.key[i]))
+  }
 }
 
 function keyValues(meta: ModelMeta, instance: object): unknown[] {
-  return keyGiven(meta, instance).map((value, index) => meta.primaryKey[index]?.encode(value))
+  const given = keyGiven(meta, instance)
+  const [only] = meta.primaryKey
+  if (only !== undefined && given.length === 1) return [only.encode(given[0])]
+  return given.map((value, index) => meta.primaryKey[index]?.encode(value))
 }
 
 function keyGiven(meta: ModelMeta, instance: object): readonly unknown[] {
@@ -54,10 +59,10 @@ function keyGiven(meta: ModelMeta, instance: object): readonly unknown[] {
   if (key === undefined || key === null) return keyOfFields(meta, instance)
   const name = modelName(instance.constructor)
   if (key === noKey.uncreated)
-    throw new NoSuchRowError(`The row of this ${name} is not there: the transaction that created it was rolled back.`)
+    throw new NoSuchRowError(`The row of this ${name} does not exist: the transaction that created it was rolled back.`)
   if (key === noKey.uncertain)
     throw new UsageError(
-      `It is not known which row this ${name} is: the outcome of what wrote its key is unknown. Get it again with ${name}.get().`,
+      `Genever does not know the row of this ${name}: the outcome of the change of its key is unknown. Get it again with ${name}.get().`,
     )
   return meta.primaryKey.length === 1 ? [key] : (key as readonly unknown[])
 }

@@ -13,8 +13,7 @@ export interface Sink {
 
 export class Writer extends SqlText implements Sink {
   place(value: unknown): string {
-    this.params.push(value)
-    return `$${this.params.length}`
+    return this.placeOf(value)
   }
 
   expression(value: SqlLike): this {

@@ -1,22 +1,26 @@
 // What a loader makes of the rows of a query, as types.
 import type { Column, SQL } from 'drizzle-orm'
+import type { loads } from '../../sql/into.ts'
 import type { Fragment } from '../../sql/tag.ts'
-import type { AnyModel } from './model.ts'
+import type { Aliased, AnyModel } from './model.ts'
 
-export declare const loads: unique symbol
-
-/** How rows become objects: made by `Model.load`, `distinct`, `on`, `many` and `literal`. Immutable. */
+/** Turns rows into objects. Made by `Model.load`, `distinct`, `on`, `many` and `literal`. Immutable. */
 export interface Loader<R> {
   readonly [loads]: R
   /** Joins by this condition instead of the foreign key. (GINO: `load(…).on()`.) */
   on(condition: SQL | Fragment): Loader<R>
 }
 
-/** A list: all the rows of the many side. */
+/** A list of all the rows of the many side. */
 export interface Many<R> {
   readonly many: R
   /** Joins by this condition instead of the foreign key. */
   on(condition: SQL | Fragment): Many<R>
+}
+
+export interface ManyOptions {
+  /** For many-to-many: the model of the table between the two, which has the foreign keys to both. */
+  readonly through?: AnyModel | Aliased<AnyModel> | undefined
 }
 
 // What a loader is told by. The least that tells it: comparing whole interfaces would compare everything a model has.
@@ -67,5 +71,17 @@ export type Loaded<L> = L extends AnyModel
                     ? { -readonly [I in keyof L]: Loaded<L[I]> }
                     : never
 
-/** A nested model may be missing (LEFT JOIN): null. A `many` is `[]`. */
+declare const attached: unique symbol
+
+/** Names what a loader has attached, for the type of `plain()`. No object has such a member. */
+export interface Attached<K> {
+  readonly [attached]?: K
+}
+
+/** The names of what a loader has attached. */
+export type AttachedTo<T> = typeof attached extends keyof T
+  ? Extract<NonNullable<T[typeof attached & keyof T]>, keyof T>
+  : never
+
+/** A nested model is null when its row is missing (LEFT JOIN). A `many` is then `[]`. */
 export type Attach<L> = L extends AnyModel | HasRow<any> | HasModel<any> ? Loaded<L> | null : Loaded<L>

@@ -1,80 +1,108 @@
 // The queries of a model as users see them; `query/model-query.ts` is what does it.
 import type { Column, SQL } from 'drizzle-orm'
 import type { Fragment } from '../../sql/tag.ts'
-import type { Handle } from '../../engine/handle.ts'
-import type { CursorOptions } from '../../engine/query/cursor.ts'
-import type { Status } from '../../engine/query/status.ts'
+import type { Handle } from '../../engine/context/frame.ts'
+import type { CursorOptions } from '../../engine/query/query-options.ts'
+import type { Status } from '../../engine/query/execute.ts'
 import type { ToStatement } from '../../sql/statement.ts'
-import type { ModelCursor } from '../query/iterate.ts'
-import type { Page } from '../query/page.ts'
-import type { LoadOptions, LockOptions } from '../query/state.ts'
 import type { Loaded, LoaderLike } from './loader.ts'
 import type { Aliased, AnyModel, CallOptions, Filter } from './model.ts'
 
 export type Joinable = AnyModel | Aliased<AnyModel> | object
 
-/** The members of a row that a condition can be on. */
+/** The members of a row that a condition may use. */
 export type Comparable<R> = { [K in keyof R as R[K] extends (...args: never) => unknown ? never : K]: R[K] }
 
 /**
- * Immutable: each method gives another query. It runs when awaited, or by the method that says what is expected. `R` is what a
- * row becomes, `F` the row that conditions are on.
+ * A query of a model. Immutable: each method returns a new query. It runs when awaited, or by a method such as `first()` or
+ * `one()`. `R` is the type of a result, `F` the row for conditions.
  */
 export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, AsyncIterable<R> {
   /**
-   * Only rows of which this holds too: a Drizzle condition, or an object of equal members (`null` is NULL, a list is any
-   * of its values). Undefined asks for nothing.
-   * @throws {UnknownColumnError} for a member the model has not.
+   * Adds a condition: a Drizzle condition, or an object of equal members. In an object `null` means IS NULL, and a list
+   * means any of its values. An undefined condition is ignored.
+   * @throws {UnknownColumnError} for a member that the model does not have.
    * @throws {UsageError} for a member that is undefined.
    */
   where(condition: SQL | Fragment | Filter<Comparable<F>> | undefined): ModelQuery<R, F>
   orderBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F>
-  /** The most objects; with lists loaded, objects and not rows. @throws {UsageError} unless it is a whole number from 0. */
+  /** The maximum number of objects, not rows, when lists are loaded. @throws {UsageError} unless it is a whole number from 0. */
   limit(count: number): ModelQuery<R, F>
   offset(count: number): ModelQuery<R, F>
   /** INNER JOIN, by the foreign key or by the condition. */
   join(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F>
-  /** LEFT JOIN, by the foreign key or by the condition. Loaders join by themselves what is not joined here. */
+  /** LEFT JOIN, by the foreign key or by the condition. Loaders add the joins they need that are not made here. */
   leftJoin(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F>
   groupBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F>
   having(condition: SQL | Fragment): ModelQuery<R, F>
   /** Locks the rows of the model until the transaction ends. (PostgreSQL: FOR UPDATE OF.) */
   forUpdate(options?: LockOptions): ModelQuery<R, F>
   /**
-   * What rows become, and what is joined for it.
-   * @throws {UsageError} for what is no loader.
+   * Sets the loader: what rows become, and which tables are joined for it.
+   * @throws {UsageError} for a value that is not a loader.
    */
   load<L extends LoaderLike>(loader: L, options?: LoadOptions): ModelQuery<Loaded<L>, F>
-  /** Where it runs, and its time. What a call says is more. */
+  /** Sets where it runs, and its time limit. Options of a call override them. */
   options(options: CallOptions | Handle): ModelQuery<R, F>
   /**
    * The rows after a cursor of `page()`, in the same order, which the primary key makes total.
-   * @throws {UsageError} for a text that is no cursor of this order.
+   * @throws {UsageError} for a text that is not a cursor of this order.
    */
   after(cursor: string | null | undefined): ModelQuery<R, F>
-  /** The rows up to the limit, with the cursor of what comes after them. @throws {UsageError} without a limit. */
+  /** The rows up to the limit, and the cursor for the next page. @throws {UsageError} without a limit. */
   page(options?: CallOptions | Handle): Promise<Page<R>>
   all(options?: CallOptions | Handle): Promise<R[]>
-  /** The first object, or undefined; no more is loaded than it needs. */
+  /** The first object, or undefined. It loads no more rows than that object needs. */
   first(options?: CallOptions | Handle): Promise<R | undefined>
-  /** @throws {NotFoundError} when there is none: web plug-ins answer 404. (GINO: `first_or_404`.) */
+  /** The first object. @throws {NotFoundError} when there is none; web plug-ins answer 404. (GINO: `first_or_404`.) */
   firstOr404(options?: CallOptions | Handle): Promise<R>
-  /** @throws {NoResultError | MultipleResultsError} unless there is exactly one object. */
+  /** The only object. @throws {NoResultError | MultipleResultsError} unless there is exactly one. */
   one(options?: CallOptions | Handle): Promise<R>
-  /** @throws {MultipleResultsError} when there is more than one object. */
+  /** The only object, or undefined. @throws {MultipleResultsError} when there is more than one. */
   oneOrNone(options?: CallOptions | Handle): Promise<R | undefined>
   /** The first column of the first row. */
   scalar<V = unknown>(options?: CallOptions | Handle): Promise<V | undefined>
   status(options?: CallOptions | Handle): Promise<Status<R>>
-  /** How many objects there are; a limit counts. */
+  /** The number of objects. A limit is respected. */
   count(options?: CallOptions | Handle): Promise<number>
   exists(options?: CallOptions | Handle): Promise<boolean>
   /**
-   * Objects as they come, by a cursor on the server. With lists the rows are ordered by the primary key at last, so that
-   * the rows of one object come together.
+   * Reads objects one after another, by a cursor on the server. With lists, the primary key is added as the last order, so
+   * that the rows of one object come together.
    */
   iterate(options?: CursorOptions | Handle): ModelCursor<R>
 
-  /** Its SQL, without any value. */
+  /** Its SQL, without values. */
   toString(): string
+}
+
+/** The result of `iterate()`. Read it one by one, in batches, or with `for await`. */
+export interface ModelCursor<R> extends AsyncIterable<R>, AsyncDisposable {
+  read(): Promise<R | undefined>
+  read(count: number): Promise<R[]>
+  skip(count: number): Promise<number>
+  close(): Promise<void>
+}
+
+export interface Page<R> {
+  readonly rows: R[]
+  /** The cursor for `after()` to read the next page. Null on the last page. */
+  readonly cursor: string | null
+}
+
+export interface LockOptions {
+  /** Fails at once when a row is locked, instead of waiting. */
+  readonly nowait?: boolean | undefined
+  /** Skips locked rows, as a job queue needs. */
+  readonly skipLocked?: boolean | undefined
+}
+
+export interface LoadOptions {
+  /**
+   * `joined`: one statement. It joins one-to-one relations and reads each list as one column. `select-in`: one more statement
+   * for each relation, with the keys found so far, for lists of many megabytes. (SQLAlchemy: selectin loading; MikroORM:
+   * `select-in`.) Default: `joined`, but `select-in` for lists under a lock that waits: joined ones would be older than their
+   * objects.
+   */
+  readonly strategy?: 'joined' | 'select-in' | undefined
 }

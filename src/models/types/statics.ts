@@ -2,10 +2,9 @@
 // subclass gets its own instances.
 import type { Column, SQL } from 'drizzle-orm'
 import type { Fragment } from '../../sql/tag.ts'
-import type { Handle } from '../../engine/handle.ts'
-import type { ModelDelete } from '../crud/static-delete.ts'
-import type { ModelUpdate } from '../crud/static-update.ts'
-import type { Attach, Loader, LoaderLike } from './loader.ts'
+import type { Handle } from '../../engine/context/frame.ts'
+import type { ModelDelete, ModelUpdate } from './writes.ts'
+import type { Attach, Attached, Loader, LoaderLike } from './loader.ts'
 import type {
   Aliased,
   AnyModel,
@@ -23,50 +22,50 @@ type Types<C extends AnyModel> = C[typeof modelTypes]
 
 export interface ModelStatics {
   /**
-   * Inserts a row and gives its instance, with what the database filled in. Takes values, or an instance made by `new`, which
-   * it completes.
-   * @throws {UnknownColumnError} for keys that there are not.
+   * Inserts a row and returns its instance, with the values that the database filled in. It takes values, or an instance
+   * made by `new`, which it completes.
+   * @throws {UnknownColumnError} for unknown keys.
    * @throws {ValidationError} when the option `validate` refuses the values.
-   * @throws {UniqueViolationError} and its kin, for what the database refuses.
+   * @throws {UniqueViolationError} and the other violation errors, when the database refuses the row.
    */
   create<C extends AnyModel>(
     this: C,
     values: Types<C>['insert'],
     options?: CallOptions | Handle,
   ): Promise<InstanceType<C>>
-  /** Inserts many rows, all or nothing; instances are in the order of the values. Throws as `create()`. */
+  /** Inserts many rows, all or nothing. The instances are in the order of the values. Throws the errors of `create()`. */
   createMany<C extends AnyModel>(
     this: C,
     values: readonly Types<C>['insert'][],
     options?: CallOptions | Handle,
   ): Promise<InstanceType<C>[]>
-  /** Inserts the row, unless one with its key is there: then gives undefined. (SQL: ON CONFLICT DO NOTHING.) */
+  /** Inserts the row. If one with its key exists, returns undefined. (SQL: ON CONFLICT DO NOTHING.) */
   createOrIgnore<C extends AnyModel>(
     this: C,
     values: Types<C>['insert'],
     options?: IgnoreOptions<keyof Types<C>['row'] & string> | Handle,
   ): Promise<InstanceType<C> | undefined>
-  /** Inserts the rows that are not there yet, and gives instances of these. */
+  /** Inserts the rows that do not exist yet, and returns their instances. */
   createManyOrIgnore<C extends AnyModel>(
     this: C,
     values: readonly Types<C>['insert'][],
     options?: IgnoreOptions<keyof Types<C>['row'] & string> | Handle,
   ): Promise<InstanceType<C>[]>
-  /** Inserts the row, or changes the one that is there with its key; gives the row in both cases. */
+  /** Inserts the row, or changes the existing one with its key. Returns the row in both cases. */
   upsert<C extends AnyModel>(
     this: C,
     values: Types<C>['insert'],
     options?: UpsertOptions<keyof Types<C>['row'] & string, Types<C>['set']> | Handle,
   ): Promise<InstanceType<C>>
-  /** The same with many rows, all or nothing; instances are in the order of the values. */
+  /** The same for many rows, all or nothing. The instances are in the order of the values. */
   upsertMany<C extends AnyModel>(
     this: C,
     values: readonly Types<C>['insert'][],
     options?: UpsertOptions<keyof Types<C>['row'] & string, Types<C>['set']> | Handle,
   ): Promise<InstanceType<C>[]>
   /**
-   * Reads the row with this key; undefined when there is none. A composite key is an object, or a list in the order of `pk`.
-   * @throws {UsageError} when the key has another form, or the model has none.
+   * Reads the row with this key, or returns undefined. A composite key is an object, or a list in the order of `pk`.
+   * @throws {UsageError} when the key has another form, or the model has no key.
    */
   get<C extends AnyModel>(
     this: C,
@@ -76,11 +75,11 @@ export interface ModelStatics {
   /** Reads the row with this key. @throws {NotFoundError} with status 404 when there is none. (GINO: `get_or_404`.) */
   getOr404<C extends AnyModel>(this: C, id: Types<C>['id'], options?: CallOptions | Handle): Promise<InstanceType<C>>
 
-  /** All rows as instances, to be narrowed, ordered, joined, loaded; runs when it is awaited. */
+  /** A query for all rows as instances. Add conditions, order, joins or a loader to it. It runs when awaited. */
   query<C extends AnyModel>(this: C): ModelQuery<InstanceType<C>>
   /**
-   * The rows of which this holds, as instances: a condition of Drizzle, or an object of equal members.
-   * @throws {UnknownColumnError} for a member that the model has not.
+   * A query for the rows that match a Drizzle condition, or an object of equal members.
+   * @throws {UnknownColumnError} for a member that the model does not have.
    */
   where<C extends AnyModel>(
     this: C,
@@ -91,30 +90,34 @@ export interface ModelStatics {
     this: C,
     ...keys: readonly K[]
   ): ModelQuery<Simplify<Pick<Types<C>['row'], K>>, Types<C>['row']>
-  /** Changes many rows by one statement: those of `.where(…)`, or `.everyRow()`. Gives their number. */
+  /** Changes many rows by one statement: those of `.where(…)`, or `.everyRow()`. Returns their number. */
   update<C extends AnyModel>(
     this: C,
     values: Types<C>['set'],
   ): ModelUpdate<InstanceType<C>, Types<C>['row'], Types<C>['set']>
-  /** Deletes many rows by one statement: those of `.where(…)`, or `.everyRow()`. Gives their number. */
+  /** Deletes many rows by one statement: those of `.where(…)`, or `.everyRow()`. Returns their number. */
   delete<C extends AnyModel>(this: C): ModelDelete<InstanceType<C>, Types<C>['row']>
 
   /**
-   * How rows become instances with other objects attached: `Team.load({ company: Company, members: many(User) })`.
-   * @throws {UsageError} for a name that a column or method has.
+   * A loader that makes instances with other objects attached: `Team.load({ company: Company, members: many(User) })`.
+   * @throws {UsageError} for a name that a column or method already has.
    */
   load<C extends AnyModel, M extends Record<string, LoaderLike>>(
     this: C,
     map: M,
-  ): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K]> }>
+  ): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K]> } & Attached<keyof M>>
   /** A loader that joins by this condition instead of the foreign key. */
   on<C extends AnyModel>(this: C, condition: SQL | Fragment): Loader<InstanceType<C>>
-  /** A loader that makes one instance of rows with equal values of these columns; default the primary key. */
+  /** A loader that makes one instance from rows with equal values in these columns. Default: the primary key. */
   distinct<C extends AnyModel>(this: C, ...by: Column[]): Distinct<InstanceType<C>>
-  /** The same table under another name, for self-joins. @throws {UsageError} for a name that is empty. */
+  /** The same table under another name, for self-joins. @throws {UsageError} for an empty name. */
   alias<C extends AnyModel>(this: C, name: string): Aliased<C>
   /** The model over a subquery that has its columns, such as `q.select().from(users).as('recent')`. */
   inQuery<C extends AnyModel>(this: C, subquery: object): Aliased<C>
-  /** The same model on another database of its db. @throws {UsageError} for a name that there is not. */
-  using<C extends AnyModel>(this: C, name: Types<C>['names']): C
+  /**
+   * The same model on another database of its registry, for a tenant or in a schema. It overrides the place of the code
+   * around it.
+   * @throws {UsageError} for an unknown name. @throws {TenantError} for an impossible tenant or schema name.
+   */
+  using<C extends AnyModel>(this: C, where: Types<C>['places']): C
 }

@@ -1,7 +1,6 @@
 // What a Drizzle table and the options of a model make of each other as types: rows, inserts, changes, keys. Types only;
 // they hold on Drizzle 0.45 and 1.0, which erase different things (1.0 forgets primary keys, both hide composite ones).
 import type { Column, InferInsertModel, InferSelectModel, SQL, Table, View } from 'drizzle-orm'
-import type { JsonExprs, JsonIn, JsonOut } from './json.ts'
 
 export type Simplify<T> = { [K in keyof T]: T[K] } & {}
 
@@ -23,7 +22,7 @@ type PrimaryKey<T extends Table> = {
 
 type Field<T extends Table, K> = InferSelectModel<T> extends infer R ? (K extends keyof R ? R[K] : never) : never
 
-/** What `get` takes: a value, or for a composite key an object or a tuple in the order of `pk`. */
+/** The argument of `get`: a value, or for a composite key an object or a tuple in the order of `pk`. */
 export type Id<T extends Table, PK extends string | readonly string[]> = [PK] extends [never]
   ? { readonly __error: 'the types do not know the key of this table: pass { pk } to Model()' }
   : PK extends readonly [infer One extends string]
@@ -34,10 +33,10 @@ export type Id<T extends Table, PK extends string | readonly string[]> = [PK] ex
 
 export type RowOf<T extends Table, J> = Simplify<InferSelectModel<T> & JsonOut<J>>
 
-/** As JSON has it: a bigint is text. */
+/** A value as in JSON: a bigint is text. */
 export type JsonRow<R> = { [K in keyof R]: WithoutBigint<R[K]> } & {}
 
-type WithoutBigint<V> = V extends bigint
+export type WithoutBigint<V> = V extends bigint
   ? string
   : V extends readonly (infer E)[]
     ? bigint extends E
@@ -82,3 +81,52 @@ export type CheckColumns<T extends Table> =
     : {
         readonly __error: `column '${Extract<keyof Columns<T>, Reserved> & string}' has a reserved name: rename the TypeScript key of the column`
       }
+
+/** One property kept in a json or jsonb column. Made by the functions of `json`. */
+export interface JsonProp<Out, In = Out, Optional extends boolean = true> {
+  readonly out: Out
+  readonly in: In
+  readonly optional: Optional
+}
+
+/** Properties by the column that stores them: only json and jsonb columns can. */
+export type JsonMap<T extends Table> = { readonly [K in JsonColumn<T>]?: Record<string, JsonProp<unknown>> }
+
+type JsonColumn<T extends Table> = {
+  [K in keyof T['_']['columns'] & string]: T['_']['columns'][K]['_']['dataType'] extends 'json' | 'object json'
+    ? K
+    : never
+}[keyof T['_']['columns'] & string]
+
+type UnionToIntersection<U> = (U extends unknown ? (x: U) => void : never) extends (x: infer I) => void ? I : never
+// eslint-disable-next-line typescript/ban-types -- no properties
+type Props<J> = [keyof J] extends [never] ? {} : UnionToIntersection<{ [K in keyof J]: J[K] }[keyof J]>
+
+// oxlint-disable typescript/no-explicit-any -- a position that is not inferred
+type JsonOut<J> = {
+  -readonly [P in keyof Props<J>]: Props<J>[P] extends JsonProp<infer O, any, any> ? O : never
+}
+type JsonIn<J> = {
+  -readonly [P in keyof Props<J>]?: Props<J>[P] extends JsonProp<any, infer I, any> ? I : never
+}
+type JsonExprs<J> = {
+  readonly [P in keyof Props<J>]: Props<J>[P] extends JsonProp<infer O, any, any> ? SQL<O> : never
+}
+
+export interface StandardSchema<Input = unknown, Output = Input> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined
+  }
+}
+
+export type StandardResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly StandardIssue[] }
+
+export interface StandardIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}

@@ -5,10 +5,11 @@ import { UsageError } from '../../errors/index.ts'
 import type { JsonProperty } from '../json/property.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
+import { type Shape, shapeOf } from '../statement/ready.ts'
 import type { Sink } from '../statement/sink.ts'
 import { asExpression } from './expression.ts'
 import { checkKeys, type Values } from './given.ts'
-import { isPlainObject, writeMerge } from './merge.ts'
+import { isPlainObject, writeMerge, writePatch } from './merge.ts'
 
 export interface Change {
   readonly column: ModelColumn
@@ -42,8 +43,9 @@ export function changesOf(meta: ModelMeta, values: Values): Change[] {
     else if (column.column.onUpdateFn !== undefined) computed.push(column)
   }
   if (changes.length === 0) return changes
+  if (computed.length === 0) return changes
   for (const column of computed) changes.push(changeOf(column, column.column.onUpdateFn?.(), []))
-  return changes
+  return changes.toSorted((a, b) => a.column.index - b.column.index)
 }
 
 const none: readonly Member[] = []
@@ -68,7 +70,7 @@ export function changeOf(column: ModelColumn, given: unknown, members: readonly 
     return { column, value: undefined, expression, members, fixed: expression === undefined && members.every(isFlat) }
   if (!isPlainObject(given))
     throw new UsageError(
-      `'${column.key}' was given together with its property '${String(members[0]?.property.name)}', and is no object that could hold it.`,
+      `'${column.key}' was given together with its property '${String(members[0]?.property.name)}', and is not an object that could hold it.`,
     )
   if (members.some(({ expression: sql }) => sql !== undefined))
     throw new UsageError(
@@ -83,11 +85,20 @@ function isFlat({ property, value, expression }: Member): boolean {
   return expression === undefined && !(property.kind.merges === true && isPlainObject(value))
 }
 
-/** Identifies the text of fixed changes. */
-export function shapeOf(changes: readonly Change[]): string {
-  let shape = ''
-  for (const { column, members } of changes) shape += members.length === 0 ? `,${column.index}` : `,${column.index}m`
-  return shape
+/** Identifies the text of changes: a number where they are values alone. Null where the text depends on more than their columns. */
+export function fixedShape(changes: readonly Change[]): Shape | null {
+  let whole = true
+  for (const { fixed, members } of changes) {
+    if (!fixed) return null
+    if (members.length > 0) whole = false
+  }
+  if (whole) return shapeOf(changes)
+  return changes.map(({ column, members }) => (members.length === 0 ? column.index : `${column.index}m`)).join()
+}
+
+/** The parameters of changes that are values alone. */
+export function addValues(params: unknown[], changes: readonly Change[]): void {
+  for (const { column, value } of changes) params.push(column.encode(value))
 }
 
 /**
@@ -103,10 +114,15 @@ export function writeAssignments(
   changes.forEach((change, index) => {
     const { column, value, expression, members } = change
     sink.add(`${index === 0 ? '' : ', '}${column.quoted} = `)
-    if (ofRow?.has(column) === true) sink.add(`excluded.${column.quoted}`)
+    if (ofRow?.has(column) === true) sink.add(meta.dialect.models.incoming(column.quoted))
     else if (members.length > 0) {
-      checkJsonb(column, members)
-      writeMerge(sink, `${meta.sqlName}.${column.quoted}`, expression, members)
+      const current = `${meta.sqlName}.${column.quoted}`
+      const patch = meta.dialect.models.patch(current)
+      if (patch !== null) writePatch(sink, patch, expression, members)
+      else {
+        checkJsonb(column, members)
+        writeMerge(sink, current, expression, members)
+      }
     } else if (expression !== undefined) sink.expression(expression)
     else sink.add(sink.place(column.encode(value)))
   })

@@ -1,19 +1,28 @@
 // SQL given as a value: Drizzle's SQL, columns and queries, and fragments of our own tag.
 import { isSqlLike, type SqlLike } from '../../builder/drizzle/core/render.ts'
-import { sql } from 'drizzle-orm'
-import { cut } from '../../sql/parts.ts'
-import { isFragment } from '../../sql/tag.ts'
-import { toStatement } from '../../sql/statement.ts'
+import { type SQL, sql } from 'drizzle-orm'
+import { Ref } from '../../sql/parts.ts'
+import { isFragment, partsOfFragment } from '../../sql/tag.ts'
 
 /** The value as SQL; undefined when it is data. */
 export function asExpression(value: unknown): SqlLike | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   if (isSqlLike(value)) return value
   if (!isFragment(value)) return undefined
-  const { texts, uses, params } = cut(value[toStatement]())
+  const { texts, uses, params } = partsOfFragment(value)
   const parts = texts.flatMap((text, index) => {
     const use = uses[index]
-    return use === undefined ? [sql.raw(text)] : [sql.raw(text), sql`${sql.param(params[use])}`]
+    const param = use === undefined ? undefined : params[use]
+    if (param instanceof Ref) return [sql.raw(text), nameOf(param)]
+    return use === undefined ? [sql.raw(text)] : [sql.raw(text), sql`${sql.param(param)}`]
   })
   return sql.join(parts)
+}
+
+/** A name that is quoted where it is written. */
+export function nameOf({ path }: Ref): SQL {
+  return sql.join(
+    path.map((name) => sql.identifier(name)),
+    sql.raw('.'),
+  )
 }

@@ -1,10 +1,10 @@
 // Values as a caller gave them, sorted by the columns and JSON properties of a model. `undefined` means "not given"; what the
 // model has not is refused by name.
 import { UsageError } from '../../errors/index.ts'
-import { metaOf, type ModelMeta } from '../meta/model-meta.ts'
+import { metaOf, type ModelMeta, type ModelLike, modelName } from '../meta/model-meta.ts'
 import { Row } from '../meta/row.ts'
 import { unknownKeys } from '../query/compile/condition.ts'
-import { describeType, isPlain } from '../../util/checks.ts'
+import { describeType, isPlain } from '../../util/options.ts'
 
 export type Values = Readonly<Record<string, unknown>>
 
@@ -24,7 +24,7 @@ function copied(values: Values, method: string): Values {
   try {
     return { ...values }
   } catch (cause) {
-    throw new UsageError(`The values of ${method} cannot be read: looking at them throws.`, { cause })
+    throw new UsageError(`The values of ${method} cannot be read: reading them throws.`, { cause })
   }
 }
 
@@ -58,9 +58,11 @@ export function checkKeys(meta: ModelMeta, values: Values, anywhere = false): vo
   if (unknown !== undefined) throw unknownKeys(meta, unknown, [...meta.byKey.keys(), ...meta.properties.keys()])
 }
 
+export const noValues: Values = {}
+
 /** What is given later wins; a column as a whole also wins over its properties given before. */
 export function later(meta: ModelMeta, before: Values, values: Values): Values {
-  if (meta.propertiesOf.size === 0) return { ...before, ...given(values) }
+  if (meta.propertiesOf.size === 0) return before === noValues ? given(values) : { ...before, ...given(values) }
   const merged = new Map(Object.entries(before))
   for (const [key, value] of Object.entries(values)) {
     if (value === undefined) continue
@@ -73,6 +75,17 @@ export function later(meta: ModelMeta, before: Values, values: Values): Values {
 /** Without what is undefined. */
 function given(values: Values): Values {
   const keys = Object.keys(values)
-  if (keys.every((key) => values[key] !== undefined)) return values
+  for (const key of keys) if (values[key] === undefined) return withoutUndefined(keys, values)
+  return values
+}
+
+function withoutUndefined(keys: readonly string[], values: Values): Values {
   return Object.fromEntries(keys.filter((key) => values[key] !== undefined).map((key) => [key, values[key]]))
+}
+
+/** @throws {UsageError} when the model is one of a view, or no model. */
+export function writable(model: ModelLike, method: string): ModelMeta {
+  const meta = metaOf(model)
+  if (meta.view) throw new UsageError(`${method}: ${modelName(model)} is a model of a view, which is only read.`)
+  return meta
 }

@@ -75,7 +75,7 @@ function onlyColumn(properties: readonly JsonProperty[], given: unknown, values:
   const both = properties.filter(({ name }) => Object.hasOwn(values, name) && values[name] !== undefined)
   if (both.length > 0)
     throw new UsageError(
-      `'${both[0]?.column}' was given together with its property '${both[0]?.name}', and is no object that could hold it.`,
+      `'${both[0]?.column}' was given together with its property '${both[0]?.name}', and is not an object that could hold it.`,
     )
   return given
 }

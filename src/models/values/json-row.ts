@@ -1,6 +1,6 @@
 // New rows as a JSON array, for `json_populate_recordset`: each value in a form that PostgreSQL's own input functions read
 // back exactly, since JSON itself has no dates, bytes, large integers or NaN.
-import { timestampText } from '../../driver/postgres/text-forms.ts'
+import { timestampText } from '../../postgres/text-forms.ts'
 import { ParameterError } from '../../errors/index.ts'
 import { refusal, textRefusal } from '../../sql/parameters.ts'
 import type { ModelColumn } from '../meta/model-column.ts'

@@ -8,7 +8,7 @@ type Fields = Record<string, unknown>
 
 export class Memory {
   readonly #instance: object
-  #changes: MemoryChange[] = []
+  #changes: MemoryChange[] = none
 
   constructor(instance: object) {
     this.#instance = instance
@@ -24,37 +24,42 @@ export class Memory {
   /** The member was set by something else. */
   note(key: string | null, before: unknown): void {
     const value = read(this.#instance, key)
-    const known = this.#changes.find((change) => change.key === key)
-    if (known !== undefined) {
-      known.value = value
-      return
-    }
+    for (const change of this.#changes)
+      if (change.key === key) {
+        change.value = value
+        return
+      }
     const change = { key, before, value }
-    this.#changes.push(change)
+    if (this.#changes.length === 0) this.#changes = [change]
+    else this.#changes.push(change)
     Row.changes(this.#instance).push(change)
   }
 
   /** The statement has succeeded; what comes of it is what comes of the transaction it ran in. */
   follow(within: Within | null): void {
     const changes = this.#changes
-    this.#changes = []
+    this.#changes = none
     if (within === null) settle(this.#instance, changes)
-    else
-      within.follow((fate) =>
-        fate === 'commit' ? settle(this.#instance, changes) : undo(this.#instance, changes, fate),
-      )
+    else followed(this.#instance, changes, within)
   }
 
   /** The statement has failed. */
   undo(fate: Fate): void {
     undo(this.#instance, this.#changes, fate)
-    this.#changes = []
+    this.#changes = none
   }
+}
+
+/** Never filled: the first change brings a list of its own. */
+const none: MemoryChange[] = []
+
+function followed(instance: object, changes: readonly MemoryChange[], within: Within): void {
+  within.follow((fate) => (fate === 'commit' ? settle(instance, changes) : undo(instance, changes, fate)))
 }
 
 function settle(instance: object, changes: readonly MemoryChange[]): void {
   const open = Row.changes(instance)
-  for (const change of changes) take(open, change)
+  for (let i = changes.length - 1; i >= 0; i--) take(open, changes[i] as MemoryChange)
 }
 
 /** A change made later has found what this one left: it goes back further. */
@@ -74,7 +79,8 @@ function undo(instance: object, changes: readonly MemoryChange[], fate: Fate): v
 /** Gives the place it had. */
 function take(open: MemoryChange[], change: MemoryChange): number {
   const at = open.indexOf(change)
-  if (at >= 0) open.splice(at, 1)
+  if (at === open.length - 1) open.pop()
+  else if (at >= 0) open.splice(at, 1)
   return Math.max(at, 0)
 }
 

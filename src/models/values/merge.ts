@@ -1,8 +1,8 @@
 // Members set within a jsonb column on the server: what others have written beside them stays, at any depth. Keys and values
 // are parameters; only the names of declared properties that are set to SQL are in the text, as literals.
 import { quoteText, type SqlLike } from '../../builder/drizzle/core/render.ts'
-import { ParameterError } from '../../errors/index.ts'
-import { jsonText } from '../../sql/json.ts'
+import { ParameterError, UsageError } from '../../errors/index.ts'
+import { jsonText } from '../../sql/parameters.ts'
 import type { Sink } from '../statement/sink.ts'
 import type { Member } from './changes.ts'
 
@@ -38,6 +38,37 @@ export function writeMerge(sink: Sink, current: string, base: SqlLike | undefine
     const place = (text: unknown): string => sink.place(text)
     sink.add(nested(sink, current, property.key, value as object, 1, property.base(place)))
   }
+}
+
+/**
+ * The same where one function merges an object into another: a member that is null is removed, as JSON Merge Patch (RFC 7396) says.
+ * @throws {UsageError} for what such a patch cannot say.
+ */
+export function writePatch(
+  sink: Sink,
+  [before, after]: readonly [string, string],
+  base: SqlLike | undefined,
+  members: readonly Member[],
+): void {
+  const patch: Record<string, unknown> = Object.create(null) as Record<string, unknown>
+  for (const { property, value, expression } of members) {
+    const why =
+      base !== undefined
+        ? 'its column is given as SQL too'
+        : expression !== undefined
+          ? 'it is given as SQL'
+          : property.kind.merges === true && property.storesDefault && value !== null
+            ? 'it has a default, into which its members would have to be merged'
+            : undefined
+    if (why !== undefined)
+      throw new UsageError(
+        `The JSON property '${property.name}' cannot be updated alone on this database, because ${why}. Set '${property.column}' as a whole.`,
+      )
+    patch[property.key] = value
+  }
+  sink.add(before)
+  sink.add(sink.place(patchText(patch)))
+  sink.add(after)
 }
 
 /** ` || jsonb_build_object(key, what is there || what is given)`. */

@@ -3,8 +3,7 @@ import type { OtelMeter, OtelTracer } from './api.ts'
 import { loadApi } from './load.ts'
 import { Metrics } from './metrics.ts'
 import { Spans } from './spans.ts'
-import { must } from '../../util/checks.ts'
-import { type Checks, readOptions } from '../../util/options.ts'
+import { must, type Checks, readOptions } from '../../util/options.ts'
 
 export interface InstrumentOptions {
   /** Default: the tracer `genever` of the global provider. False: no spans. */
@@ -26,14 +25,14 @@ const checks: Checks<InstrumentOptions> = {
   meter: must('a meter of OpenTelemetry, or false', has('createHistogram')),
 }
 
-/** Ends the instrumentation; calling it again does nothing. Also ended by `using`. */
+/** Ends the instrumentation. Calling it again does nothing. `using` ends it too. */
 export interface StopInstrumentation extends Disposable {
   (): void
 }
 
 /**
- * Makes spans of statements and transactions, and metrics of pools and statements, of all engines of this process, those
- * already open too. Names are those of OpenTelemetry's semantic conventions for databases.
+ * Makes spans of statements and transactions, and metrics of pools and statements. It covers all engines of this process,
+ * those already open too. Names are those of OpenTelemetry's semantic conventions for databases.
  *
  * @throws {UsageError} when `@opentelemetry/api` is not installed.
  */

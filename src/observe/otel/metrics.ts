@@ -9,11 +9,10 @@ import {
   statementChannel,
   type WaitEvent,
   waitChannel,
+  openEngines,
 } from '../channels.ts'
-import { openEngines } from '../engines.ts'
 import type { OtelCounter, OtelHistogram, OtelMeter, OtelObservable, OtelObservations } from './api.ts'
-import { errorAttributes, poolName, serverAttributes } from './attributes.ts'
-import { told } from './told.ts'
+import { errorAttributes, poolName, serverAttributes, told } from './attributes.ts'
 
 /** Seconds, as the conventions recommend for `db.client.operation.duration`. */
 const boundaries = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]

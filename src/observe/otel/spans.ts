@@ -10,9 +10,7 @@ import {
   transactionChannel,
 } from '../channels.ts'
 import type { OtelApi, OtelContext, OtelSpan, OtelTracer } from './api.ts'
-import { errorAttributes, poolName, serverAttributes, spanName } from './attributes.ts'
-import { told } from './told.ts'
-import { queryText } from './query-text.ts'
+import { errorAttributes, poolName, serverAttributes, spanName, told, queryText } from './attributes.ts'
 import { clock } from '../../util/clock.ts'
 
 interface Started {

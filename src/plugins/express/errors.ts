@@ -3,7 +3,7 @@ import type { ErrorRequestHandler } from 'express'
 import { isGeneverError, NotFoundError } from '../../errors/index.ts'
 import { problemOf, problemType } from '../problem.ts'
 
-/** An error handler that answers `NotFoundError` by status 404 and its message as JSON; all else is passed on. */
+/** An error handler that answers `NotFoundError` with status 404 and its message as JSON. All other errors are passed on. */
 export const notFound: ErrorRequestHandler = (error: unknown, _request, response, next) => {
   if (isGeneverError(error, NotFoundError) && !response.headersSent)
     response.status(error.statusCode).json({ error: error.message })
@@ -11,8 +11,9 @@ export const notFound: ErrorRequestHandler = (error: unknown, _request, response
 }
 
 /**
- * An error handler that answers what is the client's fault, and what a constraint refused, by the status that the error
- * suggests, as `application/problem+json` without any value. All else is passed on. `app.use(errorHandler())`, last.
+ * An error handler for errors that are the client's fault and for violated constraints. It answers with the status that the
+ * error suggests, as `application/problem+json` without any value. All other errors are passed on. Use it last:
+ * `app.use(errorHandler())`.
  */
 export function errorHandler(): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {

@@ -7,7 +7,7 @@ import { type PluginOptions, type RequestTransactionOptions, transactionOf } fro
 import { WebPlugin } from '../plugin.ts'
 import { HeldResponse } from '../request/hold.ts'
 import { scopeOf } from '../request/node.ts'
-import type { RequestScope } from '../request/scope.ts'
+import type { RequestScope, Routed } from '../request/scope.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 
 declare global {
@@ -22,26 +22,28 @@ declare global {
 
 export interface GeneverExpress extends RequestHandler {
   /**
-   * Opens the database as the options say, those of `app.set('genever', …)` included. Without it, the first request does.
-   * @throws {ConnectError} when it stays away.
+   * Opens the database as the options say, including those of `app.set('genever', …)`. If it is not called, the first
+   * request opens it.
+   * @throws {ConnectError} when the database cannot be reached.
    */
   open(app?: Application): Promise<void>
-  /** Closes the database; see `gracefulShutdown` for the server too. Never rejects. */
+  /** Closes the database. To close the server too, see `gracefulShutdown`. Never rejects. */
   close(): Promise<void>
   /**
-   * A handler in a transaction: committed before the answer is sent, rolled back when it throws or answers with a status
-   * of 400 or more.
+   * A handler in a transaction. The transaction is committed before the answer is sent. It is rolled back when the handler
+   * throws or answers with a status of 400 or more.
    */
   transactional(handler: RequestHandler, options?: RequestTransactionOptions): RequestHandler
   /**
-   * A middleware that does the same for all behind it, by the status of the answer alone: Express does not tell it of an
-   * error, so an error handler that answers with less than 400 commits.
+   * A middleware that does the same for everything after it, but looks only at the status of the answer. Express does not
+   * pass it errors, so the transaction is committed when an error handler answers with a status below 400.
    */
   transaction(options?: RequestTransactionOptions): RequestHandler
 }
 
 /**
- * A middleware that gives every request one lazy connection, ambient for all behind it and as `req.db`.
+ * A middleware that gives every request one lazy connection. It is ambient for everything after the middleware, and is
+ * `req.db`.
  * @throws {InvalidOptionError} when options are wrong.
  */
 export function genever(db: Db, options?: PluginOptions<Request>): GeneverExpress {
@@ -78,7 +80,7 @@ async function openAndEnter(
 ): Promise<void> {
   try {
     await openFor(plugin, request.app)
-    enter(plugin, request, response, next)
+    await plugin.whenReady(request, () => enter(plugin, request, response, next))
   } catch (error) {
     next(error)
   }
@@ -87,7 +89,7 @@ async function openAndEnter(
 function enter(plugin: WebPlugin<Request>, request: Request, response: Response, next: NextFunction): void {
   const { transaction } = plugin.options
   const shared = transaction !== null && scopeOf(request, plugin.db) !== undefined
-  const scope = plugin.scope(request, response, request, () => describe(request))
+  const scope = plugin.scope(request, response, request, () => routeOf(request))
   if (scope !== null) plugin.attach(request, scope)
   const go =
     transaction === null || shared ? next : (): void => followAnswer(plugin, scope, transaction, response, next)
@@ -96,9 +98,9 @@ function enter(plugin: WebPlugin<Request>, request: Request, response: Response,
 }
 
 /** `GET /users/:id`, once a route was found. */
-function describe({ method, baseUrl, route }: Request): string {
+function routeOf({ method, baseUrl, route }: Request): Routed {
   const { path } = Object(route) as { path?: unknown }
-  return typeof path === 'string' ? `${method} ${baseUrl}${path}` : `${method} request`
+  return { method, route: typeof path === 'string' ? `${baseUrl}${path}` : undefined }
 }
 
 function transactional(

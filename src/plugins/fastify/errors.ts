@@ -3,8 +3,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { problemOf, problemType } from '../problem.ts'
 
 /**
- * For `app.setErrorHandler(errorHandler())`: answers what is the client's fault, and what a constraint refused, by the status that
- * the error suggests, as `application/problem+json` without any value. All else goes to the handler around it, or Fastify's own.
+ * An error handler for errors that are the client's fault and for violated constraints:
+ * `app.setErrorHandler(errorHandler())`. It answers with the status that the error suggests, as `application/problem+json`
+ * without any value. All other errors go to the error handler around it, or to Fastify's own.
  */
 export function errorHandler(): (error: unknown, request: FastifyRequest, reply: FastifyReply) => void {
   return (error, _request, reply) => {

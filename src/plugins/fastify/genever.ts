@@ -1,10 +1,11 @@
 // The plug-in for Fastify 5. Opens in its registration, so what is registered behind it can use the database; closes in
 // `onClose`. The scope begins in `onRequest` and ends with the raw response, the only event that comes on every path.
-import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Db } from '../../db/db.ts'
 import { inRoot } from '../../util/context.ts'
 import { type PluginOptions } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
+import type { Routed } from '../request/scope.ts'
 import { health } from './health.ts'
 import { wrapRoutes } from './transaction.ts'
 
@@ -24,26 +25,33 @@ const register = async (app: FastifyInstance, given: GeneverFastifyOptions): Pro
   await plugin.open()
   if (connectionForRequest) {
     app.decorateRequest(as, null)
-    app.addHook('onRequest', (request, reply, done) => {
-      const scope = plugin.scope(request.raw, reply.raw, request, () => describe(request))
+    const enter = (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
+      const scope = plugin.scope(request.raw, reply.raw, request, () => routeOf(request))
       if (scope === null) return done()
       plugin.attach(request, scope)
       scope.run(done)
+    }
+    app.addHook('onRequest', (request, reply, done) => {
+      plugin.enter(
+        request,
+        () => enter(request, reply, done),
+        (error) => done(error as Error),
+      )
     })
   }
   app.addHook('onRoute', wrapRoutes(db, as, transaction))
   if (path !== undefined) app.get(path, { config: { [as]: { transaction: false } } }, health(db))
 }
 
-function describe({ method, routeOptions }: FastifyRequest): string {
-  return `${method} ${routeOptions.url ?? 'request'}`
+function routeOf({ method, routeOptions }: FastifyRequest): Routed {
+  return { method, route: routeOptions.url }
 }
 
 /**
- * Gives every request one lazy connection, ambient for its hooks and handler and as `request.db`; the database is `app.db`.
- * `await app.register(genever, { db })`. Types: `import 'genever/fastify/types'`.
+ * Gives every request one lazy connection. It is ambient for the hooks and the handler, and is `request.db`. The database is
+ * `app.db`. `await app.register(genever, { db })`. Types: `import 'genever/fastify/types'`.
  * @throws {InvalidOptionError} when options are wrong.
- * @throws {ConnectError} when the database stays away; Fastify's `pluginTimeout` limits the wait too.
+ * @throws {ConnectError} when the database cannot be reached. Fastify's `pluginTimeout` limits the wait too.
  */
 export const genever: FastifyPluginAsync<GeneverFastifyOptions> = Object.assign(register, {
   // As fastify-plugin does: hooks and decorators are for the whole application, not for this plug-in alone.

@@ -14,7 +14,7 @@ declare module 'fastify' {
     db: Connection
   }
   interface FastifyContextConfig {
-    /** What the plug-in does for this route. */
+    /** Options of the plug-in for this route. */
     db?: RouteConfig | undefined
   }
 }

@@ -3,8 +3,9 @@ import type { H3Event, HTTPError } from 'h3'
 import { problemResponse } from '../problem.ts'
 
 /**
- * For `new H3({ onError: errorHandler() })`: answers what is the client's fault, and what a constraint refused, by the status that
- * the error suggests, as `application/problem+json` without any value. All else is answered by h3.
+ * An error handler for errors that are the client's fault and for violated constraints: `new H3({ onError: errorHandler()
+ * })`. It answers with the status that the error suggests, as `application/problem+json` without any value. h3 answers all
+ * other errors.
  */
 export function errorHandler(): (error: HTTPError, event: H3Event) => Response | undefined {
   return (error) => problemResponse(error) ?? undefined

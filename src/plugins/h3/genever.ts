@@ -3,10 +3,10 @@
 import { HTTPError, HTTPResponse, type H3Event, type Middleware } from 'h3'
 import type { Db } from '../../db/db.ts'
 import type { Connection } from '../../engine/connection.ts'
-import { isGeneverError, NotFoundError } from '../../errors/index.ts'
+import { isGeneverError, NotFoundError, RequestTenantError } from '../../errors/index.ts'
 import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
-import type { RequestScope } from '../request/scope.ts'
+import type { RequestScope, Routed } from '../request/scope.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 import { openScope, scopeFor } from './scope.ts'
 
@@ -18,27 +18,32 @@ declare module 'h3' {
 }
 
 export interface GeneverH3 extends Middleware {
-  /** Opens the database as the options say. Without it, the first request does. @throws {ConnectError} when it stays away. */
+  /**
+   * Opens the database as the options say. If it is not called, the first request opens it.
+   * @throws {ConnectError} when the database cannot be reached.
+   */
   open(): Promise<void>
-  /** Closes the database; see `gracefulShutdown` for the server too. Never rejects. */
+  /** Closes the database. To close the server too, see `gracefulShutdown`. Never rejects. */
   close(): Promise<void>
   /**
-   * A middleware that runs what is behind it in a transaction: committed before the answer is sent, rolled back on an
-   * error or a status of 400 or more.
+   * A middleware that runs everything after it in a transaction. The transaction is committed before the answer is sent. It
+   * is rolled back on an error or a status of 400 or more.
    */
   transaction(options?: RequestTransactionOptions): Middleware
 }
 
 /**
- * A middleware that gives every request one lazy connection, ambient for all behind it and as `event.context.db`. What is not
- * found becomes h3's `HTTPError` of status 404.
+ * A middleware that gives every request one lazy connection. It is ambient for everything after the middleware, and is
+ * `event.context.db`. `NotFoundError` becomes h3's `HTTPError` of status 404.
  * @throws {InvalidOptionError} when options are wrong.
  */
 export function genever(db: Db, options?: PluginOptions<H3Event>): GeneverH3 {
   const plugin = new WebPlugin<H3Event>(db, options)
   // Not an `async` function: every promise of the plug-in is paid by every request.
   const middleware: Middleware = (event, next) =>
-    plugin.ready ? enter(plugin, event, next) : plugin.open().then(() => enter(plugin, event, next))
+    plugin.ready
+      ? enter(plugin, event, next)
+      : throwing(() => plugin.whenReady(event, () => enter(plugin, event, next)))
   return Object.assign(middleware, {
     open: () => plugin.open(),
     close: () => plugin.close(),
@@ -53,7 +58,7 @@ function enter(plugin: WebPlugin<H3Event>, event: H3Event, next: () => unknown):
   const { db } = plugin
   const { transaction } = plugin.options
   const known = scopeFor(event, db)
-  const scope = known ?? openScope(plugin, event, () => describe(event))
+  const scope = known ?? openScope(plugin, event, () => routeOf(event))
   const work =
     transaction === null || known !== undefined
       ? next
@@ -73,13 +78,15 @@ async function throwing(work: () => unknown): Promise<unknown> {
 }
 
 /** `GET /users/:id`, once a route was found. */
-function describe({ req, context }: H3Event): string {
-  return `${req.method} ${context.matchedRoute?.route ?? 'request'}`
+function routeOf({ req, context }: H3Event): Routed {
+  return { method: req.method, route: context.matchedRoute?.route }
 }
 
 /** h3 hides the message of errors that are not its own. */
 function httpError(error: unknown): unknown {
-  return isGeneverError(error, NotFoundError) ? new HTTPError(error.message, { status: 404, cause: error }) : error
+  if (isGeneverError(error, NotFoundError) || isGeneverError(error, RequestTenantError))
+    return new HTTPError(error.message, { status: error.status, cause: error })
+  return error
 }
 
 function inTransaction(

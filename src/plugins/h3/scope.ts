@@ -6,7 +6,7 @@ import type { H3Event } from 'h3'
 import type { Db } from '../../db/db.ts'
 import type { WebPlugin } from '../plugin.ts'
 import { scopeOf } from '../request/node.ts'
-import type { RequestScope } from '../request/scope.ts'
+import type { RequestScope, Routed } from '../request/scope.ts'
 import { keepWebScope, webScopeOf } from '../request/web.ts'
 
 /** Not in every h3 2: Nitro 3.0 brings one without. */
@@ -29,13 +29,13 @@ export function scopeFor(event: H3Event, db: Db): RequestScope | undefined {
 }
 
 /** A new one, or the one of another copy of the plug-in; null where requests have no connection. */
-export function openScope(plugin: WebPlugin<H3Event>, event: H3Event, what: () => string): RequestScope | null {
+export function openScope(plugin: WebPlugin<H3Event>, event: H3Event, route: () => Routed): RequestScope | null {
   const node = nodeOf(event)
-  if (node !== null) return plugin.scope(node.req, node.res, event, what)
+  if (node !== null) return plugin.scope(node.req, node.res, event, route)
   if (!plugin.options.connectionForRequest) return null
   const shared = webScopeOf(event, plugin.db)
   if (shared !== undefined) return shared
-  const scope = plugin.makeScope(event, what)
+  const scope = plugin.makeScope(event, route)
   keepWebScope(event, event.req, scope)
   // Without it the connection goes back when nothing needs it, and only its handle is never told of the end.
   onDispose?.(event, (reason) => {

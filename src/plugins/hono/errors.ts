@@ -5,8 +5,8 @@ import { isGeneverError, NotFoundError } from '../../errors/index.ts'
 import { problemResponse } from '../problem.ts'
 
 /**
- * An error handler for `app.onError` that hands `handler` an `HTTPException` of status 404 in place of `NotFoundError` (its
- * `cause`), for handlers that ask `error instanceof HTTPException`.
+ * Wraps an error handler for `app.onError`. In place of `NotFoundError` it gets an `HTTPException` of status 404, with that
+ * error as its `cause`. Use it for handlers that ask `error instanceof HTTPException`.
  */
 export function httpErrors<E extends Env>(handler: ErrorHandler<E>): ErrorHandler<E> {
   return (error, c) =>
@@ -17,8 +17,9 @@ export function httpErrors<E extends Env>(handler: ErrorHandler<E>): ErrorHandle
 }
 
 /**
- * For `app.onError(errorHandler())`: answers what is the client's fault, and what a constraint refused, by the status that the
- * error suggests, as `application/problem+json` without any value. All else goes to `otherwise`; default as Hono does it.
+ * An error handler for errors that are the client's fault and for violated constraints: `app.onError(errorHandler())`. It
+ * answers with the status that the error suggests, as `application/problem+json` without any value. All other errors go to
+ * `otherwise`. By default they are answered as Hono does it.
  */
 export function errorHandler<E extends Env>(otherwise: ErrorHandler<E> = asHono): ErrorHandler<E> {
   return (error, c) => problemResponse(error) ?? otherwise(error, c)

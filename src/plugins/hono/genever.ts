@@ -9,26 +9,30 @@ import type { RequestScope } from '../request/scope.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 import { follow, knownScope, nodeOf, openScope } from './scope.ts'
 
-/** What the plug-in adds to `c.var`; for applications that are typed by hand: `new Hono<GeneverEnv>()`. */
+/** The variables that the plug-in adds to `c.var`. For applications that are typed by hand: `new Hono<GeneverEnv>()`. */
 export interface GeneverEnv<Name extends string = 'db'> {
   Variables: { [K in Name]: Connection }
 }
 
 /** Typed for what is chained behind it: `const app = new Hono().use(genever(db)).get(…)`. */
 export interface GeneverHono<Name extends string = 'db'> extends MiddlewareHandler<GeneverEnv<Name>> {
-  /** Opens the database as the options say. Without it, the first request does. @throws {ConnectError} when it stays away. */
+  /**
+   * Opens the database as the options say. If it is not called, the first request opens it.
+   * @throws {ConnectError} when the database cannot be reached.
+   */
   open(): Promise<void>
-  /** Closes the database; see `gracefulShutdown` for the server too. Never rejects. */
+  /** Closes the database. To close the server too, see `gracefulShutdown`. Never rejects. */
   close(): Promise<void>
   /**
-   * A middleware that runs what is behind it in a transaction: committed before the answer is sent, rolled back on an
-   * error, whatever `app.onError` makes of it, and on a status of 400 or more.
+   * A middleware that runs everything after it in a transaction. The transaction is committed before the answer is sent. It
+   * is rolled back on a status of 400 or more. It is also rolled back on an error, whatever `app.onError` answers.
    */
   transaction(options?: RequestTransactionOptions): MiddlewareHandler
 }
 
 /**
- * A middleware that gives every request one lazy connection, ambient for all behind it and as `c.var.db`.
+ * A middleware that gives every request one lazy connection. It is ambient for everything after the middleware, and is
+ * `c.var.db`.
  * @throws {InvalidOptionError} when options are wrong.
  */
 export function genever<const Name extends string = 'db'>(
@@ -38,7 +42,7 @@ export function genever<const Name extends string = 'db'>(
   const plugin = new WebPlugin<Context>(db, options)
   // Not an `async` function: every promise of the plug-in is paid by every request.
   const middleware = (c: Context, next: Next): Promise<void> =>
-    plugin.ready ? enter(plugin, c, next) : plugin.open().then(() => enter(plugin, c, next))
+    plugin.ready ? enter(plugin, c, next) : plugin.whenReady(c, () => enter(plugin, c, next))
   return Object.assign(middleware, {
     open: () => plugin.open(),
     close: () => plugin.close(),

@@ -4,8 +4,8 @@ import type { Db } from '../../db/db.ts'
 import { checkHealth, healthOptions, type HealthOptions } from '../health.ts'
 
 /**
- * A handler that answers 200 when the database does within the deadline, else 503; with counts of the pool as JSON and
- * nothing secret.
+ * A handler that answers 200 when the database answers within the deadline, else 503. The answer has counts of the pool as
+ * JSON and nothing secret.
  */
 export function health(db: Db, options?: HealthOptions): (c: Context) => Promise<Response> {
   const read = healthOptions(options)

@@ -6,7 +6,7 @@ import { routePath } from 'hono/route'
 import type { Db } from '../../db/db.ts'
 import type { WebPlugin } from '../plugin.ts'
 import { scopeOf } from '../request/node.ts'
-import type { RequestScope } from '../request/scope.ts'
+import type { RequestScope, Routed } from '../request/scope.ts'
 import { followBody, keepWebScope, webScopeOf } from '../request/web.ts'
 
 export interface NodeBindings {
@@ -29,10 +29,10 @@ export function knownScope(c: Context, node: NodeBindings | null, db: Db): Reque
 
 /** A new one, for a request that has none; null where requests have no connection. */
 export function openScope(plugin: WebPlugin<Context>, c: Context, node: NodeBindings | null): RequestScope | null {
-  const what = (): string => `${c.req.method} ${routePath(c)}`
-  if (node !== null) return plugin.scope(node.incoming, node.outgoing, c, what)
+  const route = (): Routed => ({ method: c.req.method, route: routePath(c) })
+  if (node !== null) return plugin.scope(node.incoming, node.outgoing, c, route)
   if (!plugin.options.connectionForRequest) return null
-  const scope = plugin.makeScope(c, what)
+  const scope = plugin.makeScope(c, route)
   keepWebScope(c, c.req.raw, scope)
   return scope
 }

@@ -2,12 +2,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { problemOf, problemType } from '../problem.ts'
 
-/** True when it has answered; called while nothing was sent. */
+/** Answers an error. It is called while nothing was sent, and returns true when it has answered. */
 export type HttpErrorHandler = (error: unknown, request: IncomingMessage, response: ServerResponse) => boolean
 
 /**
- * For `web.handler(handler, { onError: errorHandler() })`: answers what is the client's fault, and what a constraint refused, by the
- * status that the error suggests, as `application/problem+json` without any value. All else is answered as without it.
+ * An error handler for errors that are the client's fault and for violated constraints: `web.handler(handler, { onError:
+ * errorHandler() })`. It answers with the status that the error suggests, as `application/problem+json` without any value.
+ * All other errors are answered as without it.
  */
 export function errorHandler(): HttpErrorHandler {
   return (error, _request, response) => {

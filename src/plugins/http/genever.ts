@@ -18,18 +18,19 @@ export type HttpHandler<Name extends string = 'db'> = (request: HttpRequest<Name
 export interface HandlerOptions {
   /** Overrides the option of the plug-in. */
   readonly transaction?: boolean | RequestTransactionOptions | undefined
-  /** Answers errors in place of the plug-in, and says whether it has: see `errorHandler()`. */
+  /** Answers errors in place of the plug-in, and returns whether it has: see `errorHandler()`. */
   readonly onError?: HttpErrorHandler | undefined
 }
 
 export interface GeneverHttp<Name extends string = 'db'> {
-  /** Opens the database as the options say. @throws {ConnectError} when it stays away. */
+  /** Opens the database as the options say. @throws {ConnectError} when the database cannot be reached. */
   open(): Promise<void>
-  /** Closes the database; see `gracefulShutdown` for the server too. Never rejects. */
+  /** Closes the database. To close the server too, see `gracefulShutdown`. Never rejects. */
   close(): Promise<void>
   /**
-   * A listener for `createServer`. Errors of the handler are answered as JSON: those with a `status` of 400 to 499 by their
-   * message, all others by 500 without it, and told to the logger. The transaction overrides the one of the options.
+   * A listener for `createServer`. Errors of the handler are answered as JSON. Those with a `status` of 400 to 499 are
+   * answered with their message. All others are answered with 500 and without their message, and are logged. The option
+   * `transaction` overrides the one of the plug-in.
    */
   handler(
     handler: HttpHandler<Name>,
@@ -38,7 +39,7 @@ export interface GeneverHttp<Name extends string = 'db'> {
 }
 
 /**
- * Gives every request of `node:http` one lazy connection, ambient for its handler and as `request.db`.
+ * Gives every request of `node:http` one lazy connection. It is ambient for the handler, and is `request.db`.
  * @throws {InvalidOptionError} when options are wrong.
  */
 export function genever<const Name extends string = 'db'>(
@@ -73,8 +74,8 @@ async function serve(
   }
   let scope: RequestScope | null = null
   try {
-    if (!plugin.ready) await plugin.open()
-    scope = plugin.scope(request, response, request)
+    const enter = (): RequestScope | null => plugin.scope(request, response, request)
+    scope = plugin.ready ? enter() : await plugin.whenReady(request, enter)
     const work =
       transaction === null
         ? call

@@ -3,9 +3,9 @@ import type Koa from 'koa'
 import { problemOf, problemType } from '../problem.ts'
 
 /**
- * A middleware that answers what is the client's fault, and what a constraint refused, by the status that the error suggests, as
- * `application/problem+json` without any value; all else is thrown on. It stands first, in front of `genever(db)`, so that
- * transactions behind it see the error and roll back.
+ * A middleware for errors that are the client's fault and for violated constraints. It answers with the status that the
+ * error suggests, as `application/problem+json` without any value. All other errors are thrown on. Use it first, before
+ * `genever(db)`: then transactions after it see the error and roll back.
  */
 export function errorHandler(): (
   context: Pick<Koa.ParameterizedContext, 'status' | 'type' | 'body' | 'headerSent'>,

@@ -6,7 +6,7 @@ import type { Connection } from '../../engine/connection.ts'
 import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
 import { scopeOf } from '../request/node.ts'
-import type { RequestScope } from '../request/scope.ts'
+import type { RequestScope, Routed } from '../request/scope.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 
 type Connected<Name extends string> = { [K in Name]: Connection }
@@ -15,15 +15,16 @@ type Connected<Name extends string> = { [K in Name]: Connection }
 export interface GeneverKoa<Name extends string = 'db'> {
   (context: Koa.ParameterizedContext<Koa.DefaultState, Connected<Name>>, next: Koa.Next): Promise<void>
   /**
-   * Opens the database as the options say, those of `app.context.genever` included. Without it, the first request does.
-   * @throws {ConnectError} when it stays away.
+   * Opens the database as the options say, including those of `app.context.genever`. If it is not called, the first request
+   * opens it.
+   * @throws {ConnectError} when the database cannot be reached.
    */
   open(app?: { readonly context: object }): Promise<void>
-  /** Closes the database; see `gracefulShutdown` for the server too. Never rejects. */
+  /** Closes the database. To close the server too, see `gracefulShutdown`. Never rejects. */
   close(): Promise<void>
   /**
-   * A middleware that runs what is behind it in a transaction: committed before the answer is sent, rolled back on an
-   * error or a status of 400 or more.
+   * A middleware that runs everything after it in a transaction. The transaction is committed before the answer is sent. It
+   * is rolled back on an error or a status of 400 or more.
    */
   transaction(options?: RequestTransactionOptions): (context: AnyContext, next: Koa.Next) => Promise<void>
 }
@@ -32,7 +33,8 @@ export interface GeneverKoa<Name extends string = 'db'> {
 type AnyContext = Pick<Koa.BaseContext, 'status'> & Pick<Koa.ParameterizedContext, 'req' | 'res' | 'app'>
 
 /**
- * A middleware that gives every request one lazy connection, ambient for all behind it and as `ctx.db`.
+ * A middleware that gives every request one lazy connection. It is ambient for everything after the middleware, and is
+ * `ctx.db`.
  * @throws {InvalidOptionError} when options are wrong.
  */
 export function genever<const Name extends string = 'db'>(
@@ -43,7 +45,7 @@ export function genever<const Name extends string = 'db'>(
   // Not an `async` function: every promise of the plug-in is paid by every request.
   const middleware = (context: object, next: Koa.Next): Promise<void> => {
     const koa = context as Koa.Context
-    return plugin.ready ? enter(plugin, koa, next) : openFor(plugin, koa.app).then(() => enter(plugin, koa, next))
+    return plugin.ready ? enter(plugin, koa, next) : openAndEnter(plugin, koa, next)
   }
   return Object.assign(middleware, {
     open: (app?: { readonly context: object }) => openFor(plugin, app),
@@ -60,7 +62,7 @@ function enter(plugin: WebPlugin<Koa.Context>, koa: Koa.Context, next: Koa.Next)
   const { db } = plugin
   const { transaction } = plugin.options
   const known = scopeOf(koa.req, db)
-  const scope = known ?? plugin.scope(koa.req, koa.res, koa, () => describe(koa))
+  const scope = known ?? plugin.scope(koa.req, koa.res, koa, () => routeOf(koa))
   const work =
     transaction === null || known !== undefined
       ? next
@@ -69,6 +71,11 @@ function enter(plugin: WebPlugin<Koa.Context>, koa: Koa.Context, next: Koa.Next)
   plugin.attach(koa, scope)
   // Of several copies, the outermost knows when the handler has settled.
   return known === undefined ? scope.serve(work) : scope.run(work)
+}
+
+async function openAndEnter(plugin: WebPlugin<Koa.Context>, koa: Koa.Context, next: Koa.Next): Promise<void> {
+  await openFor(plugin, koa.app)
+  return plugin.whenReady(koa, () => enter(plugin, koa, next))
 }
 
 async function openFor(plugin: WebPlugin<Koa.Context>, app: { readonly context: object } | undefined): Promise<void> {
@@ -80,8 +87,8 @@ async function openFor(plugin: WebPlugin<Koa.Context>, app: { readonly context: 
 }
 
 /** `GET /users/:id` where a router says so. */
-function describe({ method, _matchedRoute: route }: Koa.Context & { _matchedRoute?: unknown }): string {
-  return typeof route === 'string' ? `${method} ${route}` : `${method} request`
+function routeOf({ method, _matchedRoute: route }: Koa.Context & { _matchedRoute?: unknown }): Routed {
+  return { method, route: typeof route === 'string' ? route : undefined }
 }
 
 function inTransaction(

@@ -4,8 +4,8 @@ import type { Db } from '../../db/db.ts'
 import { checkHealth, healthOptions, type HealthOptions } from '../health.ts'
 
 /**
- * A middleware that answers 200 when the database does within the deadline, else 503; with counts of the pool as JSON and
- * nothing secret. Mount it on a path.
+ * A middleware that answers 200 when the database answers within the deadline, else 503. The answer has counts of the pool
+ * as JSON and nothing secret. Mount it on a path.
  */
 export function health(db: Db, options?: HealthOptions): Middleware {
   const read = healthOptions(options)

@@ -3,23 +3,33 @@
 import { type CallHandler, type ExecutionContext, Inject, type NestInterceptor } from '@nestjs/common'
 import { Observable } from 'rxjs'
 import type { Db } from '../../db/db.ts'
+import type { TenantStay } from '../../db/places.ts'
 import type { Settings } from '../../engine/context/frame.ts'
 import type { Engine } from '../../engine/engine.ts'
+import { Tags } from '../../sql/tags.ts'
 import { RequestScope } from '../request/scope.ts'
+import { enterTenant } from '../request/tenant.ts'
 import { getDbToken } from './tokens.ts'
 
 export interface GeneverInterceptorOptions {
   /** Session settings for all statements of the handler, such as its tenant: see `settings` of `scope()`. */
   readonly settings?: ((context: ExecutionContext) => Settings | undefined) | undefined
-  /** True: the handler keeps its connection from its first statement to its end: see `hold` of `scope()`. Default false. */
+  /** The tenant of all statements of the handler, for a `db` whose registry has `tenancy`. Null: no tenant, on purpose. */
+  readonly tenant?: ((context: ExecutionContext) => unknown) | undefined
+  /**
+   * True: the server shows behind the text of each statement which handler it comes from:
+   * `/*action='list',controller='UsersController'*\/`. Default false.
+   */
+  readonly tagHandlers?: boolean | undefined
+  /** True: the handler keeps its connection from its first statement to its end. Default false. See `hold` of `scope()`. */
   readonly hold?: boolean | undefined
 }
 
 /**
- * Gives a handler one lazy connection, ambient for pipes, handler and inner interceptors, until what it answers is complete;
- * from the first value on, the connection is only kept while a statement, transaction or cursor needs it. Where a
- * connection is ambient already, it is used. Guards are outside. `@UseInterceptors(GeneverInterceptor)`, or
- * `new GeneverInterceptor(db)` for one by name.
+ * Gives a handler one lazy connection until its answer is complete. The connection is ambient for pipes, the handler and
+ * inner interceptors, but not for guards. After the first value of the answer, it is kept only while a statement,
+ * transaction or cursor needs it. If a connection is ambient already, that one is used.
+ * `@UseInterceptors(GeneverInterceptor)`, or `new GeneverInterceptor(db)` for a database by name.
  */
 export class GeneverInterceptor implements NestInterceptor {
   readonly #db: Db
@@ -33,9 +43,12 @@ export class GeneverInterceptor implements NestInterceptor {
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const db = this.#db
     if (db.current !== undefined) return next.handle()
-    const engine = await db.engineHere()
+    const { tenant } = this.#options
+    const stay = tenant === undefined ? null : await enterTenant(db, tenant, context)
+    const engine = await (stay === null ? db.engineHere() : stay.run(() => db.engineHere()))
     return new Observable((subscriber) => {
-      const scope = this.#scope(engine, context)
+      const make = (): RequestScope => this.#scope(engine, context, stay)
+      const scope = stay === null ? make() : stay.run(make)
       const end = (): void => {
         scope.responseClosed(true)
         scope.handlerSettled()
@@ -63,10 +76,13 @@ export class GeneverInterceptor implements NestInterceptor {
     })
   }
 
-  #scope(engine: Engine, context: ExecutionContext): RequestScope {
+  #scope(engine: Engine, context: ExecutionContext, tenant: TenantStay | null): RequestScope {
     const settings = this.#options.settings?.(context)
-    const what = (): string => `${context.getClass().name}.${context.getHandler().name}`
-    return new RequestScope(this.#db, engine, { what, settings, hold: this.#options.hold, onAbort: 'continue' })
+    const [controller, action] = [context.getClass().name, context.getHandler().name]
+    const { hold, tagHandlers } = this.#options
+    const tags = tagHandlers === true ? Tags.of({ controller, action }) : undefined
+    const what = (): string => `${controller}.${action}`
+    return new RequestScope(this.#db, engine, { what, settings, hold, onAbort: 'continue', tags, tenant })
   }
 }
 

@@ -12,8 +12,9 @@ class AnyProblem {
 }
 
 /**
- * Answers what is the client's fault, and what a constraint refused, by the status that the error suggests, as a problem (RFC 9457)
- * without any value: hands Nest an `HttpException` of it. `app.useGlobalFilters(new ProblemFilter())`, or `APP_FILTER`.
+ * A filter for errors that are the client's fault and for violated constraints. It answers with the status that the error
+ * suggests, as a problem (RFC 9457) without any value. Nest gets an `HttpException` with that problem.
+ * `app.useGlobalFilters(new ProblemFilter())`, or `APP_FILTER`.
  */
 export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {

@@ -35,7 +35,7 @@ const fromRequest = createParamDecorator((name: string, context: ExecutionContex
   return request[name]
 })
 
-/** A parameter of an HTTP handler that gets the connection of its request; `name` is that of the option `as`. */
+/** A parameter of an HTTP handler that gets the connection of its request. `name` is that of the option `as`. */
 export function RequestConnection(name = 'db'): ParameterDecorator {
   return fromRequest(name)
 }

@@ -2,8 +2,8 @@
 import { problemResponse } from '../problem.ts'
 
 /**
- * The same route handler, around `withDb(db, …)`: what is the client's fault, and what a constraint refused, is answered by the
- * status that the error suggests, as `application/problem+json` without any value. All else is thrown on.
+ * Wraps a route handler, around `withDb(db, …)`. Errors that are the client's fault and violated constraints are answered
+ * with the status that the error suggests, as `application/problem+json` without any value. All other errors are thrown on.
  */
 export function errorHandler<Args extends readonly unknown[]>(
   handler: (...args: Args) => Response | PromiseLike<Response>,

@@ -3,8 +3,8 @@ import type { Db } from '../../db/db.ts'
 import { checkHealth, type HealthOptions } from '../health.ts'
 
 /**
- * A route handler that answers 200 when the database does within the deadline, else 503; with counts of the pool as JSON and
- * nothing secret. `export const GET = health(db)`, and `export const dynamic = 'force-dynamic'` beside it.
+ * A route handler that answers 200 when the database answers within the deadline, else 503. The answer has counts of the
+ * pool as JSON and nothing secret. `export const GET = health(db)`, and `export const dynamic = 'force-dynamic'` beside it.
  */
 export function health(db: Db, options?: HealthOptions): () => Promise<Response> {
   return async () => {

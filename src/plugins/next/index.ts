@@ -1,5 +1,5 @@
 // `genever/next`: re-exports, nothing else.
-export { globalDb } from './global-db.ts'
+export { closeGlobal, globalDb } from '../../registry/global-db.ts'
 export { withDb, type WithDbOptions } from './with-db.ts'
 export { getOrNotFound } from './navigation.ts'
 export { errorHandler } from './errors.ts'

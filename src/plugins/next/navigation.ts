@@ -14,8 +14,8 @@ export function isRedirect(error: unknown): boolean {
 }
 
 /**
- * What was looked for, or `notFound()` of `next/navigation`: for pages and components. Nothing is `undefined`, `null`, or a
- * promise that rejects with `NotFoundError`; other errors pass.
+ * Returns the value that was looked for, or calls `notFound()` of `next/navigation`: for pages and components. It calls that
+ * for `undefined`, `null`, and a promise that rejects with `NotFoundError`. Other errors are thrown on.
  */
 export async function getOrNotFound<T>(found: T | PromiseLike<T>): Promise<NonNullable<T>> {
   let value: T

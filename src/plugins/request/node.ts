@@ -2,7 +2,7 @@
 // many copies of plug-ins a request comes through, ended by the response's `close`, which always comes.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Db } from '../../db/db.ts'
-import type { RequestScope } from './scope.ts'
+import type { RequestScope, Routed } from './scope.ts'
 
 const key: unique symbol = Symbol('genever.scopes')
 
@@ -55,7 +55,7 @@ function isUpgrade(request: IncomingMessage & { readonly upgrade?: boolean | nul
   return request.upgrade === true
 }
 
-/** `GET request`: paths may hold keys, so they are not in messages. */
-export function describeRequest(request: IncomingMessage): string {
-  return `${request.method ?? ''} request`
+/** Paths may hold keys, so they are not in messages. */
+export function routeOf(request: IncomingMessage): Routed {
+  return { method: request.method ?? '', route: undefined }
 }

@@ -1,6 +1,7 @@
 // The transaction around a request. It begins before the handler and is ended by whoever first knows how the request went:
 // the framework when the head of the response is about to be sent, or when the handler threw. So a response is never sent
 // before its COMMIT, and a handler that answered early finds its transaction ended.
+import { deferred } from '../../util/clock.ts'
 import type { Db } from '../../db/db.ts'
 import type { Transaction } from '../../engine/transaction/transaction.ts'
 import type { RequestTransactionOptions } from '../options.ts'
@@ -12,8 +13,7 @@ const failingStatus = 400
 export class RequestTransaction {
   readonly #db: Db
   readonly #options: RequestTransactionOptions
-  readonly #verdict: Promise<boolean>
-  #give: (well: boolean) => void = () => {}
+  readonly #verdict = deferred<boolean>()
   #ended: Promise<void> | null = null
   #transaction: Promise<void> | null = null
   #failed = false
@@ -27,7 +27,6 @@ export class RequestTransaction {
         : AbortSignal.any([cancel, options.signal])
     this.#db = db
     this.#options = { ...options, signal }
-    this.#verdict = new Promise((give) => (this.#give = give))
   }
 
   /** Whether it was told to end. */
@@ -44,7 +43,7 @@ export class RequestTransaction {
       const inside = async (tx: Transaction): Promise<void> => {
         // Also when it throws at once: whoever called decides what that means for the transaction.
         void (async () => work())().then(resolve, reject)
-        if (!(await this.#verdict)) tx.raiseRollback()
+        if (!(await this.#verdict.promise)) tx.raiseRollback()
       }
       this.#transaction = this.#db.transaction(inside, { ...this.#options, lazy: true })
       const failed: (error: unknown) => void = reject
@@ -91,7 +90,7 @@ export class RequestTransaction {
   }
 
   #end(well: boolean): Promise<void> {
-    this.#give(well)
+    this.#verdict.resolve(well)
     this.#ended ??= this.#transaction ?? Promise.resolve()
     return this.#ended
   }

@@ -2,6 +2,7 @@
 // sent. So the body is followed until it has been read, or given up. Used where there is no `node:http` response to ask.
 import type { Db } from '../../db/db.ts'
 import type { RequestScope } from './scope.ts'
+import { deferred } from '../../util/clock.ts'
 
 /** By what the framework hands all handlers of one request. */
 const scopes = new WeakMap<object, RequestScope[]>()
@@ -36,8 +37,7 @@ export function followBody(response: Response, scope: RequestScope): Followed {
     scope.responseClosed(true)
     return { response, over: scope.drained ?? Promise.resolve() }
   }
-  let resolve: (drained?: Promise<void>) => void = () => {}
-  const over = new Promise<void>((settle) => (resolve = settle))
+  const { promise: over, resolve } = deferred()
   const end = (sent: boolean): void => {
     scope.responseClosed(sent)
     resolve(scope.drained ?? undefined)

@@ -3,12 +3,10 @@ import { is, SQL } from 'drizzle-orm'
 import { isSqlLike, quoteName } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ColumnParts, TableParts } from '../source/parts.ts'
-import { expression } from '../text/expression.ts'
-import { literal } from '../text/literal.ts'
+import { expression, literal } from '../text/literal.ts'
 import { clip, qualified } from '../text/names.ts'
-import { defaultOf } from './default.ts'
+import { defaultOf, typeOf } from './default.ts'
 import { sequenceOptions } from '../ddl/sequence.ts'
-import { typeOf } from './type.ts'
 
 export function columnSql(table: TableParts, column: ColumnParts): string {
   const parts = [quoteName(column.name), typeOf(column)]

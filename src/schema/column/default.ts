@@ -3,9 +3,9 @@
 import { is, SQL } from 'drizzle-orm'
 import { quoteText } from '../../builder/drizzle/core/render.ts'
 import type { ColumnParts } from '../source/parts.ts'
-import { expression } from '../text/expression.ts'
-import { arrayText, dateText, jsonText, plainText } from '../text/literal.ts'
-import { baseType, dimensionsOf, elementOf } from './type.ts'
+import { expression, arrayText, dateText, jsonText, plainText } from '../text/literal.ts'
+import { arrayDimensions } from '../../builder/drizzle/core/dimensions.ts'
+import { qualified } from '../text/names.ts'
 
 /** Undefined when the column has none. @throws {UsageError} for a value that SQL cannot say. */
 export function defaultOf(column: ColumnParts): string | undefined {
@@ -99,4 +99,37 @@ function timeText(type: string, value: unknown): string {
   const text = plainText(value)
   const zoned = /^time.*(with time zone|tz)/i.test(type)
   return zoned && /\d:\d\d(:\d\d(\.\d+)?)?$/.test(text) && !/[+-]\d\d(:?\d\d)*$/.test(text) ? `${text}+00` : text
+}
+
+// The SQL type of a column: Drizzle names the same types on both versions, but says what is an array in two ways, and
+// leaves the schema off enums.
+
+/** `"shop"."mood"[]`. */
+export function typeOf(column: ColumnParts): string {
+  if (column.baseColumn !== undefined) {
+    const suffix = /\[\d*\]$/.exec(column.getSQLType())?.[0] ?? '[]'
+    return `${typeOf(column.baseColumn)}${suffix}`
+  }
+  return `${scalarType(column)}${'[]'.repeat(dimensionsOf(column))}`
+}
+
+/** Without dimensions. */
+function baseType(column: ColumnParts): string {
+  return scalarType(elementOf(column))
+}
+
+function dimensionsOf(column: ColumnParts): number {
+  if (column.baseColumn !== undefined) return 1 + dimensionsOf(column.baseColumn)
+  return arrayDimensions(column)
+}
+
+/** What an array is of; a column that is none itself. */
+function elementOf(column: ColumnParts): ColumnParts {
+  return column.baseColumn === undefined ? column : elementOf(column.baseColumn)
+}
+
+function scalarType(column: ColumnParts): string {
+  return column.enum === undefined
+    ? column.getSQLType()
+    : qualified(column.enum.schema ?? undefined, column.enum.enumName)
 }

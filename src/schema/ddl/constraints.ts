@@ -4,7 +4,7 @@ import { quoteName } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ColumnParts, ForeignKeyParts, TableParts, UniqueParts } from '../source/parts.ts'
 import { tableParts } from '../source/drizzle.ts'
-import { expression } from '../text/expression.ts'
+import { expression } from '../text/literal.ts'
 import { clip, foreignKeyName, qualified, quoteNames } from '../text/names.ts'
 
 /** Within CREATE TABLE: all but foreign keys. */
@@ -21,34 +21,48 @@ const namesOf = (columns: readonly ColumnParts[]): string[] => columns.map(({ na
 /** Without a name the server takes its own. */
 const named = (name: string | undefined): string => (name === undefined ? '' : `constraint ${quoteName(name)} `)
 
-function primaryKeySql({ name: tableName, columns, primaryKeys: [key, ...others] }: TableParts): string[] {
-  if (others.length > 0) throw new UsageError(`The table "${tableName}" has two primary keys.`)
-  if (key === undefined) {
-    const primary = namesOf(columns.filter(({ primary: isPrimary }) => isPrimary))
-    if (primary.length > 1)
-      throw new UsageError(
-        `The table "${tableName}" has ${primary.length} columns with primaryKey(): declare primaryKey({ columns }) once for all of them.`,
-      )
-    return primary.length === 0 ? [] : [`primary key (${quoteNames(primary)})`]
-  }
-  const name = key.name ?? (key.isNameExplicit === undefined ? clip(key.getName()) : undefined)
-  return [`${named(name)}primary key (${quoteNames(namesOf(key.columns))})`]
+type PrimaryKey = TableParts['primaryKeys'][number]
+
+/** The key that is declared for the table, if there is one, and its columns. @throws {UsageError} for two of them. */
+export function primaryKeyOf({ name, columns, primaryKeys: [key, ...others] }: TableParts): {
+  readonly key: PrimaryKey | undefined
+  readonly columns: readonly ColumnParts[]
+} {
+  if (others.length > 0) throw new UsageError(`The table "${name}" has two primary keys.`)
+  if (key !== undefined) return { key, columns: key.columns }
+  const primary = columns.filter((column) => column.primary)
+  if (primary.length > 1)
+    throw new UsageError(
+      `The table "${name}" has ${primary.length} columns with primaryKey(): declare primaryKey({ columns }) once for all of them.`,
+    )
+  return { key, columns: primary }
+}
+
+function primaryKeySql(table: TableParts): string[] {
+  const { key, columns } = primaryKeyOf(table)
+  if (key === undefined && columns.length === 0) return []
+  const name = key?.name ?? (key !== undefined && key.isNameExplicit === undefined ? clip(key.getName()) : undefined)
+  return [`${named(name)}primary key (${quoteNames(namesOf(columns))})`]
+}
+
+/** The columns that are unique by themselves, without those that a constraint of the table makes unique. */
+export function uniqueColumnsOf({ columns, uniqueConstraints }: TableParts): readonly ColumnParts[] {
+  const alone = new Set(uniqueConstraints.map((unique) => (unique.columns.length === 1 ? unique.columns[0]?.name : '')))
+  return columns.filter(({ isUnique, name }) => isUnique && !alone.has(name))
 }
 
 function uniquesSql(table: TableParts): string[] {
-  const tableWide = table.uniqueConstraints.map((unique) => {
-    const names = namesOf(unique.columns)
-    return { names, name: uniqueName(table, unique), nullsNotDistinct: unique.nullsNotDistinct }
-  })
-  const alone = tableWide.filter(({ names }) => names.length === 1).map(({ names }) => names[0])
-  const ofColumns = table.columns
-    .filter(({ isUnique, name }) => isUnique && !alone.includes(name))
-    .map((column) => ({
-      names: [column.name],
-      name: columnUniqueName(table, column),
-      nullsNotDistinct: column.uniqueType === 'not distinct',
-    }))
-  return [...ofColumns, ...tableWide].map(
+  const ofColumns = uniqueColumnsOf(table).map((column) => ({
+    names: [column.name],
+    name: columnUniqueName(table, column),
+    nullsNotDistinct: column.uniqueType === 'not distinct',
+  }))
+  const ofTable = table.uniqueConstraints.map((unique) => ({
+    names: namesOf(unique.columns),
+    name: uniqueName(table, unique),
+    nullsNotDistinct: unique.nullsNotDistinct,
+  }))
+  return [...ofColumns, ...ofTable].map(
     ({ names, name, nullsNotDistinct }) =>
       `${named(name)}unique ${nullsNotDistinct ? 'nulls not distinct ' : ''}(${quoteNames(names)})`,
   )

@@ -2,7 +2,7 @@
 import { quoteName } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { PolicyParts, RoleParts, TableParts } from '../source/parts.ts'
-import { expression } from '../text/expression.ts'
+import { expression } from '../text/literal.ts'
 import { qualified } from '../text/names.ts'
 
 const modes = ['permissive', 'restrictive']

@@ -2,9 +2,10 @@
 import { quoteName } from '../../builder/drizzle/core/render.ts'
 import type { View } from '../source/collect.ts'
 import type { ViewParts } from '../source/parts.ts'
-import { expression } from '../text/expression.ts'
+import { expression } from '../text/literal.ts'
+import type { Dialect } from '../../sql/dialect.ts'
 import { qualified } from '../text/names.ts'
-import { storageSql } from './storage.ts'
+import { storageSql } from './table.ts'
 
 export function viewSql({ parts, materialized }: View): string {
   const { using, tablespace, withNoData } = parts
@@ -18,14 +19,15 @@ export function viewSql({ parts, materialized }: View): string {
   ].join(' ')
 }
 
-const queryOf = ({ query }: ViewParts): string => (query === undefined ? '' : expression(query))
+const queryOf = ({ query }: ViewParts, dialect?: Dialect): string =>
+  query === undefined ? '' : expression(query, undefined, dialect)
 
 /**
  * Each behind those its query names. Names are looked for in the text, as queries may be text: a column called as a view
  * can at worst put a view later than needed, and where two seem to need each other the given order stands.
  */
-export function inOrder(views: readonly View[]): View[] {
-  const waiting = views.map((view) => ({ view, query: queryOf(view.parts) }))
+export function inOrder(views: readonly View[], dialect?: Dialect): View[] {
+  const waiting = views.map((view) => ({ view, query: queryOf(view.parts, dialect) }))
   const ordered: View[] = []
   while (waiting.length > 0) {
     const free = waiting.findIndex((one) =>

@@ -2,9 +2,9 @@
 // those they cannot be without: the enums of their columns, the schemas they are in. It makes no SQL.
 import { checkDrizzle } from '../../builder/drizzle/core/version.ts'
 import { UsageError } from '../../errors/index.ts'
-import { type DrizzleKind, isEntity, kindOf, tableParts, viewParts } from './drizzle.ts'
+import { type DrizzleKind, isEntity, isMysql, kindOf, tableParts, viewParts } from './drizzle.ts'
 import type { ColumnParts, EnumParts, PolicyParts, RoleParts, SequenceParts, TableParts, ViewParts } from './parts.ts'
-import { describeType } from '../../util/checks.ts'
+import { describeType } from '../../util/options.ts'
 
 export interface Table {
   readonly source: object
@@ -26,6 +26,7 @@ export interface LoosePolicy {
 }
 
 export interface Collected {
+  readonly dialect: 'postgres' | 'mysql'
   readonly schemas: readonly { readonly name: string; readonly source: object | undefined }[]
   readonly roles: readonly (RoleParts & object)[]
   readonly enums: readonly EnumParts[]
@@ -42,7 +43,7 @@ export function collect(given: unknown): Collected {
   checkDrizzle('genever/schema')
   const found = new Map<object, DrizzleKind>()
   if (Array.isArray(given)) given.forEach((item: unknown, index) => addItem(item, `Item ${index + 1}`, found))
-  else addItem(given, 'What was given as a schema', found)
+  else addItem(given, 'The schema', found)
   if (found.size === 0) throw new UsageError(`There is nothing in the schema. ${advice}`)
   return arrange(found)
 }
@@ -60,7 +61,7 @@ export function collectOne(given: unknown): Collected {
 function addItem(given: unknown, what: string, found: Map<object, DrizzleKind>): void {
   if (addObject(given, found)) return
   if (typeof given !== 'object' || given === null || Array.isArray(given))
-    throw new UsageError(`${what} is ${describeType(given)}, which is no table. ${advice}`)
+    throw new UsageError(`${what} is ${describeType(given)}, which is not a table. ${advice}`)
   let some = false
   if (!isEntity(given)) for (const value of Object.values(given)) some = addObject(value, found) || some
   if (!some) throw new UsageError(`${what} holds no table, enum, sequence or view. ${advice}`)
@@ -106,6 +107,7 @@ function arrange(found: ReadonlyMap<object, DrizzleKind>): Collected {
   unique('enum', distinct(enums))
   const used = [...relations, ...enums, ...sequences].flatMap(({ schema }) => schema ?? [])
   return {
+    dialect: dialectOf([...found.keys()]),
     schemas: schemasOf(of('schema'), used),
     roles,
     enums: distinct(enums).map(({ source }) => source),
@@ -114,6 +116,14 @@ function arrange(found: ReadonlyMap<object, DrizzleKind>): Collected {
     views,
     policies: loose,
   }
+}
+
+/** @throws {UsageError} for parts of both. */
+function dialectOf(parts: readonly object[]): Collected['dialect'] {
+  const ofMysql = parts.filter(isMysql).length
+  if (ofMysql > 0 && ofMysql < parts.length)
+    throw new UsageError('The schema has parts for PostgreSQL and parts for MySQL: give those of one database.')
+  return ofMysql > 0 ? 'mysql' : 'postgres'
 }
 
 function addEnum(column: ColumnParts, enums: Set<EnumParts>): void {

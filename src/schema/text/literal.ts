@@ -1,8 +1,13 @@
 // Values as SQL literals, because DDL takes no parameters. Text is always quoted; what a value is for decides the server
 // by where it stands, as with a parameter.
-import { quoteText } from '../../builder/drizzle/core/render.ts'
+import { quoteText, render, type RenderOptions, type SqlLike } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
-import { jsonText as textOf } from '../../sql/json.ts'
+import { jsonText as textOf } from '../../sql/parameters.ts'
+import { is, SQL } from 'drizzle-orm'
+import { literal as literalOfMysql } from '../../mysql/dialect.ts'
+import { postgres } from '../../postgres/dialect.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import { cut } from '../../sql/parts.ts'
 
 /** @throws {UsageError} for a value that has no literal; the message names its type only. */
 export function literal(value: unknown): string {
@@ -47,4 +52,38 @@ export function arrayText(values: readonly unknown[], text: (value: unknown) => 
 export function dateText(value: Date): string {
   if (Number.isNaN(value.getTime())) throw new UsageError('A date in the schema is invalid.')
   return value.toISOString()
+}
+
+// Drizzle's SQL objects as text without parameters. Drizzle can write values into the text itself, but not every kind of
+// value, and not rightly on both versions: so placeholders are rendered and replaced here.
+
+/** With `indexes` columns stand without their table, as in an index, a check or a generated column. */
+export function expression(value: SqlLike, source?: RenderOptions['source'], dialect: Dialect = postgres): string {
+  const statement = render(withParameters(value), { source, dialect })
+  const { texts, uses, params } = cut(dialect, statement)
+  const written = dialect === postgres ? literal : mysqlLiteral
+  return texts.map((text, index) => (index === 0 ? text : written(params[uses[index - 1] ?? 0]) + text)).join('')
+}
+
+export function mysqlDateText(value: Date): string {
+  return dateText(value).slice(0, -1).replace('T', ' ')
+}
+
+/** As `literal`, in a form that no `sql_mode` reads otherwise. */
+export function mysqlLiteral(value: unknown): string {
+  if (value instanceof Date) return `'${mysqlDateText(value)}'`
+  if (value instanceof Uint8Array) return `x'${Buffer.from(value).toString('hex')}'`
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new UsageError('A number in the schema is not finite, for which MySQL has no form.')
+  if (typeof value !== 'string' && !(typeof value === 'object' && value !== null)) return literal(value)
+  const text = typeof value === 'string' ? value : jsonText(value)
+  return literalOfMysql(text)
+}
+
+/** A view's query is marked to have its values inlined by Drizzle; a copy is not. */
+function withParameters(value: SqlLike): SqlLike {
+  if (!is(value, SQL)) return value
+  // Its own class, which need not be the one imported here.
+  const Copy = value.constructor as typeof SQL
+  return new Copy([...value.queryChunks])
 }

@@ -4,9 +4,8 @@ import { around, currentChain, type Link } from '../../engine/context/chain.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { failureError } from '../../engine/query/failure.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
-import type { Lease, LeaseHolder } from '../../pool/lease.ts'
-import type { Expiring } from '../../util/ticker.ts'
-import { clock } from '../../util/clock.ts'
+import type { Lease, LeaseHolder } from '../../pool/member.ts'
+import { type Expiring, clock, deferred } from '../../util/clock.ts'
 
 /**
  * @throws {AcquireTimeoutError} when none becomes free in time.
@@ -15,10 +14,25 @@ import { clock } from '../../util/clock.ts'
 export async function borrow(engine: Engine, holder: LeaseHolder): Promise<Lease> {
   const borrower = new Borrower(engine, holder)
   try {
-    return await borrower.lease()
+    const lease = await borrower.lease()
+    await unframed(engine, lease)
+    return lease
   } catch (failure) {
-    throw failureError(failure as Failure, null)
+    throw failureError(failure as Failure, engine)
   }
+}
+
+/** Takes back what frames of an earlier user have set: its session is the sandbox's from now on. */
+async function unframed({ options }: Engine, { raw }: Lease): Promise<void> {
+  if (raw.dirty === 0) return
+  if (await raw.reset(raw.dirty, clock.now() + options.resetTimeoutMs)) {
+    raw.dirty = 0
+    raw.inForce.clear()
+    return
+  }
+  const failure: Failure = { kind: 'lost', outcome: 'not_started' }
+  raw.destroy(failure)
+  throw failure as unknown
 }
 
 class Borrower implements PoolWaiter, Expiring {
@@ -29,8 +43,7 @@ class Borrower implements PoolWaiter, Expiring {
   readonly #engine: Engine
   readonly #chain: Link | undefined = currentChain()
   readonly #since: number = clock.now()
-  #resolve: (lease: Lease) => void = () => {}
-  #reject: (failure: Failure) => void = () => {}
+  readonly #answer = deferred<Lease>()
 
   constructor(engine: Engine, holder: LeaseHolder) {
     this.#engine = engine
@@ -38,14 +51,11 @@ class Borrower implements PoolWaiter, Expiring {
   }
 
   lease(): Promise<Lease> {
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-      const { pool } = this.#engine
-      const lease = pool.leaseIdle(this.holder)
-      if (lease === null) pool.request(this)
-      else resolve(lease)
-    })
+    const { pool } = this.#engine
+    const lease = pool.leaseIdle(this.holder)
+    if (lease === null) pool.request(this)
+    else this.#answer.resolve(lease)
+    return this.#answer.promise
   }
 
   queued(): void {
@@ -55,18 +65,22 @@ class Borrower implements PoolWaiter, Expiring {
 
   granted(lease: Lease): void {
     this.#engine.ticker.remove(this)
-    this.#resolve(lease)
+    this.#answer.resolve(lease)
   }
 
   refuse(failure: Failure): void {
     this.#engine.ticker.remove(this)
-    this.#reject(failure)
+    this.#answer.reject(failure)
   }
 
   expire(now: number): void {
     const { pool } = this.#engine
     pool.withdraw(this)
-    this.#reject({ kind: 'refused', outcome: 'not_started', refusal: pool.refusal(Math.round(now - this.#since)) })
+    this.#answer.reject({
+      kind: 'refused',
+      outcome: 'not_started',
+      refusal: pool.refusal(Math.round(now - this.#since)),
+    })
   }
 
   around(): readonly object[] {

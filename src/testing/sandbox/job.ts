@@ -2,12 +2,11 @@
 // units. It counts how long it waits, and tells the engine's operations what became of them, all at once at its end.
 import type { Failure, Op, Refusal } from '../../driver/driver.ts'
 import { EngineOp } from '../../engine/query/op.ts'
-import { notice } from '../../observe/notice.ts'
-import type { Expiring } from '../../util/ticker.ts'
+import { notice } from '../../observe/channels.ts'
+import { type Expiring, clock, deferred } from '../../util/clock.ts'
 import type { SharedConnection } from './shared.ts'
 import type { View } from './view.ts'
 import type { Script, Step } from './wire/step.ts'
-import { clock } from '../../util/clock.ts'
 
 /** How long a wait for another transaction stays silent. */
 const tellAfterMs = 1_000
@@ -23,7 +22,7 @@ export class Job implements Expiring {
   unit: readonly Step[] | null = null
   readonly #shared: SharedConnection
   readonly #answers = new Map<Op, Failure | null>()
-  #over: (() => void)[] | null = []
+  readonly #over = deferred<true>()
   #settled = false
   #since = 0
   #until: number = Infinity
@@ -88,17 +87,12 @@ export class Job implements Expiring {
   finish(): void {
     this.disarm()
     this.settle()
-    const waiting = this.#over
-    this.#over = null
-    for (const told of waiting ?? []) told()
+    this.#over.resolve(true)
   }
 
   /** Settles when it is finished. */
-  whenOver(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#over === null) resolve()
-      else this.#over.push(resolve)
-    })
+  get whenOver(): Promise<true> {
+    return this.#over.promise
   }
 
   /** It has to wait: starts the clock once. */
@@ -150,7 +144,7 @@ export class Job implements Expiring {
       phase: behind === null ? 'connection' : 'transaction',
       waitedMs: Math.round(now - this.#since),
       holders: behind === null ? [] : [behind],
-      stats: { ...this.#shared.engine.stats() },
+      stats: { ...this.#shared.engine.pool.stats() },
     }
   }
 }

@@ -6,17 +6,17 @@ import { Frame } from '../../engine/context/frame.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { failureError } from '../../engine/query/failure.ts'
 import { ConnectionLostError, TransactionStateError } from '../../errors/index.ts'
-import { notice } from '../../observe/notice.ts'
+import { notice } from '../../observe/channels.ts'
 import type { CloseReport } from '../../pool/contract.ts'
-import type { Lease } from '../../pool/lease.ts'
+import type { Lease } from '../../pool/member.ts'
 import type { Pool } from '../../pool/pool.ts'
 import type { IsolationLevel } from '../../sql/dialect.ts'
 import { borrow } from './borrow.ts'
 import { SandboxPool } from './pool.ts'
-import { refusedWith } from './script/problem.ts'
 import { opening } from './script/opening.ts'
 import { SharedConnection } from './shared.ts'
-import { clock } from '../../util/clock.ts'
+import { refusedWith } from './wire/step.ts'
+import { clock, deferred } from '../../util/clock.ts'
 
 export interface LiveOptions {
   readonly isolation: IsolationLevel | undefined
@@ -28,17 +28,15 @@ const live = new WeakMap<Engine, LiveSandbox>()
 export class LiveSandbox {
   /** Where it was opened. */
   readonly place: string
-  /** Settles when its engine is free for another one. */
-  readonly over: Promise<void>
   readonly #engine: Engine
   readonly #options: LiveOptions
   readonly #frame: Frame
   readonly #real: Pool
   readonly #shared: SharedConnection
   readonly #pool: SandboxPool
+  readonly #over = deferred()
   #lease: Lease | null = null
   #ending: Promise<CloseReport> | null = null
-  #tellOver: () => void = () => {}
 
   static of(engine: Engine): LiveSandbox | undefined {
     return live.get(engine)
@@ -52,8 +50,12 @@ export class LiveSandbox {
     this.#frame = new Frame('orphan', engine, null, null, null, null)
     this.#shared = new SharedConnection(engine, place)
     this.#pool = new SandboxPool(this.#shared, (deadline) => this.#closeEngine(deadline))
-    this.over = new Promise((resolve) => (this.#tellOver = resolve))
     live.set(engine, this)
+  }
+
+  /** Settles when its engine is free for another one. */
+  get over(): Promise<void> {
+    return this.#over.promise
   }
 
   /** Whether code with this chain runs inside of it. */
@@ -75,10 +77,13 @@ export class LiveSandbox {
     }
     // That the connection broke while everything was being taken back anyway is no matter of the work.
     if (shared.failure?.cause instanceof TransactionStateError) throw shared.failure.cause
-    if (failure === null) return result
+    if (failure === null) {
+      if (shared.leftBehind !== null) throw shared.leftBehind
+      return result
+    }
     throw new ConnectionLostError(
       `The connection of the sandbox opened at ${this.place} was lost; the server rolled everything back.`,
-      { cause: failureError(failure, null), outcome: 'rolled_back' },
+      { cause: failureError(failure, this.#engine), outcome: 'rolled_back' },
     )
   }
 
@@ -87,7 +92,7 @@ export class LiveSandbox {
     this.#lease = await borrow(this.#engine, shared)
     shared.attach(this.#lease)
     await shared.run(null, () => opening(shared, this.#options.isolation))
-    if (shared.failure !== null) throw failureError(shared.failure, null)
+    if (shared.failure !== null) throw failureError(shared.failure, this.#engine)
     await this.#pool.warm()
     this.#engine.pool = this.#pool
   }
@@ -111,7 +116,7 @@ export class LiveSandbox {
     this.#engine.pool = this.#real
     await this.#lease?.release()
     live.delete(this.#engine)
-    this.#tellOver()
+    this.#over.resolve()
     return report
   }
 

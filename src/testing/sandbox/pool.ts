@@ -2,12 +2,12 @@
 // real one, so that what runs out of connections there does so here. What it is asked about belongs to either: a
 // statement may have been queued before the sandbox began.
 import type { Failure, Op, RawConnection } from '../../driver/driver.ts'
-import { leaseChannel, type LeaseEvent } from '../../observe/channels.ts'
+import type { ErrorFields, Meaning } from '../../sql/dialect.ts'
+import { leaseChannel, type LeaseEvent, notice } from '../../observe/channels.ts'
+import { limitsOf } from '../../engine/open/make-engine.ts'
 import { reportLease } from '../../engine/report.ts'
-import { notice } from '../../observe/notice.ts'
 import type { CloseReport, ConnectionSource, PlacedOp, PoolWaiter } from '../../pool/contract.ts'
-import type { Lease, LeaseHolder } from '../../pool/lease.ts'
-import type { Member } from '../../pool/member.ts'
+import type { Lease, LeaseHolder, Member } from '../../pool/member.ts'
 import { Pool } from '../../pool/pool.ts'
 import type { SharedConnection } from './shared.ts'
 import { View } from './view.ts'
@@ -27,13 +27,7 @@ export class SandboxPool extends Pool {
       max: pool.max,
       idleTimeoutMs: Infinity,
       maxLifetimeMs: Infinity,
-      maxWaiting: options.pool.maxWaiting,
-      acquireTimeoutMs: options.pool.acquireTimeoutMs,
-      connectTimeoutMs: options.pool.connectTimeoutMs,
-      resetTimeoutMs: options.resetTimeoutMs,
-      cancelTimeoutMs: options.cancelTimeoutMs,
-      closeTimeoutMs: options.closeTimeoutMs,
-      resetAlways: options.reset === 'always',
+      ...limitsOf(options),
     })
     this.#shared = shared
     this.#real = pool
@@ -99,6 +93,10 @@ class ViewSource implements ConnectionSource {
     return 'config'
   }
 
+  explain(error: ErrorFields): Meaning {
+    return this.#shared.engine.dialect.explain(error)
+  }
+
   closed(): void {}
 
   get observed(): boolean {
@@ -111,10 +109,9 @@ class ViewSource implements ConnectionSource {
 
   leftOpen(): void {
     const { engine, place } = this.#shared
-    notice(
-      'connection-closed-dirty',
-      'A connection came back with a transaction nobody had ended; it was rolled back.',
-      { engine: engine.name, places: [`sandbox opened at ${place}`] },
-    )
+    notice('connection-closed-dirty', 'A connection came back with an open transaction; it was rolled back.', {
+      engine: engine.name,
+      places: [`sandbox opened at ${place}`],
+    })
   }
 }

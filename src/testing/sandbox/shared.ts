@@ -3,17 +3,19 @@
 // between two jobs the server's transaction is never in a failed state. All mutable state is named at the top.
 import type { Failure, Op, RawConnection } from '../../driver/driver.ts'
 import type { Engine } from '../../engine/engine.ts'
+import { failureError } from '../../engine/query/failure.ts'
 import { TransactionStateError } from '../../errors/index.ts'
-import type { Lease, LeaseHolder } from '../../pool/lease.ts'
+import type { Lease, LeaseHolder } from '../../pool/member.ts'
 import { Job } from './job.ts'
-import { inTime } from './in-time.ts'
+import { before, clock } from '../../util/clock.ts'
+import { thrownText } from '../../util/thrown.ts'
 import { translate, undoing } from './script/translate.ts'
 import type { View } from './view.ts'
+import type { SandboxWords, SharedSession } from './contract.ts'
+import { wordsOf } from './words.ts'
 import { DeferredConstraints } from './wire/constraints.ts'
-import { SessionState } from './wire/session-state.ts'
 import { type Savepoint, Savepoints } from './wire/savepoints.ts'
-import { type Script, Step } from './wire/step.ts'
-import { clock } from '../../util/clock.ts'
+import { refusedWith, type Script, Step } from './wire/step.ts'
 
 export class SharedConnection implements LeaseHolder {
   readonly engine: Engine
@@ -21,14 +23,19 @@ export class SharedConnection implements LeaseHolder {
   readonly place: string
   readonly views: Set<View> = new Set()
   readonly savepoints: Savepoints = new Savepoints()
-  readonly session: SessionState = new SessionState(this)
-  readonly constraints: DeferredConstraints = new DeferredConstraints(this)
+  readonly words: SandboxWords
+  readonly session: SharedSession
+  readonly constraints: DeferredConstraints
   /** The isolation level all transactions inside have; empty before it has begun. */
   isolation = ''
   /** How many views have lent the driver's own object. */
   lenders = 0
   /** Why nothing can run any more. */
   failure: Failure | null = null
+  /** What the ROLLBACK at the end could not take back. */
+  leftBehind: TransactionStateError | null = null
+  /** Whose statement was the last that the server ran; null: one of the sandbox's own. */
+  last: View | null = null
   #lease: Lease | null = null
   readonly #queue: Job[] = []
   #current: Job | null = null
@@ -39,6 +46,9 @@ export class SharedConnection implements LeaseHolder {
   constructor(engine: Engine, place: string) {
     this.engine = engine
     this.place = place
+    this.words = wordsOf(engine.dialect.family) as SandboxWords
+    this.session = this.words.session(this)
+    this.constraints = new DeferredConstraints(this)
   }
 
   attach(lease: Lease): void {
@@ -74,15 +84,15 @@ export class SharedConnection implements LeaseHolder {
   }
 
   /** Runs work of the sandbox's own before everything that waits. */
-  run(view: View | null, script: () => Script): Promise<void> {
+  run(view: View | null, script: () => Script): Promise<true> {
     const job = new Job(this, view, [], script)
     this.#queue.unshift(job)
     this.#pump()
-    return job.whenOver()
+    return job.whenOver
   }
 
   /** Rolls back the transaction of a view. */
-  undo(view: View): Promise<void> {
+  undo(view: View): Promise<true> {
     return this.run(view, () => undoing(this, view))
   }
 
@@ -115,7 +125,7 @@ export class SharedConnection implements LeaseHolder {
     const step = job.unit?.find(({ of }) => of !== null)
     let end: 'cancelled' | 'completed' | 'broken' = 'completed'
     if (step !== undefined) end = await this.raw.cancel(step, deadline)
-    if (end !== 'broken' && (await inTime(deadline, job.whenOver()))) return end
+    if (end !== 'broken' && (await before(deadline, job.whenOver))) return end
     this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
     return 'broken'
   }
@@ -127,11 +137,18 @@ export class SharedConnection implements LeaseHolder {
     if (!this.raw.alive) return
     const deadline = clock.now() + timeoutMs
     const rolledBack = this.run(null, () => this.#rollback())
-    if (!(await inTime(deadline, rolledBack))) this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
+    if (!(await before(deadline, rolledBack))) this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
   }
 
   *#rollback(): Script {
-    yield [this.own(this.engine.dialect.rollback)]
+    const left = yield* this.words.rollBack(this)
+    if (left !== null)
+      this.leftBehind = new TransactionStateError(
+        `The sandbox opened at ${this.place} could not take all back. ${left}`,
+        {
+          outcome: 'committed',
+        },
+      )
   }
 
   /** Who has the floor; null when nobody has. */
@@ -178,7 +195,7 @@ export class SharedConnection implements LeaseHolder {
 
   #advance(job: Job): void {
     for (;;) {
-      const next = job.script.next()
+      const next = this.#next(job)
       if (next.done === true) {
         job.unit = null
         // No savepoint was left to go back to: a cancel has hit the very SAVEPOINT.
@@ -189,8 +206,26 @@ export class SharedConnection implements LeaseHolder {
       }
       if (next.value.length === 0) continue
       job.unit = next.value
+      this.last = (next.value.at(-1)?.of ?? null) === null ? null : job.view
       this.raw.submitUnit({ ops: next.value })
       return
+    }
+  }
+
+  /** A fault of a script ends its job. Behind what was sent nobody knows what the server has, so all of it ends. */
+  #next(job: Job): IteratorResult<readonly Step[], void> {
+    try {
+      return job.script.next()
+    } catch (error) {
+      const sent = job.unit !== null
+      const outcome = sent ? 'rolled_back' : 'not_started'
+      const cause = new TransactionStateError(
+        `A fault inside of the sandbox opened at ${this.place}: ${thrownText(error)}.`,
+        { outcome, cause: error },
+      )
+      job.fail({ ...refusedWith(cause), outcome })
+      if (sent) this.raw.destroy({ kind: 'protocol', outcome, cause })
+      return { done: true, value: undefined }
     }
   }
 
@@ -220,12 +255,28 @@ export class SharedConnection implements LeaseHolder {
 
   /** Text on the driver's own object, or a procedure, has ended the transaction: what was done cannot be undone. */
   #endedByOthers(): void {
+    const failure = this.#current?.unit?.find((step) => this.#ends(step))?.failure
+    if (failure !== null && failure !== undefined) return this.#rolledBack(failure)
     const cause = new TransactionStateError(
       `The transaction of the sandbox opened at ${this.place} was ended on the server by something else, such as COMMIT ` +
-        'on the object from rawConnection(). What it had done may have been committed.',
+        'on the object from rawConnection(). Its changes may have been committed.',
       { outcome: 'unknown' },
     )
     this.raw.destroy({ kind: 'protocol', outcome: 'unknown', cause })
+  }
+
+  #ends({ failure }: Step): boolean {
+    return failure?.kind === 'server' && this.engine.dialect.explain(failure.fields ?? {}).transaction === 'ended'
+  }
+
+  /** An error of the server has taken all of it back: a deadlock with a session outside, for example. */
+  #rolledBack(failure: Failure): void {
+    const cause = new TransactionStateError(
+      `An error made the server roll back all of the transaction of the sandbox opened at ${this.place}. Another session works on the ` +
+        'same rows: give the test a database for it alone.',
+      { outcome: 'rolled_back', cause: failureError(failure, this.engine) },
+    )
+    this.raw.destroy({ kind: 'protocol', outcome: 'rolled_back', cause })
   }
 
   lost(failure: Failure): void {

@@ -2,12 +2,12 @@
 // It keeps what the engine believes of it (its transaction, its settings) and hands every unit to the shared connection.
 import type { ConnectionHooks, Failure, Op, RawConnection, Unit } from '../../driver/driver.ts'
 import { Dirty } from '../../sql/compiled.ts'
-import type { Lease } from '../../pool/lease.ts'
+import { InForce } from '../../sql/settings.ts'
+import type { Lease } from '../../pool/member.ts'
 import type { Job } from './job.ts'
-import { inTime } from './in-time.ts'
+import { before, clock } from '../../util/clock.ts'
 import type { SharedConnection } from './shared.ts'
-import type { Setting } from './wire/session-state.ts'
-import { clock } from '../../util/clock.ts'
+import type { Setting } from './contract.ts'
 
 /** The transaction the engine believes to be open on a view. */
 export interface ViewTransaction {
@@ -19,23 +19,25 @@ export interface ViewTransaction {
   gone: boolean
   /** It has set constraints itself. */
   setsConstraints: boolean
+  /** The sandbox itself refuses to write in it. */
+  readOnly: boolean
   /** Cursors of a transaction without a savepoint, to be closed at its end. */
   readonly cursors: Set<string>
 }
 
 export function newTransaction(savepoint: string): ViewTransaction {
-  return { savepoint, failed: false, gone: false, setsConstraints: false, cursors: new Set() }
+  return { savepoint, failed: false, gone: false, setsConstraints: false, readOnly: false, cursors: new Set() }
 }
 
 const closed: Failure = { kind: 'closed', outcome: 'unknown' }
 
 export class View implements RawConnection {
   readonly id: number
-  readonly generation: number = 0
   readonly born: number = clock.now()
   readonly maxInFlight: number = 1
   epoch = 0
   dirty = 0
+  readonly inForce: InForce = new InForce()
   alive = true
   quarantined = false
   lent = false
@@ -52,7 +54,14 @@ export class View implements RawConnection {
     this.#shared = shared
     this.#hooks = hooks
     this.id = shared.raw.id
+    // They are put in force again with each turn.
+    this.inForce.mayStay = false
+    this.inForce.base = shared.raw.inForce.base
     shared.views.add(this)
+  }
+
+  get returning(): boolean | undefined {
+    return this.#shared.raw.returning
   }
 
   get native(): unknown {
@@ -121,7 +130,7 @@ export class View implements RawConnection {
   /** Settings come back with the next unit, the rest as soon as nobody is in the way. */
   async reset(dirty: number, deadline: number): Promise<boolean> {
     if (!this.alive || this.#job !== null) return false
-    if (this.transaction !== null && !(await inTime(deadline, this.#shared.undo(this)))) return false
+    if (this.transaction !== null && !(await before(deadline, this.#shared.undo(this)))) return false
     this.dirty = 0
     this.#shared.session.forget(this, dirty === 0 ? Dirty.unknown : dirty)
     return this.alive

@@ -4,6 +4,7 @@ import type { CallHandler, ExecutionContext, Type } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
 import { createDb, Db } from 'genever'
 import { GeneverInterceptor, type GeneverInterceptorOptions, GeneverModule } from 'genever/nest'
+import { createRegistry } from 'genever/registry'
 import { concatMap, from, lastValueFrom, NEVER, type Observable, of, take, throwError, toArray } from 'rxjs'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../../support/caught.ts'
@@ -89,6 +90,33 @@ forEachDriver((driver) => {
 
       expect(await lastValueFrom(answers)).toEqual([1, 2, 3])
       expect(seen).toHaveLength(3)
+    })
+
+    test('is at the tenant of its context, and nowhere else', async () => {
+      await using db = createRegistry({
+        main: { url: await driver.url(), pool: { max: 1 } },
+        tenancy: { settings: (id) => ({ 'app.tenant': id }), optional: true },
+      })
+      await db.open()
+      const tenant = () => from(db.scalar("select current_setting('app.tenant', true)"))
+      const of7 = { tenant: () => 7 }
+
+      expect(await lastValueFrom(await handled(db, tenant, of7))).toBe('7')
+      expect(await lastValueFrom(await handled(db, tenant, { tenant: async () => 'eight' }))).toBe('eight')
+      expect(await lastValueFrom(await handled(db, tenant, { tenant: () => null }))).not.toBe('eight')
+      expect(await caught(handled(db, tenant, { tenant: () => undefined }))).toMatchObject({ status: 400 })
+      await quiet(db)
+    })
+
+    test('has the names of its handler behind its statements, if the option says so', async () => {
+      const { db } = await open()
+      const seen = 'select current_query()'
+      const asked = () => from(db.scalar(seen))
+
+      expect(await lastValueFrom(await handled(db, asked, { tagHandlers: true }))).toBe(
+        `${seen} /*action='onMessage',controller='Orders'*/`,
+      )
+      expect(await lastValueFrom(await handled(db, asked))).toBe(seen)
     })
 
     test('has the settings of its context, and shares a connection that is ambient', async () => {

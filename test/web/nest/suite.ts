@@ -50,6 +50,7 @@ function controllerOf(routes: readonly Route[]): Type {
 export function adapterOf(platform: Platform): Adapter {
   return {
     name: `nest ${platform}`,
+    routes: platform === 'express',
     settles: false,
     async start(app: App): Promise<RunningApp> {
       const imports = [

@@ -2,7 +2,7 @@
 // which nothing else can know of; here the columns themselves get them. Drizzle is read by its shape, and not imported.
 import { UsageError } from '../../../errors/index.ts'
 import { viewConfigOf } from './render.ts'
-import { describeType } from '../../../util/checks.ts'
+import { describeType } from '../../../util/options.ts'
 
 export type Casing = 'snake_case' | 'camelCase'
 
@@ -13,12 +13,12 @@ const casings: Readonly<Record<Casing, (words: readonly string[]) => string>> = 
 }
 
 /**
- * Gives every column of these tables and views that was declared without a name one in that casing: `createdAt` is
- * `created_at`. It changes the columns, so that models, `createAll`, bare SQL and builders agree, and returns what it was
- * given: a table, a view, or an object or module of them. Call it where they are declared, before a model is made of them.
- * With it `drizzle({ casing })` has nothing left to do; in 1.0 `snakeCase.table()` does the same.
+ * Names the columns of tables and views that were declared without a name, in the given casing: `createdAt` becomes
+ * `created_at`. It changes the columns themselves, so models, `createAll`, bare SQL and builders agree. It takes a table, a
+ * view, or an object or module of them, and returns its argument. Call it where they are declared, before a model is made of
+ * them. `drizzle({ casing })` then has nothing left to do. In 1.0 `snakeCase.table()` does the same.
  *
- * @throws {UsageError} for a casing there is not, and where there is no table or view.
+ * @throws {UsageError} for an unknown casing, and when there is no table or view.
  */
 export function inCasing<T extends object>(casing: Casing, schema: T): T {
   if (typeof casing !== 'string' || !Object.hasOwn(casings, casing))

@@ -2,7 +2,7 @@
 // decoding differs between its versions, so the columns' kinds are told apart by their names, which do not.
 import { ParameterError, ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
-import { jsonText } from '../../../sql/json.ts'
+import { DecimalParameter, jsonText } from '../../../sql/parameters.ts'
 import {
   arrayText,
   plainText,
@@ -10,9 +10,9 @@ import {
   readBytea,
   readTimestamp,
   timestampText,
-} from '../../../driver/postgres/text-forms.ts'
+} from '../../../postgres/text-forms.ts'
+import { isJsonType } from './render.ts'
 import { arrayDimensions, type DimensionsLike } from './dimensions.ts'
-import { readLine, readPair, readPoint } from './geometry.ts'
 
 /** Structural: a PostgreSQL column of either version. */
 export interface ColumnLike extends DimensionsLike {
@@ -46,6 +46,22 @@ const modes: Readonly<Record<string, Mode>> = {
   PgSmallInt: 'number',
   PgSmallSerial: 'number',
   PgTimestamp: 'date',
+  MySqlBigInt53: 'number',
+  MySqlBigInt64: 'bigint',
+  MySqlDateTime: 'date',
+  MySqlDecimalBigInt: 'bigint',
+  MySqlDecimalNumber: 'number',
+  MySqlDouble: 'number',
+  MySqlFloat: 'number',
+  MySqlInt: 'number',
+  MySqlJson: 'json',
+  MySqlMediumInt: 'number',
+  MySqlReal: 'number',
+  MySqlSerial: 'number',
+  MySqlSmallInt: 'number',
+  MySqlTimestamp: 'date',
+  MySqlTinyInt: 'number',
+  MySqlYear: 'number',
 }
 
 const maps: Readonly<Record<string, (text: string) => unknown>> = {
@@ -58,10 +74,15 @@ const maps: Readonly<Record<string, (text: string) => unknown>> = {
   PgPointObject: (text) => named(readPair(text)),
   PgPointTuple: (text) => readPair(text),
   PgVector: (text) => JSON.parse(text) as unknown,
+  MySqlBoolean: (text) => text !== '0',
+  MySqlDate: (text) => new Date(text),
 }
 
 const named = ([x, y]: readonly number[]): unknown => ({ x, y })
 const abc = ([a, b, c]: readonly number[]): unknown => ({ a, b, c })
+
+/** Columns of MySQL whose values only Drizzle knows how to read. */
+const asDrizzleReads = /^MySql(?:CustomColumn|Binary|VarBinary|Blob.*)$/
 
 /** How the driver reads the column, so that it is what the column's TypeScript type promises. */
 export function decodeOf(column: ColumnLike): Decode {
@@ -77,6 +98,7 @@ export function decodeOf(column: ColumnLike): Decode {
   if (map !== undefined) return { mode: 'raw-text', map: map as (wire: unknown) => unknown }
   if (columnType === 'PgCustomColumn')
     return { mode: modeOfType(column.getSQLType()), map: (wire) => column.mapFromDriverValue(wire) }
+  if (asDrizzleReads.test(columnType)) return { mode: 'default', map: (wire) => column.mapFromDriverValue(wire) }
   return { mode: modes[columnType] ?? 'raw-text' }
 }
 
@@ -85,8 +107,50 @@ export function encode(column: ColumnLike, value: unknown, name: string = column
   if (value === null || value === undefined) return value
   const { columnType } = column
   if (columnType === 'PgTimestamp' || columnType === 'PgDate') return dateParameter(column, value)
+  if (columnType.startsWith('MySql')) return encodeMysql(column, value, name)
   if (isJson(column)) return arrayDimensions(column) === 0 ? json(name, value) : encodeArray(column, value, name)
   return isArrayColumn(column) ? encodeArray(column, value, name) : column.mapToDriverValue(value)
+}
+
+const mysqlWhole = /^MySql(?:(?:Tiny|Small|Medium)?Int|BigInt\w*|Serial|Year)$/
+const mysqlReal = /^MySql(?:Double|Float|Real)$/
+const mysqlDecimal = /^MySqlDecimal/
+const mysqlText = /^MySql(?:Char|VarChar|(?:Tiny|Medium|Long)?Text|EnumColumn|EnumObjectColumn|\w*String)$/
+
+/**
+ * MySQL compares values of unlike types by what they have in common: the text 'abc' equals the number 0. So a value has to be of the
+ * kind of its column. Dates are sent in UTC by the driver, which refuses invalid ones; a day is text, so that it equals a day.
+ */
+function encodeMysql(column: ColumnLike, value: unknown, name: string): unknown {
+  const { columnType } = column
+  if (isJson(column)) return json(name, value)
+  if (value instanceof Date && /^MySql(?:DateTime|Timestamp|Date)$/.test(columnType))
+    return columnType !== 'MySqlDate' || Number.isNaN(value.getTime()) ? value : value.toISOString().slice(0, 10)
+  if (mysqlWhole.test(columnType) && typeof value === 'string') {
+    if (/^\s*[+-]?\d{1,30}\s*$/.test(value)) return BigInt(value.trim().replace(/^\+/, ''))
+    throw new ParameterError(`The value of column '${name}' is text, not a whole number.`, { clientError: true })
+  }
+  if (mysqlDecimal.test(columnType)) return decimal(value, name)
+  if (mysqlReal.test(columnType) && typeof value === 'string') {
+    if (numberText.test(value)) return Number(value)
+    throw new ParameterError(`The value of column '${name}' is text, not a number.`, { clientError: true })
+  }
+  if (mysqlText.test(columnType) && /^(?:number|bigint|boolean)$/.test(typeof value))
+    throw new ParameterError(`The value of column '${name}' is a ${typeof value}, not text.`, { clientError: true })
+  return column.mapToDriverValue(value)
+}
+
+const numberText = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i
+
+/** Numbers beyond the digits of a double stay exact. */
+function decimal(value: unknown, name: string): unknown {
+  if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'bigint')
+    throw new ParameterError(`The value of column '${name}' is a ${typeof value}, not a decimal number.`, {
+      clientError: true,
+    })
+  const text = String(value)
+  if (numberText.test(text)) return new DecimalParameter(text.trim())
+  throw new ParameterError(`The value of column '${name}' is not a decimal number.`, { clientError: true })
 }
 
 /** Drizzle writes years before 1 and beyond 9999 as PostgreSQL does not read them; an invalid date it refuses. */
@@ -120,7 +184,7 @@ function dimensionsOf(column: ColumnLike): number {
 }
 
 function isJson({ columnType }: ColumnLike): boolean {
-  return columnType === 'PgJsonb' || columnType === 'PgJson'
+  return isJsonType(columnType)
 }
 
 function json(name: string, value: unknown): string {
@@ -185,4 +249,28 @@ function safeNumber(text: string): number {
 
 function unreadable({ name }: ColumnLike): never {
   throw new ProtocolError(`Column ${name} did not come as an array.`)
+}
+
+/** `(1,2)`. */
+function readPair(text: string): readonly number[] {
+  return text.slice(1, -1).split(',').map(Number)
+}
+
+/** `{1,2,3}`: a line as a, b, c of ax + by + c = 0. */
+function readLine(text: string): readonly number[] {
+  return readPair(text)
+}
+
+const hasSrid = 0x20000000
+const point = 1
+
+/** A point as PostGIS sends it: EWKB in hexadecimal. */
+function readPoint(text: string): readonly number[] {
+  const bytes = Buffer.from(text, 'hex')
+  const little = bytes[0] === 1
+  const type = bytes.length < 21 ? 0 : little ? bytes.readUInt32LE(1) : bytes.readUInt32BE(1)
+  if ((type & 0xff) !== point) throw new ProtocolError('A geometry column did not hold a point.')
+  const at = (type & hasSrid) === 0 ? 5 : 9
+  const read = (offset: number): number => (little ? bytes.readDoubleLE(offset) : bytes.readDoubleBE(offset))
+  return [read(at), read(at + 8)]
 }

@@ -1,14 +1,16 @@
 // The commonest of Drizzle's expressions written straight to a text: columns, operators, values and what is put together of
 // them. Drizzle's own way through them takes several times as long. What else there is (subqueries, views, placeholders,
 // JSON) is left to Drizzle. Both versions.
-import { hasMethod } from '../../../sql/foreign.ts'
+import type { Dialect } from '../../../sql/dialect.ts'
+import { hasMethod } from '../../../sql/statement.ts'
 import { type ColumnLike, encode } from './codec.ts'
 import { type Chunk, kindOf } from './kinds.ts'
 import { arrayOperator, listAsArray } from './lists.ts'
-import { quoteName, type SqlLike, tableName } from './render.ts'
+import { declaredElsewhere, dialectOf, isJsonType, type SqlLike, tableName } from './render.ts'
 
-/** What grows: a parameter is `$n` for its place in `params`. */
+/** What grows, in the words of a dialect. */
 export interface Growing {
+  readonly dialect: Dialect
   text: string
   readonly params: unknown[]
 }
@@ -43,17 +45,21 @@ function write(chunk: unknown, into: Growing): boolean {
       return true
     }
     case 'Name':
-      into.text += quoteName((chunk as Chunk).value as string)
+      into.text += into.dialect.quote((chunk as Chunk).value as string)
       return true
     case 'Column': {
-      const text = columnText(chunk as Chunk)
-      into.text += text ?? ''
-      return text !== undefined
+      const known = columnText(chunk as Chunk)
+      if (known === undefined) return false
+      if (known.dialect.family !== into.dialect.family) throw declaredElsewhere(chunk as object, into.dialect)
+      into.text += known.text
+      return true
     }
     case 'Param':
       return writeParam(chunk as Chunk, into)
     case 'Table': {
       const name = tableName(chunk as object)
+      if (dialectOf(chunk as object).family !== into.dialect.family)
+        throw declaredElsewhere(chunk as object, into.dialect)
       into.text += name ?? ''
       return name !== undefined
     }
@@ -78,7 +84,7 @@ function writeList(chunks: readonly unknown[], into: Growing): boolean {
 
 /** `in (…)` as `= any($1)`. */
 function writeArray(before: unknown, list: readonly unknown[], into: Growing): boolean {
-  const operator = arrayOperator(before)
+  const operator = into.dialect.models.listAsArray ? arrayOperator(before) : undefined
   const array = operator === undefined ? undefined : listAsArray(list)
   if (operator === undefined || array === undefined) return false
   into.text += operator
@@ -89,7 +95,7 @@ function writeArray(before: unknown, list: readonly unknown[], into: Growing): b
 
 /** JSON is written in another way by each version. */
 function writeParam({ value, encoder }: Chunk, into: Growing): boolean {
-  if (encoder.columnType === 'PgJsonb' || encoder.columnType === 'PgJson') return false
+  if (isJsonType(encoder.columnType)) return false
   if (kindOf(value) !== 'data') return false
   const encoded: unknown =
     value === null
@@ -103,19 +109,24 @@ function writeParam({ value, encoder }: Chunk, into: Growing): boolean {
 }
 
 function place(value: unknown, into: Growing): void {
-  into.params.push(value)
-  into.text += `$${into.params.length}`
+  into.text += into.dialect.placeholder.text(into.params.push(value) - 1)
 }
 
-const columns = new WeakMap<object, string>()
+interface ColumnText {
+  readonly text: string
+  readonly dialect: Dialect
+}
 
-function columnText(column: Chunk): string | undefined {
+const columns = new WeakMap<object, ColumnText>()
+
+function columnText(column: Chunk): ColumnText | undefined {
   const known = columns.get(column)
   if (known !== undefined) return known
   const table = tableName(column.table)
   if (table === undefined) return undefined
-  const name = quoteName(column.name)
-  const text = column.isAlias === true ? name : `${table}.${name}`
-  columns.set(column, text)
-  return text
+  const dialect = dialectOf(column)
+  const name = dialect.quote(column.name)
+  const made = { text: column.isAlias === true ? name : `${table}.${name}`, dialect }
+  columns.set(column, made)
+  return made
 }

@@ -1,6 +1,6 @@
 // Lists of values in conditions: `in ($1, $2, …)` becomes `= any($1)`, whose text is one whatever the length, and which the
 // 65,535 parameters of the protocol do not limit. And what Drizzle alone can write, with its values encoded by us beforehand.
-import { arrayText, plainText } from '../../../driver/postgres/text-forms.ts'
+import { arrayText, plainText } from '../../../postgres/text-forms.ts'
 import { type ColumnLike, encode, isArrayColumn } from './codec.ts'
 import { type Chunk, kindOf } from './kinds.ts'
 

@@ -1,8 +1,12 @@
 // Text and parameters of Drizzle's SQL objects, on both versions: the same structural call serves 0.45 and 1.0, and
 // Drizzle itself is not imported. Used by the adapter, by DDL and by models. It runs nothing and decodes nothing.
-import { ParameterError } from '../../../errors/index.ts'
-import { postgres } from '../../../sql/dialect.ts'
-import { jsonText } from '../../../sql/json.ts'
+import { literal as quoteText } from '../../../postgres/session-sql.ts'
+import { ParameterError, UsageError } from '../../../errors/index.ts'
+import { mysql } from '../../../mysql/dialect.ts'
+import { postgres } from '../../../postgres/dialect.ts'
+import type { Dialect } from '../../../sql/dialect.ts'
+import { jsonText } from '../../../sql/parameters.ts'
+import { findDeclared, isOfMysql, kindOf } from './kinds.ts'
 
 /** Structural: `SQL`, a column, a builder, a subquery. Drizzle calls it SQLWrapper; tables are none in 1.0. */
 export interface SqlLike {
@@ -19,6 +23,8 @@ export interface RenderOptions {
   readonly before?: number | undefined
   /** `indexes` leaves the table's name off its columns, as in DDL of an index. */
   readonly source?: 'indexes' | undefined
+  /** Default: that of the value. */
+  readonly dialect?: Dialect | undefined
 }
 
 /** What Drizzle asks of a dialect; each version reads its part. */
@@ -51,18 +57,53 @@ const json: ParamCodec = {
 
 /** 1.0 leaves JSON to the driver, which cannot tell a JSON string from JSON text; 0.45 writes it itself. */
 const codecs: BuildConfig['codecs'] = {
-  codecsOf: ({ columnType, dimensions }) =>
-    (columnType === 'PgJsonb' || columnType === 'PgJson') && !dimensions ? json : undefined,
+  codecsOf: ({ columnType, dimensions }) => (isJsonType(columnType) && !dimensions ? json : undefined),
+}
+
+/** Whether Drizzle's kind of column is one of JSON. */
+export function isJsonType(columnType: string | undefined): boolean {
+  return columnType === 'PgJsonb' || columnType === 'PgJson' || columnType === 'MySqlJson'
+}
+
+/** The dialect that a table, view or column is declared in; PostgreSQL's for everything else. */
+export function dialectOf(value: object): Dialect {
+  return isOfMysql(value) ? mysql : postgres
+}
+
+/**
+ * The dialect of an expression: the wanted one, else that of the first column, table or view in it.
+ * @throws {UsageError} for a column, table or view that is declared for another dialect.
+ */
+export function checkDeclared(value: unknown, wanted?: Dialect): Dialect {
+  let dialect = wanted
+  const other = findDeclared(value, (declared) => {
+    const own = dialectOf(declared)
+    dialect ??= own
+    return own.family !== dialect.family
+  })
+  dialect ??= postgres
+  if (other !== undefined) throw declaredElsewhere(other, dialect)
+  return dialect
+}
+
+export function declaredElsewhere(declared: object, dialect: Dialect): UsageError {
+  const { name } = declared as { readonly name?: unknown }
+  const what = kindOf(declared) === 'Column' && typeof name === 'string' ? `The column '${name}'` : 'A table or view'
+  return new UsageError(
+    `${what} in this expression is declared for ${dialectOf(declared).title}, and the expression is for ${dialect.title}. Use the tables ` +
+      `that are declared for ${dialect.title}.`,
+  )
 }
 
 const casing: BuildConfig['casing'] = { getColumnCasing: ({ name }) => name }
 
 /** Placeholders count from `$1`, or on from `before`. */
-export function render(value: SqlLike, { before = 0, source }: RenderOptions = {}): Rendered {
+export function render(value: SqlLike, { before = 0, source, dialect: wanted }: RenderOptions = {}): Rendered {
+  const dialect = checkDeclared(value, wanted ?? (kindOf(value) === 'SQL' ? undefined : dialectOf(value)))
   const built = value.getSQL() as { toQuery(config: BuildConfig): Rendered }
   return built.toQuery({
-    escapeName: quoteName,
-    escapeParam: (index) => `$${index + 1}`,
+    escapeName: (name) => dialect.quote(name),
+    escapeParam: (index) => dialect.placeholder.text(index),
     escapeString: quoteText,
     casing,
     codecs,
@@ -85,7 +126,10 @@ const aliased = Symbol.for('drizzle:IsAlias')
 export function tableName(value: object): string | undefined {
   const { [nameOf]: name, [schemaOf]: schema, [aliased]: alias } = value as Readonly<Record<symbol, unknown>>
   if (typeof name !== 'string') return undefined
-  return typeof schema === 'string' && alias !== true ? `${quoteName(schema)}.${quoteName(name)}` : quoteName(name)
+  const dialect = dialectOf(value)
+  return typeof schema === 'string' && alias !== true
+    ? `${dialect.quote(schema)}.${dialect.quote(name)}`
+    : dialect.quote(name)
 }
 
 /** Where Drizzle keeps what it knows of a view. */
@@ -109,15 +153,14 @@ export function viewName(value: object): string | undefined {
   const config = viewConfigOf(value)
   if (config === undefined) return undefined
   const { name, schema, isAlias } = config
-  return schema === undefined || isAlias === true ? quoteName(name) : `${quoteName(schema)}.${quoteName(name)}`
+  const dialect = dialectOf(value)
+  return schema === undefined || isAlias === true
+    ? dialect.quote(name)
+    : `${dialect.quote(schema)}.${dialect.quote(name)}`
 }
 
 export function quoteName(name: string): string {
-  return postgres.quoteIdentifier(name)
+  return postgres.quote(name)
 }
 
-/** A string literal whatever `standard_conforming_strings` says. (PostgreSQL manual 4.1.2.2.) */
-export function quoteText(text: string): string {
-  const quoted = `'${text.replaceAll("'", "''")}'`
-  return text.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted
-}
+export { quoteText }

@@ -2,9 +2,9 @@
 // has opened by hand. Made by the driver. It borrows nothing itself, and hands errors through as they are.
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
 import type { Executor } from '../../../engine/query/executor.ts'
-import type { Status } from '../../../engine/query/status.ts'
-import type { ManualTransaction } from '../../../engine/transaction/manual.ts'
-import type { TransactionOptions } from '../../../engine/transaction-options.ts'
+import type { Status } from '../../../engine/query/execute.ts'
+import type { ManualTransaction } from '../../../engine/transaction/transaction.ts'
+import type { TransactionOptions } from '../../../engine/transaction/options.ts'
 import { GeneverError, TransactionStateError } from '../../../errors/index.ts'
 
 /** What Kysely 0.29 gives with a call that can be aborted; 0.28 has no name for it. */
@@ -24,7 +24,7 @@ interface Level {
   readonly transaction: ManualTransaction
 }
 
-const counted = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
+const counted = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE', 'REPLACE'])
 
 export class KyselyConnection implements DatabaseConnection {
   readonly #executor: Executor
@@ -122,9 +122,9 @@ export class KyselyConnection implements DatabaseConnection {
   }
 }
 
-/** As Kysely's own dialect for PostgreSQL: only INSERT, UPDATE, DELETE and MERGE have a count, nothing an `insertId`. */
-function resultOf<R>({ command, rowCount, rows }: Status<R>): QueryResult<R> {
-  const result = { rows: rows as R[] }
+/** As Kysely's own dialects: only INSERT, UPDATE, DELETE and MERGE have a count, and an `insertId` only MySQL. */
+function resultOf<R>({ command, rowCount, rows, insertId }: Status<R>): QueryResult<R> {
+  const result = { rows: rows as R[], ...(insertId === undefined ? {} : { insertId: BigInt(insertId) }) }
   return rowCount === null || !counted.has(command) ? result : { ...result, numAffectedRows: BigInt(rowCount) }
 }
 

@@ -1,7 +1,7 @@
 // Kysely's Driver: it lends connections that are executors of Genever, and maps Kysely's transactions on manual ones. It
 // opens and closes no database. Called by Kysely only.
 import type { DatabaseConnection, Driver, TransactionSettings } from 'kysely'
-import type { TransactionOptions } from '../../../engine/transaction-options.ts'
+import type { TransactionOptions } from '../../../engine/transaction/options.ts'
 import type { IsolationLevel } from '../../../sql/dialect.ts'
 import type { Abortable, KyselyConnection } from './connection.ts'
 

@@ -1,6 +1,7 @@
 // What a Kysely runs on, and the two ways of taking a connection from it. Called by drivers. Nothing is borrowed here but
 // for a caller who may give up waiting.
 import { Connection } from '../../../engine/connection.ts'
+import type { Slot } from '../../../engine/slot/slot.ts'
 import { ambientDefaults, ambientFrame, currentChain } from '../../../engine/context/chain.ts'
 import type { Engine } from '../../../engine/engine.ts'
 import { Source } from '../../../engine/source.ts'
@@ -8,7 +9,7 @@ import type { Transaction } from '../../../engine/transaction/transaction.ts'
 import type { Db } from '../../../db/db.ts'
 import { KyselyConnection } from './connection.ts'
 
-/** A `Db` or engine, whose statements follow the context; or a connection or transaction, which takes all of them. */
+/** The source of a Kysely. Statements on a `Db` or engine follow the context. A connection or transaction takes all of them. */
 export type KyselySource = Db | Engine | Connection | Transaction
 
 /** Statements go wherever they would go without Kysely; a transaction is one of `begin()`. */
@@ -29,7 +30,7 @@ export async function connectionOf(source: KyselySource, atOnce: boolean): Promi
   const chain = currentChain()
   const frame = ambientFrame(engine, chain)
   if (frame?.transaction) return statementsOf(frame.transaction.handle as Transaction)
-  const shared = frame?.slot ?? null
+  const shared = (frame?.slot ?? null) as Slot | null
   const slot = shared ?? engine.openSlot(chain, false, 'Kysely connection')
   const connection = new Connection(engine, slot, chain, shared === null, ambientDefaults(engine, chain))
   // What Kysely takes it for may be the session.

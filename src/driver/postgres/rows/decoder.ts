@@ -1,12 +1,22 @@
-// Rows from the bytes of DataRows: an interpreted decoder for each (shape, RowSpec, int8 option), cached. Sessions ask for
+// Rows from the bytes of DataRows: an interpreted decoder for each (shape, RowSpec, options of types), cached. Sessions ask for
 // one when they know a statement's shape and feed it every DataRow. It knows no connection; a value it cannot read makes it
 // throw, and the session fails that one operation.
 import { ProtocolError } from '../../../errors/index.ts'
-import type { ColumnSpec, Field, RowSpec, Shape } from '../../../sql/compiled.ts'
-import { type Bytes, fieldReader, fieldReaderOf, type FieldReader } from './field-reader.ts'
-import type { Int8 } from './type-table.ts'
+import type { Field, RowSpec, Shape } from '../../../sql/compiled.ts'
+import { binaryField } from './binary-result.ts'
+import { type Bytes, fieldReader, fieldReaderOf, type FieldReader, int32, misfit } from './field-reader.ts'
+import { generateRows, type PushRow } from './generated.ts'
+import { listReader } from './list-reader.ts'
+import { type Branch, build, generateAfter, own, rootOf } from '../../row-tree.ts'
+import type { TypeBook } from '../../../postgres/types/book.ts'
+import { type Converter, converterOf } from '../../../postgres/types/converter.ts'
+import { KeptRows } from './kept-rows.ts'
+
+type Formats = readonly number[] | undefined
 
 export interface RowDecoder {
+  /** In which formats its columns come, 0 for text and 1 for binary. Undefined: all come as text. */
+  formats: Formats
   /** The number of fields every row must have. */
   readonly width: number
   /** @param at Where the length of the first field is. @throws {ProtocolError} a misfit when the fields do not end at `end`. */
@@ -18,22 +28,41 @@ type Target = Record<string, unknown>
 const cachedShapes = 2000
 const unspecified = new Map<string, RowDecoder>()
 const specified = new WeakMap<RowSpec, Map<string, RowDecoder>>()
+/** What users have said of types means something in one database alone. */
+const converted = new WeakMap<Converter, typeof specified>()
 
-/** The decoder for rows of that shape. Of several columns with one name the last wins. */
-export function decoderFor(shape: Shape, spec: RowSpec | null, int8: Int8): RowDecoder {
+/**
+ * The decoder for rows of that shape. Of several columns with one name the last wins.
+ * @param binary Whether its columns may be asked for in binary.
+ */
+export function decoderFor(shape: Shape, spec: RowSpec | null, book: TypeBook, binary: boolean): RowDecoder {
+  const converter = converterFor(spec, book)
+  if (converter !== null) {
+    const types = converter.unknown(shape.fields.map(({ type }) => type))
+    if (types.length > 0) return new KeptRows(shape, types)
+  }
   let known = unspecified
   if (spec !== null) {
-    known = specified.get(spec) ?? new Map<string, RowDecoder>()
-    specified.set(spec, known)
+    const of = converter === null ? specified : (converted.get(converter) ?? new WeakMap<RowSpec, typeof known>())
+    if (converter !== null) converted.set(converter, of)
+    known = of.get(spec) ?? new Map<string, RowDecoder>()
+    of.set(spec, known)
   }
-  const key = `${int8} ${shape.key}`
+  const key = `${binary ? 'b' : ''}${book.local ? 'l' : ''}${book.int8} ${shape.key}`
   let decoder = known.get(key)
   if (decoder === undefined) {
-    decoder = makeDecoder(shape.fields, spec, int8)
+    decoder = makeDecoder(shape.fields, spec, book, converter, binary)
     if (known.size >= cachedShapes) known.clear()
     known.set(key, decoder)
   }
   return decoder
+}
+
+/** Null: nobody has said anything of types, or the rows are read as their specification declares. */
+function converterFor(spec: RowSpec | null, book: TypeBook): Converter | null {
+  if (spec?.conversions === undefined || spec.columns !== null || spec.read !== undefined) return null
+  if (spec.byNames !== undefined) return null
+  return converterOf(book, spec.conversions)
 }
 
 /** Equal keys, equal decoders: names and types in order. */
@@ -43,18 +72,45 @@ export function shapeKey(fields: readonly Field[]): string {
   return key
 }
 
-function makeDecoder(fields: readonly Field[], spec: RowSpec | null, int8: Int8): RowDecoder {
-  if (spec === null) return new PlainRows(fields, int8)
-  const { into, columns, make, fold, read } = spec
-  if (columns !== null && columns.length !== fields.length) {
+function makeDecoder(
+  fields: readonly Field[],
+  given: RowSpec | null,
+  book: TypeBook,
+  converter: Converter | null,
+  binary: boolean,
+): RowDecoder {
+  const spec = given?.byNames?.(fields.map(({ name }) => name)) ?? given
+  const formats = fields.map((_, i) => spec?.formats?.[i] ?? 0)
+  const readerOf = (type: number, at: number): FieldReader => {
+    const column = spec?.columns?.[at]
+    if (column?.list !== undefined) return listReader(column.list, fields, book)
+    if (spec?.read !== undefined && spec.columns === null) return fieldReaderOf(spec.read(type))
+    const said = converter?.reader(type) ?? null
+    if (said !== null) return fieldReaderOf(said)
+    const read = binary && formats[at] === 0 ? binaryField(type, column, book) : null
+    if (read !== null) formats[at] = 1
+    return read ?? fieldReader(type, column, book)
+  }
+  const decoder = rowDecoder(fields, spec, readerOf)
+  if (formats.includes(1)) decoder.formats = formats
+  return decoder
+}
+
+function rowDecoder(
+  fields: readonly Field[],
+  spec: RowSpec | null,
+  readerOf: (type: number, at: number) => FieldReader,
+): RowDecoder {
+  const { into = 'object', columns = null, make = null, fold, types = 0 } = spec ?? {}
+  if (columns !== null && columns.length + types !== fields.length) {
     throw new ProtocolError(`The statement has ${fields.length} columns, its row specification ${columns.length}`)
   }
-  const readers = fields.map(({ type }, i) =>
-    read === undefined || columns !== null ? fieldReader(type, columns?.[i], int8) : fieldReaderOf(read(type)),
-  )
+  const readers = fields.slice(0, fields.length - types).map(({ type }, at) => readerOf(type, at))
+  if (spec === null || (into === 'object' && columns === null && make === null && fold === undefined))
+    return new PlainRows(fields, readers)
   if (into === 'scalar') return new ScalarRows(fields.length, readers, fold)
   if (into === 'array' && (columns === null || columns.every(({ path }) => path.length === 0)))
-    return new ArrayRows(readers, fold)
+    return new ArrayRows(readers, types, fold)
   const paths = columns?.map(({ path }) => path) ?? fields.map(({ name }) => [name])
   if (
     into === 'object' &&
@@ -73,22 +129,31 @@ function makeDecoder(fields: readonly Field[], spec: RowSpec | null, int8: Int8)
 
 /** Plain objects, named as the fields come: the path of nearly every statement. */
 class PlainRows implements RowDecoder {
+  formats: Formats = undefined
   readonly width: number
   readonly #names: readonly string[]
   readonly #readers: readonly FieldReader[]
   readonly #hasProto: boolean
+  /** How many rows it has read, and code for the next ones. */
+  #read = 0
+  #code: PushRow | null = null
   /** Holds the hidden class of a row: while it lives, rows grow along its transitions and stay fast however wide. */
   readonly template: unknown
 
-  constructor(fields: readonly Field[], int8: Int8) {
+  constructor(fields: readonly Field[], readers: readonly FieldReader[]) {
     this.width = fields.length
     this.#names = fields.map(({ name }) => name)
-    this.#readers = fields.map(({ type }) => fieldReader(type, undefined, int8))
+    this.#readers = readers
     this.#hasProto = this.#names.includes('__proto__')
     this.template = JSON.parse(`{${this.#names.map((name) => `${JSON.stringify(name)}:null`).join(',')}}`)
   }
 
   push(bytes: Bytes, at: number, end: number, rows: unknown[]): void {
+    if (this.#code !== null) {
+      this.#code(bytes, at, end, rows)
+      return
+    }
+    if (++this.#read === generateAfter) this.#code = generateRows(this.#names, this.#readers)
     const row: Target = {}
     if (this.#hasProto) own(row, '__proto__', null)
     readMembers(row, this.#names, this.#readers, bytes, at, end)
@@ -99,6 +164,7 @@ class PlainRows implements RowDecoder {
 type Fold = RowSpec['fold']
 
 class ScalarRows implements RowDecoder {
+  formats: Formats = undefined
   readonly width: number
   readonly #readers: readonly FieldReader[]
   readonly #fold: Fold
@@ -117,18 +183,29 @@ class ScalarRows implements RowDecoder {
 }
 
 class ArrayRows implements RowDecoder {
+  formats: Formats = undefined
   readonly width: number
   readonly #readers: readonly FieldReader[]
   readonly #fold: Fold
+  /** The length in bytes of the columns that only have types. */
+  readonly #rest: number
+  #read = 0
+  #code: PushRow | null = null
 
-  constructor(readers: readonly FieldReader[], fold: Fold) {
-    this.width = readers.length
+  constructor(readers: readonly FieldReader[], types: number, fold: Fold) {
+    this.width = readers.length + types
     this.#readers = readers
     this.#fold = fold
+    this.#rest = types * 4
   }
 
   push(bytes: Bytes, at: number, end: number, rows: unknown[]): void {
-    add(readAll(this.#readers, bytes, at, end), rows, this.#fold)
+    if (this.#code !== null) {
+      this.#code(bytes, at, end - this.#rest, rows)
+      return
+    }
+    if (++this.#read === generateAfter && this.#fold === undefined) this.#code = generateRows(null, this.#readers)
+    add(readAll(this.#readers, bytes, at, end - this.#rest), rows, this.#fold)
   }
 }
 
@@ -138,11 +215,14 @@ function isPlainName(path: readonly string[]): boolean {
 
 /** Objects made by `make`, one member for each field: rows of a model. */
 class MadeRows implements RowDecoder {
+  formats: Formats = undefined
   readonly width: number
   readonly #readers: readonly FieldReader[]
   readonly #names: readonly string[]
   readonly #make: () => object
   readonly #fold: Fold
+  #read = 0
+  #code: PushRow | null = null
 
   constructor(readers: readonly FieldReader[], names: readonly string[], make: () => object, fold: Fold) {
     this.width = readers.length
@@ -153,6 +233,12 @@ class MadeRows implements RowDecoder {
   }
 
   push(bytes: Bytes, at: number, end: number, rows: unknown[]): void {
+    if (this.#code !== null) {
+      this.#code(bytes, at, end, rows)
+      return
+    }
+    if (++this.#read === generateAfter)
+      this.#code = generateRows(this.#names, this.#readers, { make: this.#make, fold: this.#fold })
     const target = this.#make() as Target
     readMembers(target, this.#names, this.#readers, bytes, at, end)
     add(target, rows, this.#fold)
@@ -161,6 +247,7 @@ class MadeRows implements RowDecoder {
 
 /** Objects made by `make`, nested by the columns' paths, NULL where a whole group is NULL. */
 class BuiltRows implements RowDecoder {
+  formats: Formats = undefined
   readonly width: number
   readonly #readers: readonly FieldReader[]
   readonly #root: Branch
@@ -225,97 +312,7 @@ function readAll(readers: readonly FieldReader[], bytes: Bytes, start: number, e
   return values
 }
 
-function int32(bytes: Bytes, at: number): number {
-  return (
-    ((bytes[at] as number) << 24) |
-    ((bytes[at + 1] as number) << 16) |
-    ((bytes[at + 2] as number) << 8) |
-    (bytes[at + 3] as number)
-  )
-}
-
-const misfitText = 'a row that does not fit the description of its columns'
-
-/** The fields of a row are not as many, or not as long, as they have to be. */
-export function misfit(): ProtocolError {
-  return new ProtocolError(misfitText)
-}
-
-export function isMisfit(error: unknown): boolean {
-  return error instanceof ProtocolError && error.message === misfitText
-}
-
 function add(row: unknown, rows: unknown[], fold: Fold): void {
   if (fold === undefined) rows.push(row)
   else fold(rows, row)
-}
-
-/** One object of a row: its members in the order of the columns, and the columns that make it NULL together. */
-interface Branch {
-  readonly members: Member[]
-  readonly group: number[]
-}
-
-interface Member {
-  readonly key: string
-  readonly column: number
-  readonly branch: Branch | null
-}
-
-function build(
-  branch: Branch,
-  nulls: readonly boolean[],
-  values: readonly unknown[],
-  make: (() => object) | null,
-): unknown {
-  const { group, members } = branch
-  if (group.length > 0 && group.every((column) => nulls[column])) return null
-  const target = (make === null ? {} : make()) as Target
-  for (const { key, column, branch: inner } of members) {
-    const value = inner === null ? values[column] : build(inner, nulls, values, null)
-    if (key === '__proto__') own(target, key, value)
-    else target[key] = value
-  }
-  return target
-}
-
-/** The tree of the paths; an empty path is the column's own position. */
-function rootOf(paths: readonly (readonly string[])[], columns: readonly ColumnSpec[] | null): Branch {
-  const root: Branch = { members: [], group: [] }
-  paths.forEach((path, column) => {
-    const keys = path.length === 0 ? [String(column)] : path
-    branchAt(root, keys.slice(0, -1)).members.push({ key: keys.at(-1) ?? '', column, branch: null })
-  })
-  const groups = new Map<number, number[]>()
-  columns?.forEach(({ nullGroup }, column) => {
-    if (nullGroup !== undefined) groups.set(nullGroup, [...(groups.get(nullGroup) ?? []), column])
-  })
-  for (const group of groups.values()) {
-    const owners: (readonly string[])[] = group.map((column) => (paths[column] ?? []).slice(0, -1))
-    const common = owners.reduce(commonStart)
-    branchAt(root, common).group.push(...group)
-  }
-  return root
-}
-
-function branchAt(root: Branch, keys: readonly string[]): Branch {
-  let branch = root
-  for (const key of keys) {
-    let inner = branch.members.find((member) => member.key === key)?.branch
-    if (inner === undefined || inner === null) {
-      inner = { members: [], group: [] }
-      branch.members.push({ key, column: -1, branch: inner })
-    }
-    branch = inner
-  }
-  return branch
-}
-
-function commonStart(one: readonly string[], other: readonly string[]): readonly string[] {
-  const differs = one.findIndex((key, i) => key !== other[i])
-  return differs < 0 ? one : one.slice(0, differs)
-}
-
-function own(target: object, key: string, value: unknown): void {
-  Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true })
 }

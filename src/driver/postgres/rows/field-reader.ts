@@ -1,7 +1,16 @@
 // One field of a DataRow, from its bytes to a value. Text goes through the readers of the type table; what most columns are
 // (numbers, booleans) is read from the bytes, without a text in between. Used by row decoders, which keep the readers.
+import { ProtocolError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
-import { type Int8, isTrue, type Reader, readerFor, safeInteger, timestamp } from './type-table.ts'
+import {
+  isTrue,
+  localTimestamp,
+  type Reader,
+  readerFor,
+  type Reading,
+  safeInteger,
+  timestamp,
+} from '../../../postgres/type-table.ts'
 
 /** What Node.js has beneath `toString`: for short fields half of the time. */
 export interface Bytes extends Buffer {
@@ -13,9 +22,9 @@ export interface Bytes extends Buffer {
 export type FieldReader = (bytes: Bytes, start: number, end: number) => unknown
 
 /** What the column's mode gives goes through its `map`. */
-export function fieldReader(type: number, column: ColumnSpec | undefined, int8: Int8): FieldReader {
+export function fieldReader(type: number, column: ColumnSpec | undefined, as: Reading): FieldReader {
   const map = column?.map
-  const reader = readerFor(type, column?.mode ?? 'default', int8)
+  const reader = readerFor(type, column?.mode ?? 'default', as)
   if (reader === null && map === undefined && column?.repeats === true) return repeatedText()
   const read = fieldReaderOf(reader)
   return map === undefined ? read : (bytes, start, end) => map(read(bytes, start, end))
@@ -27,7 +36,24 @@ export function fieldReaderOf(reader: Reader | null): FieldReader {
   return inBytes.get(reader) ?? ((bytes, start, end) => reader(bytes.utf8Slice(start, end)))
 }
 
-const text: FieldReader = (bytes, start, end) => bytes.utf8Slice(start, end)
+/** Short ones are put together here: a call of Node's costs more. */
+const shortText = 12
+
+export const text: FieldReader = (bytes, start, end) => {
+  if (end - start >= shortText) return bytes.utf8Slice(start, end)
+  let value = ''
+  for (let at = start; at < end; at++) {
+    const code = bytes[at] as number
+    if (code > 127) return bytes.utf8Slice(start, end)
+    value += String.fromCharCode(code)
+  }
+  return value
+}
+
+/** Whether it gives the text of a column as it is. */
+export function isText(reader: FieldReader): boolean {
+  return reader === text
+}
 
 /** Gives the text before once more where the bytes are the same: to compare short ones is cheaper than to make a text. */
 function repeatedText(): FieldReader {
@@ -52,6 +78,7 @@ const inBytes: ReadonlyMap<Reader, FieldReader> = new Map<Reader, FieldReader>([
   [safeInteger, number(safeInteger)],
   [isTrue, (bytes, start) => bytes[start] === 116],
   [timestamp, (bytes, start, end) => timestamp(bytes.latin1Slice(start, end))],
+  [localTimestamp, (bytes, start, end) => localTimestamp(bytes.latin1Slice(start, end))],
 ])
 
 /** Digits that a number holds exactly, whatever they are. */
@@ -74,4 +101,24 @@ function number(read: Reader): FieldReader {
     }
     return read(bytes.latin1Slice(start, end))
   }
+}
+
+export function int32(bytes: Bytes, at: number): number {
+  return (
+    ((bytes[at] as number) << 24) |
+    ((bytes[at + 1] as number) << 16) |
+    ((bytes[at + 2] as number) << 8) |
+    (bytes[at + 3] as number)
+  )
+}
+
+const misfitText = 'a row that does not fit the description of its columns'
+
+/** The fields of a row are not as many, or not as long, as they have to be. */
+export function misfit(): ProtocolError {
+  return new ProtocolError(misfitText)
+}
+
+export function isMisfit(error: unknown): boolean {
+  return error instanceof ProtocolError && error.message === misfitText
 }

@@ -1,14 +1,16 @@
 // A model query as one statement: how it begins is known, the rest is written for each call. Nothing runs here.
-import type { Column, SQL } from 'drizzle-orm'
+import { type Column, type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../../errors/index.ts'
 import type { Statement } from '../../../sql/statement.ts'
 import type { Assembly } from '../../load/assemble.ts'
-import type { Joins } from '../../load/join-list.ts'
 import { SqlText } from '../../meta/sql-text.ts'
-import { modelName } from '../../meta/model-meta.ts'
+import { orderKeyOf } from '../keyset.ts'
 import type { QueryState } from '../state.ts'
 import { writeConditions } from './condition.ts'
-import { headOf } from './head.ts'
+import { type Head, headOf, type ListFacts } from './head.ts'
+import { columnsIn } from '../../load/columns.ts'
+import { qualifierOf } from '../../load/source.ts'
+import { modelName } from '../../meta/model-meta.ts'
 
 /** How rows are read, and how they become what the query promises. */
 export interface Compilation {
@@ -17,62 +19,110 @@ export interface Compilation {
   readonly assembly: Assembly | null
 }
 
-/** What a page selects beside its rows, and what an iteration needs of the order. */
 export interface CompileOptions {
   /** How many objects are wanted; 0 for all. */
   readonly most?: number | undefined
   /** Selected beside the rows: they then come as arrays, for the assembly. */
   readonly beside?: readonly SQL[] | undefined
-  /** Orders by the primary key at last. */
-  readonly tieBreak?: boolean | undefined
+  /** What is known of its lists. */
+  readonly facts?: ListFacts | null | undefined
 }
 
 const all: CompileOptions = {}
+/** An order holds outside of a subquery only where the server may not read that in parallel. */
+const everyRow = '9223372036854775807'
 
-/** Where several rows make one object, a limit counts objects in the SQL: one of rows would cut lists. */
-export function compileQuery(
-  state: QueryState,
-  { most = 0, beside, tieBreak = false }: CompileOptions = all,
-): Compilation {
-  const { text: begin, params, joins, spec, assembly, decode, lists } = headOf(state, beside)
-  const text = new SqlText(begin, params)
+export function compileQuery(state: QueryState, { most = 0, beside, facts = null }: CompileOptions = all): Compilation {
+  const single = (most > 0 && most <= 2) || state.limit === 1
+  if (state.lock !== null && (state.groupBy.length > 0 || state.having.length > 0))
+    throw new UsageError(
+      'forUpdate() and groupBy() are not possible together: a group is no row that could be locked. Lock them by a query of their keys.',
+    )
+  const { models: words, family } = state.source.dialect
+  const head = headOf(state, facts, single, beside)
+  const { spec, assembly, decode, close } = head
+  const text = new SqlText(state.source.dialect, head.open, head.params)
+  const lists = assembly?.hasLists === true
+  if (lists) checkScope(state, assembly)
   const limit = lists ? least(state.limit, most) : state.limit
-  if (lists && (limit !== null || state.offset !== null)) limited(state, joins, text, limit, tieBreak)
-  else tail(state, text, state.orderBy, lists ? null : limit, lists ? null : state.offset, tieBreak)
+  writeRows(state, head, text, limit)
+  if (lists && limit === null && state.orderBy.length > 0 && state.lock === null) text.add(` limit ${everyRow}`)
   if (state.lock !== null)
-    text.add(` ${state.lock} of ${state.source.name}${state.lockWait === null ? '' : ` ${state.lockWait}`}`)
-  const maxRows = assembly?.folds === true ? 0 : undefined
-  return { statement: { sql: text.text, params: text.params, spec, decode, maxRows }, assembly }
+    text.add(words.lock({ name: state.source.name, wait: state.lockWait, joined: head.joins.any }))
+  return { statement: { sql: text.add(close).text, params: text.params, spec, decode, dialect: family }, assembly }
 }
 
 /** `select count(*)` of the objects the query gives. */
 export function compileCount(state: QueryState): Statement<number> {
-  const text = new SqlText()
-  if (state.limit !== null || state.offset !== null || state.groupBy.length > 0) {
+  const text = new SqlText(state.source.dialect)
+  if (state.limit !== null || state.offset !== null || state.groupBy.length > 0 || distinctBy(state) !== null) {
     text.add('select count(*) from (')
     inner(state, text)
-    return { sql: text.add(') as counted').text, params: text.params }
+    return { sql: text.add(') as counted').text, params: text.params, dialect: text.dialect.family }
   }
-  const { joins } = headOf(state)
-  text.add('select count(')
-  if (joins.lists === 0) text.add('*')
-  else text.add('distinct (').expressions(keyOf(state)).add(')')
-  text.add(')')
-  joins.write(text)
+  text.add('select count(*)')
+  writeFrom(state, text)
   tail(state, text, [], null, null)
-  return { sql: text.text, params: text.params }
+  return { sql: text.text, params: text.params, dialect: text.dialect.family }
 }
 
 export function compileExists(state: QueryState): Statement<boolean> {
-  const text = new SqlText().add('select exists(')
+  const text = new SqlText(state.source.dialect).add('select exists(')
   inner(state, text)
-  return { sql: text.add(')').text, params: text.params }
+  return { sql: text.add(')').text, params: text.params, dialect: text.dialect.family }
 }
 
 /** The joins of the loader too: a condition may be on what it joins. */
 function inner(state: QueryState, text: SqlText): void {
-  headOf(state).joins.write(text.add('select 1'))
-  tail(state, text, state.limit === null ? [] : state.orderBy, state.limit, state.offset)
+  const by = distinctBy(state)
+  text.add('select ')
+  if (by === null) text.add('1')
+  else text.add('distinct on (').expressions(by).add(') 1')
+  writeFrom(state, text)
+  tail(state, text, state.limit === null || by !== null ? [] : state.orderBy, state.limit, state.offset)
+}
+
+function writeFrom(state: QueryState, text: SqlText): void {
+  const { joins, assembly } = headOf(state, null, false)
+  if (assembly?.hasLists === true) checkScope(state, assembly)
+  joins.write(text)
+}
+
+function writeRows(state: QueryState, { items, from, assembly }: Head, text: SqlText, limit: number | null): void {
+  const by = distinctBy(state)
+  if (by === null || assembly === null) {
+    text.add('select ').add(items).add(from)
+    tail(state, text, state.orderBy, limit, state.offset)
+    return
+  }
+  if (state.lock !== null)
+    throw new UsageError('forUpdate() and distinct() are not possible together: no row of a DISTINCT can be locked.')
+  const keys = state.orderBy.map((each) => orderKeyOf(each, state.source))
+  text.add(`select ${assembly.root.items.map((_, at) => `d.${assembly.root.name(at)}`).join(', ')} from (`)
+  text.add('select distinct on (').expressions(by).add(') ')
+  if (assembly.hasLists) text.add(items)
+  else assembly.selectNamed(text)
+  keys.forEach((key, at) => text.add(', ').sql(key.by).add(` as "genever o${at}"`))
+  text.add(from)
+  tail(state, text, [...by, ...state.orderBy], null, null)
+  text.add(') as d')
+  order(
+    text,
+    keys.map(({ descending, nullsFirst }, at) =>
+      sql.raw(`d."genever o${at}"${descending ? ' desc' : ''} nulls ${nullsFirst ? 'first' : 'last'}`),
+    ),
+  )
+  range(text, limit, state.offset)
+}
+
+/** The columns that `distinct()` named to tell the objects of the query apart; null without it. */
+function distinctBy({ loader, source }: QueryState): readonly Column[] | null {
+  const by = loader?.kind === 'model' ? loader.by : null
+  if (by !== null && !source.dialect.models.distinctOn)
+    throw new UsageError(
+      `${source.dialect.title} has no DISTINCT ON, which distinct() needs. Use groupBy(), or list the others by many().`,
+    )
+  return by
 }
 
 /** WHERE, GROUP BY, HAVING, ORDER BY, LIMIT and OFFSET. */
@@ -82,55 +132,47 @@ function tail(
   orderBy: QueryState['orderBy'],
   limit: number | null,
   offset: number | null,
-  tieBreak = false,
 ): void {
   if (state.where.length > 0) writeConditions(text.add(' where '), state.where)
   if (state.groupBy.length > 0) text.add(' group by ').expressions(state.groupBy)
   if (state.having.length > 0) writeConditions(text.add(' having '), state.having)
-  order(text, tieBreak ? [...orderBy, ...keyOf(state)] : orderBy)
-  if (limit !== null) text.add(` limit ${limit}`)
-  // A parameter, because each page has another one: they are one statement.
-  if (offset !== null) text.add(' offset ').param(offset)
-}
-
-/** Some objects with all their rows: the limit counts keys in a subquery. */
-function limited(state: QueryState, joins: Joins, text: SqlText, limit: number | null, tieBreak: boolean): void {
-  const key = keyOf(state)
-  text.add(' where (').expressions(key).add(') in (select ').expressions(key)
-  const conditions = new SqlText()
-  tail({ ...state, groupBy: [] }, conditions, state.orderBy, null, null)
-  if (joins.given.length > 0 || joins.named(conditions.text)) {
-    joins.write(text)
-    tail({ ...state, groupBy: [...key, ...orderedBy(state)] }, text, state.orderBy, limit, state.offset)
-  } else {
-    text.add(' from ')
-    state.source.write(text)
-    tail(state, text, state.orderBy, limit, state.offset)
-  }
-  text.add(')')
-  order(text, tieBreak ? [...state.orderBy, ...key] : state.orderBy)
-}
-
-/** Its columns in the order: the server knows that a key decides them only of the primary key of a table. */
-function orderedBy({ meta, source, orderBy }: QueryState): Column[] {
-  const written = new SqlText()
-  order(written, orderBy)
-  return meta.columns
-    .filter(({ quoted }) => written.text.includes(`${source.id}.${quoted}`))
-    .map(({ key }) => source.columns[key] as Column)
+  order(text, orderBy)
+  range(text, limit, offset)
 }
 
 function order(text: SqlText, by: QueryState['orderBy']): void {
   if (by.length > 0) text.add(' order by ').expressions(by)
 }
 
-function keyOf({ meta, source, model }: QueryState): (Column | SQL)[] {
-  if (meta.primaryKey.length === 0)
-    throw new UsageError(`${modelName(model)} has no primary key, which this query needs.`)
-  return meta.primaryKey.map(({ key }) => source.columns[key] as Column)
+function range(text: SqlText, limit: number | null, offset: number | null): void {
+  if (limit !== null) text.add(` limit ${limit}`)
+  else if (offset !== null && text.dialect.models.everyRow !== null) text.add(` limit ${text.dialect.models.everyRow}`)
+  // A parameter, because each page has another one: they are one statement.
+  if (offset !== null) text.add(' offset ').param(offset)
 }
 
 function least(limit: number | null, most: number): number | null {
   if (most === 0) return limit
   return limit === null ? most : Math.min(limit, most)
+}
+
+/** @throws {UsageError} for a condition or an order by a column of a list. */
+function checkScope({ where, having, orderBy, groupBy }: QueryState, { lists, root }: Assembly): void {
+  const found = (of: readonly unknown[]): string | undefined => {
+    if (of.length === 0) return undefined
+    const ids = new Set(columnsIn(of).map(qualifierOf))
+    const list = lists.find(({ level: { source } }) => ids.has(source.id) && !root.has(source.id))
+    return list === undefined ? undefined : modelName(list.level.source.model)
+  }
+  // The members of an object are columns and properties of the query's own rows.
+  const conditioned = found([...where.filter((each) => !('members' in each)), ...having])
+  if (conditioned !== undefined)
+    throw new UsageError(
+      `A condition of the query is on ${conditioned}, which is loaded as a list: a list is whole, and no row of the query. Ask for objects that have some by where(some(…)), and give the list its condition by many(${conditioned}.where(…)).`,
+    )
+  const ordered = found([...orderBy, ...groupBy])
+  if (ordered !== undefined)
+    throw new UsageError(
+      `The query is ordered by ${ordered}, which is loaded as a list: an object may have several. Order by one value of them, as sql\`(select max(…) from … where …)\`, and the list by many(${ordered}.query().orderBy(…)).`,
+    )
 }

@@ -1,8 +1,8 @@
-// What `where` takes, as conditions that can be written: Drizzle's SQL as it is, an object as equality of its members.
+// The arguments of `where` as conditions that can be written: Drizzle's SQL as it is, an object as equality of its members.
 import { type Column, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm'
 import { isSqlLike } from '../../../builder/drizzle/core/render.ts'
 import { GeneverError, UnknownColumnError, UsageError } from '../../../errors/index.ts'
-import { describeType, isPlain } from '../../../util/checks.ts'
+import { describeType, isPlain } from '../../../util/options.ts'
 import { sqlGiven } from '../given.ts'
 import type { ModelColumn } from '../../meta/model-column.ts'
 import type { ModelMeta } from '../../meta/model-meta.ts'
@@ -36,6 +36,15 @@ class Equality {
   readonly #model: ModelColumn
   readonly #value: unknown
 
+  /** Its column, where its text depends on nothing else: custom types may write SQL themselves. */
+  get shape(): ModelColumn | undefined {
+    return this.#model.isCustom ? undefined : this.#model
+  }
+
+  get param(): unknown {
+    return this.#model.encode(this.#value)
+  }
+
   constructor(column: Column, model: ModelColumn, value: unknown) {
     this.#column = column
     this.#model = model
@@ -43,26 +52,51 @@ class Equality {
   }
 
   write(text: SqlText): void {
-    const encoded = this.#model.encode(this.#value)
+    const encoded = this.param
     text.sql(this.#column).add(' = ')
-    // Custom types may write SQL themselves.
     if (isSqlLike(encoded)) text.sql(encoded)
     else text.param(encoded)
   }
 }
 
-/** All of them hold. */
-export function writeConditions(text: SqlText, conditions: readonly Condition[]): void {
+/** All of them hold. In brackets they can stand behind an AND. */
+export function writeConditions(text: SqlText, conditions: readonly Condition[], brackets = false): void {
   conditions.forEach((condition, index) => {
     if (index > 0) text.add(' and ')
     if (condition instanceof Equalities) condition.write(text)
-    else if (conditions.length === 1) text.sql(condition)
+    else if (conditions.length === 1 && !brackets) text.sql(condition)
     else text.add('(').sql(condition).add(')')
   })
 }
 
+/** More columns than that have no shape. */
+const mostInShape = 4
+/** How many columns a place of a shape can tell apart. */
+const columnsInShape = 32
+
+/** Identifies the text of equalities with columns of one table, as a number below 2 ** 20; undefined for others. */
+export function shapeOfConditions(conditions: readonly Condition[]): number | undefined {
+  let shape = 0
+  let count = 0
+  for (const condition of conditions) {
+    if (!(condition instanceof Equalities)) return undefined
+    for (const member of condition.members) {
+      const column = member instanceof Equality ? member.shape : undefined
+      if (column === undefined || column.index >= columnsInShape - 1 || ++count > mostInShape) return undefined
+      shape = shape * columnsInShape + column.index + 1
+    }
+  }
+  return shape
+}
+
+/** The parameters of conditions that have a shape. @throws {ParameterError} when a value does not fit its column. */
+export function addParams(params: unknown[], conditions: readonly Condition[]): void {
+  for (const { members } of conditions as readonly Equalities[])
+    for (const member of members as readonly Equality[]) params.push(member.param)
+}
+
 /**
- * `columns` are those of the model, or of an alias; undefined, and an object without members, ask for nothing and give no
+ * The condition of the argument. `columns` are those of the model, or of an alias. Undefined, and an object without members, give no
  * condition.
  * @throws {UnknownColumnError} for a key the model has not.
  * @throws {UsageError} for a member that is undefined, which would silently match every row.
@@ -73,7 +107,7 @@ export function conditionOf(meta: ModelMeta, columns: Columns, filter: unknown):
     return isPlain(filter) ? equalities(meta, columns, filter) : sqlOf(filter)
   } catch (cause) {
     if (cause instanceof GeneverError) throw cause
-    throw new UsageError('The filter of where() cannot be read: looking at it throws.', { cause })
+    throw new UsageError('The filter of where() cannot be read: reading it throws.', { cause })
   }
 }
 
@@ -92,10 +126,14 @@ function equalities(
   filter: Readonly<Record<string, unknown>>,
 ): Equalities | undefined {
   const keys = Reflect.ownKeys(filter)
-  const unknown = keys.filter((key) => !Object.hasOwn(columns, key))
-  if (unknown.length > 0) throw unknownKeys(meta, unknown.map(String), Object.keys(columns))
   if (keys.length === 0) return undefined
+  for (const key of keys) if (!Object.hasOwn(columns, key)) throw unknownMembers(meta, columns, keys)
   return new Equalities((keys as string[]).map((key) => equality(key, columns[key] as Column | SQL, filter[key], meta)))
+}
+
+function unknownMembers(meta: ModelMeta, columns: Columns, keys: readonly PropertyKey[]): UnknownColumnError {
+  const unknown = keys.filter((key) => !Object.hasOwn(columns, key))
+  return unknownKeys(meta, unknown.map(String), Object.keys(columns))
 }
 
 /** @throws {UnknownColumnError} always: names what was given and what there is. */

@@ -1,41 +1,82 @@
-// How a query begins: what it selects, and from where. It depends on nothing that differs from call to call, so it is made
-// once for a model, and once for a loader or list of columns that is kept: texts, joins, and how rows become objects.
+// The beginning of a query: its selected values, and the text after FROM. It depends on nothing that differs from call to call, so it is
+// made once for a model, and once for a loader or list of columns that is kept: texts, joins, and how rows become objects.
 import type { Column, SQL } from 'drizzle-orm'
 import type { RowSpec } from '../../../sql/compiled.ts'
 import type { Statement } from '../../../sql/statement.ts'
 import { written } from '../../json/defaults.ts'
-import { Assembly, decodeExpression } from '../../load/assemble.ts'
+import { Assembly } from '../../load/assemble.ts'
+import { decodeExpression } from '../../load/decode.ts'
 import { Joins } from '../../load/join-list.ts'
+import type { List } from '../../load/level.ts'
 import { modelNode } from '../../load/node.ts'
 import { SqlText } from '../../meta/sql-text.ts'
-import { Shapes } from '../../statement/shapes.ts'
+import { Shapes } from '../../statement/ready.ts'
 import type { QueryState } from '../state.ts'
 
 export interface Head {
-  /** `select … from …`, with its parameters. */
-  readonly text: string
+  /** The SQL around the query of the objects if it selects them with their lists; otherwise empty. */
+  readonly open: string
+  readonly close: string
+  /** The selected values, and ` from …`. */
+  readonly items: string
+  readonly from: string
+  /** The parameters of all four. */
   readonly params: readonly unknown[]
   readonly joins: Joins
   readonly spec: RowSpec
   /** Null when the driver makes the rows in one step. */
   readonly assembly: Assembly | null
   readonly decode: Statement['decode']
-  /** Lists are joined: several rows make one object. */
-  readonly lists: boolean
-  /** The same with something beside the rows, by its text. */
-  readonly beside: Shapes<Head>
+  /** The same by how its lists are written, and with something beside the rows, by its text. */
+  readonly variants: Shapes<Head>
+}
+
+/** Tells how a list is written. */
+export interface ListFacts {
+  /** Whether an index finds the rows of one list. */
+  indexed(list: List): boolean
 }
 
 /** By source, by what is joined, by what is loaded. */
 const heads = new WeakMap<object, WeakMap<object, WeakMap<object, Head>>>()
 const nothing = {}
 
-/** `beside` is selected beside the rows, which then come as arrays. */
-export function headOf(state: QueryState, beside?: readonly SQL[]): Head {
+/** `beside` is selected beside the rows, which then come as arrays. `single`: at most one object is asked for. */
+export function headOf(state: QueryState, facts: ListFacts | null, single: boolean, beside?: readonly SQL[]): Head {
   const head = plainHead(state)
-  if (beside === undefined) return head
-  const { text, params } = new SqlText().expressions(beside)
-  return params.length > 0 ? makeHead(state, beside) : head.beside.get(text, () => makeHead(state, beside))
+  const lists = head.assembly?.lists ?? []
+  if (beside === undefined && lists.length === 0) return head
+  const correlates = lists.map((list) =>
+    isCorrelated(list, facts, single && head.assembly?.root.lists.includes(list) === true),
+  )
+  const make = (): Head => makeHead(state, beside ?? [], correlates)
+  const spelling = correlates.length === 1 ? String(correlates[0]) : correlates.join()
+  if (beside === undefined) return head.variants.get(spelling, make)
+  const { text, params } = new SqlText(state.source.dialect).expressions(beside)
+  return params.length > 0 ? make() : head.variants.get(`${spelling} ${text}`, make)
+}
+
+/** The lists that a query loads. */
+export function listsOf(state: QueryState): readonly List[] {
+  return state.loader === null || state.selectIn ? none : (plainHead(state).assembly?.lists ?? none)
+}
+
+/** The same where the query has been compiled before, else null: compiling may throw. */
+export function knownLists({ source, joins, keys, loader }: QueryState): readonly List[] | null {
+  return (
+    heads
+      .get(source)
+      ?.get(joins)
+      ?.get(keys ?? loader ?? nothing)?.assembly?.lists ?? null
+  )
+}
+
+const none: readonly never[] = []
+
+/** Row by row, it and the lists inside of it; else a list inside of it would be searched for each row of all of them. */
+function isCorrelated(list: List, facts: ListFacts | null, single: boolean): boolean {
+  if (!single && facts?.indexed(list) !== true) return false
+  return list.level.lists.every((within) => isCorrelated(within, facts, false))
 }
 
 function plainHead(state: QueryState): Head {
@@ -46,7 +87,7 @@ function plainHead(state: QueryState): Head {
   let head = byLoaded.get(loaded)
   if (head === undefined) {
     const { functions } = written
-    head = makeHead(state, [])
+    head = makeHead(state, [], [])
     if (written.functions === functions) byLoaded.set(loaded, head)
   }
   return head
@@ -61,10 +102,10 @@ function inner<V extends object>(maps: WeakMap<object, WeakMap<object, V>>, key:
   return map
 }
 
-function makeHead(state: QueryState, beside: readonly SQL[]): Head {
+function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonly boolean[]): Head {
   const { source, meta, model, keys } = state
   const joins = new Joins(source, state.joins)
-  const text = new SqlText().add('select ')
+  const text = new SqlText(source.dialect)
   const loader = state.selectIn ? null : state.loader
   let assembly: Assembly | null = null
   let spec: RowSpec
@@ -76,22 +117,28 @@ function makeHead(state: QueryState, beside: readonly SQL[]): Head {
   } else if (loader !== null || beside.length > 0) {
     assembly = new Assembly(loader ?? modelNode(source), source, joins)
     for (const expression of beside) assembly.beside(expression)
-    assembly.select(text)
+    assembly.settle()
     spec = assembly.spec
+    assembly.select(text)
   } else {
     text.add(meta.list(source.id))
     spec = meta.specOf(model)
   }
-  joins.write(text)
+  const from = new SqlText(source.dialect, '', text)
+  joins.write(from)
   const made = assembly
+  const lists = made?.lists ?? []
+  const around = made?.hasLists === true ? made.around(from, (list) => correlates[lists.indexOf(list)] === true) : null
   return {
-    text: text.text,
+    open: around?.open ?? '',
+    close: around?.close.text ?? '',
+    items: text.text,
+    from: from.text,
     params: text.params,
     joins,
     spec,
     assembly,
     decode: made === null ? (keys === null ? meta.loaded : undefined) : (rows) => made.rows(rows),
-    lists: made !== null && made.folds && joins.lists > 0,
-    beside: new Shapes(),
+    variants: new Shapes(),
   }
 }

@@ -3,16 +3,15 @@ import type { InjectionToken } from '@nestjs/common'
 import type { Db } from '../../../db/db.ts'
 import type { PoolStats } from '../../../pool/contract.ts'
 import { UsageError } from '../../../errors/index.ts'
-import { longestTimerMs } from '../../../util/timers.ts'
+import { longestTimerMs, clock } from '../../../util/clock.ts'
 import { checkHealth, type HealthOptions } from '../../health.ts'
-import { clock } from '../../../util/clock.ts'
 
-/** What terminus calls a `HealthIndicatorResult`. */
+/** The result of a check, as `HealthIndicatorResult` of terminus. */
 export type PingResult<Key extends string = string> = Record<
   Key,
   {
     readonly status: 'up' | 'down'
-    /** Why not: the code of the error. */
+    /** The code of the error, if the database did not answer. */
     readonly message?: string
     /** Milliseconds. */
     readonly responseTime: number
@@ -21,7 +20,7 @@ export type PingResult<Key extends string = string> = Record<
   }
 >
 
-/** Asks when it is awaited, each time anew. */
+/** A check that asks the database each time it is awaited. */
 export class PingAttempt<Key extends string = string> implements PromiseLike<PingResult<Key>> {
   readonly #db: Db
   readonly #key: Key
@@ -33,7 +32,10 @@ export class PingAttempt<Key extends string = string> implements PromiseLike<Pin
     this.#timeoutMs = checkedTimeout(timeoutMs)
   }
 
-  /** How long the database may take, waiting for a connection included, in milliseconds. @throws {UsageError} for no number. */
+  /**
+   * How long the database may take in milliseconds, including the wait for a connection.
+   * @throws {UsageError} when it is not a number.
+   */
   withTimeout(timeoutMs: number): this {
     this.#timeoutMs = checkedTimeout(timeoutMs)
     return this
@@ -63,8 +65,8 @@ export class PingAttempt<Key extends string = string> implements PromiseLike<Pin
 }
 
 /**
- * Whether the database answers, as an indicator of `@nestjs/terminus` 12:
- * `health.check([() => indicator.pingCheck('database').withTimeout(1_500)])`. Takes no connection from the request that asks.
+ * An indicator of `@nestjs/terminus` 12 that checks whether the database answers: `health.check([() =>
+ * indicator.pingCheck('database').withTimeout(1_500)])`. It takes no connection from the request that asks.
  */
 export class GeneverHealthIndicator {
   readonly #db: Db

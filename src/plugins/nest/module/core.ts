@@ -9,7 +9,7 @@ import {
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core'
 import { UsageError } from '../../../errors/index.ts'
 import { inRoot } from '../../../util/context.ts'
-import type { ClosableServer } from '../../shutdown.ts'
+import type { ClosableServer } from '../../../registry/serve.ts'
 import { middlewareOf } from '../request/middleware.ts'
 import { convertNotFound } from '../not-found/routes.ts'
 import { drainWithin } from './drain.ts'

@@ -1,5 +1,5 @@
 // The end of Nest's HTTP server: Nest waits for running requests without a deadline. This gives it one.
-import type { ClosableServer } from '../../shutdown.ts'
+import type { ClosableServer } from '../../../registry/serve.ts'
 import { clock } from '../../../util/clock.ts'
 
 const idleCheckMs = 50

@@ -18,11 +18,11 @@ const modelMeta: unique symbol = Symbol.for('genever.model')
 // oxlint-disable-next-line typescript/no-extraneous-class -- Nest's modules are classes
 export class GeneverModule {
   /**
-   * A database for the whole application, by its name or as the one without: opened before the application starts, closed
-   * at its end, one lazy connection for each request. Import it once.
-   * @throws {InvalidOptionError} from `NestFactory.create`, as the next two: when options are wrong.
-   * @throws {ConnectError} when the database stays away.
-   * @throws {UsageError} when two modules have one name.
+   * A database for the whole application, with a name or without one. It is opened before the application starts and closed
+   * at its end. Each request has one lazy connection. Import the module once.
+   * @throws {InvalidOptionError} from `NestFactory.create`, when options are wrong.
+   * @throws {ConnectError} from `NestFactory.create`, when the database cannot be reached.
+   * @throws {UsageError} from `NestFactory.create`, when two modules have one name.
    */
   static forRoot(options: GeneverModuleOptions = {}, name?: string): DynamicModule {
     return describe(name, options, null, { provide: optionsToken, useValue: options })
@@ -38,8 +38,8 @@ export class GeneverModule {
   }
 
   /**
-   * Makes models injectable by `InjectModel`, where they belong to the database of that name.
-   * @throws {UsageError} from `NestFactory.create`, when a model belongs to another.
+   * Makes models injectable by `InjectModel`. They have to belong to the database of that name.
+   * @throws {UsageError} from `NestFactory.create`, when a model belongs to another database.
    */
   static forFeature(models: readonly ModelClassLike[], name?: string): DynamicModule {
     const providers = models.map((model): Provider => ({
@@ -93,7 +93,7 @@ function describe(
 
 function checked(model: ModelClassLike, db: Db, name: string | undefined): ModelClassLike {
   const meta = (model as { readonly [modelMeta]?: { readonly db: Db } })[modelMeta]
-  if (meta === undefined) throw new UsageError(`forFeature() takes classes made by Model(); ${model.name} is none.`)
+  if (meta === undefined) throw new UsageError(`forFeature() takes classes made by Model(); ${model.name} is not one.`)
   if (meta.db !== db)
     throw new UsageError(
       `The model ${model.name} was made with another db than the one of ` +

@@ -3,24 +3,24 @@ import type { DynamicModule, InjectionToken, OptionalFactoryDependency } from '@
 import type { IncomingMessage } from 'node:http'
 import type { Db } from '../../../db/db.ts'
 import { InvalidOptionError, type OptionProblem } from '../../../errors/index.ts'
-import { longestTimerMs } from '../../../util/timers.ts'
+import { longestTimerMs } from '../../../util/clock.ts'
 import type { PluginOptions, RequestTransactionOptions } from '../../options.ts'
 
 /**
- * Options of a plug-in, where a request is that of `node:http` (of Express, on its platform). `as` defaults to the name
- * of the module, and to `db` without one.
+ * Options of a plug-in. A request is that of `node:http` (with Express as the platform, that of Express). The default of
+ * `as` is the name of the module, or `db` if it has none.
  */
 export interface GeneverOptions extends Omit<PluginOptions<IncomingMessage>, 'transaction'> {
-  /** The database, for models and code outside of Nest; default: one is made. */
+  /** The database, for models and code outside of Nest. Default: the module makes one. */
   readonly db?: Db | undefined
   /**
-   * How long running requests may take at the end; then their sockets are closed. Default 10_000. Those that Nest or
-   * its platform close earlier are theirs.
+   * How long running requests may take at the end. After that their sockets are closed. Default 10_000. Nest or its platform
+   * may close some earlier.
    */
   readonly drainTimeoutMs?: number | undefined
 }
 
-/** What a module is made of, known before any factory runs. */
+/** The options that have to be known before any factory runs. */
 export interface ModuleParts {
   /**
    * A path for a readiness route: 200 when the database answers within the deadline (default 1_000 ms), else 503.
@@ -28,17 +28,20 @@ export interface ModuleParts {
    */
   readonly health?: string | { readonly path: string; readonly timeoutMs?: number | undefined } | undefined
   /**
-   * Makes `NotFoundError` of routes Nest's `NotFoundException`. Default true. False leaves it to Nest, which answers 404
-   * and its message too, but logs it and shows it to no filter of `HttpException`.
+   * Turns `NotFoundError` of routes into Nest's `NotFoundException`. Default true. False: Nest gets the error itself. It
+   * answers 404 and the message too, but logs the error and shows it to no filter of `HttpException`.
    */
   readonly notFound?: boolean | undefined
-  /** Every request in a transaction, by a global interceptor, or options for it; default false. Routes may say otherwise. */
+  /**
+   * True: every request runs in a transaction, by a global interceptor. An object has options for it. Default false. A route
+   * can override it.
+   */
   readonly transaction?: boolean | RequestTransactionOptions | undefined
 }
 
 export interface GeneverModuleOptions extends GeneverOptions, ModuleParts {}
 
-/** As of Nest's other modules. @typeParam Args What is injected into the factory. */
+/** Options of `forRootAsync`, as in Nest's other modules. @typeParam Args The values that are injected into the factory. */
 export interface GeneverAsyncOptions<Args extends readonly unknown[] = readonly never[]> extends ModuleParts {
   /** The name of the database, for `InjectDb` and on requests. */
   readonly name?: string | undefined
@@ -67,7 +70,7 @@ export function split(given: GeneverModuleOptions, name: string | undefined, par
       if (given[part] !== undefined && given[part] !== parts[part])
         problems.push({ name: part, problem: 'must stand beside the factory that gives the other options' })
   if (db !== undefined && typeof (db as Partial<Db> | null)?.engineHere !== 'function')
-    problems.push({ name: 'db', problem: 'must be what createDb() gives' })
+    problems.push({ name: 'db', problem: 'must be the result of createDb()' })
   const [problem] = problems
   if (problem !== undefined)
     throw new InvalidOptionError(

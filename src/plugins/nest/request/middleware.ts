@@ -2,15 +2,15 @@
 // interceptors and handlers.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { WebPlugin } from '../../plugin.ts'
-import type { RequestScope } from '../../request/scope.ts'
+import type { RequestScope, Routed } from '../../request/scope.ts'
 
 export type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
 
 export function middlewareOf(plugin: WebPlugin<IncomingMessage>): Middleware {
-  return (request, response, next) => {
+  const enter: Middleware = (request, response, next) => {
     let scope: RequestScope | null
     try {
-      scope = plugin.scope(request, response, request, () => describe(request))
+      scope = plugin.scope(request, response, request, () => routeOf(request))
       if (scope !== null) plugin.attach(request, scope)
     } catch (error) {
       next(error)
@@ -19,10 +19,13 @@ export function middlewareOf(plugin: WebPlugin<IncomingMessage>): Middleware {
     if (scope === null) next()
     else scope.run(() => next())
   }
+  return (request, response, next) => {
+    plugin.enter(request, () => enter(request, response, next), next)
+  }
 }
 
 /** `GET /users/:id`, where the platform says so on the request itself. */
-function describe(request: IncomingMessage): string {
+function routeOf(request: IncomingMessage): Routed {
   const { path } = Object((request as { route?: unknown }).route) as { path?: unknown }
-  return `${request.method ?? ''} ${typeof path === 'string' ? path : 'request'}`
+  return { method: request.method ?? '', route: typeof path === 'string' ? path : undefined }
 }

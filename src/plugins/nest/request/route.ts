@@ -6,9 +6,10 @@ import { type Said, saidKey } from './said.ts'
 import { TransactionInterceptor } from './transaction-interceptor.ts'
 
 /**
- * The routes of a controller, or one handler, in a transaction, or not: `false` overrides what the controller or the
- * module says. Committed before the answer is sent, rolled back when the handler throws or answers with a status of 400 or
- * more. `name` is that of the database; without a module of that name the application does not start.
+ * Runs the routes of a controller, or one handler, in a transaction. `false`: without one, whatever the controller or the
+ * module says. The transaction is committed before the answer is sent. It is rolled back when the handler throws or answers
+ * with a status of 400 or more. `name` is that of the database. If there is no module of that name, the application does not
+ * start.
  * @throws {InvalidOptionError} for options that a request's transaction cannot have.
  */
 export function TransactionalRoute(

@@ -3,23 +3,22 @@
 import { Inject } from '@nestjs/common'
 import type { Db } from '../../../db/db.ts'
 import { asExecutor, callOptions } from '../../../engine/handle.ts'
-import { transactionChecks, type TransactionOptions } from '../../../engine/transaction-options.ts'
+import { transactionChecks, type TransactionOptions } from '../../../engine/transaction/options.ts'
 import { UsageError } from '../../../errors/index.ts'
-import { must } from '../../../util/checks.ts'
-import { type Checks, readAgain } from '../../../util/options.ts'
+import { must, type Checks, readAgain } from '../../../util/options.ts'
 import { metadata } from '../metadata.ts'
 import { getDbToken } from '../tokens.ts'
 import { checkPropagation, propagate, type Propagation } from './propagation.ts'
 
 /**
- * Options of the transaction, where the method begins one. Where `REQUIRED` meets a transaction around it, `isolation`,
- * `readOnly`, `deferrable`, `timeoutMs`, `signal` and `query` make it a savepoint that holds to them (or is refused, as any
- * nested transaction), and `retry` says nothing.
+ * Options of the transaction, if the method begins one. If a method with `REQUIRED` is called in a transaction, `retry` has
+ * no effect. Any of `isolation`, `readOnly`, `deferrable`, `timeoutMs`, `signal` and `query` then makes the method run in a
+ * savepoint with these options. It is refused where a nested transaction with them would be.
  */
 export interface TransactionalOptions extends Omit<TransactionOptions, 'reuse' | 'on'> {
   /** Default `REQUIRED`. */
   readonly propagation?: Propagation | undefined
-  /** The name of the database, or a `db` itself, for classes Nest does not make. Default: the one without a name. */
+  /** The name of the database. For classes that Nest does not make, a `db` itself. Default: the database without a name. */
   readonly db?: string | Db | undefined
 }
 
@@ -37,20 +36,21 @@ type Method = (this: unknown, ...given: unknown[]) => unknown
 type AsyncMethod = (...given: never[]) => Promise<unknown>
 type Class = abstract new (...given: never[]) => object
 
-/** For methods that give a promise, and for classes: then each of its methods written with `async`. */
+/** A decorator for methods that return a promise, and for classes. On a class it is for each method written with `async`. */
 export interface TransactionalDecorator {
   <M extends AsyncMethod>(target: object, key: string | symbol, descriptor: TypedPropertyDescriptor<M>): void
   (target: Class): void
-  /** Of the standard: there Nest injects nothing, so it needs the option `db` as an object. */
+  /** The standard decorator. Nest injects nothing into it, so it needs the option `db` as an object. */
   <M extends AsyncMethod>(method: M, context: ClassMethodDecoratorContext): M
   (target: Class, context: ClassDecoratorContext): void
 }
 
 /**
- * Runs a method in a transaction, as its propagation says; committed when its promise resolves, rolled back when it
- * rejects.
- * @throws {UsageError} where it is written: for unknown modes and options, for what is no method, and for a class without
- *   one written with `async`; and where it is called, when nobody has injected a database.
+ * Runs a method in a transaction, as its propagation says. The transaction is committed when the method's promise resolves,
+ * and rolled back when it rejects.
+ * @throws {UsageError} where it is written: for unknown modes and options, for something that is not a method, and for a
+ *   class without a method written with `async`.
+ * @throws {UsageError} where the method is called, when nobody has injected a database.
  */
 export function Transactional(options?: TransactionalOptions): TransactionalDecorator {
   const {

@@ -1,17 +1,19 @@
 // What a method does with the transaction around it: the seven modes of Spring and nestjs-cls.
 import type { Db } from '../../../db/db.ts'
 import { ambientFrame, currentChain } from '../../../engine/context/chain.ts'
-import type { TransactionOptions } from '../../../engine/transaction-options.ts'
+import type { TransactionOptions } from '../../../engine/transaction/options.ts'
 import { TransactionStateError, UsageError } from '../../../errors/index.ts'
 
 /**
- * - `REQUIRED`: joins the transaction around it, or begins one.
- * - `REQUIRES_NEW`: begins one of its own on another connection.
- * - `NESTED`: a savepoint in the transaction around it, or begins one.
- * - `SUPPORTS`: joins the transaction around it, or runs without one.
- * - `NOT_SUPPORTED`: runs without one; on another connection when there is one around it.
- * - `MANDATORY`: joins the transaction around it; without one it throws.
- * - `NEVER`: runs without one; inside of one it throws.
+ * How a method takes part in the transaction around it.
+ *
+ * - `REQUIRED`: It joins that transaction, or begins one.
+ * - `REQUIRES_NEW`: It begins another one on another connection.
+ * - `NESTED`: It runs in a savepoint of that transaction, or begins one.
+ * - `SUPPORTS`: It joins that transaction, or runs without one.
+ * - `NOT_SUPPORTED`: It runs without a transaction. If there is one around it, it uses another connection.
+ * - `MANDATORY`: It joins that transaction. Without one it throws.
+ * - `NEVER`: It runs without a transaction. Inside of one it throws.
  */
 export type Propagation = 'REQUIRED' | 'REQUIRES_NEW' | 'NESTED' | 'SUPPORTS' | 'NOT_SUPPORTED' | 'MANDATORY' | 'NEVER'
 
@@ -31,7 +33,7 @@ const beginning: readonly Propagation[] = ['REQUIRED', 'REQUIRES_NEW', 'NESTED']
 /** @throws {UsageError} for a mode there is not, and for options that the mode never uses. */
 export function checkPropagation(mode: Propagation, options: TransactionOptions): void {
   if (!modes.includes(mode))
-    throw new UsageError(`Transactional() knows no propagation of that name. There are ${modes.join(', ')}.`)
+    throw new UsageError(`Transactional() has no propagation of that name. There are ${modes.join(', ')}.`)
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   const [first] = given
   if (first !== undefined && !beginning.includes(mode))

@@ -22,7 +22,7 @@ export function* atomically(
   for (let again = false; ; again = true) {
     const before = session.inForce
     const save = shared.own(`SAVEPOINT ${guard}`)
-    const prefix = session.stepsFor(view)
+    const prefix = session.stepsFor(view, ops)
     const sent = ops.map((op) => new Step(op.stmt, op))
     const release = shared.own(`RELEASE SAVEPOINT ${guard}`)
     if (isAlone(ops)) {
@@ -30,8 +30,8 @@ export function* atomically(
       if (job.wanted && allOk([save, ...prefix])) yield sent
       if (allOk(sent)) yield [release]
     } else yield [save, ...prefix, ...sent, release]
+    if (allOk([save, ...prefix])) session.applied(view, ops)
     if (release.ok) {
-      if (prefix.length > 0) session.applied(view)
       for (const step of sent) finish(shared, view, job, step)
       return true
     }
@@ -44,19 +44,25 @@ export function* atomically(
     const stale = reason?.kind === 'server' && isStale(reason.fields ?? {})
     if (stale && !again && job.wanted) for (const { rows } of sent) rows.length = 0
     else {
-      tellFailed(job, sent, reason)
+      tellFailed(shared, view, job, sent, reason)
       return false
     }
   }
 }
 
 /** A statement ran: its answer goes to the engine, and what it did to the session is remembered. */
-export function finish(shared: SharedConnection, view: View, job: Job, { of, tag, count, failure }: Step): void {
+export function finish(
+  shared: SharedConnection,
+  view: View,
+  job: Job,
+  { of, tag, count, insertId, failure }: Step,
+): void {
   if (of === null) return
   shared.session.note(view, of)
   noteSchema(shared, view, of)
   of.tag = tag
   of.count = count
+  if (insertId !== 0) of.insertId = insertId
   // It ran, only its answer could not be read.
   const committed = failure !== null && view.transaction === null && of.stmt.cls !== 'read'
   job.answer(of, committed ? { ...failure, outcome: 'committed' } : failure)
@@ -73,17 +79,28 @@ function noteSchema({ constraints }: SharedConnection, { transaction }: View, { 
 }
 
 /** The statement that failed gets the reason, those before it were undone, those behind it did not run. */
-function tellFailed(job: Job, sent: readonly Step[], reason: Failure | null): void {
+function tellFailed(
+  shared: SharedConnection,
+  view: View,
+  job: Job,
+  sent: readonly Step[],
+  reason: Failure | null,
+): void {
   let told = false
-  for (const { of, ok } of sent) {
+  for (const step of sent) {
+    const { of, ok } = step
     if (of === null) continue
-    if (ok) job.answer(of, { kind: 'skipped', outcome: 'rolled_back' })
+    if (ok && shared.words.lenient && outlives.has(of.stmt.verb)) finish(shared, view, job, step)
+    else if (ok) job.answer(of, { kind: 'skipped', outcome: 'rolled_back' })
     else {
       job.answer(of, told || reason === null ? { kind: 'skipped', outcome: 'not_started' } : reason)
       told = true
     }
   }
 }
+
+/** No rollback takes back what they did, where settings outlive one. */
+const outlives: ReadonlySet<string> = new Set(['SET', 'USE'])
 
 /** Several statements in one text share no Sync with others. */
 export function isAlone(ops: readonly Op[]): boolean {

@@ -6,7 +6,6 @@ import { EngineOp } from '../../../engine/query/op.ts'
 import type { Job } from '../job.ts'
 import type { SharedConnection } from '../shared.ts'
 import { newTransaction, type View } from '../view.ts'
-import { controlOf } from '../wire/control.ts'
 import type { Script } from '../wire/step.ts'
 import { atomically, guard } from './atomic.ts'
 
@@ -19,7 +18,7 @@ export function isLoose({ transaction }: View, job: Job): boolean {
 export function* loosely(shared: SharedConnection, view: View, job: Job): Script {
   const statements: Op[] = []
   for (const op of job.ops) {
-    const kind = op.stmt.cls === 'control' ? controlOf(op.stmt.text).kind : 'statement'
+    const kind = op.stmt.cls === 'control' ? shared.words.control(op.stmt.text).kind : 'statement'
     if (kind === 'statement') statements.push(op)
     else job.answerTag(op, kind.toUpperCase())
     if (kind === 'begin') view.transaction = newTransaction('')

@@ -1,15 +1,13 @@
 // What a transaction that is rolled back at its end cannot do, refused before it is sent, with advice.
-import type { Failure, Op } from '../../../driver/driver.ts'
+import type { Op } from '../../../driver/driver.ts'
 import type { EngineOp } from '../../../engine/query/op.ts'
 import { type GeneverError, TransactionStateError } from '../../../errors/index.ts'
 import type { SharedConnection } from '../shared.ts'
 import type { Job } from '../job.ts'
 import type { View } from '../view.ts'
-import { controlOf, opens } from '../wire/control.ts'
+import { opens } from '../wire/step.ts'
 
 const levels = ['read uncommitted', 'read committed', 'repeatable read', 'serializable']
-/** Classed `alone` because they may do anything; in a transaction they do what they can. */
-const harmless = new Set(['CALL', 'COPY'])
 
 export interface Problem {
   readonly op: Op
@@ -18,7 +16,7 @@ export interface Problem {
 
 export function problemOf(shared: SharedConnection, view: View, { ops, asker }: Job): Problem | null {
   for (const op of ops) {
-    const message = messageFor(shared, op) ?? (opens(op) ? tooLate(shared, view, asker) : null)
+    const message = messageFor(shared, view, op) ?? (opens(op) ? tooLate(shared, view, asker) : null)
     if (message === null) continue
     const text = `${message} (The sandbox was opened at ${shared.place}.)`
     return { op, error: new TransactionStateError(text, { statement: { sql: op.stmt.text } }) }
@@ -26,22 +24,19 @@ export function problemOf(shared: SharedConnection, view: View, { ops, asker }: 
   return null
 }
 
-export function refusedWith(error: unknown): Failure {
-  return { kind: 'refused', outcome: 'not_started', refusal: { reason: 'usage' }, cause: error }
-}
-
-function messageFor({ isolation }: SharedConnection, { stmt }: Op): string | null {
-  const { cls, verb, text, hasControl } = stmt
-  if (cls === 'alone' && !harmless.has(verb))
-    return `${verb} as written here cannot run inside a transaction, and a sandbox is one. Run it outside of the sandbox.`
+function messageFor(shared: SharedConnection, view: View, op: Op): string | null {
+  const { isolation, words } = shared
+  const { cls, text, hasControl } = op.stmt
+  const refusal = words.refusal(shared, view, op)
+  if (refusal !== null) return refusal
   if (cls === 'multi' && hasControl)
     return (
       'Transaction control among several statements in one text cannot run in a sandbox. Run them one by one, or use ' +
       'transaction(work).'
     )
   if (cls !== 'control') return null
-  const control = controlOf(text)
-  if (control.kind === 'impossible')
+  const control = words.control(text)
+  if (control.kind === 'other')
     return `${control.what} cannot run in a sandbox, which never commits. Test it outside of one.`
   if (control.kind !== 'begin' && control.kind !== 'modes') return null
   if (control.isolation === null || levels.indexOf(control.isolation) <= levels.indexOf(isolation)) return null

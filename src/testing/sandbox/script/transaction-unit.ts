@@ -5,8 +5,8 @@ import type { Failure, Op } from '../../../driver/driver.ts'
 import type { Job } from '../job.ts'
 import type { SharedConnection } from '../shared.ts'
 import { newTransaction, type View, type ViewTransaction } from '../view.ts'
-import { controlOf, type SavepointVerb } from '../wire/control.ts'
-import { firstFailure, type Script, serverError, Step } from '../wire/step.ts'
+import type { SavepointVerb } from '../../../sql/control-text.ts'
+import { firstFailure, type Script, Step } from '../wire/step.ts'
 import { allOk, finish, guard, isAlone } from './atomic.ts'
 
 interface Piece {
@@ -43,7 +43,7 @@ export class TransactionUnit {
     this.#view = view
     this.#job = job
     this.#inForce = shared.session.inForce
-    const savepoint = `genever_sandbox_${++savepointsMade}`
+    const savepoint = newSavepoint()
     this.#transaction = view.transaction ?? newTransaction(savepoint)
     this.#begin = view.transaction === null ? shared.own(`SAVEPOINT ${savepoint}`) : null
     this.#failed = this.#transaction.failed
@@ -56,7 +56,8 @@ export class TransactionUnit {
     const pieces = this.#pieces
     const steps = pieces.flatMap((piece) => piece.steps)
     const statements = pieces.some((piece) => piece.steps.some(({ of }) => of !== null && of.stmt.cls !== 'control'))
-    const prefix = statements ? session.stepsFor(this.#view) : []
+    const { ops } = this.#job
+    const prefix = statements ? session.stepsFor(this.#view, ops) : []
     // Another view has opened something inside of this one's savepoint: going back must not undo that.
     const within = this.#begin === null && top !== undefined && top.view !== this.#view
     const guarded = within && statements && pieces.every(({ op }) => op.stmt.cls !== 'control')
@@ -68,7 +69,7 @@ export class TransactionUnit {
       if (this.#job.wanted && allOk(head)) yield steps
       if (allOk(steps)) yield release
     } else yield [...head, ...steps, ...release]
-    if (prefix.length > 0 && allOk(prefix)) session.applied(this.#view)
+    if (statements && allOk(head)) session.applied(this.#view, ops)
     const failed = this.#tell(firstFailure(head))
     if (guarded && save?.ok === true && !allOk(release)) yield* this.#backToGuard()
     else if (this.#begin?.ok === true && this.#view.transaction !== this.#transaction && failed !== null)
@@ -97,7 +98,7 @@ export class TransactionUnit {
   *#backToGuard(): Script {
     yield [this.#own(`ROLLBACK TO SAVEPOINT ${guard}`), this.#own(`RELEASE SAVEPOINT ${guard}`)]
     this.#shared.session.inForce = this.#inForce
-    this.#transaction.failed = true
+    this.#transaction.failed = !this.#shared.words.lenient
   }
 
   *#backToInnermost(): Script {
@@ -118,20 +119,30 @@ export class TransactionUnit {
 
   /** False: it fails without being sent, and what follows does not run. */
   #add(op: Op): boolean {
-    const control = op.stmt.cls === 'control' ? controlOf(op.stmt.text) : null
+    const control = op.stmt.cls === 'control' ? this.#shared.words.control(op.stmt.text) : null
     const ends = control !== null && (this.#transaction.gone ? endOrInner : end).test(control.kind)
     if (this.#failed && !ends) {
-      const failure = serverError('25P02', this.#transaction.gone ? goneMessage : abortedMessage)
-      this.#pieces.push({ op, steps: [], failure, done: () => {} })
-      return false
+      return this.#fail(op, this.#shared.words.aborted(this.#transaction.gone ? goneMessage : abortedMessage))
     }
+    const refusal = control === null && this.#transaction.readOnly ? this.#shared.words.refusesToWrite(op) : null
+    if (refusal !== null) return this.#fail(op, refusal)
     if (control === null) this.#addStatement(op)
     else if (control.kind === 'begin') this.#addBegin(op, control.readOnly)
-    else if (control.kind === 'modes')
-      this.#push(op, 'SET', control.readOnly ? [this.#own('SET TRANSACTION READ ONLY')] : [])
+    else if (control.kind === 'modes') this.#push(op, 'SET', this.#readOnly(control.readOnly))
     else if (control.kind === 'commit' || control.kind === 'rollback') this.#addEnd(op, control.kind === 'commit')
     else if ('name' in control) this.#addSavepoint(op, control.kind, control.name)
     return true
+  }
+
+  /** It fails without being sent. */
+  #fail(op: Op, failure: Failure): false {
+    this.#pieces.push({ op, steps: [], failure, done: () => {} })
+    return false
+  }
+
+  #readOnly(wanted: boolean): Step[] {
+    const { readOnly } = this.#shared.words
+    return wanted && readOnly !== null ? [this.#own(readOnly)] : []
   }
 
   #own(text: string): Step {
@@ -160,7 +171,8 @@ export class TransactionUnit {
       return
     }
     const steps = savepoints.top === undefined ? constraints.deferral() : []
-    if (readOnly) steps.push(this.#own('SET TRANSACTION READ ONLY'))
+    steps.push(...this.#readOnly(readOnly))
+    this.#transaction.readOnly = readOnly && this.#shared.words.readOnly === null
     this.#push(op, 'BEGIN', steps, () => {
       savepoints.open(this.#view, this.#transaction.savepoint, this.#inForce)
       this.#view.transaction = this.#transaction
@@ -202,10 +214,18 @@ export class TransactionUnit {
     const savepoint = kind === 'savepoint' ? undefined : savepoints.find(this.#view, name)
     const covered = kind === 'release' && savepoint !== undefined && savepoints.covered(savepoint)
     if (back) this.#failed = false
-    this.#push(op, back ? 'ROLLBACK' : kind.toUpperCase(), covered ? [] : [new Step(op.stmt, op)], () => {
+    const { lenient } = this.#shared.words
+    const known = !lenient ? name : kind === 'savepoint' ? newSavepoint() : savepoint?.known
+    const step =
+      lenient && known !== undefined
+        ? this.#own(this.#shared.engine.dialect[members[kind]](known))
+        : new Step(op.stmt, op)
+    this.#push(op, back ? 'ROLLBACK' : kind.toUpperCase(), covered ? [] : [step], () => {
       const now = savepoints.find(this.#view, name)
-      if (kind === 'savepoint') savepoints.open(this.#view, name, session.inForce)
-      else if (now !== undefined && !back) savepoints.release(now)
+      if (kind === 'savepoint') {
+        if (lenient && now !== undefined) now.name = ''
+        savepoints.open(this.#view, name, session.inForce, known)
+      } else if (now !== undefined && !back) savepoints.release(now)
       else if (now !== undefined) {
         this.#shared.wentBack(now, true)
         this.#transaction.failed = false
@@ -214,6 +234,13 @@ export class TransactionUnit {
   }
 }
 
+/** The members of the dialect that write them. */
+const members = { savepoint: 'savepoint', release: 'release', 'rollback to': 'rollbackTo' } as const
+
 function isCommit({ stmt }: Op): boolean {
-  return stmt.cls === 'control' && controlOf(stmt.text).kind === 'commit'
+  return stmt.cls === 'control' && stmt.control === 'commit'
+}
+
+function newSavepoint(): string {
+  return `genever_sandbox_${++savepointsMade}`
 }

@@ -5,11 +5,10 @@ import type { Op } from '../../../driver/driver.ts'
 import type { Job } from '../job.ts'
 import type { SharedConnection } from '../shared.ts'
 import type { View } from '../view.ts'
-import { controlOf, opens } from '../wire/control.ts'
-import { type Script, serverError } from '../wire/step.ts'
+import { opens, refusedWith, type Script } from '../wire/step.ts'
 import { atomically } from './atomic.ts'
 import { closeCursors, isLoose, loosely } from './loose.ts'
-import { problemOf, refusedWith } from './problem.ts'
+import { problemOf } from './problem.ts'
 import { TransactionUnit } from './transaction-unit.ts'
 
 export function* translate(shared: SharedConnection, view: View, job: Job): Script {
@@ -27,7 +26,7 @@ export function* translate(shared: SharedConnection, view: View, job: Job): Scri
   if (!job.wanted) return
   if (isLoose(view, job)) yield* loosely(shared, view, job)
   else if (view.transaction !== null || job.ops.some(opens)) yield* new TransactionUnit(shared, view, job).run()
-  else yield* atomically(shared, view, job, withoutControl(job))
+  else yield* atomically(shared, view, job, withoutControl(shared, job))
 }
 
 /** Rolls back what is open on a view. */
@@ -42,13 +41,18 @@ export function* undoing(shared: SharedConnection, view: View): Script {
 }
 
 /** Answers control as a server does where no transaction is open, and gives what is left. */
-function withoutControl(job: Job): Op[] {
+function withoutControl({ words }: SharedConnection, job: Job): Op[] {
   return job.ops.filter((op) => {
     if (op.stmt.cls !== 'control') return true
-    const { kind } = controlOf(op.stmt.text)
+    const control = words.control(op.stmt.text)
+    const { kind } = control
     if (kind === 'commit' || kind === 'rollback') job.answerTag(op, kind.toUpperCase())
     else if (kind === 'modes') job.answerTag(op, 'SET')
-    else job.answer(op, serverError('25P01', `${kind.toUpperCase()} can only be used in transaction blocks`))
+    else {
+      const failure = words.outside(kind, 'name' in control ? control.name : '')
+      if (failure === null) job.answerTag(op, kind.toUpperCase())
+      else job.answer(op, failure)
+    }
     return false
   })
 }

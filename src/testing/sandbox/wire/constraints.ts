@@ -16,10 +16,11 @@ export class DeferredConstraints {
   touched = false
   readonly #shared: SharedConnection
   #names: readonly string[] = []
-  #supported = true
+  #supported: boolean
 
   constructor(shared: SharedConnection) {
     this.#shared = shared
+    this.#supported = shared.words.deferrable
   }
 
   /** Reads which there are and makes them immediate; on a server that has no such catalogue there are none. */

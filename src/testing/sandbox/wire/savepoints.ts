@@ -7,7 +7,10 @@ import type { Script } from './step.ts'
 
 export interface Savepoint {
   readonly view: View
-  readonly name: string
+  /** As its view calls it; empty: another one has taken its name. */
+  name: string
+  /** As the server calls it. */
+  readonly known: string
   /** How many settings the view had made before, and which were in force: a rollback brings them back. */
   readonly settings: number
   readonly inForce: number
@@ -27,8 +30,8 @@ export class Savepoints {
     return this.#stack[0]
   }
 
-  open(view: View, name: string, inForce: number): void {
-    this.#stack.push({ view, name, settings: view.settings.length, inForce, over: false })
+  open(view: View, name: string, inForce: number, known: string = name): void {
+    this.#stack.push({ view, name, known, settings: view.settings.length, inForce, over: false })
   }
 
   innermost(view: View): Savepoint | undefined {
@@ -61,7 +64,7 @@ export class Savepoints {
   *settle(shared: SharedConnection): Script {
     while (this.#stack.at(-1)?.over === true) {
       const savepoint = this.#stack.pop()
-      if (savepoint !== undefined) yield [shared.own(shared.engine.dialect.release(savepoint.name))]
+      if (savepoint !== undefined) yield [shared.own(shared.engine.dialect.release(savepoint.known))]
     }
   }
 

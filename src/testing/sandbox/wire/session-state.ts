@@ -3,45 +3,31 @@
 // undone once the view that made it has come back and nobody is in the way.
 import type { Op } from '../../../driver/driver.ts'
 import { Dirty } from '../../../sql/compiled.ts'
-import { Scanner, Token } from '../../../sql/text/scan.ts'
-import type { SharedConnection } from '../shared.ts'
-import type { View } from '../view.ts'
-import type { Savepoint } from './savepoints.ts'
+import { statementsOf } from '../../../postgres/lexer.ts'
+import { literal, undoes } from '../../../postgres/session-sql.ts'
+import type { SessionView, SessionWire, Setting, SettingsMark, SharedSession } from '../contract.ts'
 import { Step, type Script } from './step.ts'
 
-/** A statement that changed settings, in the order of running. */
-export interface Setting {
-  readonly serial: number
-  readonly op: Op
-  /** It ends with the transaction. */
-  readonly local: boolean
-}
-
 const guard = 'genever_sandbox_undo'
-const settingBits = Dirty.settings | Dirty.role
-const undoes: readonly (readonly [bits: number, sql: string])[] = [
-  [Dirty.locks | Dirty.unknown, 'SELECT pg_advisory_unlock_all()'],
-  [Dirty.cursors | Dirty.unknown, 'CLOSE ALL'],
-  [Dirty.temp | Dirty.unknown, 'DISCARD TEMP'],
-  [Dirty.prepared, 'DEALLOCATE ALL'],
-]
+const settingBits = Dirty.settings | Dirty.role | Dirty.framed
 /** Of a driver that does not say what its sessions are like; those with a dot in their names are not listed. */
 const sessionSettings =
   "select name, current_setting(name) as setting from pg_settings where source = 'session' and name <> 'role' order by name"
 const held = Dirty.locks | Dirty.cursors | Dirty.temp | Dirty.prepared
-const undoable: number = undoes.reduce((all, [bits]) => all | bits, 0)
+/** What a view may have left that may have left anything: statements prepared by name are seen. */
+const anything = held & ~Dirty.prepared
 
-export class SessionState {
+export class SessionState implements SharedSession {
   /** The serial of the last setting in force: 0 is the session as it was lent, -1 not known. */
   inForce = 0
-  readonly #shared: SharedConnection
+  readonly #shared: SessionWire
   /** What makes a bare session this one, statement by statement. */
   #baseline: readonly string[] = []
   #user = 'DEFAULT'
   #serials = 0
   #leftovers = 0
 
-  constructor(shared: SharedConnection) {
+  constructor(shared: SessionWire) {
     this.#shared = shared
   }
 
@@ -52,10 +38,10 @@ export class SessionState {
     if (yield* shared.guarded(guard, [user])) {
       const [row] = user.rows as { name: string }[]
       // DEFAULT is not the user of every driver.
-      if (row !== undefined) this.#user = shared.engine.dialect.quoteIdentifier(row.name)
+      if (row !== undefined) this.#user = shared.engine.dialect.quote(row.name)
     }
     const { baseline } = shared.raw as { readonly baseline?: string | undefined }
-    if (baseline !== undefined) this.#baseline = splitStatements(baseline)
+    if (baseline !== undefined) this.#baseline = statementsOf(baseline)
     else {
       const settings = shared.own(sessionSettings)
       const role = shared.own("select current_setting('role') as setting, 'role' as name")
@@ -67,7 +53,7 @@ export class SessionState {
   }
 
   /** What puts the settings of a view in force; nothing when they are. */
-  stepsFor({ settings }: View): Step[] {
+  stepsFor({ settings }: SessionView): Step[] {
     if (this.inForce === lastOf(settings)) return []
     const shared = this.#shared
     const clean = [`SET SESSION AUTHORIZATION ${this.#user}`, 'RESET ROLE', 'RESET ALL', ...this.#baseline]
@@ -75,12 +61,12 @@ export class SessionState {
   }
 
   /** Those steps have run. */
-  applied({ settings }: View): void {
+  applied({ settings }: SessionView): void {
     this.inForce = lastOf(settings)
   }
 
   /** A statement of a view has run: remembers what it set. */
-  note(view: View, op: Op): void {
+  note(view: SessionView, op: Op): void {
     const { verb, text, dirties, cls } = op.stmt
     view.holds |= dirties & held
     const session = (dirties & settingBits) !== 0
@@ -96,13 +82,13 @@ export class SessionState {
   }
 
   /** The server went back to a savepoint, and the settings with it. */
-  restore({ view, settings, inForce }: Savepoint): void {
+  restore({ view, settings, inForce }: SettingsMark): void {
     view.settings.length = Math.min(view.settings.length, settings)
     this.inForce = inForce
   }
 
   /** The transaction of a view was released: what was local to it is over. */
-  committed(view: View, outermost: boolean): void {
+  committed(view: SessionView, outermost: boolean): void {
     const kept = view.settings.filter(({ local }) => !local)
     // Settings made inside functions are not seen; where nobody else's can be hit everything is set anew.
     if (outermost || kept.length < view.settings.length) this.inForce = -1
@@ -110,19 +96,19 @@ export class SessionState {
   }
 
   /** A view came back: nothing of its session may be left. */
-  forget(view: View, dirty: number): void {
+  forget(view: SessionView, dirty: number): void {
     if (view.settings.length > 0 || dirty !== 0) this.inForce = -1
     view.settings = []
     view.holds = 0
-    this.#leftovers |= dirty & undoable
+    this.#leftovers |= dirty & (held | Dirty.unknown)
   }
 
   /** Undoes what is left of views that came back, unless somebody's own would be undone with it. */
   *cleanUp(): Script {
-    const bits = this.#leftovers
-    if (bits === 0) return
+    if (this.#leftovers === 0) return
+    const bits = (this.#leftovers & Dirty.unknown) === 0 ? this.#leftovers : this.#leftovers | anything
     for (const { transaction, holds } of this.#shared.views) if (transaction !== null || holds !== 0) return
-    const steps = undoes.filter(([mask]) => (bits & mask) !== 0).map(([, sql]) => this.#shared.own(sql))
+    const steps = undoes.filter(([bit]) => (bits & held & bit) !== 0).map(([, sql]) => this.#shared.own(sql))
     this.#leftovers = 0
     yield* this.#shared.guarded(guard, steps)
   }
@@ -134,23 +120,4 @@ function lastOf(settings: readonly Setting[]): number {
 
 function same(one: Op, other: Op): boolean {
   return one.stmt.text === other.stmt.text && one.params.every((value, at) => value === other.params[at])
-}
-
-/** Cuts a text at its semicolons. */
-function splitStatements(text: string): string[] {
-  const scanner = new Scanner(text)
-  const statements: string[] = []
-  let from = 0
-  for (let kind = scanner.next(); ; kind = scanner.next()) {
-    if (kind !== Token.end && !(kind === Token.other && scanner.code === 59 && scanner.depth === 0)) continue
-    const statement = text.slice(from, scanner.start).trim()
-    if (statement !== '') statements.push(statement)
-    if (kind === Token.end) return statements
-    from = scanner.end
-  }
-}
-
-function literal(value: string): string {
-  const quoted = `'${value.replaceAll("'", "''")}'`
-  return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted
 }

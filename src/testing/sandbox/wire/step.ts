@@ -11,6 +11,7 @@ export class Step implements Op {
   readonly rows: unknown[]
   tag = ''
   count = -1
+  insertId: bigint | number = 0
   /** The server has answered. */
   ended = false
   failure: Failure | null = null
@@ -62,6 +63,17 @@ export function firstFailure(steps: readonly Step[]): Failure | null {
 }
 
 /** What a server would have answered. */
-export function serverError(code: string, message: string): Failure {
-  return { kind: 'server', outcome: 'rolled_back', fields: { severity: 'ERROR', code, message } }
+export function serverError(code: string, message: string, sqlState?: string): Failure {
+  const fields = { severity: 'ERROR', code, message, ...(sqlState === undefined ? {} : { sqlState }) }
+  return { kind: 'server', outcome: 'rolled_back', fields }
+}
+
+/** It is not sent. */
+export function refusedWith(error: unknown): Failure {
+  return { kind: 'refused', outcome: 'not_started', refusal: { reason: 'usage' }, cause: error }
+}
+
+/** BEGIN, in whatever form. */
+export function opens({ stmt }: Op): boolean {
+  return stmt.cls === 'control' && stmt.control === 'begin'
 }

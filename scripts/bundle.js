@@ -1,0 +1,104 @@
+// The last step of the build: joins the modules that `tsc` has written to `dist/` into few files, because each file that is opened
+// takes about a millisecond of the start of a process. Declarations stay as they are; source maps lead to `src/`. Subpaths share
+// their modules, so a class is the same by each of them; what is loaded later stays a file for itself.
+//
+// node scripts/bundle.js [DIRECTORY]: the directory of a package.json and its dist/
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { rolldown } from 'rolldown'
+
+const root = resolve(process.argv[2] ?? '.')
+const dist = join(root, 'dist')
+const { exports, bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+/** Where modules go that several subpaths share. `src/observe/place.ts` knows this name. */
+const shared = 'genever-parts'
+
+/**
+ * The files that several subpaths share: in each is what one of `of` loads and one of `and` too, without what is in a file
+ * before it. So a program that imports little, such as an error class or `genever/types`, loads no engine and no driver.
+ */
+const together = [
+  // Errors and texts of values: these import nothing of Node.
+  { name: 'plain', of: ['postgres/types/index.js'], and: ['driver/socket/driver.js'] },
+  { name: 'base', of: ['cli/index.js', 'observe/otel/index.js', 'sync/index.js'], and: ['index.js'] },
+  // What models and builders need: no connections and no options of them.
+  {
+    name: 'query',
+    of: ['models/index.js', 'schema/index.js', 'builder/drizzle/index.js', 'builder/kysely/index.js'],
+    and: ['index.js'],
+  },
+  { name: 'genever', of: ['index.js'] },
+  { name: 'engine', of: ['engine/open/make-engine.js'] },
+  { name: 'drivers', of: ['driver/mysql/driver.js'], and: ['driver/socket/driver.js'] },
+  { name: 'postgres', of: ['driver/socket/driver.js'] },
+  { name: 'pg', of: ['driver/pg/driver.js'] },
+  { name: 'pglite', of: ['driver/pglite/driver.js'] },
+  { name: 'mysql', of: ['driver/mysql/driver.js'] },
+]
+
+const entries = [
+  ...Object.values(exports).flatMap((target) => (typeof target === 'string' ? [] : [target.default])),
+  bin.genever,
+  './dist/sync/worker.js',
+].map((path) => path.slice('./dist/'.length))
+
+/** The modules that each module imports. */
+const imports = new Map()
+/** By lists of `together`, the modules that are loaded with them. */
+const loaded = new Map()
+
+const bundle = await rolldown({
+  cwd: root,
+  platform: 'neutral',
+  input: Object.fromEntries(entries.map((path) => [path.slice(0, -'.js'.length), join(dist, path)])),
+  external: (id) => !id.startsWith('.') && !isAbsolute(id),
+  preserveEntrySignatures: 'strict',
+  treeshake: { moduleSideEffects: (id) => id.startsWith(dist) },
+  onLog(level, { message }) {
+    throw new Error(`${level}: ${message}`)
+  },
+  plugins: [
+    {
+      name: 'output of tsc',
+      load: (id) =>
+        id.startsWith(dist) ? { code: readFileSync(id, 'utf8'), map: readFileSync(`${id}.map`, 'utf8') } : null,
+      moduleParsed: ({ id, importedIds }) => void imports.set(id, importedIds),
+    },
+  ],
+})
+const { output } = await bundle.generate({
+  dir: dist,
+  format: 'esm',
+  sourcemap: true,
+  // Names of functions and classes stay; comments are in `src/`, where the maps lead to.
+  keepNames: true,
+  comments: { legal: false, annotation: true, jsdoc: false },
+  entryFileNames: '[name].js',
+  chunkFileNames: `${shared}/[name].js`,
+  codeSplitting: {
+    groups: together.map(({ name, of, and = of }, index) => ({
+      name,
+      priority: together.length - index,
+      test: (id) => loads(of).has(id) && loads(and).has(id),
+    })),
+  },
+})
+
+/** All that is loaded with these: worked out once, when all modules are known. */
+function loads(paths) {
+  const known = loaded.get(paths)
+  if (known !== undefined) return known
+  const all = new Set(paths.map((path) => join(dist, path)))
+  for (const id of all) for (const imported of imports.get(id) ?? []) all.add(imported)
+  loaded.set(paths, all)
+  return all
+}
+
+for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' }))
+  if (/\.js(\.map)?$/.test(file)) rmSync(join(dist, file))
+for (const each of output) {
+  const file = join(dist, each.fileName)
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, each.type === 'chunk' ? each.code : each.source)
+}

@@ -1,0 +1,2 @@
+// `genever/cli`: re-exports, nothing else.
+export { defineConfig, type GeneverConfig } from './config.ts'

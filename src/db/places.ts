@@ -1,0 +1,34 @@
+// A `Db` that stands for several databases and tenants, as far as types and plug-ins know of it.
+import type { EngineOptions } from '../engine/open/create-engine.ts'
+
+/** The key under which a type carries the names of its databases; nothing at run time. */
+export declare const databaseNames: unique symbol
+
+/** The key under which a type carries what its tenants are. */
+export declare const databaseTenants: unique symbol
+
+/** A `Db` that knows others by name, and has tenants. */
+export interface HasPlaces<Names extends string, Tenant> {
+  readonly [databaseNames]: Names
+  readonly [databaseTenants]: Tenant
+}
+
+/** Where all tenants are; rows of tables that all share are nowhere else. */
+export type TenantTargets =
+  | { readonly kind: 'schema'; readonly schemas: readonly string[]; readonly shared: readonly string[] }
+  | { readonly kind: 'database'; readonly databases: readonly TenantDatabase[] }
+  | { readonly kind: 'settings' }
+
+export interface TenantDatabase {
+  readonly source: string | EngineOptions
+  readonly options: EngineOptions | undefined
+}
+
+/** While code is at a tenant. */
+export interface TenantStay {
+  /** Calls `work` there; as often as wanted. */
+  run<R>(work: () => R): R
+  /** From now on its database may be closed whenever nothing uses it. */
+  loosen(): void
+  end(): void
+}

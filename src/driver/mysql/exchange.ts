@@ -1,0 +1,195 @@
+// One command on the wire and its answer, as an object in mysql2's queue: a text, a statement to be prepared or run, a ping. It reads
+// every packet itself, so that it knows the status of the session from each of them.
+import { ProtocolError } from '../../errors/index.ts'
+import type { Client, Command, ReadPacket, WrittenPacket } from './client.ts'
+import {
+  type Column,
+  Cursor,
+  type Ok,
+  readColumn,
+  readOk,
+  readRefusal,
+  ServerStatus,
+  type ServerRefusal,
+} from './packets.ts'
+
+/** What an exchange tells; each is called from inside the arrival of a packet. */
+export interface Answer {
+  /** The columns of the first result; `same` gives those it had before if nothing changed. */
+  columns(columns: readonly Column[]): void
+  /** A row of the first result. */
+  row(cursor: Cursor): void
+  /** An end of a result, or an OK. */
+  status(status: number, ok: Ok | null): void
+  /** It is over. Called once. */
+  end(refusal: ServerRefusal | null): void
+  /** The connection is lost. Called once, instead of `end`. */
+  lost(error: unknown): void
+}
+
+const State = { header: 0, columns: 1, columnsEnd: 2, rows: 3 } as const
+type State = (typeof State)[keyof typeof State]
+
+const ok = 0x00
+const refused = 0xff
+const eof = 0xfe
+const localFile = 0xfb
+
+/** All exchanges read one after the other. */
+const cursor = new Cursor()
+
+export function isEof(packet: ReadPacket): boolean {
+  return packet.buffer[packet.offset] === eof && packet.end - packet.offset < 9
+}
+
+export class Exchange implements Command {
+  readonly #packet: WrittenPacket
+  readonly #answer: Answer
+  #state: State = State.header
+  #due = 0
+  #result = 0
+  #columns: Column[] = []
+  #over = false
+
+  constructor(packet: WrittenPacket, answer: Answer) {
+    this.#packet = packet
+    this.#answer = answer
+  }
+
+  execute(packet: ReadPacket | undefined, connection: Client): boolean {
+    if (packet === undefined) {
+      connection._resetSequenceId()
+      connection.writePacket(this.#packet)
+      return false
+    }
+    cursor.load(packet.buffer, packet.offset, packet.end)
+    const first = packet.buffer[packet.offset]
+    if (first === refused) return this.#end(readRefusal(cursor))
+    switch (this.#state) {
+      case State.header:
+        return this.#header(first)
+      case State.columns:
+        if (this.#result === 0) this.#columns.push(readColumn(cursor))
+        if (--this.#due === 0) this.#state = State.columnsEnd
+        return false
+      case State.columnsEnd:
+        this.#state = State.rows
+        if (this.#result === 0) this.#answer.columns(this.#columns)
+        return false
+      case State.rows:
+        if (!isEof(packet)) {
+          if (this.#result === 0) this.#answer.row(cursor)
+          return false
+        }
+        cursor.at += 3
+        return this.#next(cursor.uint16(), null)
+    }
+  }
+
+  #header(first: number | undefined): boolean {
+    if (first === ok) {
+      const answer = readOk(cursor)
+      return this.#next(answer.status, answer)
+    }
+    // The flag that allows it is never set.
+    if (first === localFile) throw new ProtocolError('the server asks for a file')
+    this.#due = cursor.count()
+    this.#state = State.columns
+    return false
+  }
+
+  #next(status: number, answer: Ok | null): boolean {
+    this.#answer.status(status, answer)
+    if ((status & ServerStatus.moreResults) === 0) return this.#end(null)
+    // What CALL gives behind its first rows is read, and thrown away.
+    if (answer === null) this.#result++
+    this.#state = State.header
+    return false
+  }
+
+  #end(refusal: ServerRefusal | null): boolean {
+    this.#over = true
+    this.#answer.end(refusal)
+    return true
+  }
+
+  onResult(error: unknown): void {
+    if (this.#over) return
+    this.#over = true
+    this.#answer.lost(error)
+  }
+}
+
+export interface Prepared {
+  readonly id: number
+  readonly parameters: number
+}
+
+/** Asks the server to prepare a text. */
+export class Preparing implements Command {
+  readonly #packet: WrittenPacket
+  readonly #end: (prepared: Prepared | null, refusal: ServerRefusal | null) => void
+  readonly #lost: (error: unknown) => void
+  #prepared: Prepared | null = null
+  #due = 0
+  #over = false
+
+  constructor(
+    packet: WrittenPacket,
+    end: (prepared: Prepared | null, refusal: ServerRefusal | null) => void,
+    lost: (error: unknown) => void,
+  ) {
+    this.#packet = packet
+    this.#end = end
+    this.#lost = lost
+  }
+
+  execute(packet: ReadPacket | undefined, connection: Client): boolean {
+    if (packet === undefined) {
+      connection._resetSequenceId()
+      connection.writePacket(this.#packet)
+      return false
+    }
+    cursor.load(packet.buffer, packet.offset, packet.end)
+    if (this.#prepared === null) {
+      if (packet.buffer[packet.offset] === refused) return this.#settle(null, readRefusal(cursor))
+      cursor.at++
+      const id = cursor.uint32()
+      const columns = cursor.uint16()
+      const parameters = cursor.uint16()
+      this.#prepared = { id, parameters }
+      // Definitions of each, and an end behind them.
+      this.#due = (parameters > 0 ? parameters + 1 : 0) + (columns > 0 ? columns + 1 : 0)
+    } else this.#due--
+    return this.#due > 0 ? false : this.#settle(this.#prepared, null)
+  }
+
+  #settle(prepared: Prepared | null, refusal: ServerRefusal | null): boolean {
+    this.#over = true
+    this.#end(prepared, refusal)
+    return true
+  }
+
+  onResult(error: unknown): void {
+    if (this.#over) return
+    this.#over = true
+    this.#lost(error)
+  }
+}
+
+/** A command that the server does not answer. */
+export class Farewell implements Command {
+  readonly #packet: WrittenPacket
+
+  constructor(packet: WrittenPacket) {
+    this.#packet = packet
+  }
+
+  execute(_packet: ReadPacket | undefined, connection: Client): boolean {
+    connection._resetSequenceId()
+    connection.writePacket(this.#packet)
+    return true
+  }
+
+  onResult(): void {}
+}

@@ -1,0 +1,44 @@
+// What becomes of a statement of MySQL that fails, or whose connection is lost: by what it is, and by whether a transaction is open.
+import type { Failure, Op, Outcome, RawConnection } from '../driver.ts'
+import { type Compiled, Dirty } from '../../sql/compiled.ts'
+
+/** Of one that was not sent because its unit was asked to stop. */
+export const stopped: Failure = {
+  kind: 'server',
+  outcome: 'rolled_back',
+  fields: { severity: 'ERROR', code: '1317', sqlState: '70100', message: 'Query execution was interrupted' },
+}
+
+/** Of one behind one that failed. */
+export const skipped: Failure = { kind: 'skipped', outcome: 'not_started' }
+
+export function wasStopped(failure: Failure | null): boolean {
+  return failure?.fields?.['code'] === '1317'
+}
+
+const unparsed = 1064
+
+/** What the server's refusal means. Of several tables DROP may have dropped some, and a procedure may have committed. */
+export function refusalOutcome({ cls, verb, dirties }: Compiled, errno: number): Outcome {
+  if (cls !== 'commits' || (errno === unparsed && verb !== 'CALL' && verb !== 'EXECUTE')) return 'rolled_back'
+  return verb === 'DROP' || (dirties & Dirty.unknown) !== 0 ? 'unknown' : 'rolled_back'
+}
+
+/** Of a statement that was running. Outside of a transaction it may have had its effect. */
+export function lossOutcome({ stmt: { cls, control } }: Op, status: RawConnection['status']): Outcome {
+  if (control === 'begin') return 'rolled_back'
+  if (cls === 'control')
+    return control === 'commit' || control === 'prepare' || control === null ? 'unknown' : 'rolled_back'
+  return status === 'tx' && (cls === 'read' || cls === 'write') ? 'rolled_back' : 'unknown'
+}
+
+/** Whether a command tells how many rows it was about. */
+export function counts({ cls, verb }: Compiled): boolean {
+  return cls === 'read' || counted.has(verb)
+}
+
+const counted: ReadonlySet<string> = new Set(
+  'SELECT VALUES TABLE WITH INSERT UPDATE DELETE REPLACE LOAD SHOW EXPLAIN DESCRIBE DESC CALL EXECUTE HANDLER ANALYZE'.split(
+    ' ',
+  ),
+)

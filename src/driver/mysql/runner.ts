@@ -1,0 +1,304 @@
+// Runs one statement of a session at a time: as a text, or prepared once for each database and way of reading texts. Knows what the
+// server says of the session in every answer: its transaction, its database, how it reads quotes.
+import { ParameterError, UsageError } from '../../errors/index.ts'
+import { fieldsOf } from '../../mysql/errno.ts'
+import { targetsSet } from '../../mysql/dialect.ts'
+import { type Compiled, Dirty } from '../../sql/compiled.ts'
+import { clock } from '../../util/clock.ts'
+import { type Failure, type Op, OpState, type RowPort } from '../driver.ts'
+import type { Client, WrittenPacket } from './client.ts'
+import { Exchange, Farewell, type Prepared, Preparing } from './exchange.ts'
+import { counts, refusalOutcome } from './outcome.ts'
+import { Code, type Column, numberPacket, type Ok, ServerStatus, type ServerRefusal, textPacket } from './packets.ts'
+import { PreparedStatements, sameColumns, Statement } from './prepared.ts'
+import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
+import type { Conversions } from './types.ts'
+import { type Encoded, encodeAll, executePacket } from './values.ts'
+
+export interface RunnerHost {
+  /** The connection is of no use any more. */
+  broken(failure: Failure): void
+}
+
+type Next = (failure: Failure | null) => void
+
+/** What the prepared protocol refuses; and USE, which it undoes at the second time. */
+const asText: ReadonlySet<string> = new Set(['PREPARE', 'EXECUTE', 'DEALLOCATE', 'DROP', 'USE'])
+
+const tooManyPrepared = 1461
+
+export class Runner {
+  status: 'idle' | 'tx' = 'idle'
+  /** The current database; null: not known. */
+  database: string | null
+  /** True: what is being prepared is not run any more. */
+  stopping: () => boolean = () => false
+  readonly prepared: PreparedStatements
+  readonly #client: Client
+  readonly #host: RunnerHost
+  readonly #conversions: Conversions
+  readonly #keeps: boolean
+  /** Of the way texts are read now, and how many there were. */
+  mode = 0
+  #modes = 0
+  #scope = ''
+  readonly #valve: Parameters<RowPort['give']>[0] = {
+    pause: () => {
+      if (!this.stopping()) this.#client.stream.pause()
+    },
+    resume: () => this.flow(),
+  }
+
+  constructor(client: Client, host: RunnerHost, conversions: Conversions, size: number, database: string) {
+    this.#client = client
+    this.#host = host
+    this.#conversions = conversions
+    this.#keeps = size > 0
+    this.prepared = new PreparedStatements(size)
+    this.database = database
+    this.rescope()
+  }
+
+  run(op: Op, encoded: readonly Encoded[], next: Next): void {
+    const { stmt } = op
+    if ((stmt.name === '' && encoded.length === 0) || asText.has(stmt.verb))
+      return this.#exchange(op, textPacket(Code.query, stmt.text), null, next)
+    // Settings of scopes come without a name, and often.
+    const name = stmt.name === '' && stmt.verb === 'SET' && stmt.text.length < 500 ? stmt.text : stmt.name
+    const key = this.#keeps && name !== '' ? `${this.#scope}${name}` : ''
+    const known = key === '' ? undefined : this.prepared.get(key)
+    if (known !== undefined) return this.#execute(op, known, encoded, next)
+    this.#prepare(stmt.text, (statement, refusal) => {
+      if (statement === null) return this.#refused(op, refusal as ServerRefusal, next)
+      if (key !== '') this.#close(this.prepared.add(key, statement))
+      const done: Next =
+        key !== ''
+          ? next
+          : (failure) => {
+              this.#close([statement])
+              next(failure)
+            }
+      if (this.stopping()) return done(null)
+      this.#execute(op, statement, encoded, done)
+    })
+  }
+
+  /** Prepares a statement that is not yet; gives why the server would not. */
+  prepare({ text, name }: Compiled): Promise<Failure | null> {
+    const key = `${this.#scope}${name}`
+    if (!this.#keeps || this.prepared.get(key) !== undefined) return Promise.resolve(null)
+    return new Promise((resolve) => {
+      this.#prepare(text, (statement, refusal) => {
+        if (statement !== null) this.#close(this.prepared.add(key, statement))
+        resolve(statement === null ? refusedBy(refusal as ServerRefusal) : null)
+      })
+    })
+  }
+
+  /** A text or statement of the driver's own. Null: it succeeded. */
+  async own(text: string, params: readonly unknown[] = []): Promise<Failure | null> {
+    if (params.length === 0) return this.packet(textPacket(Code.query, text))
+    const [statement, refusal] = await new Promise<[Statement | null, ServerRefusal | null]>((resolve) => {
+      this.#prepare(text, (...ended) => resolve(ended))
+    })
+    if (statement === null) return refusedBy(refusal as ServerRefusal)
+    const failure = await this.packet(executePacket(statement.id, encodeAll(params)))
+    this.#close([statement])
+    return failure
+  }
+
+  packet(packet: WrittenPacket): Promise<Failure | null> {
+    return new Promise((resolve) => this.#bare(packet, resolve))
+  }
+
+  /** Later texts may be read in another way: none of the statements that are prepared stands for them. */
+  remode(mode: number = ++this.#modes): void {
+    this.mode = mode
+    this.rescope()
+  }
+
+  rescope(): void {
+    if (this.database === null) this.mode = ++this.#modes
+    this.#scope = `${this.database ?? ''}\n${this.mode}\n`
+  }
+
+  /** What a statement that had its effect has done to the meaning of later ones. */
+  follow({ verb, text, dirties }: Compiled): void {
+    if (verb === 'USE') {
+      // The server tells which it is, unless it was told not to.
+      const [, name = ''] = /^\s*use\s+(`(?:[^`]|``)+`|[\w$]+)\s*;?\s*$/i.exec(text) ?? []
+      const plain = name.startsWith('`') ? name.slice(1, -1).replaceAll('``', '`') : name
+      if (this.database !== plain) this.database = null
+      this.rescope()
+    } else if ((dirties & (Dirty.settings | Dirty.framed | Dirty.unknown)) !== 0) {
+      // Of what has names, these alone are part of a prepared statement.
+      if (targetsSet(text) === null || /sql_mode|character_set|collation/i.test(text)) this.remode()
+    }
+  }
+
+  /** Reads on, whatever was held back. */
+  flow(): void {
+    this.#client.stream.resume()
+  }
+
+  #bare(packet: WrittenPacket, then: (failure: Failure | null) => void): void {
+    this.#client.addCommand(
+      new Exchange(packet, {
+        columns: () => {},
+        row: () => {},
+        status: (flags, ok) => this.#told(flags, ok),
+        end: (refusal) => then(refusal === null ? null : refusedBy(refusal)),
+        lost: (cause) => {
+          const failure: Failure = { kind: 'lost', outcome: 'unknown', cause }
+          this.#host.broken(failure)
+          then(failure)
+        },
+      }),
+    )
+  }
+
+  /** The server keeps so many for all its sessions: ours go before it refuses one. */
+  #prepare(text: string, then: (statement: Statement | null, refusal: ServerRefusal | null) => void): void {
+    const ended = (prepared: Prepared | null, refusal: ServerRefusal | null): void => {
+      if (refusal?.errno === tooManyPrepared && this.prepared.size > 0) {
+        this.#close(this.prepared.clear())
+        this.#prepare(text, then)
+      } else then(prepared === null ? null : new Statement(prepared.id, prepared.parameters), refusal)
+    }
+    const lost = (cause: unknown): void => this.#host.broken({ kind: 'lost', outcome: 'unknown', cause })
+    this.#client.addCommand(new Preparing(textPacket(Code.prepare, text), ended, lost))
+  }
+
+  #close(statements: readonly Statement[]): void {
+    for (const { id } of statements) this.#client.addCommand(new Farewell(numberPacket(Code.close, id)))
+  }
+
+  #execute(op: Op, statement: Statement, encoded: readonly Encoded[], next: Next): void {
+    if (statement.parameters === encoded.length)
+      return this.#exchange(op, executePacket(statement.id, encoded), statement, next)
+    const cause = new ParameterError(
+      `The server counts ${statement.parameters} placeholders in the statement, but ${encoded.length} values were given.`,
+      { statement: { sql: op.stmt.text } },
+    )
+    clock.queueMicrotask(() => next({ kind: 'encode', outcome: 'not_started', cause }))
+  }
+
+  #exchange(op: Op, packet: WrittenPacket, statement: Statement | null, next: Next): void {
+    const before = this.status
+    const most = op.maxRows
+    const port = op.port ?? null
+    port?.give(this.#valve)
+    let decode: RowDecoder | null = null
+    let unreadable: { readonly cause: unknown } | null = null
+    let seen = 0
+    let affected = -1
+    this.#client.addCommand(
+      new Exchange(packet, {
+        columns: (columns) => {
+          try {
+            decode = this.#decoder(columns, op, statement)
+          } catch (cause) {
+            unreadable = { cause }
+          }
+        },
+        row: (cursor) => {
+          if (most > 0 && seen >= most) return
+          seen++
+          if (decode === null || unreadable !== null || op.state === OpState.abandoned) return
+          try {
+            decode(cursor, op.rows)
+          } catch (cause) {
+            unreadable = { cause }
+          }
+          port?.arrived()
+        },
+        status: (flags, ok) => {
+          if (ok === null) affected = seen
+          else if (decode === null) {
+            affected = ok.affected
+            if (ok.insertId !== 0) op.insertId = ok.insertId
+          }
+          this.#told(flags, ok)
+        },
+        end: (refusal) => {
+          if (port !== null) this.flow()
+          if (refusal !== null) return this.#refused(op, refusal, next)
+          op.tag = op.stmt.verb
+          op.count = counts(op.stmt) ? affected : -1
+          if (unreadable === null) return next(null)
+          const kept = before === 'idle' && this.status === 'idle' && op.stmt.cls !== 'read'
+          next({ kind: 'decode', outcome: kept ? 'committed' : 'rolled_back', cause: unreadable.cause })
+        },
+        lost: (cause) => this.#host.broken({ kind: 'lost', outcome: 'unknown', cause }),
+      }),
+    )
+  }
+
+  #decoder(columns: readonly Column[], op: Op, statement: Statement | null): RowDecoder {
+    if (statement === null) {
+      op.stmt.shape = shapeOf(columns)
+      return decoderOf(columns, op.spec, this.#conversions, false)
+    }
+    const { decode } = statement
+    const same = sameColumns(statement.columns, columns)
+    if (!same) statement.shape = shapeOf(columns)
+    // The same text has other columns in another database.
+    op.stmt.shape = statement.shape
+    if (decode !== null && statement.spec === op.spec && same) return decode
+    const made = decoderOf(columns, op.spec, this.#conversions, true)
+    statement.columns = columns
+    statement.spec = op.spec
+    statement.decode = made
+    return made
+  }
+
+  /** An error says nothing of the transaction: where one is open, or may be, a ping does. */
+  #refused(op: Op, refusal: ServerRefusal, next: Next): void {
+    const { stmt } = op
+    const failure: Failure = { ...refusedBy(refusal), outcome: refusalOutcome(stmt, refusal.errno) }
+    if (this.status === 'idle' && (stmt.cls === 'read' || stmt.cls === 'write')) next(failure)
+    else this.#bare(textPacket(Code.ping), () => next(failure))
+  }
+
+  /** Flags of the session, with what else an OK says. */
+  #told(flags: number, ok: Ok | null): void {
+    this.status = (flags & ServerStatus.transaction) === 0 ? 'idle' : 'tx'
+    if (ok !== null && ok.database !== null && ok.database !== this.database) {
+      this.database = ok.database
+      this.rescope()
+    }
+    if ((flags & (ServerStatus.ansiQuotes | ServerStatus.noBackslashEscapes)) === 0) return
+    const cause = new UsageError(
+      'The session has ANSI_QUOTES or NO_BACKSLASH_ESCAPES in its sql_mode, but SQL is read as without: quotes would end elsewhere. ' +
+        'The connection was closed. Take the mode away from the server, the role or the procedure that sets it, or give the engine ' +
+        'settings with an sql_mode that has neither.',
+      { outcome: 'unknown' },
+    )
+    this.#host.broken({ kind: 'protocol', outcome: 'unknown', cause })
+  }
+}
+
+function refusedBy(refusal: ServerRefusal): Failure {
+  return { kind: 'server', outcome: 'rolled_back', fields: fieldsOf(refusal) }
+}
+
+/** What keeps an operation from being sent at all; else its parameters are added to `encoded`. */
+export function check({ stmt, params, copy }: Op, encoded: (readonly Encoded[])[]): Failure | null {
+  try {
+    if (copy !== undefined && copy !== null) throw new UsageError('MySQL has no COPY: send rows by INSERT.')
+    if (stmt.cls === 'multi')
+      throw new UsageError(
+        'A text for MySQL holds one statement: several in one are turned off, because they are how an injection goes on. Send them one ' +
+          'by one.',
+        { statement: { sql: stmt.text } },
+      )
+    if (params.length > 0 && asText.has(stmt.verb))
+      throw new UsageError(`${stmt.verb} takes no parameters on MySQL. Write its values into the text.`, {
+        statement: { sql: stmt.text },
+      })
+    encoded.push(encodeAll(params))
+    return null
+  } catch (cause) {
+    return { kind: 'encode', outcome: 'not_started', cause }
+  }
+}

@@ -1,0 +1,396 @@
+// One session of MySQL or MariaDB as a raw connection: a unit in flight whose operations are sent one by one, reset, ping, cancel with
+// quarantine, loss. The bytes go through mysql2's connection; the runner knows what they mean.
+import { currentDatabase } from '../../mysql/dialect.ts'
+import { type Compiled, Dirty } from '../../sql/compiled.ts'
+import { InForce } from '../../sql/settings.ts'
+import { clock, before, deferred } from '../../util/clock.ts'
+import {
+  type ConnectionHooks,
+  type Failure,
+  type Op,
+  OpState,
+  type RawConnection,
+  type RefusedStatement,
+  type Unit,
+} from '../driver.ts'
+import { clientBusy, endedByClient, Loan } from '../postgres/loan.ts'
+import type { Client } from './client.ts'
+import { lossOutcome, skipped, stopped, wasStopped } from './outcome.ts'
+import { Code, textPacket } from './packets.ts'
+import { Remembered } from './remembered.ts'
+import { check, Runner, type RunnerHost } from './runner.ts'
+import type { Conversions } from './types.ts'
+import type { Encoded } from './values.ts'
+
+export interface SessionOptions {
+  readonly id: number
+  readonly conversions: Conversions
+  readonly statementCacheSize: number
+  /** The database of the login; `''` for none. */
+  readonly database: string
+  readonly returning: boolean
+  /** Sent when the session opens, and after each reset by the server. */
+  readonly established: string
+  /** Asks the server, over a connection made for it, to stop what this session runs. True: it has answered. */
+  readonly kill: (deadline: number) => Promise<boolean>
+}
+
+/** The answer of one operation, until its unit is told. */
+interface End {
+  readonly op: Op
+  readonly failure: Failure | null
+}
+
+export class Session implements RawConnection, RunnerHost {
+  readonly id: number
+  readonly born: number = clock.now()
+  readonly maxInFlight = 1
+  readonly returning: boolean
+  epoch = 0
+  dirty = 0
+  readonly inForce: InForce = new InForce()
+  readonly #client: Client
+  readonly #hooks: ConnectionHooks
+  readonly #options: SessionOptions
+  readonly #runner: Runner
+  readonly #remembered = new Remembered()
+  #loan: Loan<Client>
+  /** How long a unit waits for the client while it is lent; null: it is not. */
+  #lentFor: number | null = null
+  #alive = true
+  #lostBy: Failure | null = null
+  #quarantined = false
+  #inFlight = 0
+  #ops: readonly Op[] = []
+  #ends: End[] = []
+  /** The operation that was sent. */
+  #running: Op | null = null
+  /** The unit in flight is being stopped: nothing more of it is sent. */
+  #stopping = false
+  #whenSettled: ((ends: readonly End[]) => void) | null = null
+  /** The database and the way of reading texts that a reset brings back. */
+  #home: string
+  #homeMode = 0
+
+  constructor(client: Client, hooks: ConnectionHooks, options: SessionOptions) {
+    this.id = options.id
+    this.returning = options.returning
+    this.#client = client
+    this.#loan = new Loan(client)
+    this.#hooks = hooks
+    this.#options = options
+    this.#home = options.database
+    this.#runner = new Runner(client, this, options.conversions, options.statementCacheSize, options.database)
+    this.#runner.stopping = () => this.#stopping
+    client.on('error', (cause) => this.broken({ kind: 'lost', outcome: 'unknown', cause }))
+    client.on('end', () => this.broken({ kind: 'lost', outcome: 'unknown' }))
+  }
+
+  get native(): unknown {
+    return this.#loan.object
+  }
+
+  get lent(): boolean {
+    return this.#lentFor !== null
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  get status(): RawConnection['status'] {
+    return !this.#alive || this.#inFlight > 0 ? 'unknown' : this.#runner.status
+  }
+
+  get alive(): boolean {
+    return this.#alive
+  }
+
+  get quarantined(): boolean {
+    return this.#quarantined
+  }
+
+  submit(op: Op): void {
+    this.submitUnit({ ops: [op] })
+  }
+
+  submitUnit({ ops }: Unit): void {
+    if (!this.#alive || this.#quarantined || this.#inFlight > 0) {
+      const cause = this.#alive ? 'submitted to a connection that is busy or quarantined' : undefined
+      clock.queueMicrotask(() => {
+        for (const op of ops) op.fail({ kind: 'closed', outcome: 'not_started', cause })
+      })
+      return
+    }
+    this.#inFlight = 1
+    this.#ops = ops
+    this.#ends = []
+    this.#stopping = false
+    const encoded: (readonly Encoded[])[] = []
+    for (const op of ops) {
+      const failure = check(op, encoded)
+      if (failure === null) continue
+      clock.queueMicrotask(() => this.#failAll((each) => (each === op ? failure : skipped)))
+      return
+    }
+    this.#client.stream.ref()
+    if (this.#lentFor === null) this.#send(0, encoded)
+    else this.#sendBehindClient(this.#lentFor, encoded)
+  }
+
+  #failAll(failure: (op: Op) => Failure): void {
+    this.#ends = this.#ops.map((op) => ({ op, failure: failure(op) }))
+    this.#settle()
+  }
+
+  /** Neither side sends while the other has anything in flight: a ping stands between both. */
+  #sendBehindClient(waitMs: number, encoded: readonly (readonly Encoded[])[]): void {
+    const was = this.#runner.status
+    let late = false
+    const tooLate = (): void => {
+      late = true
+      this.#failAll(() => clientBusy(waitMs))
+    }
+    const timer = waitMs === Infinity ? undefined : clock.setTimeout(tooLate, waitMs)
+    void this.#runner.packet(textPacket(Code.ping)).then((failure) => {
+      clock.clearTimeout(timer)
+      if (late || failure !== null) return
+      if (was === 'tx' && this.#runner.status === 'idle') this.#failAll(endedByClient)
+      else this.#send(0, encoded)
+    })
+  }
+
+  /** Sends the operation at `index`; those behind it follow when it has succeeded. */
+  #send(index: number, encoded: readonly (readonly Encoded[])[]): void {
+    const op = this.#ops[index]
+    if (op === undefined) return this.#settle()
+    const { stmt } = op
+    this.#running = op
+    this.dirty |= stmt.dirties
+    if (op.state === OpState.queued) op.state = OpState.sent
+    if ((stmt.dirties & (Dirty.settings | Dirty.role | Dirty.framed)) !== 0) this.#remembered.note(op)
+    this.#runner.run(op, encoded[index] ?? [], (failure) => {
+      if (!this.#alive) return
+      this.#running = null
+      if (stmt.dirties !== 0) this.#runner.follow(stmt)
+      this.#ends.push({ op, failure })
+      const rest = this.#ops.slice(index + 1)
+      if (failure === null && rest.length > 0 && !this.#stopping) return this.#send(index + 1, encoded)
+      for (const each of rest) this.#ends.push({ op: each, failure: failure === null ? stopped : skipped })
+      this.#settle()
+    })
+  }
+
+  #settle(): void {
+    const ends = this.#ends
+    this.#ops = []
+    this.#ends = []
+    this.#running = null
+    if (!this.#alive) return
+    this.#inFlight = 0
+    this.#client.stream.unref()
+    for (const { op, failure } of ends) {
+      if (failure === null) op.done()
+      else op.fail(failure)
+    }
+    const settled = this.#whenSettled
+    this.#whenSettled = null
+    settled?.(ends)
+    if (!this.#quarantined) this.#tellFree()
+  }
+
+  #tellFree(): void {
+    if (this.#alive && this.#inFlight === 0) this.#hooks.room(this)
+    if (this.#alive && this.#inFlight === 0 && !this.#quarantined) this.#hooks.idle(this)
+  }
+
+  async cancel(op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
+    if (!this.#alive) return 'broken'
+    if (!this.#ops.includes(op)) return 'completed'
+    this.#quarantined = true
+    this.#stopping = true
+    // Its answer may stand behind rows that are held back.
+    this.#runner.flow()
+    let ends: readonly End[] = []
+    const { promise: settled, resolve } = deferred<readonly End[]>()
+    this.#whenSettled = resolve
+    // What comes next on this session must not be what the server stops: it has to have answered both before.
+    const fenced = async (): Promise<boolean> => {
+      if (!(await this.#options.kill(deadline))) return false
+      ends = await settled
+      return this.#alive && this.#ping()
+    }
+    if (!(await before(deadline, fenced()))) return 'broken'
+    this.#quarantined = false
+    this.#tellFree()
+    return ends.some((end) => end.op === op && wasStopped(end.failure)) ? 'cancelled' : 'completed'
+  }
+
+  async prepare(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null> {
+    const refused: RefusedStatement[] = []
+    const all = async (): Promise<boolean> => {
+      for (const stmt of statements) {
+        if (stmt.name === '') continue
+        const failure = await this.#runner.prepare(stmt)
+        if (failure !== null) refused.push({ stmt, failure })
+      }
+      return this.#alive
+    }
+    return (await before(deadline, all())) ? refused : null
+  }
+
+  /** Makes the session what the driver's options say. Null: it is. */
+  async establish(deadline: number): Promise<Failure | null> {
+    let failure: Failure | null = null
+    const answered = this.#runner.own(this.#options.established).then((refused) => {
+      failure = refused
+      return true
+    })
+    const inTime = await before(deadline, answered)
+    // Nothing but a statement under way keeps the process alive.
+    this.#client.stream.unref()
+    return this.#lostBy ?? (inTime ? failure : { kind: 'timeout', outcome: 'not_started' })
+  }
+
+  /** The statements that were run so far are what `onConnect` set; they are run again behind each reset by the server. */
+  setBaseline(): void {
+    this.#remembered.settle()
+    this.#home = this.#runner.database ?? this.#home
+    if (this.#home !== '') this.inForce.base = { ...this.inForce.base, [currentDatabase]: this.#home }
+    this.#homeMode = this.#runner.mode
+  }
+
+  async reset(dirty: number, deadline: number): Promise<boolean> {
+    if (!this.#alive || this.#inFlight > 0) return false
+    this.#remembered.seal()
+    return before(deadline, this.#reset(dirty))
+  }
+
+  async #reset(dirty: number): Promise<boolean> {
+    const remembered = this.#remembered
+    const open = this.#runner.status === 'tx'
+    if (open && !(await this.#own('ROLLBACK'))) return false
+    const named = (dirty & ~(Dirty.settings | Dirty.role | Dirty.framed)) === 0 && !remembered.beyond
+    // The role stays through a reset, and there is no word for that of the login.
+    if (remembered.role || !(named ? await this.#undo(dirty, open) : await this.#resetAll())) return false
+    if (!(await this.#goHome())) return false
+    remembered.forget()
+    this.#runner.remode(this.#homeMode)
+    this.dirty = 0
+    return this.#alive
+  }
+
+  /** Takes back by name what was set by name: prepared statements stay. */
+  async #undo(dirty: number, open: boolean): Promise<boolean> {
+    if (dirty === 0 && !open) return this.#resetAll()
+    const undoing = this.#remembered.undoing()
+    if (undoing === null) return true
+    if (!(await this.#own(undoing))) return false
+    if (!/\bSESSION\b/.test(undoing)) return this.#replay()
+    // The server's default is not what the driver sets.
+    return (await this.#own(this.#options.established)) && this.#replay()
+  }
+
+  async #resetAll(): Promise<boolean> {
+    this.#runner.prepared.clear()
+    if (!(await this.#packet(Code.reset)) || !(await this.#own(this.#options.established))) return false
+    return (await this.#goHome()) && this.#replay()
+  }
+
+  /** To the database of the login, or that `onConnect` chose: no reset by the server does. */
+  async #goHome(): Promise<boolean> {
+    const runner = this.#runner
+    if (runner.database === this.#home) return true
+    if (this.#home === '' || !(await this.#packet(Code.useDatabase, this.#home))) return false
+    runner.database = this.#home
+    runner.rescope()
+    return true
+  }
+
+  async #replay(): Promise<boolean> {
+    for (const { text, params } of this.#remembered.baseline) if (!(await this.#own(text, params))) return false
+    return true
+  }
+
+  lend(waitMs: number): Promise<unknown> {
+    this.#lentFor = waitMs
+    this.#loan.state = 'lent'
+    this.#client.stream.ref()
+    return Promise.resolve(this.#loan.object)
+  }
+
+  async reclaim(deadline: number): Promise<boolean> {
+    if (this.#lentFor === null) return this.#alive
+    const back = await before(deadline, this.#ping())
+    this.#lentFor = null
+    this.#loan.state = 'over'
+    this.#loan = new Loan(this.#client)
+    this.#client.stream.unref()
+    this.#runner.database = null
+    this.#runner.rescope()
+    this.dirty |= Dirty.unknown
+    return back && this.#alive
+  }
+
+  async ping(deadline: number): Promise<boolean> {
+    if (!this.#alive || this.#inFlight > 0) return false
+    return before(deadline, this.#ping())
+  }
+
+  #ping(): Promise<boolean> {
+    return this.#packet(Code.ping)
+  }
+
+  async #packet(code: number, text?: string): Promise<boolean> {
+    return (await this.#runner.packet(textPacket(code, text))) === null
+  }
+
+  /** A text of the driver's own. True: it succeeded. */
+  async #own(text: string, params?: readonly unknown[]): Promise<boolean> {
+    return (await this.#runner.own(text, params)) === null
+  }
+
+  async close(deadline: number): Promise<void> {
+    if (!this.#alive) return
+    const ended =
+      this.#inFlight === 0
+        ? new Promise<boolean>((resolve) => this.#client.end(() => resolve(true)))
+        : Promise.resolve(true)
+    this.#lose({ kind: 'closed', outcome: 'unknown' })
+    await before(deadline, ended)
+    this.#client.destroy()
+  }
+
+  destroy(cause: Failure): void {
+    if (!this.#alive) return
+    this.#lose(cause)
+    this.#client.destroy()
+  }
+
+  /** For the runner, and for what the client tells: the connection is of no use any more. */
+  broken(failure: Failure): void {
+    this.destroy(failure)
+  }
+
+  #lose(failure: Failure): void {
+    if (!this.#alive) return
+    this.#alive = false
+    this.#lostBy = failure
+    const ends = new Map(this.#ends.map((end) => [end.op, end.failure]))
+    const [ops, running, { status }] = [this.#ops, this.#running, this.#runner]
+    this.#ops = []
+    this.#ends = []
+    clock.queueMicrotask(() => {
+      this.#inFlight = 0
+      for (const op of ops) {
+        const told = ends.get(op)
+        if (told === null) op.done()
+        else op.fail(told ?? { ...failure, outcome: op === running ? lossOutcome(op, status) : 'not_started' })
+      }
+      const settled = this.#whenSettled
+      this.#whenSettled = null
+      settled?.([])
+      this.#hooks.lost(this, failure)
+    })
+  }
+}

@@ -1,0 +1,73 @@
+// The data of a COPY: what a statement has for the server goes to the wire, what the server has goes to the statement. Where
+// nobody has data, or the wire carries none, the COPY is refused.
+import { deferred } from '../../util/clock.ts'
+import type { CopySink } from '../driver.ts'
+import { Phase, type Step } from './step.ts'
+import type { ExchangeHost, Carrier } from './wire.ts'
+
+const header = 5
+
+/** What may be written until the end, an error of the server, or the loss of the connection. */
+class DataIn implements CopySink {
+  readonly #step: Step
+  readonly #host: ExchangeHost
+  readonly #carrier: Carrier
+  #open = true
+
+  constructor(step: Step, host: ExchangeHost, carrier: Carrier) {
+    this.#step = step
+    this.#host = host
+    this.#carrier = carrier
+  }
+
+  write(chunk: Uint8Array): Promise<void> | null {
+    if (!this.#open) return null
+    const message = Buffer.allocUnsafe(header + chunk.length)
+    message[0] = 0x64
+    message.writeInt32BE(chunk.length + 4, 1)
+    message.set(chunk, header)
+    const { promise, resolve } = deferred()
+    return this.#carrier.write(message, resolve) ? null : promise
+  }
+
+  end(): void {
+    if (!this.#open) return
+    this.#step.due = Phase.copied
+    this.#host.writer.copyDone()
+    this.stop()
+  }
+
+  fail(reason: string): void {
+    if (!this.#open) return
+    this.#host.writer.copyFail(reason)
+    this.stop()
+  }
+
+  /** The server has taken the Sync that was written for data, so it needs another one. */
+  stop(): void {
+    if (!this.#open) return
+    this.#open = false
+    if (this.#step.op.stmt.cls !== 'multi') this.#host.writer.sync()
+    this.#host.flush()
+  }
+}
+
+/** The server waits for data. */
+export function takeData(step: Step, host: ExchangeHost): { stop(): void } {
+  step.due = Phase.copyIn
+  const { copy } = step.op
+  const { carrier } = host
+  const sink = new DataIn(step, host, carrier ?? nobody)
+  if (copy === undefined || copy === null || carrier === null) sink.fail('COPY FROM STDIN is not supported')
+  else copy.take(sink)
+  return sink
+}
+
+/** The server gives data. */
+export function giveData(step: Step, { carrier }: ExchangeHost): void {
+  step.due = Phase.copyOut
+  if (step.op.copy && carrier !== null) step.op.copy.give(carrier)
+  else step.failure = { kind: 'decode', outcome: 'unknown', cause: 'COPY TO STDOUT is not supported' }
+}
+
+const nobody: Carrier = { write: () => true, pause() {}, resume() {} }

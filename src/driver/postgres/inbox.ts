@@ -1,0 +1,123 @@
+// What a server has sent and nobody has read: its bytes are cut into messages, and each whole one goes to a receiver. Chunks end
+// anywhere. The bytes come as chunks in memory of somebody else, or a socket writes them into the inbox itself. It reads no values.
+import { ProtocolError } from '../../errors/index.ts'
+import { endOf, header } from './message-reader.ts'
+
+export interface Receiver {
+  /** A message: its type, and its body from `at` to before `end`. The bytes are the inbox's: what is kept is copied. */
+  message(type: number, bytes: Buffer, at: number, end: number): void
+}
+
+/** How much a socket is offered at least, and what the memory for it has. */
+const leastSpace = 1 << 15
+const usualSize = 1 << 17
+/** Memory that one huge message made grow is given back. */
+const keptSize = 1 << 20
+const nothing = Buffer.alloc(0)
+
+export class Inbox {
+  /** A message beyond it is refused as soon as its header has come. */
+  longest: number = Infinity
+  #receiver: Receiver | null
+  #buffer: Buffer = nothing
+  /** What is unread. */
+  #from = 0
+  #to = 0
+  /** A socket fills the buffer, again and again. Otherwise no memory is written over that a receiver has seen. */
+  #filled = false
+  #reading = false
+  /** Chunks that came while a message was being received. */
+  #late: Buffer[] = []
+
+  /** @param receiver Null: what arrives is kept for the one that is given later. */
+  constructor(receiver: Receiver | null) {
+    this.#receiver = receiver
+  }
+
+  /**
+   * From the next message on they go elsewhere, also when the receiver of before says so while it has a message. Null: they are
+   * kept. What was kept is read at once: throws as `push` does.
+   */
+  handTo(receiver: Receiver | null): void {
+    this.#receiver = receiver
+    if (receiver !== null && !this.#reading) this.#read()
+  }
+
+  /** Throws what the receiver throws, and a ProtocolError for what is no message; then nothing behind it can be read. */
+  push(chunk: Buffer): void {
+    if (this.#reading) {
+      this.#late.push(chunk)
+      return
+    }
+    if (this.#from < this.#to) this.#add(chunk)
+    else {
+      // In place: only the beginning of a message whose end has not come is copied.
+      const at = this.#cut(chunk, 0, chunk.length)
+      if (at < chunk.length) this.#add(chunk.subarray(at))
+    }
+    this.#read()
+    for (let late = this.#late.shift(); late !== undefined; late = this.#late.shift()) this.push(late)
+  }
+
+  /** All that came has been read. */
+  get empty(): boolean {
+    return this.#from === this.#to
+  }
+
+  /** Where a socket puts what it reads next. */
+  space(): Buffer {
+    this.#filled = true
+    this.#reserve(leastSpace)
+    return this.#to === 0 ? this.#buffer : this.#buffer.subarray(this.#to)
+  }
+
+  /** A socket has put so many bytes there. Throws as `push` does. */
+  filled(count: number): void {
+    this.#to += count
+    this.#read()
+  }
+
+  #add(chunk: Buffer): void {
+    this.#reserve(chunk.length)
+    chunk.copy(this.#buffer, this.#to)
+    this.#to += chunk.length
+  }
+
+  #read(): void {
+    if (this.#from < this.#to) this.#from = this.#cut(this.#buffer, this.#from, this.#to)
+    if (this.#from < this.#to) return
+    this.#from = this.#to = 0
+    if (!this.#filled || this.#buffer.length > keptSize) this.#buffer = nothing
+  }
+
+  /** Hands on the whole messages from `from` to before `to`. Gives where the rest begins. */
+  #cut(bytes: Buffer, from: number, to: number): number {
+    let at = from
+    this.#reading = true
+    try {
+      while (at + header <= to) {
+        const end = endOf(bytes, at)
+        if (end - at > this.longest) throw new ProtocolError('a message that is longer than any can be now')
+        if (end > to || this.#receiver === null) break
+        this.#receiver.message(bytes[at] as number, bytes, at + header, end)
+        at = end
+      }
+    } finally {
+      this.#reading = false
+    }
+    return at
+  }
+
+  #reserve(size: number): void {
+    if (this.#to + size <= this.#buffer.length) return
+    const unread = this.#to - this.#from
+    const whole = this.#filled ? Math.max(usualSize, unread + size) : unread + size
+    // What is still small beside the memory moves to its front, else the memory doubles: a huge message is copied a few times only.
+    const fits = this.#filled && unread + size <= this.#buffer.length && unread * 2 <= this.#buffer.length
+    const next = fits ? this.#buffer : Buffer.allocUnsafeSlow(Math.max(whole, unread * 2))
+    this.#buffer.copy(next, 0, this.#from, this.#to)
+    this.#buffer = next
+    this.#from = 0
+    this.#to = unread
+  }
+}

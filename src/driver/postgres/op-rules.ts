@@ -1,0 +1,48 @@
+// What a statement and the tag at its end say of an operation: what may be written beside it, what names mean behind it, how many
+// rows it has. Nothing here knows of messages or sessions.
+import type { Op } from '../driver.ts'
+
+/**
+ * A statement behind which nothing may be written before it was answered: it may change what names mean, what the session is or
+ * whether there is a transaction; and behind a COPY the server takes a neighbour for data.
+ */
+export function standsLast({ stmt }: Op): boolean {
+  const { cls, names, dirties, verb } = stmt
+  return names !== 0 || dirties !== 0 || (cls !== 'read' && cls !== 'write') || verb === 'COPY'
+}
+
+/** Whether one more may share the Sync of these: those of one statement; `opening`: those behind BEGIN or SAVEPOINT, and these. */
+export function mayJoin(ops: readonly Op[], op: Op, opening: boolean): boolean {
+  if (standsLast(op)) return false
+  if (!opening) return ops.every(({ stmt }) => stmt === op.stmt)
+  return ops.every((each) => !standsLast(each) || each.stmt.control === 'begin' || each.stmt.control === 'savepoint')
+}
+
+/** Whether names may mean something else behind one of them. */
+export function movesNames(ops: readonly Op[]): boolean {
+  for (const { stmt } of ops) if (stmt.names !== 0) return true
+  return false
+}
+
+/** What the end of a command says of itself. */
+export function noteTag(op: Op, text: string): void {
+  let end = text.length
+  while (end > 0 && text.charCodeAt(end - 1) >= 48 && text.charCodeAt(end - 1) <= 57) end--
+  op.count = end === text.length ? -1 : Number(text.slice(end))
+  if (op.portal) op.portal.ended = true
+  op.tag = end === text.length ? text : text.startsWith('INSERT') ? 'INSERT' : text.slice(0, end - 1)
+}
+
+/** As if it had never run. */
+export function clear(op: Op): void {
+  op.rows.length = 0
+  if (op.portal) op.portal.columns = null
+  op.tag = ''
+  op.count = -1
+}
+
+/** Whether the count of its tag is that of its rows. A rule may change what the others count, but not from some to none. */
+export function countsRows({ tag, count }: Op): boolean {
+  if (tag === 'SELECT' || tag === 'FETCH') return true
+  return count > 0 && (tag === 'INSERT' || tag === 'UPDATE' || tag === 'DELETE' || tag === 'MERGE')
+}

@@ -1,0 +1,111 @@
+// From the options of a server to a session: which place is tried, with TLS or without, and what a failure there means for the
+// next attempt. For every driver that reaches PostgreSQL over the network; each opens one session at one place.
+import { isIP } from 'node:net'
+import { ConnectError, UsageError } from '../../errors/index.ts'
+import { postgres } from '../../postgres/dialect.ts'
+import { explain } from '../../postgres/sqlstate.ts'
+import { bookOf, type TypeBook } from '../../postgres/types/book.ts'
+import { bare } from '../../util/options.ts'
+import { textIn } from '../../util/thrown.ts'
+import type { ConnectionHooks, Driver, Failure } from '../driver.ts'
+import { type HostPlace, openFirst } from './hosts.ts'
+import { parseServerOptions, type ServerOptions } from './server-options.ts'
+import type { Session } from './session.ts'
+
+const tls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
+const wrongCertificate = /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
+
+/** A driver that reaches PostgreSQL over the network, from how it opens one session at one place. */
+export function serverDriver(
+  name: string,
+  openAt: (options: ServerOptions, types: TypeBook, hooks: ConnectionHooks, deadline: number) => Promise<Session>,
+  parse: (options: Readonly<Record<string, unknown>>) => ServerOptions = (options) => parseServerOptions(name, options),
+): Driver<ServerOptions> {
+  return {
+    name,
+    dialect: postgres,
+    poolLimit: Infinity,
+    types: true,
+    parse,
+    open(options, hooks, deadline) {
+      const types = bookOf(options)
+      return openServer(options, hooks, deadline, (at, told, until) => openAt(at, types, told, until))
+    },
+    classify,
+  }
+}
+
+/** Opens a session at the host of the options, with TLS or without as they say; rejects with a `Failure`. */
+export type OpenAt = (options: ServerOptions, hooks: ConnectionHooks, deadline: number) => Promise<Session>
+
+/** Rejects with a `Failure`. */
+export async function openServer(
+  options: ServerOptions,
+  hooks: ConnectionHooks,
+  deadline: number,
+  openAt: OpenAt,
+): Promise<Session> {
+  const { host, port, places, targetSessionAttrs: target = 'any', loadBalanceHosts: balanced = false } = options
+  const at = (place: ServerOptions, told: ConnectionHooks, until: number): Promise<Session> =>
+    withFallback(bare<ServerOptions>(options, place), (each) => openAt(each, told, until))
+  if (places === undefined && target === 'any') return at({}, hooks, deadline)
+  const choice = {
+    places: places ?? [{ host: host ?? 'localhost', port: port ?? 5432 }],
+    target,
+    balanced,
+    final: (failure: Failure) => failure.fields !== undefined && classify(failure) === 'config',
+  }
+  return openFirst(choice, hooks, deadline, (place, told, until) => at(tlsAt(options, place), told, until))
+}
+
+/** As libpq's `sslmode`: `prefer` tries with TLS first, `allow` without; then the other way. The first failure is told. */
+async function withFallback(
+  options: ServerOptions,
+  attempt: (options: ServerOptions) => Promise<Session>,
+): Promise<Session> {
+  const { sslFallback, ssl } = options
+  if (sslFallback === undefined || ssl === false) return attempt(options)
+  const [first, second] = sslFallback === 'prefer' ? [ssl, false] : [false, ssl]
+  try {
+    return await attempt(bare<ServerOptions>(options, { ssl: first }))
+  } catch (thrown) {
+    const failure = thrown as Failure
+    if (isSame(failure)) throw failure as unknown
+    return attempt(bare<ServerOptions>(options, { ssl: second })).catch(() => {
+      throw failure as unknown
+    })
+  }
+}
+
+/**
+ * Whether TLS makes no difference: where nobody listens, to a password, and for a certificate that is not the right one, which
+ * is no reason to go on in the open.
+ */
+function isSame(failure: Failure): boolean {
+  if (failure.fields?.['code'] === '28P01' || ['endpoint', 'full'].includes(classify(failure))) return true
+  return wrongCertificate.test(textIn(failure.cause, 'code') ?? '')
+}
+
+/** A place may be a socket, where there is no TLS, or an address that stands for a name. */
+function tlsAt({ ssl }: ServerOptions, { host, address, port }: HostPlace): ServerOptions {
+  if (host.startsWith('/')) return { host, port, ssl: false }
+  if (address === undefined || address === host) return { host, port }
+  const named = typeof ssl === 'object' ? { servername: host, ...ssl } : ssl
+  return { host: address, hostName: host, port, ssl: isIP(host) === 0 ? named : ssl }
+}
+
+/** What a failure to open says about the rest. */
+export function classify(failure: Failure): ReturnType<Driver['classify']> {
+  const { kind, fields, cause } = failure
+  const code = fields?.['code']
+  if (code !== undefined) {
+    const { opening } = explain({ code })
+    return opening === 'statement' && kind !== 'server' ? 'connection' : opening
+  }
+  if (kind === 'timeout') return 'endpoint'
+  if (kind !== 'lost') return kind === 'protocol' || kind === 'closed' ? 'connection' : 'statement'
+  const [system = '', message = ''] = [textIn(cause, 'code'), textIn(cause, 'message')]
+  if (cause instanceof ConnectError) return 'endpoint'
+  if (cause instanceof UsageError || tls.test(system) || /does not support SSL/.test(message)) return 'config'
+  return /^(E[A-Z]+|EAI_AGAIN)$/.test(system) ? 'endpoint' : 'connection'
+}

@@ -1,0 +1,34 @@
+// Rows whose columns have types that are not known yet: their bytes, until the types have been looked up.
+import type { Bytes } from './field-reader.ts'
+import type { Shape } from '../../../sql/compiled.ts'
+import type { RowDecoder } from './decoder.ts'
+
+export class KeptRows implements RowDecoder {
+  readonly formats: undefined = undefined
+  readonly width: number
+  /** Those that have to be looked up. */
+  readonly types: readonly number[]
+  readonly shape: Shape
+  #rows: Bytes[] = []
+
+  constructor(shape: Shape, types: readonly number[]) {
+    this.width = shape.fields.length
+    this.shape = shape
+    this.types = types
+  }
+
+  push(bytes: Bytes, at: number, end: number): void {
+    // What they came in is written over.
+    this.#rows.push(Buffer.from(bytes.subarray(at, end)) as Bytes)
+  }
+
+  get any(): boolean {
+    return this.#rows.length > 0
+  }
+
+  /** Reads all of them. @throws what the decoder throws for one that it cannot read. */
+  readBy(decoder: RowDecoder, rows: unknown[]): void {
+    for (const row of this.#rows) decoder.push(row, 0, row.length, rows)
+    this.#rows = []
+  }
+}

@@ -1,0 +1,48 @@
+// A list that came in one column: an array of records, each in PostgreSQL's binary format, which become arrays of fields. The
+// server tells the types of fields by columns beside the list, so what a domain is of and what was altered is known.
+import type { Field, ListField, ListSpec } from '../../../sql/compiled.ts'
+import type { Reading } from '../../../postgres/type-table.ts'
+import { binaryReader, castReader } from './binary-reader.ts'
+import { type Bytes, type FieldReader, int32, misfit } from './field-reader.ts'
+
+const bytea = 17
+
+/** @throws {ProtocolError} for a field of a type that is not read in binary. */
+export function listReader({ fields: of }: ListSpec, fields: readonly Field[], as: Reading): FieldReader {
+  const readers = of.map((field) => readerOf(field, fields, as))
+  const width = readers.length
+  return (bytes, start, end) => {
+    const dimensions = int32(bytes, start)
+    if (dimensions === 0) return []
+    if (dimensions !== 1 || int32(bytes, start + 8) !== bytea) throw misfit()
+    const count = int32(bytes, start + 12)
+    const rows: unknown[][] = []
+    let at = start + 20
+    for (let n = 0; n < count; n++) {
+      if (int32(bytes, at + 4) !== width) throw misfit()
+      at += 8
+      const row: unknown[] = []
+      for (let i = 0; i < width; i++) {
+        const length = int32(bytes, at + 4)
+        at += 8
+        if (length < 0) row.push(null)
+        else {
+          const from = at
+          at += length
+          if (at > end) throw misfit()
+          row.push((readers[i] as FieldReader)(bytes, from, at))
+        }
+      }
+      rows.push(row)
+    }
+    if (at !== end) throw misfit()
+    return rows
+  }
+}
+
+function readerOf({ list, type, asText, mode, map }: ListField, fields: readonly Field[], as: Reading): FieldReader {
+  if (list !== null) return listReader(list, fields, as)
+  const field = fields[type] as Field
+  const read: FieldReader = asText ? castReader(field, mode, as) : binaryReader(field, mode, as)
+  return map === undefined ? read : (bytes: Bytes, start, end) => map(read(bytes, start, end))
+}

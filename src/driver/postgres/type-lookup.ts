@@ -1,0 +1,135 @@
+// Types that nobody of the engine has met yet: the statement that looks them up, in front of one whose parameters wait for it, or
+// behind one whose rows were kept. Units are settled through here, in their order, so that one that waits goes before the next.
+import { ProtocolError } from '../../errors/index.ts'
+import { type TypeBook, typeLookup, type TypeRow } from '../../postgres/types/book.ts'
+import { unknownTypes } from '../../postgres/encode.ts'
+import type { Compiled } from '../../sql/compiled.ts'
+import { type Op, OpState } from '../driver.ts'
+import type { Exchange } from './exchange.ts'
+import type { MessageWriter } from './message-writer.ts'
+import type { NameSpace } from './name-space.ts'
+import type { Status } from './outcome.ts'
+import { silentOp } from './reset.ts'
+import { decoderFor } from './rows/decoder.ts'
+import { KeptRows } from './rows/kept-rows.ts'
+import { Prepared, Step } from './step.ts'
+
+const failed =
+  'The answer has columns of types that had to be looked up, and the look-up failed. Run the statement again, and in a transaction that has not failed.'
+
+let lookups = 0
+
+const lookupOf = (types: readonly number[]): Op => silentOp(typeLookup, 0, [`{${types.join()}}`])
+
+export function isLookup(stmt: Compiled): boolean {
+  return stmt === typeLookup
+}
+
+/** Puts a look-up of the types that the parameters of a step are for in front of it, unless that has been tried. False: nothing is to be looked up. */
+export function putLookup(
+  steps: Step[],
+  at: number,
+  { types, prefix }: { readonly types: TypeBook; readonly prefix: string },
+): boolean {
+  const last = steps[at - 1]
+  if (last !== undefined && isLookup(last.op.stmt)) return false
+  const lookup = lookupFor(steps[at] as Step, types, prefix)
+  if (lookup !== null) steps.splice(at, 0, lookup)
+  return lookup !== null
+}
+
+/** What looks up the types that the parameters of a statement are for; null when all are known. */
+function lookupFor(step: Step, book: TypeBook, prefix: string): Step | null {
+  const unknown = unknownTypes(step.op.params, step.types ?? [], step.writing(book))
+  if (unknown.length === 0) return null
+  const lookup = new Step(lookupOf(unknown), 0, 0)
+  // Unnamed it would take the place of the statement that waits for it.
+  lookup.entry = new Prepared(`${prefix}genever_types_${++lookups}`, '', 0, 0)
+  lookup.encodeEarly(1, { types: book, carrier: null })
+  return lookup
+}
+
+/** Whether it was a look-up, which is answered: what it found is known, and its statement is closed. */
+export function tookTypes(
+  { op, entry }: Step,
+  { types, writer }: { readonly types: TypeBook; readonly writer: MessageWriter },
+): boolean {
+  if (!isLookup(op.stmt)) return false
+  const asked = String(op.params[0]).slice(1, -1).split(',').map(Number)
+  types.learn(op.rows as TypeRow[], asked)
+  writer.closeStatement(entry?.name ?? '')
+  return true
+}
+
+/** What a session gives it. */
+interface Host {
+  readonly types: TypeBook
+  readonly names: NameSpace
+  readonly quarantined: boolean
+  work(ops: readonly Op[], settled: () => void): void
+  tellFree(): void
+}
+
+/** Units that were answered and are not settled yet. */
+export class Unsettled {
+  readonly #host: Host
+  #waiting: (readonly [Exchange, Status])[] = []
+
+  constructor(host: Host) {
+    this.#host = host
+  }
+
+  /** Settles it, or has its types looked up first. False: it is settled later. */
+  settle(exchange: Exchange, status: Status): boolean {
+    const { types, names } = this.#host
+    types.asOf(names.since)
+    if (this.#waiting.length > 0 && !exchange.internal) {
+      this.#waiting.push([exchange, status])
+      return false
+    }
+    const lacks = lackingOf(exchange)
+    if (lacks === null) {
+      exchange.settle(status)
+      return true
+    }
+    this.#waiting.push([exchange, status])
+    this.#ask(lacks)
+    return false
+  }
+
+  #ask(lacks: readonly number[]): void {
+    this.#host.work([lookupOf(lacks)], () => this.#answered())
+  }
+
+  #answered(): void {
+    const { types } = this.#host
+    for (let first = true; this.#waiting.length > 0; first = false) {
+      const [exchange, status] = this.#waiting[0] as readonly [Exchange, Status]
+      const lacks = first ? null : lackingOf(exchange)
+      if (lacks !== null && types.unknown(lacks).length > 0) return this.#ask(lacks)
+      this.#waiting.shift()
+      for (const step of exchange.steps) readKept(step, types)
+      exchange.settle(status)
+    }
+    if (!this.#host.quarantined) this.#host.tellFree()
+  }
+}
+
+/** The types without which its rows cannot be read; null: there are none. */
+function lackingOf({ steps }: Exchange): readonly number[] | null {
+  for (const { decoder } of steps) if (decoder instanceof KeptRows && decoder.any) return decoder.types
+  return null
+}
+
+function readKept(step: Step, types: TypeBook): void {
+  const { decoder: kept, op, failure } = step
+  if (!(kept instanceof KeptRows) || failure !== null || op.state === OpState.abandoned) return
+  try {
+    const decoder = decoderFor(kept.shape, op.spec, types, false)
+    if (decoder instanceof KeptRows) throw new ProtocolError(failed)
+    kept.readBy(decoder, op.rows)
+  } catch (cause) {
+    op.rows.length = 0
+    step.failure = { kind: 'decode', outcome: 'unknown', cause }
+  }
+}

@@ -1,0 +1,140 @@
+// A socket to a PostgreSQL server, with TLS or without, for a connection and for the request to cancel. What is sent before TLS
+// stands is the request for it alone, and nothing that a server says before is believed.
+import { lookup, type LookupAddress } from 'node:dns'
+import { connect, isIP, type LookupFunction, type NetConnectOpts, type Socket } from 'node:net'
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
+import { ConnectError, ProtocolError, UsageError } from '../../errors/index.ts'
+import { clock, msUntil } from '../../util/clock.ts'
+import type { Failure } from '../driver.ts'
+import type { SocketWire } from './socket-wire.ts'
+
+export interface Target {
+  /** A name, an address, or the directory of a socket of the file system. */
+  readonly host: string
+  readonly port: number
+  readonly ssl: ConnectionOptions | false
+  /** TLS from the first byte. */
+  readonly direct: boolean
+  /** The addresses of a name are tried in a random order. */
+  readonly balanced: boolean
+  /** After how long without traffic the system asks for the other side; null: never. */
+  readonly keepAliveMs: number | null
+}
+
+const sslRequest: Buffer = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
+const protocolName = 'postgresql'
+
+/** Settles when the wire has its socket; rejects with a `Failure`. */
+export function dial(target: Target, wire: SocketWire, deadline: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const { ssl, direct } = target
+    let over = false
+    let first: Socket
+    const fail = (cause: unknown, kind: Failure['kind'] = 'lost'): void => {
+      if (over) return
+      over = true
+      clock.clearTimeout(timer)
+      first.destroy()
+      const failure: Failure = { kind, outcome: 'not_started', cause }
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- a failure is data
+      reject(failure)
+    }
+    const done = (socket: Socket, fed: boolean): void => {
+      if (over) return
+      over = true
+      clock.clearTimeout(timer)
+      socket.setNoDelay(true)
+      if (target.keepAliveMs !== null && !isDirectory(target.host)) socket.setKeepAlive(true, target.keepAliveMs)
+      wire.attach(socket, fed)
+      resolve()
+    }
+    const watch = (socket: Socket): void => {
+      socket.on('error', fail)
+      socket.once('close', () =>
+        fail(new ConnectError('Could not connect: the server closed the connection before it was open.')),
+      )
+    }
+    const timer =
+      deadline === Infinity ? undefined : clock.setTimeout(() => fail(undefined, 'timeout'), msUntil(deadline))
+    if (ssl === false) {
+      first = connect({ ...placeOf(target), onread: wire.onread } as NetConnectOpts)
+      watch(first)
+      first.once('connect', () => done(first, true))
+    } else if (direct) {
+      const place: object = { ...placeOf(target), onread: wire.onread }
+      const secure = connectTls({ ...place, ...tlsOf(target.host, ssl) })
+      first = secure
+      watch(secure)
+      secure.once('secureConnect', () => {
+        if (secure.alpnProtocol === protocolName) done(secure, true)
+        else fail(new ProtocolError('a TLS connection that is not one for PostgreSQL'), 'protocol')
+      })
+    } else {
+      first = connect(placeOf(target))
+      watch(first)
+      const secured = (secure: TLSSocket): void => {
+        watch(secure)
+        secure.once('secureConnect', () => done(secure, false))
+      }
+      askForTls(first, target.host, ssl, secured, fail)
+    }
+  })
+}
+
+/** Without `onread`: the socket underneath TLS has none on every runtime. */
+function askForTls(
+  socket: Socket,
+  host: string,
+  ssl: ConnectionOptions,
+  secured: (socket: TLSSocket) => void,
+  fail: (cause: unknown, kind?: Failure['kind']) => void,
+): void {
+  socket.once('connect', () => socket.write(sslRequest))
+  socket.once('data', (answer: Buffer) => {
+    const [byte] = answer
+    // What is behind the answer came without TLS, from anybody: CVE-2021-23222.
+    if (answer.length === 1 && byte === 0x53) secured(connectTls({ ...tlsOf(host, ssl), socket }))
+    else if (answer.length === 1 && byte === 0x4e) fail(noTls())
+    // The text of an error is not shown for the same reason: CVE-2024-10977.
+    else if (byte === 0x45)
+      fail(new ConnectError('Could not connect: the server answered the request for TLS with an error.'))
+    else fail(new ProtocolError('an answer to the request for TLS that is not one byte'), 'protocol')
+  })
+}
+
+function noTls(): UsageError {
+  return new UsageError(
+    'The server does not support SSL connections, and the connection asks for TLS. Switch TLS on in the server (ssl = on), or, ' +
+      'where the network is trusted, connect with sslmode=disable.',
+  )
+}
+
+export function isDirectory(host: string): boolean {
+  return host.startsWith('/') || host.startsWith('@')
+}
+
+function placeOf({ host, port, balanced }: Target): NetConnectOpts {
+  if (isDirectory(host)) return { path: `${host.startsWith('@') ? `\0${host.slice(1)}` : host}/.s.PGSQL.${port}` }
+  return balanced ? { host, port, lookup: shuffledLookup } : { host, port }
+}
+
+/** The name is sent and checked; an address is only checked. */
+function tlsOf(host: string, ssl: ConnectionOptions): ConnectionOptions {
+  const name = isIP(host) === 0 ? { servername: host } : {}
+  return { host, ...name, ...ssl, ALPNProtocols: [protocolName] }
+}
+
+const shuffledLookup: LookupFunction = (host, options, found) => {
+  lookup(host, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
+    if (error !== null) {
+      found(error, [])
+      return
+    }
+    const order = addresses
+      .map((address) => ({ address, rank: Math.random() }))
+      .toSorted((one, other) => one.rank - other.rank)
+      .map(({ address }) => address)
+    if (options.all === true) found(null, order)
+    else found(null, order[0]?.address ?? '', order[0]?.family)
+  })
+}

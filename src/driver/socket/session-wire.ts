@@ -1,0 +1,100 @@
+// A session over the wire of our own: what all sessions wrote in one turn of the event loop goes out at its end, one write for each.
+import { clock } from '../../util/clock.ts'
+import type { MessageWriter } from '../postgres/message-writer.ts'
+import type { Session } from '../postgres/session.ts'
+import type { Carrier, Interruption, Wire } from '../postgres/wire.ts'
+import type { OpenWire } from './open-wire.ts'
+import type { Reader } from './socket-wire.ts'
+
+/** The server answers in order, and so much is never lost when it is gone. */
+const mostInFlight = 64
+
+/** Those that have something to send. */
+let due: SessionWire[] = []
+
+function sendAll(): void {
+  const wires = due
+  due = []
+  for (const wire of wires) wire.send()
+}
+
+export class SessionWire implements Wire, Reader {
+  /** There is nobody else's client underneath. */
+  readonly native: { readonly processId: number }
+  readonly lends: boolean = false
+  readonly maxInFlight: number = mostInFlight
+  readonly carrier: Carrier
+  readonly #open: OpenWire
+  #session: Session | null = null
+  #writer: MessageWriter | null = null
+
+  constructor(open: OpenWire) {
+    this.#open = open
+    const { wire } = open
+    this.carrier = {
+      write: (bytes, sent) => wire.write(bytes, sent),
+      pause: () => wire.pauseReading(),
+      resume: () => wire.resumeReading(),
+    }
+    this.native = Object.freeze({ processId: open.processId })
+  }
+
+  attach(session: Session): void {
+    this.#session = session
+    this.#open.wire.show(this)
+  }
+
+  flush(writer: MessageWriter): void {
+    if (this.#writer !== null) return
+    this.#writer = writer
+    if (due.push(this) === 1) clock.nextTick(sendAll)
+  }
+
+  send(): void {
+    const writer = this.#writer
+    this.#writer = null
+    if (writer === null || this.#session?.alive !== true) return
+    if (this.#open.wire.write(writer.written)) writer.clear()
+    else writer.leave()
+  }
+
+  message(type: number, bytes: Buffer, at: number, end: number): void {
+    this.#session?.message(type, bytes, at, end)
+  }
+
+  garbled(cause: unknown): void {
+    this.#session?.garbled(cause)
+  }
+
+  ended(cause: unknown): void {
+    this.#session?.lost(cause, null)
+  }
+
+  hold(waiting: boolean): void {
+    this.#open.wire.hold(waiting)
+  }
+
+  lend(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  enter(begin: () => boolean): void {
+    begin()
+  }
+
+  reclaim(): Promise<boolean> {
+    return Promise.resolve(true)
+  }
+
+  async interrupt(deadline: number): Promise<Interruption> {
+    return (await this.#open.cancel(deadline)) ? 'served' : 'failed'
+  }
+
+  end(): Promise<void> {
+    return this.#open.wire.end()
+  }
+
+  destroy(): void {
+    this.#open.wire.destroy()
+  }
+}

@@ -1,0 +1,224 @@
+// Rows on their way to a table: from whatever gives bytes or text, as a stream of Node or of the web.
+import { Writable } from 'node:stream'
+import type { CopySink } from '../../driver/driver.ts'
+import { UsageError } from '../../errors/index.ts'
+import { deferred } from '../../util/clock.ts'
+import type { Copying } from '../../pool/member.ts'
+import { describeType } from '../../util/options.ts'
+import { Printable } from '../../util/thrown.ts'
+import { currentChain, type Link, push, runIn } from '../context/chain.ts'
+import type { Frame } from '../context/frame.ts'
+import { thrownError } from '../query/failure.ts'
+import type { EngineOp } from '../query/op.ts'
+
+/** Of a COPY: what the engine tells when the caller gives up. */
+export type Port = Copying & { place: string; begun: Link | undefined; stop(): void }
+
+/** Sends the statement. */
+export type Begin = (port: Port) => Promise<EngineOp>
+
+/** Bytes or text in chunks that may end anywhere: Node and web streams, arrays, generators. A string or buffer is one chunk. */
+export type CopyData = string | Uint8Array | Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>
+
+/** A message to the server is no longer. */
+const longestPiece = 1_048_576
+const giveUp = 'the source of the data has failed'
+
+export class CopyIn extends Printable {
+  readonly #begin: Begin
+  readonly #frame: () => Frame | null
+  #used = false
+
+  /** @internal Use `db.copyFrom(target)`. `frame`: a new one, for the code that gives the rows. */
+  constructor(begin: Begin, frame: () => Frame | null) {
+    super()
+    this.#begin = begin
+    this.#frame = frame
+  }
+
+  /**
+   * Sends all of it, and returns the number of rows. An error of the source goes to the caller, and no row is kept.
+   * @throws {QueryError} when the server refuses the statement or a row. The source is then read no further.
+   */
+  async from(data: CopyData): Promise<number> {
+    const source = piecesOf(data)
+    const frame = this.#frame()
+    const chain = frame === null ? currentChain() : push(frame, currentChain())
+    const run = this.#start(frame)
+    try {
+      for (;;) {
+        const next = runIn(chain, () => source.next())
+        next.catch(() => {})
+        const piece = await Promise.race([next, run.failed])
+        if (piece.done === true) return await run.end()
+        await run.write(piece.value)
+      }
+    } catch (error) {
+      if (run.error === undefined) await run.fail()
+      source.return().catch(() => {})
+      throw error
+    } finally {
+      frame?.end()
+    }
+  }
+
+  /** For `pipeline()` of Node. It finishes when the server has taken all rows. */
+  writable(): Writable {
+    const run = this.#start()
+    const told = (work: Promise<unknown>, settled: (error?: Error | null) => void): void => {
+      work.then(
+        () => settled(),
+        (error: unknown) => settled(error as Error),
+      )
+    }
+    const stream = new Writable({
+      decodeStrings: false,
+      write: (chunk: string | Uint8Array, _encoding, settled) => told(run.write(chunk), settled),
+      final: (settled) => told(run.end(), settled),
+      destroy: (error, settled) => void run.fail().then(() => settled(error)),
+    })
+    run.failed.catch((error: unknown) => stream.destroy(error as Error))
+    return stream
+  }
+
+  /** For `pipeTo()` of the web. It closes when the server has taken all rows. */
+  stream(): WritableStream<string | Uint8Array> {
+    const run = this.#start()
+    return new WritableStream<string | Uint8Array>({
+      start: (controller) => void run.failed.catch((error: unknown) => controller.error(error)),
+      write: (chunk) => run.write(chunk),
+      close: async () => void (await run.end()),
+      abort: () => run.fail(),
+    })
+  }
+
+  #start(frame: Frame | null = null): Loading {
+    if (this.#used) throw new UsageError('A CopyIn is of use once. Call copyFrom() again.')
+    this.#used = true
+    return new Loading(this.#begin, frame)
+  }
+
+  override toString(): string {
+    return `CopyIn {${this.#used ? ' used ' : ''}}`
+  }
+}
+
+/** One COPY under way. */
+class Loading implements Port {
+  open = true
+  readonly frame: Frame | null
+  place = ''
+  begun: Link | undefined
+  /** Whoever writes has been told to go on. */
+  idle = false
+  /** Why it has failed; undefined while it has not. */
+  error: Error | undefined = undefined
+  /** Rejects when it has failed. */
+  readonly failed: Promise<never>
+  readonly #done: Promise<number>
+  readonly #ready = deferred<CopySink>()
+  #sink: CopySink | null = null
+  #stopped = false
+
+  constructor(begin: Begin, frame: Frame | null) {
+    this.frame = frame
+    this.#done = this.#run(begin)
+    this.failed = new Promise((_, reject) => {
+      this.#done.catch((error: unknown) => {
+        const known = error as Error
+        this.error = known
+        reject(known)
+      })
+    })
+    this.failed.catch(() => {})
+  }
+
+  async #run(begin: Begin): Promise<number> {
+    const op = await begin(this)
+    try {
+      await op.wait()
+    } catch (thrown) {
+      throw thrownError(thrown, op)
+    } finally {
+      this.open = false
+    }
+    if (this.#sink === null)
+      throw new UsageError('The driver carries no data of a COPY, so copyFrom() has sent nothing.')
+    return op.count
+  }
+
+  take(sink: CopySink): void {
+    this.#sink = sink
+    this.idle = true
+    if (this.#stopped) sink.fail(giveUp)
+    else this.#ready.resolve(sink)
+  }
+
+  give(): void {}
+
+  data(): void {}
+
+  stop(): void {
+    this.#stopped = true
+    this.#sink?.fail(giveUp)
+  }
+
+  async write(chunk: unknown): Promise<void> {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+    if (!(bytes instanceof Uint8Array))
+      throw new UsageError(
+        `copyFrom() takes text and bytes, not ${describeType(chunk)}. Write rows as the format has them.`,
+      )
+    const sink = await this.#open()
+    this.idle = false
+    for (let at = 0; at < bytes.length; at += longestPiece) {
+      const gone = sink.write(bytes.subarray(at, at + longestPiece))
+      if (gone !== null) await Promise.race([gone, this.failed])
+    }
+    this.idle = true
+  }
+
+  async end(): Promise<number> {
+    this.open = false
+    const sink = await this.#open()
+    sink.end()
+    return this.#done
+  }
+
+  /** Nothing is kept; settles when the server has said so, never rejects. */
+  async fail(): Promise<void> {
+    this.stop()
+    await this.#done.catch(() => {})
+  }
+
+  /** @throws what it has failed with. */
+  async #open(): Promise<CopySink> {
+    if (this.error !== undefined) throw this.error
+    return this.#sink ?? (await Promise.race([this.#ready.promise, this.failed]))
+  }
+}
+
+/** @throws {UsageError} for what gives nothing. */
+function piecesOf(data: CopyData): AsyncGenerator<unknown, void, undefined> {
+  if (typeof data !== 'string' && !(data instanceof Uint8Array) && !givesPieces(data))
+    throw new UsageError(
+      `copyFrom() reads text, bytes, a stream or another iterable of these, not ${describeType(data)}.`,
+    )
+  return pieces(typeof data === 'string' || data instanceof Uint8Array ? [data] : data)
+}
+
+async function* pieces(data: Iterable<unknown> | AsyncIterable<unknown>): AsyncGenerator<unknown, void, undefined> {
+  yield* data
+}
+
+/** A proxy may throw when it is looked at. */
+function givesPieces(data: unknown): boolean {
+  try {
+    const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = data as Partial<
+      AsyncIterable<unknown> & Iterable<unknown>
+    >
+    return typeof later === 'function' || typeof now === 'function'
+  } catch {
+    return false
+  }
+}

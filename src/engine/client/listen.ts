@@ -1,0 +1,98 @@
+// `listen(channel, work)` and `notify(channel, payload)`: messages from one session to others.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { PoolClosedError, UsageError } from '../../errors/index.ts'
+import { notice } from '../../observe/channels.ts'
+import type { ChannelWords } from '../../sql/dialect.ts'
+import { abortSignal, type Checks, describeType, milliseconds, needsFunction } from '../../util/options.ts'
+import { thrownText } from '../../util/thrown.ts'
+import type { Engine } from '../engine.ts'
+import { callOptions } from '../handle.ts'
+import { connectError, isFailure, thrownError } from '../query/failure.ts'
+import { queryChecks, type QueryOptions } from '../query/query-options.ts'
+import type { ClientSource } from './client-source.ts'
+import { type Hear, Listener, type ListenOptions } from './listener.ts'
+
+const checks: Checks<ListenOptions> = { heartbeatMs: milliseconds(1, true), signal: abortSignal }
+
+export async function listen(
+  source: ClientSource,
+  channel: string,
+  work: Hear | undefined,
+  given: ListenOptions | undefined,
+): Promise<Listener> {
+  if (work !== undefined) needsFunction(work, 'listen()', 'or nothing, for a loop')
+  const { heartbeatMs = 10_000, signal } = callOptions<ListenOptions>(given, checks, 'listen()')
+  checkChannel(channel, 'listen()')
+  const here = source.engineHere()
+  const engine = here instanceof Promise ? await here : here
+  engine.dialect.quote(channel)
+  wordsOf(engine)
+  if (engine.options.pooler !== undefined)
+    throw new UsageError(
+      'listen() needs a session that stays, and behind a transaction pooler there is none. Connect to the server directly for it.',
+    )
+  if (engine.closed) throw new PoolClosedError('listen() was called on a database that has been closed.')
+  const listener = new Listener(channel, (each) => engine.ear.remove(each))
+  const ended = signal === undefined ? null : (): void => void listener.unlisten()
+  signal?.throwIfAborted()
+  try {
+    await engine.ear.add(listener, heartbeatMs)
+  } catch (failure) {
+    throw isFailure(failure) && failure.kind !== 'server'
+      ? connectError(engine.dialect, failure, engine.options.describe())
+      : thrownError(failure, engine)
+  }
+  if (ended !== null) {
+    signal?.addEventListener('abort', ended, { once: true })
+    if (signal?.aborted === true) ended()
+  }
+  if (work !== undefined) void hearAll(source, engine, listener, work)
+  return listener
+}
+
+/** One after the other, in the context of the code that called `listen()`, but for the connection and transaction around that. */
+async function hearAll(source: ClientSource, engine: Engine, listener: Listener, work: Hear): Promise<void> {
+  const inContext = AsyncLocalStorage.snapshot()
+  for await (const heard of listener)
+    try {
+      await inContext(() => source.detached(async () => work(heard)))
+    } catch (error) {
+      notice(
+        'hook-failed',
+        `The callback of listen(${JSON.stringify(listener.channel)}) failed. It goes on with what is heard next.`,
+        {
+          engine: engine.name,
+          error: thrownText(error),
+        },
+      )
+    }
+}
+
+export async function notify(
+  source: ClientSource,
+  channel: string,
+  payload: string,
+  given: QueryOptions | undefined,
+): Promise<void> {
+  checkChannel(channel, 'notify()')
+  if (typeof payload !== 'string')
+    throw new UsageError(
+      `The payload of notify() must be a text, not ${describeType(payload)}. Write JSON.stringify(value).`,
+    )
+  const options = callOptions<QueryOptions>(given, queryChecks, 'notify()')
+  const here = source.engineHere()
+  const engine = here instanceof Promise ? await here : here
+  engine.dialect.quote(channel)
+  const { sql, params } = wordsOf(engine).notify(channel, payload)
+  await source.scalar(sql, params, options)
+}
+
+function checkChannel(channel: unknown, method: string): void {
+  if (typeof channel !== 'string')
+    throw new UsageError(`${method} takes the name of a channel, not ${describeType(channel)}.`)
+}
+
+function wordsOf({ dialect }: Engine): ChannelWords {
+  if (dialect.channels !== undefined) return dialect.channels
+  throw new UsageError(`${dialect.title} has no channels, so there is neither listen() nor notify() here.`)
+}

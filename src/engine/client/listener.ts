@@ -1,0 +1,115 @@
+// What `listen(channel)` gives: what the channel says, in order, for a callback or a loop.
+import type { Failure } from '../../driver/driver.ts'
+import { Printable } from '../../util/thrown.ts'
+
+/** A notification that was sent to a channel. */
+export interface Notification {
+  readonly gap: false
+  readonly channel: string
+  /** `''` when it was sent without a payload. */
+  readonly payload: string
+  /** The server's process id of the session that sent it. */
+  readonly processId: number
+}
+
+/** A gap: notifications may have been missed. Read the data that depends on them again. */
+export interface Gap {
+  readonly gap: true
+  readonly channel: string
+  readonly payload: undefined
+  /** How long nothing was listening, in milliseconds. 0 when more came than could be kept. */
+  readonly gapMs: number
+}
+
+export type Heard = Notification | Gap
+
+/** The callback of `listen`, called for each notification and each gap. */
+export type Hear = (heard: Heard) => unknown
+
+export interface ListenOptions {
+  /**
+   * How often to check that the connection is alive, and how long the answer may take, in milliseconds. A lost network is
+   * noticed after twice that time. With several listeners the shortest value counts. Default 10_000; `Infinity`: never.
+   */
+  readonly heartbeatMs?: number | undefined
+  /** Ends the listener when it aborts, as `unlisten()` does. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** So much waits for a slow callback or loop; what comes then is a gap. */
+const mostWaiting = 10_000
+
+export class Listener extends Printable implements AsyncIterable<Heard>, AsyncDisposable {
+  readonly channel: string
+  #waiting: Heard[] = []
+  #overflown = false
+  #ended = false
+  #wake: (() => void) | null = null
+  readonly #stop: (listener: Listener) => Promise<void>
+
+  /** @internal Use `db.listen(channel)`. */
+  constructor(channel: string, stop: (listener: Listener) => Promise<void>) {
+    super()
+    this.channel = channel
+    this.#stop = stop
+  }
+
+  /** Whether it has ended, by `unlisten()` or because the database was closed. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** @internal */
+  hear(heard: Heard): void {
+    if (this.#ended) return
+    if (this.#waiting.length < mostWaiting) this.#waiting.push(heard)
+    else this.#overflown = true
+    this.#wake?.()
+  }
+
+  /** @internal The loop ends when it has had what was heard before. */
+  end(): void {
+    this.#ended = true
+    this.#wake?.()
+  }
+
+  /** Stops listening. Notifications not yet taken are dropped. Idempotent; never rejects. */
+  async unlisten(): Promise<void> {
+    this.#waiting = []
+    this.#overflown = false
+    if (this.#ended) return
+    this.end()
+    await this.#stop(this)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.unlisten()
+  }
+
+  /** Leaving the loop ends it, as `unlisten()` does. Two loops share the notifications: each gets a part. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Heard, void, undefined> {
+    try {
+      for (;;) {
+        const heard = this.#waiting.shift()
+        if (heard !== undefined) yield heard
+        else if (this.#overflown) {
+          this.#overflown = false
+          yield { gap: true, channel: this.channel, payload: undefined, gapMs: 0 }
+        } else if (this.#ended) return
+        else await new Promise<void>((resolve) => (this.#wake = resolve))
+      }
+    } finally {
+      await this.unlisten()
+    }
+  }
+
+  override toString(): string {
+    return `Listener { ${this.channel}${this.#ended ? ', ended' : ''} }`
+  }
+}
+
+/** What a connection that listens has lost, for messages. */
+export function lossOf({ fields, cause, kind }: Failure): string {
+  const message = fields?.['message'] ?? (cause instanceof Error ? cause.message : '')
+  return message === '' ? kind : message
+}

@@ -1,0 +1,275 @@
+// `lock(key, work)`: an advisory lock as a guard. The server keeps sessions and transactions apart; code that shares one session
+// is kept apart here, because the server gives a session again what it has.
+import { AbortedError, ConnectionLostError, QueryTimeoutError, UsageError } from '../../errors/index.ts'
+import type { LockKey, LockWords } from '../../sql/dialect.ts'
+import { before, clock, deferred } from '../../util/clock.ts'
+import {
+  abortSignal,
+  anyOf,
+  boolean,
+  type Check,
+  type Checks,
+  describeType,
+  duration,
+  needsFunction,
+} from '../../util/options.ts'
+import { ambientDefaults, currentChain, type Link, openTransaction, push, runIn } from '../context/chain.ts'
+import { Frame } from '../context/frame.ts'
+import { callOptions } from '../handle.ts'
+import type { Slot } from '../slot/slot.ts'
+import type { ClientSource } from './client-source.ts'
+import { unconverted } from '../../sql/conversions.ts'
+
+export interface LockOptions {
+  /** True: if another session has the lock, `lock()` gives undefined at once and does not run `work`. Default false: it waits. */
+  readonly try?: boolean | undefined
+  /** True: several callers may have the lock together, if all of them share it. Default false. */
+  readonly shared?: boolean | undefined
+  /**
+   * How long the lock is held. `work`: until `work` has settled. `transaction`: until the transaction of `work` has ended; one is
+   * opened if none is open. Default: `transaction` inside a transaction, otherwise `work`.
+   */
+  readonly until?: 'work' | 'transaction' | undefined
+  /** How long to wait for the lock, in milliseconds. Default: the `timeoutMs` of statements at this place. */
+  readonly timeoutMs?: number | undefined
+  /** Ends the wait: the call rejects with an `AbortedError`. */
+  readonly signal?: AbortSignal | undefined
+}
+
+const checks: Checks<LockOptions> = {
+  try: boolean,
+  shared: boolean,
+  until: anyOf('work', 'transaction'),
+  timeoutMs: duration,
+  signal: abortSignal,
+}
+
+const half = (value: unknown): boolean => Number.isInteger(value) && Number(value) === (Number(value) | 0)
+
+const checkKey: Check = (key) => {
+  if (typeof key === 'string') return key.includes('\0') ? 'must not hold a NUL character' : undefined
+  if (typeof key === 'bigint') return key === BigInt.asIntN(64, key) ? undefined : 'has more than 64 bits'
+  if (typeof key === 'number')
+    return Number.isSafeInteger(key) ? undefined : 'must be a whole number up to 2^53, or a bigint'
+  if (Array.isArray(key) && key.length === 2 && key.every(half)) return undefined
+  return `must be a text, a whole number, or two of 32 bits in an array, not ${describeType(key)}`
+}
+
+interface Turn {
+  readonly granted: boolean
+  /** Gives true when it is this one's turn. */
+  readonly turn: Promise<boolean>
+  /** Gives the thing back, or the wait up. */
+  readonly leave: () => void
+}
+
+interface Entry {
+  readonly shared: boolean
+  granted: boolean
+  readonly grant: () => void
+}
+
+class KeyedTurns {
+  /** Of each thing: who has it, then who waits. */
+  readonly #queues = new Map<string, Entry[]>()
+
+  ask(name: string, shared: boolean): Turn {
+    const queue = this.#queues.get(name) ?? []
+    this.#queues.set(name, queue)
+    const { promise: turn, resolve } = deferred<boolean>()
+    const entry: Entry = { shared, granted: false, grant: () => resolve(true) }
+    queue.push(entry)
+    this.#admit(queue)
+    return { granted: entry.granted, turn, leave: () => this.#leave(name, queue, entry) }
+  }
+
+  /** Whether one alone has the thing. */
+  isAlone(name: string): boolean {
+    return this.#queues.get(name)?.filter(({ granted }) => granted).length === 1
+  }
+
+  #leave(name: string, queue: Entry[], entry: Entry): void {
+    const at = queue.indexOf(entry)
+    if (at < 0) return
+    queue.splice(at, 1)
+    this.#admit(queue)
+    if (queue.length === 0) this.#queues.delete(name)
+  }
+
+  #admit(queue: readonly Entry[]): void {
+    for (const [index, entry] of queue.entries()) {
+      if (index > 0 && !(entry.shared && (queue[index - 1] as Entry).shared)) return
+      if (entry.granted) continue
+      entry.granted = true
+      entry.grant()
+    }
+  }
+}
+
+/** The locks that code of each session holds here. */
+const held = new WeakMap<Slot, KeyedTurns>()
+/** Of each frame whose work holds one: which session, and which lock. */
+interface Hold {
+  readonly slot: Slot
+  readonly name: string
+  readonly shared: boolean
+}
+
+const holding = new WeakMap<Frame, Hold>()
+
+const nameOf = (key: LockKey): string => (typeof key === 'string' ? `text ${key}` : `number ${String(key)}`)
+
+/** How code with this chain holds that lock on that session, which the work around it has taken; null: it does not. */
+function holdOf(slot: Slot, name: string, chain: Link | undefined): Hold | null {
+  for (let link = chain; link !== undefined; link = link.next) {
+    const hold = holding.get(link.frame)
+    if (hold?.slot === slot && hold.name === name && link.frame.live) return hold
+  }
+  return null
+}
+
+export async function lock<T>(
+  source: ClientSource,
+  key: LockKey,
+  work: () => Promise<T> | T,
+  given: LockOptions | undefined,
+): Promise<T | undefined> {
+  needsFunction(work, 'lock()')
+  const problem = checkKey(key)
+  if (problem !== undefined) throw new UsageError(`The key of lock() ${problem}.`)
+  const options = callOptions<LockOptions>(given, checks, 'lock()')
+  const here = source.engineHere()
+  const engine = here instanceof Promise ? await here : here
+  const words = engine.dialect.locks
+  if (words === undefined)
+    throw new UsageError(`${engine.dialect.title} has no advisory locks, so there is no lock() here.`)
+  const chain = currentChain()
+  const until = options.until ?? (openTransaction(engine, chain) === null ? 'work' : 'transaction')
+  if (until === 'transaction') {
+    const inside = (): Promise<T | undefined> => inTransaction(source, words, key, work, options)
+    return openTransaction(engine, chain) === null ? source.transaction(inside) : inside()
+  }
+  const slot = source.slotHere(engine, chain)
+  if (slot === null) return source.scope(() => lock(source, key, work, { ...options, until }))
+  const hold = holdOf(slot, nameOf(key), chain)
+  if (hold === null) return onSession(source, slot, words, key, work, options)
+  if (hold.shared && options.shared !== true)
+    throw new UsageError(
+      'This code holds the lock shared, and lock() asks for it alone. It would wait for itself. Ask for it alone outside, where it is ' +
+        'not held yet.',
+    )
+  return work()
+}
+
+async function inTransaction<T>(
+  source: ClientSource,
+  words: LockWords,
+  key: LockKey,
+  work: () => Promise<T> | T,
+  { try: attempt = false, shared = false, timeoutMs, signal }: LockOptions,
+): Promise<T | undefined> {
+  const { sql, params } = words.take(key, { shared, attempt, until: 'transaction' })
+  const taken = await source.scalar<boolean>(sql, params, { timeoutMs, signal, ...unconverted })
+  return taken === true ? work() : undefined
+}
+
+async function onSession<T>(
+  source: ClientSource,
+  slot: Slot,
+  words: LockWords,
+  key: LockKey,
+  work: () => Promise<T> | T,
+  { try: attempt = false, shared = false, timeoutMs, signal }: LockOptions,
+): Promise<T | undefined> {
+  const { engine } = slot
+  const chain = currentChain()
+  const name = nameOf(key)
+  const defaults = ambientDefaults(engine, chain)
+  const deadline = engine.until({ timeoutMs }, defaults)
+  const turns = held.get(slot) ?? new KeyedTurns()
+  held.set(slot, turns)
+  const leave = await takeTurn(turns, name, shared, attempt, deadline, signal)
+  if (leave === null) return undefined
+  const frame = new Frame('reusing', engine, source.token(), null, null, null)
+  frame.defaults = defaults
+  holding.set(frame, { slot, name, shared })
+  try {
+    const left = deadline === Infinity ? undefined : Math.max(0, deadline - clock.now())
+    try {
+      if (!(await take(source, words, key, { shared, attempt }, left, signal))) return undefined
+    } catch (error) {
+      // It may have been taken while it was being stopped. Nobody else's is freed: of this session nobody else has it.
+      if (slot.pins !== 0 && turns.isAlone(name)) await free(source, words, key, shared).catch(() => {})
+      throw error
+    }
+    let result: T
+    try {
+      result = await runIn(push(frame, chain), work)
+    } catch (error) {
+      await free(source, words, key, shared).catch(() => {})
+      throw error
+    }
+    // In a transaction that has failed it cannot be freed: it goes with the session.
+    if (!(await free(source, words, key, shared)) && openTransaction(engine, chain) === null)
+      throw new ConnectionLostError('The lock was lost while the work of lock() ran, so others may have held it too.', {
+        outcome: 'unknown',
+      })
+    return result
+  } finally {
+    frame.end()
+    leave()
+  }
+}
+
+/** Among those who share the session. Null: an attempt was in vain. */
+async function takeTurn(
+  turns: KeyedTurns,
+  name: string,
+  shared: boolean,
+  attempt: boolean,
+  deadline: number,
+  signal: AbortSignal | undefined,
+): Promise<(() => void) | null> {
+  const waiting = turns.ask(name, shared)
+  if (waiting.granted) return waiting.leave
+  if (attempt) {
+    waiting.leave()
+    return null
+  }
+  const stop = new Promise<boolean>((resolve) =>
+    signal?.addEventListener('abort', () => resolve(false), { once: true }),
+  )
+  if (signal?.aborted !== true && (await before(deadline, Promise.race([waiting.turn, stop])))) return waiting.leave
+  waiting.leave()
+  if (signal?.aborted === true)
+    throw new AbortedError(
+      'The wait for a lock that other code of the same connection holds was ended by its signal.',
+      {
+        outcome: 'not_started',
+        cause: signal.reason,
+      },
+    )
+  throw new QueryTimeoutError(
+    'Waited for a lock that other code of the same connection holds, and the time has run out.',
+    {
+      outcome: 'not_started',
+    },
+  )
+}
+
+async function take(
+  source: ClientSource,
+  words: LockWords,
+  key: LockKey,
+  how: { readonly shared: boolean; readonly attempt: boolean },
+  timeoutMs: number | undefined,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const { sql, params } = words.take(key, { ...how, until: 'work' })
+  return (await source.scalar<boolean>(sql, params, { timeoutMs, signal, ...unconverted })) === true
+}
+
+async function free(source: ClientSource, words: LockWords, key: LockKey, shared: boolean): Promise<boolean> {
+  const { sql, params } = words.free(key, shared)
+  return (await source.scalar<boolean>(sql, params, { timeoutMs: Infinity, ...unconverted })) === true
+}

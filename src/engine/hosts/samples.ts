@@ -1,0 +1,27 @@
+// Where the primary stood and when, by our clock: from that and the position of a replica follows how far it is behind at most. The
+// server cannot be asked for it: what it says of the time of its last transaction tells nothing while there are no transactions.
+import type { Reached } from './host.ts'
+
+interface Sample extends Reached {
+  readonly at: number
+}
+
+const most = 256
+
+export class Samples {
+  #samples: Sample[] = []
+
+  /** `at`: not later than the primary was asked, monotonic milliseconds. */
+  add(at: number, { timeline, position }: Reached): void {
+    this.#samples.push({ at, timeline, position })
+    // Half of those between are enough: what is known of a replica gets older by one of them.
+    if (this.#samples.length > most) this.#samples = this.#samples.filter((_, index) => index % 2 === 1)
+  }
+
+  /** The last time at which the primary had nothing that is missing there. */
+  freshAt({ timeline, position }: Reached): number {
+    return (
+      this.#samples.findLast((sample) => sample.timeline === timeline && sample.position <= position)?.at ?? -Infinity
+    )
+  }
+}

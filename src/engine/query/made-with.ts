@@ -1,0 +1,106 @@
+// What is made inside of a scope with settings runs with those settings or not at all: with others, or with none, it would
+// read and write what belongs to somebody else. An object made from a row knows the database too.
+import { TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
+import { sameSettings } from '../../sql/settings.ts'
+import type { MadeOn, MadeWith } from '../../sql/statement.ts'
+import { currentChain, type Link, push } from '../context/chain.ts'
+import { type Enclosing, Frame, type Handle, type Settings } from '../context/frame.ts'
+import { onPath, pathTaken, withoutPath } from '../context/place.ts'
+import type { EngineCore } from '../core.ts'
+
+/** What statements are sent through. */
+interface Sender {
+  settingsHere(): Settings | null
+  handleHere(): Handle | null
+}
+
+/** Where a row was read or created. */
+export interface Origin {
+  readonly engine: EngineCore
+  readonly settings: MadeWith | null
+}
+
+/** The methods of an object made from a row that wants to know its origin. */
+export interface Originated {
+  /** Whether that is worth remembering. */
+  strays(origin: Origin): boolean
+  remember(origin: Origin): void
+}
+
+/** Gives what an object wants to know of its origin. A registered symbol: two copies of Genever agree on it. */
+export const originated: unique symbol = Symbol.for('genever.originated')
+
+/** @throws {TransactionEndedError} when the transaction in whose frame something was made has ended. */
+export function checkMadeIn(made: Enclosing | null): void {
+  if (made !== null && !made.taking) throw new TransactionEndedError(made.endedMessage())
+}
+
+/**
+ * The chain in which a statement of `executor` runs with what it was made with: on the path of the schema it was made in.
+ * @param subject What was made, as the subject of a sentence: "This query".
+ * @throws {TransactionStateError} when statements of `executor` run with other settings here.
+ */
+export function chainOfMade(
+  made: MadeWith,
+  engine: EngineCore,
+  executor: Sender,
+  chain: Link | undefined,
+  subject: string,
+): Link | undefined {
+  const settings = settingsOfMade(made, executor, subject)
+  return settings === null ? chain : chainWith(settings, engine, chain)
+}
+
+/** @throws {TransactionStateError} when it was made where another database was meant. */
+export function checkMadeOn(made: MadeOn, engine: EngineCore): void {
+  if (made.runsOn(engine)) return
+  throw new TransactionStateError(
+    `This query was made where another database was meant, and is to run on ${engine.name}. Await it by itself, which runs it there, or ` +
+      'make it again here.',
+  )
+}
+
+/** All the settings it has to run with; null: those that statements of `executor` have. */
+export function settingsOfMade(made: MadeWith, executor: Sender, subject: string): Settings | null {
+  const here = executor.settingsHere()
+  if (sameSettings(here, made)) return null
+  const path = pathTaken(made)
+  if (path !== null && sameSettings(withoutPath(here), withoutPath(made)) && follows(executor.handleHere()))
+    return onPath(here, path)
+  const names = Object.keys(made)
+    .map((name) => JSON.stringify(name))
+    .join(', ')
+  throw new TransactionStateError(
+    `${subject} was made inside of a scope with settings (${names}), and this code runs ${here === null ? 'without settings' : 'with other settings'}. ` +
+      'Run it inside of that scope, or make it again here.',
+  )
+}
+
+/** Whether statements through a handle run with the settings of the code that uses it, and not with those it was made in. */
+export function follows(handle: Handle | null): boolean {
+  if (handle === null || handle.overlay === null) return true
+  for (let link = currentChain(); link !== undefined; link = link.next) if (link.frame === handle.overlay) return true
+  return false
+}
+
+/** The chain of code whose statements have exactly these settings. */
+export function chainWith(settings: Settings, engine: EngineCore, chain: Link | undefined): Link {
+  return push(new Frame('overlay', engine, null, null, null, settings), chain)
+}
+
+/** Lets the objects among `rows` know where they come from, in tuples too. The first row says whether there are any. */
+export function markOrigin(rows: readonly unknown[], engine: EngineCore, settings: MadeWith | null): void {
+  const first = rows[0]
+  if (typeof first !== 'object' || first === null) return
+  if (Array.isArray(first)) {
+    for (const row of rows as readonly (readonly unknown[])[])
+      for (const member of row) markOrigin([member], engine, settings)
+    return
+  }
+  const asked = (first as { readonly [originated]?: Originated })[originated]
+  if (asked === undefined) return
+  const origin = { engine, settings }
+  if (!asked.strays.call(first, origin)) return
+  for (const row of rows)
+    (row as { readonly [originated]?: Originated } | null)?.[originated]?.remember.call(row, origin)
+}

@@ -1,0 +1,144 @@
+// The rows of one statement in parts: a portal where the driver has them, else an SQL cursor, and FETCH for each part. Where nothing
+// but its rows can come of a portal, the next parts are asked for while one is read.
+import type { Portal } from '../../driver/driver.ts'
+import { before, clock } from '../../util/clock.ts'
+import { type Compiled, ownRead } from '../../sql/compiled.ts'
+import type { CursorWords } from '../../sql/dialect.ts'
+import type { EngineOp } from './op.ts'
+
+/** What is asked for ahead, at most: parts, rows, and bytes of them as the server sends them. */
+const mostParts = 8
+const mostRows = 4_000
+const mostBytes = 1 << 19
+/** Who leaves waits so long for what was asked for, which is nearly always under way: to stop the server takes longer. */
+const patienceMs = 100
+
+/** The cursor, as far as its parts know it. */
+interface Sender {
+  /** Sends a statement of it. `portal`: one that gives its rows, at most so many. */
+  sendPart(stmt: Compiled, params: readonly unknown[], portal: RowParts | null, rows: number): EngineOp
+  /** Whether more may be asked for than is wanted now. */
+  mayAskAhead(): boolean
+  /** As the server shows it. */
+  tagged(text: string): string
+}
+
+export class RowParts implements Portal {
+  readonly name: string
+  columns: object | null = null
+  ended = false
+  bytes = 0
+  readonly #words: CursorWords
+  readonly #sender: Sender
+  readonly #isPortal: boolean
+  #fetch: Compiled | null = null
+  /** What was sent and nobody has read. */
+  #asked: EngineOp[] = []
+  /** How many parts, and how many rows of them, somebody has read. */
+  #parts = 0
+  #rows = 0
+
+  constructor(name: string, words: CursorWords, isPortal: boolean, sender: Sender) {
+    this.name = name
+    this.#words = words
+    this.#isPortal = isPortal
+    this.#sender = sender
+  }
+
+  /** Runs the statement. A portal gives the first `size` rows at once: they are the first part. */
+  open(stmt: Compiled, params: readonly unknown[], size: number): EngineOp {
+    if (!this.#isPortal) {
+      const text = this.#sender.tagged(this.#words.declare(this.name, stmt.text))
+      return this.#sender.sendPart(declaration(text, stmt), params, null, 0)
+    }
+    // Unnamed: no plan can be stale.
+    const op = this.#sender.sendPart({ ...stmt, text: this.#sender.tagged(stmt.text), name: '' }, params, this, size)
+    this.#asked.push(op)
+    return op
+  }
+
+  /** The next part, which may be on its way. */
+  next(size: number): EngineOp {
+    // One that is sent now fails by the signal.
+    const aborted = this.#asked[0]?.signal?.aborted === true
+    const op = (aborted ? undefined : this.#asked.shift()) ?? this.#ask(size)
+    if (!this.#isPortal || this.#parts++ === 0 || this.ended || aborted || !this.#sender.mayAskAhead()) return op
+    const most = this.#ahead(size)
+    while (this.#asked.length < most) this.#asked.push(this.#ask(size))
+    return op
+  }
+
+  /** A part was read, which was to have so many rows. True: there are no others. */
+  took(op: EngineOp, size: number): boolean {
+    this.#rows += op.rows.length
+    if (!this.#isPortal && op.rows.length < size) this.ended = true
+    return this.ended && this.#asked.length === 0
+  }
+
+  /** Whether parts are on their way. */
+  get ahead(): boolean {
+    return this.#asked.length > 0
+  }
+
+  /** Passes over so many rows, behind what was asked for. */
+  skip(count: number): EngineOp {
+    return this.#sender.sendPart(cursorStatement(this.#words.move(this.name, count)), [], null, 0)
+  }
+
+  /** Its transaction goes on without it. */
+  close(): EngineOp {
+    return this.#sender.sendPart(cursorStatement(this.#words.close(this.name)), [], null, 0)
+  }
+
+  /** Nobody reads on, and its transaction ends. False: what was asked for ahead has failed, or was stopped. */
+  async leave(): Promise<boolean> {
+    const asked = this.forget()
+    for (const op of asked) if (op.state === 0) op.drop()
+    const sent = asked.filter(({ failure }) => failure?.outcome !== 'not_started')
+    if (sent.some(({ state }) => state === 1)) {
+      const answers = sent.map((op) =>
+        op.wait().then(
+          () => true,
+          () => false,
+        ),
+      )
+      const all = Promise.all(answers).then((each) => each.every(Boolean))
+      const well = await before(clock.now() + patienceMs, all, null)
+      if (well !== null) return well
+      sent.find(({ state }) => state === 1)?.drop()
+      return false
+    }
+    return sent.every(({ failure }) => failure === null)
+  }
+
+  /** Nothing that was asked for is read any more. */
+  forget(): EngineOp[] {
+    this.ended = true
+    return this.#asked.splice(0)
+  }
+
+  #ask(size: number): EngineOp {
+    const text = this.#sender.tagged(this.#words.fetch(this.name, size))
+    this.#fetch = this.#fetch?.text === text ? this.#fetch : cursorStatement(text)
+    return this.#sender.sendPart(this.#fetch, [], this.#isPortal ? this : null, size)
+  }
+
+  /** How many parts are asked for ahead: fewer where rows are wide. */
+  #ahead(size: number): number {
+    const each = Math.max(1, this.bytes / Math.max(1, this.#rows))
+    return Math.max(1, Math.min(mostParts, Math.floor(Math.min(mostRows, mostBytes / each) / size)))
+  }
+}
+
+function declaration(text: string, stmt: Compiled): Compiled {
+  return {
+    ...cursorStatement(text),
+    pins: stmt.pins,
+    dirties: stmt.dirties,
+    names: stmt.names,
+  }
+}
+
+function cursorStatement(text: string): Compiled {
+  return ownRead(text, text.slice(0, text.indexOf(' ')))
+}

@@ -1,0 +1,128 @@
+// The rows of one statement, read while they come, where a database has no cursors: the connection is held back while nobody reads
+// them, and runs nothing else until the last was read or the server was stopped.
+import type { Failure, Op, RowPort } from '../../driver/driver.ts'
+import type { Place } from '../../observe/place.ts'
+import { before } from '../../util/clock.ts'
+
+/** A stream, as what else would use its connection sees it. */
+export interface Streaming {
+  /** Of its cursor. */
+  readonly place: Place
+  readonly op: { readonly transaction: { isWithin(outer: object): boolean } | null }
+  /** Whether this would have to wait for the last row. */
+  bars(item: object): boolean
+  end(): void
+}
+
+/** Its statement, and the slot that carries it, as far as a stream knows them. */
+interface Sent extends Op {
+  port: (RowPort & { stop(): void }) | null
+  readonly transaction: { isWithin(outer: object): boolean } | null
+  wait(): Promise<void>
+  abandon(failure: Failure): void
+  drop(): void
+}
+interface Sender<O extends Sent> {
+  stream: Streaming | null
+  send(op: O): void
+}
+
+export class RowStream<O extends Sent> implements RowPort, Streaming {
+  readonly op: O
+  readonly place: Place
+  readonly #slot: Sender<O>
+  readonly #enough: number
+  #over = false
+  #failure: unknown = null
+  #wanted = 0
+  #paused = false
+  #valve: Parameters<RowPort['give']>[0] | null = null
+  #wake: (() => void) | null = null
+
+  /** Sends the statement. `enough`: so many rows are kept for whoever reads them. */
+  constructor(slot: Sender<O>, op: O, place: Place, enough: number) {
+    this.op = op
+    this.place = place
+    this.#slot = slot
+    this.#enough = enough
+    op.port = this
+    slot.stream = this
+    slot.send(op)
+    op.wait().then(
+      () => this.#ended(),
+      (thrown: unknown) => this.#ended({ thrown }),
+    )
+  }
+
+  /** The last row has come and was read. */
+  get exhausted(): boolean {
+    return this.#over && this.op.rows.length === 0
+  }
+
+  /** For as long as the cursor is open, so that it does not depend on the number of rows. */
+  bars(item: object): boolean {
+    return item !== this.op && this.op.transaction !== null
+  }
+
+  /** Up to so many rows; fewer at the end alone. Rejects with a `Failure`. */
+  async read(count: number, until: number): Promise<unknown[]> {
+    this.#wanted = count
+    while (!this.#over && this.#ready < count) {
+      this.#flow()
+      const more = new Promise<boolean>((resolve) => (this.#wake = () => resolve(true)))
+      if (!(await before(until, more))) this.op.abandon({ kind: 'timeout', outcome: 'unknown' })
+    }
+    this.#wanted = 0
+    if (this.#failure !== null) throw (this.#failure as { readonly thrown: unknown }).thrown
+    const rows = this.op.rows.splice(0, Math.min(count, this.#ready))
+    this.#flow()
+    return rows
+  }
+
+  /** A row that others are folded into is whole when the next has come. */
+  get #ready(): number {
+    const { rows, spec } = this.op
+    return this.#over || spec?.fold === undefined ? rows.length : rows.length - 1
+  }
+
+  give(valve: Parameters<RowPort['give']>[0]): void {
+    this.#valve = valve
+  }
+
+  arrived(): void {
+    const ready = this.#ready
+    if (this.#wanted > 0) {
+      if (ready >= this.#wanted) this.#wake?.()
+      else return
+    }
+    if (ready < this.#enough || this.#paused) return
+    this.#paused = true
+    this.#valve?.pause()
+  }
+
+  #flow(): void {
+    if (!this.#paused || (this.#wanted === 0 && this.#ready >= this.#enough)) return
+    this.#paused = false
+    this.#valve?.resume()
+  }
+
+  /** What comes now is thrown away. */
+  stop(): void {
+    this.op.rows.length = 0
+    this.#paused = false
+    this.#valve?.resume()
+  }
+
+  /** Its cursor is closed: the server is stopped if it is not done, before anything else is sent to it. */
+  end(): void {
+    if (this.#slot.stream === this) this.#slot.stream = null
+    this.op.drop()
+    this.op.rows.length = 0
+  }
+
+  #ended(failure: unknown = null): void {
+    this.#over = true
+    this.#failure = failure
+    this.#wake?.()
+  }
+}

@@ -1,0 +1,149 @@
+// What the functions and triggers that a statement reaches do to the slot that runs it: it keeps its connection for what they
+// may leave, and the session is reset after it. Asked when the statement is sent, only for those that write or call functions
+// that are not PostgreSQL's.
+import type { RawConnection, Failure } from '../../driver/driver.ts'
+import type { UsageError } from '../../errors/index.ts'
+import { notice } from '../../observe/channels.ts'
+import { type Compiled, Dirty, Pin, type RowSpec } from '../../sql/compiled.ts'
+import type { EngineCore } from '../core.ts'
+import { EngineOp } from '../query/op.ts'
+import { nothingDrawn, numbersRefused, sessionMoved } from './admission.ts'
+import type { Holding } from './holding.ts'
+import { clock } from '../../util/clock.ts'
+import { sendPast } from './control.ts'
+import type { Slot } from './slot.ts'
+
+/** Statements that may draw numbers without saying so: by defaults and triggers. */
+const drawing: ReadonlySet<string> = new Set(['INSERT', 'MERGE', 'COPY', 'CALL', 'DO', 'EXECUTE', ''])
+
+export function draws({ verb, text }: Compiled): boolean {
+  return drawing.has(verb) || /\b(?:insert|merge|nextval|setval)\b/i.test(text)
+}
+
+/** Notes what a statement reaches that is about to be sent; an error where it cannot run here. */
+export function noteReach(slot: Holding, stmt: Compiled, raw: RawConnection): UsageError | null {
+  const { functions } = slot.engine
+  if (stmt.cls !== 'read') slot.noteWrite(stmt)
+  else if (stmt.leaves !== true && !functions.judgesReads) return null
+  if (!functions.active) {
+    if (stmt.leaves === true) slot.leave(stmt)
+    return null
+  }
+  const reach = slot.changes ? null : functions.reachOf(stmt)
+  if (functions.noteChange(stmt)) slot.changes = true
+  if (reach === null) {
+    slot.doubt(stmt)
+    raw.dirty |= Dirty.unknown
+    return null
+  }
+  if (reach.asks.length > 0) {
+    slot.asksNumbers()
+    if (slot.moved && !reach.draws) return sessionMoved(stmt, slot.engine.dialect)
+    if (!slot.drew && !reach.draws) return nothingDrawn(stmt, slot.engine.dialect)
+  }
+  if (reach.draws) slot.draws(stmt)
+  if (reach.stateful.length > 0) {
+    raw.dirty |= Dirty.unknown
+    slot.pin(Pin.functions, reach.stateful[0] as string)
+    if (reach.triggered.length > 0) tellOfTrigger(slot.engine, stmt, reach.triggered[0] as string)
+  }
+  return null
+}
+
+/** Whether a statement without a frame may run; it was refused if not. Its connection is reset after what may leave something. */
+export function mayRunAnywhere(op: EngineOp): boolean {
+  const { stmt } = op
+  const { functions } = op.engine
+  if (!functions.active) return true
+  const reach = functions.reachOf(stmt)
+  functions.noteChange(stmt)
+  if (reach === null || reach.stateful.length > 0) op.leaves = Dirty.unknown
+  else if (functions.numbers && (reach.draws || draws(stmt))) op.leaves = Dirty.sequences
+  if (reach === null || reach.asks.length === 0 || reach.draws) return true
+  op.refuseWith(numbersRefused(stmt, op.engine.dialect))
+  return false
+}
+
+/** Judges what could not be judged when it was sent, if that is known now. */
+export function settleDoubts(slot: Holding): void {
+  const { functions } = slot.engine
+  if (slot.doubts === null || slot.changes || !functions.read) return
+  const { doubts } = slot
+  slot.doubts = null
+  for (const stmt of doubts) {
+    const reach = functions.reachOf(stmt)
+    // What is not known after all of it was read stays so.
+    if (reach === null) slot.left ??= stmt
+    else if (reach.stateful.length > 0) slot.pin(Pin.functions, reach.stateful[0] as string, false)
+  }
+}
+
+function tellOfTrigger({ name, toldPlaces }: EngineCore, { text }: Compiled, by: string): void {
+  const key = `trigger ${by}`
+  if (toldPlaces.has(key)) return
+  toldPlaces.add(key)
+  notice(
+    'pinned-by-trigger',
+    `A scope keeps its connection, and the session is reset after it, because its statement calls ${by}, which may leave something in ` +
+      'the session. If it leaves nothing, name it in the option functions.harmless.',
+    { engine: name, places: [by, text.length > 80 ? `${text.slice(0, 77)}…` : text] },
+  )
+}
+
+export function tellOfNumbers({ name, toldPlaces }: EngineCore, { text }: Compiled): void {
+  const key = `numbers ${text}`
+  if (toldPlaces.has(key)) return
+  toldPlaces.add(key)
+  notice(
+    'pinned-for-numbers',
+    'Scopes that run this statement keep their connection, because currval() or lastval() was asked for behind it. Use INSERT … ' +
+      'RETURNING, and they do not have to.',
+    { engine: name, places: [text.length > 80 ? `${text.slice(0, 77)}…` : text], warn: false },
+  )
+}
+
+// Asks the session of a slot whether what keeps its connection is still there, while others wait: a lock may have been given back,
+// a temporary table dropped. One trip, on the slot's own connection. What its functions have left is not asked of the session,
+// which could not say, but of the catalogue.
+const value: RowSpec = { into: 'scalar', make: null, columns: null }
+
+/** The slot is quiet. */
+export function ask(holding: Holding): void {
+  const slot = holding as Slot
+  const { engine, stirs } = slot
+  slot.askedAt = stirs
+  slot.asking = true
+  const { query } = engine.functions
+  const doubted = slot.doubts !== null
+  const op = question(slot, engine.statements.compileInternal(doubted ? query.text : engine.dialect.stillHeld))
+  sendPast(slot, [op])
+  void op
+    .wait()
+    .then(
+      () => {
+        const [answer] = op.rows
+        if (doubted) engine.functions.take(answer as string, query.version)
+        else if (slot.stirs === stirs) slot.pins &= ~Pin.askable | Number(answer)
+      },
+      (reason: unknown) => {
+        const failure = reason as Failure
+        if (doubted) engine.functions.take(failure, query.version)
+        // A server that was slow once is asked again; one that refuses would refuse again.
+        if (failure.kind === 'timeout' && slot.stirs === stirs) slot.askedAt = -1
+      },
+    )
+    .finally(() => {
+      slot.asking = false
+      // Behind the catalogue come the pins.
+      if (doubted && engine.functions.read && slot.stirs === stirs) slot.askedAt = -1
+      slot.lease?.eased()
+      slot.tied()
+    })
+}
+
+function question({ engine }: Slot, stmt: Compiled): EngineOp {
+  const until = clock.now() + engine.options.resetTimeoutMs
+  const op = new EngineOp(engine, undefined, null, stmt, [], value, null, 0, until, null)
+  op.begin()
+  return op
+}

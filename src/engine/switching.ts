@@ -1,0 +1,129 @@
+// How the settings of a statement are put in force on its connection: what differs from those in force goes in front of it, in
+// its unit, so that it does not run when that fails. The connection remembers what is in force (`InForce`).
+import type { Failure, Op, RawConnection } from '../driver/driver.ts'
+import { type Compiled, Dirty } from '../sql/compiled.ts'
+import { type Change, InForce, type Settings } from '../sql/settings.ts'
+import type { ResolvedOptions } from '../options/options.ts'
+import type { StatementCache } from '../sql/compile.ts'
+import type { Dialect } from '../sql/dialect.ts'
+import { OwnOp } from './own-op.ts'
+
+/** What it needs of an engine. */
+interface Words {
+  readonly dialect: Dialect
+  readonly statements: StatementCache
+  readonly options: Pick<ResolvedOptions, 'pooler'>
+}
+
+/** What a session that must not keep them is reset for. */
+const reset = Dirty.framed | Dirty.settings | Dirty.role
+
+const isPlain =
+  ({ dialect }: Words) =>
+  ([name]: Change): boolean =>
+    dialect.settingKind(name) === 'plain'
+
+/** Whether the settings have to be in force before the transaction of the statement begins. */
+export function mustBegin(engine: Words, raw: RawConnection, wanted: Settings | null): boolean {
+  const { dialect } = engine
+  return raw.inForce.changes(wanted, dialect.guards).some(([name]) => dialect.settingKind(name) === 'beginning')
+}
+
+/** The statement behind a switch, which hears why it does not run. */
+interface Main {
+  prefixFailure: Failure | null
+}
+
+/** Of transactions behind a pooler, whose sessions keep nothing. */
+const bare = new InForce()
+
+/**
+ * What puts `wanted` in force, to be sent in front of `main`; null: nothing has to be sent. Behind a pooler it holds for the
+ * transaction alone: for that of `main` (`alone`), or for one that is open.
+ */
+export function switchOps(
+  engine: Words,
+  raw: RawConnection,
+  wanted: Settings | null,
+  main: Main | null,
+  alone: boolean,
+): Op[] | null {
+  const { dialect, statements, options } = engine
+  const pooled = options.pooler !== undefined
+  const known = pooled && alone ? null : raw.inForce
+  const changes = (known ?? bare).changes(wanted, dialect.guards)
+  if (changes.length === 0) {
+    known?.became(wanted, false)
+    return null
+  }
+  known?.sent(changes)
+  if (!pooled) raw.dirty |= raw.inForce.mayStay && changes.every(isPlain(engine)) ? Dirty.framed : reset
+  const until = pooled ? 'transaction' : 'session'
+  const ops: SwitchOp[] = []
+  for (let at = 0; at < changes.length;) {
+    const [name, value] = changes[at] as Change
+    const end = value === null ? at + 1 : endOfValues(changes, at, dialect.settingsAlone)
+    const { sql, params } =
+      value === null
+        ? { sql: dialect.takeBack(name, until), params: [] }
+        : dialect.settings(Object.fromEntries(changes.slice(at, end)) as Settings, until)
+    at = end
+    ops.push(
+      new SwitchOp(statements.compileFramed(sql), params, raw, known, at < changes.length ? undefined : wanted, main),
+    )
+  }
+  return ops
+}
+
+function endOfValues(changes: readonly Change[], from: number, alone: ReadonlySet<string> | undefined): number {
+  if (alone?.has((changes[from] as Change)[0]) === true) return from + 1
+  let end = from
+  // A name may stand twice: taken back to what the session has set, and set again at the end.
+  const names = new Set<string>()
+  for (; end < changes.length; end++) {
+    const [name, value] = changes[end] as Change
+    if (value === null || names.has(name) || alone?.has(name) === true) break
+    names.add(name)
+  }
+  return end
+}
+
+/** One statement of a switch; the last knows what is in force behind it. */
+class SwitchOp extends OwnOp {
+  readonly #raw: RawConnection
+  readonly #known: InForce | null
+  readonly #wanted: Settings | null | undefined
+  readonly #main: Main | null
+
+  constructor(
+    stmt: Compiled,
+    params: readonly unknown[],
+    raw: RawConnection,
+    known: InForce | null,
+    wanted: Settings | null | undefined,
+    main: Main | null,
+  ) {
+    super(stmt, params)
+    this.#raw = raw
+    this.#known = known
+    this.#wanted = wanted
+    this.#main = main
+  }
+
+  protected over(failure: Failure | null): void {
+    const [known, raw, main] = [this.#known, this.#raw, this.#main]
+    if (failure === null) {
+      if (known === null) return
+      if (this.#wanted === undefined) known.lose()
+      else known.became(this.#wanted, raw.status === 'idle')
+      if (!known.any) raw.dirty &= ~Dirty.framed
+    } else if (failure.kind !== 'skipped') {
+      // What was skipped was not done, or was rolled back with what had failed.
+      if (failure.outcome !== 'not_started' && known !== null) {
+        known.lose()
+        raw.dirty |= reset
+      }
+      if (main !== null) main.prefixFailure ??= { ...failure, outcome: 'not_started' }
+    }
+  }
+}

@@ -1,0 +1,177 @@
+// How a transaction begins: it borrows unless it is lazy, waits to be admitted and takes its place on the stack. BEGIN
+// itself travels with the first statement.
+import { TransactionStateError, UsageError } from '../../errors/index.ts'
+import { noPlace } from '../../observe/place.ts'
+import { clock } from '../../util/clock.ts'
+import { readAgain } from '../../util/options.ts'
+import type { Handle } from '../context/frame.ts'
+import { fromAround } from '../context/place.ts'
+import type { Engine } from '../engine.ts'
+import { readsAlone } from '../hosts/route.ts'
+import type { Cursor } from '../query/cursor.ts'
+import type { CursorWait } from '../query/cursor-home.ts'
+import { thrownError } from '../query/failure.ts'
+import { reportBegin } from '../report.ts'
+import { isLent, sendOwed } from '../slot/control.ts'
+import type { Slot } from '../slot/slot.ts'
+import { Turn } from '../slot/waiting.ts'
+import { rollback, windUp } from './ending.ts'
+import { ManualTransaction } from './transaction.ts'
+import type { TransactionOptions } from './options.ts'
+import type { TransactionPlace } from './terms.ts'
+import { TransactionRecord } from './record.ts'
+
+/** Null: it has begun, because nothing had to be waited for. Rejects, and throws, with a `Failure` or an error. */
+export function begin(record: TransactionRecord, until: number): Promise<void> | null {
+  const { slot, options } = record
+  const lazy = options.lazy === true
+  // Nobody but the transaction knows a slot of its own: there is nothing to ask, and no queue.
+  if (record.own && options.signal?.aborted !== true && (lazy || slot.borrowAtOnce())) {
+    takePlace(record)
+    reportBegin(record)
+    return null
+  }
+  const turn = new Turn(record.engine, record.chain, record.where.handle, {
+    quiet: false,
+    borrows: !lazy,
+    reads: record.reads,
+    act: () => takePlace(record),
+    until,
+    signal: options.signal,
+  })
+  slot.send(turn)
+  const waiting = turn.wait()
+  return waiting === null ? begun(record) : beginLater(record, waiting)
+}
+
+function begun(record: TransactionRecord): Promise<void> | null {
+  const { slot } = record
+  if (!slot.stack.includes(record)) return null
+  reportBegin(record)
+  return isLent(slot) ? openNow(record) : null
+}
+
+async function beginLater(record: TransactionRecord, waiting: Promise<void>): Promise<void> {
+  await waiting
+  await begun(record)
+}
+
+/** What users do on the driver's own object belongs inside too: it cannot wait for the first statement of the engine. */
+async function openNow(record: TransactionRecord): Promise<void> {
+  try {
+    await sendOwed(record.slot, record.handle).wait()
+  } catch (thrown) {
+    await rollback(record)
+    throw thrown
+  }
+}
+
+/** @throws {TransactionStateError} when it asks for what the one around it is not. */
+function takePlace(record: TransactionRecord): void {
+  const { slot } = record
+  const parent = slot.top ?? null
+  if (parent !== null) checkNested(record, parent)
+  else if (slot.lease?.raw.status === 'tx' || slot.lease?.raw.status === 'failed')
+    throw new TransactionStateError(
+      'A transaction begun by text is open on this connection. End it by text before calling transaction() or begin().',
+    )
+  if (parent === null) checkPromises(record)
+  // Taken when it borrowed, because others have to wait.
+  if (record.own && record.place === noPlace && slot.place !== null) record.place = slot.place
+  record.enter(parent)
+  // Issued before its connection was released.
+  if (parent === null && slot.closed) windUp(record).catch(() => {})
+}
+
+/** @throws {UsageError} for a limit or a question that its database does not have. */
+function checkPromises({ engine: { dialect, options }, resolveCommitMs, idleTimeoutMs }: TransactionRecord): void {
+  if (resolveCommitMs > 0 && dialect.outcome === null)
+    throw new UsageError(
+      `${dialect.title} cannot be asked afterwards whether a transaction was committed: leave out the option resolveCommitMs.`,
+    )
+  if (idleTimeoutMs !== Infinity && options.descriptor.where === 'server' && dialect.idleLimit(idleTimeoutMs) === null)
+    throw new UsageError(
+      `${dialect.title} has no limit for transactions that run nothing: leave out idleTimeoutMs and transactionIdleTimeoutMs, and limit ` +
+        'the whole of it by timeoutMs.',
+    )
+}
+
+function checkNested(record: TransactionRecord, parent: TransactionRecord): void {
+  const refusal = parent.refusal(record.batch)
+  if (refusal !== null) throw refusal
+  const { outermost } = parent
+  const { isolation, transactionIdleTimeoutMs: idleTimeoutMs } = record.engine.options
+  const defaults = { isolation, readOnly: false, deferrable: false, idleTimeoutMs }
+  for (const key of ['isolation', 'readOnly', 'deferrable', 'idleTimeoutMs'] as const) {
+    const asked = record.options[key]
+    if (asked === undefined || asked === (outermost.options[key] ?? defaults[key])) continue
+    throw new TransactionStateError(
+      `A nested transaction asks for ${key} ${String(asked)}, but the one around it, begun at ${outermost.place}, is ` +
+        'another. Set it on the outermost, or pass reuse: false for a separate connection.',
+    )
+  }
+}
+
+/** Opens one that its holder ends. */
+export async function beginManual(
+  engine: Engine,
+  where: TransactionPlace,
+  options: TransactionOptions,
+): Promise<ManualTransaction> {
+  const place = engine.beginPlace(clock.now(), beginManual)
+  const slot = where.slot ?? engine.openSlot(where.chain, false, '')
+  const record = new TransactionRecord(
+    engine,
+    slot,
+    where,
+    options,
+    place,
+    'manual',
+    (self) => new ManualTransaction(self),
+  )
+  if (record.own) slot.owner = record
+  await beginOrClose(record, options.timeoutMs === undefined ? Infinity : clock.now() + options.timeoutMs)
+  if (record.bornIn !== null && slot.stack.includes(record)) record.bornIn.manual = { record, warned: false }
+  return record.handle as ManualTransaction
+}
+
+async function beginOrClose(record: TransactionRecord, until: number): Promise<void> {
+  try {
+    await begin(record, until)
+  } catch (thrown) {
+    if (record.own) void record.slot.close()
+    throw thrownError(thrown, record.engine)
+  }
+}
+
+/** A transaction that a cursor opens for itself; `finish` ends it. */
+export async function openForCursor(
+  engine: Engine,
+  shared: Slot | null,
+  handle: Handle | null,
+  cursor: Cursor<unknown>,
+  { until, signal, reads: can, from }: CursorWait,
+): Promise<{ record: TransactionRecord; finish: (well: boolean) => Promise<void> }> {
+  const { chain } = cursor
+  const slot = shared ?? engine.openSlot(chain, false, '')
+  const reads = can && (from ?? fromAround(engine, chain) ?? shared?.reads?.from ?? engine.hosts?.reads) === 'replica'
+  if (shared === null) slot.forCursor = true
+  if (shared === null && reads) slot.reads = readsAlone(engine.hosts)
+  const record = new TransactionRecord(
+    engine,
+    slot,
+    { db: null, chain, handle, slot: shared },
+    readAgain<TransactionOptions>({ signal }),
+    cursor.place,
+    cursor,
+    (self) => new ManualTransaction(self),
+  )
+  if (record.own) slot.owner = record
+  record.reads = reads
+  await beginOrClose(record, until)
+  const handleOf = record.handle as ManualTransaction
+  const end = async (well: boolean): Promise<void> => {
+    if (record.taking) await (well ? handleOf.commit() : handleOf.rollback())
+  }
+  return { record, finish: end }
+}

@@ -1,0 +1,36 @@
+// What a statement, its failure and what is told of both know of the transaction it runs in.
+import type { Failure } from '../../driver/driver.ts'
+import type { Place } from '../../observe/place.ts'
+import type { Compiled } from '../../sql/compiled.ts'
+import type { Within } from '../../sql/statement.ts'
+import type { Enclosing } from '../context/frame.ts'
+import type { At, Event } from './state.ts'
+
+/** A cursor that lives in a transaction. */
+export interface OpenCursor {
+  /** Where it was opened. */
+  readonly place: Place
+  isLeftOpenBy(transaction: Inside): boolean
+  /** The transaction has ended, or the savepoint it lives in. */
+  ended(transaction: Inside): void
+  close(): Promise<void>
+}
+
+export interface Inside extends Enclosing, Within {
+  /** For events; 0 until somebody listened to its beginning. */
+  readonly id: number
+  readonly outermost: Inside
+  readonly options: { readonly readOnly?: boolean | undefined }
+  /** Opened for this cursor alone. */
+  readonly cursor: object | null
+  /** Nothing of it is on the server. */
+  readonly unsent: boolean
+  /** Nothing that is sent in it now could ever be committed. */
+  readonly doomed: boolean
+  /** Of the outermost: how long it may run no statement, in milliseconds. */
+  readonly idleTimeoutMs: number
+  advance(event: Event): At
+  noteFailure(failure: Failure, op: { readonly stmt: Compiled }): void
+  /** What a statement is told that comes after the one that has failed; null while none has. */
+  abortedError(stmt: Compiled | null): Error | null
+}

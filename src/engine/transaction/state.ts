@@ -1,0 +1,237 @@
+// The life of a transaction: one state, and one function that says what an event makes of it. Nothing else assigns it.
+// Managed and manual transactions, and those of cursors, live by the same table. An event that a row does not have changes
+// nothing, so no order of events gives two ends to a transaction.
+//
+//   at                    takes                          has on the server
+//   idle                  new work                       nothing: BEGIN or SAVEPOINT travels with the first statement
+//   beginning             new work                       BEGIN, not answered
+//   open                  new work                       a transaction
+//   returned:…            what was issued before         as idle, beginning and open
+//   committing            nothing                        COMMIT, not answered
+//   releasing             nothing                        RELEASE, not answered
+//   leaving:…             nothing, it is rolled back     as idle, beginning and open
+//   asking                nothing                        COMMIT, whose answer did not come; the server is asked about it
+//   committed, rolled_back, unknown                      it has ended
+//
+//   event                 from                           to
+//   sent                  idle                           beginning                  the same below returned:
+//   begun                 beginning                      open                       the same below returned: and leaving:
+//   unbegun               beginning                      idle, broken if it failed  the same below returned: and leaving:
+//   returned              idle, beginning, open          returned:…                 the callback returned, or commit() was called
+//   commit, sound         returned:idle                  committed
+//                         returned:beginning, :open      committing; a savepoint: releasing
+//   commit, spoiled       returned:…                     leaving:…
+//   rollback              every one that takes work      leaving:…
+//                         releasing                      leaving:open, broken: leaving:idle
+//   refused               committing                     returned:open              COMMIT could not be written
+//   lost                  beginning, open                idle, broken               the same below returned: and leaving:
+//                         idle, committing, releasing    the same, broken
+//   server-ended          open                           idle, broken               the same below returned:; leaving: not broken
+//                         releasing                      the same, broken
+//   late                  returned:…, leaving:…          the same, broken           time ran out, or a signal aborted
+//   raised                idle, beginning, open          the same, with the exit
+//   failed                every one but the ends         the same, spoiled
+//   unanswered            committing                     asking if it can be asked, else unknown
+//   committed             committing, releasing, asking  committed
+//   rolled_back           every one but the ends         rolled_back
+//   unknown               committing, asking             unknown
+//
+// Who wins: a failed statement, a loss and a time that ran out beat a commit that was not sent (`commit, spoiled`). Once COMMIT
+// has been sent only its answer counts, then what the server says when it is asked. A rollback that was raised beats a commit
+// that was raised; of two of a kind the first counts. The first failure is the one that is told. An end is an end.
+import type { Failure } from '../../driver/driver.ts'
+import type { Compiled } from '../../sql/compiled.ts'
+
+type OnServer = 'idle' | 'beginning' | 'open'
+export type Ended = 'committed' | 'rolled_back' | 'unknown'
+export type At =
+  | OnServer
+  | `returned:${OnServer}`
+  | `leaving:${OnServer}`
+  | 'committing'
+  | 'releasing'
+  | 'asking'
+  | Ended
+
+/** A statement that failed inside; none when BEGIN or the connection did. */
+export interface Spoiler {
+  readonly failure: Failure
+  readonly stmt: Compiled
+}
+
+/** The signal that leaves a transaction early. */
+export interface Exit extends Error {
+  readonly commit: boolean
+  readonly value: unknown
+  isFor(transaction: object): boolean
+}
+
+/** What has happened to it on the way. Each is set once, by the event that came first. */
+export interface Past {
+  /** The first statement that failed inside. */
+  readonly first: Failure | null
+  /** The first statement that failed after the callback had returned. */
+  readonly afterReturn: Failure | null
+  /** The first that failed on the server: nothing after it can be committed. */
+  readonly spoiler: Spoiler | null
+  /** Why nothing can run in it any more although it has not ended: BEGIN failed, the connection died, the server ended it. */
+  readonly broken: Failure | null
+  readonly exit: Exit | null
+  /** Why the answer of COMMIT did not come. */
+  readonly unanswered: Failure | null
+  /** Its server takes no writes: the connection is closed at the end. */
+  readonly stale: Failure | null
+}
+
+export interface State {
+  readonly at: At
+  readonly past: Past
+}
+
+/** `spoils`: the server runs nothing behind it. `askable`: the number of the transaction is known. */
+export type Event =
+  | 'sent'
+  | 'begun'
+  | 'returned'
+  | 'commit'
+  | 'rollback'
+  | 'refused'
+  | Ended
+  | { readonly type: 'unbegun'; readonly failure: Failure | null }
+  | { readonly type: 'lost' | 'server-ended' | 'late' | 'stale'; readonly failure: Failure }
+  | { readonly type: 'unanswered'; readonly failure: Failure; readonly askable: boolean }
+  | { readonly type: 'failed'; readonly failure: Failure; readonly stmt: Compiled | null; readonly spoils: boolean }
+  | { readonly type: 'raised'; readonly exit: Exit }
+
+type EventName = Extract<Event, string> | Exclude<Event, string>['type']
+type Moves = Partial<Record<At, At>>
+
+const onServer = ['idle', 'beginning', 'open'] as const
+
+/** What the server has of it changes in the same way before and after its callback has returned. */
+function onTheWay(moves: Partial<Record<OnServer, OnServer>>, alsoLeaving: boolean): Moves {
+  const all: Moves = {}
+  for (const from of onServer) {
+    const to = moves[from]
+    if (to === undefined) continue
+    all[from] = to
+    all[`returned:${from}`] = `returned:${to}`
+    if (alsoLeaving) all[`leaving:${from}`] = `leaving:${to}`
+  }
+  return all
+}
+
+function fromAll(to: (from: OnServer) => At, stages: readonly ('' | 'returned:' | 'leaving:')[]): Moves {
+  const all: Moves = {}
+  for (const stage of stages) for (const from of onServer) all[`${stage}${from}`] = to(from)
+  return all
+}
+
+const leaves = fromAll((from) => `leaving:${from}`, ['', 'returned:'])
+const table: Partial<Record<EventName, Moves>> = {
+  sent: onTheWay({ idle: 'beginning' }, false),
+  begun: onTheWay({ beginning: 'open' }, true),
+  unbegun: onTheWay({ beginning: 'idle' }, true),
+  lost: onTheWay({ beginning: 'idle', open: 'idle' }, true),
+  'server-ended': onTheWay({ open: 'idle' }, true),
+  returned: fromAll((from) => `returned:${from}`, ['']),
+  commit: { 'returned:idle': 'committed', 'returned:beginning': 'committing', 'returned:open': 'committing' },
+  rollback: { ...leaves, releasing: 'leaving:open' },
+  refused: { committing: 'returned:open' },
+  unanswered: { committing: 'asking' },
+  committed: { committing: 'committed', releasing: 'committed', asking: 'committed' },
+  rolled_back: {
+    ...fromAll(() => 'rolled_back', ['', 'returned:', 'leaving:']),
+    committing: 'rolled_back',
+    releasing: 'rolled_back',
+    asking: 'rolled_back',
+  },
+  unknown: { committing: 'unknown', asking: 'unknown' },
+}
+
+const nothing: Past = {
+  first: null,
+  afterReturn: null,
+  spoiler: null,
+  broken: null,
+  exit: null,
+  unanswered: null,
+  stale: null,
+}
+
+/** Of each state the one to which nothing has happened: without a failure no transaction makes any. */
+const sound = new Map<At, State>()
+for (const moves of Object.values(table))
+  for (const at of Object.entries(moves).flat() as At[]) sound.set(at, { at, past: nothing })
+
+/** Where every transaction starts. */
+export const untouched: State = soundAt('idle')
+
+/** What `event` makes of it. `nested`: a savepoint, which is released. */
+export function advance(state: State, event: Event, nested: boolean): State {
+  const past = typeof event === 'string' ? state.past : pastAfter(state, event)
+  const at = next(state, event, nested)
+  if (past === nothing) return soundAt(at)
+  return at === state.at && past === state.past ? state : { at, past }
+}
+
+function soundAt(at: At): State {
+  return sound.get(at) as State
+}
+
+function next({ at, past }: State, event: Event, nested: boolean): At {
+  const name = typeof event === 'string' ? event : event.type
+  const to = table[name]?.[at]
+  if (to === undefined) return at
+  if (name === 'commit' && isSpoiled(past)) return leaves[at] ?? at
+  if (to === 'committing' && nested) return 'releasing'
+  if (to === 'asking' && !(event as { readonly askable: boolean }).askable) return 'unknown'
+  return at === 'releasing' && name === 'rollback' && past.broken !== null ? 'leaving:idle' : to
+}
+
+/** Whatever the server thinks of it: it cannot be committed. */
+export function isSpoiled({ broken, spoiler, afterReturn }: Past): boolean {
+  return broken !== null || spoiler !== null || afterReturn !== null
+}
+
+export function hasEnded(at: At): at is Ended {
+  return at === 'committed' || at === 'rolled_back' || at === 'unknown'
+}
+
+export function takesWork(at: At): at is OnServer {
+  return at === 'open' || at === 'idle' || at === 'beginning'
+}
+
+function pastAfter({ at, past }: State, event: Exclude<Event, string>): Past {
+  if (hasEnded(at)) return past
+  switch (event.type) {
+    case 'failed': {
+      const { failure, stmt, spoils } = event
+      const spoiler = spoils && stmt !== null ? { failure, stmt } : null
+      return {
+        ...past,
+        first: past.first ?? failure,
+        spoiler: past.spoiler ?? spoiler,
+        afterReturn: past.afterReturn ?? (takesWork(at) ? null : failure),
+      }
+    }
+    case 'unbegun':
+      return event.failure === null ? past : { ...past, broken: past.broken ?? event.failure }
+    case 'lost':
+      return { ...past, broken: past.broken ?? event.failure }
+    case 'server-ended':
+      return at === 'open' || at === 'returned:open' || at === 'releasing'
+        ? { ...past, broken: past.broken ?? event.failure }
+        : past
+    case 'late':
+      return at === 'committing' || at === 'releasing' || at === 'asking'
+        ? past
+        : { ...past, broken: past.broken ?? event.failure }
+    case 'raised':
+      return takesWork(at) && (past.exit === null || !event.exit.commit) ? { ...past, exit: event.exit } : past
+    case 'unanswered':
+      return at === 'committing' ? { ...past, unanswered: event.failure } : past
+    case 'stale':
+      return { ...past, stale: event.failure }
+  }
+}

@@ -1,0 +1,90 @@
+// The rows of one FROM clause while a loader is compiled: those of the query, or those of a list. It knows the selected
+// values, the one-to-one joins, and the lists that each row has.
+import { type Column, is, SQL, sql } from 'drizzle-orm'
+import { render } from '../../builder/drizzle/core/render.ts'
+import type { Condition } from '../query/compile/condition.ts'
+import type { Expression } from '../meta/expressions.ts'
+import { withColumns } from './columns.ts'
+import type { Joins } from './join-list.ts'
+import type { Relation } from './joins.ts'
+import { qualifierOf, type Source } from './source.ts'
+
+/** A list that each row of a level has. */
+export interface List {
+  /** The rows of the list. */
+  readonly level: Level
+  /** Which of them belong to a row: in terms of both. */
+  readonly on: SQL
+  /** The columns that are equal, where that is all, and the table that has the columns of the list's side. */
+  readonly pairs: Relation | null
+  readonly parent: Source
+  readonly child: Source
+  readonly where: readonly Condition[]
+  readonly orderBy: readonly (Column | SQL)[]
+  readonly limit: number | null
+}
+
+export class Level {
+  readonly source: Source
+  readonly joins: Joins
+  readonly items: Expression[] = []
+  readonly lists: List[] = []
+  /** The name of a subquery of the rows, for SQL that cannot name their tables. */
+  readonly alias: string
+  readonly #names: string[] = []
+
+  constructor(source: Source, joins: Joins, alias: string) {
+    this.source = source
+    this.joins = joins
+    this.alias = alias
+  }
+
+  /** A list has joined the table of what has it: their columns can only be told apart when these rows are a subquery. */
+  get isShadowed(): boolean {
+    return this.lists.some(({ level, parent }) => level.has(parent.id))
+  }
+
+  /** Gives the place of a value that is selected. */
+  add(expression: Expression): number {
+    return this.items.push(expression) - 1
+  }
+
+  find(column: Column): number | undefined {
+    const text = render(column).sql
+    const at = this.items.findIndex((item) => !is(item, SQL.Aliased) && render(item).sql === text)
+    return at < 0 ? undefined : at
+  }
+
+  /** Whether columns of that source can be named. */
+  has(id: string): boolean {
+    return this.joins.has(id)
+  }
+
+  /** How the subquery names a value. */
+  name(at: number): string {
+    for (let next = this.#names.length; next <= at; next++) {
+      const item = this.items[next] as Expression
+      const { dialect } = this.source
+      const name = is(item, SQL.Aliased) ? dialect.quote(item.fieldAlias) : dialect.quote(`genever ${next}`)
+      this.#names.push(this.#names.includes(name) ? dialect.quote(`genever ${next}`) : name)
+    }
+    return this.#names[at] as string
+  }
+
+  /** The value as the subquery has it. */
+  outer(at: number): string {
+    return `${this.alias}.${this.name(at)}`
+  }
+
+  /**
+   * The condition of a list, in which the columns of these rows are those of the subquery. What has the list is named by it,
+   * even if the objects of the list load another one of that table.
+   */
+  outside({ on, level: inside, parent }: List): SQL {
+    return withColumns(on, (column) => {
+      const id = qualifierOf(column)
+      if ((id !== parent.id && inside.has(id)) || !this.has(id)) return undefined
+      return sql.raw(this.outer(this.find(column) ?? this.add(column)))
+    })
+  }
+}

@@ -1,0 +1,251 @@
+// The dialect of MySQL and MariaDB, whatever driver speaks to it.
+import { UsageError } from '../errors/index.ts'
+import { Pin } from '../sql/compiled.ts'
+import { type BeginOptions, type Dialect, parseIsolation } from '../sql/dialect.ts'
+import type { MemberType, ModelWords } from '../sql/model-words.ts'
+import { settingName, settingValue } from '../sql/settings.ts'
+import { describeType } from '../util/options.ts'
+import { classify } from './classify.ts'
+import { explain, safeMessage } from './errno.ts'
+import { cut } from './lexer.ts'
+
+const mostNameCharacters = 64
+
+/** The setting that is no variable, but the database which names without one are looked up in. */
+export const currentDatabase = 'database'
+
+/** Settings of transactions that begin later. */
+const beginning = /^(?:tx|transaction)_(?:isolation|read_only)$/
+/** Limits of time, and what changes how texts are read. */
+const lasting = /^(?:(?:tx|transaction)_\w+|\w*timeout|timestamp|\w*insert_id|autocommit|sql_mode)$/
+
+/** A text that ends where it should whatever the sql_mode makes of a backslash. */
+export function literal(text: string): string {
+  return /['\\]/.test(text) ? `convert(0x${Buffer.from(text).toString('hex')} using utf8mb4)` : `'${text}'`
+}
+
+/** For places where no expression may stand. @throws {UsageError} for a backslash, which a mode of the session may read as an escape. */
+export function quotedText(text: string): string {
+  if (text.includes('\\'))
+    throw new UsageError('A text in the schema has a backslash, which MySQL may read as an escape: leave it out.')
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+const casts: Readonly<Record<MemberType, readonly [before: string, after: string]>> = {
+  text: ['', ''],
+  json: ['', ''],
+  bigint: ['cast(', ' as signed)'],
+  'double precision': ['cast(', ' as double)'],
+  boolean: ['', " = 'true'"],
+  timestamptz: ['cast(replace(replace(', ", 'T', ' '), 'Z', '') as datetime(3))"],
+}
+
+const cast = (type: MemberType): readonly [string, string] => casts[type]
+
+const modelWords: ModelWords = {
+  returns: false,
+  updateReturns: false,
+  emptyRow: '() values ()',
+  rowsAsJson: false,
+  listAsArray: false,
+  namesKey: false,
+  incoming: (column) => `values(${column})`,
+  onConflict: ' on duplicate key update ',
+  text: ['cast(', ' as char)'],
+  nothing: '1 ',
+  keyValue(type) {
+    if (type !== null && /^(?:(?:tiny|small|medium|big)?int|serial|boolean|year)\b/.test(type)) return BigInt
+    if (type !== null && /^(?:char|varchar|(?:tiny|medium|long)?text|enum|datetime|timestamp|date|time)\b/.test(type))
+      return (text) => text
+    throw new UsageError(
+      `Pages need an order by columns that MySQL compares exactly with what a cursor holds: whole numbers, texts, dates and times, not ${type ?? 'an expression'}. Use limit() and offset().`,
+    )
+  },
+  patch: (json) => [`json_merge_patch(case when json_type(${json}) = 'OBJECT' then ${json} else '{}' end, `, ')'],
+  nullsFirst: true,
+  nullsPlaced: false,
+  distinctOn: false,
+  everyRow: '18446744073709551615',
+  member: {
+    read(key, type) {
+      const path = literal(`$.${JSON.stringify(key)}`)
+      const [before, after] = cast(type)
+      return [
+        'case when json_type(json_extract(',
+        `, ${path})) <> 'NULL' then ${before}json_unquote(json_extract(`,
+        `, ${path}))${after} end`,
+      ]
+    },
+    cast,
+  },
+  lock({ wait, joined }) {
+    if (joined)
+      throw new UsageError(
+        'forUpdate() of a query with other tables would lock the rows of all of them: MySQL cannot lock those of one table. Lock the rows ' +
+          'by a query of their keys first.',
+      )
+    return ` for update${wait === null ? '' : ` ${wait}`}`
+  },
+}
+
+export const mysql: Dialect = Object.freeze<Dialect>({
+  name: 'mysql',
+  family: 'mysql',
+  system: 'mysql',
+  title: 'MySQL',
+  placeholder: { numbered: false, text: () => '?' },
+  limits: { nameBytes: mostNameCharacters, parameters: 65_535 },
+  manyAtOnce: '',
+  classify,
+  cut,
+  functions: null,
+  // The server does not say which locks and temporary tables a session has: what was pinned stays so.
+  stillHeld: `select ${Pin.askable}`,
+  commit: 'COMMIT',
+  rollback: 'ROLLBACK',
+  begin({ isolation, readOnly, deferrable }: BeginOptions = {}) {
+    if (deferrable === true)
+      throw new UsageError('MySQL has no deferrable transactions: leave out the option deferrable.')
+    const level = isolation === undefined ? null : parseIsolation(isolation).toUpperCase()
+    return {
+      before: level === null ? [] : [`SET TRANSACTION ISOLATION LEVEL ${level}`],
+      begin: `START TRANSACTION${readOnly === undefined ? '' : readOnly ? ' READ ONLY' : ' READ WRITE'}`,
+      // A level that no transaction has used up would hold for the next one.
+      abandon: level === null ? null : 'ROLLBACK',
+    }
+  },
+  idleLimit: () => null,
+  savepoint: (name) => `SAVEPOINT ${quote(name)}`,
+  release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
+  rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
+  quote,
+  settings(settings, until) {
+    if (until === 'transaction')
+      throw new UsageError('MySQL has no settings that end with a transaction. Give them to scope() or to the engine.')
+    const entries = Object.entries(settings)
+    if (entries.length === 0) return { sql: 'DO 0', params: [] }
+    const { [currentDatabase]: database } = settings
+    if (database !== undefined) return { sql: `USE ${quote(settingValue(currentDatabase, database))}`, params: [] }
+    return {
+      sql: `SET ${entries.map(([name]) => `${target(settingName(name))} = ?`).join(', ')}`,
+      params: entries.map(([name, value]) => plain(name, settingValue(name, value))),
+    }
+  },
+  takeBack: (name) => `SET ${target(settingName(name))} = ${name.includes('.') ? 'NULL' : 'DEFAULT'}`,
+  settingKind: (name) => (beginning.test(name) ? 'beginning' : lasting.test(name) ? 'lasting' : 'plain'),
+  settingsAlone: new Set([currentDatabase]),
+  guards: [],
+  sessionIsolation: (level) => ({
+    sql: `SET SESSION TRANSACTION ISOLATION LEVEL ${level.toUpperCase()}`,
+    params: [],
+  }),
+  baseline: {
+    pins: Pin.settings | Pin.role,
+    // The server does not say what a session has set, so the texts do; a reset runs the same statements again.
+    unlisted: (text) => namesSet(text).map((name) => name.replaceAll('`', '')),
+    read: (names) => ({
+      sql:
+        names.length === 0
+          ? 'select 1 from dual where 1 = 0'
+          : names
+              .map((name) => `select '${settingName(name)}' as name, ${current(name)} as setting`)
+              .join(' union all '),
+      params: [],
+    }),
+    restore: () => '',
+  },
+  cursor: null,
+  streams: new Set(['SELECT', 'WITH', 'VALUES', 'TABLE']),
+  outcome: null,
+  explain,
+  message: safeMessage,
+  models: modelWords,
+  // A derived table with a group is made once, with a key; a bare JSON_TABLE would be read again for each row.
+  lists: {
+    inColumn: false,
+    keyText: (column) => `cast(${column} as char)`,
+    keyType: (_, declared) => `'${declared}'`,
+    keys(types, columns, place) {
+      const names = types.map((_, at) => `k${at}`).join(', ')
+      const parts = types.map((type, at) => `k${at} ${type} path '$[${at}]'`).join(', ')
+      const rows = columns[0]?.map((_, row) => columns.map((column) => column[row])) ?? []
+      const table = `json_table(${place(JSON.stringify(rows))}, '$[*]' columns (ord for ordinality, ${parts}))`
+      return {
+        from: `(select ord, ${names} from ${table} as j group by ord, ${names}) as o`,
+        parts: types.map((_, at) => `o.k${at}`),
+      }
+    },
+  },
+  readOnlySetting: (text) => /(?:^|\W)(?:transaction|tx)_read_only\b/.test(text),
+  advice: {
+    withoutSession: 'Use a direct connection to the server.',
+    transactionOnly: 'The isolation level and the access mode of SET TRANSACTION',
+    onConnect:
+      'onConnect may set settings and variables; temporary tables, locks, PREPARE, HANDLER and the role would be lost',
+    lastNumbers: 'last_insert_id(), row_count(), found_rows() and the warnings',
+    insteadOfNumbers: 'the answer of status()',
+    encoding:
+      'The character set of a session can only be utf8mb4, because text is sent and read as utf8mb4 only. Convert in SQL instead, with ' +
+      'convert(… using …).',
+    quotes:
+      'The sql_mode can only be set to a text that is written in the statement, without ANSI_QUOTES and NO_BACKSLASH_ESCAPES: Genever reads ' +
+      'SQL without them, and quotes would end elsewhere.',
+  },
+})
+
+function current(name: string): string {
+  return `cast(${name.includes('.') ? `@${quote(name)}` : `@@session.${name}`} as char)`
+}
+
+/** A name with a dot is a variable of the user's, any other one of the session's. */
+function target(name: string): string {
+  return name.includes('.') ? `@${quote(name)}` : `SESSION ${name}`
+}
+
+/** A setting of the server takes a whole number only as one. */
+function plain(name: string, value: string): string | number {
+  if (name.includes('.') || !/^-?\d{1,15}$/.test(value)) return value
+  return Number(value)
+}
+
+function quote(name: string): string {
+  const problem =
+    typeof name !== 'string'
+      ? `is ${describeType(name)}, not a string`
+      : name === ''
+        ? 'is empty'
+        : name.includes('\0')
+          ? 'holds a NUL character'
+          : /[\p{Surrogate}\u{10000}-\u{10FFFF}]/u.test(name)
+            ? 'holds a character that names of MySQL cannot have'
+            : name.endsWith(' ')
+              ? 'ends in a space'
+              : name.length > mostNameCharacters
+                ? `has ${name.length} characters, more than the ${mostNameCharacters} that MySQL allows`
+                : undefined
+  if (problem !== undefined) throw new UsageError(`An identifier ${problem}.`)
+  return `\`${name.replaceAll('`', '``')}\``
+}
+
+/** A variable of the user's, or a setting of the session. */
+const named = /@(?:`(?:[^`]|``)*`|[\w.$]+)|(?:session\s+|@@(?:session\.)?)[a-z_]\w*/.source
+const value = /\?|'[^'\\]*'|-?\d+|default|null|on|off|true|false/.source
+const simple = new RegExp(`^\\s*set\\s+(?:(?:${named})\\s*:?=\\s*(?:${value})\\s*(?:,\\s*|$))+$`, 'i')
+const targets = new RegExp(`(${named})\\s*:?=`, 'gi')
+
+/** `@a` and `SESSION a`, as SET takes them; null where a text does anything else. */
+export function targetsSet(text: string): readonly string[] | null {
+  if (!simple.test(text)) return null
+  return Array.from(text.matchAll(targets), ([, name = '']) =>
+    name.startsWith('@@') || !name.startsWith('@')
+      ? `SESSION ${name.replace(/^(?:@@(?:session\.)?|session\s+)/i, '')}`
+      : name,
+  )
+}
+
+/** Names that settings of a scope can have too. */
+export function namesSet(text: string): readonly string[] {
+  return (targetsSet(text) ?? [])
+    .filter((name) => name.startsWith('SESSION ') || name.includes('.'))
+    .map((name) => name.replace(/^(?:SESSION |@)/, '').toLowerCase())
+}

@@ -1,0 +1,309 @@
+// So many connections for several pools together. A pool asks before it opens one. While all are open, the connection that has
+// been idle for the longest, in whichever pool, is closed for the pool that has waited for the longest; where none is idle, pools
+// take back what is lent and not used. A pool that has none at all waits no longer than others keep all of theirs busy.
+import { clock, msUntil } from '../util/clock.ts'
+import type { ConnectionHooks, Failure, RawConnection } from '../driver/driver.ts'
+import { inRoot } from '../util/context.ts'
+
+/**
+ * A pool that has a connection gets no second one by the closing of one that was used in this time. A pool that has none waits for this
+ * time before a busy connection is closed for it.
+ */
+const fairMs = 100
+
+/** A pool, or a single connection, that counts in an allowance. */
+export interface Sharer {
+  /** How many it has. */
+  readonly size: number
+  /** Since when somebody waits for whom it would open one, monotonic milliseconds; undefined: nobody does. */
+  readonly wantedSince: number | undefined
+  /** Since when its longest idle one is idle; undefined: none is. */
+  readonly idleSince: number | undefined
+  /** Closes its longest idle one. */
+  yieldIdle(): void
+  /** How many of those in use it closes as soon as their user is done. */
+  readonly yielding: number
+  /** Closes one of those in use as soon as its user is done. False: there is none but those that it closes anyway. */
+  yieldNext(): boolean
+  /** Somebody elsewhere waits, and nothing is idle: it takes back what is lent and not used. */
+  recallForOthers(): void
+  /** There may be room: it opens what is due. */
+  grow(): void
+  /** A line for each connection that is held, with its holder. */
+  holders(): string[]
+}
+
+export class Allowance {
+  readonly most: number
+  #used = 0
+  /** How many are being closed for those who wait. */
+  #leaving = 0
+  readonly #sharers = new Set<Sharer>()
+  /** In the order they asked. */
+  readonly #waiting = new Set<Sharer>()
+  /** The sharer that may take what has become free, before those that ask for the first time. */
+  #turn: Sharer | null = null
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(most: number) {
+    this.most = most
+  }
+
+  join(sharer: Sharer): void {
+    this.#sharers.add(sharer)
+  }
+
+  leave(sharer: Sharer): void {
+    this.#sharers.delete(sharer)
+    this.#waiting.delete(sharer)
+  }
+
+  /** A connection beyond those of pools may be closed whenever it is idle; returns what ends that. */
+  mayClose(apart: Restful): () => void {
+    const sharer = new Resting(apart)
+    this.join(sharer)
+    return () => this.leave(sharer)
+  }
+
+  get full(): boolean {
+    return this.#used >= this.most
+  }
+
+  holders(): string[] {
+    return [...this.#sharers].flatMap((each) => each.holders())
+  }
+
+  /** True: one connection more is counted, until `give`. `urgent`: else it waits in line, and `grow` is called. */
+  take(sharer: Sharer, urgent: boolean): boolean {
+    if (this.#used < this.most && (this.#turn === sharer || this.#waiting.size === 0)) {
+      this.#used++
+      this.#turn = null
+      return true
+    }
+    if (urgent) {
+      this.#waiting.add(sharer)
+      this.#makeRoom()
+    }
+    return false
+  }
+
+  /** A connection has ended. */
+  give(): void {
+    this.#used--
+    if (this.#leaving > 0) this.#leaving--
+    while (this.#used < this.most) {
+      const next = this.#next()
+      if (next === undefined) return
+      this.#waiting.delete(next)
+      this.#turn = next
+      next.grow()
+      this.#turn = null
+    }
+  }
+
+  /** A connection has become idle, or may have become quiet. */
+  eased(): void {
+    if (this.#waiting.size > 0) this.#makeRoom()
+  }
+
+  /** For how many of those who wait nothing is being closed. */
+  get wanted(): number {
+    return this.#waiting.size === 0 ? 0 : Math.max(0, this.#missing)
+  }
+
+  /** One connection beyond those of pools. False: there was none until then, or `ended`, who asked for it is closed. */
+  async claim(deadline: number, ended: AbortSignal): Promise<boolean> {
+    const claim = new Claim(this)
+    this.join(claim)
+    try {
+      return await claim.settles(deadline, ended)
+    } finally {
+      this.leave(claim)
+    }
+  }
+
+  /** Those that have none go before those that have some. */
+  #next(): Sharer | undefined {
+    let first: Sharer | undefined
+    for (const each of this.#waiting)
+      if (each.wantedSince === undefined) this.#waiting.delete(each)
+      else if (each.size === 0) return each
+      else first ??= each
+    return first
+  }
+
+  get #missing(): number {
+    this.#next()
+    let wanting = 0
+    for (const { wantedSince } of this.#waiting) if (wantedSince !== undefined) wanting++
+    return wanting - (this.most - this.#used) - this.#leaving
+  }
+
+  #makeRoom(): void {
+    let missing = this.#missing
+    if (missing <= 0) return
+    const usedBefore = this.#next()?.size === 0 ? Infinity : clock.now() - fairMs
+    for (; missing > 0; missing--) {
+      const idle = this.#longestIdle(usedBefore)
+      if (idle === null) break
+      this.#leaving++
+      idle.yieldIdle()
+    }
+    if (missing > 0) for (const each of this.#sharers) each.recallForOthers()
+    this.#lookAgain()
+  }
+
+  #longestIdle(before: number): Sharer | null {
+    let longest: Sharer | null = null
+    let since = before
+    for (const each of this.#sharers) {
+      const { idleSince } = each
+      if (idleSince === undefined || idleSince > since) continue
+      longest = each
+      since = idleSince
+    }
+    return longest
+  }
+
+  #lookAgain(): void {
+    if (this.#timer !== null) return
+    this.#timer = inRoot(() =>
+      clock.setTimeout(() => {
+        this.#timer = null
+        // A connection that is still being closed may take long.
+        this.#leaving = 0
+        this.#next()
+        if (this.#waiting.size === 0) return
+        this.#starve(clock.now() - fairMs)
+        this.#makeRoom()
+        this.#lookAgain()
+      }, fairMs),
+    )
+  }
+
+  /** For each that has none and has waited for long, one of those in use. */
+  #starve(before: number): void {
+    let starving = 0
+    for (const { size, wantedSince = Infinity } of this.#waiting) if (size === 0 && wantedSince <= before) starving++
+    for (const { yielding } of this.#sharers) starving -= yielding
+    if (this.#longestIdle(Infinity) !== null) return
+    const most = [...this.#sharers].filter(({ size }) => size > 0).toSorted((a, b) => b.size - a.size)
+    for (; starving > 0; starving--) if (!most.some((each) => each.yieldNext())) return
+  }
+}
+
+/** A sharer without a pool: it has no connection that it could close for others. */
+abstract class Apart implements Sharer {
+  readonly size: number = 0
+  readonly yielding: number = 0
+  abstract readonly wantedSince: number | undefined
+  abstract readonly idleSince: number | undefined
+
+  yieldIdle(): void {}
+
+  yieldNext(): boolean {
+    return false
+  }
+
+  recallForOthers(): void {}
+
+  grow(): void {}
+
+  holders(): string[] {
+    return []
+  }
+}
+
+/** Waits for one connection that no pool has. */
+class Claim extends Apart {
+  readonly idleSince: undefined = undefined
+  wantedSince: number | undefined = clock.now()
+  readonly #allowance: Allowance
+  #settle: (granted: boolean) => void = () => {}
+
+  constructor(allowance: Allowance) {
+    super()
+    this.#allowance = allowance
+  }
+
+  settles(deadline: number, ended: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const fail = (): void => this.#settle(false)
+      const timer = inRoot(() => clock.setTimeout(fail, Math.ceil(msUntil(deadline))))
+      ended.addEventListener('abort', fail)
+      this.#settle = (granted) => {
+        this.wantedSince = undefined
+        clock.clearTimeout(timer)
+        ended.removeEventListener('abort', fail)
+        resolve(granted)
+      }
+      if (ended.aborted) fail()
+      else this.grow()
+    })
+  }
+
+  override grow(): void {
+    if (this.#allowance.take(this, true)) this.#settle(true)
+  }
+}
+
+/** One connection beyond those of pools. */
+export interface Restful {
+  /** Since when it is idle; undefined: it is not there, or in use. */
+  readonly idleSince: number | undefined
+  /** Closes it until it is needed again. */
+  rest(): void
+}
+
+/** Gives up the connection of a `Restful`, and asks for none. */
+class Resting extends Apart {
+  readonly wantedSince: undefined = undefined
+  readonly #of: Restful
+
+  constructor(of: Restful) {
+    super()
+    this.#of = of
+  }
+
+  get idleSince(): number | undefined {
+    return this.#of.idleSince
+  }
+
+  override yieldIdle(): void {
+    this.#of.rest()
+  }
+}
+
+type Open = (hooks: ConnectionHooks, deadline: number) => Promise<RawConnection>
+
+/** Opens connections beyond those of pools, which count all the same. Nobody waits for one when it has `ended`. */
+export function counted(allowance: Allowance | null, ended: AbortSignal, open: Open): Open {
+  if (allowance === null) return open
+  return async (hooks, deadline) => {
+    if (!(await allowance.claim(deadline, ended)))
+      throw { kind: ended.aborted ? 'closed' : 'timeout', outcome: 'not_started' } satisfies Failure as unknown
+    let counts = true
+    let ending = false
+    const end = (): void => {
+      if (counts) allowance.give()
+      counts = false
+    }
+    const lost: ConnectionHooks['lost'] = (raw, failure) => {
+      if (!ending) end()
+      hooks.lost(raw, failure)
+    }
+    try {
+      const raw = await open({ ...hooks, lost }, deadline)
+      const close = raw.close.bind(raw)
+      // Closed in order it counts until the server has ended it.
+      raw.close = (until) => {
+        ending = true
+        return close(until).then(end)
+      }
+      return raw
+    } catch (thrown) {
+      end()
+      throw thrown
+    }
+  }
+}

@@ -1,0 +1,302 @@
+// When a pool opens a further connection, and the opening of it: for `min`, and for somebody who has waited so long
+// that it seems quicker than what comes back by itself. The pool asks after each change; there is one timer, armed only
+// while somebody waits who may get a connection of their own later.
+import type { Failure, RawConnection } from '../driver/driver.ts'
+import { inRoot } from '../util/context.ts'
+import type { ConnectionSource, PoolLimits } from './contract.ts'
+import type { Member } from './member.ts'
+import type { Share } from './share.ts'
+import { Backoff, clock } from '../util/clock.ts'
+
+/** One more connection than the server has granted is tried this often. */
+const probeMs = 10_000
+
+/** The pause between attempts to open a connection. One per pool, so an outage costs one attempt at a time and not one per waiter. */
+export class OpenBackoff extends Backoff {
+  /** Why the last attempt failed; null after a success. */
+  lastFailure: Failure | null = null
+  #full = Infinity
+  #fullSince = 0
+  #timer: NodeJS.Timeout | null = null
+
+  /** True when an attempt may start now; otherwise `again` is called once the pause is over. */
+  ready(again: () => void): boolean {
+    const left = this.leftMs
+    if (left === 0) return true
+    this.#timer ??= inRoot(() =>
+      clock.setTimeout(() => {
+        this.#timer = null
+        again()
+      }, left),
+    ).unref()
+    return false
+  }
+
+  override succeeded(): void {
+    super.succeeded()
+    this.lastFailure = null
+  }
+
+  /** The attempt failed for this reason. */
+  refused(failure: Failure | null, waiting: boolean): void {
+    this.lastFailure = failure
+    this.failed(waiting)
+  }
+
+  /** How many connections the server can be asked for. */
+  get ceiling(): number {
+    if (this.#full === Infinity) return Infinity
+    return this.#full + Math.floor((clock.now() - this.#fullSince) / probeMs)
+  }
+
+  /** The server has no room for more than the `open` it granted: one more is tried every ten seconds. */
+  full(open: number): void {
+    this.#full = open
+    this.#fullSince = clock.now()
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
+    this.#timer = null
+  }
+}
+
+/** The most connections being opened at once: a spike is served by what comes back, not by a storm of connects. */
+const maxOpening = 2
+/** Nobody waits longer than this for what comes back, however long a connect takes. */
+const mostPatienceMs = 5
+/** How many connects the mean remembers. */
+const remembered = 16
+
+/** What growth asks of its pool. */
+export interface Growing {
+  readonly closed: boolean
+  /** It is closed, and nobody is to be served any more. */
+  readonly done: boolean
+  /** Connections there are, those being opened included. */
+  readonly size: number
+  /** Connections that will come back to the queue some time. */
+  readonly returning: number
+  /** Since when the nth of those waits whom no idle connection is being asked for; undefined: there are not so many. */
+  waitingSince(nth: number): number | undefined
+  /** Its part of connections that several pools have together; null: it has its own. */
+  readonly share: Share | null
+  /** Whether the shared connections have so much to do that another one is wanted at once. */
+  readonly pressed: boolean
+  /** Counts a connection that is being opened. */
+  admit(): Member
+  /** It is open and free. */
+  opened(member: Member): void
+  /** It could not be opened, and counts no more. */
+  dismissed(member: Member): void
+  /** None can be opened, now or later. */
+  hopeless(failure: Failure): void
+}
+
+export class Growth {
+  readonly backoff: OpenBackoff = new OpenBackoff()
+  /** How many connections are being opened. */
+  opening = 0
+  readonly #pool: Growing
+  readonly #source: ConnectionSource
+  readonly #limits: PoolLimits
+  #connects = 0
+  /** The mean of the pool's own connects, in milliseconds. */
+  connectMs = 0
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(pool: Growing, source: ConnectionSource, limits: PoolLimits) {
+    this.#pool = pool
+    this.#source = source
+    this.#limits = limits
+  }
+
+  /** Opens what is due, and comes back by itself for what will be. */
+  grow(): void {
+    const pool = this.#pool
+    while (!pool.done && this.opening < maxOpening && pool.size < Math.min(this.#limits.max, this.backoff.ceiling)) {
+      if (pool.closed || pool.size >= this.#limits.min) {
+        const since = pool.waitingSince(this.opening)
+        if (since === undefined) return
+        const left = since + this.#patienceMs - clock.now()
+        if (left > 0) {
+          this.#timer ??= inRoot(() => clock.setTimeout(() => this.#again(), Math.ceil(left)))
+          return
+        }
+      }
+      if (!this.backoff.ready(() => this.grow())) return
+      if (pool.share?.admits(pool.waitingSince(this.opening) !== undefined) === false) return
+      this.#add()
+    }
+  }
+
+  #add(): void {
+    const member = this.#admit()
+    void this.#open(member).then(
+      () => this.#opened(member),
+      (failure: unknown) => this.#failed(member, failure as Failure),
+    )
+  }
+
+  /** Opens one although nobody waits: there are too few. */
+  press(): void {
+    const pool = this.#pool
+    if (pool.closed || this.opening > 0 || pool.size >= Math.min(this.#limits.max, this.backoff.ceiling)) return
+    if (this.backoff.ready(() => this.grow()) && pool.share?.admits(false) !== false) this.#add()
+  }
+
+  /** Opens one connection: proves that the database answers. Rejects with the Failure. */
+  async first(): Promise<void> {
+    await this.#pool.share?.awaitAdmission(this.#limits.acquireTimeoutMs)
+    const member = this.#admit()
+    try {
+      await this.#open(member)
+    } catch (failure) {
+      this.#dismiss(member)
+      throw failure
+    }
+    this.#opened(member)
+  }
+
+  stop(): void {
+    this.backoff.stop()
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  /** How long one waits for what comes back before a connection is opened for them. */
+  get #patienceMs(): number {
+    if (this.#connects === 0 || this.#pool.pressed || this.#pool.returning === 0) return 0
+    return Math.min(mostPatienceMs, this.connectMs)
+  }
+
+  #again(): void {
+    this.#timer = null
+    this.grow()
+  }
+
+  #admit(): Member {
+    this.opening++
+    return this.#pool.admit()
+  }
+
+  async #open(member: Member): Promise<void> {
+    const start = clock.now()
+    const raw: RawConnection = await inRoot(() => this.#source.open(member, start + this.#limits.connectTimeoutMs))
+    this.connectMs += (clock.now() - start - this.connectMs) / Math.min(++this.#connects, remembered)
+    member.attach(raw)
+  }
+
+  #opened(member: Member): void {
+    this.opening--
+    this.backoff.succeeded()
+    this.#pool.opened(member)
+    this.grow()
+  }
+
+  #dismiss(member: Member): void {
+    this.opening--
+    member.state = 'gone'
+    this.#pool.dismissed(member)
+  }
+
+  #failed(member: Member, failure: Failure): void {
+    const pool = this.#pool
+    this.#dismiss(member)
+    if (pool.closed) {
+      // Nothing is tried again after the end: those who waited for this one have nobody else.
+      if (pool.returning === 0 && this.opening === 0) pool.hopeless(failure)
+      return
+    }
+    const verdict = this.#source.classify(failure)
+    if (verdict === 'full' && pool.size > 0) this.backoff.full(pool.size)
+    else this.backoff.refused(failure, pool.waitingSince(0) !== undefined)
+    if (verdict === 'config') pool.hopeless(failure)
+    this.grow()
+  }
+}
+
+// What a pool does when nobody asks: connections idle for too long and connections too old are closed, and `min` are
+// kept. One timer, only while there is something to watch; it keeps no process alive.
+
+/** No look more often than this, however short the idle time. */
+const shortestPauseMs = 50
+const longestPauseMs = 30_000
+/** Connections opened together do not end together: each lives up to this share shorter. */
+const jitter = 0.1
+/** … and of those that are too old, one is replaced in this time: a pool never goes cold at once. */
+const replacePauseMs = 1_000
+
+export interface Upkept {
+  /** The longest idle first. */
+  readonly idle: readonly Member[]
+  readonly members: Iterable<Member>
+  readonly size: number
+  retire(member: Member): void
+  /** Closes it now if it is idle, else as soon as its user is done. */
+  replace(member: Member): void
+  /** Opens connections up to `min`. */
+  fill(): void
+}
+
+export class Upkeep {
+  readonly #pool: Upkept
+  readonly #limits: PoolLimits
+  #timer: NodeJS.Timeout | null = null
+  #lastReplaced = -Infinity
+  /** Some are too old, but not due to be replaced. */
+  #late = false
+
+  constructor(pool: Upkept, limits: PoolLimits) {
+    this.#pool = pool
+    this.#limits = limits
+  }
+
+  /** The end of a connection born now, monotonic milliseconds. */
+  expiry(): number {
+    return clock.now() + this.#limits.maxLifetimeMs * (1 - jitter * Math.random())
+  }
+
+  /** Starts to watch, if it does not already. */
+  watch(): void {
+    if (this.#timer !== null) return
+    const { idleTimeoutMs, maxLifetimeMs } = this.#limits
+    const soonest = Math.min(idleTimeoutMs, maxLifetimeMs) / 4
+    if (soonest === Infinity) return
+    const pause = Math.min(Math.max(soonest, shortestPauseMs), this.#late ? replacePauseMs : longestPauseMs)
+    this.#timer = inRoot(() => clock.setTimeout(() => this.#look(), pause)).unref()
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clock.clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  #look(): void {
+    this.#timer = null
+    const pool = this.#pool
+    const now = clock.now()
+    for (const member of [...pool.idle])
+      if (now - member.idleSince >= this.#limits.idleTimeoutMs && pool.size > this.#limits.min) pool.retire(member)
+    this.#replaceOne(now)
+    pool.fill()
+    if (pool.size > 0) this.watch()
+  }
+
+  /** The oldest goes first. */
+  #replaceOne(now: number): void {
+    let oldest: Member | null = null
+    this.#late = false
+    for (const member of this.#pool.members) {
+      if (member.expiresAt > now || member.outgoing) continue
+      if (oldest !== null) this.#late = true
+      if (oldest === null || member.expiresAt < oldest.expiresAt) oldest = member
+    }
+    if (oldest === null) return
+    if (now - this.#lastReplaced < replacePauseMs) this.#late = true
+    else {
+      this.#lastReplaced = now
+      this.#pool.replace(oldest)
+    }
+  }
+}

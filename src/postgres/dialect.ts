@@ -1,0 +1,153 @@
+// The dialect of PostgreSQL, whatever driver speaks to it.
+import { UsageError } from '../errors/index.ts'
+import { type BeginOptions, type Dialect, parseIsolation } from '../sql/dialect.ts'
+import { mostNameBytes, settingName, settingValue } from '../sql/settings.ts'
+import { describeType } from '../util/options.ts'
+import { classify } from './classify.ts'
+import { functions } from './functions/catalogue.ts'
+import { cut } from './lexer.ts'
+import {
+  baseline,
+  channels,
+  copy,
+  cursor,
+  locks,
+  outcome,
+  replication,
+  settingsChanged,
+  stillHeld,
+} from './session-sql.ts'
+import { explain, safeMessage } from './sqlstate.ts'
+import { type Sql, tagFor } from '../sql/tag.ts'
+
+/** The count in Bind has two bytes. */
+export const mostParameters = 65_535
+
+/** Cannot be taken back, or not always; ends the session or what takes it back; makes it somebody else's. */
+const lasting =
+  /^(?:transaction_\w+|seed|temp_buffers|session_authorization|idle_session_timeout|statement_timeout|tcp_\w+)$/
+
+export const postgres: Dialect = Object.freeze<Dialect>({
+  name: 'postgres',
+  family: 'postgres',
+  system: 'postgresql',
+  title: 'PostgreSQL',
+  placeholder: { numbered: true, text: (index) => `$${index + 1}` },
+  limits: { nameBytes: mostNameBytes, parameters: mostParameters },
+  manyAtOnce: ', or as arrays with unnest($1)',
+  classify,
+  cut,
+  functions,
+  stillHeld,
+  commit: 'COMMIT',
+  rollback: 'ROLLBACK',
+  begin({ isolation, readOnly, deferrable }: BeginOptions = {}) {
+    let text = 'BEGIN'
+    if (isolation !== undefined) text += ` ISOLATION LEVEL ${parseIsolation(isolation).toUpperCase()}`
+    if (readOnly !== undefined) text += readOnly ? ' READ ONLY' : ' READ WRITE'
+    if (deferrable !== undefined) text += deferrable ? ' DEFERRABLE' : ' NOT DEFERRABLE'
+    return { before: [], begin: text, abandon: null }
+  },
+  idleLimit: (ms) => `SET LOCAL idle_in_transaction_session_timeout = ${Math.ceil(ms)}`,
+  savepoint: (name) => `SAVEPOINT ${quote(name)}`,
+  release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
+  rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
+  quote,
+  settings(settings, until) {
+    const entries = Object.entries(settings)
+    const setters = entries.map(
+      (_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, ${until === 'transaction'})`,
+    )
+    // Without entries this is a bare SELECT, which PostgreSQL accepts.
+    return {
+      sql: `select ${setters.join(', ')}`.trimEnd(),
+      params: entries.flatMap(([name, value]) => [settingName(name), settingValue(name, value)]),
+    }
+  },
+  takeBack(name, until) {
+    const quoted = settingName(name).split('.').map(quote).join('.')
+    return until === 'session' ? `RESET ${quoted}` : `SET LOCAL ${quoted} TO DEFAULT`
+  },
+  settingKind: (name) =>
+    name.startsWith('default_transaction_') ? 'beginning' : lasting.test(name) ? 'lasting' : 'plain',
+  guards: ['session_authorization', 'role'],
+  sessionIsolation: (level) => ({
+    sql: "select set_config('default_transaction_isolation', $1, false)",
+    params: [level],
+  }),
+  baseline,
+  cursor,
+  outcome,
+  replication,
+  locks,
+  channels,
+  copy,
+  explain,
+  message: safeMessage,
+  models: {
+    returns: true,
+    updateReturns: true,
+    emptyRow: 'default values',
+    rowsAsJson: true,
+    listAsArray: true,
+    namesKey: true,
+    incoming: (column) => `excluded.${column}`,
+    onConflict: ' do update set ',
+    text: ['', '::text'],
+    nothing: '',
+    keyValue: () => (text) => text,
+    patch: () => null,
+    member: null,
+    nullsFirst: false,
+    nullsPlaced: true,
+    distinctOn: true,
+    everyRow: null,
+    lock: ({ name, wait }) => ` for update of ${name}${wait === null ? '' : ` ${wait}`}`,
+  },
+  lists: {
+    inColumn: true,
+    keyText: (column) => `${column}::text`,
+    keyType: (column) => `pg_catalog.format_type(pg_catalog.pg_typeof(${column})::oid, -1)`,
+    keys: (types, columns, place) => ({
+      from: `rows from (${columns.map((column) => `pg_catalog.unnest(${place(column)}::text[])`).join(', ')}) with ordinality as o (${types.map((_, at) => `k${at}, `).join('')}ord)`,
+      parts: types.map((type, at) => `o.k${at}::${type}`),
+    }),
+  },
+  settingsChanged,
+  readOnlySetting: (text) => /(?:^|\W)(?:default_)?transaction_read_only\b/.test(text),
+  advice: {
+    withoutSession:
+      'Inside a transaction use SET LOCAL, pg_advisory_xact_lock() and temporary tables with ON COMMIT DROP. Around it ' +
+      'use the settings of scope(). For LISTEN connect to the server directly.',
+    transactionOnly: 'SET LOCAL, LOCK TABLE and pg_advisory_xact_lock()',
+    onConnect:
+      'onConnect may set settings and the role; temporary tables, LISTEN, advisory locks, cursors and PREPARE would be lost',
+    lastNumbers: 'currval() and lastval()',
+    insteadOfNumbers: 'INSERT … RETURNING',
+    encoding:
+      'client_encoding can only be UTF8, because text is sent and read as UTF8 only. Convert in SQL instead, with ' +
+      'convert_to() and convert_from().',
+    quotes:
+      'standard_conforming_strings cannot be turned off: Genever reads SQL with it on, and quotes would end elsewhere. ' +
+      "Write E'…' where a backslash should escape.",
+  },
+})
+
+function quote(name: string): string {
+  const problem =
+    typeof name !== 'string'
+      ? `is ${describeType(name)}, not a string`
+      : name === ''
+        ? 'is empty'
+        : name.includes('\0')
+          ? 'holds a NUL character'
+          : /\p{Surrogate}/u.test(name)
+            ? 'holds half a surrogate pair'
+            : Buffer.byteLength(name) > mostNameBytes
+              ? `has ${Buffer.byteLength(name)} bytes, more than the ${mostNameBytes} that PostgreSQL keeps`
+              : undefined
+  if (problem !== undefined) throw new UsageError(`An identifier ${problem}.`)
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+export const sql: Sql = tagFor(postgres)

@@ -1,0 +1,226 @@
+// Parameters to what Bind carries: text, bytes or NULL. Called by sessions before a byte of the statement is written, so a
+// value that cannot be written fails its operation alone. Messages name the position of a parameter, never its value.
+import { isBoxedPrimitive } from 'node:util/types'
+import { GeneverError, ParameterError } from '../errors/index.ts'
+import { jsonText, textRefusal } from '../sql/parameters.ts'
+import { arrayText, localText, timestampText } from './text-forms.ts'
+import { binaryArray } from './binary-array.ts'
+import { mostParameters } from './dialect.ts'
+import { isJson, Oid } from './type-table.ts'
+import { TypeBook } from './types/book.ts'
+import { elementOf, firstOfDatabase } from './types/built-in.ts'
+import type { Converter, Writing } from './types/converter.ts'
+
+/** A parameter as it travels: text format, binary format, NULL. */
+export type Encoded = string | Uint8Array | null
+
+/** node-postgres reads the count in ParameterDescription as a signed number, and throws where nobody can catch it. */
+export const mostDescribed = 32_767
+
+/**
+ * True when a parameter cannot be written before its type is known: an array is JSON for `json` and an array for all else, an
+ * object with a text form of its own (a date, a decimal) is JSON or that text, bytes are no number, and users say how objects are
+ * written.
+ */
+export function needsTypes(params: readonly unknown[], converter: Converter | null): boolean {
+  const all = converter?.writes === true
+  for (const value of params)
+    if (typeof value === 'object' && value !== null && (all || dependsOnType(value))) return true
+  return false
+}
+
+/** @throws {ParameterError} when one of them cannot be written */
+export function encodeAll(params: readonly unknown[], types: readonly number[] | null, as: Writing): Encoded[] {
+  if (params.length > mostParameters) {
+    throw new ParameterError(`A statement takes at most ${mostParameters} parameters, not ${params.length}`)
+  }
+  const encoded: Encoded[] = []
+  for (let i = 0; i < params.length; i++) {
+    const value = params[i]
+    if (typeof value === 'string') {
+      encoded.push(checked(value, i))
+    } else if (typeof value === 'number') encoded.push(numberText(value))
+    else if (value === null) encoded.push(null)
+    else {
+      const type = types?.[i] ?? 0
+      encoded.push((Array.isArray(value) ? longArray(value, type, as) : null) ?? encode(value, type, i, as))
+    }
+  }
+  return encoded
+}
+
+/** Null: it is written as text, where it is said what is wrong with it. */
+function longArray(values: readonly unknown[], type: number, as: Writing): Uint8Array | null {
+  try {
+    return inBinary(values, type, as)
+  } catch {
+    return null
+  }
+}
+
+function inBinary(values: readonly unknown[], type: number, { book, converter }: Writing): Uint8Array | null {
+  const of = elementOf(book.base(type))
+  if (of === Oid.timestamp && book.local) return null
+  if (converter !== null && (converter.writer(type) ?? converter.writer(of)) !== null) return null
+  return binaryArray(values, of)
+}
+
+/** As far as it can be told without types. @throws {ParameterError} when one of them can be written in no way */
+export function checkAll(params: readonly unknown[], converter: Converter | null): void {
+  encodeAll(
+    params.map((value) => (needsTypes([value], converter) ? null : value)),
+    null,
+    typeless,
+  )
+  // What users write themselves may be anything.
+  if (converter?.writes === true) return
+  params.forEach((value, i) => {
+    if (!needsTypes([value], null)) return
+    try {
+      encode(value, 0, i, typeless)
+    } catch {
+      encode(value, Oid.json, i, typeless)
+    }
+  })
+}
+
+/** Those of the parameters' types that have to be looked up before the parameters can be written. */
+export function unknownTypes(
+  params: readonly unknown[],
+  types: readonly number[],
+  { book, converter }: Writing,
+): number[] {
+  const unknown = book.unknown(types)
+  return unknown.length === 0 ? unknown : book.unknown(types.filter((_, i) => needsTypes([params[i]], converter)))
+}
+
+const typeless: Writing = new TypeBook().writing
+
+/** A number keeps the sign of its zero. */
+function numberText(value: number): string {
+  return value === 0 && Object.is(value, -0) ? '-0' : String(value)
+}
+
+function encode(value: unknown, given: number, position: number, as: Writing): Encoded {
+  if (typeof value === 'boolean' || typeof value === 'bigint') return String(value)
+  if (typeof value === 'object' && value !== null) {
+    const write = as.converter?.writer(given) ?? null
+    if (write !== null)
+      return checked(
+        textOf(
+          guarded(position, () => write(value)),
+          position,
+        ),
+        position,
+      )
+    return encodeObject(value, as.book.base(given), position, as)
+  }
+  return refuse(position, `is a value of type ${typeof value}`)
+}
+
+/** What a conversion of the users' own has made. */
+function textOf(written: unknown, position: number): string {
+  return typeof written === 'string' ? written : refuse(position, 'was not made a text by the conversion of its type')
+}
+
+function encodeObject(value: object, type: number, position: number, as: Writing): Encoded {
+  if (isBytes(value)) return bytes(value, type, position)
+  if (value instanceof Date) {
+    const local = as.book.local && (type === Oid.timestamp || type === Oid.date)
+    const text = (local ? localText(value) : timestampText(value)) ?? refuse(position, 'is an invalid date')
+    return isJson(type) ? JSON.stringify(value) : text
+  }
+  if (isJson(type)) return json(value, position)
+  if (Array.isArray(value)) return inBinary(value, type, as) ?? array(value, as.book.element(type), position, as)
+  if (isBoxedPrimitive(value)) return own(value.valueOf(), position)
+  if (hasOwnText(value)) {
+    const text = guarded(position, () => value.toJSON())
+    if (typeof text === 'string') return checked(text, position)
+  }
+  return json(value, position)
+}
+
+/** The value in an object of the language's own, such as `new Number(5)`. */
+function own(value: unknown, position: number): string {
+  return typeof value === 'number' ? numberText(value) : checked(String(value), position)
+}
+
+/** What is an element by itself although it is an array: JSON, or an array in a domain. All else are dimensions. */
+function array(values: readonly unknown[], type: number, position: number, as: Writing): string {
+  const { book, converter } = as
+  const base = book.base(type)
+  const apart =
+    isJson(base) || (base !== type && book.element(type) !== 0) || (converter?.writer(type) ?? null) !== null
+  const items = apart ? values.map((item) => (Array.isArray(item) ? new Whole(item) : item)) : values
+  return guarded(position, () => arrayText(items, (item) => element(item, type, position, as), book.delimiter(base)))
+}
+
+/** An array that is one element. */
+class Whole {
+  readonly items: readonly unknown[]
+
+  constructor(items: readonly unknown[]) {
+    this.items = items
+  }
+}
+
+function element(value: unknown, type: number, position: number, as: Writing): string | null {
+  if (typeof value === 'string') return checked(value, position)
+  if (typeof value === 'number') return numberText(value)
+  if (value === null) return null
+  if (value === undefined) return refuse(position, 'holds an element that is undefined: pass null')
+  const text = encode(value instanceof Whole ? value.items : value, type, position, as)
+  if (!(text instanceof Uint8Array)) return text
+  const base = as.book.base(type)
+  if (base === 0 || base === Oid.bytea || base >= firstOfDatabase)
+    return `\\x${Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString('hex')}`
+  return refuse(position, 'holds bytes, for elements that are no bytea')
+}
+
+function json(value: object, position: number): string {
+  return guarded(position, () => jsonText(value, (what) => refuse(position, what)))
+}
+
+/** Runs code of the values themselves (`toJSON`, getters), which may throw, or nest them too deeply. */
+function guarded<T>(position: number, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof GeneverError) throw error
+    return refuse(position, error instanceof RangeError ? 'is nested too deeply' : 'is an object that threw')
+  }
+}
+
+/** Text that arrives as it is: without NUL, which PostgreSQL cannot store, or half a character, which UTF-8 has no form for. */
+function checked(text: string, position: number): string {
+  const problem = textRefusal(text)
+  return problem === undefined ? text : refuse(position, `is ${problem}`, true)
+}
+
+function dependsOnType(value: object): boolean {
+  return Array.isArray(value) || isBytes(value) || hasOwnText(value)
+}
+
+function hasOwnText(value: object): value is { toJSON(): unknown } {
+  return 'toJSON' in value && typeof value.toJSON === 'function'
+}
+
+function isBytes(value: object): value is ArrayBufferView | ArrayBuffer {
+  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer
+}
+
+/** Of the types of the server, those whose binary form is bytes or text of the user's; a number would be made of any bytes. */
+const takeBytes: ReadonlySet<number> = new Set([0, 17, 19, 25, 114, 142, 705, 1042, 1043, 2950, 3802])
+
+function bytes(value: ArrayBufferView | ArrayBuffer, type: number, position: number): Uint8Array {
+  if (type < firstOfDatabase && !takeBytes.has(type)) refuse(position, 'is bytes, for a type that is not made of bytes')
+  if (value instanceof Uint8Array) return value
+  return value instanceof ArrayBuffer
+    ? new Uint8Array(value)
+    : new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+}
+
+/** `what` is the rest of a sentence. */
+function refuse(position: number, what: string, clientError = false): never {
+  throw new ParameterError(`Parameter $${position + 1} ${what}.`, { clientError })
+}

@@ -1,0 +1,263 @@
+// What the functions of one database may do to a session, read from its catalogue once per engine. A statement is held
+// against it by its mentions. Nothing here sends anything: the engine runs `catalogueQuery` and gives the answer.
+import { Dirty } from '../../sql/compiled.ts'
+import type { FunctionBook, FunctionDialect, KnownFunctions, Reach } from '../../sql/functions.ts'
+import { effectOf, namesSession } from '../verdict.ts'
+import { judgeSource, mentionsOf } from './mentions.ts'
+
+/** One row, one column: JSON, as `CatalogueAnswer` has it. Runs on PostgreSQL 12 and newer, and PGlite. */
+export const catalogueQuery: string = `
+with parts (aggregate, names) as (
+  select a.aggfnoid::oid, json_agg(q.proname) from pg_aggregate a join pg_proc q on q.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn)
+  where a.aggfnoid >= 16384 group by a.aggfnoid
+), mine as (
+  select p.oid, p.proname as name, l.lanname as language, p.provolatile = 'v' as volatile,
+    p.prosrc = '' and p.prokind <> 'a' as defined, p.prosrc as source, parts.names as parts,
+    p.oid in (select objid from pg_depend where classid = 'pg_proc'::regclass and deptype in ('e', 'i')) as extension
+  from pg_proc p join pg_language l on l.oid = p.prolang left join parts on parts.aggregate = p.oid
+  where p.pronamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+), fired as (
+  select t.tgrelid as relation, t.tgfoid as function from pg_trigger t where not t.tgisinternal and t.tgenabled <> 'D'
+), reach (written, relation) as (
+  select relation, relation from fired
+  union select c.oid, c.oid from pg_class c join pg_rewrite r on r.ev_class = c.oid where r.ev_type <> '1'
+), links (written, relation) as (
+  select inhparent, inhrelid from pg_inherits
+  union all select confrelid, conrelid from pg_constraint
+    where contype = 'f' and (confdeltype in ('c', 'n', 'd') or confupdtype in ('c', 'n', 'd'))
+  union all select r.ev_class, d.refobjid from pg_rewrite r
+    join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
+    where r.ev_type = '1' and d.refobjid <> r.ev_class
+), closed as (
+  select * from (
+    with recursive all_reach (written, relation) as (
+      select written, relation from reach
+      union select l.written, a.relation from all_reach a join links l on l.relation = a.written
+    ) select * from all_reach
+  ) as reached
+)
+select json_build_object(
+  'volatile', (select coalesce(json_agg(distinct proname), '[]') from pg_proc
+    where pronamespace = 'pg_catalog'::regnamespace and provolatile = 'v'),
+  'builtin', (select json_agg(name) from (
+    select proname as name from pg_proc where pronamespace in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+    union select word from pg_get_keywords()) as known),
+  'functions', (select coalesce(json_agg(json_build_object('name', name, 'language', language, 'volatile', volatile, 'defined', defined,
+      'source', case when extension then '' when defined then pg_get_functiondef(oid) else source end, 'extension', extension,
+      'parts', parts)), '[]') from mine),
+  'triggers', (select coalesce(json_agg(distinct jsonb_build_object('table', c.relname, 'function', p.proname)), '[]')
+    from closed r join fired f on f.relation = r.relation join pg_class c on c.oid = r.written join pg_proc p on p.oid = f.function),
+  'rules', (select coalesce(json_agg(distinct c.relname), '[]') from closed x join pg_rewrite r on r.ev_class = x.relation and r.ev_type <> '1'
+    join pg_class c on c.oid = x.written),
+  'views', (select coalesce(json_agg(distinct jsonb_build_object('view', c.relname, 'function', p.proname)), '[]')
+    from pg_rewrite r join pg_class c on c.oid = r.ev_class and c.relkind = 'v'
+    join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_proc'::regclass
+    join pg_proc p on p.oid = d.refobjid),
+  'nested', (select coalesce(json_agg(distinct jsonb_build_object('view', c.relname, 'within', u.relname)), '[]')
+    from pg_rewrite r join pg_class c on c.oid = r.ev_class and c.relkind = 'v'
+    join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
+    join pg_class u on u.oid = d.refobjid and u.relkind = 'v' and u.oid <> c.oid),
+  'events', (select coalesce(json_agg(distinct p.proname), '[]') from pg_event_trigger e join pg_proc p on p.oid = e.evtfoid
+    where e.evtenabled <> 'D'),
+  'within', (select coalesce(json_agg(distinct p.proname), '[]') from pg_depend d join pg_proc p on p.oid = d.refobjid
+    where d.refclassid = 'pg_proc'::regclass and d.deptype <> 'e' and d.classid <> all (array['pg_trigger', 'pg_event_trigger', 'pg_proc', 'pg_rewrite']::regclass[]))
+)::text`
+
+export interface CatalogueAnswer {
+  /** Functions of PostgreSQL that may change something. */
+  readonly volatile: readonly string[]
+  /** Every function of PostgreSQL, and every keyword. */
+  readonly builtin: readonly string[]
+  readonly functions: readonly {
+    readonly name: string
+    readonly language: string
+    readonly volatile: boolean
+    readonly source: string
+    /** The source is the whole definition: the body is no text. */
+    readonly defined: boolean
+    readonly extension: boolean
+    /** Of an aggregate: the functions it is made of. */
+    readonly parts: readonly string[] | null
+  }[]
+  /** A table, and a function that is called by a trigger when it is written. */
+  readonly triggers: readonly { readonly table: string; readonly function: string }[]
+  /** Tables whose rules put other statements in place of a write. */
+  readonly rules: readonly string[]
+  readonly views: readonly { readonly view: string; readonly function: string }[]
+  /** A view, and one that it reads. */
+  readonly nested: readonly { readonly view: string; readonly within: string }[]
+  /** Functions of event triggers. */
+  readonly events: readonly string[]
+  /** Functions that defaults, policies, constraints, indexes and operators call. */
+  readonly within: readonly string[]
+}
+
+/** Volatile, and still of no effect on anything: they may run on any connection. */
+const aimless: ReadonlySet<string> = new Set([
+  'clock_timestamp',
+  'timeofday',
+  'random',
+  'random_normal',
+  'gen_random_uuid',
+  'uuidv4',
+  'uuidv7',
+  'pg_sleep',
+  'pg_sleep_for',
+  'pg_sleep_until',
+])
+
+/** They describe the session that asks, so another connection would answer otherwise. */
+const ofSession: ReadonlySet<string> = new Set(
+  `pg_backend_pid pg_my_temp_schema pg_is_other_temp_schema pg_listening_channels inet_client_addr inet_client_port inet_server_addr
+  inet_server_port pg_cursor pg_cursors pg_prepared_statement pg_prepared_statements pg_lock_status pg_locks pg_current_xact_id
+  pg_current_xact_id_if_assigned txid_current txid_current_if_assigned pg_export_snapshot pg_stat_get_xact_tuples_inserted
+  pg_get_backend_memory_contexts pg_backend_memory_contexts pg_notification_queue_usage pg_temp pg_trigger_depth currval lastval nextval
+  setval pg_advisory_lock pg_blocking_pids pg_safe_snapshot_blocking_pids`.split(/\s+/),
+)
+
+/** Verbs that leave nothing but what their own text shows, and what the functions do that they call. */
+const shown: ReadonlySet<string> = new Set(
+  `select values table with insert update delete merge copy create alter drop comment grant revoke reassign truncate call vacuum
+  analyze explain lock show begin start commit end rollback abort savepoint release set reset listen unlisten notify prepare
+  deallocate declare fetch move close discard checkpoint security reindex cluster import (`.split(/\s+/),
+)
+
+const definition = /^(?:create|alter|drop|comment|grant|revoke|security|import|reindex|refresh)$/
+
+interface Own {
+  stateful: boolean
+  asks: boolean
+  plain: boolean
+  draws: boolean
+}
+
+export class Catalogue implements FunctionBook {
+  readonly #volatile: ReadonlySet<string>
+  readonly #builtin: ReadonlySet<string>
+  /** Names of functions outside of PostgreSQL: what the functions of that name may do. */
+  readonly #own = new Map<string, Own>()
+  readonly #triggers = new Map<string, readonly string[]>()
+  /** Views that call what is not plain, and of those what may leave state. */
+  readonly #unplainViews = new Set<string>()
+  readonly #views = new Map<string, string>()
+  readonly #events: readonly string[]
+  readonly hidden: readonly string[]
+
+  constructor(answer: CatalogueAnswer, known: KnownFunctions) {
+    this.#volatile = new Set(answer.volatile)
+    this.#builtin = new Set(answer.builtin)
+    const { leaving, asking, drawing } = judge(answer, known)
+    for (const { name, volatile, extension } of answer.functions) {
+      const before = this.#own.get(name)
+      const [stateful, asks] = [leaving.has(name), asking.has(name)]
+      const plain = (known.harmless.has(name) || (extension && !volatile)) && !stateful && !asks
+      this.#own.set(name, { stateful, asks, plain: plain && (before?.plain ?? true), draws: drawing.has(name) })
+    }
+    for (const name of known.stateful)
+      this.#own.set(name, { stateful: true, asks: asking.has(name), plain: false, draws: true })
+    for (const { table, function: name } of answer.triggers)
+      if (leaving.has(name)) this.#triggers.set(table, [...(this.#triggers.get(table) ?? []), name])
+    for (const table of answer.rules)
+      this.#triggers.set(table, [...(this.#triggers.get(table) ?? []), `the rules of ${table}`])
+    for (const { view, function: name } of answer.views) {
+      if (!this.#isPlain(name)) this.#unplainViews.add(view)
+      if (leaving.has(name)) this.#views.set(view, name)
+    }
+    this.#spread(answer)
+    this.#events = answer.events.filter((name) => leaving.has(name))
+    this.hidden = answer.within.filter((name) => leaving.has(name))
+  }
+
+  get judgesReads(): boolean {
+    return this.#views.size > 0
+  }
+
+  /** A view that reads another does what that one does. */
+  #spread({ nested }: CatalogueAnswer): void {
+    for (let before = -1; before !== this.#unplainViews.size + this.#views.size;) {
+      before = this.#unplainViews.size + this.#views.size
+      for (const { view, within } of nested) {
+        const name = this.#views.get(within)
+        if (name !== undefined && !this.#views.has(view)) this.#views.set(view, name)
+        if (this.#unplainViews.has(within)) this.#unplainViews.add(view)
+      }
+    }
+  }
+
+  reachOf(text: string): Reach {
+    const { calls, writes, names, verbs } = mentionsOf(text)
+    const own = calls.map((name) => this.#own.get(name))
+    const direct = calls.filter(
+      (name, at) => own[at]?.stateful === true || ((effectOf(name)?.[0] ?? 0) & Dirty.unknown) !== 0,
+    )
+    const opaque = verbs.filter((verb) => !shown.has(verb)).map((verb) => verb.toUpperCase())
+    const triggered = writes.flatMap((table) =>
+      (this.#triggers.get(table) ?? []).map((name) => `${name} (a trigger of ${table})`),
+    )
+    if (this.#views.size > 0)
+      for (const name of names)
+        if (this.#views.has(name)) triggered.push(`${this.#views.get(name)} (of the view ${name})`)
+    if (verbs.some((verb) => definition.test(verb)))
+      triggered.push(...this.#events.map((name) => `${name} (an event trigger)`))
+    const stateful = [...direct, ...opaque, ...triggered]
+    let plain = stateful.length === 0
+    if (plain) for (const name of calls) plain &&= this.#isPlain(name)
+    if (plain) for (const name of names) plain &&= !isOfSession(name) && !this.#unplainViews.has(name)
+    return {
+      stateful,
+      triggered,
+      asks: calls.filter((_, at) => own[at]?.asks === true),
+      draws: own.some((each) => each?.draws === true),
+      plain,
+      unknown: calls.filter((name) => !this.#own.has(name) && !this.#builtin.has(name)),
+    }
+  }
+
+  /** A name that also exists outside of PostgreSQL counts as the user's. */
+  #isPlain(name: string): boolean {
+    const own = this.#own.get(name)
+    if (own !== undefined) return own.plain
+    return aimless.has(name) || (!this.#volatile.has(name) && !isOfSession(name))
+  }
+}
+
+const isOfSession = (name: string): boolean => ofSession.has(name) || namesSession(name)
+
+/** Names of functions that may leave state, ask for drawn numbers or draw some: by their own source, or by what they reach. */
+function judge(
+  { functions, triggers }: CatalogueAnswer,
+  { harmless, stateful }: KnownFunctions,
+): Record<'leaving' | 'asking' | 'drawing', ReadonlySet<string>> {
+  const leaving = new Set<string>(stateful)
+  const asking = new Set<string>()
+  const drawing = new Set<string>()
+  const callers: { readonly name: string; readonly calls: readonly string[] }[] = []
+  const fired = new Map<string, string[]>()
+  for (const each of triggers) fired.set(each.table, [...(fired.get(each.table) ?? []), each.function])
+  for (const { name, language, source, defined, extension, parts } of functions) {
+    if (extension) continue
+    if (parts !== null) {
+      callers.push({ name, calls: parts })
+      continue
+    }
+    const { leaves, asks, draws, calls, writes } = judgeSource(language, source, defined)
+    if (asks) asking.add(name)
+    if (draws) drawing.add(name)
+    if (leaves && !harmless.has(name)) leaving.add(name)
+    callers.push({ name, calls: [...calls, ...writes.flatMap((table) => fired.get(table) ?? [])] })
+  }
+  for (let before = -1; before !== leaving.size + asking.size + drawing.size;) {
+    before = leaving.size + asking.size + drawing.size
+    for (const { name, calls } of callers) {
+      if (!harmless.has(name) && calls.some((each) => each !== name && leaving.has(each))) leaving.add(name)
+      for (const found of [asking, drawing]) if (calls.some((each) => found.has(each))) found.add(name)
+    }
+  }
+  return { leaving, asking, drawing }
+}
+
+export const functions: FunctionDialect = Object.freeze<FunctionDialect>({
+  query: catalogueQuery,
+  read: (answer, known) => new Catalogue(JSON.parse(answer) as CatalogueAnswer, known),
+  changes: (text) => mentionsOf(text).changes,
+})

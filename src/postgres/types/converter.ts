@@ -1,0 +1,158 @@
+// Which conversion of the users' own a type has, in one database: found by its number, by its names, by what an array has as
+// elements and a domain is over, and by the kind of the type. Made once for each set of conversions and each engine.
+import type { Conversions, TypeConversion, TypePart } from '../../sql/conversions.ts'
+import { arrayText, localText, plainText, readArray } from '../text-forms.ts'
+import { Oid, type Reader, readerFor } from '../type-table.ts'
+import type { TypeBook } from './book.ts'
+import { unreadable } from './pieces.ts'
+import { builtInNames, firstOfDatabase } from './built-in.ts'
+
+/** PostgreSQL's words for any type of a kind, by `typtype`. */
+const kinds: Readonly<Record<string, string>> = { e: 'anyenum', r: 'anyrange', m: 'anymultirange', c: 'record' }
+const record = 2249
+
+/** How parameters are written: by what is known of types, and by what users have said of them. */
+export interface Writing {
+  readonly book: TypeBook
+  readonly converter: Converter | null
+}
+
+const converters = new WeakMap<TypeBook, WeakMap<Conversions, Converter>>()
+
+/** What users have said, for the types of a database as they are known now. */
+export function converterOf(book: TypeBook, conversions: Conversions): Converter {
+  let those = converters.get(book)
+  if (those === undefined) converters.set(book, (those = new WeakMap()))
+  let known = those.get(conversions)
+  if (known === undefined || known.edition !== book.edition) {
+    known = new Converter(book, conversions)
+    those.set(conversions, known)
+  }
+  return known
+}
+
+/** How the parameters of a statement are written. */
+export function writingBy(book: TypeBook, conversions: Conversions | undefined): Writing {
+  return conversions === undefined ? book.writing : converterOf(book, conversions)
+}
+
+export class Converter implements Writing {
+  readonly book: TypeBook
+  readonly converter: this = this
+  readonly edition: number
+  readonly writes: boolean
+  readonly #conversions: Conversions
+  /** Some are for types of the database: those that come in results have to be known. */
+  readonly #asks: boolean
+  readonly #found = new Map<number, TypeConversion | null>()
+
+  constructor(book: TypeBook, conversions: Conversions) {
+    this.edition = book.edition
+    this.book = book
+    this.#conversions = conversions
+    this.writes = conversions.writes
+    const serves = (name: string): boolean =>
+      name === kinds['c'] ||
+      !(builtInNames.has(name.replaceAll(/^pg_catalog\.|(?:\[\])+$/g, '')) || Number(name) < firstOfDatabase)
+    this.#asks = conversions.names.some(serves)
+  }
+
+  /** Those of the types that have to be looked up before values of them are read. */
+  unknown(types: readonly number[]): number[] {
+    return this.#asks ? this.book.unknown(types) : []
+  }
+
+  /** Null: users have said nothing of how it is read. */
+  reader(type: number): Reader | null {
+    return this.#find(type)?.read ?? null
+  }
+
+  /** Null: users have said nothing of how it is written. */
+  writer(type: number): ((value: object) => string) | null {
+    return this.#find(type)?.write ?? null
+  }
+
+  #find(type: number): TypeConversion | null {
+    let found = this.#found.get(type)
+    if (found === undefined) {
+      // What a type is made of may hold the type itself: until it is known there is none.
+      this.#found.set(type, null)
+      found = this.#made(type)
+      this.#found.set(type, found)
+    }
+    return found
+  }
+
+  #made(type: number): TypeConversion | null {
+    const own = this.#conversions.find([String(type), ...this.#names(type)])
+    if (own !== undefined) return this.#over(own, type)
+    const book = this.book
+    const element = book.element(type)
+    if (element !== 0) return this.#arrayOf(element)
+    const base = book.base(type)
+    if (base !== type) return this.#find(base)
+    const kind = this.#conversions.find([type === record ? '' : (kinds[this.#kind(type)] ?? '')])
+    return kind === undefined ? null : this.#over(kind, type)
+  }
+
+  #names(type: number): readonly string[] {
+    const element = this.book.base(type) === type ? this.book.element(type) : 0
+    const names = this.book
+      .names(type)
+      .flatMap((name) => (type < firstOfDatabase ? [name, `pg_catalog.${name}`] : [name]))
+    if (element === 0) return names
+    return [...this.#names(element).map((name) => `${name}[]`), ...names]
+  }
+
+  #kind(type: number): string {
+    const row = this.book.row(type)
+    if (row !== undefined) return row.kind
+    const range = this.book.range(type)
+    return range === 0 ? '' : this.book.range(range) === 0 ? 'r' : 'm'
+  }
+
+  #arrayOf(element: number): TypeConversion | null {
+    const read = this.#find(element)?.read
+    if (read === undefined) return null
+    const delimiter = this.book.delimiter(element)
+    return { read: (text) => readArray(text, read, delimiter) ?? unreadable('array') }
+  }
+
+  #over(own: TypeConversion, type: number): TypeConversion {
+    if (own.over === undefined) return own
+    const row = this.book.row(type)
+    const range = this.book.range(type)
+    const of = range === 0 ? 0 : this.book.range(range) || range
+    return own.over({
+      name: this.book.names(type).at(-1) ?? String(type),
+      fields: row === undefined ? [] : row.types.map((each, at) => this.#part(row.fields[at] ?? '', each)),
+      forget: () => this.book.forget(),
+      of: of === 0 ? null : this.#part(this.book.names(of).at(-1) ?? '', of),
+    })
+  }
+
+  #part(name: string, type: number): TypePart {
+    return {
+      name,
+      read: (text) => this.#read(type)(text),
+      write: (value) => this.#write(type, value),
+    }
+  }
+
+  #read(type: number): Reader {
+    const book = this.book
+    return this.reader(type) ?? readerFor(book.base(type), 'default', book) ?? ((text) => text)
+  }
+
+  #write(type: number, value: unknown): string | null {
+    if (typeof value !== 'object' || value === null) return value === undefined ? null : plainText(value)
+    const own = this.writer(type)
+    if (own !== null) return own(value)
+    const book = this.book
+    const element = book.element(type)
+    if (element !== 0 && Array.isArray(value)) return arrayText(value, (each) => this.#write(element, each))
+    const base = book.base(type)
+    const local = book.local && (base === Oid.timestamp || base === Oid.date)
+    return value instanceof Date && local ? (localText(value) ?? String(value)) : plainText(value)
+  }
+}

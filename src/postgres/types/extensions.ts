@@ -1,0 +1,97 @@
+// Types of extensions, and of text search, as objects: hstore, ltree, pgvector.
+import type { TypeConversion } from '../../sql/conversions.ts'
+import { Pieces, unreadable, unwritable } from './pieces.ts'
+
+const quoted = (text: string): string => `"${text.replaceAll(/["\\]/g, '\\$&')}"`
+
+/** An object with texts; a value may be null. */
+export const hstore: TypeConversion<Record<string, string | null>> = {
+  read(text) {
+    const entries: [string, string | null][] = []
+    const pieces = new Pieces(text, 0)
+    while (pieces.at < text.length) {
+      const key = pieces.next('=') ?? ''
+      pieces.at += 2
+      const isNull = text.startsWith('NULL', pieces.at)
+      const value = pieces.next(',') ?? ''
+      entries.push([key, isNull ? null : value])
+      pieces.at += 2
+    }
+    return Object.fromEntries(entries)
+  },
+  write: (value) =>
+    Object.entries(value)
+      .map(([key, each]) => {
+        if (each !== null && typeof each !== 'string') return unwritable('hstore', 'an object with texts and null')
+        return `${quoted(key)}=>${each === null ? 'NULL' : quoted(each)}`
+      })
+      .join(', '),
+}
+
+/** A list of labels. */
+export const ltree: TypeConversion<string[]> = {
+  read: (text) => (text === '' ? [] : text.split('.')),
+  write: (value) => (Array.isArray(value) ? value.join('.') : unwritable('ltree', 'a list of labels')),
+}
+
+const isNumbers = (value: object): value is number[] =>
+  (Array.isArray(value) && value.every((each) => typeof each === 'number')) || value instanceof Float32Array
+
+/** A list of numbers: `vector` and `halfvec` of pgvector. */
+export const vector: TypeConversion<number[]> = {
+  read(text) {
+    if (!/^\[.*\]$/.test(text)) return unreadable('vector')
+    return text === '[]' ? [] : text.slice(1, -1).split(',').map(Number)
+  },
+  write: (value) => (isNumbers(value) ? `[${value.join(',')}]` : unwritable('vector', 'a list of numbers')),
+}
+
+export interface SparseVector {
+  readonly dimensions: number
+  /** By their index, which begins with 1. What is not here is 0. */
+  readonly values: Readonly<Record<number, number>>
+}
+
+/** `sparsevec` of pgvector. */
+export const sparsevec: TypeConversion<SparseVector> = {
+  read(text) {
+    const [, entries, dimensions] = /^\{(.*)\}\/(\d+)$/.exec(text) ?? unreadable('sparsevec')
+    const values = (entries as string)
+      .split(',')
+      .flatMap((entry) => (entry === '' ? [] : [entry.split(':').map(Number)]))
+    return { dimensions: Number(dimensions), values: Object.fromEntries(values) as Record<number, number> }
+  },
+  write(value) {
+    const { dimensions, values } = value as Partial<SparseVector>
+    if (typeof dimensions !== 'number' || typeof values !== 'object')
+      return unwritable('sparsevec', 'an object { dimensions, values }')
+    const entries = Object.entries(values).map(([index, each]) => `${index}:${each}`)
+    return `{${entries.join(',')}}/${dimensions}`
+  },
+}
+
+export interface Lexeme {
+  readonly lexeme: string
+  readonly positions: readonly { readonly position: number; readonly weight: 'A' | 'B' | 'C' | 'D' }[]
+}
+
+/** The words of a `tsvector`, with where they stand. */
+export const tsvector: TypeConversion<Lexeme[]> = {
+  read: (text) =>
+    [...text.matchAll(/'((?:[^']|'')*)'(?::([\dA-D,]+))?/g)].map(([, lexeme = '', positions]) => ({
+      lexeme: lexeme.replaceAll("''", "'").replaceAll('\\\\', '\\'),
+      positions: (positions?.split(',') ?? []).map((place) => ({
+        position: Number.parseInt(place, 10),
+        weight: (/[A-C]$/.exec(place)?.[0] ?? 'D') as 'A' | 'B' | 'C' | 'D',
+      })),
+    })),
+  write(value) {
+    if (!Array.isArray(value)) return unwritable('tsvector', 'a list of { lexeme, positions }')
+    return (value as Partial<Lexeme>[])
+      .map(({ lexeme = '', positions = [] }) => {
+        const places = positions.map(({ position, weight }) => `${position}${weight}`).join(',')
+        return `'${lexeme.replaceAll("'", "''").replaceAll('\\', '\\\\')}'${places === '' ? '' : `:${places}`}`
+      })
+      .join(' ')
+  },
+}

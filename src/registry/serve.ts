@@ -1,0 +1,150 @@
+// A server, or anything else with a beginning and an end, around databases: they are open before it starts, and closed when it
+// has ended. For what has no hooks of its own.
+import type { Db } from '../db/db.ts'
+import { asExecutor, callOptions } from '../engine/handle.ts'
+import { UsageError } from '../errors/index.ts'
+import { clock } from '../util/clock.ts'
+import { inRoot } from '../util/context.ts'
+import { type Checks, describeType, milliseconds, needsFunction } from '../util/options.ts'
+import { isThenable } from '../util/thrown.ts'
+
+/**
+ * A server that can be closed: `http.Server`, `https.Server`, `http2` servers, the result of `app.listen()` of a framework,
+ * or your own object. When everything has ended, `close` calls its callback, or its promise resolves.
+ */
+export interface ClosableServer {
+  close(callback?: (error?: Error) => void): unknown
+  closeIdleConnections?(): void
+  closeAllConnections?(): void
+}
+
+export interface ServeOptions {
+  /** The signals that end the server. Default: SIGTERM and SIGINT. With an empty list only its `close()` ends it. */
+  readonly signals?: readonly NodeJS.Signals[] | undefined
+  /** How long running requests may take after a signal, in milliseconds. Then their sockets are closed. Default 10_000. */
+  readonly timeoutMs?: number | undefined
+}
+
+const checks: Checks<ServeOptions> = {
+  signals: (value) =>
+    Array.isArray(value) && value.every((each) => typeof each === 'string' && each.startsWith('SIG'))
+      ? undefined
+      : `must be a list of signals such as ['SIGTERM'], not ${describeType(value)}`,
+  timeoutMs: milliseconds(0),
+}
+
+const idleCheckMs = 50
+
+/**
+ * Opens the databases, calls `start`, and returns the server that `start` returns. The databases are closed when the server
+ * has closed, whoever closes it. A signal closes the server. It then takes no new connections and answers running requests.
+ * After that the databases are closed, and the process can exit by itself. A second signal ends the process at once.
+ *
+ * A registry counts this as one `open()`.
+ * @throws {ConnectError} when a database cannot be opened. Those that were opened are closed again, and `start` is not
+ *   called.
+ * @throws {UsageError} when `start` returns nothing that can be closed. As after every error of `start`, the databases are
+ *   closed.
+ */
+export async function serve<S extends ClosableServer>(
+  db: Db | readonly Db[],
+  start: () => S | Promise<S>,
+  options?: ServeOptions,
+): Promise<S> {
+  const { signals = ['SIGTERM', 'SIGINT'], timeoutMs = 10_000 } = callOptions<ServeOptions>(options, checks, 'serve()')
+  const databases = databasesOf(db, 'serve()', 'first')
+  for (const each of databases) each.claim()
+  needsFunction(start, 'serve()', 'a function that starts the server and returns it')
+  await openAll(databases)
+  let server: S
+  try {
+    server = await start()
+    if (typeof (server as Partial<S> | null | undefined)?.close !== 'function')
+      throw new UsageError(
+        `The function given to serve() returns the server that it started, not ${describeType(server)}.`,
+      )
+  } catch (error) {
+    await closeAll(databases)
+    throw error
+  }
+  let closed: Promise<void> | null = null
+  const end = (): Promise<void> => {
+    for (const signal of signals) process.removeListener(signal, onSignal)
+    return (closed ??= inRoot(() => closeAll(databases)))
+  }
+  const onSignal = (): void => {
+    for (const signal of signals) process.removeListener(signal, onSignal)
+    void drain(server, timeoutMs).then(end)
+  }
+  whenClosed(server, end)
+  for (const signal of signals) process.on(signal, onSignal)
+  return server
+}
+
+/**
+ * The databases among the arguments of `method`.
+ * @throws {UsageError} for what cannot be opened and closed: a connection, an engine, anything else.
+ */
+export function databasesOf(given: Db | readonly Db[], method: string, where: 'first' | 'second'): readonly Db[] {
+  const databases = Array.isArray(given) ? (given as readonly Db[]) : [given as Db]
+  for (const db of databases) {
+    const { open, close } = Object(asExecutor(db)) as Partial<Db>
+    if (typeof open !== 'function' || typeof close !== 'function')
+      throw new UsageError(`${method} takes a db, or a list of them, ${where}, not ${describeType(db)}.`)
+  }
+  return databases
+}
+
+async function openAll(databases: readonly Db[]): Promise<void> {
+  const results = await Promise.allSettled(databases.map((db) => db.open()))
+  const failed = results.find((result) => result.status === 'rejected')
+  if (failed === undefined) return
+  await closeAll(databases.filter((_, index) => results[index]?.status === 'fulfilled'))
+  throw failed.reason
+}
+
+async function closeAll(databases: readonly Db[]): Promise<void> {
+  await Promise.all(databases.map((db) => db.close()))
+}
+
+/** Calls `end` when the server has closed, whoever has closed it. */
+function whenClosed(server: ClosableServer, end: () => unknown): void {
+  const { once } = server as { readonly once?: unknown }
+  if (typeof once === 'function') {
+    once.call(server, 'close', end)
+    return
+  }
+  const close = server.close.bind(server)
+  server.close = (callback) => {
+    const result = close((error) => {
+      end()
+      callback?.(error)
+    })
+    if (isThenable(result)) void Promise.resolve(result).then(end, end)
+    return result
+  }
+}
+
+/** Refuses new connections and waits for running requests; false: they were broken at the deadline. */
+export function drain(server: ClosableServer, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    // A connection that is kept alive becomes idle only when its response is over.
+    const idle = clock.setInterval(() => server.closeIdleConnections?.(), idleCheckMs)
+    const end = (drained: boolean): void => {
+      clock.clearInterval(idle)
+      clock.clearTimeout(deadline)
+      resolve(drained)
+    }
+    const deadline = clock.setTimeout(() => {
+      server.closeAllConnections?.()
+      end(false)
+    }, timeoutMs)
+    const result = server.close(() => end(true))
+    if (isThenable(result))
+      void Promise.resolve(result).then(
+        () => end(true),
+        () => end(true),
+      )
+    server.closeIdleConnections?.()
+  })
+}

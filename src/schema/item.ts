@@ -1,0 +1,19 @@
+// One object of a schema with its statements: what a plan consists of, for every database.
+import type { DrizzleKind } from './source/drizzle.ts'
+
+export interface PlanItem {
+  readonly kind: DrizzleKind
+  readonly schema: string | undefined
+  readonly name: string
+  /** Of a policy: the table it is on. */
+  readonly table?: string | undefined
+  /** How the server is told of it, behind its kind: `"shop"."orders"`. */
+  readonly sqlName: string
+  readonly create: readonly string[]
+  /** Once all tables are there. */
+  readonly references: readonly string[]
+  /** At the very end. */
+  readonly policies: readonly string[]
+  /** What is taken off before anything is dropped: MySQL only. */
+  readonly releases?: readonly string[]
+}

@@ -1,0 +1,91 @@
+// What a sandbox has to know of a database beside its dialect: how its transactions are written, what an error ends, and what the
+// views share in one session. Also what that needs of the sandbox.
+import type { Failure, Op } from '../../driver/driver.ts'
+import type { Engine } from '../../engine/engine.ts'
+import type { ControlText } from '../../sql/control-text.ts'
+import type { Script, Step } from './wire/step.ts'
+
+/** A statement that changed settings, in the order of running. */
+export interface Setting {
+  readonly serial: number
+  readonly op: Op
+  /** It ends with the transaction. */
+  readonly local: boolean
+}
+
+/** A view, as far as its session is about it. */
+export interface SessionView {
+  /** Its savepoint is empty for a cursor's. */
+  readonly transaction: { readonly savepoint: string } | null
+  /** What it has set, in order. */
+  settings: Setting[]
+  /** `Dirty` bits of what it holds in the session beside settings. */
+  holds: number
+}
+
+/** What was set when a savepoint was made. */
+export interface SettingsMark {
+  readonly view: SessionView
+  readonly settings: number
+  readonly inForce: number
+}
+
+/** The connection behind all views. */
+export interface SessionWire {
+  readonly engine: Engine
+  /** That of the driver. */
+  readonly raw: object
+  readonly views: ReadonlySet<SessionView>
+  readonly session: SharedSession
+  /** Whose statement was the last that the server ran; null: one of the sandbox's own. */
+  readonly last: SessionView | null
+  /** A statement of the sandbox's own. */
+  own(text: string): Step
+  /** Runs steps all or nothing; false when one of them failed. */
+  guarded(name: string, steps: readonly Step[]): Generator<readonly Step[], boolean, void>
+}
+
+/** The state of the session, which each view has for itself. */
+export interface SharedSession {
+  /** A mark of the settings in force, which a rollback brings back; for a database whose settings no rollback takes back, any. */
+  inForce: number
+  /** Remembers what the session is like before anything is changed. */
+  learn(): Script
+  /** Goes in front of operations of a view: puts in force what it has set. */
+  stepsFor(view: SessionView, ops: readonly Op[]): Step[]
+  /** Those steps have run. */
+  applied(view: SessionView, ops: readonly Op[]): void
+  /** A statement of a view has run. */
+  note(view: SessionView, op: Op): void
+  /** The server went back to a savepoint. */
+  restore(savepoint: SettingsMark): void
+  /** The transaction of a view was released. */
+  committed(view: SessionView, outermost: boolean): void
+  /** A view came back: nothing of its session may be left. */
+  forget(view: SessionView, dirty: number): void
+  /** Undoes what is left of views that came back. */
+  cleanUp(): Script
+}
+
+export interface SandboxWords {
+  control(text: string): ControlText
+  /** An error ends only its statement, and a savepoint of the same name is gone when another is made. */
+  readonly lenient: boolean
+  /** Gives the isolation level of the transaction, in the last column of its only row. */
+  readonly level: string
+  /** Makes the rest of a transaction read only; null: the sandbox itself refuses to write there. */
+  readonly readOnly: string | null
+  /** The failure of a statement in a transaction that the sandbox itself keeps read only; null: it may run. */
+  refusesToWrite(op: Op): Failure | null
+  /** Constraints that wait for COMMIT can be checked before. */
+  readonly deferrable: boolean
+  /** What ends up in a transaction that takes only its end. */
+  aborted(message: string): Failure
+  /** The answer to control of a transaction where none is open; null: it does nothing. */
+  outside(kind: string, name: string): Failure | null
+  /** Why a statement cannot run in a sandbox, beside what holds for all databases. */
+  refusal(shared: SessionWire, view: SessionView, op: Op): string | null
+  session(shared: SessionWire): SharedSession
+  /** Takes all back at the end, and gives what it could not. */
+  rollBack(shared: SessionWire): Generator<readonly Step[], string | null, void>
+}

@@ -1,0 +1,215 @@
+/** Rows of a cursor come in parts, and the next parts are asked for while one is read: nobody can tell but by the time. */
+
+import { AbortedError, createDb, type Cursor, type Db, QueryError } from 'genever'
+import { describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { databaseUrl, freshDatabase } from '../support/database.ts'
+import { hear } from '../support/events.ts'
+import { functionsKnown } from '../support/functions.ts'
+import { doing } from '../support/matrix.ts'
+import { until } from '../support/until.ts'
+
+interface N {
+  readonly n: number
+}
+const upTo = (last: number): string => `select n from generate_series(1, ${last}) as n`
+/** The rows up to `last` come at once; behind them the server waits for an hour. */
+const stuckBehind = (last: number): string =>
+  `select n, pg_sleep(case when n > ${last} then 3600 else 0 end) from generate_series(1, 100) as n`
+
+async function taken(rows: AsyncIterable<N>, most = Infinity): Promise<number[]> {
+  const all: number[] = []
+  for await (const { n } of rows) {
+    all.push(n)
+    if (all.length >= most) break
+  }
+  return all
+}
+
+const counted = (last: number): number[] => Array.from({ length: last }, (_, at) => at + 1)
+
+describe.each(['pg', 'socket'] as const)('over %s', (driver) => {
+  async function opened(url?: string): Promise<Db> {
+    const db = await createDb(url ?? (await databaseUrl()), { driver, pool: { max: 1 } }).open()
+    await functionsKnown(db)
+    return db
+  }
+
+  test('all rows come, in order, whatever the size of the parts, and the connection is free behind them', async () => {
+    await using db = await opened()
+    for (const total of [0, 3, 10])
+      for (const batchSize of [1, 3, 100]) {
+        const cursor = (): Cursor<N> => db.iterate<N>(upTo(total), [], { batchSize })
+        expect(await taken(cursor())).toEqual(counted(total))
+        expect(await db.transaction(() => taken(cursor()))).toEqual(counted(total))
+        expect(await taken(cursor(), 5)).toEqual(counted(Math.min(total, 5)))
+      }
+    expect(await taken(db.iterate<N>(upTo(1_000), [], { batchSize: 7 }))).toEqual(counted(1_000))
+    expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+  })
+
+  test('the next parts are asked for while one is read, but not before the second, nor in a transaction of others', async () => {
+    await using db = await createDb(await databaseUrl(), { driver, name: 'ahead', pool: { max: 1 } }).open()
+    await functionsKnown(db)
+    using heard = hear('ahead')
+    const ended = async (most: number): Promise<number[]> => {
+      const parts: number[] = []
+      heard.statements.length = 0
+      for await (const { n } of db.iterate<N>(upTo(100), [], { batchSize: 10 })) {
+        if (n % 10 === 5) parts.push(heard.starts.length)
+        if (n === most) break
+      }
+      return parts
+    }
+    heard.starts.length = 0
+    expect(await ended(5)).toEqual([1])
+    heard.starts.length = 0
+    expect(await db.transaction(() => ended(25))).toEqual([1, 2, 3])
+    const loop = db.iterate<N>(upTo(100), [], { batchSize: 10 })
+    heard.statements.length = 0
+    await loop.read(10)
+    await loop.read()
+    await until(() => heard.statements.length >= 10)
+    await loop.close()
+  })
+
+  test('values are those of a plain statement, in types that the engine meets for the first time too', async () => {
+    await using database = await freshDatabase(`create type mood as enum ('good', 'bad'); create domain age as int`)
+    await using db = await opened(database.url)
+    const text = `select n, n::bigint as big, n / 4.0::float8 as float, timestamptz 'epoch' + n * interval '1 day' as at,
+      '\\x00ff'::bytea as bytes, array[n, null]::int[] as list, array['good']::mood[] as moods, 'bad'::mood as mood,
+      n::age as age, null::int as nothing, n::numeric(9, 2) as price, jsonb_build_object('n', n) as json
+      from generate_series(1, $1::int) as n`
+    const streamed: unknown[] = []
+    for await (const row of db.iterate(text, [9], { batchSize: 2 })) streamed.push(row)
+    expect(streamed).toEqual(await db.all(text, [9]))
+  })
+
+  test('parameters that need their types, and rows as arrays, come as with other statements', async () => {
+    await using db = await opened()
+    const rows: unknown[] = []
+    const text = 'select x, $2::jsonb as json from unnest($1::int[]) as x'
+    for await (const row of db.iterate(text, [[3, 1, 2], { a: [1] }], { batchSize: 1 })) rows.push(row)
+    expect(rows).toEqual([3, 1, 2].map((x) => ({ x, json: { a: [1] } })))
+  })
+
+  test('an error comes behind the rows of the parts before it, and who has left does not hear of it', async () => {
+    await using db = await opened()
+    const failing = `select n, 1 / (7 - n) as x from generate_series(1, 20) as n`
+    const seen: number[] = []
+    const error = await caught(
+      (async () => {
+        for await (const { n } of db.iterate<N>(failing, [], { batchSize: 2 })) seen.push(n)
+      })(),
+    )
+    expect([error.constructor, seen]).toEqual([QueryError, counted(6)])
+    for (const most of [1, 2, 3, 4, 5, 6])
+      expect(await taken(db.iterate<N>(failing, [], { batchSize: 2 }), most)).toEqual(counted(most))
+    expect(await db.scalar('select 1')).toBe(1)
+    expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+  })
+
+  test('in a transaction rows that nobody asked for cannot fail it', async () => {
+    await using db = await opened()
+    const failing = `select n, 1 / (5 - n) as x from generate_series(1, 20) as n`
+    const seen = await db.transaction(async () => {
+      const rows = await taken(db.iterate<N>(failing, [], { batchSize: 2 }), 3)
+      await db.scalar('select 1')
+      return rows
+    })
+    expect(seen).toEqual([1, 2, 3])
+  })
+
+  test('what a function of the statement does is done for the parts that were asked for alone, and kept', async () => {
+    await using database = await freshDatabase(`create table calls (n int);
+      create function note(n int) returns int language sql volatile as 'insert into calls values (n) returning n'`)
+    await using db = await opened(database.url)
+    const text = 'select note(n) as n from generate_series(1, 20) as n'
+    expect(await taken(db.iterate<N>(text, [], { batchSize: 2 }), 5)).toEqual(counted(5))
+    expect(await db.scalar('select count(*) from calls')).toBe(6)
+  })
+
+  test('what changes data is refused before it has run, also where it begins as a read', async () => {
+    await using database = await freshDatabase('create table t (n int)')
+    await using db = await opened(database.url)
+    const texts = ['with x as (insert into t values (1) returning n) select n from x', 'select 1 as n into u']
+    for (const text of texts)
+      expect((await caught(taken(db.iterate<N>(text)))).message).toMatch(/data-modifying|INTO|iterate/i)
+    expect(await db.scalar('select count(*) from t')).toBe(0)
+  })
+
+  test('who leaves while the server works on the next part does not wait for that', async () => {
+    await using db = await opened()
+    expect(await taken(db.iterate<N>(stuckBehind(6), [], { batchSize: 2 }), 5)).toEqual(counted(5))
+    expect(await db.scalar('select 1')).toBe(1)
+    const cursor = db.iterate<N>(stuckBehind(6), [], { batchSize: 2 })
+    expect(await cursor.read(4)).toHaveLength(4)
+    await cursor.close()
+    expect(await db.scalar('select 2')).toBe(2)
+  })
+
+  test('a signal that aborts in the loop ends it there, whatever has come', async () => {
+    await using db = await opened()
+    const stop = new AbortController()
+    const seen: number[] = []
+    const loop = async (): Promise<void> => {
+      for await (const { n } of db.iterate<N>(upTo(100), [], { batchSize: 2, signal: stop.signal })) {
+        seen.push(n)
+        if (n === 5) stop.abort()
+      }
+    }
+    expect(await caught(loop())).toBeInstanceOf(AbortedError)
+    expect(seen).toEqual(counted(6))
+    expect(await db.scalar('select 1')).toBe(1)
+  })
+
+  test('skip() passes over what was asked for ahead and what was not', async () => {
+    await using db = await opened()
+    for (const skipped of [2, 3, 17]) {
+      await using cursor = db.iterate<N>(upTo(40), [], { batchSize: 2 })
+      expect(await cursor.read(2)).toHaveLength(2)
+      expect(await cursor.read(3)).toHaveLength(3)
+      expect(await cursor.skip(skipped)).toBe(skipped)
+      expect(await cursor.read()).toEqual({ n: 6 + skipped })
+      expect(await cursor.skip(100)).toBe(40 - 6 - skipped)
+      expect(await cursor.read()).toBeUndefined()
+    }
+  })
+
+  test('a connection that is lost in the loop ends it with an error', async () => {
+    await using database = await freshDatabase()
+    await using db = await opened(database.url)
+    const loop = async (): Promise<void> => {
+      for await (const { n } of db.iterate<N>(stuckBehind(6), [], { batchSize: 2 }))
+        if (n === 5)
+          await until(async () => {
+            const ended = await database.query(`select pg_terminate_backend(pid) from pg_stat_activity
+              where state = 'active' and wait_event = 'PgSleep' and datname = current_database()`)
+            return ended.length > 0
+          })
+    }
+    expect(await caught(loop())).toMatchObject({
+      code: expect.stringMatching(/^GENEVER_(?:CONNECTION_LOST|TRANSACTION_ENDED)$/),
+    })
+    expect(await db.scalar('select 7')).toBe(7)
+  })
+})
+
+test('an iterator answers calls in their order, and is over once it was returned', async () => {
+  await using db = await createDb(await databaseUrl(), { driver: 'socket', pool: { max: 1 } }).open()
+  await functionsKnown(db)
+  const rows = db.iterate<N>(upTo(7), [], { batchSize: 3 })[Symbol.asyncIterator]()
+  const answers = await Promise.all(Array.from({ length: 9 }, () => rows.next()))
+  expect(answers.map(({ value }) => (value as N | undefined)?.n)).toEqual([1, 2, 3, 4, 5, 6, 7, undefined, undefined])
+  expect(answers.map(({ done }) => done)).toEqual([...Array<boolean>(7).fill(false), true, true])
+
+  const left = db.iterate<N>(upTo(7), [], { batchSize: 3 })[Symbol.asyncIterator]()
+  const [first, end, late] = await Promise.all([left.next(), left.return(undefined), left.next()])
+  expect([first.value, end.done, late.done]).toEqual([{ n: 1 }, true, true])
+  const mine = new TypeError('mine')
+  const thrown = db.iterate<N>(upTo(7))[Symbol.asyncIterator]()
+  await thrown.next()
+  expect(await caught(thrown.throw(mine))).toBe(mine)
+  expect(await thrown.next()).toEqual({ value: undefined, done: true })
+  expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+})

@@ -1,0 +1,79 @@
+/** Quick reads that share connections of a real server: each has its own answer, whatever the others come to. */
+
+import { createDb, type Db } from 'genever'
+import { afterEach, describe, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { databaseUrl } from '../support/database.ts'
+import { quiet } from '../support/matrix.ts'
+
+const opened: Db[] = []
+
+/** Reads of it are known to be quick. */
+async function warm(shared: number, max = 4): Promise<Db> {
+  const db = createDb(await databaseUrl(), { driver: 'socket', pool: { max, shared } })
+  opened.push(db)
+  await db.open()
+  for (let n = 0; n < 5; n++) {
+    await db.scalar('select $1::int + 0', [n])
+    await db.scalar('select 10 / $1::int', [n + 1])
+  }
+  return db
+}
+
+const numbers = Array.from({ length: 300 }, (_, n) => n)
+
+describe('reads that share connections', () => {
+  afterEach(async () => {
+    for (const db of opened.splice(0)) {
+      await quiet(db)
+      await db.close()
+    }
+  })
+
+  test.each([0, 1, 4])('each have their own answer, on at most that many shared connections: %i', async (shared) => {
+    const db = await warm(shared)
+
+    const answers = await Promise.all(numbers.map((n) => db.scalar('select $1::int + 0', [n])))
+
+    expect(answers).toEqual(numbers)
+  })
+
+  test('fail alone', async () => {
+    const db = await warm(1, 1)
+
+    const answers = await Promise.all(
+      numbers.map((n) => db.scalar('select 10 / $1::int', [n % 3]).catch((error: unknown) => (error as Error).message)),
+    )
+
+    expect(answers).toEqual(numbers.map((n) => (n % 3 === 0 ? 'division by zero' : 10 / (n % 3))))
+  })
+
+  test('are answered rightly beside one that is stopped', async () => {
+    const db = await warm(1, 1)
+    const slow = 'select $1::int from pg_sleep($2)'
+    for (let n = 0; n < 5; n++) await db.scalar(slow, [n, 0])
+
+    const stopped = caught(db.scalar(slow, [0, 30], { timeoutMs: 30 }))
+    const answers = await Promise.all(numbers.map((n) => db.scalar('select $1::int + 0', [n])))
+
+    expect(answers).toEqual(numbers)
+    expect((await stopped).name).toBe('QueryTimeoutError')
+  })
+
+  test('see what was written before them, and no transaction that is open', async () => {
+    const db = await warm(4)
+    const table = `lanes_${process.pid}`
+    await db.status(`create table ${table} (n int)`)
+    const count = `select count(*)::int from ${table}`
+    for (let n = 0; n < 5; n++) await db.scalar(count)
+
+    await db.transaction(async (tx) => {
+      await tx.status(`insert into ${table} values (1)`)
+      const outside = await db.detached(() => Promise.all(numbers.slice(0, 40).map(() => db.scalar(count))))
+      expect(new Set(outside)).toEqual(new Set([0]))
+    })
+
+    expect(new Set(await Promise.all(numbers.slice(0, 40).map(() => db.scalar(count))))).toEqual(new Set([1]))
+    await db.status(`drop table ${table}`)
+  })
+})

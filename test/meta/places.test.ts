@@ -1,0 +1,67 @@
+/** The pages say where things are: their lists are made of `test/support/places.ts`; `npx vitest run test/meta/places -u` writes them. */
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { layers, testFolders } from '../support/places.ts'
+import { root } from '../support/source.ts'
+
+const table = (title: string, rows: readonly (readonly [string, string])[]): string =>
+  [`| ${title} | contents |`, '|---|---|', ...rows.map(([name, what]) => `| \`${name}\` | ${what} |`)].join('\n')
+
+const lists: Readonly<Record<string, string>> = {
+  layers: table(
+    'folder',
+    layers
+      .flatMap((folders) => Object.entries(folders))
+      .filter(([name]) => existsSync(join(root, 'src', name)))
+      .map(([name, what]) => [name.endsWith('.ts') ? name : `${name}/`, what]),
+  ),
+  'test-folders': table(
+    'folder of `test/`',
+    Object.entries(testFolders).map(([name, what]) => [`${name}/`, what]),
+  ),
+}
+
+/** The page with its lists as they should be: each stands between `<!-- list: name -->` and `<!-- end -->`. */
+function renewed(text: string): string {
+  return text.replaceAll(
+    /(<!-- list: ([\w-]+) -->)[^]*?(<!-- end -->)/g,
+    (_, head: string, name: string, tail: string) => `${head}\n\n${lists[name] ?? ''}\n\n${tail}`,
+  )
+}
+
+test.each(['docs/architecture.md', 'CONTRIBUTING.md'])('%s lists what is there', async (page) => {
+  const path = join(root, page)
+
+  await expect(renewed(readFileSync(path, 'utf8'))).toMatchFileSnapshot(path)
+})
+
+test('every folder of the tests is in the list, and none that is gone', () => {
+  const there = readdirSync(join(root, 'test'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+
+  expect(Object.keys(testFolders).toSorted()).toEqual(there.toSorted())
+})
+
+describe('what docs/architecture.md says of a file', () => {
+  const text = readFileSync(join(root, 'docs', 'architecture.md'), 'utf8')
+  const said = [...text.matchAll(/`(src\/[\w/.-]+\.ts)`(?:: ((?:`#?\w+`(?:, )?)+))?/g)].map(
+    ([, path = '', names = '']) => ({
+      path,
+      names: [...names.matchAll(/`#?(\w+)`/g)].map(([, name = '']) => name),
+    }),
+  )
+
+  test('is of a file that is there, and has what is named', () => {
+    const wrong = said.flatMap(({ path, names }) => {
+      if (!existsSync(join(root, path))) return [`${path} is not there`]
+      const source = readFileSync(join(root, path), 'utf8')
+      return names.filter((name) => !new RegExp(`\\b${name}\\b`).test(source)).map((name) => `${path} has no ${name}`)
+    })
+
+    expect(said.length).toBeGreaterThan(30)
+    expect(wrong).toEqual([])
+  })
+})

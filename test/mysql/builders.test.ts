@@ -1,0 +1,72 @@
+/** Builders on a real MySQL or MariaDB: Kysely in its own words; what writes for PostgreSQL is refused before anything is sent. */
+
+import { createDb, type Db } from 'genever'
+import { kysely } from 'genever/kysely'
+import { Model } from 'genever/models'
+import { createAll } from 'genever/schema'
+import { integer, pgTable } from 'drizzle-orm/pg-core'
+import { type Generated, sql } from 'kysely'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
+
+interface Tables {
+  readonly users: { readonly id: Generated<number>; readonly name: string }
+}
+
+describeMysql('builders on MySQL', () => {
+  let server: FreshMysql
+  let db: Db
+  beforeAll(async () => {
+    server = await freshMysql('create table users (id int primary key auto_increment, name varchar(40))')
+    db = createDb(server.url)
+  })
+  afterAll(async () => {
+    await db.close()
+    await server[Symbol.asyncDispose]()
+  })
+
+  test('Kysely writes for MySQL also before the database is open, and joins the transaction around', async () => {
+    await using lazy = createDb(server.url)
+    const q = kysely<Tables>(lazy)
+    const added = await q.insertInto('users').values({ name: 'Ada' }).executeTakeFirstOrThrow()
+    expect(Number(added.insertId)).toBeGreaterThan(0)
+    await caught(
+      lazy.transaction(async () => {
+        await q.insertInto('users').values({ name: 'Bob' }).execute()
+        throw new Error('no')
+      }),
+    )
+
+    expect(await q.selectFrom('users').select('name').execute()).toEqual([{ name: 'Ada' }])
+    const renamed = await q.updateTable('users').set({ name: 'Eve' }).executeTakeFirstOrThrow()
+    expect(renamed.numUpdatedRows).toBe(1n)
+    const all = await lazy.all(q.selectFrom('users').selectAll().where('name', '=', 'Eve'))
+    expect(all).toHaveLength(1)
+    const { rows } = await sql<{ one: number }>`select ${1} as one`.execute(q)
+    expect(rows).toEqual([{ one: 1 }])
+  })
+
+  test('the answer of an INSERT has the first number that it made', async () => {
+    const { insertId } = await db.status('insert into users (name) values (?), (?)', ['a', 'b'])
+    const { insertId: next } = await db.status('insert into users (name) values (?)', ['c'])
+
+    expect(Number(next) - Number(insertId)).toBe(2)
+    expect((await db.status('delete from users')).insertId).toBeUndefined()
+  })
+
+  test.each<readonly [string, () => Promise<unknown>]>([
+    ['a model', () => modelled().get(1)],
+    ['a query of a model', () => modelled().where({ id: 1 }).all()],
+    ['a new instance', () => modelled().create({ id: 1 })],
+    ['createAll()', () => createAll(db, { things })],
+  ])('%s is refused by name before anything is sent', async (_, use) => {
+    const error = await caught(use())
+
+    expect(error.name).toBe('UsageError')
+    expect(error.message).toContain('MySQL')
+  })
+
+  const things = pgTable('things', { id: integer().primaryKey() })
+  const modelled = () => class Thing extends Model(db, things) {}
+})

@@ -1,0 +1,175 @@
+/** `iterate()` on MySQL: the rows of the statement as they come, held back by the connection. */
+
+import { createDb, ConnectionLostError, type Db, QueryTimeoutError, TransactionStateError } from 'genever'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { describeMysql, freshMysql, type FreshMysql, onMysql } from '../support/mysql.ts'
+import { until } from '../support/until.ts'
+
+interface N {
+  readonly n: number
+}
+
+describeMysql('iterate() on MySQL', () => {
+  let server: FreshMysql
+  let db: Db
+  const here = /iterate\.test\.ts:\d+/
+  const few = 'select n from t order by n'
+  /** A million rows of 1 kB. */
+  const endless = "select a.n, repeat('x', 1000) as pad from t a, t b, t c"
+
+  beforeAll(async () => {
+    server = await freshMysql(
+      'create table t (n int primary key)',
+      `insert into t values ${Array.from({ length: 100 }, (_, i) => `(${i + 1})`).join(', ')}`,
+      'create table w (n int primary key)',
+    )
+  })
+  beforeEach(async () => {
+    await server.query('delete from w')
+    db = await createDb(server.url, { pool: { max: 1 } }).open()
+  })
+  afterEach(async () => {
+    expect((await db.close({ timeoutMs: 5_000 })).broken).toEqual([])
+  })
+  afterAll(() => server[Symbol.asyncDispose]())
+
+  test('rows come in order whatever the size of a batch, with parameters, and read() and skip() count them', async () => {
+    for (const batchSize of [1, 7, 99, 100, 101]) {
+      const seen: number[] = []
+      for await (const { n } of db.iterate<N>(few, [], { batchSize })) seen.push(n)
+      expect(seen).toEqual(Array.from({ length: 100 }, (_, i) => i + 1))
+    }
+    const cursor = db.iterate<N>('select n from t where n > ? order by n', [90], { batchSize: 3 })
+    expect(await cursor.read()).toEqual({ n: 91 })
+    expect(await cursor.skip(4)).toBe(4)
+    expect(await cursor.read(2)).toEqual([{ n: 96 }, { n: 97 }])
+    expect([await cursor.skip(10), await cursor.read(), cursor.open]).toEqual([3, undefined, false])
+    expect(await db.all(db.sql`select n from t where n = ${5}`)).toEqual([{ n: 5 }])
+  })
+
+  test('rows that nobody reads stay with the server, and leaving the loop stops it there', async () => {
+    const cursor = db.iterate<N>(endless)
+    expect(await cursor.read()).toMatchObject({ n: 1 })
+    const sending = async (): Promise<boolean> => {
+      const running = await onMysql('select state from information_schema.processlist where db = ? and state <> ?', [
+        server.name,
+        '',
+      ])
+      return running.some(({ state }) => /writing to net|sending/i.test(String(state)))
+    }
+    await until(sending, { what: 'the server waits for a reader' })
+
+    await cursor.close()
+    // The server answers first, and takes the state from its list after that.
+    await until(async () => !(await sending()), { what: 'the server has stopped' })
+    expect(await db.all('select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  test('the stop never reaches the next statement', async () => {
+    const session = await db.scalar('select connection_id()')
+    for (let turn = 0; turn < 20; turn++) {
+      for await (const { n } of db.iterate<N>(endless, [], { batchSize: 1 + turn })) if (n > 0) break
+      expect(await db.scalar('select sum(n) + sleep(0.001) from t')).toBe('5050')
+    }
+    expect(await db.scalar('select connection_id()')).toBe(session)
+  })
+
+  test('in a transaction the body may not query: that is refused, naming the cursor, and the loop goes on', async () => {
+    const seen: number[] = []
+    await db.transaction(async (tx) => {
+      await tx.status('insert into w values (1)')
+      for await (const { n } of tx.iterate<N>(few, [], { batchSize: 10 })) {
+        seen.push(n)
+        if (n !== 5) continue
+        for (const refused of [
+          db.all('select 1'),
+          tx.status('insert into w values (2)'),
+          tx.transaction(async () => {}),
+        ]) {
+          const error = await caught(refused)
+          expect(error).toBeInstanceOf(TransactionStateError)
+          expect(error.message).toMatch(here)
+          expect(error.message).toContain('reads its rows as they come')
+        }
+      }
+      await tx.status('insert into w values (3)')
+    })
+    expect([seen.length, await db.all('select n from w')]).toEqual([100, [{ n: 1 }, { n: 3 }]])
+  })
+
+  test('leaving the loop early keeps the transaction, which commits', async () => {
+    await db.transaction(async (tx) => {
+      await tx.status('insert into w values (1)')
+      for await (const { n } of tx.iterate<N>(endless)) if (n > 0) break
+      await tx.transaction(async (inner) => {
+        for await (const { n } of inner.iterate<N>(endless)) if (n > 0) break
+        await inner.status('insert into w values (2)')
+      })
+    })
+    expect(await db.all('select n from w')).toEqual([{ n: 1 }, { n: 2 }])
+  })
+
+  test('still open when its transaction returns, it rolls that back with an error naming its place', async () => {
+    const work = db.transaction(async (tx) => {
+      await tx.status('insert into w values (1)')
+      await tx.iterate<N>(endless).read()
+    })
+    const error = await caught(work)
+    expect(error).toBeInstanceOf(TransactionStateError)
+    expect(error.message).toMatch(here)
+    expect(await db.all('select n from w')).toEqual([])
+  })
+
+  test('a transaction that throws, and a savepoint, take it with them', async () => {
+    const boom = new Error('boom')
+    const outer = db.transaction(async (tx) => {
+      const inner = tx.transaction(async (savepoint) => {
+        await savepoint.status('insert into w values (1)')
+        await savepoint.iterate<N>(endless).read()
+        throw boom
+      })
+      expect(await caught(inner)).toBe(boom)
+      await tx.status('insert into w values (2)')
+    })
+    await outer
+    expect(await db.all('select n from w')).toEqual([{ n: 2 }])
+  })
+
+  test('outside of a transaction other statements on its connection are refused, naming the cursor', async () => {
+    await db.scope(async () => {
+      const cursor = db.iterate<N>(few, [], { batchSize: 2 })
+      expect(await cursor.read()).toEqual({ n: 1 })
+      const error = await caught(db.all('select 1'))
+      expect(error).toBeInstanceOf(TransactionStateError)
+      expect(error.message).toMatch(/run this on another connection\.$/)
+      await cursor.close()
+      expect(await db.all('select 1 as one')).toEqual([{ one: 1 }])
+    })
+  })
+
+  test('a wait for rows that is longer than timeoutMs ends the cursor and frees the connection', async () => {
+    const slow = 'select n, sleep(case when n = 3 then 20 else 0 end) as s from t order by n'
+    const cursor = db.iterate<N>(slow, [], { batchSize: 1, timeoutMs: 300 })
+    expect(await caught(cursor.read(50))).toBeInstanceOf(QueryTimeoutError)
+    expect(await db.all('select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  test('a session that is killed ends the stream with ConnectionLostError, and the next statement borrows another', async () => {
+    const cursor = db.iterate<N>(endless)
+    await cursor.read()
+    const [{ id } = {}] = await onMysql('select id from information_schema.processlist where db = ?', [server.name])
+    await onMysql(`kill ${Number(id)}`)
+    const rest = async (): Promise<void> => {
+      for (;;) if ((await cursor.read(100)).length === 0) return
+    }
+    expect(await caught(rest())).toBeInstanceOf(ConnectionLostError)
+    expect(await db.all('select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  test('rows that cannot be streamed are refused', async () => {
+    expect((await caught(db.iterate('insert into w values (1)').read())).message).toMatch(
+      /^iterate\(\) streams one SELECT/,
+    )
+  })
+})

@@ -1,0 +1,94 @@
+/** Statements that each database writes in its own way, and words for those that a test writes itself. */
+
+export interface Words {
+  /** A statement that takes so long. */
+  sleep(seconds: number): string
+  /** A statement that gives back its only parameter, a whole number or a text. */
+  readonly integer: string
+  readonly text: string
+  /** A statement that takes a value as JSON. */
+  readonly json: string
+  /** A statement with the rows 1, 2, … `to`, in a column `n`. */
+  series(to: number): string
+  /** A statement that gives the number of the session. */
+  readonly session: string
+  /** A statement that gives its own text, as it reached the server. */
+  readonly itself: string
+  /** A statement that makes a setting of the user's, for the session. */
+  set(name: string, value: string): string
+  /** A statement that gives a setting; nothing where nobody made it. */
+  setting(name: string): string
+  /** Where the value with this number goes, counted from 1. */
+  placeholder(index: number): string
+  /** Whether a rollback takes back CREATE TABLE. */
+  readonly rollsBackTables: boolean
+  /** A statement that gives the sum of a column, as a number, and one that gives how many rows a table has. */
+  sum(column: string, table: string): string
+  count(table: string): string
+  /** A statement that takes a lock of its session, one that gives it back, and one that makes a temporary table. */
+  lock(key: number): string
+  unlock(key: number): string
+  temporary(name: string): string
+  /** OpenTelemetry's name of the database, and the code of `select exp(1000)`, which fails. */
+  readonly system: string
+  readonly outOfRange: string
+  /** The code for a table that is not there. */
+  readonly noTable: string
+  /** A setting of the session that takes only a number. */
+  readonly number: string
+  /** Whether a text may hold several statements. */
+  readonly several: boolean
+  /** A column `id` that numbers the rows by itself. */
+  readonly id: string
+}
+
+export const postgresWords: Words = {
+  sleep: (seconds) => `select pg_sleep(${seconds})`,
+  integer: 'select $1::int',
+  text: 'select $1::text',
+  json: 'select $1::jsonb',
+  series: (to) => `select n from generate_series(1, ${to}) n`,
+  session: 'select pg_backend_pid()',
+  itself: 'select current_query()',
+  set: (name, value) => `set ${name} = '${value}'`,
+  setting: (name) => `select current_setting('${name}', true)`,
+  placeholder: (index) => `$${index}`,
+  rollsBackTables: true,
+  system: 'postgresql',
+  outOfRange: '22003',
+  noTable: '42P01',
+  several: true,
+  number: 'statement_timeout',
+  sum: (column, table) => `select sum(${column})::int from ${table}`,
+  count: (table) => `select count(*)::int from ${table}`,
+  lock: (key) => `select pg_advisory_lock(${key})`,
+  unlock: (key) => `select pg_advisory_unlock(${key})`,
+  temporary: (name) => `create temp table ${name} (n int)`,
+  id: 'id serial primary key',
+}
+
+export const mysqlWords: Words = {
+  sleep: (seconds) => `select sleep(${seconds})`,
+  integer: 'select cast(? as signed)',
+  text: 'select cast(? as char)',
+  json: "select json_extract(?, '$')",
+  series: (to) =>
+    `with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < ${to}) select n from numbers`,
+  session: 'select connection_id() + 0',
+  itself: 'select info from information_schema.processlist where id = connection_id()',
+  set: (name, value) => `set @\`${name}\` = '${value}'`,
+  setting: (name) => `select ${name.includes('.') ? `@\`${name}\`` : `@@${name}`}`,
+  placeholder: () => '?',
+  rollsBackTables: false,
+  system: 'mysql',
+  outOfRange: '1690',
+  noTable: '1146',
+  several: false,
+  number: 'sort_buffer_size',
+  sum: (column, table) => `select cast(sum(${column}) as signed) from ${table}`,
+  count: (table) => `select count(*) from ${table}`,
+  lock: (key) => `select get_lock('${key}', 30)`,
+  unlock: (key) => `select release_lock('${key}')`,
+  temporary: (name) => `create temporary table ${name} (n int)`,
+  id: 'id int auto_increment primary key',
+}

@@ -1,0 +1,91 @@
+/**
+ * How far the tests go. `npm test` keeps every promise once, on one PostgreSQL; `npm run test:matrix` goes over the other
+ * drivers and versions and takes longer samples; `npm run soak` takes samples for as long as it is given.
+ */
+
+export type Extent = 'once' | 'matrix' | 'soak'
+export type DriverName = 'pg' | 'pglite' | 'socket' | 'mysql'
+
+const names: readonly DriverName[] = ['pg', 'pglite', 'socket', 'mysql']
+
+export const extent: Extent = (process.env['EXTENT'] as Extent | undefined) ?? 'once'
+
+/** The size of a random sample: `RUNS=500` says it for all. */
+export function sample(sizes: Readonly<Record<Extent, number>>): number {
+  return Number(process.env['RUNS'] ?? sizes[extent])
+}
+
+/** Of a random sample: always the same, unless `SEED` says another or the tests soak. */
+export function sampleSeed(usual: number): number {
+  return Number(process.env['SEED'] ?? usual)
+}
+
+/** Behaviour tests for every driver that run on MySQL as well: their statements are words of the driver, or the same everywhere. */
+export const mysqlSuites: readonly string[] = [
+  'acquire-release',
+  'ambient-hooks',
+  'arguments',
+  'binding',
+  'borrowing',
+  'cardinality',
+  'close-inside',
+  'close-served',
+  'close-stops',
+  'context-isolation',
+  'context-root',
+  'current',
+  'detached',
+  'detached-awaited',
+  'execute-many',
+  'fake-timers',
+  'first-opening',
+  'idle',
+  'into',
+  'iterate-alone',
+  'manual-transactions',
+  'nested-transactions',
+  'nesting',
+  'observe-echo',
+  'observe-leaks',
+  'observe-otel',
+  'observe-pool',
+  'observe-slow',
+  'observe-statements',
+  'overlays',
+  'pool-close',
+  'process-exit',
+  'promise',
+  'query-options',
+  'query-tags',
+  'recall',
+  'recall-deadlocks',
+  'recall-moments',
+  'release',
+  'release-for-now',
+  'release-queued',
+  'reuse-and-lazy',
+  'rows-as-arrays',
+  'sandbox-drivers',
+  'self-deadlock',
+  'settings-ended',
+  'settings-kept',
+  'settings-not-reusable',
+  'settings-refused',
+  'sql-tag',
+  'transaction-admission',
+  'transaction-concurrency',
+  'transaction-ends',
+  'transaction-rules',
+  'transaction-swallowed',
+  'transaction-timeouts',
+  'user-code',
+  'with-bind',
+].map((name) => `test/behaviour/${name}.test.ts`)
+
+/** The drivers that suites for every driver run on: `DRIVERS=pg,pglite` says which. */
+export function wantedDrivers(): readonly DriverName[] {
+  const wanted = process.env['DRIVERS']?.split(',') ?? ['pg']
+  const unknown = wanted.filter((name) => !names.some((known) => known === name))
+  if (unknown.length > 0) throw new Error(`DRIVERS names ${unknown.join(', ')}; there are ${names.join(', ')}`)
+  return names.filter((name) => wanted.includes(name))
+}

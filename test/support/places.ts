@@ -1,0 +1,59 @@
+/** The folders of the project and what lives in each: the rules of imports and the pages are made of this. */
+
+/** The layers of `src/`: an import may only point to one that stands above. Those of one object are beside each other. */
+export const layers: readonly Readonly<Record<string, string>>[] = [
+  { errors: 'every error class, the table of SQLSTATEs' },
+  {
+    util: 'the context store and the root context, clocks and timers (`clock.ts`: taken once, so fake timers do not reach them), deadlines, options: know nothing of databases',
+  },
+  { observe: "events as plain data on `diagnostics_channel`, notices, `echo`, places in the user's code" },
+  { sql: 'statements, parameters, the `sql` tag, baked statements: free of any database; the interface `Dialect`' },
+  {
+    postgres: 'PostgreSQL itself, whoever speaks to it: lexer, classification of texts, its dialect, types, encoding',
+    mysql: 'the same of MySQL and MariaDB',
+  },
+  {
+    driver:
+      'one raw connection: open, submit, cancel, reset, close. The registry of drivers: schemes, options and defaults of each, known before it is loaded. A folder for each driver, `postgres/` shared',
+  },
+  {
+    options:
+      'URLs, checks, TLS; `resolveOptions()`: a frozen result. It asks the descriptor of the driver, and names none',
+  },
+  { pool: 'which caller gets which connection: queue, leases, reset on return, closing' },
+  { engine: 'frames, slots, admission, transactions, cursors, connections, the query methods' },
+  { db: '`Db`: which engine it stands for, here and now' },
+  { builder: 'Drizzle and Kysely on the connection of the context' },
+  { schema: 'DDL from the tables of Drizzle' },
+  { models: '`Model(db, table)`: rows as objects, JSON properties, loaders; `types/` has the public interfaces' },
+  { registry: 'one pool for a database and process; several databases, tenants' },
+  {
+    script: 'work with a database that is closed behind it',
+    sync: 'blocking calls through a worker',
+    migrations: 'folders of migrations, each file once',
+    testing: 'helpers for tests of applications',
+  },
+  { plugins: 'web frameworks: a folder each, `request/` shared' },
+  { cli: 'the command `genever`', inspector: 'pages that show what engines do' },
+  { 'index.ts': 'the public door: re-exports' },
+]
+
+/** The folders of `test/`. */
+export const testFolders: Readonly<Record<string, string>> = {
+  unit: 'functions without I/O',
+  behaviour: 'the promises of the docs, through the public API, on real servers',
+  drivers: 'one suite that every driver passes',
+  faults: 'broken networks, servers and callers',
+  model: 'the rules of the context as a model written from the pages: random programs see the same on a real server',
+  simulation: 'random orders of events on a driver in memory',
+  replicas: 'reads on servers that follow another',
+  mysql: 'the same promises on MySQL and MariaDB',
+  models: 'the subpath `models`',
+  schema: 'the subpath `schema`',
+  drizzle: 'the subpath `drizzle`',
+  kysely: 'the subpath `kysely`',
+  web: 'the plug-ins of web frameworks',
+  meta: 'the rules of the house: layers, sizes, docs, exports, the package',
+  installs: 'older and newer versions of other packages that suites run on',
+  support: 'helpers',
+}

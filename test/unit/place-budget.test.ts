@@ -1,0 +1,29 @@
+/** How often the place where a transaction is begun may be taken. */
+
+import { expect, test } from 'vitest'
+import { PlaceBudget } from '../../src/observe/place.ts'
+
+/** How many of these are taken: a transaction each millisecond from `from` on. */
+function taken(budget: PlaceBudget, from: number, count: number): number {
+  return Array.from({ length: count }, (_, n) => budget.take(from + n)).filter((may) => may).length
+}
+
+test('twenty at once, then one every two milliseconds', () => {
+  const budget = new PlaceBudget()
+
+  expect(taken(budget, 0, 20)).toBe(20)
+  expect(taken(budget, 40, 1000)).toBeGreaterThanOrEqual(500)
+  expect(taken(budget, 2000, 1000)).toBeLessThanOrEqual(521)
+})
+
+test('as rarely as they take long, but for one that took long by chance', () => {
+  const budget = new PlaceBudget()
+  taken(budget, 0, 60)
+
+  for (const ms of [0.01, 5, 0.01]) budget.took(ms)
+  expect(taken(budget, 100, 100)).toBeGreaterThanOrEqual(50)
+
+  for (let n = 0; n < 2; n++) budget.took(0.5)
+  taken(budget, 200, 100)
+  expect(taken(budget, 300, 320)).toBe(10)
+})
