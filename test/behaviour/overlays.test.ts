@@ -131,7 +131,7 @@ forEachDriver((driver) => {
           expect(await within(db, 'b', () => who(db))).toBe('b')
           // Nothing can stop a statement there.
           if (driver.name !== 'pglite')
-            await caught(within(db, 'c', () => db.scalar(driver.words.sleep(10), [], { timeoutMs: 20 })))
+            await caught(within(db, 'c', () => db.scalar(driver.words.sleep(600), [], { timeoutMs: 20 })))
           expect(await who(db)).toBe('a')
         }
       },

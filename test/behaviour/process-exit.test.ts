@@ -70,21 +70,13 @@ forEachDriver((driver) => {
   const some = <T>(cases: Readonly<Record<string, T>>): [string, T][] =>
     Object.entries(cases).filter(([name]) => driver.name !== 'pglite' || /never released|a connection/.test(name))
 
-  test.each(some(finished(driver.words)))(
-    'a finished script ends without close(): %s',
-    { timeout: 40_000 },
-    async (_, text) => {
-      expect(await run(driver, text)).toEqual({ code: 0, stdout: 'end' })
-    },
-  )
+  test.each(some(finished(driver.words)))('a finished script ends without close(): %s', async (_, text) => {
+    expect(await run(driver, text)).toEqual({ code: 0, stdout: 'end' })
+  })
 
-  test.each(some(waiting))(
-    'a process goes on while somebody waits for %s',
-    { timeout: 40_000 },
-    async (_, [text, stdout]) => {
-      expect(await run(driver, text)).toEqual({ code: 0, stdout })
-    },
-  )
+  test.each(some(waiting))('a process goes on while somebody waits for %s', async (_, [text, stdout]) => {
+    expect(await run(driver, text)).toEqual({ code: 0, stdout })
+  })
 })
 
 forEachDriver(
@@ -119,11 +111,11 @@ forEachDriver(
         }).listen(0, '127.0.0.1').unref()
         await new Promise((resolve) => proxy.once('listening', resolve))
         target.port = proxy.address().port
-        const engine = await createEngine(target.href, { pool: { acquireTimeoutMs: 600 } })
+        const engine = await createEngine(target.href)
         lively = false
         for (const socket of sockets) socket.destroy()
         while (engine.stats().open > 0) await new Promise((resolve) => setTimeout(resolve, 5))
-        await engine.scalar('select 1').catch((error) => console.log(error.name, error.phase))`
+        await engine.acquire({ timeoutMs: 600 }).catch((error) => console.log(error.name, error.phase))`
 
       expect(await run(driver, text)).toEqual({ code: 0, stdout: 'AcquireTimeoutError connect' })
     })

@@ -9,7 +9,7 @@ const endless = 'select pg_sleep(600)'
 /** Longer than the short limit. */
 const slow = 'select pg_sleep(0.2)'
 const short = { query: { timeoutMs: 100 } }
-const long = { query: { timeoutMs: 20_000 } }
+const long = { query: { timeoutMs: 50_000 } }
 
 /** With a connection that is idle, so that the limit counts for the statement alone. */
 async function timesOut(db: Db, work: () => Promise<unknown>): Promise<void> {
@@ -31,7 +31,7 @@ test('the nearest default of timeoutMs counts: statement, then transaction, then
   await timesOut(patient, () => patient.scope((connection) => connection.transaction((tx) => tx.all(endless)), short))
   await timesOut(patient, () => patient.scope(() => patient.iterate(endless).read(), short))
 
-  await hasty.all(slow, [], { timeoutMs: 20_000 })
+  await hasty.all(slow, [], { timeoutMs: 50_000 })
   await hasty.scope(() => hasty.all(slow), long)
   await hasty.scope(() => hasty.transaction(() => hasty.all(slow), long), short)
   await Promise.all([patient.close(), hasty.close()])

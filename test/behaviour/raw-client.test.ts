@@ -4,15 +4,27 @@ import { type Connection, type Db, ReleasedConnectionError, UsageError } from 'g
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { gate } from '../support/gate.ts'
-import { doing, forEachDriver, pid, quiet } from '../support/matrix.ts'
+import { doing, forEachDriver, pid, quiet, type TestedDriver } from '../support/matrix.ts'
 
-/** What both `pg`'s client and PGlite have. */
+/** What both `pg`'s client and PGlite have, and what PGlite has. */
 interface Raw {
   query<T = Record<string, unknown>>(text: string, values?: unknown[]): Promise<{ rows: T[] }>
+  transaction?(work: () => Promise<unknown>): Promise<unknown>
 }
 
 async function lent(connection: Connection): Promise<Raw> {
   return (await connection.rawConnection()) as Raw
+}
+
+/** The object is in use until `end()`. */
+async function inUse(driver: TestedDriver, raw: Raw): Promise<{ over: Promise<unknown>; end: () => Promise<void> }> {
+  if (raw.transaction !== undefined) {
+    const open = gate()
+    return { over: raw.transaction(() => open.promise), end: async () => open.open() }
+  }
+  const holder = await (await driver.single()).acquire()
+  await holder.scalar('select pg_advisory_lock(4713)')
+  return { over: raw.query('select pg_advisory_lock(4713)'), end: () => holder.release() }
 }
 
 const inOrder = async (db: Db): Promise<unknown[]> => {
@@ -208,8 +220,7 @@ forEachDriver(
       expect(
         await db.one(`select current_setting('application_name') as name, to_regclass('pg_temp.mine') as temporary,
         (select count(*)::int from pg_listening_channels()) as channels,
-        (select count(*)::int from pg_locks where locktype = 'advisory'
-          and pid in (select pid from pg_stat_activity where datname = current_database())) as locks,
+        (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks,
         (select count(*)::int from pg_cursors where name = 'mine') as cursors,
         (select count(*)::int from pg_prepared_statements where name = 'mine') as prepared`),
       ).toMatchObject({ temporary: null, channels: 0, locks: 0, cursors: 0, prepared: 0 })
@@ -245,20 +256,15 @@ forEachDriver(
     test('a connection whose object does not come to an end is closed', async () => {
       const db = await driver.db({ pool: { max: 1 }, resetTimeoutMs: 300 })
       const connection = await db.acquire()
-      const raw = (await connection.rawConnection()) as Raw & {
-        transaction?(work: () => Promise<unknown>): Promise<unknown>
-      }
-      const open = gate()
-      const endless =
-        raw.transaction === undefined ? raw.query('select pg_sleep(3)') : raw.transaction(() => open.promise)
-      const ended = endless.then(
+      const { over, end } = await inUse(driver, await lent(connection))
+      const ended = over.then(
         () => 'answered',
         () => 'failed',
       )
       const since = performance.now()
       await connection.release()
       expect(performance.now() - since).toBeGreaterThan(250)
-      open.open()
+      await end()
 
       expect(await ended).toBe(driver.name === 'pg' ? 'failed' : 'answered')
       expect(await inOrder(db)).toEqual([1, 2, 3, 4])
@@ -267,18 +273,14 @@ forEachDriver(
     test('a statement waits for it for the time of any wait, then it is refused without having been sent', async () => {
       const db = await driver.db({ pool: { max: 1, acquireTimeoutMs: 200 }, resetTimeoutMs: 10_000 })
       const connection = await db.acquire()
-      const raw = (await connection.rawConnection()) as Raw & {
-        transaction?(work: () => Promise<unknown>): Promise<unknown>
-      }
-      const open = gate()
-      const busy = raw.transaction === undefined ? raw.query('select pg_sleep(1)') : raw.transaction(() => open.promise)
+      const { over, end } = await inUse(driver, await lent(connection))
 
       expect(await caught(connection.scalar('select 1'))).toMatchObject({
         name: 'AcquireTimeoutError',
         outcome: 'not_started',
       })
-      open.open()
-      await busy
+      await end()
+      await over
       expect(await connection.scalar('select 2')).toBe(2)
       await connection.release()
     })
@@ -287,17 +289,12 @@ forEachDriver(
       const db = await driver.single()
       const table = await driver.table('what text')
       const connection = await db.acquire()
-      const raw = (await connection.rawConnection()) as Raw & {
-        transaction?(work: () => Promise<unknown>): Promise<unknown>
-      }
-      const open = gate()
-      const busy =
-        raw.transaction === undefined ? raw.query('select pg_sleep(0.5)') : raw.transaction(() => open.promise)
+      const { over, end } = await inUse(driver, await lent(connection))
       const late = caught(connection.status(`insert into ${table} values ('late')`, [], { timeoutMs: 50 }))
 
       expect((await late).name).toBe('QueryTimeoutError')
-      open.open()
-      await busy
+      await end()
+      await over
       await connection.release()
       expect(await db.scalar(`select count(*)::int from ${table}`)).toBe(0)
     })

@@ -8,6 +8,7 @@ import { expect, test } from 'vitest'
 import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
 import { gate, noticesDuring } from '../support/gate.ts'
 import { quiet } from '../support/matrix.ts'
+import { startProxy } from '../support/proxy.ts'
 import { runScript } from '../support/script.ts'
 import { functionsKnown } from '../support/functions.ts'
 import { until } from '../support/until.ts'
@@ -35,22 +36,29 @@ test('the number that a trigger has drawn is that of its scope, or refused', asy
 })
 
 test('a connection that dies while reads run side by side costs at most its own read, and the scope goes on', async () => {
+  await using database = await freshDatabase('create table held as select 1 as n')
   const name = `edges-${process.pid}`
-  await using db = createDb(await databaseUrl(), { applicationName: name, pool: { min: 4, max: 4 } })
+  await using db = createDb(database.url, { applicationName: name, pool: { min: 4, max: 4 } })
   await db.open()
   await until(() => db.stats().idle === 4)
   await functionsKnown(db)
+  await using locker = createDb(database.url, { pool: { max: 1 } })
   await db.scope(async () => {
-    const reads = [0, 1, 2, 3].map((n) =>
-      db.scalar(`select ${n} from pg_sleep(0.5)`).catch((error: unknown) => (error as Error).name),
-    )
-    await until(() => db.stats().reserved === 4)
-    await until(async () => {
-      const running = await onServer(
-        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and state = 'active' and query like 'select 2 from%'`,
+    let reads: Promise<unknown>[] = []
+    // They run for as long as the table is locked.
+    await locker.transaction(async () => {
+      await locker.status('lock table held in access exclusive mode')
+      reads = [0, 1, 2, 3].map((n) =>
+        db.scalar(`select ${n} from held`).catch((error: unknown) => (error as Error).name),
+      )
+      const running = "application_name = $1 and wait_event_type = 'Lock'"
+      await until(async () => (await onServer(`select from pg_stat_activity where ${running}`, [name])).length === 4)
+      const [killed] = await onServer(
+        `select pid, pg_terminate_backend(pid) from pg_stat_activity where ${running} and query like 'select 2 from%'`,
         [name],
       )
-      return running.length === 1
+      const there = 'select from pg_stat_activity where pid = $1'
+      await until(async () => (await onServer(there, [killed?.['pid']])).length === 0)
     })
     const answers = await Promise.all(reads)
     expect([answers[0], answers[1], answers[3]]).toEqual([0, 1, 3])
@@ -250,18 +258,12 @@ test('a scope that had to wait long to begin may wait again after its connection
 test('a session that took too long to say what keeps its connection is asked again', async () => {
   await using database = await freshDatabase()
   const name = `asked-${process.pid}`
-  await using db = createDb(database.url, { applicationName: name, pool: { max: 1 }, resetTimeoutMs: 100 })
+  await using proxy = await startProxy(database.url)
+  await using db = createDb(proxy.url, { applicationName: name, pool: { max: 1 }, resetTimeoutMs: 100 })
   await functionsKnown(await db.open())
-  const asks = (state: string): Promise<unknown> =>
-    until(
-      async () =>
-        (
-          await onServer(
-            "select 1 from pg_stat_activity where application_name = $1 and query like '%pg_my_temp_schema%' and state = $2",
-            [name, state],
-          )
-        ).length > 0,
-    )
+  const ask = { to: 'server', text: 'pg_my_temp_schema', when: 'after' } as const
+  const asked = proxy.on(ask, () => {})
+  const idle = "select from pg_stat_activity where application_name = $1 and state = 'idle'"
   await using locker = createDb(database.url, { pool: { max: 1 } })
 
   await db.scope(async () => {
@@ -271,8 +273,9 @@ test('a session that took too long to say what keeps its connection is asked aga
     await locker.transaction(async () => {
       await locker.status('lock table pg_class in access exclusive mode')
       waiter = db.detached(() => db.scalar('select 7'))
-      await asks('active')
-      await asks('idle')
+      await until(() => asked.link !== null)
+      await until(() => proxy.links.some(({ cancels }) => cancels))
+      await until(async () => (await onServer(idle, [name])).length === 1)
     })
     expect(await waiter).toBe(7)
   })

@@ -163,7 +163,7 @@ forEachDriver((driver) => {
         const turn = first ? phases(n) : undefined
         waiter = outside(seven, db).catch((error: unknown) => (error as Error).name)
         await (turn ?? phases(n))
-        closing = outside(() => db.close({ timeoutMs: 5_000 }))
+        closing = outside(() => db.close({ timeoutMs: 30_000 }))
         await sleep(1)
         expect(await db.scalar('select 2')).toBe(2)
       })

@@ -73,7 +73,7 @@ test('what a function of the user has set stays with its scope, which keeps its 
 
 test('idle() and release({ permanent: false }) keep what a function of the user has set, or refuse', async () => {
   const { url } = await place()
-  await using db = createDb(url, { pool: { max: 1, acquireTimeoutMs: 5_000 } })
+  await using db = createDb(url, { pool: { max: 1 } })
   const tenant = (): Promise<unknown> => db.scalar("select current_setting('app.tenant', true)")
   await db.scope(async (own) => {
     await db.scalar('select set_tenant($1)', ['7'])
@@ -137,7 +137,7 @@ test.each(['update t set who = who', 'select 1 from t for update', 'delete from 
 
 test('an upsert with a list of columns does not keep the connection', async () => {
   const { url } = await place()
-  await using db = createDb(url, { pool: { max: 1, acquireTimeoutMs: 2_000 } })
+  await using db = createDb(url, { pool: { max: 1 } })
 
   await db.scope(async (own) => {
     await db.status('insert into t (id, who) values (1, 2) on conflict (id) do update set (id, who) = (1, 3)')

@@ -10,7 +10,7 @@ import { createRegistry } from 'genever/registry'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase } from '../support/database.ts'
-import { freePort } from '../support/free-port.ts'
+import { deadPorts } from '../support/free-port.ts'
 
 const ddl = 'create table notes (id int primary key, body text); insert into notes values (1, current_database())'
 const table = pgTable('notes', { id: integer().primaryKey(), body: text() })
@@ -26,9 +26,7 @@ async function two(): Promise<{ main: string; other: string; names: string[] }> 
   return { main, other, names: [main, other].map((url) => new URL(url).pathname.slice(1)) }
 }
 
-async function nowhere(): Promise<string> {
-  return `postgres://nobody@127.0.0.1:${await freePort()}/nothing`
-}
+const nowhere = `postgres://nobody@127.0.0.1:${deadPorts[0]}/nothing`
 
 /** `open`, or why not. */
 function state(db: Db): string {
@@ -96,7 +94,7 @@ describe('the life of a registry', () => {
 
   test('when one cannot be opened the others are closed, and the first error is that of connecting', async () => {
     const { main } = await two()
-    const registry = createRegistry({ main, extra: { other: await nowhere() } })
+    const registry = createRegistry({ main, extra: { other: nowhere } })
 
     expect(await caught(registry.open())).toBeInstanceOf(ConnectError)
     expect(state(registry)).toBe('closed')
@@ -105,7 +103,7 @@ describe('the life of a registry', () => {
 
   test('an open that failed can be tried again', async () => {
     const { main, other, names } = await two()
-    let source = await nowhere()
+    let source = nowhere
     const registry = createRegistry({ main, extra: { other: () => source } })
     await caught(registry.open())
     source = other
@@ -119,7 +117,7 @@ describe('the life of a registry', () => {
 
   test('a database that was open before a failing open stays open', async () => {
     const { main } = await two()
-    const registry = createRegistry({ main, extra: { other: await nowhere() } })
+    const registry = createRegistry({ main, extra: { other: nowhere } })
     await registry.scalar('select 1')
 
     await caught(registry.open())
@@ -241,7 +239,7 @@ describe('a database by name', () => {
   test('is the same object each time, and a Db like any other', async () => {
     const { main, other, names } = await two()
     const registry = createRegistry({ main, extra: { other } })
-    onTestFinished(() => void registry.close())
+    onTestFinished(async () => void (await registry.close()))
 
     expect(registry.using('other')).toBe(registry.using('other'))
     expect(registry.using('main')).toBe(registry)
@@ -253,7 +251,7 @@ describe('a database by name', () => {
     const { main, other, names } = await two()
     const registry = createRegistry({ main, extra: { other } })
     class Note extends Model(registry, table) {}
-    onTestFinished(() => void registry.close())
+    onTestFinished(async () => void (await registry.close()))
     const where = (): Promise<unknown> => registry.scalar(name)
 
     const inside = await registry.using('other', async () => [await where(), (await Note.getOr404(1)).body])
@@ -295,7 +293,7 @@ describe('an instance is written where it came from', () => {
     const { main, other, names } = await two()
     const registry = createRegistry({ main, extra: { other } })
     class Note extends Model(registry, table) {}
-    onTestFinished(() => void registry.close())
+    onTestFinished(async () => void (await registry.close()))
     const bodies = (): Promise<unknown> =>
       Promise.all([registry, registry.using('other')].map((db) => db.scalar('select body from notes where id = 1')))
 
@@ -339,7 +337,7 @@ describe('an instance is written where it came from', () => {
     const { main, other } = await two()
     const registry = createRegistry({ main, extra: { other } })
     class Note extends Model(registry, table) {}
-    onTestFinished(() => void registry.close())
+    onTestFinished(async () => void (await registry.close()))
     const there = await registry.using('other', () => Note.getOr404(1))
 
     await registry

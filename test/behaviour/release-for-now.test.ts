@@ -203,8 +203,7 @@ forEachDriver((driver) => {
 
   const state = `select current_setting('application_name') as name, coalesce(current_setting('app.user', true), '') as setting,
     current_user::text as role, to_regclass('pg_temp.pinned') as temporary, (select count(*)::int from pg_listening_channels()) as channels,
-    (select count(*)::int from pg_locks where locktype = 'advisory'
-      and pid in (select pid from pg_stat_activity where datname = current_database())) as locks, (select count(*)::int from pg_cursors) as cursors,
+    (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks, (select count(*)::int from pg_cursors) as cursors,
     (select count(*)::int from pg_prepared_statements where name = 'mine') as prepared`
   /** What a session has of all that. */
   const stateOf = async (db: Db): Promise<unknown> => {

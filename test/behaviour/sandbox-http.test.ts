@@ -20,6 +20,8 @@ beforeAll(async () => {
   `)
   db = createDb(database.url, { pool: { max: 16 } })
   server = createServer((request, response) => void handle(request, response))
+  // A connection that is closed because it was idle for long, just when a request comes, would lose that.
+  server.keepAliveTimeout = 0
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

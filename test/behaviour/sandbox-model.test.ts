@@ -19,7 +19,7 @@ let db: Db
 
 beforeAll(async () => {
   database = await freshDatabase(tables)
-  db = createDb(database.url, { pool: { max: 4, acquireTimeoutMs: 500 } })
+  db = createDb(database.url, { pool: { max: 4 } })
 })
 
 afterAll(async () => {

@@ -17,6 +17,7 @@ import { sandbox, sandboxed } from 'genever/testing'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { hear } from '../support/events.ts'
 import { gate, noticesDuring } from '../support/gate.ts'
 import { until } from '../support/until.ts'
 
@@ -28,12 +29,15 @@ beforeAll(async () => {
   return () => database.drop()
 })
 
+const opened = (acquireTimeoutMs: number): Promise<Db> =>
+  createDb(database.url, { pool: { max: 3, acquireTimeoutMs }, cancelTimeoutMs: 30_000 }).open()
+
 beforeEach(async () => {
-  db = await createDb(database.url, { pool: { max: 3, acquireTimeoutMs: 400 }, cancelTimeoutMs: 1000 }).open()
+  db = await opened(30_000)
 })
 
 afterEach(async () => {
-  expect((await db.close({ timeoutMs: 2000 })).broken).toEqual([])
+  expect((await db.close({ timeoutMs: 30_000 })).broken).toEqual([])
   expect(await database.query('select id from users'), 'left behind in the database').toEqual([])
 })
 
@@ -79,36 +83,36 @@ describe('a transaction has the floor', () => {
   })
 
   test('and who waits for longer than for a connection fails, naming the transaction', async () => {
-    await sandboxed(db, async () => {
-      const transaction = await db.begin()
+    await using hasty = await opened(400)
+    await sandboxed(hasty, async () => {
+      const transaction = await hasty.begin()
       await transaction.status('insert into users values (1)')
 
-      const error = await caught(ids())
+      const error = await caught(hasty.all('select id from users'))
 
       expect(error).toBeInstanceOf(AcquireTimeoutError)
       expect(error).toMatchObject({ phase: 'transaction', outcome: 'not_started' })
       expect(error.message).toMatch(/manual transaction begun at .*sandbox-turns\.test\.ts/)
       await transaction.rollback()
-      expect(await ids()).toEqual([])
+      expect(await hasty.all('select id from users')).toEqual([])
     })
   })
 
   test('and who has waited for a second is told of, because it may wait for itself', async () => {
-    const patient = await createDb(database.url).open()
-    const notices = await noticesDuring(() =>
-      sandboxed(patient, async () => {
-        const transaction = await patient.begin()
-        await transaction.all('select 1')
-        const waiting = patient.all('select 2')
-        await pause(1100)
-        await transaction.rollback()
-        await waiting
-      }),
-    )
+    using heard = hear('patient')
+    const patient = await createDb(database.url, { name: 'patient' }).open()
+    await sandboxed(patient, async () => {
+      const transaction = await patient.begin()
+      await transaction.all('select 1')
+      const waiting = patient.all('select 2')
+      await until(() => heard.notices.length > 0)
+      await transaction.rollback()
+      await waiting
+    })
     await patient.close()
 
-    expect(notices.map(({ code }) => code)).toEqual(['waiting-for-transaction'])
-    expect(notices[0]?.places[1]).toMatch(/manual transaction begun at/)
+    expect(heard.notices.map(({ code }) => code)).toEqual(['waiting-for-transaction'])
+    expect(heard.notices[0]?.places[1]).toMatch(/manual transaction begun at/)
   })
 
   test('and a statement that gives up while it waits never runs', async () => {
@@ -120,10 +124,8 @@ describe('a transaction has the floor', () => {
       const aborted = caught(
         db.transaction(() => db.status('insert into users values (2)', [], { signal: controller.signal })),
       )
-      await pause(50)
-      controller.abort()
-
       expect(await timed).toBeInstanceOf(QueryTimeoutError)
+      controller.abort()
       expect(await aborted).toBeInstanceOf(AbortedError)
       await transaction.commit()
       expect(await ids()).toEqual([])
@@ -311,12 +313,13 @@ describe('reuse: false inside of a transaction', () => {
     const deadlock = await caught(
       sandboxed(single, () => single.transaction(() => single.transaction(() => 1, { reuse: false }))),
     )
+    await using hasty = await opened(400)
     const timeout = await caught(
-      sandboxed(db, async () => {
-        const held = await Promise.all([db.acquire(), db.acquire(), db.acquire()])
+      sandboxed(hasty, async () => {
+        const held = await Promise.all([hasty.acquire(), hasty.acquire(), hasty.acquire()])
         try {
-          expect(db.stats()).toMatchObject({ open: 3, max: 3, reserved: 3, idle: 0 })
-          await db.all('select 1')
+          expect(hasty.stats()).toMatchObject({ open: 3, max: 3, reserved: 3, idle: 0 })
+          await hasty.all('select 1')
         } finally {
           await Promise.all(held.map((each) => each.release()))
         }
@@ -385,7 +388,7 @@ describe('the end of a sandbox', () => {
     await sandboxed(
       db,
       () => {
-        running = caught(db.all('select pg_sleep(10)'))
+        running = caught(db.all('select pg_sleep(600)'))
         waiting = caught(db.transaction(() => insert(1)))
       },
       { settleMs: 20 },
@@ -398,7 +401,8 @@ describe('the end of a sandbox', () => {
 
   test('waits a little for what was not awaited', async () => {
     let result: Promise<unknown> | undefined
-    await sandboxed(db, () => void (result = db.transaction(async () => (await insert(1), await pause(20)))))
+    const work = (): void => void (result = db.transaction(async () => (await insert(1), await pause(20))))
+    await sandboxed(db, work, { settleMs: 30_000 })
 
     await result
     expect(await ids()).toEqual([])
@@ -422,8 +426,9 @@ describe('the end of a sandbox', () => {
       sandboxed(db, async () => {
         await insert(1)
         const [row] = await db.all<{ pid: number }>('select pg_backend_pid() as pid')
-        const sleeping = caught(db.all('select pg_sleep(10)'))
-        await pause(20)
+        const sleeping = caught(db.all('select pg_sleep(600)'))
+        const asleep = `select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'`
+        await until(async () => (await database.query(asleep, [row?.pid])).length === 1)
         await database.query('select pg_terminate_backend($1)', [row?.pid])
 
         expect(await sleeping).toBeInstanceOf(ConnectionLostError)

@@ -173,7 +173,7 @@ const steps: readonly Step[] = [
   },
   async ({ db }) => {
     const error: unknown = await db
-      .scalar('select pg_sleep(5)', [], { timeoutMs: 2 })
+      .scalar('select pg_sleep(600)', [], { timeoutMs: 2 })
       .catch((thrown: unknown) => thrown)
     expect(['QueryTimeoutError', 'AcquireTimeoutError']).toContain((error as Error).name)
   },
@@ -217,7 +217,9 @@ test.each([1, 2, 3, 20])(
   'every scope has what is its own, and nothing else: pool of %i',
   { timeout: 3_600_000 },
   async (max) => {
-    await using db = createDb(database.url, { pool: { max, acquireTimeoutMs: 60_000 } })
+    // A machine that is slow to stop or clean a session costs no scope what it holds.
+    const patience = { cancelTimeoutMs: 60_000, resetTimeoutMs: 60_000 }
+    await using db = createDb(database.url, { ...patience, pool: { max, acquireTimeoutMs: 60_000 } })
     const wrong: string[] = []
     const on = { running: true }
     let next = first + max * 1_000_000

@@ -151,34 +151,41 @@ forEachDriver(
       const db = await driver.db({ pool: { max: 2, acquireTimeoutMs: 10_000 } })
       const both = gate()
       let inside = 0
+      const waits: number[] = []
       const inner = async (i: number): Promise<unknown> => {
         await db.scalar('select 1')
         if (++inside === 2) both.open()
         await both.promise
+        waits.push(i)
         return db.transaction(() => i, { reuse: false })
       }
       const work = (i: number): Promise<unknown> => db.scope(() => inner(i), { hold: true })
 
-      const ends = await Promise.allSettled([work(1), work(2)])
+      const ends = await Promise.allSettled([work(0), work(1)])
 
-      expect(ends.map((end) => (end.status === 'fulfilled' ? end.value : (end.reason as Error).name))).toEqual([
-        1,
-        'SelfDeadlockError',
-      ])
+      const [older = -1, younger = -1] = waits
+      const said = ends.map((end) => (end.status === 'fulfilled' ? end.value : (end.reason as Error).name))
+      expect([said[older], said[younger]]).toEqual([older, 'SelfDeadlockError'])
     })
 
     test('as long as one holder needs nothing more all waits are in order', async () => {
       const db = await driver.db({ pool: { max: 2, acquireTimeoutMs: 10_000 } })
       const go = gate()
-      const independent = db.scope(async () => {
-        await db.scalar('select 1')
-        await go.promise
-      })
-      const nested = db.scope(async () => {
-        await db.scalar('select 2')
-        return db.transaction((tx) => tx.scalar('select 3'), { reuse: false })
-      })
-      await until(() => db.stats().waiting === 1)
+      const independent = db.scope(
+        async () => {
+          await db.scalar('select 1')
+          await go.promise
+        },
+        { hold: true },
+      )
+      const nested = db.scope(
+        async () => {
+          await db.scalar('select 2')
+          return db.transaction((tx) => tx.scalar('select 3'), { reuse: false })
+        },
+        { hold: true },
+      )
+      await until(() => db.stats().reserved === 2 && db.stats().waiting === 1)
 
       go.open()
 

@@ -8,7 +8,7 @@ import { type ClosableServer, createRegistry, serve } from 'genever/registry'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
-import { freePort } from '../support/free-port.ts'
+import { deadPorts } from '../support/free-port.ts'
 import { runScript } from '../support/script.ts'
 import { until } from '../support/until.ts'
 
@@ -84,7 +84,7 @@ test('an error of start is passed on, and the databases are closed', async () =>
 
 test('a database that cannot be opened keeps it from starting', async () => {
   const reached = createDb(await databaseUrl())
-  const away = createDb(`postgres://127.0.0.1:${await freePort()}/nowhere`, { retry: { limit: 0 } })
+  const away = createDb(`postgres://127.0.0.1:${deadPorts[0]}/nowhere`, { retry: { limit: 0 } })
   let started = false
 
   const error = await caught(

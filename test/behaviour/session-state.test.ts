@@ -12,8 +12,7 @@ import { until } from '../support/until.ts'
 const state = `select current_setting('application_name') as name, coalesce(current_setting('app.who', true), '') as setting,
   current_user::text as role, to_regclass('pg_temp.mine') as temporary,
   (select count(*)::int from pg_listening_channels()) as channels,
-  (select count(*)::int from pg_locks where locktype = 'advisory'
-    and database = (select oid from pg_database where datname = current_database())) as locks,
+  (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks,
   (select count(*)::int from pg_cursors where name = 'mine') as cursors,
   (select count(*)::int from pg_prepared_statements where name = 'mine') as prepared`
 

@@ -9,9 +9,11 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { certificate, privateKey } from '../support/certificate.ts'
 import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
-import { freePort } from '../support/free-port.ts'
+import { deadPorts } from '../support/free-port.ts'
 import { type OwnServer, ownServer } from '../support/own-server.ts'
 import { wantedDrivers } from '../support/extent.ts'
+import { until } from '../support/until.ts'
+import { leapingTime } from '../support/virtual-time.ts'
 
 /** The URL with these hosts in place of its own, and these parameters. */
 async function at(hosts: readonly (number | 'here')[], parameters = '', url?: string): Promise<string> {
@@ -27,27 +29,33 @@ async function ask<T>(url: string, sql: string, options?: EngineOptions): Promis
 }
 
 /** Accepts connections and never says anything. */
-async function silentPort(): Promise<number> {
+async function silentServer(): Promise<{ port: number; reached: Promise<unknown> }> {
   const server = createServer(() => {}).listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => void server.close())
-  return (server.address() as AddressInfo).port
+  return { port: (server.address() as AddressInfo).port, reached: once(server, 'connection') }
 }
 
 describe.skipIf(!wantedDrivers().includes('pg'))('several hosts', () => {
   test('are tried in their order, until one can be reached', async () => {
-    expect(await ask(await at([await freePort(), 'here']), 'select 1')).toBe(1)
-    expect(await ask(await at(['here', await freePort()]), 'select 1')).toBe(1)
+    expect(await ask(await at([deadPorts[0], 'here']), 'select 1')).toBe(1)
+    expect(await ask(await at(['here', deadPorts[0]]), 'select 1')).toBe(1)
   })
 
   test('share the time: one that never answers leaves some to the next', async () => {
-    const url = await at([await silentPort(), 'here'])
+    const { port, reached } = await silentServer()
+    const url = await at([port, 'here'])
+    using time = leapingTime()
 
-    expect(await ask(url, 'select 1', { pool: { connectTimeoutMs: 1_000 } })).toBe(1)
+    const answer = ask(url, 'select 1', { pool: { connectTimeoutMs: 100_000, acquireTimeoutMs: Infinity } })
+    await reached
+    time.leap(50_000)
+
+    expect(await answer).toBe(1)
   })
 
   test('are tried in a random order when that is asked for', async () => {
-    const url = await at([await freePort(), 'here'], 'load_balance_hosts=random')
+    const url = await at([deadPorts[0], 'here'], 'load_balance_hosts=random')
 
     expect(await ask(url, 'select 1')).toBe(1)
   })
@@ -56,7 +64,7 @@ describe.skipIf(!wantedDrivers().includes('pg'))('several hosts', () => {
     const { hostname, port, username, password, pathname } = new URL(await databaseUrl())
     await using db = createDb({
       hosts: [
-        { host: '127.0.0.1', port: await freePort() },
+        { host: '127.0.0.1', port: deadPorts[0] },
         { host: hostname, port: Number(port) },
       ],
       user: username,
@@ -68,7 +76,7 @@ describe.skipIf(!wantedDrivers().includes('pg'))('several hosts', () => {
   })
 
   test('fail together, each with its reason and none with the password', async () => {
-    const [one, two] = [await freePort(), await freePort()]
+    const [one, two] = deadPorts
     const error = await caught(createDb(`postgres://u:hunter2@127.0.0.1:${one},127.0.0.1:${two}/db`).open())
 
     expect(error).toBeInstanceOf(ConnectError)
@@ -81,7 +89,7 @@ describe.skipIf(!wantedDrivers().includes('pg'))('several hosts', () => {
     await onServer(`create role ${role} login password 'right'`)
     onTestFinished(async () => void (await onServer(`drop role ${role}`)))
     const { hostname, port, pathname } = new URL(await databaseUrl())
-    const silent = await silentPort()
+    const { port: silent } = await silentServer()
     const url = `postgres://${role}:wrong@${hostname}:${port},127.0.0.1:${silent}${pathname}`
 
     expect(await caught(createDb(url).open())).toBeInstanceOf(AuthenticationError)
@@ -104,11 +112,12 @@ describe.skipIf(!wantedDrivers().includes('pg'))('several hosts', () => {
   })
 
   test('take one whose role will not do no connection away', async () => {
-    const url = await at(['here'], 'target_session_attrs=standby&application_name=hosts-role')
+    const name = `hosts-role-${process.pid}`
+    const url = await at(['here'], `target_session_attrs=standby&application_name=${name}`)
     await caught(createDb(url).open())
 
-    const sessions = "select count(*)::int as count from pg_stat_activity where application_name = 'hosts-role'"
-    await expect.poll(async () => (await onServer(sessions))[0]?.['count']).toBe(0)
+    const sessions = 'select from pg_stat_activity where application_name = $1'
+    await until(async () => (await onServer(sessions, [name])).length === 0)
   })
 })
 

@@ -7,7 +7,10 @@ import { FakeDriver, type FakeDriverOptions } from './fake/driver.ts'
 export interface Fake extends AsyncDisposable {
   readonly db: Db
   readonly driver: FakeDriver
-  /** What the server received since the last call, one line per Sync, without the number of the session. */
+  /**
+   * What the server received since the last call, one line per Sync, without the number of the session and without the questions
+   * whether it still answers: those depend on how long the machine has taken since the last statement.
+   */
   sent(): string[]
 }
 
@@ -22,7 +25,7 @@ export async function fake(server: FakeDriverOptions = {}, options: Omit<EngineO
     sent() {
       const lines = driver.log.slice(seen).map((line) => line.replace(/^\d+: /, ''))
       seen = driver.log.length
-      return lines
+      return lines.filter((line) => line !== '<ping>')
     },
     async [Symbol.asyncDispose]() {
       await db.close()
