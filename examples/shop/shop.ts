@@ -1,7 +1,7 @@
 // The shop that every example serves: three functions that know neither of HTTP nor of connections. They say `db`; the
 // request they run in decides which connection and which transaction that is.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CheckViolationError, type Db, NotFoundError } from 'genever'
+import { CheckViolationError, type Db, NotFoundError, sql } from 'genever'
 
 export interface Bottle {
   readonly id: number
@@ -35,33 +35,32 @@ export class SoldOut extends Error {
   readonly expose = true
 }
 
-export function shopOf(db: Db): Shop {
+/** What every database writes in its own way. */
+export interface Tables {
+  create(): Promise<void>
+  addOrder(bottle: number, count: number): Promise<Order>
+}
+
+export function shopOf(db: Db, { create, addOrder }: Tables = postgresTables(db)): Shop {
   async function bottle(id: number): Promise<Bottle> {
-    const found = await db.sql<Bottle>`select id, name, cents, stock as left from bottles where id = ${id}`.oneOrNone()
+    const found = await db.sql<Bottle>`
+      select id, name, cents, stock as ${sql.identifier('left')} from bottles where id = ${id}`.oneOrNone()
     if (found === undefined) throw new NotFoundError('Bottle is not found')
     return found
   }
 
   return {
+    create,
     bottle,
-
-    async create() {
-      await db.status(`
-        create table bottles (id int primary key, name text, cents int, stock int check (stock >= 0));
-        create table orders (id int generated always as identity primary key, bottle int references bottles, count int);
-        insert into bottles values (1, 'Old genever', 2500, 10), (2, 'Young genever', 1500, 0);
-      `)
-    },
 
     /** Two writes that belong together; what one of them violates undoes both. */
     async order(id, count) {
       await bottle(id)
       try {
         return await db.transaction(async () => {
-          const [order] = await db.sql<Order>`
-            insert into orders (bottle, count) values (${id}, ${count}) returning id, bottle, count`
+          const order = await addOrder(id, count)
           await db.sql`update bottles set stock = stock - ${count} where id = ${id}`
-          return order as Order
+          return order
         })
       } catch (error) {
         throw error instanceof CheckViolationError ? new SoldOut('There are not so many bottles left') : error
@@ -77,8 +76,23 @@ export function shopOf(db: Db): Shop {
   }
 }
 
+function postgresTables(db: Db): Tables {
+  return {
+    async create() {
+      await db.status(`
+        create table bottles (id int primary key, name text, cents int, stock int check (stock >= 0));
+        create table orders (id int generated always as identity primary key, bottle int references bottles, count int);
+        insert into bottles values (1, 'Old genever', 2500, 10), (2, 'Young genever', 1500, 0);
+      `)
+    },
+
+    addOrder: (bottle, count) =>
+      db.sql<Order>`insert into orders (bottle, count) values (${bottle}, ${count}) returning id, bottle, count`.one(),
+  }
+}
+
 /** Stands for a service that takes its time. */
-export async function exchangeRate(): Promise<number> {
+async function exchangeRate(): Promise<number> {
   await sleep(100)
   return 1.08
 }
