@@ -198,13 +198,16 @@ export abstract class Waiting implements Expiring, Abortable {
 
   expire(now: number): void {
     if (now < this.until) {
-      if (this.phase !== null && !this.#told) this.#tell()
+      if (this.phase !== null && !this.#told) {
+        this.#told = true
+        this.tell(this.phase)
+      }
       this.deadline = this.until
       this.engine.ticker.add(this)
       return
     }
     this.deadline = Infinity
-    this.#withdraw()
+    this.withdraw()
     if (this.phase === null) this.refuse({ kind: 'timeout', outcome: 'not_started' })
     else {
       const refusal = this.#refusal(now)
@@ -216,25 +219,28 @@ export abstract class Waiting implements Expiring, Abortable {
 
   abort(reason: unknown): void {
     this.disarm()
-    this.#withdraw()
+    this.withdraw()
     this.refuse({ kind: 'aborted', outcome: 'not_started', cause: reason })
   }
 
-  #tell(): void {
-    this.#told = true
-    if (this.phase === 'connection') this.pool.recall.tellKeepers()
-    else this.#tellOfTransaction()
+  /** The transaction or cursor that it waits for, in words. */
+  protected get behind(): string {
+    return this.#behind
   }
 
-  #tellOfTransaction(): void {
-    notice(
-      'waiting-for-transaction',
-      `A statement has been waiting for a second for another ${this.phase} on the same connection to end.`,
-      { engine: this.engine.name, places: [this.describe(), this.#behind], warn: false },
-    )
+  /** It has waited for a second. */
+  protected tell(phase: WaitPhase): void {
+    if (phase === 'connection') this.pool.recall.tellKeepers()
+    else
+      notice(
+        'waiting-for-transaction',
+        `A statement has been waiting for a second for another ${phase} on the same connection to end.`,
+        { engine: this.engine.name, places: [this.describe(), this.behind], warn: false },
+      )
   }
 
-  #withdraw(): void {
+  /** Leaves the queue it waits in. */
+  protected withdraw(): void {
     if (this.slot !== null) this.slot.withdraw(this)
     else this.pool.withdraw(this as never)
   }
@@ -247,7 +253,7 @@ export abstract class Waiting implements Expiring, Abortable {
       reason: 'acquire-timeout',
       phase: this.phase ?? 'transaction',
       waitedMs,
-      holders: [this.#behind],
+      holders: [this.behind],
       stats: { ...this.pool.stats() },
     }
   }

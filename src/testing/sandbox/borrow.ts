@@ -1,11 +1,12 @@
 // One lease of the engine's pool for somebody who is no slot: waits for it as long as everybody may.
 import type { Failure } from '../../driver/driver.ts'
-import { around, currentChain, type Link } from '../../engine/context/chain.ts'
+import { currentChain } from '../../engine/context/chain.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { failureError } from '../../engine/query/failure.ts'
+import { Waiting } from '../../engine/slot/waiting.ts'
 import type { PoolWaiter } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/member.ts'
-import { type Expiring, clock, deferred } from '../../util/clock.ts'
+import { clock, deferred } from '../../util/clock.ts'
 
 /**
  * @throws {AcquireTimeoutError} when none becomes free in time.
@@ -35,55 +36,39 @@ async function unframed({ options }: Engine, { raw }: Lease): Promise<void> {
   throw failure as unknown
 }
 
-class Borrower implements PoolWaiter, Expiring {
-  deadline: number = Infinity
+class Borrower extends Waiting implements PoolWaiter {
   readonly op: null = null
   readonly holder: LeaseHolder
   readonly recalledAt: number = 0
-  readonly #engine: Engine
-  readonly #chain: Link | undefined = currentChain()
-  readonly #since: number = clock.now()
   readonly #answer = deferred<Lease>()
 
   constructor(engine: Engine, holder: LeaseHolder) {
-    this.#engine = engine
+    super(engine, currentChain(), null, Infinity, null)
     this.holder = holder
   }
 
   lease(): Promise<Lease> {
-    const { pool } = this.#engine
-    const lease = pool.leaseIdle(this.holder)
-    if (lease === null) pool.request(this)
-    else this.#answer.resolve(lease)
+    const lease = this.pool.leaseIdle(this.holder)
+    if (lease === null) this.pool.request(this)
+    else this.granted(lease)
     return this.#answer.promise
   }
 
-  queued(): void {
-    this.deadline = this.#since + this.#engine.options.pool.acquireTimeoutMs
-    if (this.deadline !== Infinity) this.#engine.ticker.add(this)
+  queued(now: number): void {
+    this.arm('connection', '', now)
   }
 
   granted(lease: Lease): void {
-    this.#engine.ticker.remove(this)
+    this.disarm()
     this.#answer.resolve(lease)
   }
 
   refuse(failure: Failure): void {
-    this.#engine.ticker.remove(this)
+    this.disarm()
     this.#answer.reject(failure)
   }
 
-  expire(now: number): void {
-    const { pool } = this.#engine
-    pool.withdraw(this)
-    this.#answer.reject({
-      kind: 'refused',
-      outcome: 'not_started',
-      refusal: pool.refusal(Math.round(now - this.#since)),
-    })
-  }
-
-  around(): readonly object[] {
-    return around(this.#engine, this.#chain)
+  describe(): string {
+    return this.holder.describe()
   }
 }

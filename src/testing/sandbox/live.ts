@@ -14,6 +14,7 @@ import type { IsolationLevel } from '../../sql/dialect.ts'
 import { borrow } from './borrow.ts'
 import { SandboxPool } from './pool.ts'
 import { opening } from './script/opening.ts'
+import { translate, undoing } from './script/translate.ts'
 import { SharedConnection } from './shared.ts'
 import { refusedWith } from './wire/step.ts'
 import { clock, deferred } from '../../util/clock.ts'
@@ -48,7 +49,7 @@ export class LiveSandbox {
     this.#options = options
     this.#real = engine.pool
     this.#frame = new Frame('orphan', engine, null, null, null, null)
-    this.#shared = new SharedConnection(engine, place)
+    this.#shared = new SharedConnection(engine, place, { translate, undoing })
     this.#pool = new SandboxPool(this.#shared, (deadline) => this.#closeEngine(deadline))
     live.set(engine, this)
   }

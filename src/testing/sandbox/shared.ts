@@ -9,7 +9,6 @@ import type { Lease, LeaseHolder } from '../../pool/member.ts'
 import { Job } from './job.ts'
 import { before, clock } from '../../util/clock.ts'
 import { thrownText } from '../../util/thrown.ts'
-import { translate, undoing } from './script/translate.ts'
 import type { View } from './view.ts'
 import type { SandboxWords, SharedSession } from './contract.ts'
 import { wordsOf } from './words.ts'
@@ -17,12 +16,20 @@ import { DeferredConstraints } from './wire/constraints.ts'
 import { type Savepoint, Savepoints } from './wire/savepoints.ts'
 import { refusedWith, type Script, Step } from './wire/step.ts'
 
+/** How views are answered. */
+export interface Scripts {
+  /** A unit of a view. */
+  translate(shared: SharedConnection, view: View, job: Job): Script
+  /** Rolls back the transaction that is open on a view. */
+  undoing(shared: SharedConnection, view: View): Script
+}
+
 export class SharedConnection implements LeaseHolder {
   readonly engine: Engine
   /** Where the sandbox was opened, for messages. */
   readonly place: string
   readonly views: Set<View> = new Set()
-  readonly savepoints: Savepoints = new Savepoints()
+  readonly savepoints: Savepoints<View> = new Savepoints()
   readonly words: SandboxWords
   readonly session: SharedSession
   readonly constraints: DeferredConstraints
@@ -36,6 +43,7 @@ export class SharedConnection implements LeaseHolder {
   leftBehind: TransactionStateError | null = null
   /** Whose statement was the last that the server ran; null: one of the sandbox's own. */
   last: View | null = null
+  readonly #scripts: Scripts
   #lease: Lease | null = null
   readonly #queue: Job[] = []
   #current: Job | null = null
@@ -43,12 +51,13 @@ export class SharedConnection implements LeaseHolder {
   #submitting = false
   #ending = false
 
-  constructor(engine: Engine, place: string) {
+  constructor(engine: Engine, place: string, scripts: Scripts) {
     this.engine = engine
+    this.#scripts = scripts
     this.place = place
     this.words = wordsOf(engine.dialect.family) as SandboxWords
     this.session = this.words.session(this)
-    this.constraints = new DeferredConstraints(this)
+    this.constraints = new DeferredConstraints(this, this.words.deferrable)
   }
 
   attach(lease: Lease): void {
@@ -64,18 +73,23 @@ export class SharedConnection implements LeaseHolder {
     return new Step(this.engine.statements.compileInternal(text), null)
   }
 
+  /** Takes back what was done since a savepoint, which is gone then. */
+  undo(name: string): Step[] {
+    return [this.own(`ROLLBACK TO SAVEPOINT ${name}`), this.own(`RELEASE SAVEPOINT ${name}`)]
+  }
+
   /** Runs steps all or nothing; false when one of them failed. */
   *guarded(name: string, steps: readonly Step[]): Generator<readonly Step[], boolean, void> {
     const save = this.own(`SAVEPOINT ${name}`)
     const release = this.own(`RELEASE SAVEPOINT ${name}`)
     yield [save, ...steps, release]
-    if (save.ok && !release.ok) yield [this.own(`ROLLBACK TO SAVEPOINT ${name}`), this.own(`RELEASE SAVEPOINT ${name}`)]
+    if (save.ok && !release.ok) yield this.undo(name)
     return release.ok
   }
 
   /** Takes a unit of a view; never tells anybody anything before it returns. */
   enqueue(view: View, ops: readonly Op[]): Job {
-    const job = new Job(this, view, ops, (self) => translate(this, view, self))
+    const job = new Job(this, view, ops, (self) => this.#scripts.translate(this, view, self))
     this.#queue.push(job)
     this.#submitting = true
     this.#pump()
@@ -92,8 +106,8 @@ export class SharedConnection implements LeaseHolder {
   }
 
   /** Rolls back the transaction of a view. */
-  undo(view: View): Promise<true> {
-    return this.run(view, () => undoing(this, view))
+  rollBack(view: View): Promise<true> {
+    return this.run(view, () => this.#scripts.undoing(this, view))
   }
 
   withdraw(job: Job): boolean {
@@ -108,7 +122,7 @@ export class SharedConnection implements LeaseHolder {
     if (this.failure !== null) return
     if (job !== null && !this.withdraw(job)) void this.#stop(job, clock.now() + this.engine.options.cancelTimeoutMs)
     this.session.forget(view, view.dirty)
-    if (!this.#ending) void this.undo(view)
+    if (!this.#ending) void this.rollBack(view)
   }
 
   async cancel(job: Job, op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
@@ -136,11 +150,11 @@ export class SharedConnection implements LeaseHolder {
     this.#ending = true
     if (!this.raw.alive) return
     const deadline = clock.now() + timeoutMs
-    const rolledBack = this.run(null, () => this.#rollback())
+    const rolledBack = this.run(null, () => this.#takeBack())
     if (!(await before(deadline, rolledBack))) this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
   }
 
-  *#rollback(): Script {
+  *#takeBack(): Script {
     const left = yield* this.words.rollBack(this)
     if (left !== null)
       this.leftBehind = new TransactionStateError(
@@ -165,7 +179,7 @@ export class SharedConnection implements LeaseHolder {
   }
 
   /** The server went back to a savepoint: settings come back with it, and what others had opened inside is gone. */
-  wentBack(savepoint: Savepoint, kept: boolean): void {
+  wentBack(savepoint: Savepoint<View>, kept: boolean): void {
     const { view } = savepoint
     for (const gone of this.savepoints.goBack(savepoint, kept)) {
       this.session.restore(gone)
@@ -185,7 +199,7 @@ export class SharedConnection implements LeaseHolder {
       this.#current = job
       this.#advance(job)
     }
-    for (const job of this.#queue) job.arm()
+    for (const job of this.#queue) job.wait()
   }
 
   get #free(): boolean {

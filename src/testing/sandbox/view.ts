@@ -130,7 +130,7 @@ export class View implements RawConnection {
   /** Settings come back with the next unit, the rest as soon as nobody is in the way. */
   async reset(dirty: number, deadline: number): Promise<boolean> {
     if (!this.alive || this.#job !== null) return false
-    if (this.transaction !== null && !(await before(deadline, this.#shared.undo(this)))) return false
+    if (this.transaction !== null && !(await before(deadline, this.#shared.rollBack(this)))) return false
     this.dirty = 0
     this.#shared.session.forget(this, dirty === 0 ? Dirty.unknown : dirty)
     return this.alive

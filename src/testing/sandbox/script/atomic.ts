@@ -6,7 +6,7 @@ import { Dirty } from '../../../sql/compiled.ts'
 import type { Job } from '../job.ts'
 import type { SharedConnection } from '../shared.ts'
 import type { View } from '../view.ts'
-import { firstFailure, Step } from '../wire/step.ts'
+import { firstFailure, type Script, Step } from '../wire/step.ts'
 
 export const guard = 'genever_sandbox'
 
@@ -22,27 +22,23 @@ export function* atomically(
   for (let again = false; ; again = true) {
     const before = session.inForce
     const save = shared.own(`SAVEPOINT ${guard}`)
-    const prefix = session.stepsFor(view, ops)
+    const head = [save, ...session.stepsFor(view, ops)]
     const sent = ops.map((op) => new Step(op.stmt, op))
     const release = shared.own(`RELEASE SAVEPOINT ${guard}`)
-    if (isAlone(ops)) {
-      yield [save, ...prefix]
-      if (job.wanted && allOk([save, ...prefix])) yield sent
-      if (allOk(sent)) yield [release]
-    } else yield [save, ...prefix, ...sent, release]
-    if (allOk([save, ...prefix])) session.applied(view, ops)
+    yield* together(job, ops, head, sent, [release])
+    if (allOk(head)) session.applied(view, ops)
     if (release.ok) {
       for (const step of sent) finish(shared, view, job, step)
       return true
     }
     if (save.ok) {
-      yield [shared.own(`ROLLBACK TO SAVEPOINT ${guard}`), shared.own(`RELEASE SAVEPOINT ${guard}`)]
+      yield shared.undo(guard)
       session.inForce = before
     }
-    const reason = firstFailure([save, ...prefix, ...sent, release])
+    const reason = firstFailure([...head, ...sent, release])
     // A plan made before the tables changed: outside of a transaction drivers run it again by themselves.
     const stale = reason?.kind === 'server' && isStale(reason.fields ?? {})
-    if (stale && !again && job.wanted) for (const { rows } of sent) rows.length = 0
+    if (stale && !again && job.awaited) for (const { rows } of sent) rows.length = 0
     else {
       tellFailed(shared, view, job, sent, reason)
       return false
@@ -102,9 +98,19 @@ function tellFailed(
 /** No rollback takes back what they did, where settings outlive one. */
 const outlives: ReadonlySet<string> = new Set(['SET', 'USE'])
 
-/** Several statements in one text share no Sync with others. */
-export function isAlone(ops: readonly Op[]): boolean {
-  return ops.length === 1 && ops[0]?.stmt.cls === 'multi'
+/** Sends as one unit what operations of a job need; several statements in one text share no Sync with others. */
+export function* together(
+  job: Job,
+  ops: readonly Op[],
+  head: readonly Step[],
+  steps: readonly Step[],
+  tail: readonly Step[],
+): Script {
+  if (ops.length === 1 && ops[0]?.stmt.cls === 'multi') {
+    yield head
+    if (job.awaited && allOk(head)) yield steps
+    if (allOk(steps)) yield tail
+  } else yield [...head, ...steps, ...tail]
 }
 
 export function allOk(steps: readonly Step[]): boolean {

@@ -7,7 +7,7 @@ import type { SharedConnection } from '../shared.ts'
 import { newTransaction, type View, type ViewTransaction } from '../view.ts'
 import type { SavepointVerb } from '../../../sql/control-text.ts'
 import { firstFailure, type Script, Step } from '../wire/step.ts'
-import { allOk, finish, guard, isAlone } from './atomic.ts'
+import { allOk, finish, guard, together } from './atomic.ts'
 
 interface Piece {
   readonly op: Op
@@ -64,11 +64,7 @@ export class TransactionUnit {
     const save = guarded ? this.#shared.own(`SAVEPOINT ${guard}`) : this.#begin
     const head = [...(save === null ? [] : [save]), ...prefix]
     const release = guarded ? [this.#shared.own(`RELEASE SAVEPOINT ${guard}`)] : []
-    if (isAlone(this.#job.ops)) {
-      yield head
-      if (this.#job.wanted && allOk(head)) yield steps
-      if (allOk(steps)) yield release
-    } else yield [...head, ...steps, ...release]
+    yield* together(this.#job, ops, head, steps, release)
     if (statements && allOk(head)) session.applied(this.#view, ops)
     const failed = this.#tell(firstFailure(head))
     if (guarded && save?.ok === true && !allOk(release)) yield* this.#backToGuard()
@@ -96,7 +92,7 @@ export class TransactionUnit {
   }
 
   *#backToGuard(): Script {
-    yield [this.#own(`ROLLBACK TO SAVEPOINT ${guard}`), this.#own(`RELEASE SAVEPOINT ${guard}`)]
+    yield this.#shared.undo(guard)
     this.#shared.session.inForce = this.#inForce
     this.#transaction.failed = !this.#shared.words.lenient
   }
@@ -111,8 +107,7 @@ export class TransactionUnit {
 
   /** Back to before the transaction: it did not begin (`open` false), or COMMIT was refused. */
   *#rollBack(open: boolean): Script {
-    const { savepoint } = this.#transaction
-    yield [this.#own(`ROLLBACK TO SAVEPOINT ${savepoint}`), this.#own(`RELEASE SAVEPOINT ${savepoint}`)]
+    yield this.#shared.undo(this.#transaction.savepoint)
     if (open) this.#ended(false)
     else this.#shared.session.inForce = this.#inForce
   }

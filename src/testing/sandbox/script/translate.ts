@@ -23,7 +23,7 @@ export function* translate(shared: SharedConnection, view: View, job: Job): Scri
     yield* shared.session.cleanUp()
   }
   // Its caller gave up meanwhile, or its view has ended.
-  if (!job.wanted) return
+  if (!job.awaited) return
   if (isLoose(view, job)) yield* loosely(shared, view, job)
   else if (view.transaction !== null || job.ops.some(opens)) yield* new TransactionUnit(shared, view, job).run()
   else yield* atomically(shared, view, job, withoutControl(shared, job))
@@ -36,7 +36,7 @@ export function* undoing(shared: SharedConnection, view: View): Script {
   view.transaction = null
   const savepoint = transaction === null ? undefined : shared.savepoints.find(view, transaction.savepoint)
   if (savepoint === undefined) return
-  yield [shared.own(`ROLLBACK TO SAVEPOINT ${savepoint.name}`), shared.own(`RELEASE SAVEPOINT ${savepoint.name}`)]
+  yield shared.undo(savepoint.name)
   shared.wentBack(savepoint, false)
 }
 

@@ -1,7 +1,7 @@
 // Deferred constraints in a transaction that never commits. Outside of the transactions under test they are immediate,
 // as a statement that commits by itself would find them; the outermost BEGIN defers those that are initially deferred,
 // and the outermost COMMIT checks them, so that a violation surfaces there. Their triggers run for good.
-import type { SharedConnection } from '../shared.ts'
+import type { SessionWire } from '../contract.ts'
 import type { Script, Step } from './step.ts'
 
 const guard = 'genever_sandbox_constraints'
@@ -14,13 +14,13 @@ export class DeferredConstraints {
   stale = true
   /** Something set constraints where nothing is to be deferred. */
   touched = false
-  readonly #shared: SharedConnection
+  readonly #shared: SessionWire
   #names: readonly string[] = []
   #supported: boolean
 
-  constructor(shared: SharedConnection) {
+  constructor(shared: SessionWire, supported: boolean) {
     this.#shared = shared
-    this.#supported = shared.words.deferrable
+    this.#supported = supported
   }
 
   /** Reads which there are and makes them immediate; on a server that has no such catalogue there are none. */

@@ -1,12 +1,11 @@
 // The savepoints of all views on the shared connection: one stack, because the server has one. It says who has the floor.
 // A transaction that commits while another view has something open inside stays on the stack, over but not released,
 // until that has ended; one that rolls back takes along what is inside.
-import type { SharedConnection } from '../shared.ts'
-import type { View } from '../view.ts'
+import type { SessionView, SessionWire } from '../contract.ts'
 import type { Script } from './step.ts'
 
-export interface Savepoint {
-  readonly view: View
+export interface Savepoint<V extends SessionView> {
+  readonly view: V
   /** As its view calls it; empty: another one has taken its name. */
   name: string
   /** As the server calls it. */
@@ -18,57 +17,57 @@ export interface Savepoint {
   over: boolean
 }
 
-export class Savepoints {
-  readonly #stack: Savepoint[] = []
+export class Savepoints<V extends SessionView> {
+  readonly #stack: Savepoint<V>[] = []
 
   /** The innermost that is open; its view has the floor. */
-  get top(): Savepoint | undefined {
+  get top(): Savepoint<V> | undefined {
     return this.#stack.findLast(({ over }) => !over)
   }
 
-  get bottom(): Savepoint | undefined {
+  get bottom(): Savepoint<V> | undefined {
     return this.#stack[0]
   }
 
-  open(view: View, name: string, inForce: number, known: string = name): void {
+  open(view: V, name: string, inForce: number, known: string = name): void {
     this.#stack.push({ view, name, known, settings: view.settings.length, inForce, over: false })
   }
 
-  innermost(view: View): Savepoint | undefined {
+  innermost(view: V): Savepoint<V> | undefined {
     return this.#stack.findLast((savepoint) => savepoint.view === view && !savepoint.over)
   }
 
-  find(view: View, name: string): Savepoint | undefined {
+  find(view: V, name: string): Savepoint<V> | undefined {
     return this.#stack.findLast((each) => each.view === view && each.name === name && !each.over)
   }
 
   /** Whether another view has something open inside. */
-  covered(savepoint: Savepoint): boolean {
+  covered(savepoint: Savepoint<V>): boolean {
     return this.#above(savepoint).some(({ view, over }) => view !== savepoint.view && !over)
   }
 
   /** Its view has released it and what it had opened inside. */
-  release(savepoint: Savepoint): void {
+  release(savepoint: Savepoint<V>): void {
     const covered = this.covered(savepoint)
     for (const each of [savepoint, ...this.#above(savepoint)]) if (each.view === savepoint.view) each.over = true
     if (!covered) this.#stack.length = this.#stack.indexOf(savepoint)
   }
 
   /** The server went back to it: gives what was inside, the innermost first; it stays itself if `kept`. */
-  goBack(savepoint: Savepoint, kept: boolean): Savepoint[] {
+  goBack(savepoint: Savepoint<V>, kept: boolean): Savepoint<V>[] {
     const at = this.#stack.indexOf(savepoint)
     return at < 0 ? [] : this.#stack.splice(kept ? at + 1 : at).toReversed()
   }
 
   /** Releases on the server what is over and has nothing inside any more. */
-  *settle(shared: SharedConnection): Script {
+  *settle(shared: SessionWire): Script {
     while (this.#stack.at(-1)?.over === true) {
       const savepoint = this.#stack.pop()
       if (savepoint !== undefined) yield [shared.own(shared.engine.dialect.release(savepoint.known))]
     }
   }
 
-  #above(savepoint: Savepoint): Savepoint[] {
+  #above(savepoint: Savepoint<V>): Savepoint<V>[] {
     return this.#stack.slice(this.#stack.indexOf(savepoint) + 1)
   }
 }
