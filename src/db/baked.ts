@@ -17,13 +17,8 @@ import {
   type Status,
 } from '../engine/query/execute.ts'
 import { type Executor, boundQuery, type SqlQuery } from '../engine/query/executor.ts'
-import {
-  cursorChecks,
-  type CursorOptions,
-  optionsOf,
-  queryChecks,
-  type QueryOptions,
-} from '../engine/query/query-options.ts'
+import type { CursorOptions, QueryOptions } from '../engine/query/query-options.ts'
+import { cursorChecks, optionsOf, queryChecks } from '../engine/query/query-terms.ts'
 import { type Recipe, type RowLoader, toRecipe } from '../sql/baked.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { Into, IntoRow } from '../sql/into.ts'

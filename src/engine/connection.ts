@@ -15,7 +15,6 @@ import {
   transactionOn,
 } from './context/chain.ts'
 import { type Enclosing, Frame, type Settings, type Handle, type IsHandle } from './context/frame.ts'
-import type { Engine } from './engine.ts'
 import { Executor } from './query/executor.ts'
 import { failureError, isFailure, thrownError } from './query/failure.ts'
 import { callOptions, placeOf, releaseChecks, type ReleaseOptions } from './handle.ts'
@@ -28,6 +27,7 @@ import type { ManualTransaction, Transaction } from './transaction/transaction.t
 import { type TransactionOptions, transactionOptions } from './transaction/options.ts'
 import type { TransactionPlace } from './transaction/terms.ts'
 import { type Checks, duration, needsFunction, readAgain } from '../util/options.ts'
+import type { WorkingEngine } from './works.ts'
 
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- a class has no key without its value
 export interface Connection extends IsHandle {}
@@ -41,7 +41,7 @@ const rawChecks: Checks<Pick<QueryDefaults, 'timeoutMs'>> = { timeoutMs: duratio
 export class Connection extends Executor implements AsyncDisposable {
   /** Whether it owns its slot, rather than reusing another's. */
   readonly owner: boolean
-  readonly #engine: Engine
+  readonly #engine: WorkingEngine
   readonly #slot: Slot
   readonly #chain: Link | undefined
   readonly #home: Enclosing | null
@@ -53,7 +53,7 @@ export class Connection extends Executor implements AsyncDisposable {
 
   /** @internal `home`: the transaction it belongs to, if that is not the one in which the code that makes it runs. */
   constructor(
-    engine: Engine,
+    engine: WorkingEngine,
     slot: Slot,
     chain: Link | undefined,
     owner: boolean,
@@ -86,12 +86,12 @@ export class Connection extends Executor implements AsyncDisposable {
   }
 
   /** @internal */
-  override engineHere(): Engine {
+  override engineHere(): WorkingEngine {
     return this.#engine
   }
 
   /** @internal */
-  override engineQuietly(): Engine {
+  override engineQuietly(): WorkingEngine {
     return this.#engine
   }
 

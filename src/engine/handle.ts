@@ -2,7 +2,20 @@
 // which of them are handles that the user holds, and what is said of one that stands in place of options.
 import { UsageError } from '../errors/index.ts'
 import { type Check, describeType, must, type Checks, readOptions, boolean } from '../util/options.ts'
-import type { Executor } from './query/executor.ts'
+import type { Handle } from './context/frame.ts'
+import type { EngineCore } from './core.ts'
+
+/** An executor whose class is not known here. */
+interface Recognised {
+  handleHere(): Handle | null
+}
+
+/** An executor that can stand for another one of the type `E`. */
+interface Placed<E> extends Recognised {
+  at(on: E): E
+  engineQuietly(): EngineCore | null
+  runsOn(engine: EngineCore): boolean
+}
 
 let recognises: (value: object) => boolean = () => false
 
@@ -12,12 +25,12 @@ export function recogniseExecutors(test: (value: object) => boolean): void {
 }
 
 /** A connection, transaction, engine or db; null for anything else, a proxy of one too. */
-export function asExecutor(value: unknown): Executor | null {
-  return typeof value === 'object' && value !== null && recognises(value) ? (value as Executor) : null
+export function asExecutor(value: unknown): Recognised | null {
+  return typeof value === 'object' && value !== null && recognises(value) ? (value as Recognised) : null
 }
 
 /** @throws {UsageError} for what runs no statements. */
-export function needsExecutor<E extends Executor>(value: E, method: string): E {
+export function needsExecutor<E>(value: E, method: string): E {
   if (asExecutor(value) === null)
     throw new UsageError(
       `${method} takes a db, an engine, a connection or a transaction first, not ${describeType(value)}.`,
@@ -59,7 +72,7 @@ function inPlace(given: unknown, hasPlace: boolean, method: string): unknown {
  * Where a call of `executor` runs: at its option `on`, if it has one.
  * @throws {UsageError} when that is a handle of another database.
  */
-export function placeOf(on: Executor | undefined, executor: Executor, method: string): Executor {
+export function placeOf<E extends Placed<E>>(on: E | undefined, executor: E, method: string): E {
   if (on === undefined || on === executor) return executor
   if (on.handleHere() === null) return executor.at(on)
   const engine = on.engineQuietly()

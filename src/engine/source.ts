@@ -1,6 +1,6 @@
 // What Engine and Db share beyond queries: connections, scopes and transactions that follow the context. Each says
 // only which engine it stands for. Only a callback ever changes what is current.
-import type { QueryDefaults, From } from './core.ts'
+import type { EngineCore, From, QueryDefaults } from './core.ts'
 import { TransactionStateError } from '../errors/index.ts'
 import { Connection } from './connection.ts'
 import {
@@ -19,7 +19,6 @@ import {
 } from './context/chain.ts'
 import { type Enclosing, Frame, type Settings, type Handle } from './context/frame.ts'
 import { Awaiting, DetachedPromise } from './detached.ts'
-import type { Engine } from './engine.ts'
 import type { Position } from './hosts/position.ts'
 import { ClientSource } from './client/client-source.ts'
 import { settingsOf } from '../sql/settings.ts'
@@ -27,7 +26,7 @@ import { thrownError } from './query/failure.ts'
 import { afterOpening } from './open/opening.ts'
 import { callOptions, placeOf } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
-import { defaultsChecks } from './query/query-options.ts'
+import { defaultsChecks } from './query/query-terms.ts'
 import type { Slot } from './slot/slot.ts'
 import { addHook, transactionHere, type Hook } from './transaction/hooks.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
@@ -35,6 +34,7 @@ import { type TransactionOptions, transactionOptions } from './transaction/optio
 import type { TransactionPlace } from './transaction/terms.ts'
 import type { TransactionRecord } from './transaction/record.ts'
 import { anyOf, boolean, duration, must, needsFunction, type Checks, type Reading, readAgain } from '../util/options.ts'
+import type { WorkingEngine } from './works.ts'
 
 export interface AcquireOptions {
   /** Takes the newest ambient connection if there is one. Default: `scope` true, `acquire` false. */
@@ -117,12 +117,12 @@ export abstract class Source extends ClientSource {
   }
 
   /** @internal */
-  override slotHere(engine: Engine, chain: Link | undefined): Slot | null {
+  override slotHere(engine: EngineCore, chain: Link | undefined): Slot | null {
     return (ambientFrame(engine, chain)?.slot ?? null) as Slot | null
   }
 
   /** @internal */
-  override placeHere(reuse: boolean, engine: Engine): TransactionPlace {
+  override placeHere(reuse: boolean, engine: EngineCore): TransactionPlace {
     const chain = this.chainHere()
     const slot = reuse ? this.slotHere(engine, chain) : null
     return { db: this.token(), chain, handle: null, slot }
@@ -146,7 +146,7 @@ export abstract class Source extends ClientSource {
 
   /** @internal */
   override send(op: EngineOp): void {
-    ;(op.engine as Engine).sendAmbient(op)
+    ;(op.engine as WorkingEngine).sendAmbient(op)
   }
 
   /**
@@ -327,7 +327,7 @@ export abstract class Source extends ClientSource {
     if (frame === null) return undefined
     if (frame.transaction !== null) return (frame.transaction.handle as Transaction).connection
     return (frame.connection ??= new Connection(
-      frame.engine as Engine,
+      frame.engine as WorkingEngine,
       frame.slot as Slot,
       undefined,
       false,
@@ -336,14 +336,18 @@ export abstract class Source extends ClientSource {
 }
 
 /** @internal The settings a new slot gets: those around it with its own on top. */
-export function mergedSettings(engine: Engine, chain: Link | undefined, own: Settings | undefined): Settings | null {
+export function mergedSettings(
+  engine: EngineCore,
+  chain: Link | undefined,
+  own: Settings | undefined,
+): Settings | null {
   const around = chain === undefined ? null : ambientSettings(engine, chain)
   if (own === undefined) return around
   return around === null ? own : { ...around, ...own }
 }
 
 /** What a handle made here gives to its statements: its own defaults, else those around it. */
-function defaultsOf({ query }: AcquireOptions, engine: Engine, chain: Link | undefined): QueryDefaults | null {
+function defaultsOf({ query }: AcquireOptions, engine: EngineCore, chain: Link | undefined): QueryDefaults | null {
   return nestedDefaults(query, null, engine, chain)
 }
 

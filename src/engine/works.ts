@@ -4,19 +4,18 @@ import type { Compiled } from '../sql/compiled.ts'
 import type { LeakWatch } from '../observe/reports.ts'
 import type { StatementCache } from '../sql/compile.ts'
 import type { LockKey } from '../sql/dialect.ts'
-import type { ClientSource } from './client/client-source.ts'
 import type { Ear } from './client/ear.ts'
 import type { Hear, Listener, ListenOptions } from './client/listener.ts'
 import type { LockOptions } from './client/lock.ts'
 import type { Link } from './context/chain.ts'
-import type { Engine } from './engine.ts'
+import type { Frame, Settings } from './context/frame.ts'
+import type { TransactionStateError } from '../errors/index.ts'
 import type { Functions } from './functions.ts'
-import type { sumOf } from './hosts/hosts.ts'
+import type { Hosts, sumOf } from './hosts/hosts.ts'
 import type { Position, reached } from './hosts/position.ts'
 import type { narrow, openReads, readsAlone } from './hosts/route.ts'
-import type { CursorHome, CursorWait } from './query/cursor-home.ts'
-import type { Cursor } from './query/cursor.ts'
-import type { Executor } from './query/executor.ts'
+import type { AmbientRunner, Runner, StatementEngine } from './query/runner.ts'
+import type { EngineOp } from './query/op.ts'
 import type { QueryOptions } from './query/query-options.ts'
 import type { sessionStateRefused } from './slot/admission.ts'
 import type { idleOn, lend } from './slot/control.ts'
@@ -43,7 +42,7 @@ export interface Works {
   readonly leaveTwins: typeof leaveTwins
   readonly tellOfTwin: typeof tellOfTwin
   readonly sumOf: typeof sumOf
-  readonly askPosition: (executor: Executor) => Promise<Position>
+  readonly askPosition: (runner: Runner) => Promise<Position>
   readonly reached: typeof reached
   readonly narrow: typeof narrow
   readonly openReads: typeof openReads
@@ -51,24 +50,17 @@ export interface Works {
   readonly idleOn: typeof idleOn
   readonly lend: typeof lend
   readonly runManaged: <T>(
-    engine: Engine,
+    engine: WorkingEngine,
     where: TransactionPlace,
     work: (tx: Transaction) => Promise<T> | T,
     options: TransactionOptions,
   ) => Promise<T>
   readonly beginManual: (
-    engine: Engine,
+    engine: WorkingEngine,
     where: TransactionPlace,
     options: TransactionOptions,
   ) => Promise<ManualTransaction>
-  readonly openHome: (
-    engine: Engine,
-    executor: Executor,
-    cursor: Cursor<unknown>,
-    from: Link | undefined,
-    wait: Omit<CursorWait, 'reads'>,
-    stmt: Compiled,
-  ) => Promise<CursorHome>
+  readonly openHome: StatementEngine['works']['openHome']
   readonly commit: typeof commit
   readonly rollback: typeof rollback
   readonly finish: typeof finish
@@ -76,21 +68,42 @@ export interface Works {
   readonly windUp: typeof windUp
   readonly stateOf: typeof stateOf
   readonly lock: <T>(
-    source: ClientSource,
+    source: AmbientRunner<WorkingEngine>,
     key: LockKey,
     work: () => Promise<T> | T,
     given: LockOptions | undefined,
   ) => Promise<T | undefined>
   readonly listen: (
-    source: ClientSource,
+    source: AmbientRunner<WorkingEngine>,
     channel: string,
     work: Hear | undefined,
     given: ListenOptions | undefined,
   ) => Promise<Listener>
   readonly notify: (
-    source: ClientSource,
+    source: AmbientRunner<WorkingEngine>,
     channel: string,
     payload: string,
     given: QueryOptions | undefined,
   ) => Promise<void>
+}
+
+/** The engine, for its handles and for its works. */
+export interface WorkingEngine extends StatementEngine {
+  readonly works: Works
+  readonly hosts: Hosts | null
+  readonly ear: Ear
+  /** Whether INSERT and DELETE give their rows on each of its servers; null: not known yet. */
+  readonly returning: boolean | null
+  transact<T>(
+    where: TransactionPlace,
+    work: (tx: Transaction) => Promise<T> | T,
+    options: TransactionOptions,
+  ): Promise<T>
+  beginOn(where: TransactionPlace, options: TransactionOptions): Promise<ManualTransaction>
+  openSlot(chain: Link | undefined, explicit: boolean, what: string, settings?: Settings): Slot
+  closeSlot(slot: Slot): Promise<void> | null
+  endScope(slot: Slot): void
+  sendAmbient(op: EngineOp): void
+  warnOfManual(frame: Frame): void
+  controlRefused(stmt: Compiled): TransactionStateError
 }

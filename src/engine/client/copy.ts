@@ -11,10 +11,11 @@ import { Frame } from '../context/frame.ts'
 import { callOptions, placeOf } from '../handle.ts'
 import { thrownError } from '../query/failure.ts'
 import { EngineOp } from '../query/op.ts'
-import { queryChecks, type QueryOptions } from '../query/query-options.ts'
+import type { QueryOptions } from '../query/query-options.ts'
+import { queryChecks } from '../query/query-terms.ts'
 import { currentChain, type Link, tagsOf } from '../context/chain.ts'
-import type { ClientSource } from './client-source.ts'
 import { type Begin, CopyIn, type Port } from './copy-in.ts'
+import type { AmbientRunner, Runner } from '../query/runner.ts'
 
 /** The format of the rows, and the options of any statement. `timeoutMs` covers the whole COPY. */
 export interface CopyCallOptions extends CopyOptions, Omit<QueryOptions, 'from'> {}
@@ -37,7 +38,7 @@ const checks: Checks<CopyCallOptions> = {
   escape: oneCharacter,
 }
 
-export function copyFrom(source: ClientSource, target: string, given: CopyCallOptions | undefined): CopyIn {
+export function copyFrom(source: AmbientRunner, target: string, given: CopyCallOptions | undefined): CopyIn {
   const frame = (): Frame | null => {
     const engine = source.engineQuietly()
     return engine === null ? null : new Frame('reusing', engine, source.token(), null, null, null)
@@ -48,12 +49,12 @@ export function copyFrom(source: ClientSource, target: string, given: CopyCallOp
   )
 }
 
-export function copyTo(source: ClientSource, from: string, given: CopyCallOptions | undefined): CopyOut {
+export function copyTo(source: AmbientRunner, from: string, given: CopyCallOptions | undefined): CopyOut {
   return new CopyOut(begin(source, 'copyTo()', from, given, (words, options) => words.from(from, options)))
 }
 
 function begin(
-  source: ClientSource,
+  source: AmbientRunner,
   method: string,
   subject: unknown,
   given: CopyCallOptions | undefined,
@@ -64,7 +65,7 @@ function begin(
     throw new UsageError(
       `${method} takes the name of a table, with columns if need be, or the text of a query; it was given ${describeType(subject)}.`,
     )
-  const place = placeOf(options.on, source, method)
+  const place = placeOf<Runner>(options.on, source, method)
   const chain = place.chainHere()
   const at = capturePlace()
   return async (port) => {

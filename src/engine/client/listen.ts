@@ -5,17 +5,17 @@ import { notice } from '../../observe/channels.ts'
 import type { ChannelWords } from '../../sql/dialect.ts'
 import { abortSignal, type Checks, describeType, milliseconds, needsFunction } from '../../util/options.ts'
 import { thrownText } from '../../util/thrown.ts'
-import type { Engine } from '../engine.ts'
+import type { WorkingEngine } from '../works.ts'
 import { callOptions } from '../handle.ts'
 import { connectError, isFailure, thrownError } from '../query/failure.ts'
-import { queryChecks, type QueryOptions } from '../query/query-options.ts'
-import type { ClientSource } from './client-source.ts'
+import { queryChecks, type QueryTerms } from '../query/query-terms.ts'
 import { type Hear, Listener, type ListenOptions } from './listener.ts'
+import type { AmbientRunner } from '../query/runner.ts'
 
 const checks: Checks<ListenOptions> = { heartbeatMs: milliseconds(1, true), signal: abortSignal }
 
 export async function listen(
-  source: ClientSource,
+  source: AmbientRunner<WorkingEngine>,
   channel: string,
   work: Hear | undefined,
   given: ListenOptions | undefined,
@@ -51,7 +51,12 @@ export async function listen(
 }
 
 /** One after the other, in the context of the code that called `listen()`, but for the connection and transaction around that. */
-async function hearAll(source: ClientSource, engine: Engine, listener: Listener, work: Hear): Promise<void> {
+async function hearAll(
+  source: AmbientRunner<WorkingEngine>,
+  engine: WorkingEngine,
+  listener: Listener,
+  work: Hear,
+): Promise<void> {
   const inContext = AsyncLocalStorage.snapshot()
   for await (const heard of listener)
     try {
@@ -69,17 +74,17 @@ async function hearAll(source: ClientSource, engine: Engine, listener: Listener,
 }
 
 export async function notify(
-  source: ClientSource,
+  source: AmbientRunner<WorkingEngine>,
   channel: string,
   payload: string,
-  given: QueryOptions | undefined,
+  given: QueryTerms | undefined,
 ): Promise<void> {
   checkChannel(channel, 'notify()')
   if (typeof payload !== 'string')
     throw new UsageError(
       `The payload of notify() must be a text, not ${describeType(payload)}. Write JSON.stringify(value).`,
     )
-  const options = callOptions<QueryOptions>(given, queryChecks, 'notify()')
+  const options = callOptions<QueryTerms>(given, queryChecks, 'notify()')
   const here = source.engineHere()
   const engine = here instanceof Promise ? await here : here
   engine.dialect.quote(channel)
@@ -92,7 +97,7 @@ function checkChannel(channel: unknown, method: string): void {
     throw new UsageError(`${method} takes the name of a channel, not ${describeType(channel)}.`)
 }
 
-function wordsOf({ dialect }: Engine): ChannelWords {
+function wordsOf({ dialect }: WorkingEngine): ChannelWords {
   if (dialect.channels !== undefined) return dialect.channels
   throw new UsageError(`${dialect.title} has no channels, so there is neither listen() nor notify() here.`)
 }

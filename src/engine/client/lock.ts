@@ -17,8 +17,8 @@ import { ambientDefaults, currentChain, type Link, openTransaction, push, runIn 
 import { Frame } from '../context/frame.ts'
 import { callOptions } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
-import type { ClientSource } from './client-source.ts'
 import { unconverted } from '../../sql/conversions.ts'
+import type { AmbientRunner } from '../query/runner.ts'
 
 export interface LockOptions {
   /** True: if another session has the lock, `lock()` gives undefined at once and does not run `work`. Default false: it waits. */
@@ -129,7 +129,7 @@ function holdOf(slot: Slot, name: string, chain: Link | undefined): Hold | null 
 }
 
 export async function lock<T>(
-  source: ClientSource,
+  source: AmbientRunner,
   key: LockKey,
   work: () => Promise<T> | T,
   given: LockOptions | undefined,
@@ -162,7 +162,7 @@ export async function lock<T>(
 }
 
 async function inTransaction<T>(
-  source: ClientSource,
+  source: AmbientRunner,
   words: LockWords,
   key: LockKey,
   work: () => Promise<T> | T,
@@ -174,7 +174,7 @@ async function inTransaction<T>(
 }
 
 async function onSession<T>(
-  source: ClientSource,
+  source: AmbientRunner,
   slot: Slot,
   words: LockWords,
   key: LockKey,
@@ -258,7 +258,7 @@ async function takeTurn(
 }
 
 async function take(
-  source: ClientSource,
+  source: AmbientRunner,
   words: LockWords,
   key: LockKey,
   how: { readonly shared: boolean; readonly attempt: boolean },
@@ -269,7 +269,7 @@ async function take(
   return (await source.scalar<boolean>(sql, params, { timeoutMs, signal, ...unconverted })) === true
 }
 
-async function free(source: ClientSource, words: LockWords, key: LockKey, shared: boolean): Promise<boolean> {
+async function free(source: AmbientRunner, words: LockWords, key: LockKey, shared: boolean): Promise<boolean> {
   const { sql, params } = words.free(key, shared)
   return (await source.scalar<boolean>(sql, params, { timeoutMs: Infinity, ...unconverted })) === true
 }

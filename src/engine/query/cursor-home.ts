@@ -5,12 +5,8 @@ import type { Compiled } from '../../sql/compiled.ts'
 import type { CursorWords } from '../../sql/dialect.ts'
 import type { Link } from '../context/chain.ts'
 import type { EngineCore, From } from '../core.ts'
-import type { Engine } from '../engine.ts'
-import { openForCursor } from '../transaction/begin.ts'
+import type { OpenCursor } from '../transaction/inside.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
-import type { Cursor } from './cursor.ts'
-import { notForReplicas } from './execute.ts'
-import type { Executor } from './executor.ts'
 import type { EngineOp } from './op.ts'
 import { RowParts } from './row-parts.ts'
 import { RowStream } from './row-stream.ts'
@@ -22,6 +18,11 @@ export interface CursorWait {
   /** A replica can do it. */
   readonly reads: boolean
   readonly from: From | null
+}
+
+/** A cursor that has no home yet. */
+export interface Guest extends OpenCursor {
+  readonly chain: Link | undefined
 }
 
 /** The transaction a cursor was made in, and the savepoint inside of it that it lives in. */
@@ -49,7 +50,7 @@ export class CursorHome {
   }
 
   /** It is `record` that decides how long `cursor` lives. */
-  moveTo(record: TransactionRecord, cursor: Cursor<unknown>): void {
+  moveTo(record: TransactionRecord, cursor: OpenCursor): void {
     this.#lives = record
     record.cursors.add(cursor)
   }
@@ -58,7 +59,7 @@ export class CursorHome {
     return this.#lives === record
   }
 
-  leave(cursor: Cursor<unknown>): void {
+  leave(cursor: OpenCursor): void {
     this.record.cursors.delete(cursor)
     this.#lives.cursors.delete(cursor)
   }
@@ -118,47 +119,7 @@ export class CursorHome {
 }
 
 /** @throws {UsageError} where rows cannot be streamed. */
-function wordsOf({ dialect }: EngineCore): CursorWords {
+export function wordsOf({ dialect }: EngineCore): CursorWords {
   if (dialect.cursor !== null) return dialect.cursor
   throw new UsageError(`iterate() needs a cursor, and ${dialect.title} has none. Use all(), page by page.`)
-}
-
-/** Whether a replica can read it. */
-function mayLeave({ hosts }: Engine, stmt: Compiled, from: From | null): boolean {
-  if (from === 'replica' && (stmt.cls !== 'read' || stmt.pins !== 0)) throw notForReplicas(stmt)
-  return (
-    hosts !== null && from !== 'primary' && (from === 'replica' ? hosts.mayRead(stmt) : hosts.isPlain({ from, stmt }))
-  )
-}
-
-/** `from`: the chain of the code that pulls first. */
-export async function openHome(
-  engine: Engine,
-  executor: Executor,
-  cursor: Cursor<unknown>,
-  from: Link | undefined,
-  wait: Omit<CursorWait, 'reads'>,
-  stmt: Compiled,
-): Promise<CursorHome> {
-  const { streams } = engine.dialect
-  if (!(streams ?? wordsOf(engine).verbs).has(stmt.verb) || stmt.cls === 'multi')
-    throw new UsageError(
-      'iterate() streams one SELECT, WITH, VALUES or TABLE statement. Use all() or status() for this text.',
-      { statement: { sql: stmt.text } },
-    )
-  const reads = mayLeave(engine, stmt, wait.from)
-  const slot = executor.slotHere(engine, cursor.chain)
-  const handle = executor.handleHere()
-  // Not just the top: one that is open inside of it belongs to somebody else and is waited for.
-  const around =
-    slot?.stack.findLast((record) => record.admitsFrom(cursor.chain, handle)) ??
-    slot?.stack.findLast((record) => record.admitsFrom(from, handle))?.outermost
-  if (around !== undefined) {
-    const refusal = around.refusal()
-    if (refusal !== null) throw refusal
-    around.cursors.add(cursor)
-    return new CursorHome(engine, around, engine.cursorName(), null)
-  }
-  const { record, finish } = await openForCursor(engine, slot, handle, cursor, { ...wait, reads })
-  return new CursorHome(engine, record, engine.cursorName(), finish)
 }

@@ -12,13 +12,13 @@ import { currentChain, type Link, runIn, scopeIn, settingsOn, tagsOf } from '../
 import type { Frame, Settings } from '../context/frame.ts'
 import { afterOpening } from '../open/opening.ts'
 import type { CursorHome } from './cursor-home.ts'
-import type { Executor } from './executor.ts'
 import { thrownError, unmadeError } from './failure.ts'
 import { chainOfMade, checkMadeOn, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
 import type { RowParts } from './row-parts.ts'
 import type { RowStream } from './row-stream.ts'
-import { checkCount, type CursorOptions, type RowOptions, specOf } from './query-options.ts'
+import { checkCount, type CursorTerms, type RowTerms, specOf } from './query-terms.ts'
+import type { Runner } from './runner.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 
 /** Rows, and what brought them. */
@@ -33,11 +33,11 @@ interface Came {
  */
 export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   readonly place: Place
-  readonly #executor: Executor
+  readonly #executor: Runner
   #chain: Link | undefined
   readonly #query: Query<R> | string
   readonly #params: Params | undefined
-  readonly #options: CursorOptions & RowOptions
+  readonly #options: CursorTerms & RowTerms
   readonly #defaults: QueryDefaults | null
   /** The scope it was made in, if it was made without a handle. */
   readonly #scope: Frame | null
@@ -60,17 +60,17 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
 
   /** @internal */
   constructor(
-    executor: Executor,
+    executor: Runner,
     chain: Link | undefined,
     query: Query<R> | string,
     params: Params | undefined,
-    options: (CursorOptions & RowOptions) | null,
+    options: (CursorTerms & RowTerms) | null,
   ) {
     this.#executor = executor
     this.#chain = chain
     this.#query = query
     this.#params = params
-    this.#options = readAgain<CursorOptions & RowOptions>({ batchSize: 100 }, options ?? noOptions)
+    this.#options = readAgain<CursorTerms & RowTerms>({ batchSize: 100 }, options ?? noOptions)
     this.#defaults = executor.defaultsHere()
     this.#scope =
       chain === undefined || executor.handleHere() !== null ? null : scopeIn(executor.engineQuietly(), chain)

@@ -23,20 +23,27 @@ import {
   type Statement,
 } from '../../sql/statement.ts'
 import { type Checks, describeType, noOptions, readAgain } from '../../util/options.ts'
-import type { From } from '../core.ts'
-import type { Engine } from '../engine.ts'
 import type { Handle } from '../context/frame.ts'
 import { callOptions, placeOf } from '../handle.ts'
 import { afterOpening } from '../open/opening.ts'
-import type { Executor } from './executor.ts'
 import { thrownError, unmadeError } from './failure.ts'
 import { refuseLeaving } from '../context/place.ts'
 import { chainOfMade, checkMadeOn, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
-import type { QueryOptions, RowOptions, StatusOptions } from './query-options.ts'
-import { optionsOf, rowChecks, specOf, statusChecks, withoutRows } from './query-options.ts'
+import {
+  optionsOf,
+  type ReadTerms,
+  rowChecks,
+  type RowTerms,
+  setFrom,
+  specOf,
+  statusChecks,
+  type StatusTerms,
+  withoutRows,
+} from './query-terms.ts'
+import type { Runner, StatementEngine } from './runner.ts'
 import { tagsOf } from '../context/chain.ts'
-import type { TransactionOptions } from '../transaction/options.ts'
+import type { TransactionTerms } from '../transaction/terms.ts'
 
 /** How many rows a method asks for, and what it makes of them. */
 export interface Cardinality {
@@ -118,7 +125,7 @@ const valueChecks = withoutRows('one value')
 const manyChecks = withoutRows('a count')
 
 /** The checks of what a method takes. */
-function checksOf(cardinality: Cardinality): Checks<RowOptions> {
+function checksOf(cardinality: Cardinality): Checks<RowTerms> {
   return cardinality === firstValue ? valueChecks : rowChecks
 }
 
@@ -134,19 +141,19 @@ const answerInArrays: Cardinality = {
 
 /** A text and a recipe come with their parameters, and options third; a built query has its own, and options second. */
 export async function execute<R, T>(
-  executor: Executor,
+  executor: Runner,
   cardinality: Cardinality,
   query: Query<R> | Recipe | string,
-  second: Params | QueryOptions | Handle | undefined,
-  third: QueryOptions | Handle | undefined,
+  second: Params | ReadTerms | Handle | undefined,
+  third: ReadTerms | Handle | undefined,
 ): Promise<T> {
   let place = executor
-  let options: (StatusOptions & RowOptions) | null = null
+  let options: (StatusTerms & RowTerms) | null = null
   if (second !== undefined || third !== undefined) {
     options =
       cardinality === answer
-        ? optionsOf<StatusOptions & RowOptions>(query, second, third, statusChecks, answer.method)
-        : optionsOf<RowOptions>(query, second, third, checksOf(cardinality), cardinality.method)
+        ? optionsOf<StatusTerms & RowTerms>(query, second, third, statusChecks, answer.method)
+        : optionsOf<RowTerms>(query, second, third, checksOf(cardinality), cardinality.method)
     if (options?.on !== undefined) place = placeOf(options.on, executor, cardinality.method)
   }
   const here = place.engineHere()
@@ -165,40 +172,16 @@ export async function execute<R, T>(
   return kind.give(op) as T
 }
 
-/** @throws {UsageError} for what no replica can do. */
-export function setFrom(op: EngineOp, from: From, place: Executor): void {
-  if (from === 'replica') {
-    if (op.stmt.cls !== 'read' || op.stmt.pins !== 0) throw notForReplicas(op.stmt)
-    if (place.transactionHere()?.open === true) throw insideTransaction(op.stmt)
-  }
-  op.from = from
-}
-
-export function notForReplicas(stmt: Compiled): UsageError {
-  return new UsageError(
-    "from: 'replica' was asked for a statement that is no plain read: a replica takes no writes, and its locks lock nobody out. " +
-      'Leave the option out.',
-    about(stmt),
-  )
-}
-
-function insideTransaction(stmt: Compiled): UsageError {
-  return new UsageError(
-    "from: 'replica' was asked for inside of a transaction, all of which runs on its own connection. Read before or after it.",
-    about(stmt),
-  )
-}
-
 /** The first use of a database opens it, in the time of the call. */
 async function executeOpened<R, T>(
-  opening: Promise<Engine>,
-  executor: Executor,
+  opening: Promise<StatementEngine>,
+  executor: Runner,
   cardinality: Cardinality,
   query: Query<R> | Recipe | string,
-  second: Params | QueryOptions | Handle | undefined,
-  options: QueryOptions | null,
+  second: Params | ReadTerms | Handle | undefined,
+  options: ReadTerms | null,
 ): Promise<T> {
-  const left = await afterOpening<QueryOptions>(opening, options ?? noOptions)
+  const left = await afterOpening<ReadTerms>(opening, options ?? noOptions)
   if (typeof query === 'string' || query instanceof Recipe) return execute(executor, cardinality, query, second, left)
   return execute(executor, cardinality, query, left, undefined)
 }
@@ -208,13 +191,13 @@ async function executeOpened<R, T>(
  * @throws {UsageError} when `sets` is not a list, or the text holds several statements.
  */
 export async function executeMany(
-  executor: Executor,
+  executor: Runner,
   given: Query<unknown> | DrizzleCommand | Recipe | string,
   sets: readonly Params[],
-  options: QueryOptions | Handle | undefined,
+  options: ReadTerms | Handle | undefined,
 ): Promise<Status<never>> {
   const method = 'executeMany()'
-  const { on, from, ...limits } = callOptions<RowOptions>(options, manyChecks, method)
+  const { on, from, ...limits } = callOptions<RowTerms>(options, manyChecks, method)
   if (from === 'replica')
     throw new UsageError("executeMany() runs in a transaction, so it has no option from: 'replica'. Leave it out.")
   if (!Array.isArray(sets))
@@ -222,7 +205,7 @@ export async function executeMany(
   const lists = copied(sets)
   const place = placeOf(on, executor, method)
   const here = place.engineHere()
-  const left = here instanceof Promise ? await afterOpening<QueryOptions>(here, readAgain(limits)) : readAgain(limits)
+  const left = here instanceof Promise ? await afterOpening<ReadTerms>(here, readAgain(limits)) : readAgain(limits)
   const { statements, dialect } = here instanceof Promise ? await here : here
   const query = typeof given === 'string' || given instanceof Recipe ? given : Recipe.of(dialect, built(given))
   const compiled =
@@ -239,7 +222,7 @@ export async function executeMany(
       const count = statuses.reduce((sum, status) => sum + (status.rowCount ?? 0), 0)
       return new Status<never>(statuses[0]?.command ?? '', count, [])
     },
-    readAgain<TransactionOptions>({ timeoutMs: left.timeoutMs, signal: left.signal }),
+    readAgain<TransactionTerms>({ timeoutMs: left.timeoutMs, signal: left.signal }),
   )
 }
 
@@ -269,12 +252,12 @@ function readable(error: unknown): unknown {
 
 /** Compiles the text or asks the builder, and checks the parameters. */
 function prepare(
-  executor: Executor,
-  engine: Engine,
+  executor: Runner,
+  engine: StatementEngine,
   { maxRows, spec, several, dialect }: Cardinality,
   query: Query<unknown> | Recipe | string,
   given: Params | undefined,
-  options: RowOptions | null,
+  options: RowTerms | null,
 ): EngineOp {
   const { statements } = engine
   checkDialect(dialect, engine.dialect)

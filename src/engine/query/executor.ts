@@ -1,6 +1,6 @@
 // The one query surface, implemented once for Engine, Db, Connection and Transaction: each only says which engine it
 // belongs to and how a statement is sent. What each method does with the rows is in `execute.ts`.
-import type { QueryDefaults } from '../core.ts'
+import type { EngineCore, QueryDefaults } from '../core.ts'
 import { postgres } from '../../postgres/dialect.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import type { Into, IntoRow } from '../../sql/into.ts'
@@ -18,7 +18,6 @@ import { Printable, rejected } from '../../util/thrown.ts'
 import { currentChain, type Link } from '../context/chain.ts'
 import { Cursor } from './cursor.ts'
 import type { Enclosing, Settings, Handle } from '../context/frame.ts'
-import type { Engine } from '../engine.ts'
 import {
   answer,
   everyRow,
@@ -33,16 +32,11 @@ import {
   type Status,
 } from './execute.ts'
 import { placeOf, recogniseExecutors } from '../handle.ts'
+import type { WorkingEngine } from '../works.ts'
 import type { EngineOp } from './op.ts'
-import {
-  type CursorOptions,
-  cursorRowChecks,
-  type IntoOptions,
-  optionsOf,
-  type QueryOptions,
-  type RowOptions,
-  type StatusOptions,
-} from './query-options.ts'
+import type { CursorOptions, IntoOptions, QueryOptions, StatusOptions } from './query-options.ts'
+import { cursorRowChecks, type CursorTerms, optionsOf, type RowTerms } from './query-terms.ts'
+import type { Runner } from './runner.ts'
 import type { Slot } from '../slot/slot.ts'
 import { afterOpening } from '../open/opening.ts'
 import type { ManualTransaction, Transaction } from '../transaction/transaction.ts'
@@ -56,17 +50,17 @@ export type Row = Record<string, unknown>
 
 type Bound = Params | undefined
 
-export abstract class Executor extends Printable {
+export abstract class Executor extends Printable implements Runner {
   /** @internal The engine statements go to here; a promise while it opens. */
-  abstract engineHere(): Engine | Promise<Engine>
+  abstract engineHere(): WorkingEngine | Promise<WorkingEngine>
   /** @internal As `engineHere`, but null while there is none yet. */
-  abstract engineQuietly(): Engine | null
+  abstract engineQuietly(): WorkingEngine | null
   /** @internal Sends a prepared operation; failures reach the operation. */
   abstract send(op: EngineOp): void
   /** @internal The slot statements issued with `chain` go to; null when they stand alone. */
-  abstract slotHere(engine: Engine, chain: Link | undefined): Slot | null
+  abstract slotHere(engine: EngineCore, chain: Link | undefined): Slot | null
   /** @internal Where a transaction begun here is opened; `reuse`: on the connection that is there. */
-  abstract placeHere(reuse: boolean, engine: Engine): TransactionPlace
+  abstract placeHere(reuse: boolean, engine: EngineCore): TransactionPlace
   /** @internal The transaction that a query made here belongs to, ended or not; null for none. */
   abstract transactionHere(): Enclosing | null
   /**
@@ -103,7 +97,7 @@ export abstract class Executor extends Printable {
   }
 
   /** @internal Whether a handle of that engine can do what is asked of this. */
-  runsOn(engine: Engine): boolean {
+  runsOn(engine: EngineCore): boolean {
     return this.engineQuietly() === engine
   }
 
@@ -266,9 +260,9 @@ export abstract class Executor extends Printable {
     second?: Params | CursorOptions | Handle,
     third?: CursorOptions | Handle,
   ): Cursor<R> {
-    const options = optionsOf<CursorOptions & RowOptions>(query, second, third, cursorRowChecks, 'iterate()')
+    const options = optionsOf<CursorTerms & RowTerms>(query, second, third, cursorRowChecks, 'iterate()')
     const params = typeof query === 'string' ? (second as Params | undefined) : undefined
-    const executor = placeOf(options?.on, this, 'iterate()')
+    const executor = placeOf<Runner>(options?.on, this, 'iterate()')
     return new Cursor<R>(executor, executor.chainHere(), query, params, options)
   }
 

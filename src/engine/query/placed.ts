@@ -1,8 +1,7 @@
 // An executor that means a place: its statements run there, whatever is said around them.
-import type { QueryDefaults } from '../core.ts'
+import type { EngineCore, QueryDefaults } from '../core.ts'
 import { currentChain, type Link, runIn } from '../context/chain.ts'
 import type { Enclosing, Handle, Settings } from '../context/frame.ts'
-import type { Engine } from '../engine.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { ManualTransaction } from '../transaction/transaction.ts'
 import type { TransactionOptions } from '../transaction/options.ts'
@@ -11,6 +10,7 @@ import { Executor } from './executor.ts'
 import type { MadeWith } from '../../sql/statement.ts'
 import { chainWith, settingsOfMade } from './made-with.ts'
 import type { EngineOp } from './op.ts'
+import type { WorkingEngine } from '../works.ts'
 
 export class Placed extends Executor {
   readonly #base: Executor
@@ -29,12 +29,12 @@ export class Placed extends Executor {
   }
 
   /** @internal */
-  override engineHere(): Engine | Promise<Engine> {
+  override engineHere(): WorkingEngine | Promise<WorkingEngine> {
     return this.#base.engineHere()
   }
 
   /** @internal */
-  override engineQuietly(): Engine | null {
+  override engineQuietly(): WorkingEngine | null {
     return this.#base.engineQuietly()
   }
 
@@ -50,12 +50,12 @@ export class Placed extends Executor {
   }
 
   /** @internal */
-  override slotHere(engine: Engine, chain: Link | undefined): Slot | null {
+  override slotHere(engine: EngineCore, chain: Link | undefined): Slot | null {
     return this.#base.slotHere(engine, chain)
   }
 
   /** @internal */
-  override placeHere(reuse: boolean, engine: Engine): TransactionPlace {
+  override placeHere(reuse: boolean, engine: EngineCore): TransactionPlace {
     const place = this.#base.placeHere(reuse, engine)
     const chain = chainWith(this.#settings, engine, place.chain)
     return { ...place, chain, slot: reuse ? this.slotHere(engine, chain) : null }

@@ -6,11 +6,12 @@ import { clock } from '../../util/clock.ts'
 import { readAgain } from '../../util/options.ts'
 import type { Handle } from '../context/frame.ts'
 import { fromAround } from '../context/place.ts'
-import type { Engine } from '../engine.ts'
+import type { From } from '../core.ts'
 import { readsAlone } from '../hosts/route.ts'
-import type { Cursor } from '../query/cursor.ts'
-import type { CursorWait } from '../query/cursor-home.ts'
+import { CursorHome, type CursorWait, type Guest, wordsOf } from '../query/cursor-home.ts'
+import { notForReplicas } from '../query/query-terms.ts'
 import { thrownError } from '../query/failure.ts'
+import type { Runner } from '../query/runner.ts'
 import { reportBegin } from '../report.ts'
 import { isLent, sendOwed } from '../slot/control.ts'
 import type { Slot } from '../slot/slot.ts'
@@ -20,6 +21,9 @@ import { ManualTransaction } from './transaction.ts'
 import type { TransactionOptions } from './options.ts'
 import type { TransactionPlace } from './terms.ts'
 import { TransactionRecord } from './record.ts'
+import type { Compiled } from '../../sql/compiled.ts'
+import type { Link } from '../context/chain.ts'
+import type { WorkingEngine } from '../works.ts'
 
 /** Null: it has begun, because nothing had to be waited for. Rejects, and throws, with a `Failure` or an error. */
 export function begin(record: TransactionRecord, until: number): Promise<void> | null {
@@ -114,7 +118,7 @@ function checkNested(record: TransactionRecord, parent: TransactionRecord): void
 
 /** Opens one that its holder ends. */
 export async function beginManual(
-  engine: Engine,
+  engine: WorkingEngine,
   where: TransactionPlace,
   options: TransactionOptions,
 ): Promise<ManualTransaction> {
@@ -145,11 +149,11 @@ async function beginOrClose(record: TransactionRecord, until: number): Promise<v
 }
 
 /** A transaction that a cursor opens for itself; `finish` ends it. */
-export async function openForCursor(
-  engine: Engine,
+async function openForCursor(
+  engine: WorkingEngine,
   shared: Slot | null,
   handle: Handle | null,
-  cursor: Cursor<unknown>,
+  cursor: Guest,
   { until, signal, reads: can, from }: CursorWait,
 ): Promise<{ record: TransactionRecord; finish: (well: boolean) => Promise<void> }> {
   const { chain } = cursor
@@ -174,4 +178,44 @@ export async function openForCursor(
     if (record.taking) await (well ? handleOf.commit() : handleOf.rollback())
   }
   return { record, finish: end }
+}
+
+/** Whether a replica can read it. */
+function mayLeave({ hosts }: WorkingEngine, stmt: Compiled, from: From | null): boolean {
+  if (from === 'replica' && (stmt.cls !== 'read' || stmt.pins !== 0)) throw notForReplicas(stmt)
+  return (
+    hosts !== null && from !== 'primary' && (from === 'replica' ? hosts.mayRead(stmt) : hosts.isPlain({ from, stmt }))
+  )
+}
+
+/** `from`: the chain of the code that pulls first. */
+export async function openHome(
+  engine: WorkingEngine,
+  runner: Runner,
+  cursor: Guest,
+  from: Link | undefined,
+  wait: Omit<CursorWait, 'reads'>,
+  stmt: Compiled,
+): Promise<CursorHome> {
+  const { streams } = engine.dialect
+  if (!(streams ?? wordsOf(engine).verbs).has(stmt.verb) || stmt.cls === 'multi')
+    throw new UsageError(
+      'iterate() streams one SELECT, WITH, VALUES or TABLE statement. Use all() or status() for this text.',
+      { statement: { sql: stmt.text } },
+    )
+  const reads = mayLeave(engine, stmt, wait.from)
+  const slot = runner.slotHere(engine, cursor.chain)
+  const handle = runner.handleHere()
+  // Not just the top: one that is open inside of it belongs to somebody else and is waited for.
+  const around =
+    slot?.stack.findLast((record) => record.admitsFrom(cursor.chain, handle)) ??
+    slot?.stack.findLast((record) => record.admitsFrom(from, handle))?.outermost
+  if (around !== undefined) {
+    const refusal = around.refusal()
+    if (refusal !== null) throw refusal
+    around.cursors.add(cursor)
+    return new CursorHome(engine, around, engine.cursorName(), null)
+  }
+  const { record, finish } = await openForCursor(engine, slot, handle, cursor, { ...wait, reads })
+  return new CursorHome(engine, record, engine.cursorName(), finish)
 }

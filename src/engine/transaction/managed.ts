@@ -10,7 +10,6 @@ import {
 import type { Place } from '../../observe/place.ts'
 import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
-import type { Engine } from '../engine.ts'
 import { thrownError } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { begin } from './begin.ts'
@@ -21,6 +20,7 @@ import type { TransactionPlace, TransactionRetry } from './terms.ts'
 import { TransactionRecord } from './record.ts'
 import type { Exit } from './state.ts'
 import { clock, sleep, type Abortable, unwatchSignal, watchSignal, type Expiring } from '../../util/clock.ts'
+import type { WorkingEngine } from '../works.ts'
 
 /** Before the jitter; a longer `intervalMs` stays as it is. */
 const longestPauseMs = 1_000
@@ -37,7 +37,7 @@ interface Attempt<T> {
 
 /** The promise of the call itself: nothing stands between it and `work`. */
 export function runManaged<T>(
-  engine: Engine,
+  engine: WorkingEngine,
   where: TransactionPlace,
   work: Work<T>,
   options: TransactionOptions,
@@ -49,7 +49,7 @@ export function runManaged<T>(
 }
 
 async function runAgain<T>(
-  engine: Engine,
+  engine: WorkingEngine,
   where: TransactionPlace,
   work: Work<T>,
   options: TransactionOptions,
@@ -74,7 +74,12 @@ function isWorthAnother(error: unknown): boolean {
   return again && error.outcome === 'rolled_back'
 }
 
-function open(engine: Engine, where: TransactionPlace, options: TransactionOptions, place: Place): TransactionRecord {
+function open(
+  engine: WorkingEngine,
+  where: TransactionPlace,
+  options: TransactionOptions,
+  place: Place,
+): TransactionRecord {
   const slot = where.slot ?? engine.openSlot(where.chain, false, '')
   const record = new TransactionRecord(engine, slot, where, options, place, 'managed', (self) => new Transaction(self))
   if (record.own) slot.owner = record

@@ -15,7 +15,7 @@ import {
 import { longestTimerMs } from '../../util/clock.ts'
 import { callOptions, place } from '../handle.ts'
 import type { Executor } from '../query/executor.ts'
-import { defaultsChecks } from '../query/query-options.ts'
+import { defaultsChecks } from '../query/query-terms.ts'
 import type { TransactionRetry, TransactionTerms } from './terms.ts'
 
 export interface TransactionOptions extends TransactionTerms {

@@ -4,7 +4,6 @@ import { TransactionStateError } from '../../errors/index.ts'
 import { Connection } from '../connection.ts'
 import { currentChain, handleDefaults, isInside, runInFrame, settingsOn, transactionOn } from '../context/chain.ts'
 import { type Enclosing, Frame, type Settings, type Handle, type IsHandle } from '../context/frame.ts'
-import type { Engine } from '../engine.ts'
 import { Executor } from '../query/executor.ts'
 import { placeOf } from '../handle.ts'
 import { thrownError } from '../query/failure.ts'
@@ -16,6 +15,7 @@ import { type TransactionOptions, transactionOptions } from './options.ts'
 import type { TransactionPlace } from './terms.ts'
 import { needsFunction, readAgain } from '../../util/options.ts'
 import type { TransactionRecord } from './record.ts'
+import type { WorkingEngine } from '../works.ts'
 
 // A handle in the types only: the key of an interface, which a class cannot have without its value.
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging
@@ -35,8 +35,8 @@ export class Transaction extends Executor {
     this.#record = record
   }
 
-  get #engine(): Engine {
-    return this.#record.engine as Engine
+  get #engine(): WorkingEngine {
+    return this.#record.engine as WorkingEngine
   }
 
   /** @internal */
@@ -50,12 +50,12 @@ export class Transaction extends Executor {
   }
 
   /** @internal */
-  override engineHere(): Engine {
+  override engineHere(): WorkingEngine {
     return this.#engine
   }
 
   /** @internal */
-  override engineQuietly(): Engine {
+  override engineQuietly(): WorkingEngine {
     return this.#engine
   }
 
@@ -290,8 +290,8 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
   }
 }
 
-function worksOf({ engine }: TransactionRecord): Engine['works'] {
-  return (engine as Engine).works
+function worksOf({ engine }: TransactionRecord): WorkingEngine['works'] {
+  return (engine as WorkingEngine).works
 }
 
 // The signal that `raiseCommit` and `raiseRollback` throw to leave a transaction early. JavaScript's `catch` catches

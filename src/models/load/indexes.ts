@@ -1,6 +1,5 @@
 // Whether an index finds the rows of a list: asked of the catalogue once for each relation and engine. The answer decides how
 // a list is written, never what is in it.
-import type { Engine } from '../../engine/engine.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { isView, sqlNameOf } from '../meta/table.ts'
 import type { List } from './level.ts'
@@ -33,7 +32,7 @@ const question = `
             when coalesce(nullif(pt.typbasetype, 0), pt.oid) = 1043 then 25
             else coalesce(nullif(pt.typbasetype, 0), pt.oid) end))`
 
-const engines = new WeakMap<Engine, Indexes>()
+const engines = new WeakMap<object, Indexes>()
 
 export class Indexes {
   readonly #known = new Map<string, boolean>()

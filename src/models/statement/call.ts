@@ -3,7 +3,7 @@
 import { is, SQL } from 'drizzle-orm'
 import type { Handle } from '../../engine/context/frame.ts'
 import { callOptions } from '../../engine/handle.ts'
-import { queryChecks } from '../../engine/query/query-options.ts'
+import { queryChecks } from '../../engine/query/query-terms.ts'
 import { isPlain, must, type Checks } from '../../util/options.ts'
 import type { CallOptions, IgnoreOptions, UpsertOptions } from '../types/model.ts'
 

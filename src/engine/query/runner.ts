@@ -1,0 +1,59 @@
+// The objects that statements run on, as interfaces, for the code that makes statements, sends them and gives out their rows. That code
+// knows no class of an engine, db, connection or transaction. The class that users see is `Executor`.
+import type { Compiled } from '../../sql/compiled.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import type { Params } from '../../sql/statement.ts'
+import type { Link } from '../context/chain.ts'
+import type { Enclosing, Handle, Settings } from '../context/frame.ts'
+import type { EngineCore, QueryDefaults } from '../core.ts'
+import type { Watch } from '../report.ts'
+import type { Slot } from '../slot/slot.ts'
+import type { TransactionPlace, TransactionTerms } from '../transaction/terms.ts'
+import type { CursorHome, CursorWait, Guest } from './cursor-home.ts'
+import type { EngineOp } from './op.ts'
+import type { QueryTerms } from './query-terms.ts'
+
+/** The engine, for that code. */
+export interface StatementEngine extends EngineCore {
+  readonly watch: Watch | null
+  readonly works: EngineCore['works'] & {
+    /** `from`: the chain of the code that pulls first. */
+    openHome(
+      engine: StatementEngine,
+      runner: Runner,
+      cursor: Guest,
+      from: Link | undefined,
+      wait: Omit<CursorWait, 'reads'>,
+      stmt: Compiled,
+    ): Promise<CursorHome>
+  }
+  transact<T>(where: TransactionPlace, work: (tx: Runner) => Promise<T> | T, options: TransactionTerms): Promise<T>
+}
+
+/** The methods are described at `Executor`. */
+export interface Runner {
+  at(on: Runner): Runner
+  runsOn(engine: EngineCore): boolean
+  engineHere(): StatementEngine | Promise<StatementEngine>
+  engineQuietly(): EngineCore | null
+  send(op: EngineOp): void
+  slotHere(engine: EngineCore, chain: Link | undefined): Slot | null
+  placeHere(reuse: boolean, engine: EngineCore): TransactionPlace
+  transactionHere(): Enclosing | null
+  settingsHere(made?: 'made'): Settings | null
+  chainHere(): Link | undefined
+  handleHere(): Handle | null
+  defaultsHere(): QueryDefaults | null
+  dialectHere(): Dialect
+}
+
+/** An engine or a db: it follows the context. */
+export interface AmbientRunner<E extends StatementEngine = StatementEngine> extends Runner {
+  engineHere(): E | Promise<E>
+  /** The `Db` frames are opened through; null for an engine. */
+  token(): object | null
+  scope<T>(work: () => Promise<T> | T): Promise<T>
+  detached<T>(work: () => Promise<T> | T): Promise<T>
+  transaction<T>(work: () => Promise<T> | T): Promise<T>
+  scalar<V>(text: string, params: Params, options: QueryTerms): Promise<V | undefined>
+}
