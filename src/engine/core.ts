@@ -1,5 +1,5 @@
-// What everything inside of an engine shares, without what opens or runs anything: the pool, the words of the database, clocks,
-// options and names. The engine itself is one; what stands below it knows no more of it than this.
+// The things that all parts of an engine share: the pool, the words of the database, clocks, options and names. Nothing here
+// opens or runs anything. The engine itself is one, and the files below it know no more of it than this.
 import type { LeakWatch } from '../observe/reports.ts'
 import type { Place } from '../observe/place.ts'
 import type { ResolvedOptions } from '../options/options.ts'
@@ -34,7 +34,7 @@ export interface Routed {
 export interface HostSet {
   /** Somebody waits for a connection. */
   awaited(): void
-  /** What may have written was answered, or its answer did not come. */
+  /** A statement that may have written was answered, or its answer did not come. */
   noteWrite(): void
   /** The server of the primary refused a write, for it takes none. */
   noteStale(): void
@@ -65,7 +65,7 @@ export interface QueryDefaults {
   readonly tags?: TagValues | undefined
 }
 
-/** Of one statement: how long it may take, and what stops it. */
+/** The limits of one statement: how long it may take, and the signal that stops it. */
 export interface Limits {
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -77,23 +77,23 @@ export interface EngineCore {
   readonly pool: Pool
   readonly ticker: Ticker
   readonly statements: StatementCache
-  /** What is loaded with the first engine that is opened. */
+  /** The part that is loaded with the first engine that is opened. */
   readonly works: { readonly switchOps: typeof switchOps }
   readonly dialect: Dialect
   readonly options: ResolvedOptions
   /** Null unless a leak report is wanted. */
   readonly leaks: LeakWatch | null
-  /** Null unless slow or repeated statements are to be told. */
+  /** Null unless slow or repeated statements are to be reported. */
   readonly watch: Watching | null
-  /** Of each `Db` it was given to: what `prebake` prepares on new connections. */
+  /** The statements of each `Db` on it that `prebake` prepares on new connections. */
   readonly bakeries: Set<Bakery>
-  /** What functions and triggers may leave in sessions. */
+  /** The functions and triggers that may leave something in sessions. */
   readonly functions: Functions
   /** Plain reads that were not quick when they were last measured. */
   readonly slowReads: WeakSet<Compiled>
-  /** Where transactions were begun that kept a connection from others, as far as that was told. */
+  /** Places where transactions were begun that kept a connection from others, as far as notices have named them. */
   readonly toldPlaces: Set<string>
-  /** What users have said of types, for this statement too; null: nothing. @throws {UsageError} where the driver cannot. */
+  /** The conversions of types that users want, those of this statement too; null: none. @throws {UsageError} where the driver cannot. */
   conversions(own: unknown): Conversions | null
   /** Null unless it has replicas. */
   readonly hosts: HostSet | null

@@ -1,4 +1,4 @@
-// What `detached()` gives: a promise that notices where it is awaited. Detached work sees nothing of the code it was started
+// The promise of `detached()`: it notices where it is awaited. Detached work sees nothing of the code it was started
 // in; but while that code waits for it, the connections of that code come back no more, and what waits for these in the work
 // is told so at once.
 import { clock } from '../util/clock.ts'
@@ -11,9 +11,9 @@ import type { Slot } from './slot/slot.ts'
 const idleMs = 100
 const againMs = 25
 
-/** Who awaits one piece of detached work. */
+/** The code that awaits one piece of detached work. */
 export class Awaiting {
-  /** Of the work, as soon as it runs. */
+  /** The frame of the work, as soon as it runs. */
   frame: Frame | null = null
   #chain: Link | undefined
 

@@ -64,17 +64,17 @@ export class Engine extends Source implements AsyncDisposable {
   readonly options: ResolvedOptions
   /** @internal Null unless a leak report is wanted. */
   readonly leaks: LeakWatch | null
-  /** @internal Null unless slow or repeated statements are to be told. */
+  /** @internal Null unless slow or repeated statements are to be reported. */
   readonly watch: Watch | null
-  /** @internal Of each `Db` it was given to: what `prebake` prepares on new connections. */
+  /** @internal The statements of each `Db` on it that `prebake` prepares on new connections. */
   readonly bakeries: Set<Bakery> = new Set()
-  /** @internal What functions and triggers may leave in sessions. */
+  /** @internal The functions and triggers that may leave something in sessions. */
   readonly functions: Functions
   /** @internal Plain reads that were not quick when they were last measured. */
   readonly slowReads: WeakSet<Compiled> = new WeakSet()
   /** @internal What listens to channels. */
   readonly ear: Ear
-  /** @internal Where transactions were begun that kept a connection from others, as far as that was told. */
+  /** @internal Places where transactions were begun that kept a connection from others, as far as notices have named them. */
   readonly toldPlaces: Set<string> = new Set()
   /** @internal Null unless it has replicas. */
   hosts: Hosts | null = null
@@ -147,7 +147,7 @@ export class Engine extends Source implements AsyncDisposable {
     return this.end(timeoutMs ?? this.options.closeTimeoutMs, false)
   }
 
-  /** @internal Closes it; `all`: whoever waits for a connection now is served. */
+  /** @internal Closes it; `all`: the callers that wait for a connection now are served. */
   async end(timeoutMs: number, all: boolean): Promise<CloseReport> {
     const deadline = clock.now() + timeoutMs
     if (!this.closed) this.works.leaveTwins(this.twins, this.options)

@@ -1,5 +1,5 @@
-// What the engine tells subscribers: plain data, made only when somebody listens. A statement that was issued while
-// somebody did carries its trace; an end without a beginning is not told.
+// The events for subscribers: plain data, made only when somebody listens. A statement that was issued while
+// somebody did carries its trace; an end without a beginning is not reported.
 import {
   connectionChannel,
   type ConnectionEvent,
@@ -25,7 +25,7 @@ import type { Fate } from '../sql/statement.ts'
 import type { Past } from './transaction/state.ts'
 import { clock } from '../util/clock.ts'
 
-/** What is told of a statement. */
+/** The data of events about a statement. */
 interface Told {
   readonly engine: EngineCore
   readonly handle: object | null
@@ -35,12 +35,12 @@ interface Told {
   readonly params: readonly unknown[]
   readonly rows: readonly unknown[]
   readonly count: number
-  /** Of a stream: it has given its rows away. */
+  /** The receiver of a stream, which has given its rows away. */
   readonly port: object | null
   readonly failure: Failure | null
 }
 
-/** What is told of a transaction. */
+/** The data of events about a transaction. */
 interface ToldTransaction {
   id: number
   readonly engine: EngineCore
@@ -51,7 +51,7 @@ interface ToldTransaction {
   readonly since: number
 }
 
-/** What is measured of a statement while somebody listens. Times are monotonic milliseconds. */
+/** The measurements of a statement while somebody listens. Times are monotonic milliseconds. */
 export interface StatementTrace {
   readonly id: number
   readonly issuedAt: number
@@ -60,7 +60,7 @@ export interface StatementTrace {
   connection: number | null
   /** 0 until it has ended. */
   endedAt: number
-  /** Of a database with several. */
+  /** The server, of a database with several. */
   server: ServerInfo | null
   /** It is the one by which there are too many of its text in its scope. */
   repeated: Repeated | null
@@ -277,7 +277,7 @@ export function serverInfo({ dialect }: EngineCore, connection: Readonly<Record<
     system: dialect.system,
     ...(database === undefined ? {} : { database: String(database) }),
     ...(host === undefined ? {} : { address: String(host) }),
-    // The port says nothing of a socket in a directory.
+    // A socket in a directory has no port.
     ...(typeof port !== 'number' || String(host).startsWith('/') ? {} : { port }),
   })
 }

@@ -1,4 +1,4 @@
-// How the settings of a statement are put in force on its connection: what differs from those in force goes in front of it, in
+// How the settings of a statement are put in force on its connection: the differences from those in force go in front of it, in
 // its unit, so that it does not run when that fails. The connection remembers what is in force (`InForce`).
 import type { Failure, Op, RawConnection } from '../driver/driver.ts'
 import { type Compiled, Dirty } from '../sql/compiled.ts'
@@ -8,14 +8,14 @@ import type { StatementCache } from '../sql/compile.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import { OwnOp } from './own-op.ts'
 
-/** What it needs of an engine. */
+/** An engine, as far as it is needed here. */
 interface Words {
   readonly dialect: Dialect
   readonly statements: StatementCache
   readonly options: Pick<ResolvedOptions, 'pooler'>
 }
 
-/** What a session that must not keep them is reset for. */
+/** The bits for which a session is reset that must not keep them. */
 const reset = Dirty.framed | Dirty.settings | Dirty.role
 
 const isPlain =

@@ -1,6 +1,6 @@
 // The end of a pool. Those who were issued before it and whose connection is on its way are served, and what is lent may be
 // used to its end. Near the deadline the server is asked to stop what still runs, so that nothing takes effect after
-// `close()` has returned; then everything that is left is broken.
+// `close()` has returned; then the connections that are left are broken.
 import type { Op } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import type { CloseReport, PlacedOp } from './contract.ts'
@@ -12,12 +12,12 @@ import { clock, msUntil, deferred } from '../util/clock.ts'
 const stopShare = 0.25
 /** … and no more than this. */
 const mostStopMs = 500
-/** What the server has to stop it, however short the time is. */
+/** The least time that the server has to stop a statement, however short the rest is. */
 const leastStopMs = 100
 /** How long a wait for what is lent stays silent. */
 const tellAfterMs = 1_000
 
-/** What the end of a pool asks of it. */
+/** The pool, as its end needs it. */
 export interface Closable {
   readonly members: Iterable<Member>
   readonly size: number
@@ -27,7 +27,7 @@ export interface Closable {
   readonly waiting: number
   /** How many scopes may come again for the connection that was taken from them. */
   readonly away: number
-  /** Who holds the lent connections, a line each. */
+  /** The holders of the lent connections, a line each. */
   holders(): string[]
   /** The reads that share a connection, the one at the head first. */
   shared(member: Member): readonly Seat[]
@@ -39,7 +39,7 @@ export interface Closable {
 
 export class Closing {
   readonly report: Promise<CloseReport>
-  /** What still runs on the server is being stopped. */
+  /** The statements that still run on the server are being stopped. */
   stopping = false
   readonly #pool: Closable
   readonly #resolve: (report: CloseReport) => void
@@ -137,7 +137,7 @@ export class Closing {
   }
 }
 
-/** Who holds a connection, or what runs on it. */
+/** The holder of a connection, or the statements that run on it. */
 function describe({ lease }: Member, sent: readonly Op[]): string[] {
   if (lease !== null) return [lease.holder.describe()]
   return sent.map((op) => `statement: ${((op instanceof Seat ? op.op : op) as PlacedOp).describe()}`)

@@ -1,4 +1,4 @@
-// What the pool asks of those above it: where connections come from, and how its waiters are told.
+// The interfaces through which the pool uses the layers above it: the source of connections, and the waiters.
 import type { Failure, Op, RawConnection } from '../driver/driver.ts'
 import type { ErrorFields, Meaning } from '../sql/dialect.ts'
 import type { Copying, Lease, LeaseHolder, Member } from './member.ts'
@@ -8,7 +8,7 @@ export interface ConnectionSource {
   /** Opens the connection of a member, which hears its hooks. Called in the root context. Rejects with a `Failure`. */
   open(member: Member, deadline: number): Promise<RawConnection>
   classify(failure: Failure): 'statement' | 'connection' | 'endpoint' | 'full' | 'config'
-  /** What the database says with such an error. */
+  /** The meaning of such an error of the database. */
   explain(error: ErrorFields): Meaning
   /** A connection has ended; `null` when the pool closed it itself. */
   closed(raw: RawConnection, failure: Failure | null): void
@@ -28,17 +28,17 @@ export interface ConnectionSource {
 
 /** A statement the pool can serve by itself. */
 export interface PlacedOp extends Op {
-  /** Of a COPY. */
+  /** The data of a COPY. */
   readonly copy?: Copying | null
-  /** Told just before it is submitted. */
+  /** Called just before it is submitted. */
   starting(raw: RawConnection): void
-  /** A read that failed by no fault of its own is about to be placed again: it is as if it had never been sent. */
+  /** A read that failed because of its connection is about to be placed again, as if it had never been sent. */
   again(): void
   /** For messages: the text, shortened. */
   describe(): string
   /** Nothing may stand in front of it in its unit. */
   readonly standsAlone: boolean
-  /** What takes back the settings of frames that the session still has, to be sent in front of it; null: there are none. */
+  /** Statements to send before it, which take back the settings of frames that the session still has; null: there are none. */
   unframe(raw: RawConnection): readonly Op[] | null
   /** Whether it may wait behind others on the same connection: its asker holds nothing they could be waiting for. */
   readonly mayShare: boolean
@@ -103,6 +103,6 @@ export interface PoolStats {
 export interface CloseReport {
   /** The number of connections that were closed in order. */
   readonly drained: number
-  /** One line for each connection broken at the deadline: what ran on it and who held it. */
+  /** One line for each connection broken at the deadline: the statement that ran on it and its holder. */
   readonly broken: readonly string[]
 }

@@ -5,8 +5,8 @@ import type { ConnectionSource, PoolStats } from './contract.ts'
 import type { Member } from './member.ts'
 import { clock } from '../util/clock.ts'
 
-// What the pool learns from connections that died: one lost socket makes the others suspect, a server that shut down
-// makes all of them useless. It only decides; the pool acts.
+// The pool learns from connections that died: one lost socket makes the others suspect, and a server that shut down
+// makes all of them useless. This class only decides; the pool acts.
 
 /** Two such answers this close together mean the server and not one session. */
 const windowMs = 5_000
@@ -23,7 +23,7 @@ class Health {
     this.#source = source
   }
 
-  /** What the end of a connection says of the others: nothing, to ask them first, or to open all anew. */
+  /** How to treat the others after a connection has ended: as before, by asking them first, or by opening all of them again. */
   judge(failure: Failure): 'well' | 'suspect' | 'replace' {
     const { health } = this.#source.explain(failure.fields ?? {})
     if (failure.kind === 'closed' || health === 'session') return 'well'
@@ -95,7 +95,7 @@ export class Idle {
     for (const member of this.members.splice(0)) void member.check(true)
   }
 
-  /** What the end of a connection says of these. */
+  /** As `Health.judge`. */
   judge(failure: Failure): 'well' | 'suspect' | 'replace' {
     return this.#health.judge(failure)
   }
@@ -104,7 +104,7 @@ export class Idle {
 /** A connection that is open so soon is there before one that is taken back. */
 const soonMs = 1
 
-/** What the pool counts by itself. */
+/** The counts that the pool keeps itself. */
 type Known = Pick<PoolStats, 'max' | 'idle' | 'opening' | 'waiting' | 'recalls'>
 
 export function statsOf(members: ReadonlySet<Member>, { max, idle, opening, waiting, recalls }: Known): PoolStats {
@@ -154,7 +154,7 @@ export function coming(members: ReadonlySet<Member>, connectMs: number): number 
   return count
 }
 
-/** What a waiter that gave up says; `connect`: a connection cannot be opened, or is being opened. */
+/** The refusal of a waiter that gave up; `connect`: a connection cannot be opened, or is being opened. */
 export function refusalOf(members: ReadonlySet<Member>, connect: boolean, waitedMs: number, stats: PoolStats): Refusal {
   const cursors = members.size > 0 && [...members].every(({ lease }) => lease?.holder.forCursor === true)
   const phase = connect ? 'connect' : cursors ? 'cursor' : 'connection'

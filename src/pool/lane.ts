@@ -1,5 +1,5 @@
-// A lane: a connection that several implicit reads share for as long as it has any in flight. It knows what is on its
-// wire; who may join is decided by `Lanes`.
+// A lane: a connection that several implicit reads share for as long as it has any in flight. It knows the reads on its
+// wire; `Lanes` decides which reads may join.
 import type { RawConnection, Failure, Op, OpState } from '../driver/driver.ts'
 import type { Member } from './member.ts'
 import type { Compiled, RowSpec } from '../sql/compiled.ts'
@@ -50,7 +50,7 @@ export interface Batch {
   eachMs: number
 }
 
-// One sending of an implicit read: what the driver gets in place of the statement. It measures how long that took, and
+// One sending of an implicit read: the operation that the driver gets in place of the statement. It measures how long that took, and
 // lets a read whose lane was hit be sent again, because a driver takes no operation twice.
 export interface SeatOwner {
   /** It is over; `ran`: it had its time on the server, be it that it was answered or that its caller gave it up. */
@@ -134,13 +134,13 @@ const aheadMs = 1
 const mostDepth = 32
 /** … where reads share a Sync: as many are tried, to find out what each of them costs. */
 const leastShared = 2
-/** After a failure a statement has its Sync for itself for so many runs: whatever shares it has to be sent again. */
+/** The number of runs after a failure in which a statement shares its Sync with no other, which would have to be sent again. */
 const runsApart = 64
 
 export class Service {
   runs = 0
   meanMs = 0
-  /** The least that one of those that shared a Sync has taken lately: what else the machines did at that time is not in it. */
+  /** The shortest recent time of a run that shared a Sync. The shortest one holds the least of other work of the machines. */
   sharedMs: number = Infinity
   /** Until it has run so often it shares no Sync. */
   apartUntil = 0

@@ -1,6 +1,6 @@
-// Which implicit reads share a connection, on drivers that answer several in flight. A lane is no property of a
+// Decides which implicit reads share a connection, on drivers that answer several in flight. A lane is no property of a
 // connection: it begins when a quick read takes a free one and ends when nothing is in flight any more. Only reads that
-// are known to be quick share, since a connection answers in order: whoever is behind waits for whoever is in front.
+// are known to be quick share, because a connection answers in order, so each waits for those in front of it.
 // Made by the pool with its first connection that can do so; other drivers have none of this.
 import type { Failure } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
@@ -10,14 +10,14 @@ import type { WaitQueue } from './wait-queue.ts'
 import { type Batch, Lane, Seat, type SeatOwner, type Service, Services } from './lane.ts'
 import { clock } from '../util/clock.ts'
 
-/** A statement at the head for so long, or for four times its usual time, lets nobody join. */
+/** No read joins when the statement at the head has run for this time, or for four times its usual time. */
 const patienceMs = 5
-/** The last lane is kept for the reads until a waiter for its connection has waited so long. */
+/** The last lane is kept for the reads until a waiter for its connection has waited for this time. */
 const lastLaneMs = 50
 
 type Read = PlacedOp & PoolWaiter
 
-/** What lanes ask of their pool. */
+/** The pool, as lanes need it. */
 export interface LanePool {
   readonly closed: boolean
   /** Those that are free. */
@@ -137,7 +137,7 @@ export class Lanes implements SeatOwner {
     return this.#aside.size
   }
 
-  /** The caller was told already; true: the statement is in flight on a lane. */
+  /** The caller has its error already; true: the statement is in flight on a lane. */
   abandon(op: unknown): boolean {
     for (const lane of this.#lanes.values()) {
       const seat = lane.seats.find((each) => each.op === op)

@@ -8,8 +8,8 @@ import { clock } from '../util/clock.ts'
 // knows its epoch: once given back it can never touch the connection's next borrower.
 
 /**
- * What keeps a lease from coming back. `surely`: whoever runs inside of one of these and waits keeps it there. `likely`: so
- * does whoever runs inside of one of these, unless other code gives it back.
+ * The reasons why a lease does not come back. `surely`: code that runs inside of one of these and waits keeps the lease.
+ * `likely`: code that runs inside of one of these keeps it too, unless other code gives it back.
  */
 export interface Ties {
   readonly surely: readonly object[]
@@ -33,7 +33,7 @@ export interface Copying extends CopyPort {
 /** An implicit statement that a member serves. */
 type Served = Op & { readonly copy?: Copying | null }
 
-/** What the holder of a lease is told about its connection. */
+/** The holder of a lease: it hears of its connection, and the pool asks it whether the connection may go back. */
 export interface LeaseHolder {
   /** Fewer than `maxInFlight` units are in flight. */
   room(): void
@@ -41,13 +41,13 @@ export interface LeaseHolder {
   quiet(): void
   /** The connection is gone; the lease is over. */
   lost(failure: Failure): void
-  /** What is on the wire; `head` is the statement whose answer comes next. */
+  /** The statements on the wire; the answer of `head` comes next. */
   readonly flight?: { readonly head: Op | undefined }
   /** Whether it holds the connection for a cursor and nothing else. */
   readonly forCursor?: boolean
   /** The engine holds it for itself: nobody has borrowed it. */
   readonly ofEngine?: boolean
-  /** For messages: what holds the connection, in one line, without values. */
+  /** The holder in one line, without values, for messages. */
   describe(): string
   /** Nothing runs, waits or is open on the connection, and nothing else keeps it: `recall` may take it back. */
   readonly recallable?: boolean
@@ -60,7 +60,7 @@ export interface LeaseHolder {
   readonly quietSince?: number
   /** Gives the connection back for somebody who waits; called only while `recallable`. */
   recall?(): void
-  /** What keeps the connection from coming back by itself; null: nothing, or only what will be over. */
+  /** The reasons why the connection does not come back by itself; null: there are none, or only such as will be over. */
   ties?(): Ties | null
   /** Somebody has been waiting for a connection for a second. */
   keepsOthersWaiting?(): void
@@ -118,18 +118,18 @@ export class Lease {
 }
 
 /**
- * How long an idle connection may take to say that it is alive, and another to be opened in its place if it does not. Who asked
- * is served within 550 ms, also when that opening takes far longer than those before it.
+ * How long an idle connection may take to say that it is alive, and another to be opened in its place if it does not. The
+ * waiter is served within 550 ms, also when that opening takes far longer than those before it.
  */
 const pingTimeoutMs = 400
-/** What of that is left for the opening at most, which is given twice its usual time. */
+/** The longest part of that for the opening, which is given twice its usual time. */
 const mostConnectMs = 100
 /** … and one that is asked because another has just died. */
 const suspectTimeoutMs = 250
 
 export type MemberState = 'opening' | 'idle' | 'checking' | 'serving' | 'leased' | 'resetting' | 'closing' | 'gone'
 
-/** What a member asks of its pool. */
+/** The pool, as a member needs it. */
 export interface MemberPool {
   /** The member is free, and clean but for settings of frames: hand it to the next waiter or keep it. */
   free(member: Member): void
@@ -143,7 +143,7 @@ export interface MemberPool {
   readonly resetTimeoutMs: number
   /** A lease has ended. */
   returned(member: Member, lease: Lease): void
-  /** The connection came back with an open transaction: it is rolled back, and told. */
+  /** The connection came back with an open transaction: it is rolled back, with a notice. */
   left(member: Member): void
   /** The session was cleaned; it began at `since`, monotonic milliseconds. */
   cleaned(member: Member, since: number): void
@@ -193,7 +193,7 @@ export class Member implements ConnectionHooks {
     this.#raw = raw
   }
 
-  /** Settings of frames may be in force: whoever comes next changes them first. */
+  /** Settings of frames may be in force: the next user changes them first. */
   get framed(): boolean {
     return (this.raw.dirty & Dirty.framed) !== 0
   }
@@ -208,7 +208,7 @@ export class Member implements ConnectionHooks {
     else raw.submitUnit({ ops: [...first, op] })
   }
 
-  /** What keeps the connection from coming back by itself; null: nothing, or only what will be over. */
+  /** The reasons why the connection does not come back by itself; null: there are none, or only such as will be over. */
   ties(): Ties | null {
     if (this.state === 'leased') return this.lease?.holder.ties?.() ?? null
     const copy = this.op?.copy ?? null
@@ -245,7 +245,7 @@ export class Member implements ConnectionHooks {
     this.lease = null
   }
 
-  /** The caller of the statement it serves was told already. */
+  /** The caller of the statement it serves has its error already. */
   abandon(op: Op, cancelTimeoutMs: number): void {
     op.state = 2
     this.outgoing ||= this.#pool.pooled

@@ -61,7 +61,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     return this.#closing !== null && this.#queue.size === 0
   }
 
-  /** It is being closed, and its time is over: what runs is being stopped. */
+  /** It is being closed, and its time is over: the statements that run are being stopped. */
   get stopping(): boolean {
     return this.#closing !== null && this.#closing.stopping
   }
@@ -142,7 +142,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.#closing?.check()
   }
 
-  /** The caller of a placed statement was told already: it is stopped on the server, or its connection is closed. */
+  /** The caller of a placed statement has its error already: the statement is stopped on the server, or its connection is closed. */
   abandon(op: Op): void {
     if (this.#lanes?.abandon(op) === true) return
     for (const member of this.#members) {
@@ -152,7 +152,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     }
   }
 
-  /** What a waiter that gave up says: how long, for what, and who holds it. */
+  /** The refusal of a waiter that gave up: how long it waited, for what, and who holds the connections. */
   refusal(waitedMs: number): Refusal {
     const connect = this.#growth.opening > 0 || (this.size === 0 && this.lastOpenFailure !== null)
     const own = refusalOf(this.#members, connect, waitedMs, this.stats())
@@ -241,9 +241,9 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   /**
-   * Refuses new work and whoever waits, but those whose connection is being opened, asked or reset, or on which the engine reads
-   * its catalogue; closes idle connections, waits for lent ones until the deadline, then stops what runs on the server and breaks them. Idempotent: a later call can
-   * only make it shorter. With `all` everybody who waits is served. Always settles by the deadline, or a tenth of a second later if that is less away; never rejects.
+   * Refuses new work and all waiters but those whose connection is being opened, asked or reset, or on which the engine reads
+   * its catalogue. It closes idle connections and waits for lent ones until the deadline. Then it stops the statements that run on the server
+   * and breaks the connections. Idempotent: a later call can only make it shorter. With `all` everybody who waits is served. Always settles by the deadline, or a tenth of a second later if that is less away; never rejects.
    */
   close(deadline: number, all = false): Promise<CloseReport> {
     if (this.#closing === null) {
@@ -289,7 +289,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   #enqueue(waiter: PoolWaiter): void {
-    // Whoever was served before goes on.
+    // A waiter that was served before goes on.
     if (this.closed && (waiter.recalledAt === 0 || this.#closing?.stopping === true)) {
       waiter.refuse(closedFailure)
       return

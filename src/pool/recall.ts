@@ -1,6 +1,6 @@
 // Taking leases back for those who wait. While somebody waits, and only then, a slot is judged in the check phase of the
 // event loop: one that two check phases running have found quiet, with nothing done on it in between, gives its
-// connection back and becomes lazy again. Whoever goes on by promises, `nextTick` or one `setImmediate` is never found so.
+// connection back and becomes lazy again. Code that goes on by promises, `nextTick` or one `setImmediate` is never found so.
 import { inRoot } from '../util/context.ts'
 import { coming } from './idle.ts'
 import type { LeaseHolder, Member, Lease } from './member.ts'
@@ -9,10 +9,10 @@ import type { Growth } from './supply.ts'
 import type { WaitQueue } from './wait-queue.ts'
 import { clock } from '../util/clock.ts'
 
-/** Whether a connection will be open very soon is asked again after so long. */
+/** The time after which the pool asks again whether a connection will be open very soon. */
 const soonMs = 2
 
-/** What recall asks of its pool. */
+/** The pool, as recall needs it. */
 export interface Recalling {
   readonly members: ReadonlySet<Member>
   /** Its part of connections that several pools have together: others may wait for one. */
@@ -46,7 +46,7 @@ export class Recall {
     inRoot(() => clock.setImmediate(() => this.#judge()))
   }
 
-  /** Somebody has been waiting for long: those who keep a connection for nothing are told of. */
+  /** Somebody has been waiting for long: notices name those who keep a connection without using it. */
   tellKeepers(): void {
     for (const { lease } of this.#pool.members) lease?.holder.keepsOthersWaiting?.()
   }

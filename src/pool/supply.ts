@@ -1,6 +1,6 @@
 // When a pool opens a further connection, and the opening of it: for `min`, and for somebody who has waited so long
 // that it seems quicker than what comes back by itself. The pool asks after each change; there is one timer, armed only
-// while somebody waits who may get a connection of their own later.
+// while somebody waits who may get a separate connection later.
 import type { Failure, RawConnection } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import type { ConnectionSource, PoolLimits } from './contract.ts'
@@ -68,7 +68,7 @@ const mostPatienceMs = 5
 /** How many connects the mean remembers. */
 const remembered = 16
 
-/** What growth asks of its pool. */
+/** The pool, as growth needs it. */
 export interface Growing {
   readonly closed: boolean
   /** It is closed, and nobody is to be served any more. */
@@ -216,7 +216,7 @@ export class Growth {
   }
 }
 
-// What a pool does when nobody asks: connections idle for too long and connections too old are closed, and `min` are
+// The work of a pool that nobody asks for: connections idle for too long and connections too old are closed, and `min` are
 // kept. One timer, only while there is something to watch; it keeps no process alive.
 
 /** No look more often than this, however short the idle time. */

@@ -1,19 +1,19 @@
-// Those who wait for a connection. Whoever had one recalled goes before newcomers, in the order of the recalls; after three
-// of them in a row one newcomer is served. Newcomers are served in the order they came. It also counts what the waiters run
-// inside of, from which the pool sees that some of them wait for each other.
+// The queue of those who wait for a connection. Waiters that had one recalled go before newcomers, in the order of the recalls;
+// after three of them in a row one newcomer is served. Newcomers are served in the order they came. The queue also counts the
+// frames, slots and transactions around the waiters, from which the pool sees that some of them wait for each other.
 import type { ConnectionSource, PoolWaiter, PoolLimits } from './contract.ts'
 import { clock } from '../util/clock.ts'
 import type { Failure, Refusal } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import type { Member } from './member.ts'
 
-/** So many who had a connection recalled are served in a row while a newcomer waits. */
+/** The number of waiters with a recalled connection that are served in a row while a newcomer waits. */
 const mostInARow = 3
 
 interface Place {
   /** Monotonic milliseconds. */
   readonly since: number
-  /** Somebody heard of its beginning, and is told of its end. */
+  /** An event said that it has begun, so another one says that it has ended. */
   readonly told: boolean
   readonly around: readonly object[]
 }
@@ -44,7 +44,7 @@ export class WaitQueue {
     return this.#sharers.size
   }
 
-  /** Those, in order; the one at hand may be deleted. */
+  /** The sharers, in order; the current one may be deleted. */
   sharers(): Iterable<PoolWaiter> {
     return this.#sharers
   }
@@ -114,7 +114,7 @@ export class WaitQueue {
     return undefined
   }
 
-  /** Who is served next. */
+  /** The waiter that is served next. */
   first(): PoolWaiter | undefined {
     const returning = this.#returning[0]
     if (returning !== undefined && (this.#inARow < mostInARow || this.#newcomers.size === 0)) return returning
@@ -165,21 +165,21 @@ export function refused(refusal: Refusal): Failure {
   return { kind: 'refused', outcome: 'not_started', refusal }
 }
 
-/** Of the failure to open the connection that was waited for. */
+/** The failure of a waiter whose connection could not be opened. */
 export function notConnected(failure: Failure): Failure {
   return { ...failure, ...refused({ reason: 'connect' }) }
 }
 
-// Waits that can only end by timeout, because those who could give a connection back wait for one themselves. Judged over
-// what waiters run inside of (frames, slots, transactions), never over the leases these hold at the moment: leases come and
-// go. Asked whenever somebody joins the queue and whenever a lease stops being recallable.
+// Waits that can only end by timeout, because those who could give a connection back wait for one themselves. The judgement looks
+// at the frames, slots and transactions around the waiters, never at the leases these hold at the moment: leases come and
+// go. It is made whenever somebody joins the queue and whenever a lease stops being recallable.
 
-/** What is likely is believed after this part of the time that waiters have, … */
+/** A likely deadlock is believed after this part of the time that waiters have, … */
 const patienceShare = 1 / 10
 /** … and not before. */
 const leastPatienceMs = 1_000
 
-/** What the judgement asks of its pool. */
+/** The pool, as the judgement needs it. */
 export interface Deadlocking {
   readonly members: Iterable<Member>
   readonly size: number

@@ -15,7 +15,7 @@ export { Link }
 /** Of frames that have ended these say nothing, unless they had settings. */
 const silent: ReadonlySet<FrameKind> = new Set(['orphan', 'overlay', 'run'])
 
-/** Frames that say nothing of the slot or the transaction of what runs inside; nor of its settings, unless they have any. */
+/** Frames that do not change the slot or the transaction of the code inside. They change its settings only if they have any. */
 const passing: ReadonlySet<FrameKind> = new Set(['reusing', 'orphan', 'overlay', 'bind'])
 
 const store: ContextStore<Link> = new ContextStore()
@@ -42,8 +42,8 @@ export function push(frame: Frame, chain: Link | undefined): Link {
 }
 
 /**
- * Runs `work` with `chain` as the current context. What it returns that is thenable and no promise, as a query that was not
- * awaited, is awaited there: it belongs to the frame it was returned in.
+ * Runs `work` with `chain` as the current context. If it returns a thenable that is no promise, such as a query that was not
+ * awaited, that is awaited there, because it belongs to the frame it was returned in.
  */
 export function runIn<R>(chain: Link | undefined, work: () => R): R {
   const result = store.run(chain, work)

@@ -1,5 +1,5 @@
 // Frames: the entries of the context. A frame says which slot, transaction, settings or binding a piece of code runs
-// with. It lives as long as the callback it was made for; whatever becomes of its connection does not end it.
+// with. It lives as long as the callback it was made for, even if its connection is lost or goes back.
 import type { TransactionEndedError } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
 import type { Lease } from '../../pool/member.ts'
@@ -9,7 +9,7 @@ import type { EngineCore, QueryDefaults } from '../core.ts'
 
 export type { Settings }
 
-/** What the context knows of a slot. */
+/** A slot, as the context knows it. */
 export interface Holder {
   readonly engine: EngineCore
   readonly lease: Lease | null
@@ -20,7 +20,7 @@ export interface Holder {
   ambient: number
 }
 
-/** What the context knows of a transaction that code runs in. */
+/** A transaction that code runs in, as the context knows it. */
 export interface Enclosing {
   readonly engine: EngineCore
   readonly slot: Holder
@@ -62,13 +62,13 @@ export interface Handle extends IsHandle {
 }
 
 /**
- * - `owner`: what is inside shares the slot of this frame (`scope`).
+ * - `owner`: code inside shares the slot of this frame (`scope`).
  * - `run`: as `owner`, for a connection that is there before and after it; once it has ended it is passed over.
- * - `transaction`: what is inside runs in this transaction.
+ * - `transaction`: code inside runs in this transaction.
  * - `reusing`: shares the slot of the frame around it; it only carries defaults.
- * - `orphan`: holds a connection that is not ambient (`reusable: false`); settings of its own hold for all that is inside.
- * - `overlay`: what is inside runs on the connection that is there, or on what it borrows, with these settings.
- * - `detached`: what is inside sees nothing of the frames around it.
+ * - `orphan`: holds a connection that is not ambient (`reusable: false`); its own settings hold for all code inside.
+ * - `overlay`: code inside runs on the connection that is there, or on one that it borrows, with these settings.
+ * - `detached`: code inside sees nothing of the frames around it.
  * - `bind`: a `Db` resolves to another engine inside.
  */
 export type FrameKind = 'owner' | 'run' | 'transaction' | 'reusing' | 'orphan' | 'overlay' | 'detached' | 'bind'
@@ -81,7 +81,7 @@ export class Frame {
   /** Null once the frame has ended: a finished request keeps nothing alive. */
   slot: Holder | null
   readonly transaction: Enclosing | null
-  /** What `current` gives inside: made on demand for frames that have no handle of their own. */
+  /** The handle that `current` gives inside. Frames without a handle make one on demand. */
   connection: Handle | null = null
   /** Defaults for the statements inside, those around it included. */
   defaults: QueryDefaults | null = null

@@ -11,7 +11,7 @@ import { readAgain } from '../../util/options.ts'
 export class Opening<E> {
   /** Null until the source was asked. */
   engine: E | null = null
-  /** What makes an engine is being loaded; null: it was there, or the source has not been asked yet. */
+  /** The code that makes an engine is being loaded; null: it was there, or the source has not been asked yet. */
   loading: Promise<void> | null = null
   /** Statements wait for it. */
   patient = false

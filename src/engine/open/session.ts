@@ -1,5 +1,5 @@
 // What the engine does to a new connection before the pool lends it: its isolation level and the user's `onConnect`,
-// in a frame that owns just this connection. What they set is the baseline that every reset restores.
+// in a frame that owns just this connection. Their settings are the baseline that every reset restores.
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ResolvedOptions } from '../../options/options.ts'
@@ -43,10 +43,10 @@ export class SessionSource implements ConnectionSource, Outlet {
   readonly #engine: Engine
   /** The `Db` the engine was opened for. */
   readonly #db: object | null
-  /** Of a database with replicas: which of its servers. */
+  /** Its server, of a database with replicas. */
   readonly #host: () => Host | null
   #served: Served | Promise<Served>
-  /** Connections that were told of as open. */
+  /** Connections whose opening was reported. */
   readonly #open = new WeakSet<RawConnection>()
   /** The last one, which is the only one of a database inside the process. */
   #last: Kept | null = null

@@ -29,7 +29,7 @@ import type { EngineCore } from '../core.ts'
 import type { Carrier } from '../slot/waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
 
-/** What user code throws can be any object. */
+/** User code can throw any object. */
 const kinds: ReadonlySet<unknown> = new Set<Failure['kind']>([
   'server',
   'lost',
@@ -154,7 +154,7 @@ function abortedError(
 }
 
 /**
- * What a statement is told that comes after one that has failed in the same transaction.
+ * The error of a statement that comes after one that has failed in the same transaction.
  * @param which Transaction, for the message.
  * @param first The failure, and its statement.
  * @param stmt The later statement, if it is known here.
@@ -195,7 +195,7 @@ function idleError(details: ErrorDetails, transaction: Inside | null): Transacti
   )
 }
 
-/** What opening a connection failed with. */
+/** The error of an attempt to open a connection. */
 export function connectError(dialect: Dialect, failure: Failure, target: string): Error {
   if (failure.cause instanceof GeneverError && !(failure.cause instanceof ProtocolError)) return failure.cause
   const { fields } = failure
@@ -235,7 +235,7 @@ function withOutcome(cause: GeneverError, failure: Failure): GeneverError {
   return cause
 }
 
-/** What ran, and of whose rows no results could be made. */
+/** The statement that ran, but of whose rows no results could be made. */
 interface Unmade extends FailedStatement {
   readonly kept: boolean
 }

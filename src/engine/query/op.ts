@@ -32,17 +32,17 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   failure: Failure | null = null
   /** Where it was sent. */
   #raw: RawConnection | null = null
-  /** Of a COPY whose rows come from here or go here. */
+  /** The COPY whose rows come from here or go here. */
   copy: (Copying & { readonly begun: Link | undefined; stop(): void }) | null = null
-  /** Of a stream of rows. */
+  /** The receiver of a stream of rows. */
   port: (RowPort & { stop(): void }) | null = null
-  /** Of a statement whose rows are read in parts. */
+  /** The portal of a statement whose rows are read in parts. */
   portal: Portal | null = null
   /** Only while somebody listens. */
   readonly trace: StatementTrace | null
   readonly holder: null = null
   readonly recalledAt: number = 0
-  /** What its caller asks for. */
+  /** The server that its caller asks for. */
   from: From | null = null
   /** `Dirty` bits beyond those of its text, of a statement without a slot. */
   leaves = 0
@@ -161,7 +161,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
       this.#noteWrite(this.engine.hosts)
     }
     let reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
-    // It was stopped for the end of the engine, and what became of it is known.
+    // It was stopped for the end of the engine, and its outcome is known.
     if (this.pool.stopping && this.engine.dialect.explain(reason.fields ?? {}).kind === 'cancelled')
       reason = { ...reason, kind: 'closed' }
     if (this.transaction === null) this.slot?.flight.failed(reason, this)
@@ -260,7 +260,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
 
 // A server that refuses writes although nobody asked for that: a primary that a failover has made a standby, or a standby
 // that an old address leads to. Operations report here when they fail so. The connection is closed at the end of its unit;
-// the pool hears why, and opens all anew when it happens twice.
+// the pool hears why, and opens all connections again when it happens twice.
 /** Whether the server refused a statement because it takes no writes. */
 function isReadOnly({ dialect }: EngineCore, { kind, fields = {} }: Failure): boolean {
   return kind === 'server' && dialect.explain(fields).health === 'standby'
@@ -277,7 +277,7 @@ interface Failed {
 /** Called when `op` has failed on `raw` because the server takes no writes. */
 function noteReadOnly(op: Failed, raw: RawConnection, failure: Failure): void {
   const { engine, slot, transaction, stmt } = op
-  // What is classed as a read may share its connection with others, and needs no primary.
+  // A statement of the class `read` may share its connection with others, and needs no primary.
   if (stmt.cls === 'read' || transaction?.outermost.options.readOnly === true || asked(engine)) return
   if (slot !== null && ((slot.pins & Pin.settings) !== 0 || names(engine.dialect, op.wanted))) return
   engine.hosts?.noteStale()

@@ -6,7 +6,7 @@ import { type Compiled, ownRead } from '../../sql/compiled.ts'
 import type { CursorWords } from '../../sql/dialect.ts'
 import type { EngineOp } from './op.ts'
 
-/** What is asked for ahead, at most: parts, rows, and bytes of them as the server sends them. */
+/** The most that is asked for ahead: parts, rows, and bytes of them as the server sends them. */
 const mostParts = 8
 const mostRows = 4_000
 const mostBytes = 1 << 19
@@ -32,7 +32,7 @@ export class RowParts implements Portal {
   readonly #sender: Sender
   readonly #isPortal: boolean
   #fetch: Compiled | null = null
-  /** What was sent and nobody has read. */
+  /** The parts that were sent and that nobody has read. */
   #asked: EngineOp[] = []
   /** How many parts, and how many rows of them, somebody has read. */
   #parts = 0

@@ -6,7 +6,7 @@ import { before } from '../../util/clock.ts'
 
 /** A stream, as what else would use its connection sees it. */
 export interface Streaming {
-  /** Of its cursor. */
+  /** The place of its cursor. */
   readonly place: Place
   readonly op: { readonly transaction: { isWithin(outer: object): boolean } | null }
   /** Whether this would have to wait for the last row. */

@@ -1,6 +1,6 @@
-// Who may run on a slot now. A statement or transaction is admitted at once iff the transaction on top of the stack is
-// in the chain of the code that issued it, or its handle belongs to it; otherwise it waits until that one has ended. What
-// could only ever wait for itself is refused.
+// Decides whether a statement or transaction may run on a slot now. It is admitted at once iff the transaction on top of the stack is
+// in the chain of the code that issued it, or its handle belongs to it; otherwise it waits until that one has ended. One that
+// could only wait for itself is refused.
 import { ReleasedConnectionError, SessionMovedError, TransactionStateError, UsageError } from '../../errors/index.ts'
 import { noPlace } from '../../observe/place.ts'
 import { currentChain, isInside, type Link } from '../context/chain.ts'
@@ -14,7 +14,7 @@ import type { TransactionRecord } from '../transaction/record.ts'
 import type { Copying } from '../../pool/member.ts'
 import type { Item, Slot } from './slot.ts'
 
-/** True: now; false: it waits for the transaction on top; null: it was refused, and told. */
+/** True: now; false: it waits for the transaction on top; null: it was refused, and its caller has the error. */
 export function admit(slot: Slot, item: Item): boolean | null {
   const { top, copying } = slot
   if (copying !== null && waitsForCopy(copying, item)) return refuse(item, besideCopy(copying))
@@ -46,8 +46,8 @@ export function admit(slot: Slot, item: Item): boolean | null {
 }
 
 /**
- * A transaction on this slot in which the code runs, or to which its handle belongs, has ended or has to: what comes from
- * there runs nothing here, whichever handle it uses.
+ * A transaction on this slot in which the code runs, or to which its handle belongs, has ended or has to. Then the code runs
+ * nothing here, whichever handle it uses.
  */
 function overFor(slot: Slot, { chain, handle, issued }: Item): Error | null {
   let inner: Enclosing | null = null
@@ -218,7 +218,7 @@ function isWithin(frame: object | null, chain: Link | undefined): boolean {
   return false
 }
 
-/** Of a statement without a frame that would change the session. */
+/** The error of a statement without a frame that would change the session. */
 export function sessionStateRefused(
   stmt: Compiled,
   { dialect, options: { pooler } }: EngineCore,

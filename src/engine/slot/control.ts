@@ -16,7 +16,7 @@ import { mustBegin, switchOps } from '../switching.ts'
 import { clock } from '../../util/clock.ts'
 
 export class ControlOp extends OwnOp {
-  /** What takes back what was sent before it, when it fails. */
+  /** The operation that takes back the ones sent before it, when it fails. */
   abandon: string | null = null
   readonly #main: EngineOp
   readonly #transaction: TransactionRecord | null
@@ -49,9 +49,9 @@ export function isDue(slot: Slot, op: EngineOp): boolean {
 }
 
 /**
- * What travels in front of a statement in the same unit: BEGIN and SAVEPOINTs not yet sent, and settings that are `due`. These
+ * The operations that travel in front of a statement in the same unit: BEGIN and SAVEPOINTs not yet sent, and settings that are `due`. These
  * go behind BEGIN, whose isolation level has to come before any query, and behind SAVEPOINT, so that settings the server refuses
- * take away no more than that. What keeps it from being made is given back: whoever lends the connection, or was answered just before, has no part in it.
+ * take away no more than that. An error that keeps it from being made is returned, not thrown: the code that lends the connection, or was answered just before, has no part in it.
  */
 export function prefixOf(slot: Slot, op: EngineOp, due: boolean): Op[] | Error | null {
   try {
@@ -99,7 +99,7 @@ function open(transaction: TransactionRecord, main: EngineOp, ops: Op[]): void {
   ops.push(op)
 }
 
-/** What limits on the server how long it may run no statement, to be sent behind what opens it. */
+/** The operation that limits on the server how long it may run no statement. It goes behind the ones that open it. */
 function idleLimit({ engine, parent, idleTimeoutMs }: TransactionRecord): Compiled | null {
   const { dialect, statements, options } = engine
   if (parent !== null || idleTimeoutMs === Infinity) return null
@@ -110,8 +110,8 @@ function idleLimit({ engine, parent, idleTimeoutMs }: TransactionRecord): Compil
 }
 
 /**
- * What has to go first, in a unit of its own, in front of a statement that stands alone: null if nothing has. An error where
- * that would be another transaction, and all the statement needs ends with it.
+ * The operation that has to go first, in a separate unit, in front of a statement that stands alone; null if there is none. An
+ * error where that would be another transaction, with which everything ends that the statement needs.
  */
 export function openerOf(
   slot: Slot,
@@ -188,7 +188,7 @@ export function isLent({ pins }: Slot): boolean {
   return (pins & Pin.raw) !== 0
 }
 
-/** Nothing is in flight: what the server says of the transaction is the truth. */
+/** Nothing is in flight, so the status that the server gives of the transaction is the truth. */
 export function noteStatus(slot: Slot, raw: RawConnection): void {
   const { status } = raw
   const { abandon } = slot.flight
@@ -228,7 +228,7 @@ function sendOrDestroy(slot: Slot, text: string): void {
 export function settingsUndone(slot: Slot): void {
   if (slot.lease === null) return
   slot.lease.raw.inForce.lose()
-  // Whoever has the driver's own object relies on them now.
+  // The user of the driver's own object relies on them now.
   if (slot.settings !== null && isLent(slot) && slot.stack.length === 0) sendOwed(slot, null)
 }
 
@@ -270,8 +270,8 @@ export function sendControl(slot: Slot, until: number, ...texts: readonly string
 }
 
 /**
- * Sends COMMIT past the queue. What waits for it on the server, as deferred triggers do, runs with the settings of the transaction
- * and not with those of the last frame inside of it.
+ * Sends COMMIT past the queue. Deferred triggers and the like, which run on the server at COMMIT, run with the settings of the
+ * transaction and not with those of the last frame inside of it.
  */
 export function sendCommit(slot: Slot, settings: Settings | null, until: number): EngineOp {
   const { engine, lease } = slot

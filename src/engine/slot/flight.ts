@@ -10,7 +10,7 @@ import { clock } from '../../util/clock.ts'
 
 export class Flight {
   readonly ops: EngineOp[] = []
-  /** What takes back what was sent in front of a BEGIN that failed: it goes before anything else. */
+  /** The text that takes back the operations in front of a BEGIN that failed: it goes before anything else. */
   abandon: string | null = null
   /** When the last answer came, monotonic milliseconds. */
   lastAnswer = 0
@@ -33,7 +33,7 @@ export class Flight {
     return this.#fence !== null
   }
 
-  /** What has to be answered before anything follows; null: nothing. */
+  /** The operation that has to be answered before anything follows; null: none. */
   get fence(): EngineOp | null {
     return this.#fence
   }

@@ -1,5 +1,5 @@
-// How a slot holds its lease: what keeps it there, whether the pool may take it back for somebody who waits, and what is
-// said of that. Everything a message about a held connection needs is here.
+// How a slot holds its lease: the reasons that keep it there, whether the pool may take it back for somebody who waits, and the
+// messages about that.
 import { notice } from '../../observe/channels.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
 import type { Copying, Ties } from '../../pool/member.ts'
@@ -15,7 +15,7 @@ import { ask, draws, settleDoubts, tellOfNumbers } from './reach.ts'
 import { Flight } from './flight.ts'
 import { clock } from '../../util/clock.ts'
 
-/** Code that holds a connection for nothing so long while others wait is told of. */
+/** A notice names code that holds a connection without using it for this time while others wait. */
 const longMs = 1_000
 const mostToldPlaces = 1_000
 
@@ -38,7 +38,7 @@ export abstract class Holding implements LeaseHolder {
   wrote = false
   /** It has drawn numbers of sequences on this connection, as far as anybody knows. */
   drew = false
-  /** What it ran last that may have drawn numbers. */
+  /** The last statement it ran that may have drawn numbers. */
   #drewBy: Compiled | null = null
   /** One of the doubts calls a function that nobody knows: it may be relied on. */
   #doubtsCall = false
@@ -70,7 +70,7 @@ export abstract class Holding implements LeaseHolder {
   readonly settings: Settings | null
   /** Made by `acquire()`: the user may type transaction control on it. */
   readonly explicit: boolean
-  /** The frame in which a handle on it was made, which nobody but that code may give back. */
+  /** The frame in which a handle on it was made. Only code of that frame may give the handle back. */
   madeIn: Frame | null = null
   /** Where the connection was borrowed, if anybody may ask. */
   place: Place | null = null
@@ -79,7 +79,7 @@ export abstract class Holding implements LeaseHolder {
   #waitingSince = 0
   #pinnedBy = ''
   #pinnedAt: Place | null = null
-  /** What made it, for messages. */
+  /** Its maker, for messages. */
   owner: string | { describe(): string }
 
   constructor(
@@ -195,7 +195,7 @@ export abstract class Holding implements LeaseHolder {
     this.lease?.tied()
   }
 
-  /** What was done to the session is relied on. */
+  /** The user relies on a change of the session. */
   pin(bits: number, by: string, tells = true): void {
     if (!this.keeps) return
     if (this.pins === 0) {
@@ -206,7 +206,7 @@ export abstract class Holding implements LeaseHolder {
     if (tells) this.tied()
   }
 
-  /** The connection is kept: what the statement called may rely on it. */
+  /** The connection is kept, because functions that the statement called may rely on it. */
   leave(stmt: Compiled): void {
     this.moved = false
     if (this.left !== null || !this.keeps) return
@@ -233,7 +233,7 @@ export abstract class Holding implements LeaseHolder {
     this.changed()
   }
 
-  /** What it has changed of functions holds for all, if its transaction has ended. */
+  /** Its changes of functions hold for all, if its transaction has ended. */
   protected changed(): void {
     if (!this.changes || this.stack.length > 0 || this.lease?.raw.status === 'tx') return
     this.changes = false
@@ -260,7 +260,7 @@ export abstract class Holding implements LeaseHolder {
     tellOfNumbers(this.engine, stmt)
   }
 
-  /** Somebody asks for numbers that were drawn: what drew them keeps its connection from now on. */
+  /** Somebody asks for numbers that were drawn: the statement that drew them keeps its connection from now on. */
   asksNumbers(): void {
     const { functions } = this.engine
     functions.numbers = true
@@ -328,7 +328,7 @@ export abstract class Holding implements LeaseHolder {
     )
   }
 
-  /** What made it, for messages. */
+  /** Its maker in words, for messages. */
   describeOwner(): string {
     if (typeof this.owner !== 'string') return this.owner.describe()
     if (this.place === null) return this.owner

@@ -72,7 +72,7 @@ export function settleDoubts(slot: Holding): void {
   slot.doubts = null
   for (const stmt of doubts) {
     const reach = functions.reachOf(stmt)
-    // What is not known after all of it was read stays so.
+    // A function that is not known after all of the catalogue was read stays unknown.
     if (reach === null) slot.left ??= stmt
     else if (reach.stateful.length > 0) slot.pin(Pin.functions, reach.stateful[0] as string, false)
   }

@@ -86,7 +86,7 @@ export class Slot extends Holding implements PoolWaiter {
     return admitted === true
   }
 
-  /** Why a session that was lost cannot go on: told once, or for as long as a transaction begun by text is not ended. */
+  /** Why a session that was lost cannot go on: given once, or for as long as a transaction begun by text is not ended. */
   takeLostSession(item: Item): Failure | null {
     const failure = this.flight.typedLoss(item) ?? this.#pinLost
     this.#pinLost = null
@@ -284,7 +284,7 @@ export class Slot extends Holding implements PoolWaiter {
     this.#pump()
   }
 
-  /** Asks the server to stop a statement whose caller was told already. Only for the one at the head of the wire. */
+  /** Asks the server to stop a statement whose caller has its error already. Only for the one at the head of the wire. */
   cancel(op: EngineOp): void {
     const { lease, engine } = this
     this.spares?.get(op)?.cancel()

@@ -52,7 +52,7 @@ export function noteTime(
   }
 }
 
-/** One of them: what the driver gets in place of the statement, and who holds the connection. */
+/** One of them: the operation that the driver gets in place of the statement, and the holder of the connection. */
 export class Spare implements Op, LeaseHolder {
   readonly stmt: Compiled
   readonly params: readonly unknown[]
@@ -76,7 +76,7 @@ export class Spare implements Op, LeaseHolder {
     this.rows = op.rows
   }
 
-  /** For a pool that is being closed: what to stop. */
+  /** The statement to stop, for a pool that is being closed. */
   get flight(): { readonly head: Op | undefined } {
     return { head: this.state === 3 ? undefined : this }
   }
@@ -114,7 +114,7 @@ export class Spare implements Op, LeaseHolder {
     }
   }
 
-  /** Its caller was told already. */
+  /** Its caller has its error already. */
   cancel(): void {
     const { engine } = this.#slot
     const lease = this.#lease
@@ -141,8 +141,8 @@ export class Spare implements Op, LeaseHolder {
 }
 
 /**
- * Puts a statement into the unit that opens its transaction, as long as nothing of that has gone out: what is issued together
- * takes one trip, and does not run when BEGIN fails. False: it has to wait for the answer.
+ * Puts a statement into the unit that opens its transaction, as long as nothing of that unit has gone out. So statements that
+ * are issued together take one trip, and none of them runs when BEGIN fails. False: it has to wait for the answer.
  */
 export function joinsOpening(slot: Slot, op: EngineOp): boolean {
   const { transaction, stmt } = op

@@ -1,4 +1,4 @@
-// What can wait in a slot or in the pool's queue: a statement or a turn. It carries who asked, how long it may wait
+// A statement or a turn that waits in a slot or in the pool's queue. It knows who asked, how long it may wait
 // and for what it is waiting, and gives up by itself when its time is over or its signal aborts.
 import type { Failure, Refusal } from '../../driver/driver.ts'
 import { notice } from '../../observe/channels.ts'
@@ -15,7 +15,7 @@ import { capturePlace, unknownPlace } from '../../observe/place.ts'
 /** How long a wait for somebody else's transaction stays silent. */
 const tellAfterMs = 1_000
 
-/** What carries an item to the wire, as far as the item knows it. */
+/** The slot that carries an item to the wire, as far as the item knows it. */
 export interface Carrier {
   /** Which recall it was that took its connection; 0: none, or it has one again. */
   readonly recalledAt: number
@@ -26,7 +26,7 @@ export interface Carrier {
   readonly pins: number
   readonly settings: Settings | null
   readonly flight: {
-    /** Of a transaction begun by text. */
+    /** The failure of a transaction begun by text. */
     readonly spoiler: { readonly failure: Failure; readonly stmt: Compiled } | null
     abandon: string | null
     failed(failure: Failure, op: Waiting): void
@@ -145,8 +145,8 @@ export abstract class Waiting implements Expiring, Abortable {
   }
 
   /**
-   * How long it may wait: what its slot has waited for connections lately counts. One whose connection was taken back goes first
-   * and has a quarter of the time at least, or what it has done already would be in vain whenever it had to wait long to begin.
+   * How long it may wait. The recent waits of its slot for connections count. One whose connection was taken back goes first
+   * and has a quarter of the time at least. Otherwise its earlier work would be in vain whenever it had to wait long to begin.
    */
   #patienceMs(now: number): number {
     const { acquireTimeoutMs } = this.engine.options.pool
@@ -260,7 +260,7 @@ export abstract class Waiting implements Expiring, Abortable {
 }
 
 // A wait for connections that cursors or COPYs hold, each for itself and read or written by nobody at the moment: the loop over
-// one of them may be what waits. Nobody can know, so it is told at once, where the wait begins.
+// one of them may be what waits. Nobody can know, so a notice says it at once, where the wait begins.
 
 /** Called synchronously by whoever joins the queue of the pool; `describe` is what waits, for places that are not known. */
 export function tellOfCursors(engine: EngineCore, describe: () => string): void {
@@ -284,8 +284,8 @@ export function tellOfCursors(engine: EngineCore, describe: () => string): void 
   )
 }
 
-// A turn: a place in a slot's queue that is not a statement. Transactions enter by one, handles borrow by one, and
-// whoever has to act when everything issued before has been answered waits for a quiet one.
+// A turn: a place in a slot's queue that is not a statement. Transactions enter by one, handles borrow by one, and code that
+// has to act when everything issued before has been answered waits for a quiet one.
 interface TurnOptions {
   /** Runs only when nothing is in flight. */
   readonly quiet: boolean

@@ -29,7 +29,7 @@ import type { WorkingEngine } from '../works.ts'
 export function begin(record: TransactionRecord, until: number): Promise<void> | null {
   const { slot, options } = record
   const lazy = options.lazy === true
-  // Nobody but the transaction knows a slot of its own: there is nothing to ask, and no queue.
+  // Only the transaction knows its own slot: there is nothing to ask, and no queue.
   if (record.own && options.signal?.aborted !== true && (lazy || slot.borrowAtOnce())) {
     takePlace(record)
     reportBegin(record)
@@ -60,7 +60,7 @@ async function beginLater(record: TransactionRecord, waiting: Promise<void>): Pr
   await begun(record)
 }
 
-/** What users do on the driver's own object belongs inside too: it cannot wait for the first statement of the engine. */
+/** Queries of users on the driver's own object belong inside too, so BEGIN cannot wait for the first statement of the engine. */
 async function openNow(record: TransactionRecord): Promise<void> {
   try {
     await sendOwed(record.slot, record.handle).wait()

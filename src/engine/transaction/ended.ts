@@ -1,4 +1,4 @@
-// What code is told that runs in a transaction, or in a callback of it, which has ended.
+// The messages for code that runs in a transaction, or in a callback of it, which has ended.
 import { noPlace } from '../../observe/place.ts'
 import type { TransactionRecord } from './record.ts'
 import { hasEnded } from './state.ts'

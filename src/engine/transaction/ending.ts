@@ -42,7 +42,7 @@ export async function commit(record: TransactionRecord): Promise<void> {
   let open: string | null = null
   if (!record.overtaken) {
     record.advance('returned')
-    // Judged now: what its code does while this one waits for statements does not count.
+    // Judged now: later acts of its code, while this one waits for statements, do not count.
     const inside = insideOf(record)
     if (inside?.leaving === false) open = `the ${inside.describe()}`
     open ??= endStream(record)
@@ -118,7 +118,7 @@ export async function notCommitted(record: TransactionRecord, thrown: unknown): 
   throw outcome === 'unknown' ? outcomeUnknown(record, thrown) : undone(record, thrown)
 }
 
-/** Whether the server can say what became of it: not where it has said that this depends on its replicas. */
+/** Whether the server can say whether it was committed: not where it has said that this depends on its replicas. */
 function isAskable({ xid, engine }: TransactionRecord, { fields }: Failure): boolean {
   return xid !== undefined && engine.dialect.replication?.unconfirmed(fields ?? {}) !== true
 }
@@ -142,7 +142,7 @@ function commits(record: TransactionRecord): boolean {
   return record.slot.lease?.raw.status === 'tx' && openInside(record) === null
 }
 
-/** What is told of a transaction whose COMMIT was not answered, and which is known to be rolled back. */
+/** The error of a transaction whose COMMIT was not answered, and which is known to be rolled back. */
 function undone(record: TransactionRecord, failure: Failure): Error {
   const { cause } = failure
   const late = `The transaction begun at ${record.place} was rolled back: while it was being committed`
@@ -167,7 +167,7 @@ function outcomeUnknown(record: TransactionRecord, failure: Failure): CommitOutc
 
 /**
  * The transaction's own time is over, or its signal aborted, after its callback has returned: what is on the wire is
- * stopped, and nothing is committed that was not yet being committed. Gives the error that its caller is told now.
+ * stopped, and nothing is committed that was not yet being committed. Gives the error that its caller gets now.
  */
 export function hurry(record: TransactionRecord, error: Error): Error {
   const { slot, last: sent, committing } = record
@@ -262,7 +262,7 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
 export function finish(record: TransactionRecord, waits = true): Promise<readonly unknown[]> | null {
   if (record.parent !== null) return null
   const closing = record.own ? record.slot.close() : null
-  // A COMMIT that stays unanswered is told now, not when its connection is known to be well.
+  // The caller of a COMMIT that stays unanswered learns it now, not when its connection is known to be well.
   const back = record.at === 'unknown' || record.past.unanswered !== null ? null : closing
   return back === null && !record.hasHooks ? null : finishLater(record, back, waits)
 }
@@ -307,7 +307,7 @@ export async function windUp(outermost: TransactionRecord): Promise<void> {
   }
 }
 
-/** What is told when hooks of a commit have failed. */
+/** The error when hooks of a commit have failed. */
 export function hooksFailed({ place }: TransactionRecord, errors: readonly unknown[], result?: unknown): Error {
   const message = `The transaction begun at ${place} was committed, but ${errors.length} of its afterCommit hooks failed.`
   return new AfterCommitError(message, { result, errors, cause: errors[0] })

@@ -1,4 +1,4 @@
-// What runs after a transaction: `afterCommit` and `afterRollback`. The hooks of a nested transaction follow the fate
+// The hooks that run after a transaction: `afterCommit` and `afterRollback`. The hooks of a nested transaction follow the fate
 // of its savepoint and run with those of the outermost, once the outcome can no longer change.
 import { needsFunction } from '../../util/options.ts'
 import { ambientFrame, currentChain } from '../context/chain.ts'
@@ -85,7 +85,7 @@ export function innermost(slot: Slot, handle: Handle | null): TransactionRecord 
 // rolled back. Told before the code around the transaction goes on, in no context, without awaiting: no hooks of users.
 export class Followers {
   #followers: Follower[] = []
-  /** What they were told; a follower that comes later is told at once. */
+  /** The fate that they have heard; a follower that comes later hears it at once. */
   #told: Fate | null = null
 
   add(follower: Follower): void {
@@ -93,7 +93,7 @@ export class Followers {
     else follower(this.#told)
   }
 
-  /** The savepoint was released: what happened in it follows the transaction around it. */
+  /** The savepoint was released: its followers follow the transaction around it. */
   join(outer: Followers): void {
     this.#told ??= 'commit'
     for (const follower of this.#followers.splice(0)) outer.add(follower)

@@ -1,4 +1,4 @@
-// What a statement, its failure and what is told of both know of the transaction it runs in.
+// The transaction of a statement, as the statement, its failure and the events about both know it.
 import type { Failure } from '../../driver/driver.ts'
 import type { Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
@@ -27,10 +27,10 @@ export interface Inside extends Enclosing, Within {
   readonly unsent: boolean
   /** Nothing that is sent in it now could ever be committed. */
   readonly doomed: boolean
-  /** Of the outermost: how long it may run no statement, in milliseconds. */
+  /** How long the outermost may run no statement, in milliseconds. */
   readonly idleTimeoutMs: number
   advance(event: Event): At
   noteFailure(failure: Failure, op: { readonly stmt: Compiled }): void
-  /** What a statement is told that comes after the one that has failed; null while none has. */
+  /** The error of a statement that comes after the one that has failed; null while none has. */
   abortedError(stmt: Compiled | null): Error | null
 }

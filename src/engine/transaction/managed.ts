@@ -1,4 +1,4 @@
-// A transaction around a callback: commits when it returns, rolls back when it throws, ends early when it is told to,
+// A transaction around a callback: commits when it returns, rolls back when it throws, ends early on demand,
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
 import {
   AbortedError,
@@ -27,7 +27,7 @@ const longestPauseMs = 1_000
 
 type Work<T> = (tx: Transaction) => Promise<T> | T
 
-/** What one attempt came to; `error` only when `failed`. `goesOn`: it is told now, and ends later. */
+/** The result of one attempt; `error` only when `failed`. `goesOn`: its caller learns it now, and it ends later. */
 interface Attempt<T> {
   readonly result: T
   readonly failed: boolean
@@ -178,7 +178,7 @@ async function settle<T>(record: TransactionRecord, attempt: Attempt<T>): Promis
   return settled(record, commit(record), attempt)
 }
 
-/** What a commit comes to; never rejects. */
+/** The result of a commit; never rejects. */
 async function settled<T>(
   record: TransactionRecord,
   committing: Promise<void>,
@@ -197,7 +197,7 @@ function rollsBack({ past: { exit } }: TransactionRecord, attempt: Attempt<unkno
   return exit === null ? attempt.failed : !exit.commit || isForeign(attempt)
 }
 
-/** What is told of a transaction that was rolled back because it was left like this. */
+/** The result of a transaction that was rolled back because it was left like this. */
 function rolledBack<T>(record: TransactionRecord, attempt: Attempt<T>): Attempt<T> {
   const { exit } = record.past
   return exit === null || isForeign(attempt) ? attempt : exitOutcome(record, attempt, exit)
@@ -234,8 +234,8 @@ async function pause(ms: number, signal: AbortSignal | undefined): Promise<void>
   }
 }
 
-// The end of a transaction's time: its `timeoutMs` or its `signal`. Whoever waits for the callback, or for COMMIT behind
-// it, is told at once; the callback itself goes on and finds its transaction ended.
+// The end of a transaction's time: its `timeoutMs` or its `signal`. Code that waits for the
+// callback, or for COMMIT behind it, gets the error at once; the callback itself goes on and finds its transaction ended.
 class Interruption implements Expiring, Abortable {
   deadline: number
   /** Why the transaction was interrupted; null while it was not. */
@@ -258,7 +258,7 @@ class Interruption implements Expiring, Abortable {
     if (this.#signal !== null && !this.#signal.aborted) watchSignal(this.#signal, this)
   }
 
-  /** What `running` comes to, or its own error as soon as it interrupts. */
+  /** The result of `running`, or its own error as soon as it interrupts. */
   race<T>(running: Promise<T>): Promise<T> {
     if (this.#signal?.aborted === true) this.abort(this.#signal.reason)
     running.catch(() => {})

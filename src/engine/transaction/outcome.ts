@@ -1,4 +1,4 @@
-// What became of a COMMIT whose answer did not come. The server knows, if it is asked by the number of the transaction;
+// The outcome of a COMMIT whose answer did not come. The server knows, if it is asked by the number of the transaction;
 // the transaction asks for that before COMMIT is sent. Called where transactions end. It never sends a COMMIT.
 import { isFailure } from '../query/failure.ts'
 import { firstColumn } from '../../sql/compiled.ts'

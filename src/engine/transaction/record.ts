@@ -104,7 +104,7 @@ export class TransactionRecord implements Inside {
     return this.#state.at
   }
 
-  /** What has happened to it on the way. */
+  /** The events on its way that count at its end. */
   get past(): Past {
     return this.#state.past
   }
@@ -136,7 +136,7 @@ export class TransactionRecord implements Inside {
     return this.at === 'committed'
   }
 
-  /** COMMIT has been sent, and what became of it is not known yet. */
+  /** COMMIT has been sent, and its outcome is not known yet. */
   get committing(): boolean {
     return this.at === 'committing' || this.at === 'asking'
   }
@@ -229,7 +229,7 @@ export class TransactionRecord implements Inside {
     return this.#closed(issued || this.batch) ?? this.abortedError(null)
   }
 
-  /** It or one around it was left early or has ended. What was issued before runs before a commit, raised or not. */
+  /** It or one around it was left early or has ended. Statements issued before run before a commit, raised or not. */
   #closed(issued: boolean): Error | null {
     const { exit } = this.past
     if (exit !== null && !(issued && exit.commit)) return exit
@@ -243,7 +243,7 @@ export class TransactionRecord implements Inside {
     return broken !== null || spoiler !== null || (this.parent !== null && this.parent.doomed)
   }
 
-  /** What a statement is told that comes after the one that has failed; null while none has. */
+  /** The error of a statement that comes after the one that has failed; null while none has. */
   abortedError(stmt: Compiled | null): Error | null {
     const { broken, spoiler } = this.past
     if (broken === null && spoiler === null) return this.parent === null ? null : this.parent.abortedError(stmt)
@@ -273,7 +273,7 @@ export class TransactionRecord implements Inside {
     return `genever_${++this.outermost.#savepoints}`
   }
 
-  /** Of the outermost: how long it may run no statement, in milliseconds. */
+  /** How long the outermost may run no statement, in milliseconds. */
   get idleTimeoutMs(): number {
     return this.outermost.options.idleTimeoutMs ?? this.engine.options.transactionIdleTimeoutMs
   }
@@ -281,7 +281,7 @@ export class TransactionRecord implements Inside {
   /** It is not open on the server. Null: nothing was sent, because the statement behind it could not be written. */
   beginFailed(failure: Failure | null, stmt: Compiled): void {
     this.advance({ type: 'unbegun', failure })
-    // Of a savepoint that was not made there is nothing to roll back to.
+    // A savepoint that was not made cannot be rolled back to.
     if (failure !== null) this.parent?.advance({ type: 'failed', failure, stmt, spoils: failure.kind === 'server' })
   }
 
@@ -338,7 +338,7 @@ export class TransactionRecord implements Inside {
     this.#following.add(follower)
   }
 
-  /** Its caller is told now that it was not committed, although it is still being ended: what follows it is told before. */
+  /** Its caller learns now that it was not committed, although it is still being ended. Its followers learn it before. */
   forsake(fate: Fate): void {
     const { stack } = this.slot
     const inside = stack.includes(this) ? stack.slice(stack.indexOf(this)) : [this]

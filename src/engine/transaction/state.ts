@@ -38,7 +38,7 @@
 //
 // Who wins: a failed statement, a loss and a time that ran out beat a commit that was not sent (`commit, spoiled`). Once COMMIT
 // has been sent only its answer counts, then what the server says when it is asked. A rollback that was raised beats a commit
-// that was raised; of two of a kind the first counts. The first failure is the one that is told. An end is an end.
+// that was raised; of two of a kind the first counts. The first failure is the one that the caller gets. An end is an end.
 import type { Failure } from '../../driver/driver.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 
@@ -66,7 +66,7 @@ export interface Exit extends Error {
   isFor(transaction: object): boolean
 }
 
-/** What has happened to it on the way. Each is set once, by the event that came first. */
+/** The events on its way that count at its end. Each is set once, by the event that came first. */
 export interface Past {
   /** The first statement that failed inside. */
   readonly first: Failure | null
@@ -108,7 +108,7 @@ type Moves = Partial<Record<At, At>>
 
 const onServer = ['idle', 'beginning', 'open'] as const
 
-/** What the server has of it changes in the same way before and after its callback has returned. */
+/** Its state on the server changes in the same way before and after its callback has returned. */
 function onTheWay(moves: Partial<Record<OnServer, OnServer>>, alsoLeaving: boolean): Moves {
   const all: Moves = {}
   for (const from of onServer) {
@@ -167,7 +167,7 @@ for (const moves of Object.values(table))
 /** Where every transaction starts. */
 export const untouched: State = soundAt('idle')
 
-/** What `event` makes of it. `nested`: a savepoint, which is released. */
+/** The state after `event`. `nested`: a savepoint, which is released. */
 export function advance(state: State, event: Event, nested: boolean): State {
   const past = typeof event === 'string' ? state.past : pastAfter(state, event)
   const at = next(state, event, nested)
@@ -189,7 +189,7 @@ function next({ at, past }: State, event: Event, nested: boolean): At {
   return at === 'releasing' && name === 'rollback' && past.broken !== null ? 'leaving:idle' : to
 }
 
-/** Whatever the server thinks of it: it cannot be committed. */
+/** It cannot be committed, even if the server would do it. */
 export function isSpoiled({ broken, spoiler, afterReturn }: Past): boolean {
   return broken !== null || spoiler !== null || afterReturn !== null
 }
