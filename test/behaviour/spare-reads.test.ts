@@ -3,19 +3,22 @@
  * anything keeps its place among them.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
 import { functionsKnown } from '../support/functions.ts'
+import { gate } from '../support/gate.ts'
+import { heldTable } from '../support/held-table.ts'
 import { until } from '../support/until.ts'
+import { leaseChannel, type LeaseEvent } from '../../src/observe/channels.ts'
 
 const slow = 'select 1 as n from pg_sleep(0.08)'
 let made = 0
 
 async function warm(options: EngineOptions = {}): Promise<Db> {
-  const db = createDb(await databaseUrl(), { ...options, pool: { min: 5, max: 5, ...options.pool } })
+  const name = `spare reads ${++made}`
+  const db = createDb(await databaseUrl(), { name, ...options, pool: { min: 5, max: 5, ...options.pool } })
   await db.open()
   await functionsKnown(db)
   await until(() => db.stats().idle === 5)
@@ -28,13 +31,22 @@ async function table(db: Db): Promise<string> {
   return name
 }
 
-/** The most connections that were lent at one moment while `work` ran in a scope. */
-async function side(db: Db, work: () => Promise<unknown>): Promise<number> {
-  let most = 0
-  const look = setInterval(() => (most = Math.max(most, db.stats().reserved)), 5)
-  await db.scope(work).finally(() => clearInterval(look))
+/** The most connections that were lent at one moment while `work` ran. */
+async function mostLent(db: Db, work: () => Promise<unknown>): Promise<number> {
+  const { name } = await db.engineHere()
+  let [lent, most] = [db.stats().reserved, 0]
+  const count = ({ engine, event }: LeaseEvent): void => {
+    if (engine !== name) return
+    lent += event === 'acquire' ? 1 : -1
+    most = Math.max(most, lent)
+  }
+  leaseChannel.subscribe(count)
+  await work().finally(() => leaseChannel.unsubscribe(count))
   return most
 }
+
+/** … in a scope. */
+const side = (db: Db, work: () => Promise<unknown>): Promise<number> => mostLent(db, () => db.scope(work))
 
 test('five reads in one scope run on five connections, and all go back', async () => {
   await using db = await warm()
@@ -155,7 +167,7 @@ test('a read is cancelled on the connection it runs on', async () => {
 
   await db.scope(async () => {
     const own = db.scalar(slow)
-    const error = await caught(db.scalar('select pg_sleep(5)', [], { timeoutMs: 30 }))
+    const error = await caught(db.scalar('select pg_sleep(60)', [], { timeoutMs: 30 }))
     expect(error.name).toBe('QueryTimeoutError')
     expect(await own).toBe(1)
   })
@@ -165,12 +177,15 @@ test('a read is cancelled on the connection it runs on', async () => {
 
 test('close() while they run waits for them, and breaks none', async () => {
   const db = await warm()
-  const reads = db.scope(() => Promise.all(Array.from({ length: 4 }, () => db.scalar(slow))))
+  await using held = await heldTable()
+  const read = `select n from ${held.name}`
+  const reads = db.scope(() => Promise.all(Array.from({ length: 4 }, () => db.scalar(read))))
   await until(() => db.stats().reserved === 4)
 
-  const report = await db.close({ timeoutMs: 3000 })
+  const closing = db.close({ timeoutMs: 30_000 })
+  await held.free()
 
-  expect([await reads, report.broken]).toEqual([[1, 1, 1, 1], []])
+  expect([await reads, (await closing).broken]).toEqual([[1, 1, 1, 1], []])
 })
 
 test('one that meets a dead connection is sent again', async () => {
@@ -178,10 +193,12 @@ test('one that meets a dead connection is sent again', async () => {
 
   const answers = await db.scope(async () => {
     const own = await db.scalar<number>('select pg_backend_pid()')
-    await onServer('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and pid <> $2', [
-      `spare-dead-${process.pid}`,
-      own,
-    ])
+    const ended = await onServer(
+      'select pid, pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and pid <> $2',
+      [`spare-dead-${process.pid}`, own],
+    )
+    const left = 'select 1 from pg_stat_activity where pid = any($1)'
+    await until(async () => (await onServer(left, [ended.map(({ pid }) => pid)])).length === 0)
     return Promise.all([db.scalar(slow), db.scalar(slow), db.scalar(slow)])
   })
 
@@ -192,17 +209,22 @@ test('none takes a connection that somebody waits for', async () => {
   await using db = createDb(await databaseUrl(), { pool: { min: 2, max: 2 } })
   await db.open()
   await until(() => db.stats().idle === 2)
+  await using held = await heldTable()
+  const read = `select n from ${held.name}`
+  const leaves = gate()
   let spares = 0
   let waiter: Promise<unknown> = Promise.resolve()
 
   await db.scope(async () => {
-    const gone = db.detached(() => db.transaction(() => sleep(60)))
+    const gone = db.detached(() => db.transaction(() => leaves.promise))
     await until(() => db.stats().reserved === 1)
-    const own = db.scalar(slow)
+    const own = db.scalar(read)
     waiter = db.detached(() => db.transaction(() => db.scalar('select 1')))
     await until(() => db.stats().waiting === 1)
-    const other = db.scalar(slow)
+    const other = db.scalar(read)
     spares = db.stats().reserved - 2
+    leaves.open()
+    await held.free()
     await Promise.all([gone, own, other])
   })
   await waiter
@@ -217,29 +239,21 @@ test.each(['before', 'between', 'after'])(
     await db.open()
     await functionsKnown(db)
     await until(() => db.stats().idle === 2)
-    const run = async (): Promise<readonly string[]> => {
-      const order: string[] = []
-      const ask = (): Promise<unknown> => db.detached(() => db.transaction(() => db.scalar('select 7')))
-      const read = (name: string): Promise<unknown> =>
-        db.scalar('select 1 from pg_sleep(0.2)').then(() => order.push(name))
-      await db.scope(async () => {
-        const asked = (when: string): Promise<unknown>[] =>
-          when === comes ? [ask().then((answer) => order.push(`waiter ${String(answer)}`))] : []
-        await Promise.all([asked('before'), read('own'), asked('between'), read('second'), asked('after')].flat())
-      })
-      return order
-    }
-
-    const waiterIsFirst = comes !== 'after'
-    let order: readonly string[] = []
-    // On a busy machine a read may be over before the other answer has come.
-    for (let i = 0; i < 10; i++) {
-      order = await run()
-      if (!waiterIsFirst || order[0] === 'waiter 7') break
-    }
+    await using held = await heldTable()
+    const order: string[] = []
+    const ask = (): Promise<unknown> => db.detached(() => db.transaction(() => db.scalar('select 7')))
+    const read = (name: string): Promise<unknown> =>
+      db.scalar(`select n from ${held.name}`).then(() => order.push(name))
+    await db.scope(async () => {
+      const asked = (when: string): Promise<unknown>[] =>
+        when === comes ? [ask().then((answer) => order.push(`waiter ${String(answer)}`))] : []
+      const all = [asked('before'), read('own'), asked('between'), read('second'), asked('after')].flat()
+      if (comes !== 'after') await until(() => order.length > 0, { what: 'it is answered while both reads wait' })
+      await held.free()
+      await Promise.all(all)
+    })
 
     expect(order.toSorted()).toEqual(['own', 'second', 'waiter 7'])
-    if (waiterIsFirst) expect(order[0]).toBe('waiter 7')
   },
 )
 
@@ -252,10 +266,10 @@ test('settings go with them, and only reads known not to be quick leave where se
     })
 
   expect(await run('7')).toEqual(['7', '7', '7', '7'])
-  let most = 0
-  const look = setInterval(() => (most = Math.max(most, db.stats().reserved)), 5)
-  expect(await Promise.all([run('8'), run('9')])).toEqual([Array(4).fill('8'), Array(4).fill('9')])
-  clearInterval(look)
+  await until(() => db.stats().idle === 5)
+  const most = await mostLent(db, async () =>
+    expect(await Promise.all([run('8'), run('9')])).toEqual([Array(4).fill('8'), Array(4).fill('9')]),
+  )
 
   expect(most).toBeGreaterThan(2)
   expect(await db.scalar("select coalesce(current_setting('app.tenant', true), '')")).toBe('')
@@ -266,7 +280,5 @@ test('reads that wait for each other make a small pool grow', async () => {
   await db.open()
   const five = (): Promise<unknown> => db.scope(() => Promise.all(Array.from({ length: 5 }, () => db.scalar(slow))))
 
-  for (let i = 0; i < 4 && db.stats().open < 4; i++) await five()
-
-  expect(db.stats().open).toBeGreaterThan(1)
+  await until(() => five().then(() => db.stats().open > 1), { what: 'the pool has grown' })
 })

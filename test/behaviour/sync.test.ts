@@ -1,6 +1,6 @@
 /** `genever/sync`: a database for code that cannot await, by a worker that the thread waits for. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -11,7 +11,7 @@ import { root } from '../support/source.ts'
 let database: FreshDatabase
 beforeAll(async () => {
   database = await freshDatabase(
-    'create table t (id int primary key, name text); insert into t values (1, $$a$$), (2, $$b$$)',
+    'create table t (id int primary key, name text); insert into t values (1, $$a$$), (2, $$b$$); create table late as select 1 as n',
   )
 })
 afterAll(() => database.drop())
@@ -97,18 +97,23 @@ describe('a sync database', () => {
   test('gives up at its deadline, drops the late answer, and stays usable', async () => {
     expect(
       await printed(`
-        const sync = openSync(url, { timeoutMs: 5000 })
+        import pg from 'pg'
+        const holder = new pg.Client({ connectionString: url })
+        await holder.connect()
+        await holder.query('begin')
+        await holder.query('lock table late in access exclusive mode')
         const hasty = openSync(url, { timeoutMs: 300 })
-        sync.scalar('select 1')
         caught(() => hasty.scalar('select 1'))
-        const late = caught(() => hasty.scalar('select 1 from pg_sleep(0.6)'))
+        const late = caught(() => hasty.scalar('select n from late'))
         show([late.name, late.code, late.outcome])
-        sync.scalar('select pg_sleep(0.8)')
-        let answer = 'none'
-        for (let tries = 0; tries < 50 && answer !== 42; tries++) answer = caught(() => hasty.scalar('select 42'))
-        show(answer)
+        await holder.query('commit')
+        await holder.end()
+        const answers = new Set()
+        for (let tries = 0; tries < 100 && !answers.has(42); tries++)
+          answers.add(caught(() => hasty.scalar('select 42')))
+        show([...answers].filter((answer) => !(answer instanceof Error)))
       `),
-    ).toEqual([['SyncTimeoutError', 'GENEVER_SYNC_TIMEOUT', 'unknown'], 42])
+    ).toEqual([['SyncTimeoutError', 'GENEVER_SYNC_TIMEOUT', 'unknown'], [42]])
   })
 
   test('takes the settings of the scope around a call along', async () => {
@@ -205,6 +210,7 @@ describe('functions of a module', () => {
     'setup.mjs': `export const options = { onConnect: (connection) => connection.status("set app.setup = 'yes'") }`,
   }
   beforeAll(async () => {
+    await mkdir(join(root, '.build'), { recursive: true })
     directory = await mkdtemp(join(root, '.build', 'sync-'))
   })
   afterAll(() => rm(directory, { recursive: true, force: true }))

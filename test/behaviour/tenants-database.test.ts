@@ -46,15 +46,24 @@ const none = (): Promise<boolean> => until(async () => (await connections()) ===
 
 beforeEach(none)
 
+/**
+ * What is open stays open: more than there may be would be there at every look. At one look alone it may be one more, because the
+ * server shows its sessions one by one, and one that was broken off until it has noticed that.
+ */
 async function expectAtMost(count: number): Promise<void> {
-  const seen = await sessions([])
+  let seen: unknown[] = []
+  await until(async () => (seen = await sessions([])).length <= count).catch(() => {})
   expect(seen.length, JSON.stringify(seen, null, 1)).toBeLessThanOrEqual(count)
 }
+
+/** That many, and no others. */
+const has = (tenant: string, count: number): Promise<boolean> =>
+  until(async () => (await connections(tenant)) === count, { what: `${tenant} has ${count} connections` })
 
 function setUp(
   more: { readonly maxConnections?: number; readonly idleMs?: number; readonly optional?: boolean } = {},
   /** Of tenant b. */
-  acquireTimeoutMs = 5_000,
+  acquireTimeoutMs = 30_000,
 ) {
   const asked: string[] = []
   const db = createRegistry({
@@ -133,7 +142,7 @@ test('objects and queries go where they were made, also when the pool was closed
   // Their pools take its place.
   await db.withTenant('b', () => db.scalar(body))
   await db.withTenant('c', () => db.scalar(body))
-  expect(await connections('a')).toBe(0)
+  await has('a', 0)
 
   await db.withTenant('b', () => note.update({ body: 'new' }).apply())
   expect(await db.withTenant('a', () => db.scalar(body))).toBe('new')
@@ -223,11 +232,11 @@ describe('the bound on all of them', () => {
     await db.withTenant('a', () => db.scalar(body))
     time.leap(30_500)
     await db.withTenant('b', () => db.scalar(body))
-    expect(await connections('a')).toBe(1)
+    await has('a', 1)
     time.leap(30_500)
 
-    await until(async () => (await connections('a')) === 0)
-    expect(await connections('b')).toBe(1)
+    await has('a', 0)
+    await has('b', 1)
   })
 })
 

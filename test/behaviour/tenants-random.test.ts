@@ -28,7 +28,7 @@ beforeAll(async () => {
       execute format('create table %I.rows (id int primary key, tenant text, hits int)', 'tenant ' || n);
       execute format('insert into %I.rows values (1, %L, 0)', 'tenant ' || n, 'tenant ' || n);
     end loop; end $$`)
-}, 60_000)
+})
 afterAll(() => database.drop())
 
 type Step =

@@ -141,20 +141,20 @@ describe('withTenant', () => {
   test('a schema that is missing, or that the role may not use, is refused, and is found when it was made', async () => {
     await using at = setUp({ shared: ['b'] })
     const { db } = at
-    await database.query('create schema closed; create role tenant_role; grant usage on schema b to tenant_role')
+    // Roles are those of the whole server.
+    const role = `tenant_role_${process.pid}`
+    await database.query(`create schema closed; create role ${role}; grant usage on schema b to ${role}`)
 
     expect(await caught(db.withTenant('late', () => db.scalar(body)))).toBeInstanceOf(SchemaNotFoundError)
     await db.createSchema('late')
     await db.withTenant('late', () => createAll(db, [table]))
     expect(await db.withTenant('late', () => at.Note.query().count())).toBe(0)
     expect(
-      await caught(
-        db.scope(() => db.withSchema('closed', () => db.scalar('select 1')), { settings: { role: 'tenant_role' } }),
-      ),
+      await caught(db.scope(() => db.withSchema('closed', () => db.scalar('select 1')), { settings: { role } })),
     ).toMatchObject({ code: 'GENEVER_SCHEMA_NOT_FOUND', message: expect.stringMatching(/may not use/) as string })
     await db.dropSchema('late', { cascade: true })
     expect(await caught(db.withTenant('late', () => db.scalar(body)))).toBeInstanceOf(SchemaNotFoundError)
-    await database.query('revoke usage on schema b from tenant_role; drop role tenant_role')
+    await database.query(`revoke usage on schema b from ${role}; drop role ${role}`)
   })
 
   test('a schema is made and dropped once, unless the option says that either will do', async () => {

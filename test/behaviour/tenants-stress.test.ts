@@ -45,7 +45,14 @@ class Stress {
   constructor(url: string, pooled: boolean) {
     this.#pooled = pooled
     this.#db = createRegistry({
-      main: { url, pool: { max: connections, acquireTimeoutMs: 60_000 }, ...(pooled ? { pooler: 'transaction' } : {}) },
+      main: {
+        url,
+        pool: { max: connections, acquireTimeoutMs: 60_000 },
+        // A connection whose statement cannot be stopped in time is broken off, and its transaction is lost.
+        cancelTimeoutMs: 60_000,
+        resetTimeoutMs: 60_000,
+        ...(pooled ? { pooler: 'transaction' } : {}),
+      },
       tenancy: { settings: (id: string) => ({ role: member, 'app.tenant': id }), optional: true },
     })
   }

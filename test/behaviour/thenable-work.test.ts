@@ -32,7 +32,7 @@ forEachDriver((driver) => {
     const write = (): SqlQuery<{ xmin: string }> =>
       db.sql<{ xmin: string }>`insert into ${sql.identifier(table)} values (1)`
 
-    for (const options of [{}, { timeoutMs: 5_000 }, { retry: 1 }]) {
+    for (const options of [{}, { timeoutMs: 60_000 }, { retry: 1 }]) {
       await db.transaction(async () => {
         await db.sql`insert into ${sql.identifier(table)} values (0)`
         expect(await db.transaction(() => look(db))).toMatchObject([{ within: true }])

@@ -10,7 +10,8 @@ import { forEachDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import { fakeClock, realClock } from '../support/virtual-time.ts'
 
-const limit = { timeoutMs: 2_000 }
+/** What waits for itself ends by it. */
+const limit = { timeoutMs: 30_000 }
 const flushed = async (): Promise<void> => {
   for (let i = 0; i < 5; i++) await new Promise(setImmediate)
 }

@@ -6,6 +6,8 @@ import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { fake, sound } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
+import { until } from '../support/until.ts'
+import { leapingTime } from '../support/virtual-time.ts'
 
 describe('when one branch fails', () => {
   test('the transaction throws its error, and a branch that comes later writes nothing, not even in autocommit', async () => {
@@ -58,17 +60,23 @@ describe('when one branch fails', () => {
   })
 
   test('what is on the wire for too long is cancelled', async () => {
-    await using server = await fake({}, { cancelTimeoutMs: 30 })
+    using time = leapingTime()
+    await using server = await fake({}, { cancelTimeoutMs: 20_000 })
     const { db } = server
     let branch: Promise<unknown> | undefined
+    let timers = Infinity
 
-    await caught(
+    const ended = caught(
       db.transaction(async () => {
         await db.scalar('select 1')
         branch = caught(db.scalar('select pg_sleep(60)'))
+        timers = time.pending
         throw new TypeError('no')
       }),
     )
+    await until(() => time.pending > timers, { what: 'it waits for what is on the wire' })
+    time.leap(20_000)
+    await ended
 
     expect(await branch).toBeInstanceOf(TransactionEndedError)
     expect(server.sent()).toEqual(['BEGIN; select 1', 'select pg_sleep(60)', '<cancel>', 'ROLLBACK'])

@@ -139,7 +139,7 @@ forEachDriver((driver) => {
       expect(await caught(nested)).toBeInstanceOf(TransactionTimeoutError)
       // PGlite runs in this thread: nothing can stop a statement there.
       const slow = (): Promise<unknown> =>
-        driver.name !== 'pglite' ? db.scalar(driver.words.sleep(2)) : new Promise(() => {})
+        driver.name !== 'pglite' ? db.scalar(driver.words.sleep(60)) : new Promise(() => {})
       await caught(tx.transaction(slow, { signal: AbortSignal.timeout(20) }))
       return tx
     }
@@ -333,7 +333,7 @@ forEachDriver((driver) => {
       for (const nested of [false, true]) {
         let told: Promise<Error & { outcome?: string }> = Promise.resolve(new Error())
         const body = async (): Promise<void> => {
-          told = caught(db.scalar(driver.words.sleep(2)))
+          told = caught(db.scalar(driver.words.sleep(60)))
           await told
         }
         await caught(db.transaction(() => (nested ? db.transaction(body) : body()), { timeoutMs: 100 }))

@@ -8,6 +8,7 @@ import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { fake, sound } from '../support/fake.ts'
 import { doing, forEachDriver } from '../support/matrix.ts'
+import { until } from '../support/until.ts'
 
 const locks = ['', 'try_'].flatMap((attempt) =>
   ['', '_shared'].flatMap((shared) => [
@@ -55,7 +56,7 @@ forEachDriver((driver) => {
       await using connection = await db.acquire()
       await refused(connection, text)
     }
-    expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+    await until(() => doing(db) === '0 lent, 1 idle, 0 waiting')
   })
 
   test.each([...locks, ...inner, ...inTransaction])('in a transaction it runs: %s', async (text) => {

@@ -13,6 +13,7 @@ import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { fake, sound } from '../support/fake.ts'
 import { forEachDriver } from '../support/matrix.ts'
+import { virtualTime } from '../support/virtual-time.ts'
 
 const insert = 'insert into t values (1)'
 
@@ -193,19 +194,23 @@ describe('the timeout of a statement inside', () => {
   })
 
   test('that was swallowed makes commit throw even if the statement had just completed', async () => {
-    await using server = await fake()
+    using time = virtualTime()
+    const opening = fake()
+    await time.pass(1)
+    await using server = await opening
     server.driver.faults.at({ text: 'insert into t values (2)', phase: 'answer' }, { delayMs: 60 })
     server.driver.faults.at({ phase: 'cancel' }, { cancel: 'completed' })
 
-    const error = await caught(
+    const ended = caught(
       server.db.transaction(async (tx) => {
         await tx.status('insert into t values (1)')
         const told = await caught(tx.status('insert into t values (2)', [], { timeoutMs: 20 }))
         expect(told.outcome).toBe('rolled_back')
       }),
     )
+    await time.pass(200)
 
-    expect(error).toBeInstanceOf(TransactionAbortedError)
+    expect(await ended).toBeInstanceOf(TransactionAbortedError)
     expect(server.driver.rows('t')).toEqual([])
   })
 })

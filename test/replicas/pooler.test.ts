@@ -89,7 +89,10 @@ describe.skipIf(replicationServer === undefined || !hasPgBouncer)('replicas behi
         )
       const sent = Promise.all([11, 12, 13].map(write))
       await standby.promote()
-      await until(async () => (await write(14)) === 'done', { what: 'a write runs on the new primary' })
+      await until(async () => (await write(14)) === 'done', {
+        what: 'a write runs on the new primary',
+        timeoutMs: 30_000,
+      })
       const outcomes = await sent
       const of = (...wanted: readonly unknown[]): number[] =>
         [11, 12, 13].filter((_, at) => wanted.includes(outcomes[at]))

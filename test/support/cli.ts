@@ -4,8 +4,12 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { beforeAll } from 'vitest'
 import { builtPackage } from './built.ts'
 import { until } from './until.ts'
+
+// It takes longer than a test may on a busy machine, and is no part of one.
+beforeAll(async () => void (await builtPackage()))
 
 export interface CommandEnd {
   readonly code: number | null
@@ -59,7 +63,7 @@ export class CommandProject implements AsyncDisposable {
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said.stdout += chunk))
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said.stderr += chunk))
     child.stdin.end(options.input ?? '')
-    const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
+    const timer = setTimeout(() => child.kill('SIGKILL'), 45_000)
     const [code] = (await once(child, 'close')) as [number | null]
     clearTimeout(timer)
     return { code, ...said }

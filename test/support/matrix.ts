@@ -159,7 +159,7 @@ async function leaksOf(db: Db): Promise<readonly string[]> {
     const { reserved, serving, draining, waiting } = db.stats()
     return reserved + serving + draining + waiting === 0
   }
-  await until(quiet, { timeoutMs: 10_000 }).catch(() => {})
+  await until(quiet).catch(() => {})
   const leak = quiet() ? [] : [String(db)]
   const { broken } = await db.close({ timeoutMs: 2000 })
   return [...leak, ...broken]

@@ -49,7 +49,7 @@ export async function ownServer(): Promise<OwnServer> {
   const stop = async (how: 'fast' | 'immediate'): Promise<void> => {
     const id = Number((await readFile(pidFile, 'utf8')).split('\n')[0])
     process.kill(id, signals[how])
-    await until(() => access(pidFile).then(failed, () => true), { what: 'the server is gone', timeoutMs: 15_000 })
+    await until(() => access(pidFile).then(failed, () => true), { what: 'the server is gone', timeoutMs: 30_000 })
     if (child === null) return
     child.stdin?.end()
     await once(child, 'exit')
@@ -69,7 +69,7 @@ export async function ownServer(): Promise<OwnServer> {
       child = started
       let said = ''
       started.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4000)))
-      await until(() => said.includes('ready to accept connections'), { what: 'the server is up', timeoutMs: 15_000 })
+      await until(() => said.includes('ready to accept connections'), { what: 'the server is up', timeoutMs: 30_000 })
     },
     async configure(settings) {
       for (const [name, value] of Object.entries(settings)) await query(`alter system set ${name} = '${value}'`)

@@ -56,7 +56,7 @@ export async function startPgBouncer(target: string, size: number): Promise<Pool
   const child = spawn(program as string, ['-q', file], { ...account, stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4000)))
-  await until(() => answers(own), { what: 'PgBouncer answers', timeoutMs: 10_000 }).catch((error: unknown) => {
+  await until(() => answers(own), { what: 'PgBouncer answers', timeoutMs: 30_000 }).catch((error: unknown) => {
     throw new Error(`PgBouncer did not start: ${said}`, { cause: error })
   })
   return {

@@ -4,7 +4,8 @@
  */
 
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { freePort } from './free-port.ts'
 
 /** Which way something travels. */
 export type Towards = 'server' | 'client'
@@ -75,9 +76,10 @@ export class Proxy implements AsyncDisposable {
   async accept(welcome: Welcome = 'pass'): Promise<void> {
     this.#welcome = welcome
     if (this.#server !== null) return
+    // It may stop listening, and begin again at the same place.
+    if (this.#port === 0) this.#port = await freePort()
     this.#server = createServer((socket) => this.#arrive(socket)).listen(this.#port, '127.0.0.1')
     await once(this.#server, 'listening')
-    this.#port = (this.#server.address() as AddressInfo).port
   }
 
   /** Refuses connections from now on; those there are stay as they are. */

@@ -90,20 +90,25 @@ export async function cluster(settings: Readonly<Record<string, string>> = {}): 
         })
         child = started
         let said = ''
-        started.stdout.setEncoding('utf8').on('data', (text: string) => (pid ||= Number.parseInt(text, 10)))
         pid = 0
+        started.stdout.setEncoding('utf8').on('data', (text: string) => (pid ||= Number.parseInt(text, 10)))
         started.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-8000)))
-        await until(() => /ready to accept (?:read-only )?connections/.test(said), {
+        await until(() => pid > 0 && /ready to accept (?:read-only )?connections/.test(said), {
           what: `${name} is up`,
-          timeoutMs: 15_000,
+          timeoutMs: 30_000,
         })
       },
       async kill() {
-        const all = await processesOf(pid)
-        for (const each of [pid, ...all]) stop(each)
-        await until(async () => (await Promise.all([pid, ...all].map(runs))).every((each) => !each), {
+        if (pid === 0) throw new Error(`${name} was not started.`)
+        // It may start no other process while those that it has started are looked for.
+        signal(pid, 'SIGSTOP')
+        await until(async () => /^[TZ]?$/.test(await stateOf(pid)), { what: `${name} stands still` })
+        const all = [pid, ...(await processesOf(pid))]
+        for (const each of all) signal(each, 'SIGKILL')
+        // What nobody waits for stays as a zombie.
+        await until(async () => (await Promise.all(all.map(stateOf))).every((state) => /^[ZX]?$/.test(state)), {
           what: `${name} is dead`,
-          timeoutMs: 15_000,
+          timeoutMs: 30_000,
         })
       },
       async promote() {
@@ -188,15 +193,15 @@ async function processesOf(parent: number): Promise<number[]> {
   return found.filter((pid) => pid > 0)
 }
 
-async function runs(pid: number): Promise<boolean> {
+/** A letter for the state of a process; empty: there is none. */
+async function stateOf(pid: number): Promise<string> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  // What nobody waits for stays as a zombie.
-  return text !== '' && text.slice(text.lastIndexOf(')') + 2, text.lastIndexOf(')') + 3) !== 'Z'
+  return text.slice(text.lastIndexOf(')') + 2)[0] ?? ''
 }
 
-function stop(pid: number): void {
+function signal(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL')
+    process.kill(pid, name)
   } catch {
     // It has ended by itself.
   }

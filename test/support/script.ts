@@ -5,7 +5,11 @@ import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import manifest from '../../package.json' with { type: 'json' }
+import { beforeAll } from 'vitest'
 import { builtPackage } from './built.ts'
+
+// It takes longer than a test may on a busy machine, and is no part of one.
+beforeAll(async () => void (await builtPackage()))
 
 export interface ScriptEnd {
   /** Null: it was still running at the end of its time, and was killed. */

@@ -41,9 +41,6 @@ export function realClock(): void {
   vi.useRealTimers()
 }
 
-/** Timers of the package that are due later than this wait for a leap. */
-const farMs = 10_000
-
 export interface LeapingTime extends Disposable {
   /** Puts the clock of the package forward at once, and does what is due then. */
   leap(ms: number): void
@@ -51,8 +48,11 @@ export interface LeapingTime extends Disposable {
   readonly pending: number
 }
 
-/** Real time but for what the package does much later: that comes only by a leap, however busy the machine is. */
-export function leapingTime(): LeapingTime {
+/**
+ * Real time but for what the package does much later: that comes only by a leap, however busy the machine is. `farMs`: of its timers
+ * that many milliseconds away, and more.
+ */
+export function leapingTime(farMs = 10_000): LeapingTime {
   const far = new Map<object, { readonly at: number; readonly work: () => void }>()
   let ahead = 0
   Object.assign(clock, {
