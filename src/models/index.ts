@@ -1,11 +1,12 @@
 // `genever/models`: re-exports, nothing else.
 export type { ModelDelete, ModelUpdate, Returned, Update } from './types/writes.ts'
-export { type Plain, plain } from './instance/plain.ts'
+export { plain } from './instance/plain.ts'
 export { json, type Json, type PropFn, type PropOptions } from './json/json.ts'
 export { literal, many } from './load/loader.ts'
 export { every, none, some } from './load/some.ts'
 export type { ModelHooks } from './values/hooks.ts'
 export { Model, type ModelOptions } from './model.ts'
+export type { Plain, Shown } from './types/plain.ts'
 export type { LoadOptions, LockOptions, ModelCursor, Page } from './types/query.ts'
 export type { Joinable, ModelQuery } from './types/query.ts'
 export type { ModelStatics } from './types/statics.ts'

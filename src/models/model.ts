@@ -16,7 +16,8 @@ import type { ModelClass } from './types/model.ts'
 export interface ModelOptions<J, PK, H extends string> extends ModelHooks {
   /**
    * The key of the column, or the keys of the columns, that identify a row. Default: the primary key of the table. Other
-   * columns must be unique and not NULL. A composite key has types only when it is named here.
+   * columns must be unique and not NULL. A composite key has types only when it is named here. Of a view: the column `id`
+   * if there is one; `[]` says that it has no key.
    */
   readonly pk?: PK
   /** Its name in messages. Default: the name of the class, or that of the table if a bundler has shortened the class name. */
@@ -50,7 +51,7 @@ export function Model<
   D extends Db,
   V extends View,
   const J extends JsonMap<ViewTable<V>> = {},
-  const PK extends Key<ViewTable<V>> | readonly [Key<ViewTable<V>>, ...Key<ViewTable<V>>[]] = DefaultPk<ViewTable<V>>,
+  const PK extends Key<ViewTable<V>> | readonly Key<ViewTable<V>>[] = DefaultPk<ViewTable<V>>,
   const H extends string = never,
 >(db: D, view: V, options?: ModelOptions<J, PK, H>): ModelClass<D, ViewTable<V>, J, PK, H>
 export function Model(db: Db, table: object, options?: GivenOptions): object {

@@ -210,7 +210,7 @@ forEachDriver((driver) => {
       })
       expect(Object.getPrototypeOf(made.list[0])).toBe(Object.prototype)
       expect('cache' in (made.list[0] ?? {})).toBe(false)
-      expect(made.list[0]?.parent.name).toBe('a')
+      expect(made.list[0]?.parent?.name).toBe('a')
       expectTypeOf(made.at).toEqualTypeOf<Date>()
     })
   })
@@ -405,7 +405,7 @@ describe('a definition', () => {
       () => Model(db, ok, { pk: 5 as never }),
       'The option "pk" of Model() must be the key of a column',
     ],
-    ['a key without columns', () => Model(db, ok, { pk: [] as never }), 'or a list of them, not an array'],
+    ['a key without columns', () => Model(db, ok, { pk: [] as never }), 'which only a view can'],
     ['a column twice', () => Model(db, ok, { pk: ['id', 'id'] as never }), 'has each column once'],
     ['half of a composite key', () => Model(db, ok, { pk: ['a'] }), 'a of "t" is neither'],
     [

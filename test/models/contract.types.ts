@@ -138,6 +138,32 @@ export async function proofs(): Promise<void> {
     .one()
   nested.boss?.greet()
   nested.boss?.team?.shout()
+  // toJSON has what is loaded, plain
+  const json = withTeam.toJSON()
+  is<Equal<typeof json.team, { id: number; name: string } | null>>()
+  is<Equal<typeof json.big, string | null>>()
+  const listed = manyUsers[0]!.toJSON()
+  is<Equal<keyof typeof listed, 'id' | 'name' | 'members'>>()
+  is<Equal<(typeof listed.members)[number]['nickname'], string | null>>()
+  is<Equal<ReturnType<Team['toJSON']>, { id: number; name: string }>>()
+  class Short extends Team {
+    override toJSON() {
+      return { id: this.id, name: 'short' }
+    }
+  }
+  class Long extends Team {
+    override toJSON() {
+      return { ...super.toJSON(), long: true }
+    }
+  }
+  const long = (
+    await Long.query()
+      .load(Long.load({ members: many(User) }))
+      .one()
+  ).toJSON()
+  is<Equal<typeof long.long, boolean>>()
+  is<Equal<(typeof long.members)[number]['id'], number>>()
+  void Short
   const tuple = await User.query()
     .load([User, Team.c.name, Boss] as const)
     .one()

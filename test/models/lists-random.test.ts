@@ -1,14 +1,16 @@
 /**
  * Lists of random loaders on random data, beside a plain model in memory: conditions, orders, limits, offsets, pages, locks, both
- * strategies, keys of one and of two columns, with and without an index. `RUNS=50000` runs that many queries.
+ * strategies, keys of one and of two columns, conditions by `on()` on tables that one side or both have joined, with and without an
+ * index. `RUNS=50000` runs that many queries.
  */
 
-import { and, asc, desc, gt, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, type SQL, sql } from 'drizzle-orm'
 import { type AnyPgColumn, customType, foreignKey, integer, numeric, pgTable, serial, text } from 'drizzle-orm/pg-core'
 import { fc } from '../support/fast-check.ts'
 import type { Db } from 'genever'
-import { many, Model, type ModelQuery, some } from 'genever/models'
+import { type LoaderLike, many, Model, type ModelQuery, some } from 'genever/models'
 import { expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
 import { sample, sampleSeed } from '../support/extent.ts'
 import { forEachDriver } from '../support/matrix.ts'
 
@@ -20,11 +22,13 @@ interface Parent {
   readonly id: number
   readonly key: string | null
   readonly part: number | null
+  readonly mark: number | null
 }
 interface Kid {
   readonly id: number
   readonly parent: string | null
   readonly part: number | null
+  readonly mark: number | null
   readonly n: number
 }
 interface Toy {
@@ -70,13 +74,19 @@ const world = fc.record({
   kind: fc.constantFrom(...kinds),
   index: fc.boolean(),
   composite: fc.boolean(),
-  keys: fc.array(fc.tuple(fc.option(fc.nat(4), { nil: null, freq: 6 }), fc.option(fc.nat(1), { nil: null, freq: 6 })), {
-    maxLength: 7,
-  }),
+  keys: fc.array(
+    fc.tuple(
+      fc.option(fc.nat(4), { nil: null, freq: 6 }),
+      fc.option(fc.nat(1), { nil: null, freq: 6 }),
+      fc.option(fc.integer({ min: 1, max: 3 }), { nil: null, freq: 6 }),
+    ),
+    { maxLength: 7 },
+  ),
   kids: fc.array(
     fc.record({
       parent: fc.option(fc.nat(4), { nil: null, freq: 5 }),
       part: fc.option(fc.nat(1), { nil: null, freq: 6 }),
+      mark: fc.option(fc.integer({ min: 1, max: 3 }), { nil: null, freq: 6 }),
       n: fc.nat(5),
     }),
     { maxLength: 16 },
@@ -99,6 +109,11 @@ const asked = fc.record({
   /** Two lists beside each other. */
   twice: fc.boolean(),
   separate: fc.boolean(),
+  /**
+   * By the foreign key; by the same as a condition; by the mark of the object that has the list, whose table one side has under
+   * another name; or both by one name, which is refused.
+   */
+  by: fc.constantFrom('key', 'key', 'key', 'condition', 'outer', 'inner', 'both'),
   how: fc.constantFrom('all', 'all', 'first', 'pages', 'iterate'),
   lock: fc.constantFrom(null, null, 'wait', 'nowait', 'skip'),
   /** A row that another transaction has locked, where locked rows are left out. */
@@ -141,12 +156,17 @@ forEachDriver((driver) => {
       const { kind, index, composite } = given
       const column = customType<{ data: string }>({ dataType: () => types[kind] })
       const key = kind === 'numeric' ? () => numeric() : kind === 'text' ? () => text() : () => column()
-      const parents = pgTable(await driver.table(`id serial primary key, key ${types[kind]}, part int`), {
+      const marks = pgTable(await driver.table('id serial primary key'), { id: serial().primaryKey() })
+      const mark = () => integer().references(() => marks.id)
+      const parents = pgTable(await driver.table(`id serial primary key, key ${types[kind]}, part int, mark int`), {
         id: serial().primaryKey(),
         key: key(),
         part: integer(),
+        mark: mark(),
       })
-      const kidTable = await driver.table(`id serial primary key, parent ${types[kind]}, part int, n int not null`)
+      const kidTable = await driver.table(
+        `id serial primary key, parent ${types[kind]}, part int, mark int, n int not null`,
+      )
       if (index) await db.status(`create index on ${kidTable} (${composite ? 'part, parent' : 'parent'})`)
       const kids = pgTable(
         kidTable,
@@ -154,6 +174,7 @@ forEachDriver((driver) => {
           id: serial().primaryKey(),
           parent: composite ? key() : key().references((): AnyPgColumn => parents.key),
           part: integer(),
+          mark: mark(),
           n: integer().notNull(),
         },
         (t) =>
@@ -165,9 +186,12 @@ forEachDriver((driver) => {
       class Owner extends Model(db, parents) {}
       class Child extends Model(db, kids) {}
       class Plaything extends Model(db, toys) {}
+      class Mark extends Model(db, marks) {}
+      const Other = Mark.alias('other mark')
+      await Mark.createMany([{}, {}, {}])
       const memory = memoryOf(given, (one, other) => equals.get(JSON.stringify([kind, one, other])) === true)
-      await Owner.createMany(memory.parents.map(({ key: of, part }) => ({ key: of, part })))
-      await Child.createMany(memory.kids.map(({ parent, part, n }) => ({ parent, part, n })))
+      await Owner.createMany(memory.parents.map(({ key: of, part, mark: at }) => ({ key: of, part, mark: at })))
+      await Child.createMany(memory.kids.map(({ parent, part, mark: at, n }) => ({ parent, part, mark: at, n })))
       await Plaything.createMany(memory.toys.map(({ kid }) => ({ kid })))
       for (const ask of fc.sample(asked, { numRuns: each, seed })) {
         left--
@@ -175,10 +199,26 @@ forEachDriver((driver) => {
         const list = Child.where(condition).orderBy(ask.listDown ? desc(Child.c.id) : asc(Child.c.id))
         const limited = ask.listLimit === null ? list : list.limit(ask.listLimit)
         const toysOf = many(ask.back ? Plaything.load({ of: Child }) : Plaything)
-        const kidsOf = ask.nested ? many(limited.load(Child.load({ toys: toysOf }))) : many(limited)
-        const loader = Owner.load({ kids: kidsOf, ...(ask.twice ? { others: many(Child.alias('other')) } : {}) })
+        const { by } = ask
+        const outer = by === 'outer' ? Other : Mark
+        const inside: Record<string, LoaderLike> = {
+          ...(ask.nested ? { toys: toysOf } : {}),
+          ...(by === 'key' ? {} : { mine: by === 'inner' ? Other : Mark }),
+        }
+        const listed = many(
+          Object.keys(inside).length > 0 ? limited.load(Child.load(inside) as unknown as typeof Child) : limited,
+        )
+        const belong = composite
+          ? and(eq(Child.c.parent, Owner.c.key), eq(Child.c.part, Owner.c.part))
+          : eq(Child.c.parent, Owner.c.key)
+        const on = by === 'condition' ? belong : eq(Child.c.mark, outer.c.id)
+        const loader = Owner.load({
+          ...(by === 'key' ? {} : { mine: outer }),
+          kids: by === 'key' ? listed : listed.on(on as SQL),
+          ...(ask.twice ? { others: many(Child.alias('other')) } : {}),
+        })
         let query = Owner.query()
-          .load(loader, { strategy: ask.separate ? 'select-in' : 'joined' })
+          .load(loader, { strategy: ask.separate && by === 'key' ? 'select-in' : 'joined' })
           .orderBy(ask.down ? desc(Owner.c.id) : asc(Owner.c.id))
         const narrowing: SQL | undefined = ask.some ? some(Owner, Child, condition) : undefined
         query = query.where(and(narrowing, sql`true`))
@@ -187,6 +227,11 @@ forEachDriver((driver) => {
         if (ask.offset !== null && ask.how !== 'pages') query = query.offset(ask.offset)
         const { lock } = ask
         if (lock !== null) query = query.forUpdate({ nowait: lock === 'nowait', skipLocked: lock === 'skip' })
+        if (by === 'both') {
+          const refused = await caught(query)
+          expect(refused.message, JSON.stringify({ seed, given, ask })).toMatch(/in the list and in what has it/)
+          continue
+        }
         const held = lock === 'skip' && driver.most > 1 ? ask.held : null
         const found = await around(db, held === null ? null : Owner.where({ id: held }), lock !== null, () =>
           read(query, ask.how),
@@ -256,8 +301,8 @@ async function around<T>(
 function memoryOf({ kind, keys, kids, toys, composite }: World, equal: Memory['equal']): Memory {
   const valueAt = (at: number | null): string | null => (at === null ? null : (values[kind][at] as string))
   return {
-    parents: keys.map(([at, part], i) => ({ id: i + 1, key: valueAt(at), part })),
-    kids: kids.map(({ parent, part, n }, i) => ({ id: i + 1, parent: valueAt(parent), part, n })),
+    parents: keys.map(([at, part, mark], i) => ({ id: i + 1, key: valueAt(at), part, mark })),
+    kids: kids.map(({ parent, ...kid }, i) => ({ id: i + 1, parent: valueAt(parent), ...kid })),
     toys: toys.map((kid, i) => ({ id: i + 1, kid })),
     equal,
     composite,
@@ -270,14 +315,18 @@ function expected({ parents, kids, toys, equal, composite }: Memory, ask: Asked,
       ({ parent, part }) =>
         key !== null && parent !== null && equal(parent, key) && (!composite || (part !== null && part === of)),
     )
-  const belongs = (parent: Parent): Kid[] => all(parent).filter(({ n }) => ask.above === null || n > ask.above)
+  const above = ({ n }: Kid): boolean => ask.above === null || n > ask.above
+  const belongs = (parent: Parent): Kid[] => all(parent).filter(above)
+  const marked = ({ mark: own }: Parent): Kid[] =>
+    kids.filter(({ mark }) => mark !== null && mark === own).filter(above)
+  const byMark = ask.by === 'outer' || ask.by === 'inner'
   const objects = parents.filter((parent) => parent.id !== held && (!ask.some || belongs(parent).length > 0))
   if (ask.down) objects.reverse()
   const start = ask.how === 'pages' ? 0 : (ask.offset ?? 0)
   const most = ask.how === 'first' ? 1 : Infinity
   const limit = ask.how === 'pages' ? Infinity : (ask.limit ?? Infinity)
   return objects.slice(start, start + Math.min(limit, most)).map((parent) => {
-    const list = belongs(parent)
+    const list = byMark ? marked(parent) : belongs(parent)
     if (ask.listDown) list.reverse()
     return {
       id: parent.id,

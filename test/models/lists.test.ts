@@ -4,7 +4,7 @@ import { and, desc, eq, gt, sql } from 'drizzle-orm'
 import { integer, pgTable, pgView, primaryKey, serial, text } from 'drizzle-orm/pg-core'
 import type { Db } from 'genever'
 import { every, literal, many, Model, none, plain, some } from 'genever/models'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, expectTypeOf, test } from 'vitest'
 import { caught, thrownBy } from '../support/caught.ts'
 import { hear } from '../support/events.ts'
 import { forEachDriver } from '../support/matrix.ts'
@@ -196,6 +196,37 @@ forEachDriver((driver) => {
     await db.status(`drop view ${name}_v`)
   })
 
+  test('a view with pk: [] has no key, also if it has a column id', async () => {
+    const { db, Post } = await blog(driver)
+    const name = await driver.table('x int')
+    await db.status(
+      `create view ${name}_v as select n as id, a as author from (values (null, 1), (7, 2), (7, 1), (null, null)) as v (n, a)`,
+    )
+    const view = pgView(`${name}_v`, { id: integer(), author: integer() }).existing()
+    class Row extends Model(db, view, { pk: [] }) {}
+    const list = many(Row).on(eq(Row.c.author, Post.c.authorId))
+    const posts = await Post.where({ id: [1, 4] })
+      .load(Post.load({ rows: list }))
+      .orderBy(Post.c.id)
+    expect(posts.map(({ rows }) => rows.map(({ id }) => id).toSorted())).toEqual([[7, null], [7]])
+    const loader = Row.load({ posts: many(Post).on(eq(Post.c.authorId, Row.c.author)) })
+    expect(titles(await Row.query().load(loader)).toSorted()).toEqual(['', 'a1 a2 a3', 'a1 a2 a3', 'b1'])
+    const joined = await Post.where({ id: 4 })
+      .load(Post.load({ row: Row.on(eq(Row.c.author, Post.c.authorId)) }))
+      .one()
+    expect(joined.row?.id).toBe(7)
+    const lost = await Post.where({ id: 1 })
+      .load(Post.load({ row: Row.on(sql`${Row.c.author} = 1 and ${Row.c.id} is null`) }))
+      .one()
+    expect(lost.row?.author).toBe(1)
+    expect(thrownBy(() => Row.query().limit(1).page())).toMatchObject({
+      message: expect.stringMatching(/needs a primary key/),
+    })
+    // @ts-expect-error there is no key to get one by
+    expect(await caught((async () => Row.get(7))())).toMatchObject({ message: expect.stringMatching(/no primary key/) })
+    await db.status(`drop view ${name}_v`)
+  })
+
   test('JSON has the shape that the loader says', async () => {
     const { Author, Post } = await blog(driver)
     const author = await Author.where({ id: 3 })
@@ -258,7 +289,88 @@ forEachDriver((driver) => {
     const counts: string = author.counted
     const since: number | null = author.since
     const authors: (string | undefined)[] = author.posts.map((post) => post.author?.name)
-    expect([counts, since, authors, entry.by.map(({ name }) => name)]).toEqual(['1', 7, ['B'], ['B']])
+    expect([counts, since, authors, entry.by?.map(({ name }) => name)]).toEqual(['1', 7, ['B'], ['B']])
+  })
+
+  test('toJSON() has the members that its type has', async () => {
+    const { Author, Post } = await blog(driver)
+    class Entry extends Post {
+      by?: InstanceType<typeof Author> | null
+      readonly all: InstanceType<typeof Author>[] = []
+      add(author: InstanceType<typeof Author>): void {
+        this.all.push(author)
+      }
+    }
+    const counted = sql<bigint>`count(*) over ()`.mapWith((value: unknown) => BigInt(value as string))
+    const loader = Author.load({ posts: many(Post.load({ author: Author })), counted, since: literal(7) })
+    const author = await Author.where({ id: 2 }).load(loader).one()
+    const lone = await Post.where({ id: 4 })
+      .load(Post.load({ author: Author.load({ posts: many(Post) }) }))
+      .one()
+    const entry = await Entry.where({ id: 4 })
+      .load(Entry.load({ add: Author }))
+      .one()
+
+    const json = author.toJSON()
+    const names: Record<keyof typeof json, true> = { id: true, name: true, posts: true, counted: true, since: true }
+    expect(Object.keys(json).toSorted()).toEqual(Object.keys(names).toSorted())
+    expectTypeOf(json.counted).toEqualTypeOf<string>()
+    expectTypeOf(json.since).toEqualTypeOf<number | null>()
+    const inner: string | undefined = json.posts[0]?.author?.name
+    // @ts-expect-error what is in it is plain, too
+    expect([inner, json.posts[0]?.update]).toEqual(['B', undefined])
+    const plainPost = new Post().toJSON()
+    expectTypeOf(lone.toJSON()).toEqualTypeOf<{
+      id: number
+      authorId: number | null
+      title: string
+      score: number
+      author: { id: number; name: string; posts: (typeof plainPost)[] } | null
+    }>()
+    expect(lone.toJSON().author?.posts).toMatchObject([{ title: 'b1' }])
+    expectTypeOf(plain(lone)).toEqualTypeOf(lone.toJSON())
+    // As clients of frameworks infer it.
+    type Sent<T> = T extends { toJSON(): infer J } ? J : never
+    expectTypeOf<Sent<typeof lone>>().toEqualTypeOf(lone.toJSON())
+
+    const made = entry.toJSON()
+    const ofEntry: Record<keyof typeof made, true> = {
+      id: true,
+      authorId: true,
+      title: true,
+      score: true,
+      by: true,
+      all: true,
+    }
+    expect(Object.keys(ofEntry)).toEqual(expect.arrayContaining(Object.keys(made)))
+    expectTypeOf(made.by).toEqualTypeOf<{ id: number; name: string } | undefined>()
+    expect([made.by, made.all?.map(({ name }) => name)]).toEqual([undefined, ['B']])
+    expect('all' in new Entry().toJSON()).toBe(false)
+  })
+
+  test('a class that overrides toJSON() says what it gives, also to what is loaded', async () => {
+    const { Author, Post } = await blog(driver)
+    class Longer extends Author {
+      override toJSON() {
+        return { ...super.toJSON(), letters: this.name.length }
+      }
+    }
+    class Other extends Author {
+      override toJSON() {
+        return { id: this.id, name: `<${this.name}>` }
+      }
+    }
+    const longer = await Longer.where({ id: 2 })
+      .load(Longer.load({ posts: many(Post) }))
+      .one()
+    const json = longer.toJSON()
+    const titled: string[] = json.posts.map(({ title }) => title)
+    expect([json.letters, titled]).toEqual([1, ['b1']])
+    const other = await Other.where({ id: 2 })
+      .load(Other.load({ posts: many(Post) }))
+      .one()
+    expect(plain({ other }).other.name).toBe('<B>')
+    expectTypeOf(plain(other)).toEqualTypeOf<{ id: number; name: string }>()
   })
 
   test('what a list cannot have is refused', async () => {

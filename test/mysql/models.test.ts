@@ -280,6 +280,21 @@ for (const hidden of [false, true])
       expect(first.map(({ articles: [only] }) => (only as { id: number }).id)).toEqual([2, 3])
       const [article] = await Article.where({ id: 3 }).load(Article.load({ owner: Shop }))
       expect(article?.owner?.name).toBe('two')
+      for (const [loader, message] of [
+        [
+          { articles: many(Article).on(eq(Article.c.shop, Shop.c.id)) },
+          /further statements, which follow foreign keys/,
+        ],
+        [{ articles: many(Article.where(gt(Article.c.id, Shop.c.id))) }, /on `shops`, which is not in the list/],
+        [
+          { articles: many(Article.load({ parts: many(Part) }).on(eq(Article.c.shop, Shop.c.id))) },
+          /follow foreign keys only/,
+        ],
+      ] as const)
+        expect(await caught(Shop.query().load(Shop.load(loader)))).toMatchObject({
+          name: 'UsageError',
+          message: expect.stringMatching(message),
+        })
       expect(await Shop.where(some(Shop, Article, eq(Article.c.title, 'c'))).count()).toBe(1)
       expect((await Shop.where(none(Shop, Article)).one()).name).toBe('none')
     })

@@ -4,9 +4,7 @@ import { UnknownJsonPropertyError, UsageError } from '../../errors/index.ts'
 import { isObject, type JsonProperty } from '../json/property.ts'
 import { isModel, metaOf, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { Row } from '../meta/row.ts'
-import type { AttachedTo } from '../types/loader.ts'
-import type { ModelInstance } from '../types/model.ts'
-import type { WithoutBigint } from '../types/values.ts'
+import type { Plain } from '../types/plain.ts'
 import type { inspect, InspectOptions } from 'node:util'
 
 type Target = Record<string, unknown>
@@ -112,31 +110,6 @@ function circle(value: object): UsageError {
     `JSON has no circles, but ${names.length > 0 ? `a ${names[0]} holds itself (${names.join(' → ')})` : 'an object holds itself'}. Leave one side out, by a toJSON() of the class or by plain() of its parts.`,
   )
 }
-
-// oxlint-disable typescript/no-explicit-any -- positions that are not inferred
-type Instance = ModelInstance<any, any, any>
-type Method = (...args: never) => unknown
-
-/** The keys of instances in other fields of the class. */
-type Held<T> = {
-  [K in keyof T]-?: T[K] extends Method ? never : NonNullable<T[K]> extends Instance | readonly Instance[] ? K : never
-}[keyof T]
-
-/** The keys of what a loader has attached, but for methods, which were called with it. */
-type Loaded<T> = { [K in AttachedTo<T>]-?: T[K] extends Method ? never : K }[AttachedTo<T>]
-
-/** Instances become what their `toJSON` gives, with what is loaded into them; lists and plain objects of them too. */
-export type Plain<T> = T extends Date | Method
-  ? T
-  : T extends Instance
-    ? ReturnType<T['toJSON']> & { [K in Exclude<Held<T>, Loaded<T>>]: Plain<T[K]> } & {
-        [K in Loaded<T>]: WithoutBigint<Plain<T[K]>>
-      }
-    : T extends readonly (infer E)[]
-      ? Plain<E>[]
-      : T extends object
-        ? { [K in keyof T]: Plain<T[K]> }
-        : T
 
 /**
  * Instances as plain objects, which frameworks can hand from server to client components: an instance, a list of them, or an

@@ -1,6 +1,6 @@
 // A loader compiled for one query: the values it selects of each level of rows, the joins it needs, and the function that
 // makes objects of rows. Rows come as arrays of decoded values, lists as arrays of such rows; objects are built in one pass.
-import { and, Column, is, SQL, sql } from 'drizzle-orm'
+import { Column, is, SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import type { ColumnSpec, RowSpec } from '../../sql/compiled.ts'
 import type { Expression } from '../meta/expressions.ts'
@@ -20,7 +20,7 @@ import {
   type Values,
 } from './instances.ts'
 import { Joins, linkOf } from './join-list.ts'
-import { conditionOfRelation, relationOf } from './joins.ts'
+import { relationOf } from './joins.ts'
 import { Level, type List } from './level.ts'
 import { listSpecs } from './list-fields.ts'
 import { aliasFor, type Around, type Correlates, writeLists, writeNamed } from './list-sql.ts'
@@ -91,14 +91,6 @@ export class Assembly {
   /** Selects one more value, which no object gets. */
   beside(expression: Expression): void {
     this.#beside.push(this.#root.add(expression))
-  }
-
-  /** Columns of these rows that conditions of lists are on are selected too. */
-  settle(level: Level = this.#root): void {
-    for (const list of level.lists) {
-      level.outside(list)
-      this.settle(list.level)
-    }
   }
 
   /** The values beside a row. */
@@ -181,10 +173,10 @@ export class Assembly {
     const level = new Level(source, joins, aliasFor(source, takes(node, source), depth))
     const related = through ?? source
     const pairs = node.on === null || through !== null ? relationOf(owner, related, true) : null
-    const on = and(pairs === null ? undefined : conditionOfRelation(pairs), node.on ?? undefined) as SQL
     const ordered = own.orderBy.length > 0 ? own.orderBy : keyOf(source)
-    const at = parent.lists.push({ ...own, orderBy: ordered, level, on, pairs, parent: owner, child: related }) - 1
-    const read = this.#model(node, level, null, null)
+    const at =
+      parent.lists.push({ ...own, key, orderBy: ordered, level, on: node.on, pairs, parent: owner, child: related }) - 1
+    const read = this.#model({ ...node, on: null }, level, null, null)
     const once = node.by !== null
     return (instance, values, shared) => {
       const rows = (values[parent.items.length + at] ?? none) as readonly Values[]

@@ -24,6 +24,7 @@ export function joined(
   const { id } = join.source
   const at = joins.findIndex(({ source }) => source.id === id)
   const known = joins[at]
+  if (known !== undefined) checkSame(known.source, join.source)
   if (id === root.id || (known !== undefined && !equal(known.on, join.on)))
     throw new UsageError(
       `${id} is in the query already${known === undefined ? '' : ', joined by another condition'}: join an alias('name') of it.`,
@@ -35,6 +36,12 @@ export function joined(
 /** The table between the two of a relation of many to many, joined to the rows of the list. */
 export function linkOf(child: Source, through: Source): Join {
   return { kind: 'inner', source: through, on: conditionOfRelation(relationOf(child, through, false)) }
+}
+
+/** @throws {UsageError} for two tables that were given one name. */
+function checkSame(known: Source, other: Source): void {
+  if (known.table === other.table && known.isQuery === other.isQuery) return
+  throw new UsageError(`Two tables of the query have the name ${known.id}: give one of them another alias('name').`)
 }
 
 function equal(one: SQL, other: SQL): boolean {
@@ -60,16 +67,28 @@ export class Joins {
 
   /**
    * Joins the source of a loader. `member` is the name under which an object of the parent has it, null if rows have it.
-   * @throws {UsageError} when the same source is loaded at two places, or several objects are loaded as one.
+   * @throws {UsageError} when the same source is loaded at two places or joined by two conditions, or several objects are loaded as one.
    */
   add({ source, on }: ModelNode, parent: Source, member: string | null): void {
     if (this.#loaded.has(source.id))
       throw new UsageError(`${source.id} is loaded at two places: use alias('name') for one of them.`)
     this.#loaded.add(source.id)
-    if (this.has(source.id)) return
+    if (this.has(source.id)) return this.#check(source, on)
     const relation = (): Relation =>
       member === null ? relationOf(parent, source, false) : relationOfOne(parent, source, member)
     this.#joins.push({ kind: 'left', source, on: on ?? conditionOfRelation(relation()) })
+  }
+
+  #check(given: Source, on: SQL | null): void {
+    const { id } = given
+    const known = this.#joins.find(({ source }) => source.id === id)
+    checkSame(known?.source ?? this.#root, given)
+    if (on === null || (known !== undefined && equal(known.on, on))) return
+    throw new UsageError(
+      known === undefined
+        ? `${id} is the table of the query: on() has nothing to join. Use where(), or an alias('name') of it.`
+        : `${id} is in the query already, joined by another condition than on() has: use alias('name') for one of them.`,
+    )
   }
 
   /** Joins the table of a column that is selected by itself. @throws {UsageError} as `add`. */
@@ -98,6 +117,10 @@ export class Joins {
       text.add(' on ').sql(on)
     }
     if (brackets) text.add(')')
+  }
+
+  get conditions(): readonly SQL[] {
+    return this.#joins.map(({ on }) => on)
   }
 
   /** Whether there is another table than that. */

@@ -4,19 +4,21 @@ import { type Column, is, SQL, sql } from 'drizzle-orm'
 import { render } from '../../builder/drizzle/core/render.ts'
 import type { Condition } from '../query/compile/condition.ts'
 import type { Expression } from '../meta/expressions.ts'
-import { withColumns } from './columns.ts'
+import { belonging, checkOwn } from './belonging.ts'
 import type { Joins } from './join-list.ts'
 import type { Relation } from './joins.ts'
-import { qualifierOf, type Source } from './source.ts'
+import type { Source } from './source.ts'
 
 /** A list that each row of a level has. */
 export interface List {
+  /** The member of the object that it is. */
+  readonly key: string
   /** The rows of the list. */
   readonly level: Level
-  /** Which of them belong to a row: in terms of both. */
-  readonly on: SQL
-  /** The columns that are equal, where that is all, and the table that has the columns of the list's side. */
+  /** Which of them belong to a row: columns that are equal, and the condition that was given. One of them may be null. */
   readonly pairs: Relation | null
+  readonly on: SQL | null
+  /** What has the list, and the table that has the columns of the list's side. */
   readonly parent: Source
   readonly child: Source
   readonly where: readonly Condition[]
@@ -76,15 +78,27 @@ export class Level {
     return `${this.alias}.${this.name(at)}`
   }
 
+  /** The condition of a list, in which the columns of these rows are those of the subquery. */
+  outside(list: List): SQL {
+    return belonging(list, this, (column) => sql.raw(this.outer(this.find(column) ?? this.add(column))))
+  }
+
+  /** The same where these rows are no subquery. */
+  beside(list: List): SQL {
+    return belonging(list, this, () => undefined)
+  }
+
   /**
-   * The condition of a list, in which the columns of these rows are those of the subquery. What has the list is named by it,
-   * even if the objects of the list load another one of that table.
+   * Selects what the conditions of its lists are on.
+   * @throws {UsageError} when a list is on what it cannot see.
    */
-  outside({ on, level: inside, parent }: List): SQL {
-    return withColumns(on, (column) => {
-      const id = qualifierOf(column)
-      if ((id !== parent.id && inside.has(id)) || !this.has(id)) return undefined
-      return sql.raw(this.outer(this.find(column) ?? this.add(column)))
-    })
+  settle(): void {
+    for (const list of this.lists) {
+      const { key, level } = list
+      this.outside(list)
+      checkOwn(key, list, (id) => level.has(id))
+      checkOwn(key, { where: level.joins.conditions, orderBy: [] }, (id) => level.has(id))
+      level.settle()
+    }
   }
 }

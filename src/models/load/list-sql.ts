@@ -80,14 +80,14 @@ class ListWriter {
   }
 
   #correlated(parent: Level, list: List, outside: boolean): string {
-    const { level, on, where, orderBy, limit } = list
+    const { level, where, orderBy, limit } = list
     const text = this.#text()
     const wrapped = limit !== null || level.isShadowed
     text.add(`array(select ${this.#row(level, wrapped)} from `)
     if (wrapped) writeNamed(text.add('(select '), level)
     if (wrapped) text.add(' from ')
     level.joins.writeFrom(text)
-    text.add(' where ').sql(outside ? parent.outside(list) : on)
+    text.add(' where ').sql(outside ? parent.outside(list) : parent.beside(list))
     if (where.length > 0) writeConditions(text.add(' and '), where, true)
     if (orderBy.length > 0) text.add(' order by ').expressions(orderBy)
     if (limit !== null) text.add(` limit ${limit}`)

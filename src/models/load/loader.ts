@@ -139,6 +139,8 @@ export function many(loader: unknown, options?: ManyOptions): Many<unknown> {
   const { node, list } = listedOf(loader)
   const { through } = readOptions<{ readonly through?: unknown }>(options, manyChecks, 'many()')
   const link = through === undefined ? null : between(through)
+  if (link?.id === node.source.id)
+    throw new UsageError(`many() goes through ${link.id} to itself: use alias('name') for one of them.`)
   return new ManyLoader({ node, list: { ...list, through: link } }) as unknown as Many<unknown>
 }
 

@@ -16,11 +16,13 @@ import { compileQuery } from '../query/compile/compile.ts'
 import { writeConditions } from '../query/compile/condition.ts'
 import type { QueryState } from '../query/state.ts'
 import { Assembly } from './assemble.ts'
+import { checkOwn } from './belonging.ts'
 import { noModel, put } from './instances.ts'
 import { Joins, linkOf } from './join-list.ts'
 import { type Relation, relationOf, relationOfOne } from './joins.ts'
 import { type ChildNode, type LoadNode, modelNode, type ModelNode } from './node.ts'
 import { Shared } from './shared.ts'
+import type { Source } from './source.ts'
 
 type Instance = Record<string, unknown>
 type Rows = readonly (readonly unknown[])[]
@@ -75,6 +77,8 @@ export class Separate {
   /** @throws {UsageError} for a loader whose parts do not hang on foreign keys. */
   constructor(loader: LoadNode | null) {
     if (loader?.kind !== 'model') throw new UsageError("The strategy 'select-in' loads a model with load({ … }).")
+    if (loader.on !== null)
+      throw new UsageError(`${loader.source.id} is the table of the query: on() has nothing to join. Use where().`)
     this.#node = loader
     this.root = { loader: { ...modelNode(loader.source), by: loader.by }, selectIn: false }
     this.#parts = loader.children
@@ -82,7 +86,7 @@ export class Separate {
       .map((child) => new Part(child as Part['child'], loader))
     for (const { key, node } of loader.children)
       if (node.kind !== 'model' && node.kind !== 'call' && node.kind !== 'constant')
-        throw new UsageError(`load({ ${key} }) selects a value, which needs the strategy 'joined'.`)
+        throw needsJoined(`load({ ${key} }) selects a value`, loader.source)
   }
 
   /** Values selected beside each object: keys, each with its type. */
@@ -131,6 +135,14 @@ export class Separate {
   }
 }
 
+function needsJoined(what: string, { dialect: { lists, title } }: Source): UsageError {
+  return new UsageError(
+    lists.inColumn
+      ? `${what}, which needs the strategy 'joined'.`
+      : `${what}. On ${title} lists, and all that is loaded beside them, come by further statements, which follow foreign keys only.`,
+  )
+}
+
 interface Compiled {
   readonly assembly: Assembly
   readonly spec: RowSpec
@@ -147,13 +159,15 @@ class Part {
     const { key, node, list } = child
     const { source, on } = node
     if (on !== null || source.meta === null || source.model === null)
-      throw new UsageError(`load({ ${key} }) is joined by a condition, which needs the strategy 'joined'.`)
+      throw needsJoined(`load({ ${key} }) is joined by a condition`, source)
     this.child = child
     this.relation =
       list === null
         ? relationOfOne(parent.source, source, key)
         : relationOf(parent.source, list.through ?? source, true)
     this.#separate = separateOf(node)
+    const joins = this.#joins()
+    if (list !== null) checkOwn(key, list, (id) => joins.has(id))
   }
 
   /** Loads the objects of each key, in the order of the keys. */

@@ -12,7 +12,7 @@ type Columns = Readonly<Record<string, Column>>
  * @throws {UsageError} when `pk` names no column, one that may be NULL, or columns that are not unique.
  */
 export function keyOf(name: string, table: Table, columns: Columns, pk: unknown): () => readonly string[] {
-  const given = pk === undefined ? undefined : named(name, columns, pk)
+  const given = pk === undefined ? undefined : named(name, table, columns, pk)
   const find = (): readonly string[] =>
     given === undefined ? declared(table, columns) : checked(name, table, columns, given)
   try {
@@ -24,9 +24,11 @@ export function keyOf(name: string, table: Table, columns: Columns, pk: unknown)
   }
 }
 
-function named(name: string, columns: Columns, pk: unknown): readonly string[] {
+function named(name: string, table: Table, columns: Columns, pk: unknown): readonly string[] {
   const keys: readonly unknown[] = Array.isArray(pk) ? pk : [pk]
-  if (keys.length === 0 || !keys.every((key) => typeof key === 'string'))
+  if (keys.length === 0 && !isView(table))
+    throw new UsageError(`pk: [] of ${name} says that it has no key, which only a view can.`)
+  if (!keys.every((key) => typeof key === 'string'))
     throw new UsageError(`pk is the key of a column of ${name}, or a list of them, not ${describeType(pk)}.`)
   const missing = keys.filter((key) => !Object.hasOwn(columns, key))
   if (missing.length > 0)

@@ -7,6 +7,7 @@ import type { Handle } from '../../engine/context/frame.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import type { Update } from './writes.ts'
 import type { Attach, Attached, Loaded, Loader, LoaderLike } from './loader.ts'
+import type { Shown } from './plain.ts'
 import type { ModelStatics } from './statics.ts'
 import type { ColumnsAndProps, Id, InsertOf, JsonRow, RowOf, SetOf } from './values.ts'
 
@@ -85,11 +86,11 @@ export interface ModelInstance<Row, Set, Json = Row> {
   /** The condition that finds the row of this instance. Default: its primary key. A subclass may override it. */
   lookup(): SQL
   /**
-   * A plain object of the columns and JSON properties, without hidden ones. It includes loaded instances. A column that
-   * stores JSON properties is replaced by them.
+   * A plain object of the columns and JSON properties, without hidden ones, and of what a loader attached. A column
+   * that stores JSON properties is replaced by them.
    * @throws {UnknownJsonPropertyError} when such a column holds a key that is not a declared property.
    */
-  toJSON(): Json
+  toJSON(): Shown<this, Json>
 }
 
 /** The argument of `using()`: a name, or a place with more. */

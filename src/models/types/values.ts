@@ -25,11 +25,13 @@ type Field<T extends Table, K> = InferSelectModel<T> extends infer R ? (K extend
 /** The argument of `get`: a value, or for a composite key an object or a tuple in the order of `pk`. */
 export type Id<T extends Table, PK extends string | readonly string[]> = [PK] extends [never]
   ? { readonly __error: 'the types do not know the key of this table: pass { pk } to Model()' }
-  : PK extends readonly [infer One extends string]
-    ? Field<T, One>
-    : PK extends readonly string[]
-      ? Simplify<{ [K in PK[number]]: Field<T, K> }> | { readonly [I in keyof PK]: Field<T, PK[I]> }
-      : Field<T, PK>
+  : PK extends readonly []
+    ? { readonly __error: 'this view was said to have no key' }
+    : PK extends readonly [infer One extends string]
+      ? Field<T, One>
+      : PK extends readonly string[]
+        ? Simplify<{ [K in PK[number]]: Field<T, K> }> | { readonly [I in keyof PK]: Field<T, PK[I]> }
+        : Field<T, PK>
 
 export type RowOf<T extends Table, J> = Simplify<InferSelectModel<T> & JsonOut<J>>
 

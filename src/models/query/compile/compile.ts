@@ -160,8 +160,10 @@ function least(limit: number | null, most: number): number | null {
 function checkScope({ where, having, orderBy, groupBy }: QueryState, { lists, root }: Assembly): void {
   const found = (of: readonly unknown[]): string | undefined => {
     if (of.length === 0) return undefined
-    const ids = new Set(columnsIn(of).map(qualifierOf))
-    const list = lists.find(({ level: { source } }) => ids.has(source.id) && !root.has(source.id))
+    const ids = columnsIn(of)
+      .map(qualifierOf)
+      .filter((id) => !root.has(id))
+    const list = lists.find(({ level }) => ids.some((id) => level.has(id)))
     return list === undefined ? undefined : modelName(list.level.source.model)
   }
   // The members of an object are columns and properties of the query's own rows.

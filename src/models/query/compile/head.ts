@@ -117,7 +117,7 @@ function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonl
   } else if (loader !== null || beside.length > 0) {
     assembly = new Assembly(loader ?? modelNode(source), source, joins)
     for (const expression of beside) assembly.beside(expression)
-    assembly.settle()
+    assembly.root.settle()
     spec = assembly.spec
     assembly.select(text)
   } else {

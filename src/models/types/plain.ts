@@ -1,0 +1,50 @@
+// What instances are out of the process, as types: what their `toJSON` gives, with all that a loader attached.
+import type { SQL } from 'drizzle-orm'
+import type { AttachedTo } from './loader.ts'
+import type { Simplify, WithoutBigint } from './values.ts'
+
+// oxlint-disable typescript/no-explicit-any -- what is only looked at is not inferred
+type Method = (...args: never) => any
+
+/** The least that tells an instance. */
+interface Instance {
+  lookup(): SQL
+  toJSON(): any
+}
+
+/** The names of what a loader has attached, but for methods, which were called with it. */
+type Loaded<T> = { [K in AttachedTo<T>]-?: T[K] extends Method ? never : K }[AttachedTo<T>]
+
+/** The names of other fields of the class that may hold instances. */
+type Held<T> = {
+  [K in keyof T]-?: T[K] extends Method ? never : NonNullable<T[K]> extends Instance | readonly Instance[] ? K : never
+}[keyof T]
+
+/**
+ * Never for an instance that has more than its row. For `this` within a class a compiler takes it for anything but never: so a class may
+ * override `toJSON` by what has the members of its row.
+ */
+type Bare<T, Row> = [AttachedTo<T>] extends [never]
+  ? [Exclude<Held<T>, keyof Row>] extends [never]
+    ? 'bare'
+    : never
+  : never
+
+/** A field of the class is left out while it holds no instance. */
+type More<T, Row> = { [K in Loaded<T>]: WithoutBigint<Plain<T[K]>> } & {
+  [K in Exclude<Held<T>, Loaded<T> | keyof Row>]?: Plain<NonNullable<T[K]>>
+}
+
+/** What `toJSON` of an instance gives, whose columns and properties are those of `Row`. */
+export type Shown<T, Row> = [Bare<T, Row>] extends [never] ? Simplify<Row & More<T, Row>> : Row
+
+/** Instances become what their `toJSON` gives, with what is loaded into them; lists and plain objects of them too. */
+export type Plain<T> = T extends Date | Method
+  ? T
+  : T extends Instance
+    ? ReturnType<T['toJSON']>
+    : T extends readonly (infer E)[]
+      ? Plain<E>[]
+      : T extends object
+        ? { [K in keyof T]: Plain<T[K]> }
+        : T
