@@ -6,13 +6,13 @@ export { literal, many } from './load/loader.ts'
 export { every, none, some } from './load/some.ts'
 export type { ModelHooks } from './values/hooks.ts'
 export { Model, type ModelOptions } from './model.ts'
-export type { Plain, Shown } from './types/plain.ts'
+export type { Attached, Plain, Shown } from './types/plain.ts'
 export type { LoadOptions, LockOptions, ModelCursor, Page } from './types/query.ts'
 export type { Joinable, ModelQuery } from './types/query.ts'
 export type { ModelStatics } from './types/statics.ts'
 export type { JsonRow, ViewTable } from './types/values.ts'
 export type { JsonMap, JsonProp } from './types/values.ts'
-export type { Attach, Attached, Loaded, Loader, LoaderLike, Many, ManyOptions } from './types/loader.ts'
+export type { Attach, Loaded, Loader, LoaderLike, Many, ManyOptions } from './types/loader.ts'
 export type {
   Aliased,
   AnyModel,

@@ -1,6 +1,6 @@
 // Which rows of a list belong to an object: by columns that are equal, by the condition that was given, or by both. Each column
 // in it is of one side. Nothing else in a list is on what has it.
-import { and, type Column, eq, type SQL } from 'drizzle-orm'
+import { and, type Column, eq, type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import type { Condition } from '../query/compile/condition.ts'
 import { columnsIn, withColumns } from './columns.ts'
@@ -8,11 +8,35 @@ import type { Level, List } from './level.ts'
 import type { ListNode } from './node.ts'
 import { qualifierOf } from './source.ts'
 
+/** The condition of a list, in which the columns of the rows that have it are those of a subquery of them. */
+export function outside(rows: Level, list: List): SQL {
+  return belonging(list, rows, (column) => sql.raw(rows.outer(rows.find(column) ?? rows.add(column))))
+}
+
+/** The same where these rows are no subquery. */
+export function beside(rows: Level, list: List): SQL {
+  return belonging(list, rows, () => undefined)
+}
+
+/**
+ * Selects what the conditions of lists are on.
+ * @throws {UsageError} when a list is on what it cannot see.
+ */
+export function settle(rows: Level): void {
+  for (const list of rows.lists) {
+    const { key, level } = list
+    outside(rows, list)
+    checkOwn(key, list, (id) => level.has(id))
+    checkOwn(key, { where: level.joins.conditions, orderBy: [] }, (id) => level.has(id))
+    settle(level)
+  }
+}
+
 /**
  * The condition in terms of both. `taken` gives what stands for a column of the rows that have the list.
  * @throws {UsageError} for a column that both sides have, or neither.
  */
-export function belonging(list: List, rows: Level, taken: (column: Column) => SQL | undefined): SQL {
+function belonging(list: List, rows: Level, taken: (column: Column) => SQL | undefined): SQL {
   const { pairs, on } = list
   const keys =
     pairs?.parent.map((column, at) => eq((taken(column) ?? column) as Column, pairs.child[at] as Column)) ?? []
@@ -29,12 +53,12 @@ function has({ key, level, parent, child }: List, rows: Level, column: Column, w
   const listed = id === level.source.id || id === child.id
   if (id === parent.id && !listed) return true
   if (listed && id !== parent.id) return false
-  const [inside, outside] = [level.has(id), rows.has(id)]
-  if (inside && outside)
+  const [ofList, ofRows] = [level.has(id), rows.has(id)]
+  if (ofList && ofRows)
     throw new UsageError(
       `The condition of load({ ${key} }) is on ${id}, which is in the list and in what has it: use alias('name') for one of them.`,
     )
-  if (inside || outside) return outside
+  if (ofList || ofRows) return ofRows
   if (within) return false
   throw new UsageError(
     `The condition of load({ ${key} }) is on ${id}, which is neither in the list nor in what has it: load it there, or use a subquery.`,

@@ -1,10 +1,9 @@
 // The rows of one FROM clause while a loader is compiled: those of the query, or those of a list. It knows the selected
 // values, the one-to-one joins, and the lists that each row has.
-import { type Column, is, SQL, sql } from 'drizzle-orm'
+import { type Column, is, SQL } from 'drizzle-orm'
 import { render } from '../../builder/drizzle/core/render.ts'
 import type { Condition } from '../query/compile/condition.ts'
 import type { Expression } from '../meta/expressions.ts'
-import { belonging, checkOwn } from './belonging.ts'
 import type { Joins } from './join-list.ts'
 import type { Relation } from './joins.ts'
 import type { Source } from './source.ts'
@@ -76,29 +75,5 @@ export class Level {
   /** The value as the subquery has it. */
   outer(at: number): string {
     return `${this.alias}.${this.name(at)}`
-  }
-
-  /** The condition of a list, in which the columns of these rows are those of the subquery. */
-  outside(list: List): SQL {
-    return belonging(list, this, (column) => sql.raw(this.outer(this.find(column) ?? this.add(column))))
-  }
-
-  /** The same where these rows are no subquery. */
-  beside(list: List): SQL {
-    return belonging(list, this, () => undefined)
-  }
-
-  /**
-   * Selects what the conditions of its lists are on.
-   * @throws {UsageError} when a list is on what it cannot see.
-   */
-  settle(): void {
-    for (const list of this.lists) {
-      const { key, level } = list
-      this.outside(list)
-      checkOwn(key, list, (id) => level.has(id))
-      checkOwn(key, { where: level.joins.conditions, orderBy: [] }, (id) => level.has(id))
-      level.settle()
-    }
   }
 }

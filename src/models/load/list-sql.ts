@@ -7,6 +7,7 @@ import { type Column, is, SQL } from 'drizzle-orm'
 import type { Expression } from '../meta/expressions.ts'
 import { SqlText } from '../meta/sql-text.ts'
 import { writeConditions } from '../query/compile/condition.ts'
+import { beside, outside } from './belonging.ts'
 import { isBinary } from './list-fields.ts'
 import type { Level, List } from './level.ts'
 import type { Source } from './source.ts'
@@ -67,10 +68,10 @@ class ListWriter {
   }
 
   /** Gives each list of a level as an expression; the result is what has to be joined to the rows of `table` for it. */
-  #lists(level: Level, table: string, outside: boolean, give: (text: string) => void): string {
+  #lists(level: Level, table: string, isSubquery: boolean, give: (text: string) => void): string {
     let joins = ''
     for (const list of level.lists)
-      if (this.#correlates(list)) give(this.#correlated(level, list, outside))
+      if (this.#correlates(list)) give(this.#correlated(level, list, isSubquery))
       else {
         const name = `l${++this.#names}`
         joins += ` left join (${this.#grouped(level, list, table)}) as "${name}" on "${name}".n = ${level.alias}.${ordinal}`
@@ -79,7 +80,7 @@ class ListWriter {
     return joins
   }
 
-  #correlated(parent: Level, list: List, outside: boolean): string {
+  #correlated(parent: Level, list: List, isSubquery: boolean): string {
     const { level, where, orderBy, limit } = list
     const text = this.#text()
     const wrapped = limit !== null || level.isShadowed
@@ -87,7 +88,7 @@ class ListWriter {
     if (wrapped) writeNamed(text.add('(select '), level)
     if (wrapped) text.add(' from ')
     level.joins.writeFrom(text)
-    text.add(' where ').sql(outside ? parent.outside(list) : parent.beside(list))
+    text.add(' where ').sql(isSubquery ? outside(parent, list) : beside(parent, list))
     if (where.length > 0) writeConditions(text.add(' and '), where, true)
     if (orderBy.length > 0) text.add(' order by ').expressions(orderBy)
     if (limit !== null) text.add(` limit ${limit}`)
@@ -128,7 +129,7 @@ class ListWriter {
     const { level, where } = list
     text.add(`"${table}" as ${parent.alias} inner join `)
     level.joins.writeFrom(text, true)
-    text.add(' on ').sql(parent.outside(list))
+    text.add(' on ').sql(outside(parent, list))
     if (where.length > 0) writeConditions(text.add(' where '), where)
   }
 

@@ -71,17 +71,5 @@ export type Loaded<L> = L extends AnyModel
                     ? { -readonly [I in keyof L]: Loaded<L[I]> }
                     : never
 
-declare const attached: unique symbol
-
-/** Names what a loader has attached, for the type of `plain()`. No object has such a member. */
-export interface Attached<K> {
-  readonly [attached]?: K
-}
-
-/** The names of what a loader has attached. */
-export type AttachedTo<T> = typeof attached extends keyof T
-  ? Extract<NonNullable<T[typeof attached & keyof T]>, keyof T>
-  : never
-
 /** A nested model is null when its row is missing (LEFT JOIN). A `many` is then `[]`. */
 export type Attach<L> = L extends AnyModel | HasRow<any> | HasModel<any> ? Loaded<L> | null : Loaded<L>

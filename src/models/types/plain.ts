@@ -1,7 +1,18 @@
 // What instances are out of the process, as types: what their `toJSON` gives, with all that a loader attached.
 import type { SQL } from 'drizzle-orm'
-import type { AttachedTo } from './loader.ts'
 import type { Simplify, WithoutBigint } from './values.ts'
+
+declare const attached: unique symbol
+
+/** Names what a loader has attached, for the type of `plain()`. No object has such a member. */
+export interface Attached<K> {
+  readonly [attached]?: K
+}
+
+/** The names of what a loader has attached. */
+type AttachedTo<T> = typeof attached extends keyof T
+  ? Extract<NonNullable<T[typeof attached & keyof T]>, keyof T>
+  : never
 
 // oxlint-disable typescript/no-explicit-any -- what is only looked at is not inferred
 type Method = (...args: never) => any

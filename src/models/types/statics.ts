@@ -4,7 +4,7 @@ import type { Column, SQL } from 'drizzle-orm'
 import type { Fragment } from '../../sql/tag.ts'
 import type { Handle } from '../../engine/context/frame.ts'
 import type { ModelDelete, ModelUpdate } from './writes.ts'
-import type { Attach, Attached, Loader, LoaderLike } from './loader.ts'
+import type { Attach, Loader, LoaderLike } from './loader.ts'
 import type {
   Aliased,
   AnyModel,
@@ -15,6 +15,7 @@ import type {
   modelTypes,
   UpsertOptions,
 } from './model.ts'
+import type { Attached } from './plain.ts'
 import type { ModelQuery } from './query.ts'
 import type { Simplify } from './values.ts'
 

@@ -5,6 +5,7 @@ import type { RowSpec } from '../../../sql/compiled.ts'
 import type { Statement } from '../../../sql/statement.ts'
 import { written } from '../../json/defaults.ts'
 import { Assembly } from '../../load/assemble.ts'
+import { settle } from '../../load/belonging.ts'
 import { decodeExpression } from '../../load/decode.ts'
 import { Joins } from '../../load/join-list.ts'
 import type { List } from '../../load/level.ts'
@@ -117,7 +118,7 @@ function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonl
   } else if (loader !== null || beside.length > 0) {
     assembly = new Assembly(loader ?? modelNode(source), source, joins)
     for (const expression of beside) assembly.beside(expression)
-    assembly.root.settle()
+    settle(assembly.root)
     spec = assembly.spec
     assembly.select(text)
   } else {
