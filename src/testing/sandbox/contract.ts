@@ -40,7 +40,7 @@ export interface SessionWire {
   /** Whose statement was the last that the server ran; null: one of the sandbox's own. */
   readonly last: SessionView | null
   /** A statement of the sandbox's own. */
-  own(text: string): Step
+  own(text: string, params?: readonly unknown[]): Step
   /** Runs steps all or nothing; false when one of them failed. */
   guarded(name: string, steps: readonly Step[]): Generator<readonly Step[], boolean, void>
 }

@@ -69,8 +69,8 @@ export class SharedConnection implements LeaseHolder {
   }
 
   /** A statement of the sandbox's own. */
-  own(text: string): Step {
-    return new Step(this.engine.statements.compileInternal(text), null)
+  own(text: string, params?: readonly unknown[]): Step {
+    return new Step(this.engine.statements.compileInternal(text), null, params)
   }
 
   /** Takes back what was done since a savepoint, which is gone then. */

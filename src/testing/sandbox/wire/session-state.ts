@@ -4,15 +4,12 @@
 import type { Op } from '../../../driver/driver.ts'
 import { Dirty } from '../../../sql/compiled.ts'
 import { statementsOf } from '../../../postgres/lexer.ts'
-import { literal, undoes } from '../../../postgres/session-sql.ts'
+import { baseline as reading, resetText, undoes } from '../../../postgres/session-sql.ts'
 import type { SessionView, SessionWire, Setting, SettingsMark, SharedSession } from '../contract.ts'
 import { Step, type Script } from './step.ts'
 
 const guard = 'genever_sandbox_undo'
 const settingBits = Dirty.settings | Dirty.role | Dirty.framed
-/** Of a driver that does not say what its sessions are like; those with a dot in their names are not listed. */
-const sessionSettings =
-  "select name, current_setting(name) as setting from pg_settings where source = 'session' and name <> 'role' order by name"
 const held = Dirty.locks | Dirty.cursors | Dirty.temp | Dirty.prepared
 /** What a view may have left that may have left anything: statements prepared by name are seen. */
 const anything = held & ~Dirty.prepared
@@ -21,9 +18,8 @@ export class SessionState implements SharedSession {
   /** The serial of the last setting in force: 0 is the session as it was lent, -1 not known. */
   inForce = 0
   readonly #shared: SessionWire
-  /** What makes a bare session this one, statement by statement. */
-  #baseline: readonly string[] = []
-  #user = 'DEFAULT'
+  /** Makes the session what it was when it was lent, statement by statement. */
+  #clean: readonly string[] = []
   #serials = 0
   #leftovers = 0
 
@@ -34,30 +30,30 @@ export class SessionState implements SharedSession {
   /** Remembers what the session is like before anything is changed. */
   *learn(): Script {
     const shared = this.#shared
-    const user = shared.own('select session_user as name')
-    if (yield* shared.guarded(guard, [user])) {
-      const [row] = user.rows as { name: string }[]
-      // DEFAULT is not the user of every driver.
-      if (row !== undefined) this.#user = shared.engine.dialect.quote(row.name)
+    const asked = shared.own('select session_user as name')
+    yield* shared.guarded(guard, [asked])
+    const [row] = asked.rows as { name: string }[]
+    // DEFAULT is not the user of every driver.
+    const user = row === undefined ? 'DEFAULT' : shared.engine.dialect.quote(row.name)
+    let { baseline } = shared.raw as { readonly baseline?: string | undefined }
+    if (baseline === undefined) {
+      // The driver does not say how its sessions begin. Settings with a dot in their names are not listed.
+      const { sql, params } = reading.read([])
+      const settings = shared.own(sql, params)
+      yield* shared.guarded(guard, [settings])
+      baseline = reading.restore(settings.rows as Record<string, unknown>[])
     }
-    const { baseline } = shared.raw as { readonly baseline?: string | undefined }
-    if (baseline !== undefined) this.#baseline = statementsOf(baseline)
-    else {
-      const settings = shared.own(sessionSettings)
-      const role = shared.own("select current_setting('role') as setting, 'role' as name")
-      if (!(yield* shared.guarded(guard, [settings, role]))) return
-      this.#baseline = ([...settings.rows, ...role.rows] as { name: string; setting: string }[])
-        .filter(({ name, setting }) => name !== 'role' || setting !== 'none')
-        .map(({ name, setting }) => `select set_config(${literal(name)}, ${literal(setting)}, false)`)
-    }
+    this.#clean = statementsOf(resetText(false, Dirty.role | Dirty.settings, user, baseline))
   }
 
-  /** What puts the settings of a view in force; nothing when they are. */
+  /** Puts the settings of a view in force; nothing when they are. */
   stepsFor({ settings }: SessionView): Step[] {
     if (this.inForce === lastOf(settings)) return []
     const shared = this.#shared
-    const clean = [`SET SESSION AUTHORIZATION ${this.#user}`, 'RESET ROLE', 'RESET ALL', ...this.#baseline]
-    return [...clean.map((text) => shared.own(text)), ...settings.map(({ op }) => new Step(op.stmt, null, op.params))]
+    return [
+      ...this.#clean.map((text) => shared.own(text)),
+      ...settings.map(({ op }) => new Step(op.stmt, null, op.params)),
+    ]
   }
 
   /** Those steps have run. */
