@@ -1,5 +1,5 @@
-// What a sandbox has to know of a database beside its dialect: how its transactions are written, what an error ends, and what the
-// views share in one session. Also what that needs of the sandbox.
+// The knowledge of a database that a sandbox needs beside its dialect: how its transactions are written, what an error ends, and what the
+// views share in one session. Also the parts of the sandbox that this knowledge needs.
 import type { Failure, Op } from '../../driver/driver.ts'
 import type { Engine } from '../../engine/engine.ts'
 import type { ControlText } from '../../sql/control-text.ts'
@@ -17,13 +17,13 @@ export interface Setting {
 export interface SessionView {
   /** Its savepoint is empty for a cursor's. */
   readonly transaction: { readonly savepoint: string } | null
-  /** What it has set, in order. */
+  /** The settings it has made, in order. */
   settings: Setting[]
   /** `Dirty` bits of what it holds in the session beside settings. */
   holds: number
 }
 
-/** What was set when a savepoint was made. */
+/** The settings at the time when a savepoint was made. */
 export interface SettingsMark {
   readonly view: SessionView
   readonly settings: number
@@ -79,7 +79,7 @@ export interface SandboxWords {
   refusesToWrite(op: Op): Failure | null
   /** Constraints that wait for COMMIT can be checked before. */
   readonly deferrable: boolean
-  /** What ends up in a transaction that takes only its end. */
+  /** The failure of a statement in a transaction that takes only its end. */
   aborted(message: string): Failure
   /** The answer to control of a transaction where none is open; null: it does nothing. */
   outside(kind: string, name: string): Failure | null

@@ -1,5 +1,5 @@
-// What a view asks of the shared connection: one unit of the engine, waiting for its turn or running as a script of
-// units. It counts how long it waits, and tells the engine's operations what became of them, all at once at its end.
+// One unit of the engine on the shared connection: it waits for its turn, then it runs as a script of
+// units. It counts how long it waits, and gives the operations of the engine their results, all at once at its end.
 import type { Failure, Op } from '../../driver/driver.ts'
 import { EngineOp } from '../../engine/query/op.ts'
 import { notice } from '../../observe/channels.ts'
@@ -15,7 +15,7 @@ export class Job extends Waiting {
   /** The statement of the user in it; null for the sandbox's own work. */
   readonly asker: EngineOp | null
   readonly script: Script
-  /** What is on the wire. */
+  /** The unit on the wire. */
   unit: readonly Step[] | null = null
   readonly #shared: SharedConnection
   readonly #answers = new Map<Op, Failure | null>()
@@ -42,7 +42,7 @@ export class Job extends Waiting {
     return !this.#settled && this.ops.every(({ state }) => state < 2)
   }
 
-  /** Says how an operation ended; told to the engine at the end of the job. */
+  /** Notes how an operation ended. The engine hears of it at the end of the job. */
   answer(op: Op, failure: Failure | null): void {
     this.#answers.set(op, failure)
   }
@@ -54,7 +54,7 @@ export class Job extends Waiting {
     this.#answers.set(op, null)
   }
 
-  /** Tells the engine; what was given no answer did not run. Only the first call counts. */
+  /** Tells the engine; operations without an answer did not run. Only the first call counts. */
   conclude(): void {
     if (this.#settled) return
     this.#settled = true

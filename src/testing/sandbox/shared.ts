@@ -39,7 +39,7 @@ export class SharedConnection implements LeaseHolder {
   lenders = 0
   /** Why nothing can run any more. */
   failure: Failure | null = null
-  /** What the ROLLBACK at the end could not take back. */
+  /** Says that the ROLLBACK at the end could not take back everything. */
   leftBehind: TransactionStateError | null = null
   /** Whose statement was the last that the server ran; null: one of the sandbox's own. */
   last: View | null = null
@@ -47,7 +47,7 @@ export class SharedConnection implements LeaseHolder {
   #lease: Lease | null = null
   readonly #queue: Job[] = []
   #current: Job | null = null
-  /** A unit is being handed over: nobody may be told anything before that is done. */
+  /** A unit is being handed over: nobody may hear anything before that is done. */
   #submitting = false
   #ending = false
 
@@ -116,7 +116,7 @@ export class SharedConnection implements LeaseHolder {
     return at >= 0
   }
 
-  /** A view has ended: what it has not sent goes, what it is running is stopped, its transaction is rolled back. */
+  /** A view has ended: its waiting statements go, the running one is stopped, its transaction is rolled back. */
   leave(view: View, job: Job | null): void {
     this.views.delete(view)
     if (this.failure !== null) return
@@ -165,7 +165,7 @@ export class SharedConnection implements LeaseHolder {
       )
   }
 
-  /** Who has the floor; null when nobody has. */
+  /** The holder of the floor, in words; null when nobody has it. */
   describeTop(): string | null {
     return this.savepoints.top?.view.describe() ?? null
   }
@@ -267,7 +267,7 @@ export class SharedConnection implements LeaseHolder {
     return this.isolation !== '' && !this.#ending && this.failure === null
   }
 
-  /** Text on the driver's own object, or a procedure, has ended the transaction: what was done cannot be undone. */
+  /** Text on the driver's own object, or a procedure, has ended the transaction, which cannot be undone. */
   #endedByOthers(): void {
     const failure = this.#current?.unit?.find((step) => this.#ends(step))?.failure
     if (failure !== null && failure !== undefined) return this.#rolledBack(failure)

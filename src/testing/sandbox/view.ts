@@ -1,4 +1,4 @@
-// A view: what the engine takes for a connection of its pool, while all views are one connection in one transaction.
+// A view: the engine takes it for a connection of its pool, but all views are one connection in one transaction.
 // It keeps what the engine believes of it (its transaction, its settings) and hands every unit to the shared connection.
 import type { ConnectionHooks, Failure, Op, RawConnection, Unit } from '../../driver/driver.ts'
 import { Dirty } from '../../sql/compiled.ts'
@@ -42,7 +42,7 @@ export class View implements RawConnection {
   quarantined = false
   lent = false
   transaction: ViewTransaction | null = null
-  /** What it has set, in order. */
+  /** The settings it has made, in order. */
   settings: Setting[] = []
   /** `Dirty` bits of what it holds in the session beside settings. */
   holds = 0
@@ -78,7 +78,7 @@ export class View implements RawConnection {
     return this.transaction.failed ? 'failed' : 'tx'
   }
 
-  /** Who holds it, for messages. */
+  /** Its holder, for messages. */
   describe(): string {
     return this.#hooks.lease?.holder.describe() ?? 'transaction of a connection that was closed'
   }
@@ -95,7 +95,7 @@ export class View implements RawConnection {
       })
   }
 
-  /** For the shared connection: a job of this view is over and its operations were told. */
+  /** For the shared connection: a job of this view is over, and its operations have their results. */
   answered(job: Job): void {
     if (this.#job !== job) return
     this.#job = null

@@ -8,7 +8,7 @@ import { refusedWith, serverError } from '../wire/step.ts'
 import { databaseOf, touchedBy } from './names.ts'
 import { MysqlSession } from './session.ts'
 
-/** Of the statement before, which in a sandbox may be one of its own. */
+/** Questions about the statement before, which in a sandbox may be one of the sandbox itself. */
 const asksLast =
   /\b(?:row_count|found_rows)\s*\(|@@\s*(?:session\.)?(?:warning_count|error_count)\b|^\s*(?:show|get)\b/i
 const writes = new Set(['INSERT', 'REPLACE', 'UPDATE', 'DELETE', 'LOAD'])

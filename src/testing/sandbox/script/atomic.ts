@@ -1,5 +1,5 @@
 // Operations that stand for themselves: committed together or not at all, as a statement outside of a transaction is.
-// They run in a savepoint that is gone afterwards; what failed is undone before anybody hears of it.
+// They run in a savepoint that is gone afterwards. After a failure everything is undone before anybody hears of it.
 import type { Failure, Op } from '../../../driver/driver.ts'
 import { isStale } from '../../../driver/postgres/step.ts'
 import { Dirty } from '../../../sql/compiled.ts'

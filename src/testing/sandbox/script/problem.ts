@@ -1,4 +1,4 @@
-// What a transaction that is rolled back at its end cannot do, refused before it is sent, with advice.
+// Refuses statements that a transaction cannot run which is rolled back at its end, before they are sent, with advice.
 import type { Op } from '../../../driver/driver.ts'
 import type { EngineOp } from '../../../engine/query/op.ts'
 import { type GeneverError, TransactionStateError } from '../../../errors/index.ts'

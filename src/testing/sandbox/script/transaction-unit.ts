@@ -12,7 +12,7 @@ import { allOk, finish, guard, together } from './atomic.ts'
 interface Piece {
   readonly op: Op
   readonly steps: readonly Step[]
-  /** Told without asking the server. */
+  /** Its failure, if it is not sent at all. */
   readonly failure: Failure | null
   /** All of its steps have run. */
   readonly done: () => void

@@ -1,5 +1,5 @@
-// What a unit of the engine becomes on the shared connection: BEGIN opens a savepoint, COMMIT releases it, ROLLBACK goes
-// back to it, and what stands outside of a transaction runs in a savepoint of its own. A script yields units and goes on
+// Translates a unit of the engine for the shared connection: BEGIN opens a savepoint, COMMIT releases it, ROLLBACK goes
+// back to it, and a statement outside of a transaction runs in a separate savepoint. A script yields units and goes on
 // when they were answered.
 import type { Op } from '../../../driver/driver.ts'
 import type { Job } from '../job.ts'

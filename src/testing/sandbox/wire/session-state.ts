@@ -1,6 +1,6 @@
-// Session state of views that share one session. Every view has its own settings: what it set is remembered, and set
-// again when the view's turn comes after somebody else's. What else a session can hold (temporary tables, locks, …) is
-// undone once the view that made it has come back and nobody is in the way.
+// Session state of views that share one session. Every view has its own settings: they are remembered, and made
+// again when the view's turn comes after somebody else's. Other things that a session can hold (temporary tables, locks, …) are
+// undone once the view that made them has come back and nobody is in the way.
 import type { Op } from '../../../driver/driver.ts'
 import { Dirty } from '../../../sql/compiled.ts'
 import { statementsOf } from '../../../postgres/lexer.ts'
@@ -11,7 +11,7 @@ import { Step, type Script } from './step.ts'
 const guard = 'genever_sandbox_undo'
 const settingBits = Dirty.settings | Dirty.role | Dirty.framed
 const held = Dirty.locks | Dirty.cursors | Dirty.temp | Dirty.prepared
-/** What a view may have left that may have left anything: statements prepared by name are seen. */
+/** The possible remains of a view that may have left anything: statements prepared by name are seen. */
 const anything = held & ~Dirty.prepared
 
 export class SessionState implements SharedSession {
@@ -83,10 +83,10 @@ export class SessionState implements SharedSession {
     this.inForce = inForce
   }
 
-  /** The transaction of a view was released: what was local to it is over. */
+  /** The transaction of a view was released: its local settings are over. */
   committed(view: SessionView, outermost: boolean): void {
     const kept = view.settings.filter(({ local }) => !local)
-    // Settings made inside functions are not seen; where nobody else's can be hit everything is set anew.
+    // Settings made inside functions are not seen; where nobody else's can be hit everything is set again.
     if (outermost || kept.length < view.settings.length) this.inForce = -1
     view.settings = kept
   }

@@ -1,5 +1,5 @@
 // One operation on the shared connection: a statement of the engine passed on, or one of the sandbox's own. It only
-// keeps what the server answered; scripts read it when the unit is answered, and the engine is told by the job.
+// keeps what the server answered; scripts read it when the unit is answered, and the job tells the engine.
 import type { Failure, Op, OpState } from '../../../driver/driver.ts'
 import type { Compiled, RowSpec } from '../../../sql/compiled.ts'
 
@@ -62,7 +62,7 @@ export function firstFailure(steps: readonly Step[]): Failure | null {
   return steps.find(({ failure }) => failure !== null && failure.kind !== 'skipped')?.failure ?? null
 }
 
-/** What a server would have answered. */
+/** The failure as a server would have given it. */
 export function serverError(code: string, message: string, sqlState?: string): Failure {
   const fields = { severity: 'ERROR', code, message, ...(sqlState === undefined ? {} : { sqlState }) }
   return { kind: 'server', outcome: 'rolled_back', fields }
