@@ -2,16 +2,11 @@
 // after it has answered.
 import type { Failure, Refusal } from '../driver/driver.ts'
 import type { ConnectionSource, PoolStats } from './contract.ts'
-import type { Member } from './member.ts'
+import { idleChecks, type Member } from './member.ts'
 import { clock } from '../util/clock.ts'
 
 // The pool learns from connections that died: one lost socket makes the others suspect, and a server that shut down
 // makes all of them useless. This class only decides; the pool acts.
-
-/** Two such answers this close together mean the server and not one session. */
-const windowMs = 5_000
-/** A connection that was heard of this recently is taken without asking it. */
-const freshMs = 1_000
 
 class Health {
   readonly #source: Pick<ConnectionSource, 'explain'>
@@ -30,14 +25,14 @@ class Health {
     const now = clock.now()
     this.#suspectUntil = now
     if (health === 'well') return 'suspect'
-    const again = now - this.#lastShutdown < windowMs
+    const again = now - this.#lastShutdown < idleChecks.windowMs
     this.#lastShutdown = now
     return again ? 'replace' : 'suspect'
   }
 
   /** Whether an idle connection may be taken without asking it. */
   fresh(idleSince: number, now: number): boolean {
-    return now - idleSince < freshMs && idleSince > this.#suspectUntil
+    return now - idleSince < idleChecks.freshMs && idleSince > this.#suspectUntil
   }
 }
 

@@ -117,15 +117,25 @@ export class Lease {
   }
 }
 
-/**
- * How long an idle connection may take to say that it is alive, and another to be opened in its place if it does not. The
- * waiter is served within 550 ms, also when that opening takes far longer than those before it.
- */
-const pingTimeoutMs = 400
-/** The longest part of that for the opening, which is given twice its usual time. */
+/** How idle connections are looked after, in milliseconds. Its own tests put something else in its members. */
+export interface IdleChecks {
+  /** A connection that was heard of this recently is taken without asking it. */
+  freshMs: number
+  /**
+   * How long an idle connection may take to say that it is alive, and another to be opened in its place if it does not. The
+   * waiter is served within 550 ms, also when that opening takes far longer than those before it.
+   */
+  pingMs: number
+  /** … and one that is asked because another has just died. */
+  suspectMs: number
+  /** Two sessions ended because the server shuts down this close together mean the server and not one session. */
+  windowMs: number
+}
+
+export const idleChecks: IdleChecks = { freshMs: 1_000, pingMs: 400, suspectMs: 250, windowMs: 5_000 }
+
+/** What of the time for an answer is left for the opening at most, which is given twice its usual time. */
 const mostConnectMs = 100
-/** … and one that is asked because another has just died. */
-const suspectTimeoutMs = 250
 
 export type MemberState = 'opening' | 'idle' | 'checking' | 'serving' | 'leased' | 'resetting' | 'closing' | 'gone'
 
@@ -257,7 +267,8 @@ export class Member implements ConnectionHooks {
     const { raw } = this
     this.state = 'checking'
     this.suspect = suspect
-    const timeoutMs = suspect ? suspectTimeoutMs : pingTimeoutMs - Math.min(2 * this.#pool.connectMs, mostConnectMs)
+    const { suspectMs, pingMs } = idleChecks
+    const timeoutMs = suspect ? suspectMs : pingMs - Math.min(2 * this.#pool.connectMs, mostConnectMs)
     const answers = await raw.ping(clock.now() + timeoutMs)
     if ((this.state as MemberState) !== 'checking') return
     if (answers) this.#pool.free(this)

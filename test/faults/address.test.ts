@@ -2,11 +2,12 @@
 
 import dns from 'node:dns'
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { createDb, type Db, QueryTimeoutError } from 'genever'
 import { afterEach, expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { onServer, serverUrl } from '../support/database.ts'
+import { freePort } from '../support/free-port.ts'
 import { until } from '../support/until.ts'
 
 afterEach(() => {
@@ -24,7 +25,7 @@ interface Address extends AsyncDisposable {
 }
 
 /** Leads to the server of the tests, at one of the many addresses of the loopback. */
-async function address(ip: string, port: number): Promise<Address & { readonly port: number }> {
+async function address(ip: string, port: number): Promise<Address> {
   const { port: target } = new URL(serverUrl())
   const sockets = new Set<Socket>()
   let arrived = 0
@@ -49,7 +50,6 @@ async function address(ip: string, port: number): Promise<Address & { readonly p
     get open() {
       return sockets.size
     },
-    port: (server.address() as AddressInfo).port,
     fail,
     async [Symbol.asyncDispose]() {
       fail()
@@ -79,15 +79,17 @@ function open(port: number, pool: Readonly<Record<string, number>> = {}): Promis
   const url = new URL(serverUrl())
   url.hostname = name
   url.port = String(port)
-  return createDb(url.href, { pool: { acquireTimeoutMs: 5000, ...pool }, cancelTimeoutMs: 2000 }).open()
+  return createDb(url.href, { pool: { acquireTimeoutMs: 50_000, connectTimeoutMs: 50_000, ...pool }, cancelTimeoutMs: 50_000 }).open()
 }
 
 test('is looked up for every connection: after the old address failed, the next ones go to the new one', async () => {
-  await using old = await address('127.0.0.1', 0)
-  await using next = await address('127.0.0.2', old.port)
+  const port = await freePort()
+  await using old = await address('127.0.0.1', port)
+  await using next = await address('127.0.0.2', port)
   const entry = zone('127.0.0.1')
-  await using db = await open(old.port, { max: 3 })
-  await Promise.all([1, 2, 3].map(() => db.scalar('select 1 from pg_sleep(0.05)')))
+  await using db = await open(port, { max: 3 })
+  const held = await Promise.all([1, 2, 3].map(() => db.acquire()))
+  for (const connection of held) await connection.release()
   const before = old.arrived
 
   entry.ip = '127.0.0.2'
@@ -96,17 +98,19 @@ test('is looked up for every connection: after the old address failed, the next 
   const values = await Promise.all(Array.from({ length: 10 }, (_, n) => db.scalar('select $1::int', [n])))
 
   expect(values).toEqual(Array.from({ length: 10 }, (_, n) => n))
+  await until(() => db.stats().opening === 0)
   expect(old.arrived).toBe(before)
   expect(next.arrived).toBeGreaterThanOrEqual(1)
   expect(entry.asked).toBe(old.arrived + next.arrived)
 })
 
 test('while the old address still answers its connections stay, and move when they reach their age', async () => {
-  await using old = await address('127.0.0.1', 0)
-  await using next = await address('127.0.0.2', old.port)
+  const port = await freePort()
+  await using old = await address('127.0.0.1', port)
+  await using next = await address('127.0.0.2', port)
   const entry = zone('127.0.0.1')
-  await using steady = await open(old.port, { max: 1, maxLifetimeMs: 600_000 })
-  await using aging = await open(old.port, { max: 1, maxLifetimeMs: 400 })
+  await using steady = await open(port, { max: 1, maxLifetimeMs: 600_000 })
+  await using aging = await open(port, { max: 1, maxLifetimeMs: 400 })
   entry.ip = '127.0.0.2'
 
   await until(() => old.open === 1)
@@ -117,10 +121,11 @@ test('while the old address still answers its connections stay, and move when th
 })
 
 test('a cancel request goes to the address of the connection it is for, wherever the name leads by then', async () => {
-  await using old = await address('127.0.0.1', 0)
-  await using next = await address('127.0.0.2', old.port)
+  const port = await freePort()
+  await using old = await address('127.0.0.1', port)
+  await using next = await address('127.0.0.2', port)
   const entry = zone('127.0.0.1')
-  await using db = await open(old.port, { max: 1 })
+  await using db = await open(port, { max: 1 })
   const mark = `address ${process.pid}`
   const told = caught(db.scalar(`select 1 from pg_sleep(60) /* ${mark} */`, [], { timeoutMs: 300 }))
   entry.ip = '127.0.0.2'
@@ -138,10 +143,11 @@ test('a cancel request goes to the address of the connection it is for, wherever
 })
 
 test('a name that leads nowhere for a while is asked again until it does', async () => {
-  await using old = await address('127.0.0.1', 0)
+  const port = await freePort()
+  await using old = await address('127.0.0.1', port)
   const entry = zone('127.0.0.1')
-  await using db = await open(old.port, { max: 1 })
-  await using next = await address('127.0.0.2', old.port)
+  await using db = await open(port, { max: 1 })
+  await using next = await address('127.0.0.2', port)
   entry.ip = '127.0.0.3'
   old.fail()
   await until(() => db.stats().open === 0)

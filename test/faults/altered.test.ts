@@ -42,6 +42,7 @@ test('a table altered 30 times under load fails no statement outside of a transa
     )
     await until(() => (ends['row'] ?? 0) > rows + 12)
   }
+  await until(() => (ends['transaction'] ?? 0) > 0)
   load.over = true
   await running
 

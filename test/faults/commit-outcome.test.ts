@@ -19,8 +19,8 @@ import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
 import { type Moment, startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
 import { leapingTime } from '../support/virtual-time.ts'
-import { committing, leapMs, overInCommit, slowCommits, slowRows } from './slow-commit.ts'
-import { killBackends, site, sound, type Site, watch } from './support.ts'
+import { committing, leapMs, overInCommit, slowCommits, type SlowSite, slowRows } from './slow-commit.ts'
+import { killBackends, short, site, sound, type Site, watch } from './support.ts'
 
 const insert = 'insert into t values (1)'
 const commitGoes: Moment = { to: 'server', text: 'COMMIT', when: 'before' }
@@ -32,10 +32,9 @@ const statusTold: Moment = { to: 'client', type: 'D', when: 'before' }
 
 /** With one connection, so that whoever asks cannot have another than that of the transaction. */
 const resolving = (options: EngineOptions = {}): Promise<Site> =>
-  site({ resolveCommitMs: 10_000, ...options, pool: { max: 1, ...options.pool } })
+  site({ resolveCommitMs: 50_000, ...options, pool: { max: 1, ...options.pool } })
 
-const slowly = (seconds: number, options: EngineOptions = {}): Promise<Site> =>
-  slowCommits(resolving({ cancelTimeoutMs: 5000, ...options }), seconds)
+const slowly = (options: EngineOptions = {}): Promise<SlowSite> => slowCommits(resolving(options))
 
 const insertSlow = 'insert into slow values (1)'
 describe('a COMMIT that is lost', () => {
@@ -119,11 +118,13 @@ describe('a COMMIT that is lost', () => {
   })
 
   test('is waited for while the server goes on committing', async () => {
-    await using place = await slowly(1)
+    await using place = await slowly()
     const [link] = place.proxy.links
     const run = watch(place.db.transaction((tx) => tx.status(insertSlow).then(() => 'done')))
     await committing(place)
     link!.break('reset')
+    await until(() => place.proxy.links.length > 1, { what: 'the server is being asked' })
+    await place.letCommit()
 
     await until(() => run.state !== 'pending')
 
@@ -234,7 +235,7 @@ describe('a COMMIT that is lost', () => {
     await using place = await resolving({ resolveCommitMs: 0 })
     place.proxy.cut(moment)
     const ran: string[] = []
-    const tx = await place.db.begin({ resolveCommitMs: 10_000 })
+    const tx = await place.db.begin({ resolveCommitMs: 50_000 })
     tx.afterCommit(() => ran.push('commit'))
     tx.afterRollback(() => ran.push('rollback'))
     await tx.status(insert)
@@ -269,7 +270,7 @@ describe('a COMMIT that is lost', () => {
 describe('a COMMIT whose time is over', () => {
   test('and that the server has stopped is a rollback', async () => {
     using time = leapingTime()
-    await using place = await slowly(60, { resolveCommitMs: 10 * leapMs })
+    await using place = await slowly({ resolveCommitMs: 10 * leapMs })
     const ran: string[] = []
 
     const told = caught(
@@ -293,7 +294,7 @@ describe('a COMMIT whose time is over', () => {
   })
 
   test('by a signal tells its reason', async () => {
-    await using place = await slowly(60)
+    await using place = await slowly()
     const controller = new AbortController()
     const reason = new TypeError('enough')
     const told = caught(place.db.transaction((tx) => tx.status(insertSlow), { signal: controller.signal }))
@@ -309,11 +310,14 @@ describe('a COMMIT whose time is over', () => {
   })
 
   test('by the time of statements, in a scope that has the only connection, is a rollback', async () => {
-    await using place = await slowly(60)
+    using time = leapingTime()
+    await using place = await slowly()
 
     await place.db.scope(async () => {
       const before = await place.db.scalar('select pg_backend_pid()')
-      const error = await caught(place.db.transaction((tx) => tx.status(insertSlow), { query: { timeoutMs: 300 } }))
+      const told = caught(place.db.transaction((tx) => tx.status(insertSlow), { query: { timeoutMs: leapMs } }))
+      await overInCommit(place, time)
+      const error = await told
       expect(error).toBeInstanceOf(QueryTimeoutError)
       expect(error.outcome).toBe('rolled_back')
       expect(await place.db.scalar('select pg_backend_pid()')).toBe(before)
@@ -325,7 +329,7 @@ describe('a COMMIT whose time is over', () => {
 
   test('although the server has done it is a commit', async () => {
     using time = leapingTime()
-    await using place = await resolving({ resolveCommitMs: 10 * leapMs })
+    await using place = await resolving({ ...short, resolveCommitMs: 10 * leapMs })
     const incident = place.proxy.cut(commitDone, 'blackhole')
     const run = place.db.transaction((tx) => tx.status(insert).then(() => 'done'), { timeoutMs: leapMs })
     await until(() => incident.link !== null)
@@ -339,13 +343,14 @@ describe('a COMMIT whose time is over', () => {
 
   test('while the server is being asked changes nothing', async () => {
     using time = leapingTime()
-    await using place = await slowly(2, { resolveCommitMs: 10 * leapMs })
+    await using place = await slowly({ resolveCommitMs: 10 * leapMs })
     const [link] = place.proxy.links
     const run = watch(place.db.transaction((tx) => tx.status(insertSlow).then(() => 'done'), { timeoutMs: leapMs }))
     await committing(place)
     link!.break('reset')
     await until(() => place.proxy.links.length > 1, { what: 'the server is being asked' })
     time.leap(leapMs)
+    await place.letCommit()
 
     await until(() => run.state !== 'pending')
 
@@ -399,7 +404,7 @@ describe('it stays unknown', () => {
 
   test('while the transaction is still open on a server that does not know that its client is gone', async () => {
     using time = leapingTime()
-    await using place = await resolving({ resolveCommitMs: 600, query: { timeoutMs: leapMs } })
+    await using place = await resolving({ ...short, resolveCommitMs: 600, query: { timeoutMs: leapMs } })
     const incident = place.proxy.cut(commitGoes, 'blackhole')
     const told = caught(place.db.transaction((tx) => tx.status(insert)))
     await until(() => incident.link !== null)
@@ -412,7 +417,7 @@ describe('it stays unknown', () => {
 
   test('until the server finds out', async () => {
     using time = leapingTime()
-    await using place = await resolving({ resolveCommitMs: 10 * leapMs, query: { timeoutMs: leapMs } })
+    await using place = await resolving({ ...short, resolveCommitMs: 10 * leapMs, query: { timeoutMs: leapMs } })
     const incident = place.proxy.cut(commitGoes, 'blackhole')
     const run = watch(place.db.transaction((tx) => tx.status(insert)))
     await until(() => incident.link !== null)
@@ -428,7 +433,7 @@ describe('it stays unknown', () => {
   })
 
   test('when the engine is closed', async () => {
-    await using place = await slowly(60)
+    await using place = await slowly()
     const [link] = place.proxy.links
     const told = caught(place.db.transaction((tx) => tx.status(insertSlow)))
     await committing(place)
@@ -479,11 +484,14 @@ describe('the number of the transaction', () => {
   })
 
   test('does not come within the timeoutMs of the transaction: it is rolled back', async () => {
-    await using place = await resolving()
-    place.proxy.cut(numberGoes, 'blackhole')
+    using time = leapingTime()
+    await using place = await resolving(short)
+    const incident = place.proxy.cut(numberGoes, 'blackhole')
+    const told = caught(place.db.transaction((tx) => tx.status(insert), { timeoutMs: leapMs }))
+    await until(() => incident.link !== null)
+    time.leap(leapMs)
 
-    const error = await caught(place.db.transaction((tx) => tx.status(insert), { timeoutMs: 300 }))
-
+    const error = await told
     expect(error).toBeInstanceOf(TransactionTimeoutError)
     expect(error.outcome).toBe('rolled_back')
     await sound(place)
@@ -491,11 +499,14 @@ describe('the number of the transaction', () => {
   })
 
   test('does not come within the time of statements: it is rolled back', async () => {
-    await using place = await resolving()
-    place.proxy.cut(numberGoes, 'blackhole')
+    using time = leapingTime()
+    await using place = await resolving(short)
+    const incident = place.proxy.cut(numberGoes, 'blackhole')
+    const told = caught(place.db.transaction((tx) => tx.status(insert), { query: { timeoutMs: leapMs } }))
+    await until(() => incident.link !== null)
+    time.leap(leapMs)
 
-    const error = await caught(place.db.transaction((tx) => tx.status(insert), { query: { timeoutMs: 300 } }))
-
+    const error = await told
     expect(error).toBeInstanceOf(QueryTimeoutError)
     expect(error.outcome).toBe('rolled_back')
     await sound(place)
@@ -567,7 +578,7 @@ test.each(poolers)('behind %s another session of the server is asked', async (_,
   const direct = await freshDatabase('create table t (n int)')
   await using pooler = await start(direct.url, 2)
   await using proxy = await startProxy(pooler.url)
-  await using db = createDb(proxy.url, { pooler: 'transaction', resolveCommitMs: 10_000, pool: { max: 1 } })
+  await using db = createDb(proxy.url, { pooler: 'transaction', resolveCommitMs: 50_000, pool: { max: 1, acquireTimeoutMs: 50_000 } })
   await db.open()
   const told: number[] = []
 

@@ -7,12 +7,12 @@ import { caught } from '../support/caught.ts'
 import { gate } from '../support/gate.ts'
 import { until } from '../support/until.ts'
 import { leapingTime } from '../support/virtual-time.ts'
-import { committing, leapMs, overInCommit, slowCommits, slowRows } from './slow-commit.ts'
-import { killBackends, site, sound, type Site, watch } from './support.ts'
+import { committing, leapMs, overInCommit, slowCommits, type SlowSite, slowRows } from './slow-commit.ts'
+import { killBackends, short, site, sound, type Site, watch } from './support.ts'
 
 const insert = 'insert into slow values (1)'
 
-const slowSite = (options: EngineOptions): Promise<Site> => slowCommits(site(options), 60)
+const slowSite = (options: EngineOptions): Promise<SlowSite> => slowCommits(site(options))
 
 const locks = async ({ direct }: Site): Promise<unknown> =>
   direct.query(`select mode from pg_locks where relation = 'slow'::regclass`)
@@ -20,7 +20,7 @@ const locks = async ({ direct }: Site): Promise<unknown> =>
 describe('timeoutMs of a transaction that is over during COMMIT', () => {
   test('tells an unknown outcome at once; the server stops, and the connection serves on', async () => {
     using time = leapingTime()
-    await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
+    await using place = await slowSite({ pool: { max: 1 } })
     const before = await place.db.scalar('select pg_backend_pid()')
     let signal: AbortSignal | undefined
     const ran: string[] = []
@@ -75,7 +75,7 @@ describe('timeoutMs of a transaction that is over during COMMIT', () => {
 
   test('on a way that died tells at once, and closes the connection', async () => {
     using time = leapingTime()
-    await using place = await slowSite({ pool: { max: 1 } })
+    await using place = await slowSite({ ...short, pool: { max: 1 } })
     const [link] = place.proxy.links
     const incident = place.proxy.cut({ to: 'server', text: 'COMMIT', when: 'before' }, 'blackhole')
 
@@ -91,7 +91,7 @@ describe('timeoutMs of a transaction that is over during COMMIT', () => {
 
   test('in a scope lets what follows wait for the answer of the server, and keeps its settings', async () => {
     using time = leapingTime()
-    await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
+    await using place = await slowSite({ pool: { max: 1 } })
 
     await place.db.scope(
       async () => {
@@ -110,7 +110,7 @@ describe('timeoutMs of a transaction that is over during COMMIT', () => {
 
   test('is never followed by another attempt', async () => {
     using time = leapingTime()
-    await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
+    await using place = await slowSite({ pool: { max: 1 } })
     let runs = 0
 
     const told = caught(
@@ -129,7 +129,7 @@ describe('timeoutMs of a transaction that is over during COMMIT', () => {
 })
 
 test('a signal that aborts during COMMIT tells the same, with its reason', async () => {
-  await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
+  await using place = await slowSite({ pool: { max: 1 } })
   const controller = new AbortController()
   const reason = new TypeError('enough')
   const told = caught(place.db.transaction((tx) => tx.status(insert), { signal: controller.signal }))
@@ -147,7 +147,7 @@ test('a signal that aborts during COMMIT tells the same, with its reason', async
 
 test('query.timeoutMs stops the COMMIT of a transaction begun by hand, on the server too', async () => {
   using time = leapingTime()
-  await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
+  await using place = await slowSite({ pool: { max: 1 } })
   const before = await place.db.scalar('select pg_backend_pid()')
   const tx = await place.db.begin({ query: { timeoutMs: leapMs } })
   await tx.status(insert)
@@ -164,7 +164,7 @@ test('query.timeoutMs stops the COMMIT of a transaction begun by hand, on the se
 describe('timeoutMs that is over after the callback has ended, and before COMMIT', () => {
   test('stops what was issued and not awaited, and rolls back', async () => {
     using time = leapingTime()
-    await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
+    await using place = await slowSite({ pool: { max: 1 } })
     let late: Promise<unknown> | undefined
 
     const told = caught(
@@ -219,7 +219,7 @@ describe('timeoutMs that is over after the callback has ended, and before COMMIT
 })
 
 test('a nested transaction whose time is over is undone before the one around it commits', async () => {
-  await using place = await slowSite({ pool: { max: 1 }, cancelTimeoutMs: 5000 })
+  await using place = await slowSite({ pool: { max: 1 } })
 
   await place.db.transaction(async (tx) => {
     await tx.status('insert into t values (1)')

@@ -8,7 +8,7 @@ import type { Moment } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
 import { leapingTime } from '../support/virtual-time.ts'
 import { leapMs } from './slow-commit.ts'
-import { site, sound } from './support.ts'
+import { short, site, sound } from './support.ts'
 
 const insert = 'insert into t values (1)'
 const commitGoes: Moment = { to: 'server', text: 'COMMIT', when: 'before' }
@@ -87,7 +87,7 @@ test('a connection lost before COMMIT was sent is known to be rolled back', asyn
 
 describe('a ROLLBACK into silence', () => {
   test("does not keep the callback's error from its caller, and the connection is closed", async () => {
-    await using place = await site({ pool: { max: 1 } })
+    await using place = await site({ ...short, pool: { max: 1 } })
     const [link] = place.proxy.links
     const reason = new TypeError('mine')
 
@@ -106,7 +106,7 @@ describe('a ROLLBACK into silence', () => {
 
   test("after a transaction's timeoutMs frees the connection's place all the same", async () => {
     using time = leapingTime()
-    await using place = await site({ pool: { max: 1 } })
+    await using place = await site({ ...short, pool: { max: 1 } })
     const [link] = place.proxy.links
     const [broken, ended] = [gate(), gate()]
 
@@ -132,7 +132,7 @@ describe('a ROLLBACK into silence', () => {
   })
 
   test('of a manual transaction ends too', async () => {
-    await using place = await site({ pool: { max: 1 } })
+    await using place = await site({ ...short, pool: { max: 1 } })
     const [link] = place.proxy.links
     const tx = await place.db.begin()
     await tx.status(insert)

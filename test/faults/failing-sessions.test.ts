@@ -21,9 +21,9 @@ test('an idle transaction the server ends, and then its socket, is one loss, tol
 
   const error = await caught(
     place.db.transaction(async (tx) => {
-      await tx.status(`set local idle_in_transaction_session_timeout = '50ms'`)
       await tx.status('insert into t values (1)')
       before = await tx.scalar('select pg_backend_pid()')
+      await tx.status(`set local idle_in_transaction_session_timeout = '50ms'`)
       await until(() => !link!.alive)
       await until(() => place.db.stats().open === 0)
       await tx.status('insert into t values (2)')
@@ -34,7 +34,10 @@ test('an idle transaction the server ends, and then its socket, is one loss, tol
   expect(error).toMatchObject({ outcome: 'rolled_back' })
   await sound(place)
   expect(await place.rows()).toEqual([])
-  expect(await place.direct.query('select 1 from pg_stat_activity where pid = $1', [before])).toEqual([])
+  await until(
+    async () => (await place.direct.query('select 1 from pg_stat_activity where pid = $1', [before])).length === 0,
+    { what: 'the session is gone' },
+  )
   expect(heard.connections.filter(({ event }) => event === 'lost')).toMatchObject([{ error: '25P03' }])
   await sleep(1)
   process.off('unhandledRejection', note).off('uncaughtException', note)
@@ -55,7 +58,7 @@ afterAll(async () => {
 test('a backend killed like a crash takes all sessions of the server with it: each is told, and all go on', async () => {
   // Test servers do not wait for the disk at COMMIT: without this the table may be gone after the crash.
   await server.query('checkpoint')
-  await using db = createDb(server.url, { pool: { max: 4, acquireTimeoutMs: 10_000 } })
+  await using db = createDb(server.url, { pool: { max: 4, acquireTimeoutMs: 50_000 } })
   const victim = await db.acquire()
   const pid = Number(await victim.scalar('select pg_backend_pid()'))
   const transaction = caught(

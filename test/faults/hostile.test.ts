@@ -2,11 +2,12 @@
 
 import { AcquireTimeoutError, ConnectError, createDb, createEngine, ProtocolError } from 'genever'
 import { describe, expect, test } from 'vitest'
-import { caught } from '../support/caught.ts'
+import { caught, type Caught } from '../support/caught.ts'
 import { startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
+import { leapingTime } from '../support/virtual-time.ts'
 import { errorResponse, message } from './messages.ts'
-import { site, sound } from './support.ts'
+import { site, sound, watch } from './support.ts'
 
 /** AuthenticationOk, a key for cancelling, ReadyForQuery: enough for a client to be content. */
 const welcome = Buffer.concat([
@@ -37,24 +38,27 @@ describe('a server that accepts and says nothing', () => {
   })
 
   test('ends each wait at the deadline of who waits, not of the connecting', async () => {
-    await using place = await site({ pool: { max: 3, acquireTimeoutMs: 600, connectTimeoutMs: 10_000 } })
+    using time = leapingTime()
+    await using place = await site({ pool: { max: 3, acquireTimeoutMs: 300_000, connectTimeoutMs: 3_600_000 } })
     await place.proxy.accept('silent')
     const held = await place.db.acquire()
-    const order: string[] = []
     const controller = new AbortController()
+    const acquire = watch(place.db.scalar('select 1'))
+    const statement = watch(place.db.scalar('select 1', [], { timeoutMs: 100_000 }))
+    const transaction = watch(place.db.transaction(() => {}, { timeoutMs: 200_000 }))
+    const signal = watch(place.db.scalar('select 1', [], { signal: controller.signal }))
+    const waits = [signal, statement, transaction, acquire]
 
-    const errors = [
-      caught(place.db.scalar('select 1')).finally(() => order.push('acquire')),
-      caught(place.db.scalar('select 1', [], { timeoutMs: 250 })).finally(() => order.push('statement')),
-      caught(place.db.transaction(() => {}, { timeoutMs: 400 })).finally(() => order.push('transaction')),
-      caught(place.db.scalar('select 1', [], { signal: controller.signal })).finally(() => order.push('signal')),
-    ]
     controller.abort()
+    for (const [ended, wait] of waits.entries()) {
+      await until(() => wait.state === 'rejected')
+      expect(waits.filter(({ state }) => state === 'pending')).toHaveLength(3 - ended)
+      time.leap(100_000)
+    }
 
-    expect((await Promise.all(errors)).map(({ outcome }) => outcome)).not.toContain('unknown')
-    expect(order).toEqual(['signal', 'statement', 'transaction', 'acquire'])
-    expect(await errors[0]).toBeInstanceOf(AcquireTimeoutError)
-    expect((await errors[0])!.phase).toBe('connect')
+    expect(waits.map(({ value }) => (value as Caught).outcome)).not.toContain('unknown')
+    expect(acquire.value).toBeInstanceOf(AcquireTimeoutError)
+    expect((acquire.value as Caught).phase).toBe('connect')
     await held.release()
   })
 })
@@ -83,7 +87,7 @@ describe('a server that speaks another language', () => {
       toClient.swallows = true
     })
 
-    const error = await caught(place.db.scalar('select 2', [], { timeoutMs: 2000 }))
+    const error = await caught(place.db.scalar('select 2', [], { timeoutMs: 50_000 }))
 
     expect(error).toBeInstanceOf(ProtocolError)
     await until(() => !link!.held)
@@ -174,7 +178,7 @@ describe('answers in pieces', () => {
     await place.warm(2)
     for (const link of place.proxy.links) link.delay(60)
 
-    expect(await place.db.scalar('select 1', [], { timeoutMs: 5000 })).toBe(1)
+    expect(await place.db.scalar('select 1', [], { timeoutMs: 50_000 })).toBe(1)
     await place.db.transaction((tx) => tx.status('insert into t values (1)'))
     expect(await place.rows()).toEqual([1])
   })

@@ -5,17 +5,21 @@ import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { functionsKnown } from '../support/functions.ts'
 import { until } from '../support/until.ts'
-import { site, sound } from './support.ts'
+import { leapingTime } from '../support/virtual-time.ts'
+import { leapMs } from './slow-commit.ts'
+import { short, site, sound } from './support.ts'
 
 const insert = 'insert into t values (1)'
 
 describe('a statement whose way dies', () => {
   test('is told at its timeoutMs, is stopped on the server, and its connection is not used again', async () => {
-    await using place = await site({ pool: { max: 1 } })
+    using time = leapingTime()
+    await using place = await site({ ...short, pool: { max: 1 } })
     const [link] = place.proxy.links
-    const told = caught(place.db.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: 300 }))
+    const told = caught(place.db.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: leapMs }))
     await until(async () => (await place.running()) === 1)
     link!.break('blackhole')
+    time.leap(leapMs)
 
     const error = await told
 
@@ -26,11 +30,15 @@ describe('a statement whose way dies', () => {
   })
 
   test('in one direction only is the same', async () => {
-    await using place = await site({ pool: { max: 1 } })
+    using time = leapingTime()
+    await using place = await site({ ...short, pool: { max: 1 } })
     const [link] = place.proxy.links
     link!.toClient.swallows = true
+    const told = caught(place.db.status(insert, [], { timeoutMs: leapMs }))
+    await until(async () => (await place.rows()).length > 0)
+    time.leap(leapMs)
 
-    const error = await caught(place.db.status(insert, [], { timeoutMs: 200 }))
+    const error = await told
 
     expect(error).toBeInstanceOf(QueryTimeoutError)
     expect(error.outcome).toBe('unknown')
@@ -40,26 +48,32 @@ describe('a statement whose way dies', () => {
   })
 
   test('and no other way leads there: every caller is told at its own deadline', async () => {
-    await using place = await site({ pool: { max: 2 } })
+    using time = leapingTime()
+    await using place = await site({ ...short, pool: { max: 2, acquireTimeoutMs: 3_600_000 } })
     await place.warm(2)
     for (const link of place.proxy.links) link.break('blackhole')
     await place.proxy.accept('silent')
     const order: number[] = []
 
-    const waits = [900, 300, 600, 150].map(async (timeoutMs) => {
+    const waits = [400_000, 200_000, 300_000, 100_000].map(async (timeoutMs) => {
       const error = await caught(place.db.scalar('select 1', [], { timeoutMs }))
       order.push(timeoutMs)
       return error.code
     })
 
+    for (let told = 1; told <= 4; told++) {
+      time.leap(100_000)
+      await until(() => order.length === told)
+    }
+
     expect(new Set(await Promise.all(waits))).toEqual(new Set(['GENEVER_QUERY_TIMEOUT', 'GENEVER_ACQUIRE_TIMEOUT']))
-    expect(order).toEqual([150, 300, 600, 900])
+    expect(order).toEqual([100_000, 200_000, 300_000, 400_000])
     await place.proxy.accept()
     await sound(place)
   })
 
   test('is told when its signal aborts', async () => {
-    await using place = await site({ pool: { max: 1 } })
+    await using place = await site({ ...short, pool: { max: 1 } })
     const [link] = place.proxy.links
     link!.break('blackhole')
     const controller = new AbortController()

@@ -71,12 +71,12 @@ describe('a database that is opened on first use, and does not answer', () => {
     const proxy = await startProxy(serverUrl())
     ends.push(() => proxy[Symbol.asyncDispose]())
     proxy.on({ to: 'server', type: '-', when: 'after' }, (link) => link.delay(300))
-    const db = createDb(proxy.url)
+    const db = createDb(proxy.url, { pool: { connectTimeoutMs: 50_000 } })
     ends.push(() => db.close({ timeoutMs: 0 }))
 
     const [hasty, patient] = await Promise.all([
       caught(db.scalar('select 1', [], { timeoutMs: 20 })),
-      db.scalar('select 2', [], { timeoutMs: 20_000 }),
+      db.scalar('select 2', [], { timeoutMs: 50_000 }),
     ])
 
     expect(hasty).toBeInstanceOf(AcquireTimeoutError)
@@ -98,7 +98,7 @@ describe('a database that is opened on first use, and does not answer', () => {
     const told = caught(db.scalar('select pg_sleep(60)', [], { timeoutMs: 100_000 })).then((given) => (error = given))
     await until(() => opened, { what: 'it is being opened' })
     time.leap(60_000)
-    await until(() => db.bound && db.stats().serving === 1, { timeoutMs: 20_000, what: 'the statement runs' })
+    await until(() => db.bound && db.stats().serving === 1, { what: 'the statement runs' })
 
     time.leap(39_000)
     expect(error).toBeUndefined()

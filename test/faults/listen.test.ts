@@ -4,12 +4,12 @@ import { ConnectionLostError, type Db, QueryTimeoutError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { until } from '../support/until.ts'
-import { site, sound } from './support.ts'
+import { short, site, sound } from './support.ts'
 
 interface Listener extends AsyncDisposable {
   readonly heard: string[]
-  /** Proves that notifications arrive: one to itself, with a deadline. */
-  beat(): Promise<void>
+  /** Proves that notifications arrive: one to itself, with a deadline that a test may wait for. */
+  beat(timeoutMs?: number): Promise<void>
 }
 
 /** As the documentation of PostgreSQL advises an application: a connection of its own, and the driver's own events. */
@@ -24,10 +24,10 @@ async function listen(db: Db): Promise<Listener> {
   let beats = 0
   return {
     heard,
-    async beat() {
+    async beat(timeoutMs = 50_000) {
       const payload = `beat ${++beats}`
-      await connection.status(`select pg_notify('news', $1)`, [payload], { timeoutMs: 300 })
-      await until(() => heard.includes(payload), { timeoutMs: 1000 })
+      await connection.status(`select pg_notify('news', $1)`, [payload], { timeoutMs })
+      await until(() => heard.includes(payload))
     },
     [Symbol.asyncDispose]: () => connection.release(),
   }
@@ -40,7 +40,7 @@ const listening = (place: Awaited<ReturnType<typeof site>>): Promise<unknown[]> 
   )
 
 test('a heartbeat with a deadline finds it out; the connection is closed, the next use says that the session is gone', async () => {
-  await using place = await site({ pool: { max: 2 } })
+  await using place = await site({ ...short, pool: { max: 2 } })
   await using listener = await listen(place.db)
   const link = place.proxy.open.at(-1)!
   await place.direct.query(`notify news, 'first'`)
@@ -49,7 +49,7 @@ test('a heartbeat with a deadline finds it out; the connection is closed, the ne
   link.break('blackhole')
   await place.direct.query(`notify news, 'lost'`)
 
-  expect(await caught(listener.beat())).toBeInstanceOf(QueryTimeoutError)
+  expect(await caught(listener.beat(300))).toBeInstanceOf(QueryTimeoutError)
 
   await until(() => !link.held)
   // The gap is told, never bridged in silence: without LISTEN on it the handle gets no other connection.

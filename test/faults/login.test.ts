@@ -43,7 +43,7 @@ async function serve(...steps: Step[]): Promise<{ url: string; sent: Buffer[] }>
 }
 
 async function refused(url: string, options = {}): Promise<Error> {
-  const db = createDb(url, { retry: { limit: 0 }, pool: { connectTimeoutMs: 2000 }, ...options })
+  const db = createDb(url, { retry: { limit: 0 }, pool: { connectTimeoutMs: 50_000 }, ...options })
   const error = await caught(db.open())
   await db.close()
   return error
@@ -91,7 +91,7 @@ test.each([
     () => request(3),
     () => Buffer.concat([request(0), parameter('client_encoding', 'UTF8'), parameter('DateStyle', 'ISO'), ready]),
   )
-  await createDb(url + more, { retry: { limit: 0 }, ...options }).open()
+  await using _db = await createDb(url + more, { retry: { limit: 0 }, ...options }).open()
 
   expect(said(sent)).toContain(secret)
 })
@@ -107,7 +107,7 @@ test('a login by MD5 goes on', async () => {
     () => request(5, 'salt'),
     () => Buffer.concat([request(0), parameter('DateStyle', 'ISO'), ready]),
   )
-  await createDb(url, { retry: { limit: 0 } }).open()
+  await using _ = await createDb(url, { retry: { limit: 0 } }).open()
   expect(said(sent)).toMatch(/md5[0-9a-f]{32}/)
 })
 
@@ -142,7 +142,7 @@ const rest = Buffer.concat([request(0), parameter('DateStyle', 'ISO'), ready])
 
 test('a SCRAM login with the proof of the server goes on', async () => {
   const { url } = await serve(...scram((final) => Buffer.concat([request(12, final), rest])))
-  await createDb(url, { retry: { limit: 0 } }).open()
+  await using _ = await createDb(url, { retry: { limit: 0 } }).open()
 })
 
 test.each<readonly [string, (final: Buffer) => Buffer]>([

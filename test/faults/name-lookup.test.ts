@@ -5,6 +5,8 @@ import { AcquireTimeoutError, ConnectError, createDb, createEngine } from 'genev
 import { afterEach, expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { serverUrl } from '../support/database.ts'
+import { until } from '../support/until.ts'
+import { leapingTime } from '../support/virtual-time.ts'
 
 const url = new URL(serverUrl())
 url.hostname = 'db.genever.test'
@@ -39,15 +41,21 @@ test('ends the opening at the connect timeout', async () => {
 })
 
 test('ends each wait for a further connection at the deadline of who waits', async () => {
+  using time = leapingTime()
   const names = resolver(1)
-  const db = createDb(url.href, { pool: { max: 2, acquireTimeoutMs: 500, connectTimeoutMs: 60_000 } })
+  const db = createDb(url.href, { pool: { max: 2, acquireTimeoutMs: 200_000, connectTimeoutMs: 3_600_000 } })
   const held = await db.acquire()
   const order: string[] = []
 
-  const errors = await Promise.all([
+  const waits = Promise.all([
     caught(db.acquire()).finally(() => order.push('acquire')),
-    caught(db.status('select 1', [], { timeoutMs: 150 })).finally(() => order.push('statement')),
+    caught(db.status('select 1', [], { timeoutMs: 100_000 })).finally(() => order.push('statement')),
   ])
+  for (let told = 1; told <= 2; told++) {
+    time.leap(100_000)
+    await until(() => order.length === told)
+  }
+  const errors = await waits
 
   expect(order).toEqual(['statement', 'acquire'])
   for (const error of errors) {

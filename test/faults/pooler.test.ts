@@ -106,7 +106,7 @@ for (const [name, there, start] of kinds) {
       expect(wrong).toEqual([])
       expect(await at.direct.query(`select count(*)::int as n from t where who = 'b'`)).toEqual([{ n: 1000 }])
       expect(await at.direct.query('select count(*)::int as n from pg_prepared_statements')).toEqual([{ n: 0 }])
-    }, 30_000)
+    })
 
     test('settings of a scope hold for each of its statements and transactions, and for nobody else', async () => {
       await using at = await place()
@@ -161,7 +161,7 @@ for (const [name, there, start] of kinds) {
       expect(await at.direct.query('select who, count(*)::int as n from t group by who order by who')).toEqual(
         ['1', '2', '3', '4', '5'].map((each) => ({ who: each, n: 5 })),
       )
-    }, 30_000)
+    })
 
     test('several statements in one text have no settings outside of a transaction, and are refused', async () => {
       await using at = await place()
@@ -257,7 +257,7 @@ for (const [name, there, start] of kinds) {
     )
 
     test('a connection that asked for a cancel is not used again', async () => {
-      await using at = await place({ cancelTimeoutMs: 300, pool: { max: 1 } })
+      await using at = await place({ pool: { max: 1 } })
       expect(await caught(at.db.scalar('select 1 from pg_sleep(2)', [], { timeoutMs: 200 }))).toBeInstanceOf(
         QueryTimeoutError,
       )

@@ -8,7 +8,7 @@ import { until } from '../support/until.ts'
 const name = 'genever-processes'
 
 const run = (database: FreshDatabase, text: string): Promise<ScriptEnd> =>
-  runScript(text, { env: { URL: database.url, NAME: name }, timeoutMs: 40_000 })
+  runScript(text, { env: { URL: database.url, NAME: name }, timeoutMs: 50_000 })
 
 const backends = async ({ name: database }: FreshDatabase): Promise<number> =>
   (await onServer('select 1 from pg_stat_activity where datname = $1 and application_name = $2', [database, name]))
@@ -31,9 +31,10 @@ test('a forked process shares no socket with its parent: both work, and the end 
           try { return [readlinkSync('/proc/self/fd/' + fd)] } catch { return [] }
         }).filter((to) => to.startsWith('socket:'))
       : []
-    const pids = (db) => Promise.all([1, 2, 3].map(() => db.scalar('select pg_backend_pid() from pg_sleep(0.05)')))
     const db = await createDb(process.env.URL, { pool: { max: 3 }, applicationName: process.env.NAME }).open()
-    const own = new Set(await pids(db))
+    const held = await Promise.all([1, 2, 3].map(() => db.acquire()))
+    const pids = () => Promise.all(held.map((connection) => connection.scalar('select pg_backend_pid()')))
+    const own = new Set(await pids())
 
     if (process.send !== undefined) {
       process.send({ pids: [...own], sockets: sockets() })
@@ -46,9 +47,10 @@ test('a forked process shares no socket with its parent: both work, and the end 
         const shared = [...told.pids.filter((pid) => own.has(pid)), ...told.sockets.filter((s) => mine.includes(s))]
         child.send(how)
         await once(child, 'exit')
-        const after = await pids(db)
+        const after = await pids()
         console.log(how, told.pids.length, shared.length, after.every((pid) => own.has(pid)))
       }
+      for (const connection of held) await connection.release()
     }`,
   )
 
@@ -148,7 +150,7 @@ test('engines of one URL are apart: each keeps to its max, closing one leaves th
         const main = createDb(process.env.URL, { pool: { max: 1 } })
         const backends = () => main.scalar("select count(*)::int from pg_stat_activity where datname = current_database() and application_name = $1", [process.env.NAME])
         const gone = async (limit) => {
-          for (const end = Date.now() + 8000; (await backends()) > limit && Date.now() < end;) await new Promise((r) => setTimeout(r, 20))
+          for (const end = Date.now() + 30_000; (await backends()) > limit && Date.now() < end;) await new Promise((r) => setTimeout(r, 20))
           return backends()
         }
         process.on('warning', ({ name }) => console.log(name))

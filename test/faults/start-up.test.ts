@@ -10,6 +10,7 @@ import type { ServerOptions } from '../../src/driver/postgres/server-options.ts'
 import { openWire } from '../../src/driver/socket/open-wire.ts'
 import { longestMessage, StartUp, type StartUpOptions } from '../../src/driver/socket/start-up.ts'
 import { sample } from '../support/extent.ts'
+import { until } from '../support/until.ts'
 import { errorResponse, message } from './messages.ts'
 
 const secret = 'open sesame'
@@ -164,11 +165,11 @@ function proofOf(first: string, challenge: string, final: string): string {
 async function scram(end: (proof: string) => Buffer): Promise<Failure | null> {
   const { told, sent, startUp } = begin()
   told(asks(10, 'SCRAM-SHA-256\0\0'))
-  await expect.poll(() => sent.length, { interval: 1 }).toBe(2)
+  await until(() => sent.length === 2)
   const first = sent[1]?.toString().replace(/^[^]*n,,/, '') ?? ''
   const challenge = `${/r=.*/.exec(first)?.[0] ?? ''}more,s=c2FsdA==,i=4096`
   told(asks(11, challenge))
-  await expect.poll(() => sent.length, { interval: 1 }).toBe(3)
+  await until(() => sent.length === 3)
   const final = sent[2]?.subarray(5).toString() ?? ''
   told(end(proofOf(first, challenge, final)))
   startUp.ended(undefined)
@@ -253,7 +254,7 @@ async function answering(answer: (socket: Socket) => void): Promise<{ port: numb
   return { port: (server.address() as AddressInfo).port, sent }
 }
 
-async function opening(port: number, options: ServerOptions, waitMs: number = 5_000): Promise<Failure> {
+async function opening(port: number, options: ServerOptions, waitMs: number = 50_000): Promise<Failure> {
   const place = { host: '127.0.0.1', port, user: 'app', password: secret }
   return openWire({ ...place, ...options }, { notice() {} }, performance.now() + waitMs).then(
     ({ wire }) => {

@@ -19,6 +19,11 @@ test('finds its connections alive, and what was answered meanwhile', async () =>
     while (!functions.read || db.stats().idle < 3) await new Promise((resolve) => setTimeout(resolve, 5))
     const pids = async () => (await Promise.all([1, 2, 3].map(() => db.scalar('select pg_backend_pid() from pg_sleep(0.05)')))).sort()
     const before = await pids()
+    // It waits for the stop, however late that comes.
+    const stopped = "grep -q '^State:.*T' /proc/$0/status || ps -o state= -p $0 | grep -q T"
+    const wakes = 'while kill -0 $0 && ! { ' + stopped + '; }; do sleep 0.1; done; sleep 3; kill -CONT $0'
+    const waker = spawn('/bin/sh', ['-c', wakes, String(process.pid)], { stdio: 'ignore' })
+    await new Promise((resolve) => waker.once('spawn', resolve))
     const running = Promise.allSettled([
       db.scalar('select 1 from pg_sleep(0.2)', [], { timeoutMs: 1500 }),
       db.status('insert into t select 1 from pg_sleep(0.2)', [], { timeoutMs: 1500 }),
@@ -26,8 +31,7 @@ test('finds its connections alive, and what was answered meanwhile', async () =>
       db.scalar('select 4'),
       db.acquire().then((connection) => connection.release()),
     ])
-    const waker = spawn('/bin/sh', ['-c', 'sleep 3; kill -CONT ' + process.pid], { stdio: 'ignore' })
-    await new Promise((resolve) => waker.once('spawn', resolve))
+    await new Promise((resolve) => setImmediate(resolve))
     const start = Date.now()
     process.kill(process.pid, 'SIGSTOP')
     await new Promise((resolve) => setTimeout(resolve, 1))
@@ -38,7 +42,7 @@ test('finds its connections alive, and what was answered meanwhile', async () =>
     await db.close()
     waker.unref()
   `,
-    { env: { TARGET: database.url }, timeoutMs: 30_000 },
+    { env: { TARGET: database.url }, timeoutMs: 50_000 },
   )
 
   expect(stderr).toBe('')

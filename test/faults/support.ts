@@ -2,6 +2,7 @@
 
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { expect, vi } from 'vitest'
+import { idleChecks } from '../../src/pool/member.ts'
 import { clock } from '../../src/util/clock.ts'
 import { freshDatabase, onServer, type FreshDatabase } from '../support/database.ts'
 import { startProxy, type Proxy } from '../support/proxy.ts'
@@ -16,25 +17,39 @@ export interface Site extends AsyncDisposable {
   rows(): Promise<unknown[]>
   /** How many statements the server is running for the db. */
   running(): Promise<number>
-  /** Opens so many connections at least, all idle afterwards. */
+  /** Opens so many connections, one after the other: all are idle afterwards, and those opened last are taken first. */
   warm(connections: number): Promise<void>
 }
 
-let database: Promise<FreshDatabase> | undefined
+/** One for each test file: files may share a process. */
+const databases = new Map<string, Promise<FreshDatabase>>()
 
-/** Open, with an empty table `t (n int)`; one at a time in a file. Limits are short, so that a test is not. */
+function database(): Promise<FreshDatabase> {
+  const { testPath = '' } = expect.getState()
+  const known = databases.get(testPath) ?? freshDatabase('create table t (n int)')
+  databases.set(testPath, known)
+  return known
+}
+
+/** Limits of what never happens in a test; it is as short as they are. */
+export const short = { resetTimeoutMs: 300, cancelTimeoutMs: 300 } as const
+
+/** Longer than any machine stands still. */
+const longMs = 50_000
+
+/** Open, with an empty table `t (n int)`; one at a time in a file. Its limits are never reached where the test does not say `short`. */
 export async function site(options: EngineOptions = {}): Promise<Site> {
-  const direct = await (database ??= freshDatabase('create table t (n int)'))
+  const direct = await database()
   await killBackends(direct.name)
   await direct.query('truncate t')
   const proxy = await startProxy(direct.url)
   const db = createDb(proxy.url, {
     closeTimeoutMs: 200,
-    resetTimeoutMs: 300,
-    cancelTimeoutMs: 300,
+    resetTimeoutMs: longMs,
+    cancelTimeoutMs: longMs,
     ...options,
     applicationName: 'genever-site',
-    pool: { acquireTimeoutMs: 5000, ...options.pool },
+    pool: { acquireTimeoutMs: longMs, connectTimeoutMs: longMs, ...options.pool },
   })
   await db.open()
   return {
@@ -44,9 +59,9 @@ export async function site(options: EngineOptions = {}): Promise<Site> {
     rows: async () => (await direct.query('select n from t order by n')).map(({ n }) => n),
     running: () => running(direct.name),
     async warm(connections) {
-      await Promise.all(Array.from({ length: connections }, () => db.acquire())).then((held) =>
-        Promise.all(held.map((connection) => connection.release())),
-      )
+      const held = []
+      for (let n = 0; n < connections; n++) held.push(await db.acquire({ timeoutMs: longMs }))
+      for (const connection of held) await connection.release()
       await until(() => db.stats().idle >= connections)
     },
     async [Symbol.asyncDispose]() {
@@ -79,10 +94,18 @@ export async function sound(place: Site): Promise<void> {
   expect(await Promise.all([db.scalar('select 7'), db.transaction((tx) => tx.scalar('select 8'))])).toEqual([7, 8])
 }
 
-/** The clock of the library goes forward by so much at once: what was idle has been idle for so much longer. */
-export function passTime(ms: number): void {
+/** The clock of the library goes forward at once: what was idle has been idle for so long that it is asked before it is used. */
+export function passTime(): void {
   const { now } = clock
+  const ms = 1.5 * idleChecks.freshMs
   vi.spyOn(clock, 'now').mockImplementation(() => now() + ms)
+}
+
+/** Until its `using` block ends, connections that are asked whether they are alive have a time for it that only a leap of the clock reaches. */
+export function patientChecks(): Disposable {
+  const { pingMs, suspectMs } = idleChecks
+  Object.assign(idleChecks, { pingMs: longMs, suspectMs: longMs })
+  return { [Symbol.dispose]: () => void Object.assign(idleChecks, { pingMs, suspectMs }) }
 }
 
 /** Ends the backends of a database that serve the code under test. */

@@ -6,7 +6,7 @@ import { caught } from '../support/caught.ts'
 import { onServer } from '../support/database.ts'
 import type { Break } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
-import { killBackends, type Site, site, sound } from './support.ts'
+import { killBackends, patientChecks, type Site, site, sound } from './support.ts'
 
 const insert = 'insert into t values (1)'
 
@@ -140,6 +140,7 @@ describe('a backend that is terminated', () => {
   })
 
   test('once leaves the others', async () => {
+    using _ = patientChecks()
     await using place = await site({ pool: { max: 4 } })
     await place.warm(4)
     const old = [...place.proxy.links]
@@ -161,7 +162,7 @@ describe('a server that refuses new connections for good', () => {
     const url = new URL(place.direct.url)
     url.username = role
     url.password = 'right'
-    await using db = createDb(url.href, { pool: { max: 1, acquireTimeoutMs: 10_000 }, applicationName: 'genever-site' })
+    await using db = createDb(url.href, { pool: { max: 1, acquireTimeoutMs: 50_000 }, applicationName: 'genever-site' })
     await db.open()
     const running = caught(db.scalar('select 1 from pg_sleep(60)'))
     await until(async () => (await place.running()) === 1)
@@ -183,7 +184,7 @@ describe('a server that refuses new connections for good', () => {
     await onServer(`create database ${name}`)
     const url = new URL(place.direct.url)
     url.pathname = `/${name}`
-    await using db = createDb(url.href, { pool: { max: 1, acquireTimeoutMs: 10_000 } })
+    await using db = createDb(url.href, { pool: { max: 1, acquireTimeoutMs: 50_000 } })
     const held = await db.acquire()
     const waiting = [caught(db.scalar('select 1')), caught(db.acquire())]
 
