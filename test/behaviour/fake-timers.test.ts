@@ -80,7 +80,8 @@ forEachDriver((driver) => {
 
   test('waits and transactions end by their own time', async () => {
     const db = await fresh({ pool: { max: 1, acquireTimeoutMs: 30 } })
-    const holder = await db.acquire()
+    await db.open()
+    const holder = await db.acquire({ timeoutMs: 20_000 })
     const held = await caught(db.scalar('select 2'))
     await holder.release()
     const late = caught(db.transaction(() => new Promise(() => {}), { timeoutMs: 30 }))

@@ -21,7 +21,8 @@ export interface Contract {
   readonly options: () => Promise<Record<string, unknown>>
 }
 
-export const later = (ms = 5000): number => performance.now() + ms
+/** A deadline that is never reached, unless a test says a shorter one. */
+export const later = (ms = 50_000): number => performance.now() + ms
 
 export class TestOp implements Op<any> {
   readonly stmt: Compiled

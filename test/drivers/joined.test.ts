@@ -4,7 +4,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { socketDriver } from '../../src/driver/socket/driver.ts'
 import type { Compiled } from '../../src/sql/compiled.ts'
-import { type FreshDatabase, freshDatabase, query } from '../support/database.ts'
+import { type FreshDatabase, freshDatabase, onServer, query } from '../support/database.ts'
+import { until } from '../support/until.ts'
 import { closeAll, connect, later, type TestConnection, type TestOp } from './driver-contract.ts'
 
 let database: Promise<FreshDatabase> | undefined
@@ -111,8 +112,9 @@ describe('operations that join the unit submitted last', () => {
   test('can be stopped, any of them', async () => {
     const c = await open()
     const stmt = await known(c, 'select $1::int as n from pg_sleep($1)', [0])
-    const ops = joined(c, stmt, 0, 30, 0)
-    await turn()
+    const ops = joined(c, stmt, 0, 60, 0)
+    const sleeps = `select 1 from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'`
+    await until(async () => (await onServer(sleeps, [c.raw.id])).length > 0)
 
     expect(await c.raw.cancel(ops[1] as TestOp, later())).toBe('cancelled')
 

@@ -379,7 +379,7 @@ describeMysql('the driver mysql', () => {
   test('cancelling stops a statement, and never the one behind it', async () => {
     const connection = await connect()
     for (let i = 0; i < 20; i++) {
-      const op = connection.op(`select sleep(${i % 2 === 0 ? 5 : 0.001}) as slept_${i}`)
+      const op = connection.op(`select sleep(${i % 2 === 0 ? 60 : 0.001}) as slept_${i}`)
       connection.raw.submit(op)
       await new Promise((resolve) => setTimeout(resolve, i % 4))
       const cancelled = await connection.raw.cancel(op, later())
@@ -390,7 +390,7 @@ describeMysql('the driver mysql', () => {
 
   test('a killed session tells that it is lost, and what ran then is unknown', async () => {
     const connection = await connect()
-    const op = connection.op('select sleep(20)')
+    const op = connection.op('select sleep(60)')
     connection.raw.submit(op)
     await until(
       async () =>

@@ -101,7 +101,7 @@ describe('pglite: sharing', () => {
     const waiting = other.op('select 1')
     other.raw.submit(waiting)
 
-    expect(await other.raw.cancel(waiting, later(100))).toBe('cancelled')
+    expect(await other.raw.cancel(waiting, later())).toBe('cancelled')
     expect([waiting.end, other.raw.status]).toEqual(['server 57014 rolled_back', 'idle'])
     await one.run('commit')
     expect(await other.value('select 1')).toBe(1)

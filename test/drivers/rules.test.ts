@@ -43,7 +43,7 @@ let keeper: RawConnection
 beforeAll(async () => {
   keeper = await pgliteDriver.open(pgliteDriver.parse({ memory: 'rules' }), silent, performance.now() + 60_000)
 }, 60_000)
-afterAll(() => keeper.close(performance.now() + 5_000))
+afterAll(() => keeper.close(performance.now() + 60_000))
 
 describe.each(subjects)('the driver %#', (driver, options) => {
   let known: Promise<Record<string, unknown>> | undefined

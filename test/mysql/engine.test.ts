@@ -310,9 +310,9 @@ describeMysql('the engine on MySQL', () => {
   })
 
   test('a statement that takes too long is stopped, and the connection serves the next', async () => {
-    const single = open({ pool: { max: 1 } })
+    const single = open({ pool: { max: 1 }, cancelTimeoutMs: 50_000 })
     const id = await single.scalar('select connection_id() + 0')
-    const error = await caught(single.scalar('select sleep(20)', [], { timeoutMs: 100 }))
+    const error = await caught(single.scalar('select sleep(60)', [], { timeoutMs: 100 }))
 
     expect(error.name).toBe('QueryTimeoutError')
     expect(await single.scalar('select connection_id() + 0')).toBe(id)

@@ -38,7 +38,12 @@ export interface App {
   /** Further plug-ins on the same application, in front of the routes. */
   readonly more?: readonly { readonly db: Db; readonly options?: PluginOptions<any> }[]
   readonly routes: readonly Route[]
+  /** The time of the readiness handler; default 50 s, which no answer takes. */
+  readonly readyMs?: number
 }
+
+/** Of the readiness handler. */
+export const readiness = ({ readyMs = 50_000 }: App): { readonly timeoutMs: number } => ({ timeoutMs: readyMs })
 
 export interface RunningApp extends AsyncDisposable {
   readonly port: number
@@ -65,6 +70,8 @@ export interface Adapter {
 export function running(server: Server): RunningApp {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the server does not listen on a port')
+  // A client that stands still for a while finds its connection as it left it.
+  server.keepAliveTimeout = 120_000
   return {
     port: address.port,
     server,

@@ -197,7 +197,7 @@ describe.each(Object.keys(frameworks))('%s', (name) => {
       await use(async (path, tenant = true) => {
         const answer = await fetch(`${url}/${path}`, {
           headers: tenant ? { 'x-tenant': '1' } : {},
-          signal: AbortSignal.timeout(10_000),
+          signal: AbortSignal.timeout(50_000),
         })
         return [answer.status, answer.headers.get('content-type') ?? '', await answer.text()]
       })

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import express, { type Request, type RequestHandler, type Response } from 'express'
 import { genever, health, notFound } from 'genever/express'
-import { type Adapter, type Answer, type App, type Call, running, type RunningApp } from './adapter.ts'
+import { type Adapter, type Answer, type App, type Call, readiness, running, type RunningApp } from './adapter.ts'
 import { requestSuite } from './request-suite.ts'
 
 const adapter: Adapter = {
@@ -19,7 +19,7 @@ const adapter: Adapter = {
       await plugin.open(server)
       server.use(plugin)
     }
-    server.get('/ready', health(app.db, { timeoutMs: 1_000 }))
+    server.get('/ready', health(app.db, readiness(app)))
     for (const { method, path, work, transaction } of app.routes) {
       const handler: RequestHandler = async (request, response) => write(response, await work(callOf(request)))
       server[method === 'GET' ? 'get' : 'post'](path, transaction === true ? main!.transactional(handler) : handler)

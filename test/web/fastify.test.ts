@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import Fastify from 'fastify'
 import { genever, health } from 'genever/fastify'
 import 'genever/fastify/types'
-import { type Adapter, type App, running, type RunningApp } from './adapter.ts'
+import { type Adapter, type App, readiness, running, type RunningApp } from './adapter.ts'
 import { requestSuite } from './request-suite.ts'
 
 const adapter: Adapter = {
@@ -13,7 +13,7 @@ const adapter: Adapter = {
   async start(app: App): Promise<RunningApp> {
     const fastify = Fastify({ forceCloseConnections: true })
     for (const { db, options } of [app, ...(app.more ?? [])]) await fastify.register(genever, { ...options, db })
-    fastify.get('/ready', health(app.db, { timeoutMs: 1_000 }))
+    fastify.get('/ready', health(app.db, readiness(app)))
     for (const { method, path, work, transaction } of app.routes)
       fastify.route({
         method,

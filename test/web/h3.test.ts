@@ -9,7 +9,7 @@ import { H3, HTTPError, HTTPResponse, onResponse, toNodeHandler } from 'h3'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { databaseUrl } from '../support/database.ts'
 import { doing, pid, quiet } from '../support/matrix.ts'
-import { type Adapter, type App, running, type RunningApp } from './adapter.ts'
+import { type Adapter, type App, readiness, running, type RunningApp } from './adapter.ts'
 import { ask } from './client.ts'
 import { requestSuite } from './request-suite.ts'
 
@@ -36,7 +36,7 @@ const adapter: Adapter = {
       await plugin.open()
       h3.use(plugin)
     }
-    h3.get('/ready', health(app.db, { timeoutMs: 1_000 }))
+    h3.get('/ready', health(app.db, readiness(app)))
     for (const route of app.routes)
       h3.on(
         route.method,

@@ -12,7 +12,7 @@ import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
 import { doing, pid, quiet } from '../support/matrix.ts'
-import { type Adapter, type App, running, type RunningApp } from './adapter.ts'
+import { type Adapter, type App, readiness, running, type RunningApp } from './adapter.ts'
 import { ask } from './client.ts'
 import { requestSuite } from './request-suite.ts'
 
@@ -40,7 +40,7 @@ const adapter: Adapter = {
       await plugin.open()
       hono.use(plugin)
     }
-    hono.get('/ready', health(app.db, { timeoutMs: 1_000 }))
+    hono.get('/ready', health(app.db, readiness(app)))
     for (const route of app.routes) {
       const between = route.transaction === true ? [main!.transaction()] : []
       hono.on(route.method, [route.path], ...between, async (c) => {

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { genever, health } from 'genever/http'
-import { type Adapter, type Answer, type App, type Call, running, type RunningApp } from './adapter.ts'
+import { type Adapter, type Answer, type App, type Call, readiness, running, type RunningApp } from './adapter.ts'
 import { requestSuite } from './request-suite.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => unknown
@@ -18,7 +18,7 @@ const adapter: Adapter = {
     const plugins = [...(app.more ?? []), app].map(({ db, options }) => genever(db, options))
     for (const plugin of plugins) await plugin.open()
     const [main] = plugins.slice(-1)
-    const routes = new Map<string, Handler>([['GET /ready', health(app.db, { timeoutMs: 1_000 })]])
+    const routes = new Map<string, Handler>([['GET /ready', health(app.db, readiness(app))]])
     for (const { method, path, work, transaction } of app.routes) {
       const innermost: Handler = async (request, response) => write(response, await work(callOf(request)))
       const whole = main?.handler(innermost, transaction === undefined ? undefined : { transaction }) as Handler

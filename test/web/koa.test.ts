@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { genever, health } from 'genever/koa'
 import Koa from 'koa'
-import { type Adapter, type App, running, type RunningApp } from './adapter.ts'
+import { type Adapter, type App, readiness, running, type RunningApp } from './adapter.ts'
 import { requestSuite } from './request-suite.ts'
 
 const adapter: Adapter = {
@@ -20,7 +20,7 @@ const adapter: Adapter = {
       await plugin.open(koa)
       koa.use(plugin)
     }
-    const ready = health(app.db, { timeoutMs: 1_000 })
+    const ready = health(app.db, readiness(app))
     const inTransaction = main!.transaction()
     koa.use(async (ctx, next) => {
       if (ctx.path === '/ready') return ready(ctx, next)

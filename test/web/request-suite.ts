@@ -13,7 +13,7 @@ import { doing, forEachDriver, pid, quiet, type TestedDriver } from '../support/
 import { sample } from '../support/extent.ts'
 import { until } from '../support/until.ts'
 import type { Adapter, Answer, App, Call, Route, RunningApp } from './adapter.ts'
-import { ask, head, send } from './client.ts'
+import { ask, head, type Reply, send } from './client.ts'
 
 /** Declares the suite for one framework. */
 export function requestSuite(adapter: Adapter): void {
@@ -631,10 +631,14 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
 
     test('readiness is 200 with counts, and 503 by its deadline when no connection is free; nothing in it is secret', async () => {
       const { db } = await open(1)
-      await using app = await start({ db, routes: [] })
-      const ready = await ask(app.port, 'GET /ready')
+      let ready: Reply
+      {
+        await using patient = await start({ db, routes: [] })
+        ready = await ask(patient.port, 'GET /ready')
+      }
+      await using hasty = await start({ db, routes: [], readyMs: 200 })
       const held = await db.acquire()
-      const busy = await ask(app.port, 'GET /ready')
+      const busy = await ask(hasty.port, 'GET /ready')
       await held.release()
 
       expect([ready.status, ready.body]).toMatchObject([200, { status: 'ok', pool: { max: 1 } }])
@@ -677,7 +681,6 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
       for (let from = 0; from < requests; from += 50)
         await Promise.all(Array.from({ length: 50 }, (_, i) => one(from + i)))
       await until(() => doing(db).startsWith('0 lent') && db.stats().waiting === 0, {
-        timeoutMs: 1000,
         what: doing(db),
       })
       process.off('unhandledRejection', note)

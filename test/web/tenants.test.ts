@@ -175,7 +175,7 @@ describe.each(Object.keys(frameworks))('%s', (name) => {
     try {
       await use(async (tenant) => {
         const headers: Record<string, string> = tenant === undefined ? {} : { 'x-tenant': tenant }
-        const answer = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) })
+        const answer = await fetch(url, { headers, signal: AbortSignal.timeout(50_000) })
         return [answer.status, await answer.text()]
       })
     } finally {

@@ -65,6 +65,7 @@ export async function listen(nest: INestApplication): Promise<Listening> {
   const server = nest.getHttpServer() as Server
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the server does not listen on a port')
+  server.keepAliveTimeout = 120_000
   return {
     nest,
     port: address.port,

@@ -1,7 +1,5 @@
 /** `GeneverModule`: databases by name, what is injected, start and end. */
 
-import { createServer } from 'node:net'
-import { once } from 'node:events'
 import { Controller, Get, Inject, Injectable, type OnModuleInit, type Type } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
 import { ConnectError, type Connection, createDb, Db, InvalidOptionError, UsageError } from 'genever'
@@ -19,6 +17,7 @@ import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../../support/caught.ts'
 import { databaseUrl } from '../../support/database.ts'
+import { freePort } from '../../support/free-port.ts'
 import { gate } from '../../support/gate.ts'
 import { pid } from '../../support/matrix.ts'
 import { until } from '../../support/until.ts'
@@ -28,14 +27,9 @@ import { create, logger, listen, moduleOf, type Parts, platforms, start } from '
 const context = (parts: Parts, log: ReturnType<typeof logger> | false = false) =>
   NestFactory.createApplicationContext(moduleOf(parts), { logger: log, abortOnError: false })
 
-/** An address where nobody listens any more. */
+/** An address where nobody listens. */
 async function nobody(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
-  await new Promise((resolve) => server.close(resolve))
-  return `postgres://app:secret@127.0.0.1:${port}/shop`
+  return `postgres://app:secret@127.0.0.1:${await freePort()}/shop`
 }
 
 describe('what is injected', () => {
@@ -323,7 +317,7 @@ describe('readiness', () => {
         pool: expect.objectContaining({ reserved: 1 }),
       },
     })
-    expect(await app.nest.get<GeneverHealthIndicator>(getHealthToken('other')).pingCheck('other')).toMatchObject({
+    expect(await app.nest.get<GeneverHealthIndicator>(getHealthToken('other')).pingCheck('other', { timeoutMs: 20_000 })).toMatchObject({
       other: { status: 'up' },
     })
     expect(() => indicator.pingCheck('database').withTimeout(-1)).toThrow(UsageError)

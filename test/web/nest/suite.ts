@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream'
 import { Controller, Get, Post, Req, Res, StreamableFile, type Type } from '@nestjs/common'
 import { GeneverModule, TransactionalRoute } from 'genever/nest'
-import type { Adapter, App, Route, RunningApp } from '../adapter.ts'
+import { type Adapter, type App, readiness, type Route, type RunningApp } from '../adapter.ts'
 import { type Platform, start } from './app.ts'
 
 interface Request {
@@ -54,7 +54,7 @@ export function adapterOf(platform: Platform): Adapter {
     settles: false,
     async start(app: App): Promise<RunningApp> {
       const imports = [
-        GeneverModule.forRoot({ ...app.options, db: app.db, health: { path: 'ready', timeoutMs: 200 } }),
+        GeneverModule.forRoot({ ...app.options, db: app.db, health: { path: 'ready', ...readiness(app) } }),
         ...(app.more ?? []).map(({ db, options }, index) => GeneverModule.forRoot({ ...options, db }, `more${index}`)),
       ]
       return start(platform, { imports, controllers: [controllerOf(app.routes)] })
