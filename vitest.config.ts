@@ -149,8 +149,8 @@ const config: ViteUserConfigFnObject = defineConfig(({ mode }) => ({
     maxWorkers: availableParallelism(),
     execArgv: ['--expose-gc'],
     // Real servers on a machine that may be busy with other things: a wait that is too short says nothing of the code.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 120_000,
+    hookTimeout: 240_000,
     sequence: { shuffle: { tests: true, files: false }, seed },
     projects: projects(mode),
   },

@@ -335,7 +335,7 @@ export function driverContract({ name, driver, options }: Contract): void {
   beforeAll(async () => {
     keeper = await open()
     opened.length = 0
-  }, 60_000)
+  })
   afterAll(() => keeper.raw.close(later()))
   afterEach(closeAll)
 

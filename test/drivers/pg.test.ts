@@ -92,7 +92,8 @@ afterEach(async () => {
 const sleeping = (c: TestConnection): Promise<unknown> =>
   until(
     async () =>
-      (await onServer(`select 1 from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'`, [c.raw.id])).length > 0,
+      (await onServer(`select 1 from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'`, [c.raw.id])).length >
+      0,
     { what: 'it sleeps' },
   )
 

@@ -42,7 +42,7 @@ let keeper: RawConnection
 // Its database lives as long as somebody is connected.
 beforeAll(async () => {
   keeper = await pgliteDriver.open(pgliteDriver.parse({ memory: 'rules' }), silent, performance.now() + 60_000)
-}, 60_000)
+})
 afterAll(() => keeper.close(performance.now() + 60_000))
 
 describe.each(subjects)('the driver %#', (driver, options) => {

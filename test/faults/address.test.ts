@@ -79,7 +79,10 @@ function open(port: number, pool: Readonly<Record<string, number>> = {}): Promis
   const url = new URL(serverUrl())
   url.hostname = name
   url.port = String(port)
-  return createDb(url.href, { pool: { acquireTimeoutMs: 50_000, connectTimeoutMs: 50_000, ...pool }, cancelTimeoutMs: 50_000 }).open()
+  return createDb(url.href, {
+    pool: { acquireTimeoutMs: 50_000, connectTimeoutMs: 50_000, ...pool },
+    cancelTimeoutMs: 50_000,
+  }).open()
 }
 
 test('is looked up for every connection: after the old address failed, the next ones go to the new one', async () => {

@@ -64,7 +64,7 @@ describe('a COMMIT that is lost', () => {
     await sound(place)
     expect(await place.rows()).toEqual(committed)
     expect(undone).toHaveLength(20)
-  }, 60_000)
+  })
 
   test('when the server had done it is a commit: its value, its hooks, its event, and one row', async () => {
     await using place = await resolving({ name: 'lost-and-done' })
@@ -578,7 +578,11 @@ test.each(poolers)('behind %s another session of the server is asked', async (_,
   const direct = await freshDatabase('create table t (n int)')
   await using pooler = await start(direct.url, 2)
   await using proxy = await startProxy(pooler.url)
-  await using db = createDb(proxy.url, { pooler: 'transaction', resolveCommitMs: 50_000, pool: { max: 1, acquireTimeoutMs: 50_000 } })
+  await using db = createDb(proxy.url, {
+    pooler: 'transaction',
+    resolveCommitMs: 50_000,
+    pool: { max: 1, acquireTimeoutMs: 50_000 },
+  })
   await db.open()
   const told: number[] = []
 

@@ -77,7 +77,10 @@ test('one that does not answer has all the others asked together: a lone stateme
   const asked: number[] = []
   for (const link of old) {
     link.toClient.swallows = true
-    place.proxy.on({ to: 'server', type: 'S', when: 'after' }, () => void asked.push(old.filter(({ held }) => held).length))
+    place.proxy.on(
+      { to: 'server', type: 'S', when: 'after' },
+      () => void asked.push(old.filter(({ held }) => held).length),
+    )
   }
   passTime()
 

@@ -178,7 +178,7 @@ test.each(['pg', 'pglite', 'socket'] as const)(
       played++
     }
   },
-  (10 + wanted) * 100,
+  (1_000 + wanted) * 100,
 )
 
 /** Units of which all is sent at once, and that leave nothing behind in a session. */
@@ -228,7 +228,7 @@ test(
       played++
     }
   },
-  (10 + wanted) * 100,
+  (1_000 + wanted) * 100,
 )
 
 /** Each operation ended as it did on the server, or with its connection. */

@@ -53,4 +53,4 @@ test('finds its connections alive, and what was answered meanwhile', async () =>
   expect(told).toMatchObject({ same: true, lost: [] })
   expect(code).toBe(0)
   expect(await database.query('select n from t order by n')).toEqual([{ n: 1 }, { n: 2 }])
-}, 60_000)
+})

@@ -15,11 +15,11 @@ interface Block {
   readonly line: number
 }
 
-test('every block of code in the documentation compiles', { timeout: 60_000 }, async () => {
+test('every block of code in the documentation compiles', { timeout: 240_000 }, async () => {
   expect(await compile(pages().flatMap(blocks))).toEqual([])
 })
 
-test('a block that does not compile is told with its page and line', { timeout: 60_000 }, async () => {
+test('a block that does not compile is told with its page and line', { timeout: 240_000 }, async () => {
   const page = 'Some words.\n\n```ts\nconst a = 1\nconst b: string = a\n```\n\n```ts ignore\nnonsense(\n```\n'
 
   expect(await compile(blocks({ file: 'page.md', text: page }))).toEqual([

@@ -64,7 +64,7 @@ let consumer = ''
 // Until the entry files are written there is nothing to pack; `npm run pack:check` does not wait for them.
 const written = existsSync(join(root, 'src', 'index.ts')) && existsSync(join(root, 'src', 'testing', 'index.ts'))
 
-describe.skipIf(!written)('the packed package', { timeout: 60_000 }, () => {
+describe.skipIf(!written)('the packed package', { timeout: 240_000 }, () => {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'genever-package-'))
     consumer = join(directory, 'consumer')

@@ -52,7 +52,7 @@ const numbers = []
 for await (const { n } of db.iterate('select n from generate_series(1, 1000) n', [], { batchSize: 100 })) numbers.push(n)
 said.push(numbers.length, numbers.at(-1))
 
-said.push(await failing(db.scalar('select pg_sleep(30)', [], { timeoutMs: 50 })), await db.scalar('select 7'))
+said.push(await failing(db.scalar('select pg_sleep(60)', [], { timeoutMs: 1_000 })), await db.scalar('select 7'))
 const scopes = await Promise.all(Array.from({ length: 20 }, () => db.scope(async () => {
   const first = await db.scalar('select pg_backend_pid()')
   await db.transaction(() => new Promise((resolve) => setTimeout(resolve, 1)))

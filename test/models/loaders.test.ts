@@ -8,6 +8,7 @@ import { describe, expect, expectTypeOf, test } from 'vitest'
 import { caught, thrownBy } from '../support/caught.ts'
 import { hear } from '../support/events.ts'
 import { forEachDriver } from '../support/matrix.ts'
+import { until } from '../support/until.ts'
 import { filled } from './support/library.ts'
 
 const names = (rows: readonly { readonly name: string }[]): string => rows.map(({ name }) => name).join(' ')
@@ -283,11 +284,13 @@ forEachDriver((driver) => {
         .iterate({ batchSize: 5 })
       const held: WeakRef<object>[] = []
       for (let n = 0; n < 40; n++) held.push(new WeakRef((await cursor.read()) as object))
-      await new Promise((resolve) => setImmediate(resolve))
-      globalThis.gc?.()
+      const forgotten = (): boolean => {
+        globalThis.gc?.()
+        return held.slice(0, 30).every((ref) => ref.deref() === undefined)
+      }
 
+      await until(forgotten, { what: 'the objects that are done are forgotten' })
       expect(seen).toHaveLength(63)
-      expect(held.slice(0, 30).filter((ref) => ref.deref() !== undefined)).toHaveLength(0)
       await cursor.close()
     })
 

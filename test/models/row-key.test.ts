@@ -7,6 +7,8 @@ import { NoSuchRowError, UniqueViolationError, UsageError } from 'genever'
 import { json, Model } from 'genever/models'
 import { caught } from '../support/caught.ts'
 import { forEachDriver, type TestedDriver } from '../support/matrix.ts'
+import { until } from '../support/until.ts'
+import { leapingTime } from '../support/virtual-time.ts'
 
 // oxlint-disable-next-line typescript/explicit-function-return-type -- what the models infer
 async function accounts(driver: TestedDriver) {
@@ -391,23 +393,28 @@ forEachDriver(
     test('a new key whose COMMIT stays unanswered is not guessed', async () => {
       const { db, Account, name } = await accounts(driver)
       await db.status(`
-        create function slow_${name}() returns trigger language plpgsql as $$ begin perform pg_sleep(0.5); return null; end $$;
+        create function slow_${name}() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return null; end $$;
         create constraint trigger slow after update on ${name} deferrable initially deferred
           for each row execute function slow_${name}()`)
       const ada = await Account.create({ name: 'Ada' })
       const same = await Account.create({ name: 'Eve' })
 
-      const error = await caught(
+      using time = leapingTime()
+      const told = caught(
         db.transaction(
           async () => {
             await ada.update({ id: 7, name: 'B' })
             await same.update({ name: 'F' })
           },
-          { query: { timeoutMs: 150 } },
+          { query: { timeoutMs: 60_000 } },
         ),
       )
+      const committing = `select count(*)::int from pg_stat_activity
+        where datname = current_database() and query = 'COMMIT' and wait_event = 'PgSleep'`
+      await until(async () => (await db.scalar(committing)) === 1)
+      time.leap(60_000)
 
-      expect(error.name).toBe('CommitOutcomeUnknownError')
+      expect((await told).name).toBe('CommitOutcomeUnknownError')
       expect(ada).toMatchObject({ id: 1, name: 'Ada' })
       const asked = await caught(ada.reload())
       expect(asked).toBeInstanceOf(UsageError)

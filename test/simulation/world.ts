@@ -5,7 +5,7 @@ import { InForce } from '../../src/sql/settings.ts'
 import type { ErrorFields, Meaning } from '../../src/sql/dialect.ts'
 import type { Failure, Op, RawConnection, Unit } from '../../src/driver/driver.ts'
 import type { ConnectionSource } from '../../src/pool/contract.ts'
-import type { Member } from '../../src/pool/member.ts'
+import { idleChecks, type Member } from '../../src/pool/member.ts'
 import { clock } from '../../src/util/clock.ts'
 
 /** xorshift32: small, fast, the same everywhere. */
@@ -44,6 +44,7 @@ export class World {
   readonly #timers = new Map<number, Timer>()
   #timerId = 0
   readonly #real = { ...clock }
+  readonly #checks = { ...idleChecks }
   readonly #immediates: (() => void)[] = []
 
   /** Takes over clock and timers; `restore` gives them back. */
@@ -57,6 +58,8 @@ export class World {
     const drop = (handle?: { readonly id: number }): void => {
       if (handle !== undefined) this.#timers.delete(handle.id)
     }
+    // As users have them: all time here is that of the schedule.
+    Object.assign(idleChecks, { freshMs: 1_000, windowMs: 5_000 })
     Object.assign(clock, {
       now: () => this.now,
       setTimeout: fake,
@@ -67,6 +70,7 @@ export class World {
 
   restore(): void {
     Object.assign(clock, this.#real)
+    Object.assign(idleChecks, this.#checks)
   }
 
   /** Whether anything is due some day. */

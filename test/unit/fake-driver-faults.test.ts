@@ -2,6 +2,7 @@
 
 import { afterEach, expect, test, vi } from 'vitest'
 import { FakeDriver } from '../support/fake/driver.ts'
+import { until } from '../support/until.ts'
 import type { Failure } from '../../src/driver/driver.ts'
 import { connect, later, TestOp } from './fake-driver-client.ts'
 
@@ -109,7 +110,7 @@ test('a connection lost between two statements tells lost and rolls back', async
 
   await run('BEGIN', 'insert into t values (1)')
   const alive = raw.alive
-  await vi.waitUntil(() => !raw.alive)
+  await until(() => !raw.alive)
 
   expect(alive).toBe(true)
   expect(events.at(-1)).toBe('lost lost')
@@ -122,7 +123,7 @@ test('a killed session is found out in a later step', async () => {
 
   driver.kill(1)
   const alive = raw.alive
-  await vi.waitUntil(() => !raw.alive)
+  await until(() => !raw.alive)
 
   expect([alive, driver.openCount]).toEqual([true, 0])
   expect(events.at(-1)).toBe('lost 57P01')
@@ -136,7 +137,7 @@ test('a statement that hangs ends by cancel, or by destroy', async () => {
   raw.submit(first)
   await new Promise((resolve) => setTimeout(resolve, 5))
 
-  const end = await raw.cancel(first, later(1000))
+  const end = await raw.cancel(first, later(20_000))
   driver.faults.at('insert', { hang: true })
   const second = new TestOp('insert into t values (1)')
   raw.submit(second)
@@ -155,7 +156,7 @@ test('an answer that never comes makes cancel end broken at its deadline', async
   driver.faults.at({ text: 'insert', phase: 'answer' }, { hang: true })
   const op = new TestOp('insert into t values (1)')
   raw.submit(op)
-  await vi.waitUntil(() => driver.rows('t').length > 0)
+  await until(() => driver.rows('t').length > 0)
 
   expect(await raw.cancel(op, later(10))).toBe('broken')
 
@@ -173,7 +174,7 @@ test.each(['completed', 'broken'] as const)('a cancel can be made to end %s', as
   const op = new TestOp('sleep 5')
   raw.submit(op)
 
-  const end = await raw.cancel(op, later(1000))
+  const end = await raw.cancel(op, later(20_000))
 
   expect([end, op.end]).toEqual([planned, planned === 'completed' ? 'SLEEP' : 'pending'])
   expect(events).toEqual(planned === 'completed' ? ['room', 'idle'] : [])
@@ -323,9 +324,9 @@ test('a reset that fails, hangs or loses the connection is false, and nothing ma
 test('a ping is true unless it fails, hangs or stands behind what hangs', async () => {
   const driver = new FakeDriver({ maxInFlight: 2 })
   const { raw } = await connect(driver)
-  const results = [await raw.ping(later(1000))]
+  const results = [await raw.ping(later(20_000))]
   driver.faults.at({ phase: 'ping' }, { error: 'XX000' })
-  results.push(await raw.ping(later(1000)))
+  results.push(await raw.ping(later(20_000)))
   raw.submit(new TestOp('sleep'))
   results.push(await raw.ping(later(5)))
 

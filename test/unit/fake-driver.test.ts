@@ -2,10 +2,15 @@
 
 import { inspect } from 'node:util'
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { FakeDriver } from '../support/fake/driver.ts'
 import { Dirty, type RowSpec } from '../../src/sql/compiled.ts'
 import { connect, later, TestOp } from './fake-driver-client.ts'
+
+/** The fake driver answers in macrotasks: all that is due has happened. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
 
 test('a statement is answered in a later macrotask with rows, tag and count', async () => {
   const driver = new FakeDriver()
@@ -239,7 +244,7 @@ test('operations of a unit are told only when the whole unit was answered', asyn
   const [first, second] = [new TestOp('insert into t values (1)'), new TestOp('sleep')]
 
   raw.submitUnit({ ops: [first, second] })
-  const end = raw.cancel(second, later(1000))
+  const end = raw.cancel(second, later(20_000))
 
   expect(first.end).toBe('pending')
   expect(await end).toBe('cancelled')
@@ -272,7 +277,7 @@ test('a broken rule of the contract throws and is recorded', async () => {
 
   raw.submit(op)
   expect(() => raw.submit(new TestOp('select 1'))).toThrow('submit beyond 1 in flight: select 1')
-  void raw.cancel(op, later(1000))
+  void raw.cancel(op, later(20_000))
   expect(() => raw.submit(new TestOp('select 2'))).toThrow('submit in quarantine: select 2')
   await op.settled
   await run('select 3').catch(() => [])
@@ -301,7 +306,7 @@ test('the same operation cannot be sent twice, nor anything behind a statement b
   raw.submit(behind)
 
   expect(() => raw.submit(behind)).toThrow('for the second time')
-  expect(() => raw.cancel(behind, later(1000))).toThrow('not at the head')
+  expect(() => raw.cancel(behind, later(20_000))).toThrow('not at the head')
   raw.destroy({ kind: 'closed', outcome: 'unknown' })
 })
 
@@ -311,7 +316,7 @@ test('cancel quarantines the connection until everything is answered', async () 
   const op = new TestOp('sleep')
 
   raw.submit(op)
-  const end = raw.cancel(op, later(1000))
+  const end = raw.cancel(op, later(20_000))
   const during = raw.quarantined
   await op.settled
 
@@ -330,12 +335,16 @@ test('a cancel that comes too late is completed and can hit the neighbour', asyn
   const { raw } = await connect(driver)
   const [op, neighbour] = [new TestOp('select 1'), new TestOp('sleep')]
 
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   raw.submit(op)
   raw.submit(neighbour)
-  await new Promise((resolve) => setTimeout(resolve, 5))
-  const end = await raw.cancel(op, later(1000))
+  await turns()
+  const end = raw.cancel(op, later(20_000))
+  await turns()
+  vi.advanceTimersByTime(20)
+  vi.useRealTimers()
 
-  expect(end).toBe('completed')
+  expect(await end).toBe('completed')
   expect([op.end, neighbour.end]).toEqual(['SELECT 1', 'server 57014 rolled_back'])
 })
 
@@ -347,7 +356,7 @@ test('a cancel of what is answered already does nothing', async () => {
   raw.submit(op)
   await op.settled
 
-  expect(await raw.cancel(op, later(1000))).toBe('completed')
+  expect(await raw.cancel(op, later(20_000))).toBe('completed')
   expect([raw.quarantined, driver.violations.length]).toEqual([false, 0])
 })
 
@@ -364,7 +373,7 @@ test('a reset undoes exactly what its bits say, rolls back and replays the basel
   )
   await run('begin', 'insert into t values (1)')
 
-  const ok = await raw.reset(Dirty.settings | Dirty.listen, later(1000))
+  const ok = await raw.reset(Dirty.settings | Dirty.listen, later(20_000))
 
   expect([ok, raw.status]).toEqual([true, 'idle'])
   expect(driver.log.at(-1)).toBe(
@@ -372,7 +381,7 @@ test('a reset undoes exactly what its bits say, rolls back and replays the basel
   )
   expect(inspect(driver.sessions[0])).toBe('FakeSession 1 { idle, role=evil, search_path=app, temp: x, locks: 1 }')
   expect(driver.rows('t')).toEqual([])
-  await raw.reset(Dirty.unknown, later(1000))
+  await raw.reset(Dirty.unknown, later(20_000))
   expect(inspect(driver.sessions[0])).toBe('FakeSession 1 { idle, search_path=app }')
 })
 
@@ -387,7 +396,7 @@ test('dirty bits are gathered when a statement is sent and cleared by a reset', 
   const sent = raw.dirty
   await op.settled
   raw.epoch++
-  await raw.reset(raw.dirty, later(1000))
+  await raw.reset(raw.dirty, later(20_000))
 
   expect([before, sent, raw.dirty]).toEqual([0, Dirty.settings, 0])
   expect(driver.violations).toEqual([])
@@ -432,13 +441,13 @@ test('close ends the session, tells lost, and is idempotent', async () => {
   const driver = new FakeDriver()
   const { raw, events } = await connect(driver)
 
-  const closing = raw.close(later(1000))
+  const closing = raw.close(later(20_000))
   const alive = raw.alive
-  await Promise.all([closing, raw.close(later(1000))])
+  await Promise.all([closing, raw.close(later(20_000))])
 
   expect([alive, raw.alive, driver.openCount]).toEqual([false, false, 0])
   expect(events).toEqual(['lost closed'])
-  expect(await raw.ping(later(1000))).toBe(false)
+  expect(await raw.ping(later(20_000))).toBe(false)
 })
 
 test('the row limit, row specs and abandoned operations are honoured', async () => {
@@ -511,7 +520,7 @@ test('open connections are counted and printed', async () => {
     outcome: 'not_started',
     fields: { code: '53300' },
   })
-  await raw.close(later(1000))
+  await raw.close(later(20_000))
 
   expect([driver.openCount, driver.maxOpen]).toEqual([1, 2])
   expect(inspect(driver)).toBe('FakeDriver { 1 open, at most 2, 2 in all }')

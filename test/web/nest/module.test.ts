@@ -317,7 +317,9 @@ describe('readiness', () => {
         pool: expect.objectContaining({ reserved: 1 }),
       },
     })
-    expect(await app.nest.get<GeneverHealthIndicator>(getHealthToken('other')).pingCheck('other', { timeoutMs: 20_000 })).toMatchObject({
+    expect(
+      await app.nest.get<GeneverHealthIndicator>(getHealthToken('other')).pingCheck('other', { timeoutMs: 20_000 }),
+    ).toMatchObject({
       other: { status: 'up' },
     })
     expect(() => indicator.pingCheck('database').withTimeout(-1)).toThrow(UsageError)
