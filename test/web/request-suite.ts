@@ -13,7 +13,7 @@ import { doing, forEachDriver, pid, quiet, type TestedDriver } from '../support/
 import { sample } from '../support/extent.ts'
 import { until } from '../support/until.ts'
 import type { Adapter, Answer, App, Call, Route, RunningApp } from './adapter.ts'
-import { ask, head, type Reply, send } from './client.ts'
+import { ask, head, send } from './client.ts'
 
 /** Declares the suite for one framework. */
 export function requestSuite(adapter: Adapter): void {
@@ -631,11 +631,9 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
 
     test('readiness is 200 with counts, and 503 by its deadline when no connection is free; nothing in it is secret', async () => {
       const { db } = await open(1)
-      let ready: Reply
-      {
-        await using patient = await start({ db, routes: [] })
-        ready = await ask(patient.port, 'GET /ready')
-      }
+      // Some close the database with their application.
+      await using patient = await start({ db, routes: [] })
+      const ready = await ask(patient.port, 'GET /ready')
       await using hasty = await start({ db, routes: [], readyMs: 200 })
       const held = await db.acquire()
       const busy = await ask(hasty.port, 'GET /ready')
