@@ -1,6 +1,7 @@
 // The dialect of PostgreSQL, whatever driver speaks to it.
 import { UsageError } from '../errors/index.ts'
 import { type BeginOptions, type Dialect, parseIsolation } from '../sql/dialect.ts'
+import type { Statement } from '../sql/statement.ts'
 import { mostNameBytes, settingName, settingValue } from '../sql/settings.ts'
 import { describeType } from '../util/options.ts'
 import { classify } from './classify.ts'
@@ -26,6 +27,23 @@ export const mostParameters = 65_535
 /** Cannot be taken back, or not always; ends the session or what takes it back; makes it somebody else's. */
 const lasting =
   /^(?:transaction_\w+|seed|temp_buffers|session_authorization|idle_session_timeout|statement_timeout|tcp_\w+)$/
+
+/** A search path as `withSchema` and tenants have it, with names that can stand in a text as they are. */
+const pathToSchemas = /^(?:"[^",\\\p{Cc}\p{Cs}]+", )+pg_temp$/u
+
+const mostPaths = 1_000
+const paths = new Map<string, Statement | null>()
+
+/** Sets a path by a text for it alone; null: it goes as a parameter. A call of set_config() would be planned anew on each path. */
+function setPath(path: string): Statement | null {
+  let known = paths.get(path)
+  if (known === undefined) {
+    known = pathToSchemas.test(path) ? { sql: `set search_path = ${path}`, params: [] } : null
+    if (paths.size >= mostPaths) paths.clear()
+    paths.set(path, known)
+  }
+  return known
+}
 
 export const postgres: Dialect = Object.freeze<Dialect>({
   name: 'postgres',
@@ -55,6 +73,9 @@ export const postgres: Dialect = Object.freeze<Dialect>({
   quote,
   settings(settings, until) {
     const entries = Object.entries(settings)
+    const path = entries.length === 1 && until === 'session' ? settings['search_path'] : undefined
+    const set = typeof path === 'string' ? setPath(path) : null
+    if (set !== null) return set
     const setters = entries.map(
       (_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, ${until === 'transaction'})`,
     )

@@ -18,8 +18,18 @@ const set =
 const takesBack = /^(?:RESET|(SET LOCAL)) "(?:(search_path)|role)"(?: TO DEFAULT)?$/
 const list = /^\s*(?:[a-z_][\w$]*|"[^",]+")(?:\s*,\s*(?:[a-z_][\w$]*|"[^",]+"))*\s*$/
 
+/** Of texts without parameters, which say the same each time. */
+const known = new WeakMap<Compiled, { readonly change: PathChange | null }>()
+
 /** Null: nothing is known of it. */
-export function pathChange({ text }: Compiled, params: readonly unknown[]): PathChange | null {
+export function pathChange(stmt: Compiled, params: readonly unknown[]): PathChange | null {
+  if (params.length > 0) return read(stmt.text, params)
+  let found = known.get(stmt)
+  if (found === undefined) known.set(stmt, (found = { change: read(stmt.text, params) }))
+  return found.change
+}
+
+function read(text: string, params: readonly unknown[]): PathChange | null {
   const own = settings.exec(text)
   if (own !== null) return ofSettings(params, own[1] === 'true')
   const back = takesBack.exec(text)
@@ -42,12 +52,26 @@ function ofSettings(params: readonly unknown[], local: boolean): PathChange | nu
     if (name === 'role') role = value
     else if (name === 'session_authorization') return null
     else if (name === 'search_path') {
-      const read = value === '' ? '""' : pathOf(value)
-      if (read === null) return null
-      path = read
+      const names = value === '' ? '""' : pathOf(value)
+      if (names === null) return null
+      path = names
     }
   }
   return { path, role, local }
+}
+
+const mostSaid = 1_000
+const said = new Map<string, string>()
+
+/** What the server says its path is, in the spelling of `pathChange`. */
+export function pathSaid(value: string): string {
+  let path = said.get(value)
+  if (path === undefined) {
+    path = value === '' ? '""' : (pathOf(value) ?? value)
+    if (said.size >= mostSaid) said.clear()
+    said.set(value, path)
+  }
+  return path
 }
 
 /** One spelling of a list of schemas; null for what is none, or is said in another way. */

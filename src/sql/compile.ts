@@ -2,7 +2,7 @@
 // Executors look up every text here; with a hit that is one `Map.get`. It bounds how many texts it keeps, sends nothing,
 // and knows nothing of connections: which of them has prepared what is the driver's business.
 import { ParameterError, UsageError } from '../errors/index.ts'
-import { type Compiled, Dirty } from './compiled.ts'
+import { type Compiled, Dirty, Names } from './compiled.ts'
 import type { Classified, Dialect } from './dialect.ts'
 import { bindNamed, checkPositional, namedForm, placeholderNames } from './parameters.ts'
 import type { Params } from './statement.ts'
@@ -36,6 +36,9 @@ const longestKept = 131_072
 
 /** By which settings are set and taken back, where a server prepares such statements. */
 const framedVerbs: ReadonlySet<string> = new Set(['SELECT', 'RESET'])
+
+const isPrepared = ({ verb, names }: Compiled): boolean =>
+  framedVerbs.has(verb) || (verb === 'SET' && (names & Names.path) !== 0)
 
 /** What the engine knows of one text. */
 export class Entry {
@@ -162,7 +165,7 @@ export class StatementCache {
     const known = this.#framed.get(text)
     if (known !== undefined) return known
     const internal = this.compileInternal(text)
-    const name = this.#prepare && framedVerbs.has(internal.verb) ? `g${++this.#names}` : ''
+    const name = this.#prepare && isPrepared(internal) ? `g${++this.#names}` : ''
     const made = { ...internal, name, pathless: true, dirties: Dirty.framed }
     if (this.#framed.size >= this.#size) this.#framed.clear()
     this.#framed.set(text, made)

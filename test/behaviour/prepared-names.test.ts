@@ -77,6 +77,20 @@ forEachDriver((driver) => {
     expect(new Set(framed).size).toBe(framed.length)
   })
 
+  test('a statement is prepared once for each path, however the server spells that', async () => {
+    const { db, a, b } = await schemas()
+    const paths = [`"${a}", pg_temp`, `"${b}", pg_temp`, `"${a}"`, `"${a}", "${b}"`]
+    const text = 'select count(*)::int from t'
+    for (let turn = 0; turn < 3; turn++)
+      for (const path of paths)
+        await within(db, path, async () => {
+          for (let more = 0; more < 3; more++) await db.scalar(text)
+        })
+
+    const prepared = await db.all('select name from pg_prepared_statements where statement = $1', [text])
+    expect(prepared).toHaveLength(paths.length)
+  })
+
   test('in a transaction the path may change by text, and a rollback takes that back', async () => {
     const { db, a, b } = await schemas()
     await db.status(`insert into ${a}.t values (1); insert into ${b}.t values (2)`)

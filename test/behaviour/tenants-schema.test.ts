@@ -85,8 +85,8 @@ describe('withTenant', () => {
     await using plain = setUp()
     await using shared = setUp({ shared: ['b'] })
 
-    expect(await plain.db.withTenant('a', () => plain.db.scalar('show search_path'))).toBe('"a", pg_temp')
-    expect(await shared.db.withTenant('a', () => shared.db.scalar('show search_path'))).toBe('"a", "b", pg_temp')
+    expect(await plain.db.withTenant('a', () => plain.db.scalar('show search_path'))).toBe('a, pg_temp')
+    expect(await shared.db.withTenant('a', () => shared.db.scalar('show search_path'))).toBe('a, b, pg_temp')
     await plain.db.status('create table only_public (id int)')
     expect(await caught(plain.db.withTenant('a', () => plain.db.all('select * from only_public')))).toBeInstanceOf(
       QueryError,

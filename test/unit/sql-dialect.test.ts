@@ -142,6 +142,25 @@ test('settings are set by one statement whose names and values are parameters', 
   expect(postgres.settings({}, 'session')).toEqual({ sql: 'select', params: [] })
 })
 
+test('a path of schemas in quotes that ends with pg_temp is set by a text for it alone, until the end of the session', () => {
+  const set = (path: string): unknown => postgres.settings({ search_path: path }, 'session')
+
+  expect(set('"a", "Ä ;--", pg_temp')).toEqual({ sql: 'set search_path = "a", "Ä ;--", pg_temp', params: [] })
+  for (const path of [
+    '"a"',
+    'a, pg_temp',
+    '"a""b", pg_temp',
+    '"a,b", pg_temp',
+    '"a\\", pg_temp',
+    '"a", pg_temp;',
+    '',
+    'pg_temp',
+  ])
+    expect(set(path)).toEqual({ sql: 'select set_config($1, $2, false)', params: ['search_path', path] })
+  expect(postgres.settings({ search_path: '"a", pg_temp' }, 'transaction').params).toHaveLength(2)
+  expect(postgres.settings({ search_path: '"a", pg_temp', jit: false }, 'session').params).toHaveLength(4)
+})
+
 test.each(['', 'a b', 'a;b', 'a..b', '.a', 'a.', '1a', 'a-b', 'a"b', 'é', 'a\0', 'x'.repeat(64), '__proto__ '])(
   'the setting name %j is refused',
   (name) => {

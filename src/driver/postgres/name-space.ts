@@ -4,7 +4,7 @@
 import { type Compiled, Names } from '../../sql/compiled.ts'
 import type { Op } from '../driver.ts'
 import type { Status } from './outcome.ts'
-import { pathChange } from '../../postgres/path-change.ts'
+import { pathChange, pathSaid } from '../../postgres/path-change.ts'
 
 /** A search_path and a role. Equal ones have equal numbers, whatever the session. */
 interface Place {
@@ -86,7 +86,7 @@ export class NameSpace {
 
   /** The path the server announced when the session was opened. */
   open(path: string): void {
-    this.#now = this.#kept = this.#base = placeOf(path, '')
+    this.#now = this.#kept = this.#base = placeOf(pathSaid(path), '')
     this.#home = this.#now.id
   }
 
@@ -143,7 +143,7 @@ export class NameSpace {
 
   /** The server says what the path is now: at the end of the unit that changed it, or by itself. */
   report(path: string): void {
-    this.#reported = path
+    this.#reported = pathSaid(path)
   }
 
   /** The catalogue is another one than it was, or may be. */

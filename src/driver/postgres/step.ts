@@ -362,8 +362,9 @@ class PortalColumns {
   }
 }
 
-// Only plans are checked by the server for a changed result; the columns of a FETCH or EXECUTE are asked for every time.
-const planned: ReadonlySet<string> = new Set('SELECT INSERT UPDATE DELETE MERGE WITH VALUES TABLE'.split(' '))
+// Only plans are checked by the server for a changed result; the columns of a FETCH or EXECUTE are asked for every time. Two have
+// none at any time.
+const planned: ReadonlySet<string> = new Set('SELECT INSERT UPDATE DELETE MERGE WITH VALUES TABLE SET RESET'.split(' '))
 
 function sameShape(known: Shape, params: readonly number[], fields: readonly Field[], rows: boolean): boolean {
   const { params: knownParams, fields: knownFields } = known
