@@ -7,6 +7,8 @@ import { type REPLServer, start } from 'node:repl'
 import { sql } from '../postgres/dialect.ts'
 import type { Project } from './project.ts'
 import { ShellSession } from './shell-session.ts'
+import type { Row } from '../engine/query/executor.ts'
+import type { Status } from '../engine/query/execute.ts'
 import { type Terminal, tableOf } from './terminal.ts'
 import { createInterface, type Interface } from 'node:readline'
 import { PassThrough } from 'node:stream'
@@ -126,16 +128,20 @@ function defineCommands(
   }
   command('sql', 'Run SQL and print a table', async (text) => {
     if (text === '') return 'Write the SQL behind it: .sql select 1'
-    const { command: done, rowCount, rows } = await session.status(text)
-    if (rows.length === 0) return rowCount === null ? done : `${done} ${rowCount}`
-    const names = Object.keys(rows[0] as object)
-    const cells = rows.map((row) => names.map((name) => cellOf((row as Readonly<Record<string, unknown>>)[name])))
-    return `${tableOf(cells, names)}\n${rows.length === 1 ? '1 row' : `${rows.length} rows`}`
+    const { results } = await session.status(text)
+    return results.map(printed).join('\n\n')
   })
   command('tenant', 'A tenant, or a schema, from now on; without a name: none', (text) => session.useTenant(text))
   command('begin', 'A transaction from now on', () => session.beginTransaction())
   command('commit', 'Commit that transaction', () => session.commit())
   command('rollback', 'Roll that transaction back', () => session.rollback())
+}
+
+function printed({ command, rowCount, rows }: Status<Row>): string {
+  if (rows.length === 0) return rowCount === null ? command : `${command} ${rowCount}`
+  const names = Object.keys(rows[0] as object)
+  const cells = rows.map((row) => names.map((name) => cellOf(row[name])))
+  return `${tableOf(cells, names)}\n${rows.length === 1 ? '1 row' : `${rows.length} rows`}`
 }
 
 function cellOf(value: unknown): string {

@@ -2,7 +2,7 @@
 // pool. Operations are submitted synchronously, failures are plain data, and nothing here knows of pools, frames or
 // transactions. Rules behind it: a failed statement never hides what happened to its transaction (`outcome`), and a
 // connection whose state is not known is closed by its owner.
-import type { Compiled, RowSpec } from '../sql/compiled.ts'
+import type { Compiled, Field, RowSpec } from '../sql/compiled.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { InForce } from '../sql/settings.ts'
 
@@ -97,6 +97,18 @@ export interface Portal {
   bytes: number
 }
 
+/** What one statement of a text with several gave. */
+export interface StatementResult<R = unknown> {
+  /** As those of the operation. */
+  tag: string
+  count: number
+  rows: R[]
+  /** What the values of its rows are of; empty for one that gives none. */
+  readonly fields: readonly Field[]
+  /** The driver's: how its rows are read. */
+  columns: object | null
+}
+
 /** One statement under way. It has one hidden class and is never reused. It settles once; later settles are ignored. */
 export interface Op<R = unknown> {
   readonly stmt: Compiled
@@ -116,6 +128,8 @@ export interface Op<R = unknown> {
   readonly port?: RowPort | null
   /** For rows in parts, on a connection with `portals`. */
   readonly portal?: Portal | null
+  /** For a text of several statements: the driver pushes what each gave, in order. Null or missing: only the last is wanted. */
+  readonly results?: StatementResult<R>[] | null
   /** The number that the database gave the first row of an INSERT, where its driver tells one; 0 for none. */
   insertId?: bigint | number
   /** `abandoned`: the caller already has its answer. The reply of the server is still due and is thrown away. */

@@ -27,6 +27,7 @@ export {
   type RawConnection,
   type Refusal,
   type RefusedStatement,
+  type StatementResult,
   type Unit,
 } from './driver.ts'
 export { anyPlaceOptions, directoryOptions, serverOptions } from './option-checks.ts'

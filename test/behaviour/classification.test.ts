@@ -98,6 +98,100 @@ forEachDriver((driver) => {
     expect(status).toMatchObject({ command: 'SELECT', rowCount: 2, rows: [{ n: 2 }, { n: 3 }] })
   })
 
+  test('the results of several statements are those of each, in their order', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int, s text')
+    const text = `insert into ${t} values (1, 'a'), (2, 'b') returning n; update ${t} set s = 'c' where n > 1;
+      select s from ${t} where n > 7; create index on ${t} (n); select s, n from ${t} order by n`
+    const expected = [
+      { command: 'INSERT', rowCount: 2, rows: [{ n: 1 }, { n: 2 }] },
+      { command: 'UPDATE', rowCount: 1, rows: [] },
+      { command: 'SELECT', rowCount: 0, rows: [] },
+      { command: 'CREATE INDEX', rowCount: null, rows: [] },
+      {
+        command: 'SELECT',
+        rowCount: 2,
+        rows: [
+          { s: 'a', n: 1 },
+          { s: 'c', n: 2 },
+        ],
+      },
+    ]
+    const status = await db.status(text)
+    expect(status.results).toEqual(expected)
+    expect(status.results.map(String)).toEqual(['INSERT 0 2', 'UPDATE 1', 'SELECT 0', 'CREATE INDEX', 'SELECT 2'])
+    expect(status).toMatchObject(expected.at(-1) as object)
+
+    await db.status(`truncate ${t}`)
+    expect((await db.transaction((tx) => tx.status(text))).results).toEqual(expected)
+    await db.status(`truncate ${t}`)
+    expect((await db.scope(() => db.status(text), { settings: { 'app.x': '7' } })).results).toEqual(expected)
+  })
+
+  test('the result of a single statement is the status itself', async () => {
+    const db = await driver.db()
+    const one = await db.status('select 1 as n;')
+    const none = await db.status('-- nothing')
+
+    expect(one.results).toHaveLength(1)
+    expect(one.results[0]).toBe(one)
+    expect(JSON.parse(JSON.stringify(one))).toEqual({ command: 'SELECT', rowCount: 1, rows: [{ n: 1 }] })
+    expect(none.results[0]).toBe(none)
+  })
+
+  test('values of types that nobody has met yet are there in each of several results', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int')
+    await db.status(`create type ${t}_mood as enum ('ok', 'sad'); create type ${t}_size as enum ('s')`)
+    const fresh = await driver.db({ types: { [`${t}_mood`]: (value) => `mood ${value}` } })
+    const { results } = await fresh.status(
+      `select 'ok'::${t}_mood as a; select 1 as n; select array['s']::${t}_size[] as b;
+       select 's'::${t}_size as c where false; select array['sad']::${t}_mood[] as d, 2 as n`,
+    )
+
+    expect(results.map(({ rows }) => rows)).toEqual([
+      [{ a: 'mood ok' }],
+      [{ n: 1 }],
+      [{ b: '{s}' }],
+      [],
+      [{ d: ['mood sad'], n: 2 }],
+    ])
+  })
+
+  test('rows of several results are lists of values with their fields, or what into makes of them', async () => {
+    const db = await driver.db()
+    const text = 'select 1 as a, 2 as a; select 3 as b'
+    const listed = await db.status(text, undefined, { rows: 'array' })
+    const made = await db.status(text, undefined, { into: (row) => Object.keys(row) })
+
+    expect(listed.results.map(({ fields, rows }) => [fields.map(({ name }) => name), rows])).toEqual([
+      [['a', 'a'], [[1, 2]]],
+      [['b'], [[3]]],
+    ])
+    expect([listed.fields, listed.rows]).toEqual([listed.results[1]?.fields, [[3]]])
+    expect(made.results.map(({ rows }) => rows)).toEqual([[['a']], [['b']]])
+  })
+
+  test('a rule that adds queries gives one result for its statement, with the rows of the last of them', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int')
+    await db.status(`create rule also as on insert to ${t} do also (select n from ${t}; select n, 'x' as s from ${t})`)
+    await db.status(`insert into ${t} values (1)`)
+    const { results } = await db.status(`insert into ${t} values (2); select 3 as n`)
+
+    expect(results).toEqual([
+      {
+        command: 'INSERT',
+        rowCount: 1,
+        rows: [
+          { n: 1, s: 'x' },
+          { n: 2, s: 'x' },
+        ],
+      },
+      { command: 'SELECT', rowCount: 1, rows: [{ n: 3 }] },
+    ])
+  })
+
   test('several statements outside of a transaction are one: a failing one takes all back', async () => {
     const db = await driver.db()
     const t = await driver.table('n int')
@@ -138,6 +232,14 @@ forEachDriver((driver) => {
 })
 
 describe('several statements', () => {
+  test('have the results of each on a FakeDriver', async () => {
+    await using server = await fake()
+    const { results } = await server.db.status('insert into t values (1); insert into t values (2); select 3')
+
+    expect(results.map(String)).toEqual(['INSERT 0 1', 'INSERT 0 1', 'SELECT 1'])
+    expect(results.at(-1)?.rows).toHaveLength(1)
+  })
+
   test('do not run when the BEGIN in front of them fails', async () => {
     await using server = await fake()
     server.driver.faults.at('BEGIN', { error: '53400' })

@@ -295,6 +295,7 @@ twice(n)
 User.table
 await db.sql\`select \${n}::int as n\`.one()
 .sql select n, n * 2 as twice from generate_series(1, 2) n
+.sql insert into t values (1); select 3 as m
 `)
 
     expect(lines.filter((line) => !line.startsWith('Status') && line !== 'CREATE TABLE')).toEqual([
@@ -307,6 +308,11 @@ await db.sql\`select \${n}::int as n\`.one()
       '1  2',
       '2  4',
       '2 rows',
+      'INSERT 1',
+      'm',
+      '─',
+      '3',
+      '1 row',
     ])
     expect(code).toBe(0)
   })

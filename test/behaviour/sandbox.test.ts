@@ -103,7 +103,11 @@ describe('what is done in the callback', () => {
       await connection.release()
       await Promise.all([3, 4, 5, 6, 7].map(insert))
       await db.executeMany('insert into users values ($1)', [[8], [9]])
-      await db.status('insert into users values (10); insert into users values (11)')
+      const { results } = await db.status('insert into users values (10) returning id; insert into users values (11)')
+      expect(results.map((result) => [String(result), result.rows])).toEqual([
+        ['INSERT 0 1', [{ id: 10 }]],
+        ['INSERT 0 1', []],
+      ])
       await db.status('call add_user(12)')
       await caught(db.status('insert into users values (13); insert into users values (1)'))
 

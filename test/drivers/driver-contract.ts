@@ -8,6 +8,7 @@ import {
   type Op,
   OpState,
   type RawConnection,
+  type StatementResult,
 } from '../../src/driver/driver.ts'
 import { ParameterError, UnsafeIntegerError } from '../../src/errors/index.ts'
 import { postgres } from '../../src/postgres/dialect.ts'
@@ -24,12 +25,19 @@ export interface Contract {
 /** A deadline that is never reached, unless a test says a shorter one. */
 export const later = (ms = 50_000): number => performance.now() + ms
 
+interface More {
+  readonly spec?: RowSpec<any>
+  readonly maxRows?: number
+  readonly results?: StatementResult[]
+}
+
 export class TestOp implements Op<any> {
   readonly stmt: Compiled
   readonly params: readonly unknown[]
   readonly spec: RowSpec<any> | null
   readonly maxRows: number
   readonly rows: any[] = []
+  readonly results: StatementResult[] | null
   tag = ''
   count = -1
   state: OpState = OpState.queued
@@ -37,11 +45,12 @@ export class TestOp implements Op<any> {
   readonly settled: Promise<this>
   #settle: (() => void) | undefined
 
-  constructor(stmt: Compiled, params: readonly unknown[] = [], more: { spec?: RowSpec<any>; maxRows?: number } = {}) {
+  constructor(stmt: Compiled, params: readonly unknown[] = [], more: More = {}) {
     this.stmt = stmt
     this.params = params
     this.spec = more.spec ?? null
     this.maxRows = more.maxRows ?? 0
+    this.results = more.results ?? null
     this.settled = new Promise((resolve) => (this.#settle = () => resolve(this)))
   }
 
@@ -80,16 +89,12 @@ export class TestConnection implements ConnectionHooks {
     return { ...this.#cache.compile(text).compiled, name: '' }
   }
 
-  op(text: string | Compiled, params?: readonly unknown[], more?: { spec?: RowSpec<any>; maxRows?: number }): TestOp {
+  op(text: string | Compiled, params?: readonly unknown[], more?: More): TestOp {
     return new TestOp(typeof text === 'string' ? this.plain(text) : text, params, more)
   }
 
   /** The operation after it has ended, well or not. */
-  run(
-    text: string | Compiled,
-    params?: readonly unknown[],
-    more?: { spec?: RowSpec<any>; maxRows?: number },
-  ): Promise<TestOp> {
+  run(text: string | Compiled, params?: readonly unknown[], more?: More): Promise<TestOp> {
     const op = this.op(text, params, more)
     this.raw.submit(op)
     return op.settled
@@ -507,6 +512,26 @@ export function driverContract({ name, driver, options }: Contract): void {
       expect([last.rows, last.end]).toEqual([[], 'SET'])
       expect(failed.end).toBe('server 22012 rolled_back')
       expect((await c.run('begin; commit; select 1/0')).end).toBe('server 22012 unknown')
+    })
+
+    test('several statements in one text have the results of each, for an operation that wants them', async () => {
+      const c = await open()
+      const text =
+        "select 1 as a; select 2 as b, 3 as c; select 4 as d where false; set application_name to 'x'; select 5 as a"
+      const op = await c.run(text, [], { results: [] })
+      const failed = await c.run('select 1 as a; select 1/0', [], { results: [] })
+
+      expect(
+        op.results?.map(({ tag, count, rows, fields }) => [tag, count, rows, fields.map(({ name }) => name)]),
+      ).toEqual([
+        ['SELECT', 1, [{ a: 1 }], ['a']],
+        ['SELECT', 1, [{ b: 2, c: 3 }], ['b', 'c']],
+        ['SELECT', 0, [], ['d']],
+        ['SET', -1, [], []],
+        ['SELECT', 1, [{ a: 5 }], ['a']],
+      ])
+      expect([op.rows, op.end]).toEqual([[{ a: 5 }], 'SELECT 1'])
+      expect(failed.end).toBe('server 22012 rolled_back')
     })
 
     test('a connection that is busy refuses more without harm', async () => {

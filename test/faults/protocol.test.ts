@@ -54,6 +54,8 @@ const said: readonly (readonly [unit: Unit, loose?: string])[] = [
   [one('select 1 as a; select 2 as b, 3 as c'), 'C'],
   [one("set application_name = 'again'; select 3 as d"), 'C'],
   [one('select 4 as e; select 1/0'), 'C'],
+  [one("select id from t; update t set name = 'y'; select id, name from t order by id"), 'CD'],
+  [one("create rule also as on insert to t do also select id from t; insert into t values (9, 'i'); select 5"), 'CD'],
   [one('show datestyle'), 'D'],
   [one('explain select 1'), 'D'],
   [one('values (1), (2)')],

@@ -30,7 +30,14 @@ export interface Said {
 export type Unit = readonly Said[]
 
 /** How each operation of a unit ended. `gone`: the connection was ended; what it came to is not said. */
-export type End = { readonly rows: readonly unknown[]; readonly end: string } | 'gone' | 'pending'
+export type End = EndOf | 'gone' | 'pending'
+
+interface EndOf {
+  readonly rows: readonly unknown[]
+  readonly end: string
+  /** Of several statements in one text. */
+  readonly results?: readonly (readonly [tag: string, count: number, rows: readonly unknown[]])[]
+}
 
 export interface Recording {
   readonly login: Buffer
@@ -92,16 +99,20 @@ class Speaker {
   submit(session: Session, unit: Unit): readonly TestOp[] {
     const ops = unit.map(({ text, params, maxRows, named }) => {
       const { compiled } = this.#cache.compile(text)
-      return new TestOp(named === true ? compiled : { ...compiled, name: '' }, params, { maxRows: maxRows ?? 0 })
+      const results = compiled.cls === 'multi' ? { results: [] } : {}
+      const stmt = named === true ? compiled : { ...compiled, name: '' }
+      return new TestOp(stmt, params, { maxRows: maxRows ?? 0, ...results })
     })
     session.submitUnit({ ops })
     return ops
   }
 }
 
-function endOf({ end, rows, failure }: TestOp): End {
+function endOf({ end, rows, results, failure }: TestOp): End {
   if (failure !== null && /^(?:protocol|lost|closed)$/.test(failure.kind)) return 'gone'
-  return end === 'pending' ? 'pending' : { rows: failure === null ? rows : [], end }
+  if (end === 'pending') return 'pending'
+  if (failure !== null || results === null) return { rows: failure === null ? rows : [], end }
+  return { rows, end, results: results.map((each) => [each.tag, each.count, each.rows]) }
 }
 
 /** Runs units against the server of that URL, one after the other. */

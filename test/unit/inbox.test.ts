@@ -43,16 +43,17 @@ function fill(inbox: Inbox, bytes: Buffer): void {
 }
 
 const ways = [
-  ['chunks', (inbox: Inbox, chunk: Buffer) => inbox.push(chunk)],
-  ['filled space', fill],
+  ['chunks', false, (inbox: Inbox, chunk: Buffer) => inbox.push(chunk)],
+  ['chunks, into memory that is written over', true, (inbox: Inbox, chunk: Buffer) => inbox.push(chunk)],
+  ['filled space', true, fill],
 ] as const
 
 describe('what the server sends', () => {
-  test.each(ways)('is the same messages in whatever pieces it comes: %s', (_way, give) => {
+  test.each(ways)('is the same messages in whatever pieces it comes: %s', (_way, reuses, give) => {
     fc.assert(
       fc.property(messages, fc.array(fc.nat()), (sent, places) => {
         const witness = new Witness()
-        const inbox = new Inbox(witness)
+        const inbox = new Inbox(witness, reuses)
         const whole = Buffer.concat(sent.map(({ type, body }) => message(type, body)))
 
         for (const chunk of cut(whole, places)) give(inbox, chunk)
@@ -63,9 +64,9 @@ describe('what the server sends', () => {
     )
   })
 
-  test.each(ways)('may be larger than any memory it had: %s', (_way, give) => {
+  test.each(ways)('may be larger than any memory it had: %s', (_way, reuses, give) => {
     const witness = new Witness()
-    const inbox = new Inbox(witness)
+    const inbox = new Inbox(witness, reuses)
     const sent = [
       { type: 'D', body: 'x' },
       { type: 'D', body: 'y'.repeat(3_000_000) },
@@ -80,15 +81,16 @@ describe('what the server sends', () => {
 
   test.each(ways)(
     'is kept while there is no receiver, and goes to the next one from the next message on: %s',
-    (_way, give) => {
+    (_way, reuses, give) => {
       const second = new Witness()
       const first = new Witness()
-      const inbox: Inbox = new Inbox({
+      const receiver: Receiver = {
         message(...args) {
           first.message(...args)
           inbox.handTo(null)
         },
-      })
+      }
+      const inbox = new Inbox(receiver, reuses)
       give(inbox, Buffer.concat([message('Z', 'I'), message('N', 'a'), message('S', 'b').subarray(0, 4)]))
       expect([first.messages.length, second.messages.length]).toEqual([1, 0])
 
@@ -119,11 +121,11 @@ describe('what the server sends', () => {
     expect(witness.messages.map(({ type }) => type).join('')).toBe('DDC')
   })
 
-  test.each(ways)('is refused when a length cannot be one: %s', (_way, give) => {
+  test.each(ways)('is refused when a length cannot be one: %s', (_way, reuses, give) => {
     for (const bytes of [Buffer.from('HTTP/1.1 400 Bad Request'), Buffer.from([68, 0, 0, 0, 3])]) {
       const witness = new Witness()
 
-      expect(() => give(new Inbox(witness), bytes)).toThrow(/length/)
+      expect(() => give(new Inbox(witness, reuses), bytes)).toThrow(/length/)
       expect(witness.messages).toEqual([])
     }
   })

@@ -203,7 +203,7 @@ export class TimeLine {
     this.#armed.set(fire, label)
     let timer: NodeJS.Timeout | undefined
     if (this.#steps.controlled) {
-      if (this.#stuck) this.#hasten(fire, label)
+      if (this.#stuck) this.defer(`${label}: deadline`, fire)
     } else if (deadline !== Infinity) {
       timer = inRoot(() => clock.setTimeout(fire, msUntil(deadline)))
     }
@@ -223,14 +223,10 @@ export class TimeLine {
   /** Nothing will happen by itself any more: under a scheduler every deadline, armed or still to come, becomes a step. */
   stick(): void {
     this.#stuck = true
-    if (this.#steps.controlled) for (const [fire, label] of this.#armed) this.#hasten(fire, label)
+    if (this.#steps.controlled) for (const [fire, label] of this.#armed) this.defer(`${label}: deadline`, fire)
   }
 
   unstick(): void {
     this.#stuck = false
-  }
-
-  #hasten(fire: () => void, label: string): void {
-    this.defer(`${label}: deadline`, fire)
   }
 }

@@ -17,6 +17,8 @@ export interface Rows {
   readonly columns?: readonly string[]
   readonly tag: string
   readonly count: number
+  /** Those to each statement of the text. @internal */
+  readonly each?: readonly Rows[]
 }
 export interface Refused {
   readonly error: Fields
@@ -84,6 +86,7 @@ export class FakeSession extends Printable {
   /** @internal */
   execute(text: string, params: readonly unknown[]): Reply {
     let reply: Reply = done('')
+    const each: Rows[] = []
     for (const part of statementsOf(text)) {
       const control = transactionControl(part)
       const ends = control?.kind === 'commit' || control?.kind.startsWith('rollback') === true
@@ -99,10 +102,11 @@ export class FakeSession extends Printable {
           refused({ error: '42601', message: 'the fake server has no answer to this statement' })
       if ('error' in reply) {
         this.#current.failed = true
-        break
+        return reply
       }
+      each.push(reply)
     }
-    return reply
+    return { ...reply, each }
   }
 
   /** The server refuses a statement instead of running it. A COMMIT that is refused has rolled back. @internal */

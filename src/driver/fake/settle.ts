@@ -45,7 +45,9 @@ function unreadable(op: Op, end: End | undefined): Failure | null {
   if (end === undefined || 'error' in end) return null
   if ('unreadable' in end) return { kind: 'decode', outcome: 'unknown', cause: end.unreadable }
   try {
-    fill(op, end)
+    for (const each of end.each ?? [])
+      op.results?.push({ ...each, rows: fill(op, each, []), fields: [], columns: null })
+    fill(op, end, op.rows)
     return null
   } catch (cause) {
     return { kind: 'decode', outcome: 'unknown', cause }
@@ -53,11 +55,11 @@ function unreadable(op: Op, end: End | undefined): Failure | null {
 }
 
 /** Throws what a decoder threw. The answer of an abandoned operation is thrown away. */
-function fill(op: Op, { rows, columns, tag, count }: Rows): void {
+function fill(op: Op, { rows, columns, tag, count }: Rows, target: unknown[]): unknown[] {
   op.tag = tag
   const limited = op.maxRows > 0 && rows.length > op.maxRows ? rows.slice(0, op.maxRows) : rows
   op.count = limited === rows ? count : limited.length
-  if (op.state >= 2) return
+  if (op.state >= 2) return target
   for (const row of limited) {
     const listed = Array.isArray(row)
     const names = listed ? row.map((_, i) => columns?.[i] ?? `column${i + 1}`) : Object.keys(row)
@@ -66,9 +68,10 @@ function fill(op: Op, { rows, columns, tag, count }: Rows): void {
     const values = given.map((value, i) => decode(value, spec?.columns?.[i]))
     const nulls = given.map((value) => value === null)
     const made = shapeOf(names, spec)(values, nulls)
-    if (spec?.fold === undefined) op.rows.push(made)
-    else spec.fold(op.rows, made)
+    if (spec?.fold === undefined) target.push(made)
+    else spec.fold(target, made)
   }
+  return target
 }
 
 function decode(value: unknown, column: ColumnSpec | undefined): unknown {
@@ -91,6 +94,5 @@ const conversions: Readonly<Record<ColumnSpec['mode'], (value: unknown) => unkno
 /** A value as text, as the wire would have it. */
 export function textOf(value: unknown): string {
   if (value instanceof Date) return value.toISOString()
-  if (typeof value === 'bigint') return value.toString()
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+  return typeof value === 'string' || typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? '')
 }

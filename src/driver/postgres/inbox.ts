@@ -23,15 +23,19 @@ export class Inbox {
   /** What is unread. */
   #from = 0
   #to = 0
-  /** A socket fills the buffer, again and again. Otherwise no memory is written over that a receiver has seen. */
-  #filled = false
+  /** Memory is written over again and again. Otherwise none is that a receiver has seen. */
+  readonly #reuses: boolean
   #reading = false
   /** Chunks that came while a message was being received. */
   #late: Buffer[] = []
 
-  /** @param receiver Null: what arrives is kept for the one that is given later. */
-  constructor(receiver: Receiver | null) {
+  /**
+   * @param receiver Null: what arrives is kept for the one that is given later.
+   * @param reuses Receivers copy what they keep. A socket writes into such an inbox only.
+   */
+  constructor(receiver: Receiver | null, reuses = false) {
     this.#receiver = receiver
+    this.#reuses = reuses
   }
 
   /**
@@ -66,7 +70,6 @@ export class Inbox {
 
   /** Where a socket puts what it reads next. */
   space(): Buffer {
-    this.#filled = true
     this.#reserve(leastSpace)
     return this.#to === 0 ? this.#buffer : this.#buffer.subarray(this.#to)
   }
@@ -87,7 +90,7 @@ export class Inbox {
     if (this.#from < this.#to) this.#from = this.#cut(this.#buffer, this.#from, this.#to)
     if (this.#from < this.#to) return
     this.#from = this.#to = 0
-    if (!this.#filled || this.#buffer.length > keptSize) this.#buffer = nothing
+    if (!this.#reuses || this.#buffer.length > keptSize) this.#buffer = nothing
   }
 
   /** Hands on the whole messages from `from` to before `to`. Gives where the rest begins. */
@@ -111,9 +114,9 @@ export class Inbox {
   #reserve(size: number): void {
     if (this.#to + size <= this.#buffer.length) return
     const unread = this.#to - this.#from
-    const whole = this.#filled ? Math.max(usualSize, unread + size) : unread + size
+    const whole = this.#reuses ? Math.max(usualSize, unread + size) : unread + size
     // What is still small beside the memory moves to its front, else the memory doubles: a huge message is copied a few times only.
-    const fits = this.#filled && unread + size <= this.#buffer.length && unread * 2 <= this.#buffer.length
+    const fits = this.#reuses && unread + size <= this.#buffer.length && unread * 2 <= this.#buffer.length
     const next = fits ? this.#buffer : Buffer.allocUnsafeSlow(Math.max(whole, unread * 2))
     this.#buffer.copy(next, 0, this.#from, this.#to)
     this.#buffer = next

@@ -5,6 +5,8 @@ import type { Encoded } from '../../postgres/encode.ts'
 const initialSize = 1 << 16
 /** A buffer that one huge statement made grow is given back. */
 const keptSize = 1 << 20
+/** Written faster by a loop. */
+const shortText = 24
 
 export class MessageWriter {
   #buffer = Buffer.allocUnsafeSlow(initialSize)
@@ -151,8 +153,21 @@ export class MessageWriter {
   }
 
   #cstring(text: string): void {
-    this.#at += this.#buffer.write(text, this.#at, 'utf8')
-    this.#buffer[this.#at++] = 0
+    const end = this.#characters(text, this.#at)
+    this.#buffer[end] = 0
+    this.#at = end + 1
+  }
+
+  /** Where it ends. Short ASCII needs no call into the runtime. */
+  #characters(text: string, begin: number): number {
+    const buffer = this.#buffer
+    if (text.length > shortText) return begin + buffer.write(text, begin, 'utf8')
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 127) return begin + buffer.write(text, begin, 'utf8')
+      buffer[begin + i] = code
+    }
+    return begin + text.length
   }
 
   #int16(value: number): void {
@@ -190,22 +205,10 @@ export class MessageWriter {
 
   #text(text: string): void {
     this.#reserve(4 + bound(text))
-    const buffer = this.#buffer
     const begin = this.#at + 4
-    let at = begin
-    if (text.length < 16) {
-      for (let i = 0; i < text.length; i++) {
-        const code = text.charCodeAt(i)
-        if (code > 127) {
-          at = -1
-          break
-        }
-        buffer[at++] = code
-      }
-    } else at = -1
-    if (at < 0) at = begin + buffer.write(text, begin, 'utf8')
-    this.#put(at - begin, this.#at)
-    this.#at = at
+    const end = this.#characters(text, begin)
+    this.#put(end - begin, this.#at)
+    this.#at = end
   }
 
   #bytes(bytes: Uint8Array): void {

@@ -36,13 +36,19 @@ export function noteTag(op: Op, text: string): void {
 /** As if it had never run. */
 export function clear(op: Op): void {
   op.rows.length = 0
+  if (op.results) op.results.length = 0
   if (op.portal) op.portal.columns = null
   op.tag = ''
   op.count = -1
 }
 
-/** Whether the count of its tag is that of its rows. A rule may change what the others count, but not from some to none. */
-export function countsRows({ tag, count }: Op): boolean {
+/**
+ * Whether the count of its tag is that of its rows. A rule may change what the others count, but not from some to none; among
+ * several statements the rows may be those of a query that a rule has added.
+ */
+export function countsRows({ tag, count, stmt }: Op): boolean {
   if (tag === 'SELECT' || tag === 'FETCH') return true
-  return count > 0 && (tag === 'INSERT' || tag === 'UPDATE' || tag === 'DELETE' || tag === 'MERGE')
+  return (
+    stmt.cls !== 'multi' && count > 0 && (tag === 'INSERT' || tag === 'UPDATE' || tag === 'DELETE' || tag === 'MERGE')
+  )
 }

@@ -339,12 +339,6 @@ export class Step {
     entry.decoder = this.decoder
   }
 
-  /** Of a text with several statements only the rows of the last one are given, and that had none. */
-  dropRows(): void {
-    this.op.rows.length = 0
-    this.decoder = null
-  }
-
   /** In which formats its rows are asked for. */
   get #formats(): readonly number[] | undefined {
     return this.#binary ? this.decoder?.formats : this.op.spec?.formats

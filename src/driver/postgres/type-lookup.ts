@@ -117,19 +117,32 @@ export class Unsettled {
 
 /** The types without which its rows cannot be read; null: there are none. */
 function lackingOf({ steps }: Exchange): readonly number[] | null {
-  for (const { decoder } of steps) if (decoder instanceof KeptRows && decoder.any) return decoder.types
-  return null
+  let lacks: number[] | null = null
+  for (const { decoder, ended, op } of steps) {
+    if (decoder instanceof KeptRows && decoder.any) lacks = [...(lacks ?? []), ...decoder.types]
+    if (ended > 0 && op.results)
+      for (const { columns } of op.results)
+        if (columns instanceof KeptRows && columns.any) lacks = [...(lacks ?? []), ...columns.types]
+  }
+  return lacks
 }
 
+/** Also of the statements before the last one of its text. */
 function readKept(step: Step, types: TypeBook): void {
-  const { decoder: kept, op, failure } = step
-  if (!(kept instanceof KeptRows) || failure !== null || op.state === OpState.abandoned) return
+  const { decoder, op, failure } = step
+  if (failure !== null || op.state === OpState.abandoned) return
   try {
-    const decoder = decoderFor(kept.shape, op.spec, types, false)
-    if (decoder instanceof KeptRows) throw new ProtocolError(failed)
-    kept.readBy(decoder, op.rows)
+    if (op.results) for (const { columns, rows } of op.results) readRows(columns, rows, op, types)
+    readRows(decoder, op.rows, op, types)
   } catch (cause) {
     op.rows.length = 0
     step.failure = { kind: 'decode', outcome: 'unknown', cause }
   }
+}
+
+function readRows(kept: object | null, rows: unknown[], { spec }: Op, types: TypeBook): void {
+  if (!(kept instanceof KeptRows) || !kept.any) return
+  const decoder = decoderFor(kept.shape, spec, types, false)
+  if (decoder instanceof KeptRows) throw new ProtocolError(failed)
+  kept.readBy(decoder, rows)
 }

@@ -15,7 +15,7 @@ const goodBye: Buffer = Buffer.from('X\0\0\0\u0004', 'latin1')
 
 export class SocketWire {
   #reader: Reader | null = null
-  readonly #inbox: Inbox = new Inbox(null)
+  readonly #inbox: Inbox = new Inbox(null, true)
   #socket: Socket | null = null
   #paused = false
   #over = false

@@ -15,7 +15,6 @@ import {
   adapt,
   checkDialect,
   type DrizzleCommand,
-  isQuery,
   type Params,
   type Query,
   type Rows,
@@ -31,11 +30,13 @@ import { refuseLeaving } from '../context/place.ts'
 import { chainOfMade, checkMadeOn, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
 import {
+  builtQuery,
   optionsOf,
   type ReadTerms,
   rowChecks,
   type RowTerms,
   setFrom,
+  severalStatements,
   specOf,
   statusChecks,
   type StatusTerms,
@@ -59,6 +60,20 @@ export interface Cardinality {
   /** The dialect that its texts are written in, where that is fixed. */
   readonly dialect?: string | undefined
 }
+
+/** Makes the answer of a statement; a count of -1: it has none. */
+type MakeStatus<S extends Status> = (
+  ended: { readonly tag: string; readonly count: number },
+  rows: unknown[],
+  fields: readonly Field[],
+  insertId?: bigint | number,
+) => S
+
+const inObjects: MakeStatus<Status> = ({ tag, count }, rows, _fields, insertId) =>
+  new Status(tag, count < 0 ? null : count, rows, insertId)
+
+const inArrays: MakeStatus<ArrayStatus> = ({ tag, count }, rows, fields) =>
+  new ArrayStatus(tag, count < 0 ? null : count, rows as unknown[][], fields)
 
 const first = (op: EngineOp): unknown => rowsOf(op)[0]
 
@@ -118,7 +133,7 @@ export const answer: Cardinality = {
   maxRows: 0,
   spec: null,
   several: true,
-  give: (op) => new Status(op.tag, op.count < 0 ? null : op.count, rowsOf(op), op.insertId),
+  give: (op) => answerOf(op, inObjects),
 }
 
 const valueChecks = withoutRows('one value')
@@ -134,9 +149,8 @@ const answerInArrays: Cardinality = {
   method: 'status()',
   maxRows: 0,
   spec: { into: 'array', make: null, columns: null },
-  several: false,
-  give: (op) =>
-    new ArrayStatus(op.tag, op.count < 0 ? null : op.count, rowsOf(op) as unknown[][], op.stmt.shape?.fields ?? []),
+  several: true,
+  give: (op) => answerOf(op, inArrays),
 }
 
 /** A text and a recipe come with their parameters, and options third; a built query has its own, and options second. */
@@ -160,6 +174,7 @@ export async function execute<R, T>(
   if (here instanceof Promise) return executeOpened(here, place, cardinality, query, second, options)
   const kind = cardinality === answer && options?.rows === 'array' ? answerInArrays : cardinality
   const op = prepare(place, here, kind, query, second as Params | undefined, options)
+  if (op.stmt.cls === 'multi') op.results = []
   if (options?.from !== undefined) setFrom(op, options.from, place)
   place.send(op)
   try {
@@ -207,7 +222,7 @@ export async function executeMany(
   const here = place.engineHere()
   const left = here instanceof Promise ? await afterOpening<ReadTerms>(here, readAgain(limits)) : readAgain(limits)
   const { statements, dialect } = here instanceof Promise ? await here : here
-  const query = typeof given === 'string' || given instanceof Recipe ? given : Recipe.of(dialect, built(given))
+  const query = typeof given === 'string' || given instanceof Recipe ? given : Recipe.of(dialect, builtQuery(given))
   const compiled =
     typeof query === 'string' ? statements.compile(query).compiled : query.plan.for(dialect).on(statements)
   if (lists.length === 0) return new Status('', 0, [])
@@ -223,15 +238,6 @@ export async function executeMany(
       return new Status<never>(statuses[0]?.command ?? '', count, [])
     },
     readAgain<TransactionTerms>({ timeoutMs: left.timeoutMs, signal: left.signal }),
-  )
-}
-
-/** A function gives a query only where it is baked. */
-function built(query: unknown): unknown {
-  if (typeof query === 'object' && query !== null) return query
-  if (typeof query === 'function' && isQuery(query)) return query
-  throw new UsageError(
-    `executeMany() takes SQL text, a baked statement or a query that was built, not ${describeType(query)}.`,
   )
 }
 
@@ -319,8 +325,16 @@ function valueOf(value: (rows: readonly unknown[]) => unknown): (rows: readonly 
   return (rows) => (rows.length === 0 ? [] : [value(rows)])
 }
 
-function rowsOf(op: EngineOp): unknown[] {
-  let { rows } = op
+/** Of several statements that of the last, which has those of all. */
+function answerOf<S extends Status>(op: EngineOp, make: MakeStatus<S>): S {
+  const last = op.results?.at(-1)
+  if (op.results === null || last === undefined) return make(op, rowsOf(op), op.stmt.shape?.fields ?? [], op.insertId)
+  const results = op.results.map((result) => make(result, rowsOf(op, result.rows), result.fields))
+  const status = make(last, results.at(-1)?.rows as unknown[], last.fields)
+  return Object.defineProperty(status, 'results', { value: results, enumerable: true })
+}
+
+function rowsOf(op: EngineOp, rows: unknown[] = op.rows): unknown[] {
   try {
     if (op.decode !== null) rows = [...op.decode(rows, op.transaction)]
   } catch (thrown) {
@@ -341,13 +355,6 @@ function tooMany(method: string, op: EngineOp): MultipleResultsError {
   )
 }
 
-export function severalStatements(stmt: Compiled): UsageError {
-  return new UsageError(
-    'This text holds several statements. Run them one by one, or all with status(text) and no parameters.',
-    about(stmt),
-  )
-}
-
 export class Status<R = unknown> {
   /** The command as the server names it: `SELECT`, `INSERT`, `CREATE TABLE`; empty when nothing ran. */
   readonly command: string
@@ -362,6 +369,11 @@ export class Status<R = unknown> {
     this.rowCount = rowCount
     this.rows = rows
     if (insertId !== 0) this.insertId = insertId
+  }
+
+  /** One for each statement of the text, in their order. The other members are those of the last. */
+  get results(): readonly Status<R>[] {
+    return [this]
   }
 
   /** The line PostgreSQL prints: `INSERT 0 2`, `SELECT 1`, `CREATE TABLE`. */
@@ -379,5 +391,9 @@ export class ArrayStatus extends Status<unknown[]> {
   constructor(command: string, rowCount: number | null, rows: readonly unknown[][], fields: readonly Field[]) {
     super(command, rowCount, rows)
     this.fields = fields
+  }
+
+  override get results(): readonly ArrayStatus[] {
+    return [this]
   }
 }

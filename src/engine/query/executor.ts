@@ -201,8 +201,8 @@ export abstract class Executor extends Printable implements Runner {
 
   /**
    * The rows, row count and command tag of the statement. Only this method takes several statements in one text, and then
-   * without parameters; the result is that of the last one. With `rows: 'array'` each row is a list of its values, and the
-   * result has `fields`. (GINO: `status`.)
+   * without parameters: `results` has one result for each, and the other members are those of the last. With `rows: 'array'`
+   * each row is a list of its values, and the result has `fields`. (GINO: `status`.)
    */
   status(
     query: Query<unknown> | DrizzleCommand,

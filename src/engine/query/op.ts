@@ -1,6 +1,6 @@
 // One statement on its way through the engine: the leaf promise between the user and the wire. It settles exactly
 // once for the caller; when the caller gave up earlier, the answer that is still due is thrown away here.
-import type { Failure, Op, OpState, Portal, RawConnection, RowPort } from '../../driver/driver.ts'
+import type { Failure, Op, OpState, Portal, RawConnection, RowPort, StatementResult } from '../../driver/driver.ts'
 import type { Copying, Lease } from '../../pool/member.ts'
 import type { PlacedOp, PoolWaiter } from '../../pool/contract.ts'
 import { type Compiled, Pin, type RowSpec, standsAlone } from '../../sql/compiled.ts'
@@ -24,6 +24,8 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   tag = ''
   count = -1
   insertId: bigint | number = 0
+  /** Of a text of several statements. */
+  results: StatementResult<R>[] | null = null
   state: OpState = 0
   /** The transaction it runs in, fixed when it is admitted. */
   transaction: Inside | null = null
@@ -113,6 +115,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   again(): void {
     this.state = 0
     this.rows.length = 0
+    if (this.results !== null) this.results.length = 0
     this.waitAnew()
   }
 

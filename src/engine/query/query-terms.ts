@@ -3,7 +3,7 @@ import { ParameterError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked.ts'
 import { Tags } from '../../sql/tags.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
-import { type Loading, loadingOf } from '../../sql/statement.ts'
+import { isQuery, type Loading, loadingOf } from '../../sql/statement.ts'
 import { Conversions, type TypeConversions } from '../../sql/conversions.ts'
 import { abortSignal, anyOf, describeType, duration, integer, isPlain, type Checks } from '../../util/options.ts'
 import { asExecutor, callOptions, kindOf, place } from '../handle.ts'
@@ -59,7 +59,7 @@ export function withoutRows(gives: string): Checks<RowTerms> {
 }
 
 export interface StatusTerms {
-  /** `array`: each row is a list of its values, and the result has `fields`. Default `object`. One statement only. */
+  /** `array`: each row is a list of its values, and the result has `fields`. Default `object`. */
   readonly rows?: 'object' | 'array' | undefined
 }
 
@@ -139,10 +139,10 @@ function checkNamed(query: string | Recipe, given: unknown, method: string): voi
 }
 
 /** @throws {UsageError} for what no replica can do. */
-export function setFrom(op: EngineOp, from: From, place: Runner): void {
+export function setFrom(op: EngineOp, from: From, runner: Runner): void {
   if (from === 'replica') {
     if (op.stmt.cls !== 'read' || op.stmt.pins !== 0) throw notForReplicas(op.stmt)
-    if (place.transactionHere()?.open === true) throw insideTransaction(op.stmt)
+    if (runner.transactionHere()?.open === true) throw insideTransaction(op.stmt)
   }
   op.from = from
 }
@@ -159,5 +159,21 @@ function insideTransaction(stmt: Compiled): UsageError {
   return new UsageError(
     "from: 'replica' was asked for inside of a transaction, all of which runs on its own connection. Read before or after it.",
     { statement: { sql: stmt.text } },
+  )
+}
+
+export function severalStatements(stmt: Compiled): UsageError {
+  return new UsageError(
+    'This text holds several statements. Run them one by one, or all with status(text) and no parameters.',
+    { statement: { sql: stmt.text } },
+  )
+}
+
+/** A function gives a query only where it is baked. */
+export function builtQuery(query: unknown): unknown {
+  if (typeof query === 'object' && query !== null) return query
+  if (typeof query === 'function' && isQuery(query)) return query
+  throw new UsageError(
+    `executeMany() takes SQL text, a baked statement or a query that was built, not ${describeType(query)}.`,
   )
 }

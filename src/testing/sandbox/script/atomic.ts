@@ -38,7 +38,7 @@ export function* atomically(
     const reason = firstFailure([...head, ...sent, release])
     // A plan made before the tables changed: outside of a transaction drivers run it again by themselves.
     const stale = reason?.kind === 'server' && isStale(reason.fields ?? {})
-    if (stale && !again && job.awaited) for (const { rows } of sent) rows.length = 0
+    if (stale && !again && job.awaited) for (const step of sent) step.clear()
     else {
       tellFailed(shared, view, job, sent, reason)
       return false

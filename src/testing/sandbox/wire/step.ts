@@ -1,6 +1,6 @@
 // One operation on the shared connection: a statement of the engine passed on, or one of the sandbox's own. It only
 // keeps what the server answered; scripts read it when the unit is answered, and the job tells the engine.
-import type { Failure, Op, OpState } from '../../../driver/driver.ts'
+import type { Failure, Op, OpState, StatementResult } from '../../../driver/driver.ts'
 import type { Compiled, RowSpec } from '../../../sql/compiled.ts'
 
 export class Step implements Op {
@@ -12,6 +12,7 @@ export class Step implements Op {
   tag = ''
   count = -1
   insertId: bigint | number = 0
+  readonly results: StatementResult[] | null
   /** The server has answered. */
   ended = false
   failure: Failure | null = null
@@ -26,6 +27,7 @@ export class Step implements Op {
     this.spec = of?.spec ?? null
     this.maxRows = of?.maxRows ?? 0
     this.rows = of?.rows ?? []
+    this.results = of?.results ?? null
   }
 
   /** Abandoned as soon as the engine's operation is: its rows are thrown away. */
@@ -35,6 +37,12 @@ export class Step implements Op {
 
   set state(state: OpState) {
     this.#state = state
+  }
+
+  /** As if nothing had been answered. */
+  clear(): void {
+    this.rows.length = 0
+    if (this.results !== null) this.results.length = 0
   }
 
   get ok(): boolean {
