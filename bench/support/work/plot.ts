@@ -75,7 +75,7 @@ export function plot(figures: readonly Figures[]): string {
 }
 
 /** Two tables in Markdown: throughput and processor time, a line for each side and a column for each workload. */
-export function ratiosOf(figures: readonly Figures[]): string {
+export function ratiosOf(figures: readonly Figures[], base = 'pg'): string {
   const workloads = [...new Set(figures.map(({ workload }) => workload))]
   const sides = [...new Set(figures.map(({ side }) => side))]
   const sheet = (title: string, of: (each: Figures) => Spread): string => {
@@ -88,9 +88,9 @@ export function ratiosOf(figures: readonly Figures[]): string {
   const first = `Node ${process.version}, ${new Date().toISOString().slice(0, 10)}.`
   return [
     first,
-    sheet('Throughput, as a ratio to `pg`: more is better.', ({ throughput }) => throughput),
+    sheet(`Throughput, as a ratio to \`${base}\`: more is better.`, ({ throughput }) => throughput),
     sheet(
-      'Processor time of the client for each operation, as a ratio to `pg`: less is better.',
+      `Processor time of the client for each operation, as a ratio to \`${base}\`: less is better.`,
       ({ processor }) => processor,
     ),
   ].join('\n\n')
