@@ -80,6 +80,8 @@ export interface RowPort {
   give(valve: { pause(): void; resume(): void }): void
   /** One more row is in `rows`. */
   arrived(): void
+  /** A row could not be read, and none of those behind it is: the statement is of no use any more. */
+  unreadable(failure: Failure): void
 }
 
 /**

@@ -247,6 +247,23 @@ describeMysql('the driver mysql', () => {
     expect(await connection.value('select count(*) from units')).toBe(0)
   })
 
+  test('behind a statement whose answer cannot be read the unit goes on: the server has run it', async () => {
+    const connection = await connect()
+    await connection.run('drop table if exists units')
+    await connection.run('create table units (a int)')
+
+    expect(
+      await connection.unit(
+        'START TRANSACTION',
+        'insert into units values (1)',
+        'select 9007199254740993 as big from units',
+        'COMMIT',
+      ),
+    ).toEqual(['START', 'INSERT 1', 'decode rolled_back', 'COMMIT'])
+    expect(connection.raw.status).toBe('idle')
+    expect(await connection.value('select count(*) from units')).toBe(1)
+  })
+
   test('after an error the server is asked whether the transaction is still there', async () => {
     const connection = await connect()
     await connection.unit('START TRANSACTION')
@@ -254,6 +271,26 @@ describeMysql('the driver mysql', () => {
     expect(connection.raw.status).toBe('tx')
     await connection.run('call nowhere()')
     expect(connection.raw.status).toBe('tx')
+  })
+
+  test('a transaction that a SELECT begins is known from the end of its rows', async () => {
+    const connection = await connect()
+    await connection.run('drop table if exists begun')
+    await connection.run('create table begun (a int)')
+    await connection.run('insert into begun values (1)')
+    await connection.run('set autocommit = 0')
+    const texts: readonly (readonly [text: string, params: readonly unknown[]])[] = [
+      ['select a from begun', []],
+      ['select a from begun where a = ?', [1]],
+      // Without a row, too.
+      ['select a from begun where a = ?', [2]],
+    ]
+    for (const [text, params] of texts) {
+      expect(connection.raw.status).toBe('idle')
+      expect((await connection.run(text, params)).failure).toBeNull()
+      expect(connection.raw.status).toBe('tx')
+      await connection.run('commit')
+    }
   })
 
   test('names in errors are read from the message, and values are not in what is shown', async () => {

@@ -1,6 +1,17 @@
 /** `iterate()` on MySQL: the rows of the statement as they come, held back by the connection. */
 
-import { createDb, ConnectionLostError, type Db, QueryTimeoutError, TransactionStateError } from 'genever'
+import { int, mysqlTable, varchar } from 'drizzle-orm/mysql-core'
+import {
+  createDb,
+  ConnectionLostError,
+  type Db,
+  QueryTimeoutError,
+  TransactionAbortedError,
+  TransactionStateError,
+  UnsafeIntegerError,
+  UsageError,
+} from 'genever'
+import { Model } from 'genever/models'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { describeMysql, freshMysql, type FreshMysql, onMysql } from '../support/mysql.ts'
@@ -165,6 +176,51 @@ describeMysql('iterate() on MySQL', () => {
     }
     expect(await caught(rest())).toBeInstanceOf(ConnectionLostError)
     expect(await db.all('select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  const unreadable = 'select n, if(n = 35, 9007199254740993, n) as big from t order by n'
+
+  test('rows that stand before one which cannot be read are given, and then its error, in the sizes that were asked for', async () => {
+    for (const batchSize of [1, 10, 100]) {
+      const seen: number[] = []
+      const loop = async (): Promise<void> => {
+        for await (const { n } of db.iterate<N>(unreadable, [], { batchSize })) seen.push(n)
+      }
+      expect(await caught(loop())).toBeInstanceOf(UnsafeIntegerError)
+      expect(seen).toHaveLength({ 1: 34, 10: 30, 100: 0 }[batchSize] as number)
+    }
+    const cursor = db.iterate<N>(unreadable, [], { batchSize: 10 })
+    expect(await cursor.skip(34)).toBe(34)
+    expect(await caught(cursor.read())).toBeInstanceOf(UnsafeIntegerError)
+    expect(cursor.open).toBe(false)
+  })
+
+  test('a row that cannot be read stops the statement on the server, on the session that goes on', async () => {
+    const session = await db.scalar('select connection_id()')
+    // A hundred million rows: nobody reads to their end.
+    const from = "repeat('x', 1000) as pad from t a, t b, t c, t d"
+    class Named extends Model(db, mysqlTable('t', { n: int().primaryKey(), name: varchar({ length: 40 }) })) {}
+    for (let turn = 0; turn < 2; turn++) {
+      const error = await caught(db.iterate(`select 9007199254740993 as big, ${from}`).read())
+      expect(error).toBeInstanceOf(UnsafeIntegerError)
+      expect(error).toMatchObject({ outcome: 'rolled_back' })
+      const misfit = db.iterate(`select a.n, ${from}`, [], { into: Named })
+      expect(await caught(misfit.read())).toBeInstanceOf(UsageError)
+    }
+    expect(await db.scalar('select connection_id()')).toBe(session)
+  })
+
+  test('in a transaction it counts as a failure when it is read, and not if the loop was left before', async () => {
+    await db.transaction(async (tx) => {
+      for await (const { n } of tx.iterate<N>(unreadable, [], { batchSize: 1 })) if (n === 30) break
+      await tx.status('insert into w values (1)')
+    })
+    const swallowed = db.transaction(async (tx) => {
+      await tx.status('insert into w values (2)')
+      expect(await caught(tx.iterate<N>(unreadable).read(50))).toBeInstanceOf(UnsafeIntegerError)
+    })
+    expect(await caught(swallowed)).toBeInstanceOf(TransactionAbortedError)
+    expect(await db.all('select n from w')).toEqual([{ n: 1 }])
   })
 
   test('rows that cannot be streamed are refused', async () => {

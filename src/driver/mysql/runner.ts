@@ -44,7 +44,7 @@ export class Runner {
   #scope = ''
   readonly #valve: Parameters<RowPort['give']>[0] = {
     pause: () => {
-      if (!this.stopping()) this.#client.stream.pause()
+      if (!this.stopping()) this.hold()
     },
     resume: () => this.flow(),
   }
@@ -136,6 +136,11 @@ export class Runner {
     }
   }
 
+  /** Reads nothing until `flow()`. */
+  hold(): void {
+    this.#client.stream.pause()
+  }
+
   /** Reads on, whatever was held back. */
   flow(): void {
     this.#client.stream.resume()
@@ -190,6 +195,10 @@ export class Runner {
     port?.give(this.#valve)
     let decode: RowDecoder | null = null
     let unreadable: { readonly cause: unknown } | null = null
+    const unfit = (cause: unknown): void => {
+      unreadable = { cause }
+      port?.unreadable({ kind: 'decode', outcome: 'rolled_back', cause })
+    }
     let seen = 0
     let affected = -1
     this.#client.addCommand(
@@ -198,7 +207,7 @@ export class Runner {
           try {
             decode = this.#decoder(columns, op, statement)
           } catch (cause) {
-            unreadable = { cause }
+            unfit(cause)
           }
         },
         row: (cursor) => {
@@ -208,7 +217,7 @@ export class Runner {
           try {
             decode(cursor, op.rows)
           } catch (cause) {
-            unreadable = { cause }
+            return unfit(cause)
           }
           port?.arrived()
         },

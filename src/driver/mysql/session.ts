@@ -160,7 +160,7 @@ export class Session implements RawConnection, RunnerHost {
     })
   }
 
-  /** Sends the operation at `index`; those behind it follow when it has succeeded. */
+  /** Sends the operation at `index`; those behind it follow when the server has run it. */
   #send(index: number, encoded: readonly (readonly Encoded[])[]): void {
     const op = this.#ops[index]
     if (op === undefined) return this.#settle()
@@ -175,8 +175,10 @@ export class Session implements RawConnection, RunnerHost {
       if (stmt.dirties !== 0) this.#runner.follow(stmt)
       this.#ends.push({ op, failure })
       const rest = this.#ops.slice(index + 1)
-      if (failure === null && rest.length > 0 && !this.#stopping) return this.#send(index + 1, encoded)
-      for (const each of rest) this.#ends.push({ op: each, failure: failure === null ? stopped : skipped })
+      // The server has run it, also where its answer cannot be read.
+      const ran = failure === null || failure.kind === 'decode'
+      if (ran && rest.length > 0 && !this.#stopping) return this.#send(index + 1, encoded)
+      for (const each of rest) this.#ends.push({ op: each, failure: ran ? stopped : skipped })
       this.#settle()
     })
   }
@@ -209,14 +211,16 @@ export class Session implements RawConnection, RunnerHost {
     if (!this.#ops.includes(op)) return 'completed'
     this.#quarantined = true
     this.#stopping = true
-    // Its answer may stand behind rows that are held back.
-    this.#runner.flow()
+    // What still comes is of no use: it is not read before the server has stopped.
+    this.#runner.hold()
     let ends: readonly End[] = []
     const { promise: settled, resolve } = deferred<readonly End[]>()
     this.#whenSettled = resolve
     // What comes next on this session must not be what the server stops: it has to have answered both before.
     const fenced = async (): Promise<boolean> => {
-      if (!(await this.#options.kill(deadline))) return false
+      const killed = await this.#options.kill(deadline)
+      this.#runner.flow()
+      if (!killed) return false
       ends = await settled
       return this.#alive && this.#ping()
     }

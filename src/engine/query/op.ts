@@ -234,11 +234,12 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     else this.pool.abandon(this)
   }
 
-  /** The rest of its rows is not wanted: the server is asked to stop, and its transaction goes on. */
-  drop(): void {
+  /** The rest of its rows is not wanted, or cannot be read: the server is asked to stop, and its transaction goes on. */
+  drop(failure: Failure | null = null): void {
     if (this.state === 0) this.abandon({ kind: 'aborted', outcome: 'not_started' })
     if (this.state !== 1) return
     this.state = 2
+    this.failure = failure
     this.#finish()
     this.#resolve?.()
     this.#stop()

@@ -3,6 +3,7 @@
 import type { Failure, Op, RowPort } from '../../driver/driver.ts'
 import type { Place } from '../../observe/place.ts'
 import { before } from '../../util/clock.ts'
+import type { Inside } from '../transaction/inside.ts'
 
 /** A stream, as what else would use its connection sees it. */
 export interface Streaming {
@@ -17,10 +18,10 @@ export interface Streaming {
 /** Its statement, and the slot that carries it, as far as a stream knows them. */
 interface Sent extends Op {
   port: (RowPort & { stop(): void }) | null
-  readonly transaction: { isWithin(outer: object): boolean } | null
+  readonly transaction: Pick<Inside, 'isWithin' | 'noteFailure'> | null
   wait(): Promise<void>
   abandon(failure: Failure): void
-  drop(): void
+  drop(failure?: Failure): void
 }
 interface Sender<O extends Sent> {
   stream: Streaming | null
@@ -34,6 +35,8 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
   readonly #enough: number
   #over = false
   #failure: unknown = null
+  /** Why the row behind those that are here cannot be read. */
+  #unreadable: Failure | null = null
   #wanted = 0
   #paused = false
   #valve: Parameters<RowPort['give']>[0] | null = null
@@ -56,7 +59,7 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
 
   /** The last row has come and was read. */
   get exhausted(): boolean {
-    return this.#over && this.op.rows.length === 0
+    return this.#over && this.#unreadable === null && this.op.rows.length === 0
   }
 
   /** For as long as the cursor is open, so that it does not depend on the number of rows. */
@@ -64,7 +67,10 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
     return item !== this.op && this.op.transaction !== null
   }
 
-  /** Up to so many rows; fewer at the end alone. Rejects with a `Failure`. */
+  /**
+   * Up to so many rows; fewer at the end alone. Rejects with a `Failure`: with that of a row which cannot be read when it is the turn of
+   * this row, so that nothing depends on how far the connection reads ahead.
+   */
   async read(count: number, until: number): Promise<unknown[]> {
     this.#wanted = count
     while (!this.#over && this.#ready < count) {
@@ -74,6 +80,10 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
     }
     this.#wanted = 0
     if (this.#failure !== null) throw (this.#failure as { readonly thrown: unknown }).thrown
+    if (this.#unreadable !== null && this.#ready < count) {
+      this.op.transaction?.noteFailure(this.#unreadable, this.op)
+      throw this.#unreadable as unknown
+    }
     const rows = this.op.rows.splice(0, Math.min(count, this.#ready))
     this.#flow()
     return rows
@@ -82,7 +92,8 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
   /** A row that others are folded into is whole when the next has come. */
   get #ready(): number {
     const { rows, spec } = this.op
-    return this.#over || spec?.fold === undefined ? rows.length : rows.length - 1
+    const whole = spec?.fold === undefined || (this.#over && this.#unreadable === null)
+    return whole ? rows.length : Math.max(rows.length - 1, 0)
   }
 
   give(valve: Parameters<RowPort['give']>[0]): void {
@@ -100,6 +111,12 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
     this.#valve?.pause()
   }
 
+  /** The server is stopped; rows that came before are still there to be read. */
+  unreadable(failure: Failure): void {
+    this.#unreadable = failure
+    this.op.drop(failure)
+  }
+
   #flow(): void {
     if (!this.#paused || (this.#wanted === 0 && this.#ready >= this.#enough)) return
     this.#paused = false
@@ -108,7 +125,7 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
 
   /** What comes now is thrown away. */
   stop(): void {
-    this.op.rows.length = 0
+    if (this.#unreadable === null) this.op.rows.length = 0
     this.#paused = false
     this.#valve?.resume()
   }
