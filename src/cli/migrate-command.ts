@@ -84,11 +84,13 @@ function optionsOf({ db, migrations }: Project, flags: MigrateFlags): MigrateOpt
   }
 }
 
-function allTenants({ tenantKind }: Project['db'], { schemas }: MigrateFlags): Partial<MigrateOptions> {
+function allTenants(db: Project['db'], { schemas }: MigrateFlags): Partial<MigrateOptions> {
+  const { tenantKind } = db
   if (schemas !== undefined) throw new CommandLineError('--tenants and --schemas say two things. Give one of them.')
   if (tenantKind === null)
     throw new CommandLineError('--tenants needs a db of createRegistry({ tenancy: { …, list } }) in the configuration.')
-  if (tenantKind === 'settings')
+  // Where a setting can be a database, it is looked for.
+  if (tenantKind === 'settings' && db.dialectHere().settingsAlone === undefined)
     throw new CommandLineError('Tenants are rows of tables that all share: run it without --tenants.')
   return tenantKind === 'schema' ? { schemas: 'all' } : { databases: 'all' }
 }

@@ -1,4 +1,5 @@
 // A `Db` that stands for several databases and tenants, as far as types and plug-ins know of it.
+import type { Settings } from '../engine/context/frame.ts'
 import type { EngineOptions } from '../engine/open/create-engine.ts'
 
 /** The key under which a type carries the names of its databases; nothing at run time. */
@@ -13,11 +14,11 @@ export interface HasPlaces<Names extends string, Tenant> {
   readonly [databaseTenants]: Tenant
 }
 
-/** Where all tenants are; rows of tables that all share are nowhere else. */
+/** Where all tenants are. Those by settings are rows of tables that all share, unless one of the settings is a database. */
 export type TenantTargets =
   | { readonly kind: 'schema'; readonly schemas: readonly string[]; readonly shared: readonly string[] }
   | { readonly kind: 'database'; readonly databases: readonly TenantDatabase[] }
-  | { readonly kind: 'settings' }
+  | { readonly kind: 'settings'; readonly each: () => Promise<readonly Settings[]> }
 
 export interface TenantDatabase {
   readonly source: string | EngineOptions

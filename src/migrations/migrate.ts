@@ -24,7 +24,7 @@ import { checkFile } from './mysql-statements.ts'
 import { baselinedAt, driftAt } from './record.ts'
 import { connectionsEach, TargetRun } from './run.ts'
 import { isControl } from './statements.ts'
-import { databasesOf, schemasOf, type Target, withAllSchemas } from './targets.ts'
+import { databasesBySettings, databasesOf, nameOf, schemasOf, type Target, withAllSchemas } from './targets.ts'
 
 /**
  * Applies the migrations of a folder that were not applied yet, in their order. The folder is one of drizzle-kit (with a
@@ -150,6 +150,14 @@ class AllTargets {
     const { concurrency = 1, databases } = this.#options
     return this.#db.detached(async () => {
       if (databases === undefined) return this.#inDatabase(this.#db, null, concurrency, work, failed)
+      const engine = await this.#db.engineHere()
+      const bySettings = await databasesBySettings(this.#db, engine, databases)
+      if (bySettings !== null)
+        return this.#some(bySettings, Math.min(concurrency, engine.options.pool.max), (name) => {
+          const target = { database: nameOf(engine, name), schema: null }
+          const run = new MysqlRun(this.#db, target, this.#folder, this.#options, name)
+          return this.#try(target, true, failed, () => work(run, target))
+        })
       const sources = await databasesOf(this.#db, databases)
       return this.#some(sources, concurrency, async ({ name, open }) => {
         const target = { database: name, schema: null }

@@ -7,6 +7,7 @@
 import type { Db } from '../db/db.ts'
 import type { Connection } from '../engine/connection.ts'
 import { MigrationError, QueryCanceledError, QueryError } from '../errors/index.ts'
+import { currentDatabase } from '../mysql/dialect.ts'
 import { unconverted } from '../sql/conversions.ts'
 import { clock } from '../util/clock.ts'
 import { failedAt, refuseDrift, unseen } from './failures.ts'
@@ -23,12 +24,15 @@ export class MysqlRun {
   readonly #target: Target
   readonly #folder: Folder
   readonly #options: MigrateOptions
+  readonly #where: { readonly settings?: Readonly<Record<string, string>> }
 
-  constructor(db: Db, target: Target, folder: Folder, options: MigrateOptions) {
+  /** @param database Where it works, on a connection of the pool; null: in that of the connection. */
+  constructor(db: Db, target: Target, folder: Folder, options: MigrateOptions, database: string | null = null) {
     this.#db = db
     this.#target = target
     this.#folder = folder
     this.#options = options
+    this.#where = database === null ? {} : { settings: { [currentDatabase]: database } }
   }
 
   /** What would be done. Reads only. */
@@ -49,7 +53,7 @@ export class MysqlRun {
 
   /** One session, from the lock to its end. */
   #in<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    return this.#db.scope(work, { reuse: false, hold: true })
+    return this.#db.scope(work, { reuse: false, hold: true, ...this.#where })
   }
 
   async #locked(connection: Connection): Promise<Outcome> {

@@ -1,8 +1,11 @@
 // Which databases and schemas a run of migrations is for, and the search path in each.
 import { createDb, type Db } from '../db/db.ts'
+import type { Engine } from '../engine/engine.ts'
 import type { EngineOptions } from '../engine/open/create-engine.ts'
 import { MigrationError } from '../errors/index.ts'
+import { currentDatabase } from '../mysql/dialect.ts'
 import { resolveOptions } from '../options/options.ts'
+import { formatPlace } from '../options/url.ts'
 import type { TenantTargets } from '../db/places.ts'
 import type { MigrateOptions } from './options.ts'
 import { unconverted } from '../sql/conversions.ts'
@@ -41,6 +44,32 @@ export async function databasesOf(db: Db, given: NonNullable<MigrateOptions['dat
   return [...seen.values()]
 }
 
+/**
+ * The databases that tenants have by their settings, where all share the connections of one pool; null where tenants are something
+ * else. Each once.
+ *
+ * @throws {MigrationError} for a tenant without one. @throws {UsageError} where tenants are not listed.
+ */
+export async function databasesBySettings(
+  db: Db,
+  { dialect }: Engine,
+  given: NonNullable<MigrateOptions['databases']>,
+): Promise<readonly string[] | null> {
+  if (given !== 'all' || dialect.settingsAlone?.has(currentDatabase) !== true) return null
+  const targets = await db.tenantTargets()
+  if (targets.kind !== 'settings') return null
+  const names = (await targets.each()).map((settings) => settings[currentDatabase])
+  if (names.length > 0 && names.every((name) => name === undefined)) return null
+  const without = names.findIndex((name) => name === undefined)
+  if (without !== -1)
+    throw new MigrationError(
+      `migrate() was given databases: 'all', and the settings of tenant ${without + 1} of tenancy.list name no database, as those of ` +
+        'others do. Nothing was applied.',
+      { outcome: 'not_started' },
+    )
+  return [...new Set(names.map(String))]
+}
+
 /** @throws {MigrationError} where tenants are something else. @throws {UsageError} where they are not listed. */
 async function targetsOf<K extends TenantTargets['kind']>(
   db: Db,
@@ -53,6 +82,12 @@ async function targetsOf<K extends TenantTargets['kind']>(
       ? 'tenants are rows of tables that all share: migrate once, without it'
       : `a tenant is a ${targets.kind}: give ${targets.kind}s: 'all'`
   throw new MigrationError(`migrate() was given ${kind}s: 'all', and ${why}.`, { outcome: 'not_started' })
+}
+
+/** For reports: that of its server, with the name of a database. */
+export function nameOf({ options }: Engine, database: string): string {
+  const { host, port } = options.connection as { readonly host?: string; readonly port?: number }
+  return `${formatPlace(host, port)}/${database}`
 }
 
 /** Options with the schemas of all tenants, where these were asked for. @throws as `targetsOf`. */

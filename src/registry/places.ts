@@ -133,7 +133,8 @@ export class Places {
   async targets(): Promise<TenantTargets> {
     const tenants = this.#needTenants('A list of tenants')
     const { kind, shared } = tenants
-    if (kind === 'settings') return { kind }
+    if (kind === 'settings')
+      return { kind, each: async () => (await tenants.list()).map((each) => tenants.settingsOf(each)) }
     const all = await tenants.list()
     if (kind === 'schema') return { kind, schemas: all.map((each) => tenants.schemasOf(each)[0] as string), shared }
     const databases: TenantDatabase[] = []

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { CommandProject, plain } from '../support/cli.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { freshMysql, mysqlUrl } from '../support/mysql.ts'
 
 let folder: string
 let project: CommandProject
@@ -125,3 +126,18 @@ test('the command migrates all tenants, and its shell is at one', async () => {
     stderr: expect.stringMatching(/without --tenants/),
   })
 })
+
+test.skipIf(mysqlUrl() === '')(
+  'the command migrates the databases that are settings of tenants, on MySQL',
+  async () => {
+    await using home = await freshMysql()
+    await using tenant = await freshMysql()
+    await project.write(config(home.url, `{ settings: () => ({ database: '${tenant.name}' }), list: () => [7] }`))
+
+    const done = await project.run(['migrate', '--tenants'])
+
+    expect(done).toMatchObject({ code: 0, stdout: expect.stringContaining(`/${tenant.name}: 1_first`) })
+    expect(await tenant.query('select n from t')).toEqual([{ n: 1 }])
+    expect((await project.run(['status', '--tenants'])).stdout).toBe('0 pending; 1 place is up to date.\n')
+  },
+)

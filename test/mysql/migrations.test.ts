@@ -5,10 +5,11 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { createDb, type Db, MigrationError, TransactionStateError, UsageError } from 'genever'
 import { migrate, type MigrateReport, migrationStatus } from 'genever/migrations'
+import { createRegistry, type Registry } from 'genever/registry'
 import { drizzle } from 'drizzle-orm/mysql2'
 import { migrate as drizzleMigrate } from 'drizzle-orm/mysql2/migrator'
 import { createConnection } from 'mysql2/promise'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { statementsOf } from '../../src/mysql/classify.ts'
 import { caught } from '../support/caught.ts'
 import { sample } from '../support/extent.ts'
@@ -317,6 +318,100 @@ describeMysql('migrations on MySQL', () => {
       (await migrate(db, { folder, databases })).applied.map(({ database }) => database?.split('/').at(-1)),
     ).toEqual([one.server.name, two.server.name])
     expect(names(await migrate(db, { folder, databases }))).toEqual([])
+  })
+
+  describe('each tenant that has a database by its settings', () => {
+    const tenants = async (
+      settings: (tenant: number) => Record<string, string>,
+      list: readonly number[] = [0, 1, 2],
+      databases = list.length,
+    ): Promise<{ home: FreshMysql; servers: readonly FreshMysql[]; db: Registry<'main', number> }> => {
+      const { server: home } = await place()
+      const servers = await Promise.all(Array.from({ length: databases }, async () => (await place()).server))
+      const name = (given: Record<string, string>): Record<string, string> =>
+        Object.fromEntries(
+          Object.entries(given).map(([key, value]) => [
+            key,
+            value.replace(/^#(\d+)$/, (_, at: string) => servers[Number(at)]?.name ?? 'missing'),
+          ]),
+        )
+      const db = createRegistry({
+        main: { url: home.url, pool: { max: 2 } },
+        tenancy: { settings: (tenant: number) => name(settings(tenant)), list: () => list },
+      })
+      onTestFinished(async () => void (await db.close({ timeoutMs: 1_000 })))
+      return { home, servers, db }
+    }
+    const files = {
+      '1_t.sql': 'create table t (n int); insert into t values (1)',
+      '2_p.sql': 'create procedure p() insert into t values (2)',
+    }
+
+    test('gets all files with a record there, on the connections of the registry, whose own database has none', async () => {
+      const { home, servers, db } = await tenants((tenant) => ({ database: `#${tenant}`, 'app.tenant': `${tenant}` }))
+      const folder = await folderOf(files)
+      const options = { folder, databases: 'all' as const, concurrency: 8 }
+      expect((await migrationStatus(db, options)).pending).toHaveLength(6)
+      expect(names(await migrate(db, { ...options, dryRun: true }))).toHaveLength(6)
+      expect(await tables(servers[0] as FreshMysql)).toEqual([])
+
+      const report = await migrate(db, options)
+      const { host } = new URL(home.url)
+      const where = servers.map(({ name }) => `${host}/${name}`)
+      expect(report.applied.map(({ database, file }) => `${database} ${file}`).toSorted()).toEqual(
+        where.flatMap((name) => [`${name} 1_t`, `${name} 2_p`]).toSorted(),
+      )
+      for (const server of servers) {
+        expect(await tables(server)).toEqual(['genever_migrations', 'genever_migrations_steps', 't'])
+        expect((await server.query('select name from genever_migrations')).map(({ name }) => name)).toEqual([
+          '1_t',
+          '2_p',
+        ])
+      }
+      expect(await tables(home)).toEqual([])
+      expect(await db.scalar('select database()')).toBe(home.name)
+      const again = await migrate(db, options)
+      expect([again.applied, new Set(again.upToDate.map(({ database }) => database))]).toEqual([[], new Set(where)])
+      await db.withTenant(1, () => db.status('call p()'))
+      expect(await servers[1]?.query('select n from t order by n')).toEqual([{ n: 1 }, { n: 2 }])
+    })
+
+    test('once, however many tenants have it', async () => {
+      const { servers, db } = await tenants((tenant) => ({ database: `#${tenant % 2}` }), [0, 1, 2, 3], 2)
+      const report = await migrate(db, { folder: await folderOf(files), databases: 'all' })
+
+      expect(report.applied).toHaveLength(4)
+      for (const server of servers) expect(await server.query('select n from t')).toEqual([{ n: 1 }])
+    })
+
+    test('is named when it fails, and the others go on if that was asked for', async () => {
+      const { servers, db } = await tenants((tenant) => ({ database: `#${tenant}` }), [0, 9, 1], 2)
+      const folder = await folderOf(files)
+      const report = await migrate(db, { folder, databases: 'all', onError: 'continue' })
+
+      expect(report.failed.map(({ database, error }) => [database?.split('/').at(-1), error.message])).toEqual([
+        ['missing', expect.stringContaining('missing') as string],
+      ])
+      expect(report.applied).toHaveLength(4)
+      expect(await caught(migrate(db, { folder, databases: 'all' }))).toMatchObject({ errno: 1049 })
+      for (const server of servers) expect(await server.query('select n from t')).toEqual([{ n: 1 }])
+    })
+
+    test.each([
+      [
+        'some of which name no database',
+        (tenant: number) => (tenant === 1 ? { 'app.tenant': '1' } : { database: `#${tenant}` }),
+        'tenant 2',
+      ],
+      ['none of which names a database', (tenant: number) => ({ 'app.tenant': `${tenant}` }), 'migrate once'],
+    ])('settings, %s, are a MigrationError before anything is applied', async (_, settings, why) => {
+      const { servers, db } = await tenants(settings)
+      const error = await caught(migrate(db, { folder: await folderOf(files), databases: 'all' }))
+
+      expect(error).toBeInstanceOf(MigrationError)
+      expect([error.outcome, error.message.includes(why)]).toEqual(['not_started', true])
+      for (const server of servers) expect(await tables(server)).toEqual([])
+    })
   })
 
   test('statements are told apart by the lexer of MySQL', () => {
