@@ -6,9 +6,9 @@ import { Model } from 'genever/models'
 import { createAll } from 'genever/schema'
 import { integer, pgTable } from 'drizzle-orm/pg-core'
 import { type Generated, sql } from 'kysely'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
+import { describeMysql, type FreshMysql, onFreshMysql } from '../support/mysql.ts'
 
 interface Tables {
   readonly users: { readonly id: Generated<number>; readonly name: string }
@@ -17,14 +17,10 @@ interface Tables {
 describeMysql('builders on MySQL', () => {
   let server: FreshMysql
   let db: Db
-  beforeAll(async () => {
-    server = await freshMysql('create table users (id int primary key auto_increment, name varchar(40))')
-    db = createDb(server.url)
-  })
-  afterAll(async () => {
-    await db.close()
-    await server[Symbol.asyncDispose]()
-  })
+  onFreshMysql(
+    ['create table users (id int primary key auto_increment, name varchar(40))'],
+    (made) => void ({ server, db } = made),
+  )
 
   test('Kysely writes for MySQL also before the database is open, and joins the transaction around', async () => {
     await using lazy = createDb(server.url)

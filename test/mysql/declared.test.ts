@@ -4,12 +4,12 @@ import { desc, eq, exists, inArray, max, or, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/mysql2'
 import { int, mysqlTable, varchar } from 'drizzle-orm/mysql-core'
 import { integer, pgTable, pgView, text } from 'drizzle-orm/pg-core'
-import { createDb, type Db } from 'genever'
+import type { Db } from 'genever'
 import { ambient } from 'genever/drizzle'
 import { Model } from 'genever/models'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
+import { describeMysql, type FreshMysql, onFreshMysql } from '../support/mysql.ts'
 
 const users = mysqlTable('users', { id: int().autoincrement().primaryKey(), name: varchar({ length: 40 }) })
 const pgUsers = pgTable('users', { id: integer().primaryKey(), name: text() })
@@ -18,17 +18,13 @@ const pgNames = pgView('names', { name: text() }).as(sql`select name from users`
 describeMysql('what is declared for PostgreSQL', () => {
   let server: FreshMysql
   let db: Db
-  beforeAll(async () => {
-    server = await freshMysql(
+  onFreshMysql(
+    [
       'create table users (id int primary key auto_increment, name varchar(40))',
       "insert into users (name) values ('Ada')",
-    )
-    db = createDb(server.url)
-  })
-  afterAll(async () => {
-    await db.close()
-    await server[Symbol.asyncDispose]()
-  })
+    ],
+    (made) => void ({ server, db } = made),
+  )
 
   const modelled = () => class User extends Model(db, users) {}
 

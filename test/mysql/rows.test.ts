@@ -1,10 +1,10 @@
 /** Rows of MySQL, few and many: objects of plain statements and of models, and times that are days, none, or before the year 100. */
 
-import { createDb, type Db } from 'genever'
+import type { Db } from 'genever'
 import { Model } from 'genever/models'
 import * as d from 'drizzle-orm/mysql-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
+import { beforeAll, expect, test } from 'vitest'
+import { describeMysql, onFreshMysql } from '../support/mysql.ts'
 
 const things = d.mysqlTable('things', {
   id: d.int().primaryKey(),
@@ -16,19 +16,16 @@ const things = d.mysqlTable('things', {
 const many = 900
 
 describeMysql('rows on MySQL', () => {
-  let server: FreshMysql
   let db: Db
+  onFreshMysql(
+    ['create table things (id int primary key, name varchar(20), at datetime(6))'],
+    (made) => void ({ db } = made),
+  )
   beforeAll(async () => {
-    server = await freshMysql('create table things (id int primary key, name varchar(20), at datetime(6))')
-    db = createDb(server.url)
     await db.status(
       `insert into things with recursive n (i) as (select 1 union all select i + 1 from n where i < ${many})
        select i, if(i % 3 = 0, null, concat('n', i)), if(i % 5 = 0, null, timestampadd(microsecond, i, '2026-02-28 23:59:59')) from n`,
     )
-  })
-  afterAll(async () => {
-    await db.close()
-    await server[Symbol.asyncDispose]()
   })
 
   const row = (id: number): object => ({

@@ -1,29 +1,25 @@
 /** What each connection of a sandbox on MySQL has for itself: variables, settings, the last number. */
 
-import { createDb, type Db, TransactionStateError } from 'genever'
+import { type Db, TransactionStateError } from 'genever'
 import { sandboxed } from 'genever/testing'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { mysqlWords } from '../../src/testing/sandbox/mysql/words.ts'
 import { caught } from '../support/caught.ts'
-import { describeMysql, type FreshMysql, freshMysql } from '../support/mysql.ts'
+import { describeMysql, onFreshMysql } from '../support/mysql.ts'
 
 describeMysql('the session of a sandbox on MySQL', () => {
-  let server: FreshMysql
   let db: Db
 
-  beforeAll(async () => {
-    server = await freshMysql(
+  onFreshMysql(
+    [
       'create table numbered (id int auto_increment primary key, v int) engine = innodb',
       'create table counters (n int primary key) engine = innodb',
       'insert into counters values (7)',
       'create function plus_one(n int) returns int deterministic return n + 1',
-    )
-    db = createDb(server.url, { pool: { max: 4 } })
-  })
-  afterAll(async () => {
-    await db.close()
-    await server[Symbol.asyncDispose]()
-  })
+    ],
+    (made) => void ({ db } = made),
+    { pool: { max: 4 } },
+  )
 
   test.each([
     ['select n, 5 into @n, @v from counters', 'select @v', 5],
@@ -90,7 +86,7 @@ describeMysql('the session of a sandbox on MySQL', () => {
         await tx.status('update counters set n = last_insert_id(n + 1)')
         expect(Number(await tx.scalar('select last_insert_id()'))).toBe(8)
         await db.transaction((other) => other.status('insert into numbered (v) values (1)'), { reuse: false })
-        expect(await caught(tx.all('select last_insert_id()'))).toBeInstanceOf(TransactionStateError)
+        expect(Number(await tx.scalar('select last_insert_id()'))).toBe(8)
       })
       await db.transaction(async (tx) => {
         await tx.status('insert into numbered (v) values (1)')
@@ -103,13 +99,13 @@ describeMysql('the session of a sandbox on MySQL', () => {
   test('an INSERT that calls a function of the user is a write too', async () => {
     await sandboxed(db, async () => {
       await db.transaction(async (tx) => {
-        await tx.status('insert into numbered (v) values (1)')
+        const { insertId: first } = await tx.status('insert into numbered (v) values (1)')
         const calling = async (other: typeof tx): Promise<void> => {
           const { insertId } = await other.status('insert into numbered (v) values (plus_one(1))')
           expect(Number(await other.scalar('select last_insert_id()'))).toBe(Number(insertId))
         }
         await db.transaction(calling, { reuse: false })
-        expect(await caught(tx.all('select last_insert_id()'))).toBeInstanceOf(TransactionStateError)
+        expect(Number(await tx.scalar('select last_insert_id()'))).toBe(Number(first))
       })
     })
   })

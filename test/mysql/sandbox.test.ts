@@ -3,6 +3,7 @@
 import {
   createDb,
   type Db,
+  type Executor,
   ReadOnlyError,
   TransactionAbortedError,
   TransactionStateError,
@@ -10,30 +11,27 @@ import {
 } from 'genever'
 import { sandboxed } from 'genever/testing'
 import type { Connection } from 'mysql2'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { hear } from '../support/events.ts'
 import { gate } from '../support/gate.ts'
 import { until } from '../support/until.ts'
-import { describeMysql, type FreshMysql, freshMysql, waitsForLock } from '../support/mysql.ts'
+import { describeMysql, type FreshMysql, freshMysql, onFreshMysql, waitsForLock } from '../support/mysql.ts'
 
 describeMysql('a sandbox on MySQL', () => {
   let server: FreshMysql
   let db: Db
 
-  beforeAll(async () => {
-    server = await freshMysql(
+  onFreshMysql(
+    [
       'create table users (id int primary key) engine = innodb',
       'create table numbered (id int auto_increment primary key, v int) engine = innodb',
       'create table loose (id int primary key) engine = myisam',
       'create procedure adds() insert into users values (99)',
-    )
-    db = createDb(server.url, { pool: { max: 4 }, cancelTimeoutMs: 50_000, name: 'mysql sandbox' })
-  })
-  afterAll(async () => {
-    await db.close()
-    await server[Symbol.asyncDispose]()
-  })
+    ],
+    (made) => void ({ server, db } = made),
+    { pool: { max: 4 }, cancelTimeoutMs: 50_000, name: 'mysql sandbox' },
+  )
   afterEach(async () => {
     expect(await committed(), 'left behind in the database').toEqual([])
     expect(db.stats()).toMatchObject({ reserved: 0, serving: 0, waiting: 0 })
@@ -244,7 +242,7 @@ describeMysql('a sandbox on MySQL', () => {
     })
   })
 
-  test.each(['select row_count()', 'select found_rows()', 'show warnings', 'select last_insert_id()'])(
+  test.each(['select row_count()', 'select found_rows()', 'show warnings', 'select last_insert_id(), row_count()'])(
     'is refused where it would answer for a statement of another: %s',
     async (text) => {
       await sandboxed(db, async () => {
@@ -360,6 +358,30 @@ describeMysql('a sandbox on MySQL', () => {
       expect(await caught(db.all('select * from `a b`'))).toMatchObject({ errno: 1146 })
       expect(await server.query("select is_free_lock('genever sandbox') as free")).toEqual([{ free: 1 }])
     })
+  })
+
+  test('each connection has what last_insert_id() gives it, whichever turn it is', async () => {
+    await sandboxed(db, async () => {
+      const ask = async (on: Executor): Promise<number> => Number(await on.scalar('select last_insert_id()'))
+      await using one = await db.acquire()
+      await using two = await db.acquire()
+      const add = async (on: Executor): Promise<number> =>
+        Number((await on.status('insert into numbered (v) values (1)')).insertId)
+      const first = await add(one)
+      const second = await add(two)
+      expect(second).toBeGreaterThan(first)
+      await add(db)
+      expect([await ask(one), await ask(two), await ask(one)]).toEqual([first, second, first])
+      // What makes no number leaves it, and so does a key that is given.
+      await two.status('update numbered set v = 2')
+      await two.status('insert into numbered (id, v) values (1000000, 1)')
+      await one.transaction((tx) => tx.status('insert into users values (1)'))
+      expect([await ask(two), await ask(one), await ask(two)]).toEqual([second, first, second])
+      await one.all('select cast(last_insert_id(18446744073709551615) as char)')
+      expect(await ask(two)).toBe(second)
+      expect(await one.scalar('select last_insert_id() = 18446744073709551615')).toBe(1)
+    })
+    expect(await server.query('select * from numbered')).toEqual([])
   })
 
   test('last_insert_id() answers for the connection whose statement it was', async () => {

@@ -1,15 +1,15 @@
 /** Statements that each database writes in its own way, and words for those that a test writes itself. */
 
 export interface Words {
-  /** A statement that takes so long. */
-  sleep(seconds: number): string
+  /** A statement that takes so long; `seconds` may be a placeholder. */
+  sleep(seconds: number | string): string
   /** A statement that gives back its only parameter, a whole number or a text. */
   readonly integer: string
   readonly text: string
   /** A statement that takes a value as JSON. */
   readonly json: string
-  /** A statement with the rows 1, 2, … `to`, in a column `n`. */
-  series(to: number): string
+  /** A statement with the rows 1, 2, … `to`, in a column `n`; `to` may be a placeholder. */
+  series(to: number | string): string
   /** A statement that gives the number of the session. */
   readonly session: string
   /** A statement that gives its own text, as it reached the server. */
@@ -40,6 +40,8 @@ export interface Words {
   readonly several: boolean
   /** A column `id` that numbers the rows by itself. */
   readonly id: string
+  /** A statement that makes a column one of short texts. */
+  toText(table: string, column: string): string
 }
 
 export const postgresWords: Words = {
@@ -65,6 +67,7 @@ export const postgresWords: Words = {
   unlock: (key) => `select pg_advisory_unlock(${key})`,
   temporary: (name) => `create temp table ${name} (n int)`,
   id: 'id serial primary key',
+  toText: (table, column) => `alter table ${table} alter column ${column} type varchar(40)`,
 }
 
 export const mysqlWords: Words = {
@@ -91,4 +94,5 @@ export const mysqlWords: Words = {
   unlock: (key) => `select release_lock('${key}')`,
   temporary: (name) => `create temporary table ${name} (n int)`,
   id: 'id int auto_increment primary key',
+  toText: (table, column) => `alter table ${table} modify ${column} varchar(40)`,
 }

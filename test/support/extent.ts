@@ -25,6 +25,7 @@ export const mysqlSuites: readonly string[] = [
   'acquire-release',
   'ambient-hooks',
   'arguments',
+  'baked',
   'binding',
   'borrowing',
   'cardinality',

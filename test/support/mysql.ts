@@ -1,7 +1,8 @@
 /** Databases for tests on the MariaDB or MySQL of this run. Suites on it are declared by `describeMysql`, and left out where there is none. */
 
+import { createDb, type Db, type EngineOptions } from 'genever'
 import { createConnection } from 'mysql2/promise'
-import { describe, inject } from 'vitest'
+import { afterAll, beforeAll, describe, inject } from 'vitest'
 
 let made = 0
 
@@ -37,6 +38,29 @@ export async function freshMysql(...statements: readonly string[]): Promise<Fres
       await onMysql(`drop database if exists \`${name}\``)
     },
   }
+}
+
+interface SuiteDatabase {
+  readonly server: FreshMysql
+  readonly db: Db
+}
+
+/** Gives the suite a database with these statements run in it, and a `Db` on it, from before its first test until behind its last one. */
+export function onFreshMysql(
+  statements: readonly string[],
+  take: (made: SuiteDatabase) => void,
+  options?: EngineOptions,
+): void {
+  let made: SuiteDatabase | undefined
+  beforeAll(async () => {
+    const server = await freshMysql(...statements)
+    made = { server, db: createDb(server.url, options) }
+    take(made)
+  })
+  afterAll(async () => {
+    await made?.db.close()
+    await made?.server[Symbol.asyncDispose]()
+  })
 }
 
 let ofWorker: Promise<string> | undefined

@@ -2,7 +2,7 @@
 // server itself puts away what one has set and takes out that of the other, so values keep their types. No rollback takes
 // them back. Temporary tables and locks go when the view that made them has come back.
 import type { Op } from '../../../driver/driver.ts'
-import { Dirty } from '../../../sql/compiled.ts'
+import { type Compiled, Dirty } from '../../../sql/compiled.ts'
 import type { SessionView, SessionWire, SharedSession } from '../contract.ts'
 import type { Script, Step } from '../wire/step.ts'
 import { databaseOf, temporaryOf, touchedBy } from './names.ts'
@@ -16,6 +16,8 @@ interface ViewState {
 }
 
 const guard = 'genever_sandbox_undo'
+/** Of variables that have what `last_insert_id()` gives a view. */
+const numberPrefix = 'genever_sandbox_number_'
 const none: ReadonlySet<string> = new Set()
 const held = Dirty.locks | Dirty.temp
 
@@ -23,10 +25,12 @@ export class MysqlSession implements SharedSession {
   inForce = 0
   /** The database of the login; empty for none. */
   home = ''
-  /** Whose write was the last: `last_insert_id()` answers for that. */
-  wrote: SessionView | null = null
+  /** Whose number `last_insert_id()` gives; null: that of a view which has come back, or of nobody. */
+  numbered: SessionView | null = null
   readonly #shared: SessionWire
   readonly #states = new Map<SessionView, ViewState>()
+  /** Those whose number is in a variable. */
+  readonly #putAway = new WeakSet<SessionView>()
   /** Whose variables and settings the session has. */
   #holder: SessionView | null = null
   /** In force, of a view that has come back. */
@@ -73,6 +77,12 @@ export class MysqlSession implements SharedSession {
         ),
       )
     }
+    if (this.numbered !== view && ops.some(({ stmt }) => usesNumber(stmt))) {
+      const putAway = this.numbered === null ? [] : [`${this.#numberOf(this.numbered)} = LAST_INSERT_ID()`]
+      const own = this.#putAway.has(view) ? this.#numberOf(view) : '0'
+      set([...putAway, `@${numberPrefix}0 = LAST_INSERT_ID(${own})`])
+      if (this.numbered !== null) this.#putAway.add(this.numbered)
+    }
     const database = this.#databaseOf(view)
     if (database !== '' && database !== this.#database)
       steps.push(this.#shared.own(`USE ${this.#shared.engine.dialect.quote(database)}`))
@@ -88,7 +98,7 @@ export class MysqlSession implements SharedSession {
       this.#stateOf(view).targets.add(target)
       if (!target.startsWith('@')) this.#known.add(target)
     }
-    if (ops.some(({ stmt }) => stmt.cls === 'write' && stmt.verb !== 'SET' && stmt.verb !== 'USE')) this.wrote = view
+    if (ops.some(({ stmt }) => usesNumber(stmt))) this.numbered = view
   }
 
   note(view: SessionView, { stmt }: Op): void {
@@ -120,7 +130,8 @@ export class MysqlSession implements SharedSession {
     if ((view.holds & Dirty.locks) !== 0) this.#toFree = true
     // The client's own object, or a function, may have gone elsewhere.
     if ((dirty & Dirty.unknown) !== 0) this.#database = null
-    if (this.wrote === view) this.wrote = null
+    if (this.numbered === view) this.numbered = null
+    this.#putAway.delete(view)
     view.holds = 0
   }
 
@@ -150,6 +161,10 @@ export class MysqlSession implements SharedSession {
     return `${target} = ${target === 'SESSION timestamp' ? 'DEFAULT' : this.#kept(0, target)}`
   }
 
+  #numberOf(view: SessionView): string {
+    return `@${numberPrefix}${this.#stateOf(view).number}`
+  }
+
   #databaseOf(view: SessionView): string {
     return this.#states.get(view)?.database ?? this.home
   }
@@ -162,6 +177,13 @@ export class MysqlSession implements SharedSession {
     }
     return state
   }
+}
+
+const counting: ReadonlySet<string> = new Set(['INSERT', 'REPLACE', 'LOAD'])
+
+/** Whether a statement may give `last_insert_id()` another value, or asks for it. */
+export function usesNumber({ verb, text }: Compiled): boolean {
+  return counting.has(verb) || /\b(?:last_insert_id|identity)\b/i.test(text)
 }
 
 function targetsOf(ops: readonly Op[]): string[] {

@@ -2,11 +2,11 @@
 import type { Op } from '../../../driver/driver.ts'
 import { TransactionStateError } from '../../../errors/index.ts'
 import { controlOf } from '../../../mysql/control.ts'
-import { Dirty, Pin } from '../../../sql/compiled.ts'
+import { type Compiled, Dirty, Pin } from '../../../sql/compiled.ts'
 import type { SandboxWords, SessionView, SessionWire } from '../contract.ts'
 import { refusedWith, serverError } from '../wire/step.ts'
 import { databaseOf, touchedBy } from './names.ts'
-import { MysqlSession } from './session.ts'
+import { MysqlSession, usesNumber } from './session.ts'
 
 /** Questions about the statement before, which in a sandbox may be one of the sandbox itself. */
 const asksLast =
@@ -61,9 +61,7 @@ function refusal(shared: SessionWire, view: SessionView, { stmt }: Op): string |
   if (databaseOf(stmt) !== null && shared.session instanceof MysqlSession && shared.session.home === '')
     return 'USE cannot run in this sandbox, because its connection began without a database to go back to. Give the URL one.'
   if (cls === 'control') return controlRefusal(view, stmt.text)
-  return (pins & Pin.sequences) !== 0 && verb !== 'SIGNAL' && verb !== 'RESIGNAL'
-    ? asked(shared, view, stmt.text)
-    : null
+  return (pins & Pin.sequences) !== 0 && verb !== 'SIGNAL' && verb !== 'RESIGNAL' ? asked(shared, view, stmt) : null
 }
 
 function controlRefusal({ transaction }: SessionView, text: string): string | null {
@@ -75,12 +73,11 @@ function controlRefusal({ transaction }: SessionView, text: string): string | nu
   return control.readOnly ? 'SET TRANSACTION READ ONLY cannot run in a sandbox: use START TRANSACTION READ ONLY.' : null
 }
 
-function asked({ session, last }: SessionWire, view: SessionView, text: string): string | null {
-  const { transaction } = view
-  const mine = asksLast.test(text)
-    ? (transaction?.savepoint ?? '') !== '' && last === view
-    : !(session instanceof MysqlSession) || session.wrote === view
-  return mine
+function asked({ session, last }: SessionWire, view: SessionView, stmt: Compiled): string | null {
+  // Each view has what last_insert_id() gives it. Where that is not in the session, a statement of the sandbox puts it there.
+  const held = !(session instanceof MysqlSession) || session.numbered === view || !usesNumber(stmt)
+  const behind = (view.transaction?.savepoint ?? '') !== '' && last === view
+  return !asksLast.test(stmt.text) || (behind && held)
     ? null
     : 'In a sandbox this would answer for a statement of another connection, or of the sandbox: all connections are one session. Use ' +
         'the answer of status(), or ask in the transaction of the statement, right behind it.'
