@@ -1,4 +1,4 @@
-// What Engine and Db share beyond queries: connections, scopes and transactions that follow the context. Each says
+// The methods that Engine and Db share beyond queries: connections, scopes and transactions that follow the context. Each says
 // only which engine it stands for. Only a callback ever changes what is current.
 import type { EngineCore, From, QueryDefaults } from './core.ts'
 import { TransactionStateError } from '../errors/index.ts'
@@ -346,7 +346,7 @@ export function mergedSettings(
   return around === null ? own : { ...around, ...own }
 }
 
-/** What a handle made here gives to its statements: its own defaults, else those around it. */
+/** The defaults that a handle made here gives to its statements: its own, else those around it. */
 function defaultsOf({ query }: AcquireOptions, engine: EngineCore, chain: Link | undefined): QueryDefaults | null {
   return nestedDefaults(query, null, engine, chain)
 }

@@ -1,4 +1,4 @@
-// What runs an engine. Handles reach it through the engine, so it is loaded with the first one that is opened, and `import
+// The code that runs an engine. Handles reach it through the engine, so it is loaded with the first one that is opened, and `import
 // 'genever'` loads none of it.
 import type { Compiled } from '../sql/compiled.ts'
 import type { LeakWatch } from '../observe/reports.ts'

@@ -1,5 +1,5 @@
-// What a client of the database does beside queries: locks, channels, COPY. Of engines and `Db` alone, since all of it follows the
-// context; what each does is in the file of that name.
+// The calls of a client of the database beside queries: locks, channels, COPY. Only engines and `Db` have them, because all of them follow the
+// context. Each is made in the file of its name.
 import type { LockKey } from '../../sql/dialect.ts'
 import { Executor } from '../query/executor.ts'
 import type { QueryOptions } from '../query/query-options.ts'

@@ -11,7 +11,7 @@ import type { Frame } from '../context/frame.ts'
 import { thrownError } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 
-/** Of a COPY: what the engine tells when the caller gives up. */
+/** A COPY, for the engine that stops it when the caller gives up. */
 export type Port = Copying & { place: string; begun: Link | undefined; stop(): void }
 
 /** Sends the statement. */
@@ -109,7 +109,7 @@ class Loading implements Port {
   readonly frame: Frame | null
   place = ''
   begun: Link | undefined
-  /** Whoever writes has been told to go on. */
+  /** The writer was asked to go on. */
   idle = false
   /** Why it has failed; undefined while it has not. */
   error: Error | undefined = undefined

@@ -1,5 +1,5 @@
 // `copyFrom(target)` and `copyTo(source)`: the COPY statement and its place, made ready when called. `copyFrom` sends it when
-// it is given a source or asked for a stream, `copyTo` when the first piece is asked for. What carries the data is in the files of the two directions.
+// it is given a source or asked for a stream, `copyTo` when the first piece is asked for. The data is carried by the files of the two directions.
 import { Readable } from 'node:stream'
 import { UsageError } from '../../errors/index.ts'
 import type { CopySink } from '../../driver/driver.ts'
@@ -238,7 +238,7 @@ class Unloading implements Port {
     this.#flow()
   }
 
-  /** What has come; null: nothing. */
+  /** The bytes that have come; null: none. */
   next(): Uint8Array | null {
     const [first] = this.#pieces
     if (first === undefined) return null

@@ -1,4 +1,4 @@
-// What `listen(channel)` gives: what the channel says, in order, for a callback or a loop.
+// The result of `listen(channel)`: the messages of the channel, in order, for a callback or a loop.
 import type { Failure } from '../../driver/driver.ts'
 import { Printable } from '../../util/thrown.ts'
 
@@ -36,7 +36,7 @@ export interface ListenOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** So much waits for a slow callback or loop; what comes then is a gap. */
+/** The most messages that wait for a slow callback or loop; then comes a gap. */
 const mostWaiting = 10_000
 
 export class Listener extends Printable implements AsyncIterable<Heard>, AsyncDisposable {
@@ -108,7 +108,7 @@ export class Listener extends Printable implements AsyncIterable<Heard>, AsyncDi
   }
 }
 
-/** What a connection that listens has lost, for messages. */
+/** Why a connection that listens was lost, for messages. */
 export function lossOf({ fields, cause, kind }: Failure): string {
   const message = fields?.['message'] ?? (cause instanceof Error ? cause.message : '')
   return message === '' ? kind : message

@@ -70,7 +70,7 @@ interface Entry {
 }
 
 class KeyedTurns {
-  /** Of each thing: who has it, then who waits. */
+  /** For each thing the holders, then the waiters. */
   readonly #queues = new Map<string, Entry[]>()
 
   ask(name: string, shared: boolean): Turn {

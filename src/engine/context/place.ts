@@ -16,7 +16,7 @@ export type Said =
 
 export interface Place {
   readonly said: Said
-  /** What it sets; null: nothing. */
+  /** The settings it makes; null: none. */
   readonly settings: Settings | null
   /** Where its reads go, of a database with replicas. */
   readonly from?: From | undefined
@@ -52,7 +52,7 @@ export function withoutPath(settings: Settings | null): Settings {
 
 export class PlaceFrame extends Frame {
   readonly said: Said
-  /** What it sets itself, and what was set around it. */
+  /** Its own settings, and those around it. */
   readonly own: Settings | null
   readonly base: Settings | null
   readonly from: From | undefined

@@ -29,7 +29,7 @@ export class Host {
   readonly asker: Asker
   role: 'primary' | 'replica' | 'out' = 'out'
   why = 'not asked yet'
-  /** What it said last. */
+  /** Its last answer. */
   standing: Standing | null = null
   /** It has all that the primary had then, monotonic milliseconds. */
   freshAt: number = -Infinity

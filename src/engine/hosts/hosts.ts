@@ -44,7 +44,7 @@ export class Hosts implements HostSet {
   readonly #primaryOnly = new WeakSet<Compiled>()
   readonly #servers = new WeakMap<RawConnection, ServerInfo>()
   #primary: Host
-  /** Of the primary; 0: it has not said it yet. */
+  /** That of the primary; 0: it has not said it yet. */
   #timeline = 0
   #system = ''
   /** The primary answers, as far as anybody knows. */
@@ -215,7 +215,7 @@ export class Hosts implements HostSet {
     this.#judge(host)
   }
 
-  /** What it is, by what it has said last. */
+  /** Decides the kind of server by its last answer. */
   #judge(host: Host): void {
     const { standing } = host
     if (host === this.#primary) {

@@ -11,10 +11,10 @@ import type { Reached } from './host.ts'
 
 declare const ofPosition: unique symbol
 
-/** What `position()` gives: a text to be kept and given back. */
+/** The result of `position()`: a text to be kept and given back. */
 export type Position = string & { readonly [ofPosition]?: never }
 
-/** What is asked for it. */
+/** The executor that is asked for it. */
 interface Asked {
   engineHere(): EngineCore | Promise<EngineCore>
   transactionHere(): Enclosing | null

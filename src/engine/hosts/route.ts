@@ -13,7 +13,7 @@ import type { Hosts } from './hosts.ts'
 export class Reads {
   /** Of where it reads now; null: it has not read yet. */
   host: Host | null = null
-  /** What the scope asks for; null: what the option `replicas.reads` says. */
+  /** The server that the scope asks for; null: the one of the option `replicas.reads`. */
   from: From | null
   after: Reached | null
 
@@ -31,14 +31,14 @@ export class Reads {
     if (from === 'primary') this.from = from
     if (after === null) return
     const known = this.after
-    // What stood in another history says nothing of this one.
+    // A position in another history does not help in this one.
     if (known !== null && known.timeline !== after.timeline) this.from = 'primary'
     else if (known === null || known.position < after.position) this.after = after
     if (this.host?.has(after) === false) this.from = 'primary'
   }
 }
 
-/** Of a new scope. What borrows at once borrows where it will read. */
+/** Where a new scope reads. One that borrows at once borrows there. */
 export function openReads(
   hosts: Hosts,
   { from = null, lazy }: { readonly from?: From | null | undefined; readonly lazy?: boolean | undefined },

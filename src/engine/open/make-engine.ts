@@ -164,7 +164,7 @@ function serve(
   }
   if (!(driver instanceof Promise)) return parsed(driver)
   const served = driver.then(parsed)
-  // Whoever opens a connection learns of it.
+  // The opener of a connection learns of it.
   served.catch(() => {})
   return served
 }
