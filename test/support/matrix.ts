@@ -89,9 +89,9 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
 
   /** Keeps the database of PGlite alive between tests, and makes tables. */
   const keep = (): Promise<Db> => {
-    keeper ??= url().then((source) =>
-      createDb(source, { pool: { max: 1, idleTimeoutMs: Infinity, maxLifetimeMs: Infinity } }).open(),
-    )
+    // PGlite takes long to start on a busy machine.
+    const pool = { max: 1, idleTimeoutMs: Infinity, maxLifetimeMs: Infinity, connectTimeoutMs: 100_000 }
+    keeper ??= url().then((source) => createDb(source, { pool }).open())
     return keeper
   }
   const url = (): Promise<string> =>
