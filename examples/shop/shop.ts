@@ -37,8 +37,8 @@ export class SoldOut extends Error {
 
 /** What every database writes in its own way. */
 export interface Tables {
-  create(): Promise<void>
-  addOrder(bottle: number, count: number): Promise<Order>
+  readonly create: () => Promise<void>
+  readonly addOrder: (bottle: number, count: number) => Promise<Order>
 }
 
 export function shopOf(db: Db, { create, addOrder }: Tables = postgresTables(db)): Shop {
