@@ -34,6 +34,8 @@ export interface Routed {
 export interface HostSet {
   /** Somebody waits for a connection. */
   awaited(): void
+  /** A statement is sent. */
+  sent(): void
   /** A statement that may have written was answered, or its answer did not come. */
   noteWrite(): void
   /** The server of the primary refused a write, for it takes none. */

@@ -41,8 +41,6 @@ export class Allowance {
   readonly #sharers = new Set<Sharer>()
   /** In the order they asked. */
   readonly #waiting = new Set<Sharer>()
-  /** The sharer that may take what has become free, before those that ask for the first time. */
-  #turn: Sharer | null = null
   #timer: NodeJS.Timeout | null = null
 
   constructor(most: number) {
@@ -75,9 +73,9 @@ export class Allowance {
 
   /** True: one connection more is counted, until `give`. `urgent`: else it waits in line, and `grow` is called. */
   take(sharer: Sharer, urgent: boolean): boolean {
-    if (this.#used < this.most && (this.#turn === sharer || this.#waiting.size === 0)) {
+    // Nobody waits while there is room: what becomes free is given away at once.
+    if (this.#used < this.most) {
       this.#used++
-      this.#turn = null
       return true
     }
     if (urgent) {
@@ -95,9 +93,7 @@ export class Allowance {
       const next = this.#next()
       if (next === undefined) return
       this.#waiting.delete(next)
-      this.#turn = next
       next.grow()
-      this.#turn = null
     }
   }
 

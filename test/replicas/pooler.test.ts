@@ -15,6 +15,8 @@ interface Pooled {
   readonly standby: Node
   /** Its replica is used. */
   readonly db: Db
+  /** Another one. */
+  make(): Db
 }
 
 function pooled(work: (set: Pooled) => Promise<void>, maxLagMs = 60_000): () => Promise<void> {
@@ -27,14 +29,16 @@ function pooled(work: (set: Pooled) => Promise<void>, maxLagMs = 60_000): () => 
     await primary.query('create table t (n int)')
     await using main = await startPgBouncer(primary.url, 2)
     await using copy = await startPgBouncer(standby.url, 2)
-    await using db = createDb(main.url, {
-      pooler: 'transaction',
-      closeTimeoutMs: 1_000,
-      pool: { max: 3 },
-      replicas: { urls: [copy.url], maxLagMs },
-    })
+    const make = (): Db =>
+      createDb(main.url, {
+        pooler: 'transaction',
+        closeTimeoutMs: 1_000,
+        pool: { max: 3 },
+        replicas: { urls: [copy.url], maxLagMs },
+      })
+    await using db = make()
     await until(() => db.scope(() => onReplica(db)), { what: 'the replica is used' })
-    await work({ primary, standby, db })
+    await work({ primary, standby, db, make })
   }
 }
 
@@ -101,5 +105,25 @@ describe.skipIf(replicationServer === undefined || !hasPgBouncer)('replicas behi
       expect(rows).toEqual(expect.arrayContaining([14, ...of('done')]))
       for (const n of of('not_started', 'rolled_back')) expect(rows).not.toContain(n)
     }, 2_000),
+  )
+
+  test(
+    'what the pooler of a killed primary holds is told when another one takes its place, with nothing else sent and any maxLagMs',
+    pooled(async ({ make, primary, standby }) => {
+      // Nothing has been read there, and so nobody asks who is the primary.
+      await using db = await make().open()
+      const outcome = (sent: Promise<unknown>): Promise<unknown> =>
+        sent.then(
+          () => 'done',
+          (error: unknown) => (error as Caught).outcome,
+        )
+      await primary.kill()
+      const alone = outcome(db.status('insert into t values (21)'))
+      await standby.promote()
+      // Its pooler would keep it for two minutes.
+      expect(['unknown', 'not_started', 'rolled_back', 'done']).toContain(await alone)
+      expect(db.stats().hosts?.map(({ role }) => role)).toEqual(['out', 'primary'])
+      expect(await outcome(db.status('insert into t values (22)'))).toBe('done')
+    }, 3_600_000),
   )
 })

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Member } from '../../src/pool/member.ts'
-import { Allowance } from '../../src/pool/allowance.ts'
+import { Allowance, type Sharer } from '../../src/pool/allowance.ts'
 import { Share, type Sharing } from '../../src/pool/share.ts'
 import { clock } from '../../src/util/clock.ts'
 import { fc } from '../support/fast-check.ts'
@@ -264,6 +264,67 @@ test('the pool that has the most gives one for a pool that has none, a statement
   expect(large.serving().map(({ outgoing }) => outgoing)).toEqual([true])
   small.ask()
   expect(small.share.wantedSince).toBe(undefined)
+})
+
+test('what becomes free goes to those who wait by turns, and past those who cannot use it', () => {
+  const world = new World(3, [3, 3])
+  const [first, second] = world.pools as [FakePool, FakePool]
+  const { allowance } = world
+  const asked: string[] = []
+  const idler: Sharer = {
+    size: 0,
+    wantedSince: clock.now(),
+    idleSince: undefined,
+    yielding: 0,
+    yieldIdle() {},
+    yieldNext: () => false,
+    recallForOthers() {},
+    grow() {
+      if (asked.push('idler') > 1) throw new Error('was given its turn again')
+    },
+    holders: () => [],
+  }
+  for (const pool of [first, second, first]) pool.ask()
+  for (const pool of [first, first, second]) pool.ask()
+  first.lose()
+  expect([first.size, second.size]).toEqual([2, 1])
+  first.lose()
+  expect([first.size, second.size]).toEqual([1, 2])
+
+  allowance.join(idler)
+  expect(allowance.take(idler, true)).toBe(false)
+  second.ask()
+  second.lose()
+  expect([asked, first.size, second.size, second.waiting.length + first.waiting.length]).toEqual([['idler'], 2, 1, 1])
+})
+
+test('while a connection lies idle none of those in use is taken for a pool that has none', () => {
+  const [rich, poor] = new World(3, [3, 3]).pools as [FakePool, FakePool]
+  for (const step of ['ask', 'ask', 'ask', 'finish'] as const) rich[step]()
+  poor.ask()
+  rich.finish()
+  expect([rich.closing.length, rich.idle.length, rich.serving().length]).toEqual([1, 1, 1])
+  vi.advanceTimersByTime(110)
+  expect([rich.closing.length, rich.idle.length, rich.share.yielding]).toEqual([2, 0, 0])
+})
+
+test('none of those in use is taken for a pool that has one', () => {
+  const [first, second] = new World(2, [2, 2]).pools as [FakePool, FakePool]
+  for (const pool of [first, second, second]) pool.ask()
+  vi.advanceTimersByTime(1_010)
+  expect([first, second].map(({ share }) => share.yielding)).toEqual([0, 0])
+  expect(first.looks).toBeGreaterThan(0)
+})
+
+test('more connections that are being closed than are waited for are no reason to take fewer back', () => {
+  const { allowance, pools } = new World(2, [2, 2, 2])
+  const [rich, one, other] = pools as [FakePool, FakePool, FakePool]
+  for (const step of ['ask', 'ask', 'finish', 'finish'] as const) rich[step]()
+  one.ask()
+  other.ask()
+  expect(rich.closing.length).toBe(2)
+  other.waiting.length = 0
+  expect(allowance.wanted).toBe(0)
 })
 
 test('a wait for one connection ends with its engine, and leaves no timer behind', async () => {

@@ -135,7 +135,7 @@ export class Hosts implements HostSet {
     for (let count = 0; count < all.length; count++) {
       const host = all[(this.#turn = (this.#turn + 1) % all.length)] as Host
       if (this.#isFresh(host, now) && (after === null || host.has(after))) {
-        if (!this.#watching) this.#watch()
+        this.sent()
         return host
       }
     }
@@ -153,16 +153,20 @@ export class Hosts implements HostSet {
     return role === 'replica' && now - freshAt <= this.#options.maxLagMs
   }
 
-  /** Whoever reads from a replica may be the only one who would ask it, and it may have fallen silent. */
-  #watch(): void {
+  /**
+   * Whoever has sent something may be the only one who would ask. A replica may have fallen silent; a pooler holds what it was given
+   * for a primary that is gone, and only the next primary can say that.
+   */
+  sent(): void {
+    if (this.#watching || this.#bypassed) return
     this.#watching = true
     inRoot(() =>
       clock
         .setTimeout(() => {
           this.#watching = false
-          if (this.#engine.closed || !this.all.some((host) => host !== this.#primary && isBusy(host))) return
+          if (this.#engine.closed || !this.all.some(isBusy)) return
           this.#look(clock.now(), this.#pauseMs)
-          this.#watch()
+          this.sent()
         }, this.#pauseMs)
         .unref(),
     )
@@ -362,9 +366,11 @@ function abandon({ pool }: Host): void {
     if (member.state !== 'opening') member.raw.destroy({ kind: 'lost', outcome: 'unknown' })
 }
 
+/** Whether something waits for it, or for its answer. */
 function isBusy({ pool }: Host): boolean {
-  const { open, idle, waiting } = pool.stats()
-  return waiting > 0 || open > idle
+  if (pool.waiting > 0) return true
+  for (const { state, raw } of pool.members) if (state !== 'opening' && raw.inFlight > 0) return true
+  return false
 }
 
 /** Without what the server says in detail: that may hold values. */

@@ -92,6 +92,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     this.state = 1
     this.#raw = raw
     if (this.leaves !== 0) raw.dirty |= this.leaves
+    this.engine.hosts?.sent()
     if (this.until !== Infinity) this.leave()
     if (this.trace !== null) {
       this.trace.sentAt = clock.now()
