@@ -16,7 +16,7 @@ interface Pooled {
   /** Its replica is used. */
   readonly db: Db
   /** Another one. */
-  make(): Db
+  readonly make: () => Db
 }
 
 function pooled(work: (set: Pooled) => Promise<void>, maxLagMs = 60_000): () => Promise<void> {

@@ -50,7 +50,8 @@ export type Row = Record<string, unknown>
 
 type Bound = Params | undefined
 
-export abstract class Executor extends Printable implements Runner {
+// A `Runner`, and not declared as one: the published declarations leave internal members out.
+export abstract class Executor extends Printable {
   /** @internal The engine statements go to here; a promise while it opens. */
   abstract engineHere(): WorkingEngine | Promise<WorkingEngine>
   /** @internal As `engineHere`, but null while there is none yet. */
