@@ -114,7 +114,7 @@ export class Growth {
   /** Opens what is due, and comes back by itself for what will be. */
   grow(): void {
     const pool = this.#pool
-    while (!pool.done && this.opening < maxOpening && pool.size < Math.min(this.#limits.max, this.backoff.ceiling)) {
+    while (!pool.done && this.opening < this.#most && pool.size < Math.min(this.#limits.max, this.backoff.ceiling)) {
       if (pool.closed || pool.size >= this.#limits.min) {
         const since = pool.waitingSince(this.opening)
         if (since === undefined) return
@@ -162,6 +162,11 @@ export class Growth {
     this.backoff.stop()
     if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#timer = null
+  }
+
+  /** While the database cannot be opened, one attempt at a time finds out whether it can be again. */
+  get #most(): number {
+    return this.backoff.lastFailure === null ? maxOpening : 1
   }
 
   /** How long one waits for what comes back before a connection is opened for them. */

@@ -104,7 +104,7 @@ describe('a restart under load', () => {
     expect([...rows].filter((n) => n >= first && !known.has(n))).toEqual([])
   })
 
-  test('knocks at the door with pauses, by two at a time at the most, however many wait', async () => {
+  test('knocks at the door with pauses, one at a time, however many wait', async () => {
     await using proxy = await startProxy(server.url)
     await using db = createDb(proxy.url, { pool: { max: 10, acquireTimeoutMs: 50_000 } })
     await db.open()
@@ -122,8 +122,8 @@ describe('a restart under load', () => {
     await proxy.accept()
 
     expect(await waiting).toHaveLength(50)
-    // There are 50 ms between two pairs at the least.
-    expect(knocks).toBeLessThanOrEqual(2 * (1 + tookMs / 45))
+    // The first two may be on their way together, before one has failed. Then there are 50 ms between two at the least.
+    expect(knocks).toBeLessThanOrEqual(2 + tookMs / 45)
   })
 
   test('inside of a transaction is its end', async () => {
