@@ -20,7 +20,7 @@ import type { ExchangeHost } from './wire.ts'
 export class Exchange {
   /** What was asked for, and what had to be looked up for it. */
   ops: readonly Op[]
-  steps: Step[] = []
+  #steps: Step[] = []
   #asked: readonly Op[]
   /** The same, once others have joined. */
   #joined: Op[] | null = null
@@ -57,13 +57,13 @@ export class Exchange {
 
   /** Looks up statements and writes parameters down. False: one could not be written, all have failed, nothing is sent. */
   plan(): boolean {
-    this.steps = this.#host.prepared.plan(this.ops, this.#host.prefix, this.#tries > 1)
-    for (let i = 0; i < this.steps.length; i++) {
+    this.#steps = this.#host.prepared.plan(this.ops, this.#host.prefix, this.#tries > 1)
+    for (let i = 0; i < this.#steps.length; i++) {
       try {
-        ;(this.steps[i] as Step).encodeEarly(this.ops.length, this.#host)
+        ;(this.#steps[i] as Step).encodeEarly(this.ops.length, this.#host)
       } catch (cause) {
         this.#failAt(i, cause)
-        this.#host.prepared.dropUnparsed(this.steps)
+        this.#host.prepared.dropUnparsed(this.#steps)
         if (movesNames(this.ops)) this.#host.names.unsend()
         return false
       }
@@ -91,7 +91,7 @@ export class Exchange {
     this.#synced = false
     this.#joined ??= this.#asked = this.ops = [...this.ops]
     this.#joined.push(op)
-    this.steps.push(step)
+    this.#steps.push(step)
     op.state = OpState.sent
     this.#write()
     return true
@@ -122,7 +122,7 @@ export class Exchange {
   }
 
   rowDescription(fields: readonly Field[]): void {
-    const step = this.steps[this.#at]
+    const step = this.#steps[this.#at]
     if (step !== undefined && isSimple(step.due)) {
       this.#expect(step.due, '')
       beginRows(step, fields, this.#host)
@@ -143,7 +143,7 @@ export class Exchange {
 
   /** A DataRow: the body of the message, from the count of its fields to before `end`. */
   dataRow(bytes: Buffer, at: number, end: number): void {
-    const step = this.steps[this.#at]
+    const step = this.#steps[this.#at]
     if (step === undefined || !step.givesRows || this.#error !== null || this.#closing > 0) throw outOfPlace('DataRow')
     if (end < at + 2 || (((bytes[at] as number) << 8) | (bytes[at + 1] as number)) !== step.width) throw misfit()
     const { op, decoder } = step
@@ -159,7 +159,7 @@ export class Exchange {
   }
 
   commandComplete(text: string): void {
-    const copied = this.steps[this.#at]?.due === Phase.copied
+    const copied = this.#steps[this.#at]?.due === Phase.copied
     const step = copied ? this.#expect(Phase.copied, '') : this.#ending('CommandComplete')
     const { op, received } = step
     noteTag(op, text)
@@ -208,8 +208,8 @@ export class Exchange {
       return
     }
     this.#error = fields
-    this.#failedAt = Math.min(this.#at, this.steps.length - 1)
-    this.#stale = this.steps[this.#failedAt]?.isStaleBy(fields, this.#host) ?? false
+    this.#failedAt = Math.min(this.#at, this.#steps.length - 1)
+    this.#stale = this.#steps[this.#failedAt]?.isStaleBy(fields, this.#host) ?? false
     this.#data?.stop()
     if (!this.#synced) this.#sync()
   }
@@ -217,7 +217,7 @@ export class Exchange {
   /** @throws {ProtocolError} when a ReadyForQuery comes before all that was asked was answered. */
   checkReady(): void {
     if (this.#error !== null) return
-    const step = this.steps[this.#at]
+    const step = this.#steps[this.#at]
     const over = step?.allEnded === true || ((step?.due ?? 0) === 0 && this.#at >= this.#written)
     if (!over || !this.#synced || this.#closing > 0) throw outOfPlace('ReadyForQuery')
   }
@@ -227,7 +227,7 @@ export class Exchange {
    * @param near The server was asked to stop another unit, and has not answered yet.
    */
   ready(status: Status, near: boolean): boolean {
-    if (this.#error !== null) this.#host.prepared.dropUnparsed(this.steps)
+    if (this.#error !== null) this.#host.prepared.dropUnparsed(this.#steps)
     this.#host.names.ended(status, this.#error !== null, movesNames(this.ops))
     const hit = near && this.#error?.['code'] === '57014' && !this.ops.some(standsLast)
     if (!(hit || this.#stale) || !this.#mayRunAgain(status)) return true
@@ -235,11 +235,15 @@ export class Exchange {
     return false
   }
 
+  get steps(): readonly Step[] {
+    return this.#steps
+  }
+
   /** Settles every operation in order. */
   settle(status: Status): void {
-    if (this.#failedAt >= 0) outcome.settleFailed(this.steps, this.#failedAt, this.#error, status, this.#state)
+    if (this.#failedAt >= 0) outcome.settleFailed(this.#steps, this.#failedAt, this.#error, status, this.#state)
     else
-      for (const { op, failure } of this.steps)
+      for (const { op, failure } of this.#steps)
         if (failure === null) op.done()
         else op.fail({ ...failure, outcome: outcome.decodeOutcome(op, status, this.#state) })
     if (this.#settled !== null) for (const tell of this.#settled) tell()
@@ -256,12 +260,12 @@ export class Exchange {
   }
 
   get failed(): boolean {
-    return this.#error !== null || this.steps.some(({ failure }) => failure !== null)
+    return this.#error !== null || this.#steps.some(({ failure }) => failure !== null)
   }
 
   /** True when the server said that it stopped the operation because it was asked to. */
   wasCancelled(op: Op): boolean {
-    return this.#error?.['code'] === '57014' && this.steps[this.#failedAt]?.op === op
+    return this.#error?.['code'] === '57014' && this.#steps[this.#failedAt]?.op === op
   }
 
   whenSettled(told: () => void): void {
@@ -270,7 +274,7 @@ export class Exchange {
 
   /** The step whose answer is due, if that is what comes now. @throws {ProtocolError} */
   #expect(phase: number, name: string): Step {
-    const step = this.steps[this.#at]
+    const step = this.#steps[this.#at]
     if (step === undefined || (step.due & 15) !== phase || this.#error !== null || this.#closing > 0)
       throw outOfPlace(name)
     return step
@@ -278,7 +282,7 @@ export class Exchange {
 
   /** The step that a message ends or turns into a COPY. */
   #ending(name: string): Step {
-    const step = this.steps[this.#at]
+    const step = this.#steps[this.#at]
     if (step === undefined || this.#error !== null || this.#closing > 0 || !runs(step.due)) throw outOfPlace(name)
     return step
   }
@@ -294,8 +298,8 @@ export class Exchange {
   /** Writes what can be written: up to a statement that must be described first, else to the end. */
   #write(): void {
     const { writer } = this.#host
-    for (; this.#written < this.steps.length; this.#written++) {
-      const step = this.steps[this.#written] as Step
+    for (; this.#written < this.#steps.length; this.#written++) {
+      const step = this.#steps[this.#written] as Step
       const { stmt, params, maxRows } = step.op
       if (stmt.cls === 'multi') {
         writer.query(stmt.text)
@@ -311,8 +315,8 @@ export class Exchange {
           this.#host.flush()
           return
         }
-        if (putLookup(this.steps, this.#written, this.#host)) {
-          this.ops = this.steps.map(({ op }) => op)
+        if (putLookup(this.#steps, this.#written, this.#host)) {
+          this.ops = this.#steps.map(({ op }) => op)
           this.#written--
           continue
         }
@@ -348,14 +352,14 @@ export class Exchange {
 
   #failAt(index: number, cause: unknown): void {
     this.#failedAt = index
-    const step = this.steps[index]
+    const step = this.#steps[index]
     if (step !== undefined) step.failure = { kind: 'encode', outcome: 'not_started', cause }
   }
 
   /** Nothing before the stale statement may outlive the error, and no transaction may be open. */
   #mayRunAgain(status: Status): boolean {
     const clean = this.#tries < 2 && this.#before === 'idle' && status === 'idle'
-    return clean && this.steps.slice(0, this.#failedAt).every(({ op }) => op.stmt.cls !== 'control')
+    return clean && this.#steps.slice(0, this.#failedAt).every(({ op }) => op.stmt.cls !== 'control')
   }
 
   #again(): void {
@@ -372,7 +376,7 @@ export class Exchange {
   }
 
   #complete(): void {
-    const step = this.steps[this.#at] as Step
+    const step = this.#steps[this.#at] as Step
     if (step.op.stmt.cls === 'multi') {
       step.received = 0
       step.ended++
