@@ -325,7 +325,7 @@ function valueOf(value: (rows: readonly unknown[]) => unknown): (rows: readonly 
   return (rows) => (rows.length === 0 ? [] : [value(rows)])
 }
 
-/** Of several statements that of the last, which has those of all. */
+/** The answer to several statements is that to the last one, and its `results` are those of all. */
 function answerOf<S extends Status>(op: EngineOp, make: MakeStatus<S>): S {
   const last = op.results?.at(-1)
   if (op.results === null || last === undefined) return make(op, rowsOf(op), op.stmt.shape?.fields ?? [], op.insertId)

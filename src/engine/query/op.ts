@@ -24,7 +24,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   tag = ''
   count = -1
   insertId: bigint | number = 0
-  /** Of a text of several statements. */
+  /** The results of a text with several statements; null for any other text. */
   results: StatementResult<R>[] | null = null
   state: OpState = 0
   /** The transaction it runs in, fixed when it is admitted. */

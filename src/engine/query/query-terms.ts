@@ -70,7 +70,7 @@ export interface CursorTerms {
   readonly batchSize?: number | undefined
 }
 
-/** What FETCH can count. */
+/** FETCH counts no further. */
 const mostRows = 2_147_483_647
 
 const batchSize = integer(1, mostRows)
@@ -87,7 +87,7 @@ export function checkCount(count: number, method: string): void {
 
 export const defaultsChecks: Checks<QueryDefaults> = { timeoutMs: duration, tags: { read: (given) => Tags.of(given) } }
 
-/** With what users have said of types. @throws {UsageError} where the rows are read as their table declares. */
+/** The specification with the conversions of types that users want. @throws {UsageError} where the rows are read as their table declares. */
 export function specOf(spec: RowSpec | null, engine: EngineCore, options: QueryTerms | null): RowSpec | null {
   const conversions = engine.conversions(options?.types)
   if (options?.types !== undefined && spec !== null && !isUndeclared(spec))
@@ -126,7 +126,7 @@ export function optionsOf<O extends object>(
 
 /** @throws {UsageError} for what cannot be named parameters; a handle among them. */
 function checkNamed(query: string | Recipe, given: unknown, method: string): void {
-  // What is no object is told by whoever binds it.
+  // A value that is no object is refused where it is bound.
   if (typeof given !== 'object' || given === null || isPlain(given)) return
   const executor = asExecutor(given)
   if (executor !== null)

@@ -9,7 +9,7 @@ export function isSimple(due: number): boolean {
   return due === Phase.simple || due === Phase.simpleRows || due === Phase.simpleMore
 }
 
-/** The rows of the next statement come, or of its next query, which take the place of the others. */
+/** The rows of the next statement begin, or those of one more query of the same statement. They take the place of the rows before. */
 export function beginRows(step: Step, fields: readonly Field[], as: Parameters<Step['describe']>[2]): void {
   if (step.due === Phase.simpleRows) step.op.results?.pop()
   nextResult(step.op, fields)
