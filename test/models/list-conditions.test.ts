@@ -1,6 +1,6 @@
 /** Which rows a condition of a list is on: the list's, those of the object that has it, or neither. */
 
-import { and, desc, eq, exists, gt, lt, sql } from 'drizzle-orm'
+import { and, desc, eq, exists, getTableName, gt, inArray, lt, type SQL, sql } from 'drizzle-orm'
 import { integer, pgTable, QueryBuilder, serial, text } from 'drizzle-orm/pg-core'
 import type { Db } from 'genever'
 import { many, Model } from 'genever/models'
@@ -183,6 +183,60 @@ forEachDriver((driver) => {
       const loader = Post.load({ author: Author.load({ posts: many(Post).on(eq(Post.c.authorId, Author.c.id)) }) })
       expect(await Post.where(notLast).join(Author).load(loader).count()).toBe(2)
     })
+
+    test('takes the tables of a subquery for those of the subquery, however they are written', async () => {
+      const { teams, authors, posts, Team, Author, Post } = await world(driver)
+      const q = new QueryBuilder()
+      const own = eq(Post.c.authorId, Author.c.id)
+      const counted = q
+        .select({ author: posts.authorId, n: sql<number>`count(*)`.as('n') })
+        .from(posts)
+        .groupBy(posts.authorId)
+        .as('counted')
+      const several = q
+        .select({ author: counted.author })
+        .from(counted)
+        .where(and(gt(counted.n, 1), eq(counted.author, Author.c.id)))
+      const parts = [
+        sql.raw('exists (select 1 from '),
+        sql`${teams}`,
+        sql.raw(' where '),
+        eq(Team.c.id, Post.c.teamId),
+        sql.raw(' and '),
+        eq(Team.c.name, 'red'),
+        sql.raw(')'),
+      ]
+      const table = sql.identifier(getTableName(authors))
+      const conditions: readonly (readonly [SQL | undefined, string, string])[] = [
+        [sql`${own} and exists (select 1 from ${authors} a where a.id > ${Author.c.id})`, 'a1 a2', ''],
+        [
+          sql`${own} and ${Post.c.authorId} in (select ${authors.id} from ${authors} where ${authors.id} < 2)`,
+          'a1 a2',
+          '',
+        ],
+        [and(own, inArray(Post.c.authorId, several)), 'a1 a2', ''],
+        [and(own, sql.join(parts)), 'a1', 'b1'],
+        [
+          sql`${own} and ${Post.c.teamId} in (select ${Team.c.id} from ${sql.raw(getTableName(teams))} where ${Team.c.name} = 'red')`,
+          'a1',
+          'b1',
+        ],
+        [
+          sql`${own} and exists (select 1 as ${table} from ${teams} where ${Team.c.id} = ${Author.c.teamId} and ${Team.c.id} < 2)`,
+          'a1 a2',
+          '',
+        ],
+      ]
+      for (const outside of [{}, { team: Team }])
+        for (const inside of [{}, { author: Author }])
+          for (const [on, ...expected] of conditions) {
+            const loader = Author.load({ ...outside, posts: many(Post.load(inside)).on(on as SQL) })
+            expect(titles(await Author.query().load(loader).orderBy(Author.c.id))).toEqual(expected)
+            expect(titles([await Author.where({ id: 2 }).load(loader).one()])).toEqual([expected[1]])
+          }
+      const red = Author.load({ posts: many(Post.where(sql.join(parts))) })
+      expect(titles(await Author.query().load(red).orderBy(Author.c.id))).toEqual(['a1', 'b1'])
+    })
   })
 
   test('a list through the table of the object itself has what belongs to the others', async () => {
@@ -251,7 +305,7 @@ forEachDriver((driver) => {
   })
 
   test('on() of one object is refused where the query joined its table by another condition', async () => {
-    const { Team, Author, Post } = await world(driver)
+    const { db, teams, Team, Author, Post } = await world(driver)
     const other = /joined by another condition than on\(\) has: use alias/
     const byTeam = eq(Post.c.teamId, Team.c.id)
     const loader = Post.load({ team: Team.on(byTeam) })
@@ -267,8 +321,18 @@ forEachDriver((driver) => {
     expect(thrownBy(() => joined.join(Y, sql`"x".id = ${Post.c.teamId}`))).toMatchObject({
       message: expect.stringMatching(named),
     })
-    const same = await Post.query().join(Team, eq(Post.c.teamId, Team.c.id)).load(loader).orderBy(Post.c.id)
-    expect(same.map(({ team }) => team?.name)).toEqual(['red', 'blue', 'red', 'blue'])
+    for (const query of [
+      Post.query().join(Team),
+      Post.query().join(Team, byTeam),
+      Post.query().join(Team, eq(Team.c.id, Post.c.teamId)),
+    ]) {
+      const same = await query.load(loader).orderBy(Post.c.id)
+      expect(same.map(({ team }) => team?.name)).toEqual(['red', 'blue', 'red', 'blue'])
+    }
+    const again = pgTable(getTableName(teams), { id: serial().primaryKey() })
+    class Again extends Model(db, again) {}
+    const declared = await Post.query().join(Again, eq(Again.c.id, Post.c.teamId)).load(loader).orderBy(Post.c.id)
+    expect(declared.map(({ team }) => team?.name)).toEqual(['red', 'blue', 'red', 'blue'])
     for (const strategy of ['joined', 'select-in'] as const)
       expect(await caught(Post.query().load(Post.on(byTeam), { strategy }))).toMatchObject({
         message: expect.stringMatching(/is the table of the query: on\(\) has nothing to join/),

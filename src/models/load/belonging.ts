@@ -1,5 +1,5 @@
 // Which rows of a list belong to an object: by columns that are equal, by the condition that was given, or by both. Each column
-// in it is of one side. Nothing else in a list is on what has it.
+// of that condition belongs to one side. All other conditions of a list, and its order, name tables of the list alone.
 import { and, type Column, eq, type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import type { Condition } from '../query/compile/condition.ts'
@@ -19,8 +19,8 @@ export function beside(rows: Level, list: List): SQL {
 }
 
 /**
- * Selects what the conditions of lists are on.
- * @throws {UsageError} when a list is on what it cannot see.
+ * Selects the columns that conditions of lists compare with.
+ * @throws {UsageError} when a list names a table that it cannot see.
  */
 export function settle(rows: Level): void {
   for (const list of rows.lists) {
@@ -65,18 +65,19 @@ function has({ key, level, parent, child }: List, rows: Level, column: Column, w
   )
 }
 
-/** @throws {UsageError} when the own condition or order of a list is on what is not in it. */
+/** @throws {UsageError} when the own condition or order of a list names a table that is not in it. */
 export function checkOwn(
   key: string,
   { where, orderBy }: Pick<ListNode, 'where' | 'orderBy'>,
   isIn: (id: string) => boolean,
+  advice: string = 'Compare with what has it by many(…).on(condition).',
 ): void {
   const own: unknown[] = [...where.filter(isSql), ...orderBy]
   for (const column of columnsIn(own)) {
     const id = qualifierOf(column)
     if (!isIn(id))
       throw new UsageError(
-        `The list load({ ${key} }) has a condition or an order on ${id}, which is not in the list. Compare with what has it by many(…).on(condition).`,
+        `The list load({ ${key} }) has a condition or an order on ${id}, which is not in the list. ${advice}`,
       )
   }
 }

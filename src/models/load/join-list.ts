@@ -3,6 +3,7 @@ import type { Column, SQL, Table } from 'drizzle-orm'
 import { render } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { SqlText } from '../meta/sql-text.ts'
+import { sqlNameOf } from '../meta/table.ts'
 import { conditionOfRelation, type Relation, relationOf, relationOfOne } from './joins.ts'
 import type { ModelNode } from './node.ts'
 import { qualifierOf, type Source, sourceOf } from './source.ts'
@@ -40,7 +41,7 @@ export function linkOf(child: Source, through: Source): Join {
 
 /** @throws {UsageError} for two tables that were given one name. */
 function checkSame(known: Source, other: Source): void {
-  if (known.table === other.table && known.isQuery === other.isQuery) return
+  if (known.isQuery === other.isQuery && sqlNameOf(known.table) === sqlNameOf(other.table)) return
   throw new UsageError(`Two tables of the query have the name ${known.id}: give one of them another alias('name').`)
 }
 
@@ -48,10 +49,15 @@ function equal(one: SQL, other: SQL): boolean {
   if (one === other) return true
   const [first, second] = [render(one), render(other)]
   return (
-    first.sql === second.sql &&
+    (first.sql === second.sql || first.sql === turned(second.sql)) &&
     first.params.length === second.params.length &&
     first.params.every((param, index) => Object.is(param, second.params[index]))
   )
+}
+
+/** The text of two columns that are equal, the other one first. Each other text as it is. */
+function turned(text: string): string {
+  return text.replace(/^((?:\.?(?:"[^"]+"|`[^`]+`))+) = ((?:\.?(?:"[^"]+"|`[^`]+`))+)$/, '$2 = $1')
 }
 
 export class Joins {

@@ -167,7 +167,8 @@ class Part {
         : relationOf(parent.source, list.through ?? source, true)
     this.#separate = separateOf(node)
     const joins = this.#joins()
-    if (list !== null) checkOwn(key, list, (id) => joins.has(id))
+    if (list !== null)
+      checkOwn(key, list, (id) => joins.has(id), 'Its objects load others by further statements: use a subquery.')
   }
 
   /** Loads the objects of each key, in the order of the keys. */
