@@ -245,6 +245,7 @@ describe.skipIf(replicationServer === undefined)('a database with a replica (Pos
       for (const read of reads) void read.then(() => (answered = true))
       await until(async () => answered || (await standby.query(running)).length === 2)
       if (!answered) return reads
+      await endAll()
       await Promise.all(reads)
       return null
     }
