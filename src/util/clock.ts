@@ -97,7 +97,9 @@ export class Ticker {
     return this.#entries.size
   }
 
+  /** One without a deadline is not kept. */
   add(entry: Expiring): void {
+    if (entry.deadline === Infinity) return this.remove(entry)
     this.#entries.add(entry)
     if (entry.deadline < this.#armedFor) this.#arm(entry.deadline)
   }
