@@ -5,9 +5,10 @@ import { sandboxed } from 'genever/testing'
 import { expect, test, vi } from 'vitest'
 import { mysqlWords } from '../../src/testing/sandbox/mysql/words.ts'
 import { caught } from '../support/caught.ts'
-import { describeMysql, onFreshMysql } from '../support/mysql.ts'
+import { describeMysql, type FreshMysql, onFreshMysql } from '../support/mysql.ts'
 
 describeMysql('the session of a sandbox on MySQL', () => {
+  let server: FreshMysql
   let db: Db
 
   onFreshMysql(
@@ -17,7 +18,7 @@ describeMysql('the session of a sandbox on MySQL', () => {
       'insert into counters values (7)',
       'create function plus_one(n int) returns int deterministic return n + 1',
     ],
-    (made) => void ({ db } = made),
+    (made) => void ({ server, db } = made),
     { pool: { max: 4 } },
   )
 
@@ -93,6 +94,28 @@ describeMysql('the session of a sandbox on MySQL', () => {
         await tx.all('select last_insert_id(3)')
         expect(Number(await tx.scalar('select @@last_insert_id'))).toBe(3)
       })
+    })
+  })
+
+  test('a connection whose database is gone leaves variables and numbers of the others as they were', async () => {
+    const { name } = server
+    await server.query(`create database \`${name}_gone\``)
+    await sandboxed(db, async () => {
+      const [one, two] = [await db.acquire(), await db.acquire()]
+      await two.status(`use \`${name}_gone\``)
+      const insert = `insert into \`${name}\`.numbered (v) values (1)`
+      await two.status(insert)
+      await two.status('set @v = 2')
+      const { insertId } = await one.status(insert)
+      await one.status('set @v = 1')
+      await server.query(`drop database \`${name}_gone\``)
+      for (const text of [insert, 'set @v = 3']) expect(await caught(two.status(text))).toMatchObject({ errno: 1049 })
+
+      expect(Number(await one.scalar('select last_insert_id()'))).toBe(Number(insertId))
+      expect(Number(await one.scalar('select @v'))).toBe(1)
+      expect(await one.scalar('select database()')).toBe(name)
+      await one.release()
+      await two.release()
     })
   })
 

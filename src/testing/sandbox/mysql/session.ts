@@ -64,6 +64,12 @@ export class MysqlSession implements SharedSession {
     }
     const fresh = targetsOf(ops).filter((target) => !target.startsWith('@') && !this.#known.has(target))
     set(fresh.map((target) => `${this.#kept(0, target)} = ${valueOf(target)}`))
+    // It may be gone: then nothing behind it has run, and the session has what it had.
+    const database = this.#databaseOf(view)
+    if (database !== '' && database !== this.#database) {
+      steps.push(this.#shared.own(`USE ${this.#shared.engine.dialect.quote(database)}`))
+      this.#database = null
+    }
     if (this.#holder !== view) {
       const holding = this.#holder === null ? undefined : this.#states.get(this.#holder)
       const had = holding?.targets ?? none
@@ -83,9 +89,6 @@ export class MysqlSession implements SharedSession {
       set([...putAway, `@${numberPrefix}0 = LAST_INSERT_ID(${own})`])
       if (this.numbered !== null) this.#putAway.add(this.numbered)
     }
-    const database = this.#databaseOf(view)
-    if (database !== '' && database !== this.#database)
-      steps.push(this.#shared.own(`USE ${this.#shared.engine.dialect.quote(database)}`))
     return steps
   }
 
