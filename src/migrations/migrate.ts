@@ -40,6 +40,7 @@ import { databasesBySettings, databasesOf, nameOf, schemasOf, type Target, withA
  *
  * @throws {MigrationError} when a file fails (`cause` says why), cannot be read, has changed or is missing.
  * @throws {MigrationError} when the lock cannot be taken.
+ * @throws {QueryError} on MySQL, when the database that a tenant has by its settings does not exist.
  * @throws {TransactionStateError} inside of a transaction.
  * @throws {InvalidOptionError}, {ConnectError}
  */

@@ -320,6 +320,31 @@ describeMysql('migrations on MySQL', () => {
     expect(names(await migrate(db, { folder, databases }))).toEqual([])
   })
 
+  test('databases of tenants are listed once', async () => {
+    const { server: home } = await place()
+    const servers = [(await place()).server, (await place()).server]
+    let listed = 0
+    await using db = createRegistry({
+      main: home.url,
+      tenancy: {
+        database: (tenant: number) => (servers[tenant] as FreshMysql).url,
+        list: () => {
+          listed++
+          return [0, 1]
+        },
+      },
+    })
+    const report = await migrate(db, {
+      folder: await folderOf({ '1.sql': 'create table t (n int)' }),
+      databases: 'all',
+    })
+
+    expect(report.applied.map(({ database }) => database?.split('/').at(-1))).toEqual(servers.map(({ name }) => name))
+    expect(listed).toBe(1)
+    for (const server of servers) expect(await tables(server)).toContain('t')
+    expect(await tables(home)).toEqual([])
+  })
+
   describe('each tenant that has a database by its settings', () => {
     const tenants = async (
       settings: (tenant: number) => Record<string, string>,
