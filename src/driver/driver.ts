@@ -80,7 +80,7 @@ export interface RowPort {
   give(valve: { pause(): void; resume(): void }): void
   /** One more row is in `rows`. */
   arrived(): void
-  /** A row could not be read, and none of those behind it is: the statement is of no use any more. */
+  /** A row could not be read. None behind it will be read either, so the statement is of no use any more. */
   unreadable(failure: Failure): void
 }
 
@@ -99,13 +99,13 @@ export interface Portal {
   bytes: number
 }
 
-/** What one statement of a text with several gave. */
+/** The result of one statement of a text with several. */
 export interface StatementResult<R = unknown> {
   /** As those of the operation. */
   tag: string
   count: number
   rows: R[]
-  /** What the values of its rows are of; empty for one that gives none. */
+  /** The columns of its rows; empty for a statement that gives none. */
   readonly fields: readonly Field[]
   /** The driver's: how its rows are read. */
   columns: object | null
@@ -130,7 +130,7 @@ export interface Op<R = unknown> {
   readonly port?: RowPort | null
   /** For rows in parts, on a connection with `portals`. */
   readonly portal?: Portal | null
-  /** For a text of several statements: the driver pushes what each gave, in order. Null or missing: only the last is wanted. */
+  /** For a text of several statements: the driver pushes the result of each, in order. Null or missing: only the last is wanted. */
   readonly results?: StatementResult<R>[] | null
   /** The number that the database gave the first row of an INSERT, where its driver tells one; 0 for none. */
   insertId?: bigint | number

@@ -34,7 +34,7 @@ const pathToSchemas = /^(?:"[^",\\\p{Cc}\p{Cs}]+", )+pg_temp$/u
 const mostPaths = 1_000
 const paths = new Map<string, Statement | null>()
 
-/** Sets a path by a text for it alone; null: it goes as a parameter. A call of set_config() would be planned anew on each path. */
+/** Sets a path by a text for it alone; null: it goes as a parameter. The server would plan a call of set_config() again for each path. */
 function setPath(path: string): Statement | null {
   let known = paths.get(path)
   if (known === undefined) {

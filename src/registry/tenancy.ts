@@ -26,7 +26,10 @@ export interface SchemaTenancy<T> extends CommonTenancy<T> {
   readonly database?: undefined
 }
 
-/** Settings of the session for each tenant. Row-level security tells rows apart by them: see `rowSecurity()`. */
+/**
+ * Settings of the session for each tenant. Row-level security tells rows apart by them: see `rowSecurity()`. On MySQL and MariaDB the
+ * setting `database` is the database of the tenant.
+ */
 export interface SettingsTenancy<T> extends CommonTenancy<T> {
   readonly settings: (tenant: T) => Settings
   readonly schema?: undefined

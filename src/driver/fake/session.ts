@@ -17,7 +17,7 @@ export interface Rows {
   readonly columns?: readonly string[]
   readonly tag: string
   readonly count: number
-  /** Those to each statement of the text. @internal */
+  /** Of a text of several statements: the answer to each. @internal */
   readonly each?: readonly Rows[]
 }
 export interface Refused {

@@ -23,7 +23,7 @@ export class Inbox {
   /** What is unread. */
   #from = 0
   #to = 0
-  /** Memory is written over again and again. Otherwise none is that a receiver has seen. */
+  /** The buffer is written over again and again. Otherwise memory that a receiver has seen is never written over. */
   readonly #reuses: boolean
   #reading = false
   /** Chunks that came while a message was being received. */
@@ -31,7 +31,7 @@ export class Inbox {
 
   /**
    * @param receiver Null: what arrives is kept for the one that is given later.
-   * @param reuses Receivers copy what they keep. A socket writes into such an inbox only.
+   * @param reuses The buffer is used again, so receivers copy what they keep. A socket writes only into such an inbox.
    */
   constructor(receiver: Receiver | null, reuses = false) {
     this.#receiver = receiver

@@ -5,7 +5,7 @@ import type { Encoded } from '../../postgres/encode.ts'
 const initialSize = 1 << 16
 /** A buffer that one huge statement made grow is given back. */
 const keptSize = 1 << 20
-/** Written faster by a loop. */
+/** Texts up to this length are written faster by a loop. */
 const shortText = 24
 
 export class MessageWriter {
@@ -158,7 +158,7 @@ export class MessageWriter {
     this.#at = end + 1
   }
 
-  /** Where it ends. Short ASCII needs no call into the runtime. */
+  /** Writes a text, and returns where it ends. Short ASCII needs no call into the runtime. */
   #characters(text: string, begin: number): number {
     const buffer = this.#buffer
     if (text.length > shortText) return begin + buffer.write(text, begin, 'utf8')

@@ -356,8 +356,8 @@ class PortalColumns {
   }
 }
 
-// Only plans are checked by the server for a changed result; the columns of a FETCH or EXECUTE are asked for every time. Two have
-// none at any time.
+// The server checks only plans for a changed result, so the columns of a FETCH or EXECUTE are asked for every time. SET and RESET never
+// have any.
 const planned: ReadonlySet<string> = new Set('SELECT INSERT UPDATE DELETE MERGE WITH VALUES TABLE SET RESET'.split(' '))
 
 function sameShape(known: Shape, params: readonly number[], fields: readonly Field[], rows: boolean): boolean {

@@ -127,7 +127,7 @@ function lackingOf({ steps }: Exchange): readonly number[] | null {
   return lacks
 }
 
-/** Also of the statements before the last one of its text. */
+/** Reads the rows that were kept, also those of the statements before the last one of a text. */
 function readKept(step: Step, types: TypeBook): void {
   const { decoder, op, failure } = step
   if (failure !== null || op.state === OpState.abandoned) return

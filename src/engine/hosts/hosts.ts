@@ -1,6 +1,6 @@
 // The servers of a database that has several: who is the primary, which replicas may answer a read, and what happens when another
-// one becomes the primary. They are asked once in a while as long as somebody reads or a statement has no answer, and every 20 ms
-// while a statement waits for a primary that is not known to be there. Else nothing runs.
+// one becomes the primary. They are asked once in a while as long as somebody reads or waits for an answer, and every 20 ms while a
+// statement waits for a primary that is not known to be there. Nothing runs while nobody does.
 import { ConnectError } from '../../errors/index.ts'
 import type { Failure, RawConnection } from '../../driver/driver.ts'
 import { type ServerInfo, notice } from '../../observe/channels.ts'

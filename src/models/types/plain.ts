@@ -1,4 +1,4 @@
-// What instances are out of the process, as types: what their `toJSON` gives, with all that a loader attached.
+// Instances out of the process, as types: the results of their `toJSON`, with all that a loader attached.
 import type { SQL } from 'drizzle-orm'
 import type { Simplify, WithoutBigint } from './values.ts'
 
@@ -32,8 +32,8 @@ type Held<T> = {
 }[keyof T]
 
 /**
- * Never for an instance that has more than its row. For `this` within a class a compiler takes it for anything but never: so a class may
- * override `toJSON` by what has the members of its row.
+ * Never for an instance that has more than its row. Within a class, where `this` may be anything, compilers do not take it for never. So
+ * an override of `toJSON` there needs only the members of the row.
  */
 type Bare<T, Row> = [AttachedTo<T>] extends [never]
   ? [Exclude<Held<T>, keyof Row>] extends [never]

@@ -16,7 +16,7 @@ interface ViewState {
 }
 
 const guard = 'genever_sandbox_undo'
-/** Of variables that have what `last_insert_id()` gives a view. */
+/** Begins the names of the variables that keep the `last_insert_id()` of each view. */
 const numberPrefix = 'genever_sandbox_number_'
 const none: ReadonlySet<string> = new Set()
 const held = Dirty.locks | Dirty.temp
