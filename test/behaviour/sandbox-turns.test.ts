@@ -395,7 +395,7 @@ describe('the end of a sandbox', () => {
     )
 
     expect((await running)?.message).toMatch(/closed|lost/)
-    expect(await waiting).toBeInstanceOf(Error)
+    expect(await waiting).toMatchObject({ outcome: 'not_started', message: expect.stringMatching(/closed/) as string })
     expect(await ids()).toEqual([])
   })
 

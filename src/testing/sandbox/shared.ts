@@ -128,7 +128,8 @@ export class SharedConnection implements LeaseHolder {
   async cancel(job: Job, op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
     if (!this.withdraw(job)) return this.#stop(job, deadline)
     await Promise.resolve()
-    for (const each of job.ops) job.answer(each, { kind: each === op ? 'aborted' : 'skipped', outcome: 'not_started' })
+    // Only the end of the sandbox stops a statement whose caller still waits for it.
+    for (const each of job.ops) job.answer(each, { kind: each === op ? 'closed' : 'skipped', outcome: 'not_started' })
     job.finish()
     job.view?.answered(job)
     this.#pump()
