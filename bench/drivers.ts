@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { type Cell, say, table } from '../demo/support/table.ts'
 import { benchDatabase } from './support/database.ts'
 import { type DriverSide, driverSides } from './support/driver-sides.ts'
+import { keys } from './support/keys.ts'
 import { quantile } from './support/quantile.ts'
 import { posts } from './support/workloads.ts'
 
@@ -25,11 +26,7 @@ const { values } = parseArgs({
 const [rounds, blockMs] = [Number(values.rounds), Number(values.ms)]
 const wanted = (name: string, list: string | undefined): boolean => list === undefined || list.split(',').includes(name)
 
-let seed = 12_345
-function key(limit = posts): number {
-  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-  return 1 + (seed % limit)
-}
+const key = keys(posts)
 
 const numbers = Array.from({ length: 1000 }, (_, n) => n)
 const workloads: Readonly<Record<string, readonly [title: string, run: (side: DriverSide) => Promise<unknown>]>> = {

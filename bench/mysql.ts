@@ -15,6 +15,7 @@ import { drizzleOnGenever, drizzleOnMysql2, kyselyOnGenever, kyselyOnMysql2 } fr
 import { genever, geneverModels, mysql2, type MysqlSide, type Within } from './support/mysql/sides.ts'
 import { installed } from './support/mysql/others.ts'
 import { fill } from './support/mysql/tables.ts'
+import { keys } from './support/keys.ts'
 import { putInPage } from './support/page.ts'
 import { median, quantile } from './support/quantile.ts'
 import { type Figures, ratiosOf, type Spread } from './support/work/plot.ts'
@@ -33,12 +34,7 @@ const [rounds, blockMs] = [Number(values.rounds), Number(values.ms)]
 const base = 'mysql2, execute'
 const inFlight = 64
 
-let seed = 12_345
-
-function key(limit = posts): number {
-  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-  return 1 + (seed % limit)
-}
+const key = keys(posts)
 
 async function threeReads(within: Within): Promise<void> {
   for (let n = 0; n < 3; n++) await within.row(key())

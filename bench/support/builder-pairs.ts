@@ -10,6 +10,7 @@ import { ambient } from 'genever/drizzle'
 import { kysely } from 'genever/kysely'
 import { type Generated, Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
+import { keys } from './keys.ts'
 import { poolSize, posts as most } from './workloads.ts'
 
 export type Operation = () => PromiseLike<unknown>
@@ -26,12 +27,7 @@ export interface BuilderPairs {
   readonly close: () => Promise<void>
 }
 
-let seed = 12_345
-
-function key(limit = most): number {
-  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-  return 1 + (seed % limit)
-}
+const key = keys(most)
 
 /** One builder after the other, each with pools of its own. */
 export async function* builderPairs(url: string): AsyncGenerator<BuilderPairs> {

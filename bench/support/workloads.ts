@@ -1,5 +1,7 @@
 // What is measured: each workload as one operation for either side. Both send the same texts, prepared under a name, and
 // read the same rows; `Side` hides nothing but who does it.
+import { keys } from './keys.ts'
+
 export const poolSize = 10
 export const posts = 10_000
 
@@ -40,13 +42,7 @@ export interface Workload {
   readonly goal?: readonly [cpu: number, time: number]
 }
 
-let seed = 12_345
-
-/** The same sequence of keys in every process. */
-function key(limit = posts): number {
-  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-  return 1 + (seed % limit)
-}
+const key = keys(posts)
 
 const threeReads = async (_: Side, send: Send): Promise<void> => {
   await send('author', [key(100)])

@@ -1,4 +1,5 @@
 // What `bench/models.ts` measures: six operations that every library offers, on the same rows. Sides may leave some out.
+import { keys } from '../keys.ts'
 import { posts as most } from '../workloads.ts'
 
 export interface NewNote {
@@ -45,15 +46,9 @@ export interface ModelWorkload {
   readonly run: (operations: Partial<Operations>) => PromiseLike<unknown> | undefined
 }
 
-let seed = 12_345
-
-function key(limit: number): number {
-  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-  return 1 + (seed % limit)
-}
-
 /** Posts that are read; those after them are updated, so that pages stay as they are. */
 export const readable: number = most - 1_000
+const key = keys(readable)
 
 export function note(n: number): NewNote {
   return {

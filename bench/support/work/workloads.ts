@@ -1,5 +1,6 @@
 // What `bench/workloads.ts` measures: eleven things that programs do, each in the words of the library that does it, on the
 // same rows. A side leaves out what it cannot do. It is also run by Bun, so it imports no package.
+import { keys } from '../keys.ts'
 import { type NewNote, note, readable, thousand } from '../models/workloads.ts'
 
 /** What can be done inside of a transaction or on one connection. */
@@ -44,12 +45,7 @@ export interface Workload {
   readonly long?: boolean
 }
 
-let seed = 12_345
-
-function key(limit: number): number {
-  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-  return 1 + (seed % limit)
-}
+const key = keys(readable)
 
 const updated = (): number => readable + key(1_000)
 
