@@ -31,18 +31,9 @@ const lasting =
 /** A search path as `withSchema` and tenants have it, with names that can stand in a text as they are. */
 const pathToSchemas = /^(?:"[^",\\\p{Cc}\p{Cs}]+", )+pg_temp$/u
 
-const mostPaths = 1_000
-const paths = new Map<string, Statement | null>()
-
 /** Sets a path by a text for it alone; null: it goes as a parameter. The server would plan a call of set_config() again for each path. */
 function setPath(path: string): Statement | null {
-  let known = paths.get(path)
-  if (known === undefined) {
-    known = pathToSchemas.test(path) ? { sql: `set search_path = ${path}`, params: [] } : null
-    if (paths.size >= mostPaths) paths.clear()
-    paths.set(path, known)
-  }
-  return known
+  return pathToSchemas.test(path) ? { sql: `set search_path = ${path}`, params: [] } : null
 }
 
 export const postgres: Dialect = Object.freeze<Dialect>({

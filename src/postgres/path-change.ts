@@ -52,7 +52,7 @@ function ofSettings(params: readonly unknown[], local: boolean): PathChange | nu
     if (name === 'role') role = value
     else if (name === 'session_authorization') return null
     else if (name === 'search_path') {
-      const names = value === '' ? '""' : pathOf(value)
+      const names = pathOf(value)
       if (names === null) return null
       path = names
     }
@@ -67,7 +67,7 @@ const said = new Map<string, string>()
 export function pathSaid(value: string): string {
   let path = said.get(value)
   if (path === undefined) {
-    path = value === '' ? '""' : (pathOf(value) ?? value)
+    path = pathOf(value) ?? value
     if (said.size >= mostSaid) said.clear()
     said.set(value, path)
   }
@@ -76,6 +76,7 @@ export function pathSaid(value: string): string {
 
 /** One spelling of a list of schemas; null for what is none, or is said in another way. */
 function pathOf(value: string): string | null {
+  if (value === '') return '""'
   if (!list.test(value) || /^\s*default\s*$/i.test(value)) return null
   return value
     .split(',')
