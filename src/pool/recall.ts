@@ -142,9 +142,9 @@ function quietSince({ lease }: Member): number {
 // on a connection that nobody wants; before others only where it has waited for long. It never joins the queue.
 
 /** So long it lets those who wait go first. */
-const patienceMs = 100
+const patienceMs = 20
 /** Where nobody waits: how often code may take the connection that has become free before the next check phase. */
-const patience = 100
+const patience = 4
 
 /** It gives the connection back when it is `quiet`. */
 export interface Errand extends LeaseHolder {

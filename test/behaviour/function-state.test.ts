@@ -224,6 +224,7 @@ test('code that never leaves a connection idle has its sessions reset only until
     before = resets()
     await insert()
   }
+  expect(resets()).toBeLessThan(10)
 })
 
 test.each([
