@@ -4,6 +4,8 @@ import type { ErrorFields, Meaning } from '../sql/dialect.ts'
 
 const usual: Meaning = { kind: 'other', transaction: 'kept', health: 'well', opening: 'statement' }
 
+const standby: Meaning = Object.freeze({ ...usual, kind: 'read-only', health: 'standby' })
+
 const meanings: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ...each({ opening: 'full' }, 1040, 1203, 1226),
   ...each({ opening: 'config' }, 1044, 1049),
@@ -23,7 +25,7 @@ const meanings: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ...each({ kind: 'lock-timeout' }, 1205, 3572),
   ...each({ kind: 'syntax' }, 1052, 1054, 1056, 1060, 1064, 1065, 1109, 1111, 1146, 1149, 1305, 1630),
   ...each({ kind: 'cancelled' }, 1317, 1969, 3024, 1028),
-  ...each({ kind: 'read-only', health: 'standby' }, 1290, 1836),
+  ['1836', standby],
   ...each({ kind: 'read-only' }, 1792),
   ...each(
     { kind: 'data' },
@@ -35,7 +37,9 @@ function each(part: Partial<Meaning>, ...numbers: readonly number[]): [string, M
   return numbers.map((number) => [String(number), Object.freeze({ ...usual, ...part })])
 }
 
-export function explain({ code = '' }: ErrorFields): Meaning {
+export function explain({ code = '', message = '' }: ErrorFields): Meaning {
+  // It names the option that the server is running with: `--read-only` or `--super-read-only`, but `--secure-file-priv` too.
+  if (code === '1290' && message.includes('read-only')) return standby
   return meanings.get(code) ?? usual
 }
 

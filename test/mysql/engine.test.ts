@@ -220,6 +220,23 @@ describeMysql('the engine on MySQL', () => {
     expect(error.name).toBe('ReadOnlyError')
   })
 
+  test.each([
+    ['read-only', 'ReadOnlyError', false],
+    ['super-read-only', 'ReadOnlyError', false],
+    ['secure-file-priv', 'QueryError', true],
+  ])('a server that runs with --%s refuses by a %s', async (option, name, stays) => {
+    const single = open({ pool: { max: 1 } })
+    const id = await single.scalar('select connection_id() + 0')
+    const message = `The MariaDB server is running with the --${option} option so it cannot execute this statement`
+    await server.query(
+      "create or replace procedure refuse(said text) signal sqlstate 'HY000' set mysql_errno = 1290, message_text = said",
+    )
+    const error = await caught(single.status('call refuse(?)', [message]))
+
+    expect(error).toMatchObject({ name, errno: 1290 })
+    expect((await single.scalar('select connection_id() + 0')) === id).toBe(stays)
+  })
+
   test('settings of a scope are variables and settings of its session, and the next user has neither', async () => {
     const single = open({ pool: { max: 1 } })
     const look = (): Promise<unknown> =>

@@ -246,11 +246,14 @@ describeMysql('a sandbox on MySQL', () => {
     'is refused where it would answer for a statement of another: %s',
     async (text) => {
       await sandboxed(db, async () => {
-        const scope = db.scope(async (connection) => {
-          await connection.status('insert into numbered (v) values (1)')
-          await db.scope(() => insert(1), { reuse: false })
-          return connection.status(text)
-        })
+        const scope = db.scope(
+          async (connection) => {
+            await connection.status('insert into numbered (v) values (1)')
+            await db.scope(() => insert(1), { reuse: false })
+            return connection.status(text)
+          },
+          { hold: true },
+        )
         const error = await caught(scope)
 
         expect(error).toBeInstanceOf(TransactionStateError)
