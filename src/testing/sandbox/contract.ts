@@ -3,7 +3,7 @@
 import type { Failure, Op } from '../../driver/driver.ts'
 import type { Engine } from '../../engine/engine.ts'
 import type { ControlText } from '../../sql/control-text.ts'
-import type { Script, Step } from './wire/step.ts'
+import type { Step } from './wire/step.ts'
 
 /** A statement that changed settings, in the order of running. */
 export interface Setting {
@@ -41,8 +41,10 @@ export interface SessionWire {
   readonly last: SessionView | null
   /** A statement of the sandbox's own. */
   own(text: string, params?: readonly unknown[]): Step
+  /** Sends a unit; settles when it was answered. */
+  send(steps: readonly Step[]): Promise<void>
   /** Runs steps all or nothing; false when one of them failed. */
-  guarded(name: string, steps: readonly Step[]): Generator<readonly Step[], boolean, void>
+  guarded(steps: readonly Step[]): Promise<boolean>
 }
 
 /** The state of the session, which each view has for itself. */
@@ -50,7 +52,7 @@ export interface SharedSession {
   /** A mark of the settings in force, which a rollback brings back; for a database whose settings no rollback takes back, any. */
   inForce: number
   /** Remembers what the session is like before anything is changed. */
-  learn(): Script
+  learn(): Promise<void>
   /** Goes in front of operations of a view: puts in force what it has set. */
   stepsFor(view: SessionView, ops: readonly Op[]): Step[]
   /** Those steps have run. */
@@ -63,8 +65,12 @@ export interface SharedSession {
   committed(view: SessionView, outermost: boolean): void
   /** A view came back: nothing of its session may be left. */
   forget(view: SessionView, dirty: number): void
-  /** Undoes what is left of views that came back. */
-  cleanUp(): Script
+  /** No transaction is open: undoes what is left of views that came back. */
+  cleanUp(): Promise<void>
+  /** Goes behind the outermost BEGIN: constraints that wait for COMMIT do so from here on. */
+  deferral(): Step[]
+  /** Goes before the outermost COMMIT: checks them. */
+  check(): Step[]
 }
 
 export interface SandboxWords {
@@ -77,15 +83,13 @@ export interface SandboxWords {
   readonly readOnly: string | null
   /** The failure of a statement in a transaction that the sandbox itself keeps read only; null: it may run. */
   refusesToWrite(op: Op): Failure | null
-  /** Constraints that wait for COMMIT can be checked before. */
-  readonly deferrable: boolean
   /** The failure of a statement in a transaction that takes only its end. */
   aborted(message: string): Failure
-  /** The answer to control of a transaction where none is open; null: it does nothing. */
+  /** The answer to control of a savepoint where no transaction is open; null: it does nothing. */
   outside(kind: string, name: string): Failure | null
   /** Why a statement cannot run in a sandbox, beside what holds for all databases. */
   refusal(shared: SessionWire, view: SessionView, op: Op): string | null
   session(shared: SessionWire): SharedSession
   /** Takes all back at the end, and gives what it could not. */
-  rollBack(shared: SessionWire): Generator<readonly Step[], string | null, void>
+  rollBack(shared: SessionWire): Promise<string | null>
 }

@@ -7,29 +7,29 @@ import { Waiting, type WaitPhase } from '../../engine/slot/waiting.ts'
 import { deferred } from '../../util/clock.ts'
 import type { SharedConnection } from './shared.ts'
 import type { View } from './view.ts'
-import type { Script, Step } from './wire/step.ts'
+import type { Step } from './wire/step.ts'
 
 export class Job extends Waiting {
   readonly view: View | null
   readonly ops: readonly Op[]
   /** The statement of the user in it; null for the sandbox's own work. */
   readonly asker: EngineOp | null
-  readonly script: Script
-  /** The unit on the wire. */
+  readonly script: (job: Job) => Promise<void>
+  /** The unit sent last; null: none yet. */
   unit: readonly Step[] | null = null
   readonly #shared: SharedConnection
   readonly #answers = new Map<Op, Failure | null>()
   readonly #over = deferred<true>()
   #settled = false
 
-  constructor(shared: SharedConnection, view: View | null, ops: readonly Op[], script: (job: Job) => Script) {
+  constructor(shared: SharedConnection, view: View | null, ops: readonly Op[], script: (job: Job) => Promise<void>) {
     super(shared.engine, undefined, null, Infinity, null)
     this.#shared = shared
     this.view = view
     this.ops = ops
     const last = ops.at(-1)
     this.asker = last instanceof EngineOp ? last : null
-    this.script = script(this)
+    this.script = script
   }
 
   /** Transaction control alone. */
@@ -48,10 +48,20 @@ export class Job extends Waiting {
   }
 
   /** Answers an operation as the server would have. */
-  answerTag(op: Op, tag: string, count = -1): void {
+  answerTag(op: Op, tag: string): void {
+    op.tag = tag
+    op.count = -1
+    this.#answers.set(op, null)
+  }
+
+  /** Answers an operation as its step was answered; `alone`: it would have been committed. */
+  answerBy(op: Op, { tag, count, insertId, failure }: Step, alone: boolean): void {
     op.tag = tag
     op.count = count
-    this.#answers.set(op, null)
+    if (insertId !== 0) op.insertId = insertId
+    // It ran, only its answer could not be read.
+    const committed = failure !== null && alone && op.stmt.cls !== 'read'
+    this.#answers.set(op, committed ? { ...failure, outcome: 'committed' } : failure)
   }
 
   /** Tells the engine; operations without an answer did not run. Only the first call counts. */

@@ -13,10 +13,9 @@ import type { Pool } from '../../pool/pool.ts'
 import type { IsolationLevel } from '../../sql/dialect.ts'
 import { borrow } from './borrow.ts'
 import { SandboxPool } from './pool.ts'
-import { opening } from './script/opening.ts'
-import { translate, undoing } from './script/translate.ts'
+import { translate, undoing } from './unit.ts'
 import { SharedConnection } from './shared.ts'
-import { refusedWith } from './wire/step.ts'
+import { allOk, firstFailure, refusedWith } from './wire/step.ts'
 import { clock, deferred } from '../../util/clock.ts'
 
 export interface LiveOptions {
@@ -92,10 +91,29 @@ export class LiveSandbox {
     const shared = this.#shared
     this.#lease = await borrow(this.#engine, shared)
     shared.attach(this.#lease)
-    await shared.run(null, () => opening(shared, this.#options.isolation))
+    await shared.run(null, () => this.#begin())
     if (shared.failure !== null) throw failureError(shared.failure, this.#engine)
     await this.#pool.warm()
     this.#engine.pool = this.#pool
+  }
+
+  /** The first statements: BEGIN, and what has to be known of the session before anything changes it. */
+  async #begin(): Promise<void> {
+    const shared = this.#shared
+    const { isolation } = this.#options
+    const { before, begin } = this.#engine.dialect.begin({ isolation })
+    const level = shared.own(shared.words.level)
+    const steps = [...before.map((text) => shared.own(text)), shared.own(begin), level]
+    await shared.send(steps)
+    if (!allOk(steps)) {
+      shared.raw.destroy(firstFailure(steps) ?? { kind: 'closed', outcome: 'rolled_back' })
+      return
+    }
+    const [row = {}] = level.rows as Record<string, string>[]
+    const found = Object.values(row).at(-1) ?? 'read committed'
+    // MySQL says what the session has, not its transaction.
+    shared.isolation = isolation ?? found.toLowerCase().replaceAll('-', ' ')
+    await shared.session.learn()
   }
 
   /** Waits for what is lent, rolls everything back and gives the engine its pool again. Idempotent; never rejects. */

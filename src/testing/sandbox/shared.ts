@@ -10,21 +10,20 @@ import { Job } from './job.ts'
 import { before, clock } from '../../util/clock.ts'
 import { thrownText } from '../../util/thrown.ts'
 import type { View } from './view.ts'
-import type { SandboxWords, SharedSession } from './contract.ts'
+import type { SandboxWords, SessionWire, SharedSession } from './contract.ts'
 import { wordsOf } from './words.ts'
-import { DeferredConstraints } from './wire/constraints.ts'
 import { type Savepoint, Savepoints } from './wire/savepoints.ts'
-import { refusedWith, type Script, Step } from './wire/step.ts'
+import { guard, refusedWith, Step } from './wire/step.ts'
 
 /** How views are answered. */
 export interface Scripts {
   /** A unit of a view. */
-  translate(shared: SharedConnection, view: View, job: Job): Script
+  translate(shared: SharedConnection, view: View, job: Job): Promise<void>
   /** Rolls back the transaction that is open on a view. */
-  undoing(shared: SharedConnection, view: View): Script
+  undoing(shared: SharedConnection, view: View): Promise<void>
 }
 
-export class SharedConnection implements LeaseHolder {
+export class SharedConnection implements LeaseHolder, SessionWire {
   readonly engine: Engine
   /** Where the sandbox was opened, for messages. */
   readonly place: string
@@ -32,7 +31,6 @@ export class SharedConnection implements LeaseHolder {
   readonly savepoints: Savepoints<View> = new Savepoints()
   readonly words: SandboxWords
   readonly session: SharedSession
-  readonly constraints: DeferredConstraints
   /** The isolation level all transactions inside have; empty before it has begun. */
   isolation = ''
   /** How many views have lent the driver's own object. */
@@ -47,8 +45,8 @@ export class SharedConnection implements LeaseHolder {
   #lease: Lease | null = null
   readonly #queue: Job[] = []
   #current: Job | null = null
-  /** A unit is being handed over: nobody may hear anything before that is done. */
-  #submitting = false
+  /** Goes on with the script whose unit was answered. */
+  #goOn: () => void = () => {}
   #ending = false
 
   constructor(engine: Engine, place: string, scripts: Scripts) {
@@ -57,7 +55,6 @@ export class SharedConnection implements LeaseHolder {
     this.place = place
     this.words = wordsOf(engine.dialect.family) as SandboxWords
     this.session = this.words.session(this)
-    this.constraints = new DeferredConstraints(this, this.words.deferrable)
   }
 
   attach(lease: Lease): void {
@@ -78,27 +75,38 @@ export class SharedConnection implements LeaseHolder {
     return [this.own(`ROLLBACK TO SAVEPOINT ${name}`), this.own(`RELEASE SAVEPOINT ${name}`)]
   }
 
+  /** Sends a unit of the job that runs; settles when it was answered. Without a connection nothing goes on. */
+  async send(steps: readonly Step[]): Promise<void> {
+    const job = this.#current
+    if (steps.length === 0) return
+    await new Promise<void>((resolve) => {
+      if (job === null) return
+      this.#goOn = resolve
+      job.unit = steps
+      this.last = (steps.at(-1)?.of ?? null) === null ? null : job.view
+      this.raw.submitUnit({ ops: steps })
+    })
+  }
+
   /** Runs steps all or nothing; false when one of them failed. */
-  *guarded(name: string, steps: readonly Step[]): Generator<readonly Step[], boolean, void> {
-    const save = this.own(`SAVEPOINT ${name}`)
-    const release = this.own(`RELEASE SAVEPOINT ${name}`)
-    yield [save, ...steps, release]
-    if (save.ok && !release.ok) yield this.undo(name)
+  async guarded(steps: readonly Step[]): Promise<boolean> {
+    const save = this.own(`SAVEPOINT ${guard}`)
+    const release = this.own(`RELEASE SAVEPOINT ${guard}`)
+    await this.send([save, ...steps, release])
+    if (save.ok && !release.ok) await this.send(this.undo(guard))
     return release.ok
   }
 
-  /** Takes a unit of a view; never tells anybody anything before it returns. */
+  /** Takes a unit of a view. */
   enqueue(view: View, ops: readonly Op[]): Job {
     const job = new Job(this, view, ops, (self) => this.#scripts.translate(this, view, self))
     this.#queue.push(job)
-    this.#submitting = true
     this.#pump()
-    this.#submitting = false
     return job
   }
 
   /** Runs work of the sandbox's own before everything that waits. */
-  run(view: View | null, script: () => Script): Promise<true> {
+  run(view: View | null, script: () => Promise<void>): Promise<true> {
     const job = new Job(this, view, [], script)
     this.#queue.unshift(job)
     this.#pump()
@@ -155,8 +163,8 @@ export class SharedConnection implements LeaseHolder {
     if (!(await before(deadline, rolledBack))) this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
   }
 
-  *#takeBack(): Script {
-    const left = yield* this.words.rollBack(this)
+  async #takeBack(): Promise<void> {
+    const left = await this.words.rollBack(this)
     if (left !== null)
       this.leftBehind = new TransactionStateError(
         `The sandbox opened at ${this.place} could not take all back. ${left}`,
@@ -186,19 +194,14 @@ export class SharedConnection implements LeaseHolder {
       this.session.restore(gone)
       if (gone.view === view || gone.over || gone.view.transaction === null) continue
       gone.view.transaction.failed = true
-      if (gone.view.transaction.savepoint === gone.name) gone.view.transaction.gone = true
     }
     this.session.restore(savepoint)
   }
 
   #pump(): void {
-    while (this.#current === null && this.failure === null && this.#free) {
+    if (this.#current === null && this.failure === null && this.#free) {
       const job = this.#queue.find((each) => this.#mayRun(each))
-      if (job === undefined) break
-      this.withdraw(job)
-      job.disarm()
-      this.#current = job
-      this.#advance(job)
+      if (job !== undefined) void this.#perform(job)
     }
     for (const job of this.#queue) job.wait()
   }
@@ -208,48 +211,34 @@ export class SharedConnection implements LeaseHolder {
     return alive && !quarantined && inFlight === 0
   }
 
-  #advance(job: Job): void {
-    for (;;) {
-      const next = this.#next(job)
-      if (next.done === true) {
-        job.unit = null
-        // No savepoint was left to go back to: a cancel has hit the very SAVEPOINT.
-        if (this.raw.status === 'failed') this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
-        if (this.#submitting) clock.queueMicrotask(() => this.#conclude(job))
-        else this.#conclude(job)
-        return
-      }
-      if (next.value.length === 0) continue
-      job.unit = next.value
-      this.last = (next.value.at(-1)?.of ?? null) === null ? null : job.view
-      this.raw.submitUnit({ ops: next.value })
-      return
-    }
-  }
-
-  /** A fault of a script ends its job. Behind what was sent nobody knows what the server has, so all of it ends. */
-  #next(job: Job): IteratorResult<readonly Step[], void> {
+  async #perform(job: Job): Promise<void> {
+    this.withdraw(job)
+    job.disarm()
+    this.#current = job
     try {
-      return job.script.next()
+      await job.script(job)
     } catch (error) {
-      const sent = job.unit !== null
-      const outcome = sent ? 'rolled_back' : 'not_started'
-      const cause = new TransactionStateError(
-        `A fault inside of the sandbox opened at ${this.place}: ${thrownText(error)}.`,
-        { outcome, cause: error },
-      )
-      job.fail({ ...refusedWith(cause), outcome })
-      if (sent) this.raw.destroy({ kind: 'protocol', outcome, cause })
-      return { done: true, value: undefined }
+      this.#fault(job, error)
     }
-  }
-
-  #conclude(job: Job): void {
+    // No savepoint was left to go back to: a cancel has hit the very SAVEPOINT.
+    if (this.raw.status === 'failed') this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
     if (this.#current !== job) return
     this.#current = null
     job.finish()
     job.view?.answered(job)
     this.#pump()
+  }
+
+  /** A fault of a script ends its job. Behind what was sent nobody knows what the server has, so all of it ends. */
+  #fault(job: Job, error: unknown): void {
+    const sent = job.unit !== null
+    const outcome = sent ? 'rolled_back' : 'not_started'
+    const cause = new TransactionStateError(
+      `A fault inside of the sandbox opened at ${this.place}: ${thrownText(error)}.`,
+      { outcome, cause: error },
+    )
+    job.fail({ ...refusedWith(cause), outcome })
+    if (sent) this.raw.destroy({ kind: 'protocol', outcome, cause })
   }
 
   room(): void {}
@@ -259,7 +248,7 @@ export class SharedConnection implements LeaseHolder {
     if (job === null || job.unit === null) this.#pump()
     else if (job.unit.every(({ ended }) => ended)) {
       if (this.raw.status === 'idle' && this.#begun) this.#endedByOthers()
-      else this.#advance(job)
+      else this.#goOn()
     }
   }
 

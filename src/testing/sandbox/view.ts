@@ -15,18 +15,14 @@ export interface ViewTransaction {
   readonly savepoint: string
   /** A statement in it failed: only its end, or the end of a savepoint in it, is accepted. */
   failed: boolean
-  /** It went with the transaction around it; nothing of it is left on the server. */
-  gone: boolean
-  /** It has set constraints itself. */
-  setsConstraints: boolean
   /** The sandbox itself refuses to write in it. */
   readOnly: boolean
-  /** Cursors of a transaction without a savepoint, to be closed at its end. */
-  readonly cursors: Set<string>
+  /** The cursor of a transaction without a savepoint, to be closed at its end; empty: there is none. */
+  cursor: string
 }
 
 export function newTransaction(savepoint: string): ViewTransaction {
-  return { savepoint, failed: false, gone: false, setsConstraints: false, readOnly: false, cursors: new Set() }
+  return { savepoint, failed: false, readOnly: false, cursor: '' }
 }
 
 const closed: Failure = { kind: 'closed', outcome: 'unknown' }

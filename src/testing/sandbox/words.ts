@@ -14,7 +14,6 @@ const postgresWords: SandboxWords = {
   level: "select current_setting('transaction_isolation') as level",
   readOnly: 'SET TRANSACTION READ ONLY',
   refusesToWrite: () => null,
-  deferrable: true,
   aborted: (message) => serverError('25P02', message),
   outside: (kind) => serverError('25P01', `${kind.toUpperCase()} can only be used in transaction blocks`),
   refusal: (_shared, _view, { stmt: { cls, verb } }) =>
@@ -22,8 +21,8 @@ const postgresWords: SandboxWords = {
       ? `${verb} as written here cannot run inside a transaction, and a sandbox is one. Run it outside of the sandbox.`
       : null,
   session: (shared) => new SessionState(shared),
-  *rollBack(shared) {
-    yield [shared.own(shared.engine.dialect.rollback)]
+  async rollBack(shared) {
+    await shared.send([shared.own(shared.engine.dialect.rollback)])
     return null
   },
 }

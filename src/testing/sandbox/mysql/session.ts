@@ -4,7 +4,7 @@
 import type { Op } from '../../../driver/driver.ts'
 import { type Compiled, Dirty } from '../../../sql/compiled.ts'
 import type { SessionView, SessionWire, SharedSession } from '../contract.ts'
-import type { Script, Step } from '../wire/step.ts'
+import type { Step } from '../wire/step.ts'
 import { databaseOf, temporaryOf, touchedBy } from './names.ts'
 
 interface ViewState {
@@ -15,7 +15,6 @@ interface ViewState {
   readonly temporary: Set<string>
 }
 
-const guard = 'genever_sandbox_undo'
 /** Begins the names of the variables that keep the `last_insert_id()` of each view. */
 const numberPrefix = 'genever_sandbox_number_'
 const none: ReadonlySet<string> = new Set()
@@ -49,9 +48,9 @@ export class MysqlSession implements SharedSession {
     this.#shared = shared
   }
 
-  *learn(): Script {
+  async learn(): Promise<void> {
     const database = this.#shared.own('select database() as name')
-    yield [database]
+    await this.#shared.send([database])
     const [row] = database.rows as { name: string | null }[]
     this.home = row?.name ?? ''
     this.#database = this.home
@@ -138,7 +137,7 @@ export class MysqlSession implements SharedSession {
     view.holds = 0
   }
 
-  *cleanUp(): Script {
+  async cleanUp(): Promise<void> {
     const steps: Step[] = []
     if (this.#toDrop.size > 0)
       steps.push(this.#shared.own(`DROP TEMPORARY TABLE IF EXISTS ${[...this.#toDrop].join(', ')}`))
@@ -147,7 +146,15 @@ export class MysqlSession implements SharedSession {
       this.#toFree = false
       steps.push(this.#shared.own('DO RELEASE_ALL_LOCKS()'))
     }
-    if (steps.length > 0) yield* this.#shared.guarded(guard, steps)
+    if (steps.length > 0) await this.#shared.guarded(steps)
+  }
+
+  deferral(): Step[] {
+    return []
+  }
+
+  check(): Step[] {
+    return []
   }
 
   /** The variable in which the value of a target is put away: of view `number`, or 0 for what the session began with. */

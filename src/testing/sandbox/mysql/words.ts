@@ -25,18 +25,17 @@ export const mysqlWords: SandboxWords = {
     writes.has(stmt.verb) || (stmt.verb === 'WITH' && stmt.cls === 'write' && changesBehind.test(stmt.text))
       ? serverError('1792', 'Cannot execute statement in a READ ONLY transaction.', '25006')
       : null,
-  deferrable: false,
   aborted: (message) => refusedWith(new TransactionStateError(`${message[0]?.toUpperCase()}${message.slice(1)}.`)),
   outside: (kind, name) =>
     kind === 'savepoint' ? null : serverError('1305', `SAVEPOINT ${name} does not exist`, '42000'),
   refusal,
   session: (shared) => new MysqlSession(shared),
-  *rollBack(shared) {
+  async rollBack(shared) {
     // A ROLLBACK leaves older warnings where they are; a statement with a table does not.
-    yield [shared.own('select 1 from (select 1) as cleared')]
-    yield [shared.own(shared.engine.dialect.rollback)]
+    await shared.send([shared.own('select 1 from (select 1) as cleared')])
+    await shared.send([shared.own(shared.engine.dialect.rollback)])
     const warnings = shared.own('show warnings')
-    yield [warnings]
+    await shared.send([warnings])
     const rows = warnings.rows as { Code: number }[]
     return rows.some(({ Code }) => String(Code) === notTransactional)
       ? 'A table was changed whose engine has no transactions, such as MyISAM, Aria or MEMORY: these changes stay. Make the tables of ' +

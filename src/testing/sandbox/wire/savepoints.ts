@@ -2,7 +2,6 @@
 // A transaction that commits while another view has something open inside stays on the stack, over but not released,
 // until that has ended; one that rolls back takes along what is inside.
 import type { SessionView, SessionWire } from '../contract.ts'
-import type { Script } from './step.ts'
 
 export interface Savepoint<V extends SessionView> {
   readonly view: V
@@ -60,10 +59,10 @@ export class Savepoints<V extends SessionView> {
   }
 
   /** Releases on the server what is over and has nothing inside any more. */
-  *settle(shared: SessionWire): Script {
+  async settle(shared: SessionWire): Promise<void> {
     while (this.#stack.at(-1)?.over === true) {
       const savepoint = this.#stack.pop()
-      if (savepoint !== undefined) yield [shared.own(shared.engine.dialect.release(savepoint.known))]
+      if (savepoint !== undefined) await shared.send([shared.own(shared.engine.dialect.release(savepoint.known))])
     }
   }
 

@@ -6,9 +6,9 @@ import { Dirty } from '../../../sql/compiled.ts'
 import { statementsOf } from '../../../postgres/lexer.ts'
 import { baseline as reading, resetText, undoes } from '../../../postgres/session-sql.ts'
 import type { SessionView, SessionWire, Setting, SettingsMark, SharedSession } from '../contract.ts'
-import { Step, type Script } from './step.ts'
+import { DeferredConstraints } from './constraints.ts'
+import { Step } from './step.ts'
 
-const guard = 'genever_sandbox_undo'
 const settingBits = Dirty.settings | Dirty.role | Dirty.framed
 const held = Dirty.locks | Dirty.cursors | Dirty.temp | Dirty.prepared
 /** The possible remains of a view that may have left anything: statements prepared by name are seen. */
@@ -18,6 +18,7 @@ export class SessionState implements SharedSession {
   /** The serial of the last setting in force: 0 is the session as it was lent, -1 not known. */
   inForce = 0
   readonly #shared: SessionWire
+  readonly #constraints: DeferredConstraints
   /** Makes the session what it was when it was lent, statement by statement. */
   #clean: readonly string[] = []
   #serials = 0
@@ -25,13 +26,14 @@ export class SessionState implements SharedSession {
 
   constructor(shared: SessionWire) {
     this.#shared = shared
+    this.#constraints = new DeferredConstraints(shared)
   }
 
   /** Remembers what the session is like before anything is changed. */
-  *learn(): Script {
+  async learn(): Promise<void> {
     const shared = this.#shared
     const asked = shared.own('select session_user as name')
-    yield* shared.guarded(guard, [asked])
+    await shared.guarded([asked])
     const [row] = asked.rows as { name: string }[]
     // DEFAULT is not the user of every driver.
     const user = row === undefined ? 'DEFAULT' : shared.engine.dialect.quote(row.name)
@@ -40,10 +42,11 @@ export class SessionState implements SharedSession {
       // The driver does not say how its sessions begin. Settings with a dot in their names are not listed.
       const { sql, params } = reading.read([])
       const settings = shared.own(sql, params)
-      yield* shared.guarded(guard, [settings])
+      await shared.guarded([settings])
       baseline = reading.restore(settings.rows as Record<string, unknown>[])
     }
     this.#clean = statementsOf(resetText(false, Dirty.role | Dirty.settings, user, baseline))
+    await this.#constraints.learn()
   }
 
   /** Puts the settings of a view in force; nothing when they are. */
@@ -65,6 +68,7 @@ export class SessionState implements SharedSession {
   note(view: SessionView, op: Op): void {
     const { verb, text, dirties, cls } = op.stmt
     view.holds |= dirties & held
+    if ((dirties & Dirty.unknown) !== 0 || cls === 'alone') this.#constraints.stale = true
     const session = (dirties & settingBits) !== 0
     const sets = verb === 'SET' || verb === 'RESET' || /set_config/i.test(text)
     if (!(sets || session) || /^\s*set\s+(?:constraints|transaction)\b/i.test(text)) return
@@ -100,13 +104,22 @@ export class SessionState implements SharedSession {
   }
 
   /** Undoes what is left of views that came back, unless somebody's own would be undone with it. */
-  *cleanUp(): Script {
+  async cleanUp(): Promise<void> {
+    await this.#constraints.learn()
     if (this.#leftovers === 0) return
     const bits = (this.#leftovers & Dirty.unknown) === 0 ? this.#leftovers : this.#leftovers | anything
     for (const { transaction, holds } of this.#shared.views) if (transaction !== null || holds !== 0) return
     const steps = undoes.filter(([bit]) => (bits & held & bit) !== 0).map(([, sql]) => this.#shared.own(sql))
     this.#leftovers = 0
-    yield* this.#shared.guarded(guard, steps)
+    await this.#shared.guarded(steps)
+  }
+
+  deferral(): Step[] {
+    return this.#constraints.deferral()
+  }
+
+  check(): Step[] {
+    return this.#constraints.check()
   }
 }
 

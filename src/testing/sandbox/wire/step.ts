@@ -62,8 +62,12 @@ export class Step implements Op {
   }
 }
 
-/** Units to send one after another; each is answered when the generator goes on. */
-export type Script = Generator<readonly Step[], void, void>
+/** The savepoint of whatever is taken back as a whole. Nothing else is opened inside of it. */
+export const guard = 'genever_sandbox'
+
+export function allOk(steps: readonly Step[]): boolean {
+  return steps.every(({ ok }) => ok)
+}
 
 /** The first failure that is a reason, not a consequence of another. */
 export function firstFailure(steps: readonly Step[]): Failure | null {

@@ -1,11 +1,11 @@
 // Refuses statements that a transaction cannot run which is rolled back at its end, before they are sent, with advice.
-import type { Op } from '../../../driver/driver.ts'
-import type { EngineOp } from '../../../engine/query/op.ts'
-import { type GeneverError, TransactionStateError } from '../../../errors/index.ts'
-import type { SharedConnection } from '../shared.ts'
-import type { Job } from '../job.ts'
-import type { View } from '../view.ts'
-import { opens } from '../wire/step.ts'
+import type { Op } from '../../driver/driver.ts'
+import type { EngineOp } from '../../engine/query/op.ts'
+import { type GeneverError, TransactionStateError } from '../../errors/index.ts'
+import type { SharedConnection } from './shared.ts'
+import type { Job } from './job.ts'
+import type { View } from './view.ts'
+import { opens } from './wire/step.ts'
 
 const levels = ['read uncommitted', 'read committed', 'repeatable read', 'serializable']
 
