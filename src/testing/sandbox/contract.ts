@@ -13,21 +13,29 @@ export interface Setting {
   readonly local: boolean
 }
 
-/** A view, as far as its session is about it. */
+/** A view, as far as the connection behind it has to know it. */
 export interface SessionView {
   /** Its savepoint is empty for a cursor's. */
-  readonly transaction: { readonly savepoint: string } | null
+  transaction: { readonly savepoint: string; failed: boolean } | null
   /** The settings it has made, in order. */
   settings: Setting[]
   /** `Dirty` bits of what it holds in the session beside settings. */
   holds: number
+  /** Its holder, for messages. */
+  describe(): string
 }
 
-/** The settings at the time when a savepoint was made. */
-export interface SettingsMark {
+export interface Savepoint {
   readonly view: SessionView
+  /** As its view calls it; empty: another one has taken its name. */
+  name: string
+  /** As the server calls it. */
+  readonly known: string
+  /** How many settings the view had made before, and which were in force: a rollback brings them back. */
   readonly settings: number
   readonly inForce: number
+  /** Its view has released it, while something inside kept it from being released on the server. */
+  over: boolean
 }
 
 /** The connection behind all views. */
@@ -60,7 +68,7 @@ export interface SharedSession {
   /** A statement of a view has run. */
   note(view: SessionView, op: Op): void
   /** The server went back to a savepoint. */
-  restore(savepoint: SettingsMark): void
+  restore(savepoint: Savepoint): void
   /** The transaction of a view was released. */
   committed(view: SessionView, outermost: boolean): void
   /** A view came back: nothing of its session may be left. */

@@ -7,7 +7,7 @@ import { Waiting, type WaitPhase } from '../../engine/slot/waiting.ts'
 import { deferred } from '../../util/clock.ts'
 import type { SharedConnection } from './shared.ts'
 import type { View } from './view.ts'
-import type { Step } from './wire/step.ts'
+import type { Answer, Step } from './wire/step.ts'
 
 export class Job extends Waiting {
   readonly view: View | null
@@ -37,6 +37,11 @@ export class Job extends Waiting {
     return this.ops.every(({ stmt }) => stmt.cls === 'control')
   }
 
+  /** The connections that the code around it holds, the innermost first. */
+  get holding(): readonly object[] {
+    return Array.from(this.asker?.heldLeases() ?? [], ({ raw }) => raw)
+  }
+
   /** Somebody still waits for it. */
   get awaited(): boolean {
     return !this.#settled && this.ops.every(({ state }) => state < 2)
@@ -47,15 +52,8 @@ export class Job extends Waiting {
     this.#answers.set(op, failure)
   }
 
-  /** Answers an operation as the server would have. */
-  answerTag(op: Op, tag: string): void {
-    op.tag = tag
-    op.count = -1
-    this.#answers.set(op, null)
-  }
-
-  /** Answers an operation as its step was answered; `alone`: it would have been committed. */
-  answerBy(op: Op, { tag, count, insertId, failure }: Step, alone: boolean): void {
+  /** Answers an operation as the server did, or would have; `alone`: it would have been committed. */
+  answerBy(op: Op, { tag, count, insertId, failure }: Answer, alone: boolean): void {
     op.tag = tag
     op.count = count
     if (insertId !== 0) op.insertId = insertId
@@ -123,9 +121,8 @@ export class Job extends Waiting {
   }
 
   /** The wait is over. Its statement fails, and what travels with it is skipped. */
-  refuse(failure: Failure): void {
-    const last = this.ops.at(-1)
-    if (last !== undefined) this.#answers.set(last, failure)
+  refuse(failure: Failure, op: Op | undefined = this.ops.at(-1)): void {
+    if (op !== undefined) this.#answers.set(op, failure)
     this.finish()
     this.view?.answered(this)
   }

@@ -90,7 +90,7 @@ export class LiveSandbox {
   async #open(): Promise<void> {
     const shared = this.#shared
     this.#lease = await borrow(this.#engine, shared)
-    shared.attach(this.#lease)
+    shared.raw = this.#lease.raw
     await shared.run(null, () => this.#begin())
     if (shared.failure !== null) throw failureError(shared.failure, this.#engine)
     await this.#pool.warm()

@@ -1,13 +1,11 @@
 // The pool of an engine while it is in a sandbox: an ordinary pool whose connections are views, with the limits of the
 // real one, so that what runs out of connections there does so here. What it is asked about belongs to either: a
 // statement may have been queued before the sandbox began.
-import type { Failure, Op, RawConnection } from '../../driver/driver.ts'
-import type { ErrorFields, Meaning } from '../../sql/dialect.ts'
-import { leaseChannel, type LeaseEvent, notice } from '../../observe/channels.ts'
+import type { Failure, Op } from '../../driver/driver.ts'
+import { notice } from '../../observe/channels.ts'
 import { limitsOf } from '../../engine/open/make-engine.ts'
-import { reportLease } from '../../engine/report.ts'
 import type { CloseReport, ConnectionSource, PlacedOp, PoolWaiter } from '../../pool/contract.ts'
-import type { Lease, LeaseHolder, Member } from '../../pool/member.ts'
+import type { Lease, LeaseHolder } from '../../pool/member.ts'
 import { Pool } from '../../pool/pool.ts'
 import type { SharedConnection } from './shared.ts'
 import { View } from './view.ts'
@@ -22,7 +20,7 @@ export class SandboxPool extends Pool {
   constructor(shared: SharedConnection, closeEngine: (deadline: number) => Promise<CloseReport>) {
     const { engine } = shared
     const { pool, options } = engine
-    super(new ViewSource(shared), {
+    super(viewsOf(shared), {
       min: 0,
       max: pool.max,
       idleTimeoutMs: Infinity,
@@ -35,20 +33,16 @@ export class SandboxPool extends Pool {
   }
 
   override place(op: PlacedOp & PoolWaiter): void {
-    const failure = this.#failure
-    if (failure === null) super.place(op)
-    else op.refuse(failure)
+    if (!this.#refuses(op)) super.place(op)
   }
 
   override request(waiter: PoolWaiter): void {
-    const failure = this.#failure
-    if (failure === null) super.request(waiter)
-    else waiter.refuse(failure)
+    if (!this.#refuses(waiter)) super.request(waiter)
   }
 
   /** Nothing runs side by side on one connection. */
   override leaseIdle(holder: LeaseHolder, spare = false): Lease | null {
-    return this.#failure === null && !spare ? super.leaseIdle(holder) : null
+    return (this.#shared.failure ?? this.refusing) === null && !spare ? super.leaseIdle(holder) : null
   }
 
   override withdraw(waiter: PoolWaiter): void {
@@ -71,47 +65,33 @@ export class SandboxPool extends Pool {
     return super.close(deadline)
   }
 
-  get #failure(): Failure | null {
-    return this.#shared.failure ?? this.refusing
+  #refuses(waiter: PoolWaiter): boolean {
+    const failure = this.#shared.failure ?? this.refusing
+    if (failure !== null) waiter.refuse(failure)
+    return failure !== null
   }
 }
 
-class ViewSource implements ConnectionSource {
-  readonly #shared: SharedConnection
-
-  constructor(shared: SharedConnection) {
-    this.#shared = shared
-  }
-
-  open(member: Member): Promise<RawConnection> {
-    const { failure } = this.#shared
-    // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- failures are data
-    return failure === null ? Promise.resolve(new View(this.#shared, member)) : Promise.reject(failure)
-  }
-
-  classify(): 'config' {
-    return 'config'
-  }
-
-  explain(error: ErrorFields): Meaning {
-    return this.#shared.engine.dialect.explain(error)
-  }
-
-  closed(): void {}
-
-  get observed(): boolean {
-    return leaseChannel.hasSubscribers
-  }
-
-  lent(raw: RawConnection, event: LeaseEvent['event'], waitMs: number, useMs: number, recalled: boolean): void {
-    reportLease(this.#shared.engine, { connection: raw.id, event, waitMs, useMs }, recalled)
-  }
-
-  leftOpen(): void {
-    const { engine, place } = this.#shared
-    notice('connection-closed-dirty', 'A connection came back with an open transaction; it was rolled back.', {
-      engine: engine.name,
-      places: [`sandbox opened at ${place}`],
-    })
+/** Views in the place of connections. All else is as the engine's own source says it. */
+function viewsOf(shared: SharedConnection): ConnectionSource {
+  const { engine, place } = shared
+  const { source } = engine.pool
+  return {
+    async open(member) {
+      if (shared.failure !== null) throw shared.failure as unknown
+      return new View(shared, member)
+    },
+    classify: () => 'config',
+    explain: (error) => source.explain(error),
+    closed() {},
+    get observed() {
+      return source.observed
+    },
+    lent: (raw, event, waitMs, useMs, recalled) => source.lent(raw, event, waitMs, useMs, recalled),
+    leftOpen: () =>
+      notice('connection-closed-dirty', 'A connection came back with an open transaction; it was rolled back.', {
+        engine: engine.name,
+        places: [`sandbox opened at ${place}`],
+      }),
   }
 }

@@ -1,6 +1,5 @@
 // Refuses statements that a transaction cannot run which is rolled back at its end, before they are sent, with advice.
 import type { Op } from '../../driver/driver.ts'
-import type { EngineOp } from '../../engine/query/op.ts'
 import { type GeneverError, TransactionStateError } from '../../errors/index.ts'
 import type { SharedConnection } from './shared.ts'
 import type { Job } from './job.ts'
@@ -14,9 +13,9 @@ export interface Problem {
   readonly error: GeneverError
 }
 
-export function problemOf(shared: SharedConnection, view: View, { ops, asker }: Job): Problem | null {
-  for (const op of ops) {
-    const message = messageFor(shared, view, op) ?? (opens(op) ? tooLate(shared, view, asker) : null)
+export function problemOf(shared: SharedConnection, view: View, job: Job): Problem | null {
+  for (const op of job.ops) {
+    const message = messageFor(shared, view, op) ?? (opens(op) ? tooLate(shared, view, job) : null)
     if (message === null) continue
     const text = `${message} (The sandbox was opened at ${shared.place}.)`
     return { op, error: new TransactionStateError(text, { statement: { sql: op.stmt.text } }) }
@@ -47,12 +46,10 @@ function messageFor(shared: SharedConnection, view: View, op: Op): string | null
 }
 
 /** A transaction begins inside of one that runs inside of it: it would take that one's statements back with its own. */
-function tooLate({ savepoints }: SharedConnection, view: View, asker: EngineOp | null): string | null {
-  const { top } = savepoints
-  if (asker === null || top === undefined || view.transaction !== null) return null
-  const around = [...asker.heldLeases()].map(({ raw }) => raw)
-  const at = around.findIndex((raw) => raw === top.view)
-  if (at < 0 || around.findIndex((raw) => raw === view) < at) return null
+function tooLate({ savepoints: { top } }: SharedConnection, view: View, { holding }: Job): string | null {
+  if (top === undefined || view.transaction !== null) return null
+  const at = holding.indexOf(top.view)
+  if (at < 0 || holding.indexOf(view) < at) return null
   return (
     `The ${view.describe()} would run its first statement inside of the ${top.view.describe()}, which runs inside of it. In a ` +
     'sandbox they are savepoints of one connection: run a statement in the outer one first.'

@@ -5,14 +5,14 @@ import type { Failure, Op, RawConnection } from '../../driver/driver.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { failureError } from '../../engine/query/failure.ts'
 import { TransactionStateError } from '../../errors/index.ts'
-import type { Lease, LeaseHolder } from '../../pool/member.ts'
+import type { LeaseHolder } from '../../pool/member.ts'
 import { Job } from './job.ts'
 import { before, clock } from '../../util/clock.ts'
 import { thrownText } from '../../util/thrown.ts'
 import type { View } from './view.ts'
-import type { SandboxWords, SessionWire, SharedSession } from './contract.ts'
+import type { SandboxWords, Savepoint, SessionWire, SharedSession } from './contract.ts'
 import { wordsOf } from './words.ts'
-import { type Savepoint, Savepoints } from './wire/savepoints.ts'
+import { Savepoints } from './wire/savepoints.ts'
 import { guard, refusedWith, Step } from './wire/step.ts'
 
 /** How views are answered. */
@@ -28,9 +28,11 @@ export class SharedConnection implements LeaseHolder, SessionWire {
   /** Where the sandbox was opened, for messages. */
   readonly place: string
   readonly views: Set<View> = new Set()
-  readonly savepoints: Savepoints<View> = new Savepoints()
+  readonly savepoints: Savepoints = new Savepoints()
   readonly words: SandboxWords
   readonly session: SharedSession
+  /** Known before anything runs. */
+  raw!: RawConnection
   /** The isolation level all transactions inside have; empty before it has begun. */
   isolation = ''
   /** How many views have lent the driver's own object. */
@@ -42,7 +44,6 @@ export class SharedConnection implements LeaseHolder, SessionWire {
   /** Whose statement was the last that the server ran; null: one of the sandbox's own. */
   last: View | null = null
   readonly #scripts: Scripts
-  #lease: Lease | null = null
   readonly #queue: Job[] = []
   #current: Job | null = null
   /** Goes on with the script whose unit was answered. */
@@ -55,14 +56,6 @@ export class SharedConnection implements LeaseHolder, SessionWire {
     this.place = place
     this.words = wordsOf(engine.dialect.family) as SandboxWords
     this.session = this.words.session(this)
-  }
-
-  attach(lease: Lease): void {
-    this.#lease = lease
-  }
-
-  get raw(): RawConnection {
-    return (this.#lease as Lease).raw
   }
 
   /** A statement of the sandbox's own. */
@@ -137,9 +130,7 @@ export class SharedConnection implements LeaseHolder, SessionWire {
     if (!this.withdraw(job)) return this.#stop(job, deadline)
     await Promise.resolve()
     // Only the end of the sandbox stops a statement whose caller still waits for it.
-    for (const each of job.ops) job.answer(each, { kind: each === op ? 'closed' : 'skipped', outcome: 'not_started' })
-    job.finish()
-    job.view?.answered(job)
+    job.refuse({ kind: 'closed', outcome: 'not_started' }, op)
     this.#pump()
     return 'cancelled'
   }
@@ -159,19 +150,13 @@ export class SharedConnection implements LeaseHolder, SessionWire {
     this.#ending = true
     if (!this.raw.alive) return
     const deadline = clock.now() + timeoutMs
-    const rolledBack = this.run(null, () => this.#takeBack())
+    const rolledBack = this.run(null, async () => {
+      const left = await this.words.rollBack(this)
+      if (left === null) return
+      const text = `The sandbox opened at ${this.place} could not take all back. ${left}`
+      this.leftBehind = new TransactionStateError(text, { outcome: 'committed' })
+    })
     if (!(await before(deadline, rolledBack))) this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
-  }
-
-  async #takeBack(): Promise<void> {
-    const left = await this.words.rollBack(this)
-    if (left !== null)
-      this.leftBehind = new TransactionStateError(
-        `The sandbox opened at ${this.place} could not take all back. ${left}`,
-        {
-          outcome: 'committed',
-        },
-      )
   }
 
   /** The holder of the floor, in words; null when nobody has it. */
@@ -180,20 +165,17 @@ export class SharedConnection implements LeaseHolder, SessionWire {
   }
 
   /** The sandbox's own work and the end of transactions wait for nobody; statements for whoever has the floor. */
-  #mayRun({ view, asker, controls }: Job): boolean {
+  #mayRun({ view, asker, controls, holding }: Job): boolean {
     const { top } = this.savepoints
-    if (top === undefined || top.view === view || asker === null || controls) return true
-    for (const { raw } of asker.heldLeases()) if (raw === top.view) return true
-    return false
+    return top === undefined || top.view === view || asker === null || controls || holding.includes(top.view)
   }
 
   /** The server went back to a savepoint: settings come back with it, and what others had opened inside is gone. */
-  wentBack(savepoint: Savepoint<View>, kept: boolean): void {
+  wentBack(savepoint: Savepoint, kept: boolean): void {
     const { view } = savepoint
     for (const gone of this.savepoints.goBack(savepoint, kept)) {
       this.session.restore(gone)
-      if (gone.view === view || gone.over || gone.view.transaction === null) continue
-      gone.view.transaction.failed = true
+      if (gone.view !== view && !gone.over && gone.view.transaction !== null) gone.view.transaction.failed = true
     }
     this.session.restore(savepoint)
   }
@@ -233,10 +215,8 @@ export class SharedConnection implements LeaseHolder, SessionWire {
   #fault(job: Job, error: unknown): void {
     const sent = job.unit !== null
     const outcome = sent ? 'rolled_back' : 'not_started'
-    const cause = new TransactionStateError(
-      `A fault inside of the sandbox opened at ${this.place}: ${thrownText(error)}.`,
-      { outcome, cause: error },
-    )
+    const text = `A fault inside of the sandbox opened at ${this.place}: ${thrownText(error)}.`
+    const cause = new TransactionStateError(text, { outcome, cause: error })
     job.fail({ ...refusedWith(cause), outcome })
     if (sent) this.raw.destroy({ kind: 'protocol', outcome, cause })
   }
@@ -257,30 +237,25 @@ export class SharedConnection implements LeaseHolder, SessionWire {
     return this.isolation !== '' && !this.#ending && this.failure === null
   }
 
-  /** Text on the driver's own object, or a procedure, has ended the transaction, which cannot be undone. */
+  /**
+   * The transaction is no more, which cannot be undone: text on the driver's own object or a procedure has ended it, or an error of
+   * the server has taken all of it back, as a deadlock with a session outside does.
+   */
   #endedByOthers(): void {
-    const failure = this.#current?.unit?.find((step) => this.#ends(step))?.failure
-    if (failure !== null && failure !== undefined) return this.#rolledBack(failure)
-    const cause = new TransactionStateError(
-      `The transaction of the sandbox opened at ${this.place} was ended on the server by something else, such as COMMIT ` +
-        'on the object from rawConnection(). Its changes may have been committed.',
-      { outcome: 'unknown' },
-    )
-    this.raw.destroy({ kind: 'protocol', outcome: 'unknown', cause })
+    const failure = this.#current?.unit?.find((step) => this.#ends(step))?.failure ?? null
+    const outcome = failure === null ? 'unknown' : 'rolled_back'
+    const text =
+      failure === null
+        ? `The transaction of the sandbox opened at ${this.place} was ended on the server by something else, such as COMMIT ` +
+          'on the object from rawConnection(). Its changes may have been committed.'
+        : `An error made the server roll back all of the transaction of the sandbox opened at ${this.place}. Another session works on ` +
+          'the same rows: give the test a database for it alone.'
+    const cause = failure === null ? {} : { cause: failureError(failure, this.engine) }
+    this.raw.destroy({ kind: 'protocol', outcome, cause: new TransactionStateError(text, { outcome, ...cause }) })
   }
 
   #ends({ failure }: Step): boolean {
     return failure?.kind === 'server' && this.engine.dialect.explain(failure.fields ?? {}).transaction === 'ended'
-  }
-
-  /** An error of the server has taken all of it back: a deadlock with a session outside, for example. */
-  #rolledBack(failure: Failure): void {
-    const cause = new TransactionStateError(
-      `An error made the server roll back all of the transaction of the sandbox opened at ${this.place}. Another session works on the ` +
-        'same rows: give the test a database for it alone.',
-      { outcome: 'rolled_back', cause: failureError(failure, this.engine) },
-    )
-    this.raw.destroy({ kind: 'protocol', outcome: 'rolled_back', cause })
   }
 
   lost(failure: Failure): void {

@@ -205,9 +205,9 @@ class FramedUnit {
     const ends = control !== null && (this.#gone ? endOrInner : end).test(control.kind)
     if (this.#failed && !ends) return this.#fail(op, words.aborted(this.#gone ? goneMessage : abortedMessage))
     if (control === null) return this.#addStatement(op)
-    if (this.#alone) return this.#addAnswered(op, control)
+    if (this.#alone || this.#gone) return this.#addAnswered(op, control)
     if (control.kind === 'begin') this.#addBegin(op, control.readOnly)
-    else if (control.kind === 'modes') this.#push(op, 'SET', this.#readOnly(control.readOnly))
+    else if (control.kind === 'modes') this.#push(op, 'modes', this.#readOnly(control.readOnly))
     else if (control.kind === 'commit' || control.kind === 'rollback') this.#addEnd(op, control.kind === 'commit')
     else if ('name' in control) this.#addSavepoint(op, control.kind, control.name)
     return true
@@ -219,10 +219,11 @@ class FramedUnit {
     return false
   }
 
-  #push(op: Op, tag: string, steps: readonly Step[], apply: () => void = () => {}): true {
+  #push(op: Op, kind: ControlText['kind'], steps: readonly Step[], apply: () => void = () => {}): true {
+    const tag = kind === 'modes' ? 'SET' : kind === 'rollback to' ? 'ROLLBACK' : kind.toUpperCase()
     const done = (): void => {
       apply()
-      this.#job.answerTag(op, tag)
+      this.#job.answerBy(op, { tag, count: -1, insertId: 0, failure: null }, false)
     }
     this.#pieces.push({ op, steps, failure: null, done })
     return true
@@ -248,12 +249,13 @@ class FramedUnit {
     return true
   }
 
-  /** Control of a transaction without a savepoint, or where none is open. */
+  /** Control where nothing of the transaction is on the server: it has no savepoint, or not any more, or was not begun. */
   #addAnswered(op: Op, control: ControlText): boolean {
     const { kind } = control
-    const failure = !this.#loose && 'name' in control ? this.#shared.words.outside(kind, control.name) : null
+    const outside = this.#alone && !this.#loose && 'name' in control
+    const failure = outside ? this.#shared.words.outside(kind, control.name) : null
     if (failure !== null) return this.#fail(op, failure)
-    return this.#push(op, kind === 'modes' ? 'SET' : kind.toUpperCase(), [], () => {
+    return this.#push(op, this.#gone && kind === 'commit' ? 'rollback' : kind, [], () => {
       if (kind === 'begin') this.#view.transaction = this.#transaction
       else if (kind === 'commit' || kind === 'rollback') this.#view.transaction = null
     })
@@ -269,12 +271,12 @@ class FramedUnit {
     const transaction = this.#transaction
     // A second BEGIN does nothing on a server either.
     if (!this.#begins) {
-      this.#push(op, 'BEGIN', [])
+      this.#push(op, 'begin', [])
       return
     }
     transaction.readOnly = readOnly && words.readOnly === null
     const deferral = savepoints.top === undefined ? session.deferral() : []
-    this.#push(op, 'BEGIN', [...deferral, ...this.#readOnly(readOnly)], () => {
+    this.#push(op, 'begin', [...deferral, ...this.#readOnly(readOnly)], () => {
       savepoints.open(this.#view, transaction.savepoint, this.#inForce)
       this.#view.transaction = transaction
     })
@@ -287,10 +289,10 @@ class FramedUnit {
     const savepoint = savepoints.find(this.#view, name)
     const steps: Step[] = []
     if (keep && savepoints.bottom?.view === this.#view) steps.push(...session.check())
-    if (!keep && !this.#gone) steps.push(this.#own(`ROLLBACK TO SAVEPOINT ${name}`))
-    const released = keep ? savepoint === undefined || !savepoints.covered(savepoint) : !this.#gone
-    if (released) steps.push(this.#own(`RELEASE SAVEPOINT ${name}`))
-    this.#push(op, keep ? 'COMMIT' : 'ROLLBACK', steps, () => this.#ended(keep))
+    if (!keep) steps.push(...this.#shared.undo(name))
+    else if (savepoint === undefined || !savepoints.covered(savepoint))
+      steps.push(this.#own(`RELEASE SAVEPOINT ${name}`))
+    this.#push(op, keep ? 'commit' : 'rollback', steps, () => this.#ended(keep))
     this.#failed = false
   }
 
@@ -308,10 +310,6 @@ class FramedUnit {
   #addSavepoint(op: Op, kind: SavepointVerb, name: string): void {
     const { savepoints, session, words, engine } = this.#shared
     const back = kind === 'rollback to'
-    if (this.#gone) {
-      this.#push(op, back ? 'ROLLBACK' : 'RELEASE', [])
-      return
-    }
     const makes = kind === 'savepoint'
     const savepoint = makes ? undefined : savepoints.find(this.#view, name)
     const covered = kind === 'release' && savepoint !== undefined && savepoints.covered(savepoint)
@@ -319,7 +317,7 @@ class FramedUnit {
     // One that is not there is an error of the server.
     const step = known === undefined ? new Step(op.stmt, op) : this.#own(engine.dialect[members[kind]](known))
     if (back) this.#failed = false
-    this.#push(op, back ? 'ROLLBACK' : kind.toUpperCase(), covered ? [] : [step], () => {
+    this.#push(op, kind, covered ? [] : [step], () => {
       const now = savepoints.find(this.#view, name)
       if (known !== undefined && makes) {
         if (words.lenient && now !== undefined) now.name = ''

@@ -1,59 +1,46 @@
 // The savepoints of all views on the shared connection: one stack, because the server has one. It says who has the floor.
 // A transaction that commits while another view has something open inside stays on the stack, over but not released,
 // until that has ended; one that rolls back takes along what is inside.
-import type { SessionView, SessionWire } from '../contract.ts'
+import type { Savepoint, SessionView, SessionWire } from '../contract.ts'
 
-export interface Savepoint<V extends SessionView> {
-  readonly view: V
-  /** As its view calls it; empty: another one has taken its name. */
-  name: string
-  /** As the server calls it. */
-  readonly known: string
-  /** How many settings the view had made before, and which were in force: a rollback brings them back. */
-  readonly settings: number
-  readonly inForce: number
-  /** Its view has released it, while something inside kept it from being released on the server. */
-  over: boolean
-}
-
-export class Savepoints<V extends SessionView> {
-  readonly #stack: Savepoint<V>[] = []
+export class Savepoints {
+  readonly #stack: Savepoint[] = []
 
   /** The innermost that is open; its view has the floor. */
-  get top(): Savepoint<V> | undefined {
+  get top(): Savepoint | undefined {
     return this.#stack.findLast(({ over }) => !over)
   }
 
-  get bottom(): Savepoint<V> | undefined {
+  get bottom(): Savepoint | undefined {
     return this.#stack[0]
   }
 
-  open(view: V, name: string, inForce: number, known: string = name): void {
+  open(view: SessionView, name: string, inForce: number, known: string = name): void {
     this.#stack.push({ view, name, known, settings: view.settings.length, inForce, over: false })
   }
 
-  innermost(view: V): Savepoint<V> | undefined {
+  innermost(view: SessionView): Savepoint | undefined {
     return this.#stack.findLast((savepoint) => savepoint.view === view && !savepoint.over)
   }
 
-  find(view: V, name: string): Savepoint<V> | undefined {
+  find(view: SessionView, name: string): Savepoint | undefined {
     return this.#stack.findLast((each) => each.view === view && each.name === name && !each.over)
   }
 
   /** Whether another view has something open inside. */
-  covered(savepoint: Savepoint<V>): boolean {
+  covered(savepoint: Savepoint): boolean {
     return this.#above(savepoint).some(({ view, over }) => view !== savepoint.view && !over)
   }
 
   /** Its view has released it and what it had opened inside. */
-  release(savepoint: Savepoint<V>): void {
+  release(savepoint: Savepoint): void {
     const covered = this.covered(savepoint)
     for (const each of [savepoint, ...this.#above(savepoint)]) if (each.view === savepoint.view) each.over = true
     if (!covered) this.#stack.length = this.#stack.indexOf(savepoint)
   }
 
   /** The server went back to it: gives what was inside, the innermost first; it stays itself if `kept`. */
-  goBack(savepoint: Savepoint<V>, kept: boolean): Savepoint<V>[] {
+  goBack(savepoint: Savepoint, kept: boolean): Savepoint[] {
     const at = this.#stack.indexOf(savepoint)
     return at < 0 ? [] : this.#stack.splice(kept ? at + 1 : at).toReversed()
   }
@@ -66,7 +53,7 @@ export class Savepoints<V extends SessionView> {
     }
   }
 
-  #above(savepoint: Savepoint<V>): Savepoint<V>[] {
+  #above(savepoint: Savepoint): Savepoint[] {
     return this.#stack.slice(this.#stack.indexOf(savepoint) + 1)
   }
 }

@@ -5,7 +5,7 @@ import type { Op } from '../../../driver/driver.ts'
 import { Dirty } from '../../../sql/compiled.ts'
 import { statementsOf } from '../../../postgres/lexer.ts'
 import { baseline as reading, resetText, undoes } from '../../../postgres/session-sql.ts'
-import type { SessionView, SessionWire, Setting, SettingsMark, SharedSession } from '../contract.ts'
+import type { SessionView, SessionWire, Setting, Savepoint, SharedSession } from '../contract.ts'
 import { DeferredConstraints } from './constraints.ts'
 import { Step } from './step.ts'
 
@@ -82,7 +82,7 @@ export class SessionState implements SharedSession {
   }
 
   /** The server went back to a savepoint, and the settings with it. */
-  restore({ view, settings, inForce }: SettingsMark): void {
+  restore({ view, settings, inForce }: Savepoint): void {
     view.settings.length = Math.min(view.settings.length, settings)
     this.inForce = inForce
   }

@@ -3,6 +3,8 @@
 import type { Failure, Op, OpState, StatementResult } from '../../../driver/driver.ts'
 import type { Compiled, RowSpec } from '../../../sql/compiled.ts'
 
+export type Answer = Pick<Step, 'tag' | 'count' | 'insertId' | 'failure'>
+
 export class Step implements Op {
   readonly stmt: Compiled
   readonly params: readonly unknown[]
