@@ -75,10 +75,13 @@ export interface SharedSession {
   forget(view: SessionView, dirty: number): void
   /** No transaction is open: undoes what is left of views that came back. */
   cleanUp(): Promise<void>
-  /** Goes behind the outermost BEGIN: constraints that wait for COMMIT do so from here on. */
-  deferral(): Step[]
-  /** Goes before the outermost COMMIT: checks them. */
-  check(): Step[]
+  /** Those that wait for COMMIT; null: there are none. */
+  readonly constraints: {
+    /** Goes behind the outermost BEGIN: they wait from here on. */
+    deferral(): Step[]
+    /** Goes before the outermost COMMIT: checks them. */
+    check(): Step[]
+  } | null
 }
 
 export interface SandboxWords {

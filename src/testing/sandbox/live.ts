@@ -13,7 +13,7 @@ import type { Pool } from '../../pool/pool.ts'
 import type { IsolationLevel } from '../../sql/dialect.ts'
 import { borrow } from './borrow.ts'
 import { SandboxPool } from './pool.ts'
-import { translate, undoing } from './unit.ts'
+import { translate } from './unit.ts'
 import { SharedConnection } from './shared.ts'
 import { allOk, firstFailure, refusedWith } from './wire/step.ts'
 import { clock, deferred } from '../../util/clock.ts'
@@ -48,7 +48,7 @@ export class LiveSandbox {
     this.#options = options
     this.#real = engine.pool
     this.#frame = new Frame('orphan', engine, null, null, null, null)
-    this.#shared = new SharedConnection(engine, place, { translate, undoing })
+    this.#shared = new SharedConnection(engine, place, translate)
     this.#pool = new SandboxPool(this.#shared, (deadline) => this.#closeEngine(deadline))
     live.set(engine, this)
   }
@@ -117,8 +117,8 @@ export class LiveSandbox {
   }
 
   /** Waits for what is lent, rolls everything back and gives the engine its pool again. Idempotent; never rejects. */
-  end(): Promise<CloseReport> {
-    return (this.#ending ??= this.#end(clock.now() + this.#options.settleMs))
+  end(deadline: number = clock.now() + this.#options.settleMs): Promise<CloseReport> {
+    return (this.#ending ??= this.#end(deadline))
   }
 
   async #end(deadline: number): Promise<CloseReport> {
@@ -130,7 +130,13 @@ export class LiveSandbox {
       ),
     )
     const report = await this.#pool.closeViews(deadline)
-    if (report.broken.length > 0) this.#tellBroken(report.broken)
+    if (report.broken.length > 0)
+      notice(
+        'transaction-outlived-scope',
+        'A sandbox ended while connections lent inside of it were still in use; they were closed and rolled back. Await all ' +
+          'work, and release every connection, before its callback returns.',
+        { engine: this.#engine.name, places: [`sandbox opened at ${this.place}`, ...report.broken] },
+      )
     if (this.#lease !== null) await this.#shared.finish(this.#engine.options.cancelTimeoutMs)
     this.#engine.pool = this.#real
     await this.#lease?.release()
@@ -141,18 +147,8 @@ export class LiveSandbox {
 
   /** The engine is being closed: everything is rolled back, then its own pool closes. */
   async #closeEngine(deadline: number): Promise<CloseReport> {
-    this.#ending ??= this.#end(deadline)
-    const views = await this.#ending
-    const connections = await this.#real.close(deadline)
-    return { drained: connections.drained, broken: [...views.broken, ...connections.broken] }
-  }
-
-  #tellBroken(holders: readonly string[]): void {
-    notice(
-      'transaction-outlived-scope',
-      'A sandbox ended while connections lent inside of it were still in use; they were closed and rolled back. Await all ' +
-        'work, and release every connection, before its callback returns.',
-      { engine: this.#engine.name, places: [`sandbox opened at ${this.place}`, ...holders] },
-    )
+    const views = await this.end(deadline)
+    const { drained, broken } = await this.#real.close(deadline)
+    return { drained, broken: [...views.broken, ...broken] }
   }
 }

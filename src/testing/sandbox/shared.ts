@@ -15,13 +15,8 @@ import { wordsOf } from './words.ts'
 import { Savepoints } from './wire/savepoints.ts'
 import { guard, refusedWith, Step } from './wire/step.ts'
 
-/** How views are answered. */
-export interface Scripts {
-  /** A unit of a view. */
-  translate(shared: SharedConnection, view: View, job: Job): Promise<void>
-  /** Rolls back the transaction that is open on a view. */
-  undoing(shared: SharedConnection, view: View): Promise<void>
-}
+/** Runs a unit of a view. */
+type Translate = (shared: SharedConnection, view: View, job: Job) => Promise<void>
 
 export class SharedConnection implements LeaseHolder, SessionWire {
   readonly engine: Engine
@@ -43,16 +38,16 @@ export class SharedConnection implements LeaseHolder, SessionWire {
   leftBehind: TransactionStateError | null = null
   /** Whose statement was the last that the server ran; null: one of the sandbox's own. */
   last: View | null = null
-  readonly #scripts: Scripts
+  readonly #translate: Translate
   readonly #queue: Job[] = []
   #current: Job | null = null
   /** Goes on with the script whose unit was answered. */
   #goOn: () => void = () => {}
   #ending = false
 
-  constructor(engine: Engine, place: string, scripts: Scripts) {
+  constructor(engine: Engine, place: string, translate: Translate) {
     this.engine = engine
-    this.#scripts = scripts
+    this.#translate = translate
     this.place = place
     this.words = wordsOf(engine.dialect.family) as SandboxWords
     this.session = this.words.session(this)
@@ -92,7 +87,7 @@ export class SharedConnection implements LeaseHolder, SessionWire {
 
   /** Takes a unit of a view. */
   enqueue(view: View, ops: readonly Op[]): Job {
-    const job = new Job(this, view, ops, (self) => this.#scripts.translate(this, view, self))
+    const job = new Job(this, view, ops, (self) => this.#translate(this, view, self))
     this.#queue.push(job)
     this.#pump()
     return job
@@ -108,7 +103,19 @@ export class SharedConnection implements LeaseHolder, SessionWire {
 
   /** Rolls back the transaction of a view. */
   rollBack(view: View): Promise<true> {
-    return this.run(view, () => this.#scripts.undoing(this, view))
+    return this.run(view, async () => {
+      const { transaction } = view
+      view.transaction = null
+      await this.closeCursor(transaction?.cursor ?? '')
+      const savepoint = this.savepoints.find(view, transaction?.savepoint ?? '')
+      if (savepoint === undefined) return
+      await this.send(this.undo(savepoint.known))
+      this.wentBack(savepoint, false)
+    })
+  }
+
+  async closeCursor(name: string): Promise<void> {
+    if (name !== '') await this.guarded([this.own(`CLOSE ${name}`)])
   }
 
   withdraw(job: Job): boolean {

@@ -46,22 +46,6 @@ export async function translate(shared: SharedConnection, view: View, job: Job):
   if (job.awaited) await new FramedUnit(shared, view, job).run(true)
 }
 
-/** Rolls back what is open on a view. */
-export async function undoing(shared: SharedConnection, view: View): Promise<void> {
-  const { transaction } = view
-  if (transaction === null) return
-  await closeCursor(shared, transaction)
-  view.transaction = null
-  const savepoint = shared.savepoints.find(view, transaction.savepoint)
-  if (savepoint === undefined) return
-  await shared.send(shared.undo(savepoint.known))
-  shared.wentBack(savepoint, false)
-}
-
-async function closeCursor(shared: SharedConnection, { cursor }: ViewTransaction): Promise<void> {
-  if (cursor !== '') await shared.guarded([shared.own(`CLOSE ${cursor}`)])
-}
-
 /**
  * Whether it belongs to the transaction that a cursor opens for itself when it is iterated outside of one. That has no savepoint
  * and holds nobody up, because its loop may run statements on other connections: its statements stand for themselves.
@@ -111,7 +95,7 @@ class FramedUnit {
     const { session, savepoints } = this.#shared
     const { ops } = this.#job
     const steps = this.#pieces.flatMap((piece) => piece.steps)
-    const statements = steps.some(({ of }) => of !== null && of.stmt.cls !== 'control')
+    const statements = this.#pieces.some((piece) => piece.steps.length > 0 && piece.op.stmt.cls !== 'control')
     const { top } = savepoints
     // Another view has opened something inside of this one's savepoint: going back must not undo that.
     const within = !this.#begins && top !== undefined && top.view !== this.#view
@@ -120,10 +104,11 @@ class FramedUnit {
     const name = guarded ? guard : this.#begins ? this.#transaction.savepoint : null
     const save = name === null ? [] : [this.#own(`SAVEPOINT ${name}`)]
     const head = [...save, ...(statements ? session.stepsFor(this.#view, ops) : [])]
+    const check = session.constraints?.check() ?? []
     const sets = this.#alone && top === undefined && ops.some(({ stmt }) => stmt.verb === 'SET')
-    const tail = guarded ? [...(sets ? session.check() : []), this.#own(`RELEASE SAVEPOINT ${guard}`)] : []
+    const tail = guarded ? [...(sets ? check : []), this.#own(`RELEASE SAVEPOINT ${guard}`)] : []
     if (this.#loose && ops.some(({ stmt: { control } }) => control === 'commit' || control === 'rollback'))
-      await closeCursor(this.#shared, this.#transaction)
+      await this.#shared.closeCursor(this.#transaction.cursor)
     await this.#send(head, steps, tail)
     if (statements && allOk(head)) session.applied(this.#view, ops)
     const saved = allOk(save)
@@ -133,7 +118,7 @@ class FramedUnit {
     // A plan made before the tables changed.
     const stale = this.#alone && undone && reason?.kind === 'server' && isStale(reason.fields ?? {})
     if (stale && again && this.#job.awaited) {
-      for (const step of steps) step.clear()
+      for (const { rows, results } of steps) for (const answer of [rows, results ?? []]) answer.length = 0
       return new FramedUnit(this.#shared, this.#view, this.#job).run(false)
     }
     const failed = this.#tell(saved, undone, reason)
@@ -275,7 +260,7 @@ class FramedUnit {
       return
     }
     transaction.readOnly = readOnly && words.readOnly === null
-    const deferral = savepoints.top === undefined ? session.deferral() : []
+    const deferral = savepoints.top === undefined ? (session.constraints?.deferral() ?? []) : []
     this.#push(op, 'begin', [...deferral, ...this.#readOnly(readOnly)], () => {
       savepoints.open(this.#view, transaction.savepoint, this.#inForce)
       this.#view.transaction = transaction
@@ -288,7 +273,7 @@ class FramedUnit {
     const keep = commit && !this.#failed
     const savepoint = savepoints.find(this.#view, name)
     const steps: Step[] = []
-    if (keep && savepoints.bottom?.view === this.#view) steps.push(...session.check())
+    if (keep && savepoints.bottom?.view === this.#view) steps.push(...(session.constraints?.check() ?? []))
     if (!keep) steps.push(...this.#shared.undo(name))
     else if (savepoint === undefined || !savepoints.covered(savepoint))
       steps.push(this.#own(`RELEASE SAVEPOINT ${name}`))

@@ -21,6 +21,7 @@ const none: ReadonlySet<string> = new Set()
 const held = Dirty.locks | Dirty.temp
 
 export class MysqlSession implements SharedSession {
+  readonly constraints: null = null
   inForce = 0
   /** The database of the login; empty for none. */
   home = ''
@@ -147,14 +148,6 @@ export class MysqlSession implements SharedSession {
       steps.push(this.#shared.own('DO RELEASE_ALL_LOCKS()'))
     }
     if (steps.length > 0) await this.#shared.guarded(steps)
-  }
-
-  deferral(): Step[] {
-    return []
-  }
-
-  check(): Step[] {
-    return []
   }
 
   /** The variable in which the value of a target is put away: of view `number`, or 0 for what the session began with. */

@@ -17,8 +17,8 @@ const anything = held & ~Dirty.prepared
 export class SessionState implements SharedSession {
   /** The serial of the last setting in force: 0 is the session as it was lent, -1 not known. */
   inForce = 0
+  readonly constraints: DeferredConstraints
   readonly #shared: SessionWire
-  readonly #constraints: DeferredConstraints
   /** Makes the session what it was when it was lent, statement by statement. */
   #clean: readonly string[] = []
   #serials = 0
@@ -26,7 +26,7 @@ export class SessionState implements SharedSession {
 
   constructor(shared: SessionWire) {
     this.#shared = shared
-    this.#constraints = new DeferredConstraints(shared)
+    this.constraints = new DeferredConstraints(shared)
   }
 
   /** Remembers what the session is like before anything is changed. */
@@ -46,7 +46,7 @@ export class SessionState implements SharedSession {
       baseline = reading.restore(settings.rows as Record<string, unknown>[])
     }
     this.#clean = statementsOf(resetText(false, Dirty.role | Dirty.settings, user, baseline))
-    await this.#constraints.learn()
+    await this.constraints.learn()
   }
 
   /** Puts the settings of a view in force; nothing when they are. */
@@ -68,7 +68,7 @@ export class SessionState implements SharedSession {
   note(view: SessionView, op: Op): void {
     const { verb, text, dirties, cls } = op.stmt
     view.holds |= dirties & held
-    if ((dirties & Dirty.unknown) !== 0 || cls === 'alone') this.#constraints.stale = true
+    if ((dirties & Dirty.unknown) !== 0 || cls === 'alone') this.constraints.stale = true
     const session = (dirties & settingBits) !== 0
     const sets = verb === 'SET' || verb === 'RESET' || /set_config/i.test(text)
     if (!(sets || session) || /^\s*set\s+(?:constraints|transaction)\b/i.test(text)) return
@@ -105,21 +105,13 @@ export class SessionState implements SharedSession {
 
   /** Undoes what is left of views that came back, unless somebody's own would be undone with it. */
   async cleanUp(): Promise<void> {
-    await this.#constraints.learn()
+    await this.constraints.learn()
     if (this.#leftovers === 0) return
     const bits = (this.#leftovers & Dirty.unknown) === 0 ? this.#leftovers : this.#leftovers | anything
     for (const { transaction, holds } of this.#shared.views) if (transaction !== null || holds !== 0) return
     const steps = undoes.filter(([bit]) => (bits & held & bit) !== 0).map(([, sql]) => this.#shared.own(sql))
     this.#leftovers = 0
     await this.#shared.guarded(steps)
-  }
-
-  deferral(): Step[] {
-    return this.#constraints.deferral()
-  }
-
-  check(): Step[] {
-    return this.#constraints.check()
   }
 }
 

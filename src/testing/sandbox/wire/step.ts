@@ -41,12 +41,6 @@ export class Step implements Op {
     this.#state = state
   }
 
-  /** As if nothing had been answered. */
-  clear(): void {
-    this.rows.length = 0
-    if (this.results !== null) this.results.length = 0
-  }
-
   get ok(): boolean {
     return this.ended && this.failure === null
   }
