@@ -280,6 +280,18 @@ describe('constraints that are deferred', () => {
     })
   })
 
+  test('by several statements in one text are checked at its end, and those after it as before', async () => {
+    const insert = 'insert into children values (1, 99)'
+    await sandboxed(db, async () => {
+      const several = await caught(db.status(`set constraints all deferred; ${insert}`))
+      expect(several).toBeInstanceOf(ForeignKeyViolationError)
+      await db.status('set constraints all deferred; select 1')
+
+      expect(await caught(db.status(insert))).toBeInstanceOf(ForeignKeyViolationError)
+      expect(await db.all('select * from children')).toEqual([])
+    })
+  })
+
   test('may be made inside', async () => {
     await sandboxed(db, async () => {
       await db.status('create table own (id int, parent int references parents deferrable initially deferred)')
