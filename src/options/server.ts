@@ -298,6 +298,12 @@ export function resolveTls(
   const named = effective === 'verify-full'
   const identity = checkServerIdentity ?? (named ? undefined : () => undefined)
   const checked = effective.startsWith('verify-') || (effective !== 'no-verify' && context.ca !== undefined)
+  if (effective === 'verify-ca' && (context.ca ?? given.pfx) === undefined)
+    problems.push({
+      name: 'sslmode',
+      problem:
+        'is verify-ca, but no authority is given: any server with a certificate of a public authority would do. Give its own by sslrootcert or ssl: { ca }, or use verify-full',
+    })
   const tls = bare<Record<string, unknown>>({ rejectUnauthorized: rejectUnauthorized ?? checked })
   if (servername !== undefined) tls['servername'] = servername
   if (identity !== undefined) tls['checkServerIdentity'] = identity

@@ -97,6 +97,11 @@ describe('variables of libpq', () => {
       rejectUnauthorized: true,
     })
     expect(await connection({ PGSSLMODE: 'prefer' }, 'postgres://h')).toMatchObject({ sslFallback: 'prefer' })
+    const old = { PGSSLMODE: '', PGREQUIRESSL: '1' }
+    expect((await connection(old, 'postgres://h'))['ssl']).toMatchObject({ rejectUnauthorized: false })
+    expect((await connection(old, 'postgres://h?sslmode=disable'))['ssl']).toBe(false)
+    expect((await connection({ ...old, PGREQUIRESSL: '0' }, 'postgres://h'))['ssl']).toBe(false)
+    expect((await connection({ ...old, PGSSLMODE: 'disable' }, 'postgres://h'))['ssl']).toBe(false)
   })
 
   test('do not speak to PGlite', async () => {
@@ -121,6 +126,12 @@ describe('variables of libpq', () => {
       'postgres://h',
       '"PGREQUIREPEER" of the engine (an environment variable) is not supported',
     ],
+    [
+      { PGSSLCRLDIR: '/etc/crl' },
+      'postgres://h?sslmode=verify-full',
+      '"PGSSLCRLDIR" of the engine (an environment variable) is not supported',
+    ],
+    [{ PGSSLMODE: 'verify-ca' }, 'postgres://h', 'no authority is given'],
     [{ PGSSLROOTCERT: 'root.crt' }, 'postgres://h?sslmode=verify-full', 'root.crt, which cannot be read'],
     [{ PGSSLCERT: 'me.crt' }, 'postgres://h?sslmode=require', 'me.crt, which cannot be read'],
     [{ PGPORT: '1,2' }, 'postgres://h', '"PGPORT" of the engine (an environment variable) does not fit'],

@@ -359,7 +359,6 @@ describe('TLS', () => {
     ['postgres://h', false],
     ['postgres://h?sslmode=disable', false],
     ['postgres://h?sslmode=require', { rejectUnauthorized: false, checkServerIdentity: expect.any(Function) }],
-    ['postgres://h?sslmode=verify-ca', unnamed],
     ['postgres://h?sslmode=verify-full', full],
   ])('follows sslmode: %s', (url, expected) => {
     expect(tls(url)).toEqual(expected)
@@ -377,7 +376,17 @@ describe('TLS', () => {
     expect(tls('postgres://h?sslmode=verify-full', { rejectUnauthorized: false })).toEqual({
       rejectUnauthorized: false,
     })
-    expect(tls('postgres://h?sslmode=verify-ca', { servername: 'db' })).toEqual({ ...unnamed, servername: 'db' })
+    expect(tls('postgres://h?sslmode=verify-ca', { servername: 'db', ca: certificate })).toEqual({
+      ...unnamed,
+      servername: 'db',
+      secureContext: expect.any(Object),
+    })
+  })
+
+  test('verify-ca needs an authority, as libpq does: the public ones certify any server', () => {
+    expect(refused('postgres://h?sslmode=verify-ca')).toEqual(['sslmode'])
+    expect(refused('postgres://h?sslmode=verify-ca', { ssl: { servername: 'db' } })).toEqual(['sslmode'])
+    expect(refused('mysql://h?ssl-mode=verify_ca')).toEqual(['sslmode'])
   })
 
   test('with a given authority, sslmode=require checks the certificate, as libpq does', () => {

@@ -45,9 +45,15 @@ const ofTls = new Set([
   'ssl_max_protocol_version',
 ])
 
+/** Variables that would change whom one trusts, and cannot be honoured. */
+const refusedVariables: readonly (readonly [variable: string, parameter: string])[] = [
+  ['PGREQUIREPEER', 'requirepeer'],
+  ['PGSSLCRLDIR', 'sslcrldir'],
+]
+
 /**
- * What the variables of libpq say, and over them a service that is named. An empty variable is none. `PGTZ`, `PGDATESTYLE` and
- * `PGGEQO` are not read.
+ * What the variables of libpq say, and over them a service that is named. An empty variable is none. `PGREQUIRESSL=1` is
+ * `PGSSLMODE=require` where that is not set. `PGTZ`, `PGDATESTYLE` and `PGGEQO` are not read, nor are those of GSSAPI.
  *
  * Adds a problem for each variable, and each line of the service, that cannot be honoured.
  *
@@ -60,12 +66,15 @@ export function readEnvironment(known: Known, problems: OptionProblem[]): Enviro
     const value = variable === undefined ? undefined : variables[variable]
     if (variable !== undefined && value !== undefined && value !== '') around.push([name, value, variable])
   }
+  if (!variables['PGSSLMODE'] && variables['PGREQUIRESSL']?.startsWith('1') === true)
+    around.push(['sslmode', 'require', 'PGREQUIRESSL'])
   const fromVariables = read(around, known, '(an environment variable)', problems)
-  if (variables['PGREQUIREPEER'])
-    problems.push({
-      name: 'PGREQUIREPEER',
-      problem: `(an environment variable) ${refusedParameters.get('requirepeer') ?? ''}`,
-    })
+  for (const [variable, parameter] of refusedVariables)
+    if (variables[variable])
+      problems.push({
+        name: variable,
+        problem: `(an environment variable) ${refusedParameters.get(parameter) ?? ''}`,
+      })
   const fromService = serviceOf(known, problems)
   const variable = variables['PGPASSWORD']
   const password = fromService.password ?? (variable === undefined || variable === '' ? undefined : () => variable)
