@@ -67,22 +67,12 @@ export function parseUrl(text: string): ParsedUrl {
   )
 }
 
-/** A URL for messages: without password and query; what cannot be parsed is not shown at all. */
-export function redactUrl(text: string): string {
-  try {
-    const { password, ...url } = parseUrl(text)
-    return formatTarget(url, password === undefined ? '' : ':***')
-  } catch {
-    return '***'
-  }
-}
-
 export interface Target extends Omit<ParsedUrl, 'driver' | 'password'> {
   readonly driver: string
 }
 
 /** `postgres://app@localhost:5432/shop`, of what is known. */
-export function formatTarget(target: Target, secret: string = ''): string {
+export function formatTarget(target: Target): string {
   const { driver, host, port, user, database, directory, memory, places } = target
   if (directory !== undefined) return `${driver}:${directory}`
   if (memory !== undefined) return `${driver}://memory${memory === true ? '' : `/${encodeURIComponent(memory)}`}`
@@ -91,7 +81,7 @@ export function formatTarget(target: Target, secret: string = ''): string {
     places === undefined
       ? formatPlace(socket ? undefined : host, port)
       : places.map((each) => formatPlace(each.host?.replaceAll('/', '%2F'), each.port)).join(',')
-  const who = user === undefined && secret === '' ? '' : `${encodeURIComponent(user ?? '')}${secret}@`
+  const who = user === undefined ? '' : `${encodeURIComponent(user)}@`
   const path = database === undefined ? '' : `/${encodeURIComponent(database)}`
   const scheme = drivers.byName(driver)?.also?.[0] ?? driver
   return `${scheme}://${who}${where}${path}${socket ? `?host=${host}` : ''}`

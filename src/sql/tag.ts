@@ -98,11 +98,6 @@ export function isFragment(value: unknown): value is Fragment {
   return typeof value === 'object' && value !== null && pieceOf(value) !== undefined
 }
 
-/** The text and values of a fragment. The text of a template without nested SQL is the same string every time. */
-export function compileFragment<Row>(fragment: Fragment<Row>): Statement<Row> {
-  return fragment[toStatement]()
-}
-
 /** What a fragment is made of, before it is written for a database. */
 export function partsOfFragment(fragment: Fragment): Parts {
   return partsOf(pieceOf(fragment) as Piece)

@@ -14,7 +14,7 @@ const inside: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['context/'],
     ['transaction/state.ts', 'transaction/inside.ts'],
     // Operations and turns: what waits, is sent and fails.
-    ['report.ts', 'standby.ts', 'query/op.ts', 'query/failure.ts', 'slot/waiting.ts'],
+    ['report.ts', 'query/op.ts', 'query/failure.ts', 'slot/waiting.ts'],
   ],
 }
 

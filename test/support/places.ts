@@ -34,7 +34,7 @@ export const layers: readonly Readonly<Record<string, string>>[] = [
     testing: 'helpers for tests of applications',
   },
   { plugins: 'web frameworks: a folder each, `request/` shared' },
-  { cli: 'the command `genever`', inspector: 'pages that show what engines do' },
+  { cli: 'the command `genever`' },
   { 'index.ts': 'the public door: re-exports' },
 ]
 

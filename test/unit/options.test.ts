@@ -339,6 +339,7 @@ describe('a description', () => {
     ['postgres://app:hunter2@localhost/shop', 'postgres://app@localhost:5432/shop', 'localhost:5432/shop'],
     ['postgres://a%40b@[::1]/my%20shop', 'postgres://a%40b@[::1]:5432/my%20shop', '::1:5432/my shop'],
     ['postgres:///shop?host=/var/run', 'postgres://postgres@:5432/shop?host=/var/run', '/var/run:5432/shop'],
+    ['postgres://app:hunter2@one,two:5433/db', 'postgres://app@one:5432,two:5433/db', 'one:5432,two:5433/db'],
     ['pglite://memory/a', 'pglite://memory/a', 'pglite://memory/a'],
     ['pglite://memory', 'pglite://memory', 'pglite://memory'],
     ['pglite:./data', 'pglite:./data', 'pglite:./data'],

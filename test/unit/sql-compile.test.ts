@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { ParameterError, UsageError } from '../../src/errors/index.ts'
 import { postgres, sql } from '../../src/postgres/dialect.ts'
 import { StatementCache } from '../../src/sql/compile.ts'
-import { compileFragment } from '../../src/sql/tag.ts'
+import { toStatement } from '../../src/sql/statement.ts'
 
 const prepared = (size?: number): StatementCache => new StatementCache({ dialect: postgres, prepare: true, size })
 
@@ -154,7 +154,7 @@ test("the engine's own statements are unnamed and kept apart", () => {
 test('a template finds its entry by the same text each time', () => {
   const cache = prepared()
   const run = (value: number) => {
-    const { sql: text, params } = compileFragment(sql`select ${value}`)
+    const { sql: text, params } = sql`select ${value}`[toStatement]()
     return cache.compile(text).bind(params)
   }
 

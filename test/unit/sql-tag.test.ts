@@ -7,11 +7,11 @@ import { afterEach, expect, expectTypeOf, test } from 'vitest'
 import { ParameterError, UsageError } from '../../src/errors/index.ts'
 import { registerAdapter, toStatement, type Statement } from '../../src/sql/statement.ts'
 import { postgres, sql } from '../../src/postgres/dialect.ts'
-import { compileFragment, compose, isFragment, type Fragment } from '../../src/sql/tag.ts'
+import { compose, isFragment, type Fragment } from '../../src/sql/tag.ts'
 import { Scanner, Token } from '../../src/postgres/lexer.ts'
 
 const made = (fragment: Fragment): [string, readonly unknown[]] => {
-  const { sql: text, params } = compileFragment(fragment)
+  const { sql: text, params } = fragment[toStatement]()
   return [text, params]
 }
 
@@ -241,7 +241,7 @@ test('a fragment shows its text and never its values', () => {
 })
 
 test('the type of a row is carried, and is a record without one', () => {
-  expectTypeOf(compileFragment(sql<{ a: number }>`select 1 as a`)).toEqualTypeOf<Statement<{ a: number }>>()
+  expectTypeOf(sql<{ a: number }>`select 1 as a`[toStatement]()).toEqualTypeOf<Statement<{ a: number }>>()
   expectTypeOf(sql`select 1`).toEqualTypeOf<Fragment<Record<string, unknown>>>()
 })
 
@@ -271,7 +271,7 @@ test('however fragments are composed, placeholders and values match one to one',
             sql`(${a()} and ${'v'} or ${b()})`,
       ),
       fc.array(tie('tree'), { minLength: 1, maxLength: 3 }).map((items) => () => sql.join(items.map((item) => item()))),
-      tie('tree').map((inner) => () => sql`${{ [toStatement]: () => compileFragment(inner()) }}${'w'}`),
+      tie('tree').map((inner) => () => sql`${{ [toStatement]: () => inner()[toStatement]() }}${'w'}`),
     ),
   }))
 
@@ -299,13 +299,13 @@ test('fragments are put together once, however many were made of one another', (
     wrapped = sql`(${wrapped})`
     grown = sql.join([grown, i])
   }
-  const conditions = compileFragment(appended)
+  const conditions = appended[toStatement]()
   expect(conditions.params).toHaveLength(many + 1)
   expect(conditions.sql.endsWith(` or a = $${many + 1}`)).toBe(true)
-  expect(compileFragment(wrapped)).toEqual({ sql: `${'('.repeat(many)}$1${')'.repeat(many)}`, params: [0] })
-  expect(compileFragment(grown).params.at(-1)).toBe(many)
+  expect(wrapped[toStatement]()).toEqual({ sql: `${'('.repeat(many)}$1${')'.repeat(many)}`, params: [0] })
+  expect(grown[toStatement]().params.at(-1)).toBe(many)
   // What was made on the way still is what it was.
-  expect(compileFragment(sql`${wrapped}, ${wrapped}`).params).toEqual([0, 0])
+  expect(sql`${wrapped}, ${wrapped}`[toStatement]().params).toEqual([0, 0])
 })
 
 test('queries made on a database are put together like fragments', () => {

@@ -27,10 +27,6 @@ let strangers = 0
 /** Counts changes of catalogues, of all sessions. */
 let clock = 0
 
-export function clockNow(): number {
-  return clock
-}
-
 function placeOf(path: string, role: string): Place {
   // Who the role is matters where the path names it; the usual path, which is not told, does.
   const key = path === '' || path.includes('$user') || path.startsWith('?') ? `${path}\n${role}` : path

@@ -81,7 +81,7 @@ function isInstances(value: unknown): boolean {
   return isInstance(value) || (Array.isArray(value) && value.length > 0 && value.every(isInstance))
 }
 
-export function isInstance(value: unknown): value is object {
+function isInstance(value: unknown): value is object {
   return typeof value === 'object' && value !== null && isModel(value.constructor)
 }
 

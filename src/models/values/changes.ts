@@ -63,7 +63,7 @@ function membersOf(meta: ModelMeta, column: ModelColumn, values: Values): readon
   return members
 }
 
-export function changeOf(column: ModelColumn, given: unknown, members: readonly Member[]): Change {
+function changeOf(column: ModelColumn, given: unknown, members: readonly Member[]): Change {
   const expression = asExpression(given) ?? (column.isCustom ? asExpression(column.encode(given)) : undefined)
   if (members.length === 0) return { column, value: given, expression, members, fixed: expression === undefined }
   if (given === undefined || expression !== undefined)

@@ -4,9 +4,10 @@ import { type GeneverError, TransactionStateError } from '../../errors/index.ts'
 import type { SharedConnection } from './shared.ts'
 import type { Job } from './job.ts'
 import type { View } from './view.ts'
+import { isolationLevels } from '../../sql/dialect.ts'
 import { opens } from './wire/step.ts'
 
-const levels = ['read uncommitted', 'read committed', 'repeatable read', 'serializable']
+const rank = (level: string): number => isolationLevels.findIndex((each) => each === level)
 
 export interface Problem {
   readonly op: Op
@@ -38,7 +39,7 @@ function messageFor(shared: SharedConnection, view: View, op: Op): string | null
   if (control.kind === 'other')
     return `${control.what} cannot run in a sandbox, which never commits. Test it outside of one.`
   if (control.kind !== 'begin' && control.kind !== 'modes') return null
-  if (control.isolation === null || levels.indexOf(control.isolation) <= levels.indexOf(isolation)) return null
+  if (control.isolation === null || rank(control.isolation) <= rank(isolation)) return null
   return (
     `A transaction asked for the isolation level "${control.isolation}", but the sandbox around it has "${isolation}". ` +
     `Open the sandbox with { isolation: '${control.isolation}' }.`

@@ -1,7 +1,7 @@
 /**
  * A second fake server, of another family than PostgreSQL, in front of the first: it speaks the SQL of `dialect.ts`, takes the
- * operations of a unit one by one, says nothing of the transaction in its errors, keeps a transaction open after most of them,
- * and loses prepared statements at a reset.
+ * operations of a unit one by one, says nothing of the transaction in its errors, and keeps a transaction open after most of
+ * them.
  */
 
 import type { FakeDriver } from '../fake/driver.ts'
@@ -83,7 +83,6 @@ class SecondConnection implements RawConnection {
   readonly #outer: ConnectionHooks
   readonly #received: string[]
   readonly #violations: string[]
-  readonly #prepared = new Set<string>()
 
   constructor(outer: ConnectionHooks, received: string[], violations: string[]) {
     this.#outer = outer
@@ -207,9 +206,8 @@ class SecondConnection implements RawConnection {
   }
 
   async #one(op: Op): Promise<Failure | null> {
-    const { text, cls, control, name } = op.stmt
+    const { text, cls, control } = op.stmt
     this.#received.push(text)
-    if (name !== '') this.#prepared.add(name)
     if (text.startsWith('SET TRANSACTION')) {
       this.#next = text
       return null
@@ -302,7 +300,6 @@ class SecondConnection implements RawConnection {
   }
 
   reset(dirty: number, deadline: number): Promise<boolean> {
-    this.#prepared.clear()
     this.#next = ''
     return this.#first.reset(dirty, deadline)
   }
