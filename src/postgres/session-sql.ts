@@ -132,7 +132,7 @@ export const channels: ChannelWords = {
 }
 
 /** Texts of queries, which COPY takes in brackets; all else is a table. */
-const query = /^\s*(?:select|with|values|table|insert|update|delete|merge)\b/i
+const query = /^(?:\s|--.*|\/\*[^]*?\*\/)*(?:select|with|values|table|insert|update|delete|merge)\b/i
 
 function optionsOf({ format = 'text', header, delimiter, nullText, quote, escape }: CopyOptions): string {
   const parts = [`format ${format}`]
@@ -142,9 +142,15 @@ function optionsOf({ format = 'text', header, delimiter, nullText, quote, escape
   return `(${parts.join(', ')})`
 }
 
+/** Where a comment may stand at its end, which goes as far as its line. */
+const closed = (text: string): string => (text.includes('--') ? `${text}\n` : text)
+
 export const copy: CopyWords = {
-  into: (target, options) => `copy ${target} from stdin with ${optionsOf(options)}`,
-  from: (source, options) => `copy ${query.test(source) ? `(${source})` : source} to stdout with ${optionsOf(options)}`,
+  into: (target, options) => `copy ${closed(target)} from stdin with ${optionsOf(options)}`,
+  from(given, options) {
+    const source = closed(given)
+    return `copy ${query.test(source) ? `(${source})` : source} to stdout with ${optionsOf(options)}`
+  },
   check({ format = 'text', ...rest }) {
     const given = Object.entries(rest).filter(([, value]) => value !== undefined)
     if (format === 'binary' && given.length > 0)

@@ -1,7 +1,7 @@
 /** Rows in bulk: into a table and out of it, as loops and as streams of Node and of the web, in and outside of transactions. */
 
 import { Readable, Writable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { finished, pipeline } from 'node:stream/promises'
 import { AbortedError, type Db, QueryTimeoutError, UsageError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
@@ -159,6 +159,87 @@ forEachDriver((driver) => {
       expect(await rows(db, table)).toEqual([])
     })
 
+    test('go texts that are cut between the halves of a character, and no half alone', async () => {
+      const { db, table } = await withTable(driver)
+      const [first, second] = ['\ud83d', '\ude00']
+      expect(await db.copyFrom(table).from([`1\t${first}`, '', `${second}\n2\t`, first, `${second}\n`])).toBe(2)
+      await pipeline([`3\t${first}`, `${second}\n`], db.copyFrom(table).writable())
+      await ReadableStream.from([`4\t${first}`, `${second}\n`]).pipeTo(db.copyFrom(table).stream())
+      const kept = [1, 2, 3, 4].map((a) => [a, '😀'])
+      expect(await rows(db, table)).toEqual(kept)
+
+      for (const pieces of [
+        [`5\t${first}\n`],
+        [`5\t${second}\n`],
+        [`5\t${first}`],
+        [`5\t${first}`, Buffer.from('\n')],
+        ['5\tx\n', `6\t${second}`],
+      ]) {
+        const half = { message: expect.stringContaining('half of a surrogate pair') as string }
+        expect(await caught(db.copyFrom(table).from(pieces))).toMatchObject(half)
+        expect(await caught(pipeline(pieces, db.copyFrom(table).writable()))).toMatchObject(half)
+        expect(await caught(ReadableStream.from(pieces).pipeTo(db.copyFrom(table).stream()))).toMatchObject(half)
+      }
+      expect(await rows(db, table)).toEqual(kept)
+    })
+
+    test('go texts in the encoding that is given to the stream of Node', async () => {
+      const { db, table } = await withTable(driver)
+      const stream = db.copyFrom(table).writable()
+      stream.write('310968', 'hex')
+      stream.write('ascii', 'latin1')
+      stream.end('Cg==', 'base64')
+      await finished(stream)
+      expect(await rows(db, table)).toEqual([[1, 'hascii']])
+    })
+
+    test('goes nothing of a stream that was given something else, and its connection serves others', async () => {
+      const db = await driver.db({ pool: { max: 1 } })
+      const table = await driver.table('a int primary key, b text')
+      const writer = db.copyFrom(table).stream().getWriter()
+      await writer.write('1\tone\n')
+      expect(await caught(writer.write(7 as unknown as string))).toBeInstanceOf(UsageError)
+      expect(await caught(writer.closed)).toBeInstanceOf(UsageError)
+      const half = db.copyFrom(table).stream().getWriter()
+      await half.write('1\t\ud83d')
+      expect(await caught(half.close())).toBeInstanceOf(UsageError)
+      expect(await rows(db, table)).toEqual([])
+    })
+
+    test('goes a file of any length in the memory of a few pieces', async () => {
+      const { db, table } = await withTable(driver)
+      const given: WeakRef<Uint8Array>[] = []
+      const alive: number[] = []
+      async function* source(): AsyncGenerator<Uint8Array> {
+        for (let a = 0; a < 500; a++) {
+          const piece = Buffer.from(`${a}\t${'x'.repeat(10_000)}\n`)
+          given.push(new WeakRef(piece))
+          yield piece
+          if (a % 100 !== 99) continue
+          await new Promise((resolve) => setImmediate(resolve))
+          global.gc?.()
+          alive.push(given.filter((each) => each.deref() !== undefined).length)
+        }
+      }
+      expect(await db.copyFrom(table).from(source())).toBe(500)
+      expect(Math.max(...alive)).toBeLessThan(250)
+    })
+
+    test('go the rows of a source that waits for nothing, and other code runs meanwhile', async () => {
+      const { db, table } = await withTable(driver)
+      let turns = 0
+      let over = false
+      const turn = (): void => {
+        turns++
+        if (!over) setImmediate(turn)
+      }
+      setImmediate(turn)
+      const source = Array.from({ length: 20_000 }, (_, a) => `${a}\tx\n`)
+      expect(await db.copyFrom(table).from(source)).toBe(20_000)
+      over = true
+      expect(turns).toBeGreaterThan(50)
+    })
+
     test('go more bytes than a socket takes at once', async () => {
       const { db, table } = await withTable(driver)
       const wide = 'y'.repeat(3_000_000)
@@ -183,6 +264,13 @@ forEachDriver((driver) => {
         [1, 'one'],
         [2, null],
       ])
+    })
+
+    test('come rows of a query with comments around it', async () => {
+      const { db, table } = await withTable(driver)
+      expect(await textOf(db.copyTo('-- all\n/* of it */ select 1 -- and no more'))).toBe('1\n')
+      expect(await db.copyFrom(`${table} -- here`).from('1\tone\n')).toBe(1)
+      expect(await textOf(db.copyTo(`${table} -- here`))).toBe('1\tone\n')
     })
 
     test('come streams of Node and of the web', async () => {

@@ -1,7 +1,7 @@
 /** What is sent to a channel is heard by those who listen, in order; what may have been missed is said. */
 
-import { createDb, type Db, type Heard, type Listener, UsageError } from 'genever'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { AbortedError, createDb, type Db, type Heard, type Listener, UsageError } from 'genever'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
 import { hear } from '../support/events.ts'
@@ -18,6 +18,14 @@ async function listening(db: Db, channel: string): Promise<{ heard: Heard[]; lis
   const listener = await db.listen(channel, (each) => heard.push(each))
   onTestFinished(() => listener.unlisten())
   return { heard, listener }
+}
+
+/** Whatever was sent before has come. */
+async function arrived(db: Db): Promise<void> {
+  const listener = await db.listen('fence')
+  await db.notify('fence')
+  await listener[Symbol.asyncIterator]().next()
+  await listener.unlisten()
 }
 
 forEachDriver((driver) => {
@@ -146,9 +154,57 @@ forEachDriver((driver) => {
       stop.abort()
       expect(listener.ended).toBe(true)
       for await (const _ of listener) throw new Error('heard')
-      expect(await caught(db.listen('news', undefined, { signal: AbortSignal.abort() }))).toMatchObject({
-        name: 'AbortError',
-      })
+      expect(await caught(db.listen('news', undefined, { signal: AbortSignal.abort() }))).toBeInstanceOf(AbortedError)
+    })
+
+    test('lets go of its signal when it has ended', async () => {
+      const db = await driver.db()
+      const { signal } = new AbortController()
+      const watching = vi.spyOn(signal, 'addEventListener')
+      const heard: WeakRef<Listener>[] = []
+      for (let time = 0; time < 3; time++) {
+        const listener = await db.listen('news', undefined, { signal })
+        heard.push(new WeakRef(listener))
+        await listener.unlisten()
+      }
+      expect(watching.mock.calls.length).toBeLessThanOrEqual(1)
+      await new Promise((resolve) => setImmediate(resolve))
+      global.gc?.()
+      expect(heard.slice(0, -1).filter((each) => each.deref() !== undefined)).toEqual([])
+    })
+
+    test('is shared by its loops, each of which ends with the listener', async () => {
+      const db = await driver.db()
+      const listener = await db.listen('news')
+      const heard: Heard[] = []
+      const loop = async (): Promise<void> => {
+        for await (const each of listener) heard.push(each)
+      }
+      const loops = [loop(), loop(), loop()]
+      for (const payload of ['a', 'b', 'c', 'd']) await db.notify('news', payload)
+      await until(() => heard.length >= 4)
+      expect(payloads(heard)).toEqual(['a', 'b', 'c', 'd'])
+      await listener.unlisten()
+      await Promise.all(loops)
+    })
+
+    test('has a gap where notifications were dropped, before those that come later', async () => {
+      const db = await driver.db()
+      const listener = await db.listen('news')
+      const send = (from: number, to: number): Promise<unknown> =>
+        db.status("select pg_notify('news', i::text) from generate_series($1::int, $2::int) i", [from, to])
+      await send(1, 10_005)
+      await db.notify('news', 'last of them')
+      const loop = listener[Symbol.asyncIterator]()
+      const next = async (): Promise<unknown> => payloads([(await loop.next()).value as Heard])[0]
+      await arrived(db)
+      for (let taken = 1; taken <= 10; taken++) expect(await next()).toBe(String(taken))
+      await db.notify('news', 'later')
+      await arrived(db)
+      const rest: unknown[] = []
+      while (rest.at(-1) !== 'later') rest.push(await next())
+      expect(rest.slice(-3)).toEqual(['10000', 'gap', 'later'])
+      await listener.unlisten()
     })
   })
 })
@@ -179,6 +235,36 @@ describe.skipIf(!wantedDrivers().includes('pg'))('over a network', () => {
     await until(() => heard.length >= 1)
     // A way that is slow for as long as the heartbeat is found silent too.
     expect(new Set(payloads(heard))).toEqual(new Set(['gap']))
+  })
+
+  test('the shortest heartbeat counts, also that of a listener that comes later', async () => {
+    await using place = await site()
+    const heard: Heard[] = []
+    await using _never = await place.db.listen('news', (each) => heard.push(each), { heartbeatMs: Infinity })
+    await using _often = await place.db.listen('more', () => {}, { heartbeatMs: 100 })
+    for (const link of place.proxy.open) link.break('blackhole')
+    await until(() => heard.length >= 1)
+    expect(new Set(payloads(heard))).toEqual(new Set(['gap']))
+  })
+
+  test('while the connection is lost, listening waits for it or its signal, and nobody waits to stop', async () => {
+    await using place = await site()
+    const { listener } = await listening(place.db, 'news')
+    using told = hear(place.db.engineQuietly()?.name ?? '')
+    place.proxy.refuse()
+    for (const link of place.proxy.open) link.break('reset')
+    await until(() => told.notices.some(({ code }) => code === 'listening-interrupted'))
+    const stop = new AbortController()
+    const aborted = caught(place.db.listen('more', () => {}, { signal: stop.signal }))
+    const waiting = listening(place.db, 'other')
+    stop.abort()
+    expect(await aborted).toBeInstanceOf(AbortedError)
+    await listener.unlisten()
+    await place.proxy.accept()
+    const { heard } = await waiting
+    await place.db.notify('other', 'a')
+    await until(() => heard.some(({ payload }) => payload === 'a'))
+    expect(place.db.stats().listening).toBe(1)
   })
 
   test('closing ends the loops, and the connection', async () => {

@@ -1,7 +1,7 @@
 /** Locks that programs agree on by name: held while work runs, or until a transaction has ended; free again whatever happens. */
 
 import { AbortedError, createDb, QueryTimeoutError, UsageError } from 'genever'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
@@ -128,6 +128,17 @@ forEachDriver((driver) => {
         expect(await caught(db.lock(key as unknown as string, () => {}))).toBeInstanceOf(UsageError)
         expect(await caught(db.lock('a', 'work' as unknown as () => void))).toBeInstanceOf(UsageError)
       }
+    })
+
+    test('lets go of a signal when the wait has ended', async () => {
+      const db = await driver.db()
+      const { signal } = new AbortController()
+      const watching = vi.spyOn(signal, 'addEventListener')
+      await db.scope(async () => {
+        await Promise.all(Array.from({ length: 5 }, () => db.lock('a', () => db.scalar('select 1'), { signal })))
+        expect(await db.scalar(count)).toBe(0)
+      })
+      expect(watching.mock.calls.length).toBeLessThanOrEqual(1)
     })
 
     test('waits no longer than it may, and is not left behind', async () => {

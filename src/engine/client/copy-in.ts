@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream'
 import type { CopySink } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
-import { deferred } from '../../util/clock.ts'
+import { clock, deferred } from '../../util/clock.ts'
 import type { Copying } from '../../pool/member.ts'
 import { describeType } from '../../util/options.ts'
 import { Printable } from '../../util/thrown.ts'
@@ -22,7 +22,12 @@ export type CopyData = string | Uint8Array | Iterable<string | Uint8Array> | Asy
 
 /** A message to the server is no longer. */
 const longestPiece = 1_048_576
+/** So many are written before other code runs. */
+const piecesOfATurn = 256
 const giveUp = 'the source of the data has failed'
+const brokenText = 'copyFrom() was given text with half of a surrogate pair, which UTF-8 cannot hold.'
+
+type WellFormed = string & { isWellFormed(): boolean }
 
 export class CopyIn extends Printable {
   readonly #begin: Begin
@@ -49,7 +54,7 @@ export class CopyIn extends Printable {
       for (;;) {
         const next = runIn(chain, () => source.next())
         next.catch(() => {})
-        const piece = await Promise.race([next, run.failed])
+        const piece = await run.unlessFailed(next)
         if (piece.done === true) return await run.end()
         await run.write(piece.value)
       }
@@ -73,7 +78,7 @@ export class CopyIn extends Printable {
     }
     const stream = new Writable({
       decodeStrings: false,
-      write: (chunk: string | Uint8Array, _encoding, settled) => told(run.write(chunk), settled),
+      write: (chunk: string | Uint8Array, encoding, settled) => told(run.write(chunk, encoding), settled),
       final: (settled) => told(run.end(), settled),
       destroy: (error, settled) => void run.fail().then(() => settled(error)),
     })
@@ -117,8 +122,12 @@ class Loading implements Port {
   readonly failed: Promise<never>
   readonly #done: Promise<number>
   readonly #ready = deferred<CopySink>()
+  readonly #waiting = new Set<(error: Error) => void>()
   #sink: CopySink | null = null
   #stopped = false
+  /** The first half of a character, where a piece of text has ended between its halves. */
+  #half = ''
+  #pieces = 0
 
   constructor(begin: Begin, frame: Frame | null) {
     this.frame = frame
@@ -127,6 +136,7 @@ class Loading implements Port {
       this.#done.catch((error: unknown) => {
         const known = error as Error
         this.error = known
+        for (const giveUpWaiting of this.#waiting) giveUpWaiting(known)
         reject(known)
       })
     })
@@ -163,22 +173,31 @@ class Loading implements Port {
     this.#sink?.fail(giveUp)
   }
 
-  async write(chunk: unknown): Promise<void> {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-    if (!(bytes instanceof Uint8Array))
-      throw new UsageError(
-        `copyFrom() takes text and bytes, not ${describeType(chunk)}. Write rows as the format has them.`,
-      )
+  /** As `work`, or rejects as soon as it has failed. `Promise.race` would keep what it gave until the end of the COPY. */
+  unlessFailed<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.error !== undefined) return reject(this.error)
+      this.#waiting.add(reject)
+      work.then(resolve, reject).finally(() => this.#waiting.delete(reject))
+    })
+  }
+
+  /** `encoding`: of a text; default UTF-8. What cannot be sent fails the COPY. */
+  async write(chunk: unknown, encoding?: BufferEncoding): Promise<void> {
+    const bytes = this.#bytesOf(chunk, encoding)
     const sink = await this.#open()
     this.idle = false
     for (let at = 0; at < bytes.length; at += longestPiece) {
       const gone = sink.write(bytes.subarray(at, at + longestPiece))
-      if (gone !== null) await Promise.race([gone, this.failed])
+      if (gone !== null) await this.unlessFailed(gone)
+      // A source that waits for nothing would keep all other code of the process from running.
+      else if (++this.#pieces % piecesOfATurn === 0) await new Promise<void>((resolve) => clock.setImmediate(resolve))
     }
     this.idle = true
   }
 
   async end(): Promise<number> {
+    if (this.#half !== '') this.#refuse(brokenText)
     this.open = false
     const sink = await this.#open()
     sink.end()
@@ -191,10 +210,34 @@ class Loading implements Port {
     await this.#done.catch(() => {})
   }
 
+  #bytesOf(chunk: unknown, encoding: BufferEncoding | undefined): Uint8Array {
+    if (typeof chunk === 'string' && (encoding === undefined || /^utf-?8$/i.test(encoding))) return this.#utf8(chunk)
+    if (this.#half !== '') this.#refuse(brokenText)
+    if (typeof chunk === 'string') return Buffer.from(chunk, encoding)
+    if (chunk instanceof Uint8Array) return chunk
+    return this.#refuse(
+      `copyFrom() takes text and bytes, not ${describeType(chunk)}. Write rows as the format has them.`,
+    )
+  }
+
+  #utf8(chunk: string): Uint8Array {
+    const text = this.#half + chunk
+    const whole = /[\ud800-\udbff]$/.test(text) ? text.slice(0, -1) : text
+    this.#half = text.slice(whole.length)
+    if (!(whole as WellFormed).isWellFormed()) this.#refuse(brokenText)
+    return Buffer.from(whole)
+  }
+
+  /** The server is told to keep nothing: a stream of the web that fails by itself tells nobody. */
+  #refuse(message: string): never {
+    this.stop()
+    throw new UsageError(message)
+  }
+
   /** @throws what it has failed with. */
   async #open(): Promise<CopySink> {
     if (this.error !== undefined) throw this.error
-    return this.#sink ?? (await Promise.race([this.#ready.promise, this.failed]))
+    return this.#sink ?? (await this.unlessFailed(this.#ready.promise))
   }
 }
 

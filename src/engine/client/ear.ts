@@ -53,12 +53,15 @@ export class Ear {
     const { channel } = listener
     const others = this.#listeners.get(channel) ?? new Set<Listener>()
     this.#listeners.set(channel, others.add(listener))
-    this.#beatMs = Math.min(this.#beatMs, beatMs)
     try {
       await this.#next(() => (this.#embedded ? this.#listenInside(channel) : this.#listenOutside(channel)))
     } catch (failure) {
       await this.remove(listener)
       throw failure
+    }
+    if (beatMs < this.#beatMs && others.has(listener)) {
+      this.#rest()
+      this.#beatMs = beatMs
     }
     this.#keepAlive()
   }
@@ -68,7 +71,7 @@ export class Ear {
     const others = this.#listeners.get(channel)
     if (others?.delete(listener) !== true || others.size > 0) return
     this.#listeners.delete(channel)
-    await this.#next(async () => {
+    const done = this.#next(async () => {
       if (this.#listeners.has(channel) || this.#closed) return
       const { dialect, options } = this.#engine
       const until = clock.now() + options.cancelTimeoutMs
@@ -79,6 +82,8 @@ export class Ear {
         await this.#run(dialect.channels?.unlisten(dialect.quote(channel)) ?? '', until)
       else await this.#hangUp(until)
     }).catch(() => {})
+    // While the connection is lost there is nothing to stop, and it may be away for long.
+    if (this.#deafSince === null) await done
     if (this.#listeners.size === 0) this.#rest()
   }
 

@@ -1,9 +1,10 @@
 // `listen(channel, work)` and `notify(channel, payload)`: messages from one session to others.
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { PoolClosedError, UsageError } from '../../errors/index.ts'
+import { AbortedError, PoolClosedError, UsageError } from '../../errors/index.ts'
 import { notice } from '../../observe/channels.ts'
 import type { ChannelWords } from '../../sql/dialect.ts'
 import { abortSignal, type Checks, describeType, milliseconds, needsFunction } from '../../util/options.ts'
+import { type Abortable, unwatchSignal, watchSignal } from '../../util/clock.ts'
 import { thrownText } from '../../util/thrown.ts'
 import type { WorkingEngine } from '../works.ts'
 import { callOptions } from '../handle.ts'
@@ -32,19 +33,34 @@ export async function listen(
       'listen() needs a session that stays, and behind a transaction pooler there is none. Connect to the server directly for it.',
     )
   if (engine.closed) throw new PoolClosedError('listen() was called on a database that has been closed.')
-  const listener = new Listener(channel, (each) => engine.ear.remove(each))
-  const ended = signal === undefined ? null : (): void => void listener.unlisten()
-  signal?.throwIfAborted()
+  const aborted = (): AbortedError =>
+    new AbortedError('The call of listen() was aborted by its signal.', {
+      outcome: 'not_started',
+      cause: signal?.reason,
+    })
+  if (signal?.aborted === true) throw aborted()
+  const listener = new Listener(channel, (each) => {
+    if (signal !== undefined) unwatchSignal(signal, end)
+    return engine.ear.remove(each)
+  })
+  let refuse: (error: Error) => void = () => {}
+  const end: Abortable = {
+    abort() {
+      refuse(aborted())
+      void listener.unlisten()
+    },
+  }
+  if (signal !== undefined) watchSignal(signal, end)
   try {
-    await engine.ear.add(listener, heartbeatMs)
+    await new Promise<void>((resolve, reject) => {
+      refuse = reject
+      engine.ear.add(listener, heartbeatMs).then(resolve, reject)
+    })
   } catch (failure) {
+    if (signal !== undefined) unwatchSignal(signal, end)
     throw isFailure(failure) && failure.kind !== 'server'
       ? connectError(engine.dialect, failure, engine.options.describe())
       : thrownError(failure, engine)
-  }
-  if (ended !== null) {
-    signal?.addEventListener('abort', ended, { once: true })
-    if (signal?.aborted === true) ended()
   }
   if (work !== undefined) void hearAll(source, engine, listener, work)
   return listener

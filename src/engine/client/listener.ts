@@ -36,15 +36,15 @@ export interface ListenOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** The most messages that wait for a slow callback or loop; then comes a gap. */
+/** The most messages that wait for a slow callback or loop. A gap stands where others were dropped. */
 const mostWaiting = 10_000
 
 export class Listener extends Printable implements AsyncIterable<Heard>, AsyncDisposable {
   readonly channel: string
   #waiting: Heard[] = []
-  #overflown = false
   #ended = false
-  #wake: (() => void) | null = null
+  /** Of the loops that wait. */
+  #wakes: (() => void)[] = []
   readonly #stop: (listener: Listener) => Promise<void>
 
   /** @internal Use `db.listen(channel)`. */
@@ -63,20 +63,20 @@ export class Listener extends Printable implements AsyncIterable<Heard>, AsyncDi
   hear(heard: Heard): void {
     if (this.#ended) return
     if (this.#waiting.length < mostWaiting) this.#waiting.push(heard)
-    else this.#overflown = true
-    this.#wake?.()
+    else if (this.#waiting.at(-1)?.gap !== true)
+      this.#waiting.push({ gap: true, channel: this.channel, payload: undefined, gapMs: 0 })
+    this.#wake()
   }
 
   /** @internal The loop ends when it has had what was heard before. */
   end(): void {
     this.#ended = true
-    this.#wake?.()
+    this.#wake()
   }
 
   /** Stops listening. Notifications not yet taken are dropped. Idempotent; never rejects. */
   async unlisten(): Promise<void> {
     this.#waiting = []
-    this.#overflown = false
     if (this.#ended) return
     this.end()
     await this.#stop(this)
@@ -92,15 +92,18 @@ export class Listener extends Printable implements AsyncIterable<Heard>, AsyncDi
       for (;;) {
         const heard = this.#waiting.shift()
         if (heard !== undefined) yield heard
-        else if (this.#overflown) {
-          this.#overflown = false
-          yield { gap: true, channel: this.channel, payload: undefined, gapMs: 0 }
-        } else if (this.#ended) return
-        else await new Promise<void>((resolve) => (this.#wake = resolve))
+        else if (this.#ended) return
+        else await new Promise<void>((resolve) => this.#wakes.push(resolve))
       }
     } finally {
       await this.unlisten()
     }
+  }
+
+  #wake(): void {
+    const wakes = this.#wakes
+    this.#wakes = []
+    for (const wake of wakes) wake()
   }
 
   override toString(): string {

@@ -2,7 +2,7 @@
 // is kept apart here, because the server gives a session again what it has.
 import { AbortedError, ConnectionLostError, QueryTimeoutError, UsageError } from '../../errors/index.ts'
 import type { LockKey, LockWords } from '../../sql/dialect.ts'
-import { before, clock, deferred } from '../../util/clock.ts'
+import { type Abortable, before, clock, deferred, unwatchSignal, watchSignal } from '../../util/clock.ts'
 import {
   abortSignal,
   anyOf,
@@ -236,10 +236,7 @@ async function takeTurn(
     waiting.leave()
     return null
   }
-  const stop = new Promise<boolean>((resolve) =>
-    signal?.addEventListener('abort', () => resolve(false), { once: true }),
-  )
-  if (signal?.aborted !== true && (await before(deadline, Promise.race([waiting.turn, stop])))) return waiting.leave
+  if (await inTime(waiting.turn, deadline, signal)) return waiting.leave
   waiting.leave()
   if (signal?.aborted === true)
     throw new AbortedError(
@@ -255,6 +252,21 @@ async function takeTurn(
       outcome: 'not_started',
     },
   )
+}
+
+/** False: it is too late, or the signal has aborted. */
+async function inTime(turn: Promise<boolean>, deadline: number, signal: AbortSignal | undefined): Promise<boolean> {
+  if (signal === undefined) return before(deadline, turn)
+  if (signal.aborted) return false
+  const { promise, resolve } = deferred<boolean>()
+  const stop: Abortable = { abort: () => resolve(false) }
+  watchSignal(signal, stop)
+  turn.then(resolve, () => {})
+  try {
+    return await before(deadline, promise)
+  } finally {
+    unwatchSignal(signal, stop)
+  }
 }
 
 async function take(
