@@ -965,6 +965,40 @@ export function driverContract({ name, driver, options }: Contract): void {
       expect(c.told.filter((what) => what === 'idle').length).toBe(6)
     })
 
+    test('one whose parameters have become of other types runs again by itself outside a transaction', async () => {
+      const c = await open()
+      const t = table()
+      await c.run(`create table ${t} (a int)`)
+      await c.run(`create function ${t}_alter(wanted text) returns void language plpgsql as $$ begin
+        execute 'alter table ${t} alter a type ' || wanted; end $$`)
+      // Nobody can see that it alters anything.
+      const becomes = (type: string): Promise<unknown> => c.run(`select ${t}_alter('${type}')`)
+      const insert = c.named(`insert into ${t} values ($1)`)
+      const find = c.named(`select count(*) from ${t} where a = any($1)`)
+      const unnamed = c.plain(`insert into ${t} values ($1) `)
+      const all = async (value: unknown): Promise<string[]> =>
+        [await c.run(insert, [value]), await c.run(unnamed, [value]), await c.run(find, [[value]])].map(
+          ({ end }) => end,
+        )
+      const well = ['INSERT 1', 'INSERT 1', 'SELECT 1']
+      expect(await all(7)).toEqual(well)
+      await becomes('bigint')
+      expect(await all(5_000_000_000)).toEqual(well)
+      await becomes('numeric')
+      expect(await all('1.5')).toEqual(well)
+      await becomes('text')
+      expect(await all('x')).toEqual(well)
+      expect(await all('y')).toEqual(well)
+
+      await becomes('int using 1')
+      expect(await all('z')).toEqual(Array(3).fill('server 22P02 rolled_back'))
+      expect(await all(8)).toEqual(well)
+      await becomes('bigint')
+      expect(await c.unit('begin', c.op(insert, [5_000_000_001]))).toEqual(['BEGIN', 'server 22003 rolled_back'])
+      await c.run('rollback')
+      expect(await c.unit('begin', c.op(insert, [5_000_000_001]), 'commit')).toEqual(['BEGIN', 'INSERT 1', 'COMMIT'])
+    })
+
     test('inside a transaction it fails, and works in the next', async () => {
       const c = await open()
       const t = table()

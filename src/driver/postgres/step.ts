@@ -303,15 +303,22 @@ export class Step {
   /** The server's refusal says that what was known of it no longer holds: it is described anew when it runs next. */
   isStaleBy(fields: Fields, { prepared, names }: Memory): boolean {
     const { entry, parse, declared, op } = this
-    const retyped = isRetyped(fields) && (declared !== null || !parse)
-    if (retyped) op.stmt.shape = null
-    const stale = entry !== null && !parse && (retyped || isStale(fields))
+    const old = declared !== null || !parse
+    const retyped = old && isRetyped(fields)
+    const doubted = retyped || (old && this.isUnread(fields))
+    if (doubted) op.stmt.shape = null
+    const stale = entry !== null && !parse && (doubted || isStale(fields))
     // What else was parsed here before is of yesterday too.
-    if ((retyped || stale) && fields['code'] !== '26000') names.changed()
-    if (entry === null || parse) return retyped
+    if (retyped || (entry !== null && !parse && isStale(fields) && fields['code'] !== '26000')) names.changed()
+    if (entry === null || parse) return doubted
     if (!stale) return false
     prepared.forget(entry)
     return true
+  }
+
+  /** A value was not read as the type of its parameter. Nothing has run. That type may be of a column that has another one by now. */
+  isUnread({ code = '' }: Fields): boolean {
+    return (this.due & 15) === Phase.bound && code.startsWith('22')
   }
 
   #decodeAs(shape: Shape, { types, binary: usual }: Conversions, binary: boolean): void {
