@@ -1,7 +1,7 @@
 /** Which rows a condition of a list is on: the list's, those of the object that has it, or neither. */
 
 import { and, desc, eq, exists, getTableName, gt, inArray, lt, type SQL, sql } from 'drizzle-orm'
-import { integer, pgTable, QueryBuilder, serial, text } from 'drizzle-orm/pg-core'
+import { alias, integer, pgTable, QueryBuilder, serial, text } from 'drizzle-orm/pg-core'
 import type { Db } from 'genever'
 import { many, Model } from 'genever/models'
 import { describe, expect, test } from 'vitest'
@@ -207,6 +207,9 @@ forEachDriver((driver) => {
         sql.raw(')'),
       ]
       const table = sql.identifier(getTableName(authors))
+      const name = (of: typeof authors | typeof posts): SQL => sql.raw(getTableName(of))
+      const a = alias(authors, 'a')
+      const b = alias(authors, 'b')
       const conditions: readonly (readonly [SQL | undefined, string, string])[] = [
         [sql`${own} and exists (select 1 from ${authors} a where a.id > ${Author.c.id})`, 'a1 a2', ''],
         [
@@ -223,6 +226,62 @@ forEachDriver((driver) => {
         ],
         [
           sql`${own} and exists (select 1 as ${table} from ${teams} where ${Team.c.id} = ${Author.c.teamId} and ${Team.c.id} < 2)`,
+          'a1 a2',
+          '',
+        ],
+        // A further subquery selects from the table of the object.
+        [
+          sql`${own} and exists (select 1 from ${posts} p where p.author_id = ${Author.c.id} and ${Author.c.id} = (select min(${Author.c.id}) from ${authors}))`,
+          'a1 a2',
+          '',
+        ],
+        [
+          sql`${own} and 1 < (select count(*) as ${table} from ${posts} p where p.author_id = ${Author.c.id} having count(*) > 0)`,
+          'a1 a2',
+          '',
+        ],
+        [
+          sql`${own} and exists (select max(p.id) as ${table}, 1 from ${posts} p where p.author_id = ${Author.c.id} having count(*) > 1)`,
+          'a1 a2',
+          '',
+        ],
+        [
+          sql`${own} and 1 in (select 1 from ${posts} as p, ${name(authors)} where p.id = 1 and ${Author.c.id} = ${Post.c.authorId} and ${Author.c.name} = 'Ann')`,
+          'a1 a2',
+          '',
+        ],
+        [
+          sql`${own} and exists (select 1 from (${name(posts)} p cross join lateral (select ${Author.c.id} as n) m) where m.n < 2)`,
+          'a1 a2',
+          '',
+        ],
+        [
+          sql`${own} and ${Author.c.id} is not distinct from (select min(${Author.c.id}) /* ) from */ from ${authors} where ')' <> '(select')`,
+          'a1 a2',
+          '',
+        ],
+        [
+          sql`${own} and 1 in (select ${Author.c.id} union select ${Author.c.id} + 5 from ${authors} where ${Author.c.id} > 1)`,
+          'a1 a2',
+          '',
+        ],
+        [
+          and(
+            own,
+            inArray(
+              Author.c.id,
+              q
+                .select({ id: a.id })
+                .from(a)
+                .where(and(eq(a.id, Author.c.id), lt(a.id, 2)))
+                .union(
+                  q
+                    .select({ id: b.id })
+                    .from(b)
+                    .where(and(eq(b.id, Author.c.id), gt(b.id, 5))),
+                ),
+            ),
+          ),
           'a1 a2',
           '',
         ],
@@ -271,13 +330,14 @@ forEachDriver((driver) => {
   test('the condition and the order of a list are on the list, and are refused on what has it', async () => {
     const name = `own conditions ${driver.name}`
     const { Team, Author, Post } = await world(driver, await driver.db({ name }))
-    const outside = /load\(\{ posts \}\) has a condition or an order on .*, which is not in the list/
+    const outside = /load\(\{ posts \}\) has a condition, an order or a value of .*, which is not in the list/
     using heard = hear(name)
     for (const list of [
       many(Post.where(gt(Post.c.id, Author.c.id))),
       many(Post.query().orderBy(desc(Author.c.id))),
       many(Post.where(eq(Team.c.name, 'red'))),
       many(Post.load({ team: Team.on(eq(Team.c.id, Author.c.teamId)) })),
+      many(Post.load({ by: sql`${Author.c.name} || '!'` })),
     ])
       for (const loader of [Author.load({ posts: list }), Author.load({ team: Team.alias('t'), posts: list })])
         expect(await caught(Author.query().load(loader))).toMatchObject({

@@ -1,7 +1,7 @@
 /** Loaders: what the rows of a query become, and what is joined for it. (GINO: loaders.) */
 
-import { asc, count, desc, eq, getTableName, gt, sql, sum } from 'drizzle-orm'
-import { pgTable, text, timestamp } from 'drizzle-orm/pg-core'
+import { and, asc, count, desc, eq, getTableColumns, getTableName, gt, sql, sum } from 'drizzle-orm'
+import { pgTable, serial, text, timestamp } from 'drizzle-orm/pg-core'
 import { sql as sqlTag, UsageError } from 'genever'
 import { literal, many, Model } from 'genever/models'
 import { describe, expect, expectTypeOf, test } from 'vitest'
@@ -423,6 +423,25 @@ forEachDriver((driver) => {
       ).toEqual([[1, 2, 50]])
     })
 
+    test('a column of lists that may be NULL, by every method', async () => {
+      const { db } = await filled(driver)
+      const table = await driver.table("id serial primary key, tags text[] default '{a,b}'")
+      class Item extends Model(db, pgTable(table, { id: serial().primaryKey(), tags: text().array() })) {}
+      await db.status(`insert into ${table} (tags) values (default), (null), ('{}')`)
+      const expected = [['a', 'b'], null, []]
+      for (const query of [Item.query().load(Item.c.tags), Item.query().load(sql`${Item.c.tags}`)].map((each) =>
+        each.orderBy(Item.c.id),
+      )) {
+        const seen: unknown[] = []
+        for await (const tags of query) seen.push(tags)
+        expect(seen).toEqual(expected)
+        expect(await query).toEqual(expected)
+        expect((await query.status()).rows).toEqual(expected)
+        expect((await query.limit(3).page()).rows).toEqual(expected)
+        expect(await query.first()).toEqual(['a', 'b'])
+      }
+    })
+
     test('a function gets the instance and a context shared by the result', async () => {
       const { User } = await filled(driver)
 
@@ -468,6 +487,42 @@ forEachDriver((driver) => {
 
       expect(bosses.map(({ boss }) => boss?.greet() ?? null)).toEqual([null, 'hi Ann', 'hi Ann', null])
       expect(db.stats().reserved).toBe(0)
+    })
+
+    test('a model over a subquery that computes some of its columns', async () => {
+      const { User, users, Team } = await filled(driver)
+      const { QueryBuilder } = await import('drizzle-orm/pg-core')
+      const loud = new QueryBuilder()
+        .select({ ...getTableColumns(users), name: sql<string>`upper(${users.name})`.as('shown') })
+        .from(users)
+        .where(gt(users.age, 15))
+        .as('loud')
+      const Loud = User.inQuery(loud)
+
+      for (const strategy of ['joined', 'select-in'] as const) {
+        const loader = Team.load({ members: many(Loud) })
+        const teams = Team.query().load(loader, { strategy }).orderBy(Team.c.id)
+        for (const found of [await teams, await teams])
+          expect(found.map(({ members }) => names(members))).toEqual(['ANN BOB', 'CID', ''])
+      }
+      const lists = Team.load({ members: many(Loud).on(and(eq(Loud.c.teamId, Team.c.id), eq(Loud.c.name, 'BOB'))!) })
+      expect((await Team.query().load(lists).orderBy(Team.c.id)).map(({ members }) => names(members))).toEqual([
+        'BOB',
+        '',
+        '',
+      ])
+      const bosses = User.query().load(User.load({ boss: Loud.on(eq(User.c.bossId, Loud.c.id)) }))
+      expect(names((await bosses.orderBy(User.c.id)).flatMap(({ boss }) => boss ?? []))).toBe('ANN ANN')
+      expect(names(await bosses.where(eq(Loud.c.name, 'ANN')).orderBy(Loud.c.name, User.c.id))).toBe('Bob Cid')
+      const values = User.query().join(Loud, eq(Loud.c.id, User.c.id)).orderBy(desc(Loud.c.name))
+      expect(await values.load(Loud.c.name)).toEqual(['CID', 'BOB', 'ANN'])
+      expect(await values.load(User.load({ loud: loud.name }))).toMatchObject([
+        { loud: 'CID' },
+        { loud: 'BOB' },
+        { loud: 'ANN' },
+      ])
+      const { cursor } = await values.limit(1).page()
+      expect(names((await values.limit(1).after(cursor).page()).rows)).toBe('Bob')
     })
 
     test('what is no loader is refused, and so is a name that is taken', async () => {
@@ -548,6 +603,16 @@ forEachDriver((driver) => {
       expect(await caught(db.all(query))).toMatchObject({ message: expect.stringMatching(/further statements/) })
       expect(await caught(Team.query().load(Team.load({ size: sql`1` }), { strategy: 'select-in' }))).toMatchObject({
         message: expect.stringMatching(/needs the strategy 'joined'/),
+      })
+    })
+
+    test('says of the table in between what it needs', async () => {
+      const { User, Team } = await filled(driver)
+      const Between = User.alias('between')
+      const loader = Team.load({ teams: many(Team.alias('other').load({ between: Between }), { through: Between }) })
+      expect(await caught(Team.query().load(loader, { strategy: 'select-in' }))).toMatchObject({
+        name: 'UsageError',
+        message: expect.stringMatching(/of the table in between, which needs the strategy 'joined'/),
       })
     })
 

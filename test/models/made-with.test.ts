@@ -120,6 +120,24 @@ forEachDriver((driver) => {
       expect(await db.all(`select body from ${name}`)).toEqual([{ body: 'first' }])
     })
 
+    test.each(changes)('that a function of a loader gave is refused by %s outside', async (_, change) => {
+      const { db, name, Note, inside, outside } = await notes(driver)
+      await inside(() => Note.createMany([{ body: 'second' }, { body: 'third' }]))
+      type Made = InstanceType<typeof Note>
+      const made = await inside(async () => {
+        const query = Note.query().orderBy(Note.c.id)
+        const some = await query.load((note: Made) => (note.id === 1 ? null : note))
+        const lists = await query.load((note: Made) => (note.id === 1 ? [note] : null))
+        const objects = await query.load((note: Made) => ({ note }))
+        const mixed = await query.load((note: Made) => (note.id === 2 ? [note] : note))
+        return [some, lists, objects.map(({ note }) => note), mixed].flat(2).filter((note) => note !== null)
+      })
+
+      expect(made).toHaveLength(9)
+      for (const note of made) await outside(() => change(note as unknown as Written))
+      expect(await db.scalar(`select count(*) from ${name} where body <> 'changed'`)).toBe(3)
+    })
+
     test.each(changes)('created with settings is refused by %s outside', async (_, change) => {
       const { db, name, Note, inside, outside } = await notes(driver)
       const made = await inside(async () => [

@@ -4,7 +4,7 @@ import { asc, desc, eq, sql } from 'drizzle-orm'
 import { integer, pgTable, primaryKey, serial, text, timestamp } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
 import { UsageError } from 'genever'
-import { Model, type ModelQuery } from 'genever/models'
+import { many, Model, type ModelQuery } from 'genever/models'
 import { thrownBy } from '../support/caught.ts'
 import { forEachDriver, type TestedDriver } from '../support/matrix.ts'
 
@@ -64,6 +64,7 @@ forEachDriver((driver) => {
         ['written', sql`length(${Item.c.b}) desc`],
         ['written column', sql`${Item.c.label} desc`, sql`${Item.c.n} asc`],
         ['mixed', asc(Item.c.label), desc(Item.c.n), asc(Item.c.a), desc(Item.c.b)],
+        ['direction as text', sql`${Item.c.label} ${sql.raw('desc')}`, sql`${Item.c.n}${sql.raw('')}`],
         ['microseconds', desc(Item.c.at)],
         ['part of the key', asc(Item.c.a)],
         ['nothing'],
@@ -106,6 +107,29 @@ forEachDriver((driver) => {
 
       expect(new Set(await paged(Item.query().leftJoin(home).orderBy(desc(home.c.name)))).size).toBe(40)
     })
+  })
+
+  test('an expression that has a name, with a list and without', async () => {
+    const { Item, Team } = await filled(driver)
+    const size = sql<number>`length(${Item.c.b})`.as('size')
+    for (const by of [[asc(size)], [desc(size), asc(Item.c.label)]])
+      for (const loader of [Item.load({ size }), Item.load({ size, teams: many(Team) })]) {
+        const query = Item.query()
+          .load(loader)
+          .orderBy(...by, asc(Item.c.a), asc(Item.c.b))
+
+        expect(await paged(query)).toEqual((await query).map(({ b }) => b))
+      }
+  })
+
+  test('several keys in one expression are refused', async () => {
+    const { Item } = await filled(driver)
+    for (const by of [sql`${Item.c.n} desc, ${Item.c.b}`, sql.join([asc(Item.c.n), desc(Item.c.b)], sql`, `)])
+      expect(thrownBy(() => Item.query().orderBy(by).limit(2).page())).toMatchObject({
+        name: 'UsageError',
+        message: expect.stringMatching(/has one key in each expression/),
+      })
+    expect(await paged(Item.query().orderBy(sql`coalesce(${Item.c.n}, 0) desc`))).toHaveLength(40)
   })
 
   test('a cursor belongs to one order, its values included', async () => {

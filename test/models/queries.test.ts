@@ -1,7 +1,7 @@
 /** Queries of a model: conditions, orders, joins, locks, counts, pages, iteration. */
 
 import { asc, desc, eq, gt, isNull, or, sql } from 'drizzle-orm'
-import { integer, jsonb, pgTable, serial, text } from 'drizzle-orm/pg-core'
+import { bit, integer, jsonb, pgTable, serial, text } from 'drizzle-orm/pg-core'
 import { NotFoundError, TransactionEndedError, UsageError } from 'genever'
 import { Model } from 'genever/models'
 import { describe, expect, expectTypeOf, test } from 'vitest'
@@ -65,6 +65,17 @@ forEachDriver((driver) => {
       expect(await Item.where({ tags: ['a', 'b'] }).count()).toBe(1)
       expect(await Item.where({ data: { k: [1] } }).count()).toBe(1)
       expect(await Item.where({ data: 'text' }).count()).toBe(1)
+    })
+
+    test('takes a list of bits, whose column has a length, for its values', async () => {
+      const db = await driver.db()
+      const table = await driver.table('id serial primary key, flags bit(3)')
+      class Item extends Model(db, pgTable(table, { id: serial().primaryKey(), flags: bit({ dimensions: 3 }) })) {}
+      await Item.createMany([{ flags: '101' }, { flags: '111' }, {}])
+
+      expect(await Item.where({ flags: ['101', '110'] }).count()).toBe(1)
+      expect(await Item.where({ flags: ['101', '111', null] }).count()).toBe(3)
+      expect(await Item.where({ flags: '111' }).count()).toBe(1)
     })
   })
 
@@ -165,6 +176,14 @@ forEachDriver((driver) => {
     expect(await User.where({ name: 'Ann' }).exists()).toBe(true)
     expect(await User.where({ name: 'Eve' }).exists()).toBe(false)
     expect(await User.query().orderBy(User.c.id).offset(4).limit(1).exists()).toBe(false)
+    const few = User.query().having(sql`count(*) < 3`)
+    const some = User.query().having(sql`count(*) > 3`)
+    expect([await few.count(), await few.exists(), await some.count(), await some.exists()]).toEqual([
+      0,
+      false,
+      1,
+      true,
+    ])
   })
 
   describe('iterate', () => {

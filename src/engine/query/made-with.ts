@@ -7,6 +7,7 @@ import { currentChain, type Link, push } from '../context/chain.ts'
 import { type Enclosing, Frame, type Handle, type Settings } from '../context/frame.ts'
 import { onPath, pathTaken, withoutPath } from '../context/place.ts'
 import type { EngineCore } from '../core.ts'
+import { isPlain } from '../../util/options.ts'
 
 /** What statements are sent through. */
 interface Sender {
@@ -88,19 +89,27 @@ export function chainWith(settings: Settings, engine: EngineCore, chain: Link | 
   return push(new Frame('overlay', engine, null, null, null, settings), chain)
 }
 
-/** Lets the objects among `rows` know where they come from, in tuples too. The first row says whether there are any. */
+/** Lets the objects among `rows` know where they come from, in lists and as members too. If the first object is plain data, all are. */
 export function markOrigin(rows: readonly unknown[], engine: EngineCore, settings: MadeWith | null): void {
-  const first = rows[0]
-  if (typeof first !== 'object' || first === null) return
-  if (Array.isArray(first)) {
-    for (const row of rows as readonly (readonly unknown[])[])
-      for (const member of row) markOrigin([member], engine, settings)
-    return
+  const first = rows.find((row) => typeof row === 'object' && row !== null)
+  if (first === undefined || (isPlain(first) && !Object.values(first).some(isOriginated))) return
+  const origin: Origin = { engine, settings }
+  let made: unknown
+  let strays = false
+  const mark = (value: unknown, member: boolean): void => {
+    if (Array.isArray(value)) for (const each of value as readonly unknown[]) mark(each, member)
+    else if (isOriginated(value)) {
+      const { [originated]: asked } = value
+      if (made !== value.constructor) {
+        made = value.constructor
+        strays = asked.strays.call(value, origin)
+      }
+      if (strays) asked.remember.call(value, origin)
+    } else if (!member && isPlain(value)) for (const each of Object.values(value)) mark(each, true)
   }
-  const asked = (first as { readonly [originated]?: Originated })[originated]
-  if (asked === undefined) return
-  const origin = { engine, settings }
-  if (!asked.strays.call(first, origin)) return
-  for (const row of rows)
-    (row as { readonly [originated]?: Originated } | null)?.[originated]?.remember.call(row, origin)
+  for (const row of rows) mark(row, false)
+}
+
+function isOriginated(value: unknown): value is { readonly [originated]: Originated } {
+  return typeof value === 'object' && value !== null && originated in value
 }

@@ -28,6 +28,7 @@ export function settle(rows: Level): void {
     outside(rows, list)
     checkOwn(key, list, (id) => level.has(id))
     checkOwn(key, { where: level.joins.conditions, orderBy: [] }, (id) => level.has(id))
+    checkOwn(key, { where: [], orderBy: level.items }, (id) => level.has(id))
     settle(level)
   }
 }
@@ -65,10 +66,10 @@ function has({ key, level, parent, child }: List, rows: Level, column: Column, w
   )
 }
 
-/** @throws {UsageError} when the own condition or order of a list names a table that is not in it. */
+/** @throws {UsageError} when a condition, an order or a value of a list names a table that is not in it. */
 export function checkOwn(
   key: string,
-  { where, orderBy }: Pick<ListNode, 'where' | 'orderBy'>,
+  { where, orderBy }: Pick<ListNode, 'where'> & { readonly orderBy: readonly unknown[] },
   isIn: (id: string) => boolean,
   advice: string = 'Compare with what has it by many(…).on(condition).',
 ): void {
@@ -77,7 +78,7 @@ export function checkOwn(
     const id = qualifierOf(column)
     if (!isIn(id))
       throw new UsageError(
-        `The list load({ ${key} }) has a condition or an order on ${id}, which is not in the list. ${advice}`,
+        `The list load({ ${key} }) has a condition, an order or a value of ${id}, which is not in the list. ${advice}`,
       )
   }
 }

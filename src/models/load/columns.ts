@@ -1,6 +1,8 @@
 // Columns inside of a condition: which there are, and the same condition with other ones in their places.
-import { Column, is, SQL, sql, StringChunk } from 'drizzle-orm'
-import { render } from '../../builder/drizzle/core/render.ts'
+import { Column, is, Name, SQL, sql, StringChunk, Subquery, Table, View } from 'drizzle-orm'
+import { quoteName, tableName, viewName } from '../../builder/drizzle/core/render.ts'
+import { isSelected } from '../meta/selected.ts'
+import { type Place, Scopes } from './scopes.ts'
 import { qualifierOf } from './source.ts'
 
 /** Gives what stands in the place of a column, or undefined to leave it. `within` a subquery of the condition. */
@@ -8,28 +10,99 @@ export type Replace = (column: Column, within: boolean) => SQL | undefined
 
 /** The condition with other columns, in its subqueries too. Those of tables that a subquery selects from stay as they are. */
 export function withColumns(condition: SQL, replace: Replace): SQL {
-  return replaced(condition, replace, false) as SQL
+  const found = new Walk().through(condition)
+  const others = found.map(({ column, place }) =>
+    column === null || place.has(qualifierOf(column)) ? undefined : replace(column, place.isInside),
+  )
+  if (others.every((other) => other === undefined) && !found.some(({ opens }) => opens)) return condition
+  let at = 0
+  return replaced(condition, () => {
+    const { opens } = found[at] as Found
+    return { other: others[at++], opens }
+  }) as SQL
 }
 
-function replaced(chunk: unknown, replace: Replace, within: boolean): unknown {
-  if (Array.isArray(chunk)) return replacedAll(chunk, (each) => replaced(each, replace, within))
+/** The columns of an expression, but not those of subqueries inside of it. */
+export function columnsIn(expression: unknown): Column[] {
+  const columns: Column[] = []
+  for (const { column, place } of new Walk().through(expression))
+    if (column !== null && !place.isInside) columns.push(column)
+  return columns
+}
+
+/** A column, or an expression with a name: whether its own columns are found behind it. */
+interface Found {
+  readonly column: Column | null
+  readonly place: Place
+  readonly opens: boolean
+}
+
+/** Goes through an expression in the order in which it is written. */
+class Walk {
+  readonly #found: Found[] = []
+  readonly #scopes = new Scopes()
+
+  through(expression: unknown): readonly Found[] {
+    this.#visit(expression)
+    return this.#found
+  }
+
+  #visit(chunk: unknown): void {
+    const scopes = this.#scopes
+    if (Array.isArray(chunk)) this.#inBrackets(chunk)
+    else if (typeof chunk !== 'object' || chunk === null) scopes.skip()
+    else if (is(chunk, Column)) {
+      this.#found.push({ column: chunk, place: scopes.place, opens: false })
+      scopes.skip()
+    } else if (is(chunk, StringChunk)) scopes.read(textOf(chunk))
+    else if (is(chunk, SQL)) for (const each of chunk.queryChunks) this.#visit(each)
+    else if (is(chunk, SQL.Aliased)) this.#visitNamed(chunk)
+    else if (is(chunk, Table)) scopes.read(tableName(chunk) ?? '')
+    else if (is(chunk, View)) scopes.read(viewName(chunk) ?? '')
+    else if (is(chunk, Subquery)) {
+      const { sql: query, alias, isWith } = chunk._
+      if (!isWith) this.#inBrackets([query])
+      scopes.read(quoteName(alias))
+    } else if (is(chunk, Name)) scopes.read(quoteName(chunk.value))
+    else if (isBuilder(chunk)) this.#inBrackets([chunk.getSQL()])
+    else scopes.skip()
+  }
+
+  #inBrackets(chunks: readonly unknown[]): void {
+    this.#scopes.read('(')
+    chunks.forEach((each, at) => {
+      if (at > 0) this.#scopes.read(',')
+      this.#visit(each)
+    })
+    this.#scopes.read(')')
+  }
+
+  /** Subqueries, and what selects from one, have it by its name. */
+  #visitNamed(chunk: SQL.Aliased): void {
+    const { place } = this.#scopes
+    const opens = !place.isInside && !isSelected(chunk)
+    this.#found.push({ column: null, place, opens })
+    if (opens) this.#visit(chunk.sql)
+    else this.#scopes.read(quoteName(chunk.fieldAlias))
+  }
+}
+
+type Next = () => { readonly other: SQL | undefined; readonly opens: boolean }
+
+function replaced(chunk: unknown, next: Next): unknown {
+  if (Array.isArray(chunk)) return replacedAll(chunk, next)
   if (typeof chunk !== 'object' || chunk === null) return chunk
-  if (is(chunk, Column)) return replace(chunk, within) ?? chunk
-  // A subquery has it by its name.
-  if (is(chunk, SQL.Aliased)) return within ? chunk : replaced(chunk.sql, replace, within)
-  if (isBuilder(chunk)) {
+  if (is(chunk, Column)) return next().other ?? chunk
+  if (is(chunk, SQL.Aliased)) return next().opens ? replaced(chunk.sql, next) : chunk
+  if (is(chunk, Subquery)) return replacedSubquery(chunk, next)
+  if (!is(chunk, SQL)) {
+    if (!isBuilder(chunk) || is(chunk, Table) || is(chunk, View)) return chunk
     const query = chunk.getSQL()
-    const made = replaced(query, replace, true)
+    const made = replaced(query, next)
     return made === query ? chunk : sql`(${made as SQL})`
   }
-  if (!is(chunk, SQL)) return chunk
-  const nesting = new Nesting()
-  const ofSubquery = outsideOf(chunk, replace)
   const chunks: readonly unknown[] = chunk.queryChunks
-  const made = replacedAll(chunks, (each) => {
-    if (nesting.reads(each)) return each
-    return nesting.isInside ? replaced(each, ofSubquery, true) : replaced(each, replace, within)
-  })
+  const made = replacedAll(chunks, next)
   if (made === chunks) return chunk
   const other = new SQL(made as SQL[])
   return (chunk as unknown as { readonly shouldInlineParams: boolean }).shouldInlineParams
@@ -37,80 +110,25 @@ function replaced(chunk: unknown, replace: Replace, within: boolean): unknown {
     : other
 }
 
+function replacedSubquery(chunk: Subquery, next: Next): unknown {
+  const { sql: query, alias, isWith } = chunk._
+  if (isWith) return chunk
+  const made = replaced(query, next)
+  return made === query ? chunk : sql`(${made as SQL}) ${sql.identifier(alias)}`
+}
+
 /** The same list where nothing in it was replaced. */
-function replacedAll(chunks: readonly unknown[], replace: (chunk: unknown) => unknown): readonly unknown[] {
-  const made = chunks.map(replace)
+function replacedAll(chunks: readonly unknown[], next: Next): readonly unknown[] {
+  const made = chunks.map((each) => replaced(each, next))
   return made.every((each, at) => each === chunks[at]) ? chunks : made
 }
 
-/** Leaves the columns of tables that a subquery selects from. */
-function outsideOf(subquery: SQL, replace: Replace): Replace {
-  let text: string | undefined
-  return (column, within) => {
-    text ??= withoutSelected(render(subquery).sql)
-    return isNamed(qualifierOf(column), text) ? undefined : replace(column, within)
-  }
-}
-
-/** Values may be selected under the name of a table. */
-function withoutSelected(text: string): string {
-  return text.replaceAll(/\bselect\b[^()]*?\bfrom\b/gi, 'from')
-}
-
-/** What follows a table in FROM. Other words are a name that the table gets there. */
-const following =
-  'where|on|using|join|inner|left|right|full|cross|natural|group|having|window|order|limit|offset|fetch|for|union|intersect|except|tablesample'
-const unnamed = `(?!\\s*\\.|\\s+as\\s|\\s+["\`]|\\s+(?!(?:${following})\\b)[a-z_])`
-
-/** Whether a text has a name as that of a table: neither before a column, nor before another name that the table gets there. */
-function isNamed(name: string, text: string): boolean {
-  const escaped = name.replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&')
-  const plain = escaped.replaceAll(/["`]/g, '')
-  return new RegExp(`(?:(?<!\\.)${escaped}|\\b(?:from|join)\\s+${plain}\\b)${unnamed}`, 'i').test(text)
-}
-
-/** The brackets that are open in a text of SQL, and whether a subquery stands in one of them. */
-class Nesting {
-  readonly #open = [false]
-
-  get isInside(): boolean {
-    return this.#open.includes(true)
-  }
-
-  /** False for what is no text. */
-  reads(chunk: unknown): boolean {
-    const text = textOf(chunk)
-    if (text === undefined) return false
-    for (const [part] of text.replaceAll(quoted, '').matchAll(/[()]|\bselect\b/gi))
-      if (part === '(') this.#open.push(false)
-      else if (part !== ')') this.#open[this.#open.length - 1] = true
-      else if (this.#open.length > 1) this.#open.pop()
-    return true
-  }
-}
-
-const quoted = /'[^']*'|"[^"]*"|`[^`]*`/g
-
-/** Of a text, as `sql.raw()` gives it too. */
-function textOf(chunk: unknown): string | undefined {
-  if (is(chunk, StringChunk)) return String(chunk.value)
-  if (!is(chunk, SQL)) return undefined
-  const texts = chunk.queryChunks.map(textOf)
-  return texts.includes(undefined) ? undefined : texts.join('')
+/** A list of strings on 0.45, a string on 1.0. */
+function textOf({ value }: { readonly value: unknown }): string {
+  return Array.isArray(value) ? value.join('') : String(value)
 }
 
 function isBuilder(chunk: object): chunk is { getSQL(): SQL; toSQL(): unknown } {
   const { getSQL, toSQL } = chunk as { readonly getSQL?: unknown; readonly toSQL?: unknown }
   return typeof getSQL === 'function' && typeof toSQL === 'function'
-}
-
-/** The columns of an expression, but not those of subqueries inside of it. */
-export function columnsIn(chunk: unknown): Column[] {
-  if (Array.isArray(chunk)) return chunk.flatMap(columnsIn)
-  if (typeof chunk !== 'object' || chunk === null) return []
-  if (is(chunk, Column)) return [chunk]
-  if (is(chunk, SQL.Aliased)) return columnsIn(chunk.sql)
-  if (!is(chunk, SQL)) return []
-  const nesting = new Nesting()
-  return chunk.queryChunks.flatMap((each) => (nesting.reads(each) || nesting.isInside ? [] : columnsIn(each)))
 }

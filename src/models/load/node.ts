@@ -5,6 +5,7 @@ import { isModel } from '../meta/model-meta.ts'
 import { type Call, type Callable, callOf } from '../../sql/statement.ts'
 import type { Condition } from '../query/compile/condition.ts'
 import type { Expression } from '../meta/expressions.ts'
+import { writable } from '../meta/selected.ts'
 import { type Source, sourceOf, sourceSymbol } from './source.ts'
 import { describeType, isPlain } from '../../util/options.ts'
 
@@ -80,7 +81,8 @@ export function nodeOf(loader: unknown): LoadNode {
   if (isModel(loader)) return modelNode(sourceOf(loader))
   if (Array.isArray(loader)) return { kind: 'tuple', items: loader.map(nodeOf) }
   if (isPlain(loader) && !Object.hasOwn(loader, nodeSymbol)) throw noLoader(loader)
-  if (is(loader, Column) || is(loader, SQL) || is(loader, SQL.Aliased)) return { kind: 'value', expression: loader }
+  if (is(loader, Column) || is(loader, SQL) || is(loader, SQL.Aliased))
+    return { kind: 'value', expression: writable(loader) }
   if (typeof loader === 'function') return { kind: 'call', call: callOf(loader as Callable) }
   if (typeof loader === 'object' && loader !== null) {
     const carrier = loader as Carrier

@@ -160,6 +160,11 @@ class Part {
     const { source, on } = node
     if (on !== null || source.meta === null || source.model === null)
       throw needsJoined(`load({ ${key} }) is joined by a condition`, source)
+    const between = node.children.find(
+      (each) => each.node.kind === 'model' && each.node.source.id === list?.through?.id,
+    )
+    if (between !== undefined && between.list === null)
+      throw needsJoined(`load({ ${between.key} }) is of the table in between`, source)
     this.child = child
     this.relation =
       list === null

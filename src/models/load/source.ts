@@ -1,6 +1,6 @@
 // Something rows come from in a query: a model's table, an alias of it, a subquery with its columns, a bare table. Known by
 // the qualifier that its columns are written with, so that one thing never gets into FROM twice.
-import { type Column, getTableColumns, is, type SQL, sql as fragment, Table } from 'drizzle-orm'
+import { aliasedTableColumn, type Column, getTableColumns, is, SQL, sql as fragment, Table } from 'drizzle-orm'
 import { dialectOf, render, tableName } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Dialect } from '../../sql/dialect.ts'
@@ -103,10 +103,19 @@ export function subquerySource(model: ModelLike, subquery: object): Source {
   const missing = meta.columns.filter(({ key }) => given[key] === undefined).map(({ key }) => key)
   if (missing.length > 0)
     throw new UsageError(`The subquery '${alias}' lacks columns of ${modelName(model)}: ${missing.join(', ')}.`)
-  const columns = Object.fromEntries(meta.columns.map(({ key }) => [key, given[key] as Column]))
+  const columns = Object.fromEntries(
+    meta.columns.map(({ key, column }) => [key, columnOfQuery(given[key] as Column | SQL.Aliased, column, alias)]),
+  )
   const write = (text: SqlText): SqlText => text.sql(fragment`${subquery as SQL}`)
   const name = meta.dialect.quote(alias)
   return new Source(name, model, meta.table, withProperties(meta, columns), write, name, true)
+}
+
+/** A column of a subquery; an expression in it is read as the model's column. */
+function columnOfQuery(given: Column | SQL.Aliased, column: Column, alias: string): Column {
+  if (!is(given, SQL.Aliased)) return given
+  const named: Column = Object.create(column, { name: { value: given.fieldAlias, enumerable: true } })
+  return aliasedTableColumn(named, alias)
 }
 
 /** A value as text, in the words of the source's database. */

@@ -1,11 +1,13 @@
 // One column of a model: its key in TypeScript, its name in the database, how its values travel.
 import type { Column } from 'drizzle-orm'
-import { type ColumnLike, type Decode, decodeOf, encode } from '../../builder/drizzle/core/codec.ts'
+import { type ColumnLike, type Decode, decodeOf, encode, isArrayColumn } from '../../builder/drizzle/core/codec.ts'
 import { dialectOf, isJsonType } from '../../builder/drizzle/core/render.ts'
 import { GeneverError, ParameterError } from '../../errors/index.ts'
 import type { ColumnSpec } from '../../sql/compiled.ts'
 import { describeType } from '../../util/options.ts'
 import { type Judge, judgeOf } from './judge.ts'
+
+const lists = /^Pg(?:Vector|HalfVector|PointTuple|Line|Geometry)$/
 
 export class ModelColumn {
   readonly key: string
@@ -25,6 +27,7 @@ export class ModelColumn {
   /** The database numbers it where it has no value. */
   readonly isNumbered: boolean
   readonly isJson: boolean
+  /** Its values are lists. */
   readonly isArray: boolean
   readonly isCustom: boolean
   /** Whether a row can have such a key; undefined: only the server can tell. */
@@ -41,7 +44,7 @@ export class ModelColumn {
     this.decode = decodeOf(like)
     this.isGenerated = column.generated !== undefined
     this.readOnly = this.isGenerated || column.generatedIdentity?.type === 'always'
-    this.isArray = like.baseColumn !== undefined || (like.dimensions ?? 0) > 0
+    this.isArray = isArrayColumn(like) || lists.test(like.columnType)
     this.isNumbered =
       (column as { readonly autoIncrement?: boolean }).autoIncrement === true || like.columnType === 'MySqlSerial'
     this.isJson = !this.isArray && isJsonType(like.columnType)

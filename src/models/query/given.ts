@@ -2,6 +2,7 @@
 // Anything else is refused, never ignored.
 import { Column, is, SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
+import { writable } from '../meta/selected.ts'
 import { Ref } from '../../sql/parts.ts'
 import { nameOf } from '../values/expression.ts'
 import { type Fragment, isFragment, partsOfFragment } from '../../sql/tag.ts'
@@ -41,9 +42,10 @@ function isOne(given: object, kind: Parameters<typeof is>[1]): boolean {
   }
 }
 
-function columnOf(given: unknown): Column | undefined {
+function columnOf(given: unknown): Column | SQL | undefined {
   if (typeof given !== 'object' || given === null || isPlain(given)) return undefined
-  return isOne(given, Column) || isOne(given, SQL.Aliased) ? (given as Column) : undefined
+  if (isOne(given, Column)) return given as Column
+  return isOne(given, SQL.Aliased) ? (writable(given as SQL.Aliased) as unknown as SQL) : undefined
 }
 
 function drizzleOf(fragment: Fragment): SQL {

@@ -3,6 +3,8 @@
 import { and, Column, eq, gt, is, isNotNull, isNull, lt, or, SQL, sql, StringChunk } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import { render, isSqlLike } from '../../builder/drizzle/core/render.ts'
+import type { Expression } from '../meta/expressions.ts'
+import { isSelected } from '../meta/selected.ts'
 import { columnsIn } from '../load/columns.ts'
 import { asText, qualifierOf, type Source } from '../load/source.ts'
 import { modelName } from '../meta/model-meta.ts'
@@ -157,11 +159,30 @@ interface OrderKey {
 
 const direction = /^(.*?)(?:\s+(asc|desc))?(?:\s+nulls\s+(first|last))?\s*$/is
 
-/** A column or expression, in `asc()` or `desc()` or with the same written behind it, and with its place of NULLs. */
+/**
+ * A column or expression, in `asc()` or `desc()` or with the same written behind it, and with its place of NULLs.
+ * @throws {UsageError} for several keys in one expression.
+ */
 export function orderKeyOf(order: Column | SQL, source: Pick<Source, 'dialect'>): OrderKey {
+  if (is(order, SQL) && hasSeveral(order))
+    throw new UsageError(
+      'An order of pages, and of distinct(), has one key in each expression: write orderBy(desc(a), b), not orderBy(sql`a desc, b`).',
+    )
+  const key = directed(order, source)
+  return { ...key, by: withoutName(key.by) }
+}
+
+/** A condition cannot use the name that a selected expression has. */
+function withoutName(by: Expression): Column | SQL {
+  if (is(by, Column) || !is(by, SQL.Aliased)) return by
+  return isSelected(by) ? sql`${by}` : by.sql
+}
+
+function directed(order: Column | SQL, source: Pick<Source, 'dialect'>): OrderKey {
   const { models: words, title } = source.dialect
   if (!is(order, SQL)) return { by: order, descending: false, nullsFirst: words.nullsFirst }
-  const chunks = order.queryChunks.filter((chunk) => textOf(chunk) !== '')
+  const chunks = joinedTexts(order)
+  if (chunks.length === 1 && isSqlLike(chunks[0])) return directed(chunks[0] as Column | SQL, source)
   const [, rest = '', way, nulls] = direction.exec(textOf(chunks.at(-1)) ?? '') ?? []
   const descending = way?.toLowerCase() === 'desc'
   if (nulls !== undefined && !words.nullsPlaced)
@@ -175,13 +196,51 @@ export function orderKeyOf(order: Column | SQL, source: Pick<Source, 'dialect'>)
   if (inner.length === 1 && rest === '' && isSqlLike(only)) {
     const by = only as Column | SQL
     // `asc(column) nulls first`
-    return way === undefined ? { ...orderKeyOf(by, source), nullsFirst } : { by, descending, nullsFirst }
+    return way === undefined ? { ...directed(by, source), nullsFirst } : { by, descending, nullsFirst }
   }
   return { by: sql.join([...inner.map((chunk) => sql`${chunk}`), sql.raw(rest)]), descending, nullsFirst }
 }
 
-/** The text of a chunk that is nothing else: a list of strings on 0.45, a string on 1.0. */
+/** Whether a comma stands outside of brackets. */
+function hasSeveral(order: SQL): boolean {
+  let depth = 0
+  const has = (chunk: unknown): boolean => {
+    if (is(chunk, SQL)) return chunk.queryChunks.some(has)
+    for (const [piece] of (textOf(chunk) ?? '').replaceAll(quoted, '').matchAll(/[()[\],]/g))
+      if (piece === ',' && depth === 0) return true
+      else if (piece !== ',') depth += piece === '(' || piece === '[' ? 1 : -1
+    return false
+  }
+  return has(order)
+}
+
+const quoted = /'[^']*'|"[^"]*"|`[^`]*`/g
+
+/** The chunks, with each text in one: a direction may be `sql.raw(way)`. */
+function joinedTexts(order: SQL): unknown[] {
+  const chunks: unknown[] = []
+  let text = ''
+  const end = (): void => {
+    if (text !== '') chunks.push(new StringChunk(text))
+    text = ''
+  }
+  for (const chunk of order.queryChunks) {
+    const more = textOf(chunk)
+    if (more === undefined) {
+      end()
+      chunks.push(chunk)
+    } else text += more
+  }
+  end()
+  return chunks
+}
+
+/** The text of a chunk that is nothing else: a list of strings on 0.45, a string on 1.0; or SQL of such chunks. */
 function textOf(chunk: unknown): string | undefined {
+  if (is(chunk, SQL)) {
+    const texts = chunk.queryChunks.map(textOf)
+    return texts.includes(undefined) ? undefined : texts.join('')
+  }
   if (!is(chunk, StringChunk)) return undefined
   const value: unknown = chunk.value
   return Array.isArray(value) ? value.join('') : String(value)

@@ -55,7 +55,8 @@ export function compileQuery(state: QueryState, { most = 0, beside, facts = null
 /** `select count(*)` of the objects the query gives. */
 export function compileCount(state: QueryState): Statement<number> {
   const text = new SqlText(state.source.dialect)
-  if (state.limit !== null || state.offset !== null || state.groupBy.length > 0 || distinctBy(state) !== null) {
+  const grouped = state.groupBy.length > 0 || state.having.length > 0
+  if (state.limit !== null || state.offset !== null || grouped || distinctBy(state) !== null) {
     text.add('select count(*) from (')
     inner(state, text)
     return { sql: text.add(') as counted').text, params: text.params, dialect: text.dialect.family }
