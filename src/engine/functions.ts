@@ -81,6 +81,7 @@ export class Functions {
   reachOf(stmt: Compiled): Reach | null {
     const book = this.#book
     if (book === null) {
+      stmt.reach = null
       this.want()
       return null
     }
@@ -104,6 +105,15 @@ export class Functions {
       if (!this.active || (verb !== 'SELECT' && verb !== 'WITH')) return false
     } else if (!this.active) return true
     return this.reachOf(stmt)?.plain === true
+  }
+
+  /**
+   * Whether a read may be sent twice, and so beside others: it calls nothing that may change something. As long as nobody knows what is
+   * called, only functions of PostgreSQL's own do not.
+   */
+  mayRepeat(stmt: Compiled): boolean {
+    const reach = this.active ? this.reachOf(stmt) : null
+    return reach === null ? stmt.leaves !== true : !reach.once
   }
 
   /** A text was sent, or has had effect, that may change what was read. True: it was one. */

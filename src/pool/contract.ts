@@ -42,6 +42,8 @@ export interface PlacedOp extends Op {
   unframe(raw: RawConnection): readonly Op[] | null
   /** Whether it may wait behind others on the same connection: its asker holds nothing they could be waiting for. */
   readonly mayShare: boolean
+  /** Whether it may be sent again although it may have run: it changes nothing. */
+  readonly mayRepeat: boolean
 }
 
 /** Somebody in the queue: an implicit statement (`op`) or a slot that wants a lease (`holder`). */

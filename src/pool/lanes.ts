@@ -1,6 +1,7 @@
 // Decides which implicit reads share a connection, on drivers that answer several in flight. A lane is no property of a
 // connection: it begins when a quick read takes a free one and ends when nothing is in flight any more. Only reads that
-// are known to be quick share, because a connection answers in order, so each waits for those in front of it.
+// are known to be quick share, because a connection answers in order, so each waits for those in front of it; and only those that
+// may run twice, because those on a connection that ends are sent again.
 // Made by the pool with its first connection that can do so; other drivers have none of this.
 import type { Failure } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
@@ -218,6 +219,8 @@ export class Lanes implements SeatOwner {
       if (seat.batch !== null) this.#services.of(seat.stmt).setApart()
       return false
     }
+    // What is known of functions may have changed since it was sent.
+    if (failure.kind !== 'skipped' && !op.mayRepeat) return false
     this.#again.add(op)
     op.again()
     this.#stranded.push(op as Read)
@@ -227,7 +230,8 @@ export class Lanes implements SeatOwner {
 
   #shares(op: PlacedOp, service: Service): boolean {
     const { dirties, pins } = op.stmt
-    return service.quick && dirties === 0 && pins === 0 && !this.#again.has(op) && op.mayShare
+    const quick = service.quick && dirties === 0 && pins === 0
+    return quick && !this.#again.has(op) && op.mayShare && op.mayRepeat
   }
 
   #isSlow({ stmt }: PlacedOp): boolean {

@@ -13,6 +13,11 @@ export interface Reach {
   readonly draws: boolean
   /** It calls only functions that change nothing, so it may run on any connection. */
   readonly plain: boolean
+  /**
+   * It calls a function that may change something, itself or through a view: it has to run once for each time it was issued. Functions
+   * of PostgreSQL and of extensions that are not volatile do not, nor do those that the user calls harmless.
+   */
+  readonly once: boolean
   /** Names in front of a bracket that the catalogue did not have when it was read. */
   readonly unknown: readonly string[]
 }

@@ -60,10 +60,15 @@ create trigger a before insert on t for each row execute function tr_set();
 create trigger b before delete on child for each row execute function tr_set();
 create trigger c before insert on log_1 for each row execute function tr_set();
 create trigger d before insert on quiet for each row execute function tr_quiet();
+create sequence numbers;
 create view v_plain as select n from t;
 create view v_now as select now() as n;
 create view v_random as select f_calls() as n;
 create view v_outer as select n from v_random;
+create view v_draws as select nextval('numbers') as n;
+create view v_over as select n from v_draws;
+create view v_sets as select set_config('app.y', '1', false) as n;
+create view v_pid as select pg_backend_pid() as n;
 create table defaulted (n text default f_set_config());
 `
 
@@ -206,6 +211,47 @@ describe('a read is plain', () => {
   ])('not: %s', (sql) => {
     expect(reach(sql).plain).toBe(false)
   })
+})
+
+describe('a read may be sent twice', () => {
+  test.each([
+    'select n from t where n = $1',
+    'select upper($1), now(), random(), pg_backend_pid(), txid_current()',
+    'select * from pg_locks',
+    'select * from v_plain, v_now, v_pid',
+  ])('%s', (sql) => {
+    expect(catalogue.reachOf(sql).once).toBe(false)
+  })
+
+  test('when the user says that its functions are harmless', () => {
+    const told = new Catalogue(answer, { harmless: new Set(['f_pure', 'f_set_config']), stateful: new Set(['upper']) })
+
+    expect(told.reachOf('select f_pure(1), f_set_config()').once).toBe(false)
+    expect(told.reachOf('select upper($1)').once).toBe(true)
+  })
+
+  test.each([
+    'select f_pure(1)',
+    'select p_update()',
+    'select f_set_config()',
+    'select n from unnest($1::int[]) as n where p_update() is null',
+    'select a_odd(x) from t',
+    'select lower(1)',
+    "select nextval('numbers')",
+    'select * from v_random',
+    'select * from v_outer',
+    'select * from v_draws',
+    'select n from public.v_over as o where o.n > $1',
+    'select * from v_sets',
+  ])('not: %s', (sql) => {
+    expect(catalogue.reachOf(sql).once).toBe(true)
+  })
+})
+
+test('a view is judged by the functions of PostgreSQL that it calls, as by others', () => {
+  expect(reach('select * from v_draws')).toEqual({ stateful: [], plain: false })
+  expect(reach('select * from v_pid')).toEqual({ stateful: [], plain: false })
+  expect(reach('select * from v_sets')).toEqual({ stateful: ['set_config (of the view v_sets)'], plain: false })
 })
 
 test('a name that the catalogue did not have is named; tables and aliases with a list of columns are none', () => {

@@ -129,6 +129,29 @@ describe('reads that ran three times and are quick', () => {
 
 describe('nothing else shares', () => {
   test.each([
+    ['select book($1::int)', 1],
+    ['select upper(public.book($1::int))', 1],
+    ['select upper($1::int)', 3],
+  ])(
+    'of calls only those of harmless functions of PostgreSQL do: three times %s has %i in flight',
+    async (text, most) => {
+      using time = virtualTime()
+      const answer = (asked: string): { rows: { n: string }[] } | undefined =>
+        asked === text ? { rows: [{ n: '1' }] } : undefined
+      const server = await place(time, { max: 2, shared: 1 }, { answer })
+      for (let run = 0; run < 3; run++) await during(time, server.db.scalar(text, [run]))
+      server.sent()
+
+      const answers = Promise.all([1, 2, 3].map((n) => server.db.scalar(text, [n])))
+      await Promise.resolve()
+      expect(server.sent().length).toBe(most)
+
+      await during(time, answers)
+      await end(server)
+    },
+  )
+
+  test.each([
     ['a write', 'insert into t values (1)'],
     ['a read that is new', 'select 5'],
     ['a read that leaves something behind', "select set_config('search_path', 'x', false)"],

@@ -171,6 +171,7 @@ export class Borrower implements PoolWaiter, LeaseHolder {
 export class Statement implements PlacedOp, PoolWaiter {
   readonly stmt: Compiled
   readonly mayShare: boolean
+  readonly mayRepeat: boolean = true
   /** It never shares a connection. */
   readonly exclusive: boolean
   arrived: number = ++arrivals

@@ -134,6 +134,10 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     return this.leaves === 0 && (this.chain === undefined || this.heldLeases().size === 0)
   }
 
+  get mayRepeat(): boolean {
+    return this.engine.functions.mayRepeat(this.stmt)
+  }
+
   get standsAlone(): boolean {
     return standsAlone(this.stmt)
   }

@@ -28,6 +28,13 @@ with parts (aggregate, names) as (
   union all select r.ev_class, d.refobjid from pg_rewrite r
     join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
     where r.ev_type = '1' and d.refobjid <> r.ev_class
+), called (rule, function) as (
+  select objid, refobjid from pg_depend where classid = 'pg_rewrite'::regclass and refclassid = 'pg_proc'::regclass
+  union select r.oid, p.oid from pg_rewrite r
+    join pg_class c on c.oid = r.ev_class and c.relkind = 'v'
+      and c.relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+    cross join lateral regexp_matches(r.ev_action::text, ':(?:op)?funcid ([0-9]+)', 'g') as found
+    join pg_proc p on p.oid = found[1]::oid and p.oid < 16384 and p.provolatile <> 'i'
 ), closed as (
   select * from (
     with recursive all_reach (written, relation) as (
@@ -51,8 +58,7 @@ select json_build_object(
     join pg_class c on c.oid = x.written),
   'views', (select coalesce(json_agg(distinct jsonb_build_object('view', c.relname, 'function', p.proname)), '[]')
     from pg_rewrite r join pg_class c on c.oid = r.ev_class and c.relkind = 'v'
-    join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_proc'::regclass
-    join pg_proc p on p.oid = d.refobjid),
+    join called d on d.rule = r.oid join pg_proc p on p.oid = d.function),
   'nested', (select coalesce(json_agg(distinct jsonb_build_object('view', c.relname, 'within', u.relname)), '[]')
     from pg_rewrite r join pg_class c on c.oid = r.ev_class and c.relkind = 'v'
     join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
@@ -83,6 +89,7 @@ export interface CatalogueAnswer {
   readonly triggers: readonly { readonly table: string; readonly function: string }[]
   /** Tables whose rules put other statements in place of a write. */
   readonly rules: readonly string[]
+  /** A view, and a function that it calls; those of PostgreSQL for views of users alone, and unless they are immutable. */
   readonly views: readonly { readonly view: string; readonly function: string }[]
   /** A view, and one that it reads. */
   readonly nested: readonly { readonly view: string; readonly within: string }[]
@@ -137,8 +144,9 @@ export class Catalogue implements FunctionBook {
   /** Names of functions outside of PostgreSQL: what the functions of that name may do. */
   readonly #own = new Map<string, Own>()
   readonly #triggers = new Map<string, readonly string[]>()
-  /** Views that call what is not plain, and of those what may leave state. */
+  /** Views that call what is not plain, those that call what may change something, and of these what may leave state. */
   readonly #unplainViews = new Set<string>()
+  readonly #doingViews = new Set<string>()
   readonly #views = new Map<string, string>()
   readonly #events: readonly string[]
   readonly hidden: readonly string[]
@@ -161,7 +169,8 @@ export class Catalogue implements FunctionBook {
       this.#triggers.set(table, [...(this.#triggers.get(table) ?? []), `the rules of ${table}`])
     for (const { view, function: name } of answer.views) {
       if (!this.#isPlain(name)) this.#unplainViews.add(view)
-      if (leaving.has(name)) this.#views.set(view, name)
+      if (!this.#mayRepeat(name)) this.#doingViews.add(view)
+      if (leaving.has(name) || name === 'set_config' || (effectOf(name)?.[0] ?? 0) !== 0) this.#views.set(view, name)
     }
     this.#spread(answer)
     this.#events = answer.events.filter((name) => leaving.has(name))
@@ -174,12 +183,13 @@ export class Catalogue implements FunctionBook {
 
   /** A view that reads another does what that one does. */
   #spread({ nested }: CatalogueAnswer): void {
-    for (let before = -1; before !== this.#unplainViews.size + this.#views.size;) {
-      before = this.#unplainViews.size + this.#views.size
+    const count = (): number => this.#unplainViews.size + this.#doingViews.size + this.#views.size
+    for (let before = -1; before !== count();) {
+      before = count()
       for (const { view, within } of nested) {
         const name = this.#views.get(within)
         if (name !== undefined && !this.#views.has(view)) this.#views.set(view, name)
-        if (this.#unplainViews.has(within)) this.#unplainViews.add(view)
+        for (const views of [this.#unplainViews, this.#doingViews]) if (views.has(within)) views.add(view)
       }
     }
   }
@@ -203,12 +213,18 @@ export class Catalogue implements FunctionBook {
     let plain = stateful.length === 0
     if (plain) for (const name of calls) plain &&= this.#isPlain(name)
     if (plain) for (const name of names) plain &&= !isOfSession(name) && !this.#unplainViews.has(name)
+    let once = stateful.length > 0
+    if (!plain && !once) {
+      for (const name of calls) once ||= !this.#mayRepeat(name)
+      for (const name of names) once ||= this.#doingViews.has(name)
+    }
     return {
       stateful,
       triggered,
       asks: calls.filter((_, at) => own[at]?.asks === true),
       draws: own.some((each) => each?.draws === true),
       plain,
+      once,
       unknown: calls.filter((name) => !this.#own.has(name) && !this.#builtin.has(name)),
     }
   }
@@ -218,6 +234,14 @@ export class Catalogue implements FunctionBook {
     const own = this.#own.get(name)
     if (own !== undefined) return own.plain
     return aimless.has(name) || (!this.#volatile.has(name) && !isOfSession(name))
+  }
+
+  /** Whether a second call changes nothing. */
+  #mayRepeat(name: string): boolean {
+    const own = this.#own.get(name)
+    if (own !== undefined) return own.plain
+    const tells = namesSession(name) && effectOf(name) === undefined
+    return tells || aimless.has(name) || !this.#volatile.has(name)
   }
 }
 
