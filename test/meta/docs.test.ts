@@ -61,10 +61,10 @@ function anchors(text: string): Set<string> {
   )
 }
 
-/** README.md and docs/**.md; none of them need exist. */
+/** The pages of the root and docs/**.md; none of them need exist. */
 function pages(): { file: string; text: string }[] {
   return readdirSync(root, { recursive: false, encoding: 'utf8' })
-    .filter((name) => name === 'README.md' || name === 'docs')
+    .filter((name) => name.endsWith('.md') || name === 'docs')
     .flatMap((name) =>
       name === 'docs'
         ? readdirSync(join(root, name), { recursive: true, encoding: 'utf8' }).map((path) => join(name, path))
