@@ -22,7 +22,7 @@ import type { Position } from './hosts/position.ts'
 import type { EngineOp } from './query/op.ts'
 import type { Slot } from './slot/slot.ts'
 import { Turn } from './slot/waiting.ts'
-import { addHook, innermost, type Hook } from './transaction/hooks.ts'
+import { addHook, type Hook } from './transaction/hooks.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
 import { type TransactionOptions, transactionOptions } from './transaction/options.ts'
 import type { TransactionPlace } from './transaction/terms.ts'
@@ -259,12 +259,12 @@ export class Connection extends Executor implements AsyncDisposable {
    * Runs `hook` after the innermost transaction open here has committed. Without one, it runs at once and settles as the hook.
    */
   afterCommit(hook: Hook): Promise<void> {
-    return addHook('commit', hook, () => innermost(this.#slot, this))
+    return addHook('commit', hook, () => this.#slot.innermost(this))
   }
 
   /** Runs `hook` after the innermost transaction open on this connection was rolled back. Without one, never. */
   afterRollback(hook: Hook): Promise<void> {
-    return addHook('rollback', hook, () => innermost(this.#slot, this))
+    return addHook('rollback', hook, () => this.#slot.innermost(this))
   }
 
   /**

@@ -7,6 +7,7 @@ import {
   ambientDefaults,
   ambientFrame,
   ambientSettings,
+  currentChain,
   settingsAround,
   settingsOn,
   type Link,
@@ -28,7 +29,7 @@ import { callOptions, placeOf } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import { defaultsChecks } from './query/query-terms.ts'
 import type { Slot } from './slot/slot.ts'
-import { addHook, transactionHere, type Hook } from './transaction/hooks.ts'
+import { addHook, type Hook } from './transaction/hooks.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
 import { type TransactionOptions, transactionOptions } from './transaction/options.ts'
 import type { TransactionPlace } from './transaction/terms.ts'
@@ -305,7 +306,9 @@ export abstract class Source extends ClientSource {
   #transactionHere(): TransactionRecord | null {
     const engine = this.engineQuietly()
     if (engine === null) this.checkUsable()
-    return engine === null ? null : transactionHere(engine)
+    const frame = engine === null ? null : ambientFrame(engine, currentChain())
+    if (frame !== null && frame.manual !== null) engine?.warnOfManual(frame)
+    return (frame?.slot as Slot | null | undefined)?.innermost(null) ?? null
   }
 
   /**

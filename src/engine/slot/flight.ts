@@ -5,7 +5,7 @@ import type { Lease } from '../../pool/member.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { Waiting } from './waiting.ts'
-import type { TransactionRecord } from '../transaction/record.ts'
+import type { Inside } from '../transaction/inside.ts'
 import { clock } from '../../util/clock.ts'
 
 export class Flight {
@@ -54,7 +54,7 @@ export class Flight {
   }
 
   /** Stops what is on the wire and belongs to `transaction`. */
-  stop(transaction: TransactionRecord, failure: Failure): void {
+  stop(transaction: Inside, failure: Failure): void {
     for (const op of [...this.ops]) if (op.transaction?.isWithin(transaction) === true) op.abandon(failure)
   }
 

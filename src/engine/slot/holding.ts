@@ -4,7 +4,8 @@ import { notice } from '../../observe/channels.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
 import type { Copying, Ties } from '../../pool/member.ts'
 import type { Lease, LeaseHolder } from '../../pool/member.ts'
-import type { Frame, Settings } from '../context/frame.ts'
+import { currentChain } from '../context/chain.ts'
+import type { Frame, Handle, Settings } from '../context/frame.ts'
 import type { EngineCore } from '../core.ts'
 import type { Reads } from '../hosts/route.ts'
 import type { Pool } from '../../pool/pool.ts'
@@ -121,6 +122,12 @@ export abstract class Holding implements LeaseHolder {
 
   get top(): TransactionRecord | undefined {
     return this.stack.length === 0 ? undefined : this.stack[this.stack.length - 1]
+  }
+
+  /** The innermost open transaction that a statement through `handle` would run in here. */
+  innermost(handle: Handle | null): TransactionRecord | null {
+    const chain = currentChain()
+    return this.stack.findLast((record) => record.admitsFrom(chain, handle)) ?? null
   }
 
   /** Its session has state that its user relies on, or may have. */

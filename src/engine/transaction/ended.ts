@@ -1,7 +1,20 @@
 // The messages for code that runs in a transaction, or in a callback of it, which has ended.
-import { noPlace } from '../../observe/place.ts'
-import type { TransactionRecord } from './record.ts'
-import { hasEnded } from './state.ts'
+import { noPlace, type Place } from '../../observe/place.ts'
+import { type At, hasEnded } from './state.ts'
+
+/** A transaction, as far as it has ended. */
+interface Ending {
+  readonly at: At
+  readonly place: Place
+  /** It takes new work, unless one around it does not. */
+  readonly taking: boolean
+  readonly open: boolean
+  /** Its callback has returned. */
+  readonly returned: boolean
+  /** Where, or with what, it was ended; empty: not by code. */
+  readonly endedAt: Place | string
+  readonly parent: Ending | null
+}
 
 const how = {
   open: 'is open',
@@ -13,14 +26,14 @@ const how = {
 } as const
 
 /** Where it is, in a word. */
-export function stateOf({ at, taking, returned }: TransactionRecord): keyof typeof how {
+export function stateOf({ at, taking, returned }: Ending): keyof typeof how {
   if (hasEnded(at)) return at
   if (taking) return 'open'
   return returned ? 'closing' : 'ending'
 }
 
 /** Of the innermost one that is over: it may be one around `record`. */
-export function endedMessage(record: TransactionRecord): string {
+export function endedMessage(record: Ending): string {
   const { place, taking, endedAt, parent } = record
   if (taking && parent !== null && !parent.open) return endedMessage(parent)
   return (

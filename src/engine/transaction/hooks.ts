@@ -1,11 +1,6 @@
 // The hooks that run after a transaction: `afterCommit` and `afterRollback`. The hooks of a nested transaction follow the fate
 // of its savepoint and run with those of the outermost, once the outcome can no longer change.
 import { needsFunction } from '../../util/options.ts'
-import { ambientFrame, currentChain } from '../context/chain.ts'
-import type { EngineCore } from '../core.ts'
-import type { Frame, Handle } from '../context/frame.ts'
-import type { Slot } from '../slot/slot.ts'
-import type { TransactionRecord } from './record.ts'
 import type { Fate, Follower } from '../../sql/statement.ts'
 
 export type Hook = () => unknown
@@ -55,30 +50,17 @@ export class Hooks {
 // that was passed nothing.
 type HookKind = 'commit' | 'rollback'
 
+interface Hooked {
+  readonly hooks: Hooks
+}
+
 /** Rejects with what a hook throws that runs at once, because no transaction is open. */
-export async function addHook(kind: HookKind, hook: Hook, find: () => TransactionRecord | null): Promise<void> {
+export async function addHook(kind: HookKind, hook: Hook, find: () => Hooked | null): Promise<void> {
   const [name, what] = kind === 'commit' ? ['afterCommit()', 'commit'] : ['afterRollback()', 'rollback']
   needsFunction(hook, name, `the function to run after the ${what}`)
   const record = find()
   if (record !== null) record.hooks.add(kind, hook)
   else if (kind === 'commit') await hook()
-}
-
-/**
- * The transaction that statements without a handle run in here; null: none.
- * @throws {TransactionEndedError} when it has ended.
- */
-export function transactionHere(engine: EngineCore & { warnOfManual(frame: Frame): void }): TransactionRecord | null {
-  const frame = ambientFrame(engine, currentChain())
-  if (frame === null) return null
-  if (frame.manual !== null) engine.warnOfManual(frame)
-  return frame.slot === null ? null : innermost(frame.slot as Slot, null)
-}
-
-/** The innermost open transaction on `slot` that a statement through `handle` would run in here. */
-export function innermost(slot: Slot, handle: Handle | null): TransactionRecord | null {
-  const chain = currentChain()
-  return slot.stack.findLast((record) => record.admitsFrom(chain, handle)) ?? null
 }
 
 // What follows the fate of a transaction in memory: values that its statements put into objects are put back when it is

@@ -10,7 +10,7 @@ import { thrownError } from '../query/failure.ts'
 import { clock } from '../../util/clock.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { Slot } from '../slot/slot.ts'
-import { innermost, type Hook } from './hooks.ts'
+import type { Hook } from './hooks.ts'
 import { type TransactionOptions, transactionOptions } from './options.ts'
 import type { TransactionPlace } from './terms.ts'
 import { needsFunction, readAgain } from '../../util/options.ts'
@@ -202,7 +202,7 @@ export class Transaction extends Executor {
   /** It, or the savepoint inside of it that a statement through this handle would run in here. */
   #innermost(): TransactionRecord {
     const record = this.#usable()
-    return innermost(record.slot, this) ?? record
+    return record.slot.innermost(this) ?? record
   }
 
   /** Its record while it is open: a handle that outlived its transaction opens nothing on what is there now. */
