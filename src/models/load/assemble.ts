@@ -20,12 +20,14 @@ import {
   type Values,
 } from './instances.ts'
 import { Joins, linkOf } from './join-list.ts'
-import { relationOf } from './joins.ts'
+import { relationOf, severalAsOne } from './joins.ts'
 import { Level, type List } from './level.ts'
 import { listSpecs } from './list-fields.ts'
+import { columnsIn } from './columns.ts'
 import { aliasFor, type Around, type Correlates, writeLists, writeNamed } from './list-sql.ts'
 import { type ChildNode, type ListNode, type LoadNode, modelNode, type ModelNode } from './node.ts'
 import { Shared } from './shared.ts'
+import { type Single, singleIn } from './single.ts'
 import { asText, qualifierOf, type Source } from './source.ts'
 
 export class Assembly {
@@ -33,6 +35,7 @@ export class Assembly {
   readonly #repeats = new Set<number>()
   readonly #read: Read
   readonly #beside: number[] = []
+  readonly #single: Single[] = []
 
   /** @throws {UsageError} when the loader does not fit the query. */
   constructor(node: LoadNode, root: Source, joins: Joins) {
@@ -47,6 +50,13 @@ export class Assembly {
 
   /** All lists, the outer ones first. After everything was compiled. */
   readonly lists: readonly List[]
+
+  /** @throws {UsageError} for a value of which an object may have several, unless groups make one of them. */
+  checkGroups(by: readonly unknown[]): void {
+    for (const { ids, refuse } of this.#single)
+      if (by.length === 0 || (ids !== null && columnsIn(by).some((column) => ids.includes(qualifierOf(column)))))
+        throw refuse()
+  }
 
   get root(): Level {
     return this.#root
@@ -109,7 +119,7 @@ export class Assembly {
       case 'model':
         return this.#model(node, level, owner, member)
       case 'value':
-        return this.#value(node.expression, level, member)
+        return this.#value(node.expression, level, owner, member)
       case 'tuple': {
         const items = node.items.map((item) => this.#compile(item, level, null, null))
         return (values, shared) => items.map((read) => read(values, shared))
@@ -124,8 +134,20 @@ export class Assembly {
     }
   }
 
-  #value(expression: Expression, level: Level, member: string | null): Read {
-    if (is(expression, Column)) level.joins.need(expression, member)
+  #value(expression: Expression, level: Level, owner: Source | null, member: string | null): Read {
+    if (is(expression, Column)) {
+      level.joins.need(expression, member)
+      const id = qualifierOf(expression)
+      const of = level.joins.find(id)
+      if (
+        level === this.#root &&
+        owner !== null &&
+        member !== null &&
+        of !== undefined &&
+        level.joins.hasSeveral(owner, id)
+      )
+        this.#single.push({ ids: null, refuse: () => severalAsOne(owner, of, member) })
+    }
     const at = level.add(expression)
     return (values) => values[at]
   }
@@ -142,6 +164,7 @@ export class Assembly {
     if (shares) for (let at = start; at < end; at++) this.#repeats.add(at)
     const sharing = by?.map((column) => level.add(asText(column, source))) ?? null
     const attach = node.children.map((child) => this.#child(child, level, source))
+    if (by !== null) this.#single.push(...singleIn(node, by, level, level === this.#root))
     const loaded = node.children.map(({ key }) => key)
     const make = instances(model, start, loaded, attach)
     const read: Read =

@@ -4,7 +4,9 @@ import { render } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { SqlText } from '../meta/sql-text.ts'
 import { sqlNameOf } from '../meta/table.ts'
-import { conditionOfRelation, type Relation, relationOf, relationOfOne } from './joins.ts'
+import { columnsIn } from './columns.ts'
+import { conditionOfRelation, type Relation, relationOf, relationOfOne, severalAsOne } from './joins.ts'
+import { isManyBy, Multiplicity, type OneFor } from './multiplicity.ts'
 import type { ModelNode } from './node.ts'
 import { qualifierOf, type Source, sourceOf } from './source.ts'
 
@@ -65,6 +67,8 @@ export class Joins {
   readonly #joins: Join[]
   /** Sources a loader reads into objects; each at one place only. */
   readonly #loaded = new Set<string>()
+  /** What loaders say is one object for another. */
+  readonly #declared: OneFor[] = []
 
   constructor(root: Source, given: readonly Join[]) {
     this.#root = root
@@ -79,7 +83,14 @@ export class Joins {
     if (this.#loaded.has(source.id))
       throw new UsageError(`${source.id} is loaded at two places: use alias('name') for one of them.`)
     this.#loaded.add(source.id)
-    if (this.has(source.id)) return this.#check(source, on)
+    if (member !== null && (on === null ? !this.has(source.id) : !isManyBy(on, parent, source)))
+      this.#declared.push([parent.id, source.id])
+    if (this.has(source.id)) {
+      this.#check(source, on)
+      if (member !== null && on === null && this.hasSeveral(parent, source.id))
+        throw severalAsOne(parent, source, member)
+      return
+    }
     const relation = (): Relation =>
       member === null ? relationOf(parent, source, false) : relationOfOne(parent, source, member)
     this.#joins.push({ kind: 'left', source, on: on ?? conditionOfRelation(relation()) })
@@ -106,6 +117,31 @@ export class Joins {
     if (source.id !== id) throw new UsageError(`${id} is not in the query: join it.`)
     const relation = member === null ? relationOf(this.#root, source, false) : relationOfOne(this.#root, source, member)
     this.#joins.push({ kind: 'left', source, on: conditionOfRelation(relation) })
+    if (member !== null) this.#declared.push([this.#root.id, id])
+  }
+
+  /** Whether a foreign key that the query joins by has several rows of a table for one row of another. */
+  hasSeveral(parent: Source, id: string): boolean {
+    const at = this.#joins.findIndex(({ source }) => source.id === id)
+    const join = this.#joins[at]
+    if (join === undefined || this.multiplicity.oneFor(parent).has(id)) return false
+    const before = [this.#root, ...this.#joins.slice(0, at).map(({ source }) => source)]
+    return (
+      before.some((each) => isManyBy(join.on, each, join.source)) ||
+      columnsIn(join.on).some((column) => {
+        const other = qualifierOf(column)
+        return before.some((each) => each.id === other) && this.hasSeveral(parent, other)
+      })
+    )
+  }
+
+  get multiplicity(): Multiplicity {
+    return new Multiplicity(this.#root, this.#joins, this.#declared)
+  }
+
+  /** The table that columns with that qualifier are of. */
+  find(id: string): Source | undefined {
+    return id === this.#root.id ? this.#root : this.#joins.find(({ source }) => source.id === id)?.source
   }
 
   write(text: SqlText): void {

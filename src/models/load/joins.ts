@@ -36,13 +36,23 @@ export function relationOfOne(parent: Source, child: Source, key: string): Relat
   const relation = relationOf(parent, child, false)
   // A subquery may have one for each; its table does not say.
   if (child.isQuery || keysOf(parent, child).length > 0 || isUnique(child, relation.child)) return relation
-  const [one, other] = [parent, child].map(({ model, id }) => (model === null ? id : modelName(model)))
-  throw new UsageError(
+  throw severalAsOne(parent, child, key)
+}
+
+export function severalAsOne(parent: Source, child: Source, key: string): UsageError {
+  const [one, other] = [titleOf(parent), titleOf(child)]
+  return new UsageError(
     `load({ ${key} }): one ${one} has many of ${other}, whose foreign key is not unique, so each ${one} would come once for each of them. Use many(${other}) for the list, or say which one it is with .on(condition).`,
   )
 }
 
-function isUnique({ table }: Source, columns: readonly Column[]): boolean {
+/** What messages call it. */
+export function titleOf({ model, id }: Source): string {
+  return model === null ? id : modelName(model)
+}
+
+/** Whether one row at most has these values of the columns. */
+export function isUnique({ table }: Source, columns: readonly Column[]): boolean {
   const names = new Set(columns.map(({ name }) => name))
   return uniqueKeys(table).some((key) => key.length > 0 && key.every((name) => names.has(name)))
 }
@@ -52,7 +62,7 @@ export function conditionOfRelation({ parent, child }: Relation): SQL {
 }
 
 /** The foreign keys of `from` that lead to `to`. Views have none. */
-function keysOf(from: Source, to: Source): Relation[] {
+export function keysOf(from: Source, to: Source): Relation[] {
   if (isView(from.table)) return []
   return tableConfigOf(from.table)
     .foreignKeys.map((key) => key.reference())

@@ -41,6 +41,7 @@ export function compileQuery(state: QueryState, { most = 0, beside, facts = null
   const { models: words, family } = state.source.dialect
   const head = headOf(state, facts, single, beside)
   const { spec, assembly, decode, close } = head
+  assembly?.checkGroups(state.groupBy)
   const text = new SqlText(state.source.dialect, head.open, head.params)
   const lists = assembly?.hasLists === true
   if (lists) checkScope(state, assembly)
@@ -85,6 +86,7 @@ function inner(state: QueryState, text: SqlText): void {
 
 function writeFrom(state: QueryState, text: SqlText): void {
   const { joins, assembly } = headOf(state, null, false)
+  assembly?.checkGroups(state.groupBy)
   if (assembly?.hasLists === true) checkScope(state, assembly)
   joins.write(text)
 }
