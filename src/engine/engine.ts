@@ -46,8 +46,6 @@ export interface EngineStats extends PoolStats {
 
 export const closeChecks: Checks<CloseOptions> = { timeoutMs: duration }
 
-const placePauseMs = 1
-
 /** The connections of one database and the queries on them. (GINO: `GinoEngine`.) */
 export class Engine extends Source implements AsyncDisposable {
   /** @internal What runs it. */
@@ -88,7 +86,7 @@ export class Engine extends Source implements AsyncDisposable {
   readonly twins: Twins
   readonly #onClose: () => void
   #cursors = 0
-  #lastPlace = 0
+  readonly #borrowed = new PlaceBudget()
   readonly #places = new PlaceBudget()
 
   /** @internal Use `createEngine`. */
@@ -305,14 +303,15 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   /**
-   * @internal Where a connection is borrowed: always for a leak report, else while others have to wait, and then at most
-   * once a millisecond, for it is dear.
+   * @internal Where a connection is borrowed: always for a leak report, else while others have to wait, as often as is free.
    */
   borrowPlace(waits: boolean): Place | null {
+    if (this.leaks === null && !waits && !this.pool.exhausted) return null
     const now = clock.now()
-    if (this.leaks === null && (!(waits || this.pool.exhausted) || now - this.#lastPlace < placePauseMs)) return null
-    this.#lastPlace = now
-    return capturePlace()
+    if (this.leaks === null && !this.#borrowed.take(now)) return null
+    const place = capturePlace()
+    this.#borrowed.took(clock.now() - now)
+    return place
   }
 
   /**

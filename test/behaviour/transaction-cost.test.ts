@@ -87,6 +87,25 @@ test('places are taken every two milliseconds at the most, and some at once afte
   expect(taken).toBeLessThanOrEqual(most)
 })
 
+test('a transaction that waited for a connection takes no place because of that', async () => {
+  await using server = await fake({}, { pool: { max: 1, acquireTimeoutMs: 60_000 } })
+  const { db } = server
+
+  const known = await Promise.all(
+    Array.from({ length: 500 }, () =>
+      db.transaction(async (tx) => {
+        await tx.scalar('select 1')
+        return String(tx)
+      }),
+    ),
+  )
+
+  const unknown = known.filter((text) => text.includes('not noted'))
+  const found = unknown.filter((text) => text.includes('with a statement at'))
+  // Only those during which the machine stood still.
+  expect(found.length).toBeLessThanOrEqual(unknown.length / 2)
+})
+
 test('a transaction that had no place is known by a statement it issues 20 ms later', async () => {
   await using server = await fake()
   const { db } = server

@@ -1,7 +1,7 @@
 // How a slot holds its lease: the reasons that keep it there, whether the pool may take it back for somebody who waits, and the
 // messages about that.
 import { notice } from '../../observe/channels.ts'
-import { capturePlace, type Place } from '../../observe/place.ts'
+import { capturePlace, noPlace, type Place } from '../../observe/place.ts'
 import type { Copying, Ties } from '../../pool/member.ts'
 import type { Lease, LeaseHolder } from '../../pool/member.ts'
 import { currentChain } from '../context/chain.ts'
@@ -21,6 +21,13 @@ const longMs = 1_000
 const mostToldPlaces = 1_000
 
 let recalls = 0
+
+/** Who makes a slot. */
+interface Owner {
+  /** Where it was made. */
+  readonly place?: Place
+  describe(): string
+}
 
 export abstract class Holding implements LeaseHolder {
   lease: Lease | null = null
@@ -81,14 +88,9 @@ export abstract class Holding implements LeaseHolder {
   #pinnedBy = ''
   #pinnedAt: Place | null = null
   /** Its maker, for messages. */
-  owner: string | { describe(): string }
+  owner: string | Owner
 
-  constructor(
-    engine: EngineCore,
-    settings: Settings | null,
-    explicit: boolean,
-    owner: string | { describe(): string },
-  ) {
+  constructor(engine: EngineCore, settings: Settings | null, explicit: boolean, owner: string | Owner) {
     this.engine = engine
     this.settings = settings
     this.explicit = explicit
@@ -333,6 +335,12 @@ export abstract class Holding implements LeaseHolder {
         details: { idleMs: Math.round(clock.now() - idleSince) },
       },
     )
+  }
+
+  /** Whether messages say where its maker is without `place`. A leak report gives both. */
+  protected get placed(): boolean {
+    if (this.engine.leaks !== null) return false
+    return typeof this.owner !== 'string' && (this.owner.place ?? noPlace) !== noPlace
   }
 
   /** Its maker in words, for messages. */

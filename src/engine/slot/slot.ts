@@ -186,7 +186,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   /** Remembers who borrows where others have to wait, or will have to: a capture is too dear for every borrow. */
   #notePlace(waits: boolean): void {
-    this.place = this.engine.borrowPlace(waits) ?? this.place
+    if (!this.placed) this.place = this.engine.borrowPlace(waits) ?? this.place
   }
 
   #armReady(): void {

@@ -186,9 +186,10 @@ export class TransactionRecord implements Inside {
     return this.parent === null ? this : this.parent.outermost
   }
 
-  /** A statement of it is issued now: if nobody knows where it was begun, where it goes on is better than nothing. */
+  /** A statement of it is issued now: where it goes on is better than nothing. It does not count how long it waited for a connection. */
   notePlace(): void {
-    if (clock.now() - this.since > unplacedMs) this.place = capturePlace(undefined, `${noPlace}, with a statement at `)
+    if (clock.now() - Math.max(this.since, this.slot.lease?.since ?? 0) > unplacedMs)
+      this.place = capturePlace(undefined, `${noPlace}, with a statement at `)
   }
 
   /** Whether a waiting statement or transaction belongs inside: by the code that issued it, or by its handle. */
