@@ -19,7 +19,7 @@ import {
   openEngine,
   withEngine,
 } from '../engine/open/create-engine.ts'
-import { closedError, nothingClosed, notBound, notOpen, Opening, Pace, Paces } from '../engine/open/opening.ts'
+import { closedError, nothingClosed, notBound, Opening, Pace, Paces, withoutEngine } from '../engine/open/opening.ts'
 import type { Executor, Row } from '../engine/query/executor.ts'
 import { Source } from '../engine/source.ts'
 import type { Works } from '../engine/works.ts'
@@ -222,10 +222,10 @@ export class Db extends Source implements AsyncDisposable {
   /** @internal Something opens and closes it. */
   claim(): void {}
 
-  /** The counts of this moment. @throws {NotBoundError} while it has no engine. */
+  /** The counts of this moment. @throws {NotBoundError} while it has no engine; `PoolClosedError` when it has been closed. */
   stats(): EngineStats {
     const engine = this.engineQuietly()
-    if (engine === null) throw this.#state === 'configured' ? notOpen() : notBound(this.#missing)
+    if (engine === null) throw withoutEngine(this.#state, this.#missing)
     return engine.stats()
   }
 

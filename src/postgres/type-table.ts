@@ -4,7 +4,7 @@ import { UnsafeIntegerError } from '../errors/index.ts'
 import type { ColumnSpec } from '../sql/compiled.ts'
 import { atLocal, type ElementReader, readArray, readBytea, readTimestamp } from './text-forms.ts'
 import { elementOf } from './types/built-in.ts'
-import { unreadable } from './types/pieces.ts'
+import { unreadable, unreadableTime } from './types/pieces.ts'
 import { randomUUID } from 'node:crypto'
 
 /** What an 8-byte integer becomes; `number` refuses what a number cannot hold. */
@@ -113,10 +113,10 @@ export function safeInteger(text: string): number {
   return value
 }
 
-export const timestamp: Reader = (text) => readTimestamp(text) ?? unreadable('timestamp')
+export const timestamp: Reader = (text) => readTimestamp(text) ?? unreadableTime('timestamp')
 
 /** A `timestamp` in the zone of this machine. */
-export const localTimestamp: Reader = (text) => atLocal(timestamp(text) as Date | number) ?? unreadable('timestamp')
+export const localTimestamp: Reader = (text) => atLocal(timestamp(text) as Date | number) ?? unreadableTime('timestamp')
 
 // JSON in results. `JSON.parse` rounds integers that a number cannot hold; here they are what `int8` says of 8-byte integers. Used by
 // the type table. Texts without a long run of digits, which is nearly all, go to `JSON.parse` as they are.

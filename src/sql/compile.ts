@@ -29,6 +29,8 @@ interface NamedForm {
   readonly names: readonly string[]
 }
 
+type WellFormed = string & { isWellFormed(): boolean }
+
 const defaultSize = 1000
 
 /** Longer texts, written by loops rather than people, are compiled each time: they would fill the memory. */
@@ -131,7 +133,7 @@ export class StatementCache {
   /**
    * The entry of a text; the same one while the text is kept.
    *
-   * @throws {UsageError} when the text holds a NUL character, which would end it early on the wire.
+   * @throws {UsageError} when the text holds a NUL character, which would end it early on the wire, or half of a surrogate pair.
    */
   compile(text: string): Entry {
     const known = this.#entries.get(text)
@@ -181,6 +183,8 @@ export class StatementCache {
 
   #add(text: string, kept = text.length <= longestKept): Entry {
     if (text.includes('\0')) throw new UsageError('The SQL text holds a NUL character.')
+    // It would be sent as another character.
+    if (!(text as WellFormed).isWellFormed()) throw new UsageError('The SQL text holds half of a surrogate pair.')
     const found = this.dialect.classify(text)
     const named = this.#prepare && kept && (found.cls === 'read' || found.cls === 'write') && found.preparable
     const entry = new Entry(text, found, this.dialect, () => (named ? `g${++this.#names}` : ''))

@@ -150,6 +150,20 @@ forEachDriver((driver) => {
       })
   })
 
+  test('a timestamp that no Date can hold, or in another style than ISO, is refused with the advice', async () => {
+    const advice = 'set DateStyle to ISO, or select the timestamp as text'
+    for (const type of ['timestamp', 'timestamptz'])
+      for (let run = 0; run < 3; run++)
+        for (const value of [`'294276-01-01'::${type}`, `array['294276-01-01']::${type}[]`])
+          expect((await caught(db.scalar(`select ${value}`))).message).toContain(advice)
+    await db.scope(async () => {
+      await db.status("set datestyle = 'German'")
+      const error = await caught(db.scalar("select '2024-01-31 10:00'::timestamptz"))
+      expect(error.message).toContain(advice)
+      expect(await db.scalar("select '2024-01-31 10:00'::timestamptz::text")).toMatch(/^31\.01\.2024/)
+    })
+  })
+
   describe('8-byte integers', () => {
     test.each(['9007199254740992', '-9007199254740993', '9223372036854775807'])(
       '%s is refused as a number',

@@ -122,6 +122,13 @@ forEachDriver((driver) => {
     await leaked.release()
   })
 
+  test('a db that is closed has no counts, and says that it is closed', async () => {
+    const db = await driver.db()
+    expect(db.stats().max).toBeGreaterThan(0)
+    await db.close()
+    expect(() => db.stats()).toThrow(PoolClosedError)
+  })
+
   test('releasing after it is no error, and using after it is one', async () => {
     const db = await open()
     const connection = await db.acquire()

@@ -102,9 +102,12 @@ test.each<[string, unknown, RegExp]>([
   expect(() => entry.bind(params as [])).toThrow(message)
 })
 
-test('a text with a NUL character is refused', () => {
-  expect(() => prepared().compile('select 1\0; drop table t')).toThrow(UsageError)
-})
+test.each(['select 1\0; drop table t', "select '\ud83d'", 'select 1 as "\ude00"'])(
+  'a text with a NUL character or half of another is refused: %j',
+  (text) => {
+    expect(() => prepared().compile(text)).toThrow(UsageError)
+  },
+)
 
 test('the cache is bounded, and spares what is used', () => {
   const cache = prepared(3)

@@ -203,7 +203,10 @@ export function notBound(missing: boolean): NotBoundError {
   )
 }
 
-export function notOpen(): NotBoundError {
+/** What a db of that state says where it needs an engine and opens none. */
+export function withoutEngine(state: string, missing: boolean): NotBoundError | PoolClosedError {
+  if (state === 'closed') return closedError()
+  if (state === 'unbound') return notBound(missing)
   return new NotBoundError('This db has not been opened yet. Call open(), or run a statement first.')
 }
 

@@ -1,7 +1,7 @@
 // Intervals, days and network addresses as objects.
 import type { TypeConversion } from '../../sql/conversions.ts'
 import { atLocal, localText, readTimestamp, timestampText } from '../text-forms.ts'
-import { unreadable, unwritable } from './pieces.ts'
+import { unreadable, unreadableTime, unwritable } from './pieces.ts'
 
 /** Each part has a sign of its own. `Temporal.Duration.from()` takes it where all signs are equal. */
 export interface Interval {
@@ -64,13 +64,13 @@ export const interval: TypeConversion<Interval | number> = { read: readInterval,
 
 /** A `date` as the `Date` of its beginning in UTC. */
 export const utcDate: TypeConversion<Date | number> = {
-  read: (text) => readTimestamp(text) ?? unreadable('date'),
+  read: (text) => readTimestamp(text) ?? unreadableTime('date'),
   write: (value) => (value instanceof Date ? timestampText(value) : undefined) ?? unwritable('date', 'a valid Date'),
 }
 
 /** A `date` as the `Date` of its beginning in the zone of this process, as node-postgres has it. */
 export const localDate: TypeConversion<Date | number> = {
-  read: (text) => atLocal(readTimestamp(text) ?? unreadable('date')) ?? unreadable('date'),
+  read: (text) => atLocal(readTimestamp(text) ?? unreadableTime('date')) ?? unreadableTime('date'),
   write: (value) => (value instanceof Date ? localText(value) : undefined) ?? unwritable('date', 'a valid Date'),
 }
 

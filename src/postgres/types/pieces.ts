@@ -5,6 +5,13 @@ export function unreadable(what: string): never {
   throw new ProtocolError(`The server sent a value that is no ${what}`)
 }
 
+/** A time in another style than ISO, or beyond the years that a `Date` has. */
+export function unreadableTime(type: 'timestamp' | 'date'): never {
+  unreadable(
+    `${type} that a Date can hold, in a form that is known: set DateStyle to ISO, or select the ${type} as text`,
+  )
+}
+
 /** @param wanted Behind "takes". */
 export function unwritable(type: string, wanted: string): never {
   throw new ParameterError(`A parameter of the type ${type} takes ${wanted}.`)

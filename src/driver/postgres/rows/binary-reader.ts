@@ -14,7 +14,7 @@ import {
   timestamp,
 } from '../../../postgres/type-table.ts'
 import { atLocal, readBytea } from '../../../postgres/text-forms.ts'
-import { unreadable } from '../../../postgres/types/pieces.ts'
+import { unreadableTime } from '../../../postgres/types/pieces.ts'
 import { type Bytes, type FieldReader, fieldReaderOf, int32 } from './field-reader.ts'
 
 const char = 1042
@@ -118,7 +118,7 @@ export const microseconds: FieldReader = (bytes, start) => {
 }
 
 export const localMicroseconds: FieldReader = (bytes, start, end) =>
-  atLocal(microseconds(bytes, start, end) as Date | number) ?? unreadable('timestamp')
+  atLocal(microseconds(bytes, start, end) as Date | number) ?? unreadableTime('timestamp')
 
 export const days: FieldReader = (bytes, start) => {
   const value = int32(bytes, start)
@@ -130,7 +130,7 @@ export const days: FieldReader = (bytes, start) => {
 const longestMs = 8.64e15
 
 function dateOf(ms: number): Date {
-  if (ms < -longestMs || ms > longestMs) unreadable('timestamp')
+  if (ms < -longestMs || ms > longestMs) unreadableTime('timestamp')
   return new Date(ms)
 }
 
