@@ -7,6 +7,7 @@ import { settingName, settingValue } from '../sql/settings.ts'
 import { describeType } from '../util/options.ts'
 import { classify } from './classify.ts'
 import { explain, safeMessage } from './errno.ts'
+import { keyRows, keyText, keyType } from './keys.ts'
 import { cut } from './lexer.ts'
 
 const mostNameCharacters = 64
@@ -160,21 +161,11 @@ export const mysql: Dialect = Object.freeze<Dialect>({
   explain,
   message: safeMessage,
   models: modelWords,
-  // A derived table with a group is made once, with a key; a bare JSON_TABLE would be read again for each row.
   lists: {
     inColumn: false,
-    keyText: (column) => `cast(${column} as char)`,
-    keyType: (_, declared) => `'${declared}'`,
-    keys(types, columns, place) {
-      const names = types.map((_, at) => `k${at}`).join(', ')
-      const parts = types.map((type, at) => `k${at} ${type} path '$[${at}]'`).join(', ')
-      const rows = columns[0]?.map((_, row) => columns.map((column) => column[row])) ?? []
-      const table = `json_table(${place(JSON.stringify(rows))}, '$[*]' columns (ord for ordinality, ${parts}))`
-      return {
-        from: `(select ord, ${names} from ${table} as j group by ord, ${names}) as o`,
-        parts: types.map((_, at) => `o.k${at}`),
-      }
-    },
+    keyText,
+    keyType,
+    keys: keyRows,
   },
   readOnlySetting: (text) => /(?:^|\W)(?:transaction|tx)_read_only\b/.test(text),
   advice: {

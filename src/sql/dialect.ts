@@ -170,7 +170,7 @@ export interface ListWords {
   readonly inColumn: boolean
   /** A part of a key as the server's own text. `column` is SQL, `declared` the type that its table declares. */
   keyText(column: string, declared: string): string
-  /** SQL that gives the name of the type of that part as text. `keys` writes that name into the next statement unchanged. */
+  /** SQL that gives the type of that part as text, in words that `keys` reads. */
   keyType(column: string, declared: string): string
   /**
    * The keys of many objects as rows, in one text for any number of them. `columns` has the texts of each part, all of one
