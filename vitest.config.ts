@@ -61,14 +61,18 @@ const alone = calling(
   /\bvi\.|\b(?:virtualTime|leapingTime|fakeClock|passTime|createHook|memoryUsage|gc|cpuUsage|deleteProperty|registerAdapter|getSQL)\b|process\.(?:env\b|on\(|emit)|\bglobalThis\b|Object\.prototype\b|prepareStackTrace|drizzle:entityKind|\/kit\.ts'/,
 ).filter((path) => !path.startsWith(join('test', 'meta')))
 
-/** Suites about what a session says and hears run on the driver `socket` too; those about pools and frames need no second driver. */
+/**
+ * Suites about what a session says and hears, how it is opened, stopped and lost, and who has it, run on the driver `socket` too. Those
+ * about the pool's time, arguments, migrations and the command line need no second driver.
+ */
 const onSocket = onDrivers
   .filter((path) => !sampling.includes(path))
   .filter((path) =>
-    /behaviour.(?:baked|cardinality|client-enc|conversions|copy|domain|errors|execute|iterate|json|listen|lock|manual|nested|param|prepared|promise|query|raise|release|rows|session|settings|types|transaction)/.test(
+    /behaviour.(?:acquire|ambient|baked|borrowing|cardinality|classification|client-enc|close|connection-str|context-isol|conversions|copy|current|detached|domain|errors|execute|first-op|function|idle|into|iterate|json|listen|local-set|lock|manual|nested|observe|on-connect|opening|overlays|param|pool-close|prepared|promise|query|raise|raw-client|release|reuse|row-sec|rows|sandbox-d|self-dead|session|settings|several-hosts|sql-tag|standard|thenable|types|transaction|upkeep|user-code|with-bind)/.test(
       path,
     ),
   )
+  .concat('test/faults/commit-outcome.test.ts', 'test/faults/idle-transaction.test.ts')
   .concat('test/replicas/reads.test.ts', 'test/replicas/failover.test.ts', 'test/replicas/tenants.test.ts')
 
 /** Suites that know no version of the server run on PostgreSQL 15 too, where this machine has it. */

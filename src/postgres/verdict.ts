@@ -214,7 +214,8 @@ const grammar = `
   from full group grouping having ilike in inner intersect into is isnull join lateral left like limit materialized natural not
   notnull nulls offset on or order outer over overlay partition position recursive right rollup row select sets similar some
   substring symmetric system tablesample bernoulli then treat trim union using values when where window with within
-  bit char character decimal dec float numeric nchar varchar varying interval precision time timestamp timestamptz timetz`
+  bit char character decimal dec float numeric nchar varchar varying interval precision time timestamp timestamptz timetz
+  current_time current_timestamp localtime localtimestamp xmlconcat xmlelement xmlforest xmlparse xmlpi xmlroot xmlserialize`
 
 /** Names of functions and views that say something of the session that asks; they leave nothing in it. */
 const ofSession = `

@@ -8,24 +8,25 @@ import { FakeDriver } from '../support/fake/driver.ts'
 import { pgDriver } from '../../src/driver/pg/driver.ts'
 import { pgliteDriver } from '../../src/driver/pglite/driver.ts'
 import { createRegistry, drivers } from '../../src/driver/registry.ts'
+import { socketDriver } from '../../src/driver/socket/driver.ts'
 import { resolveOptions } from '../../src/options/options.ts'
 import { freshDatabase } from '../support/database.ts'
 
 const one = { sql: 'select $1::int as one', params: [1], rows: [{ one: 1 }] }
+
+const server = async (): Promise<Record<string, unknown>> => {
+  const database = await freshDatabase()
+  const { places: _, ...connection } = resolveOptions(database.url).connection
+  return connection
+}
 
 const subjects: readonly (readonly [Driver, () => Promise<Record<string, unknown>>])[] = [
   [
     new FakeDriver({ answer: (text) => (text === one.sql ? { rows: [{ one: 1 }] } : { error: '42601' }) }),
     () => Promise.resolve({}),
   ],
-  [
-    pgDriver,
-    async () => {
-      const database = await freshDatabase()
-      const { places: _, ...connection } = resolveOptions(database.url).connection
-      return connection
-    },
-  ],
+  [pgDriver, server],
+  [socketDriver, server],
   [pgliteDriver, () => Promise.resolve({ memory: 'rules' })],
 ]
 

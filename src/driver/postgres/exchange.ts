@@ -64,7 +64,7 @@ export class Exchange {
       } catch (cause) {
         this.#failAt(i, cause)
         this.#host.prepared.dropUnparsed(this.#steps)
-        if (movesNames(this.ops)) this.#host.names.unsend()
+        if (movesNames(this.#steps)) this.#host.names.unsend()
         return false
       }
     }
@@ -105,7 +105,7 @@ export class Exchange {
 
   /** Nothing may be sent behind it before it was answered. */
   get bars(): boolean {
-    return !this.#synced || this.ops.some(standsLast)
+    return !this.#synced || movesNames(this.#steps) || this.ops.some(standsLast)
   }
 
   parseComplete(): void {
@@ -228,7 +228,7 @@ export class Exchange {
    */
   ready(status: Status, near: boolean): boolean {
     if (this.#error !== null) this.#host.prepared.dropUnparsed(this.#steps)
-    this.#host.names.ended(status, this.#error !== null, movesNames(this.ops))
+    this.#host.names.ended(status, this.#error !== null, movesNames(this.#steps))
     const hit = near && this.#error?.['code'] === '57014' && !this.ops.some(standsLast)
     if (!(hit || this.#stale) || !this.#mayRunAgain(status)) return true
     this.#again()

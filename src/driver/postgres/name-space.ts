@@ -92,17 +92,22 @@ export class NameSpace {
     this.#base = this.#now
   }
 
-  /** The next of the statements that are planned. */
-  send(op: Op): void {
+  /** A transaction is open, or will be when what is planned was answered. */
+  get inside(): boolean {
+    return this.#begun !== null
+  }
+
+  /** The next of the statements that are planned. @param names What it does to names, as `Names` bits. */
+  send(op: Op, names: number): void {
     const { stmt } = op
     this.#mark ??= [this.#now, this.#kept, this.#begun, this.#altered]
-    if ((stmt.names & Names.catalogue) !== 0) {
+    if ((names & Names.catalogue) !== 0) {
       this.#altered = true
       this.changed()
     }
     if (stmt.cls === 'multi' && stmt.hasControl) this.lose()
-    else if ((stmt.names & Names.transaction) !== 0) this.#control(op)
-    else if ((stmt.names & Names.path) !== 0) this.#move(stmt, op.params)
+    else if ((names & Names.transaction) !== 0) this.#control(op)
+    else if ((names & Names.path) !== 0) this.#move(stmt, op.params)
   }
 
   /** Nothing of the unit was sent after all. */

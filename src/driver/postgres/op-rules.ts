@@ -1,5 +1,6 @@
 // What a statement and the tag at its end say of an operation: what may be written beside it, what names mean behind it, how many
 // rows it has. Nothing here knows of messages or sessions.
+import { type Compiled, Names } from '../../sql/compiled.ts'
 import type { Op } from '../driver.ts'
 
 /**
@@ -8,7 +9,41 @@ import type { Op } from '../driver.ts'
  */
 export function standsLast({ stmt }: Op): boolean {
   const { cls, names, dirties, verb } = stmt
-  return names !== 0 || dirties !== 0 || (cls !== 'read' && cls !== 'write') || verb === 'COPY'
+  if (names !== 0 || dirties !== 0 || (cls !== 'read' && cls !== 'write') || verb === 'COPY') return true
+  return callsAnything(stmt) || leavesHidden(stmt)
+}
+
+/**
+ * A statement that is written behind nothing, where no transaction is open: a request to stop what is in front might stop it too, and
+ * what may have done something is not run again. In a transaction such a stop is the end of both.
+ */
+export function standsFirst({ stmt }: Op): boolean {
+  return callsAnything(stmt)
+}
+
+/** It calls functions that are not known to change nothing: the search_path for this transaction, or the data. */
+function callsAnything({ leaves, reach }: Compiled): boolean {
+  return leaves === true && (reach?.plain !== true || reach.unknown.length > 0)
+}
+
+/** What it reaches may leave something in the session, be it by triggers or views. */
+function leavesHidden({ reach }: Compiled): boolean {
+  return reach !== undefined && reach !== null && reach.stateful.length > 0
+}
+
+/** What it does to the meaning of names, as `Names` bits; `inside`: in a transaction, where a stale statement is its end. */
+export function namesMoved(stmt: Compiled, inside: boolean): number {
+  const { leaves, names, reach } = stmt
+  if (!inside || leaves !== true) return names
+  // A function that makes its statements while it runs may run DDL.
+  const judged = reach !== undefined && reach !== null && reach.unknown.length === 0
+  return judged && reach.stateful.length === 0 ? names : names | Names.catalogue
+}
+
+/** Whether names may mean something else behind one of these steps. */
+export function movesNames(steps: readonly { readonly names: number }[]): boolean {
+  for (const { names } of steps) if (names !== 0) return true
+  return false
 }
 
 /** Whether one more may share the Sync of these: those of one statement; `opening`: those behind BEGIN or SAVEPOINT, and these. */
@@ -16,12 +51,6 @@ export function mayJoin(ops: readonly Op[], op: Op, opening: boolean): boolean {
   if (standsLast(op)) return false
   if (!opening) return ops.every(({ stmt }) => stmt === op.stmt)
   return ops.every((each) => !standsLast(each) || each.stmt.control === 'begin' || each.stmt.control === 'savepoint')
-}
-
-/** Whether names may mean something else behind one of them. */
-export function movesNames(ops: readonly Op[]): boolean {
-  for (const { stmt } of ops) if (stmt.names !== 0) return true
-  return false
 }
 
 /** What the end of a command says of itself. */

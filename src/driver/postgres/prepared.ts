@@ -2,6 +2,7 @@
 // there are too many. Exchanges plan their steps here. It sends nothing; it only says what to close.
 import type { Op } from '../driver.ts'
 import type { Compiled } from '../../sql/compiled.ts'
+import { namesMoved } from './op-rules.ts'
 import type { NameSpace } from './name-space.ts'
 import { Prepared, Step } from './step.ts'
 
@@ -44,7 +45,8 @@ export class PreparedCache {
       const step = new Step(op, this.#names.id, this.#names.since)
       const { stmt } = op
       if (stmt.name !== '' && stmt.cls !== 'multi') this.#prepare(step, prefix, alone)
-      if (stmt.names !== 0) this.#names.send(op)
+      step.names = namesMoved(stmt, this.#names.inside)
+      if (step.names !== 0) this.#names.send(op, step.names)
       steps.push(step)
     }
     return steps

@@ -2,6 +2,8 @@
 // The session asks it who is next. It sends nothing.
 import type { Op } from '../driver.ts'
 import type { Exchange } from './exchange.ts'
+import { standsFirst } from './op-rules.ts'
+import type { Status } from './outcome.ts'
 
 export class ExchangeQueue {
   readonly #units: Exchange[] = []
@@ -19,10 +21,12 @@ export class ExchangeQueue {
     return this.#sent > 0
   }
 
-  /** What may be sent now: nothing behind a unit that has to be answered first. */
-  get next(): Exchange | null {
+  /** What may be sent now: nothing behind a unit that has to be answered first. @param status What is known of the session. */
+  next(status: Status): Exchange | null {
     const next = this.#units[this.#sent] ?? null
-    return next !== null && this.#sent > 0 && (this.#units[this.#sent - 1] as Exchange).bars ? null : next
+    if (next === null || this.#sent === 0) return next
+    const waits = (this.#units[this.#sent - 1] as Exchange).bars || (status === 'idle' && next.ops.some(standsFirst))
+    return waits ? null : next
   }
 
   /** The one that was written last; null: something waits to be written, or nothing was. */

@@ -135,7 +135,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   #pump(): void {
-    for (let next = this.#queue.next; next !== null; next = this.#queue.next) {
+    for (let next = this.#queue.next(this.#status); next !== null; next = this.#queue.next(this.#status)) {
       if (this.#quarantined && !next.internal) return
       if (this.#lentFor === null) this.#launch(next)
       else if (this.#queue.onWire || this.#waiting !== null) return

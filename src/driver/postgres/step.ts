@@ -104,6 +104,8 @@ export class Step {
   /** What names mean to it, and since when that holds. */
   readonly path: number
   readonly since: number
+  /** What it does to that, as `Names` bits. */
+  names = 0
   /** Null: unnamed. */
   entry: Prepared | null = null
   parse = true
