@@ -209,10 +209,19 @@ async function onSession<T>(
       await free(source, words, key, shared).catch(() => {})
       throw error
     }
+    const outside = openTransaction(engine, chain) === null
+    let cause: unknown
+    const freed = await free(source, words, key, shared).catch((error: unknown) => {
+      // Its own outcome is that of a statement that was not sent, but the work has run.
+      if (!outside || !(error instanceof ConnectionLostError)) throw error
+      cause = error
+      return false
+    })
     // In a transaction that has failed it cannot be freed: it goes with the session.
-    if (!(await free(source, words, key, shared)) && openTransaction(engine, chain) === null)
+    if (!freed && outside)
       throw new ConnectionLostError('The lock was lost while the work of lock() ran, so others may have held it too.', {
         outcome: 'unknown',
+        cause,
       })
     return result
   } finally {
