@@ -5,9 +5,11 @@ import { integer, pgTable, pgView, primaryKey, serial, text } from 'drizzle-orm/
 import type { Db } from 'genever'
 import { every, literal, many, Model, none, plain, some } from 'genever/models'
 import { describe, expect, expectTypeOf, test } from 'vitest'
+import { toStatement, type ToStatement } from '../../src/sql/statement.ts'
 import { caught, thrownBy } from '../support/caught.ts'
 import { hear } from '../support/events.ts'
 import { forEachDriver } from '../support/matrix.ts'
+import { until } from '../support/until.ts'
 import { blog, titles } from './support/blog.ts'
 
 const strategies = ['joined', 'select-in'] as const
@@ -129,6 +131,69 @@ forEachDriver((driver) => {
       await query.limit(1)
       expect(heard.statements.map(({ sql: statement }) => /array_agg/.test(statement))).toEqual([!index, false])
     }
+  })
+
+  describe('an index is asked for once', () => {
+    const isQuestion = ({ sql: statement }: { readonly sql: string }): boolean => statement.includes('pg_index')
+    type Rows = Awaited<ReturnType<typeof blog>>
+    type Call = (query: ReturnType<Rows['Author']['query']>, rows: Rows) => PromiseLike<unknown>
+    const calls: Record<string, Call> = {
+      'all()': (query) => query,
+      'first()': (query) => query.first(),
+      'one()': (query, { Author }) => query.where(eq(Author.c.id, 1)).one(),
+      'oneOrNone()': (query, { Author }) => query.where(eq(Author.c.id, 1)).oneOrNone(),
+      'page()': (query) => query.limit(2).page(),
+      'status()': (query) => query.status(),
+      'iterate()': async (query) => {
+        for await (const row of query.iterate({ batchSize: 2 })) if ((row as { id: number }).id > 1) break
+      },
+      'read() of a cursor': async (query) => {
+        await using cursor = query.iterate()
+        await cursor.read(10)
+      },
+      'all() of an executor': (query, { db }) => db.all(query),
+      'iterate() of an executor': async (query, { db }) => {
+        for await (const row of db.iterate(query)) void row
+        // Its rows came while the cursor held the only connection.
+        if (db.stats().max === 1) await db.all(query)
+      },
+      'a transaction': (query, { db }) => db.transaction((tx) => tx.all(query)),
+      'one() in a transaction': (query, { db, Author }) =>
+        db.transaction(() => query.where(eq(Author.c.id, 1)).one(), { isolation: 'serializable' }),
+      'iterate() in a scope': (query, { db }) =>
+        db.scope(async () => {
+          for await (const row of query.iterate()) void row
+        }),
+    }
+
+    test.each(Object.entries(calls))('by %s, for all lists by one statement', async (how, call) => {
+      const name = `asked ${driver.name} ${how}`
+      const rows = await blog(driver, { index: true, name })
+      const { Author, Post, Comment } = rows
+      const deep = Author.load({ posts: many(Post.load({ comments: many(Comment) })), more: many(Post) })
+      const query = Author.query().load(deep).orderBy(Author.c.id)
+      using heard = hear(name)
+
+      await call(query, rows)
+      await until(() => heard.statements.filter(isQuestion).length === 1)
+      await until(() => (query as unknown as ToStatement)[toStatement]().sql.includes(' array('))
+      await call(query, rows)
+      expect(heard.statements.filter(isQuestion)).toHaveLength(1)
+      expect(await query.where({ id: 1 }).one()).toMatchObject({ posts: { length: 3 }, more: { length: 3 } })
+    })
+
+    test('not while a cursor holds the only connection, but after its end', async () => {
+      const name = `asked ${driver.name} alone`
+      const { db, Author, Post } = await blog(driver, { index: true, name, max: 1 })
+      const query = Author.query().load(Author.load({ posts: many(Post) }))
+      using heard = hear(name)
+
+      for await (const row of db.iterate(query)) void row
+      expect([heard.statements.filter(isQuestion), heard.notices]).toEqual([[], []])
+      for await (const row of query) void row
+      await until(() => heard.statements.filter(isQuestion).length === 1)
+      expect(heard.notices).toEqual([])
+    })
   })
 
   test('many to many goes through the model of the table between', async () => {

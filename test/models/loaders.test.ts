@@ -324,6 +324,24 @@ forEachDriver((driver) => {
       expect(teams.map(({ gathered }) => gathered)).toEqual([['Ann', 'Bob'], ['Cid'], []])
     })
 
+    test('with a setter of its name is given to it once, as a whole', async () => {
+      const { Team, User } = await filled(driver)
+      const given: string[][] = []
+      class Listing extends Team {
+        // oxlint-disable-next-line accessor-pairs -- what the loader sets
+        set members(users: readonly InstanceType<typeof User>[]) {
+          given.push(users.map(({ name }) => name))
+        }
+      }
+
+      const loader = Listing.load({ members: many(User) })
+      for (const strategy of ['joined', 'select-in'] as const) {
+        given.length = 0
+        await Listing.query().load(loader, { strategy }).orderBy(Listing.c.id)
+        expect(given).toEqual([['Ann', 'Bob'], ['Cid'], []])
+      }
+    })
+
     test('belongs to an object: alone or in a tuple it is refused', async () => {
       const { Team, User } = await filled(driver)
 

@@ -6,22 +6,28 @@ import type { List } from './level.ts'
 import { unconverted } from '../../sql/conversions.ts'
 
 /** An index that leads with the columns, and a comparison that can use it: one type, or types of one family, one collation. */
-const question = `
-  select exists (
+function questionOf(first: number): string {
+  const [child, columns, parent, others] = [0, 1, 2, 3].map((at) => `$${first + at}`) as [
+    string,
+    string,
+    string,
+    string,
+  ]
+  return `case when pg_catalog.to_regclass(${child}) is null or pg_catalog.to_regclass(${parent}) is null then 'unknown' else (exists (
     select from pg_catalog.pg_index i
     join pg_catalog.pg_class k on k.oid = i.indexrelid
     join pg_catalog.pg_am m on m.oid = k.relam
-    where i.indrelid = pg_catalog.to_regclass($1) and i.indisvalid and i.indpred is null
+    where i.indrelid = pg_catalog.to_regclass(${child}) and i.indisvalid and i.indpred is null
       and (m.amname = 'btree' or (m.amname = 'hash' and i.indnatts = 1))
-      and (pg_catalog.string_to_array(i.indkey::text, ' ')::int2[])[1:pg_catalog.cardinality($2::text[])]
+      and (pg_catalog.string_to_array(i.indkey::text, ' ')::int2[])[1:pg_catalog.cardinality(${columns}::text[])]
         operator(pg_catalog.@>) (
           select pg_catalog.array_agg(a.attnum) from pg_catalog.pg_attribute a
-          where a.attrelid = i.indrelid and a.attname = any($2::text[]))
+          where a.attrelid = i.indrelid and a.attname = any(${columns}::text[]))
   ) and not exists (
-    select from rows from (pg_catalog.unnest($2::text[]), pg_catalog.unnest($4::text[])) as pair (child, parent)
-    left join pg_catalog.pg_attribute c on c.attrelid = pg_catalog.to_regclass($1) and c.attname = pair.child
+    select from rows from (pg_catalog.unnest(${columns}::text[]), pg_catalog.unnest(${others}::text[])) as pair (child, parent)
+    left join pg_catalog.pg_attribute c on c.attrelid = pg_catalog.to_regclass(${child}) and c.attname = pair.child
     left join pg_catalog.pg_type ct on ct.oid = c.atttypid
-    left join pg_catalog.pg_attribute p on p.attrelid = pg_catalog.to_regclass($3) and p.attname = pair.parent
+    left join pg_catalog.pg_attribute p on p.attrelid = pg_catalog.to_regclass(${parent}) and p.attname = pair.parent
     left join pg_catalog.pg_type pt on pt.oid = p.atttypid
     where c.attnum is null or c.attcollation is distinct from p.attcollation
       or (case when coalesce(nullif(ct.typbasetype, 0), ct.oid) in (21, 23) then 20
@@ -30,12 +36,15 @@ const question = `
         is distinct from
         (case when coalesce(nullif(pt.typbasetype, 0), pt.oid) in (21, 23) then 20
             when coalesce(nullif(pt.typbasetype, 0), pt.oid) = 1043 then 25
-            else coalesce(nullif(pt.typbasetype, 0), pt.oid) end))`
+            else coalesce(nullif(pt.typbasetype, 0), pt.oid) end)))::text end`
+}
 
 const engines = new WeakMap<object, Indexes>()
 
 export class Indexes {
   readonly #known = new Map<string, boolean>()
+  /** What is being asked. */
+  readonly #pending = new Set<string>()
   /** The answers again, by list. */
   readonly #lists = new WeakMap<List, boolean>()
 
@@ -57,22 +66,63 @@ export class Indexes {
     return lists.every((list) => this.#lists.has(list))
   }
 
-  /** Asks for what is not known. Where that fails, lists are grouped. */
+  /** Asks for all that is not known by one statement, and waits for the answer. Where that fails, lists are grouped. */
   async learn(executor: Executor, lists: readonly List[]): Promise<void> {
+    try {
+      this.#keep(lists, await this.#ask(executor, this.#missing(lists)), false)
+    } catch {
+      // It is only about speed, and is asked again the next time.
+    }
+  }
+
+  /** As `learn`, while the caller goes on. Not where the question would have to wait for a connection. */
+  learnBeside(executor: Executor, lists: readonly List[]): void {
+    const engine = executor.engineQuietly()
+    if (engine === null || this.knows(lists)) return
+    const missing = this.#missing(lists).filter(([key]) => !this.#pending.has(key))
+    const { pool } = engine
+    const isFree = pool.size < pool.max || pool.idle.length > 0
+    if (missing.length > 0 && !isFree && executor.slotHere(engine, executor.chainHere()) === null) return
+    for (const [key] of missing) this.#pending.add(key)
+    void this.#ask(executor, missing)
+      .then((answers) => this.#keep(lists, answers, true))
+      .catch(() => {})
+      .finally(() => {
+        for (const [key] of missing) this.#pending.delete(key)
+      })
+  }
+
+  /** What the catalogue has to be asked for them, by the key of the question. */
+  #missing(lists: readonly List[]): [key: string, asked: Asked][] {
+    const missing = new Map<string, Asked>()
+    for (const list of lists) {
+      const asked = this.#lists.has(list) ? null : askedOf(list)
+      const key = JSON.stringify(asked)
+      if (asked !== null && !this.#known.has(key)) missing.set(key, asked)
+    }
+    return [...missing]
+  }
+
+  async #ask(
+    executor: Executor,
+    missing: readonly [key: string, asked: Asked][],
+  ): Promise<ReadonlyMap<string, string>> {
+    if (missing.length === 0) return new Map()
+    const questions = missing.map((_, at) => questionOf(at * 4 + 1))
+    const text = `select pg_catalog.concat_ws(',', ${questions.join(', ')})`
+    const params = missing.flatMap(([, asked]) => asked)
+    const answers = String(await executor.scalar<string>(text, params, unconverted)).split(',')
+    return new Map(missing.map(([key], at) => [key, answers[at] as string]))
+  }
+
+  /** `elsewhere`: a table that was not found may be one of a transaction that is still open. */
+  #keep(lists: readonly List[], answers: ReadonlyMap<string, string>, elsewhere: boolean): void {
+    if (this.#known.size >= most) this.#known.clear()
+    for (const [key, answer] of answers) if (answer !== 'unknown' || !elsewhere) this.#known.set(key, answer === 'true')
     for (const list of lists) {
       const asked = askedOf(list)
-      const key = JSON.stringify(asked)
-      let known = asked === null ? false : this.#known.get(key)
-      if (known === undefined && asked !== null) {
-        try {
-          known = (await executor.scalar<boolean>(question, asked, unconverted)) === true
-        } catch {
-          return
-        }
-        if (this.#known.size >= most) this.#known.clear()
-        this.#known.set(key, known)
-      }
-      this.#lists.set(list, known === true)
+      const known = asked === null ? false : this.#known.get(JSON.stringify(asked))
+      if (known !== undefined) this.#lists.set(list, known)
     }
   }
 }

@@ -16,7 +16,7 @@ import { Printable } from '../../util/thrown.ts'
 import { notFound } from '../crud/get.ts'
 import { Indexes } from '../load/indexes.ts'
 import { loadSeparately } from '../load/select-in.ts'
-import { hasList, type Listed, manySymbol, modelNode, nodeOf } from '../load/node.ts'
+import { type Listed, manySymbol, modelNode, nodeOf } from '../load/node.ts'
 import { joined } from '../load/join-list.ts'
 import { conditionOfRelation, relationOf } from '../load/joins.ts'
 import { sourceOf } from '../load/source.ts'
@@ -24,8 +24,8 @@ import { metaOf, type ModelLike, modelName } from '../meta/model-meta.ts'
 import { callOf } from '../statement/call.ts'
 import type { Loaded, LoaderLike } from '../types/loader.ts'
 import type { CallOptions } from '../types/model.ts'
+import { asksAtItsEnd, asksBeside, thenAsks } from './asking.ts'
 import { compileCount, compileExists, compileQuery } from './compile/compile.ts'
-import { knownLists, listsOf } from './compile/head.ts'
 import { conditionOf, unknownKeys } from './compile/condition.ts'
 import { iterateObjects } from './iterate.ts'
 import { afterCondition, keysetOf, orderOf, readCursor } from './keyset.ts'
@@ -125,21 +125,21 @@ class Query<R> extends Printable implements ToStatement<R> {
     if (state.limit === null) throw new UsageError('page() needs limit(): how many rows a page has.')
     const executor = this.#checkPlace(this.#executor(options))
     const paged = { ...state, selectIn: this.#separate, orderBy: orderOf(keysetOf(state)) }
-    return this.#afterwards(executor, readPage<R>(executor, paged, options ?? noOptions))
+    return thenAsks(executor, this.#state, readPage<R>(executor, paged, options ?? noOptions))
   }
 
   async all(given?: CallOptions | Handle): Promise<R[]> {
     const options = this.#call(given, 'all()')
     const executor = this.#executor(options)
     if (this.#separate) return this.#separately(executor, 0, options)
-    return this.#afterwards(executor, executor.all<R>(this, options))
+    return thenAsks(executor, this.#state, executor.all<R>(this.#alone(), options))
   }
 
   async first(given?: CallOptions | Handle): Promise<R | undefined> {
     const options = this.#call(given, 'first()')
     const executor = this.#executor(options)
     if (this.#separate) return (await this.#separately(executor, 1, options))[0]
-    return this.#afterwards(executor, executor.first<R>(this, options))
+    return thenAsks(executor, this.#state, executor.first<R>(this.#alone(), options))
   }
 
   async firstOr404(options?: CallOptions | Handle): Promise<R> {
@@ -188,7 +188,8 @@ class Query<R> extends Printable implements ToStatement<R> {
     const read = callOptions<CursorOptions>(given, cursorChecks, 'iterate()')
     const options = readAgain<CursorOptions>(this.#state.call, read)
     const state = { ...this.#state, selectIn: this.#separate }
-    return iterateObjects<R>(this.#checkPlace(this.#executor(options)), state, options)
+    const executor = this.#checkPlace(this.#executor(options))
+    return asksAtItsEnd(executor, state, iterateObjects<R>(executor, state, options))
   }
 
   [Symbol.asyncIterator](): AsyncIterator<R> {
@@ -204,6 +205,16 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   [toStatement](most = 0): Statement<R> {
+    const statement = this.#statement(most)
+    return asksBeside(this.#executor(this.#state.call), this.#state, statement)
+  }
+
+  /** As a query that asks nothing beside itself. */
+  #alone(): ToStatement<R> {
+    return { [toStatement]: (most) => this.#statement(most) }
+  }
+
+  #statement(most = 0): Statement<R> {
     this.#checkFrame()
     this.#refuseSelectIn('a query given to an executor')
     const facts = Indexes.of(this.#executor(this.#state.call))
@@ -277,18 +288,6 @@ class Query<R> extends Printable implements ToStatement<R> {
   #atMostTwo(given: CallOptions | Handle | undefined, method: string): Promise<R[]> {
     const options = this.#call(given, method)
     return this.#separately(this.#executor(options), 2, options)
-  }
-
-  /** Once it has been asked, the catalogue is asked how its lists are best written the next time. */
-  #afterwards<T>(executor: Executor, answer: Promise<T>): Promise<T> {
-    const { loader } = this.#state
-    if (loader === null || !hasList(loader)) return answer
-    const head = knownLists(this.#state)
-    if (head !== null && Indexes.of(executor)?.knows(head) === true) return answer
-    return answer.then(async (found) => {
-      await Indexes.of(executor)?.learn(executor, listsOf(this.#state))
-      return found
-    })
   }
 
   #refuseSelectIn(method: string): void {

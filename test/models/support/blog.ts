@@ -5,8 +5,12 @@ import { Model } from 'genever/models'
 import type { TestedDriver } from '../../support/matrix.ts'
 
 // oxlint-disable-next-line typescript/explicit-function-return-type -- what the models infer
-export async function blog(driver: TestedDriver, options: { index?: boolean; name?: string } = {}) {
-  const db = await driver.db(options.name === undefined ? {} : { name: options.name })
+export async function blog(driver: TestedDriver, options: { index?: boolean; name?: string; max?: number } = {}) {
+  const { name, max } = options
+  const db = await driver.db({
+    ...(name === undefined ? {} : { name }),
+    ...(max === undefined ? {} : { pool: { max } }),
+  })
   const authors = pgTable(await driver.table('id serial primary key, name text not null'), {
     id: serial().primaryKey(),
     name: text().notNull(),
