@@ -46,6 +46,7 @@ const matrixOnly = [
   'test/web/examples.test.ts',
   'test/drizzle/without-pg.test.ts',
   'test/faults/pooler.test.ts',
+  'test/faults/pooler-prepared.test.ts',
   'test/replicas/pooler.test.ts',
   'test/drivers/pglite.test.ts',
   'test/drivers/memory.test.ts',

@@ -165,6 +165,11 @@ export interface Descriptor {
   readonly poolLimit: number
   /** Whether it works behind a transaction pooler, which lends sessions for one transaction. */
   readonly pooler: boolean
+  /**
+   * Whether it prepares statements through such a pooler by names that are made of their texts. It gets the option `pooledNames` then.
+   * Default false.
+   */
+  readonly pooledNames?: boolean | undefined
   /** Loads the driver when the first engine opens. Null: the URLs are known, but there is no driver for them yet. */
   readonly load: (() => Driver | Promise<Driver>) | null
 }

@@ -156,6 +156,11 @@ export interface ConnectionHooks {
   notice(fields: Readonly<Record<string, string>>): void
   notification(channel: string, payload: string, pid: number): void
   parameter(name: string, value: string): void
+  /**
+   * Statements were to be prepared by name through a pooler, and it does not keep them: they run unnamed. Told of each connection on
+   * which that is so, maybe before it is open.
+   */
+  unprepared?(): void
 }
 
 export interface RefusedStatement {

@@ -305,8 +305,9 @@ const blames: Readonly<Record<string, QueryErrorDetails>> = {
 }
 
 /** For errors that only a transaction pooler between us and the server explains. */
-export const poolerAdvice =
-  "If a transaction pooler such as PgBouncer is in between, set the option pooler: 'transaction' (in a URL: pgbouncer=true)."
+export const poolerAdvice: string =
+  "If a transaction pooler such as PgBouncer is in between, set the option pooler: 'transaction' (in a URL: pgbouncer=true), with " +
+  'prepare: true only if it keeps prepared statements for its clients.'
 
 /**
  * The error for what the server said to a statement. Never throws.

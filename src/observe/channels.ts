@@ -41,6 +41,7 @@ export interface EventChannel<E> {
  * - `pinned-by-trigger`: A scope keeps its connection because a trigger, view or rule may leave something in the session.
  * - `pinned-for-numbers`: A scope keeps its connection because `currval()` or `lastval()` follows its statement.
  * - `prebake-failed`: A baked statement could not be prepared on a new connection.
+ * - `statements-unprepared`: A pooler does not keep prepared statements, so statements run unnamed in spite of `prepare: true`.
  * - `sync-beside-server`: A call of `genever/sync` blocks a thread in which a server listens.
  * - `global-replaced`: A file that was loaded again gave `globalDb()` other options, so the old pool is closed.
  * - `database-not-connected`: A registry is used although the code that manages it has not opened it.
@@ -69,6 +70,7 @@ export type NoticeCode =
   | 'waiting-for-copy'
   | 'waiting-to-close'
   | 'prebake-failed'
+  | 'statements-unprepared'
   | 'functions-unread'
   | 'functions-hidden'
   | 'pinned-by-trigger'

@@ -231,13 +231,18 @@ export interface EngineOptions<C = never> extends DriverOptions {
         readonly afterTimes?: number | undefined
       }
     | undefined
-  /** False: no prepared statements, for connection poolers that cannot keep them. Default true; with `pooler` false. */
+  /**
+   * False: no prepared statements. Default true; with `pooler` false. With `pooler` and `true` they are prepared by names that are
+   * made of their texts, for a pooler that keeps them: PgBouncer 1.21 and newer, with `max_prepared_statements`. Each new connection
+   * asks its pooler, in two round trips. Where it keeps none they run unnamed, and the notice `statements-unprepared` says so once.
+   */
   readonly prepare?: boolean | undefined
   /**
    * A pooler in front of the server that lends its connections for one transaction at a time, such as PgBouncer with
-   * `pool_mode = transaction`. The engine then leaves nothing in the session: it prepares no statements and resets nothing.
+   * `pool_mode = transaction`. The engine then leaves nothing in the session: it resets nothing, and
+   * prepares statements only if `prepare` is true.
    * The `settings` of scopes and `isolation` are set in each transaction. Statements that change the session are refused.
-   * The options `settings`, `onConnect`, `prepare`, `prebake` and `reset: 'always'` are refused too. Default: none.
+   * The options `settings`, `onConnect`, `reset: 'always'`, and `prebake` without `prepare` are refused too. Default: none.
    */
   readonly pooler?: 'transaction' | undefined
   /**

@@ -213,17 +213,19 @@ function merge(first: EngineOptions, second: EngineOptions, problems: OptionProb
 /** What would be left to a session that is another one in the next transaction. */
 function checkPooled(
   { given: { settings, onConnect, prepare, prebake, reset }, said }: Server,
-  { pooler, name }: Descriptor,
+  { pooler, pooledNames, name }: Descriptor,
   problems: OptionProblem[],
 ): void {
   const strange = {
     settings: settings !== undefined && Object.keys(settings).length > 0,
     'options of the URL, or PGOPTIONS': said.options !== undefined,
     onConnect: onConnect !== undefined,
-    prepare: prepare === true,
-    prebake: prebake === true,
     reset: reset === 'always',
   }
+  if (prepare === true && pooledNames !== true)
+    problems.push({ name: 'prepare', problem: `is not possible with pooler and ${name}` })
+  if (prebake === true && prepare === undefined)
+    problems.push({ name: 'prebake', problem: 'contradicts pooler without prepare: true' })
   if (!pooler) problems.push({ name: 'pooler', problem: `is not an option of ${name}` })
   for (const [option, isGiven] of Object.entries(strange))
     if (isGiven)
@@ -263,6 +265,7 @@ function connect(driver: Descriptor, server: Server, problems: OptionProblem[]):
     timestamp,
     settings: settings === undefined ? undefined : Object.freeze(bare(settings)),
     statementCacheSize: statementCacheSize ?? defaults.statementCacheSize,
+    pooledNames: driver.pooledNames === true && given.pooler !== undefined && given.prepare === true ? true : undefined,
     ...Object.fromEntries(own),
   }
   if (driver.where === 'directory') {

@@ -182,6 +182,8 @@ export class Member implements ConnectionHooks {
   said: ((fields: Readonly<Record<string, string>>) => void) | null = null
   /** Hears what is sent to channels; set as `said`. */
   heard: ((channel: string, payload: string, processId: number) => void) | null = null
+  /** Hears that a pooler keeps no statements; set as `said`. */
+  unprepared: () => void = () => {}
   /** It is being closed in order. */
   ending = false
   /** It is being ended together with what runs on it. */

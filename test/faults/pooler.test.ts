@@ -290,7 +290,7 @@ test('DDL and the like cost no reset, and settings travel with the statement', a
 test.each<[string, EngineOptions]>([
   ['settings', { settings: { search_path: 'x' } }],
   ['onConnect', { onConnect: () => {} }],
-  ['prepare', { prepare: true }],
+  ['prepare', { prepare: true, memory: true }],
   ['prebake', { prebake: true }],
   ['reset', { reset: 'always' }],
   ['pooler', { memory: true }],

@@ -3,7 +3,7 @@
  * PgBouncer itself where it is installed, and one in this process that does the same to the session, and no more.
  */
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants } from 'node:fs'
 import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -18,7 +18,10 @@ export interface Pooler extends AsyncDisposable {
   readonly url: string
 }
 
-const program = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgbouncer'].find((path) => {
+/** The one that PGBOUNCER names goes before those of the system. */
+const named = process.env['PGBOUNCER']
+const places = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgbouncer']
+const program = (named === undefined ? places : [named]).find((path) => {
   try {
     accessSync(path, constants.X_OK)
     return true
@@ -27,15 +30,31 @@ const program = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pg
   }
 })
 
+if (named !== undefined && program === undefined) throw new Error(`PGBOUNCER=${named} is no program`)
+
 export const hasPgBouncer: boolean = program !== undefined
 
-/** Starts PgBouncer in transaction mode, with so many connections to the server. */
-export async function startPgBouncer(target: string, size: number): Promise<Pooler> {
+/** As `1.18.0`; empty: there is none. */
+export const pgBouncerVersion: string =
+  program === undefined
+    ? ''
+    : (/\d+(?:\.\d+)+/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[0] ?? '')
+
+/** Whether it can keep prepared statements for its clients: from 1.21 on. */
+export const keepsStatements: boolean = program !== undefined && Number(pgBouncerVersion.split('.')[1]) >= 21
+
+export interface PgBouncer extends Pooler {
+  /** Has it keep at most so many prepared statements on each session of the server from now on. Its clients stay. */
+  keep(statements: number): Promise<void>
+}
+
+/** Starts PgBouncer in transaction mode, with so many connections to the server, and so many prepared statements kept on each. */
+export async function startPgBouncer(target: string, size: number, statements = 0): Promise<PgBouncer> {
   const { hostname, port, username, password, pathname } = new URL(target)
   const directory = await mkdtemp(join(tmpdir(), 'genever-pgbouncer-'))
   const own = await freePort()
   const login = `user=${username}${password === '' ? '' : ` password='${decodeURIComponent(password)}'`}`
-  const configuration = [
+  const configuration = (kept: number): string[] => [
     '[databases]',
     `* = host=${hostname} port=${port} ${login}`,
     '[pgbouncer]',
@@ -46,9 +65,10 @@ export async function startPgBouncer(target: string, size: number): Promise<Pool
     'pool_mode = transaction',
     `default_pool_size = ${size}`,
     'max_client_conn = 200',
+    ...(keepsStatements ? [`max_prepared_statements = ${kept}`] : []),
   ]
   const file = join(directory, 'pgbouncer.ini')
-  await writeFile(file, configuration.join('\n'))
+  await writeFile(file, configuration(statements).join('\n'))
   // It refuses to run as root.
   const account = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
   if (account.uid !== undefined) await Promise.all([directory, file].map((path) => chown(path, 65_534, 65_534)))
@@ -61,6 +81,10 @@ export async function startPgBouncer(target: string, size: number): Promise<Pool
   })
   return {
     url: `postgres://${username}@127.0.0.1:${own}${pathname}`,
+    async keep(kept) {
+      await writeFile(file, configuration(kept).join('\n'))
+      child.kill('SIGHUP')
+    },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')

@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import type { Driver } from '../../src/driver/driver.ts'
+import { FakeDriver } from '../../src/driver/fake/driver.ts'
 import { InvalidOptionError, InvalidUrlError } from '../../src/errors/index.ts'
 import { postgres } from '../../src/postgres/dialect.ts'
 import { resolveOptions, type EngineOptions } from '../../src/options/options.ts'
@@ -237,6 +238,19 @@ describe('options are refused', () => {
     ['leak', 5000],
   ])('when %s is %j', (name, value) => {
     expect(refused({ [name]: value })).toEqual([name])
+  })
+
+  test('behind a pooler prebake needs prepare: true, which needs a driver that can', () => {
+    const pooler = 'transaction'
+    expect(refused({ pooler, prebake: true })).toEqual(['prebake'])
+    expect(refused({ pooler, prebake: true, prepare: false })).toEqual(['prebake'])
+    expect(refused({ pooler, prepare: true, driver: new FakeDriver() })).toEqual(['prepare'])
+    expect(resolveOptions({ pooler, prepare: true, prebake: true })).toMatchObject({
+      prepare: true,
+      connection: { pooledNames: true },
+    })
+    for (const options of [{ pooler }, { prepare: true }, { pooler, prepare: false }] as const)
+      expect(resolveOptions(options).connection).not.toHaveProperty('pooledNames')
   })
 
   test.each([

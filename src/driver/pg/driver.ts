@@ -12,7 +12,7 @@ import {
 } from '../postgres/server-options.ts'
 import type { Session } from '../postgres/session.ts'
 import { startSession } from '../postgres/open/start-session.ts'
-import type { TypeBook } from '../../postgres/types/book.ts'
+import type { Shared } from '../postgres/wire.ts'
 import { InvalidOptionError, UsageError } from '../../errors/index.ts'
 import { bare } from '../../util/options.ts'
 import { openFailure } from './failure.ts'
@@ -37,7 +37,7 @@ function parse(options: Readonly<Record<string, unknown>>): ServerOptions {
 
 async function openAt(
   options: ServerOptions,
-  types: TypeBook,
+  shared: Shared,
   hooks: ConnectionHooks,
   deadline: number,
 ): Promise<Session> {
@@ -48,7 +48,7 @@ async function openAt(
     wire.destroy()
     throw refused as unknown
   }
-  return startSession(wire, hooks, options, { processId: wire.client.processID, login, types }, deadline)
+  return startSession(wire, hooks, options, { processId: wire.client.processID, login, shared }, deadline)
 }
 
 async function makeWire(options: ServerOptions, login: Login): Promise<PgWire> {

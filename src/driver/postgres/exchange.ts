@@ -57,7 +57,7 @@ export class Exchange {
 
   /** Looks up statements and writes parameters down. False: one could not be written, all have failed, nothing is sent. */
   plan(): boolean {
-    this.#steps = this.#host.prepared.plan(this.ops, this.#host.prefix, this.#tries > 1)
+    this.#steps = this.#host.prepared.plan(this.ops, this.#host, this.#tries)
     for (let i = 0; i < this.#steps.length; i++) {
       try {
         ;(this.#steps[i] as Step).encodeEarly(this.ops.length, this.#host)

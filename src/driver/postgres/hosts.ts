@@ -103,6 +103,10 @@ class HookGuard implements ConnectionHooks {
   parameter(name: string, value: string): void {
     this.#hooks.parameter(name, value)
   }
+
+  unprepared(): void {
+    this.#hooks.unprepared?.()
+  }
 }
 
 const question =

@@ -80,6 +80,11 @@ export class NameSpace {
     return this.#since
   }
 
+  /** The catalogue was changed in the transaction that is open, or in the unit that is planned. */
+  get altered(): boolean {
+    return this.#altered
+  }
+
   /** The path the server announced when the session was opened. */
   open(path: string): void {
     this.#now = this.#kept = this.#base = placeOf(pathSaid(path), '')

@@ -4,13 +4,15 @@ import { isIP } from 'node:net'
 import { ConnectError, UsageError } from '../../errors/index.ts'
 import { postgres } from '../../postgres/dialect.ts'
 import { explain } from '../../postgres/sqlstate.ts'
-import { bookOf, type TypeBook } from '../../postgres/types/book.ts'
+import { bookOf } from '../../postgres/types/book.ts'
 import { bare } from '../../util/options.ts'
 import { textIn } from '../../util/thrown.ts'
 import type { ConnectionHooks, Driver, Failure } from '../driver.ts'
 import { type HostPlace, openFirst } from './hosts.ts'
+import { poolerOf } from './prepared/pooler.ts'
 import { parseServerOptions, type ServerOptions } from './server-options.ts'
 import type { Session } from './session.ts'
+import type { Shared } from './wire.ts'
 
 const tls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
 const wrongCertificate = /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
@@ -18,7 +20,7 @@ const wrongCertificate = /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_
 /** A driver that reaches PostgreSQL over the network, from how it opens one session at one place. */
 export function serverDriver(
   name: string,
-  openAt: (options: ServerOptions, types: TypeBook, hooks: ConnectionHooks, deadline: number) => Promise<Session>,
+  openAt: (options: ServerOptions, shared: Shared, hooks: ConnectionHooks, deadline: number) => Promise<Session>,
   parse: (options: Readonly<Record<string, unknown>>) => ServerOptions = (options) => parseServerOptions(name, options),
 ): Driver<ServerOptions> {
   return {
@@ -27,9 +29,18 @@ export function serverDriver(
     poolLimit: Infinity,
     types: true,
     parse,
-    open(options, hooks, deadline) {
-      const types = bookOf(options)
-      return openServer(options, hooks, deadline, (at, told, until) => openAt(at, types, told, until))
+    async open(options, hooks, deadline) {
+      const shared = { types: bookOf(options), pooler: poolerOf(options) }
+      const open = (): Promise<Session> =>
+        openServer(options, hooks, deadline, (at, told, until) => openAt(at, shared, told, until))
+      const kept = shared.pooler?.keeps
+      try {
+        return await open()
+      } catch (failure) {
+        // It was asked whether it keeps statements, and has closed the connection over that.
+        if (kept !== true || shared.pooler?.keeps !== false) throw failure
+        return open()
+      }
     },
     classify,
   }

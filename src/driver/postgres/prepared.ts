@@ -1,18 +1,35 @@
 // The statements prepared on one session: which names the server knows, with what shape, and which of them to forget when
 // there are too many. Exchanges plan their steps here. It sends nothing; it only says what to close.
-import type { Op } from '../driver.ts'
+import type { ConnectionHooks, Op } from '../driver.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { namesMoved } from './op-rules.ts'
 import type { NameSpace } from './name-space.ts'
-import { Prepared, Step } from './step.ts'
+import { type Pooler, probe, probeName } from './prepared/pooler.ts'
+import { Prepared } from './prepared/statement.ts'
+import { Step } from './step.ts'
+import type { TypeBook } from '../../postgres/types/book.ts'
+import type { SessionOptions } from './wire.ts'
 
 /** Of statements whose names mean the same under every search_path: no number of a name space. */
 const anyPath = -1
+
+type Limits = Pick<SessionOptions, 'statementCacheSize' | 'pooler'>
+type Told = Pick<ConnectionHooks, 'unprepared'>
+
+/** What a session gives it. */
+interface Planning {
+  /** Put before the names of statements. */
+  readonly prefix: string
+  readonly types: TypeBook
+}
 
 /** A bounded cache with second chance: a clock's hand passes over what was used and takes the first that was not. */
 export class PreparedCache {
   readonly #limit: number
   readonly #names: NameSpace
+  /** Null: the session is the server's, or statements are not prepared through what is in between. */
+  readonly #pooler: Pooler | null
+  readonly #told: Told
   /** By the meaning of names, then by the engine's name. */
   readonly #known = new Map<number, Map<string, Prepared>>()
   /** Those that mean the same everywhere. */
@@ -26,8 +43,10 @@ export class PreparedCache {
   /** Counts units. */
   #unit = 0
 
-  constructor(limit: number, names: NameSpace) {
-    this.#limit = limit
+  constructor({ statementCacheSize, pooler }: Limits, names: NameSpace, told: Told = {}) {
+    this.#limit = statementCacheSize
+    this.#pooler = pooler ?? null
+    this.#told = told
     this.#names = names
     this.#id = names.id
     this.#here = new Map()
@@ -36,15 +55,21 @@ export class PreparedCache {
 
   /**
    * The steps of a unit. A statement that is new is known from now on; where there is no room for it, it runs unnamed.
-   * @param alone It failed twice, maybe because it was bound to what other units had parsed in vain.
+   * @param tries How often it has failed before. After two times that was maybe because it was bound to what other units had parsed in
+   *   vain. What a pooler has under a name may be stale in more than one session.
    */
-  plan(ops: readonly Op[], prefix: string, alone: boolean): Step[] {
+  plan(ops: readonly Op[], { prefix, types }: Planning, tries: number): Step[] {
     this.#unit++
     const steps: Step[] = []
+    const named = this.#pooler === null || (this.#pooler.keeps && tries === 0)
     for (const op of ops) {
       const step = new Step(op, this.#names.id, this.#names.since)
       const { stmt } = op
-      if (stmt.name !== '' && stmt.cls !== 'multi') this.#prepare(step, prefix, alone)
+      if (stmt === probe) step.entry = new Prepared(probeName, '', 0, 0)
+      else if (named && stmt.name !== '' && stmt.cls !== 'multi') {
+        if (this.#pooler === null) this.#prepare(step, prefix, tries > 1)
+        else this.#prepareThrough(this.#pooler, step, types)
+      }
       step.names = namesMoved(stmt, this.#names.inside)
       if (step.names !== 0) this.#names.send(op, step.names)
       steps.push(step)
@@ -54,13 +79,10 @@ export class PreparedCache {
 
   /** The step of an operation whose statement the server has parsed and described; null: it is not so, or means something else now. */
   known(op: Op): Step | null {
-    const found = this.#now().get(op.stmt.name)
-    if (found === undefined || !found.parsed || found.shape === null || found.at < this.#names.since) return null
+    const found = this.#runsUnnamed ? undefined : this.#now().get(op.stmt.name)
+    if (found === undefined || !found.parsed || found.shape === null || this.#isOld(found)) return null
     const step = new Step(op, this.#names.id, this.#names.since)
-    step.parse = false
-    step.entry = found
-    found.used = true
-    found.unit = this.#unit
+    this.#use(found, step)
     return step
   }
 
@@ -70,11 +92,7 @@ export class PreparedCache {
     const found = here.get(key)
     if (found !== undefined && found.at >= step.since) {
       if (alone && !found.parsed && found.unit !== this.#unit) return
-      step.parse = false
-      step.entry = found
-      found.used = true
-      found.unit = this.#unit
-      return
+      return this.#use(found, step)
     }
     if (found !== undefined) {
       // Another statement of the unit still uses it as it was.
@@ -84,11 +102,50 @@ export class PreparedCache {
     if (!this.#makeRoom()) return
     const id = pathless === true ? anyPath : this.#id
     const name = id === this.#names.home || id === anyPath ? prefix + key : `${prefix}${key}_${id}`
-    const entry = new Prepared(name, key, id, step.since)
+    this.#add(new Prepared(name, key, id, step.since), here, step)
+  }
+
+  /**
+   * Where a pooler keeps statements. Every client shares those of a text, and none can have it parsed anew: a statement whose names mean
+   * something of its own, by a search_path, a role or a table of its transaction, runs unnamed.
+   */
+  #prepareThrough(pooler: Pooler, step: Step, types: TypeBook): void {
+    const { stmt } = step.op
+    const pathless = stmt.pathless === true
+    if (this.#names.altered || !(pathless || this.#names.id === this.#names.home)) return
+    const here = pathless ? this.#pathless : this.#now()
+    const found = here.get(stmt.name)
+    const open = step.isOpen(types)
+    if (found !== undefined && !(open && found.pooled?.declared === null)) return this.#use(found, step)
+    const declared = open ? step.sharedTypes : null
+    if (open && declared === null) return
+    if (found !== undefined) {
+      if (found.unit === this.#unit) return
+      this.forget(found)
+    }
+    if (!this.#makeRoom()) return
+    const pooled = pooler.name(stmt, declared)
+    this.#add(new Prepared(pooled.name, stmt.name, pathless ? anyPath : this.#id, step.since, pooled), here, step)
+  }
+
+  #use(found: Prepared, step: Step): void {
+    step.parse = false
+    step.entry = found
+    found.used = true
+    found.unit = this.#unit
+  }
+
+  #add(entry: Prepared, here: Map<string, Prepared>, step: Step): void {
     entry.unit = this.#unit
     step.entry = entry
-    here.set(key, entry)
+    here.set(entry.key, entry)
     this.#ring.push(entry)
+  }
+
+  /** Nothing is prepared here, or nothing that means what names mean now. */
+  get #runsUnnamed(): boolean {
+    const pooler = this.#pooler
+    return pooler !== null && (!pooler.keeps || this.#names.altered)
   }
 
   /** Those that mean what names mean now. */
@@ -107,9 +164,30 @@ export class PreparedCache {
     if (this.#remove(statement)) this.#closing.push(statement.name)
   }
 
-  /** The server has not parsed them after all. */
+  /**
+   * The pooler has no other plan for the text of that one, and this was stale: the next one has another text. Or it may be so: where the
+   * types of its parameters are others when it is described again.
+   */
+  renew({ pooled, shape }: Prepared, stmt: Compiled, surely: boolean): void {
+    if (pooled !== null) this.#pooler?.renew(stmt, pooled.edition, surely ? null : (shape?.params ?? null))
+  }
+
+  /** The pooler does not keep them after all: what has not run runs again, unnamed. */
+  unkept(): true {
+    if (this.#pooler !== null) this.#pooler.keeps = false
+    this.#told.unprepared?.()
+    return true
+  }
+
+  #isOld(statement: Prepared): boolean {
+    return statement.pooled === null && statement.at < this.#names.since
+  }
+
+  /** The server has not parsed them after all. A pooler goes by the names that it was told. */
   dropUnparsed(steps: readonly Step[]): void {
-    for (const { entry, parse } of steps) if (parse && entry !== null && !entry.parsed) this.#remove(entry)
+    for (const { entry, parse } of steps)
+      if (parse && entry !== null && !entry.parsed && this.#remove(entry) && entry.pooled !== null)
+        this.#closing.push(entry.name)
   }
 
   #remove(statement: Prepared): boolean {
@@ -124,17 +202,18 @@ export class PreparedCache {
 
   /** The server has dropped all of them by itself. */
   clear(): void {
+    this.#closing = this.#pooler === null ? [] : [...this.#closing, ...this.names()]
     this.#known.clear()
     this.#here.clear()
     this.#pathless.clear()
     this.#known.set(this.#id, this.#here)
     this.#ring = []
     this.#hand = 0
-    this.#closing = []
   }
 
   /** Those of a list that can be prepared and are not yet; as many as are kept. */
   unknown(statements: readonly Compiled[]): Compiled[] {
+    if (this.#runsUnnamed) return []
     const named = statements.filter(({ name, cls }) => name !== '' && cls !== 'multi')
     const here = this.#now()
     return named.filter(({ name }) => !here.has(name)).slice(0, this.#limit - this.#ring.length)
@@ -154,7 +233,8 @@ export class PreparedCache {
   takeClosing(): readonly string[] {
     const closing = this.#closing
     if (closing.length > 0) this.#closing = []
-    return closing
+    // What was handed on to the server may be somebody else's by now.
+    return this.#pooler?.keeps === false ? [] : closing
   }
 
   /** For one more. Passes over those that are about to run. */

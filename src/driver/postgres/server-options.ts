@@ -54,6 +54,8 @@ export interface ServerOptions {
   readonly timestamp?: 'utc' | 'local' | undefined
   /** How many statements stay prepared on each connection. Default 256; 0 prepares none. */
   readonly statementCacheSize?: number | undefined
+  /** They are prepared by name through a transaction pooler that keeps them for its clients. */
+  readonly pooledNames?: true | undefined
 }
 
 const oneOf = (...words: readonly string[]): Check => [
@@ -98,6 +100,7 @@ const checks: Readonly<Record<keyof ServerOptions, Check>> = {
   ],
   int8: ["'number', 'bigint' or 'string'", (value) => value === 'number' || value === 'bigint' || value === 'string'],
   timestamp: oneOf('utc', 'local'),
+  pooledNames: ['true', (value) => value === true],
   statementCacheSize: ['a whole number, at least 0', (value) => Number.isInteger(value) && Number(value) >= 0],
 }
 

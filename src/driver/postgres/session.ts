@@ -71,7 +71,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     this.prefix = options.prefix
     if (options.searchPath !== undefined) this.names.open(options.searchPath)
     this.#authorization = options.authorization
-    this.prepared = new PreparedCache(options.statementCacheSize, this.names)
+    this.prepared = new PreparedCache(options, this.names, hooks)
     this.#wire = wire
     this.maxInFlight = wire.maxInFlight
     this.carrier = wire.carrier

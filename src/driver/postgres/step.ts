@@ -2,10 +2,12 @@
 // exchange asks for an answer with each message it writes; what is not due may not come.
 import type { Failure, Op } from '../driver.ts'
 import { UsageError } from '../../errors/index.ts'
-import type { Field, RowSpec, Shape } from '../../sql/compiled.ts'
+import type { Compiled, Field, Shape } from '../../sql/compiled.ts'
 import { checkAll, type Encoded, encodeAll, mostDescribed, needsTypes, unknownTypes } from '../../postgres/encode.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { Fields } from './outcome.ts'
+import type { Prepared } from './prepared/statement.ts'
+import { isRetyped, isStale, isUnkept, isUnparsed } from './prepared/stale.ts'
 import { decoderFor, type RowDecoder, shapeKey } from './rows/decoder.ts'
 import { KeptRows } from './rows/kept-rows.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
@@ -48,38 +50,6 @@ function copiesIn(text: string): boolean {
   return at >= 0 && /\bfrom\s+stdin\b/i.test(text.slice(at))
 }
 
-/** A statement that a session has prepared. */
-export class Prepared {
-  /** On the server. */
-  readonly name: string
-  /** The engine's name. */
-  readonly key: string
-  /** What names meant, as name spaces number it, … */
-  readonly path: number
-  /** … and when, as they count changes of the catalogue. */
-  readonly at: number
-  /** As described on this very session: another session may see other tables under the same names. */
-  shape: Shape | null = null
-  /** Looked up since the clock's hand came by. */
-  used = true
-  /** The server has parsed it; before, it will have done so when what is written behind it comes to its turn. */
-  parsed = false
-  /** The last unit that used it, as its cache counts them. */
-  unit = 0
-  /** The decoder of the last run and the specification it was for. */
-  spec: RowSpec | null = null
-  decoder: RowDecoder | null = null
-  /** Of what is known of types. */
-  edition = 0
-
-  constructor(name: string, key: string, path: number, at: number) {
-    this.name = name
-    this.key = key
-    this.path = path
-    this.at = at
-  }
-}
-
 /** How a session has values. */
 interface Conversions {
   readonly types: TypeBook
@@ -94,7 +64,11 @@ interface Encoding {
 
 /** What a session remembers of statements. */
 interface Memory {
-  readonly prepared: { forget(statement: Prepared): void }
+  readonly prepared: {
+    forget(statement: Prepared): void
+    renew(statement: Prepared, stmt: Compiled, surely: boolean): void
+    unkept(): true
+  }
   readonly names: { changed(): void }
 }
 
@@ -146,7 +120,7 @@ export class Step {
 
   askParse(writer: MessageWriter): void {
     const name = this.entry?.name ?? ''
-    writer.parse(name, this.op.stmt.text, this.declared)
+    writer.parse(name, this.entry?.pooled?.text ?? this.op.stmt.text, this.declared)
     this.ask(Phase.parsed)
     if (this.describable) this.#askDescription(writer, name)
   }
@@ -197,6 +171,11 @@ export class Step {
     this.#asks--
   }
 
+  /** Whether what the server says now is about what it does: it was parsed and bound. */
+  get running(): boolean {
+    return (this.due & 15) === Phase.running
+  }
+
   /** Whether rows may come now. */
   get givesRows(): boolean {
     return this.width >= 0 && (this.due === Phase.running || this.due === Phase.simpleRows)
@@ -235,11 +214,32 @@ export class Step {
     this.describable = params.length <= mostDescribed && stmt.cls !== 'control'
     const writing = this.writing(book)
     const open = this.describable && needsTypes(params, writing.converter)
-    const types = this.entry?.shape?.params ?? this.#shared?.params ?? null
-    if (open && this.parse) this.declared = types
+    const types = this.#knownTypes
+    if (this.entry?.pooled) this.declared = types
+    else if (open && this.parse) this.declared = types
     if (!open || (types !== null && unknownTypes(params, types, writing).length === 0))
       this.values = encodeAll(params, types, writing)
     else checkAll(params, writing.converter)
+  }
+
+  /**
+   * The types of its parameters, if they are known. Behind a pooler a statement may be parsed again at any time in another session: what
+   * was declared with it holds there too, and what the server found by itself may not.
+   */
+  get #knownTypes(): readonly number[] | null {
+    const pooled = this.entry?.pooled ?? null
+    return pooled === null ? (this.entry?.shape?.params ?? this.sharedTypes) : pooled.declared
+  }
+
+  /** Whether its parameters cannot be written without their types. */
+  isOpen(book: TypeBook): boolean {
+    const { params, stmt } = this.op
+    return params.length <= mostDescribed && stmt.cls !== 'control' && needsTypes(params, this.writing(book).converter)
+  }
+
+  /** Those that other sessions have found out. */
+  get sharedTypes(): readonly number[] | null {
+    return this.#shared?.params ?? null
   }
 
   /** How its parameters are written. */
@@ -293,10 +293,13 @@ export class Step {
     this.decoder = columns.decoder
   }
 
-  /** The statement was parsed on this session and its result is known; a changed one fails with 0A000. */
+  /**
+   * The statement was parsed on this session and its result is known; a changed one fails with 0A000. Behind a pooler it may have been
+   * parsed again since in the session that answers, where another result is no error.
+   */
   knowsResult(as: Conversions): boolean {
     const shape = this.entry?.shape ?? null
-    if (shape === null || !planned.has(this.op.stmt.verb)) return false
+    if (shape === null || this.entry?.pooled || !planned.has(this.op.stmt.verb)) return false
     this.#binary = as.binary
     this.#decodeAs(shape, as, as.binary)
     return true
@@ -305,16 +308,25 @@ export class Step {
   /** The server's refusal says that what was known of it no longer holds: it is described anew when it runs next. */
   isStaleBy(fields: Fields, { prepared, names }: Memory): boolean {
     const { entry, parse, declared, op } = this
+    const pooled = entry !== null && entry.pooled !== null
+    if (pooled && isUnkept(fields, entry, this)) return prepared.unkept()
     const old = declared !== null || !parse
     const retyped = old && isRetyped(fields)
     const doubted = retyped || (old && this.isUnread(fields))
     if (doubted) op.stmt.shape = null
-    const stale = entry !== null && !parse && (doubted || isStale(fields))
+    if (pooled && isUnparsed(fields, this)) {
+      // Others in flight that use it will find it missing.
+      entry.parsed = false
+      prepared.forget(entry)
+    }
+    const told = entry !== null && (!parse || pooled) && isStale(fields)
+    const stale = told || (entry !== null && !parse && doubted)
     // What else was parsed here before is of yesterday too.
-    if (retyped || (entry !== null && !parse && isStale(fields) && fields['code'] !== '26000')) names.changed()
-    if (entry === null || parse) return doubted
+    if (retyped || (told && fields['code'] !== '26000')) names.changed()
+    if (entry === null || (parse && !stale)) return doubted
     if (!stale) return false
     prepared.forget(entry)
+    if (pooled && fields['code'] !== '26000') prepared.renew(entry, op.stmt, told)
     return true
   }
 
@@ -383,18 +395,4 @@ function sameShape(known: Shape, params: readonly number[], fields: readonly Fie
       field.column === other.column
     )
   })
-}
-
-/** The server no longer has the statement, or no longer with that result. The messages are translated, the routine is not. */
-export function isStale({ code, routine }: Fields): boolean {
-  return code === '26000' || (code === '0A000' && routine === 'RevalidateCachedQuery')
-}
-
-/**
- * A type has become another since the statement's parameters got theirs, or is gone, its name perhaps another's. For the latter
- * there is no SQLSTATE of its own; errors that users should never see are not translated.
- */
-function isRetyped({ code, message = '' }: Fields): boolean {
-  if (code === 'XX000') return message.startsWith('cache lookup failed for type ')
-  return code === '42804' || code === '42883' || code === '42846' || code === '42704'
 }

@@ -12,7 +12,9 @@ import type { Status } from './outcome.ts'
 import { silentOp } from './reset.ts'
 import { decoderFor } from './rows/decoder.ts'
 import { KeptRows } from './rows/kept-rows.ts'
-import { Prepared, Step } from './step.ts'
+import { probe } from './prepared/pooler.ts'
+import { Prepared } from './prepared/statement.ts'
+import { Step } from './step.ts'
 
 const failed =
   'The answer has columns of types that had to be looked up, and the look-up failed. Run the statement again, and in a transaction that has not failed.'
@@ -21,8 +23,9 @@ let lookups = 0
 
 const lookupOf = (types: readonly number[]): Op => silentOp(typeLookup, 0, [`{${types.join()}}`])
 
+/** Whether it is closed in its own unit, when it was answered. */
 export function isLookup(stmt: Compiled): boolean {
-  return stmt === typeLookup
+  return stmt === typeLookup || stmt === probe
 }
 
 /** Puts a look-up of the types that the parameters of a step are for in front of it, unless that has been tried. False: nothing is to be looked up. */
@@ -55,8 +58,10 @@ export function tookTypes(
   { types, writer }: { readonly types: TypeBook; readonly writer: MessageWriter },
 ): boolean {
   if (!isLookup(op.stmt)) return false
-  const asked = String(op.params[0]).slice(1, -1).split(',').map(Number)
-  types.learn(op.rows as TypeRow[], asked)
+  if (op.stmt === typeLookup) {
+    const asked = String(op.params[0]).slice(1, -1).split(',').map(Number)
+    types.learn(op.rows as TypeRow[], asked)
+  }
   writer.closeStatement(entry?.name ?? '')
   return true
 }

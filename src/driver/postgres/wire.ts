@@ -3,6 +3,7 @@
 import type { TypeBook } from '../../postgres/types/book.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { NameSpace } from './name-space.ts'
+import type { Pooler } from './prepared/pooler.ts'
 import type { PreparedCache } from './prepared.ts'
 
 /**
@@ -46,6 +47,13 @@ export interface Wire {
   destroy(): void
 }
 
+/** What all sessions of an engine with one server know together. */
+export interface Shared {
+  readonly types: TypeBook
+  /** Null: statements are not prepared through a pooler. */
+  readonly pooler: Pooler | null
+}
+
 export interface SessionOptions {
   readonly id: number
   /** Asks for columns in binary where that is read for less. */
@@ -55,6 +63,8 @@ export interface SessionOptions {
   /** What the server has announced; older ones announce none. */
   readonly searchPath?: string | undefined
   readonly statementCacheSize: number
+  /** Statements are prepared by name through it. */
+  readonly pooler?: Pooler | null
   readonly prefix: string
   /** Whom a reset makes the session's user again: `DEFAULT`, or a name where the server does not know its default. */
   readonly authorization: string

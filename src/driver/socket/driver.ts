@@ -1,11 +1,11 @@
 // The driver `socket`: PostgreSQL's protocol over a socket of Node's, without a package of anybody else. The engine finds it by
 // name or scheme; pools use nothing but the contract.
-import type { TypeBook } from '../../postgres/types/book.ts'
 import type { ConnectionHooks, Driver } from '../driver.ts'
 import { serverDriver } from '../postgres/open-server.ts'
 import type { ServerOptions } from '../postgres/server-options.ts'
 import type { Session } from '../postgres/session.ts'
 import { startSession } from '../postgres/open/start-session.ts'
+import type { Shared } from '../postgres/wire.ts'
 import { openWire } from './open-wire.ts'
 import { SessionWire } from './session-wire.ts'
 
@@ -13,11 +13,11 @@ export const socketDriver: Driver<ServerOptions> = serverDriver('socket', openAt
 
 async function openAt(
   options: ServerOptions,
-  types: TypeBook,
+  shared: Shared,
   hooks: ConnectionHooks,
   deadline: number,
 ): Promise<Session> {
   const opened = await openWire(options, hooks, deadline)
   const { processId, login } = opened
-  return startSession(new SessionWire(opened), hooks, options, { processId, login, types, binary: true }, deadline)
+  return startSession(new SessionWire(opened), hooks, options, { processId, login, shared, binary: true }, deadline)
 }

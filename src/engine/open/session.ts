@@ -24,6 +24,10 @@ import { unconverted } from '../../sql/conversions.ts'
 /** A description of more parameters is more than drivers can read. */
 const mostDescribed = 32_767
 
+const unprepared =
+  'The pooler does not keep prepared statements, so statements run unnamed from here, although the options say prepare: true. ' +
+  'PgBouncer keeps them from version 1.21 on, if its max_prepared_statements is not 0. Or leave out prepare: true.'
+
 /** Fields of a message of the server, by name. */
 type Said = Readonly<{ [name in 'severity' | 'code' | 'message' | 'detail' | 'hint']?: string }>
 
@@ -52,6 +56,7 @@ export class SessionSource implements ConnectionSource, Outlet {
   #last: Kept | null = null
   #listening = ''
   #lastBaseline = ''
+  #toldUnprepared = false
 
   constructor(
     engine: Engine,
@@ -73,6 +78,7 @@ export class SessionSource implements ConnectionSource, Outlet {
     const since = deadline - this.#engine.options.pool.connectTimeoutMs
     let raw: RawConnection | null = null
     member.said = (fields) => this.#said(raw, fields)
+    member.unprepared = () => this.#unprepared()
     member.heard = (channel, payload, processId) => this.#engine.ear.heard(channel, payload, processId)
     try {
       const served = this.#served instanceof Promise ? (this.#served = await this.#served) : this.#served
@@ -121,6 +127,16 @@ export class SessionSource implements ConnectionSource, Outlet {
   #trouble(failure: Failure, lost: boolean): void {
     const host = this.#host()
     if (host !== null) this.#engine.hosts?.troubled(host, failure, lost)
+  }
+
+  /** Told once: no connection prepares anything from then on. */
+  #unprepared(): void {
+    if (this.#toldUnprepared) return
+    this.#toldUnprepared = true
+    notice('statements-unprepared', unprepared, {
+      engine: this.#engine.name,
+      places: [this.#where ?? this.#engine.options.describe()],
+    })
   }
 
   /** The server's NOTICE, WARNING and the like. */

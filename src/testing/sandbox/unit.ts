@@ -4,7 +4,7 @@
 // then all of it goes out at once. A failure is taken back to the innermost savepoint, so that the server's transaction stays
 // usable for others, while the view counts as failed until its own end.
 import type { Failure, Op } from '../../driver/driver.ts'
-import { isStale } from '../../driver/postgres/step.ts'
+import { isStale } from '../../driver/postgres/prepared/stale.ts'
 import { EngineOp } from '../../engine/query/op.ts'
 import type { ControlText, SavepointVerb } from '../../sql/control-text.ts'
 import type { Job } from './job.ts'

@@ -1,10 +1,10 @@
 // A session over a wire that the server has let in. For every driver that reaches PostgreSQL over the network.
-import type { ConnectionHooks } from '../../driver.ts'
-import type { TypeBook } from '../../../postgres/types/book.ts'
+import type { ConnectionHooks, Failure } from '../../driver.ts'
 import type { Login } from '../login.ts'
+import { keepsStatements } from './ask-pooler.ts'
 import type { ServerOptions } from '../server-options.ts'
 import { Session } from '../session.ts'
-import type { Wire } from '../wire.ts'
+import type { Shared, Wire } from '../wire.ts'
 
 const defaultCacheSize = 256
 let opened = 0
@@ -12,7 +12,7 @@ let opened = 0
 export interface LetIn {
   readonly processId: number | null
   readonly login: Login
-  readonly types: TypeBook
+  readonly shared: Shared
   readonly binary?: boolean
 }
 
@@ -21,13 +21,13 @@ export async function startSession(
   wire: Wire & { attach(session: Session): void },
   hooks: ConnectionHooks,
   options: ServerOptions,
-  { processId, login, types, binary = false }: LetIn,
+  { processId, login, shared, binary = false }: LetIn,
   deadline: number,
 ): Promise<Session> {
   const session = new Session(wire, hooks, {
     id: processId || ++opened,
     binary,
-    types,
+    ...shared,
     searchPath: login.searchPath,
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     prefix: '',
@@ -35,10 +35,22 @@ export async function startSession(
   })
   wire.attach(session)
   wire.hold(false)
-  if (login.dateStyle.startsWith('ISO')) return session
-  // Dates are read in one form only. A pooler may refuse it in the start-up packet, so it is set afterwards.
-  const failure = await session.establish("SET datestyle TO 'ISO'", deadline)
-  if (failure === null) return session
+  if (!login.dateStyle.startsWith('ISO')) {
+    // Dates are read in one form only. A pooler may refuse it in the start-up packet, so it is set afterwards.
+    const failure = await session.establish("SET datestyle TO 'ISO'", deadline)
+    if (failure !== null) throw destroyed(session, failure)
+  }
+  const { pooler } = shared
+  if (pooler === null) return session
+  const keeps = pooler.keeps ? await keepsStatements(session, deadline) : false
+  if (keeps === null) throw destroyed(session, { kind: 'timeout', outcome: 'not_started' })
+  pooler.keeps &&= keeps
+  if (!session.alive) throw destroyed(session, { kind: 'lost', outcome: 'not_started' })
+  if (!keeps) hooks.unprepared?.()
+  return session
+}
+
+function destroyed(session: Session, failure: Failure): unknown {
   session.destroy(failure)
-  throw failure as unknown
+  return failure
 }

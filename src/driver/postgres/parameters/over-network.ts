@@ -30,6 +30,7 @@ export const overNetwork: Omit<Descriptor, 'name' | 'schemes' | 'load'> = {
   dialect: postgres,
   poolLimit: Infinity,
   pooler: true,
+  pooledNames: true,
 }
 
 const ofTls = new Set([

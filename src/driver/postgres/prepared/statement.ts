@@ -1,0 +1,38 @@
+// A statement that a session has prepared, and what is remembered of it there.
+import type { RowSpec, Shape } from '../../../sql/compiled.ts'
+import type { PooledName } from './pooler.ts'
+import type { RowDecoder } from '../rows/decoder.ts'
+
+export class Prepared {
+  /** On the server. */
+  readonly name: string
+  /** The engine's name. */
+  readonly key: string
+  /** What names meant, as name spaces number it, … */
+  readonly path: number
+  /** … and when, as they count changes of the catalogue. */
+  readonly at: number
+  /** Behind a pooler that keeps it, else null. */
+  readonly pooled: PooledName | null
+  /** As described on this very session: another session may see other tables under the same names. */
+  shape: Shape | null = null
+  /** Looked up since the clock's hand came by. */
+  used = true
+  /** The server has parsed it; before, it will have done so when what is written behind it comes to its turn. */
+  parsed = false
+  /** The last unit that used it, as its cache counts them. */
+  unit = 0
+  /** The decoder of the last run and the specification it was for. */
+  spec: RowSpec | null = null
+  decoder: RowDecoder | null = null
+  /** Of what is known of types. */
+  edition = 0
+
+  constructor(name: string, key: string, path: number, at: number, pooled: PooledName | null = null) {
+    this.name = name
+    this.key = key
+    this.path = path
+    this.at = at
+    this.pooled = pooled
+  }
+}
