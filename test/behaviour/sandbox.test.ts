@@ -321,6 +321,32 @@ describe('rows as they come', () => {
   })
 })
 
+describe('a COPY', () => {
+  const copyIn = (text: string): Promise<number> => db.copyFrom('users').from(text)
+  const copyOut = async (): Promise<string> => {
+    let text = ''
+    for await (const bytes of db.copyTo('select id from users order by id')) text += String(bytes)
+    return text
+  }
+
+  test('goes in and out, in a transaction and outside, and one that fails takes back itself alone', async () => {
+    await sandboxed(db, async () => {
+      expect(await copyIn('1\n2\n')).toBe(2)
+      expect(await caught(copyIn('3\n1\n'))).toBeInstanceOf(UniqueViolationError)
+      await db.transaction(async () => {
+        expect(await copyIn('4\n')).toBe(1)
+        expect(await caught(db.transaction(() => copyIn('5\n1\n')))).toBeInstanceOf(UniqueViolationError)
+        await db.transaction(async (tx) => {
+          await copyIn('6\n')
+          tx.raiseRollback()
+        })
+        expect(await copyOut()).toBe('1\n2\n4\n')
+      })
+      expect(await copyOut()).toBe('1\n2\n4\n')
+    })
+  })
+})
+
 describe('what no transaction can do', () => {
   test.each(['vacuum', 'create database never', 'create index concurrently on users (id)', 'discard all'])(
     'is refused with advice: %s',

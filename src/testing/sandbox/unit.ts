@@ -126,9 +126,9 @@ class FramedUnit {
     else if (!this.#alone && failed !== null) await this.#recover(saved, failed)
   }
 
-  /** Sends all as one unit; several statements in one text share no Sync with others. */
+  /** Sends all as one unit; several statements in one text, or a COPY, share no Sync with others. */
   async #send(head: readonly Step[], steps: readonly Step[], tail: readonly Step[]): Promise<void> {
-    if (this.#job.ops.length === 1 && this.#job.ops[0]?.stmt.cls === 'multi') {
+    if (this.#job.ops.some(({ stmt, copy = null }) => stmt.cls === 'multi' || copy !== null)) {
       await this.#shared.send(head)
       if (this.#job.awaited && allOk(head)) await this.#shared.send(steps)
       if (allOk(steps)) await this.#shared.send(tail)

@@ -1,6 +1,6 @@
 // One operation on the shared connection: a statement of the engine passed on, or one of the sandbox's own. It only
 // keeps what the server answered; scripts read it when the unit is answered, and the job tells the engine.
-import type { Failure, Op, OpState, StatementResult } from '../../../driver/driver.ts'
+import type { CopyPort, Failure, Op, OpState, StatementResult } from '../../../driver/driver.ts'
 import type { Compiled, RowSpec } from '../../../sql/compiled.ts'
 
 export type Answer = Pick<Step, 'tag' | 'count' | 'insertId' | 'failure'>
@@ -15,6 +15,7 @@ export class Step implements Op {
   count = -1
   insertId: bigint | number = 0
   readonly results: StatementResult[] | null
+  readonly copy: CopyPort | null
   /** The server has answered. */
   ended = false
   failure: Failure | null = null
@@ -30,6 +31,7 @@ export class Step implements Op {
     this.maxRows = of?.maxRows ?? 0
     this.rows = of?.rows ?? []
     this.results = of?.results ?? null
+    this.copy = of?.copy ?? null
   }
 
   /** Abandoned as soon as the engine's operation is: its rows are thrown away. */
