@@ -12,7 +12,7 @@ import type { Fields, Status, UnitState } from './outcome.ts'
 import * as outcome from './outcome.ts'
 import { dropsPrepared } from './prepared.ts'
 import { beginRows, endRows, isSimple } from './rows/several.ts'
-import { clear, countsRows, mayJoin, movesNames, noteTag, standsLast } from './op-rules.ts'
+import { clear, commitsAlone, countsRows, mayJoin, movesNames, noteTag, standsLast } from './op-rules.ts'
 import { Phase, runs, type Step } from './step.ts'
 import { isLookup, putLookup, tookTypes } from './type-lookup.ts'
 import type { ExchangeHost } from './wire.ts'
@@ -301,9 +301,9 @@ export class Exchange {
     for (; this.#written < this.#steps.length; this.#written++) {
       const step = this.#steps[this.#written] as Step
       const { stmt, params, maxRows } = step.op
-      if (stmt.cls === 'multi') {
+      if (stmt.cls === 'multi' || (this.#closing === 0 && commitsAlone(this.ops))) {
         writer.query(stmt.text)
-        step.ask(Phase.simple)
+        step.ask(stmt.cls === 'multi' ? Phase.simple : Phase.running)
         this.#synced = true
         continue
       }

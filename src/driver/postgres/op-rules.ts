@@ -46,6 +46,13 @@ export function movesNames(steps: readonly { readonly names: number }[]): boolea
   return false
 }
 
+/** COMMIT and nothing else: as a plain query it costs both sides less than by the messages of a statement. */
+export function commitsAlone(ops: readonly Op[]): boolean {
+  const [op] = ops
+  if (ops.length !== 1 || op?.stmt.text !== 'COMMIT') return false
+  return op.params.length === 0 && op.maxRows === 0 && !op.portal
+}
+
 /** Whether one more may share the Sync of these: those of one statement; `opening`: those behind BEGIN or SAVEPOINT, and these. */
 export function mayJoin(ops: readonly Op[], op: Op, opening: boolean): boolean {
   if (standsLast(op)) return false
