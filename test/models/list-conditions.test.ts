@@ -330,7 +330,7 @@ forEachDriver((driver) => {
   test('the condition and the order of a list are on the list, and are refused on what has it', async () => {
     const name = `own conditions ${driver.name}`
     const { Team, Author, Post } = await world(driver, await driver.db({ name }))
-    const outside = /load\(\{ posts \}\) has a condition, an order or a value of .*, which is not in the list/
+    const outside = /load\(\{ posts \}\) has a condition, an order or a value on .*, which is not in the list/
     using heard = hear(name)
     for (const list of [
       many(Post.where(gt(Post.c.id, Author.c.id))),

@@ -134,7 +134,7 @@ forEachDriver((driver) => {
       })
 
       expect(made).toHaveLength(9)
-      for (const note of made) await outside(() => change(note as unknown as Written))
+      for (const note of made) await outside(() => change(note))
       expect(await db.scalar(`select count(*) from ${name} where body <> 'changed'`)).toBe(3)
     })
 

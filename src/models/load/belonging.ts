@@ -78,7 +78,7 @@ export function checkOwn(
     const id = qualifierOf(column)
     if (!isIn(id))
       throw new UsageError(
-        `The list load({ ${key} }) has a condition, an order or a value of ${id}, which is not in the list. ${advice}`,
+        `The list load({ ${key} }) has a condition, an order or a value on ${id}, which is not in the list. ${advice}`,
       )
   }
 }

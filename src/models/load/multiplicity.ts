@@ -151,7 +151,11 @@ function closesAt(tokens: readonly unknown[]): number {
 /** The words and signs of a condition, and what stands between them. */
 function* tokensOf(chunk: unknown): Generator {
   if (is(chunk, StringChunk))
-    for (const [token] of chunk.value.join('').matchAll(/'(?:[^']|'')*'|"[^"]*"|`[^`]*`|\w+|\S/g))
+    // A list of strings on 0.45, a string on 1.0.
+    for (const [token] of [chunk.value]
+      .flat()
+      .join('')
+      .matchAll(/'(?:[^']|'')*'|"[^"]*"|`[^`]*`|\w+|\S/g))
       yield token.toLowerCase()
   else if (is(chunk, SQL)) for (const each of chunk.queryChunks) yield* tokensOf(each)
   else yield chunk
