@@ -2,8 +2,7 @@
 // messages about that.
 import { notice } from '../../observe/channels.ts'
 import { capturePlace, noPlace, type Place } from '../../observe/place.ts'
-import type { Copying, Ties } from '../../pool/member.ts'
-import type { Lease, LeaseHolder } from '../../pool/member.ts'
+import type { Copying, Lease, LeaseHolder, Ties } from '../../pool/member.ts'
 import { currentChain } from '../context/chain.ts'
 import type { Frame, Handle, Settings } from '../context/frame.ts'
 import type { EngineCore } from '../core.ts'
