@@ -2,7 +2,7 @@
 import { Column, is, Name, SQL, sql, StringChunk, Subquery, Table, View } from 'drizzle-orm'
 import { quoteName, tableName, viewName } from '../../builder/drizzle/core/render.ts'
 import { isSelected } from '../meta/selected.ts'
-import { type Place, Scopes } from './scopes.ts'
+import { type Place, Scopes } from '../meta/scopes.ts'
 import { qualifierOf } from './source.ts'
 
 /** Gives what stands in the place of a column, or undefined to leave it. `within` a subquery of the condition. */
