@@ -108,9 +108,19 @@ export function shapeOf(names: readonly string[], spec: RowSpec | null): RowShap
     }
   }
   if (spec.into === 'scalar') return ([value = null]) => value
+  const { kinds } = spec
+  if (kinds !== undefined) return (values) => ofKind(values, kinds)
   const flat = spec.columns === null || spec.columns.every(({ path }) => path.length === 0)
   if (spec.into === 'array' && flat) return (values) => values
   const root = rootOf(spec.columns?.map(({ path }) => path) ?? [], spec.columns)
   const make = spec.into === 'array' ? (): object => [] : spec.make
   return (values, nulls) => build(root, nulls, values, make)
+}
+
+/** The columns of the kind that the first column tells, and that. */
+function ofKind(values: readonly unknown[], kinds: NonNullable<RowSpec['kinds']>): unknown[] {
+  const number = values[0] as number
+  const kind = number % kinds.length
+  const start = kinds.slice(0, kind).reduce((sum, count) => sum + count, 1)
+  return [...values.slice(start, start + (kinds[kind] as number)), number]
 }

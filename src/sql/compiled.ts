@@ -189,6 +189,11 @@ export interface RowSpec<R = unknown> {
   readonly conversions?: Conversions | undefined
   /** How many columns after `columns` are always NULL: they only carry the types of the fields of lists. */
   readonly types?: number
+  /**
+   * Rows of several kinds, whose columns follow one another: how many columns each kind has. The first column is a number that leaves
+   * the kind when it is divided by how many there are. Such a row is an array of the columns of its kind, and that number.
+   */
+  readonly kinds?: readonly number[]
   /** The format of each column on the wire, 0 for text and 1 for binary; absent: all are text. */
   readonly formats?: readonly number[] | undefined
   /** How rows are read whose fields have these names, where that decides. Everything but `into` and `make` is then of the result. */

@@ -101,7 +101,8 @@ const asked = fc.record({
   offset: fc.option(fc.nat(3), { nil: null }),
   above: fc.option(fc.nat(5), { nil: null }),
   some: fc.boolean(),
-  listDown: fc.boolean(),
+  /** By id, backwards, by the key as lists are by default, or by an own number and then the id. */
+  listOrder: fc.constantFrom('up', 'down', 'key', 'key', 'number'),
   listLimit: fc.option(fc.integer({ min: 1, max: 3 }), { nil: null }),
   nested: fc.boolean(),
   /** Objects of the inner list have the object that has them. */
@@ -193,10 +194,18 @@ forEachDriver((driver) => {
       await Owner.createMany(memory.parents.map(({ key: of, part, mark: at }) => ({ key: of, part, mark: at })))
       await Child.createMany(memory.kids.map(({ parent, part, mark: at, n }) => ({ parent, part, mark: at, n })))
       await Plaything.createMany(memory.toys.map(({ kid }) => ({ kid })))
+      // The rows of a table are not in the order of its key.
+      for (const table of [kidTable, toyTable]) await db.status(`update ${table} set id = id where id % 3 = 1`)
       for (const ask of fc.sample(asked, { numRuns: each, seed })) {
         left--
         const condition = ask.above === null ? undefined : gt(Child.c.n, ask.above)
-        const list = Child.where(condition).orderBy(ask.listDown ? desc(Child.c.id) : asc(Child.c.id))
+        const unordered = Child.where(condition)
+        const list = {
+          key: unordered,
+          up: unordered.orderBy(asc(Child.c.id)),
+          down: unordered.orderBy(desc(Child.c.id)),
+          number: unordered.orderBy(Child.c.n, Child.c.id),
+        }[ask.listOrder]
         const limited = ask.listLimit === null ? list : list.limit(ask.listLimit)
         const toysOf = many(ask.back ? Plaything.load({ of: Child }) : Plaything)
         const { by } = ask
@@ -327,7 +336,8 @@ function expected({ parents, kids, toys, equal, composite }: Memory, ask: Asked,
   const limit = ask.how === 'pages' ? Infinity : (ask.limit ?? Infinity)
   return objects.slice(start, start + Math.min(limit, most)).map((parent) => {
     const list = byMark ? marked(parent) : belongs(parent)
-    if (ask.listDown) list.reverse()
+    if (ask.listOrder === 'down') list.reverse()
+    if (ask.listOrder === 'number') list.sort((one, other) => one.n - other.n || one.id - other.id)
     return {
       id: parent.id,
       kids: list.slice(0, ask.listLimit ?? Infinity).map(({ id, n }) => ({

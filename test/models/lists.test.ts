@@ -1,7 +1,7 @@
 /** Lists: a property of their object, whatever is asked of the query. */
 
 import { and, desc, eq, gt, sql } from 'drizzle-orm'
-import { integer, pgTable, pgView, primaryKey, serial, text } from 'drizzle-orm/pg-core'
+import { bigint, integer, jsonb, pgTable, pgView, primaryKey, serial, text, timestamp } from 'drizzle-orm/pg-core'
 import type { Db } from 'genever'
 import { every, literal, many, Model, none, plain, some } from 'genever/models'
 import { describe, expect, expectTypeOf, test } from 'vitest'
@@ -120,16 +120,24 @@ forEachDriver((driver) => {
     expect(thrownBy(() => some(Author, sql`1`))).toMatchObject({ message: expect.stringMatching(/takes a model/) })
   })
 
-  test('an index is used from the second call on, and without one lists are grouped', async () => {
+  test('lists come as rows where all are read, as arrays where one object is asked for, an index orders them, or a cursor reads', async () => {
     for (const index of [true, false]) {
       const name = `spelled ${driver.name} ${index}`
       const { Author, Post } = await blog(driver, { index, name })
       const query = Author.query().load(Author.load({ posts: many(Post) }))
+      const ordered = Author.query().load(Author.load({ posts: many(Post.query().orderBy(desc(Post.c.score))) }))
       await query
+      await ordered
       using heard = hear(name)
       await query
       await query.limit(1)
-      expect(heard.statements.map(({ sql: statement }) => /array_agg/.test(statement))).toEqual([!index, false])
+      await ordered
+      for await (const author of query) expect(author.posts.length).toBeGreaterThan(-1)
+      const shapes = [/ union all /, /array\(select/, /array_agg/]
+      const written = heard.statements
+        .map(({ sql: statement }) => shapes.findIndex((shape) => shape.test(statement)))
+        .filter((shape) => shape >= 0)
+      expect(written).toEqual(index ? [0, 1, 1, 1] : [0, 1, 0, 2])
     }
   })
 
@@ -194,6 +202,113 @@ forEachDriver((driver) => {
       await until(() => heard.statements.filter(isQuestion).length === 1)
       expect(heard.notices).toEqual([])
     })
+  })
+
+  test('lists are in the order of the key, however the table has them, whether the server or Genever sorts them', async () => {
+    const db = await driver.db()
+    const owners = pgTable('owners', { id: integer().primaryKey() })
+    const owner = (): ReturnType<ReturnType<typeof integer>['notNull']> =>
+      integer()
+        .notNull()
+        .references(() => owners.id)
+    const wholes = pgTable('wholes', { a: bigint({ mode: 'bigint' }), b: integer(), owner: owner() }, (of) => [
+      primaryKey({ columns: [of.a, of.b] }),
+    ])
+    const texts = pgTable('texts', { id: text().primaryKey(), owner: owner() })
+    await db.status(
+      `create table owners (id int primary key);
+       create table wholes (a int8, b int, owner int not null references owners);
+       create table texts (id text primary key, owner int not null references owners);
+       insert into owners values (2), (1), (3);
+       insert into wholes values (9007199254740993, -1, 1), (9007199254740992, 5, 1), (null, 0, 1), (9007199254740993, -20, 1),
+         (10, 0, 2), (9, 0, 2), (-9223372036854775808, 100, 1), (9007199254740993, null, 1);
+       insert into texts values ('b', 1), ('10', 1), ('9', 1), ('a', 2)`,
+    )
+    class Owner extends Model(db, owners) {}
+    class Whole extends Model(db, wholes) {}
+    class Text extends Model(db, texts) {}
+    const query = Owner.query()
+      .load(Owner.load({ wholes: many(Whole), texts: many(Text) }))
+      .orderBy(desc(Owner.c.id))
+    const expected = [
+      [3, [], []],
+      [2, ['9 0', '10 0'], ['a']],
+      [
+        1,
+        [
+          '-9223372036854775808 100',
+          '9007199254740992 5',
+          '9007199254740993 -20',
+          '9007199254740993 -1',
+          '9007199254740993 null',
+          'null 0',
+        ],
+        ['10', '9', 'b'],
+      ],
+    ]
+    type Lists = { id: number; wholes: { a: bigint | null; b: number | null }[]; texts: { id: string }[] }
+    const shown = (all: readonly Lists[]): unknown[] =>
+      all.map((one) => [one.id, one.wholes.map(({ a, b }) => `${a} ${b}`), one.texts.map(({ id }) => id)])
+
+    for (let n = 0; n < 2; n++) {
+      expect(shown(await query)).toEqual(expected)
+      const iterated: Lists[] = []
+      for await (const one of query) iterated.push(one)
+      expect(shown(iterated)).toEqual(expected)
+      const first = await query.where(eq(Owner.c.id, 1)).first()
+      expect(shown(first === undefined ? [] : [first])).toEqual(expected.slice(2))
+      expect(shown((await query.limit(2).page()).rows)).toEqual(expected.slice(0, 2))
+      await db.status('create index on wholes (owner); create index on texts (owner)')
+    }
+  })
+
+  test('rows of lists have their types beside objects whose columns are domains, arrays, JSON and expressions', async () => {
+    const db = await driver.db()
+    const firsts = pgTable('firsts', {
+      id: integer().primaryKey(),
+      word: text().notNull(),
+      tags: text().array(),
+      data: jsonb(),
+    })
+    const seconds = pgTable('seconds', {
+      id: integer().primaryKey(),
+      first: integer()
+        .notNull()
+        .references(() => firsts.id),
+      word: text().notNull(),
+      tags: text().array(),
+      data: jsonb(),
+      at: timestamp({ withTimezone: true }),
+    })
+    await db.status(
+      `create domain strict as text not null check (value <> '');
+       create table firsts (id int primary key, word strict, tags text[], data jsonb);
+       create table seconds (id int primary key, first int not null references firsts, word strict, tags text[], data jsonb, at timestamptz);
+       insert into firsts values (1, 'one', '{a,NULL}', 'null'), (2, 'two', null, null);
+       insert into seconds values (1, 1, 'x', '{}', '[1]', '2025-01-01Z'), (2, 1, 'y', null, null, null)`,
+    )
+    class First extends Model(db, firsts) {}
+    class Second extends Model(db, seconds) {}
+    const Other = Second.alias('other')
+    const loader = First.load({
+      upper: sql<string>`upper(${First.c.word})`,
+      seconds: many(Second),
+      others: many(Other.on(and(eq(Other.c.first, First.c.id), gt(Other.c.id, 1))!)),
+    })
+    const all = await First.query().load(loader).orderBy(First.c.id)
+    const [one, other] = plain(all)
+    expect(one).toEqual({
+      ...{ id: 1, word: 'one', tags: ['a', null], data: null, upper: 'ONE' },
+      seconds: [
+        { id: 1, first: 1, word: 'x', tags: [], data: [1], at: new Date('2025-01-01Z') },
+        { id: 2, first: 1, word: 'y', tags: null, data: null, at: null },
+      ],
+      others: [{ id: 2, first: 1, word: 'y', tags: null, data: null, at: null }],
+    })
+    expect(other).toMatchObject({ tags: null, data: null, upper: 'TWO', seconds: [], others: [] })
+    await db.status('alter table seconds alter column first type bigint, alter column at type text')
+    const altered = await First.query().load(loader).orderBy(First.c.id)
+    expect(altered.map(({ seconds: list }) => list.length)).toEqual([2, 0])
   })
 
   test('many to many goes through the model of the table between', async () => {

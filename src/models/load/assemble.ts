@@ -21,9 +21,11 @@ import {
 } from './instances.ts'
 import { Joins, linkOf } from './join-list.ts'
 import { relationOf, severalAsOne } from './joins.ts'
+import { isWholeKey, sortedByKey } from '../values/key-order.ts'
 import { Level, type List } from './level.ts'
 import { listSpecs } from './list-fields.ts'
 import { columnsIn } from './columns.ts'
+import { gather, specOfRows, writeRows } from './list-rows.ts'
 import { aliasFor, type Around, type Correlates, writeLists, writeNamed } from './list-sql.ts'
 import { type ChildNode, type ListNode, type LoadNode, modelNode, type ModelNode } from './node.ts'
 import { Shared } from './shared.ts'
@@ -78,6 +80,11 @@ export class Assembly {
     return { into: 'array', make: null, columns, types: counter.next - first, formats }
   }
 
+  /** The same where each row of a list is a row of the result. */
+  get specOfRows(): RowSpec {
+    return specOfRows(this.#root, this.spec.columns ?? [])
+  }
+
   select(text: SqlText): void {
     if (this.hasLists) this.selectNamed(text)
     else
@@ -93,9 +100,14 @@ export class Assembly {
     writeNamed(text, this.#root)
   }
 
-  /** The SQL around the query of the objects: it selects them with their lists. */
-  around(text: SqlText, correlates: Correlates): Around {
-    return writeLists(text, this.#root, correlates)
+  /** The SQL around the query of the objects: it selects them with their lists. Null: these come as rows. */
+  around(text: SqlText, correlates: Correlates | null): Around {
+    return correlates === null ? writeRows(text, this.#root) : writeLists(text, this.#root, correlates)
+  }
+
+  /** The rows of objects, of all rows where those of lists come as rows. */
+  gather(rows: readonly unknown[]): readonly unknown[] {
+    return gather(this.#root, rows)
   }
 
   /** Selects one more value, which no object gets. */
@@ -196,13 +208,16 @@ export class Assembly {
     const level = new Level(source, joins, aliasFor(source, takes(node, source), depth))
     const related = through ?? source
     const pairs = node.on === null || through !== null ? relationOf(owner, related, true) : null
-    const ordered = own.orderBy.length > 0 ? own.orderBy : keyOf(source)
-    const at =
-      parent.lists.push({ ...own, key, orderBy: ordered, level, on: node.on, pairs, parent: owner, child: related }) - 1
+    const orderBy = own.orderBy.length > 0 ? own.orderBy : keyOf(source)
+    const sortsHere = own.limit === null && isWholeKey(orderBy, source)
+    const list = { ...own, key, orderBy, sortsHere, level, on: node.on, pairs, parent: owner, child: related }
+    const at = parent.lists.push(list) - 1
     const read = this.#model({ ...node, on: null }, level, null, null)
+    const sorted = sortsHere ? orderBy.map((column) => level.find(column as Column) as number) : null
     const once = node.by !== null
     return (instance, values, shared) => {
-      const rows = (values[parent.items.length + at] ?? none) as readonly Values[]
+      const given = (values[parent.items.length + at] ?? none) as readonly Values[]
+      const rows = sorted === null ? given : sortedByKey(given, sorted)
       const made: unknown[] = []
       for (let n = 0; n < rows.length; n++) {
         const child = read(rows[n] as Values, shared)

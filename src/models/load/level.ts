@@ -22,6 +22,8 @@ export interface List {
   readonly child: Source
   readonly where: readonly Condition[]
   readonly orderBy: readonly (Column | SQL)[]
+  /** Its rows are put in order once they are here: the server need not. */
+  readonly sortsHere: boolean
   readonly limit: number | null
 }
 

@@ -15,9 +15,12 @@ import type { Source } from './source.ts'
 /** Whether a list is read row by row; the others are grouped. */
 export type Correlates = (list: List) => boolean
 
-const ordinal = '"genever n"'
+export const ordinal = '"genever n"'
 const belongs = '"genever p"'
 const place = '"genever k"'
+
+/** A LIMIT that leaves nothing out. An order holds outside of a subquery only where the server may not read that in parallel. */
+export const everyRow = '9223372036854775807'
 
 /** A query's text before its rows' own subquery, and after it. */
 export interface Around {
@@ -81,7 +84,7 @@ class ListWriter {
   }
 
   #correlated(parent: Level, list: List, isSubquery: boolean): string {
-    const { level, where, orderBy, limit } = list
+    const { level, where, orderBy, limit, sortsHere } = list
     const text = this.#text()
     const wrapped = limit !== null || level.isShadowed
     text.add(`array(select ${this.#row(level, wrapped)} from `)
@@ -90,7 +93,7 @@ class ListWriter {
     level.joins.writeFrom(text)
     text.add(' where ').sql(isSubquery ? outside(parent, list) : beside(parent, list))
     if (where.length > 0) writeConditions(text.add(' and '), where, true)
-    if (orderBy.length > 0) text.add(' order by ').expressions(orderBy)
+    if (orderBy.length > 0 && !sortsHere) text.add(' order by ').expressions(orderBy)
     if (limit !== null) text.add(` limit ${limit}`)
     if (wrapped) text.add(`) as ${level.alias}`)
     return text.add(')').text
@@ -181,7 +184,7 @@ function written({ text }: SqlText): string {
   return `pg_catalog.record_send(row(${text}))`
 }
 
-function bare(expression: Expression): Column | SQL {
+export function bare(expression: Expression): Column | SQL {
   return is(expression, SQL.Aliased) ? expression.sql : expression
 }
 

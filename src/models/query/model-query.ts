@@ -132,14 +132,14 @@ class Query<R> extends Printable implements ToStatement<R> {
     const options = this.#call(given, 'all()')
     const executor = this.#executor(options)
     if (this.#separate) return this.#separately(executor, 0, options)
-    return thenAsks(executor, this.#state, executor.all<R>(this.#alone(), options))
+    return thenAsks(executor, this.#state, executor.all<R>(this.#alone(true), options))
   }
 
   async first(given?: CallOptions | Handle): Promise<R | undefined> {
     const options = this.#call(given, 'first()')
     const executor = this.#executor(options)
     if (this.#separate) return (await this.#separately(executor, 1, options))[0]
-    return thenAsks(executor, this.#state, executor.first<R>(this.#alone(), options))
+    return thenAsks(executor, this.#state, executor.first<R>(this.#alone(false), options))
   }
 
   async firstOr404(options?: CallOptions | Handle): Promise<R> {
@@ -205,20 +205,20 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   [toStatement](most = 0): Statement<R> {
-    const statement = this.#statement(most)
+    const statement = this.#statement(most, false)
     return asksBeside(this.#executor(this.#state.call), this.#state, statement)
   }
 
-  /** As a query that asks nothing beside itself. */
-  #alone(): ToStatement<R> {
-    return { [toStatement]: (most) => this.#statement(most) }
+  /** As a query that asks nothing beside itself. `atOnce`: its caller reads all rows at once. */
+  #alone(atOnce: boolean): ToStatement<R> {
+    return { [toStatement]: (most = 0) => this.#statement(most, atOnce) }
   }
 
-  #statement(most = 0): Statement<R> {
+  #statement(most: number, atOnce: boolean): Statement<R> {
     this.#checkFrame()
     this.#refuseSelectIn('a query given to an executor')
     const facts = Indexes.of(this.#executor(this.#state.call))
-    const statement = compileQuery(this.#state, { most, facts }).statement as Statement<R>
+    const statement = compileQuery(this.#state, { most, facts, whole: atOnce }).statement as Statement<R>
     const elsewhere = this.#madeOn !== this.#state.meta.db
     if (this.#madeWith === null && !elsewhere) return statement
     return { ...statement, madeWith: this.#madeWith ?? undefined, madeOn: elsewhere ? this.#madeOn : undefined }

@@ -16,12 +16,16 @@ export async function readPage<R>(executor: Executor, state: QueryState, options
   const size = state.limit as number
   const separate = state.selectIn ? separateOf(state.loader) : null
   const beside = [...textsOf(keys, state.source), ...(separate?.beside(executor.dialectHere().lists) ?? [])]
-  const { statement, assembly } = compileQuery(
+  const {
+    statement,
+    assembly,
+    objects: gathered,
+  } = compileQuery(
     { ...state, ...separate?.root, limit: size + 1 },
-    { beside, facts: Indexes.of(executor) },
+    { beside, facts: Indexes.of(executor), whole: true },
   )
   const read = async (): Promise<Page<R>> => {
-    const found = await executor.all(asQuery({ ...statement, decode: undefined }), options)
+    const found = gathered(await executor.all(asQuery({ ...statement, decode: undefined }), options))
     const rows = found.slice(0, size)
     const objects = assembly?.rows(rows) ?? []
     const besides = rows.map((row) => assembly?.besides(row) ?? [])

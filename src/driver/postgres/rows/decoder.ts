@@ -4,8 +4,9 @@
 import { ProtocolError } from '../../../errors/index.ts'
 import type { Field, RowSpec, Shape } from '../../../sql/compiled.ts'
 import { binaryField } from './binary-result.ts'
-import { type Bytes, fieldReader, fieldReaderOf, type FieldReader, int32, misfit } from './field-reader.ts'
+import { type Bytes, fieldReader, fieldReaderOf, type FieldReader, int32, misfit, readAll } from './field-reader.ts'
 import { generateRows, type PushRow } from './generated.ts'
+import { KindRows } from './kind-rows.ts'
 import { listReader } from './list-reader.ts'
 import { type Branch, build, generateAfter, own, rootOf } from '../../row-tree.ts'
 import type { TypeBook } from '../../../postgres/types/book.ts'
@@ -108,6 +109,7 @@ function rowDecoder(
   const readers = fields.slice(0, fields.length - types).map(({ type }, at) => readerOf(type, at))
   if (spec === null || (into === 'object' && columns === null && make === null && fold === undefined))
     return new PlainRows(fields, readers)
+  if (spec?.kinds !== undefined) return new KindRows(readers, spec.kinds)
   if (into === 'scalar') return new ScalarRows(fields.length, readers, fold)
   if (into === 'array' && (columns === null || columns.every(({ path }) => path.length === 0)))
     return new ArrayRows(readers, types, fold)
@@ -290,26 +292,6 @@ function readMembers(
     }
   }
   if (at !== end) throw misfit()
-}
-
-/** `nulls` is told which fields are NULL, since a reader may make null of others. */
-function readAll(readers: readonly FieldReader[], bytes: Bytes, start: number, end: number, nulls?: boolean[]) {
-  const values: unknown[] = []
-  let at = start
-  for (let i = 0; i < readers.length; i++) {
-    const length = int32(bytes, at)
-    at += 4
-    if (nulls !== undefined) nulls.push(length < 0)
-    if (length < 0) values.push(null)
-    else {
-      const from = at
-      at += length
-      if (at > end) throw misfit()
-      values.push((readers[i] as FieldReader)(bytes, from, at))
-    }
-  }
-  if (at !== end) throw misfit()
-  return values
 }
 
 function add(row: unknown, rows: unknown[], fold: Fold): void {

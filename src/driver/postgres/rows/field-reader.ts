@@ -103,6 +103,32 @@ function number(read: Reader): FieldReader {
   }
 }
 
+/** `nulls` is told which fields are NULL, since a reader may make null of others. */
+export function readAll(
+  readers: readonly FieldReader[],
+  bytes: Bytes,
+  start: number,
+  end: number,
+  nulls?: boolean[],
+): unknown[] {
+  const values: unknown[] = []
+  let at = start
+  for (let i = 0; i < readers.length; i++) {
+    const length = int32(bytes, at)
+    at += 4
+    if (nulls !== undefined) nulls.push(length < 0)
+    if (length < 0) values.push(null)
+    else {
+      const from = at
+      at += length
+      if (at > end) throw misfit()
+      values.push((readers[i] as FieldReader)(bytes, from, at))
+    }
+  }
+  if (at !== end) throw misfit()
+  return values
+}
+
 export function int32(bytes: Bytes, at: number): number {
   return (
     ((bytes[at] as number) << 24) |

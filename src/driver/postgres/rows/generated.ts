@@ -14,6 +14,11 @@ export interface Made {
   readonly fold: RowSpec['fold']
 }
 
+interface Others {
+  readonly before: number
+  readonly after: number
+}
+
 /**
  * Null: there is none.
  * @param names Of the members, or null for rows that are arrays.
@@ -23,14 +28,16 @@ export function generateRows(
   names: readonly string[] | null,
   readers: readonly FieldReader[],
   made: Made | null = null,
+  others: Others | null = null,
 ): PushRow | null {
   if (readers.length > mostMembers || names?.includes('__proto__') === true || !mayMakeCode()) return null
-  let body = 'let l = 0, s = 0;\n'
+  let body = `let l = 0, s = 0;\n${others === null ? '' : `end -= ${others.after};`}`
   readers.forEach((reader, i) => {
+    if (i === 1 && others !== null) body += `o += ${others.before};\n`
     body += `let v${i} = null; l = ${int32At('o')}; o += 4;
 if (l >= 0) { s = o; o += l; if (o > end) throw misfit(); ${valueOf(reader, i)} }\n`
   })
-  body += `if (o !== end) throw misfit();\n${rowOf(names, readers, made)}`
+  body += `if (o !== end) throw misfit();\n${rowOf(names, readers, made, others !== null)}`
   // oxlint-disable-next-line typescript/no-implied-eval -- names are written as JSON, all else is ours
   const generate = Function(
     'readers',
@@ -49,9 +56,23 @@ if (l >= 0) { s = o; o += l; if (o > end) throw misfit(); ${valueOf(reader, i)} 
   return generate(readers, text, misfit, made?.make, made?.fold)
 }
 
+/**
+ * The same for a row of one kind of several: its number, then fields that are NULL, then its own. `before` and `after` are how many
+ * bytes the fields of the other kinds have.
+ */
+export function generateKind(readers: readonly FieldReader[], before: number, after: number): PushRow | null {
+  return generateRows(null, readers, null, { before, after })
+}
+
 /** The statements that put the values together. */
-function rowOf(names: readonly string[] | null, readers: readonly FieldReader[], made: Made | null): string {
+function rowOf(
+  names: readonly string[] | null,
+  readers: readonly FieldReader[],
+  made: Made | null,
+  firstIsLast: boolean,
+): string {
   const values = readers.map((_, i) => `v${i}`)
+  if (firstIsLast) values.push(values.shift() as string)
   if (names === null) return `rows.push([${values.join(', ')}]);`
   if (made === null)
     return `rows.push({ ${names.map((name, i) => `${JSON.stringify(name)}: ${values[i]}`).join(', ')} });`

@@ -9,6 +9,7 @@ import type { QueryState } from '../state.ts'
 import { writeConditions } from './condition.ts'
 import { type Head, headOf, type ListFacts } from './head.ts'
 import { columnsIn } from '../../load/columns.ts'
+import { everyRow } from '../../load/list-sql.ts'
 import { qualifierOf } from '../../load/source.ts'
 import { modelName } from '../../meta/model-meta.ts'
 
@@ -17,7 +18,11 @@ export interface Compilation {
   readonly statement: Statement
   /** Null when the driver makes the rows in one step. */
   readonly assembly: Assembly | null
+  /** What the assembly takes, of all rows that came. */
+  readonly objects: (rows: readonly unknown[]) => readonly unknown[]
 }
+
+const asTheyAre = (rows: readonly unknown[]): readonly unknown[] => rows
 
 export interface CompileOptions {
   /** How many objects are wanted; 0 for all. */
@@ -26,20 +31,23 @@ export interface CompileOptions {
   readonly beside?: readonly SQL[] | undefined
   /** What is known of its lists. */
   readonly facts?: ListFacts | null | undefined
+  /** All rows are read at once, and none of them is an object by itself. */
+  readonly whole?: boolean | undefined
 }
 
 const all: CompileOptions = {}
-/** An order holds outside of a subquery only where the server may not read that in parallel. */
-const everyRow = '9223372036854775807'
 
-export function compileQuery(state: QueryState, { most = 0, beside, facts = null }: CompileOptions = all): Compilation {
+export function compileQuery(
+  state: QueryState,
+  { most = 0, beside, facts = null, whole = false }: CompileOptions = all,
+): Compilation {
   const single = (most > 0 && most <= 2) || state.limit === 1
   if (state.lock !== null && (state.groupBy.length > 0 || state.having.length > 0))
     throw new UsageError(
       'forUpdate() and groupBy() are not possible together: a group is no row that could be locked. Lock them by a query of their keys.',
     )
   const { models: words, family } = state.source.dialect
-  const head = headOf(state, facts, single, beside)
+  const head = headOf(state, { facts, single, whole, beside })
   const { spec, assembly, decode, close } = head
   assembly?.checkGroups(state.groupBy)
   const text = new SqlText(state.source.dialect, head.open, head.params)
@@ -50,7 +58,9 @@ export function compileQuery(state: QueryState, { most = 0, beside, facts = null
   if (lists && limit === null && state.orderBy.length > 0 && state.lock === null) text.add(` limit ${everyRow}`)
   if (state.lock !== null)
     text.add(words.lock({ name: state.source.name, wait: state.lockWait, joined: head.joins.any }))
-  return { statement: { sql: text.add(close).text, params: text.params, spec, decode, dialect: family }, assembly }
+  const statement: Statement = { sql: text.add(close).text, params: text.params, spec, decode, dialect: family }
+  if (!head.asRows || assembly === null) return { statement, assembly, objects: asTheyAre }
+  return { statement: { ...statement, maxRows: 0 }, assembly, objects: (rows) => assembly.gather(rows) }
 }
 
 /** `select count(*)` of the objects the query gives. */
@@ -84,8 +94,10 @@ function inner(state: QueryState, text: SqlText): void {
   tail(state, text, state.limit === null || by !== null ? [] : state.orderBy, state.limit, state.offset)
 }
 
+const unknown = { facts: null, single: false, whole: false }
+
 function writeFrom(state: QueryState, text: SqlText): void {
-  const { joins, assembly } = headOf(state, null, false)
+  const { joins, assembly } = headOf(state, unknown)
   assembly?.checkGroups(state.groupBy)
   if (assembly?.hasLists === true) checkScope(state, assembly)
   joins.write(text)

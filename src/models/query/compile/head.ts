@@ -9,6 +9,7 @@ import { settle } from '../../load/belonging.ts'
 import { decodeExpression } from '../../load/decode.ts'
 import { Joins } from '../../load/join-list.ts'
 import type { List } from '../../load/level.ts'
+import { comeAsRows } from '../../load/list-rows.ts'
 import { modelNode } from '../../load/node.ts'
 import { SqlText } from '../../meta/sql-text.ts'
 import { Shapes } from '../../statement/ready.ts'
@@ -28,6 +29,8 @@ export interface Head {
   /** Null when the driver makes the rows in one step. */
   readonly assembly: Assembly | null
   readonly decode: Statement['decode']
+  /** The rows of lists come as rows: `decode` needs all of them. */
+  readonly asRows: boolean
   /** The same by how its lists are written, and with something beside the rows, by its text. */
   readonly variants: Shapes<Head>
 }
@@ -42,16 +45,27 @@ export interface ListFacts {
 const heads = new WeakMap<object, WeakMap<object, WeakMap<object, Head>>>()
 const nothing = {}
 
-/** `beside` is selected beside the rows, which then come as arrays. `single`: at most one object is asked for. */
-export function headOf(state: QueryState, facts: ListFacts | null, single: boolean, beside?: readonly SQL[]): Head {
+export interface HeadOptions {
+  readonly facts: ListFacts | null
+  /** At most one object is asked for. */
+  readonly single: boolean
+  /** All rows are read at once. */
+  readonly whole: boolean
+  /** Selected beside the rows, which then come as arrays. */
+  readonly beside?: readonly SQL[] | undefined
+}
+
+export function headOf(state: QueryState, { facts, single, whole, beside }: HeadOptions): Head {
   const head = plainHead(state)
+  const root = head.assembly?.root
   const lists = head.assembly?.lists ?? []
   if (beside === undefined && lists.length === 0) return head
-  const correlates = lists.map((list) =>
-    isCorrelated(list, facts, single && head.assembly?.root.lists.includes(list) === true),
-  )
+  const asRows = whole && !single && root !== undefined && comeAsRows(root, (list) => facts?.indexed(list) === true)
+  const correlates = asRows
+    ? null
+    : lists.map((list) => isCorrelated(list, facts, single && root?.lists.includes(list) === true))
   const make = (): Head => makeHead(state, beside ?? [], correlates)
-  const spelling = correlates.length === 1 ? String(correlates[0]) : correlates.join()
+  const spelling = correlates === null ? 'rows' : correlates.join()
   if (beside === undefined) return head.variants.get(spelling, make)
   const { text, params } = new SqlText(state.source.dialect).expressions(beside)
   return params.length > 0 ? make() : head.variants.get(`${spelling} ${text}`, make)
@@ -103,7 +117,12 @@ function inner<V extends object>(maps: WeakMap<object, WeakMap<object, V>>, key:
   return map
 }
 
-function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonly boolean[]): Head {
+function decoder(assembly: Assembly, asRows: boolean): Head['decode'] {
+  return asRows ? (rows) => assembly.rows(assembly.gather(rows)) : (rows) => assembly.rows(rows)
+}
+
+/** `correlates` says it of each list; null: lists come as rows. */
+function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonly boolean[] | null): Head {
   const { source, meta, model, keys } = state
   const joins = new Joins(source, state.joins)
   const text = new SqlText(source.dialect)
@@ -119,7 +138,7 @@ function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonl
     assembly = new Assembly(loader ?? modelNode(source), source, joins)
     for (const expression of beside) assembly.beside(expression)
     settle(assembly.root)
-    spec = assembly.spec
+    spec = correlates === null ? assembly.specOfRows : assembly.spec
     assembly.select(text)
   } else {
     text.add(meta.list(source.id))
@@ -129,7 +148,8 @@ function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonl
   joins.write(from)
   const made = assembly
   const lists = made?.lists ?? []
-  const around = made?.hasLists === true ? made.around(from, (list) => correlates[lists.indexOf(list)] === true) : null
+  const correlated = correlates === null ? null : (list: List): boolean => correlates[lists.indexOf(list)] === true
+  const around = made?.hasLists === true ? made.around(from, correlated) : null
   return {
     open: around?.open ?? '',
     close: around?.close.text ?? '',
@@ -139,7 +159,8 @@ function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonl
     joins,
     spec,
     assembly,
-    decode: made === null ? (keys === null ? meta.loaded : undefined) : (rows) => made.rows(rows),
+    decode: made === null ? (keys === null ? meta.loaded : undefined) : decoder(made, correlates === null),
+    asRows: correlates === null,
     variants: new Shapes(),
   }
 }
