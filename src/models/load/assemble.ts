@@ -5,7 +5,7 @@ import { UsageError } from '../../errors/index.ts'
 import type { ColumnSpec, RowSpec } from '../../sql/compiled.ts'
 import type { Expression } from '../meta/expressions.ts'
 import type { SqlText } from '../meta/sql-text.ts'
-import { decodeExpression } from './decode.ts'
+import { decodeExpression } from '../meta/decode.ts'
 import {
   type Attach,
   attachCalled,

@@ -4,7 +4,7 @@ import { Column, is } from 'drizzle-orm'
 import type { ColumnSpec, ListField, ListSpec } from '../../sql/compiled.ts'
 import { decodeOf } from '../../builder/drizzle/core/codec.ts'
 import type { Expression } from '../meta/expressions.ts'
-import { decodeExpression } from './decode.ts'
+import { decodeExpression } from '../meta/decode.ts'
 import type { Level } from './level.ts'
 
 const integers = /^(smallint|integer|bigint|smallserial|serial|bigserial)$/

@@ -1,7 +1,7 @@
 // The order of a list by columns of whole numbers, as most keys are. The server takes long to sort many short lists, or whole
 // rows; the rows of a list mostly come in this order already.
 import { Column, is, type SQL } from 'drizzle-orm'
-import { decodeExpression } from '../load/decode.ts'
+import { decodeExpression } from '../meta/decode.ts'
 import type { Values } from '../load/instances.ts'
 import type { Source } from '../load/source.ts'
 

@@ -1,7 +1,7 @@
 // How the driver reads what a loader selects.
 import { Column, is, SQL } from 'drizzle-orm'
 import { type Decode, decodeOf } from '../../builder/drizzle/core/codec.ts'
-import type { Expression } from '../meta/expressions.ts'
+import type { Expression } from './expressions.ts'
 
 /** How the driver reads an expression: Drizzle's `mapWith` is honoured. */
 export function decodeExpression(expression: Expression): Decode {
