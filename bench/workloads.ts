@@ -36,7 +36,7 @@ const { values } = parseArgs({
 const [rounds, blockMs] = [Number(values.rounds), Number(values.ms)]
 /** A side is warm after so many operations, or so many blocks of four times the usual length. */
 const warmAfter = 4_000
-const mostWarmUps = 6
+const mostWarmUps = 15
 const longRounds = Math.max(3, Math.round(rounds / 3))
 
 await using database = await benchDatabase()
