@@ -150,7 +150,7 @@ describe.skipIf(!written)('the packed package', { timeout: 240_000 }, () => {
       'version.js': `export const npmVersion = '0.30.10'`,
       // Of what is used, all that this version had.
       'index.js': exporting(
-        'Column SQL StringChunk Table View aliasedTableColumn and asc desc eq getTableColumns getTableName gt inArray is isNotNull isNull lt or sql',
+        'Column Name Param SQL StringChunk Subquery Table View aliasedTableColumn and asc desc eq getTableColumns getTableName gt inArray is isNotNull isNull lt or sql',
       ),
       'pg-core.js': exporting('getTableConfig isPgEnum PgSchema PgTable PgView'),
     }

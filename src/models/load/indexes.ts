@@ -75,13 +75,13 @@ export class Indexes {
     }
   }
 
-  /** As `learn`, while the caller goes on. Not where the question would have to wait for a connection. */
+  /** As `learn`, while the caller goes on. Not where the question would have to wait for a connection that somebody holds. */
   learnBeside(executor: Executor, lists: readonly List[]): void {
     const engine = executor.engineQuietly()
     if (engine === null || this.knows(lists)) return
     const missing = this.#missing(lists).filter(([key]) => !this.#pending.has(key))
-    const { pool } = engine
-    const isFree = pool.size < pool.max || pool.idle.length > 0
+    const { reserved, max } = engine.pool.stats()
+    const isFree = reserved < max
     if (missing.length > 0 && !isFree && executor.slotHere(engine, executor.chainHere()) === null) return
     for (const [key] of missing) this.#pending.add(key)
     void this.#ask(executor, missing)
