@@ -25,6 +25,7 @@ import {
   type Pooler,
   startPgBouncer,
   startPooler,
+  wrongAnswers,
 } from '../support/pooler.ts'
 import { until } from '../support/until.ts'
 
@@ -83,24 +84,8 @@ for (const driver of ['pg', 'socket'] as const) {
   describe.skipIf(!keepsStatements)(title, () => {
     test('statements of many callers on two sessions are prepared, and each is answered by its own parameters', async () => {
       await using at = await place()
-      const wrong: unknown[] = []
-      const work = async (worker: number): Promise<void> => {
-        for (let n = 0; n < 20; n++) {
-          const value = worker * 1000 + n
-          if ((await at.db.scalar('select $1::int + 0', [value])) !== value) wrong.push(value)
-          if ((await at.db.scalar('select $1::text', [`${value}`])) !== `${value}`) wrong.push(value)
-          await at.db.scope(async () => {
-            await at.db.status('insert into t values ($1, $2)', [value, ['a']])
-            await at.db.transaction(async (tx) => {
-              await tx.status('update t set who = $2 where n = $1', [value, 'b'])
-              if ((await tx.scalar('select who from t where n = $1', [value])) !== 'b') wrong.push(value)
-            })
-          })
-        }
-      }
-      await Promise.all(Array.from({ length: 20 }, (_, worker) => work(worker)))
 
-      expect(wrong).toEqual([])
+      expect(await wrongAnswers(at.db, 20)).toEqual([])
       expect(await at.direct.query(`select count(*)::int as n from t where who = 'b'`)).toEqual([{ n: 400 }])
       expect(await onServer(at.db)).toEqual(
         expect.arrayContaining([

@@ -15,7 +15,7 @@ import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase, type FreshDatabase } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
-import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
+import { hasPgBouncer, startPgBouncer, startPooler, wrongAnswers } from '../support/pooler.ts'
 import { until } from '../support/until.ts'
 
 const sessions = 2
@@ -85,25 +85,8 @@ for (const [name, there, start] of kinds) {
 
     test('fifty workers on two sessions: every statement is answered, and by its own parameters', async () => {
       await using at = await place()
-      const wrong: unknown[] = []
-      const work = async (worker: number): Promise<void> => {
-        for (let n = 0; n < 20; n++) {
-          const value = worker * 1000 + n
-          if ((await at.db.scalar('select $1::int + 0', [value])) !== value) wrong.push(value)
-          if ((await at.db.scalar('select $1::text', [`${value}`])) !== `${value}`) wrong.push(value)
-          await at.db.scope(async () => {
-            // A parameter whose type only the server knows is asked for first.
-            await at.db.status('insert into t values ($1, $2)', [value, ['a']])
-            await at.db.transaction(async (tx) => {
-              await tx.status('update t set who = $2 where n = $1', [value, 'b'])
-              if ((await tx.scalar('select who from t where n = $1', [value])) !== 'b') wrong.push(value)
-            })
-          })
-        }
-      }
-      await Promise.all(Array.from({ length: 50 }, (_, worker) => work(worker)))
 
-      expect(wrong).toEqual([])
+      expect(await wrongAnswers(at.db, 50)).toEqual([])
       expect(await at.direct.query(`select count(*)::int as n from t where who = 'b'`)).toEqual([{ n: 1000 }])
       expect(await at.direct.query('select count(*)::int as n from pg_prepared_statements')).toEqual([{ n: 0 }])
     })

@@ -10,6 +10,7 @@ import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Db } from 'genever'
 import { freePort } from './free-port.ts'
 import { until } from './until.ts'
 
@@ -303,3 +304,25 @@ function typed(type: string, text: string | Buffer): Buffer {
 const query = (text: string): Buffer => typed('Q', `${text}\0`)
 const greeting = [typed('R', Buffer.alloc(4)), typed('K', Buffer.alloc(8, 1))]
 const ready = typed('Z', 'I')
+
+/** Workers that read and write table `t (n, who)` at the same time, twenty times each; gives the answers that were not their own. */
+export async function wrongAnswers(db: Db, workers: number): Promise<unknown[]> {
+  const wrong: unknown[] = []
+  const work = async (worker: number): Promise<void> => {
+    for (let n = 0; n < 20; n++) {
+      const value = worker * 1000 + n
+      if ((await db.scalar('select $1::int + 0', [value])) !== value) wrong.push(value)
+      if ((await db.scalar('select $1::text', [`${value}`])) !== `${value}`) wrong.push(value)
+      await db.scope(async () => {
+        // A parameter whose type only the server knows is asked for first.
+        await db.status('insert into t values ($1, $2)', [value, ['a']])
+        await db.transaction(async (tx) => {
+          await tx.status('update t set who = $2 where n = $1', [value, 'b'])
+          if ((await tx.scalar('select who from t where n = $1', [value])) !== 'b') wrong.push(value)
+        })
+      })
+    }
+  }
+  await Promise.all(Array.from({ length: workers }, (_, worker) => work(worker)))
+  return wrong
+}
