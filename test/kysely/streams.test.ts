@@ -27,10 +27,12 @@ forEachDriver((driver) => {
     for await (const { id } of all.k.selectFrom(all.person).select('id').orderBy('id').stream(10)) seen.push(id)
 
     expect(seen).toEqual(Array.from({ length: 25 }, (_, index) => index + 1))
+    // Pages behind the last may have been asked for ahead.
     expect(
       heard.statements
         .filter(({ sql: text }) => /^(?:select .* from|FETCH)/.test(text))
-        .map(({ rowCount }) => rowCount),
+        .map(({ rowCount }) => rowCount)
+        .filter((count) => count !== 0),
     ).toEqual([10, 10, 5])
     expect(doing(all.db)).toMatch(/^0 lent/)
   })
