@@ -199,15 +199,16 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
       this.#stream === null
         ? await this.#fetched(this.#parts as RowParts, size)
         : await this.#arrived(this.#stream, size)
+    const { decode = null } = this.#made
     let rows: R[]
     try {
-      rows = (this.#made.decode?.(came, op.transaction) ?? came) as R[]
+      rows = (decode === null ? came : decode(came, op.transaction)) as R[]
     } catch (thrown) {
       // Rows that cannot be made are lost: there is nothing to go on with.
       await this.#end(false)
       throw unmadeError(thrown, op)
     }
-    markOrigin(rows, op.engine, op.wanted)
+    markOrigin(rows, op.engine, op.wanted, decode !== null)
     if (this.#rows.length === 0) this.#rows = rows
     else this.#rows.push(...rows)
   }

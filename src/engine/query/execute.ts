@@ -340,7 +340,7 @@ function rowsOf(op: EngineOp, rows: unknown[] = op.rows): unknown[] {
   } catch (thrown) {
     throw unmadeError(thrown, op)
   }
-  if (rows.length > 0) markOrigin(rows, op.engine, op.wanted)
+  if (rows.length > 0) markOrigin(rows, op.engine, op.wanted, op.decode !== null)
   return rows
 }
 

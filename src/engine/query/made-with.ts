@@ -89,11 +89,20 @@ export function chainWith(settings: Settings, engine: EngineCore, chain: Link | 
   return push(new Frame('overlay', engine, null, null, null, settings), chain)
 }
 
-/** Lets the objects among `rows` know where they come from, in lists and as members too. If the first object is plain data, all are. */
-export function markOrigin(rows: readonly unknown[], engine: EngineCore, settings: MadeWith | null): void {
-  const first = rows.find((row) => typeof row === 'object' && row !== null)
-  if (first === undefined || (isPlain(first) && !Object.values(first).some(isOriginated))) return
+/**
+ * Lets the objects among `rows` know where they come from, in lists and as members too. If the first object is plain data, all are.
+ * @param decoded They were made of the driver's rows, in any way. Else they are all alike.
+ */
+export function markOrigin(
+  rows: readonly unknown[],
+  engine: EngineCore,
+  settings: MadeWith | null,
+  decoded: boolean,
+): void {
+  const first = decoded ? rows.find(isObject) : rows[0]
+  if (!isObject(first) || (isPlain(first) && !(decoded && Object.values(first).some(isOriginated)))) return
   const origin: Origin = { engine, settings }
+  if (!decoded && isOriginated(first) && !first[originated].strays.call(first, origin)) return
   let made: unknown
   let strays = false
   const mark = (value: unknown, member: boolean): void => {
@@ -110,6 +119,10 @@ export function markOrigin(rows: readonly unknown[], engine: EngineCore, setting
   for (const row of rows) mark(row, false)
 }
 
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
 function isOriginated(value: unknown): value is { readonly [originated]: Originated } {
-  return typeof value === 'object' && value !== null && originated in value
+  return isObject(value) && originated in value
 }
