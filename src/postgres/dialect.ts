@@ -3,7 +3,7 @@ import { UsageError } from '../errors/index.ts'
 import { type BeginOptions, type Dialect, parseIsolation } from '../sql/dialect.ts'
 import type { Statement } from '../sql/statement.ts'
 import { mostNameBytes, settingName, settingValue } from '../sql/settings.ts'
-import { describeType } from '../util/options.ts'
+import { describeType, isWellFormed } from '../util/options.ts'
 import { classify } from './classify.ts'
 import { functions } from './functions/catalogue.ts'
 import { cut } from './lexer.ts'
@@ -153,7 +153,7 @@ function quote(name: string): string {
         ? 'is empty'
         : name.includes('\0')
           ? 'holds a NUL character'
-          : /\p{Surrogate}/u.test(name)
+          : !isWellFormed(name)
             ? 'holds half a surrogate pair'
             : Buffer.byteLength(name) > mostNameBytes
               ? `has ${Buffer.byteLength(name)} bytes, more than the ${mostNameBytes} that PostgreSQL keeps`

@@ -1,14 +1,14 @@
 // A schema as the place of statements: which names can be one, the search path that leads there and nowhere else, and the
 // questions whether it is there. PostgreSQL passes over a schema that is missing or may not be used, and over what is behind byte 63.
 import { mostNameBytes } from '../sql/settings.ts'
-import { describeType } from '../util/options.ts'
+import { describeType, isWellFormed } from '../util/options.ts'
 
 /** Why a name is none of a schema that can be used, as the end of a sentence about it; null: it is one. */
 export function schemaRefusal(name: unknown): string | null {
   if (typeof name !== 'string') return `is ${describeType(name)}, not a string`
   if (name === '') return 'is empty'
   if (name.includes('\0')) return 'holds a NUL character'
-  if (/\p{Surrogate}/u.test(name)) return 'holds half a surrogate pair'
+  if (!isWellFormed(name)) return 'holds half a surrogate pair'
   if (Buffer.byteLength(name) > mostNameBytes)
     return `has ${Buffer.byteLength(name)} bytes, more than the ${mostNameBytes} that PostgreSQL keeps: longer names would be one`
   if (name.normalize('NFC') !== name) return 'is not in the form NFC: it looks like another name, and is not that'

@@ -6,7 +6,7 @@ import { type Compiled, Dirty, Names } from './compiled.ts'
 import type { Classified, Dialect } from './dialect.ts'
 import { bindNamed, checkPositional, namedForm, placeholderNames } from './parameters.ts'
 import type { Params } from './statement.ts'
-import { describeType } from '../util/options.ts'
+import { describeType, isWellFormed } from '../util/options.ts'
 import { TaggedStatements, type Tags } from './tags.ts'
 
 export interface StatementCacheOptions {
@@ -28,8 +28,6 @@ interface NamedForm {
   readonly compiled: Compiled
   readonly names: readonly string[]
 }
-
-type WellFormed = string & { isWellFormed(): boolean }
 
 const defaultSize = 1000
 
@@ -184,7 +182,7 @@ export class StatementCache {
   #add(text: string, kept = text.length <= longestKept): Entry {
     if (text.includes('\0')) throw new UsageError('The SQL text holds a NUL character.')
     // It would be sent as another character.
-    if (!(text as WellFormed).isWellFormed()) throw new UsageError('The SQL text holds half of a surrogate pair.')
+    if (!isWellFormed(text)) throw new UsageError('The SQL text holds half of a surrogate pair.')
     const found = this.dialect.classify(text)
     const named = this.#prepare && kept && (found.cls === 'read' || found.cls === 'write') && found.preparable
     const entry = new Entry(text, found, this.dialect, () => (named ? `g${++this.#names}` : ''))

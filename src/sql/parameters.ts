@@ -4,7 +4,7 @@
 import { ParameterError } from '../errors/index.ts'
 import type { Dialect, Placeholders } from './dialect.ts'
 import { builderOf, hasMethod, missingImport, toStatement, isPlain } from './statement.ts'
-import { describeType } from '../util/options.ts'
+import { describeType, isWellFormed } from '../util/options.ts'
 import { isBoxedPrimitive, isMap, isNativeError, isSet } from 'node:util/types'
 
 /**
@@ -215,12 +215,9 @@ function list(names: readonly string[]): string {
 /** Why no server can store a text, as the rest of a sentence; `undefined` when it can. */
 export function textRefusal(text: string): string | undefined {
   if (text.includes('\0')) return 'text with a NUL character'
-  if (!(text as WellFormed).isWellFormed()) return 'text with half of a surrogate pair'
+  if (!isWellFormed(text)) return 'text with half of a surrogate pair'
   return undefined
 }
-
-/** In every supported Node.js, not yet in the library of types. */
-type WellFormed = string & { isWellFormed(): boolean }
 
 // JSON text of values that are sent: what `JSON.stringify` makes, less what it would change in silence. It leaves out, makes NULL
 // or makes empty whatever JSON has no form for; here that is refused, at any depth, by the path to it. Used for parameters and

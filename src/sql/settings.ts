@@ -1,7 +1,7 @@
 // Session settings as users give them. They are checked and copied when a frame is made. So a mistake in them is an error of the caller
 // who gave them, never of the code that uses the connection later.
 import { UsageError } from '../errors/index.ts'
-import { describeType, isConforming, isPlain, isUtf8 } from '../util/options.ts'
+import { describeType, isConforming, isPlain, isUtf8, isWellFormed } from '../util/options.ts'
 
 /** Names in lower case, and values as text. */
 export type Settings = Readonly<Record<string, string>>
@@ -50,7 +50,7 @@ export function settingValue(name: string, value: unknown): string {
     throw new UsageError(`The setting "${name}" is ${what}: settings are strings, finite numbers or booleans.`)
   }
   const text = String(value)
-  if (text.includes('\0') || /\p{Surrogate}/u.test(text))
+  if (text.includes('\0') || !isWellFormed(text))
     throw new UsageError(`The setting "${name}" holds a NUL character or half of a surrogate pair.`)
   if (name.toLowerCase() === 'client_encoding' && !isUtf8(text))
     throw new UsageError('Text is sent and read as UTF8 only, so the setting "client_encoding" can only be UTF8.')

@@ -2,7 +2,7 @@
 // views of the server show. A tag is part of the text, so a statement is prepared once for each set of tags that comes again, and
 // what is remembered of sets is bounded.
 import { UsageError } from '../errors/index.ts'
-import { describeType, isPlain } from '../util/options.ts'
+import { describeType, isPlain, isWellFormed } from '../util/options.ts'
 import { Printable } from '../util/thrown.ts'
 import { type Compiled, Names } from './compiled.ts'
 
@@ -51,7 +51,7 @@ function checkedValue(name: string, value: unknown): string {
     throw new UsageError(
       `The tag "${name}" has ${value.length} characters, and at most ${longestValue} are allowed: a tag names a place in the program.`,
     )
-  if (/\p{Surrogate}/u.test(value)) throw new UsageError(`The tag "${name}" holds half of a surrogate pair.`)
+  if (!isWellFormed(value)) throw new UsageError(`The tag "${name}" holds half of a surrogate pair.`)
   return value
 }
 

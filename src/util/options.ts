@@ -7,6 +7,14 @@ import { longestTimerMs } from './clock.ts'
 // What a value may be, as small functions, and how a value is named in a message: by its type, never by what it holds. For
 // every layer that takes something from a user. It knows nothing of databases.
 
+/** Whether UTF-8 can hold a text: it has no half of a surrogate pair. */
+export function isWellFormed(text: string): boolean {
+  return (text as WellFormed).isWellFormed()
+}
+
+/** In every supported Node.js, not yet in the library of types. */
+type WellFormed = string & { isWellFormed(): boolean }
+
 /** Whether an encoding of PostgreSQL is the one that text is sent and read in. */
 export function isUtf8(encoding: string): boolean {
   return /^(?:utf-?8|unicode)$/i.test(encoding)

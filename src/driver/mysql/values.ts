@@ -3,6 +3,7 @@
 import { isBoxedPrimitive } from 'node:util/types'
 import { GeneverError, ParameterError } from '../../errors/index.ts'
 import { DecimalParameter, jsonText } from '../../sql/parameters.ts'
+import { isWellFormed } from '../../util/options.ts'
 import type { WrittenPacket } from './client.ts'
 import { Code, packetOf } from './packets.ts'
 import { Type } from './types.ts'
@@ -102,12 +103,9 @@ const text = (written: string): Encoded => bytesOf(Type.varString, Buffer.from(w
 const bytesOf = (type: number, bytes: Buffer): Encoded => ({ type, unsigned: false, bytes, counted: true })
 
 function checked(value: string, position: number): string {
-  if ((value as WellFormed).isWellFormed()) return value
+  if (isWellFormed(value)) return value
   return refuse(position, 'is text with half of a surrogate pair', true)
 }
-
-/** In every supported Node.js, not yet in the library of types. */
-type WellFormed = string & { isWellFormed(): boolean }
 
 function number(value: number, position: number): Encoded {
   if (Number.isSafeInteger(value)) return whole(BigInt(value))

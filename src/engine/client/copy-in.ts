@@ -4,7 +4,7 @@ import type { CopySink } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import { clock, deferred } from '../../util/clock.ts'
 import type { Copying } from '../../pool/member.ts'
-import { describeType } from '../../util/options.ts'
+import { describeType, isWellFormed } from '../../util/options.ts'
 import { Printable } from '../../util/thrown.ts'
 import { currentChain, type Link, push, runIn } from '../context/chain.ts'
 import type { Frame } from '../context/frame.ts'
@@ -26,8 +26,6 @@ const longestPiece = 1_048_576
 const piecesOfATurn = 256
 const giveUp = 'the source of the data has failed'
 const brokenText = 'copyFrom() was given text with half of a surrogate pair, which UTF-8 cannot hold.'
-
-type WellFormed = string & { isWellFormed(): boolean }
 
 export class CopyIn extends Printable {
   readonly #begin: Begin
@@ -224,7 +222,7 @@ class Loading implements Port {
     const text = this.#half + chunk
     const whole = /[\ud800-\udbff]$/.test(text) ? text.slice(0, -1) : text
     this.#half = text.slice(whole.length)
-    if (!(whole as WellFormed).isWellFormed()) this.#refuse(brokenText)
+    if (!isWellFormed(whole)) this.#refuse(brokenText)
     return Buffer.from(whole)
   }
 

@@ -1,5 +1,6 @@
 // Columns inside of a condition: which there are, and the same condition with other ones in their places.
 import { Column, is, Name, SQL, sql, StringChunk, Subquery, Table, View } from 'drizzle-orm'
+import { chunkText } from '../../builder/drizzle/core/kinds.ts'
 import { quoteName, tableName, viewName } from '../../builder/drizzle/core/render.ts'
 import { isSelected } from '../meta/selected.ts'
 import { type Place, Scopes } from '../meta/scopes.ts'
@@ -54,7 +55,7 @@ class Walk {
     else if (is(chunk, Column)) {
       this.#found.push({ column: chunk, place: scopes.place, opens: false })
       scopes.skip()
-    } else if (is(chunk, StringChunk)) scopes.read(textOf(chunk))
+    } else if (is(chunk, StringChunk)) scopes.read(chunkText(chunk))
     else if (is(chunk, SQL)) for (const each of chunk.queryChunks) this.#visit(each)
     else if (is(chunk, SQL.Aliased)) this.#visitNamed(chunk)
     else if (is(chunk, Table)) scopes.read(tableName(chunk) ?? '')
@@ -121,11 +122,6 @@ function replacedSubquery(chunk: Subquery, next: Next): unknown {
 function replacedAll(chunks: readonly unknown[], next: Next): readonly unknown[] {
   const made = chunks.map((each) => replaced(each, next))
   return made.every((each, at) => each === chunks[at]) ? chunks : made
-}
-
-/** A list of strings on 0.45, a string on 1.0. */
-function textOf({ value }: { readonly value: unknown }): string {
-  return Array.isArray(value) ? value.join('') : String(value)
 }
 
 function isBuilder(chunk: object): chunk is { getSQL(): SQL; toSQL(): unknown } {

@@ -1,6 +1,7 @@
 // Of which tables in a FROM clause there is one row at most for each row of another: by the columns that conditions of joins
 // compare, by the foreign keys that a loader follows, and where a loader says so by `on()`.
 import { Column, is, Param, SQL, StringChunk } from 'drizzle-orm'
+import { chunkText } from '../../builder/drizzle/core/kinds.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
 import { isView, uniqueKeys } from '../meta/table.ts'
 import { columnsIn } from './columns.ts'
@@ -151,12 +152,7 @@ function closesAt(tokens: readonly unknown[]): number {
 /** The words and signs of a condition, and what stands between them. */
 function* tokensOf(chunk: unknown): Generator {
   if (is(chunk, StringChunk))
-    // A list of strings on 0.45, a string on 1.0.
-    for (const [token] of [chunk.value]
-      .flat()
-      .join('')
-      .matchAll(/'(?:[^']|'')*'|"[^"]*"|`[^`]*`|\w+|\S/g))
-      yield token.toLowerCase()
+    for (const [token] of chunkText(chunk).matchAll(/'(?:[^']|'')*'|"[^"]*"|`[^`]*`|\w+|\S/g)) yield token.toLowerCase()
   else if (is(chunk, SQL)) for (const each of chunk.queryChunks) yield* tokensOf(each)
   else yield chunk
 }

@@ -1,6 +1,7 @@
 // Keyset pagination: the rows after a place in an order. The values of the keys name the place. A cursor holds them as the server
 // wrote them, so that no precision is lost on the way: a JavaScript date has milliseconds, a timestamp microseconds.
 import { and, Column, eq, gt, is, isNotNull, isNull, lt, or, SQL, sql, StringChunk } from 'drizzle-orm'
+import { chunkText } from '../../builder/drizzle/core/kinds.ts'
 import { UsageError } from '../../errors/index.ts'
 import { render, isSqlLike } from '../../builder/drizzle/core/render.ts'
 import type { Expression } from '../meta/expressions.ts'
@@ -235,13 +236,11 @@ function joinedTexts(order: SQL): unknown[] {
   return chunks
 }
 
-/** The text of a chunk that is nothing else: a list of strings on 0.45, a string on 1.0; or SQL of such chunks. */
+/** The text of a chunk that is nothing else, or of SQL of such chunks. */
 function textOf(chunk: unknown): string | undefined {
   if (is(chunk, SQL)) {
     const texts = chunk.queryChunks.map(textOf)
     return texts.includes(undefined) ? undefined : texts.join('')
   }
-  if (!is(chunk, StringChunk)) return undefined
-  const value: unknown = chunk.value
-  return Array.isArray(value) ? value.join('') : String(value)
+  return is(chunk, StringChunk) ? chunkText(chunk) : undefined
 }

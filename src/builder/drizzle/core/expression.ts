@@ -4,7 +4,7 @@
 import type { Dialect } from '../../../sql/dialect.ts'
 import { hasMethod } from '../../../sql/statement.ts'
 import { type ColumnLike, encode } from './codec.ts'
-import { type Chunk, kindOf } from './kinds.ts'
+import { type Chunk, chunkText, kindOf } from './kinds.ts'
 import { arrayOperator, listAsArray } from './lists.ts'
 import { declaredElsewhere, dialectOf, isJsonType, type SqlLike, tableName } from './render.ts'
 
@@ -30,11 +30,9 @@ function write(chunk: unknown, into: Growing): boolean {
   if (Array.isArray(chunk)) return writeList(chunk, into)
   if (typeof chunk === 'function') return false
   switch (kindOf(chunk)) {
-    case 'StringChunk': {
-      const { value } = chunk as Chunk
-      into.text += typeof value === 'string' ? value : Array.isArray(value) ? value.join('') : ''
+    case 'StringChunk':
+      into.text += chunkText(chunk as Chunk)
       return true
-    }
     case 'SQL': {
       const { queryChunks, shouldInlineParams } = chunk as Chunk
       if (shouldInlineParams === true) return false

@@ -14,6 +14,11 @@ export interface Chunk {
   readonly isAlias?: boolean
 }
 
+/** The text of a `StringChunk`: a list of strings on 0.45, a string on 1.0. */
+export function chunkText({ value }: { readonly value: unknown }): string {
+  return Array.isArray(value) ? value.join('') : String(value)
+}
+
 export interface Encoder {
   readonly columnType?: string
   mapToDriverValue(value: unknown): unknown

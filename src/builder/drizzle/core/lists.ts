@@ -2,15 +2,14 @@
 // 65,535 parameters of the protocol do not limit. And what Drizzle alone can write, with its values encoded by us beforehand.
 import { arrayText, plainText } from '../../../postgres/text-forms.ts'
 import { type ColumnLike, encode, isArrayColumn } from './codec.ts'
-import { type Chunk, kindOf } from './kinds.ts'
+import { type Chunk, chunkText, kindOf } from './kinds.ts'
 
 const operators: Readonly<Record<string, string | undefined>> = { ' in ': ' = any(', ' not in ': ' <> all(' }
 
 /** What stands before the array, if the text before a list is its operator. */
 export function arrayOperator(before: unknown): string | undefined {
   if (kindOf(before) !== 'StringChunk') return undefined
-  const { value } = before as Chunk
-  return operators[Array.isArray(value) ? value.join('') : String(value)]
+  return operators[chunkText(before as Chunk)]
 }
 
 /** The values of a list as one array; undefined when they are not all data that an array can hold. */
