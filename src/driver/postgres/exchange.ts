@@ -12,7 +12,7 @@ import type { Fields, Status, UnitState } from './outcome.ts'
 import * as outcome from './outcome.ts'
 import { dropsPrepared } from './prepared.ts'
 import { beginRows, endRows, isSimple } from './rows/several.ts'
-import { clear, commitsAlone, countsRows, mayJoin, movesNames, noteTag, standsLast } from './op-rules.ts'
+import { clear, commitsAlone, countsRows, isRepeatable, mayJoin, movesNames, noteTag, standsLast } from './op-rules.ts'
 import { Phase, runs, type Step } from './step.ts'
 import { isLookup, putLookup, tookTypes } from './type-lookup.ts'
 import type { ExchangeHost } from './wire.ts'
@@ -223,7 +223,8 @@ export class Exchange {
   }
 
   /**
-   * ReadyForQuery. False: a stale plan outside a transaction, or a stop that was meant for another: it has to be sent once more.
+   * ReadyForQuery. False: it has to be sent once more, since outside of a transaction a plan was stale or rows came in formats in which
+   * they are not read, or since a stop was meant for another.
    * @param near The server was asked to stop another unit, and has not answered yet.
    */
   ready(status: Status, near: boolean): boolean {
@@ -291,6 +292,7 @@ export class Exchange {
     const step = this.#expect(Phase.described, rows ? 'RowDescription' : 'NoData')
     step.answered()
     step.describe(fields, rows, this.#host)
+    if (step.misread) this.#stale = this.ops.every(isRepeatable)
     if (step.op.maxRows === parseOnly) this.#complete()
     else if (step.asked) this.#write()
   }

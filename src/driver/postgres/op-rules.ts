@@ -21,6 +21,11 @@ export function standsFirst({ stmt }: Op): boolean {
   return callsAnything(stmt)
 }
 
+/** Whether it can be sent once more although it has run. */
+export function isRepeatable({ stmt }: Pick<Op, 'stmt'>): boolean {
+  return stmt.cls === 'read' && !callsAnything(stmt)
+}
+
 /** It calls functions that are not known to change nothing: the search_path for this transaction, or the data. */
 function callsAnything({ leaves, reach }: Compiled): boolean {
   return leaves === true && (reach?.plain !== true || reach.unknown.length > 0)

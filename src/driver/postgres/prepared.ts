@@ -5,6 +5,7 @@ import type { Compiled } from '../../sql/compiled.ts'
 import { namesMoved } from './op-rules.ts'
 import type { NameSpace } from './name-space.ts'
 import { type Pooler, probe, probeName } from './prepared/pooler.ts'
+import { Guesses } from './prepared/first-run.ts'
 import { Prepared } from './prepared/statement.ts'
 import { Step } from './step.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
@@ -70,6 +71,7 @@ export class PreparedCache {
         if (this.#pooler === null) this.#prepare(step, prefix, tries > 1)
         else this.#prepareThrough(this.#pooler, step, types)
       }
+      if (tries === 0) step.guesses = this.#names.inside ? Guesses.sure : Guesses.any
       step.names = namesMoved(stmt, this.#names.inside)
       if (step.names !== 0) this.#names.send(op, step.names)
       steps.push(step)

@@ -6,6 +6,7 @@ import type { Compiled, Field, Shape } from '../../sql/compiled.ts'
 import { checkAll, type Encoded, encodeAll, mostDescribed, needsTypes, unknownTypes } from '../../postgres/encode.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { Fields } from './outcome.ts'
+import { Guess, Guesses, isPlanned, sameShape } from './prepared/first-run.ts'
 import type { Prepared } from './prepared/statement.ts'
 import { isRetyped, isStale, isUnkept, isUnparsed } from './prepared/stale.ts'
 import { decoderFor, type RowDecoder, shapeKey } from './rows/decoder.ts'
@@ -106,6 +107,11 @@ export class Step {
   #binary = false
   /** Its portal is open: nothing is parsed or bound. */
   #goesOn = false
+  /** One of `Guesses`. */
+  guesses: number = Guesses.none
+  #guess: Guess | null = null
+  /** Its rows came in formats in which they are not read. */
+  misread = false
 
   constructor(op: Op, path: number, since: number) {
     this.op = op
@@ -138,7 +144,8 @@ export class Step {
     if (this.#goesOn) this.#readAs(portal?.columns as PortalColumns, as.types)
     else {
       const described = this.isDescribed(as)
-      writer.bind(name, this.entry?.name ?? '', values, this.#formats)
+      if (!this.asked && (this.parse || !described)) this.#guessed(as)
+      writer.bind(name, this.entry?.name ?? '', values, this.#guess === null ? this.#formats : this.#guess.formats)
       this.ask(Phase.bound)
       if (!described) {
         writer.describePortal()
@@ -147,6 +154,13 @@ export class Step {
     }
     writer.execute(name, maxRows)
     this.ask(Phase.running)
+  }
+
+  /** Nobody has described its result here: others may have elsewhere. */
+  #guessed({ types, binary }: Conversions): void {
+    const { portal, stmt, spec } = this.op
+    if (!binary || portal) return
+    this.#guess = Guess.of(stmt, this.guesses, this.entry?.shape ?? this.#shared, spec, types)
   }
 
   /** Types must be known before it is bound: of its parameters, or of the columns of a portal, which may come in binary. */
@@ -271,7 +285,7 @@ export class Step {
     const known = this.entry?.shape ?? this.#shared
     const params = this.types ?? known?.params ?? []
     const shape =
-      known !== null && sameShape(known, params, fields, rows)
+      known !== null && sameShape(known, { params, fields, rows })
         ? known
         : { params, fields, rows, key: shapeKey(fields), path, at }
     if (stmt.cls !== 'multi') stmt.shape = shape
@@ -281,7 +295,7 @@ export class Step {
     }
     const { portal } = this.op
     if (portal) this.#binary = as.binary
-    this.#decodeAs(shape, as, this.#binary)
+    this.#decodeAs(shape, as, this.#binary || this.#guess !== null)
     if (portal) portal.columns = new PortalColumns(shape, this.decoder)
   }
 
@@ -299,7 +313,7 @@ export class Step {
    */
   knowsResult(as: Conversions): boolean {
     const shape = this.entry?.shape ?? null
-    if (shape === null || this.entry?.pooled || !planned.has(this.op.stmt.verb)) return false
+    if (shape === null || this.entry?.pooled || !isPlanned(this.op.stmt)) return false
     this.#binary = as.binary
     this.#decodeAs(shape, as, as.binary)
     return true
@@ -308,6 +322,7 @@ export class Step {
   /** The server's refusal says that what was known of it no longer holds: it is described anew when it runs next. */
   isStaleBy(fields: Fields, { prepared, names }: Memory): boolean {
     const { entry, parse, declared, op } = this
+    if (this.#guess?.isRefused(fields, (this.due & 15) === Phase.bound) === true) return true
     const pooled = entry !== null && entry.pooled !== null
     if (pooled && isUnkept(fields, entry, this)) return prepared.unkept()
     const old = declared !== null || !parse
@@ -349,12 +364,14 @@ export class Step {
       this.decoder = entry.decoder
       return
     }
+    const guess = this.#guess
     try {
-      this.decoder = decoderFor(shape, op.spec, types, binary)
+      this.decoder = guess?.decoder(shape, op.spec, types) ?? decoderFor(shape, op.spec, types, binary)
     } catch (cause) {
       this.failure = { kind: 'decode', outcome: 'unknown', cause }
+      this.misread = guess !== null
     }
-    if (entry === null || binary !== usual || this.decoder instanceof KeptRows) return
+    if (entry === null || binary !== usual || guess?.wrong === true || this.decoder instanceof KeptRows) return
     entry.spec = op.spec
     entry.edition = types.edition
     entry.decoder = this.decoder
@@ -375,24 +392,4 @@ class PortalColumns {
     this.shape = shape
     this.decoder = decoder
   }
-}
-
-// The server checks only plans for a changed result, so the columns of a FETCH or EXECUTE are asked for every time. SET and RESET never
-// have any.
-const planned: ReadonlySet<string> = new Set('SELECT INSERT UPDATE DELETE MERGE WITH VALUES TABLE SET RESET'.split(' '))
-
-function sameShape(known: Shape, params: readonly number[], fields: readonly Field[], rows: boolean): boolean {
-  const { params: knownParams, fields: knownFields } = known
-  if (rows !== known.rows) return false
-  if (params.length !== knownParams.length || fields.length !== knownFields.length) return false
-  if (params !== knownParams && params.some((type, i) => type !== knownParams[i])) return false
-  return fields.every((field, i) => {
-    const other = knownFields[i] as Field
-    return (
-      field.name === other.name &&
-      field.type === other.type &&
-      field.table === other.table &&
-      field.column === other.column
-    )
-  })
 }

@@ -20,6 +20,7 @@ import { type Bytes, type FieldReader, fieldReaderOf, int32 } from './field-read
 const char = 1042
 const inet = 869
 const numeric = 1700
+const uuid = 2950
 /** Their binary form is their text: text, varchar, char(n), name, json, xml, "char", unknown. */
 const texts: ReadonlySet<number> = new Set([25, 1043, char, 19, Oid.json, 142, 18, 705])
 
@@ -40,10 +41,10 @@ export function binaryReader({ type, name }: Field, mode: Mode, as: Reading): Fi
       return whole(reader, (bytes, start) => bytes.readDoubleBE(start))
     case Oid.bool:
       if (reader === isTrue) return (bytes, start) => bytes[start] === 1
-      return through(reader, (bytes, start) => (bytes[start] === 1 ? 't' : 'f'))
+      return through(reader, boolText)
     case Oid.bytea:
       if (reader === readBytea) return byteaCopy
-      return through(reader, (bytes, start, end) => `\\x${bytes.toString('hex', start, end)}`)
+      return through(reader, byteaText)
     case Oid.timestamp:
     case Oid.timestamptz:
       if (reader === timestamp) return microseconds
@@ -68,7 +69,12 @@ export function castReader({ type, typmod }: Field, mode: Mode, as: Reading): Fi
   return fieldReaderOf(reader)
 }
 
-type Bytewise<T> = (bytes: Bytes, start: number, end: number) => T
+export type Bytewise<T> = (bytes: Bytes, start: number, end: number) => T
+
+/** What makes the text of a value from its binary form; null: nothing does. */
+export function textForm(type: number): Bytewise<string> | null {
+  return texts.has(type) ? textAt : (textForms.get(type) ?? null)
+}
 
 const textAt: Bytewise<string> = (bytes, start, end) => bytes.utf8Slice(start, end)
 
@@ -83,13 +89,20 @@ function withoutMask(text: string): string {
   return text.endsWith(mask) ? text.slice(0, -mask.length) : text
 }
 
-function through(reader: Reader | null, text: Bytewise<string>): FieldReader {
+export function through(reader: Reader | null, text: Bytewise<string>): FieldReader {
   return reader === null ? text : (bytes, start, end) => reader(text(bytes, start, end))
 }
 
 function whole(reader: Reader | null, read: Bytewise<number>): FieldReader {
   return reader === Number ? read : through(reader, (...at) => String(read(...at)))
 }
+
+const boolText: Bytewise<string> = (bytes, start) => (bytes[start] === 1 ? 't' : 'f')
+
+const byteaText: Bytewise<string> = (bytes, start, end) => `\\x${bytes.toString('hex', start, end)}`
+
+const uuidText: Bytewise<string> = (bytes, start, end) =>
+  bytes.toString('hex', start, end).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 
 /** The bytes on the wire are written over. */
 export const byteaCopy: FieldReader = (bytes, start, end) => Buffer.from(bytes.subarray(start, end))
@@ -152,3 +165,16 @@ function numericText(bytes: Bytes, start: number): string {
   const amount = digits.replace(/^0+(?=\d)/, '') || '0'
   return `${sign === 0x4000 ? '-' : ''}${amount}${places > 0 ? `.${fraction.slice(0, places)}` : ''}`
 }
+
+const textForms: ReadonlyMap<number, Bytewise<string>> = new Map<number, Bytewise<string>>([
+  [Oid.bool, boolText],
+  [Oid.bytea, byteaText],
+  [Oid.int2, (bytes, start) => String(bytes.readInt16BE(start))],
+  [Oid.int4, (bytes, start) => String(int32(bytes, start))],
+  [Oid.oid, (bytes, start) => String(int32(bytes, start) >>> 0)],
+  [Oid.int8, (bytes, start) => String(bytes.readBigInt64BE(start))],
+  // Behind the number of its version.
+  [Oid.jsonb, (bytes, start, end) => bytes.utf8Slice(start + 1, end)],
+  [numeric, numericText],
+  [uuid, uuidText],
+])

@@ -5,6 +5,7 @@ import {
   localTimestamp,
   type Mode,
   Oid,
+  type Reader,
   readerFor,
   type Reading,
   safeInteger,
@@ -13,7 +14,7 @@ import {
 import { elementOf } from '../../../postgres/types/built-in.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
 import { readBytea } from '../../../postgres/text-forms.ts'
-import { byteaCopy, days, eightBytes, localMicroseconds, microseconds } from './binary-reader.ts'
+import { byteaCopy, days, eightBytes, localMicroseconds, microseconds, textForm, through } from './binary-reader.ts'
 import { type Bytes, type FieldReader, int32, misfit, text } from './field-reader.ts'
 
 const varchar = 1043
@@ -26,6 +27,24 @@ export function binaryField(type: number, column: ColumnSpec | undefined, as: Re
   const read = byMode(type, column?.mode ?? 'default', as)
   const map = column?.map
   return read === null || map === undefined ? read : (bytes, start, end) => map(read(bytes, start, end))
+}
+
+/**
+ * A column that came in binary because it was taken for another one; null: its type is not read so.
+ * @param said What users have said of its type, a reader of text.
+ */
+export function askedField(
+  type: number,
+  column: ColumnSpec | undefined,
+  said: Reader | null,
+  as: Reading,
+): FieldReader | null {
+  const usual = said === null ? binaryField(type, column, as) : null
+  const form = usual === null ? textForm(type) : null
+  if (form === null) return usual
+  const read = through(said ?? readerFor(type, column?.mode ?? 'default', as), form)
+  const map = column?.map
+  return map === undefined ? read : (bytes, start, end) => map(read(bytes, start, end))
 }
 
 function byMode(type: number, mode: Mode, as: Reading): FieldReader | null {

@@ -3,7 +3,7 @@
 // throw, and the session fails that one operation.
 import { ProtocolError } from '../../../errors/index.ts'
 import type { Field, RowSpec, Shape } from '../../../sql/compiled.ts'
-import { binaryField } from './binary-result.ts'
+import { askedField, binaryField } from './binary-result.ts'
 import { type Bytes, fieldReader, fieldReaderOf, type FieldReader, int32, misfit, readAll } from './field-reader.ts'
 import { generateRows, type PushRow } from './generated.ts'
 import { KindRows } from './kind-rows.ts'
@@ -59,6 +59,25 @@ export function decoderFor(shape: Shape, spec: RowSpec | null, book: TypeBook, b
   return decoder
 }
 
+/**
+ * The decoder for rows that came in these formats, one for each column, because their columns were taken for others.
+ * @throws {ProtocolError} when one of them is not read so.
+ */
+export function decoderAsAsked(
+  shape: Shape,
+  spec: RowSpec | null,
+  book: TypeBook,
+  asked: readonly number[],
+): RowDecoder {
+  const converter = converterFor(spec, book)
+  const unknown = converter?.unknown(shape.fields.map(({ type }) => type)) ?? []
+  if (unknown.length > 0 || spec?.byNames !== undefined) throw new ProtocolError(changed)
+  return makeDecoder(shape.fields, spec, book, converter, false, asked)
+}
+
+const changed =
+  'The columns of the statement have changed since another connection ran it, and their new types are not read in the format that was asked for. Run it again.'
+
 /** Null: nobody has said anything of types, or the rows are read as their specification declares. */
 function converterFor(spec: RowSpec | null, book: TypeBook): Converter | null {
   if (spec?.conversions === undefined || spec.columns !== null || spec.read !== undefined) return null
@@ -79,14 +98,16 @@ function makeDecoder(
   book: TypeBook,
   converter: Converter | null,
   binary: boolean,
+  asked: readonly number[] | null = null,
 ): RowDecoder {
   const spec = given?.byNames?.(fields.map(({ name }) => name)) ?? given
-  const formats = fields.map((_, i) => spec?.formats?.[i] ?? 0)
+  const formats = fields.map((_, i) => asked?.[i] ?? spec?.formats?.[i] ?? 0)
   const readerOf = (type: number, at: number): FieldReader => {
     const column = spec?.columns?.[at]
     if (column?.list !== undefined) return listReader(column.list, fields, book)
     if (spec?.read !== undefined && spec.columns === null) return fieldReaderOf(spec.read(type))
     const said = converter?.reader(type) ?? null
+    if (asked?.[at] === 1) return askedField(type, column, said, book) ?? unread()
     if (said !== null) return fieldReaderOf(said)
     const read = binary && formats[at] === 0 ? binaryField(type, column, book) : null
     if (read !== null) formats[at] = 1
@@ -95,6 +116,10 @@ function makeDecoder(
   const decoder = rowDecoder(fields, spec, readerOf)
   if (formats.includes(1)) decoder.formats = formats
   return decoder
+}
+
+function unread(): never {
+  throw new ProtocolError(changed)
 }
 
 function rowDecoder(
