@@ -166,18 +166,21 @@ export class Connection extends Executor implements AsyncDisposable {
   async rawConnection(options?: Pick<QueryDefaults, 'timeoutMs'>): Promise<unknown> {
     await this.borrow(callOptions(options, rawChecks, 'rawConnection()').timeoutMs)
     const slot = this.#slot
-    if (slot.owes(this.settingsHere())) await this.scalar('select 1')
-    let lent: Promise<unknown> = Promise.resolve()
+    let lent = null as Promise<unknown> | null
     const act = (): void => {
-      lent = this.#engine.works.lend(slot)
+      // A nested transaction that it has waited for is not released yet.
+      if (slot.flight.unreleased === null) lent = this.#engine.works.lend(slot)
     }
-    const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: true, act })
-    slot.send(turn)
-    try {
-      await turn.wait()
-      return await lent
-    } catch (thrown) {
-      throw thrownError(thrown, this.#engine)
+    for (;;) {
+      if (slot.owes(this.settingsHere())) await this.scalar('select 1')
+      const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: true, act })
+      slot.send(turn)
+      try {
+        await turn.wait()
+        if (lent !== null) return await lent
+      } catch (thrown) {
+        throw thrownError(thrown, this.#engine)
+      }
     }
   }
 

@@ -302,9 +302,5 @@ test('transaction(work) on a manual transaction is a savepoint inside of it', as
   await tx.transaction(() => server.db.status('insert into t values (1)'))
   await tx.rollback()
 
-  expect(server.sent()).toEqual([
-    'BEGIN; SAVEPOINT "genever_1"; insert into t values (1)',
-    'RELEASE SAVEPOINT "genever_1"',
-    'ROLLBACK',
-  ])
+  expect(server.sent()).toEqual(['BEGIN; SAVEPOINT "genever_1"; insert into t values (1)', 'ROLLBACK'])
 })

@@ -364,7 +364,7 @@ test('a nested transaction whose callback has returned is waited for, and so is 
   await sound(server)
 })
 
-describe('a nested transaction whose time is over while RELEASE is on its way', () => {
+describe('a nested transaction beside a client that is lent, whose time is over while RELEASE is on its way', () => {
   const limits = {
     timeoutMs: () => ({ timeoutMs: 40 }),
     signal: () => {
@@ -383,7 +383,8 @@ describe('a nested transaction whose time is over while RELEASE is on its way', 
     const server = await opening
     const { db, driver } = server
     driver.faults.at({ text: 'RELEASE', phase }, fault)
-    const ending = db.transaction(async () => {
+    const ending = db.transaction(async (tx) => {
+      await tx.connection.rawConnection()
       await db.status('insert into t values (1)')
       const nested = db.transaction(() => db.status('insert into t values (2)'), limits[how]())
       const told = await nested.then(

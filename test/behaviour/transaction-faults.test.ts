@@ -155,18 +155,45 @@ describe('a COMMIT', () => {
     await sound(server)
   })
 
-  test('of a nested transaction that fails rolls that back, and the outer one goes on', async () => {
+  test('of a nested transaction that fails beside a client that is lent rolls that back, and the outer one goes on', async () => {
     await using server = await fake()
     const { db } = server
     server.driver.faults.at('RELEASE', { error: '3B001' })
 
-    await db.transaction(async () => {
+    await db.transaction(async (tx) => {
+      await tx.connection.rawConnection()
       await db.status(insert)
       expect(await caught(db.transaction(() => db.status('insert into t values (2)')))).toBeInstanceOf(QueryError)
       await db.status('insert into t values (3)')
     })
 
     expect(server.driver.rows('t')).toEqual([{ v: 1 }, { v: 3 }])
+    await sound(server)
+  })
+
+  test('of a nested transaction that fails on its way is the failure of the statement behind it, and the end of the outer one', async () => {
+    await using server = await fake()
+    const { db } = server
+    server.driver.faults.at('RELEASE', { error: '3B001' })
+    const seen: unknown[] = []
+
+    const error = await caught(
+      db.transaction(async () => {
+        await db.status(insert)
+        await db.transaction(() => db.status('insert into t values (2)'))
+        for (const n of [3, 4]) seen.push(await caught(db.status(`insert into t values (${n})`)))
+      }),
+    )
+
+    expect(seen).toEqual([
+      expect.objectContaining({ sqlState: '3B001', outcome: 'not_started' }),
+      expect.objectContaining({
+        code: 'GENEVER_TRANSACTION_ABORTED',
+        cause: expect.objectContaining({ sqlState: '3B001' }),
+      }),
+    ])
+    expect([error.constructor, error.outcome]).toEqual([TransactionAbortedError, 'rolled_back'])
+    expect(server.driver.rows('t')).toEqual([])
     await sound(server)
   })
 })

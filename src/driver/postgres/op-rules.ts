@@ -58,11 +58,14 @@ export function commitsAlone(ops: readonly Op[]): boolean {
   return op.params.length === 0 && op.maxRows === 0 && !op.portal
 }
 
-/** Whether one more may share the Sync of these: those of one statement; `opening`: those behind BEGIN or SAVEPOINT, and these. */
+/** Such control may stand in front of statements that share a Sync. */
+const opens: ReadonlySet<string> = new Set(['begin', 'savepoint', 'release'])
+
+/** Whether one more may share the Sync of these: those of one statement; `opening`: those behind BEGIN, SAVEPOINT or RELEASE, and these. */
 export function mayJoin(ops: readonly Op[], op: Op, opening: boolean): boolean {
   if (standsLast(op)) return false
   if (!opening) return ops.every(({ stmt }) => stmt === op.stmt)
-  return ops.every((each) => !standsLast(each) || each.stmt.control === 'begin' || each.stmt.control === 'savepoint')
+  return ops.every((each) => !standsLast(each) || opens.has(each.stmt.control ?? ''))
 }
 
 /** What the end of a command says of itself. */

@@ -11,6 +11,7 @@ import { OwnOp } from '../own-op.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Settings } from '../../sql/settings.ts'
+import type { Unreleased } from './flight.ts'
 import type { Slot } from './slot.ts'
 import { mustBegin, switchOps } from '../switching.ts'
 import { clock } from '../../util/clock.ts'
@@ -40,6 +41,35 @@ export class ControlOp extends OwnOp {
   }
 }
 
+/** RELEASE of a nested transaction that has ended, in front of a statement of the one around it. */
+class ReleaseOp extends OwnOp {
+  readonly #slot: Slot
+  readonly #main: EngineOp
+  readonly #released: Unreleased
+
+  constructor(slot: Slot, released: Unreleased, main: EngineOp) {
+    const { statements, dialect } = slot.engine
+    super(statements.compileInternal(dialect.release(released.savepoint)))
+    this.#slot = slot
+    this.#main = main
+    this.#released = released
+    slot.flight.unreleased = null
+  }
+
+  protected over(failure: Failure | null): void {
+    if (failure === null) return
+    const { stack, flight } = this.#slot
+    const { parent } = this.#released
+    if (failure.outcome === 'not_started') {
+      // Nothing was sent, because the statement behind it could not be written.
+      if (stack.some((each) => each === parent)) flight.unreleased ??= this.#released
+    } else {
+      this.#main.prefixFailure ??= { ...failure, outcome: 'not_started' }
+      parent?.advance({ type: 'failed', failure, stmt: this.stmt, spoils: failure.kind === 'server' })
+    }
+  }
+}
+
 /** Whether settings go in front of this one: others are in force than it runs with. */
 export function isDue(slot: Slot, op: EngineOp): boolean {
   const { raw } = slot.lease as Lease
@@ -49,7 +79,7 @@ export function isDue(slot: Slot, op: EngineOp): boolean {
 }
 
 /**
- * The operations that travel in front of a statement in the same unit: BEGIN and SAVEPOINTs not yet sent, and settings that are `due`. These
+ * The operations that travel in front of a statement in the same unit: RELEASE, BEGIN and SAVEPOINTs not yet sent, and settings that are `due`. These
  * go behind BEGIN, whose isolation level has to come before any query, and behind SAVEPOINT, so that settings the server refuses
  * take away no more than that. An error that keeps it from being made is returned, not thrown: the code that lends the connection, or was answered just before, has no part in it.
  */
@@ -64,9 +94,10 @@ export function prefixOf(slot: Slot, op: EngineOp, due: boolean): Op[] | Error |
 function makePrefix(slot: Slot, op: EngineOp, due: boolean): Op[] | null {
   const begins = op.transaction !== null && op.transaction.unsent
   const switches = due ? switching(slot, op, op.transaction === null) : null
-  if (!begins) return switches
-  const ops: Op[] = []
-  for (const transaction of slot.stack) {
+  const { unreleased } = slot.flight
+  if (!begins && unreleased === null) return switches
+  const ops: Op[] = unreleased === null ? [] : [new ReleaseOp(slot, unreleased, op)]
+  for (const transaction of begins ? slot.stack : []) {
     if (transaction.unsent) {
       open(transaction, op, ops)
       const limit = idleLimit(transaction)
@@ -127,6 +158,7 @@ export function openerOf(
   if (due && pooler === undefined && raw.status === 'idle' && mustBegin(slot.engine, raw, op.wanted))
     return new Opener(op, drop, null)
   if (begins) return cls === 'multi' ? new Opener(op, drop) : null
+  if (cls === 'multi' && slot.flight.unreleased !== null) return new Opener(op, drop)
   if (!due || !standsAlone(op.stmt)) return null
   if (pooler === undefined) return new Opener(op, drop)
   if (cls === 'multi') return settingsApart('several statements in one text are a separate one', op.stmt)

@@ -8,10 +8,18 @@ import type { Waiting } from './waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
 import { clock } from '../../util/clock.ts'
 
+/** A nested transaction, as far as its RELEASE needs it. */
+export interface Unreleased {
+  readonly savepoint: string
+  readonly parent: Inside | null
+}
+
 export class Flight {
   readonly ops: EngineOp[] = []
   /** The text that takes back the operations in front of a BEGIN that failed: it goes before anything else. */
   abandon: string | null = null
+  /** The nested transaction that has ended last and well, if nothing was sent since: its RELEASE goes in front of what comes next. */
+  unreleased: Unreleased | null = null
   /** When the last answer came, monotonic milliseconds. */
   lastAnswer = 0
   #fence: EngineOp | null = null
@@ -49,6 +57,7 @@ export class Flight {
     const typed = this.#typed
     this.#typed = false
     this.abandon = null
+    this.unreleased = null
     if (typed) this.#typedLost = { ...failure, kind: 'lost', outcome: 'rolled_back' }
     return typed
   }

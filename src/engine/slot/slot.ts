@@ -155,9 +155,10 @@ export class Slot extends Holding implements PoolWaiter {
     return refusal === null
   }
 
-  /** Whether something has to be sent before anything else for one with these settings: those, BEGIN or SAVEPOINT. */
+  /** Whether something has to be sent before anything else for one with these settings: those, BEGIN, SAVEPOINT or RELEASE. */
   owes(settings: Settings | null): boolean {
-    return (this.lease !== null && this.lease.raw.inForce.now !== settings) || this.top?.unsent === true
+    if (this.top?.unsent === true || this.flight.unreleased !== null) return true
+    return this.lease !== null && this.lease.raw.inForce.now !== settings
   }
 
   /** Takes an idle connection if there is one, without waiting. */
@@ -310,6 +311,7 @@ export class Slot extends Holding implements PoolWaiter {
     const at = this.stack.indexOf(transaction)
     if (at < 0) return
     for (const ended of this.stack.splice(at).toReversed()) ended.popped()
+    if (at === 0) this.flight.unreleased = null
     // Behind a pooler they are of the transaction.
     if (at === 0 && this.engine.options.pooler !== undefined) this.lease?.raw.inForce.clear()
     else if (!transaction.committed) settingsUndone(this)

@@ -14,7 +14,7 @@ import { hookFailed, notice } from '../../observe/channels.ts'
 import { runIn } from '../context/chain.ts'
 import { failureError, isFailure, thrownError, wasIdle } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
-import { answeredBy, sendCommit as sendCommitWith, sendControl } from '../slot/control.ts'
+import { answeredBy, isLent, sendCommit as sendCommitWith, sendControl } from '../slot/control.ts'
 import { quiet } from '../slot/waiting.ts'
 import { fateOf, noteNumber } from './outcome.ts'
 import type { TransactionRecord } from './record.ts'
@@ -22,15 +22,15 @@ import { type Ended, isSpoiled } from './state.ts'
 import { clock } from '../../util/clock.ts'
 
 /**
- * COMMIT, sent now, of an outermost transaction for which nothing has to be waited for. Null where more has to be done, which
- * `commit` does; or nothing, if nothing was sent in it.
+ * COMMIT, sent now, of a transaction for which nothing has to be waited for. Null where more has to be done, which `commit`
+ * does; or nothing, if nothing was sent in it or it is a nested one.
  */
 export function commitAtOnce(record: TransactionRecord): EngineOp | null {
-  const { slot } = record
-  if (record.parent !== null || slot.busy || slot.stack.length !== 1 || slot.stack[0] !== record) return null
-  if (slot.lease?.raw.quarantined === true) return null
+  const { slot, parent } = record
+  if (slot.busy || slot.top !== record || slot.lease?.raw.quarantined === true) return null
+  if (parent !== null && (record.overtaken || isLent(slot))) return null
   record.advance('returned')
-  if (record.begun && record.resolveCommitMs > 0) return null
+  if (record.begun && record.resolveCommitMs > 0 && parent === null) return null
   return isSpoiled(record.past) || openInside(record) !== null ? null : sendCommit(record)
 }
 
@@ -78,11 +78,19 @@ export async function commit(record: TransactionRecord): Promise<void> {
   }
 }
 
-/** Null: nothing has to be sent, because nothing was, or because it cannot be committed. */
+/**
+ * Null: nothing has to be sent now, because nothing was, or because it cannot be committed, or because it is a nested one. Nothing in
+ * that was left unanswered, so only its connection can be lost, and with that the transaction around it: its RELEASE has no trip of
+ * its own. It goes in front of what comes next; COMMIT, RELEASE and ROLLBACK of what is around it do the same by themselves.
+ */
 function sendCommit(record: TransactionRecord): EngineOp | null {
   const { slot, engine, handle } = record
   const at = record.advance(slot.lease?.raw.status === 'failed' ? 'rollback' : 'commit')
   if (at === 'committed') leave(record)
+  if (at === 'releasing' && !isLent(slot)) {
+    slot.flight.unreleased = record
+    end(record, 'committed')
+  }
   if (at !== 'committing') return null
   record.last = sendCommitWith(slot, record.settings, engine.until(null, handle.defaultsHere()))
   return record.last
@@ -181,7 +189,9 @@ export function hurry(record: TransactionRecord, error: Error): Error {
   return committing ? outcomeUnknown(record, failure) : error
 }
 
-/** A RELEASE is never given up: the savepoint is there, or its work belongs to the transaction around, and only the answer tells. */
+/**
+ * RELEASE at once: queries of users on the driver's own object come next. It is never given up: the savepoint is there, or its work belongs to the transaction around, and only the answer tells.
+ */
 async function release(record: TransactionRecord): Promise<void> {
   const { engine, slot, handle } = record
   const op = sendControl(slot, Infinity, engine.dialect.release(record.savepoint))
@@ -199,6 +209,7 @@ async function release(record: TransactionRecord): Promise<void> {
   } finally {
     record.last = null
   }
+  slot.flight.unreleased = null
   end(record, 'committed')
 }
 
@@ -238,6 +249,7 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
   const stray = record.parent === null && slot.lease?.raw.status === 'failed'
   if (slot.lease !== null && (!record.unsent || stray)) {
     const { dialect } = engine
+    slot.flight.unreleased = null
     const op =
       record.parent === null
         ? sendControl(slot, Infinity, dialect.rollback)

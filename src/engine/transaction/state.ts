@@ -8,7 +8,7 @@
 //   open                  new work                       a transaction
 //   returned:…            what was issued before         as idle, beginning and open
 //   committing            nothing                        COMMIT, not answered
-//   releasing             nothing                        RELEASE, not answered
+//   releasing             nothing                        RELEASE, not answered, or not sent yet
 //   leaving:…             nothing, it is rolled back     as idle, beginning and open
 //   asking                nothing                        COMMIT, whose answer did not come; the server is asked about it
 //   committed, rolled_back, unknown                      it has ended
