@@ -1,22 +1,8 @@
 /** Who may import whom. `test/support/places.ts` has the list of layers. */
 
 import { expect, test } from 'vitest'
-import { layers } from '../support/places.ts'
+import { inside, layers } from '../support/places.ts'
 import { directoryOf, folderOf, sourceFiles, type SourceFile } from '../support/source.ts'
-
-/** The order inside of a layer: groups of files and folders that stand before the rest of it, which comes last. */
-const inside: Readonly<Record<string, readonly (readonly string[])[]>> = {
-  engine: [
-    ['own-op.ts'],
-    ['switching.ts'],
-    ['functions.ts'],
-    ['core.ts'],
-    ['context/'],
-    ['transaction/state.ts', 'transaction/inside.ts'],
-    // Operations and turns: what waits, is sent and fails.
-    ['report.ts', 'query/op.ts', 'query/failure.ts', 'slot/waiting.ts'],
-  ],
-}
 
 /** The longest prefix of a file's path says which packages it may name; all others may name none. */
 const packages: Readonly<Record<string, readonly string[]>> = {
@@ -77,16 +63,31 @@ test('an import, also one of types, points to a lower layer or stays in its fold
 
 test('inside of a layer that has an order, an import, also one of types, points to what stands before it', () => {
   const placeOf = (path: string): number => {
-    const order = inside[folderOf(path)] ?? []
+    const groups = inside[folderOf(path)] ?? []
     const within = path.slice(folderOf(path).length + 1)
-    const place = order.findIndex((group) => group.some((start) => within.startsWith(start)))
-    return place === -1 ? order.length : place
+    const named = groups
+      .flatMap(({ paths }, place) => paths.map((start) => ({ place, start })))
+      .filter(({ start }) => within.startsWith(start))
+      .toSorted((a, b) => b.start.length - a.start.length)
+    return named[0]?.place ?? groups.length
   }
   const upward = imports(
     (file, target) => folderOf(target) === folderOf(file.path) && placeOf(target) > placeOf(file.path),
   )
 
   expect(upward).toEqual([])
+})
+
+test('every group of such an order has files', () => {
+  const paths = sourceFiles().map(({ path }) => path)
+  const idle = Object.entries(inside).flatMap(([layer, groups]) =>
+    groups
+      .flatMap((group) => group.paths)
+      .filter((start) => !paths.some((path) => path.startsWith(`${layer}/${start}`)))
+      .map((start) => `${layer}/${start}`),
+  )
+
+  expect(idle).toEqual([])
 })
 
 test('an import stays inside src and names a file', () => {

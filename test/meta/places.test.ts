@@ -3,11 +3,18 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { layers, testFolders } from '../support/places.ts'
+import { type Group, inside, layers, testFolders } from '../support/places.ts'
 import { root } from '../support/source.ts'
 
 const table = (title: string, rows: readonly (readonly [string, string])[]): string =>
   [`| ${title} | contents |`, '|---|---|', ...rows.map(([name, what]) => `| \`${name}\` | ${what} |`)].join('\n')
+
+const order = (groups: readonly Group[]): string =>
+  [
+    '| | files and folders |',
+    '|---|---|',
+    ...groups.map(({ noun, paths }) => `| ${noun} | ${paths.map((path) => `\`${path}\``).join(', ')} |`),
+  ].join('\n')
 
 const lists: Readonly<Record<string, string>> = {
   layers: table(
@@ -17,6 +24,7 @@ const lists: Readonly<Record<string, string>> = {
       .filter(([name]) => existsSync(join(root, 'src', name)))
       .map(([name, what]) => [name.endsWith('.ts') ? name : `${name}/`, what]),
   ),
+  ...Object.fromEntries(Object.entries(inside).map(([layer, groups]) => [`inside-${layer}`, order(groups)])),
   'test-folders': table(
     'folder of `test/`',
     Object.entries(testFolders).map(([name, what]) => [`${name}/`, what]),

@@ -38,6 +38,104 @@ export const layers: readonly Readonly<Record<string, string>>[] = [
   { 'index.ts': 'the public door: re-exports' },
 ]
 
+/**
+ * The order inside of a layer: groups of files and folders with what lives there, lowest first. A file belongs to the group that names
+ * most of its path; what no group names comes last.
+ */
+export const inside: Readonly<Record<string, readonly Group[]>> = {
+  engine: [
+    {
+      noun: 'what all parts of an engine share: `EngineCore`, the meaning of functions, the states of a transaction as a table',
+      paths: [
+        'own-op.ts',
+        'switching.ts',
+        'functions.ts',
+        'core.ts',
+        'open/opening.ts',
+        'client/listener.ts',
+        'hosts/asker.ts',
+        'hosts/host.ts',
+        'hosts/samples.ts',
+        'transaction/state.ts',
+        'transaction/ended.ts',
+        'transaction/hooks.ts',
+      ],
+    },
+    {
+      noun: 'frames and look-up, which know slots, transactions and handles by interfaces alone',
+      paths: ['context/', 'report.ts', 'handle.ts', 'twins.ts', 'transaction/inside.ts'],
+    },
+    {
+      noun: 'operations and turns: what waits, is sent and fails',
+      paths: [
+        'query/op.ts',
+        'query/failure.ts',
+        'query/made-with.ts',
+        'query/row-parts.ts',
+        'query/row-stream.ts',
+        'slot/waiting.ts',
+        'slot/flight.ts',
+        'client/copy-in.ts',
+        'client/ear.ts',
+      ],
+    },
+    {
+      noun: 'slots, the transactions open on them, and the server each borrows from',
+      paths: ['slot/', 'hosts/', 'transaction/record.ts', 'transaction/terms.ts'],
+    },
+    {
+      noun: 'how a transaction ends, and a call becomes an operation',
+      paths: [
+        'detached.ts',
+        'query/cursor-home.ts',
+        'query/query-terms.ts',
+        'query/runner.ts',
+        'query/cursor.ts',
+        'query/execute.ts',
+        'client/lock.ts',
+        'transaction/outcome.ts',
+        'transaction/ending.ts',
+      ],
+    },
+    {
+      noun: 'the handles: connections, transactions, and the query methods of both',
+      paths: ['connection.ts', 'works.ts', 'query/', 'transaction/options.ts', 'transaction/transaction.ts'],
+    },
+    {
+      noun: 'what handles begin: transactions, copies, listeners, scopes',
+      paths: ['client/', 'transaction/', 'open/works.ts', 'source.ts'],
+    },
+    { noun: 'the engine', paths: ['engine.ts'] },
+    { noun: 'how an engine is made', paths: ['open-scope.ts', 'open/'] },
+  ],
+  models: [
+    { noun: 'the public types', paths: ['types/'] },
+    {
+      noun: 'tables, columns, properties and values as models know them',
+      paths: [
+        'meta/',
+        'json/',
+        'statement/',
+        'values/',
+        'load/source.ts',
+        'query/given.ts',
+        'query/compile/condition.ts',
+        'instance/plain.ts',
+        'instance/using.ts',
+      ],
+    },
+    { noun: 'rows written and read by their key', paths: ['crud/'] },
+    { noun: 'loaders and lists', paths: ['load/', 'query/state.ts', 'query/keyset.ts', 'values/key-order.ts'] },
+    { noun: 'queries', paths: ['query/', 'load/select-in.ts'] },
+    { noun: 'instances, and `Model` itself', paths: ['instance/', 'model.ts', 'index.ts'] },
+  ],
+}
+
+export interface Group {
+  readonly noun: string
+  readonly paths: readonly string[]
+}
+
 /** The folders of `test/`. */
 export const testFolders: Readonly<Record<string, string>> = {
   unit: 'functions without I/O',
