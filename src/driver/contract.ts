@@ -82,7 +82,6 @@ class World {
       lost: () => told.push('lost'),
       notice: () => {},
       notification: () => {},
-      parameter: () => {},
     }
     const raw = await driver.open(driver.parse(options), hooks, clock.now() + timeoutMs)
     told.length = 0

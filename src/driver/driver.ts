@@ -155,7 +155,6 @@ export interface ConnectionHooks {
   lost(raw: RawConnection, failure: Failure): void
   notice(fields: Readonly<Record<string, string>>): void
   notification(channel: string, payload: string, pid: number): void
-  parameter(name: string, value: string): void
   /**
    * Statements were to be prepared by name through a pooler, and it does not keep them: they run unnamed. Told of each connection on
    * which that is so, maybe before it is open.

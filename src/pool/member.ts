@@ -386,8 +386,6 @@ export class Member implements ConnectionHooks {
   notification(channel: string, payload: string, processId: number): void {
     this.heard?.(channel, payload, processId)
   }
-
-  parameter(): void {}
 }
 
 /** Asks the server to stop `op`; a connection whose state is not known afterwards is closed. Never rejects. */

@@ -138,10 +138,6 @@ export class TestConnection implements ConnectionHooks {
   notification(channel: string, payload: string): void {
     this.told.push(`notification ${channel} ${payload}`)
   }
-
-  parameter(name: string, value: string): void {
-    this.told.push(`parameter ${name} ${value}`)
-  }
 }
 
 const opened: TestConnection[] = []

@@ -254,13 +254,6 @@ describe('pg: opening', () => {
     expect(await c.value('select pg_backend_pid()')).toBe(c.raw.id)
   })
 
-  test('tells of parameters the server reports', async () => {
-    const c = await open()
-    await c.run("set application_name to 'told'")
-
-    expect(c.told).toContain('parameter application_name told')
-  })
-
   test('fails with what the server says, and what that says about the rest', async (context) => {
     const role = `opener_${process.pid}`
     await onServer(`create role ${role} login password 'right'`)

@@ -36,7 +36,6 @@ const silent: ConnectionHooks = {
   lost: () => {},
   notice: () => {},
   notification: () => {},
-  parameter: () => {},
 }
 let keeper: RawConnection
 

@@ -46,7 +46,7 @@ export interface Recording {
   readonly ends: readonly (readonly End[])[]
 }
 
-const silent: ConnectionHooks = { idle() {}, room() {}, lost() {}, notice() {}, notification() {}, parameter() {} }
+const silent: ConnectionHooks = { idle() {}, room() {}, lost() {}, notice() {}, notification() {} }
 /** Few are kept prepared, so that some are closed. */
 const options = {
   id: 1,

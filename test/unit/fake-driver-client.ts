@@ -77,7 +77,6 @@ export async function connect(driver: FakeDriver): Promise<Client> {
     lost: (_, failure) => events.push(`lost ${failure.fields?.['code'] ?? failure.kind}`),
     notice: (fields) => events.push(`notice ${fields['code']}`),
     notification: (channel, payload, pid) => events.push(`notification ${channel} ${payload} ${pid}`),
-    parameter: (name, value) => events.push(`parameter ${name}=${value}`),
   }
   const raw = await driver.open({}, hooks, later(1000))
   const send = async (ops: TestOp[]): Promise<string[]> => {

@@ -301,7 +301,7 @@ test.each([
 test('opening that hangs ends at its deadline', async () => {
   const driver = new FakeDriver()
   driver.faults.at({ phase: 'open' }, { hang: true })
-  const hooks = { idle() {}, room() {}, lost() {}, notice() {}, notification() {}, parameter() {} }
+  const hooks = { idle() {}, room() {}, lost() {}, notice() {}, notification() {} }
 
   await expect(driver.open({}, hooks, later(5))).rejects.toEqual({ kind: 'timeout', outcome: 'not_started' })
   expect(driver.openCount).toBe(0)

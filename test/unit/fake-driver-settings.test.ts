@@ -10,7 +10,7 @@ import { StatementCache } from '../../src/sql/compile.ts'
 import { serverUrl } from '../support/database.ts'
 import { later, TestOp } from './fake-driver-client.ts'
 
-const hooks = { idle() {}, room() {}, lost() {}, notice() {}, notification() {}, parameter() {} }
+const hooks = { idle() {}, room() {}, lost() {}, notice() {}, notification() {} }
 const statements = new StatementCache({ dialect: postgres, prepare: false })
 const set = (value: string, local = false): string => `select set_config('app.x', '${value}', ${local})`
 const seen = `select current_setting('app.x', true) as x`

@@ -100,10 +100,6 @@ class HookGuard implements ConnectionHooks {
     this.#hooks.notification(channel, payload, pid)
   }
 
-  parameter(name: string, value: string): void {
-    this.#hooks.parameter(name, value)
-  }
-
   unprepared(): void {
     this.#hooks.unprepared?.()
   }

@@ -310,7 +310,6 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   /** For the wire: the server has announced a parameter. */
   parameter(name: string, value: string): void {
-    this.#hooks.parameter(name, value)
     if (name === 'search_path') this.names.report(value)
     const refusal = unreadable(name, value)
     if (refusal !== null) this.garbled(refusal)

@@ -134,7 +134,6 @@ export class Ear {
       idle() {},
       room() {},
       notice() {},
-      parameter() {},
       notification: (channel, payload, processId) => this.heard(channel, payload, processId),
       lost: (raw, failure) => this.#lose(raw, failure),
     }

@@ -22,7 +22,6 @@ export class CheckedConnection extends FakeConnection {
     super(session, host, hooks)
     this.#violate = (rule) => violate(`#${this.id}: ${rule}`)
     session.heard = {
-      parameter: (name, value) => this.alive && hooks.parameter(name, value),
       notification: (channel, payload, pid) =>
         host.steps.defer(
           `#${this.id} notification ${channel}`,

@@ -13,9 +13,8 @@ export interface Change {
   readonly added: FakeRow | null
 }
 
-/** Hears what only a server with settings and channels says. */
+/** Hears what only a server with channels says. */
 export interface SessionListener {
-  parameter(name: string, value: string): void
   notification(channel: string, payload: string, session: number): void
 }
 
@@ -61,7 +60,6 @@ const defaults: Readonly<Record<string, string>> = {
   timezone: 'UTC',
   transaction_isolation: 'read committed',
 }
-const reported = new Set(['application_name', 'client_encoding', 'search_path', 'timezone'])
 const roles = ['role', 'session_authorization']
 
 export class SqlSession extends FakeSession {
@@ -99,7 +97,6 @@ export class SqlSession extends FakeSession {
       if (value === null) settings.delete(key)
       else settings.set(key, value)
     }
-    if (reported.has(key)) this.heard?.parameter(key, this.setting(key) ?? '')
   }
 
   /** The rows of `pg_settings`, without the defaults. */

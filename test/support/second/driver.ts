@@ -100,7 +100,6 @@ class SecondConnection implements RawConnection {
       },
       notice: (fields) => outer.notice(fields),
       notification: (channel, payload, pid) => outer.notification(channel, payload, pid),
-      parameter: (name, value) => outer.parameter(name, value),
     }
   }
 
