@@ -45,7 +45,7 @@ export const layers: readonly Readonly<Record<string, string>>[] = [
 export const inside: Readonly<Record<string, readonly Group[]>> = {
   engine: [
     {
-      noun: 'what all parts of an engine share: `EngineCore`, the meaning of functions, the states of a transaction as a table',
+      noun: 'the common ground: `EngineCore`, the meaning of functions, the states of a transaction as a table',
       paths: [
         'own-op.ts',
         'switching.ts',
@@ -66,7 +66,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
       paths: ['context/', 'report.ts', 'handle.ts', 'twins.ts', 'transaction/inside.ts'],
     },
     {
-      noun: 'operations and turns: what waits, is sent and fails',
+      noun: 'operations and turns',
       paths: [
         'query/op.ts',
         'query/failure.ts',
@@ -102,7 +102,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
       paths: ['connection.ts', 'works.ts', 'query/', 'transaction/options.ts', 'transaction/transaction.ts'],
     },
     {
-      noun: 'what handles begin: transactions, copies, listeners, scopes',
+      noun: 'transactions, copies, listeners and scopes, which handles begin',
       paths: ['client/', 'transaction/', 'open/works.ts', 'source.ts'],
     },
     { noun: 'the engine', paths: ['engine.ts'] },
