@@ -46,7 +46,7 @@ const modelWords: ModelWords = {
   returns: false,
   updateReturns: false,
   emptyRow: '() values ()',
-  rowsAsJson: false,
+  rowsAtOnce: false,
   listAsArray: false,
   namesKey: false,
   incoming: (column) => `values(${column})`,

@@ -5,8 +5,10 @@ import { Oid } from './type-table.ts'
 
 /** A short one is written as text in no time. */
 const shortest = 8
-const textType = 25
-const varchar = 1043
+const uuidType = 2950
+/** Those whose binary form is their text: text, varchar, char(n), json; and jsonb, which has a number in front of it. */
+const texts: ReadonlySet<number> = new Set([25, 1043, 1042, Oid.json, Oid.jsonb])
+const jsonbVersion = 1
 /** 2000-01-01, in milliseconds. */
 const epoch = 946_684_800_000
 /** Years from 1 to 9999. */
@@ -50,12 +52,45 @@ const timestamp: Write = (bytes, at, value) => {
     : bytes.writeBigInt64BE(BigInt(ms - epoch) * 1000n, at)
 }
 
+const oid: Write = (bytes, at, value) =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < high
+    ? bytes.writeUInt32BE(value, at)
+    : -1
+
+/** The server rounds digits where this rounds a double: what is between two of its numbers is left to it, and what it refuses. */
+const float4: Write = (bytes, at, value) => {
+  if (typeof value !== 'number') return -1
+  const near = Math.fround(value)
+  const other = near + 2 * (value - near)
+  if (near !== value && !Number.isNaN(value) && (!Number.isFinite(near) || near === 0 || Math.fround(other) === other))
+    return -1
+  return bytes.writeFloatBE(value, at)
+}
+
+/** The day in UTC. */
+const date: Write = (bytes, at, value) => {
+  if (!(value instanceof Date)) return -1
+  const ms = value.getTime()
+  return ms > firstMs && ms < lastMs ? bytes.writeInt32BE(Math.floor((ms - epoch) / 86_400_000), at) : -1
+}
+
+const uuidText = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
+
+const uuid: Write = (bytes, at, value) => {
+  if (typeof value !== 'string' || !uuidText.test(value)) return -1
+  return at + bytes.write(value.replaceAll('-', ''), at, 16, 'hex')
+}
+
 const fixed: ReadonlyMap<number, readonly [size: number, write: Write]> = new Map([
   [Oid.int2, [2, integer(2, -0x80_00, 0x7f_ff)]],
   [Oid.int4, [4, integer(4, -0x80_00_00_00, 0x7f_ff_ff_ff)]],
   [Oid.int8, [8, int8]],
+  [Oid.oid, [4, oid]],
+  [Oid.float4, [4, float4]],
   [Oid.float8, [8, float8]],
   [Oid.bool, [1, bool]],
+  [Oid.date, [4, date]],
+  [uuidType, [16, uuid]],
   [Oid.timestamp, [8, timestamp]],
   [Oid.timestamptz, [8, timestamp]],
 ])
@@ -63,7 +98,8 @@ const fixed: ReadonlyMap<number, readonly [size: number, write: Write]> = new Ma
 /** Null: it has to be written as text. */
 export function binaryArray(values: readonly unknown[], element: number): Uint8Array | null {
   if (values.length < shortest) return null
-  if (element === textType || element === varchar) return texts(values, element)
+  if (texts.has(element)) return ofTexts(values, element)
+  if (element === Oid.bytea) return ofBytes(values)
   const known = fixed.get(element)
   if (known === undefined) return null
   const [size, write] = known
@@ -80,10 +116,11 @@ export function binaryArray(values: readonly unknown[], element: number): Uint8A
   return bytes.subarray(0, at)
 }
 
-function texts(values: readonly unknown[], element: number): Uint8Array | null {
+function ofTexts(values: readonly unknown[], element: number): Uint8Array | null {
+  const before = element === Oid.jsonb ? 1 : 0
   let size = 20
   for (const value of values) {
-    if (typeof value === 'string' && textRefusal(value) === undefined) size += 4 + Buffer.byteLength(value)
+    if (typeof value === 'string' && textRefusal(value) === undefined) size += 4 + before + Buffer.byteLength(value)
     else if (value === null) size += 4
     else return null
   }
@@ -92,9 +129,28 @@ function texts(values: readonly unknown[], element: number): Uint8Array | null {
   for (const value of values as readonly (string | null)[]) {
     if (value === null) at = bytes.writeInt32BE(-1, at)
     else {
-      const length = bytes.write(value, at + 4)
+      if (before > 0) bytes[at + 4] = jsonbVersion
+      const length = before + bytes.write(value, at + 4 + before)
       at = bytes.writeInt32BE(length, at) + length
     }
+  }
+  return bytes
+}
+
+function ofBytes(values: readonly unknown[]): Uint8Array | null {
+  let size = 20
+  for (const value of values) {
+    if (value instanceof Uint8Array) size += 4 + value.length
+    else if (value === null) size += 4
+    else return null
+  }
+  const bytes = Buffer.allocUnsafe(size)
+  let at = begin(bytes, values, Oid.bytea)
+  for (const value of values as readonly (Uint8Array | null)[]) {
+    at = bytes.writeInt32BE(value === null ? -1 : value.length, at)
+    if (value === null) continue
+    bytes.set(value, at)
+    at += value.length
   }
   return bytes
 }

@@ -100,7 +100,7 @@ export const postgres: Dialect = Object.freeze<Dialect>({
     returns: true,
     updateReturns: true,
     emptyRow: 'default values',
-    rowsAsJson: true,
+    rowsAtOnce: true,
     listAsArray: true,
     namesKey: true,
     incoming: (column) => `excluded.${column}`,

@@ -60,7 +60,7 @@ function longArray(values: readonly unknown[], type: number, as: Writing): Uint8
 
 function inBinary(values: readonly unknown[], type: number, { book, converter }: Writing): Uint8Array | null {
   const of = elementOf(book.base(type))
-  if (of === Oid.timestamp && book.local) return null
+  if ((of === Oid.timestamp || of === Oid.date) && book.local) return null
   if (converter !== null && (converter.writer(type) ?? converter.writer(of)) !== null) return null
   return binaryArray(values, of)
 }

@@ -27,8 +27,8 @@ export interface ModelWords {
   readonly updateReturns: boolean
   /** `(…) values (…)` of a row without values. */
   readonly emptyRow: string
-  /** New rows of one shape may travel as JSON. */
-  readonly rowsAsJson: boolean
+  /** New rows of one shape may travel as lists of the values of their columns, or as JSON. */
+  readonly rowsAtOnce: boolean
   /** Values of `in (…)` may travel as one array. */
   readonly listAsArray: boolean
   /** An INSERT that meets a row names the unique key that decides; else each unique key of the table does. */

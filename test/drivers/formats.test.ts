@@ -323,6 +323,10 @@ describe('random values', () => {
       bool: fc.boolean(),
       text,
       varchar: text,
+      bpchar: text.filter((one) => !one.endsWith(' ')),
+      oid: fc.integer({ min: 0, max: 4_294_967_295 }),
+      bytea: fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+      uuid: fc.uuid(),
       timestamptz: fc.date({ min: new Date('0001-01-02'), max: new Date('9999-12-30'), noInvalidDate: true }),
       timestamp: fc.date({ min: new Date('-004000-01-01'), max: new Date('+020000-01-01'), noInvalidDate: true }),
     }
@@ -345,6 +349,46 @@ describe('random values', () => {
       { numRuns: sample({ once: 120, matrix: 500, soak: 5000 }), seed: sampleSeed(3) },
     )
   })
+
+  test.each(['json', 'jsonb', 'float4', 'date', 'uuid', 'bytea', 'oid'])(
+    'of long arrays for %s are stored as those of short ones',
+    async (type) => {
+      const few: Readonly<Record<string, readonly unknown[]>> = {
+        json: ['{"a":  1}', 'null', '"\u00fc"', { b: [1] }],
+        jsonb: ['{"a":  1}', 'null', '"\u00fc"', { b: [1] }],
+        float4: [
+          ...fc.sample(fc.oneof(fc.float(), fc.double()), { numRuns: 40, seed: 5 }),
+          ...[0.1, 1 / 3, 16_777_217, 1e39, 1e-50, Number.NaN, -Infinity, '2.5'],
+        ],
+        date: [
+          ...['2024-02-29T23:59:59.999Z', '1999-12-31', '2000-01-01', '0001-06-15', '9999-12-30'].map(
+            (at) => new Date(at),
+          ),
+          new Date('-000043-03-15T00:00:00Z'),
+          'infinity',
+        ],
+        uuid: ['6F9619FF-8B86-D011-B42D-00C04FC964FF', '{6f9619ff8b86d011b42d00c04fc964ff}', 'no uuid'],
+        bytea: [Buffer.from([0, 255]), new Uint16Array([1]), '\\x0a', ''],
+        oid: [0, 4_294_967_295, -1, 1.5, '7'],
+      }
+      const stored = async (c: TestConnection, list: readonly unknown[]): Promise<unknown> => {
+        const op = await c.run(c.named(`select v::text from unnest($1::${type}[]) as v`), [list])
+        return op.failure === null ? (op.rows as { v: unknown }[]).map(({ v }) => v) : op.end
+      }
+      for (const value of few[type] ?? [])
+        for (const c of [bySocket, byPg]) {
+          const short = await stored(c, [value])
+          const long = await stored(
+            c,
+            Array.from({ length: 9 }, () => value),
+          )
+          expect([value, long]).toEqual([
+            value,
+            Array.isArray(short) ? Array.from({ length: 9 }, () => short[0]) : short,
+          ])
+        }
+    },
+  )
 
   test.each([
     ['int4[]', [1, 2, 3, 4, 5, 6, 7, 2 ** 31], /server 22003/],

@@ -1,6 +1,6 @@
 /** `createMany` stores what `create` stores, whatever the type of a column, and refuses what it refuses. */
 
-import { sql } from 'drizzle-orm'
+import { getTableName, sql } from 'drizzle-orm'
 import {
   bigint,
   boolean,
@@ -100,11 +100,12 @@ forEachDriver((driver) => {
       const { Row, stored } = await column(driver, type, make())
 
       const one = await Row.create({ value: value as string })
-      const many = await Row.createMany([{ value: value as string }, { value: value as string }])
+      const few = await Row.createMany([{ value: value as string }, { value: value as string }])
+      const many = await Row.createMany(Array.from({ length: 9 }, () => ({ value: value as string })))
 
       const [single, ...others] = await stored()
-      expect(others).toEqual([single, single])
-      expect(many.map((row) => row.value)).toEqual([one.value, one.value])
+      expect(others).toEqual(Array.from({ length: 11 }, () => single))
+      expect([...few, ...many].map((row) => row.value)).toEqual(Array.from({ length: 11 }, () => one.value))
     })
 
     test('of an enum, a composite type and a domain, and of a domain over JSON', async () => {
@@ -125,9 +126,10 @@ forEachDriver((driver) => {
         const { Row, stored } = await column(driver, `${type}_${driver.name}${n}`, other(type)())
         await Row.create({ value })
         await Row.createMany([{ value }, { value }])
+        await Row.createMany(Array.from({ length: 9 }, () => ({ value })))
 
         const [single, ...others] = await stored()
-        expect(others).toEqual([single, single])
+        expect(others).toEqual(Array.from({ length: 11 }, () => single))
       }
     })
   })
@@ -161,6 +163,43 @@ forEachDriver((driver) => {
     })
 
     expect(await Row.query().count()).toBe(3)
+  })
+
+  test.for([
+    ['integer', () => bigint({ mode: 'number' }), 1, 'bigint', 2 ** 40],
+    ['uuid', () => text(), '6f9619ff-8b86-d011-b42d-00c04fc964ff', 'text', 'no uuid'],
+    ['text', () => text(), 'word', 'jsonb', '{"a": 1}'],
+    ['numeric', () => text(), '1.5', 'interval', '1 day'],
+  ] as const)(
+    'a column that was altered from %s takes the values of its new type',
+    async ([type, make, value, to, more]) => {
+      const { Row, stored, db } = await column(driver, type, make())
+      const name = getTableName(Row.table)
+      const alter = (next: string) =>
+        db.status(`truncate ${name}; alter table ${name} alter value type ${next} using null::${next}`)
+      const rows = (one: unknown) => Array.from({ length: 9 }, () => ({ value: one as string }))
+      const texts = async () => (await stored()).map((row) => row.value)
+
+      await Row.createMany(rows(value))
+      await alter(to)
+      await Row.createMany(rows(more))
+      expect(await texts()).toEqual(Array.from({ length: 9 }, () => String(more)))
+
+      await alter(type)
+      await Row.createMany(rows(value))
+      await alter(to)
+      await db
+        .transaction(() => Row.createMany(rows(more)))
+        .catch(() => db.transaction(() => Row.createMany(rows(more))))
+      expect(await texts()).toEqual(Array.from({ length: 9 }, () => String(more)))
+    },
+  )
+
+  test('rows have the order of the list, whatever is in them', async () => {
+    const { Row } = await column(driver, 'text', text())
+    const values = Array.from({ length: 100 }, (_, n) => (n % 7 === 0 ? null : `value ${(n * 37) % 100}`))
+
+    expect((await Row.createMany(values.map((value) => ({ value })))).map(({ value }) => value)).toEqual(values)
   })
 
   test.for([

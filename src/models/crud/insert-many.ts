@@ -1,5 +1,6 @@
-// Many rows in few statements, all or nothing. Rows of equal shape travel as one JSON parameter, which PostgreSQL reads by the
-// types of the table itself: one text whatever their number. Other rows are VALUES lists. Used by `createMany` and `upsertMany`.
+// Many rows in few statements, all or nothing. Rows of equal shape travel as one list for each column, or as one JSON parameter, which
+// PostgreSQL reads by the types of the table itself: one text whatever their number. Other rows are VALUES lists. Used by `createMany`
+// and `upsertMany`.
 import type { Executor } from '../../engine/query/executor.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
@@ -8,15 +9,16 @@ import { returnsRows } from '../statement/returning.ts'
 import { Writer } from '../statement/sink.ts'
 import type { CallOptions, IgnoreOptions } from '../types/model.ts'
 import { type Cell, cellsOf } from '../values/insert.ts'
-import { hasStrangeEscape, jsonRows } from '../values/json-row.ts'
+import { columnLists } from '../values/column-lists.ts'
+import { checkTexts, hasStrangeEscape, jsonRows } from '../values/json-row.ts'
 import { insertOne, readingOf, writeCell, writeRow } from './create.ts'
 import { placeOfNew, writeAndRead, type Written } from './read-back.ts'
-import { quoteText } from '../../builder/drizzle/core/render.ts'
 import { noOptions, describeType } from '../../util/options.ts'
-import { UsageError } from '../../errors/index.ts'
+import { ParameterError, UsageError } from '../../errors/index.ts'
 import { asValues, writable } from '../values/given.ts'
 import { prepared } from '../values/hooks.ts'
 import { checkTarget, ignoring } from './conflict.ts'
+import { haveChanged, readsJson, tableTypes, type TableTypes } from './table-types.ts'
 import { insertAllUnlessThere } from './unless-there.ts'
 
 /** Rows in one statement: more are several, in a transaction. */
@@ -40,8 +42,26 @@ export async function insertMany(
   if (!meta.dialect.models.returns && !(await returnsRows(meta, executor, options))) {
     return writeAndRead(model, meta, executor, writtenRows(model, meta, rows), readingOf(model, meta), options)
   }
-  const statements = await insertStatements(model, meta, executor, rows, tail)
-  return runAll(executor, statements, options)
+  return insertAll(meta, executor, rows, options, () => insertStatements(model, meta, executor, rows, tail))
+}
+
+/** Runs what inserts the rows, and once more where the types of the table have changed since it was asked for them. */
+export async function insertAll(
+  meta: ModelMeta,
+  executor: Executor,
+  rows: Rows,
+  options: CallOptions | undefined,
+  statements: () => Promise<Ready<object>[]>,
+): Promise<object[]> {
+  const written = await statements()
+  try {
+    return await runAll(executor, written, options)
+  } catch (error) {
+    // The message names the column.
+    if (error instanceof ParameterError) checkTexts(rows)
+    if (!(await haveChanged(meta, executor, error))) throw error
+  }
+  return runAll(executor, await statements(), options)
 }
 
 /** No statement for no rows. */
@@ -55,12 +75,12 @@ export async function insertStatements(
   const [first] = rows
   if (first === undefined) return []
   const spec = meta.specOf(model) as never
-  const whole = meta.dialect.models.rowsAsJson && first.length > 0
-  if (whole && rows.every((cells) => alike(cells, first)) && (await readsJson(meta, executor, first))) {
-    const json = chunks(rows, mostRows).map(jsonRows)
-    if (!json.some(hasStrangeEscape))
-      return json.map((rowsAsJson) => {
-        const { text, params } = jsonStatement(meta, first, rowsAsJson, tail)
+  if (meta.dialect.models.rowsAtOnce && first.length > 0 && rows.every((cells) => alike(cells, first))) {
+    const types = await tableTypes(meta, executor)
+    const whole = asLists(meta, types, first, rows) ?? asJson(meta, types, first, rows)
+    if (whole !== null)
+      return whole.map((part) => {
+        const { text, params } = returning(meta, part, tail)
         return ready<object>(meta, text, params, spec, meta.created)
       })
   }
@@ -97,7 +117,7 @@ function mostOf(columns: readonly ModelColumn[]): number {
 }
 
 /** One statement by itself, several in a transaction. */
-export function runAll(
+function runAll(
   executor: Executor,
   statements: readonly Ready<object>[],
   options: CallOptions | undefined,
@@ -123,25 +143,52 @@ function alike(cells: readonly Cell[], first: readonly Cell[]): boolean {
 }
 
 interface Text {
-  readonly text: string
+  /** Of the text. */
+  readonly key: string
+  readonly text: () => string
   readonly params: readonly unknown[]
 }
 
-function jsonStatement(meta: ModelMeta, cells: readonly Cell[], json: string, tail: Tail | undefined): Text {
-  if (tail !== undefined) {
-    const writer = new Writer(meta.dialect)
-    writer.params.push(json)
-    writer.add(jsonText(meta, cells))
-    tail(writer)
-    return writer.add(` returning ${meta.list()}`)
-  }
-  const key = `many${cells.map(({ column }) => column.index).join()}`
-  return { text: meta.texts.get(key, () => `${jsonText(meta, cells)} returning ${meta.list()}`), params: [json] }
+function returning(
+  meta: ModelMeta,
+  { key, text, params }: Text,
+  tail: Tail | undefined,
+): Pick<Writer, 'text' | 'params'> {
+  if (tail === undefined)
+    return { text: meta.texts.get(key, () => `${text()} returning ${meta.list()}`), params: [...params] }
+  const writer = new Writer(meta.dialect)
+  writer.params.push(...params)
+  writer.add(text())
+  tail(writer)
+  return writer.add(` returning ${meta.list()}`)
 }
 
-function jsonText(meta: ModelMeta, cells: readonly Cell[]): string {
+/** Null: there is no list for a column, or a value that is no element. */
+function asLists(meta: ModelMeta, types: TableTypes, cells: readonly Cell[], rows: Rows): Text[] | null {
+  const listed = cells.map(({ column }) => types.lists.get(column.name) ?? '')
+  if (listed.includes('')) return null
+  const lists = chunks(rows, mostRows).map((part) => columnLists(part, listed))
+  const text = (): string => {
+    const items = listed.map((type, at) => `pg_catalog.unnest($${at + 1}::${type})`)
+    return `${into(meta, cells)} select * from rows from (${items.join(', ')})`
+  }
+  const key = `lists${cells.map(({ column }, at) => `${column.index}${listed[at]}`).join()}`
+  return lists.includes(null) ? null : lists.map((params) => ({ key, text, params: params as unknown[][] }))
+}
+
+function asJson(meta: ModelMeta, types: TableTypes, cells: readonly Cell[], rows: Rows): Text[] | null {
+  if (!readsJson(types, cells)) return null
+  const json = chunks(rows, mostRows).map(jsonRows)
+  if (json.some(hasStrangeEscape)) return null
   const names = cells.map(({ column }) => column.quoted).join(', ')
-  return `insert into ${meta.sqlName} (${names}) select ${names} from json_populate_recordset(null::${meta.sqlName}, $1::json)`
+  const key = `many${cells.map(({ column }) => column.index).join()}`
+  const text = (): string =>
+    `${into(meta, cells)} select ${names} from json_populate_recordset(null::${meta.sqlName}, $1::json)`
+  return json.map((each) => ({ key, text, params: [each] }))
+}
+
+function into(meta: ModelMeta, cells: readonly Cell[]): string {
+  return `insert into ${meta.sqlName} (${cells.map(({ column }) => column.quoted).join(', ')})`
 }
 
 function valuesStatement(meta: ModelMeta, columns: readonly ModelColumn[], rows: Rows): Writer {
@@ -165,46 +212,6 @@ function chunks<T>(rows: readonly T[], most: number): (readonly T[])[] {
   for (let from = 0; from < rows.length; from += most) parts.push(rows.slice(from, from + most))
   return parts
 }
-
-// What the database says of a table's types, asked once per model before its first rows travel as JSON. Two kinds of column
-// would be read otherwise than as parameters: one of a domain that is left to its default, whose constraints the missing
-// member would be held against, and one of JSON that Drizzle does not know as such, whose text would become a JSON string.
-
-/** Columns by their database names. */
-interface TableTypes {
-  readonly domains: readonly string[]
-  /** Of json or jsonb, or a domain over them. */
-  readonly json: ReadonlySet<string>
-}
-
-const known = new WeakMap<ModelMeta, TableTypes>()
-
-/** Whether rows with these columns are read from JSON as they would be as parameters. */
-async function readsJson(meta: ModelMeta, executor: Executor, cells: readonly Cell[]): Promise<boolean> {
-  const { domains, json } = known.get(meta) ?? (await ask(meta, executor))
-  return (
-    domains.every((name) => cells.some(({ column }) => column.name === name)) &&
-    cells.every(({ column }) => column.isJson === json.has(column.name))
-  )
-}
-
-async function ask(meta: ModelMeta, executor: Executor): Promise<TableTypes> {
-  const text = `with recursive types (name, type, domain) as (
-    select attname, atttypid, false from pg_catalog.pg_attribute
-    where attrelid = ${quoteText(meta.sqlName)}::pg_catalog.regclass and attnum > 0 and not attisdropped
-    union all select name, typbasetype, true from types join pg_catalog.pg_type on oid = type and typtype = 'd'
-  ) select name::text, bool_or(domain), bool_or(type in (114, 3802)) from types
-  group by name having bool_or(domain or type in (114, 3802))`
-  const rows = await executor.all(ready<readonly [string, boolean, boolean]>(meta, text, [], row))
-  const types = {
-    domains: rows.filter(([, domain]) => domain).map(([name]) => name),
-    json: new Set(rows.filter(([, , json]) => json).map(([name]) => name)),
-  }
-  known.set(meta, types)
-  return types
-}
-
-const row = { into: 'array', make: null, columns: null } as const
 
 /** No rows are no statement. Instances are in the order of the values. */
 export async function createAll(model: ModelLike, values: unknown, options?: CallOptions): Promise<object[]> {

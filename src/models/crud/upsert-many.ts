@@ -7,7 +7,7 @@ import type { Ready } from '../statement/ready.ts'
 import type { UpsertOptions } from '../types/model.ts'
 import { writable } from '../values/given.ts'
 import { type Target, targetOf, writeUpdate } from './conflict.ts'
-import { asList, insertStatements, runAll } from './insert-many.ts'
+import { asList, insertAll, insertStatements } from './insert-many.ts'
 import { returnsRows } from '../statement/returning.ts'
 import { upsertReading, upsertRow, type UpsertRow, upsertStatement } from './upsert.ts'
 
@@ -27,14 +27,17 @@ export async function upsertAll(
   const executor = meta.executor(options.on)
   if (!meta.dialect.models.returns && !(await returnsRows(meta, executor, options)))
     return upsertReading(model, meta, executor, target, rows, options, method)
-  const statements: Ready<object>[] = []
-  const order: number[] = []
-  for (const group of groupsOf(rows)) {
-    order.push(...group)
-    const part = group.map((index) => rows[index] as UpsertRow)
-    statements.push(...(await statementsOf(model, meta, executor, target, part)))
-  }
-  const made = await runAll(executor, statements, options)
+  const groups = groupsOf(rows)
+  const cells = rows.map((row) => row.cells)
+  const made = await insertAll(meta, executor, cells, options, async () => {
+    const statements: Ready<object>[] = []
+    for (const group of groups) {
+      const part = group.map((index) => rows[index] as UpsertRow)
+      statements.push(...(await statementsOf(model, meta, executor, target, part)))
+    }
+    return statements
+  })
+  const order = groups.flat()
   // Triggers may leave rows out.
   if (made.length !== order.length) return made
   const sorted: object[] = Array.from({ length: made.length })

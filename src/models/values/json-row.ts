@@ -24,11 +24,11 @@ export function hasStrangeEscape(json: string): boolean {
 
 const strangeEscape = /\\u(?:0000|d[89a-f])/
 
-/** What is refused as a parameter is refused here, before the server meets it. */
-function checkTexts(rows: readonly (readonly Cell[])[]): void {
+/** What is refused as a parameter is refused here, by the name of its column. */
+export function checkTexts(rows: readonly (readonly Cell[])[]): void {
   for (const cells of rows)
-    for (const { column, value } of cells) {
-      if (column.isJson) continue
+    for (const { column, value, isSql } of cells) {
+      if (column.isJson || isSql) continue
       const encoded = column.encode(value)
       for (const text of Array.isArray(encoded) ? encoded.flat(Infinity) : [encoded])
         if (typeof text === 'string') checkText(column, text)
