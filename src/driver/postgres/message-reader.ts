@@ -69,19 +69,14 @@ export function outOfPlace(name: string): ProtocolError {
 
 /** Where the message that begins at `at` ends. @throws {ProtocolError} when it has no possible length. */
 export function endOf(bytes: Buffer, at: number): number {
-  const length = int32At(bytes, at + 1)
+  // Without the checks of `readInt32BE`: every message has one.
+  const length =
+    ((bytes[at + 1] as number) << 24) |
+    ((bytes[at + 2] as number) << 16) |
+    ((bytes[at + 3] as number) << 8) |
+    (bytes[at + 4] as number)
   if (length < 4 || length > longest) throw new ProtocolError('a message with an impossible length')
   return at + 1 + length
-}
-
-/** Without the checks of `readInt32BE`: every message has one. */
-function int32At(bytes: Buffer, at: number): number {
-  return (
-    ((bytes[at] as number) << 24) |
-    ((bytes[at + 1] as number) << 16) |
-    ((bytes[at + 2] as number) << 8) |
-    (bytes[at + 3] as number)
-  )
 }
 
 /** Notices, notifications and changed parameters answer nothing. */

@@ -8,94 +8,103 @@ const keptSize = 1 << 20
 /** Texts up to this length are written faster by a loop. */
 const shortText = 24
 
+const none: readonly number[] = []
+
+/** The first bytes of messages. */
+const [bindType, closeType, copyDoneType, copyFailType] = [66, 67, 99, 102]
+const [describeType, executeType, flushType, parseType, queryType, syncType] = [68, 69, 72, 80, 81, 83]
+
 export class MessageWriter {
   #buffer = Buffer.allocUnsafeSlow(initialSize)
   #at = 0
-  #start = 0
   /** How much was written and is gone. */
   #gone = 0
 
   /** Types of 0 are left to the server. */
   parse(name: string, text: string, types: readonly number[] | null): void {
-    this.#begin('P', 16 + name.length + bound(text) + (types?.length ?? 0) * 4)
-    this.#cstring(name)
-    this.#cstring(text)
-    this.#int16(types?.length ?? 0)
-    if (types !== null) for (const type of types) this.#int32(type)
-    this.#end()
+    const declared = types ?? none
+    const buffer = this.#begin(parseType, 4 + name.length + bound(text) + declared.length * 4)
+    let at = putText(buffer, name, this.#at + 5)
+    buffer[at++] = 0
+    at = putText(buffer, text, at)
+    buffer[at++] = 0
+    at = put16(buffer, declared.length, at)
+    for (const type of declared) at = put32(buffer, type, at)
+    this.#end(at)
   }
 
   describeStatement(name: string): void {
-    this.#begin('D', 8 + name.length)
-    this.#cstring(`S${name}`)
-    this.#end()
+    this.#named(describeType, name)
   }
 
   describePortal(): void {
-    this.#begin('D', 8)
-    this.#cstring('P')
-    this.#end()
+    const buffer = this.#begin(describeType, 2)
+    buffer[this.#at + 5] = 80
+    buffer[this.#at + 6] = 0
+    this.#end(this.#at + 7)
   }
 
   /** The unnamed portal is ''. Results come as text unless there is a format for each column. */
-  bind(portal: string, name: string, values: readonly Encoded[], results?: readonly number[]): void {
-    this.#begin('B', 16 + portal.length + name.length)
-    this.#cstring(portal)
-    this.#cstring(name)
-    this.#formats(values)
-    this.#int16(values.length)
-    for (const value of values) {
-      if (typeof value === 'string') this.#text(value)
-      else if (value === null) {
-        this.#reserve(4)
-        this.#int32(-1)
-      } else this.#bytes(value)
+  bind(portal: string, name: string, values: readonly Encoded[], results: readonly number[] = none): void {
+    const count = values.length
+    const columns = results.length
+    let room = 8 + portal.length + name.length + (count + columns) * 2
+    let inBytes = false
+    for (let i = 0; i < count; i++) {
+      const value = values[i] as Encoded
+      if (typeof value === 'string') room += 4 + bound(value)
+      else {
+        room += 4 + (value === null ? 0 : value.length)
+        inBytes ||= value !== null
+      }
     }
-    const columns = results?.length ?? 0
-    this.#reserve(2 + columns * 2)
-    this.#int16(columns)
-    if (results !== undefined) for (const format of results) this.#int16(format)
-    this.#end()
+    const buffer = this.#begin(bindType, room)
+    let at = putText(buffer, portal, this.#at + 5)
+    buffer[at++] = 0
+    at = putText(buffer, name, at)
+    buffer[at++] = 0
+    // No format codes at all say that every parameter is text.
+    at = put16(buffer, inBytes ? count : 0, at)
+    if (inBytes) for (const value of values) at = put16(buffer, value instanceof Uint8Array ? 1 : 0, at)
+    at = put16(buffer, count, at)
+    for (let i = 0; i < count; i++) at = putValue(buffer, values[i] as Encoded, at)
+    at = put16(buffer, columns, at)
+    for (let i = 0; i < columns; i++) {
+      buffer[at++] = 0
+      buffer[at++] = results[i] as number
+    }
+    this.#end(at)
   }
 
   execute(portal: string, maxRows: number): void {
-    this.#begin('E', 8 + portal.length)
-    this.#cstring(portal)
-    this.#int32(maxRows)
-    this.#end()
+    const buffer = this.#begin(executeType, 5 + portal.length)
+    const at = putText(buffer, portal, this.#at + 5)
+    buffer[at] = 0
+    this.#end(put32(buffer, maxRows, at + 1))
   }
 
   query(text: string): void {
-    this.#begin('Q', 1 + bound(text))
-    this.#cstring(text)
-    this.#end()
+    this.#texted(queryType, text)
   }
 
   closeStatement(name: string): void {
-    this.#begin('C', 8 + name.length)
-    this.#cstring(`S${name}`)
-    this.#end()
+    this.#named(closeType, name)
   }
 
   copyFail(reason: string): void {
-    this.#begin('f', 1 + bound(reason))
-    this.#cstring(reason)
-    this.#end()
+    this.#texted(copyFailType, reason)
   }
 
   copyDone(): void {
-    this.#begin('c', 0)
-    this.#end()
+    this.#empty(copyDoneType)
   }
 
   flush(): void {
-    this.#begin('H', 0)
-    this.#end()
+    this.#empty(flushType)
   }
 
   sync(): void {
-    this.#begin('S', 0)
-    this.#end()
+    this.#empty(syncType)
   }
 
   /** How much was ever written; -1 when nothing of it is here. */
@@ -134,89 +143,81 @@ export class MessageWriter {
     this.#buffer = Buffer.allocUnsafeSlow(initialSize)
   }
 
-  #begin(type: string, room: number): void {
-    this.#reserve(5 + room)
-    this.#buffer[this.#at] = type.charCodeAt(0)
-    this.#start = this.#at + 1
-    this.#at += 5
-  }
-
-  #end(): void {
-    this.#put(this.#at - this.#start, this.#start)
-  }
-
-  #reserve(size: number): void {
-    if (this.#at + size <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#at + size))
-    this.#buffer.copy(larger, 0, 0, this.#at)
-    this.#buffer = larger
-  }
-
-  #cstring(text: string): void {
-    const end = this.#characters(text, this.#at)
-    this.#buffer[end] = 0
-    this.#at = end + 1
-  }
-
-  /** Writes a text, and returns where it ends. Short ASCII needs no call into the runtime. */
-  #characters(text: string, begin: number): number {
-    const buffer = this.#buffer
-    if (text.length > shortText) return begin + buffer.write(text, begin, 'utf8')
-    for (let i = 0; i < text.length; i++) {
-      const code = text.charCodeAt(i)
-      if (code > 127) return begin + buffer.write(text, begin, 'utf8')
-      buffer[begin + i] = code
+  /** Of a message with a body of at most so many bytes, which goes behind its type and its length; `#end` puts that there. */
+  #begin(type: number, room: number): Buffer {
+    const size = this.#at + 5 + room
+    if (size > this.#buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, size))
+      this.#buffer.copy(larger, 0, 0, this.#at)
+      this.#buffer = larger
     }
-    return begin + text.length
+    this.#buffer[this.#at] = type
+    return this.#buffer
   }
 
-  #int16(value: number): void {
-    this.#buffer[this.#at++] = value >>> 8
-    this.#buffer[this.#at++] = value
+  #end(at: number): void {
+    put32(this.#buffer, at - this.#at - 1, this.#at + 1)
+    this.#at = at
   }
 
-  #int32(value: number): void {
-    this.#put(value, this.#at)
-    this.#at += 4
+  #empty(type: number): void {
+    this.#begin(type, 0)
+    this.#end(this.#at + 5)
   }
 
-  /** Without the checks of `writeInt32BE`: there is room. */
-  #put(value: number, at: number): void {
-    const buffer = this.#buffer
-    buffer[at] = value >>> 24
-    buffer[at + 1] = value >>> 16
-    buffer[at + 2] = value >>> 8
-    buffer[at + 3] = value
+  #texted(type: number, text: string): void {
+    const buffer = this.#begin(type, 1 + bound(text))
+    const at = putText(buffer, text, this.#at + 5)
+    buffer[at] = 0
+    this.#end(at + 1)
   }
 
-  /** No format codes at all say that every parameter is text. */
-  #formats(values: readonly Encoded[]): void {
-    let bytes = 0
-    for (const value of values) if (typeof value === 'object' && value !== null) bytes++
-    if (bytes === 0) {
-      this.#reserve(4)
-      this.#int16(0)
-      return
-    }
-    this.#reserve(4 + values.length * 2)
-    this.#int16(values.length)
-    for (const value of values) this.#int16(value instanceof Uint8Array ? 1 : 0)
+  /** About a prepared statement. */
+  #named(type: number, name: string): void {
+    const buffer = this.#begin(type, 2 + name.length)
+    buffer[this.#at + 5] = 83
+    const at = putText(buffer, name, this.#at + 6)
+    buffer[at] = 0
+    this.#end(at + 1)
   }
+}
 
-  #text(text: string): void {
-    this.#reserve(4 + bound(text))
-    const begin = this.#at + 4
-    const end = this.#characters(text, begin)
-    this.#put(end - begin, this.#at)
-    this.#at = end
-  }
+// Each puts something where there is room, without the checks of Node's methods, and gives where it ends.
 
-  #bytes(bytes: Uint8Array): void {
-    this.#reserve(4 + bytes.length)
-    this.#int32(bytes.length)
-    this.#buffer.set(bytes, this.#at)
-    this.#at += bytes.length
+function put16(buffer: Buffer, value: number, at: number): number {
+  buffer[at] = value >>> 8
+  buffer[at + 1] = value
+  return at + 2
+}
+
+function put32(buffer: Buffer, value: number, at: number): number {
+  buffer[at] = value >>> 24
+  buffer[at + 1] = value >>> 16
+  buffer[at + 2] = value >>> 8
+  buffer[at + 3] = value
+  return at + 4
+}
+
+/** Short ASCII needs no call into the runtime. */
+function putText(buffer: Buffer, text: string, begin: number): number {
+  if (text.length > shortText) return begin + buffer.write(text, begin, 'utf8')
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 127) return begin + buffer.write(text, begin, 'utf8')
+    buffer[begin + i] = code
   }
+  return begin + text.length
+}
+
+function putValue(buffer: Buffer, value: Encoded, at: number): number {
+  if (typeof value === 'string') {
+    const end = putText(buffer, value, at + 4)
+    put32(buffer, end - at - 4, at)
+    return end
+  }
+  if (value === null) return put32(buffer, -1, at)
+  buffer.set(value, put32(buffer, value.length, at))
+  return at + 4 + value.length
 }
 
 /** At least as many bytes as the text takes; for a long one, exactly as many. */

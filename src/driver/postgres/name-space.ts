@@ -46,6 +46,8 @@ const strange = (): string => `?${++strangers}`
 type Mark = readonly [now: Place, kept: Place, begun: Place | null, altered: boolean]
 
 export class NameSpace {
+  /** When the catalogue was changed: what was parsed before is parsed again. */
+  since = 0
   #now: Place = usual
   /** What is left of it when the transaction is committed. */
   #kept: Place = usual
@@ -59,7 +61,6 @@ export class NameSpace {
   /** The catalogue was changed in this transaction. */
   #altered = false
   #home: number = usual.id
-  #since = 0
   /** What it was before the unit in flight; null as long as nothing of that has an effect here. */
   #mark: Mark | null = null
   #commit: Op | null = null
@@ -73,11 +74,6 @@ export class NameSpace {
   /** Equal for statements that mean the same by the same names, as far as it can be known. */
   get id(): number {
     return this.#now.id
-  }
-
-  /** When the catalogue was changed: what was parsed before is parsed again. */
-  get since(): number {
-    return this.#since
   }
 
   /** The catalogue was changed in the transaction that is open, or in the unit that is planned. */
@@ -154,7 +150,7 @@ export class NameSpace {
 
   /** The catalogue is another one than it was, or may be. */
   changed(): void {
-    this.#since = ++clock
+    this.since = ++clock
   }
 
   /** Nobody knows what it is now. */

@@ -9,8 +9,9 @@ export class ExchangeQueue {
   readonly #units: Exchange[] = []
   #sent = 0
 
-  get length(): number {
-    return this.#units.length
+  /** How many wait to be sent. */
+  get unsent(): number {
+    return this.#units.length - this.#sent
   }
 
   /** What arrives is for it; null: nothing is on the wire. */

@@ -31,6 +31,9 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly lends: boolean
   epoch = 0
   dirty = 0
+  inFlight = 0
+  alive = true
+  quarantined = false
   readonly inForce: InForce = new InForce()
   readonly writer: MessageWriter = new MessageWriter()
   /** How often something was sent. */
@@ -45,8 +48,6 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly #aside: Bystander
   readonly #queue: ExchangeQueue = new ExchangeQueue()
   readonly #unsettled: Unsettled = new Unsettled(this)
-  /** Units that could not be written, until they are told. */
-  #failing = 0
   /** How long a unit waits for the client while it is lent; null: it is not. */
   #lentFor: number | null = null
   /** The client was lent since the last reset: it may have prepared statements. */
@@ -56,8 +57,6 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   /** An ErrorResponse while nothing was in flight: the server says why it ends the connection. */
   #lastError: Fields | null = null
   #status: Status = 'idle'
-  #alive = true
-  #quarantined = false
   /** What the server is asked to stop. */
   #stopping: Exchange | null = null
   readonly #authorization: string
@@ -88,20 +87,8 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     return this.#wire.native
   }
 
-  get inFlight(): number {
-    return this.#queue.length + this.#failing
-  }
-
   get status(): Status {
     return this.inFlight > 0 ? 'unknown' : this.#status
-  }
-
-  get alive(): boolean {
-    return this.#alive
-  }
-
-  get quarantined(): boolean {
-    return this.#quarantined
   }
 
   /** The unit at the head of the wire: what arrives is for it. */
@@ -110,16 +97,20 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   submit(op: Op): void {
-    this.submitUnit({ ops: [op] })
-  }
-
-  join(op: Op, opening = false): boolean {
-    return this.#alive && !this.#quarantined && this.#lentFor === null && this.#queue.last?.join(op, opening) === true
+    this.#submit([op])
   }
 
   submitUnit({ ops }: Unit): void {
-    if (!this.#alive || this.#quarantined || this.inFlight >= this.maxInFlight) {
-      const cause = this.#alive ? 'submitted to a connection that is busy or quarantined' : undefined
+    this.#submit(ops)
+  }
+
+  join(op: Op, opening = false): boolean {
+    return this.alive && !this.quarantined && this.#lentFor === null && this.#queue.last?.join(op, opening) === true
+  }
+
+  #submit(ops: readonly Op[]): void {
+    if (!this.alive || this.quarantined || this.inFlight >= this.maxInFlight) {
+      const cause = this.alive ? 'submitted to a connection that is busy or quarantined' : undefined
       return clock.queueMicrotask(() => {
         for (const op of ops) op.fail({ kind: 'closed', outcome: 'not_started', cause })
       })
@@ -128,15 +119,16 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   #enqueue(exchange: Exchange): void {
-    if (this.#queue.length === 0) this.#wire.hold(true)
+    if (this.inFlight++ === 0) this.#wire.hold(true)
     // What waits behind a unit that is being stopped waits for the fence too.
     this.#queue.add(exchange, exchange.internal)
     this.#pump()
   }
 
   #pump(): void {
-    for (let next = this.#queue.next(this.#status); next !== null; next = this.#queue.next(this.#status)) {
-      if (this.#quarantined && !next.internal) return
+    while (this.#queue.unsent > 0) {
+      const next = this.#queue.next(this.#status)
+      if (next === null || (this.quarantined && !next.internal)) return
       if (this.#lentFor === null) this.#launch(next)
       else if (this.#queue.onWire || this.#waiting !== null) return
       else return this.#awaitClient(next, this.#lentFor)
@@ -146,10 +138,9 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   /** Sends the next unit. False: it could not be written. */
   #launch(exchange: Exchange): boolean {
     if (!exchange.plan()) {
-      this.#remove(exchange)
-      this.#failing++
+      this.#queue.remove(exchange)
       clock.queueMicrotask(() => {
-        this.#failing--
+        this.#over()
         exchange.settle(this.#status)
         this.tellFree()
       })
@@ -164,10 +155,9 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     return true
   }
 
-  #remove(exchange: Exchange): boolean {
-    const removed = this.#queue.remove(exchange)
-    if (removed && this.#queue.length === 0) this.#wire.hold(false)
-    return removed
+  /** A unit is not in flight any more. */
+  #over(): void {
+    if (--this.inFlight === 0 && this.alive) this.#wire.hold(false)
   }
 
   /** Neither side sends while the other has anything in flight. */
@@ -189,7 +179,8 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   #callOff(exchange: Exchange, failure: Failure): void {
-    if (!this.#remove(exchange)) return
+    if (!this.#queue.remove(exchange)) return
+    this.#over()
     if (this.#waiting === exchange) this.#waiting = null
     for (const op of exchange.ops) op.fail(failure)
     this.#pump()
@@ -197,18 +188,18 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   async cancel(op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
-    if (!this.#alive) return 'broken'
+    if (!this.alive) return 'broken'
     const exchange = this.#queue.of(op)
     if (exchange === undefined) return 'completed'
     if (!exchange.sent) {
       this.#callOff(exchange, { kind: 'aborted', outcome: 'not_started' })
       return 'cancelled'
     }
-    this.#quarantined = true
+    this.quarantined = true
     this.#stopping = exchange
     const fenced = this.#stop(exchange, deadline)
     if (!(await before(deadline, fenced))) return 'broken'
-    this.#quarantined = false
+    this.quarantined = false
     this.#pump()
     this.tellFree()
     return exchange.wasCancelled(op) ? 'cancelled' : 'completed'
@@ -243,7 +234,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   async reset(dirty: number, deadline: number): Promise<boolean> {
-    if (!this.#alive || this.inFlight > 0) return false
+    if (!this.alive || this.inFlight > 0) return false
     const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && this.#status === 'idle')
     const bits = whole ? everything | dirty : dirty
     const undo = silentText(resetText(this.#status !== 'idle', bits, this.#authorization, this.baseline, this.#wasLent))
@@ -269,18 +260,18 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   async reclaim(deadline: number): Promise<boolean> {
-    if (this.#lentFor === null) return this.#alive
+    if (this.#lentFor === null) return this.alive
     const back = await before(deadline, this.#wire.reclaim())
     this.#lentFor = null
-    return back && this.#alive
+    return back && this.alive
   }
 
   async ping(deadline: number): Promise<boolean> {
-    return this.#alive && this.inFlight === 0 && before(deadline, this.#run([]))
+    return this.alive && this.inFlight === 0 && before(deadline, this.#run([]))
   }
 
   async close(deadline: number): Promise<void> {
-    if (!this.#alive) return
+    if (!this.alive) return
     const ended = this.inFlight === 0 ? this.#wire.end().then(() => true) : Promise.resolve(true)
     this.#lose({ kind: 'closed', outcome: 'unknown' }, false)
     await before(deadline, ended)
@@ -317,34 +308,33 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   /** For the wire: a message of the server. @throws {ProtocolError} when it may not come now. */
   message(type: number, bytes: Buffer, at: number, end: number): void {
-    if (!this.#alive) return
+    if (!this.alive) return
     const exchange = this.#queue.head
     if (type === Message.dataRow && exchange !== null) exchange.dataRow(bytes, at, end)
-    else if (isAside(type)) receiveAside(type, bytes, at, end, this.#aside)
-    else if (exchange === null) {
-      if (type !== Message.errorResponse) throw new ProtocolError('an answer to nothing')
-      this.#lastError = readResponse(bytes, at, end)
-    } else if (type === Message.readyForQuery) {
+    else if (type === Message.readyForQuery && exchange !== null) {
       const status = readStatus(bytes, at, end)
       exchange.checkReady()
       this.readyForQuery(status)
-    } else receive(type, bytes, at, end, exchange)
+    } else if (isAside(type)) receiveAside(type, bytes, at, end, this.#aside)
+    else if (exchange !== null) receive(type, bytes, at, end, exchange)
+    else if (type === Message.errorResponse) this.#lastError = readResponse(bytes, at, end)
+    else throw new ProtocolError('an answer to nothing')
   }
 
   /** For the wire: ReadyForQuery with its status byte, after all that the unit at the head had to be answered. */
   readyForQuery(byte: string): void {
-    const { exchange } = this
+    const exchange = this.#queue.head
     const status = (this.#status = statusOf(byte))
     if (exchange === null) return
     this.#queue.answered()
-    const over = exchange.ready(status, this.#quarantined && exchange !== this.#stopping)
+    const over = exchange.ready(status, this.quarantined && exchange !== this.#stopping)
     // Behind what is on the wire, which was written for the session as it was.
-    if (!over) this.#queue.add(exchange, true)
-    else if (this.#queue.length === 0) this.#wire.hold(false)
+    if (over) this.#over()
+    else this.#queue.add(exchange, true)
     this.#queue.head?.lead(status)
     this.#pump()
     if (!over) return
-    if (this.#unsettled.settle(exchange, status) && !exchange.internal && !this.#quarantined) this.tellFree()
+    if (this.#unsettled.settle(exchange, status) && !exchange.internal && !this.quarantined) this.tellFree()
   }
 
   /** For the exchange: what the writer holds goes out. */
@@ -355,9 +345,9 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   /** A unit of the session's own. `settled` learns whether it ended without an error. */
   work(ops: readonly Op[], settled: (well: boolean) => void): void {
-    if (!this.#alive) return settled(false)
+    if (!this.alive) return settled(false)
     const exchange = new Exchange(this, ops, true)
-    exchange.whenSettled(() => settled(this.#alive && !exchange.failed))
+    exchange.whenSettled(() => settled(this.alive && !exchange.failed))
     this.#enqueue(exchange)
   }
 
@@ -373,25 +363,24 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
       await Promise.race([settled, new Promise<void>((resolve) => (exchange.leading = resolve))])
     const stopped = await interrupt(this.#wire, settled, deadline)
     if (stopped !== 'served') return stopped === 'unsent' ? settled : false
-    return this.#alive && this.#run([])
+    return this.alive && this.#run([])
   }
 
   /** The pool and the slots are told what they may send. */
   tellFree(): void {
-    if (this.#alive && this.inFlight < this.maxInFlight) this.#hooks.room(this)
-    if (this.#alive && this.inFlight === 0 && !this.#quarantined) this.#hooks.idle(this)
+    if (this.alive && this.inFlight < this.maxInFlight) this.#hooks.room(this)
+    if (this.alive && this.inFlight === 0 && !this.quarantined) this.#hooks.idle(this)
   }
 
   #lose(failure: Failure, destroyed: boolean): void {
-    if (!this.#alive) return
-    this.#alive = false
+    if (!this.alive) return
+    this.alive = false
     this.#status = 'unknown'
     const lost = this.#queue.clear()
-    this.#failing += lost.length
     this.#waiting = null
     if (destroyed) this.#wire.destroy()
     clock.queueMicrotask(() => {
-      this.#failing -= lost.length
+      this.inFlight -= lost.length
       for (const exchange of lost) exchange.lose(failure)
       this.#hooks.lost(this, failure)
     })
