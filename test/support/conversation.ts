@@ -148,7 +148,7 @@ export async function record(url: string, units: readonly Unit[]): Promise<Recor
 }
 
 /** Keeps what the server said, cut at each ReadyForQuery. */
-class Tap extends SessionWire {
+class Tap extends Session {
   readonly answers: Buffer[] = []
   #frames: Buffer[] = []
 
@@ -163,9 +163,9 @@ class Tap extends SessionWire {
 export async function recordTogether(url: string, units: readonly Unit[], together: number): Promise<Recording> {
   const { hostname, port, username, pathname } = new URL(url)
   const at = { host: hostname, port: Number(port), user: username, database: pathname.slice(1) }
-  const tap = new Tap(await openWire(at, silent, Infinity))
-  const session = new Session(tap, silent, { ...options, binary: true })
-  tap.attach(session)
+  const wire = new SessionWire(await openWire(at, silent, Infinity))
+  const session = new Tap(wire, silent, { ...options, binary: true })
+  wire.attach(session)
   const speaker = new Speaker()
   const ends: End[][] = []
   for (let from = 0; from < units.length; from += together) {
@@ -174,7 +174,7 @@ export async function recordTogether(url: string, units: readonly Unit[], togeth
     for (const ops of some) ends.push(ops.map(endOf))
   }
   await session.close(performance.now() + 1000)
-  return { login: Buffer.alloc(0), answers: tap.answers.map((answer) => [answer]), ends }
+  return { login: Buffer.alloc(0), answers: session.answers.map((answer) => [answer]), ends }
 }
 
 export interface Replay {

@@ -16,11 +16,13 @@ export function plainSession({ wire }: OpenWire): PlainSession {
     if (type === 'E') error = /\0M([^\0]*)/.exec(`\0${body.toString()}`)?.[1] ?? 'error'
     if (type === 'Z') settle(error === null ? null : new Error(error))
   }
-  wire.show({
-    message: (type, bytes, at, end) => message(String.fromCharCode(type), bytes.subarray(at, end)),
-    garbled: () => settle(new Error('the connection is garbled')),
-    ended: () => settle(new Error('the connection has ended')),
-  })
+  wire.show(
+    { message: (type, bytes, at, end) => message(String.fromCharCode(type), bytes.subarray(at, end)) },
+    {
+      garbled: () => settle(new Error('the connection is garbled')),
+      ended: () => settle(new Error('the connection has ended')),
+    },
+  )
   return {
     ask(sql) {
       const body = Buffer.from(`${sql}\0`)

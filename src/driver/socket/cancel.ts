@@ -20,7 +20,7 @@ export async function requestCancel(target: Target, key: CancelKey, deadline: nu
     return false
   }
   const closed = new Promise<boolean>((resolve) => {
-    wire.show({ message() {}, garbled: () => resolve(true), ended: () => resolve(true) })
+    wire.show({ message() {} }, { garbled: () => resolve(true), ended: () => resolve(true) })
   })
   wire.write(cancelMessage(key))
   const served = await before(deadline, closed)

@@ -53,9 +53,9 @@ export async function openWire(
     login,
     hooks,
     (bytes) => wire.write(bytes),
-    () => wire.show(null),
+    () => wire.show(null, null),
   )
-  wire.show(startUp, longestMessage)
+  wire.show(startUp, startUp, longestMessage)
   const late = (): void => startUp.fail({ kind: 'timeout', outcome: 'not_started' })
   const timer = deadline === Infinity ? undefined : clock.setTimeout(late, msUntil(deadline))
   startUp.begin()

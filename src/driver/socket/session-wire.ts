@@ -4,7 +4,7 @@ import type { MessageWriter } from '../postgres/message-writer.ts'
 import type { Session } from '../postgres/session.ts'
 import type { Carrier, Interruption, Wire } from '../postgres/wire.ts'
 import type { OpenWire } from './open-wire.ts'
-import type { Reader } from './socket-wire.ts'
+import type { Ends } from './socket-wire.ts'
 
 /** The server answers in order, and so much is never lost when it is gone. */
 const mostInFlight = 64
@@ -18,7 +18,7 @@ function sendAll(): void {
   for (const wire of wires) wire.send()
 }
 
-export class SessionWire implements Wire, Reader {
+export class SessionWire implements Wire, Ends {
   /** There is nobody else's client underneath. */
   readonly native: { readonly processId: number }
   readonly lends: boolean = false
@@ -41,7 +41,7 @@ export class SessionWire implements Wire, Reader {
 
   attach(session: Session): void {
     this.#session = session
-    this.#open.wire.show(this)
+    this.#open.wire.show(session, this)
   }
 
   flush(writer: MessageWriter): void {
@@ -56,10 +56,6 @@ export class SessionWire implements Wire, Reader {
     if (writer === null || this.#session?.alive !== true) return
     if (this.#open.wire.write(writer.written)) writer.clear()
     else writer.leave()
-  }
-
-  message(type: number, bytes: Buffer, at: number, end: number): void {
-    this.#session?.message(type, bytes, at, end)
   }
 
   garbled(cause: unknown): void {

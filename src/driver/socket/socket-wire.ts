@@ -1,11 +1,13 @@
-// The bytes of one connection to a PostgreSQL server, over a socket of Node's. What arrives is shown to a reader: the start-up
+// The bytes of one connection to a PostgreSQL server, over a socket of Node's. What arrives is shown to a receiver: the start-up
 // first, then a session. It knows no message but the good-bye.
 import type { Socket } from 'node:net'
+import { clock } from '../../util/clock.ts'
+import { inRoot } from '../../util/context.ts'
 import { Inbox, type Receiver } from '../postgres/inbox.ts'
 
-/** Who is shown the messages that arrive. */
-export interface Reader extends Receiver {
-  /** What arrived is no message, or one that it does not take: what it threw. */
+/** Who learns how a connection ends. */
+export interface Ends {
+  /** What arrived is no message, or one that its receiver does not take: what that threw. */
   garbled(cause: unknown): void
   /** The connection is gone, by itself; told once. */
   ended(cause: unknown): void
@@ -13,12 +15,41 @@ export interface Reader extends Receiver {
 
 const goodBye: Buffer = Buffer.from('X\0\0\0\u0004', 'latin1')
 
+/**
+ * A socket that nobody waits for still keeps the process alive for so long: most are needed again at once, and letting go and taking
+ * hold again costs as much as all else that is done for a small answer.
+ */
+const holdsMs = 10
+
+/** Those that are about to let go. */
+let idle: SocketWire[] = []
+
+function letGo(): void {
+  const wires = idle
+  idle = []
+  for (const wire of wires) wire.letGo()
+}
+
+function lingers(wire: SocketWire): void {
+  if (idle.push(wire) > 1) return
+  const timer: Partial<NodeJS.Timeout> = inRoot(() => clock.setTimeout(letGo, holdsMs))
+  // The sockets keep the process alive, not the timer: they may all be closed before. Deno's is a number.
+  timer.unref?.()
+}
+
 export class SocketWire {
-  #reader: Reader | null = null
+  #receiver: Receiver | null = null
+  #ends: Ends | null = null
   readonly #inbox: Inbox = new Inbox(null, true)
   #socket: Socket | null = null
   #paused = false
   #over = false
+  /** Somebody waits for an answer. */
+  #wanted = true
+  /** It keeps the process alive. */
+  #holds = true
+  /** It is among those that are about to let go. */
+  #lingers = false
   /** It has ended by itself, and why. */
   #gone = false
   #cause: unknown = undefined
@@ -41,17 +72,19 @@ export class SocketWire {
       if (this.#over) return
       this.#over = true
       this.#gone = true
-      this.#reader?.ended(this.#cause)
+      this.#ends?.ended(this.#cause)
     })
   }
 
   /**
-   * From the next message on it is shown what arrives, and at once what has arrived and nobody was shown. Null: what arrives
+   * From the next message on the receiver is shown what arrives, and at once what has arrived and nobody was shown. Null: what arrives
    * waits for the next one. No message may be longer than that.
+   * @param ends Learns how the connection ends.
    */
-  show(reader: Reader | null, longest: number = Infinity): void {
-    this.#reader = reader
-    if (reader !== null && this.#gone) reader.ended(this.#cause)
+  show(receiver: Receiver | null, ends: Ends | null, longest: number = Infinity): void {
+    this.#receiver = receiver
+    this.#ends = ends
+    if (ends !== null && this.#gone) ends.ended(this.#cause)
     else {
       this.#inbox.longest = longest
       this.#read(null)
@@ -92,10 +125,23 @@ export class SocketWire {
     this.#socket?.resume()
   }
 
-  /** Whether it keeps the process alive. */
+  /** Whether it keeps the process alive: at once, or a little longer. */
   hold(waiting: boolean): void {
-    if (waiting) this.#socket?.ref()
-    else this.#socket?.unref()
+    this.#wanted = waiting
+    if (!waiting && !this.#lingers) {
+      this.#lingers = true
+      lingers(this)
+    } else if (waiting && !this.#holds) {
+      this.#holds = true
+      this.#socket?.ref()
+    }
+  }
+
+  letGo(): void {
+    this.#lingers = false
+    if (this.#wanted || this.#over) return
+    this.#holds = false
+    this.#socket?.unref()
   }
 
   /** Says good-bye; settles when the connection is gone, never rejects. */
@@ -121,11 +167,11 @@ export class SocketWire {
   #read(more: Buffer | number | null): void {
     if (this.#over) return
     try {
-      if (more === null) this.#inbox.handTo(this.#reader)
+      if (more === null) this.#inbox.handTo(this.#receiver)
       else if (typeof more === 'number') this.#inbox.filled(more)
       else this.#inbox.push(more)
     } catch (cause) {
-      this.#reader?.garbled(cause)
+      this.#ends?.garbled(cause)
     }
   }
 }

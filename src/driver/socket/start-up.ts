@@ -9,7 +9,8 @@ import { Auth, type Login } from '../postgres/login.ts'
 import { BodyReader, header, Message, readResponse, readStatus } from '../postgres/message-reader.ts'
 import type { CancelKey } from './cancel.ts'
 import { type Binding, Scram, scramSha256, scramSha256Plus } from './scram.ts'
-import type { Reader } from './socket-wire.ts'
+import type { Receiver } from '../postgres/inbox.ts'
+import type { Ends } from './socket-wire.ts'
 
 /** The version of the protocol, as its start-up message has it. */
 export const Version = { '3.0': 196_608, '3.2': 196_610 } as const
@@ -31,7 +32,7 @@ export interface StartUpOptions {
 export const longestMessage = 65_536
 const noKey: CancelKey = { processId: 0, secret: Buffer.alloc(0) }
 
-export class StartUp implements Reader {
+export class StartUp implements Receiver, Ends {
   readonly parameters: Map<string, string> = new Map()
   /** The number that the session has on the server, and the key to cancel it; without one it cannot be cancelled. */
   key: CancelKey = noKey
