@@ -110,10 +110,9 @@ export abstract class Source extends ClientSource {
   }
 
   /** @internal */
-  override defaultsHere(): QueryDefaults | null {
-    const chain = this.chainHere()
+  override defaultsHere(known?: EngineCore, chain: Link | undefined = this.chainHere()): QueryDefaults | null {
     if (chain === undefined) return null
-    const engine = this.engineQuietly()
+    const engine = known ?? this.engineQuietly()
     return engine === null ? null : ambientDefaults(engine, chain)
   }
 

@@ -269,7 +269,8 @@ function prepare(
   checkDialect(dialect, engine.dialect)
   let source: Rows | null = null
   const into = options?.into
-  let chain = executor.chainHere()
+  const here = executor.chainHere()
+  let chain = here
   let compiled: Compiled
   let params: readonly unknown[]
   if (typeof query === 'string' || query instanceof Recipe) {
@@ -300,7 +301,7 @@ function prepare(
   if (chain !== undefined && compiled.cls !== 'read') refuseLeaving(compiled, engine, chain)
   if (compiled.cls === 'multi' && !(several && params.length === 0)) throw severalStatements(compiled)
   if (into !== undefined) source = rowsInto(into, source, engine.dialect, spec)
-  const defaults = executor.defaultsHere()
+  const defaults = executor.defaultsHere(engine, here)
   const tags = tagsOf(defaults) ?? engine.options.query.tags
   const foreign = spec === firstColumn && source?.value !== undefined ? valueOf(source.value) : null
   return new EngineOp(

@@ -83,8 +83,8 @@ export abstract class Executor extends Printable {
   }
   /** @internal */
   abstract handleHere(): Handle | null
-  /** @internal Defaults for statements sent here, above those of the engine. */
-  abstract defaultsHere(): QueryDefaults | null
+  /** @internal Defaults for statements sent here, above those of the engine, where that and the chain here are known. */
+  abstract defaultsHere(engine?: EngineCore, chain?: Link): QueryDefaults | null
 
   /** @internal What SQL written here is read by: until the database is known, by what PostgreSQL reads. */
   dialectHere(): Dialect {

@@ -43,7 +43,7 @@ export interface Runner {
   settingsHere(made?: 'made'): Settings | null
   chainHere(): Link | undefined
   handleHere(): Handle | null
-  defaultsHere(): QueryDefaults | null
+  defaultsHere(engine?: EngineCore, chain?: Link): QueryDefaults | null
   dialectHere(): Dialect
 }
 

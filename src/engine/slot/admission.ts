@@ -17,20 +17,38 @@ import type { Item, Slot } from './slot.ts'
 /** True: now; false: it waits for the transaction on top; null: it was refused, and its caller has the error. */
 export function admit(slot: Slot, item: Item): boolean | null {
   const { top, copying } = slot
+  const { chain, handle, issued } = item
   if (copying !== null && waitsForCopy(copying, item)) return refuse(item, besideCopy(copying))
-  // Code of a transaction that is over, or has to end, runs nothing here: it would run outside of it.
-  const over = overFor(slot, item)
-  if (over !== null) return refuse(item, over)
+  // Code that runs in a transaction on this slot, or whose handle belongs to one, which is over or has to end, runs nothing here,
+  // whichever handle it uses: it would run outside of it.
+  let inner: Enclosing | null = null
+  let inTop = false
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { transaction, kind, engine } = link.frame
+    if (kind === 'detached' && engine === slot.engine) break
+    // One around a transaction that was asked already has been asked with it.
+    if (transaction === null || transaction.slot !== slot || isCovered(inner, transaction)) continue
+    inner = transaction
+    inTop ||= transaction === top
+    const refusal = transaction.refusal(issued)
+    if (refusal !== null) return refuse(item, refusal)
+  }
+  const home = handle === null ? null : handle.home
+  if (home !== null && home !== inner) {
+    const refusal = home.refusal(issued)
+    if (refusal !== null) return refuse(item, refusal)
+  }
   if (top === undefined) {
-    if (slot.closed && !item.issued) return refuse(item, released())
+    if (slot.closed && !issued) return refuse(item, released())
     const lost = slot.takeLostSession(item)
     if (lost === null) return true
     const outcome = lost.outcome === 'rolled_back' ? 'rolled_back' : 'not_started'
     item.refuse(lost.kind === 'refused' ? lost : { ...lost, kind: 'lost', outcome })
     return null
   }
-  if (top.admits(item)) {
-    const refusal = top.refusal(item.issued)
+  inTop &&= top.cursor === null
+  if (inTop || top.admits(item)) {
+    const refusal = inTop ? null : top.refusal(issued)
     if (refusal !== null) return refuse(item, refusal)
     if (slot.stream !== null && slot.stream.bars(item)) return refuse(item, barred(slot.stream, slot.engine.dialect))
     if (item instanceof EngineOp) {
@@ -40,28 +58,9 @@ export function admit(slot: Slot, item: Item): boolean | null {
     }
     return true
   }
-  if (slot.closed && !item.issued) return refuse(item, released())
+  if (slot.closed && !issued) return refuse(item, released())
   const hopeless = waitsForItself(slot, top, item)
   return hopeless === null ? false : refuse(item, hopeless)
-}
-
-/**
- * A transaction on this slot in which the code runs, or to which its handle belongs, has ended or has to. Then the code runs
- * nothing here, whichever handle it uses.
- */
-function overFor(slot: Slot, { chain, handle, issued }: Item): Error | null {
-  let inner: Enclosing | null = null
-  for (let link = chain; link !== undefined; link = link.next) {
-    const { transaction, kind, engine } = link.frame
-    if (kind === 'detached' && engine === slot.engine) break
-    // One around a transaction that was asked already has been asked with it.
-    if (transaction === null || transaction.slot !== slot || isCovered(inner, transaction)) continue
-    inner = transaction
-    const refusal = transaction.refusal(issued)
-    if (refusal !== null) return refusal
-  }
-  const home = handle === null ? null : handle.home
-  return home === null || home === inner ? null : home.refusal(issued)
 }
 
 const isCovered = (inner: Enclosing | null, outer: Enclosing): boolean => inner !== null && inner.isWithin(outer)

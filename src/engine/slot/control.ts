@@ -229,9 +229,14 @@ export function noteStatus(slot: Slot, raw: RawConnection): void {
     if (raw.alive) sendOrDestroy(slot, abandon)
     return
   }
-  if (slot.stack.some(({ begun }) => begun)) {
+  if (isBegun(slot)) {
     if (status === 'idle') for (const transaction of slot.stack) transaction.endedByServer()
   } else if (status !== 'idle' && !slot.explicit && !isLent(slot) && slot.flight.size === 0) rollBackStray(slot)
+}
+
+function isBegun({ stack }: Slot): boolean {
+  for (const transaction of stack) if (transaction.begun) return true
+  return false
 }
 
 /**

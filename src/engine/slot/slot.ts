@@ -270,7 +270,7 @@ export class Slot extends Holding implements PoolWaiter {
     const { hasControl, control } = op.stmt
     if (hasControl && this.stack.length === 0 && (control === 'rollback to' || this.lease?.raw.status === 'idle'))
       settingsUndone(this)
-    const { head } = this.flight
+    const head = this.flight.size === 0 ? undefined : this.flight.head
     if (head !== undefined && head.state === 2) clock.queueMicrotask(() => this.cancel(head))
   }
 

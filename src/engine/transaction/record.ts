@@ -18,7 +18,7 @@ import type { Waiting } from '../slot/waiting.ts'
 import { endedMessage } from './ended.ts'
 import type { Inside, OpenCursor } from './inside.ts'
 import { Followers, Hooks } from './hooks.ts'
-import { advance, type At, type Event, hasEnded, type Past, type State, takesWork, untouched } from './state.ts'
+import { advance, type At, type Event, hasEnded, type Past, type State, untouched } from './state.ts'
 import type { TransactionTerms, TransactionPlace } from './terms.ts'
 import { clock } from '../../util/clock.ts'
 
@@ -111,7 +111,7 @@ export class TransactionRecord implements Inside {
 
   /** It takes new work, unless one around it does not. */
   get taking(): boolean {
-    return takesWork(this.at)
+    return this.#state.takes
   }
 
   /** Its callback has returned, or `commit()` was called: it runs what was issued before. */
@@ -122,14 +122,12 @@ export class TransactionRecord implements Inside {
 
   /** Neither BEGIN nor SAVEPOINT has been sent: that travels with the first statement. */
   get unsent(): boolean {
-    const { at } = this
-    return at === 'idle' || at === 'returned:idle' || at === 'leaving:idle'
+    return this.#state.unsent
   }
 
   /** It is open on the server, and COMMIT has not been sent. */
   get begun(): boolean {
-    const { at } = this
-    return at === 'open' || at === 'returned:open' || at === 'leaving:open' || at === 'releasing'
+    return this.#state.begun
   }
 
   get committed(): boolean {
@@ -212,7 +210,7 @@ export class TransactionRecord implements Inside {
 
   /** It and all around it take new work. */
   get open(): boolean {
-    return this.taking && (this.parent === null || this.parent.open)
+    return this.#state.takes && (this.parent === null || this.parent.open)
   }
 
   /** It is on its way off the stack: the one around it waits for that. */
@@ -227,6 +225,7 @@ export class TransactionRecord implements Inside {
 
   /** Why an admitted statement may not run after all. `issued`: it was so before the callback had returned. */
   refusal(issued = false): Error | null {
+    if (this.#state.clear && this.parent === null) return null
     return this.#closed(issued || this.batch) ?? this.abortedError(null)
   }
 

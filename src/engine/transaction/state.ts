@@ -86,6 +86,14 @@ export interface Past {
 export interface State {
   readonly at: At
   readonly past: Past
+  /** It takes new work. */
+  readonly takes: boolean
+  /** It does, and nothing has happened to it. */
+  readonly clear: boolean
+  /** Neither BEGIN nor SAVEPOINT has been sent. */
+  readonly unsent: boolean
+  /** It is open on the server, and COMMIT has not been sent. */
+  readonly begun: boolean
 }
 
 /** `spoils`: the server runs nothing behind it. `askable`: the number of the transaction is known. */
@@ -162,7 +170,7 @@ const nothing: Past = {
 /** Of each state the one to which nothing has happened: without a failure no transaction makes any. */
 const sound = new Map<At, State>()
 for (const moves of Object.values(table))
-  for (const at of Object.entries(moves).flat() as At[]) sound.set(at, { at, past: nothing })
+  for (const at of Object.entries(moves).flat() as At[]) sound.set(at, stateOf(at, nothing))
 
 /** Where every transaction starts. */
 export const untouched: State = soundAt('idle')
@@ -172,7 +180,19 @@ export function advance(state: State, event: Event, nested: boolean): State {
   const past = typeof event === 'string' ? state.past : pastAfter(state, event)
   const at = next(state, event, nested)
   if (past === nothing) return soundAt(at)
-  return at === state.at && past === state.past ? state : { at, past }
+  return at === state.at && past === state.past ? state : stateOf(at, past)
+}
+
+function stateOf(at: At, past: Past): State {
+  const takes = takesWork(at)
+  return {
+    at,
+    past,
+    takes,
+    clear: takes && past === nothing,
+    unsent: at === 'idle' || at === 'returned:idle' || at === 'leaving:idle',
+    begun: at === 'open' || at === 'returned:open' || at === 'leaving:open' || at === 'releasing',
+  }
 }
 
 function soundAt(at: At): State {
