@@ -218,7 +218,7 @@ class BakedStatement extends Printable {
     return `Baked { ${text} } with ${count === 1 ? '1 placeholder' : `${count} placeholders`}`
   }
 
-  /** A plain call: the one async function is `execute`. */
+  /** A plain call: the promise is that of the operation. */
   #run<T>(
     cardinality: Cardinality,
     params: Params | undefined,

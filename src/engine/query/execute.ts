@@ -1,14 +1,7 @@
-// The one async layer between the user and the wire: a call becomes an operation, is sent and awaited, and a failure
-// becomes an error here, after the await, so that its stack shows the caller's line. What a method makes of the rows is
-// its `Cardinality`.
-import {
-  GeneverError,
-  MultipleResultsError,
-  NoResultError,
-  NotFoundError,
-  ParameterError,
-  UsageError,
-} from '../../errors/index.ts'
+// What is between the user and the wire: a call becomes an operation, is sent, and gives the promise of that operation, the only
+// one there is. An error is made when the caller waits for it, so that its stack shows the caller's line. What a method makes of
+// the rows is its `Cardinality`.
+import { MultipleResultsError, NoResultError, NotFoundError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked.ts'
 import { type Compiled, type Field, firstColumn, type RowSpec } from '../../sql/compiled.ts'
 import {
@@ -22,6 +15,7 @@ import {
   type Statement,
 } from '../../sql/statement.ts'
 import { type Checks, describeType, noOptions, readAgain } from '../../util/options.ts'
+import { rejected } from '../../util/thrown.ts'
 import type { Handle } from '../context/frame.ts'
 import { callOptions, placeOf } from '../handle.ts'
 import { afterOpening } from '../open/opening.ts'
@@ -31,7 +25,9 @@ import { chainOfMade, checkMadeOn, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
 import {
   builtQuery,
+  copied,
   optionsOf,
+  readable,
   type ReadTerms,
   rowChecks,
   type RowTerms,
@@ -154,37 +150,47 @@ const answerInArrays: Cardinality = {
 }
 
 /** A text and a recipe come with their parameters, and options third; a built query has its own, and options second. */
-export async function execute<R, T>(
+// Not async: that would be a promise around the one of the statement.
+export function execute<R, T>(
   executor: Runner,
   cardinality: Cardinality,
   query: Query<R> | Recipe | string,
   second: Params | ReadTerms | Handle | undefined,
   third: ReadTerms | Handle | undefined,
 ): Promise<T> {
-  let place = executor
-  let options: (StatusTerms & RowTerms) | null = null
-  if (second !== undefined || third !== undefined) {
-    options =
-      cardinality === answer
-        ? optionsOf<StatusTerms & RowTerms>(query, second, third, statusChecks, answer.method)
-        : optionsOf<RowTerms>(query, second, third, checksOf(cardinality), cardinality.method)
-    if (options?.on !== undefined) place = placeOf(options.on, executor, cardinality.method)
+  try {
+    let place = executor
+    let options: (StatusTerms & RowTerms) | null = null
+    if (second !== undefined || third !== undefined) {
+      options =
+        cardinality === answer
+          ? optionsOf<StatusTerms & RowTerms>(query, second, third, statusChecks, answer.method)
+          : optionsOf<RowTerms>(query, second, third, checksOf(cardinality), cardinality.method)
+      if (options?.on !== undefined) place = placeOf(options.on, executor, cardinality.method)
+    }
+    const here = place.engineHere()
+    if (here instanceof Promise) return executeOpened(here, place, cardinality, query, second, options)
+    const kind = cardinality === answer && options?.rows === 'array' ? answerInArrays : cardinality
+    const op = prepare(place, here, kind, query, second as Params | undefined, options)
+    if (op.stmt.cls === 'multi') op.results = []
+    if (options?.from !== undefined) setFrom(op, options.from, place)
+    place.send(op)
+    return op.decode === null && here.watch === null ? op.answer<T>(kind.give) : answerInContext<T>(op, kind, here)
+  } catch (error) {
+    return rejected(error)
   }
-  const here = place.engineHere()
-  if (here instanceof Promise) return executeOpened(here, place, cardinality, query, second, options)
-  const kind = cardinality === answer && options?.rows === 'array' ? answerInArrays : cardinality
-  const op = prepare(place, here, kind, query, second as Params | undefined, options)
-  if (op.stmt.cls === 'multi') op.results = []
-  if (options?.from !== undefined) setFrom(op, options.from, place)
-  place.send(op)
+}
+
+/** Where code of the caller makes the rows, or somebody is told where the statement was called. */
+async function answerInContext<T>(op: EngineOp, { give }: Cardinality, { watch }: StatementEngine): Promise<T> {
   try {
     await op.wait()
   } catch (thrown) {
-    here.watch?.ended(op)
+    watch?.ended(op)
     throw thrownError(thrown, op)
   }
-  here.watch?.ended(op)
-  return kind.give(op) as T
+  watch?.ended(op)
+  return give(op) as T
 }
 
 /** The first use of a database opens it, in the time of the call. */
@@ -239,21 +245,6 @@ export async function executeMany(
     },
     readAgain<TransactionTerms>({ timeoutMs: left.timeoutMs, signal: left.signal }),
   )
-}
-
-/** Sets of parameters, as they were when they were given. */
-function copied(sets: readonly Params[]): readonly Params[] {
-  try {
-    return [...sets]
-  } catch (error) {
-    throw readable(error)
-  }
-}
-
-/** What a getter or a proxy of the caller throws. */
-function readable(error: unknown): unknown {
-  if (error instanceof GeneverError) return error
-  return new ParameterError('The parameters cannot be read: reading them throws.', { cause: error })
 }
 
 /** Compiles the text or asks the builder, and checks the parameters. */

@@ -9,6 +9,7 @@ import type { Decode } from '../../sql/statement.ts'
 import { around, type Link } from '../context/chain.ts'
 import type { EngineCore, From, HostSet } from '../core.ts'
 import type { Handle, Settings } from '../context/frame.ts'
+import { failureError } from './failure.ts'
 import { reportStatement, type StatementTrace, traceStatement } from '../report.ts'
 import { tellOfCursors, Waiting } from '../slot/waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
@@ -48,8 +49,10 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   from: From | null = null
   /** `Dirty` bits beyond those of its text, of a statement without a slot. */
   leaves = 0
-  #resolve: (() => void) | null = null
+  #resolve: ((value?: unknown) => void) | null = null
   #reject: ((failure: Failure) => void) | null = null
+  /** What its caller gets; null: the caller waits for the end alone. */
+  #give: ((op: EngineOp) => unknown) | null = null
 
   constructor(
     engine: EngineCore,
@@ -79,12 +82,41 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   /** Rejects with a `Failure`, which becomes an error only after the caller's await: its stack shows the caller. */
   wait(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#resolve = resolve
+      this.#resolve = resolve as (value?: unknown) => void
       this.#reject = reject
       if (this.state < 2) return
       if (this.failure === null) resolve()
       else this.#reject(this.failure)
     })
+  }
+
+  /**
+   * The promise of the caller itself, with no other between it and the wire: what `give` makes of the operation, which runs no code
+   * of users, or the error.
+   */
+  answer<T>(give: (op: EngineOp) => unknown): Promise<T> {
+    this.#give = give
+    return new Promise<T>((resolve) => {
+      this.#resolve = resolve as (value?: unknown) => void
+      if (this.state < 2) return
+      if (this.failure === null) this.#succeed()
+      else resolve(failing<T>(this, this.failure))
+    })
+  }
+
+  #succeed(): void {
+    if (this.#give === null) {
+      this.#resolve?.()
+      return
+    }
+    let value: unknown
+    try {
+      value = this.#give(this)
+    } catch {
+      // It is made again where the caller is in its stack.
+      value = failing(this as EngineOp, null, this.#give)
+    }
+    this.#resolve?.(value)
   }
 
   /** Called just before it is submitted: the wait is over, the statement's own deadline goes on. */
@@ -157,7 +189,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     else if (this.stmt.names !== 0) this.engine.functions.noteChange(this.stmt)
     if (state === 2) return
     this.#finish()
-    this.#resolve?.()
+    this.#succeed()
   }
 
   fail(failure: Failure): void {
@@ -246,14 +278,15 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     this.state = 2
     this.failure = failure
     this.#finish()
-    this.#resolve?.()
+    this.#succeed()
     this.#stop()
   }
 
   #settle(failure: Failure): void {
     this.failure = failure
     this.#finish()
-    this.#reject?.(failure)
+    if (this.#give === null) this.#reject?.(failure)
+    else this.#resolve?.(failing(this as EngineOp, failure))
   }
 
   #finish(): void {
@@ -265,6 +298,16 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   describe(): string {
     return this.stmt.text.length > 80 ? `${this.stmt.text.slice(0, 77)}…` : this.stmt.text
   }
+}
+
+const turn = Promise.resolve()
+
+/** An error is made two turns later, when the caller waits for this promise through its own: so its line is in the stack. */
+async function failing<T>(op: EngineOp, failure: Failure | null, give?: (op: EngineOp) => unknown): Promise<T> {
+  await turn
+  await turn
+  if (failure !== null) throw failureError(failure, op)
+  return give?.(op) as T
 }
 
 // A server that refuses writes although nobody asked for that: a primary that a failover has made a standby, or a standby

@@ -1,9 +1,9 @@
 // Options of one statement, and the defaults that connections and transactions give to theirs, read and checked.
-import { ParameterError, UsageError } from '../../errors/index.ts'
+import { GeneverError, ParameterError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked.ts'
 import { Tags } from '../../sql/tags.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
-import { isQuery, type Loading, loadingOf } from '../../sql/statement.ts'
+import { isQuery, type Loading, loadingOf, type Params } from '../../sql/statement.ts'
 import { Conversions, type TypeConversions } from '../../sql/conversions.ts'
 import { abortSignal, anyOf, describeType, duration, integer, isPlain, type Checks } from '../../util/options.ts'
 import { asExecutor, callOptions, kindOf, place } from '../handle.ts'
@@ -176,4 +176,19 @@ export function builtQuery(query: unknown): unknown {
   throw new UsageError(
     `executeMany() takes SQL text, a baked statement or a query that was built, not ${describeType(query)}.`,
   )
+}
+
+/** Sets of parameters, as they were when they were given. */
+export function copied(sets: readonly Params[]): readonly Params[] {
+  try {
+    return [...sets]
+  } catch (error) {
+    throw readable(error)
+  }
+}
+
+/** What a getter or a proxy of the caller throws. */
+export function readable(error: unknown): unknown {
+  if (error instanceof GeneverError) return error
+  return new ParameterError('The parameters cannot be read: reading them throws.', { cause: error })
 }
