@@ -9,8 +9,10 @@ import { isolationLevel } from '../engine/transaction/options.ts'
 import { TransactionStateError, UsageError } from '../errors/index.ts'
 import { describeType, duration, needsFunction, type Checks, readOptions } from '../util/options.ts'
 import { capturePlace, type Place } from '../observe/place.ts'
-import { LiveSandbox, type LiveOptions } from './sandbox/live.ts'
-import { wordsOf } from './sandbox/words.ts'
+import type { WordsClass } from './sandbox/contract.ts'
+import { Sandbox, type ResolvedOptions } from './sandbox/sandbox.ts'
+import { MysqlWords } from './sandbox/mysql/words.ts'
+import { PostgresWords } from './sandbox/postgres.ts'
 
 export interface SandboxOptions {
   /**
@@ -32,6 +34,7 @@ export type SandboxTarget = Db | Engine | (() => Db | Engine)
 export type RunTest = () => Promise<unknown>
 
 const defaultSettleMs = 1_000
+const families: Readonly<Record<string, WordsClass>> = { postgres: PostgresWords, mysql: MysqlWords }
 
 /**
  * Runs `work` in a sandbox: every connection of the engine is a view of one connection, in one transaction. That holds for
@@ -65,7 +68,7 @@ export function sandbox(db: SandboxTarget, options?: SandboxOptions): (runTest: 
   const resolved = resolve(options, 'sandbox()')
   return async (runTest: RunTest): Promise<void> => {
     const engine = await engineOf(db)
-    for (let earlier = LiveSandbox.of(engine); earlier !== undefined; earlier = LiveSandbox.of(engine)) {
+    for (let earlier = Sandbox.of(engine); earlier !== undefined; earlier = Sandbox.of(engine)) {
       if (earlier.contains(currentChain())) throw nested(earlier, place)
       await earlier.over
     }
@@ -93,26 +96,27 @@ function engineOf(target: SandboxTarget): Engine | Promise<Engine> {
   return db.engineHere()
 }
 
-function open(engine: Engine, place: Place, options: LiveOptions): LiveSandbox {
+function open(engine: Engine, place: Place, options: ResolvedOptions): Sandbox {
   const { family, title } = engine.dialect
-  if (wordsOf(family) === undefined)
+  const words = families[family]
+  if (words === undefined)
     throw new UsageError(
       `A sandbox needs PostgreSQL or MySQL, and this database is ${title}. Give each test a transaction that it rolls back by ` +
         'raiseRollback(), or an empty database.',
     )
-  const earlier = LiveSandbox.of(engine)
+  const earlier = Sandbox.of(engine)
   if (earlier !== undefined) throw nested(earlier, place)
   if (quietAmbientFrame(engine, currentChain()) !== null)
     throw new TransactionStateError(
       `The sandbox at ${place} would begin inside of a scope or transaction of the same engine, whose statements would not ` +
         'be in it. Open the sandbox first, and the scope or transaction inside.',
     )
-  return new LiveSandbox(engine, String(place), options)
+  return new Sandbox(engine, String(place), words, options)
 }
 
-function nested(earlier: LiveSandbox, place: Place): TransactionStateError {
+function nested(earlier: Sandbox, place: Place): TransactionStateError {
   return new TransactionStateError(
-    `The sandbox at ${place} cannot begin while the one opened at ${earlier.place} is open: an engine has one at a time. ` +
+    `The sandbox at ${place} cannot begin while the one opened at ${earlier.openedAt} is open: an engine has one at a time. ` +
       'End that first; inside of it, transaction(work) can be rolled back. Tests that run at the same time take turns with ' +
       'aroundEach(sandbox(db)).',
   )
@@ -120,7 +124,7 @@ function nested(earlier: LiveSandbox, place: Place): TransactionStateError {
 
 const checks: Checks<SandboxOptions> = { isolation: isolationLevel, settleMs: duration }
 
-function resolve(given: SandboxOptions | undefined, method: string): LiveOptions {
+function resolve(given: SandboxOptions | undefined, method: string): ResolvedOptions {
   const { isolation, settleMs = defaultSettleMs } = readOptions<SandboxOptions>(given, checks, method)
   return { isolation: isolation === undefined ? undefined : parseIsolation(isolation), settleMs }
 }

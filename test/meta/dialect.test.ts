@@ -13,10 +13,9 @@ const about: Readonly<Record<string, string>> = {
     'models are on tables of drizzle-orm/pg-core: rows as JSON, the catalogue of types, places in texts of CRUD',
   'models/load/': 'lists in one column, whose form depends on the indexes that the catalogue shows',
   'cli/': 'what genever doctor asks a server of PostgreSQL',
-  'testing/sandbox/words.ts': 'the errors that a transaction of PostgreSQL would give inside a sandbox',
+  'testing/sandbox/postgres.ts':
+    'the errors, the session and the deferred constraints of a connection to PostgreSQL that a sandbox shares',
   'testing/sandbox/mysql/': 'the errors that a transaction of MySQL would give inside a sandbox',
-  'testing/sandbox/wire/':
-    'the session and the deferred constraints of a connection to PostgreSQL that a sandbox shares',
 }
 
 const telling: Readonly<Record<string, RegExp>> = {

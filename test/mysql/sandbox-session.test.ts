@@ -3,7 +3,7 @@
 import { type Db, TransactionStateError } from 'genever'
 import { sandboxed } from 'genever/testing'
 import { expect, test, vi } from 'vitest'
-import { mysqlWords } from '../../src/testing/sandbox/mysql/words.ts'
+import { MysqlWords } from '../../src/testing/sandbox/mysql/words.ts'
 import { caught } from '../support/caught.ts'
 import { describeMysql, type FreshMysql, onFreshMysql } from '../support/mysql.ts'
 
@@ -135,7 +135,7 @@ describeMysql('the session of a sandbox on MySQL', () => {
 
   test('a fault inside of the sandbox fails its statement, and those behind it run', async () => {
     await sandboxed(db, async () => {
-      const refusal = vi.spyOn(mysqlWords, 'refusal').mockImplementationOnce(() => {
+      const refusal = vi.spyOn(MysqlWords.prototype, 'refusal').mockImplementationOnce(() => {
         throw new RangeError('out of words')
       })
       const error = await caught(db.all('select 1'))

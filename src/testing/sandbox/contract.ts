@@ -1,52 +1,64 @@
-// The knowledge of a database that a sandbox needs beside its dialect: how its transactions are written, what an error ends, and what the
-// views share in one session. Also the parts of the sandbox that this knowledge needs.
+// What the views of a sandbox share, and the knowledge of a database that it needs beside its dialect: how its transactions are written,
+// what an error ends, and the state of a session, which each view has for itself.
 import type { Failure, Op } from '../../driver/driver.ts'
-import type { Engine } from '../../engine/engine.ts'
+import type { EngineCore } from '../../engine/core.ts'
 import type { ControlText } from '../../sql/control-text.ts'
-import type { Step } from './wire/step.ts'
+import type { Step } from './step.ts'
 
-/** A statement that changed settings, in the order of running. */
+/** A statement that changed settings. */
 export interface Setting {
-  readonly serial: number
   readonly op: Op
   /** It ends with the transaction. */
   readonly local: boolean
 }
 
-/** A view, as far as the connection behind it has to know it. */
-export interface SessionView {
-  /** Its savepoint is empty for a cursor's. */
-  transaction: { readonly savepoint: string; failed: boolean } | null
-  /** The settings it has made, in order. */
-  settings: Setting[]
-  /** `Dirty` bits of what it holds in the session beside settings. */
-  holds: number
-  /** Its holder, for messages. */
-  describe(): string
-}
+/** The last setting in force; null: the session is as it was lent; undefined: not known. */
+export type InForce = Setting | null | undefined
 
 export interface Savepoint {
-  readonly view: SessionView
-  /** As its view calls it; empty: another one has taken its name. */
-  name: string
+  readonly view: SandboxView
+  /** As its view calls it; empty: it stands for BEGIN, or is the sandbox's own. */
+  readonly name: string
   /** As the server calls it. */
   readonly known: string
   /** How many settings the view had made before, and which were in force: a rollback brings them back. */
   readonly settings: number
-  readonly inForce: number
-  /** Its view has released it, while something inside kept it from being released on the server. */
-  over: boolean
+  readonly inForce: InForce
+}
+
+/** The transaction the engine believes to be open on a view. */
+export interface ViewTransaction {
+  /** It stands for BEGIN. Null: nothing of it is on the server, because it is a cursor's, or went with the one around it. */
+  savepoint: Savepoint | null
+  /** Why only its end is accepted, or the end of a savepoint in it. */
+  failed: string | null
+  /** The sandbox itself refuses to write in it. */
+  readonly readOnly: boolean
+  /** The cursor of a transaction without a savepoint, to be closed at its end; empty: there is none. */
+  cursor: string
+}
+
+/** A view, as far as the connection behind it has to know it. */
+export interface SandboxView {
+  transaction: ViewTransaction | null
+  /** The settings it has made, in order. */
+  settings: Setting[]
+  /** `Dirty` bits of what it holds in the session beside settings. */
+  holds: number
+  /** A job of it is over, and its operations have their results. */
+  answered(job: object): void
+  /** Its holder, for messages. */
+  describe(): string
 }
 
 /** The connection behind all views. */
-export interface SessionWire {
-  readonly engine: Engine
+export interface SharedSession {
+  readonly engine: EngineCore
   /** That of the driver. */
   readonly raw: object
-  readonly views: ReadonlySet<SessionView>
-  readonly session: SharedSession
+  readonly views: ReadonlySet<SandboxView>
   /** Whose statement was the last that the server ran; null: one of the sandbox's own. */
-  readonly last: SessionView | null
+  readonly last: SandboxView | null
   /** A statement of the sandbox's own. */
   own(text: string, params?: readonly unknown[]): Step
   /** Sends a unit; settles when it was answered. */
@@ -55,52 +67,65 @@ export interface SessionWire {
   guarded(steps: readonly Step[]): Promise<boolean>
 }
 
-/** The state of the session, which each view has for itself. */
-export interface SharedSession {
-  /** A mark of the settings in force, which a rollback brings back; for a database whose settings no rollback takes back, any. */
-  inForce: number
-  /** Remembers what the session is like before anything is changed. */
-  learn(): Promise<void>
-  /** Goes in front of operations of a view: puts in force what it has set. */
-  stepsFor(view: SessionView, ops: readonly Op[]): Step[]
-  /** Those steps have run. */
-  applied(view: SessionView, ops: readonly Op[]): void
-  /** A statement of a view has run. */
-  note(view: SessionView, op: Op): void
-  /** The server went back to a savepoint. */
-  restore(savepoint: Savepoint): void
-  /** The transaction of a view was released. */
-  committed(view: SessionView, outermost: boolean): void
-  /** A view came back: nothing of its session may be left. */
-  forget(view: SessionView, dirty: number): void
-  /** No transaction is open: undoes what is left of views that came back. */
-  cleanUp(): Promise<void>
-  /** Those that wait for COMMIT; null: there are none. */
-  readonly constraints: {
-    /** Goes behind the outermost BEGIN: they wait from here on. */
-    deferral(): Step[]
-    /** Goes before the outermost COMMIT: checks them. */
-    check(): Step[]
-  } | null
-}
+export type WordsClass = new (shared: SharedSession) => Words
 
-export interface SandboxWords {
-  control(text: string): ControlText
+export abstract class Words {
   /** An error ends only its statement, and a savepoint of the same name is gone when another is made. */
-  readonly lenient: boolean
+  abstract readonly lenient: boolean
   /** Gives the isolation level of the transaction, in the last column of its only row. */
-  readonly level: string
+  abstract readonly level: string
   /** Makes the rest of a transaction read only; null: the sandbox itself refuses to write there. */
-  readonly readOnly: string | null
-  /** The failure of a statement in a transaction that the sandbox itself keeps read only; null: it may run. */
-  refusesToWrite(op: Op): Failure | null
-  /** The failure of a statement in a transaction that takes only its end. */
-  aborted(message: string): Failure
-  /** The answer to control of a savepoint where no transaction is open; null: it does nothing. */
-  outside(kind: string, name: string): Failure | null
+  abstract readonly readOnly: string | null
+  /** The settings in force, which a rollback brings back. */
+  inForce: InForce = null
+  protected readonly shared: SharedSession
+
+  constructor(shared: SharedSession) {
+    this.shared = shared
+  }
+
+  abstract control(text: string): ControlText
+  /** Remembers what the session is like before anything is changed. */
+  abstract learn(): Promise<void>
   /** Why a statement cannot run in a sandbox, beside what holds for all databases. */
-  refusal(shared: SessionWire, view: SessionView, op: Op): string | null
-  session(shared: SessionWire): SharedSession
+  abstract refusal(view: SandboxView, op: Op): string | Failure | null
+  /** The failure of a statement in a transaction that takes only its end. */
+  abstract aborted(message: string): Failure
+  /** Goes in front of operations of a view: puts in force what it has set. */
+  abstract stepsFor(view: SandboxView, ops: readonly Op[]): Step[]
+  /** Those steps have run. */
+  abstract applied(view: SandboxView, ops: readonly Op[]): void
+  /** A statement of a view has run. */
+  abstract note(view: SandboxView, op: Op): void
+  /** A view came back: nothing of its session may be left. */
+  abstract forget(view: SandboxView, dirty: number): void
+  /** No transaction is open: undoes what is left of views that came back. */
+  abstract cleanUp(): Promise<void>
+
+  /** The answer to control of a savepoint where no transaction is open; null: that of the server. */
+  outside(_kind: string): Failure | null {
+    return null
+  }
+
+  /** The server went back to a savepoint. */
+  restore(_savepoint: Savepoint): void {}
+
+  /** The transaction of a view was released. */
+  committed(_view: SandboxView, _outermost: boolean): void {}
+
+  /** Goes behind the outermost BEGIN: constraints that are deferred wait from here on. */
+  deferral(): Step[] {
+    return []
+  }
+
+  /** Goes before the outermost COMMIT: checks them. */
+  check(): Step[] {
+    return []
+  }
+
   /** Takes all back at the end, and gives what it could not. */
-  rollBack(shared: SessionWire): Promise<string | null>
+  async rollBack(): Promise<string | null> {
+    await this.shared.send([this.shared.own(this.shared.engine.dialect.rollback)])
+    return null
+  }
 }

@@ -1,30 +1,36 @@
 // One unit of the engine on the shared connection: it waits for its turn, then it runs as a script of
 // units. It counts how long it waits, and gives the operations of the engine their results, all at once at its end.
 import type { Failure, Op } from '../../driver/driver.ts'
+import type { EngineCore } from '../../engine/core.ts'
 import { EngineOp } from '../../engine/query/op.ts'
-import { notice } from '../../observe/channels.ts'
 import { Waiting, type WaitPhase } from '../../engine/slot/waiting.ts'
+import { notice } from '../../observe/channels.ts'
 import { deferred } from '../../util/clock.ts'
-import type { SharedConnection } from './shared.ts'
-import type { View } from './view.ts'
-import type { Answer, Step } from './wire/step.ts'
+import type { SandboxView } from './contract.ts'
+import type { Answer, Step } from './step.ts'
+
+/** Where it waits. */
+export interface JobQueue {
+  readonly engine: EngineCore
+  remove(job: Job): boolean
+}
 
 export class Job extends Waiting {
-  readonly view: View | null
+  readonly view: SandboxView | null
   readonly ops: readonly Op[]
   /** The statement of the user in it; null for the sandbox's own work. */
   readonly asker: EngineOp | null
   readonly script: (job: Job) => Promise<void>
-  /** The unit sent last; null: none yet. */
-  unit: readonly Step[] | null = null
-  readonly #shared: SharedConnection
+  /** The unit sent last. */
+  unit: readonly Step[] = []
+  readonly #queue: JobQueue
   readonly #answers = new Map<Op, Failure | null>()
   readonly #over = deferred<true>()
   #settled = false
 
-  constructor(shared: SharedConnection, view: View | null, ops: readonly Op[], script: (job: Job) => Promise<void>) {
-    super(shared.engine, undefined, null, Infinity, null)
-    this.#shared = shared
+  constructor(queue: JobQueue, view: SandboxView | null, ops: readonly Op[], script: (job: Job) => Promise<void>) {
+    super(queue.engine, undefined, null, Infinity, null)
+    this.#queue = queue
     this.view = view
     this.ops = ops
     const last = ops.at(-1)
@@ -32,9 +38,13 @@ export class Job extends Waiting {
     this.script = script
   }
 
-  /** Transaction control alone. */
-  get controls(): boolean {
-    return this.ops.every(({ stmt }) => stmt.cls === 'control')
+  /** Whether it may run while `top` has the floor. The sandbox's own work and what ends a transaction wait for nobody. */
+  mayRun(top: SandboxView | undefined): boolean {
+    return top === undefined || top === this.view || !this.#waits || this.holding.includes(top)
+  }
+
+  get #waits(): boolean {
+    return this.asker !== null && (!this.view?.transaction || this.ops.some(({ stmt }) => stmt.cls !== 'control'))
   }
 
   /** The connections that the code around it holds, the innermost first. */
@@ -62,28 +72,23 @@ export class Job extends Waiting {
     this.#answers.set(op, committed ? { ...failure, outcome: 'committed' } : failure)
   }
 
-  /** Tells the engine; operations without an answer did not run. Only the first call counts. */
-  conclude(): void {
+  /** Tells the engine; operations without an answer did not run. `failure`: that of all. Only the first call counts. */
+  conclude(failure: Failure | null = null): void {
     if (this.#settled) return
     this.#settled = true
     for (const op of this.ops) {
-      const failure = this.#answers.get(op)
-      if (failure === null) op.done()
-      else op.fail(failure ?? { kind: 'skipped', outcome: 'not_started' })
+      const answer = failure ?? this.#answers.get(op)
+      if (answer === null) op.done()
+      else op.fail(answer ?? { kind: 'skipped', outcome: 'not_started' })
     }
   }
 
-  /** Fails all of it. */
-  fail(failure: Failure): void {
-    for (const op of this.ops) this.#answers.set(op, failure)
-    this.conclude()
-  }
-
   /** It has left the queue or the wire for good. */
-  finish(): void {
+  finish(failure: Failure | null = null): void {
     this.disarm()
-    this.conclude()
+    this.conclude(failure)
     this.#over.resolve(true)
+    this.view?.answered(this)
   }
 
   /** Settles when it is finished. */
@@ -91,18 +96,9 @@ export class Job extends Waiting {
     return this.#over.promise
   }
 
-  /** It stays in the queue. */
-  wait(): void {
-    if (this.asker !== null && !this.controls && this.phase === null) this.arm('connection')
-  }
-
-  override expire(now: number): void {
-    this.phase = this.#shared.describeTop() === null ? 'connection' : 'transaction'
-    super.expire(now)
-  }
-
-  protected override get behind(): string {
-    return this.#shared.describeTop() ?? ''
+  /** It stays in the queue, while `top` has the floor. */
+  wait(top: SandboxView | undefined): void {
+    if (this.#waits) this.arm(top === undefined ? 'connection' : 'transaction', top?.describe())
   }
 
   protected override tell(phase: WaitPhase): void {
@@ -117,14 +113,13 @@ export class Job extends Waiting {
   }
 
   protected override withdraw(): void {
-    this.#shared.withdraw(this)
+    this.#queue.remove(this)
   }
 
   /** The wait is over. Its statement fails, and what travels with it is skipped. */
   refuse(failure: Failure, op: Op | undefined = this.ops.at(-1)): void {
-    if (op !== undefined) this.#answers.set(op, failure)
+    if (op !== undefined) this.answer(op, failure)
     this.finish()
-    this.view?.answered(this)
   }
 
   describe(): string {

@@ -1,66 +1,102 @@
 // The one connection behind all views, and its turns. A view in a transaction has the floor: the statements of others
-// wait in order until it ends, except those of code that runs inside of it. Savepoints of all views are one stack, and
-// between two jobs the server's transaction is never in a failed state. All mutable state is named at the top.
+// wait in order until it ends, except those of code that runs inside of it. Savepoints of all views are one stack, because the
+// server has one, and between two jobs its transaction is never in a failed state. All mutable state is named at the top.
 import type { Failure, Op, RawConnection } from '../../driver/driver.ts'
-import type { Engine } from '../../engine/engine.ts'
+import { currentChain } from '../../engine/context/chain.ts'
+import type { EngineCore } from '../../engine/core.ts'
 import { failureError } from '../../engine/query/failure.ts'
+import { Waiting } from '../../engine/slot/waiting.ts'
 import { TransactionStateError } from '../../errors/index.ts'
-import type { LeaseHolder } from '../../pool/member.ts'
-import { Job } from './job.ts'
-import { before, clock } from '../../util/clock.ts'
+import type { PoolWaiter } from '../../pool/contract.ts'
+import type { Lease, LeaseHolder } from '../../pool/member.ts'
+import { before, clock, deferred } from '../../util/clock.ts'
 import { thrownText } from '../../util/thrown.ts'
-import type { View } from './view.ts'
-import type { SandboxWords, Savepoint, SessionWire, SharedSession } from './contract.ts'
-import { wordsOf } from './words.ts'
-import { Savepoints } from './wire/savepoints.ts'
-import { guard, refusedWith, Step } from './wire/step.ts'
+import type { SandboxView, Savepoint, SharedSession, Words, WordsClass } from './contract.ts'
+import { Job, type JobQueue } from './job.ts'
+import { allOk, refusedWith, Step } from './step.ts'
 
-/** Runs a unit of a view. */
-type Translate = (shared: SharedConnection, view: View, job: Job) => Promise<void>
+/** A view, as far as its turns go. */
+interface Guest extends SandboxView {
+  readonly dirty: number
+  readonly lent: boolean
+  destroy(failure: Failure): void
+}
 
-export class SharedConnection implements LeaseHolder, SessionWire {
-  readonly engine: Engine
+/** The savepoint of whatever is taken back as a whole. Nothing else is opened inside of it. */
+export const guard = 'genever_sandbox'
+export const abortedMessage = 'current transaction is aborted, commands ignored until end of transaction block'
+const goneMessage =
+  'this transaction was rolled back with the one around it: in a sandbox, reuse: false is a savepoint of that'
+const lostFailure: Failure = { kind: 'lost', outcome: 'rolled_back' }
+
+let savepointsMade = 0
+
+export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter, SharedSession, JobQueue {
+  readonly op: null = null
+  readonly holder: this = this
+  readonly recalledAt: number = 0
   /** Where the sandbox was opened, for messages. */
   readonly place: string
-  readonly views: Set<View> = new Set()
-  readonly savepoints: Savepoints = new Savepoints()
-  readonly words: SandboxWords
-  readonly session: SharedSession
+  readonly views: Set<Guest> = new Set()
+  readonly words: Words
   /** Known before anything runs. */
   raw!: RawConnection
   /** The isolation level all transactions inside have; empty before it has begun. */
   isolation = ''
-  /** How many views have lent the driver's own object. */
-  lenders = 0
   /** Why nothing can run any more. */
   failure: Failure | null = null
   /** Says that the ROLLBACK at the end could not take back everything. */
   leftBehind: TransactionStateError | null = null
-  /** Whose statement was the last that the server ran; null: one of the sandbox's own. */
-  last: View | null = null
-  readonly #translate: Translate
+  last: SandboxView | null = null
+  /** The savepoints that are open, of all views: the view of the innermost has the floor. */
+  stack: Savepoint[] = []
+  readonly #lease = deferred<Lease>()
   readonly #queue: Job[] = []
   #current: Job | null = null
   /** Goes on with the script whose unit was answered. */
   #goOn: () => void = () => {}
   #ending = false
 
-  constructor(engine: Engine, place: string, translate: Translate) {
-    this.engine = engine
-    this.#translate = translate
+  constructor(engine: EngineCore, place: string, words: WordsClass) {
+    super(engine, currentChain(), null, Infinity, null)
     this.place = place
-    this.words = wordsOf(engine.dialect.family) as SandboxWords
-    this.session = this.words.session(this)
+    this.words = new words(this)
+  }
+
+  /** Waits for a connection as long as everybody may, and takes back what frames of an earlier user have set. */
+  async borrow(): Promise<Lease> {
+    const idle = this.pool.leaseIdle(this)
+    if (idle === null) this.pool.request(this)
+    else this.granted(idle)
+    const lease = await this.#lease.promise
+    const { raw } = lease
+    if (raw.dirty !== 0 && !(await raw.reset(raw.dirty, clock.now() + this.engine.options.resetTimeoutMs))) {
+      raw.destroy(lostFailure)
+      throw { ...lostFailure, outcome: 'not_started' } as unknown
+    }
+    raw.dirty = 0
+    raw.inForce.clear()
+    return lease
+  }
+
+  queued(now: number): void {
+    this.arm('connection', '', now)
+  }
+
+  granted(lease: Lease): void {
+    this.disarm()
+    this.raw = lease.raw
+    this.#lease.resolve(lease)
+  }
+
+  refuse(failure: Failure): void {
+    this.disarm()
+    this.#lease.reject(failure)
   }
 
   /** A statement of the sandbox's own. */
   own(text: string, params?: readonly unknown[]): Step {
     return new Step(this.engine.statements.compileInternal(text), null, params)
-  }
-
-  /** Takes back what was done since a savepoint, which is gone then. */
-  undo(name: string): Step[] {
-    return [this.own(`ROLLBACK TO SAVEPOINT ${name}`), this.own(`RELEASE SAVEPOINT ${name}`)]
   }
 
   /** Sends a unit of the job that runs; settles when it was answered. Without a connection nothing goes on. */
@@ -76,41 +112,81 @@ export class SharedConnection implements LeaseHolder, SessionWire {
     })
   }
 
-  /** Runs steps all or nothing; false when one of them failed. */
   async guarded(steps: readonly Step[]): Promise<boolean> {
-    const save = this.own(`SAVEPOINT ${guard}`)
-    const release = this.own(`RELEASE SAVEPOINT ${guard}`)
+    const [save, release] = [this.own(`SAVEPOINT ${guard}`), this.own(`RELEASE SAVEPOINT ${guard}`)]
     await this.send([save, ...steps, release])
     if (save.ok && !release.ok) await this.send(this.undo(guard))
     return release.ok
   }
 
+  /** Takes back what was done since a savepoint, which is gone then. */
+  undo(name: string): Step[] {
+    return [this.own(`ROLLBACK TO SAVEPOINT ${name}`), this.own(`RELEASE SAVEPOINT ${name}`)]
+  }
+
+  get top(): SandboxView | undefined {
+    return this.stack.at(-1)?.view
+  }
+
+  /** A savepoint of a view where the session is now. It is not on the stack. */
+  savepoint(view: SandboxView, name = '', known = `${guard}_${++savepointsMade}`): Savepoint {
+    return { view, name, known, settings: view.settings.length, inForce: this.words.inForce }
+  }
+
+  /** The innermost of a view, or that it calls by a name. */
+  find(view: SandboxView, name?: string): Savepoint | undefined {
+    return this.stack.findLast((each) => each.view === view && (name === undefined || each.name === name))
+  }
+
+  /** Its view is done with it and what it had opened inside. Where another view has something open inside, it stays on the server. */
+  async release(savepoint: Savepoint, check: readonly Step[] = []): Promise<Step[]> {
+    const { view, known } = savepoint
+    const at = this.stack.indexOf(savepoint)
+    const covered = this.stack.some((each, index) => index > at && each.view !== view)
+    const steps = [...check, ...(covered ? [] : [this.own(`RELEASE SAVEPOINT ${known}`)])]
+    await this.send(steps)
+    if (allOk(steps)) this.stack = this.stack.filter((each, index) => index < at || each.view !== view)
+    return steps
+  }
+
+  /** The server goes back to a savepoint, which stays if `kept`: settings come back, and what others had opened inside is gone. */
+  async goBack(savepoint: Savepoint, kept: boolean): Promise<void> {
+    const { view, known } = savepoint
+    await this.send(this.undo(known).slice(0, kept ? 1 : 2))
+    const at = this.stack.indexOf(savepoint)
+    const gone = at < 0 ? [] : this.stack.splice(kept ? at + 1 : at).toReversed()
+    for (const each of gone) {
+      this.words.restore(each)
+      const { transaction } = each.view
+      if (each.view === view || transaction === null) continue
+      transaction.failed = transaction.savepoint === each ? goneMessage : abortedMessage
+      if (transaction.savepoint === each) transaction.savepoint = null
+    }
+    this.words.restore(savepoint)
+  }
+
   /** Takes a unit of a view. */
-  enqueue(view: View, ops: readonly Op[]): Job {
-    const job = new Job(this, view, ops, (self) => this.#translate(this, view, self))
+  enqueue(job: Job): void {
     this.#queue.push(job)
     this.#pump()
-    return job
   }
 
   /** Runs work of the sandbox's own before everything that waits. */
-  run(view: View | null, script: () => Promise<void>): Promise<true> {
-    const job = new Job(this, view, [], script)
+  run(script: () => Promise<void>): Promise<true> {
+    const job = new Job(this, null, [], script)
     this.#queue.unshift(job)
     this.#pump()
     return job.whenOver
   }
 
   /** Rolls back the transaction of a view. */
-  rollBack(view: View): Promise<true> {
-    return this.run(view, async () => {
+  rollBack(view: SandboxView): Promise<true> {
+    return this.run(async () => {
       const { transaction } = view
       view.transaction = null
-      await this.closeCursor(transaction?.cursor ?? '')
-      const savepoint = this.savepoints.find(view, transaction?.savepoint ?? '')
-      if (savepoint === undefined) return
-      await this.send(this.undo(savepoint.known))
-      this.wentBack(savepoint, false)
+      if (transaction === null) return
+      await this.closeCursor(transaction.cursor)
+      if (transaction.savepoint !== null) await this.goBack(transaction.savepoint, false)
     })
   }
 
@@ -118,23 +194,23 @@ export class SharedConnection implements LeaseHolder, SessionWire {
     if (name !== '') await this.guarded([this.own(`CLOSE ${name}`)])
   }
 
-  withdraw(job: Job): boolean {
+  remove(job: Job): boolean {
     const at = this.#queue.indexOf(job)
     if (at >= 0) this.#queue.splice(at, 1)
     return at >= 0
   }
 
   /** A view has ended: its waiting statements go, the running one is stopped, its transaction is rolled back. */
-  leave(view: View, job: Job | null): void {
+  dismiss(view: Guest, job: Job | null): void {
     this.views.delete(view)
     if (this.failure !== null) return
-    if (job !== null && !this.withdraw(job)) void this.#stop(job, clock.now() + this.engine.options.cancelTimeoutMs)
-    this.session.forget(view, view.dirty)
+    if (job !== null && !this.remove(job)) void this.#stop(job, clock.now() + this.engine.options.cancelTimeoutMs)
+    this.words.forget(view, view.dirty)
     if (!this.#ending) void this.rollBack(view)
   }
 
   async cancel(job: Job, op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
-    if (!this.withdraw(job)) return this.#stop(job, deadline)
+    if (!this.remove(job)) return this.#stop(job, deadline)
     await Promise.resolve()
     // Only the end of the sandbox stops a statement whose caller still waits for it.
     job.refuse({ kind: 'closed', outcome: 'not_started' }, op)
@@ -143,11 +219,11 @@ export class SharedConnection implements LeaseHolder, SessionWire {
   }
 
   async #stop(job: Job, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
-    const step = job.unit?.find(({ of }) => of !== null)
-    let end: 'cancelled' | 'completed' | 'broken' = 'completed'
-    if (step !== undefined) end = await this.raw.cancel(step, deadline)
+    const step = job.unit.find(({ of }) => of !== null)
+    if (step?.of?.state === 2 && !step.ended) step.state = 2
+    const end = step === undefined ? 'completed' : await this.raw.cancel(step, deadline)
     if (end !== 'broken' && (await before(deadline, job.whenOver))) return end
-    this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
+    this.raw.destroy(lostFailure)
     return 'broken'
   }
 
@@ -156,52 +232,26 @@ export class SharedConnection implements LeaseHolder, SessionWire {
     if (this.raw.status === 'idle' && this.#begun) this.#endedByOthers()
     this.#ending = true
     if (!this.raw.alive) return
-    const deadline = clock.now() + timeoutMs
-    const rolledBack = this.run(null, async () => {
-      const left = await this.words.rollBack(this)
+    const rolledBack = this.run(async () => {
+      const left = await this.words.rollBack()
       if (left === null) return
       const text = `The sandbox opened at ${this.place} could not take all back. ${left}`
       this.leftBehind = new TransactionStateError(text, { outcome: 'committed' })
     })
-    if (!(await before(deadline, rolledBack))) this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
-  }
-
-  /** The holder of the floor, in words; null when nobody has it. */
-  describeTop(): string | null {
-    return this.savepoints.top?.view.describe() ?? null
-  }
-
-  /** The sandbox's own work and the end of transactions wait for nobody; statements for whoever has the floor. */
-  #mayRun({ view, asker, controls, holding }: Job): boolean {
-    const { top } = this.savepoints
-    return top === undefined || top.view === view || asker === null || controls || holding.includes(top.view)
-  }
-
-  /** The server went back to a savepoint: settings come back with it, and what others had opened inside is gone. */
-  wentBack(savepoint: Savepoint, kept: boolean): void {
-    const { view } = savepoint
-    for (const gone of this.savepoints.goBack(savepoint, kept)) {
-      this.session.restore(gone)
-      if (gone.view !== view && !gone.over && gone.view.transaction !== null) gone.view.transaction.failed = true
-    }
-    this.session.restore(savepoint)
+    if (!(await before(clock.now() + timeoutMs, rolledBack))) this.raw.destroy(lostFailure)
   }
 
   #pump(): void {
-    if (this.#current === null && this.failure === null && this.#free) {
-      const job = this.#queue.find((each) => this.#mayRun(each))
+    const { alive, quarantined, inFlight } = this.raw
+    if (this.#current === null && this.failure === null && alive && !quarantined && inFlight === 0) {
+      const job = this.#queue.find((each) => each.mayRun(this.top))
       if (job !== undefined) void this.#perform(job)
     }
-    for (const job of this.#queue) job.wait()
-  }
-
-  get #free(): boolean {
-    const { alive, quarantined, inFlight } = this.raw
-    return alive && !quarantined && inFlight === 0
+    for (const job of this.#queue) job.wait(this.top)
   }
 
   async #perform(job: Job): Promise<void> {
-    this.withdraw(job)
+    this.remove(job)
     job.disarm()
     this.#current = job
     try {
@@ -210,30 +260,34 @@ export class SharedConnection implements LeaseHolder, SessionWire {
       this.#fault(job, error)
     }
     // No savepoint was left to go back to: a cancel has hit the very SAVEPOINT.
-    if (this.raw.status === 'failed') this.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
+    if (this.raw.status === 'failed') this.raw.destroy(lostFailure)
     if (this.#current !== job) return
     this.#current = null
     job.finish()
-    job.view?.answered(job)
     this.#pump()
   }
 
   /** A fault of a script ends its job. Behind what was sent nobody knows what the server has, so all of it ends. */
   #fault(job: Job, error: unknown): void {
-    const sent = job.unit !== null
+    const sent = job.unit.length > 0
     const outcome = sent ? 'rolled_back' : 'not_started'
     const text = `A fault inside of the sandbox opened at ${this.place}: ${thrownText(error)}.`
     const cause = new TransactionStateError(text, { outcome, cause: error })
-    job.fail({ ...refusedWith(cause), outcome })
+    job.conclude({ ...refusedWith(cause), outcome })
     if (sent) this.raw.destroy({ kind: 'protocol', outcome, cause })
+  }
+
+  /** A view gives the driver's own object back, which others may still have. */
+  async reclaim(deadline: number): Promise<boolean> {
+    return [...this.views].some(({ lent }) => lent) || this.raw.reclaim(deadline)
   }
 
   room(): void {}
 
   quiet(): void {
-    const job = this.#current
-    if (job === null || job.unit === null) this.#pump()
-    else if (job.unit.every(({ ended }) => ended)) {
+    const unit = this.#current?.unit ?? []
+    if (unit.length === 0) this.#pump()
+    else if (unit.every(({ ended }) => ended)) {
       if (this.raw.status === 'idle' && this.#begun) this.#endedByOthers()
       else this.#goOn()
     }
@@ -249,7 +303,7 @@ export class SharedConnection implements LeaseHolder, SessionWire {
    * the server has taken all of it back, as a deadlock with a session outside does.
    */
   #endedByOthers(): void {
-    const failure = this.#current?.unit?.find((step) => this.#ends(step))?.failure ?? null
+    const failure = this.#current?.unit.find((step) => this.#ends(step))?.failure ?? null
     const outcome = failure === null ? 'unknown' : 'rolled_back'
     const text =
       failure === null
@@ -270,10 +324,7 @@ export class SharedConnection implements LeaseHolder, SessionWire {
     this.failure = told
     const jobs = [...(this.#current === null ? [] : [this.#current]), ...this.#queue.splice(0)]
     this.#current = null
-    for (const job of jobs) {
-      job.fail(told)
-      job.finish()
-    }
+    for (const job of jobs) job.finish(told)
     for (const view of [...this.views]) view.destroy(told)
   }
 

@@ -1,249 +1,149 @@
-// A unit of the engine on the shared connection, as a frame: a savepoint, the settings of its view, its operations, an end.
-// BEGIN opens the savepoint of a transaction, COMMIT releases it, ROLLBACK goes back to it. A unit outside of a transaction has a
-// savepoint that is gone afterwards. For every operation it is written down what is sent and what holds once that was answered;
-// then all of it goes out at once. A failure is taken back to the innermost savepoint, so that the server's transaction stays
-// usable for others, while the view counts as failed until its own end.
+// A unit of the engine on the shared connection, operation by operation. BEGIN becomes a savepoint, COMMIT releases it, ROLLBACK goes
+// back to it, and a savepoint of the user gets a name that no other view has. Statements run with the settings of their view, outside of a
+// transaction in a savepoint that is gone afterwards. A failure is taken back to the innermost savepoint, so that the server's
+// transaction stays usable for others, while the view counts as failed until its own end. Savepoints go out with what follows them.
 import type { Failure, Op } from '../../driver/driver.ts'
-import { isStale } from '../../driver/postgres/prepared/stale.ts'
 import { EngineOp } from '../../engine/query/op.ts'
+import { TransactionStateError } from '../../errors/index.ts'
 import type { ControlText, SavepointVerb } from '../../sql/control-text.ts'
+import { isolationLevels } from '../../sql/dialect.ts'
+import type { SandboxView, Savepoint } from './contract.ts'
 import type { Job } from './job.ts'
-import { problemOf } from './problem.ts'
-import type { SharedConnection } from './shared.ts'
-import { newTransaction, type View, type ViewTransaction } from './view.ts'
-import { allOk, firstFailure, guard, opens, refusedWith, Step } from './wire/step.ts'
+import { abortedMessage, guard, type SharedConnection } from './shared.ts'
+import { allOk, firstFailure, refusedWith, Step } from './step.ts'
 
-interface Piece {
-  readonly op: Op
-  readonly steps: readonly Step[]
-  /** Its failure, if it is not sent at all. */
-  readonly failure: Failure | null
-  /** All of its steps have run. */
-  readonly done: () => void
-}
-
-const end = /^(?:commit|rollback|rollback to)$/
-const endOrInner = /^(?:commit|rollback|rollback to|release)$/
-const abortedMessage = 'current transaction is aborted, commands ignored until end of transaction block'
-const goneMessage =
-  'this transaction was rolled back with the one around it: in a sandbox, reuse: false is a savepoint of that'
 /** No rollback takes back what they did, where settings outlive one. */
 const outlives: ReadonlySet<string> = new Set(['SET', 'USE'])
-/** The members of the dialect that write them. */
-const members = { savepoint: 'savepoint', release: 'release', 'rollback to': 'rollbackTo' } as const
+const rank = (level: string): number => isolationLevels.findIndex((each) => each === level)
 
-let savepointsMade = 0
+/** Control that is sent in front of what follows it. */
+interface Lead {
+  readonly op: Op
+  readonly steps: readonly Step[]
+  /** Made by the first of them; it is on the stack already. */
+  readonly savepoint: Savepoint | null
+}
 
 /** Runs a unit of a view, unless nobody waits for it any more. */
-export async function translate(shared: SharedConnection, view: View, job: Job): Promise<void> {
-  const problem = problemOf(shared, view, job)
-  if (problem !== null) {
-    job.answer(problem.op, refusedWith(problem.error))
-    return
-  }
-  await shared.savepoints.settle(shared)
-  if (shared.savepoints.top === undefined) await shared.session.cleanUp()
-  if (job.awaited) await new FramedUnit(shared, view, job).run(true)
+export async function translate(shared: SharedConnection, view: SandboxView, job: Job): Promise<void> {
+  if (shared.top === undefined) await shared.words.cleanUp()
+  if (job.awaited) await new ViewUnit(shared, view, job).run()
 }
 
-/**
- * Whether it belongs to the transaction that a cursor opens for itself when it is iterated outside of one. That has no savepoint
- * and holds nobody up, because its loop may run statements on other connections: its statements stand for themselves.
- */
-function isLoose({ transaction }: View, job: Job): boolean {
-  if (transaction !== null) return transaction.savepoint === ''
-  const last = job.ops.at(-1)
-  return last instanceof EngineOp && last.transaction !== null && last.transaction.cursor !== null
-}
-
-class FramedUnit {
+class ViewUnit {
   readonly #shared: SharedConnection
-  readonly #view: View
+  readonly #view: SandboxView
   readonly #job: Job
-  readonly #pieces: Piece[] = []
-  /** Outside of one, its operations are one for themselves. */
-  readonly #transaction: ViewTransaction
-  readonly #loose: boolean
-  /** Its operations stand for themselves: committed together or not at all. */
-  readonly #alone: boolean
-  /** It begins a transaction that has a savepoint. */
-  readonly #begins: boolean
-  /** Its transaction went with the one around it; nothing of it is left on the server. */
-  readonly #gone: boolean
-  readonly #inForce: number
-  /** Whether the transaction will count as failed at this point of the unit. */
-  #failed: boolean
+  #lead: Lead[] = []
 
-  constructor(shared: SharedConnection, view: View, job: Job) {
+  constructor(shared: SharedConnection, view: SandboxView, job: Job) {
     this.#shared = shared
     this.#view = view
     this.#job = job
-    this.#inForce = shared.session.inForce
-    const { transaction } = view
-    this.#loose = isLoose(view, job)
-    this.#begins = !this.#loose && transaction === null && job.ops.some(opens)
-    this.#alone = this.#loose || (transaction === null && !this.#begins)
-    this.#transaction = transaction ?? newTransaction(this.#begins ? newSavepoint() : '')
-    this.#gone =
-      !this.#alone && !this.#begins && shared.savepoints.find(view, this.#transaction.savepoint) === undefined
-    this.#failed = this.#transaction.failed
-    for (const op of job.ops) if (!this.#add(op)) break
   }
 
-  /** `again`: it may run a second time, as drivers do by themselves outside of a transaction. */
-  async run(again: boolean): Promise<void> {
-    const { session, savepoints } = this.#shared
+  async run(): Promise<void> {
     const { ops } = this.#job
-    const steps = this.#pieces.flatMap((piece) => piece.steps)
-    const statements = this.#pieces.some((piece) => piece.steps.length > 0 && piece.op.stmt.cls !== 'control')
-    const { top } = savepoints
-    // Another view has opened something inside of this one's savepoint: going back must not undo that.
-    const within = !this.#begins && top !== undefined && top.view !== this.#view
-    const plain = this.#pieces.every(({ op }) => op.stmt.cls !== 'control')
-    const guarded = statements && (this.#alone || (within && plain))
-    const name = guarded ? guard : this.#begins ? this.#transaction.savepoint : null
-    const save = name === null ? [] : [this.#own(`SAVEPOINT ${name}`)]
-    const head = [...save, ...(statements ? session.stepsFor(this.#view, ops) : [])]
-    const check = session.constraints?.check() ?? []
-    const sets = this.#alone && top === undefined && ops.some(({ stmt }) => stmt.verb === 'SET')
-    const tail = guarded ? [...(sets ? check : []), this.#own(`RELEASE SAVEPOINT ${guard}`)] : []
-    if (this.#loose && ops.some(({ stmt: { control } }) => control === 'commit' || control === 'rollback'))
-      await this.#shared.closeCursor(this.#transaction.cursor)
-    await this.#send(head, steps, tail)
-    if (statements && allOk(head)) session.applied(this.#view, ops)
-    const saved = allOk(save)
-    const undone = guarded && !allOk(tail)
-    const reason = firstFailure(undone ? [...head, ...steps, ...tail] : head)
-    if (undone && saved) await this.#undo(guard)
-    // A plan made before the tables changed.
-    const stale = this.#alone && undone && reason?.kind === 'server' && isStale(reason.fields ?? {})
-    if (stale && again && this.#job.awaited) {
-      for (const { rows, results } of steps) for (const answer of [rows, results ?? []]) answer.length = 0
-      return new FramedUnit(this.#shared, this.#view, this.#job).run(false)
+    for (let at = 0, next = 0; at < ops.length; at = next) {
+      const { stmt } = ops[at] as Op
+      const control = stmt.cls === 'control' ? this.#shared.words.control(stmt.text) : null
+      next = ops.findIndex((op, index) => index > at && (control !== null || op.stmt.cls === 'control'))
+      if (next < 0) next = ops.length
+      const run = ops.slice(at, next)
+      if (this.#refuses(run, control)) return this.#drop(this.#lead)
+      if (!(await (control === null ? this.#statements(run) : this.#control(run[0] as Op, control)))) return
     }
-    const failed = this.#tell(saved, undone, reason)
-    if (undone) this.#transaction.failed = !this.#shared.words.lenient
-    else if (!this.#alone && failed !== null) await this.#recover(saved, failed)
+    await this.#flush()
   }
 
-  /** Sends all as one unit; several statements in one text, or a COPY, share no Sync with others. */
-  async #send(head: readonly Step[], steps: readonly Step[], tail: readonly Step[]): Promise<void> {
-    if (this.#job.ops.some(({ stmt, copy = null }) => stmt.cls === 'multi' || copy !== null)) {
-      await this.#shared.send(head)
-      if (this.#job.awaited && allOk(head)) await this.#shared.send(steps)
-      if (allOk(steps)) await this.#shared.send(tail)
-    } else await this.#shared.send([...head, ...steps, ...tail])
-  }
-
-  /**
-   * Tells every operation how it ended; gives the first that did not run, and leaves those behind it as skipped. `undone`: what ran
-   * was taken back.
-   */
-  #tell(saved: boolean, undone: boolean, reason: Failure | null): Op | null {
-    let broken: Op | null = null
-    let told = false
-    const tell = (op: Op, failure: Failure | null): void => {
-      if (failure !== null && !told) this.#job.answer(op, failure)
-      told ||= failure !== null
+  /** Whether one of them cannot run, which is answered without sending any. */
+  #refuses(ops: readonly Op[], control: ControlText | null): boolean {
+    for (const op of ops) {
+      const refusal = this.#shared.words.refusal(this.#view, op) ?? this.#advice(op, control) ?? this.#aborted(control)
+      if (refusal === null) continue
+      this.#job.answer(op, typeof refusal === 'string' ? this.#refused(op, refusal) : refusal)
+      return true
     }
-    for (const { op, steps, failure, done } of this.#pieces) {
-      const ran =
-        failure === null && saved && steps.every((step) => step.ok || (!undone && step.failure?.kind === 'decode'))
-      if (broken !== null || !ran) {
-        broken ??= op
-        tell(op, failure ?? reason ?? firstFailure(steps))
-      } else if (!undone || steps.length === 0 || (this.#shared.words.lenient && outlives.has(op.stmt.verb))) done()
-      else this.#job.answer(op, { kind: 'skipped', outcome: 'rolled_back' })
-    }
-    const last = this.#pieces.at(-1)
-    if (undone && last !== undefined) tell(last.op, reason)
-    return broken
-  }
-
-  /** Makes the server's transaction usable again after a failure that no guard has undone. */
-  async #recover(saved: boolean, failed: Op): Promise<void> {
-    const { savepoints, raw } = this.#shared
-    const { savepoint } = this.#transaction
-    const innermost = savepoints.innermost(this.#view)
-    if (this.#begins && this.#view.transaction !== this.#transaction) {
-      if (saved) await this.#undo(savepoint)
-    } else if (failed.stmt.control === 'commit') {
-      await this.#undo(savepoint)
-      this.#ended(false)
-    } else if (raw.status === 'failed' && innermost !== undefined) {
-      await this.#shared.send([this.#own(this.#shared.engine.dialect.rollbackTo(innermost.known))])
-      this.#shared.wentBack(innermost, true)
-      this.#transaction.failed = true
-    }
-  }
-
-  /** Back to before the unit. */
-  async #undo(name: string): Promise<void> {
-    await this.#shared.send(this.#shared.undo(name))
-    this.#shared.session.inForce = this.#inForce
-  }
-
-  /** False: it fails without being sent, and what follows does not run. */
-  #add(op: Op): boolean {
-    const { words } = this.#shared
-    const control = op.stmt.cls === 'control' ? words.control(op.stmt.text) : null
-    const ends = control !== null && (this.#gone ? endOrInner : end).test(control.kind)
-    if (this.#failed && !ends) return this.#fail(op, words.aborted(this.#gone ? goneMessage : abortedMessage))
-    if (control === null) return this.#addStatement(op)
-    if (this.#alone || this.#gone) return this.#addAnswered(op, control)
-    if (control.kind === 'begin') this.#addBegin(op, control.readOnly)
-    else if (control.kind === 'modes') this.#push(op, 'modes', this.#readOnly(control.readOnly))
-    else if (control.kind === 'commit' || control.kind === 'rollback') this.#addEnd(op, control.kind === 'commit')
-    else if ('name' in control) this.#addSavepoint(op, control.kind, control.name)
-    return true
-  }
-
-  /** It fails without being sent. */
-  #fail(op: Op, failure: Failure): false {
-    this.#pieces.push({ op, steps: [], failure, done: () => {} })
     return false
   }
 
-  #push(op: Op, kind: ControlText['kind'], steps: readonly Step[], apply: () => void = () => {}): true {
-    const tag = kind === 'modes' ? 'SET' : kind === 'rollback to' ? 'ROLLBACK' : kind.toUpperCase()
-    const done = (): void => {
-      apply()
-      this.#job.answerBy(op, { tag, count: -1, insertId: 0, failure: null }, false)
+  #refused({ stmt }: Op, advice: string): Failure {
+    const text = `${advice} (The sandbox was opened at ${this.#shared.place}.)`
+    return refusedWith(new TransactionStateError(text, { statement: { sql: stmt.text } }))
+  }
+
+  /** The failure of what a transaction does not take any more. */
+  #aborted(control: ControlText | null): Failure | null {
+    const { failed = null, savepoint = null } = this.#view.transaction ?? {}
+    const kind = control?.kind
+    const ends = kind === 'commit' || kind === 'rollback' || kind === 'rollback to'
+    if (failed === null || ends || (kind === 'release' && savepoint === null)) return null
+    return this.#shared.words.aborted(failed)
+  }
+
+  #advice({ stmt }: Op, control: ControlText | null): string | null {
+    const { isolation } = this.#shared
+    if (stmt.cls === 'multi' && stmt.hasControl)
+      return (
+        'Transaction control among several statements in one text cannot run in a sandbox. Run them one by one, or use ' +
+        'transaction(work).'
+      )
+    if (control?.kind === 'other')
+      return `${control.what} cannot run in a sandbox, which never commits. Test it outside of one.`
+    if (control?.kind !== 'begin' && control?.kind !== 'modes') return null
+    if (control.isolation !== null && rank(control.isolation) > rank(isolation))
+      return (
+        `A transaction asked for the isolation level "${control.isolation}", but the sandbox around it has "${isolation}". ` +
+        `Open the sandbox with { isolation: '${control.isolation}' }.`
+      )
+    return control.kind === 'begin' ? this.#tooLate() : null
+  }
+
+  /** A transaction begins inside of one that runs inside of it: it would take that one's statements back with its own. */
+  #tooLate(): string | null {
+    const { top } = this.#shared
+    const { holding } = this.#job
+    if (top === undefined || this.#view.transaction !== null) return null
+    const at = holding.indexOf(top)
+    if (at < 0 || holding.indexOf(this.#view) < at) return null
+    return (
+      `The ${this.#view.describe()} would run its first statement inside of the ${top.describe()}, which runs inside of it. In a ` +
+      'sandbox they are savepoints of one connection: run a statement in the outer one first.'
+    )
+  }
+
+  /** False: it failed, and what follows does not run. */
+  async #control(op: Op, control: ControlText): Promise<boolean> {
+    if (control.kind === 'begin') return this.#begin(op, control.readOnly)
+    if (control.kind === 'modes') return this.#leads(op, null, this.#readOnly(control.readOnly))
+    if (control.kind === 'savepoint' && this.#view.transaction?.savepoint) {
+      const { words, stack } = this.#shared
+      const replaced = words.lenient ? this.#shared.find(this.#view, control.name) : undefined
+      if (replaced !== undefined) stack.splice(stack.indexOf(replaced), 1)
+      return this.#opens(op, this.#shared.savepoint(this.#view, control.name))
     }
-    this.#pieces.push({ op, steps, failure: null, done })
-    return true
+    if (!(await this.#flush())) return false
+    if (control.kind === 'commit' || control.kind === 'rollback') return this.#end(op, control.kind === 'commit')
+    return 'name' in control ? this.#inner(op, control.kind, control.name) : this.#says(op, control.kind)
   }
 
-  #own(text: string): Step {
-    return this.#shared.own(text)
+  #begin(op: Op, readOnly: boolean): boolean {
+    const { words, top } = this.#shared
+    // A second BEGIN does nothing on a server either.
+    if (this.#view.transaction !== null) return this.#says(op, 'begin')
+    const savepoint = this.#loose ? null : this.#shared.savepoint(this.#view)
+    const refuses = readOnly && words.readOnly === null
+    this.#view.transaction = { savepoint, failed: null, readOnly: refuses, cursor: '' }
+    if (savepoint === null) return this.#says(op, 'begin')
+    return this.#opens(op, savepoint, [...(top === undefined ? words.deferral() : []), ...this.#readOnly(readOnly)])
   }
 
-  #addStatement(op: Op): boolean {
-    const { words, session } = this.#shared
-    const transaction = this.#transaction
-    const refusal = transaction.readOnly ? words.refusesToWrite(op) : null
-    if (refusal !== null) return this.#fail(op, refusal)
-    const step = new Step(op.stmt, op)
-    // It ran: its answer goes to the engine, and what it did to the session is remembered.
-    const done = (): void => {
-      session.note(this.#view, op)
-      if (this.#alone) [, transaction.cursor = transaction.cursor] = /^DECLARE (\S+)/.exec(op.stmt.text) ?? []
-      this.#job.answerBy(op, step, this.#view.transaction === null)
-    }
-    this.#pieces.push({ op, steps: [step], failure: null, done })
-    return true
-  }
-
-  /** Control where nothing of the transaction is on the server: it has no savepoint, or not any more, or was not begun. */
-  #addAnswered(op: Op, control: ControlText): boolean {
-    const { kind } = control
-    const outside = this.#alone && !this.#loose && 'name' in control
-    const failure = outside ? this.#shared.words.outside(kind, control.name) : null
-    if (failure !== null) return this.#fail(op, failure)
-    return this.#push(op, this.#gone && kind === 'commit' ? 'rollback' : kind, [], () => {
-      if (kind === 'begin') this.#view.transaction = this.#transaction
-      else if (kind === 'commit' || kind === 'rollback') this.#view.transaction = null
-    })
+  /**
+   * Whether it opens the transaction that a cursor has for itself when it is iterated outside of one. That has no savepoint and holds
+   * nobody up, because its loop may run statements on other connections: its statements stand for themselves.
+   */
+  get #loose(): boolean {
+    return this.#job.ops.some((op) => op instanceof EngineOp && (op.transaction?.cursor ?? null) !== null)
   }
 
   #readOnly(wanted: boolean): Step[] {
@@ -251,71 +151,164 @@ class FramedUnit {
     return wanted && readOnly !== null ? [this.#own(readOnly)] : []
   }
 
-  #addBegin(op: Op, readOnly: boolean): void {
-    const { savepoints, session, words } = this.#shared
-    const transaction = this.#transaction
-    // A second BEGIN does nothing on a server either.
-    if (!this.#begins) {
-      this.#push(op, 'begin', [])
-      return
+  #opens(op: Op, savepoint: Savepoint, steps: readonly Step[] = []): true {
+    this.#shared.stack.push(savepoint)
+    return this.#leads(op, savepoint, [this.#own(`SAVEPOINT ${savepoint.known}`), ...steps])
+  }
+
+  #leads(op: Op, savepoint: Savepoint | null, steps: readonly Step[]): true {
+    this.#lead.push({ op, steps, savepoint })
+    return true
+  }
+
+  /** What was to be made is not made. */
+  #drop(lead: readonly Lead[]): void {
+    const { stack } = this.#shared
+    for (const { savepoint } of lead) {
+      if (savepoint === null) continue
+      stack.splice(stack.indexOf(savepoint), 1)
+      if (this.#view.transaction?.savepoint === savepoint) this.#view.transaction = null
     }
-    transaction.readOnly = readOnly && words.readOnly === null
-    const deferral = savepoints.top === undefined ? (session.constraints?.deferral() ?? []) : []
-    this.#push(op, 'begin', [...deferral, ...this.#readOnly(readOnly)], () => {
-      savepoints.open(this.#view, transaction.savepoint, this.#inForce)
-      this.#view.transaction = transaction
-    })
   }
 
-  #addEnd(op: Op, commit: boolean): void {
-    const { savepoints, session } = this.#shared
-    const { savepoint: name } = this.#transaction
-    const keep = commit && !this.#failed
-    const savepoint = savepoints.find(this.#view, name)
-    const steps: Step[] = []
-    if (keep && savepoints.bottom?.view === this.#view) steps.push(...(session.constraints?.check() ?? []))
-    if (!keep) steps.push(...this.#shared.undo(name))
-    else if (savepoint === undefined || !savepoints.covered(savepoint))
-      steps.push(this.#own(`RELEASE SAVEPOINT ${name}`))
-    this.#push(op, keep ? 'commit' : 'rollback', steps, () => this.#ended(keep))
-    this.#failed = false
+  /** Sends the lead alone. */
+  async #flush(): Promise<boolean> {
+    await this.#shared.send(this.#lead.flatMap(({ steps }) => steps))
+    return this.#led()
   }
 
-  #ended(committed: boolean): void {
-    const { savepoints, session } = this.#shared
-    const savepoint = savepoints.find(this.#view, this.#transaction.savepoint)
+  /** The lead was answered. False: a part of it failed. */
+  async #led(): Promise<boolean> {
+    const lead = this.#lead
+    this.#lead = []
+    for (const [at, { op, steps }] of lead.entries()) {
+      this.#says(op, this.#shared.words.control(op.stmt.text).kind)
+      if (allOk(steps)) continue
+      this.#drop(lead.slice(steps[0]?.ok === true ? at + 1 : at))
+      this.#job.answer(op, firstFailure(steps))
+      await this.#recover()
+      return false
+    }
+    return true
+  }
+
+  /** The control did what it should. */
+  #says(op: Op, kind: string): true {
+    const tag = kind === 'modes' ? 'SET' : kind === 'rollback to' ? 'ROLLBACK' : kind.toUpperCase()
+    this.#job.answerBy(op, { tag, count: -1, insertId: 0, failure: null }, false)
+    return true
+  }
+
+  async #end(op: Op, commit: boolean): Promise<boolean> {
+    const { words, stack } = this.#shared
+    const { savepoint = null, failed = null, cursor = '' } = this.#view.transaction ?? {}
+    const keep = commit && failed === null
+    await this.#shared.closeCursor(cursor)
+    const check = keep && stack[0] === savepoint ? words.check() : []
+    const released = savepoint !== null && keep ? await this.#shared.release(savepoint, check) : []
+    const failure = firstFailure(released)
+    if (savepoint !== null && (!keep || failure !== null)) await this.#shared.goBack(savepoint, false)
     this.#view.transaction = null
-    if (savepoint === undefined) return
-    if (committed) {
-      savepoints.release(savepoint)
-      session.committed(this.#view, savepoints.top === undefined)
-    } else this.#shared.wentBack(savepoint, false)
+    this.#says(op, keep ? 'commit' : 'rollback')
+    if (failure !== null) this.#job.answer(op, failure)
+    else if (savepoint !== null && keep) words.committed(this.#view, this.#shared.top === undefined)
+    return failure === null
   }
 
-  #addSavepoint(op: Op, kind: SavepointVerb, name: string): void {
-    const { savepoints, session, words, engine } = this.#shared
-    const back = kind === 'rollback to'
-    const makes = kind === 'savepoint'
-    const savepoint = makes ? undefined : savepoints.find(this.#view, name)
-    const covered = kind === 'release' && savepoint !== undefined && savepoints.covered(savepoint)
-    const known = makes ? newSavepoint() : savepoint?.known
+  /** Control of a savepoint that should be there. */
+  async #inner(op: Op, kind: SavepointVerb, name: string): Promise<boolean> {
+    const { transaction } = this.#view
+    const outside = transaction === null ? this.#shared.words.outside(kind) : null
+    if (outside !== null) {
+      this.#job.answer(op, outside)
+      return false
+    }
+    const nothing = transaction === null ? kind === 'savepoint' : transaction.savepoint === null
+    if (nothing) return this.#says(op, kind)
+    const savepoint = this.#shared.find(this.#view, name)
     // One that is not there is an error of the server.
-    const step = known === undefined ? new Step(op.stmt, op) : this.#own(engine.dialect[members[kind]](known))
-    if (back) this.#failed = false
-    this.#push(op, kind, covered ? [] : [step], () => {
-      const now = savepoints.find(this.#view, name)
-      if (known !== undefined && makes) {
-        if (words.lenient && now !== undefined) now.name = ''
-        savepoints.open(this.#view, name, session.inForce, known)
-      } else if (now !== undefined && !back) savepoints.release(now)
-      else if (now !== undefined) {
-        this.#shared.wentBack(now, true)
-        this.#transaction.failed = false
-      }
-    })
+    if (savepoint === undefined) return this.#statements([op])
+    if (kind === 'release') await this.#shared.release(savepoint)
+    else {
+      await this.#shared.goBack(savepoint, true)
+      if (transaction !== null) transaction.failed = null
+    }
+    return this.#says(op, kind)
   }
-}
 
-function newSavepoint(): string {
-  return `genever_sandbox_${++savepointsMade}`
+  /** Statements without control among them. `again`: they may run a second time, as drivers do by themselves outside of a transaction. */
+  async #statements(ops: readonly Op[], again = true): Promise<boolean> {
+    const { words, top, engine } = this.#shared
+    const { transaction } = this.#view
+    const alone = (transaction?.savepoint ?? null) === null
+    // Where another view has opened something inside of this one's savepoint, going back must not undo that.
+    const base = alone || top !== this.#view ? this.#shared.savepoint(this.#view, '', guard) : null
+    const save = base === null ? [] : [this.#own(`SAVEPOINT ${guard}`)]
+    const settings = words.stepsFor(this.#view, ops)
+    const steps = ops.map((op) => new Step(op.stmt, op))
+    const check = alone && top === undefined && ops.some(({ stmt }) => stmt.verb === 'SET') ? words.check() : []
+    const tail = base === null ? [] : [...check, this.#own(`RELEASE SAVEPOINT ${guard}`)]
+    await this.#send([...this.#lead.flatMap((each) => each.steps), ...save, ...settings], steps, tail)
+    if (!(await this.#led())) return false
+    if (allOk([...save, ...settings])) words.applied(this.#view, ops)
+    const undone = base !== null && !allOk(tail)
+    const reason = firstFailure([...save, ...settings, ...steps, ...tail])
+    if (undone && allOk(save)) await this.#shared.goBack(base, false)
+    const { kind } = engine.dialect.explain(reason?.fields ?? {})
+    // A plan made before the tables changed.
+    if (alone && undone && again && (kind === 'stale-plan' || kind === 'lost-statement') && this.#job.awaited) {
+      for (const { rows, results } of steps) for (const answer of [rows, results ?? []]) answer.length = 0
+      return this.#statements(ops, false)
+    }
+    const ran = this.#tell(steps, undone, reason)
+    if (undone && transaction !== null && !words.lenient) transaction.failed = abortedMessage
+    if (!undone && !ran) await this.#recover()
+    return ran
+  }
+
+  /** Sends all as one unit; several statements in one text, or a COPY, share no Sync with others. */
+  async #send(head: readonly Step[], steps: readonly Step[], tail: readonly Step[]): Promise<void> {
+    if (steps.some(({ stmt, copy }) => stmt.cls === 'multi' || copy !== null)) {
+      await this.#shared.send(head)
+      if (this.#job.awaited && allOk(head)) await this.#shared.send(steps)
+      if (allOk(steps)) await this.#shared.send(tail)
+    } else await this.#shared.send([...head, ...steps, ...tail])
+  }
+
+  /** Answers every operation but those behind the first that did not run. `undone`: what ran was taken back. False: not all ran. */
+  #tell(steps: readonly Step[], undone: boolean, reason: Failure | null): boolean {
+    const { words } = this.#shared
+    let broken = false
+    for (const step of steps) {
+      const op = step.of as Op
+      const ran = step.ok || (!undone && step.failure?.kind === 'decode')
+      if (ran && (!undone || (words.lenient && outlives.has(op.stmt.verb)))) this.#ran(op, step)
+      else if (ran) this.#job.answer(op, { kind: 'skipped', outcome: 'rolled_back' })
+      else if (!broken && reason !== null) this.#job.answer(op, reason)
+      broken ||= !ran
+    }
+    if (undone && !broken) this.#job.answer(steps.at(-1)?.of as Op, reason)
+    return !undone && !broken
+  }
+
+  /** A statement ran: its answer goes to the engine, and what it did to the session is remembered. */
+  #ran(op: Op, step: Step): void {
+    const { transaction } = this.#view
+    this.#shared.words.note(this.#view, op)
+    if (transaction?.savepoint === null)
+      [, transaction.cursor = transaction.cursor] = /^DECLARE (\S+)/.exec(op.stmt.text) ?? []
+    this.#job.answerBy(op, step, transaction === null)
+  }
+
+  /** Makes the server's transaction usable again after a failure that no guard has undone. */
+  async #recover(): Promise<void> {
+    if (this.#shared.raw.status !== 'failed') return
+    const savepoint = this.#shared.find(this.#view)
+    if (savepoint !== undefined) await this.#shared.goBack(savepoint, true)
+    if (this.#view.transaction !== null) this.#view.transaction.failed = abortedMessage
+  }
+
+  #own(text: string): Step {
+    return this.#shared.own(text)
+  }
 }

@@ -1,33 +1,16 @@
 // A view: the engine takes it for a connection of its pool, but all views are one connection in one transaction.
 // It keeps what the engine believes of it (its transaction, its settings) and hands every unit to the shared connection.
 import type { ConnectionHooks, Failure, Op, RawConnection, Unit } from '../../driver/driver.ts'
+import type { Lease } from '../../pool/member.ts'
 import { Dirty } from '../../sql/compiled.ts'
 import { InForce } from '../../sql/settings.ts'
-import type { Lease } from '../../pool/member.ts'
-import type { Job } from './job.ts'
 import { before, clock } from '../../util/clock.ts'
+import type { SandboxView, Setting, ViewTransaction } from './contract.ts'
+import { Job } from './job.ts'
 import type { SharedConnection } from './shared.ts'
-import type { Setting } from './contract.ts'
+import { translate } from './unit.ts'
 
-/** The transaction the engine believes to be open on a view. */
-export interface ViewTransaction {
-  /** The savepoint that stands for BEGIN; empty for the transaction of a cursor, which has none. */
-  readonly savepoint: string
-  /** A statement in it failed: only its end, or the end of a savepoint in it, is accepted. */
-  failed: boolean
-  /** The sandbox itself refuses to write in it. */
-  readOnly: boolean
-  /** The cursor of a transaction without a savepoint, to be closed at its end; empty: there is none. */
-  cursor: string
-}
-
-export function newTransaction(savepoint: string): ViewTransaction {
-  return { savepoint, failed: false, readOnly: false, cursor: '' }
-}
-
-const closed: Failure = { kind: 'closed', outcome: 'unknown' }
-
-export class View implements RawConnection {
+export class View implements RawConnection, SandboxView {
   readonly id: number
   readonly born: number = clock.now()
   readonly maxInFlight: number = 1
@@ -38,9 +21,7 @@ export class View implements RawConnection {
   quarantined = false
   lent = false
   transaction: ViewTransaction | null = null
-  /** The settings it has made, in order. */
   settings: Setting[] = []
-  /** `Dirty` bits of what it holds in the session beside settings. */
   holds = 0
   readonly #shared: SharedConnection
   readonly #hooks: ConnectionHooks & { readonly lease: Lease | null }
@@ -71,10 +52,9 @@ export class View implements RawConnection {
   get status(): 'idle' | 'tx' | 'failed' | 'unknown' {
     if (this.#job !== null || !this.alive) return 'unknown'
     if (this.transaction === null) return 'idle'
-    return this.transaction.failed ? 'failed' : 'tx'
+    return this.transaction.failed === null ? 'tx' : 'failed'
   }
 
-  /** Its holder, for messages. */
   describe(): string {
     return this.#hooks.lease?.holder.describe() ?? 'transaction of a connection that was closed'
   }
@@ -84,15 +64,12 @@ export class View implements RawConnection {
   }
 
   submitUnit({ ops }: Unit): void {
-    if (this.alive && this.#job === null && !this.quarantined) this.#job = this.#shared.enqueue(this, ops)
-    else
-      clock.queueMicrotask(() => {
-        for (const op of ops) op.fail({ kind: 'closed', outcome: 'not_started' })
-      })
+    const job = new Job(this.#shared, this, ops, (self) => translate(this.#shared, this, self))
+    if (this.alive && this.#job === null && !this.quarantined) this.#shared.enqueue((this.#job = job))
+    else clock.queueMicrotask(() => job.conclude({ kind: 'closed', outcome: 'not_started' }))
   }
 
-  /** For the shared connection: a job of this view is over, and its operations have their results. */
-  answered(job: Job): void {
+  answered(job: object): void {
     if (this.#job !== job) return
     this.#job = null
     if (!this.quarantined) this.#tellFree()
@@ -110,7 +87,6 @@ export class View implements RawConnection {
   }
 
   lend(waitMs: number): Promise<unknown> {
-    if (!this.lent) this.#shared.lenders++
     this.lent = true
     return this.#shared.raw.lend(waitMs)
   }
@@ -118,7 +94,7 @@ export class View implements RawConnection {
   async reclaim(deadline: number): Promise<boolean> {
     if (!this.lent) return this.alive
     this.lent = false
-    return --this.#shared.lenders > 0 || (await this.#shared.raw.reclaim(deadline))
+    return this.#shared.reclaim(deadline)
   }
 
   setBaseline(): void {}
@@ -128,7 +104,7 @@ export class View implements RawConnection {
     if (!this.alive || this.#job !== null) return false
     if (this.transaction !== null && !(await before(deadline, this.#shared.rollBack(this)))) return false
     this.dirty = 0
-    this.#shared.session.forget(this, dirty === 0 ? Dirty.unknown : dirty)
+    this.#shared.words.forget(this, dirty === 0 ? Dirty.unknown : dirty)
     return this.alive
   }
 
@@ -137,29 +113,26 @@ export class View implements RawConnection {
   }
 
   close(): Promise<void> {
-    this.#end(closed)
+    this.destroy({ kind: 'closed', outcome: 'unknown' })
     return Promise.resolve()
   }
 
   destroy(cause: Failure): void {
-    this.#end(cause)
-  }
-
-  #end(cause: Failure): void {
     if (!this.alive) return
     this.alive = false
     void this.reclaim(clock.now() + this.#shared.engine.options.resetTimeoutMs)
     const job = this.#job
     this.#job = null
-    this.#shared.leave(this, job)
+    this.#shared.dismiss(this, job)
     clock.queueMicrotask(() => {
-      job?.fail({ ...cause, outcome: this.transaction === null ? cause.outcome : 'rolled_back' })
+      job?.conclude({ ...cause, outcome: this.transaction === null ? cause.outcome : 'rolled_back' })
       this.#hooks.lost(this, cause)
     })
   }
 
   #tellFree(): void {
-    if (this.alive && this.#job === null) this.#hooks.room(this)
-    if (this.alive && this.#job === null) this.#hooks.idle(this)
+    const free = (): boolean => this.alive && this.#job === null && this.#shared.failure === null
+    if (free()) this.#hooks.room(this)
+    if (free()) this.#hooks.idle(this)
   }
 }
