@@ -139,12 +139,18 @@ describeMysql('the session of a sandbox on MySQL', () => {
         throw new RangeError('out of words')
       })
       const error = await caught(db.all('select 1'))
-      refusal.mockRestore()
-
       expect(error).toBeInstanceOf(TransactionStateError)
       expect(error.message).toContain('out of words')
       expect(error).toMatchObject({ outcome: 'not_started' })
-      expect(await db.scalar('select 1 + 1')).toBe(2)
+      // The BEGIN in front of it has not been sent.
+      refusal
+        .mockImplementationOnce(() => null)
+        .mockImplementationOnce(() => {
+          throw new RangeError('out of words again')
+        })
+      expect((await caught(db.transaction(() => db.all('select 1')))).message).toContain('out of words again')
+      refusal.mockRestore()
+      expect(await db.transaction(() => db.scalar('select 1 + 1'))).toBe(2)
     })
   })
 })

@@ -44,16 +44,20 @@ class ViewUnit {
 
   async run(): Promise<void> {
     const { ops } = this.#job
-    for (let at = 0, next = 0; at < ops.length; at = next) {
-      const { stmt } = ops[at] as Op
-      const control = stmt.cls === 'control' ? this.#shared.words.control(stmt.text) : null
-      next = ops.findIndex((op, index) => index > at && (control !== null || op.stmt.cls === 'control'))
-      if (next < 0) next = ops.length
-      const run = ops.slice(at, next)
-      if (this.#refuses(run, control)) return this.#drop(this.#lead)
-      if (!(await (control === null ? this.#statements(run) : this.#control(run[0] as Op, control)))) return
+    try {
+      for (let at = 0, next = 0; at < ops.length; at = next) {
+        const { stmt } = ops[at] as Op
+        const control = stmt.cls === 'control' ? this.#shared.words.control(stmt.text) : null
+        next = ops.findIndex((op, index) => index > at && (control !== null || op.stmt.cls === 'control'))
+        if (next < 0) next = ops.length
+        const run = ops.slice(at, next)
+        if (this.#refuses(run, control)) return
+        if (!(await (control === null ? this.#statements(run) : this.#control(run[0] as Op, control)))) return
+      }
+      await this.#flush()
+    } finally {
+      this.#drop(this.#lead)
     }
-    await this.#flush()
   }
 
   /** Whether one of them cannot run, which is answered without sending any. */
