@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from './free-port.ts'
+import { serverFolder } from './server-folder.ts'
 
 export interface Server {
   /** Of its maintenance database, as a superuser. */
@@ -38,6 +39,7 @@ const settings: Readonly<Record<string, string>> = {
   synchronous_commit: 'off',
   full_page_writes: 'off',
   wal_level: 'minimal',
+  max_wal_size: '256MB',
   max_wal_senders: '0',
   autovacuum: 'off',
   jit: 'off',
@@ -61,11 +63,11 @@ export function installedServer(version: number): string | undefined {
 /** An empty server that keeps nothing: no write waits for the disk. `installed`: a PostgreSQL of this machine. */
 export async function startServer(installed?: string): Promise<Server> {
   const directory = await mkdtemp(join(tmpdir(), 'genever-postgres-'))
+  const data = await serverFolder('genever-postgres-data-')
   try {
     const account = await unprivileged()
-    if (account !== undefined) await chown(directory, account.uid, account.gid)
+    if (account !== undefined) for (const each of [directory, data]) await chown(each, account.uid, account.gid)
     const binaries = installed ?? (await usableBinaries(directory, account))
-    const data = join(directory, 'data')
     const locale =
       installed === undefined
         ? ['--locale', 'C', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8']
@@ -82,9 +84,9 @@ export async function startServer(installed?: string): Promise<Server> {
     await writeFile(join(data, 'pg_hba.conf'), hostRules)
     const lines = Object.entries(known).map(([name, value]) => `${name} = '${value}'\n`)
     await appendFile(join(data, 'postgresql.conf'), lines.join(''))
-    return await supervise(directory, binaries, account)
+    return await supervise([directory, data], binaries, account)
   } catch (error) {
-    await rm(directory, { recursive: true, force: true })
+    for (const each of [directory, data]) await rm(each, { recursive: true, force: true })
     throw new Error(
       'The embedded PostgreSQL server did not start. Run `npm install` again, or name a server: ' +
         'DATABASE_URL=postgres://user:password@host:5432/postgres',
@@ -93,10 +95,15 @@ export async function startServer(installed?: string): Promise<Server> {
   }
 }
 
-async function supervise(directory: string, binaries: string, account: Account | undefined): Promise<Server> {
+/** `folders`, of which the last one has the data, are removed at its end. */
+async function supervise(
+  folders: readonly [string, string],
+  binaries: string,
+  account: Account | undefined,
+): Promise<Server> {
   const port = await freePort()
-  const script = '"$1" -D "$2/data" -p "$3" & cat >/dev/null; kill -QUIT $! 2>/dev/null; wait; rm -rf "$2"'
-  const child = spawn('/bin/sh', ['-c', script, 'sh', join(binaries, 'bin', 'postgres'), directory, String(port)], {
+  const script = '"$1" -D "$4" -p "$2" & cat >/dev/null; kill -QUIT $! 2>/dev/null; wait; rm -rf "$3" "$4"'
+  const child = spawn('/bin/sh', ['-c', script, 'sh', join(binaries, 'bin', 'postgres'), String(port), ...folders], {
     ...account,
     cwd: tmpdir(),
     detached: true,

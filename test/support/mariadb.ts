@@ -5,10 +5,10 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, chmod, chown, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { access, chmod, chown, mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
+import { serverFolder } from './server-folder.ts'
 import { until } from './until.ts'
 
 export interface MariaServer {
@@ -45,7 +45,7 @@ export async function startMariadb(extra: readonly string[] = []): Promise<Maria
   const [binary, share] = [await installedMariadb(), await firstThere(shares)]
   if (binary === undefined || share === undefined)
     throw new Error('MariaDB is not installed: apt-get install mariadb-server-core')
-  const folder = await mkdtemp(join(tmpdir(), 'genever-mariadb-'))
+  const folder = await serverFolder('genever-mariadb-')
   const data = join(folder, 'data')
   await mkdir(data)
   // It refuses to run as root.
