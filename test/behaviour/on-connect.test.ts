@@ -3,6 +3,7 @@
 import { type Connection, ConnectError, createDb, type Db, UsageError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { onServer } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
 import { doing, forEachDriver, pid } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
@@ -222,12 +223,15 @@ forEachDriver((driver) => {
 forEachDriver(
   (driver) => {
     test('a statement of it that hangs is given up at the same time', async () => {
-      const onConnect = (connection: Connection): unknown => connection.scalar(driver.words.sleep(60))
+      const hanging = `${driver.words.sleep(60)} -- of onConnect`
+      const onConnect = (connection: Connection): unknown => connection.scalar(hanging)
       const db = createDb(await driver.url(), { onConnect, pool: { connectTimeoutMs: 2_000 } })
 
       expect((await caught(db.open())).message).toContain('connectTimeoutMs')
 
       await db.close()
+      // Its session hears of the end only after the sleep: until then CREATE INDEX CONCURRENTLY of another file would wait for it.
+      await onServer('select pg_terminate_backend(pid) from pg_stat_activity where query = $1', [hanging])
     })
 
     test('every connection of a pool gets its own call', async () => {
