@@ -54,12 +54,13 @@ const matrixOnly = [
 ]
 
 /**
- * Files that change what others in the same process would see, or look at the process as a whole: globals, the environment, clocks,
- * modules loaded again or not loaded, memory, hooks of Node.js. Each has a process for itself. All others share one for each worker,
- * and what they import.
+ * Files for which a process shared with others will not do: they load modules again, replace them or need them not to be loaded,
+ * register adapters, count promises or collected memory. Each has a process for itself, which costs most of a second. All others
+ * share one for each worker, and what they import; what they change, such as a clock, the environment or a global, they put back at
+ * the end of each test.
  */
 const alone = calling(
-  /\bvi\.|\b(?:virtualTime|leapingTime|fakeClock|passTime|createHook|memoryUsage|gc|cpuUsage|deleteProperty|registerAdapter|getSQL)\b|process\.(?:env\b|on\(|emit)|\bglobalThis\b|Object\.prototype\b|prepareStackTrace|drizzle:entityKind|\/kit\.ts'/,
+  /\bvi\.(?:mock|doMock|resetModules)\(|\b(?:createHook|registerAdapter)\(|\bgc\?\.\(|\b(?:cpuUsage|getSQL|drizzle:entityKind)\b|\/kit\.ts'/,
 ).filter((path) => !path.startsWith(join('test', 'meta')))
 
 /**
@@ -150,8 +151,8 @@ const config: ViteUserConfigFnObject = defineConfig(({ mode }) => ({
     globalSetup: 'test/support/postgres.ts',
     setupFiles: ['test/support/engine-loaded.ts'],
     pool: 'forks',
-    // Vitest leaves one core for itself, which on two cores halves the pace; it has little to do while tests run.
-    maxWorkers: availableParallelism(),
+    // Tests wait for servers and for time to pass a good part of theirs: one worker more than cores leaves none of them idle.
+    maxWorkers: availableParallelism() + (mode === 'matrix' ? 0 : 1),
     execArgv: ['--expose-gc'],
     // Real servers on a machine that may be busy with other things: a wait that is too short says nothing of the code.
     testTimeout: 120_000,
