@@ -265,7 +265,7 @@ async function play(
   }
 }
 
-const numRuns = sample({ once: 200, matrix: 500, soak: 20_000 })
+const numRuns = sample({ once: 120, matrix: 500, soak: 20_000 })
 const shape = [program, fc.scheduler(), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })] as const
 const expected = [UsageError, AcquireTimeoutError, QueryError, TransactionAbortedError]
 

@@ -46,7 +46,7 @@ const says =
   }
 
 const callers = 20
-const spanMs = 400
+const spanMs = 250
 /** How often a server may have been asked in so much time: the shortest pause is 50 ms; two are under way at the borders of the span. */
 const mostIn = (ms: number): number => ms / 50 + 3
 
@@ -207,7 +207,7 @@ describe('a server without room for another connection', () => {
 
   test('asks over the wire at the same pace', async () => {
     const server = await refusing(says('53300'))
-    const db = closing(createDb(server.url, { pool: { acquireTimeoutMs: 8 * spanMs } }))
+    const db = closing(createDb(server.url, { pool: { acquireTimeoutMs: 4 * spanMs } }))
 
     const began = performance.now()
     const errors = await Promise.all(Array.from({ length: callers }, () => caught(db.scalar('select 1'))))

@@ -12,7 +12,7 @@ const tables = `
   create table parents (id int primary key);
   create table children (parent int references parents deferrable initially deferred);
 `
-const runs = sample({ once: 60, matrix: 200, soak: 2000 })
+const runs = sample({ once: 40, matrix: 200, soak: 2000 })
 
 let database: FreshDatabase
 let db: Db

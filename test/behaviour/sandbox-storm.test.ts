@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { until } from '../support/until.ts'
 import { sample } from '../support/extent.ts'
 
-const runs = sample({ once: 40, matrix: 100, soak: 1000 })
+const runs = sample({ once: 25, matrix: 100, soak: 1000 })
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 type Random = () => number

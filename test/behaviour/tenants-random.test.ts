@@ -15,7 +15,7 @@ import { sample, sampleSeed } from '../support/extent.ts'
 import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
 
 const many = sample({ once: 40, matrix: 300, soak: 300 })
-const programs = sample({ once: 40, matrix: 300, soak: 20_000 })
+const programs = sample({ once: 25, matrix: 300, soak: 20_000 })
 const table = pgTable('rows', { id: integer().primaryKey(), tenant: text(), hits: integer() })
 const nameOf = (n: number): string => `tenant ${n}`
 

@@ -286,7 +286,7 @@ async function check(
   expect(server.openCount).toBe(0)
 }
 
-const numRuns = sample({ once: 150, matrix: 500, soak: 20_000 })
+const numRuns = sample({ once: 100, matrix: 500, soak: 20_000 })
 
 describe.each(fakes)('on $name', (family) => {
   test.each([

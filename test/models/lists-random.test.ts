@@ -14,7 +14,7 @@ import { caught } from '../support/caught.ts'
 import { sample, sampleSeed } from '../support/extent.ts'
 import { forEachDriver } from '../support/matrix.ts'
 
-const queries = sample({ once: 120, matrix: 400, soak: 50_000 })
+const queries = sample({ once: 80, matrix: 400, soak: 50_000 })
 /** How many queries ask for the same rows. */
 const each = queries > 1_000 ? 40 : 12
 

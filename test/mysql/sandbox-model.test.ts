@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { sample } from '../support/extent.ts'
 import { describeMysql, type FreshMysql, onFreshMysql } from '../support/mysql.ts'
 
-const runs = sample({ once: 60, matrix: 200, soak: 2000 })
+const runs = sample({ once: 40, matrix: 200, soak: 2000 })
 
 let server: FreshMysql
 let db: Db

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import { sample } from '../support/extent.ts'
 import { fc } from '../support/fast-check.ts'
 import { describe, expect, test } from 'vitest'
 import { InvalidUrlError } from '../../src/errors/index.ts'
@@ -342,7 +343,7 @@ describe('no URL, however broken,', () => {
           expect(error).toBeInstanceOf(InvalidUrlError)
         }
       }),
-      { numRuns: 3_000 },
+      { numRuns: sample({ once: 1_000, matrix: 3_000, soak: 50_000 }) },
     )
   })
 
@@ -362,7 +363,7 @@ describe('no URL, however broken,', () => {
         expect(inspect(result, options)).not.toContain(canary)
         expect(JSON.stringify(result)).not.toContain(canary)
       }),
-      { numRuns: 5_000 },
+      { numRuns: sample({ once: 2_000, matrix: 5_000, soak: 50_000 }) },
     )
   })
 

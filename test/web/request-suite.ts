@@ -658,7 +658,7 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
       await using app = await start({ db, routes: stormRoutes(db, table, foreign) })
       const random = dice(20_261_121)
       const outcomes = { answered: 0, cut: 0 }
-      const requests = sample({ once: 400, matrix: 2000, soak: 10_000 })
+      const requests = sample({ once: 200, matrix: 2000, soak: 10_000 })
       const one = async (n: number): Promise<void> => {
         const route = ['GET /read', 'GET /rows', 'POST /write', 'POST /orders', 'GET /throw', 'GET /none'][n % 6]
         const sent = send(app.port, `${route}?n=${n}`)
