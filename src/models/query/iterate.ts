@@ -1,6 +1,7 @@
 // Objects of a query as they come, by the server's cursor. Further statements for their parts need the connection that a cursor would
 // hold, so such objects come page by page.
 import type { CursorOptions } from '../../engine/query/query-options.ts'
+import { UsageError } from '../../errors/index.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { asQuery, type Statement } from '../../sql/statement.ts'
 import { Indexes } from '../load/indexes.ts'
@@ -9,11 +10,16 @@ import type { ModelCursor } from '../types/query.ts'
 import { PageRows } from './page.ts'
 import type { QueryState } from './state.ts'
 
+/** @throws {UsageError} where a lock would end before the loop does. */
 export function iterateObjects<R>(executor: Executor, state: QueryState, options: CursorOptions): ModelCursor<R> {
   if (!state.selectIn) {
     const { statement } = compileQuery(state, { facts: Indexes.of(executor) })
     return executor.iterate(asQuery(statement as Statement<R>), options)
   }
+  if (state.lock !== null && executor.transactionHere() === null)
+    throw new UsageError(
+      "iterate() of a query with forUpdate() whose lists are loaded by further statements (the strategy 'select-in') reads page after page, and outside of a transaction each lock would end with its page. Call it in db.transaction(…).",
+    )
   return new BatchCursor<R>(new PageRows(executor, state, options), options.batchSize)
 }
 

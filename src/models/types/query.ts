@@ -35,7 +35,10 @@ export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, 
   leftJoin(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F>
   groupBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F>
   having(condition: SQL | Fragment): ModelQuery<R, F>
-  /** Locks the rows of the model until the transaction ends. (PostgreSQL: FOR UPDATE OF.) */
+  /**
+   * Locks the rows of the model until the transaction ends. `page()` locks one more than it gives, and an offset those it leaves out.
+   * `count()`, `exists()`, groups and `distinct()` are refused with it: they have no rows to lock. (PostgreSQL: FOR UPDATE OF.)
+   */
   forUpdate(options?: LockOptions): ModelQuery<R, F>
   /**
    * Sets the loader: what rows become, and which tables are joined for it.

@@ -63,8 +63,9 @@ export function compileQuery(
   return { statement: { ...statement, maxRows: 0 }, assembly, objects: (rows) => assembly.gather(rows) }
 }
 
-/** `select count(*)` of the objects the query gives. */
+/** `select count(*)` of the objects the query gives. @throws {UsageError} for a query that locks them. */
 export function compileCount(state: QueryState): Statement<number> {
+  refuseLock(state, 'count()')
   const text = new SqlText(state.source.dialect)
   const grouped = state.groupBy.length > 0 || state.having.length > 0
   if (state.limit !== null || state.offset !== null || grouped || distinctBy(state) !== null) {
@@ -78,10 +79,19 @@ export function compileCount(state: QueryState): Statement<number> {
   return { sql: text.text, params: text.params, dialect: text.dialect.family }
 }
 
+/** @throws {UsageError} for a query that locks its objects. */
 export function compileExists(state: QueryState): Statement<boolean> {
+  refuseLock(state, 'exists()')
   const text = new SqlText(state.source.dialect).add('select exists(')
   inner(state, text)
   return { sql: text.add(')').text, params: text.params, dialect: text.dialect.family }
+}
+
+function refuseLock({ lock }: QueryState, method: string): void {
+  if (lock === null) return
+  throw new UsageError(
+    `${method} of a query with forUpdate() would lock nothing, for it reads no row. Ask without forUpdate(), or lock the rows by all() or first().`,
+  )
 }
 
 /** The joins of the loader too: a condition may be on what it joins. */
