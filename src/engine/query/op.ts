@@ -32,6 +32,8 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   transaction: Inside | null = null
   /** Why an operation sent before it in the same unit failed. */
   prefixFailure: Failure | null = null
+  /** What was issued with it, to travel together. */
+  beside: readonly EngineOp[] | null = null
   failure: Failure | null = null
   /** Where it was sent. */
   #raw: RawConnection | null = null

@@ -16,6 +16,8 @@ export interface Unreleased {
 
 export class Flight {
   readonly ops: EngineOp[] = []
+  /** What is being issued together: nothing is sent before all of it is there. */
+  issuing: EngineOp[] | null = null
   /** The text that takes back the operations in front of a BEGIN that failed: it goes before anything else. */
   abandon: string | null = null
   /** The nested transaction that has ended last and well, if nothing was sent since: its RELEASE goes in front of what comes next. */
@@ -38,7 +40,7 @@ export class Flight {
   }
 
   get fenced(): boolean {
-    return this.#fence !== null
+    return this.#fence !== null || this.issuing !== null
   }
 
   /** The operation that has to be answered before anything follows; null: none. */

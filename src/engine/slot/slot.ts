@@ -14,7 +14,7 @@ import { route } from '../hosts/route.ts'
 import { Holding } from './holding.ts'
 import { remove } from './flight.ts'
 import { noteReach } from './reach.ts'
-import { isPlain, joinsOpening, noteTime, sendSpare, type Spare } from './spares.ts'
+import { isPlain, joinsOpening, noteTime, sendSpare, type Spare, submit } from './spares.ts'
 import { tellOfCursors, type Waiting, Turn } from './waiting.ts'
 import { clock, deferred } from '../../util/clock.ts'
 
@@ -70,6 +70,7 @@ export class Slot extends Holding implements PoolWaiter {
     if (free && item instanceof EngineOp && this.#hasRoom()) this.#transmit(item)
     else {
       item.issued = true
+      if (item instanceof EngineOp) this.flight.issuing?.push(item)
       this.#ready.push(item)
       this.#pump()
     }
@@ -143,7 +144,7 @@ export class Slot extends Holding implements PoolWaiter {
     if (prefix instanceof Error) return op.refuseWith(prefix)
     raw.dirty |= op.stmt.dirties
     this.flight.add(op, prefix !== null || op.stmt.hasControl)
-    if (prefix === null) raw.submit(op)
+    if (prefix === null) submit(this, op, this.#ready)
     else raw.submitUnit({ ops: [...prefix, op] })
   }
 

@@ -16,6 +16,40 @@ export function isPlain(item: Item): boolean {
   return item instanceof EngineOp && item.engine.functions.isPlain(item.stmt)
 }
 
+/** Calls what issues several reads at once: where a connection takes one message at a time they travel in one. */
+export function issueTogether<T>(slot: Slot | null, work: () => T): T {
+  if (slot === null || slot.flight.issuing !== null) return work()
+  const issued: EngineOp[] = (slot.flight.issuing = [])
+  try {
+    return work()
+  } finally {
+    slot.flight.issuing = null
+    if (issued.length > 1) for (const op of issued) op.beside = issued
+    slot.reconsider()
+  }
+}
+
+/** Sends a statement, and those behind it in the queue that were issued with it. */
+export function submit(slot: Slot, op: EngineOp, queue: Item[]): void {
+  const { raw } = slot.lease as Lease
+  if (op.beside === null || raw.maxInFlight > 1 || raw.join === undefined || !isPlain(op)) return raw.submit(op)
+  const ops = [op]
+  for (let next = queue[0]; next instanceof EngineOp && goesWith(slot, op, next); next = queue[0]) {
+    queue.shift()
+    next.starting(raw)
+    raw.dirty |= next.stmt.dirties
+    slot.flight.add(next, false)
+    ops.push(next)
+  }
+  raw.submitUnit({ ops })
+}
+
+function goesWith(slot: Slot, op: EngineOp, next: EngineOp): boolean {
+  if (op.beside?.includes(next) !== true || !isPlain(next) || slot.reads !== null) return false
+  if (next.transaction !== op.transaction || next.transaction?.doomed === true || isDue(slot, next)) return false
+  return next.stmt.pins === 0 && noteReach(slot, next.stmt, (slot.lease as Lease).raw) === null
+}
+
 /** A plain read that takes less than this is quick. */
 const quickMs = 5
 
