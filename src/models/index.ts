@@ -12,7 +12,7 @@ export type { Joinable, ModelQuery } from './types/query.ts'
 export type { ModelStatics } from './types/statics.ts'
 export type { JsonRow, ViewTable } from './types/values.ts'
 export type { JsonMap, JsonProp } from './types/values.ts'
-export type { Attach, Loaded, Loader, LoaderLike, Many, ManyOptions } from './types/loader.ts'
+export type { Attach, Loaded, LoadedRow, Loader, LoaderLike, Many, ManyOptions } from './types/loader.ts'
 export type {
   Aliased,
   AnyModel,

@@ -290,14 +290,17 @@ export function loadingOf(given: unknown): Loading {
   return loading
 }
 
-export type Call = (row: unknown, context: object) => unknown
+/** `whole`: all that was read of the row, where `row` is a part of it. */
+export type Call = (row: unknown, context: object, whole?: object) => unknown
 
-export type Callable = Call & (new (row: unknown, context: object) => unknown)
+export type Callable = Call & (new (row: unknown, context: object, whole?: object) => unknown)
 
 /** A class is called with `new`. */
 export function callOf(given: Callable): Call {
   const isClass = Function.prototype.toString.call(given).startsWith('class')
-  return isClass ? (one, context) => new given(one, context) : (one, context) => given(one, context)
+  return isClass
+    ? (one, context, whole) => new given(one, context, whole)
+    : (one, context, whole) => given(one, context, whole)
 }
 
 /** Each row as it comes, through a function; the context is one object for a result. */

@@ -3,7 +3,7 @@
 import { and, asc, count, desc, eq, getTableColumns, getTableName, gt, sql, sum } from 'drizzle-orm'
 import { pgTable, serial, text, timestamp } from 'drizzle-orm/pg-core'
 import { sql as sqlTag, UsageError } from 'genever'
-import { literal, many, Model } from 'genever/models'
+import { literal, type LoadedRow, many, Model, plain } from 'genever/models'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { caught, thrownBy } from '../support/caught.ts'
 import { hear } from '../support/events.ts'
@@ -476,6 +476,81 @@ forEachDriver((driver) => {
 
       expect(numbered).toEqual(['1 hi Ann', '2 hi Bob', '3 hi Cid', '4 hi Dan'])
       expect([withInitial?.initial, withInitial?.source]).toEqual(['A', 'db'])
+    })
+
+    test.each(['joined', 'select-in'] as const)(
+      'a function has an object with all its members, by %s',
+      async (strategy) => {
+        const { User, Team } = await filled(driver)
+        const described = User.load({
+          label: (user: { name: string; team: { name: string } | null; origin: string }, _: object, row: LoadedRow) =>
+            [user.name, user.team?.name ?? null, user.origin, row.get(User.c.name), row.get(Team.c.name)].join(' '),
+          team: Team,
+          origin: literal('db'),
+        })
+
+        const found = await User.query().load(described, { strategy }).orderBy(User.c.id)
+
+        expect(found.map(({ label }) => label)).toEqual(
+          found.map(({ name, team }) => `${name} ${team?.name ?? ''} db ${name} ${team?.name ?? ''}`),
+        )
+        expect(found.some(({ team }) => team === null)).toBe(true)
+        expect(found[0] === undefined ? null : plain(found[0]).label).toBe(found[0]?.label)
+      },
+    )
+
+    test('a function gets the whole row as its third argument', async () => {
+      const { User, Team } = await filled(driver)
+      const Boss = User.alias('boss')
+      const double = sql<number>`${User.c.age} * 2`.mapWith(Number)
+      const named = sql<string>`upper(${User.c.name})`.as('shouted')
+      type U = InstanceType<typeof User>
+      const told = (user: U, _: object, row: LoadedRow): unknown => {
+        expectTypeOf(row.get(Team.c.name)).toEqualTypeOf<string | null>()
+        return [user.name, row.get(Team.c.name), row.get(Boss.c.name), row.get(double), row.get(named)]
+      }
+      const bosses = Boss.on(eq(User.c.bossId, Boss.c.id))
+
+      const rows = await User.query()
+        .orderBy(User.c.id)
+        .load([told, double, Boss.on(eq(User.c.bossId, Boss.c.id)), Team, named, User] as const)
+      const members = await User.query()
+        .orderBy(User.c.id)
+        .load(User.load({ told, double, boss: bosses, team: Team, named }))
+      const joined = await User.query()
+        .leftJoin(Team)
+        .orderBy(User.c.id)
+        .load((user: U, _: object, row: LoadedRow) => `${user.name} ${row.get(Team.c.name)}`)
+
+      const people = await User.query()
+        .load(User.load({ boss: bosses, team: Team }))
+        .orderBy(User.c.id)
+      const expected = people.map(({ name, age, boss, team }) => [
+        name,
+        team?.name ?? null,
+        boss?.name ?? null,
+        age === null ? null : age * 2,
+        name.toUpperCase(),
+      ])
+      expect(rows.map(([it]) => it)).toEqual(expected)
+      expect(rows.map((row) => row[5].name)).toEqual(people.map(({ name }) => name))
+      expect(members.map((user) => user.told)).toEqual(expected)
+      expect(joined).toEqual(people.map(({ name, team }) => `${name} ${team?.name ?? null}`))
+    })
+
+    test('what was not read of the whole row is refused', async () => {
+      const { User, Team } = await filled(driver)
+      for (const of of [Team.c.name, sql`1`, 'name', User, undefined])
+        expect(
+          await caught(User.query().load((_: object, __: object, row: LoadedRow) => row.get(of as never))),
+        ).toMatchObject({ name: 'UsageError', message: expect.stringMatching(/is not in the row/) })
+      expect(
+        await caught(
+          Team.query()
+            .join(User)
+            .load(Team.distinct().load({ x: (_: object, __: object, row: LoadedRow) => row.get(User.c.name) })),
+        ),
+      ).toMatchObject({ name: 'UsageError', message: expect.stringMatching(/several rows/) })
     })
 
     test('a class of its own is made of the row', async () => {

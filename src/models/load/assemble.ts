@@ -17,17 +17,27 @@ import {
   put,
   type Read,
   unlessMissing,
+  WholeRow,
   type Values,
 } from './instances.ts'
 import { Joins, linkOf } from './join-list.ts'
-import { relationOf, severalAsOne } from './joins.ts'
+import { relationOf, severalAsOne, titleOf } from './joins.ts'
 import { isWholeKey, sortedByKey } from '../values/key-order.ts'
 import { Level, type List } from './level.ts'
 import { listSpecs } from './list-fields.ts'
 import { columnsIn } from './columns.ts'
 import { gather, specOfRows, writeRows } from './list-rows.ts'
 import { aliasFor, type Around, type Correlates, writeLists, writeNamed } from './list-sql.ts'
-import { type ChildNode, type ListNode, type LoadNode, modelNode, type ModelNode } from './node.ts'
+import {
+  type CallNode,
+  callsLast,
+  type ChildNode,
+  hasCall,
+  type ListNode,
+  type LoadNode,
+  modelNode,
+  type ModelNode,
+} from './node.ts'
 import { Shared } from './shared.ts'
 import { type Single, singleIn } from './single.ts'
 import { asText, qualifierOf, type Source } from './source.ts'
@@ -38,6 +48,8 @@ export class Assembly {
   readonly #read: Read
   readonly #beside: number[] = []
   readonly #single: Single[] = []
+  /** The objects of the rows themselves. */
+  readonly #objects = new Map<Level, Read>()
 
   /** @throws {UsageError} when the loader does not fit the query. */
   constructor(node: LoadNode, root: Source, joins: Joins) {
@@ -115,6 +127,11 @@ export class Assembly {
     this.#beside.push(this.#root.add(expression))
   }
 
+  /** All that was read of a row. */
+  whole(values: unknown): WholeRow {
+    return new WholeRow(this.#root.places, values as Values)
+  }
+
   /** The values beside a row. */
   besides(row: unknown): unknown[] {
     return this.#beside.map((at) => (row as Values)[at])
@@ -133,13 +150,24 @@ export class Assembly {
       case 'value':
         return this.#value(node.expression, level, owner, member)
       case 'tuple': {
-        const items = node.items.map((item) => this.#compile(item, level, null, null))
+        const items: Read[] = []
+        // A function gets the object of the model beside it, whichever stands first.
+        for (const calls of [false, true])
+          node.items.forEach((item, at) => {
+            if (calls !== hasCall(item)) return
+            items[at] = this.#compile(item, level, null, null)
+            if (item.kind === 'model' && item.source === level.source && hasCall(node))
+              this.#objects.set(level, (items[at] = remembered(items[at])))
+          })
         return (values, shared) => items.map((read) => read(values, shared))
       }
       case 'call': {
         const { call } = node
-        const row = this.#model(modelNode(level.source), level, null, null)
-        return (values, shared) => noModel(call(row(values, shared), shared.context), null)
+        const object = this.#objects.get(level) ?? remembered(this.#model(modelNode(level.source), level, null, null))
+        this.#objects.set(level, object)
+        this.#readAll(node, level)
+        return (values, shared) =>
+          noModel(call(object(values, shared), shared.context, new WholeRow(level.places, values)), null)
       }
       case 'constant':
         return () => node.value
@@ -175,7 +203,10 @@ export class Assembly {
     const shares = by !== null && level === this.#root
     if (shares) for (let at = start; at < end; at++) this.#repeats.add(at)
     const sharing = by?.map((column) => level.add(asText(column, source))) ?? null
-    const attach = node.children.map((child) => this.#child(child, level, source))
+    const attach = callsLast(node.children).map((child) => this.#child(child, level, source))
+    if (by !== null)
+      for (const { key, node: child } of node.children)
+        if (child.kind === 'call' && child.isOfRow) throw severalRows(key, source)
     if (by !== null) this.#single.push(...singleIn(node, by, level, level === this.#root))
     const loaded = node.children.map(({ key }) => key)
     const make = instances(model, start, loaded, attach)
@@ -194,8 +225,21 @@ export class Assembly {
 
   #child({ key, node, list }: ChildNode, level: Level, parent: Source): Attach {
     if (list !== null) return this.#list(key, node as ModelNode, list, level, parent)
-    if (node.kind === 'call') return attachCalled(key, node.call)
+    if (node.kind === 'call') {
+      this.#readAll(node, level)
+      return attachCalled(key, node.call, level.places)
+    }
     return attachRead(key, this.#compile(node, level, parent, key))
+  }
+
+  /** Selects the columns of all tables that the query has joined, for a function of the row. */
+  #readAll({ isOfRow }: CallNode, level: Level): void {
+    if (!isOfRow) return
+    for (const { meta, columns } of level.joins.given)
+      for (const { key } of meta?.columns ?? []) {
+        const column = columns[key] as Column
+        if (level.find(column) === undefined) level.add(column)
+      }
   }
 
   #list(key: string, node: ModelNode, own: ListNode, parent: Level, owner: Source): Attach {
@@ -231,6 +275,21 @@ export class Assembly {
 }
 
 const none: readonly never[] = []
+
+function severalRows(key: string, source: Source): UsageError {
+  return new UsageError(
+    `load({ ${key} }) of a distinct() ${titleOf(source)} is a function of the row, and one object is made of several rows. Leave out the third parameter of the function.`,
+  )
+}
+
+/** The same object for the same row, which a function gets too. */
+function remembered(read: Read): Read {
+  let [row, by, made]: [Values | null, Shared | null, unknown] = [null, null, null]
+  return (values, shared) => {
+    if (row !== values || by !== shared) [row, by, made] = [values, shared, read(values, shared)]
+    return made
+  }
+}
 
 function listsIn(level: Level): List[] {
   return level.lists.flatMap((list) => [list, ...listsIn(list.level)])

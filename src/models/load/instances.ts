@@ -1,9 +1,13 @@
 // Instances of the values of a row that stand one after another, and how what belongs to them is put into them. Loaders of queries
 // and of the option `into` read rows by it.
+import { Column, is, SQL } from 'drizzle-orm'
+import { isSqlLike, render } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
+import type { Expression } from '../meta/expressions.ts'
 import { isModel, metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { Row } from '../meta/row.ts'
+import type { Call } from '../../sql/statement.ts'
 import type { Shared } from './shared.ts'
 
 export type Values = readonly unknown[]
@@ -55,10 +59,104 @@ export function ifThere(read: Read, at: number): Read {
   return (values, shared) => (values[at] ? read(values, shared) : null)
 }
 
-export function attachCalled(key: string, call: (row: unknown, context: object) => unknown): Attach {
-  return (instance, _values, shared) => {
-    instance[key] = noModel(call(instance, shared.context), key)
+/** `places` are those of the values of the row. */
+export function attachCalled(key: string, call: Call, places: Places): Attach {
+  return (instance, values, shared) => {
+    instance[key] = noModel(call(instance, shared.context, new WholeRow(places, values)), key)
   }
+}
+
+/** Where the values of expressions are in a row. */
+export class Places {
+  readonly #items: readonly Expression[]
+  readonly #known = new Map<unknown, number>()
+
+  constructor(items: readonly Expression[]) {
+    this.#items = items
+  }
+
+  /** -1: it was not read. */
+  of(expression: unknown): number {
+    const known = this.#known.get(expression)
+    if (known !== undefined) return known
+    const at = this.#items.indexOf(expression as Expression)
+    const found = at < 0 ? this.#equalTo(expression) : at
+    // An expression that is written anew for each row is not kept for each.
+    if (this.#known.size < 100) this.#known.set(expression, found)
+    return found
+  }
+
+  #equalTo(expression: unknown): number {
+    if (!is(expression, Column) && !is(expression, SQL) && !is(expression, SQL.Aliased)) return -1
+    const text = textOf(expression)
+    return this.#items.findIndex((item) => textOf(item) === text)
+  }
+}
+
+function textOf(expression: Expression): string {
+  const { sql, params } = render(is(expression, SQL.Aliased) ? expression.sql : expression)
+  return JSON.stringify([sql, is(expression, SQL.Aliased) ? expression.fieldAlias : null, params.map(String)])
+}
+
+/** All that was read of a row. (GINO: the row of a `CallableLoader`.) */
+export class WholeRow {
+  readonly #places: Places
+  readonly #values: Values
+
+  constructor(places: Places, values: Values) {
+    this.#places = places
+    this.#values = values
+  }
+
+  get(expression: unknown): unknown {
+    const value = this.find(expression)
+    if (value === undefined) throw notRead(expression)
+    return value
+  }
+
+  /** Undefined for what was not read. */
+  find(expression: unknown): unknown {
+    const at = this.#places.of(expression)
+    return at < 0 ? undefined : this.#values[at]
+  }
+}
+
+/** Of objects that others have, while these are loaded. */
+export const wholeRows: WeakMap<object, SeparateRow> = new WeakMap()
+
+/** What of a row came by this statement, and by those of the single objects that belong to it. */
+export class SeparateRow {
+  readonly #own: WholeRow
+  readonly #ones: readonly ((expression: unknown) => unknown)[]
+
+  constructor(own: WholeRow, ones: readonly ((expression: unknown) => unknown)[]) {
+    this.#own = own
+    this.#ones = ones
+  }
+
+  get(expression: unknown): unknown {
+    const value = this.find(expression)
+    if (value === undefined) throw notRead(expression)
+    return value
+  }
+
+  find(expression: unknown): unknown {
+    let value = this.#own.find(expression)
+    for (const one of this.#ones) if (value === undefined) value = one(expression)
+    return value
+  }
+}
+
+function notRead(expression: unknown): UsageError {
+  const isColumn = is(expression, Column)
+  const what = isColumn
+    ? `The column ${render(expression).sql}`
+    : isSqlLike(expression)
+      ? 'The expression'
+      : 'A value that is no column and no expression'
+  return new UsageError(
+    `${what} is not in the row: a function of load() has the columns of the tables that are loaded or joined, and the expressions of the loader. Load it beside the function.`,
+  )
 }
 
 export function attachRead(key: string, read: Read): Attach {

@@ -7,8 +7,18 @@ import type { ColumnSpec, RowSpec } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import type { Call, Decode, Loading } from '../../sql/statement.ts'
 import { columnOf, decodeExpression } from '../meta/decode.ts'
-import { attachCalled, attachRead, type Instance, instances, noModel, type Read, unlessMissing } from './instances.ts'
-import { type ChildNode, type LoadNode, type ModelNode, nodeOf } from './node.ts'
+import {
+  attachCalled,
+  attachRead,
+  type Instance,
+  instances,
+  noModel,
+  Places,
+  type Read,
+  unlessMissing,
+} from './instances.ts'
+import { callsLast, type ChildNode, type LoadNode, type ModelNode, nodeOf } from './node.ts'
+import type { Expression } from '../meta/expressions.ts'
 import { metaOf, modelName } from '../meta/model-meta.ts'
 import { Shared } from './shared.ts'
 
@@ -63,6 +73,9 @@ class Rows implements Loading {
   readonly named: RowSpec
   dialect: Dialect | null = null
   readonly #parts: Part[] = []
+  /** What the values of the parts are of. */
+  readonly #items: Expression[] = []
+  readonly #places: Places = new Places(this.#items)
   readonly #read: Read
 
   constructor(node: LoadNode) {
@@ -157,6 +170,7 @@ class Rows implements Loading {
     const meta = metaOf(model)
     const { columns } = meta
     this.#declared(meta.dialect, name)
+    for (const { key } of columns) this.#items.push(source.columns[key] as Column)
     const start = this.#add({
       of: name,
       path,
@@ -164,7 +178,7 @@ class Rows implements Loading {
       keys: columns.map(({ key }) => key),
       decodes: columns.map(({ decode }) => decode),
     })
-    const attach = children.map((child) => this.#child(child, path, name))
+    const attach = callsLast(children).map((child) => this.#child(child, path, name))
     const loaded = children.map(({ key }) => key)
     const read: Read<Instance> = instances(model, start, loaded, attach)
     return optional ? unlessMissing(read, meta, start) : read
@@ -175,7 +189,7 @@ class Rows implements Loading {
       throw new UsageError(
         `load({ ${key} }) of ${owner} is a list, and the option into makes one object of one row. Load lists by a query of the model: ${owner}.query().load(…).`,
       )
-    if (node.kind === 'call') return attachCalled(key, node.call)
+    if (node.kind === 'call') return attachCalled(key, node.call, this.#places)
     return attachRead(key, this.#compile(node, [...path, key], true))
   }
 
@@ -184,6 +198,7 @@ class Rows implements Loading {
     const column = columnOf(expression)
     if (column !== null) this.#declared(dialectOf(column), `The column "${column.name}"`)
     const { name, key } = own === undefined ? namesOf(expression) : { name: own, key: own }
+    this.#items.push(expression)
     const at = this.#add({
       of: 'it',
       path: path.slice(0, -1),

@@ -70,9 +70,13 @@ export class Joins {
   /** What loaders say is one object for another. */
   readonly #declared: OneFor[] = []
 
+  /** The tables that were joined before any loader was asked. */
+  readonly given: readonly Source[]
+
   constructor(root: Source, given: readonly Join[]) {
     this.#root = root
     this.#joins = [...given]
+    this.given = given.map(({ source }) => source)
   }
 
   /**

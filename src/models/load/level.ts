@@ -4,6 +4,7 @@ import { type Column, is, SQL } from 'drizzle-orm'
 import { render } from '../../builder/drizzle/core/render.ts'
 import type { Condition } from '../query/compile/condition.ts'
 import type { Expression } from '../meta/expressions.ts'
+import { Places } from './instances.ts'
 import type { Joins } from './join-list.ts'
 import type { Relation } from './joins.ts'
 import type { Source } from './source.ts'
@@ -32,6 +33,7 @@ export class Level {
   readonly joins: Joins
   readonly items: Expression[] = []
   readonly lists: List[] = []
+  readonly places: Places = new Places(this.items)
   /** The name of a subquery of the rows, for SQL that cannot name their tables. */
   readonly alias: string
   readonly #names: string[] = []

@@ -58,6 +58,8 @@ export interface TupleNode {
 export interface CallNode {
   readonly kind: 'call'
   readonly call: Call
+  /** It names a third parameter: the row with all tables that the query joins. */
+  readonly isOfRow: boolean
 }
 
 export interface ConstantNode {
@@ -83,7 +85,8 @@ export function nodeOf(loader: unknown): LoadNode {
   if (isPlain(loader) && !Object.hasOwn(loader, nodeSymbol)) throw noLoader(loader)
   if (is(loader, Column) || is(loader, SQL) || is(loader, SQL.Aliased))
     return { kind: 'value', expression: writable(loader) }
-  if (typeof loader === 'function') return { kind: 'call', call: callOf(loader as Callable) }
+  if (typeof loader === 'function')
+    return { kind: 'call', call: callOf(loader as Callable), isOfRow: loader.length > 2 }
   if (typeof loader === 'object' && loader !== null) {
     const carrier = loader as Carrier
     if (typeof carrier[manySymbol] === 'function')
@@ -118,6 +121,20 @@ export function listedOf(loader: unknown): Listed {
   const node = nodeOf(loader)
   if (node.kind !== 'model') throw new UsageError('many() takes a model, an alias, a loader or a query of one.')
   return { node, list: { through: null, where: [], orderBy: [], limit: null } }
+}
+
+/** Whether it is a function of the row, or a tuple with one. */
+export function hasCall(node: LoadNode): boolean {
+  return node.kind === 'call' || (node.kind === 'tuple' && node.items.some(hasCall))
+}
+
+/** Functions get an object that has all its other members. */
+export function callsLast(children: readonly ChildNode[]): readonly ChildNode[] {
+  if (!children.some(({ node }) => node.kind === 'call')) return children
+  return [
+    ...children.filter(({ node }) => node.kind !== 'call'),
+    ...children.filter(({ node }) => node.kind === 'call'),
+  ]
 }
 
 /** Whether a list is loaded somewhere in it. */

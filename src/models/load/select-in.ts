@@ -1,13 +1,14 @@
 // Loading by further statements: one for each relation, for the keys of the objects that are there, all relations of a level at
 // once. Named as the field names it, selectin loading. (SQLAlchemy: `selectinload`; MikroORM: `select-in`.) Keys travel as the
 // server wrote them, and the server pairs them: it alone knows which are equal.
-import { type SQL, sql } from 'drizzle-orm'
-import { UsageError } from '../../errors/index.ts'
+import { Column, is, type SQL, sql } from 'drizzle-orm'
+import { TransactionAbortedError, UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
 import type { Dialect, ListWords } from '../../sql/dialect.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
+import { issueTogether } from '../../engine/slot/spares.ts'
 import { Source as EngineSource } from '../../engine/source.ts'
 import { asQuery } from '../../sql/statement.ts'
 import { Row } from '../meta/row.ts'
@@ -17,12 +18,12 @@ import { writeConditions } from '../query/compile/condition.ts'
 import type { QueryState } from '../query/state.ts'
 import { Assembly } from './assemble.ts'
 import { checkOwn } from './belonging.ts'
-import { noModel, put } from './instances.ts'
+import { noModel, put, SeparateRow, type WholeRow, wholeRows } from './instances.ts'
 import { Joins, linkOf } from './join-list.ts'
 import { type Relation, relationOf, relationOfOne } from './joins.ts'
 import { type ChildNode, type LoadNode, modelNode, type ModelNode } from './node.ts'
 import { Shared } from './shared.ts'
-import type { Source } from './source.ts'
+import { qualifierOf, type Source } from './source.ts'
 
 type Instance = Record<string, unknown>
 type Rows = readonly (readonly unknown[])[]
@@ -37,15 +38,28 @@ export async function loadSeparately<R>(
   const separate = separateOf(state.loader)
   const { statement, assembly } = compileQuery(
     { ...state, ...separate.root, limit: limit === 0 ? state.limit : Math.min(limit, state.limit ?? limit) },
-    { beside: separate.beside(executor.dialectHere().lists) },
+    { beside: [...separate.beside(executor.dialectHere().lists), ...separate.joined(state.joins)] },
   )
   return together(executor, async () => {
     const rows = await executor.all(asQuery({ ...statement, decode: undefined }), options)
     const objects = assembly?.rows(rows) ?? []
-    const keys = rows.map((row) => assembly?.besides(row) ?? [])
-    await separate.attach(executor, objects as Instance[], keys, options)
+    await separate.attach(executor, objects as Instance[], cameAs(assembly as Assembly, rows), options)
     return objects as R[]
   })
+}
+
+/** The rows of objects: what was selected beside each, and all that was read of it. */
+export interface Came {
+  readonly keys: Rows
+  whole(at: number): WholeRow
+}
+
+/** `before`: how many values stand beside each row in front of the keys. */
+export function cameAs(assembly: Assembly, rows: readonly unknown[], before = 0): Came {
+  return {
+    keys: rows.map((row) => assembly.besides(row).slice(before)),
+    whole: (at) => assembly.whole(rows[at]),
+  }
 }
 
 /** All statements on one connection: that of the scope or transaction around, else one borrowed for them. */
@@ -72,6 +86,8 @@ export class Separate {
   readonly root: { readonly loader: ModelNode; readonly selectIn: false }
   readonly #node: ModelNode
   readonly #parts: readonly Part[]
+  /** A function gets the whole row. */
+  readonly isOfRow: boolean
   readonly #beside = new WeakMap<ListWords, readonly SQL[]>()
 
   /** @throws {UsageError} for a loader whose parts do not hang on foreign keys. */
@@ -80,6 +96,7 @@ export class Separate {
     if (loader.on !== null)
       throw new UsageError(`${loader.source.id} is the table of the query: on() has nothing to join. Use where().`)
     this.#node = loader
+    this.isOfRow = loader.children.some(({ node }) => node.kind === 'call' && node.isOfRow)
     this.root = { loader: { ...modelNode(loader.source), by: loader.by }, selectIn: false }
     this.#parts = loader.children
       .filter(({ node }) => node.kind === 'model')
@@ -94,6 +111,11 @@ export class Separate {
     let beside = this.#beside.get(words)
     if (beside === undefined) this.#beside.set(words, (beside = this.#keys(words)))
     return beside
+  }
+
+  /** The columns of tables that the query has joined, for a function of the row. */
+  joined(joins: readonly { readonly source: Source }[]): readonly SQL[] {
+    return this.isOfRow ? joins.flatMap(({ source }) => columnsOf(source)) : []
   }
 
   /** Whether there is nothing to load. */
@@ -111,27 +133,93 @@ export class Separate {
     )
   }
 
-  /** `keys` has for each object what was selected beside it. */
-  async attach(executor: Executor, objects: readonly Instance[], keys: Rows, options: QueryOptions): Promise<void> {
-    const { children } = this.#node
-    const { context } = new Shared()
-    const loaded = children.map(({ key }) => key)
-    if (loaded.length > 0) for (const object of objects) Row.setLoaded(object, loaded)
-    let at = 0
-    const loads = this.#parts.map((part) => {
-      const start = at
-      at += part.relation.parent.length * 2
-      return part.load(
+  /** Loads the parts of these objects, and the parts of those. */
+  async attach(executor: Executor, objects: readonly Instance[], came: Came, options: QueryOptions): Promise<void> {
+    const level = new Objects(this, objects, came, false)
+    const levels: (readonly Objects[])[] = [[level]]
+    for (let at = 0; at < levels.length; at++) {
+      const next = await loadAll(executor, levels[at] as readonly Objects[], options)
+      if (next.length > 0) levels.push(next)
+    }
+    for (const each of levels.toReversed()) for (const one of each) one.attach()
+  }
+
+  get parts(): readonly Part[] {
+    return this.#parts
+  }
+
+  get children(): readonly ChildNode[] {
+    return this.#node.children
+  }
+}
+
+/** The parts of all objects of a level, sent together; then the objects that they are. */
+async function loadAll(executor: Executor, level: readonly Objects[], options: QueryOptions): Promise<Objects[]> {
+  const engine = executor.engineQuietly()
+  const slot = engine === null ? null : executor.slotHere(engine, executor.chainHere())
+  const loads = issueTogether(slot, () => level.flatMap((each) => each.load(executor, options)))
+  const answers = await Promise.allSettled(loads)
+  const reasons = answers.flatMap((each): unknown[] => (each.status === 'rejected' ? [each.reason] : []))
+  // What fails takes those beside it with it, and says why.
+  if (reasons.length > 0) throw reasons.find((reason) => !(reason instanceof TransactionAbortedError)) ?? reasons[0]
+  return answers.flatMap((each) => (each.status === 'fulfilled' && each.value !== null ? [each.value] : []))
+}
+
+/** Objects of one statement, while their parts are loaded. */
+class Objects {
+  readonly #separate: Separate
+  readonly #objects: readonly Instance[]
+  readonly #came: Came
+  /** What has these objects is to know the rows of each. */
+  readonly #isWanted: boolean
+  readonly #lists: (readonly Instance[][])[] = []
+
+  constructor(separate: Separate, objects: readonly Instance[], came: Came, isWanted: boolean) {
+    this.#separate = separate
+    this.#objects = objects
+    this.#came = came
+    this.#isWanted = isWanted
+  }
+
+  /** Sends a statement for each part. Gives what its objects have parts of, too. */
+  load(executor: Executor, options: QueryOptions): Promise<Objects | null>[] {
+    const needed = this.#isWanted || this.#separate.isOfRow
+    let start = 0
+    return this.#separate.parts.map(async (part, index) => {
+      const from = start
+      const to = (start += part.relation.parent.length * 2)
+      const { lists, objects } = await part.load(
         executor,
-        keys.map((key) => key.slice(start, start + part.relation.parent.length * 2)),
+        this.#came.keys.map((key) => key.slice(from, to)),
         options,
+        needed,
       )
+      this.#lists[index] = lists
+      return objects
     })
-    const lists = await Promise.all(loads)
+  }
+
+  /** Once all have come. */
+  attach(): void {
+    const { parts, children, isOfRow } = this.#separate
+    const { context } = new Shared()
+    const names = children.map(({ key }) => key)
+    if (names.length > 0) for (const object of this.#objects) Row.setLoaded(object, names)
+    parts.forEach((part, index) => part.put(this.#objects, this.#lists[index] as readonly Instance[][]))
     for (const { key, node } of children)
-      if (node.kind === 'call') for (const object of objects) object[key] = noModel(node.call(object, context), key)
-      else if (node.kind === 'constant') for (const object of objects) put(object, key, node.value, true)
-    this.#parts.forEach((part, index) => part.put(objects, lists[index] as readonly Instance[][]))
+      if (node.kind === 'constant') for (const object of this.#objects) put(object, key, node.value, true)
+    if (!this.#isWanted && !children.some(({ node }) => node.kind === 'call')) return
+    this.#objects.forEach((object, at) => {
+      const own = this.#came.whole(at)
+      const row = this.#isWanted || isOfRow ? new SeparateRow(own, this.#ones(at)) : own
+      if (row instanceof SeparateRow) wholeRows.set(object, row)
+      for (const { key, node } of children)
+        if (node.kind === 'call') object[key] = noModel(node.call(object, context, row), key)
+    })
+  }
+
+  #ones(at: number): ((expression: unknown) => unknown)[] {
+    return this.#separate.parts.map((part, index) => part.rowOf(this.#lists[index]?.[at]?.[0]))
   }
 }
 
@@ -141,6 +229,17 @@ function needsJoined(what: string, { dialect: { lists, title } }: Source): Usage
       ? `${what}, which needs the strategy 'joined'.`
       : `${what}. On ${title} lists, and all that is loaded beside them, come by further statements, which follow foreign keys only.`,
   )
+}
+
+function columnsOf({ meta, columns }: Source): SQL[] {
+  return meta?.columns.map(({ key }) => columns[key] as SQL) ?? []
+}
+
+interface LoadedPart {
+  /** For each key its objects. */
+  readonly lists: Instance[][]
+  /** Those that have parts. */
+  readonly objects: Objects | null
 }
 
 interface Compiled {
@@ -177,17 +276,17 @@ class Part {
   }
 
   /** Loads the objects of each key, in the order of the keys. */
-  async load(executor: Executor, keys: Rows, options: QueryOptions): Promise<Instance[][]> {
+  async load(executor: Executor, keys: Rows, options: QueryOptions, needed: boolean): Promise<LoadedPart> {
     const lists: Instance[][] = keys.map(() => [])
     const wanted: number[] = []
     keys.forEach((key, index) => {
       if (key.every((part) => part !== null)) wanted.push(index)
     })
     const [first] = wanted
-    if (first === undefined) return lists
+    if (first === undefined) return { lists, objects: null }
     const columns = this.relation.parent.map((_, at) => wanted.map((index) => keys[index]?.[at * 2] as string))
     const types = this.relation.parent.map((_, at) => keys[first]?.[at * 2 + 1] as string)
-    const { node } = this.child
+    const { node, list } = this.child
     const dialect = executor.dialectHere()
     const { assembly, spec } = this.#on(dialect)
     const { text, params } = this.#statement(assembly, dialect, columns, types)
@@ -196,21 +295,18 @@ class Part {
       options,
     )) as unknown as unknown[][]
     const made = assembly.rows(rows) as Instance[]
-    if (!this.#separate.isEmpty) {
-      const fresh = new Map(made.map((object, at) => [object, at]))
-      await this.#separate.attach(
-        executor,
-        [...fresh.keys()],
-        [...fresh.values()].map((at) => assembly.besides(rows[at])),
-        options,
-      )
-    }
+    const isOne = needed && list === null
+    const fresh = new Map(made.map((object, at) => [object, rows[at]]))
+    const objects =
+      this.#separate.isEmpty && !isOne
+        ? null
+        : new Objects(this.#separate, [...fresh.keys()], cameAs(assembly, [...fresh.values()]), isOne)
     for (let at = 0; at < rows.length; at++) {
-      const list = lists[wanted[((rows[at] as unknown[]).at(-1) as number) - 1] as number] as Instance[]
+      const own = lists[wanted[((rows[at] as unknown[]).at(-1) as number) - 1] as number] as Instance[]
       const object = made[at] as Instance
-      if (node.by === null || !list.includes(object)) list.push(object)
+      if (node.by === null || !own.includes(object)) own.push(object)
     }
-    return lists
+    return { lists, objects }
   }
 
   /** What its rows become, with the number of their key at the end. */
@@ -219,11 +315,21 @@ class Part {
     if (compiled === undefined) {
       const assembly = new Assembly(this.#separate.root.loader, this.child.node.source, this.#joins())
       for (const each of this.#separate.beside(dialect.lists)) assembly.beside(each)
+      const through = this.child.list?.through ?? null
+      for (const each of this.#separate.joined(through === null ? [] : [{ source: through }])) assembly.beside(each)
       const { spec } = assembly
       const columns = [...(spec.columns ?? []), { path: [], mode: 'number' as const }]
       this.#compiled.set(dialect, (compiled = { assembly, spec: { ...spec, columns } }))
     }
     return compiled
+  }
+
+  /** Tells what came of an object that there is one of; of one that is not there all is null. */
+  rowOf(object: Instance | undefined): (expression: unknown) => unknown {
+    const { node, list } = this.child
+    if (list !== null) return () => undefined
+    if (object !== undefined) return (expression) => wholeRows.get(object)?.find(expression)
+    return (expression) => (is(expression, Column) && qualifierOf(expression) === node.source.id ? null : undefined)
   }
 
   put(objects: readonly Instance[], lists: readonly Instance[][]): void {

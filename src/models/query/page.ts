@@ -4,7 +4,7 @@ import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import { asQuery } from '../../sql/statement.ts'
 import { Indexes } from '../load/indexes.ts'
-import { separateOf, together } from '../load/select-in.ts'
+import { cameAs, separateOf, together } from '../load/select-in.ts'
 import { compileQuery } from './compile/compile.ts'
 import { afterCondition, type KeysetKey, keysetOf, orderOf, readCursor, textsOf, writeCursor } from './keyset.ts'
 import type { Page } from '../types/query.ts'
@@ -15,7 +15,11 @@ export async function readPage<R>(executor: Executor, state: QueryState, options
   const keys = keysetOf(state)
   const size = state.limit as number
   const separate = state.selectIn ? separateOf(state.loader) : null
-  const beside = [...textsOf(keys, state.source), ...(separate?.beside(executor.dialectHere().lists) ?? [])]
+  const beside = [
+    ...textsOf(keys, state.source),
+    ...(separate?.beside(executor.dialectHere().lists) ?? []),
+    ...(separate?.joined(state.joins) ?? []),
+  ]
   const {
     statement,
     assembly,
@@ -30,8 +34,13 @@ export async function readPage<R>(executor: Executor, state: QueryState, options
     const objects = assembly?.rows(rows) ?? []
     const besides = rows.map((row) => assembly?.besides(row) ?? [])
     const last = found.length > size ? besides[size - 1] : undefined
-    const separately = besides.map((each) => each.slice(keys.length))
-    await separate?.attach(executor, objects as Record<string, unknown>[], separately, options)
+    if (assembly !== null)
+      await separate?.attach(
+        executor,
+        objects as Record<string, unknown>[],
+        cameAs(assembly, rows, keys.length),
+        options,
+      )
     return {
       rows: objects as R[],
       cursor: last === undefined ? null : writeCursor(keys, last.slice(0, keys.length) as (string | null)[]),

@@ -23,6 +23,15 @@ export interface ManyOptions {
   readonly through?: AnyModel | Aliased<AnyModel> | undefined
 }
 
+/** All that a query has read of one row: what a function in `load()` gets as its third argument. */
+export interface LoadedRow {
+  /**
+   * The value of a column of any table or alias in the row, or of an expression that the loader has. Null too where a join found nothing.
+   * @throws {UsageError} for what was not read.
+   */
+  get<L extends Column | SQL | SQL.Aliased>(of: L): Loaded<L> | null
+}
+
 // What a loader is told by. The least that tells it: comparing whole interfaces would compare everything a model has.
 interface HasRow<R> {
   readonly [loads]: R
@@ -44,8 +53,8 @@ export type LoaderLike =
   | SQL<any>
   | SQL.Aliased<any>
   | readonly LoaderLike[]
-  | ((row: any, context: any) => unknown)
-  | (new (row: any, context?: any) => object)
+  | ((row: any, context: any, whole: LoadedRow) => unknown)
+  | (new (row: any, context: any, whole: LoadedRow) => object)
 
 export type Loaded<L> = L extends AnyModel
   ? InstanceType<L>
