@@ -78,7 +78,12 @@ const onSocket = onDrivers
   .concat('test/replicas/reads.test.ts', 'test/replicas/failover.test.ts', 'test/replicas/tenants.test.ts')
 
 /** Suites that know no version of the server run on PostgreSQL 15 too, where this machine has it. */
-const onVersions = ['test/behaviour/**/*.test.ts', 'test/drivers/pg.test.ts']
+const onVersions = [
+  'test/behaviour/**/*.test.ts',
+  'test/drivers/pg.test.ts',
+  'test/drivers/extensions.test.ts',
+  'test/drivers/types-of-extensions.test.ts',
+]
 
 /** Suites on Drizzle tables run once on each supported Drizzle: 0.45 as the root installs it, and 1.0. */
 const onDrizzle = [

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { startProxy } from '../support/proxy.ts'
 
-/** A type whose text is that of `text`, in both formats: what pgvector's are to a client. */
+/** A type whose text is that of `text`, in both formats: what pgvector's are to a client. For servers without pgvector. */
 const likeText = (name: string): string => `
   create type ${name};
   create function ${name}_in(cstring) returns ${name} language internal immutable strict as 'textin';
@@ -18,10 +18,12 @@ const likeText = (name: string): string => `
 let database: FreshDatabase
 const there = new Set<string>(['vector', 'halfvec', 'sparsevec'])
 beforeAll(async () => {
-  database = await freshDatabase([...there].map(likeText).join('\n'))
-  for (const { name } of await database.query(
-    "select name::text from pg_available_extensions where name in ('hstore', 'ltree', 'citext')",
-  )) {
+  database = await freshDatabase()
+  const found = await database.query(
+    "select name::text from pg_available_extensions where name in ('hstore', 'ltree', 'citext', 'vector')",
+  )
+  if (!found.some(({ name }) => name === 'vector')) await database.query([...there].map(likeText).join('\n'))
+  for (const { name } of found) {
     await database.query(`create extension ${String(name)}`)
     there.add(String(name))
   }

@@ -37,13 +37,17 @@ export const ltree: TypeConversion<string[]> = {
 const isNumbers = (value: object): value is number[] =>
   (Array.isArray(value) && value.every((each) => typeof each === 'number')) || value instanceof Float32Array
 
+/** A number keeps the sign of its zero. */
+const digits = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
+
 /** A list of numbers: `vector` and `halfvec` of pgvector. */
 export const vector: TypeConversion<number[]> = {
   read(text) {
     if (!/^\[.*\]$/.test(text)) return unreadable('vector')
     return text === '[]' ? [] : text.slice(1, -1).split(',').map(Number)
   },
-  write: (value) => (isNumbers(value) ? `[${value.join(',')}]` : unwritable('vector', 'a list of numbers')),
+  write: (value) =>
+    isNumbers(value) ? `[${Array.from(value, digits).join()}]` : unwritable('vector', 'a list of numbers'),
 }
 
 export interface SparseVector {
@@ -65,7 +69,7 @@ export const sparsevec: TypeConversion<SparseVector> = {
     const { dimensions, values } = value as Partial<SparseVector>
     if (typeof dimensions !== 'number' || typeof values !== 'object')
       return unwritable('sparsevec', 'an object { dimensions, values }')
-    const entries = Object.entries(values).map(([index, each]) => `${index}:${each}`)
+    const entries = Object.entries(values).map(([index, each]) => `${index}:${digits(each)}`)
     return `{${entries.join(',')}}/${dimensions}`
   },
 }
