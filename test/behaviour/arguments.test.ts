@@ -28,7 +28,7 @@ const doors: Record<string, (db: Db, options: never) => unknown> = {
   'oneOrNone()': (db, options) => db.bake('select 1').oneOrNone([], options),
   'scalar()': (db, options) => db.scalar('select 1', [], options),
   'status()': (db, options) => db.status('select 1', [], options),
-  'executeMany()': (db, options) => db.executeMany('select $1', [[1]], options),
+  'executeMany()': (db, options) => db.executeMany('select :n', [{ n: 1 }], options),
   'iterate()': (db, options) => db.iterate('select 1', [], options).read(),
   'transaction()': (db, options) => db.transaction(() => 1, options),
   'begin()': (db, options) => db.begin(options),
@@ -350,7 +350,7 @@ test('the types say the same of what is written as a literal', () => {
     void db.sql`select 1`.scalar({ on: tx, timeoutMs: 5 })
     void db.transaction(() => 1, connection)
     void db.iterate('select 1', [], tx)
-    void db.executeMany('select $1', [[1]], tx)
+    void db.executeMany('select :n', [{ n: 1 }], tx)
   }
   expect(compiled).toBeTypeOf('function')
 })

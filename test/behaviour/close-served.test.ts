@@ -3,7 +3,6 @@
 import { createDb, type Db, PoolClosedError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { freshDatabase } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { forEachDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
@@ -37,22 +36,6 @@ forEachDriver((driver) => {
 
     expect([await issued, await late, report]).toEqual([1, expect.any(PoolClosedError), { drained: 1, broken: [] }])
   })
-})
-
-test('a statement that waits for the connection on which the engine reads its catalogue is served', async () => {
-  await using database = await freshDatabase()
-  await using other = await createDb(database.url).open()
-  const db = await createDb(database.url, { pool: { max: 1 } }).open()
-  const lock = await other.begin()
-  await lock.status('lock table pg_trigger in access exclusive mode')
-  const { functions } = await db.engineHere()
-  functions.want()
-  await until(() => db.stats().serving === 1, { what: 'the engine reads the catalogue' })
-  const issued = db.scalar('select 1')
-  const closing = db.close({ timeoutMs: 60_000 })
-  await lock.rollback()
-
-  expect([await issued, await closing]).toEqual([1, { drained: 1, broken: [] }])
 })
 
 test('statements whose idle connections are being asked are served, one for each connection', async () => {

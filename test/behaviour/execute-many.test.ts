@@ -102,14 +102,11 @@ forEachDriver((driver) => {
 test('all share one transaction, begun with the first', async () => {
   await using server = await fake()
 
-  await server.db.executeMany('insert into t values ($1)', [[1], [2], [3]])
+  const insert = `insert into t values (${server.words.placeholder(1)})`
 
-  expect(server.sent()).toEqual([
-    'BEGIN; insert into t values ($1)',
-    'insert into t values ($1)',
-    'insert into t values ($1)',
-    'COMMIT',
-  ])
+  await server.db.executeMany(insert, [[1], [2], [3]])
+
+  expect(server.sent()).toEqual([`BEGIN; ${insert}`, insert, insert, 'COMMIT'])
 })
 
 test.each<[string, readonly Params[]]>([
@@ -119,7 +116,8 @@ test.each<[string, readonly Params[]]>([
 ])('parameters %s in any set are refused, and nothing of it is kept', async (_, sets) => {
   await using server = await fake()
 
-  const error = await caught(server.db.executeMany('insert into t values ($1)', sets))
+  const insert = `insert into t values (${server.words.placeholder(1)})`
+  const error = await caught(server.db.executeMany(insert, sets))
 
   expect(error.code).toBe('GENEVER_PARAMETER')
   expect(server.driver.rows('t')).toEqual([])
@@ -133,7 +131,7 @@ test.each([
 ])('%s instead of a list of sets is a UsageError', async (_, sets: unknown) => {
   await using server = await fake()
 
-  expect(await caught(server.db.executeMany('insert into t values ($1)', sets as never))).toBeInstanceOf(UsageError)
+  expect(await caught(server.db.executeMany('insert into t values (:n)', sets as never))).toBeInstanceOf(UsageError)
   expect(server.sent()).toEqual([])
 })
 
@@ -141,7 +139,7 @@ test('transaction control and several statements are refused', async () => {
   await using server = await fake()
 
   expect(await caught(server.db.executeMany('commit', [[]]))).toBeInstanceOf(TransactionStateError)
-  expect(await caught(server.db.executeMany('select $1; select 1', [[1]]))).toBeInstanceOf(UsageError)
+  expect(await caught(server.db.executeMany('select :n; select 1', [{ n: 1 }]))).toBeInstanceOf(UsageError)
   expect(server.sent()).toEqual([])
 })
 
@@ -149,7 +147,7 @@ test('its timeoutMs covers the wait for a connection', async () => {
   await using server = await fake({}, { pool: { max: 1 } })
   await using _ = await server.db.acquire()
 
-  const error = await caught(server.db.executeMany('insert into t values ($1)', [[1]], { timeoutMs: 30 }))
+  const error = await caught(server.db.executeMany('insert into t values (:n)', [{ n: 1 }], { timeoutMs: 30 }))
 
   expect(error).toBeInstanceOf(AcquireTimeoutError)
 })
@@ -159,8 +157,8 @@ test('its timeoutMs covers all sets together', async () => {
 
   const error = await caught(
     server.db.executeMany(
-      'insert into t values ($1)',
-      Array.from({ length: 50 }, () => [1]),
+      'insert into t values (:n)',
+      Array.from({ length: 50 }, () => ({ n: 1 })),
       { timeoutMs: 80 },
     ),
   )
@@ -172,12 +170,13 @@ test('its timeoutMs covers all sets together', async () => {
 
 test('its signal stops it, before and while it runs', async () => {
   await using server = await fake({ latencyMs: 10 })
-  const sets = Array.from({ length: 50 }, () => [1])
+  const insert = 'insert into t values (:n)'
+  const sets = Array.from({ length: 50 }, () => ({ n: 1 }))
   const controller = new AbortController()
 
-  const before = await caught(server.db.executeMany('insert into t values ($1)', sets, { signal: AbortSignal.abort() }))
+  const before = await caught(server.db.executeMany(insert, sets, { signal: AbortSignal.abort() }))
   setTimeout(() => controller.abort(), 50)
-  const during = await caught(server.db.executeMany('insert into t values ($1)', sets, { signal: controller.signal }))
+  const during = await caught(server.db.executeMany(insert, sets, { signal: controller.signal }))
 
   expect([before.code, during.code]).toEqual(['GENEVER_ABORTED', 'GENEVER_ABORTED'])
   expect(server.driver.rows('t')).toEqual([])

@@ -1,9 +1,11 @@
 /** What the catalogue of a database says of its functions: which may leave something in the session, and which reads are plain. */
 
+import { createDb } from 'genever'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Catalogue, type CatalogueAnswer, catalogueQuery } from '../../src/postgres/functions/catalogue.ts'
 import { mentionsOf } from '../../src/postgres/functions/mentions.ts'
 import { freshDatabase, type FreshDatabase } from '../support/database.ts'
+import { until } from '../support/until.ts'
 
 const schema = `
 create table t (n int);
@@ -300,4 +302,20 @@ test('texts that make or change functions, triggers and views are known as such'
     'drop table t',
   ])
     expect([sql, mentionsOf(sql).changes]).toEqual([sql, false])
+})
+
+test('a statement that waits for the connection on which the engine reads its catalogue is served', async () => {
+  await using database = await freshDatabase()
+  await using other = await createDb(database.url).open()
+  const db = await createDb(database.url, { pool: { max: 1 } }).open()
+  const lock = await other.begin()
+  await lock.status('lock table pg_trigger in access exclusive mode')
+  const { functions } = await db.engineHere()
+  functions.want()
+  await until(() => db.stats().serving === 1, { what: 'the engine reads the catalogue' })
+  const issued = db.scalar('select 1')
+  const closing = db.close({ timeoutMs: 60_000 })
+  await lock.rollback()
+
+  expect([await issued, await closing]).toEqual([1, { drained: 1, broken: [] }])
 })

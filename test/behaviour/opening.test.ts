@@ -18,13 +18,11 @@ import {
 } from 'genever'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
+import { databaseUrl, onServer } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
-import { forEachDriver } from '../support/matrix.ts'
+import { forEachDriver, isolationOf, pid } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import { wantedDrivers } from '../support/extent.ts'
-
-const level = 'show default_transaction_isolation'
 
 /** Opens, asks for the name of the database, and closes. */
 async function nameOf(source: EngineSource, options?: EngineOptions): Promise<unknown> {
@@ -181,16 +179,6 @@ describe.skipIf(!wantedDrivers().includes('pg'))('pg', () => {
     const shown = [inspect(db, { depth: 9 }), String(db), inspect(error, { depth: 9 }), JSON.stringify(db)]
     expect(shown.filter((text) => text.includes('s3cret'))).toEqual([])
   })
-
-  test('a connection killed while it is idle is replaced without a word', async () => {
-    await using database = await freshDatabase()
-    await using db = await createDb(database.url, { pool: { max: 1 } }).open()
-    const [{ pid } = { pid: 0 }] = await db.all<{ pid: number }>('select pg_backend_pid() as pid')
-    await onServer('select pg_terminate_backend($1)', [pid])
-    await until(() => db.stats().open === 0)
-
-    expect(await db.scalar('select pg_backend_pid()')).not.toBe(pid)
-  })
 })
 
 forEachDriver((driver) => {
@@ -209,23 +197,23 @@ forEachDriver((driver) => {
 
     const error = await caught(createDb(await driver.url(), { isolation: 'sometimes' }).open())
 
-    expect(await db.scalar(level)).toBe('repeatable read')
+    expect(await isolationOf(db)).toBe('repeatable read')
     expect(error.message).toMatch(/isolation.*serializable/)
   })
 
   test('the isolation level is there at every use of a connection, whatever was reset in between', async () => {
     const db = await driver.single({ isolation: 'serializable' })
-    const seen = [await db.scalar(level), await db.transaction((tx) => tx.scalar('show transaction_isolation'))]
+    const seen = [await isolationOf(db), await db.transaction(isolationOf)]
 
     await db.scope(async () => {
-      await db.status(`set default_transaction_isolation = 'read committed'`)
-      await db.status(`set application_name = 'other'`)
+      await db.status(driver.words.setIsolation('read committed'))
+      await db.status(driver.words.set('app.name', 'other'))
     })
     await using connection = await db.acquire()
-    await connection.status('discard all')
+    for (const text of driver.words.discards) await connection.status(text)
     await connection.release({ permanent: false, discardSession: true })
 
-    expect([...seen, await connection.scalar(level)]).toEqual(['serializable', 'serializable', 'serializable'])
+    expect([...seen, await isolationOf(connection)]).toEqual(['serializable', 'serializable', 'serializable'])
   })
 
   test('concurrent and repeated calls of open() open once, and give the db', async () => {
@@ -239,6 +227,20 @@ forEachDriver((driver) => {
     await db.close()
   })
 })
+
+forEachDriver(
+  (driver) => {
+    test('a connection killed while it is idle is replaced without a word', async () => {
+      const db = await driver.single()
+      const own = await pid(db)
+      await driver.kill(own)
+      await until(() => db.stats().open === 0)
+
+      expect(await pid(db)).not.toBe(own)
+    })
+  },
+  { connections: 2 },
+)
 
 describe.skipIf(!wantedDrivers().includes('pglite'))('pglite', () => {
   test('a database in memory without a name is private', async () => {

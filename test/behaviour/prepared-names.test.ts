@@ -192,6 +192,33 @@ forEachDriver((driver) => {
     expect(await db.transaction(() => db.first(read))).toEqual({ id: 1 })
   })
 
+  test('all runs of a baked statement have one name on the server, which plain text shares', async () => {
+    const db = await driver.single()
+    const text = `select cast(:n as int) as n, 'named ${Math.random()}' as s`
+    const written = text.replace(':n', '$1')
+    const baked = db.bake<{ n: number }, { n: number }>(text)
+    const again = db.bake(text)
+    for (const n of [1, 2]) await baked.all({ n })
+    await baked.with({ timeoutMs: 5000 }).all({ n: 3 })
+    await again.all({ n: 4 })
+    await db.all(written, [5])
+
+    expect(await db.all('select name from pg_prepared_statements where statement = $1', [written])).toHaveLength(1)
+  })
+
+  test('a baked text that is longer than what is kept of texts is prepared, and without prepared statements none is', async () => {
+    for (const prepare of [true, false]) {
+      const long = `select 1 * $1 as n -- ${prepare} ${'long '.repeat(30_000)}`
+      const db = await driver.single({ prepare })
+      const baked = db.bake<{ n: number }, [number]>(long)
+      for (let n = 0; n < 8; n++) expect(await baked.scalar([n])).toBe(n)
+      const listed = await db.scalar('select count(*) from pg_prepared_statements where statement like $1', [
+        `%* $1 as n -- ${prepare} long%`,
+      ])
+      expect(listed).toBe(prepare ? 1 : 0)
+    }
+  })
+
   test('while names mean the same nothing is parsed twice', async () => {
     const { db, a, b } = await schemas()
     const prepared = `select count(*) from pg_prepared_statements where not from_sql and statement = $1`

@@ -4,7 +4,7 @@ import { createHook } from 'node:async_hooks'
 import { createEngine, type Db, type Executor } from 'genever'
 import { expect, test } from 'vitest'
 import { fake } from '../support/fake.ts'
-import { forEachDriver } from '../support/matrix.ts'
+import { forEachDriver, wordsFor } from '../support/matrix.ts'
 
 /** The promises made while `work` is called and awaited: the fewest of some times, because the test runner makes some too. */
 async function promisesOf(work: () => Promise<unknown>): Promise<number> {
@@ -38,7 +38,7 @@ const calls: Readonly<Record<string, (executor: Executor) => Promise<unknown>>> 
   oneOrNone: (executor) => executor.oneOrNone('select 1 as n'),
   scalar: (executor) => executor.scalar('select 1 as n'),
   status: (executor) => executor.status('select 1 as n'),
-  'with parameters': (executor) => executor.all('select $1::int as n', [1]),
+  'with parameters': (executor) => executor.all(wordsFor(executor).integer, [1]),
   'with a deadline': (executor) => executor.all('select 1 as n', [], { timeoutMs: 60_000 }),
   'through a template': (executor) => executor.sql`select 1 as n`.all(),
 }

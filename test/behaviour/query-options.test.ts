@@ -11,7 +11,7 @@ import {
 } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { freshDatabase } from '../support/database.ts'
+import { postgresWords } from '../support/dialect-words.ts'
 import { fake } from '../support/fake.ts'
 import { forEachDriver, pid } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
@@ -88,12 +88,20 @@ forEachDriver(
         if (n % 2 === 1) expect(result).toBe(n)
       })
     })
+
+    test('a timeout covers opening the database on first use too', async () => {
+      await using db = createDb(await driver.url())
+
+      const error = await caught(db.scalar(driver.words.sleep(30), [], { timeoutMs: 300 }))
+      // Which of them it is depends on how quickly the server lets it in.
+      expect(['QueryTimeoutError', 'AcquireTimeoutError']).toContain((error as Error).name)
+    })
   },
   { connections: 2 },
 )
 
 describe('whose timeout counts', () => {
-  const sleep = 'select pg_sleep(600)'
+  const sleep = postgresWords.sleep(600)
   const short = { timeoutMs: 30 }
   /** Longer than a test may take. */
   const long = { timeoutMs: 600_000 }
@@ -164,8 +172,8 @@ describe('whose timeout counts', () => {
   test('a statement may have more time than what is around it allows', async () => {
     await using server = await fake({}, { query: { timeoutMs: 20 } })
 
-    expect(await server.db.status('select pg_sleep(0.08)', [], { timeoutMs: 60_000 })).toBeDefined()
-    expect(await server.db.status('select pg_sleep(0.08)', [], { timeoutMs: Infinity })).toBeDefined()
+    for (const timeoutMs of [60_000, Infinity])
+      expect(await server.db.status(server.words.sleep(0.08), [], { timeoutMs })).toBeDefined()
   })
 
   test('it reaches cursors as well', async () => {
@@ -194,10 +202,10 @@ describe('a timeout covers', () => {
     using time = virtualTime()
     const opening = fake({}, { pool: { max: 1 } })
     await time.pass(1)
-    const { db } = await opening
-    const first = db.status('select pg_sleep(0.08)')
+    const { db, words } = await opening
+    const first = db.status(words.sleep(0.08))
     let error: Error | undefined
-    const second = caught(db.status('select pg_sleep(0.2)', [], { timeoutMs: 120 })).then((told) => (error = told))
+    const second = caught(db.status(words.sleep(0.2), [], { timeoutMs: 120 })).then((told) => (error = told))
 
     await time.pass(118)
     expect(error).toBeUndefined()
@@ -206,15 +214,6 @@ describe('a timeout covers', () => {
     expect(error).toBeInstanceOf(QueryTimeoutError)
     await Promise.all([first, second])
     await Promise.all([db.close({ timeoutMs: 50 }), time.pass(200)])
-  })
-
-  test('opening the database on first use too', async () => {
-    await using database = await freshDatabase()
-    await using db = createDb(database.url)
-
-    const error = await caught(db.scalar('select pg_sleep(30)', [], { timeoutMs: 300 }))
-    // Which of them it is depends on how quickly the server lets it in.
-    expect(['QueryTimeoutError', 'AcquireTimeoutError']).toContain((error as Error).name)
   })
 })
 

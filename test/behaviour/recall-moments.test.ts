@@ -331,35 +331,39 @@ describe('while', () => {
     const outside = AsyncLocalStorage.snapshot()
     await db.scope(async () => {
       const own = await pid(db)
-      await db.scalar('select pg_advisory_lock(12)')
-      await db.scalar('select pg_advisory_unlock(12)')
+      await db.scalar(wordsFor(db).lock(12))
+      await db.scalar(wordsFor(db).unlock(12))
       proxy.cut({ to: 'server', text: 'advisory_unlock_all', when: 'before' }, 'blackhole')
       expect(await outside(seven, db)).toBe(7)
       expect(await pid(db)).not.toBe(own)
     })
     await quiet(db)
   })
-
-  test('the connection dies, the waiter is served and the scope goes on', async () => {
-    await using db = createDb(await databaseUrl(), { pool: { max: 1 } })
-    for (const { n, first } of moments) {
-      const outside = AsyncLocalStorage.snapshot()
-      await db.scope(async () => {
-        const own = await pid(db)
-        await sleep(1)
-        const killed = onServer('select pg_terminate_backend($1)', [own])
-        if (!first) await killed
-        const waiter = outside(seven, db).catch((error: unknown) => (error as Error).name)
-        await phases(n)
-        await killed
-        await until(async () => (await onServer('select 1 from pg_stat_activity where pid = $1', [own])).length === 0)
-        // A statement on the wire at that moment is lost, as ever.
-        expect([7, 'ConnectionLostError']).toContain(await waiter)
-        expect(await until(() => db.scalar('select 2').catch(() => null))).toBe(2)
-      })
-    }
-  })
 })
+
+forEachDriver(
+  (driver) => {
+    test('the connection dies, the waiter is served and the scope goes on', async () => {
+      const db = await driver.single()
+      for (const { n, first } of moments) {
+        const outside = AsyncLocalStorage.snapshot()
+        await db.scope(async () => {
+          const own = await pid(db)
+          await sleep(1)
+          const killed = driver.kill(own)
+          if (!first) await killed
+          const waiter = outside(seven, db).catch((error: unknown) => (error as Error).name)
+          await phases(n)
+          await killed
+          // A statement on the wire at that moment is lost, as ever.
+          expect([7, 'ConnectionLostError']).toContain(await waiter)
+          expect(await until(() => db.scalar('select 2').catch(() => null))).toBe(2)
+        })
+      }
+    })
+  },
+  { connections: 2 },
+)
 
 test('settings that are refused after a recall fail that statement, and neither the connection nor the next scope', async () => {
   await using database = await freshDatabase()

@@ -10,7 +10,7 @@ import { databaseUrl } from '../support/database.ts'
 import { hear } from '../support/events.ts'
 import { caught } from '../support/caught.ts'
 import { gate } from '../support/gate.ts'
-import { forEachDriver, pid } from '../support/matrix.ts'
+import { forEachDriver, pid, wordsFor } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 
 const waiting = (db: Db, n: number): Promise<unknown> => until(() => db.stats().waiting === n)
@@ -416,7 +416,7 @@ test('no more connections are taken than there are waiters', async () => {
 
 test('many requests that wait between their statements share few connections', async () => {
   await using db = createDb(await databaseUrl(), { pool: { max: 3 } })
-  await Promise.all([1, 2, 3].map(() => db.scalar('select pg_sleep(0.01)')))
+  await Promise.all([1, 2, 3].map(() => db.scalar(wordsFor(db).sleep(0.01))))
   const pids = new Set<number>()
   const all = gate()
   let waiting = 0

@@ -66,7 +66,7 @@ forEachDriver((driver) => {
 })
 
 describe('on the fake driver', () => {
-  const insert = (db: Db, id: number): Promise<unknown> => db.status('insert into t (id) values ($1)', [id])
+  const insert = (db: Db, id: number): Promise<unknown> => db.status('insert into t (id) values (:id)', { id })
 
   test('nothing is left, no rule of the contract is broken, and every transaction is rolled back', async () => {
     await using server = await fake({ tables: { t: [] } }, { pool: { max: 3 } })

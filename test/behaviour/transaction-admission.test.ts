@@ -22,7 +22,7 @@ forEachDriver((driver) => {
     const t = await driver.table('n int')
     await using connection = await db.acquire()
     const insert = (executor: Executor, n: number): Promise<unknown> =>
-      executor.status(`insert into ${t} values ($1)`, [n], limit)
+      executor.status(`insert into ${t} values (:n)`, { n }, limit)
 
     await caught(
       connection.transaction(async (t1) => {
@@ -250,7 +250,7 @@ test('statements of two transactions on one connection never mix', async () => {
   const { db } = server
   const work = (name: string) => async (tx: Transaction) => {
     for (const step of [1, 2, 3]) {
-      await tx.status('insert into t values ($1)', [`${name}${step}`])
+      await tx.status('insert into t values (:v)', { v: `${name}${step}` })
       await flushed()
     }
   }

@@ -85,8 +85,8 @@ describe('without a transaction around them', () => {
     const { db } = server
     const one = (n: number): Promise<unknown> =>
       db.transaction(async () => {
-        await db.status('insert into t values ($1)', [n])
-        await db.status('insert into t values ($1)', [n])
+        await db.status('insert into t values (:n)', { n })
+        await db.status('insert into t values (:n)', { n })
       })
 
     await db.scope(() => Promise.all([one(1), one(2)]))
@@ -123,7 +123,7 @@ test('transactions that waited for the first connection of their scope together 
 test('transactions of two engines inside of each other are two transactions', async () => {
   await using first = await fake()
   await using second = await fake()
-  const write = (db: Db, n: number): Promise<unknown> => db.status('insert into t values ($1)', [n])
+  const write = (db: Db, n: number): Promise<unknown> => db.status('insert into t values (:n)', { n })
 
   await caught(
     first.db.transaction(async () => {

@@ -57,10 +57,11 @@ describe('a failure that the callback swallowed', () => {
 
   test('of a parameter that could not be written harms nothing: it was never sent', async () => {
     await using server = await fake()
-    server.driver.faults.at({ text: 'insert into t values ($1)', phase: 'encode' }, { encode: 'too long' })
+    const given = `insert into t values (${server.words.placeholder(1)})`
+    server.driver.faults.at({ text: given, phase: 'encode' }, { encode: 'too long' })
 
     await server.db.transaction(async (tx) => {
-      const error = await caught(tx.status('insert into t values ($1)', ['x']))
+      const error = await caught(tx.status(given, ['x']))
       expect(error).toBeInstanceOf(ParameterError)
       expect(error.outcome).toBe('not_started')
       await tx.status(insert)

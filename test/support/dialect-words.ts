@@ -12,6 +12,9 @@ export interface Words {
   series(to: number | string): string
   /** A statement that gives the number of the session. */
   readonly session: string
+  /** A statement that ends another session, and one that has a row as long as the server lists that session. */
+  kill(session: number): string
+  listed(session: number): string
   /** A statement that gives its own text, as it reached the server. */
   readonly itself: string
   /** A statement that makes a setting of the user's, for the session. */
@@ -20,6 +23,13 @@ export interface Words {
   setting(name: string): string
   /** Where the value with this number goes, counted from 1. */
   placeholder(index: number): string
+  /** A statement whose last column is the isolation level, and one that sets it for the session. */
+  readonly isolation: string
+  setIsolation(level: string): string
+  /** Statements by which a session forgets all that it can. */
+  readonly discards: readonly string[]
+  /** A statement that gives the number of open cursors, where the database counts them. */
+  readonly cursors: string | null
   /** Whether a rollback takes back CREATE TABLE. */
   readonly rollsBackTables: boolean
   /** A statement that gives the sum of a column, as a number, and one that gives how many rows a table has. */
@@ -51,10 +61,16 @@ export const postgresWords: Words = {
   json: 'select $1::jsonb',
   series: (to) => `select n from generate_series(1, ${to}) n`,
   session: 'select pg_backend_pid()',
+  kill: (session) => `select pg_terminate_backend(${session})`,
+  listed: (session) => `select 1 from pg_stat_activity where pid = ${session}`,
   itself: 'select current_query()',
   set: (name, value) => `set ${name} = '${value}'`,
   setting: (name) => `select current_setting('${name}', true)`,
   placeholder: (index) => `$${index}`,
+  isolation: 'show transaction_isolation',
+  setIsolation: (level) => `set session characteristics as transaction isolation level ${level}`,
+  discards: ['discard all'],
+  cursors: `select count(*) from pg_cursors where name like 'genever%'`,
   rollsBackTables: true,
   system: 'postgresql',
   outOfRange: '22003',
@@ -78,10 +94,16 @@ export const mysqlWords: Words = {
   series: (to) =>
     `with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < ${to}) select n from numbers`,
   session: 'select connection_id() + 0',
+  kill: (session) => `kill ${session}`,
+  listed: (session) => `select 1 from information_schema.processlist where id = ${session}`,
   itself: 'select info from information_schema.processlist where id = connection_id()',
   set: (name, value) => `set @\`${name}\` = '${value}'`,
   setting: (name) => `select ${name.includes('.') ? `@\`${name}\`` : `@@${name}`}`,
   placeholder: () => '?',
+  isolation: "show session variables where variable_name in ('tx_isolation', 'transaction_isolation')",
+  setIsolation: (level) => `set session transaction isolation level ${level}`,
+  discards: [],
+  cursors: null,
   rollsBackTables: false,
   system: 'mysql',
   outOfRange: '1690',

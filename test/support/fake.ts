@@ -2,11 +2,14 @@
 
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { expect } from 'vitest'
+import { postgresWords, type Words } from './dialect-words.ts'
 import { FakeDriver, type FakeDriverOptions } from './fake/driver.ts'
 
 export interface Fake extends AsyncDisposable {
   readonly db: Db
   readonly driver: FakeDriver
+  /** How its server says what tests need. */
+  readonly words: Words
   /**
    * What the server received since the last call, one line per Sync, without the number of the session and without the questions
    * whether it still answers: those depend on how long the machine has taken since the last statement.
@@ -22,6 +25,7 @@ export async function fake(server: FakeDriverOptions = {}, options: Omit<EngineO
   return {
     db,
     driver,
+    words: postgresWords,
     sent() {
       const lines = driver.log.slice(seen).map((line) => line.replace(/^\d+: /, ''))
       seen = driver.log.length

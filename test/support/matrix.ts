@@ -24,6 +24,8 @@ export interface TestedDriver {
   single(options?: EngineOptions): Promise<Db>
   /** How many sessions of the server run a text with this mark now. For servers only. */
   running(mark: string): Promise<number>
+  /** Ends a session from outside, and waits until it is gone. For servers only. */
+  kill(session: number): Promise<void>
   /** The name of a new, empty table. */
   table(columns: string): Promise<string>
 }
@@ -60,6 +62,12 @@ function isForMysql(): boolean {
 /** The server's process: the same number twice is the same connection. */
 export async function pid(executor: Executor): Promise<number> {
   return Number(await executor.scalar(wordsFor(executor).session))
+}
+
+/** The isolation level there, as the engine spells it. */
+export async function isolationOf(executor: Executor): Promise<string> {
+  const [row = {}] = await executor.all(wordsFor(executor).isolation)
+  return String(Object.values(row).at(-1)).toLowerCase().replace('-', ' ')
 }
 
 /** Those of its database. */
@@ -138,6 +146,12 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
               [pattern],
             )
       return Number(row?.['n'])
+    },
+    async kill(session) {
+      const ask = name === 'mysql' ? onMysql : onServer
+      const words = name === 'mysql' ? mysqlWords : postgresWords
+      await ask(words.kill(session))
+      await until(async () => (await ask(words.listed(session))).length === 0, { what: `session ${session} is gone` })
     },
     async table(columns) {
       const table = `t_${process.pid}_${name}_${++made}`

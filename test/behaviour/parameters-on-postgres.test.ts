@@ -1,0 +1,92 @@
+/** Placeholders in the texts of PostgreSQL: bodies of functions, casts, dollar quotes, arrays, and how many there can be. */
+
+import { ParameterError, sql, UsageError } from 'genever'
+import { expect, test } from 'vitest'
+import { caught, thrownBy } from '../support/caught.ts'
+import { fake } from '../support/fake.ts'
+import { forEachDriver } from '../support/matrix.ts'
+
+forEachDriver((driver) => {
+  test('a text without values is sent as it is, also with $1 for the sake of the server', async () => {
+    const db = await driver.single()
+    const name = await driver.table('n int')
+    for (const text of [
+      `create function ${name}a(int) returns int language sql return $1 + 1`,
+      `create function ${name}b(int, int) returns int begin atomic select $1 + $2; end`,
+      `create or replace function ${name}c(int) returns int language sql as $$ select $1 $$; select 1`,
+      `do $$ begin perform ${name}a(1); end $$`,
+    ]) {
+      await db.status(text)
+    }
+    await db.status(`create or replace function ${name}a(int) returns int language sql return $1 + 2`, undefined, {})
+    await db.bake(`create or replace function ${name}b(int, int) returns int begin atomic select $2 - $1; end`).all()
+    expect(await db.all(`select ${name}a(1) as a, ${name}b(1, 2) as b, ${name}c(3) as c`)).toEqual([
+      { a: 3, b: 1, c: 3 },
+    ])
+    await db.scope(async () => {
+      await db.status(`prepare ${name}p(int) as select $1 + 1 as n`)
+      expect(await db.all(`execute ${name}p(1)`)).toEqual([{ n: 2 }])
+    })
+  })
+
+  test('colons in casts, slices, quotes and comments are no names', async () => {
+    const db = await driver.db()
+    const text = `select '12:30'::time as t, (array[1,2,3])[1:2] as s, ':a' as q, $$ :b $$ as d, "c:d" as i, :n::int as n /* :e */ -- :f
+      from (select 1 as "c:d") x`
+
+    expect(await db.one(text, { n: 7 })).toEqual({ t: '12:30:00', s: [1, 2], q: ':a', d: ' :b ', i: 1, n: 7 })
+  })
+
+  test('dollars in quotes and dollar quotes are no placeholders', async () => {
+    const db = await driver.db()
+
+    expect(await db.one(`select '$1' as q, $tag$ $2 $tag$ as d, $1::int as n`, [7])).toEqual({
+      q: '$1',
+      d: ' $2 ',
+      n: 7,
+    })
+  })
+
+  test('an array in one parameter serves any number of values', async () => {
+    const db = await driver.db()
+
+    expect(await db.scalar('select count(*) from generate_series(1, 10) n where n = any($1)', [[2, 4, 99]])).toBe(2)
+    expect(await db.scalar('select count(*) from generate_series(1, 10) n where n = any($1)', [[]])).toBe(0)
+    expect(
+      await db.all('select * from unnest($1::int[], $2::text[]) as x(n, s)', [
+        [1, 2],
+        ['a', null],
+      ]),
+    ).toEqual([
+      { n: 1, s: 'a' },
+      { n: 2, s: null },
+    ])
+  })
+
+  test('a statement takes thousands of them', async () => {
+    const db = await driver.db()
+    const values = Array.from({ length: 30_000 }, (_, n) => n)
+
+    const text = `select count(*) from (values ${values.map((_, n) => `($${n + 1}::int)`).join(',')}) v`
+
+    expect(await db.scalar(text, values)).toBe(30_000)
+  })
+})
+
+test('a placeholder in a template is refused', () => {
+  const error = thrownBy(() => sql`select $1, ${1}`)
+
+  expect(error).toBeInstanceOf(UsageError)
+  expect(error.message).toContain('contains a placeholder')
+})
+
+test('more than the protocol can count, with the advice to send arrays', async () => {
+  await using server = await fake()
+  const values = Array.from({ length: 65_536 }, (_, n) => n)
+
+  const error = await caught(server.db.all(`select ${values.map((_, n) => `$${n + 1}`).join(',')}`, values))
+
+  expect(error).toBeInstanceOf(ParameterError)
+  expect(error.message).toContain('unnest')
+  expect(server.sent()).toEqual([])
+})
