@@ -182,6 +182,11 @@ export interface RawConnection {
   readonly maxInFlight: number
   /** Whether it takes operations with a `portal`. Default false. */
   readonly portals?: boolean | undefined
+  /**
+   * Portals and cursors of the open transaction that nobody reads any more, put here by the engine: the driver closes them in front of
+   * the unit that it sends next. Without a list they are closed by text.
+   */
+  readonly dropped?: string[] | undefined
   /** Whether INSERT and DELETE give their rows there, where servers of one dialect differ. */
   readonly returning?: boolean | undefined
   /** Units submitted and not yet answered. */

@@ -75,9 +75,7 @@ export class Exchange {
   begin(status: Status): void {
     this.sent = true
     this.#before = status
-    const closing = this.#host.prepared.takeClosing()
-    this.#closing += closing.length
-    for (const name of closing) this.#host.writer.closeStatement(name)
+    this.#closing += this.#host.prepared.close(this.#host, status, this.ops)
     this.#write()
   }
 
@@ -86,7 +84,7 @@ export class Exchange {
     const { writer, prepared } = this.#host
     if (writer.end !== this.#end || this.ops !== this.#asked || !mayJoin(this.ops, op, opening)) return false
     const step = prepared.known(op)
-    if (step?.encodes(this.#host) !== true) return false
+    if (step?.encodes(this.#host) !== true || step.needsTypes) return false
     writer.unsync()
     this.#synced = false
     this.#joined ??= this.#asked = this.ops = [...this.ops]

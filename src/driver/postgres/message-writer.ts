@@ -91,6 +91,10 @@ export class MessageWriter {
     this.#named(closeType, name)
   }
 
+  closePortal(name: string): void {
+    this.#named(closeType, name, 80)
+  }
+
   copyFail(reason: string): void {
     this.#texted(copyFailType, reason)
   }
@@ -172,10 +176,10 @@ export class MessageWriter {
     this.#end(at + 1)
   }
 
-  /** About a prepared statement. */
-  #named(type: number, name: string): void {
+  /** About a prepared statement; with `P`, about a portal. */
+  #named(type: number, name: string, kind = 83): void {
     const buffer = this.#begin(type, 2 + name.length)
-    buffer[this.#at + 5] = 83
+    buffer[this.#at + 5] = kind
     const at = putText(buffer, name, this.#at + 6)
     buffer[at] = 0
     this.#end(at + 1)

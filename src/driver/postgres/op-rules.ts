@@ -58,6 +58,12 @@ export function commitsAlone(ops: readonly Op[]): boolean {
   return op.params.length === 0 && op.maxRows === 0 && !op.portal
 }
 
+/** The end of a transaction and nothing else: its portals end with it. */
+export function endsAll(ops: readonly Op[]): boolean {
+  const [op] = ops
+  return ops.length === 1 && (op?.stmt.control === 'commit' || op?.stmt.control === 'rollback')
+}
+
 /** Such control may stand in front of statements that share a Sync. */
 const opens: ReadonlySet<string> = new Set(['begin', 'savepoint', 'release'])
 

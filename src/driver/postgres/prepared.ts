@@ -2,8 +2,10 @@
 // there are too many. Exchanges plan their steps here. It sends nothing; it only says what to close.
 import type { ConnectionHooks, Op } from '../driver.ts'
 import type { Compiled } from '../../sql/compiled.ts'
-import { namesMoved } from './op-rules.ts'
+import { endsAll, namesMoved } from './op-rules.ts'
+import type { MessageWriter } from './message-writer.ts'
 import type { NameSpace } from './name-space.ts'
+import type { Status } from './outcome.ts'
 import { type Pooler, probe, probeName } from './prepared/pooler.ts'
 import { Guesses } from './prepared/first-run.ts'
 import { Prepared } from './prepared/statement.ts'
@@ -22,6 +24,11 @@ interface Planning {
   /** Put before the names of statements. */
   readonly prefix: string
   readonly types: TypeBook
+}
+
+interface Closing {
+  readonly writer: Pick<MessageWriter, 'closeStatement' | 'closePortal'>
+  readonly dropped: string[]
 }
 
 /** A bounded cache with second chance: a clock's hand passes over what was used and takes the first that was not. */
@@ -231,12 +238,21 @@ export class PreparedCache {
     return this.#ring.map(({ name }) => name)
   }
 
-  /** The names to close at the head of the next packet, where no failing statement can skip that. */
-  takeClosing(): readonly string[] {
+  /**
+   * Has statements and portals closed at the head of a packet, where no failing statement can skip that. Gives how many answers to that
+   * come. Portals end with their transaction.
+   */
+  close({ writer, dropped }: Closing, status: Status, ops: readonly Op[]): number {
     const closing = this.#closing
     if (closing.length > 0) this.#closing = []
     // What was handed on to the server may be somebody else's by now.
-    return this.#pooler?.keeps === false ? [] : closing
+    const names = this.#pooler?.keeps === false ? [] : closing
+    for (const name of names) writer.closeStatement(name)
+    if (dropped.length === 0) return names.length
+    const portals = dropped.splice(0)
+    if (status === 'idle' || endsAll(ops)) return names.length
+    for (const name of portals) writer.closePortal(name)
+    return names.length + portals.length
   }
 
   /** For one more. Passes over those that are about to run. */

@@ -27,6 +27,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly born: number = clock.now()
   readonly maxInFlight: number
   readonly portals: boolean = true
+  readonly dropped: string[] = []
   readonly carrier: Carrier | null
   readonly lends: boolean
   epoch = 0

@@ -150,7 +150,7 @@ export class Step {
       if (!described) {
         writer.describePortal()
         this.ask(Phase.described)
-      }
+      } else if (portal && !this.asked) portal.columns = new PortalColumns(this.#known as Shape, this.decoder)
     }
     writer.execute(name, maxRows)
     this.ask(Phase.running)
@@ -165,7 +165,12 @@ export class Step {
 
   /** Types must be known before it is bound: of its parameters, or of the columns of a portal, which may come in binary. */
   get needsTypes(): boolean {
-    return this.values === null || (!this.asked && !this.#goesOn && (this.op.portal ?? null) !== null)
+    return this.values === null || (!!this.op.portal && !(this.asked || this.#goesOn || this.#known !== null))
+  }
+
+  /** Its result, where it was parsed and described on this session. */
+  get #known(): Shape | null {
+    return !this.parse && this.entry?.pooled === null && isPlanned(this.op.stmt) ? this.entry.shape : null
   }
 
   #askDescription(writer: MessageWriter, name: string): void {
@@ -312,8 +317,8 @@ export class Step {
    * parsed again since in the session that answers, where another result is no error.
    */
   knowsResult(as: Conversions): boolean {
-    const shape = this.entry?.shape ?? null
-    if (shape === null || this.entry?.pooled || !isPlanned(this.op.stmt)) return false
+    const shape = this.#known
+    if (shape === null) return false
     this.#binary = as.binary
     this.#decodeAs(shape, as, as.binary)
     return true

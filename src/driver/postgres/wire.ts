@@ -80,6 +80,8 @@ export interface ExchangeHost {
   /** Put before the names of statements; two sessions on one server process must not meet. */
   readonly prefix: string
   readonly carrier: Carrier | null
+  /** Portals to be closed. */
+  readonly dropped: string[]
   /** Sends what the writer holds. */
   flush(): void
 }

@@ -1,7 +1,8 @@
 // Where a cursor lives: in the transaction around it, or in one of its own.
 import { TransactionEndedError, UsageError } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
-import type { Compiled } from '../../sql/compiled.ts'
+import { type Compiled, Pin } from '../../sql/compiled.ts'
+import { type Tags, withComment } from '../../sql/tags.ts'
 import type { CursorWords } from '../../sql/dialect.ts'
 import type { Link } from '../context/chain.ts'
 import type { EngineCore, From } from '../core.ts'
@@ -77,6 +78,15 @@ export class CursorHome {
     return open && slot.lease !== null && slot.lease.raw.status !== 'failed'
   }
 
+  /** It is closed in front of whatever its connection sends next. False: there is no such thing, or its client sends too. */
+  closesLater(): boolean {
+    const { slot } = this.#lives
+    const dropped = slot.lease?.raw.dropped
+    if (dropped === undefined || (slot.pins & Pin.raw) !== 0) return false
+    dropped.push(this.name)
+    return true
+  }
+
   /** Sends the statement itself, whose rows are read while they come. */
   stream(op: EngineOp, place: Place, enough: number): RowStream<EngineOp> {
     return new RowStream<EngineOp>(this.record.slot, op, place, enough)
@@ -84,16 +94,17 @@ export class CursorHome {
 
   /**
    * The rows of a read in parts, the first of so many; 0: of none. `make` makes an operation of it, which gives rows or not, and at
-   * most so many unless that is 0.
+   * most so many unless that is 0. In the transaction of others the statement is prepared, as any statement there.
    */
   parts(
     stmt: Compiled,
     size: number,
     make: (stmt: Compiled, params: readonly unknown[], gives: boolean, maxRows: number) => EngineOp,
-    tagged: (text: string) => string,
+    tags: Tags | undefined,
   ): RowParts {
     const { engine, own } = this
     const { slot } = this.record
+    const tagged = (text: string): string => withComment(text, tags?.comment ?? '')
     const isPortal = size > 0 && stmt.cls === 'read' && slot.lease?.raw.portals === true
     return new RowParts(this.name, wordsOf(engine), isPortal, {
       sendPart(of, params, portal, rows) {
@@ -105,6 +116,9 @@ export class CursorHome {
       // In a transaction of others, rows that nobody wants may not be the reason that it fails.
       mayAskAhead: () => own && engine.functions.isPlain(stmt),
       tagged,
+      bound: (of) =>
+        // Unnamed: no plan can be stale.
+        own ? { ...of, text: tagged(of.text), name: '' } : tags === undefined ? of : engine.statements.tag(of, tags),
     })
   }
 

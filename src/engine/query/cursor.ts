@@ -4,7 +4,6 @@ import { ReleasedConnectionError, TransactionStateError } from '../../errors/ind
 import { capturePlace, type Place } from '../../observe/place.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
 import type { QueryDefaults } from '../core.ts'
-import { withComment } from '../../sql/tags.ts'
 import { adapt, type Params, type Query, type Rows, rowsInto, type Statement } from '../../sql/statement.ts'
 import { Turns } from '../../util/clock.ts'
 import { noOptions, readAgain } from '../../util/options.ts'
@@ -270,7 +269,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
       const end = engine.until(this.#options, this.#defaults)
       return this.#op(home, stmt, params, gives ? (this.#made.spec ?? null) : null, maxRows, end)
     }
-    this.#parts = home.parts(bound.compiled, size, make, (sql) => withComment(sql, tags?.comment ?? ''))
+    this.#parts = home.parts(bound.compiled, size, make, tags)
     const op = await this.#answered(this.#parts.open(bound.compiled, bound.params, size))
     home.moveTo((op.transaction as TransactionRecord | null) ?? home.record, this)
   }
@@ -312,7 +311,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     home.leave(this)
     this.#stream?.end()
     if (home.own) await home.finish(well && (this.#parts === null || (await this.#parts.leave())))
-    else if (well && wasOpen && this.#parts !== null && home.usable())
+    else if (well && wasOpen && this.#parts !== null && home.usable() && !home.closesLater())
       await this.#answered(this.#parts.close()).catch(() => {})
   }
 }

@@ -21,6 +21,8 @@ interface Sender {
   mayAskAhead(): boolean
   /** As the server shows it. */
   tagged(text: string): string
+  /** The statement that a portal is made of. */
+  bound(stmt: Compiled): Compiled
 }
 
 export class RowParts implements Portal {
@@ -51,8 +53,7 @@ export class RowParts implements Portal {
       const text = this.#sender.tagged(this.#words.declare(this.name, stmt.text))
       return this.#sender.sendPart(declaration(text, stmt), params, null, 0)
     }
-    // Unnamed: no plan can be stale.
-    const op = this.#sender.sendPart({ ...stmt, text: this.#sender.tagged(stmt.text), name: '' }, params, this, size)
+    const op = this.#sender.sendPart(this.#sender.bound(stmt), params, this, size)
     this.#asked.push(op)
     return op
   }

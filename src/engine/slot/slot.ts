@@ -156,10 +156,11 @@ export class Slot extends Holding implements PoolWaiter {
     return refusal === null
   }
 
-  /** Whether something has to be sent before anything else for one with these settings: those, BEGIN, SAVEPOINT or RELEASE. */
+  /** Whether something has to be sent before anything else for one with these settings: those, BEGIN, the end of a cursor, … */
   owes(settings: Settings | null): boolean {
     if (this.top?.unsent === true || this.flight.unreleased !== null) return true
-    return this.lease !== null && this.lease.raw.inForce.now !== settings
+    if (this.lease === null) return false
+    return (this.lease.raw.dropped?.length ?? 0) > 0 || this.lease.raw.inForce.now !== settings
   }
 
   /** Takes an idle connection if there is one, without waiting. */
