@@ -52,8 +52,7 @@ export async function sandboxed<T>(
 ): Promise<T> {
   const place = capturePlace(sandboxed)
   needsFunction(work, 'sandboxed()')
-  checkTarget(db, 'sandboxed()')
-  const resolved = resolve(options, 'sandboxed()')
+  const resolved = resolve(db, options, 'sandboxed()')
   const engine = await engineOf(db)
   return open(engine, place, resolved).run(work)
 }
@@ -64,36 +63,26 @@ export async function sandboxed<T>(
  */
 export function sandbox(db: SandboxTarget, options?: SandboxOptions): (runTest: RunTest) => Promise<void> {
   const place = capturePlace(sandbox)
-  checkTarget(db, 'sandbox()')
-  const resolved = resolve(options, 'sandbox()')
+  const resolved = resolve(db, options, 'sandbox()')
   return async (runTest: RunTest): Promise<void> => {
     const engine = await engineOf(db)
     for (let earlier = Sandbox.of(engine); earlier !== undefined; earlier = Sandbox.of(engine)) {
       if (earlier.contains(currentChain())) throw nested(earlier, place)
-      await earlier.over
+      await earlier.over.promise
     }
     await open(engine, place, resolved).run(runTest)
   }
 }
 
 /** @throws {UsageError} for what is no database. */
-function checkTarget(db: unknown, method: string): void {
-  if (typeof db !== 'function' && !isDatabase(db)) throw noTarget(db, method)
-}
-
-function isDatabase(value: unknown): value is Db | Engine {
-  const executor = asExecutor(value)
-  return executor !== null && executor.handleHere() === null
-}
-
-function noTarget(given: unknown, method: string): UsageError {
-  return new UsageError(`${method} takes a db, an engine, or a function that gives one, not ${describeType(given)}.`)
+function databaseOf(given: unknown, method: string): Db | Engine {
+  const executor = asExecutor(given)
+  if (executor !== null && executor.handleHere() === null) return given as Db | Engine
+  throw new UsageError(`${method} takes a db, an engine, or a function that gives one, not ${describeType(given)}.`)
 }
 
 function engineOf(target: SandboxTarget): Engine | Promise<Engine> {
-  const db: unknown = typeof target === 'function' ? target() : target
-  if (!isDatabase(db)) throw noTarget(db, 'The function of a sandbox')
-  return db.engineHere()
+  return databaseOf(typeof target === 'function' ? target() : target, 'The function of a sandbox').engineHere()
 }
 
 function open(engine: Engine, place: Place, options: ResolvedOptions): Sandbox {
@@ -116,7 +105,7 @@ function open(engine: Engine, place: Place, options: ResolvedOptions): Sandbox {
 
 function nested(earlier: Sandbox, place: Place): TransactionStateError {
   return new TransactionStateError(
-    `The sandbox at ${place} cannot begin while the one opened at ${earlier.openedAt} is open: an engine has one at a time. ` +
+    `The sandbox at ${place} cannot begin while the one opened at ${earlier.connection.place} is open: an engine has one at a time. ` +
       'End that first; inside of it, transaction(work) can be rolled back. Tests that run at the same time take turns with ' +
       'aroundEach(sandbox(db)).',
   )
@@ -124,7 +113,8 @@ function nested(earlier: Sandbox, place: Place): TransactionStateError {
 
 const checks: Checks<SandboxOptions> = { isolation: isolationLevel, settleMs: duration }
 
-function resolve(given: SandboxOptions | undefined, method: string): ResolvedOptions {
+function resolve(db: SandboxTarget, given: SandboxOptions | undefined, method: string): ResolvedOptions {
+  if (typeof db !== 'function') databaseOf(db, method)
   const { isolation, settleMs = defaultSettleMs } = readOptions<SandboxOptions>(given, checks, method)
   return { isolation: isolation === undefined ? undefined : parseIsolation(isolation), settleMs }
 }

@@ -82,6 +82,21 @@ describe('a transaction has the floor', () => {
     })
   })
 
+  test('so a transaction begun by text waits as well, and is not taken back with the one before', async () => {
+    await sandboxed(db, async () => {
+      const transaction = await db.begin()
+      await transaction.status('insert into users values (1)')
+      await using connection = await db.acquire()
+      const begun = connection.status('begin')
+      await transaction.rollback()
+      await begun
+      await connection.status('insert into users values (2)')
+      await connection.status('commit')
+
+      expect(await ids()).toEqual([2])
+    })
+  })
+
   test('and who waits for longer than for a connection fails, naming the transaction', async () => {
     await using hasty = await opened(400)
     await sandboxed(hasty, async () => {

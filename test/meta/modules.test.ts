@@ -12,7 +12,6 @@ const circles: Readonly<Record<string, number>> = {
   engine: 9,
   models: 5,
   sql: 5,
-  testing: 3,
 }
 
 const imports = new Map(sourceFiles().map(({ path, imports: all }) => [path, all]))

@@ -1,9 +1,10 @@
-// What the views of a sandbox share, and the knowledge of a database that it needs beside its dialect: how its transactions are written,
-// what an error ends, and the state of a session, which each view has for itself.
-import type { Failure, Op } from '../../driver/driver.ts'
+// The nouns of a sandbox: what views share, one operation on their connection, and the knowledge of a database that is needed beside its
+// dialect: how its transactions are written, what an error ends, and the state of a session, which each view has for itself.
+import type { CopyPort, Failure, Op, StatementResult } from '../../driver/driver.ts'
 import type { EngineCore } from '../../engine/core.ts'
+import { OwnOp } from '../../engine/own-op.ts'
+import type { Compiled } from '../../sql/compiled.ts'
 import type { ControlText } from '../../sql/control-text.ts'
-import type { Step } from './step.ts'
 
 /** A statement that changed settings. */
 export interface Setting {
@@ -45,8 +46,12 @@ export interface SandboxView {
   settings: Setting[]
   /** `Dirty` bits of what it holds in the session beside settings. */
   holds: number
+  readonly dirty: number
+  /** The driver's own object is lent through it. */
+  readonly lent: boolean
   /** A job of it is over, and its operations have their results. */
   answered(job: object): void
+  destroy(failure: Failure): void
   /** Its holder, for messages. */
   describe(): string
 }
@@ -65,11 +70,73 @@ export interface SharedSession {
   send(steps: readonly Step[]): Promise<void>
   /** Runs steps all or nothing; false when one of them failed. */
   guarded(steps: readonly Step[]): Promise<boolean>
+  /** Takes a job out of the queue. False: it is not in there. */
+  remove(job: object): boolean
+}
+
+export type Answer = Pick<Step, 'tag' | 'count' | 'insertId' | 'failure'>
+
+/**
+ * One operation on the shared connection: a statement of the engine passed on, or one of the sandbox's own. It only keeps what the server
+ * answered; scripts read it when the unit is answered, and the job tells the engine.
+ */
+export class Step extends OwnOp {
+  override readonly maxRows: number
+  override readonly rows: unknown[]
+  readonly results: StatementResult[] | null
+  readonly copy: CopyPort | null
+  insertId: bigint | number = 0
+  failure: Failure | null = null
+  /** The engine's operation it stands for. */
+  readonly of: Op | null
+
+  constructor(stmt: Compiled, of: Op | null, params: readonly unknown[] = of?.params ?? []) {
+    super(stmt, params, of?.spec)
+    this.of = of
+    this.maxRows = of?.maxRows ?? 0
+    this.rows = of?.rows ?? []
+    this.results = of?.results ?? null
+    this.copy = of?.copy ?? null
+  }
+
+  /** The server has answered. */
+  get ended(): boolean {
+    return this.state === 3
+  }
+
+  get ok(): boolean {
+    return this.ended && this.failure === null
+  }
+
+  protected over(failure: Failure | null): void {
+    this.failure = failure
+  }
+}
+
+export function allOk(steps: readonly Step[]): boolean {
+  return steps.every(({ ok }) => ok)
+}
+
+/** The first failure that is a reason, not a consequence of another. */
+export function firstFailure(steps: readonly Step[]): Failure | null {
+  return steps.find(({ failure }) => failure !== null && failure.kind !== 'skipped')?.failure ?? null
+}
+
+/** The failure as a server would have given it. */
+export function serverError(code: string, message: string, sqlState?: string): Failure {
+  const fields = { severity: 'ERROR', code, message, ...(sqlState === undefined ? {} : { sqlState }) }
+  return { kind: 'server', outcome: 'rolled_back', fields }
+}
+
+/** It is not sent. */
+export function refusedWith(error: unknown): Failure {
+  return { kind: 'refused', outcome: 'not_started', refusal: { reason: 'usage' }, cause: error }
 }
 
 export type WordsClass = new (shared: SharedSession) => Words
 
 export abstract class Words {
+  abstract readonly control: (text: string) => ControlText
   /** An error ends only its statement, and a savepoint of the same name is gone when another is made. */
   abstract readonly lenient: boolean
   /** Gives the isolation level of the transaction, in the last column of its only row. */
@@ -84,7 +151,6 @@ export abstract class Words {
     this.shared = shared
   }
 
-  abstract control(text: string): ControlText
   /** Remembers what the session is like before anything is changed. */
   abstract learn(): Promise<void>
   /** Why a statement cannot run in a sandbox, beside what holds for all databases. */

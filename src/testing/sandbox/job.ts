@@ -1,19 +1,11 @@
 // One unit of the engine on the shared connection: it waits for its turn, then it runs as a script of
 // units. It counts how long it waits, and gives the operations of the engine their results, all at once at its end.
 import type { Failure, Op } from '../../driver/driver.ts'
-import type { EngineCore } from '../../engine/core.ts'
 import { EngineOp } from '../../engine/query/op.ts'
 import { Waiting, type WaitPhase } from '../../engine/slot/waiting.ts'
 import { notice } from '../../observe/channels.ts'
-import { deferred } from '../../util/clock.ts'
-import type { SandboxView } from './contract.ts'
-import type { Answer, Step } from './step.ts'
-
-/** Where it waits. */
-export interface JobQueue {
-  readonly engine: EngineCore
-  remove(job: Job): boolean
-}
+import { deferred, type Deferred } from '../../util/clock.ts'
+import type { Answer, SandboxView, SharedSession, Step } from './contract.ts'
 
 export class Job extends Waiting {
   readonly view: SandboxView | null
@@ -23,14 +15,20 @@ export class Job extends Waiting {
   readonly script: (job: Job) => Promise<void>
   /** The unit sent last. */
   unit: readonly Step[] = []
-  readonly #queue: JobQueue
+  /** Its promise settles when it is finished. */
+  readonly over: Deferred<true> = deferred()
+  readonly #shared: SharedSession
   readonly #answers = new Map<Op, Failure | null>()
-  readonly #over = deferred<true>()
   #settled = false
 
-  constructor(queue: JobQueue, view: SandboxView | null, ops: readonly Op[], script: (job: Job) => Promise<void>) {
-    super(queue.engine, undefined, null, Infinity, null)
-    this.#queue = queue
+  constructor(
+    shared: SharedSession,
+    view: SandboxView | null,
+    ops: readonly Op[],
+    script: (job: Job) => Promise<void>,
+  ) {
+    super(shared.engine, undefined, null, Infinity, null)
+    this.#shared = shared
     this.view = view
     this.ops = ops
     const last = ops.at(-1)
@@ -87,13 +85,8 @@ export class Job extends Waiting {
   finish(failure: Failure | null = null): void {
     this.disarm()
     this.conclude(failure)
-    this.#over.resolve(true)
+    this.over.resolve(true)
     this.view?.answered(this)
-  }
-
-  /** Settles when it is finished. */
-  get whenOver(): Promise<true> {
-    return this.#over.promise
   }
 
   /** It stays in the queue, while `top` has the floor. */
@@ -103,17 +96,16 @@ export class Job extends Waiting {
 
   protected override tell(phase: WaitPhase): void {
     if (phase === 'connection') return
-    const { behind } = this
     notice(
       'waiting-for-transaction',
       'A statement has been waiting for a second, because in a sandbox all connections are one and another transaction ' +
-        `is open: the ${behind}. If that one waits for this statement, neither can go on.`,
-      { engine: this.engine.name, places: [this.describe(), behind] },
+        `is open: the ${this.behind}. If that one waits for this statement, neither can go on.`,
+      { engine: this.engine.name, places: [this.describe(), this.behind] },
     )
   }
 
   protected override withdraw(): void {
-    this.#queue.remove(this)
+    this.#shared.remove(this)
   }
 
   /** The wait is over. Its statement fails, and what travels with it is skipped. */

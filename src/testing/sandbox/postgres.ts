@@ -6,9 +6,7 @@ import { controlOf } from '../../postgres/control.ts'
 import { statementsOf } from '../../postgres/lexer.ts'
 import { baseline as reading, resetText, undoes } from '../../postgres/session-sql.ts'
 import { Dirty } from '../../sql/compiled.ts'
-import type { ControlText } from '../../sql/control-text.ts'
-import { type SandboxView, type Savepoint, Words } from './contract.ts'
-import { serverError, Step } from './step.ts'
+import { type SandboxView, type Savepoint, serverError, Step, Words } from './contract.ts'
 
 const settingBits = Dirty.settings | Dirty.role | Dirty.framed
 const held = Dirty.locks | Dirty.cursors | Dirty.temp | Dirty.prepared
@@ -21,6 +19,7 @@ const initiallyDeferred =
   'join pg_namespace n on n.oid = c.connamespace where c.condeferred'
 
 export class PostgresWords extends Words {
+  readonly control: typeof controlOf = controlOf
   readonly lenient = false
   readonly level = "select current_setting('transaction_isolation') as level"
   readonly readOnly = 'SET TRANSACTION READ ONLY'
@@ -32,10 +31,6 @@ export class PostgresWords extends Words {
   #deferred: readonly string[] | null = []
   /** That list may be out of date. */
   #stale = true
-
-  control(text: string): ControlText {
-    return controlOf(text)
-  }
 
   async learn(): Promise<void> {
     const shared = this.shared

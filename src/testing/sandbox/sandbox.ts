@@ -13,10 +13,9 @@ import type { CloseReport, ConnectionSource, PlacedOp, PoolWaiter } from '../../
 import type { Lease, LeaseHolder } from '../../pool/member.ts'
 import { Pool } from '../../pool/pool.ts'
 import type { IsolationLevel } from '../../sql/dialect.ts'
-import { clock, deferred } from '../../util/clock.ts'
-import type { WordsClass } from './contract.ts'
+import { clock, deferred, type Deferred } from '../../util/clock.ts'
+import { allOk, firstFailure, refusedWith, type WordsClass } from './contract.ts'
 import { SharedConnection } from './shared.ts'
-import { allOk, firstFailure, refusedWith } from './step.ts'
 import { View } from './view.ts'
 
 export interface ResolvedOptions {
@@ -27,14 +26,13 @@ export interface ResolvedOptions {
 const live = new WeakMap<Engine, Sandbox>()
 
 export class Sandbox extends Pool {
-  /** Where it was opened. */
-  readonly openedAt: string
   readonly #engine: Engine
   readonly #options: ResolvedOptions
   readonly #frame: Frame
   readonly #real: Pool
-  readonly #shared: SharedConnection
-  readonly #over = deferred()
+  readonly connection: SharedConnection
+  /** Its promise settles when its engine is free for another one. */
+  readonly over: Deferred<void> = deferred()
   /** Why it lends nothing any more, although it is not closed. */
   #refusing: Failure | null = null
   #lease: Lease | null = null
@@ -45,22 +43,15 @@ export class Sandbox extends Pool {
   }
 
   constructor(engine: Engine, place: string, words: WordsClass, options: ResolvedOptions) {
-    const { pool } = engine
     const shared = new SharedConnection(engine, place, words)
-    const limits = { min: 0, max: pool.max, idleTimeoutMs: Infinity, maxLifetimeMs: Infinity }
+    const limits = { min: 0, max: engine.pool.max, idleTimeoutMs: Infinity, maxLifetimeMs: Infinity }
     super(viewsOf(shared), { ...limits, ...limitsOf(engine.options) })
-    this.openedAt = place
     this.#engine = engine
     this.#options = options
-    this.#real = pool
+    this.#real = engine.pool
     this.#frame = new Frame('orphan', engine, null, null, null, null)
-    this.#shared = shared
+    this.connection = shared
     live.set(engine, this)
-  }
-
-  /** Settles when its engine is free for another one. */
-  get over(): Promise<void> {
-    return this.#over.promise
   }
 
   /** Whether code with this chain runs inside of it. */
@@ -70,7 +61,7 @@ export class Sandbox extends Pool {
   }
 
   async run<T>(work: () => Promise<T> | T): Promise<T> {
-    const shared = this.#shared
+    const shared = this.connection
     let result: T
     let failure: Failure | null = null
     try {
@@ -78,22 +69,20 @@ export class Sandbox extends Pool {
       result = await runInFrame(this.#frame, work)
       ;({ failure } = shared)
     } finally {
-      await this.#end()
+      await this.#end(clock.now() + this.#options.settleMs)
     }
     // That the connection broke while everything was being taken back anyway is no matter of the work.
     if (shared.failure?.cause instanceof TransactionStateError) throw shared.failure.cause
-    if (failure === null) {
-      if (shared.leftBehind !== null) throw shared.leftBehind
-      return result
-    }
+    if (shared.leftBehind !== null) throw shared.leftBehind
+    if (failure === null) return result
     throw new ConnectionLostError(
-      `The connection of the sandbox opened at ${this.openedAt} was lost; the server rolled everything back.`,
+      `The connection of the sandbox opened at ${this.connection.place} was lost; the server rolled everything back.`,
       { cause: failureError(failure, this.#engine), outcome: 'rolled_back' },
     )
   }
 
   async #open(): Promise<void> {
-    const shared = this.#shared
+    const shared = this.connection
     try {
       this.#lease = await shared.borrow()
       await shared.run(() => this.#begin())
@@ -107,7 +96,7 @@ export class Sandbox extends Pool {
 
   /** The first statements: BEGIN, and what has to be known of the session before anything changes it. */
   async #begin(): Promise<void> {
-    const shared = this.#shared
+    const shared = this.connection
     const { isolation } = this.#options
     const { before, begin } = this.#engine.dialect.begin({ isolation })
     const level = shared.own(shared.words.level)
@@ -125,7 +114,7 @@ export class Sandbox extends Pool {
   }
 
   /** Waits for what is lent, rolls everything back and gives the engine its pool again. Idempotent; never rejects. */
-  #end(deadline: number = clock.now() + this.#options.settleMs): Promise<CloseReport> {
+  #end(deadline: number): Promise<CloseReport> {
     return (this.#ending ??= this.#finish(deadline))
   }
 
@@ -133,7 +122,7 @@ export class Sandbox extends Pool {
     this.#frame.end()
     this.#refusing = refusedWith(
       new TransactionStateError(
-        `The sandbox opened at ${this.openedAt} has ended, so this statement was not run. Await all work before its callback ` +
+        `The sandbox opened at ${this.connection.place} has ended, so this statement was not run. Await all work before its callback ` +
           'returns, and close servers that still handle requests.',
       ),
     )
@@ -143,13 +132,13 @@ export class Sandbox extends Pool {
         'transaction-outlived-scope',
         'A sandbox ended while connections lent inside of it were still in use; they were closed and rolled back. Await all ' +
           'work, and release every connection, before its callback returns.',
-        { engine: this.#engine.name, places: [`sandbox opened at ${this.openedAt}`, ...report.broken] },
+        { engine: this.#engine.name, places: [`sandbox opened at ${this.connection.place}`, ...report.broken] },
       )
-    if (this.#lease !== null) await this.#shared.finish(this.#engine.options.cancelTimeoutMs)
+    if (this.#lease !== null) await this.connection.finish(this.#engine.options.cancelTimeoutMs)
     this.#engine.pool = this.#real
     await this.#lease?.release()
     live.delete(this.#engine)
-    this.#over.resolve()
+    this.over.resolve()
     return report
   }
 
@@ -169,14 +158,14 @@ export class Sandbox extends Pool {
   }
 
   #refuses(waiter: PoolWaiter): boolean {
-    const failure = this.#shared.failure ?? this.#refusing
+    const failure = this.connection.failure ?? this.#refusing
     if (failure !== null) waiter.refuse(failure)
     return failure !== null
   }
 
   /** Nothing runs side by side on one connection. */
   override leaseIdle(holder: LeaseHolder, spare = false): Lease | null {
-    return (this.#shared.failure ?? this.#refusing) === null && !spare ? super.leaseIdle(holder) : null
+    return (this.connection.failure ?? this.#refusing) === null && !spare ? super.leaseIdle(holder) : null
   }
 
   /** A statement may have been queued before the sandbox began. */

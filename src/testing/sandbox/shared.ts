@@ -11,16 +11,17 @@ import type { PoolWaiter } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/member.ts'
 import { before, clock, deferred } from '../../util/clock.ts'
 import { thrownText } from '../../util/thrown.ts'
-import type { SandboxView, Savepoint, SharedSession, Words, WordsClass } from './contract.ts'
-import { Job, type JobQueue } from './job.ts'
-import { allOk, refusedWith, Step } from './step.ts'
-
-/** A view, as far as its turns go. */
-interface Guest extends SandboxView {
-  readonly dirty: number
-  readonly lent: boolean
-  destroy(failure: Failure): void
-}
+import {
+  allOk,
+  refusedWith,
+  type SandboxView,
+  type Savepoint,
+  type SharedSession,
+  Step,
+  type Words,
+  type WordsClass,
+} from './contract.ts'
+import { Job } from './job.ts'
 
 /** The savepoint of whatever is taken back as a whole. Nothing else is opened inside of it. */
 export const guard = 'genever_sandbox'
@@ -31,13 +32,13 @@ const lostFailure: Failure = { kind: 'lost', outcome: 'rolled_back' }
 
 let savepointsMade = 0
 
-export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter, SharedSession, JobQueue {
+export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter, SharedSession {
   readonly op: null = null
   readonly holder: this = this
   readonly recalledAt: number = 0
   /** Where the sandbox was opened, for messages. */
   readonly place: string
-  readonly views: Set<Guest> = new Set()
+  readonly views: Set<SandboxView> = new Set()
   readonly words: Words
   /** Known before anything runs. */
   raw!: RawConnection
@@ -176,7 +177,7 @@ export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter
     const job = new Job(this, null, [], script)
     this.#queue.unshift(job)
     this.#pump()
-    return job.whenOver
+    return job.over.promise
   }
 
   /** Rolls back the transaction of a view. */
@@ -194,14 +195,14 @@ export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter
     if (name !== '') await this.guarded([this.own(`CLOSE ${name}`)])
   }
 
-  remove(job: Job): boolean {
-    const at = this.#queue.indexOf(job)
+  remove(job: object): boolean {
+    const at = this.#queue.findIndex((each) => each === job)
     if (at >= 0) this.#queue.splice(at, 1)
     return at >= 0
   }
 
   /** A view has ended: its waiting statements go, the running one is stopped, its transaction is rolled back. */
-  dismiss(view: Guest, job: Job | null): void {
+  dismiss(view: SandboxView, job: Job | null): void {
     this.views.delete(view)
     if (this.failure !== null) return
     if (job !== null && !this.remove(job)) void this.#stop(job, clock.now() + this.engine.options.cancelTimeoutMs)
@@ -222,7 +223,7 @@ export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter
     const step = job.unit.find(({ of }) => of !== null)
     if (step?.of?.state === 2 && !step.ended) step.state = 2
     const end = step === undefined ? 'completed' : await this.raw.cancel(step, deadline)
-    if (end !== 'broken' && (await before(deadline, job.whenOver))) return end
+    if (end !== 'broken' && (await before(deadline, job.over.promise))) return end
     this.raw.destroy(lostFailure)
     return 'broken'
   }
@@ -234,9 +235,8 @@ export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter
     if (!this.raw.alive) return
     const rolledBack = this.run(async () => {
       const left = await this.words.rollBack()
-      if (left === null) return
       const text = `The sandbox opened at ${this.place} could not take all back. ${left}`
-      this.leftBehind = new TransactionStateError(text, { outcome: 'committed' })
+      if (left !== null) this.leftBehind = new TransactionStateError(text, { outcome: 'committed' })
     })
     if (!(await before(clock.now() + timeoutMs, rolledBack))) this.raw.destroy(lostFailure)
   }
@@ -303,7 +303,9 @@ export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter
    * the server has taken all of it back, as a deadlock with a session outside does.
    */
   #endedByOthers(): void {
-    const failure = this.#current?.unit.find((step) => this.#ends(step))?.failure ?? null
+    const { dialect } = this.engine
+    const ends = ({ failure }: Step): boolean => dialect.explain(failure?.fields ?? {}).transaction === 'ended'
+    const failure = this.#current?.unit.find(ends)?.failure ?? null
     const outcome = failure === null ? 'unknown' : 'rolled_back'
     const text =
       failure === null
@@ -311,20 +313,16 @@ export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter
           'on the object from rawConnection(). Its changes may have been committed.'
         : `An error made the server roll back all of the transaction of the sandbox opened at ${this.place}. Another session works on ` +
           'the same rows: give the test a database for it alone.'
-    const cause = failure === null ? {} : { cause: failureError(failure, this.engine) }
-    this.raw.destroy({ kind: 'protocol', outcome, cause: new TransactionStateError(text, { outcome, ...cause }) })
-  }
-
-  #ends({ failure }: Step): boolean {
-    return failure?.kind === 'server' && this.engine.dialect.explain(failure.fields ?? {}).transaction === 'ended'
+    const cause = failure === null ? undefined : failureError(failure, this.engine)
+    this.raw.destroy({ kind: 'protocol', outcome, cause: new TransactionStateError(text, { outcome, cause }) })
   }
 
   lost(failure: Failure): void {
     const told: Failure = failure.kind === 'protocol' ? failure : { ...failure, outcome: 'rolled_back' }
     this.failure = told
-    const jobs = [...(this.#current === null ? [] : [this.#current]), ...this.#queue.splice(0)]
+    const jobs = [this.#current, ...this.#queue.splice(0)]
     this.#current = null
-    for (const job of jobs) job.finish(told)
+    for (const job of jobs) job?.finish(told)
     for (const view of [...this.views]) view.destroy(told)
   }
 

@@ -7,10 +7,9 @@ import { EngineOp } from '../../engine/query/op.ts'
 import { TransactionStateError } from '../../errors/index.ts'
 import type { ControlText, SavepointVerb } from '../../sql/control-text.ts'
 import { isolationLevels } from '../../sql/dialect.ts'
-import type { SandboxView, Savepoint } from './contract.ts'
+import { allOk, firstFailure, refusedWith, type SandboxView, type Savepoint, Step } from './contract.ts'
 import type { Job } from './job.ts'
 import { abortedMessage, guard, type SharedConnection } from './shared.ts'
-import { allOk, firstFailure, refusedWith, Step } from './step.ts'
 
 /** No rollback takes back what they did, where settings outlive one. */
 const outlives: ReadonlySet<string> = new Set(['SET', 'USE'])
@@ -24,13 +23,7 @@ interface Lead {
   readonly savepoint: Savepoint | null
 }
 
-/** Runs a unit of a view, unless nobody waits for it any more. */
-export async function translate(shared: SharedConnection, view: SandboxView, job: Job): Promise<void> {
-  if (shared.top === undefined) await shared.words.cleanUp()
-  if (job.awaited) await new ViewUnit(shared, view, job).run()
-}
-
-class ViewUnit {
+export class ViewUnit {
   readonly #shared: SharedConnection
   readonly #view: SandboxView
   readonly #job: Job
@@ -42,15 +35,17 @@ class ViewUnit {
     this.#job = job
   }
 
+  /** … unless nobody waits for it any more. */
   async run(): Promise<void> {
     const { ops } = this.#job
+    if (this.#shared.top === undefined) await this.#shared.words.cleanUp()
     try {
-      for (let at = 0, next = 0; at < ops.length; at = next) {
+      for (let at = 0; at < ops.length;) {
         const { stmt } = ops[at] as Op
         const control = stmt.cls === 'control' ? this.#shared.words.control(stmt.text) : null
-        next = ops.findIndex((op, index) => index > at && (control !== null || op.stmt.cls === 'control'))
-        if (next < 0) next = ops.length
-        const run = ops.slice(at, next)
+        const next = ops.findIndex((op, index) => index > at && (control !== null || op.stmt.cls === 'control'))
+        const run = ops.slice(at, next < 0 ? ops.length : next)
+        at += run.length
         if (this.#refuses(run, control)) return
         if (!(await (control === null ? this.#statements(run) : this.#control(run[0] as Op, control)))) return
       }
@@ -65,23 +60,19 @@ class ViewUnit {
     for (const op of ops) {
       const refusal = this.#shared.words.refusal(this.#view, op) ?? this.#advice(op, control) ?? this.#aborted(control)
       if (refusal === null) continue
-      this.#job.answer(op, typeof refusal === 'string' ? this.#refused(op, refusal) : refusal)
+      const text = typeof refusal === 'string' ? `${refusal} (The sandbox was opened at ${this.#shared.place}.)` : ''
+      const error = new TransactionStateError(text, { statement: { sql: op.stmt.text } })
+      this.#job.answer(op, typeof refusal === 'string' ? refusedWith(error) : refusal)
       return true
     }
     return false
   }
 
-  #refused({ stmt }: Op, advice: string): Failure {
-    const text = `${advice} (The sandbox was opened at ${this.#shared.place}.)`
-    return refusedWith(new TransactionStateError(text, { statement: { sql: stmt.text } }))
-  }
-
   /** The failure of what a transaction does not take any more. */
   #aborted(control: ControlText | null): Failure | null {
     const { failed = null, savepoint = null } = this.#view.transaction ?? {}
-    const kind = control?.kind
-    const ends = kind === 'commit' || kind === 'rollback' || kind === 'rollback to'
-    if (failed === null || ends || (kind === 'release' && savepoint === null)) return null
+    const taken = savepoint === null ? /^(?:commit|rollback|rollback to|release)$/ : /^(?:commit|rollback|rollback to)$/
+    if (failed === null || (control !== null && taken.test(control.kind))) return null
     return this.#shared.words.aborted(failed)
   }
 
@@ -107,9 +98,8 @@ class ViewUnit {
   #tooLate(): string | null {
     const { top } = this.#shared
     const { holding } = this.#job
-    if (top === undefined || this.#view.transaction !== null) return null
-    const at = holding.indexOf(top)
-    if (at < 0 || holding.indexOf(this.#view) < at) return null
+    const at = top === undefined || this.#view.transaction !== null ? -1 : holding.indexOf(top)
+    if (top === undefined || at < 0 || holding.indexOf(this.#view) < at) return null
     return (
       `The ${this.#view.describe()} would run its first statement inside of the ${top.describe()}, which runs inside of it. In a ` +
       'sandbox they are savepoints of one connection: run a statement in the outer one first.'
@@ -118,20 +108,14 @@ class ViewUnit {
 
   /** False: it failed, and what follows does not run. */
   async #control(op: Op, control: ControlText): Promise<boolean> {
-    if (control.kind === 'begin') return this.#begin(op, control.readOnly)
-    if (control.kind === 'modes') return this.#leads(op, null, this.#readOnly(control.readOnly))
-    if (control.kind === 'savepoint' && this.#view.transaction?.savepoint) {
-      const { words, stack } = this.#shared
-      const replaced = words.lenient ? this.#shared.find(this.#view, control.name) : undefined
-      if (replaced !== undefined) stack.splice(stack.indexOf(replaced), 1)
-      return this.#opens(op, this.#shared.savepoint(this.#view, control.name))
-    }
-    if (!(await this.#flush())) return false
-    if (control.kind === 'commit' || control.kind === 'rollback') return this.#end(op, control.kind === 'commit')
-    return 'name' in control ? this.#inner(op, control.kind, control.name) : this.#says(op, control.kind)
+    if ('name' in control) return this.#inner(op, control.kind, control.name)
+    if (!('readOnly' in control)) return (await this.#flush()) && this.#end(op, control.kind === 'commit')
+    const { readOnly } = this.#shared.words
+    const modes = control.readOnly && readOnly !== null ? [this.#shared.own(readOnly)] : []
+    return control.kind === 'begin' ? this.#begin(op, control.readOnly, modes) : this.#leads(op, null, modes)
   }
 
-  #begin(op: Op, readOnly: boolean): boolean {
+  #begin(op: Op, readOnly: boolean, modes: readonly Step[]): boolean {
     const { words, top } = this.#shared
     // A second BEGIN does nothing on a server either.
     if (this.#view.transaction !== null) return this.#says(op, 'begin')
@@ -139,7 +123,7 @@ class ViewUnit {
     const refuses = readOnly && words.readOnly === null
     this.#view.transaction = { savepoint, failed: null, readOnly: refuses, cursor: '' }
     if (savepoint === null) return this.#says(op, 'begin')
-    return this.#opens(op, savepoint, [...(top === undefined ? words.deferral() : []), ...this.#readOnly(readOnly)])
+    return this.#leads(op, savepoint, [...(top === undefined ? words.deferral() : []), ...modes])
   }
 
   /**
@@ -150,17 +134,9 @@ class ViewUnit {
     return this.#job.ops.some((op) => op instanceof EngineOp && (op.transaction?.cursor ?? null) !== null)
   }
 
-  #readOnly(wanted: boolean): Step[] {
-    const { readOnly } = this.#shared.words
-    return wanted && readOnly !== null ? [this.#own(readOnly)] : []
-  }
-
-  #opens(op: Op, savepoint: Savepoint, steps: readonly Step[] = []): true {
-    this.#shared.stack.push(savepoint)
-    return this.#leads(op, savepoint, [this.#own(`SAVEPOINT ${savepoint.known}`), ...steps])
-  }
-
-  #leads(op: Op, savepoint: Savepoint | null, steps: readonly Step[]): true {
+  #leads(op: Op, savepoint: Savepoint | null, others: readonly Step[] = []): true {
+    if (savepoint !== null) this.#shared.stack.push(savepoint)
+    const steps = savepoint === null ? others : [this.#shared.own(`SAVEPOINT ${savepoint.known}`), ...others]
     this.#lead.push({ op, steps, savepoint })
     return true
   }
@@ -219,19 +195,23 @@ class ViewUnit {
     return failure === null
   }
 
-  /** Control of a savepoint that should be there. */
   async #inner(op: Op, kind: SavepointVerb, name: string): Promise<boolean> {
     const { transaction } = this.#view
-    const outside = transaction === null ? this.#shared.words.outside(kind) : null
+    const { words, stack } = this.#shared
+    const outside = transaction === null ? words.outside(kind) : null
     if (outside !== null) {
       this.#job.answer(op, outside)
       return false
     }
-    const nothing = transaction === null ? kind === 'savepoint' : transaction.savepoint === null
-    if (nothing) return this.#says(op, kind)
+    if (transaction === null ? kind === 'savepoint' : transaction.savepoint === null) return this.#says(op, kind)
     const savepoint = this.#shared.find(this.#view, name)
+    if (kind === 'savepoint') {
+      if (words.lenient && savepoint !== undefined) stack.splice(stack.indexOf(savepoint), 1)
+      return this.#leads(op, this.#shared.savepoint(this.#view, name))
+    }
     // One that is not there is an error of the server.
     if (savepoint === undefined) return this.#statements([op])
+    if (!(await this.#flush())) return false
     if (kind === 'release') await this.#shared.release(savepoint)
     else {
       await this.#shared.goBack(savepoint, true)
@@ -247,11 +227,11 @@ class ViewUnit {
     const alone = (transaction?.savepoint ?? null) === null
     // Where another view has opened something inside of this one's savepoint, going back must not undo that.
     const base = alone || top !== this.#view ? this.#shared.savepoint(this.#view, '', guard) : null
-    const save = base === null ? [] : [this.#own(`SAVEPOINT ${guard}`)]
+    const save = base === null ? [] : [this.#shared.own(`SAVEPOINT ${guard}`)]
     const settings = words.stepsFor(this.#view, ops)
     const steps = ops.map((op) => new Step(op.stmt, op))
     const check = alone && top === undefined && ops.some(({ stmt }) => stmt.verb === 'SET') ? words.check() : []
-    const tail = base === null ? [] : [...check, this.#own(`RELEASE SAVEPOINT ${guard}`)]
+    const tail = base === null ? [] : [...check, this.#shared.own(`RELEASE SAVEPOINT ${guard}`)]
     await this.#send([...this.#lead.flatMap((each) => each.steps), ...save, ...settings], steps, tail)
     if (!(await this.#led())) return false
     if (allOk([...save, ...settings])) words.applied(this.#view, ops)
@@ -310,9 +290,5 @@ class ViewUnit {
     const savepoint = this.#shared.find(this.#view)
     if (savepoint !== undefined) await this.#shared.goBack(savepoint, true)
     if (this.#view.transaction !== null) this.#view.transaction.failed = abortedMessage
-  }
-
-  #own(text: string): Step {
-    return this.#shared.own(text)
   }
 }

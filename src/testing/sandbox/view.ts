@@ -8,11 +8,13 @@ import { before, clock } from '../../util/clock.ts'
 import type { SandboxView, Setting, ViewTransaction } from './contract.ts'
 import { Job } from './job.ts'
 import type { SharedConnection } from './shared.ts'
-import { translate } from './unit.ts'
+import { ViewUnit } from './unit.ts'
 
 export class View implements RawConnection, SandboxView {
   readonly id: number
   readonly born: number = clock.now()
+  readonly native: unknown
+  readonly returning: boolean | undefined
   readonly maxInFlight: number = 1
   epoch = 0
   dirty = 0
@@ -31,18 +33,12 @@ export class View implements RawConnection, SandboxView {
     this.#shared = shared
     this.#hooks = hooks
     this.id = shared.raw.id
+    this.native = shared.raw.native
+    this.returning = shared.raw.returning
     // They are put in force again with each turn.
     this.inForce.mayStay = false
     this.inForce.base = shared.raw.inForce.base
     shared.views.add(this)
-  }
-
-  get returning(): boolean | undefined {
-    return this.#shared.raw.returning
-  }
-
-  get native(): unknown {
-    return this.#shared.raw.native
   }
 
   get inFlight(): number {
@@ -64,7 +60,7 @@ export class View implements RawConnection, SandboxView {
   }
 
   submitUnit({ ops }: Unit): void {
-    const job = new Job(this.#shared, this, ops, (self) => translate(this.#shared, this, self))
+    const job = new Job(this.#shared, this, ops, (self) => new ViewUnit(this.#shared, this, self).run())
     if (this.alive && this.#job === null && !this.quarantined) this.#shared.enqueue((this.#job = job))
     else clock.queueMicrotask(() => job.conclude({ kind: 'closed', outcome: 'not_started' }))
   }

@@ -5,9 +5,7 @@ import type { Failure, Op } from '../../../driver/driver.ts'
 import { TransactionStateError } from '../../../errors/index.ts'
 import { controlOf } from '../../../mysql/control.ts'
 import { type Compiled, Dirty, Pin } from '../../../sql/compiled.ts'
-import type { ControlText } from '../../../sql/control-text.ts'
-import { type SandboxView, Words } from '../contract.ts'
-import { refusedWith, serverError, type Step } from '../step.ts'
+import { refusedWith, type SandboxView, serverError, type Step, Words } from '../contract.ts'
 import { databaseOf, temporaryOf, touchedBy } from './names.ts'
 
 interface ViewState {
@@ -31,6 +29,7 @@ const changesBehind = /\)\s*(?:insert|replace|update|delete)\b/i
 const notTransactional = '1196'
 
 export class MysqlWords extends Words {
+  readonly control: typeof controlOf = controlOf
   readonly lenient = true
   readonly level = "show session variables where variable_name in ('tx_isolation', 'transaction_isolation')"
   readonly readOnly: null = null
@@ -54,10 +53,6 @@ export class MysqlWords extends Words {
   #numbers = 0
   /** Numbers of targets, for names that are short and never the same. */
   readonly #targets = new Map<string, number>()
-
-  control(text: string): ControlText {
-    return controlOf(text)
-  }
 
   async learn(): Promise<void> {
     const database = this.shared.own('select database() as name')
