@@ -1040,6 +1040,26 @@ export function driverContract({ name, driver, options }: Contract): void {
       expect(new Set(many)).toEqual(new Set(['SELECT 1']))
     })
 
+    test('beyond the limit they run unnamed once, and take the place of others when they come again soon', async () => {
+      const c = await open({ statementCacheSize: 3 })
+      const prepared = async (): Promise<string[]> => {
+        const texts = (await c.rows(
+          "select statement as v from pg_prepared_statements where statement like 'select % as kept'",
+        )) as { v: string }[]
+        return texts.map(({ v }) => v.split(' ')[1] as string).toSorted()
+      }
+      const run = async (...numbers: number[]): Promise<void> => {
+        for (const n of numbers) expect(await c.rows(c.named(`select ${n} as kept`))).toEqual([{ kept: n }])
+      }
+
+      await run(1, 2, 3, 1, 2, 3)
+      await run(...Array.from({ length: 20 }, (_, n) => n + 10))
+      expect(await prepared()).toEqual(['1', '2', '3'])
+      await run(40, 41, 40)
+      expect(await prepared()).toContain('40')
+      expect(await prepared()).toHaveLength(3)
+    })
+
     test('a limit of 0 prepares nothing', async () => {
       const c = await open({ statementCacheSize: 0 })
       const ours = await c.value(known)

@@ -31,7 +31,10 @@ interface Closing {
   readonly dropped: string[]
 }
 
-/** A bounded cache with second chance: a clock's hand passes over what was used and takes the first that was not. */
+/**
+ * A bounded cache with second chance: a clock's hand passes over what was used and takes the first that was not. Where it is full a
+ * statement runs unnamed at first: it is prepared when it comes again soon.
+ */
 export class PreparedCache {
   readonly #limit: number
   readonly #names: NameSpace
@@ -48,6 +51,8 @@ export class PreparedCache {
   #ring: Prepared[] = []
   #hand = 0
   #closing: string[] = []
+  /** The engine's names of those that lately found no room. */
+  readonly #refused = new Set<string>()
   /** Counts units. */
   #unit = 0
 
@@ -108,7 +113,7 @@ export class PreparedCache {
       if (found.unit === this.#unit) return
       this.forget(found)
     }
-    if (!this.#makeRoom()) return
+    if (!this.#makeRoom(key)) return
     const id = pathless === true ? anyPath : this.#id
     const name = id === this.#names.home || id === anyPath ? prefix + key : `${prefix}${key}_${id}`
     this.#add(new Prepared(name, key, id, step.since), here, step)
@@ -132,7 +137,7 @@ export class PreparedCache {
       if (found.unit === this.#unit) return
       this.forget(found)
     }
-    if (!this.#makeRoom()) return
+    if (!this.#makeRoom(stmt.name)) return
     const pooled = pooler.name(stmt, declared)
     this.#add(new Prepared(pooled.name, stmt.name, pathless ? anyPath : this.#id, step.since, pooled), here, step)
   }
@@ -255,9 +260,21 @@ export class PreparedCache {
     return names.length + portals.length
   }
 
-  /** For one more. Passes over those that are about to run. */
-  #makeRoom(): boolean {
-    if (this.#limit === 0) return false
+  /** What runs once takes the place of nothing that is prepared. */
+  #isAskedAgain(key: string): boolean {
+    if (this.#refused.delete(key)) return true
+    this.#refused.add(key)
+    if (this.#refused.size > this.#limit)
+      for (const oldest of this.#refused) {
+        this.#refused.delete(oldest)
+        break
+      }
+    return false
+  }
+
+  /** For one more, if it has been asked for before. Passes over those that are about to run. */
+  #makeRoom(key: string): boolean {
+    if (this.#limit === 0 || (this.#ring.length >= this.#limit && !this.#isAskedAgain(key))) return false
     for (let spared = 0; this.#ring.length >= this.#limit;) {
       if (this.#hand >= this.#ring.length) this.#hand = 0
       const candidate = this.#ring[this.#hand] as Prepared
