@@ -1,17 +1,23 @@
 /** No parameter value and no password is in anything that an error or an object of ours prints. */
 
 import { inspect } from 'node:util'
-import { AcquireTimeoutError, AuthenticationError, ConnectError, createDb, createEngine, type Db, sql } from 'genever'
+import {
+  AcquireTimeoutError,
+  AuthenticationError,
+  ConnectError,
+  createDb,
+  createEngine,
+  type Db,
+  type QueryError,
+  sql,
+} from 'genever'
 import { describe, expect, test } from 'vitest'
-import { type Caught, caught } from '../support/caught.ts'
+import { caught } from '../support/caught.ts'
 import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
+import { canary, number, refusedValues, secret } from '../support/refused-values.ts'
 import { forEachDriver } from '../support/matrix.ts'
-
-const canary = 'canary-7f3a'
-const number = 918_273_645
-const secret: RegExp = /canary|7f3a|918273645/i
 
 /** All that a logger could make of it. */
 function printed(value: unknown): string {
@@ -29,34 +35,13 @@ function expectSilent(...values: readonly unknown[]): void {
 }
 
 forEachDriver((driver) => {
-  const columns = `id text primary key, name text not null check (length(name) < 20), age int2, mood text`
-  const refused: readonly (readonly [string, string, readonly unknown[]])[] = [
-    ['unique', 'insert into t (id, name) values ($1, $1)', [canary]],
-    ['not null', 'insert into t (id, name) values ($1, null)', [`${canary}2`]],
-    ['check', 'insert into t (id, name) values ($1, $2)', ['x', `${canary}-${canary}`]],
-    ['a cast to int', 'select $1::text::int', [canary]],
-    ['a parameter of type int', 'select $1::int', [canary]],
-    ['a number out of range', 'select $1::int::int2', [number]],
-    ['a date', 'select $1::text::date', [canary]],
-    ['a uuid', 'select $1::uuid', [canary]],
-    ['json', 'select $1::json', [`{${canary}`]],
-    ['jsonb of text', 'select $1::text::jsonb', [canary]],
-    ['an array', 'select $1::int[]', [[canary]]],
-    ['a regular expression', `select 'x' ~ $1`, [`(${canary}`]],
-    ['a table by name', 'select $1::regclass', [canary]],
-    ['a setting', 'select set_config($1, $1, true)', [canary]],
-    ['a length', 'select $1::text::varchar(3)::int', [canary]],
-    ['an enum', `select enum_range($1::text::int)`, [canary]],
-    ['a missing parameter', 'select $1, $2', [canary]],
-    ['one too many', 'select 1', [canary]],
-    ['something that cannot be sent', 'select $1', [Symbol(canary)]],
-    ['undefined beside it', 'select $1, $2', [canary, undefined]],
-  ]
+  const columns = `id varchar(60) primary key, name varchar(60) not null check (length(name) < 20), age smallint, mood text`
+  const { words } = driver
 
-  test.each(refused)('the error of %s', async (_, text, params) => {
+  test.each(refusedValues[words.system as 'postgresql' | 'mysql'])('the error of %s', async (_, text, params) => {
     const db = await driver.db()
     const table = await driver.table(columns)
-    await db.status(`insert into ${table} values ($1, 'taken')`, [canary])
+    await db.status(`insert into ${table} (id, name) values (:id, 'taken')`, { id: canary })
     const statement = text.replace(' t ', ` ${table} `)
 
     expectSilent(
@@ -73,30 +58,31 @@ forEachDriver((driver) => {
   test('what hides in the server’s own words is there for who asks', async () => {
     const db = await driver.db()
     const table = await driver.table(columns)
-    const add = (): Promise<unknown> => db.status(`insert into ${table} values ($1, 'taken')`, [canary])
+    const add = (): Promise<unknown> =>
+      db.status(`insert into ${table} (id, name) values (:id, 'taken')`, { id: canary })
     await add()
-    const error: Caught = await caught(add())
+    const error = (await caught(add())) as unknown as QueryError
 
-    expect(error.detail).toContain(canary)
+    expect(Object.values(error.fields).join('\n')).toContain(canary)
     expectSilent(error)
   })
 
   test('results that are not as expected', async () => {
     const db = await driver.db()
-    const rows = 'select $1::text as secret from generate_series(1, $2::int)'
+    const rows = (to: number): string => `select upper(:s) as secret from (${words.series(to)}) r`
 
     expectSilent(
-      await caught(db.one(rows, [canary, 0])),
-      await caught(db.one(rows, [canary, 2])),
-      await caught(db.oneOrNone(rows, [canary, 2])),
-      await caught(db.scalar('select $1::int8 * 10000000000', [number])),
+      await caught(db.one(`${rows(1)} where n > 1`, { s: canary })),
+      await caught(db.one(rows(2), { s: canary })),
+      await caught(db.oneOrNone(rows(2), { s: canary })),
+      await caught(db.scalar(`${words.integer} * 10000000000`, [number])),
     )
   })
 
   test('what db, connection, transaction, cursor and query print', async () => {
     const db = await driver.db()
-    const text = 'select $1::text as n'
-    const query = db.sql`select ${canary}::text as n`
+    const text = `${words.text} as n`
+    const query = db.sql`select upper(${canary}) as n`
     const cursor = db.iterate(text, [canary])
     const bound = query.iterate()
     const pending = db.scope(() => db.all(text, [canary]))
@@ -108,11 +94,12 @@ forEachDriver((driver) => {
     await db.transaction(async (tx) => {
       const inner = tx.iterate(text, [canary], { batchSize: 1 })
       await inner.read()
+      expectSilent(tx, inner)
+      await inner.close()
       const running = tx.status(text, [canary])
-      const status = await tx.status(`set local application_name = 'x'`)
+      const status = await tx.status(words.set('app.x', 'x'))
       expectSilent(tx, tx.connection, inner, handle, db.current, status, db, tx.sql`select ${canary}`)
       await running
-      await inner.close()
     })
     expectSilent(...looked)
   })
@@ -189,10 +176,10 @@ describe('passwords', () => {
 test('a wait that ended says who held the connection, and no value', async () => {
   await using server = await fake({}, { pool: { max: 1 } })
   const { db } = server
-  const running = db.scope(() => db.scalar('select pg_sleep(0.2) as a, $1 as b', [canary]).catch(() => 0))
+  const running = db.scope(() => db.scalar(`${server.words.sleep(0.2)} as a, :b as b`, { b: canary }).catch(() => 0))
   const over = gate()
   const held = db.transaction(() => over.promise)
-  const error = await caught(db.scalar('select $1', [canary], { timeoutMs: 20 }))
+  const error = await caught(db.scalar('select :b', { b: canary }, { timeoutMs: 20 }))
 
   expect(error).toBeInstanceOf(AcquireTimeoutError)
   expectSilent(error, db, server.db.stats())

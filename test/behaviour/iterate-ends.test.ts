@@ -4,21 +4,18 @@ import {
   AbortedError,
   AcquireTimeoutError,
   ConnectionLostError,
-  createDb,
   type Cursor,
   QueryTimeoutError,
   TransactionEndedError,
 } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
 import { fake, sound } from '../support/fake.ts'
 import { doing, forEachDriver, pid } from '../support/matrix.ts'
 
 interface N {
   readonly n: number
 }
-const upTo = (last: number): string => `select n from generate_series(1, ${last}) as n`
 const nobody = '0 lent, 1 idle, 0 waiting'
 const here = /iterate-ends\.test\.ts:\d+/
 
@@ -29,6 +26,8 @@ async function numbers(rows: AsyncIterable<N>): Promise<number[]> {
 }
 
 forEachDriver((driver) => {
+  const upTo = (last: number): string => driver.words.series(last)
+
   test('closed by hand it says so, also in an open transaction, and gives no row it had fetched', async () => {
     const db = await driver.single()
     const closed = /^The cursor opened at .* has been closed/
@@ -42,7 +41,8 @@ forEachDriver((driver) => {
     })
   })
 
-  test('it dies with its savepoint and with its transaction', async () => {
+  // MySQL sends rows as they come, and makes no savepoint before they end.
+  test.skipIf(driver.name === 'mysql')('it dies with its savepoint and with its transaction', async () => {
     const db = await driver.single()
     const cursor = (): Cursor<N> => db.iterate<N>(upTo(3), [], { batchSize: 1 })
     const outer = await db.transaction<Cursor<N>>(async (tx) => {
@@ -96,6 +96,48 @@ forEachDriver((driver) => {
   })
 })
 
+forEachDriver(
+  (driver) => {
+    // Rows that are too many, or too wide, to be on their way already.
+    const padded = (more: string, last: number): string =>
+      `select n, repeat('x', 100000) as pad${more} from (${driver.words.series(last)}) r`
+
+    test('a session that dies ends the stream with ConnectionLostError, and the next statement borrows another', async () => {
+      const db = await driver.single()
+      const error = await caught(
+        db.scope(async () => {
+          const own = await pid(db)
+          for await (const { n } of db.iterate<N>(padded('', 500), [], { batchSize: 2 }))
+            if (n === 2) await driver.kill(own)
+        }),
+      )
+
+      expect(error).toBeInstanceOf(ConnectionLostError)
+      expect(await db.scalar('select 7')).toBe(7)
+      expect(doing(db)).toBe(nobody)
+    })
+
+    test('a pull that takes too long, or is aborted, ends the cursor and frees the connection', async () => {
+      const db = await driver.single()
+      const sleep = driver.words.sleep('case when n = 2 then 60 else 0 end').replace('select ', ', ')
+      const slow = padded(sleep, 3)
+      const cursor = db.iterate<N>(slow, [], { batchSize: 1, timeoutMs: 2_000 })
+      expect(await cursor.read()).toMatchObject({ n: 1 })
+      expect(await caught(cursor.read())).toBeInstanceOf(QueryTimeoutError)
+      expect([cursor.open, await db.scalar('select 1'), doing(db)]).toEqual([false, 1, nobody])
+
+      const stop = new AbortController()
+      const aborted = db.iterate<N>(slow, [], { batchSize: 1, signal: stop.signal })
+      await aborted.read()
+      const error = caught(aborted.read())
+      stop.abort()
+      expect(await error).toBeInstanceOf(AbortedError)
+      expect([await db.scalar('select 1'), doing(db)]).toEqual([1, nobody])
+    })
+  },
+  { connections: 2 },
+)
+
 describe('on the wire', () => {
   test('a batch is one FETCH of batchSize rows, and what a cursor opened itself is committed', async () => {
     await using server = await fake()
@@ -127,38 +169,5 @@ describe('on the wire', () => {
         .map((line) => line.replace(/ (?:FROM )?genever.*/, '')),
     ).toEqual(['MOVE FORWARD 3', 'FETCH FORWARD 150', 'CLOSE'])
     await sound(server)
-  })
-
-  test('a backend that dies ends the stream with ConnectionLostError, and the next statement borrows another', async () => {
-    await using database = await freshDatabase()
-    await using db = createDb(database.url, { pool: { max: 1 } })
-    const error = await caught(
-      db.scope(async () => {
-        const own = await pid(db)
-        for await (const { n } of db.iterate<N>(upTo(9), [], { batchSize: 2 }))
-          if (n === 2) await onServer('select pg_terminate_backend($1)', [own])
-      }),
-    )
-
-    expect(error).toBeInstanceOf(ConnectionLostError)
-    expect(await db.scalar('select 7')).toBe(7)
-    expect(doing(db)).toBe(nobody)
-  })
-
-  test('a pull that takes too long, or is aborted, ends the cursor and frees the connection', async () => {
-    await using db = await createDb(await databaseUrl(), { pool: { max: 1 } }).open()
-    const slow = 'select n, pg_sleep(case when n = 2 then 60 else 0 end) from generate_series(1, 3) as n'
-    const cursor = db.iterate<N>(slow, [], { batchSize: 1, timeoutMs: 2_000 })
-    expect(await cursor.read()).toMatchObject({ n: 1 })
-    expect(await caught(cursor.read())).toBeInstanceOf(QueryTimeoutError)
-    expect([cursor.open, await db.scalar('select 1'), doing(db)]).toEqual([false, 1, nobody])
-
-    const stop = new AbortController()
-    const aborted = db.iterate<N>(slow, [], { batchSize: 1, signal: stop.signal })
-    await aborted.read()
-    const error = caught(aborted.read())
-    stop.abort()
-    expect(await error).toBeInstanceOf(AbortedError)
-    expect([await db.scalar('select 1'), doing(db)]).toEqual([1, nobody])
   })
 })

@@ -5,6 +5,7 @@ import {
   type Db,
   ParameterError,
   QueryError,
+  sql,
   SqlSyntaxError,
   TransactionStateError,
   UsageError,
@@ -16,7 +17,6 @@ import { doing, forEachDriver } from '../support/matrix.ts'
 interface N {
   readonly n: number
 }
-const upTo = (last: number): string => `select n from generate_series(1, ${last}) as n`
 const nobody = '0 lent, 1 idle, 0 waiting'
 const here = /iterate\.test\.ts:\d+/
 
@@ -27,6 +27,8 @@ async function numbers(rows: AsyncIterable<N>): Promise<number[]> {
 }
 
 forEachDriver((driver) => {
+  const upTo = (last: number): string => driver.words.series(last)
+
   test('nothing is borrowed before the first pull, and all is given back after the last row', async () => {
     const db = await driver.single()
     await db.scope(async (connection) => {
@@ -56,22 +58,19 @@ forEachDriver((driver) => {
     expect(seen).toEqual(batches.map(() => expected))
   })
 
-  test('parameters by number and by name, templates with their methods, and VALUES, WITH and TABLE are streamed', async () => {
+  test('parameters by number and by name, templates with their methods, and WITH are streamed', async () => {
     const db = await driver.single()
     const table = await driver.table('n int')
-    await db.status(`insert into ${table} values (1), (2)`)
-    const text = 'select n from generate_series($1::int, $2::int) as n'
+    await db.status(`insert into ${table} values (1), (2), (3), (4), (5)`)
+    const [from, to] = [1, 2].map((index) => driver.words.placeholder(index))
+    const text = (a = ':a', b = ':b'): string => `select n from ${table} where n >= ${a} and n <= ${b} order by n`
 
-    expect(await numbers(db.iterate<N>(text, [2, 4]))).toEqual([2, 3, 4])
-    expect(await numbers(db.iterate<N>(text.replace('$1', ':a').replace('$2', ':b'), { a: 2, b: 4 }))).toEqual([
-      2, 3, 4,
-    ])
-    const query = db.sql<N>`select n from generate_series(${1}::int, ${3}::int) as n`
+    expect(await numbers(db.iterate<N>(text(from, to), [2, 4]))).toEqual([2, 3, 4])
+    expect(await numbers(db.iterate<N>(text(), { a: 2, b: 4 }))).toEqual([2, 3, 4])
+    const query = db.sql<N>`select n from ${sql.identifier(table)} where n >= ${1} and n <= ${3} order by n`
     expect(await numbers(query.iterate())).toEqual([1, 2, 3])
     expect(await numbers(db.iterate(query, { batchSize: 1 }))).toEqual([1, 2, 3])
-    expect(await numbers(db.iterate<N>(`table ${table}`))).toEqual([1, 2])
     expect(await numbers(db.iterate<N>(`with w as (${upTo(2)}) select n from w`))).toEqual([1, 2])
-    expect(await db.iterate('values (7)').read()).toEqual({ column1: 7 })
   })
 
   test('read() at the end is undefined, read(n) and skip(n) say how much there was', async () => {
@@ -114,22 +113,26 @@ forEachDriver((driver) => {
     expect(doing(db)).toBe(nobody)
   })
 
-  test('in a transaction the body of the loop runs statements on the same connection, and two cursors alternate', async () => {
-    const db = await driver.single()
-    const table = await driver.table('n int')
-    await db.transaction(async () => {
-      for await (const { n } of db.iterate<N>(upTo(5), [], { batchSize: 2 }))
-        await db.status(`insert into ${table} values ($1)`, [n])
-      const [a, b] = [1, 2].map(() => db.iterate<N>(`${upTo(4)} order by n`, [], { batchSize: 1 })) as [
-        Cursor<N>,
-        Cursor<N>,
-      ]
-      expect([await a.read(), await b.read(), await a.read()]).toEqual([{ n: 1 }, { n: 1 }, { n: 2 }])
-      await Promise.all([a.close(), b.close()])
-    })
+  // MySQL sends rows as they come, and nothing else until they end.
+  test.skipIf(driver.name === 'mysql')(
+    'in a transaction the body of the loop runs statements on the same connection, and two cursors alternate',
+    async () => {
+      const db = await driver.single()
+      const table = await driver.table('n int')
+      await db.transaction(async () => {
+        for await (const { n } of db.iterate<N>(upTo(5), [], { batchSize: 2 }))
+          await db.status(`insert into ${table} values (:n)`, { n })
+        const [a, b] = [1, 2].map(() => db.iterate<N>(`${upTo(4)} order by n`, [], { batchSize: 1 })) as [
+          Cursor<N>,
+          Cursor<N>,
+        ]
+        expect([await a.read(), await b.read(), await a.read()]).toEqual([{ n: 1 }, { n: 1 }, { n: 2 }])
+        await Promise.all([a.close(), b.close()])
+      })
 
-    expect(await db.scalar(`select sum(n) from ${table}`)).toBe(15)
-  })
+      expect(await db.scalar(`select sum(n) from ${table}`)).toBe(15)
+    },
+  )
 
   test('outside of a transaction other statements on its connection are refused, naming the cursor', async () => {
     const db = await driver.single()
@@ -182,18 +185,18 @@ forEachDriver((driver) => {
 
   test.each(Object.entries(endings))('it is closed and the connection free after: %s', async (name, end) => {
     const db = await driver.single()
-    const open = `select count(*) from pg_cursors where name like 'genever%'`
+    const { cursors } = driver.words
     const plain = db.iterate<N>(upTo(9), [], { batchSize: 2 })
     await end(plain)
     expect([plain.open, doing(db)]).toEqual([false, nobody])
 
     await db.scope(async () => {
       await end(db.iterate<N>(upTo(9), [], { batchSize: 2 }))
-      expect(await db.scalar(open)).toBe(0)
+      expect(cursors === null ? 0 : await db.scalar(cursors)).toBe(0)
     })
     await db.transaction(async () => {
       await end(db.iterate<N>(upTo(9), [], { batchSize: 2 }))
-      expect(await db.scalar(open)).toBe(0)
+      expect(cursors === null ? 0 : await db.scalar(cursors)).toBe(0)
     })
 
     if (name === 'end') expect(await plain.read()).toBeUndefined()
@@ -238,10 +241,10 @@ forEachDriver((driver) => {
     ['no SQL', (db) => db.iterate('select from from'), SqlSyntaxError],
     [
       'a row that fails',
-      (db) => db.iterate('select 1 / (3 - n) from generate_series(1, 5) as n', [], { batchSize: 1 }),
+      (db) => db.iterate(`select exp(n * 300) from (${upTo(5)}) r`, [], { batchSize: 1 }),
       QueryError,
     ],
-    ['a cast', (db) => db.iterate('select $1::text::int', ['x']), QueryError],
+    ['a value that fails', (db) => db.iterate('select exp(1 * :n)', { n: 1000 }), QueryError],
     ['a missing parameter', (db) => db.iterate(driver.words.integer), ParameterError],
     ['an INSERT', (db) => db.iterate('insert into t values (1) returning n'), UsageError],
     ['an UPDATE', (db) => db.iterate('update t set n = 1'), UsageError],

@@ -41,10 +41,6 @@ const about: Readonly<Record<string, string>> = {
 /** They speak it still, about what any database does: no name is added, and one goes when its test does so no longer. */
 const still: readonly string[] = [
   'baked-prebake',
-  'errors-secrets',
-  'errors',
-  'iterate-ends',
-  'iterate',
   'on-connect',
   'settings-kept',
   'overlays',

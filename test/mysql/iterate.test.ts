@@ -3,9 +3,7 @@
 import { int, mysqlTable, varchar } from 'drizzle-orm/mysql-core'
 import {
   createDb,
-  ConnectionLostError,
   type Db,
-  QueryTimeoutError,
   TransactionAbortedError,
   TransactionStateError,
   UnsafeIntegerError,
@@ -44,20 +42,6 @@ describeMysql('iterate() on MySQL', () => {
     expect((await db.close({ timeoutMs: 5_000 })).broken).toEqual([])
   })
   afterAll(() => server[Symbol.asyncDispose]())
-
-  test('rows come in order whatever the size of a batch, with parameters, and read() and skip() count them', async () => {
-    for (const batchSize of [1, 7, 99, 100, 101]) {
-      const seen: number[] = []
-      for await (const { n } of db.iterate<N>(few, [], { batchSize })) seen.push(n)
-      expect(seen).toEqual(Array.from({ length: 100 }, (_, i) => i + 1))
-    }
-    const cursor = db.iterate<N>('select n from t where n > ? order by n', [90], { batchSize: 3 })
-    expect(await cursor.read()).toEqual({ n: 91 })
-    expect(await cursor.skip(4)).toBe(4)
-    expect(await cursor.read(2)).toEqual([{ n: 96 }, { n: 97 }])
-    expect([await cursor.skip(10), await cursor.read(), cursor.open]).toEqual([3, undefined, false])
-    expect(await db.all(db.sql`select n from t where n = ${5}`)).toEqual([{ n: 5 }])
-  })
 
   test('rows that nobody reads stay with the server, and leaving the loop stops it there', async () => {
     const cursor = db.iterate<N>(endless)
@@ -121,17 +105,6 @@ describeMysql('iterate() on MySQL', () => {
     expect(await db.all('select n from w')).toEqual([{ n: 1 }, { n: 2 }])
   })
 
-  test('still open when its transaction returns, it rolls that back with an error naming its place', async () => {
-    const work = db.transaction(async (tx) => {
-      await tx.status('insert into w values (1)')
-      await tx.iterate<N>(endless).read()
-    })
-    const error = await caught(work)
-    expect(error).toBeInstanceOf(TransactionStateError)
-    expect(error.message).toMatch(here)
-    expect(await db.all('select n from w')).toEqual([])
-  })
-
   test('a transaction that throws, and a savepoint, take it with them', async () => {
     const boom = new Error('boom')
     const outer = db.transaction(async (tx) => {
@@ -145,37 +118,6 @@ describeMysql('iterate() on MySQL', () => {
     })
     await outer
     expect(await db.all('select n from w')).toEqual([{ n: 2 }])
-  })
-
-  test('outside of a transaction other statements on its connection are refused, naming the cursor', async () => {
-    await db.scope(async () => {
-      const cursor = db.iterate<N>(few, [], { batchSize: 2 })
-      expect(await cursor.read()).toEqual({ n: 1 })
-      const error = await caught(db.all('select 1'))
-      expect(error).toBeInstanceOf(TransactionStateError)
-      expect(error.message).toMatch(/run this on another connection\.$/)
-      await cursor.close()
-      expect(await db.all('select 1 as one')).toEqual([{ one: 1 }])
-    })
-  })
-
-  test('a wait for rows that is longer than timeoutMs ends the cursor and frees the connection', async () => {
-    const slow = 'select n, sleep(case when n = 3 then 60 else 0 end) as s from t order by n'
-    const cursor = db.iterate<N>(slow, [], { batchSize: 1, timeoutMs: 300 })
-    expect(await caught(cursor.read(50))).toBeInstanceOf(QueryTimeoutError)
-    expect(await db.all('select 1 as one')).toEqual([{ one: 1 }])
-  })
-
-  test('a session that is killed ends the stream with ConnectionLostError, and the next statement borrows another', async () => {
-    const id = await db.scalar('select connection_id()')
-    const cursor = db.iterate<N>(endless)
-    await cursor.read()
-    await onMysql(`kill ${Number(id)}`)
-    const rest = async (): Promise<void> => {
-      for (;;) if ((await cursor.read(100)).length === 0) return
-    }
-    expect(await caught(rest())).toBeInstanceOf(ConnectionLostError)
-    expect(await db.all('select 1 as one')).toEqual([{ one: 1 }])
   })
 
   const unreadable = 'select n, if(n = 35, 9007199254740993, n) as big from t order by n'

@@ -26,6 +26,10 @@ export interface Words {
   /** A statement whose last column is the isolation level, and one that sets it for the session. */
   readonly isolation: string
   setIsolation(level: string): string
+  /** A setting of the server that is another for the session, with its usual value. */
+  readonly other: readonly [name: string, value: string]
+  /** A statement that keeps a statement under a name in its session. */
+  prepare(name: string): string
   /** Statements by which a session forgets all that it can. */
   readonly discards: readonly string[]
   /** A statement that gives the number of open cursors, where the database counts them. */
@@ -69,6 +73,8 @@ export const postgresWords: Words = {
   placeholder: (index) => `$${index}`,
   isolation: 'show transaction_isolation',
   setIsolation: (level) => `set session characteristics as transaction isolation level ${level}`,
+  other: ['role', 'pg_monitor'],
+  prepare: (name) => `prepare ${name} as select 1`,
   discards: ['discard all'],
   cursors: `select count(*) from pg_cursors where name like 'genever%'`,
   rollsBackTables: true,
@@ -86,13 +92,22 @@ export const postgresWords: Words = {
   toText: (table, column) => `alter table ${table} alter column ${column} type varchar(40)`,
 }
 
+/** MariaDB ends a recursion after a thousand rounds. */
+function mysqlSeries(to: number | string): string {
+  if (typeof to === 'number' && to > 1000) {
+    const [ones, thousands] = [mysqlSeries(1000), mysqlSeries(Math.ceil(to / 1000))]
+    const n = '(b.n - 1) * 1000 + a.n'
+    return `select ${n} as n from (${ones}) a, (${thousands}) b where ${n} <= ${to} order by 1`
+  }
+  return `with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < ${to}) select n from numbers`
+}
+
 export const mysqlWords: Words = {
   sleep: (seconds) => `select sleep(${seconds})`,
   integer: 'select cast(? as signed)',
   text: 'select cast(? as char)',
   json: "select json_extract(?, '$')",
-  series: (to) =>
-    `with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < ${to}) select n from numbers`,
+  series: mysqlSeries,
   session: 'select connection_id() + 0',
   kill: (session) => `kill ${session}`,
   listed: (session) => `select 1 from information_schema.processlist where id = ${session}`,
@@ -102,6 +117,8 @@ export const mysqlWords: Words = {
   placeholder: () => '?',
   isolation: "show session variables where variable_name in ('tx_isolation', 'transaction_isolation')",
   setIsolation: (level) => `set session transaction isolation level ${level}`,
+  other: ['sort_buffer_size', '100000'],
+  prepare: (name) => `prepare ${name} from 'select 1'`,
   discards: [],
   cursors: null,
   rollsBackTables: false,
