@@ -1,10 +1,13 @@
 // Several servers for one engine: in what order they are tried, and which of them will do. For every PostgreSQL driver.
-// A driver opens one session at one place; here it is asked for one after the other until a server fits.
+// A driver opens one session at one place; here it is asked for one after the other until a server fits. A name may lead to several
+// addresses, which are places of the same kind.
+import dns from 'node:dns'
+import { isIP } from 'node:net'
 import { toConnectError } from '../../errors/index.ts'
 import type { TargetSessionAttrs } from '../descriptor.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../driver.ts'
 import type { Session } from './session.ts'
-import { clock } from '../../util/clock.ts'
+import { before, clock } from '../../util/clock.ts'
 
 export interface HostPlace {
   readonly host: string
@@ -20,6 +23,8 @@ export interface HostChoice {
   readonly balanced: boolean
   /** Whether a failure will be the same at the next place, such as a wrong password. */
   readonly final: (failure: Failure) => boolean
+  /** Whether it says that nobody is to be had there, so that another address of the same host may do. */
+  readonly unreachable: (failure: Failure) => boolean
 }
 
 /** Opens a session at one place; rejects with a `Failure`. */
@@ -50,17 +55,33 @@ export async function openFirst(
   let left = places.length * targets.length
   for (const target of targets)
     for (const place of places) {
-      const guard = new HookGuard(hooks)
-      try {
-        const session = await open(place, guard, shareOf(deadline, left--))
-        const role = target === 'any' ? null : await unfit(session, target, deadline)
-        if (role === null) return guard.accept(session)
-        session.destroy({ kind: 'closed', outcome: 'not_started' })
-        attempts.push({ place, failure: null, role })
-      } catch (thrown) {
-        const failure = thrown as Failure
-        if (choice.final(failure)) throw failure as unknown
-        attempts.push({ place, failure })
+      const until = shareOf(deadline, left--)
+      const addresses = await addressesOf(place, choice.balanced, until)
+      if ('kind' in addresses) attempts.push({ place, failure: addresses })
+      else {
+        const session = await openAtOne(addresses, target)
+        if (session !== null) return session
+      }
+
+      async function openAtOne(all: readonly HostPlace[], wanted: TargetSessionAttrs): Promise<Session | null> {
+        let more = all.length
+        for (const at of all) {
+          const guard = choice.target === 'any' ? null : new HookGuard(hooks)
+          try {
+            const opened = await open(at, guard ?? hooks, shareOf(until, more--))
+            const role = wanted === 'any' ? null : await unfit(opened, wanted, deadline)
+            if (role === null) return guard?.accept(opened) ?? opened
+            opened.destroy({ kind: 'closed', outcome: 'not_started' })
+            attempts.push({ place: at, failure: null, role })
+          } catch (thrown) {
+            const failure = thrown as Failure
+            const last = !choice.unreachable(failure)
+            if (choice.final(failure) || (last && places.length === 1)) throw failure as unknown
+            attempts.push({ place: at, failure })
+            if (last) return null
+          }
+        }
+        return null
       }
     }
   throw failureOf(attempts, choice.target) as unknown
@@ -136,8 +157,34 @@ function failureOf(attempts: readonly Attempt[], target: TargetSessionAttrs): Fa
   return { kind: 'lost', outcome: 'not_started', cause }
 }
 
-function formatPlace({ host, port }: HostPlace): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`
+function formatPlace({ host, address = host, port }: HostPlace): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}${address === host ? '' : ` (${address})`}`
+}
+
+/** Whether nothing has to be looked up. */
+export function isPlace(host: string): boolean {
+  return isIP(host) !== 0 || host.startsWith('/') || host.startsWith('@')
+}
+
+/** The addresses of a place, in the order in which they are tried; or why there are none. */
+async function addressesOf(
+  place: HostPlace,
+  balanced: boolean,
+  deadline: number,
+): Promise<readonly HostPlace[] | Failure> {
+  const { host, address, port } = place
+  if (address !== undefined || isPlace(host)) return [place]
+  const answer = new Promise<readonly HostPlace[] | Failure>((resolve) => {
+    dns.lookup(host, { all: true }, (cause, found) => {
+      if (cause !== null) resolve({ kind: 'lost', outcome: 'not_started', cause })
+      else resolve([...new Set(found.map((each) => each.address))].map((each) => ({ host, address: each, port })))
+    })
+  })
+  const found = await before<readonly HostPlace[] | Failure, Failure>(deadline, answer, {
+    kind: 'timeout',
+    outcome: 'not_started',
+  })
+  return balanced && !('kind' in found) ? shuffled(found) : found
 }
 
 function reasonOf(failure: Failure | null): string {

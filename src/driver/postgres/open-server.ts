@@ -8,7 +8,7 @@ import { bookOf } from '../../postgres/types/book.ts'
 import { bare } from '../../util/options.ts'
 import { textIn } from '../../util/thrown.ts'
 import type { ConnectionHooks, Driver, Failure } from '../driver.ts'
-import { type HostPlace, openFirst } from './hosts.ts'
+import { type HostPlace, isPlace, openFirst } from './hosts.ts'
 import { poolerOf } from './prepared/pooler.ts'
 import { parseServerOptions, type ServerOptions } from './server-options.ts'
 import type { Session } from './session.ts'
@@ -56,15 +56,16 @@ export async function openServer(
   deadline: number,
   openAt: OpenAt,
 ): Promise<Session> {
-  const { host, port, places, targetSessionAttrs: target = 'any', loadBalanceHosts: balanced = false } = options
+  const { host = 'localhost', port = 5432, places, targetSessionAttrs: target = 'any' } = options
   const at = (place: ServerOptions, told: ConnectionHooks, until: number): Promise<Session> =>
     withFallback(bare<ServerOptions>(options, place), (each) => openAt(each, told, until))
-  if (places === undefined && target === 'any') return at({}, hooks, deadline)
+  if (places === undefined && target === 'any' && isPlace(host)) return at({}, hooks, deadline)
   const choice = {
-    places: places ?? [{ host: host ?? 'localhost', port: port ?? 5432 }],
+    places: places ?? [{ host, port }],
     target,
-    balanced,
+    balanced: options.loadBalanceHosts ?? false,
     final: (failure: Failure) => failure.fields !== undefined && classify(failure) === 'config',
+    unreachable: (failure: Failure) => classify(failure) === 'endpoint',
   }
   return openFirst(choice, hooks, deadline, (place, told, until) => at(tlsAt(options, place), told, until))
 }
@@ -98,11 +99,12 @@ function isSame(failure: Failure): boolean {
 }
 
 /** A place may be a socket, where there is no TLS, or an address that stands for a name. */
-function tlsAt({ ssl }: ServerOptions, { host, address, port }: HostPlace): ServerOptions {
+function tlsAt({ ssl, hostName }: ServerOptions, { host, address, port }: HostPlace): ServerOptions {
   if (host.startsWith('/')) return { host, port, ssl: false }
   if (address === undefined || address === host) return { host, port }
-  const named = typeof ssl === 'object' ? { servername: host, ...ssl } : ssl
-  return { host: address, hostName: host, port, ssl: isIP(host) === 0 ? named : ssl }
+  const verified = ssl === true ? { rejectUnauthorized: true } : ssl
+  const named = typeof verified === 'object' ? { servername: host, ...verified } : verified
+  return { host: address, hostName: hostName ?? host, port, ssl: isIP(host) === 0 ? named : ssl }
 }
 
 /** What a failure to open says about the rest. */

@@ -1,7 +1,6 @@
 // A socket to a PostgreSQL server, with TLS or without, for a connection and for the request to cancel. What is sent before TLS
 // stands is the request for it alone, and nothing that a server says before is believed.
-import { lookup, type LookupAddress } from 'node:dns'
-import { connect, isIP, type LookupFunction, type NetConnectOpts, type Socket } from 'node:net'
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { ConnectError, ProtocolError, UsageError } from '../../errors/index.ts'
 import { clock, msUntil } from '../../util/clock.ts'
@@ -9,14 +8,12 @@ import type { Failure } from '../driver.ts'
 import type { SocketWire } from './socket-wire.ts'
 
 export interface Target {
-  /** A name, an address, or the directory of a socket of the file system. */
+  /** An address, or the directory of a socket of the file system. */
   readonly host: string
   readonly port: number
   readonly ssl: ConnectionOptions | false
   /** TLS from the first byte. */
   readonly direct: boolean
-  /** The addresses of a name are tried in a random order. */
-  readonly balanced: boolean
   /** After how long without traffic the system asks for the other side; null: never. */
   readonly keepAliveMs: number | null
 }
@@ -113,28 +110,13 @@ export function isDirectory(host: string): boolean {
   return host.startsWith('/') || host.startsWith('@')
 }
 
-function placeOf({ host, port, balanced }: Target): NetConnectOpts {
+function placeOf({ host, port }: Target): NetConnectOpts {
   if (isDirectory(host)) return { path: `${host.startsWith('@') ? `\0${host.slice(1)}` : host}/.s.PGSQL.${port}` }
-  return balanced ? { host, port, lookup: shuffledLookup } : { host, port }
+  return { host, port }
 }
 
 /** The name is sent and checked; an address is only checked. */
 function tlsOf(host: string, ssl: ConnectionOptions): ConnectionOptions {
   const name = isIP(host) === 0 ? { servername: host } : {}
   return { host, ...name, ...ssl, ALPNProtocols: [protocolName] }
-}
-
-const shuffledLookup: LookupFunction = (host, options, found) => {
-  lookup(host, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
-    if (error !== null) {
-      found(error, [])
-      return
-    }
-    const order = addresses
-      .map((address) => ({ address, rank: Math.random() }))
-      .toSorted((one, other) => one.rank - other.rank)
-      .map(({ address }) => address)
-    if (options.all === true) found(null, order)
-    else found(null, order[0]?.address ?? '', order[0]?.family)
-  })
 }

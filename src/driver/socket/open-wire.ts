@@ -83,7 +83,7 @@ async function cancel(wire: SocketWire, target: Target, key: CancelKey, deadline
   const { host, ssl } = target
   if (remoteAddress === undefined || host.startsWith('/')) return requestCancel(target, key, deadline)
   const named = ssl === false || isIP(host) !== 0 ? ssl : { servername: host, ...ssl }
-  return requestCancel({ ...target, host: remoteAddress, ssl: named, balanced: false }, key, deadline)
+  return requestCancel({ ...target, host: remoteAddress, ssl: named }, key, deadline)
 }
 
 function targetOf(options: ServerOptions): Target {
@@ -93,7 +93,6 @@ function targetOf(options: ServerOptions): Target {
     port,
     ssl: host.startsWith('/') || ssl === false ? false : ssl === true ? { rejectUnauthorized: true } : { ...ssl },
     direct: sslNegotiation === 'direct',
-    balanced: options.loadBalanceHosts ?? false,
     keepAliveMs: keepAlive === false ? null : (keepAliveIdleMs ?? keepAliveMs),
   }
 }
