@@ -1,11 +1,12 @@
 /**
  * A MariaDB of the tests, as an ordinary user in a temporary folder on the loopback; `MYSQL_URL` names another server instead.
- * Started when the first test of a worker asks for it. However this process ends, a pipe closes and the server stops.
+ * Started when the first test of a worker asks for it. However this process ends, a pipe closes, the server stops and its folder is removed.
  */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, chmod, chown, mkdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
 import { serverFolder } from './server-folder.ts'
@@ -38,7 +39,7 @@ export function installedMariadb(): Promise<string | undefined> {
   return firstThere(binaries)
 }
 
-const supervise = '"$@" & cat >/dev/null; kill -KILL $! 2>/dev/null; wait'
+const supervise = 'folder=$1; shift; "$@" & cat >/dev/null; kill -KILL $! 2>/dev/null; wait; rm -rf "$folder"'
 
 /** @throws when none is installed, or it does not start; the message has its last words. */
 export async function startMariadb(extra: readonly string[] = []): Promise<MariaServer> {
@@ -78,9 +79,9 @@ export async function startMariadb(extra: readonly string[] = []): Promise<Maria
     '--character-set-server=utf8mb4',
     ...extra,
   ]
-  const child = spawn('/bin/sh', ['-c', supervise, 'sh', binary, ...args], {
+  const child = spawn('/bin/sh', ['-c', supervise, 'sh', folder, binary, ...args], {
     ...account,
-    cwd: folder,
+    cwd: tmpdir(),
     detached: true,
     stdio: ['pipe', 'ignore', 'pipe'],
   })

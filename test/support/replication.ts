@@ -5,14 +5,14 @@
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, chown, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { installedServer } from './embedded-postgres.ts'
 import { wantedDrivers } from './extent.ts'
 import { freePort } from './free-port.ts'
-import { serverFolder } from './server-folder.ts'
 import { until } from './until.ts'
 
 const run = promisify(execFile)
@@ -64,7 +64,7 @@ const lines = (settings: Readonly<Record<string, string | number>>): string =>
 export async function cluster(settings: Readonly<Record<string, string>> = {}): Promise<Cluster> {
   if (replicationServer === undefined) throw new Error('This machine has no PostgreSQL 15 with pg_basebackup.')
   const bin = (name: string): string => join(replicationServer, 'bin', name)
-  const root = await serverFolder('genever-replication-')
+  const root = await mkdtemp(join(tmpdir(), 'genever-replication-'))
   const account = await unprivileged(root)
   const nodes: (Node & { end(): Promise<void> })[] = []
 
