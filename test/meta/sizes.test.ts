@@ -9,6 +9,17 @@ const most = 20
 
 /** Each with its reason: a file may be longer, or a folder fuller, when it is one table or one list that gains nothing by a cut. */
 const exceptions: Readonly<Record<string, string>> = {}
+const small = 40
+
+/** Each with its reason: a small file that has one user and stands alone nevertheless. */
+const apart: Readonly<Record<string, string>> = {
+  'driver/postgres/open/ask-pooler.ts':
+    'its folder has what comes with the opening of a session, and the one above is full',
+  'mysql/control.ts': 'the counterpart of postgres/control.ts',
+  'models/instance/using.ts': 'a place in the order of models',
+  'models/values/column-lists.ts': 'one of the forms in which values are sent, which stand together',
+  'plugins/nest/health/route.ts': 'both forms of health stand together',
+}
 
 const lines = (text: string): number => text.trimEnd().split('\n').length
 
@@ -36,6 +47,18 @@ test(`no folder has more than ${most} files`, () => {
   expect(full).toEqual([])
 })
 
+test('no folder has one file', () => {
+  const lonely = [...folders()].filter(([folder, count]) => folder !== '.' && count === 1 && !holdsFolders(folder))
+
+  expect(lonely).toEqual([])
+})
+
+test(`a file of under ${small} lines that one other imports is a part of it`, () => {
+  const parts = smallParts().filter((path) => apart[path] === undefined)
+
+  expect(parts).toEqual([])
+})
+
 test.each([
   ['driver/fake', 1300],
   ['testing/sandbox', 1800],
@@ -53,7 +76,30 @@ test('every exception still is one', () => {
   })
 
   expect(idle).toEqual([])
+  expect(Object.keys(apart).filter((path) => !smallParts().includes(path))).toEqual([])
 })
+
+/**
+ * Small files with one user that has room for them. `load.ts` and `descriptor.ts` are places that drivers have, an `index.ts` has
+ * re-exports and nothing else, and what is loaded later is a file for that.
+ */
+function smallParts(): string[] {
+  const files = new Map(sourceFiles().map((file) => [file.path, lines(file.text)]))
+  return sourceFiles()
+    .filter(({ path, text }) => lines(text) < small && !/(?:^|\/)(?:load|index|descriptor)\.ts$/.test(path))
+    .filter(({ path, text }) => {
+      const users = sourceFiles().filter(({ imports }) => imports.some(({ target }) => target === path))
+      const [user] = users
+      if (user === undefined || users.length > 1 || user.path.endsWith('index.ts')) return false
+      const later = user.imports.some(({ target, when }) => target === path && when === 'later')
+      return !later && (files.get(user.path) ?? 0) + lines(text) <= longest
+    })
+    .map(({ path }) => path)
+}
+
+function holdsFolders(folder: string): boolean {
+  return [...folders().keys()].some((other) => other.startsWith(`${folder}/`))
+}
 
 /** The number of files directly in each folder. */
 function folders(): Map<string, number> {

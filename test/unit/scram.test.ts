@@ -2,8 +2,7 @@
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { ProtocolError } from '../../src/errors/index.ts'
-import { saslPrep } from '../../src/driver/socket/sasl-prep.ts'
-import { type Binding, Scram } from '../../src/driver/socket/scram.ts'
+import { type Binding, saslPrep, Scram } from '../../src/driver/socket/scram.ts'
 import { md5 } from '../../src/driver/socket/start-up.ts'
 
 const nonce = 'rOprNGfwEbeRWgbNEkqO'

@@ -2,7 +2,7 @@
 // each unit is one submittable object in that queue, as the queries of users who were lent the client are. What arrives for a
 // unit goes to the session's exchange, all else to the client, whose own results and type parsers are not used.
 import type { Failure } from '../driver.ts'
-import { ProtocolError } from '../../errors/index.ts'
+import { ProtocolError, UsageError } from '../../errors/index.ts'
 import { Inbox, type Receiver } from '../postgres/inbox.ts'
 import { Loan } from '../postgres/loan.ts'
 import type { Login } from '../postgres/login.ts'
@@ -13,10 +13,8 @@ import { dropsPrepared } from '../postgres/prepared.ts'
 import type { Session } from '../postgres/session.ts'
 import type { Carrier, Interruption, Wire } from '../postgres/wire.ts'
 import { requestCancel } from './cancel-request.ts'
-import { requireChannelBinding } from './channel-binding.ts'
 import type { PgClient, PgConnection, Submittable } from './client.ts'
 import { openFailure, responseFields } from './failure.ts'
-import { Listeners } from './listeners.ts'
 import { clock, msUntil } from '../../util/clock.ts'
 
 const nothing: Buffer = Buffer.alloc(0)
@@ -264,4 +262,62 @@ export class PgWire implements Wire, Submittable, Receiver {
 /** What node-postgres says of a message that it does not know, or not there. */
 function isGarbage(error: unknown): boolean {
   return error instanceof Error && /^received (invalid response|unexpected)/i.test(error.message)
+}
+
+// `channelBinding: 'require'`: the password exchange must be bound to the certificate of the server, so that nobody in between
+// can pass it on. node-postgres binds it where the server offers that; here a server that does not is refused.
+
+const bound = 'SCRAM-SHA-256-PLUS'
+
+/**
+ * Call before the client connects; `refuse` is told at most once, before the password or a proof of it is sent.
+ *
+ * @throws {UsageError} when this version of node-postgres cannot bind.
+ */
+function requireChannelBinding(client: PgClient, refuse: (error: UsageError) => void): void {
+  if (!('enableChannelBinding' in client))
+    throw new UsageError(
+      "channelBinding: 'require' needs a newer version of the package pg. Install it: npm install pg",
+    )
+  const { connection } = client
+  const stop = (reason: string): void =>
+    refuse(
+      new UsageError(
+        `The server ${reason}, but channelBinding is 'require'. Use a server that offers ${bound}, or prove who it is by sslmode=verify-full instead.`,
+      ),
+    )
+  let asked = false
+  connection.prependListener('authenticationSASL', ({ mechanisms }) => {
+    asked = mechanisms.includes(bound)
+    if (!asked) stop(`does not offer ${bound}`)
+  })
+  connection.prependListener('authenticationCleartextPassword', () => stop('asks for the password in clear'))
+  connection.prependListener('authenticationMD5Password', () => stop('asks for an MD5 password'))
+  connection.prependListener('authenticationOk', () => {
+    if (!asked) stop('does not ask for a password')
+  })
+}
+
+// The listeners of a client before it is lent, so that what its borrower adds does not hear of the next one's session.
+
+class Listeners {
+  readonly #client: PgClient
+  readonly #before: ReadonlyMap<string | symbol, readonly unknown[]>
+
+  constructor(client: PgClient) {
+    this.#client = client
+    this.#before = new Map(client.eventNames().map((name) => [name, client.rawListeners(name)]))
+  }
+
+  /** Takes away what was added since. */
+  restore(): void {
+    for (const name of this.#client.eventNames()) {
+      const kept = [...(this.#before.get(name) ?? [])]
+      for (const listener of this.#client.rawListeners(name)) {
+        const at = kept.indexOf(listener)
+        if (at >= 0) kept.splice(at, 1)
+        else this.#client.removeListener(name, listener)
+      }
+    }
+  }
 }

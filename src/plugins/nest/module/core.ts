@@ -10,10 +10,12 @@ import { HttpAdapterHost, ModulesContainer } from '@nestjs/core'
 import { UsageError } from '../../../errors/index.ts'
 import { inRoot } from '../../../util/context.ts'
 import type { ClosableServer } from '../../../registry/serve.ts'
-import { middlewareOf } from '../request/middleware.ts'
 import { convertNotFound } from '../not-found/routes.ts'
-import { drainWithin } from './drain.ts'
 import type { Host } from './host.ts'
+import { clock } from '../../../util/clock.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { WebPlugin } from '../../plugin.ts'
+import type { RequestScope, Routed } from '../../request/scope.ts'
 
 /** The host, in the module of its database only. */
 export const ownHost: unique symbol = Symbol('genever.host')
@@ -85,4 +87,54 @@ function decorate(app: FastifyLike, as: string): void {
       return this.raw[as]
     },
   })
+}
+
+// The end of Nest's HTTP server: Nest waits for running requests without a deadline. This gives it one.
+
+const idleCheckMs = 50
+
+/**
+ * Closes sockets as they become idle, and the others after `timeoutMs`, until the returned function is called. The
+ * server itself is closed by Nest.
+ */
+function drainWithin(server: ClosableServer, timeoutMs: number, late: () => void): () => void {
+  // A connection that is kept alive becomes idle only when its response is over.
+  const idle = clock.setInterval(() => server.closeIdleConnections?.(), idleCheckMs)
+  const deadline = clock.setTimeout(() => {
+    late()
+    server.closeAllConnections?.()
+  }, timeoutMs)
+  return () => {
+    clock.clearInterval(idle)
+    clock.clearTimeout(deadline)
+  }
+}
+
+// The scope of a request: a middleware of `node:http`, which both of Nest's platforms run in front of guards, pipes,
+// interceptors and handlers.
+
+type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
+
+function middlewareOf(plugin: WebPlugin<IncomingMessage>): Middleware {
+  const enter: Middleware = (request, response, next) => {
+    let scope: RequestScope | null
+    try {
+      scope = plugin.scope(request, response, request, () => routeOf(request))
+      if (scope !== null) plugin.attach(request, scope)
+    } catch (error) {
+      next(error)
+      return
+    }
+    if (scope === null) next()
+    else scope.run(() => next())
+  }
+  return (request, response, next) => {
+    plugin.enter(request, () => enter(request, response, next), next)
+  }
+}
+
+/** `GET /users/:id`, where the platform says so on the request itself. */
+function routeOf(request: IncomingMessage): Routed {
+  const { path } = Object((request as { route?: unknown }).route) as { path?: unknown }
+  return { method: request.method ?? '', route: typeof path === 'string' ? path : undefined }
 }

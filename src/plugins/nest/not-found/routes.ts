@@ -2,12 +2,34 @@
 // gets a filter, which Nest asks first and only when something was thrown. It hands Nest's exception to the platform, from
 // where it comes to the filters of the whole application. Filters of a route itself would be passed over by that: such a
 // route has an interceptor in its place.
-import { UseFilters, UseInterceptors } from '@nestjs/common'
+import {
+  UseFilters,
+  UseInterceptors,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common'
 import { EXCEPTION_FILTERS_METADATA, INTERCEPTORS_METADATA, PATH_METADATA } from '@nestjs/common/constants.js'
 import { APP_FILTER, MetadataScanner, type ModulesContainer } from '@nestjs/core'
 import { NotFoundFilter } from './filter.ts'
-import { NotFoundInterceptor } from './interceptor.ts'
 import { metadata } from '../metadata.ts'
+import { catchError, type Observable } from 'rxjs'
+import { isGeneverError, NotFoundError } from '../../../errors/index.ts'
+import { asNestException } from './exception.ts'
+
+// `NotFoundError` of HTTP handlers as Nest's own exception, for routes with filters of their own, which see the latter. Pipes
+// and handlers are inside, guards are in front of it.
+
+class NotFoundInterceptor implements NestInterceptor {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    if (context.getType() !== 'http') return next.handle()
+    return next.handle().pipe(
+      catchError((error: unknown) => {
+        throw isGeneverError(error, NotFoundError) ? asNestException(error) : error
+      }),
+    )
+  }
+}
 
 const scanner = new MetadataScanner()
 const filter = new NotFoundFilter()
