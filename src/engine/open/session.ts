@@ -229,7 +229,14 @@ export class SessionSource implements ConnectionSource, Outlet {
       const level = isolation === undefined ? null : engine.dialect.sessionIsolation(isolation)
       if (level !== null) await connection.status(level.sql, level.params, { timeoutMs })
       if (onConnect !== undefined) {
-        await withinDeadline(this.#runHook(slot, connection, onConnect), timeoutMs)
+        if ((await before(deadline, this.#runHook(slot, connection, onConnect), 'late')) === 'late') {
+          // The server would go on with it, although nobody listens any more.
+          const [running] = slot.flight.ops
+          if (running !== undefined) slot.cancel(running)
+          throw new UsageError(
+            'onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.',
+          )
+        }
         if (!(await raw.reclaim(deadline)))
           throw { kind: 'timeout', outcome: 'not_started' } satisfies Failure as unknown
         this.#check(slot, raw)
@@ -305,13 +312,6 @@ function settingsFrom(base: Settings, rows: readonly { readonly name: string; re
   const settings = Object.assign(Object.create(null), base) as Record<string, string>
   for (const { name, setting } of rows) settings[name.toLowerCase()] = setting
   return settings
-}
-
-async function withinDeadline(work: Promise<void>, timeoutMs: number): Promise<void> {
-  if ((await before(clock.now() + timeoutMs, work, 'late')) === 'late')
-    throw new UsageError(
-      'onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.',
-    )
 }
 
 /** Remembers which settings the hook may have made up: the server lists only those it knows. */
