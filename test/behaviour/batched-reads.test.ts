@@ -6,6 +6,7 @@ import type { ConnectionHooks, Op, RawConnection } from '../../src/driver/driver
 import { FakeDriver } from '../support/fake/driver.ts'
 import { databaseUrl } from '../support/database.ts'
 import { quiet } from '../support/matrix.ts'
+import { type Link, startProxy } from '../support/proxy.ts'
 import { virtualTime, type VirtualTime } from '../support/virtual-time.ts'
 
 const quick = 'select $1::int'
@@ -134,6 +135,49 @@ test('statements that are issued together with the first of a transaction go out
   const lines = driver.log.slice(before).map((line) => line.replace(/^\d+: /, ''))
   expect(lines).toEqual([`BEGIN; ${quick}; ${other}; ${quick}`, quick, other, 'COMMIT'])
   await Promise.all([db.close(), time.pass(200)])
+})
+
+test('they do so where their texts are new to the session, unless types have to be asked for', async () => {
+  await using proxy = await startProxy(await databaseUrl())
+  await using db = createDb(proxy.url, { driver: 'socket', pool: { max: 1 } })
+  await db.scalar('select 1')
+  const { toServer } = (proxy.open as [Link])[0]
+  const trips = async (expected: readonly unknown[], work: () => Promise<unknown>[]): Promise<number> => {
+    const before = toServer.types.length
+    expect(await db.transaction(() => Promise.all(work()))).toEqual(expected)
+    return toServer.types.slice(before).replaceAll(/[^HSQ]/g, '').length - 1
+  }
+  const same = (): Promise<unknown>[] => [1, 2].map((n) => db.scalar('select $1::int + 70', [n]))
+  const several = (): Promise<unknown>[] => [
+    db.all('select 71 as n'),
+    db.scalar('select $1::text', ['72']),
+    db.scalar('select 73 where $1', [true]),
+    ...same(),
+  ]
+  const answers = [[{ n: 71 }], '72', 73, 71, 72]
+
+  expect(await trips(answers, several)).toBe(1)
+  expect(await trips(answers, several)).toBe(1)
+  const asks = (): Promise<unknown>[] => [db.scalar('select 74'), db.scalar('select 75 = any($1)', [[75]])]
+  expect(await trips([74, true], asks)).toBeGreaterThan(1)
+  expect(await trips([74, true], asks)).toBe(1)
+})
+
+test('one of them that cannot be parsed keeps those behind it from running, and all are known afterwards', async () => {
+  await using db = createDb(await databaseUrl(), { driver: 'socket', pool: { max: 1 } })
+  await db.scalar('select 1')
+  const texts = ['select 81', 'select from nowhere', 'select 82']
+
+  const told = await db.transaction(async (tx) => {
+    const all = await Promise.allSettled(texts.map((text) => tx.scalar(text)))
+    tx.raiseRollback(all.map((each) => (each.status === 'fulfilled' ? each.value : (each.reason as Error).name)))
+  })
+
+  expect(told).toEqual([81, 'SqlSyntaxError', 'TransactionAbortedError'])
+  for (let i = 0; i < 2; i++)
+    expect(
+      await db.transaction((tx) => Promise.all(['select 81', 'select 82'].map((text) => tx.scalar(text)))),
+    ).toEqual([81, 82])
 })
 
 test.each(['pg', 'socket'] as const)(

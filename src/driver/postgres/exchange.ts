@@ -83,7 +83,7 @@ export class Exchange {
   join(op: Op, opening: boolean): boolean {
     const { writer, prepared } = this.#host
     if (writer.end !== this.#end || this.ops !== this.#asked || !mayJoin(this.ops, op, opening)) return false
-    const step = prepared.known(op)
+    const step = opening ? prepared.joining(op, this.#host) : prepared.known(op)
     if (step?.encodes(this.#host) !== true || step.needsTypes) return false
     writer.unsync()
     this.#synced = false

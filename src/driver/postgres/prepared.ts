@@ -24,6 +24,7 @@ interface Planning {
   /** Put before the names of statements. */
   readonly prefix: string
   readonly types: TypeBook
+  readonly carrier: unknown
 }
 
 interface Closing {
@@ -98,6 +99,21 @@ export class PreparedCache {
     const step = new Step(op, this.#names.id, this.#names.since)
     this.#use(found, step)
     return step
+  }
+
+  /** As `known`, in a unit that opens a transaction: there it may be new to the session too. */
+  joining(op: Op, planning: Planning): Step | null {
+    const known = this.known(op)
+    if (known !== null || this.#pooler !== null) return known
+    const { name, pathless } = op.stmt
+    const found = (pathless === true ? this.#pathless : this.#now()).get(name)
+    // One that is old would have to be closed in front of the unit.
+    if (found !== undefined && found.at < this.#names.since) return null
+    const steps = this.plan([op], planning, 0)
+    const step = steps[0] as Step
+    if (step.encodes(planning) && !step.needsTypes) return step
+    this.dropUnparsed(steps)
+    return null
   }
 
   #prepare(step: Step, prefix: string, alone: boolean): void {
