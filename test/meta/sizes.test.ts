@@ -17,7 +17,6 @@ const apart: Readonly<Record<string, string>> = {
     'its folder has what comes with the opening of a session, and the one above is full',
   'mysql/control.ts': 'the counterpart of postgres/control.ts',
   'models/instance/using.ts': 'a place in the order of models',
-  'models/values/column-lists.ts': 'one of the forms in which values are sent, which stand together',
   'plugins/nest/health/route.ts': 'both forms of health stand together',
 }
 
