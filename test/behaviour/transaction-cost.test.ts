@@ -45,11 +45,11 @@ const onServer = async (options: EngineOptions = {}): Promise<Db> => {
 }
 
 test.each(['pg', 'socket'] as const)(
-  'a transaction of three reads makes at most 30 async resources: %s',
+  'a transaction of three reads makes at most 20 async resources: %s',
   async (driver) => {
     await using db = await onServer({ driver })
 
-    expect(total(await resourcesOf(() => threeReads(db)))).toBeLessThanOrEqual(30)
+    expect(total(await resourcesOf(() => threeReads(db)))).toBeLessThanOrEqual(20)
   },
 )
 

@@ -1,4 +1,4 @@
-// One statement on its way through the engine: the leaf promise between the user and the wire. It settles exactly
+// One statement on its way through the engine, and the promise between the user and the wire. It settles exactly
 // once for the caller; when the caller gave up earlier, the answer that is still due is thrown away here.
 import type { Failure, Op, OpState, Portal, RawConnection, RowPort, StatementResult } from '../../driver/driver.ts'
 import type { Copying, Lease } from '../../pool/member.ts'
