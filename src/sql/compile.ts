@@ -147,11 +147,16 @@ export class StatementCache {
     return (this.#entries.get(text) ?? this.#add(text, true)).compiled
   }
 
-  /** The engine's own control statements (BEGIN, SAVEPOINT, …), unnamed. Kept apart, so that they push nothing out. */
+  /**
+   * The engine's own control statements (BEGIN, SAVEPOINT, …), kept apart, so that they push nothing out. They are unnamed, but for
+   * BEGIN, which stands in front of every transaction: where servers prepare it, they read it once on a connection.
+   */
   compileInternal(text: string): Compiled {
     const known = this.#internal.get(text)
     if (known !== undefined) return known
-    const made = compiled(text, this.dialect.classify(text), '')
+    const found = this.dialect.classify(text)
+    const named = this.#prepare && found.verb === 'BEGIN'
+    const made = compiled(text, found, named ? `g${++this.#names}` : '', named)
     if (this.#internal.size >= this.#size) this.#internal.clear()
     this.#internal.set(text, made)
     return made
@@ -207,6 +212,7 @@ const compiled = (
   text: string,
   { cls, verb, dirties, pins, names, hasControl, control, leaves, plain, statements }: Classified,
   name: string,
+  pathless = false,
 ): Compiled => ({
   text,
   name,
@@ -220,6 +226,7 @@ const compiled = (
   leaves,
   plain,
   statements,
+  pathless,
   reach: null,
   reachAt: -1,
   shape: null,

@@ -31,6 +31,7 @@ test('an entry has what the engine and the drivers need', () => {
     leaves: false,
     plain: true,
     statements: 1,
+    pathless: false,
     reach: null,
     reachAt: -1,
     shape: null,
@@ -147,11 +148,19 @@ test('a very long text works, but is neither kept nor named', () => {
 
 test("the engine's own statements are unnamed and kept apart", () => {
   const cache = prepared(2)
-  const begin = cache.compileInternal('BEGIN')
+  const commit = cache.compileInternal('COMMIT')
 
-  expect(begin).toMatchObject({ text: 'BEGIN', name: '', cls: 'control', hasControl: true, dirties: 0 })
-  expect(cache.compileInternal('BEGIN')).toBe(begin)
+  expect(commit).toMatchObject({ text: 'COMMIT', name: '', cls: 'control', hasControl: true, dirties: 0 })
+  expect(cache.compileInternal('COMMIT')).toBe(commit)
   expect(cache.size).toBe(0)
+})
+
+test('BEGIN of the engine is prepared, once for all paths, where statements are', () => {
+  expect(prepared(2).compileInternal('BEGIN READ ONLY')).toMatchObject({ name: 'g1', pathless: true, cls: 'control' })
+  expect(new StatementCache({ dialect: postgres, prepare: false }).compileInternal('BEGIN')).toMatchObject({
+    name: '',
+    pathless: false,
+  })
 })
 
 test('a template finds its entry by the same text each time', () => {
