@@ -24,8 +24,10 @@ export const mostDescribed = 32_767
  */
 export function needsTypes(params: readonly unknown[], converter: Converter | null): boolean {
   const all = converter?.writes === true
-  for (const value of params)
+  for (let i = 0; i < params.length; i++) {
+    const value = params[i]
     if (typeof value === 'object' && value !== null && (all || dependsOnType(value))) return true
+  }
   return false
 }
 
@@ -34,16 +36,16 @@ export function encodeAll(params: readonly unknown[], types: readonly number[] |
   if (params.length > mostParameters) {
     throw new ParameterError(`A statement takes at most ${mostParameters} parameters, not ${params.length}`)
   }
-  const encoded: Encoded[] = []
+  // oxlint-disable-next-line unicorn/no-new-array -- a list that grows has room for seventeen at once
+  const encoded = new Array<Encoded>(params.length)
   for (let i = 0; i < params.length; i++) {
     const value = params[i]
-    if (typeof value === 'string') {
-      encoded.push(checked(value, i))
-    } else if (typeof value === 'number') encoded.push(numberText(value))
-    else if (value === null) encoded.push(null)
+    if (typeof value === 'string') encoded[i] = checked(value, i)
+    else if (typeof value === 'number') encoded[i] = numberText(value)
+    else if (value === null) encoded[i] = null
     else {
       const type = types?.[i] ?? 0
-      encoded.push((Array.isArray(value) ? longArray(value, type, as) : null) ?? encode(value, type, i, as))
+      encoded[i] = (Array.isArray(value) ? longArray(value, type, as) : null) ?? encode(value, type, i, as)
     }
   }
   return encoded

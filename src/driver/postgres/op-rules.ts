@@ -47,7 +47,7 @@ export function namesMoved(stmt: Compiled, inside: boolean): number {
 
 /** Whether names may mean something else behind one of these steps. */
 export function movesNames(steps: readonly { readonly names: number }[]): boolean {
-  for (const { names } of steps) if (names !== 0) return true
+  for (let i = 0; i < steps.length; i++) if (steps[i]?.names !== 0) return true
   return false
 }
 

@@ -74,9 +74,11 @@ export class PreparedCache {
    */
   plan(ops: readonly Op[], { prefix, types }: Planning, tries: number): Step[] {
     this.#unit++
-    const steps: Step[] = []
+    // oxlint-disable-next-line unicorn/no-new-array -- a list that grows has room for seventeen at once
+    const steps = new Array<Step>(ops.length)
     const named = this.#pooler === null || (this.#pooler.keeps && tries === 0)
-    for (const op of ops) {
+    for (let i = 0; i < ops.length; i++) {
+      const op = ops[i] as Op
       const step = new Step(op, this.#names.id, this.#names.since)
       const { stmt } = op
       if (stmt === probe) step.entry = new Prepared(probeName, '', 0, 0)
@@ -87,7 +89,7 @@ export class PreparedCache {
       if (tries === 0) step.guesses = this.#names.inside ? Guesses.sure : Guesses.any
       step.names = namesMoved(stmt, this.#names.inside)
       if (step.names !== 0) this.#names.send(op, step.names)
-      steps.push(step)
+      steps[i] = step
     }
     return steps
   }

@@ -147,7 +147,9 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
       })
       return false
     }
-    for (const op of exchange.ops) {
+    const { ops } = exchange
+    for (let i = 0; i < ops.length; i++) {
+      const op = ops[i] as Op
       this.dirty |= op.stmt.dirties
       if (op.state === OpState.queued) op.state = OpState.sent
     }

@@ -123,7 +123,8 @@ export class Unsettled {
 /** The types without which its rows cannot be read; null: there are none. */
 function lackingOf({ steps }: Exchange): readonly number[] | null {
   let lacks: number[] | null = null
-  for (const { decoder, ended, op } of steps) {
+  for (let i = 0; i < steps.length; i++) {
+    const { decoder, ended, op } = steps[i] as Step
     if (decoder instanceof KeptRows && decoder.any) lacks = [...(lacks ?? []), ...decoder.types]
     if (ended > 0 && op.results)
       for (const { columns } of op.results)

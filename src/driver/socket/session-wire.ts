@@ -9,13 +9,20 @@ import type { Ends } from './socket-wire.ts'
 /** The server answers in order, and so much is never lost when it is gone. */
 const mostInFlight = 64
 
-/** Those that have something to send. */
-let due: SessionWire[] = []
+/** Those that have something to send, and how many: the list is used again and again. */
+const due: (SessionWire | null)[] = []
+let count = 0
 
 function sendAll(): void {
-  const wires = due
-  due = []
-  for (const wire of wires) wire.send()
+  try {
+    for (let at = 0; at < count; at++) {
+      const wire = due[at] as SessionWire
+      due[at] = null
+      wire.send()
+    }
+  } finally {
+    count = 0
+  }
 }
 
 export class SessionWire implements Wire, Ends {
@@ -47,7 +54,8 @@ export class SessionWire implements Wire, Ends {
   flush(writer: MessageWriter): void {
     if (this.#writer !== null) return
     this.#writer = writer
-    if (due.push(this) === 1) clock.nextTick(sendAll)
+    due[count++] = this
+    if (count === 1) clock.nextTick(sendAll)
   }
 
   send(): void {
