@@ -34,6 +34,14 @@ const calls: Readonly<Record<string, { readonly call: Call; readonly locks: read
     },
     locks: [1, 2, 3],
   },
+  'iterate() of a limit': {
+    call: async (query) => {
+      const found: Found[] = []
+      for await (const one of query.limit(2).iterate({ batchSize: 1 })) found.push(one)
+      return ids(found)
+    },
+    locks: [1, 2],
+  },
   'read()': {
     call: async (query) => {
       await using cursor = query.iterate({ batchSize: 2 })

@@ -10,8 +10,13 @@ import { afterCondition, type KeysetKey, keysetOf, orderOf, readCursor, textsOf,
 import type { Page } from '../types/query.ts'
 import type { QueryState } from './state.ts'
 
-/** Asks for one object more than the page has, to know whether there is another page. */
-export async function readPage<R>(executor: Executor, state: QueryState, options: QueryOptions): Promise<Page<R>> {
+/** Asks for one object more than the page has, to know whether there is another page; not if it is the `last` that is wanted. */
+export async function readPage<R>(
+  executor: Executor,
+  state: QueryState,
+  options: QueryOptions,
+  last: boolean = false,
+): Promise<Page<R>> {
   const keys = keysetOf(state)
   const size = state.limit as number
   const separate = state.selectIn ? separateOf(state.loader) : null
@@ -25,7 +30,7 @@ export async function readPage<R>(executor: Executor, state: QueryState, options
     assembly,
     objects: gathered,
   } = compileQuery(
-    { ...state, ...separate?.root, limit: size + 1 },
+    { ...state, ...separate?.root, limit: last ? size : size + 1 },
     { beside, facts: Indexes.of(executor), whole: true },
   )
   const read = async (): Promise<Page<R>> => {
@@ -33,7 +38,7 @@ export async function readPage<R>(executor: Executor, state: QueryState, options
     const rows = found.slice(0, size)
     const objects = assembly?.rows(rows) ?? []
     const besides = rows.map((row) => assembly?.besides(row) ?? [])
-    const last = found.length > size ? besides[size - 1] : undefined
+    const end = found.length > size ? besides[size - 1] : undefined
     if (assembly !== null)
       await separate?.attach(
         executor,
@@ -43,7 +48,7 @@ export async function readPage<R>(executor: Executor, state: QueryState, options
       )
     return {
       rows: objects as R[],
-      cursor: last === undefined ? null : writeCursor(keys, last.slice(0, keys.length) as (string | null)[]),
+      cursor: end === undefined ? null : writeCursor(keys, end.slice(0, keys.length) as (string | null)[]),
     }
   }
   return separate === null ? read() : together(executor, read)
@@ -71,7 +76,7 @@ export class PageRows {
   async read(count: number): Promise<readonly unknown[]> {
     if (this.#left <= 0) return []
     const { rows, cursor } = await runIn(this.#chain, () =>
-      readPage(this.#executor, this.#next(Math.min(count, this.#left)), this.#options),
+      readPage(this.#executor, this.#next(Math.min(count, this.#left)), this.#options, this.#left <= count),
     )
     this.#cursor = cursor
     this.#left = cursor === null ? 0 : this.#left - rows.length
