@@ -9,7 +9,7 @@ import type { Fields } from './outcome.ts'
 import { Guess, Guesses, isPlanned, sameShape } from './prepared/first-run.ts'
 import type { Prepared } from './prepared/statement.ts'
 import { isRetyped, isStale, isUnkept, isUnparsed } from './prepared/stale.ts'
-import { decoderFor, type RowDecoder, shapeKey } from './rows/decoder.ts'
+import { decoderFor, mayBeBinary, type RowDecoder, shapeKey } from './rows/decoder.ts'
 import { KeptRows } from './rows/kept-rows.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
 import { type Writing, writingBy } from '../../postgres/types/converter.ts'
@@ -157,10 +157,10 @@ export class Step {
   }
 
   /** Nobody has described its result here: others may have elsewhere. */
-  #guessed({ types, binary }: Conversions): void {
+  #guessed(as: Conversions): void {
     const { portal, stmt, spec } = this.op
-    if (!binary || portal) return
-    this.#guess = Guess.of(stmt, this.guesses, this.entry?.shape ?? this.#shared, spec, types)
+    if (!mayBeBinary(this.op, as) || portal) return
+    this.#guess = Guess.of(stmt, this.guesses, this.entry?.shape ?? this.#shared, spec, as.types)
   }
 
   /** Types must be known before it is bound: of its parameters, or of the columns of a portal, which may come in binary. */
@@ -299,7 +299,7 @@ export class Step {
       this.entry.decoder = null
     }
     const { portal } = this.op
-    if (portal) this.#binary = as.binary
+    if (portal) this.#binary = mayBeBinary(this.op, as)
     this.#decodeAs(shape, as, this.#binary || this.#guess !== null)
     if (portal) portal.columns = new PortalColumns(shape, this.decoder)
   }
@@ -319,8 +319,7 @@ export class Step {
   knowsResult(as: Conversions): boolean {
     const shape = this.#known
     if (shape === null) return false
-    this.#binary = as.binary
-    this.#decodeAs(shape, as, as.binary)
+    this.#decodeAs(shape, as, (this.#binary = mayBeBinary(this.op, as)))
     return true
   }
 
@@ -355,8 +354,9 @@ export class Step {
     return (this.due & 15) === Phase.bound && code.startsWith('22')
   }
 
-  #decodeAs(shape: Shape, { types, binary: usual }: Conversions, binary: boolean): void {
+  #decodeAs(shape: Shape, as: Conversions, binary: boolean): void {
     const { entry, op } = this
+    const usual = mayBeBinary(this.op, as)
     this.width = shape.rows ? shape.fields.length : -1
     if (!shape.rows) return
     if (
@@ -364,21 +364,21 @@ export class Step {
       entry.decoder !== null &&
       entry.spec === op.spec &&
       binary === usual &&
-      entry.edition === types.edition
+      entry.edition === as.types.edition
     ) {
       this.decoder = entry.decoder
       return
     }
     const guess = this.#guess
     try {
-      this.decoder = guess?.decoder(shape, op.spec, types) ?? decoderFor(shape, op.spec, types, binary)
+      this.decoder = guess?.decoder(shape, op.spec, as.types) ?? decoderFor(shape, op.spec, as.types, binary)
     } catch (cause) {
       this.failure = { kind: 'decode', outcome: 'unknown', cause }
       this.misread = guess !== null
     }
     if (entry === null || binary !== usual || guess?.wrong === true || this.decoder instanceof KeptRows) return
     entry.spec = op.spec
-    entry.edition = types.edition
+    entry.edition = as.types.edition
     entry.decoder = this.decoder
   }
 

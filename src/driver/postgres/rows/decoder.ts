@@ -32,6 +32,14 @@ const specified = new WeakMap<RowSpec, Map<string, RowDecoder>>()
 /** What users have said of types means something in one database alone. */
 const converted = new WeakMap<Converter, typeof specified>()
 
+/** Rows of lists are asked for in binary on every session: they are many, and the server makes them for less. */
+export function mayBeBinary(
+  { spec }: { readonly spec: RowSpec | null },
+  session: { readonly binary: boolean },
+): boolean {
+  return session.binary || spec?.kinds !== undefined
+}
+
 /**
  * The decoder for rows of that shape. Of several columns with one name the last wins.
  * @param binary Whether its columns may be asked for in binary.
