@@ -1,16 +1,16 @@
 /** `onConnect`: prepares the session of every new connection; what it sets is what every reset restores. */
 
-import { type Connection, ConnectError, createDb, type Db, UsageError } from 'genever'
+import { type Connection, ConnectError, createDb, type Db, type Executor, UsageError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { onServer } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
-import { doing, forEachDriver, pid } from '../support/matrix.ts'
+import { doing, forEachDriver, isolationOf, pid } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 
-const name = 'show application_name'
-
 forEachDriver((driver) => {
+  const { words } = driver
+  const name = words.setting('app.name')
+
   const opening = async (
     onConnect: (connection: Connection) => unknown,
     pool: { readonly connectTimeoutMs?: number } = {},
@@ -21,7 +21,7 @@ forEachDriver((driver) => {
     const db = await driver.single({
       onConnect: async (connection) => {
         calls++
-        await connection.status(`set application_name = 'ready'`)
+        await connection.status(words.set('app.name', 'ready'))
       },
     })
 
@@ -30,47 +30,41 @@ forEachDriver((driver) => {
     expect([seen, calls]).toEqual([['ready', 'ready', 'ready'], 1])
   })
 
-  test('what it set outlives every reset: settings of the server, made-up ones, the role', async () => {
-    const state = `select current_setting('application_name') as name, current_setting('work_mem') as memory,
-      current_setting('app.tenant', true) as tenant, current_setting('app.who', true) as who, current_user::text as role`
+  test('what it set outlives every reset', async () => {
+    const texts = [words.setting('app.tenant'), words.setting('app.who')]
+    const state = async (on: Executor): Promise<unknown[]> => [
+      await on.scalar(texts[0] ?? ''),
+      await on.scalar(texts[1] ?? ''),
+      await isolationOf(on),
+    ]
     const db = await driver.single({
       onConnect: async (connection) => {
-        await connection.status(`set application_name = 'it''s \\ "ready"'`)
-        await connection.scalar(`select set_config('work_mem', '5MB', false)`)
-        await connection.status(`set app.tenant = 'none'`)
-        await connection.scalar(`select set_config($1, $2, false)`, ['app.who', 'nobody'])
-        await connection.status('set role pg_read_all_stats')
+        await connection.status(words.set('app.tenant', 'none'))
+        await connection.status(words.set('app.who', `it''s "ready"`))
+        await connection.status(words.setIsolation('serializable'))
       },
     })
-    const before = await db.one(state)
+    const before = await state(db)
 
     await db.scope(async () => {
-      await db.status(`set application_name = 'other'`)
-      await db.status(`set work_mem = '7MB'`)
-      await db.status(`set app.tenant = 'other'`)
-      await db.status(`set app.who = 'other'`)
-      await db.status('reset role')
+      await db.status(words.set('app.tenant', 'other'))
+      await db.status(words.set('app.who', 'other'))
+      await db.status(words.setIsolation('read committed'))
     })
 
-    expect(before).toEqual({
-      name: `it's \\ "ready"`,
-      memory: '5MB',
-      tenant: 'none',
-      who: 'nobody',
-      role: 'pg_read_all_stats',
-    })
-    expect(await db.one(state)).toEqual(before)
+    expect(before).toEqual(['none', `it's "ready"`, 'serializable'])
+    expect(await state(db)).toEqual(before)
     await using connection = await db.acquire()
-    await connection.status('discard all')
+    for (const text of words.discards) await connection.status(text)
     await connection.release({ permanent: false, discardSession: true })
-    expect(await connection.one(state)).toEqual(before)
+    expect(await state(connection)).toEqual(before)
   })
 
   test('its connection is the only one it sees, under every name of the database', async () => {
     const seen: unknown[] = []
     const db: Db = await opening(async (connection) => {
       seen.push(db.current === connection)
-      await db.status(`set application_name = 'through db'`)
+      await db.status(words.set('app.name', 'through db'))
       seen.push(await connection.scalar(name), await db.scalar(name))
     })
 
@@ -85,7 +79,7 @@ forEachDriver((driver) => {
     const seen: unknown[] = []
     const onConnect = async (connection: Connection): Promise<void> => {
       seen.push(db.current === connection)
-      await db.status(`set application_name = 'bound'`)
+      await db.status(words.set('app.name', 'bound'))
     }
 
     await db.withBind(await driver.url(), async () => seen.push(await db.scalar(name)), { onConnect, pool: { max: 1 } })
@@ -100,8 +94,7 @@ forEachDriver((driver) => {
       const seen: unknown[] = []
       const db = await driver.single({
         pool: { idleTimeoutMs: 50 },
-        onConnect: async (connection) =>
-          seen.push(await connection.scalar(`select coalesce(current_setting('app.caller', true), '')`)),
+        onConnect: async (connection) => seen.push((await connection.scalar(words.setting('app.caller'))) ?? ''),
       })
       await until(() => db.stats().open === 0)
 
@@ -140,11 +133,11 @@ forEachDriver((driver) => {
   })
 
   test('a statement of it that the server refuses fails the opening with that error', async () => {
-    const db = await opening((connection) => connection.status('select 1 / 0'))
+    const db = await opening((connection) => connection.status('select exp(1000)'))
 
     const error = await caught(db.open())
 
-    expect(error.sqlState).toBe('22012')
+    expect(String(error.errno ?? error.sqlState)).toBe(words.outOfRange)
     await db.close()
   })
 
@@ -158,10 +151,9 @@ forEachDriver((driver) => {
   })
 
   const lost: Readonly<Record<string, string>> = {
-    'a temporary table': 'create temporary table mine (n int)',
-    LISTEN: 'listen news',
-    'an advisory lock': 'select pg_advisory_lock(12345)',
-    PREPARE: 'prepare mine as select 1',
+    'a temporary table': words.temporary('mine'),
+    'a lock': words.lock(12345),
+    PREPARE: words.prepare('mine'),
   }
 
   test.each(Object.entries(lost))('what a reset would lose is refused there: %s', async (_, text) => {
@@ -207,31 +199,30 @@ forEachDriver((driver) => {
 
   test('the isolation level is set before it, and both are restored by a reset', async () => {
     const seen: unknown[] = []
-    const level = 'show default_transaction_isolation'
     const db = await driver.single({
       isolation: 'repeatable read',
-      onConnect: async (connection) => seen.push(await connection.scalar(level)),
+      onConnect: async (connection) => seen.push(await isolationOf(connection)),
     })
-    seen.push(await db.scalar(level))
+    seen.push(await isolationOf(db))
 
-    await db.scope(() => db.status(`set default_transaction_isolation = 'serializable'`))
+    await db.scope(() => db.status(words.setIsolation('serializable')))
 
-    expect([...seen, await db.scalar(level)]).toEqual(['repeatable read', 'repeatable read', 'repeatable read'])
+    expect([...seen, await isolationOf(db)]).toEqual(['repeatable read', 'repeatable read', 'repeatable read'])
   })
 })
 
 forEachDriver(
   (driver) => {
     test('a statement of it that hangs is given up at the same time, by the server too', async () => {
-      const hanging = `${driver.words.sleep(60)} -- of onConnect`
-      const onConnect = (connection: Connection): unknown => connection.scalar(hanging)
+      const mark = `hung_${process.pid}`
+      const onConnect = (connection: Connection): unknown =>
+        connection.scalar(`${driver.words.sleep(60)} /* ${mark} */`)
       const db = createDb(await driver.url(), { onConnect, pool: { connectTimeoutMs: 2_000 } })
 
       expect((await caught(db.open())).message).toContain('connectTimeoutMs')
 
       await db.close()
-      const running = 'select count(*)::int as n from pg_stat_activity where query = $1'
-      await until(async () => (await onServer(running, [hanging]))[0]?.['n'] === 0, {
+      await until(async () => (await driver.running(mark)) === 0, {
         timeoutMs: 30_000,
         what: 'the server has stopped it',
       })

@@ -2,34 +2,15 @@
 
 import { type Db, type Executor, QueryError, TransactionStateError } from 'genever'
 import { expect, test } from 'vitest'
-import type { Engine } from '../../src/engine/engine.ts'
-import { ambientSettings, currentChain, runInFrame } from '../../src/engine/context/chain.ts'
-import { Frame } from '../../src/engine/context/frame.ts'
 import { caught } from '../support/caught.ts'
 import { fake, sound } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
 import { forEachDriver, pid, wordsFor } from '../support/matrix.ts'
+import { within } from '../support/overlay.ts'
 
 const tenantOn = (on: Executor): string => `${wordsFor(on).setting('app.tenant')} as tenant`
 const settings = { 'app.tenant': 'a' }
 
-/** Runs `work` in a frame with other settings: those of a tenant, or what is changed of those around it. */
-async function within<T>(
-  db: Db,
-  said: string | Readonly<Record<string, string | null>>,
-  work: () => Promise<T>,
-): Promise<T> {
-  const engine = db.engineHere() as Engine
-  const changes = typeof said === 'string' ? { 'app.tenant': said } : said
-  const all = { ...ambientSettings(engine, currentChain()), ...changes }
-  const kept = Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== null)
-  const frame = new Frame('overlay', engine, db, null, null, Object.fromEntries(kept))
-  try {
-    return await runInFrame(frame, work)
-  } finally {
-    frame.end()
-  }
-}
 const who = async (on: Executor): Promise<unknown> => (await on.scalar(tenantOn(on))) ?? ''
 
 /** What is around the frames, and the tenant there. */
@@ -164,36 +145,6 @@ forEachDriver((driver) => {
     expect(await db.all(`select who, count(*) as n from ${table} group by who`)).toEqual([{ who: 'a', n: 4 }])
   })
 
-  test.skipIf(driver.name === 'mysql')(
-    'a role is taken back before other settings are changed, and set behind them',
-    async () => {
-      const db = await driver.single()
-      const roles = `select concat_ws(' ', current_user, current_setting('session_replication_role'))`
-      const low = { role: 'pg_monitor', session_replication_role: 'replica' }
-
-      await db.scope(
-        async () => {
-          const owner = await db.scalar('select session_user::text')
-          const seen = [
-            await db.scalar(roles),
-            await within(db, { role: null, session_replication_role: null }, () => db.scalar(roles)),
-            await within(db, { role: 'pg_read_all_stats', session_replication_role: 'local' }, () => db.scalar(roles)),
-            await within(db, { session_replication_role: 'local' }, () => db.scalar(roles)),
-            await db.scalar(roles),
-          ]
-          expect(seen).toEqual([
-            'pg_monitor replica',
-            `${String(owner)} origin`,
-            'pg_read_all_stats local',
-            'pg_monitor local',
-            'pg_monitor replica',
-          ])
-        },
-        { settings: low },
-      )
-    },
-  )
-
   test('a setting that is taken away is what onConnect had made it', async () => {
     const db = await driver.single({
       onConnect: (connection) => connection.status(driver.words.set('app.tenant', 'made')),
@@ -211,29 +162,6 @@ forEachDriver((driver) => {
     )
     expect(await who(db)).toBe('made')
   })
-
-  test.skipIf(driver.name === 'mysql')(
-    'what a commit still runs on the server has the settings of the transaction',
-    async () => {
-      const table = await driver.table('who text')
-      const db = await driver.single()
-      await db.status(`create function ${table}f() returns trigger language plpgsql as $$
-      begin insert into ${table} select current_setting('app.tenant') where new.who = 'deferred'; return null; end $$`)
-      await db.status(`create constraint trigger t after insert on ${table} initially deferred for each row
-      execute function ${table}f()`)
-
-      await db.scope(
-        () =>
-          db.transaction(async () => {
-            await db.status(`insert into ${table} values ('deferred')`)
-            await within(db, 'b', () => who(db))
-          }),
-        { settings },
-      )
-
-      expect(await db.all(`select who from ${table} where who <> 'deferred'`)).toEqual([{ who: 'a' }])
-    },
-  )
 
   test('a transaction made outside runs with them inside, one made inside keeps them outside', async () => {
     const db = await driver.single()

@@ -1,10 +1,11 @@
 /** `release({ permanent: false })` hands the raw connection back and keeps the handle, unless something would be lost. */
 
-import { type Connection, type Db, TransactionEndedError, TransactionStateError } from 'genever'
+import { TransactionEndedError, TransactionStateError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { gate } from '../support/gate.ts'
 import { doing, forEachDriver } from '../support/matrix.ts'
+import { mysqlPins, pinnedOf, postgresPins } from '../support/session-pins.ts'
 
 const forNow = { permanent: false }
 const nobody = '0 lent, 1 idle, 0 waiting'
@@ -83,8 +84,7 @@ forEachDriver((driver) => {
     const db = await driver.single()
     await using connection = await db.acquire()
 
-    const slow =
-      driver.name === 'mysql' ? 'select cast(? as signed) + sleep(0.01)' : 'select $1::int from pg_sleep(0.01)'
+    const slow = `${driver.words.integer} as n, ${driver.words.sleep(0.01).replace('select ', '')}`
     const before = [1, 2].map((n) => connection.scalar(slow, [n]))
     const released = connection.release(forNow)
     const after = connection.scalar('select 3')
@@ -165,26 +165,7 @@ forEachDriver((driver) => {
     expect(await cursor.read()).toEqual({ n: 2 })
   })
 
-  const onMysql: Readonly<Record<string, (connection: Connection) => Promise<unknown>>> = {
-    SET: (connection) => connection.status("set @`app.user` = 'pinned'"),
-    'a temporary table': (connection) => connection.status('create temporary table pinned (n int)'),
-    'a lock': (connection) => connection.scalar("select get_lock('pinned', 0)"),
-    PREPARE: (connection) => connection.status("prepare mine from 'select 1'"),
-    HANDLER: (connection) => connection.status('handler released_for_now open as pinned'),
-    'rawConnection()': (connection) => connection.rawConnection(),
-  }
-  const onPostgres: Readonly<Record<string, (connection: Connection) => Promise<unknown>>> = {
-    SET: (connection) => connection.status(`set application_name = 'pinned'`),
-    'set_config for the session': (connection) => connection.scalar(`select set_config('app.user', '7', false)`),
-    'SET ROLE': (connection) => connection.status('set role postgres'),
-    'a temporary table': (connection) => connection.status('create temporary table pinned (n int)'),
-    LISTEN: (connection) => connection.status('listen news'),
-    'an advisory lock': (connection) => connection.scalar('select pg_advisory_lock(4711)'),
-    PREPARE: (connection) => connection.status('prepare mine as select 1'),
-    'DECLARE … WITH HOLD': (connection) => connection.status('declare c cursor with hold for select 1'),
-    'rawConnection()': (connection) => connection.rawConnection(),
-  }
-  const pins = driver.name === 'mysql' ? onMysql : onPostgres
+  const pins = driver.name === 'mysql' ? mysqlPins : postgresPins
 
   test.each(Object.entries(pins).filter(([name]) => driver.lends || name !== 'rawConnection()'))(
     'session state the user relies on keeps the connection: %s',
@@ -201,51 +182,19 @@ forEachDriver((driver) => {
     },
   )
 
-  const state = `select current_setting('application_name') as name, coalesce(current_setting('app.user', true), '') as setting,
-    current_user::text as role, to_regclass('pg_temp.pinned') as temporary, (select count(*)::int from pg_listening_channels()) as channels,
-    (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks, (select count(*)::int from pg_cursors) as cursors,
-    (select count(*)::int from pg_prepared_statements where name = 'mine') as prepared`
-  /** What a session has of all that. */
-  const stateOf = async (db: Db): Promise<unknown> => {
-    if (driver.name !== 'mysql') return db.one(state)
-    const errors: unknown[] = []
-    for (const text of ['select * from pinned', 'execute mine', 'handler pinned read first'])
-      errors.push((await caught(db.status(text))).errno)
-    return [errors, await db.one("select @`app.user` as setting, is_used_lock('pinned') as owner")]
-  }
-
   test.each(Object.entries(pins).filter(([name]) => driver.lends || name !== 'rawConnection()'))(
     'discardSession gives that state up, and nothing of it is left: %s',
     async (_, pin) => {
       const db = await driver.single()
       await db.status('create table if not exists released_for_now (n int)')
-      const before = await stateOf(db)
+      const before = await pinnedOf(db)
       await using connection = await db.acquire()
       await pin(connection)
 
       await connection.release({ permanent: false, discardSession: true })
 
       expect(doing(db)).toBe(nobody)
-      expect(await stateOf(db)).toEqual(before)
-    },
-  )
-
-  // MySQL has no state of a transaction, and does not say what a session still has.
-  test.skipIf(driver.name === 'mysql')(
-    'state that was undone, or that is only for one transaction, pins nothing',
-    async () => {
-      const db = await driver.single()
-      await using connection = await db.acquire()
-      await connection.transaction(async (tx) => {
-        await tx.status(`set local application_name = 'brief'`)
-        await tx.scalar(`select set_config('app.user', '7', true)`)
-        await tx.status('create temporary table brief (n int) on commit drop')
-        await tx.scalar('select pg_advisory_xact_lock(4711)')
-      })
-
-      await connection.release(forNow)
-
-      expect(doing(db)).toBe(nobody)
+      expect(await pinnedOf(db)).toEqual(before)
     },
   )
 })

@@ -1,6 +1,6 @@
 /** What a connection brings back from its borrower, and that the next one finds none of it. */
 
-import { type Connection, type Db } from 'genever'
+import { type Connection, createDb, type Db, UsageError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { fake, type Fake } from '../support/fake.ts'
@@ -41,6 +41,52 @@ function advisory(): string {
 }
 
 forEachDriver((driver) => {
+  test('what onConnect set outlives every reset: settings of the server, made-up ones, the role', async () => {
+    const state = `select current_setting('application_name') as name, current_setting('work_mem') as memory,
+      current_setting('app.tenant', true) as tenant, current_setting('app.who', true) as who, current_user::text as role`
+    const db = await driver.single({
+      onConnect: async (connection) => {
+        await connection.status(`set application_name = 'it''s \\ "ready"'`)
+        await connection.scalar(`select set_config('work_mem', '5MB', false)`)
+        await connection.status(`set app.tenant = 'none'`)
+        await connection.scalar(`select set_config($1, $2, false)`, ['app.who', 'nobody'])
+        await connection.status('set role pg_read_all_stats')
+      },
+    })
+    const before = await db.one(state)
+
+    await db.scope(async () => {
+      await db.status(`set application_name = 'other'`)
+      await db.status(`set work_mem = '7MB'`)
+      await db.status(`set app.tenant = 'other'`)
+      await db.status(`set app.who = 'other'`)
+      await db.status('reset role')
+    })
+
+    expect(before).toEqual({
+      name: `it's \\ "ready"`,
+      memory: '5MB',
+      tenant: 'none',
+      who: 'nobody',
+      role: 'pg_read_all_stats',
+    })
+    expect(await db.one(state)).toEqual(before)
+    await using connection = await db.acquire()
+    await connection.status('discard all')
+    await connection.release({ permanent: false, discardSession: true })
+    expect(await connection.one(state)).toEqual(before)
+  })
+
+  test('LISTEN in onConnect is refused, because a reset would lose it', async () => {
+    const db = createDb(await driver.url(), { onConnect: (connection) => connection.status('listen news') })
+
+    const error = await caught(db.open())
+
+    expect(error).toBeInstanceOf(UsageError)
+    expect(error.message).toContain('onConnect')
+    await db.close()
+  })
+
   describe.each(dirt)('%s', (_, text, probe) => {
     const found = (executor: Db | Connection): Promise<unknown> => executor.scalar(probe)
 

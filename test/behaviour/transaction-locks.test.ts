@@ -134,6 +134,21 @@ forEachDriver((driver) => {
       expect([inScope, inOne]).toEqual([2, 3])
     },
   )
+
+  test('state that was undone, or that is only for one transaction, pins nothing', async () => {
+    const db = await driver.single()
+    await using connection = await db.acquire()
+    await connection.transaction(async (tx) => {
+      await tx.status(`set local application_name = 'brief'`)
+      await tx.scalar(`select set_config('app.user', '7', true)`)
+      await tx.status('create temporary table brief (n int) on commit drop')
+      await tx.scalar('select pg_advisory_xact_lock(4711)')
+    })
+
+    await connection.release({ permanent: false })
+
+    expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+  })
 })
 
 test('nothing of what is refused is sent', async () => {

@@ -206,14 +206,6 @@ describeMysql('the engine on MySQL', () => {
     })
   })
 
-  test('the isolation level of the engine is that of every session, after a reset too', async () => {
-    const single = open({ isolation: 'read committed', pool: { max: 1 } })
-
-    expect(await single.scalar('select @@tx_isolation')).toBe('READ-COMMITTED')
-    await single.scope(() => single.status('create temporary table temp_level (a int)'))
-    expect(await single.scalar('select @@tx_isolation')).toBe('READ-COMMITTED')
-  })
-
   test('a transaction that is read only refuses to write', async () => {
     const error = await caught(db.transaction((tx) => tx.status("insert into t (v) values ('a')"), { readOnly: true }))
 

@@ -56,6 +56,7 @@ export const mysqlSuites: readonly string[] = [
   'observe-pool',
   'observe-slow',
   'observe-statements',
+  'on-connect',
   'opening',
   'overlays',
   'parameters',
