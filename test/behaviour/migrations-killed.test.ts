@@ -18,7 +18,7 @@ import { hasPgBouncer, startPgBouncer } from '../support/pooler.ts'
 import { root } from '../support/source.ts'
 import { until } from '../support/until.ts'
 
-const kills = Number(process.env['KILLS'] ?? sample({ once: 4, matrix: 12, soak: 50 }))
+const kills = Number(process.env['KILLS'] ?? sample({ once: 2, matrix: 12, soak: 50 }))
 const tenants = Number(process.env['TENANTS'] ?? 4)
 const seed = sampleSeed(1)
 const schemas = Array.from({ length: tenants }, (_, i) => `tenant_${i}`)

@@ -11,6 +11,7 @@ import { socketDriver } from '../../src/driver/socket/driver.ts'
 import type { Compiled, RowSpec } from '../../src/sql/compiled.ts'
 import { createDb } from 'genever'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { sample } from '../support/extent.ts'
 import { startProxy } from '../support/proxy.ts'
 import { closeAll, connect, type TestConnection } from './driver-contract.ts'
 
@@ -70,6 +71,8 @@ const values: Readonly<Record<string, string>> = {
 const types = Object.keys(values)
 /** What is asked for in binary: of each size. */
 const binary = ['int4', 'timestamptz', 'bytea', 'text[]']
+/** Each of them becomes some of the types, or all. */
+const becomes = sample({ once: Math.ceil(types.length / binary.length), matrix: types.length, soak: types.length })
 
 const alter = (type: string): string => {
   const value = `'${values[type]}'::${type}`
@@ -105,7 +108,8 @@ describe.each([true, false])('a statement that another connection has described 
     await client.query(
       "do $$ begin create type mood as enum ('sad'); exception when duplicate_object then null; end $$",
     )
-    for (const to of types) {
+    const first = binary.indexOf(from) * becomes
+    for (const to of [...types, ...types].slice(first % types.length).slice(0, becomes)) {
       const plain = await open(pgDriver)
       await client.query(alter(from))
       const [one, other] = [await open(), await open()]
