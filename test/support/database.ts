@@ -1,5 +1,6 @@
 /** Databases for tests on the server of this run, made when first asked for. Callers need not remove them. */
 
+import type { Socket } from 'node:net'
 import pg from 'pg'
 import { inject } from 'vitest'
 
@@ -31,7 +32,7 @@ export async function freshDatabase(sql?: string): Promise<FreshDatabase> {
   const name = `${inject('databasePrefix')}${process.pid}_${++made}`
   const url = await make(name)
   const drop = (): Promise<void> =>
-    connected(serverUrl(), async (client) => {
+    maintaining(async (client) => {
       await client.query(goodbyes(name))
       await client.query(`drop database if exists ${pg.escapeIdentifier(name)} with (force)`)
     })
@@ -41,7 +42,7 @@ export async function freshDatabase(sql?: string): Promise<FreshDatabase> {
 
 /** Runs one statement in the maintenance database: look at `pg_stat_activity`, end a backend, make a role. */
 export function onServer(sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]> {
-  return query(serverUrl(), sql, params)
+  return maintaining((client) => rowsOf(client, sql, params))
 }
 
 /**
@@ -57,17 +58,15 @@ function goodbyes(name: string): string {
 
 /** Runs text on a connection made for it, in the database of that URL. */
 export function query(url: string, sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]> {
-  return connected(
-    url,
-    async (client) => (await client.query<Record<string, unknown>>(sql, params && [...params])).rows,
-  )
+  return connected(url, (client) => rowsOf(client, sql, params))
+}
+
+async function rowsOf(client: pg.Client, sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]> {
+  return (await client.query<Record<string, unknown>>(sql, params && [...params])).rows
 }
 
 async function connected<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, application_name: 'genever-test-support' })
-  // What it runs says so too; between two statements nobody else would hear it.
-  client.on('error', () => {})
-  await client.connect()
+  const client = await connect(url)
   try {
     return await work(client)
   } finally {
@@ -75,10 +74,41 @@ async function connected<T>(url: string, work: (client: pg.Client) => Promise<T>
   }
 }
 
+async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, application_name: 'genever-test-support' })
+  // What it runs says so too; between two statements nobody else would hear it.
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
+/** Clean sessions of the maintenance database: a new one takes more processor time than most of what is asked there. */
+const rested = new Set<pg.Client>()
+
+async function maintaining<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const [known] = rested
+  const client = known ?? (await connect(serverUrl()))
+  if (known === undefined) {
+    client.on('end', () => rested.delete(client))
+    // A test process ends with its tests.
+    ;(client as unknown as { connection: { stream: Socket } }).connection.stream.unref()
+  }
+  rested.delete(client)
+  try {
+    const result = await work(client)
+    await client.query('discard all')
+    rested.add(client)
+    return result
+  } catch (error) {
+    await client.end()
+    throw error
+  }
+}
+
 async function make(name: string): Promise<string> {
   const url = new URL(serverUrl())
   url.pathname = `/${name}`
-  await connected(serverUrl(), async (client) => {
+  await maintaining(async (client) => {
     const { rows } = await client.query<{ known: boolean; version: number }>(
       `select exists (select from pg_database where datname = $1) as known, current_setting('server_version_num')::int as version`,
       [name],
