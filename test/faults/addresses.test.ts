@@ -1,8 +1,8 @@
-/** A host name that leads to several addresses: they are tried one after the other, each with its share of the time. */
+/** A host name that leads to several addresses: they are tried in order, each beside those that have not answered yet. */
 
 import dns from 'node:dns'
 import { once } from 'node:events'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, Socket } from 'node:net'
 import { AuthenticationError, ConnectError, createDb, type Db, type EngineOptions } from 'genever'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
@@ -43,6 +43,27 @@ async function listening(ip: string, port: number, welcome: (socket: Socket) => 
     for (const socket of sockets) socket.destroy()
   })
   return server
+}
+
+interface Swallowed {
+  readonly ip: string
+  readonly socket: Socket
+  /** The packets arrive after all. */
+  arrive(): void
+}
+
+/** What is sent to these addresses goes nowhere: neither a connection nor a refusal comes back. Gives who tried, in order. */
+function swallowing(...ips: readonly string[]): Swallowed[] {
+  const tried: Swallowed[] = []
+  // oxlint-disable-next-line typescript/unbound-method -- it is applied to the socket
+  const real = Socket.prototype.connect as (...args: unknown[]) => Socket
+  vi.spyOn(Socket.prototype, 'connect').mockImplementation(function (this: Socket, ...args: unknown[]) {
+    const ip = ips.find((each) => JSON.stringify(args).includes(JSON.stringify(each)))
+    if (ip === undefined) return real.apply(this, args)
+    tried.push({ ip, socket: this, arrive: () => void real.apply(this, args) })
+    return this
+  })
+  return tried
 }
 
 /** Leads to the server of the tests, at one of the many addresses of the loopback. Gives how many connections arrived. */
@@ -93,6 +114,72 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
     expect(await (await opening).scalar('select 7')).toBe(7)
   })
 
+  test('one that swallows packets holds nobody up: the next is tried beside it, and its socket is closed', async () => {
+    const port = await freePort()
+    const arrived = await served('127.0.0.3', port)
+    zone('127.0.0.2', '127.0.0.3', '127.0.0.4')
+    const tried = swallowing('127.0.0.2')
+
+    // Half of it would never be over.
+    const db = await open(port, driver, '', { pool: { connectTimeoutMs: 2_000_000_000, acquireTimeoutMs: Infinity } })
+
+    expect(await db.scalar('select 7')).toBe(7)
+    expect(tried.map(({ ip, socket }) => [ip, socket.destroyed])).toEqual([['127.0.0.2', true]])
+    expect(arrived()).toBe(1)
+  })
+
+  test('the first goes on beside the next, and wins if it is connected first', async () => {
+    const port = await freePort()
+    const arrived = await served('127.0.0.2', port)
+    zone('127.0.0.2', '127.0.0.3')
+    const tried = swallowing('127.0.0.2', '127.0.0.3')
+
+    const opening = open(port, driver, '', { pool: { connectTimeoutMs: 2_000_000_000, acquireTimeoutMs: Infinity } })
+    await until(() => tried.length === 2)
+    tried[0]?.arrive()
+
+    expect(await (await opening).scalar('select 7')).toBe(7)
+    expect(tried.map(({ ip, socket }) => [ip, socket.destroyed])).toEqual([
+      ['127.0.0.2', false],
+      ['127.0.0.3', true],
+    ])
+    expect(arrived()).toBe(1)
+  })
+
+  test('one that lost is tried again where the connected one gives no session', async () => {
+    const port = await freePort()
+    const arrived = await served('127.0.0.2', port)
+    await listening('127.0.0.3', port, (socket) => socket.once('data', () => socket.resetAndDestroy()))
+    zone('127.0.0.2', '127.0.0.3')
+    const tried = swallowing('127.0.0.2')
+    const opening = open(port, driver, '', { pool: { connectTimeoutMs: 2_000_000_000, acquireTimeoutMs: Infinity } })
+
+    await until(() => tried.length === 2)
+    tried[1]?.arrive()
+
+    expect(await (await opening).scalar('select 7')).toBe(7)
+    expect(tried[0]?.socket.destroyed).toBe(true)
+    expect(arrived()).toBe(1)
+    expect(vi.mocked(dns.lookup).mock.calls.filter(([host]) => host === name)).toHaveLength(1)
+  })
+
+  test('the error names one that swallowed packets and one that refused', async () => {
+    const port = await freePort()
+    zone('127.0.0.2', '127.0.0.3')
+    const tried = swallowing('127.0.0.2')
+    using time = leapingTime()
+
+    const opening = caught(open(port, driver, '', { pool: { connectTimeoutMs: 100_000, acquireTimeoutMs: Infinity } }))
+    await until(() => tried.length === 1)
+    time.leap(50_000)
+    const error = await opening
+
+    expect(error).toBeInstanceOf(ConnectError)
+    expect(error.message).toContain(`${name}:${port} (127.0.0.2): no answer in time`)
+    expect(error.message).toContain(`${name}:${port} (127.0.0.3): ECONNREFUSED`)
+    expect(tried[0]?.socket.destroyed).toBe(true)
+  })
+
   test('where all fail the error names each of them', async () => {
     const port = await freePort()
     zone('127.0.0.2', '127.0.0.3')
@@ -115,6 +202,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
     zone('127.0.0.2', '127.0.0.3')
     const url = new URL(serverUrl())
 
+    using _ = leapingTime(250)
     const wrong = `postgres://${role}:wrong@${name}:${port}${url.pathname}`
 
     expect(await caught(createDb(wrong, { driver: driver as 'pg' }).open())).toBeInstanceOf(AuthenticationError)
@@ -136,6 +224,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
     const port = await freePort()
     const [one, other] = [await served('127.0.0.2', port), await served('127.0.0.3', port)]
     zone('127.0.0.2', '127.0.0.3')
+    using _ = leapingTime(250)
     const db = await open(port, driver, '', { pool: { max: 3 } })
 
     const held = await Promise.all([1, 2, 3].map(() => db.acquire()))

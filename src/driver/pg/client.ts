@@ -50,6 +50,7 @@ export interface PgStream {
   write(bytes: Uint8Array, sent?: () => void): boolean
   pause(): unknown
   resume(): unknown
+  once(event: 'connect', listener: () => void): unknown
   listeners(event: 'data'): ((chunk: Buffer) => void)[]
   on(event: 'data', listener: (chunk: Buffer) => void): unknown
   removeListener(event: 'data', listener: (chunk: Buffer) => void): unknown

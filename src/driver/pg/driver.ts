@@ -10,6 +10,7 @@ import {
   type ServerOptions,
   startupOptions,
 } from '../postgres/server-options.ts'
+import type { Runner } from '../postgres/open/race.ts'
 import type { Session } from '../postgres/session.ts'
 import { startSession } from '../postgres/open/start-session.ts'
 import type { Shared } from '../postgres/wire.ts'
@@ -40,10 +41,13 @@ async function openAt(
   shared: Shared,
   hooks: ConnectionHooks,
   deadline: number,
+  runner: Runner | null,
 ): Promise<Session> {
   const login = new Login(sendsCleartext(options), options.requireAuth ?? null)
   const wire = await makeWire(options, login)
-  const refused = await wire.connect(deadline, options.channelBinding === 'require')
+  const connected = wire.connect(deadline, options.channelBinding === 'require')
+  runner?.dials(wire.client.connection.stream)
+  const refused = await connected
   if (refused !== null) {
     wire.destroy()
     throw refused as unknown

@@ -8,6 +8,7 @@ import type { TargetSessionAttrs } from '../descriptor.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../driver.ts'
 import type { Session } from './session.ts'
 import { before, clock } from '../../util/clock.ts'
+import { race, type Runner } from './open/race.ts'
 
 export interface HostPlace {
   readonly host: string
@@ -28,7 +29,7 @@ export interface HostChoice {
 }
 
 /** Opens a session at one place; rejects with a `Failure`. */
-type Opening = (place: HostPlace, hooks: ConnectionHooks, deadline: number) => Promise<Session>
+type Opening = (place: HostPlace, hooks: ConnectionHooks, deadline: number, runner: Runner) => Promise<Session>
 
 interface Attempt {
   readonly place: HostPlace
@@ -59,32 +60,37 @@ export async function openFirst(
       const addresses = await addressesOf(place, choice.balanced, until)
       if ('kind' in addresses) attempts.push({ place, failure: addresses })
       else {
-        const session = await openAtOne(addresses, target)
-        if (session !== null) return session
-      }
-
-      async function openAtOne(all: readonly HostPlace[], wanted: TargetSessionAttrs): Promise<Session | null> {
-        let more = all.length
-        for (const at of all) {
-          const guard = choice.target === 'any' ? null : new HookGuard(hooks)
-          try {
-            const opened = await open(at, guard ?? hooks, shareOf(until, more--))
-            const role = wanted === 'any' ? null : await unfit(opened, wanted, deadline)
-            if (role === null) return guard?.accept(opened) ?? opened
-            opened.destroy({ kind: 'closed', outcome: 'not_started' })
-            attempts.push({ place: at, failure: null, role })
-          } catch (thrown) {
-            const failure = thrown as Failure
-            const last = !choice.unreachable(failure)
-            if (choice.final(failure) || (last && places.length === 1)) throw failure as unknown
-            attempts.push({ place: at, failure })
-            if (last) return null
-          }
-        }
-        return null
+        let more = addresses.length
+        const opened = await race(addresses, (at, runner) => openAt(at, runner, shareOf(until, more--), target))
+        if (opened !== 'next' && opened !== null) return opened
       }
     }
   throw failureOf(attempts, choice.target) as unknown
+
+  /** Null: nothing is to be had at this host, also not at another address. */
+  async function openAt(
+    place: HostPlace,
+    runner: Runner,
+    until: number,
+    wanted: TargetSessionAttrs,
+  ): Promise<Session | 'next' | null> {
+    const guard = choice.target === 'any' ? null : new HookGuard(hooks)
+    try {
+      const opened = await open(place, guard ?? hooks, until, runner)
+      const role = wanted === 'any' ? null : await unfit(opened, wanted, deadline)
+      if (role === null) return guard?.accept(opened) ?? opened
+      opened.destroy({ kind: 'closed', outcome: 'not_started' })
+      attempts.push({ place, failure: null, role })
+    } catch (thrown) {
+      if (runner.beaten) return 'next'
+      const failure = thrown as Failure
+      const last = !choice.unreachable(failure)
+      if (choice.final(failure) || (last && places.length === 1)) throw failure as unknown
+      attempts.push({ place, failure })
+      if (last) return null
+    }
+    return 'next'
+  }
 }
 
 /** What the pool is told of a session only once that session is the one it gets. */

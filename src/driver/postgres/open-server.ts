@@ -9,6 +9,7 @@ import { bare } from '../../util/options.ts'
 import { textIn } from '../../util/thrown.ts'
 import type { ConnectionHooks, Driver, Failure } from '../driver.ts'
 import { type HostPlace, isPlace, openFirst } from './hosts.ts'
+import type { Runner } from './open/race.ts'
 import { poolerOf } from './prepared/pooler.ts'
 import { parseServerOptions, type ServerOptions } from './server-options.ts'
 import type { Session } from './session.ts'
@@ -20,7 +21,13 @@ const wrongCertificate = /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_
 /** A driver that reaches PostgreSQL over the network, from how it opens one session at one place. */
 export function serverDriver(
   name: string,
-  openAt: (options: ServerOptions, shared: Shared, hooks: ConnectionHooks, deadline: number) => Promise<Session>,
+  openAt: (
+    options: ServerOptions,
+    shared: Shared,
+    hooks: ConnectionHooks,
+    deadline: number,
+    runner: Runner | null,
+  ) => Promise<Session>,
   parse: (options: Readonly<Record<string, unknown>>) => ServerOptions = (options) => parseServerOptions(name, options),
 ): Driver<ServerOptions> {
   return {
@@ -32,7 +39,7 @@ export function serverDriver(
     async open(options, hooks, deadline) {
       const shared = { types: bookOf(options), pooler: poolerOf(options) }
       const open = (): Promise<Session> =>
-        openServer(options, hooks, deadline, (at, told, until) => openAt(at, shared, told, until))
+        openServer(options, hooks, deadline, (at, told, until, runner) => openAt(at, shared, told, until, runner))
       const kept = shared.pooler?.keeps
       try {
         return await open()
@@ -47,7 +54,12 @@ export function serverDriver(
 }
 
 /** Opens a session at the host of the options, with TLS or without as they say; rejects with a `Failure`. */
-export type OpenAt = (options: ServerOptions, hooks: ConnectionHooks, deadline: number) => Promise<Session>
+export type OpenAt = (
+  options: ServerOptions,
+  hooks: ConnectionHooks,
+  deadline: number,
+  runner: Runner | null,
+) => Promise<Session>
 
 /** Rejects with a `Failure`. */
 export async function openServer(
@@ -57,9 +69,9 @@ export async function openServer(
   openAt: OpenAt,
 ): Promise<Session> {
   const { host = 'localhost', port = 5432, places, targetSessionAttrs: target = 'any' } = options
-  const at = (place: ServerOptions, told: ConnectionHooks, until: number): Promise<Session> =>
-    withFallback(bare<ServerOptions>(options, place), (each) => openAt(each, told, until))
-  if (places === undefined && target === 'any' && isPlace(host)) return at({}, hooks, deadline)
+  const at = (place: ServerOptions, told: ConnectionHooks, until: number, runner: Runner | null): Promise<Session> =>
+    withFallback(bare<ServerOptions>(options, place), (each) => openAt(each, told, until, runner))
+  if (places === undefined && target === 'any' && isPlace(host)) return at({}, hooks, deadline, null)
   const choice = {
     places: places ?? [{ host, port }],
     target,
@@ -67,7 +79,9 @@ export async function openServer(
     final: (failure: Failure) => failure.fields !== undefined && classify(failure) === 'config',
     unreachable: (failure: Failure) => classify(failure) === 'endpoint',
   }
-  return openFirst(choice, hooks, deadline, (place, told, until) => at(tlsAt(options, place), told, until))
+  return openFirst(choice, hooks, deadline, (place, told, until, runner) =>
+    at(tlsAt(options, place), told, until, runner),
+  )
 }
 
 /** As libpq's `sslmode`: `prefer` tries with TLS first, `allow` without; then the other way. The first failure is told. */

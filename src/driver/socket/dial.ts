@@ -5,6 +5,7 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'n
 import { ConnectError, ProtocolError, UsageError } from '../../errors/index.ts'
 import { clock, msUntil } from '../../util/clock.ts'
 import type { Failure } from '../driver.ts'
+import type { Runner } from '../postgres/open/race.ts'
 import type { SocketWire } from './socket-wire.ts'
 
 export interface Target {
@@ -22,7 +23,7 @@ const sslRequest: Buffer = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 const protocolName = 'postgresql'
 
 /** Settles when the wire has its socket; rejects with a `Failure`. */
-export function dial(target: Target, wire: SocketWire, deadline: number): Promise<void> {
+export function dial(target: Target, wire: SocketWire, deadline: number, runner: Runner | null = null): Promise<void> {
   return new Promise((resolve, reject) => {
     const { ssl, direct } = target
     let over = false
@@ -75,6 +76,7 @@ export function dial(target: Target, wire: SocketWire, deadline: number): Promis
       }
       askForTls(first, target.host, ssl, secured, fail)
     }
+    runner?.dials(first)
   })
 }
 

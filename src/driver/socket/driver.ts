@@ -2,6 +2,7 @@
 // name or scheme; pools use nothing but the contract.
 import type { ConnectionHooks, Driver } from '../driver.ts'
 import { serverDriver } from '../postgres/open-server.ts'
+import type { Runner } from '../postgres/open/race.ts'
 import type { ServerOptions } from '../postgres/server-options.ts'
 import type { Session } from '../postgres/session.ts'
 import { startSession } from '../postgres/open/start-session.ts'
@@ -16,8 +17,9 @@ async function openAt(
   shared: Shared,
   hooks: ConnectionHooks,
   deadline: number,
+  runner: Runner | null,
 ): Promise<Session> {
-  const opened = await openWire(options, hooks, deadline)
+  const opened = await openWire(options, hooks, deadline, runner)
   const { processId, login } = opened
   return startSession(new SessionWire(opened), hooks, options, { processId, login, shared, binary: true }, deadline)
 }

@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls'
 import { clock, msUntil } from '../../util/clock.ts'
 import type { ConnectionHooks } from '../driver.ts'
 import { Login } from '../postgres/login.ts'
+import type { Runner } from '../postgres/open/race.ts'
 import { passwordOf, sendsCleartext, type ServerOptions, startupOptions } from '../postgres/server-options.ts'
 import { type CancelKey, requestCancel } from './cancel.ts'
 import { dial, type Target } from './dial.ts'
@@ -30,10 +31,11 @@ export async function openWire(
   options: ServerOptions,
   hooks: Pick<ConnectionHooks, 'notice'>,
   deadline: number,
+  runner: Runner | null = null,
 ): Promise<OpenWire> {
   const target = targetOf(options)
   const wire = new SocketWire()
-  await dial(target, wire, deadline)
+  await dial(target, wire, deadline, runner)
   const login = new Login(sendsCleartext(options), options.requireAuth ?? null)
   const startUp = new StartUp(
     {
