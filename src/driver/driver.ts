@@ -183,8 +183,9 @@ export interface RawConnection {
   /** Whether it takes operations with a `portal`. Default false. */
   readonly portals?: boolean | undefined
   /**
-   * Portals and cursors of the open transaction that nobody reads any more, put here by the engine: the driver closes them in front of
-   * the unit that it sends next. Without a list they are closed by text.
+   * The names of portals and cursors of the open transaction that nobody reads any more. The engine puts them here. The driver takes
+   * them out and closes them in front of the unit that it sends next, unless they end with their transaction. Without a list the engine
+   * closes them by SQL text.
    */
   readonly dropped?: string[] | undefined
   /** Whether INSERT and DELETE give their rows there, where servers of one dialect differ. */

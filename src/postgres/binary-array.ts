@@ -57,7 +57,7 @@ const oid: Write = (bytes, at, value) =>
     ? bytes.writeUInt32BE(value, at)
     : -1
 
-/** The server rounds digits where this rounds a double: what is between two of its numbers is left to it, and what it refuses. */
+/** The server rounds digits, and this a double. Numbers in the middle between two of its own, and those it refuses, are left to it. */
 const float4: Write = (bytes, at, value) => {
   if (typeof value !== 'number') return -1
   const near = Math.fround(value)

@@ -270,7 +270,7 @@ function isGarbage(error: unknown): boolean {
 const bound = 'SCRAM-SHA-256-PLUS'
 
 /**
- * Call before the client connects; `refuse` is told at most once, before the password or a proof of it is sent.
+ * Call before the client connects. `refuse` is called at most once, before the password or a proof of it is sent.
  *
  * @throws {UsageError} when this version of node-postgres cannot bind.
  */

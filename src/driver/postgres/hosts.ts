@@ -24,7 +24,7 @@ export interface HostChoice {
   readonly balanced: boolean
   /** Whether a failure will be the same at the next place, such as a wrong password. */
   readonly final: (failure: Failure) => boolean
-  /** Whether it says that nobody is to be had there, so that another address of the same host may do. */
+  /** Whether it says that no server answers there. Then another address of the same host may do. */
   readonly unreachable: (failure: Failure) => boolean
 }
 
@@ -67,7 +67,7 @@ export async function openFirst(
     }
   throw failureOf(attempts, choice.target) as unknown
 
-  /** Null: nothing is to be had at this host, also not at another address. */
+  /** Null: this host is no use, whichever of its addresses is tried. */
   async function openAt(
     place: HostPlace,
     runner: Runner,

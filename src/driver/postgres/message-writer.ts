@@ -147,7 +147,7 @@ export class MessageWriter {
     this.#buffer = Buffer.allocUnsafeSlow(initialSize)
   }
 
-  /** Of a message with a body of at most so many bytes, which goes behind its type and its length; `#end` puts that there. */
+  /** Begins a message whose body has at most `room` bytes. The body goes behind the type and the length, and `#end` writes the length. */
   #begin(type: number, room: number): Buffer {
     const size = this.#at + 5 + room
     if (size > this.#buffer.length) {

@@ -278,7 +278,7 @@ export class PreparedCache {
     return names.length + portals.length
   }
 
-  /** What runs once takes the place of nothing that is prepared. */
+  /** A statement that runs only once takes no place from one that is prepared. */
   #isAskedAgain(key: string): boolean {
     if (this.#refused.delete(key)) return true
     this.#refused.add(key)

@@ -5,18 +5,18 @@ import { clock } from '../../util/clock.ts'
 import { inRoot } from '../../util/context.ts'
 import { Inbox, type Receiver } from '../postgres/inbox.ts'
 
-/** Who learns how a connection ends. */
+/** Learns how a connection ends. */
 export interface Ends {
-  /** What arrived is no message, or one that its receiver does not take: what that threw. */
+  /** The bytes that arrived are not a message, or its receiver did not take it and threw `cause`. */
   garbled(cause: unknown): void
-  /** The connection is gone, by itself; told once. */
+  /** The connection is gone, by itself. Called once. */
   ended(cause: unknown): void
 }
 
 const goodBye: Buffer = Buffer.from('X\0\0\0\u0004', 'latin1')
 
 /**
- * A socket that nobody waits for still keeps the process alive for so long: most are needed again at once, and letting go and taking
+ * A socket that nobody waits for still keeps the process alive for this time. Most are needed again at once, and to let go and take
  * hold again costs as much as all else that is done for a small answer.
  */
 const holdsMs = 10

@@ -1,6 +1,6 @@
-// What is between the user and the wire: a call becomes an operation, is sent, and gives the promise of that operation, the only
-// one there is. An error is made when the caller waits for it, so that its stack shows the caller's line. What a method makes of
-// the rows is its `Cardinality`.
+// Between the user and the wire: a call becomes an operation, which is sent, and returns the promise of that operation. There is no
+// other promise. An error is made when the caller waits for it, so that its stack shows the caller's line. The `Cardinality` of a
+// method says what it makes of the rows.
 import { MultipleResultsError, NoResultError, NotFoundError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked.ts'
 import { type Compiled, type Field, firstColumn, type RowSpec } from '../../sql/compiled.ts'
@@ -181,7 +181,7 @@ export function execute<R, T>(
   }
 }
 
-/** Where code of the caller makes the rows, or somebody is told where the statement was called. */
+/** For rows that code of the caller makes, and for reports of slow and repeated statements, which name the line of the caller. */
 async function answerInContext<T>(op: EngineOp, { give }: Cardinality, { watch }: StatementEngine): Promise<T> {
   try {
     await op.wait()

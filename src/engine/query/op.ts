@@ -32,7 +32,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   transaction: Inside | null = null
   /** Why an operation sent before it in the same unit failed. */
   prefixFailure: Failure | null = null
-  /** What was issued with it, to travel together. */
+  /** The operations that were issued together with it, to travel in one unit. */
   beside: readonly EngineOp[] | null = null
   failure: Failure | null = null
   /** Where it was sent. */
@@ -53,7 +53,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   leaves = 0
   #resolve: ((value?: unknown) => void) | null = null
   #reject: ((failure: Failure) => void) | null = null
-  /** What its caller gets; null: the caller waits for the end alone. */
+  /** Makes the value that its caller gets. Null: the caller waits for the end alone. */
   #give: ((op: EngineOp) => unknown) | null = null
 
   constructor(

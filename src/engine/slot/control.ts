@@ -79,9 +79,10 @@ export function isDue(slot: Slot, op: EngineOp): boolean {
 }
 
 /**
- * The operations that travel in front of a statement in the same unit: RELEASE, BEGIN and SAVEPOINTs not yet sent, and settings that are `due`. These
- * go behind BEGIN, whose isolation level has to come before any query, and behind SAVEPOINT, so that settings the server refuses
- * take away no more than that. An error that keeps it from being made is returned, not thrown: the code that lends the connection, or was answered just before, has no part in it.
+ * The operations that travel in front of a statement in the same unit: RELEASE, BEGIN and SAVEPOINTs not yet sent, and settings that
+ * are `due`. Settings go behind BEGIN, whose isolation level has to come before any query, and behind SAVEPOINT, so that settings the
+ * server refuses take away no more than that. An error that keeps the unit from being made is returned, not thrown: the code that lends
+ * the connection, or was answered just before, has no part in it.
  */
 export function prefixOf(slot: Slot, op: EngineOp, due: boolean): Op[] | Error | null {
   try {

@@ -16,7 +16,7 @@ export interface Unreleased {
 
 export class Flight {
   readonly ops: EngineOp[] = []
-  /** What is being issued together: nothing is sent before all of it is there. */
+  /** Operations that are being issued together. Nothing is sent before all of them are there. */
   issuing: EngineOp[] | null = null
   /** The text that takes back the operations in front of a BEGIN that failed: it goes before anything else. */
   abandon: string | null = null

@@ -79,9 +79,9 @@ export async function commit(record: TransactionRecord): Promise<void> {
 }
 
 /**
- * Null: nothing has to be sent now, because nothing was, or because it cannot be committed, or because it is a nested one. Nothing in
- * that was left unanswered, so only its connection can be lost, and with that the transaction around it: its RELEASE has no trip of
- * its own. It goes in front of what comes next; COMMIT, RELEASE and ROLLBACK of what is around it do the same by themselves.
+ * Null: nothing has to be sent now, because nothing was, or because it cannot be committed, or because it is a nested one. All of a
+ * nested one was answered. So only its connection can be lost, and the transaction around it is lost with that: its RELEASE needs no
+ * trip. It goes in front of the next statement. COMMIT, RELEASE and ROLLBACK of the transaction around it have the same effect.
  */
 function sendCommit(record: TransactionRecord): EngineOp | null {
   const { slot, engine, handle } = record
@@ -190,7 +190,8 @@ export function hurry(record: TransactionRecord, error: Error): Error {
 }
 
 /**
- * RELEASE at once: queries of users on the driver's own object come next. It is never given up: the savepoint is there, or its work belongs to the transaction around, and only the answer tells.
+ * Sends RELEASE at once: queries of users on the driver's own object come next. It is never given up: the savepoint is there, or its
+ * work belongs to the transaction around, and only the answer says which.
  */
 async function release(record: TransactionRecord): Promise<void> {
   const { engine, slot, handle } = record

@@ -142,7 +142,7 @@ function alike(cells: readonly Cell[], first: readonly Cell[]): boolean {
 }
 
 interface Text {
-  /** Of the text. */
+  /** Equal for equal texts. */
   readonly key: string
   readonly text: () => string
   readonly params: readonly unknown[]

@@ -1,5 +1,5 @@
-// What the database says of a table's types, asked once per model before its first rows travel as lists or as JSON, and again when
-// an answer shows that they may have changed.
+// The types of a table's columns. A model asks the database for them before its first rows travel as lists or as JSON, and again when an
+// error shows that they may have changed.
 import type { Executor } from '../../engine/query/executor.ts'
 import { QueryError } from '../../errors/index.ts'
 import { quoteText } from '../../builder/drizzle/core/render.ts'
@@ -25,9 +25,9 @@ export async function tableTypes(meta: ModelMeta, executor: Executor): Promise<T
 }
 
 /**
- * Whether rows with these columns are read from JSON as they would be as parameters. Two kinds of column would not: one of a domain
- * that is left to its default, whose constraints the missing member would be held against, and one of JSON that Drizzle does not know
- * as such, whose text would become a JSON string.
+ * Whether rows with these columns are read from JSON as they would be as parameters. Two kinds of column would not. A domain that is
+ * left to its default: the server would check its constraints against the missing member. A column of JSON that Drizzle does not know
+ * as JSON: its text would become a JSON string.
  */
 export function readsJson({ domains, json }: TableTypes, cells: readonly Cell[]): boolean {
   return (
@@ -36,10 +36,10 @@ export function readsJson({ domains, json }: TableTypes, cells: readonly Cell[])
   )
 }
 
-/** What the error of a statement says that was written by types which a column may no longer have: a value that is none, or no cast. */
+/** Errors of a statement that was written for types which a column may have lost: a value that does not fit, or a missing cast. */
 const doubting = /^(?:22|42804$|42704$)/
 
-/** Whether a statement that failed is written otherwise now, and can run again. In a transaction it cannot; the next one is written anew. */
+/** Whether a statement that failed has another text now, and can run again. In a transaction it cannot; the next one has the new text. */
 export async function haveChanged(meta: ModelMeta, executor: Executor, error: unknown): Promise<boolean> {
   const before = known.get(meta)
   if (before === undefined || !(error instanceof QueryError) || !doubting.test(error.sqlState)) return false
@@ -47,7 +47,7 @@ export async function haveChanged(meta: ModelMeta, executor: Executor, error: un
   return executor.transactionHere() === null && (await tableTypes(meta, executor)).key !== before.key
 }
 
-/** A wider type takes what the column may hold when it has become one of its kin. */
+/** The lists have the widest type of its kind: they still fit when another program has widened the column. */
 const kin: Readonly<Record<string, string>> = {
   int2: 'int8',
   int4: 'int8',

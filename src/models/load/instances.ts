@@ -81,7 +81,7 @@ export class Places {
     if (known !== undefined) return known
     const at = this.#items.indexOf(expression as Expression)
     const found = at < 0 ? this.#equalTo(expression) : at
-    // An expression that is written anew for each row is not kept for each.
+    // A function may write the same expression again for each row. Not all of them are kept.
     if (this.#known.size < 100) this.#known.set(expression, found)
     return found
   }
@@ -124,7 +124,7 @@ export class WholeRow {
 /** Of objects that others have, while these are loaded. */
 export const wholeRows: WeakMap<object, SeparateRow> = new WeakMap()
 
-/** What of a row came by this statement, and by those of the single objects that belong to it. */
+/** The part of a row that came by this statement, and by those of the single objects that belong to it. */
 export class SeparateRow {
   readonly #own: WholeRow
   readonly #ones: readonly ((expression: unknown) => unknown)[]

@@ -73,7 +73,7 @@ class Rows implements Loading {
   readonly named: RowSpec
   dialect: Dialect | null = null
   readonly #parts: Part[] = []
-  /** What the values of the parts are of. */
+  /** The expressions of the values of all parts, in their order. */
   readonly #items: Expression[] = []
   readonly #places: Places = new Places(this.#items)
   readonly #read: Read

@@ -48,7 +48,7 @@ export async function loadSeparately<R>(
   })
 }
 
-/** The rows of objects: what was selected beside each, and all that was read of it. */
+/** The rows of objects: the values selected beside each, and the whole row of each. */
 export interface Came {
   readonly keys: Rows
   whole(at: number): WholeRow
@@ -160,7 +160,7 @@ async function loadAll(executor: Executor, level: readonly Objects[], options: Q
   const loads = issueTogether(slot, () => level.flatMap((each) => each.load(executor, options)))
   const answers = await Promise.allSettled(loads)
   const reasons = answers.flatMap((each): unknown[] => (each.status === 'rejected' ? [each.reason] : []))
-  // What fails takes those beside it with it, and says why.
+  // One that fails in a transaction ends those beside it too. Its error says why.
   if (reasons.length > 0) throw reasons.find((reason) => !(reason instanceof TransactionAbortedError)) ?? reasons[0]
   return answers.flatMap((each) => (each.status === 'fulfilled' && each.value !== null ? [each.value] : []))
 }
@@ -170,7 +170,7 @@ class Objects {
   readonly #separate: Separate
   readonly #objects: readonly Instance[]
   readonly #came: Came
-  /** What has these objects is to know the rows of each. */
+  /** The objects around these need the row of each. */
   readonly #isWanted: boolean
   readonly #lists: (readonly Instance[][])[] = []
 

@@ -23,10 +23,10 @@ export interface ManyOptions {
   readonly through?: AnyModel | Aliased<AnyModel> | undefined
 }
 
-/** All that a query has read of one row: what a function in `load()` gets as its third argument. */
+/** All that a query has read of one row. A function in `load()` gets it as its third argument. */
 export interface LoadedRow {
   /**
-   * The value of a column of any table or alias in the row, or of an expression that the loader has. Null too where a join found nothing.
+   * The value of a column of any table or alias in the row, or of an expression that the loader has. Null where a join found nothing.
    * @throws {UsageError} for what was not read.
    */
   get<L extends Column | SQL | SQL.Aliased>(of: L): Loaded<L> | null

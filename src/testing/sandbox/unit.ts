@@ -141,7 +141,7 @@ export class ViewUnit {
     return true
   }
 
-  /** What was to be made is not made. */
+  /** The savepoints that were to be made are not made. */
   #drop(lead: readonly Lead[]): void {
     const { stack } = this.#shared
     for (const { savepoint } of lead) {

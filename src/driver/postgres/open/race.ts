@@ -36,8 +36,8 @@ export class Runner {
 }
 
 /**
- * Tries the addresses in order. The next one begins when an attempt has failed, or has no connection after a quarter of a second,
- * and goes on itself. The first that is connected goes on alone; if it fails then, those that it has beaten are tried again, last.
+ * Tries the addresses in order. The next attempt begins when one has failed, or has no connection after a quarter of a second; that one
+ * goes on beside it. The first that is connected goes on alone. If it fails after that, those that it has beaten are tried again, last.
  *
  * @param attempt Gives `next` where another address may do. What else it gives ends the race, and so does a rejection.
  */

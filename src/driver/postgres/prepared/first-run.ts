@@ -1,5 +1,5 @@
-// A statement that runs before the server has described its columns to this session: in which formats its rows are asked for by what
-// others have been told of it, and how they are read when the columns turn out to be others.
+// A statement that runs before the server has described its columns to this session. Other sessions may know them: the formats of its
+// rows follow from that. If the columns turn out to be others, the rows are read as they came.
 import type { Compiled, RowSpec, Shape } from '../../../sql/compiled.ts'
 import type { TypeBook } from '../../../postgres/types/book.ts'
 import { isRepeatable } from '../op-rules.ts'
@@ -15,16 +15,16 @@ export function isPlanned({ verb }: Compiled): boolean {
   return planned.has(verb)
 }
 
-/** Whether a statement may be asked for in binary before its columns are known, as it is planned. */
+/** Whether the rows of a statement may be asked for in binary before its columns are known. */
 export const Guesses = {
   /** It has failed before, or its columns were known. */
   none: 0,
-  /** It cannot run again, as a transaction is open: as long as the number of its columns is sure. */
+  /** A transaction is open, so it cannot run again: only if the number of its columns is sure. */
   sure: 1,
   any: 2,
 } as const
 
-/** What was asked for when nobody knew the columns of this answer. */
+/** The formats that were asked for before the columns of this answer were known here. */
 export class Guess {
   readonly #shape: Shape
   readonly #decoder: RowDecoder

@@ -71,7 +71,7 @@ export function castReader({ type, typmod }: Field, mode: Mode, as: Reading): Fi
 
 export type Bytewise<T> = (bytes: Bytes, start: number, end: number) => T
 
-/** What makes the text of a value from its binary form; null: nothing does. */
+/** The function that makes the text of a value from its binary form. Null: there is none. */
 export function textForm(type: number): Bytewise<string> | null {
   return texts.has(type) ? textAt : (textForms.get(type) ?? null)
 }

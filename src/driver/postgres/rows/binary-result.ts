@@ -30,8 +30,8 @@ export function binaryField(type: number, column: ColumnSpec | undefined, as: Re
 }
 
 /**
- * A column that came in binary because it was taken for another one; null: its type is not read so.
- * @param said What users have said of its type, a reader of text.
+ * Reads a column that came in binary because it was taken for another one. Null: its type is not read in binary.
+ * @param said The reader of text that users have given for its type.
  */
 export function askedField(
   type: number,
