@@ -160,6 +160,8 @@ export interface ConnectionHooks {
    * which that is so, maybe before it is open.
    */
   unprepared?(): void
+  /** The engine was given conversions under names that are no types of the database. Told of each connection that finds it out. */
+  untyped?(message: string): void
 }
 
 export interface RefusedStatement {

@@ -10,7 +10,7 @@ import type { Pool } from '../pool/pool.ts'
 import type { Bakery } from '../sql/baked.ts'
 import type { Compiled } from '../sql/compiled.ts'
 import type { StatementCache } from '../sql/compile.ts'
-import { Conversions, unconverted } from '../sql/conversions.ts'
+import { Conversions, noConversions, unconverted } from '../sql/conversions.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import { duration, type Checks } from '../util/options.ts'
 import { Ticker, clock } from '../util/clock.ts'
@@ -211,8 +211,7 @@ export class Engine extends Source implements AsyncDisposable {
       throw new UsageError(
         `The option types says what values of PostgreSQL's types become, and the driver ${descriptor.name} has no use for it. Leave it out.`,
       )
-    const given = Conversions.of(own)
-    return types === null ? given : types.under(given)
+    return (types ?? noConversions).under(Conversions.of(own))
   }
 
   /** @internal */

@@ -42,6 +42,7 @@ export interface EventChannel<E> {
  * - `pinned-for-numbers`: A scope keeps its connection because `currval()` or `lastval()` follows its statement.
  * - `prebake-failed`: A baked statement could not be prepared on a new connection.
  * - `statements-unprepared`: A pooler does not keep prepared statements, so statements run unnamed in spite of `prepare: true`.
+ * - `types-unknown`: The option `types` of an engine has names that are no types of its database.
  * - `sync-beside-server`: A call of `genever/sync` blocks a thread in which a server listens.
  * - `global-replaced`: A file that was loaded again gave `globalDb()` other options, so the old pool is closed.
  * - `database-not-connected`: A registry is used although the code that manages it has not opened it.
@@ -75,6 +76,7 @@ export type NoticeCode =
   | 'functions-hidden'
   | 'pinned-by-trigger'
   | 'pinned-for-numbers'
+  | 'types-unknown'
   | 'sync-beside-server'
   | 'global-replaced'
   | 'database-not-connected'

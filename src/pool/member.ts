@@ -184,6 +184,8 @@ export class Member implements ConnectionHooks {
   heard: ((channel: string, payload: string, processId: number) => void) | null = null
   /** Hears that a pooler keeps no statements; set as `said`. */
   unprepared: () => void = () => {}
+  /** Hears that conversions are for what is no type; set as `said`. */
+  untyped: (message: string) => void = () => {}
   /** It is being closed in order. */
   ending = false
   /** It is being ended together with what runs on it. */

@@ -73,17 +73,35 @@ export function checkConversions(given: unknown): string | undefined {
   }
 }
 
+const extensions = new WeakMap<object, readonly string[]>()
+
+/** A conversion for types that a database has only with an extension: under these names it is allowed to have nothing to do. */
+export function ofExtension<C extends TypeConversion>(names: readonly string[], conversion: C): C {
+  extensions.set(conversion, names)
+  return conversion
+}
+
 /** Checked, by name in lower case or by number, and the specifications of rows that carry them. */
 export class Conversions {
   readonly #byName: ReadonlyMap<string, TypeConversion>
+  /** Names and numbers, of an engine's option, that should be types of its database. */
+  readonly wished: readonly string[]
+  /** The same, of a statement's option: it is refused if one is none. */
+  readonly demanded: readonly string[]
   /** Whether any of them writes. */
   readonly writes: boolean
   readonly #plain: RowSpec
   readonly #specs = new WeakMap<RowSpec, RowSpec>()
   readonly #more = new WeakMap<Conversions, Conversions>()
 
-  private constructor(byName: ReadonlyMap<string, TypeConversion>) {
+  private constructor(
+    byName: ReadonlyMap<string, TypeConversion>,
+    wished: readonly string[],
+    demanded: readonly string[],
+  ) {
     this.#byName = byName
+    this.wished = wished
+    this.demanded = demanded
     this.writes = [...byName.values()].some(({ write, over }) => write !== undefined || over !== undefined)
     this.#plain = { into: 'object', make: null, columns: null, conversions: this }
   }
@@ -101,6 +119,11 @@ export class Conversions {
         new Map(
           entries.map(([name, each]) => [keyOf(name), typeof each === 'function' ? { read: each } : { ...each }]),
         ),
+        entries
+          .map(([name, each]) => ({ name: keyOf(name), each }))
+          .filter(({ name, each }) => extensions.get(each)?.includes(name) !== true)
+          .map(({ name }) => name),
+        [],
       )
       made.set(given as object, known)
     }
@@ -121,11 +144,11 @@ export class Conversions {
     return undefined
   }
 
-  /** These, and others that go before them. */
+  /** These, of an engine, and those of a statement, which go before them. */
   under(others: Conversions): Conversions {
     let both = this.#more.get(others)
     if (both === undefined) {
-      both = new Conversions(new Map([...this.#byName, ...others.#byName]))
+      both = new Conversions(new Map([...this.#byName, ...others.#byName]), this.wished, others.wished)
       this.#more.set(others, both)
     }
     return both
@@ -143,6 +166,9 @@ export class Conversions {
 }
 
 const made = new WeakMap<object, Conversions>()
+
+/** Of an engine without the option. */
+export const noConversions: Conversions = Conversions.of({})
 
 /** Options of statements of the package's own: their values are what PostgreSQL's types say, whatever a user has said of them. */
 export const unconverted: { readonly types: TypeConversions } = {

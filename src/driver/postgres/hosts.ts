@@ -130,6 +130,10 @@ class HookGuard implements ConnectionHooks {
   unprepared(): void {
     this.#hooks.unprepared?.()
   }
+
+  untyped(message: string): void {
+    this.#hooks.untyped?.(message)
+  }
 }
 
 const question =

@@ -19,7 +19,7 @@ import { everything, resetText } from '../../postgres/session-sql.ts'
 import { ExchangeQueue } from './queue.ts'
 import { foreignIn, interrupt, prepareAll, silentText } from './reset.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
-import { Unsettled } from './type-lookup.ts'
+import { asksNames, lookUpNames, Unsettled } from './type-lookup.ts'
 import type { Carrier, ExchangeHost, SessionOptions, Wire } from './wire.ts'
 
 export class Session implements RawConnection, ExchangeHost, Receiver {
@@ -106,7 +106,8 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   join(op: Op, opening = false): boolean {
-    return this.alive && !this.quarantined && this.#lentFor === null && this.#queue.last?.join(op, opening) === true
+    const free = this.alive && !this.quarantined && this.#lentFor === null && !asksNames(op, this.types)
+    return free && this.#queue.last?.join(op, opening) === true
   }
 
   #submit(ops: readonly Op[]): void {
@@ -116,6 +117,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
         for (const op of ops) op.fail({ kind: 'closed', outcome: 'not_started', cause })
       })
     }
+    lookUpNames(ops, this, (message) => this.#hooks.untyped?.(message))
     this.#enqueue(new Exchange(this, ops, false))
   }
 

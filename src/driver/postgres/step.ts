@@ -12,7 +12,7 @@ import { isRetyped, isStale, isUnkept, isUnparsed } from './prepared/stale.ts'
 import { decoderFor, mayBeBinary, type RowDecoder, shapeKey } from './rows/decoder.ts'
 import { KeptRows } from './rows/kept-rows.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
-import { type Writing, writingBy } from '../../postgres/types/converter.ts'
+import { checkedWriting, type Writing, writingBy } from '../../postgres/types/converter.ts'
 
 /** What comes next. Four bits each, the first in the lowest: a step knows all that is due to it as one number. */
 export const Phase = {
@@ -231,7 +231,7 @@ export class Step {
       throw new UsageError('COPY FROM STDIN is not supported: there is nothing to read from.')
     }
     this.describable = params.length <= mostDescribed && stmt.cls !== 'control'
-    const writing = this.writing(book)
+    const writing = checkedWriting(book, this.op.spec?.conversions)
     const open = this.describable && needsTypes(params, writing.converter)
     const types = this.#knownTypes
     if (this.entry?.pooled) this.declared = types

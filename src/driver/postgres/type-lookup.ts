@@ -2,6 +2,7 @@
 // behind one whose rows were kept. Units are settled through here, in their order, so that one that waits goes before the next.
 import { ProtocolError } from '../../errors/index.ts'
 import { type TypeBook, typeLookup, type TypeRow } from '../../postgres/types/book.ts'
+import { nameLookup, untypedNotice } from '../../postgres/types/type-names.ts'
 import { unknownTypes } from '../../postgres/encode.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { type Op, OpState } from '../driver.ts'
@@ -25,7 +26,31 @@ const lookupOf = (types: readonly number[]): Op => silentOp(typeLookup, 0, [`{${
 
 /** Whether it is closed in its own unit, when it was answered. */
 export function isLookup(stmt: Compiled): boolean {
-  return stmt === typeLookup || stmt === probe
+  return stmt === typeLookup || stmt === nameLookup || stmt === probe
+}
+
+/** Whether conversions of its values are under names that have to be looked up before it is sent. */
+export function asksNames({ spec }: Op, { given }: TypeBook): boolean {
+  return spec?.conversions !== undefined && given.asks(spec.conversions).length > 0
+}
+
+/** Has those names looked up, in front. */
+export function lookUpNames(
+  ops: readonly Op[],
+  host: Pick<Host, 'types' | 'work'>,
+  untyped: (message: string) => void,
+): void {
+  const { given } = host.types
+  for (const { spec } of ops) {
+    if (spec?.conversions === undefined) continue
+    const { conversions } = spec
+    const names = given.asks(conversions)
+    if (names.length === 0) continue
+    host.work([silentOp(nameLookup, 0, [JSON.stringify(names)])], () => {
+      const missing = given.missing(conversions.wished)
+      if (missing.length > 0) untyped(untypedNotice(missing))
+    })
+  }
 }
 
 /** Puts a look-up of the types that the parameters of a step are for in front of it, unless that has been tried. False: nothing is to be looked up. */
@@ -62,6 +87,11 @@ export function tookTypes(
     const asked = String(op.params[0]).slice(1, -1).split(',').map(Number)
     types.learn(op.rows as TypeRow[], asked)
   }
+  if (op.stmt === nameLookup)
+    types.given.learn(
+      JSON.parse(String(op.params[0])) as string[],
+      (op.rows as { readonly name: string }[]).map(({ name }) => name),
+    )
   writer.closeStatement(entry?.name ?? '')
   return true
 }

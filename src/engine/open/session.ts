@@ -28,6 +28,9 @@ const unprepared =
   'The pooler does not keep prepared statements, so statements run unnamed from here, although the options say prepare: true. ' +
   'PgBouncer keeps them from version 1.21 on, if its max_prepared_statements is not 0. Or leave out prepare: true.'
 
+/** Engines whose authors know that their option `types` names what is no type. */
+const untyped = new WeakSet<Engine>()
+
 /** Fields of a message of the server, by name. */
 type Said = Readonly<{ [name in 'severity' | 'code' | 'message' | 'detail' | 'hint']?: string }>
 
@@ -79,6 +82,7 @@ export class SessionSource implements ConnectionSource, Outlet {
     let raw: RawConnection | null = null
     member.said = (fields) => this.#said(raw, fields)
     member.unprepared = () => this.#unprepared()
+    member.untyped = (message) => this.#untyped(message)
     member.heard = (channel, payload, processId) => this.#engine.ear.heard(channel, payload, processId)
     try {
       const served = this.#served instanceof Promise ? (this.#served = await this.#served) : this.#served
@@ -137,6 +141,13 @@ export class SessionSource implements ConnectionSource, Outlet {
       engine: this.#engine.name,
       places: [this.#where ?? this.#engine.options.describe()],
     })
+  }
+
+  /** Told once of an engine, whatever its hosts are. */
+  #untyped(message: string): void {
+    if (untyped.has(this.#engine)) return
+    untyped.add(this.#engine)
+    notice('types-unknown', message, { engine: this.#engine.name, places: [this.#engine.options.describe()] })
   }
 
   /** The server's NOTICE, WARNING and the like. */

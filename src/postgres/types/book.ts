@@ -3,6 +3,7 @@
 import { type Compiled, ownRead } from '../../sql/compiled.ts'
 import type { Int8, Reading } from '../type-table.ts'
 import { elementOf, firstOfDatabase, namesOf, rangeOf } from './built-in.ts'
+import { TypeNames } from './type-names.ts'
 
 /** As the look-up gives it; 0 for none. */
 export interface TypeRow {
@@ -31,6 +32,8 @@ export class TypeBook implements Reading {
   readonly local: boolean
   /** Of parameters of which users have said nothing. */
   readonly writing: { readonly book: TypeBook; readonly converter: null } = { book: this, converter: null }
+  /** Those that users have given types by. */
+  readonly given: TypeNames = new TypeNames()
   /** Counts how often all was forgotten. */
   edition = 0
   #moment = 0
@@ -93,6 +96,7 @@ export class TypeBook implements Reading {
   }
 
   forget(): void {
+    this.given.forget()
     if (this.#known.size === 0) return
     this.#known.clear()
     this.edition++

@@ -31,6 +31,12 @@ export function converterOf(book: TypeBook, conversions: Conversions): Converter
   return known
 }
 
+/** As `writingBy`. @throws {UsageError} where the statement has conversions for what is no type. */
+export function checkedWriting(book: TypeBook, conversions: Conversions | undefined): Writing {
+  if (conversions !== undefined) book.given.check(conversions)
+  return writingBy(book, conversions)
+}
+
 /** How the parameters of a statement are written. */
 export function writingBy(book: TypeBook, conversions: Conversions | undefined): Writing {
   return conversions === undefined ? book.writing : converterOf(book, conversions)

@@ -1,11 +1,11 @@
 // Types of extensions, and of text search, as objects: hstore, ltree, pgvector.
-import type { TypeConversion } from '../../sql/conversions.ts'
+import { ofExtension, type TypeConversion } from '../../sql/conversions.ts'
 import { Pieces, unreadable, unwritable } from './pieces.ts'
 
 const quoted = (text: string): string => `"${text.replaceAll(/["\\]/g, '\\$&')}"`
 
 /** An object with texts; a value may be null. */
-export const hstore: TypeConversion<Record<string, string | null>> = {
+export const hstore: TypeConversion<Record<string, string | null>> = ofExtension(['hstore'], {
   read(text) {
     const entries: [string, string | null][] = []
     const pieces = new Pieces(text, 0)
@@ -26,13 +26,13 @@ export const hstore: TypeConversion<Record<string, string | null>> = {
         return `${quoted(key)}=>${each === null ? 'NULL' : quoted(each)}`
       })
       .join(', '),
-}
+})
 
 /** A list of labels. */
-export const ltree: TypeConversion<string[]> = {
+export const ltree: TypeConversion<string[]> = ofExtension(['ltree'], {
   read: (text) => (text === '' ? [] : text.split('.')),
   write: (value) => (Array.isArray(value) ? value.join('.') : unwritable('ltree', 'a list of labels')),
-}
+})
 
 const isNumbers = (value: object): value is number[] =>
   (Array.isArray(value) && value.every((each) => typeof each === 'number')) || value instanceof Float32Array
@@ -41,14 +41,14 @@ const isNumbers = (value: object): value is number[] =>
 const digits = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
 
 /** A list of numbers: `vector` and `halfvec` of pgvector. */
-export const vector: TypeConversion<number[]> = {
+export const vector: TypeConversion<number[]> = ofExtension(['vector', 'halfvec'], {
   read(text) {
     if (!/^\[.*\]$/.test(text)) return unreadable('vector')
     return text === '[]' ? [] : text.slice(1, -1).split(',').map(Number)
   },
   write: (value) =>
     isNumbers(value) ? `[${Array.from(value, digits).join()}]` : unwritable('vector', 'a list of numbers'),
-}
+})
 
 export interface SparseVector {
   readonly dimensions: number
@@ -57,7 +57,7 @@ export interface SparseVector {
 }
 
 /** `sparsevec` of pgvector. */
-export const sparsevec: TypeConversion<SparseVector> = {
+export const sparsevec: TypeConversion<SparseVector> = ofExtension(['sparsevec'], {
   read(text) {
     const [, entries, dimensions] = /^\{(.*)\}\/(\d+)$/.exec(text) ?? unreadable('sparsevec')
     const values = (entries as string)
@@ -72,7 +72,7 @@ export const sparsevec: TypeConversion<SparseVector> = {
     const entries = Object.entries(values).map(([index, each]) => `${index}:${digits(each)}`)
     return `{${entries.join(',')}}/${dimensions}`
   },
-}
+})
 
 export interface Lexeme {
   readonly lexeme: string
