@@ -6,6 +6,7 @@ import { directoryOf, sourceFiles } from '../support/source.ts'
 const longest = 400
 const middle = 120
 const most = 20
+const deepest = 3
 
 /** Each with its reason: a file may be longer, or a folder fuller, when it is one table or one list that gains nothing by a cut. */
 const exceptions: Readonly<Record<string, string>> = {}
@@ -58,6 +59,10 @@ test(`a file of under ${small} lines that one other imports is a part of it`, ()
   expect(parts).toEqual([])
 })
 
+test('no folder is deeper than three', () => {
+  expect([...folders().keys()].filter((folder) => folder.split('/').length > deepest)).toEqual([])
+})
+
 test.each([
   ['driver/fake', 1300],
   ['testing/sandbox', 1800],
@@ -66,6 +71,16 @@ test.each([
 
   expect(inside.reduce((sum, { text }) => sum + lines(text), 0)).toBeLessThanOrEqual(limit)
   expect(inside.length).toBeGreaterThan(0)
+})
+
+test('the sandbox has at most 1200 lines of code beside what it knows of MySQL', () => {
+  const code = sourceFiles()
+    .filter(({ path }) => /^testing\/sandbox(?:\.ts$|\/(?!mysql\/))/.test(path))
+    .flatMap(({ text }) => text.split('\n'))
+    .filter((line) => !/^\s*(?:$|\/\/|\/?\*)/.test(line))
+
+  expect(code.length).toBeLessThanOrEqual(1200)
+  expect(code.length).toBeGreaterThan(500)
 })
 
 test('every exception still is one', () => {

@@ -2,7 +2,7 @@
 
 /** The layers of `src/`: an import may only point to one that stands above. Those of one object are beside each other. */
 export const layers: readonly Readonly<Record<string, string>>[] = [
-  { errors: 'every error class, the table of SQLSTATEs' },
+  { errors: 'every error class' },
   {
     util: 'the context store and the root context, clocks and timers (`clock.ts`: taken once, so fake timers do not reach them), deadlines, options: know nothing of databases',
   },

@@ -1,28 +1,9 @@
 // Errors of node-postgres and of sockets as plain data: the fields of an ErrorResponse, what kept a connection from being
 // opened, and what such a failure says about the server. Used when opening and when a session is told of an error.
 import type { Failure } from '../driver.ts'
+import { fieldNames } from '../postgres/message-reader.ts'
 import { textIn } from '../../util/thrown.ts'
 import type { PgFields } from './client.ts'
-
-const fieldNames = [
-  'severity',
-  'code',
-  'message',
-  'detail',
-  'hint',
-  'position',
-  'internalPosition',
-  'internalQuery',
-  'where',
-  'schema',
-  'table',
-  'column',
-  'dataType',
-  'constraint',
-  'file',
-  'line',
-  'routine',
-] as const
 
 /** The fields of an ErrorResponse or notice; null when the error is none. */
 export function responseFields(error: unknown): Record<string, string> | null {
@@ -30,7 +11,7 @@ export function responseFields(error: unknown): Record<string, string> | null {
   const response = error as PgFields
   if (typeof response['severity'] !== 'string' || typeof response['code'] !== 'string') return null
   const fields: Record<string, string> = {}
-  for (const name of fieldNames) {
+  for (const name of Object.values(fieldNames)) {
     const value = response[name]
     if (typeof value === 'string') fields[name] = value
   }

@@ -36,7 +36,8 @@ export const header = 5
 /** The server's own bound for a message (PostgreSQL: MaxAllocSize). */
 const longest = 0x3f_ff_ff_ff
 
-const fieldNames: Readonly<Record<string, string>> = {
+/** The letters of an ErrorResponse, and what node-postgres calls them. (PostgreSQL: Error and Notice Message Fields.) */
+export const fieldNames: Readonly<Record<string, string>> = {
   V: 'severity',
   C: 'code',
   M: 'message',
