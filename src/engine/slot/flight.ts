@@ -39,6 +39,19 @@ export class Flight {
     return this.ops[0]
   }
 
+  /** Calls code that issues several reads at once: where a connection takes one message at a time they travel in one. */
+  issueTogether<T>(work: () => T, slot: { reconsider(): void }): T {
+    if (this.issuing !== null) return work()
+    const issued: EngineOp[] = (this.issuing = [])
+    try {
+      return work()
+    } finally {
+      this.issuing = null
+      if (issued.length > 1) for (const op of issued) op.beside = issued
+      slot.reconsider()
+    }
+  }
+
   get fenced(): boolean {
     return this.#fence !== null || this.issuing !== null
   }

@@ -16,19 +16,6 @@ export function isPlain(item: Item): boolean {
   return item instanceof EngineOp && item.engine.functions.isPlain(item.stmt)
 }
 
-/** Calls what issues several reads at once: where a connection takes one message at a time they travel in one. */
-export function issueTogether<T>(slot: Slot | null, work: () => T): T {
-  if (slot === null || slot.flight.issuing !== null) return work()
-  const issued: EngineOp[] = (slot.flight.issuing = [])
-  try {
-    return work()
-  } finally {
-    slot.flight.issuing = null
-    if (issued.length > 1) for (const op of issued) op.beside = issued
-    slot.reconsider()
-  }
-}
-
 /** Sends a statement, and those behind it in the queue that were issued with it. */
 export function submit(slot: Slot, op: EngineOp, queue: Item[]): void {
   const { raw } = slot.lease as Lease

@@ -8,7 +8,6 @@ import type { Dialect, ListWords } from '../../sql/dialect.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
-import { issueTogether } from '../../engine/slot/spares.ts'
 import { Source as EngineSource } from '../../engine/source.ts'
 import { asQuery } from '../../sql/statement.ts'
 import { Row } from '../meta/row.ts'
@@ -157,7 +156,8 @@ export class Separate {
 async function loadAll(executor: Executor, level: readonly Objects[], options: QueryOptions): Promise<Objects[]> {
   const engine = executor.engineQuietly()
   const slot = engine === null ? null : executor.slotHere(engine, executor.chainHere())
-  const loads = issueTogether(slot, () => level.flatMap((each) => each.load(executor, options)))
+  const load = (): Promise<Objects | null>[] => level.flatMap((each) => each.load(executor, options))
+  const loads = slot === null ? load() : slot.flight.issueTogether(load, slot)
   const answers = await Promise.allSettled(loads)
   const reasons = answers.flatMap((each): unknown[] => (each.status === 'rejected' ? [each.reason] : []))
   // One that fails in a transaction ends those beside it too. Its error says why.
