@@ -1,7 +1,18 @@
 /** Lists: a property of their object, whatever is asked of the query. */
 
 import { and, desc, eq, gt, sql } from 'drizzle-orm'
-import { bigint, integer, jsonb, pgTable, pgView, primaryKey, serial, text, timestamp } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  integer,
+  jsonb,
+  pgTable,
+  pgView,
+  primaryKey,
+  serial,
+  smallint,
+  text,
+  timestamp,
+} from 'drizzle-orm/pg-core'
 import type { Db } from 'genever'
 import { every, literal, many, Model, none, plain, some } from 'genever/models'
 import { describe, expect, expectTypeOf, test } from 'vitest'
@@ -120,7 +131,7 @@ forEachDriver((driver) => {
     expect(thrownBy(() => some(Author, sql`1`))).toMatchObject({ message: expect.stringMatching(/takes a model/) })
   })
 
-  test('lists come as rows where all are read, as arrays where one object is asked for, an index orders them, or a cursor reads', async () => {
+  test('lists come as rows where all are read, by the key if the query is on that alone, and as arrays where one object is asked for, an index orders them, or a cursor reads', async () => {
     for (const index of [true, false]) {
       const name = `spelled ${driver.name} ${index}`
       const { Author, Post } = await blog(driver, { index, name })
@@ -132,13 +143,89 @@ forEachDriver((driver) => {
       await query
       await query.limit(1)
       await ordered
+      await query.where({ id: [1, 2] }).orderBy(desc(Author.c.name))
+      await query.where({ name: 'A' })
+      await query.offset(1)
       for await (const author of query) expect(author.posts.length).toBeGreaterThan(-1)
-      const shapes = [/ union all /, /array\(select/, /array_agg/]
+      const shapes = [/ in \(select /, / union all /, /array\(select/, /array_agg/]
       const written = heard.statements
         .map(({ sql: statement }) => shapes.findIndex((shape) => shape.test(statement)))
         .filter((shape) => shape >= 0)
-      expect(written).toEqual(index ? [0, 1, 1, 1] : [0, 1, 0, 2])
+      expect(written).toEqual(index ? [0, 2, 2, 0, 1, 1, 2] : [0, 2, 0, 0, 1, 1, 3])
     }
+  })
+
+  test('an object that a condition finds by chance has its list', async () => {
+    const { Author, Post } = await blog(driver)
+    await Author.createMany(Array.from({ length: 200 }, () => ({ name: 'D' })))
+    const ids = (await Author.query()).map(({ id }) => id)
+    await Post.createMany(ids.map((id) => ({ authorId: id, title: 'more' })))
+    const query = Author.query().load(Author.load({ posts: many(Post) }))
+    for (const condition of [sql`random() < 0.5`, sql`(${Author.c.id} > 0) and (random() < 0.5)`]) {
+      const found = await query.where(condition)
+      expect(found.filter(({ posts }) => posts.at(-1)?.title !== 'more')).toEqual([])
+    }
+  })
+
+  test('an object that comes several times, by what is loaded beside, has its list each time', async () => {
+    const { Author, Post } = await blog(driver)
+    const One = Post.alias('one of them')
+    const loader = Author.load({ one: One.on(eq(One.c.authorId, Author.c.id)), posts: many(Post) })
+    for (const query of [Author.query(), Author.where({ id: [1, 2, 3] }), Author.where({ name: ['A', 'B', 'C'] })]) {
+      const found = await query.load(loader).orderBy(Author.c.id, One.c.id)
+      expect(found.map(({ one, posts }) => [one?.title, posts.length])).toEqual([
+        ['a1', 3],
+        ['a2', 3],
+        ['a3', 3],
+        ['b1', 1],
+        [undefined, 0],
+      ])
+    }
+    expect((await Author.where({ id: 1 }).load(loader).orderBy(desc(One.c.id)).first())?.one?.title).toBe('a3')
+  })
+
+  test('lists by whole numbers: beyond 2 ** 53, of several objects, of NULL, of columns of two sizes, of two modes', async () => {
+    const db = await driver.db()
+    const parents = pgTable(await driver.table('id serial primary key, code bigint, small smallint, big bigint'), {
+      id: serial().primaryKey(),
+      code: bigint({ mode: 'bigint' }),
+      small: smallint(),
+      big: bigint({ mode: 'bigint' }),
+    })
+    const coded = pgTable(await driver.table('id serial primary key, code bigint'), {
+      id: serial().primaryKey(),
+      code: bigint({ mode: 'bigint' }).references(() => parents.code),
+    })
+    const sized = pgTable(await driver.table('id serial primary key, small int'), {
+      id: serial().primaryKey(),
+      small: integer().references(() => parents.small),
+    })
+    const moded = pgTable(await driver.table('id serial primary key, big int'), {
+      id: serial().primaryKey(),
+      big: integer().references(() => parents.big),
+    })
+    class Parent extends Model(db, parents) {}
+    class Coded extends Model(db, coded) {}
+    class Sized extends Model(db, sized) {}
+    class Moded extends Model(db, moded) {}
+    const codes = [2n ** 53n, 2n ** 53n + 1n, -(2n ** 63n), 2n ** 53n + 1n, null]
+    await Parent.createMany(codes.map((code, n) => ({ code, small: n % 2, big: BigInt(n % 2) })))
+    await Coded.createMany([2n ** 53n + 2n, ...codes].map((code) => ({ code })))
+    await Sized.createMany([0, 1, null, 0, 40_000].map((small) => ({ small })))
+    await Moded.createMany([1, null, 1].map((big) => ({ big })))
+    const loaders = [{ coded: many(Coded), sized: many(Sized) }, { moded: many(Moded) }]
+    const found: unknown[][] = [[], [], []]
+    for (const parts of loaders)
+      for (const row of await Parent.query().load(Parent.load(parts)).orderBy(Parent.c.id)) {
+        const lists = row as unknown as Readonly<Record<string, readonly { readonly id: number }[] | undefined>>
+        for (const [at, member] of ['coded', 'sized', 'moded'].entries())
+          if (lists[member] !== undefined) found[at]?.push(lists[member].map(({ id }) => id))
+      }
+    expect(found).toEqual([
+      [[2], [3, 5], [4], [3, 5], []],
+      [[1, 4], [2], [1, 4], [2], [1, 4]],
+      [[], [1, 3], [], [1, 3], []],
+    ])
   })
 
   describe('an index is asked for once', () => {

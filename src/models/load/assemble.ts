@@ -26,7 +26,7 @@ import { isWholeKey, sortedByKey } from '../values/key-order.ts'
 import { Level, type List } from './level.ts'
 import { listSpecs } from './list-fields.ts'
 import { columnsIn } from './columns.ts'
-import { gather, specOfRows, writeRows } from './list-rows.ts'
+import { type ByKey, gather, gatherByKey, havePlainKeys, specOfRows, writeRows } from './list-rows.ts'
 import { aliasFor, type Around, type Correlates, writeLists, writeNamed } from './list-sql.ts'
 import {
   type CallNode,
@@ -44,6 +44,7 @@ import { asText, qualifierOf, type Source } from './source.ts'
 
 export class Assembly {
   readonly #root: Level
+  #hasPlainKeys: boolean | null = null
   readonly #repeats = new Set<number>()
   readonly #read: Read
   readonly #beside: number[] = []
@@ -117,9 +118,14 @@ export class Assembly {
     return correlates === null ? writeRows(text, this.#root) : writeLists(text, this.#root, correlates)
   }
 
-  /** The rows of objects, of all rows where those of lists come as rows. */
-  gather(rows: readonly unknown[]): readonly unknown[] {
-    return gather(this.#root, rows)
+  /** Whether rows of lists may be paired by keys. After everything was compiled. */
+  get hasPlainKeys(): boolean {
+    return (this.#hasPlainKeys ??= havePlainKeys(this.#root))
+  }
+
+  /** The rows of objects, of all rows where those of lists come as rows: paired by keys, or by the number of the object. */
+  gather(rows: readonly unknown[], byKey: ByKey | null): readonly unknown[] {
+    return byKey === null ? gather(this.#root, rows) : gatherByKey(byKey, rows)
   }
 
   /** Selects one more value, which no object gets. */

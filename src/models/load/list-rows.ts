@@ -1,15 +1,21 @@
 // Lists as rows of their own: the objects of a query and the rows of its lists come one after another, in columns side by side, and
-// are put together here by the ordinal of the object. The server then makes no array and no record of them, which takes it longer than
-// to find them. For queries whose rows are all read at once, and for lists without lists of their own.
+// are put together here. The server then makes no array and no record of them, which takes it longer than to find them. For queries
+// whose rows are all read at once, and for lists without lists of their own. They are put together by the ordinal of the object; or,
+// where the members of a list are those that have a whole number of the object, by that number. Objects are then found once for
+// themselves and once for each list, which is cheaper than to keep and to number them if their key finds them.
+import type { Column } from 'drizzle-orm'
 import type { ColumnSpec, RowSpec } from '../../sql/compiled.ts'
+import { render } from '../../builder/drizzle/core/render.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { SqlText } from '../meta/sql-text.ts'
+import { isView } from '../meta/table.ts'
 import { writeConditions } from '../query/compile/condition.ts'
 import { outside } from './belonging.ts'
 import { decodeExpression } from '../meta/decode.ts'
+import { wholeMode } from '../values/key-order.ts'
 import type { Values } from './instances.ts'
 import type { Level, List } from './level.ts'
-import { type Around, bare, everyRow, ordinal } from './list-sql.ts'
+import { type Around, bare, everyRow, ordinal, writeNamed } from './list-sql.ts'
 
 /** Whether the lists of these rows can come so. A list that is put in order by the server has one that an index cannot give it. */
 export function comeAsRows({ lists }: Level, indexed: (list: List) => boolean): boolean {
@@ -64,6 +70,126 @@ function writeArm(text: SqlText, root: Level, list: List, n: number): void {
   if (ordered) text.add(' order by ').expressions(orderBy).add(` limit ${everyRow})`)
 }
 
+/** What selects the rows of a list: the text before and after that which says to which objects they belong. */
+export interface Arm {
+  readonly before: string
+  readonly after: string
+  /** The columns that are equal, and where that of the objects comes from. */
+  readonly child: string
+  readonly parent: string
+  readonly from: string
+  /** Where they are in the rows of objects and of the list. */
+  readonly own: number
+  readonly at: number
+}
+
+export interface ByKey extends Around {
+  /** The values of the objects. */
+  readonly items: string
+  readonly arms: readonly Arm[]
+  /** The first column of their key. */
+  readonly key: string | null
+}
+
+/**
+ * Whether each list has the rows whose column is equal to one of the object, both whole numbers that are read alike: then it depends
+ * on that number alone, however many objects have it. A view may give other rows when it is asked again.
+ */
+export function havePlainKeys({ source, lists }: Level): boolean {
+  if (source.isQuery || isView(source.table)) return false
+  return lists.every(({ pairs, on, parent }) => {
+    const [[one, another], [other]] = [pairs?.parent ?? [], pairs?.child ?? []]
+    if (on !== null || one === undefined || another !== undefined || other === undefined) return false
+    const mode = wholeMode(one)
+    return parent.id === source.id && (mode === 'number' || mode === 'bigint') && mode === wholeMode(other)
+  })
+}
+
+/** Selects the columns that rows are paired by. */
+export function settleKeys({ lists }: Level): void {
+  for (const list of lists) {
+    const [, child] = keysOf(list)
+    if (list.level.find(child) === undefined) list.level.add(child)
+  }
+}
+
+function keysOf({ pairs }: List): [parent: Column, child: Column] {
+  return [pairs?.parent[0] as Column, pairs?.child[0] as Column]
+}
+
+/** The words and signs of a condition that says the same each time, and calls nothing. */
+const plainToken =
+  /\s|\$\d+|\b\d+\b|[(),]|<=|>=|<>|[=<>]|\b(?:and|or|not|is|null|in|any|between|true|false|distinct|from|where)\b/gi
+const known = new Map<string, boolean>()
+
+/** Whether a condition is on the first column of the key alone, which finds the rows each time, and gives the same ones. */
+export function isOfKey(where: string, { key }: ByKey): boolean {
+  if (where === '' || key === null) return where === ''
+  const text = `${key}${where}`
+  let fits = known.get(text)
+  if (fits === undefined) {
+    if (known.size >= 1000) known.clear()
+    fits = where.replaceAll(key, ' ').replaceAll(plainToken, '') === ''
+    known.set(text, fits)
+  }
+  return fits
+}
+
+/** The SQL of objects and lists that are paired by keys. The first arm has no row, and the types of all columns. */
+export function writeByKey(text: SqlText, root: Level): ByKey {
+  const { lists, items } = root
+  const beside = (): SqlText => new SqlText(text.dialect, '', text)
+  const open = beside().add(`select 0${', null'.repeat(items.length)}`)
+  lists.forEach(({ level }, n) => level.items.forEach((_, at) => open.add(`, ${nameIn(n, at)}`)))
+  lists.forEach(({ level }, n) => {
+    writeTyped(open.add(n === 0 ? ' from (select ' : ', (select '), level.items)
+    level.joins.writeFrom(open.add(' from '))
+    open.add(`) as "genever t${n}"`)
+  })
+  const [first] = root.source.meta?.primaryKey ?? []
+  const own = beside().add('0')
+  if (items.length > 0) writeNamed(own.add(', '), root)
+  for (const { level } of lists) own.add(', null'.repeat(level.items.length))
+  return {
+    open: open.add(' where false union all (').text,
+    items: own.text,
+    close: beside().add(')'),
+    arms: lists.map((list, n) => armByKey(beside, root, list, n)),
+    key: first === undefined ? null : render(root.source.columns[first.key] as Column).sql,
+  }
+}
+
+function armByKey(beside: () => SqlText, root: Level, list: List, n: number): Arm {
+  const { level, where, orderBy, sortsHere } = list
+  const ordered = orderBy.length > 0 && !sortsHere
+  const before = beside().add(` union all ${ordered ? '(' : ''}select ${n + 1}${', null'.repeat(root.items.length)}`)
+  root.lists.forEach(({ level: { items } }, other) => {
+    if (other !== n) before.add(', null'.repeat(items.length))
+    else if (items.length > 0) before.add(', ').expressions(items.map(bare))
+  })
+  level.joins.writeFrom(before.add(' from '))
+  const after = beside()
+  if (where.length > 0) writeConditions(after.add(' and '), where, true)
+  if (ordered) after.add(' order by ').expressions(orderBy).add(` limit ${everyRow})`)
+  const from = beside().add(' from ')
+  root.source.write(from)
+  const keys = keysOf(list)
+  const [parent, child] = keys.map((column) => render(column).sql) as [string, string]
+  const [own, at] = [root.find(keys[0]) as number, level.find(keys[1]) as number]
+  return { before: before.add(' where ').text, after: after.text, child, parent, from: from.text, own, at }
+}
+
+/** Adds the rows of each list. `where` is the condition of the objects; `isOne`: it is equality of their key with a value. */
+export function writeArms(text: SqlText, { arms }: ByKey, where: string, isOne: boolean): void {
+  for (const { before, after, child, parent, from } of arms) {
+    const own = ` where ${parent}`
+    text.add(before).add(child)
+    if (isOne && where.startsWith(own)) text.add(where.slice(own.length))
+    else text.add(` in (select ${parent}${from}${where})`)
+    text.add(after)
+  }
+}
+
 /** NULL of the type of a value. */
 function missing(value: string): string {
   return `case when false then ${value} end`
@@ -110,6 +236,31 @@ export function gather({ items, lists }: Level, rows: readonly unknown[]): Value
     const kind = number % kinds
     const object = objects[(number - kind) / kinds - 1] as unknown[]
     ;(object[own + kind - 1] as unknown[]).push(row)
+  }
+  return objects
+}
+
+/** The same where rows are paired by keys. */
+export function gatherByKey({ arms }: ByKey, rows: readonly unknown[]): Values[] {
+  const members = arms.map(() => new Map<unknown, unknown[]>())
+  const objects: unknown[][] = []
+  for (let n = 0; n < rows.length; n++) {
+    const row = rows[n] as unknown[]
+    if (row[row.length - 1] !== 0) continue
+    row.pop()
+    for (let list = 0; list < arms.length; list++) {
+      const key = row[(arms[list] as Arm).own]
+      const lists = members[list] as Map<unknown, unknown[]>
+      let found = lists.get(key)
+      if (found === undefined) lists.set(key, (found = []))
+      row.push(found)
+    }
+    objects.push(row)
+  }
+  for (let n = 0; n < rows.length; n++) {
+    const row = rows[n] as unknown[]
+    const kind = row[row.length - 1]
+    if (typeof kind === 'number') members[kind - 1]?.get(row[(arms[kind - 1] as Arm).at])?.push(row)
   }
   return objects
 }

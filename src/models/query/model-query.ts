@@ -132,14 +132,14 @@ class Query<R> extends Printable implements ToStatement<R> {
     const options = this.#call(given, 'all()')
     const executor = this.#executor(options)
     if (this.#separate) return this.#separately(executor, 0, options)
-    return thenAsks(executor, this.#state, executor.all<R>(this.#alone(true), options))
+    return thenAsks(executor, this.#state, executor.all<R>(this.#alone(), options))
   }
 
   async first(given?: CallOptions | Handle): Promise<R | undefined> {
     const options = this.#call(given, 'first()')
     const executor = this.#executor(options)
     if (this.#separate) return (await this.#separately(executor, 1, options))[0]
-    return thenAsks(executor, this.#state, executor.first<R>(this.#alone(false), options))
+    return thenAsks(executor, this.#state, executor.first<R>(this.#alone(), options))
   }
 
   async firstOr404(options?: CallOptions | Handle): Promise<R> {
@@ -209,9 +209,9 @@ class Query<R> extends Printable implements ToStatement<R> {
     return asksBeside(this.#executor(this.#state.call), this.#state, statement)
   }
 
-  /** As a query that asks nothing beside itself. `atOnce`: its caller reads all rows at once. */
-  #alone(atOnce: boolean): ToStatement<R> {
-    return { [toStatement]: (most = 0) => this.#statement(most, atOnce) }
+  /** As a query that asks nothing beside itself, and whose rows are read at once. */
+  #alone(): ToStatement<R> {
+    return { [toStatement]: (most = 0) => this.#statement(most, true) }
   }
 
   #statement(most: number, atOnce: boolean): Statement<R> {

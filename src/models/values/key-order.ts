@@ -16,10 +16,16 @@ export function isWholeKey(columns: readonly (Column | SQL)[], { meta, columns: 
 }
 
 function isWhole(column: Column): boolean {
+  return wholeMode(column) !== null
+}
+
+/** How a column of whole numbers is read, without loss. Null for other columns. */
+export function wholeMode(column: Column): 'number' | 'bigint' | 'default' | null {
   const type = column.getSQLType()
   const { mode, map } = decodeExpression(column)
-  if (map !== undefined || !whole.test(type)) return false
-  return mode === 'number' || mode === 'bigint' || (mode === 'default' && !type.startsWith('big'))
+  if (map !== undefined || !whole.test(type)) return null
+  if (mode === 'number' || mode === 'bigint') return mode
+  return mode === 'default' && !type.startsWith('big') ? mode : null
 }
 
 /** The rows in the order of their values at these places, NULL last. */

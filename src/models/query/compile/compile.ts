@@ -6,9 +6,10 @@ import type { Assembly } from '../../load/assemble.ts'
 import { SqlText } from '../../meta/sql-text.ts'
 import { orderKeyOf } from '../keyset.ts'
 import type { QueryState } from '../state.ts'
-import { writeConditions } from './condition.ts'
+import { shapeOfConditions, writeConditions } from './condition.ts'
 import { type Head, headOf, type ListFacts } from './head.ts'
 import { columnsIn } from '../../load/columns.ts'
+import { isOfKey, writeArms } from '../../load/list-rows.ts'
 import { everyRow } from '../../load/list-sql.ts'
 import { qualifierOf } from '../../load/source.ts'
 import { modelName } from '../../meta/model-meta.ts'
@@ -47,8 +48,12 @@ export function compileQuery(
       'forUpdate() and groupBy() are not possible together: a group is no row that could be locked. Lock them by a query of their keys.',
     )
   const { models: words, family } = state.source.dialect
-  const head = headOf(state, { facts, single, whole, beside })
-  const { spec, assembly, decode, close } = head
+  const keyed = whole && state.loader !== null && isEveryRow(state) && (most === 0 || isOne(state))
+  let head = headOf(state, { facts, single: single && !keyed, whole, beside }, keyed)
+  const byKey = compileByKey(state, head)
+  if (byKey !== null) return byKey
+  if (keyed) head = headOf(state, { facts, single, whole, beside })
+  const { assembly, close } = head
   assembly?.checkGroups(state.groupBy)
   const text = new SqlText(state.source.dialect, head.open, head.params)
   const lists = assembly?.hasLists === true
@@ -58,9 +63,49 @@ export function compileQuery(
   if (lists && limit === null && state.orderBy.length > 0 && state.lock === null) text.add(` limit ${everyRow}`)
   if (state.lock !== null)
     text.add(words.lock({ name: state.source.name, wait: state.lockWait, joined: head.joins.any }))
-  const statement: Statement = { sql: text.add(close).text, params: text.params, spec, decode, dialect: family }
+  return compilation(text.add(close), head, family)
+}
+
+function compilation({ text, params }: SqlText, head: Head, dialect: string): Compilation {
+  const { spec, assembly, decode } = head
+  const statement: Statement = { sql: text, params, spec, decode, dialect }
   if (!head.asRows || assembly === null) return { statement, assembly, objects: asTheyAre }
-  return { statement: { ...statement, maxRows: 0 }, assembly, objects: (rows) => assembly.gather(rows) }
+  return {
+    statement: { ...statement, maxRows: 0 },
+    assembly,
+    objects: (rows) => assembly.gather(rows, head.byKey),
+  }
+}
+
+/** Whether the query gives a row for each of its table that fulfils the conditions, and locks none. */
+function isEveryRow(state: QueryState): boolean {
+  const { limit, offset, lock, joins, groupBy, having } = state
+  const isWhole = limit === null && offset === null && lock === null && joins.length === 0
+  return isWhole && groupBy.length === 0 && having.length === 0 && distinctBy(state) === null
+}
+
+/** Whether the condition of the query is equality of the key with a value. */
+function isOne({ meta, where }: QueryState): boolean {
+  const [first, second] = meta.primaryKey
+  return first !== undefined && second === undefined && shapeOfConditions(where) === first.index + 1
+}
+
+/** Objects and rows of lists that are paired by keys: the conditions stand in each. Null where this cannot be. */
+function compileByKey(state: QueryState, head: Head): Compilation | null {
+  const { assembly, byKey, open, close, items, from, params } = head
+  if (byKey === null || assembly === null) return null
+  assembly.checkGroups(state.groupBy)
+  checkScope(state, assembly)
+  const text = new SqlText(state.source.dialect, open, params).add(`select ${items}${from}`)
+  const start = text.text.length
+  if (state.where.length > 0) writeConditions(text.add(' where '), state.where)
+  const where = text.text.slice(start)
+  if (!isOfKey(where, byKey)) return null
+  order(text, state.orderBy)
+  if (state.orderBy.length > 0) text.add(` limit ${everyRow}`)
+  text.add(close)
+  writeArms(text, byKey, where, isOne(state))
+  return compilation(text, head, state.source.dialect.family)
 }
 
 /** `select count(*)` of the objects the query gives. @throws {UsageError} for a query that locks them. */
@@ -104,7 +149,7 @@ function inner(state: QueryState, text: SqlText): void {
   tail(state, text, state.limit === null || by !== null ? [] : state.orderBy, state.limit, state.offset)
 }
 
-const unknown = { facts: null, single: false, whole: false }
+const unknown = { facts: null, single: false, whole: false, beside: undefined }
 
 function writeFrom(state: QueryState, text: SqlText): void {
   const { joins, assembly } = headOf(state, unknown)

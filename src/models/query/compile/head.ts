@@ -9,7 +9,7 @@ import { settle } from '../../load/belonging.ts'
 import { decodeExpression } from '../../meta/decode.ts'
 import { Joins } from '../../load/join-list.ts'
 import type { List } from '../../load/level.ts'
-import { comeAsRows } from '../../load/list-rows.ts'
+import { type ByKey, comeAsRows, settleKeys, writeByKey } from '../../load/list-rows.ts'
 import { modelNode } from '../../load/node.ts'
 import { SqlText } from '../../meta/sql-text.ts'
 import { Shapes } from '../../statement/ready.ts'
@@ -31,6 +31,8 @@ export interface Head {
   readonly decode: Statement['decode']
   /** The rows of lists come as rows: `decode` needs all of them. */
   readonly asRows: boolean
+  /** Null where rows are not paired by keys. */
+  readonly byKey: ByKey | null
   /** The same by how its lists are written, and with something beside the rows, by its text. */
   readonly variants: Shapes<Head>
 }
@@ -55,7 +57,8 @@ export interface HeadOptions {
   readonly beside?: readonly SQL[] | undefined
 }
 
-export function headOf(state: QueryState, { facts, single, whole, beside }: HeadOptions): Head {
+/** `keyed`: rows may be paired by keys. */
+export function headOf(state: QueryState, { facts, single, whole, beside }: HeadOptions, keyed: boolean = false): Head {
   const head = plainHead(state)
   const root = head.assembly?.root
   const lists = head.assembly?.lists ?? []
@@ -64,8 +67,9 @@ export function headOf(state: QueryState, { facts, single, whole, beside }: Head
   const correlates = asRows
     ? null
     : lists.map((list) => isCorrelated(list, facts, single && root?.lists.includes(list) === true))
-  const make = (): Head => makeHead(state, beside ?? [], correlates)
-  const spelling = correlates === null ? 'rows' : correlates.join()
+  const byKey = asRows && keyed && beside === undefined && head.assembly?.hasPlainKeys === true
+  const make = (): Head => makeHead(state, beside ?? [], correlates, byKey)
+  const spelling = byKey ? 'keys' : correlates === null ? 'rows' : correlates.join()
   if (beside === undefined) return head.variants.get(spelling, make)
   const { text, params } = new SqlText(state.source.dialect).expressions(beside)
   return params.length > 0 ? make() : head.variants.get(`${spelling} ${text}`, make)
@@ -102,7 +106,7 @@ function plainHead(state: QueryState): Head {
   let head = byLoaded.get(loaded)
   if (head === undefined) {
     const { functions } = written
-    head = makeHead(state, [], [])
+    head = makeHead(state, [], [], false)
     if (written.functions === functions) byLoaded.set(loaded, head)
   }
   return head
@@ -117,12 +121,17 @@ function inner<V extends object>(maps: WeakMap<object, WeakMap<object, V>>, key:
   return map
 }
 
-function decoder(assembly: Assembly, asRows: boolean): Head['decode'] {
-  return asRows ? (rows) => assembly.rows(assembly.gather(rows)) : (rows) => assembly.rows(rows)
+function decoder(assembly: Assembly, asRows: boolean, byKey: ByKey | null): Head['decode'] {
+  return asRows ? (rows) => assembly.rows(assembly.gather(rows, byKey)) : (rows) => assembly.rows(rows)
 }
 
-/** `correlates` says it of each list; null: lists come as rows. */
-function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonly boolean[] | null): Head {
+/** `correlates` says it of each list; null: lists come as rows, which may be paired by key. */
+function makeHead(
+  state: QueryState,
+  beside: readonly SQL[],
+  correlates: readonly boolean[] | null,
+  byKey: boolean,
+): Head {
   const { source, meta, model, keys } = state
   const joins = new Joins(source, state.joins)
   const text = new SqlText(source.dialect)
@@ -138,8 +147,9 @@ function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonl
     assembly = new Assembly(loader ?? modelNode(source), source, joins)
     for (const expression of beside) assembly.beside(expression)
     settle(assembly.root)
+    if (byKey) settleKeys(assembly.root)
     spec = correlates === null ? assembly.specOfRows : assembly.spec
-    assembly.select(text)
+    if (!byKey) assembly.select(text)
   } else {
     text.add(meta.list(source.id))
     spec = meta.specOf(model)
@@ -149,18 +159,20 @@ function makeHead(state: QueryState, beside: readonly SQL[], correlates: readonl
   const made = assembly
   const lists = made?.lists ?? []
   const correlated = correlates === null ? null : (list: List): boolean => correlates[lists.indexOf(list)] === true
-  const around = made?.hasLists === true ? made.around(from, correlated) : null
+  const keyed = byKey && made !== null ? writeByKey(from, made.root) : null
+  const around = keyed ?? (made?.hasLists === true ? made.around(from, correlated) : null)
   return {
     open: around?.open ?? '',
     close: around?.close.text ?? '',
-    items: text.text,
+    items: keyed?.items ?? text.text,
     from: from.text,
     params: text.params,
     joins,
     spec,
     assembly,
-    decode: made === null ? (keys === null ? meta.loaded : undefined) : decoder(made, correlates === null),
+    decode: made === null ? (keys === null ? meta.loaded : undefined) : decoder(made, correlates === null, keyed),
     asRows: correlates === null,
+    byKey: keyed,
     variants: new Shapes(),
   }
 }
