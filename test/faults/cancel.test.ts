@@ -131,7 +131,7 @@ describe('a signal', () => {
     await using place = await site({ pool: { max: 1 } })
     const controller = new AbortController()
     const told = caught(place.db.scalar('select 1 from pg_sleep(60)', [], { signal: controller.signal }))
-    await until(async () => (await place.running()) === 1)
+    await until(async () => (await place.sleeping()) === 1)
 
     controller.abort()
 

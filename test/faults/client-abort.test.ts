@@ -150,7 +150,7 @@ test('a client that goes away stops its statement on the server, and frees the c
   const socket = connect(web.port, '127.0.0.1')
   socket.on('error', () => {})
   socket.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n')
-  await until(async () => (await place.running()) === 1)
+  await until(async () => (await place.sleeping()) === 1)
   const waiting = place.db.scalar('select 7')
 
   socket.resetAndDestroy()

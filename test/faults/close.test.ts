@@ -17,7 +17,7 @@ test('close() with dead, leaked and busy connections and a queue settles at its 
   const links = [...proxy.links]
   const leaked = await Promise.all([1, 2, 3].map(() => db.acquire()))
   const busy = [1, 2, 3].map(() => caught(db.scalar('select 1 from pg_sleep(60)')))
-  await until(async () => (await place.running()) === 3)
+  await until(async () => (await place.sleeping()) === 3)
   for (const link of links.slice(0, 2)) link.break('blackhole')
   const working = gate()
   const inTransaction = caught(db.transaction(() => working.promise))

@@ -176,7 +176,7 @@ describe('timeoutMs that is over after the callback has ended, and before COMMIT
         { timeoutMs: leapMs },
       ),
     )
-    await until(async () => (await place.running()) === 1)
+    await until(async () => (await place.sleeping()) === 1)
     time.leap(leapMs)
 
     const error = await told

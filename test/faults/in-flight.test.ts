@@ -17,7 +17,7 @@ describe('a statement whose way dies', () => {
     await using place = await site({ ...short, pool: { max: 1 } })
     const [link] = place.proxy.links
     const told = caught(place.db.scalar('select 1 from pg_sleep(60)', [], { timeoutMs: leapMs }))
-    await until(async () => (await place.running()) === 1)
+    await until(async () => (await place.sleeping()) === 1)
     link!.break('blackhole')
     time.leap(leapMs)
 
@@ -145,7 +145,7 @@ test('a statement that waits for a connection when all die runs once one is ther
   await using place = await site({ pool: { max: 1 } })
   const [link] = place.proxy.links
   const running = caught(place.db.scalar('select 1 from pg_sleep(60)'))
-  await until(async () => (await place.running()) === 1)
+  await until(async () => (await place.sleeping()) === 1)
   const waiting = place.db.status(insert)
   link!.break('reset')
 

@@ -17,6 +17,8 @@ export interface Site extends AsyncDisposable {
   rows(): Promise<unknown[]>
   /** How many statements the server is running for the db. */
   running(): Promise<number>
+  /** How many of them sleep there. */
+  sleeping(): Promise<number>
   /** Opens so many connections, one after the other: all are idle afterwards, and those opened last are taken first. */
   warm(connections: number): Promise<void>
 }
@@ -57,7 +59,8 @@ export async function site(options: EngineOptions = {}): Promise<Site> {
     proxy,
     direct,
     rows: async () => (await direct.query('select n from t order by n')).map(({ n }) => n),
-    running: () => running(direct.name),
+    running: () => backends(direct.name, `state = 'active'`),
+    sleeping: () => backends(direct.name, `wait_event = 'PgSleep'`),
     async warm(connections) {
       const held = []
       for (let n = 0; n < connections; n++) held.push(await db.acquire({ timeoutMs: longMs }))
@@ -73,11 +76,11 @@ export async function site(options: EngineOptions = {}): Promise<Site> {
   }
 }
 
-/** The backends of that database that are running something, but those of the test itself. */
-async function running(database: string): Promise<number> {
+/** How many backends of that database are so, but those of the test itself. */
+async function backends(database: string, condition: string): Promise<number> {
   const [row] = await onServer(
     `select count(*)::int as n from pg_stat_activity
-      where datname = $1 and state = 'active' and application_name = 'genever-site'`,
+      where datname = $1 and ${condition} and application_name = 'genever-site'`,
     [database],
   )
   return Number(row?.['n'])

@@ -81,7 +81,7 @@ describe('a backend that is terminated', () => {
   test('while a statement runs is a loss of unknown outcome that names the SQLSTATE', async () => {
     await using place = await site()
     const told = caught(place.db.scalar('select 1 from pg_sleep(60)'))
-    await until(async () => (await place.running()) === 1)
+    await until(async () => (await place.sleeping()) === 1)
 
     await killBackends(place.direct.name)
 
@@ -165,7 +165,7 @@ describe('a server that refuses new connections for good', () => {
     await using db = createDb(url.href, { pool: { max: 1, acquireTimeoutMs: 50_000 }, applicationName: 'genever-site' })
     await db.open()
     const running = caught(db.scalar('select 1 from pg_sleep(60)'))
-    await until(async () => (await place.running()) === 1)
+    await until(async () => (await place.sleeping()) === 1)
     const waiting = [caught(db.scalar('select 1')), caught(db.acquire()), caught(db.transaction(() => {}))]
 
     await onServer(`alter role ${role} password 'changed'`)

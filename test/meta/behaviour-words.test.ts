@@ -38,6 +38,7 @@ const about: Readonly<Record<string, string>> = {
   'standard-strings': 'standard_conforming_strings',
   'transaction-locks': 'advisory locks of a transaction',
   types: 'its catalogue of types',
+  'types-names': 'names of its types',
   'types-page': 'the page on its types',
 }
 
