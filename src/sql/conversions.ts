@@ -73,21 +73,19 @@ export function checkConversions(given: unknown): string | undefined {
   }
 }
 
-const extensions = new WeakMap<object, readonly string[]>()
-
-/** A conversion for types that a database has only with an extension: under these names it is allowed to have nothing to do. */
-export function ofExtension<C extends TypeConversion>(names: readonly string[], conversion: C): C {
-  extensions.set(conversion, names)
-  return conversion
+/** A name or number, and the conversion as it was given for it. */
+export interface Named {
+  readonly name: string
+  readonly given: object
 }
 
 /** Checked, by name in lower case or by number, and the specifications of rows that carry them. */
 export class Conversions {
   readonly #byName: ReadonlyMap<string, TypeConversion>
   /** Names and numbers, of an engine's option, that should be types of its database. */
-  readonly wished: readonly string[]
+  readonly wished: readonly Named[]
   /** The same, of a statement's option: it is refused if one is none. */
-  readonly demanded: readonly string[]
+  readonly demanded: readonly Named[]
   /** Whether any of them writes. */
   readonly writes: boolean
   readonly #plain: RowSpec
@@ -96,8 +94,8 @@ export class Conversions {
 
   private constructor(
     byName: ReadonlyMap<string, TypeConversion>,
-    wished: readonly string[],
-    demanded: readonly string[],
+    wished: readonly Named[],
+    demanded: readonly Named[],
   ) {
     this.#byName = byName
     this.wished = wished
@@ -119,10 +117,7 @@ export class Conversions {
         new Map(
           entries.map(([name, each]) => [keyOf(name), typeof each === 'function' ? { read: each } : { ...each }]),
         ),
-        entries
-          .map(([name, each]) => ({ name: keyOf(name), each }))
-          .filter(({ name, each }) => extensions.get(each)?.includes(name) !== true)
-          .map(({ name }) => name),
+        entries.map(([name, each]) => ({ name: keyOf(name), given: each })),
         [],
       )
       made.set(given as object, known)

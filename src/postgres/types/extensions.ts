@@ -1,5 +1,6 @@
 // Types of extensions, and of text search, as objects: hstore, ltree, pgvector.
-import { ofExtension, type TypeConversion } from '../../sql/conversions.ts'
+import type { TypeConversion } from '../../sql/conversions.ts'
+import { ofExtension } from './of-extension.ts'
 import { Pieces, unreadable, unwritable } from './pieces.ts'
 
 const quoted = (text: string): string => `"${text.replaceAll(/["\\]/g, '\\$&')}"`

@@ -2,8 +2,9 @@
 // with the server are known; all others are looked up, once, in front of the first statement that they are for.
 import { UsageError } from '../../errors/index.ts'
 import { type Compiled, ownRead } from '../../sql/compiled.ts'
-import type { Conversions } from '../../sql/conversions.ts'
+import type { Conversions, Named } from '../../sql/conversions.ts'
 import { builtInNames, elementOf, firstOfDatabase, namesOf } from './built-in.ts'
+import { isOfExtension } from './of-extension.ts'
 
 /** Words for all types of a kind; `record` is a type as well. */
 const kinds: ReadonlySet<string> = new Set(['anyenum', 'anyrange', 'anymultirange'])
@@ -29,6 +30,11 @@ function comesWithServer(name: string): boolean {
   return kinds.has(name) || builtInNames.has(elementName(name).replace(/^pg_catalog\./, ''))
 }
 
+/** Names that should be types, without those that a database has with an extension alone. */
+function needed(names: readonly Named[]): readonly string[] {
+  return names.filter(({ name, given }) => !isOfExtension(given, name)).map(({ name }) => name)
+}
+
 /** Nothing in a database has it. */
 function isImpossible(name: string): boolean {
   return name.includes('\0') || /\p{Surrogate}/u.test(name)
@@ -45,8 +51,10 @@ export class TypeNames {
   asks(conversions: Conversions): readonly string[] {
     if (this.#known.has(conversions)) return []
     const open = (name: string): boolean => !comesWithServer(name) && !isImpossible(name)
-    const demanded = conversions.demanded.filter((name) => open(name) && this.#found.get(elementName(name)) !== true)
-    const wished = conversions.wished.filter((name) => open(name) && !this.#wished.has(elementName(name)))
+    const demanded = needed(conversions.demanded).filter(
+      (name) => open(name) && this.#found.get(elementName(name)) !== true,
+    )
+    const wished = needed(conversions.wished).filter((name) => open(name) && !this.#wished.has(elementName(name)))
     const names = new Set([...demanded, ...wished].map(elementName))
     if (names.size === 0) this.#known.add(conversions)
     return [...names]
@@ -60,8 +68,8 @@ export class TypeNames {
   }
 
   /** Those that are known to be no types. */
-  missing(names: readonly string[]): readonly string[] {
-    return names.filter((name) => isImpossible(name) || this.#found.get(elementName(name)) === false)
+  missing(names: readonly Named[]): readonly string[] {
+    return needed(names).filter((name) => isImpossible(name) || this.#found.get(elementName(name)) === false)
   }
 
   /** @throws {UsageError} when the statement's own are for what is no type. */
