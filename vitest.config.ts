@@ -55,12 +55,12 @@ const matrixOnly = [
 
 /**
  * Files for which a process shared with others will not do: they load modules again, replace them or need them not to be loaded,
- * register adapters, count promises or collected memory. Each has a process for itself, which costs most of a second. All others
- * share one for each worker, and what they import; what they change, such as a clock, the environment or a global, they put back at
- * the end of each test.
+ * register adapters, count promises or collected memory, or have a server of Hono that replaces `Response`. Each has a process for
+ * itself, which costs most of a second. All others share one for each worker, and what they import; what they change, such as a clock,
+ * the environment or a global, they put back at the end of each test.
  */
 const alone = calling(
-  /\bvi\.(?:mock|doMock|resetModules)\(|\b(?:createHook|registerAdapter)\(|\bgc\?\.\(|\b(?:cpuUsage|getSQL|drizzle:entityKind)\b|\/kit\.ts'/,
+  /\bvi\.(?:mock|doMock|resetModules)\(|\b(?:createHook|registerAdapter)\(|\bgc\?\.\(|\b(?:cpuUsage|getSQL|drizzle:entityKind)\b|\/kit\.ts'|createAdaptorServer\(\{ fetch: app\.fetch \}\)/,
 ).filter((path) => !path.startsWith(join('test', 'meta')))
 
 /**
