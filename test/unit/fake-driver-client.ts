@@ -4,8 +4,10 @@ import type { FakeDriver } from '../support/fake/driver.ts'
 import type { ConnectionHooks, Failure, Op, OpState, RawConnection } from '../../src/driver/driver.ts'
 import { classify } from '../../src/postgres/classify.ts'
 import type { Compiled, RowSpec } from '../../src/sql/compiled.ts'
+import { clock } from '../../src/util/clock.ts'
 
-export const later = (ms: number): number => performance.now() + ms
+/** By the clock of the package: it goes on where a test stops the global one. */
+export const later = (ms: number): number => clock.now() + ms
 
 export class TestOp implements Op {
   readonly stmt: Compiled
