@@ -194,13 +194,10 @@ export class WebPlugin<R> {
   }
 }
 
-// The start of a server: the database is opened, with the patience that was asked for, or the start fails. Called by every
-// plug-in; says what it does through the logger, and never what the database is reached with.
-
 type StartOptions = Pick<ResolvedPluginOptions<never>, 'source' | 'engine' | 'retry'>
 
 /**
- * Binds or opens `db`. When the database cannot be reached it tries again `retry.limit` times, so there are
+ * Binds or opens `db` at the start of a server, and says what it does through the logger, never what the database is reached with. When the database cannot be reached it tries again `retry.limit` times, so there are
  * `retry.limit + 1` attempts in all. (GINO's Starlette extension counted attempts, its aiohttp extension as here.)
  * @throws {ConnectError} after the last attempt; at once for what waiting cannot mend: a refused user, wrong options.
  */

@@ -162,12 +162,12 @@ export class Conversions {
 
 const made = new WeakMap<object, Conversions>()
 
-/** Of an engine without the option. */
+/** Of those that say nothing of types. */
 export const noConversions: Conversions = Conversions.of({})
 
 /** Options of statements of the package's own: their values are what PostgreSQL's types say, whatever a user has said of them. */
 export const unconverted: { readonly types: TypeConversions } = {
-  types: Conversions.of({}) as unknown as TypeConversions,
+  types: noConversions as unknown as TypeConversions,
 }
 
 /** Names are those of PostgreSQL, which has them in lower case unless they are quoted. */

@@ -264,13 +264,12 @@ function isGarbage(error: unknown): boolean {
   return error instanceof Error && /^received (invalid response|unexpected)/i.test(error.message)
 }
 
-// `channelBinding: 'require'`: the password exchange must be bound to the certificate of the server, so that nobody in between
-// can pass it on. node-postgres binds it where the server offers that; here a server that does not is refused.
-
 const bound = 'SCRAM-SHA-256-PLUS'
 
 /**
- * Call before the client connects. `refuse` is called at most once, before the password or a proof of it is sent.
+ * `channelBinding: 'require'`: the password exchange must be bound to the certificate of the server, so that nobody in between can pass
+ * it on. node-postgres binds it where the server offers that; here a server that does not is refused. Call before the client connects.
+ * `refuse` is called at most once, before the password or a proof of it is sent.
  *
  * @throws {UsageError} when this version of node-postgres cannot bind.
  */
@@ -298,8 +297,7 @@ function requireChannelBinding(client: PgClient, refuse: (error: UsageError) => 
   })
 }
 
-// The listeners of a client before it is lent, so that what its borrower adds does not hear of the next one's session.
-
+/** The listeners of a client before it is lent, so that what its borrower adds does not hear of the next one's session. */
 class Listeners {
   readonly #client: PgClient
   readonly #before: ReadonlyMap<string | symbol, readonly unknown[]>

@@ -111,8 +111,6 @@ function xor(one: Buffer, other: Buffer): Buffer {
   return Buffer.from(one.map((byte, index) => byte ^ (other[index] as number)))
 }
 
-// SASLprep (RFC 4013) of a password, as PostgreSQL does it: what cannot be prepared is taken as it is.
-
 /** RFC 3454, table C.1.2 without the space itself: they become a space. */
 const spaces = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/gu
 /** Table B.1: they become nothing. Some are marks, or join what is around them, so they stand apart. */
@@ -125,7 +123,8 @@ const rightToLeft = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Scri
 const leftToRight = /[\p{Lu}\p{Ll}\p{Lt}]/u
 
 /**
- * The form of a password that is hashed. Passwords of ASCII are their own.
+ * SASLprep (RFC 4013) of a password, as PostgreSQL does it: the form that is hashed. Passwords of ASCII are their own, and what cannot
+ * be prepared is taken as it is.
  *
  * @see PostgreSQL, `src/common/saslprep.c`.
  */

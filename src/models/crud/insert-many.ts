@@ -257,14 +257,12 @@ export function asList(values: unknown, method: string): readonly unknown[] {
   throw new UsageError(`${method} takes a list of objects, not ${describeType(values)}.`)
 }
 
-// New rows as one list for each column, for `unnest`: drivers write lists of common types in binary, and the server reads them for
-// less than anything else.
-
 /** Values of a type whose text tells its instant as a list of dates does. */
 const instants = '"pg_catalog"."timestamptz"[]'
 
 /**
- * Of rows with the same columns. Null: a value is no element of a list.
+ * One list for each column of rows with the same columns, for `unnest`: drivers write lists of common types in binary, and the server
+ * reads them for less than anything else. Null: a value is no element of a list.
  * @param types Of the lists.
  */
 function columnLists(rows: readonly (readonly Cell[])[], types: readonly string[]): unknown[][] | null {

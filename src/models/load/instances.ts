@@ -99,23 +99,29 @@ function textOf(expression: Expression): string {
 }
 
 /** All that was read of a row. (GINO: the row of a `CallableLoader`.) */
-export class WholeRow {
-  readonly #places: Places
-  readonly #values: Values
-
-  constructor(places: Places, values: Values) {
-    this.#places = places
-    this.#values = values
-  }
+abstract class ReadRow {
+  /** Undefined for what was not read. */
+  abstract find(expression: unknown): unknown
 
   get(expression: unknown): unknown {
     const value = this.find(expression)
     if (value === undefined) throw notRead(expression)
     return value
   }
+}
 
-  /** Undefined for what was not read. */
-  find(expression: unknown): unknown {
+/** A row that came by one statement. */
+export class WholeRow extends ReadRow {
+  readonly #places: Places
+  readonly #values: Values
+
+  constructor(places: Places, values: Values) {
+    super()
+    this.#places = places
+    this.#values = values
+  }
+
+  override find(expression: unknown): unknown {
     const at = this.#places.of(expression)
     return at < 0 ? undefined : this.#values[at]
   }
@@ -125,22 +131,17 @@ export class WholeRow {
 export const wholeRows: WeakMap<object, SeparateRow> = new WeakMap()
 
 /** The part of a row that came by this statement, and by those of the single objects that belong to it. */
-export class SeparateRow {
+export class SeparateRow extends ReadRow {
   readonly #own: WholeRow
   readonly #ones: readonly ((expression: unknown) => unknown)[]
 
   constructor(own: WholeRow, ones: readonly ((expression: unknown) => unknown)[]) {
+    super()
     this.#own = own
     this.#ones = ones
   }
 
-  get(expression: unknown): unknown {
-    const value = this.find(expression)
-    if (value === undefined) throw notRead(expression)
-    return value
-  }
-
-  find(expression: unknown): unknown {
+  override find(expression: unknown): unknown {
     let value = this.#own.find(expression)
     for (const one of this.#ones) if (value === undefined) value = one(expression)
     return value

@@ -89,12 +89,10 @@ function decorate(app: FastifyLike, as: string): void {
   })
 }
 
-// The end of Nest's HTTP server: Nest waits for running requests without a deadline. This gives it one.
-
 const idleCheckMs = 50
 
 /**
- * Closes sockets as they become idle, and the others after `timeoutMs`, until the returned function is called. The
+ * The end of Nest's HTTP server, which waits for running requests without a deadline: closes sockets as they become idle, and the others after `timeoutMs`, until the returned function is called. The
  * server itself is closed by Nest.
  */
 function drainWithin(server: ClosableServer, timeoutMs: number, late: () => void): () => void {
@@ -110,11 +108,9 @@ function drainWithin(server: ClosableServer, timeoutMs: number, late: () => void
   }
 }
 
-// The scope of a request: a middleware of `node:http`, which both of Nest's platforms run in front of guards, pipes,
-// interceptors and handlers.
-
 type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
 
+/** The scope of a request: both of Nest's platforms run it in front of guards, pipes, interceptors and handlers. */
 function middlewareOf(plugin: WebPlugin<IncomingMessage>): Middleware {
   const enter: Middleware = (request, response, next) => {
     let scope: RequestScope | null

@@ -17,9 +17,10 @@ import { catchError, type Observable } from 'rxjs'
 import { isGeneverError, NotFoundError } from '../../../errors/index.ts'
 import { asNestException } from './exception.ts'
 
-// `NotFoundError` of HTTP handlers as Nest's own exception, for routes with filters of their own, which see the latter. Pipes
-// and handlers are inside, guards are in front of it.
-
+/**
+ * `NotFoundError` of HTTP handlers as Nest's own exception, for routes with their own filters, which see the latter. Pipes and handlers
+ * are inside, guards are in front of it.
+ */
 class NotFoundInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     if (context.getType() !== 'http') return next.handle()
