@@ -1,6 +1,5 @@
 /** A host name that leads to another address after a failover. */
 
-import dns from 'node:dns'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { createDb, type Db, QueryTimeoutError } from 'genever'
@@ -9,6 +8,7 @@ import { caught } from '../support/caught.ts'
 import { onServer, serverUrl } from '../support/database.ts'
 import { freePort } from '../support/free-port.ts'
 import { until } from '../support/until.ts'
+import { zone } from '../support/zone.ts'
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -58,23 +58,6 @@ async function address(ip: string, port: number): Promise<Address> {
   }
 }
 
-/** Looks the name up as the system would, if its zone had this address now. */
-function zone(first: string): { ip: string; asked: number } {
-  const entry = { ip: first, asked: 0 }
-  const lookup = dns.lookup
-  vi.spyOn(dns, 'lookup').mockImplementation(((
-    host: string,
-    options: { all?: boolean },
-    done: (...args: unknown[]) => void,
-  ) => {
-    if (host !== name) return lookup(host, options as never, done as never)
-    entry.asked++
-    const { ip } = entry
-    setImmediate(() => (options.all === true ? done(null, [{ address: ip, family: 4 }]) : done(null, ip, 4)))
-  }) as never)
-  return entry
-}
-
 function open(port: number, pool: Readonly<Record<string, number>> = {}): Promise<Db> {
   const url = new URL(serverUrl())
   url.hostname = name
@@ -89,13 +72,13 @@ test('is looked up for every connection: after the old address failed, the next 
   const port = await freePort()
   await using old = await address('127.0.0.1', port)
   await using next = await address('127.0.0.2', port)
-  const entry = zone('127.0.0.1')
+  const entry = zone(name, '127.0.0.1')
   await using db = await open(port, { max: 3 })
   const held = await Promise.all([1, 2, 3].map(() => db.acquire()))
   for (const connection of held) await connection.release()
   const before = old.arrived
 
-  entry.ip = '127.0.0.2'
+  entry.addresses = ['127.0.0.2']
   old.fail()
   await until(() => db.stats().open === 0)
   const values = await Promise.all(Array.from({ length: 10 }, (_, n) => db.scalar('select $1::int', [n])))
@@ -111,10 +94,10 @@ test('while the old address still answers its connections stay, and move when th
   const port = await freePort()
   await using old = await address('127.0.0.1', port)
   await using next = await address('127.0.0.2', port)
-  const entry = zone('127.0.0.1')
+  const entry = zone(name, '127.0.0.1')
   await using steady = await open(port, { max: 1, maxLifetimeMs: 600_000 })
   await using aging = await open(port, { max: 1, maxLifetimeMs: 400 })
-  entry.ip = '127.0.0.2'
+  entry.addresses = ['127.0.0.2']
 
   await until(() => old.open === 1)
   const values = [await steady.scalar('select 1'), await aging.scalar('select 2')]
@@ -127,11 +110,11 @@ test('a cancel request goes to the address of the connection it is for, wherever
   const port = await freePort()
   await using old = await address('127.0.0.1', port)
   await using next = await address('127.0.0.2', port)
-  const entry = zone('127.0.0.1')
+  const entry = zone(name, '127.0.0.1')
   await using db = await open(port, { max: 1 })
   const mark = `address ${process.pid}`
   const told = caught(db.scalar(`select 1 from pg_sleep(60) /* ${mark} */`, [], { timeoutMs: 300 }))
-  entry.ip = '127.0.0.2'
+  entry.addresses = ['127.0.0.2']
 
   expect(await told).toBeInstanceOf(QueryTimeoutError)
 
@@ -148,17 +131,17 @@ test('a cancel request goes to the address of the connection it is for, wherever
 test('a name that leads nowhere for a while is asked again until it does', async () => {
   const port = await freePort()
   await using old = await address('127.0.0.1', port)
-  const entry = zone('127.0.0.1')
+  const entry = zone(name, '127.0.0.1')
   await using db = await open(port, { max: 1 })
   await using next = await address('127.0.0.2', port)
-  entry.ip = '127.0.0.3'
+  entry.addresses = ['127.0.0.3']
   old.fail()
   await until(() => db.stats().open === 0)
   const asked = entry.asked
   const waiting = db.scalar('select 7')
   await until(() => entry.asked > asked + 1)
 
-  entry.ip = '127.0.0.2'
+  entry.addresses = ['127.0.0.2']
 
   expect(await waiting).toBe(7)
   expect(next.arrived).toBe(1)

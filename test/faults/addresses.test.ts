@@ -9,6 +9,7 @@ import { caught } from '../support/caught.ts'
 import { onServer, serverUrl } from '../support/database.ts'
 import { freePort } from '../support/free-port.ts'
 import { until } from '../support/until.ts'
+import { zone } from '../support/zone.ts'
 import { leapingTime } from '../support/virtual-time.ts'
 
 const name = 'db.genever.test'
@@ -16,20 +17,6 @@ const name = 'db.genever.test'
 afterEach(() => {
   vi.restoreAllMocks()
 })
-
-/** Looks the name up as the system would, if its zone had these addresses. */
-function zone(...addresses: readonly string[]): void {
-  const lookup = dns.lookup
-  vi.spyOn(dns, 'lookup').mockImplementation(((
-    host: string,
-    options: { all?: boolean },
-    done: (...args: unknown[]) => void,
-  ) => {
-    if (host !== name) return lookup(host, options as never, done as never)
-    const found = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
-    setImmediate(() => (options.all === true ? done(null, found) : done(null, found[0]?.address, found[0]?.family)))
-  }) as never)
-}
 
 async function listening(ip: string, port: number, welcome: (socket: Socket) => void): Promise<Server> {
   const sockets = new Set<Socket>()
@@ -93,7 +80,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
   test('the next address is tried where nobody listens at one', async () => {
     const port = await freePort()
     await served('127.0.0.3', port)
-    zone('127.0.0.2', '127.0.0.3', '127.0.0.4')
+    zone(name, '127.0.0.2', '127.0.0.3', '127.0.0.4')
 
     const db = await open(port, driver)
 
@@ -104,7 +91,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
     const port = await freePort()
     const reached = once(await listening('127.0.0.2', port, () => {}), 'connection')
     await served('127.0.0.3', port)
-    zone('127.0.0.2', '127.0.0.3')
+    zone(name, '127.0.0.2', '127.0.0.3')
     using time = leapingTime()
 
     const opening = open(port, driver, '', { pool: { connectTimeoutMs: 100_000, acquireTimeoutMs: Infinity } })
@@ -117,7 +104,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
   test('one that swallows packets holds nobody up: the next is tried beside it, and its socket is closed', async () => {
     const port = await freePort()
     const arrived = await served('127.0.0.3', port)
-    zone('127.0.0.2', '127.0.0.3', '127.0.0.4')
+    zone(name, '127.0.0.2', '127.0.0.3', '127.0.0.4')
     const tried = swallowing('127.0.0.2')
 
     // Half of it would never be over.
@@ -131,7 +118,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
   test('the first goes on beside the next, and wins if it is connected first', async () => {
     const port = await freePort()
     const arrived = await served('127.0.0.2', port)
-    zone('127.0.0.2', '127.0.0.3')
+    zone(name, '127.0.0.2', '127.0.0.3')
     const tried = swallowing('127.0.0.2', '127.0.0.3')
 
     const opening = open(port, driver, '', { pool: { connectTimeoutMs: 2_000_000_000, acquireTimeoutMs: Infinity } })
@@ -150,7 +137,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
     const port = await freePort()
     const arrived = await served('127.0.0.2', port)
     await listening('127.0.0.3', port, (socket) => socket.once('data', () => socket.resetAndDestroy()))
-    zone('127.0.0.2', '127.0.0.3')
+    zone(name, '127.0.0.2', '127.0.0.3')
     const tried = swallowing('127.0.0.2')
     const opening = open(port, driver, '', { pool: { connectTimeoutMs: 2_000_000_000, acquireTimeoutMs: Infinity } })
 
@@ -165,7 +152,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
 
   test('the error names one that swallowed packets and one that refused', async () => {
     const port = await freePort()
-    zone('127.0.0.2', '127.0.0.3')
+    zone(name, '127.0.0.2', '127.0.0.3')
     const tried = swallowing('127.0.0.2')
     using time = leapingTime()
 
@@ -182,7 +169,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
 
   test('where all fail the error names each of them', async () => {
     const port = await freePort()
-    zone('127.0.0.2', '127.0.0.3')
+    zone(name, '127.0.0.2', '127.0.0.3')
 
     const error = await caught(open(port, driver))
 
@@ -199,7 +186,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
     onTestFinished(async () => void (await onServer(`drop role ${role}`)))
     await served('127.0.0.2', port)
     const second = await served('127.0.0.3', port)
-    zone('127.0.0.2', '127.0.0.3')
+    zone(name, '127.0.0.2', '127.0.0.3')
     const url = new URL(serverUrl())
 
     using _ = leapingTime(250)
@@ -212,7 +199,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
   test('load_balance_hosts=random tries them in a random order', async () => {
     const port = await freePort()
     const [one, other] = [await served('127.0.0.2', port), await served('127.0.0.3', port)]
-    zone('127.0.0.2', '127.0.0.3')
+    zone(name, '127.0.0.2', '127.0.0.3')
 
     await until(async () => {
       await (await open(port, driver, 'load_balance_hosts=random')).close()
@@ -223,7 +210,7 @@ describe.each(['pg', 'socket'])('%s', (driver) => {
   test('all connections go to the first that answers without it', async () => {
     const port = await freePort()
     const [one, other] = [await served('127.0.0.2', port), await served('127.0.0.3', port)]
-    zone('127.0.0.2', '127.0.0.3')
+    zone(name, '127.0.0.2', '127.0.0.3')
     using _ = leapingTime(250)
     const db = await open(port, driver, '', { pool: { max: 3 } })
 
