@@ -105,6 +105,7 @@ test('those that are alive go on being used, whichever is asked first', async ()
 
   const served = watch(Promise.all(Array.from({ length: 8 }, () => place.db.scalar('select 1'))))
   await until(() => served.state === 'resolved')
+  await until(() => place.db.stats().draining === dead.length, { what: 'those that are alive have answered' })
   time.leap(idleChecks.pingMs)
 
   await until(() => dead.every(({ held }) => !held))
