@@ -1,6 +1,7 @@
 // Holds the answer of a `node:http` response back until something is decided: the first `writeHead`, `write`, `end` or
 // `flushHeaders` asks, and what was written meanwhile is sent when the decision is there. For frameworks whose handlers write
 // the response themselves. When the decision fails, nothing of the answer is left and another one can be given.
+// Other middlewares put such methods on the response too, before it and after it: theirs stay, in the order of the layers.
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 
 const held = ['writeHead', 'write', 'end', 'flushHeaders'] as const
@@ -10,12 +11,17 @@ type Method = (typeof held)[number]
 /** What code that writes sees while it is held: `headersSent` and `writableEnded` are what they would be. */
 const shadowed = ['headersSent', 'writableEnded'] as const
 
+type Shadowed = (typeof shadowed)[number]
+
 export class HeldResponse {
   readonly #response: ServerResponse
   readonly #decide: (statusCode: number) => Promise<void>
   readonly #failed: (error: unknown) => void
   readonly #before: { readonly statusCode: number; readonly headers: OutgoingHttpHeaders }
   readonly #calls: { readonly method: Method; readonly given: readonly unknown[] }[] = []
+  /** What the response itself had by these names, such as the methods of a middleware; undefined: nothing. */
+  readonly #below = new Map<string, PropertyDescriptor | undefined>()
+  readonly #mine = new Map<string, PropertyDescriptor>()
   #state: 'waiting' | 'deciding' | 'released' = 'waiting'
   #ended = false
 
@@ -32,17 +38,17 @@ export class HeldResponse {
     this.#decide = decide
     this.#failed = failed
     this.#before = { statusCode: response.statusCode, headers: response.getHeaders() }
-    for (const method of held)
-      Object.defineProperty(response, method, {
-        configurable: true,
-        writable: true,
-        value: (...given: unknown[]) => this.#hold(method, given),
-      })
-    for (const name of shadowed)
-      Object.defineProperty(response, name, {
-        configurable: true,
-        get: () => (name === 'headersSent' ? this.#state !== 'waiting' : this.#ended),
-      })
+    for (const method of held) {
+      const value = (...given: unknown[]): unknown => this.#hold(method, given)
+      this.#put(method, { configurable: true, writable: true, value })
+    }
+    for (const name of shadowed) this.#put(name, { configurable: true, get: () => this.#shadow(name) })
+  }
+
+  #put(name: Method | Shadowed, mine: PropertyDescriptor): void {
+    this.#below.set(name, Object.getOwnPropertyDescriptor(this.#response, name))
+    this.#mine.set(name, mine)
+    Object.defineProperty(this.#response, name, mine)
   }
 
   /** Whether the handler has begun to answer. */
@@ -61,14 +67,41 @@ export class HeldResponse {
 
   /** Lets everything through again; what was written is dropped. Only while nothing was sent. */
   release(): void {
-    if (this.#state === 'released') return
+    if (this.#state !== 'released') this.#let(false)
+  }
+
+  /** `alone`: without what was put over it since, which has been through its answer. Else that stays, and comes through here. */
+  #let(alone: boolean): void {
     this.#state = 'released'
-    const response = this.#response as unknown as Record<string, unknown>
-    for (const name of [...held, ...shadowed]) delete response[name]
+    for (const [name, mine] of this.#mine) {
+      const now = Object.getOwnPropertyDescriptor(this.#response, name)
+      if (!alone && (now?.value !== mine.value || now?.get !== mine.get)) continue
+      const below = this.#below.get(name)
+      if (below === undefined) Reflect.deleteProperty(this.#response, name)
+      else Object.defineProperty(this.#response, name, below)
+    }
+  }
+
+  /** The method or the state that lies below. */
+  #read(name: Method | Shadowed): unknown {
+    const response = this.#response
+    const below = this.#below.get(name)
+    if (below === undefined) return Reflect.get(Object.getPrototypeOf(response) as object, name, response)
+    return below.get === undefined ? below.value : below.get.call(response)
+  }
+
+  #pass(method: Method, given: readonly unknown[]): unknown {
+    return Reflect.apply(this.#read(method) as () => unknown, this.#response, given)
+  }
+
+  #shadow(name: Shadowed): unknown {
+    if (this.#state === 'released') return this.#read(name)
+    return name === 'headersSent' ? this.#state !== 'waiting' : this.#ended
   }
 
   #hold(method: Method, given: readonly unknown[]): unknown {
     const response = this.#response
+    if (this.#state === 'released') return this.#pass(method, given)
     if (this.#ended && method === 'end') return response
     this.#calls.push({ method, given })
     if (method === 'writeHead' && typeof given[0] === 'number') response.statusCode = given[0]
@@ -88,7 +121,7 @@ export class HeldResponse {
     try {
       await this.#decide(statusCode)
     } catch (error) {
-      this.release()
+      this.#let(true)
       this.#restore()
       this.#failed(error)
       return
@@ -97,8 +130,7 @@ export class HeldResponse {
     response.statusCode = statusCode
     if (response.statusMessage !== statusMessage) response.statusMessage = statusMessage
     // Also when the client has left: then they fail, as they would have.
-    for (const { method, given } of this.#calls)
-      (response[method] as (...given: readonly unknown[]) => unknown)(...given)
+    for (const { method, given } of this.#calls) this.#pass(method, given)
     if (!this.#ended && !response.writableNeedDrain) response.emit('drain')
   }
 
