@@ -86,7 +86,7 @@ async function latency(engine: Engine, connectMs: number): Promise<Finding> {
 function unreachable({ from }: Project, error: unknown): Finding {
   const message = error instanceof Error ? error.message : String(error)
   const remedy = isGeneverError(error, 'AUTHENTICATION')
-    ? 'Look at user and password in the URL, and at pg_hba.conf of the server.'
+    ? "Look at user and password in the URL, and at the server's access rules."
     : isGeneverError(error, 'USAGE')
       ? `Mend what ${from} says.`
       : 'Is the server running, and reachable from here? Look at host, port and firewall.'

@@ -1,6 +1,7 @@
 // What `genever doctor` asks a server that answers, and what it makes of it.
 import type { Engine } from '../engine/engine.ts'
 import { clock } from '../util/clock.ts'
+import { doctorSql } from '../postgres/tool-sql.ts'
 import { unconverted } from '../sql/conversions.ts'
 
 export interface Finding {
@@ -32,41 +33,21 @@ interface Server {
   readonly pid: number
 }
 
-const question = `select current_setting('server_version') as version, current_setting('server_version_num')::int as number,
-  current_setting('server_encoding') as encoding, pg_is_in_recovery() as recovery,
-  current_setting('default_transaction_read_only') as "readOnly", current_setting('max_connections')::int as most,
-  current_setting('superuser_reserved_connections')::int + coalesce(current_setting('reserved_connections', true), '0')::int as kept,
-  (select count(*)::int from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()) as used,
-  rolconnlimit as "ofRole", datconnlimit as "ofDatabase", rolsuper or rolbypassrls as bypass, current_schema() as schema,
-  has_schema_privilege(current_schema(), 'create') as creates,
-  current_setting('idle_in_transaction_session_timeout') as "idleTimeout", pg_backend_pid() as pid
-  from pg_roles, pg_database where rolname = current_user and datname = current_database()`
-
 export async function serverFindings(engine: Engine, processes: number): Promise<Finding[]> {
   const connection = await engine.acquire()
   try {
-    const server = await connection.one<Server>(question, [], unconverted)
+    const server = await connection.one<Server>(doctorSql.server, [], unconverted)
     return [
       version(server),
       encryption(
         engine,
-        await connection.first<{ ssl: boolean; version: string }>(
-          'select ssl, version from pg_stat_ssl where pid = pg_backend_pid()',
-          [],
-          unconverted,
-        ),
+        await connection.first<{ ssl: boolean; version: string }>(doctorSql.encryption, [], unconverted),
       ),
       connections(engine, server, processes),
       ...(engine.options.driver === 'pglite' ? [] : [pooler(engine, server, await connection.rawConnection())]),
       ...role(server),
       ...lacks(server),
-      await clocks(() =>
-        connection.one<{ now: number }>(
-          'select extract(epoch from clock_timestamp())::float8 * 1000 as now',
-          [],
-          unconverted,
-        ),
-      ),
+      await clocks(() => connection.one<{ now: number }>(doctorSql.now, [], unconverted)),
     ]
   } finally {
     await connection.release()

@@ -1,27 +1,21 @@
-// The list of drivers: a driver is a folder and one line here. Options ask it by scheme and by name; programs add their own.
+// The list of drivers that options ask by scheme and by name. Those that ship come from `shipped.ts`; programs add their own.
 import { UsageError } from '../errors/index.ts'
 import { postgres as postgresDialect } from '../postgres/dialect.ts'
 import type { Descriptor, Registry } from './descriptor.ts'
 import type { Driver } from './driver.ts'
-import { mysql } from './mysql/descriptor.ts'
 import { anyPlaceOptions } from './option-checks.ts'
-import { pg } from './pg/descriptor.ts'
-import { pglite } from './pglite/descriptor.ts'
-import { socket } from './socket/descriptor.ts'
+import * as shipped from './shipped.ts'
 
 /** The names that the option `driver` has from the start. */
-export type DriverName = 'postgres' | 'pg' | 'socket' | 'pglite' | 'mysql'
+export type DriverName = keyof typeof shipped
 
-/** Until the engine speaks the protocol itself, node-postgres serves its scheme. */
-const postgres: Descriptor = {
-  ...pg,
-  name: 'postgres',
-  schemes: ['postgres', 'postgresql'],
-  also: [],
-  servedBy: pg.name,
-}
+const { postgres, ...others } = shipped
 
-export const drivers: Registry = createRegistry([postgres, pg, socket, pglite, mysql])
+/** The first one is taken where nothing names a driver. */
+export const drivers: Registry = createRegistry([
+  postgres,
+  ...Object.values(others).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+])
 
 /** A registry with these drivers. */
 export function createRegistry(built: readonly Descriptor[]): Registry {

@@ -53,6 +53,7 @@ export class PoolClosedError extends PoolError {
 
 export interface ConnectDetails extends ErrorDetails {
   readonly sqlState?: string | undefined
+  readonly errno?: number | undefined
 }
 
 /** No connection could be opened: name look-up, network, TLS, or the server refused. Outcome: `not_started`. Retryable. */
@@ -62,10 +63,13 @@ export class ConnectError extends GeneverError {
   static override readonly retryable: boolean = true
   /** The SQLSTATE of the server's answer, if there was one. */
   declare readonly sqlState?: string
+  /** The number of the error, where the database has one (MySQL): `1045`. */
+  declare readonly errno?: number
 
   constructor(message: string, details: ConnectDetails = {}) {
     super(message, details)
     if (details.sqlState !== undefined) this.sqlState = details.sqlState
+    if (details.errno !== undefined) this.errno = details.errno
   }
 }
 
@@ -111,7 +115,7 @@ export function toConnectError(
   details: ConnectDetails = {},
 ): ConnectError {
   const kind =
-    told.kind === 'authentication'
+    told.kind === 'authentication' || told.kind === 'password'
       ? AuthenticationError
       : told.opening === 'full'
         ? TooManyConnectionsError

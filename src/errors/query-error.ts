@@ -294,6 +294,7 @@ const classes: ReadonlyMap<string, typeof QueryError> = new Map<string, typeof Q
   ['lock-timeout', LockTimeoutError],
   ['read-only', ReadOnlyError],
   ['syntax', SqlSyntaxError],
+  ['naming', SqlSyntaxError],
   ['cancelled', QueryCanceledError],
   ['stale-plan', StalePlanError],
 ])
@@ -312,11 +313,15 @@ export const poolerAdvice: string =
 /**
  * The error for what the server said to a statement. Never throws.
  *
- * @param kind What the dialect says it means.
+ * @param meaning What the dialect says of it.
  * @param message What the server said, without values.
  * @param details A cause is kept as `driverError`, because it prints what the server said.
  */
-export function toQueryError(kind: string, message: string, details: QueryErrorDetails): QueryError {
+export function toQueryError(
+  { kind, retryable }: { readonly kind: string; readonly retryable: boolean },
+  message: string,
+  details: QueryErrorDetails,
+): QueryError {
   const advice = kind === 'lost-statement' ? ` ${poolerAdvice}` : ''
-  return new (classes.get(kind) ?? QueryError)(`${message}${advice}`, { ...details, ...blames[kind] })
+  return new (classes.get(kind) ?? QueryError)(`${message}${advice}`, { retryable, ...details, ...blames[kind] })
 }

@@ -9,6 +9,7 @@ import type { Connection } from '../engine/connection.ts'
 import type { Executor } from '../engine/query/executor.ts'
 import type { ManualTransaction, Transaction } from '../engine/transaction/transaction.ts'
 import { MigrationError } from '../errors/index.ts'
+import { toolLock } from '../postgres/tool-sql.ts'
 import { clock, sleep } from '../util/clock.ts'
 import { unconverted } from '../sql/conversions.ts'
 
@@ -89,11 +90,7 @@ export async function inLock<T>(
 }
 
 async function tryLock(executor: Executor, key: string): Promise<boolean> {
-  const got = await executor.scalar<boolean>(
-    'select pg_try_advisory_xact_lock(hashtextextended($1, 0))',
-    [key],
-    unconverted,
-  )
+  const got = await executor.scalar<boolean>(toolLock.ofTransaction, [key], unconverted)
   if (got === true) await executor.status(withoutSnapshot)
   return got === true
 }
@@ -106,13 +103,11 @@ export async function holdForSession(
 ): Promise<() => Promise<void>> {
   await waitUntil(
     patience,
-    async () =>
-      (await connection.scalar<boolean>('select pg_try_advisory_lock(hashtextextended($1, 0))', [key], unconverted)) ===
-      true,
+    async () => (await connection.scalar<boolean>(toolLock.ofSession, [key], unconverted)) === true,
   )
   return async () => {
     // A connection that was lost has lost its locks.
-    await connection.status('select pg_advisory_unlock(hashtextextended($1, 0))', [key]).catch(() => {})
+    await connection.status(toolLock.free, [key]).catch(() => {})
   }
 }
 

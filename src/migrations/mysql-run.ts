@@ -8,6 +8,7 @@ import type { Db } from '../db/db.ts'
 import type { Connection } from '../engine/connection.ts'
 import { MigrationError, QueryCanceledError, QueryError } from '../errors/index.ts'
 import { currentDatabase } from '../mysql/dialect.ts'
+import { explain } from '../mysql/errno.ts'
 import { unconverted } from '../sql/conversions.ts'
 import { clock } from '../util/clock.ts'
 import { failedAt, refuseDrift, unseen } from './failures.ts'
@@ -152,9 +153,6 @@ async function wasDone(connection: Connection, statement: string, before: string
   return now !== before
 }
 
-/** No such table, procedure, trigger, event, database. */
-const missing: ReadonlySet<number | undefined> = new Set([1146, 1305, 1360, 1539, 1049])
-
 /** What the definition looks like that a statement changes; `''` where there is none, null where nothing would show. */
 async function shapeOf(connection: Connection, statement: string): Promise<string | null> {
   const subject = subjectOf(statement)
@@ -165,7 +163,9 @@ async function shapeOf(connection: Connection, statement: string): Promise<strin
     // Numbers that were given meanwhile are no part of it.
     return digest(JSON.stringify(rows).replaceAll(/ AUTO_INCREMENT=\d+/g, ''))
   } catch (error) {
-    if (error instanceof QueryError && missing.has(error.errno)) return ''
+    // No such table, procedure, trigger, event, database.
+    const kind = error instanceof QueryError ? explain(error.fields).kind : null
+    if (kind === 'naming' || kind === 'unknown-object') return ''
     throw error
   }
 }

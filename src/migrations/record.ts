@@ -1,5 +1,6 @@
 // The table that says which migrations were applied: drizzle-kit's, in the form of 0.x or of 1.0, or ours, which is the same.
 import type { Executor } from '../engine/query/executor.ts'
+import { recordSql } from '../postgres/tool-sql.ts'
 import { unconverted } from '../sql/conversions.ts'
 import { MigrationError } from '../errors/index.ts'
 import type { Folder, FolderForm, Migration } from './folder.ts'
@@ -57,32 +58,21 @@ export class MigrationRecord {
   async prepare(executor: Executor): Promise<void> {
     await this.#look(executor)
     if (this.#named === null) {
-      if ((await executor.scalar('select to_regnamespace($1)::text', [quote(this.#schema)], unconverted)) === null)
-        await executor.status(`create schema if not exists ${quote(this.#schema)}`)
-      const names =
-        this.#folder.form === 'journal' ? '' : ', name text, applied_at timestamp with time zone default now()'
-      await executor.status(
-        `create table if not exists ${this.path} (id serial primary key, hash text not null, created_at bigint${names})`,
-      )
+      if ((await executor.scalar(recordSql.schema, [quote(this.#schema)], unconverted)) === null)
+        await executor.status(recordSql.makeSchema(quote(this.#schema)))
+      await executor.status(recordSql.make(this.path, this.#folder.form !== 'journal'))
       await this.#look(executor)
     }
-    await executor.status(
-      `create table if not exists ${this.stepsPath} (hash text not null, step integer not null, done boolean not null, primary key (hash, step))`,
-    )
+    await executor.status(recordSql.makeSteps(this.stepsPath))
   }
 
   async add(executor: Executor, { name, when, hash }: Migration): Promise<void> {
-    if (this.#named === true)
-      await executor.status(`insert into ${this.path} (hash, created_at, name) values ($1, $2, $3)`, [hash, when, name])
-    else await executor.status(`insert into ${this.path} (hash, created_at) values ($1, $2)`, [hash, when])
+    const named = this.#named === true
+    await executor.status(recordSql.add(this.path, named), named ? [hash, when, name] : [hash, when])
   }
 
   async #look(executor: Executor): Promise<void> {
-    const columns = await executor.all<{ name: string }>(
-      `select attname as name from pg_attribute where attrelid = to_regclass($1) and attnum > 0 and not attisdropped`,
-      [this.path],
-      unconverted,
-    )
+    const columns = await executor.all<{ name: string }>(recordSql.columns, [this.path], unconverted)
     this.#named = columns.length === 0 ? null : columns.some(({ name }) => name === 'name')
   }
 
@@ -90,7 +80,7 @@ export class MigrationRecord {
     await this.#look(executor)
     if (this.#named === null) return []
     return executor.all<{ hash: string; createdAt: number; name: string | null }>(
-      `select hash, created_at as "createdAt", ${this.#named ? 'name' : 'null::text as name'} from ${this.path} order by id`,
+      recordSql.entries(this.path, this.#named),
       [],
       unconverted,
     )

@@ -20,6 +20,7 @@ import { createdNames, inSchema, isAlone, quoteSchema as quote, tokensOf, type W
 import { needsSteps, runSteps } from './steps.ts'
 import { pathOf, type Target } from './targets.ts'
 import { Token } from '../postgres/lexer.ts'
+import { doneSql, recordSql } from '../postgres/tool-sql.ts'
 
 /** One connection holds the lock, one works; behind a pooler one more runs in a schema what refuses a transaction. */
 export function connectionsEach(schemaBehindPooler: boolean): number {
@@ -67,8 +68,7 @@ export class TargetRun {
   }
 
   async #applyOn(connection: Connection, lock: MigrationLock): Promise<Outcome> {
-    const version =
-      (await connection.scalar<number>("select current_setting('server_version_num')::int", [], unconverted)) ?? 0
+    const version = (await connection.scalar<number>(doneSql.version, [], unconverted)) ?? 0
     await this.#locked(connection, (tx) => this.#record.prepare(tx))
     const plan = await this.#record.plan(connection)
     refuseDrift(plan, this.#target, this.#options)
@@ -164,7 +164,7 @@ export class TargetRun {
       await this.#locked(connection, async (tx) => {
         // Its own transaction may have been finished by the session of a run that was killed.
         if (await this.#isPending(tx, migration)) await this.#record.add(tx, migration)
-        await tx.status(`delete from ${this.#record.stepsPath} where hash = $1`, [migration.hash])
+        await tx.status(recordSql.forget(this.#record.stepsPath), [migration.hash])
       })
       return statements
     } finally {

@@ -4,6 +4,8 @@ import type { Connection } from '../engine/connection.ts'
 import type { Executor } from '../engine/query/executor.ts'
 import type { Transaction } from '../engine/transaction/transaction.ts'
 import { MigrationError, QueryError } from '../errors/index.ts'
+import { explain } from '../postgres/sqlstate.ts'
+import { doneSql, recordSql } from '../postgres/tool-sql.ts'
 import { unconverted } from '../sql/conversions.ts'
 import { short, unseen } from './failures.ts'
 import { type Patience, waitUntil } from './lock.ts'
@@ -45,18 +47,11 @@ export interface Steps {
 export async function runSteps(connection: Connection, steps: Steps): Promise<void> {
   const { path, hash, statements, begins } = steps
   const marks = async (executor: Executor): Promise<Map<number, boolean>> => {
-    const rows = await executor.all<{ step: number; done: boolean }>(
-      `select step, done from ${path} where hash = $1`,
-      [hash],
-      unconverted,
-    )
+    const rows = await executor.all<{ step: number; done: boolean }>(recordSql.steps(path), [hash], unconverted)
     return new Map(rows.map(({ step, done }) => [step, done]))
   }
   const mark = (executor: Executor, step: number, done: boolean): Promise<unknown> =>
-    executor.status(
-      `insert into ${path} (hash, step, done) values ($1, $2, $3) on conflict (hash, step) do update set done = excluded.done`,
-      [hash, step, done],
-    )
+    executor.status(recordSql.mark(path), [hash, step, done])
   const known = await marks(connection)
   for (const [step, statement] of statements.entries()) {
     if (known.get(step) === true) continue
@@ -105,19 +100,16 @@ async function runAlone(connection: Connection, statement: string, begun: boolea
 /** Waits while another session runs this very statement. */
 function untilNobodyRuns(executor: Executor, statement: string, patience: Patience): Promise<void> {
   return waitUntil(patience, async () => {
-    const running = await executor.scalar<boolean>(
-      `select exists (select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
-        and state = 'active' and left(query, 200) = left($1, 200))`,
-      [statement],
-      unconverted,
-    )
+    const running = await executor.scalar<boolean>(doneSql.running, [statement], unconverted)
     return running !== true
   })
 }
 
 /** The object is there already, or not there any more. */
 function collided(error: unknown): boolean {
-  return error instanceof QueryError && /^(?:42P07|42710|42704|42P04|3D000|40P01)$/.test(error.sqlState)
+  if (!(error instanceof QueryError)) return false
+  const { kind } = explain(error.fields)
+  return kind === 'object-exists' || kind === 'unknown-object' || kind === 'deadlock'
 }
 
 /** Whether the catalogue shows that it was done. */
@@ -148,18 +140,14 @@ async function judge(executor: Executor, statement: string, run: Steps['runAlone
   const said = words.map(({ text }) => text)
   const [verb, second, third] = said
   const value = addedValue(statement)
-  if (value !== null)
-    return has(executor, 'select exists (select from pg_enum where enumtypid = to_regtype($1) and enumlabel = $2)', [
-      value.type,
-      value.value,
-    ])
+  if (value !== null) return has(executor, doneSql.enumValue, [value.type, value.value])
   if (verb === 'create' && (second === 'index' || third === 'index')) return judgeIndex(executor, statement, words, run)
   if (verb === 'drop' && second === 'index') return judgeDrop(executor, statement, words)
   if (verb === 'create' && (second === 'database' || second === 'tablespace'))
-    return has(executor, existence[second], [third])
+    return has(executor, doneSql[second], [third])
   if (verb === 'drop' && (second === 'database' || second === 'tablespace')) {
     const name = third === 'if' ? said[4] : third
-    return (await has(executor, existence[second], [name])) === 'done' ? 'not done' : 'done'
+    return (await has(executor, doneSql[second], [name])) === 'done' ? 'not done' : 'done'
   }
   if (verb === 'alter' && said.includes('detach')) return judgeDetach(executor, statement, words, run)
   // They may run again without harm.
@@ -170,11 +158,6 @@ async function judge(executor: Executor, statement: string, run: Steps['runAlone
     return 'not done'
   throw unseen(statement)
 }
-
-const existence = {
-  database: 'select exists (select from pg_database where datname = $1)',
-  tablespace: 'select exists (select from pg_tablespace where spcname = $1)',
-} as const
 
 async function has(executor: Executor, sql: string, params: readonly unknown[]): Promise<'done' | 'not done'> {
   return (await executor.scalar<boolean>(sql, params, unconverted)) === true ? 'done' : 'not done'
@@ -196,12 +179,7 @@ async function judgeIndex(
   const table = qualified(statement, words, words[on + 1]?.text === 'only' ? on + 2 : on + 1)
   if (name === undefined)
     throw new MigrationError(`Name the index, so that Genever can see whether it was made: ${short(statement)}.`)
-  const found = await executor.first<{ valid: boolean; schema: string }>(
-    `select i.indisvalid as valid, n.nspname as schema from pg_index i join pg_class c on c.oid = i.indexrelid
-      join pg_namespace n on n.oid = c.relnamespace where c.relname = $1 and i.indrelid = to_regclass($2)`,
-    [name.text, table],
-    unconverted,
-  )
+  const found = await executor.first<{ valid: boolean; schema: string }>(doneSql.index, [name.text, table], unconverted)
   if (found === undefined) return 'not done'
   if (found.valid) return 'done'
   await run(`drop index concurrently ${quote(found.schema)}.${quote(name.text)}`)
@@ -211,9 +189,7 @@ async function judgeIndex(
 async function judgeDrop(executor: Executor, statement: string, words: readonly Word[]): Promise<'done' | 'not done'> {
   let at = words.findIndex(({ text }) => text === 'concurrently') + 1
   if (words[at]?.text === 'if') at += 2
-  return (await has(executor, 'select to_regclass($1) is not null', [qualified(statement, words, at)])) === 'done'
-    ? 'not done'
-    : 'done'
+  return (await has(executor, doneSql.relation, [qualified(statement, words, at)])) === 'done' ? 'not done' : 'done'
 }
 
 async function judgeDetach(
@@ -224,11 +200,7 @@ async function judgeDetach(
 ): Promise<'done' | 'not done'> {
   const detach = words.findIndex(({ text }) => text === 'detach')
   const partition = qualified(statement, words, detach + 2)
-  const pending = await executor.scalar<boolean>(
-    'select inhdetachpending from pg_inherits where inhrelid = to_regclass($1)',
-    [partition],
-    unconverted,
-  )
+  const pending = await executor.scalar<boolean>(doneSql.detaching, [partition], unconverted)
   if (pending === undefined) return 'done'
   if (!pending) return 'not done'
   await run(`${statement.slice(0, words[detach]?.start)} detach partition ${partition} finalize`)

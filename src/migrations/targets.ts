@@ -10,6 +10,7 @@ import type { TenantTargets } from '../db/places.ts'
 import type { MigrateOptions } from './options.ts'
 import { unconverted } from '../sql/conversions.ts'
 import { searchPath, tenantSchemaRefusal as refusal } from '../postgres/schema-path.ts'
+import { doneSql } from '../postgres/tool-sql.ts'
 
 export interface Target {
   /** Null: that of the db that was given. */
@@ -101,7 +102,7 @@ export async function withAllSchemas(db: Db, options: MigrateOptions): Promise<M
 /** `[null]` where none are named. @throws {MigrationError} for one that is not there, or cannot be a tenant's. */
 export async function schemasOf(db: Db, { schemas }: MigrateOptions): Promise<(string | null)[]> {
   if (schemas === undefined) return [null]
-  const there = await db.all<{ name: string }>('select nspname as name from pg_namespace', [], unconverted)
+  const there = await db.all<{ name: string }>(doneSql.schemas, [], unconverted)
   const names = new Set(there.map(({ name }) => name))
   if (schemas instanceof RegExp)
     return [...names].filter((name) => refusal(name) === null && name.search(schemas) !== -1).toSorted()

@@ -46,7 +46,7 @@ const modelWords: ModelWords = {
   returns: false,
   updateReturns: false,
   emptyRow: '() values ()',
-  rowsAtOnce: false,
+  rowsAtOnce: null,
   listAsArray: false,
   namesKey: false,
   incoming: (column) => `values(${column})`,
@@ -161,7 +161,7 @@ export const mysql: Dialect = Object.freeze<Dialect>({
   message: safeMessage,
   models: modelWords,
   lists: {
-    inColumn: false,
+    inColumn: null,
     keyText,
     keyType,
     keys: keyRows,

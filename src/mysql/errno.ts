@@ -1,14 +1,14 @@
 // What an error of MySQL or MariaDB means, by its number: the SQLSTATE is too coarse (23000 stands for five kinds, HY000 for all the rest).
 // Also the names that its message holds, and the message without values.
-import type { ErrorFields, Meaning } from '../sql/dialect.ts'
+import { type ErrorFields, type Meaning, meaningOf } from '../sql/dialect.ts'
 
-const usual: Meaning = { kind: 'other', transaction: 'kept', health: 'well', opening: 'statement' }
-
-const standby: Meaning = Object.freeze({ ...usual, kind: 'read-only', health: 'standby' })
+const usual = meaningOf({})
+const standby = meaningOf({ kind: 'read-only', health: 'standby' })
 
 const meanings: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ...each({ opening: 'full' }, 1040, 1203, 1226),
-  ...each({ opening: 'config' }, 1044, 1049),
+  ...each({ opening: 'config' }, 1044),
+  ...each({ kind: 'unknown-object', opening: 'config' }, 1049),
   ...each({ kind: 'authentication', opening: 'config' }, 1045, 1698, 1820, 1862, 3118, 4151),
   ...each({ health: 'shutdown', opening: 'endpoint', transaction: 'ended' }, 1053, 1077, 1079),
   ...each({ health: 'session', opening: 'endpoint', transaction: 'ended' }, 1927),
@@ -19,22 +19,28 @@ const meanings: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ...each({ kind: 'not-null' }, 1048, 1364, 1263),
   ...each({ kind: 'check' }, 3819, 4025),
   // All of the transaction is gone: what came next would run in none.
-  ...each({ kind: 'deadlock', transaction: 'ended' }, 1213),
-  ...each({ kind: 'deadlock' }, 1614),
-  ...each({ kind: 'serialization', transaction: 'ended' }, 1020),
-  ...each({ kind: 'lock-timeout' }, 1205, 3572),
-  ...each({ kind: 'syntax' }, 1052, 1054, 1056, 1060, 1064, 1065, 1109, 1111, 1146, 1149, 1305, 1630),
+  ...each({ kind: 'deadlock', retryable: true, transaction: 'ended' }, 1213),
+  ...each({ kind: 'deadlock', retryable: true }, 1614),
+  ...each({ kind: 'serialization', retryable: true, transaction: 'ended' }, 1020),
+  ...each({ kind: 'lock-timeout', retryable: true }, 1205, 3572),
+  // Nothing of it has run.
+  ...each({ kind: 'syntax', about: 'text' }, 1064, 1065, 1149),
+  ...each({ kind: 'naming', about: 'text' }, 1052, 1054, 1056, 1060, 1109, 1111, 1146, 1305, 1630),
+  // A thread, a trigger, an event.
+  ...each({ kind: 'unknown-object', about: 'text' }, 1094, 1360, 1539),
+  ...each({ kind: 'object-exists', about: 'text' }, 1007, 1050, 1304, 1359, 1537),
   ...each({ kind: 'cancelled' }, 1317, 1969, 3024, 1028),
   ['1836', standby],
   ...each({ kind: 'read-only' }, 1792),
   ...each(
-    { kind: 'data' },
+    { kind: 'data', about: 'value' },
     ...[1264, 1265, 1292, 1366, 1367, 1406, 1411, 1416, 1441, 1525, 1690, 3140, 3156, 4038, 4079],
   ),
+  ...each({ prepared: 'full' }, 1461),
 ])
 
 function each(part: Partial<Meaning>, ...numbers: readonly number[]): [string, Meaning][] {
-  return numbers.map((number) => [String(number), Object.freeze({ ...usual, ...part })])
+  return numbers.map((number) => [String(number), meaningOf(part)])
 }
 
 export function explain({ code = '', message = '' }: ErrorFields): Meaning {
@@ -48,6 +54,18 @@ export interface Refused {
   readonly errno: number
   readonly sqlState: string
   readonly message: string
+}
+
+// For drivers and sandboxes, where they have to speak for the server.
+export const interrupted: Refused = { errno: 1317, sqlState: '70100', message: 'Query execution was interrupted' }
+export const readsOnly: Refused = {
+  errno: 1792,
+  sqlState: '25006',
+  message: 'Cannot execute statement in a READ ONLY transaction.',
+}
+
+export function explainRefused({ errno, message }: Refused): Meaning {
+  return explain({ code: String(errno), message })
 }
 
 /** The error by field. */

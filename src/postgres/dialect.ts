@@ -1,6 +1,7 @@
 // The dialect of PostgreSQL, whatever driver speaks to it.
 import { UsageError } from '../errors/index.ts'
-import { type BeginOptions, type Dialect, parseIsolation } from '../sql/dialect.ts'
+import { type BeginOptions, type Dialect, type ListColumnWords, parseIsolation } from '../sql/dialect.ts'
+import type { RowsAtOnce } from '../sql/model-words.ts'
 import type { Statement } from '../sql/statement.ts'
 import { mostNameBytes, settingName, settingValue } from '../sql/settings.ts'
 import { describeType, isWellFormed } from '../util/options.ts'
@@ -12,6 +13,7 @@ import {
   channels,
   copy,
   cursor,
+  literal,
   locks,
   outcome,
   replication,
@@ -34,6 +36,70 @@ const pathToSchemas = /^(?:"[^",\\\p{Cc}\p{Cs}]+", )+pg_temp$/u
 /** Sets a path by a text for it alone; null: it goes as a parameter. The server would plan a call of set_config() again for each path. */
 function setPath(path: string): Statement | null {
   return pathToSchemas.test(path) ? { sql: `set search_path = ${path}`, params: [] } : null
+}
+
+/** The widest type of its kind: such a list still fits when another program has widened the column. */
+const kin: Readonly<Record<string, string>> = {
+  int2: 'int8',
+  int4: 'int8',
+  varchar: 'text',
+  bpchar: 'text',
+}
+
+const rowsAtOnce: RowsAtOnce = {
+  types: (table) => `with recursive types (name, type, domain) as (
+    select attname, atttypid, false from pg_catalog.pg_attribute
+    where attrelid = ${literal(table)}::pg_catalog.regclass and attnum > 0 and not attisdropped
+    union all select name, typbasetype, true from types join pg_catalog.pg_type on oid = type and typtype = 'd'
+  ) select name::text, domain, t.oid in (114, 3802), n.nspname::text, t.typname::text, t.typarray <> 0 and t.typcategory <> 'A' and t.typtype <> 'c'
+  from types join pg_catalog.pg_type t on t.oid = type and t.typtype <> 'd'
+  join pg_catalog.pg_namespace n on n.oid = t.typnamespace`,
+  listOf: (schema, type) => `${quote(schema)}.${quote(schema === 'pg_catalog' ? (kin[type] ?? type) : type)}[]`,
+  instants: '"pg_catalog"."timestamptz"[]',
+  lists: (types) =>
+    `select * from rows from (${types.map((type, at) => `pg_catalog.unnest($${at + 1}::${type})`).join(', ')})`,
+  json: (table, columns) => `select ${columns} from json_populate_recordset(null::${table}, $1::json)`,
+}
+
+const inColumn: ListColumnWords = {
+  // In the binary form of a record.
+  object: (fields) => `pg_catalog.record_send(row(${fields}))`,
+  indexed: (count) =>
+    `select pg_catalog.concat_ws(',', ${Array.from({ length: count }, (_, at) => isIndexed(at * 4 + 1)).join(', ')})`,
+}
+
+/** An index that leads with the columns, and a comparison that can use it: one type, or types of one family, one collation. */
+function isIndexed(first: number): string {
+  const [child, columns, parent, others] = [first, first + 1, first + 2, first + 3].map((at) => `$${at}`) as [
+    string,
+    string,
+    string,
+    string,
+  ]
+  return `case when pg_catalog.to_regclass(${child}) is null or pg_catalog.to_regclass(${parent}) is null then 'unknown' else (exists (
+    select from pg_catalog.pg_index i
+    join pg_catalog.pg_class k on k.oid = i.indexrelid
+    join pg_catalog.pg_am m on m.oid = k.relam
+    where i.indrelid = pg_catalog.to_regclass(${child}) and i.indisvalid and i.indpred is null
+      and (m.amname = 'btree' or (m.amname = 'hash' and i.indnatts = 1))
+      and (pg_catalog.string_to_array(i.indkey::text, ' ')::int2[])[1:pg_catalog.cardinality(${columns}::text[])]
+        operator(pg_catalog.@>) (
+          select pg_catalog.array_agg(a.attnum) from pg_catalog.pg_attribute a
+          where a.attrelid = i.indrelid and a.attname = any(${columns}::text[]))
+  ) and not exists (
+    select from rows from (pg_catalog.unnest(${columns}::text[]), pg_catalog.unnest(${others}::text[])) as pair (child, parent)
+    left join pg_catalog.pg_attribute c on c.attrelid = pg_catalog.to_regclass(${child}) and c.attname = pair.child
+    left join pg_catalog.pg_type ct on ct.oid = c.atttypid
+    left join pg_catalog.pg_attribute p on p.attrelid = pg_catalog.to_regclass(${parent}) and p.attname = pair.parent
+    left join pg_catalog.pg_type pt on pt.oid = p.atttypid
+    where c.attnum is null or c.attcollation is distinct from p.attcollation
+      or (case when coalesce(nullif(ct.typbasetype, 0), ct.oid) in (21, 23) then 20
+            when coalesce(nullif(ct.typbasetype, 0), ct.oid) = 1043 then 25
+            else coalesce(nullif(ct.typbasetype, 0), ct.oid) end)
+        is distinct from
+        (case when coalesce(nullif(pt.typbasetype, 0), pt.oid) in (21, 23) then 20
+            when coalesce(nullif(pt.typbasetype, 0), pt.oid) = 1043 then 25
+            else coalesce(nullif(pt.typbasetype, 0), pt.oid) end)))::text end`
 }
 
 export const postgres: Dialect = Object.freeze<Dialect>({
@@ -100,7 +166,7 @@ export const postgres: Dialect = Object.freeze<Dialect>({
     returns: true,
     updateReturns: true,
     emptyRow: 'default values',
-    rowsAtOnce: true,
+    rowsAtOnce,
     listAsArray: true,
     namesKey: true,
     incoming: (column) => `excluded.${column}`,
@@ -117,7 +183,7 @@ export const postgres: Dialect = Object.freeze<Dialect>({
     lock: ({ name, wait }) => ` for update of ${name}${wait === null ? '' : ` ${wait}`}`,
   },
   lists: {
-    inColumn: true,
+    inColumn,
     keyText: (column) => `${column}::text`,
     keyType: (column) => `pg_catalog.format_type(pg_catalog.pg_typeof(${column})::oid, -1)`,
     keys: (types, columns, place) => ({

@@ -194,11 +194,6 @@ export const replication: ReplicationWords = {
     const position = lsn === undefined ? null : positionOf(lsn)
     return position === null || Number(timeline) < 1 ? null : { timeline: Number(timeline), position }
   },
-  refusal({ code, message }) {
-    // Writes, and what only a primary can do; then what was stopped because the replay of the log needed its place.
-    if (code === '25006' || code === '0A000') return 'never'
-    return code === '40001' || (code === '55000' && /recovery/i.test(message ?? '')) ? 'now' : null
-  },
   // The messages are translated, the routine is not.
   unconfirmed: ({ routine }) => routine === 'SyncRepWaitForLSN',
 }
@@ -216,6 +211,9 @@ function positionOf(lsn: string): bigint | null {
 const none: readonly string[] = []
 /** More tokens say nothing of the name. */
 const headSize = 8
+
+/** A text that may call the function which does so. */
+export const setter: RegExp = /set_config/i
 
 /** Names in lower case; `*` for all. */
 export function settingsChanged(text: string): readonly string[] {

@@ -1,73 +1,96 @@
-// What an error of PostgreSQL means to those above, by its SQLSTATE: the one table. A state of five characters wins over its class of
-// two. Also the message without what it quotes of values.
-import type { ErrorFields, ErrorKind, Meaning } from '../sql/dialect.ts'
+// What an error of PostgreSQL means to those above, by its SQLSTATE: the one table. A state of five characters has what its class of two
+// says, unless it says so itself. Also the message without what it quotes of values.
+import { type ErrorFields, type Meaning, meaningOf } from '../sql/dialect.ts'
 
-/** What nobody but the statement's caller needs to know. It ends what may follow in its transaction. */
-const usual: Meaning = { kind: 'other', transaction: 'failed', health: 'well', opening: 'statement' }
-
-const meaning = (part: Partial<Meaning>): Meaning => Object.freeze({ ...usual, ...part })
-
-const endpoint = meaning({ opening: 'endpoint' })
-const login = meaning({ kind: 'authentication', opening: 'config' })
-const stopping = meaning({ health: 'shutdown', opening: 'endpoint' })
-const of = (kind: ErrorKind): Meaning => meaning({ kind })
+/** For drivers and sandboxes, where they have to speak for the server. */
+export const State = {
+  aborted: '25P02',
+  cancelled: '57014',
+  inUse: '55006',
+  notInTransaction: '25P01',
+  wrongPassword: '28P01',
+} as const
 
 /** PostgreSQL manual, appendix "PostgreSQL Error Codes". */
-const meanings: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
-  ['08', endpoint],
+const told: Readonly<Record<string, Partial<Meaning>>> = {
+  '08': { opening: 'endpoint' },
   // A pooler that does not keep a session answers what the protocol does not allow.
-  ['08P01', meaning({ kind: 'pooler', opening: 'endpoint' })],
-  ...each(of('data'), '22001 22003 22007 22008 22021 22P02 22P03 22P05'),
-  ['23', of('constraint')],
-  ['23001', of('still-referenced')],
-  ['23502', of('not-null')],
-  ['23503', of('foreign-key')],
-  ['23505', of('unique')],
-  ['23514', of('check')],
-  ['23P01', of('exclusion')],
-  ['25006', meaning({ kind: 'read-only', health: 'standby' })],
-  ['25P02', meaning({ kind: 'aborted' })],
-  ['25P03', meaning({ kind: 'idle-transaction', transaction: 'ended', health: 'session' })],
-  ['25P04', meaning({ transaction: 'ended', health: 'session' })],
-  ['26000', of('lost-statement')],
-  ['28', login],
-  ['3D000', meaning({ opening: 'config' })],
-  ['40001', of('serialization')],
-  ['40P01', of('deadlock')],
-  ['42501', meaning({ opening: 'config' })],
-  ...each(of('syntax'), '42601 42703 42883 42P01'),
-  ['42704', meaning({ opening: 'config' })],
-  ['42P05', of('lost-statement')],
-  ['53', endpoint],
-  ['53300', meaning({ opening: 'full' })],
-  ['55P03', of('lock-timeout')],
-  ['57014', meaning({ kind: 'cancelled' })],
-  ['57P01', stopping],
-  ['57P02', stopping],
-  ['57P03', stopping],
-  ['57P04', endpoint],
-  ['57P05', endpoint],
-  ['58', endpoint],
-])
-
-const stalePlan = of('stale-plan')
-const stillReferenced = of('still-referenced')
-
-function each(meaningOf: Meaning, codes: string): [string, Meaning][] {
-  return codes.split(' ').map((code) => [code, meaningOf])
+  '08P01': { kind: 'protocol' },
+  // What a server that follows another one does not do at all.
+  '0A': { about: 'text', following: 'never' },
+  '22': { about: 'value' },
+  ...each({ kind: 'data' }, '22001 22003 22007 22008 22021 22P02 22P03 22P05'),
+  '23': { kind: 'constraint' },
+  '23001': { kind: 'still-referenced' },
+  '23502': { kind: 'not-null' },
+  '23503': { kind: 'foreign-key' },
+  '23505': { kind: 'unique' },
+  '23514': { kind: 'check' },
+  '23P01': { kind: 'exclusion' },
+  '25006': { kind: 'read-only', health: 'standby', following: 'never' },
+  [State.aborted]: { kind: 'aborted' },
+  '25P03': { kind: 'idle-transaction', transaction: 'ended', health: 'session' },
+  '25P04': { transaction: 'ended', health: 'session' },
+  '26000': { kind: 'lost-statement', prepared: 'missing' },
+  '28': { kind: 'authentication', opening: 'config' },
+  [State.wrongPassword]: { kind: 'password' },
+  '3D000': { kind: 'unknown-object', opening: 'config' },
+  '3F': { about: 'text' },
+  '3F000': { kind: 'unknown-object' },
+  // On a server that follows: what it needed was changed by what it has to follow.
+  '40001': { kind: 'serialization', retryable: true, following: 'now' },
+  '40003': { transaction: 'unknown' },
+  '40P01': { kind: 'deadlock', retryable: true },
+  '42': { about: 'text' },
+  '42501': { opening: 'config' },
+  '42601': { kind: 'syntax' },
+  ...each({ kind: 'naming' }, '42703 42P01'),
+  '42704': { kind: 'unknown-object', opening: 'config', prepared: 'types' },
+  ...each({ prepared: 'types' }, '42804 42846'),
+  '42883': { kind: 'naming', prepared: 'types' },
+  ...each({ kind: 'object-exists' }, '42710 42723 42P04 42P06 42P07'),
+  '42P05': { kind: 'lost-statement', prepared: 'there' },
+  '53': { opening: 'endpoint' },
+  '53300': { opening: 'full' },
+  [State.inUse]: { opening: 'config' },
+  '55P03': { kind: 'lock-timeout', retryable: true },
+  [State.cancelled]: { kind: 'cancelled' },
+  ...each({ health: 'shutdown', opening: 'endpoint' }, '57P01 57P02 57P03'),
+  ...each({ opening: 'endpoint' }, '57P04 57P05'),
+  '58': { opening: 'endpoint' },
+  XX: { about: 'text' },
 }
+
+/** What has no state that says so. The messages are translated, names of routines are not, nor errors that nobody should ever see. */
+const special: readonly (readonly [code: string, fits: (error: ErrorFields) => boolean, part: Partial<Meaning>])[] = [
+  [
+    '0A000',
+    ({ routine, message }) =>
+      routine === 'RevalidateCachedQuery' || message === 'cached plan must not change result type',
+    { kind: 'stale-plan', retryable: true, prepared: 'result' },
+  ],
+  // Where other rows refer to the row, the message names three things in every language: its table, the constraint, theirs.
+  ['23503', ({ message = '' }) => (message.match(quotes)?.length ?? 0) > 4, { kind: 'still-referenced' }],
+  ['55000', ({ message = '' }) => /recovery/i.test(message), { following: 'now' }],
+  ['XX000', ({ message = '' }) => message.startsWith('cache lookup failed for type '), { prepared: 'types' }],
+]
+
+function each(part: Partial<Meaning>, codes: string): Record<string, Partial<Meaning>> {
+  return Object.fromEntries(codes.split(' ').map((code) => [code, part]))
+}
+
+/** An error ends what may follow in its transaction. */
+const made = (code: string, part: Partial<Meaning> = {}): Meaning =>
+  meaningOf({ transaction: 'failed', ...told[code.slice(0, 2)], ...told[code], ...part })
+
+const usual = made('')
+const meanings: ReadonlyMap<string, Meaning> = new Map(Object.keys(told).map((code) => [code, made(code)]))
+const specials = special.map(([code, fits, part]) => ({ code, fits, meaning: made(code, part) }))
 
 export function explain(fields: ErrorFields): Meaning {
-  const { code = '', message = '' } = fields
-  const found = meanings.get(code) ?? meanings.get(code.slice(0, 2)) ?? usual
-  if (code === '0A000' && isStalePlan(fields)) return stalePlan
-  // Where other rows refer to the row, the message names three things in every language: its table, the constraint, theirs.
-  return found.kind === 'foreign-key' && (message.match(quotes)?.length ?? 0) > 4 ? stillReferenced : found
-}
-
-/** PostgreSQL gives this no SQLSTATE; the routine is the same in every language. */
-function isStalePlan({ routine, message }: ErrorFields): boolean {
-  return routine === 'RevalidateCachedQuery' || message === 'cached plan must not change result type'
+  const { code = '' } = fields
+  for (const one of specials) if (one.code === code && one.fits(fields)) return one.meaning
+  return meanings.get(code) ?? meanings.get(code.slice(0, 2)) ?? usual
 }
 
 const longestMessage = 2_000

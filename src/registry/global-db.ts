@@ -13,8 +13,17 @@ import type { CloseReport } from '../pool/contract.ts'
 import type { Bakery } from '../sql/baked.ts'
 import { describeType } from '../util/options.ts'
 import { isThenable } from '../util/thrown.ts'
-import { type Home, SharedPool, type Visit } from './shared-pool.ts'
-import { differences, digest, type GlobalSource, textOf, type Traits, traitsOf } from './traits.ts'
+import {
+  differences,
+  digest,
+  type GlobalSource,
+  type Home,
+  SharedPool,
+  textOf,
+  type Traits,
+  traitsOf,
+  type Visit,
+} from './shared-pool.ts'
 
 type Given = GlobalSource | undefined | null
 

@@ -5,7 +5,7 @@ import type { EngineOptions } from '../engine/open/create-engine.ts'
 import { UsageError } from '../errors/index.ts'
 import { visit, visited } from '../registry/global-db.ts'
 import type { Visit } from '../registry/shared-pool.ts'
-import type { GlobalSource } from '../registry/traits.ts'
+import type { GlobalSource } from '../registry/shared-pool.ts'
 import { needsFunction } from '../util/options.ts'
 import { ScriptDb } from './script-db.ts'
 

@@ -4,6 +4,7 @@
 import type { ErrorFields } from '../errors/index.ts'
 import { UsageError } from '../errors/index.ts'
 import type { FunctionDialect } from './functions.ts'
+import type { ErrorKind, Meaning } from './meaning.ts'
 import type { ModelWords } from './model-words.ts'
 import type { Statement } from './statement.ts'
 import type { Control, StatementClass } from './compiled.ts'
@@ -116,58 +117,30 @@ export interface Baseline {
 }
 
 /** Fields of a server's error by name; `code` tells errors apart. */
-export type { ErrorFields }
+export type { ErrorFields, ErrorKind, Meaning }
 
-/** The meaning of an error of the server. */
-export interface Meaning {
-  readonly kind: ErrorKind
-  /** Its effect on the transaction around it. `ended`: all of it is gone, savepoints too. `kept`: only the statement failed. */
-  readonly transaction: 'kept' | 'failed' | 'ended'
-  /**
-   * Which connections it makes useless: none (`well`), this one (`session`), all because the server goes down (`shutdown`), or all
-   * because it takes no writes any more (`standby`).
-   */
-  readonly health: 'well' | 'session' | 'shutdown' | 'standby'
-  /** While connecting: try later (`full`), try again or elsewhere (`endpoint`), do not try (`config`), or not about connecting (`statement`). */
-  readonly opening: 'statement' | 'endpoint' | 'full' | 'config'
+/** The meaning of an error of which nothing is known but that its statement failed, with what differs from that. */
+export function meaningOf(part: Partial<Meaning>): Meaning {
+  return Object.freeze({
+    kind: 'other',
+    about: 'other',
+    transaction: 'kept',
+    retryable: false,
+    health: 'well',
+    opening: 'statement',
+    prepared: 'well',
+    following: null,
+    ...part,
+  })
 }
-
-/**
- * `aborted`: it did not run because an earlier one had failed. `cancelled`: it was asked to stop. `idle-transaction`: the
- * transaction ran nothing for too long. `pooler`: only a pooler in between explains it. `lost-statement`: a prepared statement is there
- * that should not be, or is not there that should, so another session answers than the one before. `still-referenced`: other rows
- * refer to the row. `data`: a value is not of its type, or too large or too long for it. The others are classes of errors.
- */
-export type ErrorKind =
-  | 'aborted'
-  | 'cancelled'
-  | 'idle-transaction'
-  | 'read-only'
-  | 'authentication'
-  | 'pooler'
-  | 'lost-statement'
-  | 'constraint'
-  | 'unique'
-  | 'foreign-key'
-  | 'still-referenced'
-  | 'not-null'
-  | 'check'
-  | 'exclusion'
-  | 'serialization'
-  | 'deadlock'
-  | 'lock-timeout'
-  | 'syntax'
-  | 'stale-plan'
-  | 'data'
-  | 'other'
 
 /**
  * Lists of objects that one more statement asks for. Keys leave the server as text and come back as they were written, because
  * the server alone knows which are equal.
  */
 export interface ListWords {
-  /** Lists come in one column of the statement that reads their objects. False: each list needs one more statement. */
-  readonly inColumn: boolean
+  /** Lists come in one column of the statement that reads their objects. Null: each list needs one more statement. */
+  readonly inColumn: ListColumnWords | null
   /** A part of a key as the server's own text. `column` is SQL, `declared` the type that its table declares. */
   keyText(column: string, declared: string): string
   /** SQL that gives the type of that part as text, in words that `keys` reads. */
@@ -177,6 +150,17 @@ export interface ListWords {
    * length, with no NULL. `place` takes a parameter and gives its placeholder, in the order in which they stand in the text.
    */
   keys(types: readonly string[], columns: readonly (readonly string[])[], place: (value: unknown) => string): KeyRows
+}
+
+/** Lists in one column. */
+export interface ListColumnWords {
+  /** One object of a list. `fields` is SQL. */
+  object(fields: string): string
+  /**
+   * Asks the catalogue for so many relations whether an index finds their rows. Each has four parameters: a table, its columns, the table
+   * that they are compared with, its columns. Gives `true`, `false` or `unknown` for each, with commas in between.
+   */
+  indexed(count: number): string
 }
 
 export interface KeyRows {
@@ -269,11 +253,6 @@ export interface ReplicationWords {
   readonly position: string
   /** Reads such a text; null: it is not a position. */
   readPosition(text: string): Pick<Standing, 'timeline' | 'position'> | null
-  /**
-   * Why a server that follows refused a read which the primary would run: it can never run it (`never`), or could not now (`now`).
-   * Null: the error has another reason.
-   */
-  refusal(error: ErrorFields): 'never' | 'now' | null
   /**
    * Whether a message beside an answer says that the server gives up waiting for its replicas. Then the transaction that it is about to
    * call committed may be lost with the server.

@@ -20,6 +20,23 @@ export interface MemberWords {
   cast(type: MemberType): readonly [before: string, after: string]
 }
 
+/** New rows as lists of the values of their columns, or as JSON. */
+export interface RowsAtOnce {
+  /**
+   * Asks for the types of the columns of a table, and for those that they are domains over. Each row has the name of the column, whether
+   * it is a domain, whether it is JSON, schema and name of the type, and whether there are lists of it that are not taken apart.
+   */
+  types(table: string): string
+  /** The type of lists of a type, wide enough for all of its kind. */
+  listOf(schema: string, type: string): string
+  /** That of lists of instants. */
+  readonly instants: string
+  /** Behind the columns of an INSERT: the rows of lists of these types, each a parameter. */
+  lists(types: readonly string[]): string
+  /** The same of JSON, which is the only parameter. */
+  json(table: string, columns: string): string
+}
+
 export interface ModelWords {
   /** Each server gives the rows of INSERT and DELETE; else its sessions tell whether it does. */
   readonly returns: boolean
@@ -27,8 +44,8 @@ export interface ModelWords {
   readonly updateReturns: boolean
   /** `(…) values (…)` of a row without values. */
   readonly emptyRow: string
-  /** New rows of one shape may travel as lists of the values of their columns, or as JSON. */
-  readonly rowsAtOnce: boolean
+  /** New rows of one shape in one text, however many they are; null where each row is written out. */
+  readonly rowsAtOnce: RowsAtOnce | null
   /** Values of `in (…)` may travel as one array. */
   readonly listAsArray: boolean
   /** An INSERT that meets a row names the unique key that decides; else each unique key of the table does. */

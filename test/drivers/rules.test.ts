@@ -1,16 +1,19 @@
 /** The rules that `genever/driver` exports hold for the drivers that ship, and a driver that breaks one is found out. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { dirname } from 'node:path'
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest'
 import { driverContract } from '../../src/driver/contract.ts'
 import type { Descriptor } from '../../src/driver/descriptor.ts'
 import type { ConnectionHooks, Driver, RawConnection } from '../../src/driver/driver.ts'
 import { FakeDriver } from '../support/fake/driver.ts'
 import { pgDriver } from '../../src/driver/pg/driver.ts'
 import { pgliteDriver } from '../../src/driver/pglite/driver.ts'
-import { createRegistry, drivers } from '../../src/driver/registry.ts'
+import { createRegistry, type DriverName, drivers } from '../../src/driver/registry.ts'
+import * as shipped from '../../src/driver/shipped.ts'
 import { socketDriver } from '../../src/driver/socket/driver.ts'
 import { resolveOptions } from '../../src/options/options.ts'
 import { freshDatabase } from '../support/database.ts'
+import { sourceFiles } from '../support/source.ts'
 
 const one = { sql: 'select $1::int as one', params: [1], rows: [{ one: 1 }] }
 
@@ -82,6 +85,25 @@ test('a driver that settles from inside submit is found out', async () => {
   const rule = driverContract({ driver: hasty, read: one, refused: 'x' }).find(({ name }) => name.includes('its rows'))
 
   await expect(rule?.run()).rejects.toThrow('never settled from inside submit')
+})
+
+describe('the drivers that ship', () => {
+  test('are a folder and one line, under their names', () => {
+    const described = sourceFiles().filter(({ path }) => /^driver\/\w+\/descriptor\.ts$/.test(path))
+    const lines = sourceFiles().flatMap(({ path, imports }) =>
+      imports
+        .filter(({ target }) => target !== undefined && /^driver\/\w+\/descriptor\.ts$/.test(target))
+        .filter(({ target }) => dirname(target as string) !== dirname(path))
+        .map(({ target }) => [path, target]),
+    )
+
+    expect(new Set(lines.map(String))).toEqual(new Set(described.map(({ path }) => `driver/shipped.ts,${path}`)))
+    expect(Object.entries(shipped).map(([name, descriptor]) => [name, descriptor.name])).toEqual(
+      Object.keys(shipped).map((name) => [name, name]),
+    )
+    expect(drivers.all.map(({ name }) => name)).toEqual(['postgres', 'mysql', 'pg', 'pglite', 'socket'])
+    expectTypeOf<DriverName>().toEqualTypeOf<'postgres' | 'pg' | 'socket' | 'pglite' | 'mysql'>()
+  })
 })
 
 describe('the registry', () => {

@@ -1,29 +1,53 @@
-/** What only PostgreSQL has is written where PostgreSQL is the subject: all else asks the dialect of its engine. */
+/** What only one database has is written where that database is the subject: all else asks the dialect of its engine. */
 
 import { expect, test } from 'vitest'
+import { explain as meaningOfNumber } from '../../src/mysql/errno.ts'
 import { sourceFiles } from '../support/source.ts'
 
-/** Prefixes of paths that are about PostgreSQL, or about its errors, each with its reason. */
-const about: Readonly<Record<string, string>> = {
+interface Telling {
+  readonly what: string
+  readonly pattern: RegExp
+  /** Prefixes of paths that are about it, each with its reason. */
+  readonly about: Readonly<Record<string, string>>
+}
+
+const subjects = {
   'postgres/': 'what PostgreSQL is',
   'driver/': 'who speaks to it',
   'schema/': 'DDL of tables that were defined for it',
-  'migrations/': 'folders of drizzle-kit for it, under its locks and its catalogue',
-  'models/crud/':
-    'models are on tables of drizzle-orm/pg-core: rows as JSON, the catalogue of types, places in texts of CRUD',
-  'models/load/': 'lists in one column, whose form depends on the indexes that the catalogue shows',
-  'cli/': 'what genever doctor asks a server of PostgreSQL',
-  'testing/sandbox/postgres.ts':
-    'the errors, the session and the deferred constraints of a connection to PostgreSQL that a sandbox shares',
-  'testing/sandbox/mysql/': 'the errors that a transaction of MySQL would give inside a sandbox',
 }
 
-const telling: Readonly<Record<string, RegExp>> = {
-  'a name of its catalogue': /\bpg_/,
-  'the function that sets settings': /set_config/,
-  'a numbered placeholder': /\$\d|\$\$\{/,
-  'an SQLSTATE': /(['"`])(?=[A-Z\d]*\d)[A-Z\d]{5}\1/,
+const tables = {
+  'postgres/sqlstate.ts': 'the table of the states',
+  'mysql/errno.ts': 'the table of the numbers, whose errors have states beside',
+  'driver/fake/': 'a server, which gives such errors',
 }
+
+const alsoTypes = {
+  'postgres/types/built-in.ts': 'numbers of types',
+  'builder/drizzle/values.ts': 'numbers of types',
+}
+
+const numbers = Array.from({ length: 4_000 }, (_, index) => String(1_000 + index)).filter(
+  (code) => meaningOfNumber({ code }) !== meaningOfNumber({}),
+)
+
+const telling: readonly Telling[] = [
+  { what: 'a name of its catalogue', pattern: /\bpg_/, about: subjects },
+  { what: 'the function that sets settings', pattern: /set_config/, about: subjects },
+  { what: 'a numbered placeholder', pattern: /\$\d|\$\$\{/, about: subjects },
+  { what: 'an SQLSTATE', pattern: /(['"`])(?=[A-Z\d]*\d)[A-Z\d]{5}\1/, about: tables },
+  {
+    what: 'SQLSTATEs in a pattern',
+    pattern: /\/\^?\(?(?:\?:)?(?=[A-Z\d]*\d)[A-Z\d]{2}(?:[A-Z\d]{3})?\$?[|)][^/]*\/\w*\.test/,
+    about: tables,
+  },
+  {
+    what: 'the number of an error',
+    pattern: new RegExp(`(?<![\\w.])(?:${numbers.join('|')})(?!\\w)`),
+    about: { ...tables, ...alsoTypes },
+  },
+]
 
 /** Comments become blanks, so that lines stay where they are. */
 function code(text: string): string {
@@ -31,38 +55,51 @@ function code(text: string): string {
   return blocks.replace(/(^|\s)\/\/.*$/gm, '$1')
 }
 
-const found = (): { readonly path: string; readonly place: string }[] =>
+const foundBy = ({ what, pattern }: Telling): { readonly path: string; readonly place: string }[] =>
   sourceFiles().flatMap(({ path, text }) =>
     code(text)
       .split('\n')
-      .flatMap((line, index) =>
-        Object.entries(telling)
-          .filter(([, pattern]) => pattern.test(line))
-          .map(([what]) => ({ path, place: `src/${path}:${index + 1} has ${what}` })),
-      ),
+      .flatMap((line, index) => (pattern.test(line) ? [{ path, place: `src/${path}:${index + 1} has ${what}` }] : [])),
   )
 
-const isAbout = (path: string): boolean => Object.keys(about).some((prefix) => path.startsWith(prefix))
+test.each(telling)('$what stands only where that is the subject', (each) => {
+  const prefixes = Object.keys(each.about)
 
-test('only where PostgreSQL is the subject do its names, placeholders and error codes stand', () => {
   expect(
-    found()
-      .filter(({ path }) => !isAbout(path))
+    foundBy(each)
+      .filter(({ path }) => !prefixes.some((prefix) => path.startsWith(prefix)))
       .map(({ place }) => place),
   ).toEqual([])
 })
 
 test('every exception still is one', () => {
-  const idle = Object.keys(about).filter((prefix) => !found().some(({ path }) => path.startsWith(prefix)))
+  const prefixes = new Set(telling.flatMap(({ about }) => Object.keys(about)))
+  const idle = [...prefixes].filter(
+    (prefix) =>
+      !telling.some(
+        (each) => Object.hasOwn(each.about, prefix) && foundBy(each).some(({ path }) => path.startsWith(prefix)),
+      ),
+  )
 
   expect(idle).toEqual([])
 })
 
 test('what is looked for is found in code and not in comments', () => {
-  const hits = (text: string): number => Object.values(telling).filter((pattern) => pattern.test(code(text))).length
+  const hits = (text: string): number => telling.filter(({ pattern }) => pattern.test(code(text))).length
 
-  expect(["'select pg_sleep(1)'", "'set_config'", "'where a = $1'", '`$${index}`', "'57P01'"].map(hits)).toEqual([
-    1, 1, 1, 1, 1,
+  expect(
+    [
+      "'select pg_sleep(1)'",
+      "'set_config'",
+      "'where a = $1'",
+      '`$${index}`',
+      "'57P01'",
+      '/^(?:22|42804$)/.test(code)',
+      "code === '1213'",
+      'errno === 1213',
+    ].map(hits),
+  ).toEqual([1, 1, 1, 1, 1, 1, 1, 1])
+  expect(['// pg_sleep', '/* $1 */ a', "'NEVER'", "'12345678'", '`${index}`', '1_213'].map(hits)).toEqual([
+    0, 0, 0, 0, 0, 0,
   ])
-  expect(['// pg_sleep', '/* $1 */ a', "'NEVER'", "'12345678'", '`${index}`'].map(hits)).toEqual([0, 0, 0, 0, 0])
 })

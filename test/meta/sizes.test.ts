@@ -14,6 +14,7 @@ const small = 40
 
 /** Each with its reason: a small file that has one user and stands alone nevertheless. */
 const apart: Readonly<Record<string, string>> = {
+  'driver/shipped.ts': 'a driver is a folder and one line, and this has the lines',
   'driver/postgres/open/ask-pooler.ts':
     'its folder has what comes with the opening of a session, and the one above is full',
   'mysql/control.ts': 'the counterpart of postgres/control.ts',

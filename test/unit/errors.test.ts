@@ -25,7 +25,11 @@ import {
   UsageError,
 } from '../../src/errors/index.ts'
 import { serverError } from '../../src/engine/query/failure.ts'
+import { mysql } from '../../src/mysql/dialect.ts'
 import { postgres } from '../../src/postgres/dialect.ts'
+
+/** Every SQLSTATE that a text has. */
+const statesIn = (text: string): string[] => [...new Set(text.match(/(?<!\w)(?=[A-Z]*\d)[A-Z\d]{5}(?!\w)/g))].toSorted()
 
 /** The error for what PostgreSQL said to a statement. */
 function toQueryError(
@@ -91,7 +95,9 @@ describe('isGeneverError', () => {
   test('knows the errors of another copy of the package, and of the kinds above theirs', async () => {
     vi.resetModules()
     const copy = await import('../../src/errors/index.ts')
-    const error: unknown = copy.toQueryError('unique', 'x', { fields: { constraint: 'users_email_key' } })
+    const error: unknown = copy.toQueryError({ kind: 'unique', retryable: false }, 'x', {
+      fields: { constraint: 'users_email_key' },
+    })
 
     expect(error).not.toBeInstanceOf(UniqueViolationError)
     expect(isGeneverError(error, UniqueViolationError) && error.constraint).toBe('users_email_key')
@@ -236,6 +242,34 @@ describe('SQLSTATE', () => {
       message: 'The database refused the statement.',
     })
     expect(toQueryError({ code: 'XX000' }).message).toContain('(SQLSTATE XX000)')
+  })
+
+  test('the tables and the classes call the same retryable', () => {
+    const numbers = Array.from({ length: 4_000 }, (_, index) => String(1_000 + index))
+    const tables = [
+      {
+        dialect: postgres,
+        codes: statesIn(readFileSync(new URL('../../src/postgres/sqlstate.ts', import.meta.url), 'utf8')),
+      },
+      { dialect: mysql, codes: numbers },
+    ]
+    const said = tables.map(({ dialect, codes }) =>
+      codes.flatMap((code) => {
+        const error = serverError(dialect, { fields: { code, message: 'x' }, outcome: 'rolled_back' })
+        const { retryable } = dialect.explain({ code, message: 'x' })
+        expect([code, error.retryable, (error.constructor as ErrorClass).retryable]).toEqual([
+          code,
+          retryable,
+          retryable,
+        ])
+        return retryable ? [code] : []
+      }),
+    )
+
+    expect(said).toEqual([
+      ['40001', '40P01', '55P03'],
+      ['1020', '1205', '1213', '1614', '3572'],
+    ])
   })
 
   test('of a refused connection is an AuthenticationError, a TooManyConnectionsError or a ConnectError', () => {

@@ -1,7 +1,7 @@
 // The driver `mysql`: opens a connection of mysql2 to MySQL or MariaDB within one deadline and makes a session of it.
 import { UsageError } from '../../errors/index.ts'
 import { currentDatabase, mysql } from '../../mysql/dialect.ts'
-import { explain, fieldsOf } from '../../mysql/errno.ts'
+import { explain, explainRefused, fieldsOf } from '../../mysql/errno.ts'
 import { before } from '../../util/clock.ts'
 import { textIn } from '../../util/thrown.ts'
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
@@ -185,7 +185,7 @@ async function killQuery(
         row: () => {},
         status: () => {},
         // It has ended already: there is nothing to stop.
-        end: (refusal) => resolve(refusal === null || refusal.errno === noSuchThread),
+        end: (refusal) => resolve(refusal === null || explainRefused(refusal).kind === 'unknown-object'),
         lost: () => resolve(false),
       }),
     )
@@ -196,15 +196,12 @@ async function killQuery(
   return done
 }
 
-const noSuchThread = 1094
-
 const tls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HANDSHAKE_)/
 
 /** What a failure to open says about the rest. */
 function classify({ kind, fields, cause }: Failure): ReturnType<Driver['classify']> {
-  const code = fields?.['code']
-  if (code !== undefined) {
-    const { opening } = explain({ code })
+  if (fields?.['code'] !== undefined) {
+    const { opening } = explain(fields)
     return opening === 'statement' && kind !== 'server' ? 'connection' : opening
   }
   if (cause instanceof UsageError) return 'config'

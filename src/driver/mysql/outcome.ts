@@ -1,26 +1,26 @@
 // What becomes of a statement of MySQL that fails, or whose connection is lost: by what it is, and by whether a transaction is open.
+import { explain, fieldsOf, interrupted } from '../../mysql/errno.ts'
 import type { Failure, Op, Outcome, RawConnection } from '../driver.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
+import type { Meaning } from '../../sql/dialect.ts'
 
 /** Of one that was not sent because its unit was asked to stop. */
 export const stopped: Failure = {
   kind: 'server',
   outcome: 'rolled_back',
-  fields: { severity: 'ERROR', code: '1317', sqlState: '70100', message: 'Query execution was interrupted' },
+  fields: fieldsOf(interrupted),
 }
 
 /** Of one behind one that failed. */
 export const skipped: Failure = { kind: 'skipped', outcome: 'not_started' }
 
 export function wasStopped(failure: Failure | null): boolean {
-  return failure?.fields?.['code'] === '1317'
+  return failure !== null && explain(failure.fields ?? {}).kind === 'cancelled'
 }
 
-const unparsed = 1064
-
 /** What the server's refusal means. Of several tables DROP may have dropped some, and a procedure may have committed. */
-export function refusalOutcome({ cls, verb, dirties }: Compiled, errno: number): Outcome {
-  if (cls !== 'commits' || (errno === unparsed && verb !== 'CALL' && verb !== 'EXECUTE')) return 'rolled_back'
+export function refusalOutcome({ cls, verb, dirties }: Compiled, { kind }: Meaning): Outcome {
+  if (cls !== 'commits' || (kind === 'syntax' && verb !== 'CALL' && verb !== 'EXECUTE')) return 'rolled_back'
   return verb === 'DROP' || (dirties & Dirty.unknown) !== 0 ? 'unknown' : 'rolled_back'
 }
 

@@ -1,7 +1,7 @@
 // Runs one statement of a session at a time: as a text, or prepared once for each database and way of reading texts. Knows what the
 // server says of the session in every answer: its transaction, its database, how it reads quotes.
 import { ParameterError, UsageError } from '../../errors/index.ts'
-import { fieldsOf } from '../../mysql/errno.ts'
+import { explainRefused, fieldsOf } from '../../mysql/errno.ts'
 import { targetsSet } from '../../mysql/dialect.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { clock } from '../../util/clock.ts'
@@ -24,8 +24,6 @@ type Next = (failure: Failure | null) => void
 
 /** What the prepared protocol refuses; and USE, which it undoes at the second time. */
 const asText: ReadonlySet<string> = new Set(['PREPARE', 'EXECUTE', 'DEALLOCATE', 'DROP', 'USE'])
-
-const tooManyPrepared = 1461
 
 export class Runner {
   status: 'idle' | 'tx' = 'idle'
@@ -165,7 +163,7 @@ export class Runner {
   /** The server keeps so many for all its sessions: ours go before it refuses one. */
   #prepare(text: string, then: (statement: Statement | null, refusal: ServerRefusal | null) => void): void {
     const ended = (prepared: Prepared | null, refusal: ServerRefusal | null): void => {
-      if (refusal?.errno === tooManyPrepared && this.prepared.size > 0) {
+      if (this.prepared.size > 0 && refusal !== null && explainRefused(refusal).prepared === 'full') {
         this.#close(this.prepared.clear())
         this.#prepare(text, then)
       } else then(prepared === null ? null : new Statement(prepared.id, prepared.parameters), refusal)
@@ -264,7 +262,7 @@ export class Runner {
   /** An error says nothing of the transaction: where one is open, or may be, a ping does. */
   #refused(op: Op, refusal: ServerRefusal, next: Next): void {
     const { stmt } = op
-    const failure: Failure = { ...refusedBy(refusal), outcome: refusalOutcome(stmt, refusal.errno) }
+    const failure: Failure = { ...refusedBy(refusal), outcome: refusalOutcome(stmt, explainRefused(refusal)) }
     if (this.status === 'idle' && (stmt.cls === 'read' || stmt.cls === 'write')) next(failure)
     else this.#bare(textPacket(Code.ping), () => next(failure))
   }

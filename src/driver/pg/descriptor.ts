@@ -1,4 +1,4 @@
-// What is known of the driver `pg` before it is loaded.
+// What is known of the driver `pg` before it is loaded, and of `postgres`.
 import type { Descriptor } from '../descriptor.ts'
 import { overNetwork } from '../postgres/parameters/over-network.ts'
 
@@ -7,4 +7,13 @@ export const pg: Descriptor = {
   name: 'pg',
   schemes: ['pg'],
   load: () => import('./driver.ts').then(({ pgDriver }) => pgDriver),
+}
+
+/** Until the engine speaks the protocol itself, node-postgres serves its scheme. */
+export const postgres: Descriptor = {
+  ...pg,
+  name: 'postgres',
+  schemes: ['postgres', 'postgresql'],
+  also: [],
+  servedBy: pg.name,
 }

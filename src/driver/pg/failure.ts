@@ -1,5 +1,6 @@
 // Errors of node-postgres and of sockets as plain data: the fields of an ErrorResponse, what kept a connection from being
 // opened, and what such a failure says about the server. Used when opening and when a session is told of an error.
+import { State } from '../../postgres/sqlstate.ts'
 import type { Failure } from '../driver.ts'
 import { fieldNames } from '../postgres/message-reader.ts'
 import { textIn } from '../../util/thrown.ts'
@@ -25,7 +26,7 @@ export function openFailure(error: unknown): Failure {
   const message = textIn(error, 'message') ?? ''
   // The client's side of the password exchange fails with bare errors, one of them when there is no password at all.
   if (message.startsWith('SASL')) {
-    const refused = { severity: 'FATAL', code: '28P01', message }
+    const refused = { severity: 'FATAL', code: State.wrongPassword, message }
     return { kind: 'server', outcome: 'not_started', fields: refused, cause: error }
   }
   return { kind: message === 'timeout expired' ? 'timeout' : 'lost', outcome: 'not_started', cause: error }

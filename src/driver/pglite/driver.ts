@@ -5,6 +5,7 @@ import { Session } from '../postgres/session.ts'
 import { before } from '../../util/clock.ts'
 import { parsePgliteOptions, type PgliteOptions, settingsSql } from './options.ts'
 import { postgres } from '../../postgres/dialect.ts'
+import { explain } from '../../postgres/sqlstate.ts'
 import { bookOf } from '../../postgres/types/book.ts'
 import { PgliteWire } from './pglite-wire.ts'
 import { serverFor, superuser } from './server.ts'
@@ -56,7 +57,7 @@ async function open(options: PgliteOptions, hooks: ConnectionHooks, deadline: nu
 
 /** A directory in use, or a package that is missing, does not get better by waiting. */
 function classify(failure: Failure): ReturnType<Driver['classify']> {
-  if (failure.fields?.['code'] === '55006') return 'config'
+  if (explain(failure.fields ?? {}).opening === 'config') return 'config'
   if (failure.kind === 'lost' || failure.kind === 'timeout') return 'endpoint'
   return failure.kind === 'server' ? 'statement' : 'connection'
 }

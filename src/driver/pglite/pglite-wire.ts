@@ -6,6 +6,7 @@ import { clock, longestTimerMs } from '../../util/clock.ts'
 import { Dirty } from '../../sql/compiled.ts'
 import type { Op } from '../driver.ts'
 import { wrongEncoding } from '../../postgres/encoding.ts'
+import { State } from '../../postgres/sqlstate.ts'
 import { isUtf8 } from '../../util/options.ts'
 import { Loan } from '../postgres/loan.ts'
 import { Inbox } from '../postgres/inbox.ts'
@@ -153,7 +154,7 @@ export class PgliteWire implements Wire, Guest {
     if (!this.#server.withdraw(this)) return Promise.resolve('served')
     const message = 'canceling statement due to user request'
     this.#withdrawn = true
-    this.#session?.exchange?.errorResponse({ severity: 'ERROR', code: '57014', message })
+    this.#session?.exchange?.errorResponse({ severity: 'ERROR', code: State.cancelled, message })
     this.#withdrawn = false
     this.#session?.readyForQuery('I')
     return Promise.resolve('unsent')

@@ -6,6 +6,7 @@ import type { Failure } from '../driver.ts'
 import { endOf, header, Message } from '../postgres/message-reader.ts'
 import { MessageWriter } from '../postgres/message-writer.ts'
 import { everything, resetText } from '../../postgres/session-sql.ts'
+import { State } from '../../postgres/sqlstate.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { loadPglite, type Pglite, speak } from './load.ts'
 import { databaseKey, type PgliteOptions } from './options.ts'
@@ -220,7 +221,7 @@ function hasError(answer: Buffer): boolean {
 /** As PostgreSQL says it of a directory that a server already runs in. */
 function inUse(directory: string, process: number): Failure {
   const message = `The directory ${directory} is in use by process ${process}; one engine at a time may open it.`
-  return { kind: 'server', outcome: 'not_started', fields: { severity: 'FATAL', code: '55006', message } }
+  return { kind: 'server', outcome: 'not_started', fields: { severity: 'FATAL', code: State.inUse, message } }
 }
 
 function isFailure(error: unknown): error is Failure {

@@ -228,7 +228,7 @@ export class Exchange {
   ready(status: Status, near: boolean): boolean {
     if (this.#error !== null) this.#host.prepared.dropUnparsed(this.#steps)
     this.#host.names.ended(status, this.#error !== null, movesNames(this.#steps))
-    const hit = near && this.#error?.['code'] === '57014' && !this.ops.some(standsLast)
+    const hit = near && outcome.wasStopped(this.#error) && !this.ops.some(standsLast)
     if (!(hit || this.#stale) || !this.#mayRunAgain(status)) return true
     this.#again()
     return false
@@ -264,7 +264,7 @@ export class Exchange {
 
   /** True when the server said that it stopped the operation because it was asked to. */
   wasCancelled(op: Op): boolean {
-    return this.#error?.['code'] === '57014' && this.#steps[this.#failedAt]?.op === op
+    return outcome.wasStopped(this.#error) && this.#steps[this.#failedAt]?.op === op
   }
 
   whenSettled(told: () => void): void {

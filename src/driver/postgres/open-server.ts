@@ -108,7 +108,7 @@ async function withFallback(
  * is no reason to go on in the open.
  */
 function isSame(failure: Failure): boolean {
-  if (failure.fields?.['code'] === '28P01' || ['endpoint', 'full'].includes(classify(failure))) return true
+  if (explain(failure.fields ?? {}).kind === 'password' || ['endpoint', 'full'].includes(classify(failure))) return true
   return wrongCertificate.test(textIn(failure.cause, 'code') ?? '')
 }
 
@@ -124,9 +124,8 @@ function tlsAt({ ssl, hostName }: ServerOptions, { host, address, port }: HostPl
 /** What a failure to open says about the rest. */
 export function classify(failure: Failure): ReturnType<Driver['classify']> {
   const { kind, fields, cause } = failure
-  const code = fields?.['code']
-  if (code !== undefined) {
-    const { opening } = explain({ code })
+  if (fields?.['code'] !== undefined) {
+    const { opening } = explain(fields)
     return opening === 'statement' && kind !== 'server' ? 'connection' : opening
   }
   if (kind === 'timeout') return 'endpoint'

@@ -1,6 +1,7 @@
 // What becomes of the statements of a unit when one of them fails or the connection is lost, by what they are and by whether
 // a transaction was open. Asked by exchanges; it knows no messages.
 import type { Failure, Op, Outcome, RawConnection } from '../driver.ts'
+import { explain } from '../../postgres/sqlstate.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 
 /** The fields of an ErrorResponse by name. */
@@ -59,7 +60,13 @@ export function serverFailure(op: Op, fields: Fields, { ops, before, committed }
   const { cls } = op.stmt
   const alone = before === 'idle' && !ops.some(({ stmt }) => begins(stmt))
   const partly = (cls === 'multi' && committed) || (cls === 'alone' && alone)
-  return { kind: 'server', outcome: partly || fields['code'] === '40003' ? 'unknown' : 'rolled_back', fields }
+  const unsure = partly || explain(fields).transaction === 'unknown'
+  return { kind: 'server', outcome: unsure ? 'unknown' : 'rolled_back', fields }
+}
+
+/** Whether the server says that it was asked to stop. */
+export function wasStopped(error: Fields | null): boolean {
+  return error !== null && explain(error).kind === 'cancelled'
 }
 
 /** Of a statement that ran, and whose answer could not be read. */

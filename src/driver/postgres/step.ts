@@ -4,11 +4,12 @@ import type { Failure, Op } from '../driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Compiled, Field, Shape } from '../../sql/compiled.ts'
 import { checkAll, type Encoded, encodeAll, mostDescribed, needsTypes, unknownTypes } from '../../postgres/encode.ts'
+import { explain } from '../../postgres/sqlstate.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { Fields } from './outcome.ts'
 import { Guess, Guesses, isPlanned, sameShape } from './prepared/first-run.ts'
 import type { Prepared } from './prepared/statement.ts'
-import { isRetyped, isStale, isUnkept, isUnparsed } from './prepared/stale.ts'
+import { isStale, isUnkept, isUnparsed } from './prepared/stale.ts'
 import { decoderFor, mayBeBinary, type RowDecoder, shapeKey } from './rows/decoder.ts'
 import { KeptRows } from './rows/kept-rows.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
@@ -326,32 +327,31 @@ export class Step {
   /** The server's refusal says that what was known of it no longer holds: it is described anew when it runs next. */
   isStaleBy(fields: Fields, { prepared, names }: Memory): boolean {
     const { entry, parse, declared, op } = this
-    if (this.#guess?.isRefused(fields, (this.due & 15) === Phase.bound) === true) return true
+    const said = explain(fields)
+    const binding = (this.due & 15) === Phase.bound
+    if (this.#guess?.isRefused(said, binding) === true) return true
     const pooled = entry !== null && entry.pooled !== null
-    if (pooled && isUnkept(fields, entry, this)) return prepared.unkept()
+    if (pooled && isUnkept(said, entry, this)) return prepared.unkept()
     const old = declared !== null || !parse
-    const retyped = old && isRetyped(fields)
-    const doubted = retyped || (old && this.isUnread(fields))
+    const retyped = old && said.prepared === 'types'
+    // A value was not read as the type of its parameter. That may be of a column that has another one by now.
+    const doubted = retyped || (old && binding && said.about === 'value')
     if (doubted) op.stmt.shape = null
-    if (pooled && isUnparsed(fields, this)) {
+    if (pooled && isUnparsed(said, this)) {
       // Others in flight that use it will find it missing.
       entry.parsed = false
       prepared.forget(entry)
     }
-    const told = entry !== null && (!parse || pooled) && isStale(fields)
+    const told = entry !== null && (!parse || pooled) && isStale(said)
     const stale = told || (entry !== null && !parse && doubted)
+    const missing = said.prepared === 'missing'
     // What else was parsed here before is of yesterday too.
-    if (retyped || (told && fields['code'] !== '26000')) names.changed()
+    if (retyped || (told && !missing)) names.changed()
     if (entry === null || (parse && !stale)) return doubted
     if (!stale) return false
     prepared.forget(entry)
-    if (pooled && fields['code'] !== '26000') prepared.renew(entry, op.stmt, told)
+    if (pooled && !missing) prepared.renew(entry, op.stmt, told)
     return true
-  }
-
-  /** A value was not read as the type of its parameter. Nothing has run. That type may be of a column that has another one by now. */
-  isUnread({ code = '' }: Fields): boolean {
-    return (this.due & 15) === Phase.bound && code.startsWith('22')
   }
 
   #decodeAs(shape: Shape, as: Conversions, binary: boolean): void {

@@ -3,6 +3,7 @@
 // same table holds for every driver.
 import { createHash } from 'node:crypto'
 import { ConnectError, ProtocolError, UsageError } from '../../errors/index.ts'
+import { State } from '../../postgres/sqlstate.ts'
 import { deferred } from '../../util/clock.ts'
 import type { ConnectionHooks, Failure } from '../driver.ts'
 import { Auth, type Login } from '../postgres/login.ts'
@@ -210,7 +211,11 @@ export class StartUp implements Receiver, Ends {
     throw {
       kind: 'server',
       outcome: 'not_started',
-      fields: { severity: 'FATAL', code: '28P01', message: 'The server asks for a password, and none is given' },
+      fields: {
+        severity: 'FATAL',
+        code: State.wrongPassword,
+        message: 'The server asks for a password, and none is given',
+      },
     } satisfies Failure as unknown
   }
 

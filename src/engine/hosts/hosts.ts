@@ -322,7 +322,7 @@ export class Hosts implements HostSet {
 
   passesOn({ stmt, away, slot, wanted }: Routed, failure: Failure): boolean {
     if ((away ?? slot?.reads?.pool ?? null) === null || this.#engine.closed) return false
-    const refusal = this.#words.refusal(failure.fields ?? {})
+    const { following: refusal } = this.#engine.dialect.explain(failure.fields ?? {})
     if (failure.kind === 'lost') return refusal === 'now' || this.#engine.functions.isPlain(stmt)
     if (failure.kind !== 'server' || refusal === null) return false
     if (refusal === 'never' && wanted === null) this.#primaryOnly.add(stmt)

@@ -6,6 +6,7 @@ import {
   AcquireTimeoutError,
   ConnectionLostError,
   type ErrorDetails,
+  type ErrorFields,
   GeneverError,
   ParameterError,
   PoolClosedError,
@@ -82,10 +83,10 @@ export function failureError(failure: Failure, about: About, within?: Inside): E
     case 'refused':
       return refusalError(dialect, failure.refusal as Refusal, failure, op)
     case 'lost':
-      if (wasIdle(dialect, failure)) return idleError(details, transaction)
+      if (wasIdle(dialect, failure)) return idleError(details, transaction, fields)
       return new ConnectionLostError(
-        `The connection to the database was lost${fields.code === undefined ? '' : ` (SQLSTATE ${fields.code})`}; ` +
-          `${outcomeAdvice[outcome]}${dialect.explain(fields).kind === 'pooler' ? ` ${poolerAdvice}` : ''}`,
+        `The connection to the database was lost${codeOf(fields)}; ` +
+          `${outcomeAdvice[outcome]}${dialect.explain(fields).kind === 'protocol' ? ` ${poolerAdvice}` : ''}`,
         details,
       )
     case 'timeout':
@@ -136,8 +137,7 @@ export function serverError(
   sql?: string,
 ): QueryError {
   const statement = sql === undefined ? undefined : { sql }
-  const { kind } = dialect.explain(fields)
-  return toQueryError(kind, dialect.message(fields, sql), { fields, outcome, cause, statement })
+  return toQueryError(dialect.explain(fields), dialect.message(fields, sql), { fields, outcome, cause, statement })
 }
 
 /** For a statement that the server did not run, because one before it had failed in its transaction. */
@@ -184,13 +184,13 @@ export function wasIdle(dialect: Dialect, { kind, fields = {} }: Failure): boole
   return kind === 'lost' && dialect.explain(fields).kind === 'idle-transaction'
 }
 
-function idleError(details: ErrorDetails, transaction: Inside | null): TransactionTimeoutError {
+function idleError(details: ErrorDetails, transaction: Inside | null, fields: ErrorFields): TransactionTimeoutError {
   const own = transaction !== null && transaction.idleTimeoutMs !== Infinity
   const which = transaction === null ? '' : ` begun at ${transaction.place}`
   const limit = own ? `its idleTimeoutMs (${transaction.idleTimeoutMs} ms)` : "the server's limit for idle transactions"
   return new TransactionTimeoutError(
     `The transaction${which} ran no statement for longer than ${limit}, so the server rolled it back and closed its ` +
-      'connection (SQLSTATE 25P03). Do slow work before or after the transaction, or give it more time.',
+      `connection${codeOf(fields)}. Do slow work before or after the transaction, or give it more time.`,
     { ...details, outcome: 'rolled_back', ...(own ? { timeoutMs: transaction.idleTimeoutMs } : {}) },
   )
 }
@@ -205,10 +205,21 @@ export function connectError(dialect: Dialect, failure: Failure, target: string)
   const { kind, opening } = dialect.explain(fields ?? {})
   const advice = /unsupported startup parameter/i.test(fields?.message ?? '')
     ? poolerAdvice
-    : kind === 'authentication'
+    : kind === 'authentication' || kind === 'password'
       ? "Check user, password and the server's access rules."
       : 'Check that the server runs and that host, port and database are right.'
-  return toConnectError(`${message} ${advice}`, { kind, opening }, { ...details, sqlState: fields?.['code'] })
+  return toConnectError(`${message} ${advice}`, { kind, opening }, { ...details, ...codesOf(fields ?? {}) })
+}
+
+/** Some databases number their errors, and have states beside. */
+function codesOf({ code, sqlState }: ErrorFields): { readonly sqlState?: string; readonly errno?: number } {
+  if (sqlState !== undefined) return { ...(sqlState === '' ? {} : { sqlState }), errno: Number(code) }
+  return code === undefined ? {} : { sqlState: code }
+}
+
+/** Behind a sentence: the SQLSTATE, or the number of the error where the database has numbers. */
+function codeOf({ code, sqlState }: ErrorFields): string {
+  return code === undefined ? '' : sqlState === undefined ? ` (SQLSTATE ${code})` : ` (error ${code})`
 }
 
 function causeText(cause: unknown): string {

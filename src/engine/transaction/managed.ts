@@ -1,12 +1,6 @@
 // A transaction around a callback: commits when it returns, rolls back when it throws, ends early on demand,
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
-import {
-  AbortedError,
-  LockTimeoutError,
-  SerializationError,
-  StalePlanError,
-  TransactionTimeoutError,
-} from '../../errors/index.ts'
+import { AbortedError, QueryError, TransactionTimeoutError } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
 import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
@@ -69,9 +63,7 @@ async function runAgain<T>(
 
 /** It failed in a way that another attempt may not, and is known to be rolled back. */
 function isWorthAnother(error: unknown): boolean {
-  const again =
-    error instanceof SerializationError || error instanceof LockTimeoutError || error instanceof StalePlanError
-  return again && error.outcome === 'rolled_back'
+  return error instanceof QueryError && error.retryable && error.outcome === 'rolled_back'
 }
 
 function open(

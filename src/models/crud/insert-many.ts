@@ -2,6 +2,7 @@
 // PostgreSQL reads by the types of the table itself: one text whatever their number. Other rows are VALUES lists. Used by `createMany`
 // and `upsertMany`.
 import type { Executor } from '../../engine/query/executor.ts'
+import type { RowsAtOnce } from '../../sql/model-words.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import { ready, type Ready } from '../statement/ready.ts'
@@ -74,9 +75,10 @@ export async function insertStatements(
   const [first] = rows
   if (first === undefined) return []
   const spec = meta.specOf(model) as never
-  if (meta.dialect.models.rowsAtOnce && first.length > 0 && rows.every((cells) => alike(cells, first))) {
+  const words = meta.dialect.models.rowsAtOnce
+  if (words !== null && first.length > 0 && rows.every((cells) => alike(cells, first))) {
     const types = await tableTypes(meta, executor)
-    const whole = asLists(meta, types, first, rows) ?? asJson(meta, types, first, rows)
+    const whole = asLists(meta, words, types, first, rows) ?? asJson(meta, words, types, first, rows)
     if (whole !== null)
       return whole.map((part) => {
         const { text, params } = returning(meta, part, tail)
@@ -163,26 +165,34 @@ function returning(
 }
 
 /** Null: there is no list for a column, or a value that is no element. */
-function asLists(meta: ModelMeta, types: TableTypes, cells: readonly Cell[], rows: Rows): Text[] | null {
+function asLists(
+  meta: ModelMeta,
+  words: RowsAtOnce,
+  types: TableTypes,
+  cells: readonly Cell[],
+  rows: Rows,
+): Text[] | null {
   const listed = cells.map(({ column }) => types.lists.get(column.name) ?? '')
   if (listed.includes('')) return null
-  const lists = chunks(rows, mostRows).map((part) => columnLists(part, listed))
-  const text = (): string => {
-    const items = listed.map((type, at) => `pg_catalog.unnest($${at + 1}::${type})`)
-    return `${into(meta, cells)} select * from rows from (${items.join(', ')})`
-  }
+  const lists = chunks(rows, mostRows).map((part) => columnLists(part, listed, words.instants))
+  const text = (): string => `${into(meta, cells)} ${words.lists(listed)}`
   const key = `lists${cells.map(({ column }, at) => `${column.index}${listed[at]}`).join()}`
   return lists.includes(null) ? null : lists.map((params) => ({ key, text, params: params as unknown[][] }))
 }
 
-function asJson(meta: ModelMeta, types: TableTypes, cells: readonly Cell[], rows: Rows): Text[] | null {
+function asJson(
+  meta: ModelMeta,
+  words: RowsAtOnce,
+  types: TableTypes,
+  cells: readonly Cell[],
+  rows: Rows,
+): Text[] | null {
   if (!readsJson(types, cells)) return null
   const json = chunks(rows, mostRows).map(jsonRows)
   if (json.some(hasStrangeEscape)) return null
   const names = cells.map(({ column }) => column.quoted).join(', ')
   const key = `many${cells.map(({ column }) => column.index).join()}`
-  const text = (): string =>
-    `${into(meta, cells)} select ${names} from json_populate_recordset(null::${meta.sqlName}, $1::json)`
+  const text = (): string => `${into(meta, cells)} ${words.json(meta.sqlName, names)}`
   return json.map((each) => ({ key, text, params: [each] }))
 }
 
@@ -257,15 +267,17 @@ export function asList(values: unknown, method: string): readonly unknown[] {
   throw new UsageError(`${method} takes a list of objects, not ${describeType(values)}.`)
 }
 
-/** Values of a type whose text tells its instant as a list of dates does. */
-const instants = '"pg_catalog"."timestamptz"[]'
-
 /**
  * One list for each column of rows with the same columns, for `unnest`: drivers write lists of common types in binary, and the server
  * reads them for less than anything else. Null: a value is no element of a list.
  * @param types Of the lists.
+ * @param instants That of values whose text tells their instant as a list of dates does.
  */
-function columnLists(rows: readonly (readonly Cell[])[], types: readonly string[]): unknown[][] | null {
+function columnLists(
+  rows: readonly (readonly Cell[])[],
+  types: readonly string[],
+  instants: string,
+): unknown[][] | null {
   const lists: unknown[][] = []
   for (let at = 0; at < types.length; at++) {
     const { column } = (rows[0] as readonly Cell[])[at] as Cell

@@ -2,7 +2,7 @@
 // error shows that they may have changed.
 import type { Executor } from '../../engine/query/executor.ts'
 import { QueryError } from '../../errors/index.ts'
-import { quoteText } from '../../builder/drizzle/core/render.ts'
+import type { RowsAtOnce } from '../../sql/model-words.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
 import type { Cell } from '../values/insert.ts'
@@ -36,45 +36,25 @@ export function readsJson({ domains, json }: TableTypes, cells: readonly Cell[])
   )
 }
 
-/** Errors of a statement that was written for types which a column may have lost: a value that does not fit, or a missing cast. */
-const doubting = /^(?:22|42804$|42704$)/
-
 /** Whether a statement that failed has another text now, and can run again. In a transaction it cannot; the next one has the new text. */
 export async function haveChanged(meta: ModelMeta, executor: Executor, error: unknown): Promise<boolean> {
   const before = known.get(meta)
-  if (before === undefined || !(error instanceof QueryError) || !doubting.test(error.sqlState)) return false
+  if (before === undefined || !(error instanceof QueryError)) return false
+  // It was written for types which a column may have lost: a value does not fit, or a cast is missing.
+  const { about, prepared } = meta.dialect.explain(error.fields)
+  if (about !== 'value' && prepared !== 'types') return false
   known.delete(meta)
   return executor.transactionHere() === null && (await tableTypes(meta, executor)).key !== before.key
 }
 
-/** The lists have the widest type of its kind: they still fit when another program has widened the column. */
-const kin: Readonly<Record<string, string>> = {
-  int2: 'int8',
-  int4: 'int8',
-  varchar: 'text',
-  bpchar: 'text',
-}
-
 async function ask(meta: ModelMeta, executor: Executor): Promise<TableTypes> {
-  const text = `with recursive types (name, type, domain) as (
-    select attname, atttypid, false from pg_catalog.pg_attribute
-    where attrelid = ${quoteText(meta.sqlName)}::pg_catalog.regclass and attnum > 0 and not attisdropped
-    union all select name, typbasetype, true from types join pg_catalog.pg_type on oid = type and typtype = 'd'
-  ) select name::text, domain, t.oid in (114, 3802), n.nspname::text, t.typname::text, t.typarray <> 0 and t.typcategory <> 'A' and t.typtype <> 'c'
-  from types join pg_catalog.pg_type t on t.oid = type and t.typtype <> 'd'
-  join pg_catalog.pg_namespace n on n.oid = t.typnamespace`
-  const rows = await executor.all(ready<Found>(meta, text, [], row))
-  const { dialect } = meta
+  const words = meta.dialect.models.rowsAtOnce as RowsAtOnce
+  const rows = await executor.all(ready<Found>(meta, words.types(meta.sqlName), [], row))
   const types = {
     domains: rows.filter(([, domain]) => domain).map(([name]) => name),
     json: new Set(rows.filter(([, , json]) => json).map(([name]) => name)),
     lists: new Map(
-      rows
-        .filter(([, , , , , listed]) => listed)
-        .map(([name, , , schema, type]) => [
-          name,
-          `${dialect.quote(schema)}.${dialect.quote(schema === 'pg_catalog' ? (kin[type] ?? type) : type)}[]`,
-        ]),
+      rows.filter(([, , , , , listed]) => listed).map(([name, , , schema, type]) => [name, words.listOf(schema, type)]),
     ),
     key: JSON.stringify(rows),
   }

@@ -4,56 +4,28 @@ import type { Executor } from '../../engine/query/executor.ts'
 import { isView, sqlNameOf } from '../meta/table.ts'
 import type { List } from './level.ts'
 import { unconverted } from '../../sql/conversions.ts'
-
-/** An index that leads with the columns, and a comparison that can use it: one type, or types of one family, one collation. */
-function questionOf(first: number): string {
-  const [child, columns, parent, others] = [0, 1, 2, 3].map((at) => `$${first + at}`) as [
-    string,
-    string,
-    string,
-    string,
-  ]
-  return `case when pg_catalog.to_regclass(${child}) is null or pg_catalog.to_regclass(${parent}) is null then 'unknown' else (exists (
-    select from pg_catalog.pg_index i
-    join pg_catalog.pg_class k on k.oid = i.indexrelid
-    join pg_catalog.pg_am m on m.oid = k.relam
-    where i.indrelid = pg_catalog.to_regclass(${child}) and i.indisvalid and i.indpred is null
-      and (m.amname = 'btree' or (m.amname = 'hash' and i.indnatts = 1))
-      and (pg_catalog.string_to_array(i.indkey::text, ' ')::int2[])[1:pg_catalog.cardinality(${columns}::text[])]
-        operator(pg_catalog.@>) (
-          select pg_catalog.array_agg(a.attnum) from pg_catalog.pg_attribute a
-          where a.attrelid = i.indrelid and a.attname = any(${columns}::text[]))
-  ) and not exists (
-    select from rows from (pg_catalog.unnest(${columns}::text[]), pg_catalog.unnest(${others}::text[])) as pair (child, parent)
-    left join pg_catalog.pg_attribute c on c.attrelid = pg_catalog.to_regclass(${child}) and c.attname = pair.child
-    left join pg_catalog.pg_type ct on ct.oid = c.atttypid
-    left join pg_catalog.pg_attribute p on p.attrelid = pg_catalog.to_regclass(${parent}) and p.attname = pair.parent
-    left join pg_catalog.pg_type pt on pt.oid = p.atttypid
-    where c.attnum is null or c.attcollation is distinct from p.attcollation
-      or (case when coalesce(nullif(ct.typbasetype, 0), ct.oid) in (21, 23) then 20
-            when coalesce(nullif(ct.typbasetype, 0), ct.oid) = 1043 then 25
-            else coalesce(nullif(ct.typbasetype, 0), ct.oid) end)
-        is distinct from
-        (case when coalesce(nullif(pt.typbasetype, 0), pt.oid) in (21, 23) then 20
-            when coalesce(nullif(pt.typbasetype, 0), pt.oid) = 1043 then 25
-            else coalesce(nullif(pt.typbasetype, 0), pt.oid) end)))::text end`
-}
+import type { ListColumnWords } from '../../sql/dialect.ts'
 
 const engines = new WeakMap<object, Indexes>()
 
 export class Indexes {
+  readonly #words: ListColumnWords | null
   readonly #known = new Map<string, boolean>()
   /** What is being asked. */
   readonly #pending = new Set<string>()
   /** The answers again, by list. */
   readonly #lists = new WeakMap<List, boolean>()
 
+  private constructor(words: ListColumnWords | null) {
+    this.#words = words
+  }
+
   /** Of an engine; null while there is none. */
   static of(executor: Executor): Indexes | null {
     const engine = executor.engineQuietly()
     if (engine === null) return null
     let indexes = engines.get(engine)
-    if (indexes === undefined) engines.set(engine, (indexes = new Indexes()))
+    if (indexes === undefined) engines.set(engine, (indexes = new Indexes(engine.dialect.lists.inColumn)))
     return indexes
   }
 
@@ -107,9 +79,8 @@ export class Indexes {
     executor: Executor,
     missing: readonly [key: string, asked: Asked][],
   ): Promise<ReadonlyMap<string, string>> {
-    if (missing.length === 0) return new Map()
-    const questions = missing.map((_, at) => questionOf(at * 4 + 1))
-    const text = `select pg_catalog.concat_ws(',', ${questions.join(', ')})`
+    if (missing.length === 0 || this.#words === null) return new Map()
+    const text = this.#words.indexed(missing.length)
     const params = missing.flatMap(([, asked]) => asked)
     const answers = String(await executor.scalar<string>(text, params, unconverted)).split(',')
     return new Map(missing.map(([key], at) => [key, answers[at] as string]))

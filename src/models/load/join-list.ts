@@ -59,7 +59,10 @@ function equal(one: SQL, other: SQL): boolean {
 
 /** The text of two columns that are equal, the other one first. Each other text as it is. */
 function turned(text: string): string {
-  return text.replace(/^((?:\.?(?:"[^"]+"|`[^`]+`))+) = ((?:\.?(?:"[^"]+"|`[^`]+`))+)$/, '$2 = $1')
+  return text.replace(
+    /^((?:\.?(?:"[^"]+"|`[^`]+`))+) = ((?:\.?(?:"[^"]+"|`[^`]+`))+)$/,
+    (_, one: string, other: string) => `${other} = ${one}`,
+  )
 }
 
 export class Joins {

@@ -4,6 +4,7 @@
 // of the row they belong to. Each record is made bytes on its own: while the server writes an array of records, every field of
 // them keeps a kilobyte until all are written.
 import { type Column, is, SQL } from 'drizzle-orm'
+import type { ListColumnWords } from '../../sql/dialect.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { SqlText } from '../meta/sql-text.ts'
 import { writeConditions } from '../query/compile/condition.ts'
@@ -45,11 +46,13 @@ export function writeNamed(text: SqlText, level: Level): void {
 class ListWriter {
   readonly #correlates: Correlates
   readonly #main: SqlText
+  readonly #words: ListColumnWords
   readonly #tables: string[] = []
   #names = 0
 
   constructor(main: SqlText, correlates: Correlates) {
     this.#main = main
+    this.#words = main.dialect.lists.inColumn as ListColumnWords
     this.#correlates = correlates
   }
 
@@ -123,7 +126,9 @@ class ListWriter {
     const fields = this.#text()
     const joins = this.#fields(level, true, name, fields)
     const own = level.alias
-    text.add(`select ${own}.${belongs} as n, array_agg(${written(fields)} order by ${own}.${place}) as list`)
+    text.add(
+      `select ${own}.${belongs} as n, array_agg(${this.#words.object(fields.text)} order by ${own}.${place}) as list`,
+    )
     return text.add(` from "${name}" as ${own}${joins} group by ${own}.${belongs}`).text
   }
 
@@ -139,7 +144,7 @@ class ListWriter {
   #row(level: Level, wrapped: boolean): string {
     const fields = this.#text()
     this.#fields(level, wrapped, '', fields)
-    return written(fields)
+    return this.#words.object(fields.text)
   }
 
   #fields(level: Level, wrapped: boolean, table: string, text: SqlText): string {
@@ -177,11 +182,6 @@ class ListWriter {
   #text(): SqlText {
     return new SqlText(this.#main.dialect, '', this.#main)
   }
-}
-
-/** One row in the binary form of a record. */
-function written({ text }: SqlText): string {
-  return `pg_catalog.record_send(row(${text}))`
 }
 
 export function bare(expression: Expression): Column | SQL {

@@ -225,7 +225,7 @@ class Objects {
 
 function needsJoined(what: string, { dialect: { lists, title } }: Source): UsageError {
   return new UsageError(
-    lists.inColumn
+    lists.inColumn !== null
       ? `${what}, which needs the strategy 'joined'.`
       : `${what}. On ${title} lists, and all that is loaded beside them, come by further statements, which follow foreign keys only.`,
   )

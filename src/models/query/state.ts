@@ -73,6 +73,6 @@ export function everything(source: Source): QueryState {
 export function isSeparate(state: QueryState, { inColumn }: ListWords): boolean {
   const { selectIn, chosen, lock, lockWait, loader } = state
   if (selectIn) return true
-  const asked = !inColumn || (!chosen && lock !== null && lockWait === null)
+  const asked = inColumn === null || (!chosen && lock !== null && lockWait === null)
   return asked && loader !== null && hasList(loader)
 }

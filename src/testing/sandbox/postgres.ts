@@ -4,7 +4,9 @@
 import type { Failure, Op } from '../../driver/driver.ts'
 import { controlOf } from '../../postgres/control.ts'
 import { statementsOf } from '../../postgres/lexer.ts'
-import { baseline as reading, resetText, undoes } from '../../postgres/session-sql.ts'
+import { baseline as reading, resetText, setter, undoes } from '../../postgres/session-sql.ts'
+import { State } from '../../postgres/sqlstate.ts'
+import { deferredSql } from '../../postgres/tool-sql.ts'
 import { Dirty } from '../../sql/compiled.ts'
 import { type SandboxView, type Savepoint, serverError, Step, Words } from './contract.ts'
 
@@ -14,9 +16,6 @@ const held = Dirty.locks | Dirty.cursors | Dirty.temp | Dirty.prepared
 const anything = held & ~Dirty.prepared
 /** Classed `alone` because they may do anything; in a transaction they do what they can. */
 const harmless = new Set(['CALL', 'COPY'])
-const initiallyDeferred =
-  "select distinct format('%I.%I', n.nspname, c.conname) as name from pg_constraint c " +
-  'join pg_namespace n on n.oid = c.connamespace where c.condeferred'
 
 export class PostgresWords extends Words {
   readonly control: typeof controlOf = controlOf
@@ -61,7 +60,7 @@ export class PostgresWords extends Words {
   async #learnDeferred(): Promise<void> {
     if (!this.#stale || this.#deferred === null) return
     this.#stale = false
-    const list = this.shared.own(initiallyDeferred)
+    const list = this.shared.own(deferredSql)
     const supported = await this.shared.guarded([list, ...this.check()])
     this.#deferred = supported ? (list.rows as { name: string }[]).map(({ name }) => name) : null
   }
@@ -83,11 +82,11 @@ export class PostgresWords extends Words {
   }
 
   aborted(message: string): Failure {
-    return serverError('25P02', message)
+    return serverError(State.aborted, message)
   }
 
   override outside(kind: string): Failure {
-    return serverError('25P01', `${kind.toUpperCase()} can only be used in transaction blocks`)
+    return serverError(State.notInTransaction, `${kind.toUpperCase()} can only be used in transaction blocks`)
   }
 
   stepsFor({ settings }: SandboxView): Step[] {
@@ -109,7 +108,7 @@ export class PostgresWords extends Words {
     this.#stale ||= (dirties & Dirty.unknown) !== 0 || cls === 'alone'
     const session = (dirties & settingBits) !== 0
     const sets = verb === 'SET' || verb === 'RESET'
-    if (!(session || sets || /set_config/i.test(text)) || /^\s*set\s+(?:constraints|transaction)\b/i.test(text)) return
+    if (!(session || sets || setter.test(text)) || /^\s*set\s+(?:constraints|transaction)\b/i.test(text)) return
     if (!session && view.transaction === null) this.inForce = undefined
     else if (cls !== 'multi' && (sets || verb === 'SELECT')) {
       if (view.transaction === null) view.settings = view.settings.filter(({ op: old }) => !same(old, op))

@@ -4,7 +4,7 @@
  */
 
 import { postgres } from '../../../src/postgres/dialect.ts'
-import type { Classified, Cut, Dialect, ErrorFields, Meaning } from '../../../src/sql/dialect.ts'
+import { type Classified, type Cut, type Dialect, type Meaning, meaningOf } from '../../../src/sql/dialect.ts'
 
 type Piece = 'text' | 'value' | 'name' | 'place' | 'named'
 
@@ -70,14 +70,12 @@ const quote = (name: string): string => {
 /** One error takes all of the transaction away, and leaves none open. Any other takes its own statement away. */
 export const deadlock = '1213'
 
-const usual: Meaning = { kind: 'other', transaction: 'kept', health: 'well', opening: 'statement' }
-
-function explain({ code = '' }: ErrorFields): Meaning {
-  if (code === deadlock) return { ...usual, kind: 'deadlock', transaction: 'ended' }
-  if (code === '1317') return { ...usual, kind: 'cancelled' }
-  if (code === '1040') return { ...usual, opening: 'full' }
-  return usual
-}
+const usual = meaningOf({})
+const meanings = new Map<string | undefined, Meaning>([
+  [deadlock, meaningOf({ kind: 'deadlock', retryable: true, transaction: 'ended' })],
+  ['1317', meaningOf({ kind: 'cancelled' })],
+  ['1040', meaningOf({ opening: 'full' })],
+])
 
 export const second: Dialect = {
   ...postgres,
@@ -104,10 +102,10 @@ export const second: Dialect = {
   },
   sessionIsolation: () => null,
   outcome: null,
-  explain,
+  explain: ({ code }) => meanings.get(code) ?? usual,
   // A derived table with a group is made once, with a key; a bare JSON_TABLE would be read again for each row.
   lists: {
-    inColumn: false,
+    inColumn: null,
     keyText: (column) => `cast(${column} as char)`,
     keyType: (_, declared) => `'${declared}'`,
     keys(types, columns, place) {

@@ -1,9 +1,9 @@
 // A statement that runs before the server has described its columns to this session. Other sessions may know them: the formats of its
 // rows follow from that. If the columns turn out to be others, the rows are read as they came.
 import type { Compiled, RowSpec, Shape } from '../../../sql/compiled.ts'
+import type { Meaning } from '../../../sql/dialect.ts'
 import type { TypeBook } from '../../../postgres/types/book.ts'
 import { isRepeatable } from '../op-rules.ts'
-import type { Fields } from '../outcome.ts'
 import { decoderAsAsked, decoderFor, type RowDecoder } from '../rows/decoder.ts'
 
 // The server checks only plans for a changed result, so the columns of a FETCH or EXECUTE are asked for every time. SET and RESET never
@@ -65,8 +65,8 @@ export class Guess {
   }
 
   /** The server refuses the count of the formats, before anything has run. */
-  isRefused({ code }: Fields, binding: boolean): boolean {
-    return binding && code === '08P01'
+  isRefused({ kind }: Meaning, binding: boolean): boolean {
+    return binding && kind === 'protocol'
   }
 }
 

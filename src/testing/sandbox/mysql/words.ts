@@ -4,6 +4,7 @@
 import type { Failure, Op } from '../../../driver/driver.ts'
 import { TransactionStateError } from '../../../errors/index.ts'
 import { controlOf } from '../../../mysql/control.ts'
+import { readsOnly } from '../../../mysql/errno.ts'
 import { type Compiled, Dirty, Pin } from '../../../sql/compiled.ts'
 import { refusedWith, type SandboxView, serverError, type Step, Words } from '../contract.ts'
 import { databaseOf, temporaryOf, touchedBy } from './names.ts'
@@ -182,7 +183,7 @@ export class MysqlWords extends Words {
     if (cls === 'control') return controlRefusal(view, text)
     const change = writes.has(verb) || (verb === 'WITH' && cls === 'write' && changesBehind.test(text))
     if (change && view.transaction?.readOnly === true)
-      return serverError('1792', 'Cannot execute statement in a READ ONLY transaction.', '25006')
+      return serverError(String(readsOnly.errno), readsOnly.message, readsOnly.sqlState)
     return (pins & Pin.sequences) !== 0 && verb !== 'SIGNAL' && verb !== 'RESIGNAL' ? this.#asked(view, stmt) : null
   }
 
