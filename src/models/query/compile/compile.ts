@@ -6,8 +6,9 @@ import type { Assembly } from '../../load/assemble.ts'
 import { SqlText } from '../../meta/sql-text.ts'
 import { orderKeyOf } from '../keyset.ts'
 import type { QueryState } from '../state.ts'
-import { shapeOfConditions, writeConditions } from './condition.ts'
-import { type Head, headOf, type ListFacts } from './head.ts'
+import type { Shape } from '../../statement/ready.ts'
+import { addParams, shapeOfConditions, writeConditions } from './condition.ts'
+import { type Head, headOf, type ListFacts, type Written } from './head.ts'
 import { columnsIn } from '../../load/columns.ts'
 import { isOfKey, writeArms } from '../../load/list-rows.ts'
 import { everyRow } from '../../load/list-sql.ts'
@@ -47,12 +48,26 @@ export function compileQuery(
     throw new UsageError(
       'forUpdate() and groupBy() are not possible together: a group is no row that could be locked. Lock them by a query of their keys.',
     )
-  const { models: words, family } = state.source.dialect
   const keyed = whole && state.loader !== null && isEveryRow(state) && (most === 0 || isOne(state))
-  let head = headOf(state, { facts, single: single && !keyed, whole, beside }, keyed)
-  const byKey = compileByKey(state, head)
-  if (byKey !== null) return byKey
-  if (keyed) head = headOf(state, { facts, single, whole, beside })
+  const head = headOf(state, { facts, single: single && !keyed, whole, beside }, keyed)
+  const shape = shapeOfQuery(state, most)
+  const known = shape === undefined ? undefined : head.texts.peek(shape)
+  if (known !== undefined) {
+    const params = [...known.head.params]
+    addParams(params, state.where)
+    return compilation(known, params, state)
+  }
+  const [text, by] = write(state, head, most, () => headOf(state, { facts, single, whole, beside }))
+  const made = { sql: text.text, head: by }
+  if (shape !== undefined) head.texts.keep(shape, made)
+  return compilation(made, text.params, state)
+}
+
+/** `unkeyed` gives the head for rows that are not paired by keys. */
+function write(state: QueryState, keyed: Head, most: number, unkeyed: () => Head): [text: SqlText, head: Head] {
+  const byKey = writeKeyed(state, keyed)
+  if (byKey !== null) return [byKey, keyed]
+  const head = keyed.byKey === null ? keyed : unkeyed()
   const { assembly, close } = head
   assembly?.checkGroups(state.groupBy)
   const text = new SqlText(state.source.dialect, head.open, head.params)
@@ -62,13 +77,30 @@ export function compileQuery(
   writeRows(state, head, text, limit)
   if (lists && limit === null && state.orderBy.length > 0 && state.lock === null) text.add(` limit ${everyRow}`)
   if (state.lock !== null)
-    text.add(words.lock({ name: state.source.name, wait: state.lockWait, joined: head.joins.any }))
-  return compilation(text.add(close), head, family)
+    text.add(
+      state.source.dialect.models.lock({ name: state.source.name, wait: state.lockWait, joined: head.joins.any }),
+    )
+  return [text.add(close), head]
 }
 
-function compilation({ text, params }: SqlText, head: Head, dialect: string): Compilation {
+/** Limits up to this have a shape without a text. */
+const mostInShape = 1_000
+
+/** Identifies the text of a query among those of its head; undefined where it depends on more than columns, an order and a limit. */
+function shapeOfQuery(state: QueryState, most: number): Shape | undefined {
+  const { where, groupBy, having, orderBy, limit, offset, lock, source } = state
+  if (groupBy.length > 0 || having.length > 0 || offset !== null || lock !== null) return undefined
+  const conditions = shapeOfConditions(where)
+  if (conditions === undefined || (limit ?? 0) > mostInShape || most > 2) return undefined
+  const shape = ((limit === null ? 0 : limit + 1) * 3 + most) * 2 ** 20 + conditions
+  if (orderBy.length === 0) return shape
+  const { text, params } = new SqlText(source.dialect).expressions(orderBy)
+  return params.length > 0 ? undefined : `${shape} ${text}`
+}
+
+function compilation({ sql: text, head }: Written, params: readonly unknown[], { source }: QueryState): Compilation {
   const { spec, assembly, decode } = head
-  const statement: Statement = { sql: text, params, spec, decode, dialect }
+  const statement: Statement = { sql: text, params, spec, decode, dialect: source.dialect.family }
   if (!head.asRows || assembly === null) return { statement, assembly, objects: asTheyAre }
   return {
     statement: { ...statement, maxRows: 0 },
@@ -91,7 +123,7 @@ function isOne({ meta, where }: QueryState): boolean {
 }
 
 /** Objects and rows of lists that are paired by keys: the conditions stand in each. Null where this cannot be. */
-function compileByKey(state: QueryState, head: Head): Compilation | null {
+function writeKeyed(state: QueryState, head: Head): SqlText | null {
   const { assembly, byKey, open, close, items, from, params } = head
   if (byKey === null || assembly === null) return null
   assembly.checkGroups(state.groupBy)
@@ -105,7 +137,7 @@ function compileByKey(state: QueryState, head: Head): Compilation | null {
   if (state.orderBy.length > 0) text.add(` limit ${everyRow}`)
   text.add(close)
   writeArms(text, byKey, where, isOne(state))
-  return compilation(text, head, state.source.dialect.family)
+  return text
 }
 
 /** `select count(*)` of the objects the query gives. @throws {UsageError} for a query that locks them. */

@@ -35,6 +35,14 @@ export interface Head {
   readonly byKey: ByKey | null
   /** The same by how its lists are written, and with something beside the rows, by its text. */
   readonly variants: Shapes<Head>
+  /** Whole texts of queries that begin so. */
+  readonly texts: Shapes<Written>
+}
+
+/** The text of a query, and the head by which it is read: another one where rows could not be paired by keys. */
+export interface Written {
+  readonly sql: string
+  readonly head: Head
 }
 
 /** Tells how a list is written. */
@@ -174,5 +182,6 @@ function makeHead(
     asRows: correlates === null,
     byKey: keyed,
     variants: new Shapes(),
+    texts: new Shapes(),
   }
 }
