@@ -20,12 +20,11 @@ import { failureError, isFailure, thrownError } from './query/failure.ts'
 import { callOptions, placeOf, releaseChecks, type ReleaseOptions } from './handle.ts'
 import type { Position } from './hosts/position.ts'
 import type { EngineOp } from './query/op.ts'
-import type { Slot } from './slot/slot.ts'
+import type { Slot, TransactionPlace } from './slot/slot.ts'
 import { Turn } from './slot/waiting.ts'
 import { addHook, type Hook } from './transaction/hooks.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
 import { type TransactionOptions, transactionOptions } from './transaction/options.ts'
-import type { TransactionPlace } from './transaction/terms.ts'
 import { type Checks, duration, needsFunction, readAgain } from '../util/options.ts'
 import type { WorkingEngine } from './works.ts'
 
@@ -130,7 +129,7 @@ export class Connection extends Executor implements AsyncDisposable {
   /** @internal */
   override send(op: EngineOp): void {
     if (this.#released) op.refuseWith(this.#releasedError('This statement'))
-    else if (op.stmt.hasControl && (!this.#slot.explicit || this.#slot.top !== undefined))
+    else if (op.stmt.hasControl && (!this.#slot.explicit || this.#slot.top !== null))
       op.refuseWith(this.#engine.controlRefused(op.stmt))
     else this.#slot.send(op)
   }
@@ -142,7 +141,7 @@ export class Connection extends Executor implements AsyncDisposable {
   get released(): boolean {
     if (this.#released || !this.#slot.closed) return this.#released
     const chain = currentChain()
-    return !this.#slot.stack.some((record) => record.open && record.admitsFrom(chain, this))
+    return !this.#slot.stack.all.some((record) => record.open && record.admitsFrom(chain, this))
   }
 
   /** Whether a raw connection is borrowed now. It may become false between two statements while others wait: see `hold`. */
@@ -278,7 +277,7 @@ export class Connection extends Executor implements AsyncDisposable {
   async idle<T>(work: () => Promise<T> | T): Promise<T> {
     needsFunction(work, 'idle()')
     this.#checkUsable('idle()')
-    return this.#engine.works.idleOn(this.#slot, work)
+    return this.#slot.idle(work)
   }
 
   /**
@@ -302,7 +301,7 @@ export class Connection extends Executor implements AsyncDisposable {
       return
     }
     const chain = currentChain()
-    for (const record of slot.stack) {
+    for (const record of slot.stack.all) {
       if (isInside(record, chain))
         throw new TransactionStateError(
           `release() was called inside of the transaction begun at ${record.place} on the same connection. Release after it.`,
@@ -323,7 +322,7 @@ export class Connection extends Executor implements AsyncDisposable {
     const expire = (): void => {
       const refusal: Refusal = {
         reason: 'acquire-timeout',
-        phase: slot.top === undefined ? 'connection' : 'transaction',
+        phase: slot.top === null ? 'connection' : 'transaction',
         waitedMs: Math.round(clock.now() - since),
         holders: [slot.describe()],
         stats: { ...pool.stats() },
@@ -364,7 +363,7 @@ export class Connection extends Executor implements AsyncDisposable {
   #checkLendable(discardSession: boolean): void {
     const { top, busy, lease, keepsSession } = this.#slot
     const what = 'release({ permanent: false }) cannot hand the connection back while'
-    if (top !== undefined) throw new TransactionStateError(`${what} the ${top.describe()} is open on it.`)
+    if (top !== null) throw new TransactionStateError(`${what} the ${top.describe()} is open on it.`)
     if (!busy && lease !== null && lease.raw.status !== 'idle')
       throw new TransactionStateError(`${what} a transaction begun by text is open on it.`)
     if (keepsSession && !discardSession)
@@ -394,6 +393,6 @@ export class Connection extends Executor implements AsyncDisposable {
     const kind = this.owner ? 'owner' : 'reusing'
     if (this.released) return `Connection { ${kind}, released }`
     const raw = slot.lease === null ? 'no raw connection' : `raw ${slot.lease.raw.id}`
-    return `Connection { ${kind}, ${raw}${slot.top === undefined ? '' : `, ${slot.stack.length} open transaction(s)`} }`
+    return `Connection { ${kind}, ${raw}${slot.top === null ? '' : `, ${slot.stack.all.length} open transaction(s)`} }`
   }
 }

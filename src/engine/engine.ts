@@ -24,12 +24,11 @@ import type { Hosts } from './hosts/hosts.ts'
 import { callOptions } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryOptions } from './query/query-options.ts'
-import type { Slot } from './slot/slot.ts'
+import type { Slot, TransactionPlace } from './slot/slot.ts'
 import { Watch } from './report.ts'
 import { mergedSettings, Source } from './source.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
 import type { TransactionOptions } from './transaction/options.ts'
-import type { TransactionPlace } from './transaction/terms.ts'
 import type { Twins } from './twins.ts'
 import type { Works } from './works.ts'
 
@@ -340,8 +339,8 @@ export class Engine extends Source implements AsyncDisposable {
 
   /** @internal Ends the slot of a scope without waiting: an open transaction keeps its connection until it ends. */
   endScope(slot: Slot): void {
-    const [outermost] = slot.stack
-    if (outermost !== undefined && !outermost.manual)
+    const { outermost } = slot.stack
+    if (outermost?.manual === false)
       notice('transaction-outlived-scope', 'A scope ended while a transaction inside it was still open.', {
         engine: this.name,
         places: [outermost.describe()],
@@ -359,8 +358,8 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   async #finishSlot(slot: Slot, closing: Promise<void>): Promise<void> {
-    const [outermost] = slot.stack
-    if (outermost !== undefined) await this.works.windUp(outermost)
+    const { outermost } = slot.stack
+    if (outermost !== null) await this.works.windUp(outermost)
     await closing
   }
 

@@ -26,6 +26,8 @@ interface Home {
   readonly statements: StatementCache
   readonly dialect: Dialect
   readonly options: ResolvedOptions
+  /** What notices have named. */
+  readonly toldPlaces: Set<string>
 }
 
 export class Functions {
@@ -173,6 +175,20 @@ export class Functions {
     )
   }
 
+  /** A scope keeps its connection for the numbers that this statement has drawn. */
+  tellOfNumbers({ text }: Compiled): void {
+    const { name, toldPlaces } = this.#engine
+    const key = `numbers ${text}`
+    if (toldPlaces.has(key)) return
+    toldPlaces.add(key)
+    notice(
+      'pinned-for-numbers',
+      'Scopes that run this statement keep their connection, because currval() or lastval() was asked for behind it. Use INSERT … ' +
+        'RETURNING, and they do not have to.',
+      { engine: name, places: [text.length > 80 ? `${text.slice(0, 77)}…` : text], warn: false },
+    )
+  }
+
   #tellFailure({ kind, fields }: Failure): void {
     if (this.#engine.closed || kind === 'lost' || kind === 'closed') {
       this.#notBefore = 0
@@ -233,4 +249,11 @@ class Reading extends OwnOp implements Errand {
   describe(): string {
     return 'the engine, which reads the catalogue of functions'
   }
+}
+
+/** Statements that may draw numbers without saying so: by defaults and triggers. */
+const drawing: ReadonlySet<string> = new Set(['INSERT', 'MERGE', 'COPY', 'CALL', 'DO', 'EXECUTE', ''])
+
+export function draws({ verb, text }: Compiled): boolean {
+  return drawing.has(verb) || /\b(?:insert|merge|nextval|setval)\b/i.test(text)
 }

@@ -6,7 +6,7 @@ import { Frame, type Settings } from './context/frame.ts'
 import { settingsOf } from '../sql/settings.ts'
 import type { Tags } from '../sql/tags.ts'
 import type { Engine } from './engine.ts'
-import { Reads } from './hosts/route.ts'
+import { Reads } from './hosts/host.ts'
 import { LooseSlot } from './slot/loose-slot.ts'
 import { mergedSettings } from './source.ts'
 

@@ -28,12 +28,10 @@ import { afterOpening } from './open/opening.ts'
 import { callOptions, placeOf } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import { defaultsChecks } from './query/query-terms.ts'
-import type { Slot } from './slot/slot.ts'
+import type { OpenTransaction, Slot, TransactionPlace } from './slot/slot.ts'
 import { addHook, type Hook } from './transaction/hooks.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
 import { type TransactionOptions, transactionOptions } from './transaction/options.ts'
-import type { TransactionPlace } from './transaction/terms.ts'
-import type { TransactionRecord } from './transaction/record.ts'
 import { anyOf, boolean, duration, must, needsFunction, type Checks, type Reading, readAgain } from '../util/options.ts'
 import type { WorkingEngine } from './works.ts'
 
@@ -167,8 +165,8 @@ export abstract class Source extends ClientSource {
     if (shared !== null) {
       const slot = shared.slot as Slot
       checkSettings(own, settingsOn(slot, chain, null))
-      if (options.after !== undefined || options.from !== undefined)
-        engine.works.narrow(slot, options.from ?? null, engine.works.reached(engine, options.after))
+      const after = engine.works.reached(engine, options.after)
+      if (after !== null || options.from !== undefined) slot.reads?.narrow(options.from ?? null, after)
       const connection = new Connection(engine, slot, chain, false, defaultsOf(options, engine, chain))
       if (options.hold === true) connection.hold()
       if (options.lazy === false) await borrowOrRelease(connection, options.timeoutMs)
@@ -256,7 +254,7 @@ export abstract class Source extends ClientSource {
     if (engine === null) this.checkUsable()
     const chain = this.chainHere()
     const frame = engine === null ? null : quietAmbientFrame(engine, chain)
-    if (engine !== null && frame !== null) return engine.works.idleOn(frame.slot as Slot, work)
+    if (engine !== null && frame !== null) return (frame.slot as Slot).idle(work)
     const around = engine === null ? null : transactionAround(engine, chain)
     if (around !== null && !around.open) throw around.ended()
     return work()
@@ -302,7 +300,7 @@ export abstract class Source extends ClientSource {
     return addHook('rollback', hook, () => this.#transactionHere())
   }
 
-  #transactionHere(): TransactionRecord | null {
+  #transactionHere(): OpenTransaction | null {
     const engine = this.engineQuietly()
     if (engine === null) this.checkUsable()
     const frame = engine === null ? null : ambientFrame(engine, currentChain())

@@ -13,19 +13,18 @@ import type { TransactionStateError } from '../errors/index.ts'
 import type { Functions } from './functions.ts'
 import type { Hosts, sumOf } from './hosts/hosts.ts'
 import type { Position, reached } from './hosts/position.ts'
-import type { narrow, openReads, readsAlone } from './hosts/route.ts'
+import type { openReads, readsAlone } from './hosts/route.ts'
 import type { AmbientRunner, Runner, StatementEngine } from './query/runner.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryOptions } from './query/query-options.ts'
 import type { sessionStateRefused } from './slot/admission.ts'
-import type { idleOn, lend } from './slot/control.ts'
+import type { lend } from './slot/control.ts'
 import type { mayRunAnywhere } from './slot/reach.ts'
-import type { Slot } from './slot/slot.ts'
+import type { Slot, TransactionPlace } from './slot/slot.ts'
 import type { switchOps } from './switching.ts'
 import type { stateOf } from './transaction/ended.ts'
 import type { commit, finish, hooksFailed, rollback, windUp } from './transaction/ending.ts'
 import type { TransactionOptions } from './transaction/options.ts'
-import type { TransactionPlace } from './transaction/terms.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
 import type { joinTwins, leaveTwins, tellOfTwin } from './twins.ts'
 
@@ -44,10 +43,8 @@ export interface Works {
   readonly sumOf: typeof sumOf
   readonly askPosition: (runner: Runner) => Promise<Position>
   readonly reached: typeof reached
-  readonly narrow: typeof narrow
   readonly openReads: typeof openReads
   readonly readsAlone: typeof readsAlone
-  readonly idleOn: typeof idleOn
   readonly lend: typeof lend
   readonly runManaged: <T>(
     engine: WorkingEngine,

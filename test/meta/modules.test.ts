@@ -9,7 +9,7 @@ const mostLoaded = 75
 const circles: Readonly<Record<string, number>> = {
   cli: 2,
   driver: 3,
-  engine: 9,
+  engine: 6,
   models: 5,
   sql: 5,
 }

@@ -80,9 +80,14 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
       ],
     },
     {
-      noun: 'slots, the transactions open on them, and the server each borrows from',
-      paths: ['slot/', 'hosts/', 'transaction/record.ts', 'transaction/terms.ts'],
+      noun: 'the record of a transaction, which knows its slot by an interface alone, and the stack of those that are open',
+      paths: ['transaction/terms.ts', 'transaction/record.ts', 'slot/stack.ts'],
     },
+    {
+      noun: 'how a slot holds its connection, as far as its other parts know it',
+      paths: ['slot/session.ts', 'slot/holding.ts'],
+    },
+    { noun: 'slots, and the server each borrows from', paths: ['slot/', 'hosts/'] },
     {
       noun: 'how a transaction ends, and a call becomes an operation',
       paths: [

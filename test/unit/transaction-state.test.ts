@@ -1,8 +1,12 @@
-/** The life of a transaction: every row of its table, and what holds for any order of events. */
+/** The life of a transaction: every row of its table, what holds for any order of events, and which hooks run at its end. */
 
 import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
 import type { Failure } from '../../src/driver/driver.ts'
+import type { Handle, Holder } from '../../src/engine/context/frame.ts'
+import type { EngineCore } from '../../src/engine/core.ts'
+import { Stack } from '../../src/engine/slot/stack.ts'
+import { TransactionRecord } from '../../src/engine/transaction/record.ts'
 import { TransactionExit } from '../../src/engine/transaction/transaction.ts'
 import {
   advance,
@@ -14,6 +18,7 @@ import {
   takesWork,
   untouched,
 } from '../../src/engine/transaction/state.ts'
+import { noPlace } from '../../src/observe/place.ts'
 import { postgres } from '../../src/postgres/dialect.ts'
 import { StatementCache } from '../../src/sql/compile.ts'
 
@@ -136,7 +141,7 @@ const after = (path: readonly Name[], nested: boolean): State =>
   path.reduce<State>((state, name) => advance(state, events[name], nested), untouched)
 
 /** The row of the table; spoiled it does not commit, a nested one releases, and a RELEASE that broke leaves nothing on the server. */
-function byTable({ at, past }: State, name: Name, nested: boolean): At {
+function byTable({ at, past }: Pick<State, 'at' | 'past'>, name: Name, nested: boolean): At {
   const to = rows.get(`${at} ${name}`) ?? at
   if (name === 'commit' && to !== at && isSpoiled(past)) return at.replace('returned', 'leaving') as At
   if (nested && to === 'committing') return 'releasing'
@@ -221,4 +226,127 @@ test('whatever happens in whatever order, it ends once, and as what it said', ()
     }),
     { numRuns: 2_000 },
   )
+})
+
+/** A slot without a connection, as its transactions know it. */
+class Bare implements Holder {
+  readonly engine = { name: 'test', dialect: postgres, overlaid: false } as unknown as EngineCore
+  readonly lease = null
+  readonly closed = false
+  readonly settings = null
+  readonly stack: Stack<Bare> = new Stack()
+  ambient = 0
+
+  get top(): TransactionRecord<Bare> | null {
+    return this.stack.top
+  }
+
+  begin(): TransactionRecord<Bare> {
+    const where = { db: null, chain: undefined, handle: null, slot: null }
+    const record = new TransactionRecord<Bare>(this.engine, this, where, {}, noPlace, 'managed', () => ({}) as Handle)
+    this.stack.enter(record)
+    return record
+  }
+}
+
+type What = Name | 'hook' | 'nested'
+
+/** What happens to the connection happens to all of them. */
+const shared: ReadonlySet<What> = new Set(['lost', 'server-ended'])
+
+interface Given {
+  readonly record: TransactionRecord<Bare>
+  readonly commit: string
+  readonly rollback: string
+}
+
+/** The hook that has to run; of an outcome that nobody knows only those of what was rolled back before. */
+function due({ record, commit, rollback }: Given): string | null {
+  for (let each: TransactionRecord<Bare> | null = record; each !== null; each = each.parent) {
+    if (each.at === 'rolled_back') return rollback
+    if (each.at === 'unknown') return null
+  }
+  return commit
+}
+
+test('whatever happens to transactions inside of each other, each moves by the table and the hooks follow its fate', async () => {
+  const path = fc.constantFrom<readonly Name[]>(
+    ['sent', 'begun'],
+    ['sent', 'begun', 'returned', 'commit', 'committed'],
+    ['sent', 'begun', 'returned', 'commit', 'unanswered', 'unknown'],
+    ['sent', 'begun', 'rollback', 'rolled_back'],
+  )
+  const happening = fc.oneof(
+    { arbitrary: fc.constantFrom(['hook'] as const, ['nested'] as const), weight: 4 },
+    { arbitrary: fc.constantFrom(...names).map((name) => [name]), weight: 2 },
+    { arbitrary: path, weight: 2 },
+  )
+  // The innermost more often: it ends first.
+  const step = fc.tuple(fc.oneof(fc.constant(0), fc.nat({ max: 3 })), happening)
+  const seen = new Set<string>()
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 6, maxLength: 20, size: 'max' }), path, async (steps, end) => {
+      const slot = new Bare()
+      const outermost = slot.begin()
+      const given: Given[] = []
+      const ran: string[] = []
+      const happen = (record: TransactionRecord<Bare>, event: What): void => {
+        if (event === 'nested') {
+          if (slot.top?.open === true && slot.stack.all.length < 4) slot.begin()
+        } else if (event === 'hook') {
+          if (!record.taking) return
+          const hooks = { record, commit: `commit ${given.length}`, rollback: `rollback ${given.length}` }
+          for (const on of ['commit', 'rollback'] as const) record.hooks.add(on, () => ran.push(hooks[on]))
+          given.push(hooks)
+        } else if (event === 'lost') slot.stack.lose(lost)
+        else if (event === 'server-ended') slot.stack.endedByServer()
+        else record.advance(events[event])
+      }
+      const all = steps.flatMap(([of, whats]) => whats.map((each) => [of, each] as const))
+      for (const [of, what] of [...all, ...end.map((each) => [3, each] as const), [3, 'rolled_back'] as const]) {
+        const open = slot.stack.all
+        const record = open[Math.max(open.length - 1 - of, 0)]
+        if (record === undefined) break
+        const wanted = open.map((each) =>
+          what !== 'hook' && what !== 'nested' && (each === record || shared.has(what))
+            ? byTable(each, what, each.parent !== null)
+            : each.at,
+        )
+        happen(record, what)
+        expect(open.map(({ at }) => at)).toEqual(wanted)
+        if (!hasEnded(record.at)) continue
+        slot.stack.pop(record)
+        // With it goes all that is open inside of it.
+        expect(slot.top).toBe(record.parent)
+        expect(open.slice(open.indexOf(record)).every(({ at, onStack }) => hasEnded(at) && !onStack)).toBe(true)
+      }
+      await outermost.hooks.run(outermost.fate)
+
+      const wanted = given.map(due).filter((hook) => hook !== null)
+      expect(ran.toSorted()).toEqual(wanted.toSorted())
+      // Those of one transaction run in the order in which they were given.
+      for (const { record } of given) {
+        const own = new Set(
+          given.filter((each) => each.record === record).flatMap((each) => [each.commit, each.rollback]),
+        )
+        expect(ran.filter((hook) => own.has(hook))).toEqual(wanted.filter((hook) => own.has(hook)))
+      }
+      for (const { record } of given)
+        seen.add(`${record.parent === null ? 'outermost' : 'nested'} ${record.at}, ${outermost.at}`)
+    }),
+    { numRuns: 2_000 },
+  )
+
+  // The sample has every case in which a hook can be.
+  expect([...seen].toSorted()).toEqual([
+    'nested committed, committed',
+    'nested committed, rolled_back',
+    'nested committed, unknown',
+    'nested rolled_back, committed',
+    'nested rolled_back, rolled_back',
+    'nested rolled_back, unknown',
+    'outermost committed, committed',
+    'outermost rolled_back, rolled_back',
+    'outermost unknown, unknown',
+  ])
 })

@@ -259,7 +259,7 @@ export function ambientDefaults(engine: EngineCore, chain: Link | undefined): Qu
  */
 export function handleDefaults(slot: Holder, handle: Handle, own: QueryDefaults | null): QueryDefaults | null {
   const { top } = slot
-  if (top === undefined || top.handle === handle || isInside(top, handle.chain)) return own
+  if (top === null || top.handle === handle || isInside(top, handle.chain)) return own
   return top.admitsFrom(store.get(), handle) ? top.defaults : own
 }
 

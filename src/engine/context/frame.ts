@@ -15,7 +15,7 @@ export interface Holder {
   readonly lease: Lease | null
   readonly closed: boolean
   readonly settings: Settings | null
-  readonly top: Enclosing | undefined
+  readonly top: Enclosing | null
   /** How many callbacks it is ambient in now. */
   ambient: number
 }

@@ -1,8 +1,9 @@
-// One server of a database that has several: its pool, and what is known of it.
+// One server of a database that has several: its pool, and what is known of it. And where a slot reads, while that may be a replica.
 import type { ServerInfo } from '../../observe/channels.ts'
 import type { PoolStats } from '../../pool/contract.ts'
 import type { Pool } from '../../pool/pool.ts'
 import type { Standing } from '../../sql/dialect.ts'
+import type { From } from '../core.ts'
 import type { Asker } from './asker.ts'
 
 /** Counts of the pool of one server. */
@@ -56,5 +57,34 @@ export class Host {
       ...(role === 'out' ? { why } : role === 'replica' ? { lagMs: Math.round(now - freshAt) } : {}),
       ...this.pool.stats(),
     }
+  }
+}
+
+/** Where a slot reads, while it has done nothing else. */
+export class Reads {
+  /** Of where it reads now; null: it has not read yet. */
+  host: Host | null = null
+  /** The server that the scope asks for; null: the one of the option `replicas.reads`. */
+  from: From | null
+  after: Reached | null
+
+  constructor(from: From | null, after: Reached | null) {
+    this.from = from
+    this.after = after
+  }
+
+  get pool(): Pool | null {
+    return this.host === null ? null : this.host.pool
+  }
+
+  /** An inner scope asks for more. */
+  narrow(from: From | null, after: Reached | null): void {
+    if (from === 'primary') this.from = from
+    if (after === null) return
+    const known = this.after
+    // A position in another history does not help in this one.
+    if (known !== null && known.timeline !== after.timeline) this.from = 'primary'
+    else if (known === null || known.position < after.position) this.after = after
+    if (this.host?.has(after) === false) this.from = 'primary'
   }
 }

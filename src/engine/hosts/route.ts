@@ -2,41 +2,11 @@
 // do; whatever else it does, and whatever comes after that, is done at the primary, so that it never sees less than it has seen.
 // It has one connection at a time: that of the replica goes back before that of the primary is taken.
 import { EngineOp } from '../query/op.ts'
-import type { From } from '../core.ts'
 import { fromAround } from '../context/place.ts'
-import type { Item, Slot } from '../slot/slot.ts'
-import type { Pool } from '../../pool/pool.ts'
-import type { Host, Reached } from './host.ts'
+import type { Holding, Item } from '../slot/holding.ts'
+import type { From } from '../core.ts'
+import { type Reached, Reads } from './host.ts'
 import type { Hosts } from './hosts.ts'
-
-/** Where a slot reads, while it has done nothing else. */
-export class Reads {
-  /** Of where it reads now; null: it has not read yet. */
-  host: Host | null = null
-  /** The server that the scope asks for; null: the one of the option `replicas.reads`. */
-  from: From | null
-  after: Reached | null
-
-  constructor(from: From | null, after: Reached | null) {
-    this.from = from
-    this.after = after
-  }
-
-  get pool(): Pool | null {
-    return this.host === null ? null : this.host.pool
-  }
-
-  /** An inner scope asks for more. */
-  narrow(from: From | null, after: Reached | null): void {
-    if (from === 'primary') this.from = from
-    if (after === null) return
-    const known = this.after
-    // A position in another history does not help in this one.
-    if (known !== null && known.timeline !== after.timeline) this.from = 'primary'
-    else if (known === null || known.position < after.position) this.after = after
-    if (this.host?.has(after) === false) this.from = 'primary'
-  }
-}
 
 /** Where a new scope reads. One that borrows at once borrows there. */
 export function openReads(
@@ -49,16 +19,20 @@ export function openReads(
   return reads
 }
 
-/** A scope inside of another one, whose connection it shares, asks for more. */
-export function narrow(slot: Slot, from: From | null, after: Reached | null): void {
-  slot.reads?.narrow(from, after)
+/** For a slot that does one thing, which a replica can do; null: none will do now. */
+export function readsAlone(hosts: Hosts | null): Reads | null {
+  const host = hosts?.forReads() ?? null
+  if (host === null) return null
+  const reads = new Reads(null, null)
+  reads.host = host
+  return reads
 }
 
 /** Called while `slot.reads` is there. False: the item has to wait for the reads that are on the wire. */
-export function route(slot: Slot, item: Item): boolean {
+export function route(slot: Holding & { readonly spares: object | null }, item: Item): boolean {
   const reads = slot.reads as Reads
   // A turn that borrows nothing changes nothing, and a cursor keeps its transaction where it is.
-  if (slot.stack.length > 0 || (!(item instanceof EngineOp) && !item.borrows)) return true
+  if (slot.top !== null || (!(item instanceof EngineOp) && !item.borrows)) return true
   if (mayRead(slot, reads, item) && keepsReading(slot, reads)) return true
   if (slot.spares !== null || slot.flight.size > 0) return false
   if (slot.lease !== null && (slot.lease.raw.inFlight > 0 || slot.lease.raw.quarantined)) return false
@@ -66,7 +40,7 @@ export function route(slot: Slot, item: Item): boolean {
   return true
 }
 
-function mayRead(slot: Slot, { from }: Reads, item: Item): boolean {
+function mayRead(slot: Holding, { from }: Reads, item: Item): boolean {
   const hosts = slot.engine.hosts as Hosts
   if (from === 'primary' || slot.pins !== 0 || slot.left !== null || slot.doubts !== null || slot.holds > 0)
     return false
@@ -76,18 +50,9 @@ function mayRead(slot: Slot, { from }: Reads, item: Item): boolean {
   return hosts.isPlain(item) || (item.from === 'replica' && hosts.mayRead(item.stmt))
 }
 
-function keepsReading({ engine, lease }: Slot, reads: Reads): boolean {
+function keepsReading({ engine, lease }: Holding, reads: Reads): boolean {
   const hosts = engine.hosts as Hosts
   if (reads.host !== null) return hosts.serves(reads.host)
   if (lease === null) reads.host = hosts.choose(reads.after)
   return reads.host !== null
-}
-
-/** For a slot that does one thing, which a replica can do; null: none will do now. */
-export function readsAlone(hosts: Hosts | null): Reads | null {
-  const host = hosts?.forReads() ?? null
-  if (host === null) return null
-  const reads = new Reads(null, null)
-  reads.host = host
-  return reads
 }

@@ -17,7 +17,8 @@ import type { Host } from '../hosts/host.ts'
 import { isFailure } from '../query/failure.ts'
 import { EngineOp } from '../query/op.ts'
 import { reportConnection, reportLease } from '../report.ts'
-import { type Item, Slot } from '../slot/slot.ts'
+import type { Item } from '../slot/holding.ts'
+import { Slot } from '../slot/slot.ts'
 import { clock, before } from '../../util/clock.ts'
 import { unconverted } from '../../sql/conversions.ts'
 
@@ -308,7 +309,7 @@ export class SessionSource implements ConnectionSource, Outlet {
   }
 
   #check(slot: Slot, raw: RawConnection): void {
-    if (slot.busy || slot.stack.length > 0 || raw.status !== 'idle')
+    if (slot.busy || slot.top !== null || raw.status !== 'idle')
       throw new UsageError(
         'onConnect returned while a statement or transaction of it was still open. Await all its work.',
       )

@@ -7,9 +7,9 @@ import { lock } from '../client/lock.ts'
 import { Functions } from '../functions.ts'
 import { sumOf } from '../hosts/hosts.ts'
 import { askPosition, reached } from '../hosts/position.ts'
-import { narrow, openReads, readsAlone } from '../hosts/route.ts'
+import { openReads, readsAlone } from '../hosts/route.ts'
 import { sessionStateRefused } from '../slot/admission.ts'
-import { idleOn, lend } from '../slot/control.ts'
+import { lend } from '../slot/control.ts'
 import { mayRunAnywhere } from '../slot/reach.ts'
 import { Slot } from '../slot/slot.ts'
 import { beginManual, openHome } from '../transaction/begin.ts'
@@ -35,10 +35,8 @@ export const works: Works = {
   sumOf,
   askPosition,
   reached,
-  narrow,
   openReads,
   readsAlone,
-  idleOn,
   lend,
   runManaged,
   beginManual,

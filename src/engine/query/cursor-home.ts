@@ -7,7 +7,7 @@ import type { CursorWords } from '../../sql/dialect.ts'
 import type { Link } from '../context/chain.ts'
 import type { EngineCore, From } from '../core.ts'
 import type { OpenCursor } from '../transaction/inside.ts'
-import type { TransactionRecord } from '../transaction/record.ts'
+import type { OpenTransaction } from '../slot/slot.ts'
 import type { EngineOp } from './op.ts'
 import { RowParts } from './row-parts.ts'
 import { RowStream } from './row-stream.ts'
@@ -29,16 +29,16 @@ export interface Guest extends OpenCursor {
 /** The transaction a cursor was made in, and the savepoint inside of it that it lives in. */
 export class CursorHome {
   readonly engine: EngineCore
-  readonly record: TransactionRecord
+  readonly record: OpenTransaction
   readonly name: string
   /** Opened for the cursor alone. */
   readonly own: boolean
   readonly #finish: (well: boolean) => Promise<void>
-  #lives: TransactionRecord
+  #lives: OpenTransaction
 
   constructor(
     engine: EngineCore,
-    record: TransactionRecord,
+    record: OpenTransaction,
     name: string,
     finish: ((well: boolean) => Promise<void>) | null,
   ) {
@@ -51,12 +51,12 @@ export class CursorHome {
   }
 
   /** It is `record` that decides how long `cursor` lives. */
-  moveTo(record: TransactionRecord, cursor: OpenCursor): void {
+  moveTo(record: OpenTransaction, cursor: OpenCursor): void {
     this.#lives = record
     record.cursors.add(cursor)
   }
 
-  livesIn(record: TransactionRecord): boolean {
+  livesIn(record: OpenTransaction): boolean {
     return this.#lives === record
   }
 

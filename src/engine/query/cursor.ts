@@ -18,7 +18,7 @@ import type { RowParts } from './row-parts.ts'
 import type { RowStream } from './row-stream.ts'
 import { checkCount, type CursorTerms, type RowTerms, specOf } from './query-terms.ts'
 import type { Runner } from './runner.ts'
-import type { TransactionRecord } from '../transaction/record.ts'
+import type { OpenTransaction } from '../slot/slot.ts'
 
 /** Rows, and what brought them. */
 interface Came {
@@ -87,7 +87,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   }
 
   /** @internal Whether it keeps the transaction it was made in from being committed. */
-  isLeftOpenBy(record: TransactionRecord): boolean {
+  isLeftOpenBy(record: OpenTransaction): boolean {
     return this.open && this.#home?.record === record
   }
 
@@ -126,7 +126,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   }
 
   /** @internal One of its transactions has ended. A released savepoint leaves it to the transaction around. */
-  ended(record: TransactionRecord): void {
+  ended(record: OpenTransaction): void {
     const home = this.#home
     if (home === null || !home.livesIn(record)) return
     if (record.parent !== null && record.committed) home.moveTo(record.parent, this)
@@ -271,7 +271,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     }
     this.#parts = home.parts(bound.compiled, size, make, tags)
     const op = await this.#answered(this.#parts.open(bound.compiled, bound.params, size))
-    home.moveTo((op.transaction as TransactionRecord | null) ?? home.record, this)
+    home.moveTo((op.transaction as OpenTransaction | null) ?? home.record, this)
   }
 
   async #answered(op: EngineOp): Promise<EngineOp> {

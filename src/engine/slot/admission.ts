@@ -12,10 +12,10 @@ import { EngineOp } from '../query/op.ts'
 import type { Streaming } from '../query/row-stream.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Copying } from '../../pool/member.ts'
-import type { Item, Slot } from './slot.ts'
+import type { Holding, Item } from './holding.ts'
 
 /** True: now; false: it waits for the transaction on top; null: it was refused, and its caller has the error. */
-export function admit(slot: Slot, item: Item): boolean | null {
+export function admit(slot: Holding, item: Item): boolean | null {
   const { top, copying } = slot
   const { chain, handle, issued } = item
   if (copying !== null && waitsForCopy(copying, item)) return refuse(item, besideCopy(copying))
@@ -38,7 +38,7 @@ export function admit(slot: Slot, item: Item): boolean | null {
     const refusal = home.refusal(issued)
     if (refusal !== null) return refuse(item, refusal)
   }
-  if (top === undefined) {
+  if (top === null) {
     if (slot.closed && !issued) return refuse(item, released())
     const lost = slot.takeLostSession(item)
     if (lost === null) return true
@@ -73,7 +73,7 @@ export function released(): ReleasedConnectionError {
 }
 
 /** Why a statement that is about the session or its transaction cannot run here; null: it can. Its turn has come. */
-export function misplaced(slot: Slot, { stmt, transaction }: EngineOp): UsageError | null {
+export function misplaced(slot: Holding, { stmt, transaction }: EngineOp): UsageError | null {
   const { engine, lease, moved, drew } = slot
   if ((stmt.pins & (Pin.encoding | Pin.strings)) !== 0) return readingRefused(stmt, engine.dialect)
   const outside = transaction === null && lease?.raw.status === 'idle'
@@ -181,7 +181,7 @@ function besideCopy({ place }: Copying): TransactionStateError {
   )
 }
 
-function waitsForItself(slot: Slot, top: TransactionRecord, item: Item): TransactionStateError | null {
+function waitsForItself(slot: Holding, top: TransactionRecord, item: Item): TransactionStateError | null {
   if (top.cursor !== null)
     return new TransactionStateError(
       `The cursor opened at ${top.cursor.place} holds this connection until it is closed. Read it to its end or close it ` +

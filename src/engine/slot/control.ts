@@ -12,7 +12,7 @@ import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Settings } from '../../sql/settings.ts'
 import type { Unreleased } from './flight.ts'
-import type { Slot } from './slot.ts'
+import type { Holding } from './holding.ts'
 import { mustBegin, switchOps } from '../switching.ts'
 import { clock } from '../../util/clock.ts'
 
@@ -43,11 +43,11 @@ export class ControlOp extends OwnOp {
 
 /** RELEASE of a nested transaction that has ended, in front of a statement of the one around it. */
 class ReleaseOp extends OwnOp {
-  readonly #slot: Slot
+  readonly #slot: Holding
   readonly #main: EngineOp
   readonly #released: Unreleased
 
-  constructor(slot: Slot, released: Unreleased, main: EngineOp) {
+  constructor(slot: Holding, released: Unreleased, main: EngineOp) {
     const { statements, dialect } = slot.engine
     super(statements.compileInternal(dialect.release(released.savepoint)))
     this.#slot = slot
@@ -58,11 +58,11 @@ class ReleaseOp extends OwnOp {
 
   protected over(failure: Failure | null): void {
     if (failure === null) return
-    const { stack, flight } = this.#slot
+    const { flight } = this.#slot
     const { parent } = this.#released
     if (failure.outcome === 'not_started') {
       // Nothing was sent, because the statement behind it could not be written.
-      if (stack.some((each) => each === parent)) flight.unreleased ??= this.#released
+      if (parent?.onStack === true) flight.unreleased ??= this.#released
     } else {
       this.#main.prefixFailure ??= { ...failure, outcome: 'not_started' }
       parent?.advance({ type: 'failed', failure, stmt: this.stmt, spoils: failure.kind === 'server' })
@@ -71,7 +71,7 @@ class ReleaseOp extends OwnOp {
 }
 
 /** Whether settings go in front of this one: others are in force than it runs with. */
-export function isDue(slot: Slot, op: EngineOp): boolean {
+export function isDue(slot: Holding, op: EngineOp): boolean {
   const { raw } = slot.lease as Lease
   if (raw.inForce.isNow(op.wanted)) return false
   // Behind a pooler they are part of each transaction, if it is of one statement.
@@ -84,7 +84,7 @@ export function isDue(slot: Slot, op: EngineOp): boolean {
  * server refuses take away no more than that. An error that keeps the unit from being made is returned, not thrown: the code that lends
  * the connection, or was answered just before, has no part in it.
  */
-export function prefixOf(slot: Slot, op: EngineOp, due: boolean): Op[] | Error | null {
+export function prefixOf(slot: Holding, op: EngineOp, due: boolean): Op[] | Error | null {
   try {
     return makePrefix(slot, op, due)
   } catch (error) {
@@ -92,24 +92,24 @@ export function prefixOf(slot: Slot, op: EngineOp, due: boolean): Op[] | Error |
   }
 }
 
-function makePrefix(slot: Slot, op: EngineOp, due: boolean): Op[] | null {
+function makePrefix(slot: Holding, op: EngineOp, due: boolean): Op[] | null {
   const begins = op.transaction !== null && op.transaction.unsent
   const switches = due ? switching(slot, op, op.transaction === null) : null
   const { unreleased } = slot.flight
   if (!begins && unreleased === null) return switches
   const ops: Op[] = unreleased === null ? [] : [new ReleaseOp(slot, unreleased, op)]
-  for (const transaction of begins ? slot.stack : []) {
-    if (transaction.unsent) {
-      open(transaction, op, ops)
-      const limit = idleLimit(transaction)
+  for (let each = begins ? slot.stack.outermost : null; each !== null; each = each.inner) {
+    if (each.unsent) {
+      open(each, op, ops)
+      const limit = idleLimit(each)
       if (limit !== null) ops.push(new ControlOp(limit, op, null))
     }
-    if (transaction === op.transaction) break
+    if (each === op.transaction) break
   }
   return switches === null ? ops : [...ops, ...switches]
 }
 
-function switching({ engine, lease }: Slot, op: EngineOp, alone: boolean): Op[] | null {
+function switching({ engine, lease }: Holding, op: EngineOp, alone: boolean): Op[] | null {
   return switchOps(engine, (lease as Lease).raw, op.wanted, op, alone)
 }
 
@@ -146,7 +146,7 @@ function idleLimit({ engine, parent, idleTimeoutMs }: TransactionRecord): Compil
  * error where that would be another transaction, with which everything ends that the statement needs.
  */
 export function openerOf(
-  slot: Slot,
+  slot: Holding,
   op: EngineOp,
   due: boolean,
   drop: () => void,
@@ -201,7 +201,7 @@ export class Opener extends EngineOp {
 }
 
 /** Lends the driver's own object; nothing is in flight. */
-export function lend(slot: Slot): Promise<unknown> {
+export function lend(slot: Holding): Promise<unknown> {
   const { raw } = slot.lease as Lease
   if (raw.lends === false)
     return Promise.reject(
@@ -217,12 +217,12 @@ export function lend(slot: Slot): Promise<unknown> {
 }
 
 /** Whether users have it. */
-export function isLent({ pins }: Slot): boolean {
+export function isLent({ pins }: Holding): boolean {
   return (pins & Pin.raw) !== 0
 }
 
 /** Nothing is in flight, so the status that the server gives of the transaction is the truth. */
-export function noteStatus(slot: Slot, raw: RawConnection): void {
+export function noteStatus(slot: Holding, raw: RawConnection): void {
   const { status } = raw
   const { abandon } = slot.flight
   if (abandon !== null && slot.flight.size === 0) {
@@ -230,21 +230,16 @@ export function noteStatus(slot: Slot, raw: RawConnection): void {
     if (raw.alive) sendOrDestroy(slot, abandon)
     return
   }
-  if (isBegun(slot)) {
-    if (status === 'idle') for (const transaction of slot.stack) transaction.endedByServer()
+  if (slot.stack.begun) {
+    if (status === 'idle') slot.stack.endedByServer()
   } else if (status !== 'idle' && !slot.explicit && !isLent(slot) && slot.flight.size === 0) rollBackStray(slot)
-}
-
-function isBegun({ stack }: Slot): boolean {
-  for (const transaction of stack) if (transaction.begun) return true
-  return false
 }
 
 /**
  * A statement left a transaction open outside of any: it is undone, because nobody would ever end it. A connection on
  * which that fails, or takes longer than a reset may, is closed.
  */
-function rollBackStray(slot: Slot): void {
+function rollBackStray(slot: Holding): void {
   const { engine } = slot
   sendOrDestroy(slot, engine.dialect.rollback)
   notice('connection-closed-dirty', 'A statement outside a transaction left one open; it was rolled back.', {
@@ -253,7 +248,7 @@ function rollBackStray(slot: Slot): void {
   })
 }
 
-function sendOrDestroy(slot: Slot, text: string): void {
+function sendOrDestroy(slot: Holding, text: string): void {
   const { engine } = slot
   const { raw } = slot.lease as Lease
   raw.inForce.lose()
@@ -263,15 +258,15 @@ function sendOrDestroy(slot: Slot, text: string): void {
 }
 
 /** A rollback may have taken settings back: they belong in front of whatever comes next. */
-export function settingsUndone(slot: Slot): void {
+export function settingsUndone(slot: Holding): void {
   if (slot.lease === null) return
   slot.lease.raw.inForce.lose()
   // The user of the driver's own object relies on them now.
-  if (slot.settings !== null && isLent(slot) && slot.stack.length === 0) sendOwed(slot, null)
+  if (slot.settings !== null && isLent(slot) && slot.top === null) sendOwed(slot, null)
 }
 
 /** Sends what a slot owes before anything else. `handle`: that of the transaction to be opened. */
-export function sendOwed(slot: Slot, handle: Handle | null): EngineOp {
+export function sendOwed(slot: Holding, handle: Handle | null): EngineOp {
   const { engine } = slot
   const stmt = engine.statements.compileInternal('select 1')
   const op = new EngineOp(engine, undefined, handle, stmt, [], null, null, 0, Infinity, null)
@@ -299,7 +294,7 @@ export async function answeredBy(
  * Sends transaction control past the queue; the caller has waited for quiet. Several texts share one unit. It is stopped like
  * any statement when it takes longer than `until`.
  */
-export function sendControl(slot: Slot, until: number, ...texts: readonly string[]): EngineOp {
+export function sendControl(slot: Holding, until: number, ...texts: readonly string[]): EngineOp {
   const { engine } = slot
   return sendPast(
     slot,
@@ -311,7 +306,7 @@ export function sendControl(slot: Slot, until: number, ...texts: readonly string
  * Sends COMMIT past the queue. Deferred triggers and the like, which run on the server at COMMIT, run with the settings of the
  * transaction and not with those of the last frame inside of it.
  */
-export function sendCommit(slot: Slot, settings: Settings | null, until: number): EngineOp {
+export function sendCommit(slot: Holding, settings: Settings | null, until: number): EngineOp {
   const { engine, lease } = slot
   const op = controlOp(engine, engine.dialect.commit, until)
   const { raw } = lease ?? {}
@@ -326,7 +321,7 @@ export function sendCommit(slot: Slot, settings: Settings | null, until: number)
  * Sends operations of the engine past the queue, in one unit behind `first`; the caller has waited for quiet. Gives the last of
  * them.
  */
-export function sendPast(slot: Slot, ops: readonly EngineOp[], first: readonly Op[] = []): EngineOp {
+export function sendPast(slot: Holding, ops: readonly EngineOp[], first: readonly Op[] = []): EngineOp {
   const { lease, flight } = slot
   const last = ops[ops.length - 1] as EngineOp
   if (lease === null || !lease.raw.alive) {
@@ -348,18 +343,4 @@ function controlOp(engine: EngineCore, text: string, until: number): EngineOp {
   const op = new EngineOp(engine, undefined, null, stmt, [], null, null, 0, until, null)
   op.begin()
   return op
-}
-
-const keptInIdle = 'A connection is kept while code waits in idle(), because it is in a transaction or pinned.'
-
-/** Runs `work` while the slot may hand its connection back; see `Connection.idle`. */
-export async function idleOn<T>(slot: Slot, work: () => Promise<T> | T): Promise<T> {
-  if (slot.lease !== null && (slot.top !== undefined || slot.keepsSession))
-    notice('held-while-idle', keptInIdle, { engine: slot.engine.name, places: [slot.describe()], warn: false })
-  slot.addIdler()
-  try {
-    return await work()
-  } finally {
-    slot.removeIdler()
-  }
 }

@@ -1,18 +1,22 @@
 // How a slot holds its lease: the reasons that keep it there, whether the pool may take it back for somebody who waits, and the
-// messages about that.
+// messages about that. The files beside it that decide what a slot does know it so; its queues are in `slot.ts`.
 import { notice } from '../../observe/channels.ts'
-import { capturePlace, noPlace, type Place } from '../../observe/place.ts'
-import type { Copying, Lease, LeaseHolder, Ties } from '../../pool/member.ts'
+import { noPlace, type Place } from '../../observe/place.ts'
+import type { Failure } from '../../driver/driver.ts'
+import type { Copying, LeaseHolder, Ties } from '../../pool/member.ts'
 import { currentChain } from '../context/chain.ts'
 import type { Frame, Handle, Settings } from '../context/frame.ts'
 import type { EngineCore } from '../core.ts'
-import type { Reads } from '../hosts/route.ts'
+import type { Reads } from '../hosts/host.ts'
+import type { EngineOp } from '../query/op.ts'
 import type { Pool } from '../../pool/pool.ts'
-import { type Compiled, Dirty, Pin } from '../../sql/compiled.ts'
+import { Pin } from '../../sql/compiled.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Streaming } from '../query/row-stream.ts'
-import { ask, draws, settleDoubts, tellOfNumbers } from './reach.ts'
 import { Flight } from './flight.ts'
+import { SlotSession } from './session.ts'
+import { Stack } from './stack.ts'
+import type { Carrier, Turn, Waiting } from './waiting.ts'
 import { clock } from '../../util/clock.ts'
 
 /** A notice names code that holds a connection without using it for this time while others wait. */
@@ -28,33 +32,15 @@ interface Owner {
   describe(): string
 }
 
-export abstract class Holding implements LeaseHolder {
-  lease: Lease | null = null
+/** What waits in a slot. */
+export type Item = EngineOp | Turn
+
+export abstract class Holding extends SlotSession implements LeaseHolder, Carrier {
   /** Where it reads, while it has done nothing that needs the primary; null: at the primary. */
   reads: Reads | null = null
-  /** Open transactions, the innermost last. */
-  readonly stack: TransactionRecord[] = []
+  /** The transactions open on it. */
+  readonly stack: Stack<this> = new Stack()
   readonly flight: Flight = new Flight()
-  /** Session state the user relies on: `Pin` bits. */
-  pins = 0
-  /** A statement that may have left something in the session which no text shows. */
-  left: Compiled | null = null
-  /** It was recalled since it last wrote: the numbers of its sequences are in another session. */
-  moved = false
-  /** It has written, which may have had effects on the session by triggers. */
-  wrote = false
-  /** It has drawn numbers of sequences on this connection, as far as anybody knows. */
-  drew = false
-  /** The last statement it ran that may have drawn numbers. */
-  #drewBy: Compiled | null = null
-  /** One of the doubts calls a function that nobody knows: it may be relied on. */
-  #doubtsCall = false
-  /** Statements of which it is not known yet whether they have left something. */
-  doubts: Set<Compiled> | null = null
-  /** It changes functions, triggers or views, which others do not see before its transaction ends. */
-  changes = false
-  /** False: the connection goes back after each statement, whatever that leaves. */
-  keeps = true
   /** It is being asked what still keeps the connection. */
   asking = false
   /** When it was asked last, as `stirs` has it. */
@@ -73,7 +59,6 @@ export abstract class Holding implements LeaseHolder {
   ambient = 0
   stirs = 0
   recalledAt = 0
-  readonly engine: EngineCore
   readonly settings: Settings | null
   /** Made by `acquire()`: the user may type transaction control on it. */
   readonly explicit: boolean
@@ -84,13 +69,11 @@ export abstract class Holding implements LeaseHolder {
   protected idlers = 0
   #waits: Waits | null = null
   #waitingSince = 0
-  #pinnedBy = ''
-  #pinnedAt: Place | null = null
   /** Its maker, for messages. */
   owner: string | Owner
 
   constructor(engine: EngineCore, settings: Settings | null, explicit: boolean, owner: string | Owner) {
-    this.engine = engine
+    super(engine)
     this.settings = settings
     this.explicit = explicit
     this.owner = owner
@@ -98,7 +81,17 @@ export abstract class Holding implements LeaseHolder {
 
   abstract room(): void
   abstract quiet(): void
-  abstract lost(failure: Parameters<LeaseHolder['lost']>[0]): void
+  abstract lost(failure: Failure): void
+  abstract ask(): void
+  /** From now on the connection goes back whenever nothing needs it. */
+  abstract addIdler(): void
+  abstract send(item: Item): void
+  abstract sendAgain(op: EngineOp): void
+  abstract withdraw(item: Waiting): void
+  abstract cancel(op: EngineOp): void
+  abstract answered(op: EngineOp): void
+  /** Why a session that was lost cannot go on: given once, or for as long as a transaction begun by text is not ended. */
+  abstract takeLostSession(item: Item): Failure | null
   /** Statements waiting or running. */
   abstract get busy(): boolean
   /** Hands the raw connection back now; the caller has seen that nothing is open or pinned. */
@@ -121,29 +114,28 @@ export abstract class Holding implements LeaseHolder {
     this.reads = null
   }
 
-  get top(): TransactionRecord | undefined {
-    return this.stack.length === 0 ? undefined : this.stack[this.stack.length - 1]
+  get top(): TransactionRecord<this> | null {
+    return this.stack.top
+  }
+
+  /** A transaction takes its place, inside of the one on top. */
+  enter(record: TransactionRecord<this>): void {
+    this.stack.enter(record)
+    this.tied()
   }
 
   /** The innermost open transaction that a statement through `handle` would run in here. */
-  innermost(handle: Handle | null): TransactionRecord | null {
-    const chain = currentChain()
-    return this.stack.findLast((record) => record.admitsFrom(chain, handle)) ?? null
-  }
-
-  /** Its session has state that its user relies on, or may have. */
-  get keepsSession(): boolean {
-    if (this.doubts !== null) settleDoubts(this)
-    return this.pins !== 0 || this.left !== null || (this.doubts !== null && this.#doubtsCall)
+  innermost(handle: Handle | null): TransactionRecord<this> | null {
+    return this.stack.innermost(currentChain(), handle)
   }
 
   /** Whether nothing but what will be over by itself keeps the connection. */
   get movable(): boolean {
-    return this.stack.length === 0 && !this.keepsSession && this.doubts === null && this.holds === 0
+    return this.top === null && !this.keepsSession && this.doubts === null && this.holds === 0
   }
 
   get #free(): boolean {
-    return this.stack.length === 0 && this.left === null && this.holds === 0
+    return this.top === null && this.left === null && this.holds === 0
   }
 
   /** Whether nothing keeps the connection but what may be gone, and can be asked for. */
@@ -157,10 +149,6 @@ export abstract class Holding implements LeaseHolder {
     const { lease } = this
     if (lease === null || this.closed || this.asking || this.busy || this.movable || !this.#maybeFree) return false
     return lease.raw.status === 'idle' && !lease.raw.quarantined && this.engine.functions.active
-  }
-
-  ask(): void {
-    ask(this)
   }
 
   get recallable(): boolean {
@@ -198,81 +186,21 @@ export abstract class Holding implements LeaseHolder {
     this.lease?.eased()
   }
 
-  /** It keeps its connection from now on. */
-  tied(): void {
-    this.lease?.tied()
-  }
-
-  /** The user relies on a change of the session. */
-  pin(bits: number, by: string, tells = true): void {
-    if (!this.keeps) return
-    if (this.pins === 0) {
-      this.#pinnedBy = by
-      this.#pinnedAt = capturePlace()
+  /** Runs `work` while the connection may go back; see `Connection.idle`. */
+  async idle<T>(work: () => Promise<T> | T): Promise<T> {
+    if (this.lease !== null && (this.top !== null || this.keepsSession))
+      notice(
+        'held-while-idle',
+        'A connection is kept while code waits in idle(), because it is in a transaction or pinned.',
+        { engine: this.engine.name, places: [this.describe()], warn: false },
+      )
+    this.addIdler()
+    try {
+      return await work()
+    } finally {
+      if (--this.idlers === 0) this.flight.lastAnswer = clock.now()
+      this.lease?.eased()
     }
-    this.pins |= bits
-    if (tells) this.tied()
-  }
-
-  /** The connection is kept, because functions that the statement called may rely on it. */
-  leave(stmt: Compiled): void {
-    this.moved = false
-    if (this.left !== null || !this.keeps) return
-    this.left = stmt
-    this.tied()
-  }
-
-  /** Whether it left something is found out later. */
-  doubt(stmt: Compiled): void {
-    if (stmt.leaves === true) this.draws(stmt)
-    if (!this.keeps) return
-    this.#doubtsCall = (this.doubts !== null && this.#doubtsCall) || stmt.leaves === true
-    this.doubts ??= new Set()
-    this.doubts.add(stmt)
-    this.tied()
-  }
-
-  /** Nothing that it did to its session counts any more: it has no connection. */
-  protected forgets(): void {
-    this.pins = 0
-    this.left = null
-    this.doubts = null
-    this.drew = false
-    this.changed()
-  }
-
-  /** Its changes of functions hold for all, if its transaction has ended. */
-  protected changed(): void {
-    if (!this.changes || this.stack.length > 0 || this.lease?.raw.status === 'tx') return
-    this.changes = false
-    this.engine.functions.forget()
-  }
-
-  /** A statement is sent that may write, and draw numbers of sequences, which are in this session then. */
-  noteWrite(stmt: Compiled): void {
-    this.wrote = true
-    if (draws(stmt)) this.draws(stmt)
-    else this.drew ||= stmt.verb === 'UPDATE' || stmt.verb === 'DELETE'
-  }
-
-  draws(stmt: Compiled): void {
-    this.wrote = true
-    this.moved = false
-    this.drew = true
-    this.#drewBy = stmt
-    const { numbers, numbered } = this.engine.functions
-    if (!numbers) return
-    if (this.lease !== null) this.lease.raw.dirty |= Dirty.sequences
-    if (!numbered.has(stmt)) return
-    this.pin(Pin.sequences, stmt.verb)
-    tellOfNumbers(this.engine, stmt)
-  }
-
-  /** Somebody asks for numbers that were drawn: the statement that drew them keeps its connection from now on. */
-  asksNumbers(): void {
-    const { functions } = this.engine
-    functions.numbers = true
-    if (this.#drewBy !== null) functions.numbered.add(this.#drewBy)
   }
 
   ties(): Ties | null {
@@ -280,7 +208,7 @@ export abstract class Holding implements LeaseHolder {
     const surely: object[] = this.keepsSession || this.doubts !== null || this.holds > 0 ? [this] : []
     const likely: object[] = [this]
     if (this.copying?.open === true && this.copying.frame !== null) surely.push(this.copying.frame)
-    for (const record of this.stack) {
+    for (const record of this.stack.all) {
       surely.push(record)
       if (record.cursor !== null) surely.push(this)
       if (record.bornIn !== null) likely.push(record.bornIn)
@@ -319,7 +247,7 @@ export abstract class Holding implements LeaseHolder {
 
   keepsOthersWaiting(): void {
     const { top, idleSince } = this
-    if (top === undefined || idleSince === null || clock.now() - idleSince < longMs) return
+    if (top === null || idleSince === null || clock.now() - idleSince < longMs) return
     const { toldPlaces } = this.engine
     const place = String(top.cursor?.place ?? top.place)
     if (toldPlaces.has(place) || toldPlaces.size >= mostToldPlaces) return
@@ -360,14 +288,12 @@ export abstract class Holding implements LeaseHolder {
   #hindrance(): string {
     const { top } = this
     if (this.lease === null) return ''
-    if (top !== undefined) {
+    if (top !== null) {
       const { since, cursor } = top.outermost
       return cursor === null ? `in a transaction since ${Math.round(clock.now() - since)} ms ago` : 'reading a cursor'
     }
-    if (this.pins !== 0)
-      return `session pinned by ${this.#pinnedBy}${this.#pinnedAt === null ? '' : ` at ${this.#pinnedAt}`}`
-    if (this.left !== null) return `session kept for what ${this.left.verb} may have left in it`
-    if (this.doubts !== null) return 'session kept until it is known what its functions leave'
+    const kept = this.sessionKept()
+    if (kept !== '') return kept
     if (this.holds > 0) return 'held'
     return this.busy ? 'running a statement' : ''
   }

@@ -6,7 +6,8 @@ import { TransactionStateError } from '../../errors/index.ts'
 import type { Settings } from '../context/frame.ts'
 import type { EngineCore } from '../core.ts'
 import type { EngineOp } from '../query/op.ts'
-import { type Item, Slot } from './slot.ts'
+import type { Item } from './holding.ts'
+import { Slot } from './slot.ts'
 
 export class LooseSlot extends Slot {
   readonly #signal: AbortSignal | null

@@ -7,18 +7,11 @@ import { notice } from '../../observe/channels.ts'
 import { type Compiled, Dirty, Pin, type RowSpec } from '../../sql/compiled.ts'
 import type { EngineCore } from '../core.ts'
 import { EngineOp } from '../query/op.ts'
+import { draws } from '../functions.ts'
 import { nothingDrawn, numbersRefused, sessionMoved } from './admission.ts'
 import type { Holding } from './holding.ts'
 import { clock } from '../../util/clock.ts'
 import { sendPast } from './control.ts'
-import type { Slot } from './slot.ts'
-
-/** Statements that may draw numbers without saying so: by defaults and triggers. */
-const drawing: ReadonlySet<string> = new Set(['INSERT', 'MERGE', 'COPY', 'CALL', 'DO', 'EXECUTE', ''])
-
-export function draws({ verb, text }: Compiled): boolean {
-  return drawing.has(verb) || /\b(?:insert|merge|nextval|setval)\b/i.test(text)
-}
 
 /** Notes what a statement reaches that is about to be sent; an error where it cannot run here. */
 export function noteReach(slot: Holding, stmt: Compiled, raw: RawConnection): UsageError | null {
@@ -64,20 +57,6 @@ export function mayRunAnywhere(op: EngineOp): boolean {
   return false
 }
 
-/** Judges what could not be judged when it was sent, if that is known now. */
-export function settleDoubts(slot: Holding): void {
-  const { functions } = slot.engine
-  if (slot.doubts === null || slot.changes || !functions.read) return
-  const { doubts } = slot
-  slot.doubts = null
-  for (const stmt of doubts) {
-    const reach = functions.reachOf(stmt)
-    // A function that is not known after all of the catalogue was read stays unknown.
-    if (reach === null) slot.left ??= stmt
-    else if (reach.stateful.length > 0) slot.pin(Pin.functions, reach.stateful[0] as string, false)
-  }
-}
-
 function tellOfTrigger({ name, toldPlaces }: EngineCore, { text }: Compiled, by: string): void {
   const key = `trigger ${by}`
   if (toldPlaces.has(key)) return
@@ -90,26 +69,13 @@ function tellOfTrigger({ name, toldPlaces }: EngineCore, { text }: Compiled, by:
   )
 }
 
-export function tellOfNumbers({ name, toldPlaces }: EngineCore, { text }: Compiled): void {
-  const key = `numbers ${text}`
-  if (toldPlaces.has(key)) return
-  toldPlaces.add(key)
-  notice(
-    'pinned-for-numbers',
-    'Scopes that run this statement keep their connection, because currval() or lastval() was asked for behind it. Use INSERT … ' +
-      'RETURNING, and they do not have to.',
-    { engine: name, places: [text.length > 80 ? `${text.slice(0, 77)}…` : text], warn: false },
-  )
-}
-
 // Asks the session of a slot whether what keeps its connection is still there, while others wait: a lock may have been given back,
 // a temporary table dropped. One trip, on the slot's own connection. What its functions have left is not asked of the session,
 // which could not say, but of the catalogue.
 const value: RowSpec = { into: 'scalar', make: null, columns: null }
 
 /** The slot is quiet. */
-export function ask(holding: Holding): void {
-  const slot = holding as Slot
+export function ask(slot: Holding): void {
   const { engine, stirs } = slot
   slot.askedAt = stirs
   slot.asking = true
@@ -141,7 +107,7 @@ export function ask(holding: Holding): void {
     })
 }
 
-function question({ engine }: Slot, stmt: Compiled): EngineOp {
+function question({ engine }: Holding, stmt: Compiled): EngineOp {
   const until = clock.now() + engine.options.resetTimeoutMs
   const op = new EngineOp(engine, undefined, null, stmt, [], value, null, 0, until, null)
   op.begin()

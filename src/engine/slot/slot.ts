@@ -8,17 +8,20 @@ import { Pin } from '../../sql/compiled.ts'
 import type { Settings } from '../context/frame.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
+import type { Where } from '../transaction/terms.ts'
 import { admit, misplaced, released } from './admission.ts'
 import { isDue, noteStatus, openerOf, prefixOf, settingsUndone } from './control.ts'
 import { route } from '../hosts/route.ts'
-import { Holding } from './holding.ts'
+import { Holding, type Item } from './holding.ts'
 import { remove } from './flight.ts'
-import { noteReach } from './reach.ts'
+import { ask, noteReach } from './reach.ts'
 import { isPlain, joinsOpening, noteTime, sendSpare, type Spare, submit } from './spares.ts'
 import { tellOfCursors, type Waiting, Turn } from './waiting.ts'
 import { clock, deferred } from '../../util/clock.ts'
 
-export type Item = EngineOp | Turn
+/** A transaction as those know it who begin and end it, and where it begins. */
+export type OpenTransaction = TransactionRecord<Slot>
+export type TransactionPlace = Where<Slot>
 
 export class Slot extends Holding implements PoolWaiter {
   readonly #ready: Item[] = []
@@ -270,7 +273,7 @@ export class Slot extends Holding implements PoolWaiter {
     this.flight.answered(op, this.lease)
     // The rollback of a transaction that was begun by text may have taken settings back.
     const { hasControl, control } = op.stmt
-    if (hasControl && this.stack.length === 0 && (control === 'rollback to' || this.lease?.raw.status === 'idle'))
+    if (hasControl && this.top === null && (control === 'rollback to' || this.lease?.raw.status === 'idle'))
       settingsUndone(this)
     const head = this.flight.size === 0 ? undefined : this.flight.head
     if (head !== undefined && head.state === 2) clock.queueMicrotask(() => this.cancel(head))
@@ -278,6 +281,10 @@ export class Slot extends Holding implements PoolWaiter {
 
   room(): void {
     if (this.flight.size > 0) this.#pump()
+  }
+
+  ask(): void {
+    ask(this)
   }
 
   quiet(): void {
@@ -297,7 +304,7 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   /** Fails what has been issued inside of `transaction` and not sent. */
-  purge(transaction: TransactionRecord, failure: Failure): void {
+  purge(transaction: OpenTransaction, failure: Failure): void {
     for (const queue of [this.#ready, this.#blocked]) {
       for (const item of [...queue]) {
         const inside = item instanceof EngineOp && item.transaction !== null && item.transaction.isWithin(transaction)
@@ -309,13 +316,12 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   /** Takes `transaction` and everything inside it off the stack and lets those who waited for it move. */
-  pop(transaction: TransactionRecord): void {
-    const at = this.stack.indexOf(transaction)
-    if (at < 0) return
-    for (const ended of this.stack.splice(at).toReversed()) ended.popped()
-    if (at === 0) this.flight.unreleased = null
+  pop(transaction: TransactionRecord<this>): void {
+    if (!this.stack.pop(transaction)) return
+    const outermost = transaction.parent === null
+    if (outermost) this.flight.unreleased = null
     // Behind a pooler they are of the transaction.
-    if (at === 0 && this.engine.options.pooler !== undefined) this.lease?.raw.inForce.clear()
+    if (outermost && this.engine.options.pooler !== undefined) this.lease?.raw.inForce.clear()
     else if (!transaction.committed) settingsUndone(this)
     this.changed()
     this.reconsider()
@@ -333,10 +339,10 @@ export class Slot extends Holding implements PoolWaiter {
   lost(failure: Failure): void {
     this.engine.leaks?.returned(this, true)
     this.lease = null
-    const [typed, pinned] = [this.flight.lost(failure), this.pins !== 0 && this.stack.length === 0]
+    const [typed, pinned] = [this.flight.lost(failure), this.pins !== 0 && this.top === null]
     if (pinned) this.#pinLost = failure
     this.forgets()
-    for (const transaction of this.stack.toReversed()) transaction.lose(failure)
+    this.stack.lose(failure)
     for (const item of [...this.#ready]) {
       const isOp = item instanceof EngineOp
       const inside = isOp ? typed || item.transaction !== null : !item.unasked && this.top?.admits(item) === true
@@ -347,15 +353,9 @@ export class Slot extends Holding implements PoolWaiter {
     this.#pump()
   }
 
-  /** Makes `work`'s wait a time in which the connection goes back whenever nothing needs it. */
   addIdler(): void {
     this.idlers++
     this.#park()
-  }
-
-  removeIdler(): void {
-    if (--this.idlers === 0) this.flight.lastAnswer = clock.now()
-    this.lease?.eased()
   }
 
   handBack(): void | Promise<void> {
@@ -377,7 +377,7 @@ export class Slot extends Holding implements PoolWaiter {
       for (const item of this.#ready.splice(0)) item.refuseWith(released())
     }
     this.arrives()
-    if (this.stack.length === 0 && !this.busy && this.lease?.raw.quarantined !== true) return this.handBack() ?? null
+    if (this.top === null && !this.busy && this.lease?.raw.quarantined !== true) return this.handBack() ?? null
     this.#closing = deferred()
     return this.#closing.promise
   }
@@ -385,10 +385,10 @@ export class Slot extends Holding implements PoolWaiter {
   /** Gives the connection back if nothing needs it any more, or nothing needs it while code is idle. */
   #park(): void {
     if (this.lease === null) {
-      if (this.#closing !== null && this.stack.length === 0 && !this.busy) this.#closing.resolve()
+      if (this.#closing !== null && this.top === null && !this.busy) this.#closing.resolve()
       return
     }
-    if (this.stack.length > 0 || this.busy || this.lease.raw.quarantined) return
+    if (this.top !== null || this.busy || this.lease.raw.quarantined) return
     if (this.#closing !== null) {
       const { resolve } = this.#closing
       const back = this.handBack()

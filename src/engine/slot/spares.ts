@@ -7,7 +7,7 @@ import { cancelOrDestroy, type Lease, type LeaseHolder } from '../../pool/member
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
 import { clock } from '../../util/clock.ts'
 import { EngineOp } from '../query/op.ts'
-import type { Item, Slot } from './slot.ts'
+import type { Holding, Item } from './holding.ts'
 import { isDue } from './control.ts'
 import { noteReach } from './reach.ts'
 import { switchOps } from '../switching.ts'
@@ -17,7 +17,7 @@ export function isPlain(item: Item): boolean {
 }
 
 /** Sends a statement, and those behind it in the queue that were issued with it. */
-export function submit(slot: Slot, op: EngineOp, queue: Item[]): void {
+export function submit(slot: Holding, op: EngineOp, queue: Item[]): void {
   const { raw } = slot.lease as Lease
   if (op.beside === null || raw.maxInFlight > 1 || raw.join === undefined || !isPlain(op)) return raw.submit(op)
   const ops = [op]
@@ -31,17 +31,23 @@ export function submit(slot: Slot, op: EngineOp, queue: Item[]): void {
   raw.submitUnit({ ops })
 }
 
-function goesWith(slot: Slot, op: EngineOp, next: EngineOp): boolean {
+function goesWith(slot: Holding, op: EngineOp, next: EngineOp): boolean {
   if (op.beside?.includes(next) !== true || !isPlain(next) || slot.reads !== null) return false
   if (next.transaction !== op.transaction || next.transaction?.doomed === true || isDue(slot, next)) return false
   return next.stmt.pins === 0 && noteReach(slot, next.stmt, (slot.lease as Lease).raw) === null
+}
+
+/** The slot of reads that may run elsewhere. */
+interface Sparing extends Holding {
+  spares: Map<EngineOp, Spare> | null
+  spareEnded(op: EngineOp): void
 }
 
 /** A plain read that takes less than this is quick. */
 const quickMs = 5
 
 /** Sends a read whose turn has come, while its own connection is busy, on an idle one. False: there is none, or it may not. */
-export function sendSpare(slot: Slot, op: EngineOp): boolean {
+export function sendSpare(slot: Sparing, op: EngineOp): boolean {
   const { engine, flight } = slot
   const { functions, options } = engine
   if (!options.pool.spareReads || slot.closed || !slot.movable || slot.wrote || !functions.isPlain(op.stmt))
@@ -60,7 +66,7 @@ export function sendSpare(slot: Slot, op: EngineOp): boolean {
 
 /** A plain read was answered that had begun at the answer before it; those that take long want another connection. */
 export function noteTime(
-  { engine, spares, flight, movable, wrote, pool }: Slot,
+  { engine, spares, flight, movable, wrote, pool }: Sparing,
   stmt: Compiled,
   othersWait: boolean,
 ): void {
@@ -83,11 +89,11 @@ export class Spare implements Op, LeaseHolder {
   tag = ''
   count = -1
   state: OpState = 1
-  readonly #slot: Slot
+  readonly #slot: Sparing
   readonly #op: EngineOp
   #lease: Lease | null = null
 
-  constructor(slot: Slot, op: EngineOp) {
+  constructor(slot: Sparing, op: EngineOp) {
     this.#slot = slot
     this.#op = op
     this.stmt = op.stmt
@@ -165,7 +171,7 @@ export class Spare implements Op, LeaseHolder {
  * Puts a statement into the unit that opens its transaction, as long as nothing of that unit has gone out. So statements that
  * are issued together take one trip, and none of them runs when BEGIN fails. False: it has to wait for the answer.
  */
-export function joinsOpening(slot: Slot, op: EngineOp): boolean {
+export function joinsOpening(slot: Holding, op: EngineOp): boolean {
   const { transaction, stmt } = op
   const { fence } = slot.flight
   if (transaction === null || fence?.transaction !== transaction || transaction.doomed) return false

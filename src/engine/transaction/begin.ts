@@ -14,19 +14,18 @@ import { thrownError } from '../query/failure.ts'
 import type { Runner } from '../query/runner.ts'
 import { reportBegin } from '../report.ts'
 import { isLent, sendOwed } from '../slot/control.ts'
-import type { Slot } from '../slot/slot.ts'
+import type { OpenTransaction, Slot, TransactionPlace } from '../slot/slot.ts'
 import { Turn } from '../slot/waiting.ts'
 import { rollback, windUp } from './ending.ts'
 import { ManualTransaction } from './transaction.ts'
 import type { TransactionOptions } from './options.ts'
-import type { TransactionPlace } from './terms.ts'
 import { TransactionRecord } from './record.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import type { Link } from '../context/chain.ts'
 import type { WorkingEngine } from '../works.ts'
 
 /** Null: it has begun, because nothing had to be waited for. Rejects, and throws, with a `Failure` or an error. */
-export function begin(record: TransactionRecord, until: number): Promise<void> | null {
+export function begin(record: OpenTransaction, until: number): Promise<void> | null {
   const { slot, options } = record
   const lazy = options.lazy === true
   // Only the transaction knows its own slot: there is nothing to ask, and no queue.
@@ -48,20 +47,19 @@ export function begin(record: TransactionRecord, until: number): Promise<void> |
   return waiting === null ? begun(record) : beginLater(record, waiting)
 }
 
-function begun(record: TransactionRecord): Promise<void> | null {
-  const { slot } = record
-  if (!slot.stack.includes(record)) return null
+function begun(record: OpenTransaction): Promise<void> | null {
+  if (!record.onStack) return null
   reportBegin(record)
-  return isLent(slot) ? openNow(record) : null
+  return isLent(record.slot) ? openNow(record) : null
 }
 
-async function beginLater(record: TransactionRecord, waiting: Promise<void>): Promise<void> {
+async function beginLater(record: OpenTransaction, waiting: Promise<void>): Promise<void> {
   await waiting
   await begun(record)
 }
 
 /** Queries of users on the driver's own object belong inside too, so BEGIN cannot wait for the first statement of the engine. */
-async function openNow(record: TransactionRecord): Promise<void> {
+async function openNow(record: OpenTransaction): Promise<void> {
   try {
     await sendOwed(record.slot, record.handle).wait()
   } catch (thrown) {
@@ -71,9 +69,9 @@ async function openNow(record: TransactionRecord): Promise<void> {
 }
 
 /** @throws {TransactionStateError} when it asks for what the one around it is not. */
-function takePlace(record: TransactionRecord): void {
+function takePlace(record: OpenTransaction): void {
   const { slot } = record
-  const parent = slot.top ?? null
+  const parent = slot.top
   if (parent !== null) checkNested(record, parent)
   else if (slot.lease?.raw.status === 'tx' || slot.lease?.raw.status === 'failed')
     throw new TransactionStateError(
@@ -82,13 +80,13 @@ function takePlace(record: TransactionRecord): void {
   if (parent === null) checkPromises(record)
   // Taken when it borrowed, because others have to wait.
   if (record.own && record.place === noPlace && slot.place !== null) record.place = slot.place
-  record.enter(parent)
+  slot.enter(record)
   // Issued before its connection was released.
   if (parent === null && slot.closed) windUp(record).catch(() => {})
 }
 
 /** @throws {UsageError} for a limit or a question that its database does not have. */
-function checkPromises({ engine: { dialect, options }, resolveCommitMs, idleTimeoutMs }: TransactionRecord): void {
+function checkPromises({ engine: { dialect, options }, resolveCommitMs, idleTimeoutMs }: OpenTransaction): void {
   if (resolveCommitMs > 0 && dialect.outcome === null)
     throw new UsageError(
       `${dialect.title} cannot be asked afterwards whether a transaction was committed: leave out the option resolveCommitMs.`,
@@ -100,7 +98,7 @@ function checkPromises({ engine: { dialect, options }, resolveCommitMs, idleTime
     )
 }
 
-function checkNested(record: TransactionRecord, parent: TransactionRecord): void {
+function checkNested(record: OpenTransaction, parent: OpenTransaction): void {
   const refusal = parent.refusal(record.batch)
   if (refusal !== null) throw refusal
   const { outermost } = parent
@@ -135,11 +133,11 @@ export async function beginManual(
   )
   if (record.own) slot.owner = record
   await beginOrClose(record, options.timeoutMs === undefined ? Infinity : clock.now() + options.timeoutMs)
-  if (record.bornIn !== null && slot.stack.includes(record)) record.bornIn.manual = { record, warned: false }
+  if (record.bornIn !== null && record.onStack) record.bornIn.manual = { record, warned: false }
   return record.handle as ManualTransaction
 }
 
-async function beginOrClose(record: TransactionRecord, until: number): Promise<void> {
+async function beginOrClose(record: OpenTransaction, until: number): Promise<void> {
   try {
     await begin(record, until)
   } catch (thrown) {
@@ -155,7 +153,7 @@ async function openForCursor(
   handle: Handle | null,
   cursor: Guest,
   { until, signal, reads: can, from }: CursorWait,
-): Promise<{ record: TransactionRecord; finish: (well: boolean) => Promise<void> }> {
+): Promise<{ record: OpenTransaction; finish: (well: boolean) => Promise<void> }> {
   const { chain } = cursor
   const slot = shared ?? engine.openSlot(chain, false, '')
   const reads = can && (from ?? fromAround(engine, chain) ?? shared?.reads?.from ?? engine.hosts?.reads) === 'replica'
@@ -207,10 +205,8 @@ export async function openHome(
   const slot = runner.slotHere(engine, cursor.chain)
   const handle = runner.handleHere()
   // Not just the top: one that is open inside of it belongs to somebody else and is waited for.
-  const around =
-    slot?.stack.findLast((record) => record.admitsFrom(cursor.chain, handle)) ??
-    slot?.stack.findLast((record) => record.admitsFrom(from, handle))?.outermost
-  if (around !== undefined) {
+  const around = slot?.stack.innermost(cursor.chain, handle) ?? slot?.stack.innermost(from, handle)?.outermost ?? null
+  if (around !== null) {
     const refusal = around.refusal()
     if (refusal !== null) throw refusal
     around.cursors.add(cursor)

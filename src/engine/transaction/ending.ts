@@ -17,7 +17,7 @@ import type { EngineOp } from '../query/op.ts'
 import { answeredBy, isLent, sendCommit as sendCommitWith, sendControl } from '../slot/control.ts'
 import { quiet } from '../slot/waiting.ts'
 import { fateOf, noteNumber } from './outcome.ts'
-import type { TransactionRecord } from './record.ts'
+import type { OpenTransaction } from '../slot/slot.ts'
 import { type Ended, isSpoiled } from './state.ts'
 import { clock } from '../../util/clock.ts'
 
@@ -25,10 +25,10 @@ import { clock } from '../../util/clock.ts'
  * COMMIT, sent now, of a transaction for which nothing has to be waited for. Null where more has to be done, which `commit`
  * does; or nothing, if nothing was sent in it or it is a nested one.
  */
-export function commitAtOnce(record: TransactionRecord): EngineOp | null {
+export function commitAtOnce(record: OpenTransaction): EngineOp | null {
   const { slot, parent } = record
   if (slot.busy || slot.top !== record || slot.lease?.raw.quarantined === true) return null
-  if (parent !== null && (record.overtaken || isLent(slot))) return null
+  if (parent !== null && (isOvertaken(record) || isLent(slot))) return null
   record.advance('returned')
   if (record.begun && record.resolveCommitMs > 0 && parent === null) return null
   return isSpoiled(record.past) || openInside(record) !== null ? null : sendCommit(record)
@@ -38,18 +38,18 @@ export function commitAtOnce(record: TransactionRecord): EngineOp | null {
  * Commits after everything issued before has been answered. Rejects when it was not committed; then it has been
  * rolled back, or its outcome is not known.
  */
-export async function commit(record: TransactionRecord): Promise<void> {
+export async function commit(record: OpenTransaction): Promise<void> {
   let open: string | null = null
-  if (!record.overtaken) {
+  if (!isOvertaken(record)) {
     record.advance('returned')
     // Judged now: later acts of its code, while this one waits for statements, do not count.
-    const inside = insideOf(record)
-    if (inside?.leaving === false) open = `the ${inside.describe()}`
+    const { inner } = record
+    if (inner?.leaving === false) open = `the ${inner.describe()}`
     open ??= endStream(record)
     await issued(record)
     if (record.resolveCommitMs > 0 && record.begun && commits(record)) await noteNumber(record)
   }
-  if (record.overtaken) {
+  if (isOvertaken(record)) {
     record.advance('rolled_back')
     throw record.ended()
   }
@@ -83,7 +83,7 @@ export async function commit(record: TransactionRecord): Promise<void> {
  * nested one was answered. So only its connection can be lost, and the transaction around it is lost with that: its RELEASE needs no
  * trip. It goes in front of the next statement. COMMIT, RELEASE and ROLLBACK of the transaction around it have the same effect.
  */
-function sendCommit(record: TransactionRecord): EngineOp | null {
+function sendCommit(record: OpenTransaction): EngineOp | null {
   const { slot, engine, handle } = record
   const at = record.advance(slot.lease?.raw.status === 'failed' ? 'rollback' : 'commit')
   if (at === 'committed') leave(record)
@@ -97,13 +97,13 @@ function sendCommit(record: TransactionRecord): EngineOp | null {
 }
 
 /** COMMIT was answered. @throws {TransactionAbortedError} when the server has rolled back instead. */
-export function committed(record: TransactionRecord, { tag }: EngineOp): void {
+export function committed(record: OpenTransaction, { tag }: EngineOp): void {
   end(record, tag === 'ROLLBACK' ? 'rolled_back' : 'committed')
   if (tag === 'ROLLBACK') throw abortedError(record)
 }
 
 /** COMMIT failed, or its answer did not come. Rejects, unless the server says that it was committed. */
-export async function notCommitted(record: TransactionRecord, thrown: unknown): Promise<void> {
+export async function notCommitted(record: OpenTransaction, thrown: unknown): Promise<void> {
   if (!isFailure(thrown)) throw thrown
   if (thrown.kind === 'refused') {
     record.advance('refused')
@@ -127,31 +127,31 @@ export async function notCommitted(record: TransactionRecord, thrown: unknown): 
 }
 
 /** Whether the server can say whether it was committed: not where it has said that this depends on its replicas. */
-function isAskable({ xid, engine }: TransactionRecord, { fields }: Failure): boolean {
+function isAskable({ xid, engine }: OpenTransaction, { fields }: Failure): boolean {
   return xid !== undefined && engine.dialect.replication?.unconfirmed(fields ?? {}) !== true
 }
 
 /** Waits for what was issued inside: statements, and transactions whose callbacks have returned. */
-async function issued(record: TransactionRecord): Promise<void> {
+async function issued(record: OpenTransaction): Promise<void> {
   const { slot } = record
   for (;;) {
     await quiet(slot, record, false, Infinity)
-    if (record.overtaken) return
-    const inside = insideOf(record)
-    if (inside?.leaving === true) await inside.whenLeft()
+    if (isOvertaken(record)) return
+    const { inner } = record
+    if (inner?.leaving === true) await inner.whenLeft()
     // One that has just left may have let go what waited for it.
-    else if (inside !== undefined || slot.flight.size === 0) return
+    else if (inner !== null || slot.flight.size === 0) return
   }
 }
 
 /** It is the outermost and no cursor's own, and nothing so far keeps it from being committed. */
-function commits(record: TransactionRecord): boolean {
-  if (record.parent !== null || record.cursor !== null || record.overtaken || isSpoiled(record.past)) return false
+function commits(record: OpenTransaction): boolean {
+  if (record.parent !== null || record.cursor !== null || isOvertaken(record) || isSpoiled(record.past)) return false
   return record.slot.lease?.raw.status === 'tx' && openInside(record) === null
 }
 
 /** The error of a transaction whose COMMIT was not answered, and which is known to be rolled back. */
-function undone(record: TransactionRecord, failure: Failure): Error {
+function undone(record: OpenTransaction, failure: Failure): Error {
   const { cause } = failure
   const late = `The transaction begun at ${record.place} was rolled back: while it was being committed`
   const details = { outcome: 'rolled_back', cause } as const
@@ -162,7 +162,7 @@ function undone(record: TransactionRecord, failure: Failure): Error {
   return failureError({ ...failure, outcome: 'rolled_back' }, record.engine, record)
 }
 
-function outcomeUnknown(record: TransactionRecord, failure: Failure): CommitOutcomeUnknownError {
+function outcomeUnknown(record: OpenTransaction, failure: Failure): CommitOutcomeUnknownError {
   const cause = failureError(failure, record.engine)
   const late = failure.kind === 'timeout' || failure.kind === 'aborted'
   const why = !late ? 'The connection was lost' : cause instanceof AbortedError ? 'A signal aborted' : 'Time ran out'
@@ -177,7 +177,7 @@ function outcomeUnknown(record: TransactionRecord, failure: Failure): CommitOutc
  * The transaction's own time is over, or its signal aborted, after its callback has returned: what is on the wire is
  * stopped, and nothing is committed that was not yet being committed. Gives the error that its caller gets now.
  */
-export function hurry(record: TransactionRecord, error: Error): Error {
+export function hurry(record: OpenTransaction, error: Error): Error {
   const { slot, last: sent, committing } = record
   const failure: Failure = { kind: 'aborted', outcome: committing ? 'unknown' : 'rolled_back', cause: error }
   if (!committing) {
@@ -193,7 +193,7 @@ export function hurry(record: TransactionRecord, error: Error): Error {
  * Sends RELEASE at once: queries of users on the driver's own object come next. It is never given up: the savepoint is there, or its
  * work belongs to the transaction around, and only the answer says which.
  */
-async function release(record: TransactionRecord): Promise<void> {
+async function release(record: OpenTransaction): Promise<void> {
   const { engine, slot, handle } = record
   const op = sendControl(slot, Infinity, engine.dialect.release(record.savepoint))
   let late = false
@@ -218,9 +218,9 @@ async function release(record: TransactionRecord): Promise<void> {
  * Rejects what was not sent, waits for what was (up to the cancel timeout, then cancels it) and rolls back. Never
  * rejects: a connection that cannot be rolled back is closed, which rolls back too.
  */
-export async function rollback(record: TransactionRecord, cancelNow = false): Promise<void> {
+export async function rollback(record: OpenTransaction, cancelNow = false): Promise<void> {
   const { slot, engine } = record
-  if (record.overtaken) {
+  if (isOvertaken(record)) {
     record.advance('rolled_back')
     return
   }
@@ -243,7 +243,7 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
     }
   }
   await quiet(slot, record, true, Infinity)
-  if (record.overtaken) {
+  if (isOvertaken(record)) {
     record.advance('rolled_back')
     return
   }
@@ -272,7 +272,7 @@ export async function rollback(record: TransactionRecord, cancelNow = false): Pr
  * nested one went to the one around it. Gives what the hooks of a commit threw, which is a notice where nobody `waits` for it;
  * null when there is nothing to wait for. Never rejects.
  */
-export function finish(record: TransactionRecord, waits = true): Promise<readonly unknown[]> | null {
+export function finish(record: OpenTransaction, waits = true): Promise<readonly unknown[]> | null {
   if (record.parent !== null) return null
   const closing = record.own ? record.slot.close() : null
   // The caller of a COMMIT that stays unanswered learns it now, not when its connection is known to be well.
@@ -281,7 +281,7 @@ export function finish(record: TransactionRecord, waits = true): Promise<readonl
 }
 
 async function finishLater(
-  record: TransactionRecord,
+  record: OpenTransaction,
   back: Promise<void> | null,
   waits: boolean,
 ): Promise<readonly unknown[]> {
@@ -299,15 +299,15 @@ async function finishLater(
  * Ends what was opened by hand on a slot that is closed, after the managed transactions inside of it. A managed one ends by
  * itself, with what is open inside.
  */
-export async function windUp(outermost: TransactionRecord): Promise<void> {
+export async function windUp(outermost: OpenTransaction): Promise<void> {
   const { stack } = outermost.slot
   for (;;) {
-    const managed = stack.find(({ manual }) => !manual)
+    const managed = stack.all.find(({ manual }) => !manual)
     if (managed === outermost) return
     if (managed === undefined) break
     await managed.whenLeft()
   }
-  if (stack[0] !== outermost) return
+  if (!outermost.onStack) return
   if (outermost.cursor !== null) await outermost.cursor.close()
   else if (outermost.taking) {
     notice('manual-transaction-rolled-back', 'A connection was released while a manual transaction was open on it.', {
@@ -321,48 +321,48 @@ export async function windUp(outermost: TransactionRecord): Promise<void> {
 }
 
 /** The error when hooks of a commit have failed. */
-export function hooksFailed({ place }: TransactionRecord, errors: readonly unknown[], result?: unknown): Error {
+export function hooksFailed({ place }: OpenTransaction, errors: readonly unknown[], result?: unknown): Error {
   const message = `The transaction begun at ${place} was committed, but ${errors.length} of its afterCommit hooks failed.`
   return new AfterCommitError(message, { result, errors, cause: errors[0] })
 }
 
-function end(record: TransactionRecord, outcome: Ended): void {
+function end(record: OpenTransaction, outcome: Ended): void {
   record.last = null
   record.advance(outcome)
   leave(record)
 }
 
 /** It has ended, and leaves the stack. */
-function leave(record: TransactionRecord): void {
+function leave(record: OpenTransaction): void {
   const { slot, past } = record
   // Before anything that waits is sent there.
   if (past.stale !== null) slot.lease?.raw.destroy(past.stale)
   slot.pop(record)
 }
 
-/** The savepoint just inside of it, which is on the stack. */
-function insideOf(record: TransactionRecord): TransactionRecord | undefined {
-  const { stack } = record.slot
-  return stack[stack.indexOf(record) + 1]
-}
-
 /** Rows that nobody reads any more never end by themselves. Gives whose they are; null: there are none. */
-function endStream(record: TransactionRecord): string | null {
+function endStream(record: OpenTransaction): string | null {
   const { stream } = record.slot
   if (stream?.op.transaction?.isWithin(record) !== true) return null
   stream.end()
   return `the cursor opened at ${stream.place}`
 }
 
-function openInside(record: TransactionRecord): string | null {
-  const inner = insideOf(record)
-  if (inner !== undefined) return `the ${inner.describe()}`
+/** It is off the stack, or a transaction around it is ending: that one takes it along, nothing is sent for it alone. */
+function isOvertaken({ onStack, parent }: OpenTransaction): boolean {
+  for (let outer = parent; outer !== null; outer = outer.parent) if (!outer.taking && !outer.returned) return true
+  return !onStack
+}
+
+function openInside(record: OpenTransaction): string | null {
+  const { inner } = record
+  if (inner !== null) return `the ${inner.describe()}`
   if (record.hasCursors)
     for (const cursor of record.cursors) if (cursor.isLeftOpenBy(record)) return `the cursor opened at ${cursor.place}`
   return null
 }
 
-function abortedError(record: TransactionRecord): Error {
+function abortedError(record: OpenTransaction): Error {
   const { broken, afterReturn, first: firstFailure, spoiler } = record.past
   if (broken !== null && wasIdle(record.engine.dialect, broken)) return failureError(broken, record.engine, record)
   if (broken?.kind === 'lost')

@@ -23,6 +23,8 @@ export interface Inside extends Enclosing, Within {
   readonly options: { readonly readOnly?: boolean | undefined }
   /** Opened for this cursor alone. */
   readonly cursor: object | null
+  /** It is on the stack of its slot: it has begun, and has not ended. */
+  readonly onStack: boolean
   /** Nothing of it is on the server. */
   readonly unsent: boolean
   /** Nothing that is sent in it now could ever be committed. */

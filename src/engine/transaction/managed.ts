@@ -6,11 +6,12 @@ import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import { thrownError } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
+import type { OpenTransaction, TransactionPlace } from '../slot/slot.ts'
 import { begin } from './begin.ts'
 import { commit, commitAtOnce, committed, finish, hooksFailed, hurry, notCommitted, rollback } from './ending.ts'
 import { TransactionExit, Transaction } from './transaction.ts'
 import type { TransactionOptions } from './options.ts'
-import type { TransactionPlace, TransactionRetry } from './terms.ts'
+import type { TransactionRetry } from './terms.ts'
 import { TransactionRecord } from './record.ts'
 import type { Exit } from './state.ts'
 import { clock, sleep, type Abortable, unwatchSignal, watchSignal, type Expiring } from '../../util/clock.ts'
@@ -71,7 +72,7 @@ function open(
   where: TransactionPlace,
   options: TransactionOptions,
   place: Place,
-): TransactionRecord {
+): OpenTransaction {
   const slot = where.slot ?? engine.openSlot(where.chain, false, '')
   const record = new TransactionRecord(engine, slot, where, options, place, 'managed', (self) => new Transaction(self))
   if (record.own) slot.owner = record
@@ -79,7 +80,7 @@ function open(
 }
 
 /** One attempt. Without a limit of time and without hooks it awaits three times: `work`, COMMIT, and what was in flight. */
-async function run<T>(record: TransactionRecord, work: Work<T>): Promise<T> {
+async function run<T>(record: OpenTransaction, work: Work<T>): Promise<T> {
   const interruption = Interruption.of(record.options, record)
   try {
     const waiting = begin(record, interruption?.deadline ?? Infinity)
@@ -122,7 +123,7 @@ async function run<T>(record: TransactionRecord, work: Work<T>): Promise<T> {
 
 /** Ends a transaction whose time may run out, or whose signal may abort, before it has ended. */
 async function endInTime<T>(
-  record: TransactionRecord,
+  record: OpenTransaction,
   interruption: Interruption,
   attempt: Attempt<T>,
 ): Promise<Attempt<T>> {
@@ -162,7 +163,7 @@ async function promised<T>(result: Promise<T> | T): Promise<T> {
 }
 
 /** Commits or rolls back as the callback and the signals decided; never rejects. */
-async function settle<T>(record: TransactionRecord, attempt: Attempt<T>): Promise<Attempt<T>> {
+async function settle<T>(record: OpenTransaction, attempt: Attempt<T>): Promise<Attempt<T>> {
   if (rollsBack(record, attempt)) {
     await rollback(record)
     return rolledBack(record, attempt)
@@ -172,7 +173,7 @@ async function settle<T>(record: TransactionRecord, attempt: Attempt<T>): Promis
 
 /** The result of a commit; never rejects. */
 async function settled<T>(
-  record: TransactionRecord,
+  record: OpenTransaction,
   committing: Promise<void>,
   attempt: Attempt<T>,
 ): Promise<Attempt<T>> {
@@ -185,12 +186,12 @@ async function settled<T>(
   return exit === null ? attempt : exitOutcome(record, attempt, exit)
 }
 
-function rollsBack({ past: { exit } }: TransactionRecord, attempt: Attempt<unknown>): boolean {
+function rollsBack({ past: { exit } }: OpenTransaction, attempt: Attempt<unknown>): boolean {
   return exit === null ? attempt.failed : !exit.commit || isForeign(attempt)
 }
 
 /** The result of a transaction that was rolled back because it was left like this. */
-function rolledBack<T>(record: TransactionRecord, attempt: Attempt<T>): Attempt<T> {
+function rolledBack<T>(record: OpenTransaction, attempt: Attempt<T>): Attempt<T> {
   const { exit } = record.past
   return exit === null || isForeign(attempt) ? attempt : exitOutcome(record, attempt, exit)
 }
@@ -200,7 +201,7 @@ function isForeign({ failed, error }: Attempt<unknown>): boolean {
   return failed && !(error instanceof TransactionExit)
 }
 
-function exitOutcome<T>(record: TransactionRecord, attempt: Attempt<T>, exit: Exit): Attempt<T> {
+function exitOutcome<T>(record: OpenTransaction, attempt: Attempt<T>, exit: Exit): Attempt<T> {
   if (attempt.error instanceof TransactionExit && !attempt.error.isFor(record)) return attempt
   return exit.isFor(record) ? returned(exit.value as T) : { result: undefined as T, failed: true, error: exit }
 }
@@ -232,17 +233,17 @@ class Interruption implements Expiring, Abortable {
   deadline: number
   /** Why the transaction was interrupted; null while it was not. */
   error: Error | null = null
-  readonly #record: TransactionRecord
+  readonly #record: OpenTransaction
   readonly #signal: AbortSignal | null
   #reject: ((error: Error) => void) | null = null
 
   /** Null when the transaction has neither a timeout nor a signal. */
-  static of(options: TransactionOptions, record: TransactionRecord): Interruption | null {
+  static of(options: TransactionOptions, record: OpenTransaction): Interruption | null {
     if (options.timeoutMs === undefined && options.signal === undefined) return null
     return new Interruption(options, record)
   }
 
-  private constructor(options: TransactionOptions, record: TransactionRecord) {
+  private constructor(options: TransactionOptions, record: OpenTransaction) {
     this.#record = record
     this.deadline = options.timeoutMs === undefined ? Infinity : clock.now() + options.timeoutMs
     this.#signal = options.signal ?? null

@@ -6,7 +6,7 @@ import { EngineOp } from '../query/op.ts'
 import { answeredBy, sendPast } from '../slot/control.ts'
 import { quiet } from '../slot/waiting.ts'
 import type { OutcomeQuestion } from '../../sql/dialect.ts'
-import type { TransactionRecord } from './record.ts'
+import type { OpenTransaction } from '../slot/slot.ts'
 import { clock, sleep } from '../../util/clock.ts'
 
 const firstPauseMs = 10
@@ -15,13 +15,13 @@ const longestPauseMs = 500
 const shortestWaitMs = 1_000
 
 /** Whose number it is that was noted of a transaction: of the server with these connections. */
-const numberedBy = new WeakMap<TransactionRecord, object>()
+const numberedBy = new WeakMap<OpenTransaction, object>()
 
 /**
  * Notes the number of a transaction that is about to be committed, one round trip, if its COMMIT is to be resolved. Never
  * rejects: what fails here has failed in the transaction.
  */
-export async function noteNumber(record: TransactionRecord): Promise<void> {
+export async function noteNumber(record: OpenTransaction): Promise<void> {
   const { engine, slot, handle } = record
   if (record.options.readOnly === true) {
     record.xid = null
@@ -47,7 +47,7 @@ export async function noteNumber(record: TransactionRecord): Promise<void> {
  * Asks the server, again while the transaction is in progress or nobody answers, for `resolveCommitMs` at most. Whoever
  * waits for the transaction to end waits for this too. `unknown`: no answer in time, or the server does not know any more.
  */
-export async function fateOf(record: TransactionRecord): Promise<'committed' | 'rolled_back' | 'unknown'> {
+export async function fateOf(record: OpenTransaction): Promise<'committed' | 'rolled_back' | 'unknown'> {
   const until = clock.now() + record.resolveCommitMs
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
     const state = await ask(record, until)
@@ -59,7 +59,7 @@ export async function fateOf(record: TransactionRecord): Promise<'committed' | '
 }
 
 /** What the server says; `running` too when nobody answered, `unknown` when nobody will. */
-async function ask(record: TransactionRecord, latest: number): Promise<ReturnType<OutcomeQuestion['read']>> {
+async function ask(record: OpenTransaction, latest: number): Promise<ReturnType<OutcomeQuestion['read']>> {
   const { engine, slot } = record
   const { outcome } = engine.dialect
   // Another primary may have given the number to another transaction.
@@ -84,7 +84,7 @@ async function ask(record: TransactionRecord, latest: number): Promise<ReturnTyp
 }
 
 /** Outside of every context: it waits for nobody's transaction. */
-function statement({ engine }: TransactionRecord, text: string, params: unknown[], until: number): EngineOp {
+function statement({ engine }: OpenTransaction, text: string, params: unknown[], until: number): EngineOp {
   const compiled = engine.statements.compileInternal(text)
   return new EngineOp(engine, undefined, null, compiled, params, firstColumn, null, 0, until, null)
 }

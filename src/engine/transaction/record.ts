@@ -1,6 +1,6 @@
-// What the engine knows of one open transaction: an entry on the stack of a slot. It answers who may run inside and
-// what is said when it has ended. Its life is in `state.ts`, how it begins in `begin.ts`, how it ends in `ending.ts`; users
-// hold a `Transaction`.
+// What the engine knows of one open transaction: an entry on the stack of a slot, which links it to those around and inside of it. It
+// answers who may run inside and what is said when it has ended. Its life is in `state.ts`, how it begins in `begin.ts`, how it ends in
+// `ending.ts`; users hold a `Transaction`.
 import type { Failure } from '../../driver/driver.ts'
 import { type Outcome, TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
 import { notice } from '../../observe/channels.ts'
@@ -8,27 +8,31 @@ import { capturePlace, noPlace, type Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import type { Fate, Follower } from '../../sql/statement.ts'
 import { isInside, type Link, overlayOf, quietAmbientFrame, settingsOn, nestedDefaults } from '../context/chain.ts'
-import type { Frame, Handle, Settings } from '../context/frame.ts'
+import type { Frame, Handle, Holder, Settings } from '../context/frame.ts'
 import type { EngineCore, QueryDefaults } from '../core.ts'
 import { abortedBy, failureError, wasIdle } from '../query/failure.ts'
 import { reportEnd } from '../report.ts'
 import type { EngineOp } from '../query/op.ts'
-import type { Slot } from '../slot/slot.ts'
 import type { Waiting } from '../slot/waiting.ts'
 import { endedMessage } from './ended.ts'
 import type { Inside, OpenCursor } from './inside.ts'
 import { Followers, Hooks } from './hooks.ts'
 import { advance, type At, type Event, hasEnded, type Past, type State, untouched } from './state.ts'
-import type { TransactionTerms, TransactionPlace } from './terms.ts'
+import type { TransactionTerms, Where } from './terms.ts'
 import { clock } from '../../util/clock.ts'
 
 /** Without a place for so long it notes that of its next statement. */
 const unplacedMs = 20
 
-export class TransactionRecord implements Inside {
+/** `S`: its slot, as far as whoever has the record knows it. */
+export class TransactionRecord<S extends Holder = Holder> implements Inside {
   /** For events; 0 until somebody listened to its beginning. */
   id = 0
-  parent: TransactionRecord | null = null
+  /** The one around it, and the savepoint that is open inside of it. */
+  parent: TransactionRecord<S> | null = null
+  inner: TransactionRecord<S> | null = null
+  /** It is on the stack of its slot: it has begun, and has not ended. */
+  onStack = false
   /** The savepoint's name; empty for the outermost. */
   savepoint = ''
   /** COMMIT or RELEASE, while it is on the wire. */
@@ -45,8 +49,8 @@ export class TransactionRecord implements Inside {
   /** When it was made, monotonic milliseconds. */
   readonly since: number = clock.now()
   readonly engine: EngineCore
-  readonly slot: Slot
-  readonly where: TransactionPlace
+  readonly slot: S
+  readonly where: Where<S>
   readonly options: TransactionTerms
   /** Where it was begun, or a statement of it, or `noPlace`. */
   place: Place
@@ -70,16 +74,17 @@ export class TransactionRecord implements Inside {
   #cursors: Set<OpenCursor> | null = null
   #hooks: Hooks | null = null
   #followers: Followers | null = null
-  #left: (() => void)[] | null = null
+  /** Those who wait for it to be off the stack. */
+  #waiting: (() => void)[] | null = null
 
   constructor(
     engine: EngineCore,
-    slot: Slot,
-    where: TransactionPlace,
+    slot: S,
+    where: Where<S>,
     options: TransactionTerms,
     place: Place,
     opens: 'managed' | 'manual' | OpenCursor,
-    handle: (record: TransactionRecord) => Handle,
+    handle: (record: TransactionRecord<S>) => Handle,
   ) {
     this.engine = engine
     this.slot = slot
@@ -180,7 +185,7 @@ export class TransactionRecord implements Inside {
     return this.#controller.signal
   }
 
-  get outermost(): TransactionRecord {
+  get outermost(): TransactionRecord<S> {
     return this.parent === null ? this : this.parent.outermost
   }
 
@@ -252,25 +257,14 @@ export class TransactionRecord implements Inside {
     return abortedBy(this.engine, `the transaction begun at ${this.place}`, first, stmt)
   }
 
-  /** It is off the stack, or a transaction around it is ending: that one takes it along, nothing is sent for it alone. */
-  get overtaken(): boolean {
-    if (!this.slot.stack.includes(this)) return true
-    for (let outer = this.parent; outer !== null; outer = outer.parent)
-      if (!outer.taking && !outer.returned) return true
-    return false
-  }
-
-  /** It takes its place on the stack, above `parent`. */
-  enter(parent: TransactionRecord | null): void {
-    this.parent = parent
+  /** The slot has put it on its stack. */
+  entered(parent: TransactionRecord<S> | null): void {
     this.defaults = nestedDefaults(this.options.query, this.where.handle, this.engine, this.chain)
-    if (parent !== null) this.savepoint = parent.nextSavepoint()
-    this.slot.stack.push(this)
-    this.slot.tied()
-  }
-
-  nextSavepoint(): string {
-    return `genever_${++this.outermost.#savepoints}`
+    this.parent = parent
+    this.onStack = true
+    if (parent === null) return
+    parent.inner = this
+    this.savepoint = `genever_${++this.outermost.#savepoints}`
   }
 
   /** How long the outermost may run no statement, in milliseconds. */
@@ -290,7 +284,8 @@ export class TransactionRecord implements Inside {
     this.advance({ type: 'failed', failure, stmt, spoils: failure.outcome !== 'not_started' })
     if (failure.kind !== 'server' || this.engine.dialect.explain(failure.fields ?? {}).transaction !== 'ended') return
     // All of it is gone, savepoints too: nothing is left to roll back.
-    for (const record of this.slot.stack) record.advance({ type: 'server-ended', failure })
+    for (let each: TransactionRecord<S> | null = this.outermost; each !== null; each = each.inner)
+      each.advance({ type: 'server-ended', failure })
   }
 
   /** How long the server may be asked for the outcome of its COMMIT, in milliseconds; 0: not at all. */
@@ -340,13 +335,18 @@ export class TransactionRecord implements Inside {
 
   /** Its caller learns now that it was not committed, although it is still being ended. Its followers learn it before. */
   forsake(fate: Fate): void {
-    const { stack } = this.slot
-    const inside = stack.includes(this) ? stack.slice(stack.indexOf(this)) : [this]
-    for (const record of inside.toReversed()) record.#following.tell(fate)
+    this.inner?.forsake(fate)
+    this.#following.tell(fate)
   }
 
-  /** It left the stack; one that is still open was rolled back with the one around it. */
-  popped(): void {
+  /** The slot takes it off its stack, with all that is inside of it. */
+  leave(): void {
+    this.onStack = false
+    if (this.parent !== null) this.parent.inner = null
+  }
+
+  /** It has left the stack; one that is still open was rolled back with the one around it. */
+  left(): void {
     if (!hasEnded(this.at)) {
       this.advance('rolled_back')
       if (this.endedAt === '') this.endedAt = 'with the transaction around it'
@@ -366,13 +366,13 @@ export class TransactionRecord implements Inside {
       for (const cursor of this.#cursors) cursor.ended(this)
       this.#cursors.clear()
     }
-    if (this.#left !== null) for (const tell of this.#left) tell()
-    this.#left = null
+    if (this.#waiting !== null) for (const tell of this.#waiting) tell()
+    this.#waiting = null
   }
 
   /** Settles when it is off the stack. It is on it now. */
   whenLeft(): Promise<void> {
-    return new Promise((resolve) => (this.#left ??= []).push(resolve))
+    return new Promise((resolve) => (this.#waiting ??= []).push(resolve))
   }
 
   interrupt(reason: unknown): void {

@@ -2,8 +2,7 @@
 import type { QueryDefaults } from '../core.ts'
 import type { IsolationLevel } from '../../sql/dialect.ts'
 import type { Link } from '../context/chain.ts'
-import type { Handle } from '../context/frame.ts'
-import type { Slot } from '../slot/slot.ts'
+import type { Handle, Holder } from '../context/frame.ts'
 
 /** When to run a transaction again. */
 export interface TransactionRetry {
@@ -60,13 +59,13 @@ export interface TransactionTerms {
 }
 
 /** Where a transaction is opened. */
-export interface TransactionPlace {
+export interface Where<S extends Holder = Holder> {
   /** The `Db` through which it is opened. */
   readonly db: object | null
   readonly chain: Link | undefined
   readonly handle: Handle | null
   /** Null: on a slot of its own. */
-  readonly slot: Slot | null
+  readonly slot: S | null
   /** Its callback does nothing but wait for statements that were issued with it: it counts as one of them. */
   readonly batch?: boolean | undefined
 }

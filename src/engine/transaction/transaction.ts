@@ -9,12 +9,10 @@ import { placeOf } from '../handle.ts'
 import { thrownError } from '../query/failure.ts'
 import { clock } from '../../util/clock.ts'
 import type { EngineOp } from '../query/op.ts'
-import type { Slot } from '../slot/slot.ts'
+import type { OpenTransaction, Slot, TransactionPlace } from '../slot/slot.ts'
 import type { Hook } from './hooks.ts'
 import { type TransactionOptions, transactionOptions } from './options.ts'
-import type { TransactionPlace } from './terms.ts'
 import { needsFunction, readAgain } from '../../util/options.ts'
-import type { TransactionRecord } from './record.ts'
 import type { WorkingEngine } from '../works.ts'
 
 // A handle in the types only: the key of an interface, which a class cannot have without its value.
@@ -26,11 +24,11 @@ export interface Transaction extends IsHandle {}
  * Nested ones are savepoints on the same connection. (GINO: `GinoTransaction`.)
  */
 export class Transaction extends Executor {
-  readonly #record: TransactionRecord
+  readonly #record: OpenTransaction
   #connection: Connection | null = null
 
   /** @internal */
-  constructor(record: TransactionRecord) {
+  constructor(record: OpenTransaction) {
     super()
     this.#record = record
   }
@@ -45,7 +43,7 @@ export class Transaction extends Executor {
   }
 
   /** @internal */
-  get home(): TransactionRecord {
+  get home(): OpenTransaction {
     return this.#record
   }
 
@@ -177,9 +175,9 @@ export class Transaction extends Executor {
     const { exit: raised } = record.past
     if (raised !== null && (commit || !raised.commit)) throw raised
     const exit = new TransactionExit(record, commit, value)
-    const { stack } = record.slot
     // One on a connection of its own is not inside: for it the signal is an error like any.
-    for (const inside of stack.slice(stack.indexOf(record))) inside.advance({ type: 'raised', exit })
+    for (let each: OpenTransaction | null = record; each !== null; each = each.inner)
+      each.advance({ type: 'raised', exit })
     throw exit
   }
 
@@ -200,13 +198,13 @@ export class Transaction extends Executor {
   }
 
   /** It, or the savepoint inside of it that a statement through this handle would run in here. */
-  #innermost(): TransactionRecord {
+  #innermost(): OpenTransaction {
     const record = this.#usable()
     return record.slot.innermost(this) ?? record
   }
 
   /** Its record while it is open: a handle that outlived its transaction opens nothing on what is there now. */
-  #usable(): TransactionRecord {
+  #usable(): OpenTransaction {
     const record = this.#record
     if (!record.taking) throw record.ended()
     return record
@@ -223,10 +221,10 @@ export class Transaction extends Executor {
  * (GINO: `tx = await conn.transaction()`.)
  */
 export class ManualTransaction extends Transaction implements AsyncDisposable {
-  readonly #record: TransactionRecord
+  readonly #record: OpenTransaction
 
   /** @internal */
-  constructor(record: TransactionRecord) {
+  constructor(record: OpenTransaction) {
     super(record)
     this.#record = record
   }
@@ -242,11 +240,10 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
   async commit(): Promise<void> {
     const record = this.#record
     this.#checkOpen('commit')
-    const { stack } = record.slot
-    const inside = stack[stack.indexOf(record) + 1]
-    if (stack.includes(record) && inside?.leaving === false)
+    const { inner } = record
+    if (inner?.leaving === false)
       throw new TransactionStateError(
-        `commit(): the ${inside.describe()} is still open inside. End it first: savepoints end in reverse order.`,
+        `commit(): the ${inner.describe()} is still open inside. End it first: savepoints end in reverse order.`,
       )
     record.endedAt = record.engine.beginPlace(clock.now())
     try {
@@ -274,7 +271,7 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const record = this.#record
     if (record.taking) await this.rollback()
-    else if (record.slot.stack.includes(record)) await record.whenLeft()
+    else if (record.onStack) await record.whenLeft()
   }
 
   #checkOpen(method: string): void {
@@ -290,7 +287,7 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
   }
 }
 
-function worksOf({ engine }: TransactionRecord): WorkingEngine['works'] {
+function worksOf({ engine }: OpenTransaction): WorkingEngine['works'] {
   return (engine as WorkingEngine).works
 }
 

@@ -1,0 +1,144 @@
+// The session of a slot: what its statements have set and left there, for which the connection is kept, because its user may rely on it.
+import { capturePlace, type Place } from '../../observe/place.ts'
+import type { Lease } from '../../pool/member.ts'
+import { type Compiled, Dirty, Pin } from '../../sql/compiled.ts'
+import type { EngineCore } from '../core.ts'
+import { draws } from '../functions.ts'
+
+export abstract class SlotSession {
+  readonly engine: EngineCore
+  lease: Lease | null = null
+  /** Session state the user relies on: `Pin` bits. */
+  pins = 0
+  /** A statement that may have left something in the session which no text shows. */
+  left: Compiled | null = null
+  /** It was recalled since it last wrote: the numbers of its sequences are in another session. */
+  moved = false
+  /** It has written, which may have had effects on the session by triggers. */
+  wrote = false
+  /** It has drawn numbers of sequences on this connection, as far as anybody knows. */
+  drew = false
+  /** The last statement it ran that may have drawn numbers. */
+  #drewBy: Compiled | null = null
+  /** One of the doubts calls a function that nobody knows: it may be relied on. */
+  #doubtsCall = false
+  /** Statements of which it is not known yet whether they have left something. */
+  doubts: Set<Compiled> | null = null
+  /** It changes functions, triggers or views, which others do not see before its transaction ends. */
+  changes = false
+  /** False: the connection goes back after each statement, whatever that leaves. */
+  keeps = true
+  #pinnedBy = ''
+  #pinnedAt: Place | null = null
+
+  constructor(engine: EngineCore) {
+    this.engine = engine
+  }
+
+  /** The innermost transaction open on it. */
+  abstract get top(): object | null
+
+  /** It keeps its connection from now on. */
+  tied(): void {
+    this.lease?.tied()
+  }
+
+  /** Its session has state that its user relies on, or may have. */
+  get keepsSession(): boolean {
+    if (this.doubts !== null) this.#settleDoubts(this.doubts)
+    return this.pins !== 0 || this.left !== null || (this.doubts !== null && this.#doubtsCall)
+  }
+
+  /** The user relies on a change of the session. */
+  pin(bits: number, by: string, tells = true): void {
+    if (!this.keeps) return
+    if (this.pins === 0) {
+      this.#pinnedBy = by
+      this.#pinnedAt = capturePlace()
+    }
+    this.pins |= bits
+    if (tells) this.tied()
+  }
+
+  /** The connection is kept, because functions that the statement called may rely on it. */
+  leave(stmt: Compiled): void {
+    this.moved = false
+    if (this.left !== null || !this.keeps) return
+    this.left = stmt
+    this.tied()
+  }
+
+  /** Whether it left something is found out later. */
+  doubt(stmt: Compiled): void {
+    if (stmt.leaves === true) this.draws(stmt)
+    if (!this.keeps) return
+    this.#doubtsCall = (this.doubts !== null && this.#doubtsCall) || stmt.leaves === true
+    this.doubts ??= new Set()
+    this.doubts.add(stmt)
+    this.tied()
+  }
+
+  /** Judges what could not be judged when it was sent, if that is known now. */
+  #settleDoubts(doubts: Set<Compiled>): void {
+    const { functions } = this.engine
+    if (this.changes || !functions.read) return
+    this.doubts = null
+    for (const stmt of doubts) {
+      const reach = functions.reachOf(stmt)
+      // A function that is not known after all of the catalogue was read stays unknown.
+      if (reach === null) this.left ??= stmt
+      else if (reach.stateful.length > 0) this.pin(Pin.functions, reach.stateful[0] as string, false)
+    }
+  }
+
+  /** Nothing that it did to its session counts any more: it has no connection. */
+  protected forgets(): void {
+    this.pins = 0
+    this.left = null
+    this.doubts = null
+    this.drew = false
+    this.changed()
+  }
+
+  /** Its changes of functions hold for all, if its transaction has ended. */
+  protected changed(): void {
+    if (!this.changes || this.top !== null || this.lease?.raw.status === 'tx') return
+    this.changes = false
+    this.engine.functions.forget()
+  }
+
+  /** A statement is sent that may write, and draw numbers of sequences, which are in this session then. */
+  noteWrite(stmt: Compiled): void {
+    this.wrote = true
+    if (draws(stmt)) this.draws(stmt)
+    else this.drew ||= stmt.verb === 'UPDATE' || stmt.verb === 'DELETE'
+  }
+
+  draws(stmt: Compiled): void {
+    this.wrote = true
+    this.moved = false
+    this.drew = true
+    this.#drewBy = stmt
+    const { numbers, numbered } = this.engine.functions
+    if (!numbers) return
+    if (this.lease !== null) this.lease.raw.dirty |= Dirty.sequences
+    if (!numbered.has(stmt)) return
+    this.pin(Pin.sequences, stmt.verb)
+    this.engine.functions.tellOfNumbers(stmt)
+  }
+
+  /** Somebody asks for numbers that were drawn: the statement that drew them keeps its connection from now on. */
+  asksNumbers(): void {
+    const { functions } = this.engine
+    functions.numbers = true
+    if (this.#drewBy !== null) functions.numbered.add(this.#drewBy)
+  }
+
+  /** Why the connection is kept, for messages; empty: for nothing in its session. */
+  protected sessionKept(): string {
+    if (this.pins !== 0)
+      return `session pinned by ${this.#pinnedBy}${this.#pinnedAt === null ? '' : ` at ${this.#pinnedAt}`}`
+    if (this.left !== null) return `session kept for what ${this.left.verb} may have left in it`
+    return this.doubts === null ? '' : 'session kept until it is known what its functions leave'
+  }
+}
