@@ -175,9 +175,10 @@ export class Transaction extends Executor {
     const { exit: raised } = record.past
     if (raised !== null && (commit || !raised.commit)) throw raised
     const exit = new TransactionExit(record, commit, value)
-    // One on a connection of its own is not inside: for it the signal is an error like any.
+    // One on a connection of its own is not inside: for it the signal is an error like any. A batch that has begun was issued
+    // before, as a statement in flight.
     for (let each: OpenTransaction | null = record; each !== null; each = each.inner)
-      each.advance({ type: 'raised', exit })
+      if (!commit || !each.batch) each.advance({ type: 'raised', exit })
     throw exit
   }
 
