@@ -5,12 +5,14 @@ import { expect, test } from 'vitest'
 import type { ConnectionHooks, Op, RawConnection } from '../../src/driver/driver.ts'
 import { FakeDriver } from '../support/fake/driver.ts'
 import { databaseUrl } from '../support/database.ts'
-import { quiet } from '../support/matrix.ts'
+import { postgres, quiet } from '../support/matrix.ts'
 import { type Link, startProxy } from '../support/proxy.ts'
 import { virtualTime, type VirtualTime } from '../support/virtual-time.ts'
 
-const quick = 'select $1::int'
-const other = 'select $1::int + 0'
+const { words } = postgres
+const one = words.placeholder(1)
+const quick = words.integer
+const other = `${words.integer} + 0`
 
 /** What is submitted in one go and joined goes out as one unit. */
 class GatheringDriver extends FakeDriver {
@@ -42,7 +44,8 @@ class GatheringDriver extends FakeDriver {
 
 /** A db whose pool knows two quick reads, on one connection. */
 async function place(time: VirtualTime, options: Omit<EngineOptions, 'driver'> = {}): Promise<[Db, GatheringDriver]> {
-  const answer = (text: string): { rows: [] } | undefined => (text.includes('pg_settings') ? { rows: [] } : undefined)
+  const answer = (text: string): { rows: [] } | undefined =>
+    text.includes('current_setting') ? { rows: [] } : undefined
   const driver = new GatheringDriver({ maxInFlight: 64, answer })
   const opening = createDb({
     driver,
@@ -68,8 +71,8 @@ async function unitsOf(driver: FakeDriver, time: VirtualTime, work: () => Promis
   await all
   return driver.log
     .slice(before)
-    .filter((line) => line.includes('select $1'))
-    .map((line) => line.split('select $1').length - 1)
+    .filter((line) => line.includes(quick))
+    .map((line) => line.split(quick).length - 1)
 }
 
 const answers = (db: Db, text: string, count: number): Promise<unknown>[] =>
@@ -147,18 +150,18 @@ test('they do so where their texts are new to the session, unless types have to 
     expect(await db.transaction(() => Promise.all(work()))).toEqual(expected)
     return toServer.types.slice(before).replaceAll(/[^HSQ]/g, '').length - 1
   }
-  const same = (): Promise<unknown>[] => [1, 2].map((n) => db.scalar('select $1::int + 70', [n]))
+  const same = (): Promise<unknown>[] => [1, 2].map((n) => db.scalar(`${words.integer} + 70`, [n]))
   const several = (): Promise<unknown>[] => [
     db.all('select 71 as n'),
-    db.scalar('select $1::text', ['72']),
-    db.scalar('select 73 where $1', [true]),
+    db.scalar(words.text, ['72']),
+    db.scalar(`select 73 where ${one}`, [true]),
     ...same(),
   ]
   const answers = [[{ n: 71 }], '72', 73, 71, 72]
 
   expect(await trips(answers, several)).toBe(1)
   expect(await trips(answers, several)).toBe(1)
-  const asks = (): Promise<unknown>[] => [db.scalar('select 74'), db.scalar('select 75 = any($1)', [[75]])]
+  const asks = (): Promise<unknown>[] => [db.scalar('select 74'), db.scalar(`select 75 = any(${one})`, [[75]])]
   expect(await trips([74, true], asks)).toBeGreaterThan(1)
   expect(await trips([74, true], asks)).toBe(1)
 })
@@ -185,7 +188,7 @@ test.each(['pg', 'socket'] as const)(
   async (driver) => {
     await using db = createDb(await databaseUrl(), { driver, pool: { max: 2 } })
     await db.open()
-    const text = 'select 10 / $1::int'
+    const text = `select 10 / cast(${one} as int)`
     for (let n = 0; n < 3; n++) await db.scalar(text, [1])
 
     const told = await db
@@ -205,7 +208,7 @@ test.each(['pg', 'socket'] as const)(
 test('on a server each has its own answer or its own failure, whatever they share', async () => {
   await using db = createDb(await databaseUrl(), { driver: 'socket', pool: { max: 2, shared: 1 } })
   await db.open()
-  const text = 'select 10 / $1::int'
+  const text = `select 10 / cast(${one} as int)`
   for (let n = 0; n < 5; n++) await db.scalar(text, [1])
   const numbers = Array.from({ length: 400 }, (_, n) => n % 7)
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { CommandProject, GOES_ON, hasTerminal, plain } from '../support/cli.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { postgresWords as words } from '../support/dialect-words.ts'
 import { until } from '../support/until.ts'
 
 let project: CommandProject
@@ -109,9 +110,9 @@ describe.skipIf(!hasTerminal)('in a terminal', () => {
 
   test('migrate writes its progress over itself, and Ctrl-C ends it between two statements', async () => {
     // So long that Ctrl-C comes before its end on any machine.
-    const pauses = 'select pg_sleep(0.05);'.repeat(400)
+    const pauses = `${words.sleep(0.05)};`.repeat(400)
     await project.write({
-      'migrations/1_first.sql': 'create table u (n int); select pg_sleep(0.3)',
+      'migrations/1_first.sql': `create table u (n int); ${words.sleep(0.3)}`,
       'migrations/2_second.sql': `${pauses} insert into u values (1)`,
     })
     const run = project.start(['migrate'], app())

@@ -6,8 +6,9 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { type NoticeEvent, noticeChannel } from '../../src/observe/channels.ts'
 import { FakeDriver } from '../support/fake/driver.ts'
 import { caught } from '../support/caught.ts'
-import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { type FreshDatabase, freshDatabase, sessionsIn } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
+import { pid, postgres } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 
 let database: FreshDatabase
@@ -23,22 +24,14 @@ afterEach(async () => {
   await database.drop()
 })
 
-const sessions = async (): Promise<number> =>
-  Number(
-    (
-      await database.query(
-        'select count(*)::int as n from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()',
-        [database.name],
-      )
-    )[0]?.['n'],
-  )
+const sessions = async (): Promise<number> => (await sessionsIn(database.name)).length
 
 describe('one pool', () => {
   test('is made by the first use, not by asking for it, and serves all who ask', async () => {
     const first = globalDb(url, { pool: { max: 1 } })
     expect(String(first)).toContain('not open')
     expect(await sessions()).toBe(0)
-    const answers = await Promise.all(Array.from({ length: 20 }, () => globalDb(url).scalar('select pg_backend_pid()')))
+    const answers = await Promise.all(Array.from({ length: 20 }, () => pid(globalDb(url))))
 
     expect(new Set(answers).size).toBe(1)
     expect(globalDb(new URL(url))).toBe(first)
@@ -171,7 +164,7 @@ describe('closing', () => {
     const work = globalDb(url).transaction(async (tx) => {
       await tx.scalar('select 1')
       inside.open()
-      return tx.scalar('select pg_sleep(0.2)::text')
+      return tx.scalar(postgres.words.sleep(0.2))
     })
     await inside.promise
     const [one, two] = await Promise.all([closeGlobal(url), globalDb(url).close()])
@@ -187,14 +180,14 @@ describe('closing', () => {
     const db = globalDb(url)
     const [inside, late] = [gate(), gate()]
     const scope = db.scope(async () => {
-      const pid = await db.scalar<number>('select pg_backend_pid()')
+      const before = await pid(db)
       inside.open()
       await late.promise
-      return [pid, await db.scalar<number>('select pg_backend_pid()')] as const
+      return [before, await pid(db)] as const
     })
     await inside.promise
     const closed = db.close()
-    const waiting = db.scalar<number>('select pg_backend_pid()')
+    const waiting = pid(db)
     late.open()
     const [first, second] = await scope
 

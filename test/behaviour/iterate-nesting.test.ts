@@ -16,7 +16,7 @@ test('the body of a loop may open nested transactions, kept or rolled back', asy
     for await (const { n } of rows(db))
       await db
         .transaction(async () => {
-          await db.status('insert into t values ($1)', [n])
+          await db.status('insert into t values (:n)', { n })
           if (n % 2 === 0) throw new TypeError('even')
         })
         .catch(() => {})

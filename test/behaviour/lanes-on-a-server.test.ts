@@ -4,8 +4,12 @@ import { createDb, type Db } from 'genever'
 import { afterEach, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
-import { quiet } from '../support/matrix.ts'
+import { postgres, quiet } from '../support/matrix.ts'
 
+const { words } = postgres
+const [one, two] = [words.placeholder(1), words.placeholder(2)]
+const plain = `${words.integer} + 0`
+const divided = `select 10 / cast(${one} as int)`
 const opened: Db[] = []
 
 /** Reads of it are known to be quick. */
@@ -14,8 +18,8 @@ async function warm(shared: number, max = 4): Promise<Db> {
   opened.push(db)
   await db.open()
   for (let n = 0; n < 5; n++) {
-    await db.scalar('select $1::int + 0', [n])
-    await db.scalar('select 10 / $1::int', [n + 1])
+    await db.scalar(plain, [n])
+    await db.scalar(divided, [n + 1])
   }
   return db
 }
@@ -33,7 +37,7 @@ describe('reads that share connections', () => {
   test.each([0, 1, 4])('each have their own answer, on at most that many shared connections: %i', async (shared) => {
     const db = await warm(shared)
 
-    const answers = await Promise.all(numbers.map((n) => db.scalar('select $1::int + 0', [n])))
+    const answers = await Promise.all(numbers.map((n) => db.scalar(plain, [n])))
 
     expect(answers).toEqual(numbers)
   })
@@ -42,7 +46,7 @@ describe('reads that share connections', () => {
     const db = await warm(1, 1)
 
     const answers = await Promise.all(
-      numbers.map((n) => db.scalar('select 10 / $1::int', [n % 3]).catch((error: unknown) => (error as Error).message)),
+      numbers.map((n) => db.scalar(divided, [n % 3]).catch((error: unknown) => (error as Error).message)),
     )
 
     expect(answers).toEqual(numbers.map((n) => (n % 3 === 0 ? 'division by zero' : 10 / (n % 3))))
@@ -50,11 +54,11 @@ describe('reads that share connections', () => {
 
   test('are answered rightly beside one that is stopped', async () => {
     const db = await warm(1, 1)
-    const slow = 'select $1::int from pg_sleep($2)'
+    const slow = `${words.integer} from (${words.sleep(two)}) as pause`
     for (let n = 0; n < 5; n++) await db.scalar(slow, [n, 0])
 
     const stopped = caught(db.scalar(slow, [0, 30], { timeoutMs: 30 }))
-    const answers = await Promise.all(numbers.map((n) => db.scalar('select $1::int + 0', [n])))
+    const answers = await Promise.all(numbers.map((n) => db.scalar(plain, [n])))
 
     expect(answers).toEqual(numbers)
     expect((await stopped).name).toBe('QueryTimeoutError')
@@ -64,7 +68,7 @@ describe('reads that share connections', () => {
     const db = await warm(4)
     const table = `lanes_${process.pid}`
     await db.status(`create table ${table} (n int)`)
-    const count = `select count(*)::int from ${table}`
+    const count = words.count(table)
     for (let n = 0; n < 5; n++) await db.scalar(count)
 
     await db.transaction(async (tx) => {

@@ -60,7 +60,7 @@ describe('RELEASE', () => {
         }),
       )
       await db.transaction(() => 1)
-      await caught(db.status('insert into t values ($1)', [Symbol('no value')]))
+      await caught(db.status(`insert into t values (${server.words.placeholder(1)})`, [Symbol('no value')]))
       await db.status(`${insert(2)}; ${insert(3)}`)
     })
 

@@ -80,7 +80,9 @@ describe('a handle that outlived its transaction', () => {
         TransactionEndedError,
       )
       expect(await caught(old.tx.iterate('select generate_series(1, 3)').read())).toBeInstanceOf(TransactionEndedError)
-      expect(await caught(old.tx.executeMany('insert into t values ($1)', [[3]]))).toBeInstanceOf(TransactionEndedError)
+      expect(await caught(old.tx.executeMany('insert into t values (:n)', [{ n: 3 }]))).toBeInstanceOf(
+        TransactionEndedError,
+      )
     })
 
     expect(server.sent()).toEqual([])

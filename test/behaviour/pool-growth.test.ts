@@ -2,6 +2,7 @@
 
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { expect, test, vi } from 'vitest'
+import { postgresWords as words } from '../support/dialect-words.ts'
 import { FakeDriver } from '../support/fake/driver.ts'
 import { virtualTime, type VirtualTime } from '../support/virtual-time.ts'
 
@@ -27,7 +28,7 @@ async function finish(time: VirtualTime, server: Server): Promise<void> {
 }
 
 const many = (server: Server, count: number): Promise<unknown[]> =>
-  Promise.all(Array.from({ length: count }, (_, n) => server.db.scalar('select $1::int', [n])))
+  Promise.all(Array.from({ length: count }, (_, n) => server.db.scalar(words.integer, [n])))
 
 test('a burst of quick statements is served by what comes back, not by a connection for each', async () => {
   using time = virtualTime()

@@ -4,11 +4,13 @@ import { type Db, type EngineOptions, QueryTimeoutError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import type { FakeDriverOptions } from '../support/fake/driver.ts'
 import { caught } from '../support/caught.ts'
+import { postgresWords as words } from '../support/dialect-words.ts'
 import { fake, sound, type Fake } from '../support/fake.ts'
 import { virtualTime, type VirtualTime } from '../support/virtual-time.ts'
 
-const quick = 'select $1::int'
-const slow = 'select $1::int as slow'
+const one = words.placeholder(1)
+const quick = words.integer
+const slow = `${words.integer} as slow`
 
 interface Place extends Fake {
   readonly time: VirtualTime
@@ -129,9 +131,9 @@ describe('reads that ran three times and are quick', () => {
 
 describe('nothing else shares', () => {
   test.each([
-    ['select book($1::int)', 1],
-    ['select upper(public.book($1::int))', 1],
-    ['select upper($1::int)', 3],
+    [`select book(${one})`, 1],
+    [`select upper(public.book(${one}))`, 1],
+    [`select upper(${one})`, 3],
   ])(
     'of calls only those of harmless functions of PostgreSQL do: three times %s has %i in flight',
     async (text, most) => {

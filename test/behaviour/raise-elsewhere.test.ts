@@ -1,37 +1,61 @@
 /** `raiseCommit` and `raiseRollback` from other branches, on other connections, and where they do not belong. */
 
-import { createDb, type Transaction, TransactionExit, TransactionStateError } from 'genever'
+import { type Transaction, TransactionExit, TransactionStateError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught, thrownBy } from '../support/caught.ts'
-import { databaseUrl } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
+import { forEachDriver } from '../support/matrix.ts'
 
-describe('in branches', () => {
+forEachDriver((driver) => {
   test('what was issued before raiseCommit is committed with it, executeMany() too; what is issued after throws', async () => {
-    const db = createDb(await databaseUrl(), { pool: { max: 1 } })
-    await using _ = db
+    const db = await driver.single()
+    const table = await driver.table('n int')
+    const insert = `insert into ${table} values (:n)`
     await db.transaction(async (outer) => {
-      await outer.status('create temp table issued (n int) on commit drop')
       const parts: Promise<unknown>[] = []
       let late: Promise<unknown> = Promise.resolve()
       await outer.transaction(async (tx) => {
-        parts.push(tx.scalar('select pg_sleep(0.01)'))
-        parts.push(db.status('insert into issued values (1)'))
-        parts.push(tx.executeMany('insert into issued values ($1)', [[2], [4]]))
-        parts.push(outer.status('insert into issued values (8)'))
+        parts.push(tx.scalar(driver.words.sleep(0.01)))
+        parts.push(db.status(insert, { n: 1 }))
+        parts.push(tx.executeMany(insert, [{ n: 2 }, { n: 4 }]))
+        parts.push(outer.status(insert, { n: 8 }))
         try {
           tx.raiseCommit()
         } finally {
-          late = caught(tx.executeMany('insert into issued values ($1)', [[16]]))
+          late = caught(tx.executeMany(insert, [{ n: 16 }]))
         }
       })
       await Promise.all(parts)
       expect(await late).toBeInstanceOf(TransactionExit)
-      expect(await outer.scalar('select sum(n)::int from issued')).toBe(15)
+      expect(await outer.scalar(driver.words.sum('n', table))).toBe(15)
     })
   })
 
+  test('executeMany() that has begun is committed by raiseCommit, and says so; by raiseRollback it fails', async () => {
+    const db = await driver.single()
+    const table = await driver.table('n int')
+    const sets = [{ n: 1 }, { n: 2 }]
+    const ends = async (raise: 'raiseCommit' | 'raiseRollback'): Promise<unknown> => {
+      let issued: Promise<unknown> = Promise.resolve()
+      await db.transaction((outer) =>
+        outer.transaction(async (tx) => {
+          await tx.scalar('select 1')
+          issued = tx.executeMany(`insert into ${table} values (:n)`, sets).catch((error: unknown) => error)
+          tx[raise]()
+        }),
+      )
+      return issued
+    }
+
+    expect(await ends('raiseRollback')).toBeInstanceOf(Error)
+    expect(await db.scalar(driver.words.count(table))).toBe(0)
+    expect(await ends('raiseCommit')).toMatchObject({ rowCount: 2 })
+    expect(await db.scalar(driver.words.count(table))).toBe(2)
+  })
+})
+
+describe('in branches', () => {
   test('a raise in one branch stops the statements of the others', async () => {
     await using server = await fake()
     const { db } = server

@@ -9,7 +9,7 @@ import { fake } from '../support/fake.ts'
 async function three(end: (outer: Transaction, middle: Transaction, inner: Transaction) => unknown) {
   await using server = await fake()
   const { db } = server
-  const insert = (v: string): Promise<unknown> => db.status('insert into t values ($1)', [v])
+  const insert = (v: string): Promise<unknown> => db.status('insert into t values (:v)', { v })
   const after: string[] = []
   const value = await db.transaction(async (outer) => {
     await insert('outer')
@@ -92,7 +92,7 @@ describe('a catch that swallows the signal', () => {
       await tx.status('insert into t values (2)').catch(note)
       await db.status('insert into t values (3)').catch(note)
       await db.transaction(() => db.status('insert into t values (4)')).catch(note)
-      await db.executeMany('insert into t values ($1)', [[5]]).catch(note)
+      await db.executeMany('insert into t values (:n)', [{ n: 5 }]).catch(note)
       await db.iterate('select * from t').read().catch(note)
       return 'returned'
     })

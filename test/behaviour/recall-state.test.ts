@@ -3,7 +3,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDb, isGeneverError } from 'genever'
 import { expect, onTestFinished, test } from 'vitest'
-import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { type FreshDatabase, freshDatabase, onServer } from '../support/database.ts'
+import { functionsKnown } from '../support/functions.ts'
+import { startProxy } from '../support/proxy.ts'
+import { until } from '../support/until.ts'
 
 const schema = `create table t (id serial primary key, who int);
   create function set_tenant(tenant text) returns text language sql as $$ select set_config('app.tenant', tenant, false) $$;
@@ -105,6 +108,28 @@ test('the number that a function has drawn is asked for where it was drawn, or r
   )
 })
 
+test('the number that a trigger has drawn is that of its scope, or refused', async () => {
+  await using database = await freshDatabase(`create sequence drawn; create table t (owner int, n int);
+    create function number() returns trigger language plpgsql as $$ begin new.n := nextval('drawn'); return new; end $$;
+    create trigger number before insert on t for each row execute function number()`)
+  await using db = createDb(database.url, { pool: { max: 2 } })
+  const seen = await Promise.all(
+    Array.from({ length: 20 }, (_, me) =>
+      db.scope(async () => {
+        await db.status('insert into t (owner) values (:me)', { me })
+        await pause(3)
+        const n = await db.scalar('select lastval()').catch((error: unknown) => {
+          if (!isGeneverError(error, 'SESSION_MOVED')) throw error
+          return null
+        })
+        return n === null || (await db.scalar('select owner from t where n = :n', { n })) === me
+      }),
+    ),
+  )
+
+  expect(seen).toEqual(Array(20).fill(true))
+})
+
 test('functions of PostgreSQL that leave nothing keep no connection', async () => {
   const { url } = await place()
   await using db = createDb(url, { pool: { max: 1 } })
@@ -143,5 +168,31 @@ test('an upsert with a list of columns does not keep the connection', async () =
     await db.status('insert into t (id, who) values (1, 2) on conflict (id) do update set (id, who) = (1, 3)')
     expect(await db.detached(() => db.scalar('select 1'))).toBe(1)
     expect(own.borrowed).toBe(false)
+  })
+})
+
+test('a session that took too long to say what keeps its connection is asked again', async () => {
+  await using database = await freshDatabase()
+  const name = `asked-${process.pid}`
+  await using proxy = await startProxy(database.url)
+  await using db = createDb(proxy.url, { applicationName: name, pool: { max: 1 }, resetTimeoutMs: 100 })
+  await functionsKnown(await db.open())
+  const ask = { to: 'server', text: 'pg_my_temp_schema', when: 'after' } as const
+  const asked = proxy.on(ask, () => {})
+  const idle = "select from pg_stat_activity where application_name = $1 and state = 'idle'"
+  await using locker = createDb(database.url, { pool: { max: 1 } })
+
+  await db.scope(async () => {
+    await db.status('create temp table kept (n int)')
+    await db.status('drop table kept')
+    let waiter: Promise<unknown> = Promise.resolve()
+    await locker.transaction(async () => {
+      await locker.status('lock table pg_class in access exclusive mode')
+      waiter = db.detached(() => db.scalar('select 7'))
+      await until(() => asked.link !== null)
+      await until(() => proxy.links.some(({ cancels }) => cancels))
+      await until(async () => (await onServer(idle, [name])).length === 1)
+    })
+    expect(await waiter).toBe(7)
   })
 })

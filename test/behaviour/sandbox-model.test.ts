@@ -5,6 +5,7 @@ import { sandboxed } from 'genever/testing'
 import { fc } from '../support/fast-check.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { postgresWords as words } from '../support/dialect-words.ts'
 import { sample } from '../support/extent.ts'
 
 const tables = `
@@ -91,11 +92,11 @@ class Run {
     const say = (what: unknown): void => void this.log.push(`${step.kind}: ${JSON.stringify(what)}`)
     switch (step.kind) {
       case 'insert':
-        return say(String(await on.status('insert into users values ($1)', [step.id])))
+        return say(String(await on.status('insert into users values (:id)', { id: step.id })))
       case 'parent':
-        return say(String(await on.status('insert into parents values ($1)', [step.id])))
+        return say(String(await on.status('insert into parents values (:id)', { id: step.id })))
       case 'child':
-        return say(String(await on.status('insert into children values ($1)', [step.id])))
+        return say(String(await on.status('insert into children values (:id)', { id: step.id })))
       case 'look':
         return say(await on.all(seen))
       case 'broken':
@@ -104,9 +105,9 @@ class Run {
         if (!inside) say(String(await on.status('insert into users values (7); insert into users values (8)')))
         return
       case 'unread':
-        return say(await on.all('insert into users values (9) returning 9007199254740993::int8'))
+        return say(await on.all('insert into users values (9) returning 9007199254740993'))
       case 'set':
-        return say(await on.all(setters[step.how], [String(step.value)]))
+        return say(await on.all(setters[step.how], { value: String(step.value) }))
       case 'scope':
         if (!(on as object as { scope?: unknown }).scope) return
         return db.scope(
@@ -164,9 +165,9 @@ const seen = `
   select array(select id from users order by id) as users, array(select id from parents order by id) as parents,
     array(select parent from children order by parent) as children, coalesce(current_setting('app.tenant', true), '') as tenant`
 const setters = {
-  local: "select set_config('app.tenant', $1, true)",
-  session: "select set_config('app.tenant', $1, false)",
-  config: "select set_config('app.tenant', $1, true), pg_sleep(0)",
+  local: "select set_config('app.tenant', :value, true)",
+  session: "select set_config('app.tenant', :value, false)",
+  config: `select set_config('app.tenant', :value, true), (${words.sleep(0)})`,
 }
 
 function describe(error: unknown): string {

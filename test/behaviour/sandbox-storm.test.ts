@@ -19,7 +19,7 @@ function random(seed: number): Random {
 
 /** What each step of a branch can be; errors are part of it. */
 const steps: readonly ((db: Db, next: Random, depth: number) => Promise<unknown>)[] = [
-  (db, next) => db.status('insert into t (id) values ($1)', [Math.floor(next() * 1e9)], limits(next)),
+  (db, next) => db.status('insert into t (id) values (:id)', { id: Math.floor(next() * 1e9) }, limits(next)),
   (db, next) => db.all('select id from t', [], limits(next)),
   (db, next) => db.status('sleep 3', [], limits(next)),
   (db) => db.status('fail 23505'),

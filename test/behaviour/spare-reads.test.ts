@@ -6,14 +6,19 @@
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
+import { databaseUrl, freshDatabase } from '../support/database.ts'
 import { functionsKnown } from '../support/functions.ts'
 import { gate } from '../support/gate.ts'
 import { heldTable } from '../support/held-table.ts'
+import { pid, postgres, quiet } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import { leaseChannel, type LeaseEvent } from '../../src/observe/channels.ts'
 
-const slow = 'select 1 as n from pg_sleep(0.08)'
+const { words } = postgres
+/** A read of this value, or column of a pause, that takes so long. */
+const lasting = (value: number | string, seconds: number | string): string =>
+  `select ${value} from (${words.sleep(seconds)}) as pause`
+const slow = lasting(1, 0.08)
 let made = 0
 
 async function warm(options: EngineOptions = {}): Promise<Db> {
@@ -58,7 +63,7 @@ test('five reads in one scope run on five connections, and all go back', async (
 })
 
 test.each<[string, (db: Db) => Promise<unknown>]>([
-  ['a function of the user', (db) => db.scalar('select my_own($1)', [1]).catch(() => {})],
+  ['a function of the user', (db) => db.scalar('select my_own(:n)', { n: 1 }).catch(() => {})],
   ['SET', (db) => db.status("set application_name = 'x'")],
   ['a write', (db) => db.status('create temporary table if not exists w ()')],
 ])('after %s no read leaves the connection', async (_, before) => {
@@ -99,7 +104,7 @@ test('nor does any in a transaction, with hold, with pool.spareReads: false, or 
 
   expect(await side(db, () => db.transaction(() => two(db)))).toBe(1)
   expect(await side(off, () => two(off))).toBe(1)
-  expect(await side(db, () => two(db, 'select pg_backend_pid() from pg_sleep(0.05)'))).toBe(1)
+  expect(await side(db, () => two(db, `${words.session} from (${words.sleep(0.05)}) as pause`))).toBe(1)
   expect(await side(db, () => db.scope(() => two(db), { hold: true }))).toBe(1)
 })
 
@@ -107,7 +112,7 @@ test('a write that is issued after reads waits for all of them, and a read that 
   await using db = await warm()
   const t = await table(db)
   const read = (ms: number): Promise<number | undefined> =>
-    db.scalar<number>(`select (select count(*) from ${t})::int from pg_sleep($1::float8)`, [ms / 1000])
+    db.scalar<number>(lasting(`(${words.count(t)})`, ':seconds'), { seconds: ms / 1000 })
 
   const seen = await db.scope(() =>
     Promise.all([
@@ -135,8 +140,8 @@ test.each<[string, (db: Db) => Promise<unknown>]>([
 
   await db.scope(async () => {
     const reads = [
-      db.scalar('select 1 from pg_sleep(0.02)').then(() => order.push('own')),
-      db.scalar('select 1 from pg_sleep(0.06)').then(() => order.push('other')),
+      db.scalar(lasting(1, 0.02)).then(() => order.push('own')),
+      db.scalar(lasting(1, 0.06)).then(() => order.push('other')),
     ]
     await next(db)
     order.push('next')
@@ -153,7 +158,7 @@ test('the end of a scope waits for them as for its own', async () => {
 
   await db.scope(() => {
     void db.scalar('select 1').then(() => ended.push('own'))
-    void db.scalar('select 1 from pg_sleep(0.05)').then(() => ended.push('other'))
+    void db.scalar(lasting(1, 0.05)).then(() => ended.push('other'))
     return Promise.resolve()
   })
   await until(() => ended.length === 2)
@@ -167,7 +172,7 @@ test('a read is cancelled on the connection it runs on', async () => {
 
   await db.scope(async () => {
     const own = db.scalar(slow)
-    const error = await caught(db.scalar('select pg_sleep(60)', [], { timeoutMs: 30 }))
+    const error = await caught(db.scalar(words.sleep(60), [], { timeoutMs: 30 }))
     expect(error.name).toBe('QueryTimeoutError')
     expect(await own).toBe(1)
   })
@@ -189,16 +194,14 @@ test('close() while they run waits for them, and breaks none', async () => {
 })
 
 test('one that meets a dead connection is sent again', async () => {
-  await using db = await warm({ applicationName: `spare-dead-${process.pid}` })
+  await using db = await warm()
+  const sessions = await Promise.all(Array.from({ length: 5 }, () => db.transaction((tx) => pid(tx))))
+  expect(new Set(sessions).size).toBe(5)
+  await until(() => db.stats().idle === 5)
 
   const answers = await db.scope(async () => {
-    const own = await db.scalar<number>('select pg_backend_pid()')
-    const ended = await onServer(
-      'select pid, pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and pid <> $2',
-      [`spare-dead-${process.pid}`, own],
-    )
-    const left = 'select 1 from pg_stat_activity where pid = any($1)'
-    await until(async () => (await onServer(left, [ended.map(({ pid }) => pid)])).length === 0)
+    const own = await pid(db)
+    for (const session of sessions) if (session !== own) await postgres.kill(session)
     return Promise.all([db.scalar(slow), db.scalar(slow), db.scalar(slow)])
   })
 
@@ -259,7 +262,7 @@ test.each(['before', 'between', 'after'])(
 
 test('settings go with them, and only reads known not to be quick leave where settings have to be sent', async () => {
   await using db = await warm()
-  const text = "select current_setting('app.tenant') from pg_sleep(0.03)"
+  const text = lasting("current_setting('app.tenant')", 0.03)
   const run = (tenant: string): Promise<unknown> =>
     db.scope(() => Promise.all(Array.from({ length: 4 }, () => db.scalar(text))), {
       settings: { 'app.tenant': tenant },
@@ -281,4 +284,29 @@ test('reads that wait for each other make a small pool grow', async () => {
   const five = (): Promise<unknown> => db.scope(() => Promise.all(Array.from({ length: 5 }, () => db.scalar(slow))))
 
   await until(() => five().then(() => db.stats().open > 1), { what: 'the pool has grown' })
+})
+
+test('a connection that dies while reads run side by side costs at most its own read, and the scope goes on', async () => {
+  await using database = await freshDatabase('create table held as select 1 as n')
+  const mark = `from held /* edges ${process.pid} */`
+  await using db = createDb(database.url, { pool: { min: 4, max: 4 } })
+  await db.open()
+  await until(() => db.stats().idle === 4)
+  await functionsKnown(db)
+  await using locker = createDb(database.url, { pool: { max: 1 } })
+  await db.scope(async () => {
+    let reads: Promise<unknown>[] = []
+    // They run for as long as the table is locked.
+    await locker.transaction(async () => {
+      await locker.status('lock table held in access exclusive mode')
+      reads = [0, 1, 2, 3].map((n) => db.scalar(`select ${n} ${mark}`).catch((error: unknown) => (error as Error).name))
+      await until(async () => (await postgres.running(mark)) === 4)
+      for (const session of await postgres.runners(`select 2 ${mark}`)) await postgres.kill(session)
+    })
+    const answers = await Promise.all(reads)
+    expect([answers[0], answers[1], answers[3]]).toEqual([0, 1, 3])
+    expect([2, 'ConnectionLostError']).toContain(answers[2])
+    expect(await db.scalar('select 5')).toBe(5)
+  })
+  await quiet(db)
 })

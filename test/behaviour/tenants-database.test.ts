@@ -6,7 +6,8 @@ import { Model } from 'genever/models'
 import { createRegistry } from 'genever/registry'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { type FreshDatabase, freshDatabase, onServer } from '../support/database.ts'
+import { type FreshDatabase, freshDatabase, sessionsIn } from '../support/database.ts'
+import { pid } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import { leapingTime } from '../support/virtual-time.ts'
 
@@ -31,12 +32,8 @@ const urlOf = (tenant: string): string => (databases.get(tenant) as FreshDatabas
 
 /** The connections that the server has to the databases of tenants. */
 function sessions(of: readonly string[]): Promise<Record<string, unknown>[]> {
-  const wanted = (of.length > 0 ? of : ['a', 'b', 'c']).map((name) => databases.get(name)?.name)
-  return onServer(
-    `select pid, datname, application_name, backend_start::text, state, query from pg_stat_activity
-      where datname = any($1) and backend_type = 'client backend' and application_name <> 'genever-test-support'`,
-    [wanted],
-  )
+  const wanted = of.length > 0 ? of : ['a', 'b', 'c']
+  return sessionsIn(...wanted.map((name) => (databases.get(name) as FreshDatabase).name))
 }
 
 const connections = async (...of: string[]): Promise<number> => (await sessions(of)).length
@@ -125,8 +122,8 @@ test('a tenant with another database inside of a transaction is refused; the sam
   expect(await caught(db.transaction(() => db.withTenant('a', () => 1)))).toBeInstanceOf(TransactionStateError)
   await db.withTenant('a', () =>
     db.transaction(async (tx) => {
-      const inside = await db.withTenant('a', () => db.scalar('select pg_backend_pid()'))
-      expect(inside).toBe(await tx.scalar('select pg_backend_pid()'))
+      const inside = await db.withTenant('a', () => pid(db))
+      expect(inside).toBe(await pid(tx))
       expect(await caught(db.withTenant('b', () => 1))).toBeInstanceOf(TransactionStateError)
       expect(await caught(db.withTenant(null, () => 1))).toBeInstanceOf(TransactionStateError)
     }),
@@ -271,7 +268,7 @@ test('a tenant that listens uses its pool, although that has nothing to do', asy
   await b.scalar(body)
   await closed(b)
 
-  await a.scalar("select pg_notify('news', 'still heard')")
+  await a.notify('news', 'still heard')
   expect((await listener[Symbol.asyncIterator]().next()).value).toMatchObject({ payload: 'still heard' })
   await listener.unlisten()
   await closed(a)

@@ -48,7 +48,7 @@ test('all schemas that tenancy lists, with what is shared', async () => {
     'b 1_first',
     'b 2_second',
   ])
-  expect(await db.scalar('select count(*)::int from common.c')).toBe(2)
+  expect(await db.scalar('select count(*) from common.c')).toBe(2)
   expect(await db.withTenant('b', () => db.scalar('select n from t'))).toBe(1)
   expect(
     (await migrationStatus(db, { folder, schemas: 'all', allow: ['missing'] })).upToDate.map(({ schema }) => schema),

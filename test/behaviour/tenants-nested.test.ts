@@ -7,6 +7,7 @@ import { createRegistry, type Registry } from 'genever/registry'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { pid } from '../support/matrix.ts'
 
 const table = pgTable('notes', { id: integer().primaryKey(), body: text() })
 let database: FreshDatabase
@@ -30,7 +31,6 @@ function noteOf(db: Registry<never, string>) {
 }
 
 const body = 'select body from notes where id = 1'
-const pid = 'select pg_backend_pid()'
 
 describe('on one connection', () => {
   test('a tenant inside of a tenant, with text, queries and models, in a scope and in a transaction', async () => {
@@ -68,14 +68,14 @@ describe('on one connection', () => {
   test('two tenants side by side in one transaction share its connection', async () => {
     const { db, Note } = setUp()
     const seen = await db.transaction(async (tx) => {
-      const outer = await tx.scalar(pid)
+      const outer = await pid(tx)
       const each = await Promise.all(
         ['a', 'b', 'c', 'a', 'b', 'c'].map((tenant) =>
           db.withTenant(tenant, async () => [
             tenant,
             (await Note.getOr404(1)).body,
             await db.scalar(body),
-            await db.scalar(pid),
+            await pid(db),
           ]),
         ),
       )
@@ -97,7 +97,7 @@ describe('on one connection', () => {
       )
       await caught(db.withTenant('c', () => db.transaction(() => db.all('select 1/0'))))
       return [
-        await db.withTenant('b', () => db.scalar('select count(*)::int from notes where id = 7')),
+        await db.withTenant('b', () => db.scalar('select count(*) from notes where id = 7')),
         await db.withTenant('a', () => db.scalar(body)),
         await db.withTenant('c', () => db.scalar(body)),
         await db.scalar(body),

@@ -10,6 +10,7 @@ import { Model } from 'genever/models'
 import { createRegistry, type Registry } from 'genever/registry'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { postgresWords as words } from '../support/dialect-words.ts'
 import { until } from '../support/until.ts'
 import { sample, sampleSeed } from '../support/extent.ts'
 import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
@@ -86,7 +87,7 @@ async function run(world: World, tenant: string, step: Step): Promise<void> {
       await db.all('select 1 / 0').catch(() => {})
       return
     case 'cancel':
-      await db.all('select pg_sleep(0.3)', [], { signal: AbortSignal.timeout(2) }).catch((error: unknown) => {
+      await db.all(words.sleep(0.3), [], { signal: AbortSignal.timeout(2) }).catch((error: unknown) => {
         if (error instanceof AbortedError) return
       })
       return
@@ -139,7 +140,7 @@ async function campaign(url: string, options: object, seed: number): Promise<voi
     await db.close({ force: true })
   }
   const strays = await database.query(
-    `select n from generate_series(0, ${many - 1}) n where (xpath('/row/t/text()', query_to_xml(format('select tenant as t from %I.rows', 'tenant ' || n), false, true, '')))[1]::text <> 'tenant ' || n`,
+    `select n from generate_series(0, ${many - 1}) n where cast((xpath('/row/t/text()', query_to_xml(format('select tenant as t from %I.rows', 'tenant ' || n), false, true, '')))[1] as text) <> 'tenant ' || n`,
   )
   expect(strays).toEqual([])
 }

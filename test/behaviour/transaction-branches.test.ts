@@ -69,7 +69,7 @@ describe('when one branch fails', () => {
     const ended = caught(
       db.transaction(async () => {
         await db.scalar('select 1')
-        branch = caught(db.scalar('select pg_sleep(60)'))
+        branch = caught(db.scalar(server.words.sleep(60)))
         timers = time.pending
         throw new TypeError('no')
       }),
@@ -79,7 +79,7 @@ describe('when one branch fails', () => {
     await ended
 
     expect(await branch).toBeInstanceOf(TransactionEndedError)
-    expect(server.sent()).toEqual(['BEGIN; select 1', 'select pg_sleep(60)', '<cancel>', 'ROLLBACK'])
+    expect(server.sent()).toEqual(['BEGIN; select 1', server.words.sleep(60), '<cancel>', 'ROLLBACK'])
     await sound(server)
   })
 

@@ -1,10 +1,10 @@
 /** What a transaction does when its connection dies. */
 
-import { ConnectionLostError, createDb } from 'genever'
+import { ConnectionLostError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { freshDatabase, onServer } from '../support/database.ts'
 import { fake, sound } from '../support/fake.ts'
+import { forEachDriver, pid } from '../support/matrix.ts'
 
 const insert = 'insert into t values (1)'
 
@@ -98,19 +98,25 @@ describe('a connection lost inside', () => {
   })
 })
 
-test('a backend that is terminated inside is a ConnectionLostError with the outcome rolled_back', async () => {
-  await using database = await freshDatabase('create table t (n int)')
-  await using db = createDb(database.url)
+forEachDriver(
+  (driver) => {
+    test('a session that the server ends inside is a ConnectionLostError with the outcome rolled_back', async () => {
+      const db = await driver.db()
+      const table = await driver.table('n int')
+      const add = (): Promise<unknown> => db.status(`insert into ${table} values (1)`)
 
-  const error = await caught(
-    db.transaction(async () => {
-      await db.status('insert into t values (1)')
-      await onServer('select pg_terminate_backend($1)', [await db.scalar('select pg_backend_pid()')])
-      await db.status('insert into t values (2)')
-    }),
-  )
+      const error = await caught(
+        db.transaction(async () => {
+          await add()
+          await driver.kill(await pid(db))
+          await add()
+        }),
+      )
 
-  expect(error).toBeInstanceOf(ConnectionLostError)
-  expect(error.outcome).toBe('rolled_back')
-  expect(await db.scalar('select count(*) from t')).toBe(0)
-})
+      expect(error).toBeInstanceOf(ConnectionLostError)
+      expect(error.outcome).toBe('rolled_back')
+      expect(await db.scalar(driver.words.count(table))).toBe(0)
+    })
+  },
+  { connections: 2 },
+)

@@ -15,6 +15,7 @@ import { caught } from '../support/caught.ts'
 import { freshDatabase } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
+import { forEachDriver } from '../support/matrix.ts'
 
 const { pauses } = vi.hoisted(() => {
   // The engine is loaded before a test file begins; here it is loaded again, with the pauses below.
@@ -52,7 +53,7 @@ test.each(['40001', '40P01'])(
     const result = await server.db.transaction(
       async (tx) => {
         attempts++
-        await tx.status('insert into t values ($1)', [attempts])
+        await tx.status('insert into t values (:attempts)', { attempts })
         await tx.status('update t set v = v')
         return `attempt ${attempts}`
       },
@@ -248,51 +249,60 @@ test('the pauses grow with jitter and stay below a limit', async () => {
   expect(new Set(pauses).size).toBeGreaterThan(8)
 })
 
-test('concurrent serializable increments all count', async () => {
-  await using database = await freshDatabase('create table counter (n int); insert into counter values (0)')
-  await using db = createDb(database.url)
-  const increment = (): Promise<unknown> =>
-    db.transaction(
-      async () => {
-        const n = await db.scalar<number>('select n from counter')
-        await db.status('update counter set n = $1', [Number(n) + 1])
-      },
-      { isolation: 'serializable', retry: { limit: 200, intervalMs: 2 } },
-    )
+forEachDriver(
+  (driver) => {
+    test('concurrent serializable increments all count', async () => {
+      const db = await driver.db()
+      const table = await driver.table('n int')
+      await db.status(`insert into ${table} values (0)`)
+      const increment = (): Promise<unknown> =>
+        db.transaction(
+          async () => {
+            const n = await db.scalar<number>(`select n from ${table}`)
+            await db.status(`update ${table} set n = :n`, { n: Number(n) + 1 })
+          },
+          { isolation: 'serializable', retry: { limit: 200, intervalMs: 2 } },
+        )
 
-  await Promise.all(
-    Array.from({ length: 8 }, async () => {
-      for (let i = 0; i < 10; i++) await increment()
-    }),
-  )
+      await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          for (let i = 0; i < 10; i++) await increment()
+        }),
+      )
 
-  expect(await db.scalar('select n from counter')).toBe(80)
-})
+      expect(await db.scalar(`select n from ${table}`)).toBe(80)
+    })
 
-test('a real deadlock is retried, and both transactions get through', async () => {
-  await using database = await freshDatabase('create table t (id int, n int); insert into t values (1, 0), (2, 0)')
-  await using db = createDb(`${database.url}?options=${encodeURIComponent('-c deadlock_timeout=20ms')}`)
-  const bothLocked = gate()
-  let locked = 0
-  const lock = (first: number, second: number): Promise<unknown> =>
-    db.transaction(
-      async () => {
-        await db.status('update t set n = n + 1 where id = $1', [first])
-        if (++locked >= 2) bothLocked.open()
-        await bothLocked.promise
-        await db.status('update t set n = n + 1 where id = $1', [second])
-      },
-      { retry: 5 },
-    )
+    test('a real deadlock is retried, and both transactions get through', async () => {
+      // MySQL looks for deadlocks at once.
+      const db = await driver.db(driver.name === 'mysql' ? {} : { settings: { deadlock_timeout: '20ms' } })
+      const table = await driver.table('id int primary key, n int')
+      await db.status(`insert into ${table} values (1, 0), (2, 0)`)
+      const add = (id: number): Promise<unknown> => db.status(`update ${table} set n = n + 1 where id = :id`, { id })
+      const bothLocked = gate()
+      let locked = 0
+      const lock = (first: number, second: number): Promise<unknown> =>
+        db.transaction(
+          async () => {
+            await add(first)
+            if (++locked >= 2) bothLocked.open()
+            await bothLocked.promise
+            await add(second)
+          },
+          { retry: 5 },
+        )
 
-  await Promise.all([lock(1, 2), lock(2, 1)])
+      await Promise.all([lock(1, 2), lock(2, 1)])
 
-  expect(locked).toBeGreaterThan(2)
-  expect(await db.all('select id, n from t order by id')).toEqual([
-    { id: 1, n: 2 },
-    { id: 2, n: 2 },
-  ])
-})
+      expect(locked).toBeGreaterThan(2)
+      expect(await db.all(`select id, n from ${table} order by id`)).toEqual([
+        { id: 1, n: 2 },
+        { id: 2, n: 2 },
+      ])
+    })
+  },
+  { connections: 2 },
+)
 
 test('a lock that was not given in time undoes the transaction, and retry runs it again', async () => {
   await using database = await freshDatabase('create table t (id int primary key, n int); insert into t values (1, 0)')
@@ -323,8 +333,8 @@ test.each([0, 1])(
     const committed = gate()
     let attempts = 0
     const leave = async (id: number): Promise<void> => {
-      const others = await db.scalar<number>('select count(*)::int from doctors where on_call and id <> $1', [id])
-      if (Number(others) > 0) await db.status('update doctors set on_call = false where id = $1', [id])
+      const others = await db.scalar<number>('select count(*) from doctors where on_call and id <> :id', { id })
+      if (Number(others) > 0) await db.status('update doctors set on_call = false where id = :id', { id })
     }
     const second = db.transaction(
       async () => {
@@ -348,6 +358,6 @@ test.each([0, 1])(
       expect(await caught(second)).toMatchObject({ code: 'GENEVER_SERIALIZATION', outcome: 'rolled_back' })
     else await second
     expect(attempts).toBe(retry + 1)
-    expect(await db.scalar('select count(*)::int from doctors where on_call')).toBe(1)
+    expect(await db.scalar('select count(*) from doctors where on_call')).toBe(1)
   },
 )

@@ -54,13 +54,14 @@ describe('when the callback returns while work is still running', () => {
   test('one that could not even be written does so too', async () => {
     await using server = await fake()
     const { db } = server
-    server.driver.faults.at({ text: 'insert into t values ($1)', phase: 'encode' }, { encode: 'too long' })
+    const given = `insert into t values (${server.words.placeholder(1)})`
+    server.driver.faults.at({ text: given, phase: 'encode' }, { encode: 'too long' })
     let forgotten: Promise<unknown> | undefined
 
     const error = await caught(
       db.transaction(async () => {
         void db.status('insert into t values (1)')
-        forgotten = caught(db.status('insert into t values ($1)', ['x']))
+        forgotten = caught(db.status(given, ['x']))
       }),
     )
 

@@ -1,65 +1,87 @@
+/** What a pool does by itself: connections that nobody uses, that are old, that nobody could get. */
+
 import { createDb, SelfDeadlockError } from 'genever'
 import { describe, expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { freshDatabase } from '../support/database.ts'
 import { wantedDrivers } from '../support/extent.ts'
 import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
+import { forEachDriver, pid } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import { virtualTime } from '../support/virtual-time.ts'
 
-describe('connections nobody uses', () => {
-  test('are closed after idleTimeoutMs, down to min', async () => {
-    await using database = await freshDatabase()
-    const db = await createDb(database.url, { pool: { max: 4, min: 1, idleTimeoutMs: 200 } }).open()
-    const all = gate()
-    let inside = 0
-    const one = (): Promise<void> =>
-      db.transaction(async () => {
-        await db.scalar('select 1')
-        if (++inside === 4) all.open()
-        await all.promise
+forEachDriver(
+  (driver) => {
+    describe('connections nobody uses', () => {
+      test('are closed after idleTimeoutMs, down to min', async () => {
+        const db = await driver.db({ pool: { max: 4, min: 1, idleTimeoutMs: 200 } })
+        const all = gate()
+        let inside = 0
+        const one = (): Promise<void> =>
+          db.transaction(async () => {
+            await db.scalar('select 1')
+            if (++inside === 4) all.open()
+            await all.promise
+          })
+        await Promise.all([one(), one(), one(), one()])
+
+        await until(() => db.stats().open === 1)
+
+        expect(await db.scalar('select 1')).toBe(1)
       })
-    await Promise.all([one(), one(), one(), one()])
 
-    await until(() => db.stats().open === 1)
+      test('are opened ahead of use up to min', async () => {
+        const db = await driver.db({ pool: { max: 4, min: 3, idleTimeoutMs: 200 } })
 
-    expect(await db.scalar('select 1')).toBe(1)
+        await until(() => db.stats().idle === 3)
+      })
+
+      test('are replaced when they reach maxLifetimeMs', async () => {
+        const db = await driver.db({ pool: { max: 1, maxLifetimeMs: 200 } })
+        const first = await pid(db)
+
+        await until(() => db.stats().open === 0)
+
+        expect(await pid(db)).not.toBe(first)
+      })
+    })
+
+    test('when every holder waits for another connection too, the youngest is told at once and the others go on', async () => {
+      const db = await driver.db({ pool: { max: 2 } })
+      const holding = gate()
+      let holders = 0
+      const greedy = (): Promise<unknown> =>
+        caught(
+          db.transaction(async () => {
+            await db.scalar('select 1')
+            if (++holders === 2) holding.open()
+            await holding.promise
+            return db.transaction(() => db.scalar('select 2'), { reuse: false })
+          }),
+        ).catch(() => 'went on')
+
+      const outcomes = await Promise.all([greedy(), greedy()])
+
+      expect(outcomes.filter((outcome) => outcome instanceof SelfDeadlockError)).toHaveLength(1)
+      expect(outcomes).toContain('went on')
+    })
+  },
+  { connections: 2 },
+)
+
+test.skipIf(!wantedDrivers().includes('pglite'))(
+  'connections that nobody uses stay open in a database inside the process, whose data would end with them',
+  async () => {
+    const db = createDb('pglite://memory', {
+      pool: { idleTimeoutMs: 50, maxLifetimeMs: 50, connectTimeoutMs: 100_000 },
+    })
+    await db.status('create table t (n int)')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+
+    expect(await db.scalar('select count(*) from t')).toBe(0)
     await db.close()
-  })
-
-  test('are opened ahead of use up to min', async () => {
-    await using database = await freshDatabase()
-    const db = await createDb(database.url, { pool: { max: 4, min: 3, idleTimeoutMs: 200 } }).open()
-
-    await until(() => db.stats().idle === 3)
-
-    await db.close()
-  })
-
-  test('are replaced when they reach maxLifetimeMs', async () => {
-    await using database = await freshDatabase()
-    const db = await createDb(database.url, { pool: { max: 1, maxLifetimeMs: 200 } }).open()
-    const first = await db.scalar('select pg_backend_pid()')
-
-    await until(() => db.stats().open === 0)
-
-    expect(await db.scalar('select pg_backend_pid()')).not.toBe(first)
-    await db.close()
-  })
-
-  test.skipIf(!wantedDrivers().includes('pglite'))(
-    'stay open in a database inside the process, whose data would end with them',
-    async () => {
-      const db = createDb('pglite://memory', { pool: { idleTimeoutMs: 50, maxLifetimeMs: 50 } })
-      await db.status('create table t (n int)')
-      await new Promise((resolve) => setTimeout(resolve, 300))
-
-      expect(await db.scalar('select count(*)::int from t')).toBe(0)
-      await db.close()
-    },
-  )
-})
+  },
+)
 
 describe('connections of one birth', () => {
   const lifetime = 200_000
@@ -113,26 +135,4 @@ describe('connections of one birth', () => {
     expect([kept, driver.openCount, db.stats().open]).toEqual([[7, 1], 0, 0])
     await Promise.all([db.close(), time.pass(200)])
   })
-})
-
-test('when every holder waits for another connection too, the youngest is told at once and the others go on', async () => {
-  await using database = await freshDatabase()
-  const db = await createDb(database.url, { pool: { max: 2 } }).open()
-  const holding = gate()
-  let holders = 0
-  const greedy = (): Promise<unknown> =>
-    caught(
-      db.transaction(async () => {
-        await db.scalar('select 1')
-        if (++holders === 2) holding.open()
-        await holding.promise
-        return db.transaction(() => db.scalar('select 2'), { reuse: false })
-      }),
-    ).catch(() => 'went on')
-
-  const outcomes = await Promise.all([greedy(), greedy()])
-
-  expect(outcomes.filter((outcome) => outcome instanceof SelfDeadlockError)).toHaveLength(1)
-  expect(outcomes).toContain('went on')
-  await db.close()
 })

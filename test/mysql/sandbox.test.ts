@@ -205,6 +205,19 @@ describeMysql('a sandbox on MySQL', () => {
     })
   })
 
+  test('in a transaction a loop is refused other statements, as outside', async () => {
+    const loop = (): Promise<unknown> =>
+      db.transaction(async () => {
+        for await (const _ of db.iterate('select 1')) await db.scalar('select 2')
+      })
+    const errors = [await caught(loop()), await sandboxed(db, () => caught(loop()))]
+
+    for (const error of errors) {
+      expect(error).toBeInstanceOf(TransactionStateError)
+      expect(error.message).toContain('reads its rows as they come')
+    }
+  })
+
   const refused: readonly (readonly [text: string, why: string])[] = [
     ['create table things (id int)', 'CREATE commits'],
     ['alter table users add column v int', 'ALTER commits'],

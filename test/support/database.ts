@@ -45,6 +45,15 @@ export function onServer(sql: string, params?: readonly unknown[]): Promise<Reco
   return maintaining((client) => rowsOf(client, sql, params))
 }
 
+/** The sessions that clients have in these databases, those of the tests themselves apart. */
+export function sessionsIn(...databases: readonly string[]): Promise<Record<string, unknown>[]> {
+  return onServer(
+    `select pid, datname, application_name, backend_start::text, state, query from pg_stat_activity
+      where datname = any($1) and backend_type = 'client backend' and application_name <> 'genever-test-support'`,
+    [databases],
+  )
+}
+
 /**
  * Waits a moment for the sessions of a database whose clients have closed them: a client of node-postgres throws when it is ended by
  * the server while it says goodbye.

@@ -15,6 +15,10 @@ export interface Words {
   /** A statement that ends another session, and one that has a row as long as the server lists that session. */
   kill(session: number): string
   listed(session: number): string
+  /** A statement that gives the other sessions that run a text which is like its only parameter, in a column `id`. */
+  readonly runners: string
+  /** A statement that gives the name of the database. */
+  readonly database: string
   /** A statement that gives its own text, as it reached the server. */
   readonly itself: string
   /** A statement that makes a setting of the user's, for the session. */
@@ -67,6 +71,8 @@ export const postgresWords: Words = {
   session: 'select pg_backend_pid()',
   kill: (session) => `select pg_terminate_backend(${session})`,
   listed: (session) => `select 1 from pg_stat_activity where pid = ${session}`,
+  runners: `select pid as id from pg_stat_activity where state = 'active' and query like $1 and pid <> pg_backend_pid()`,
+  database: 'select current_database()',
   itself: 'select current_query()',
   set: (name, value) => `set ${name} = '${value}'`,
   setting: (name) => `select current_setting('${name}', true)`,
@@ -76,7 +82,7 @@ export const postgresWords: Words = {
   other: ['role', 'pg_monitor'],
   prepare: (name) => `prepare ${name} as select 1`,
   discards: ['discard all'],
-  cursors: `select count(*) from pg_cursors where name like 'genever%'`,
+  cursors: `select count(*) from pg_cursors where name <> ''`,
   rollsBackTables: true,
   system: 'postgresql',
   outOfRange: '22003',
@@ -111,6 +117,8 @@ export const mysqlWords: Words = {
   session: 'select connection_id() + 0',
   kill: (session) => `kill ${session}`,
   listed: (session) => `select 1 from information_schema.processlist where id = ${session}`,
+  runners: 'select id from information_schema.processlist where info like ? and id <> connection_id()',
+  database: 'select database()',
   itself: 'select info from information_schema.processlist where id = connection_id()',
   set: (name, value) => `set @\`${name}\` = '${value}'`,
   setting: (name) => `select ${name.includes('.') ? `@\`${name}\`` : `@@${name}`}`,

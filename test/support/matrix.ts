@@ -2,18 +2,39 @@
 
 import { createDb, type Db, type EngineOptions, type Executor } from 'genever'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { databaseUrl, onServer } from './database.ts'
+import { databaseUrl, freshDatabase, onServer, sessionsIn } from './database.ts'
 import { mysqlWords, postgresWords, type Words } from './dialect-words.ts'
 import { type DriverName, mysqlSuites, wantedDrivers } from './extent.ts'
-import { mysqlUrl, mysqlWorkerUrl, onMysql } from './mysql.ts'
+import { freshMysql, mysqlUrl, mysqlWorkerUrl, onMysql } from './mysql.ts'
 import { until } from './until.ts'
 
-export interface TestedDriver {
+/** A server from outside. */
+export interface TestedServer {
+  /** How its database says what tests need. */
+  readonly words: Words
+  /** The sessions that run a text with this mark now. */
+  runners(mark: string): Promise<readonly number[]>
+  /** How many they are. */
+  running(mark: string): Promise<number>
+  /** Ends a session from outside, and waits until it is gone. */
+  kill(session: number): Promise<void>
+  /** An empty database nobody else uses, with these statements run in it; leaving its `await using` block drops it. */
+  fresh(...statements: readonly string[]): Promise<TestedDatabase>
+}
+
+export interface TestedDatabase extends AsyncDisposable {
+  readonly url: string
+  /** Runs one text on a connection made for it, apart from the code under test. */
+  query(sql: string): Promise<Record<string, unknown>[]>
+  /** How many sessions clients have there. */
+  sessions(): Promise<number>
+}
+
+/** What is about its server is for those that have one: PGlite has none. */
+export interface TestedDriver extends TestedServer {
   readonly name: DriverName
   /** The most connections one of its pools can have. */
   readonly most: number
-  /** How its database says what tests need. */
-  readonly words: Words
   /** Whether `rawConnection()` has anything to give. */
   readonly lends: boolean
   /** Of a database for this file, or for this worker: tables are made by `table`. */
@@ -22,10 +43,6 @@ export interface TestedDriver {
   db(options?: EngineOptions): Promise<Db>
   /** As `db`, with a single connection. */
   single(options?: EngineOptions): Promise<Db>
-  /** How many sessions of the server run a text with this mark now. For servers only. */
-  running(mark: string): Promise<number>
-  /** Ends a session from outside, and waits until it is gone. For servers only. */
-  kill(session: number): Promise<void>
   /** The name of a new, empty table. */
   table(columns: string): Promise<string>
 }
@@ -36,6 +53,37 @@ export interface MatrixOptions {
   /** Leaves out drivers for which `rawConnection()` has nothing to give. Default false. */
   readonly lends?: boolean | undefined
 }
+
+function served(words: Words, ask: typeof onServer, fresh: TestedServer['fresh']): TestedServer {
+  const runners = async (mark: string): Promise<readonly number[]> =>
+    (await ask(words.runners, [`%${mark}%`])).map(({ id }) => Number(id))
+  return {
+    words,
+    fresh,
+    runners,
+    running: async (mark) => (await runners(mark)).length,
+    async kill(session) {
+      const gone = async (): Promise<boolean> => {
+        if ((await ask(words.listed(session))).length === 0) return true
+        // It may go by itself meanwhile.
+        await ask(words.kill(session)).catch(() => {})
+        return false
+      }
+      await until(gone, { what: `session ${session} is gone` })
+    },
+  }
+}
+
+/** The one of files that run on it alone. */
+export const postgres: TestedServer = served(postgresWords, onServer, async (...statements) => {
+  const database = await freshDatabase(statements.join(';'))
+  return { ...database, sessions: async () => (await sessionsIn(database.name)).length }
+})
+const mysql = served(mysqlWords, onMysql, async (...statements) => {
+  const database = await freshMysql(...statements)
+  const listed = 'select 1 from information_schema.processlist where db = ?'
+  return { ...database, sessions: async () => (await onMysql(listed, [database.name])).length }
+})
 
 /** Tables of this worker, whose databases files share. */
 let made = 0
@@ -103,7 +151,7 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
     return keeper
   }
   const url = (): Promise<string> =>
-    name === 'pglite' ? Promise.resolve(`pglite://memory/${process.pid}`) : served(name)
+    name === 'pglite' ? Promise.resolve(`pglite://memory/${process.pid}`) : urlBy(name)
   const db = async (options?: EngineOptions): Promise<Db> => {
     await keep()
     const fresh = createDb(await url(), options)
@@ -128,36 +176,15 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
   return {
     name,
     most,
-    words: name === 'mysql' ? mysqlWords : postgresWords,
+    ...(name === 'mysql' ? mysql : postgres),
+    async fresh(...statements) {
+      const database = await (name === 'mysql' ? mysql : postgres).fresh(...statements)
+      return { ...database, url: database.url.replace(/^\w+:/, `${name}:`) }
+    },
     lends: name !== 'socket',
     url,
     db,
     single: (options) => db({ ...options, pool: { ...options?.pool, max: 1 } }),
-    async running(mark) {
-      const pattern = `%${mark}%`
-      const [row] =
-        name === 'mysql'
-          ? await onMysql(
-              'select count(*) as n from information_schema.processlist where info like ? and id <> connection_id()',
-              [pattern],
-            )
-          : await onServer(
-              `select count(*) as n from pg_stat_activity where state = 'active' and query like $1 and pid <> pg_backend_pid()`,
-              [pattern],
-            )
-      return Number(row?.['n'])
-    },
-    async kill(session) {
-      const ask = name === 'mysql' ? onMysql : onServer
-      const words = name === 'mysql' ? mysqlWords : postgresWords
-      const gone = async (): Promise<boolean> => {
-        if ((await ask(words.listed(session))).length === 0) return true
-        // It may go by itself meanwhile.
-        await ask(words.kill(session)).catch(() => {})
-        return false
-      }
-      await until(gone, { what: `session ${session} is gone` })
-    },
     async table(columns) {
       const table = `t_${process.pid}_${name}_${++made}`
       await (await keep()).status(`create table ${table} (${columns})`)
@@ -167,7 +194,7 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
 }
 
 /** The database of this worker, by the scheme of a driver that reaches servers. */
-async function served(name: DriverName): Promise<string> {
+async function urlBy(name: DriverName): Promise<string> {
   if (name === 'mysql') return mysqlWorkerUrl()
   return (await databaseUrl()).replace(/^\w+:/, `${name}:`)
 }
