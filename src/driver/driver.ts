@@ -190,6 +190,8 @@ export interface RawConnection {
    * closes them by SQL text.
    */
   readonly dropped?: string[] | undefined
+  /** Others have the same session. So what has to be sent is not held back for what may come next. Default false. */
+  readonly shared?: boolean | undefined
   /** Whether INSERT and DELETE give their rows there, where servers of one dialect differ. */
   readonly returning?: boolean | undefined
   /** Units submitted and not yet answered. */

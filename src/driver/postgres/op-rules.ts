@@ -65,7 +65,7 @@ export function endsAll(ops: readonly Op[]): boolean {
 }
 
 /** Such control may stand in front of statements that share a Sync. */
-const opens: ReadonlySet<string> = new Set(['begin', 'savepoint', 'release'])
+const opens: ReadonlySet<string> = new Set(['begin', 'savepoint', 'release', 'rollback to'])
 
 /** Whether one more may share the Sync of these: those of one statement; `opening`: those behind BEGIN, SAVEPOINT or RELEASE, and these. */
 export function mayJoin(ops: readonly Op[], op: Op, opening: boolean): boolean {

@@ -112,7 +112,8 @@ function lossOutcome(state: UnitState, behind: readonly Op[], index: number): Ou
     const open = before !== 'idle' || stmts.some(begins) || !synced
     return open && !stmts.some(({ cls }) => cls === 'alone') ? 'rolled_back' : 'unknown'
   }
-  const undone = index <= endsAt && end.cls === 'control' && (before === 'failed' || !commits(end))
+  const failed = before === 'failed' && !stmts.slice(0, endsAt).some(({ control }) => control === 'rollback to')
+  const undone = index <= endsAt && end.cls === 'control' && (failed || !commits(end))
   return undone ? 'rolled_back' : 'unknown'
 }
 

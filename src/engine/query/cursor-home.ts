@@ -75,7 +75,7 @@ export class CursorHome {
 
   usable(): boolean {
     const { open, slot } = this.#lives
-    return open && slot.lease !== null && slot.lease.raw.status !== 'failed'
+    return open && slot.lease !== null && (slot.lease.raw.status !== 'failed' || slot.flight.undone !== null)
   }
 
   /** It is closed in front of whatever its connection sends next. False: there is no such thing, or its client sends too. */

@@ -6,12 +6,10 @@ import { Dirty, Pin, standsAlone, type Compiled } from '../../sql/compiled.ts'
 import { notice } from '../../observe/channels.ts'
 import type { Handle } from '../context/frame.ts'
 import type { Lease } from '../../pool/member.ts'
-import type { EngineCore } from '../core.ts'
 import { OwnOp } from '../own-op.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
-import type { Settings } from '../../sql/settings.ts'
-import type { Unreleased } from './flight.ts'
+import { answeredBy, releases, sendControl } from './sending.ts'
 import type { Holding } from './holding.ts'
 import { mustBegin, switchOps } from '../switching.ts'
 import { clock } from '../../util/clock.ts'
@@ -38,35 +36,6 @@ export class ControlOp extends OwnOp {
     if (this.abandon !== null && main.slot !== null) main.slot.flight.abandon = this.abandon
     if (failure.kind !== 'skipped') main.prefixFailure ??= { ...failure, outcome: 'not_started' }
     this.#transaction?.beginFailed(main.prefixFailure, this.stmt)
-  }
-}
-
-/** RELEASE of a nested transaction that has ended, in front of a statement of the one around it. */
-class ReleaseOp extends OwnOp {
-  readonly #slot: Holding
-  readonly #main: EngineOp
-  readonly #released: Unreleased
-
-  constructor(slot: Holding, released: Unreleased, main: EngineOp) {
-    const { statements, dialect } = slot.engine
-    super(statements.compileInternal(dialect.release(released.savepoint)))
-    this.#slot = slot
-    this.#main = main
-    this.#released = released
-    slot.flight.unreleased = null
-  }
-
-  protected over(failure: Failure | null): void {
-    if (failure === null) return
-    const { flight } = this.#slot
-    const { parent } = this.#released
-    if (failure.outcome === 'not_started') {
-      // Nothing was sent, because the statement behind it could not be written.
-      if (parent?.onStack === true) flight.unreleased ??= this.#released
-    } else {
-      this.#main.prefixFailure ??= { ...failure, outcome: 'not_started' }
-      parent?.advance({ type: 'failed', failure, stmt: this.stmt, spoils: failure.kind === 'server' })
-    }
   }
 }
 
@@ -97,7 +66,7 @@ function makePrefix(slot: Holding, op: EngineOp, due: boolean): Op[] | null {
   const switches = due ? switching(slot, op, op.transaction === null) : null
   const { unreleased } = slot.flight
   if (!begins && unreleased === null) return switches
-  const ops: Op[] = unreleased === null ? [] : [new ReleaseOp(slot, unreleased, op)]
+  const ops = releases(slot, unreleased, op)
   for (let each = begins ? slot.stack.outermost : null; each !== null; each = each.inner) {
     if (each.unsent) {
       open(each, op, ops)
@@ -271,76 +240,5 @@ export function sendOwed(slot: Holding, handle: Handle | null): EngineOp {
   const stmt = engine.statements.compileInternal('select 1')
   const op = new EngineOp(engine, undefined, handle, stmt, [], null, null, 0, Infinity, null)
   slot.send(op)
-  return op
-}
-
-/** Waits for an operation of the engine; `expire` is called once when that takes too long. Rejects with a `Failure`. */
-export async function answeredBy(
-  engine: EngineCore,
-  op: EngineOp,
-  deadline: number,
-  expire: () => void,
-): Promise<void> {
-  const limit = { deadline, expire }
-  if (deadline !== Infinity) engine.ticker.add(limit)
-  try {
-    await op.wait()
-  } finally {
-    if (deadline !== Infinity) engine.ticker.remove(limit)
-  }
-}
-
-/**
- * Sends transaction control past the queue; the caller has waited for quiet. Several texts share one unit. It is stopped like
- * any statement when it takes longer than `until`.
- */
-export function sendControl(slot: Holding, until: number, ...texts: readonly string[]): EngineOp {
-  const { engine } = slot
-  return sendPast(
-    slot,
-    texts.map((text) => controlOp(engine, text, until)),
-  )
-}
-
-/**
- * Sends COMMIT past the queue. Deferred triggers and the like, which run on the server at COMMIT, run with the settings of the
- * transaction and not with those of the last frame inside of it.
- */
-export function sendCommit(slot: Holding, settings: Settings | null, until: number): EngineOp {
-  const { engine, lease } = slot
-  const op = controlOp(engine, engine.dialect.commit, until)
-  const { raw } = lease ?? {}
-  const first =
-    raw?.alive !== true || !engine.overlaid || raw.inForce.now === settings
-      ? null
-      : switchOps(engine, raw, settings, op, false)
-  return sendPast(slot, [op], first ?? [])
-}
-
-/**
- * Sends operations of the engine past the queue, in one unit behind `first`; the caller has waited for quiet. Gives the last of
- * them.
- */
-export function sendPast(slot: Holding, ops: readonly EngineOp[], first: readonly Op[] = []): EngineOp {
-  const { lease, flight } = slot
-  const last = ops[ops.length - 1] as EngineOp
-  if (lease === null || !lease.raw.alive) {
-    last.refuse({ kind: 'lost', outcome: 'rolled_back' })
-    return last
-  }
-  for (const op of ops) {
-    op.slot = slot
-    op.starting(lease.raw)
-    flight.add(op, op === last)
-  }
-  lease.raw.submitUnit({ ops: first.length === 0 ? ops : [...first, ...ops] })
-  return last
-}
-
-/** Transaction control that travels on its own. */
-function controlOp(engine: EngineCore, text: string, until: number): EngineOp {
-  const stmt = engine.statements.compileInternal(text)
-  const op = new EngineOp(engine, undefined, null, stmt, [], null, null, 0, until, null)
-  op.begin()
   return op
 }

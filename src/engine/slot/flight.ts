@@ -8,10 +8,12 @@ import type { Waiting } from './waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
 import { clock } from '../../util/clock.ts'
 
-/** A nested transaction, as far as its RELEASE needs it. */
+/** A nested transaction that has ended, as far as its RELEASE needs it. */
 export interface Unreleased {
   readonly savepoint: string
   readonly parent: Inside | null
+  /** The savepoint to which the server has to go back before; null: all of it is kept. */
+  readonly undone: string | null
 }
 
 export class Flight {
@@ -20,7 +22,7 @@ export class Flight {
   issuing: EngineOp[] | null = null
   /** The text that takes back the operations in front of a BEGIN that failed: it goes before anything else. */
   abandon: string | null = null
-  /** The nested transaction that has ended last and well, if nothing was sent since: its RELEASE goes in front of what comes next. */
+  /** The nested transaction that has ended last, if nothing was sent since: its RELEASE goes in front of what comes next. */
   unreleased: Unreleased | null = null
   /** When the last answer came, monotonic milliseconds. */
   lastAnswer = 0
@@ -75,6 +77,16 @@ export class Flight {
     this.unreleased = null
     if (typed) this.#typedLost = { ...failure, kind: 'lost', outcome: 'rolled_back' }
     return typed
+  }
+
+  /** It has ended well. */
+  owesRelease({ savepoint, parent }: Omit<Unreleased, 'undone'>): void {
+    this.unreleased = { savepoint, parent, undone: this.undone }
+  }
+
+  /** The savepoint to which the server goes back with what is sent next; null: there is none. */
+  get undone(): string | null {
+    return this.unreleased === null ? null : this.unreleased.undone
   }
 
   /** Stops what is on the wire and belongs to `transaction`. */

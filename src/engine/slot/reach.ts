@@ -11,7 +11,7 @@ import { draws } from '../functions.ts'
 import { nothingDrawn, numbersRefused, sessionMoved } from './admission.ts'
 import type { Holding } from './holding.ts'
 import { clock } from '../../util/clock.ts'
-import { sendPast } from './control.ts'
+import { sendPast } from './sending.ts'
 
 /** Notes what a statement reaches that is about to be sent; an error where it cannot run here. */
 export function noteReach(slot: Holding, stmt: Compiled, raw: RawConnection): UsageError | null {

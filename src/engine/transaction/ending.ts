@@ -14,7 +14,8 @@ import { hookFailed, notice } from '../../observe/channels.ts'
 import { runIn } from '../context/chain.ts'
 import { failureError, isFailure, thrownError, wasIdle } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
-import { answeredBy, isLent, sendCommit as sendCommitWith, sendControl } from '../slot/control.ts'
+import { isLent } from '../slot/control.ts'
+import { answeredBy, owe, sendCommit as sendCommitWith, sendControl, sendUndoing, undoAlone } from '../slot/sending.ts'
 import { quiet } from '../slot/waiting.ts'
 import { fateOf, noteNumber } from './outcome.ts'
 import type { OpenTransaction } from '../slot/slot.ts'
@@ -47,7 +48,10 @@ export async function commit(record: OpenTransaction): Promise<void> {
     if (inner?.leaving === false) open = `the ${inner.describe()}`
     open ??= endStream(record)
     await issued(record)
-    if (record.resolveCommitMs > 0 && record.begun && commits(record)) await noteNumber(record)
+    if (record.resolveCommitMs > 0 && record.begun) {
+      await undoAlone(record.slot)
+      if (commits(record)) await noteNumber(record)
+    }
   }
   if (isOvertaken(record)) {
     record.advance('rolled_back')
@@ -85,10 +89,11 @@ export async function commit(record: OpenTransaction): Promise<void> {
  */
 function sendCommit(record: OpenTransaction): EngineOp | null {
   const { slot, engine, handle } = record
-  const at = record.advance(slot.lease?.raw.status === 'failed' ? 'rollback' : 'commit')
+  const failed = slot.lease?.raw.status === 'failed' && slot.flight.undone === null
+  const at = record.advance(failed ? 'rollback' : 'commit')
   if (at === 'committed') leave(record)
   if (at === 'releasing' && !isLent(slot)) {
-    slot.flight.unreleased = record
+    slot.flight.owesRelease(record)
     end(record, 'committed')
   }
   if (at !== 'committing') return null
@@ -110,7 +115,7 @@ export async function notCommitted(record: OpenTransaction, thrown: unknown): Pr
     await rollback(record)
     throw thrownError(thrown, record.engine)
   }
-  if (thrown.kind === 'server' || wasIdle(record.engine.dialect, thrown)) {
+  if (thrown.kind === 'server' || thrown.outcome === 'rolled_back' || wasIdle(record.engine.dialect, thrown)) {
     end(record, 'rolled_back')
     throw failureError({ ...thrown, outcome: 'rolled_back' }, record.engine, record)
   }
@@ -249,19 +254,15 @@ export async function rollback(record: OpenTransaction, cancelNow = false): Prom
   }
   const stray = record.parent === null && slot.lease?.raw.status === 'failed'
   if (slot.lease !== null && (!record.unsent || stray)) {
+    const { savepoint, parent } = record
     const { dialect } = engine
-    slot.flight.unreleased = null
-    const op =
-      record.parent === null
-        ? sendControl(slot, Infinity, dialect.rollback)
-        : sendControl(slot, Infinity, dialect.rollbackTo(record.savepoint), dialect.release(record.savepoint))
-    try {
-      const { raw } = slot.lease
-      await answeredBy(engine, op, clock.now() + engine.options.cancelTimeoutMs, () =>
-        raw.destroy({ kind: 'lost', outcome: 'unknown' }),
-      )
-    } catch {
-      slot.lease?.raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
+    if (parent !== null && !isLent(slot) && slot.lease.raw.shared !== true)
+      owe(slot, { savepoint, parent, undone: savepoint })
+    else {
+      slot.flight.unreleased = null
+      await (parent === null
+        ? sendUndoing(slot, dialect.rollback)
+        : sendUndoing(slot, dialect.rollbackTo(savepoint), dialect.release(savepoint)))
     }
   }
   end(record, 'rolled_back')

@@ -3,7 +3,7 @@
 import { isFailure } from '../query/failure.ts'
 import { firstColumn } from '../../sql/compiled.ts'
 import { EngineOp } from '../query/op.ts'
-import { answeredBy, sendPast } from '../slot/control.ts'
+import { answeredBy, sendPast } from '../slot/sending.ts'
 import { quiet } from '../slot/waiting.ts'
 import type { OutcomeQuestion } from '../../sql/dialect.ts'
 import type { OpenTransaction } from '../slot/slot.ts'

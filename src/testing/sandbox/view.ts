@@ -16,6 +16,7 @@ export class View implements RawConnection, SandboxView {
   readonly native: unknown
   readonly returning: boolean | undefined
   readonly maxInFlight: number = 1
+  readonly shared: boolean = true
   epoch = 0
   dirty = 0
   readonly inForce: InForce = new InForce()
