@@ -293,23 +293,23 @@ forEachDriver((driver) => {
 
   test('lists are in the order of the key, however the table has them, whether the server or Genever sorts them', async () => {
     const db = await driver.db()
-    const owners = pgTable('owners', { id: integer().primaryKey() })
+    const ownerTable = await driver.table('id int primary key')
+    const owners = pgTable(ownerTable, { id: integer().primaryKey() })
     const owner = (): ReturnType<ReturnType<typeof integer>['notNull']> =>
       integer()
         .notNull()
         .references(() => owners.id)
-    const wholes = pgTable('wholes', { a: bigint({ mode: 'bigint' }), b: integer(), owner: owner() }, (of) => [
+    const wholeTable = await driver.table('a int8, b int, owner int not null')
+    const wholes = pgTable(wholeTable, { a: bigint({ mode: 'bigint' }), b: integer(), owner: owner() }, (of) => [
       primaryKey({ columns: [of.a, of.b] }),
     ])
-    const texts = pgTable('texts', { id: text().primaryKey(), owner: owner() })
+    const textTable = await driver.table('id text primary key, owner int not null')
+    const texts = pgTable(textTable, { id: text().primaryKey(), owner: owner() })
     await db.status(
-      `create table owners (id int primary key);
-       create table wholes (a int8, b int, owner int not null references owners);
-       create table texts (id text primary key, owner int not null references owners);
-       insert into owners values (2), (1), (3);
-       insert into wholes values (9007199254740993, -1, 1), (9007199254740992, 5, 1), (null, 0, 1), (9007199254740993, -20, 1),
+      `insert into ${ownerTable} values (2), (1), (3);
+       insert into ${wholeTable} values (9007199254740993, -1, 1), (9007199254740992, 5, 1), (null, 0, 1), (9007199254740993, -20, 1),
          (10, 0, 2), (9, 0, 2), (-9223372036854775808, 100, 1), (9007199254740993, null, 1);
-       insert into texts values ('b', 1), ('10', 1), ('9', 1), ('a', 2)`,
+       insert into ${textTable} values ('b', 1), ('10', 1), ('9', 1), ('a', 2)`,
     )
     class Owner extends Model(db, owners) {}
     class Whole extends Model(db, wholes) {}
@@ -345,19 +345,25 @@ forEachDriver((driver) => {
       const first = await query.where(eq(Owner.c.id, 1)).first()
       expect(shown(first === undefined ? [] : [first])).toEqual(expected.slice(2))
       expect(shown((await query.limit(2).page()).rows)).toEqual(expected.slice(0, 2))
-      await db.status('create index on wholes (owner); create index on texts (owner)')
+      await db.status(`create index on ${wholeTable} (owner); create index on ${textTable} (owner)`)
     }
   })
 
   test('rows of lists have their types beside objects whose columns are domains, arrays, JSON and expressions', async () => {
     const db = await driver.db()
-    const firsts = pgTable('firsts', {
+    const strict = `strict_${process.pid}_${driver.name}`
+    await db.status(`create domain ${strict} as text not null check (value <> '')`)
+    const firstTable = await driver.table(`id int primary key, word ${strict}, tags text[], data jsonb`)
+    const secondTable = await driver.table(
+      `id int primary key, first int not null, word ${strict}, tags text[], data jsonb, at timestamptz`,
+    )
+    const firsts = pgTable(firstTable, {
       id: integer().primaryKey(),
       word: text().notNull(),
       tags: text().array(),
       data: jsonb(),
     })
-    const seconds = pgTable('seconds', {
+    const seconds = pgTable(secondTable, {
       id: integer().primaryKey(),
       first: integer()
         .notNull()
@@ -368,11 +374,8 @@ forEachDriver((driver) => {
       at: timestamp({ withTimezone: true }),
     })
     await db.status(
-      `create domain strict as text not null check (value <> '');
-       create table firsts (id int primary key, word strict, tags text[], data jsonb);
-       create table seconds (id int primary key, first int not null references firsts, word strict, tags text[], data jsonb, at timestamptz);
-       insert into firsts values (1, 'one', '{a,NULL}', 'null'), (2, 'two', null, null);
-       insert into seconds values (1, 1, 'x', '{}', '[1]', '2025-01-01Z'), (2, 1, 'y', null, null, null)`,
+      `insert into ${firstTable} values (1, 'one', '{a,NULL}', 'null'), (2, 'two', null, null);
+       insert into ${secondTable} values (1, 1, 'x', '{}', '[1]', '2025-01-01Z'), (2, 1, 'y', null, null, null)`,
     )
     class First extends Model(db, firsts) {}
     class Second extends Model(db, seconds) {}
@@ -393,7 +396,7 @@ forEachDriver((driver) => {
       others: [{ id: 2, first: 1, word: 'y', tags: null, data: null, at: null }],
     })
     expect(other).toMatchObject({ tags: null, data: null, upper: 'TWO', seconds: [], others: [] })
-    await db.status('alter table seconds alter column first type bigint, alter column at type text')
+    await db.status(`alter table ${secondTable} alter column first type bigint, alter column at type text`)
     const altered = await First.query().load(loader).orderBy(First.c.id)
     expect(altered.map(({ seconds: list }) => list.length)).toEqual([2, 0])
   })
