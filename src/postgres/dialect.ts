@@ -64,42 +64,47 @@ const rowsAtOnce: RowsAtOnce = {
 const inColumn: ListColumnWords = {
   // In the binary form of a record.
   object: (fields) => `pg_catalog.record_send(row(${fields}))`,
-  indexed: (count) =>
-    `select pg_catalog.concat_ws(',', ${Array.from({ length: count }, (_, at) => isIndexed(at * 4 + 1)).join(', ')})`,
+  relations: (count) =>
+    `select pg_catalog.concat_ws(',', ${Array.from({ length: count }, (_, at) => relation(at * 4 + 1)).join(', ')})`,
 }
 
-/** An index that leads with the columns, and a comparison that can use it: one type, or types of one family, one collation. */
-function isIndexed(first: number): string {
+/** An index serves that leads with the columns, if the comparison can use it: of one type, or types of one family, and one collation. */
+function relation(first: number): string {
   const [child, columns, parent, others] = [first, first + 1, first + 2, first + 3].map((at) => `$${at}`) as [
     string,
     string,
     string,
     string,
   ]
-  return `case when pg_catalog.to_regclass(${child}) is null or pg_catalog.to_regclass(${parent}) is null then 'unknown' else (exists (
-    select from pg_catalog.pg_index i
-    join pg_catalog.pg_class k on k.oid = i.indexrelid
-    join pg_catalog.pg_am m on m.oid = k.relam
-    where i.indrelid = pg_catalog.to_regclass(${child}) and i.indisvalid and i.indpred is null
-      and (m.amname = 'btree' or (m.amname = 'hash' and i.indnatts = 1))
-      and (pg_catalog.string_to_array(i.indkey::text, ' ')::int2[])[1:pg_catalog.cardinality(${columns}::text[])]
-        operator(pg_catalog.@>) (
-          select pg_catalog.array_agg(a.attnum) from pg_catalog.pg_attribute a
-          where a.attrelid = i.indrelid and a.attname = any(${columns}::text[]))
-  ) and not exists (
-    select from rows from (pg_catalog.unnest(${columns}::text[]), pg_catalog.unnest(${others}::text[])) as pair (child, parent)
-    left join pg_catalog.pg_attribute c on c.attrelid = pg_catalog.to_regclass(${child}) and c.attname = pair.child
-    left join pg_catalog.pg_type ct on ct.oid = c.atttypid
-    left join pg_catalog.pg_attribute p on p.attrelid = pg_catalog.to_regclass(${parent}) and p.attname = pair.parent
-    left join pg_catalog.pg_type pt on pt.oid = p.atttypid
-    where c.attnum is null or c.attcollation is distinct from p.attcollation
-      or (case when coalesce(nullif(ct.typbasetype, 0), ct.oid) in (21, 23) then 20
-            when coalesce(nullif(ct.typbasetype, 0), ct.oid) = 1043 then 25
-            else coalesce(nullif(ct.typbasetype, 0), ct.oid) end)
-        is distinct from
-        (case when coalesce(nullif(pt.typbasetype, 0), pt.oid) in (21, 23) then 20
-            when coalesce(nullif(pt.typbasetype, 0), pt.oid) = 1043 then 25
-            else coalesce(nullif(pt.typbasetype, 0), pt.oid) end)))::text end`
+  return `case when pg_catalog.to_regclass(${child}) is null or pg_catalog.to_regclass(${parent}) is null then 'unknown' else (
+    select pg_catalog.concat(case when alike and exists (
+      select from pg_catalog.pg_index i
+      join pg_catalog.pg_class k on k.oid = i.indexrelid
+      join pg_catalog.pg_am m on m.oid = k.relam
+      where i.indrelid = pg_catalog.to_regclass(${child}) and i.indisvalid and i.indpred is null
+        and (m.amname = 'btree' or (m.amname = 'hash' and i.indnatts = 1))
+        and (pg_catalog.string_to_array(i.indkey::text, ' ')::int2[])[1:pg_catalog.cardinality(${columns}::text[])]
+          operator(pg_catalog.@>) (
+            select pg_catalog.array_agg(a.attnum) from pg_catalog.pg_attribute a
+            where a.attrelid = i.indrelid and a.attname = any(${columns}::text[]))
+    ) then 'indexed' end, case when whole and exists (
+      select from pg_catalog.pg_class r where r.oid = pg_catalog.to_regclass(${parent}) and r.relkind in ('r', 'p')
+    ) then 'whole' end)
+    from (
+      select pg_catalog.bool_and(coalesce(one = other and c.attcollation = p.attcollation, false)) as alike,
+        pg_catalog.bool_and(coalesce(one = 20 and other = 20, false)) and pg_catalog.count(*) = 1 as whole
+      from rows from (pg_catalog.unnest(${columns}::text[]), pg_catalog.unnest(${others}::text[])) as pair (child, parent)
+      left join pg_catalog.pg_attribute c on c.attrelid = pg_catalog.to_regclass(${child}) and c.attname = pair.child
+      left join pg_catalog.pg_attribute p on p.attrelid = pg_catalog.to_regclass(${parent}) and p.attname = pair.parent
+      left join lateral (${family('c')}) as ct (one) on true
+      left join lateral (${family('p')}) as pt (other) on true
+    ) as pairs) end`
+}
+
+/** The type beneath that of an attribute: one for all whole numbers, one for text of any length. */
+function family(attribute: string): string {
+  return `select case when base in (21, 23) then 20 when base = 1043 then 25 else base end
+    from (select coalesce(nullif(t.typbasetype, 0), t.oid) as base from pg_catalog.pg_type t where t.oid = ${attribute}.atttypid) as bases`
 }
 
 export const postgres: Dialect = Object.freeze<Dialect>({

@@ -157,10 +157,12 @@ export interface ListColumnWords {
   /** One object of a list. `fields` is SQL. */
   object(fields: string): string
   /**
-   * Asks the catalogue for so many relations whether an index finds their rows. Each has four parameters: a table, its columns, the table
-   * that they are compared with, its columns. Gives `true`, `false` or `unknown` for each, with commas in between.
+   * Asks the catalogue about so many relations. Each has four parameters: a table, its columns, the table that they are compared with, its
+   * columns. Gives `unknown` for each, or some of the words `indexed` and `whole`, with commas in between. `indexed`: an index finds
+   * their rows. `whole`: the columns are one whole number each, and what they are compared with is of a table, so that its rows are the same
+   * when they are asked for again.
    */
-  indexed(count: number): string
+  relations(count: number): string
 }
 
 export interface KeyRows {

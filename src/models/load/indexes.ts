@@ -1,20 +1,26 @@
-// Whether an index finds the rows of a list: asked of the catalogue once for each relation and engine. The answer decides how
-// a list is written, never what is in it.
+// Whether an index finds the rows of a list, and whether whole numbers pair them: asked of the catalogue once for each relation and
+// engine, for a declaration is no proof. The answer decides how a list is written, never what is in it.
 import type { Executor } from '../../engine/query/executor.ts'
-import { isView, sqlNameOf } from '../meta/table.ts'
+import { sqlNameOf } from '../meta/table.ts'
 import type { List } from './level.ts'
 import { unconverted } from '../../sql/conversions.ts'
 import type { ListColumnWords } from '../../sql/dialect.ts'
 
 const engines = new WeakMap<object, Indexes>()
 
+/** What the catalogue says of a list. */
+interface Answer {
+  readonly indexed: boolean
+  readonly whole: boolean
+}
+
 export class Indexes {
   readonly #words: ListColumnWords | null
-  readonly #known = new Map<string, boolean>()
+  readonly #known = new Map<string, Answer>()
   /** What is being asked. */
   readonly #pending = new Set<string>()
   /** The answers again, by list. */
-  readonly #lists = new WeakMap<List, boolean>()
+  readonly #lists = new WeakMap<List, Answer>()
 
   private constructor(words: ListColumnWords | null) {
     this.#words = words
@@ -30,7 +36,11 @@ export class Indexes {
   }
 
   indexed(list: List): boolean {
-    return this.#lists.get(list) === true
+    return this.#lists.get(list)?.indexed === true
+  }
+
+  whole(list: List): boolean {
+    return this.#lists.get(list)?.whole === true
   }
 
   /** Whether there is nothing to ask. */
@@ -80,7 +90,7 @@ export class Indexes {
     missing: readonly [key: string, asked: Asked][],
   ): Promise<ReadonlyMap<string, string>> {
     if (missing.length === 0 || this.#words === null) return new Map()
-    const text = this.#words.indexed(missing.length)
+    const text = this.#words.relations(missing.length)
     const params = missing.flatMap(([, asked]) => asked)
     const answers = String(await executor.scalar<string>(text, params, unconverted)).split(',')
     return new Map(missing.map(([key], at) => [key, answers[at] as string]))
@@ -89,21 +99,24 @@ export class Indexes {
   /** `elsewhere`: a table that was not found may be one of a transaction that is still open. */
   #keep(lists: readonly List[], answers: ReadonlyMap<string, string>, elsewhere: boolean): void {
     if (this.#known.size >= most) this.#known.clear()
-    for (const [key, answer] of answers) if (answer !== 'unknown' || !elsewhere) this.#known.set(key, answer === 'true')
+    for (const [key, answer] of answers)
+      if (answer !== 'unknown' || !elsewhere)
+        this.#known.set(key, { indexed: answer.startsWith('indexed'), whole: answer.endsWith('whole') })
     for (const list of lists) {
       const asked = askedOf(list)
-      const known = asked === null ? false : this.#known.get(JSON.stringify(asked))
+      const known = asked === null ? neither : this.#known.get(JSON.stringify(asked))
       if (known !== undefined) this.#lists.set(list, known)
     }
   }
 }
 
 const most = 2000
+const neither: Answer = { indexed: false, whole: false }
 type Asked = readonly [child: string, columns: readonly string[], parent: string, columns: readonly string[]]
 
-/** Null where no index can be of use: a view, a subquery, a condition that is not equality of columns. */
+/** Null where the catalogue has nothing to say: of a subquery, of a condition that is not equality of columns. */
 function askedOf({ pairs, parent, child }: List): Asked | null {
-  if (pairs === null || child.isQuery || isView(child.table)) return null
+  if (pairs === null || child.isQuery) return null
   return [sqlNameOf(child.table), pairs.child.map(nameOf), sqlNameOf(parent.table), pairs.parent.map(nameOf)]
 }
 

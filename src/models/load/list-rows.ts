@@ -87,13 +87,12 @@ export interface ByKey extends Around {
   /** The values of the objects. */
   readonly items: string
   readonly arms: readonly Arm[]
-  /** The first column of their key. */
-  readonly key: string | null
 }
 
 /**
- * Whether each list has the rows whose column is equal to one of the object, both whole numbers that are read alike: then it depends
- * on that number alone, however many objects have it. A view may give other rows when it is asked again.
+ * Whether each list has the rows whose column is equal to one of the object, both declared as whole numbers that are read alike: then it
+ * depends on that number alone, however many objects have it. A view may give other rows when it is asked again. The catalogue has to say
+ * the same.
  */
 export function havePlainKeys({ source, lists }: Level): boolean {
   if (source.isQuery || isView(source.table)) return false
@@ -117,24 +116,6 @@ function keysOf({ pairs }: List): [parent: Column, child: Column] {
   return [pairs?.parent[0] as Column, pairs?.child[0] as Column]
 }
 
-/** The words and signs of a condition that says the same each time, and calls nothing. */
-const plainToken =
-  /\s|\$\d+|\b\d+\b|[(),]|<=|>=|<>|[=<>]|\b(?:and|or|not|is|null|in|any|between|true|false|distinct|from|where)\b/gi
-const known = new Map<string, boolean>()
-
-/** Whether a condition is on the first column of the key alone, which finds the rows each time, and gives the same ones. */
-export function isOfKey(where: string, { key }: ByKey): boolean {
-  if (where === '' || key === null) return where === ''
-  const text = `${key}${where}`
-  let fits = known.get(text)
-  if (fits === undefined) {
-    if (known.size >= 1000) known.clear()
-    fits = where.replaceAll(key, ' ').replaceAll(plainToken, '') === ''
-    known.set(text, fits)
-  }
-  return fits
-}
-
 /** The SQL of objects and lists that are paired by keys. The first arm has no row, and the types of all columns. */
 export function writeByKey(text: SqlText, root: Level): ByKey {
   const { lists, items } = root
@@ -146,7 +127,6 @@ export function writeByKey(text: SqlText, root: Level): ByKey {
     level.joins.writeFrom(open.add(' from '))
     open.add(`) as "genever t${n}"`)
   })
-  const [first] = root.source.meta?.primaryKey ?? []
   const own = beside().add('0')
   if (items.length > 0) writeNamed(own.add(', '), root)
   for (const { level } of lists) own.add(', null'.repeat(level.items.length))
@@ -155,7 +135,6 @@ export function writeByKey(text: SqlText, root: Level): ByKey {
     items: own.text,
     close: beside().add(')'),
     arms: lists.map((list, n) => armByKey(beside, root, list, n)),
-    key: first === undefined ? null : render(root.source.columns[first.key] as Column).sql,
   }
 }
 

@@ -149,7 +149,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   async one(given?: CallOptions | Handle): Promise<R> {
-    if (!this.#separate) return this.#db.one<R>(this, this.#merged(given))
+    if (!this.#separate) return this.#db.one<R>(this.#beside(), this.#merged(given))
     const [found, more] = await this.#atMostTwo(given, 'one()')
     if (found === undefined)
       throw new NoResultError('one() found no row. Use first() or oneOrNone() where there may be none.')
@@ -158,7 +158,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   async oneOrNone(given?: CallOptions | Handle): Promise<R | undefined> {
-    if (!this.#separate) return this.#db.oneOrNone<R>(this, this.#merged(given))
+    if (!this.#separate) return this.#db.oneOrNone<R>(this.#beside(), this.#merged(given))
     const [found, more] = await this.#atMostTwo(given, 'oneOrNone()')
     if (more !== undefined) throw severalRows()
     return found
@@ -205,8 +205,17 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   [toStatement](most = 0): Statement<R> {
-    const statement = this.#statement(most, false)
+    return this.#asking(most, false)
+  }
+
+  #asking(most: number, atOnce: boolean): Statement<R> {
+    const statement = this.#statement(most, atOnce)
     return asksBeside(this.#executor(this.#state.call), this.#state, statement)
+  }
+
+  /** The same, whose rows are read at once. */
+  #beside(): ToStatement<R> {
+    return { [toStatement]: (most = 0) => this.#asking(most, true) }
   }
 
   /** As a query that asks nothing beside itself, and whose rows are read at once. */

@@ -8,9 +8,10 @@ import { orderKeyOf } from '../keyset.ts'
 import type { QueryState } from '../state.ts'
 import type { Shape } from '../../statement/ready.ts'
 import { addParams, shapeOfConditions, writeConditions } from './condition.ts'
-import { type Head, headOf, type ListFacts, type Written } from './head.ts'
+import { type Head, headOf, type ListFacts } from './head.ts'
+import { isEqualKey, isOfKey } from './of-key.ts'
 import { columnsIn } from '../../load/columns.ts'
-import { isOfKey, writeArms } from '../../load/list-rows.ts'
+import { type ByKey, writeArms } from '../../load/list-rows.ts'
 import { everyRow } from '../../load/list-sql.ts'
 import { qualifierOf } from '../../load/source.ts'
 import { modelName } from '../../meta/model-meta.ts'
@@ -48,26 +49,20 @@ export function compileQuery(
     throw new UsageError(
       'forUpdate() and groupBy() are not possible together: a group is no row that could be locked. Lock them by a query of their keys.',
     )
-  const keyed = whole && state.loader !== null && isEveryRow(state) && (most === 0 || isOne(state))
-  const head = headOf(state, { facts, single: single && !keyed, whole, beside }, keyed)
+  const head = headOf(state, { facts, single, whole, beside, keyed: () => isByKey(state, most) })
   const shape = shapeOfQuery(state, most)
   const known = shape === undefined ? undefined : head.texts.peek(shape)
   if (known !== undefined) {
-    const params = [...known.head.params]
+    const params = [...head.params]
     addParams(params, state.where)
-    return compilation(known, params, state)
+    return compilation(known, params, head, state)
   }
-  const [text, by] = write(state, head, most, () => headOf(state, { facts, single, whole, beside }))
-  const made = { sql: text.text, head: by }
-  if (shape !== undefined) head.texts.keep(shape, made)
-  return compilation(made, text.params, state)
+  const { text, params } = head.byKey === null ? write(state, head, most) : writeKeyed(state, head)
+  if (shape !== undefined) head.texts.keep(shape, text)
+  return compilation(text, params, head, state)
 }
 
-/** `unkeyed` gives the head for rows that are not paired by keys. */
-function write(state: QueryState, keyed: Head, most: number, unkeyed: () => Head): [text: SqlText, head: Head] {
-  const byKey = writeKeyed(state, keyed)
-  if (byKey !== null) return [byKey, keyed]
-  const head = keyed.byKey === null ? keyed : unkeyed()
+function write(state: QueryState, head: Head, most: number): SqlText {
   const { assembly, close } = head
   assembly?.checkGroups(state.groupBy)
   const text = new SqlText(state.source.dialect, head.open, head.params)
@@ -80,7 +75,7 @@ function write(state: QueryState, keyed: Head, most: number, unkeyed: () => Head
     text.add(
       state.source.dialect.models.lock({ name: state.source.name, wait: state.lockWait, joined: head.joins.any }),
     )
-  return [text.add(close), head]
+  return text.add(close)
 }
 
 /** Limits up to this have a shape without a text. */
@@ -98,7 +93,7 @@ function shapeOfQuery(state: QueryState, most: number): Shape | undefined {
   return params.length > 0 ? undefined : `${shape} ${text}`
 }
 
-function compilation({ sql: text, head }: Written, params: readonly unknown[], { source }: QueryState): Compilation {
+function compilation(text: string, params: readonly unknown[], head: Head, { source }: QueryState): Compilation {
   const { spec, assembly, decode } = head
   const statement: Statement = { sql: text, params, spec, decode, dialect: source.dialect.family }
   if (!head.asRows || assembly === null) return { statement, assembly, objects: asTheyAre }
@@ -116,23 +111,37 @@ function isEveryRow(state: QueryState): boolean {
   return isWhole && groupBy.length === 0 && having.length === 0 && distinctBy(state) === null
 }
 
-/** Whether the condition of the query is equality of the key with a value. */
-function isOne({ meta, where }: QueryState): boolean {
-  const [first, second] = meta.primaryKey
-  return first !== undefined && second === undefined && shapeOfConditions(where) === first.index + 1
+/** Whether the query may be written several times: the first column of the key finds its rows. At most one of them if few are wanted. */
+function isByKey(state: QueryState, most: number): boolean {
+  if (!isEveryRow(state)) return false
+  const { where } = state
+  const key = keyOf(state)
+  if (key === undefined) return where.length === 0 && most === 0
+  return most === 0 ? isOfKey(where, key) : isOne(state)
 }
 
-/** Objects and rows of lists that are paired by keys: the conditions stand in each. Null where this cannot be. */
-function writeKeyed(state: QueryState, head: Head): SqlText | null {
-  const { assembly, byKey, open, close, items, from, params } = head
-  if (byKey === null || assembly === null) return null
+/** Whether the condition of the query is equality of the key with a value. */
+function isOne(state: QueryState): boolean {
+  const key = keyOf(state)
+  return key !== undefined && state.meta.primaryKey.length === 1 && isEqualKey(state.where, key)
+}
+
+/** The first column of the primary key. */
+function keyOf({ meta, source }: QueryState): Column | undefined {
+  const [first] = meta.primaryKey
+  return first === undefined ? undefined : (source.columns[first.key] as Column)
+}
+
+/** Objects and rows of lists that are paired by keys: the conditions stand in each. */
+function writeKeyed(state: QueryState, head: Head): SqlText {
+  const { open, close, items, from, params } = head
+  const [assembly, byKey] = [head.assembly as Assembly, head.byKey as ByKey]
   assembly.checkGroups(state.groupBy)
   checkScope(state, assembly)
   const text = new SqlText(state.source.dialect, open, params).add(`select ${items}${from}`)
   const start = text.text.length
   if (state.where.length > 0) writeConditions(text.add(' where '), state.where)
   const where = text.text.slice(start)
-  if (!isOfKey(where, byKey)) return null
   order(text, state.orderBy)
   if (state.orderBy.length > 0) text.add(` limit ${everyRow}`)
   text.add(close)
@@ -181,7 +190,7 @@ function inner(state: QueryState, text: SqlText): void {
   tail(state, text, state.limit === null || by !== null ? [] : state.orderBy, state.limit, state.offset)
 }
 
-const unknown = { facts: null, single: false, whole: false, beside: undefined }
+const unknown = { facts: null, single: false, whole: false, beside: undefined, keyed: () => false }
 
 function writeFrom(state: QueryState, text: SqlText): void {
   const { joins, assembly } = headOf(state, unknown)

@@ -13,7 +13,7 @@ type Columns = Readonly<Record<string, Column | SQL>>
 export type Condition = SQL | Equalities
 
 /** Members of an object that was given to `where`. */
-class Equalities {
+export class Equalities {
   readonly members: readonly (SQL | Equality)[]
 
   constructor(members: readonly (SQL | Equality)[]) {
@@ -31,7 +31,7 @@ class Equalities {
 }
 
 /** Of a column and data, which is neither null nor SQL. */
-class Equality {
+export class Equality {
   readonly #column: Column
   readonly #model: ModelColumn
   readonly #value: unknown
@@ -43,6 +43,10 @@ class Equality {
 
   get param(): unknown {
     return this.#model.encode(this.#value)
+  }
+
+  get column(): Column {
+    return this.#column
   }
 
   constructor(column: Column, model: ModelColumn, value: unknown) {

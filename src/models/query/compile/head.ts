@@ -36,19 +36,15 @@ export interface Head {
   /** The same by how its lists are written, and with something beside the rows, by its text. */
   readonly variants: Shapes<Head>
   /** Whole texts of queries that begin so. */
-  readonly texts: Shapes<Written>
-}
-
-/** The text of a query, and the head by which it is read: another one where rows could not be paired by keys. */
-export interface Written {
-  readonly sql: string
-  readonly head: Head
+  readonly texts: Shapes<string>
 }
 
 /** Tells how a list is written. */
 export interface ListFacts {
   /** Whether an index finds the rows of one list. */
   indexed(list: List): boolean
+  /** Whether what has the list is a table, and both sides are compared by whole numbers. */
+  whole(list: List): boolean
 }
 
 /** By source, by what is joined, by what is loaded. */
@@ -63,19 +59,22 @@ export interface HeadOptions {
   readonly whole: boolean
   /** Selected beside the rows, which then come as arrays. */
   readonly beside?: readonly SQL[] | undefined
+  /** Whether the query may be written several times. */
+  readonly keyed: () => boolean
 }
 
-/** `keyed`: rows may be paired by keys. */
-export function headOf(state: QueryState, { facts, single, whole, beside }: HeadOptions, keyed: boolean = false): Head {
+export function headOf(state: QueryState, { facts, single, whole, beside, keyed }: HeadOptions): Head {
   const head = plainHead(state)
   const root = head.assembly?.root
   const lists = head.assembly?.lists ?? []
   if (beside === undefined && lists.length === 0) return head
-  const asRows = whole && !single && root !== undefined && comeAsRows(root, (list) => facts?.indexed(list) === true)
+  const mayBeRows = whole && root !== undefined && comeAsRows(root, (list) => facts?.indexed(list) === true)
+  const mayBePaired = mayBeRows && beside === undefined && head.assembly?.hasPlainKeys === true
+  const byKey = mayBePaired && lists.every((list) => facts?.whole(list) === true) && keyed()
+  const asRows = byKey || (mayBeRows && !single)
   const correlates = asRows
     ? null
     : lists.map((list) => isCorrelated(list, facts, single && root?.lists.includes(list) === true))
-  const byKey = asRows && keyed && beside === undefined && head.assembly?.hasPlainKeys === true
   const make = (): Head => makeHead(state, beside ?? [], correlates, byKey)
   const spelling = byKey ? 'keys' : correlates === null ? 'rows' : correlates.join()
   if (beside === undefined) return head.variants.get(spelling, make)

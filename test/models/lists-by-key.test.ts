@@ -1,0 +1,190 @@
+/** Lists whose rows are paired with their objects by a whole number, and those that cannot be. */
+
+import { and, between, eq, getTableName, gt, inArray, isNotNull, ne, not, or, type SQL, sql } from 'drizzle-orm'
+import { bigint, customType, integer, type PgTable, pgTable, serial, text } from 'drizzle-orm/pg-core'
+import { many, Model } from 'genever/models'
+import { describe, expect, test } from 'vitest'
+import { hear } from '../support/events.ts'
+import { forEachDriver } from '../support/matrix.ts'
+import { blog, titles } from './support/blog.ts'
+
+/** The objects have no number, and stand beside the rows of their lists. */
+const paired = (statement: string): boolean => / union all /.test(statement) && !statement.includes('"genever n"')
+
+forEachDriver((driver) => {
+  describe('a condition', () => {
+    test('on the key alone, which calls nothing, stands in each part; any other once', async () => {
+      const name = `by key ${driver.name}`
+      const { Author, Post } = await blog(driver, { name })
+      const query = Author.query()
+        .load(Author.load({ posts: many(Post) }))
+        .orderBy(Author.c.id)
+      await query
+      const { id, name: called } = Author.c
+      const plain: readonly (SQL | object | undefined)[] = [
+        undefined,
+        {},
+        { id: 1 },
+        { id: [1, 2] },
+        { id: null },
+        eq(id, 1),
+        eq(Author.table.id, 1),
+        inArray(id, [1, 2]),
+        inArray(id, []),
+        and(gt(id, 0), or(ne(id, 7), isNotNull(id))),
+        not(between(id, 4, 5)),
+        sql`(${id} = ${1} or ${id} in (${2}, 3)) and true`,
+        sql`${id} is distinct from ${sql.param(9)}`,
+      ]
+      const others: readonly (SQL | object)[] = [
+        { name: 'A' },
+        { id: 1, name: 'A' },
+        eq(called, 'A'),
+        sql`abs(${id}) = 1`,
+        sql`${id} > random()`,
+        sql`${id} = any(array[1, 2])`,
+        and(gt(id, 0), sql`${id} + 0 < 3`)!,
+        sql`${sql.identifier('id')} = 1`,
+        sql`${id} = 1 -- by hand
+        `,
+        eq(id, sql`abs(${1})`),
+        sql`${id} = ${1}`.inlineParams(),
+        sql`exists (select 1 where ${id} = 1)`,
+      ]
+      using heard = hear(name)
+      for (const condition of plain) await query.where(condition)
+      expect(heard.statements.map(({ sql: statement }) => paired(statement))).toEqual(plain.map(() => true))
+      for (const condition of others) expect(titles(await query.where(condition))[0]).toBe('a1 a2 a3')
+      expect(heard.statements.slice(plain.length).map(({ sql: statement }) => paired(statement))).toEqual(
+        others.map(() => false),
+      )
+    })
+
+    test('is looked at once', async () => {
+      const { Author, Post } = await blog(driver)
+      const query = Author.query().load(Author.load({ posts: many(Post) }))
+      await query
+      let looks = 0
+      const counted = (value: number) => sql.param(value, { mapToDriverValue: (given: number) => (looks++, given) })
+
+      expect(titles(await query.where(sql`abs(${Author.c.id}) = ${counted(2)}`))).toEqual(['b1'])
+      expect(looks).toBe(1)
+      expect(titles(await query.where(sql`${Author.c.id} = ${counted(2)}`))).toEqual(['b1'])
+      expect(looks).toBe(2)
+    })
+
+    test('whose value is SQL that a type of the user writes stands once', async () => {
+      const db = await driver.db()
+      const odd = customType<{ data: number }>({
+        dataType: () => 'integer',
+        toDriver: (value) => sql`${value} + floor(random())::int`,
+      })
+      const owners = pgTable(await driver.table('id int primary key, code int not null unique'), {
+        id: odd().primaryKey(),
+        code: integer().notNull().unique(),
+      })
+      const things = pgTable(await driver.table('id serial primary key, code int'), {
+        id: serial().primaryKey(),
+        code: integer().references(() => owners.code),
+      })
+      class Owner extends Model(db, owners) {}
+      class Thing extends Model(db, things) {}
+      await db.all(sqlOf(owners, 'values (1, 10), (2, 20)'))
+      await Thing.createMany([{ code: 10 }, { code: 20 }, { code: 20 }])
+      const query = Owner.query().load(Owner.load({ things: many(Thing) }))
+      for (let n = 0; n < 3; n++) {
+        expect((await query.where({ id: 2 }).one()).things).toHaveLength(2)
+        expect((await query.where(eq(Owner.c.id, 1)).first())?.things).toHaveLength(1)
+      }
+    })
+  })
+
+  test('one object by its key comes in one form, whatever asks for it', async () => {
+    const name = `one by key ${driver.name}`
+    const { Author, Post } = await blog(driver, { name, index: true })
+    const query = Author.query().load(Author.load({ posts: many(Post) }))
+    await query
+    using heard = hear(name)
+    for (const one of [query.where({ id: 1 }), query.where(eq(Author.c.id, 1))]) {
+      expect(titles(await one)).toEqual(['a1 a2 a3'])
+      for (const found of [await one.first(), await one.one(), await one.oneOrNone(), await one.firstOr404()])
+        expect(titles(found === undefined ? [] : [found])).toEqual(['a1 a2 a3'])
+    }
+    expect(new Set(heard.statements.map(({ sql: statement }) => statement)).size).toBe(1)
+    expect(heard.statements.every(({ sql: statement }) => paired(statement) && !/ in \(/.test(statement))).toBe(true)
+    expect(await query.where({ id: 99 }).first()).toBeUndefined()
+    expect(await query.where(eq(Author.c.id, 99)).oneOrNone()).toBeUndefined()
+  })
+
+  test('columns that are no whole numbers pair as the server compares them, whatever they are declared as', async () => {
+    const db = await driver.db()
+    const owners = pgTable(await driver.table('id int primary key, code text unique, amount numeric unique'), {
+      id: integer().primaryKey(),
+      code: integer(),
+      amount: bigint({ mode: 'number' }),
+    })
+    const things = pgTable(await driver.table('id int primary key, code text, amount numeric'), {
+      id: integer().primaryKey(),
+      code: integer().references(() => owners.code),
+      amount: bigint({ mode: 'number' }).references(() => owners.amount),
+    })
+    class Owner extends Model(db, owners) {}
+    class Thing extends Model(db, things) {}
+    await db.all(sqlOf(owners, `values (1, '7', 9007199254740992), (2, '07', 9007199254740993), (3, null, null)`))
+    await db.all(sqlOf(things, `values (1, '7', 9007199254740993), (2, '07', 9007199254740993), (3, '007', null)`))
+    const coded = many(Thing).on(eq(Thing.c.code, Owner.c.code))
+    const valued = many(Thing).on(eq(Thing.c.amount, Owner.c.amount))
+    const Coded = pgTable(getTableName(things), {
+      id: integer().primaryKey(),
+      code: integer().references(() => owners.code),
+    })
+    const Valued = pgTable(getTableName(things), {
+      id: integer().primaryKey(),
+      amount: bigint({ mode: 'number' }).references(() => owners.amount),
+    })
+    class CodedThing extends Model(db, Coded) {}
+    class ValuedThing extends Model(db, Valued) {}
+    const ids = (list: readonly { readonly id: number }[]): number[] => list.map(({ id }) => id)
+    for (let n = 0; n < 3; n++) {
+      const byCondition = await Owner.query().load(Owner.load({ coded, valued })).orderBy(Owner.c.id)
+      const byCode = await Owner.query()
+        .load(Owner.load({ coded: many(CodedThing) }))
+        .orderBy(Owner.c.id)
+      const byAmount = await Owner.query()
+        .load(Owner.load({ valued: many(ValuedThing) }))
+        .orderBy(Owner.c.id)
+      expect(byCondition.map((owner) => [ids(owner.coded), ids(owner.valued)])).toEqual([
+        [[1], []],
+        [[2], [1, 2]],
+        [[], []],
+      ])
+      expect(byCode.map((owner) => ids(owner.coded))).toEqual([[1], [2], []])
+      expect(byAmount.map((owner) => ids(owner.valued))).toEqual([[], [1, 2], []])
+    }
+  })
+
+  test('objects of what is a view that was declared as a table have their lists, whatever rows it gives', async () => {
+    const { db, Author, Post } = await blog(driver)
+    await Author.createMany(Array.from({ length: 60 }, () => ({ name: 'D' })))
+    await db.all(sqlOf(Post.table, `(author_id, title) select id, 'more' from "${getTableName(Author.table)}"`))
+    const name = `${getTableName(Author.table)}_some`
+    await db.status(`create view ${name} as select id, name from "${getTableName(Author.table)}" where random() < 0.5`)
+    const some = pgTable(name, { id: serial().primaryKey(), name: text().notNull() })
+    const posts = pgTable(getTableName(Post.table), {
+      id: serial().primaryKey(),
+      authorId: integer('author_id').references(() => some.id),
+      title: text().notNull(),
+    })
+    class Some extends Model(db, some) {}
+    class Piece extends Model(db, posts) {}
+    const query = Some.query().load(Some.load({ posts: many(Piece) }))
+    for (let n = 0; n < 5; n++)
+      for (const found of [await query, await query.where(gt(Some.c.id, 0))])
+        expect(found.filter((each) => each.posts.length === 0)).toEqual([])
+    await db.status(`drop view ${name}`)
+  })
+})
+
+function sqlOf(table: PgTable, rest: string): string {
+  return `insert into "${getTableName(table)}" ${rest}`
+}
