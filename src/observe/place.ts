@@ -53,13 +53,13 @@ export class Place {
 /** For what was begun when no place was taken. */
 export const noPlace: Place = new Place({}, '', untakenPlace)
 
-const mostSaved = 20
-const everyMs = 2
+const mostSaved = 10
+const everyMs = 10
 /** One takes at most this part of the time until the next: while code is new, it takes ten times as long as later. */
 const partOfTime = 1 / 64
 
 /**
- * How many places may be taken: one every two milliseconds or more, as they take long, and some at once after a pause. A
+ * How many places may be taken: one every ten milliseconds or more, as they take long, and some at once after a pause. A
  * transaction costs no more than a few of them do, and where there are fewer than that each has its place.
  */
 export class PlaceBudget {

@@ -8,12 +8,12 @@ function taken(budget: PlaceBudget, from: number, count: number): number {
   return Array.from({ length: count }, (_, n) => budget.take(from + n)).filter((may) => may).length
 }
 
-test('twenty at once, then one every two milliseconds', () => {
+test('ten at once, then one every ten milliseconds', () => {
   const budget = new PlaceBudget()
 
-  expect(taken(budget, 0, 20)).toBe(20)
-  expect(taken(budget, 40, 1000)).toBeGreaterThanOrEqual(500)
-  expect(taken(budget, 2000, 1000)).toBeLessThanOrEqual(521)
+  expect(taken(budget, 0, 10)).toBe(10)
+  expect(taken(budget, 40, 1000)).toBeGreaterThanOrEqual(100)
+  expect(taken(budget, 2000, 1000)).toBeLessThanOrEqual(111)
 })
 
 test('as rarely as they take long, but for one that took long by chance', () => {
@@ -21,7 +21,7 @@ test('as rarely as they take long, but for one that took long by chance', () => 
   taken(budget, 0, 60)
 
   for (const ms of [0.01, 5, 0.01]) budget.took(ms)
-  expect(taken(budget, 100, 100)).toBeGreaterThanOrEqual(50)
+  expect(taken(budget, 100, 100)).toBeGreaterThanOrEqual(10)
 
   for (let n = 0; n < 2; n++) budget.took(0.5)
   taken(budget, 200, 100)
