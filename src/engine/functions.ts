@@ -254,6 +254,6 @@ class Reading extends OwnOp implements Errand {
 /** Statements that may draw numbers without saying so: by defaults and triggers. */
 const drawing: ReadonlySet<string> = new Set(['INSERT', 'MERGE', 'COPY', 'CALL', 'DO', 'EXECUTE', ''])
 
-export function draws({ verb, text }: Compiled): boolean {
-  return drawing.has(verb) || /\b(?:insert|merge|nextval|setval)\b/i.test(text)
+export function draws(stmt: Compiled): boolean {
+  return (stmt.draws ??= drawing.has(stmt.verb) || /\b(?:insert|merge|nextval|setval)\b/i.test(stmt.text))
 }

@@ -59,7 +59,7 @@ export class Idle {
   take(clean: boolean): Member | undefined {
     const last = this.members.length - 1
     const at = clean ? this.members.findLastIndex(({ framed }) => !framed) : last
-    const member = this.members[at]
+    const member = at < 0 ? undefined : this.members[at]
     if (member === undefined || !this.#health.fresh(member.idleSince, clock.now())) return undefined
     if (at < last) this.members.splice(at, 1)
     else this.members.pop()

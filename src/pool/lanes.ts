@@ -285,7 +285,8 @@ export class Lanes implements SeatOwner {
     const { raw, seats } = lane
     op.starting(raw)
     const seat = new Seat(this, op, lane, now)
-    const last = this.#batches && service.runs >= service.apartUntil ? seats[seats.length - 1] : undefined
+    const joins = seats.length > 0 && this.#batches && service.runs >= service.apartUntil
+    const last = joins ? seats[seats.length - 1] : undefined
     seats.push(seat)
     if (seats.length === 1) this.#begin(lane, service, now)
     if (last?.stmt === seat.stmt && raw.join?.(seat) === true) seat.batch = joined(last)

@@ -11,8 +11,10 @@ import { TypeBook } from './types/book.ts'
 import { elementOf, firstOfDatabase } from './types/built-in.ts'
 import type { Converter, Writing } from './types/converter.ts'
 
-/** A parameter as it travels: text format, binary format, NULL. */
-export type Encoded = string | Uint8Array | null
+/** A parameter as it travels: text format, which a positive number of 31 bits has by its digits; binary format; NULL. */
+export type Encoded = string | number | Uint8Array | null
+
+type Written = Exclude<Encoded, number>
 
 /** node-postgres reads the count in ParameterDescription as a signed number, and throws where nobody can catch it. */
 export const mostDescribed = 32_767
@@ -41,7 +43,7 @@ export function encodeAll(params: readonly unknown[], types: readonly number[] |
   for (let i = 0; i < params.length; i++) {
     const value = params[i]
     if (typeof value === 'string') encoded[i] = checked(value, i)
-    else if (typeof value === 'number') encoded[i] = numberText(value)
+    else if (typeof value === 'number') encoded[i] = isDigits(value) ? value : numberText(value)
     else if (value === null) encoded[i] = null
     else {
       const type = types?.[i] ?? 0
@@ -98,12 +100,17 @@ export function unknownTypes(
 
 const typeless: Writing = new TypeBook().writing
 
+/** Whether its text is made of digits alone, which can be written without a text. */
+function isDigits(value: number): boolean {
+  return value > 0 && value === (value & 0x7f_ff_ff_ff)
+}
+
 /** A number keeps the sign of its zero. */
 function numberText(value: number): string {
   return value === 0 && Object.is(value, -0) ? '-0' : String(value)
 }
 
-function encode(value: unknown, given: number, position: number, as: Writing): Encoded {
+function encode(value: unknown, given: number, position: number, as: Writing): Written {
   if (typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   if (typeof value === 'object' && value !== null) {
     const write = as.converter?.writer(given) ?? null
@@ -125,7 +132,7 @@ function textOf(written: unknown, position: number): string {
   return typeof written === 'string' ? written : refuse(position, 'was not made a text by the conversion of its type')
 }
 
-function encodeObject(value: object, type: number, position: number, as: Writing): Encoded {
+function encodeObject(value: object, type: number, position: number, as: Writing): Written {
   if (isBytes(value)) return bytes(value, type, position)
   if (value instanceof Date) {
     const local = as.book.local && (type === Oid.timestamp || type === Oid.date)

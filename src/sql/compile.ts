@@ -229,5 +229,6 @@ const compiled = (
   pathless,
   reach: null,
   reachAt: -1,
+  draws: undefined,
   shape: null,
 })

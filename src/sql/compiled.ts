@@ -122,6 +122,8 @@ export interface Compiled {
   /** The effects of the functions and triggers it reaches, by reading number `reachAt` of the catalogue. */
   reach?: Reach | null
   reachAt?: number
+  /** It may draw numbers of sequences, as far as its text shows; undefined: nobody has asked. */
+  draws?: boolean | undefined
   /** Its names mean the same under every search_path, so that it is prepared once on a connection. */
   readonly pathless?: boolean
   /** From the first Describe; shared by all connections of the engine. */

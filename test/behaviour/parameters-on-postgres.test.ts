@@ -63,6 +63,17 @@ forEachDriver((driver) => {
     ])
   })
 
+  test('a number arrives with the digits that it is written with', async () => {
+    const db = await driver.db()
+    const numbers = [0, -0, 1, 9, 10, 99, 100, 999_999_999, 1_000_000_000, 2_147_483_647, 2_147_483_648, 4_294_967_297]
+    const others = [-1, -10, -2_147_483_648, 0.5, 10.25, 9_007_199_254_740_991, 1e21, 5e-324, NaN, Infinity]
+
+    for (const number of [...numbers, ...others])
+      expect(await db.all('select $1::text as a, $2::text as b', [number, 7])).toEqual([
+        { a: Object.is(number, -0) ? '-0' : String(number), b: '7' },
+      ])
+  })
+
   test('a statement takes thousands of them', async () => {
     const db = await driver.db()
     const values = Array.from({ length: 30_000 }, (_, n) => n)

@@ -110,7 +110,7 @@ export class Exchange {
     const step = this.#expect(Phase.parsed, 'ParseComplete')
     step.answered()
     if (step.entry !== null) step.entry.parsed = true
-    if (step.due === 0 && step.op.maxRows === parseOnly) this.#complete()
+    if (step.due === 0 && step.maxRows === parseOnly) this.#complete()
   }
 
   parameterDescription(types: readonly number[]): void {
@@ -156,16 +156,17 @@ export class Exchange {
     }
   }
 
-  commandComplete(text: string): void {
+  /** @param tag Without its count, of which -1 says that there is none. */
+  commandComplete(tag: string, count: number): void {
     const copied = this.#steps[this.#at]?.due === Phase.copied
     const step = copied ? this.#expect(Phase.copied, '') : this.#ending('CommandComplete')
-    const { op, received } = step
-    noteTag(op, text)
-    if (step.givesRows && received !== op.count && countsRows(op))
-      throw new ProtocolError(`${received} rows, but ${text}`)
-    if (op.stmt.cls === 'multi') endRows(step)
-    if (text === 'COMMIT') this.#committed = true
-    if (dropsPrepared(text)) this.#host.prepared.clear()
+    const { received } = step
+    noteTag(step, tag, count)
+    if (step.givesRows && received !== count && countsRows(tag, count, step.stmt))
+      throw new ProtocolError(`${received} rows, but ${tag} ${count}`)
+    if (step.stmt.cls === 'multi') endRows(step)
+    if (tag === 'COMMIT') this.#committed = true
+    else if (count < 0 && dropsPrepared(tag)) this.#host.prepared.clear()
     this.#complete()
   }
 
@@ -291,7 +292,7 @@ export class Exchange {
     step.answered()
     step.describe(fields, rows, this.#host)
     if (step.misread) this.#stale = this.ops.every(isRepeatable)
-    if (step.op.maxRows === parseOnly) this.#complete()
+    if (step.maxRows === parseOnly) this.#complete()
     else if (step.asked) this.#write()
   }
 
@@ -300,7 +301,7 @@ export class Exchange {
     const { writer } = this.#host
     for (; this.#written < this.#steps.length; this.#written++) {
       const step = this.#steps[this.#written] as Step
-      const { stmt, params, maxRows } = step.op
+      const { stmt, params, maxRows } = step
       if (stmt.cls === 'multi' || (this.#closing === 0 && commitsAlone(this.ops))) {
         writer.query(stmt.text)
         step.ask(stmt.cls === 'multi' ? Phase.simple : Phase.running)
@@ -377,7 +378,7 @@ export class Exchange {
 
   #complete(): void {
     const step = this.#steps[this.#at] as Step
-    if (step.op.stmt.cls === 'multi') {
+    if (step.stmt.cls === 'multi') {
       step.received = 0
       step.ended++
       step.due = Phase.simpleMore

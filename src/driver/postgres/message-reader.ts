@@ -96,7 +96,7 @@ export function receive(type: number, bytes: Buffer, at: number, end: number, ex
       exchange.bindComplete()
       break
     case Message.commandComplete:
-      exchange.commandComplete(onlyText(bytes, at, end))
+      commandComplete(bytes, at, end, exchange)
       break
     case Message.parseComplete:
       nothingIn(at, end)
@@ -194,12 +194,35 @@ function nothingIn(at: number, end: number): void {
   if (at !== end) throw new ProtocolError('a message that is too long')
 }
 
-function onlyText(bytes: Buffer, at: number, end: number): string {
-  // It is short: a loop takes less than a call of Node's.
+/** Those of most statements, and of what the engine puts around them. */
+const usualTags = ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'BEGIN', 'COMMIT'] as const
+
+/** Its text is short: a loop takes less than a call of Node's, and most tags are known. */
+function commandComplete(bytes: Buffer, at: number, end: number, exchange: Exchange): void {
   let zero = at
   while (zero < end && bytes[zero] !== 0) zero++
   if (zero !== end - 1) throw new ProtocolError('a CommandComplete that is not text')
-  return bytes.toString('latin1', at, zero)
+  let digits = zero
+  let count = 0
+  for (let unit = 1; digits > at && isDigit(bytes[digits - 1] as number); unit *= 10)
+    count += ((bytes[--digits] as number) - 48) * unit
+  if (digits === zero) exchange.commandComplete(tagIn(bytes, at, zero), -1)
+  // In `INSERT 0 5` another number stands between.
+  else exchange.commandComplete(isAt('INSERT', bytes, at) ? 'INSERT' : tagIn(bytes, at, digits - 1), count)
+}
+
+function tagIn(bytes: Buffer, at: number, end: number): string {
+  for (const tag of usualTags) if (tag.length === end - at && isAt(tag, bytes, at)) return tag
+  return bytes.toString('latin1', at, end)
+}
+
+function isAt(tag: string, bytes: Buffer, at: number): boolean {
+  for (let i = 0; i < tag.length; i++) if (bytes[at + i] !== tag.charCodeAt(i)) return false
+  return true
+}
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57
 }
 
 function readFields(body: BodyReader): Field[] {

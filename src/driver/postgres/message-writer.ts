@@ -7,6 +7,8 @@ const initialSize = 1 << 16
 const keptSize = 1 << 20
 /** Texts up to this length are written faster by a loop. */
 const shortText = 24
+/** Of a positive number of 31 bits. */
+const mostDigits = 10
 
 const none: readonly number[] = []
 
@@ -53,6 +55,7 @@ export class MessageWriter {
     for (let i = 0; i < count; i++) {
       const value = values[i] as Encoded
       if (typeof value === 'string') room += 4 + bound(value)
+      else if (typeof value === 'number') room += 4 + mostDigits
       else {
         room += 4 + (value === null ? 0 : value.length)
         inBytes ||= value !== null
@@ -219,9 +222,23 @@ function putValue(buffer: Buffer, value: Encoded, at: number): number {
     put32(buffer, end - at - 4, at)
     return end
   }
+  if (typeof value === 'number') return putDigits(buffer, value, at)
   if (value === null) return put32(buffer, -1, at)
   buffer.set(value, put32(buffer, value.length, at))
   return at + 4 + value.length
+}
+
+/** With its length in front, from 1 to 10. */
+function putDigits(buffer: Buffer, value: number, at: number): number {
+  let digits = 1
+  for (let rest = value; rest >= 10; digits++) rest = (rest / 10) | 0
+  const end = put32(buffer, digits, at) + digits
+  for (let rest = value, i = end - 1; i > at + 3; i--) {
+    const tenth = (rest / 10) | 0
+    buffer[i] = 48 + rest - tenth * 10
+    rest = tenth
+  }
+  return end
 }
 
 /** At least as many bytes as the text takes; for a long one, exactly as many. */

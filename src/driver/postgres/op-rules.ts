@@ -1,7 +1,7 @@
 // What a statement and the tag at its end say of an operation: what may be written beside it, what names mean behind it, how many
 // rows it has. Nothing here knows of messages or sessions.
 import { type Compiled, Names } from '../../sql/compiled.ts'
-import type { Op } from '../driver.ts'
+import type { Op, Portal } from '../driver.ts'
 
 /**
  * A statement behind which nothing may be written before it was answered: it may change what names mean, what the session is or
@@ -74,13 +74,16 @@ export function mayJoin(ops: readonly Op[], op: Op, opening: boolean): boolean {
   return ops.every((each) => !standsLast(each) || opens.has(each.stmt.control ?? ''))
 }
 
-/** What the end of a command says of itself. */
-export function noteTag(op: Op, text: string): void {
-  let end = text.length
-  while (end > 0 && text.charCodeAt(end - 1) >= 48 && text.charCodeAt(end - 1) <= 57) end--
-  op.count = end === text.length ? -1 : Number(text.slice(end))
-  if (op.portal) op.portal.ended = true
-  op.tag = end === text.length ? text : text.startsWith('INSERT') ? 'INSERT' : text.slice(0, end - 1)
+/** What the end of a command says of itself; a count of -1: nothing. */
+export function noteTag({ op, portal }: Ended, tag: string, count: number): void {
+  op.tag = tag
+  op.count = count
+  if (portal !== null) portal.ended = true
+}
+
+interface Ended {
+  readonly op: Op
+  readonly portal: Portal | null
 }
 
 /** As if it had never run. */
@@ -96,9 +99,13 @@ export function clear(op: Op): void {
  * Whether the count of its tag is that of its rows. A rule may change what the others count, but not from some to none; among
  * several statements the rows may be those of a query that a rule has added.
  */
-export function countsRows({ tag, count, stmt }: Op): boolean {
+export function countsRows(tag: string, count: number, { cls }: Compiled): boolean {
   if (tag === 'SELECT' || tag === 'FETCH') return true
-  return (
-    stmt.cls !== 'multi' && count > 0 && (tag === 'INSERT' || tag === 'UPDATE' || tag === 'DELETE' || tag === 'MERGE')
-  )
+  return cls !== 'multi' && count > 0 && (tag === 'INSERT' || tag === 'UPDATE' || tag === 'DELETE' || tag === 'MERGE')
+}
+
+/** PGlite ends itself over it. In one pass, however often a text says COPY. */
+export function copiesIn(text: string): boolean {
+  const at = text.search(/\bcopy\b/i)
+  return at >= 0 && /\bfrom\s+stdin\b/i.test(text.slice(at))
 }

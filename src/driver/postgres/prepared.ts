@@ -80,7 +80,7 @@ export class PreparedCache {
     for (let i = 0; i < ops.length; i++) {
       const op = ops[i] as Op
       const step = new Step(op, this.#names.id, this.#names.since)
-      const { stmt } = op
+      const { stmt } = step
       if (stmt === probe) step.entry = new Prepared(probeName, '', 0, 0)
       else if (named && stmt.name !== '' && stmt.cls !== 'multi') {
         if (this.#pooler === null) this.#prepare(step, prefix, tries > 1)
@@ -96,7 +96,7 @@ export class PreparedCache {
 
   /** The step of an operation whose statement the server has parsed and described; null: it is not so, or means something else now. */
   known(op: Op): Step | null {
-    const found = this.#runsUnnamed ? undefined : this.#now().get(op.stmt.name)
+    const found = this.#runsUnnamed() ? undefined : this.#now().get(op.stmt.name)
     if (found === undefined || !found.parsed || found.shape === null || this.#isOld(found)) return null
     const step = new Step(op, this.#names.id, this.#names.since)
     this.#use(found, step)
@@ -119,7 +119,7 @@ export class PreparedCache {
   }
 
   #prepare(step: Step, prefix: string, alone: boolean): void {
-    const { name: key, pathless } = step.op.stmt
+    const { name: key, pathless } = step.stmt
     const here = pathless === true ? this.#pathless : this.#now()
     const found = here.get(key)
     if (found !== undefined && found.at >= step.since) {
@@ -142,7 +142,7 @@ export class PreparedCache {
    * something of its own, by a search_path, a role or a table of its transaction, runs unnamed.
    */
   #prepareThrough(pooler: Pooler, step: Step, types: TypeBook): void {
-    const { stmt } = step.op
+    const { stmt } = step
     const pathless = stmt.pathless === true
     if (this.#names.altered || !(pathless || this.#names.id === this.#names.home)) return
     const here = pathless ? this.#pathless : this.#now()
@@ -175,7 +175,7 @@ export class PreparedCache {
   }
 
   /** Nothing is prepared here, or nothing that means what names mean now. */
-  get #runsUnnamed(): boolean {
+  #runsUnnamed(): boolean {
     const pooler = this.#pooler
     return pooler !== null && (!pooler.keeps || this.#names.altered)
   }
@@ -245,7 +245,7 @@ export class PreparedCache {
 
   /** Those of a list that can be prepared and are not yet; as many as are kept. */
   unknown(statements: readonly Compiled[]): Compiled[] {
-    if (this.#runsUnnamed) return []
+    if (this.#runsUnnamed()) return []
     const named = statements.filter(({ name, cls }) => name !== '' && cls !== 'multi')
     const here = this.#now()
     return named.filter(({ name }) => !here.has(name)).slice(0, this.#limit - this.#ring.length)

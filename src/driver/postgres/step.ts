@@ -1,17 +1,18 @@
 // One operation of a unit: what is known of its statement, and which answers of the server are due to it, in order. The
 // exchange asks for an answer with each message it writes; what is not due may not come.
-import type { Failure, Op } from '../driver.ts'
+import type { CopyPort, Failure, Op, Portal } from '../driver.ts'
 import { UsageError } from '../../errors/index.ts'
-import type { Compiled, Field, Shape } from '../../sql/compiled.ts'
+import type { Compiled, Field, RowSpec, Shape } from '../../sql/compiled.ts'
 import { checkAll, type Encoded, encodeAll, mostDescribed, needsTypes, unknownTypes } from '../../postgres/encode.ts'
 import { explain } from '../../postgres/sqlstate.ts'
 import type { MessageWriter } from './message-writer.ts'
+import { copiesIn } from './op-rules.ts'
 import type { Fields } from './outcome.ts'
 import { Guess, Guesses, isPlanned, sameShape } from './prepared/first-run.ts'
 import type { Prepared } from './prepared/statement.ts'
 import { isStale, isUnkept, isUnparsed } from './prepared/stale.ts'
 import { decoderFor, mayBeBinary, type RowDecoder, shapeKey } from './rows/decoder.ts'
-import { KeptRows } from './rows/kept-rows.ts'
+import { KeptRows, PortalColumns } from './rows/kept-rows.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
 import { checkedWriting, type Writing, writingBy } from '../../postgres/types/converter.ts'
 
@@ -46,12 +47,6 @@ export function runs(due: number): boolean {
   return due >= Phase.running && due <= Phase.simpleMore
 }
 
-/** PGlite ends itself over it. In one pass, however often a text says COPY. */
-function copiesIn(text: string): boolean {
-  const at = text.search(/\bcopy\b/i)
-  return at >= 0 && /\bfrom\s+stdin\b/i.test(text.slice(at))
-}
-
 /** How a session has values. */
 interface Conversions {
   readonly types: TypeBook
@@ -77,6 +72,13 @@ interface Memory {
 /** One operation and what is known of it during the exchange. */
 export class Step {
   readonly op: Op
+  /** What the operation is. Operations are objects of several classes: they are looked at once. */
+  readonly stmt: Compiled
+  readonly params: readonly unknown[]
+  readonly spec: RowSpec | null
+  readonly maxRows: number
+  readonly portal: Portal | null
+  readonly copy: CopyPort | null
   /** What names mean to it, and since when that holds. */
   readonly path: number
   readonly since: number
@@ -96,6 +98,8 @@ export class Step {
   declared: readonly number[] | null = null
   types: readonly number[] | null = null
   decoder: RowDecoder | null = null
+  /** That only keeps rows, until the types of their columns are known. */
+  keeps = false
   /** How many fields its rows have; -1: it gives none. */
   width = -1
   /** Rows, and how much of them. */
@@ -116,6 +120,12 @@ export class Step {
 
   constructor(op: Op, path: number, since: number) {
     this.op = op
+    this.stmt = op.stmt
+    this.params = op.params
+    this.spec = op.spec
+    this.maxRows = op.maxRows
+    this.portal = op.portal ?? null
+    this.copy = op.copy ?? null
     this.path = path
     this.since = since
   }
@@ -127,7 +137,7 @@ export class Step {
 
   askParse(writer: MessageWriter): void {
     const name = this.entry?.name ?? ''
-    writer.parse(name, this.entry?.pooled?.text ?? this.op.stmt.text, this.declared)
+    writer.parse(name, this.entry?.pooled?.text ?? this.stmt.text, this.declared)
     this.ask(Phase.parsed)
     if (this.describable) this.#askDescription(writer, name)
   }
@@ -140,18 +150,18 @@ export class Step {
   }
 
   askRun(writer: MessageWriter, values: readonly Encoded[], as: Conversions): void {
-    const { portal, maxRows } = this.op
+    const { portal, maxRows } = this
     const name = portal?.name ?? ''
     if (this.#goesOn) this.#readAs(portal?.columns as PortalColumns, as.types)
     else {
       const described = this.isDescribed(as)
       if (!this.asked && (this.parse || !described)) this.#guessed(as)
-      writer.bind(name, this.entry?.name ?? '', values, this.#guess === null ? this.#formats : this.#guess.formats)
+      writer.bind(name, this.entry?.name ?? '', values, this.#guess === null ? this.#formats() : this.#guess.formats)
       this.ask(Phase.bound)
       if (!described) {
         writer.describePortal()
         this.ask(Phase.described)
-      } else if (portal && !this.asked) portal.columns = new PortalColumns(this.#known as Shape, this.decoder)
+      } else if (portal && !this.asked) portal.columns = new PortalColumns(this.#known() as Shape, this.decoder)
     }
     writer.execute(name, maxRows)
     this.ask(Phase.running)
@@ -159,19 +169,19 @@ export class Step {
 
   /** Nobody has described its result here: others may have elsewhere. */
   #guessed(as: Conversions): void {
-    const { portal, stmt, spec } = this.op
-    if (!mayBeBinary(this.op, as) || portal) return
-    this.#guess = Guess.of(stmt, this.guesses, this.entry?.shape ?? this.#shared, spec, as.types)
+    const { portal, stmt, spec } = this
+    if (!mayBeBinary(this, as) || portal) return
+    this.#guess = Guess.of(stmt, this.guesses, this.entry?.shape ?? this.#shared(), spec, as.types)
   }
 
   /** Types must be known before it is bound: of its parameters, or of the columns of a portal, which may come in binary. */
   get needsTypes(): boolean {
-    return this.values === null || (!!this.op.portal && !(this.asked || this.#goesOn || this.#known !== null))
+    return this.values === null || (!!this.portal && !(this.asked || this.#goesOn || this.#known() !== null))
   }
 
   /** Its result, where it was parsed and described on this session. */
-  get #known(): Shape | null {
-    return !this.parse && this.entry?.pooled === null && isPlanned(this.op.stmt) ? this.entry.shape : null
+  #known(): Shape | null {
+    return !this.parse && this.entry?.pooled === null && isPlanned(this.stmt) ? this.entry.shape : null
   }
 
   #askDescription(writer: MessageWriter, name: string): void {
@@ -182,7 +192,7 @@ export class Step {
 
   over(): void {
     this.due = 0
-    if (this.op.portal) this.op.portal.bytes += this.bytes
+    if (this.portal) this.portal.bytes += this.bytes
   }
 
   /** The first answer that was due has come. */
@@ -213,8 +223,8 @@ export class Step {
 
   /** Writes the parameters down, or checks them when that needs their types. @throws when the statement cannot be sent. */
   encodeEarly(ofUnit: number, { types: book, carrier }: Encoding): void {
-    const { stmt, params } = this.op
-    this.#goesOn = this.op.portal?.columns instanceof PortalColumns
+    const { stmt, params } = this
+    this.#goesOn = this.portal?.columns instanceof PortalColumns
     if (this.#goesOn) {
       this.parse = false
       this.values = []
@@ -226,15 +236,14 @@ export class Step {
         'A text with several statements cannot have parameters, and cannot be sent together with other statements.',
       )
     }
-    if (this.op.copy && carrier === null)
+    if (this.copy && carrier === null)
       throw new UsageError('This driver carries no data of a COPY: there is neither copyFrom() nor copyTo() here.')
-    if (!this.op.copy && (stmt.verb === 'COPY' || stmt.cls === 'multi') && copiesIn(stmt.text)) {
+    if (!this.copy && (stmt.verb === 'COPY' || stmt.cls === 'multi') && copiesIn(stmt.text))
       throw new UsageError('COPY FROM STDIN is not supported: there is nothing to read from.')
-    }
     this.describable = params.length <= mostDescribed && stmt.cls !== 'control'
-    const writing = checkedWriting(book, this.op.spec?.conversions)
+    const writing = checkedWriting(book, this.spec?.conversions)
     const open = this.describable && needsTypes(params, writing.converter)
-    const types = this.#knownTypes
+    const types = this.#knownTypes()
     if (this.entry?.pooled) this.declared = types
     else if (open && this.parse) this.declared = types
     if (!open || (types !== null && unknownTypes(params, types, writing).length === 0))
@@ -246,49 +255,49 @@ export class Step {
    * The types of its parameters, if they are known. Behind a pooler a statement may be parsed again at any time in another session: what
    * was declared with it holds there too, and what the server found by itself may not.
    */
-  get #knownTypes(): readonly number[] | null {
+  #knownTypes(): readonly number[] | null {
     const pooled = this.entry?.pooled ?? null
     return pooled === null ? (this.entry?.shape?.params ?? this.sharedTypes) : pooled.declared
   }
 
   /** Whether its parameters cannot be written without their types. */
   isOpen(book: TypeBook): boolean {
-    const { params, stmt } = this.op
+    const { params, stmt } = this
     return params.length <= mostDescribed && stmt.cls !== 'control' && needsTypes(params, this.writing(book).converter)
   }
 
   /** Those that other sessions have found out. */
   get sharedTypes(): readonly number[] | null {
-    return this.#shared?.params ?? null
+    return this.#shared()?.params ?? null
   }
 
   /** How its parameters are written. */
   writing(book: TypeBook): Writing {
-    return writingBy(book, this.op.spec?.conversions)
+    return writingBy(book, this.spec?.conversions)
   }
 
   /** What other sessions have found out, if names mean the same there. */
-  get #shared(): Shape | null {
-    const { shape } = this.op.stmt
+  #shared(): Shape | null {
+    const { shape } = this.stmt
     return shape !== null && shape.path === this.path && shape.at >= this.since ? shape : null
   }
 
   /** Whether its result needs no description of the portal. */
   isDescribed(as: Conversions): boolean {
-    if (this.asked || this.op.stmt.cls === 'control') return true
+    if (this.asked || this.stmt.cls === 'control') return true
     return this.parse ? this.describable : this.knowsResult(as)
   }
 
   /** Whether no statement of the text is still to come. */
   get allEnded(): boolean {
-    return this.due === Phase.simpleMore && this.ended === (this.op.stmt.statements ?? this.ended)
+    return this.due === Phase.simpleMore && this.ended === (this.stmt.statements ?? this.ended)
   }
 
   /** The server has described the result: what is new of it is kept for this session and for all others. */
   describe(fields: readonly Field[], rows: boolean, as: Conversions): void {
-    const { stmt } = this.op
+    const { stmt } = this
     const { path, since: at } = this
-    const known = this.entry?.shape ?? this.#shared
+    const known = this.entry?.shape ?? this.#shared()
     const params = this.types ?? known?.params ?? []
     const shape =
       known !== null && sameShape(known, { params, fields, rows })
@@ -299,8 +308,8 @@ export class Step {
       this.entry.shape = shape
       this.entry.decoder = null
     }
-    const { portal } = this.op
-    if (portal) this.#binary = mayBeBinary(this.op, as)
+    const { portal } = this
+    if (portal) this.#binary = mayBeBinary(this, as)
     this.#decodeAs(shape, as, this.#binary || this.#guess !== null)
     if (portal) portal.columns = new PortalColumns(shape, this.decoder)
   }
@@ -309,8 +318,9 @@ export class Step {
     const { shape } = columns
     this.width = shape.rows ? shape.fields.length : -1
     // It was bound for text: nobody knew the types of its columns.
-    if (columns.decoder instanceof KeptRows) columns.decoder = decoderFor(shape, this.op.spec, types, false)
+    if (columns.decoder instanceof KeptRows) columns.decoder = decoderFor(shape, this.spec, types, false)
     this.decoder = columns.decoder
+    this.keeps = this.decoder instanceof KeptRows
   }
 
   /**
@@ -318,15 +328,15 @@ export class Step {
    * parsed again since in the session that answers, where another result is no error.
    */
   knowsResult(as: Conversions): boolean {
-    const shape = this.#known
+    const shape = this.#known()
     if (shape === null) return false
-    this.#decodeAs(shape, as, (this.#binary = mayBeBinary(this.op, as)))
+    this.#decodeAs(shape, as, (this.#binary = mayBeBinary(this, as)))
     return true
   }
 
   /** The server's refusal says that what was known of it no longer holds: it is described anew when it runs next. */
   isStaleBy(fields: Fields, { prepared, names }: Memory): boolean {
-    const { entry, parse, declared, op } = this
+    const { entry, parse, declared, stmt } = this
     const said = explain(fields)
     const binding = (this.due & 15) === Phase.bound
     if (this.#guess?.isRefused(said, binding) === true) return true
@@ -336,7 +346,7 @@ export class Step {
     const retyped = old && said.prepared === 'types'
     // A value was not read as the type of its parameter. That may be of a column that has another one by now.
     const doubted = retyped || (old && binding && said.about === 'value')
-    if (doubted) op.stmt.shape = null
+    if (doubted) stmt.shape = null
     if (pooled && isUnparsed(said, this)) {
       // Others in flight that use it will find it missing.
       entry.parsed = false
@@ -350,19 +360,19 @@ export class Step {
     if (entry === null || (parse && !stale)) return doubted
     if (!stale) return false
     prepared.forget(entry)
-    if (pooled && !missing) prepared.renew(entry, op.stmt, told)
+    if (pooled && !missing) prepared.renew(entry, stmt, told)
     return true
   }
 
   #decodeAs(shape: Shape, as: Conversions, binary: boolean): void {
-    const { entry, op } = this
-    const usual = mayBeBinary(this.op, as)
+    const { entry, spec } = this
+    const usual = mayBeBinary(this, as)
     this.width = shape.rows ? shape.fields.length : -1
     if (!shape.rows) return
     if (
       entry !== null &&
       entry.decoder !== null &&
-      entry.spec === op.spec &&
+      entry.spec === spec &&
       binary === usual &&
       entry.edition === as.types.edition
     ) {
@@ -371,30 +381,20 @@ export class Step {
     }
     const guess = this.#guess
     try {
-      this.decoder = guess?.decoder(shape, op.spec, as.types) ?? decoderFor(shape, op.spec, as.types, binary)
+      this.decoder = guess?.decoder(shape, spec, as.types) ?? decoderFor(shape, spec, as.types, binary)
     } catch (cause) {
       this.failure = { kind: 'decode', outcome: 'unknown', cause }
       this.misread = guess !== null
     }
-    if (entry === null || binary !== usual || guess?.wrong === true || this.decoder instanceof KeptRows) return
-    entry.spec = op.spec
+    this.keeps = this.decoder instanceof KeptRows
+    if (entry === null || binary !== usual || guess?.wrong === true || this.keeps) return
+    entry.spec = spec
     entry.edition = as.types.edition
     entry.decoder = this.decoder
   }
 
   /** In which formats its rows are asked for. */
-  get #formats(): readonly number[] | undefined {
-    return this.#binary ? this.decoder?.formats : this.op.spec?.formats
-  }
-}
-
-/** The columns of an open portal, and how they are read: as they were bound, whatever becomes known of their types. */
-class PortalColumns {
-  readonly shape: Shape
-  decoder: RowDecoder | null
-
-  constructor(shape: Shape, decoder: RowDecoder | null) {
-    this.shape = shape
-    this.decoder = decoder
+  #formats(): readonly number[] | undefined {
+    return this.#binary ? this.decoder?.formats : this.spec?.formats
   }
 }

@@ -154,8 +154,8 @@ export class Unsettled {
 function lackingOf({ steps }: Exchange): readonly number[] | null {
   let lacks: number[] | null = null
   for (let i = 0; i < steps.length; i++) {
-    const { decoder, ended, op } = steps[i] as Step
-    if (decoder instanceof KeptRows && decoder.any) lacks = [...(lacks ?? []), ...decoder.types]
+    const { decoder, ended, keeps, op } = steps[i] as Step
+    if (keeps && decoder instanceof KeptRows && decoder.any) lacks = [...(lacks ?? []), ...decoder.types]
     if (ended > 0 && op.results)
       for (const { columns } of op.results)
         if (columns instanceof KeptRows && columns.any) lacks = [...(lacks ?? []), ...columns.types]

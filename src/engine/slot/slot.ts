@@ -329,7 +329,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   /** Asks again of those who wait for a transaction whether they may go on. */
   reconsider(): void {
-    for (const item of this.#blocked.splice(0)) {
+    for (const item of this.#blocked.length > 0 ? this.#blocked.splice(0) : []) {
       item.unarm()
       this.#submit(item)
     }

@@ -1,4 +1,5 @@
-// Rows whose columns have types that are not known yet: their bytes, until the types have been looked up.
+// What is kept of rows for later: the bytes of those whose columns have types that are not known yet, until these have been looked up;
+// and how those of an open portal are read.
 import type { Bytes } from './field-reader.ts'
 import type { Shape } from '../../../sql/compiled.ts'
 import type { RowDecoder } from './decoder.ts'
@@ -30,5 +31,16 @@ export class KeptRows implements RowDecoder {
   readBy(decoder: RowDecoder, rows: unknown[]): void {
     for (const row of this.#rows) decoder.push(row, 0, row.length, rows)
     this.#rows = []
+  }
+}
+
+/** The columns of an open portal, and how they are read: as they were bound, whatever becomes known of their types. */
+export class PortalColumns {
+  readonly shape: Shape
+  decoder: RowDecoder | null
+
+  constructor(shape: Shape, decoder: RowDecoder | null) {
+    this.shape = shape
+    this.decoder = decoder
   }
 }
