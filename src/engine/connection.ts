@@ -3,7 +3,7 @@
 import type { QueryDefaults } from './core.ts'
 import { ReleasedConnectionError, TransactionStateError } from '../errors/index.ts'
 import type { Refusal } from '../driver/driver.ts'
-import { type Expiring, clock, deferred } from '../util/clock.ts'
+import { clock, deferred } from '../util/clock.ts'
 import {
   currentChain,
   handleDefaults,
@@ -329,13 +329,7 @@ export class Connection extends Executor implements AsyncDisposable {
       }
       late.reject(failureError({ kind: 'refused', outcome: 'not_started', refusal }, this.#engine))
     }
-    const limit: Expiring = { deadline: since + waitedMs, expire }
-    if (waitedMs !== Infinity) ticker.add(limit)
-    try {
-      await Promise.race([closing, late.promise])
-    } finally {
-      ticker.remove(limit)
-    }
+    await ticker.within(since + waitedMs, Promise.race([closing, late.promise]), expire)
   }
 
   async #releaseForNow(discardSession: boolean): Promise<void> {

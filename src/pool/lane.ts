@@ -50,16 +50,9 @@ export interface Batch {
   eachMs: number
 }
 
-// One sending of an implicit read: the operation that the driver gets in place of the statement. It measures how long that took, and
-// lets a read whose lane was hit be sent again, because a driver takes no operation twice.
-export interface SeatOwner {
-  /** It is over; `ran`: it had its time on the server, be it that it was answered or that its caller gave it up. */
-  left(seat: Seat, ran: boolean): void
-  /** Whether the statement is sent again instead of failing. */
-  rescues(seat: Seat, failure: Failure): boolean
-}
-
-export class Seat implements Op {
+/** The operation that a driver gets in place of a statement. So the statement can be sent again: a driver takes no operation twice. */
+export abstract class StandIn<O extends Op> implements Op {
+  readonly op: O
   readonly stmt: Compiled
   readonly params: readonly unknown[]
   readonly spec: RowSpec | null
@@ -68,7 +61,40 @@ export class Seat implements Op {
   tag = ''
   count = -1
   state: OpState = 1
-  readonly op: PlacedOp
+
+  constructor(op: O) {
+    this.op = op
+    this.stmt = op.stmt
+    this.params = op.params
+    this.spec = op.spec
+    this.maxRows = op.maxRows
+    this.rows = op.rows
+  }
+
+  abstract done(): void
+  abstract fail(failure: Failure): void
+
+  /** The statement has this answer. Not again: false. */
+  protected answer(): boolean {
+    if (this.state === 3) return false
+    this.state = 3
+    const { op } = this
+    op.tag = this.tag
+    op.count = this.count
+    op.done()
+    return true
+  }
+}
+
+// An implicit read has one that measures how long it took; a read whose lane was hit is sent again.
+export interface SeatOwner {
+  /** It is over; `ran`: it had its time on the server, be it that it was answered or that its caller gave it up. */
+  left(seat: Seat, ran: boolean): void
+  /** Whether the statement is sent again instead of failing. */
+  rescues(seat: Seat, failure: Failure): boolean
+}
+
+export class Seat extends StandIn<PlacedOp> {
   /** Null: it has its connection for itself. */
   readonly lane: Lane | null
   /** Monotonic milliseconds. */
@@ -80,25 +106,14 @@ export class Seat implements Op {
   readonly #owner: SeatOwner
 
   constructor(owner: SeatOwner, op: PlacedOp, lane: Lane | null, sentAt: number) {
+    super(op)
     this.#owner = owner
-    this.op = op
     this.lane = lane
     this.sentAt = sentAt
-    this.stmt = op.stmt
-    this.params = op.params
-    this.spec = op.spec
-    this.maxRows = op.maxRows
-    this.rows = op.rows
   }
 
   done(): void {
-    if (this.state === 3) return
-    this.state = 3
-    const { op } = this
-    op.tag = this.tag
-    op.count = this.count
-    op.done()
-    this.#owner.left(this, true)
+    if (this.answer()) this.#owner.left(this, true)
   }
 
   fail(failure: Failure): void {

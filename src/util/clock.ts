@@ -108,6 +108,17 @@ export class Ticker {
     if (this.#entries.delete(entry) && this.#entries.size === 0) this.#disarm()
   }
 
+  /** Waits for `work`; `expire` is called once when that takes too long, and has to end it. */
+  async within<T>(deadline: number, work: Promise<T>, expire: () => void): Promise<T> {
+    const limit: Expiring = { deadline, expire }
+    this.add(limit)
+    try {
+      return await work
+    } finally {
+      this.remove(limit)
+    }
+  }
+
   #arm(deadline: number): void {
     if (this.#timer !== null) clock.clearTimeout(this.#timer)
     this.#armedFor = deadline

@@ -2,7 +2,16 @@
 // whose first use opens it wait while the server has no room. And the pace of openings that follow each other.
 import type { Allowance } from '../../pool/allowance.ts'
 import type { CloseReport } from '../../pool/contract.ts'
-import { Backoff, before, sleep, clock, deferred, longestTimerMs } from '../../util/clock.ts'
+import {
+  type Abortable,
+  Backoff,
+  before,
+  sleep,
+  clock,
+  deferred,
+  unwatchSignal,
+  watchSignal,
+} from '../../util/clock.ts'
 import { AbortedError, AcquireTimeoutError, NotBoundError, PoolClosedError } from '../../errors/index.ts'
 import { inRoot } from '../../util/context.ts'
 import { readAgain } from '../../util/options.ts'
@@ -160,37 +169,34 @@ export async function afterOpening<O extends Waits & object>(opening: Promise<un
     return options
   }
   const began = clock.now()
-  await within(opening, timeoutMs, signal)
+  await openedInTime(opening, timeoutMs, signal)
   if (timeoutMs === undefined) return options
   return readAgain<Waits>(options, { timeoutMs: Math.max(timeoutMs - (clock.now() - began), 0) }) as O
 }
 
-function within(opening: Promise<unknown>, timeoutMs = Infinity, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const expired = (): void =>
-      reject(
-        new AcquireTimeoutError(
-          `Waited ${timeoutMs} ms for the database to be opened, which goes on. Give the call more time, or open the database ` +
-            'before it is used: db.open().',
-          { phase: 'connect', timeoutMs },
-        ),
-      )
-    const aborted = (): void =>
-      reject(
-        new AbortedError('The call was aborted by its signal, before the database was open.', {
-          cause: signal?.reason,
-        }),
-      )
-    const timer = timeoutMs <= longestTimerMs ? clock.setTimeout(expired, timeoutMs) : undefined
-    signal?.addEventListener('abort', aborted, { once: true })
-    if (signal?.aborted === true) aborted()
-    void opening
-      .then(() => resolve(), reject)
-      .finally(() => {
-        clock.clearTimeout(timer)
-        signal?.removeEventListener('abort', aborted)
-      })
+async function openedInTime(
+  opening: Promise<unknown>,
+  timeoutMs = Infinity,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const aborted = deferred<'aborted'>()
+  const abortable: Abortable = { abort: () => aborted.resolve('aborted') }
+  if (signal?.aborted === true) abortable.abort(signal.reason)
+  else if (signal !== undefined) watchSignal(signal, abortable)
+  const first = Promise.race([aborted.promise, opening])
+  const end = await before(clock.now() + timeoutMs, first, 'late').finally(() => {
+    if (signal !== undefined) unwatchSignal(signal, abortable)
   })
+  if (end === 'late')
+    throw new AcquireTimeoutError(
+      `Waited ${timeoutMs} ms for the database to be opened, which goes on. Give the call more time, or open the database ` +
+        'before it is used: db.open().',
+      { phase: 'connect', timeoutMs },
+    )
+  if (end === 'aborted')
+    throw new AbortedError('The call was aborted by its signal, before the database was open.', {
+      cause: signal?.reason,
+    })
 }
 
 /** Why a db has no engine. */

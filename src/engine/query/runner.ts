@@ -5,13 +5,12 @@ import type { Dialect } from '../../sql/dialect.ts'
 import type { Params } from '../../sql/statement.ts'
 import type { Link } from '../context/chain.ts'
 import type { Enclosing, Handle, Settings } from '../context/frame.ts'
-import type { EngineCore, QueryDefaults } from '../core.ts'
+import type { EngineCore, Limits, QueryDefaults } from '../core.ts'
 import type { Watch } from '../report.ts'
 import type { Slot, TransactionPlace } from '../slot/slot.ts'
 import type { TransactionTerms } from '../transaction/terms.ts'
 import type { CursorHome, CursorWait, Guest } from './cursor-home.ts'
 import type { EngineOp } from './op.ts'
-import type { QueryTerms } from './query-terms.ts'
 
 /** The engine, for that code. */
 export interface StatementEngine extends EngineCore {
@@ -55,5 +54,5 @@ export interface AmbientRunner<E extends StatementEngine = StatementEngine> exte
   scope<T>(work: () => Promise<T> | T): Promise<T>
   detached<T>(work: () => Promise<T> | T): Promise<T>
   transaction<T>(work: () => Promise<T> | T): Promise<T>
-  scalar<V>(text: string, params: Params, options: QueryTerms): Promise<V | undefined>
+  scalar<V>(text: string, params: Params, options: Limits): Promise<V | undefined>
 }

@@ -9,7 +9,7 @@ import type { Lease } from '../../pool/member.ts'
 import { OwnOp } from '../own-op.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
-import { answeredBy, releases, sendControl } from './sending.ts'
+import { releases, sendControl } from './sending.ts'
 import type { Holding } from './holding.ts'
 import { mustBegin, switchOps } from '../switching.ts'
 import { clock } from '../../util/clock.ts'
@@ -223,7 +223,7 @@ function sendOrDestroy(slot: Holding, text: string): void {
   raw.inForce.lose()
   const give = (): void => raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
   const deadline = clock.now() + engine.options.resetTimeoutMs
-  answeredBy(engine, sendControl(slot, Infinity, text), deadline, give).catch(give)
+  engine.ticker.within(deadline, sendControl(slot, Infinity, text).wait(), give).catch(give)
 }
 
 /** A rollback may have taken settings back: they belong in front of whatever comes next. */

@@ -11,22 +11,6 @@ import { switchOps } from '../switching.ts'
 import type { Unreleased } from './flight.ts'
 import type { Holding } from './holding.ts'
 
-/** Waits for an operation of the engine; `expire` is called once when that takes too long. Rejects with a `Failure`. */
-export async function answeredBy(
-  engine: EngineCore,
-  op: EngineOp,
-  deadline: number,
-  expire: () => void,
-): Promise<void> {
-  const limit = { deadline, expire }
-  if (deadline !== Infinity) engine.ticker.add(limit)
-  try {
-    await op.wait()
-  } finally {
-    if (deadline !== Infinity) engine.ticker.remove(limit)
-  }
-}
-
 /**
  * Sends transaction control past the queue; the caller has waited for quiet. Several texts share one unit. It is stopped like
  * any statement when it takes longer than `until`.
@@ -151,7 +135,7 @@ export async function sendUndoing(slot: Holding, ...texts: readonly string[]): P
   const op = sendControl(slot, Infinity, ...texts)
   const deadline = clock.now() + engine.options.cancelTimeoutMs
   try {
-    await answeredBy(engine, op, deadline, () => raw.destroy({ kind: 'lost', outcome: 'unknown' }))
+    await engine.ticker.within(deadline, op.wait(), () => raw.destroy({ kind: 'lost', outcome: 'unknown' }))
   } catch {
     raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
   }

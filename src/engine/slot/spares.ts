@@ -2,9 +2,10 @@
 // `Promise.all` of reads runs side by side. Only connections that are idle and wanted by nobody are taken; what may change
 // anything waits until all of them have been answered. And what else goes out although its connection waits for an answer: what is
 // issued together with the first statement of a transaction.
-import type { Failure, Op, OpState } from '../../driver/driver.ts'
+import type { Failure, Op } from '../../driver/driver.ts'
+import { StandIn } from '../../pool/lane.ts'
 import { cancelOrDestroy, type Lease, type LeaseHolder } from '../../pool/member.ts'
-import type { Compiled, RowSpec } from '../../sql/compiled.ts'
+import type { Compiled } from '../../sql/compiled.ts'
 import { clock } from '../../util/clock.ts'
 import { EngineOp } from '../query/op.ts'
 import type { Holding, Item } from './holding.ts'
@@ -80,27 +81,13 @@ export function noteTime(
 }
 
 /** One of them: the operation that the driver gets in place of the statement, and the holder of the connection. */
-export class Spare implements Op, LeaseHolder {
-  readonly stmt: Compiled
-  readonly params: readonly unknown[]
-  readonly spec: RowSpec | null
-  readonly maxRows: number
-  readonly rows: unknown[]
-  tag = ''
-  count = -1
-  state: OpState = 1
+export class Spare extends StandIn<EngineOp> implements LeaseHolder {
   readonly #slot: Sparing
-  readonly #op: EngineOp
   #lease: Lease | null = null
 
   constructor(slot: Sparing, op: EngineOp) {
+    super(op)
     this.#slot = slot
-    this.#op = op
-    this.stmt = op.stmt
-    this.params = op.params
-    this.spec = op.spec
-    this.maxRows = op.maxRows
-    this.rows = op.rows
   }
 
   /** The statement to stop, for a pool that is being closed. */
@@ -111,7 +98,7 @@ export class Spare implements Op, LeaseHolder {
   send(lease: Lease): void {
     const { raw } = lease
     const { engine } = this.#slot
-    const op = this.#op
+    const { op } = this
     this.#lease = lease
     op.starting(raw)
     raw.dirty |= this.stmt.dirties
@@ -121,23 +108,19 @@ export class Spare implements Op, LeaseHolder {
   }
 
   done(): void {
-    if (this.state === 3) return
-    this.state = 3
-    this.#op.tag = this.tag
-    this.#op.count = this.count
-    this.#op.done()
+    this.answer()
   }
 
   fail(failure: Failure): void {
     if (this.state === 3) return
     const again = this.state === 1 && failure.kind === 'lost'
     this.state = 3
-    if (!again) this.#op.fail(failure)
+    if (!again) this.op.fail(failure)
     else {
       // It was idle for long, and dead: the read goes where it would have gone without it.
-      this.#op.again()
-      this.#slot.spares?.delete(this.#op)
-      this.#slot.sendAgain(this.#op)
+      this.op.again()
+      this.#slot.spares?.delete(this.op)
+      this.#slot.sendAgain(this.op)
     }
   }
 
@@ -155,11 +138,11 @@ export class Spare implements Op, LeaseHolder {
 
   quiet(): void {
     void this.#lease?.release()
-    this.#slot.spareEnded(this.#op)
+    this.#slot.spareEnded(this.op)
   }
 
   lost(): void {
-    this.#slot.spareEnded(this.#op)
+    this.#slot.spareEnded(this.op)
   }
 
   describe(): string {

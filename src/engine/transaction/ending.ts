@@ -15,7 +15,7 @@ import { runIn } from '../context/chain.ts'
 import { failureError, isFailure, thrownError, wasIdle } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { isLent } from '../slot/control.ts'
-import { answeredBy, owe, sendCommit as sendCommitWith, sendControl, sendUndoing, undoAlone } from '../slot/sending.ts'
+import { owe, sendCommit as sendCommitWith, sendControl, sendUndoing, undoAlone } from '../slot/sending.ts'
 import { quiet } from '../slot/waiting.ts'
 import { fateOf, noteNumber } from './outcome.ts'
 import type { OpenTransaction } from '../slot/slot.ts'
@@ -204,7 +204,7 @@ async function release(record: OpenTransaction): Promise<void> {
   let late = false
   record.last = op
   try {
-    await answeredBy(engine, op, engine.until(null, handle.defaultsHere()), () => {
+    await engine.ticker.within(engine.until(null, handle.defaultsHere()), op.wait(), () => {
       late = true
       slot.cancel(op)
     })

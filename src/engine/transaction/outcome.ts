@@ -3,7 +3,7 @@
 import { isFailure } from '../query/failure.ts'
 import { firstColumn } from '../../sql/compiled.ts'
 import { EngineOp } from '../query/op.ts'
-import { answeredBy, sendPast } from '../slot/sending.ts'
+import { sendPast } from '../slot/sending.ts'
 import { quiet } from '../slot/waiting.ts'
 import type { OutcomeQuestion } from '../../sql/dialect.ts'
 import type { OpenTransaction } from '../slot/slot.ts'
@@ -33,7 +33,7 @@ export async function noteNumber(record: OpenTransaction): Promise<void> {
   op.transaction = record
   sendPast(slot, [op])
   try {
-    await answeredBy(engine, op, engine.until(null, handle.defaultsHere()), () =>
+    await engine.ticker.within(engine.until(null, handle.defaultsHere()), op.wait(), () =>
       op.abandon({ kind: 'timeout', outcome: 'unknown' }),
     )
     record.xid = op.rows[0] as string | null | undefined
