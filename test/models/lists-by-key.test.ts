@@ -1,8 +1,18 @@
 /** Lists whose rows are paired with their objects by a whole number, and those that cannot be. */
 
-import { and, between, eq, getTableName, gt, inArray, isNotNull, ne, not, or, type SQL, sql } from 'drizzle-orm'
-import { bigint, customType, integer, type PgTable, pgTable, serial, text } from 'drizzle-orm/pg-core'
-import { many, Model } from 'genever/models'
+import { and, between, desc, eq, getTableName, gt, inArray, isNotNull, ne, not, or, type SQL, sql } from 'drizzle-orm'
+import {
+  bigint,
+  boolean,
+  customType,
+  integer,
+  type PgTable,
+  pgTable,
+  serial,
+  text,
+  timestamp,
+} from 'drizzle-orm/pg-core'
+import { many, Model, plain } from 'genever/models'
 import { describe, expect, test } from 'vitest'
 import { hear } from '../support/events.ts'
 import { forEachDriver } from '../support/matrix.ts'
@@ -116,6 +126,22 @@ forEachDriver((driver) => {
     expect(await query.where(eq(Author.c.id, 99)).oneOrNone()).toBeUndefined()
   })
 
+  test('the indexes and numbers of a relation are known to each loader that has it', async () => {
+    const name = `each loader ${driver.name}`
+    const { Author, Post } = await blog(driver, { name, index: true })
+    const ordered = () => Author.load({ posts: many(Post.query().orderBy(desc(Post.c.score))) })
+    await Author.query().load(Author.load({ posts: many(Post) }))
+    using heard = hear(name)
+    expect(titles(await Author.where({ id: 1 }).load(Author.load({ posts: many(Post) })))).toEqual(['a1 a2 a3'])
+    expect(titles(await Author.where({ id: 1 }).load(ordered()))).toEqual(['a1 a3 a2'])
+    expect(
+      heard.statements.map(({ sql: statement }) => [paired(statement), statement.includes('array(select')]),
+    ).toEqual([
+      [true, false],
+      [false, true],
+    ])
+  })
+
   test('columns that are no whole numbers pair as the server compares them, whatever they are declared as', async () => {
     const db = await driver.db()
     const owners = pgTable(await driver.table('id int primary key, code text unique, amount numeric unique'), {
@@ -161,6 +187,52 @@ forEachDriver((driver) => {
       expect(byCode.map((owner) => ids(owner.coded))).toEqual([[1], [2], []])
       expect(byAmount.map((owner) => ids(owner.valued))).toEqual([[], [1, 2], []])
     }
+  })
+
+  test('objects and rows of several lists are told apart where nearly all of their columns are NULL', async () => {
+    const name = `nulls by key ${driver.name}`
+    const db = await driver.db({ name })
+    const owners = pgTable(await driver.table('note text, more timestamptz, code int unique, id int primary key'), {
+      note: text(),
+      more: timestamp({ withTimezone: true }),
+      code: integer(),
+      id: integer().primaryKey(),
+    })
+    const columns = 'note text, more bool, id int, code int'
+    const things = (table: string) =>
+      pgTable(table, {
+        note: text(),
+        more: boolean(),
+        id: integer().primaryKey(),
+        code: integer().references(() => owners.code),
+      })
+    class Owner extends Model(db, owners) {}
+    class Thing extends Model(db, things(await driver.table(columns))) {}
+    class Other extends Model(db, things(await driver.table(columns))) {}
+    await db.all(sqlOf(owners, '(code, id) values (1, 7), (null, 8), (2, 9), (3, 10)'))
+    await db.all(sqlOf(Thing.table, '(id, code) values (null, 1), (null, 1), (5, 3), (6, null), (null, null)'))
+    await db.all(sqlOf(Other.table, `(note, id, code) values (null, null, 2), ('x', null, 3), (null, 1, 3)`))
+    const [one, two] = [{ things: many(Thing) }, { others: many(Other), things: many(Thing) }]
+    using heard = hear(name)
+    for (let n = 0; n < 2; n++) {
+      const single = await Owner.query().load(Owner.load(one)).orderBy(Owner.c.id)
+      const both = await Owner.query().load(Owner.load(two)).orderBy(desc(Owner.c.id))
+      expect(
+        plain(single).map(({ note, id, things: list }) => [note, id, ...list.map((each) => [each.id, each.code])]),
+      ).toEqual([
+        [null, 7, [null, 1], [null, 1]],
+        [null, 8],
+        [null, 9],
+        [null, 10, [5, 3]],
+      ])
+      expect(both.map(({ id, things: list, others }) => [id, list.length, others.map((each) => each.note)])).toEqual([
+        [10, 1, [null, 'x']],
+        [9, 0, [null]],
+        [8, 0, []],
+        [7, 2, []],
+      ])
+    }
+    expect(paired(String(heard.statements.at(-1)?.sql))).toBe(true)
   })
 
   test('objects of what is a view that was declared as a table have their lists, whatever rows it gives', async () => {

@@ -36,16 +36,26 @@ export class Indexes {
   }
 
   indexed(list: List): boolean {
-    return this.#lists.get(list)?.indexed === true
+    return this.#answer(list)?.indexed === true
   }
 
   whole(list: List): boolean {
-    return this.#lists.get(list)?.whole === true
+    return this.#answer(list)?.whole === true
   }
 
   /** Whether there is nothing to ask. */
   knows(lists: readonly List[]): boolean {
-    return lists.every((list) => this.#lists.has(list))
+    return lists.every((list) => this.#answer(list) !== undefined)
+  }
+
+  /** Of its relation, which the list of another loader may have asked for. */
+  #answer(list: List): Answer | undefined {
+    let answer = this.#lists.get(list)
+    if (answer !== undefined) return answer
+    const asked = askedOf(list)
+    answer = asked === null ? neither : this.#known.get(JSON.stringify(asked))
+    if (answer !== undefined) this.#lists.set(list, answer)
+    return answer
   }
 
   /** Asks for all that is not known by one statement, and waits for the answer. Where that fails, lists are grouped. */
@@ -102,11 +112,8 @@ export class Indexes {
     for (const [key, answer] of answers)
       if (answer !== 'unknown' || !elsewhere)
         this.#known.set(key, { indexed: answer.startsWith('indexed'), whole: answer.endsWith('whole') })
-    for (const list of lists) {
-      const asked = askedOf(list)
-      const known = asked === null ? neither : this.#known.get(JSON.stringify(asked))
-      if (known !== undefined) this.#lists.set(list, known)
-    }
+    // An answer stays, although others may push it out.
+    for (const list of lists) this.#answer(list)
   }
 }
 
