@@ -1,5 +1,5 @@
 // A row as objects in each other, from the paths of its columns: for the row decoders of all drivers.
-import type { ColumnSpec, RowSpec } from '../sql/compiled.ts'
+import type { ColumnSpec, Kinds, RowSpec } from '../sql/compiled.ts'
 
 /** To make code for rows takes as long as reading so many of them. */
 export const generateAfter = 500
@@ -109,7 +109,7 @@ export function shapeOf(names: readonly string[], spec: RowSpec | null): RowShap
   }
   if (spec.into === 'scalar') return ([value = null]) => value
   const { kinds } = spec
-  if (kinds !== undefined) return (values) => ofKind(values, kinds)
+  if (kinds !== undefined) return (values, nulls) => ofKind(values, nulls, kinds)
   const flat = spec.columns === null || spec.columns.every(({ path }) => path.length === 0)
   if (spec.into === 'array' && flat) return (values) => values
   const root = rootOf(spec.columns?.map(({ path }) => path) ?? [], spec.columns)
@@ -117,10 +117,18 @@ export function shapeOf(names: readonly string[], spec: RowSpec | null): RowShap
   return (values, nulls) => build(root, nulls, values, make)
 }
 
-/** The columns of the kind that the first column tells, and that. */
-function ofKind(values: readonly unknown[], kinds: NonNullable<RowSpec['kinds']>): unknown[] {
-  const number = values[0] as number
-  const kind = number % kinds.length
-  const start = kinds.slice(0, kind).reduce((sum, count) => sum + count, 1)
-  return [...values.slice(start, start + (kinds[kind] as number)), number]
+/** The columns of the kind of a row, and its number or the kind. */
+function ofKind(values: readonly unknown[], nulls: readonly boolean[], { counts, numbered }: Kinds): unknown[] {
+  const before = numbered ? 1 : 0
+  const starts = counts.map((_, kind) => counts.slice(0, kind).reduce((sum, count) => sum + count, before))
+  const first = nulls.indexOf(false)
+  const number = numbered
+    ? (values[0] as number)
+    : Math.max(
+        starts.findLastIndex((start) => start <= first),
+        0,
+      )
+  const kind = number % counts.length
+  const start = starts[kind] as number
+  return [...values.slice(start, start + (counts[kind] as number)), number]
 }

@@ -175,6 +175,18 @@ export interface ListField extends Pick<ColumnSpec, 'mode' | 'map'> {
   readonly list: ListSpec | null
 }
 
+/** Rows of several kinds, whose columns follow one another. All columns of other kinds are NULL. */
+export interface Kinds {
+  /** How many columns each kind has. */
+  readonly counts: readonly number[]
+  /**
+   * The first column is a number that leaves the kind when it is divided by how many there are. Such a row is an array of the columns of
+   * its kind, and that number. Without it the first column that is not NULL tells the kind, the first one if there is none; a row is an
+   * array of its columns, and the kind.
+   */
+  readonly numbered: boolean
+}
+
 /** How a row is decoded. Built once per model, builder query or loader; its identity is the key of decoder caches. */
 export interface RowSpec<R = unknown> {
   readonly _row?: R
@@ -191,11 +203,7 @@ export interface RowSpec<R = unknown> {
   readonly conversions?: Conversions | undefined
   /** How many columns after `columns` are always NULL: they only carry the types of the fields of lists. */
   readonly types?: number
-  /**
-   * Rows of several kinds, whose columns follow one another: how many columns each kind has. The first column is a number that leaves
-   * the kind when it is divided by how many there are. Such a row is an array of the columns of its kind, and that number.
-   */
-  readonly kinds?: readonly number[]
+  readonly kinds?: Kinds
   /** The format of each column on the wire, 0 for text and 1 for binary; absent: all are text. */
   readonly formats?: readonly number[] | undefined
   /** How rows are read whose fields have these names, where that decides. Everything but `into` and `make` is then of the result. */

@@ -94,8 +94,8 @@ export class Assembly {
   }
 
   /** The same where each row of a list is a row of the result. */
-  get specOfRows(): RowSpec {
-    return specOfRows(this.#root, this.spec.columns ?? [])
+  specOfRows(numbered: boolean): RowSpec {
+    return specOfRows(this.#root, this.spec.columns ?? [], numbered)
   }
 
   select(text: SqlText): void {

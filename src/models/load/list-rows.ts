@@ -116,35 +116,43 @@ function keysOf({ pairs }: List): [parent: Column, child: Column] {
   return [pairs?.parent[0] as Column, pairs?.child[0] as Column]
 }
 
-/** The SQL of objects and lists that are paired by keys. The first arm has no row, and the types of all columns. */
+/**
+ * The SQL of objects and lists that are paired by keys. A row of a list has such a key, which tells it from those of others. Where there
+ * are several lists, the first arm has no row, and the types of all columns: NULL has none.
+ */
 export function writeByKey(text: SqlText, root: Level): ByKey {
-  const { lists, items } = root
+  const { lists } = root
   const beside = (): SqlText => new SqlText(text.dialect, '', text)
-  const open = beside().add(`select 0${', null'.repeat(items.length)}`)
-  lists.forEach(({ level }, n) => level.items.forEach((_, at) => open.add(`, ${nameIn(n, at)}`)))
-  lists.forEach(({ level }, n) => {
-    writeTyped(open.add(n === 0 ? ' from (select ' : ', (select '), level.items)
-    level.joins.writeFrom(open.add(' from '))
-    open.add(`) as "genever t${n}"`)
-  })
-  const own = beside().add('0')
-  if (items.length > 0) writeNamed(own.add(', '), root)
+  const own = beside()
+  writeNamed(own, root)
   for (const { level } of lists) own.add(', null'.repeat(level.items.length))
   return {
-    open: open.add(' where false union all (').text,
+    open: lists.length > 1 ? writeTypes(beside(), root) : '(',
     items: own.text,
     close: beside().add(')'),
     arms: lists.map((list, n) => armByKey(beside, root, list, n)),
   }
 }
 
+function writeTypes(text: SqlText, { items, lists }: Level): string {
+  text.add(`select ${items.map(() => 'null').join(', ')}`)
+  lists.forEach(({ level }, n) => level.items.forEach((_, at) => text.add(`, ${nameIn(n, at)}`)))
+  lists.forEach(({ level }, n) => {
+    writeTyped(text.add(n === 0 ? ' from (select ' : ', (select '), level.items)
+    level.joins.writeFrom(text.add(' from '))
+    text.add(`) as "genever t${n}"`)
+  })
+  return text.add(' where false union all (').text
+}
+
 function armByKey(beside: () => SqlText, root: Level, list: List, n: number): Arm {
   const { level, where, orderBy, sortsHere } = list
   const ordered = orderBy.length > 0 && !sortsHere
-  const before = beside().add(` union all ${ordered ? '(' : ''}select ${n + 1}${', null'.repeat(root.items.length)}`)
+  const before = beside().add(` union all ${ordered ? '(' : ''}select ${root.items.map(() => 'null').join(', ')}`)
   root.lists.forEach(({ level: { items } }, other) => {
-    if (other !== n) before.add(', null'.repeat(items.length))
-    else if (items.length > 0) before.add(', ').expressions(items.map(bare))
+    before.add(', ')
+    if (other === n) before.expressions(items.map(bare))
+    else before.add(items.map(() => 'null').join(', '))
   })
   level.joins.writeFrom(before.add(' from '))
   const after = beside()
@@ -187,12 +195,14 @@ function nameIn(list: number, at: number): string {
   return `"genever t${list}".t${at}`
 }
 
-/** How such rows are read: where one belongs, then the columns of the object, then those of each list. */
-export function specOfRows({ items, lists }: Level, own: readonly ColumnSpec[]): RowSpec {
-  const columns: ColumnSpec[] = [{ path: [], mode: 'number' }, ...own.slice(0, items.length)]
+/** How such rows are read: where one belongs, if they are numbered, then the columns of the object, then those of each list. */
+export function specOfRows({ items, lists }: Level, own: readonly ColumnSpec[], numbered: boolean): RowSpec {
+  const columns: ColumnSpec[] = own.slice(0, items.length)
+  if (numbered) columns.unshift({ path: [], mode: 'number' })
   for (const { level } of lists)
     for (const expression of level.items) columns.push({ path: [], ...decodeExpression(expression) })
-  return { into: 'array', make: null, columns, kinds: [items.length, ...lists.map(({ level }) => level.items.length)] }
+  const counts = [items.length, ...lists.map(({ level }) => level.items.length)]
+  return { into: 'array', make: null, columns, kinds: { counts, numbered } }
 }
 
 /** The objects with their lists behind their own values, as they come where a list is one column. */

@@ -14,7 +14,10 @@ export interface Made {
   readonly fold: RowSpec['fold']
 }
 
+/** A row is of one kind of several. */
 interface Others {
+  /** Reads the number in front; else the number that all rows of the kind have. */
+  readonly number: FieldReader | number
   readonly before: number
   readonly after: number
 }
@@ -31,13 +34,16 @@ export function generateRows(
   others: Others | null = null,
 ): PushRow | null {
   if (readers.length > mostMembers || names?.includes('__proto__') === true || !mayMakeCode()) return null
-  let body = `let l = 0, s = 0;\n${others === null ? '' : `end -= ${others.after};`}`
+  const isNumbered = typeof others?.number === 'function'
+  let body = `let l = 0, s = 0;\n${others === null ? '' : `end -= ${others.after};\n`}`
+  if (others !== null && !isNumbered) body += `o += ${others.before};\n`
   readers.forEach((reader, i) => {
-    if (i === 1 && others !== null) body += `o += ${others.before};\n`
+    if (i === 1 && others !== null && isNumbered) body += `o += ${others.before};\n`
     body += `let v${i} = null; l = ${int32At('o')}; o += 4;
 if (l >= 0) { s = o; o += l; if (o > end) throw misfit(); ${valueOf(reader, i)} }\n`
   })
-  body += `if (o !== end) throw misfit();\n${rowOf(names, readers, made, others !== null)}`
+  if (others !== null && isNumbered && readers.length === 1) body += `o += ${others.before};\n`
+  body += `if (o !== end) throw misfit();\n${rowOf(names, readers, made, others?.number ?? null)}`
   // oxlint-disable-next-line typescript/no-implied-eval -- names are written as JSON, all else is ours
   const generate = Function(
     'readers',
@@ -57,11 +63,17 @@ if (l >= 0) { s = o; o += l; if (o > end) throw misfit(); ${valueOf(reader, i)} 
 }
 
 /**
- * The same for a row of one kind of several: its number, then fields that are NULL, then its own. `before` and `after` are how many
- * bytes the fields of the other kinds have.
+ * The same for a row of one kind of several: its number if `number` reads one, then fields that are NULL, then its own. `before` and
+ * `after` are how many bytes the fields of the other kinds have.
  */
-export function generateKind(readers: readonly FieldReader[], before: number, after: number): PushRow | null {
-  return generateRows(null, readers, null, { before, after })
+export function generateKind(
+  number: FieldReader | number,
+  readers: readonly FieldReader[],
+  before: number,
+  after: number,
+): PushRow | null {
+  const all = typeof number === 'function' ? [number, ...readers] : readers
+  return generateRows(null, all, null, { number, before, after })
 }
 
 /** The statements that put the values together. */
@@ -69,10 +81,11 @@ function rowOf(
   names: readonly string[] | null,
   readers: readonly FieldReader[],
   made: Made | null,
-  firstIsLast: boolean,
+  number: FieldReader | number | null,
 ): string {
   const values = readers.map((_, i) => `v${i}`)
-  if (firstIsLast) values.push(values.shift() as string)
+  if (typeof number === 'number') values.push(String(number))
+  else if (number !== null) values.push(values.shift() as string)
   if (names === null) return `rows.push([${values.join(', ')}]);`
   if (made === null)
     return `rows.push({ ${names.map((name, i) => `${JSON.stringify(name)}: ${values[i]}`).join(', ')} });`

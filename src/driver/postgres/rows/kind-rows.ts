@@ -1,5 +1,6 @@
-// Rows of several kinds in one result, in columns side by side. A row has values in the columns of its kind, which its first column
-// tells, and NULL in all others: these are not looked at.
+// Rows of several kinds in one result, in columns side by side. A row has values in the columns of its kind and NULL in all others: these
+// are not looked at. A number in front tells the kind, or the first value that there is.
+import type { Kinds } from '../../../sql/compiled.ts'
 import { generateAfter } from '../../row-tree.ts'
 import type { RowDecoder } from './decoder.ts'
 import { type Bytes, type FieldReader, int32, misfit, readAll } from './field-reader.ts'
@@ -17,26 +18,34 @@ interface Kind {
 export class KindRows implements RowDecoder {
   formats: readonly number[] | undefined = undefined
   readonly width: number
-  readonly #number: FieldReader
+  /** Null: rows have no number. */
+  readonly #number: FieldReader | null
   readonly #kinds: readonly Kind[]
+  /** The kind of each column. */
+  readonly #of: readonly number[]
 
-  constructor(readers: readonly FieldReader[], kinds: readonly number[]) {
+  constructor(readers: readonly FieldReader[], { counts, numbered }: Kinds) {
     this.width = readers.length
-    this.#number = readers[0] as FieldReader
-    let at = 1
-    this.#kinds = kinds.map((count) => {
+    this.#number = numbered ? (readers[0] as FieldReader) : null
+    const first = numbered ? 1 : 0
+    let at = first
+    this.#kinds = counts.map((count) => {
       const start = at
       at += count
       const own = readers.slice(start, at)
-      return { readers: own, before: (start - 1) * 4, after: (readers.length - at) * 4, read: 0, code: null }
+      return { readers: own, before: (start - first) * 4, after: (readers.length - at) * 4, read: 0, code: null }
     })
+    this.#of = counts.flatMap((count, kind) => Array.from({ length: count }, () => kind))
   }
 
   push(bytes: Bytes, at: number, end: number, rows: unknown[]): void {
-    const first = at + 4
-    const next = first + int32(bytes, at)
-    if (next <= first || next > end) throw misfit()
-    const number = this.#number(bytes, first, next) as number
+    let [start, number] = [at, 0]
+    if (this.#number === null) number = this.#kindAt(bytes, at, end)
+    else {
+      start += 4 + int32(bytes, at)
+      if (start <= at + 4 || start > end) throw misfit()
+      number = this.#number(bytes, at + 4, start) as number
+    }
     const kind = this.#kinds[number % this.#kinds.length]
     if (kind === undefined) throw misfit()
     if (kind.code !== null) {
@@ -44,9 +53,16 @@ export class KindRows implements RowDecoder {
       return
     }
     if (++kind.read === generateAfter)
-      kind.code = generateKind([this.#number, ...kind.readers], kind.before, kind.after)
-    const row = readAll(kind.readers, bytes, next + kind.before, end - kind.after)
+      kind.code = generateKind(this.#number ?? number, kind.readers, kind.before, kind.after)
+    const row = readAll(kind.readers, bytes, start + kind.before, end - kind.after)
     row.push(number)
     rows.push(row)
+  }
+
+  /** Of the first value. */
+  #kindAt(bytes: Bytes, start: number, end: number): number {
+    let column = 0
+    for (let at = start; at < end && int32(bytes, at) < 0; at += 4) column++
+    return this.#of[column] ?? 0
   }
 }

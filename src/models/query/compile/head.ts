@@ -155,7 +155,7 @@ function makeHead(
     for (const expression of beside) assembly.beside(expression)
     settle(assembly.root)
     if (byKey) settleKeys(assembly.root)
-    spec = correlates === null ? assembly.specOfRows : assembly.spec
+    spec = correlates === null ? assembly.specOfRows(!byKey) : assembly.spec
     if (!byKey) assembly.select(text)
   } else {
     text.add(meta.list(source.id))
