@@ -196,7 +196,10 @@ export interface RawConnection {
   readonly returning?: boolean | undefined
   /** Units submitted and not yet answered. */
   readonly inFlight: number
-  /** Transaction status of the last ReadyForQuery; `unknown` while anything is in flight or after loss. */
+  /**
+   * Transaction status by the last answer; `unknown` while anything is in flight or after loss. Where errors say nothing of it, a
+   * driver asks the server before it settles the operation that failed.
+   */
   readonly status: 'idle' | 'tx' | 'failed' | 'unknown'
   /** The pool increments it at the end of every lease. A lease with another epoch is over. */
   epoch: number
@@ -235,7 +238,10 @@ export interface RawConnection {
   reclaim(deadline: number): Promise<boolean>
   /** SQL that restores the session's own settings (`inForce.base`), replayed at the end of every reset; `''` for none. */
   setBaseline(sql: string): void
-  /** One round trip that undoes `dirty`, rolls back an open transaction and keeps prepared statements. False: destroy it. */
+  /**
+   * One round trip that undoes `dirty` and rolls back an open transaction. Prepared statements stay, or are prepared again when they run
+   * next, where the server's own reset throws them away. False: destroy it.
+   */
   reset(dirty: number, deadline: number): Promise<boolean>
   ping(deadline: number): Promise<boolean>
   /** Ends the session in order, then destroys it. Never rejects; settles within the deadline. */

@@ -1,11 +1,12 @@
 /**
  * The engine on a database that is not like PostgreSQL: placeholders without numbers, names in backticks, a transaction that is
- * opened by two texts, operations sent one by one, DDL that commits, errors that keep the transaction or end all of it.
+ * opened by two texts, operations sent one by one, DDL that commits, errors that say nothing of the transaction, keep it or end all of
+ * it, a reset that loses prepared statements.
  */
 
 import { gt, sql as dsql } from 'drizzle-orm'
 import { integer, pgTable } from 'drizzle-orm/pg-core'
-import { createDb, type Db, sql } from 'genever'
+import { createDb, type Db, type QueryError, sql } from 'genever'
 import { many, Model } from 'genever/models'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
@@ -150,6 +151,115 @@ test('an error that ends the whole transaction ends savepoints too: nothing is s
   expect(error.name).toBe('TransactionAbortedError')
   expect(driver.received.slice(-2)).toEqual(['SAVEPOINT `genever_1`', 'fail 40001'])
   expect(server.rows('t')).toEqual([])
+})
+
+test('an error that is known to keep a transaction may have ended it all the same: nothing of it runs outside', async () => {
+  await using served = serve()
+  const { db, driver, server } = served
+  driver.server.timeoutEnds = true
+
+  const error = await caught(
+    db.transaction(async (tx) => {
+      await tx.status('insert into t values (1)')
+      await caught(tx.transaction((inner) => inner.status('fail 55P03')))
+      await tx.status('insert into t values (2)')
+    }),
+  )
+  expect(error.name).toBe('TransactionAbortedError')
+  expect(server.rows('t')).toEqual([])
+  await db.status('insert into t values (3)')
+  expect(server.rows('t')).toEqual([{ v: 3 }])
+})
+
+test('the state of a transaction is asked for after an error inside of it, and is not guessed', async () => {
+  await using served = serve()
+  const { db, driver, server } = served
+  const connection = await db.acquire()
+
+  await caught(connection.status('fail 23505'))
+  expect(driver.server.asked).toBe(0)
+  await connection.status('START TRANSACTION')
+  await connection.status('insert into t values (1)')
+  await caught(connection.status('fail 23505'))
+  expect(driver.server.asked).toBe(1)
+  // It is still open, and the server would take more.
+  await connection.status('insert into t values (2)')
+  await connection.status('COMMIT')
+  expect(server.rows('t')).toEqual([{ v: 1 }, { v: 2 }])
+  await connection.release()
+})
+
+test('DDL that fails has committed what was open: nothing is rolled back behind it', async () => {
+  await using served = serve()
+  const { db, driver, server } = served
+  const connection = await db.acquire()
+  server.faults.at({ text: 'create', phase: 'send' }, { error: '42P07' })
+
+  await connection.status('START TRANSACTION')
+  await connection.status('insert into t values (1)')
+  await caught(connection.status('create table x (a int)'))
+  await connection.status('insert into t values (2)')
+  expect(server.rows('t')).toEqual([{ v: 1 }, { v: 2 }])
+  await connection.release()
+  expect(driver.received).not.toContain('ROLLBACK')
+})
+
+test('what the dialect calls retryable is tried again, and nothing else', async () => {
+  await using served = serve()
+  const { db } = served
+  const attempts = async (text: string): Promise<unknown> => {
+    let count = 0
+    const error = await caught(
+      db.transaction(
+        (tx) => {
+          count++
+          return tx.status(text)
+        },
+        { retry: { limit: 2, intervalMs: 0 } },
+      ),
+    )
+    return [error.name, (error as QueryError).retryable, count]
+  }
+
+  expect(await attempts('fail 40001')).toEqual(['DeadlockDetectedError', true, 3])
+  expect(await attempts('fail 55P03')).toEqual(['LockTimeoutError', false, 1])
+})
+
+test('a reset loses prepared statements, so they are prepared again; nothing that can be taken back by name costs one', async () => {
+  await using served = serve()
+  const { db, driver } = served
+  const { server } = driver
+  const one = db.bake('select :a')
+  const look = (tenant: string): Promise<unknown> =>
+    db.scope(() => one.scalar({ a: tenant }), { settings: { 'app.tenant': tenant } })
+
+  const times = (): number => server.prepared.filter((text) => text === 'select ?').length
+
+  for (const tenant of ['7', '8', '9', '7']) expect(await look(tenant)).toBe(tenant)
+  expect([times(), server.resets]).toEqual([1, 0])
+
+  // What others did to the session is not theirs.
+  const connection = await db.acquire()
+  await connection.status("set app.other = 'kept'")
+  await connection.release()
+  expect(server.resets).toBe(1)
+  expect(await look('7')).toBe('7')
+  expect(times()).toBe(2)
+})
+
+test('statements that were prepared when the connection was opened are prepared again behind a reset', async () => {
+  const server = new FakeDriver()
+  const driver = new SecondDriver(server)
+  await using db = createDb({ driver, pool: { max: 1 }, prebake: true })
+  const one = db.bake('select :a')
+  await db.open()
+
+  expect(driver.server.prepared).toEqual(['select ?'])
+  expect(await one.scalar({ a: 1 })).toBe(1)
+  expect(driver.server.prepared).toEqual(['select ?'])
+  await db.scope(() => db.status("set app.other = 'kept'"))
+  expect(await one.scalar({ a: 2 })).toBe(2)
+  expect([driver.server.prepared, driver.server.resets, driver.violations]).toEqual([['select ?', 'select ?'], 1, []])
 })
 
 test('DDL that would commit is refused inside a transaction before it is sent, and runs outside', async () => {

@@ -51,8 +51,11 @@ interface Fault {
   readonly nth: number
   readonly phase: 'send' | 'answer'
   readonly lost: boolean
-  /** The server takes the whole transaction back, where it is one that does so only for some errors. */
-  readonly ends: boolean
+  /**
+   * Where a server takes the whole transaction back only for some errors: whether it does, and whether its code says so (`known`) or the
+   * state of the transaction alone.
+   */
+  readonly ends: 'no' | 'known' | 'unknown'
 }
 
 const rarely = <T>(usual: T, ...rare: T[]): fc.Arbitrary<T> =>
@@ -98,7 +101,7 @@ const fault: fc.Arbitrary<Fault> = fc.record({
   nth: fc.integer({ min: 1, max: 4 }),
   phase: fc.constantFrom('send', 'answer'),
   lost: fc.boolean(),
-  ends: fc.boolean(),
+  ends: fc.constantFrom('no', 'known', 'unknown'),
 })
 
 /** One transaction that was run. */
@@ -265,7 +268,7 @@ async function check(
         else
           server.faults.at(
             { text, nth, phase: 'send' },
-            { error: ends ? '40001' : text === 'insert' ? '23505' : '53200' },
+            { error: { known: '40001', unknown: '55P03', no: text === 'insert' ? '23505' : '53200' }[ends] },
           )
       await run.run(program)
       server.faults.clear()

@@ -13,6 +13,7 @@ import * as shipped from '../../src/driver/shipped.ts'
 import { socketDriver } from '../../src/driver/socket/driver.ts'
 import { resolveOptions } from '../../src/options/options.ts'
 import { freshDatabase } from '../support/database.ts'
+import { SecondDriver } from '../support/second/driver.ts'
 import { sourceFiles } from '../support/source.ts'
 
 const one = { sql: 'select $1::int as one', params: [1], rows: [{ one: 1 }] }
@@ -26,6 +27,12 @@ const server = async (): Promise<Record<string, unknown>> => {
 const subjects: readonly (readonly [Driver, () => Promise<Record<string, unknown>>])[] = [
   [
     new FakeDriver({ answer: (text) => (text === one.sql ? { rows: [{ one: 1 }] } : { error: '42601' }) }),
+    () => Promise.resolve({}),
+  ],
+  [
+    new SecondDriver(
+      new FakeDriver({ answer: (text) => (text === one.sql ? { rows: [{ one: 1 }] } : { error: '42601' }) }),
+    ),
     () => Promise.resolve({}),
   ],
   [pgDriver, server],

@@ -8,7 +8,7 @@ import { broken, Random, running, SimulatedSource, World } from './world.ts'
 export async function runSchedule(seed: number): Promise<void> {
   Object.assign(running, { seed, broken: null })
   const random = new Random(seed)
-  const world = new World()
+  const world = new World(seed)
   world.takeOver()
   try {
     await new Schedule(world, random).run()

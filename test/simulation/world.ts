@@ -7,6 +7,7 @@ import type { Failure, Op, RawConnection, Unit } from '../../src/driver/driver.t
 import type { ConnectionSource } from '../../src/pool/contract.ts'
 import { idleChecks, type Member } from '../../src/pool/member.ts'
 import { clock } from '../../src/util/clock.ts'
+import { second } from '../support/second/dialect.ts'
 
 /** xorshift32: small, fast, the same everywhere. */
 export class Random {
@@ -35,17 +36,36 @@ interface Timer {
   readonly run: () => void
 }
 
+/** How the servers of a world call what the pool has to understand. */
+interface Speech {
+  readonly explain: (error: ErrorFields) => Meaning
+  readonly cancelled: string
+  readonly full: string
+  readonly shutdown: string
+}
+
+const speeches: readonly [Speech, Speech] = [
+  { explain: (error) => postgres.explain(error), cancelled: '57014', full: '53300', shutdown: '57P01' },
+  { explain: (error) => second.explain(error), cancelled: '1317', full: '1040', shutdown: '1053' },
+]
+
 /** Time and everything that is due some day: timers, answers of the server. */
 export class World {
   now = 10_000
   /** Nothing fails. */
   calm = false
+  readonly speech: Speech
   readonly events: (() => void)[] = []
   readonly #timers = new Map<number, Timer>()
   #timerId = 0
   readonly #real = { ...clock }
   readonly #checks = { ...idleChecks }
   readonly #immediates: (() => void)[] = []
+
+  /** Every other world has servers like the second fake. */
+  constructor(seed: number) {
+    this.speech = speeches[seed % 2 === 0 ? 0 : 1]
+  }
 
   /** Takes over clock and timers; `restore` gives them back. */
   takeOver(): void {
@@ -200,7 +220,7 @@ export class SimulatedConnection implements RawConnection {
     const arrives = await this.#world.later(() => !this.#random.chance(20))
     if (!this.alive || !arrives) return 'broken'
     const hit = this.#random.chance(80) ? this.#ops.shift() : undefined
-    hit?.fail({ kind: 'server', outcome: 'rolled_back', fields: { code: '57014' } })
+    hit?.fail({ kind: 'server', outcome: 'rolled_back', fields: { code: this.#world.speech.cancelled } })
     if (this.inFlight > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
     if (!this.alive) return 'broken'
     this.quarantined = false
@@ -239,7 +259,7 @@ export class SimulatedConnection implements RawConnection {
 
   /** The socket breaks by itself. */
   break(): void {
-    this.#die(this.#random.chance(50) ? lost : { ...lost, fields: { code: '57P01' } })
+    this.#die(this.#random.chance(50) ? lost : { ...lost, fields: { code: this.#world.speech.shutdown } })
   }
 
   #die(failure: Failure): void {
@@ -277,7 +297,7 @@ export class SimulatedSource implements ConnectionSource {
         throw {
           kind: 'lost',
           outcome: 'not_started',
-          fields: { code: this.#random.chance(50) ? '53300' : '' },
+          fields: { code: this.#random.chance(50) ? this.#world.speech.full : '' },
         } satisfies Failure as unknown
       const connection = new SimulatedConnection(this.#world, this.#random, member, this.#maxInFlight)
       this.live.add(connection)
@@ -286,11 +306,11 @@ export class SimulatedSource implements ConnectionSource {
   }
 
   classify(failure: Failure): 'full' | 'endpoint' {
-    return failure.fields?.['code'] === '53300' ? 'full' : 'endpoint'
+    return failure.fields?.['code'] === this.#world.speech.full ? 'full' : 'endpoint'
   }
 
   explain(error: ErrorFields): Meaning {
-    return postgres.explain(error)
+    return this.#world.speech.explain(error)
   }
 
   closed(raw: RawConnection): void {

@@ -35,6 +35,7 @@ export const fakes: readonly FakeFamily[] = [
     make(options) {
       const server = new FakeDriver(options)
       const driver = new SecondDriver(server)
+      driver.server.timeoutEnds = true
       return { driver, server, violations: () => [...server.violations, ...driver.violations] }
     },
   },

@@ -69,12 +69,16 @@ const quote = (name: string): string => {
 
 /** One error takes all of the transaction away, and leaves none open. Any other takes its own statement away. */
 export const deadlock = '1213'
+export const lockTimeout = '1205'
 
 const usual = meaningOf({})
 const meanings = new Map<string | undefined, Meaning>([
   [deadlock, meaningOf({ kind: 'deadlock', retryable: true, transaction: 'ended' })],
+  // Not worth another attempt on this server, whatever other servers do.
+  [lockTimeout, meaningOf({ kind: 'lock-timeout' })],
   ['1317', meaningOf({ kind: 'cancelled' })],
   ['1040', meaningOf({ opening: 'full' })],
+  ['1053', meaningOf({ health: 'shutdown', opening: 'endpoint', transaction: 'ended' })],
 ])
 
 export const second: Dialect = {

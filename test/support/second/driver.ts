@@ -1,7 +1,7 @@
 /**
  * A second fake server, of another family than PostgreSQL, in front of the first: it speaks the SQL of `dialect.ts`, takes the
- * operations of a unit one by one, says nothing of the transaction in its errors, and keeps a transaction open after most of
- * them.
+ * operations of a unit one by one, says nothing of the transaction in its errors, keeps a transaction open after most of them,
+ * and forgets all prepared statements when it resets a session.
  */
 
 import type { FakeDriver } from '../fake/driver.ts'
@@ -12,27 +12,47 @@ import {
   type Op,
   OpState,
   type RawConnection,
+  type RefusedStatement,
   type Unit,
 } from '../../../src/driver/driver.ts'
 import type { Compiled } from '../../../src/sql/compiled.ts'
 import type { Dialect } from '../../../src/sql/dialect.ts'
 import { postgres } from '../../../src/postgres/dialect.ts'
-import { deadlock, second, translate } from './dialect.ts'
+import { deadlock, lockTimeout, second, translate } from './dialect.ts'
 
 type Options = Readonly<Record<string, unknown>>
+
+/** What the server does and was asked, for all its connections. */
+interface Server {
+  readonly received: string[]
+  readonly prepared: string[]
+  readonly violations: string[]
+  /** How often it was asked for the state of a transaction. */
+  asked: number
+  resets: number
+  /** A lock that was waited for too long takes back the whole transaction, as an option of such servers has it. */
+  timeoutEnds: boolean
+}
 
 export class SecondDriver implements Driver<Options> {
   readonly name = 'second'
   readonly dialect: Dialect = second
   readonly functions = false
   readonly poolLimit: number = Infinity
-  /** What it received, as it was written: one line for each text. */
-  readonly received: string[] = []
-  readonly violations: string[] = []
+  readonly server: Server = { received: [], prepared: [], violations: [], asked: 0, resets: 0, timeoutEnds: false }
   readonly #first: FakeDriver
 
   constructor(first: FakeDriver) {
     this.#first = first
+  }
+
+  /** What it received, as it was written: one line for each text. */
+  get received(): string[] {
+    return this.server.received
+  }
+
+  get violations(): string[] {
+    return this.server.violations
   }
 
   parse(options: Options): Options {
@@ -40,7 +60,7 @@ export class SecondDriver implements Driver<Options> {
   }
 
   async open(options: Options, hooks: ConnectionHooks, deadline: number): Promise<RawConnection> {
-    const connection = new SecondConnection(hooks, this.received, this.violations)
+    const connection = new SecondConnection(hooks, this.server)
     connection.begin(await this.#first.open(options, connection.hooks, deadline))
     return connection
   }
@@ -54,7 +74,12 @@ export class SecondDriver implements Driver<Options> {
 function renumbered(failure: Failure): Failure {
   const { fields } = failure
   if (failure.kind !== 'server' || fields === undefined) return failure
-  const codes: Readonly<Record<string, string>> = { '40001': deadlock, '57014': '1317', '53300': '1040' }
+  const codes: Readonly<Record<string, string>> = {
+    '40001': deadlock,
+    '55P03': lockTimeout,
+    '57014': '1317',
+    '53300': '1040',
+  }
   return { ...failure, fields: { ...fields, code: codes[fields['code'] ?? ''] ?? '1064' } }
 }
 
@@ -80,14 +105,17 @@ class SecondConnection implements RawConnection {
   /** The unit in flight has been answered. */
   #done: Promise<void> = Promise.resolve()
   #settled: () => void = () => {}
+  /** By the last answer that says so: an error does not. */
+  #status: 'idle' | 'tx' = 'idle'
+  /** The names of statements that the session has, and those that this end takes to be there. */
+  readonly #prepared = new Set<string>()
+  readonly #known = new Set<string>()
   readonly #outer: ConnectionHooks
-  readonly #received: string[]
-  readonly #violations: string[]
+  readonly #server: Server
 
-  constructor(outer: ConnectionHooks, received: string[], violations: string[]) {
+  constructor(outer: ConnectionHooks, server: Server) {
     this.#outer = outer
-    this.#received = received
-    this.#violations = violations
+    this.#server = server
     this.hooks = {
       ...outer,
       // The first server rests between the operations of a unit.
@@ -124,7 +152,7 @@ class SecondConnection implements RawConnection {
   }
 
   get status(): RawConnection['status'] {
-    return this.#inFlight > 0 ? 'unknown' : this.#first.status
+    return this.#inFlight > 0 || !this.alive ? 'unknown' : this.#status
   }
 
   get epoch(): number {
@@ -133,7 +161,7 @@ class SecondConnection implements RawConnection {
 
   set epoch(epoch: number) {
     if (this.#next !== '' && this.alive)
-      this.#violations.push(`${this.#next} was left for the next user of the connection`)
+      this.#server.violations.push(`${this.#next} was left for the next user of the connection`)
     this.#first.epoch = epoch
   }
 
@@ -162,9 +190,15 @@ class SecondConnection implements RawConnection {
   }
 
   submitUnit({ ops }: Unit): void {
-    this.#inFlight++
+    if (this.#inFlight > 0 || !this.alive) {
+      this.#server.violations.push('a unit on a connection that is busy or has ended')
+      queueMicrotask(() => {
+        for (const op of ops) op.fail({ kind: 'closed', outcome: 'not_started' })
+      })
+      return
+    }
+    this.#inFlight = 1
     this.#done = new Promise((resolve) => (this.#settled = resolve))
-    if (this.#inFlight > this.maxInFlight) this.#violations.push('two units at once')
     void this.#run(ops)
   }
 
@@ -180,6 +214,8 @@ class SecondConnection implements RawConnection {
       }
       // Asked to stop while what stands in front of it ran: it is not sent.
       const failure = this.#cancelling ? stopped : await this.#one(op)
+      if (failure === null) this.#status = this.#first.status === 'idle' ? 'idle' : 'tx'
+      else if (failure !== stopped) await this.#ask(op)
       if (failure !== null) cause = failure
       ends.push({ op, failure })
     }
@@ -204,24 +240,55 @@ class SecondConnection implements RawConnection {
     if (this.alive && !this.#cancelling && this.#inFlight === 0) this.#outer.idle(this)
   }
 
+  /** An error says nothing of the transaction: where one is open, or may be, the answer to a ping does. */
+  async #ask({ stmt: { cls } }: Op): Promise<void> {
+    if (this.#status === 'idle' && (cls === 'read' || cls === 'write')) return
+    while (this.alive && this.#first.quarantined) await this.#cancel
+    if (!this.alive) return
+    this.#server.asked++
+    if (await this.#first.ping(Infinity)) this.#status = this.#first.status === 'idle' ? 'idle' : 'tx'
+    else this.#first.destroy({ kind: 'lost', outcome: 'unknown' })
+  }
+
+  /** The server has it, or does so now. */
+  #prepare({ name, text }: Compiled): Failure | null {
+    if (name === '') return null
+    if (!this.#known.has(name)) {
+      this.#server.prepared.push(text)
+      this.#known.add(name)
+      this.#prepared.add(name)
+    }
+    if (this.#prepared.has(name)) return null
+    this.#server.violations.push(`${text} is not prepared`)
+    return { kind: 'server', outcome: 'rolled_back', fields: { code: '1243', message: 'unknown prepared statement' } }
+  }
+
+  prepare(statements: readonly Compiled[]): Promise<readonly RefusedStatement[]> {
+    for (const stmt of statements) this.#prepare(stmt)
+    return Promise.resolve([])
+  }
+
   async #one(op: Op): Promise<Failure | null> {
     const { text, cls, control } = op.stmt
-    this.#received.push(text)
+    const unprepared = this.#prepare(op.stmt)
+    if (unprepared !== null) return unprepared
+    this.#server.received.push(text)
     if (text.startsWith('SET TRANSACTION')) {
       this.#next = text
       return null
     }
     if (control === 'begin') return this.#beginTransaction(op)
     if (control === 'rollback' || control === 'commit') this.#next = ''
-    else if (this.#next !== '') this.#violations.push(`${text} stands behind ${this.#next}`)
-    if (this.#first.status !== 'tx' || control !== null) return this.#ask(op, translate(text))
-    if (cls === 'commits') await this.#text('COMMIT')
+    else if (this.#next !== '') this.#server.violations.push(`${text} stands behind ${this.#next}`)
+    // It commits what was open before, also when it fails.
+    if (this.#first.status === 'tx' && cls === 'commits') await this.#text('COMMIT')
+    if (this.#first.status !== 'tx' || control !== null) return this.#relay(op, translate(text))
     return this.#kept(op)
   }
 
   #beginTransaction(op: Op): Promise<Failure | null> {
     const level = /ISOLATION LEVEL .*/.exec(this.#next)?.[0] ?? ''
-    return this.#ask(op, `BEGIN ${level}`).then((failure) => {
+    return this.#relay(op, `BEGIN ${level}`).then((failure) => {
       // The level stays for the next one, whoever begins it.
       if (failure === null) this.#next = ''
       return failure
@@ -232,17 +299,19 @@ class SecondConnection implements RawConnection {
   async #kept(op: Op): Promise<Failure | null> {
     const marked = await this.#text('SAVEPOINT kept')
     if (marked !== null) return this.#gone(marked)
-    const failure = await this.#ask(op, translate(op.stmt.text))
+    const failure = await this.#relay(op, translate(op.stmt.text))
     if (failure === null)
       return this.#first.status === 'tx' ? this.#gone(await this.#text('RELEASE SAVEPOINT kept')) : null
     if (!this.alive || failure.kind === 'encode') return failure
-    const ends = failure.fields?.['code'] === deadlock
+    const code = failure.fields?.['code']
+    const timedOut = code === lockTimeout && this.#server.timeoutEnds
+    const ends = code === deadlock || timedOut
     if (!ends && (await this.#text('ROLLBACK TO SAVEPOINT kept')) === null) {
       await this.#text('RELEASE SAVEPOINT kept')
       return failure
     }
     await this.#text('ROLLBACK')
-    return { ...failure, fields: { ...failure.fields, code: deadlock } }
+    return timedOut ? failure : { ...failure, fields: { ...failure.fields, code: deadlock } }
   }
 
   /** The first server has failed where the second could not: so all of the transaction is gone. */
@@ -258,7 +327,7 @@ class SecondConnection implements RawConnection {
     return this.#send(new Relay(stmt, [], null))
   }
 
-  #ask(op: Op, text: string): Promise<Failure | null> {
+  #relay(op: Op, text: string): Promise<Failure | null> {
     const relay = new Relay({ ...op.stmt, text, name: '', shape: null }, op.params, op)
     return this.#send(relay)
   }
@@ -298,9 +367,14 @@ class SecondConnection implements RawConnection {
     this.#first.setBaseline(sql)
   }
 
-  reset(dirty: number, deadline: number): Promise<boolean> {
+  async reset(dirty: number, deadline: number): Promise<boolean> {
     this.#next = ''
-    return this.#first.reset(dirty, deadline)
+    this.#server.resets++
+    const well = await this.#first.reset(dirty, deadline)
+    if (well) this.#status = 'idle'
+    this.#prepared.clear()
+    this.#known.clear()
+    return well
   }
 
   ping(deadline: number): Promise<boolean> {
