@@ -90,7 +90,7 @@ function allTenants(db: Project['db'], { schemas }: MigrateFlags): Partial<Migra
   if (tenantKind === null)
     throw new CommandLineError('--tenants needs a db of createRegistry({ tenancy: { …, list } }) in the configuration.')
   // Where a setting can be a database, it is looked for.
-  if (tenantKind === 'settings' && db.dialectHere().settingsAlone === undefined)
+  if (tenantKind === 'settings' && db.dialectHere().settings.alone.size === 0)
     throw new CommandLineError('Tenants are rows of tables that all share: run it without --tenants.')
   return tenantKind === 'schema' ? { schemas: 'all' } : { databases: 'all' }
 }

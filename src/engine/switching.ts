@@ -21,12 +21,12 @@ const reset = Dirty.framed | Dirty.settings | Dirty.role
 const isPlain =
   ({ dialect }: Words) =>
   ([name]: Change): boolean =>
-    dialect.settingKind(name) === 'plain'
+    dialect.settings.kind(name) === 'plain'
 
 /** Whether the settings have to be in force before the transaction of the statement begins. */
 export function mustBegin(engine: Words, raw: RawConnection, wanted: Settings | null): boolean {
-  const { dialect } = engine
-  return raw.inForce.changes(wanted, dialect.guards).some(([name]) => dialect.settingKind(name) === 'beginning')
+  const { settings } = engine.dialect
+  return raw.inForce.changes(wanted, settings.guards).some(([name]) => settings.kind(name) === 'beginning')
 }
 
 /** The statement behind a switch, which hears why it does not run. */
@@ -48,10 +48,11 @@ export function switchOps(
   main: Main | null,
   alone: boolean,
 ): Op[] | null {
-  const { dialect, statements, options } = engine
+  const { statements, options } = engine
+  const words = engine.dialect.settings
   const pooled = options.pooler !== undefined
   const known = pooled && alone ? null : raw.inForce
-  const changes = (known ?? bare).changes(wanted, dialect.guards)
+  const changes = (known ?? bare).changes(wanted, words.guards)
   if (changes.length === 0) {
     known?.became(wanted, false)
     return null
@@ -62,11 +63,11 @@ export function switchOps(
   const ops: SwitchOp[] = []
   for (let at = 0; at < changes.length;) {
     const [name, value] = changes[at] as Change
-    const end = value === null ? at + 1 : endOfValues(changes, at, dialect.settingsAlone)
+    const end = value === null ? at + 1 : endOfValues(changes, at, words.alone)
     const { sql, params } =
       value === null
-        ? { sql: dialect.takeBack(name, until), params: [] }
-        : dialect.settings(Object.fromEntries(changes.slice(at, end)) as Settings, until)
+        ? { sql: words.takeBack(name, until), params: [] }
+        : words.set(Object.fromEntries(changes.slice(at, end)) as Settings, until)
     at = end
     ops.push(
       new SwitchOp(statements.compileFramed(sql), params, raw, known, at < changes.length ? undefined : wanted, main),
@@ -75,14 +76,14 @@ export function switchOps(
   return ops
 }
 
-function endOfValues(changes: readonly Change[], from: number, alone: ReadonlySet<string> | undefined): number {
-  if (alone?.has((changes[from] as Change)[0]) === true) return from + 1
+function endOfValues(changes: readonly Change[], from: number, alone: ReadonlySet<string>): number {
+  if (alone.has((changes[from] as Change)[0])) return from + 1
   let end = from
   // A name may stand twice: taken back to what the session has set, and set again at the end.
   const names = new Set<string>()
   for (; end < changes.length; end++) {
     const [name, value] = changes[end] as Change
-    if (value === null || names.has(name) || alone?.has(name) === true) break
+    if (value === null || names.has(name) || alone.has(name)) break
     names.add(name)
   }
   return end

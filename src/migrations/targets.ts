@@ -56,8 +56,7 @@ export async function databasesBySettings(
   { dialect }: Engine,
   given: NonNullable<MigrateOptions['databases']>,
 ): Promise<readonly string[] | null> {
-  if (given !== 'all' || db.tenantKind !== 'settings' || dialect.settingsAlone?.has(currentDatabase) !== true)
-    return null
+  if (given !== 'all' || db.tenantKind !== 'settings' || !dialect.settings.alone.has(currentDatabase)) return null
   const targets = await db.tenantTargets()
   if (targets.kind !== 'settings') return null
   const names = (await targets.each()).map((settings) => settings[currentDatabase])

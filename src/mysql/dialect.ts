@@ -1,8 +1,8 @@
 // The dialect of MySQL and MariaDB, whatever driver speaks to it.
 import { UsageError } from '../errors/index.ts'
 import { Pin } from '../sql/compiled.ts'
-import { type BeginOptions, type Dialect, type KeyRows, parseIsolation } from '../sql/dialect.ts'
-import type { MemberType, ModelWords } from '../sql/model-words.ts'
+import { type BeginOptions, type Dialect, parseIsolation } from '../sql/dialect.ts'
+import type { KeyRows, MemberType, ModelWords } from '../sql/model-words.ts'
 import { settingName, settingValue } from '../sql/settings.ts'
 import { describeType } from '../util/options.ts'
 import { classify } from './classify.ts'
@@ -86,6 +86,12 @@ const modelWords: ModelWords = {
       )
     return ` for update${wait === null ? '' : ` ${wait}`}`
   },
+  lists: {
+    inColumn: null,
+    keyText,
+    keyType,
+    keys: keyRows,
+  },
 }
 
 export const mysql: Dialect = Object.freeze<Dialect>({
@@ -93,14 +99,12 @@ export const mysql: Dialect = Object.freeze<Dialect>({
   family: 'mysql',
   system: 'mysql',
   title: 'MySQL',
-  placeholder: { numbered: false, text: () => '?' },
-  limits: { nameBytes: mostNameCharacters, parameters: 65_535 },
-  manyAtOnce: '',
+  placeholder: { numbered: false, text: () => '?', most: 65_535, insteadOfMore: '' },
   classify,
   cut,
   functions: null,
   // The server does not say which locks and temporary tables a session has: what was pinned stays so.
-  stillHeld: `select ${Pin.askable}`,
+  stillHeld: null,
   commit: 'COMMIT',
   rollback: 'ROLLBACK',
   begin({ isolation, readOnly, deferrable }: BeginOptions = {}) {
@@ -115,58 +119,57 @@ export const mysql: Dialect = Object.freeze<Dialect>({
     }
   },
   idleLimit: () => null,
-  savepoint: (name) => `SAVEPOINT ${quote(name)}`,
-  release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
-  rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
-  quote,
-  settings(settings, until) {
-    if (until === 'transaction')
-      throw new UsageError('MySQL has no settings that end with a transaction. Give them to scope() or to the engine.')
-    const entries = Object.entries(settings)
-    if (entries.length === 0) return { sql: 'DO 0', params: [] }
-    const { [currentDatabase]: database } = settings
-    if (database !== undefined) return { sql: `USE ${quote(settingValue(currentDatabase, database))}`, params: [] }
-    return {
-      sql: `SET ${entries.map(([name]) => `${target(settingName(name))} = ?`).join(', ')}`,
-      params: entries.map(([name, value]) => plain(name, settingValue(name, value))),
-    }
+  savepoint: {
+    set: (name) => `SAVEPOINT ${quote(name)}`,
+    release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
+    back: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
   },
-  takeBack: (name) => `SET ${target(settingName(name))} = ${name.includes('.') ? 'NULL' : 'DEFAULT'}`,
-  settingKind: (name) => (beginning.test(name) ? 'beginning' : lasting.test(name) ? 'lasting' : 'plain'),
-  settingsAlone: new Set([currentDatabase]),
-  guards: [],
-  sessionIsolation: (level) => ({
-    sql: `SET SESSION TRANSACTION ISOLATION LEVEL ${level.toUpperCase()}`,
-    params: [],
-  }),
-  baseline: {
-    pins: Pin.settings | Pin.role,
-    // The server does not say what a session has set, so the texts do; a reset runs the same statements again.
-    unlisted: (text) => namesSet(text).map((name) => name.replaceAll('`', '')),
-    read: (names) => ({
-      sql:
-        names.length === 0
-          ? 'select 1 from dual where 1 = 0'
-          : names
-              .map((name) => `select '${settingName(name)}' as name, ${current(name)} as setting`)
-              .join(' union all '),
+  quote,
+  settings: {
+    set(settings, until) {
+      if (until === 'transaction')
+        throw new UsageError(
+          'MySQL has no settings that end with a transaction. Give them to scope() or to the engine.',
+        )
+      const entries = Object.entries(settings)
+      if (entries.length === 0) return { sql: 'DO 0', params: [] }
+      const { [currentDatabase]: database } = settings
+      if (database !== undefined) return { sql: `USE ${quote(settingValue(currentDatabase, database))}`, params: [] }
+      return {
+        sql: `SET ${entries.map(([name]) => `${target(settingName(name))} = ?`).join(', ')}`,
+        params: entries.map(([name, value]) => plain(name, settingValue(name, value))),
+      }
+    },
+    takeBack: (name) => `SET ${target(settingName(name))} = ${name.includes('.') ? 'NULL' : 'DEFAULT'}`,
+    kind: (name) => (beginning.test(name) ? 'beginning' : lasting.test(name) ? 'lasting' : 'plain'),
+    alone: new Set([currentDatabase]),
+    guards: [],
+    isolation: (level) => ({
+      sql: `SET SESSION TRANSACTION ISOLATION LEVEL ${level.toUpperCase()}`,
       params: [],
     }),
-    restore: () => '',
+    baseline: {
+      pins: Pin.settings | Pin.role,
+      // The server does not say what a session has set, so the texts do; a reset runs the same statements again.
+      unlisted: (text) => namesSet(text).map((name) => name.replaceAll('`', '')),
+      read: (names) => ({
+        sql:
+          names.length === 0
+            ? 'select 1 from dual where 1 = 0'
+            : names
+                .map((name) => `select '${settingName(name)}' as name, ${current(name)} as setting`)
+                .join(' union all '),
+        params: [],
+      }),
+      restore: () => '',
+    },
+    refusesWrites: (name) => /(?:^|\W)(?:transaction|tx)_read_only\b/.test(name),
   },
-  cursor: null,
-  streams: new Set(['SELECT', 'WITH', 'VALUES', 'TABLE']),
+  parts: { verbs: new Set(['SELECT', 'WITH', 'VALUES', 'TABLE']), cursor: null },
   outcome: null,
   explain,
   message: safeMessage,
   models: modelWords,
-  lists: {
-    inColumn: null,
-    keyText,
-    keyType,
-    keys: keyRows,
-  },
-  readOnlySetting: (text) => /(?:^|\W)(?:transaction|tx)_read_only\b/.test(text),
   advice: {
     withoutSession: 'Use a direct connection to the server.',
     transactionOnly: 'The isolation level and the access mode of SET TRANSACTION',

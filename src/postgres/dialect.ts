@@ -1,7 +1,7 @@
 // The dialect of PostgreSQL, whatever driver speaks to it.
 import { UsageError } from '../errors/index.ts'
-import { type BeginOptions, type Dialect, type ListColumnWords, parseIsolation } from '../sql/dialect.ts'
-import type { RowsAtOnce } from '../sql/model-words.ts'
+import { type BeginOptions, type Dialect, parseIsolation } from '../sql/dialect.ts'
+import type { ListColumnWords, RowsAtOnce } from '../sql/model-words.ts'
 import type { Statement } from '../sql/statement.ts'
 import { mostNameBytes, settingName, settingValue } from '../sql/settings.ts'
 import { describeType, isWellFormed } from '../util/options.ts'
@@ -112,9 +112,12 @@ export const postgres: Dialect = Object.freeze<Dialect>({
   family: 'postgres',
   system: 'postgresql',
   title: 'PostgreSQL',
-  placeholder: { numbered: true, text: (index) => `$${index + 1}` },
-  limits: { nameBytes: mostNameBytes, parameters: mostParameters },
-  manyAtOnce: ', or as arrays with unnest($1)',
+  placeholder: {
+    numbered: true,
+    text: (index) => `$${index + 1}`,
+    most: mostParameters,
+    insteadOfMore: ', or as arrays with unnest($1)',
+  },
   classify,
   cut,
   functions,
@@ -129,37 +132,43 @@ export const postgres: Dialect = Object.freeze<Dialect>({
     return { before: [], begin: text, abandon: null }
   },
   idleLimit: (ms) => `SET LOCAL idle_in_transaction_session_timeout = ${Math.ceil(ms)}`,
-  savepoint: (name) => `SAVEPOINT ${quote(name)}`,
-  release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
-  rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
+  savepoint: {
+    set: (name) => `SAVEPOINT ${quote(name)}`,
+    release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
+    back: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
+  },
   quote,
-  settings(settings, until) {
-    const entries = Object.entries(settings)
-    const path = entries.length === 1 && until === 'session' ? settings['search_path'] : undefined
-    const set = typeof path === 'string' ? setPath(path) : null
-    if (set !== null) return set
-    const setters = entries.map(
-      (_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, ${until === 'transaction'})`,
-    )
-    // Without entries this is a bare SELECT, which PostgreSQL accepts.
-    return {
-      sql: `select ${setters.join(', ')}`.trimEnd(),
-      params: entries.flatMap(([name, value]) => [settingName(name), settingValue(name, value)]),
-    }
+  settings: {
+    set(settings, until) {
+      const entries = Object.entries(settings)
+      const path = entries.length === 1 && until === 'session' ? settings['search_path'] : undefined
+      const set = typeof path === 'string' ? setPath(path) : null
+      if (set !== null) return set
+      const setters = entries.map(
+        (_, index) => `set_config($${2 * index + 1}, $${2 * index + 2}, ${until === 'transaction'})`,
+      )
+      // Without entries this is a bare SELECT, which PostgreSQL accepts.
+      return {
+        sql: `select ${setters.join(', ')}`.trimEnd(),
+        params: entries.flatMap(([name, value]) => [settingName(name), settingValue(name, value)]),
+      }
+    },
+    takeBack(name, until) {
+      const quoted = settingName(name).split('.').map(quote).join('.')
+      return until === 'session' ? `RESET ${quoted}` : `SET LOCAL ${quoted} TO DEFAULT`
+    },
+    kind: (name) => (name.startsWith('default_transaction_') ? 'beginning' : lasting.test(name) ? 'lasting' : 'plain'),
+    guards: ['session_authorization', 'role'],
+    isolation: (level) => ({
+      sql: "select set_config('default_transaction_isolation', $1, false)",
+      params: [level],
+    }),
+    alone: new Set(),
+    refusesWrites: (name) => /(?:^|\W)(?:default_)?transaction_read_only\b/.test(name),
+    changedBy: settingsChanged,
+    baseline,
   },
-  takeBack(name, until) {
-    const quoted = settingName(name).split('.').map(quote).join('.')
-    return until === 'session' ? `RESET ${quoted}` : `SET LOCAL ${quoted} TO DEFAULT`
-  },
-  settingKind: (name) =>
-    name.startsWith('default_transaction_') ? 'beginning' : lasting.test(name) ? 'lasting' : 'plain',
-  guards: ['session_authorization', 'role'],
-  sessionIsolation: (level) => ({
-    sql: "select set_config('default_transaction_isolation', $1, false)",
-    params: [level],
-  }),
-  baseline,
-  cursor,
+  parts: { verbs: new Set(['SELECT', 'WITH', 'VALUES', 'TABLE']), cursor },
   outcome,
   replication,
   locks,
@@ -186,18 +195,16 @@ export const postgres: Dialect = Object.freeze<Dialect>({
     distinctOn: true,
     everyRow: null,
     lock: ({ name, wait }) => ` for update of ${name}${wait === null ? '' : ` ${wait}`}`,
+    lists: {
+      inColumn,
+      keyText: (column) => `${column}::text`,
+      keyType: (column) => `pg_catalog.format_type(pg_catalog.pg_typeof(${column})::oid, -1)`,
+      keys: (types, columns, place) => ({
+        from: `rows from (${columns.map((column) => `pg_catalog.unnest(${place(column)}::text[])`).join(', ')}) with ordinality as o (${types.map((_, at) => `k${at}, `).join('')}ord)`,
+        parts: types.map((type, at) => `o.k${at}::${type}`),
+      }),
+    },
   },
-  lists: {
-    inColumn,
-    keyText: (column) => `${column}::text`,
-    keyType: (column) => `pg_catalog.format_type(pg_catalog.pg_typeof(${column})::oid, -1)`,
-    keys: (types, columns, place) => ({
-      from: `rows from (${columns.map((column) => `pg_catalog.unnest(${place(column)}::text[])`).join(', ')}) with ordinality as o (${types.map((_, at) => `k${at}, `).join('')}ord)`,
-      parts: types.map((type, at) => `o.k${at}::${type}`),
-    }),
-  },
-  settingsChanged,
-  readOnlySetting: (text) => /(?:^|\W)(?:default_)?transaction_read_only\b/.test(text),
   advice: {
     withoutSession:
       'Inside a transaction use SET LOCAL, pg_advisory_xact_lock() and temporary tables with ON COMMIT DROP. Around it ' +

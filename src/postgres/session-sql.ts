@@ -86,7 +86,6 @@ export function literal(value: string): string {
 }
 
 export const cursor: CursorWords = {
-  verbs: new Set(['SELECT', 'WITH', 'VALUES', 'TABLE']),
   declare: (name, query) => `DECLARE ${name} NO SCROLL CURSOR FOR ${query}`,
   fetch: (name, count) => `FETCH FORWARD ${count} FROM ${name}`,
   move: (name, count) => `MOVE FORWARD ${count} FROM ${name}`,

@@ -76,19 +76,63 @@ export interface Placeholders {
   readonly numbered: boolean
   /** The placeholder of use `index`, from 0. */
   text(index: number): string
+  /** The most values of a statement. */
+  readonly most: number
+  /** Advice for more than that, after "send them in batches"; `''` for none. */
+  readonly insteadOfMore: string
 }
 
-export interface Limits {
-  /** The longest name the server keeps apart from others. */
-  readonly nameBytes: number
-  /** The most parameters of a statement. */
-  readonly parameters: number
+/** The statements of a part of a transaction. Names are as the engine makes them. */
+export interface SavepointWords {
+  set(name: string): string
+  release(name: string): string
+  back(name: string): string
+}
+
+/** The settings of a session: those of scopes, of the engine, and of texts. */
+export interface SettingWords {
+  /**
+   * Sets one for each own entry, until the end of the session or of the transaction.
+   *
+   * @throws {UsageError} for a name that no setting can have, or a value that is not a string, number or boolean.
+   */
+  set(settings: Readonly<Record<string, string | number | boolean>>, until: 'session' | 'transaction'): Statement
+  /** Gives a setting the value that it had when the session began, until the end of the session or of the transaction. */
+  takeBack(name: string, until: 'session' | 'transaction'): string
+  /**
+   * `plain`: it takes effect at once, so it may be set in front of a statement in one unit. It does nothing by itself, so it may stay
+   * in an idle session until the next user changes it. `lasting`: it acts on an idle session, or on the statement that takes it back.
+   * `beginning`: as `lasting`, and it acts on transactions that begin later.
+   */
+  kind(name: string): 'plain' | 'lasting' | 'beginning'
+  /** Those that need a statement for each alone. All others can be set by one. */
+  readonly alone: ReadonlySet<string>
+  /**
+   * Those that decide which others may be changed. They are taken back before others are changed, the last first, and set again
+   * after them.
+   */
+  readonly guards: readonly string[]
+  /** Sets the level of every transaction of a session; null if each transaction has to set it. */
+  isolation(level: IsolationLevel): Statement | null
+  /** Whether the setting of this name makes the session refuse writes. */
+  refusesWrites(name: string): boolean
+  /** Those that a text visibly changes by name: in lower case, `*` for all. Absent: unknown. */
+  changedBy?(text: string): readonly string[]
+  readonly baseline: Baseline
+}
+
+/** How `iterate()` reads the rows of a statement in parts. */
+export interface PartWords {
+  /** First words of statements whose rows can come so. */
+  readonly verbs: ReadonlySet<string>
+  /**
+   * Null: the rows are read while they arrive, and held back in between. The connection does nothing else until the last row has come.
+   */
+  readonly cursor: CursorWords | null
 }
 
 /** The statements of a cursor in SQL. */
 export interface CursorWords {
-  /** First words of statements whose rows can be streamed. */
-  readonly verbs: ReadonlySet<string>
   declare(name: string, query: string): string
   fetch(name: string, count: number): string
   move(name: string, count: number): string
@@ -132,44 +176,6 @@ export function meaningOf(part: Partial<Meaning>): Meaning {
     following: null,
     ...part,
   })
-}
-
-/**
- * Lists of objects that one more statement asks for. Keys leave the server as text and come back as they were written, because
- * the server alone knows which are equal.
- */
-export interface ListWords {
-  /** Lists come in one column of the statement that reads their objects. Null: each list needs one more statement. */
-  readonly inColumn: ListColumnWords | null
-  /** A part of a key as the server's own text. `column` is SQL, `declared` the type that its table declares. */
-  keyText(column: string, declared: string): string
-  /** SQL that gives the type of that part as text, in words that `keys` reads. */
-  keyType(column: string, declared: string): string
-  /**
-   * The keys of many objects as rows, in one text for any number of them. `columns` has the texts of each part, all of one
-   * length, with no NULL. `place` takes a parameter and gives its placeholder, in the order in which they stand in the text.
-   */
-  keys(types: readonly string[], columns: readonly (readonly string[])[], place: (value: unknown) => string): KeyRows
-}
-
-/** Lists in one column. */
-export interface ListColumnWords {
-  /** One object of a list. `fields` is SQL. */
-  object(fields: string): string
-  /**
-   * Asks the catalogue about so many relations. Each has four parameters: a table, its columns, the table that they are compared with, its
-   * columns. Gives `unknown` for each, or some of the words `indexed` and `whole`, with commas in between. `indexed`: an index finds
-   * their rows. `whole`: the columns are one whole number each, and what they are compared with is of a table, so that its rows are the same
-   * when they are asked for again.
-   */
-  relations(count: number): string
-}
-
-export interface KeyRows {
-  /** Stands in FROM. It is called `o`, and has the ordinal of each object from 1 as `ord`. */
-  readonly from: string
-  /** The parts of a key, each in its type: an index on what they are compared with serves. */
-  readonly parts: readonly string[]
 }
 
 /** A text, which is hashed; a whole number of 64 bits; or two of 32 bits. The three never meet. */
@@ -272,17 +278,14 @@ export interface Dialect {
   /** For sentences: `PostgreSQL`. */
   readonly title: string
   readonly placeholder: Placeholders
-  readonly limits: Limits
-  /** Advice for a statement with too many parameters, after "send them in batches"; `''` for none. */
-  readonly manyAtOnce: string
   /** One linear scan of a text. It never fails, and gives the strictest answer in doubt: the server refuses a wrong text. */
   classify(text: string): Classified
   /** The text cut at its positional placeholders, or at its `:name`s. */
   cut(text: string, at: 'positional' | 'named'): Cut
   /** The effects of functions and triggers that texts do not show; null: none that stay with a session. */
   readonly functions: FunctionDialect | null
-  /** Gives one number: the `Pin` bits of `askable` whose state the session still has. */
-  readonly stillHeld: string
+  /** Gives one number: the `Pin` bits of `askable` whose state the session still has. Null: it cannot say. */
+  readonly stillHeld: string | null
   readonly commit: string
   readonly rollback: string
   /**
@@ -294,9 +297,7 @@ export interface Dialect {
   begin(options?: BeginOptions): Opening
   /** Lets the server end the current transaction and its session when it is idle for `ms` milliseconds. Null: it cannot. */
   idleLimit(ms: number): string | null
-  savepoint(name: string): string
-  release(name: string): string
-  rollbackTo(name: string): string
+  readonly savepoint: SavepointWords
   /**
    * Quotes one name so that it can only ever be that name.
    *
@@ -304,37 +305,9 @@ export interface Dialect {
    *   names that the server keeps apart.
    */
   quote(name: string): string
-  /**
-   * Sets session settings, one for each own entry, until the end of the session or of the transaction.
-   *
-   * @throws {UsageError} for a name that no setting can have, or a value that is not a string, number or boolean.
-   */
-  settings(settings: Readonly<Record<string, string | number | boolean>>, until: 'session' | 'transaction'): Statement
-  /** Gives a setting the value that it had when the session began, until the end of the session or of the transaction. */
-  takeBack(name: string, until: 'session' | 'transaction'): string
-  /**
-   * `plain`: it takes effect at once, so it may be set in front of a statement in one unit. It does nothing by itself, so it may stay
-   * in an idle session until the next user changes it. `lasting`: it acts on an idle session, or on the statement that takes it back.
-   * `beginning`: as `lasting`, and it acts on transactions that begin later.
-   */
-  settingKind(name: string): 'plain' | 'lasting' | 'beginning'
-  /** Settings that are set by a statement for each alone. Absent: all of them can be set by one. */
-  readonly settingsAlone?: ReadonlySet<string> | undefined
-  /**
-   * Settings that decide which others may be changed. They are taken back before others are changed, the last first, and set again
-   * after them.
-   */
-  readonly guards: readonly string[]
-  /** Sets the level of every transaction of a session; null if each transaction has to set it. */
-  sessionIsolation(level: IsolationLevel): Statement | null
-  readonly baseline: Baseline
-  /** The statements of a cursor; null if the database has none. */
-  readonly cursor: CursorWords | null
-  /**
-   * For a database without cursors: first words of statements whose rows are read while they arrive, and held back in between. The
-   * connection does nothing else until the last row has come. Absent: rows cannot be streamed.
-   */
-  readonly streams?: ReadonlySet<string> | undefined
+  readonly settings: SettingWords
+  /** Null: `iterate()` is refused. */
+  readonly parts: PartWords | null
   /** Null: the server cannot be asked whether a transaction was committed. */
   readonly outcome: OutcomeQuestion | null
   /** Absent: no server follows another one, or none can be asked. */
@@ -346,12 +319,7 @@ export interface Dialect {
   explain(error: ErrorFields): Meaning
   /** What the server said, without values, to a statement of that text. */
   message(error: ErrorFields, sql: string | undefined): string
-  readonly lists: ListWords
   readonly models: ModelWords
-  /** Whether the setting of this name makes the session refuse writes. */
-  readOnlySetting(text: string): boolean
-  /** Settings that a text visibly changes by name: in lower case, `*` for all. Absent: unknown. */
-  settingsChanged?(text: string): readonly string[]
   readonly advice: Advice
 }
 

@@ -37,6 +37,44 @@ export interface RowsAtOnce {
   json(table: string, columns: string): string
 }
 
+/**
+ * Lists of objects that one more statement asks for. Keys leave the server as text and come back as they were written, because
+ * the server alone knows which are equal.
+ */
+export interface ListWords {
+  /** Lists come in one column of the statement that reads their objects. Null: each list needs one more statement. */
+  readonly inColumn: ListColumnWords | null
+  /** A part of a key as the server's own text. `column` is SQL, `declared` the type that its table declares. */
+  keyText(column: string, declared: string): string
+  /** SQL that gives the type of that part as text, in words that `keys` reads. */
+  keyType(column: string, declared: string): string
+  /**
+   * The keys of many objects as rows, in one text for any number of them. `columns` has the texts of each part, all of one
+   * length, with no NULL. `place` takes a parameter and gives its placeholder, in the order in which they stand in the text.
+   */
+  keys(types: readonly string[], columns: readonly (readonly string[])[], place: (value: unknown) => string): KeyRows
+}
+
+/** Lists in one column. */
+export interface ListColumnWords {
+  /** One object of a list. `fields` is SQL. */
+  object(fields: string): string
+  /**
+   * Asks the catalogue about so many relations. Each has four parameters: a table, its columns, the table that they are compared with, its
+   * columns. Gives `unknown` for each, or some of the words `indexed` and `whole`, with commas in between. `indexed`: an index finds
+   * their rows. `whole`: the columns are one whole number each, and what they are compared with is of a table, so that its rows are the same
+   * when they are asked for again.
+   */
+  relations(count: number): string
+}
+
+export interface KeyRows {
+  /** Stands in FROM. It is called `o`, and has the ordinal of each object from 1 as `ord`. */
+  readonly from: string
+  /** The parts of a key, each in its type: an index on what they are compared with serves. */
+  readonly parts: readonly string[]
+}
+
 export interface ModelWords {
   /** Each server gives the rows of INSERT and DELETE; else its sessions tell whether it does. */
   readonly returns: boolean
@@ -77,4 +115,5 @@ export interface ModelWords {
   readonly member: MemberWords | null
   /** Behind a query: `for update of "users" skip locked`. @throws {UsageError} for what it cannot lock. */
   lock(asked: LockAsked): string
+  readonly lists: ListWords
 }

@@ -94,7 +94,7 @@ function isWordPart(code: number): boolean {
 export function checkPositional(dialect: Dialect, expected: number, params: readonly unknown[], sql: string): void {
   const { length } = params
   if (length !== expected) throw failure(miscounted(dialect, expected, length), sql)
-  if (length > dialect.limits.parameters) throw failure(tooMany(dialect, length), sql)
+  if (length > dialect.placeholder.most) throw failure(tooMany(dialect, length), sql)
   for (let index = 0; index < length; index++) {
     const reason = refusal(params[index])
     if (reason !== undefined) throw failure(`Parameter ${nth(dialect, index)} ${reason}.`, sql)
@@ -120,7 +120,7 @@ export function bindNamed(
     const extra = keys.filter((key) => !known.has(key))
     if (extra.length > 0) throw failure(unexpected(extra), sql)
   }
-  if (names.length > dialect.limits.parameters) throw failure(tooMany(dialect, names.length), sql)
+  if (names.length > dialect.placeholder.most) throw failure(tooMany(dialect, names.length), sql)
   return names.map((name) => {
     const value = values[name]
     const reason = refusal(value)
@@ -196,8 +196,8 @@ function miscounted(dialect: Dialect, expected: number, given: number): string {
   return `The text has ${wanted}, but ${values(given)} given.`
 }
 
-const tooMany = ({ title, limits, manyAtOnce }: Dialect, count: number): string =>
-  `${title} takes at most ${limits.parameters} parameters, ${count} were given: send them in batches${manyAtOnce}.`
+const tooMany = ({ title, placeholder: { most, insteadOfMore } }: Dialect, count: number): string =>
+  `${title} takes at most ${most} parameters, ${count} were given: send them in batches${insteadOfMore}.`
 
 function unexpected(extra: readonly string[]): string {
   const options = extra.some((name) => name === 'timeoutMs' || name === 'signal')

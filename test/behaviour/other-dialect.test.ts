@@ -11,6 +11,7 @@ import { many, Model } from 'genever/models'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { FakeDriver } from '../support/fake/driver.ts'
+import { gate } from '../support/gate.ts'
 import { SecondDriver } from '../support/second/driver.ts'
 
 interface Served extends AsyncDisposable {
@@ -19,10 +20,10 @@ interface Served extends AsyncDisposable {
   readonly driver: SecondDriver
 }
 
-function serve(): Served {
+function serve(pool: object = {}): Served {
   const server = new FakeDriver()
   const driver = new SecondDriver(server)
-  const db = createDb({ driver, pool: { max: 1 } })
+  const db = createDb({ driver, pool: { max: 1, ...pool } })
   return {
     db,
     server,
@@ -260,6 +261,24 @@ test('statements that were prepared when the connection was opened are prepared 
   await db.scope(() => db.status("set app.other = 'kept'"))
   expect(await one.scalar({ a: 2 })).toBe(2)
   expect([driver.server.prepared, driver.server.resets, driver.violations]).toEqual([['select ?', 'select ?'], 1, []])
+})
+
+test('a session that cannot say what it still has is not asked, and keeps its connection', async () => {
+  await using served = serve({ acquireTimeoutMs: 50 })
+  const { db, driver } = served
+  const locked = gate()
+  const over = gate()
+  const holder = db.scope(async () => {
+    await db.scalar('select pg_advisory_lock(7)')
+    locked.open()
+    await over.promise
+  })
+  await locked.promise
+
+  expect((await caught(db.scalar('select 1'))).name).toBe('AcquireTimeoutError')
+  expect(driver.received).toEqual(['select pg_advisory_lock(7)'])
+  over.open()
+  await holder
 })
 
 test('DDL that would commit is refused inside a transaction before it is sent, and runs outside', async () => {

@@ -352,6 +352,28 @@ describeMysql('the engine on MySQL', () => {
     expect(error.message).not.toContain('dup')
   })
 
+  test.each<readonly [string, (url: URL) => void, string, object]>([
+    [
+      'a database that is not there',
+      (url) => (url.pathname = '/nowhere'),
+      'ConnectError',
+      { errno: 1049, sqlState: '42000', retryable: false },
+    ],
+    [
+      'a wrong password',
+      (url) => Object.assign(url, { username: 'nobody', password: 'wrong' }),
+      'AuthenticationError',
+      { errno: 1045, sqlState: '28000', retryable: false },
+    ],
+  ])('%s is refused with the number of the error and its state', async (_, change, name, members) => {
+    const url = new URL(server.url)
+    change(url)
+    const error = await caught(createDb(url.href).open())
+
+    expect(error.name).toBe(name)
+    expect(error).toMatchObject({ ...members, outcome: 'not_started' })
+  })
+
   test('a row that other rows refer to is a conflict, a row that refers to none is a mistake in the data', async () => {
     await server.query(
       'create table if not exists child (p int, constraint child_of foreign key (p) references t (id))',

@@ -48,7 +48,7 @@ test.each([
 })
 
 test('savepoints are set, released and returned to by their quoted name', () => {
-  expect([postgres.savepoint('s1'), postgres.release('s1'), postgres.rollbackTo('S"1')]).toEqual([
+  expect([postgres.savepoint.set('s1'), postgres.savepoint.release('s1'), postgres.savepoint.back('S"1')]).toEqual([
     'SAVEPOINT "s1"',
     'RELEASE SAVEPOINT "s1"',
     'ROLLBACK TO SAVEPOINT "S""1"',
@@ -135,15 +135,15 @@ test.each<[unknown, RegExp]>([
 })
 
 test('settings are set by one statement whose names and values are parameters', () => {
-  expect(postgres.settings({ search_path: 'a, b', 'app.tenant': 7, jit: false }, 'session')).toEqual({
+  expect(postgres.settings.set({ search_path: 'a, b', 'app.tenant': 7, jit: false }, 'session')).toEqual({
     sql: 'select set_config($1, $2, false), set_config($3, $4, false), set_config($5, $6, false)',
     params: ['search_path', 'a, b', 'app.tenant', '7', 'jit', 'false'],
   })
-  expect(postgres.settings({}, 'session')).toEqual({ sql: 'select', params: [] })
+  expect(postgres.settings.set({}, 'session')).toEqual({ sql: 'select', params: [] })
 })
 
 test('a path of schemas in quotes that ends with pg_temp is set by a text for it alone, until the end of the session', () => {
-  const set = (path: string): unknown => postgres.settings({ search_path: path }, 'session')
+  const set = (path: string): unknown => postgres.settings.set({ search_path: path }, 'session')
 
   expect(set('"a", "Ä ;--", pg_temp')).toEqual({ sql: 'set search_path = "a", "Ä ;--", pg_temp', params: [] })
   for (const path of [
@@ -157,17 +157,17 @@ test('a path of schemas in quotes that ends with pg_temp is set by a text for it
     'pg_temp',
   ])
     expect(set(path)).toEqual({ sql: 'select set_config($1, $2, false)', params: ['search_path', path] })
-  expect(postgres.settings({ search_path: '"a", pg_temp' }, 'transaction').params).toHaveLength(2)
-  expect(postgres.settings({ search_path: '"a", pg_temp', jit: false }, 'session').params).toHaveLength(4)
+  expect(postgres.settings.set({ search_path: '"a", pg_temp' }, 'transaction').params).toHaveLength(2)
+  expect(postgres.settings.set({ search_path: '"a", pg_temp', jit: false }, 'session').params).toHaveLength(4)
 })
 
 test.each(['', 'a b', 'a;b', 'a..b', '.a', 'a.', '1a', 'a-b', 'a"b', 'é', 'a\0', 'x'.repeat(64), '__proto__ '])(
   'the setting name %j is refused',
   (name) => {
-    expect(() => postgres.settings({ [name]: 'x' }, 'session')).toThrow(/^PostgreSQL allows no setting named/)
+    expect(() => postgres.settings.set({ [name]: 'x' }, 'session')).toThrow(/^PostgreSQL allows no setting named/)
   },
 )
 
 test.each([null, undefined, ['x'], { toString: () => 'x' }, Symbol('x')])('a setting cannot be %o', (value) => {
-  expect(() => postgres.settings({ a: value as string }, 'session')).toThrow(/^The setting "a" is /)
+  expect(() => postgres.settings.set({ a: value as string }, 'session')).toThrow(/^The setting "a" is /)
 })

@@ -151,7 +151,7 @@ const always: ReadonlySet<string> = new Set(['*', 'role', 'session_authorization
 /** @throws {TransactionStateError} when the text changes what makes the place around it. */
 export function refuseLeaving(stmt: Compiled, engine: EngineCore, chain: Link): void {
   let names = changed.get(stmt)
-  if (names === undefined) changed.set(stmt, (names = engine.dialect.settingsChanged?.(stmt.text) ?? []))
+  if (names === undefined) changed.set(stmt, (names = engine.dialect.settings.changedBy?.(stmt.text) ?? []))
   if (names.length === 0) return
   for (let link: Link | undefined = chain; link !== undefined; link = link.next) {
     const { frame } = link

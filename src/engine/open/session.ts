@@ -238,7 +238,7 @@ export class SessionSource implements ConnectionSource, Outlet {
     const connection = new Connection(engine, slot, undefined, true)
     const timeoutMs = Math.max(0, deadline - clock.now())
     try {
-      const level = isolation === undefined ? null : engine.dialect.sessionIsolation(isolation)
+      const level = isolation === undefined ? null : engine.dialect.settings.isolation(isolation)
       if (level !== null) await connection.status(level.sql, level.params, { timeoutMs })
       if (onConnect !== undefined) {
         if ((await before(deadline, this.#runHook(slot, connection, onConnect), 'late')) === 'late') {
@@ -255,7 +255,7 @@ export class SessionSource implements ConnectionSource, Outlet {
       }
       // What frames inside of the hook have set is no part of it.
       if (raw.inForce.any) await connection.scalar('select 1', [], { timeoutMs })
-      const { baseline } = engine.dialect
+      const { baseline } = engine.dialect.settings
       const { sql, params } = baseline.read([...slot.settingNames])
       const rows = await connection.all<{ name: string; setting: string }>(sql, params, {
         timeoutMs,
@@ -313,8 +313,8 @@ export class SessionSource implements ConnectionSource, Outlet {
       throw new UsageError(
         'onConnect returned while a statement or transaction of it was still open. Await all its work.',
       )
-    const { baseline, advice } = this.#engine.dialect
-    if ((slot.pins & ~(baseline.pins | Pin.raw | Pin.functions)) !== 0)
+    const { settings, advice } = this.#engine.dialect
+    if ((slot.pins & ~(settings.baseline.pins | Pin.raw | Pin.functions)) !== 0)
       throw new UsageError(`${advice.onConnect} at the first reset of the connection. Set them where they are used.`)
   }
 }
@@ -334,7 +334,7 @@ class SetupSlot extends Slot {
     if (item instanceof EngineOp && (item.stmt.pins & Pin.settings) !== 0)
       for (const text of [item.stmt.text, ...item.params])
         if (typeof text === 'string')
-          for (const name of this.engine.dialect.baseline.unlisted(text)) this.settingNames.add(name)
+          for (const name of this.engine.dialect.settings.baseline.unlisted(text)) this.settingNames.add(name)
     super.send(item)
   }
 }

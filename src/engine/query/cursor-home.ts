@@ -3,7 +3,7 @@ import { TransactionEndedError, UsageError } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'
 import { type Tags, withComment } from '../../sql/tags.ts'
-import type { CursorWords } from '../../sql/dialect.ts'
+import type { CursorWords, PartWords } from '../../sql/dialect.ts'
 import type { Link } from '../context/chain.ts'
 import type { EngineCore, From } from '../core.ts'
 import type { OpenCursor } from '../transaction/inside.ts'
@@ -106,7 +106,7 @@ export class CursorHome {
     const { slot } = this.record
     const tagged = (text: string): string => withComment(text, tags?.comment ?? '')
     const isPortal = size > 0 && stmt.cls === 'read' && slot.lease?.raw.portals === true
-    return new RowParts(this.name, wordsOf(engine), isPortal, {
+    return new RowParts(this.name, partsOf(engine).cursor as CursorWords, isPortal, {
       sendPart(of, params, portal, rows) {
         const op = make(of, params, rows > 0, portal === null ? 0 : rows)
         op.portal = portal
@@ -124,7 +124,7 @@ export class CursorHome {
 
   /** Whether rows are read while they come: its database has no cursors. */
   get streams(): boolean {
-    return this.engine.dialect.streams !== undefined
+    return this.engine.dialect.parts?.cursor === null
   }
 
   finish(well: boolean): Promise<void> {
@@ -132,8 +132,8 @@ export class CursorHome {
   }
 }
 
-/** @throws {UsageError} where rows cannot be streamed. */
-export function wordsOf({ dialect }: EngineCore): CursorWords {
-  if (dialect.cursor !== null) return dialect.cursor
+/** @throws {UsageError} where rows cannot come in parts. */
+export function partsOf({ dialect }: EngineCore): PartWords {
+  if (dialect.parts !== null) return dialect.parts
   throw new UsageError(`iterate() needs a cursor, and ${dialect.title} has none. Use all(), page by page.`)
 }

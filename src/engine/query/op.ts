@@ -343,13 +343,13 @@ function noteReadOnly(op: Failed, raw: RawConnection, failure: Failure): void {
 /** The engine itself is one that only reads. */
 function asked({ dialect, options: { connection } }: EngineCore): boolean {
   const { settings, options } = connection
-  return names(dialect, settings) || (typeof options === 'string' && dialect.readOnlySetting(options))
+  return names(dialect, settings) || (typeof options === 'string' && dialect.settings.refusesWrites(options))
 }
 
 function names(dialect: Dialect, settings: unknown): boolean {
   return (
     typeof settings === 'object' &&
     settings !== null &&
-    Object.keys(settings).some((name) => dialect.readOnlySetting(name))
+    Object.keys(settings).some((name) => dialect.settings.refusesWrites(name))
   )
 }

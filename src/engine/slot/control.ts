@@ -87,7 +87,7 @@ function open(transaction: TransactionRecord, main: EngineOp, ops: Op[]): void {
   const { engine, parent, savepoint, options: asked } = transaction
   const { dialect, statements, options } = engine
   if (parent !== null) {
-    ops.push(new ControlOp(statements.compileInternal(dialect.savepoint(savepoint)), main, transaction))
+    ops.push(new ControlOp(statements.compileInternal(dialect.savepoint.set(savepoint)), main, transaction))
     return
   }
   // Else it is what every session starts with.

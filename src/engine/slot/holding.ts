@@ -142,7 +142,7 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   get #maybeFree(): boolean {
     if (!this.#free || this.askedAt === this.stirs) return this.asking
     if (this.doubts !== null) return (this.pins & ~Pin.askable) === 0
-    return this.pins !== 0 && (this.pins & ~Pin.askable) === 0
+    return this.pins !== 0 && (this.pins & ~Pin.askable) === 0 && this.engine.dialect.stillHeld !== null
   }
 
   get askable(): boolean {

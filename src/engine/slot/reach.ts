@@ -81,7 +81,10 @@ export function ask(slot: Holding): void {
   slot.asking = true
   const { query } = engine.functions
   const doubted = slot.doubts !== null
-  const op = question(slot, engine.statements.compileInternal(doubted ? query.text : engine.dialect.stillHeld))
+  const op = question(
+    slot,
+    engine.statements.compileInternal(doubted ? query.text : (engine.dialect.stillHeld as string)),
+  )
   sendPast(slot, [op])
   void op
     .wait()

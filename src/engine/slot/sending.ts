@@ -106,9 +106,10 @@ export function releases(slot: Holding, released: Unreleased | null, main: Engin
   return releaseTexts(slot, released).map((text) => new ReleaseOp(slot, released, text, main))
 }
 
-function releaseTexts({ engine: { dialect } }: Holding, { savepoint, undone }: Unreleased): string[] {
-  const release = dialect.release(savepoint)
-  return undone === null ? [release] : [dialect.rollbackTo(undone), release]
+function releaseTexts({ engine }: Holding, { savepoint, undone }: Unreleased): string[] {
+  const words = engine.dialect.savepoint
+  const release = words.release(savepoint)
+  return undone === null ? [release] : [words.back(undone), release]
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Handle } from '../context/frame.ts'
 import { fromAround } from '../context/place.ts'
 import type { From } from '../core.ts'
 import { readsAlone } from '../hosts/route.ts'
-import { CursorHome, type CursorWait, type Guest, wordsOf } from '../query/cursor-home.ts'
+import { CursorHome, type CursorWait, type Guest, partsOf } from '../query/cursor-home.ts'
 import { notForReplicas } from '../query/query-terms.ts'
 import { thrownError } from '../query/failure.ts'
 import type { Runner } from '../query/runner.ts'
@@ -195,8 +195,8 @@ export async function openHome(
   wait: Omit<CursorWait, 'reads'>,
   stmt: Compiled,
 ): Promise<CursorHome> {
-  const { streams } = engine.dialect
-  if (!(streams ?? wordsOf(engine).verbs).has(stmt.verb) || stmt.cls === 'multi')
+  const { verbs } = partsOf(engine)
+  if (!verbs.has(stmt.verb) || stmt.cls === 'multi')
     throw new UsageError(
       'iterate() streams one SELECT, WITH, VALUES or TABLE statement. Use all() or status() for this text.',
       { statement: { sql: stmt.text } },

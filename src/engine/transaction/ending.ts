@@ -200,7 +200,7 @@ export function hurry(record: OpenTransaction, error: Error): Error {
  */
 async function release(record: OpenTransaction): Promise<void> {
   const { engine, slot, handle } = record
-  const op = sendControl(slot, Infinity, engine.dialect.release(record.savepoint))
+  const op = sendControl(slot, Infinity, engine.dialect.savepoint.release(record.savepoint))
   let late = false
   record.last = op
   try {
@@ -262,7 +262,7 @@ export async function rollback(record: OpenTransaction, cancelNow = false): Prom
       slot.flight.unreleased = null
       await (parent === null
         ? sendUndoing(slot, dialect.rollback)
-        : sendUndoing(slot, dialect.rollbackTo(savepoint), dialect.release(savepoint)))
+        : sendUndoing(slot, dialect.savepoint.back(savepoint), dialect.savepoint.release(savepoint)))
     }
   }
   end(record, 'rolled_back')

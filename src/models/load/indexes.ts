@@ -4,7 +4,7 @@ import type { Executor } from '../../engine/query/executor.ts'
 import { sqlNameOf } from '../meta/table.ts'
 import type { List } from './level.ts'
 import { unconverted } from '../../sql/conversions.ts'
-import type { ListColumnWords } from '../../sql/dialect.ts'
+import type { ListColumnWords } from '../../sql/model-words.ts'
 
 const engines = new WeakMap<object, Indexes>()
 
@@ -31,7 +31,7 @@ export class Indexes {
     const engine = executor.engineQuietly()
     if (engine === null) return null
     let indexes = engines.get(engine)
-    if (indexes === undefined) engines.set(engine, (indexes = new Indexes(engine.dialect.lists.inColumn)))
+    if (indexes === undefined) engines.set(engine, (indexes = new Indexes(engine.dialect.models.lists.inColumn)))
     return indexes
   }
 

@@ -4,7 +4,7 @@
 // of the row they belong to. Each record is made bytes on its own: while the server writes an array of records, every field of
 // them keeps a kilobyte until all are written.
 import { type Column, is, SQL } from 'drizzle-orm'
-import type { ListColumnWords } from '../../sql/dialect.ts'
+import type { ListColumnWords } from '../../sql/model-words.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { SqlText } from '../meta/sql-text.ts'
 import { writeConditions } from '../query/compile/condition.ts'
@@ -52,7 +52,7 @@ class ListWriter {
 
   constructor(main: SqlText, correlates: Correlates) {
     this.#main = main
-    this.#words = main.dialect.lists.inColumn as ListColumnWords
+    this.#words = main.dialect.models.lists.inColumn as ListColumnWords
     this.#correlates = correlates
   }
 

@@ -4,7 +4,8 @@
 import { Column, is, type SQL, sql } from 'drizzle-orm'
 import { TransactionAbortedError, UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
-import type { Dialect, ListWords } from '../../sql/dialect.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import type { ListWords } from '../../sql/model-words.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
@@ -37,7 +38,7 @@ export async function loadSeparately<R>(
   const separate = separateOf(state.loader)
   const { statement, assembly } = compileQuery(
     { ...state, ...separate.root, limit: limit === 0 ? state.limit : Math.min(limit, state.limit ?? limit) },
-    { beside: [...separate.beside(executor.dialectHere().lists), ...separate.joined(state.joins)] },
+    { beside: [...separate.beside(executor.dialectHere().models.lists), ...separate.joined(state.joins)] },
   )
   return together(executor, async () => {
     const rows = await executor.all(asQuery({ ...statement, decode: undefined }), options)
@@ -223,9 +224,9 @@ class Objects {
   }
 }
 
-function needsJoined(what: string, { dialect: { lists, title } }: Source): UsageError {
+function needsJoined(what: string, { dialect: { models, title } }: Source): UsageError {
   return new UsageError(
-    lists.inColumn !== null
+    models.lists.inColumn !== null
       ? `${what}, which needs the strategy 'joined'.`
       : `${what}. On ${title} lists, and all that is loaded beside them, come by further statements, which follow foreign keys only.`,
   )
@@ -314,7 +315,7 @@ class Part {
     let compiled = this.#compiled.get(dialect)
     if (compiled === undefined) {
       const assembly = new Assembly(this.#separate.root.loader, this.child.node.source, this.#joins())
-      for (const each of this.#separate.beside(dialect.lists)) assembly.beside(each)
+      for (const each of this.#separate.beside(dialect.models.lists)) assembly.beside(each)
       const through = this.child.list?.through ?? null
       for (const each of this.#separate.joined(through === null ? [] : [{ source: through }])) assembly.beside(each)
       const { spec } = assembly
@@ -350,7 +351,7 @@ class Part {
   /** A list of keys is one parameter, so that there is one statement however many keys there are. */
   #statement(
     assembly: Assembly,
-    { lists, placeholder }: Dialect,
+    { models: { lists }, placeholder }: Dialect,
     columns: readonly (readonly string[])[],
     types: readonly string[],
   ): SqlText {

@@ -287,7 +287,7 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   /** Whether what belongs to the objects is loaded by further statements. */
   get #separate(): boolean {
-    return isSeparate(this.#state, this.#madeOn.dialectHere().lists)
+    return isSeparate(this.#state, this.#madeOn.dialectHere().models.lists)
   }
 
   #separately(executor: Executor, most: number, options: CallOptions | undefined): Promise<R[]> {

@@ -22,7 +22,7 @@ export async function readPage<R>(
   const separate = state.selectIn ? separateOf(state.loader) : null
   const beside = [
     ...textsOf(keys, state.source),
-    ...(separate?.beside(executor.dialectHere().lists) ?? []),
+    ...(separate?.beside(executor.dialectHere().models.lists) ?? []),
     ...(separate?.joined(state.joins) ?? []),
   ]
   const {

@@ -8,7 +8,7 @@ import type { Source } from '../load/source.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import type { CallOptions } from '../types/model.ts'
 import type { LoadOptions, LockOptions } from '../types/query.ts'
-import type { ListWords } from '../../sql/dialect.ts'
+import type { ListWords } from '../../sql/model-words.ts'
 import type { Condition } from './compile/condition.ts'
 
 export const lockChecks: Checks<LockOptions> = { nowait: boolean, skipLocked: boolean }

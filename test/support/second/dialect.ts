@@ -86,8 +86,7 @@ export const second: Dialect = {
   name: 'second',
   title: 'The second fake',
   system: 'other_sql',
-  placeholder: { numbered: false, text: () => '?' },
-  manyAtOnce: '',
+  placeholder: { ...postgres.placeholder, numbered: false, text: () => '?', insteadOfMore: '' },
   classify,
   cut,
   quote,
@@ -97,30 +96,39 @@ export const second: Dialect = {
     abandon: 'ROLLBACK',
   }),
   idleLimit: () => null,
-  savepoint: (name) => `SAVEPOINT ${quote(name)}`,
-  release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
-  rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
-  settings(given, until) {
-    const { sql, params } = postgres.settings(given, until)
-    return { sql: sql.replaceAll(/\$\d+/g, '?'), params }
+  stillHeld: null,
+  savepoint: {
+    set: (name) => `SAVEPOINT ${quote(name)}`,
+    release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
+    back: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
   },
-  sessionIsolation: () => null,
+  settings: {
+    ...postgres.settings,
+    set(given, until) {
+      const { sql, params } = postgres.settings.set(given, until)
+      return { sql: sql.replaceAll(/\$\d+/g, '?'), params }
+    },
+    isolation: () => null,
+  },
   outcome: null,
   explain: ({ code }) => meanings.get(code) ?? usual,
-  // A derived table with a group is made once, with a key; a bare JSON_TABLE would be read again for each row.
-  lists: {
-    inColumn: null,
-    keyText: (column) => `cast(${column} as char)`,
-    keyType: (_, declared) => `'${declared}'`,
-    keys(types, columns, place) {
-      const names = types.map((_, at) => `k${at}`).join(', ')
-      const parts = types.map((type, at) => `k${at} ${type} path '$[${at}]'`).join(', ')
-      const rows = columns[0]?.map((_, row) => columns.map((column) => column[row])) ?? []
-      const table = `json_table(${place(JSON.stringify(rows))}, '$[*]' columns (ord for ordinality, ${parts}))`
-      return {
-        from: `(select ord, ${names} from ${table} as j group by ord, ${names}) as o`,
-        parts: types.map((_, at) => `o.k${at}`),
-      }
+  models: {
+    ...postgres.models,
+    // A derived table with a group is made once, with a key; a bare JSON_TABLE would be read again for each row.
+    lists: {
+      inColumn: null,
+      keyText: (column) => `cast(${column} as char)`,
+      keyType: (_, declared) => `'${declared}'`,
+      keys(types, columns, place) {
+        const names = types.map((_, at) => `k${at}`).join(', ')
+        const parts = types.map((type, at) => `k${at} ${type} path '$[${at}]'`).join(', ')
+        const rows = columns[0]?.map((_, row) => columns.map((column) => column[row])) ?? []
+        const table = `json_table(${place(JSON.stringify(rows))}, '$[*]' columns (ord for ordinality, ${parts}))`
+        return {
+          from: `(select ord, ${names} from ${table} as j group by ord, ${names}) as o`,
+          parts: types.map((_, at) => `o.k${at}`),
+        }
+      },
     },
   },
 }
