@@ -35,8 +35,8 @@ const { values } = parseArgs({
 })
 const [rounds, blockMs] = [Number(values.rounds), Number(values.ms)]
 /** A side is warm after so many operations, or so many blocks of four times the usual length. */
-const warmAfter = 4_000
-const mostWarmUps = 15
+const warmAfter = 8_000
+const mostWarmUps = 20
 const longRounds = Math.max(3, Math.round(rounds / 3))
 
 await using database = await benchDatabase()
@@ -103,9 +103,8 @@ async function report(name: string, workload: Workload, sides: readonly Measurab
 
 async function takeTurns(name: string, workload: Workload, taking: readonly Measurable[]): Promise<Sample[][]> {
   const samples = taking.map((): Sample[] => [])
-  for (const side of taking)
-    if (workload.long === true) await side.measure(name, 1)
-    else await warmUp(side, name)
+  if (workload.long === true) for (const side of taking) await side.measure(name, 1)
+  else await warmUp(taking, name)
   for (let round = 0; round < (workload.long === true ? longRounds : rounds); round++) {
     if (workload.needs === 'createMany' || workload.needs === 'create') await onServer(database.url, 'truncate notes')
     for (let turn = 0; turn < taking.length; turn++) {
@@ -118,13 +117,19 @@ async function takeTurns(name: string, workload: Workload, taking: readonly Meas
   return samples
 }
 
-/** Until its code is compiled: the first thousands of operations of a process cost more, whoever does them. */
-async function warmUp(side: Measurable, name: string): Promise<void> {
-  let operations = 0
-  for (let block = 0; block < mostWarmUps && operations < warmAfter; block++) {
-    const { time } = await side.measure(name, blockMs * 4)
-    operations += (blockMs * 4 * 1000) / time
-  }
+/**
+ * Until their code is compiled: the first thousands of operations of a process cost more, whoever does them. They take turns as they do
+ * later, since code that was compiled without a pause is compiled again after the first.
+ */
+async function warmUp(sides: readonly Measurable[], name: string): Promise<void> {
+  const operations = sides.map(() => 0)
+  for (let block = 0; block < mostWarmUps; block++)
+    for (const [at, side] of sides.entries()) {
+      const done = operations[at] ?? 0
+      if (done >= warmAfter) continue
+      const { time } = await side.measure(name, blockMs * 4)
+      operations[at] = done + (blockMs * 4 * 1000) / time
+    }
 }
 
 function spread(ratios: readonly number[]): Spread {
