@@ -42,15 +42,38 @@ export function encodeAll(params: readonly unknown[], types: readonly number[] |
   const encoded = new Array<Encoded>(params.length)
   for (let i = 0; i < params.length; i++) {
     const value = params[i]
-    if (typeof value === 'string') encoded[i] = checked(value, i)
-    else if (typeof value === 'number') encoded[i] = isDigits(value) ? value : numberText(value)
-    else if (value === null) encoded[i] = null
+    const plain = plainly(value, i)
+    if (plain !== undefined) encoded[i] = plain
     else {
       const type = types?.[i] ?? 0
       encoded[i] = (Array.isArray(value) ? longArray(value, type, as) : null) ?? encode(value, type, i, as)
     }
   }
   return encoded
+}
+
+/**
+ * As `encodeAll`, of values that are written alike whatever their types. Null: one of them is not, or there are too many.
+ * @throws {ParameterError} when one of them cannot be written
+ */
+export function encodePlain(params: readonly unknown[]): Encoded[] | null {
+  if (params.length > mostParameters) return null
+  // oxlint-disable-next-line unicorn/no-new-array -- as above
+  const encoded = new Array<Encoded>(params.length)
+  for (let i = 0; i < params.length; i++) {
+    const plain = plainly(params[i], i)
+    if (plain === undefined) return null
+    encoded[i] = plain
+  }
+  return encoded
+}
+
+/** Undefined: how it is written depends on its type. */
+function plainly(value: unknown, position: number): Encoded | undefined {
+  if (typeof value === 'string') return checked(value, position)
+  if (typeof value === 'number') return isDigits(value) ? value : numberText(value)
+  if (value === null) return null
+  return typeof value === 'boolean' ? String(value) : undefined
 }
 
 /** Null: it is written as text, where it is said what is wrong with it. */

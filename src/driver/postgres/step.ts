@@ -3,7 +3,7 @@
 import type { CopyPort, Failure, Op, Portal } from '../driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Compiled, Field, RowSpec, Shape } from '../../sql/compiled.ts'
-import { checkAll, type Encoded, encodeAll, mostDescribed, needsTypes, unknownTypes } from '../../postgres/encode.ts'
+import * as encoding from '../../postgres/encode.ts'
 import { explain } from '../../postgres/sqlstate.ts'
 import type { MessageWriter } from './message-writer.ts'
 import { copiesIn } from './op-rules.ts'
@@ -88,9 +88,9 @@ export class Step {
   entry: Prepared | null = null
   parse = true
   /** The server may be asked for types and columns at once, before the parameters. */
-  describable = true
+  readonly describable: boolean
   /** Null until the server has described a statement whose parameters cannot be written without their types. */
-  values: Encoded[] | null = null
+  values: encoding.Encoded[] | null = null
   asked = false
   /** What the server owes it: phases, four bits each. */
   due = 0
@@ -126,6 +126,7 @@ export class Step {
     this.maxRows = op.maxRows
     this.portal = op.portal ?? null
     this.copy = op.copy ?? null
+    this.describable = op.params.length <= encoding.mostDescribed && op.stmt.cls !== 'control'
     this.path = path
     this.since = since
   }
@@ -149,7 +150,7 @@ export class Step {
     writer.flush()
   }
 
-  askRun(writer: MessageWriter, values: readonly Encoded[], as: Conversions): void {
+  askRun(writer: MessageWriter, values: readonly encoding.Encoded[], as: Conversions): void {
     const { portal, maxRows } = this
     const name = portal?.name ?? ''
     if (this.#goesOn) this.#readAs(portal?.columns as PortalColumns, as.types)
@@ -240,15 +241,15 @@ export class Step {
       throw new UsageError('This driver carries no data of a COPY: there is neither copyFrom() nor copyTo() here.')
     if (!this.copy && (stmt.verb === 'COPY' || stmt.cls === 'multi') && copiesIn(stmt.text))
       throw new UsageError('COPY FROM STDIN is not supported: there is nothing to read from.')
-    this.describable = params.length <= mostDescribed && stmt.cls !== 'control'
     const writing = checkedWriting(book, this.spec?.conversions)
-    const open = this.describable && needsTypes(params, writing.converter)
+    if (!this.entry?.pooled && (this.values = encoding.encodePlain(params)) !== null) return
+    const open = this.describable && encoding.needsTypes(params, writing.converter)
     const types = this.#knownTypes()
     if (this.entry?.pooled) this.declared = types
     else if (open && this.parse) this.declared = types
-    if (!open || (types !== null && unknownTypes(params, types, writing).length === 0))
-      this.values = encodeAll(params, types, writing)
-    else checkAll(params, writing.converter)
+    if (!open || (types !== null && encoding.unknownTypes(params, types, writing).length === 0))
+      this.values = encoding.encodeAll(params, types, writing)
+    else encoding.checkAll(params, writing.converter)
   }
 
   /**
@@ -262,8 +263,7 @@ export class Step {
 
   /** Whether its parameters cannot be written without their types. */
   isOpen(book: TypeBook): boolean {
-    const { params, stmt } = this
-    return params.length <= mostDescribed && stmt.cls !== 'control' && needsTypes(params, this.writing(book).converter)
+    return this.describable && encoding.needsTypes(this.params, this.writing(book).converter)
   }
 
   /** Those that other sessions have found out. */
