@@ -87,7 +87,19 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
       noun: 'how a slot holds its connection, as far as its other parts know it',
       paths: ['slot/session.ts', 'slot/holding.ts'],
     },
-    { noun: 'slots, and the server each borrows from', paths: ['slot/', 'hosts/'] },
+    {
+      noun: 'the parts that decide for a slot',
+      paths: [
+        'slot/admission.ts',
+        'slot/sending.ts',
+        'slot/control.ts',
+        'slot/reach.ts',
+        'slot/spares.ts',
+        'hosts/hosts.ts',
+        'hosts/route.ts',
+      ],
+    },
+    { noun: 'slots, and the position of a database', paths: ['slot/', 'hosts/'] },
     {
       noun: 'how a transaction ends, and a call becomes an operation',
       paths: [
