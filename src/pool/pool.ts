@@ -35,6 +35,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   readonly #sharing: boolean
   readonly share: Share | null
   #closing: Closing | null = null
+  /** What those hear who are not served any more. */
+  protected whenClosed: Failure = closedFailure
 
   constructor(source: ConnectionSource, limits: PoolLimits, allowance: Allowance | null = null) {
     this.share = allowance === null ? null : new Share(this, allowance)
@@ -249,8 +251,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     if (this.#closing === null) {
       const closing = (this.#closing = new Closing(this, deadline))
       for (const each of [this.#upkeep, this.errands]) each.stop()
-      for (const waiter of this.#queue.clearNewcomers(all ? Infinity : closing.coming)) waiter.refuse(closedFailure)
-      for (const waiter of this.#lanes?.clear() ?? []) waiter.refuse(closedFailure)
+      const left = this.#queue.clearNewcomers(all ? Infinity : closing.coming)
+      for (const waiter of [...left, ...(this.#lanes?.clear() ?? [])]) waiter.refuse(this.whenClosed)
       if (this.#queue.size === 0) this.#growth.stop()
       for (const member of [...this.idle]) this.retire(member)
       closing.check()
@@ -265,7 +267,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   giveUp(): void {
     this.#growth.stop()
     for (const judge of [this.recall, this.#deadlock]) judge.stop()
-    for (const waiter of this.expel()) waiter.refuse(closedFailure)
+    for (const waiter of this.expel()) waiter.refuse(this.whenClosed)
   }
 
   tellWaiting(cursors: boolean): void {
@@ -290,10 +292,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
 
   #enqueue(waiter: PoolWaiter): void {
     // A waiter that was served before goes on.
-    if (this.closed && (waiter.recalledAt === 0 || this.#closing?.stopping === true)) {
-      waiter.refuse(closedFailure)
-      return
-    }
+    if (this.closed && (waiter.recalledAt === 0 || this.#closing?.stopping === true))
+      return waiter.refuse(this.whenClosed)
     if (waiter.recalledAt === 0 && this.waiting >= this.#limits.maxWaiting) {
       waiter.refuse(refused({ reason: 'too-many-waiters', stats: { ...this.stats() } }))
       return

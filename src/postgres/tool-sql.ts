@@ -52,6 +52,16 @@ export const doneSql = {
   detaching: 'select inhdetachpending from pg_inherits where inhrelid = to_regclass($1)',
 } as const
 
+/** Limits on how long a transaction may be open or idle. */
+export const limitNames: RegExp = /\b(?:idle_in_transaction_session_timeout|transaction_timeout)\b/i
+
+/** Those limits that the server has, and what takes them away for a transaction. */
+export const limitsSql = {
+  read: `select name, setting from pg_settings where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')`,
+  off: (names: readonly string[]): string =>
+    `select ${names.map((name) => `set_config('${name}', '0', true)`).join(', ')}`,
+} as const
+
 /** Names of constraints that a transaction leaves to its end. */
 export const deferredSql: string =
   "select distinct format('%I.%I', n.nspname, c.conname) as name from pg_constraint c " +

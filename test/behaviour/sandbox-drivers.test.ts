@@ -40,6 +40,18 @@ forEachDriver((driver) => {
     expect(await ids()).toEqual([])
   })
 
+  test.skipIf(driver.name === 'mysql')('who listens inside hears what is sent behind it', async () => {
+    const db = await driver.db()
+    const heard: unknown[] = []
+    const channel = `sandboxed_${process.pid}`
+    const listener = await sandboxed(db, () => db.listen(channel, ({ payload }) => void heard.push(payload)))
+    await db.notify(channel, 'after')
+    await until(() => heard.length > 0)
+    await listener.unlisten()
+
+    expect(heard).toEqual(['after'])
+  })
+
   test('a second connection where there is only one is refused at once', async () => {
     const db = await driver.single()
     const work = (): Promise<unknown> =>

@@ -135,6 +135,28 @@ describe('settings', () => {
     await own.close()
   })
 
+  test('that limit how long a transaction may be open or idle do not end that of the sandbox', async () => {
+    const idle = 'idle_in_transaction_session_timeout'
+    const own = createDb(database.url, { transactionIdleTimeoutMs: 60_001, settings: { [idle]: '60002' } })
+    const limit = (): Promise<unknown> => own.scalar(`show ${idle}`)
+    await sandboxed(own, async () => {
+      expect(await limit()).toBe('0')
+      const twice = async (): Promise<unknown> => (await own.scalar('select 1'), limit())
+      // A limit travels with the first statement, and is taken away behind it.
+      expect([await own.transaction(twice, { idleTimeoutMs: 60_003 }), await limit()]).toEqual(['0', '0'])
+      expect([await own.scope(twice, { settings: { [idle]: '60004' } }), await limit()]).toEqual(['0', '0'])
+      await own.scope(async () => {
+        await own.status(`set ${idle} = 60005`)
+        expect(await limit()).toBe('0')
+        await own.status(`set application_name = 'after'; set ${idle} = 60006`)
+        expect([await own.transaction(twice), await limit()]).toEqual(['0', '0'])
+      })
+      expect(await limit()).toBe('0')
+    })
+    expect(await limit()).toBe('60002ms')
+    await own.close()
+  })
+
   test('with the isolation of the engine give the sandbox that isolation', async () => {
     const own = createDb(database.url, { isolation: 'repeatable read' })
     const level = await sandboxed(own, () =>
@@ -145,6 +167,28 @@ describe('settings', () => {
     await own.close()
 
     expect(level).toBe('repeatable read')
+  })
+})
+
+describe('what travels in front of a statement', () => {
+  test('joins the transaction around it, where a separate one begins with several statements or for the object of the driver', async () => {
+    const audit = async (): Promise<unknown[]> =>
+      (await db.all('select entry from audit order by entry')).map(({ entry }) => entry)
+    await sandboxed(db, async () => {
+      await db.transaction(async () => {
+        await db.status("insert into audit values ('1')")
+        await db.transaction(() => db.status("insert into audit values ('2'); insert into audit values ('3')"), {
+          reuse: false,
+        })
+        const settings = { 'app.tenant': 'a' }
+        await db.scope(() => db.status("insert into audit values ('4'); select 1"), { reuse: false, settings })
+        await using connection = await db.acquire()
+        const client = (await connection.rawConnection()) as { query(text: string): Promise<unknown> }
+        await connection.transaction(() => client.query("insert into audit values ('5')"))
+      })
+
+      expect(await audit()).toEqual(['1', '2', '3', '4', '5'])
+    })
   })
 })
 

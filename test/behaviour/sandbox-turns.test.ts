@@ -237,6 +237,23 @@ forEachDriver(
         })
       })
 
+      test('runs in detached work that the transaction awaits; work that nobody awaits runs behind it', async () => {
+        await sandboxed(db, async () => {
+          let later: Promise<unknown> | undefined
+          await db.transaction(async (tx) => {
+            await insert(1)
+            later = db.detached(() => db.transaction(() => insert(2)))
+            await db.detached(() => insert(3))
+            await db.detached(() => db.transaction(() => insert(4)))
+            expect(await ids()).toEqual([1, 3, 4])
+            tx.raiseRollback()
+          })
+
+          await later
+          expect(await ids()).toEqual([2])
+        })
+      })
+
       test('may be several at the same time: they take turns', async () => {
         await sandboxed(db, async () => {
           await db.transaction(async () => {
@@ -419,6 +436,25 @@ forEachDriver(
           message: expect.stringMatching(/closed/) as string,
         })
         expect(await ids()).toEqual([])
+      })
+
+      test('is told to those who still wait for a connection, and the engine is not called closed', async () => {
+        await using single = createDb(database.url, { pool: { max: 1 } })
+        let waiting: Promise<Error> | undefined
+        await sandboxed(
+          single,
+          () => {
+            void caught(single.all(endless))
+            waiting = caught(single.all('select 1'))
+          },
+          { settleMs: 20 },
+        )
+
+        expect(await waiting).toMatchObject({
+          code: 'GENEVER_TRANSACTION_STATE',
+          outcome: 'not_started',
+          message: expect.stringMatching(/^The sandbox opened at .* has ended/) as string,
+        })
       })
 
       test('waits a little for what was not awaited', async () => {

@@ -4,6 +4,7 @@ import type { Failure, Op, RawConnection } from '../../driver/driver.ts'
 import { TransactionStateError, UsageError } from '../../errors/index.ts'
 import { Dirty, Pin, standsAlone, type Compiled } from '../../sql/compiled.ts'
 import { notice } from '../../observe/channels.ts'
+import type { Link } from '../context/chain.ts'
 import type { Handle } from '../context/frame.ts'
 import type { Lease } from '../../pool/member.ts'
 import { OwnOp } from '../own-op.ts'
@@ -162,6 +163,10 @@ export class Opener extends EngineOp {
     this.#drop = drop
   }
 
+  override around(): readonly object[] {
+    return this.#main.around()
+  }
+
   override fail(failure: Failure): void {
     super.fail(failure)
     this.#drop()
@@ -231,14 +236,14 @@ export function settingsUndone(slot: Holding): void {
   if (slot.lease === null) return
   slot.lease.raw.inForce.lose()
   // The user of the driver's own object relies on them now.
-  if (slot.settings !== null && isLent(slot) && slot.top === null) sendOwed(slot, null)
+  if (slot.settings !== null && isLent(slot) && slot.top === null) sendOwed(slot, undefined, null)
 }
 
-/** Sends what a slot owes before anything else. `handle`: that of the transaction to be opened. */
-export function sendOwed(slot: Holding, handle: Handle | null): EngineOp {
+/** Sends what a slot owes before anything else. `handle`: that of the transaction to be opened, by code with that chain. */
+export function sendOwed(slot: Holding, chain: Link | undefined, handle: Handle | null): EngineOp {
   const { engine } = slot
   const stmt = engine.statements.compileInternal('select 1')
-  const op = new EngineOp(engine, undefined, handle, stmt, [], null, null, 0, Infinity, null)
+  const op = new EngineOp(engine, chain, handle, stmt, [], null, null, 0, Infinity, null)
   slot.send(op)
   return op
 }

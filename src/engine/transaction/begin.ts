@@ -61,7 +61,7 @@ async function beginLater(record: OpenTransaction, waiting: Promise<void>): Prom
 /** Queries of users on the driver's own object belong inside too, so BEGIN cannot wait for the first statement of the engine. */
 async function openNow(record: OpenTransaction): Promise<void> {
   try {
-    await sendOwed(record.slot, record.handle).wait()
+    await sendOwed(record.slot, record.where.chain, record.handle).wait()
   } catch (thrown) {
     await rollback(record)
     throw thrown

@@ -139,6 +139,8 @@ export abstract class Words {
   abstract readonly control: (text: string) => ControlText
   /** An error ends only its statement, and a savepoint of the same name is gone when another is made. */
   abstract readonly lenient: boolean
+  /** The tag of START TRANSACTION. */
+  abstract readonly started: string
   /** Gives the isolation level of the transaction, in the last column of its only row. */
   abstract readonly level: string
   /** Makes the rest of a transaction read only; null: the sandbox itself refuses to write there. */
@@ -171,6 +173,11 @@ export abstract class Words {
   /** The answer to control of a savepoint where no transaction is open; null: that of the server. */
   outside(_kind: string): Failure | null {
     return null
+  }
+
+  /** Goes behind operations of a view: takes back what no connection may set for all. */
+  behind(_ops: readonly Op[]): Step[] {
+    return []
   }
 
   /** The server went back to a savepoint. */

@@ -2,6 +2,7 @@
 // units. It counts how long it waits, and gives the operations of the engine their results, all at once at its end.
 import type { Failure, Op } from '../../driver/driver.ts'
 import { EngineOp } from '../../engine/query/op.ts'
+import { Slot } from '../../engine/slot/slot.ts'
 import { Waiting, type WaitPhase } from '../../engine/slot/waiting.ts'
 import { notice } from '../../observe/channels.ts'
 import { deferred, type Deferred } from '../../util/clock.ts'
@@ -45,9 +46,10 @@ export class Job extends Waiting {
     return this.asker !== null && (!this.view?.transaction || this.ops.some(({ stmt }) => stmt.cls !== 'control'))
   }
 
-  /** The connections that the code around it holds, the innermost first. */
+  /** The connections that the code around it holds, the innermost first, and behind them those of code that awaits it. */
   get holding(): readonly object[] {
-    return Array.from(this.asker?.heldLeases() ?? [], ({ raw }) => raw)
+    const around = this.asker?.around() ?? []
+    return around.flatMap((each) => (each instanceof Slot && each.lease !== null ? [each.lease.raw] : []))
   }
 
   /** Somebody still waits for it. */

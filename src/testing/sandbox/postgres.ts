@@ -6,7 +6,7 @@ import { controlOf } from '../../postgres/control.ts'
 import { statementsOf } from '../../postgres/lexer.ts'
 import { baseline as reading, resetText, setter, undoes } from '../../postgres/session-sql.ts'
 import { State } from '../../postgres/sqlstate.ts'
-import { deferredSql } from '../../postgres/tool-sql.ts'
+import { deferredSql, limitNames, limitsSql } from '../../postgres/tool-sql.ts'
 import { Dirty } from '../../sql/compiled.ts'
 import { type SandboxView, type Savepoint, serverError, Step, Words } from './contract.ts'
 
@@ -20,12 +20,17 @@ const harmless = new Set(['CALL', 'COPY'])
 export class PostgresWords extends Words {
   readonly control: typeof controlOf = controlOf
   readonly lenient = false
+  readonly started = 'START TRANSACTION'
   readonly level = "select current_setting('transaction_isolation') as level"
   readonly readOnly = 'SET TRANSACTION READ ONLY'
   /** Makes the session what it was when it was lent, statement by statement. */
   #clean: readonly string[] = []
   /** `Dirty` bits of what is left of views that came back. */
   #leftovers = 0
+  /** Takes limits on open and idle transactions away; empty: the server has none. */
+  #unlimit = ''
+  /** The session began with one. */
+  #limited = false
   /** Constraints that are initially deferred; null: the server has no such catalogue. */
   #deferred: readonly string[] | null = []
   /** That list may be out of date. */
@@ -43,7 +48,16 @@ export class PostgresWords extends Words {
       baseline = reading.restore(await this.#ask(sql, params))
     }
     this.#clean = statementsOf(resetText(false, Dirty.role | Dirty.settings, name, baseline))
+    // On the server the transaction of the sandbox is open all the time.
+    const known = await this.#ask<{ name: string; setting: string }>(limitsSql.read)
+    if (known.length > 0) this.#unlimit = limitsSql.off(known.map((limit) => limit.name))
+    this.#limited = known.some(({ setting }) => setting !== '0')
+    if (this.#limited) await this.shared.send([this.shared.own(this.#unlimit)])
     await this.#learnDeferred()
+  }
+
+  override behind(ops: readonly Op[]): Step[] {
+    return this.#unlimit !== '' && ops.some(setsLimit) ? [this.shared.own(this.#unlimit)] : []
   }
 
   /** None where the server does not know the answer. */
@@ -86,7 +100,8 @@ export class PostgresWords extends Words {
   }
 
   override outside(kind: string): Failure {
-    return serverError(State.notInTransaction, `${kind.toUpperCase()} can only be used in transaction blocks`)
+    const verb = kind === 'savepoint' ? '' : `${kind.toUpperCase()} `
+    return serverError(State.notInTransaction, `${verb}SAVEPOINT can only be used in transaction blocks`)
   }
 
   stepsFor({ settings }: SandboxView): Step[] {
@@ -95,6 +110,7 @@ export class PostgresWords extends Words {
     return [
       ...this.#clean.map((text) => shared.own(text)),
       ...settings.map(({ op }) => new Step(op.stmt, null, op.params)),
+      ...(this.#limited ? [shared.own(this.#unlimit)] : this.behind(settings.map(({ op }) => op))),
     ]
   }
 
@@ -146,6 +162,10 @@ export class PostgresWords extends Words {
     this.#leftovers = 0
     if (steps.length > 0) await this.shared.guarded(steps)
   }
+}
+
+function setsLimit({ stmt: { text }, params }: Op): boolean {
+  return [text, ...params].some((each) => typeof each === 'string' && limitNames.test(each))
 }
 
 function same(one: Op, other: Op): boolean {

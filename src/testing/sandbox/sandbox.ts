@@ -12,6 +12,7 @@ import { notice } from '../../observe/channels.ts'
 import type { CloseReport, ConnectionSource, PlacedOp, PoolWaiter } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/member.ts'
 import { Pool } from '../../pool/pool.ts'
+import { Dirty } from '../../sql/compiled.ts'
 import type { IsolationLevel } from '../../sql/dialect.ts'
 import { clock, deferred, type Deferred } from '../../util/clock.ts'
 import { allOk, firstFailure, refusedWith, type WordsClass } from './contract.ts'
@@ -114,11 +115,11 @@ export class Sandbox extends Pool {
   }
 
   /** Waits for what is lent, rolls everything back and gives the engine its pool again. Idempotent; never rejects. */
-  #end(deadline: number): Promise<CloseReport> {
-    return (this.#ending ??= this.#finish(deadline))
+  #end(deadline: number, closing = false): Promise<CloseReport> {
+    return (this.#ending ??= this.#finish(deadline, closing))
   }
 
-  async #finish(deadline: number): Promise<CloseReport> {
+  async #finish(deadline: number, closing: boolean): Promise<CloseReport> {
     this.#frame.end()
     this.#refusing = refusedWith(
       new TransactionStateError(
@@ -126,6 +127,7 @@ export class Sandbox extends Pool {
           'returns, and close servers that still handle requests.',
       ),
     )
+    if (!closing) this.whenClosed = this.#refusing
     const report = await super.close(deadline)
     if (report.broken.length > 0)
       notice(
@@ -136,6 +138,9 @@ export class Sandbox extends Pool {
       )
     if (this.#lease !== null) await this.connection.finish(this.#engine.options.cancelTimeoutMs)
     this.#engine.pool = this.#real
+    // A LISTEN of the only connection was taken back with all else; its reset listens again.
+    if (this.#engine.options.descriptor.where === 'directory' && this.#lease !== null)
+      this.#lease.raw.dirty |= Dirty.listen
     await this.#lease?.release()
     live.delete(this.#engine)
     this.over.resolve()
@@ -144,7 +149,7 @@ export class Sandbox extends Pool {
 
   /** The engine is being closed: everything is rolled back, then its own pool closes. */
   override async close(deadline: number): Promise<CloseReport> {
-    const views = await this.#end(deadline)
+    const views = await this.#end(deadline, true)
     const { drained, broken } = await this.#real.close(deadline)
     return { drained, broken: [...views.broken, ...broken] }
   }
@@ -161,6 +166,11 @@ export class Sandbox extends Pool {
     const failure = this.connection.failure ?? this.#refusing
     if (failure !== null) waiter.refuse(failure)
     return failure !== null
+  }
+
+  override tied(review = false): void {
+    super.tied(review)
+    if (review) this.connection.reconsider()
   }
 
   /** Nothing runs side by side on one connection. */

@@ -241,6 +241,11 @@ export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter
     if (!(await before(clock.now() + timeoutMs, rolledBack))) this.raw.destroy(lostFailure)
   }
 
+  /** Somebody awaits code that may wait here. */
+  reconsider(): void {
+    this.#pump()
+  }
+
   #pump(): void {
     const { alive, quarantined, inFlight } = this.raw
     if (this.#current === null && this.failure === null && alive && !quarantined && inFlight === 0) {

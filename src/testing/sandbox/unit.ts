@@ -174,7 +174,9 @@ export class ViewUnit {
 
   /** The control did what it should. */
   #says(op: Op, kind: string): true {
-    const tag = kind === 'modes' ? 'SET' : kind === 'rollback to' ? 'ROLLBACK' : kind.toUpperCase()
+    const { started } = this.#shared.words
+    const plain = op.stmt.verb === 'START' ? started : kind.toUpperCase()
+    const tag = kind === 'modes' ? 'SET' : kind === 'rollback to' ? 'ROLLBACK' : plain
     this.#job.answerBy(op, { tag, count: -1, insertId: 0, failure: null }, false)
     return true
   }
@@ -232,7 +234,8 @@ export class ViewUnit {
     const steps = ops.map((op) => new Step(op.stmt, op))
     const check = alone && top === undefined && ops.some(({ stmt }) => stmt.verb === 'SET') ? words.check() : []
     const tail = base === null ? [] : [...check, this.#shared.own(`RELEASE SAVEPOINT ${guard}`)]
-    await this.#send([...this.#lead.flatMap((each) => each.steps), ...save, ...settings], steps, tail)
+    const head = [...this.#lead.flatMap((each) => each.steps), ...save, ...settings]
+    await this.#send(head, steps, [...words.behind(ops), ...tail])
     if (!(await this.#led())) return false
     if (allOk([...save, ...settings])) words.applied(this.#view, ops)
     const undone = base !== null && !allOk(tail)

@@ -32,6 +32,7 @@ const notTransactional = '1196'
 export class MysqlWords extends Words {
   readonly control: typeof controlOf = controlOf
   readonly lenient = true
+  readonly started = 'START'
   readonly level = "show session variables where variable_name in ('tx_isolation', 'transaction_isolation')"
   readonly readOnly: null = null
   /** The database of the login; empty for none. */
