@@ -168,6 +168,26 @@ export function driverContract(subject: ContractSubject): readonly ContractRule[
       await world.unit(rollback)
       assert.equal(world.raw.status, 'idle')
     }),
+    rule(
+      'the status behind an error in a transaction is known, and the transaction can be rolled back',
+      async (world) => {
+        await world.unit(...before, begin)
+        const [op] = await world.unit(refused)
+        assert.equal(op?.failure?.kind, 'server')
+        assert.notEqual(world.raw.status, 'unknown', 'a driver whose errors do not mention it asks before it settles')
+        await world.unit(rollback)
+        assert.equal(world.raw.status, 'idle')
+      },
+    ),
+    rule('a statement that has run runs again behind a reset', async (world) => {
+      for (let run = 0; run < 2; run++) {
+        const op = world.op(read.sql, read.params)
+        world.raw.submit(op)
+        await op.settled
+        assert.equal(op.end, 'done')
+        assert.equal(await world.raw.reset(0, later()), true)
+      }
+    }),
     rule('a reset rolls back an open transaction', async (world) => {
       await world.unit(...before, begin)
       assert.equal(await world.raw.reset(0, later()), true)

@@ -313,7 +313,7 @@ export const poolerAdvice: string =
 /**
  * The error for what the server said to a statement. Never throws.
  *
- * @param meaning What the dialect says of it.
+ * @param meaning What the dialect says of it. `retryable` is its word: the classes have defaults for errors that programs make.
  * @param message What the server said, without values.
  * @param details A cause is kept as `driverError`, because it prints what the server said.
  */

@@ -207,7 +207,7 @@ describe('ROLLBACK TO', () => {
 
     await db.transaction(async () => {
       await thrown(db, insert(1))
-      await caught(db.status('insert into t values ($1)', [Symbol('no value')]))
+      await caught(db.status('insert into t values (:value)', { value: Symbol('no value') }))
       await db.status(insert(2))
     })
 

@@ -269,14 +269,14 @@ test('a session that cannot say what it still has is not asked, and keeps its co
   const locked = gate()
   const over = gate()
   const holder = db.scope(async () => {
-    await db.scalar('select pg_advisory_lock(7)')
+    await db.status('prepare kept as select 1')
     locked.open()
     await over.promise
   })
   await locked.promise
 
   expect((await caught(db.scalar('select 1'))).name).toBe('AcquireTimeoutError')
-  expect(driver.received).toEqual(['select pg_advisory_lock(7)'])
+  expect(driver.received).toEqual(['prepare kept as select 1'])
   over.open()
   await holder
 })
