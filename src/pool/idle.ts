@@ -49,18 +49,18 @@ export class Idle {
     return this.members.length
   }
 
-  keep(member: Member): void {
+  keep(member: Member, since: number): void {
     member.state = 'idle'
-    member.idleSince = clock.now()
+    member.idleSince = since
     this.members.push(member)
   }
 
   /** The one used last, if it needs no question whether it still answers; `clean`: of those without settings of frames. */
-  take(clean: boolean): Member | undefined {
+  take(clean: boolean, now: number): Member | undefined {
     const last = this.members.length - 1
     const at = clean ? this.members.findLastIndex(({ framed }) => !framed) : last
     const member = at < 0 ? undefined : this.members[at]
-    if (member === undefined || !this.#health.fresh(member.idleSince, clock.now())) return undefined
+    if (member === undefined || !this.#health.fresh(member.idleSince, now)) return undefined
     if (at < last) this.members.splice(at, 1)
     else this.members.pop()
     return member

@@ -11,6 +11,8 @@ export class Lane {
   readonly seats: Seat[] = []
   /** When the one at the head began: it was sent, or the one before it answered. Monotonic milliseconds. */
   headSince = 0
+  /** When the last answer came. */
+  leftAt = 0
   /** How long the one at the head may run until nobody joins any more. */
   patienceMs = 0
   /** Nobody joins: somebody waits for the connection. */

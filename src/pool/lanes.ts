@@ -30,7 +30,7 @@ export interface LanePool {
   /** Where its connections come from. */
   readonly source: Pick<ConnectionSource, 'explain'>
   /** A free connection that may be used without asking it; `clean`: without settings of frames. */
-  takeIdle(clean: boolean): Member | undefined
+  takeIdle(clean: boolean, now: number): Member | undefined
   place(op: Read): void
 }
 
@@ -53,7 +53,8 @@ export class Lanes implements SeatOwner {
   readonly #most: number
   readonly #cancelTimeoutMs: number
   readonly #batches: boolean
-  readonly #lanes = new Map<Member, Lane>()
+  /** In the order in which they were opened. There are few of them, and with every statement one may begin and end. */
+  readonly #lanes: Lane[] = []
   readonly #services = new Services()
   /** How many slow reads may run at once: they leave room for the others. */
   readonly #mostSlow: number
@@ -109,7 +110,7 @@ export class Lanes implements SeatOwner {
       return
     }
     const service = this.#services.of(op.stmt)
-    if (this.#lanes.size < this.#most && this.#shares(op, service)) {
+    if (this.#lanes.length < this.#most && this.#shares(op, service)) {
       this.#board(this.#open(member), op, service, clock.now())
       return
     }
@@ -122,15 +123,15 @@ export class Lanes implements SeatOwner {
 
   /** Whether there is so much to do on every lane that another connection is wanted. */
   get pressed(): boolean {
-    if (this.#lanes.size === 0 || this.#lanes.size >= this.#most) return false
-    for (const { load, head } of this.#lanes.values())
+    if (this.#lanes.length === 0 || this.#lanes.length >= this.#most) return false
+    for (const { load, head } of this.#lanes)
       if (head !== undefined && load * 2 < this.#depth(this.#services.of(head.stmt))) return false
     return true
   }
 
   /** The reads in flight on a connection that is shared, the one at the head first. */
   on(member: Member): readonly Seat[] {
-    return this.#lanes.get(member)?.seats ?? []
+    return this.#lanes.find((lane) => lane.member === member)?.seats ?? []
   }
 
   /** How many stand aside. */
@@ -140,7 +141,7 @@ export class Lanes implements SeatOwner {
 
   /** The caller has its error already; true: the statement is in flight on a lane. */
   abandon(op: unknown): boolean {
-    for (const lane of this.#lanes.values()) {
+    for (const lane of this.#lanes) {
       const seat = lane.seats.find((each) => each.op === op)
       if (seat === undefined) continue
       seat.state = 2
@@ -155,9 +156,16 @@ export class Lanes implements SeatOwner {
     if (!this.#aside.delete(waiter as Read)) this.changed()
   }
 
-  /** A connection has nothing in flight any more, or is gone. */
-  ended(member: Member): void {
-    this.#lanes.delete(member)
+  /** A connection has nothing in flight any more, or is gone. Gives when it answered last, if it was a lane, else 0. */
+  ended(member: Member): number {
+    const lanes = this.#lanes
+    let at = lanes.length - 1
+    while (at >= 0 && lanes[at]?.member !== member) at--
+    if (at < 0) return 0
+    const { leftAt } = lanes[at] as Lane
+    if (at === lanes.length - 1) lanes.pop()
+    else lanes.splice(at, 1)
+    return leftAt
   }
 
   /** A connection is gone: the reads that were in flight on it are sent again, elsewhere and alone. */
@@ -179,7 +187,7 @@ export class Lanes implements SeatOwner {
 
   /** Something has changed for those in the queue: reads join lanes, or lanes end for those who want a connection. */
   changed(): void {
-    if (this.#lanes.size === 0 || this.#queue.size === 0 || this.#pool.closed) return
+    if (this.#lanes.length === 0 || this.#queue.size === 0 || this.#pool.closed) return
     this.#drain()
     if (this.#queue.sharing === 0) return
     for (const waiter of this.#queue.sharers()) {
@@ -247,8 +255,9 @@ export class Lanes implements SeatOwner {
   #join(op: Read, service: Service): boolean {
     // Connections that were to serve those who wait may have turned out dead since.
     if (this.#queue.size > 0) this.#drain()
-    const member = this.#queue.size === 0 && this.#lanes.size < this.#most ? this.#pool.takeIdle(true) : undefined
     const now = clock.now()
+    const member =
+      this.#queue.size === 0 && this.#lanes.length < this.#most ? this.#pool.takeIdle(true, now) : undefined
     const lane = member === undefined ? this.#freest(service, now) : this.#open(member)
     if (lane === null) return false
     this.#board(lane, op, service, now)
@@ -261,7 +270,7 @@ export class Lanes implements SeatOwner {
     const behind = head !== undefined && !this.#queue.shares(head)
     let least = this.#depth(service)
     let freest: Lane | null = null
-    for (const lane of this.#lanes.values()) {
+    for (const lane of this.#lanes) {
       // It is not overtaken who waits for a lane to end; and one with nothing in flight belongs to the first in the queue.
       if (behind && lane.draining) return null
       if (lane.seats.length >= least || !lane.open) continue
@@ -276,7 +285,7 @@ export class Lanes implements SeatOwner {
 
   #open(member: Member): Lane {
     const lane = new Lane(member)
-    this.#lanes.set(member, lane)
+    this.#lanes.push(lane)
     member.share()
     return lane
   }
@@ -301,8 +310,12 @@ export class Lanes implements SeatOwner {
 
   #leftLane(lane: Lane, seat: Seat, now: number): void {
     const { seats } = lane
-    const at = seats.indexOf(seat)
-    if (at >= 0) seats.splice(at, 1)
+    lane.leftAt = now
+    if (seats[0] === seat) seats.shift()
+    else {
+      const at = seats.indexOf(seat)
+      if (at >= 0) seats.splice(at, 1)
+    }
     const { head } = lane
     if (head !== undefined) {
       this.#begin(lane, this.#services.of(head.stmt), now)
@@ -334,12 +347,12 @@ export class Lanes implements SeatOwner {
   #drain(): void {
     const head = this.#queue.first()
     if (head === undefined || this.#queue.shares(head)) {
-      for (const lane of this.#lanes.values()) lane.draining = false
+      for (const lane of this.#lanes) lane.draining = false
       return
     }
     let missing = Math.min(this.#queue.size - this.#queue.sharing, this.#pool.unserved)
     const going: Lane[] = []
-    for (const lane of this.#lanes.values())
+    for (const lane of this.#lanes)
       if (lane.draining) missing--
       else if (lane.open) going.push(lane)
     going.sort((a, b) => b.load - a.load)

@@ -122,8 +122,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   /** `clean`: without settings of frames. */
-  takeIdle(clean = false): Member | undefined {
-    return this.#idle.take(clean)
+  takeIdle(clean = false, now: number = clock.now()): Member | undefined {
+    return this.#idle.take(clean, now)
   }
 
   /** `since`: when the holder began to wait; 0 or null if it did not, or nobody asked. */
@@ -190,7 +190,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
 
   free(member: Member): void {
     const lanes = this.#lanes
-    if (lanes !== null) lanes.ended(member)
+    const answeredAt = lanes === null ? 0 : lanes.ended(member)
     if (this.done || member.outgoing) {
       this.retire(member)
       return
@@ -202,7 +202,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
       if (lanes !== null) lanes.changed()
       return
     }
-    this.#idle.keep(member)
+    this.#idle.keep(member, answeredAt === 0 ? clock.now() : answeredAt)
     this.#upkeep.watch()
     this.share?.allowance.eased()
   }

@@ -332,7 +332,9 @@ function rowsOf(op: EngineOp, rows: unknown[] = op.rows): unknown[] {
   } catch (thrown) {
     throw unmadeError(thrown, op)
   }
-  if (rows.length > 0) markOrigin(rows, op.engine, op.wanted, op.decode !== null)
+  // Rows of which nobody has said anything are plain objects.
+  if (rows.length > 0 && (op.spec !== null || op.decode !== null))
+    markOrigin(rows, op.engine, op.wanted, op.decode !== null)
   return rows
 }
 
