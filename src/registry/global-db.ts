@@ -11,6 +11,7 @@ import { notice } from '../observe/channels.ts'
 import { capturePlace } from '../observe/place.ts'
 import type { CloseReport } from '../pool/contract.ts'
 import type { Bakery } from '../sql/baked.ts'
+import type { Dialect } from '../sql/dialect.ts'
 import { describeType } from '../util/options.ts'
 import { isThenable } from '../util/thrown.ts'
 import {
@@ -99,6 +100,11 @@ class GlobalDb extends Db {
   }
 
   /** @internal */
+  override dialectHere(): Dialect {
+    return this.engineQuietly()?.dialect ?? this.home.dialect ?? super.dialectHere()
+  }
+
+  /** @internal */
   override engineAtHome(): Engine | null {
     return this.home.engineQuietly()
   }
@@ -147,6 +153,10 @@ class AskedHome implements Home {
     this.#source = source
     this.#options = options
     this.#place = asked
+  }
+
+  get dialect(): Dialect | undefined {
+    return this.#pool?.dialect
   }
 
   get forgotten(): boolean {

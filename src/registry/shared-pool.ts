@@ -5,13 +5,14 @@ import { createHash } from 'node:crypto'
 import { Db } from '../db/db.ts'
 import { currentChain } from '../engine/context/chain.ts'
 import type { CloseOptions, Engine } from '../engine/engine.ts'
-import type { EngineOptions } from '../engine/open/create-engine.ts'
+import { dialectOf, type EngineOptions } from '../engine/open/create-engine.ts'
 import { nothingClosed } from '../engine/open/opening.ts'
 import { UsageError } from '../errors/index.ts'
 import { resolveOptions } from '../options/options.ts'
 import { parseUrl } from '../options/url.ts'
 import type { CloseReport } from '../pool/contract.ts'
 import type { Bakery } from '../sql/baked.ts'
+import type { Dialect } from '../sql/dialect.ts'
 import { inRoot } from '../util/context.ts'
 import { describeType, isPlain } from '../util/options.ts'
 
@@ -31,6 +32,8 @@ export interface Traits {
 /** What a handle needs of the pool behind it. */
 export interface Home {
   readonly target: string
+  /** Of the database that it would open, where that is known. */
+  readonly dialect: Dialect | undefined
   /** It was closed, and nobody has used it since: others may say how it is opened. */
   readonly forgotten: boolean
   engineHere(bakery: Bakery): Engine | Promise<Engine>
@@ -69,6 +72,10 @@ export class SharedPool implements Home {
 
   get target(): string {
     return this.traits.target
+  }
+
+  get dialect(): Dialect | undefined {
+    return dialectOf(this.#source, this.#options)
   }
 
   /** Nothing is open or being opened. */

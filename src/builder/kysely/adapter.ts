@@ -4,9 +4,7 @@ import {
   type Compilable,
   type CompiledQuery,
   createQueryId,
-  MysqlQueryCompiler,
   type OperationNode,
-  PostgresQueryCompiler,
   type RawBuilder,
   type RootOperationNode,
 } from 'kysely'
@@ -20,6 +18,7 @@ import {
   toStatement,
   type ToStatement,
 } from '../../sql/statement.ts'
+import { compilerFor, fitting } from './dialect/compiler.ts'
 import { decoderOf } from './plugins.ts'
 import { describeType } from '../../util/options.ts'
 
@@ -42,7 +41,8 @@ registerAdapter(adapter)
  */
 export function toQuery<Row>(query: CompiledQuery<Row> | RawBuilder<Row> | Compilable<Row>): ToStatement<Row> {
   return {
-    [toStatement]: (_, dialect) => (isCompiled(query) ? finished<Row>(query) : statementOf<Row>(query, dialect)),
+    [toStatement]: (_, dialect) =>
+      isCompiled(query) ? finished<Row>(query, dialect) : statementOf<Row>(query, dialect),
   }
 }
 
@@ -53,10 +53,11 @@ function statementOf<Row>(query: object, dialect?: Dialect): Statement<Row> {
       `An expression of Kysely (${describeType(query)}) is not a query: select it, or interpolate it in db.sql\`…\`.`,
     )
   }
-  return finished<Row>((query as Compilable<Row>).compile())
+  return finished<Row>((query as Compilable<Row>).compile(), dialect)
 }
 
-function finished<Row>(query: CompiledQuery<Row>): Statement<Row> {
+function finished<Row>(given: CompiledQuery<Row>, dialect: Dialect | undefined): Statement<Row> {
+  const query = fitting(given, dialect)
   const decode = decoderOf(query.queryId)
   if (decode === undefined) return textOf<Row>(query)
   return { ...textOf<Row>(query), decode: decode as (rows: readonly unknown[]) => Row[] }
@@ -68,8 +69,7 @@ function textOf<Row>({ sql, parameters }: CompiledQuery): Statement<Row> {
 
 /** Compiles any node for the database, PostgreSQL where it is not known, whatever Kysely made it. */
 function compileNode(source: NodeSource, dialect: Dialect | undefined): CompiledQuery {
-  const compiler = dialect?.name === 'mysql' ? new MysqlQueryCompiler() : new PostgresQueryCompiler()
-  return compiler.compileQuery(source.toOperationNode() as RootOperationNode, createQueryId())
+  return compilerFor(dialect).compileQuery(source.toOperationNode() as RootOperationNode, createQueryId())
 }
 
 function isNodeSource(value: object): value is NodeSource {

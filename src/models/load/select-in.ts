@@ -23,7 +23,7 @@ import { Joins, linkOf } from './join-list.ts'
 import { type Relation, relationOf, relationOfOne } from './joins.ts'
 import { type ChildNode, type LoadNode, modelNode, type ModelNode } from './node.ts'
 import { Shared } from './shared.ts'
-import { qualifierOf, type Source } from './source.ts'
+import { dialectAt, qualifierOf, type Source } from './source.ts'
 
 type Instance = Record<string, unknown>
 type Rows = readonly (readonly unknown[])[]
@@ -38,7 +38,7 @@ export async function loadSeparately<R>(
   const separate = separateOf(state.loader)
   const { statement, assembly } = compileQuery(
     { ...state, ...separate.root, limit: limit === 0 ? state.limit : Math.min(limit, state.limit ?? limit) },
-    { beside: [...separate.beside(executor.dialectHere().models.lists), ...separate.joined(state.joins)] },
+    { beside: [...separate.beside(dialectAt(executor, state.source).models.lists), ...separate.joined(state.joins)] },
   )
   return together(executor, async () => {
     const rows = await executor.all(asQuery({ ...statement, decode: undefined }), options)
@@ -288,7 +288,7 @@ class Part {
     const columns = this.relation.parent.map((_, at) => wanted.map((index) => keys[index]?.[at * 2] as string))
     const types = this.relation.parent.map((_, at) => keys[first]?.[at * 2 + 1] as string)
     const { node, list } = this.child
-    const dialect = executor.dialectHere()
+    const dialect = dialectAt(executor, node.source)
     const { assembly, spec } = this.#on(dialect)
     const { text, params } = this.#statement(assembly, dialect, columns, types)
     const rows = (await executor.all(

@@ -2,6 +2,7 @@
 // the qualifier that its columns are written with, so that one thing never gets into FROM twice.
 import { aliasedTableColumn, type Column, getTableColumns, is, SQL, sql as fragment, Table } from 'drizzle-orm'
 import { dialectOf, render, tableName } from '../../builder/drizzle/core/render.ts'
+import type { Executor } from '../../engine/query/executor.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import { expressionsOf, withProperties } from '../meta/expressions.ts'
@@ -116,6 +117,12 @@ function columnOfQuery(given: Column | SQL.Aliased, column: Column, alias: strin
   if (!is(given, SQL.Aliased)) return given
   const named: Column = Object.create(column, { name: { value: given.fieldAlias, enumerable: true } })
   return aliasedTableColumn(named, alias)
+}
+
+/** That of the database; as long as it is not known, that of the table. A table of another family is refused when it runs. */
+export function dialectAt(executor: Pick<Executor, 'dialectHere'>, { dialect }: Pick<Source, 'dialect'>): Dialect {
+  const here = executor.dialectHere()
+  return here.family === dialect.family ? here : dialect
 }
 
 /** A value as text, in the words of the source's database. */

@@ -19,7 +19,7 @@ import { loadSeparately } from '../load/select-in.ts'
 import { type Listed, manySymbol, modelNode, nodeOf } from '../load/node.ts'
 import { joined } from '../load/join-list.ts'
 import { conditionOfRelation, relationOf } from '../load/joins.ts'
-import { sourceOf } from '../load/source.ts'
+import { dialectAt, sourceOf } from '../load/source.ts'
 import { metaOf, type ModelLike, modelName } from '../meta/model-meta.ts'
 import { callOf } from '../statement/call.ts'
 import type { Loaded, LoaderLike } from '../types/loader.ts'
@@ -125,7 +125,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     if (state.limit === null) throw new UsageError('page() needs limit(): how many rows a page has.')
     const executor = this.#checkPlace(this.#executor(options))
     const paged = { ...state, selectIn: this.#separate, orderBy: orderOf(keysetOf(state)) }
-    return thenAsks(executor, this.#state, readPage<R>(executor, paged, options ?? noOptions))
+    return thenAsks(executor, paged, readPage<R>(executor, paged, options ?? noOptions))
   }
 
   async all(given?: CallOptions | Handle): Promise<R[]> {
@@ -287,7 +287,7 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   /** Whether what belongs to the objects is loaded by further statements. */
   get #separate(): boolean {
-    return isSeparate(this.#state, this.#madeOn.dialectHere().models.lists)
+    return isSeparate(this.#state, dialectAt(this.#madeOn, this.#state.source).models.lists)
   }
 
   #separately(executor: Executor, most: number, options: CallOptions | undefined): Promise<R[]> {

@@ -5,6 +5,7 @@ import type { QueryOptions } from '../../engine/query/query-options.ts'
 import { asQuery } from '../../sql/statement.ts'
 import { Indexes } from '../load/indexes.ts'
 import { cameAs, separateOf, together } from '../load/select-in.ts'
+import { dialectAt } from '../load/source.ts'
 import { compileQuery } from './compile/compile.ts'
 import { afterCondition, type KeysetKey, keysetOf, orderOf, readCursor, textsOf, writeCursor } from './keyset.ts'
 import type { Page } from '../types/query.ts'
@@ -22,7 +23,7 @@ export async function readPage<R>(
   const separate = state.selectIn ? separateOf(state.loader) : null
   const beside = [
     ...textsOf(keys, state.source),
-    ...(separate?.beside(executor.dialectHere().models.lists) ?? []),
+    ...(separate?.beside(dialectAt(executor, state.source).models.lists) ?? []),
     ...(separate?.joined(state.joins) ?? []),
   ]
   const {

@@ -6,6 +6,7 @@ import type { Status } from '../../../engine/query/execute.ts'
 import type { ManualTransaction } from '../../../engine/transaction/transaction.ts'
 import type { TransactionOptions } from '../../../engine/transaction/options.ts'
 import { GeneverError, TransactionStateError } from '../../../errors/index.ts'
+import { asLate } from './compiler.ts'
 
 /** What Kysely 0.29 gives with a call that can be aborted; 0.28 has no name for it. */
 export interface Abortable {
@@ -40,6 +41,8 @@ export class KyselyConnection implements DatabaseConnection {
   async executeQuery<R>(query: CompiledQuery, options?: Abortable): Promise<QueryResult<R>> {
     const signal = options?.signal === undefined ? undefined : (this.#cancel = new AbortController()).signal
     try {
+      const late = asLate<R>(query)
+      if (late !== null) return resultOf(await this.#here.status(late, { signal }))
       return resultOf(await this.#here.status<R>(query.sql, query.parameters, { signal }))
     } catch (error) {
       throw nearer(error)
@@ -47,7 +50,10 @@ export class KyselyConnection implements DatabaseConnection {
   }
 
   async *streamQuery<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>> {
-    const cursor = this.#here.iterate<R>(query.sql, query.parameters, { batchSize: chunkSize })
+    const late = asLate<R>(query)
+    const options = { batchSize: chunkSize }
+    const cursor =
+      late === null ? this.#here.iterate<R>(query.sql, query.parameters, options) : this.#here.iterate(late, options)
     try {
       for (;;) {
         const rows = await cursor.read(chunkSize)

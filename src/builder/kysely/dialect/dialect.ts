@@ -1,21 +1,21 @@
 // The dialect: Kysely's own compiler, adapter and introspection for PostgreSQL or MySQL on a driver of ours.
 import {
-  type CompiledQuery,
   type DatabaseIntrospector,
+  type DatabaseMetadataOptions,
   type Dialect,
   type DialectAdapter,
   type Kysely,
+  type MigrationLockOptions,
   MysqlAdapter,
   MysqlIntrospector,
-  MysqlQueryCompiler,
   PostgresAdapter,
   PostgresIntrospector,
-  PostgresQueryCompiler,
   type QueryCompiler,
-  type QueryId,
-  type RootOperationNode,
+  type SchemaMetadata,
+  type TableMetadata,
 } from 'kysely'
 import { needsExecutor } from '../../../engine/handle.ts'
+import { isMysql, SourceCompiler } from './compiler.ts'
 import { GeneverDriver, type Lend } from './driver.ts'
 import { connectionOf, type KyselySource, statementsOf } from './source.ts'
 
@@ -58,26 +58,70 @@ class GeneverDialect implements Dialect {
   }
 
   createAdapter(): DialectAdapter {
-    return isMysql(this.#source) ? new MysqlAdapter() : new PostgresAdapter()
+    if (isUnknown(this.#source)) return new LateAdapter(this.#source)
+    return isMysql(this.#source.dialectHere()) ? new MysqlAdapter() : new PostgresAdapter()
   }
 
   createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
-    return isMysql(this.#source) ? new MysqlIntrospector(db) : new PostgresIntrospector(db)
+    if (isUnknown(this.#source)) return new LateIntrospector(this.#source, db)
+    return isMysql(this.#source.dialectHere()) ? new MysqlIntrospector(db) : new PostgresIntrospector(db)
   }
 }
 
-const isMysql = (source: KyselySource): boolean => source.dialectHere().name === 'mysql'
-
-/** In the words of the database, which is known at the latest when a query is compiled for it. */
-class SourceCompiler implements QueryCompiler {
+/** Of a database that is not known yet. Kysely asks for it once, and asks it things as long as it lives. */
+class LateAdapter extends PostgresAdapter {
   readonly #source: KyselySource
+  readonly #mysql = new MysqlAdapter()
 
   constructor(source: KyselySource) {
+    super()
     this.#source = source
   }
 
-  compileQuery(node: RootOperationNode, queryId: QueryId): CompiledQuery {
-    const compiler = isMysql(this.#source) ? new MysqlQueryCompiler() : new PostgresQueryCompiler()
-    return compiler.compileQuery(node, queryId)
+  override get supportsTransactionalDdl(): boolean {
+    return this.#isMysql ? this.#mysql.supportsTransactionalDdl : super.supportsTransactionalDdl
+  }
+
+  override get supportsReturning(): boolean {
+    return this.#isMysql ? this.#mysql.supportsReturning : super.supportsReturning
+  }
+
+  override acquireMigrationLock(db: Kysely<unknown>, options: MigrationLockOptions): Promise<void> {
+    return this.#isMysql ? this.#mysql.acquireMigrationLock(db, options) : super.acquireMigrationLock(db, options)
+  }
+
+  override releaseMigrationLock(db: Kysely<unknown>, options: MigrationLockOptions): Promise<void> {
+    return this.#isMysql ? this.#mysql.releaseMigrationLock(db, options) : super.releaseMigrationLock(db, options)
+  }
+
+  get #isMysql(): boolean {
+    return isMysql(this.#source.dialectHere())
   }
 }
+
+/** The same: it opens the database first. */
+class LateIntrospector extends PostgresIntrospector {
+  readonly #source: KyselySource
+  readonly #mysql: MysqlIntrospector
+
+  constructor(source: KyselySource, db: Kysely<unknown>) {
+    super(db)
+    this.#source = source
+    this.#mysql = new MysqlIntrospector(db)
+  }
+
+  override async getSchemas(): Promise<SchemaMetadata[]> {
+    return (await this.#isMysql()) ? this.#mysql.getSchemas() : super.getSchemas()
+  }
+
+  override async getTables(options?: DatabaseMetadataOptions): Promise<TableMetadata[]> {
+    return (await this.#isMysql()) ? this.#mysql.getTables(options) : super.getTables(options)
+  }
+
+  async #isMysql(): Promise<boolean> {
+    return isMysql((await this.#source.engineHere()).dialect)
+  }
+}
+
+/** As far as anybody knows it is PostgreSQL. */
+const isUnknown = (source: KyselySource): boolean => source.engineQuietly() === null && !isMysql(source.dialectHere())
