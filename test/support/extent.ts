@@ -43,6 +43,7 @@ export const mysqlSuites: readonly string[] = [
   'execute-many',
   'fake-timers',
   'first-opening',
+  'global-db',
   'idle',
   'into',
   'iterate',
