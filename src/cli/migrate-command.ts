@@ -35,7 +35,7 @@ export async function runMigrate(project: Project, flags: MigrateFlags, terminal
   const dryRun = flags['dry-run'] === true
   try {
     const report = await migrate(project.db, {
-      ...optionsOf(project, flags),
+      ...(await optionsOf(project, flags)),
       dryRun,
       signal: controller.signal,
       onProgress: ({ file, statement, statements, done, total, ...place }) =>
@@ -56,14 +56,14 @@ export async function runMigrate(project: Project, flags: MigrateFlags, terminal
 
 /** The exit code. */
 export async function runStatus(project: Project, flags: MigrateFlags, terminal: Terminal): Promise<number> {
-  const status = await migrationStatus(project.db, { ...optionsOf(project, flags), onError: 'continue' })
+  const status = await migrationStatus(project.db, { ...(await optionsOf(project, flags)), onError: 'continue' })
   if (terminal.json) terminal.printJson(status)
   else printStatus(status, terminal)
   const differs = status.drift.some(({ kind }) => kind !== 'out-of-order')
   return status.pending.length > 0 || status.failed.length > 0 || differs ? 1 : 0
 }
 
-function optionsOf({ db, migrations }: Project, flags: MigrateFlags): MigrateOptions {
+async function optionsOf({ db, migrations }: Project, flags: MigrateFlags): Promise<MigrateOptions> {
   const folder = flags.folder === undefined ? migrations?.folder : resolve(flags.folder)
   if (folder === undefined)
     throw new CommandLineError(
@@ -73,7 +73,7 @@ function optionsOf({ db, migrations }: Project, flags: MigrateFlags): MigrateOpt
     ...migrations,
     folder,
     ...(flags.schemas === undefined ? {} : { schemas: schemasOf(flags.schemas) }),
-    ...(flags.tenants === true ? allTenants(db, flags) : {}),
+    ...(flags.tenants === true ? await allTenants(db, flags) : {}),
     ...(flags.concurrency === undefined ? {} : { concurrency: numberOf('--concurrency', flags.concurrency) }),
     ...(flags['keep-going'] === true ? { onError: 'continue' as const } : {}),
     ...(flags.allow === undefined ? {} : { allow: flags.allow.split(',') as ('changed' | 'missing')[] }),
@@ -84,13 +84,13 @@ function optionsOf({ db, migrations }: Project, flags: MigrateFlags): MigrateOpt
   }
 }
 
-function allTenants(db: Project['db'], { schemas }: MigrateFlags): Partial<MigrateOptions> {
+async function allTenants(db: Project['db'], { schemas }: MigrateFlags): Promise<Partial<MigrateOptions>> {
   const { tenantKind } = db
   if (schemas !== undefined) throw new CommandLineError('--tenants and --schemas say two things. Give one of them.')
   if (tenantKind === null)
     throw new CommandLineError('--tenants needs a db of createRegistry({ tenancy: { …, list } }) in the configuration.')
   // Where a setting can be a database, it is looked for.
-  if (tenantKind === 'settings' && db.dialectHere().settings.alone.size === 0)
+  if (tenantKind === 'settings' && (await db.engineHere()).dialect.settings.alone.size === 0)
     throw new CommandLineError('Tenants are rows of tables that all share: run it without --tenants.')
   return tenantKind === 'schema' ? { schemas: 'all' } : { databases: 'all' }
 }

@@ -97,11 +97,11 @@ test('what does not fit the kind of tenancy is refused by name', async () => {
   expect(await caught(schema.withTenant('a', () => migrate(schema, { folder })))).toBeInstanceOf(TransactionStateError)
 })
 
-const config = (url: string, tenancy: string): Record<string, string> => ({
+const config = (url: string, tenancy: string, main = JSON.stringify(url)): Record<string, string> => ({
   'genever.config.mjs': `
     import { createRegistry } from 'genever/registry'
     export default {
-      db: () => createRegistry({ main: ${JSON.stringify(url)}, tenancy: ${tenancy} }),
+      db: () => createRegistry({ main: ${main}, tenancy: ${tenancy} }),
       migrations: { folder: ${JSON.stringify(folder)} },
     }`,
 })
@@ -127,17 +127,18 @@ test('the command migrates all tenants, and its shell is at one', async () => {
   })
 })
 
-test.skipIf(mysqlUrl() === '')(
-  'the command migrates the databases that are settings of tenants, on MySQL',
-  async () => {
-    await using home = await freshMysql()
-    await using tenant = await freshMysql()
-    await project.write(config(home.url, `{ settings: () => ({ database: '${tenant.name}' }), list: () => [7] }`))
+test.skipIf(mysqlUrl() === '').each([
+  ['of a URL', (url: string) => JSON.stringify(url)],
+  ['of a function', (url: string) => `() => ${JSON.stringify(url)}`],
+])('the command migrates the databases that are settings of tenants, on MySQL: a registry %s', async (_, main) => {
+  await using home = await freshMysql()
+  await using tenant = await freshMysql()
+  const tenancy = `{ settings: () => ({ database: '${tenant.name}' }), list: () => [7] }`
+  await project.write(config(home.url, tenancy, main(home.url)))
 
-    const done = await project.run(['migrate', '--tenants'])
+  const done = await project.run(['migrate', '--tenants'])
 
-    expect(done).toMatchObject({ code: 0, stdout: expect.stringContaining(`/${tenant.name}: 1_first`) })
-    expect(await tenant.query('select n from t')).toEqual([{ n: 1 }])
-    expect((await project.run(['status', '--tenants'])).stdout).toBe('0 pending; 1 place is up to date.\n')
-  },
-)
+  expect(done).toMatchObject({ code: 0, stdout: expect.stringContaining(`/${tenant.name}: 1_first`) })
+  expect(await tenant.query('select n from t')).toEqual([{ n: 1 }])
+  expect((await project.run(['status', '--tenants'])).stdout).toBe('0 pending; 1 place is up to date.\n')
+})
