@@ -11,16 +11,31 @@ export const State = {
   wrongPassword: '28P01',
 } as const
 
+interface Row extends Meaning {
+  /**
+   * What its message quotes:
+   *
+   * - `input`: what the server was given, as in data exceptions, and in what comes without a state or with one that PostgreSQL does not use.
+   * - `names`: tables, constraints and the like, or what a function of the user raises, which is its author's business.
+   * - `either`: a name from the SQL text, or what was given, as in `syntax error in tsquery: "…"` (42601), `$1::regclass` or SQL that a
+   *   function made of it. What was found while the text was parsed has a position, and names what stands there.
+   */
+  readonly quotes: 'input' | 'either' | 'names'
+}
+
 /** PostgreSQL manual, appendix "PostgreSQL Error Codes". */
-const told: Readonly<Record<string, Partial<Meaning>>> = {
-  '08': { opening: 'endpoint' },
+const told: Readonly<Record<string, Partial<Row>>> = {
+  ...each({ quotes: 'names' }, '25 26 2B 34 40 55 57 P0'),
+  ...each({ quotes: 'input' }, '23000 HY000'),
+  '': { quotes: 'input' },
+  '08': { opening: 'endpoint', quotes: 'names' },
   // A pooler that does not keep a session answers what the protocol does not allow.
   '08P01': { kind: 'protocol' },
   // What a server that follows another one does not do at all.
   '0A': { about: 'text', following: 'never' },
-  '22': { about: 'value' },
+  '22': { about: 'value', quotes: 'input' },
   ...each({ kind: 'data' }, '22001 22003 22007 22008 22021 22P02 22P03 22P05'),
-  '23': { kind: 'constraint' },
+  '23': { kind: 'constraint', quotes: 'names' },
   '23001': { kind: 'still-referenced' },
   '23502': { kind: 'not-null' },
   '23503': { kind: 'foreign-key' },
@@ -32,7 +47,7 @@ const told: Readonly<Record<string, Partial<Meaning>>> = {
   '25P03': { kind: 'idle-transaction', transaction: 'ended', health: 'session' },
   '25P04': { transaction: 'ended', health: 'session' },
   '26000': { kind: 'lost-statement', prepared: 'missing' },
-  '28': { kind: 'authentication', opening: 'config' },
+  '28': { kind: 'authentication', opening: 'config', quotes: 'names' },
   [State.wrongPassword]: { kind: 'password' },
   '3D000': { kind: 'unknown-object', opening: 'config' },
   '3F': { about: 'text' },
@@ -42,7 +57,7 @@ const told: Readonly<Record<string, Partial<Meaning>>> = {
   '40003': { transaction: 'unknown' },
   '40P01': { kind: 'deadlock', retryable: true },
   '42': { about: 'text' },
-  '42501': { opening: 'config' },
+  '42501': { opening: 'config', quotes: 'names' },
   '42601': { kind: 'syntax' },
   ...each({ kind: 'naming' }, '42703 42P01'),
   '42704': { kind: 'unknown-object', opening: 'config', prepared: 'types' },
@@ -50,7 +65,7 @@ const told: Readonly<Record<string, Partial<Meaning>>> = {
   '42883': { kind: 'naming', prepared: 'types' },
   ...each({ kind: 'object-exists' }, '42710 42723 42P04 42P06 42P07'),
   '42P05': { kind: 'lost-statement', prepared: 'there' },
-  '53': { opening: 'endpoint' },
+  '53': { opening: 'endpoint', quotes: 'names' },
   '53300': { opening: 'full' },
   [State.inUse]: { opening: 'config' },
   '55P03': { kind: 'lock-timeout', retryable: true },
@@ -58,7 +73,7 @@ const told: Readonly<Record<string, Partial<Meaning>>> = {
   ...each({ health: 'shutdown', opening: 'endpoint' }, '57P01 57P02 57P03'),
   ...each({ opening: 'endpoint' }, '57P04 57P05'),
   '58': { opening: 'endpoint' },
-  XX: { about: 'text' },
+  XX: { about: 'text', quotes: 'names' },
 }
 
 /** What has no state that says so. The messages are translated, names of routines are not, nor errors that nobody should ever see. */
@@ -75,23 +90,26 @@ const special: readonly (readonly [code: string, fits: (error: ErrorFields) => b
   ['XX000', ({ message = '' }) => message.startsWith('cache lookup failed for type '), { prepared: 'types' }],
 ]
 
-function each(part: Partial<Meaning>, codes: string): Record<string, Partial<Meaning>> {
+function each(part: Partial<Row>, codes: string): Record<string, Partial<Row>> {
   return Object.fromEntries(codes.split(' ').map((code) => [code, part]))
 }
 
 /** An error ends what may follow in its transaction. */
-const made = (code: string, part: Partial<Meaning> = {}): Meaning =>
-  meaningOf({ transaction: 'failed', ...told[code.slice(0, 2)], ...told[code], ...part })
+const usual: Row = { ...meaningOf({ transaction: 'failed' }), quotes: 'either' }
 
-const usual = made('')
-const meanings: ReadonlyMap<string, Meaning> = new Map(Object.keys(told).map((code) => [code, made(code)]))
-const specials = special.map(([code, fits, part]) => ({ code, fits, meaning: made(code, part) }))
+const made = (code: string, part: Partial<Row> = {}): Row =>
+  Object.freeze({ ...usual, ...told[code.slice(0, 2)], ...told[code], ...part })
 
-export function explain(fields: ErrorFields): Meaning {
+const rows: ReadonlyMap<string, Row> = new Map(Object.keys(told).map((code) => [code, made(code)]))
+const specials = special.map(([code, fits, part]) => ({ code, fits, row: made(code, part) }))
+
+function rowOf(fields: ErrorFields): Row {
   const { code = '' } = fields
-  for (const one of specials) if (one.code === code && one.fits(fields)) return one.meaning
-  return meanings.get(code) ?? meanings.get(code.slice(0, 2)) ?? usual
+  for (const one of specials) if (one.code === code && one.fits(fields)) return one.row
+  return rows.get(code) ?? rows.get(code.slice(0, 2)) ?? usual
 }
+
+export const explain: (error: ErrorFields) => Meaning = rowOf
 
 const longestMessage = 2_000
 
@@ -101,25 +119,6 @@ export function safeMessage(fields: ErrorFields, sql: string | undefined): strin
   if (said === '') return `The database refused the statement${code === '' ? '' : ` (SQLSTATE ${code})`}.`
   const safe = withoutValues(said, fields, sql)
   return safe.length > longestMessage ? `${safe.slice(0, longestMessage)}…` : safe
-}
-
-/** States whose messages never repeat what was given: constraints, states of the session, what a function raises (P0), … */
-const harmless = /^(?:08|23|25|26|28|2B|34|40|53|55|57|P0|XX|42501)/
-
-/**
- * What the server quotes in a message:
- *
- * - `input`: what it was given, in class 22 (data exceptions); whatever comes without a state, or with one that PostgreSQL does
- *   not use.
- * - `names`: tables, constraints and the like. What was found while the text was parsed has a position and names what stands
- *   there; what a function of the user raises is its author's business.
- * - `either`: a name from the SQL text, or what was given, as in `syntax error in tsquery: "…"` (42601), `$1::regclass` or SQL
- *   that a function made of it.
- */
-function quoted({ code = '', position, routine }: ErrorFields): 'input' | 'either' | 'names' {
-  if (routine === 'exec_stmt_raise') return 'names'
-  if (code.startsWith('22') || code === '23000' || code === 'HY000' || code === '') return 'input'
-  return position !== undefined || harmless.test(code) ? 'names' : 'either'
 }
 
 /** The quotation marks of the languages the server speaks. */
@@ -135,7 +134,9 @@ const foreign =
  * itself; what follows a colon after it (`encoding "UTF8": 0xff`); and loose numbers (`out of range: 2024-13-01`).
  */
 function withoutValues(message: string, fields: ErrorFields, sql: string | undefined): string {
-  const kind = quoted(fields)
+  const { quotes: usually } = rowOf(fields)
+  const named = fields['routine'] === 'exec_stmt_raise' || (usually === 'either' && fields['position'] !== undefined)
+  const kind = named ? 'names' : usually
   if (kind === 'names') return message
   const marks = [...message.matchAll(quotes)].map(({ index }) => index)
   const [first, last] = [marks[kind === 'either' ? countNames(message, marks, fields, sql) : 0], marks.at(-1)]
