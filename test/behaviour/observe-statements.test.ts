@@ -10,7 +10,7 @@ import { forEachDriver, pid } from '../support/matrix.ts'
 
 forEachDriver((driver) => {
   test('a statement tells its engine, connection, text, times and rows', async () => {
-    const db = await driver.db({ name: 'told' })
+    const db = await driver.db({ name: 'told', pool: { max: 1 } })
     const raw = await pid(db)
     const table = await driver.table('n int')
     await db.status(`insert into ${table} values (1), (2), (3), (4)`)
