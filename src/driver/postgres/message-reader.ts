@@ -167,10 +167,12 @@ export function receiveAside(type: number, bytes: Buffer, at: number, end: numbe
 }
 
 /** The status byte of a ReadyForQuery. */
-export function readStatus(bytes: Buffer, at: number, end: number): string {
-  const status = end === at + 1 ? String.fromCharCode(bytes[at] as number) : ''
-  if (status !== 'I' && status !== 'T' && status !== 'E') throw new ProtocolError('a ReadyForQuery without a status')
-  return status
+export function readStatus(bytes: Buffer, at: number, end: number): 'I' | 'T' | 'E' {
+  const code = end === at + 1 ? (bytes[at] as number) : 0
+  if (code === 73) return 'I'
+  if (code === 84) return 'T'
+  if (code === 69) return 'E'
+  throw new ProtocolError('a ReadyForQuery without a status')
 }
 
 /** The fields of an ErrorResponse or notice by name. */
@@ -194,9 +196,12 @@ function nothingIn(at: number, end: number): void {
   if (at !== end) throw new ProtocolError('a message that is too long')
 }
 
-/** Those of most statements, and of what the engine puts around them, by the lower bits of their first letter. */
-const usualTags: string[] = Array.from({ length: 32 }, () => '')
-for (const tag of ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'BEGIN', 'COMMIT']) usualTags[tag.charCodeAt(0) & 31] = tag
+/** Those of most statements, and of what the engine puts around them, by the lower bits of their first letter. `head`, `tail`: four bytes. */
+const usualTags = Array.from({ length: 32 }, () => ({ tag: '', head: 0, tail: 0 }))
+for (const tag of ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'BEGIN', 'COMMIT']) {
+  const bytes = Buffer.from(tag)
+  usualTags[tag.charCodeAt(0) & 31] = { tag, head: word(bytes, 0), tail: word(bytes, tag.length - 4) }
+}
 
 /** Its text is short: a loop takes less than a call of Node's, and most tags are known. */
 function commandComplete(bytes: Buffer, at: number, end: number, exchange: Exchange): void {
@@ -208,18 +213,27 @@ function commandComplete(bytes: Buffer, at: number, end: number, exchange: Excha
   for (let unit = 1; digits > at && isDigit(bytes[digits - 1] as number); unit *= 10)
     count += ((bytes[--digits] as number) - 48) * unit
   if (digits === zero) exchange.commandComplete(tagIn(bytes, at, zero), -1)
-  // In `INSERT 0 5` another number stands between.
-  else exchange.commandComplete(isAt('INSERT', bytes, at) ? 'INSERT' : tagIn(bytes, at, digits - 1), count)
+  else {
+    let last = digits - 1
+    // In `INSERT 0 5` another number stands between.
+    while (last > at && isDigit(bytes[last - 1] as number)) last--
+    exchange.commandComplete(tagIn(bytes, at, last < digits - 1 ? last - 1 : last), count)
+  }
 }
 
 function tagIn(bytes: Buffer, at: number, end: number): string {
-  const usual = usualTags[(bytes[at] as number) & 31] as string
-  return usual.length === end - at && isAt(usual, bytes, at) ? usual : bytes.toString('latin1', at, end)
+  const { tag, head, tail } = usualTags[(bytes[at] as number) & 31] as (typeof usualTags)[number]
+  const isIt = tag.length === end - at && tag !== '' && word(bytes, at) === head && word(bytes, end - 4) === tail
+  return isIt ? tag : bytes.toString('latin1', at, end)
 }
 
-function isAt(tag: string, bytes: Buffer, at: number): boolean {
-  for (let i = 0; i < tag.length; i++) if (bytes[at + i] !== tag.charCodeAt(i)) return false
-  return true
+function word(bytes: Buffer, at: number): number {
+  return (
+    ((bytes[at] as number) << 24) |
+    ((bytes[at + 1] as number) << 16) |
+    ((bytes[at + 2] as number) << 8) |
+    (bytes[at + 3] as number)
+  )
 }
 
 function isDigit(code: number): boolean {
