@@ -6,6 +6,7 @@
 import { createDb, type Db, type EngineOptions, GeneverError } from 'genever'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { postgresWords as words } from '../support/dialect-words.ts'
 import { sample } from '../support/extent.ts'
 import { fc } from '../support/fast-check.ts'
 import { within } from '../support/overlay.ts'
@@ -49,13 +50,13 @@ async function runOne(db: Db, step: Step, kept: Set<number>, setting: string): P
   switch (step.kind) {
     case 'insert': {
       const id = ++ids
-      await db.status('insert into kept values ($1)', [id])
+      await db.status('insert into kept values (:id)', { id })
       kept.add(id)
       return
     }
     case 'list': {
       const list = [++ids, ++ids]
-      await db.status('insert into kept select unnest($1::int[])', [list])
+      await db.status('insert into kept select unnest(cast(:list as int[]))', { list })
       for (const id of list) kept.add(id)
       return
     }
@@ -66,7 +67,7 @@ async function runOne(db: Db, step: Step, kept: Set<number>, setting: string): P
       await db.scalar('select 1 / 0')
       return
     case 'refused':
-      await db.scalar('select $1::int', [Symbol('no value')])
+      await db.scalar(words.integer, [Symbol('no value')])
       return
     case 'turn':
       return new Promise((resolve) => setImmediate(resolve))

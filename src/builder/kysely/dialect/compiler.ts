@@ -8,11 +8,12 @@ import {
   type QueryId,
   type RootOperationNode,
 } from 'kysely'
+import type { Executor } from '../../../engine/query/executor.ts'
 import type { Dialect } from '../../../sql/dialect.ts'
 import { toStatement, type ToStatement } from '../../../sql/statement.ts'
-import type { KyselySource } from './source.ts'
 
 type Named = Pick<Dialect, 'name'>
+type Source = Pick<Executor, 'dialectHere' | 'engineQuietly'>
 
 /** Compiled for PostgreSQL, because nobody knew of another database. */
 const guessed = new WeakSet<CompiledQuery>()
@@ -25,9 +26,9 @@ export function compilerFor(dialect: Named | undefined): QueryCompiler {
 }
 
 export class SourceCompiler implements QueryCompiler {
-  readonly #source: KyselySource
+  readonly #source: Source
 
-  constructor(source: KyselySource) {
+  constructor(source: Source) {
     this.#source = source
   }
 
