@@ -131,7 +131,7 @@ forEachDriver((driver) => {
     expect(thrownBy(() => some(Author, sql`1`))).toMatchObject({ message: expect.stringMatching(/takes a model/) })
   })
 
-  test('lists come as rows where all are read, by the key if the query is on that alone, and as arrays where one object is asked for, an index orders them, or a cursor reads', async () => {
+  test('lists come as rows where all are read, by the key alone if the query is on that, and as arrays where an index orders them, or a cursor reads', async () => {
     for (const index of [true, false]) {
       const name = `spelled ${driver.name} ${index}`
       const { Author, Post } = await blog(driver, { index, name })
@@ -147,11 +147,12 @@ forEachDriver((driver) => {
       await query.where({ name: 'A' })
       await query.offset(1)
       for await (const author of query) expect(author.posts.length).toBeGreaterThan(-1)
-      const shapes = [/ in \(select /, / union all /, /array\(select/, /array_agg/]
-      const written = heard.statements
-        .map(({ sql: statement }) => shapes.findIndex((shape) => shape.test(statement)))
-        .filter((shape) => shape >= 0)
-      expect(written).toEqual(index ? [0, 2, 2, 0, 1, 1, 2] : [0, 2, 0, 0, 1, 1, 3])
+      const written = heard.statements.map(({ sql: statement }) => spelling(statement)).filter((shape) => shape !== '')
+      expect(written).toEqual(
+        index
+          ? ['twice', 'kept', 'array', 'twice', 'kept', 'kept', 'array']
+          : ['twice', 'kept', 'twice', 'twice', 'kept', 'kept', 'grouped'],
+      )
     }
   })
 
@@ -698,6 +699,13 @@ forEachDriver((driver) => {
     expect(author.posts[6499]?.title).toBe('7499'.repeat(1000))
   })
 })
+
+/** How a statement has its lists. */
+function spelling(statement: string): string {
+  if (statement.includes(' union all '))
+    return statement.includes('"genever n"') ? 'numbered' : statement.includes('"g0"') ? 'kept' : 'twice'
+  return statement.includes('array(select') ? 'array' : statement.includes('array_agg') ? 'grouped' : ''
+}
 
 describe('a lock that waits', () => {
   forEachDriver((driver) => {

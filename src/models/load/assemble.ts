@@ -26,7 +26,7 @@ import { isWholeKey, sortedByKey } from '../values/key-order.ts'
 import { Level, type List } from './level.ts'
 import { listSpecs } from './list-fields.ts'
 import { columnsIn } from './columns.ts'
-import { type ByKey, gather, gatherByKey, havePlainKeys, specOfRows, writeRows } from './list-rows.ts'
+import { gather, gatherByKey, type Pair, havePlainKeys, specOfRows, writeRows } from './list-rows.ts'
 import { aliasFor, type Around, type Correlates, writeLists, writeNamed } from './list-sql.ts'
 import {
   type CallNode,
@@ -124,8 +124,8 @@ export class Assembly {
   }
 
   /** The rows of objects, of all rows where those of lists come as rows: paired by keys, or by the number of the object. */
-  gather(rows: readonly unknown[], byKey: ByKey | null): readonly unknown[] {
-    return byKey === null ? gather(this.#root, rows) : gatherByKey(byKey, rows)
+  gather(rows: readonly unknown[], pairs: readonly Pair[] | null): readonly unknown[] {
+    return pairs === null ? gather(this.#root, rows) : gatherByKey(pairs, rows)
   }
 
   /** Selects one more value, which no object gets. */

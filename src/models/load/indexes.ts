@@ -12,6 +12,7 @@ const engines = new WeakMap<object, Indexes>()
 interface Answer {
   readonly indexed: boolean
   readonly whole: boolean
+  readonly table: boolean
 }
 
 export class Indexes {
@@ -41,6 +42,10 @@ export class Indexes {
 
   whole(list: List): boolean {
     return this.#answer(list)?.whole === true
+  }
+
+  ofTable(list: List): boolean {
+    return this.#answer(list)?.table === true
   }
 
   /** Whether there is nothing to ask. */
@@ -111,14 +116,18 @@ export class Indexes {
     if (this.#known.size >= most) this.#known.clear()
     for (const [key, answer] of answers)
       if (answer !== 'unknown' || !elsewhere)
-        this.#known.set(key, { indexed: answer.startsWith('indexed'), whole: answer.endsWith('whole') })
+        this.#known.set(key, {
+          indexed: answer.includes('indexed'),
+          whole: answer.includes('whole'),
+          table: answer.includes('table'),
+        })
     // An answer stays, although others may push it out.
     for (const list of lists) this.#answer(list)
   }
 }
 
 const most = 2000
-const neither: Answer = { indexed: false, whole: false }
+const neither: Answer = { indexed: false, whole: false, table: false }
 type Asked = readonly [child: string, columns: readonly string[], parent: string, columns: readonly string[]]
 
 /** Null where the catalogue has nothing to say: of a subquery, of a condition that is not equality of columns. */

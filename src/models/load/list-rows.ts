@@ -1,8 +1,8 @@
 // Lists as rows of their own: the objects of a query and the rows of its lists come one after another, in columns side by side, and
 // are put together here. The server then makes no array and no record of them, which takes it longer than to find them. For queries
 // whose rows are all read at once, and for lists without lists of their own. They are put together by the ordinal of the object; or,
-// where the members of a list are those that have a whole number of the object, by that number. Objects are then found once for
-// themselves and once for each list, which is cheaper than to keep and to number them if their key finds them.
+// where the members of a list are those that have a whole number of the object, by that number. Objects are then kept while their lists
+// are read; or found once for themselves and once for each list, which is cheaper if their key finds them.
 import type { Column } from 'drizzle-orm'
 import type { ColumnSpec, RowSpec } from '../../sql/compiled.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
@@ -70,6 +70,12 @@ function writeArm(text: SqlText, root: Level, list: List, n: number): void {
   if (ordered) text.add(' order by ').expressions(orderBy).add(` limit ${everyRow})`)
 }
 
+/** Where the columns are in the rows of objects and of a list that are equal. */
+export interface Pair {
+  readonly own: number
+  readonly at: number
+}
+
 /** What selects the rows of a list: the text before and after that which says to which objects they belong. */
 export interface Arm {
   readonly before: string
@@ -78,9 +84,6 @@ export interface Arm {
   readonly child: string
   readonly parent: string
   readonly from: string
-  /** Where they are in the rows of objects and of the list. */
-  readonly own: number
-  readonly at: number
 }
 
 export interface ByKey extends Around {
@@ -91,17 +94,20 @@ export interface ByKey extends Around {
 
 /**
  * Whether each list has the rows whose column is equal to one of the object, both declared as whole numbers that are read alike: then it
- * depends on that number alone, however many objects have it. A view may give other rows when it is asked again. The catalogue has to say
- * the same.
+ * depends on that number alone, however many objects have it. The catalogue has to say the same.
  */
-export function havePlainKeys({ source, lists }: Level): boolean {
-  if (source.isQuery || isView(source.table)) return false
+export function havePlainKeys({ lists }: Level): boolean {
   return lists.every(({ pairs, on, parent }) => {
     const [[one, another], [other]] = [pairs?.parent ?? [], pairs?.child ?? []]
-    if (on !== null || one === undefined || another !== undefined || other === undefined) return false
+    if (on !== null || parent.isQuery || one === undefined || another !== undefined || other === undefined) return false
     const mode = wholeMode(one)
-    return parent.id === source.id && (mode === 'number' || mode === 'bigint') && mode === wholeMode(other)
+    return (mode === 'number' || mode === 'bigint') && mode === wholeMode(other)
   })
+}
+
+/** Whether the lists are of the query's own table. A view may give other rows when it is asked again. */
+export function areOfTable({ source, lists }: Level): boolean {
+  return !source.isQuery && !isView(source.table) && lists.every(({ parent }) => parent.id === source.id)
 }
 
 /** Selects the columns that rows are paired by. */
@@ -112,8 +118,48 @@ export function settleKeys({ lists }: Level): void {
   }
 }
 
+export function pairsOf(root: Level): Pair[] {
+  return root.lists.map((list) => {
+    const [parent, child] = keysOf(list)
+    return { own: root.find(parent) as number, at: list.level.find(child) as number }
+  })
+}
+
 function keysOf({ pairs }: List): [parent: Column, child: Column] {
   return [pairs?.parent[0] as Column, pairs?.child[0] as Column]
+}
+
+/**
+ * The SQL around the query of the objects, which are kept while the rows of their lists are read, and paired with these by keys. `few`: only
+ * one object is wanted, so that no row of a list is found for two.
+ */
+export function writeKept(text: SqlText, root: Level, few: boolean): Around {
+  const { alias, lists, items } = root
+  const beside = (): SqlText => new SqlText(text.dialect, '', text)
+  const close = beside().add(`) ${lists.length > 1 ? writeTypes(beside(), root) : ''}select `)
+  close.add(items.map((_, at) => root.outer(at)).join(', '))
+  for (const { level } of lists) close.add(', null'.repeat(level.items.length))
+  close.add(` from "g0" as ${alias}`)
+  lists.forEach((list, n) => {
+    const { level, where, orderBy, sortsHere } = list
+    const ordered = orderBy.length > 0 && !sortsHere
+    selectOf(close.add(` union all ${ordered ? '(' : ''}`), root, n)
+    if (few) {
+      level.joins.writeFrom(close.add(` from "g0" as ${alias} inner join `), true)
+      close.add(' on ').sql(outside(root, list))
+      if (where.length > 0) writeConditions(close.add(' where '), where)
+    } else {
+      const [parent, child] = keysOf(list)
+      level.joins.writeFrom(close.add(' from '))
+      close
+        .add(' where ')
+        .sql(child)
+        .add(` in (select ${root.outer(root.find(parent) as number)} from "g0" as ${alias})`)
+      if (where.length > 0) writeConditions(close.add(' and '), where, true)
+    }
+    if (ordered) close.add(' order by ').expressions(orderBy).add(` limit ${everyRow})`)
+  })
+  return { open: 'with "g0" as materialized (', close }
 }
 
 /**
@@ -127,7 +173,7 @@ export function writeByKey(text: SqlText, root: Level): ByKey {
   writeNamed(own, root)
   for (const { level } of lists) own.add(', null'.repeat(level.items.length))
   return {
-    open: lists.length > 1 ? writeTypes(beside(), root) : '(',
+    open: `${lists.length > 1 ? writeTypes(beside(), root) : ''}(`,
     items: own.text,
     close: beside().add(')'),
     arms: lists.map((list, n) => armByKey(beside, root, list, n)),
@@ -142,18 +188,13 @@ function writeTypes(text: SqlText, { items, lists }: Level): string {
     level.joins.writeFrom(text.add(' from '))
     text.add(`) as "genever t${n}"`)
   })
-  return text.add(' where false union all (').text
+  return text.add(' where false union all ').text
 }
 
 function armByKey(beside: () => SqlText, root: Level, list: List, n: number): Arm {
   const { level, where, orderBy, sortsHere } = list
   const ordered = orderBy.length > 0 && !sortsHere
-  const before = beside().add(` union all ${ordered ? '(' : ''}select ${root.items.map(() => 'null').join(', ')}`)
-  root.lists.forEach(({ level: { items } }, other) => {
-    before.add(', ')
-    if (other === n) before.expressions(items.map(bare))
-    else before.add(items.map(() => 'null').join(', '))
-  })
+  const before = selectOf(beside().add(` union all ${ordered ? '(' : ''}`), root, n)
   level.joins.writeFrom(before.add(' from '))
   const after = beside()
   if (where.length > 0) writeConditions(after.add(' and '), where, true)
@@ -162,8 +203,18 @@ function armByKey(beside: () => SqlText, root: Level, list: List, n: number): Ar
   root.source.write(from)
   const keys = keysOf(list)
   const [parent, child] = keys.map((column) => render(column).sql) as [string, string]
-  const [own, at] = [root.find(keys[0]) as number, level.find(keys[1]) as number]
-  return { before: before.add(' where ').text, after: after.text, child, parent, from: from.text, own, at }
+  return { before: before.add(' where ').text, after: after.text, child, parent, from: from.text }
+}
+
+/** Selects the values of one list, and NULL for all others. */
+function selectOf(text: SqlText, { items, lists }: Level, n: number): SqlText {
+  text.add(`select ${items.map(() => 'null').join(', ')}`)
+  lists.forEach(({ level }, other) => {
+    text.add(', ')
+    if (other === n) text.expressions(level.items.map(bare))
+    else text.add(level.items.map(() => 'null').join(', '))
+  })
+  return text
 }
 
 /** Adds the rows of each list. `where` is the condition of the objects; `isOne`: it is equality of their key with a value. */
@@ -230,15 +281,15 @@ export function gather({ items, lists }: Level, rows: readonly unknown[]): Value
 }
 
 /** The same where rows are paired by keys. */
-export function gatherByKey({ arms }: ByKey, rows: readonly unknown[]): Values[] {
-  const members = arms.map(() => new Map<unknown, unknown[]>())
+export function gatherByKey(pairs: readonly Pair[], rows: readonly unknown[]): Values[] {
+  const members = pairs.map(() => new Map<unknown, unknown[]>())
   const objects: unknown[][] = []
   for (let n = 0; n < rows.length; n++) {
     const row = rows[n] as unknown[]
     if (row[row.length - 1] !== 0) continue
     row.pop()
-    for (let list = 0; list < arms.length; list++) {
-      const key = row[(arms[list] as Arm).own]
+    for (let list = 0; list < pairs.length; list++) {
+      const key = row[(pairs[list] as Pair).own]
       const lists = members[list] as Map<unknown, unknown[]>
       let found = lists.get(key)
       if (found === undefined) lists.set(key, (found = []))
@@ -249,7 +300,7 @@ export function gatherByKey({ arms }: ByKey, rows: readonly unknown[]): Values[]
   for (let n = 0; n < rows.length; n++) {
     const row = rows[n] as unknown[]
     const kind = row[row.length - 1]
-    if (typeof kind === 'number') members[kind - 1]?.get(row[(arms[kind - 1] as Arm).at])?.push(row)
+    if (typeof kind === 'number') members[kind - 1]?.get(row[(pairs[kind - 1] as Pair).at])?.push(row)
   }
   return objects
 }

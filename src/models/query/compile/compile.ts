@@ -100,7 +100,7 @@ function compilation(text: string, params: readonly unknown[], head: Head, { sou
   return {
     statement: { ...statement, maxRows: 0 },
     assembly,
-    objects: (rows) => assembly.gather(rows, head.byKey),
+    objects: (rows) => assembly.gather(rows, head.pairs),
   }
 }
 

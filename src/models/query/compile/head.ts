@@ -9,7 +9,16 @@ import { settle } from '../../load/belonging.ts'
 import { decodeExpression } from '../../meta/decode.ts'
 import { Joins } from '../../load/join-list.ts'
 import type { List } from '../../load/level.ts'
-import { type ByKey, comeAsRows, settleKeys, writeByKey } from '../../load/list-rows.ts'
+import {
+  areOfTable,
+  type ByKey,
+  comeAsRows,
+  type Pair,
+  pairsOf,
+  settleKeys,
+  writeByKey,
+  writeKept,
+} from '../../load/list-rows.ts'
 import { modelNode } from '../../load/node.ts'
 import { SqlText } from '../../meta/sql-text.ts'
 import { Shapes } from '../../statement/ready.ts'
@@ -31,8 +40,10 @@ export interface Head {
   readonly decode: Statement['decode']
   /** The rows of lists come as rows: `decode` needs all of them. */
   readonly asRows: boolean
-  /** Null where rows are not paired by keys. */
+  /** Null where the query of the objects does not stand in each part. */
   readonly byKey: ByKey | null
+  /** Null where rows are not paired by keys. */
+  readonly pairs: readonly Pair[] | null
   /** The same by how its lists are written, and with something beside the rows, by its text. */
   readonly variants: Shapes<Head>
   /** Whole texts of queries that begin so. */
@@ -43,8 +54,10 @@ export interface Head {
 export interface ListFacts {
   /** Whether an index finds the rows of one list. */
   indexed(list: List): boolean
-  /** Whether what has the list is a table, and both sides are compared by whole numbers. */
+  /** Whether both sides are whole numbers. */
   whole(list: List): boolean
+  /** Whether what has the list is a table, whose rows are the same when it is asked again. */
+  ofTable(list: List): boolean
 }
 
 /** By source, by what is joined, by what is loaded. */
@@ -69,14 +82,20 @@ export function headOf(state: QueryState, { facts, single, whole, beside, keyed 
   const lists = head.assembly?.lists ?? []
   if (beside === undefined && lists.length === 0) return head
   const mayBeRows = whole && root !== undefined && comeAsRows(root, (list) => facts?.indexed(list) === true)
-  const mayBePaired = mayBeRows && beside === undefined && head.assembly?.hasPlainKeys === true
-  const byKey = mayBePaired && lists.every((list) => facts?.whole(list) === true) && keyed()
-  const asRows = byKey || (mayBeRows && !single)
+  const paired = mayBeRows && head.assembly?.hasPlainKeys === true && lists.every((list) => facts?.whole(list) === true)
+  const twice =
+    paired &&
+    beside === undefined &&
+    areOfTable(root) &&
+    lists.every((list) => facts?.ofTable(list) === true) &&
+    keyed()
+  const pairing = twice ? 'twice' : !paired ? null : single ? 'one kept' : 'kept'
+  const asRows = paired || (mayBeRows && !single)
   const correlates = asRows
     ? null
     : lists.map((list) => isCorrelated(list, facts, single && root?.lists.includes(list) === true))
-  const make = (): Head => makeHead(state, beside ?? [], correlates, byKey)
-  const spelling = byKey ? 'keys' : correlates === null ? 'rows' : correlates.join()
+  const make = (): Head => makeHead(state, beside ?? [], correlates, pairing)
+  const spelling = pairing ?? (correlates === null ? 'rows' : correlates.join())
   if (beside === undefined) return head.variants.get(spelling, make)
   const { text, params } = new SqlText(state.source.dialect).expressions(beside)
   return params.length > 0 ? make() : head.variants.get(`${spelling} ${text}`, make)
@@ -113,7 +132,7 @@ function plainHead(state: QueryState): Head {
   let head = byLoaded.get(loaded)
   if (head === undefined) {
     const { functions } = written
-    head = makeHead(state, [], [], false)
+    head = makeHead(state, [], [], null)
     if (written.functions === functions) byLoaded.set(loaded, head)
   }
   return head
@@ -128,16 +147,19 @@ function inner<V extends object>(maps: WeakMap<object, WeakMap<object, V>>, key:
   return map
 }
 
-function decoder(assembly: Assembly, asRows: boolean, byKey: ByKey | null): Head['decode'] {
-  return asRows ? (rows) => assembly.rows(assembly.gather(rows, byKey)) : (rows) => assembly.rows(rows)
+function decoder(assembly: Assembly, asRows: boolean, pairs: readonly Pair[] | null): Head['decode'] {
+  return asRows ? (rows) => assembly.rows(assembly.gather(rows, pairs)) : (rows) => assembly.rows(rows)
 }
 
-/** `correlates` says it of each list; null: lists come as rows, which may be paired by key. */
+/** How rows of lists are paired by keys: the query of the objects stands in each part, or its objects are kept, or the one that there is. */
+type Pairing = 'twice' | 'kept' | 'one kept'
+
+/** `correlates` says it of each list; null: lists come as rows. These are numbered if they are not paired by keys. */
 function makeHead(
   state: QueryState,
   beside: readonly SQL[],
   correlates: readonly boolean[] | null,
-  byKey: boolean,
+  pairing: Pairing | null,
 ): Head {
   const { source, meta, model, keys } = state
   const joins = new Joins(source, state.joins)
@@ -154,9 +176,9 @@ function makeHead(
     assembly = new Assembly(loader ?? modelNode(source), source, joins)
     for (const expression of beside) assembly.beside(expression)
     settle(assembly.root)
-    if (byKey) settleKeys(assembly.root)
-    spec = correlates === null ? assembly.specOfRows(!byKey) : assembly.spec
-    if (!byKey) assembly.select(text)
+    if (pairing !== null) settleKeys(assembly.root)
+    spec = correlates === null ? assembly.specOfRows(pairing === null) : assembly.spec
+    if (pairing !== 'twice') assembly.select(text)
   } else {
     text.add(meta.list(source.id))
     spec = meta.specOf(model)
@@ -166,8 +188,11 @@ function makeHead(
   const made = assembly
   const lists = made?.lists ?? []
   const correlated = correlates === null ? null : (list: List): boolean => correlates[lists.indexOf(list)] === true
-  const keyed = byKey && made !== null ? writeByKey(from, made.root) : null
-  const around = keyed ?? (made?.hasLists === true ? made.around(from, correlated) : null)
+  const keyed = pairing === 'twice' && made !== null ? writeByKey(from, made.root) : null
+  const kept =
+    keyed === null && pairing !== null && made !== null ? writeKept(from, made.root, pairing === 'one kept') : null
+  const around = keyed ?? kept ?? (made?.hasLists === true ? made.around(from, correlated) : null)
+  const pairs = pairing === null || made === null ? null : pairsOf(made.root)
   return {
     open: around?.open ?? '',
     close: around?.close.text ?? '',
@@ -177,9 +202,10 @@ function makeHead(
     joins,
     spec,
     assembly,
-    decode: made === null ? (keys === null ? meta.loaded : undefined) : decoder(made, correlates === null, keyed),
+    decode: made === null ? (keys === null ? meta.loaded : undefined) : decoder(made, correlates === null, pairs),
     asRows: correlates === null,
     byKey: keyed,
+    pairs,
     variants: new Shapes(),
     texts: new Shapes(),
   }
