@@ -1,6 +1,6 @@
 /** Branches inside of one transaction, and transactions beside each other. */
 
-import { type Db } from 'genever'
+import { type Db, UniqueViolationError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { fake } from '../support/fake.ts'
@@ -22,6 +22,27 @@ forEachDriver((driver) => {
       }),
     )
 
+    expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
+  })
+
+  test('a branch that fails deep in calls rejects Promise.all with its error, not with that of the branches behind it', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int primary key')
+    const insert = (n: number): Promise<unknown> =>
+      db.status(`insert into ${t} values (${driver.words.placeholder(1)})`, [n])
+    const deep = async (n: number, depth: number): Promise<unknown> => (depth === 0 ? insert(n) : deep(n, depth - 1))
+    const branches = [() => insert(2), () => db.transaction(() => insert(3)), () => db.scope(() => insert(4))]
+
+    for (const branch of branches) {
+      const error = await caught(
+        db.transaction(async () => {
+          await insert(1)
+          // Issued one after the other, so that the branch waits while the failure comes.
+          await Promise.all([deep(1, 20), branch(), branch()])
+        }),
+      )
+      expect(error).toBeInstanceOf(UniqueViolationError)
+    }
     expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
   })
 

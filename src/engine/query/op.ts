@@ -3,6 +3,7 @@
 import type { Failure, Op, OpState, Portal, RawConnection, RowPort, StatementResult } from '../../driver/driver.ts'
 import type { Copying, Lease } from '../../pool/member.ts'
 import type { PlacedOp, PoolWaiter } from '../../pool/contract.ts'
+import { TransactionAbortedError } from '../../errors/index.ts'
 import { type Compiled, Pin, type RowSpec, standsAlone } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import type { Decode } from '../../sql/statement.ts'
@@ -308,8 +309,11 @@ const turn = Promise.resolve()
 async function failing<T>(op: EngineOp, failure: Failure | null, give?: (op: EngineOp) => unknown): Promise<T> {
   await turn
   await turn
-  if (failure !== null) throw failureError(failure, op)
-  return give?.(op) as T
+  if (failure === null) return give?.(op) as T
+  const error = failureError(failure, op)
+  // What it follows from is heard first, however deep in calls: so `Promise.all` rejects with that.
+  if (error instanceof TransactionAbortedError) await new Promise<void>((resolve) => clock.setImmediate(resolve))
+  throw error
 }
 
 // A server that refuses writes although nobody asked for that: a primary that a failover has made a standby, or a standby

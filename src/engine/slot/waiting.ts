@@ -1,6 +1,7 @@
 // A statement or a turn that waits in a slot or in the pool's queue. It knows who asked, how long it may wait
 // and for what it is waiting, and gives up by itself when its time is over or its signal aborts.
 import type { Failure, Refusal } from '../../driver/driver.ts'
+import { TransactionAbortedError } from '../../errors/index.ts'
 import { notice } from '../../observe/channels.ts'
 import type { Lease } from '../../pool/member.ts'
 import { type Abortable, unwatchSignal, watchSignal, type Expiring, clock } from '../../util/clock.ts'
@@ -338,7 +339,9 @@ export class Turn extends Waiting {
     this.disarm()
     this.forget()
     this.#failure = failure
-    this.#reject?.(failure)
+    // What it follows from is heard first, as of a statement.
+    if (failure.cause instanceof TransactionAbortedError) clock.setImmediate(() => this.#reject?.(failure))
+    else this.#reject?.(failure)
   }
 
   /** Settles when the turn was taken; rejects with a `Failure`. Null when it was taken at once. */
