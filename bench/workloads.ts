@@ -3,7 +3,7 @@
 // order changes each round: what slows the machine down slows all. Of throughput and processor time it gives medians, and
 // medians of the ratios to node-postgres in the same round with their quartiles.
 //
-// --rounds 15, --ms 80 (a block), --only W1,W9, --sides kysely,=genever (parts of names, =whole ones), --install (bench/peers and bench/orms),
+// --rounds 15, --ms 80 (a block), --warm 8000 (operations of each side before), --only W1,W9, --sides kysely,=genever (parts of names, =whole ones), --install (bench/peers and bench/orms),
 // --prototype path/to/client.mjs (as `bench/drivers.ts` has it), --base pg, --json file, --plot file.svg,
 // --page docs/performance.md (its tables are replaced)
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -23,6 +23,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '15' },
     ms: { type: 'string', default: '80' },
+    warm: { type: 'string', default: '8000' },
     only: { type: 'string' },
     sides: { type: 'string' },
     install: { type: 'boolean', default: false },
@@ -34,9 +35,9 @@ const { values } = parseArgs({
   },
 })
 const [rounds, blockMs] = [Number(values.rounds), Number(values.ms)]
-/** A side is warm after so many operations, or so many blocks of four times the usual length. */
-const warmAfter = 8_000
-const mostWarmUps = 20
+/** A side is warm after so many operations, or so many blocks of four times the usual length: 20 for each 8,000. */
+const warmAfter = Number(values.warm)
+const mostWarmUps = Math.ceil(warmAfter / 400)
 const longRounds = Math.max(3, Math.round(rounds / 3))
 
 await using database = await benchDatabase()
