@@ -44,6 +44,11 @@ export async function readFolder(place: string | URL, split: Split): Promise<Fol
   } catch (cause) {
     throw new MigrationError(`The folder of migrations ${path} cannot be read.`, { cause })
   }
+  const shouted = entries.find((entry) => /\.sql$/i.test(entry) && !entry.endsWith('.sql'))
+  if (shouted !== undefined)
+    throw new MigrationError(`${join(path, shouted)} would be passed over: end its name in .sql, in small letters.`, {
+      outcome: 'not_started',
+    })
   if (entries.includes('meta')) return { form: 'journal', path, migrations: await fromJournal(path, split) }
   const folders = entries.filter((entry) => timed.test(entry) && !entry.endsWith('.sql'))
   const files = entries.filter((entry) => entry.endsWith('.sql'))

@@ -144,6 +144,7 @@ describe('numbered files', () => {
         'contains transaction control such as BEGIN or COMMIT',
       ],
       [{ 'init.sql': 'create table a (n int)' }, 'has no number'],
+      [{ '0001_a.sql': 'create table a (n int)', '0002_b.SQL': 'create table b (n int)' }, 'end its name in .sql'],
     ] as const)
       expect((await caught(migrate(db, { folder: await folderOf(files) }))).message).toContain(message)
     expect((await caught(migrate(db, { folder: '/nowhere' }))).message).toContain('cannot be read')
