@@ -1,7 +1,7 @@
 // A unit of the engine on the shared connection, operation by operation. BEGIN becomes a savepoint, COMMIT releases it, ROLLBACK goes
 // back to it, and a savepoint of the user gets a name that no other view has. Statements run with the settings of their view, outside of a
 // transaction in a savepoint that is gone afterwards. A failure is taken back to the innermost savepoint, so that the server's
-// transaction stays usable for others, while the view counts as failed until its own end. Savepoints go out with what follows them.
+// transaction stays usable for others, while the view counts as failed until its own end.
 import type { Failure, Op } from '../../driver/driver.ts'
 import { EngineOp } from '../../engine/query/op.ts'
 import { TransactionStateError } from '../../errors/index.ts'
@@ -15,19 +15,10 @@ import { abortedMessage, guard, type SharedConnection } from './shared.ts'
 const outlives: ReadonlySet<string> = new Set(['SET', 'USE'])
 const rank = (level: string): number => isolationLevels.findIndex((each) => each === level)
 
-/** Control that is sent in front of what follows it. */
-interface Lead {
-  readonly op: Op
-  readonly steps: readonly Step[]
-  /** Made by the first of them; it is on the stack already. */
-  readonly savepoint: Savepoint | null
-}
-
 export class ViewUnit {
   readonly #shared: SharedConnection
   readonly #view: SandboxView
   readonly #job: Job
-  #lead: Lead[] = []
 
   constructor(shared: SharedConnection, view: SandboxView, job: Job) {
     this.#shared = shared
@@ -39,19 +30,14 @@ export class ViewUnit {
   async run(): Promise<void> {
     const { ops } = this.#job
     if (this.#shared.top === undefined) await this.#shared.words.cleanUp()
-    try {
-      for (let at = 0; at < ops.length;) {
-        const { stmt } = ops[at] as Op
-        const control = stmt.cls === 'control' ? this.#shared.words.control(stmt.text) : null
-        const next = ops.findIndex((op, index) => index > at && (control !== null || op.stmt.cls === 'control'))
-        const run = ops.slice(at, next < 0 ? ops.length : next)
-        at += run.length
-        if (this.#refuses(run, control)) return
-        if (!(await (control === null ? this.#statements(run) : this.#control(run[0] as Op, control)))) return
-      }
-      await this.#flush()
-    } finally {
-      this.#drop(this.#lead)
+    for (let at = 0; at < ops.length && (at === 0 || this.#job.awaited);) {
+      const { stmt } = ops[at] as Op
+      const control = stmt.cls === 'control' ? this.#shared.words.control(stmt.text) : null
+      const next = ops.findIndex((op, index) => index > at && (control !== null || op.stmt.cls === 'control'))
+      const run = ops.slice(at, next < 0 ? ops.length : next)
+      at += run.length
+      if (this.#refuses(run, control)) return
+      if (!(await (control === null ? this.#statements(run) : this.#control(run[0] as Op, control)))) return
     }
   }
 
@@ -109,13 +95,13 @@ export class ViewUnit {
   /** False: it failed, and what follows does not run. */
   async #control(op: Op, control: ControlText): Promise<boolean> {
     if ('name' in control) return this.#inner(op, control.kind, control.name)
-    if (!('readOnly' in control)) return (await this.#flush()) && this.#end(op, control.kind === 'commit')
+    if (!('readOnly' in control)) return this.#end(op, control.kind === 'commit')
     const { readOnly } = this.#shared.words
     const modes = control.readOnly && readOnly !== null ? [this.#shared.own(readOnly)] : []
-    return control.kind === 'begin' ? this.#begin(op, control.readOnly, modes) : this.#leads(op, null, modes)
+    return control.kind === 'begin' ? this.#begin(op, control.readOnly, modes) : this.#sends(op, 'modes', null, modes)
   }
 
-  #begin(op: Op, readOnly: boolean, modes: readonly Step[]): boolean {
+  async #begin(op: Op, readOnly: boolean, modes: readonly Step[]): Promise<boolean> {
     const { words, top } = this.#shared
     // A second BEGIN does nothing on a server either.
     if (this.#view.transaction !== null) return this.#says(op, 'begin')
@@ -123,7 +109,9 @@ export class ViewUnit {
     const refuses = readOnly && words.readOnly === null
     this.#view.transaction = { savepoint, failed: null, readOnly: refuses, cursor: '' }
     if (savepoint === null) return this.#says(op, 'begin')
-    return this.#leads(op, savepoint, [...(top === undefined ? words.deferral() : []), ...modes])
+    const begun = this.#sends(op, 'begin', savepoint, [...(top === undefined ? words.deferral() : []), ...modes])
+    if (!(await begun) && this.#shared.find(this.#view) !== savepoint) this.#view.transaction = null
+    return begun
   }
 
   /**
@@ -134,42 +122,15 @@ export class ViewUnit {
     return this.#job.ops.some((op) => op instanceof EngineOp && (op.transaction?.cursor ?? null) !== null)
   }
 
-  #leads(op: Op, savepoint: Savepoint | null, others: readonly Step[] = []): true {
-    if (savepoint !== null) this.#shared.stack.push(savepoint)
+  /** Sends control, which begins with a savepoint or makes none. */
+  async #sends(op: Op, kind: string, savepoint: Savepoint | null, others: readonly Step[] = []): Promise<boolean> {
     const steps = savepoint === null ? others : [this.#shared.own(`SAVEPOINT ${savepoint.known}`), ...others]
-    this.#lead.push({ op, steps, savepoint })
-    return true
-  }
-
-  /** The savepoints that were to be made are not made. */
-  #drop(lead: readonly Lead[]): void {
-    const { stack } = this.#shared
-    for (const { savepoint } of lead) {
-      if (savepoint === null) continue
-      stack.splice(stack.indexOf(savepoint), 1)
-      if (this.#view.transaction?.savepoint === savepoint) this.#view.transaction = null
-    }
-  }
-
-  /** Sends the lead alone. */
-  async #flush(): Promise<boolean> {
-    await this.#shared.send(this.#lead.flatMap(({ steps }) => steps))
-    return this.#led()
-  }
-
-  /** The lead was answered. False: a part of it failed. */
-  async #led(): Promise<boolean> {
-    const lead = this.#lead
-    this.#lead = []
-    for (const [at, { op, steps }] of lead.entries()) {
-      this.#says(op, this.#shared.words.control(op.stmt.text).kind)
-      if (allOk(steps)) continue
-      this.#drop(lead.slice(steps[0]?.ok === true ? at + 1 : at))
-      this.#job.answer(op, firstFailure(steps))
-      await this.#recover()
-      return false
-    }
-    return true
+    await this.#shared.send(steps)
+    if (savepoint !== null && steps[0]?.ok === true) this.#shared.stack.push(savepoint)
+    if (allOk(steps)) return this.#says(op, kind)
+    this.#job.answer(op, firstFailure(steps))
+    await this.#recover()
+    return false
   }
 
   /** The control did what it should. */
@@ -209,11 +170,10 @@ export class ViewUnit {
     const savepoint = this.#shared.find(this.#view, name)
     if (kind === 'savepoint') {
       if (words.lenient && savepoint !== undefined) stack.splice(stack.indexOf(savepoint), 1)
-      return this.#leads(op, this.#shared.savepoint(this.#view, name))
+      return this.#sends(op, kind, this.#shared.savepoint(this.#view, name))
     }
     // One that is not there is an error of the server.
     if (savepoint === undefined) return this.#statements([op])
-    if (!(await this.#flush())) return false
     if (kind === 'release') await this.#shared.release(savepoint)
     else {
       await this.#shared.goBack(savepoint, true)
@@ -234,9 +194,7 @@ export class ViewUnit {
     const steps = ops.map((op) => new Step(op.stmt, op))
     const check = alone && top === undefined && ops.some(({ stmt }) => stmt.verb === 'SET') ? words.check() : []
     const tail = base === null ? [] : [...check, this.#shared.own(`RELEASE SAVEPOINT ${guard}`)]
-    const head = [...this.#lead.flatMap((each) => each.steps), ...save, ...settings]
-    await this.#send(head, steps, [...words.behind(ops), ...tail])
-    if (!(await this.#led())) return false
+    await this.#send([...save, ...settings], steps, [...words.behind(ops), ...tail])
     if (allOk([...save, ...settings])) words.applied(this.#view, ops)
     const undone = base !== null && !allOk(tail)
     const reason = firstFailure([...save, ...settings, ...steps, ...tail])
