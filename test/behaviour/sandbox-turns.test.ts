@@ -423,9 +423,10 @@ forEachDriver(
         let waiting: Promise<Error> | undefined
         await sandboxed(
           db,
-          () => {
+          async () => {
             running = caught(db.all(endless))
             waiting = caught(db.transaction(() => insert(1)))
+            await until(() => db.stats().serving + db.stats().reserved === 2, { what: 'both have a connection' })
           },
           { settleMs: 20 },
         )
