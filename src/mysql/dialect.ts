@@ -1,7 +1,7 @@
 // The dialect of MySQL and MariaDB, whatever driver speaks to it.
 import { UsageError } from '../errors/index.ts'
 import { Pin } from '../sql/compiled.ts'
-import { type BeginOptions, type Dialect, parseIsolation } from '../sql/dialect.ts'
+import { type BeginOptions, type Dialect, parseIsolation, savepointWords } from '../sql/dialect.ts'
 import type { KeyRows, MemberType, ModelWords } from '../sql/model-words.ts'
 import { settingName, settingValue } from '../sql/settings.ts'
 import { describeType } from '../util/options.ts'
@@ -119,11 +119,7 @@ export const mysql: Dialect = Object.freeze<Dialect>({
     }
   },
   idleLimit: () => null,
-  savepoint: {
-    set: (name) => `SAVEPOINT ${quote(name)}`,
-    release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
-    back: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
-  },
+  savepoint: savepointWords(quote),
   quote,
   settings: {
     set(settings, until) {

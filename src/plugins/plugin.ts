@@ -197,8 +197,9 @@ export class WebPlugin<R> {
 type StartOptions = Pick<ResolvedPluginOptions<never>, 'source' | 'engine' | 'retry'>
 
 /**
- * Binds or opens `db` at the start of a server, and says what it does through the logger, never what the database is reached with. When the database cannot be reached it tries again `retry.limit` times, so there are
- * `retry.limit + 1` attempts in all. (GINO's Starlette extension counted attempts, its aiohttp extension as here.)
+ * Binds or opens `db` at the start of a server. Each step is logged, without the password. When the database cannot be reached it tries
+ * again `retry.limit` times, so there are `retry.limit + 1` attempts in all. (GINO's Starlette extension counted attempts, its aiohttp
+ * extension as here.)
  * @throws {ConnectError} after the last attempt; at once for what waiting cannot mend: a refused user, wrong options.
  */
 async function start(db: Db, options: StartOptions, log: PluginLogger): Promise<void> {

@@ -1,6 +1,6 @@
 // The dialect of PostgreSQL, whatever driver speaks to it.
 import { UsageError } from '../errors/index.ts'
-import { type BeginOptions, type Dialect, parseIsolation } from '../sql/dialect.ts'
+import { type BeginOptions, type Dialect, parseIsolation, savepointWords } from '../sql/dialect.ts'
 import type { ListColumnWords, RowsAtOnce } from '../sql/model-words.ts'
 import type { Statement } from '../sql/statement.ts'
 import { mostNameBytes, settingName, settingValue } from '../sql/settings.ts'
@@ -132,11 +132,7 @@ export const postgres: Dialect = Object.freeze<Dialect>({
     return { before: [], begin: text, abandon: null }
   },
   idleLimit: (ms) => `SET LOCAL idle_in_transaction_session_timeout = ${Math.ceil(ms)}`,
-  savepoint: {
-    set: (name) => `SAVEPOINT ${quote(name)}`,
-    release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
-    back: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
-  },
+  savepoint: savepointWords(quote),
   quote,
   settings: {
     set(settings, until) {

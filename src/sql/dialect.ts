@@ -89,6 +89,15 @@ export interface SavepointWords {
   back(name: string): string
 }
 
+/** Those of the SQL standard. */
+export function savepointWords(quote: (name: string) => string): SavepointWords {
+  return {
+    set: (name) => `SAVEPOINT ${quote(name)}`,
+    release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
+    back: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
+  }
+}
+
 /** The settings of a session: those of scopes, of the engine, and of texts. */
 export interface SettingWords {
   /**

@@ -39,7 +39,8 @@ export interface Meaning {
  * a pooler in between explains. `lost-statement`: a prepared statement is there that should not be, or is not there that should, so
  * another session answers than the one before. `still-referenced`: other rows refer to the row. `naming`: a table, column or
  * function of the text does not exist, or cannot be used so. `unknown-object`: anything else that it names does not exist.
- * `object-exists`: what it makes is there already. `data`: a value is not of its type, or too large or too long for it. The others are classes of errors.
+ * `object-exists`: what it makes is there already. `data`: a value is not of its type, or too large or too long for it. The others are
+ * classes of errors.
  */
 export type ErrorKind =
   | 'aborted'

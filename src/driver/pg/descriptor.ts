@@ -1,4 +1,4 @@
-// What is known of the driver `pg` before it is loaded, and of `postgres`.
+// The descriptors of the drivers `pg` and `postgres`, known before these are loaded.
 import type { Descriptor } from '../descriptor.ts'
 import { overNetwork } from '../postgres/parameters/over-network.ts'
 

@@ -1,4 +1,4 @@
-// One server of a database that has several: its pool, and what is known of it. And where a slot reads, while that may be a replica.
+// One server of a database that has several: its pool and its state. And where a slot reads, while that may be a replica.
 import type { ServerInfo } from '../../observe/channels.ts'
 import type { PoolStats } from '../../pool/contract.ts'
 import type { Pool } from '../../pool/pool.ts'

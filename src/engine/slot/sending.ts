@@ -1,5 +1,5 @@
-// What the engine sends past the queue of a slot: COMMIT, ROLLBACK and the like, each in a unit of the engine. And what is owed for
-// nested transactions that have ended, which goes in front of whatever comes next.
+// The engine's own units past the queue of a slot: COMMIT, ROLLBACK and the like. And those operations that a slot owes for nested
+// transactions that have ended: they go in front of the next unit.
 import type { Failure, Op } from '../../driver/driver.ts'
 import type { Lease } from '../../pool/member.ts'
 import type { Settings } from '../../sql/settings.ts'

@@ -255,14 +255,12 @@ export async function rollback(record: OpenTransaction, cancelNow = false): Prom
   const stray = record.parent === null && slot.lease?.raw.status === 'failed'
   if (slot.lease !== null && (!record.unsent || stray)) {
     const { savepoint, parent } = record
-    const { dialect } = engine
-    if (parent !== null && !isLent(slot) && slot.lease.raw.shared !== true)
-      owe(slot, { savepoint, parent, undone: savepoint })
-    else {
+    if (parent === null) {
       slot.flight.unreleased = null
-      await (parent === null
-        ? sendUndoing(slot, dialect.rollback)
-        : sendUndoing(slot, dialect.savepoint.back(savepoint), dialect.savepoint.release(savepoint)))
+      await sendUndoing(slot, engine.dialect.rollback)
+    } else {
+      owe(slot, { savepoint, parent, undone: savepoint })
+      if (isLent(slot) || slot.lease.raw.shared === true) await undoAlone(slot)
     }
   }
   end(record, 'rolled_back')

@@ -175,7 +175,7 @@ function asLists(
   const listed = cells.map(({ column }) => types.lists.get(column.name) ?? '')
   if (listed.includes('')) return null
   const lists = chunks(rows, mostRows).map((part) => columnLists(part, listed, words.instants))
-  const text = (): string => `${into(meta, cells)} ${words.lists(listed)}`
+  const text = (): string => `${into(meta, columnsOf(cells))} ${words.lists(listed)}`
   const key = `lists${cells.map(({ column }, at) => `${column.index}${listed[at]}`).join()}`
   return lists.includes(null) ? null : lists.map((params) => ({ key, text, params: params as unknown[][] }))
 }
@@ -190,19 +190,27 @@ function asJson(
   if (!readsJson(types, cells)) return null
   const json = chunks(rows, mostRows).map(jsonRows)
   if (json.some(hasStrangeEscape)) return null
-  const names = cells.map(({ column }) => column.quoted).join(', ')
+  const columns = columnsOf(cells)
   const key = `many${cells.map(({ column }) => column.index).join()}`
-  const text = (): string => `${into(meta, cells)} ${words.json(meta.sqlName, names)}`
+  const text = (): string => `${into(meta, columns)} ${words.json(meta.sqlName, namesOf(columns))}`
   return json.map((each) => ({ key, text, params: [each] }))
 }
 
-function into(meta: ModelMeta, cells: readonly Cell[]): string {
-  return `insert into ${meta.sqlName} (${cells.map(({ column }) => column.quoted).join(', ')})`
+function columnsOf(cells: readonly Cell[]): ModelColumn[] {
+  return cells.map(({ column }) => column)
+}
+
+function into({ sqlName }: ModelMeta, columns: readonly ModelColumn[]): string {
+  return `insert into ${sqlName} (${namesOf(columns)})`
+}
+
+function namesOf(columns: readonly ModelColumn[]): string {
+  return columns.map(({ quoted }) => quoted).join(', ')
 }
 
 function valuesStatement(meta: ModelMeta, columns: readonly ModelColumn[], rows: Rows): Writer {
   const writer = new Writer(meta.dialect)
-  writer.add(`insert into ${meta.sqlName} (${columns.map(({ quoted }) => quoted).join(', ')}) values `)
+  writer.add(`${into(meta, columns)} values `)
   rows.forEach((cells, index) => {
     writer.add(index === 0 ? '(' : ', (')
     columns.forEach((column, at) => {

@@ -47,9 +47,8 @@ export function writeRows(text: SqlText, root: Level): Around {
 
 function writeArm(text: SqlText, root: Level, list: List, n: number): void {
   const { alias, lists } = root
-  const { level, where, orderBy, sortsHere } = list
-  const ordered = orderBy.length > 0 && !sortsHere
-  text.add(`${ordered ? '(' : ''}select ${alias}.${ordinal} * ${lists.length + 1} + ${n + 1}`)
+  const { level } = list
+  text.add(`${isOrdered(list) ? '(' : ''}select ${alias}.${ordinal} * ${lists.length + 1} + ${n + 1}`)
   root.items.forEach((_, at) => text.add(`, ${missing(root.outer(at))}`))
   lists.forEach(({ level: { items } }, other) =>
     items.forEach((expression, at) => {
@@ -66,8 +65,19 @@ function writeArm(text: SqlText, root: Level, list: List, n: number): void {
     joins.writeFrom(text.add(' from '))
     text.add(` where false) as "genever t${other}" on true`)
   })
-  if (where.length > 0) writeConditions(text.add(' where '), where)
-  if (ordered) text.add(' order by ').expressions(orderBy).add(` limit ${everyRow})`)
+  finishArm(text, list, ' where ')
+}
+
+/** Whether the server puts the rows in order, for which their part stands in brackets. */
+function isOrdered({ orderBy, sortsHere }: List): boolean {
+  return orderBy.length > 0 && !sortsHere
+}
+
+/** The list's own conditions and order, and the end of its part. */
+function finishArm(text: SqlText, list: List, word: ' where ' | ' and '): SqlText {
+  const { where, orderBy } = list
+  if (where.length > 0) writeConditions(text.add(word), where, word === ' and ')
+  return isOrdered(list) ? text.add(' order by ').expressions(orderBy).add(` limit ${everyRow})`) : text
 }
 
 /** Where the columns are in the rows of objects and of a list that are equal. */
@@ -141,13 +151,11 @@ export function writeKept(text: SqlText, root: Level, few: boolean): Around {
   for (const { level } of lists) close.add(', null'.repeat(level.items.length))
   close.add(` from "g0" as ${alias}`)
   lists.forEach((list, n) => {
-    const { level, where, orderBy, sortsHere } = list
-    const ordered = orderBy.length > 0 && !sortsHere
-    selectOf(close.add(` union all ${ordered ? '(' : ''}`), root, n)
+    const { level } = list
+    selectOf(close, root, n)
     if (few) {
       level.joins.writeFrom(close.add(` from "g0" as ${alias} inner join `), true)
       close.add(' on ').sql(outside(root, list))
-      if (where.length > 0) writeConditions(close.add(' where '), where)
     } else {
       const [parent, child] = keysOf(list)
       level.joins.writeFrom(close.add(' from '))
@@ -155,9 +163,8 @@ export function writeKept(text: SqlText, root: Level, few: boolean): Around {
         .add(' where ')
         .sql(child)
         .add(` in (select ${root.outer(root.find(parent) as number)} from "g0" as ${alias})`)
-      if (where.length > 0) writeConditions(close.add(' and '), where, true)
     }
-    if (ordered) close.add(' order by ').expressions(orderBy).add(` limit ${everyRow})`)
+    finishArm(close, list, few ? ' where ' : ' and ')
   })
   return { open: 'with "g0" as materialized (', close }
 }
@@ -192,13 +199,9 @@ function writeTypes(text: SqlText, { items, lists }: Level): string {
 }
 
 function armByKey(beside: () => SqlText, root: Level, list: List, n: number): Arm {
-  const { level, where, orderBy, sortsHere } = list
-  const ordered = orderBy.length > 0 && !sortsHere
-  const before = selectOf(beside().add(` union all ${ordered ? '(' : ''}`), root, n)
-  level.joins.writeFrom(before.add(' from '))
-  const after = beside()
-  if (where.length > 0) writeConditions(after.add(' and '), where, true)
-  if (ordered) after.add(' order by ').expressions(orderBy).add(` limit ${everyRow})`)
+  const before = selectOf(beside(), root, n)
+  list.level.joins.writeFrom(before.add(' from '))
+  const after = finishArm(beside(), list, ' and ')
   const from = beside().add(' from ')
   root.source.write(from)
   const keys = keysOf(list)
@@ -206,9 +209,10 @@ function armByKey(beside: () => SqlText, root: Level, list: List, n: number): Ar
   return { before: before.add(' where ').text, after: after.text, child, parent, from: from.text }
 }
 
-/** Selects the values of one list, and NULL for all others. */
+/** Adds a part that selects the values of one list, and NULL for all others. */
 function selectOf(text: SqlText, { items, lists }: Level, n: number): SqlText {
-  text.add(`select ${items.map(() => 'null').join(', ')}`)
+  const bracket = isOrdered(lists[n] as List) ? '(' : ''
+  text.add(` union all ${bracket}select ${items.map(() => 'null').join(', ')}`)
   lists.forEach(({ level }, other) => {
     text.add(', ')
     if (other === n) text.expressions(level.items.map(bare))

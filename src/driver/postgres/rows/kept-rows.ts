@@ -1,5 +1,5 @@
-// What is kept of rows for later: the bytes of those whose columns have types that are not known yet, until these have been looked up;
-// and how those of an open portal are read.
+// Rows that are read later: the bytes of those whose columns have types that are not known yet, until these have been looked up. And how
+// the rows of an open portal are read.
 import type { Bytes } from './field-reader.ts'
 import type { Shape } from '../../../sql/compiled.ts'
 import type { RowDecoder } from './decoder.ts'

@@ -42,7 +42,7 @@ function isOwn(member: Equality, key: Column): boolean {
   return member.shape !== undefined && member.column === key
 }
 
-/** As Drizzle's \`eq()\` writes it. */
+/** As Drizzle's `eq()` writes it. */
 function isEquality(condition: unknown, key: Column): boolean {
   if (kindOf(condition) !== 'SQL' || !isOfColumn(condition, key)) return false
   const parts = (condition as Chunk).queryChunks.filter((chunk) => textOf(chunk) !== '')

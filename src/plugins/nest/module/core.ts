@@ -92,8 +92,8 @@ function decorate(app: FastifyLike, as: string): void {
 const idleCheckMs = 50
 
 /**
- * The end of Nest's HTTP server, which waits for running requests without a deadline: closes sockets as they become idle, and the others after `timeoutMs`, until the returned function is called. The
- * server itself is closed by Nest.
+ * The end of Nest's HTTP server, which waits for running requests without a deadline. Closes sockets as they become idle, and the others
+ * after `timeoutMs`, until the returned function is called. Nest itself closes the server.
  */
 function drainWithin(server: ClosableServer, timeoutMs: number, late: () => void): () => void {
   // A connection that is kept alive becomes idle only when its response is over.
