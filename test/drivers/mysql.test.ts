@@ -1,5 +1,6 @@
 /** The driver `mysql` on a real server: the rules of the contract, and what only MySQL and MariaDB do. */
 
+import type { Duplex } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
 import { driverContract } from '../../src/driver/contract.ts'
 import type { Driver, Failure, RawConnection } from '../../src/driver/driver.ts'
@@ -423,6 +424,35 @@ describeMysql('the driver mysql', () => {
       expect(['cancelled', 'completed']).toContain(cancelled)
       expect((await connection.run('select 1')).end).toBe('SELECT 1')
     }
+  })
+
+  test('a request to cancel that overtakes its statement is sent again', async () => {
+    const connection = await connect()
+    const { stream } = connection.raw.native as { stream: Duplex }
+    const kills = async (): Promise<number> =>
+      Number((await onMysql("show global status like 'Com_kill'"))[0]?.['Value'])
+    await connection.run('select sleep(?)', [0])
+    const op = connection.op('select sleep(?)', [60])
+    stream.cork()
+    connection.raw.submit(op)
+    const before = await kills()
+    const cancelled = connection.raw.cancel(op, later())
+    await until(async () => (await kills()) > before, { what: 'the first request has been served' })
+    stream.uncork()
+
+    expect(await cancelled).toBe('cancelled')
+    expect((await connection.run('select 1')).end).toBe('SELECT 1')
+  })
+
+  test('a statement that is asked to stop while it is prepared does not run, and says so', async () => {
+    const connection = await connect()
+    await connection.run('create table stopped (id int)')
+    const op = connection.op('insert into stopped values (?)', [1])
+    connection.raw.submit(op)
+    // Its preparation is under way: the answer is read when the server has been asked to stop.
+    expect(await connection.raw.cancel(op, later())).toBe('cancelled')
+    expect(op.failure).toMatchObject({ kind: 'server', outcome: 'rolled_back' })
+    expect(await connection.value('select count(*) from stopped')).toBe(0)
   })
 
   test('a killed session tells that it is lost, and what ran then is unknown', async () => {

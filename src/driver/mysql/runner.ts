@@ -8,7 +8,7 @@ import { clock } from '../../util/clock.ts'
 import { type Failure, type Op, OpState, type RowPort } from '../driver.ts'
 import type { Client, WrittenPacket } from './client.ts'
 import { Exchange, Farewell, type Prepared, Preparing } from './exchange.ts'
-import { counts, refusalOutcome } from './outcome.ts'
+import { counts, refusalOutcome, stopped } from './outcome.ts'
 import { Code, type Column, numberPacket, type Ok, ServerStatus, type ServerRefusal, textPacket } from './packets.ts'
 import { PreparedStatements, sameColumns, Statement } from './prepared.ts'
 import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
@@ -76,7 +76,7 @@ export class Runner {
               this.#close([statement])
               next(failure)
             }
-      if (this.stopping()) return done(null)
+      if (this.stopping()) return done(stopped)
       this.#execute(op, statement, encoded, done)
     })
   }

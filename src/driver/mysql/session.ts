@@ -13,6 +13,7 @@ import {
   type RefusedStatement,
   type Unit,
 } from '../driver.ts'
+import { interrupt, type Interruption } from '../interrupt.ts'
 import { clientBusy, endedByClient, Loan } from '../postgres/loan.ts'
 import type { Client } from './client.ts'
 import { lossOutcome, skipped, stopped, wasStopped } from './outcome.ts'
@@ -217,13 +218,17 @@ export class Session implements RawConnection, RunnerHost {
     const { promise: settled, resolve } = deferred<readonly End[]>()
     this.#whenSettled = resolve
     // What comes next on this session must not be what the server stops: it has to have answered both before.
-    const fenced = async (): Promise<boolean> => {
-      const killed = await this.#options.kill(deadline)
+    const ended = settled.then((all): true => {
+      ends = all
+      return true
+    })
+    const request = async (until: number): Promise<Interruption> => {
+      const killed = await this.#options.kill(until)
       this.#runner.flow()
-      if (!killed) return false
-      ends = await settled
-      return this.#alive && this.#ping()
+      return killed ? 'served' : 'failed'
     }
+    const fenced = async (): Promise<boolean> =>
+      (await interrupt(request, ended, deadline)) === 'served' && this.#alive && this.#ping()
     if (!(await before(deadline, fenced()))) return 'broken'
     this.#quarantined = false
     this.#tellFree()

@@ -1,9 +1,7 @@
 // The statements that a session runs for itself, and how it has others stopped.
 import type { Compiled } from '../../sql/compiled.ts'
-import { clock, before } from '../../util/clock.ts'
 import { type Failure, type Op, OpState, parseOnly, type RefusedStatement } from '../driver.ts'
 import type { PreparedCache } from './prepared.ts'
-import type { Interruption, Wire } from './wire.ts'
 
 export interface SilentOp extends Op<Record<string, string | undefined>> {
   failure: Failure | null
@@ -75,15 +73,4 @@ export async function prepareAll(
     rest = rest.slice(at + 1)
   }
   return refused
-}
-
-const firstPauseMs = 50
-
-/** Has the server stop what runs, until `settled`: a request may overtake the statement it is meant for, and has no effect then. */
-export async function interrupt(wire: Wire, settled: Promise<true>, deadline: number): Promise<Interruption> {
-  for (let pauseMs = firstPauseMs; ; pauseMs *= 2) {
-    const interruption = await wire.interrupt(deadline)
-    if (interruption !== 'served' || (await before(clock.now() + pauseMs, settled))) return interruption
-    if (clock.now() >= deadline) return 'failed'
-  }
 }

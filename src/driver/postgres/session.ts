@@ -3,6 +3,7 @@
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { InForce } from '../../sql/settings.ts'
 import { OpState } from '../driver.ts'
+import { interrupt } from '../interrupt.ts'
 import type { ConnectionHooks, Failure, Op, RawConnection, RefusedStatement, Unit } from '../driver.ts'
 import { clock, before } from '../../util/clock.ts'
 import { ProtocolError } from '../../errors/index.ts'
@@ -17,7 +18,7 @@ import { type Fields, type Status, statusOf } from './outcome.ts'
 import { PreparedCache } from './prepared.ts'
 import { everything, resetText } from '../../postgres/session-sql.ts'
 import { ExchangeQueue } from './queue.ts'
-import { foreignIn, interrupt, prepareAll, silentText } from './reset.ts'
+import { foreignIn, prepareAll, silentText } from './reset.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
 import { asksNames, lookUpNames, Unsettled } from './type-lookup.ts'
 import type { Carrier, ExchangeHost, SessionOptions, Wire } from './wire.ts'
@@ -366,7 +367,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     // What is sent to the server stops what runs there.
     if (this.exchange !== exchange)
       await Promise.race([settled, new Promise<void>((resolve) => (exchange.leading = resolve))])
-    const stopped = await interrupt(this.#wire, settled, deadline)
+    const stopped = await interrupt((until) => this.#wire.interrupt(until), settled, deadline)
     if (stopped !== 'served') return stopped === 'unsent' ? settled : false
     return this.alive && this.#run([])
   }

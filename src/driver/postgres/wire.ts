@@ -1,16 +1,11 @@
 // What a driver gives to a session: something that carries its bytes, and lends the third-party object underneath. And what a
 // session is to its exchanges. Interfaces only.
 import type { TypeBook } from '../../postgres/types/book.ts'
+import type { Interruption } from '../interrupt.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { NameSpace } from './name-space.ts'
 import type { Pooler } from './prepared/pooler.ts'
 import type { PreparedCache } from './prepared.ts'
-
-/**
- * `served`: the request has had its effect, if any. `unsent`: there was nothing to stop, the unit had not gone out and has
- * been failed. `failed`: nobody knows.
- */
-export type Interruption = 'served' | 'unsent' | 'failed'
 
 /** Carries the data of a COPY, which is not gathered with what is written for others. */
 export interface Carrier {

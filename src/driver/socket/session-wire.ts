@@ -2,7 +2,8 @@
 import { clock } from '../../util/clock.ts'
 import type { MessageWriter } from '../postgres/message-writer.ts'
 import type { Session } from '../postgres/session.ts'
-import type { Carrier, Interruption, Wire } from '../postgres/wire.ts'
+import type { Interruption } from '../interrupt.ts'
+import type { Carrier, Wire } from '../postgres/wire.ts'
 import type { OpenWire } from './open-wire.ts'
 import type { Ends } from './socket-wire.ts'
 
