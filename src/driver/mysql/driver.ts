@@ -4,6 +4,7 @@ import { currentDatabase, mysql } from '../../mysql/dialect.ts'
 import { explain, explainRefused, fieldsOf } from '../../mysql/errno.ts'
 import { before } from '../../util/clock.ts'
 import { textIn } from '../../util/thrown.ts'
+import type { Interruption } from '../interrupt.ts'
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
 import { type Client, loadMysql2, type Mysql2, secure } from './client.ts'
 import { Exchange } from './exchange.ts'
@@ -30,7 +31,7 @@ async function open(options: MysqlOptions, hooks: ConnectionHooks, deadline: num
   const config = configOf(options, password)
   const client = await connect(mysql2, config, options, deadline)
   const { threadId } = client
-  const kill = (until: number): Promise<boolean> => killQuery(mysql2, config, options, threadId, until)
+  const kill = (until: number): Promise<Interruption> => killQuery(mysql2, config, options, threadId, until)
   const session = new Session(client, hooks, {
     id: threadId ?? ++opened,
     conversions: { int8: options.int8 ?? 'number', tinyint1: options.tinyint1 ?? 'number' },
@@ -38,7 +39,7 @@ async function open(options: MysqlOptions, hooks: ConnectionHooks, deadline: num
     database: options.database ?? '',
     returning: hasReturning(client._handshakePacket.serverVersion),
     established: establishing(options),
-    kill: threadId === null ? () => Promise.resolve(false) : kill,
+    kill: threadId === null ? () => Promise.resolve('failed') : kill,
   })
   session.inForce.base = baseOf(options)
   const failure = await session.establish(deadline)
@@ -164,19 +165,19 @@ function openFailure(error: unknown): Failure {
   return { kind: 'lost', outcome: 'not_started', cause: error }
 }
 
-/** On a connection of its own. True: the server has answered. */
+/** On a connection made for it. */
 async function killQuery(
   mysql2: Mysql2,
   config: Readonly<Record<string, unknown>>,
   options: MysqlOptions,
   threadId: number | null,
   deadline: number,
-): Promise<boolean> {
+): Promise<Interruption> {
   let client: Client
   try {
     client = await connect(mysql2, { ...config, database: undefined }, options, deadline)
   } catch {
-    return false
+    return 'failed'
   }
   const answered = new Promise<boolean>((resolve) => {
     client.addCommand(
@@ -193,7 +194,7 @@ async function killQuery(
   const done = await before(deadline, answered)
   if (done) client.end()
   else client.destroy()
-  return done
+  return done ? 'served' : 'failed'
 }
 
 const tls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HANDSHAKE_)/

@@ -32,8 +32,8 @@ export interface SessionOptions {
   readonly returning: boolean
   /** Sent when the session opens, and after each reset by the server. */
   readonly established: string
-  /** Asks the server, over a connection made for it, to stop what this session runs. True: it has answered. */
-  readonly kill: (deadline: number) => Promise<boolean>
+  /** Asks the server, over a connection made for it, to stop what this session runs. */
+  readonly kill: (deadline: number) => Promise<Interruption>
 }
 
 /** The answer of one operation, until its unit is told. */
@@ -214,25 +214,20 @@ export class Session implements RawConnection, RunnerHost {
     this.#stopping = true
     // What still comes is of no use: it is not read before the server has stopped.
     this.#runner.hold()
-    let ends: readonly End[] = []
     const { promise: settled, resolve } = deferred<readonly End[]>()
     this.#whenSettled = resolve
-    // What comes next on this session must not be what the server stops: it has to have answered both before.
-    const ended = settled.then((all): true => {
-      ends = all
-      return true
-    })
     const request = async (until: number): Promise<Interruption> => {
       const killed = await this.#options.kill(until)
       this.#runner.flow()
-      return killed ? 'served' : 'failed'
+      return killed
     }
+    // What comes next on this session must not be what the server stops: it has to have answered both before.
     const fenced = async (): Promise<boolean> =>
-      (await interrupt(request, ended, deadline)) === 'served' && this.#alive && this.#ping()
+      (await interrupt(request, settled, deadline)) === 'served' && this.#alive && this.#ping()
     if (!(await before(deadline, fenced()))) return 'broken'
     this.#quarantined = false
     this.#tellFree()
-    return ends.some((end) => end.op === op && wasStopped(end.failure)) ? 'cancelled' : 'completed'
+    return (await settled).some((end) => end.op === op && wasStopped(end.failure)) ? 'cancelled' : 'completed'
   }
 
   async prepare(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null> {
