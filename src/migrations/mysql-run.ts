@@ -6,7 +6,7 @@
 // what was sent last, and the next one sees the end of it.
 import type { Db } from '../db/db.ts'
 import type { Connection } from '../engine/connection.ts'
-import { MigrationError, QueryCanceledError, QueryError } from '../errors/index.ts'
+import { MigrationError, QueryCanceledError, QueryError, TransactionStateError } from '../errors/index.ts'
 import { currentDatabase } from '../mysql/dialect.ts'
 import { explain } from '../mysql/errno.ts'
 import { unconverted } from '../sql/conversions.ts'
@@ -18,7 +18,7 @@ import { MysqlRecord } from './mysql-record.ts'
 import { kindOf, subjectOf } from './mysql-statements.ts'
 import { type AppliedMigration, defaultLockMs, type MigrateOptions } from './options.ts'
 import { baselinedAt, driftAt, foreseen, type Outcome, type Plan } from './record.ts'
-import type { Target } from './targets.ts'
+import { isSandboxed, type Target } from './targets.ts'
 
 export class MysqlRun {
   readonly #db: Db
@@ -42,7 +42,15 @@ export class MysqlRun {
   }
 
   async apply(): Promise<Outcome> {
-    if (this.#options.dryRun !== true) return this.#in((connection) => this.#locked(connection))
+    if (this.#options.dryRun !== true) {
+      const engine = await this.#db.engineHere()
+      if (isSandboxed(engine))
+        throw new TransactionStateError(
+          `migrate() cannot run in a sandbox on ${engine.dialect.title}, where DDL commits by itself. Run it before the sandbox begins.`,
+          { outcome: 'not_started' },
+        )
+      return this.#in((connection) => this.#locked(connection))
+    }
     const plan = await this.planned()
     refuseDrift(plan, this.#target, this.#options)
     return foreseen(this.#target, plan)

@@ -18,7 +18,7 @@ import { type AppliedMigration, defaultLockMs, type MigrateOptions } from './opt
 import { baselinedAt, driftAt, foreseen, MigrationRecord, type Outcome, type Plan } from './record.ts'
 import { createdNames, inSchema, isAlone, quoteSchema as quote, tokensOf, type Word } from './statements.ts'
 import { needsSteps, runSteps } from './steps.ts'
-import { pathOf, type Target } from './targets.ts'
+import { isSandboxed, pathOf, type Target } from './targets.ts'
 import { Token } from '../postgres/lexer.ts'
 import { doneSql, recordSql } from '../postgres/tool-sql.ts'
 
@@ -36,6 +36,8 @@ export class TargetRun {
   readonly #record: MigrationRecord
   /** There is no second connection for the lock. */
   readonly #alone: boolean
+  /** It runs in a sandbox. */
+  readonly #inSandbox: boolean
 
   constructor(db: Db, engine: Engine, target: Target, folder: Folder, options: MigrateOptions) {
     this.#db = db
@@ -44,7 +46,8 @@ export class TargetRun {
     this.#folder = folder
     this.#options = options
     this.#record = new MigrationRecord(folder, options, target.schema)
-    this.#alone = engine.options.pool.max < 2
+    this.#inSandbox = isSandboxed(engine)
+    this.#alone = this.#inSandbox || engine.options.pool.max < 2
   }
 
   /** What would be done. Reads only. */
@@ -140,6 +143,12 @@ export class TargetRun {
     version: number,
     begins: (statement: number) => void,
   ): Promise<readonly string[] | null> {
+    if (this.#inSandbox)
+      throw new MigrationError(
+        `${migration.name} has statements that refuse a transaction, or that need what was committed before, and in a sandbox all is ` +
+          'one transaction. Run these migrations before the sandbox begins.',
+        { outcome: 'not_started' },
+      )
     const { pooler, pool } = this.#engine.options
     const least = connectionsEach(this.#target.schema !== null)
     if (pooler !== undefined && pool.max < least)

@@ -116,6 +116,11 @@ export async function schemasOf(db: Db, { schemas }: MigrateOptions): Promise<(s
   return [...new Set(wanted)]
 }
 
+/** Whether all connections of an engine are views of one now. */
+export function isSandboxed(engine: Engine): boolean {
+  return engine.pool.source.oneSession === true
+}
+
 export function pathOf(schema: string, shared: readonly string[]): string {
   return searchPath([schema, ...shared])
 }

@@ -18,6 +18,8 @@ export interface ConnectionSource {
   lent(raw: RawConnection, event: 'acquire' | 'release', waitMs: number, useMs: number, recalled: boolean): void
   /** Somebody joined or left the queue, in which `waiting` are now; called only when somebody listens. */
   queued?(event: 'begin' | 'end', waiting: number, waitMs: number): void
+  /** All connections are one session, in one transaction that is never committed: one that waits in a transaction holds up all others. */
+  readonly oneSession?: boolean
   /** Whether anybody listens to `lent` or `queued`. */
   readonly observed: boolean
   /** A connection came back with a transaction nobody ended; it is about to be rolled back. */

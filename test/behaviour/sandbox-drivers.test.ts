@@ -1,12 +1,21 @@
 /** The sandbox on every driver, also on the fake one, where faults strike at any message. */
 
-import { ConnectionLostError, createDb, type Db, SelfDeadlockError, UniqueViolationError } from 'genever'
+import {
+  ConnectionLostError,
+  createDb,
+  type Db,
+  SelfDeadlockError,
+  TransactionStateError,
+  UniqueViolationError,
+} from 'genever'
+import { migrate, migrationStatus } from 'genever/migrations'
 import { sandboxed } from 'genever/testing'
 import { FakeDriver } from '../support/fake/driver.ts'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { fake } from '../support/fake.ts'
 import { forEachDriver } from '../support/matrix.ts'
+import { folderOf } from '../support/migration-folders.ts'
 import { until } from '../support/until.ts'
 
 forEachDriver((driver) => {
@@ -61,6 +70,58 @@ forEachDriver((driver) => {
       })
 
     expect(await caught(sandboxed(db, work))).toBeInstanceOf(SelfDeadlockError)
+  })
+
+  test.skipIf(driver.name === 'mysql').each([1, 5])(
+    'migrations run in it and are gone afterwards, several places at once too, with at most %i connections',
+    async (max) => {
+      const db = await driver.db({ pool: { max } })
+      const folder = await folderOf({
+        '1_first.sql': 'create table migrated (n int); insert into migrated values (1)',
+        '2_second.sql': 'insert into migrated values (2)',
+      })
+      const numbers = async (schema: string): Promise<unknown[]> =>
+        (await db.all(`select n from ${schema}.migrated order by n`)).map(({ n }) => n)
+      await sandboxed(db, async () => {
+        const [{ applied }, again] = [await migrate(db, { folder }), await migrate(db, { folder })]
+        expect(applied.map(({ file }) => file)).toEqual(['1_first', '2_second'])
+        expect(again.applied).toEqual([])
+        for (const schema of ['a', 'b']) await db.status(`create schema ${schema}`)
+        const places = { folder, schemas: ['a', 'b'], concurrency: 2 }
+        await Promise.all([migrate(db, places), migrate(db, places)])
+        for (const schema of ['public', 'a', 'b']) expect(await numbers(schema)).toEqual([1, 2])
+        expect((await migrationStatus(db, places)).pending).toEqual([])
+      })
+
+      expect((await migrationStatus(db, { folder })).pending).toHaveLength(2)
+      expect(await db.all("select 1 from information_schema.tables where table_name = 'migrated'")).toEqual([])
+    },
+  )
+
+  test.skipIf(driver.name === 'mysql').each([
+    ['refuse a transaction', 'create index concurrently i on apart (n)'],
+    ['need what was committed before', "create type e as enum ('a'); alter type e add value 'b'; select 'b'::e"],
+  ])('a migration with statements that %s is refused by name, before any of them runs', async (_, text) => {
+    const db = await driver.db()
+    const folder = await folderOf({ '1_first.sql': 'create table apart (n int)', '2_apart.sql': text })
+    await sandboxed(db, async () => {
+      expect(await caught(migrate(db, { folder }))).toMatchObject({
+        code: 'GENEVER_MIGRATION',
+        outcome: 'not_started',
+        message: expect.stringMatching(/^2_apart .*in a sandbox.*before the sandbox/) as string,
+      })
+    })
+  })
+
+  test.runIf(driver.name === 'mysql')('migrations are refused, because DDL commits by itself', async () => {
+    const db = await driver.db()
+    const folder = await folderOf({ '1_first.sql': 'create table t (n int)' })
+    const error = await sandboxed(db, () => caught(migrate(db, { folder })))
+
+    expect(error).toBeInstanceOf(TransactionStateError)
+    expect(error.message).toMatch(/^migrate\(\) cannot run in a sandbox on (MySQL|MariaDB).*before the sandbox/)
+    const { pending } = await sandboxed(db, () => migrationStatus(db, { folder }))
+    expect(pending).toHaveLength(1)
   })
 
   test('rows come in a loop that uses another connection, where there is one', async () => {

@@ -202,6 +202,7 @@ function viewsOf(shared: SharedConnection): ConnectionSource {
     classify: () => 'config',
     explain: (error) => source.explain(error),
     closed() {},
+    oneSession: true,
     get observed() {
       return source.observed
     },
