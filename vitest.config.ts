@@ -70,7 +70,7 @@ const alone = calling(
 const onSocket = onDrivers
   .filter((path) => !sampling.includes(path))
   .filter((path) =>
-    /behaviour.(?:acquire|ambient|baked|borrowing|cardinality|classification|client-enc|close|connection-str|context-isol|conversions|copy|current|detached|domain|errors|every|execute|first-op|function|idle|into|iterate|json|left|listen|local-set|lock|manual|nested|observe|on-connect|opening|overlays|param|pool-close|prepared|promise|query|raise|raw-client|release|reuse|row-sec|rows|sandbox-d|script|self-dead|session|settings|several-hosts|sql-tag|standard|sync|thenable|types|transaction|upkeep|user-code|with-bind)/.test(
+    /behaviour.(?:acquire|ambient|baked|borrowing|cardinality|classification|client-enc|close|connection-str|context-isol|conversions|copy|current|detached|domain|errors|every|execute|first-op|function|idle|into|iterate|json|left|listen|local-set|lock|manual|nested|observe|on-connect|opening|overlays|param|pool-close|prepared|promise|query|raise|raw-client|registry|release|reuse|row-sec|rows|sandbox-[dht]|script|self-dead|serve|session|settings|several-hosts|sql-tag|standard|sync|thenable|types|transaction|upkeep|user-code|with-bind)/.test(
       path,
     ),
   )

@@ -10,11 +10,9 @@ import {
   UniqueViolationError,
 } from 'genever'
 import { sandboxed } from 'genever/testing'
-import type { Connection } from 'mysql2'
 import { afterEach, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { hear } from '../support/events.ts'
-import { gate } from '../support/gate.ts'
 import { until } from '../support/until.ts'
 import { describeMysql, type FreshMysql, freshMysql, onFreshMysql, waitsForLock } from '../support/mysql.ts'
 
@@ -123,48 +121,6 @@ describeMysql('a sandbox on MySQL', () => {
       await connection.status('begin')
       expect(await caught(connection.status('release savepoint x'))).toMatchObject({ errno: 1305 })
       await connection.status('rollback')
-    })
-  })
-
-  test('reuse: false inside a transaction is a savepoint of it, in which both have statements that fail', async () => {
-    await sandboxed(db, async () => {
-      await db.transaction(async (outer) => {
-        await insert(1)
-        await db.transaction(
-          async (inner) => {
-            await inner.status('insert into users values (2)')
-            await outer.transaction(async (nested) => nested.status('insert into users values (3)'))
-            await caught(outer.transaction(async (nested) => nested.status('insert into users values (4), (1)')))
-            await inner.status('insert into users values (5)')
-          },
-          { reuse: false },
-        )
-        await caught(db.transaction(async () => void (await insert(6), await insert(1)), { reuse: false }))
-      })
-      expect(await ids()).toEqual([1, 2, 3, 5])
-    })
-  })
-
-  test('one that is still open when the transaction around it is rolled back goes with it, and hears of it', async () => {
-    await sandboxed(db, async () => {
-      const [began, end] = [gate(), gate()]
-      let inner: Promise<Error> | undefined
-      await db.transaction(async (outer) => {
-        await insert(1)
-        const work = async (): Promise<void> => {
-          await insert(2)
-          began.open()
-          await end.promise
-          await db.transaction(() => insert(3))
-        }
-        inner = caught(db.transaction(work, { reuse: false }))
-        await began.promise
-        outer.raiseRollback()
-      })
-      end.open()
-
-      expect((await inner)?.message).toContain('rolled back with the one around it')
-      expect(await ids()).toEqual([])
     })
   })
 
@@ -455,30 +411,5 @@ describeMysql('a sandbox on MySQL', () => {
     expect(error).toMatchObject({ outcome: 'rolled_back', cause: { errno: 1213 } })
     expect(await db.scalar('select sum(v) from numbered')).toBe('0')
     await server.query('delete from numbered')
-  })
-
-  test('COMMIT on the object of the client is noticed', async () => {
-    const error = await caught(
-      sandboxed(db, async () => {
-        await db.scope(async (connection) => {
-          const client = (await connection.rawConnection()) as Connection
-          await client.promise().query('commit')
-        })
-        await db.all('select 1')
-      }),
-    )
-    expect(error).toBeInstanceOf(TransactionStateError)
-    expect(error.message).toContain('was ended on the server by something else')
-  })
-
-  test('a statement that takes too long is stopped, and the sandbox goes on', async () => {
-    await sandboxed(db, async () => {
-      await insert(1)
-      expect(await caught(db.all('select sleep(60)', [], { timeoutMs: 50 }))).toMatchObject({
-        name: 'QueryTimeoutError',
-      })
-      await insert(2)
-      expect(await ids()).toEqual([1, 2])
-    })
   })
 })
