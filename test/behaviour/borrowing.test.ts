@@ -14,7 +14,7 @@ const one = '1 lent, 0 idle, 0 waiting'
 forEachDriver((driver) => {
   test('without a time of its own a wait ends by the acquire timeout of the pool', async () => {
     const db = await driver.single({ pool: { acquireTimeoutMs: 20 } })
-    await using held = await db.acquire()
+    await using held = await db.acquire({ timeoutMs: 20_000 })
 
     const errors = await Promise.all([caught(db.acquire()), caught(db.scalar('select 1')), caught(db.begin())])
 

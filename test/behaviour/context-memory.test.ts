@@ -37,7 +37,7 @@ test('a worker that reschedules itself 200,000 times from its scope has one fram
   await using db = await open()
 
   expect(await reschedule(200_000, (work) => db.scope(work))).toBeLessThanOrEqual(2)
-}, 30_000)
+})
 
 const entries: Readonly<Record<string, (db: Db, other: Db, work: () => void) => Promise<unknown>>> = {
   'a scope of its own': (db, _, work) => db.scope(work, { reuse: false }),

@@ -11,6 +11,7 @@ import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { hear } from '../support/events.ts'
 import { wantedDrivers } from '../support/extent.ts'
 import { functionsKnown } from '../support/functions.ts'
+import { pgliteStart } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 
 const schema = `
@@ -363,7 +364,7 @@ describe('a pin by text is asked when others wait', () => {
 })
 
 test.skipIf(!wantedDrivers().includes('pglite'))('all of it holds on PGlite too', async () => {
-  await using db = createDb(`pglite://memory/functions-${process.pid}`)
+  await using db = createDb(`pglite://memory/functions-${process.pid}`, { pool: pgliteStart })
   await db.status(schema)
   await functionsKnown(db)
 

@@ -90,7 +90,7 @@ forEachDriver((driver) => {
     expect(error).toBeInstanceOf(AcquireTimeoutError)
     expect(error.phase).toBe('cursor')
     expect(error.message).toMatch(/cursor opened at .*iterate-ends\.test\.ts:\d+/)
-    const waiting = db.scalar('select 2')
+    const waiting = db.scalar('select 2', [], { timeoutMs: 20_000 })
     await cursor.close()
     expect(await waiting).toBe(2)
   })

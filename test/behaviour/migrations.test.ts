@@ -10,6 +10,7 @@ import { caught } from '../support/caught.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { wantedDrivers } from '../support/extent.ts'
 import { type Files, folderOf, journalFor, type JournalEntry, write } from '../support/migration-folders.ts'
+import { pgliteStart } from '../support/patience.ts'
 import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
 import { until } from '../support/until.ts'
 
@@ -211,7 +212,7 @@ describe('numbered files', () => {
   const single = ['one connection', ...(wantedDrivers().includes('pglite') ? ['pglite://memory'] : [])]
   test.each(single)('run where there is no second connection: %s', async (url) => {
     const { database } = await place()
-    await using db = createDb(url === 'one connection' ? database.url : url, { pool: { max: 1 } })
+    await using db = createDb(url === 'one connection' ? database.url : url, { pool: { max: 1, ...pgliteStart } })
     const folder = await folderOf({
       '1.sql': 'create table t (n int)',
       '2.sql': 'create index concurrently t_n on t (n); insert into t values (1)',

@@ -45,7 +45,7 @@ forEachDriver((driver) => {
 
     expect(new Set(answers)).toEqual(new Set([64]))
     expect(db.stats()).toMatchObject({ open: 1, idle: 1, waiting: 0 })
-  }, 60_000)
+  })
 
   test('branches at every level end too', async () => {
     const db = await driver.single()

@@ -39,7 +39,7 @@ const plan = fc.record({
   }),
 })
 
-test('statements, transactions, connections, leases and waits', { timeout: 60_000 }, async () => {
+test('statements, transactions, connections, leases and waits', async () => {
   await fc.assert(
     fc.asyncProperty(plan, async ({ work, faults: planned }) => {
       const name = `balance ${Math.random()}`

@@ -21,6 +21,7 @@ import { caught } from '../support/caught.ts'
 import { databaseUrl, onServer } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { forEachDriver, isolationOf, pid } from '../support/matrix.ts'
+import { pgliteStart } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { wantedDrivers } from '../support/extent.ts'
 
@@ -244,17 +245,17 @@ forEachDriver(
 
 describe.skipIf(!wantedDrivers().includes('pglite'))('pglite', () => {
   test('a database in memory without a name is private', async () => {
-    await using one = await createDb('pglite://memory').open()
+    await using one = await createDb('pglite://memory', { pool: pgliteStart }).open()
     await one.status('create table only_here (n int)')
-    await using other = await createDb('pglite://memory').open()
+    await using other = await createDb('pglite://memory', { pool: pgliteStart }).open()
 
     expect(await other.scalar(`select to_regclass('only_here')`)).toBeNull()
   })
 
   test('a database in memory with a name is shared by all who give it', async () => {
-    await using one = await createDb('pglite://memory/shared').open()
+    await using one = await createDb('pglite://memory/shared', { pool: pgliteStart }).open()
     await one.status('create table everywhere (n int)')
-    await using other = await createDb({ driver: 'pglite', memory: 'shared' }).open()
+    await using other = await createDb({ driver: 'pglite', memory: 'shared', pool: pgliteStart }).open()
 
     await other.status('insert into everywhere values (1)')
 
@@ -265,17 +266,17 @@ describe.skipIf(!wantedDrivers().includes('pglite'))('pglite', () => {
     const directory = await mkdtemp(join(tmpdir(), 'genever-'))
     onTestFinished(() => rm(directory, { recursive: true }))
     const url = `pglite:${directory}`
-    const first = await createDb(url).open()
+    const first = await createDb(url, { pool: pgliteStart }).open()
     await first.status('create table kept as select 7 as n')
 
-    const error = await caught(createDb({ directory }).open())
+    const error = await caught(createDb({ directory, pool: pgliteStart }).open())
     await first.close()
-    await using second = await createDb({ directory }).open()
+    await using second = await createDb({ directory, pool: pgliteStart }).open()
 
     expect(error).toBeInstanceOf(ConnectError)
     expect(error.message).toContain('in use')
     expect(await second.scalar('select n from kept')).toBe(7)
-  }, 30_000)
+  })
 })
 
 test('the longest idle connections above pool.min are closed, and pool.min are kept open', async () => {

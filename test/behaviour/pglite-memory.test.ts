@@ -3,12 +3,13 @@
 import { createDb } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { pgliteStart } from '../support/patience.ts'
 import { runScript } from '../support/script.ts'
 
 test('nothing stays of rows, statements and notices', async () => {
   const { code, stdout, stderr } = await runScript(
     `import { createDb } from 'genever'
-    const db = await createDb('pglite://memory').open()
+    const db = await createDb('pglite://memory', { pool: { connectTimeoutMs: 100_000 } }).open()
     // What is garbage may be swept a little later: the least of some times.
     const megabytes = async () => {
       let least = Infinity
@@ -45,7 +46,7 @@ test('nothing stays of rows, statements and notices', async () => {
 }, 120_000)
 
 test('a statement in which PGlite breaks ends with an error, and close() settles', async () => {
-  const db = await createDb('pglite://memory', { pool: { acquireTimeoutMs: 3000 } }).open()
+  const db = await createDb('pglite://memory', { pool: { ...pgliteStart, acquireTimeoutMs: 3000 } }).open()
   await db.status('create function rec(n int) returns int language plpgsql as $$ begin return rec(n + 1); end $$')
   expect(await caught(db.scalar('select rec(1)'))).toBeInstanceOf(Error)
   await db.scalar('select 1').catch(() => {})

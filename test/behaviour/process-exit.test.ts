@@ -10,7 +10,7 @@ async function run(driver: TestedDriver, text: string, options = ''): Promise<Pi
   const url = driver.name === 'pglite' ? 'pglite://memory' : await driver.url()
   const script = `
     import { createDb, createEngine } from 'genever'
-    const db = createDb(process.env.URL, { pool: { max: 1, idleTimeoutMs: Infinity }, ${options} })
+    const db = createDb(process.env.URL, { pool: { max: 1, idleTimeoutMs: Infinity, connectTimeoutMs: 100_000 }, ${options} })
     ${text}`
   const { code, stdout, stderr } = await runScript(script, { env: { URL: url } })
   return { code, stdout: stdout + stderr }

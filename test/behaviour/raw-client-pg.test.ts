@@ -158,7 +158,7 @@ test.each(uses.filter(([name]) => wantedDrivers().includes(name)))(
   async (name, use) => {
     const url = name === 'pg' ? await databaseUrl() : 'pglite://memory'
     const script = `import { createDb } from 'genever'
-    const db = createDb(${JSON.stringify(url)})
+    const db = createDb(${JSON.stringify(url)}, { pool: { connectTimeoutMs: 100_000 } })
     const handle = await db.acquire()
     const raw = await handle.rawConnection()
     ${use}

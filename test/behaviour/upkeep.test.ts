@@ -7,6 +7,7 @@ import { wantedDrivers } from '../support/extent.ts'
 import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
 import { forEachDriver, pid } from '../support/matrix.ts'
+import { pgliteStart } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { virtualTime } from '../support/virtual-time.ts'
 
@@ -73,7 +74,7 @@ test.skipIf(!wantedDrivers().includes('pglite'))(
   'connections that nobody uses stay open in a database inside the process, whose data would end with them',
   async () => {
     const db = createDb('pglite://memory', {
-      pool: { idleTimeoutMs: 50, maxLifetimeMs: 50, connectTimeoutMs: 100_000 },
+      pool: { idleTimeoutMs: 50, maxLifetimeMs: 50, ...pgliteStart },
     })
     await db.status('create table t (n int)')
     await new Promise((resolve) => setTimeout(resolve, 300))

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { gate } from '../support/gate.ts'
 import { forEachDriver } from '../support/matrix.ts'
+import { pgliteStart } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 
 forEachDriver((driver) => {
@@ -18,7 +19,7 @@ forEachDriver((driver) => {
     for (const [i, url] of urls.entries()) {
       const onConnect = (connection: Connection): Promise<unknown> =>
         connection.status(driver.words.set('test.name', i === 0 ? 'a' : 'b'))
-      engines.push(await createEngine(url, { onConnect, pool: { max: 2, idleTimeoutMs: Infinity } }))
+      engines.push(await createEngine(url, { onConnect, pool: { max: 2, idleTimeoutMs: Infinity, ...pgliteStart } }))
     }
     ;[a, b] = engines
   })

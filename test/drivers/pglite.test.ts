@@ -14,7 +14,7 @@ const driver = pgliteDriver as Driver
 driverContract({ name: 'pglite', driver, options: () => Promise.resolve({ memory: 'contract' }) })
 
 /** PGlite takes seconds to start on a busy machine. */
-const bootMs = 60_000
+const bootMs = 120_000
 const directories: string[] = []
 
 async function directory(): Promise<string> {

@@ -51,9 +51,9 @@ let keeper: RawConnection
 
 // Its database lives as long as somebody is connected.
 beforeAll(async () => {
-  keeper = await pgliteDriver.open(pgliteDriver.parse({ memory: 'rules' }), silent, performance.now() + 60_000)
+  keeper = await pgliteDriver.open(pgliteDriver.parse({ memory: 'rules' }), silent, performance.now() + 120_000)
 })
-afterAll(() => keeper.close(performance.now() + 60_000))
+afterAll(() => keeper.close(performance.now() + 120_000))
 
 describe.each(subjects)('the driver %#', (driver, options) => {
   let known: Promise<Record<string, unknown>> | undefined
@@ -62,7 +62,7 @@ describe.each(subjects)('the driver %#', (driver, options) => {
     ({ name }) => driver.name !== 'fake' || !name.startsWith('beyond maxInFlight'),
   )
 
-  test.each(rules.map(({ name }) => name))('%s', { timeout: 60_000 }, async (rule) => {
+  test.each(rules.map(({ name }) => name))('%s', async (rule) => {
     const connection = await (known ??= options())
     const subject = { driver, read: one, refused: 'fail at once', options: connection, timeoutMs: 30_000 }
 

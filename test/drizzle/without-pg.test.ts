@@ -39,7 +39,7 @@ test('queries, transactions and builders in db work', { timeout: 120_000 }, asyn
       const missing = await import('pg').then(() => 'pg is here', () => 'no pg')
       const entry = await import('drizzle-orm/node-postgres').then(() => 'loads', () => 'does not load')
       const users = pgTable('users', { id: serial().primaryKey(), name: text(), at: timestamp() })
-      const db = createDb('pglite://memory')
+      const db = createDb('pglite://memory', { pool: { connectTimeoutMs: 100_000 } })
       const q = ambient(db, (client) => drizzle({ client }))
       await db.status('create table users (id serial primary key, name text, at timestamp)')
       await q.transaction(async (tx) => {

@@ -15,6 +15,7 @@ import { caught } from '../support/caught.ts'
 import { freshDatabase } from '../support/database.ts'
 import { hear } from '../support/events.ts'
 import { wantedDrivers } from '../support/extent.ts'
+import { pgliteStart } from '../support/patience.ts'
 import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
 import { type Moment, startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
@@ -611,7 +612,7 @@ test.each([-1, Number.NaN, Infinity, '5'])('resolveCommitMs %j is refused before
 })
 
 test.skipIf(!wantedDrivers().includes('pglite'))('PGlite takes the option', async () => {
-  await using db = await createDb('pglite://memory', { resolveCommitMs: 1000 }).open()
+  await using db = await createDb('pglite://memory', { pool: pgliteStart, resolveCommitMs: 1000 }).open()
   await db.status('create table t (n int)')
 
   await db.transaction(async (tx) => {

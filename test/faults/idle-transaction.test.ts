@@ -8,6 +8,7 @@ import { hear } from '../support/events.ts'
 import { wantedDrivers } from '../support/extent.ts'
 import { fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
+import { pgliteStart } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { type Site, site, sound } from './support.ts'
 
@@ -38,8 +39,9 @@ describe('the server ends it', () => {
     const seen: Caught[] = []
     const error = await caught(
       place.db.transaction(async (tx) => {
-        await tx.status(insert)
+        // A machine that stands still hears the answer and the end at once.
         const aborted = new Promise((resolve) => tx.signal.addEventListener('abort', resolve))
+        await tx.status(insert)
         await struck(place)
         await aborted
         expectIdle(tx.signal.reason as Caught, ms)
@@ -194,7 +196,7 @@ test('it travels with BEGIN and the first statement, in one trip', async () => {
 })
 
 test.skipIf(!wantedDrivers().includes('pglite'))('of no effect on PGlite', async () => {
-  await using db = await createDb('pglite://memory', { transactionIdleTimeoutMs: 20 }).open()
+  await using db = await createDb('pglite://memory', { pool: pgliteStart, transactionIdleTimeoutMs: 20 }).open()
   await db.transaction(async (tx) => {
     await tx.scalar('select 1')
     await sleep(60)

@@ -203,8 +203,8 @@ describe('a server without room', () => {
   test('for any of them makes those wait who have time, and tells why at their deadline', async () => {
     await using db = createDb(server.url, { pool: { max: 4, acquireTimeoutMs: 600 } })
     await db.open()
-    await crowd(room - 1)
     const mine = await db.acquire()
+    await crowd(room - 1)
 
     const error = await db.acquire().catch((reason: unknown) => reason)
 

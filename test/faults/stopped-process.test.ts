@@ -18,12 +18,13 @@ test('finds its connections alive, and what was answered meanwhile', async () =>
     functions.want()
     while (!functions.read || db.stats().idle < 3) await new Promise((resolve) => setTimeout(resolve, 5))
     const pids = async () => (await Promise.all([1, 2, 3].map(() => db.scalar('select pg_backend_pid() from pg_sleep(0.05)')))).sort()
-    const before = await pids()
     // It waits for the stop, however late that comes.
     const stopped = "grep -q '^State:.*T' /proc/$0/status || ps -o state= -p $0 | grep -q T"
     const wakes = 'while kill -0 $0 && ! { ' + stopped + '; }; do sleep 0.1; done; sleep 3; kill -CONT $0'
     const waker = spawn('/bin/sh', ['-c', wakes, String(process.pid)], { stdio: 'ignore' })
     await new Promise((resolve) => waker.once('spawn', resolve))
+    // They have answered a moment ago: none is asked before it is used.
+    const before = await pids()
     const running = Promise.allSettled([
       db.scalar('select 1 from pg_sleep(0.2)', [], { timeoutMs: 1500 }),
       db.status('insert into t select 1 from pg_sleep(0.2)', [], { timeoutMs: 1500 }),

@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { freshDatabase } from '../support/database.ts'
 import { wantedDrivers } from '../support/extent.ts'
 import { quiet } from '../support/matrix.ts'
+import { pgliteStart } from '../support/patience.ts'
 
 const steps: Record<string, Migration> = {
   one: {
@@ -38,7 +39,7 @@ const migrator = (k: Kysely<unknown>, migrations: Record<string, Migration>, sch
 
 async function empty(driver: string): Promise<Db> {
   if (driver === 'pglite') {
-    const db = createDb('pglite://memory')
+    const db = createDb('pglite://memory', { pool: pgliteStart })
     onTestFinished(async () => void (await db.close()))
     return db
   }

@@ -153,33 +153,29 @@ describeMysql('tenants on MySQL', () => {
     expect(await db.scalar('select @left_behind')).toBeNull()
   })
 
-  test(
-    'TLS is checked: the certificate, its name, and that the server has one at all',
-    { timeout: 60_000 },
-    async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'genever-tls-'))
-      await chmod(folder, 0o755)
-      const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-      await writeFile(cert, certificate)
-      await writeFile(key, privateKey, { mode: 0o644 })
-      const own = await startMariadb([`--ssl-cert=${cert}`, `--ssl-key=${key}`])
-      const cipher = async (source: string, ssl?: object): Promise<unknown> => {
-        await using db = createDb(source.replace('127.0.0.1', 'localhost'), ssl === undefined ? {} : { ssl })
-        const row = await db.first<{ Value: string }>("show session status like 'Ssl_cipher'")
-        return row?.Value
+  test('TLS is checked: the certificate, its name, and that the server has one at all', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'genever-tls-'))
+    await chmod(folder, 0o755)
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+    await writeFile(cert, certificate)
+    await writeFile(key, privateKey, { mode: 0o644 })
+    const own = await startMariadb([`--ssl-cert=${cert}`, `--ssl-key=${key}`])
+    const cipher = async (source: string, ssl?: object): Promise<unknown> => {
+      await using db = createDb(source.replace('127.0.0.1', 'localhost'), ssl === undefined ? {} : { ssl })
+      const row = await db.first<{ Value: string }>("show session status like 'Ssl_cipher'")
+      return row?.Value
+    }
+    try {
+      expect(await cipher(own.url, { ca: certificate })).toMatch(/^TLS|^ECDHE/)
+      expect(await cipher(`${own.url}?ssl-mode=required`)).toMatch(/^TLS|^ECDHE/)
+      expect(await cipher(own.url)).toBe('')
+      for (const source of [`${own.url}?ssl-mode=verify_identity`, `${mysqlUrl()}?ssl-mode=required`]) {
+        const error = await caught(cipher(source))
+        expect([error.name, error.outcome]).toEqual(['ConnectError', 'not_started'])
       }
-      try {
-        expect(await cipher(own.url, { ca: certificate })).toMatch(/^TLS|^ECDHE/)
-        expect(await cipher(`${own.url}?ssl-mode=required`)).toMatch(/^TLS|^ECDHE/)
-        expect(await cipher(own.url)).toBe('')
-        for (const source of [`${own.url}?ssl-mode=verify_identity`, `${mysqlUrl()}?ssl-mode=required`]) {
-          const error = await caught(cipher(source))
-          expect([error.name, error.outcome]).toEqual(['ConnectError', 'not_started'])
-        }
-      } finally {
-        await own.stop()
-        await rm(folder, { recursive: true })
-      }
-    },
-  )
+    } finally {
+      await own.stop()
+      await rm(folder, { recursive: true })
+    }
+  })
 })

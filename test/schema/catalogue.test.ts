@@ -11,11 +11,12 @@ import { type Ask, catalogue, catalogueWithoutImplicitNames } from './catalogue.
 import { drizzle1, push } from './kit.ts'
 import { type Copy, wide } from './wide.ts'
 import { type DriverName, wantedDrivers } from '../support/extent.ts'
+import { pgliteStart } from '../support/patience.ts'
 
 const own: Copy = { core, orm, is1: npmVersion.startsWith('1.') }
 const read = own.is1 ? catalogue : catalogueWithoutImplicitNames
 
-describe.each(wantedDrivers())('%s', { timeout: 60_000 }, (driver) => {
+describe.each(wantedDrivers())('%s', (driver) => {
   test('the catalogue is the one that drizzle-kit makes of the same schema, and dropAll empties it', async () => {
     await using kits = await empty(driver)
     await using ours = await empty(driver)
@@ -50,7 +51,7 @@ test('keys without a name are called as the kit of the same version of Drizzle c
 async function empty(driver: DriverName): Promise<Db> {
   return createDb(
     driver === 'pglite' ? 'pglite://memory' : (await freshDatabase()).url.replace(/^\w+:/, `${driver}:`),
-    { int8: 'string' },
+    { int8: 'string', pool: pgliteStart },
   ).open()
 }
 

@@ -4,6 +4,7 @@ import { createDb, type Db } from 'genever'
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest'
 import { freshDatabase, type FreshDatabase } from '../support/database.ts'
 import { type DriverName, wantedDrivers } from '../support/extent.ts'
+import { pgliteStart } from '../support/patience.ts'
 
 export interface Place {
   readonly driver: DriverName
@@ -37,7 +38,9 @@ export function onEmpty(suite: (place: Place) => void): void {
       let db: Db
       beforeAll(async () => {
         if (driver !== 'pglite') database = await freshDatabase()
-        db = await createDb(database?.url.replace(/^\w+:/, `${driver}:`) ?? 'pglite://memory').open()
+        db = await createDb(database?.url.replace(/^\w+:/, `${driver}:`) ?? 'pglite://memory', {
+          pool: pgliteStart,
+        }).open()
       })
       beforeEach(async () => {
         await db.status(emptied)

@@ -63,7 +63,7 @@ export class CommandProject implements AsyncDisposable {
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said.stdout += chunk))
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said.stderr += chunk))
     child.stdin.end(options.input ?? '')
-    const timer = setTimeout(() => child.kill('SIGKILL'), 45_000)
+    const timer = setTimeout(() => child.kill('SIGKILL'), 100_000)
     const [code] = (await once(child, 'close')) as [number | null]
     clearTimeout(timer)
     return { code, ...said }
@@ -108,14 +108,14 @@ export class TerminalRun {
   async see(text: string): Promise<void> {
     await until(() => plain(this.shown).includes(text, this.#seen), {
       what: `${JSON.stringify(text)} is shown, not only ${JSON.stringify(plain(this.shown).slice(-400))}`,
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     })
     this.#seen = plain(this.shown).indexOf(text, this.#seen) + text.length
   }
   #seen = 0
 
   async end(): Promise<number> {
-    await until(() => this.code !== null, { what: 'the command ends', timeoutMs: 20_000 })
+    await until(() => this.code !== null, { what: 'the command ends', timeoutMs: 60_000 })
     return this.code ?? -1
   }
 }

@@ -6,6 +6,7 @@ import { databaseUrl, freshDatabase, onServer, sessionsIn } from './database.ts'
 import { mysqlWords, postgresWords, type Words } from './dialect-words.ts'
 import { type DriverName, mysqlSuites, wantedDrivers } from './extent.ts'
 import { freshMysql, mysqlUrl, mysqlWorkerUrl, onMysql } from './mysql.ts'
+import { pgliteStart } from './patience.ts'
 import { until } from './until.ts'
 
 /** A server from outside. */
@@ -145,8 +146,7 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
 
   /** Keeps the database of PGlite alive between tests, and makes tables. */
   const keep = (): Promise<Db> => {
-    // PGlite takes long to start on a busy machine.
-    const pool = { max: 1, idleTimeoutMs: Infinity, maxLifetimeMs: Infinity, connectTimeoutMs: 100_000 }
+    const pool = { max: 1, idleTimeoutMs: Infinity, maxLifetimeMs: Infinity, ...pgliteStart }
     keeper ??= url().then((source) => createDb(source, { pool }).open())
     return keeper
   }

@@ -24,7 +24,7 @@ export interface ScriptOptions {
   readonly env?: Readonly<Record<string, string>> | undefined
   /** Where it runs; default: where the tests do. */
   readonly cwd?: string | undefined
-  /** Default 45_000. */
+  /** Default 100_000. */
   readonly timeoutMs?: number | undefined
 }
 
@@ -48,7 +48,7 @@ export async function runScript(text: string, options: ScriptOptions = {}): Prom
   const said = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said.stdout += chunk))
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said.stderr += chunk))
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 45_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 100_000)
   const [code] = (await once(child, 'close')) as [number | null]
   clearTimeout(timer)
   await rm(file)

@@ -1,7 +1,7 @@
 /** Waiting for something to become true, instead of sleeping for as long as it usually takes. */
 
 export interface UntilOptions {
-  /** Default 20000. */
+  /** Default 60000. */
   readonly timeoutMs?: number | undefined
   /** Named in the error: 'the pool is empty'. */
   readonly what?: string | undefined
@@ -18,7 +18,7 @@ export async function until<T>(
   condition: () => T | PromiseLike<T>,
   options: UntilOptions = {},
 ): Promise<NonNullable<T>> {
-  const { timeoutMs = 20_000, what = condition.toString() } = options
+  const { timeoutMs = 60_000, what = condition.toString() } = options
   const end = clock.now() + timeoutMs
   let pauseMs = 1
   for (;;) {
