@@ -159,6 +159,7 @@ export const postgres: Dialect = Object.freeze<Dialect>({
       sql: "select set_config('default_transaction_isolation', $1, false)",
       params: [level],
     }),
+    undone: true,
     alone: new Set(),
     refusesWrites: (name) => /(?:^|\W)(?:default_)?transaction_read_only\b/.test(name),
     changedBy: settingsChanged,

@@ -85,6 +85,8 @@ export class InForce {
   mayStay = true
   /** All that may be in force, and was set by frames. */
   #names: ReadonlySet<string> = no
+  /** What was in force when the transaction that is open was begun, by '', and when its savepoints were made, by their names. */
+  readonly #marks = new Map<string, Settings | null>()
 
   /** Whether a frame has set anything that may still be in force. */
   get any(): boolean {
@@ -154,10 +156,24 @@ export class InForce {
     if (this.any) this.now = unsure
   }
 
+  /** A transaction begins, `''`, or a savepoint is made. */
+  mark(savepoint: string): void {
+    this.#marks.set(savepoint, this.now)
+  }
+
+  /** It is over; `undone`: by a rollback. One that was never made has changed nothing. */
+  unmark(savepoint: string, undone: boolean): void {
+    const then = this.#marks.get(savepoint)
+    if (savepoint === '') this.#marks.clear()
+    else this.#marks.delete(savepoint)
+    if (undone && then !== undefined) this.now = then
+  }
+
   /** The session was reset. */
   clear(): void {
     this.now = null
     this.#names = no
+    this.#marks.clear()
   }
 }
 

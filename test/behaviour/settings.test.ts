@@ -114,6 +114,44 @@ forEachDriver((driver) => {
     expect(seen).toEqual(['7', '7', '7', '7'])
   })
 
+  test('what user code sets over them is what it was before a transaction that is rolled back, or one inside of it', async () => {
+    const db = await driver.single()
+    const failing = [
+      (): Promise<unknown> => db.transaction(() => db.scalar('select 1 / 0')),
+      (): Promise<unknown> => db.transaction(() => db.transaction(() => db.scalar('select 1 / 0'))),
+      (): Promise<unknown> => db.transaction((tx) => tx.raiseRollback()),
+      (): Promise<unknown> =>
+        db.transaction(async (tx) => {
+          await db.status(`set local app.tenant = '8'`)
+          tx.raiseRollback()
+        }),
+      (): Promise<unknown> =>
+        db.transaction(async (tx) => {
+          await db.scope(() => db.scalar(tenant), { settings })
+          await db.transaction(() => db.status(`set app.tenant = '8'`))
+          tx.raiseRollback()
+        }),
+    ]
+
+    for (const fail of failing) {
+      await db.scope(
+        async () => {
+          await db.status(`set app.tenant = '9'`)
+          await caught(fail().then(() => Promise.reject(new Error('it was left'))))
+          expect(await db.scalar(tenant)).toBe('9')
+          await db.transaction(async () => {
+            await db.status(`set local app.tenant = '10'`)
+            await caught(fail().then(() => Promise.reject(new Error('it was left'))))
+            expect(await db.scalar(tenant)).toBe('10')
+          })
+          expect(await db.scalar(tenant)).toBe('9')
+        },
+        { settings },
+      )
+      expect(await db.scalar(tenant)).toBe('')
+    }
+  })
+
   test('they survive a transaction written as text that is rolled back', async () => {
     const db = await driver.single()
 

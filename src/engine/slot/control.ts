@@ -71,6 +71,7 @@ function makePrefix(slot: Holding, op: EngineOp, due: boolean): Op[] | null {
   for (let each = begins ? slot.stack.outermost : null; each !== null; each = each.inner) {
     if (each.unsent) {
       open(each, op, ops)
+      slot.lease?.raw.inForce.mark(each.savepoint)
       const limit = idleLimit(each)
       if (limit !== null) ops.push(new ControlOp(limit, op, null))
     }
@@ -229,6 +230,17 @@ function sendOrDestroy(slot: Holding, text: string): void {
   const give = (): void => raw.destroy({ kind: 'lost', outcome: 'rolled_back' })
   const deadline = clock.now() + engine.options.resetTimeoutMs
   engine.ticker.within(deadline, sendControl(slot, Infinity, text).wait(), give).catch(give)
+}
+
+/** Which settings of frames are in force behind a transaction that has left the stack. */
+export function settingsLeft(slot: Holding, { parent, savepoint, committed, past }: TransactionRecord): void {
+  const { dialect, options } = slot.engine
+  const inForce = slot.lease?.raw.inForce
+  const sure = dialect.settings.undone === true && past.broken === null
+  inForce?.unmark(savepoint, sure && !committed)
+  // Behind a pooler they are of the transaction.
+  if (parent === null && options.pooler !== undefined) inForce?.clear()
+  else if (!committed && (!sure || isLent(slot))) settingsUndone(slot)
 }
 
 /** A rollback may have taken settings back: they belong in front of whatever comes next. */

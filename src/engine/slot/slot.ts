@@ -10,7 +10,7 @@ import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Where } from '../transaction/terms.ts'
 import { admit, misplaced, released } from './admission.ts'
-import { isDue, noteStatus, openerOf, prefixOf, settingsUndone } from './control.ts'
+import { isDue, noteStatus, openerOf, prefixOf, settingsLeft, settingsUndone } from './control.ts'
 import { route } from '../hosts/route.ts'
 import { Holding, type Item } from './holding.ts'
 import { remove } from './flight.ts'
@@ -320,9 +320,7 @@ export class Slot extends Holding implements PoolWaiter {
     if (!this.stack.pop(transaction)) return
     const outermost = transaction.parent === null
     if (outermost) this.flight.unreleased = null
-    // Behind a pooler they are of the transaction.
-    if (outermost && this.engine.options.pooler !== undefined) this.lease?.raw.inForce.clear()
-    else if (!transaction.committed) settingsUndone(this)
+    settingsLeft(this, transaction)
     this.changed()
     this.reconsider()
   }

@@ -257,6 +257,7 @@ export async function rollback(record: OpenTransaction, cancelNow = false): Prom
     const { savepoint, parent } = record
     if (parent === null) {
       slot.flight.unreleased = null
+      if (stray) slot.lease.raw.inForce.lose()
       await sendUndoing(slot, engine.dialect.rollback)
     } else {
       owe(slot, { savepoint, parent, undone: savepoint })
