@@ -44,6 +44,8 @@ export class Functions {
   #version = 0
   #reading = false
   #notBefore = 0
+  /** The last reading has failed. */
+  #unreadable = false
   #told = ''
 
   constructor(engine: Home) {
@@ -110,12 +112,13 @@ export class Functions {
   }
 
   /**
-   * Whether a read may be sent twice, and so beside others: it calls nothing that may change something. As long as nobody knows what is
-   * called, only functions of PostgreSQL's own do not.
+   * Whether a read may be sent twice, and so beside others: it calls nothing that may change something. Where nobody can know what it
+   * calls, such as by a view, its text is believed: only functions of PostgreSQL's own do not.
    */
   mayRepeat(stmt: Compiled): boolean {
     const reach = this.active ? this.reachOf(stmt) : null
-    return reach === null ? stmt.leaves !== true : !reach.once
+    if (reach !== null) return !reach.once
+    return stmt.leaves !== true && (!this.active || this.#unreadable)
   }
 
   /** A text was sent, or has had effect, that may change what was read. True: it was one. */
@@ -162,6 +165,7 @@ export class Functions {
     }
     const { functions } = this.#engine.dialect
     this.#book = functions?.read(answer, this.#known) ?? null
+    this.#unreadable = this.#book === null
     this.#version++
     const hidden = this.#book?.hidden.join(', ') ?? ''
     if (hidden === '' || hidden === this.#told) return
@@ -194,6 +198,7 @@ export class Functions {
       this.#notBefore = 0
       return
     }
+    this.#unreadable = true
     notice(
       'functions-unread',
       `The catalogue of functions could not be read (${fields?.['message'] ?? kind}). Until it can be, statements that write or call ` +

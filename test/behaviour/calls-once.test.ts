@@ -29,6 +29,11 @@ beforeAll(async () => {
     create view booked as select book(now) as n from ending;
     create view drawn as select nextval('calls') as n, case when now then pg_terminate_backend(pg_backend_pid()) end as ended from ending;
     create view beyond as select n from drawn;
+    create function booking(ending) returns int language sql as $$ select book($1.now) $$;
+    create view inside as select n from (select ending.booking as n from ending) as e;
+    create function book_unless(boolean, boolean) returns boolean language sql as $$ select book($1 and $2) = 1 $$;
+    create operator @@@ (leftarg = boolean, rightarg = boolean, function = book_unless);
+    create domain ends as boolean check (book(value) = 1);
   `)
 })
 afterAll(() => database.drop())
@@ -78,8 +83,16 @@ describe.each([
   })
 })
 
-test.each(['booked', 'drawn', 'beyond'])('a read of the view %s, which calls one, runs once', async (view) => {
-  const text = `select n from ${view}`
+test.each([
+  ['a view', 'select n from booked'],
+  ['a view of a function of the database', 'select n from drawn'],
+  ['a view of a view', 'select n from beyond'],
+  ['a column that is a function of the row', 'select e.booking from ending e'],
+  ['such a column in brackets', 'select (e)."booking" from ending as e'],
+  ['a view with such a column', 'select n from inside'],
+  ['an operator', 'select true @@@ now from ending'],
+  ['a check of a domain', 'select now::ends from ending'],
+])('a read that calls one by %s runs once', async (_, text) => {
   await using db = await warm([])
   for (let n = 0; n < 6; n++) await db.scalar(text)
 

@@ -72,6 +72,22 @@ create view v_over as select n from v_draws;
 create view v_sets as select set_config('app.y', '1', false) as n;
 create view v_pid as select pg_backend_pid() as n;
 create table defaulted (n text default f_set_config());
+create function f_field(t) returns int language sql as $$ select $1.n $$;
+create function f_field_of_any(anyelement, int default 1) returns int language sql as $$ select 1 $$;
+create function f_field_sets(t) returns text language sql as $$ select set_config('app.x', '1', false) $$;
+create function f_by_field() returns text language sql as $$ select t.f_field_sets from t $$;
+create table guarded (n int);
+create policy p_one on guarded using (n > f_pure(n));
+create policy p_two on guarded for insert with check (p_update() is not null);
+create table tenanted (n int);
+create policy p_three on tenanted using (n = nullif(current_setting('app.n', true), '')::int and n > f_pure(n));
+create table drawing (n int);
+create policy p_four on drawing using (n < nextval('numbers'));
+create view v_drawing as select n from drawing;
+create function f_both(boolean, boolean) returns boolean language plpgsql as $$ begin return $1; end $$;
+create operator @@@ (leftarg = boolean, rightarg = boolean, function = f_both);
+create domain d_checked as int check (f_field_of_any(value) > 0);
+create domain d_pure as int check (f_pure(value) > 0);
 `
 
 let database: FreshDatabase
@@ -114,6 +130,7 @@ describe('a function may leave state', () => {
     'f_lastval',
     'f_internal',
     'lower',
+    'f_by_field',
   ])('%s', (name) => {
     expect(reach(`select ${name}(1)`)).toEqual({ stateful: [name], plain: false })
     expect(reach(`select public . ${name.toUpperCase()} (1)`)).toEqual({ stateful: [name], plain: false })
@@ -123,6 +140,11 @@ describe('a function may leave state', () => {
     expect(reach('select "Odd Name"()')).toEqual({ stateful: ['Odd Name'], plain: false })
     expect(reach('call pr_set()').stateful).toEqual(['pr_set'])
   })
+})
+
+test('a function that is called like a column may leave state', () => {
+  expect(reach('select t.f_field_sets from t')).toEqual({ stateful: ['f_field_sets'], plain: false })
+  expect(reach('select f_field_sets from other')).toEqual({ stateful: [], plain: true })
 })
 
 describe('a function leaves nothing', () => {
@@ -221,6 +243,9 @@ describe('a read may be sent twice', () => {
     'select upper($1), now(), random(), pg_backend_pid(), txid_current()',
     'select * from pg_locks',
     'select * from v_plain, v_now, v_pid',
+    'select t.n, f_field from t',
+    'select n from tenanted where n = $1 and n @> n',
+    'select n::d_pure from t',
   ])('%s', (sql) => {
     expect(catalogue.reachOf(sql).once).toBe(false)
   })
@@ -245,8 +270,15 @@ describe('a read may be sent twice', () => {
     'select * from v_draws',
     'select n from public.v_over as o where o.n > $1',
     'select * from v_sets',
+    'select t.f_field from t',
+    'select ( t ) . "f_field_of_any" from t',
+    'select n from guarded where n = $1',
+    'select n from drawing',
+    'select n from v_drawing',
+    'select a @@@ b from t',
+    'select n::d_checked from t',
   ])('not: %s', (sql) => {
-    expect(catalogue.reachOf(sql).once).toBe(true)
+    expect(catalogue.reachOf(sql)).toMatchObject({ once: true, plain: false })
   })
 })
 
@@ -292,6 +324,9 @@ test('texts that make or change functions, triggers and views are known as such'
     'alter table log attach partition log_2 for values from (10) to (20)',
     'alter table log_3 inherit log',
     'create table c (id int references parent on delete set null)',
+    'create policy p on t using (f())',
+    'alter domain d add check (f(value))',
+    'create cast (a as b) with function f(a)',
   ])
     expect([sql, mentionsOf(sql).changes]).toEqual([sql, true])
   for (const sql of [

@@ -28,7 +28,7 @@ export function isRepeatable({ stmt }: Pick<Op, 'stmt'>): boolean {
 
 /** It calls functions that are not known to change nothing: the search_path for this transaction, or the data. */
 function callsAnything({ leaves, reach }: Compiled): boolean {
-  return leaves === true && (reach?.plain !== true || reach.unknown.length > 0)
+  return reach?.once === true || (leaves === true && (reach?.plain !== true || reach.unknown.length > 0))
 }
 
 /** What it reaches may leave something in the session, be it by triggers or views. */
@@ -38,8 +38,9 @@ function leavesHidden({ reach }: Compiled): boolean {
 
 /** What it does to the meaning of names, as `Names` bits; `inside`: in a transaction, where a stale statement is its end. */
 export function namesMoved(stmt: Compiled, inside: boolean): number {
-  const { leaves, names, reach } = stmt
-  if (!inside || leaves !== true) return names
+  const { cls, leaves, names, reach } = stmt
+  // Of what triggers call nobody expects DDL.
+  if (!inside || (leaves !== true && !(cls === 'read' && leavesHidden(stmt)))) return names
   // A function that makes its statements while it runs may run DDL.
   const judged = reach !== undefined && reach !== null && reach.unknown.length === 0
   return judged && reach.stateful.length === 0 ? names : names | Names.catalogue

@@ -13,8 +13,10 @@ with parts (aggregate, names) as (
 ), mine as (
   select p.oid, p.proname as name, l.lanname as language, p.provolatile = 'v' as volatile,
     p.prosrc = '' and p.prokind <> 'a' as defined, p.prosrc as source, parts.names as parts,
-    p.oid in (select objid from pg_depend where classid = 'pg_proc'::regclass and deptype in ('e', 'i')) as extension
+    p.oid in (select objid from pg_depend where classid = 'pg_proc'::regclass and deptype in ('e', 'i')) as extension,
+    case when p.pronargs - p.pronargdefaults <= 1 and t.typtype in ('c', 'd', 'p') then true end as field
   from pg_proc p join pg_language l on l.oid = p.prolang left join parts on parts.aggregate = p.oid
+    left join pg_type t on t.oid = p.proargtypes[0]
   where p.pronamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
 ), fired as (
   select t.tgrelid as relation, t.tgfoid as function from pg_trigger t where not t.tgisinternal and t.tgenabled <> 'D'
@@ -35,6 +37,15 @@ with parts (aggregate, names) as (
       and c.relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
     cross join lateral regexp_matches(r.ev_action::text, ':(?:op)?funcid ([0-9]+)', 'g') as found
     join pg_proc p on p.oid = found[1]::oid and p.oid < 16384 and p.provolatile <> 'i'
+), policies (relation, function) as (
+  select y.polrelid, p.oid from pg_policy y
+    cross join lateral regexp_matches(concat(y.polqual::text, y.polwithcheck::text), ':(?:op)?funcid ([0-9]+)', 'g') as found
+    join pg_proc p on p.oid = found[1]::oid and p.provolatile = 'v'
+), unseen (kind, name, function) as (
+  select 'operator', o.oprname, o.oprcode::oid from pg_operator o where o.oid >= 16384
+  union all select 'domain', t.typname, found[1]::oid from pg_constraint c join pg_type t on t.oid = c.contypid
+    cross join lateral regexp_matches(c.conbin::text, ':(?:op)?funcid ([0-9]+)', 'g') as found
+  union all select 'cast', '', c.castfunc from pg_cast c where c.oid >= 16384 and c.castfunc <> 0
 ), closed as (
   select * from (
     with recursive all_reach (written, relation) as (
@@ -51,7 +62,7 @@ select json_build_object(
     union select word from pg_get_keywords()) as known),
   'functions', (select coalesce(json_agg(json_build_object('name', name, 'language', language, 'volatile', volatile, 'defined', defined,
       'source', case when extension then '' when defined then pg_get_functiondef(oid) else source end, 'extension', extension,
-      'parts', parts)), '[]') from mine),
+      'parts', parts, 'field', field)), '[]') from mine),
   'triggers', (select coalesce(json_agg(distinct jsonb_build_object('table', c.relname, 'function', p.proname)), '[]')
     from closed r join fired f on f.relation = r.relation join pg_class c on c.oid = r.written join pg_proc p on p.oid = f.function),
   'rules', (select coalesce(json_agg(distinct c.relname), '[]') from closed x join pg_rewrite r on r.ev_class = x.relation and r.ev_type <> '1'
@@ -59,10 +70,16 @@ select json_build_object(
   'views', (select coalesce(json_agg(distinct jsonb_build_object('view', c.relname, 'function', p.proname)), '[]')
     from pg_rewrite r join pg_class c on c.oid = r.ev_class and c.relkind = 'v'
     join called d on d.rule = r.oid join pg_proc p on p.oid = d.function),
+  'policies', (select coalesce(json_agg(distinct jsonb_build_object('table', c.relname, 'function', p.proname)), '[]')
+    from policies y join pg_class c on c.oid = y.relation join pg_proc p on p.oid = y.function),
+  'unseen', (select coalesce(json_agg(distinct jsonb_build_object('kind', u.kind, 'name', u.name, 'function', p.proname)), '[]')
+    from unseen u join pg_proc p on p.oid = u.function and p.provolatile = 'v'
+    where p.oid not in (select objid from pg_depend where classid = 'pg_proc'::regclass and deptype = 'e')),
   'nested', (select coalesce(json_agg(distinct jsonb_build_object('view', c.relname, 'within', u.relname)), '[]')
     from pg_rewrite r join pg_class c on c.oid = r.ev_class and c.relkind = 'v'
     join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
-    join pg_class u on u.oid = d.refobjid and u.relkind = 'v' and u.oid <> c.oid),
+    join pg_class u on u.oid = d.refobjid and u.oid <> c.oid
+      and (u.relkind = 'v' or u.oid in (select relation from policies))),
   'events', (select coalesce(json_agg(distinct p.proname), '[]') from pg_event_trigger e join pg_proc p on p.oid = e.evtfoid
     where e.evtenabled <> 'D'),
   'within', (select coalesce(json_agg(distinct p.proname), '[]') from pg_depend d join pg_proc p on p.oid = d.refobjid
@@ -84,6 +101,8 @@ export interface CatalogueAnswer {
     readonly extension: boolean
     /** Of an aggregate: the functions it is made of. */
     readonly parts: readonly string[] | null
+    /** It can be called like a column of its only argument: `row.f` for `f(row)`. Null: no. */
+    readonly field: boolean | null
   }[]
   /** A table, and a function that is called by a trigger when it is written. */
   readonly triggers: readonly { readonly table: string; readonly function: string }[]
@@ -91,7 +110,15 @@ export interface CatalogueAnswer {
   readonly rules: readonly string[]
   /** A view, and a function that it calls; those of PostgreSQL for views of users alone, and unless they are immutable. */
   readonly views: readonly { readonly view: string; readonly function: string }[]
-  /** A view, and one that it reads. */
+  /** A table, and a volatile function that one of its policies calls. */
+  readonly policies: readonly { readonly table: string; readonly function: string }[]
+  /** Volatile functions of users that operators, casts and checks of domains call, with the name of the operator or domain. */
+  readonly unseen: readonly {
+    readonly kind: 'operator' | 'domain' | 'cast'
+    readonly name: string
+    readonly function: string
+  }[]
+  /** A view, and one that it reads, or a table with such a policy. */
   readonly nested: readonly { readonly view: string; readonly within: string }[]
   /** Functions of event triggers. */
   readonly events: readonly string[]
@@ -131,6 +158,9 @@ const shown: ReadonlySet<string> = new Set(
 
 const definition = /^(?:create|alter|drop|comment|grant|revoke|security|import|reindex|refresh)$/
 
+/** Operators that keywords mean too: IN, BETWEEN, LIKE, IS DISTINCT FROM and the like. */
+const spoken: ReadonlySet<string> = new Set('= <> < > <= >= ~~ !~~ ~~* !~~*'.split(' '))
+
 interface Own {
   stateful: boolean
   asks: boolean
@@ -148,13 +178,20 @@ export class Catalogue implements FunctionBook {
   readonly #unplainViews = new Set<string>()
   readonly #doingViews = new Set<string>()
   readonly #views = new Map<string, string>()
+  /** Functions that can be called like columns. */
+  readonly #fields = new Set<string>()
+  /** Any text may call what may change something, by a cast or an operator; or those with one of these operators or domains. */
+  #anywhere = false
+  readonly #operators: string[] = []
+  readonly #domains = new Set<string>()
   readonly #events: readonly string[]
   readonly hidden: readonly string[]
 
   constructor(answer: CatalogueAnswer, known: KnownFunctions) {
     this.#volatile = new Set(answer.volatile)
     this.#builtin = new Set(answer.builtin)
-    const { leaving, asking, drawing } = judge(answer, known)
+    for (const { name, field } of answer.functions) if (field === true) this.#fields.add(name)
+    const { leaving, asking, drawing } = judge(answer, known, this.#fields)
     for (const { name, volatile, extension } of answer.functions) {
       const before = this.#own.get(name)
       const [stateful, asks] = [leaving.has(name), asking.has(name)]
@@ -172,13 +209,32 @@ export class Catalogue implements FunctionBook {
       if (!this.#mayRepeat(name)) this.#doingViews.add(view)
       if (leaving.has(name) || name === 'set_config' || (effectOf(name)?.[0] ?? 0) !== 0) this.#views.set(view, name)
     }
+    for (const { table, function: name } of answer.policies) {
+      if (!this.#isPlain(name)) this.#unplainViews.add(table)
+      if (!this.#mayRepeat(name)) this.#doingViews.add(table)
+    }
+    for (const { kind, name, function: called } of answer.unseen) {
+      if (this.#mayRepeat(called)) continue
+      if (kind === 'domain') this.#domains.add(name)
+      else if (kind === 'operator' && !spoken.has(name)) this.#operators.push(name)
+      else this.#anywhere = true
+    }
     this.#spread(answer)
     this.#events = answer.events.filter((name) => leaving.has(name))
     this.hidden = answer.within.filter((name) => leaving.has(name))
   }
 
   get judgesReads(): boolean {
-    return this.#views.size > 0
+    if (this.#views.size > 0) return true
+    for (const name of this.#fields) if (this.#own.get(name)?.stateful === true) return true
+    return false
+  }
+
+  /** Whether a text may call something that may change something without a name for it. */
+  #hides(text: string, names: ReadonlySet<string>): boolean {
+    if (this.#anywhere || this.#operators.some((operator) => text.includes(operator))) return true
+    for (const name of this.#domains) if (names.has(name)) return true
+    return false
   }
 
   /** A view that reads another does what that one does. */
@@ -195,7 +251,9 @@ export class Catalogue implements FunctionBook {
   }
 
   reachOf(text: string): Reach {
-    const { calls, writes, names, verbs } = mentionsOf(text)
+    const { calls: called, fields, writes, names, verbs } = mentionsOf(text)
+    const calls = [...called]
+    for (const name of fields) if (this.#fields.has(name) && !called.includes(name)) calls.push(name)
     const own = calls.map((name) => this.#own.get(name))
     const direct = calls.filter(
       (name, at) => own[at]?.stateful === true || ((effectOf(name)?.[0] ?? 0) & Dirty.unknown) !== 0,
@@ -213,7 +271,9 @@ export class Catalogue implements FunctionBook {
     let plain = stateful.length === 0
     if (plain) for (const name of calls) plain &&= this.#isPlain(name)
     if (plain) for (const name of names) plain &&= !isOfSession(name) && !this.#unplainViews.has(name)
-    let once = stateful.length > 0
+    const hides = this.#hides(text, names)
+    plain &&= !hides
+    let once = stateful.length > 0 || hides
     if (!plain && !once) {
       for (const name of calls) once ||= !this.#mayRepeat(name)
       for (const name of names) once ||= this.#doingViews.has(name)
@@ -251,6 +311,7 @@ const isOfSession = (name: string): boolean => ofSession.has(name) || namesSessi
 function judge(
   { functions, triggers }: CatalogueAnswer,
   { harmless, stateful }: KnownFunctions,
+  columns: ReadonlySet<string>,
 ): Record<'leaving' | 'asking' | 'drawing', ReadonlySet<string>> {
   const leaving = new Set<string>(stateful)
   const asking = new Set<string>()
@@ -264,11 +325,12 @@ function judge(
       callers.push({ name, calls: parts })
       continue
     }
-    const { leaves, asks, draws, calls, writes } = judgeSource(language, source, defined)
+    const { leaves, asks, draws, calls, fields, writes } = judgeSource(language, source, defined)
     if (asks) asking.add(name)
     if (draws) drawing.add(name)
     if (leaves && !harmless.has(name)) leaving.add(name)
-    callers.push({ name, calls: [...calls, ...writes.flatMap((table) => fired.get(table) ?? [])] })
+    const read = [...fields].filter((field) => columns.has(field))
+    callers.push({ name, calls: [...calls, ...read, ...writes.flatMap((table) => fired.get(table) ?? [])] })
   }
   for (let before = -1; before !== leaving.size + asking.size + drawing.size;) {
     before = leaving.size + asking.size + drawing.size

@@ -11,6 +11,8 @@ export interface Mentions {
   readonly calls: readonly string[]
   /** The same with tables, aliases and types that have a list behind them. */
   readonly bracketed: ReadonlySet<string>
+  /** Names behind a dot: columns, and functions of a row that are called like one; tables with their schema too. */
+  readonly fields: ReadonlySet<string>
   /** Tables and views after INSERT INTO, UPDATE, DELETE FROM, MERGE INTO, COPY and TRUNCATE. */
   readonly writes: readonly string[]
   /** Every name, quoted or not, and every word. */
@@ -25,8 +27,8 @@ export interface Mentions {
 
 /** Objects whose change makes what is known of functions out of date; names, partitions and cascades of tables with triggers too. */
 const known: ReadonlySet<string> = new Set(
-  `function procedure routine aggregate trigger extension schema view operator event rule language owned import rename partition inherit
-  inherits cascade delete update`.split(/\s+/),
+  `function procedure routine aggregate trigger extension schema view operator policy domain cast event rule language owned import rename
+  partition inherit inherits cascade delete update`.split(/\s+/),
 )
 
 const defining = /^(?:create|alter|drop)$/
@@ -42,6 +44,7 @@ export function mentionsOf(text: string, procedural: boolean = false): Mentions 
   const scanner = new Scanner(text)
   const calls = new Set<string>()
   const bracketed = new Set<string>()
+  const fields = new Set<string>()
   const writes = new Set<string>()
   const names = new Set<string>()
   const verbs = new Set<string>()
@@ -72,6 +75,7 @@ export function mentionsOf(text: string, procedural: boolean = false): Mentions 
       verbs.add(word !== '' ? word : character)
     }
     if (name !== '') names.add(name)
+    if (name !== '' && before === '.') fields.add(name)
     if (character === '(' && callee !== '') {
       bracketed.add(callee)
       if (!makesNoCall(ahead, verb)) calls.add(callee)
@@ -85,7 +89,7 @@ export function mentionsOf(text: string, procedural: boolean = false): Mentions 
   }
   target.end()
   const { unterminated } = scanner
-  return { calls: [...calls], bracketed, writes: [...writes], names, verbs: [...verbs], changes, unterminated }
+  return { calls: [...calls], bracketed, fields, writes: [...writes], names, verbs: [...verbs], changes, unterminated }
 }
 
 /** What stands behind these and in front of a bracket is a table, an alias or a type with a list. */
@@ -167,6 +171,8 @@ export interface Judgement {
   /** It may draw numbers of sequences, by a default or a trigger too. */
   readonly draws: boolean
   readonly calls: readonly string[]
+  /** Names behind a dot. */
+  readonly fields: ReadonlySet<string>
   /** Tables. */
   readonly writes: readonly string[]
 }
@@ -179,7 +185,7 @@ export function judgeSource(language: string, source: string, defined: boolean):
   const procedural = language === 'plpgsql'
   const text = defined ? bodyOf(source) : source
   const mentions = mentionsOf(text, procedural)
-  const { calls, writes, names } = mentions
+  const { calls, fields, writes, names } = mentions
   const readable = procedural || language === 'sql'
   const asks = names.has('currval') || names.has('lastval')
   return {
@@ -187,6 +193,7 @@ export function judgeSource(language: string, source: string, defined: boolean):
     asks,
     draws: !readable || writing.some((word) => names.has(word)),
     calls,
+    fields,
     writes,
   }
 }
