@@ -168,9 +168,11 @@ forEachDriver((driver) => {
         await listener.unlisten()
       }
       expect(watching.mock.calls.length).toBeLessThanOrEqual(1)
-      await new Promise((resolve) => setImmediate(resolve))
-      global.gc?.()
-      expect(heard.slice(0, -1).filter((each) => each.deref() !== undefined)).toEqual([])
+      const collected = (): boolean => {
+        global.gc?.()
+        return heard.slice(0, -1).every((each) => each.deref() === undefined)
+      }
+      await until(collected, { what: 'those that have ended are collected' })
     })
 
     test('is shared by its loops, each of which ends with the listener', async () => {

@@ -9,7 +9,6 @@ import { onServer, serverUrl } from '../support/database.ts'
 import { freePort } from '../support/free-port.ts'
 import { until } from '../support/until.ts'
 import { zone } from '../support/zone.ts'
-import { patientChecks } from './support.ts'
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -92,7 +91,6 @@ test('is looked up for every connection: after the old address failed, the next 
 })
 
 test('while the old address still answers its connections stay, and move when they reach their age', async () => {
-  using _ = patientChecks()
   const port = await freePort()
   await using old = await address('127.0.0.1', port)
   await using next = await address('127.0.0.2', port)

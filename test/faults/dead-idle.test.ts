@@ -113,7 +113,6 @@ test('those that are alive go on being used, whichever is asked first', async ()
 })
 
 test('a connection that was heard of a moment ago is not asked', async () => {
-  using _ = patientChecks()
   await using place = await site({ pool: { max: 1 } })
   const [link] = place.proxy.links
   await place.db.scalar('select 1')

@@ -104,14 +104,11 @@ export function passTime(): void {
   vi.spyOn(clock, 'now').mockImplementation(() => now() + ms)
 }
 
-/**
- * Until its `using` block ends, connections that are asked whether they are alive have a time for it that only a leap of the clock
- * reaches, and so it is with the time after which they are asked.
- */
+/** Until its `using` block ends, connections that are asked whether they are alive have a time for it that only a leap of the clock reaches. */
 export function patientChecks(): Disposable {
-  const { pingMs, suspectMs, freshMs } = idleChecks
-  Object.assign(idleChecks, { pingMs: longMs, suspectMs: longMs, freshMs: 10_000 })
-  return { [Symbol.dispose]: () => void Object.assign(idleChecks, { pingMs, suspectMs, freshMs }) }
+  const { pingMs, suspectMs } = idleChecks
+  Object.assign(idleChecks, { pingMs: longMs, suspectMs: longMs })
+  return { [Symbol.dispose]: () => void Object.assign(idleChecks, { pingMs, suspectMs }) }
 }
 
 /** Ends the backends of a database that serve the code under test. */
