@@ -11,7 +11,7 @@ import { onServer, serverUrl } from '../support/database.ts'
 import { wantedDrivers } from '../support/extent.ts'
 
 const secret = "pa:ss'w\\ord x"
-const role = 'genever_strings'
+const role = `genever_strings_${process.pid}`
 const directory = mkdtempSync(join(tmpdir(), 'genever-strings-'))
 const passwords = join(directory, 'passwords')
 const services = join(directory, 'services')
@@ -59,7 +59,7 @@ function byPsql(source: string): string | null | undefined {
 
 async function byDb(source: string): Promise<string | null> {
   process.env['PGAPPNAME'] ??= 'given'
-  await using db = createDb(source, { pool: { connectTimeoutMs: 5_000 } })
+  await using db = createDb(source, { pool: { connectTimeoutMs: 50_000 } })
   return await db.scalar<string>(question).then(String, (error: unknown) => {
     expect(error).toSatisfy((it) => it instanceof ConnectError || it instanceof UsageError)
     return null
