@@ -96,8 +96,7 @@ export interface Refused {
   readonly message: string
 }
 
-// For drivers and sandboxes, where they have to speak for the server.
-export const interrupted: Refused = { errno: 1317, sqlState: '70100', message: 'Query execution was interrupted' }
+// For sandboxes, where they have to speak for the server.
 export const readsOnly: Refused = {
   errno: 1792,
   sqlState: '25006',

@@ -23,6 +23,12 @@ async function options(): Promise<Record<string, unknown>> {
   return connection
 }
 
+/** What is lent: mysql2's connection. */
+interface Client {
+  query(text: string, answered: (error: unknown, rows: unknown) => void): void
+  on(event: 'warn', heard: (warning: unknown) => void): void
+}
+
 /** Its statements are those of MySQL. */
 class MysqlConnection {
   readonly #cache = new StatementCache({ dialect: mysql, prepare: true })
@@ -451,9 +457,42 @@ describeMysql('the driver mysql', () => {
     connection.raw.submit(op)
     // Its preparation is under way: the answer is read when the server has been asked to stop.
     expect(await connection.raw.cancel(op, later())).toBe('cancelled')
-    expect(op.failure).toMatchObject({ kind: 'server', outcome: 'rolled_back' })
+    expect(op.failure).toMatchObject({ kind: 'aborted', outcome: 'not_started' })
     expect(await connection.value('select count(*) from stopped')).toBe(0)
   })
+
+  test('a statement that waits for a query of the client is not sent when it is cancelled, and that query goes on', async () => {
+    const [holder, connection] = [await connect(), await connect()]
+    await holder.value("select get_lock('of the holder', 60)")
+    const client = (await connection.raw.lend(60_000)) as Client
+    const answered = new Promise<unknown>((resolve) =>
+      client.query("select get_lock('of the holder', 60) as got", (error, rows) => resolve(error ?? rows)),
+    )
+    const op = connection.op('do 1')
+    connection.raw.submit(op)
+
+    expect(await connection.raw.cancel(op, later())).toBe('cancelled')
+    expect(op.failure).toMatchObject({ kind: 'aborted', outcome: 'not_started' })
+    await holder.value("select release_lock('of the holder')")
+    expect(await answered).toEqual([{ got: 1 }])
+    expect((await connection.run('select 1')).end).toBe('SELECT 1')
+  })
+
+  test.each([16_777_211, 16_777_212, 16_777_213, 16_777_214])(
+    'a command of %i bytes, about as many as a packet has, is one packet',
+    async (size) => {
+      const connection = await connect()
+      const warned: unknown[] = []
+      const client = (await connection.raw.lend(60_000)) as Client
+      client.on('warn', (warning) => warned.push(warning))
+      await connection.raw.reclaim(later())
+      const length = size - 18
+
+      expect(await connection.value('select length(?)', [Buffer.alloc(length, 'a')])).toBe(length)
+      expect(await connection.value('select ?', [7])).toBe(7)
+      expect(warned).toEqual([])
+    },
+  )
 
   test('a killed session tells that it is lost, and what ran then is unknown', async () => {
     const connection = await connect()

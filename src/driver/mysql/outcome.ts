@@ -1,21 +1,17 @@
 // What becomes of a statement of MySQL that fails, or whose connection is lost: by what it is, and by whether a transaction is open.
-import { explain, fieldsOf, interrupted } from '../../mysql/errno.ts'
+import { explain } from '../../mysql/errno.ts'
 import type { Failure, Op, Outcome, RawConnection } from '../driver.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import type { Meaning } from '../../sql/dialect.ts'
 
 /** Of one that was not sent because its unit was asked to stop. */
-export const stopped: Failure = {
-  kind: 'server',
-  outcome: 'rolled_back',
-  fields: fieldsOf(interrupted),
-}
+export const stopped: Failure = { kind: 'aborted', outcome: 'not_started' }
 
 /** Of one behind one that failed. */
 export const skipped: Failure = { kind: 'skipped', outcome: 'not_started' }
 
 export function wasStopped(failure: Failure | null): boolean {
-  return failure !== null && explain(failure.fields ?? {}).kind === 'cancelled'
+  return failure !== null && (failure.kind === 'aborted' || explain(failure.fields ?? {}).kind === 'cancelled')
 }
 
 /** What the server's refusal means. Of several tables DROP may have dropped some, and a procedure may have committed. */

@@ -30,8 +30,12 @@ class Packet implements WrittenPacket {
     this.buffer = buffer
   }
 
+  /**
+   * mysql2 asks for it only to cut a payload into pieces of the most bytes that a packet has. With one more than the payload has, an
+   * empty piece follows where the last one is full, and nowhere else.
+   */
   length(): number {
-    return this.buffer.length
+    return this.buffer.length - 3
   }
 
   writeHeader(sequence: number): void {

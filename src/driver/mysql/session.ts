@@ -15,10 +15,10 @@ import {
 } from '../driver.ts'
 import { interrupt, type Interruption } from '../interrupt.ts'
 import { clientBusy, endedByClient, Loan } from '../postgres/loan.ts'
+import { Baseline } from './baseline.ts'
 import type { Client } from './client.ts'
 import { lossOutcome, skipped, stopped, wasStopped } from './outcome.ts'
 import { Code, textPacket } from './packets.ts'
-import { Remembered } from './remembered.ts'
 import { check, Runner, type RunnerHost } from './runner.ts'
 import type { Conversions } from './types.ts'
 import type { Encoded } from './values.ts'
@@ -54,7 +54,7 @@ export class Session implements RawConnection, RunnerHost {
   readonly #hooks: ConnectionHooks
   readonly #options: SessionOptions
   readonly #runner: Runner
-  readonly #remembered = new Remembered()
+  readonly #baseline: Baseline
   #loan: Loan<Client>
   /** How long a unit waits for the client while it is lent; null: it is not. */
   #lentFor: number | null = null
@@ -64,14 +64,13 @@ export class Session implements RawConnection, RunnerHost {
   #inFlight = 0
   #ops: readonly Op[] = []
   #ends: End[] = []
+  /** The parameters of the unit in flight, while it waits for the client. */
+  #waiting: readonly (readonly Encoded[])[] | null = null
   /** The operation that was sent. */
   #running: Op | null = null
   /** The unit in flight is being stopped: nothing more of it is sent. */
   #stopping = false
   #whenSettled: ((ends: readonly End[]) => void) | null = null
-  /** The database and the way of reading texts that a reset brings back. */
-  #home: string
-  #homeMode = 0
 
   constructor(client: Client, hooks: ConnectionHooks, options: SessionOptions) {
     this.id = options.id
@@ -80,8 +79,8 @@ export class Session implements RawConnection, RunnerHost {
     this.#loan = new Loan(client)
     this.#hooks = hooks
     this.#options = options
-    this.#home = options.database
     this.#runner = new Runner(client, this, options.conversions, options.statementCacheSize, options.database)
+    this.#baseline = new Baseline(this.#runner, options.established, options.database)
     this.#runner.stopping = () => this.#stopping
     client.on('error', (cause) => this.broken({ kind: 'lost', outcome: 'unknown', cause }))
     client.on('end', () => this.broken({ kind: 'lost', outcome: 'unknown' }))
@@ -147,18 +146,24 @@ export class Session implements RawConnection, RunnerHost {
   /** Neither side sends while the other has anything in flight: a ping stands between both. */
   #sendBehindClient(waitMs: number, encoded: readonly (readonly Encoded[])[]): void {
     const was = this.#runner.status
-    let late = false
     const tooLate = (): void => {
-      late = true
-      this.#failAll(() => clientBusy(waitMs))
+      if (this.#waiting === encoded) this.#callOff(clientBusy(waitMs))
     }
     const timer = waitMs === Infinity ? undefined : clock.setTimeout(tooLate, waitMs)
+    this.#waiting = encoded
     void this.#runner.packet(textPacket(Code.ping)).then((failure) => {
       clock.clearTimeout(timer)
-      if (late || failure !== null) return
+      if (this.#waiting !== encoded || failure !== null) return
+      this.#waiting = null
       if (was === 'tx' && this.#runner.status === 'idle') this.#failAll(endedByClient)
       else this.#send(0, encoded)
     })
+  }
+
+  /** The unit that waits for the client is not sent. */
+  #callOff(failure: Failure): void {
+    this.#waiting = null
+    this.#failAll(() => failure)
   }
 
   /** Sends the operation at `index`; those behind it follow when the server has run it. */
@@ -169,7 +174,7 @@ export class Session implements RawConnection, RunnerHost {
     this.#running = op
     this.dirty |= stmt.dirties
     if (op.state === OpState.queued) op.state = OpState.sent
-    if ((stmt.dirties & (Dirty.settings | Dirty.role | Dirty.framed)) !== 0) this.#remembered.note(op)
+    if ((stmt.dirties & (Dirty.settings | Dirty.role | Dirty.framed)) !== 0) this.#baseline.note(op)
     this.#runner.run(op, encoded[index] ?? [], (failure) => {
       if (!this.#alive) return
       this.#running = null
@@ -210,6 +215,11 @@ export class Session implements RawConnection, RunnerHost {
   async cancel(op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
     if (!this.#alive) return 'broken'
     if (!this.#ops.includes(op)) return 'completed'
+    if (this.#waiting !== null) {
+      // What the server would stop is the client's.
+      this.#callOff(stopped)
+      return 'cancelled'
+    }
     this.#quarantined = true
     this.#stopping = true
     // What still comes is of no use: it is not read before the server has stopped.
@@ -258,62 +268,17 @@ export class Session implements RawConnection, RunnerHost {
 
   /** The statements that were run so far are what `onConnect` set; they are run again behind each reset by the server. */
   setBaseline(): void {
-    this.#remembered.settle()
-    this.#home = this.#runner.database ?? this.#home
-    if (this.#home !== '') this.inForce.base = { ...this.inForce.base, [currentDatabase]: this.#home }
-    this.#homeMode = this.#runner.mode
+    const home = this.#baseline.settle()
+    if (home !== '') this.inForce.base = { ...this.inForce.base, [currentDatabase]: home }
   }
 
   async reset(dirty: number, deadline: number): Promise<boolean> {
     if (!this.#alive || this.#inFlight > 0) return false
-    this.#remembered.seal()
-    return before(deadline, this.#reset(dirty))
-  }
-
-  async #reset(dirty: number): Promise<boolean> {
-    const remembered = this.#remembered
-    const open = this.#runner.status === 'tx'
-    if (open && !(await this.#own('ROLLBACK'))) return false
-    const named = (dirty & ~(Dirty.settings | Dirty.role | Dirty.framed)) === 0 && !remembered.beyond
-    // The role stays through a reset, and there is no word for that of the login.
-    if (remembered.role || !(named ? await this.#undo(dirty, open) : await this.#resetAll())) return false
-    if (!(await this.#goHome())) return false
-    remembered.forget()
-    this.#runner.remode(this.#homeMode)
-    this.dirty = 0
-    return this.#alive
-  }
-
-  /** Takes back by name what was set by name: prepared statements stay. */
-  async #undo(dirty: number, open: boolean): Promise<boolean> {
-    if (dirty === 0 && !open) return this.#resetAll()
-    const undoing = this.#remembered.undoing()
-    if (undoing === null) return true
-    if (!(await this.#own(undoing))) return false
-    if (!/\bSESSION\b/.test(undoing)) return this.#replay()
-    // The server's default is not what the driver sets.
-    return (await this.#own(this.#options.established)) && this.#replay()
-  }
-
-  async #resetAll(): Promise<boolean> {
-    this.#runner.prepared.clear()
-    if (!(await this.#packet(Code.reset)) || !(await this.#own(this.#options.established))) return false
-    return (await this.#goHome()) && this.#replay()
-  }
-
-  /** To the database of the login, or that `onConnect` chose: no reset by the server does. */
-  async #goHome(): Promise<boolean> {
-    const runner = this.#runner
-    if (runner.database === this.#home) return true
-    if (this.#home === '' || !(await this.#packet(Code.useDatabase, this.#home))) return false
-    runner.database = this.#home
-    runner.rescope()
-    return true
-  }
-
-  async #replay(): Promise<boolean> {
-    for (const { text, params } of this.#remembered.baseline) if (!(await this.#own(text, params))) return false
-    return true
+    const restored = this.#baseline.restore(dirty).then((well) => {
+      if (well) this.dirty = 0
+      return well && this.#alive
+    })
+    return before(deadline, restored)
   }
 
   lend(waitMs: number): Promise<unknown> {
@@ -341,17 +306,8 @@ export class Session implements RawConnection, RunnerHost {
     return before(deadline, this.#ping())
   }
 
-  #ping(): Promise<boolean> {
-    return this.#packet(Code.ping)
-  }
-
-  async #packet(code: number, text?: string): Promise<boolean> {
-    return (await this.#runner.packet(textPacket(code, text))) === null
-  }
-
-  /** A text of the driver's own. True: it succeeded. */
-  async #own(text: string, params?: readonly unknown[]): Promise<boolean> {
-    return (await this.#runner.own(text, params)) === null
+  async #ping(): Promise<boolean> {
+    return (await this.#runner.packet(textPacket(Code.ping))) === null
   }
 
   async close(deadline: number): Promise<void> {

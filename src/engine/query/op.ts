@@ -205,8 +205,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     }
     let reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
     // It was stopped for the end of the engine, and its outcome is known.
-    if (this.pool.stopping && this.engine.dialect.explain(reason.fields ?? {}).kind === 'cancelled')
-      reason = { ...reason, kind: 'closed' }
+    if (this.pool.stopping && isStop(this.engine, reason)) reason = { ...reason, kind: 'closed' }
     if (this.transaction === null) this.slot?.flight.failed(reason, this)
     else if (state !== 2) this.transaction.noteFailure(reason, this)
     this.slot?.answered(this)
@@ -301,6 +300,11 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   describe(): string {
     return this.stmt.text.length > 80 ? `${this.stmt.text.slice(0, 77)}…` : this.stmt.text
   }
+}
+
+/** The server has stopped it, or it was not sent any more. */
+function isStop({ dialect }: EngineCore, { kind, fields = {} }: Failure): boolean {
+  return kind === 'aborted' || dialect.explain(fields).kind === 'cancelled'
 }
 
 const turn = Promise.resolve()

@@ -85,7 +85,7 @@ class ReleaseOp extends OwnOp {
     const { flight, lease } = this.#slot
     const { parent, undone } = this.#released
     if (failure.outcome === 'not_started') {
-      // Nothing was sent, because the statement behind it could not be written.
+      // Nothing was sent: the statement behind it could not be written, or was stopped before its turn.
       if (flight.unreleased === null && parent?.onStack === true) owe(this.#slot, this.#released)
     } else if (undone !== null) {
       // As a ROLLBACK that fails.
@@ -121,10 +121,10 @@ export function owe(slot: Holding, released: Unreleased): void {
   if (released.undone !== null) clock.nextTick(() => void undoAlone(slot))
 }
 
-/** Sends ROLLBACK TO, if it is owed, without anything behind it. */
+/** Sends ROLLBACK TO, if it is owed, without anything behind it; not while a statement is being stopped: it goes in front of the next. */
 export async function undoAlone(slot: Holding): Promise<void> {
   const { unreleased } = slot.flight
-  if (unreleased === null || unreleased.undone === null || slot.lease === null) return
+  if (unreleased === null || unreleased.undone === null || slot.lease === null || slot.lease.raw.quarantined) return
   slot.flight.unreleased = null
   await sendUndoing(slot, ...releaseTexts(slot, unreleased))
 }
