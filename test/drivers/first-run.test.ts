@@ -70,7 +70,7 @@ const values: Readonly<Record<string, string>> = {
 }
 const types = Object.keys(values)
 /** What is asked for in binary: of each size. */
-const binary = ['int4', 'timestamptz', 'bytea', 'text[]']
+const binary = ['int4', 'timestamptz', 'bytea', 'text[]', 'text']
 /** Each of them becomes some of the types, or all. */
 const becomes = sample({ once: Math.ceil(types.length / binary.length), matrix: types.length, soak: types.length })
 

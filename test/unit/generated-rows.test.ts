@@ -43,11 +43,29 @@ const name = fc.oneof(
   fc.constantFrom('id', 'a"b', 'c\\', '\u2028', '1', 'id', '__proto__', 'constructor', '${x}', '`', '\n'),
   fc.string({ maxLength: 5 }),
 )
+/** The largest exact number and the first beyond, the last moment of a Date and what is beyond, without end, and a little. */
+const eights = [
+  2n ** 53n - 1n,
+  2n ** 53n,
+  1n - 2n ** 53n,
+  -(2n ** 53n),
+  8_589_934_592_000_000_000n,
+  8_639_053_315_200_000_000n,
+  -8_640_946_684_800_000_001n,
+  2n ** 63n - 1n,
+  -(2n ** 63n),
+  -1n,
+].map((value) => {
+  const eight = Buffer.alloc(8)
+  eight.writeBigInt64BE(value)
+  return eight
+})
 const bytes = fc.option(
   fc.oneof(
     fc.uint8Array({ maxLength: 24 }),
     fc.uint8Array({ minLength: 4, maxLength: 4 }),
     fc.uint8Array({ minLength: 8, maxLength: 8 }),
+    fc.constantFrom(...eights),
     fc.constantFrom(Buffer.from([1]), Buffer.from('Grün'), Buffer.from('short'), Buffer.alloc(12)),
   ),
   { freq: 5 },

@@ -4,7 +4,6 @@
 import { type Failure, type Op, OpState, parseOnly } from '../driver.ts'
 import { ProtocolError } from '../../errors/index.ts'
 import type { Field } from '../../sql/compiled.ts'
-import { isMisfit, misfit, type Bytes } from './rows/field-reader.ts'
 import { giveData, takeData } from './copying.ts'
 import { type Encoded, encodeAll } from '../../postgres/encode.ts'
 import { outOfPlace } from './message-reader.ts'
@@ -12,6 +11,7 @@ import type { Fields, Status, UnitState } from './outcome.ts'
 import * as outcome from './outcome.ts'
 import { dropsPrepared } from './prepared.ts'
 import { beginRows, endRows, isSimple } from './rows/several.ts'
+import { takeRows } from './rows/take-rows.ts'
 import { clear, commitsAlone, countsRows, isRepeatable, mayJoin, movesNames, noteTag, standsLast } from './op-rules.ts'
 import { Phase, runs, type Step } from './step.ts'
 import { isLookup, putLookup, tookTypes } from './type-lookup.ts'
@@ -139,21 +139,11 @@ export class Exchange {
     if (this.#closing-- === 0) throw outOfPlace('CloseComplete')
   }
 
-  /** A DataRow: the body of the message, from the count of its fields to before `end`. */
-  dataRow(bytes: Buffer, at: number, end: number): void {
+  /** The whole DataRows from `from` on. Gives where what follows them begins. */
+  dataRows(bytes: Buffer, from: number, to: number): number {
     const step = this.#steps[this.#at]
     if (step === undefined || !step.givesRows || this.#error !== null || this.#closing > 0) throw outOfPlace('DataRow')
-    if (end < at + 2 || (((bytes[at] as number) << 8) | (bytes[at + 1] as number)) !== step.width) throw misfit()
-    const { op, decoder } = step
-    step.received++
-    step.bytes += end - at
-    if (step.failure !== null || op.state === OpState.abandoned || decoder === null) return
-    try {
-      decoder.push(bytes as Bytes, at + 2, end, op.rows)
-    } catch (cause) {
-      if (isMisfit(cause)) throw cause
-      step.failure = { kind: 'decode', outcome: 'unknown', cause }
-    }
+    return takeRows(step, bytes, from, to)
   }
 
   /** @param tag Without its count, of which -1 says that there is none. */

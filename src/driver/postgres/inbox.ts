@@ -1,11 +1,16 @@
 // What a server has sent and nobody has read: its bytes are cut into messages, and each whole one goes to a receiver. Chunks end
 // anywhere. The bytes come as chunks in memory of somebody else, or a socket writes them into the inbox itself. It reads no values.
 import { ProtocolError } from '../../errors/index.ts'
-import { endOf, header } from './message-reader.ts'
+import { endOf, header, Message } from './message-reader.ts'
 
 export interface Receiver {
   /** A message: its type, and its body from `at` to before `end`. The bytes are the inbox's: what is kept is copied. */
   message(type: number, bytes: Buffer, at: number, end: number): void
+  /**
+   * Rows, of which there are many: a whole one begins at `from`, others may follow. Gives where what it did not take begins; without
+   * it, and where it takes none, each is a message.
+   */
+  rows?(bytes: Buffer, from: number, to: number): number
 }
 
 /** How much a socket is offered at least, and what the memory for it has. */
@@ -102,8 +107,10 @@ export class Inbox {
         const end = endOf(bytes, at)
         if (end - at > this.longest) throw new ProtocolError('a message that is longer than any can be now')
         if (end > to || this.#receiver === null) break
-        this.#receiver.message(bytes[at] as number, bytes, at + header, end)
-        at = end
+        const type = bytes[at] as number
+        const rest = type === Message.dataRow ? (this.#receiver.rows?.(bytes, at, to) ?? at) : at
+        if (rest === at) this.#receiver.message(type, bytes, at + header, end)
+        at = rest === at ? end : rest
       }
     } finally {
       this.#reading = false

@@ -316,8 +316,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   message(type: number, bytes: Buffer, at: number, end: number): void {
     if (!this.alive) return
     const exchange = this.#queue.head
-    if (type === Message.dataRow && exchange !== null) exchange.dataRow(bytes, at, end)
-    else if (type === Message.readyForQuery && exchange !== null) {
+    if (type === Message.readyForQuery && exchange !== null) {
       const status = readStatus(bytes, at, end)
       exchange.checkReady()
       this.readyForQuery(status)
@@ -325,6 +324,12 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     else if (exchange !== null) receive(type, bytes, at, end, exchange)
     else if (type === Message.errorResponse) this.#lastError = readResponse(bytes, at, end)
     else throw new ProtocolError('an answer to nothing')
+  }
+
+  /** For the wire: a DataRow, and those behind it. Gives where what follows them begins; `from`: nothing is read so. */
+  rows(bytes: Buffer, from: number, to: number): number {
+    const exchange = this.#queue.head
+    return this.alive && exchange !== null ? exchange.dataRows(bytes, from, to) : from
   }
 
   /** For the wire: ReadyForQuery with its status byte, after all that the unit at the head had to be answered. */

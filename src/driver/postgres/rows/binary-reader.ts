@@ -118,7 +118,7 @@ export function eightBytes(reader: Reader | null): FieldReader {
 }
 
 /** Of 2000-01-01, in milliseconds. */
-const epoch = 946_684_800_000
+export const epoch = 946_684_800_000
 
 export const microseconds: FieldReader = (bytes, start) => {
   const high = int32(bytes, start)

@@ -1,5 +1,6 @@
-// Columns that are asked for in binary, because their values are read from it for less: numbers, booleans, times, bytes and arrays
-// of them. Text, JSON, uuid and numeric are read from text for less. A value is the same in either format.
+// Columns that are asked for in binary. The values of numbers, booleans, times, bytes and arrays are read from it for less. Texts are the
+// same bytes in either format, and a server may need half of the time to send long ones so: for text it makes a copy of each and counts
+// it. JSON, uuid and numeric are read from text for less. A value is the same in either format.
 import {
   isTrue,
   localTimestamp,
@@ -15,7 +16,7 @@ import { elementOf } from '../../../postgres/types/built-in.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
 import { readBytea } from '../../../postgres/text-forms.ts'
 import { byteaCopy, days, eightBytes, localMicroseconds, microseconds, textForm, through } from './binary-reader.ts'
-import { type Bytes, type FieldReader, int32, misfit, text } from './field-reader.ts'
+import { type Bytes, type FieldReader, int32, misfit, repeatedText, text } from './field-reader.ts'
 
 const varchar = 1043
 const textType = 25
@@ -26,6 +27,7 @@ const mostDimensions = 6
 export function binaryField(type: number, column: ColumnSpec | undefined, as: Reading): FieldReader | null {
   const read = byMode(type, column?.mode ?? 'default', as)
   const map = column?.map
+  if (read === text && map === undefined && column?.repeats === true) return repeatedText()
   return read === null || map === undefined ? read : (bytes, start, end) => map(read(bytes, start, end))
 }
 
@@ -52,17 +54,16 @@ function byMode(type: number, mode: Mode, as: Reading): FieldReader | null {
   const element = elementOf(type)
   if (element === 0) return scalar(type, mode, as)
   if (mode === 'buffer') return null
-  const read = element === textType || element === varchar ? strings(element, mode, as) : scalar(element, mode, as)
+  const read = scalar(element, mode, as)
   return read === null ? null : (bytes, start, end) => array(element, read, bytes, start, end)
-}
-
-function strings(element: number, mode: Mode, as: Reading): FieldReader | null {
-  return readerFor(element, mode, as) === null ? text : null
 }
 
 function scalar(type: number, mode: Mode, as: Reading): FieldReader | null {
   const reader = readerFor(type, mode, as)
   switch (type) {
+    case textType:
+    case varchar:
+      return reader === null ? text : null
     case Oid.int2:
       return reader === Number ? int2 : null
     case Oid.int4:
@@ -98,9 +99,16 @@ const moment = sized(8, microseconds)
 const localMoment = sized(8, localMicroseconds)
 const day = sized(4, days)
 
+const kinds: ReadonlyMap<FieldReader, 'int4' | 'bool' | 'safe' | 'moment'> = new Map([
+  [int4, 'int4'],
+  [bool, 'bool'],
+  [safe, 'safe'],
+  [moment, 'moment'],
+])
+
 /** For code that reads a column without calling its reader. */
-export function binaryKind(reader: FieldReader): 'int4' | 'bool' | null {
-  return reader === int4 ? 'int4' : reader === bool ? 'bool' : null
+export function binaryKind(reader: FieldReader): 'int4' | 'bool' | 'safe' | 'moment' | null {
+  return kinds.get(reader) ?? null
 }
 
 /** A value of another size is not one of the type that was described. */

@@ -56,7 +56,7 @@ export function isText(reader: FieldReader): boolean {
 }
 
 /** Gives the text before once more where the bytes are the same: to compare short ones is cheaper than to make a text. */
-function repeatedText(): FieldReader {
+export function repeatedText(): FieldReader {
   let last = ''
   return (bytes, start, end) => {
     const { length } = last

@@ -3,6 +3,7 @@
 // not make code from text, there is none.
 import type { RowSpec } from '../../../sql/compiled.ts'
 import { mayMakeCode, mostMembers } from '../../row-tree.ts'
+import { epoch } from './binary-reader.ts'
 import { binaryKind } from './binary-result.ts'
 import { type Bytes, type FieldReader, isText, misfit, text } from './field-reader.ts'
 
@@ -98,9 +99,28 @@ function int32At(at: string): string {
 }
 
 function valueOf(reader: FieldReader, i: number): string {
+  const usual = `v${i} = readers[${i}](b, s, o);`
   if (isText(reader)) return `v${i} = text(b, s, o);`
-  const kind = binaryKind(reader)
-  if (kind === 'int4') return `if (l !== 4) throw misfit(); v${i} = ${int32At('s')};`
-  if (kind === 'bool') return `if (l !== 1) throw misfit(); v${i} = b[s] === 1;`
-  return `v${i} = readers[${i}](b, s, o);`
+  switch (binaryKind(reader)) {
+    case 'int4':
+      return `if (l !== 4) throw misfit(); v${i} = ${int32At('s')};`
+    case 'bool':
+      return `if (l !== 1) throw misfit(); v${i} = b[s] === 1;`
+    case 'safe':
+      return eightBytes(i, mostSafe, 'h * 0x100000000 + w', usual)
+    case 'moment':
+      return eightBytes(i, mostMoment, `new Date(h * 4294967 + ${epoch} + Math.floor((h * 296 + w) / 1000))`, usual)
+    case null:
+      return usual
+  }
+}
+
+/** The high halves of numbers that are exact, and of times that a Date can be, stay below. */
+const mostSafe = 0x1f_ff_ff
+const mostMoment = 2_000_000_000
+
+/** As the reader has it, which is asked for what is rare: another length, and a high half that is not below `most`. */
+function eightBytes(i: number, most: number, value: string, usual: string): string {
+  return `const h = l === 8 ? ${int32At('s')} : ${most}, w = ${int32At('s + 4')} >>> 0;
+if (h > -${most} && h < ${most}) v${i} = ${value}; else ${usual}`
 }

@@ -1,0 +1,37 @@
+// The rows of an answer as they stand in what has arrived, one message behind the other: all of them are read in one loop. It knows no
+// connection; whose rows they are and that they may come now is for the exchange to know.
+import { OpState } from '../../driver.ts'
+import { endOf, header, Message } from '../message-reader.ts'
+import type { Step } from '../step.ts'
+import { type Bytes, isMisfit, misfit } from './field-reader.ts'
+
+/**
+ * Reads the whole DataRows from `from` on. Gives where the first message begins that is another or has not come whole.
+ * @throws {ProtocolError} for one that does not fit the description of its columns.
+ */
+export function takeRows(step: Step, bytes: Buffer, from: number, to: number): number {
+  const { decoder, op, width } = step
+  const { rows } = op
+  let reads = step.failure === null && op.state !== OpState.abandoned && decoder !== null
+  let count = 0
+  let at = from
+  while (at + header <= to && bytes[at] === Message.dataRow) {
+    const end = endOf(bytes, at)
+    if (end > to) break
+    const body = at + header
+    if (end < body + 2 || (((bytes[body] as number) << 8) | (bytes[body + 1] as number)) !== width) throw misfit()
+    at = end
+    count++
+    if (!reads) continue
+    try {
+      decoder?.push(bytes as Bytes, body + 2, end, rows)
+    } catch (cause) {
+      if (isMisfit(cause)) throw cause
+      step.failure = { kind: 'decode', outcome: 'unknown', cause }
+      reads = false
+    }
+  }
+  step.received += count
+  step.bytes += at - from - count * header
+  return at
+}
