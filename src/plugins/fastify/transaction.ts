@@ -3,7 +3,7 @@
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from 'fastify'
 import type { Db } from '../../db/db.ts'
 import { type RequestTransactionOptions, transactionOf } from '../options.ts'
-import { scopeOf } from '../request/node.ts'
+import { isClosed, scopeOf } from '../request/node.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 
 /** `config: { db: { transaction: true } }` of a route, by the name of the plug-in. */
@@ -76,7 +76,7 @@ async function answerOf(
   if (reply.sent) await transaction.answering(reply.raw.statusCode)
   if (!transaction.ended) {
     // Without an answer there is no COMMIT.
-    if (reply.raw.closed) await transaction.rollBack()
+    if (isClosed(reply.raw)) await transaction.rollBack()
     else reply.raw.once('close', () => void transaction.rollBack())
     // A promise of nothing is an answer without a body: Fastify sends it.
     if (waits) return undefined

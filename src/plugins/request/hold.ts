@@ -1,33 +1,57 @@
 // Holds the answer of a `node:http` response back until something is decided: the first `writeHead`, `write`, `end` or
 // `flushHeaders` asks, and what was written meanwhile is sent when the decision is there. For frameworks whose handlers write
 // the response themselves. When the decision fails, nothing of the answer is left and another one can be given.
+// Whoever writes sees and hears all that they would without it: the head counts as sent, and what cannot be sent is refused at once.
 // Other middlewares put such methods on the response too, before it and after it: theirs stay, in the order of the layers.
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { EventEmitter } from 'node:events'
+import { type OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { PassThrough } from 'node:stream'
+import { isClosed } from './node.ts'
 
 const held = ['writeHead', 'write', 'end', 'flushHeaders'] as const
+/** Node refuses these when the head was sent. */
+const ofHead = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const
 
 type Method = (typeof held)[number]
+type Guarded = (typeof ofHead)[number]
 
-/** What code that writes sees while it is held: `headersSent` and `writableEnded` are what they would be. */
-const shadowed = ['headersSent', 'writableEnded'] as const
+/** What code that writes sees while it is held. Node itself, and other middlewares, ask for `_header` and `finished`. */
+type Shadowed = 'headersSent' | '_header' | 'writableEnded' | 'finished' | 'writableFinished' | 'writableNeedDrain'
 
-type Shadowed = (typeof shadowed)[number]
+const shadowed = [
+  'headersSent',
+  '_header',
+  'writableEnded',
+  'finished',
+  'writableFinished',
+  'writableNeedDrain',
+] as const
+
+/** Responses of HTTP/2 have no message, and warn of whoever asks for one. */
+const messageOf = (response: ServerResponse): unknown =>
+  Object.getOwnPropertyDescriptor(response, 'statusMessage')?.value
 
 export class HeldResponse {
   readonly #response: ServerResponse
   readonly #decide: (statusCode: number) => Promise<void>
   readonly #failed: (error: unknown) => void
-  readonly #before: { readonly statusCode: number; readonly headers: OutgoingHttpHeaders }
+  readonly #before: {
+    readonly statusCode: number
+    readonly statusMessage: unknown
+    readonly headers: OutgoingHttpHeaders
+  }
   readonly #calls: { readonly method: Method; readonly given: readonly unknown[] }[] = []
   /** What the response itself had by these names, such as the methods of a middleware; undefined: nothing. */
   readonly #below = new Map<string, PropertyDescriptor | undefined>()
   readonly #mine = new Map<string, PropertyDescriptor>()
   #state: 'waiting' | 'deciding' | 'released' = 'waiting'
   #ended = false
+  /** A response whose head was sent, which refuses as this one would. */
+  #sent: ServerResponse | null = null
 
   /**
    * @param decide Asked once, with the status of the answer; the answer is sent when it resolves.
-   * @param failed Told when it rejects. The response is then as it was when it was held.
+   * @param failed Told when it rejects, or when the answer cannot be sent. If nothing was, the response is as it was when it was held.
    */
   constructor(
     response: ServerResponse,
@@ -37,15 +61,25 @@ export class HeldResponse {
     this.#response = response
     this.#decide = decide
     this.#failed = failed
-    this.#before = { statusCode: response.statusCode, headers: response.getHeaders() }
-    for (const method of held) {
-      const value = (...given: unknown[]): unknown => this.#hold(method, given)
-      this.#put(method, { configurable: true, writable: true, value })
-    }
-    for (const name of shadowed) this.#put(name, { configurable: true, get: () => this.#shadow(name) })
+    const { statusCode } = response
+    this.#before = { statusCode, statusMessage: messageOf(response), headers: response.getHeaders() }
+    for (const method of held) this.#putMethod(method, (given) => this.#hold(method, given))
+    for (const method of ofHead) if (method in response) this.#putMethod(method, (given) => this.#head(method, given))
+    for (const name of shadowed) if (name in response) this.#putState(name)
   }
 
-  #put(name: Method | Shadowed, mine: PropertyDescriptor): void {
+  #putMethod(name: Method | Guarded, call: (given: unknown[]) => unknown): void {
+    this.#put(name, { configurable: true, writable: true, value: (...given: unknown[]): unknown => call(given) })
+  }
+
+  #putState(name: Shadowed): void {
+    const set = (value: unknown): void => {
+      Object.defineProperty(this.#response, name, { configurable: true, enumerable: true, writable: true, value })
+    }
+    this.#put(name, { configurable: true, enumerable: true, get: () => this.#shadow(name), set })
+  }
+
+  #put(name: string, mine: PropertyDescriptor): void {
     this.#below.set(name, Object.getOwnPropertyDescriptor(this.#response, name))
     this.#mine.set(name, mine)
     Object.defineProperty(this.#response, name, mine)
@@ -61,7 +95,7 @@ export class HeldResponse {
     const closed = (): void => {
       if (this.#state === 'waiting') work()
     }
-    if (this.#response.closed) closed()
+    if (isClosed(this.#response)) closed()
     else this.#response.once('close', closed)
   }
 
@@ -83,26 +117,35 @@ export class HeldResponse {
   }
 
   /** The method or the state that lies below. */
-  #read(name: Method | Shadowed): unknown {
+  #read(name: string): unknown {
     const response = this.#response
     const below = this.#below.get(name)
     if (below === undefined) return Reflect.get(Object.getPrototypeOf(response) as object, name, response)
     return below.get === undefined ? below.value : below.get.call(response)
   }
 
-  #pass(method: Method, given: readonly unknown[]): unknown {
+  #pass(method: Method | Guarded, given: readonly unknown[]): unknown {
     return Reflect.apply(this.#read(method) as () => unknown, this.#response, given)
   }
 
   #shadow(name: Shadowed): unknown {
+    const deciding = this.#state === 'deciding'
     if (this.#state === 'released') return this.#read(name)
-    return name === 'headersSent' ? this.#state !== 'waiting' : this.#ended
+    if (name === 'writableFinished') return false
+    if (name === 'headersSent') return deciding
+    if (name === '_header') return deciding ? 'HTTP/1.1' : this.#read(name)
+    return name === 'writableNeedDrain' ? deciding && !this.#ended : this.#ended
+  }
+
+  #head(method: Guarded, given: readonly unknown[]): unknown {
+    if (this.#state !== 'deciding') return this.#pass(method, given)
+    return apply(this.#refusing(), method, given)
   }
 
   #hold(method: Method, given: readonly unknown[]): unknown {
     const response = this.#response
     if (this.#state === 'released') return this.#pass(method, given)
-    if (this.#ended && method === 'end') return response
+    this.#check(method, given)
     this.#calls.push({ method, given })
     if (method === 'writeHead' && typeof given[0] === 'number') response.statusCode = given[0]
     if (method === 'end') this.#ended = true
@@ -114,32 +157,80 @@ export class HeldResponse {
     return method === 'write' ? false : response
   }
 
+  /** Throws, as Node does, for what cannot be sent: nothing is decided then. */
+  #check(method: Method, given: readonly unknown[]): void {
+    const response = this.#response
+    const [piece] = given
+    const isPiece = typeof piece === 'string' || piece instanceof Uint8Array
+    if (method === 'write' ? !isPiece : method === 'end' && Boolean(piece) && !isPiece && typeof piece !== 'function')
+      new PassThrough().write(piece)
+    const ofHttp2 = 'stream' in response
+    if (this.#state === 'waiting') {
+      if (ofHttp2) return
+      const tried = new ServerResponse(response.req)
+      apply(tried, 'writeHead', method === 'writeHead' ? given : [response.statusCode])
+    } else if (method === 'writeHead') apply(this.#refusing(), method, given)
+  }
+
+  #refusing(): ServerResponse {
+    return (this.#sent ??= sentLike(this.#response))
+  }
+
   async #settle(): Promise<void> {
     const response = this.#response
     // Without the hold the head would be on its way: what is set behind the first write changes it no more.
-    const { statusCode, statusMessage } = response
+    const { statusCode } = response
+    const message = messageOf(response)
     try {
       await this.#decide(statusCode)
     } catch (error) {
       this.#let(true)
-      this.#restore()
-      this.#failed(error)
+      this.#fail(error)
       return
     }
+    const late = [response.statusCode, messageOf(response)]
     this.release()
-    response.statusCode = statusCode
-    if (response.statusMessage !== statusMessage) response.statusMessage = statusMessage
-    // Also when the client has left: then they fail, as they would have.
-    for (const { method, given } of this.#calls) this.#pass(method, given)
+    setStatus(response, statusCode, message)
+    try {
+      // Also when the client has left: then they fail, as they would have.
+      for (const { method, given } of this.#calls) this.#pass(method, given)
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    if (late[0] !== statusCode || late[1] !== message) setStatus(response, Number(late[0]), late[1])
     if (!this.#ended && !response.writableNeedDrain) response.emit('drain')
   }
 
-  #restore(): void {
+  #fail(error: unknown): void {
     const response = this.#response
-    if (response.headersSent) return
-    for (const name of response.getHeaderNames()) response.removeHeader(name)
-    for (const [name, value] of Object.entries(this.#before.headers))
-      if (value !== undefined) response.setHeader(name, value)
-    response.statusCode = this.#before.statusCode
+    const { statusCode, statusMessage, headers } = this.#before
+    if (!response.headersSent) {
+      for (const name of response.getHeaderNames()) if (headers[name] === undefined) response.removeHeader(name)
+      for (const [name, value] of Object.entries(headers))
+        if (value !== undefined && response.getHeader(name) !== value) response.setHeader(name, value)
+      setStatus(response, statusCode, statusMessage)
+    }
+    this.#failed(error)
   }
+}
+
+function apply(response: ServerResponse, method: Method | Guarded, given: readonly unknown[]): unknown {
+  return Reflect.apply(response[method] as () => unknown, response, given)
+}
+
+function setStatus(response: ServerResponse, code: number, message: unknown): void {
+  response.statusCode = code
+  if (messageOf(response) !== message) response.statusMessage = message as string
+}
+
+/** One of the same protocol. */
+function sentLike(response: ServerResponse): ServerResponse {
+  if (!('stream' in response)) {
+    const sent = new ServerResponse(response.req)
+    sent.writeHead(200)
+    return sent
+  }
+  const Http2Response = response.constructor as new (stream: unknown) => ServerResponse
+  return new Http2Response(Object.assign(new EventEmitter(), { headersSent: true }))
 }

@@ -41,10 +41,20 @@ export function openScope(
     const sent = response.writableFinished as boolean | undefined
     scope.responseClosed(sent ?? response.writableEnded)
   }
-  if (response.closed) close()
+  if (isClosed(response)) close()
   else response.on('close', close)
   if (isUpgrade(request)) scope.loosen()
   return scope
+}
+
+interface Closable {
+  readonly closed?: boolean
+  readonly stream?: { readonly destroyed: boolean }
+}
+
+/** Whether it is over already, so that its `close` will not come again. Responses of HTTP/2 do not know `closed`. */
+export function isClosed(response: Closable): boolean {
+  return response.closed ?? response.stream?.destroyed === true
 }
 
 /**

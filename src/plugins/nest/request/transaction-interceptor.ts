@@ -67,6 +67,10 @@ export class TransactionInterceptor implements NestInterceptor {
 }
 
 function refuse(response: ServerResponse): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
   const body = JSON.stringify({ statusCode: 500, message: 'Internal server error' })
   response.writeHead(500, { 'content-type': 'application/json' }).end(body)
 }
