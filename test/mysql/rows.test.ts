@@ -1,6 +1,6 @@
 /** Rows of MySQL, few and many: objects of plain statements and of models, and times that are days, none, or before the year 100. */
 
-import type { Db } from 'genever'
+import { createDb, type Db } from 'genever'
 import { Model } from 'genever/models'
 import * as d from 'drizzle-orm/mysql-core'
 import { beforeAll, expect, test } from 'vitest'
@@ -17,9 +17,10 @@ const many = 900
 
 describeMysql('rows on MySQL', () => {
   let db: Db
+  let url: string
   onFreshMysql(
     ['create table things (id int primary key, name varchar(20), at datetime(6))'],
-    (made) => void ({ db } = made),
+    ({ db: made, server }) => void ([db, url] = [made, server.url]),
   )
   beforeAll(async () => {
     await db.status(
@@ -61,6 +62,21 @@ describeMysql('rows on MySQL', () => {
     }
     const proto = await db.all<object>('select id as `__proto__` from things where id > ?', [0])
     expect(Object.hasOwn(proto.at(-1) as object, '__proto__')).toBe(true)
+  })
+
+  test('a number of four bytes has all its digits, also in rows of CALL and of texts that do not stay prepared', async () => {
+    await db.status('create table floats (id int auto_increment primary key, f float)')
+    await db.status('create procedure of_floats() begin select f from floats; select 2 as second; end')
+    const unprepared = createDb(url, { prepare: false, pool: { max: 1 } })
+    const f = 16_777_216
+
+    expect(await unprepared.all('insert into floats (f) values (16777216) returning f')).toEqual([{ f }])
+    expect(await unprepared.all('select f from floats')).toEqual([{ f }])
+    expect(await unprepared.all('with t as (select f from floats) select f from t')).toEqual([{ f }])
+    expect(await db.all(`select f from floats -- ${'long '.repeat(10_000)}`)).toEqual([{ f }])
+    expect(await db.all('call of_floats()')).toEqual([{ f }])
+    expect(await unprepared.scalar('select 7')).toBe(7)
+    await unprepared.close()
   })
 
   test('a model reads the same, as its instances', async () => {

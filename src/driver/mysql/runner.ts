@@ -25,6 +25,11 @@ type Next = (failure: Failure | null) => void
 /** What the prepared protocol refuses; and USE, which it undoes at the second time. */
 const asText: ReadonlySet<string> = new Set(['PREPARE', 'EXECUTE', 'DEALLOCATE', 'DROP', 'USE'])
 
+const queries: ReadonlySet<string> = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE', 'CALL'])
+
+/** Rows of tables, or of calculations. The server cuts numbers of four bytes to six digits in rows of text, so such a statement is prepared. */
+const givesRows = ({ verb, text }: Compiled): boolean => queries.has(verb) || /\breturning\b/i.test(text)
+
 export class Runner {
   status: 'idle' | 'tx' = 'idle'
   /** The current database; null: not known. */
@@ -59,7 +64,7 @@ export class Runner {
 
   run(op: Op, encoded: readonly Encoded[], next: Next): void {
     const { stmt } = op
-    if ((stmt.name === '' && encoded.length === 0) || asText.has(stmt.verb))
+    if ((stmt.name === '' && encoded.length === 0 && !givesRows(stmt)) || asText.has(stmt.verb))
       return this.#exchange(op, textPacket(Code.query, stmt.text), null, next)
     // Settings of scopes come without a name, and often.
     const name = stmt.name === '' && stmt.verb === 'SET' && stmt.text.length < 500 ? stmt.text : stmt.name
