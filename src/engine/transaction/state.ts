@@ -94,6 +94,13 @@ export interface State {
   readonly unsent: boolean
   /** It is open on the server, and COMMIT has not been sent. */
   readonly begun: boolean
+  /** What follows on events that say no more than their name; empty where something has happened. */
+  readonly after: Following
+}
+
+interface Following {
+  readonly outermost: Map<Event, State>
+  readonly nested: Map<Event, State>
 }
 
 /** `spoils`: the server runs nothing behind it. `askable`: the number of the transaction is known. */
@@ -167,16 +174,28 @@ const nothing: Past = {
   stale: null,
 }
 
-/** Of each state the one to which nothing has happened: without a failure no transaction makes any. */
+const nowhere = (): Following => ({ outermost: new Map(), nested: new Map() })
+const unknown = nowhere()
+
+/** Of each state the one to which nothing has happened: without a failure no transaction makes any, nor asks the table. */
 const sound = new Map<At, State>()
 for (const moves of Object.values(table))
-  for (const at of Object.entries(moves).flat() as At[]) sound.set(at, stateOf(at, nothing))
+  for (const at of Object.entries(moves).flat() as At[]) if (!sound.has(at)) sound.set(at, stateOf(at, nothing))
+for (const state of sound.values()) {
+  for (const event of Object.keys(table) as (Event & string)[]) {
+    state.after.outermost.set(event, soundAt(next(state, event, false)))
+    state.after.nested.set(event, soundAt(next(state, event, true)))
+  }
+}
 
 /** Where every transaction starts. */
 export const untouched: State = soundAt('idle')
 
 /** The state after `event`. `nested`: a savepoint, which is released. */
 export function advance(state: State, event: Event, nested: boolean): State {
+  const { after } = state
+  const known = (nested ? after.nested : after.outermost).get(event)
+  if (known !== undefined) return known
   const past = typeof event === 'string' ? state.past : pastAfter(state, event)
   const at = next(state, event, nested)
   if (past === nothing) return soundAt(at)
@@ -192,6 +211,7 @@ function stateOf(at: At, past: Past): State {
     clear: takes && past === nothing,
     unsent: at === 'idle' || at === 'returned:idle' || at === 'leaving:idle',
     begun: at === 'open' || at === 'returned:open' || at === 'leaving:open' || at === 'releasing',
+    after: past === nothing ? nowhere() : unknown,
   }
 }
 
