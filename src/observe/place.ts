@@ -55,8 +55,8 @@ export const noPlace: Place = new Place({}, '', untakenPlace)
 
 const mostSaved = 10
 const everyMs = 10
-/** One takes at most this part of the time until the next: while code is new, it takes ten times as long as later. */
-const partOfTime = 1 / 64
+/** One takes at most this part of the time until the next: where much else runs, it takes ten times as long as where little does. */
+const partOfTime = 1 / 1024
 
 /**
  * How many places may be taken: one every ten milliseconds or more, as they take long, and some at once after a pause. A
