@@ -8,6 +8,8 @@ import { freshDatabase } from '../support/database.ts'
 import { hear } from '../support/events.ts'
 import { forEachDriver } from '../support/matrix.ts'
 import { startProxy } from '../support/proxy.ts'
+import { until } from '../support/until.ts'
+import { message } from '../faults/messages.ts'
 
 const marked = (value: string): string => `<${value}>`
 
@@ -185,3 +187,27 @@ test.each(['pg', 'socket'] as const)('%s: names are looked up in one trip, befor
   await of()
   expect(link?.toServer.types.slice(before).replaceAll(/[^SQ]/g, '')).toHaveLength(1)
 })
+
+test.each(['pg', 'socket'] as const)(
+  '%s: types are looked up again where another connection has changed the catalogue since',
+  async (driver) => {
+    await using database = await freshDatabase("create type mood as enum ('ok')")
+    await using proxy = await startProxy(database.url)
+    await using db = createDb(proxy.url, { driver, pool: { max: 2 } })
+    await using reader = await db.acquire()
+    await using other = await db.acquire()
+    const types = { mood: marked }
+    await reader.scalar('select 1', [], { types })
+    // The look-up is answered, and what closes it is on its way.
+    const waits = { to: 'server', type: 'C', when: 'before' } as const
+    const closing = proxy.on(waits, ({ toServer }) => void (toServer.swallows = true))
+    const read = reader.scalar("select 'ok'::mood", [], { types })
+    await until(() => closing.link !== null, { what: 'the types are known' })
+    await other.status('create table t ()')
+    const { toServer } = closing.link!
+    toServer.swallows = false
+    toServer.write(Buffer.concat([message('C', 'Sit\0'), message('S', '')]))
+
+    expect(await read).toBe('<ok>')
+  },
+)

@@ -101,7 +101,7 @@ interface Host {
   readonly types: TypeBook
   readonly names: NameSpace
   readonly quarantined: boolean
-  work(ops: readonly Op[], settled: () => void): void
+  work(ops: readonly Op[], settled: (well: boolean) => void): void
   tellFree(): void
 }
 
@@ -133,14 +133,15 @@ export class Unsettled {
   }
 
   #ask(lacks: readonly number[]): void {
-    this.#host.work([lookupOf(lacks)], () => this.#answered())
+    this.#host.work([lookupOf(lacks)], (well) => this.#answered(well))
   }
 
-  #answered(): void {
+  /** @param well What was asked for is known, unless another session has heard since that the catalogue was changed. */
+  #answered(well: boolean): void {
     const { types } = this.#host
-    for (let first = true; this.#waiting.length > 0; first = false) {
+    for (let known = well; this.#waiting.length > 0; known = true) {
       const [exchange, status] = this.#waiting[0] as readonly [Exchange, Status]
-      const lacks = first ? null : lackingOf(exchange)
+      const lacks = known ? lackingOf(exchange) : null
       if (lacks !== null && types.unknown(lacks).length > 0) return this.#ask(lacks)
       this.#waiting.shift()
       for (const step of exchange.steps) readKept(step, types)
