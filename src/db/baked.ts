@@ -198,18 +198,27 @@ class BakedStatement extends Printable {
   }
 
   /** Executors call it with how many rows they can use, which is no parameter. */
-  [toStatement](params?: Params | number, dialect?: Dialect): Statement {
-    const plan = dialect === undefined ? this.#recipe.plan : this.#recipe.plan.for(dialect)
-    return this.#recipe.statement(plan, plan.values(typeof params === 'number' ? undefined : params))
+  [toStatement](params?: Params | number, dialect?: Dialect, atOnce = false): Statement {
+    if (typeof params === 'number') return this.#statement(undefined, params, dialect, atOnce)
+    return this.#statement(params, 0, dialect, atOnce)
+  }
+
+  #statement(params: Params | undefined, most: number, dialect: Dialect | undefined, atOnce: boolean): Statement {
+    const recipe = this.#recipe.form(most, atOnce)
+    const plan = dialect === undefined ? recipe.plan : recipe.plan.for(dialect)
+    return recipe.statement(plan, plan.values(params))
   }
 
   /** With these values, which are checked at once. */
   #query(params: Params | undefined): ToStatement {
     const statement = this[toStatement](params)
-    return {
-      [toStatement]: (_, dialect) =>
-        dialect === undefined || statement.plan?.dialect === dialect ? statement : this[toStatement](params, dialect),
-    }
+    if (!this.#recipe.hasForms)
+      return {
+        [toStatement]: (_, dialect) =>
+          dialect === undefined || statement.plan?.dialect === dialect ? statement : this[toStatement](params, dialect),
+      }
+    const given: Params = Object.assign({}, params)
+    return { [toStatement]: (most = 0, dialect, atOnce = false) => this.#statement(given, most, dialect, atOnce) }
   }
 
   override toString(): string {

@@ -174,7 +174,7 @@ export class Db extends Source implements AsyncDisposable {
   ): Baked<T, P, R>
   bake(query: unknown, options?: GivenBakeOptions | Handle): Baked<unknown, object, unknown> {
     const recipe = Recipe.of(this.dialectHere(), query)
-    this.bakery.add(recipe.plan)
+    this.bakery.add(recipe)
     return bakedOn(recipe, this, options)
   }
 

@@ -87,9 +87,7 @@ function relation(first: number): string {
           operator(pg_catalog.@>) (
             select pg_catalog.array_agg(a.attnum) from pg_catalog.pg_attribute a
             where a.attrelid = i.indrelid and a.attname = any(${columns}::text[]))
-    ) then 'indexed' end, case when whole then 'whole' end, case when exists (
-      select from pg_catalog.pg_class r where r.oid = pg_catalog.to_regclass(${parent}) and r.relkind in ('r', 'p')
-    ) then 'table' end)
+    ) then 'indexed' end, case when whole then 'whole' end)
     from (
       select pg_catalog.bool_and(coalesce(one = other and c.attcollation = p.attcollation, false)) as alike,
         pg_catalog.bool_and(coalesce(one = 20 and other = 20, false)) and pg_catalog.count(*) = 1 as whole

@@ -5,7 +5,16 @@ import type { Compiled, RowSpec } from './compiled.ts'
 import type { StatementCache } from './compile.ts'
 import type { Dialect } from './dialect.ts'
 import { bindNamed, checkPositional, namedForm, placeholderNames, refusal } from './parameters.ts'
-import { adaptBaked, type Decode, type Loading, type Params, type Rows, rowsInto, type Statement } from './statement.ts'
+import {
+  adaptBaked,
+  type Decode,
+  type Forms,
+  type Loading,
+  type Params,
+  type Rows,
+  rowsInto,
+  type Statement,
+} from './statement.ts'
 import { describeType } from '../util/options.ts'
 import { Printable } from '../util/thrown.ts'
 
@@ -236,11 +245,26 @@ export class Recipe {
   /** It runs on databases of this family alone. */
   readonly dialect: string | undefined
   readonly loaded: true | undefined
-  /** What it is without a loader. */
+  /** What it is without a loader, and what the loader makes of that. */
   readonly #plain: Recipe
+  readonly #load: Load | null
+  /** Null: it is written in one way, whoever runs it. */
+  readonly #forms: Forms | null
+  /** As it is written for others, and how much was known then. */
+  readonly #written = new Map<number, Recipe>()
+  #version: number
 
-  private constructor(plan: Plan, { spec, decode, value, maxRows, dialect, loaded }: Rows, plain?: Recipe) {
+  private constructor(
+    plan: Plan,
+    { spec, decode, value, maxRows, dialect, loaded }: Rows,
+    forms: Forms | null,
+    plain?: Recipe,
+    load: Load | null = null,
+  ) {
     this.plan = plan
+    this.#forms = forms
+    this.#version = forms?.version() ?? 0
+    this.#load = load
     this.spec = spec ?? null
     this.decode = decode ?? null
     this.value = value
@@ -256,25 +280,63 @@ export class Recipe {
    * @throws {UsageError} for a value that is not a query. @throws {ParameterError} when its placeholders do not fit.
    */
   static of(dialect: Dialect, query: unknown): Recipe {
-    if (typeof query === 'string') return new Recipe(Plan.ofText(dialect, query), {})
+    if (typeof query === 'string') return new Recipe(Plan.ofText(dialect, query), {}, null)
     const baked = (query as { readonly [toRecipe]?: () => Recipe } | null | undefined)?.[toRecipe]
     if (baked !== undefined) return baked.call(query)
     const adapted = (each: Dialect): Statement => adaptBaked(query, placeholders, each)
     const statement = adapted(dialect)
-    return new Recipe(Plan.ofStatement(dialect, statement, adapted), statement)
+    return new Recipe(Plan.ofStatement(dialect, statement, adapted), statement, statement.forms ?? null)
   }
 
   /** The same query with this loader instead of any other. @throws {UsageError} for a value that is not a loader. */
   loading(loader: RowLoader<never, unknown>): Recipe {
     const plain = this.#plain
-    const rows = typeof loader === 'function' ? decoding(plain, eachRow(loader)) : ofObject(plain, loader)
-    return new Recipe(plain.plan, { ...rows, loaded: true }, plain)
+    if (typeof loader !== 'function') checkLoader(loader)
+    if (typeof loader !== 'function' && 'into' in loader)
+      return new Recipe(plain.plan, { spec: loader, loaded: true }, null, plain)
+    const own: Decode =
+      typeof loader === 'function' ? eachRow(loader) : (rows) => loader.decode(rows as readonly never[])
+    const load: Load = (of) => ({ ...decoding(of, own), loaded: true })
+    return new Recipe(plain.plan, load(plain), plain.#forms, plain, load)
+  }
+
+  /** It, and as others have run it. */
+  get plans(): readonly Plan[] {
+    return [this.plan, ...[...this.#written.values()].map(({ plan }) => plan)]
+  }
+
+  /** Whether it is written in other ways for others. */
+  get hasForms(): boolean {
+    return this.#forms !== null
+  }
+
+  /** As it is written for a caller that can use so many results, 0 for all, and reads them all at once or not. */
+  form(most: number, atOnce: boolean): Recipe {
+    const forms = this.#forms
+    if (forms === null) return this
+    const version = forms.version()
+    if (version !== this.#version) this.#written.clear()
+    this.#version = version
+    const key = atOnce ? most : ~most
+    let form = this.#written.get(key)
+    if (form === undefined) this.#written.set(key, (form = this.#form(forms, most, atOnce)))
+    return form
+  }
+
+  #form(forms: Forms, most: number, atOnce: boolean): Recipe {
+    if (this.#load !== null) {
+      const plain = this.#plain.form(most, atOnce)
+      return new Recipe(plain.plan, this.#load(plain), null, plain)
+    }
+    const again = (): Statement => forms.of(most, atOnce)
+    const statement = again()
+    return new Recipe(Plan.ofStatement(this.plan.dialect, statement, again), statement, null)
   }
 
   /** The same query with rows that become this, instead of any loader. @throws {UsageError} as `rowsInto`. */
   into(loading: Loading): Recipe {
     const plain = this.#plain
-    return new Recipe(plain.plan, { value: plain.value, ...rowsInto(loading, plain) }, plain)
+    return new Recipe(plain.plan, { value: plain.value, ...rowsInto(loading, plain) }, null, plain)
   }
 
   /** The statement with these values, for code that takes any query. */
@@ -294,11 +356,8 @@ export class Recipe {
   }
 }
 
-function ofObject(plain: Recipe, loader: Exclude<RowLoader<never, unknown>, (row: never) => unknown>): Rows {
-  checkLoader(loader)
-  if ('into' in loader) return { spec: loader }
-  return decoding(plain, (rows) => loader.decode(rows as readonly never[]))
-}
+/** What a loader makes of the rows of a query. */
+type Load = (plain: Recipe) => Rows
 
 function decoding({ spec, decode, value, maxRows }: Recipe, own: Decode): Rows {
   return { spec, decode: after(decode, own), value, maxRows }
@@ -327,13 +386,13 @@ function checkLoader(loader: unknown): void {
 const most = 1000
 
 export class Bakery {
-  readonly #plans = new Set<Plan>()
+  readonly #recipes = new Set<Recipe>()
 
-  add(plan: Plan): void {
-    if (this.#plans.size < most) this.#plans.add(plan)
+  add(recipe: Recipe): void {
+    if (this.#recipes.size < most) this.#recipes.add(recipe)
   }
 
   get plans(): Iterable<Plan> {
-    return this.#plans
+    return new Set([...this.#recipes].flatMap(({ plans }) => plans))
   }
 }

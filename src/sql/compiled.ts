@@ -185,6 +185,11 @@ export interface Kinds {
    * array of its columns, and the kind.
    */
   readonly numbered: boolean
+  /**
+   * The columns that say where a row belongs, if they are whole numbers. Where one of them comes as another type each row is null: the
+   * database alone knows which of such values are equal.
+   */
+  readonly whole?: readonly number[]
 }
 
 /** How a row is decoded. Built once per model, builder query or loader; its identity is the key of decoder caches. */

@@ -61,9 +61,8 @@ export interface ListColumnWords {
   object(fields: string): string
   /**
    * Asks the catalogue about so many relations. Each has four parameters: a table, its columns, the table that they are compared with, its
-   * columns. Gives `unknown` for each, or some of the words `indexed`, `whole` and `table`, with commas in between. `indexed`: an index
-   * finds their rows. `whole`: the columns are one whole number each. `table`: what they are compared with is a table, whose rows are the same
-   * when they are asked for again.
+   * columns. Gives `unknown` for each, or some of the words `indexed` and `whole`, with commas in between. `indexed`: an index finds their
+   * rows. `whole`: the columns are one whole number each.
    */
   relations(count: number): string
 }

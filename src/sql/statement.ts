@@ -53,6 +53,8 @@ export interface Statement<Row = unknown> {
   readonly madeOn?: MadeOn | undefined
   /** @internal The name of the dialect it is written in, where that is fixed: it runs on no other. */
   readonly dialect?: string | undefined
+  /** @internal It is written in other ways for other callers, or once more is known of the database. */
+  readonly forms?: Forms<Row> | undefined
   /** @internal It says what its rows become, by a loader or the option `into`. */
   readonly loaded?: true | undefined
   /** @internal What it was baked to: `sql` need not be looked up, and `params` are checked. */
@@ -60,10 +62,21 @@ export interface Statement<Row = unknown> {
   readonly [row]?: Row
 }
 
+/** The ways in which one query is written. */
+export interface Forms<Row = unknown> {
+  /** For a caller that can use so many results, 0 for all, and reads them all at once or not. */
+  of(most: number, atOnce: boolean): Statement<Row>
+  /** Another one once more is known: they are then written in other ways. */
+  version(): number
+}
+
 /** A query of ours: models, baked statements, `` sql`…` ``. */
 export interface ToStatement<Row = unknown> {
-  /** `most` is how many results the caller can use, 0 for all: a hint that may become a LIMIT. `dialect` is that of the database. */
-  [toStatement](most?: number, dialect?: Dialect): Statement<Row>
+  /**
+   * `most` is how many results the caller can use, 0 for all: a hint that may become a LIMIT. `dialect` is that of the database.
+   * `atOnce`: all rows are read before any is given, and nothing but what they become is asked for.
+   */
+  [toStatement](most?: number, dialect?: Dialect, atOnce?: boolean): Statement<Row>
 }
 
 /** A statement as a query that gives it. */
@@ -137,11 +150,11 @@ export function isQuery(value: unknown): value is ToStatement {
  * @throws {UsageError} for anything else: it says what was given by type, never by content, and which import is missing
  *   when the value is a Drizzle or Kysely builder.
  */
-export function adapt<Row>(query: Query<Row>, most?: number, dialect?: Dialect): Statement<Row>
-export function adapt(query: unknown, most?: number, dialect?: Dialect): Statement
-export function adapt(query: unknown, most = 0, dialect?: Dialect): Statement {
+export function adapt<Row>(query: Query<Row>, most?: number, dialect?: Dialect, atOnce?: boolean): Statement<Row>
+export function adapt(query: unknown, most?: number, dialect?: Dialect, atOnce?: boolean): Statement
+export function adapt(query: unknown, most = 0, dialect?: Dialect, atOnce = false): Statement {
   const statement = isQuery(query)
-    ? query[toStatement](most, dialect)
+    ? query[toStatement](most, dialect, atOnce)
     : adapterOf(query).toStatement(query as object, dialect)
   checkDialect(statement.dialect, dialect)
   return statement

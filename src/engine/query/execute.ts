@@ -1,7 +1,7 @@
 // Between the user and the wire: a call becomes an operation, which is sent, and returns the promise of that operation. There is no
 // other promise. An error is made when the caller waits for it, so that its stack shows the caller's line. The `Cardinality` of a
 // method says what it makes of the rows.
-import { MultipleResultsError, NoResultError, NotFoundError, UsageError } from '../../errors/index.ts'
+import { MultipleResultsError, NoResultError, NotFoundError, StalePlanError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked.ts'
 import { type Compiled, type Field, firstColumn, type RowSpec } from '../../sql/compiled.ts'
 import {
@@ -52,6 +52,8 @@ export interface Cardinality {
   readonly spec: RowSpec | null
   /** Whether one text may hold several statements. */
   readonly several: boolean
+  /** It reads all rows at once, and what they become is all that it gives. */
+  readonly atOnce?: boolean
   readonly give: (op: EngineOp) => unknown
   /** The dialect that its texts are written in, where that is fixed. */
   readonly dialect?: string | undefined
@@ -73,56 +75,37 @@ const inArrays: MakeStatus<ArrayStatus> = ({ tag, count }, rows, fields) =>
 
 const first = (op: EngineOp): unknown => rowsOf(op)[0]
 
-export const everyRow: Cardinality = { method: 'all()', maxRows: 0, spec: null, several: false, give: rowsOf }
-export const firstRow: Cardinality = { method: 'first()', maxRows: 1, spec: null, several: false, give: first }
-export const firstValue: Cardinality = {
-  method: 'scalar()',
-  maxRows: 1,
-  spec: firstColumn,
-  several: false,
-  give: first,
+/** Of a method that gives only what rows become, and reads all of them first. */
+function ofRows(method: string, maxRows: number, give: Cardinality['give']): Cardinality {
+  return { method, maxRows, spec: null, several: false, atOnce: true, give }
 }
 
-export const onlyRow: Cardinality = {
-  method: 'one()',
-  maxRows: 2,
-  spec: null,
-  several: false,
-  give(op) {
-    const rows = rowsOf(op)
-    if (rows.length === 0)
-      throw new NoResultError(
-        'one() found no row. Use first() or oneOrNone() where a row may be missing.',
-        about(op.stmt),
-      )
-    if (rows.length > 1) throw tooMany('one', op)
-    return rows[0]
-  },
-}
+export const everyRow: Cardinality = ofRows('all()', 0, rowsOf)
+export const firstRow: Cardinality = ofRows('first()', 1, first)
+export const firstValue: Cardinality = { ...firstRow, method: 'scalar()', spec: firstColumn, atOnce: false }
 
-export const onlyRowOrNone: Cardinality = {
-  method: 'oneOrNone()',
-  maxRows: 2,
-  spec: null,
-  several: false,
-  give(op) {
-    const rows = rowsOf(op)
-    if (rows.length > 1) throw tooMany('oneOrNone', op)
-    return rows[0]
-  },
-}
+export const onlyRow: Cardinality = ofRows('one()', 2, (op) => {
+  const rows = rowsOf(op)
+  if (rows.length === 0)
+    throw new NoResultError(
+      'one() found no row. Use first() or oneOrNone() where a row may be missing.',
+      about(op.stmt),
+    )
+  if (rows.length > 1) throw tooMany('one', op)
+  return rows[0]
+})
 
-export const firstRowOrNotFound: Cardinality = {
-  method: 'firstOr404()',
-  maxRows: 1,
-  spec: null,
-  several: false,
-  give(op) {
-    const rows = rowsOf(op)
-    if (rows.length === 0) throw new NotFoundError('There is no such row.', about(op.stmt))
-    return rows[0]
-  },
-}
+export const onlyRowOrNone: Cardinality = ofRows('oneOrNone()', 2, (op) => {
+  const rows = rowsOf(op)
+  if (rows.length > 1) throw tooMany('oneOrNone', op)
+  return rows[0]
+})
+
+export const firstRowOrNotFound: Cardinality = ofRows('firstOr404()', 1, (op) => {
+  const rows = rowsOf(op)
+  if (rows.length === 0) throw new NotFoundError('There is no such row.', about(op.stmt))
+  return rows[0]
+})
 
 export const answer: Cardinality = {
   method: 'status()',
@@ -149,7 +132,10 @@ const answerInArrays: Cardinality = {
   give: (op) => answerOf(op, inArrays),
 }
 
-/** A text and a recipe come with their parameters, and options third; a built query has its own, and options second. */
+/**
+ * A text and a recipe come with their parameters, and options third; a built query has its own, and options second. `before`: how it ran
+ * before, where it runs again.
+ */
 // Not async: that would be a promise around the one of the statement.
 export function execute<R, T>(
   executor: Runner,
@@ -157,6 +143,7 @@ export function execute<R, T>(
   query: Query<R> | Recipe | string,
   second: Params | ReadTerms | Handle | undefined,
   third: ReadTerms | Handle | undefined,
+  before: EngineOp | null = null,
 ): Promise<T> {
   try {
     let place = executor
@@ -171,18 +158,26 @@ export function execute<R, T>(
     const here = place.engineHere()
     if (here instanceof Promise) return executeOpened(here, place, cardinality, query, second, options)
     const kind = cardinality === answer && options?.rows === 'array' ? answerInArrays : cardinality
-    const op = prepare(place, here, kind, query, second as Params | undefined, options)
+    const op = prepare(place, here, kind, query, second as Params | undefined, options, before?.until ?? Infinity)
     if (op.stmt.cls === 'multi') op.results = []
     if (options?.from !== undefined) setFrom(op, options.from, place)
     place.send(op)
-    return op.decode === null && here.watch === null ? op.answer<T>(kind.give) : answerInContext<T>(op, kind, here)
+    if (op.decode === null && here.watch === null) return op.answer<T>(kind.give)
+    const mayBeUnpaired = op.spec?.kinds?.whole !== undefined && before === null
+    const again = mayBeUnpaired ? () => execute<R, T>(executor, cardinality, query, second, third, op) : null
+    return answerInContext<T>(op, kind, here, again)
   } catch (error) {
     return rejected(error)
   }
 }
 
 /** For rows that code of the caller makes, and for reports of slow and repeated statements, which name the line of the caller. */
-async function answerInContext<T>(op: EngineOp, { give }: Cardinality, { watch }: StatementEngine): Promise<T> {
+async function answerInContext<T>(
+  op: EngineOp,
+  { give }: Cardinality,
+  { watch }: StatementEngine,
+  again: (() => Promise<T>) | null,
+): Promise<T> {
   try {
     await op.wait()
   } catch (thrown) {
@@ -190,7 +185,13 @@ async function answerInContext<T>(op: EngineOp, { give }: Cardinality, { watch }
     throw thrownError(thrown, op)
   }
   watch?.ended(op)
-  return give(op) as T
+  try {
+    return give(op) as T
+  } catch (thrown) {
+    // Its rows could not be paired. The query knows that by now, and is written in another way.
+    if (again !== null && thrown instanceof StalePlanError) return again()
+    throw thrown
+  }
 }
 
 /** The first use of a database opens it, in the time of the call. */
@@ -251,10 +252,11 @@ export async function executeMany(
 function prepare(
   executor: Runner,
   engine: StatementEngine,
-  { maxRows, spec, several, dialect }: Cardinality,
+  { maxRows, spec, several, dialect, atOnce = false }: Cardinality,
   query: Query<unknown> | Recipe | string,
   given: Params | undefined,
   options: RowTerms | null,
+  until: number,
 ): EngineOp {
   const { statements } = engine
   checkDialect(dialect, engine.dialect)
@@ -268,9 +270,10 @@ function prepare(
     try {
       if (typeof query === 'string') ({ compiled, params } = statements.compile(query).bind(given))
       else {
-        source = query
-        checkDialect(query.dialect, engine.dialect)
-        const plan = query.plan.for(engine.dialect)
+        const recipe = query.form(maxRows, atOnce)
+        source = recipe
+        checkDialect(recipe.dialect, engine.dialect)
+        const plan = recipe.plan.for(engine.dialect)
         compiled = plan.on(statements)
         params = plan.values(given)
       }
@@ -278,7 +281,7 @@ function prepare(
       throw readable(error)
     }
   } else {
-    const statement = adapt(query, maxRows, engine.dialect)
+    const statement = adapt(query, maxRows, engine.dialect, atOnce)
     source = statement
     if (statement.madeOn !== undefined) checkMadeOn(statement.madeOn, engine)
     if (statement.madeWith !== undefined) chain = chainOfMade(statement.madeWith, engine, executor, chain, 'This query')
@@ -304,7 +307,7 @@ function prepare(
     specOf(foreign === null ? (spec ?? source?.spec ?? null) : (source?.spec ?? null), engine, options),
     foreign ?? (spec === null ? (source?.decode ?? null) : null),
     source?.maxRows ?? maxRows,
-    engine.until(options, defaults),
+    Math.min(engine.until(options, defaults), until),
     engine.signal(options),
   )
 }

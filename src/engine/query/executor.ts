@@ -325,8 +325,8 @@ class BoundQuery<R> implements SqlQuery<R> {
     this.#madeOn = this.#executor === executor ? undefined : this.#executor
   }
 
-  [toStatement](most?: number, dialect?: Dialect): Statement<R> {
-    const statement = this[asFragment]()[toStatement](most, dialect)
+  [toStatement](most?: number, dialect?: Dialect, atOnce?: boolean): Statement<R> {
+    const statement = this[asFragment]()[toStatement](most, dialect, atOnce)
     if (this.#madeWith === null && this.#madeOn === undefined) return statement
     return { ...statement, madeWith: this.#madeWith ?? undefined, madeOn: this.#madeOn }
   }

@@ -1,5 +1,7 @@
 // Whether an index finds the rows of a list, and whether whole numbers pair them: asked of the catalogue once for each relation and
-// engine, for a declaration is no proof. The answer decides how a list is written, never what is in it.
+// engine, for a declaration is no proof. The answer decides how a list is written, never what is in it: the same name may be of another
+// table where the search_path is another one, and each result says itself whether its rows are paired by whole numbers.
+import { StalePlanError } from '../../errors/index.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { sqlNameOf } from '../meta/table.ts'
 import type { List } from './level.ts'
@@ -11,8 +13,8 @@ const engines = new WeakMap<object, Indexes>()
 /** What the catalogue says of a list. */
 interface Answer {
   readonly indexed: boolean
-  readonly whole: boolean
-  readonly table: boolean
+  /** Not any more, once a result has said that they are not. */
+  whole: boolean
 }
 
 export class Indexes {
@@ -22,6 +24,8 @@ export class Indexes {
   readonly #pending = new Set<string>()
   /** The answers again, by list. */
   readonly #lists = new WeakMap<List, Answer>()
+  /** Another number whenever more is known. */
+  version = 0
 
   private constructor(words: ListColumnWords | null) {
     this.#words = words
@@ -44,8 +48,16 @@ export class Indexes {
     return this.#answer(list)?.whole === true
   }
 
-  ofTable(list: List): boolean {
-    return this.#answer(list)?.table === true
+  /** A result has columns of other types: from now on rows of these lists are numbered. */
+  unpaired(lists: readonly List[]): StalePlanError {
+    this.version++
+    for (const list of lists) {
+      const answer = this.#answer(list)
+      if (answer !== undefined && answer !== neither) answer.whole = false
+    }
+    return new StalePlanError(
+      'The rows of a list were to be paired with their objects by whole numbers, and the columns of this result are others. Run the query again.',
+    )
   }
 
   /** Whether there is nothing to ask. */
@@ -119,15 +131,15 @@ export class Indexes {
         this.#known.set(key, {
           indexed: answer.includes('indexed'),
           whole: answer.includes('whole'),
-          table: answer.includes('table'),
         })
+    this.version++
     // An answer stays, although others may push it out.
     for (const list of lists) this.#answer(list)
   }
 }
 
 const most = 2000
-const neither: Answer = { indexed: false, whole: false, table: false }
+const neither: Answer = { indexed: false, whole: false }
 type Asked = readonly [child: string, columns: readonly string[], parent: string, columns: readonly string[]]
 
 /** Null where the catalogue has nothing to say: of a subquery, of a condition that is not equality of columns. */

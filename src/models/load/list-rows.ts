@@ -2,13 +2,12 @@
 // are put together here. The server then makes no array and no record of them, which takes it longer than to find them. For queries
 // whose rows are all read at once, and for lists without lists of their own. They are put together by the ordinal of the object; or,
 // where the members of a list are those that have a whole number of the object, by that number. Objects are then kept while their lists
-// are read; or found once for themselves and once for each list, which is cheaper if their key finds them.
+// are read, unless there is one, whose key is a parameter: that finds the rows of its lists.
 import type { Column } from 'drizzle-orm'
 import type { ColumnSpec, RowSpec } from '../../sql/compiled.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { SqlText } from '../meta/sql-text.ts'
-import { isView } from '../meta/table.ts'
 import { writeConditions } from '../query/compile/condition.ts'
 import { outside } from './belonging.ts'
 import { decodeExpression } from '../meta/decode.ts'
@@ -86,14 +85,13 @@ export interface Pair {
   readonly at: number
 }
 
-/** What selects the rows of a list: the text before and after that which says to which objects they belong. */
+/** What selects the rows of a list: the text before and after the condition that says to which object they belong. */
 export interface Arm {
   readonly before: string
   readonly after: string
-  /** The columns that are equal, and where that of the objects comes from. */
+  /** The columns that are equal. */
   readonly child: string
   readonly parent: string
-  readonly from: string
 }
 
 export interface ByKey extends Around {
@@ -115,9 +113,9 @@ export function havePlainKeys({ lists }: Level): boolean {
   })
 }
 
-/** Whether the lists are of the query's own table. A view may give other rows when it is asked again. */
-export function areOfTable({ source, lists }: Level): boolean {
-  return !source.isQuery && !isView(source.table) && lists.every(({ parent }) => parent.id === source.id)
+/** Whether this column of the query's own table pairs each list. */
+export function areOfKey({ source, lists }: Level, key: Column): boolean {
+  return lists.every((list) => list.parent.id === source.id && keysOf(list)[0] === key)
 }
 
 /** Selects the columns that rows are paired by. */
@@ -202,11 +200,9 @@ function armByKey(beside: () => SqlText, root: Level, list: List, n: number): Ar
   const before = selectOf(beside(), root, n)
   list.level.joins.writeFrom(before.add(' from '))
   const after = finishArm(beside(), list, ' and ')
-  const from = beside().add(' from ')
-  root.source.write(from)
   const keys = keysOf(list)
   const [parent, child] = keys.map((column) => render(column).sql) as [string, string]
-  return { before: before.add(' where ').text, after: after.text, child, parent, from: from.text }
+  return { before: before.add(' where ').text, after: after.text, child, parent }
 }
 
 /** Adds a part that selects the values of one list, and NULL for all others. */
@@ -221,15 +217,14 @@ function selectOf(text: SqlText, { items, lists }: Level, n: number): SqlText {
   return text
 }
 
-/** Adds the rows of each list. `where` is the condition of the objects; `isOne`: it is equality of their key with a value. */
-export function writeArms(text: SqlText, { arms }: ByKey, where: string, isOne: boolean): void {
-  for (const { before, after, child, parent, from } of arms) {
-    const own = ` where ${parent}`
-    text.add(before).add(child)
-    if (isOne && where.startsWith(own)) text.add(where.slice(own.length))
-    else text.add(` in (select ${parent}${from}${where})`)
-    text.add(after)
-  }
+/** Adds the rows of each list. `where` is the condition of the object: equality of the column that pairs them with a value. */
+export function writeArms(text: SqlText, { arms }: ByKey, where: string): void {
+  for (const { before, after, child, parent } of arms)
+    text
+      .add(before)
+      .add(child)
+      .add(where.slice(` where ${parent}`.length))
+      .add(after)
 }
 
 /** NULL of the type of a value. */
@@ -251,13 +246,21 @@ function nameIn(list: number, at: number): string {
 }
 
 /** How such rows are read: where one belongs, if they are numbered, then the columns of the object, then those of each list. */
-export function specOfRows({ items, lists }: Level, own: readonly ColumnSpec[], numbered: boolean): RowSpec {
+export function specOfRows(root: Level, own: readonly ColumnSpec[], numbered: boolean): RowSpec {
+  const { items, lists } = root
   const columns: ColumnSpec[] = own.slice(0, items.length)
   if (numbered) columns.unshift({ path: [], mode: 'number' })
   for (const { level } of lists)
     for (const expression of level.items) columns.push({ path: [], ...decodeExpression(expression) })
   const counts = [items.length, ...lists.map(({ level }) => level.items.length)]
-  return { into: 'array', make: null, columns, kinds: { counts, numbered } }
+  if (numbered) return { into: 'array', make: null, columns, kinds: { counts, numbered } }
+  const whole: number[] = []
+  let start = items.length
+  pairsOf(root).forEach((pair, n) => {
+    whole.push(pair.own, start + pair.at)
+    start += counts[n + 1] as number
+  })
+  return { into: 'array', make: null, columns, kinds: { counts, numbered, whole } }
 }
 
 /** The objects with their lists behind their own values, as they come where a list is one column. */

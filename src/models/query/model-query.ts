@@ -10,7 +10,15 @@ import { type Executor, madeInTransaction } from '../../engine/query/executor.ts
 import { checkMadeIn } from '../../engine/query/made-with.ts'
 import { executorOfMade } from '../../engine/query/placed.ts'
 import type { Status } from '../../engine/query/execute.ts'
-import { asQuery, type MadeWith, type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
+import type { Dialect } from '../../sql/dialect.ts'
+import {
+  asQuery,
+  type Forms,
+  type MadeWith,
+  type Statement,
+  toStatement,
+  type ToStatement,
+} from '../../sql/statement.ts'
 import { noOptions, readAgain, describeType } from '../../util/options.ts'
 import { Printable } from '../../util/thrown.ts'
 import { notFound } from '../crud/get.ts'
@@ -27,6 +35,7 @@ import type { CallOptions } from '../types/model.ts'
 import { asksAtItsEnd, asksBeside, thenAsks } from './asking.ts'
 import { compileCount, compileExists, compileQuery } from './compile/compile.ts'
 import { conditionOf, unknownKeys } from './compile/condition.ts'
+import { listsOf } from './compile/head.ts'
 import { iterateObjects } from './iterate.ts'
 import { afterCondition, keysetOf, orderOf, readCursor } from './keyset.ts'
 import { readPage } from './page.ts'
@@ -149,7 +158,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   async one(given?: CallOptions | Handle): Promise<R> {
-    if (!this.#separate) return this.#db.one<R>(this.#beside(), this.#merged(given))
+    if (!this.#separate) return this.#db.one<R>(this, this.#merged(given))
     const [found, more] = await this.#atMostTwo(given, 'one()')
     if (found === undefined)
       throw new NoResultError('one() found no row. Use first() or oneOrNone() where there may be none.')
@@ -158,7 +167,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   }
 
   async oneOrNone(given?: CallOptions | Handle): Promise<R | undefined> {
-    if (!this.#separate) return this.#db.oneOrNone<R>(this.#beside(), this.#merged(given))
+    if (!this.#separate) return this.#db.oneOrNone<R>(this, this.#merged(given))
     const [found, more] = await this.#atMostTwo(given, 'oneOrNone()')
     if (more !== undefined) throw severalRows()
     return found
@@ -204,30 +213,36 @@ class Query<R> extends Printable implements ToStatement<R> {
     return this.all().then(onFulfilled, onRejected)
   }
 
-  [toStatement](most = 0): Statement<R> {
-    return this.#asking(most, false)
+  [toStatement](most = 0, _dialect?: Dialect, atOnce = false): Statement<R> {
+    const executor = this.#executor(this.#state.call)
+    const statement = asksBeside(executor, this.#state, this.#statement(executor, most, atOnce))
+    return listsOf(this.#state).length === 0 ? statement : { ...statement, forms: this.#forms(executor) }
   }
 
-  #asking(most: number, atOnce: boolean): Statement<R> {
-    const statement = this.#statement(most, atOnce)
-    return asksBeside(this.#executor(this.#state.call), this.#state, statement)
+  #forms(executor: Executor): Forms<R> {
+    return {
+      of: (most, atOnce) => asksBeside(executor, this.#state, this.#compiled(executor, most, atOnce)),
+      version: () => Indexes.of(executor)?.version ?? -1,
+    }
   }
 
-  /** The same, whose rows are read at once. */
-  #beside(): ToStatement<R> {
-    return { [toStatement]: (most = 0) => this.#asking(most, true) }
-  }
-
-  /** As a query that asks nothing beside itself, and whose rows are read at once. */
+  /** As a query that asks nothing beside itself. */
   #alone(): ToStatement<R> {
-    return { [toStatement]: (most = 0) => this.#statement(most, true) }
+    return {
+      [toStatement]: (most = 0, _dialect, atOnce = false) =>
+        this.#statement(this.#executor(this.#state.call), most, atOnce),
+    }
   }
 
-  #statement(most: number, atOnce: boolean): Statement<R> {
+  #compiled(executor: Executor, most: number, atOnce: boolean): Statement<R> {
+    const facts = Indexes.of(executor)
+    return compileQuery(this.#state, { most, facts, whole: atOnce }).statement as Statement<R>
+  }
+
+  #statement(executor: Executor, most: number, atOnce: boolean): Statement<R> {
     this.#checkFrame()
     this.#refuseSelectIn('a query given to an executor')
-    const facts = Indexes.of(this.#executor(this.#state.call))
-    const statement = compileQuery(this.#state, { most, facts, whole: atOnce }).statement as Statement<R>
+    const statement = this.#compiled(executor, most, atOnce)
     const elsewhere = this.#madeOn !== this.#state.meta.db
     if (this.#madeWith === null && !elsewhere) return statement
     return { ...statement, madeWith: this.#madeWith ?? undefined, madeOn: elsewhere ? this.#madeOn : undefined }

@@ -2,11 +2,12 @@
 import { currentChain, type Link, runIn } from '../../engine/context/chain.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
-import { asQuery } from '../../sql/statement.ts'
+import { toStatement, type ToStatement } from '../../sql/statement.ts'
+import type { Assembly } from '../load/assemble.ts'
 import { Indexes } from '../load/indexes.ts'
 import { cameAs, separateOf, together } from '../load/select-in.ts'
 import { dialectAt } from '../load/source.ts'
-import { compileQuery } from './compile/compile.ts'
+import { type Compilation, compileQuery } from './compile/compile.ts'
 import { afterCondition, type KeysetKey, keysetOf, orderOf, readCursor, textsOf, writeCursor } from './keyset.ts'
 import type { Page } from '../types/query.ts'
 import type { QueryState } from './state.ts'
@@ -26,27 +27,23 @@ export async function readPage<R>(
     ...(separate?.beside(dialectAt(executor, state.source).models.lists) ?? []),
     ...(separate?.joined(state.joins) ?? []),
   ]
-  const {
-    statement,
-    assembly,
-    objects: gathered,
-  } = compileQuery(
-    { ...state, ...separate?.root, limit: last ? size : size + 1 },
-    { beside, facts: Indexes.of(executor), whole: true },
-  )
+  const paged = { ...state, ...separate?.root, limit: last ? size : size + 1 }
+  const compile = (): Compilation => compileQuery(paged, { beside, facts: Indexes.of(executor), whole: true })
+  let assembly: Assembly | null = null
+  const query: ToStatement = {
+    [toStatement]() {
+      const { statement, objects, ...compiled } = compile()
+      assembly = compiled.assembly
+      return { ...statement, decode: objects === null ? undefined : (rows) => [...objects(rows)] }
+    },
+  }
   const read = async (): Promise<Page<R>> => {
-    const found = gathered(await executor.all(asQuery({ ...statement, decode: undefined }), options))
+    const found = await executor.all(query, options)
+    const made = assembly as Assembly
     const rows = found.slice(0, size)
-    const objects = assembly?.rows(rows) ?? []
-    const besides = rows.map((row) => assembly?.besides(row) ?? [])
-    const end = found.length > size ? besides[size - 1] : undefined
-    if (assembly !== null)
-      await separate?.attach(
-        executor,
-        objects as Record<string, unknown>[],
-        cameAs(assembly, rows, keys.length),
-        options,
-      )
+    const objects = made.rows(rows)
+    const end = found.length > size ? made.besides(rows[size - 1]) : undefined
+    await separate?.attach(executor, objects as Record<string, unknown>[], cameAs(made, rows, keys.length), options)
     return {
       rows: objects as R[],
       cursor: end === undefined ? null : writeCursor(keys, end.slice(0, keys.length) as (string | null)[]),

@@ -6,7 +6,7 @@ import type { Field, RowSpec, Shape } from '../../../sql/compiled.ts'
 import { askedField, binaryField } from './binary-result.ts'
 import { type Bytes, fieldReader, fieldReaderOf, type FieldReader, int32, misfit, readAll } from './field-reader.ts'
 import { generateRows, type PushRow } from './generated.ts'
-import { KindRows } from './kind-rows.ts'
+import { areWhole, KindRows, UnpairedRows } from './kind-rows.ts'
 import { listReader } from './list-reader.ts'
 import { type Branch, build, generateAfter, own, rootOf } from '../../row-tree.ts'
 import type { TypeBook } from '../../../postgres/types/book.ts'
@@ -109,6 +109,7 @@ function makeDecoder(
   asked: readonly number[] | null = null,
 ): RowDecoder {
   const spec = given?.byNames?.(fields.map(({ name }) => name)) ?? given
+  if (!areWhole(fields, spec?.kinds)) return new UnpairedRows(fields.length, asked)
   const formats = fields.map((_, i) => asked?.[i] ?? spec?.formats?.[i] ?? 0)
   const readerOf = (type: number, at: number): FieldReader => {
     const column = spec?.columns?.[at]

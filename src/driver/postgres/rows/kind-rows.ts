@@ -1,6 +1,6 @@
 // Rows of several kinds in one result, in columns side by side. A row has values in the columns of its kind and NULL in all others: these
 // are not looked at. A number in front tells the kind, or the first value that there is.
-import type { Kinds } from '../../../sql/compiled.ts'
+import type { Field, Kinds } from '../../../sql/compiled.ts'
 import { generateAfter } from '../../row-tree.ts'
 import type { RowDecoder } from './decoder.ts'
 import { type Bytes, type FieldReader, int32, misfit, readAll } from './field-reader.ts'
@@ -13,6 +13,28 @@ interface Kind {
   readonly after: number
   read: number
   code: PushRow | null
+}
+
+const integers: readonly number[] = [20, 21, 23]
+
+/** Whether the columns that pair rows are whole numbers in this result. A domain comes as what it is of. */
+export function areWhole(fields: readonly Field[], kinds: Kinds | undefined): boolean {
+  return kinds?.whole?.every((at) => integers.includes(fields[at]?.type ?? 0)) !== false
+}
+
+/** Rows whose places nobody knows. */
+export class UnpairedRows implements RowDecoder {
+  formats: readonly number[] | undefined
+  readonly width: number
+
+  constructor(width: number, asked: readonly number[] | null) {
+    this.width = width
+    this.formats = asked ?? undefined
+  }
+
+  push(_bytes: Bytes, _at: number, _end: number, rows: unknown[]): void {
+    rows.push(null)
+  }
 }
 
 export class KindRows implements RowDecoder {

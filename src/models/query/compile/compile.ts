@@ -9,7 +9,7 @@ import type { QueryState } from '../state.ts'
 import type { Shape } from '../../statement/ready.ts'
 import { addParams, shapeOfConditions, writeConditions } from './condition.ts'
 import { type Head, headOf, type ListFacts } from './head.ts'
-import { isEqualKey, isOfKey } from './of-key.ts'
+import { isEqualKey } from './of-key.ts'
 import { columnsIn } from '../../load/columns.ts'
 import { type ByKey, writeArms } from '../../load/list-rows.ts'
 import { everyRow } from '../../load/list-sql.ts'
@@ -21,11 +21,9 @@ export interface Compilation {
   readonly statement: Statement
   /** Null when the driver makes the rows in one step. */
   readonly assembly: Assembly | null
-  /** What the assembly takes, of all rows that came. */
-  readonly objects: (rows: readonly unknown[]) => readonly unknown[]
+  /** Makes of all rows that came what the assembly takes; null: it takes these. */
+  readonly objects: ((rows: readonly unknown[]) => readonly unknown[]) | null
 }
-
-const asTheyAre = (rows: readonly unknown[]): readonly unknown[] => rows
 
 export interface CompileOptions {
   /** How many objects are wanted; 0 for all. */
@@ -49,17 +47,17 @@ export function compileQuery(
     throw new UsageError(
       'forUpdate() and groupBy() are not possible together: a group is no row that could be locked. Lock them by a query of their keys.',
     )
-  const head = headOf(state, { facts, single, whole, beside, keyed: () => isByKey(state, most) })
+  const head = headOf(state, { facts, single, whole, beside, keyed: () => keyOfOne(state) })
   const shape = shapeOfQuery(state, most)
   const known = shape === undefined ? undefined : head.texts.peek(shape)
   if (known !== undefined) {
     const params = [...head.params]
     addParams(params, state.where)
-    return compilation(known, params, head, state)
+    return compilation(known, params, head, state, facts)
   }
   const { text, params } = head.byKey === null ? write(state, head, most) : writeKeyed(state, head)
   if (shape !== undefined) head.texts.keep(shape, text)
-  return compilation(text, params, head, state)
+  return compilation(text, params, head, state, facts)
 }
 
 function write(state: QueryState, head: Head, most: number): SqlText {
@@ -93,15 +91,21 @@ function shapeOfQuery(state: QueryState, most: number): Shape | undefined {
   return params.length > 0 ? undefined : `${shape} ${text}`
 }
 
-function compilation(text: string, params: readonly unknown[], head: Head, { source }: QueryState): Compilation {
-  const { spec, assembly, decode } = head
+function compilation(
+  text: string,
+  params: readonly unknown[],
+  head: Head,
+  { source }: QueryState,
+  facts: ListFacts | null,
+): Compilation {
+  const { spec, assembly, decode, pairs } = head
   const statement: Statement = { sql: text, params, spec, decode, dialect: source.dialect.family }
-  if (!head.asRows || assembly === null) return { statement, assembly, objects: asTheyAre }
-  return {
-    statement: { ...statement, maxRows: 0 },
-    assembly,
-    objects: (rows) => assembly.gather(rows, head.pairs),
+  if (!head.asRows || assembly === null) return { statement, assembly, objects: null }
+  const objects = (rows: readonly unknown[]): readonly unknown[] => {
+    if (pairs !== null && rows[0] === null && facts !== null) throw facts.unpaired(assembly.lists)
+    return assembly.gather(rows, pairs)
   }
+  return { statement: { ...statement, decode: (rows) => assembly.rows(objects(rows)), maxRows: 0 }, assembly, objects }
 }
 
 /** Whether the query gives a row for each of its table that fulfils the conditions, and locks none. */
@@ -111,28 +115,16 @@ function isEveryRow(state: QueryState): boolean {
   return isWhole && groupBy.length === 0 && having.length === 0 && distinctBy(state) === null
 }
 
-/** Whether the query may be written several times: the first column of the key finds its rows. At most one of them if few are wanted. */
-function isByKey(state: QueryState, most: number): boolean {
-  if (!isEveryRow(state)) return false
-  const { where } = state
-  const key = keyOf(state)
-  if (key === undefined) return where.length === 0 && most === 0
-  return most === 0 ? isOfKey(where, key) : isOne(state)
+/** The key, where the condition of the query is its equality with a value; else null. */
+function keyOfOne(state: QueryState): Column | null {
+  const { meta, source, where } = state
+  const [first, second] = meta.primaryKey
+  if (first === undefined || second !== undefined || !isEveryRow(state)) return null
+  const key = source.columns[first.key] as Column
+  return isEqualKey(where, key) ? key : null
 }
 
-/** Whether the condition of the query is equality of the key with a value. */
-function isOne(state: QueryState): boolean {
-  const key = keyOf(state)
-  return key !== undefined && state.meta.primaryKey.length === 1 && isEqualKey(state.where, key)
-}
-
-/** The first column of the primary key. */
-function keyOf({ meta, source }: QueryState): Column | undefined {
-  const [first] = meta.primaryKey
-  return first === undefined ? undefined : (source.columns[first.key] as Column)
-}
-
-/** Objects and rows of lists that are paired by keys: the conditions stand in each. */
+/** An object, and rows of lists that its key finds: the condition stands in each part. */
 function writeKeyed(state: QueryState, head: Head): SqlText {
   const { open, close, items, from, params } = head
   const [assembly, byKey] = [head.assembly as Assembly, head.byKey as ByKey]
@@ -145,7 +137,7 @@ function writeKeyed(state: QueryState, head: Head): SqlText {
   order(text, state.orderBy)
   if (state.orderBy.length > 0) text.add(` limit ${everyRow}`)
   text.add(close)
-  writeArms(text, byKey, where, isOne(state))
+  writeArms(text, byKey, where)
   return text
 }
 
@@ -190,7 +182,7 @@ function inner(state: QueryState, text: SqlText): void {
   tail(state, text, state.limit === null || by !== null ? [] : state.orderBy, state.limit, state.offset)
 }
 
-const unknown = { facts: null, single: false, whole: false, beside: undefined, keyed: () => false }
+const unknown = { facts: null, single: false, whole: false, beside: undefined, keyed: () => null }
 
 function writeFrom(state: QueryState, text: SqlText): void {
   const { joins, assembly } = headOf(state, unknown)

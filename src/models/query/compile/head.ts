@@ -8,9 +8,9 @@ import { Assembly } from '../../load/assemble.ts'
 import { settle } from '../../load/belonging.ts'
 import { decodeExpression } from '../../meta/decode.ts'
 import { Joins } from '../../load/join-list.ts'
-import type { List } from '../../load/level.ts'
+import type { Level, List } from '../../load/level.ts'
 import {
-  areOfTable,
+  areOfKey,
   type ByKey,
   comeAsRows,
   type Pair,
@@ -38,9 +38,9 @@ export interface Head {
   /** Null when the driver makes the rows in one step. */
   readonly assembly: Assembly | null
   readonly decode: Statement['decode']
-  /** The rows of lists come as rows: `decode` needs all of them. */
+  /** The rows of lists come as rows: it takes all of them to make an object, and `decode` is not there. */
   readonly asRows: boolean
-  /** Null where the query of the objects does not stand in each part. */
+  /** Null unless it is of one object, whose key finds the rows of its lists. */
   readonly byKey: ByKey | null
   /** Null where rows are not paired by keys. */
   readonly pairs: readonly Pair[] | null
@@ -56,8 +56,8 @@ export interface ListFacts {
   indexed(list: List): boolean
   /** Whether both sides are whole numbers. */
   whole(list: List): boolean
-  /** Whether what has the list is a table, whose rows are the same when it is asked again. */
-  ofTable(list: List): boolean
+  /** A result says that the columns of these lists are no whole numbers. */
+  unpaired(lists: readonly List[]): Error
 }
 
 /** By source, by what is joined, by what is loaded. */
@@ -72,8 +72,8 @@ export interface HeadOptions {
   readonly whole: boolean
   /** Selected beside the rows, which then come as arrays. */
   readonly beside?: readonly SQL[] | undefined
-  /** Whether the query may be written several times. */
-  readonly keyed: () => boolean
+  /** The key, where its equality with a value is all that the query asks for; else null. */
+  readonly keyed: () => Column | null
 }
 
 export function headOf(state: QueryState, { facts, single, whole, beside, keyed }: HeadOptions): Head {
@@ -83,13 +83,9 @@ export function headOf(state: QueryState, { facts, single, whole, beside, keyed 
   if (beside === undefined && lists.length === 0) return head
   const mayBeRows = whole && root !== undefined && comeAsRows(root, (list) => facts?.indexed(list) === true)
   const paired = mayBeRows && head.assembly?.hasPlainKeys === true && lists.every((list) => facts?.whole(list) === true)
-  const twice =
-    paired &&
-    beside === undefined &&
-    areOfTable(root) &&
-    lists.every((list) => facts?.ofTable(list) === true) &&
-    keyed()
-  const pairing = twice ? 'twice' : !paired ? null : single ? 'one kept' : 'kept'
+  const key = paired && beside === undefined ? keyed() : null
+  const byKey = key !== null && areOfKey(root as Level, key)
+  const pairing = byKey ? 'by key' : !paired ? null : single ? 'one kept' : 'kept'
   const asRows = paired || (mayBeRows && !single)
   const correlates = asRows
     ? null
@@ -147,12 +143,8 @@ function inner<V extends object>(maps: WeakMap<object, WeakMap<object, V>>, key:
   return map
 }
 
-function decoder(assembly: Assembly, asRows: boolean, pairs: readonly Pair[] | null): Head['decode'] {
-  return asRows ? (rows) => assembly.rows(assembly.gather(rows, pairs)) : (rows) => assembly.rows(rows)
-}
-
-/** How rows of lists are paired by keys: the query of the objects stands in each part, or its objects are kept, or the one that there is. */
-type Pairing = 'twice' | 'kept' | 'one kept'
+/** How rows of lists are paired by keys: objects are kept, or the one that there is; or the key of the one that there is finds them. */
+type Pairing = 'by key' | 'kept' | 'one kept'
 
 /** `correlates` says it of each list; null: lists come as rows. These are numbered if they are not paired by keys. */
 function makeHead(
@@ -178,7 +170,7 @@ function makeHead(
     settle(assembly.root)
     if (pairing !== null) settleKeys(assembly.root)
     spec = correlates === null ? assembly.specOfRows(pairing === null) : assembly.spec
-    if (pairing !== 'twice') assembly.select(text)
+    if (pairing !== 'by key') assembly.select(text)
   } else {
     text.add(meta.list(source.id))
     spec = meta.specOf(model)
@@ -188,7 +180,7 @@ function makeHead(
   const made = assembly
   const lists = made?.lists ?? []
   const correlated = correlates === null ? null : (list: List): boolean => correlates[lists.indexOf(list)] === true
-  const keyed = pairing === 'twice' && made !== null ? writeByKey(from, made.root) : null
+  const keyed = pairing === 'by key' && made !== null ? writeByKey(from, made.root) : null
   const kept =
     keyed === null && pairing !== null && made !== null ? writeKept(from, made.root, pairing === 'one kept') : null
   const around = keyed ?? kept ?? (made?.hasLists === true ? made.around(from, correlated) : null)
@@ -202,7 +194,14 @@ function makeHead(
     joins,
     spec,
     assembly,
-    decode: made === null ? (keys === null ? meta.loaded : undefined) : decoder(made, correlates === null, pairs),
+    decode:
+      made === null
+        ? keys === null
+          ? meta.loaded
+          : undefined
+        : correlates === null
+          ? undefined
+          : (rows) => made.rows(rows),
     asRows: correlates === null,
     byKey: keyed,
     pairs,
