@@ -133,6 +133,37 @@ describeMysql('the engine on MySQL', () => {
     expect(await rows()).toEqual(['x', 'y'])
   })
 
+  test('in a transaction begun by text nothing more is sent after a deadlock, until it is ended or begun again', async () => {
+    await server.query("insert into t (id, v) values (1, 'x'), (2, 'y')")
+    await using one = await db.acquire()
+    await using other = await db.acquire()
+    for (const [connection, id] of [
+      [one, 1],
+      [other, 2],
+    ] as const) {
+      await connection.status('begin')
+      await connection.status('update t set n = n + 1 where id = ?', [id])
+    }
+    // The server takes the one away, so the other has its lock.
+    const across = await Promise.allSettled([
+      one.status('update t set n = n + 1 where id = 2'),
+      other.status('update t set n = n + 1 where id = 1'),
+    ])
+    const [loser, winner] = across[0].status === 'rejected' ? [one, other] : [other, one]
+    expect(across.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+    await winner.status('rollback')
+
+    for (const text of ["insert into t (v) values ('outside')", 'select 1', 'commit'])
+      expect(await caught(loser.status(text))).toMatchObject({
+        name: 'TransactionAbortedError',
+        cause: { name: 'DeadlockDetectedError' },
+      })
+    await loser.status('begin')
+    await loser.status("insert into t (v) values ('again')")
+    await loser.status('commit')
+    expect(await rows()).toEqual(['x', 'y', 'again'])
+  })
+
   test('a lock that is waited for too long undoes its statement alone, and retry rolls all back first', async () => {
     await server.query("insert into t (id, v) values (1, 'x')")
     const holder = await db.acquire()

@@ -206,7 +206,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     let reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
     // It was stopped for the end of the engine, and its outcome is known.
     if (this.pool.stopping && isStop(this.engine, reason)) reason = { ...reason, kind: 'closed' }
-    if (this.transaction === null) this.slot?.flight.failed(reason, this)
+    if (this.transaction === null) this.slot?.flight.failed(reason, this, this.#raw?.status === 'idle')
     else if (state !== 2) this.transaction.noteFailure(reason, this)
     this.slot?.answered(this)
     if (isReadOnly(this.engine, reason) && this.#raw !== null) noteReadOnly(this, this.#raw, reason)

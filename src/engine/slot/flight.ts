@@ -6,6 +6,7 @@ import type { Compiled } from '../../sql/compiled.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { Waiting } from './waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
+import { abortedBy } from '../query/failure.ts'
 import { clock } from '../../util/clock.ts'
 
 /** A nested transaction that has ended, as far as its RELEASE needs it. */
@@ -29,7 +30,7 @@ export class Flight {
   #fence: EngineOp | null = null
   /** A transaction begun by text is open, or may be. */
   #typed = false
-  /** How it was lost with its connection: until another one is begun, or it is rolled back, nothing is sent in its name. */
+  /** How it was lost, with its connection or by a failure that is the end of it all: until another one is begun, or it is rolled back, nothing is sent in its name. */
   #typedLost: Failure | null = null
   #spoiler: { readonly failure: Failure; readonly stmt: Compiled } | null = null
 
@@ -107,9 +108,16 @@ export class Flight {
     return this.#spoiler
   }
 
-  /** A statement outside of any transaction of the engine has failed. */
-  failed(failure: Failure, { stmt }: EngineOp): void {
-    if (this.#typed) this.#spoiler ??= { failure, stmt }
+  /** A statement outside of any transaction of the engine has failed. `idle`: the server says that no transaction is open behind it. */
+  failed(failure: Failure, op: EngineOp, idle: boolean): void {
+    if (!this.#typed) return
+    const { stmt } = op
+    this.#spoiler ??= { failure, stmt }
+    if (!idle || stmt.hasControl) return
+    // The server has rolled all of it back: what comes next would run in none.
+    this.#typed = false
+    const cause = abortedBy(op.engine, 'its transaction', { failure, stmt }, null)
+    this.#typedLost = { kind: 'refused', outcome: 'rolled_back', refusal: { reason: 'usage' }, cause }
   }
 
   #note(stmt: Compiled, status: RawConnection['status']): void {

@@ -30,7 +30,7 @@ export interface Carrier {
     /** The failure of a transaction begun by text. */
     readonly spoiler: { readonly failure: Failure; readonly stmt: Compiled } | null
     abandon: string | null
-    failed(failure: Failure, op: Waiting): void
+    failed(failure: Failure, op: Waiting, idle: boolean): void
   }
   withdraw(item: Waiting): void
   answered(op: Waiting): void
