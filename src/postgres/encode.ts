@@ -184,7 +184,9 @@ function array(values: readonly unknown[], type: number, position: number, as: W
   const apart =
     isJson(base) || (base !== type && book.element(type) !== 0) || (converter?.writer(type) ?? null) !== null
   const items = apart ? values.map((item) => (Array.isArray(item) ? new Whole(item) : item)) : values
-  return guarded(position, () => arrayText(items, (item) => element(item, type, position, as), book.delimiter(base)))
+  return guarded(position, () =>
+    arrayText(items, (item) => element(item, type, position, as), book.known.delimiter(base)),
+  )
 }
 
 /** An array that is one element. */

@@ -27,6 +27,59 @@ export interface TypeRow {
 const box = 603
 const gone = { schema: '', name: '', kind: '', base: 0, element: 0, delimiter: ',', range: 0, fields: [], types: [] }
 
+/** What is known of the types of a database until its catalogue changes. Who reads by it goes on by it then. */
+export class KnownTypes {
+  readonly #rows = new Map<number, TypeRow>()
+
+  get empty(): boolean {
+    return this.#rows.size === 0
+  }
+
+  /** What a domain is over, at the end; all other types are themselves. */
+  base(type: number): number {
+    let at = type
+    for (let row = this.#rows.get(at); row !== undefined && row.base !== 0; row = this.#rows.get(at)) at = row.base
+    return at
+  }
+
+  /** The elements of an array type or of a domain over one, 0 for all others. They may be of a domain again. */
+  element(type: number): number {
+    const base = this.base(type)
+    return base < firstOfDatabase ? elementOf(base) : (this.#rows.get(base)?.element ?? 0)
+  }
+
+  /** What stands between the elements of an array of this type. */
+  delimiter(element: number): string {
+    return element === box ? ';' : (this.#rows.get(element)?.delimiter ?? ',')
+  }
+
+  /** What a range is of, or the range of a multirange; 0 for all others. */
+  range(type: number): number {
+    return type < firstOfDatabase ? rangeOf(type) : (this.#rows.get(type)?.range ?? 0)
+  }
+
+  row(type: number): TypeRow | undefined {
+    return this.#rows.get(type)
+  }
+
+  /** As users may name it, without the names of its elements. */
+  names(type: number): readonly string[] {
+    const row = this.#rows.get(type)
+    return row === undefined || row.name === '' ? namesOf(type) : [`${row.schema}.${row.name}`, row.name]
+  }
+
+  /** Those of the types that have to be looked up. */
+  unknown(types: readonly number[]): number[] {
+    return types.filter((type) => type >= firstOfDatabase && !this.#rows.has(type))
+  }
+
+  /** What was found of those that were asked for: one that is gone by now is known as that. */
+  learn(rows: readonly TypeRow[], asked: readonly number[]): void {
+    for (const oid of asked) this.#rows.set(oid, { ...gone, oid })
+    for (const row of rows) this.#rows.set(row.oid, row)
+  }
+}
+
 export class TypeBook implements Reading {
   readonly int8: Int8
   readonly local: boolean
@@ -37,55 +90,27 @@ export class TypeBook implements Reading {
   /** Counts how often all was forgotten. */
   edition = 0
   #moment = 0
-  readonly #known = new Map<number, TypeRow>()
+  known: KnownTypes = new KnownTypes()
 
   constructor(int8: Int8 = 'number', local: boolean = false) {
     this.int8 = int8
     this.local = local
   }
 
-  /** What a domain is over, at the end; all other types are themselves. */
   base(type: number): number {
-    let at = type
-    for (let row = this.#known.get(at); row !== undefined && row.base !== 0; row = this.#known.get(at)) at = row.base
-    return at
+    return this.known.base(type)
   }
 
-  /** The elements of an array type or of a domain over one, 0 for all others. They may be of a domain again. */
   element(type: number): number {
-    const base = this.base(type)
-    return base < firstOfDatabase ? elementOf(base) : (this.#known.get(base)?.element ?? 0)
+    return this.known.element(type)
   }
 
-  /** What stands between the elements of an array of this type. */
-  delimiter(element: number): string {
-    return element === box ? ';' : (this.#known.get(element)?.delimiter ?? ',')
-  }
-
-  /** What a range is of, or the range of a multirange; 0 for all others. */
-  range(type: number): number {
-    return type < firstOfDatabase ? rangeOf(type) : (this.#known.get(type)?.range ?? 0)
-  }
-
-  row(type: number): TypeRow | undefined {
-    return this.#known.get(type)
-  }
-
-  /** As users may name it, without the names of its elements. */
-  names(type: number): readonly string[] {
-    const row = this.#known.get(type)
-    return row === undefined || row.name === '' ? namesOf(type) : [`${row.schema}.${row.name}`, row.name]
-  }
-
-  /** Those of the types that have to be looked up. */
   unknown(types: readonly number[]): number[] {
-    return types.filter((type) => type >= firstOfDatabase && !this.#known.has(type))
+    return this.known.unknown(types)
   }
 
-  /** What was found of those that were asked for: one that is gone by now is known as that. */
   learn(rows: readonly TypeRow[], asked: readonly number[]): void {
-    for (const oid of asked) this.#known.set(oid, { ...gone, oid })
-    for (const row of rows) this.#known.set(row.oid, row)
+    this.known.learn(rows, asked)
   }
 
   /** The catalogue was changed at a moment, as name spaces count them: what is asked for next is looked up again. */
@@ -97,8 +122,8 @@ export class TypeBook implements Reading {
 
   forget(): void {
     this.given.forget()
-    if (this.#known.size === 0) return
-    this.#known.clear()
+    if (this.known.empty) return
+    this.known = new KnownTypes()
     this.edition++
   }
 }

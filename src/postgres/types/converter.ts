@@ -3,7 +3,7 @@
 import type { Conversions, TypeConversion, TypePart } from '../../sql/conversions.ts'
 import { arrayText, localText, plainText, readArray } from '../text-forms.ts'
 import { Oid, type Reader, readerFor } from '../type-table.ts'
-import type { TypeBook } from './book.ts'
+import type { KnownTypes, TypeBook } from './book.ts'
 import { unreadable } from './pieces.ts'
 import { builtInNames, firstOfDatabase } from './built-in.ts'
 
@@ -48,6 +48,8 @@ export class Converter implements Writing {
   readonly edition: number
   readonly writes: boolean
   readonly #conversions: Conversions
+  /** As they were when it was made: rows that come later are read by that, whatever another session changes meanwhile. */
+  readonly #types: KnownTypes
   /** Some are for types of the database: those that come in results have to be known. */
   readonly #asks: boolean
   readonly #found = new Map<number, TypeConversion | null>()
@@ -55,6 +57,7 @@ export class Converter implements Writing {
   constructor(book: TypeBook, conversions: Conversions) {
     this.edition = book.edition
     this.book = book
+    this.#types = book.known
     this.#conversions = conversions
     this.writes = conversions.writes
     const serves = (name: string): boolean =>
@@ -65,7 +68,7 @@ export class Converter implements Writing {
 
   /** Those of the types that have to be looked up before values of them are read. */
   unknown(types: readonly number[]): number[] {
-    return this.#asks ? this.book.unknown(types) : []
+    return this.#asks ? this.#types.unknown(types) : []
   }
 
   /** Null: users have said nothing of how it is read. */
@@ -92,18 +95,17 @@ export class Converter implements Writing {
   #made(type: number): TypeConversion | null {
     const own = this.#conversions.find([String(type), ...this.#names(type)])
     if (own !== undefined) return this.#over(own, type)
-    const book = this.book
-    const element = book.element(type)
+    const element = this.#types.element(type)
     if (element !== 0) return this.#arrayOf(element)
-    const base = book.base(type)
+    const base = this.#types.base(type)
     if (base !== type) return this.#find(base)
     const kind = this.#conversions.find([type === record ? '' : (kinds[this.#kind(type)] ?? '')])
     return kind === undefined ? null : this.#over(kind, type)
   }
 
   #names(type: number): readonly string[] {
-    const element = this.book.base(type) === type ? this.book.element(type) : 0
-    const names = this.book
+    const element = this.#types.base(type) === type ? this.#types.element(type) : 0
+    const names = this.#types
       .names(type)
       .flatMap((name) => (type < firstOfDatabase ? [name, `pg_catalog.${name}`] : [name]))
     if (element === 0) return names
@@ -111,29 +113,29 @@ export class Converter implements Writing {
   }
 
   #kind(type: number): string {
-    const row = this.book.row(type)
+    const row = this.#types.row(type)
     if (row !== undefined) return row.kind
-    const range = this.book.range(type)
-    return range === 0 ? '' : this.book.range(range) === 0 ? 'r' : 'm'
+    const range = this.#types.range(type)
+    return range === 0 ? '' : this.#types.range(range) === 0 ? 'r' : 'm'
   }
 
   #arrayOf(element: number): TypeConversion | null {
     const read = this.#find(element)?.read
     if (read === undefined) return null
-    const delimiter = this.book.delimiter(element)
+    const delimiter = this.#types.delimiter(element)
     return { read: (text) => readArray(text, read, delimiter) ?? unreadable('array') }
   }
 
   #over(own: TypeConversion, type: number): TypeConversion {
     if (own.over === undefined) return own
-    const row = this.book.row(type)
-    const range = this.book.range(type)
-    const of = range === 0 ? 0 : this.book.range(range) || range
+    const row = this.#types.row(type)
+    const range = this.#types.range(type)
+    const of = range === 0 ? 0 : this.#types.range(range) || range
     return own.over({
-      name: this.book.names(type).at(-1) ?? String(type),
+      name: this.#types.names(type).at(-1) ?? String(type),
       fields: row === undefined ? [] : row.types.map((each, at) => this.#part(row.fields[at] ?? '', each)),
       forget: () => this.book.forget(),
-      of: of === 0 ? null : this.#part(this.book.names(of).at(-1) ?? '', of),
+      of: of === 0 ? null : this.#part(this.#types.names(of).at(-1) ?? '', of),
     })
   }
 
@@ -147,7 +149,7 @@ export class Converter implements Writing {
 
   #read(type: number): Reader {
     const book = this.book
-    return this.reader(type) ?? readerFor(book.base(type), 'default', book) ?? ((text) => text)
+    return this.reader(type) ?? readerFor(this.#types.base(type), 'default', book) ?? ((text) => text)
   }
 
   #write(type: number, value: unknown): string | null {
@@ -155,9 +157,9 @@ export class Converter implements Writing {
     const own = this.writer(type)
     if (own !== null) return own(value)
     const book = this.book
-    const element = book.element(type)
+    const element = this.#types.element(type)
     if (element !== 0 && Array.isArray(value)) return arrayText(value, (each) => this.#write(element, each))
-    const base = book.base(type)
+    const base = this.#types.base(type)
     const local = book.local && (base === Oid.timestamp || base === Oid.date)
     return value instanceof Date && local ? (localText(value) ?? String(value)) : plainText(value)
   }
