@@ -2,7 +2,7 @@
 // pool. Operations are submitted synchronously, failures are plain data, and nothing here knows of pools, frames or
 // transactions. Rules behind it: a failed statement never hides what happened to its transaction (`outcome`), and a
 // connection whose state is not known is closed by its owner.
-import type { Compiled, Field, RowSpec } from '../sql/compiled.ts'
+import type { Compiled, Field, RowSpec, Shape } from '../sql/compiled.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { InForce } from '../sql/settings.ts'
 
@@ -132,6 +132,8 @@ export interface Op<R = unknown> {
   readonly portal?: Portal | null
   /** For a text of several statements: the driver pushes the result of each, in order. Null or missing: only the last is wanted. */
   readonly results?: StatementResult<R>[] | null
+  /** Of what its result is, as this session said. The driver puts it here; where it is missing, that of the statement counts. */
+  shape?: Shape | null
   /** The number that the database gave the first row of an INSERT, where its driver tells one; 0 for none. */
   insertId?: bigint | number
   /** `abandoned`: the caller already has its answer. The reply of the server is still due and is thrown away. */

@@ -1,7 +1,7 @@
 // A statement of the engine's own, beside those of its callers: what it reads, or puts in front of theirs. It is submitted as soon as
 // it is made.
 import type { Failure, Op, OpState } from '../driver/driver.ts'
-import type { Compiled, RowSpec } from '../sql/compiled.ts'
+import type { Compiled, RowSpec, Shape } from '../sql/compiled.ts'
 
 const nothing: readonly unknown[] = []
 
@@ -13,6 +13,7 @@ export abstract class OwnOp implements Op {
   readonly rows: unknown[] = []
   tag = ''
   count = -1
+  shape: Shape | null = null
   state: OpState = 1
 
   constructor(stmt: Compiled, params: readonly unknown[] = nothing, spec: RowSpec | null = null) {

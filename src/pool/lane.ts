@@ -2,7 +2,7 @@
 // wire; `Lanes` decides which reads may join.
 import type { RawConnection, Failure, Op, OpState } from '../driver/driver.ts'
 import type { Member } from './member.ts'
-import type { Compiled, RowSpec } from '../sql/compiled.ts'
+import type { Compiled, RowSpec, Shape } from '../sql/compiled.ts'
 import type { PlacedOp } from './contract.ts'
 
 export class Lane {
@@ -62,6 +62,7 @@ export abstract class StandIn<O extends Op> implements Op {
   readonly rows: unknown[]
   tag = ''
   count = -1
+  shape: Shape | null = null
   state: OpState = 1
 
   constructor(op: O) {
@@ -83,6 +84,7 @@ export abstract class StandIn<O extends Op> implements Op {
     const { op } = this
     op.tag = this.tag
     op.count = this.count
+    op.shape = this.shape
     op.done()
     return true
   }

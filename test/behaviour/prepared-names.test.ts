@@ -56,6 +56,24 @@ forEachDriver((driver) => {
     }
   })
 
+  test.runIf(driver.most > 1)('what only one session sees of a table says nothing of it to others', async () => {
+    const [t, db] = [await driver.table('id int, x text[]'), await driver.db()]
+    const insert = `insert into ${t} (id, x) values ($1, $2)`
+    await using handle = await db.acquire()
+    await using other = await db.begin()
+
+    await handle.transaction(async (tx) => {
+      await tx.status(`create temporary table ${t} (id int, x int[])`)
+      await tx.status(insert, [1, [7]])
+      await other.status(insert, [2, ['a']])
+    })
+    await handle.status(`${insert} returning *`, [1, [8]])
+    await other.status(`${insert} returning *`, [3, ['b']])
+
+    expect(await handle.all(`select x from ${t} order by x`)).toEqual([{ x: [7] }, { x: [8] }])
+    expect(await other.all(`select x from ${t} order by x`)).toEqual([{ x: ['a'] }, { x: ['b'] }])
+  })
+
   test('settings of scopes are set and taken back by statements that are prepared once, whatever the path is', async () => {
     const { db, a, b } = await schemas()
     const prepared = (): Promise<string[]> =>

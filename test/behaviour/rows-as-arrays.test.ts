@@ -1,6 +1,6 @@
 /** `status()` with rows as lists of values: names may come twice, and the fields say what each value is of. */
 
-import { sql, UsageError } from 'genever'
+import { type Connection, sql, UsageError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { forEachDriver } from '../support/matrix.ts'
@@ -42,6 +42,23 @@ forEachDriver((driver) => {
       expect((await db.status(sql`select ${1} + 0, ${2} + 0`, { rows: 'array' })).rows).toEqual([[1, 2]])
     })
   })
+
+  test.runIf(driver.most > 1)(
+    'the fields are those that the session which was asked has under these names',
+    async () => {
+      const [db, table] = [await driver.db(), await driver.table('a int')]
+      await using one = await db.acquire()
+      await using other = await db.acquire()
+      const fields = async (handle: Connection): Promise<string[]> =>
+        (await handle.status(`select * from ${table}`, [], { rows: 'array' })).fields.map(({ name }) => name)
+
+      await one.status(`create temporary table ${table} (b int, c int)`)
+      for (let turn = 0; turn < 3; turn++) {
+        expect(await fields(one)).toEqual(['b', 'c'])
+        expect(await fields(other)).toEqual(['a'])
+      }
+    },
+  )
 
   test('what gives no rows has no fields', async () => {
     const db = await driver.db()

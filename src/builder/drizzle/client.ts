@@ -91,12 +91,13 @@ const pgliteObjects = answering(pgliteRows.objects, pgliteResult)
 const mysqlArrays = answering(mysqlRows.arrays, mysqlResult, 'mysql')
 const mysqlObjects = answering(mysqlRows.objects, mysqlResult, 'mysql')
 
-function pgResult({ tag, count, rows, stmt }: EngineOp): unknown {
-  return { command: firstWord(tag), rowCount: count < 0 ? null : count, oid: null, rows, fields: fieldsOf(stmt.shape) }
+function pgResult(op: EngineOp): unknown {
+  const { tag, count, rows } = op
+  return { command: firstWord(tag), rowCount: count < 0 ? null : count, oid: null, rows, fields: fieldsOf(op) }
 }
 
-function pgliteResult({ count, rows, stmt }: EngineOp): unknown {
-  return { rows, fields: fieldsOf(stmt.shape), affectedRows: Math.max(count, 0) }
+function pgliteResult(op: EngineOp): unknown {
+  return { rows: op.rows, fields: fieldsOf(op), affectedRows: Math.max(op.count, 0) }
 }
 
 const givesRows = /^(?:SHOW|DESC|DESCRIBE|EXPLAIN|CALL|HELP|CHECK|CHECKSUM)$/
@@ -122,7 +123,8 @@ function firstWord(tag: string): string {
 
 const known = new WeakMap<Shape, readonly object[]>()
 
-function fieldsOf(shape: Shape | null): readonly object[] {
+function fieldsOf({ shape: said, stmt }: EngineOp): readonly object[] {
+  const shape = said ?? stmt.shape
   if (shape === null) return []
   let fields = known.get(shape)
   if (fields === undefined) {

@@ -248,14 +248,14 @@ export class Runner {
 
   #decoder(columns: readonly Column[], op: Op, statement: Statement | null): RowDecoder {
     if (statement === null) {
-      op.stmt.shape = shapeOf(columns)
+      op.shape = op.stmt.shape = shapeOf(columns)
       return decoderOf(columns, op.spec, this.#conversions, false)
     }
     const { decode } = statement
     const same = sameColumns(statement.columns, columns)
     if (!same) statement.shape = shapeOf(columns)
     // The same text has other columns in another database.
-    op.stmt.shape = statement.shape
+    op.shape = op.stmt.shape = statement.shape
     if (decode !== null && statement.spec === op.spec && same) return decode
     const made = decoderOf(columns, op.spec, this.#conversions, true)
     statement.columns = columns

@@ -1,7 +1,7 @@
 // What names mean on one session: under which search_path and as whom statements are parsed, and when its catalogue was last
 // changed from here. A prepared statement keeps the meaning it was parsed with, so it is found again only under the same. Told of
 // statements as they are planned and of how units end; a path that cannot be known is unlike any other.
-import { type Compiled, Names } from '../../sql/compiled.ts'
+import { type Compiled, Dirty, Names } from '../../sql/compiled.ts'
 import type { Op } from '../driver.ts'
 import type { Status } from './outcome.ts'
 import { pathChange, pathSaid } from '../../postgres/path-change.ts'
@@ -60,6 +60,8 @@ export class NameSpace {
   #savepoints: Savepoint[] = []
   /** The catalogue was changed in this transaction. */
   #altered = false
+  /** It may have temporary tables. */
+  #temporary = false
   #home: number = usual.id
   /** What it was before the unit in flight; null as long as nothing of that has an effect here. */
   #mark: Mark | null = null
@@ -79,6 +81,11 @@ export class NameSpace {
   /** The catalogue was changed in the transaction that is open, or in the unit that is planned. */
   get altered(): boolean {
     return this.#altered
+  }
+
+  /** Names may mean something that no other session sees: what is known of a statement here holds for it alone. */
+  get apart(): boolean {
+    return this.#altered || this.#temporary
   }
 
   /** The path the server announced when the session was opened. */
@@ -106,6 +113,7 @@ export class NameSpace {
       this.#altered = true
       this.changed()
     }
+    if ((stmt.dirties & Dirty.temp) !== 0) this.#temporary = true
     if (stmt.cls === 'multi' && stmt.hasControl) this.lose()
     else if ((names & Names.transaction) !== 0) this.#control(op)
     else if ((names & Names.path) !== 0) this.#move(stmt, op.params)
@@ -164,6 +172,7 @@ export class NameSpace {
   /** @param more Tables that only this session saw may be gone, or nobody knows what else was undone. */
   reset(more: boolean): void {
     if (more || this.#altered) this.changed()
+    if (more) this.#temporary = false
     this.#now = this.#kept = this.#base
     this.#begun = null
     this.#savepoints = []

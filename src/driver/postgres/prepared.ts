@@ -79,7 +79,7 @@ export class PreparedCache {
     const named = this.#pooler === null || (this.#pooler.keeps && tries === 0)
     for (let i = 0; i < ops.length; i++) {
       const op = ops[i] as Op
-      const step = new Step(op, this.#names.id, this.#names.since)
+      const step = new Step(op, this.#names)
       const { stmt } = step
       if (stmt === probe) step.entry = new Prepared(probeName, '', 0, 0)
       else if (named && stmt.name !== '' && stmt.cls !== 'multi') {
@@ -98,7 +98,7 @@ export class PreparedCache {
   known(op: Op): Step | null {
     const found = this.#runsUnnamed() ? undefined : this.#now().get(op.stmt.name)
     if (found === undefined || !found.parsed || found.shape === null || this.#isOld(found)) return null
-    const step = new Step(op, this.#names.id, this.#names.since)
+    const step = new Step(op, this.#names)
     this.#use(found, step)
     return step
   }

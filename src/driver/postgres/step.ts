@@ -7,6 +7,7 @@ import * as encoding from '../../postgres/encode.ts'
 import { explain } from '../../postgres/sqlstate.ts'
 import type { MessageWriter } from './message-writer.ts'
 import { copiesIn } from './op-rules.ts'
+import type { NameSpace } from './name-space.ts'
 import type { Fields } from './outcome.ts'
 import { Guess, Guesses, isPlanned, sameShape } from './prepared/first-run.ts'
 import type { Prepared } from './prepared/statement.ts'
@@ -82,6 +83,7 @@ export class Step {
   /** What names mean to it, and since when that holds. */
   readonly path: number
   readonly since: number
+  readonly #apart: boolean
   /** What it does to that, as `Names` bits. */
   names = 0
   /** Null: unnamed. */
@@ -118,7 +120,7 @@ export class Step {
   /** Its rows came in formats in which they are not read. */
   misread = false
 
-  constructor(op: Op, path: number, since: number) {
+  constructor(op: Op, { id, since, apart }: Pick<NameSpace, 'id' | 'since' | 'apart'>) {
     this.op = op
     this.stmt = op.stmt
     this.params = op.params
@@ -127,8 +129,9 @@ export class Step {
     this.portal = op.portal ?? null
     this.copy = op.copy ?? null
     this.describable = op.params.length <= encoding.mostDescribed && op.stmt.cls !== 'control'
-    this.path = path
+    this.path = id
     this.since = since
+    this.#apart = apart
   }
 
   /** A message was written that is answered so. */
@@ -279,7 +282,7 @@ export class Step {
   /** What other sessions have found out, if names mean the same there. */
   #shared(): Shape | null {
     const { shape } = this.stmt
-    return shape !== null && shape.path === this.path && shape.at >= this.since ? shape : null
+    return !this.#apart && shape !== null && shape.path === this.path && shape.at >= this.since ? shape : null
   }
 
   /** Whether its result needs no description of the portal. */
@@ -295,20 +298,18 @@ export class Step {
 
   /** The server has described the result: what is new of it is kept for this session and for all others. */
   describe(fields: readonly Field[], rows: boolean, as: Conversions): void {
-    const { stmt } = this
-    const { path, since: at } = this
+    const { stmt, portal, path, since: at } = this
     const known = this.entry?.shape ?? this.#shared()
     const params = this.types ?? known?.params ?? []
     const shape =
       known !== null && sameShape(known, { params, fields, rows })
         ? known
         : { params, fields, rows, key: shapeKey(fields), path, at }
-    if (stmt.cls !== 'multi') stmt.shape = shape
+    if (stmt.cls !== 'multi' && !this.#apart) stmt.shape = shape
     if (this.entry !== null && this.entry.shape !== shape) {
       this.entry.shape = shape
       this.entry.decoder = null
     }
-    const { portal } = this
     if (portal) this.#binary = mayBeBinary(this, as)
     this.#decodeAs(shape, as, this.#binary || this.#guess !== null)
     if (portal) portal.columns = new PortalColumns(shape, this.decoder)
@@ -316,6 +317,7 @@ export class Step {
 
   #readAs(columns: PortalColumns, types: TypeBook): void {
     const { shape } = columns
+    this.op.shape = shape
     this.width = shape.rows ? shape.fields.length : -1
     // It was bound for text: nobody knew the types of its columns.
     if (columns.decoder instanceof KeptRows) columns.decoder = decoderFor(shape, this.spec, types, false)
@@ -357,6 +359,8 @@ export class Step {
     const missing = said.prepared === 'missing'
     // What else was parsed here before is of yesterday too.
     if (retyped || (told && !missing)) names.changed()
+    // It was parsed with those types.
+    if (doubted && entry?.parsed === true && !pooled) prepared.forget(entry)
     if (entry === null || (parse && !stale)) return doubted
     if (!stale) return false
     prepared.forget(entry)
@@ -367,16 +371,12 @@ export class Step {
   #decodeAs(shape: Shape, as: Conversions, binary: boolean): void {
     const { entry, spec } = this
     const usual = mayBeBinary(this, as)
+    this.op.shape = shape
     this.width = shape.rows ? shape.fields.length : -1
     if (!shape.rows) return
-    if (
-      entry !== null &&
-      entry.decoder !== null &&
-      entry.spec === spec &&
-      binary === usual &&
-      entry.edition === as.types.edition
-    ) {
-      this.decoder = entry.decoder
+    const kept = entry !== null && entry.spec === spec && entry.edition === as.types.edition ? entry.decoder : null
+    if (kept !== null && binary === usual) {
+      this.decoder = kept
       return
     }
     const guess = this.#guess

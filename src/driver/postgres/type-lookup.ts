@@ -70,7 +70,7 @@ export function putLookup(
 function lookupFor(step: Step, book: TypeBook, prefix: string): Step | null {
   const unknown = unknownTypes(step.op.params, step.types ?? [], step.writing(book))
   if (unknown.length === 0) return null
-  const lookup = new Step(lookupOf(unknown), 0, 0)
+  const lookup = new Step(lookupOf(unknown), { id: 0, since: 0, apart: true })
   // Unnamed it would take the place of the statement that waits for it.
   lookup.entry = new Prepared(`${prefix}genever_types_${++lookups}`, '', 0, 0)
   lookup.encodeEarly(1, { types: book, carrier: null })

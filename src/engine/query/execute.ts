@@ -323,7 +323,8 @@ function valueOf(value: (rows: readonly unknown[]) => unknown): (rows: readonly 
 /** The answer to several statements is that to the last one, and its `results` are those of all. */
 function answerOf<S extends Status>(op: EngineOp, make: MakeStatus<S>): S {
   const last = op.results?.at(-1)
-  if (op.results === null || last === undefined) return make(op, rowsOf(op), op.stmt.shape?.fields ?? [], op.insertId)
+  if (op.results === null || last === undefined)
+    return make(op, rowsOf(op), (op.shape ?? op.stmt.shape)?.fields ?? [], op.insertId)
   const results = op.results.map((result) => make(result, rowsOf(op, result.rows), result.fields))
   const status = make(last, results.at(-1)?.rows as unknown[], last.fields)
   return Object.defineProperty(status, 'results', { value: results, enumerable: true })

@@ -4,7 +4,7 @@ import type { Failure, Op, OpState, Portal, RawConnection, RowPort, StatementRes
 import type { Copying, Lease } from '../../pool/member.ts'
 import type { PlacedOp, PoolWaiter } from '../../pool/contract.ts'
 import { TransactionAbortedError } from '../../errors/index.ts'
-import { type Compiled, Pin, type RowSpec, standsAlone } from '../../sql/compiled.ts'
+import { type Compiled, Pin, type RowSpec, type Shape, standsAlone } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import type { Decode } from '../../sql/statement.ts'
 import { around, type Link } from '../context/chain.ts'
@@ -26,6 +26,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   tag = ''
   count = -1
   insertId: bigint | number = 0
+  shape: Shape | null = null
   /** The results of a text with several statements; null for any other text. */
   results: StatementResult<R>[] | null = null
   state: OpState = 0

@@ -74,7 +74,7 @@ export interface SharedSession {
   remove(job: object): boolean
 }
 
-export type Answer = Pick<Step, 'tag' | 'count' | 'insertId' | 'failure'>
+export type Answer = Pick<Step, 'tag' | 'count' | 'shape' | 'insertId' | 'failure'>
 
 /**
  * One operation on the shared connection: a statement of the engine passed on, or one of the sandbox's own. It only keeps what the server

@@ -63,9 +63,8 @@ export class Job extends Waiting {
   }
 
   /** Answers an operation as the server did, or would have; `alone`: it would have been committed. */
-  answerBy(op: Op, { tag, count, insertId, failure }: Answer, alone: boolean): void {
-    op.tag = tag
-    op.count = count
+  answerBy(op: Op, { tag, count, shape, insertId, failure }: Answer, alone: boolean): void {
+    Object.assign(op, { tag, count, shape })
     if (insertId !== 0) op.insertId = insertId
     // It ran, only its answer could not be read.
     const committed = failure !== null && alone && op.stmt.cls !== 'read'

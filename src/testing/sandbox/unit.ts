@@ -138,7 +138,7 @@ export class ViewUnit {
     const { started } = this.#shared.words
     const plain = op.stmt.verb === 'START' ? started : kind.toUpperCase()
     const tag = kind === 'modes' ? 'SET' : kind === 'rollback to' ? 'ROLLBACK' : plain
-    this.#job.answerBy(op, { tag, count: -1, insertId: 0, failure: null }, false)
+    this.#job.answerBy(op, { tag, count: -1, shape: null, insertId: 0, failure: null }, false)
     return true
   }
 
