@@ -97,6 +97,8 @@ export interface Portal {
   ended: boolean
   /** How much its rows have taken on the wire. */
   bytes: number
+  /** More rows of the operation that is being answered are in its `rows`. They may be taken out. */
+  arrived?(): void
 }
 
 /** The result of one statement of a text with several. */

@@ -37,6 +37,8 @@ interface Told {
   readonly count: number
   /** The receiver of a stream, which has given its rows away. */
   readonly port: object | null
+  /** Of rows in parts, which may be read before the last of them has come. */
+  readonly portal: object | null
   readonly failure: Failure | null
 }
 
@@ -105,7 +107,7 @@ export function reportStatement(op: Told, trace: StatementTrace): void {
     waitMs: (sentAt === 0 ? now : sentAt) - issuedAt,
     durationMs: sentAt === 0 ? 0 : now - sentAt,
     rowCount: failure === null ? rowCount : 0,
-    returnedRows: failure === null ? (op.port === null ? op.rows.length : rowCount) : 0,
+    returnedRows: failure === null ? (op.port === null && op.portal === null ? op.rows.length : rowCount) : 0,
     ...(failure === null ? {} : { error: errorOf(failure), outcome: failure.outcome }),
   })
 }

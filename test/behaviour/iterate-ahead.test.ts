@@ -109,6 +109,76 @@ describe.each(['pg', 'socket'] as const)('over %s', (driver) => {
     expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
   })
 
+  const wide = `repeat('x', 300) as wide`
+
+  test('rows are read while the rest of their part is still to come', async () => {
+    await using db = await opened()
+    const text = `select n, ${wide}, pg_sleep(case when n > 1900 then 3600 else 0 end) from generate_series(1, 3000) as n`
+    expect(await taken(db.iterate<N>(text, [], { batchSize: 1_000 }), 1_500)).toEqual(counted(1_500))
+    const cursor = db.iterate<N>(text, [], { batchSize: 1_000 })
+    expect(await cursor.read(1_000)).toHaveLength(1_000)
+    expect((await cursor.read(300)).map(({ n }) => n)).toEqual(counted(1_300).slice(1_000))
+    expect(await cursor.skip(50)).toBe(50)
+    expect(await cursor.read()).toMatchObject({ n: 1_351 })
+    await cursor.close()
+    expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+  })
+
+  test('an error within a part comes behind all rows before it, and who has left does not hear of it', async () => {
+    await using db = await opened()
+    const failing = `select n, ${wide}, 1 / (2500 - n) as x from generate_series(1, 4000) as n`
+    const seen: number[] = []
+    const error = await caught(
+      (async () => {
+        for await (const { n } of db.iterate<N>(failing, [], { batchSize: 1_000 })) seen.push(n)
+      })(),
+    )
+    expect([error.constructor, seen]).toEqual([QueryError, counted(2_499)])
+    expect(await taken(db.iterate<N>(failing, [], { batchSize: 1_000 }), 2_499)).toEqual(counted(2_499))
+    expect(await db.scalar('select 1')).toBe(1)
+    expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+  })
+
+  test('a value that cannot be read fails the loop behind all rows before it', async () => {
+    await using db = await opened()
+    const text = `select n, ${wide}, case when n = 2500 then 9223372036854775807 else n end as big from generate_series(1, 4000) as n`
+    const seen: number[] = []
+    const loop = async (): Promise<void> => {
+      for await (const { n } of db.iterate<N>(text, [], { batchSize: 1_000 })) seen.push(n)
+    }
+    expect([(await caught(loop())).message, seen]).toEqual([expect.stringContaining('8-byte integer'), counted(2_499)])
+    expect(await db.scalar('select 1')).toBe(1)
+  })
+
+  test('events count all rows of a part that was read before its end', async () => {
+    await using db = await createDb(await databaseUrl(), { driver, name: 'pieces', pool: { max: 1 } }).open()
+    await functionsKnown(db)
+    using heard = hear('pieces')
+    const text = `select n, ${wide} from generate_series(1, 4000) as n`
+    expect(await taken(db.iterate<N>(text, [], { batchSize: 1_000 }))).toEqual(counted(4_000))
+    const parts = heard.statements.filter(({ rowCount }) => rowCount > 0)
+    expect(parts.map(({ rowCount, returnedRows }) => [rowCount, returnedRows])).toEqual(
+      Array.from({ length: 4 }, () => [1_000, 1_000]),
+    )
+  })
+
+  test('a signal that aborts in the middle of a part ends the loop with the rows that it has', async () => {
+    await using db = await opened()
+    const stop = new AbortController()
+    const seen: number[] = []
+    const text = `select n, ${wide}, pg_sleep(case when n > 1900 then 3600 else 0 end) from generate_series(1, 3000) as n`
+    const loop = async (): Promise<void> => {
+      for await (const { n } of db.iterate<N>(text, [], { batchSize: 1_000, signal: stop.signal })) {
+        seen.push(n)
+        if (n === 1_200) stop.abort()
+      }
+    }
+    expect(await caught(loop())).toBeInstanceOf(AbortedError)
+    expect(seen).toEqual(counted(seen.length))
+    expect(seen.length).toBeLessThan(1_901)
+    expect(await db.scalar('select 1')).toBe(1)
+  })
+
   test('in a transaction rows that nobody asked for cannot fail it', async () => {
     await using db = await opened()
     const failing = `select n, 1 / (5 - n) as x from generate_series(1, 20) as n`

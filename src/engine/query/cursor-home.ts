@@ -93,7 +93,7 @@ export class CursorHome {
   }
 
   /**
-   * The rows of a read in parts, the first of so many; 0: of none. `make` makes an operation of it, which gives rows or not, and at
+   * The rows of a read in parts, the first of so many; 0: of none. `inPieces`: nothing is made of all rows of one. `make` makes an operation of it, which gives rows or not, and at
    * most so many unless that is 0. In the transaction of others the statement is prepared, as any statement there.
    */
   parts(
@@ -101,6 +101,7 @@ export class CursorHome {
     size: number,
     make: (stmt: Compiled, params: readonly unknown[], gives: boolean, maxRows: number) => EngineOp,
     tags: Tags | undefined,
+    inPieces: boolean,
   ): RowParts {
     const { engine, own } = this
     const { slot } = this.record
@@ -113,6 +114,7 @@ export class CursorHome {
         slot.send(op)
         return op
       },
+      inPieces,
       // In a transaction of others, rows that nobody wants may not be the reason that it fails.
       mayAskAhead: () => own && engine.functions.isPlain(stmt),
       tagged,

@@ -121,7 +121,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
 
   /** However many rows come at once, the connection is its own until the loop has ended. */
   [Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
-    const pull = (): Promise<R[]> => this.#inTurn(() => this.#next(this.#options.batchSize as number))
+    const pull = (): Promise<R[]> => this.#inTurn(() => this.#next(this.#options.batchSize as number, 1))
     return new RowLoop<R>(pull, () => this.close())
   }
 
@@ -163,8 +163,9 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     }
   }
 
-  async #next(count: number): Promise<R[]> {
-    while (this.#rows.length < count && !this.#exhausted)
+  /** @param least So many are enough where rows are read before their part has come whole. */
+  async #next(count: number, least: number = count): Promise<R[]> {
+    while (this.#rows.length < (this.#parts?.inPieces === true ? least : count) && !this.#exhausted)
       await this.#pull(Math.max(count, this.#options.batchSize as number))
     if (this.#rows.length > count) return this.#rows.splice(0, count)
     const rows = this.#rows
@@ -213,9 +214,11 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   }
 
   async #fetched(parts: RowParts, size: number): Promise<Came> {
-    const op = await this.#answered(parts.next(size))
-    this.#exhausted = parts.took(op, size)
-    return { op, came: op.rows }
+    const op = parts.next(size)
+    await this.#answered(op, parts.come(op))
+    const came = parts.take(op, size)
+    this.#exhausted = parts.exhausted
+    return { op, came }
   }
 
   async #arrived(stream: RowStream<EngineOp>, size: number): Promise<Came> {
@@ -269,15 +272,16 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
       const end = engine.until(this.#options, this.#defaults)
       return this.#op(home, stmt, params, gives ? (this.#made.spec ?? null) : null, maxRows, end)
     }
-    this.#parts = home.parts(bound.compiled, size, make, tags)
+    const { decode = null, spec } = this.#made
+    this.#parts = home.parts(bound.compiled, size, make, tags, decode === null && spec?.fold === undefined)
     const op = await this.#answered(this.#parts.open(bound.compiled, bound.params, size))
     home.moveTo((op.transaction as OpenTransaction | null) ?? home.record, this)
   }
 
-  async #answered(op: EngineOp): Promise<EngineOp> {
+  async #answered(op: EngineOp, answer: Promise<void> = op.wait()): Promise<EngineOp> {
     this.#sent = op
     try {
-      await op.wait()
+      await answer
     } catch (thrown) {
       await this.#end(false)
       throw thrown

@@ -1,6 +1,6 @@
 // The rows of one statement in parts: a portal where the driver has them, else an SQL cursor, and FETCH for each part. Where nothing
 // but its rows can come of a portal, the next parts are asked for while one is read.
-import type { Portal } from '../../driver/driver.ts'
+import type { Failure, Portal } from '../../driver/driver.ts'
 import { before, clock } from '../../util/clock.ts'
 import { type Compiled, ownRead } from '../../sql/compiled.ts'
 import type { CursorWords } from '../../sql/dialect.ts'
@@ -9,7 +9,9 @@ import type { EngineOp } from './op.ts'
 /** The most that is asked for ahead: parts, rows, and bytes of them as the server sends them. */
 const mostParts = 8
 const mostRows = 4_000
-const mostBytes = 1 << 19
+const mostBytes = 1 << 21
+/** So many rows of a part are read before the others have come. Rows that are read soon cost the garbage collector least. */
+const leastRows = 100
 /** Who leaves waits so long for what was asked for, which is nearly always under way: to stop the server takes longer. */
 const patienceMs = 100
 
@@ -17,6 +19,8 @@ const patienceMs = 100
 interface Sender {
   /** Sends a statement of it. `portal`: one that gives its rows, at most so many. */
   sendPart(stmt: Compiled, params: readonly unknown[], portal: RowParts | null, rows: number): EngineOp
+  /** Whether rows may be read before their part has come whole: nothing is made of all of it together. */
+  readonly inPieces: boolean
   /** Whether more may be asked for than is wanted now. */
   mayAskAhead(): boolean
   /** As the server shows it. */
@@ -36,6 +40,13 @@ export class RowParts implements Portal {
   #fetch: Compiled | null = null
   /** The parts that were sent and that nobody has read. */
   #asked: EngineOp[] = []
+  /** Some rows of this part were read, or the rows before its failure. */
+  #reading: EngineOp | null = null
+  /** Some of its rows are enough for who waits for it. */
+  #awaited: EngineOp | null = null
+  #wake: () => void = () => {}
+  /** Whether it is so for the part that is read. */
+  inPieces = false
   /** How many parts, and how many rows of them, somebody has read. */
   #parts = 0
   #rows = 0
@@ -58,27 +69,61 @@ export class RowParts implements Portal {
     return op
   }
 
-  /** The next part, which may be on its way. */
+  /** The part whose rows are next. It may be on its way. */
   next(size: number): EngineOp {
     // One that is sent now fails by the signal.
-    const aborted = this.#asked[0]?.signal?.aborted === true
+    const aborted = (this.#reading ?? this.#asked[0])?.signal?.aborted === true
+    if (this.#reading !== null && !aborted) return this.#reading
     const op = (aborted ? undefined : this.#asked.shift()) ?? this.#ask(size)
+    this.inPieces = false
     if (!this.#isPortal || this.#parts++ === 0 || this.ended || aborted || !this.#sender.mayAskAhead()) return op
+    this.inPieces = this.#sender.inPieces
     const most = this.#ahead(size)
     while (this.#asked.length < most) this.#asked.push(this.#ask(size))
     return op
   }
 
-  /** A part was read, which was to have so many rows. True: there are no others. */
-  took(op: EngineOp, size: number): boolean {
-    this.#rows += op.rows.length
-    if (!this.#isPortal && op.rows.length < size) this.ended = true
-    return this.ended && this.#asked.length === 0
+  /** Waits for that part, or for many of its rows. Rejects with its failure: with that of the server behind the rows before it. */
+  async come(op: EngineOp): Promise<void> {
+    if (!this.inPieces) return op.wait()
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#awaited = op
+        this.#wake = resolve
+        op.wait().then(resolve, reject)
+        this.arrived()
+      })
+    } catch (failure) {
+      const { kind } = failure as Failure
+      if (op.rows.length === 0 || (kind !== 'server' && kind !== 'decode')) throw failure
+    } finally {
+      this.#awaited = null
+    }
   }
 
-  /** Whether parts are on their way. */
+  arrived(): void {
+    const op = this.#awaited
+    if (op !== null && op.rows.length >= leastRows && op.rows.length < op.maxRows) this.#wake()
+  }
+
+  /** What has come of it, which was to have so many rows. */
+  take(op: EngineOp, size: number): readonly unknown[] {
+    const whole = op.state === 3 && op.failure === null
+    const rows = whole ? op.rows : op.rows.splice(0)
+    this.#reading = whole ? null : op
+    this.#rows += rows.length
+    if (!this.#isPortal && rows.length < size) this.ended = true
+    return rows
+  }
+
+  /** There are no others. */
+  get exhausted(): boolean {
+    return this.ended && !this.ahead
+  }
+
+  /** Whether rows are on their way. */
   get ahead(): boolean {
-    return this.#asked.length > 0
+    return this.#reading !== null || this.#asked.length > 0
   }
 
   /** Passes over so many rows, behind what was asked for. */
@@ -115,7 +160,10 @@ export class RowParts implements Portal {
   /** Nothing that was asked for is read any more. */
   forget(): EngineOp[] {
     this.ended = true
-    return this.#asked.splice(0)
+    const asked = this.#asked.splice(0)
+    if (this.#reading !== null) asked.unshift(this.#reading)
+    this.#reading = null
+    return asked
   }
 
   #ask(size: number): EngineOp {

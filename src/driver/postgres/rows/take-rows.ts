@@ -33,5 +33,6 @@ export function takeRows(step: Step, bytes: Buffer, from: number, to: number): n
   }
   step.received += count
   step.bytes += at - from - count * header
+  step.portal?.arrived?.()
   return at
 }
