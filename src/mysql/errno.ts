@@ -19,6 +19,9 @@ const piece = (text: string): string =>
 
 const usual: Row = { ...meaningOf({}), names: null, hides: quotes }
 
+/** A packet that is too large, broken or late: the server has not read the statement, and reads no further. */
+const unread = [1153, 1156, 1157, 1159]
+
 type Part = readonly [part: Partial<Row>, ...numbers: readonly number[]]
 
 /** A number may stand in several parts. */
@@ -29,6 +32,7 @@ const parts: readonly Part[] = [
   [{ kind: 'authentication', opening: 'config' }, 1045, 1698, 1820, 1862, 3118, 4151],
   [{ health: 'shutdown', opening: 'endpoint', transaction: 'ended' }, 1053, 1077, 1079],
   [{ health: 'session', opening: 'endpoint', transaction: 'ended' }, 1927],
+  [{ health: 'session', transaction: 'ended' }, ...unread],
   [{ kind: 'idle-transaction', health: 'session', transaction: 'ended' }, 4031],
   [{ kind: 'unique' }, 1022, 1062, 1169, 1586, 1859],
   [{ kind: 'foreign-key' }, 1216, 1452, 1557, 1761, 1762],
@@ -85,6 +89,11 @@ function rowOf({ code = '', message = '' }: ErrorFields): Row {
   // It names the option that the server is running with: `--read-only` or `--super-read-only`, but `--secure-file-priv` too.
   if (code === '1290' && message.includes('read-only')) return standby
   return rows.get(code) ?? usual
+}
+
+/** Whether the server has not read the statement that it refuses. */
+export function wasUnread({ code }: ErrorFields): boolean {
+  return unread.includes(Number(code))
 }
 
 export const explain: (error: ErrorFields) => Meaning = rowOf

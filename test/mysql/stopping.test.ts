@@ -1,10 +1,10 @@
-/** A statement that is stopped on MySQL: nothing of anybody else is stopped with it, and the transaction around it goes on. */
+/** A statement that is stopped on MySQL: nothing of anybody else is stopped with it, and the transaction around it goes on. And sessions that end. */
 
 import { createDb } from 'genever'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
-import { mysqlFront } from '../support/mysql-front.ts'
+import { mysqlFront, packetOf } from '../support/mysql-front.ts'
 
 describeMysql('a statement that is stopped', () => {
   let server: FreshMysql
@@ -50,4 +50,34 @@ describeMysql('a statement that is stopped', () => {
     expect((await server.query('select a from t')).map(({ a }) => a)).toEqual(['around', 'nested', 'last'])
     await db.close()
   })
+
+  test.each([
+    [1153, "Got a packet bigger than 'max_allowed_packet' bytes", { errno: 1153, outcome: 'rolled_back' }],
+    [1927, 'Connection was killed', { name: 'ConnectionLostError', message: expect.stringContaining('(error 1927)') }],
+  ])(
+    'a session that the server ends behind the error %i serves nobody else, and the error says why',
+    async (errno, why, told) => {
+      await server.query('delete from t')
+      const error = Buffer.from([0xff, errno & 0xff, errno >> 8])
+      await using front = await mysqlFront(server.url, {
+        text: (text) =>
+          text.includes('refused') ? packetOf(Buffer.concat([error, Buffer.from(`#08S01${why}`)]), 1) : null,
+      })
+      const db = createDb(front.url, { pool: { max: 1 } })
+      const session = (): Promise<unknown> => db.scalar('select connection_id()')
+      const first = await session()
+      expect(await caught(db.status("insert into t values ('refused')"))).toMatchObject(told)
+      const second = await session()
+      const inside = db.transaction(async (tx) => {
+        await tx.status("insert into t values ('inside')")
+        await tx.status("insert into t values ('refused')")
+      })
+      expect(await caught(inside)).toMatchObject(told)
+      const third = await session()
+
+      expect(new Set([first, second, third]).size).toBe(3)
+      expect(await server.query('select a from t')).toEqual([])
+      await db.close()
+    },
+  )
 })

@@ -8,7 +8,7 @@ import { clock } from '../../util/clock.ts'
 import { type Failure, type Op, OpState, type RowPort } from '../driver.ts'
 import type { Client, WrittenPacket } from './client.ts'
 import { Exchange, Farewell, type Prepared, Preparing } from './exchange.ts'
-import { counts, refusalOutcome, stopped } from './outcome.ts'
+import { counts, endsSession, refusalOutcome, stopped } from './outcome.ts'
 import { Code, type Column, numberPacket, type Ok, ServerStatus, type ServerRefusal, textPacket } from './packets.ts'
 import { PreparedStatements, sameColumns, Statement } from './prepared.ts'
 import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
@@ -268,7 +268,8 @@ export class Runner {
   #refused(op: Op, refusal: ServerRefusal, next: Next): void {
     const { stmt } = op
     const failure: Failure = { ...refusedBy(refusal), outcome: refusalOutcome(stmt, explainRefused(refusal)) }
-    if (this.status === 'idle' && (stmt.cls === 'read' || stmt.cls === 'write')) next(failure)
+    const known = this.status === 'idle' && (stmt.cls === 'read' || stmt.cls === 'write')
+    if (known || endsSession(failure)) next(failure)
     else this.#bare(textPacket(Code.ping), () => next(failure))
   }
 

@@ -17,7 +17,7 @@ import { interrupt, type Interruption } from '../interrupt.ts'
 import { clientBusy, endedByClient, Loan } from '../postgres/loan.ts'
 import { Baseline } from './baseline.ts'
 import type { Client } from './client.ts'
-import { lossOutcome, skipped, stopped, wasStopped } from './outcome.ts'
+import { endsSession, isUnread, lossOutcome, skipped, stopped, wasStopped } from './outcome.ts'
 import { Code, textPacket } from './packets.ts'
 import { check, Runner, type RunnerHost } from './runner.ts'
 import type { Conversions } from './types.ts'
@@ -177,6 +177,10 @@ export class Session implements RawConnection, RunnerHost {
     if ((stmt.dirties & (Dirty.settings | Dirty.role | Dirty.framed)) !== 0) this.#baseline.note(op)
     this.#runner.run(op, encoded[index] ?? [], (failure) => {
       if (!this.#alive) return
+      if (failure !== null && endsSession(failure)) {
+        if (isUnread(failure)) this.#ends.push({ op, failure })
+        return this.broken({ ...failure, kind: 'lost', outcome: 'unknown' })
+      }
       this.#running = null
       if (stmt.dirties !== 0) this.#runner.follow(stmt)
       this.#ends.push({ op, failure })
