@@ -1,10 +1,12 @@
 /** `select-in` finds by one parameter that holds all keys, whatever their type. */
 
+import { desc, gt, ne } from 'drizzle-orm'
 import { bigint, customType, date, integer, numeric, pgTable, serial, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 import { many, Model } from 'genever/models'
 import { expect, test } from 'vitest'
 import { hear } from '../support/events.ts'
 import { forEachDriver } from '../support/matrix.ts'
+import { blog, titles } from './support/blog.ts'
 
 const upper = customType<{ data: string; driverData: string }>({
   dataType: () => 'text',
@@ -117,6 +119,22 @@ forEachDriver((driver) => {
       [2, 2, 4],
     ])
     expect(looks).toBe(0)
+  })
+
+  test('one loader asks for the lists of other objects each time, with the values of its condition', async () => {
+    const name = `keys again ${driver.name}`
+    const { Author, Post } = await blog(driver, { name })
+    const scored = Author.load({ posts: many(Post.where(gt(Post.c.score, 1)).orderBy(desc(Post.c.score)).limit(2)) })
+    const query = Author.query().load(scored, { strategy: 'select-in' }).orderBy(Author.c.id)
+    using heard = hear(name)
+    expect(titles(await query)).toEqual(['a1 a3', 'b1', ''])
+    expect(titles(await query.where({ id: 2 }))).toEqual(['b1'])
+    expect(titles(await query.where(ne(Author.c.id, 1)))).toEqual(['b1', ''])
+    expect(titles(await query.limit(1))).toEqual(['a1 a3'])
+    expect(titles([await query.where({ id: 1 }).one()])).toEqual(['a1 a3'])
+    const lists = heard.statements.map(({ sql }) => sql).filter((text) => text.includes(' ordinality '))
+    expect(new Set(lists).size).toBe(1)
+    expect(lists).toHaveLength(5)
   })
 })
 

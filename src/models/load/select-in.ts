@@ -5,7 +5,7 @@ import { Column, is, type SQL, sql } from 'drizzle-orm'
 import { TransactionAbortedError, UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
-import type { ListWords } from '../../sql/model-words.ts'
+import type { KeyRows, ListWords } from '../../sql/model-words.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
@@ -16,6 +16,7 @@ import { SqlText } from '../meta/sql-text.ts'
 import { compileQuery } from '../query/compile/compile.ts'
 import { writeConditions } from '../query/compile/condition.ts'
 import type { QueryState } from '../query/state.ts'
+import { KeyedTexts } from '../statement/keyed-texts.ts'
 import { Assembly } from './assemble.ts'
 import { checkOwn } from './belonging.ts'
 import { noModel, put, SeparateRow, type WholeRow, wholeRows } from './instances.ts'
@@ -36,9 +37,10 @@ export async function loadSeparately<R>(
   options: QueryOptions,
 ): Promise<R[]> {
   const separate = separateOf(state.loader)
+  const [keys, joined] = [separate.beside(dialectAt(executor, state.source).models.lists), separate.joined(state.joins)]
   const { statement, assembly } = compileQuery(
     { ...state, ...separate.root, limit: limit === 0 ? state.limit : Math.min(limit, state.limit ?? limit) },
-    { beside: [...separate.beside(dialectAt(executor, state.source).models.lists), ...separate.joined(state.joins)] },
+    { beside: joined.length === 0 ? keys : [...keys, ...joined] },
   )
   return together(executor, async () => {
     const rows = await executor.all(asQuery({ ...statement, decode: undefined }), options)
@@ -246,6 +248,7 @@ interface LoadedPart {
 interface Compiled {
   readonly assembly: Assembly
   readonly spec: RowSpec
+  readonly texts: KeyedTexts
 }
 
 /** One relation. */
@@ -289,8 +292,8 @@ class Part {
     const types = this.relation.parent.map((_, at) => keys[first]?.[at * 2 + 1] as string)
     const { node, list } = this.child
     const dialect = dialectAt(executor, node.source)
-    const { assembly, spec } = this.#on(dialect)
-    const { text, params } = this.#statement(assembly, dialect, columns, types)
+    const { assembly, spec, texts } = this.#on(dialect)
+    const { text, params } = texts.statement({ types, columns }, (keyRows) => this.#write(assembly, keyRows))
     const rows = (await executor.all(
       asQuery({ sql: text, params, spec, dialect: node.source.dialect.family }),
       options,
@@ -320,7 +323,7 @@ class Part {
       for (const each of this.#separate.joined(through === null ? [] : [{ source: through }])) assembly.beside(each)
       const { spec } = assembly
       const columns = [...(spec.columns ?? []), { path: [], mode: 'number' as const }]
-      this.#compiled.set(dialect, (compiled = { assembly, spec: { ...spec, columns } }))
+      this.#compiled.set(dialect, (compiled = { assembly, spec: { ...spec, columns }, texts: new KeyedTexts(dialect) }))
     }
     return compiled
   }
@@ -349,12 +352,7 @@ class Part {
   }
 
   /** A list of keys is one parameter, so that there is one statement however many keys there are. */
-  #statement(
-    assembly: Assembly,
-    { models: { lists }, placeholder }: Dialect,
-    columns: readonly (readonly string[])[],
-    types: readonly string[],
-  ): SqlText {
+  #write(assembly: Assembly, keyRows: (text: SqlText) => KeyRows): SqlText {
     const { node, list } = this.child
     const text = new SqlText(node.source.dialect)
     const own = node.source.meta?.primaryKey.map(({ key }) => node.source.columns[key] as SQL) ?? []
@@ -371,7 +369,7 @@ class Part {
       text.add(') as n')
     }
     text.add(' from ')
-    const { from, parts } = lists.keys(types, columns, (value) => text.placeOf(value, placeholder))
+    const { from, parts } = keyRows(text)
     text.add(`${from} inner join `)
     assembly.root.joins.writeFrom(text, true)
     const keyed = this.relation.child.map((column, at) => sql`${column} = ${sql.raw(parts[at] as string)}`)

@@ -93,8 +93,22 @@ export function headOf(state: QueryState, { facts, single, whole, beside, keyed 
   const make = (): Head => makeHead(state, beside ?? [], correlates, pairing)
   const spelling = pairing ?? (correlates === null ? 'rows' : correlates.join())
   if (beside === undefined) return head.variants.get(spelling, make)
-  const { text, params } = new SqlText(state.source.dialect).expressions(beside)
-  return params.length > 0 ? make() : head.variants.get(`${spelling} ${text}`, make)
+  const text = textOf(beside, state)
+  return text === null ? make() : head.variants.get(`${spelling} ${text}`, make)
+}
+
+/** Of lists of expressions that are kept. */
+const texts = new WeakMap<readonly SQL[], string>()
+
+/** Null where there are parameters. */
+function textOf(beside: readonly SQL[], { source }: QueryState): string | null {
+  const known = texts.get(beside)
+  if (known !== undefined) return known
+  const { functions } = written
+  const { text, params } = new SqlText(source.dialect).expressions(beside)
+  if (params.length > 0 || written.functions !== functions) return null
+  texts.set(beside, text)
+  return text
 }
 
 /** The lists that a query loads. */
