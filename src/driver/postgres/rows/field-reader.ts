@@ -11,6 +11,7 @@ import {
   safeInteger,
   timestamp,
 } from '../../../postgres/type-table.ts'
+import { longestShort, shortText } from './short-text.ts'
 
 /** What Node.js has beneath `toString`: for short fields half of the time. */
 export interface Bytes extends Buffer {
@@ -36,18 +37,9 @@ export function fieldReaderOf(reader: Reader | null): FieldReader {
   return inBytes.get(reader) ?? ((bytes, start, end) => reader(bytes.utf8Slice(start, end)))
 }
 
-/** Short ones are put together here: a call of Node's costs more. */
-const shortText = 12
-
 export const text: FieldReader = (bytes, start, end) => {
-  if (end - start >= shortText) return bytes.utf8Slice(start, end)
-  let value = ''
-  for (let at = start; at < end; at++) {
-    const code = bytes[at] as number
-    if (code > 127) return bytes.utf8Slice(start, end)
-    value += String.fromCharCode(code)
-  }
-  return value
+  const length = end - start
+  return (length <= longestShort ? shortText(bytes, start, length) : null) ?? bytes.utf8Slice(start, end)
 }
 
 /** Whether it gives the text of a column as it is. */

@@ -1,0 +1,68 @@
+// Short texts, of which rows are full. A call of Node's for each costs more than to look at the bytes here, and one call with the codes of
+// all characters makes no text for each of them in between.
+import type { Bytes } from './field-reader.ts'
+
+/** Longer ones cost a call of Node's less. */
+export const longestShort = 12
+
+const of = String.fromCharCode as (...codes: readonly (number | undefined)[]) => string
+
+/** The text of so many bytes from `s` on. Null: it is not ASCII alone. */
+export function shortText(b: Bytes, s: number, length: number): string | null {
+  let all = 0
+  for (let at = s + length - 1; at >= s; at--) all |= b[at] as number
+  if (all > 127) return null
+  switch (length) {
+    case 0:
+      return ''
+    case 1:
+      return of(b[s])
+    case 2:
+      return of(b[s], b[s + 1])
+    case 3:
+      return of(b[s], b[s + 1], b[s + 2])
+    case 4:
+      return of(b[s], b[s + 1], b[s + 2], b[s + 3])
+    case 5:
+      return of(b[s], b[s + 1], b[s + 2], b[s + 3], b[s + 4])
+    case 6:
+      return of(b[s], b[s + 1], b[s + 2], b[s + 3], b[s + 4], b[s + 5])
+    case 7:
+      return of(b[s], b[s + 1], b[s + 2], b[s + 3], b[s + 4], b[s + 5], b[s + 6])
+    case 8:
+      return of(b[s], b[s + 1], b[s + 2], b[s + 3], b[s + 4], b[s + 5], b[s + 6], b[s + 7])
+    case 9:
+      return of(b[s], b[s + 1], b[s + 2], b[s + 3], b[s + 4], b[s + 5], b[s + 6], b[s + 7], b[s + 8])
+    case 10:
+      return of(b[s], b[s + 1], b[s + 2], b[s + 3], b[s + 4], b[s + 5], b[s + 6], b[s + 7], b[s + 8], b[s + 9])
+    case 11:
+      return of(
+        b[s],
+        b[s + 1],
+        b[s + 2],
+        b[s + 3],
+        b[s + 4],
+        b[s + 5],
+        b[s + 6],
+        b[s + 7],
+        b[s + 8],
+        b[s + 9],
+        b[s + 10],
+      )
+    default:
+      return of(
+        b[s],
+        b[s + 1],
+        b[s + 2],
+        b[s + 3],
+        b[s + 4],
+        b[s + 5],
+        b[s + 6],
+        b[s + 7],
+        b[s + 8],
+        b[s + 9],
+        b[s + 10],
+        b[s + 11],
+      )
+  }
+}
