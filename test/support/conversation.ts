@@ -152,6 +152,11 @@ class Tap extends Session {
   readonly answers: Buffer[] = []
   #frames: Buffer[] = []
 
+  /** Every message comes by itself. */
+  override rows(_bytes: Buffer, from: number): number {
+    return from
+  }
+
   override message(type: number, bytes: Buffer, at: number, end: number): void {
     this.#frames.push(Buffer.from(bytes.subarray(at - 5, end)))
     if (type === 90) this.answers.push(Buffer.concat(this.#frames.splice(0)))
