@@ -138,6 +138,7 @@ export const mysql: Dialect = Object.freeze<Dialect>({
     },
     takeBack: (name) => `SET ${target(settingName(name))} = ${name.includes('.') ? 'NULL' : 'DEFAULT'}`,
     kind: (name) => (beginning.test(name) ? 'beginning' : lasting.test(name) ? 'lasting' : 'plain'),
+    undone: false,
     alone: new Set([currentDatabase]),
     guards: [],
     isolation: (level) => ({

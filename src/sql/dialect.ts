@@ -114,8 +114,8 @@ export interface SettingWords {
    * `beginning`: as `lasting`, and it acts on transactions that begin later.
    */
   kind(name: string): 'plain' | 'lasting' | 'beginning'
-  /** A rollback takes back what was set since: to a savepoint too. Absent: nobody knows what it leaves. */
-  readonly undone?: true
+  /** Whether a rollback, also to a savepoint, takes back what was set since. Absent: nobody knows what it leaves. */
+  readonly undone?: boolean
   /** Those that need a statement for each alone. All others can be set by one. */
   readonly alone: ReadonlySet<string>
   /**

@@ -152,4 +152,37 @@ describeMysql('settings of a scope on MySQL', () => {
 
     expect(await server.query('select who from heard')).toEqual([{ who: '7' }, { who: '7' }])
   })
+
+  test('what code sets over them stays when a transaction is rolled back, which takes back no setting here', async () => {
+    const db = single()
+    const tenant = (): Promise<unknown> => db.scalar('select @`app.tenant`')
+    const fails = async (): Promise<void> => {
+      const error = new Error('undone')
+      expect(
+        await caught(
+          db.transaction(async () => {
+            expect(await tenant()).toBe('8')
+            await db.scalar('select 1')
+            throw error
+          }),
+        ),
+      ).toBe(error)
+    }
+
+    await db.scope(
+      async () => {
+        expect(await tenant()).toBe('7')
+        await db.status("set @`app.tenant` = '8'")
+        await fails()
+        expect(await tenant()).toBe('8')
+        await db.transaction(async () => {
+          expect(await tenant()).toBe('8')
+          await fails()
+          expect(await tenant()).toBe('8')
+        })
+      },
+      { settings },
+    )
+    expect(await db.scope(tenant, { settings })).toBe('7')
+  })
 })

@@ -236,8 +236,9 @@ function sendOrDestroy(slot: Holding, text: string): void {
 export function settingsLeft(slot: Holding, { parent, savepoint, committed, past }: TransactionRecord): void {
   const { dialect, options } = slot.engine
   const inForce = slot.lease?.raw.inForce
-  const sure = dialect.settings.undone === true && past.broken === null
-  inForce?.unmark(savepoint, sure && !committed)
+  const { undone } = dialect.settings
+  const sure = undone !== undefined && past.broken === null
+  inForce?.unmark(savepoint, undone === true && sure && !committed)
   // Behind a pooler they are of the transaction.
   if (parent === null && options.pooler !== undefined) inForce?.clear()
   else if (!committed && (!sure || isLent(slot))) settingsUndone(slot)
