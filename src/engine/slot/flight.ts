@@ -30,7 +30,10 @@ export class Flight {
   #fence: EngineOp | null = null
   /** A transaction begun by text is open, or may be. */
   #typed = false
-  /** How it was lost, with its connection or by a failure that is the end of it all: until another one is begun, or it is rolled back, nothing is sent in its name. */
+  /**
+   * How it was lost, with its connection or by a failure that is the end of it all: until another one is begun, or it is rolled back,
+   * nothing is sent in its name.
+   */
   #typedLost: Failure | null = null
   #spoiler: { readonly failure: Failure; readonly stmt: Compiled } | null = null
 
@@ -114,8 +117,11 @@ export class Flight {
     const { stmt } = op
     this.#spoiler ??= { failure, stmt }
     if (!idle || stmt.hasControl) return
-    // The server has rolled all of it back: what comes next would run in none.
     this.#typed = false
+    // What commits by itself has done that before it failed, unless its failure says otherwise.
+    const { dialect } = op.engine
+    if (stmt.cls === 'commits' && dialect.explain(failure.fields ?? {}).transaction !== 'ended') return
+    // The server has rolled all of it back: what comes next would run in none.
     const cause = abortedBy(op.engine, 'its transaction', { failure, stmt }, null)
     this.#typedLost = { kind: 'refused', outcome: 'rolled_back', refusal: { reason: 'usage' }, cause }
   }
