@@ -1,5 +1,6 @@
 // A statement that is baked: written once, run with other values each time. Made by `Db.bake`; every run is an ordinary call
 // of an executor, to which the recipe brings what was compiled. It is immutable and knows no connection.
+import { drivers } from '../driver/registry.ts'
 import { UsageError } from '../errors/index.ts'
 import type { Handle } from '../engine/context/frame.ts'
 import { callOptions, place, placeOf } from '../engine/handle.ts'
@@ -19,10 +20,11 @@ import {
 import { type Executor, boundQuery, type SqlQuery } from '../engine/query/executor.ts'
 import type { CursorOptions, QueryOptions } from '../engine/query/query-options.ts'
 import { cursorChecks, optionsOf, queryChecks } from '../engine/query/query-terms.ts'
-import { type Recipe, type RowLoader, toRecipe } from '../sql/baked.ts'
+import { placeholders, Recipe, type RowLoader, toRecipe } from '../sql/baked.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { Into, IntoRow } from '../sql/into.ts'
 import {
+  adaptBaked,
   type DrizzleCommand,
   type Loading as LoadingInto,
   loadingOf,
@@ -116,6 +118,16 @@ const loadingChecks: Checks<Loading> = {
 const intoOfRun: Check = () => 'belongs to bake() or with(): a run has the rows that its statement was baked for'
 const runChecks: Checks<QueryOptions & { readonly into?: undefined }> = { ...queryChecks, into: intoOfRun }
 const cursorRunChecks: Checks<CursorOptions & { readonly into?: undefined }> = { ...cursorChecks, into: intoOfRun }
+
+/** While the database of `on` is not open, a query that says what it is written for is believed. It is checked again where it runs. */
+export function recipeOn(on: Executor, query: unknown): Recipe {
+  const isRecipe = Object(query) instanceof BakedStatement
+  const supposed = typeof query !== 'string' && !isRecipe && on.engineQuietly() === null
+  const family = supposed ? adaptBaked(query, placeholders).dialect : undefined
+  const written = drivers.all.find(({ dialect }) => dialect?.family === family)?.dialect
+  const dialect = on.dialectHere()
+  return Recipe.of(family === dialect.family ? dialect : (written ?? dialect), query)
+}
 
 /** @throws {UsageError} for an unknown option */
 export function bakedOn<R, P extends object, Raw>(

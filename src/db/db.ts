@@ -23,14 +23,14 @@ import { closedError, nothingClosed, notBound, Opening, Pace, Paces, withoutEngi
 import type { Executor, Row } from '../engine/query/executor.ts'
 import { Source } from '../engine/source.ts'
 import type { Works } from '../engine/works.ts'
-import { Bakery, Recipe, type RowLoader } from '../sql/baked.ts'
+import { Bakery, type RowLoader } from '../sql/baked.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { Into, IntoRow } from '../sql/into.ts'
 import type { Params } from '../sql/statement.ts'
 import { needsFunction } from '../util/options.ts'
 import { inRoot } from '../util/context.ts'
 import type { TenantStay, TenantTargets } from './places.ts'
-import { type Bakeable, type Baked, type BakeOptions, bakedOn, type GivenBakeOptions } from './baked.ts'
+import { type Bakeable, type Baked, type BakeOptions, bakedOn, type GivenBakeOptions, recipeOn } from './baked.ts'
 
 type State = 'unbound' | 'configured' | 'opening' | 'open' | 'closed'
 
@@ -173,7 +173,7 @@ export class Db extends Source implements AsyncDisposable {
     options?: (BakeOptions & { readonly loader?: RowLoader<R, T> | undefined }) | Handle,
   ): Baked<T, P, R>
   bake(query: unknown, options?: GivenBakeOptions | Handle): Baked<unknown, object, unknown> {
-    const recipe = Recipe.of(this.dialectHere(), query)
+    const recipe = recipeOn(this, query)
     this.bakery.add(recipe)
     return bakedOn(recipe, this, options)
   }

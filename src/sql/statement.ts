@@ -123,7 +123,7 @@ export interface Adapter {
    * Like `toStatement`, for a query that gets its values later. `Placeholder`s stand for them among the parameters.
    * Default: `toStatement`, which must then keep every `Placeholder` in its place.
    */
-  bake?(query: object, dialect: Dialect): Statement
+  bake?(query: object, dialect?: Dialect): Statement
   /**
    * The SQL of an object interpolated in `` sql`…` `` (a query, table, column, condition), with placeholders counted
    * from `$1` where the dialect has numbers; `undefined` when the object is none of the builder's.
@@ -177,7 +177,7 @@ function wrongDialect(written: string, { title }: Dialect): UsageError {
  * The statement of a query that is baked, with `Placeholder`s among its parameters; a function is called with
  * placeholders for its argument and gives the query. Throws as `adapt` does.
  */
-export function adaptBaked(given: unknown, placeholders: () => object, dialect: Dialect): Statement {
+export function adaptBaked(given: unknown, placeholders: () => object, dialect?: Dialect): Statement {
   const query: unknown = typeof given === 'function' && !isQuery(given) ? given(placeholders()) : given
   if (typeof query === 'string')
     throw new UsageError('The function of a baked query gives a query, as sql`…`: text alone has no values.')

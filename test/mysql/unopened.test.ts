@@ -1,9 +1,12 @@
 /** What is written before the database is known, or open, is in the words of MySQL when it runs there. */
 
+import { eq, sql as drizzleSql } from 'drizzle-orm'
 import { int, mysqlTable } from 'drizzle-orm/mysql-core'
+import { drizzle } from 'drizzle-orm/mysql2'
 import { Kysely } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { closeGlobal, createDb, type Db, globalDb, sql } from 'genever'
+import { ambient } from 'genever/drizzle'
 import { geneverDialect, kysely, toQuery } from 'genever/kysely'
 import { many, Model } from 'genever/models'
 import { createRegistry } from 'genever/registry'
@@ -28,6 +31,9 @@ function modelsOf(db: Db) {
     .load(Box.load({ things: many(Thing) }))
   return { Box, full }
 }
+
+const drizzled = (db: Db) => ambient(db, (client) => drizzle({ client }))
+const ofDrizzle = (db: Db) => drizzled(db).select({ order: boxes.order }).from(boxes)
 
 const taken = async (rows: AsyncIterable<unknown>): Promise<unknown[]> => {
   const all: unknown[] = []
@@ -65,6 +71,72 @@ const doors: Readonly<Record<string, readonly [ask: (db: Db) => Promise<unknown>
         .where('order', '=', 1)
         .execute(),
     first,
+  ],
+  "Drizzle's own": [(db) => ofDrizzle(db).where(eq(boxes.order, 1)), first],
+  "Drizzle's transaction": [
+    (db) => drizzled(db).transaction((tx) => tx.select({ order: boxes.order }).from(boxes).where(eq(boxes.order, 1))),
+    first,
+  ],
+  'a query of Drizzle, run by the db': [(db) => db.all(ofDrizzle(db).where(eq(boxes.order, 1))), first],
+  "a query of Drizzle's rows as they come": [(db) => taken(db.iterate(ofDrizzle(db).where(eq(boxes.order, 1)))), first],
+  'a query of Drizzle, baked': [(db) => db.bake(ofDrizzle(db).where(eq(boxes.order, 1))).all(), first],
+  'a query of Drizzle with placeholders, baked': [
+    (db) => db.bake(ofDrizzle(db).where(eq(boxes.order, drizzleSql.placeholder('order')))).all({ order: 1 }),
+    first,
+  ],
+  'a function that gives a query of Drizzle, baked': [
+    (db) => db.bake(({ order }: { order: number }) => ofDrizzle(db).where(eq(boxes.order, order))).all({ order: 1 }),
+    first,
+  ],
+  'a query of Drizzle, bound': [
+    (db) =>
+      db.all(db.bake(({ order }: { order: number }) => ofDrizzle(db).where(eq(boxes.order, order))).bind({ order: 1 })),
+    first,
+  ],
+  "Drizzle's sql": [
+    (db) =>
+      db.all(
+        drizzleSql`select ${boxes.order} as ${drizzleSql.identifier('order')} from ${boxes} where ${eq(boxes.order, 1)}`,
+      ),
+    first,
+  ],
+  "Drizzle's sql, baked": [
+    (db) => db.bake(drizzleSql`select ${boxes.order} from ${boxes} where ${eq(boxes.order, 1)}`).all(),
+    first,
+  ],
+  'many sets of a query of Drizzle': [
+    (db) =>
+      db
+        .executeMany(
+          drizzled(db)
+            .update(boxes)
+            .set({ n: 1 })
+            .where(eq(boxes.order, drizzleSql.placeholder('order'))) as never,
+          [{ order: 1 }],
+        )
+        .then(() => first),
+    first,
+  ],
+  "Kysely's, baked": [(db) => db.bake(typed(db)).all(), first],
+  "Kysely's of values, baked": [
+    (db) =>
+      db
+        .bake(({ order }: { order: number }) =>
+          kysely<Tables>(db).selectFrom('boxes').select('order').where('order', '=', order),
+        )
+        .all({ order: 1 }),
+    first,
+  ],
+  'objects of a condition of Drizzle': [
+    (db) => modelsOf(db).Box.query().where(eq(boxes.order, 1)).all(),
+    [{ order: 1, n: 1 }],
+  ],
+  'objects, baked': [
+    (db) =>
+      db
+        .bake(({ order }: { order: number }) => modelsOf(db).Box.query().where(eq(boxes.order, order)))
+        .all({ order: 1 }),
+    [{ order: 1, n: 1 }],
   ],
   'an object by its key': [(db) => modelsOf(db).Box.getOr404(1), { order: 1, n: 1 }],
   'objects with lists': [(db) => modelsOf(db).full.all(), [fullFirst, { order: 2, n: 2, things: [{ id: 3 }] }]],
@@ -112,7 +184,9 @@ describeMysql('before the database is known', () => {
     const seen: Record<string, unknown> = {}
     for (const [door, [ask]] of Object.entries(doors)) {
       const db = (dbs[name] as (url: string) => Db)(server.url)
-      seen[door] = await ask(db).catch((error: unknown) => error)
+      seen[door] = await Promise.resolve(db)
+        .then(ask)
+        .catch((error: unknown) => error)
       await db.close().catch(() => {})
       await closeGlobal()
     }

@@ -3,7 +3,16 @@
 // instead; nothing is sent, and a builder that does not come to us belongs to another pool.
 import { UsageError } from '../../errors/index.ts'
 import { builderOf, hasMethod, isPlain, type Adapter, registerAdapter, type Statement } from '../../sql/statement.ts'
-import { checkDeclared, isSqlLike, render, type Rendered, type SqlLike, tableName, viewName } from './core/render.ts'
+import {
+  checkDeclared,
+  declaredFamily,
+  isSqlLike,
+  render,
+  type Rendered,
+  type SqlLike,
+  tableName,
+  viewName,
+} from './core/render.ts'
 import { mapperOf, type Mapper, returnsRows } from './rows.ts'
 import { type Capture, captureOf } from './session.ts'
 import { mysqlRows, nodePgRows, pgliteRows, type Rows } from './values.ts'
@@ -38,7 +47,11 @@ function statementOf(query: object, dialect: Dialect | undefined, rewrite: Rewri
       ...rewrite((query as { getQuery(): Statement }).getQuery()),
       dialect: isA(query, 'MySqlRaw') ? 'mysql' : 'postgres',
     }
-  if (isA(query, 'SQL')) return rewrite(render(query as SqlLike, { dialect }))
+  if (isA(query, 'SQL'))
+    return {
+      ...rewrite(render(query as SqlLike, { dialect })),
+      ...(dialect === undefined ? { dialect: declaredFamily(query) } : {}),
+    }
   throw noQuery(query)
 }
 

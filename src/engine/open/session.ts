@@ -277,7 +277,9 @@ export class SessionSource implements ConnectionSource, Outlet {
     if (!engine.options.prebake || raw.prepare === undefined) return
     const statements = new Set<Compiled>()
     for (const { plans } of engine.bakeries)
-      for (const plan of plans) if (plan.parameters <= mostDescribed) statements.add(plan.on(engine.statements))
+      for (const plan of plans)
+        if (plan.dialect.family === engine.dialect.family && plan.parameters <= mostDescribed)
+          statements.add(plan.on(engine.statements))
     if (statements.size === 0) return
     const refused = await raw.prepare([...statements], deadline)
     if (refused === null) {

@@ -86,6 +86,16 @@ export function checkDeclared(value: unknown, wanted?: Dialect): Dialect {
   return dialect
 }
 
+/** The family that the first table or column in it is declared for; undefined where it has none. */
+export function declaredFamily(value: unknown): string | undefined {
+  let family: string | undefined
+  findDeclared(value, (declared) => {
+    ;({ family } = dialectOf(declared))
+    return true
+  })
+  return family
+}
+
 export function declaredElsewhere(declared: object, dialect: Dialect): UsageError {
   const { name } = declared as { readonly name?: unknown }
   const what = kindOf(declared) === 'Column' && typeof name === 'string' ? `The column '${name}'` : 'A table or view'
