@@ -133,7 +133,7 @@ export const mysql: Dialect = Object.freeze<Dialect>({
       if (database !== undefined) return { sql: `USE ${quote(settingValue(currentDatabase, database))}`, params: [] }
       return {
         sql: `SET ${entries.map(([name]) => `${target(settingName(name))} = ?`).join(', ')}`,
-        params: entries.map(([name, value]) => plain(name, settingValue(name, value))),
+        params: entries.map(([name, value]) => asSent(name, settingValue(name, value))),
       }
     },
     takeBack: (name) => `SET ${target(settingName(name))} = ${name.includes('.') ? 'NULL' : 'DEFAULT'}`,
@@ -192,8 +192,8 @@ function target(name: string): string {
   return name.includes('.') ? `@${quote(name)}` : `SESSION ${name}`
 }
 
-/** A setting of the server takes a whole number only as one. */
-function plain(name: string, value: string): string | number {
+/** The value of a setting as the server takes it: a whole number only as one, but for variables of the user. */
+export function asSent(name: string, value: string): string | number {
   if (name.includes('.') || !/^-?\d{1,15}$/.test(value)) return value
   return Number(value)
 }

@@ -270,6 +270,13 @@ describeMysql('the engine on MySQL', () => {
     expect(await look()).toEqual({ tenant: null, most: 0 })
   })
 
+  test('a whole number among the settings of the engine may be text, as among those of a scope', async () => {
+    const other = open({ settings: { innodb_lock_wait_timeout: '7', 'app.version': '7' } })
+    const [row] = await other.all('select @@innodb_lock_wait_timeout as seconds, @`app.version` as version')
+
+    expect(row).toEqual({ seconds: 7, version: '7' })
+  })
+
   test('what onConnect sets is there after every reset', async () => {
     const single = open({
       pool: { max: 1 },

@@ -1,6 +1,6 @@
 // The driver `mysql`: opens a connection of mysql2 to MySQL or MariaDB within one deadline and makes a session of it.
 import { UsageError } from '../../errors/index.ts'
-import { currentDatabase, mysql } from '../../mysql/dialect.ts'
+import { asSent, currentDatabase, mysql } from '../../mysql/dialect.ts'
 import { explain, explainRefused, fieldsOf } from '../../mysql/errno.ts'
 import { before } from '../../util/clock.ts'
 import { textIn } from '../../util/thrown.ts'
@@ -72,7 +72,8 @@ const patience = '31536000'
 function establishing({ settings = {} }: MysqlOptions): string {
   const given = Object.entries(settings).map(([name, value]) => {
     const target = name.includes('.') ? `@${mysql.quote(name)}` : `SESSION ${name}`
-    return `${target} = ${typeof value === 'string' ? literal(value) : String(value)}`
+    const written = typeof value === 'string' ? asSent(name, value) : value
+    return `${target} = ${typeof written === 'string' ? literal(written) : String(written)}`
   })
   // The database that names are looked up in has to be known: a prepared statement keeps its own.
   const own = ['autocommit = 1', "time_zone = '+00:00'", `net_write_timeout = ${patience}`, 'session_track_schema = 1']
