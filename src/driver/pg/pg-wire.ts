@@ -3,10 +3,10 @@
 // unit goes to the session's exchange, all else to the client, whose own results and type parsers are not used.
 import type { Failure } from '../driver.ts'
 import { ProtocolError, UsageError } from '../../errors/index.ts'
-import { Inbox, type Receiver } from '../postgres/inbox.ts'
+import { header, Inbox, Message, type Receiver } from '../postgres/inbox.ts'
 import { Loan } from '../postgres/loan.ts'
 import type { Login } from '../postgres/login.ts'
-import { header, isAside, Message, readResponse, readStatus, receive } from '../postgres/message-reader.ts'
+import { isAside, readResponse, readStatus, receive } from '../postgres/message-reader.ts'
 import type { MessageWriter } from '../postgres/message-writer.ts'
 import type { Fields } from '../postgres/outcome.ts'
 import { dropsPrepared } from '../postgres/prepared.ts'

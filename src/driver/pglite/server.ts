@@ -3,7 +3,7 @@
 // closes it ends it; one that is destroyed leaves a database in memory alive, as a real server outlives a lost connection.
 import { Dirty } from '../../sql/compiled.ts'
 import type { Failure } from '../driver.ts'
-import { endOf, header, Message } from '../postgres/message-reader.ts'
+import { endOf, header, Message } from '../postgres/inbox.ts'
 import { MessageWriter } from '../postgres/message-writer.ts'
 import { everything, resetText } from '../../postgres/session-sql.ts'
 import { State } from '../../postgres/sqlstate.ts'

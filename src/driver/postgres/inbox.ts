@@ -1,7 +1,49 @@
 // What a server has sent and nobody has read: its bytes are cut into messages, and each whole one goes to a receiver. Chunks end
 // anywhere. The bytes come as chunks in memory of somebody else, or a socket writes them into the inbox itself. It reads no values.
 import { ProtocolError } from '../../errors/index.ts'
-import { endOf, header, Message } from './message-reader.ts'
+
+/** Types of messages, as their first byte. */
+export const Message = {
+  parseComplete: 49,
+  bindComplete: 50,
+  closeComplete: 51,
+  notification: 65,
+  commandComplete: 67,
+  dataRow: 68,
+  errorResponse: 69,
+  copyIn: 71,
+  copyOut: 72,
+  emptyQuery: 73,
+  backendKey: 75,
+  notice: 78,
+  authentication: 82,
+  parameterStatus: 83,
+  rowDescription: 84,
+  readyForQuery: 90,
+  copyDone: 99,
+  copyData: 100,
+  noData: 110,
+  portalSuspended: 115,
+  parameterDescription: 116,
+  negotiation: 118,
+} as const
+
+/** The type, four bytes of length. */
+export const header = 5
+/** The server's own bound for a message (PostgreSQL: MaxAllocSize). */
+const longest = 0x3f_ff_ff_ff
+
+/** Where the message that begins at `at` ends. @throws {ProtocolError} when it has no possible length. */
+export function endOf(bytes: Buffer, at: number): number {
+  // Without the checks of `readInt32BE`: every message has one.
+  const length =
+    ((bytes[at + 1] as number) << 24) |
+    ((bytes[at + 2] as number) << 16) |
+    ((bytes[at + 3] as number) << 8) |
+    (bytes[at + 4] as number)
+  if (length < 4 || length > longest) throw new ProtocolError('a message with an impossible length')
+  return at + 1 + length
+}
 
 export interface Receiver {
   /** A message: its type, and its body from `at` to before `end`. The bytes are the inbox's: what is kept is copied. */

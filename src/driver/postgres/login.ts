@@ -3,7 +3,8 @@
 // server that has not proved that it knows the password too.
 import { ProtocolError, UsageError } from '../../errors/index.ts'
 import { unreadable } from '../../postgres/encoding.ts'
-import { header, Message, receiveAside } from './message-reader.ts'
+import { header, Message } from './inbox.ts'
+import { receiveAside } from './message-reader.ts'
 
 /** AuthenticationRequest, by its number. */
 export const Auth = { ok: 0, cleartext: 3, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 } as const

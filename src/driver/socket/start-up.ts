@@ -7,10 +7,10 @@ import { State } from '../../postgres/sqlstate.ts'
 import { deferred } from '../../util/clock.ts'
 import type { ConnectionHooks, Failure } from '../driver.ts'
 import { Auth, type Login } from '../postgres/login.ts'
-import { BodyReader, header, Message, readResponse, readStatus } from '../postgres/message-reader.ts'
+import { header, Message, type Receiver } from '../postgres/inbox.ts'
+import { BodyReader, readResponse, readStatus } from '../postgres/message-reader.ts'
 import type { CancelKey } from './cancel.ts'
 import { type Binding, Scram, scramSha256, scramSha256Plus } from './scram.ts'
-import type { Receiver } from '../postgres/inbox.ts'
 import type { Ends } from './socket-wire.ts'
 
 /** The version of the protocol, as its start-up message has it. */

@@ -1,7 +1,7 @@
 // The rows of an answer as they stand in what has arrived, one message behind the other: all of them are read in one loop. It knows no
 // connection; whose rows they are and that they may come now is for the exchange to know.
 import { OpState } from '../../driver.ts'
-import { endOf, header, Message } from '../message-reader.ts'
+import { endOf, header, Message } from '../inbox.ts'
 import type { Step } from '../step.ts'
 import { type Bytes, isMisfit, misfit } from './field-reader.ts'
 
