@@ -7,7 +7,7 @@ import type { Errand } from '../pool/recall.ts'
 import type { ResolvedOptions } from '../options/options.ts'
 import type { Lease } from '../pool/member.ts'
 import type { Pool } from '../pool/pool.ts'
-import { type Compiled, firstColumn, Names } from '../sql/compiled.ts'
+import { type Compiled, firstColumn, Names, shortText } from '../sql/compiled.ts'
 import type { StatementCache } from '../sql/compile.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { FunctionBook, KnownFunctions, Reach } from '../sql/functions.ts'
@@ -189,7 +189,7 @@ export class Functions {
       'pinned-for-numbers',
       'Scopes that run this statement keep their connection, because currval() or lastval() was asked for behind it. Use INSERT … ' +
         'RETURNING, and they do not have to.',
-      { engine: name, places: [text.length > 80 ? `${text.slice(0, 77)}…` : text], warn: false },
+      { engine: name, places: [shortText({ text })], warn: false },
     )
   }
 

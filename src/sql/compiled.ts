@@ -220,6 +220,15 @@ export interface RowSpec<R = unknown> {
 /** The first column of each row. */
 export const firstColumn: RowSpec = { into: 'scalar', make: null, columns: null }
 
+/** For messages: on one line, because a text must not move the cursor of a terminal either. */
+export function shortText({ text: whole, untagged: text = whole }: Pick<Compiled, 'text' | 'untagged'>): string {
+  const line = text
+    .slice(0, 400)
+    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
+    .trim()
+  return line.length > 80 || text.length > 400 ? `${line.slice(0, 77)}…` : line
+}
+
 /**
  * Whether nothing may stand in front of it in its unit: several statements in one text, what ends transactions by itself or
  * runs in none (DO and CALL may commit), and BEGIN by text, which may ask for an isolation level.

@@ -221,7 +221,7 @@ forEachDriver((driver) => {
           )
         }),
       )
-      expect((await ended).message).toContain('its error was swallowed')
+      expect((await ended).message).toContain('the error was caught inside')
     }
     await using connection = await db.acquire()
     await connection.status('begin')

@@ -3,6 +3,7 @@
 import {
   createDb,
   type Db,
+  type QueryError,
   ReadOnlyError,
   TransactionAbortedError,
   TransactionStateError,
@@ -236,6 +237,21 @@ describe('a transaction in the sandbox', () => {
     await sandboxed(db, weaker, { isolation: 'repeatable read' })
     await sandboxed(db, weaker)
   })
+
+  test.each(['savepoint x', 'release savepoint x', 'rollback to savepoint x'])(
+    'is needed for %s, which is refused outside of one in the words of the server',
+    async (text) => {
+      const refused = async (): Promise<object> => {
+        await using connection = await db.acquire()
+        const { message, sqlState } = (await caught(connection.status(text))) as QueryError
+        return { message, sqlState }
+      }
+      const outside = await refused()
+
+      expect(outside).toMatchObject({ sqlState: '25P01' })
+      expect(await sandboxed(db, refused)).toEqual(outside)
+    },
+  )
 
   test('may be typed as text on a connection of its own', async () => {
     await sandboxed(db, async () => {

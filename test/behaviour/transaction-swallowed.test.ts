@@ -89,6 +89,43 @@ describe('a failure that the callback swallowed', () => {
 forEachDriver((driver) => {
   const onMysql = driver.name === 'mysql'
 
+  test('a swallowed failure: each statement behind it and the end say which statement failed, why, where and what to do', async () => {
+    const db = await driver.db()
+    const table = await driver.table('id int primary key, name varchar(200)')
+    const text = `insert into ${table} (id, name)\n  values (:id, ${'upper('.repeat(9)}:name${')'.repeat(9)})`
+    const values = { id: 731_946, name: 'hidden-value' }
+    const errors: (Error & { readonly cause?: unknown })[] = []
+
+    errors.push(
+      await caught(
+        db.transaction(async (tx) => {
+          await tx.status(text, values)
+          expect(await caught(tx.status(text, values))).toBeInstanceOf(UniqueViolationError)
+          errors.push(await caught(tx.scalar('select 1')), await caught(tx.transaction(() => tx.scalar('select 2'))))
+        }),
+      ),
+    )
+
+    const shown = `insert into ${table} (id, name) values (`
+    for (const { name, message, cause } of errors) {
+      expect(name).toBe('TransactionAbortedError')
+      expect(message).toMatch(
+        /^The (?:statement did not run, because the )?transaction begun at \S*.*transaction-swallowed/,
+      )
+      expect(message).toContain(` its statement "${shown}`)
+      expect(/"(insert .*?…)"/.exec(message)?.[1]).toHaveLength(78)
+      expect(cause).toMatchObject({
+        name: 'UniqueViolationError',
+        statement: { sql: expect.stringContaining('insert') },
+      })
+      expect(message).toContain(`: ${(cause as Error).message}`)
+      expect(message).toMatch(/ or put a statement that may fail into a nested db\.transaction\(\): .*\.$/)
+      expect(message).not.toMatch(/731946|hidden-value|\n/)
+    }
+    expect(errors).toHaveLength(3)
+    expect(errors[2]!.message).toContain('could not be committed and was rolled back')
+  })
+
   // MySQL has no constraints that wait.
   test.skipIf(onMysql)(
     'a deferred foreign key fails at COMMIT with its own error, and the connection serves on',

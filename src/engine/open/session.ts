@@ -6,7 +6,7 @@ import type { ResolvedOptions } from '../../options/options.ts'
 import type { ConnectionSource } from '../../pool/contract.ts'
 import type { Member } from '../../pool/member.ts'
 import { leaseChannel, type LeaseEvent, serverMessageChannel, waitChannel, notice } from '../../observe/channels.ts'
-import { type Compiled, Pin } from '../../sql/compiled.ts'
+import { type Compiled, Pin, shortText } from '../../sql/compiled.ts'
 import type { ErrorFields, Meaning } from '../../sql/dialect.ts'
 import type { Outlet } from '../client/ear.ts'
 import { Connection } from '../connection.ts'
@@ -291,7 +291,7 @@ export class SessionSource implements ConnectionSource, Outlet {
         'prebake-failed',
         `A baked statement could not be prepared on a new connection (${failure.fields?.['message'] ?? failure.kind}). It is ` +
           'prepared when it is used.',
-        { engine: engine.name, places: [stmt.text.length > 80 ? `${stmt.text.slice(0, 77)}…` : stmt.text] },
+        { engine: engine.name, places: [shortText(stmt)] },
       )
   }
 

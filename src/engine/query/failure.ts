@@ -22,8 +22,9 @@ import {
   toConnectError,
   toQueryError,
 } from '../../errors/index.ts'
+import type { Place } from '../../observe/place.ts'
 import { textIn, thrownText } from '../../util/thrown.ts'
-import type { Compiled } from '../../sql/compiled.ts'
+import { type Compiled, shortText } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import type { Fate } from '../../sql/statement.ts'
 import type { EngineCore } from '../core.ts'
@@ -150,27 +151,58 @@ function abortedError(
   const known = op.transaction?.abortedError(op.stmt)
   if (known) return known
   const first = op.slot?.flight.spoiler ?? { failure: { ...failure, fields }, stmt: op.stmt }
-  return abortedBy(op.engine, 'its transaction', first, op.stmt)
+  return abortedBy(op.engine, null, first, op.stmt)
+}
+
+/** What spoiled a transaction; its statement, if one did and it is known. */
+export interface Spoiling {
+  readonly failure: Failure
+  readonly stmt: Compiled | null
 }
 
 /**
  * The error of a statement that comes after one that has failed in the same transaction.
- * @param which Transaction, for the message.
- * @param first The failure, and its statement.
+ * @param place Where the transaction began; null: it was begun by text.
  * @param stmt The later statement, if it is known here.
  */
 export function abortedBy(
   engine: Pick<EngineCore, 'dialect'>,
-  which: string,
-  first: { readonly failure: Failure; readonly stmt: Compiled | null } | null,
+  place: Place | null,
+  first: Spoiling | null,
   stmt: Compiled | null,
 ): TransactionAbortedError {
-  const cause = first === null ? null : causeOf(engine, first.failure, first.stmt)
+  const which = place === null ? 'its transaction' : `the transaction begun at ${place}`
+  const cause = first === null ? undefined : causeOf(engine, first.failure, first.stmt)
+  const failed = first === null || first.stmt === null ? '' : ` after its statement "${shortText(first.stmt)}" failed`
   return new TransactionAbortedError(
-    `The statement did not run, because ${which} cannot go on${cause === null ? '.' : `: ${cause.message}`} Let the first error ` +
-      'through, or run a statement that may fail in a nested transaction.',
-    { cause: cause ?? undefined, outcome: 'rolled_back', statement: stmt === null ? undefined : { sql: stmt.text } },
+    `The statement did not run, because ${which} cannot go on${failed}${sayingOf(cause)} Let the first error through, or ` +
+      (place === null ? 'set a savepoint before a statement that may fail.' : nestAdvice),
+    { cause, outcome: 'rolled_back', statement: stmt === null ? undefined : { sql: stmt.text } },
   )
+}
+
+/** The error of a transaction that was to be committed although something had spoiled it. */
+export function uncommittedBy(
+  engine: Pick<EngineCore, 'dialect'>,
+  place: Place,
+  first: Spoiling | null,
+): TransactionAbortedError {
+  const cause = first === null ? undefined : causeOf(engine, first.failure, first.stmt)
+  const what = first === null || first.stmt === null ? 'a statement inside' : `its statement "${shortText(first.stmt)}"`
+  return new TransactionAbortedError(
+    `The transaction begun at ${place} could not be committed and was rolled back, because ${what} had failed and the error ` +
+      `was caught inside${sayingOf(cause)} Let the error through, or ${nestAdvice}`,
+    { cause, outcome: 'rolled_back' },
+  )
+}
+
+const nestAdvice =
+  'put a statement that may fail into a nested db.transaction(): then only the nested one is rolled back.'
+
+/** The end of a sentence. */
+function sayingOf(cause: Error | undefined): string {
+  if (cause === undefined) return '.'
+  return /[.!?]$/.test(cause.message) ? `: ${cause.message}` : `: ${cause.message}.`
 }
 
 /** The error of the statement that failed first; it was made for its caller then, who has kept it from going on. */

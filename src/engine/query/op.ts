@@ -4,7 +4,7 @@ import type { Failure, Op, OpState, Portal, RawConnection, RowPort, StatementRes
 import type { Copying, Lease } from '../../pool/member.ts'
 import type { PlacedOp, PoolWaiter } from '../../pool/contract.ts'
 import { TransactionAbortedError } from '../../errors/index.ts'
-import { type Compiled, Pin, type RowSpec, type Shape, standsAlone } from '../../sql/compiled.ts'
+import { type Compiled, Pin, type RowSpec, type Shape, shortText, standsAlone } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import type { Decode } from '../../sql/statement.ts'
 import { around, type Link } from '../context/chain.ts'
@@ -299,7 +299,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   }
 
   describe(): string {
-    return this.stmt.text.length > 80 ? `${this.stmt.text.slice(0, 77)}…` : this.stmt.text
+    return shortText(this.stmt)
   }
 }
 

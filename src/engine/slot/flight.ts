@@ -122,7 +122,7 @@ export class Flight {
     const { dialect } = op.engine
     if (stmt.cls === 'commits' && dialect.explain(failure.fields ?? {}).transaction !== 'ended') return
     // The server has rolled all of it back: what comes next would run in none.
-    const cause = abortedBy(op.engine, 'its transaction', { failure, stmt }, null)
+    const cause = abortedBy(op.engine, null, { failure, stmt }, null)
     this.#typedLost = { kind: 'refused', outcome: 'rolled_back', refusal: { reason: 'usage' }, cause }
   }
 

@@ -4,7 +4,7 @@
 import type { RawConnection, Failure } from '../../driver/driver.ts'
 import type { UsageError } from '../../errors/index.ts'
 import { notice } from '../../observe/channels.ts'
-import { type Compiled, Dirty, Pin, type RowSpec } from '../../sql/compiled.ts'
+import { type Compiled, Dirty, Pin, type RowSpec, shortText } from '../../sql/compiled.ts'
 import type { EngineCore } from '../core.ts'
 import { EngineOp } from '../query/op.ts'
 import { draws } from '../functions.ts'
@@ -65,7 +65,7 @@ function tellOfTrigger({ name, toldPlaces }: EngineCore, { text }: Compiled, by:
     'pinned-by-trigger',
     `A scope keeps its connection, and the session is reset after it, because its statement calls ${by}, which may leave something in ` +
       'the session. If it leaves nothing, name it in the option functions.harmless.',
-    { engine: name, places: [by, text.length > 80 ? `${text.slice(0, 77)}…` : text] },
+    { engine: name, places: [by, shortText({ text })] },
   )
 }
 

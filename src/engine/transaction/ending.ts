@@ -6,20 +6,19 @@ import {
   AfterCommitError,
   CommitOutcomeUnknownError,
   ConnectionLostError,
-  TransactionAbortedError,
   TransactionStateError,
   TransactionTimeoutError,
 } from '../../errors/index.ts'
 import { hookFailed, notice } from '../../observe/channels.ts'
 import { runIn } from '../context/chain.ts'
-import { failureError, isFailure, thrownError, wasIdle } from '../query/failure.ts'
+import { failureError, isFailure, thrownError, uncommittedBy, wasIdle } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { isLent } from '../slot/control.ts'
 import { owe, sendCommit as sendCommitWith, sendControl, sendUndoing, undoAlone } from '../slot/sending.ts'
 import { quiet } from '../slot/waiting.ts'
 import { fateOf, noteNumber } from './outcome.ts'
 import type { OpenTransaction } from '../slot/slot.ts'
-import { type Ended, isSpoiled } from './state.ts'
+import { type Ended, isSpoiled, spoilerOf } from './state.ts'
 import { clock } from '../../util/clock.ts'
 
 /**
@@ -363,7 +362,7 @@ function openInside(record: OpenTransaction): string | null {
 }
 
 function abortedError(record: OpenTransaction): Error {
-  const { broken, afterReturn, first: firstFailure, spoiler } = record.past
+  const { broken, afterReturn, first: firstFailure } = record.past
   if (broken !== null && wasIdle(record.engine.dialect, broken)) return failureError(broken, record.engine, record)
   if (broken?.kind === 'lost')
     return new ConnectionLostError(
@@ -372,10 +371,6 @@ function abortedError(record: OpenTransaction): Error {
     )
   if (afterReturn !== null && (afterReturn === firstFailure || firstFailure?.outcome === 'not_started'))
     return failureError({ ...afterReturn, outcome: 'rolled_back' }, record.engine)
-  const first = broken ?? spoiler?.failure ?? firstFailure
-  return new TransactionAbortedError(
-    `The transaction begun at ${record.place} could not be committed and was rolled back, because a statement inside had ` +
-      'failed and its error was swallowed. Let the error through, or run such a statement in a nested transaction.',
-    { cause: first === null ? undefined : failureError(first, record.engine), outcome: 'rolled_back' },
-  )
+  const known = firstFailure === null ? null : { failure: firstFailure, stmt: null }
+  return uncommittedBy(record.engine, record.place, spoilerOf(record.past) ?? known)
 }

@@ -17,7 +17,7 @@ import type { Waiting } from '../slot/waiting.ts'
 import { endedMessage } from './ended.ts'
 import type { Inside, OpenCursor } from './inside.ts'
 import { Followers, Hooks } from './hooks.ts'
-import { advance, type At, type Event, hasEnded, type Past, type State, untouched } from './state.ts'
+import { advance, type At, type Event, hasEnded, type Past, spoilerOf, type State, untouched } from './state.ts'
 import type { TransactionTerms, Where } from './terms.ts'
 import { clock } from '../../util/clock.ts'
 
@@ -250,11 +250,11 @@ export class TransactionRecord<S extends Holder = Holder> implements Inside {
 
   /** The error of a statement that comes after the one that has failed; null while none has. */
   abortedError(stmt: Compiled | null): Error | null {
-    const { broken, spoiler } = this.past
-    if (broken === null && spoiler === null) return this.parent === null ? null : this.parent.abortedError(stmt)
+    const { broken } = this.past
+    const first = spoilerOf(this.past)
+    if (first === null) return this.parent === null ? null : this.parent.abortedError(stmt)
     if (broken?.kind === 'lost') return failureError({ ...broken, outcome: 'rolled_back' }, this.engine, this)
-    const first = broken === null ? spoiler : { failure: broken, stmt: null }
-    return abortedBy(this.engine, `the transaction begun at ${this.place}`, first, stmt)
+    return abortedBy(this.engine, this.place, first, stmt)
   }
 
   /** The slot has put it on its stack. */

@@ -234,6 +234,11 @@ export function isSpoiled({ broken, spoiler, afterReturn }: Past): boolean {
   return broken !== null || spoiler !== null || afterReturn !== null
 }
 
+/** What did that, if it is not only that something failed after its callback had returned. */
+export function spoilerOf({ broken, spoiler }: Past): { failure: Failure; stmt: Compiled | null } | null {
+  return broken === null || broken === spoiler?.failure ? spoiler : { failure: broken, stmt: null }
+}
+
 export function hasEnded(at: At): at is Ended {
   return at === 'committed' || at === 'rolled_back' || at === 'unknown'
 }
