@@ -126,6 +126,25 @@ forEachDriver((driver) => {
     expect(errors[2]!.message).toContain('could not be committed and was rolled back')
   })
 
+  // MySQL goes on after a failure in a transaction begun by text.
+  test.skipIf(onMysql)(
+    'behind a failure in a transaction begun by text the error names the statement that failed',
+    async () => {
+      const db = await driver.db()
+      await using connection = await db.acquire()
+      await connection.status('begin')
+      const first = await caught(connection.scalar('select 1 / :n::int', { n: 0 }))
+      const error = await caught(connection.scalar('select 2'))
+      await connection.status('rollback')
+
+      expect(error).toBeInstanceOf(TransactionAbortedError)
+      expect(error.message).toBe(
+        'The statement did not run, because its transaction cannot go on after its statement "select 1 / $1::int" failed: ' +
+          `${first.message}. Let the first error through, or set a savepoint before a statement that may fail.`,
+      )
+    },
+  )
+
   // MySQL has no constraints that wait.
   test.skipIf(onMysql)(
     'a deferred foreign key fails at COMMIT with its own error, and the connection serves on',
