@@ -1,7 +1,17 @@
 // What a value of an option that concerns connections may be, beside what any option may be: the descriptors of drivers are
 // made of it. A problem never contains the value.
 import { isIPv6, isIP } from 'node:net'
-import { anyOf, boolean, type Check, describeType, integer, isConforming, isPlain, isUtf8 } from '../util/options.ts'
+import {
+  anyOf,
+  boolean,
+  type Check,
+  describeType,
+  integer,
+  isConforming,
+  isPlain,
+  isUtcZone,
+  isUtf8,
+} from '../util/options.ts'
 import { checkConversions } from '../sql/conversions.ts'
 import { longestTimerMs } from '../util/clock.ts'
 import type { Parameter, Reader, Reading, Said } from './descriptor.ts'
@@ -64,6 +74,8 @@ export const sessionSettings: Check = (value) => {
       return 'has client_encoding, which can only be UTF8: text is sent and read as UTF8'
     else if (name.toLowerCase() === 'standard_conforming_strings' && !isConforming(String(each)))
       return 'has standard_conforming_strings, which can only be on: quotes would end elsewhere'
+    else if (name.toLowerCase() === 'time_zone' && !isUtcZone(String(each)))
+      return "has time_zone, which can only be UTC ('+00:00'): dates are sent and read in UTC. Convert in SQL, with convert_tz()"
   return Object.entries(value).every(fits) ? undefined : 'must have names of settings with strings, numbers or booleans'
 }
 

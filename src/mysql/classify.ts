@@ -3,6 +3,7 @@
 import { type Control, Dirty, Pin } from '../sql/compiled.ts'
 import type { Classified } from '../sql/dialect.ts'
 import { type Reading, readStatements, type Verdict } from '../sql/scan.ts'
+import { isUtcZone } from '../util/options.ts'
 import { Scanner, Token } from './lexer.ts'
 import { controlOf, effectOf, type Sign, verdict } from './verdict.ts'
 
@@ -23,6 +24,7 @@ export function classify(text: string): Classified {
   )
   if ((found.pins & Pin.encoding) !== 0 && setsUtf8(text)) found.pins &= ~Pin.encoding
   if ((found.pins & Pin.strings) !== 0 && readsTheSame(text)) found.pins &= ~Pin.strings
+  if ((found.pins & Pin.zone) !== 0 && staysInUtc(text)) found.pins &= ~Pin.zone
   if (scanner.unterminated) {
     if (found.cls === 'read') found.cls = 'write'
     found.dirties |= Dirty.unknown
@@ -79,6 +81,12 @@ function readsTheSame(text: string): boolean {
   )
 }
 
+/** Whether a text that sets `time_zone` sets UTC: only a value that is written down tells. */
+function staysInUtc(text: string): boolean {
+  const zones = [...text.matchAll(/time_zone`?\s*:?=\s*(?:(['"])([^'"\\]*)\1\s*(?=,|;|$|for\b))?/gi)]
+  return zones.length > 0 && zones.every(([, , zone = '']) => isUtcZone(zone))
+}
+
 const headSize = 8
 
 /** Objects whose bodies hold semicolons. */
@@ -102,6 +110,8 @@ class Statement implements Reading<Token> {
   #ahead = ''
   /** Its semicolons end no statement. */
   #compound = false
+  /** The last token is a `time_zone` that may be set. */
+  #zone = false
   /** It calls what gives something else each time, or waits. */
   apart = false
   /** It names what only its session knows. */
@@ -152,6 +162,8 @@ class Statement implements Reading<Token> {
     if (kind === Token.variable || kind === Token.setting) this.#variable(kind)
     if (character === '(' && this.#callee !== '') this.#call(this.#callee)
     const name = kind === Token.quoted ? scanner.name().toLowerCase() : word
+    if (this.#zone && (character === '=' || character === ':=')) this.#signs.add('zone')
+    this.#zone = this.#head[0] === 'set' && scanner.depth === 0 && this.#isZone(kind, name)
     this.#callee = name
     // Of `schema.name` what stands in front of both.
     if (name !== '' && this.#before !== '.') this.#ahead = this.#before
@@ -198,6 +210,11 @@ class Statement implements Reading<Token> {
       if (fills || into) this.#signs.add('sets')
     }
     if (/^(?:last_insert_id|identity|warning_count|error_count|last_gtid)$/.test(name)) this.#pins |= Pin.sequences
+  }
+
+  #isZone(kind: Token, name: string): boolean {
+    if (kind === Token.setting) return /^(?:(?:session|local)\.)?time_zone$/i.test(this.#scanner.name())
+    return name === 'time_zone' && !/^(?:global|persist|persist_only)$/.test(this.#before)
   }
 
   #call(name: string): void {

@@ -3,7 +3,7 @@ import { UsageError } from '../errors/index.ts'
 import { Pin } from '../sql/compiled.ts'
 import { type BeginOptions, type Dialect, parseIsolation, savepointWords } from '../sql/dialect.ts'
 import type { KeyRows, MemberType, ModelWords } from '../sql/model-words.ts'
-import { settingName, settingValue } from '../sql/settings.ts'
+import { settingName, settingValue, zoneAdvice } from '../sql/settings.ts'
 import { describeType } from '../util/options.ts'
 import { classify } from './classify.ts'
 import { explain, safeMessage } from './errno.ts'
@@ -180,6 +180,7 @@ export const mysql: Dialect = Object.freeze<Dialect>({
     quotes:
       'The sql_mode can only be set to a text that is written in the statement, without ANSI_QUOTES and NO_BACKSLASH_ESCAPES: Genever reads ' +
       'SQL without them, and quotes would end elsewhere.',
+    zone: zoneAdvice,
   },
 })
 

@@ -12,6 +12,7 @@ export type Sign =
   | 'sets'
   | 'reading'
   | 'encoding'
+  | 'zone'
   | 'autocommit'
   | 'temporary'
   | 'numbers'
@@ -96,13 +97,14 @@ function query(signs: Signs): Verdict {
 function set(head: readonly string[], signs: Signs): Verdict {
   const [, first = '', next = ''] = head
   // SET STATEMENT … FOR a statement: its own words are judged as well.
-  if (first === 'statement') return anything
-  if (first === 'global' || first === 'persist' || first === 'persist_only') return clean
+  const zone = signs.has('zone') ? Pin.zone : 0
+  if (first === 'statement') return ['commits', Dirty.unknown, zone]
+  if (first === 'global' || first === 'persist' || first === 'persist_only') return ['write', 0, zone]
   if (first === 'password' || (first === 'default' && next === 'role')) return commits
   if (first === 'transaction') return ['control', 0, Pin.transaction]
   if (first === 'role') return role
-  if (signs.has('autocommit')) return ['control', Dirty.settings, 0]
-  let pins: number = Pin.settings
+  if (signs.has('autocommit')) return ['control', Dirty.settings, zone]
+  let pins: number = Pin.settings | zone
   if (signs.has('reading')) pins |= Pin.strings
   if (signs.has('encoding') || first === 'names' || first === 'charset' || (first === 'character' && next === 'set'))
     pins |= Pin.encoding

@@ -53,6 +53,9 @@ export const Pin = {
   strings: 2048,
   /** State that functions and triggers may have left, by the catalogue. */
   functions: 4096,
+  zone: 8192,
+  /** The bits above of statements that change how texts are written and read. */
+  reading: 11_264,
   /** The bits above whose state can be looked up in the session. */
   askable: 124,
 } as const

@@ -248,6 +248,8 @@ export interface Advice {
   /** Why a statement that changes the encoding of texts does not run, and what to do; the same of one that moves their quotes. */
   readonly encoding: string
   readonly quotes: string
+  /** The same of a statement that changes the time zone. Absent: dates are right in every zone. */
+  readonly zone?: string | undefined
 }
 
 /** The state of one of several servers with the same data. */

@@ -25,6 +25,11 @@ export function isConforming(value: string): boolean {
   return /^(?:on|true|yes|1|t|y)$/i.test(value)
 }
 
+/** Whether a `time_zone` of MySQL is UTC, in which dates are sent and read. */
+export function isUtcZone(zone: string): boolean {
+  return /^(?:[+-]00?:00|UTC)$/i.test(zone)
+}
+
 /** What is wrong with a value, as a clause that follows the name of the option; undefined: nothing. */
 export type Check = (value: unknown) => string | undefined
 

@@ -76,7 +76,14 @@ function establishing({ settings = {} }: MysqlOptions): string {
     return `${target} = ${typeof written === 'string' ? literal(written) : String(written)}`
   })
   // The database that names are looked up in has to be known: a prepared statement keeps its own.
-  const own = ['autocommit = 1', "time_zone = '+00:00'", `net_write_timeout = ${patience}`, 'session_track_schema = 1']
+  // A procedure may change the time zone. The client's own follows the character set.
+  const own = [
+    'autocommit = 1',
+    "time_zone = '+00:00'",
+    `net_write_timeout = ${patience}`,
+    'session_track_schema = 1',
+    "session_track_system_variables = 'character_set_client,time_zone'",
+  ]
   return `SET ${[...own.map((each) => `SESSION ${each}`), ...given].join(', ')}`
 }
 

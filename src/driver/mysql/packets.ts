@@ -150,8 +150,11 @@ export interface Ok {
   readonly warnings: number
   /** The database that is the current one from now on, if it has become another. */
   readonly database: string | null
+  /** The time zone of the session from now on, if it was set. */
+  readonly zone: string | null
 }
 
+const tracksVariable = 0
 const tracksDatabase = 1
 
 export function readOk(cursor: Cursor): Ok {
@@ -161,6 +164,7 @@ export function readOk(cursor: Cursor): Ok {
   const status = cursor.uint16()
   const warnings = cursor.uint16()
   let database: string | null = null
+  let zone: string | null = null
   if ((status & ServerStatus.changed) !== 0 && cursor.at < cursor.end) {
     cursor.skip()
     const length = cursor.at < cursor.end ? cursor.count() : 0
@@ -170,10 +174,17 @@ export function readOk(cursor: Cursor): Ok {
       const size = cursor.count()
       const next = cursor.at + size
       if (kind === tracksDatabase) database = cursor.text()
+      // MariaDB may name several in one entry.
+      else if (kind === tracksVariable)
+        while (cursor.at < next) {
+          const name = cursor.latin1()
+          const value = cursor.text()
+          if (name === 'time_zone') zone = value
+        }
       cursor.at = next
     }
   }
-  return { affected, insertId, status, warnings, database }
+  return { affected, insertId, status, warnings, database, zone }
 }
 
 function readBigCount(cursor: Cursor): bigint | number {

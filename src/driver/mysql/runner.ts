@@ -4,11 +4,13 @@ import { ParameterError, UsageError } from '../../errors/index.ts'
 import { explainRefused, fieldsOf } from '../../mysql/errno.ts'
 import { targetsSet } from '../../mysql/dialect.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
+import { zoneAdvice } from '../../sql/settings.ts'
 import { clock } from '../../util/clock.ts'
+import { isUtcZone } from '../../util/options.ts'
 import { type Failure, type Op, OpState, type RowPort } from '../driver.ts'
 import type { Client, WrittenPacket } from './client.ts'
 import { Exchange, Farewell, type Prepared, Preparing } from './exchange.ts'
-import { counts, endsSession, refusalOutcome, stopped } from './outcome.ts'
+import { counts, endsSession, refusalOutcome, stopped, wasStopped } from './outcome.ts'
 import { Code, type Column, numberPacket, type Ok, ServerStatus, type ServerRefusal, textPacket } from './packets.ts'
 import { PreparedStatements, sameColumns, Statement } from './prepared.ts'
 import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
@@ -19,6 +21,9 @@ export interface RunnerHost {
   /** The connection is of no use any more. */
   broken(failure: Failure): void
 }
+
+const zoneMoved =
+  'A procedure, or SQL that was made in the server, has changed the time_zone of the session, so its connection was closed. '
 
 type Next = (failure: Failure | null) => void
 
@@ -149,12 +154,15 @@ export class Runner {
     this.#client.stream.resume()
   }
 
-  #bare(packet: WrittenPacket, then: (failure: Failure | null) => void): void {
+  #bare(packet: WrittenPacket, then: (failure: Failure | null) => void, zoned: boolean = false): void {
     this.#client.addCommand(
       new Exchange(packet, {
         columns: () => {},
         row: () => {},
-        status: (flags, ok) => this.#told(flags, ok),
+        status: (flags, ok) => {
+          this.#told(flags, ok)
+          if (zoned && ok !== null) this.#zoned(ok)
+        },
         end: (refusal) => then(refusal === null ? null : refusedBy(refusal)),
         lost: (cause) => {
           const failure: Failure = { kind: 'lost', outcome: 'unknown', cause }
@@ -204,6 +212,8 @@ export class Runner {
     }
     let seen = 0
     let affected = -1
+    // Behind rows the server says that something was set, but not which.
+    let changed = false
     this.#client.addCommand(
       new Exchange(packet, {
         columns: (columns) => {
@@ -231,15 +241,22 @@ export class Runner {
             if (ok.insertId !== 0) op.insertId = ok.insertId
           }
           this.#told(flags, ok)
+          if (ok !== null) this.#zoned(ok)
+          else if ((flags & ServerStatus.changed) !== 0) changed = true
         },
         end: (refusal) => {
           if (port !== null) this.flow()
           if (refusal !== null) return this.#refused(op, refusal, next)
           op.tag = op.stmt.verb
           op.count = counts(op.stmt) ? affected : -1
-          if (unreadable === null) return next(null)
           const kept = before === 'idle' && this.status === 'idle' && op.stmt.cls !== 'read'
-          next({ kind: 'decode', outcome: kept ? 'committed' : 'rolled_back', cause: unreadable.cause })
+          const failure: Failure | null = unreadable && {
+            kind: 'decode',
+            outcome: kept ? 'committed' : 'rolled_back',
+            cause: unreadable.cause,
+          }
+          if (changed) this.#zoneBefore(() => next(failure))
+          else next(failure)
         },
         lost: (cause) => this.#host.broken({ kind: 'lost', outcome: 'unknown', cause }),
       }),
@@ -268,9 +285,30 @@ export class Runner {
   #refused(op: Op, refusal: ServerRefusal, next: Next): void {
     const { stmt } = op
     const failure: Failure = { ...refusedBy(refusal), outcome: refusalOutcome(stmt, explainRefused(refusal)) }
-    const known = this.status === 'idle' && (stmt.cls === 'read' || stmt.cls === 'write')
+    const unseen = (stmt.dirties & Dirty.unknown) !== 0
+    const known = this.status === 'idle' && !unseen && (stmt.cls === 'read' || stmt.cls === 'write')
     if (known || endsSession(failure)) next(failure)
+    else if (unseen) this.#zoneBefore(() => next(failure))
     else this.#bare(textPacket(Code.ping), () => next(failure))
+  }
+
+  /** Goes on when the server has named the time zone. */
+  #zoneBefore(then: () => void): void {
+    this.#bare(
+      textPacket(Code.query, 'SET SESSION time_zone = @@session.time_zone'),
+      (failure) => {
+        if (failure === null) then()
+        // A request to stop came too late for the statement in front of it.
+        else if (wasStopped(failure)) this.#zoneBefore(then)
+        else if (failure.kind === 'server') this.#host.broken({ ...failure, kind: 'lost', outcome: 'unknown' })
+      },
+      true,
+    )
+  }
+
+  /** Dates would be stored and read shifted. */
+  #zoned({ zone }: Ok): void {
+    if (zone !== null && !isUtcZone(zone)) this.#misread(zoneMoved + zoneAdvice)
   }
 
   /** Flags of the session, with what else an OK says. */
@@ -281,12 +319,15 @@ export class Runner {
       this.rescope()
     }
     if ((flags & (ServerStatus.ansiQuotes | ServerStatus.noBackslashEscapes)) === 0) return
-    const cause = new UsageError(
+    this.#misread(
       'The session has ANSI_QUOTES or NO_BACKSLASH_ESCAPES in its sql_mode, but SQL is read as without: quotes would end elsewhere. ' +
         'The connection was closed. Take the mode away from the server, the role or the procedure that sets it, or give the engine ' +
         'settings with an sql_mode that has neither.',
-      { outcome: 'unknown' },
     )
+  }
+
+  #misread(why: string): void {
+    const cause = new UsageError(why, { outcome: 'unknown' })
     this.#host.broken({ kind: 'protocol', outcome: 'unknown', cause })
   }
 }

@@ -75,7 +75,7 @@ export function released(): ReleasedConnectionError {
 /** Why a statement that is about the session or its transaction cannot run here; null: it can. Its turn has come. */
 export function misplaced(slot: Holding, { stmt, transaction }: EngineOp): UsageError | null {
   const { engine, lease, moved, drew } = slot
-  if ((stmt.pins & (Pin.encoding | Pin.strings)) !== 0) return readingRefused(stmt, engine.dialect)
+  if ((stmt.pins & Pin.reading) !== 0) return readingRefused(stmt, engine.dialect)
   const outside = transaction === null && lease?.raw.status === 'idle'
   if (outside && (stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt, engine.dialect)
   if (engine.options.pooler === undefined && (stmt.pins & Pin.sequences) !== 0) {
@@ -133,11 +133,11 @@ export function withoutSession(stmt: Compiled, { advice }: Dialect): UsageError 
   )
 }
 
-/** It would change how texts have to be written and read. */
+/** It would change how texts, or dates, have to be written and read. */
 export function readingRefused(stmt: Compiled, { advice }: Dialect): UsageError {
-  return new UsageError((stmt.pins & Pin.strings) !== 0 ? advice.quotes : advice.encoding, {
-    statement: { sql: stmt.text },
-  })
+  const { encoding, quotes, zone = encoding } = advice
+  const why = (stmt.pins & Pin.strings) !== 0 ? quotes : (stmt.pins & Pin.encoding) !== 0 ? encoding : zone
+  return new UsageError(why, { statement: { sql: stmt.text } })
 }
 
 /** The server would only warn. */
@@ -222,7 +222,7 @@ export function sessionStateRefused(
   stmt: Compiled,
   { dialect, options: { pooler } }: EngineCore,
 ): UsageError | TransactionStateError {
-  if ((stmt.pins & (Pin.encoding | Pin.strings)) !== 0) return readingRefused(stmt, dialect)
+  if ((stmt.pins & Pin.reading) !== 0) return readingRefused(stmt, dialect)
   if ((stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt, dialect)
   if (pooler !== undefined) return withoutSession(stmt, dialect)
   if (stmt.pins === Pin.sequences) return numbersRefused(stmt, dialect)
