@@ -32,7 +32,10 @@ const asText: ReadonlySet<string> = new Set(['PREPARE', 'EXECUTE', 'DEALLOCATE',
 
 const queries: ReadonlySet<string> = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE', 'CALL'])
 
-/** Rows of tables, or of calculations. The server cuts numbers of four bytes to six digits in rows of text, so such a statement is prepared. */
+/**
+ * Rows of tables, or of calculations. The server cuts numbers of four bytes to six digits in rows of text, so such a statement is
+ * prepared.
+ */
 const givesRows = ({ verb, text }: Compiled): boolean => queries.has(verb) || /\breturning\b/i.test(text)
 
 export class Runner {

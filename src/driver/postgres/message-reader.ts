@@ -43,7 +43,10 @@ export function isAside(type: number): boolean {
   return type === Message.notice || type === Message.parameterStatus || type === Message.notification
 }
 
-/** The message of an exchange, its body from `at` to before `end` and its header in front. @throws {ProtocolError} when it may not come now. */
+/**
+ * The message of an exchange, its body from `at` to before `end` and its header in front.
+ * @throws {ProtocolError} when it may not come now.
+ */
 export function receive(type: number, bytes: Buffer, at: number, end: number, exchange: Exchange): void {
   switch (type) {
     case Message.dataRow:

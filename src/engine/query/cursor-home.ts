@@ -93,8 +93,9 @@ export class CursorHome {
   }
 
   /**
-   * The rows of a read in parts, the first of so many; 0: of none. `inPieces`: nothing is made of all rows of one. `make` makes an operation of it, which gives rows or not, and at
-   * most so many unless that is 0. In the transaction of others the statement is prepared, as any statement there.
+   * The rows of a read in parts, the first of so many; 0: of none. `inPieces`: nothing is made of all rows of one. `make` makes an
+   * operation of it, which gives rows or not, and at most so many unless that is 0. In the transaction of others the statement is
+   * prepared, as any statement there.
    */
   parts(
     stmt: Compiled,
