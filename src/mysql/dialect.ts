@@ -88,8 +88,9 @@ const modelWords: ModelWords = {
   },
   lists: {
     inColumn: null,
-    keyText,
-    keyType,
+    typed: true,
+    keyText: (column) => column,
+    keyType: (column) => `collation(${column})`,
     keys: keyRows,
   },
 }
@@ -241,23 +242,12 @@ export function namesSet(text: string): readonly string[] {
     .map((name) => name.replace(/^(?:SESSION |@)/, '').toLowerCase())
 }
 
-// Keys of objects whose lists one more statement asks for. They leave the server as text and come back in JSON; each is compared as the
-// column it came from is: a text in its character set and collation, bytes as bytes.
-const bytes = /^(?:(?:var)?binary(?:\((\d+)\))?|(?:tiny|medium|long)?blob)(?!\w)/i
-const texts = /^(?:(?:var)?char(?:\(\d+\))?|(?:tiny|medium|long)?text|enum|set)(?!\w)/i
-
-/** As `ListWords.keyText`. */
-function keyText(column: string, declared: string): string {
-  return bytes.test(declared) ? `hex(${column})` : `cast(${column} as char)`
-}
-
-/** As `ListWords.keyType`: of a text with its collation, which no declaration has. */
-function keyType(column: string, declared: string): string {
-  const [text] = texts.exec(declared) ?? []
-  if (text === undefined) return `'${/^serial\b/i.test(declared) ? 'bigint unsigned' : declared}'`
-  const type = /^(?:enum|set)$/i.test(text) ? 'varchar(500)' : text
-  return `concat('${type} character set ', charset(${column}), ' collate ', collation(${column}))`
-}
+// Keys of objects whose lists one more statement asks for. They come back in JSON; each is compared as the column it came from is in that
+// result: a text in its character set and collation, bytes as bytes. The declared type says nothing: the table may be another one.
+const bytes = /^varbinary\((\d+)\)/
+const texts = /^varchar\((\d+)\)/
+/** So long is a varchar of a table of keys at most, in characters: no index has longer ones. */
+const mostKeyCharacters = 1024
 
 /** As `ListWords.keys`. A derived table with a group is made once, with a key; a bare JSON_TABLE would be read again for each row. */
 function keyRows(
@@ -284,9 +274,16 @@ interface Part {
   readonly around: readonly [before: string, after: string]
 }
 
-function partOf(type: string): Part {
-  const binary = bytes.exec(type)
-  if (binary === null) return { type, around: ['', ''] }
-  const [name, length = '1'] = binary
-  return { type: /blob$/i.test(name) ? 'longtext' : `varchar(${Number(length) * 2})`, around: ['unhex(', ')'] }
+/** Of a type as the driver says it, with a collation behind it. */
+function partOf(typed: string): Part {
+  const space = typed.lastIndexOf(' ')
+  const [type, collation] = [typed.slice(0, space), typed.slice(space + 1)]
+  const [, size] = bytes.exec(type) ?? []
+  if (size !== undefined) return { type: textOf(Number(size) * 2), around: ['unhex(', ')'] }
+  const [, length] = texts.exec(type) ?? []
+  if (length === undefined) return { type, around: ['', ''] }
+  const [set = ''] = collation.split('_', 1)
+  return { type: `${textOf(Number(length))} character set ${set} collate ${collation}`, around: ['', ''] }
 }
+
+const textOf = (length: number): string => (length > mostKeyCharacters ? 'longtext' : `varchar(${length})`)

@@ -192,6 +192,7 @@ export const postgres: Dialect = Object.freeze<Dialect>({
     lock: ({ name, wait }) => ` for update of ${name}${wait === null ? '' : ` ${wait}`}`,
     lists: {
       inColumn,
+      typed: false,
       keyText: (column) => `${column}::text`,
       keyType: (column) => `pg_catalog.format_type(pg_catalog.pg_typeof(${column})::oid, -1)`,
       keys: (types, columns, place) => ({

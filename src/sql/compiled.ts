@@ -156,12 +156,20 @@ export interface ColumnSpec {
   readonly mode: 'default' | 'string' | 'number' | 'bigint' | 'date' | 'json' | 'buffer' | 'raw-text'
   /** Changes the value that `mode` gives. */
   readonly map?: (wire: unknown) => unknown
+  /** The value comes as a `TypedText` instead, where the lists of a dialect are `typed`. */
+  readonly typed?: boolean
   /** Its value is often that of the row before, as of the one side of a join. */
   readonly repeats?: boolean
   /** When all columns of a group are NULL the object they would make is `null` (outer joins). */
   readonly nullGroup?: number
   /** A list of rows in one column: each becomes an array of its fields. */
   readonly list?: ListSpec
+}
+
+/** A value as text, with the type that its column has in this result. */
+export interface TypedText {
+  readonly type: string
+  readonly text: string
 }
 
 /** The rows of a list: an array of records, each in its binary form. */

@@ -44,9 +44,11 @@ export interface RowsAtOnce {
 export interface ListWords {
   /** Lists come in one column of the statement that reads their objects. Null: each list needs one more statement. */
   readonly inColumn: ListColumnWords | null
-  /** A part of a key as the server's own text. `column` is SQL, `declared` the type that its table declares. */
+  /** The driver gives a part of a key as a `TypedText`: the server does not say in SQL which type a column has. */
+  readonly typed: boolean
+  /** A part of a key as the server's own text, or as the driver makes a text of it. `column` is SQL, `declared` the type in its table. */
   keyText(column: string, declared: string): string
-  /** SQL that gives the type of that part as text, in words that `keys` reads. */
+  /** SQL that gives the type of that part as text, or what the type that the driver knows needs behind it, in words that `keys` reads. */
   keyType(column: string, declared: string): string
   /**
    * The keys of many objects as rows, in one text for any number of them. `columns` has the texts of each part, all of one

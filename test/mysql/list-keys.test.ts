@@ -2,26 +2,35 @@
 
 import { desc, gt } from 'drizzle-orm'
 import {
+  bigint,
   binary,
   char,
   customType,
+  date,
   datetime,
+  double,
+  float,
   foreignKey,
   int,
   mysqlEnum,
   mysqlTable,
   serial,
   text,
+  time,
+  timestamp,
   varbinary,
   varchar,
+  year,
 } from 'drizzle-orm/mysql-core'
 import { createDb } from 'genever'
 import { many, Model } from 'genever/models'
+import { createRegistry } from 'genever/registry'
 import { expect, test } from 'vitest'
 import { describeMysql, freshMysql } from '../support/mysql.ts'
 
 const uuid = customType<{ data: Buffer; driverData: Buffer }>({ dataType: () => 'binary(4)' })
 const words = ['a', 'A', 'ä', 'b', '', '\u{1F600}']
+const large = ['9007199254740993', '9007199254740992', '18446744073709551615', '7']
 const bytes = [Buffer.from([1, 2, 3, 4]), Buffer.from([255, 254, 0, 1]), Buffer.from([1, 2, 3, 5])]
 
 /** The column of both tables, that of the child where it is another, how Drizzle declares it, and its values. */
@@ -53,6 +62,49 @@ const kinds = {
   'a custom type of bytes': ['binary(4)', null, () => uuid(), bytes],
   varbinary: ['varbinary(9)', null, () => varbinary({ length: 9 }), [...bytes, Buffer.from('a'), Buffer.from('A')]],
   serial: ['bigint unsigned', null, () => serial(), [1, 2, 3]],
+  'numbers, declared as wider ones': ['int', 'smallint unsigned', () => bigint({ mode: 'bigint' }), [1, 2, 3]],
+  'texts that are declared as numbers': ['varchar(20)', null, () => bigint({ mode: 'number' }), ['7', '07', '7.0']],
+  'numbers that are declared as texts': ['bigint unsigned', null, () => varchar({ length: 20 }), large],
+  'numbers larger than a double holds': ['bigint', null, () => bigint({ mode: 'bigint' }), large.slice(0, 2)],
+  'decimals that are declared as whole numbers': [
+    'decimal(30,2)',
+    null,
+    () => bigint({ mode: 'number' }),
+    ['9007199254740992', '9007199254740993', '1'],
+  ],
+  'decimals that are declared as doubles': [
+    'decimal(30,2)',
+    'decimal(40,4)',
+    () => double(),
+    ['9007199254740992.01', '9007199254740992.02', '-0.5'],
+  ],
+  doubles: ['double', null, () => double(), [0.1, 1 / 3, 1e300, -5e-300, 16777217]],
+  floats: ['float', null, () => float(), [0.1, 16777216, 16777214]],
+  'bits that are declared as bytes': ['bit(16)', null, () => binary({ length: 2 }), [1, 256, 65535]],
+  'bytes that are declared as texts': ['binary(4)', null, () => varchar({ length: 4 }), bytes],
+  'texts that are declared as bytes': ['varchar(9)', null, () => varbinary({ length: 9 }), words],
+  'texts that are declared as shorter ones': [
+    'varchar(20)',
+    null,
+    () => varchar({ length: 2 }),
+    ['abcd', 'abce', 'ABCD', 'ab', 'ab  '],
+  ],
+  'texts too long for a varchar of keys': [
+    'text',
+    null,
+    () => text(),
+    ['x'.repeat(9000), `${'x'.repeat(9000)}y`, 'X'.repeat(9000)],
+  ],
+  'microseconds that are declared as seconds': [
+    'datetime(6)',
+    null,
+    () => datetime(),
+    ['2025-01-01 00:00:00.000001', '2025-01-01 00:00:00.000002'],
+  ],
+  timestamp: ['timestamp(3)', null, () => timestamp(), ['2025-01-01 00:00:00.001', '2025-01-01 00:00:00.002']],
+  date: ['date', null, () => date(), ['2025-01-01', '2025-01-02']],
+  time: ['time(6)', null, () => time(), ['-100:00:00.000001', '100:00:00.000001', '00:00:00']],
+  year: ['year', null, () => year(), [1999, 2024]],
   microseconds: [
     'datetime(6)',
     null,
@@ -110,6 +162,50 @@ describeMysql('a list by', () => {
           expected((n) => n > 1).map((list) => list.toReversed().slice(0, 2)),
         )
       }
+    } finally {
+      await db.close()
+    }
+  })
+
+  test('a key that has another type in the database of each tenant has the rows that are equal there', async () => {
+    const types = { bigint: ['7', '8'], 'varchar(20)': ['7', '07'], 'varchar(20) collate utf8mb4_bin': ['7', '7a'] }
+    await using server = await freshMysql()
+    const names: string[] = []
+    const tables = (type: string): string[] => [
+      `create table parents (id int primary key, k ${type})`,
+      `create table children (id int primary key, k ${type})`,
+    ]
+    await using first = await freshMysql(...tables('bigint'))
+    await using second = await freshMysql(...tables('varchar(20)'))
+    await using third = await freshMysql(...tables('varchar(20) collate utf8mb4_bin'))
+    for (const [at, [a, b]] of Object.values(types).entries()) {
+      const tenant = [first, second, third][at] as typeof first
+      names.push(tenant.name)
+      await tenant.query('insert into parents values (1, ?), (2, ?)', [a, b])
+      await tenant.query('insert into children values (1, ?), (2, ?), (3, ?)', [a, b, a])
+    }
+    const db = createRegistry({
+      main: { url: server.url, pool: { max: 1 } },
+      tenancy: { settings: (tenant) => ({ database: tenant }) },
+    })
+    try {
+      // As a number it says nothing of the type: `7a` is read as NaN.
+      const k = () => bigint({ mode: 'number' })
+      const parents = mysqlTable('parents', { id: int().primaryKey(), k: k() })
+      const children = mysqlTable('children', { id: int().primaryKey(), k: k().references(() => parents.k) })
+      class Parent extends Model(db, parents) {}
+      class Child extends Model(db, children) {}
+      const query = Parent.query()
+        .load(Parent.load({ children: many(Child) }))
+        .orderBy(Parent.c.id)
+      for (const tenant of [...names, ...names.toReversed()])
+        await db.withTenant(tenant, async () => {
+          const expected = [[1, 3], [2]]
+          const ids = (found: Awaited<typeof query>): number[][] =>
+            found.map((each) => each.children.map(({ id }) => id))
+          expect(ids(await query)).toEqual(expected)
+          await db.transaction(async () => expect(ids(await query.limit(2).forUpdate())).toEqual(expected))
+        })
     } finally {
       await db.close()
     }

@@ -1,7 +1,7 @@
 // The table of conversions from MySQL's values to JavaScript, of both protocols: one reader for each column, picked once per shape.
 // mysql2's conversions are never used.
 import { ProtocolError, UnsafeIntegerError } from '../../errors/index.ts'
-import type { ColumnSpec } from '../../sql/compiled.ts'
+import type { ColumnSpec, TypedText } from '../../sql/compiled.ts'
 import { jsonReader } from '../../postgres/type-table.ts'
 import type { Column, Cursor } from './packets.ts'
 
@@ -44,6 +44,7 @@ export type Read = (cursor: Cursor) => unknown
 
 /** The reader of a column in binary rows, or in rows of text. */
 export function readerOf(column: Column, spec: ColumnSpec | undefined, as: Conversions, binary: boolean): Read {
+  if (spec?.typed === true) return typedReader(column, binary)
   const read = byMode(column, spec?.mode ?? 'default', as, binary)
   const map = spec?.map
   return map === undefined ? read : (cursor) => map(read(cursor))
@@ -68,6 +69,51 @@ function byMode(column: Column, mode: ColumnSpec['mode'], as: Conversions, binar
     }
     case 'buffer':
       return isBytes(column) ? bytes : (cursor) => Buffer.from(text(cursor))
+  }
+}
+
+/** A value that goes back to the server in JSON, to be read as the type. */
+function typedReader(column: Column, binary: boolean): (cursor: Cursor) => TypedText {
+  const type = sqlType(column)
+  if (column.type === Type.bit)
+    return (cursor) => ({ type, text: BigInt(`0x${cursor.bytes().toString('hex')}`).toString() })
+  if (isBytes(column)) return (cursor) => ({ type, text: cursor.bytes().toString('hex') })
+  const text = textReader(column, binary)
+  return (cursor) => ({ type, text: text(cursor) })
+}
+
+/** A type that holds each value of the column, and compares as it does. */
+function sqlType(column: Column): string {
+  const { type, flags, length, decimals } = column
+  switch (type) {
+    case Type.tiny:
+    case Type.short:
+    case Type.long:
+    case Type.int24:
+    case Type.longLong:
+      return (flags & unsignedFlag) === 0 ? 'bigint' : 'bigint unsigned'
+    case Type.bit:
+      return 'bigint unsigned'
+    case Type.decimal:
+    case Type.newDecimal:
+      return `decimal(65,${decimals})`
+    case Type.float:
+      return 'float'
+    case Type.double:
+      return 'double'
+    case Type.year:
+      return 'year'
+    case Type.date:
+      return 'date'
+    case Type.time:
+    case Type.timestamp:
+    case Type.dateTime: {
+      const name = type === Type.time ? 'time' : type === Type.timestamp ? 'timestamp' : 'datetime'
+      return `${name}(${Math.min(decimals, 6)})`
+    }
+    default:
+      // The length is of bytes: those of a text in UTF-8, which has three or four for each character.
+      return isBytes(column) ? `varbinary(${Math.max(length, 1)})` : `varchar(${Math.ceil(Math.max(length, 1) / 3)})`
   }
 }
 

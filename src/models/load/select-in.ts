@@ -3,7 +3,7 @@
 // server wrote them, and the server pairs them: it alone knows which are equal.
 import { Column, is, type SQL, sql } from 'drizzle-orm'
 import { TransactionAbortedError, UsageError } from '../../errors/index.ts'
-import type { RowSpec } from '../../sql/compiled.ts'
+import type { RowSpec, TypedText } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import type { KeyRows, ListWords } from '../../sql/model-words.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
@@ -11,6 +11,7 @@ import type { Executor } from '../../engine/query/executor.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import { Source as EngineSource } from '../../engine/source.ts'
 import { asQuery } from '../../sql/statement.ts'
+import { asTyped } from '../meta/decode.ts'
 import { Row } from '../meta/row.ts'
 import { SqlText } from '../meta/sql-text.ts'
 import { compileQuery } from '../query/compile/compile.ts'
@@ -130,7 +131,8 @@ export class Separate {
       relation.parent.flatMap((column) => {
         const { sql: text } = render(column)
         const declared = column.getSQLType()
-        return [sql.raw(words.keyText(text, declared)), sql.raw(words.keyType(text, declared))]
+        const key = sql.raw(words.keyText(text, declared))
+        return [words.typed ? key.mapWith(asTyped) : key, sql.raw(words.keyType(text, declared))]
       }),
     )
   }
@@ -238,6 +240,11 @@ function columnsOf({ meta, columns }: Source): SQL[] {
   return meta?.columns.map(({ key }) => columns[key] as SQL) ?? []
 }
 
+const textOf = (part: unknown): string => (typeof part === 'string' ? part : (part as TypedText).text)
+
+const typeOf = (part: unknown, said: unknown): string =>
+  typeof part === 'string' ? (said as string) : `${(part as TypedText).type} ${said as string}`
+
 interface LoadedPart {
   /** For each key its objects. */
   readonly lists: Instance[][]
@@ -288,8 +295,8 @@ class Part {
     })
     const [first] = wanted
     if (first === undefined) return { lists, objects: null }
-    const columns = this.relation.parent.map((_, at) => wanted.map((index) => keys[index]?.[at * 2] as string))
-    const types = this.relation.parent.map((_, at) => keys[first]?.[at * 2 + 1] as string)
+    const columns = this.relation.parent.map((_, at) => wanted.map((index) => textOf(keys[index]?.[at * 2])))
+    const types = this.relation.parent.map((_, at) => typeOf(keys[first]?.[at * 2], keys[first]?.[at * 2 + 1]))
     const { node, list } = this.child
     const dialect = dialectAt(executor, node.source)
     const { assembly, spec, texts } = this.#on(dialect)

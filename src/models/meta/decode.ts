@@ -9,6 +9,7 @@ export function decodeExpression(expression: Expression): Decode {
   if (column !== null) return decodeOf(column)
   const decoder = decoderOf(expression)
   if (decoder === undefined) return { mode: 'default' }
+  if (decoder === asTyped) return { mode: 'default', typed: true }
   return isNoop(decoder) ? { mode: 'default' } : { mode: 'default', map: (value) => decoder.mapFromDriverValue(value) }
 }
 
@@ -18,6 +19,9 @@ export function columnOf(expression: Expression): Column | null {
   const decoder: unknown = decoderOf(expression)
   return is(decoder, Column) ? decoder : null
 }
+
+/** For `mapWith`: the driver gives a `TypedText`. */
+export const asTyped: Decoder = { mapFromDriverValue: (value) => value }
 
 function decoderOf(expression: Expression): Decoder | undefined {
   const sql = is(expression, SQL.Aliased) ? expression.sql : expression

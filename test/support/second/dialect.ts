@@ -117,6 +117,7 @@ export const second: Dialect = {
     // A derived table with a group is made once, with a key; a bare JSON_TABLE would be read again for each row.
     lists: {
       inColumn: null,
+      typed: false,
       keyText: (column) => `cast(${column} as char)`,
       keyType: (_, declared) => `'${declared}'`,
       keys(types, columns, place) {

@@ -24,7 +24,7 @@ export interface ColumnLike extends DimensionsLike {
   mapToDriverValue(value: unknown): unknown
 }
 
-export type Decode = Pick<ColumnSpec, 'mode' | 'map'>
+export type Decode = Pick<ColumnSpec, 'mode' | 'map' | 'typed'>
 type Mode = ColumnSpec['mode']
 
 const modes: Readonly<Record<string, Mode>> = {
