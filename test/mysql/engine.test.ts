@@ -371,7 +371,7 @@ describeMysql('the engine on MySQL', () => {
     ['select nowhere from t', 'SqlSyntaxError', { errno: 1054 }],
     ['selec 1', 'SqlSyntaxError', { errno: 1064 }],
     [
-      'insert into child values (5)',
+      'insert into child values (-5)',
       'ForeignKeyViolationError',
       { errno: 1452, constraint: 'child_of', table: 'child' },
     ],
@@ -423,7 +423,7 @@ describeMysql('the engine on MySQL', () => {
         await tx.status('delete from t where id = 77')
       }),
     )
-    const mistake = await caught(db.status('insert into child values (5)'))
+    const mistake = await caught(db.status('insert into child values (-5)'))
 
     expect([conflict, mistake]).toMatchObject([
       { name: 'ForeignKeyViolationError', suggestedStatus: 409 },
