@@ -1,5 +1,5 @@
 // What becomes of a statement of MySQL that fails, or whose connection is lost: by what it is, and by whether a transaction is open.
-import { explain, wasUnread } from '../../mysql/errno.ts'
+import { explain } from '../../mysql/errno.ts'
 import type { Failure, Op, Outcome, RawConnection } from '../driver.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import type { Meaning } from '../../sql/dialect.ts'
@@ -18,11 +18,6 @@ export function wasStopped(failure: Failure | null): boolean {
 export function endsSession({ fields = {} }: Failure): boolean {
   const { health } = explain(fields)
   return health === 'session' || health === 'shutdown'
-}
-
-/** … because it has not read the statement. */
-export function isUnread({ fields = {} }: Failure): boolean {
-  return wasUnread(fields)
 }
 
 /** What the server's refusal means. Of several tables DROP may have dropped some, and a procedure may have committed. */

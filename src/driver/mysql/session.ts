@@ -1,6 +1,7 @@
 // One session of MySQL or MariaDB as a raw connection: a unit in flight whose operations are sent one by one, reset, ping, cancel with
 // quarantine, loss. The bytes go through mysql2's connection; the runner knows what they mean.
 import { currentDatabase } from '../../mysql/dialect.ts'
+import { wasUnread } from '../../mysql/errno.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { InForce } from '../../sql/settings.ts'
 import { clock, before, deferred } from '../../util/clock.ts'
@@ -17,7 +18,7 @@ import { interrupt, type Interruption } from '../interrupt.ts'
 import { clientBusy, endedByClient, Loan } from '../postgres/loan.ts'
 import { Baseline } from './baseline.ts'
 import type { Client } from './client.ts'
-import { endsSession, isUnread, lossOutcome, skipped, stopped, wasStopped } from './outcome.ts'
+import { endsSession, lossOutcome, skipped, stopped, wasStopped } from './outcome.ts'
 import { Code, textPacket } from './packets.ts'
 import { check, Runner, type RunnerHost } from './runner.ts'
 import type { Conversions } from './types.ts'
@@ -178,7 +179,7 @@ export class Session implements RawConnection, RunnerHost {
     this.#runner.run(op, encoded[index] ?? [], (failure) => {
       if (!this.#alive) return
       if (failure !== null && endsSession(failure)) {
-        if (isUnread(failure)) this.#ends.push({ op, failure })
+        if (wasUnread(failure.fields ?? {})) this.#ends.push({ op, failure })
         return this.broken({ ...failure, kind: 'lost', outcome: 'unknown' })
       }
       this.#running = null

@@ -1,4 +1,4 @@
-// The statements that a session runs for itself, and how it has others stopped.
+// The statements that a session runs for itself.
 import type { Compiled } from '../../sql/compiled.ts'
 import { type Failure, type Op, OpState, parseOnly, type RefusedStatement } from '../driver.ts'
 import type { PreparedCache } from './prepared.ts'

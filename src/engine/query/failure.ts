@@ -30,6 +30,7 @@ import type { Fate } from '../../sql/statement.ts'
 import type { EngineCore } from '../core.ts'
 import type { Carrier } from '../slot/waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
+import type { Spoiling } from '../transaction/state.ts'
 
 /** User code can throw any object. */
 const kinds: ReadonlySet<unknown> = new Set<Failure['kind']>([
@@ -152,12 +153,6 @@ function abortedError(
   if (known) return known
   const first = op.slot?.flight.spoiler ?? { failure: { ...failure, fields }, stmt: op.stmt }
   return abortedBy(op.engine, null, first, op.stmt)
-}
-
-/** What spoiled a transaction; its statement, if one did and it is known. */
-export interface Spoiling {
-  readonly failure: Failure
-  readonly stmt: Compiled | null
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Compiled } from '../../sql/compiled.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { Waiting } from './waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
+import type { Spoiler } from '../transaction/state.ts'
 import { abortedBy } from '../query/failure.ts'
 import { clock } from '../../util/clock.ts'
 
@@ -35,7 +36,7 @@ export class Flight {
    * nothing is sent in its name.
    */
   #typedLost: Failure | null = null
-  #spoiler: { readonly failure: Failure; readonly stmt: Compiled } | null = null
+  #spoiler: Spoiler | null = null
 
   get size(): number {
     return this.ops.length
@@ -107,7 +108,7 @@ export class Flight {
   }
 
   /** The statement that failed first in a transaction begun by text. */
-  get spoiler(): { readonly failure: Failure; readonly stmt: Compiled } | null {
+  get spoiler(): Spoiler | null {
     return this.#spoiler
   }
 

@@ -9,9 +9,9 @@ import type { Pool } from '../../pool/pool.ts'
 import { around, heldLeases, type Link, settingsOn } from '../context/chain.ts'
 import type { EngineCore } from '../core.ts'
 import type { Handle, Holder, Settings } from '../context/frame.ts'
-import type { Compiled } from '../../sql/compiled.ts'
 import { reportTimeout } from '../report.ts'
 import { capturePlace, unknownPlace } from '../../observe/place.ts'
+import type { Spoiler } from '../transaction/state.ts'
 
 /** How long a wait for somebody else's transaction stays silent. */
 const tellAfterMs = 1_000
@@ -28,7 +28,7 @@ export interface Carrier {
   readonly settings: Settings | null
   readonly flight: {
     /** The failure of a transaction begun by text. */
-    readonly spoiler: { readonly failure: Failure; readonly stmt: Compiled } | null
+    readonly spoiler: Spoiler | null
     abandon: string | null
     failed(failure: Failure, op: Waiting, idle: boolean): void
   }

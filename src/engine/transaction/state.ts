@@ -59,6 +59,12 @@ export interface Spoiler {
   readonly stmt: Compiled
 }
 
+/** What spoiled a transaction; its statement, if one did and it is known. */
+export interface Spoiling {
+  readonly failure: Failure
+  readonly stmt: Compiled | null
+}
+
 /** The signal that leaves a transaction early. */
 export interface Exit extends Error {
   readonly commit: boolean
@@ -235,7 +241,7 @@ export function isSpoiled({ broken, spoiler, afterReturn }: Past): boolean {
 }
 
 /** What did that, if it is not only that something failed after its callback had returned. */
-export function spoilerOf({ broken, spoiler }: Past): { failure: Failure; stmt: Compiled | null } | null {
+export function spoilerOf({ broken, spoiler }: Past): Spoiling | null {
   return broken === null || broken === spoiler?.failure ? spoiler : { failure: broken, stmt: null }
 }
 

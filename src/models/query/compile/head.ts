@@ -157,6 +157,11 @@ function inner<V extends object>(maps: WeakMap<object, WeakMap<object, V>>, key:
   return map
 }
 
+/** Rows of lists are put together first, by who knows what was asked. */
+function decoder(assembly: Assembly, asRows: boolean): Head['decode'] {
+  return asRows ? undefined : (rows) => assembly.rows(rows)
+}
+
 /** How rows of lists are paired by keys: objects are kept, or the one that there is; or the key of the one that there is finds them. */
 type Pairing = 'by key' | 'kept' | 'one kept'
 
@@ -208,14 +213,7 @@ function makeHead(
     joins,
     spec,
     assembly,
-    decode:
-      made === null
-        ? keys === null
-          ? meta.loaded
-          : undefined
-        : correlates === null
-          ? undefined
-          : (rows) => made.rows(rows),
+    decode: made === null ? (keys === null ? meta.loaded : undefined) : decoder(made, correlates === null),
     asRows: correlates === null,
     byKey: keyed,
     pairs,
