@@ -6,6 +6,7 @@ import { callback, type Check, integer, isPlain, type Checks, readOptions } from
 
 type Given = Db | { readonly db: Db } | { readonly default: Db | { readonly db: Db } }
 
+/** The default export of `genever.config.ts`. */
 export interface GeneverConfig {
   /**
    * Gives the database: a `Db`, or a module that exports one as `db` or by default. It is called when a command needs it, so

@@ -6,6 +6,7 @@ import type { Compiled } from '../sql/compiled.ts'
 import { clock, deferred } from '../util/clock.ts'
 import { type ConnectionHooks, type Driver, type Failure, type Op, OpState, type RawConnection } from './driver.ts'
 
+/** A driver to check, and statements that its database knows. */
 export interface ContractSubject {
   readonly driver: Driver
   /** The options passed to `parse`. Default: none. */
@@ -18,7 +19,9 @@ export interface ContractSubject {
   readonly timeoutMs?: number | undefined
 }
 
+/** One rule of the contract. `run` opens a connection, checks the rule, and closes the connection. It rejects with what `node:assert` throws. */
 export interface ContractRule {
+  /** A sentence, for the title of a test. */
   readonly name: string
   run(): Promise<void>
 }

@@ -27,6 +27,7 @@ export type TargetSessionAttrs = 'any' | 'read-write' | 'read-only' | 'primary' 
 
 /** One of several servers. Missing members have their defaults. */
 export interface Place {
+  /** A name, an address, or the directory of a socket. */
   readonly host?: string | undefined
   /** The address of the host. With it the name is not looked up. */
   readonly address?: string | undefined
@@ -35,12 +36,14 @@ export interface Place {
 
 /** Connection parameters from a URL or the environment, except driver and password. Each driver supports some of them. */
 export interface Said {
+  /** Of several servers in their order; undefined: the default. */
   readonly hosts?: readonly (string | undefined)[] | undefined
   readonly addresses?: readonly (string | undefined)[] | undefined
   readonly ports?: readonly (number | undefined)[] | undefined
   readonly user?: string | undefined
   readonly database?: string | undefined
   readonly sslmode?: SslMode | undefined
+  /** The certificates of the system are trusted: `sslrootcert=system`. */
   readonly systemRoots?: true | undefined
   /** Files for TLS. */
   readonly rootFile?: string | undefined
@@ -64,6 +67,7 @@ export interface Said {
   readonly serviceFile?: string | undefined
   /** A function, so that printing does not show it. */
   readonly password?: (() => string) | undefined
+  /** The newest version of the protocol, and the oldest. */
   readonly protocolVersion?: '3.0' | '3.2' | undefined
   readonly leastProtocolVersion?: '3.0' | '3.2' | undefined
   readonly targetSessionAttrs?: TargetSessionAttrs | undefined
@@ -71,6 +75,7 @@ export interface Said {
   readonly keepAlive?: boolean | undefined
   readonly keepAliveIdleMs?: number | undefined
   readonly applicationName?: string | undefined
+  /** The name of the application, if nothing else gives one. */
   readonly fallbackApplicationName?: string | undefined
   readonly connectTimeoutMs?: number | undefined
   /** Options for the start-up message, such as `-c search_path=app`. */
@@ -78,12 +83,16 @@ export interface Said {
   readonly pooler?: 'transaction' | undefined
   /** The one schema of the search path. */
   readonly schema?: string | undefined
+  /** The option `pool: { max }`. */
   readonly poolMax?: number | undefined
+  /** The option `pool: { acquireTimeoutMs }`. */
   readonly acquireTimeoutMs?: number | undefined
   readonly statementCacheSize?: number | undefined
 }
 
+/** The meaning of a parameter, or its problem as a clause without its value: `must be a number from 1 to 65535`. */
 export type Reading = { readonly value: Said } | { readonly problem: string }
+/** Reads the value of a parameter, already decoded. It never throws. */
 export type Reader = (value: string) => Reading
 
 /** A parameter after the `?` of a URL. */
@@ -93,7 +102,9 @@ export interface Parameter {
   readonly variable?: string
 }
 
+/** The parameters that may follow the `?` of a URL. */
 export interface UrlParameters {
+  /** Those that are taken, by name. All others are refused. */
   readonly known: ReadonlyMap<string, Parameter>
   /** Parameters that are refused, by name. Each has a clause for the message that says what to use instead. */
   readonly refused: ReadonlyMap<string, string>
@@ -103,6 +114,7 @@ export interface UrlParameters {
 
 /** Values already set elsewhere. Environment variables never override them. */
 export interface Known {
+  /** A host or an address. */
   readonly where: boolean
   readonly port: boolean
   /** The option `ssl`. */
@@ -112,12 +124,14 @@ export interface Known {
   readonly service: Pick<Said, 'service' | 'serviceFile'>
 }
 
+/** The parts of a server's address and login that the environment gives. */
 export interface Environment {
   readonly said: Said
   /** A function, so that printing does not show it. */
   readonly password: (() => string) | undefined
 }
 
+/** Values for all that neither the URL, the options nor the environment give. */
 export interface Defaults {
   readonly host?: string
   readonly port?: number
@@ -126,6 +140,7 @@ export interface Defaults {
   readonly database?: (user: string) => string
   /** A database that every server has. */
   readonly maintenance?: string
+  /** A database in memory. */
   readonly memory?: true
   readonly ssl?: false
   readonly int8?: 'number' | 'bigint' | 'string'
@@ -174,13 +189,16 @@ export interface Descriptor {
   readonly load: (() => Driver | Promise<Driver>) | null
 }
 
+/** The drivers that this process knows, by name and by the schemes of their URLs. */
 export interface Registry {
   /**
    * Registers a driver by its name and schemes, for the whole process.
    * @throws {UsageError} when the name or a scheme is taken, or the descriptor has none.
    */
   add(descriptor: Descriptor): void
+  /** Undefined: there is none. */
   byName(name: string): Descriptor | undefined
+  /** Undefined: there is none. @param scheme In lower case, without the colon. */
   byScheme(scheme: string): Descriptor | undefined
   /** All drivers in the order they were added. The defaults come first. */
   readonly all: readonly Descriptor[]

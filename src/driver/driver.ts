@@ -6,19 +6,23 @@ import type { Compiled, Field, RowSpec, Shape } from '../sql/compiled.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { InForce } from '../sql/settings.ts'
 
+/** The fate of the effects of an operation: it never ran, they were taken back, they are permanent, or nobody knows. */
 export type Outcome = 'not_started' | 'rolled_back' | 'committed' | 'unknown'
 
 /** Why the pool or the engine refused an operation, and what the operation was waiting for. */
 export interface Refusal {
+  /** `usage`: a mistake of the caller, which `cause` describes. */
   readonly reason: 'acquire-timeout' | 'too-many-waiters' | 'self-deadlock' | 'connect' | 'pool-closed' | 'usage'
   /**
    * The thing waited for: a free connection, a connection being opened, the end of a transaction or cursor, or one of the
    * connections that the databases of tenants have together.
    */
   readonly phase?: 'connection' | 'connect' | 'transaction' | 'cursor' | 'tenant'
+  /** How long it waited, in milliseconds. */
   readonly waitedMs?: number
   /** The holders of the thing waited for, one line each. */
   readonly holders?: readonly string[]
+  /** Counts of the pool at that moment. */
   readonly stats?: Readonly<Record<string, number>>
 }
 
@@ -43,12 +47,15 @@ export interface Failure {
     | 'skipped'
     | 'refused'
   readonly outcome: Outcome
+  /** Of the kind `refused` alone. */
   readonly refusal?: Refusal
   /** ErrorResponse fields by name: `code`, `message`, `severity`, `detail`, `hint`, `position`, `constraint`, `table`, `column`, `schema`, … */
   readonly fields?: Readonly<Record<string, string>>
+  /** An error that was thrown below, or a clause for the message. */
   readonly cause?: unknown
 }
 
+/** The state of an operation: not sent yet, sent, sent and given up by its caller, or settled. */
 export const OpState = { queued: 0, sent: 1, abandoned: 2, settled: 3 } as const
 export type OpState = (typeof OpState)[keyof typeof OpState]
 
@@ -59,6 +66,7 @@ export const parseOnly = -1
 export interface CopySink {
   /** Null: go on. A promise settles when the bytes have been sent. */
   write(chunk: Uint8Array): Promise<void> | null
+  /** There are no more rows. */
   end(): void
   /** Makes the COPY fail, for this reason. */
   fail(reason: string): void
@@ -118,6 +126,7 @@ export interface Op<R = unknown> {
   readonly stmt: Compiled
   /** Positional; `undefined` never occurs. */
   readonly params: readonly unknown[]
+  /** How its rows are read. Null: as plain objects with the names of the fields. */
   readonly spec: RowSpec<R> | null
   /** 0 all rows, otherwise the row limit given to Execute: `first` 1, `one` 2. `parseOnly` within a session. */
   readonly maxRows: number
@@ -142,6 +151,7 @@ export interface Op<R = unknown> {
   state: OpState
   /** Called once the Sync of its unit was answered (ReadyForQuery), after `rows`, `tag` and `count` are final. */
   done(): void
+  /** Called in place of `done`, at the same point, or when the connection is lost. */
   fail(failure: Failure): void
 }
 
@@ -150,6 +160,7 @@ export interface Unit {
   readonly ops: readonly Op[]
 }
 
+/** The calls by which a connection reports to its pool. */
 export interface ConnectionHooks {
   /** `inFlight` has just dropped to 0 and no cancel is pending. Never called from inside submit. */
   idle(raw: RawConnection): void
@@ -157,7 +168,9 @@ export interface ConnectionHooks {
   room(raw: RawConnection): void
   /** The connection is dead. Called exactly once, after every operation in flight has failed. */
   lost(raw: RawConnection, failure: Failure): void
+  /** The server sent a message that answers nothing, such as a WARNING: its fields, as those of a failure. */
   notice(fields: Readonly<Record<string, string>>): void
+  /** Somebody notified a channel that this session listens on. `pid`: the process of the sender on the server. */
   notification(channel: string, payload: string, pid: number): void
   /**
    * Statements were to be prepared by name through a pooler, and it does not keep them: they run unnamed. Told of each connection on
@@ -168,11 +181,13 @@ export interface ConnectionHooks {
   untyped?(message: string): void
 }
 
+/** A statement that `prepare` could not prepare, and the server's reason. */
 export interface RefusedStatement {
   readonly stmt: Compiled
   readonly failure: Failure
 }
 
+/** One session on a server. One operation or unit after the other is submitted; each settles once, in the order in which they were submitted. */
 export interface RawConnection {
   /** The server's process id where there is one, otherwise a counter. */
   readonly id: number
@@ -217,6 +232,7 @@ export interface RawConnection {
   readonly quarantined: boolean
   /** Synchronous, FIFO. An encode error fails the operation (never from inside submit, but on a microtask) and leaves the stream untouched. */
   submit(op: Op): void
+  /** As `submit`, for operations that share one Sync. */
   submitUnit(unit: Unit): void
   /**
    * Adds an operation to the unit that was submitted last, if that has operations of the same statement only and none of it has
@@ -247,6 +263,7 @@ export interface RawConnection {
    * next, where the server's own reset throws them away. False: destroy it.
    */
   reset(dirty: number, deadline: number): Promise<boolean>
+  /** Whether the server answers. False: nothing came by the deadline, or something is in flight. */
   ping(deadline: number): Promise<boolean>
   /** Ends the session in order, then destroys it. Never rejects; settles within the deadline. */
   close(deadline: number): Promise<void>
@@ -254,8 +271,15 @@ export interface RawConnection {
   destroy(cause: Failure): void
 }
 
+/**
+ * Opens connections to one kind of database.
+ *
+ * @typeParam O Its options, as `parse` has checked them.
+ */
 export interface Driver<O = unknown> {
+  /** As in the option `driver` and in messages. */
   readonly name: string
+  /** The dialect of its databases, such as `postgresDialect`. */
   readonly dialect: Dialect
   /** The highest useful number of connections: 1 for PGlite. */
   readonly poolLimit: number

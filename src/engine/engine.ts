@@ -32,6 +32,7 @@ import type { TransactionOptions } from './transaction/options.ts'
 import type { Twins } from './twins.ts'
 import type { Works } from './works.ts'
 
+/** Options of `close()` of a `Db`, an engine or a registry. */
 export interface CloseOptions {
   /** How long to wait for borrowed connections, in milliseconds. Default: `closeTimeoutMs` of the engine. */
   readonly timeoutMs?: number | undefined

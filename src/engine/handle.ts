@@ -88,6 +88,7 @@ export function kindOf(executor: object): string {
   return describeType(executor).replace(/^an object of class /, '')
 }
 
+/** Options of `release()` of a connection. */
 export interface ReleaseOptions {
   /**
    * False: hands the raw connection back and keeps the handle, which borrows again when it is next used. Default true.

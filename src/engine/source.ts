@@ -35,6 +35,7 @@ import { type TransactionOptions, transactionOptions } from './transaction/optio
 import { anyOf, boolean, duration, must, needsFunction, type Checks, type Reading, readAgain } from '../util/options.ts'
 import type { WorkingEngine } from './works.ts'
 
+/** Options of `acquire()`. (GINO: `acquire(timeout=, reuse=, lazy=)`.) */
 export interface AcquireOptions {
   /** Takes the newest ambient connection if there is one. Default: `scope` true, `acquire` false. */
   readonly reuse?: boolean | undefined
@@ -52,6 +53,7 @@ export interface AcquireOptions {
   readonly query?: QueryDefaults | undefined
 }
 
+/** Options of `scope()`, and of the connection that a plug-in gives each request. */
 export interface ScopeOptions extends AcquireOptions {
   /**
    * False: the connection is not ambient; only its handle uses it. The `settings` still hold for everything that runs
@@ -72,6 +74,7 @@ export interface ScopeOptions extends AcquireOptions {
   readonly after?: Position | undefined
 }
 
+/** Options of `detached()`. */
 export interface DetachedOptions {
   readonly settings?: Settings | undefined
 }

@@ -8,6 +8,7 @@ export class PoolError extends GeneverError {
   static override readonly outcome: Outcome = 'not_started'
 }
 
+/** Details of an `AcquireTimeoutError`. */
 export interface AcquireTimeoutDetails extends ErrorDetails {
   readonly phase?: string | undefined
   readonly timeoutMs?: number | undefined
@@ -51,6 +52,7 @@ export class PoolClosedError extends PoolError {
   static override readonly code: string = 'GENEVER_POOL_CLOSED'
 }
 
+/** Details of a `ConnectError`. */
 export interface ConnectDetails extends ErrorDetails {
   readonly sqlState?: string | undefined
   readonly errno?: number | undefined

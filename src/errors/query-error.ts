@@ -6,6 +6,7 @@ import { GeneverError, isGeneverError, type ErrorDetails, type Outcome } from '.
 /** The fields of an ErrorResponse by name, as node-postgres calls them (`code` is the SQLSTATE). */
 export type ErrorFields = Readonly<Record<string, string | undefined>>
 
+/** Details of a `QueryError`: the fields of the server's answer. */
 export interface QueryErrorDetails extends ErrorDetails {
   readonly fields?: ErrorFields | undefined
 }
@@ -169,6 +170,7 @@ export class SqlSyntaxError extends QueryError {
 
 // Work that was stopped, or whose end is not what its author expects: deadlines, signals, COMMIT and what runs after
 // it, migrations. Thrown by the engine. Mistakes in the use of transactions are in usage-error.ts.
+/** Details of a `CommitOutcomeUnknownError`. */
 export interface CommitOutcomeDetails extends ErrorDetails {
   readonly xid?: string | undefined
 }
@@ -188,6 +190,7 @@ export class CommitOutcomeUnknownError extends GeneverError {
   }
 }
 
+/** Details of an `AfterCommitError`. */
 export interface AfterCommitDetails extends ErrorDetails {
   readonly result?: unknown
   readonly errors?: readonly unknown[] | undefined
@@ -222,6 +225,7 @@ export class TransactionAbortedError extends GeneverError {
   static override readonly outcome: Outcome = 'rolled_back'
 }
 
+/** Details of the errors of deadlines. */
 export interface TimeoutDetails extends ErrorDetails {
   readonly timeoutMs?: number | undefined
 }
@@ -264,6 +268,7 @@ export class MigrationError extends GeneverError {
   static override readonly code: string = 'GENEVER_MIGRATION'
 }
 
+/** Details of a `StepError`. */
 export interface StepDetails extends ErrorDetails {
   readonly step: number
 }

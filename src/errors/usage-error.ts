@@ -156,6 +156,7 @@ export interface OptionProblem {
   readonly problem: string
 }
 
+/** Details of an `InvalidOptionError`. */
 export interface InvalidOptionDetails extends ErrorDetails {
   readonly options?: readonly OptionProblem[] | undefined
 }
@@ -234,6 +235,7 @@ export interface ValidationIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
+/** Details of a `ValidationError`. */
 export interface ValidationDetails extends ErrorDetails {
   readonly issues?: readonly ValidationIssue[] | undefined
 }

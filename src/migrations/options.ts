@@ -18,8 +18,10 @@ import {
 
 export const defaultLockMs = 60_000
 
+/** The reason why a file and its record do not agree. */
 export type DriftKind = 'changed' | 'missing' | 'out-of-order'
 
+/** Options of `migrate()` and `migrationStatus()`. */
 export interface MigrateOptions {
   /** The folder of drizzle-kit, or of numbered `.sql` files. */
   readonly folder: string | URL
@@ -74,6 +76,7 @@ export interface MigrateOptions {
   readonly onProgress?: ((progress: MigrateProgress) => void) | undefined
 }
 
+/** A database to migrate. */
 export type DatabaseSource = string | URL | EngineOptions
 
 /** Where migrations are applied. */
@@ -84,6 +87,7 @@ export interface MigrationPlace {
   readonly schema: string | null
 }
 
+/** A statement of a migration that is about to run, as `onProgress` gets it. */
 export interface MigrateProgress extends MigrationPlace {
   readonly file: string
   /** The number of the statement that begins, counted from 1. */
@@ -94,6 +98,7 @@ export interface MigrateProgress extends MigrationPlace {
   readonly total: number
 }
 
+/** A file that was applied, and where. */
 export interface AppliedMigration extends MigrationPlace {
   readonly file: string
   /** 0 in a dry run. */
@@ -101,12 +106,14 @@ export interface AppliedMigration extends MigrationPlace {
   readonly statements: readonly string[]
 }
 
+/** A file that does not agree with its record, and where. */
 export interface MigrationDrift extends MigrationPlace {
   readonly file: string
   /** `out-of-order`: it was applied, or will be, after files that come later in the order. */
   readonly kind: DriftKind
 }
 
+/** A place whose migrations failed, and why. */
 export interface FailedMigration extends MigrationPlace {
   readonly error: Error
 }
@@ -116,6 +123,7 @@ export interface PendingMigration extends MigrationPlace {
   readonly file: string
 }
 
+/** The result of `migrate()`. */
 export interface MigrateReport {
   readonly applied: readonly AppliedMigration[]
   /** The files that were recorded without being run, because of the option `baseline`. */
@@ -126,6 +134,7 @@ export interface MigrateReport {
   readonly drift: readonly MigrationDrift[]
 }
 
+/** The result of `migrationStatus()`: all that `migrate()` would do now. */
 export interface MigrationStatus {
   readonly pending: readonly PendingMigration[]
   /** The files that the option `baseline` would record without running them. */

@@ -13,6 +13,7 @@ import { Row } from './meta/row.ts'
 import type { JsonMap, CheckColumns, DefaultPk, Key, ViewTable } from './types/values.ts'
 import type { ModelClass } from './types/model.ts'
 
+/** Options of `Model()`. */
 export interface ModelOptions<J, PK, H extends string> extends ModelHooks {
   /**
    * The key of the column, or the keys of the columns, that identify a row. Default: the primary key of the table. Other

@@ -27,6 +27,7 @@ export interface TlsOptions {
   readonly checkServerIdentity?: ((host: string, certificate: PeerCertificate) => Error | undefined) | undefined
 }
 
+/** The option `pool`. */
 export interface PoolOptions {
   /** Connections kept open even when idle. Default 0. */
   readonly min?: number | undefined
@@ -60,6 +61,7 @@ export interface PoolOptions {
   readonly maxLifetimeMs?: number | undefined
 }
 
+/** The option `replicas`. */
 export interface ReplicaOptions {
   /**
    * The URLs of the servers that follow the primary. One URL may name several of them. A URL without user, password or

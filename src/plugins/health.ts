@@ -7,6 +7,7 @@ import { GeneverError } from '../errors/index.ts'
 import { milliseconds, type Checks } from '../util/options.ts'
 import type { PoolStats } from '../pool/contract.ts'
 
+/** Options of `health()`. */
 export interface HealthOptions {
   /** How long the database may take to answer, including the wait for a connection. Default 1_000. */
   readonly timeoutMs?: number | undefined

@@ -8,6 +8,7 @@ import { UsageError } from '../errors/index.ts'
 import { describeType, milliseconds, type Checks } from '../util/options.ts'
 import { anyLogger, type PluginLogger, loggerOf } from './log.ts'
 
+/** Options of `gracefulShutdown()`. */
 export interface ShutdownOptions {
   /** How long running requests may take. After that their sockets are closed. Default 10_000. */
   readonly drainTimeoutMs?: number | undefined
@@ -23,6 +24,7 @@ const checks: Checks<ShutdownOptions> = {
   log: anyLogger,
 }
 
+/** The result of `gracefulShutdown()`. */
 export interface ShutdownReport {
   /** Whether every request had been answered by the deadline. */
   readonly drained: boolean

@@ -104,6 +104,7 @@ export interface PoolStats {
   readonly recalls: number
 }
 
+/** The result of `close()`. */
 export interface CloseReport {
   /** The number of connections that were closed in order. */
   readonly drained: number

@@ -105,6 +105,7 @@ function family(attribute: string): string {
     from (select coalesce(nullif(t.typbasetype, 0), t.oid) as base from pg_catalog.pg_type t where t.oid = ${attribute}.atttypid) as bases`
 }
 
+/** The dialect of PostgreSQL, for drivers of it. */
 export const postgres: Dialect = Object.freeze<Dialect>({
   name: 'postgres',
   family: 'postgres',
@@ -236,4 +237,5 @@ function quote(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
+/** The `sql` tag without a database, for fragments that are made where there is none. Its placeholders are those of PostgreSQL. */
 export const sql: Sql = tagFor(postgres)

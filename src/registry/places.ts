@@ -16,6 +16,7 @@ import { checkPath } from './path-check.ts'
 import { schemaPlace, type Tenants, type TenantSource } from './tenancy.ts'
 import { partsOf, type TenantDb, TenantPools } from './tenant-pools.ts'
 
+/** Options of `withSchema()`. */
 export interface SchemaOptions {
   /**
    * Schemas after it in the search path, for extensions and shared tables. Default: those of `tenancy`, else none. `public`

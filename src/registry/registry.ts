@@ -15,6 +15,12 @@ import { forgetPaths } from './path-check.ts'
 import { Places, type SchemaOptions, type Using } from './places.ts'
 import { type Tenancy, Tenants } from './tenancy.ts'
 
+/**
+ * Options of `createRegistry()`.
+ *
+ * @typeParam E The further databases.
+ * @typeParam Tenant What names a tenant.
+ */
 export interface RegistryOptions<E extends Readonly<Record<string, DatabaseSource>>, Tenant = unknown> {
   /** The database that the registry itself stands for. */
   readonly main: DatabaseSource
@@ -32,16 +38,19 @@ export interface RegistryOptions<E extends Readonly<Record<string, DatabaseSourc
   readonly unopened?: Unopened | undefined
 }
 
+/** Options of `close()` of a registry. */
 export interface RegistryCloseOptions extends CloseOptions {
   /** Closes it even if others have opened it and not closed it yet. */
   readonly force?: boolean | undefined
 }
 
+/** Options of `createSchema()`. */
 export interface CreateSchemaOptions {
   /** Leaves a schema that exists as it is. Default false. */
   readonly ifNotExists?: boolean | undefined
 }
 
+/** Options of `dropSchema()`. */
 export interface DropSchemaOptions {
   /** Does nothing if there is no such schema. Default false. */
   readonly ifExists?: boolean | undefined

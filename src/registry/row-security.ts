@@ -7,6 +7,11 @@ import { type Checks, describeType, isPlain, readOptions } from '../util/options
 /** A value about a request that a policy can read. There, NULL is an empty text, and a list is JSON. */
 export type Claim = string | number | bigint | boolean | null | readonly (string | number)[]
 
+/**
+ * Options of `rowSecurity()`.
+ *
+ * @typeParam C The claims.
+ */
 export interface RowSecurityOptions<C> {
   /** The role of all statements, or a function of the claims. Default: that of the connection. */
   readonly role?: string | ((claims: C) => string) | undefined

@@ -18,6 +18,7 @@ export interface ClosableServer {
   closeAllConnections?(): void
 }
 
+/** Options of `serve()`. */
 export interface ServeOptions {
   /** The signals that end the server. Default: SIGTERM and SIGINT. With an empty list only its `close()` ends it. */
   readonly signals?: readonly NodeJS.Signals[] | undefined

@@ -16,6 +16,7 @@ import type { Dialect } from '../sql/dialect.ts'
 import { inRoot } from '../util/context.ts'
 import { describeType, isPlain } from '../util/options.ts'
 
+/** The database of `globalDb()`, by its URL or its options. */
 export type GlobalSource = string | URL | EngineOptions
 
 export interface Traits {

@@ -53,6 +53,7 @@ export interface DatabaseTenancy<T> extends CommonTenancy<T> {
 /** A URL, or options with or without a `url`. */
 export type TenantSource = string | URL | (EngineOptions & { readonly url?: string | URL | undefined })
 
+/** The way in which tenants are kept apart: by a schema, by settings for row-level security, or by a database for each. */
 export type Tenancy<T> = SchemaTenancy<T> | SettingsTenancy<T> | DatabaseTenancy<T>
 
 type Given = Readonly<

@@ -8,6 +8,7 @@ import { boolean, must, type Checks } from '../util/options.ts'
  */
 export type SchemaSource = object
 
+/** Options of `createStatements()`. */
 export interface StatementOptions {
   /**
    * Comments (`COMMENT ON`) for tables, columns, views, enums, sequences and schemas, by the Drizzle object. Give a `Map`,
@@ -16,6 +17,7 @@ export interface StatementOptions {
   readonly comments?: Iterable<readonly [object, string]> | undefined
 }
 
+/** Options of `createAll()`. */
 export interface CreateOptions extends StatementOptions {
   /**
    * Leaves existing objects alone. A table that exists gets no new columns or indexes. False: the server refuses objects
@@ -24,6 +26,7 @@ export interface CreateOptions extends StatementOptions {
   readonly checkFirst?: boolean | undefined
 }
 
+/** Options of `dropStatements()`. */
 export interface DropStatementOptions {
   /** Also drops objects that depend on the given ones and were not given: views, foreign keys of other tables. Default false. */
   readonly cascade?: boolean | undefined
@@ -33,6 +36,7 @@ export interface DropStatementOptions {
   readonly schemas?: boolean | undefined
 }
 
+/** Options of `dropAll()`. */
 export interface DropOptions extends DropStatementOptions {
   /** Ignores objects that do not exist, and schemas that hold something else. False: the server refuses them. Default true. */
   readonly checkFirst?: boolean | undefined
@@ -45,6 +49,7 @@ export interface CreateReport {
   readonly existing: readonly string[]
 }
 
+/** The result of `dropAll()`: objects, each by its kind and SQL name. */
 export interface DropReport {
   readonly dropped: readonly string[]
   /** They did not exist. */

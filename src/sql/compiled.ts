@@ -70,6 +70,7 @@ export const Names = {
   transaction: 4,
 } as const
 
+/** A column of a result, as the server describes it. `type` is its OID; `table` and `column` are 0 for an expression. */
 export interface Field {
   readonly name: string
   readonly table: number
@@ -80,10 +81,12 @@ export interface Field {
 
 /** Parameter and column types of a statement, as the server described them. */
 export interface Shape {
+  /** The OIDs of the types of its parameters. */
   readonly params: readonly number[]
   readonly fields: readonly Field[]
   /** It gives rows. The rows of `select from t` have no fields. */
   readonly rows: boolean
+  /** Equal where names and types of the fields are equal. */
   readonly key: string
   /** The number that the driver gave the search_path. */
   readonly path: number
@@ -91,7 +94,9 @@ export interface Shape {
   readonly at: number
 }
 
+/** A text, and all that is known of it without its values. Made once for each text, and shared by all connections of an engine. */
 export interface Compiled {
+  /** As it is sent, with the placeholders of the database. */
   readonly text: string
   /** Its text without the tags behind it; absent where it has none. */
   readonly untagged?: string
@@ -124,6 +129,7 @@ export interface Compiled {
   readonly statements?: number
   /** The effects of the functions and triggers it reaches, by reading number `reachAt` of the catalogue. */
   reach?: Reach | null
+  /** The number of that reading. */
   reachAt?: number
   /** It may draw numbers of sequences, as far as its text shows; undefined: nobody has asked. */
   draws?: boolean | undefined
@@ -205,8 +211,11 @@ export interface Kinds {
 
 /** How a row is decoded. Built once per model, builder query or loader; its identity is the key of decoder caches. */
 export interface RowSpec<R = unknown> {
+  /** Never there: for the type of a row. */
   readonly _row?: R
+  /** The form of a row. `scalar`: its first column. */
   readonly into: 'object' | 'array' | 'scalar'
+  /** Makes the object that takes the values. Null: a plain one. */
   readonly make: (() => object) | null
   /** `null`: the names of the fields as they come. */
   readonly columns: readonly ColumnSpec[] | null

@@ -11,6 +11,7 @@ import type { Control, StatementClass } from './compiled.ts'
 import { describeType } from '../util/options.ts'
 
 const levels = ['read uncommitted', 'read committed', 'repeatable read', 'serializable'] as const
+/** An isolation level of SQL, in lower case with spaces. */
 export type IsolationLevel = (typeof levels)[number]
 
 export const isolationLevels: readonly IsolationLevel[] = levels
@@ -281,6 +282,10 @@ export interface ReplicationWords {
   unconfirmed(message: ErrorFields): boolean
 }
 
+/**
+ * The knowledge of a database that the engine needs: its words, the reading of its texts, the meaning of its errors. It knows no driver and no
+ * connection.
+ */
 export interface Dialect {
   /** Shown in errors. */
   readonly name: string

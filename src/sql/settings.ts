@@ -80,6 +80,7 @@ const unsure: Settings = Object.freeze(Object.create(null) as Settings)
 
 const no: ReadonlySet<string> = new Set()
 
+/** The settings of frames that one session has now, as far as that is sure. A connection has one; the engine keeps it. */
 export class InForce {
   /**
    * The settings in force now, null for none. Settings are immutable, so a frame that finds its settings here has nothing to send.

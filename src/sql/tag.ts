@@ -29,6 +29,7 @@ export interface Fragment<Row = unknown> extends ToStatement<Row> {
   [inspect.custom](): string
 }
 
+/** The `sql` tag, with functions that make parts of a text. */
 export interface Sql {
   /**
    * SQL with values. Each value becomes one parameter, and so does an array. Fragments and queries are merged into the text.

@@ -6,6 +6,7 @@ import { describeType, isPlain, isWellFormed } from '../util/options.ts'
 import { Printable } from '../util/thrown.ts'
 import { type Compiled, Names } from './compiled.ts'
 
+/** Tags of statements by name, such as `{ route: '/users' }`. The server sees them as a comment behind the text. */
 export type TagValues = Readonly<Record<string, string>>
 
 const longestValue = 200

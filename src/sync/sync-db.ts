@@ -10,6 +10,7 @@ import { Bridge } from './bridge.ts'
 import type { SyncMethod } from './envelope.ts'
 import { settingsForCall } from './place.ts'
 
+/** Options of `openSync()` and `runSync()`. */
 export interface SyncOptions {
   /** How long a call may take, opening included. Default 30_000. */
   readonly timeoutMs?: number | undefined

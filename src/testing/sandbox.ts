@@ -14,6 +14,7 @@ import { Sandbox, type ResolvedOptions } from './sandbox/sandbox.ts'
 import { MysqlWords } from './sandbox/mysql/words.ts'
 import { PostgresWords } from './sandbox/postgres.ts'
 
+/** Options of `sandbox()` and `sandboxed()`. */
 export interface SandboxOptions {
   /**
    * The isolation level of the sandbox. Transactions inside may ask for it or for a weaker one. Default: that of the

@@ -1,11 +1,11 @@
 /** The names of every public subpath, as a list that changes only on purpose: `npx vitest run test/meta/exports -u`. */
 
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
-import { parse, root, walk } from '../support/source.ts'
+import { type Node, parse, root, walk } from '../support/source.ts'
 
 interface Name {
   readonly name: string
@@ -33,7 +33,43 @@ describe.each(subpaths)('the subpath $subpath', ({ subpath, entry }) => {
 
     expect(Object.keys(loaded).toSorted()).toEqual(names.map(({ name }) => name).toSorted())
   })
+
+  test.skipIf(!existsSync(entry))('says in a comment what each of its names is', () => {
+    const silent = exportsOf(entry).filter(({ name }) => !isDescribed(entry, name))
+
+    expect(silent.map(({ name }) => name)).toEqual([])
+  })
 })
+
+/** Whether a comment stands in front of a declaration of what a file exports under that name, there or where it has it from. */
+function isDescribed(file: string, name: string): boolean {
+  const text = readFileSync(file, 'utf8')
+  const body = parse(file, text).program.body as unknown as readonly Node[]
+  const isIn = (nodes: readonly Node[], wanted: string): boolean =>
+    nodes.some((node) => {
+      const declared = (node['declaration'] as Node | null | undefined) ?? node
+      return namesIn(declared).includes(wanted) && isCommented(text.slice(0, node.start))
+    })
+  for (const node of body) {
+    const specifiers = (node['specifiers'] ?? []) as { exported?: { name: string }; local: { name: string } }[]
+    for (const { exported, local } of specifiers) {
+      if (exported?.name !== name) continue
+      const source = node['source'] as { value: string } | null
+      return source === null ? isIn(body, local.name) : isDescribed(join(dirname(file), source.value), local.name)
+    }
+  }
+  return isIn(body, name)
+}
+
+function namesIn({ id, declarations = [] }: Node): string[] {
+  const named = [{ id }, ...(declarations as { id: unknown }[])]
+  return named.flatMap((each) => (each.id as { name?: string } | null | undefined)?.name ?? [])
+}
+
+/** A directive of the linter may stand between. */
+function isCommented(before: string): boolean {
+  return /\/\*\*(?:(?!\*\/).)*\*\/\s*(?:\/\/ oxlint[^\n]*\s*)?$/s.test(before)
+}
 
 /** An entry file re-exports by name; `export *` would publish by accident. */
 function exportsOf(entry: string): Name[] {

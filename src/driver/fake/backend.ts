@@ -1,6 +1,5 @@
-// The server's end of one fake connection: runs the units it received one after another, while answers travel back in
-// order. Running and answering are two steps, so a cancel or a loss can come between them. Faults of the phases `send`,
-// `answer`, `reset` and `ping` are played out here.
+// The server's end of one fake connection: runs the units it received one after another, while answers travel back in order. Running
+// and answering are two steps, so a cancel or a loss can come between. Faults of `send`, `answer`, `reset` and `ping` happen here.
 import type { Failure, Op } from '../driver.ts'
 import type { Fields, Status } from '../postgres/outcome.ts'
 import type { Fault, Faults, Steps, TimeLine } from './scenario.ts'

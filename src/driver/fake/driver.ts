@@ -1,6 +1,5 @@
-// A driver without a server, for tests of what is built on drivers: deterministic, in memory, with control over time
-// and faults. It knows transactions, not SQL: what a statement gives, its `answer` function says. See scenario.ts for what can go
-// wrong and for the order of events.
+// A driver without a server, for tests of code that is built on drivers: deterministic, in memory, with control over time and faults.
+// It knows transactions, not SQL: its `answer` function answers statements.
 import { postgres } from '../../postgres/dialect.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import { callback, duration, integer, must, type Checks, readOptions } from '../../util/options.ts'
@@ -16,6 +15,7 @@ import { FakeSession, refused, type Answerer, type FakeRow, type Reply, type Row
 /** The result of an `answer` function: rows, rows with tag and count, an error, or undefined for an unknown text. */
 export type FakeAnswer = readonly (FakeRow | readonly unknown[])[] | Partial<Rows> | ServerFault | undefined
 
+/** Options of `FakeDriver`. */
 export interface FakeDriverOptions {
   /** Units in flight on one connection. Default 1. */
   readonly maxInFlight?: number | undefined

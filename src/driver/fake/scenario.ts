@@ -1,8 +1,7 @@
-// What a test decides about the fake server: what goes wrong (`Faults`: at which message, the how manyth time) and in
-// which order things happen (`Steps`). Every event (a unit runs, is answered, a reset settles, …) is a step: a macrotask
-// of its own or, with a scheduler, one entry of it, so that fast-check decides. Steps run in the root context, as the
-// callbacks of a socket do. Deadlines (`TimeLine`) are timers; under a scheduler they are steps that exist only where
-// nothing else would happen any more. How a fault is played out is the business of connection and backend.
+// The decisions of a test about the fake server: what goes wrong (`Faults`), and in which order things happen (`Steps`). Every event (a
+// unit runs, is answered, a reset settles, …) is a step: a macrotask or, with a scheduler, one entry of it, so that fast-check decides.
+// Steps run in the root context, as the callbacks of a socket do. Deadlines (`TimeLine`) are timers; under a scheduler they are steps
+// that exist only where nothing else would happen any more. Connection and backend play a fault out.
 import { UsageError } from '../../errors/index.ts'
 import { inRoot } from '../../util/context.ts'
 import { clock, msUntil } from '../../util/clock.ts'
@@ -22,6 +21,7 @@ export interface ServerFault {
   readonly fields?: Readonly<Record<string, string>> | undefined
 }
 
+/** A fault: what happens in place of the usual. */
 export type Fault =
   | ServerFault
   /** The connection dies; a string is the SQLSTATE of a FATAL message just before, such as `57P01`. */
@@ -41,6 +41,7 @@ export type Fault =
   /** How a cancel ends, without its reaching the statement. */
   | { readonly cancel: 'completed' | 'broken' }
 
+/** The place where a fault strikes: all members must fit. */
 export interface FaultPoint {
   /** A text matches a statement that starts with it. Case and white space do not matter. Default: any statement. */
   readonly text?: string | RegExp | undefined
@@ -54,6 +55,7 @@ export interface FaultPoint {
   readonly session?: number | undefined
 }
 
+/** A fault that waits for its time. */
 export interface PlantedFault {
   /** How often it has occurred. */
   readonly hits: number
@@ -84,24 +86,20 @@ interface Planted extends PlantedFault {
   hits: number
 }
 
+/** The faults that a `FakeDriver` is to have. */
 export class Faults {
   readonly #planted: Set<Planted> = new Set()
 
-  /**
-   * Plants a fault.
-   *
-   * @throws {UsageError} when such a fault cannot happen in that phase.
-   */
+  /** Plants a fault. @throws {UsageError} when such a fault cannot happen in that phase. */
   at(point: FaultPoint | string | RegExp, fault: Fault): PlantedFault {
     const at: FaultPoint = typeof point === 'string' || point instanceof RegExp ? { text: point } : point
     const kind = Object.keys(fault).find((key) => Object.hasOwn(phasesOf, key)) ?? ''
     const allowed = phasesOf[kind] ?? []
     const phase = at.phase ?? allowed[0]
-    if (phase === undefined || !allowed.includes(phase)) {
+    if (phase === undefined || !allowed.includes(phase))
       throw new UsageError(
         `The fake driver has no fault { ${kind} } in phase ${String(phase)}: use ${allowed.join(', ')}.`,
       )
-    }
     const { nth = 1, times = 1, session } = at
     const remove = (): void => void this.#planted.delete(planted)
     const matches = matcher(at.text)
@@ -152,6 +150,7 @@ export interface TaskScheduler {
   schedule<T>(task: Promise<T>, label?: string): Promise<T>
 }
 
+/** Decides which of the possible next steps happens: a scheduler of steps, or `fc.scheduler()` of `fast-check`. */
 export type Scheduler = StepScheduler | TaskScheduler
 
 export class Steps {
@@ -202,11 +201,9 @@ export class TimeLine {
     }
     this.#armed.set(fire, label)
     let timer: NodeJS.Timeout | undefined
-    if (this.#steps.controlled) {
-      if (this.#stuck) this.defer(`${label}: deadline`, fire)
-    } else if (deadline !== Infinity) {
+    if (!this.#steps.controlled && deadline !== Infinity)
       timer = inRoot(() => clock.setTimeout(fire, msUntil(deadline)))
-    }
+    if (this.#steps.controlled && this.#stuck) this.defer(`${label}: deadline`, fire)
     return () => {
       clock.clearTimeout(timer)
       return this.#armed.delete(fire)

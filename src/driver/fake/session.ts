@@ -8,6 +8,7 @@ import { Printable } from '../../util/thrown.ts'
 import type { Fields, Status } from '../postgres/outcome.ts'
 import type { ServerFault } from './scenario.ts'
 
+/** A row by the names of its columns. */
 export type FakeRow = Readonly<Record<string, unknown>>
 
 /** What the server says to one statement. */
@@ -52,6 +53,7 @@ interface FakeTransaction {
   readonly savepoints: { readonly name: string; readonly before: unknown }[]
 }
 
+/** One session of a `FakeDriver`, as its function `answer` sees it. */
 export class FakeSession extends Printable {
   readonly id: number
   /** @internal */

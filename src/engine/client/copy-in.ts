@@ -27,6 +27,7 @@ const piecesOfATurn = 256
 const giveUp = 'the source of the data has failed'
 const brokenText = 'copyFrom() was given text with half of a surrogate pair, which UTF-8 cannot hold.'
 
+/** Rows on their way into a table, as `copyFrom()` gives it. It runs once, by one of its methods. */
 export class CopyIn extends Printable {
   readonly #begin: Begin
   readonly #frame: () => Frame | null

@@ -100,6 +100,7 @@ function begin(
 const enoughBytes = 262_144
 const fewBytes = 65_536
 
+/** The rows of a table or query on their way out, as `copyTo()` gives them. It is read once: by a loop, or as a stream. */
 export class CopyOut extends Printable implements AsyncIterable<Uint8Array> {
   readonly #begin: Begin
   #used = false

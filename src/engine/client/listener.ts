@@ -21,11 +21,13 @@ export interface Gap {
   readonly gapMs: number
 }
 
+/** Notifications in the order in which the server sent them, and a gap wherever some may have been lost. */
 export type Heard = Notification | Gap
 
 /** The callback of `listen`, called for each notification and each gap. */
 export type Hear = (heard: Heard) => unknown
 
+/** Options of `listen()`. */
 export interface ListenOptions {
   /**
    * How often to check that the connection is alive, and how long the answer may take, in milliseconds. A lost network is
@@ -39,6 +41,7 @@ export interface ListenOptions {
 /** The most messages that wait for a slow callback or loop. A gap stands where others were dropped. */
 const mostWaiting = 10_000
 
+/** One who listens on a channel, as `listen()` gives it. Its messages are read by a loop (`for await`) or by the callback of `listen()`. */
 export class Listener extends Printable implements AsyncIterable<Heard>, AsyncDisposable {
   readonly channel: string
   #waiting: Heard[] = []

@@ -20,6 +20,7 @@ import type { Slot } from '../slot/slot.ts'
 import { unconverted } from '../../sql/conversions.ts'
 import type { AmbientRunner } from '../query/runner.ts'
 
+/** Options of `lock()`. */
 export interface LockOptions {
   /** True: if another session has the lock, `lock()` gives undefined at once and does not run `work`. Default false: it waits. */
   readonly try?: boolean | undefined

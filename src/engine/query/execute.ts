@@ -353,6 +353,7 @@ function tooMany(method: string, op: EngineOp): MultipleResultsError {
   )
 }
 
+/** The result of `status()`: the command, the count of rows, and the rows. */
 export class Status<R = unknown> {
   /** The command as the server names it: `SELECT`, `INSERT`, `CREATE TABLE`; empty when nothing ran. */
   readonly command: string

@@ -50,6 +50,10 @@ export type Row = Record<string, unknown>
 type Bound = Params | undefined
 
 // A `Runner`, and not declared as one: the published declarations leave internal members out.
+/**
+ * The methods that run queries and transactions, the same on a `Db`, an `Engine`, a `Connection` and a `Transaction`. As a type it is for
+ * functions that take any of them; it is no class to extend.
+ */
 export abstract class Executor extends Printable {
   /** @internal The engine statements go to here; a promise while it opens. */
   abstract engineHere(): WorkingEngine | Promise<WorkingEngine>

@@ -23,4 +23,5 @@ export interface IntoOptions<I extends Into> extends QueryOptions {
 /** Options of `status()`. */
 export interface StatusOptions extends QueryOptions, StatusTerms {}
 
+/** Options of `iterate()` and of cursors. */
 export interface CursorOptions extends QueryOptions, CursorTerms {}

@@ -18,6 +18,7 @@ import type { Executor } from '../query/executor.ts'
 import { defaultsChecks } from '../query/query-terms.ts'
 import type { TransactionRetry, TransactionTerms } from './terms.ts'
 
+/** Options of `transaction()`. */
 export interface TransactionOptions extends TransactionTerms {
   /**
    * Where to open it: on that connection, as a savepoint of that transaction, or on another db or engine. Passing a

@@ -5,6 +5,7 @@ import type { JsonProp } from '../types/values.ts'
 import { type JsonKind, kinds } from './kinds.ts'
 import type { PropertyOptions } from './property.ts'
 
+/** Options of a JSON property. */
 export interface PropOptions<V> {
   /**
    * The value that is read when the property is missing, or a function that makes it. New rows store it, unless there is an
@@ -28,6 +29,7 @@ export interface PropFn<V> {
   (options: PropOptions<V>): JsonProp<V | null>
 }
 
+/** Kinds of JSON properties, for the option `json` of a model. */
 export interface Json {
   readonly string: PropFn<string>
   /** A whole number that a `number` holds exactly; `bigint` in SQL. */

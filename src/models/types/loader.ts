@@ -18,6 +18,7 @@ export interface Many<R> {
   on(condition: SQL | Fragment): Many<R>
 }
 
+/** Options of `many()`. */
 export interface ManyOptions {
   /** For many-to-many: the model of the table between the two, which has the foreign keys to both. */
   readonly through?: AnyModel | Aliased<AnyModel> | undefined
@@ -44,6 +45,10 @@ interface HasList<R> {
 }
 
 // oxlint-disable typescript/no-explicit-any -- positions that are not inferred
+/**
+ * A value that makes something of a row: a model, a loader, a list, a column, an expression of SQL, a function, or a list of these for a
+ * tuple.
+ */
 export type LoaderLike =
   | AnyModel
   | HasRow<any>
@@ -56,6 +61,7 @@ export type LoaderLike =
   | ((row: any, context: any, whole: LoadedRow) => unknown)
   | (new (row: any, context: any, whole: LoadedRow) => object)
 
+/** The type of the value that a loader makes of a row. */
 export type Loaded<L> = L extends AnyModel
   ? InstanceType<L>
   : L extends HasRow<infer R>

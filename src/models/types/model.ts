@@ -46,6 +46,7 @@ export interface UpsertOptions<Keys extends string, Set extends object = object>
 export interface IgnoreOptions<Keys extends string> extends CallOptions, ConflictTarget<Keys> {}
 
 // oxlint-disable typescript/no-explicit-any -- any constructor; positions that are not inferred
+/** Any class that was made by `Model()`. */
 export interface AnyModel {
   new (...args: any[]): object
   readonly c: object
@@ -67,12 +68,14 @@ export interface Aliased<C extends AnyModel> {
   distinct(...by: Column[]): Distinct<InstanceType<C>>
 }
 
+/** A loader whose objects are told apart by columns, as `distinct()` gives it. */
 export interface Distinct<Self> extends Loader<Self> {
   load<M extends Record<string, LoaderLike>>(
     map: M,
   ): Loader<Self & { [K in keyof M]: Attach<M[K]> } & Attached<keyof M>>
 }
 
+/** The methods of every instance. An instance stands for one row. */
 export interface ModelInstance<Row, Set, Json = Row> {
   /**
    * Changes columns and JSON properties. The instance changes at once, the database when it is awaited or applied.
@@ -110,6 +113,15 @@ export interface ModelPlace<Names, Tenant> {
   readonly from?: 'primary' | 'replica' | undefined
 }
 
+/**
+ * The class that `Model()` returns, which you extend.
+ *
+ * @typeParam D The database or its type.
+ * @typeParam T The table.
+ * @typeParam J Its JSON properties.
+ * @typeParam PK The keys of the columns of its key.
+ * @typeParam H The keys of its hidden columns.
+ */
 export interface ModelClass<
   D,
   T extends Table,

@@ -8,6 +8,7 @@ import type { ToStatement } from '../../sql/statement.ts'
 import type { Loaded, LoaderLike } from './loader.ts'
 import type { Aliased, AnyModel, CallOptions, Filter } from './model.ts'
 
+/** A model, an alias or a table of Drizzle, to be joined. */
 export type Joinable = AnyModel | Aliased<AnyModel> | object
 
 /** The members of a row that a condition may use. */
@@ -87,12 +88,14 @@ export interface ModelCursor<R> extends AsyncIterable<R>, AsyncDisposable {
   close(): Promise<void>
 }
 
+/** The result of `page()`. */
 export interface Page<R> {
   readonly rows: R[]
   /** The cursor for `after()` to read the next page. Null on the last page. */
   readonly cursor: string | null
 }
 
+/** Options of `forUpdate()`: rows that others have locked. */
 export interface LockOptions {
   /** Fails at once when a row is locked, instead of waiting. */
   readonly nowait?: boolean | undefined
@@ -100,6 +103,7 @@ export interface LockOptions {
   readonly skipLocked?: boolean | undefined
 }
 
+/** Options of `load()`. */
 export interface LoadOptions {
   /**
    * `joined`: one statement. It joins one-to-one relations and reads each list as one column. `select-in`: one more statement

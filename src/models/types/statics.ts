@@ -21,6 +21,7 @@ import type { Simplify } from './values.ts'
 
 type Types<C extends AnyModel> = C[typeof modelTypes]
 
+/** The static methods of every model. */
 export interface ModelStatics {
   /**
    * Inserts a row and returns its instance, with the values that the database filled in. It takes values, or an instance

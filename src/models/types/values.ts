@@ -115,6 +115,11 @@ type JsonExprs<J> = {
   readonly [P in keyof Props<J>]: Props<J>[P] extends JsonProp<infer O, any, any> ? SQL<O> : never
 }
 
+/**
+ * A schema of Zod, Valibot, ArkType or another library that follows Standard Schema.
+ *
+ * @see https://standardschema.dev
+ */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1
@@ -124,10 +129,12 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   }
 }
 
+/** The answer of a schema: the value, maybe changed, or its complaints. */
 export type StandardResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly StandardIssue[] }
 
+/** A complaint of a schema about a value. */
 export interface StandardIssue {
   readonly message: string
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined

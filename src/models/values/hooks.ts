@@ -36,6 +36,7 @@ function pathOf({ path = [] }: StandardIssue): string {
   return path.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
 }
 
+/** Functions of a model that see its values on their way in and its instances on their way out. */
 export interface ModelHooks {
   /** Changes or refuses what is about to be inserted; may return other values. */
   readonly beforeCreate?: ((values: Record<string, unknown>) => unknown) | undefined

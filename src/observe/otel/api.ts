@@ -1,6 +1,7 @@
 // What is used of OpenTelemetry's API, by its shape: none of its types reaches our declarations, which compile without
 // the package. load.ts proves that the real API fits.
 
+/** `Attributes` */
 export type Attributes = Readonly<Record<string, string | number>>
 
 /** `Span` */
@@ -15,6 +16,7 @@ export interface OtelContext {
   getValue(key: symbol): unknown
 }
 
+/** `SpanOptions` */
 export interface OtelSpanOptions {
   readonly kind: number
   readonly attributes: Attributes
@@ -27,6 +29,7 @@ export interface OtelTracer {
   startSpan(name: string, options?: OtelSpanOptions, context?: OtelContext): OtelSpan
 }
 
+/** `MetricOptions` */
 export interface OtelInstrumentOptions {
   readonly description: string
   readonly unit: string
@@ -46,6 +49,7 @@ export interface OtelCounter {
 /** `Observable`: only its identity counts. */
 export type OtelObservable = object
 
+/** `BatchObservableResult` */
 export interface OtelObservations {
   observe(metric: OtelObservable, value: number, attributes: Attributes): void
 }

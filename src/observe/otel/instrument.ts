@@ -5,6 +5,7 @@ import { Metrics } from './metrics.ts'
 import { Spans } from './spans.ts'
 import { must, type Checks, readOptions } from '../../util/options.ts'
 
+/** Options of `instrument()`. */
 export interface InstrumentOptions {
   /** Default: the tracer `genever` of the global provider. False: no spans. */
   readonly tracer?: OtelTracer | false | undefined

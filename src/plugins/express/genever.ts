@@ -20,6 +20,7 @@ declare global {
   }
 }
 
+/** The middleware that gives each request its connection. It has methods to open, to close and for transactions. */
 export interface GeneverExpress extends RequestHandler {
   /**
    * Opens the database as the options say, including those of `app.set('genever', …)`. If it is not called, the first

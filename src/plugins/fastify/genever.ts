@@ -9,6 +9,7 @@ import type { Routed } from '../request/scope.ts'
 import { health } from './health.ts'
 import { wrapRoutes } from './transaction.ts'
 
+/** Options of the plug-in for Fastify. */
 export interface GeneverFastifyOptions extends PluginOptions<FastifyRequest> {
   readonly db: Db
   /** A path for a readiness route: see `health`. Default: none. */

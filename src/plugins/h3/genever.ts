@@ -17,6 +17,7 @@ declare module 'h3' {
   }
 }
 
+/** The middleware that gives each request its connection. It has methods to open, to close and for transactions. */
 export interface GeneverH3 extends Middleware {
   /**
    * Opens the database as the options say. If it is not called, the first request opens it.

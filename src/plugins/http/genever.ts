@@ -13,8 +13,10 @@ import { RequestTransaction } from '../request/transaction.ts'
 /** A request with its connection, named `db` or as the option `as` says. */
 export type HttpRequest<Name extends string = 'db'> = IncomingMessage & { readonly [K in Name]: Connection }
 
+/** A handler of `node:http` whose request has its connection. */
 export type HttpHandler<Name extends string = 'db'> = (request: HttpRequest<Name>, response: ServerResponse) => unknown
 
+/** Options of one handler. */
 export interface HandlerOptions {
   /** Overrides the option of the plug-in. */
   readonly transaction?: boolean | RequestTransactionOptions | undefined
@@ -22,6 +24,7 @@ export interface HandlerOptions {
   readonly onError?: HttpErrorHandler | undefined
 }
 
+/** Gives each request of a server of `node:http` its connection. */
 export interface GeneverHttp<Name extends string = 'db'> {
   /** Opens the database as the options say. @throws {ConnectError} when the database cannot be reached. */
   open(): Promise<void>

@@ -11,6 +11,7 @@ import { RequestScope } from '../request/scope.ts'
 import { enterTenant } from '../request/tenant.ts'
 import { getDbToken } from './tokens.ts'
 
+/** Options of `GeneverInterceptor`. */
 export interface GeneverInterceptorOptions {
   /** Session settings for all statements of the handler, such as its tenant: see `settings` of `scope()`. */
   readonly settings?: ((context: ExecutionContext) => Settings | undefined) | undefined

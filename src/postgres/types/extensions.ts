@@ -51,6 +51,7 @@ export const vector: TypeConversion<number[]> = ofExtension(['vector', 'halfvec'
     isNumbers(value) ? `[${Array.from(value, digits).join()}]` : unwritable('vector', 'a list of numbers'),
 })
 
+/** A value of `sparsevec`. */
 export interface SparseVector {
   readonly dimensions: number
   /** By their index, which begins with 1. What is not here is 0. */
@@ -75,6 +76,7 @@ export const sparsevec: TypeConversion<SparseVector> = ofExtension(['sparsevec']
   },
 })
 
+/** A word of a `tsvector`, and where it stands. */
 export interface Lexeme {
   readonly lexeme: string
   readonly positions: readonly { readonly position: number; readonly weight: 'A' | 'B' | 'C' | 'D' }[]

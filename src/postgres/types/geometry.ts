@@ -2,6 +2,7 @@
 import type { TypeConversion } from '../../sql/conversions.ts'
 import { unreadable, unwritable } from './pieces.ts'
 
+/** A point of the plane. */
 export interface Point {
   readonly x: number
   readonly y: number
@@ -14,6 +15,7 @@ export interface Line {
   readonly c: number
 }
 
+/** A line between two points. */
 export interface Segment {
   readonly from: Point
   readonly to: Point
@@ -25,11 +27,13 @@ export interface Box {
   readonly low: Point
 }
 
+/** Points in their order; `closed`: from the last one back to the first. */
 export interface Path {
   readonly points: readonly Point[]
   readonly closed: boolean
 }
 
+/** A centre and a radius. */
 export interface Circle extends Point {
   readonly radius: number
 }

@@ -74,6 +74,7 @@ export const localDate: TypeConversion<Date | number> = {
   write: (value) => (value instanceof Date ? localText(value) : undefined) ?? unwritable('date', 'a valid Date'),
 }
 
+/** A value of `inet` or `cidr`. */
 export interface Network {
   readonly address: string
   /** How many bits are of the network: all of them for a single host. */

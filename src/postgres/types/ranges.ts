@@ -2,6 +2,7 @@
 import type { TypeConversion, TypePart, TypeParts } from '../../sql/conversions.ts'
 import { pieceText, Pieces, unreadable, unwritable } from './pieces.ts'
 
+/** A range. Numbers and times between two ends. */
 export interface Range<T = unknown> {
   /** Null: without a lower end. */
   readonly lower: T | null

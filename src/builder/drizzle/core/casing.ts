@@ -4,6 +4,7 @@ import { UsageError } from '../../../errors/index.ts'
 import { viewConfigOf } from './render.ts'
 import { describeType } from '../../../util/options.ts'
 
+/** The form of the names that `inCasing()` gives to columns without one. */
 export type Casing = 'snake_case' | 'camelCase'
 
 const casings: Readonly<Record<Casing, (words: readonly string[]) => string>> = {

@@ -15,6 +15,7 @@ const optionsToken: unique symbol = Symbol('genever.options')
 /** Where the meta of a model hangs on its class. */
 const modelMeta: unique symbol = Symbol.for('genever.model')
 
+/** The module that opens a database for an application of NestJS. */
 // oxlint-disable-next-line typescript/no-extraneous-class -- Nest's modules are classes
 export class GeneverModule {
   /**

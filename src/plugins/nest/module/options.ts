@@ -39,6 +39,7 @@ export interface ModuleParts {
   readonly transaction?: boolean | RequestTransactionOptions | undefined
 }
 
+/** Options of `forRoot()`. */
 export interface GeneverModuleOptions extends GeneverOptions, ModuleParts {}
 
 /** Options of `forRootAsync`, as in Nest's other modules. @typeParam Args The values that are injected into the factory. */
