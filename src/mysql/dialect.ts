@@ -1,8 +1,9 @@
 // The dialect of MySQL and MariaDB, whatever driver speaks to it.
 import { UsageError } from '../errors/index.ts'
-import { Pin } from '../sql/compiled.ts'
+import { Pin, type TypedText } from '../sql/compiled.ts'
 import { type BeginOptions, type Dialect, parseIsolation, savepointWords } from '../sql/dialect.ts'
 import type { KeyRows, MemberType, ModelWords } from '../sql/model-words.ts'
+import { DecimalParameter } from '../sql/parameters.ts'
 import { settingName, settingValue, zoneAdvice } from '../sql/settings.ts'
 import { describeType } from '../util/options.ts'
 import { classify } from './classify.ts'
@@ -53,14 +54,7 @@ const modelWords: ModelWords = {
   onConflict: ' on duplicate key update ',
   text: ['cast(', ' as char)'],
   nothing: '1 ',
-  keyValue(type) {
-    if (type !== null && /^(?:(?:tiny|small|medium|big)?int|serial|boolean|year)\b/.test(type)) return BigInt
-    if (type !== null && /^(?:char|varchar|(?:tiny|medium|long)?text|enum|datetime|timestamp|date|time)\b/.test(type))
-      return (text) => text
-    throw new UsageError(
-      `Pages need an order by columns that MySQL compares exactly with what a cursor holds: whole numbers, texts, dates and times, not ${type ?? 'an expression'}. Use limit() and offset().`,
-    )
-  },
+  pageKeys: { facts: pageKeyFacts, write: pageKeyText, read: pageKeyValue },
   patch: (json) => [`json_merge_patch(case when json_type(${json}) = 'OBJECT' then ${json} else '{}' end, `, ')'],
   nullsFirst: true,
   nullsPlaced: false,
@@ -240,6 +234,60 @@ export function namesSet(text: string): readonly string[] {
   return (targetsSet(text) ?? [])
     .filter((name) => name.startsWith('SESSION ') || name.includes('.'))
     .map((name) => name.replace(/^(?:SESSION |@)/, '').toLowerCase())
+}
+
+// Keys of pages, each compared by the type that its column has in the result: the table may not be the declared one.
+const exact =
+  /^(?:(?:tiny|small|medium|big)?int|serial|boolean|year|decimal|numeric|char|varchar|(?:tiny|medium|long)?text|enum|datetime|timestamp|date|time)\b/
+
+function unfit(what: string): UsageError {
+  return new UsageError(
+    `Pages need an order by columns that MySQL compares exactly with what a cursor holds: whole numbers, decimals, texts, dates and times, not ${what}. Use limit() and offset().`,
+  )
+}
+
+/** The number that an enum sorts by; of all else, whether the server sorts by the start of the value alone. */
+function pageKeyFacts(key: string, declared: string | null): string {
+  if (declared === null || !exact.test(declared)) throw unfit(declared ?? 'an expression')
+  return declared.startsWith('enum')
+    ? `cast(${key} as unsigned)`
+    : `coalesce(greatest(length(weight_string(${key})), length(${key})) > @@max_sort_length, 0)`
+}
+
+function pageKeyText(key: string, declared: string, { type, text, sortsAs }: TypedText, facts: unknown): string {
+  if (sortsAs === 'enum' && declared.startsWith('enum')) return `n${String(facts)}`
+  if (sortsAs !== undefined) throw unfit(`${key}, which is ${sortsAs} in the database and ${declared} in its model`)
+  if (!declared.startsWith('enum') && Number(facts) > 0)
+    throw new UsageError(
+      `A page ends at a value of ${key} that is longer than the start of texts by which the server sorts, so it could not go on there. Raise max_sort_length by the option settings, or use limit() and offset().`,
+    )
+  const kind = kinds.find(([types]) => types.test(type))?.[1]
+  if (kind === undefined) throw unfit(`${key}, which is ${type} in the database and ${declared} in its model`)
+  return kind + text
+}
+
+/** How a key of a type travels: as a whole number, a decimal, bytes, or the text that the server reads as the type. */
+const kinds = [
+  [/^(?:bigint|year)/, 'n'],
+  [/^decimal/, 'd'],
+  [/^varbinary/, 'b'],
+  [/^(?:varchar|date|time|timestamp|datetime)\b/, 't'],
+] as const
+
+function pageKeyValue(text: string): unknown {
+  const rest = text.slice(1)
+  switch (text.charAt(0)) {
+    case 'n':
+      return /^-?\d+$/.test(rest) ? BigInt(rest) : undefined
+    case 'd':
+      return /^-?\d+(?:\.\d+)?$/.test(rest) ? new DecimalParameter(rest) : undefined
+    case 'b':
+      return /^(?:[0-9a-f]{2})*$/.test(rest) ? Buffer.from(rest, 'hex') : undefined
+    case 't':
+      return rest
+    default:
+      return undefined
+  }
 }
 
 // Keys of objects whose lists one more statement asks for. They come back in JSON; each is compared as the column it came from is in that

@@ -183,7 +183,7 @@ export const postgres: Dialect = Object.freeze<Dialect>({
     onConflict: ' do update set ',
     text: ['', '::text'],
     nothing: '',
-    keyValue: () => (text) => text,
+    pageKeys: null,
     patch: () => null,
     member: null,
     nullsFirst: false,

@@ -176,6 +176,8 @@ export interface ColumnSpec {
 export interface TypedText {
   readonly type: string
   readonly text: string
+  /** Set where the column does not sort by that text: it says by what kind it does. */
+  readonly sortsAs?: 'enum' | 'set' | 'json'
 }
 
 /** The rows of a list: an array of records, each in its binary form. */

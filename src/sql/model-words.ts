@@ -1,5 +1,6 @@
 // How models write for a database, where databases differ: what an INSERT or UPDATE gives back, how a row that is there is met,
 // casts, locks, members of JSON. Nothing above knows which database it writes for.
+import type { TypedText } from './compiled.ts'
 
 /** Which rows of a query are locked, and what becomes of those that others have locked. */
 export interface LockAsked {
@@ -76,6 +77,22 @@ export interface KeyRows {
   readonly parts: readonly string[]
 }
 
+/**
+ * A key goes into a cursor as a text that says how it is compared: by the type that its column has in the result. The driver gives it as a
+ * `TypedText`.
+ */
+export interface PageKeyWords {
+  /**
+   * SQL that says of a key what the driver does not know. `declared` is the type of its column, null for an expression.
+   * @throws {UsageError} for what is never compared exactly.
+   */
+  facts(key: string, declared: string | null): string
+  /** @throws {UsageError} where the server would not compare it with its column as it orders by that. It names the key. */
+  write(key: string, declared: string, value: TypedText, facts: unknown): string
+  /** What the key is compared with; undefined for a text that is not of `write`. */
+  read(text: string): unknown
+}
+
 export interface ModelWords {
   /** Each server gives the rows of INSERT and DELETE; else its sessions tell whether it does. */
   readonly returns: boolean
@@ -101,11 +118,8 @@ export interface ModelWords {
   readonly nullsFirst: boolean
   /** The place of NULL may be written: `nulls last`. */
   readonly nullsPlaced: boolean
-  /**
-   * How the value of a key, which came as text, is compared with a column of this type, or an expression: null.
-   * @throws {UsageError} where it would not be compared exactly.
-   */
-  keyValue(type: string | null): (text: string) => unknown
+  /** Keys that a cursor of pages holds. Null: as texts, which the server reads as the type of what they are compared with. */
+  readonly pageKeys: PageKeyWords | null
   /** `distinct on (…)`. */
   readonly distinctOn: boolean
   /** A limit that lets every row through, which has to stand in front of an offset; null where none has to. */

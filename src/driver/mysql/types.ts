@@ -37,6 +37,8 @@ export const Type = {
 } as const
 
 const unsignedFlag = 0x20
+const enumFlag = 0x100
+const setFlag = 0x800
 const bytesCharset = 63
 
 /** Reads one value that is not NULL from the cursor. */
@@ -79,6 +81,10 @@ function typedReader(column: Column, binary: boolean): (cursor: Cursor) => Typed
     return (cursor) => ({ type, text: BigInt(`0x${cursor.bytes().toString('hex')}`).toString() })
   if (isBytes(column)) return (cursor) => ({ type, text: cursor.bytes().toString('hex') })
   const text = textReader(column, binary)
+  const { flags } = column
+  const sortsAs =
+    column.type === Type.json ? 'json' : (flags & enumFlag) !== 0 ? 'enum' : (flags & setFlag) !== 0 ? 'set' : undefined
+  if (sortsAs !== undefined) return (cursor) => ({ type, text: text(cursor), sortsAs })
   return (cursor) => ({ type, text: text(cursor) })
 }
 

@@ -4,6 +4,9 @@ import { and, Column, eq, gt, is, isNotNull, isNull, lt, or, SQL, sql, StringChu
 import { chunkText } from '../../builder/drizzle/core/kinds.ts'
 import { UsageError } from '../../errors/index.ts'
 import { render, isSqlLike } from '../../builder/drizzle/core/render.ts'
+import type { TypedText } from '../../sql/compiled.ts'
+import type { PageKeyWords } from '../../sql/model-words.ts'
+import { asTyped } from '../meta/decode.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { isSelected } from '../meta/selected.ts'
 import { columnsIn } from '../load/columns.ts'
@@ -15,8 +18,8 @@ import type { QueryState } from './state.ts'
 export interface KeysetKey extends OrderKey {
   /** A column is only known not to be NULL where no join can make it so. */
   readonly nullable: boolean
-  /** What its value, which came as text, is compared as. */
-  readonly valueOf: (text: string) => unknown
+  /** What makes a text of its value, and a value of that; null: it comes as text, and the server reads it. */
+  readonly held: Held | null
   /** NULL stands where the server puts it by itself. */
   readonly usual: boolean
 }
@@ -49,7 +52,7 @@ export function keysetOf({ orderBy, meta, source, model, loader }: QueryState): 
   return keys.map((key) => ({
     ...key,
     nullable: meta.view || !isNeverNull(key.by, source),
-    valueOf: words.keyValue(is(key.by, Column) ? key.by.getSQLType() : null),
+    held: words.pageKeys === null ? null : heldOf(key.by, words.pageKeys),
     usual: key.nullsFirst === (key.descending !== words.nullsFirst),
   }))
 }
@@ -65,9 +68,35 @@ export function orderOf(keys: readonly KeysetKey[]): SQL[] {
   })
 }
 
-/** The keys as text, selected beside the rows. */
-export function textsOf(keys: readonly OrderKey[], source: Source): SQL<string | null>[] {
-  return keys.map(({ by }) => asText(by, source))
+interface Held {
+  readonly words: PageKeyWords
+  readonly column: string
+  readonly declared: string
+  readonly beside: readonly SQL[]
+}
+
+/** @throws {UsageError} for what is never compared exactly. */
+function heldOf(by: Column | SQL, words: PageKeyWords): Held {
+  const column = render(by).sql
+  const declared = is(by, Column) ? by.getSQLType() : null
+  const facts = words.facts(column, declared)
+  return { words, column, declared: declared ?? '', beside: [sql.raw(column).mapWith(asTyped), sql.raw(facts)] }
+}
+
+/** The keys, selected beside the rows. */
+export function besideOf(keys: readonly KeysetKey[], source: Source): readonly SQL[] {
+  return keys.flatMap(({ by, held }) => held?.beside ?? [asText(by, source)])
+}
+
+/** The keys of a row as a cursor holds them, from what was selected beside it. */
+export function placeOf(keys: readonly KeysetKey[], beside: readonly unknown[]): (string | null)[] {
+  let at = 0
+  return keys.map(({ held }) => {
+    const value = beside[at++]
+    if (held === null) return value as string | null
+    const facts = beside[at++]
+    return value === null ? null : held.words.write(held.column, held.declared, value as TypedText, facts)
+  })
 }
 
 const bracketed = new WeakSet<object>()
@@ -81,23 +110,21 @@ function operand(by: Column | SQL): Column | SQL {
 }
 
 /** The rows after a place. */
-export function afterCondition(keys: readonly KeysetKey[], values: readonly (string | null)[]): SQL {
+export function afterCondition(keys: readonly KeysetKey[], cursor: string): SQL {
+  const values = readCursor(keys, cursor)
   const steps = keys.map((key, index) =>
-    and(
-      ...keys.slice(0, index).map((before, at) => same(before, values[at] ?? null)),
-      beyond(key, values[index] ?? null),
-    ),
+    and(...keys.slice(0, index).map((before, at) => same(before, values[at])), beyond(key, values[index])),
   )
   return or(...steps.filter((step) => step !== undefined)) ?? sql`false`
 }
 
-function same({ by, valueOf }: KeysetKey, value: string | null): SQL {
-  return value === null ? isNull(by) : eq(by as SQL, typed(valueOf(value)))
+function same({ by }: KeysetKey, value: unknown): SQL {
+  return value === null ? isNull(by) : eq(by as SQL, typed(value))
 }
 
-function beyond({ by, descending, nullsFirst, nullable, valueOf }: KeysetKey, value: string | null): SQL {
+function beyond({ by, descending, nullsFirst, nullable }: KeysetKey, value: unknown): SQL {
   if (value === null) return nullsFirst ? isNotNull(by) : sql`false`
-  const further = descending ? lt(by as SQL, typed(valueOf(value))) : gt(by as SQL, typed(valueOf(value)))
+  const further = descending ? lt(by as SQL, typed(value)) : gt(by as SQL, typed(value))
   return nullable && !nullsFirst ? (or(further, isNull(by)) as SQL) : further
 }
 
@@ -113,15 +140,12 @@ export function writeCursor(keys: readonly OrderKey[], values: readonly (string 
   return Buffer.from(JSON.stringify([version, fingerprint(keys), ...values])).toString('base64url')
 }
 
-/** @throws {UsageError} for a text that is no cursor of this order. */
-export function readCursor(keys: readonly OrderKey[], cursor: string): (string | null)[] {
+/** The values of the keys. @throws {UsageError} for a text that is no cursor of this order. */
+function readCursor(keys: readonly KeysetKey[], cursor: string): unknown[] {
   const parts = parse(cursor)
-  const [is1, order, ...values] = parts ?? []
-  if (
-    is1 !== version ||
-    values.length !== keys.length ||
-    !values.every((value) => value === null || typeof value === 'string')
-  )
+  const [is1, order, ...texts] = parts ?? []
+  const values = keys.map(({ held }, at) => valueOf(held, texts[at]))
+  if (is1 !== version || texts.length !== keys.length || values.includes(undefined))
     throw new UsageError('after() takes the cursor of a page of this query: this text is not one.', {
       clientError: true,
     })
@@ -130,6 +154,13 @@ export function readCursor(keys: readonly OrderKey[], cursor: string): (string |
       clientError: true,
     })
   return values
+}
+
+/** Undefined for what is none. */
+function valueOf(held: Held | null, text: unknown): unknown {
+  if (text === null) return null
+  if (typeof text !== 'string') return undefined
+  return held === null ? text : held.words.read(text)
 }
 
 function parse(cursor: string): unknown[] | undefined {

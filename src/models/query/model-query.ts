@@ -37,7 +37,7 @@ import { compileCount, compileExists, compileQuery } from './compile/compile.ts'
 import { conditionOf, unknownKeys } from './compile/condition.ts'
 import { listsOf } from './compile/head.ts'
 import { iterateObjects } from './iterate.ts'
-import { afterCondition, keysetOf, orderOf, readCursor } from './keyset.ts'
+import { afterCondition, keysetOf, orderOf } from './keyset.ts'
 import { readPage } from './page.ts'
 import type { Joinable, LoadOptions, LockOptions, ModelCursor, ModelQuery, Page } from '../types/query.ts'
 import { everything, isSeparate, loadChecks, lockChecks, type QueryState } from './state.ts'
@@ -124,7 +124,7 @@ class Query<R> extends Printable implements ToStatement<R> {
         clientError: true,
       })
     const keys = keysetOf(this.#state)
-    const condition = afterCondition(keys, readCursor(keys, cursor))
+    const condition = afterCondition(keys, cursor)
     return this.#with({ where: [...this.#state.where, condition] })
   }
 

@@ -8,7 +8,7 @@ import { Indexes } from '../load/indexes.ts'
 import { cameAs, separateOf, together } from '../load/select-in.ts'
 import { dialectAt } from '../load/source.ts'
 import { type Compilation, compileQuery } from './compile/compile.ts'
-import { afterCondition, type KeysetKey, keysetOf, orderOf, readCursor, textsOf, writeCursor } from './keyset.ts'
+import { afterCondition, besideOf, type KeysetKey, keysetOf, orderOf, placeOf, writeCursor } from './keyset.ts'
 import type { Page } from '../types/query.ts'
 import type { QueryState } from './state.ts'
 
@@ -22,8 +22,9 @@ export async function readPage<R>(
   const keys = keysetOf(state)
   const size = state.limit as number
   const separate = state.selectIn ? separateOf(state.loader) : null
+  const ofKeys = besideOf(keys, state.source)
   const beside = [
-    ...textsOf(keys, state.source),
+    ...ofKeys,
     ...(separate?.beside(dialectAt(executor, state.source).models.lists) ?? []),
     ...(separate?.joined(state.joins) ?? []),
   ]
@@ -43,10 +44,10 @@ export async function readPage<R>(
     const rows = found.slice(0, size)
     const objects = made.rows(rows)
     const end = found.length > size ? made.besides(rows[size - 1]) : undefined
-    await separate?.attach(executor, objects as Record<string, unknown>[], cameAs(made, rows, keys.length), options)
+    await separate?.attach(executor, objects as Record<string, unknown>[], cameAs(made, rows, ofKeys.length), options)
     return {
       rows: objects as R[],
-      cursor: end === undefined ? null : writeCursor(keys, end.slice(0, keys.length) as (string | null)[]),
+      cursor: end === undefined ? null : writeCursor(keys, placeOf(keys, end)),
     }
   }
   return separate === null ? read() : together(executor, read)
@@ -88,7 +89,7 @@ export class PageRows {
   #next(limit: number): QueryState {
     const state = { ...this.#state, limit, orderBy: orderOf(this.#keys) }
     if (this.#cursor === null) return state
-    const after = afterCondition(this.#keys, readCursor(this.#keys, this.#cursor))
+    const after = afterCondition(this.#keys, this.#cursor)
     return { ...state, offset: null, where: [...state.where, after] }
   }
 }
