@@ -10,6 +10,9 @@ import type { Ends } from './socket-wire.ts'
 /** The server answers in order, and so much is never lost when it is gone. */
 const mostInFlight = 64
 
+/** So many bytes are copied for less than new memory to write into costs. */
+const copied = 1 << 14
+
 /** Those that have something to send, and how many: the list is used again and again. */
 const due: (SessionWire | null)[] = []
 let count = 0
@@ -35,6 +38,8 @@ export class SessionWire implements Wire, Ends {
   readonly #open: OpenWire
   #session: Session | null = null
   #writer: MessageWriter | null = null
+  /** What was sent last has not gone out at once: with TLS nothing does. */
+  #waits = false
 
   constructor(open: OpenWire) {
     this.#open = open
@@ -63,7 +68,10 @@ export class SessionWire implements Wire, Ends {
     const writer = this.#writer
     this.#writer = null
     if (writer === null || this.#session?.alive !== true) return
-    if (this.#open.wire.write(writer.written)) writer.clear()
+    const { written } = writer
+    const copies = this.#waits && written.length <= copied
+    this.#waits = !this.#open.wire.write(copies ? Buffer.from(written) : written)
+    if (copies || !this.#waits) writer.clear()
     else writer.leave()
   }
 

@@ -66,7 +66,7 @@ export class SocketWire {
   /** @param direct The socket was made with `onread`. */
   attach(socket: Socket, direct: boolean): void {
     this.#socket = socket
-    if (!direct) socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    if (!direct) this.#listen(socket)
     socket.on('error', (cause) => (this.#cause ??= cause))
     socket.on('close', () => {
       if (this.#over) return
@@ -74,6 +74,20 @@ export class SocketWire {
       this.#gone = true
       this.#ends?.ended(this.#cause)
     })
+  }
+
+  /**
+   * A socket without `onread` puts what it has read into its stream. An event for each part of an answer costs as much as to read the rows
+   * in it, so the stream has only what comes while nobody reads.
+   */
+  #listen(socket: Socket): void {
+    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    const push = socket.push.bind(socket)
+    socket.push = (chunk: Buffer | null, encoding) => {
+      if (chunk === null || this.#paused || socket.readableLength > 0) return push(chunk, encoding)
+      this.#read(chunk)
+      return true
+    }
   }
 
   /**
