@@ -140,7 +140,7 @@ export interface EngineOptions<C = never> extends DriverOptions {
   readonly ssl?: boolean | TlsOptions | undefined
   /**
    * Whether the password exchange is bound to the certificate of the server, as libpq's `channel_binding`. `require` refuses
-   * a server that cannot do it. `prefer` does it if the server can. Default `disable`.
+   * a server that cannot do it. `prefer` does it if the server can. Default `prefer`, and with node-postgres `disable`.
    */
   readonly channelBinding?: 'disable' | 'prefer' | 'require' | undefined
   /**

@@ -148,7 +148,8 @@ function parseKeywords(text: string): ParsedUrl {
   const pairs = readKeywords(text)
   if (typeof pairs === 'string') throw invalidKeywords(pairs)
   const { name: driver = 'postgres', url = null } = drivers.byScheme('postgres') ?? {}
-  const last = [...new Map(pairs)].filter(([, value]) => value !== '')
+  const isOne = (name: string): boolean => url === null || url.known.has(name) || url.refused.has(name)
+  const last = [...new Map(pairs)].filter(([name, value]) => value !== '' || !isOne(name))
   const said = readPairs(last.map(pairOf), url ?? noParameters, {}, invalidKeywords)
   return { driver, ...withPlaces(said, invalidKeywords) }
 }
@@ -326,8 +327,6 @@ export function readKeywords(text: string): readonly (readonly [name: string, va
     const [, name, quoted, unquoted] = found
     if (name === undefined) break
     pairs.push([name, (quoted ?? unquoted ?? '').replaceAll(/\\(.)/gs, (_, taken: string) => taken)])
-    if (pair.lastIndex < text.length && !/\s/.test(text[pair.lastIndex] ?? ''))
-      return 'a value in quotes goes on behind its end'
   }
   return pairs
 }

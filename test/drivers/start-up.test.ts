@@ -18,6 +18,7 @@ import { until } from '../support/until.ts'
 const rules = `local all all trust
 hostssl all scram 127.0.0.1/32 scram-sha-256
 hostnossl all scram 127.0.0.1/32 scram-sha-256
+host all prepared 127.0.0.1/32 scram-sha-256
 host all md5 127.0.0.1/32 md5
 host all clear 127.0.0.1/32 password
 hostssl all cert 127.0.0.1/32 cert
@@ -50,7 +51,7 @@ beforeAll(async () => {
   }
   for (const role of ['scram', 'clear']) await server.query(`create role ${role} login password ${secretSql}`)
   await server.query(`set password_encryption to 'md5'; create role md5 login password ${secretSql}`)
-  await server.query('create role cert login')
+  await server.query('create role cert login; create role prepared login')
   await writeFile(join(data, 'pg_hba.conf'), rules)
   await server.configure({ ssl: 'on', ssl_ca_file: 'root.crt', md5_password_warnings: 'off' })
   await server.stop('fast')
@@ -161,6 +162,39 @@ describe.skipIf(!wantedDrivers().includes('pg'))('a session of our own', () => {
     expect(await plainSession(opened).ask('select pg_backend_pid()')).toEqual([[String(opened.processId)]])
     expect(opened.parameters.get('client_encoding')).toBe('UTF8')
     expect(opened.parameters.get('session_authorization')).toBe(user)
+  })
+
+  test('begins with any password that the server takes, in the form that it has given it', async () => {
+    const parts = [
+      'a',
+      '\u00b2',
+      '\u{1f600}',
+      '\ufb01',
+      'e\u0301',
+      '\u05d0',
+      '\u0627\u0628',
+      '1',
+      '\u00a0',
+      '\u00ad',
+      '\u1e9e',
+      '\u4e03',
+    ]
+    for (let seed = 1; seed <= 60; seed++) {
+      const password = Array.from(
+        { length: 1 + (seed % 4) },
+        (_, at) => parts[(seed * (7 + 5 * at)) % parts.length],
+      ).join('')
+      await server.query(`set scram_iterations to 1; alter role prepared password '${password}'`)
+      await using db = createDb({
+        driver: 'socket',
+        host: '127.0.0.1',
+        port,
+        user: 'prepared',
+        password,
+        database: 'postgres',
+      })
+      expect([password, await db.scalar('select current_user')]).toEqual([password, 'prepared'])
+    }
   })
 
   test('begins over a Unix socket, where there is no TLS', async () => {

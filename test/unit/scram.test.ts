@@ -2,7 +2,8 @@
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { ProtocolError } from '../../src/errors/index.ts'
-import { type Binding, saslPrep, Scram } from '../../src/driver/socket/scram.ts'
+import { saslPrep } from '../../src/driver/socket/sasl-prep.ts'
+import { type Binding, Scram } from '../../src/driver/socket/scram.ts'
 import { md5 } from '../../src/driver/socket/start-up.ts'
 
 const nonce = 'rOprNGfwEbeRWgbNEkqO'
@@ -93,6 +94,13 @@ test.each([
   ['\u0627\u0031\u00ad', '\u0627\u0031\u00ad'],
   ['\u0627\u0031\u0628\u00ad', '\u0627\u0031\u0628'],
   ['\u00ad', '\u00ad'],
+  ['\u00e4\u00b2', '\u00e42'],
+  // Younger than the tables.
+  ['\u{1f600}\u00b2', '\u{1f600}\u00b2'],
+  ['\u1e9e\ufb01', '\u1e9e\ufb01'],
+  ['\u05d0\u00b2\u05d1', '\u05d02\u05d1'],
+  ['\u05d0\u00b2', '\u05d0\u00b2'],
+  ['\u05d0\ufb01\u05d1', '\u05d0\ufb01\u05d1'],
 ])('a password is prepared as RFC 4013 says, and taken as it is where it cannot be: %j', (password, prepared) => {
   expect(saslPrep(password)).toBe(prepared)
 })

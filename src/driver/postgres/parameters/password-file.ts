@@ -50,7 +50,9 @@ export function findPassword(text: string, { host, port, database, user }: Passw
   for (const line of text.split(/\r?\n/)) {
     if (line.startsWith('#')) continue
     const rest = restBehind(line, wanted)
-    if (rest !== null) return rest.replaceAll(/\\(.)/gs, '$1')
+    if (rest === null) continue
+    const [password = ''] = /^(?:[^:\\]|\\.|\\$)*/s.exec(rest) ?? []
+    return password.replaceAll(/\\(.)/gs, '$1')
   }
   return undefined
 }
