@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Engine } from '../engine/engine.ts'
-import { isGeneverError } from '../errors/index.ts'
+import { isGeneverError, UsageError } from '../errors/index.ts'
 import { clock } from '../util/clock.ts'
 import { type Finding, serverFindings } from './findings.ts'
 import { numberOf } from './migrate-command.ts'
@@ -25,6 +25,8 @@ export async function runDoctor(project: Project, flags: DoctorFlags, terminal: 
     const started = clock.now()
     const engine = await project.db.engineHere()
     const connectMs = clock.now() - started
+    if (engine.dialect.name !== 'postgres')
+      throw new UsageError(`doctor knows PostgreSQL alone, and not ${engine.dialect.title}.`)
     findings.push(
       { level: 'ok', about: 'database', says: `${engine.options.describe()}, from ${project.from}` },
       await latency(engine, connectMs),

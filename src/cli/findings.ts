@@ -44,7 +44,7 @@ export async function serverFindings(engine: Engine, processes: number): Promise
         await connection.first<{ ssl: boolean; version: string }>(doctorSql.encryption, [], unconverted),
       ),
       connections(engine, server, processes),
-      ...(engine.options.driver === 'pglite' ? [] : [pooler(engine, server, await connection.rawConnection())]),
+      ...(engine.options.driver === 'pglite' ? [] : [pooler(engine, server, connection.slotHere().lease?.raw.id)]),
       ...role(server),
       ...lacks(server),
       await clocks(() => connection.one<{ now: number }>(doctorSql.now, [], unconverted)),
@@ -132,9 +132,8 @@ function connections(engine: Engine, server: Server, processes: number): Finding
 }
 
 /** A pooler shows another number of the session than the server does. */
-function pooler(engine: Engine, { pid }: Server, client: unknown): Finding {
-  const { processID: told } = client as { readonly processID?: number | null }
-  const between = typeof told === 'number' && told !== pid
+function pooler(engine: Engine, { pid }: Server, told: number | undefined): Finding {
+  const between = told !== undefined && told !== pid
   const about = 'pooler'
   const asked = engine.options.pooler !== undefined
   if (between && !asked)

@@ -4,6 +4,7 @@ import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { CommandProject, plain } from '../support/cli.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { wantedDrivers } from '../support/extent.ts'
+import { mysqlUrl, mysqlWorkerUrl } from '../support/mysql.ts'
 import { hasPgBouncer, startPgBouncer } from '../support/pooler.ts'
 
 let project: CommandProject
@@ -38,7 +39,9 @@ const config = {
   'migrations/1_first.sql': 'create table t (n int); insert into t values (1)',
   'migrations/2_second.sql': 'create index concurrently t_n on t (n)',
 }
-const app = (): { env: Record<string, string> } => ({ env: { APP_URL: database.url } })
+const app = (more: Record<string, string> = {}): { env: Record<string, string> } => ({
+  env: { APP_URL: database.url, ...more },
+})
 
 describe('the command', () => {
   test('shows help that fits a screen, and its version', async () => {
@@ -219,7 +222,8 @@ describe('doctor', () => {
       expect(stdout).toMatch(new RegExp(`^[✓i!] ${about} `, 'm'))
     expect(stdout).toContain('3 × 6 wanted')
     expect(stdout).not.toContain('\u001B')
-    const json = JSON.parse((await project.run(['doctor', '--json'], app())).stdout) as {
+    const bySocket = app({ APP_URL: database.url.replace(/^\w+:/, 'socket:') })
+    const json = JSON.parse((await project.run(['doctor', '--json'], bySocket)).stdout) as {
       ok: boolean
       findings: object[]
     }
@@ -258,6 +262,12 @@ describe('doctor', () => {
 
     expect([code, stdout]).toEqual([0, expect.stringContaining('✓ database')])
     expect(stdout).toContain('✓ TLS')
+  })
+
+  test.skipIf(mysqlUrl() === '')('says that it knows no MySQL', async () => {
+    const { code, stdout } = await project.run(['doctor', '--url', await mysqlWorkerUrl()])
+
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/✗ database +doctor knows PostgreSQL alone, and not M/)])
   })
 
   test('colours where it is asked to, and never with NO_COLOR', async () => {
