@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
 import { inject } from 'vitest'
+import { wantedDrivers } from './extent.ts'
 
 /** A database nobody else uses; leaving its `await using` block drops it, else the end of the run does. */
 export interface FreshDatabase extends AsyncDisposable {
@@ -16,9 +17,17 @@ export interface FreshDatabase extends AsyncDisposable {
 let made = 0
 let ofWorker: Promise<string> | undefined
 
+/** Suites that name no driver run on `socket` where no other is wanted. */
+export const isOnSocket: boolean = wantedDrivers().every((name) => name === 'socket')
+
 /** The server itself: the URL of its maintenance database, as a superuser. */
 export function serverUrl(): string {
-  return inject('serverUrl')
+  return inject('serverUrl').replace(/^\w+:/, isOnSocket ? 'socket:' : 'postgres:')
+}
+
+/** As node-postgres reads it. */
+export function urlForPg(url: string): string {
+  return url.replace(/^socket:/, 'postgres:')
 }
 
 /** The database of this vitest worker. Files that run one after the other in one worker find each other's tables in it. */
@@ -84,7 +93,7 @@ async function connected<T>(url: string, work: (client: pg.Client) => Promise<T>
 }
 
 async function connect(url: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: url, application_name: 'genever-test-support' })
+  const client = new pg.Client({ connectionString: urlForPg(url), application_name: 'genever-test-support' })
   // What it runs says so too; between two statements nobody else would hear it.
   client.on('error', () => {})
   await client.connect()

@@ -28,6 +28,10 @@ export class Flight {
   unreleased: Unreleased | null = null
   /** When the last answer came, monotonic milliseconds. */
   lastAnswer = 0
+  /** Since when the server works on the head alone, as far as that is known; 0: it is not. Monotonic milliseconds. */
+  headSince = 0
+  /** How much of that time the way to the server and back may have taken. */
+  headTripMs = 0
   #fence: EngineOp | null = null
   /** A transaction begun by text is open, or may be. */
   #typed = false

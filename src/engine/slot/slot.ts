@@ -15,7 +15,7 @@ import { route } from '../hosts/route.ts'
 import { Holding, type Item } from './holding.ts'
 import { remove } from './flight.ts'
 import { ask, noteReach } from './reach.ts'
-import { isPlain, joinsOpening, noteTime, sendSpare, type Spare, submit } from './spares.ts'
+import { isPlain, joinsOpening, leaves, noteTime, sendSpare, type Spare, submit } from './spares.ts'
 import { tellOfCursors, type Waiting, Turn } from './waiting.ts'
 import { clock, deferred } from '../../util/clock.ts'
 
@@ -32,8 +32,6 @@ export class Slot extends Holding implements PoolWaiter {
   readonly op: null = null
   /** Reads that run on other connections; null: none. */
   spares: Map<EngineOp, Spare> | null = null
-  /** Whether a statement was waiting for its turn at the last answer: the time to the next is all its own. */
-  #chained = false
 
   get busy(): boolean {
     return this.flight.size > 0 || this.#ready.length > 0 || this.#blocked.length > 0 || this.spares !== null
@@ -70,8 +68,9 @@ export class Slot extends Holding implements PoolWaiter {
   #submit(item: Item): void {
     if (!this.#admits(item)) return
     const free = this.#ready.length === 0 && this.reads === null && (this.spares === null || isPlain(item))
-    if (free && item instanceof EngineOp && this.#hasRoom()) this.#transmit(item)
-    else {
+    if (free && item instanceof EngineOp && this.#hasRoom()) {
+      if (!leaves(this, item)) this.#transmit(item)
+    } else {
       item.issued = true
       if (item instanceof EngineOp) this.flight.issuing?.push(item)
       this.#ready.push(item)
@@ -118,9 +117,10 @@ export class Slot extends Holding implements PoolWaiter {
       } else {
         if (this.lease === null && !this.#borrow()) return
         const room = this.#hasRoom()
-        if (!room && !sendSpare(this, item) && !joinsOpening(this, item)) return
+        const left = room ? leaves(this, item) : sendSpare(this, item) || joinsOpening(this, item)
+        if (!room && !left) return
         this.#ready.shift()
-        if (!room) continue
+        if (left) continue
         if (item.transaction?.doomed === true) item.refuseWith(item.transaction.refusal(true))
         else this.#transmit(item)
       }
@@ -266,10 +266,7 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   answered(op: EngineOp): void {
-    if (this.#ready.length > 0 || this.#chained) {
-      if (this.#chained) noteTime(this, op.stmt, this.#ready.length > 0)
-      this.#chained = this.#ready.length > 0
-    }
+    noteTime(this, op, this.#ready.length > 0)
     this.flight.answered(op, this.lease)
     // The rollback of a transaction that was begun by text may have taken settings back.
     const { hasControl, control } = op.stmt

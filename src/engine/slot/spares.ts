@@ -5,7 +5,6 @@
 import type { Failure, Op } from '../../driver/driver.ts'
 import { StandIn } from '../../pool/lane.ts'
 import { cancelOrDestroy, type Lease, type LeaseHolder } from '../../pool/member.ts'
-import type { Compiled } from '../../sql/compiled.ts'
 import { clock } from '../../util/clock.ts'
 import { EngineOp } from '../query/op.ts'
 import type { Holding, Item } from './holding.ts'
@@ -46,6 +45,8 @@ interface Sparing extends Holding {
 
 /** A plain read that takes less than this is quick. */
 const quickMs = 5
+/** A connect takes at least so many trips to the server. */
+const connectTrips = 3
 
 /** Sends a read whose turn has come, while its own connection is busy, on an idle one. False: there is none, or it may not. */
 export function sendSpare(slot: Sparing, op: EngineOp): boolean {
@@ -65,18 +66,39 @@ export function sendSpare(slot: Sparing, op: EngineOp): boolean {
   return true
 }
 
-/** A plain read was answered that had begun at the answer before it; those that take long want another connection. */
+/**
+ * Where a connection takes several statements at once: a read that takes long, or would stand behind one that does, is sent on an
+ * idle connection instead. All others travel one behind the other, at less cost than on connections of their own.
+ */
+export function leaves(slot: Sparing, op: EngineOp): boolean {
+  const { flight, engine } = slot
+  if (flight.head === undefined || op.transaction !== null) return false
+  if (flight.headSince === 0 && flight.size === 1) {
+    flight.headSince = clock.now()
+    flight.headTripMs = slot.pool.growth.connectMs / connectTrips
+  }
+  return (engine.slowReads.has(op.stmt) || engine.slowReads.has(flight.head.stmt)) && sendSpare(slot, op)
+}
+
+/** A statement was answered: a plain read that takes long wants another connection than those issued with it. */
 export function noteTime(
-  { engine, spares, flight, movable, wrote, pool }: Sparing,
-  stmt: Compiled,
-  othersWait: boolean,
+  { engine, spares, flight, lease, movable, wrote, pool }: Sparing,
+  op: EngineOp,
+  waits: boolean,
 ): void {
-  if (stmt.plain !== true || spares !== null) return
+  if (spares?.has(op) === true) return
+  const { headSince: since, headTripMs } = flight
+  const more = op.transaction === null && (waits || (flight.size > 1 && (lease?.raw.maxInFlight ?? 1) > 1))
+  if (since === 0 && !more) return
+  const now = clock.now()
+  flight.headSince = more ? now : 0
+  flight.headTripMs = 0
+  if (since === 0 || op.stmt.plain !== true) return
   const { slowReads, options } = engine
-  if (clock.now() - flight.lastAnswer < quickMs) slowReads.delete(stmt)
-  else {
-    slowReads.add(stmt)
-    if (othersWait && options.pool.spareReads && movable && !wrote) pool.wantsMore()
+  if (now - since < quickMs) slowReads.delete(op.stmt)
+  else if (now - since >= quickMs + headTripMs) {
+    slowReads.add(op.stmt)
+    if (more && options.pool.spareReads && movable && !wrote) pool.wantsMore()
   }
 }
 
@@ -84,6 +106,7 @@ export function noteTime(
 export class Spare extends StandIn<EngineOp> implements LeaseHolder {
   readonly #slot: Sparing
   #lease: Lease | null = null
+  #sentAt = 0
 
   constructor(slot: Sparing, op: EngineOp) {
     super(op)
@@ -100,6 +123,7 @@ export class Spare extends StandIn<EngineOp> implements LeaseHolder {
     const { engine } = this.#slot
     const { op } = this
     this.#lease = lease
+    this.#sentAt = clock.now()
     op.starting(raw)
     raw.dirty |= this.stmt.dirties
     const first = raw.inForce.now === op.wanted ? null : switchOps(engine, raw, op.wanted, op, true)
@@ -108,6 +132,7 @@ export class Spare extends StandIn<EngineOp> implements LeaseHolder {
   }
 
   done(): void {
+    if (clock.now() - this.#sentAt < quickMs) this.#slot.engine.slowReads.delete(this.stmt)
     this.answer()
   }
 
