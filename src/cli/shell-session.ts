@@ -7,7 +7,11 @@ import { CommandLineError } from '../errors/index.ts'
 import { pathOf, schemasOf } from '../migrations/targets.ts'
 import { inRoot } from '../util/context.ts'
 import type { Project } from './project.ts'
-import type { ShellFlags } from './shell.ts'
+
+export interface ShellFlags {
+  readonly rollback?: boolean | undefined
+  readonly tenant?: string | undefined
+}
 
 export class ShellSession {
   readonly #project: Project

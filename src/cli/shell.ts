@@ -6,18 +6,13 @@ import { inspect } from 'node:util'
 import { type REPLServer, start } from 'node:repl'
 import { sql } from '../postgres/dialect.ts'
 import type { Project } from './project.ts'
-import { ShellSession } from './shell-session.ts'
+import { type ShellFlags, ShellSession } from './shell-session.ts'
 import type { Row } from '../engine/query/executor.ts'
 import type { Status } from '../engine/query/execute.ts'
 import { type Terminal, tableOf } from './terminal.ts'
 import { createInterface, type Interface } from 'node:readline'
 import { PassThrough } from 'node:stream'
 import { clock } from '../util/clock.ts'
-
-export interface ShellFlags {
-  readonly rollback?: boolean | undefined
-  readonly tenant?: string | undefined
-}
 
 /** The exit code: 1 where a line of a program that was piped in has failed. */
 export async function runShell(project: Project, flags: ShellFlags, terminal: Terminal): Promise<number> {

@@ -2,7 +2,6 @@
 // to on each engine. Made by `db.bake` and shared by all its copies. It sends nothing and holds no value of a call.
 import { ParameterError, UsageError } from '../errors/index.ts'
 import type { Compiled, RowSpec } from './compiled.ts'
-import type { StatementCache } from './compile.ts'
 import type { Dialect } from './dialect.ts'
 import { bindNamed, checkPositional, namedForm, placeholderNames, refusal } from './parameters.ts'
 import {
@@ -11,9 +10,11 @@ import {
   type Forms,
   type Loading,
   type Params,
+  type Planned,
   type Rows,
   rowsInto,
   type Statement,
+  type Statements,
 } from './statement.ts'
 import { describeType } from '../util/options.ts'
 import { Printable } from '../util/thrown.ts'
@@ -76,7 +77,7 @@ function unknownYet(name: string): UsageError {
 const none: readonly unknown[] = Object.freeze([])
 const nothing: Readonly<Record<string, unknown>> = Object.freeze({})
 
-export class Plan {
+export class Plan implements Planned {
   /** As it was written. */
   readonly text: string
   readonly dialect: Dialect
@@ -94,9 +95,9 @@ export class Plan {
   /** It may run without values whatever `$1` it holds. */
   readonly #optional: boolean
   /** Of the engine that used it last. Others are looked up. */
-  #statements: StatementCache | null = null
+  #statements: Statements | null = null
   #compiled: Compiled | null = null
-  readonly #known = new WeakMap<StatementCache, Compiled>()
+  readonly #known = new WeakMap<Statements, Compiled>()
   readonly #again: (dialect: Dialect) => Plan
   /** The same for another dialect, once it ran on one. */
   #twin: Plan | null = null
@@ -159,7 +160,7 @@ export class Plan {
   }
 
   /** Compiled once per engine, under one name on all its connections. @throws {UsageError} for a text with NUL. */
-  on(statements: StatementCache): Compiled {
+  on(statements: Statements): Compiled {
     if (this.#statements === statements) return this.#compiled as Compiled
     let compiled = this.#known.get(statements)
     if (compiled === undefined) this.#known.set(statements, (compiled = statements.bake(this.sql)))

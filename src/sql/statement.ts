@@ -2,8 +2,7 @@
 // queries by a symbol, foreign builders through adapters that register themselves. Called by executors for everything
 // that is not text. It names no builder package and runs nothing.
 import { UsageError } from '../errors/index.ts'
-import type { Plan } from './baked.ts'
-import type { RowSpec } from './compiled.ts'
+import type { Compiled, RowSpec } from './compiled.ts'
 import type { Dialect } from './dialect.ts'
 import { describeType } from '../util/options.ts'
 
@@ -58,8 +57,19 @@ export interface Statement<Row = unknown> {
   /** @internal It says what its rows become, by a loader or the option `into`. */
   readonly loaded?: true | undefined
   /** @internal What it was baked to: `sql` need not be looked up, and `params` are checked. */
-  readonly plan?: Plan | undefined
+  readonly plan?: Planned | undefined
   readonly [row]?: Row
+}
+
+/** A text that is ready to be compiled, once for each engine. */
+export interface Planned {
+  readonly dialect: Dialect
+  on(statements: Statements): Compiled
+}
+
+/** The statements of an engine. */
+export interface Statements {
+  bake(sql: string): Compiled
 }
 
 /** The ways in which one query is written. */

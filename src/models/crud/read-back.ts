@@ -9,8 +9,21 @@ import { Row } from '../meta/row.ts'
 import { uniqueKeys } from '../meta/table.ts'
 import { type Decode, ready, type Ready } from '../statement/ready.ts'
 import type { CallOptions } from '../types/model.ts'
+import type { Change } from '../values/changes.ts'
 import type { Cell } from '../values/insert.ts'
-import type { UpsertRow } from './upsert.ts'
+
+/** A row as it is inserted, and what of it changes a row that is there. */
+export interface UpsertRow {
+  readonly cells: readonly Cell[]
+  readonly changes: readonly Change[]
+  /**
+   * Columns that change to what the row would have stored. One with JSON properties is written by itself, because a new row
+   * has their defaults too.
+   */
+  readonly ofRow: ReadonlySet<ModelColumn>
+  /** What changes has values of this row alone. */
+  readonly own: boolean
+}
 
 /** A column of a unique key with the parameter that finds its row. `byNumber`: the number that the database gives is its value. */
 interface Part {

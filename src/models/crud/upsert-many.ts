@@ -9,7 +9,8 @@ import { writable } from '../values/given.ts'
 import { type Target, targetOf, writeUpdate } from './conflict.ts'
 import { asList, insertAll, insertStatements } from './insert-many.ts'
 import { returnsRows } from '../statement/returning.ts'
-import { upsertReading, upsertRow, type UpsertRow, upsertStatement } from './upsert.ts'
+import type { UpsertRow } from './read-back.ts'
+import { upsertReading, upsertRow, upsertStatement } from './upsert.ts'
 
 const method = 'upsertMany()'
 

@@ -10,26 +10,13 @@ import { unknownKeys } from '../query/compile/condition.ts'
 import { ready, type Ready } from '../statement/ready.ts'
 import { returnsRows } from '../statement/returning.ts'
 import type { CallOptions, UpsertOptions } from '../types/model.ts'
-import { type Change, changesOf } from '../values/changes.ts'
+import { changesOf } from '../values/changes.ts'
 import { asValues, type Values, writable } from '../values/given.ts'
 import { prepared } from '../values/hooks.ts'
-import { type Cell, cellsOf } from '../values/insert.ts'
+import { cellsOf } from '../values/insert.ts'
 import { type Target, targetOf, writeUpdate } from './conflict.ts'
 import { writeRow } from './create.ts'
-import { placeOfUpsert, writeAndRead } from './read-back.ts'
-
-/** A row as it is inserted, and what of it changes a row that is there. */
-export interface UpsertRow {
-  readonly cells: readonly Cell[]
-  readonly changes: readonly Change[]
-  /**
-   * Columns that change to what the row would have stored. One with JSON properties is written by itself, because a new row
-   * has their defaults too.
-   */
-  readonly ofRow: ReadonlySet<ModelColumn>
-  /** What changes has values of this row alone. */
-  readonly own: boolean
-}
+import { placeOfUpsert, type UpsertRow, writeAndRead } from './read-back.ts'
 
 export async function upsertOne(
   model: ModelLike,

@@ -5,16 +5,10 @@ import { UsageError } from '../../errors/index.ts'
 import type { SqlText } from '../meta/sql-text.ts'
 import { sqlNameOf } from '../meta/table.ts'
 import { columnsIn } from './columns.ts'
-import { conditionOfRelation, type Relation, relationOf, relationOfOne, severalAsOne } from './joins.ts'
+import { conditionOfRelation, type Join, type Relation, relationOf, relationOfOne, severalAsOne } from './joins.ts'
 import { isManyBy, Multiplicity, type OneFor } from './multiplicity.ts'
 import type { ModelNode } from './node.ts'
 import { qualifierOf, type Source, sourceOf } from './source.ts'
-
-export interface Join {
-  readonly kind: 'left' | 'inner'
-  readonly source: Source
-  readonly on: SQL
-}
 
 /**
  * The joins with one more. If several methods join a table by the same condition, that is one join; an inner one if any asks for that.

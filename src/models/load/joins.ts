@@ -6,6 +6,12 @@ import { modelName } from '../meta/model-meta.ts'
 import { isView, uniqueKeys } from '../meta/table.ts'
 import type { Source } from './source.ts'
 
+export interface Join {
+  readonly kind: 'left' | 'inner'
+  readonly source: Source
+  readonly on: SQL
+}
+
 /** Columns that are equal, pair by pair. */
 export interface Relation {
   readonly parent: readonly Column[]

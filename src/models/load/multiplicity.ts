@@ -5,8 +5,7 @@ import { chunkText } from '../../builder/drizzle/core/kinds.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
 import { isView, uniqueKeys } from '../meta/table.ts'
 import { columnsIn } from './columns.ts'
-import type { Join } from './join-list.ts'
-import { isUnique, keysOf } from './joins.ts'
+import { isUnique, type Join, keysOf } from './joins.ts'
 import { qualifierOf, type Source } from './source.ts'
 
 /** A column and what it is equal to in every row of a join. */

@@ -1,10 +1,16 @@
 // How instances of a class are made before a row is assigned to them: by `new`, so that initialisers, `#private` members and
 // redeclared fields work. Looked at once per class.
 import { UsageError } from '../../errors/index.ts'
-import type { ModelLike, ModelMeta } from './model-meta.ts'
+
+interface Concealing {
+  readonly columns: readonly { readonly key: string }[]
+  readonly properties: ReadonlyMap<string, unknown>
+  /** The columns whose values are not shown. */
+  readonly concealed: readonly string[]
+}
 
 /** @throws {UsageError} when the constructor needs arguments, or a column is a getter without a setter. */
-export function makerOf(model: ModelLike, meta: ModelMeta, name: string): () => object {
+export function makerOf(model: new () => object, meta: Concealing, name: string): () => object {
   const probe = attempt(model, name)
   for (const { key } of meta.columns)
     if (!Object.hasOwn(probe, key) && isReadOnly(probe, key))
@@ -22,7 +28,7 @@ export function uncovered(instance: object, names: Iterable<string>): object {
   return instance
 }
 
-function attempt(model: ModelLike, name: string): object {
+function attempt(model: new () => object, name: string): object {
   try {
     return new model()
   } catch (cause) {

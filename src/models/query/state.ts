@@ -2,7 +2,7 @@
 import type { Column, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import { anyOf, boolean, type Checks, noOptions } from '../../util/options.ts'
-import type { Join } from '../load/join-list.ts'
+import type { Join } from '../load/joins.ts'
 import { hasList, type LoadNode } from '../load/node.ts'
 import type { Source } from '../load/source.ts'
 import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'

@@ -139,3 +139,15 @@ export interface StandardIssue {
   readonly message: string
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
+
+/** Functions of a model that see its values on their way in and its instances on their way out. */
+export interface ModelHooks {
+  /** Changes or refuses what is about to be inserted; may return other values. */
+  readonly beforeCreate?: ((values: Record<string, unknown>) => unknown) | undefined
+  /** The same for what an update sets. */
+  readonly beforeUpdate?: ((values: Record<string, unknown>, instance: object | undefined) => unknown) | undefined
+  /** Gets each instance that was read. */
+  readonly afterLoad?: ((instance: object) => void) | undefined
+  /** Checks what `create` and `createMany` are given, before anything else. */
+  readonly validate?: StandardSchema | undefined
+}

@@ -2,14 +2,13 @@
 // and upserts.
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
-import type { JsonProperty } from '../json/property.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
 import { type Shape, shapeOf } from '../statement/ready.ts'
 import type { Sink } from '../statement/sink.ts'
 import { asExpression } from './expression.ts'
 import { checkKeys, type Values } from './given.ts'
-import { isPlainObject, writeMerge, writePatch } from './merge.ts'
+import { isPlainObject, type Member, writeMerge, writePatch } from './merge.ts'
 
 export interface Change {
   readonly column: ModelColumn
@@ -20,12 +19,6 @@ export interface Change {
   readonly members: readonly Member[]
   /** The text depends on nothing but the shape. */
   readonly fixed: boolean
-}
-
-export interface Member {
-  readonly property: JsonProperty
-  readonly value: unknown
-  readonly expression: SqlLike | undefined
 }
 
 /**

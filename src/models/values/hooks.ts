@@ -1,7 +1,7 @@
 // What the options of a model do with values before they are written: validation, then the hook.
 import { ValidationError } from '../../errors/index.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
-import type { StandardIssue, StandardSchema } from '../types/values.ts'
+import type { StandardIssue } from '../types/values.ts'
 import { asValues, type Values } from './given.ts'
 
 /** Values of a new row, validated and changed by `beforeCreate`. @throws {ValidationError} with what the schema says. */
@@ -34,16 +34,4 @@ function invalid(meta: ModelMeta, issues: readonly StandardIssue[]): ValidationE
 
 function pathOf({ path = [] }: StandardIssue): string {
   return path.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
-}
-
-/** Functions of a model that see its values on their way in and its instances on their way out. */
-export interface ModelHooks {
-  /** Changes or refuses what is about to be inserted; may return other values. */
-  readonly beforeCreate?: ((values: Record<string, unknown>) => unknown) | undefined
-  /** The same for what an update sets. */
-  readonly beforeUpdate?: ((values: Record<string, unknown>, instance: object | undefined) => unknown) | undefined
-  /** Gets each instance that was read. */
-  readonly afterLoad?: ((instance: object) => void) | undefined
-  /** Checks what `create` and `createMany` are given, before anything else. */
-  readonly validate?: StandardSchema | undefined
 }

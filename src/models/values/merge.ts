@@ -3,8 +3,15 @@
 import { quoteText, type SqlLike } from '../../builder/drizzle/core/render.ts'
 import { ParameterError, UsageError } from '../../errors/index.ts'
 import { jsonText } from '../../sql/parameters.ts'
+import type { JsonProperty } from '../json/property.ts'
 import type { Sink } from '../statement/sink.ts'
-import type { Member } from './changes.ts'
+
+/** A member that is set: data as it is stored, or SQL. */
+export interface Member {
+  readonly property: JsonProperty
+  readonly value: unknown
+  readonly expression: SqlLike | undefined
+}
 
 /** Objects nested deeper are replaced as a whole. */
 const deepest = 16
