@@ -9,7 +9,7 @@ export const pg: Descriptor = {
   load: () => import('./driver.ts').then(({ pgDriver }) => pgDriver),
 }
 
-/** Until the engine speaks the protocol itself, node-postgres serves its scheme. */
+/** The scheme that most URLs have: node-postgres serves it, as the older of the drivers over the network. */
 export const postgres: Descriptor = {
   ...pg,
   name: 'postgres',
