@@ -1,7 +1,7 @@
 // The bytes of one connection to a PostgreSQL server, over a socket of Node's. What arrives is shown to a receiver: the start-up
 // first, then a session. It knows no message but the good-bye.
 import type { Socket } from 'node:net'
-import { clock } from '../../util/clock.ts'
+import { clock, longestTimerMs } from '../../util/clock.ts'
 import { inRoot } from '../../util/context.ts'
 import { Inbox, type Receiver } from '../postgres/inbox.ts'
 
@@ -15,26 +15,15 @@ export interface Ends {
 
 const goodBye: Buffer = Buffer.from('X\0\0\0\u0004', 'latin1')
 
-/**
- * A socket that nobody waits for still keeps the process alive for this time. Most are needed again at once, and to let go and take
- * hold again costs as much as all else that is done for a small answer.
- */
-const holdsMs = 10
+/** How many wires somebody waits for. One timer that never fires keeps the process alive for them: a socket takes longer to do that. */
+let awaited = 0
+let keeper: NodeJS.Timeout | null = null
 
-/** Those that are about to let go. */
-let idle: SocketWire[] = []
-
-function letGo(): void {
-  const wires = idle
-  idle = []
-  for (const wire of wires) wire.letGo()
-}
-
-function lingers(wire: SocketWire): void {
-  if (idle.push(wire) > 1) return
-  const timer: Partial<NodeJS.Timeout> = inRoot(() => clock.setTimeout(letGo, holdsMs))
-  // The sockets keep the process alive, not the timer: they may all be closed before. Deno's is a number.
-  timer.unref?.()
+function keepAlive(more: 1 | -1): void {
+  keeper ??= inRoot(() => clock.setInterval(() => {}, longestTimerMs).unref())
+  awaited += more
+  if (awaited === 0) keeper.unref()
+  else if (awaited === more) keeper.ref()
 }
 
 export class SocketWire {
@@ -44,12 +33,8 @@ export class SocketWire {
   #socket: Socket | null = null
   #paused = false
   #over = false
-  /** Somebody waits for an answer. */
-  #wanted = true
-  /** It keeps the process alive. */
-  #holds = true
-  /** It is among those that are about to let go. */
-  #lingers = false
+  /** Somebody waits for what it brings. */
+  #awaited = false
   /** It has ended by itself, and why. */
   #gone = false
   #cause: unknown = undefined
@@ -66,11 +51,13 @@ export class SocketWire {
   /** @param direct The socket was made with `onread`. */
   attach(socket: Socket, direct: boolean): void {
     this.#socket = socket
+    socket.unref()
+    this.hold(true)
     if (!direct) this.#listen(socket)
     socket.on('error', (cause) => (this.#cause ??= cause))
     socket.on('close', () => {
       if (this.#over) return
-      this.#over = true
+      this.#close()
       this.#gone = true
       this.#ends?.ended(this.#cause)
     })
@@ -139,30 +126,23 @@ export class SocketWire {
     this.#socket?.resume()
   }
 
-  /** Whether it keeps the process alive: at once, or a little longer. */
+  /** Whether it keeps the process alive. */
   hold(waiting: boolean): void {
-    this.#wanted = waiting
-    if (!waiting && !this.#lingers) {
-      this.#lingers = true
-      lingers(this)
-    } else if (waiting && !this.#holds) {
-      this.#holds = true
-      this.#socket?.ref()
-    }
+    if (waiting === this.#awaited || this.#over) return
+    this.#awaited = waiting
+    keepAlive(waiting ? 1 : -1)
   }
 
-  letGo(): void {
-    this.#lingers = false
-    if (this.#wanted || this.#over) return
-    this.#holds = false
-    this.#socket?.unref()
+  #close(): void {
+    this.hold(false)
+    this.#over = true
   }
 
   /** Says good-bye; settles when the connection is gone, never rejects. */
   end(): Promise<void> {
     const { socket } = this
     if (this.#over) return Promise.resolve()
-    this.#over = true
+    this.#close()
     socket.ref()
     return new Promise((resolve) => {
       if (socket.destroyed) resolve()
@@ -173,7 +153,7 @@ export class SocketWire {
   }
 
   destroy(): void {
-    this.#over = true
+    this.#close()
     this.#socket?.destroy()
   }
 
