@@ -32,6 +32,8 @@ export class Recall {
   #phase = 0
   #armed = false
   #again: NodeJS.Timeout | null = null
+  readonly #arm = (): void => clock.setImmediate(this.#judge)
+  readonly #judge = (): void => this.#look()
 
   constructor(pool: Recalling, queue: WaitQueue, growth: Growth) {
     this.#pool = pool
@@ -43,7 +45,7 @@ export class Recall {
   look(): void {
     if (this.#armed) return
     this.#armed = true
-    inRoot(() => clock.setImmediate(() => this.#judge()))
+    inRoot(this.#arm)
   }
 
   /** Somebody has been waiting for long: notices name those who keep a connection without using it. */
@@ -81,7 +83,7 @@ export class Recall {
     return this.#queue.size + this.#elsewhere - coming(this.#pool.members, this.#growth.connectMs)
   }
 
-  #judge(): void {
+  #look(): void {
     this.#armed = false
     if (!this.#wanted) return
     const phase = ++this.#phase

@@ -12,9 +12,19 @@ import type { EngineCore, From, HostSet } from '../core.ts'
 import type { Handle, Settings } from '../context/frame.ts'
 import { failureError } from './failure.ts'
 import { reportStatement, type StatementTrace, traceStatement } from '../report.ts'
+import { roomForOne } from '../slot/flight.ts'
 import { tellOfCursors, Waiting } from '../slot/waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
 import { clock } from '../../util/clock.ts'
+
+let resolves: (value?: unknown) => void
+let rejects: (failure: Failure) => void
+
+/** For each promise the same one: a function of its own would cost about as much as the promise. */
+const settleBy = (resolve: (value: never) => void, reject: (failure: Failure) => void): void => {
+  resolves = resolve as typeof resolves
+  rejects = reject
+}
 
 export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWaiter {
   readonly stmt: Compiled
@@ -22,7 +32,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   readonly spec: RowSpec<R> | null
   readonly decode: Decode<R> | null
   readonly maxRows: number
-  readonly rows: R[] = []
+  readonly rows: R[]
   tag = ''
   count = -1
   insertId: bigint | number = 0
@@ -47,8 +57,6 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   portal: Portal | null = null
   /** Only while somebody listens. */
   readonly trace: StatementTrace | null
-  readonly holder: null = null
-  readonly recalledAt: number = 0
   /** The server that its caller asks for. */
   from: From | null = null
   /** `Dirty` bits beyond those of its text, of a statement without a slot. */
@@ -76,7 +84,16 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     this.spec = spec
     this.decode = decode
     this.maxRows = maxRows
+    this.rows = maxRows === 1 ? roomForOne() : []
     this.trace = traceStatement(this)
+  }
+
+  get holder(): null {
+    return null
+  }
+
+  get recalledAt(): number {
+    return 0
   }
 
   get op(): this {
@@ -85,13 +102,13 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
 
   /** Rejects with a `Failure`, which becomes an error only after the caller's await: its stack shows the caller. */
   wait(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#resolve = resolve as (value?: unknown) => void
-      this.#reject = reject
-      if (this.state < 2) return
-      if (this.failure === null) resolve()
-      else this.#reject(this.failure)
-    })
+    const promise = new Promise<void>(settleBy)
+    this.#resolve = resolves
+    this.#reject = rejects
+    if (this.state < 2) return promise
+    if (this.failure === null) resolves()
+    else rejects(this.failure)
+    return promise
   }
 
   /**
@@ -100,12 +117,12 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
    */
   answer<T>(give: (op: EngineOp) => unknown): Promise<T> {
     this.#give = give
-    return new Promise<T>((resolve) => {
-      this.#resolve = resolve as (value?: unknown) => void
-      if (this.state < 2) return
-      if (this.failure === null) this.#succeed()
-      else resolve(failing<T>(this, this.failure))
-    })
+    const promise = new Promise<T>(settleBy)
+    this.#resolve = resolves
+    if (this.state < 2) return promise
+    if (this.failure === null) this.#succeed()
+    else resolves(failing<T>(this, this.failure))
+    return promise
   }
 
   #succeed(): void {

@@ -19,7 +19,7 @@ export interface Unreleased {
 }
 
 export class Flight {
-  readonly ops: EngineOp[] = []
+  readonly ops: EngineOp[] = roomForOne()
   /** Operations that are being issued together. Nothing is sent before all of them are there. */
   issuing: EngineOp[] | null = null
   /** The text that takes back the operations in front of a BEGIN that failed: it goes before anything else. */
@@ -156,6 +156,15 @@ export class Flight {
 const begins = ({ control }: Compiled): boolean => control === 'begin'
 const commits = ({ control }: Compiled): boolean => control === 'commit' || control === 'prepare'
 const rollsBack = ({ control }: Compiled): boolean => control === 'rollback'
+
+const taken: unknown = null
+
+/** A list, mostly of one: with its first member an empty one takes room for seventeen. */
+export function roomForOne<T>(): T[] {
+  const list = [taken]
+  list.pop()
+  return list as T[]
+}
 
 export function remove(queue: unknown[], item: unknown): void {
   if (queue[0] === item) {

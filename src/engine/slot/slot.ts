@@ -13,7 +13,7 @@ import { admit, misplaced, released } from './admission.ts'
 import { isDue, noteStatus, openerOf, prefixOf, settingsLeft, settingsUndone } from './control.ts'
 import { route } from '../hosts/route.ts'
 import { Holding, type Item } from './holding.ts'
-import { remove } from './flight.ts'
+import { remove, roomForOne } from './flight.ts'
 import { ask, noteReach } from './reach.ts'
 import { isPlain, joinsOpening, leaves, noteTime, sendSpare, type Spare, submit } from './spares.ts'
 import { tellOfCursors, type Waiting, Turn } from './waiting.ts'
@@ -24,7 +24,7 @@ export type OpenTransaction = TransactionRecord<Slot>
 export type TransactionPlace = Where<Slot>
 
 export class Slot extends Holding implements PoolWaiter {
-  readonly #ready: Item[] = []
+  readonly #ready: Item[] = roomForOne()
   readonly #blocked: Item[] = []
   #borrowing = false
   #pinLost: Failure | null = null
@@ -130,14 +130,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   #transmit(op: EngineOp): void {
     const due = isDue(this, op)
-    if (due || op.stmt.cls === 'multi') {
-      const first = openerOf(this, op, due, () => remove(this.#ready, op))
-      if (first instanceof Error) return op.refuseWith(first)
-      if (first !== null) {
-        this.#ready.unshift(op)
-        return this.#transmit(first)
-      }
-    }
+    if ((due || op.stmt.cls === 'multi') && this.#hasOpener(op, due)) return
     const { raw } = this.lease as Lease
     if (op.stmt.pins !== 0 && !this.#pin(op)) return
     const refusal = noteReach(this, op.stmt, raw)
@@ -149,6 +142,16 @@ export class Slot extends Holding implements PoolWaiter {
     this.flight.add(op, prefix !== null || op.stmt.hasControl)
     if (prefix === null) submit(this, op, this.#ready)
     else raw.submitUnit({ ops: [...prefix, op] })
+  }
+
+  /** Whether something else was sent that has to go first, or it was refused. */
+  #hasOpener(op: EngineOp, due: boolean): boolean {
+    const first = openerOf(this, op, due, () => remove(this.#ready, op))
+    if (first instanceof Error) op.refuseWith(first)
+    if (!(first instanceof EngineOp)) return first !== null
+    this.#ready.unshift(op)
+    this.#transmit(first)
+    return true
   }
 
   /** Keeps the connection for what the statement does to its session; false: it was refused. */
@@ -363,8 +366,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   /** Closes to new work; settles when the raw connection is back. Idempotent, never rejects. */
   close(): Promise<void> | null {
-    if (this.#closing !== null) return this.#closing.promise
-    if (this.closed) return null
+    if (this.closed) return this.#closing === null ? null : this.#closing.promise
     this.closed = true
     if (this.#borrowing) {
       this.#borrowing = false
