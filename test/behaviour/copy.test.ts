@@ -36,6 +36,8 @@ forEachDriver((driver) => {
       const { db, table } = await withTable(driver)
       expect((await caught(db.copyFrom(table).from('1\tx\n'))).message).toContain('carries no data of a COPY')
       expect((await caught(textOf(db.copyTo(table)))).message).toContain('carries no data of a COPY')
+      expect((await caught(db.all(`copy ${table} from stdin`))).message).toContain('carries no data of a COPY')
+      expect((await caught(db.all(`copy ${table} to stdout`))).message).toContain('carries no data of a COPY')
       expect(await rows(db, table)).toEqual([])
     })
     return
@@ -359,6 +361,21 @@ forEachDriver((driver) => {
       )
       expect(await db.scalar('select 1')).toBe(1)
     })
+  })
+
+  test('sent as a statement is refused with the call that carries its data, and its connection serves others', async () => {
+    const { db, table } = await withTable(driver)
+    for (const [sql, call] of [
+      [`copy ${table} from stdin`, 'copyFrom(table).from(data)'],
+      [`copy ${table} to stdout`, 'copyTo(table or query)'],
+      ['copy (select 1) to stdout', 'copyTo(table or query)'],
+    ] as const)
+      for (const run of [() => db.all(sql), () => db.status(sql), () => db.status(`select 1; ${sql}`)]) {
+        const error = await caught(run())
+        expect(error).toBeInstanceOf(UsageError)
+        expect(error.message).toContain(call)
+      }
+    expect(await db.scalar('select 1')).toBe(1)
   })
 
   test('is refused for what does not fit, and of use once', async () => {

@@ -79,6 +79,19 @@ describe('a server that speaks another language', () => {
     expect(error.outcome).toBe('not_started')
   })
 
+  test('together with its welcome is refused while connecting: nothing is said of a pool that was closed', async () => {
+    await using proxy = await startProxy('postgres://postgres@127.0.0.1:1/none')
+    await proxy.accept((socket) =>
+      socket.once('data', () => socket.write(Buffer.concat([welcome, message('T', '\0\0')]))),
+    )
+    await using db = createDb(proxy.url.replace(/^\w+/, 'socket'))
+
+    const error = await caught(db.scalar('select 1'))
+
+    expect(error).toBeInstanceOf(ConnectError)
+    expect(error.outcome).toBe('not_started')
+  })
+
   test('after a good beginning breaks the protocol: a ProtocolError, and the connection is closed', async () => {
     await using place = await site({ pool: { max: 1 } })
     const [link] = place.proxy.links

@@ -1,7 +1,9 @@
 // The data of a COPY: what a statement has for the server goes to the wire, what the server has goes to the statement. Where
 // nobody has data, or the wire carries none, the COPY is refused.
+import { UsageError } from '../../errors/index.ts'
 import { deferred } from '../../util/clock.ts'
 import type { CopySink } from '../driver.ts'
+import { copyRefusal } from './op-rules.ts'
 import { Phase, type Step } from './step.ts'
 import type { ExchangeHost, Carrier } from './wire.ts'
 
@@ -58,7 +60,7 @@ export function takeData(step: Step, host: ExchangeHost): { stop(): void } {
   const { copy } = step.op
   const { carrier } = host
   const sink = new DataIn(step, host, carrier ?? nobody)
-  if (copy === undefined || copy === null || carrier === null) sink.fail('COPY FROM STDIN is not supported')
+  if (copy === undefined || copy === null || carrier === null) sink.fail(copyRefusal(carrier, 'in'))
   else copy.take(sink)
   return sink
 }
@@ -67,7 +69,7 @@ export function takeData(step: Step, host: ExchangeHost): { stop(): void } {
 export function giveData(step: Step, { carrier }: ExchangeHost): void {
   step.due = Phase.copyOut
   if (step.op.copy && carrier !== null) step.op.copy.give(carrier)
-  else step.failure = { kind: 'decode', outcome: 'unknown', cause: 'COPY TO STDOUT is not supported' }
+  else step.failure = { kind: 'decode', outcome: 'unknown', cause: new UsageError(copyRefusal(carrier, 'out')) }
 }
 
 const nobody: Carrier = { write: () => true, pause() {}, resume() {} }

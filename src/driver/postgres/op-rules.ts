@@ -110,3 +110,11 @@ export function copiesIn(text: string): boolean {
   const at = text.search(/\bcopy\b/i)
   return at >= 0 && /\bfrom\s+stdin\b/i.test(text.slice(at))
 }
+
+/** Why a COPY between the database and this process does not run: as a statement, or at all. */
+export function copyRefusal(carrier: unknown, way: 'in' | 'out'): string {
+  if (carrier === null) return 'This driver carries no data of a COPY: there is neither copyFrom() nor copyTo() here.'
+  return way === 'in'
+    ? 'COPY FROM STDIN has no data as a statement. Send them by copyFrom(table).from(data).'
+    : 'COPY TO STDOUT gives no rows as a statement. Read its data by copyTo(table or query).'
+}

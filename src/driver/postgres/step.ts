@@ -6,7 +6,7 @@ import type { Compiled, Field, RowSpec, Shape } from '../../sql/compiled.ts'
 import * as encoding from '../../postgres/encode.ts'
 import { explain } from '../../postgres/sqlstate.ts'
 import type { MessageWriter } from './message-writer.ts'
-import { copiesIn } from './op-rules.ts'
+import { copiesIn, copyRefusal } from './op-rules.ts'
 import type { NameSpace } from './name-space.ts'
 import type { Fields } from './outcome.ts'
 import { Guess, Guesses, isPlanned, sameShape } from './prepared/first-run.ts'
@@ -240,10 +240,8 @@ export class Step {
         'A text with several statements cannot have parameters, and cannot be sent together with other statements.',
       )
     }
-    if (this.copy && carrier === null)
-      throw new UsageError('This driver carries no data of a COPY: there is neither copyFrom() nor copyTo() here.')
-    if (!this.copy && (stmt.verb === 'COPY' || stmt.cls === 'multi') && copiesIn(stmt.text))
-      throw new UsageError('COPY FROM STDIN is not supported: there is nothing to read from.')
+    const copies = this.copy ? carrier === null : (stmt.verb === 'COPY' || stmt.cls === 'multi') && copiesIn(stmt.text)
+    if (copies) throw new UsageError(copyRefusal(carrier, 'in'))
     const writing = checkedWriting(book, this.spec?.conversions)
     if (!this.entry?.pooled && (this.values = encoding.encodePlain(params)) !== null) return
     const open = this.describable && encoding.needsTypes(params, writing.converter)

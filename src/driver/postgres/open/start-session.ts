@@ -1,4 +1,5 @@
 // A session over a wire that the server has let in. For every driver that reaches PostgreSQL over the network.
+import { ConnectError } from '../../../errors/index.ts'
 import type { ConnectionHooks, Failure } from '../../driver.ts'
 import type { Login } from '../login.ts'
 import { keepsStatements } from './ask-pooler.ts'
@@ -34,6 +35,8 @@ export async function startSession(
     authorization: 'DEFAULT',
   })
   wire.attach(session)
+  // What came together with the last message of the start-up may have ended it already.
+  if (!session.alive) throw destroyed(session, { kind: 'lost', outcome: 'not_started', cause: atOnce() })
   wire.hold(false)
   if (!login.dateStyle.startsWith('ISO')) {
     // Dates are read in one form only. A pooler may refuse it in the start-up packet, so it is set afterwards.
@@ -53,4 +56,8 @@ export async function startSession(
 function destroyed(session: Session, failure: Failure): unknown {
   session.destroy(failure)
   return failure
+}
+
+function atOnce(): ConnectError {
+  return new ConnectError('Could not connect: the connection ended as soon as the server was ready.')
 }
