@@ -9,7 +9,20 @@ import { mostParameters } from './dialect.ts'
 import { isJson, Oid } from './type-table.ts'
 import { TypeBook } from './types/book.ts'
 import { elementOf, firstOfDatabase } from './types/built-in.ts'
-import type { Converter, Writing } from './types/converter.ts'
+
+/** What users have said of how values are written. */
+export interface Writers {
+  /** They have said it of some type. */
+  readonly writes: boolean
+  /** Null: nothing of this one. */
+  writer(type: number): ((value: object) => string) | null
+}
+
+/** How parameters are written: by what is known of types, and by what users have said of them. */
+export interface Writing {
+  readonly book: TypeBook
+  readonly converter: Writers | null
+}
 
 /** A parameter as it travels: text format, which a positive number of 31 bits has by its digits; binary format; NULL. */
 export type Encoded = string | number | Uint8Array | null
@@ -24,7 +37,7 @@ export const mostDescribed = 32_767
  * object with a text form of its own (a date, a decimal) is JSON or that text, bytes are no number, and users say how objects are
  * written.
  */
-export function needsTypes(params: readonly unknown[], converter: Converter | null): boolean {
+export function needsTypes(params: readonly unknown[], converter: Writers | null): boolean {
   const all = converter?.writes === true
   for (let i = 0; i < params.length; i++) {
     const value = params[i]
@@ -93,7 +106,7 @@ function inBinary(values: readonly unknown[], type: number, { book, converter }:
 }
 
 /** As far as it can be told without types. @throws {ParameterError} when one of them can be written in no way */
-export function checkAll(params: readonly unknown[], converter: Converter | null): void {
+export function checkAll(params: readonly unknown[], converter: Writers | null): void {
   encodeAll(
     params.map((value) => (needsTypes([value], converter) ? null : value)),
     null,
@@ -133,19 +146,36 @@ function numberText(value: number): string {
   return value === 0 && Object.is(value, -0) ? '-0' : String(value)
 }
 
-function encode(value: unknown, given: number, position: number, as: Writing): Written {
+/** The parameter that a conversion of the users' own is writing: what it asks to be written is a part of that. */
+let ofParameter = 0
+
+/**
+ * The text of a part of a value that users have a conversion for: a member of a composite type, an end of a range. As a parameter of that
+ * type would be written. What is missing is NULL.
+ *
+ * @throws {ParameterError}
+ */
+export function partText(value: unknown, type: number, as: Writing): string | null {
+  return value === undefined ? null : element(value, type, ofParameter, as)
+}
+
+/** @param part Of another value: it has to be text. */
+function encode(value: unknown, given: number, position: number, as: Writing, part: boolean = false): Written {
   if (typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   if (typeof value === 'object' && value !== null) {
     const write = as.converter?.writer(given) ?? null
     if (write !== null)
       return checked(
         textOf(
-          guarded(position, () => write(value)),
+          guarded(position, () => {
+            ofParameter = position
+            return write(value)
+          }),
           position,
         ),
         position,
       )
-    return encodeObject(value, as.book.base(given), position, as)
+    return encodeObject(value, as.book.base(given), position, as, part)
   }
   return refuse(position, `is a value of type ${typeof value}`)
 }
@@ -155,7 +185,7 @@ function textOf(written: unknown, position: number): string {
   return typeof written === 'string' ? written : refuse(position, 'was not made a text by the conversion of its type')
 }
 
-function encodeObject(value: object, type: number, position: number, as: Writing): Written {
+function encodeObject(value: object, type: number, position: number, as: Writing, part: boolean): Written {
   if (isBytes(value)) return bytes(value, type, position)
   if (value instanceof Date) {
     const local = as.book.local && (type === Oid.timestamp || type === Oid.date)
@@ -163,7 +193,8 @@ function encodeObject(value: object, type: number, position: number, as: Writing
     return isJson(type) ? JSON.stringify(value) : text
   }
   if (isJson(type)) return json(value, position)
-  if (Array.isArray(value)) return inBinary(value, type, as) ?? array(value, as.book.element(type), position, as)
+  if (Array.isArray(value))
+    return (part ? null : inBinary(value, type, as)) ?? array(value, as.book.element(type), position, as)
   if (isBoxedPrimitive(value)) return own(value.valueOf(), position)
   if (hasOwnText(value)) {
     const text = guarded(position, () => value.toJSON())
@@ -203,7 +234,7 @@ function element(value: unknown, type: number, position: number, as: Writing): s
   if (typeof value === 'number') return numberText(value)
   if (value === null) return null
   if (value === undefined) return refuse(position, 'holds an element that is undefined: pass null')
-  const text = encode(value instanceof Whole ? value.items : value, type, position, as)
+  const text = encode(value instanceof Whole ? value.items : value, type, position, as, true)
   if (!(text instanceof Uint8Array)) return text
   const base = as.book.base(type)
   if (base === 0 || base === Oid.bytea || base >= firstOfDatabase)

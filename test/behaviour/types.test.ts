@@ -284,6 +284,48 @@ forEachDriver((driver) => {
       }
     })
 
+    test('inside of others are written as they are alone', async () => {
+      const db = await withTypes(`create domain ${name}_nine as int[]; create domain ${name}_json as jsonb`)
+      const nine = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+      const alone: readonly (readonly [type: string, value: unknown])[] = [
+        ['jsonb', [1, [2]]],
+        ['jsonb', new Date(0)],
+        ['jsonb[]', [[1], { a: [2] }, null]],
+        [`${name}_json[]`, [[1], { b: 2 }]],
+        ['bytea', new Uint8Array([1, 255]).buffer],
+        ['bytea[]', [Buffer.from('a'), null]],
+        ['box[]', ['(3,4),(1,2)', '(1,1),(0,0)']],
+        [`${name}_nine[]`, [nine, [3]]],
+        ['int[]', [nine, nine]],
+        ['text[]', ['a,b', 'NULL', '', 'q"\\', null]],
+        ['timestamptz', new Date(1e12)],
+        ['numeric', { toJSON: () => '1.50' }],
+        ['numeric[]', [{ toJSON: () => '1.50' }]],
+        ['float8', -0],
+        ['float8[]', [-0, NaN, Infinity]],
+        ['text', Object('abc')],
+        [`${name}_mood[]`, ['so so', null]],
+        ['int4range', { lower: 1, upper: 5 }],
+        ['int4multirange[]', [[{ lower: 1, upper: 5 }], []]],
+        [`${name}_pair`, { id: 1, moods: ['ok'], at: new Date(0) }],
+        [`${name}_pair[]`, [{ id: 1, moods: ['ok'], at: null }, null]],
+      ]
+      const types = structured
+
+      for (const [at, [type, value]] of alone.entries()) {
+        await db.status(`create type ${name}_of_${at} as (m ${type})`)
+        const text = (sql: string, param: unknown): Promise<unknown> =>
+          db.scalar(`select (${sql})::text`, [param], { types })
+        const expected = [type, await text(`$1::${type}`, value)]
+        expect([type, await text(`($1::${name}_of_${at}).m`, { m: value })]).toEqual(expected)
+        expect([type, await text(`($1::${name}_of_${at}[])[1].m`, [{ m: value }])]).toEqual(expected)
+      }
+      for (const bad of [Symbol('x'), () => 1, new Date(NaN), 'a\0b', '\ud800', Buffer.from('1')])
+        expect(await caught(db.scalar(`select $1::${name}_pair`, [{ id: bad }], { types }))).toBeInstanceOf(
+          ParameterError,
+        )
+    })
+
     test('arrays of boxes have semicolons', async () => {
       const db = await driver.db()
       const boxes = ['(2,2),(1,1)', '(4,4),(3,3)']

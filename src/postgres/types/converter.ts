@@ -1,8 +1,9 @@
 // Which conversion of the users' own a type has, in one database: found by its number, by its names, by what an array has as
 // elements and a domain is over, and by the kind of the type. Made once for each set of conversions and each engine.
 import type { Conversions, TypeConversion, TypePart } from '../../sql/conversions.ts'
-import { arrayText, localText, plainText, readArray } from '../text-forms.ts'
-import { Oid, type Reader, readerFor } from '../type-table.ts'
+import { partText, type Writing } from '../encode.ts'
+import { readArray } from '../text-forms.ts'
+import { type Reader, readerFor } from '../type-table.ts'
 import type { KnownTypes, TypeBook } from './book.ts'
 import { unreadable } from './pieces.ts'
 import { builtInNames, firstOfDatabase } from './built-in.ts'
@@ -11,13 +12,9 @@ import { builtInNames, firstOfDatabase } from './built-in.ts'
 const kinds: Readonly<Record<string, string>> = { e: 'anyenum', r: 'anyrange', m: 'anymultirange', c: 'record' }
 const record = 2249
 
-/** How parameters are written: by what is known of types, and by what users have said of them. */
-export interface Writing {
-  readonly book: TypeBook
-  readonly converter: Converter | null
-}
-
 const converters = new WeakMap<TypeBook, WeakMap<Conversions, Converter>>()
+
+export type { Writing } from '../encode.ts'
 
 /** What users have said, for the types of a database as they are known now. */
 export function converterOf(book: TypeBook, conversions: Conversions): Converter {
@@ -143,24 +140,12 @@ export class Converter implements Writing {
     return {
       name,
       read: (text) => this.#read(type)(text),
-      write: (value) => this.#write(type, value),
+      write: (value) => partText(value, type, this),
     }
   }
 
   #read(type: number): Reader {
     const book = this.book
     return this.reader(type) ?? readerFor(this.#types.base(type), 'default', book) ?? ((text) => text)
-  }
-
-  #write(type: number, value: unknown): string | null {
-    if (typeof value !== 'object' || value === null) return value === undefined ? null : plainText(value)
-    const own = this.writer(type)
-    if (own !== null) return own(value)
-    const book = this.book
-    const element = this.#types.element(type)
-    if (element !== 0 && Array.isArray(value)) return arrayText(value, (each) => this.#write(element, each))
-    const base = this.#types.base(type)
-    const local = book.local && (base === Oid.timestamp || base === Oid.date)
-    return value instanceof Date && local ? (localText(value) ?? String(value)) : plainText(value)
   }
 }
