@@ -1,7 +1,7 @@
 // Which server is meant, and how connections to it are protected: what the options say, over what the URL says, over what the
 // driver finds in the environment. Called by options.ts, once per engine. Certificates and keys are read here, once, into a
 // SecureContext: a bad one is told at once, and nothing that holds the options can print a key.
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -358,8 +358,8 @@ function readTlsFiles(said: Said, byItself: boolean, problems: OptionProblem[]):
         problems.push({ name, problem: `names the file ${path}, which others may read; it needs the permissions 0600` })
         return undefined
       }
-      const content = readFileSync(path, 'utf8')
-      if (content.trim() !== '') return content
+      const content = readFileSync(path)
+      if (content.toString().trim() !== '') return secret ? keyText(content) : content.toString()
       problems.push({ name, problem: `names the file ${path}, which is empty` })
       return undefined
     } catch {
@@ -375,6 +375,19 @@ function readTlsFiles(said: Said, byItself: boolean, problems: OptionProblem[]):
   if (cert === undefined) return defined({ ca, crl })
   const key = read('sslkey', said.keyFile ?? join(homedir(), '.postgresql', 'postgresql.key'), true)
   return defined({ ca, crl, cert, key, passphrase: said.keyPassword?.() })
+}
+
+/** A key may be in DER (ASN.1) too, which Node takes in no context. One that is in no known form is left to who reports that. */
+function keyText(content: Buffer): string {
+  const pem = content.toString()
+  if (pem.includes('-----BEGIN')) return pem
+  for (const type of ['pkcs8', 'pkcs1', 'sec1'] as const)
+    try {
+      return createPrivateKey({ key: content, format: 'der', type }).export({ format: 'pem', type: 'pkcs8' }) as string
+    } catch {
+      // The next one.
+    }
+  return pem
 }
 
 /** As PostgreSQL: 0600 for the user's own, 0640 for root's. */

@@ -1,16 +1,14 @@
 /** Several servers in one URL, and how a connection is secured: the way to a server as libpq's parameters describe it. */
 
-import { chown, stat, writeFile } from 'node:fs/promises'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { AuthenticationError, ConnectError, createDb, type EngineOptions, UsageError } from 'genever'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { certificate, privateKey } from '../support/certificate.ts'
+import { certificate } from '../support/certificate.ts'
 import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
 import { deadPorts } from '../support/free-port.ts'
-import { type OwnServer, ownServer } from '../support/own-server.ts'
+import { secureServer } from '../support/own-server.ts'
 import { wantedDrivers } from '../support/extent.ts'
 import { until } from '../support/until.ts'
 import { leapingTime } from '../support/virtual-time.ts'
@@ -120,29 +118,6 @@ describe.skipIf(!wantedDrivers().includes('pg'))('several hosts', () => {
     await until(async () => (await onServer(sessions, [name])).length === 0)
   })
 })
-
-/** A server that speaks TLS to those who ask, and lets nobody in without who comes as `secure`. */
-async function secureServer(): Promise<OwnServer> {
-  const server = await ownServer()
-  const [{ data }] = (await server.query("select current_setting('data_directory') as data")) as [{ data: string }]
-  const { uid, gid } = await stat(data)
-  for (const [name, text] of [
-    ['server.crt', certificate],
-    ['server.key', privateKey],
-  ] as const) {
-    const path = join(data, name)
-    await writeFile(path, text, { mode: 0o600 })
-    await chown(path, uid, gid)
-  }
-  await server.query("create role secure login password 'secret'")
-  const rules =
-    'local all all trust\nhostssl all secure 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n'
-  await writeFile(join(data, 'pg_hba.conf'), rules)
-  await server.configure({ ssl: 'on' })
-  await server.stop('fast')
-  await server.start()
-  return server
-}
 
 describe.skipIf(!wantedDrivers().includes('pg'))('TLS', () => {
   test('is used as sslmode says, and the password exchange is bound to it where that is asked for', async () => {

@@ -1,5 +1,6 @@
 /** The start of a session of our own over the network, on a real server: TLS, every kind of login, versions, cancel, unix sockets. */
 
+import { createPrivateKey } from 'node:crypto'
 import { chmod, chown, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,7 +11,14 @@ import type { ServerOptions } from '../../src/driver/postgres/server-options.ts'
 import { type OpenWire, openWire } from '../../src/driver/socket/open-wire.ts'
 import { caught } from '../support/caught.ts'
 import { wantedDrivers } from '../support/extent.ts'
-import { certificate, clientCertificate, clientKey, privateKey } from '../support/certificate.ts'
+import {
+  certificate,
+  clientCertificate,
+  clientKey,
+  privateKey,
+  revokingItself,
+  revokingNothing,
+} from '../support/certificate.ts'
 import { type OwnServer, ownServer } from '../support/own-server.ts'
 import { plainSession } from '../support/plain-session.ts'
 import { until } from '../support/until.ts'
@@ -100,8 +108,8 @@ describe.skipIf(!wantedDrivers().includes('pg'))('files of TLS', () => {
     return join(path, '.postgresql')
   }
 
-  async function ask(parameters: string, host: string = 'localhost'): Promise<unknown> {
-    await using db = createDb(`postgres://cert@${host}:${port}/postgres?${parameters}`)
+  async function ask(parameters: string, host: string = 'localhost', driver: string = 'postgres'): Promise<unknown> {
+    await using db = createDb(`${driver}://cert@${host}:${port}/postgres?${parameters}`)
     return await db.first(whoAmI)
   }
   const welcome = { current_user: 'cert', ssl: true }
@@ -126,6 +134,45 @@ describe.skipIf(!wantedDrivers().includes('pg'))('files of TLS', () => {
     )
     await chmod(join(at, 'b.key'), 0o644)
     expect((await caught(ask(`sslmode=require&${mine}`))).message).toMatch(/others may read.*0600/)
+  })
+
+  test('may hold a key with a password, or in DER', async () => {
+    const key = createPrivateKey(clientKey)
+    const locked = key.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'open sesame' })
+    const at = await homeWith({ ...files, 'locked.key': [String(locked), 0o600] })
+    await writeFile(join(at, 'der.key'), key.export({ format: 'der', type: 'pkcs8' }), { mode: 0o600 })
+    const mine = `sslmode=require&sslcert=${at}/b.crt`
+
+    for (const driver of ['socket', 'pg']) {
+      const by = (parameters: string): Promise<unknown> => ask(`${mine}&${parameters}`, 'localhost', driver)
+      expect(await by(`sslkey=${at}/locked.key&sslpassword=open%20sesame`)).toEqual(welcome)
+      expect(await by(`sslkey=${at}/der.key`)).toEqual(welcome)
+      for (const wrong of ['', '&sslpassword=wrong']) {
+        const error = await caught(by(`sslkey=${at}/locked.key${wrong}`))
+        expect(error.name).toBe('InvalidOptionError')
+        expect(error.message).not.toContain('wrong')
+      }
+    }
+  })
+
+  test('may say which certificates are revoked, and which versions of TLS will do', async () => {
+    const at = await homeWith({ ...files, 'none.crl': [revokingNothing, 0o644], 'itself.crl': [revokingItself, 0o644] })
+    const mine = `sslmode=verify-full&sslrootcert=${at}/a.crt&sslcert=${at}/b.crt&sslkey=${at}/b.key`
+
+    for (const driver of ['socket', 'pg']) {
+      const by = (parameters: string): Promise<unknown> => ask(`${mine}&${parameters}`, 'localhost', driver)
+      expect(await by(`sslcrl=${at}/none.crl`)).toEqual(welcome)
+      expect((await caught(by(`sslcrl=${at}/itself.crl`))).message).toContain('CERT_REVOKED')
+      const version = 'select version from pg_stat_ssl where pid = pg_backend_pid()'
+      await using old = createDb(`${driver}://cert@localhost:${port}/postgres?${mine}&ssl_max_protocol_version=TLSv1.2`)
+      expect(await old.scalar(version)).toBe('TLSv1.2')
+      await using current = createDb(
+        `${driver}://cert@localhost:${port}/postgres?${mine}&ssl_min_protocol_version=TLSv1.3`,
+      )
+      expect(await current.scalar(version)).toBe('TLSv1.3')
+      const none = 'ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2'
+      expect(await caught(by(none))).toBeInstanceOf(ConnectError)
+    }
   })
 
   test('are those in ~/.postgresql where nobody names any', async () => {

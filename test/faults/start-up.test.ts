@@ -132,6 +132,15 @@ describe('the start of a session', () => {
     expect(String((await after(asks(kind)))?.cause)).toContain('pg_hba.conf')
   })
 
+  test.each([
+    ['OAUTHBEARER', 'OAUTHBEARER\0\0'],
+    ['GS2-KRB5, SCRAM-SHA-1', 'GS2-KRB5\0SCRAM-SHA-1\0call this number!\0\0'],
+  ])('names the ways to log in that are offered, if it knows none: %s', async (names, offer) => {
+    const failure = await after(asks(10, offer))
+    expect(failure).toMatchObject({ outcome: 'not_started' })
+    expect(String(failure?.cause)).toContain(`${names}. Let it ask for scram-sha-256`)
+  })
+
   test('is what the server says, when it refuses', async () => {
     expect(await after(errorResponse('FATAL', '3D000', 'no such database'))).toMatchObject({
       kind: 'server',

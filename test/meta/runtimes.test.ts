@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildPackage } from '../support/built.ts'
 import { freshDatabase } from '../support/database.ts'
+import { type OwnServer, secureServer } from '../support/own-server.ts'
 import { root } from '../support/source.ts'
 
 const run = promisify(execFile)
@@ -66,10 +67,27 @@ while (heard.length === 0) await new Promise((resolve) => setTimeout(resolve, 5)
 await listening.unlisten()
 said.push(heard, db.stats().reserved)
 await db.close()
+
+// TLS by request and from the first byte: a login that is bound to it, data both ways in pieces, and a statement that is stopped.
+for (const way of ['', '&sslnegotiation=direct']) {
+  const secure = createDb(process.argv[3] + way, { driver: 'socket', pool: { max: 2 } })
+  await secure.status('drop table if exists copied; create table copied (n int, t text)')
+  const rows = function* () {
+    for (let n = 0; n < 5_000; n++) yield n + '\\t' + 'é'.repeat(100) + '\\n'
+  }
+  const sent = await secure.copyFrom('copied').from(rows())
+  let bytes = 0
+  for await (const piece of secure.copyTo('copied')) bytes += piece.length
+  const stopped = await failing(secure.scalar('select pg_sleep(60)', [], { timeoutMs: 1_000 }))
+  const long = await secure.scalar('select length($1::text)', ['é'.repeat(1_000_000)])
+  said.push([await secure.scalar('select ssl from pg_stat_ssl where pid = pg_backend_pid()'), sent, bytes, stopped[0], long])
+  await secure.close()
+}
 console.log(JSON.stringify(said))
 `
 
 let application = ''
+let secure: OwnServer
 
 beforeAll(async () => {
   application = await mkdtemp(join(tmpdir(), 'genever-runtimes-'))
@@ -78,9 +96,14 @@ beforeAll(async () => {
   await buildPackage(library)
   await writeFile(join(application, 'package.json'), '{ "type": "module" }')
   await writeFile(join(application, 'main.js'), program)
+  secure = await secureServer()
+  await secure.query('create database secure owner secure')
 }, 120_000)
 
-afterAll(() => rm(application, { recursive: true, force: true }))
+afterAll(async () => {
+  await secure[Symbol.asyncDispose]()
+  await rm(application, { recursive: true, force: true })
+})
 
 const expected = [
   [1, 'é', '1970-01-02T00:00:00.000Z', ['a', 'b "c"'], { x: [1, null] }, [0, 255], 2 ** 40],
@@ -95,12 +118,16 @@ const expected = [
   true,
   ['hello'],
   0,
+  [true, 5_000, 1_028_890, 'QueryTimeoutError', 1_000_000],
+  [true, 5_000, 1_028_890, 'QueryTimeoutError', 1_000_000],
 ]
 
 test.each(Object.entries(runtimes))('%s gives the answers that it should', async (_, [command, ...args]) => {
   await using database = await freshDatabase()
+  const { port } = new URL(secure.url)
+  const ofTls = `postgres://secure:secret@127.0.0.1:${port}/secure?sslmode=require&channel_binding=require`
 
-  const { stdout, stderr } = await run(command, [...args, 'main.js', database.url], { cwd: application })
+  const { stdout, stderr } = await run(command, [...args, 'main.js', database.url, ofTls], { cwd: application })
 
   expect([JSON.parse(stdout), stderr]).toEqual([expected, ''])
 })

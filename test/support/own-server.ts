@@ -2,9 +2,10 @@
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { access, readFile, stat } from 'node:fs/promises'
+import { access, chown, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
+import { certificate, privateKey } from './certificate.ts'
 import { startServer } from './embedded-postgres.ts'
 import { until } from './until.ts'
 
@@ -79,6 +80,29 @@ export async function ownServer(): Promise<OwnServer> {
       await first.stop()
     },
   }
+}
+
+/** A server that speaks TLS to those who ask, and lets nobody in without who comes as `secure`. */
+export async function secureServer(): Promise<OwnServer> {
+  const server = await ownServer()
+  const [{ data }] = (await server.query("select current_setting('data_directory') as data")) as [{ data: string }]
+  const { uid, gid } = await stat(data)
+  for (const [name, text] of [
+    ['server.crt', certificate],
+    ['server.key', privateKey],
+  ] as const) {
+    const path = join(data, name)
+    await writeFile(path, text, { mode: 0o600 })
+    await chown(path, uid, gid)
+  }
+  await server.query("create role secure login password 'secret'")
+  const rules =
+    'local all all trust\nhostssl all secure 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n'
+  await writeFile(join(data, 'pg_hba.conf'), rules)
+  await server.configure({ ssl: 'on' })
+  await server.stop('fast')
+  await server.start()
+  return server
 }
 
 function failed(): boolean {

@@ -53,6 +53,7 @@ export class Login {
     const way = asked === Auth.ok && before !== -1 ? undefined : wayOf[asked]
     if (this.#ways !== null && way !== undefined && !this.#ways.includes(way)) throw wayRefused(way, this.#ways)
     if (asked === Auth.cleartext && !this.#cleartext) throw cleartextRefused()
+    if (asked === Auth.sasl) checkMechanisms(bytes.toString('latin1', at + 4, end).split('\0'))
     if (asked === Auth.ok) this.#known = true
   }
 }
@@ -77,6 +78,18 @@ const wayOf: Readonly<Record<number, string>> = {
   [Auth.cleartext]: 'password',
   [Auth.md5]: 'md5',
   [Auth.sasl]: 'scram-sha-256',
+}
+
+/** The name of a mechanism: RFC 4422, section 3.1. Others are not repeated. */
+const mechanism = /^[A-Z0-9_-]{1,20}$/
+
+/** PostgreSQL 18 may want a token of OAuth. @throws {UsageError} where all that is offered is not known here. */
+function checkMechanisms(offered: readonly string[]): void {
+  const names = offered.filter((name) => mechanism.test(name))
+  if (names.length === 0 || names.some((name) => name.startsWith('SCRAM-SHA-256'))) return
+  throw new UsageError(
+    `The server offers only ways to log in that Genever does not know: ${names.join(', ')}. Let it ask for scram-sha-256 in pg_hba.conf.`,
+  )
 }
 
 function wayRefused(way: string, ways: readonly string[]): UsageError {
