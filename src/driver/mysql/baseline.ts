@@ -1,24 +1,40 @@
 // Makes a session again the one that every user gets: what was set by name is taken back by name, so that prepared statements stay; what
 // has no name costs a reset by the server, which drops them.
 import { Dirty } from '../../sql/compiled.ts'
-import type { Op } from '../driver.ts'
+import type { Failure, Op } from '../driver.ts'
 import { Code, textPacket } from './packets.ts'
 import { Remembered } from './remembered.ts'
 import type { Runner } from './runner.ts'
 
+/**
+ * SQL that says whose session it is, and in which role: no reset by the server goes back to those of the login. MySQL has roles since 8.0.
+ */
+export const identities = ["hex(concat_ws(' ', current_user(), current_role()))", 'hex(current_user())'] as const
+
 export class Baseline {
   readonly #runner: Runner
-  /** Sent when the session opens, and after each reset by the server. */
-  readonly #established: string
+  readonly #established: (autocommit: string) => string
+  /** As the server said it when the session was opened. */
+  identity: { readonly asked: string; readonly told: string } | null = null
   readonly #remembered = new Remembered()
   /** The database and the way of reading texts that a reset brings back. */
   #home: string
   #homeMode = 0
 
-  constructor(runner: Runner, established: string, database: string) {
+  constructor(runner: Runner, established: (autocommit: string) => string, database: string) {
     this.#runner = runner
     this.#established = established
     this.#home = database
+  }
+
+  /**
+   * What the options say. Null: the session is so. The server refuses a 2, which tells that somebody has become another user, or has taken
+   * another role.
+   */
+  establish(): Promise<Failure | null> {
+    const { identity } = this
+    const autocommit = identity === null ? '1' : `if(${identity.asked} = '${identity.told}', 1, 2)`
+    return this.#runner.own(this.#established(autocommit))
   }
 
   /** It sets something in the session. */
@@ -57,12 +73,12 @@ export class Baseline {
     if (!(await this.#run(undoing))) return false
     if (!/\bSESSION\b/.test(undoing)) return this.#replay()
     // The server's default is not what the driver sets.
-    return (await this.#run(this.#established)) && this.#replay()
+    return (await this.establish()) === null && this.#replay()
   }
 
   async #resetAll(): Promise<boolean> {
     this.#runner.prepared.clear()
-    if (!(await this.#packet(Code.reset)) || !(await this.#run(this.#established))) return false
+    if (!(await this.#packet(Code.reset)) || (await this.establish()) !== null) return false
     return (await this.#goHome()) && this.#replay()
   }
 

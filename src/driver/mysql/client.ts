@@ -32,6 +32,8 @@ export interface Client {
   addCommand(command: Command): unknown
   writePacket(packet: WrittenPacket): void
   _resetSequenceId(): void
+  /** Those that its own methods have prepared. */
+  readonly _statements: { clear(): void }
   on(event: 'error' | 'end' | 'connect', listener: (given: unknown) => void): unknown
   removeAllListeners(event: string): unknown
   end(callback?: () => void): void

@@ -69,7 +69,7 @@ export function hasReturning(version: string): boolean {
 const patience = '31536000'
 
 /** Dates are read and written in UTC, and each statement commits by itself unless a transaction was begun. */
-function establishing({ settings = {} }: MysqlOptions): string {
+function establishing({ settings = {} }: MysqlOptions): (autocommit: string) => string {
   const given = Object.entries(settings).map(([name, value]) => {
     const target = name.includes('.') ? `@${mysql.quote(name)}` : `SESSION ${name}`
     const written = typeof value === 'string' ? asSent(name, value) : value
@@ -78,13 +78,13 @@ function establishing({ settings = {} }: MysqlOptions): string {
   // The database that names are looked up in has to be known: a prepared statement keeps its own.
   // A procedure may change the time zone. The client's own follows the character set.
   const own = [
-    'autocommit = 1',
     "time_zone = '+00:00'",
     `net_write_timeout = ${patience}`,
     'session_track_schema = 1',
     "session_track_system_variables = 'character_set_client,time_zone'",
   ]
-  return `SET ${[...own.map((each) => `SESSION ${each}`), ...given].join(', ')}`
+  const rest = [...own.map((each) => `SESSION ${each}`), ...given].join(', ')
+  return (autocommit) => `SET SESSION autocommit = ${autocommit}, ${rest}`
 }
 
 /** As frames would set it. */

@@ -10,8 +10,18 @@ import { isUtcZone } from '../../util/options.ts'
 import { type Failure, type Op, OpState, type RowPort } from '../driver.ts'
 import type { Client, WrittenPacket } from './client.ts'
 import { Exchange, Farewell, type Prepared, Preparing } from './exchange.ts'
+import { asText, largerThan } from './check.ts'
 import { counts, endsSession, refusalOutcome, stopped, wasStopped } from './outcome.ts'
-import { Code, type Column, numberPacket, type Ok, ServerStatus, type ServerRefusal, textPacket } from './packets.ts'
+import {
+  Code,
+  type Column,
+  type Cursor,
+  numberPacket,
+  type Ok,
+  ServerStatus,
+  type ServerRefusal,
+  textPacket,
+} from './packets.ts'
 import { PreparedStatements, sameColumns, Statement } from './prepared.ts'
 import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
 import type { Conversions } from './types.ts'
@@ -26,9 +36,6 @@ const zoneMoved =
   'A procedure, or SQL that was made in the server, has changed the time_zone of the session, so its connection was closed. '
 
 type Next = (failure: Failure | null) => void
-
-/** What the prepared protocol refuses; and USE, which it undoes at the second time. */
-const asText: ReadonlySet<string> = new Set(['PREPARE', 'EXECUTE', 'DEALLOCATE', 'DROP', 'USE'])
 
 const queries: ReadonlySet<string> = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE', 'CALL'])
 
@@ -45,6 +52,8 @@ export class Runner {
   /** True: what is being prepared is not run any more. */
   stopping: () => boolean = () => false
   readonly prepared: PreparedStatements
+  /** The server takes packets of fewer bytes than these. */
+  mostBytes: number = Infinity
   readonly #client: Client
   readonly #host: RunnerHost
   readonly #conversions: Conversions
@@ -95,9 +104,12 @@ export class Runner {
   }
 
   /** Prepares a statement that is not yet; gives why the server would not. */
-  prepare({ text, name }: Compiled): Promise<Failure | null> {
-    const key = `${this.#scope}${name}`
+  prepare(stmt: Compiled): Promise<Failure | null> {
+    const { text } = stmt
+    const key = `${this.#scope}${stmt.name}`
     if (!this.#keeps || this.prepared.get(key) !== undefined) return Promise.resolve(null)
+    const tooLarge = largerThan(this.mostBytes, stmt, [])
+    if (tooLarge !== null) return Promise.resolve(tooLarge)
     return new Promise((resolve) => {
       this.#prepare(text, (statement, refusal) => {
         if (statement !== null) this.#close(this.prepared.add(key, statement))
@@ -120,6 +132,15 @@ export class Runner {
 
   packet(packet: WrittenPacket): Promise<Failure | null> {
     return new Promise((resolve) => this.#bare(packet, resolve))
+  }
+
+  /** The row that a query of the driver's own gives, as texts; none of them may be NULL. */
+  ask(text: string, count: number): Promise<readonly string[] | Failure> {
+    let values: string[] = []
+    const row = (cursor: Cursor): void => void (values = Array.from({ length: count }, () => cursor.text()))
+    return new Promise((resolve) =>
+      this.#bare(textPacket(Code.query, text), (failure) => resolve(failure ?? values), { row }),
+    )
   }
 
   /** Later texts may be read in another way: none of the statements that are prepared stands for them. */
@@ -157,11 +178,15 @@ export class Runner {
     this.#client.stream.resume()
   }
 
-  #bare(packet: WrittenPacket, then: (failure: Failure | null) => void, zoned: boolean = false): void {
+  #bare(
+    packet: WrittenPacket,
+    then: (failure: Failure | null) => void,
+    { zoned = false, row = () => {} }: { zoned?: boolean; row?: (cursor: Cursor) => void } = {},
+  ): void {
     this.#client.addCommand(
       new Exchange(packet, {
         columns: () => {},
-        row: () => {},
+        row,
         status: (flags, ok) => {
           this.#told(flags, ok)
           if (zoned && ok !== null) this.#zoned(ok)
@@ -305,7 +330,7 @@ export class Runner {
         else if (wasStopped(failure)) this.#zoneBefore(then)
         else if (failure.kind === 'server') this.#host.broken({ ...failure, kind: 'lost', outcome: 'unknown' })
       },
-      true,
+      { zoned: true },
     )
   }
 
@@ -337,25 +362,4 @@ export class Runner {
 
 function refusedBy(refusal: ServerRefusal): Failure {
   return { kind: 'server', outcome: 'rolled_back', fields: fieldsOf(refusal) }
-}
-
-/** What keeps an operation from being sent at all; else its parameters are added to `encoded`. */
-export function check({ stmt, params, copy }: Op, encoded: (readonly Encoded[])[]): Failure | null {
-  try {
-    if (copy !== undefined && copy !== null) throw new UsageError('MySQL has no COPY: send rows by INSERT.')
-    if (stmt.cls === 'multi')
-      throw new UsageError(
-        'A text for MySQL holds one statement: several in one are turned off, because they are how an injection goes on. Send them one ' +
-          'by one.',
-        { statement: { sql: stmt.text } },
-      )
-    if (params.length > 0 && asText.has(stmt.verb))
-      throw new UsageError(`${stmt.verb} takes no parameters on MySQL. Write its values into the text.`, {
-        statement: { sql: stmt.text },
-      })
-    encoded.push(encodeAll(params))
-    return null
-  } catch (cause) {
-    return { kind: 'encode', outcome: 'not_started', cause }
-  }
 }

@@ -16,11 +16,12 @@ import {
 } from '../driver.ts'
 import { interrupt, type Interruption } from '../interrupt.ts'
 import { clientBusy, endedByClient, Loan } from '../postgres/loan.ts'
-import { Baseline } from './baseline.ts'
+import { Baseline, identities } from './baseline.ts'
+import { check } from './check.ts'
 import type { Client } from './client.ts'
 import { endsSession, lossOutcome, skipped, stopped, wasStopped } from './outcome.ts'
 import { Code, textPacket } from './packets.ts'
-import { check, Runner, type RunnerHost } from './runner.ts'
+import { Runner, type RunnerHost } from './runner.ts'
 import type { Conversions } from './types.ts'
 import type { Encoded } from './values.ts'
 
@@ -31,8 +32,8 @@ export interface SessionOptions {
   /** The database of the login; `''` for none. */
   readonly database: string
   readonly returning: boolean
-  /** Sent when the session opens, and after each reset by the server. */
-  readonly established: string
+  /** Sent when the session opens, and after each reset by the server. `autocommit` is SQL that gives 1. */
+  readonly established: (autocommit: string) => string
   /** Asks the server, over a connection made for it, to stop what this session runs. */
   readonly kill: (deadline: number) => Promise<Interruption>
 }
@@ -129,7 +130,7 @@ export class Session implements RawConnection, RunnerHost {
     this.#stopping = false
     const encoded: (readonly Encoded[])[] = []
     for (const op of ops) {
-      const failure = check(op, encoded)
+      const failure = check(op, encoded, this.#runner.mostBytes)
       if (failure === null) continue
       clock.queueMicrotask(() => this.#failAll((each) => (each === op ? failure : skipped)))
       return
@@ -261,14 +262,31 @@ export class Session implements RawConnection, RunnerHost {
   /** Makes the session what the driver's options say. Null: it is. */
   async establish(deadline: number): Promise<Failure | null> {
     let failure: Failure | null = null
-    const answered = this.#runner.own(this.#options.established).then((refused) => {
-      failure = refused
+    const established = async (): Promise<true> => {
+      failure = (await this.#ask()) ?? (await this.#baseline.establish())
       return true
-    })
-    const inTime = await before(deadline, answered)
+    }
+    const inTime = await before(deadline, established())
     // Nothing but a statement under way keeps the process alive.
     this.#client.stream.unref()
     return this.#lostBy ?? (inTime ? failure : { kind: 'timeout', outcome: 'not_started' })
+  }
+
+  /** Whose session it is, and what its server takes. */
+  async #ask(): Promise<Failure | null> {
+    let failure: Failure | null = null
+    for (const asked of identities) {
+      const answer = await this.#runner.ask(`select ${asked}, @@max_allowed_packet`, 2)
+      if ('kind' in answer) {
+        failure = answer
+        continue
+      }
+      const [told = '', most = ''] = answer
+      this.#baseline.identity = { asked, told }
+      this.#runner.mostBytes = Number(most)
+      return null
+    }
+    return failure
   }
 
   /** The statements that were run so far are what `onConnect` set; they are run again behind each reset by the server. */
@@ -298,6 +316,8 @@ export class Session implements RawConnection, RunnerHost {
     const back = await before(deadline, this.#ping())
     this.#lentFor = null
     this.#loan.state = 'over'
+    // It holds statements that a reset drops.
+    this.#client._statements.clear()
     this.#loan = new Loan(this.#client)
     this.#client.stream.unref()
     this.#runner.database = null

@@ -28,15 +28,20 @@ export function encodeAll(params: readonly unknown[]): readonly Encoded[] {
   return params.length === 0 ? none : params.map(encode)
 }
 
-export function executePacket(id: number, encoded: readonly Encoded[]): WrittenPacket {
+/** Of the packet that runs a statement with these parameters, with its header. */
+export function executeSize(encoded: readonly Encoded[]): number {
   const count = encoded.length
   let size = 14
-  if (count > 0) {
-    size += ((count + 7) >> 3) + 1 + count * 2
-    for (const { bytes, counted } of encoded)
-      if (bytes !== null) size += bytes.length + (counted ? countSize(bytes.length) : 0)
-  }
-  const buffer = Buffer.allocUnsafe(size)
+  if (count === 0) return size
+  size += ((count + 7) >> 3) + 1 + count * 2
+  for (const { bytes, counted } of encoded)
+    if (bytes !== null) size += bytes.length + (counted ? countSize(bytes.length) : 0)
+  return size
+}
+
+export function executePacket(id: number, encoded: readonly Encoded[]): WrittenPacket {
+  const count = encoded.length
+  const buffer = Buffer.allocUnsafe(executeSize(encoded))
   buffer[4] = Code.execute
   buffer.writeUInt32LE(id, 5)
   buffer[9] = 0

@@ -1,0 +1,48 @@
+// What keeps an operation from being sent at all, and what is known of its size beforehand.
+import { ParameterError, UsageError } from '../../errors/index.ts'
+import type { Compiled } from '../../sql/compiled.ts'
+import type { Failure, Op } from '../driver.ts'
+import { type Encoded, encodeAll, executeSize } from './values.ts'
+
+/** What the prepared protocol refuses; and USE, which it undoes at the second time. */
+export const asText: ReadonlySet<string> = new Set(['PREPARE', 'EXECUTE', 'DEALLOCATE', 'DROP', 'USE'])
+
+const headerBytes = 4
+const commandBytes = 1
+
+/** Of a statement that the server would refuse unread, ending the session, while it is still being sent. */
+export function largerThan(most: number, { text }: Compiled, encoded: readonly Encoded[]): Failure | null {
+  const bytes = Math.max(
+    text.length * 3 < most ? 0 : Buffer.byteLength(text) + commandBytes,
+    executeSize(encoded) - headerBytes,
+  )
+  if (bytes < most) return null
+  const cause = new ParameterError(
+    `The statement has ${bytes} bytes with its parameters, and this server takes less than ${most} at once: its max_allowed_packet. ` +
+      'Nothing was sent. Send less in one statement, or raise that variable on the server.',
+    { statement: { sql: text } },
+  )
+  return { kind: 'encode', outcome: 'not_started', cause }
+}
+
+/** What keeps an operation from being sent at all; else its parameters are added to `encoded`. */
+export function check({ stmt, params, copy }: Op, encoded: (readonly Encoded[])[], most: number): Failure | null {
+  try {
+    if (copy !== undefined && copy !== null) throw new UsageError('MySQL has no COPY: send rows by INSERT.')
+    if (stmt.cls === 'multi')
+      throw new UsageError(
+        'A text for MySQL holds one statement: several in one are turned off, because they are how an injection goes on. Send them one ' +
+          'by one.',
+        { statement: { sql: stmt.text } },
+      )
+    if (params.length > 0 && asText.has(stmt.verb))
+      throw new UsageError(`${stmt.verb} takes no parameters on MySQL. Write its values into the text.`, {
+        statement: { sql: stmt.text },
+      })
+    const own = encodeAll(params)
+    encoded.push(own)
+    return largerThan(most, stmt, own)
+  } catch (cause) {
+    return { kind: 'encode', outcome: 'not_started', cause }
+  }
+}

@@ -1,0 +1,173 @@
+/** What one user of a connection leaves in its session on MySQL, by the client of mysql2 or in a procedure, is not there for the next one. */
+
+import { createDb, type Db, ParameterError } from 'genever'
+import type { Connection } from 'mysql2'
+import { expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { describeMysql, freshMysql, onFreshMysql, type FreshMysql, onMysql } from '../support/mysql.ts'
+
+const apart = [
+  ...['TIMESTAMP', 'PSEUDO_THREAD_ID', 'RAND_SEED1', 'RAND_SEED2', 'IN_TRANSACTION', 'WARNING_COUNT', 'ERROR_COUNT'],
+  ...['LAST_GTID', 'GTID_BINLOG_STATE'],
+]
+const variables = `select variable_name as name, variable_value as value from information_schema.session_variables
+  where variable_name not in ('${apart.join("', '")}') and variable_name not like 'innodb%' order by 1`
+
+/** All that a user could see of its session. */
+async function session(db: Db): Promise<unknown> {
+  const refusal = async (text: string): Promise<unknown> => (await caught(db.status(text))).message
+  return {
+    variables: await db.all(variables),
+    own: await db.first(`select @mine as mine, database() as name, current_role() as role, current_user() as me,
+      @@in_transaction as open, is_free_lock('left') as free, @@timestamp > 1e9 as now`),
+    table: await refusal('select * from mine'),
+    prepared: await refusal('execute mine'),
+    handler: await refusal('handler t read first'),
+  }
+}
+
+function answered(call: (done: (error: Error | null, rows?: unknown) => void) => void): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    call((error, rows) => (error ? reject(error) : resolve(rows)))
+  })
+}
+
+/** Runs a text on the client itself. */
+const run = (client: Connection, text: string): Promise<unknown> => answered((done) => client.query(text, done))
+
+const left: Readonly<Record<string, readonly string[]>> = {
+  'a time zone': ["set time_zone = '+05:00'"],
+  'a time zone that the server was told not to say': [
+    "set session_track_system_variables = ''",
+    "set time_zone = '+05:00'",
+  ],
+  'an sql_mode': ["set sql_mode = ''"],
+  'a way of reading quotes': ["set sql_mode = 'ANSI_QUOTES'"],
+  'no autocommit': ['set autocommit = 0', 'insert into t values (1)'],
+  'a character set': ['set names latin1'],
+  'results without a character set': ['set character_set_results = null'],
+  'an isolation level': ['set session transaction isolation level serializable'],
+  'the level of the next transaction': ['set transaction isolation level read uncommitted'],
+  'transactions that only read': ['set session transaction read only'],
+  'a database': ['use information_schema'],
+  'a database that is gone': ['create database NAME_gone', 'use NAME_gone', 'drop database NAME_gone'],
+  'a variable': ['set @mine = 5'],
+  'a temporary table': ['create temporary table mine (n int)'],
+  'a lock': ["do get_lock('left', 0)"],
+  'locked tables': ['lock tables t write'],
+  'an open transaction': ['begin', 'insert into t values (2)'],
+  'a transaction that only reads': ['start transaction read only'],
+  'a chain of transactions': ["set completion_type = 'CHAIN'", 'begin'],
+  'an XA transaction': ["xa start 'left'", 'insert into t values (3)'],
+  'a prepared statement': ["prepare mine from 'select 1'"],
+  'an open handler': ['handler t open'],
+  'a role': ['set role NAME_role'],
+  'limits of time and rows': ['set max_statement_time = 0.001', 'set sql_select_limit = 0'],
+  'the last number and the time': ['set last_insert_id = 77', 'set timestamp = 1'],
+  'no checks': ['set foreign_key_checks = 0', 'set unique_checks = 0'],
+}
+
+describeMysql('of the session of MySQL', () => {
+  let server: FreshMysql
+  onFreshMysql(['create table t (n int primary key) engine = innodb'], (made) => ({ server } = made))
+
+  const named = (text: string): string => text.replaceAll('NAME', server.name)
+
+  /** One connection, and what its session shows; the role is that of this test. */
+  async function withRole(work: (db: Db, before: unknown) => Promise<void>): Promise<void> {
+    const role = `${server.name}_role`
+    await onMysql(`create role ${role}`)
+    try {
+      await using db = createDb(server.url, { pool: { max: 1 } })
+      await work(db, await session(db))
+    } finally {
+      await onMysql(`drop role ${role}`)
+    }
+  }
+
+  test.each(Object.entries(left))('%s that the client has set is not left', (_, texts) =>
+    withRole(async (db, before) => {
+      const connection = await db.acquire()
+      const client = (await connection.rawConnection()) as Connection
+      for (const text of texts) await run(client, named(text))
+      await connection.release()
+
+      expect(await session(db)).toEqual(before)
+      expect(await server.query('select * from t')).toEqual([])
+      await db.status('insert into t values (9)')
+      expect(await db.status('delete from t')).toMatchObject({ rowCount: 1 })
+    }),
+  )
+
+  test('another user of the server that the client has become is not the next one', async () => {
+    const user = `u${server.name}`.slice(0, 60)
+    await onMysql(`create user '${user}'@'%'`)
+    await onMysql(`grant all on \`${server.name}\`.* to '${user}'@'%'`)
+    try {
+      await using db = createDb(server.url, { pool: { max: 1 } })
+      const me = await db.scalar('select current_user()')
+      const connection = await db.acquire()
+      const client = (await connection.rawConnection()) as Connection
+      await answered((done) => client.changeUser({ user, database: server.name }, done))
+      expect(await run(client, 'select current_user() as me')).toEqual([{ me: `${user}@%` }])
+      await connection.release()
+
+      expect(await db.scalar('select current_user()')).toBe(me)
+    } finally {
+      await onMysql(`drop user '${user}'@'%'`)
+    }
+  })
+
+  test.each([
+    ['a procedure', ['create procedure takes() begin set role NAME_role; end'], 'call takes()'],
+    ['SQL that was made in the server', [], "execute immediate 'set role NAME_role'"],
+  ])('a role that %s has taken is not left', (_, made, text) =>
+    withRole(async (db, before) => {
+      for (const each of made) await server.query(named(each))
+      await db.status(named(text))
+
+      expect(await session(db)).toEqual(before)
+    }),
+  )
+
+  test('a statement that the client has prepared is prepared again by the next one', async () => {
+    await using db = createDb(server.url, { pool: { max: 1 } })
+    for (const n of [1, 2]) {
+      const connection = await db.acquire()
+      const client = (await connection.rawConnection()) as Connection
+      const rows = await answered((done) => client.execute('select ? + 1 as n', [n], done))
+      expect(rows).toEqual([{ n: n + 1 }])
+      await connection.release()
+      expect(await db.scalar('select 7 + ?', [n])).toBe(7 + n)
+    }
+  })
+})
+
+describeMysql('a statement that is larger than max_allowed_packet', () => {
+  test('is refused by name before anything is sent, in its text and in its parameters', async () => {
+    await using server = await freshMysql('create table t (n int)')
+    await using db = createDb(server.url, { pool: { max: 1 } })
+    const most = (await db.scalar('select @@max_allowed_packet')) as number
+    const id = await db.scalar('select connection_id()')
+    // The packet of one text has 18 bytes beside it.
+    const fits = Buffer.alloc(most - 1 - 18, 'a')
+    const above = Buffer.alloc(most - 18, 'a')
+    expect(await db.scalar('select length(?)', [fits])).toBe(fits.length)
+    await db.transaction(async (tx) => {
+      await tx.status('insert into t values (1)')
+      for (const [text, params] of [
+        ['select length(?)', [above]],
+        ['select length(?)', [above.toString()]],
+        [`select length('${above.toString()}')`, []],
+      ] as const) {
+        const error = await caught(tx.scalar(text, params))
+        expect(error).toBeInstanceOf(ParameterError)
+        expect(error).toMatchObject({ outcome: 'not_started', message: expect.stringContaining(`less than ${most}`) })
+      }
+    })
+    expect(await db.first('select connection_id() as id, (select count(*) from t) as rows_there')).toEqual({
+      id,
+      rows_there: 1,
+    })
+  })
+})
