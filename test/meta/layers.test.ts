@@ -34,6 +34,31 @@ const alternatives: Readonly<Record<string, string | undefined>> = {
 /** `driver/pg` for all that is below it; `driver` for a file directly in it. */
 const alternativeOf = (path: string): string => directoryOf(path).split('/').slice(0, 2).join('/')
 
+/** Files that name each other in a circle, by types alone, since none of them says anything without the others. */
+const circles: readonly (readonly string[])[] = [
+  // A handle gives the other handles, and takes them as the option `on`.
+  [
+    'engine/connection.ts',
+    'engine/query/executor.ts',
+    'engine/query/query-options.ts',
+    'engine/transaction/options.ts',
+    'engine/transaction/transaction.ts',
+    'engine/works.ts',
+  ],
+  // The public types of a model, of its instances, its queries and its loaders.
+  [
+    'models/types/loader.ts',
+    'models/types/model.ts',
+    'models/types/query.ts',
+    'models/types/statics.ts',
+    'models/types/writes.ts',
+  ],
+  // How rows are read depends on conversions, which are made of how rows are read.
+  ['sql/compiled.ts', 'sql/conversions.ts'],
+  // A dialect gives statements, and a statement is written for a dialect.
+  ['sql/dialect.ts', 'sql/statement.ts'],
+]
+
 const rankOf = (path: string): number => layers.findIndex((folders) => Object.hasOwn(folders, folderOf(path)))
 
 const imports = (broken: (file: SourceFile, target: string) => boolean): string[] =>
@@ -78,6 +103,10 @@ test('inside of a layer that has an order, an import, also one of types, points 
   expect(upward).toEqual([])
 })
 
+test('files do not import each other in a circle, also not for types', () => {
+  expect(circlesOf(sourceFiles())).toEqual(circles)
+})
+
 test('every group of such an order has files', () => {
   const paths = sourceFiles().map(({ path }) => path)
   const idle = Object.entries(inside).flatMap(([layer, groups]) =>
@@ -119,3 +148,34 @@ test('a package is named only where it is the subject', () => {
 
   expect(named).toEqual([])
 })
+
+/** Each sorted, and all of them by their first file. What is loaded later by `import()` does not count. (Tarjan.) */
+function circlesOf(files: readonly SourceFile[]): string[][] {
+  const targets = new Map(
+    files.map(({ path, imports: all }) => [
+      path,
+      all.flatMap(({ target, when }) => (when === 'later' ? [] : (target ?? []))),
+    ]),
+  )
+  const order = new Map<string, number>()
+  const open: string[] = []
+  const found: string[][] = []
+  const visit = (path: string): number => {
+    const own = order.size
+    order.set(path, own)
+    open.push(path)
+    let lowest = own
+    for (const target of targets.get(path) ?? []) {
+      const known = order.get(target)
+      if (known === undefined) lowest = Math.min(lowest, visit(target))
+      else if (open.includes(target)) lowest = Math.min(lowest, known)
+    }
+    if (lowest === own) {
+      const circle = open.splice(open.indexOf(path))
+      if (circle.length > 1) found.push(circle.toSorted())
+    }
+    return lowest
+  }
+  for (const { path } of files) if (!order.has(path)) visit(path)
+  return found.toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1))
+}

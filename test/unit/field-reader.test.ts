@@ -2,7 +2,8 @@
 
 import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
-import { type Bytes, fieldReader } from '../../src/driver/postgres/rows/field-reader.ts'
+import { fieldReader } from '../../src/driver/postgres/rows/field-reader.ts'
+import type { Bytes } from '../../src/driver/postgres/rows/row-decoder.ts'
 import { Oid, readerFor } from '../../src/postgres/type-table.ts'
 import type { ColumnSpec } from '../../src/sql/compiled.ts'
 

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { decoderFor, shapeKey } from '../../src/driver/postgres/rows/decoder.ts'
 import { generateRows } from '../../src/driver/postgres/rows/generated.ts'
 import { text } from '../../src/driver/postgres/rows/field-reader.ts'
-import type { Bytes } from '../../src/driver/postgres/rows/field-reader.ts'
+import type { Bytes } from '../../src/driver/postgres/rows/row-decoder.ts'
 import { TypeBook } from '../../src/postgres/types/book.ts'
 import type { Field, RowSpec, Shape } from '../../src/sql/compiled.ts'
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, test, vi } from 'vitest'
 import { decoderFor, shapeKey } from '../../src/driver/postgres/rows/decoder.ts'
-import type { Bytes } from '../../src/driver/postgres/rows/field-reader.ts'
+import type { Bytes } from '../../src/driver/postgres/rows/row-decoder.ts'
 import { shapeOf } from '../../src/driver/row-tree.ts'
 import { TypeBook } from '../../src/postgres/types/book.ts'
 import type { Field, RowSpec, Shape } from '../../src/sql/compiled.ts'

@@ -2,7 +2,8 @@
 
 import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
-import { type Bytes, text } from '../../src/driver/postgres/rows/field-reader.ts'
+import { text } from '../../src/driver/postgres/rows/field-reader.ts'
+import type { Bytes } from '../../src/driver/postgres/rows/row-decoder.ts'
 
 test('a text is what its bytes are in UTF-8, whatever its length and what stands around it', () => {
   const character = fc.oneof(

@@ -6,7 +6,7 @@ import { ProtocolError } from '../../errors/index.ts'
 import type { Field } from '../../sql/compiled.ts'
 import { giveData, takeData } from './copying.ts'
 import { type Encoded, encodeAll } from '../../postgres/encode.ts'
-import { outOfPlace } from './message-reader.ts'
+import { type Answered, outOfPlace } from './message-reader.ts'
 import type { Fields, Status, UnitState } from './outcome.ts'
 import * as outcome from './outcome.ts'
 import { dropsPrepared } from './prepared.ts'
@@ -17,7 +17,7 @@ import { Phase, runs, type Step } from './step.ts'
 import { isLookup, putLookup, tookTypes } from './type-lookup.ts'
 import type { ExchangeHost } from './wire.ts'
 
-export class Exchange {
+export class Exchange implements Answered {
   /** What was asked for, and what had to be looked up for it. */
   ops: readonly Op[]
   #steps: Step[] = []
@@ -139,14 +139,12 @@ export class Exchange {
     if (this.#closing-- === 0) throw outOfPlace('CloseComplete')
   }
 
-  /** The whole DataRows from `from` on. Gives where what follows them begins. */
   dataRows(bytes: Buffer, from: number, to: number): number {
     const step = this.#steps[this.#at]
     if (step === undefined || !step.givesRows || this.#error !== null || this.#closing > 0) throw outOfPlace('DataRow')
     return takeRows(step, bytes, from, to)
   }
 
-  /** @param tag Without its count, of which -1 says that there is none. */
   commandComplete(tag: string, count: number): void {
     const copied = this.#steps[this.#at]?.due === Phase.copied
     const step = copied ? this.#expect(Phase.copied, '') : this.#ending('CommandComplete')

@@ -173,7 +173,7 @@ function formatPlace({ host, address = host, port }: HostPlace): string {
 
 /** Whether nothing has to be looked up. */
 export function isPlace(host: string): boolean {
-  return isIP(host) !== 0 || host.startsWith('/') || host.startsWith('@')
+  return isIP(host) !== 0 || host.startsWith('/')
 }
 
 /** The addresses of a place, in the order in which they are tried; or why there are none. */

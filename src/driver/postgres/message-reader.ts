@@ -3,8 +3,8 @@
 // messages by the exchange; both throw a ProtocolError, which ends the connection.
 import { ProtocolError } from '../../errors/index.ts'
 import type { Field } from '../../sql/compiled.ts'
-import type { Exchange } from './exchange.ts'
 import { header, Message } from './inbox.ts'
+import type { Fields } from './outcome.ts'
 
 /** The letters of an ErrorResponse, and what node-postgres calls them. (PostgreSQL: Error and Notice Message Fields.) */
 export const fieldNames: Readonly<Record<string, string>> = {
@@ -34,6 +34,27 @@ export interface Bystander {
   parameter(name: string, value: string): void
 }
 
+/** Takes the messages that answer it. Each throws a `ProtocolError` when it may not come now. */
+export interface Answered {
+  parseComplete(): void
+  parameterDescription(types: readonly number[]): void
+  rowDescription(fields: readonly Field[]): void
+  noData(): void
+  bindComplete(): void
+  closeComplete(): void
+  /** The whole DataRows from `from` on. Gives where what follows them begins. */
+  dataRows(bytes: Buffer, from: number, to: number): number
+  /** @param tag Without its count, of which -1 says that there is none. */
+  commandComplete(tag: string, count: number): void
+  portalSuspended(): void
+  emptyQuery(): void
+  errorResponse(fields: Fields): void
+  copyIn(): void
+  copyOut(): void
+  copyData(bytes: Buffer, at: number, end: number): void
+  copyDone(): void
+}
+
 export function outOfPlace(name: string): ProtocolError {
   return new ProtocolError(`${name} out of place`)
 }
@@ -47,7 +68,7 @@ export function isAside(type: number): boolean {
  * The message of an exchange, its body from `at` to before `end` and its header in front.
  * @throws {ProtocolError} when it may not come now.
  */
-export function receive(type: number, bytes: Buffer, at: number, end: number, exchange: Exchange): void {
+export function receive(type: number, bytes: Buffer, at: number, end: number, exchange: Answered): void {
   switch (type) {
     case Message.dataRow:
       exchange.dataRows(bytes, at - header, end)
@@ -165,7 +186,7 @@ for (const tag of ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'BEGIN', 'COMMIT']) {
 }
 
 /** Its text is short: a loop takes less than a call of Node's, and most tags are known. */
-function commandComplete(bytes: Buffer, at: number, end: number, exchange: Exchange): void {
+function commandComplete(bytes: Buffer, at: number, end: number, exchange: Answered): void {
   let zero = at
   while (zero < end && bytes[zero] !== 0) zero++
   if (zero !== end - 1) throw new ProtocolError('a CommandComplete that is not text')

@@ -11,12 +11,16 @@ import { Guesses } from './prepared/first-run.ts'
 import { Prepared } from './prepared/statement.ts'
 import { Step } from './step.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
-import type { SessionOptions } from './wire.ts'
 
 /** Of statements whose names mean the same under every search_path: no number of a name space. */
 const anyPath = -1
 
-type Limits = Pick<SessionOptions, 'statementCacheSize' | 'pooler'>
+export interface Limits {
+  readonly statementCacheSize: number
+  /** Statements are prepared by name through it. */
+  readonly pooler?: Pooler | null
+}
+
 type Told = Pick<ConnectionHooks, 'unprepared'>
 
 /** What a session gives it. */

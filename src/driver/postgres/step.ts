@@ -12,7 +12,8 @@ import type { Fields } from './outcome.ts'
 import { Guess, Guesses, isPlanned, sameShape } from './prepared/first-run.ts'
 import type { Prepared } from './prepared/statement.ts'
 import { isStale, isUnkept, isUnparsed } from './prepared/stale.ts'
-import { decoderFor, mayBeBinary, type RowDecoder, shapeKey } from './rows/decoder.ts'
+import { decoderFor, mayBeBinary, shapeKey } from './rows/decoder.ts'
+import type { RowDecoder } from './rows/row-decoder.ts'
 import { KeptRows, PortalColumns } from './rows/kept-rows.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
 import { checkedWriting, type Writing, writingBy } from '../../postgres/types/converter.ts'
@@ -235,11 +236,10 @@ export class Step {
       return
     }
     if (this.parse && stmt.text.includes('\0')) throw new UsageError('The SQL text holds a NUL character.')
-    if (stmt.cls === 'multi' && (ofUnit > 1 || params.length > 0)) {
+    if (stmt.cls === 'multi' && (ofUnit > 1 || params.length > 0))
       throw new UsageError(
         'A text with several statements cannot have parameters, and cannot be sent together with other statements.',
       )
-    }
     const copies = this.copy ? carrier === null : (stmt.verb === 'COPY' || stmt.cls === 'multi') && copiesIn(stmt.text)
     if (copies) throw new UsageError(copyRefusal(carrier, 'in'))
     const writing = checkedWriting(book, this.spec?.conversions)

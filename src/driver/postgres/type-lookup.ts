@@ -6,7 +6,6 @@ import { nameLookup, untypedNotice } from '../../postgres/types/type-names.ts'
 import { unknownTypes } from '../../postgres/encode.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { type Op, OpState } from '../driver.ts'
-import type { Exchange } from './exchange.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { NameSpace } from './name-space.ts'
 import type { Status } from './outcome.ts'
@@ -105,17 +104,24 @@ interface Host {
   tellFree(): void
 }
 
+/** A unit whose answer has come. */
+interface Answer {
+  readonly internal: boolean
+  readonly steps: readonly Step[]
+  settle(status: Status): void
+}
+
 /** Units that were answered and are not settled yet. */
 export class Unsettled {
   readonly #host: Host
-  #waiting: (readonly [Exchange, Status])[] = []
+  #waiting: (readonly [Answer, Status])[] = []
 
   constructor(host: Host) {
     this.#host = host
   }
 
   /** Settles it, or has its types looked up first. False: it is settled later. */
-  settle(exchange: Exchange, status: Status): boolean {
+  settle(exchange: Answer, status: Status): boolean {
     const { types, names } = this.#host
     types.asOf(names.since)
     if (this.#waiting.length > 0 && !exchange.internal) {
@@ -140,7 +146,7 @@ export class Unsettled {
   #answered(well: boolean): void {
     const { types } = this.#host
     for (let known = well; this.#waiting.length > 0; known = true) {
-      const [exchange, status] = this.#waiting[0] as readonly [Exchange, Status]
+      const [exchange, status] = this.#waiting[0] as readonly [Answer, Status]
       const lacks = known ? lackingOf(exchange) : null
       if (lacks !== null && types.unknown(lacks).length > 0) return this.#ask(lacks)
       this.#waiting.shift()
@@ -152,7 +158,7 @@ export class Unsettled {
 }
 
 /** The types without which its rows cannot be read; null: there are none. */
-function lackingOf({ steps }: Exchange): readonly number[] | null {
+function lackingOf({ steps }: Answer): readonly number[] | null {
   let lacks: number[] | null = null
   for (let i = 0; i < steps.length; i++) {
     const { decoder, ended, keeps, op } = steps[i] as Step

@@ -5,7 +5,7 @@ import type { Interruption } from '../interrupt.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { NameSpace } from './name-space.ts'
 import type { Pooler } from './prepared/pooler.ts'
-import type { PreparedCache } from './prepared.ts'
+import type { Limits, PreparedCache } from './prepared.ts'
 
 /** Carries the data of a COPY, which is not gathered with what is written for others. */
 export interface Carrier {
@@ -49,7 +49,7 @@ export interface Shared {
   readonly pooler: Pooler | null
 }
 
-export interface SessionOptions {
+export interface SessionOptions extends Limits {
   readonly id: number
   /** Asks for columns in binary where that is read for less. */
   readonly binary?: boolean | undefined
@@ -57,9 +57,6 @@ export interface SessionOptions {
   readonly types: TypeBook
   /** What the server has announced; older ones announce none. */
   readonly searchPath?: string | undefined
-  readonly statementCacheSize: number
-  /** Statements are prepared by name through it. */
-  readonly pooler?: Pooler | null
   readonly prefix: string
   /** Whom a reset makes the session's user again: `DEFAULT`, or a name where the server does not know its default. */
   readonly authorization: string

@@ -42,7 +42,7 @@ export function dial(target: Target, wire: SocketWire, deadline: number, runner:
       over = true
       clock.clearTimeout(timer)
       socket.setNoDelay(true)
-      if (target.keepAliveMs !== null && !isDirectory(target.host)) socket.setKeepAlive(true, target.keepAliveMs)
+      if (target.keepAliveMs !== null && !target.host.startsWith('/')) socket.setKeepAlive(true, target.keepAliveMs)
       wire.attach(socket, fed)
       resolve()
     }
@@ -108,13 +108,8 @@ function noTls(): UsageError {
   )
 }
 
-export function isDirectory(host: string): boolean {
-  return host.startsWith('/') || host.startsWith('@')
-}
-
 function placeOf({ host, port }: Target): NetConnectOpts {
-  if (isDirectory(host)) return { path: `${host.startsWith('@') ? `\0${host.slice(1)}` : host}/.s.PGSQL.${port}` }
-  return { host, port }
+  return host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port }
 }
 
 /** The name is sent and checked; an address is only checked. */

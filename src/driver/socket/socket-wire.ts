@@ -97,11 +97,6 @@ export class SocketWire {
     return this.#socket as Socket
   }
 
-  /** How much of what was written has not gone out. */
-  get unsent(): number {
-    return this.#socket?.writableLength ?? 0
-  }
-
   /**
    * True: the bytes have gone out and their buffer is free again. False: it is in use until `sent` is called, which then has
    * to be given.

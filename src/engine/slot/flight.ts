@@ -3,7 +3,7 @@
 import type { Failure, RawConnection } from '../../driver/driver.ts'
 import type { Lease } from '../../pool/member.ts'
 import type { Compiled } from '../../sql/compiled.ts'
-import type { EngineOp } from '../query/op.ts'
+import { type EngineOp, roomForOne } from '../query/op.ts'
 import type { Waiting } from './waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
 import type { Spoiler } from '../transaction/state.ts'
@@ -156,15 +156,6 @@ export class Flight {
 const begins = ({ control }: Compiled): boolean => control === 'begin'
 const commits = ({ control }: Compiled): boolean => control === 'commit' || control === 'prepare'
 const rollsBack = ({ control }: Compiled): boolean => control === 'rollback'
-
-const taken: unknown = null
-
-/** A list, mostly of one: with its first member an empty one takes room for seventeen. */
-export function roomForOne<T>(): T[] {
-  const list = [taken]
-  list.pop()
-  return list as T[]
-}
 
 export function remove(queue: unknown[], item: unknown): void {
   if (queue[0] === item) {

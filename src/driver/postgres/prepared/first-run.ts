@@ -4,7 +4,8 @@ import type { Compiled, RowSpec, Shape } from '../../../sql/compiled.ts'
 import type { Meaning } from '../../../sql/dialect.ts'
 import type { TypeBook } from '../../../postgres/types/book.ts'
 import { isRepeatable } from '../op-rules.ts'
-import { decoderAsAsked, decoderFor, type RowDecoder } from '../rows/decoder.ts'
+import { decoderAsAsked, decoderFor } from '../rows/decoder.ts'
+import type { RowDecoder } from '../rows/row-decoder.ts'
 
 // The server checks only plans for a changed result, so the columns of a FETCH or EXECUTE are asked for every time. SET and RESET never
 // have any.

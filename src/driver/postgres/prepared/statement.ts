@@ -1,7 +1,7 @@
 // A statement that a session has prepared, and what is remembered of it there.
 import type { RowSpec, Shape } from '../../../sql/compiled.ts'
 import type { PooledName } from './pooler.ts'
-import type { RowDecoder } from '../rows/decoder.ts'
+import type { RowDecoder } from '../rows/row-decoder.ts'
 
 export class Prepared {
   /** On the server. */

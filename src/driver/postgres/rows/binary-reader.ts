@@ -15,7 +15,8 @@ import {
 } from '../../../postgres/type-table.ts'
 import { atLocal, readBytea } from '../../../postgres/text-forms.ts'
 import { unreadableTime } from '../../../postgres/types/pieces.ts'
-import { type Bytes, type FieldReader, fieldReaderOf, int32 } from './field-reader.ts'
+import { fieldReaderOf, int32 } from './field-reader.ts'
+import type { Bytes, FieldReader } from './row-decoder.ts'
 
 const char = 1042
 const inet = 869

@@ -16,7 +16,8 @@ import { elementOf } from '../../../postgres/types/built-in.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
 import { readBytea } from '../../../postgres/text-forms.ts'
 import { byteaCopy, days, eightBytes, localMicroseconds, microseconds, textForm, through } from './binary-reader.ts'
-import { type Bytes, type FieldReader, int32, misfit, repeatedText, text } from './field-reader.ts'
+import { int32, misfit, repeatedText, text } from './field-reader.ts'
+import type { Bytes, FieldReader } from './row-decoder.ts'
 
 const varchar = 1043
 const textType = 25

@@ -4,7 +4,7 @@
 import { ProtocolError } from '../../../errors/index.ts'
 import type { Field, RowSpec, Shape } from '../../../sql/compiled.ts'
 import { askedField, binaryField } from './binary-result.ts'
-import { type Bytes, fieldReader, fieldReaderOf, type FieldReader, int32, misfit, readAll } from './field-reader.ts'
+import { fieldReader, fieldReaderOf, int32, misfit, readAll } from './field-reader.ts'
 import { generateRows, type PushRow } from './generated.ts'
 import { areWhole, KindRows, UnpairedRows } from './kind-rows.ts'
 import { listReader } from './list-reader.ts'
@@ -12,17 +12,7 @@ import { type Branch, build, generateAfter, own, rootOf } from '../../row-tree.t
 import type { TypeBook } from '../../../postgres/types/book.ts'
 import { type Converter, converterOf } from '../../../postgres/types/converter.ts'
 import { KeptRows } from './kept-rows.ts'
-
-type Formats = readonly number[] | undefined
-
-export interface RowDecoder {
-  /** In which formats its columns come, 0 for text and 1 for binary. Undefined: all come as text. */
-  formats: Formats
-  /** The number of fields every row must have. */
-  readonly width: number
-  /** @param at Where the length of the first field is. @throws {ProtocolError} a misfit when the fields do not end at `end`. */
-  push(bytes: Bytes, at: number, end: number, rows: unknown[]): void
-}
+import type { Bytes, FieldReader, Formats, RowDecoder } from './row-decoder.ts'
 
 type Target = Record<string, unknown>
 

@@ -12,15 +12,7 @@ import {
   timestamp,
 } from '../../../postgres/type-table.ts'
 import { longestShort, shortText } from './short-text.ts'
-
-/** What Node.js has beneath `toString`: for short fields half of the time. */
-export interface Bytes extends Buffer {
-  utf8Slice(start: number, end: number): string
-  latin1Slice(start: number, end: number): string
-}
-
-/** Of the bytes from `start` to before `end`, which are not NULL. */
-export type FieldReader = (bytes: Bytes, start: number, end: number) => unknown
+import type { Bytes, FieldReader } from './row-decoder.ts'
 
 /** What the column's mode gives goes through its `map`. */
 export function fieldReader(type: number, column: ColumnSpec | undefined, as: Reading): FieldReader {

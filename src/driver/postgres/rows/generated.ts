@@ -5,7 +5,8 @@ import type { RowSpec } from '../../../sql/compiled.ts'
 import { mayMakeCode, mostMembers } from '../../row-tree.ts'
 import { epoch } from './binary-reader.ts'
 import { binaryKind } from './binary-result.ts'
-import { type Bytes, type FieldReader, isText, misfit, text } from './field-reader.ts'
+import { isText, misfit, text } from './field-reader.ts'
+import type { Bytes, FieldReader } from './row-decoder.ts'
 
 export type PushRow = (bytes: Bytes, at: number, end: number, rows: unknown[]) => void
 

@@ -1,8 +1,7 @@
 // Rows that are read later: the bytes of those whose columns have types that are not known yet, until these have been looked up. And how
 // the rows of an open portal are read.
-import type { Bytes } from './field-reader.ts'
 import type { Shape } from '../../../sql/compiled.ts'
-import type { RowDecoder } from './decoder.ts'
+import type { Bytes, RowDecoder } from './row-decoder.ts'
 
 export class KeptRows implements RowDecoder {
   readonly formats: undefined = undefined

@@ -2,9 +2,9 @@
 // are not looked at. A number in front tells the kind, or the first value that there is.
 import type { Field, Kinds } from '../../../sql/compiled.ts'
 import { generateAfter } from '../../row-tree.ts'
-import type { RowDecoder } from './decoder.ts'
-import { type Bytes, type FieldReader, int32, misfit, readAll } from './field-reader.ts'
+import { int32, misfit, readAll } from './field-reader.ts'
 import { generateKind, type PushRow } from './generated.ts'
+import type { Bytes, FieldReader, RowDecoder } from './row-decoder.ts'
 
 interface Kind {
   readonly readers: readonly FieldReader[]

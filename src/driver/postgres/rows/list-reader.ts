@@ -3,7 +3,8 @@
 import type { Field, ListField, ListSpec } from '../../../sql/compiled.ts'
 import type { Reading } from '../../../postgres/type-table.ts'
 import { binaryReader, castReader } from './binary-reader.ts'
-import { type Bytes, type FieldReader, int32, misfit } from './field-reader.ts'
+import { int32, misfit } from './field-reader.ts'
+import type { Bytes, FieldReader } from './row-decoder.ts'
 
 const bytea = 17
 

@@ -1,6 +1,6 @@
 // Short texts, of which rows are full. A call of Node's for each costs more than to look at the bytes here, and one call with the codes of
 // all characters makes no text for each of them in between.
-import type { Bytes } from './field-reader.ts'
+import type { Bytes } from './row-decoder.ts'
 
 /** Longer ones cost a call of Node's less. */
 export const longestShort = 12

@@ -3,7 +3,8 @@
 import { OpState } from '../../driver.ts'
 import { endOf, header, Message } from '../inbox.ts'
 import type { Step } from '../step.ts'
-import { type Bytes, isMisfit, misfit } from './field-reader.ts'
+import { isMisfit, misfit } from './field-reader.ts'
+import type { Bytes } from './row-decoder.ts'
 
 /**
  * Reads the whole DataRows from `from` on. Gives where the first message begins that is another or has not come whole.
