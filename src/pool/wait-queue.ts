@@ -207,14 +207,14 @@ export class Deadlock {
     const pool = this.#pool
     if (review) this.#queue.review()
     while (this.#queue.nested && pool.size >= this.#max && pool.opening === 0) {
-      const involved = new Set<object>()
+      const involved: object[] = []
       const left = this.#patienceLeft(involved)
       if (left === null) return
       if (left > 0) {
         this.#later(left)
         return
       }
-      const youngest = this.#queue.youngestInside(involved)
+      const youngest = this.#queue.youngestInside(new Set(involved))
       if (youngest === undefined) return
       pool.deadlocked(youngest)
     }
@@ -226,8 +226,7 @@ export class Deadlock {
   }
 
   /** How long it is until nothing but a deadlock is believed; 0: it is certain, null: some connection may come back. */
-  #patienceLeft(involved: Set<object>): number | null {
-    const now = clock.now()
+  #patienceLeft(involved: object[]): number | null {
     const waits = (key: object): boolean => this.#queue.runsInside(key)
     let left = 0
     for (const member of this.#pool.members) {
@@ -237,9 +236,10 @@ export class Deadlock {
       const likely = ties.likely.filter(waits)
       if (surely.length === 0) {
         if (likely.length === 0) return null
+        const now = clock.now()
         left = Math.max(left, (ties.idleSince ?? now) + this.#patienceMs - now)
       }
-      for (const key of [...surely, ...likely]) involved.add(key)
+      involved.push(...surely, ...likely)
     }
     return left
   }

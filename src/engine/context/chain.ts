@@ -314,11 +314,10 @@ export function heldLeases(engine: EngineCore, chain: Link | undefined): Set<Lea
   return held
 }
 
-/** The frames of `engine` that code with this chain runs inside of, their slots and transactions. */
+/** The frames of `engine` that code with this chain runs inside of, their slots and transactions; some may come more than once. */
 export function around(engine: EngineCore, chain: Link | undefined): readonly object[] {
   const found: object[] = []
-  if (chain === undefined) return found
-  for (let link: Link | undefined = chain; link !== undefined; link = link.next) {
+  for (let link = chain; link !== undefined; link = link.next) {
     const { frame } = link
     if (frame.engine !== engine || !frame.live) continue
     found.push(frame)
@@ -326,7 +325,7 @@ export function around(engine: EngineCore, chain: Link | undefined): readonly ob
     if (frame.transaction !== null) found.push(frame.transaction)
     if (frame.awaited !== undefined) found.push(...around(engine, frame.awaited))
   }
-  return [...new Set(found)]
+  return found
 }
 
 function settingsLost(): TransactionStateError {

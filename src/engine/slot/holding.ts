@@ -225,8 +225,9 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   protected waitEnds(): void {
     const now = clock.now()
     if (now <= this.#waitingSince) return
-    this.#waits ??= new Waits(this.engine.options.pool.acquireTimeoutMs)
-    this.#waits.note(this.#waitingSince, now)
+    const wait = { endedAt: now, ms: now - this.#waitingSince }
+    if (this.#waits === null) this.#waits = new Waits(this.engine.options.pool.acquireTimeoutMs, wait)
+    else this.#waits.note(wait)
   }
 
   /** How long it has waited for connections lately, in milliseconds, the wait that is on not counted. */
@@ -305,17 +306,23 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
 /** Waits are forgotten after so many times the budget. */
 const remembered = 2
 
+interface Wait {
+  /** Monotonic milliseconds. */
+  readonly endedAt: number
+  readonly ms: number
+}
+
 class Waits {
   readonly #budgetMs: number
-  /** When each of them ended, in monotonic milliseconds, and how long it was. */
-  #past: { readonly endedAt: number; readonly ms: number }[] = []
+  #past: Wait[]
 
-  constructor(budgetMs: number) {
+  constructor(budgetMs: number, first: Wait) {
     this.#budgetMs = budgetMs
+    this.#past = [first]
   }
 
-  note(since: number, now: number): void {
-    if (this.#budgetMs !== Infinity) this.#past.push({ endedAt: now, ms: now - since })
+  note(wait: Wait): void {
+    if (this.#budgetMs !== Infinity) this.#past.push(wait)
   }
 
   /** How long it has waited within the time that counts, in milliseconds. */

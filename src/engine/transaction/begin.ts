@@ -24,38 +24,35 @@ import type { Compiled } from '../../sql/compiled.ts'
 import type { Link } from '../context/chain.ts'
 import type { WorkingEngine } from '../works.ts'
 
-/** Null: it has begun, because nothing had to be waited for. Rejects, and throws, with a `Failure` or an error. */
+/** Null: it has its place, because nothing had to be waited for. Rejects, and throws, with a `Failure` or an error. */
 export function begin(record: OpenTransaction, until: number): Promise<void> | null {
   const { slot, options } = record
   const lazy = options.lazy === true
   // Only the transaction knows its own slot: there is nothing to ask, and no queue.
-  if (record.own && options.signal?.aborted !== true && (lazy || slot.borrowAtOnce())) {
-    takePlace(record)
-    reportBegin(record)
-    return null
-  }
+  if (!record.own || options.signal?.aborted === true || !(lazy || slot.borrowAtOnce()))
+    return placeLater(record, lazy, until)
+  takePlace(record)
+  return null
+}
+
+function placeLater(record: OpenTransaction, lazy: boolean, until: number): Promise<void> | null {
   const turn = new Turn(record.engine, record.chain, record.where.handle, {
     quiet: false,
     borrows: !lazy,
     reads: record.reads,
     act: () => takePlace(record),
     until,
-    signal: options.signal,
+    signal: record.options.signal,
   })
-  slot.send(turn)
-  const waiting = turn.wait()
-  return waiting === null ? begun(record) : beginLater(record, waiting)
+  record.slot.send(turn)
+  return turn.wait()
 }
 
-function begun(record: OpenTransaction): Promise<void> | null {
+/** What is done once it has its place. Null: nothing has to be waited for. */
+export function begun(record: OpenTransaction): Promise<void> | null {
   if (!record.onStack) return null
   reportBegin(record)
   return isLent(record.slot) ? openNow(record) : null
-}
-
-async function beginLater(record: OpenTransaction, waiting: Promise<void>): Promise<void> {
-  await waiting
-  await begun(record)
 }
 
 /** Queries of users on the driver's own object belong inside too, so BEGIN cannot wait for the first statement of the engine. */
@@ -140,6 +137,7 @@ export async function beginManual(
 async function beginOrClose(record: OpenTransaction, until: number): Promise<void> {
   try {
     await begin(record, until)
+    await begun(record)
   } catch (thrown) {
     if (record.own) void record.slot.close()
     throw thrownError(thrown, record.engine)

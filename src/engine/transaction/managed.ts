@@ -7,7 +7,7 @@ import { Frame } from '../context/frame.ts'
 import { thrownError } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { OpenTransaction, TransactionPlace } from '../slot/slot.ts'
-import { begin } from './begin.ts'
+import { begin, begun } from './begin.ts'
 import { commit, commitAtOnce, committed, finish, hooksFailed, hurry, notCommitted, rollback } from './ending.ts'
 import { TransactionExit, Transaction } from './transaction.ts'
 import type { TransactionOptions } from './options.ts'
@@ -85,6 +85,8 @@ async function run<T>(record: OpenTransaction, work: Work<T>): Promise<T> {
   try {
     const waiting = begin(record, interruption?.deadline ?? Infinity)
     if (waiting !== null) await waiting
+    const opening = begun(record)
+    if (opening !== null) await opening
   } catch (thrown) {
     interruption?.stop()
     if (record.own) void record.slot.close()
