@@ -2,6 +2,7 @@
 
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Failure } from '../../src/driver/driver.ts'
 import { Inbox } from '../../src/driver/postgres/inbox.ts'
@@ -9,6 +10,7 @@ import { Login } from '../../src/driver/postgres/login.ts'
 import type { ServerOptions } from '../../src/driver/postgres/server-options.ts'
 import { openWire } from '../../src/driver/socket/open-wire.ts'
 import { longestMessage, StartUp, type StartUpOptions } from '../../src/driver/socket/start-up.ts'
+import { certificate, privateKey } from '../support/certificate.ts'
 import { sample } from '../support/extent.ts'
 import { until } from '../support/until.ts'
 import { errorResponse, message } from './messages.ts'
@@ -115,6 +117,31 @@ describe('the start of a session', () => {
   test('may have a key of 4 to 256 bytes, or none', async () => {
     for (const size of [4, 5, 32, 256]) expect(await after(Buffer.concat([ok, key(size), ready]))).toBeNull()
     expect(await after(Buffer.concat([ok, ready]))).toBeNull()
+  })
+
+  test('hears what the server has to say meanwhile', async () => {
+    const { port } = await answering((socket) =>
+      socket.write(
+        Buffer.concat([ok, message('N', 'SWARNING\0C01000\0Mthe disk is full\0\0'), whole.subarray(ok.length)]),
+      ),
+    )
+    const heard: unknown[] = []
+    const hooks = { notice: (fields: unknown) => heard.push(fields) }
+    const { wire } = await openWire({ host: '127.0.0.1', port, user: 'app' }, hooks, performance.now() + 50_000)
+    wire.destroy()
+
+    expect(heard).toEqual([{ severity: 'WARNING', code: '01000', message: 'the disk is full' }])
+  })
+
+  test('without a key gives a session that nobody can ask to stop, and asks nothing', async () => {
+    const { port, sent } = await answering((socket) => socket.write(Buffer.concat([ok, ready])))
+    const deadline = performance.now() + 50_000
+    const opened = await openWire({ host: '127.0.0.1', port, user: 'app' }, { notice() {} }, deadline)
+    const stopped = await opened.cancel(deadline)
+    opened.wire.destroy()
+
+    expect(stopped).toBe(false)
+    expect(sent).toHaveLength(1)
   })
 
   test('takes an older version from a server that knows no newer one, unless that was refused', async () => {
@@ -299,6 +326,19 @@ describe('before TLS stands', () => {
   test('another answer is refused', async () => {
     const { port } = await answering((socket) => socket.write('G'))
     expect(await opening(port, { ssl })).toMatchObject(broken)
+  })
+
+  test('a server that speaks TLS at once, but not for PostgreSQL, is told nothing', async () => {
+    const sent: Buffer[] = []
+    const server = createTlsServer({ cert: certificate, key: privateKey }, (socket) => {
+      socket.on('error', () => {}).on('data', (bytes: Buffer) => sent.push(bytes))
+    }).listen(0, '127.0.0.1')
+    onTestFinished(() => void server.close())
+    await new Promise((resolve) => server.once('listening', resolve))
+    const { port } = server.address() as AddressInfo
+
+    expect(await opening(port, { ssl, sslNegotiation: 'direct' })).toMatchObject(broken)
+    expect(sent).toEqual([])
   })
 
   test.each([{}, { ssl }, { ssl, sslNegotiation: 'direct' as const }])(
