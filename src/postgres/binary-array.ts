@@ -1,6 +1,7 @@
 // Arrays of parameters in PostgreSQL's binary format: for long ones of common types, which cost a multiple as text. An array that
 // holds anything else than such values is written as text, which says what is wrong with it.
 import { textRefusal } from '../sql/parameters.ts'
+import { float4Of } from './float4.ts'
 import { Oid } from './type-table.ts'
 
 /** A short one is written as text in no time. */
@@ -57,14 +58,10 @@ const oid: Write = (bytes, at, value) =>
     ? bytes.writeUInt32BE(value, at)
     : -1
 
-/** The server rounds digits, and this a double. Numbers in the middle between two of its own, and those it refuses, are left to it. */
+/** What is not the same by its digits is left to the server. */
 const float4: Write = (bytes, at, value) => {
-  if (typeof value !== 'number') return -1
-  const near = Math.fround(value)
-  const other = near + 2 * (value - near)
-  if (near !== value && !Number.isNaN(value) && (!Number.isFinite(near) || near === 0 || Math.fround(other) === other))
-    return -1
-  return bytes.writeFloatBE(value, at)
+  const float = typeof value === 'number' ? float4Of(value) : null
+  return float === null ? -1 : bytes.writeFloatBE(float, at)
 }
 
 /** The day in UTC. */
@@ -137,7 +134,7 @@ function ofTexts(values: readonly unknown[], element: number): Uint8Array | null
   return bytes
 }
 
-function ofBytes(values: readonly unknown[]): Uint8Array | null {
+function ofBytes(values: readonly unknown[], element: number = Oid.bytea): Uint8Array | null {
   let size = 20
   for (const value of values) {
     if (value instanceof Uint8Array) size += 4 + value.length
@@ -145,7 +142,7 @@ function ofBytes(values: readonly unknown[]): Uint8Array | null {
     else return null
   }
   const bytes = Buffer.allocUnsafe(size)
-  let at = begin(bytes, values, Oid.bytea)
+  let at = begin(bytes, values, element)
   for (const value of values as readonly (Uint8Array | null)[]) {
     at = bytes.writeInt32BE(value === null ? -1 : value.length, at)
     if (value === null) continue
@@ -153,6 +150,21 @@ function ofBytes(values: readonly unknown[]): Uint8Array | null {
     at += value.length
   }
   return bytes
+}
+
+/** Of elements that somebody else writes. Null: one of them has to be written as text. */
+export function binaryArrayOf(
+  values: readonly unknown[],
+  element: number,
+  write: (value: object) => Uint8Array | null,
+): Uint8Array | null {
+  const written: (Uint8Array | null)[] = []
+  for (const value of values) {
+    const each = typeof value === 'object' && value !== null ? write(value) : null
+    if (each === null && value !== null) return null
+    written.push(each)
+  }
+  return written.length === 0 ? null : ofBytes(written, element)
 }
 
 /** One dimension, whether there are NULLs, the type, how many, the first index. */

@@ -4,7 +4,7 @@ import { isBoxedPrimitive } from 'node:util/types'
 import { GeneverError, ParameterError } from '../errors/index.ts'
 import { jsonText, textRefusal } from '../sql/parameters.ts'
 import { arrayText, localText, timestampText } from './text-forms.ts'
-import { binaryArray } from './binary-array.ts'
+import { binaryArray, binaryArrayOf } from './binary-array.ts'
 import { mostParameters } from './dialect.ts'
 import { isJson, Oid } from './type-table.ts'
 import { TypeBook } from './types/book.ts'
@@ -16,6 +16,8 @@ export interface Writers {
   readonly writes: boolean
   /** Null: nothing of this one. */
   writer(type: number): ((value: object) => string) | null
+  /** What also writes it in binary, or the elements of an array type. Null: it is written as text. */
+  binaryWriter(type: number): { readonly element: number; readonly write: (value: object) => Uint8Array | null } | null
 }
 
 /** How parameters are written: by what is known of types, and by what users have said of them. */
@@ -59,7 +61,8 @@ export function encodeAll(params: readonly unknown[], types: readonly number[] |
     if (plain !== undefined) encoded[i] = plain
     else {
       const type = types?.[i] ?? 0
-      encoded[i] = (Array.isArray(value) ? longArray(value, type, as) : null) ?? encode(value, type, i, as)
+      encoded[i] =
+        (typeof value === 'object' ? inBinary(value as object, type, as) : null) ?? encode(value, type, i, as)
     }
   }
   return encoded
@@ -90,15 +93,18 @@ function plainly(value: unknown, position: number): Encoded | undefined {
 }
 
 /** Null: it is written as text, where it is said what is wrong with it. */
-function longArray(values: readonly unknown[], type: number, as: Writing): Uint8Array | null {
+function inBinary(value: object, type: number, as: Writing): Uint8Array | null {
   try {
-    return inBinary(values, type, as)
+    const said = as.converter?.binaryWriter(type) ?? null
+    if (said !== null && said.element === 0) return said.write(value)
+    if (!Array.isArray(value)) return null
+    return said === null ? longArray(value, type, as) : binaryArrayOf(value, said.element, said.write)
   } catch {
     return null
   }
 }
 
-function inBinary(values: readonly unknown[], type: number, { book, converter }: Writing): Uint8Array | null {
+function longArray(values: readonly unknown[], type: number, { book, converter }: Writing): Uint8Array | null {
   const of = elementOf(book.base(type))
   if ((of === Oid.timestamp || of === Oid.date) && book.local) return null
   if (converter !== null && (converter.writer(type) ?? converter.writer(of)) !== null) return null
@@ -159,8 +165,7 @@ export function partText(value: unknown, type: number, as: Writing): string | nu
   return value === undefined ? null : element(value, type, ofParameter, as)
 }
 
-/** @param part Of another value: it has to be text. */
-function encode(value: unknown, given: number, position: number, as: Writing, part: boolean = false): Written {
+function encode(value: unknown, given: number, position: number, as: Writing): Written {
   if (typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   if (typeof value === 'object' && value !== null) {
     const write = as.converter?.writer(given) ?? null
@@ -175,7 +180,7 @@ function encode(value: unknown, given: number, position: number, as: Writing, pa
         ),
         position,
       )
-    return encodeObject(value, as.book.base(given), position, as, part)
+    return encodeObject(value, as.book.base(given), position, as)
   }
   return refuse(position, `is a value of type ${typeof value}`)
 }
@@ -185,7 +190,7 @@ function textOf(written: unknown, position: number): string {
   return typeof written === 'string' ? written : refuse(position, 'was not made a text by the conversion of its type')
 }
 
-function encodeObject(value: object, type: number, position: number, as: Writing, part: boolean): Written {
+function encodeObject(value: object, type: number, position: number, as: Writing): Written {
   if (isBytes(value)) return bytes(value, type, position)
   if (value instanceof Date) {
     const local = as.book.local && (type === Oid.timestamp || type === Oid.date)
@@ -193,8 +198,7 @@ function encodeObject(value: object, type: number, position: number, as: Writing
     return isJson(type) ? JSON.stringify(value) : text
   }
   if (isJson(type)) return json(value, position)
-  if (Array.isArray(value))
-    return (part ? null : inBinary(value, type, as)) ?? array(value, as.book.element(type), position, as)
+  if (Array.isArray(value)) return array(value, as.book.element(type), position, as)
   if (isBoxedPrimitive(value)) return own(value.valueOf(), position)
   if (hasOwnText(value)) {
     const text = guarded(position, () => value.toJSON())
@@ -234,7 +238,7 @@ function element(value: unknown, type: number, position: number, as: Writing): s
   if (typeof value === 'number') return numberText(value)
   if (value === null) return null
   if (value === undefined) return refuse(position, 'holds an element that is undefined: pass null')
-  const text = encode(value instanceof Whole ? value.items : value, type, position, as, true)
+  const text = encode(value instanceof Whole ? value.items : value, type, position, as)
   if (!(text instanceof Uint8Array)) return text
   const base = as.book.base(type)
   if (base === 0 || base === Oid.bytea || base >= firstOfDatabase)

@@ -45,6 +45,9 @@ forEachDriver((driver) => {
     ['ints', [1, 2]],
     ['ints', []],
     ['ints[]', [[1, 2], [3]]],
+    // Long enough to travel in binary, as an array that is an element does not.
+    ['ints', Array.from({ length: 20 }, (_, i) => i)],
+    ['ints[]', [Array.from({ length: 20 }, (_, i) => i), [3]]],
     ['docs', [{ a: 1 }, [2]]],
     ['docs[]', [[{ a: 1 }, [2]], []]],
     ['at', at],
@@ -125,7 +128,7 @@ forEachDriver((driver) => {
 test('a domain over a domain over an array knows its elements', () => {
   const book = new TypeBook()
   expect(book.unknown([25, 20_000, 20_003])).toEqual([20_000, 20_003])
-  const row = { schema: 'public', name: 'd', kind: 'd', delimiter: ',', range: 0, fields: [], types: [] }
+  const row = { schema: 'public', name: 'd', extension: '', kind: 'd', delimiter: ',', range: 0, fields: [], types: [] }
   const rows = [
     { ...row, oid: 20_000, base: 20_001, element: 0 },
     { ...row, oid: 20_001, base: 20_002, element: 0 },

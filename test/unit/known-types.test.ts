@@ -6,7 +6,7 @@ import { TypeBook, type TypeRow } from '../../src/postgres/types/book.ts'
 import { converterOf } from '../../src/postgres/types/converter.ts'
 import { Conversions } from '../../src/sql/conversions.ts'
 
-const row = { schema: 'public', base: 0, element: 0, delimiter: ',', range: 0, fields: [], types: [] }
+const row = { schema: 'public', extension: '', base: 0, element: 0, delimiter: ',', range: 0, fields: [], types: [] }
 const positive: TypeRow = { ...row, oid: 20_001, name: 'positive', kind: 'd', base: 23 }
 const pair: TypeRow = { ...row, oid: 20_002, name: 'pair', kind: 'c', fields: ['a', 'b'], types: [positive.oid, 25] }
 const conversions = Conversions.of(structured)

@@ -10,6 +10,8 @@ export interface TypeRow {
   readonly oid: number
   readonly schema: string
   readonly name: string
+  /** Of which it is a member; '' for none. */
+  readonly extension: string
   /** `typtype` of the catalogue. */
   readonly kind: string
   /** What a domain is over. */
@@ -25,7 +27,18 @@ export interface TypeRow {
 }
 
 const box = 603
-const gone = { schema: '', name: '', kind: '', base: 0, element: 0, delimiter: ',', range: 0, fields: [], types: [] }
+const gone = {
+  schema: '',
+  name: '',
+  extension: '',
+  kind: '',
+  base: 0,
+  element: 0,
+  delimiter: ',',
+  range: 0,
+  fields: [],
+  types: [],
+}
 
 /** What is known of the types of a database until its catalogue changes. Who reads by it goes on by it then. */
 export class KnownTypes {
@@ -142,6 +155,9 @@ export const typeLookup: Compiled = ownRead(
         where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
     ) as parts where parts.part >= ${firstOfDatabase}
   ) select t.oid, n.nspname::text as schema, t.typname::text as name, t.typtype::text as kind,
+    coalesce((select e.extname::text from pg_catalog.pg_depend as d join pg_catalog.pg_extension as e on e.oid = d.refobjid
+      where d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass and d.objid = t.oid and d.deptype = 'e'
+        and d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass), '') as extension,
     case t.typtype when 'd' then t.typbasetype else 0::oid end as base,
     case when t.typtype <> 'd' and t.typcategory = 'A' and t.typlen = -1 then t.typelem else 0::oid end as element,
     t.typdelim::text as delimiter,

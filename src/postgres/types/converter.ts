@@ -7,6 +7,13 @@ import { type Reader, readerFor } from '../type-table.ts'
 import type { KnownTypes, TypeBook } from './book.ts'
 import { unreadable } from './pieces.ts'
 import { builtInNames, firstOfDatabase } from './built-in.ts'
+import { type BinaryForm, formBeside } from './of-extension.ts'
+
+/** How values of a type travel in binary, or the elements of an array type. */
+export interface Binary extends BinaryForm {
+  /** The type of the elements; 0 for what is no array. */
+  readonly element: number
+}
 
 /** PostgreSQL's words for any type of a kind, by `typtype`. */
 const kinds: Readonly<Record<string, string>> = { e: 'anyenum', r: 'anyrange', m: 'anymultirange', c: 'record' }
@@ -76,6 +83,29 @@ export class Converter implements Writing {
   /** Null: users have said nothing of how it is written. */
   writer(type: number): ((value: object) => string) | null {
     return this.#find(type)?.write ?? null
+  }
+
+  /** Null: values are read from their text. */
+  binaryReader(type: number): Pick<Binary, 'element' | 'read'> | null {
+    return this.#binary(type, 'read')
+  }
+
+  /** Null: values are written as text. */
+  binaryWriter(type: number): Pick<Binary, 'element' | 'write'> | null {
+    return this.#binary(type, 'write')
+  }
+
+  #binary(type: number, way: 'read' | 'write'): Binary | null {
+    if (type < firstOfDatabase) return null
+    const row = this.#types.row(type)
+    const element = row?.element ?? 0
+    const form = formBeside(
+      this.#find(element === 0 ? type : element)?.[way],
+      element === 0 ? row : this.#types.row(element),
+    )
+    if (form === null || (element !== 0 && this.#conversions.find([String(type), ...this.#names(type)]) !== undefined))
+      return null
+    return { ...form, element }
   }
 
   #find(type: number): TypeConversion | null {

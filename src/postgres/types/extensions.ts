@@ -1,7 +1,8 @@
 // Types of extensions, and of text search, as objects: hstore, ltree, pgvector.
 import type { TypeConversion } from '../../sql/conversions.ts'
-import { ofExtension } from './of-extension.ts'
+import { inBinary, ofExtension } from './of-extension.ts'
 import { Pieces, unreadable, unwritable } from './pieces.ts'
+import { halfvecForm, sparsevecForm, vectorForm } from './vectors.ts'
 
 const quoted = (text: string): string => `"${text.replaceAll(/["\\]/g, '\\$&')}"`
 
@@ -42,14 +43,18 @@ const isNumbers = (value: object): value is number[] =>
 const digits = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
 
 /** A list of numbers: `vector` and `halfvec` of pgvector. */
-export const vector: TypeConversion<number[]> = ofExtension(['vector', 'halfvec'], {
-  read(text) {
-    if (!/^\[.*\]$/.test(text)) return unreadable('vector')
-    return text === '[]' ? [] : text.slice(1, -1).split(',').map(Number)
-  },
-  write: (value) =>
-    isNumbers(value) ? `[${Array.from(value, digits).join()}]` : unwritable('vector', 'a list of numbers'),
-})
+export const vector: TypeConversion<number[]> = ofExtension(
+  ['vector', 'halfvec'],
+  inBinary(
+    'vector',
+    { vector: vectorForm, halfvec: halfvecForm },
+    {
+      read: (text) => (/^\[[-+\d.,e ]*\]$/.test(text) ? (JSON.parse(text) as number[]) : unreadable('vector')),
+      write: (value: object) =>
+        isNumbers(value) ? `[${Array.from(value, digits).join()}]` : unwritable('vector', 'a list of numbers'),
+    },
+  ),
+)
 
 /** A value of `sparsevec`. */
 export interface SparseVector {
@@ -59,22 +64,29 @@ export interface SparseVector {
 }
 
 /** `sparsevec` of pgvector. */
-export const sparsevec: TypeConversion<SparseVector> = ofExtension(['sparsevec'], {
-  read(text) {
-    const [, entries, dimensions] = /^\{(.*)\}\/(\d+)$/.exec(text) ?? unreadable('sparsevec')
-    const values = (entries as string)
-      .split(',')
-      .flatMap((entry) => (entry === '' ? [] : [entry.split(':').map(Number)]))
-    return { dimensions: Number(dimensions), values: Object.fromEntries(values) as Record<number, number> }
-  },
-  write(value) {
-    const { dimensions, values } = value as Partial<SparseVector>
-    if (typeof dimensions !== 'number' || typeof values !== 'object')
-      return unwritable('sparsevec', 'an object { dimensions, values }')
-    const entries = Object.entries(values).map(([index, each]) => `${index}:${digits(each)}`)
-    return `{${entries.join(',')}}/${dimensions}`
-  },
-})
+export const sparsevec: TypeConversion<SparseVector> = ofExtension(
+  ['sparsevec'],
+  inBinary(
+    'vector',
+    { sparsevec: sparsevecForm },
+    {
+      read(text) {
+        const [, entries, dimensions] = /^\{(.*)\}\/(\d+)$/.exec(text) ?? unreadable('sparsevec')
+        const values = (entries as string)
+          .split(',')
+          .flatMap((entry) => (entry === '' ? [] : [entry.split(':').map(Number)]))
+        return { dimensions: Number(dimensions), values: Object.fromEntries(values) as Record<number, number> }
+      },
+      write(value: object) {
+        const { dimensions, values } = value as Partial<SparseVector>
+        if (typeof dimensions !== 'number' || typeof values !== 'object')
+          return unwritable('sparsevec', 'an object { dimensions, values }')
+        const entries = Object.entries(values).map(([index, each]) => `${index}:${digits(each)}`)
+        return `{${entries.join(',')}}/${dimensions}`
+      },
+    },
+  ),
+)
 
 /** A word of a `tsvector`, and where it stands. */
 export interface Lexeme {

@@ -56,7 +56,7 @@ function byMode(type: number, mode: Mode, as: Reading): FieldReader | null {
   if (element === 0) return scalar(type, mode, as)
   if (mode === 'buffer') return null
   const read = scalar(element, mode, as)
-  return read === null ? null : (bytes, start, end) => array(element, read, bytes, start, end)
+  return read === null ? null : binaryArrayOf(element, read)
 }
 
 function scalar(type: number, mode: Mode, as: Reading): FieldReader | null {
@@ -118,6 +118,11 @@ function sized(size: number, read: FieldReader): FieldReader {
     if (end - start !== size) throw misfit()
     return read(bytes, start, end)
   }
+}
+
+/** Arrays of that type, whose elements are read so. */
+export function binaryArrayOf(type: number, read: FieldReader): FieldReader {
+  return (bytes, start, end) => array(type, read, bytes, start, end)
 }
 
 function array(type: number, read: FieldReader, bytes: Bytes, start: number, end: number): unknown[] {

@@ -3,7 +3,7 @@
 // throw, and the session fails that one operation.
 import { ProtocolError } from '../../../errors/index.ts'
 import type { Field, RowSpec, Shape } from '../../../sql/compiled.ts'
-import { askedField, binaryField } from './binary-result.ts'
+import { askedField, binaryArrayOf, binaryField } from './binary-result.ts'
 import { fieldReader, fieldReaderOf, int32, misfit, readAll } from './field-reader.ts'
 import { generateRows, type PushRow } from './generated.ts'
 import { areWhole, KindRows, UnpairedRows } from './kind-rows.ts'
@@ -106,15 +106,23 @@ function makeDecoder(
     if (column?.list !== undefined) return listReader(column.list, fields, book)
     if (spec?.read !== undefined && spec.columns === null) return fieldReaderOf(spec.read(type))
     const said = converter?.reader(type) ?? null
-    if (asked?.[at] === 1) return askedField(type, column, said, book) ?? unread()
-    if (said !== null) return fieldReaderOf(said)
-    const read = binary && formats[at] === 0 ? binaryField(type, column, book) : null
+    const saidInBinary = said === null ? null : binaryOf(type, converter)
+    if (asked?.[at] === 1) return saidInBinary ?? askedField(type, column, said, book) ?? unread()
+    const wanted = binary && formats[at] === 0
+    const read = !wanted ? null : said === null ? binaryField(type, column, book) : saidInBinary
     if (read !== null) formats[at] = 1
-    return read ?? fieldReader(type, column, book)
+    return read ?? (said === null ? fieldReader(type, column, book) : fieldReaderOf(said))
   }
   const decoder = rowDecoder(fields, spec, readerOf)
   if (formats.includes(1)) decoder.formats = formats
   return decoder
+}
+
+/** Null: what users have said of the type is for its text. */
+function binaryOf(type: number, converter: Converter | null): FieldReader | null {
+  const known = converter?.binaryReader(type) ?? null
+  if (known === null) return null
+  return known.element === 0 ? known.read : binaryArrayOf(known.element, known.read)
 }
 
 function unread(): never {
