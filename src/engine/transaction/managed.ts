@@ -273,8 +273,8 @@ class Interruption implements Expiring, Abortable {
   }
 
   expire(): void {
-    const { place, options, committing } = this.#record
-    const late = `The transaction begun at ${place} took longer than ${String(options.timeoutMs)} ms`
+    const { place, committing } = this.#record
+    const late = `The transaction begun at ${place} took longer than its timeoutMs`
     this.#interrupt(
       committing
         ? new TransactionTimeoutError(`${late}; it was being committed.`, { outcome: 'unknown' })
