@@ -63,19 +63,13 @@ const alone = calling(
   /\bvi\.(?:mock|doMock|resetModules)\(|\b(?:createHook|registerAdapter)\(|\bgc\?\.\(|\b(?:cpuUsage|getSQL|drizzle:entityKind)\b|\/kit\.ts'|createAdaptorServer\(\{ fetch: app\.fetch \}\)/,
 ).filter((path) => !path.startsWith(join('test', 'meta')))
 
-/**
- * Suites about what a session says and hears, how it is opened, stopped and lost, and who has it, run on the driver `socket` too. Those
- * about the pool's time, arguments, migrations and the command line need no second driver.
- */
-const onSocket = onDrivers
-  .filter((path) => !sampling.includes(path))
-  .filter((path) =>
-    /behaviour.(?:acquire|ambient|baked|borrowing|cardinality|classification|client-enc|close|connection-str|context-isol|conversions|copy|current|detached|domain|errors|every|execute|first-op|function|idle|into|iterate|json|left|listen|local-set|lock|manual|nested|observe|on-connect|opening|overlays|param|pool-close|prepared|promise|query|raise|raw-client|registry|release|reuse|row-sec|rows|sandbox-[dht]|script|self-dead|serve|session|settings|several-hosts|sql-tag|standard|sync|thenable|types|transaction|upkeep|user-code|with-bind)/.test(
-      path,
-    ),
-  )
-  .concat('test/faults/commit-outcome.test.ts', 'test/faults/idle-transaction.test.ts')
-  .concat('test/replicas/reads.test.ts', 'test/replicas/failover.test.ts', 'test/replicas/tenants.test.ts')
+/** They name the drivers they run on, lend the object of node-postgres, or are about the command line. */
+const naming =
+  /\b(?:batched-reads|calls-and-names|calls-once|iterate-ahead|lanes-on-a-server|nested-random|nested-release|tags-on-postgres|cli|cli-terminal|transaction-cost|raw-client-pg|addresses|list-bytes|pooler-prepared|select-in|transaction-breaks|faults.listen)\.test/
+/** All other suites that reach a server run on the driver `socket` too: the promises of the docs, broken networks and servers, replicas. */
+const onSocket = calling(
+  /\b(?:forEachDriver|wantedDrivers|databaseUrl|freshDatabase|serverUrl|site|ownServer|cluster)\(/,
+).filter((path) => /^test.(?:behaviour|faults|replicas)\b/.test(path) && !naming.test(path))
 
 /** Suites that know no version of the server run on PostgreSQL 15 too, where this machine has it. */
 const onVersions = [

@@ -4,7 +4,7 @@ import { createDb, UsageError } from 'genever'
 import { hstore, structured, text } from 'genever/types'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { freshDatabase } from '../support/database.ts'
+import { freshDatabase, urlForPg } from '../support/database.ts'
 import { hear } from '../support/events.ts'
 import { forEachDriver } from '../support/matrix.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -152,7 +152,7 @@ forEachDriver((driver) => {
 
 test.each(['pg', 'socket'] as const)('%s: names are looked up in one trip, before their first use', async (driver) => {
   await using database = await freshDatabase("create type mood as enum ('ok')")
-  await using proxy = await startProxy(database.url)
+  await using proxy = await startProxy(urlForPg(database.url))
   const trips = async (work: () => Promise<unknown>): Promise<number> => {
     const [link] = proxy.open
     const before = link?.toServer.types.length ?? 0
@@ -192,7 +192,7 @@ test.each(['pg', 'socket'] as const)(
   '%s: types are looked up again where another connection has changed the catalogue since',
   async (driver) => {
     await using database = await freshDatabase("create type mood as enum ('ok')")
-    await using proxy = await startProxy(database.url)
+    await using proxy = await startProxy(urlForPg(database.url))
     await using db = createDb(proxy.url, { driver, pool: { max: 2 } })
     await using reader = await db.acquire()
     await using other = await db.acquire()

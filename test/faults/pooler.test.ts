@@ -227,8 +227,10 @@ for (const [name, there, start] of kinds) {
         const error = await caught(
           at.db.transaction(
             async (tx) => {
+              // A machine that stands still hears the answer and the end at once.
+              const aborted = new Promise((resolve) => tx.signal.addEventListener('abort', resolve))
               await tx.status('insert into t values (1)')
-              await new Promise((resolve) => tx.signal.addEventListener('abort', resolve))
+              await aborted
               await tx.scalar('select 1')
             },
             { idleTimeoutMs: 80 },

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { urlForPg } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { errorResponse, message } from './messages.ts'
 import { passTime, short, site, sound, watch } from './support.ts'
@@ -94,7 +95,7 @@ const waiter = `
 
 /** Nothing of this process runs until the server has answered, and for longer than the deadlines. */
 function standStill(url: string): void {
-  execFileSync(process.execPath, ['-e', waiter, createRequire(import.meta.url).resolve('pg'), url])
+  execFileSync(process.execPath, ['-e', waiter, createRequire(import.meta.url).resolve('pg'), urlForPg(url)])
 }
 
 function plain(url: string, options: EngineOptions): Promise<Db> {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createDb, type Db } from 'genever'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { urlForPg } from '../support/database.ts'
 import { ownServer, type OwnServer } from '../support/own-server.ts'
 import { startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
@@ -154,7 +155,7 @@ async function crowd(connections: number): Promise<() => Promise<unknown>> {
   onTestFinished(async () => void (await end()))
   await until(
     async () => {
-      const client = new pg.Client({ connectionString: server.url, application_name: 'genever-test-support' })
+      const client = new pg.Client({ connectionString: urlForPg(server.url), application_name: 'genever-test-support' })
       client.on('error', () => {})
       await client.connect()
       return clients.push(client) === connections

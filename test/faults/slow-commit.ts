@@ -1,7 +1,7 @@
 /** Commits that take their time: a deferred constraint waits in them until the test lets it. */
 
 import pg from 'pg'
-import { onServer } from '../support/database.ts'
+import { onServer, urlForPg } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import type { LeapingTime } from '../support/virtual-time.ts'
 import type { Site } from './support.ts'
@@ -23,7 +23,10 @@ export async function slowCommits(made: Promise<Site>): Promise<SlowSite> {
     create or replace function hold() returns trigger language plpgsql as
       $$ begin perform pg_advisory_xact_lock(4711); return null; end $$;
     create constraint trigger hold after insert on slow deferrable initially deferred for each row execute function hold()`)
-  const keeper = new pg.Client({ connectionString: place.direct.url, application_name: 'genever-test-support' })
+  const keeper = new pg.Client({
+    connectionString: urlForPg(place.direct.url),
+    application_name: 'genever-test-support',
+  })
   await keeper.connect()
   await keeper.query('select pg_advisory_lock(4711)')
   return {

@@ -22,7 +22,12 @@ export const isOnSocket: boolean = wantedDrivers().every((name) => name === 'soc
 
 /** The server itself: the URL of its maintenance database, as a superuser. */
 export function serverUrl(): string {
-  return inject('serverUrl').replace(/^\w+:/, isOnSocket ? 'socket:' : 'postgres:')
+  return byScheme(inject('serverUrl'))
+}
+
+/** With the scheme of the driver that suites run on which name none. */
+export function byScheme(url: string): string {
+  return url.replace(/^\w+:/, isOnSocket ? 'socket:' : 'postgres:')
 }
 
 /** As node-postgres reads it. */

@@ -6,6 +6,7 @@ import { access, chown, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { certificate, privateKey } from './certificate.ts'
+import { byScheme } from './database.ts'
 import { startServer } from './embedded-postgres.ts'
 import { until } from './until.ts'
 
@@ -57,7 +58,7 @@ export async function ownServer(): Promise<OwnServer> {
     child = null
   }
   return {
-    url: first.url,
+    url: byScheme(first.url),
     stop,
     query,
     async start() {

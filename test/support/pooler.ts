@@ -51,7 +51,7 @@ export interface PgBouncer extends Pooler {
 
 /** Starts PgBouncer in transaction mode, with so many connections to the server, and so many prepared statements kept on each. */
 export async function startPgBouncer(target: string, size: number, statements = 0): Promise<PgBouncer> {
-  const { hostname, port, username, password, pathname } = new URL(target)
+  const { protocol, hostname, port, username, password, pathname } = new URL(target)
   const directory = await mkdtemp(join(tmpdir(), 'genever-pgbouncer-'))
   const own = await freePort()
   const login = `user=${username}${password === '' ? '' : ` password='${decodeURIComponent(password)}'`}`
@@ -81,7 +81,7 @@ export async function startPgBouncer(target: string, size: number, statements = 
     throw new Error(`PgBouncer did not start: ${said}`, { cause: error })
   })
   return {
-    url: `postgres://${username}@127.0.0.1:${own}${pathname}`,
+    url: `${protocol}//${username}@127.0.0.1:${own}${pathname}`,
     async keep(kept) {
       await writeFile(file, configuration(kept).join('\n'))
       child.kill('SIGHUP')
@@ -111,7 +111,7 @@ const cancelRequest = 80_877_102
 
 /** A pooler in this process, with so many connections to the server. Refuses what depends on a session. */
 export async function startPooler(target: string, size: number): Promise<Pooler> {
-  const { hostname, port, username, pathname } = new URL(target)
+  const { protocol, hostname, port, username, pathname } = new URL(target)
   const sockets = new Set<Socket>()
   const keep = (socket: Socket): Socket => {
     sockets.add(socket.setNoDelay(true))
@@ -140,7 +140,7 @@ export async function startPooler(target: string, size: number): Promise<Pooler>
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
-    url: `postgres://${username}@127.0.0.1:${(server.address() as AddressInfo).port}${pathname}`,
+    url: `${protocol}//${username}@127.0.0.1:${(server.address() as AddressInfo).port}${pathname}`,
     async [Symbol.asyncDispose]() {
       server.close()
       for (const socket of sockets) socket.destroy()

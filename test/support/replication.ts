@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { byScheme } from './database.ts'
 import { installedServer } from './embedded-postgres.ts'
-import { wantedDrivers } from './extent.ts'
 import { freePort } from './free-port.ts'
 import { until } from './until.ts'
 
@@ -77,7 +77,7 @@ export async function cluster(settings: Readonly<Record<string, string>> = {}): 
     let pid = 0
     const made = {
       name,
-      url: `${wantedDrivers().includes('socket') ? 'socket' : 'postgres'}:${place}`,
+      url: byScheme(`postgres:${place}`),
       port,
       async start(options: Readonly<Record<string, string>> = {}) {
         for (const file of ['postmaster.pid', 'postmaster.opts']) await rm(join(data, file), { force: true })
