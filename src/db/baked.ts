@@ -69,14 +69,19 @@ export type BakedArguments<P, Options = BakedOptions | Handle> =
  * while its db has no database. (GINO: `BakedQuery`.)
  */
 export interface Baked<R, P extends object = Params, Raw = R> {
+  /** Every row. */
   all(...given: BakedArguments<P>): Promise<R[]>
+  /** The first row, or undefined. The other rows are not loaded. */
   first(...given: BakedArguments<P>): Promise<R | undefined>
+  /** The only row. @throws {NoResultError | MultipleResultsError} unless there is exactly one. */
   one(...given: BakedArguments<P>): Promise<R>
+  /** The only row, or undefined. @throws {MultipleResultsError} when there is more than one. */
   oneOrNone(...given: BakedArguments<P>): Promise<R | undefined>
   /** The first column of the first row, whatever the loader. */
   scalar<V = unknown>(...given: BakedArguments<P>): Promise<V | undefined>
+  /** The command, the count of rows, and the rows. */
   status(...given: BakedArguments<P>): Promise<Status<R>>
-  /** @throws {ParameterError} at once, when the parameters do not fit. */
+  /** A cursor on the server. @throws {ParameterError} at once, when the parameters do not fit. */
   iterate(...given: BakedArguments<P, CursorOptions | Handle>): Cursor<R>
   /** Runs it with each set of parameters, all or nothing. The rows are not loaded. Without any set, no statement is sent. */
   executeMany(sets: readonly P[], options?: BakedOptions | Handle): Promise<Status<never>>

@@ -87,8 +87,11 @@ export interface PoolLimits {
 
 /** Counts at one moment, except `recalls`. `open` = idle + reserved + serving + draining. */
 export interface PoolStats {
+  /** Connections that are open. */
   readonly open: number
+  /** The option `pool: { max }`. */
   readonly max: number
+  /** Connections that nobody uses. */
   readonly idle: number
   /** Connections borrowed by a connection handle or a transaction. */
   readonly reserved: number
@@ -96,7 +99,9 @@ export interface PoolStats {
   readonly serving: number
   /** Connections that are being checked, reset or closed. */
   readonly draining: number
+  /** Connections that are being opened. */
   readonly opening: number
+  /** Callers that wait for a connection. */
   readonly waiting: number
   /** Connections that listen to channels. They are beyond `max`. */
   readonly listening: number

@@ -70,12 +70,16 @@ export const Names = {
   transaction: 4,
 } as const
 
-/** A column of a result, as the server describes it. `type` is its OID; `table` and `column` are 0 for an expression. */
+/** A column of a result, as the server describes it. */
 export interface Field {
   readonly name: string
+  /** The OID of its table; 0 for an expression. */
   readonly table: number
+  /** Its number in that table, from 1; 0 for an expression. */
   readonly column: number
+  /** The OID of its type; on MySQL the number of it. */
   readonly type: number
+  /** The modifier of the type, such as the length of a `varchar`; -1: none. */
   readonly typmod: number
 }
 

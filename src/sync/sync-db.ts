@@ -65,10 +65,12 @@ export class SyncDb extends Printable implements Disposable {
     this.#timeoutMs = timeoutMs
   }
 
+  /** Every row. */
   all<R = Row>(text: string, params?: Params): R[] {
     return this.#query('all', text, params) as R[]
   }
 
+  /** The first row, or undefined. */
   first<R = Row>(text: string, params?: Params): R | undefined {
     return this.#query('first', text, params) as R | undefined
   }
@@ -88,6 +90,7 @@ export class SyncDb extends Printable implements Disposable {
     return this.#query('scalar', text, params) as V | undefined
   }
 
+  /** The command and the count of rows. */
   status(text: string, params?: Params): { readonly command: string; readonly rowCount: number | null } {
     return this.#query('status', text, params) as { readonly command: string; readonly rowCount: number | null }
   }

@@ -5,6 +5,7 @@ import { Printable } from '../../util/thrown.ts'
 /** A notification that was sent to a channel. */
 export interface Notification {
   readonly gap: false
+  /** As it was named in `listen()`. */
   readonly channel: string
   /** `''` when it was sent without a payload. */
   readonly payload: string
@@ -15,6 +16,7 @@ export interface Notification {
 /** A gap: notifications may have been missed. Read the data that depends on them again. */
 export interface Gap {
   readonly gap: true
+  /** As it was named in `listen()`. */
   readonly channel: string
   readonly payload: undefined
   /** How long nothing was listening, in milliseconds. 0 when more came than could be kept. */
@@ -43,6 +45,7 @@ const mostWaiting = 10_000
 
 /** One who listens on a channel, as `listen()` gives it. Its messages are read by a loop (`for await`) or by the callback of `listen()`. */
 export class Listener extends Printable implements AsyncIterable<Heard>, AsyncDisposable {
+  /** As it was named in `listen()`. */
   readonly channel: string
   #waiting: Heard[] = []
   #ended = false

@@ -12,6 +12,7 @@ export interface HostStats extends PoolStats {
   readonly name: string
   /** `out`: nothing is sent there, for the reason `why`. */
   readonly role: 'primary' | 'replica' | 'out'
+  /** The reason why nothing is sent there. */
   readonly why?: string | undefined
   /**
    * Of a replica: how far it is behind at most, in milliseconds, as its position at the last question shows; `Infinity`: not known.

@@ -284,20 +284,27 @@ export abstract class Executor extends Printable {
 
 /** A statement made on an executor. Await it for all rows, or call a method such as `first()` or `one()`. */
 export interface SqlQuery<R> extends ToStatement<R>, PromiseLike<R[]> {
+  /** Every row. @throws {QueryError} when the server refuses the statement. */
   all<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I>[]>
   all(options?: QueryOptions | Handle): Promise<R[]>
+  /** The first row, or undefined. The other rows are not loaded. */
   first<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I> | undefined>
   first(options?: QueryOptions | Handle): Promise<R | undefined>
   /** @throws {NotFoundError} when there is none. */
   firstOr404<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I>>
   firstOr404(options?: QueryOptions | Handle): Promise<R>
+  /** The only row. @throws {NoResultError | MultipleResultsError} unless there is exactly one. */
   one<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I>>
   one(options?: QueryOptions | Handle): Promise<R>
+  /** The only row, or undefined. @throws {MultipleResultsError} when there is more than one. */
   oneOrNone<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I> | undefined>
   oneOrNone(options?: QueryOptions | Handle): Promise<R | undefined>
+  /** The first column of the first row. Undefined when there is no row, null when it is NULL. */
   scalar<V = unknown>(options?: QueryOptions | Handle): Promise<V | undefined>
+  /** The command, the count of rows, and the rows. */
   status<const I extends Into>(options: IntoOptions<I>): Promise<Status<IntoRow<I>>>
   status(options?: QueryOptions | Handle): Promise<Status<R>>
+  /** A cursor on the server: its rows come in parts. */
   iterate<const I extends Into>(options: CursorOptions & IntoOptions<I>): Cursor<IntoRow<I>>
   iterate(options?: CursorOptions | Handle): Cursor<R>
 }

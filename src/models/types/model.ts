@@ -49,6 +49,7 @@ export interface IgnoreOptions<Keys extends string> extends CallOptions, Conflic
 /** Any class that was made by `Model()`. */
 export interface AnyModel {
   new (...args: any[]): object
+  /** Its columns, by their keys. */
   readonly c: object
   readonly table: Table
   readonly [modelTypes]: ModelTypes
@@ -59,12 +60,17 @@ export type Filter<Row> = { readonly [K in keyof Row]?: Row[K] | readonly (Row[K
 
 /** The same table under another name, for self-joins. (GINO: `Model.alias()`.) */
 export interface Aliased<C extends AnyModel> {
+  /** Its columns. */
   readonly c: C['c']
+  /** The model. */
   readonly of: C
+  /** A loader with further members, as `load()` of a model. */
   load<M extends Record<string, LoaderLike>>(
     map: M,
   ): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K]> } & Attached<keyof M>>
+  /** A loader that is joined by this condition. */
   on(condition: SQL | Fragment): Loader<InstanceType<C>>
+  /** A loader whose objects are told apart by these columns. */
   distinct(...by: Column[]): Distinct<InstanceType<C>>
 }
 

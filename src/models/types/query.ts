@@ -26,15 +26,19 @@ export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, 
    * @throws {UsageError} for a member that is undefined.
    */
   where(condition: SQL | Fragment | Filter<Comparable<F>> | undefined): ModelQuery<R, F>
+  /** Adds keys of the order, behind those of earlier calls. */
   orderBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F>
   /** The maximum number of objects, not rows, when lists are loaded. @throws {UsageError} unless it is a whole number from 0. */
   limit(count: number): ModelQuery<R, F>
+  /** How many objects are left out in front. @throws {UsageError} unless it is a whole number from 0. */
   offset(count: number): ModelQuery<R, F>
   /** INNER JOIN, by the foreign key or by the condition. */
   join(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F>
   /** LEFT JOIN, by the foreign key or by the condition. Loaders add the joins they need that are not made here. */
   leftJoin(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F>
+  /** Adds keys of GROUP BY. */
   groupBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F>
+  /** Adds a condition on groups. */
   having(condition: SQL | Fragment): ModelQuery<R, F>
   /**
    * Locks the rows of the model until the transaction ends. `page()` locks one more than it gives, and an offset those it leaves out.
@@ -55,6 +59,7 @@ export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, 
   after(cursor: string | null | undefined): ModelQuery<R, F>
   /** The rows up to the limit, and the cursor for the next page. @throws {UsageError} without a limit. */
   page(options?: CallOptions | Handle): Promise<Page<R>>
+  /** Every object. */
   all(options?: CallOptions | Handle): Promise<R[]>
   /** The first object, or undefined. It loads no more rows than that object needs. */
   first(options?: CallOptions | Handle): Promise<R | undefined>
@@ -66,9 +71,11 @@ export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, 
   oneOrNone(options?: CallOptions | Handle): Promise<R | undefined>
   /** The first column of the first row. */
   scalar<V = unknown>(options?: CallOptions | Handle): Promise<V | undefined>
+  /** The command, the count of rows, and the objects. */
   status(options?: CallOptions | Handle): Promise<Status<R>>
   /** The number of objects. A limit is respected. */
   count(options?: CallOptions | Handle): Promise<number>
+  /** Whether there is any. No row is loaded. */
   exists(options?: CallOptions | Handle): Promise<boolean>
   /**
    * Reads objects one after another, by a cursor on the server. With lists, the primary key is added as the last order, so
@@ -90,6 +97,7 @@ export interface ModelCursor<R> extends AsyncIterable<R>, AsyncDisposable {
 
 /** The result of `page()`. */
 export interface Page<R> {
+  /** At most as many as the limit. */
   readonly rows: R[]
   /** The cursor for `after()` to read the next page. Null on the last page. */
   readonly cursor: string | null

@@ -29,6 +29,7 @@ export interface ModelUpdate<I, Row, Set = object> extends PromiseLike<number> {
   everyRow(): ModelUpdate<I, Row, Set>
   /** Returns the changed instances instead of their number. */
   returning(): Returned<I>
+  /** Runs it, and gives the number of rows. */
   apply(options?: CallOptions | Handle): Promise<number>
 }
 
@@ -40,10 +41,12 @@ export interface ModelDelete<I, Row> extends PromiseLike<number> {
   everyRow(): ModelDelete<I, Row>
   /** Returns the deleted instances instead of their number. */
   returning(): Returned<I>
+  /** Runs it, and gives the number of rows. */
   apply(options?: CallOptions | Handle): Promise<number>
 }
 
 /** The written instances. */
 export interface Returned<I> extends PromiseLike<I[]> {
+  /** Runs it. */
   apply(options?: CallOptions | Handle): Promise<I[]>
 }
