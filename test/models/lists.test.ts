@@ -68,6 +68,9 @@ forEachDriver((driver) => {
             const iterated: string[] = []
             for await (const author of query.iterate({ batchSize: 1 })) iterated.push(...titles([author]))
             expect(iterated).toEqual(seen)
+            const batches: string[][] = []
+            for await (const authors of query.iterate({ batchSize: 2 }).batches()) batches.push(titles(authors))
+            expect(batches).toEqual([['', 'b1'], ['a1 a2 a3']])
           }
       })
 

@@ -48,6 +48,7 @@ export const mysqlSuites: readonly string[] = [
   'into',
   'iterate',
   'iterate-alone',
+  'iterate-batches',
   'iterate-ends',
   'left-behind',
   'manual-transactions',

@@ -100,7 +100,7 @@ export class CursorHome {
   parts(
     stmt: Compiled,
     size: number,
-    make: (stmt: Compiled, params: readonly unknown[], gives: boolean, maxRows: number) => EngineOp,
+    make: (stmt: Compiled, params: readonly unknown[], gives: boolean, maxRows: number, isAhead: boolean) => EngineOp,
     tags: Tags | undefined,
     inPieces: boolean,
   ): RowParts {
@@ -109,8 +109,8 @@ export class CursorHome {
     const tagged = (text: string): string => withComment(text, tags?.comment ?? '')
     const isPortal = size > 0 && stmt.cls === 'read' && slot.lease?.raw.portals === true
     return new RowParts(this.name, partsOf(engine).cursor as CursorWords, isPortal, {
-      sendPart(of, params, portal, rows) {
-        const op = make(of, params, rows > 0, portal === null ? 0 : rows)
+      sendPart(of, params, portal, rows, isAhead) {
+        const op = make(of, params, rows > 0, portal === null ? 0 : rows, isAhead)
         op.portal = portal
         slot.send(op)
         return op

@@ -10,15 +10,19 @@ import type { EngineOp } from './op.ts'
 const mostParts = 8
 const mostRows = 4_000
 const mostBytes = 1 << 21
-/** So many rows of a part are read before the others have come. Rows that are read soon cost the garbage collector least. */
-const leastRows = 100
 /** Who leaves waits so long for what was asked for, which is nearly always under way: to stop the server takes longer. */
 const patienceMs = 100
 
 /** The cursor, as far as its parts know it. */
 interface Sender {
-  /** Sends a statement of it. `portal`: one that gives its rows, at most so many. */
-  sendPart(stmt: Compiled, params: readonly unknown[], portal: RowParts | null, rows: number): EngineOp
+  /** Sends a statement of it. `portal`: one that gives its rows, at most so many. `isAhead`: nobody waits for it. */
+  sendPart(
+    stmt: Compiled,
+    params: readonly unknown[],
+    portal: RowParts | null,
+    rows: number,
+    isAhead: boolean,
+  ): EngineOp
   /** Whether rows may be read before their part has come whole: nothing is made of all of it together. */
   readonly inPieces: boolean
   /** Whether more may be asked for than is wanted now. */
@@ -42,8 +46,9 @@ export class RowParts implements Portal {
   #asked: EngineOp[] = []
   /** Some rows of this part were read, or the rows before its failure. */
   #reading: EngineOp | null = null
-  /** Some of its rows are enough for who waits for it. */
+  /** Who waits for it has enough of so many of its rows. */
   #awaited: EngineOp | null = null
+  #least = 0
   #wake: () => void = () => {}
   /** Whether it is so for the part that is read. */
   inPieces = false
@@ -62,9 +67,9 @@ export class RowParts implements Portal {
   open(stmt: Compiled, params: readonly unknown[], size: number): EngineOp {
     if (!this.#isPortal) {
       const text = this.#sender.tagged(this.#words.declare(this.name, stmt.text))
-      return this.#sender.sendPart(declaration(text, stmt), params, null, 0)
+      return this.#sender.sendPart(declaration(text, stmt), params, null, 0, false)
     }
-    const op = this.#sender.sendPart(this.#sender.bound(stmt), params, this, size)
+    const op = this.#sender.sendPart(this.#sender.bound(stmt), params, this, size, false)
     this.#asked.push(op)
     return op
   }
@@ -74,28 +79,34 @@ export class RowParts implements Portal {
     // One that is sent now fails by the signal.
     const aborted = (this.#reading ?? this.#asked[0])?.signal?.aborted === true
     if (this.#reading !== null && !aborted) return this.#reading
-    const op = (aborted ? undefined : this.#asked.shift()) ?? this.#ask(size)
-    this.inPieces = false
-    if (!this.#isPortal || this.#parts++ === 0 || this.ended || aborted || !this.#sender.mayAskAhead()) return op
-    this.inPieces = this.#sender.inPieces
-    const most = this.#ahead(size)
-    while (this.#asked.length < most) this.#asked.push(this.#ask(size))
+    const isAhead = this.#isPortal && this.#parts > 0 && !this.ended && !aborted && this.#sender.mayAskAhead()
+    const op = (aborted ? undefined : this.#asked.shift()) ?? this.#ask(size, isAhead)
+    this.inPieces = isAhead && this.#sender.inPieces
+    this.#parts++
+    if (isAhead) this.#askAhead(size)
     return op
   }
 
-  /** Waits for that part, or for many of its rows. Rejects with its failure: with that of the server behind the rows before it. */
-  async come(op: EngineOp): Promise<void> {
-    if (!this.inPieces) return op.wait()
+  /**
+   * Waits for that part, or for so many of its rows. Rejects with its failure: with that of the server behind the rows before it.
+   * @param until It is stopped then.
+   */
+  async come(op: EngineOp, least: number, until: number): Promise<void> {
+    const come = new Promise<boolean>((resolve, reject) => {
+      this.#awaited = this.inPieces ? op : null
+      this.#least = least
+      this.#wake = () => resolve(true)
+      op.wait().then(this.#wake, reject)
+      this.arrived()
+    })
     try {
-      await new Promise<void>((resolve, reject) => {
-        this.#awaited = op
-        this.#wake = resolve
-        op.wait().then(resolve, reject)
-        this.arrived()
-      })
+      if (!(await before(until, come))) {
+        op.abandon({ kind: 'timeout', outcome: 'unknown' })
+        await come
+      }
     } catch (failure) {
       const { kind } = failure as Failure
-      if (op.rows.length === 0 || (kind !== 'server' && kind !== 'decode')) throw failure
+      if (!this.inPieces || op.rows.length === 0 || (kind !== 'server' && kind !== 'decode')) throw failure
     } finally {
       this.#awaited = null
     }
@@ -103,14 +114,13 @@ export class RowParts implements Portal {
 
   arrived(): void {
     const op = this.#awaited
-    if (op !== null && op.rows.length >= leastRows && op.rows.length < op.maxRows) this.#wake()
+    if (op !== null && op.rows.length >= this.#least && op.rows.length < op.maxRows) this.#wake()
   }
 
-  /** What has come of it, which was to have so many rows. */
+  /** So many rows of it, or as many as have come. Nothing that knows the operation keeps them alive. */
   take(op: EngineOp, size: number): readonly unknown[] {
-    const whole = op.state === 3 && op.failure === null
-    const rows = whole ? op.rows : op.rows.splice(0)
-    this.#reading = whole ? null : op
+    const rows = op.rows.splice(0, size)
+    this.#reading = op.state === 3 && op.failure === null && op.rows.length === 0 ? null : op
     this.#rows += rows.length
     if (!this.#isPortal && rows.length < size) this.ended = true
     return rows
@@ -128,12 +138,12 @@ export class RowParts implements Portal {
 
   /** Passes over so many rows, behind what was asked for. */
   skip(count: number): EngineOp {
-    return this.#sender.sendPart(cursorStatement(this.#words.move(this.name, count)), [], null, 0)
+    return this.#sender.sendPart(cursorStatement(this.#words.move(this.name, count)), [], null, 0, false)
   }
 
   /** Its transaction goes on without it. */
   close(): EngineOp {
-    return this.#sender.sendPart(cursorStatement(this.#words.close(this.name)), [], null, 0)
+    return this.#sender.sendPart(cursorStatement(this.#words.close(this.name)), [], null, 0, false)
   }
 
   /** Nobody reads on, and its transaction ends. False: what was asked for ahead has failed, or was stopped. */
@@ -166,10 +176,17 @@ export class RowParts implements Portal {
     return asked
   }
 
-  #ask(size: number): EngineOp {
+  #ask(size: number, isAhead = false): EngineOp {
     const text = this.#sender.tagged(this.#words.fetch(this.name, size))
     this.#fetch = this.#fetch?.text === text ? this.#fetch : cursorStatement(text)
-    return this.#sender.sendPart(this.#fetch, [], this.#isPortal ? this : null, size)
+    return this.#sender.sendPart(this.#fetch, [], this.#isPortal ? this : null, size, isAhead)
+  }
+
+  /** Several at once, when half of them are left: one packet costs less than many. */
+  #askAhead(size: number): void {
+    const most = this.#ahead(size)
+    if (this.#asked.length * 2 > most) return
+    while (this.#asked.length < most) this.#asked.push(this.#ask(size, true))
   }
 
   /** How many parts are asked for ahead: fewer where rows are wide. */

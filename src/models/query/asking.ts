@@ -82,10 +82,18 @@ class AskingCursor<R> implements ModelCursor<R> {
     return this.close()
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
+  batches(): AsyncGenerator<R[], void, undefined> {
+    return this.#asking(this.#cursor.batches())
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
+    return this.#asking(this.#cursor)
+  }
+
+  async *#asking<T>(loop: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
     let failed = false
     try {
-      yield* this.#cursor
+      yield* loop
     } catch (error) {
       failed = true
       throw error

@@ -4,6 +4,7 @@ import type { CursorOptions } from '../../engine/query/query-options.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { asQuery, type Statement } from '../../sql/statement.ts'
+import { BatchLoop, RowLoop } from '../../util/clock.ts'
 import { Indexes } from '../load/indexes.ts'
 import { compileQuery } from './compile/compile.ts'
 import type { ModelCursor } from '../types/query.ts'
@@ -20,10 +21,10 @@ export function iterateObjects<R>(executor: Executor, state: QueryState, options
     throw new UsageError(
       "iterate() of a query with forUpdate() whose lists are loaded by further statements (the strategy 'select-in') reads page after page, and outside of a transaction each lock would end with its page. Call it in db.transaction(…).",
     )
-  return new BatchCursor<R>(new PageRows(executor, state, options), options.batchSize)
+  return new PageCursor<R>(new PageRows(executor, state, options), options.batchSize)
 }
 
-class BatchCursor<R> implements ModelCursor<R> {
+class PageCursor<R> implements ModelCursor<R> {
   readonly #rows: PageRows
   readonly #size: number
   #ready: R[] = []
@@ -59,16 +60,19 @@ class BatchCursor<R> implements ModelCursor<R> {
     return this.close()
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
-    try {
-      for (;;) {
-        const objects = await this.#inTurn(() => this.#take(this.#size))
-        if (objects.length === 0) return
-        yield* objects
-      }
-    } finally {
-      await this.close()
-    }
+  batches(): AsyncGenerator<R[], void, undefined> {
+    return this.#loop()
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
+    return new RowLoop<R>(this.#loop())
+  }
+
+  #loop(): BatchLoop<R> {
+    return new BatchLoop<R>(
+      () => this.#inTurn(() => this.#take(this.#size)),
+      () => this.close(),
+    )
   }
 
   /** One pull at a time, in the order they were asked for. */

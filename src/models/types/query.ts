@@ -91,6 +91,8 @@ export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, 
 export interface ModelCursor<R> extends AsyncIterable<R>, AsyncDisposable {
   read(): Promise<R | undefined>
   read(count: number): Promise<R[]>
+  /** Loops over lists of `batchSize` objects, 100 by default. The last may be shorter, none is empty. */
+  batches(): AsyncGenerator<R[], void, undefined>
   skip(count: number): Promise<number>
   close(): Promise<void>
 }

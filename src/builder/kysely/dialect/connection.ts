@@ -54,15 +54,7 @@ export class KyselyConnection implements DatabaseConnection {
     const options = { batchSize: chunkSize }
     const cursor =
       late === null ? this.#here.iterate<R>(query.sql, query.parameters, options) : this.#here.iterate(late, options)
-    try {
-      for (;;) {
-        const rows = await cursor.read(chunkSize)
-        if (rows.length === 0) return
-        yield { rows }
-      }
-    } finally {
-      await cursor.close()
-    }
+    for await (const rows of cursor.batches()) yield { rows }
   }
 
   /** Kysely calls it for the strategy `cancel query`, once the signal of the statement that runs has aborted. */
