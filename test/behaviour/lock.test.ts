@@ -214,6 +214,8 @@ test.skipIf(!wantedDrivers().includes('pg'))(
 
     expect(await db.lock('a', () => db.scalar(count), { until: 'transaction' })).toBe(1)
     expect(await db.transaction(() => db.lock('a', () => 'in'))).toBe('in')
-    expect(await caught(db.lock('a', () => {}))).toBeInstanceOf(UsageError)
+    const refused = await caught(db.lock('a', () => {}))
+    expect(refused).toBeInstanceOf(UsageError)
+    expect((refused as Error).message).toContain("Use until: 'transaction'")
   },
 )

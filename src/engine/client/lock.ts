@@ -150,6 +150,11 @@ export async function lock<T>(
     const inside = (): Promise<T | undefined> => inTransaction(source, words, key, work, options)
     return openTransaction(engine, chain) === null ? source.transaction(inside) : inside()
   }
+  if (engine.options.pooler !== undefined)
+    throw new UsageError(
+      "lock() with until: 'work' needs a session that stays, and behind a transaction pooler there is none. Use until: 'transaction', or " +
+        'connect to the server directly.',
+    )
   const slot = source.slotHere(engine, chain)
   if (slot === null) return source.scope(() => lock(source, key, work, { ...options, until }))
   const hold = holdOf(slot, nameOf(key), chain)
