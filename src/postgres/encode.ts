@@ -18,6 +18,8 @@ export interface Writers {
   writer(type: number): ((value: object) => string) | null
   /** What also writes it in binary, or the elements of an array type. Null: it is written as text. */
   binaryWriter(type: number): { readonly element: number; readonly write: (value: object) => Uint8Array | null } | null
+  /** Whether an array among values of this type, of which users have said how they are written, is one of the values. */
+  isValue(type: number, items: readonly unknown[]): boolean
 }
 
 /** How parameters are written: by what is known of types, and by what users have said of them. */
@@ -212,13 +214,18 @@ function own(value: unknown, position: number): string {
   return typeof value === 'number' ? numberText(value) : checked(String(value), position)
 }
 
-/** What is an element by itself although it is an array: JSON, or an array in a domain. All else are dimensions. */
+/** What is an element by itself although it is an array: JSON, an array in a domain, and what users write. All else are dimensions. */
 function array(values: readonly unknown[], type: number, position: number, as: Writing): string {
   const { book, converter } = as
   const base = book.base(type)
-  const apart =
-    isJson(base) || (base !== type && book.element(type) !== 0) || (converter?.writer(type) ?? null) !== null
-  const items = apart ? values.map((item) => (Array.isArray(item) ? new Whole(item) : item)) : values
+  const always = isJson(base) || (base !== type && book.element(type) !== 0)
+  const written = converter !== null && converter.writer(type) !== null ? converter : null
+  const marked = (items: readonly unknown[]): unknown[] =>
+    items.map((item) => {
+      if (!Array.isArray(item)) return item
+      return (written === null ? always : written.isValue(type, item)) ? new Whole(item) : marked(item)
+    })
+  const items = always || written !== null ? guarded(position, () => marked(values)) : values
   return guarded(position, () =>
     arrayText(items, (item) => element(item, type, position, as), book.known.delimiter(base)),
   )

@@ -35,7 +35,12 @@ export interface TypeConversion<T = unknown> {
    * NULL are sent as they are. Default: objects are written as without a conversion.
    */
   readonly write?: ((value: object) => string) | undefined
-  /** Makes the conversion for one type out of its parts, such as the members of a composite type. It replaces the other two. */
+  /**
+   * What a list among the values of an array is, when the array is a parameter. `false`: no value is a list, so it is a dimension of the
+   * array. `true`: values are lists of what is neither a list nor NULL; all others are dimensions. Default: each is a value.
+   */
+  readonly list?: boolean | undefined
+  /** Makes the conversion for one type out of its parts, such as the members of a composite type. It replaces `read` and `write`. */
   readonly over?: ((parts: TypeParts) => TypeConversion<T>) | undefined
 }
 
@@ -46,7 +51,12 @@ export interface TypeConversion<T = unknown> {
  */
 export type TypeConversions = Readonly<Record<string, TypeConversion | ((text: string) => unknown)>>
 
-const members: ReadonlySet<string> = new Set(['read', 'write', 'over'])
+const members: Readonly<Record<string, string>> = {
+  read: 'function',
+  write: 'function',
+  over: 'function',
+  list: 'boolean',
+}
 
 function problemOf(given: unknown): string | undefined {
   if (!isPlain(given)) return `must be an object with names of types; it is ${describeType(given)}`
@@ -55,8 +65,8 @@ function problemOf(given: unknown): string | undefined {
     if (typeof conversion === 'function') continue
     const fits =
       isPlain(conversion) &&
-      Object.keys(conversion).length > 0 &&
-      Object.entries(conversion).every(([key, each]) => members.has(key) && typeof each === 'function')
+      Object.keys(conversion).some((key) => key !== 'list') &&
+      Object.entries(conversion).every(([key, each]) => Object.hasOwn(members, key) && typeof each === members[key])
     if (!fits)
       return `must have a function, or an object with read, write or over, for the type ${JSON.stringify(name.slice(0, 60))}`
   }

@@ -326,6 +326,84 @@ forEachDriver((driver) => {
         )
     })
 
+    test('have as many dimensions as they are read with', async () => {
+      const db = await withTypes(
+        `create domain ${name}_gap as int4range; create type ${name}_boxed as (pair ${name}_pair)`,
+      )
+      const types = { ...structured, anyrange: range, anymultirange: multirange, record: composite }
+      const literals: readonly (readonly [type: string, literal: string])[] = [
+        [`${name}_pair`, '(1,"{ok}",)'],
+        [`${name}_boxed`, '("(1,,)")'],
+        [`${name}_gap`, '[1,5)'],
+        ['int4range', '[1,5)'],
+        ['int4multirange', '{[1,5)}'],
+        ['int4multirange', '{}'],
+        ['interval', '1 day'],
+        ['inet', '10.0.0.0/8'],
+        ['point', '(1,2)'],
+        ['line', '{1,2,3}'],
+        ['circle', '<(1,2),3>'],
+        ['lseg', '[(1,2),(3,4)]'],
+        ['box', '(3,4),(1,2)'],
+        ['path', '((1,2),(3,4))'],
+        ['polygon', '((1,2),(3,4))'],
+        ['tsvector', `'a':1`],
+        ['numeric', '1.50'],
+      ]
+
+      for (const [type, literal] of literals) {
+        const one = `$$${literal}$$::${type}`
+        for (const list of [
+          `array[${one}, null]`,
+          `array[[${one}, null],[${one}, ${one}]]`,
+          `array[[[${one}]],[[${one}]]]`,
+        ]) {
+          const { value, text } = await db.one<{ value: unknown; text: string }>(
+            `select ${list} as value, (${list})::text as text`,
+            [],
+            { types },
+          )
+          expect([type, await db.scalar(`select ($1::${type}[])::text`, [value], { types })]).toEqual([type, text])
+        }
+      }
+    })
+
+    test('among them lists that a conversion of one’s own writes are values, unless it says that they are dimensions', async () => {
+      const written = { write: (value: object) => `(${(value as number[]).join()})` }
+      const param = [[[1, 2]], [[3, 4]]]
+      const as = (list?: boolean): object => ({ types: { point: list === undefined ? written : { ...written, list } } })
+      const db = await driver.db()
+
+      expect(await db.scalar('select $1::point[]::text', [[[1, 2], null]], as())).toBe('{"(1,2)",NULL}')
+      expect(await db.scalar('select $1::point[]::text', [param], as(true))).toBe('{{"(1,2)"},{"(3,4)"}}')
+      expect(await caught(db.scalar('select $1::point[]::text', [param], as(false)))).toMatchObject({
+        sqlState: '22P02',
+      })
+      expect(await caught(db.scalar('select 1', [], { types: { point: { list: true } } }))).toBeInstanceOf(
+        InvalidOptionError,
+      )
+    })
+
+    test('that have members which are none of their type are refused: nothing of them is lost', async () => {
+      const db = await withTypes()
+      const types = { ...structured, anyrange: range }
+
+      for (const [type, values] of [
+        ['int4range', [{}, { from: 1 }, [1], { lower: 1, uper: 2 }, new Date(0), Buffer.from('x'), { bounds: '[]' }]],
+        [`${name}_pair`, [{ id: 1, ids: 2 }, [1], [1, null, null, null], new Date(0), new Map([['id', 1]])]],
+      ] as const)
+        for (const value of values) {
+          const error = await caught(db.scalar(`select $1::${type}`, [value], { types }))
+          expect([type, value, error]).toEqual([type, value, expect.any(ParameterError)])
+        }
+      const pair = (value: unknown): Promise<unknown> =>
+        db.scalar(`select ($1::${name}_pair)::text`, [value], { types })
+      expect(await pair({ id: 1, at: undefined })).toBe('(1,,)')
+      expect(await pair({})).toBe('(,,)')
+      expect(await pair([1, ['ok'], null])).toBe('(1,{ok},)')
+      expect(await db.scalar('select ($1::int4range)::text', [{ lower: null }], { types })).toBe('(,)')
+    })
+
     test('arrays of boxes have semicolons', async () => {
       const db = await driver.db()
       const boxes = ['(2,2),(1,1)', '(4,4),(3,3)']

@@ -1,7 +1,7 @@
 // Composite types, and the rows of tables, as objects.
 import { ProtocolError } from '../../errors/index.ts'
 import type { TypeConversion, TypeParts } from '../../sql/conversions.ts'
-import { pieceText, Pieces, unreadable } from './pieces.ts'
+import { checkMembers, pieceText, Pieces, unreadable, unwritable } from './pieces.ts'
 
 function membersOf(text: string): (string | null)[] {
   const members: (string | null)[] = []
@@ -33,8 +33,17 @@ function read(text: string, { name, fields, forget }: TypeParts): unknown {
   )
 }
 
-function write(value: object, { fields }: TypeParts): string {
+function write(value: object, { fields, name: type }: TypeParts): string {
   const given = value as Readonly<Record<string, unknown>>
+  if (Array.isArray(value)) {
+    if (value.length !== fields.length)
+      unwritable(type, `a list of all its ${fields.length} members, or an object with them`)
+  } else
+    checkMembers(
+      type,
+      given,
+      fields.map(({ name }) => name),
+    )
   const members = Array.isArray(value)
     ? fields.map(({ write: text }, at) => text((value as unknown[])[at]))
     : fields.map(({ name, write: text }) => (Object.hasOwn(given, name) ? text(given[name]) : null))
@@ -46,5 +55,6 @@ function write(value: object, { fields }: TypeParts): string {
  * without a type, as of `row(1, 'a')`, becomes a list of texts, because PostgreSQL does not say what it is made of.
  */
 export const composite: TypeConversion = {
+  list: false,
   over: (parts) => ({ read: (text) => read(text, parts), write: (value) => write(value, parts) }),
 }

@@ -108,6 +108,12 @@ export class Converter implements Writing {
     return { ...form, element }
   }
 
+  isValue(type: number, items: readonly unknown[]): boolean {
+    const list = this.#find(type)?.list
+    if (list !== true) return list === undefined
+    return !items.some((item) => item === null || Array.isArray(item))
+  }
+
   #find(type: number): TypeConversion | null {
     let found = this.#found.get(type)
     if (found === undefined) {
@@ -158,12 +164,13 @@ export class Converter implements Writing {
     const row = this.#types.row(type)
     const range = this.#types.range(type)
     const of = range === 0 ? 0 : this.#types.range(range) || range
-    return own.over({
+    const made = own.over({
       name: this.#types.names(type).at(-1) ?? String(type),
       fields: row === undefined ? [] : row.types.map((each, at) => this.#part(row.fields[at] ?? '', each)),
       forget: () => this.book.forget(),
       of: of === 0 ? null : this.#part(this.#types.names(of).at(-1) ?? '', of),
     })
+    return own.list === undefined ? made : { ...made, list: own.list }
   }
 
   #part(name: string, type: number): TypePart {

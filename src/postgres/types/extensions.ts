@@ -8,6 +8,7 @@ const quoted = (text: string): string => `"${text.replaceAll(/["\\]/g, '\\$&')}"
 
 /** An object with texts; a value may be null. */
 export const hstore: TypeConversion<Record<string, string | null>> = ofExtension(['hstore'], {
+  list: false,
   read(text) {
     const entries: [string, string | null][] = []
     const pieces = new Pieces(text, 0)
@@ -32,6 +33,7 @@ export const hstore: TypeConversion<Record<string, string | null>> = ofExtension
 
 /** A list of labels. */
 export const ltree: TypeConversion<string[]> = ofExtension(['ltree'], {
+  list: true,
   read: (text) => (text === '' ? [] : text.split('.')),
   write: (value) => (Array.isArray(value) ? value.join('.') : unwritable('ltree', 'a list of labels')),
 })
@@ -49,6 +51,7 @@ export const vector: TypeConversion<number[]> = ofExtension(
     'vector',
     { vector: vectorForm, halfvec: halfvecForm },
     {
+      list: true,
       read: (text) => (/^\[[-+\d.,e ]*\]$/.test(text) ? (JSON.parse(text) as number[]) : unreadable('vector')),
       write: (value: object) =>
         isNumbers(value) ? `[${Array.from(value, digits).join()}]` : unwritable('vector', 'a list of numbers'),
@@ -70,6 +73,7 @@ export const sparsevec: TypeConversion<SparseVector> = ofExtension(
     'vector',
     { sparsevec: sparsevecForm },
     {
+      list: false,
       read(text) {
         const [, entries, dimensions] = /^\{(.*)\}\/(\d+)$/.exec(text) ?? unreadable('sparsevec')
         const values = (entries as string)
@@ -96,6 +100,7 @@ export interface Lexeme {
 
 /** The words of a `tsvector`, with where they stand. */
 export const tsvector: TypeConversion<Lexeme[]> = {
+  list: true,
   read: (text) =>
     [...text.matchAll(/'((?:[^']|'')*)'(?::([\dA-D,]+))?/g)].map(([, lexeme = '', positions]) => ({
       lexeme: lexeme.replaceAll("''", "'").replaceAll('\\\\', '\\'),

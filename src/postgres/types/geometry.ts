@@ -66,12 +66,14 @@ function pointsText(given: unknown, type: string): string {
 
 /** `{ x, y }` */
 export const point: TypeConversion<Point> = {
+  list: false,
   read: (text) => pointsOf(numbersOf(text, 'point', 2))[0] as Point,
   write: (value) => pointText(value, 'point'),
 }
 
 /** `{ a, b, c }` */
 export const line: TypeConversion<Line> = {
+  list: false,
   read(text) {
     const [a, b, c] = numbersOf(text, 'line', 3) as [number, number, number]
     return { a, b, c }
@@ -85,6 +87,7 @@ export const line: TypeConversion<Line> = {
 
 /** `{ from, to }`, two points. */
 export const lseg: TypeConversion<Segment> = {
+  list: false,
   read(text) {
     const [from, to] = pointsOf(numbersOf(text, 'lseg', 4)) as [Point, Point]
     return { from, to }
@@ -94,6 +97,7 @@ export const lseg: TypeConversion<Segment> = {
 
 /** `{ high, low }`, two points. */
 export const box: TypeConversion<Box> = {
+  list: false,
   read(text) {
     const [high, low] = pointsOf(numbersOf(text, 'box', 4)) as [Point, Point]
     return { high, low }
@@ -103,6 +107,7 @@ export const box: TypeConversion<Box> = {
 
 /** `{ points, closed }` */
 export const path: TypeConversion<Path> = {
+  list: false,
   read: (text) => ({ points: pointsOf(numbersOf(text, 'path')), closed: text.startsWith('(') }),
   write(value) {
     const { points, closed } = value as Partial<Path>
@@ -113,12 +118,14 @@ export const path: TypeConversion<Path> = {
 
 /** A list of points. */
 export const polygon: TypeConversion<Point[]> = {
+  list: true,
   read: (text) => pointsOf(numbersOf(text, 'polygon')),
   write: (value) => `(${pointsText(value, 'polygon')})`,
 }
 
 /** `{ x, y, radius }` */
 export const circle: TypeConversion<Circle> = {
+  list: false,
   read(text) {
     const [x, y, radius] = numbersOf(text, 'circle', 3) as [number, number, number]
     return { x, y, radius }

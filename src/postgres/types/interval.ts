@@ -60,16 +60,18 @@ function intervalText(value: object): string {
 }
 
 /** An interval as an object with all its parts. `infinity` is a number, as for timestamps. */
-export const interval: TypeConversion<Interval | number> = { read: readInterval, write: intervalText }
+export const interval: TypeConversion<Interval | number> = { list: false, read: readInterval, write: intervalText }
 
 /** A `date` as the `Date` of its beginning in UTC. */
 export const utcDate: TypeConversion<Date | number> = {
+  list: false,
   read: (text) => readTimestamp(text) ?? unreadableTime('date'),
   write: (value) => (value instanceof Date ? timestampText(value) : undefined) ?? unwritable('date', 'a valid Date'),
 }
 
 /** A `date` as the `Date` of its beginning in the zone of this process, as node-postgres has it. */
 export const localDate: TypeConversion<Date | number> = {
+  list: false,
   read: (text) => atLocal(readTimestamp(text) ?? unreadableTime('date')) ?? unreadableTime('date'),
   write: (value) => (value instanceof Date ? localText(value) : undefined) ?? unwritable('date', 'a valid Date'),
 }
@@ -83,6 +85,7 @@ export interface Network {
 
 /** An address of the types `inet` and `cidr`. */
 export const network: TypeConversion<Network> = {
+  list: false,
   read(text) {
     const slash = text.indexOf('/')
     if (slash < 0) return { address: text, prefix: text.includes(':') ? 128 : 32 }

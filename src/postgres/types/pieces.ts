@@ -17,6 +17,16 @@ export function unwritable(type: string, wanted: string): never {
   throw new ParameterError(`A parameter of the type ${type} takes ${wanted}.`)
 }
 
+/** Some of these members and no others: what else an object has would be lost. @throws {ParameterError} */
+export function checkMembers(type: string, value: object, names: readonly string[]): void {
+  const given = Object.entries(value).flatMap(([name, each]) => (each === undefined ? [] : [name]))
+  // A date and a map have no members: nothing of them would be written.
+  const prototype: unknown = Object.getPrototypeOf(value)
+  const fits = given.length > 0 || prototype === null || prototype === Object.prototype
+  if (!fits || !given.every((name) => names.includes(name)))
+    unwritable(type, `an object with some of the members ${names.join(', ')}, and no others`)
+}
+
 /** Reads pieces one after the other; nothing at all is NULL. */
 export class Pieces {
   readonly #text: string

@@ -1,6 +1,6 @@
 // Ranges and multiranges as objects, whatever they are of.
 import type { TypeConversion, TypePart, TypeParts } from '../../sql/conversions.ts'
-import { pieceText, Pieces, unreadable, unwritable } from './pieces.ts'
+import { checkMembers, pieceText, Pieces, unreadable, unwritable } from './pieces.ts'
 
 /** A range. Numbers and times between two ends. */
 export interface Range<T = unknown> {
@@ -34,7 +34,13 @@ function readRange(pieces: Pieces, { read }: TypePart): Range {
   }
 }
 
+const members = ['lower', 'upper', 'bounds', 'empty']
+
 function rangeText(given: object, { write }: TypePart): string {
+  checkMembers('of a range', given, members)
+  // Nothing at all would be a range of everything.
+  if (!['lower', 'upper', 'empty'].some((name) => Object.hasOwn(given, name)))
+    unwritable('of a range', 'an object with lower or upper, of which null is an open end, or with empty')
   const { lower = null, upper = null, bounds = '[)', empty = false } = given as RangeGiven
   if (empty) return 'empty'
   if (!/^[[(][\])]$/.test(bounds)) unwritable('of a range', 'bounds that are [], [), (] or ()')
@@ -46,6 +52,7 @@ const subtypeOf = ({ of, name }: TypeParts): TypePart =>
 
 /** A range as an object: `{ lower: 1, upper: 5, bounds: '[)', empty: false }`. Its ends become what columns of their type become. */
 export const range: TypeConversion<Range> = {
+  list: false,
   over(parts) {
     const subtype = subtypeOf(parts)
     return {
@@ -57,6 +64,7 @@ export const range: TypeConversion<Range> = {
 
 /** A multirange as a list of ranges. */
 export const multirange: TypeConversion<Range[]> = {
+  list: true,
   over(parts) {
     const subtype = subtypeOf(parts)
     return {
