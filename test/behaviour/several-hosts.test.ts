@@ -1,5 +1,6 @@
 /** Several servers in one URL, and how a connection is secured: the way to a server as libpq's parameters describe it. */
 
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { AuthenticationError, ConnectError, createDb, type EngineOptions, UsageError } from 'genever'
@@ -10,6 +11,7 @@ import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
 import { deadPorts } from '../support/free-port.ts'
 import { secureServer } from '../support/own-server.ts'
 import { wantedDrivers } from '../support/extent.ts'
+import { cluster, replicationServer } from '../support/replication.ts'
 import { until } from '../support/until.ts'
 import { leapingTime } from '../support/virtual-time.ts'
 
@@ -118,6 +120,58 @@ describe.skipIf(!wantedDrivers().includes('pg'))('several hosts', () => {
     await until(async () => (await onServer(sessions, [name])).length === 0)
   })
 })
+
+describe.skipIf(replicationServer === undefined || !wantedDrivers().includes('pg'))(
+  'a primary and a standby (PostgreSQL 15 of this machine)',
+  () => {
+    test('are told apart as libpq tells them, whichever is named first', async () => {
+      await using servers = await cluster()
+      const { primary } = servers
+      await primary.start()
+      const standby = await servers.follow()
+      await standby.start()
+      const [one, two] = [primary.port, standby.port]
+      const cases: readonly (readonly [target: string, whenPrimaryIsFirst: number, whenStandbyIsFirst: number])[] = [
+        ['any', one, two],
+        ['read-write', one, one],
+        ['primary', one, one],
+        ['read-only', two, two],
+        ['standby', two, two],
+        ['prefer-standby', two, two],
+      ]
+      const question = 'select inet_server_port()'
+
+      for (const [target, first, second] of cases)
+        for (const [ports, expected] of [
+          [[one, two], first],
+          [[two, one], second],
+        ] as const) {
+          const hosts = ['127.0.0.1', ...ports.map(() => '127.0.0.1')].join()
+          const source = `host=${hosts} port=${[deadPorts[0], ...ports].join()} user=postgres target_session_attrs=${target}`
+          expect([String(expected), undefined]).toContain(byPsql(source, question))
+          for (const driver of ['socket', 'pg'])
+            expect([target, ports, await ask(source, question, { driver })]).toEqual([target, ports, expected])
+        }
+      const alone = `host=127.0.0.1 port=${one} user=postgres target_session_attrs=`
+      for (const driver of ['socket', 'pg']) {
+        expect(await ask(`${alone}prefer-standby`, question, { driver })).toBe(one)
+        expect(String(await caught(ask(`${alone}standby`, question, { driver })))).toContain('a primary')
+      }
+    })
+  },
+)
+
+/** What `psql` finds; undefined on a machine without it. */
+function byPsql(source: string, question: string): string | undefined {
+  try {
+    return execFileSync('psql', ['-XAtw', '-d', source, '-c', question], { stdio: ['ignore', 'pipe', 'ignore'] })
+      .toString()
+      .trimEnd()
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOENT') return undefined
+    throw error
+  }
+}
 
 describe.skipIf(!wantedDrivers().includes('pg'))('TLS', () => {
   test('is used as sslmode says, and the password exchange is bound to it where that is asked for', async () => {
