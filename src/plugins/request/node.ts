@@ -36,11 +36,8 @@ export function openScope(
   const scope = make()
   if (scopes === undefined) carrier[key] = [scope]
   else scopes.push(scope)
-  // It runs outside of the request's context: it has the scope by its closure. Responses of HTTP/2 know no `writableFinished`.
-  const close = (): void => {
-    const sent = response.writableFinished as boolean | undefined
-    scope.responseClosed(sent ?? response.writableEnded)
-  }
+  // It runs outside of the request's context: it has the scope by its closure.
+  const close = (): void => scope.responseClosed(wasSent(response))
   if (isClosed(response)) close()
   else response.on('close', close)
   if (isUpgrade(request)) scope.loosen()
@@ -55,6 +52,11 @@ interface Closable {
 /** Whether it is over already, so that its `close` will not come again. Responses of HTTP/2 do not know `closed`. */
 export function isClosed(response: Closable): boolean {
   return response.closed ?? response.stream?.destroyed === true
+}
+
+/** Whether all of it was sent. A stream of HTTP/2 has finished when its client resets it too, whatever was written. */
+function wasSent(response: ServerResponse & { readonly stream?: { readonly rstCode?: number } }): boolean {
+  return response.writableFinished && response.writableEnded && (response.stream?.rstCode ?? 0) === 0
 }
 
 /**
