@@ -3,7 +3,9 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
 import { inject } from 'vitest'
-import { wantedDrivers } from './extent.ts'
+import { byScheme, isOnSocket } from './extent.ts'
+
+export { isOnSocket }
 
 /** A database nobody else uses; leaving its `await using` block drops it, else the end of the run does. */
 export interface FreshDatabase extends AsyncDisposable {
@@ -17,17 +19,9 @@ export interface FreshDatabase extends AsyncDisposable {
 let made = 0
 let ofWorker: Promise<string> | undefined
 
-/** Suites that name no driver run on `socket` where no other is wanted. */
-export const isOnSocket: boolean = wantedDrivers().every((name) => name === 'socket')
-
 /** The server itself: the URL of its maintenance database, as a superuser. */
 export function serverUrl(): string {
   return byScheme(inject('serverUrl'))
-}
-
-/** With the scheme of the driver that suites run on which name none. */
-export function byScheme(url: string): string {
-  return url.replace(/^\w+:/, isOnSocket ? 'socket:' : 'postgres:')
 }
 
 /** As node-postgres reads it. */

@@ -114,3 +114,11 @@ export function wantedDrivers(): readonly DriverName[] {
   if (unknown.length > 0) throw new Error(`DRIVERS names ${unknown.join(', ')}; there are ${names.join(', ')}`)
   return names.filter((name) => wanted.includes(name))
 }
+
+/** Suites that name no driver run on `socket` where no other is wanted. */
+export const isOnSocket: boolean = wantedDrivers().every((name) => name === 'socket')
+
+/** With the scheme of the driver that suites run on which name none. */
+export function byScheme(url: string): string {
+  return url.replace(/^\w+:/, isOnSocket ? 'socket:' : 'postgres:')
+}

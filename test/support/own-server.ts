@@ -6,7 +6,7 @@ import { access, chown, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { certificate, privateKey } from './certificate.ts'
-import { byScheme } from './database.ts'
+import { byScheme } from './extent.ts'
 import { startServer } from './embedded-postgres.ts'
 import { until } from './until.ts'
 
