@@ -57,17 +57,41 @@ export function encodeAll(params: readonly unknown[], types: readonly number[] |
   }
   // oxlint-disable-next-line unicorn/no-new-array -- a list that grows has room for seventeen at once
   const encoded = new Array<Encoded>(params.length)
+  let long = false
   for (let i = 0; i < params.length; i++) {
     const value = params[i]
-    const plain = plainly(value, i)
-    if (plain !== undefined) encoded[i] = plain
-    else {
+    let each = plainly(value, i)
+    if (each === undefined) {
       const type = types?.[i] ?? 0
-      encoded[i] =
-        (typeof value === 'object' ? inBinary(value as object, type, as) : null) ?? encode(value, type, i, as)
+      each = (typeof value === 'object' ? inBinary(value as object, type, as) : null) ?? encode(value, type, i, as)
     }
+    encoded[i] = each
+    long ||= isLong(each)
   }
-  return encoded
+  return long ? small(encoded) : encoded
+}
+
+/** What a message of the protocol may have, beside some bytes for names and formats. */
+const mostBytes = 0x3fff_fffe - 1_000_000
+/** As many shorter ones as a statement may have are less than that. */
+const longLength = 5_000
+
+function isLong(value: Encoded): boolean {
+  return typeof value === 'object'
+    ? value !== null && value.length > longLength
+    : typeof value === 'string' && value.length > longLength
+}
+
+/** @throws {ParameterError} where the server would end the session, for more than it takes in one message */
+function small(encoded: Encoded[]): Encoded[] {
+  let size = 0
+  for (const each of encoded)
+    if (each !== null && typeof each !== 'number')
+      size += typeof each === 'string' ? Buffer.byteLength(each) : each.length
+  if (size <= mostBytes) return encoded
+  throw new ParameterError(
+    `The parameters have ${size} bytes together, and PostgreSQL takes 1 GB in one statement. Nothing was sent: send less at once.`,
+  )
 }
 
 /**
@@ -78,12 +102,14 @@ export function encodePlain(params: readonly unknown[]): Encoded[] | null {
   if (params.length > mostParameters) return null
   // oxlint-disable-next-line unicorn/no-new-array -- as above
   const encoded = new Array<Encoded>(params.length)
+  let long = false
   for (let i = 0; i < params.length; i++) {
     const plain = plainly(params[i], i)
     if (plain === undefined) return null
     encoded[i] = plain
+    long ||= isLong(plain)
   }
-  return encoded
+  return long ? small(encoded) : encoded
 }
 
 /** Undefined: how it is written depends on its type. */

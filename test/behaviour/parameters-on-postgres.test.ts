@@ -74,6 +74,21 @@ forEachDriver((driver) => {
       ])
   })
 
+  test('more than a message of the protocol holds is refused before anything is sent, and the transaction goes on', async () => {
+    const db = await driver.db()
+    await db.transaction(async (tx) => {
+      const half = Buffer.alloc(2 ** 29)
+      for (const params of [[Buffer.alloc(2 ** 30 - 1)], [half, half]]) {
+        const error = await caught(
+          tx.all(`select ${params.map((_, at) => `length($${at + 1}::bytea)`).join()}`, params),
+        )
+        expect(error).toBeInstanceOf(ParameterError)
+        expect(error).toMatchObject({ outcome: 'not_started', message: expect.stringContaining('1 GB') })
+      }
+      expect(await tx.scalar('select 1')).toBe(1)
+    })
+  })
+
   test('a statement takes thousands of them', async () => {
     const db = await driver.db()
     const values = Array.from({ length: 30_000 }, (_, n) => n)
