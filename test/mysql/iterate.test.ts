@@ -4,6 +4,7 @@ import { int, mysqlTable, varchar } from 'drizzle-orm/mysql-core'
 import {
   createDb,
   type Db,
+  QueryError,
   TransactionAbortedError,
   TransactionStateError,
   UnsafeIntegerError,
@@ -122,15 +123,30 @@ describeMysql('iterate() on MySQL', () => {
 
   const unreadable = 'select n, if(n = 35, 9007199254740993, n) as big from t order by n'
 
-  test('rows that stand before one which cannot be read are given, and then its error, in the sizes that were asked for', async () => {
-    for (const batchSize of [1, 10, 100]) {
-      const seen: number[] = []
-      const loop = async (): Promise<void> => {
-        for await (const { n } of db.iterate<N>(unreadable, [], { batchSize })) seen.push(n)
+  test.each([
+    ['a row that cannot be read', unreadable, UnsafeIntegerError],
+    [
+      'an error of the server',
+      'select n, if(n = 35, (select w.n from t w where w.n >= t.n), 1) as x from t',
+      QueryError,
+    ],
+  ])('%s comes behind all rows before it, whatever the size of a batch, in a transaction too', async (_, text, why) => {
+    for (const batchSize of [1, 10, 100])
+      for (const inside of [false, true]) {
+        const seen: number[] = []
+        const loop = async (): Promise<void> => {
+          for await (const { n } of db.iterate<N>(text, [], { batchSize })) seen.push(n)
+        }
+        expect(await caught(inside ? db.transaction(loop) : loop())).toBeInstanceOf(why)
+        expect(seen).toEqual(Array.from({ length: 34 }, (__, i) => i + 1))
       }
-      expect(await caught(loop())).toBeInstanceOf(UnsafeIntegerError)
-      expect(seen).toHaveLength({ 1: 34, 10: 30, 100: 0 }[batchSize] as number)
-    }
+    await using cursor = db.iterate<N>(text, [], { batchSize: 10 })
+    expect(await cursor.read(20)).toHaveLength(20)
+    expect(await caught(cursor.read(20))).toBeInstanceOf(why)
+    expect(cursor.open).toBe(false)
+  })
+
+  test('rows that stand before one which cannot be read are passed over one by one', async () => {
     const cursor = db.iterate<N>(unreadable, [], { batchSize: 10 })
     expect(await cursor.skip(34)).toBe(34)
     expect(await caught(cursor.read())).toBeInstanceOf(UnsafeIntegerError)

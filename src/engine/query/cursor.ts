@@ -180,7 +180,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   /** @param least So many are enough where rows are read before their part has come whole. */
   async #next(count: number, least: number = count): Promise<R[]> {
     const size = Math.max(count, this.#options.batchSize as number)
-    while (this.#rows.length < (this.#parts?.inPieces === true ? least : count) && !this.#exhausted)
+    const inPieces = (): boolean => this.#stream !== null || this.#parts?.inPieces === true
+    while (this.#rows.length < (inPieces() ? least : count) && !this.#exhausted)
       await this.#pull(size, Math.max(1, least - this.#rows.length))
     if (this.#rows.length > count) return this.#rows.splice(0, count)
     const rows = this.#rows

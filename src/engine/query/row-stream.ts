@@ -34,7 +34,7 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
   readonly #slot: Sender<O>
   readonly #enough: number
   #over = false
-  #failure: unknown = null
+  #failure: { readonly thrown: unknown } | null = null
   /** Why the row behind those that are here cannot be read. */
   #unreadable: Failure | null = null
   #wanted = 0
@@ -59,7 +59,7 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
 
   /** The last row has come and was read. */
   get exhausted(): boolean {
-    return this.#over && this.#unreadable === null && this.op.rows.length === 0
+    return this.#over && this.#why === null && this.op.rows.length === 0
   }
 
   /** For as long as the cursor is open, so that it does not depend on the number of rows. */
@@ -68,8 +68,8 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
   }
 
   /**
-   * Up to so many rows; fewer at the end alone. Rejects with a `Failure`: with that of a row which cannot be read when it is the turn of
-   * this row, so that nothing depends on how far the connection reads ahead.
+   * Up to so many rows; fewer at the end, and in front of a failure. Rejects with a `Failure`: with that of the server, or of a row which
+   * cannot be read, when it is its turn, so that nothing depends on how far the connection reads ahead.
    */
   async read(count: number, until: number): Promise<unknown[]> {
     this.#wanted = count
@@ -79,20 +79,24 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
       if (!(await before(until, more))) this.op.abandon({ kind: 'timeout', outcome: 'unknown' })
     }
     this.#wanted = 0
-    if (this.#failure !== null) throw (this.#failure as { readonly thrown: unknown }).thrown
-    if (this.#unreadable !== null && this.#ready < count) {
-      this.op.transaction?.noteFailure(this.#unreadable, this.op)
-      throw this.#unreadable as unknown
+    const why = this.#why
+    if (why !== null && (this.#ready === 0 || !comesBehindRows(why.thrown))) {
+      if (this.#unreadable !== null) this.op.transaction?.noteFailure(this.#unreadable, this.op)
+      throw why.thrown
     }
     const rows = this.op.rows.splice(0, Math.min(count, this.#ready))
     this.#flow()
     return rows
   }
 
+  get #why(): { readonly thrown: unknown } | null {
+    return this.#unreadable === null ? this.#failure : { thrown: this.#unreadable }
+  }
+
   /** A row that others are folded into is whole when the next has come. */
   get #ready(): number {
     const { rows, spec } = this.op
-    const whole = spec?.fold === undefined || (this.#over && this.#unreadable === null)
+    const whole = spec?.fold === undefined || (this.#over && this.#why === null)
     return whole ? rows.length : Math.max(rows.length - 1, 0)
   }
 
@@ -137,9 +141,15 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
     this.op.rows.length = 0
   }
 
-  #ended(failure: unknown = null): void {
+  #ended(failure: { readonly thrown: unknown } | null = null): void {
     this.#over = true
     this.#failure = failure
     this.#wake?.()
   }
+}
+
+/** It says nothing of the rows in front of it. */
+function comesBehindRows(thrown: unknown): boolean {
+  const { kind } = thrown as Partial<Failure>
+  return kind === 'server' || kind === 'decode'
 }
