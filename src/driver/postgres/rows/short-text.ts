@@ -3,7 +3,7 @@
 import type { Bytes } from './row-decoder.ts'
 
 /** Longer ones cost a call of Node's less. */
-export const longestShort = 12
+export const longestShort = 16
 
 const of = String.fromCharCode as (...codes: readonly (number | undefined)[]) => string
 
@@ -49,6 +49,72 @@ export function shortText(b: Bytes, s: number, length: number): string | null {
         b[s + 9],
         b[s + 10],
       )
+    case 12:
+      return of(
+        b[s],
+        b[s + 1],
+        b[s + 2],
+        b[s + 3],
+        b[s + 4],
+        b[s + 5],
+        b[s + 6],
+        b[s + 7],
+        b[s + 8],
+        b[s + 9],
+        b[s + 10],
+        b[s + 11],
+      )
+    case 13:
+      return of(
+        b[s],
+        b[s + 1],
+        b[s + 2],
+        b[s + 3],
+        b[s + 4],
+        b[s + 5],
+        b[s + 6],
+        b[s + 7],
+        b[s + 8],
+        b[s + 9],
+        b[s + 10],
+        b[s + 11],
+        b[s + 12],
+      )
+    case 14:
+      return of(
+        b[s],
+        b[s + 1],
+        b[s + 2],
+        b[s + 3],
+        b[s + 4],
+        b[s + 5],
+        b[s + 6],
+        b[s + 7],
+        b[s + 8],
+        b[s + 9],
+        b[s + 10],
+        b[s + 11],
+        b[s + 12],
+        b[s + 13],
+      )
+    case 15:
+      return of(
+        b[s],
+        b[s + 1],
+        b[s + 2],
+        b[s + 3],
+        b[s + 4],
+        b[s + 5],
+        b[s + 6],
+        b[s + 7],
+        b[s + 8],
+        b[s + 9],
+        b[s + 10],
+        b[s + 11],
+        b[s + 12],
+        b[s + 13],
+        b[s + 14],
+      )
     default:
       return of(
         b[s],
@@ -63,6 +129,10 @@ export function shortText(b: Bytes, s: number, length: number): string | null {
         b[s + 9],
         b[s + 10],
         b[s + 11],
+        b[s + 12],
+        b[s + 13],
+        b[s + 14],
+        b[s + 15],
       )
   }
 }
