@@ -5,7 +5,7 @@ import { createHmac, pbkdf2Sync, createHash, randomBytes } from 'node:crypto'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { sendsCleartext } from '../../src/driver/postgres/server-options.ts'
+import { sendsCleartext } from '../../src/driver/postgres/parameters/server-options.ts'
 import { message } from './messages.ts'
 
 const secret = 'open sesame'

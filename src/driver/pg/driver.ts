@@ -1,17 +1,15 @@
 // The driver `pg`: opens a node-postgres client within one deadline and makes a session of it. The engine finds it by the
 // scheme or by name; pools use nothing but the contract.
-import type { ConnectionHooks, Driver } from '../driver.ts'
-import { Login } from '../postgres/login.ts'
-import { serverDriver } from '../postgres/open-server.ts'
+import type { Driver } from '../driver.ts'
+import { Login } from '../postgres/open/login.ts'
+import { type OpenAt, serverDriver } from '../postgres/open/open-server.ts'
 import {
   parseServerOptions,
   passwordOf,
   sendsCleartext,
   type ServerOptions,
   startupOptions,
-} from '../postgres/server-options.ts'
-import type { Runner } from '../postgres/open/race.ts'
-import type { Session } from '../postgres/session.ts'
+} from '../postgres/parameters/server-options.ts'
 import { startSession } from '../postgres/open/start-session.ts'
 import type { Shared } from '../postgres/wire.ts'
 import { InvalidOptionError, UsageError } from '../../errors/index.ts'
@@ -22,7 +20,7 @@ import { PgWire } from './pg-wire.ts'
 
 const keepAliveMs = 10_000
 
-export const pgDriver: Driver<ServerOptions> = serverDriver('pg', openAt, parse)
+export const pgDriver: Driver<ServerOptions> = serverDriver('pg', openWith, parse)
 
 /** node-postgres speaks version 3.0 of the protocol: newer ones may be allowed, but not demanded. */
 function parse(options: Readonly<Record<string, unknown>>): ServerOptions {
@@ -36,23 +34,19 @@ function parse(options: Readonly<Record<string, unknown>>): ServerOptions {
   return parseServerOptions('pg', options)
 }
 
-async function openAt(
-  options: ServerOptions,
-  shared: Shared,
-  hooks: ConnectionHooks,
-  deadline: number,
-  runner: Runner | null,
-): Promise<Session> {
-  const login = new Login(sendsCleartext(options), options.requireAuth ?? null)
-  const wire = await makeWire(options, login)
-  const connected = wire.connect(deadline, options.channelBinding === 'require')
-  runner?.dials(wire.client.connection.stream)
-  const refused = await connected
-  if (refused !== null) {
-    wire.destroy()
-    throw refused as unknown
+function openWith(shared: Shared): OpenAt {
+  return async (options, hooks, deadline, runner) => {
+    const login = new Login(sendsCleartext(options), options.requireAuth ?? null)
+    const wire = await makeWire(options, login)
+    const connected = wire.connect(deadline, options.channelBinding === 'require')
+    runner?.dials(wire.client.connection.stream)
+    const refused = await connected
+    if (refused !== null) {
+      wire.destroy()
+      throw refused as unknown
+    }
+    return startSession(wire, hooks, options, { processId: wire.client.processID, login, shared }, deadline)
   }
-  return startSession(wire, hooks, options, { processId: wire.client.processID, login, shared }, deadline)
 }
 
 async function makeWire(options: ServerOptions, login: Login): Promise<PgWire> {

@@ -1,7 +1,7 @@
 // The statements that a session runs for itself.
 import type { Compiled } from '../../sql/compiled.ts'
 import { type Failure, type Op, OpState, parseOnly, type RefusedStatement } from '../driver.ts'
-import type { PreparedCache } from './prepared.ts'
+import type { PreparedCache } from './prepared/prepared-cache.ts'
 
 export interface SilentOp extends Op<Record<string, string | undefined>> {
   failure: Failure | null

@@ -15,7 +15,7 @@ import { type Bystander, isAside, readResponse, readStatus, receive, receiveAsid
 import { MessageWriter } from './message-writer.ts'
 import { NameSpace } from './name-space.ts'
 import { type Fields, type Status, statusOf } from './outcome.ts'
-import { PreparedCache } from './prepared.ts'
+import { PreparedCache } from './prepared/prepared-cache.ts'
 import { everything, resetText } from '../../postgres/session-sql.ts'
 import { ExchangeQueue } from './queue.ts'
 import { foreignIn, prepareAll, silentText } from './reset.ts'

@@ -5,7 +5,7 @@ import type { Interruption } from '../interrupt.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { NameSpace } from './name-space.ts'
 import type { Pooler } from './prepared/pooler.ts'
-import type { Limits, PreparedCache } from './prepared.ts'
+import type { Limits, PreparedCache } from './prepared/prepared-cache.ts'
 
 /** Carries the data of a COPY, which is not gathered with what is written for others. */
 export interface Carrier {

@@ -3,9 +3,14 @@ import { isIP } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { clock, msUntil } from '../../util/clock.ts'
 import type { ConnectionHooks } from '../driver.ts'
-import { Login } from '../postgres/login.ts'
+import { Login } from '../postgres/open/login.ts'
 import type { Runner } from '../postgres/open/race.ts'
-import { passwordOf, sendsCleartext, type ServerOptions, startupOptions } from '../postgres/server-options.ts'
+import {
+  passwordOf,
+  sendsCleartext,
+  type ServerOptions,
+  startupOptions,
+} from '../postgres/parameters/server-options.ts'
 import { type CancelKey, requestCancel } from './cancel.ts'
 import { dial, type Target } from './dial.ts'
 import { endPointOf } from './end-point.ts'

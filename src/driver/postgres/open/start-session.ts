@@ -1,9 +1,9 @@
 // A session over a wire that the server has let in. For every driver that reaches PostgreSQL over the network.
 import { ConnectError } from '../../../errors/index.ts'
 import type { ConnectionHooks, Failure } from '../../driver.ts'
-import type { Login } from '../login.ts'
+import type { Login } from './login.ts'
 import { keepsStatements } from './ask-pooler.ts'
-import type { ServerOptions } from '../server-options.ts'
+import type { ServerOptions } from '../parameters/server-options.ts'
 import { Session } from '../session.ts'
 import type { Shared, Wire } from '../wire.ts'
 

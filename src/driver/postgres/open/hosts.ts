@@ -3,12 +3,12 @@
 // addresses, which are places of the same kind.
 import dns from 'node:dns'
 import { isIP } from 'node:net'
-import { toConnectError } from '../../errors/index.ts'
-import type { TargetSessionAttrs } from '../descriptor.ts'
-import type { ConnectionHooks, Failure, RawConnection } from '../driver.ts'
-import type { Session } from './session.ts'
-import { before, clock } from '../../util/clock.ts'
-import { race, type Runner } from './open/race.ts'
+import { toConnectError } from '../../../errors/index.ts'
+import type { TargetSessionAttrs } from '../../descriptor.ts'
+import type { ConnectionHooks, Failure, RawConnection } from '../../driver.ts'
+import type { Session } from '../session.ts'
+import { before, clock } from '../../../util/clock.ts'
+import { race, type Runner } from './race.ts'
 
 export interface HostPlace {
   readonly host: string

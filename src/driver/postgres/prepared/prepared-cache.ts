@@ -1,16 +1,16 @@
 // The statements prepared on one session: which names the server knows, with what shape, and which of them to forget when
 // there are too many. Exchanges plan their steps here. It sends nothing; it only says what to close.
-import type { ConnectionHooks, Op } from '../driver.ts'
-import type { Compiled } from '../../sql/compiled.ts'
-import { endsAll, namesMoved } from './op-rules.ts'
-import type { MessageWriter } from './message-writer.ts'
-import type { NameSpace } from './name-space.ts'
-import type { Status } from './outcome.ts'
-import { type Pooler, probe, probeName } from './prepared/pooler.ts'
-import { Guesses } from './prepared/first-run.ts'
-import { Prepared } from './prepared/statement.ts'
-import { Step } from './step.ts'
-import type { TypeBook } from '../../postgres/types/book.ts'
+import type { ConnectionHooks, Op } from '../../driver.ts'
+import type { Compiled } from '../../../sql/compiled.ts'
+import { endsAll, namesMoved } from '../op-rules.ts'
+import type { MessageWriter } from '../message-writer.ts'
+import type { NameSpace } from '../name-space.ts'
+import type { Status } from '../outcome.ts'
+import { type Pooler, probe, probeName } from './pooler.ts'
+import { Guesses } from './first-run.ts'
+import { Prepared } from './statement.ts'
+import { Step } from '../step.ts'
+import type { TypeBook } from '../../../postgres/types/book.ts'
 
 /** Of statements whose names mean the same under every search_path: no number of a name space. */
 const anyPath = -1

@@ -2,12 +2,12 @@
 // before anything is opened. What they say of a start-up and of a password in clear is read from them here as well.
 import { isIPv4 } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
-import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
-import type { TargetSessionAttrs } from '../descriptor.ts'
-import type { HostPlace } from './hosts.ts'
-import { readPassword, usualPasswordFile } from './parameters/password-file.ts'
-import { bare } from '../../util/options.ts'
-import type { Int8 } from '../../postgres/type-table.ts'
+import { InvalidOptionError, type OptionProblem } from '../../../errors/index.ts'
+import type { TargetSessionAttrs } from '../../descriptor.ts'
+import type { HostPlace } from '../open/hosts.ts'
+import { readPassword, usualPasswordFile } from './password-file.ts'
+import { bare } from '../../../util/options.ts'
+import type { Int8 } from '../../../postgres/type-table.ts'
 
 export type ProtocolVersion = '3.0' | '3.2'
 

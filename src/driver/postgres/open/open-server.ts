@@ -1,33 +1,27 @@
 // From the options of a server to a session: which place is tried, with TLS or without, and what a failure there means for the
 // next attempt. For every driver that reaches PostgreSQL over the network; each opens one session at one place.
 import { isIP } from 'node:net'
-import { ConnectError, UsageError } from '../../errors/index.ts'
-import { postgres } from '../../postgres/dialect.ts'
-import { explain } from '../../postgres/sqlstate.ts'
-import { bookOf } from '../../postgres/types/book.ts'
-import { bare } from '../../util/options.ts'
-import { textIn } from '../../util/thrown.ts'
-import type { ConnectionHooks, Driver, Failure } from '../driver.ts'
+import { ConnectError, UsageError } from '../../../errors/index.ts'
+import { postgres } from '../../../postgres/dialect.ts'
+import { explain } from '../../../postgres/sqlstate.ts'
+import { bookOf } from '../../../postgres/types/book.ts'
+import { bare } from '../../../util/options.ts'
+import { textIn } from '../../../util/thrown.ts'
+import type { ConnectionHooks, Driver, Failure } from '../../driver.ts'
 import { type HostPlace, isPlace, openFirst } from './hosts.ts'
-import type { Runner } from './open/race.ts'
-import { poolerOf } from './prepared/pooler.ts'
-import { parseServerOptions, type ServerOptions } from './server-options.ts'
-import type { Session } from './session.ts'
-import type { Shared } from './wire.ts'
+import type { Runner } from './race.ts'
+import { poolerOf } from '../prepared/pooler.ts'
+import { parseServerOptions, type ServerOptions } from '../parameters/server-options.ts'
+import type { Session } from '../session.ts'
+import type { Shared } from '../wire.ts'
 
 const tls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
 const wrongCertificate = /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
 
-/** A driver that reaches PostgreSQL over the network, from how it opens one session at one place. */
+/** A driver that reaches PostgreSQL over the network, from how it opens one session with what its engine shares. */
 export function serverDriver(
   name: string,
-  openAt: (
-    options: ServerOptions,
-    shared: Shared,
-    hooks: ConnectionHooks,
-    deadline: number,
-    runner: Runner | null,
-  ) => Promise<Session>,
+  openWith: (shared: Shared) => OpenAt,
   parse: (options: Readonly<Record<string, unknown>>) => ServerOptions = (options) => parseServerOptions(name, options),
 ): Driver<ServerOptions> {
   return {
@@ -38,8 +32,8 @@ export function serverDriver(
     parse,
     async open(options, hooks, deadline) {
       const shared = { types: bookOf(options), pooler: poolerOf(options) }
-      const open = (): Promise<Session> =>
-        openServer(options, hooks, deadline, (at, told, until, runner) => openAt(at, shared, told, until, runner))
+      const openAt = openWith(shared)
+      const open = (): Promise<Session> => openServer(options, hooks, deadline, openAt)
       const kept = shared.pooler?.keeps
       try {
         return await open()

@@ -1,10 +1,10 @@
 // What a server may ask for while a connection is being opened, and in which order. Shown every message before it is answered,
 // whoever answers: a password leaves in clear only where that was allowed or the server is known, and nobody is logged in by a
 // server that has not proved that it knows the password too.
-import { ProtocolError, UsageError } from '../../errors/index.ts'
-import { unreadable } from '../../postgres/encoding.ts'
-import { header, Message } from './inbox.ts'
-import { receiveAside } from './message-reader.ts'
+import { ProtocolError, UsageError } from '../../../errors/index.ts'
+import { unreadable } from '../../../postgres/encoding.ts'
+import { header, Message } from '../inbox.ts'
+import { receiveAside } from '../message-reader.ts'
 
 /** AuthenticationRequest, by its number. */
 export const Auth = { ok: 0, cleartext: 3, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 } as const
