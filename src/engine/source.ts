@@ -18,7 +18,7 @@ import {
   transactionAround,
   nestedDefaults,
 } from './context/chain.ts'
-import { type Enclosing, Frame, type Settings, type Handle } from './context/frame.ts'
+import { type Enclosing, Frame, type Settings, type Handle, slotFrames } from './context/frame.ts'
 import { Awaiting, DetachedPromise } from './detached.ts'
 import type { Position } from './hosts/position.ts'
 import { ClientSource } from './client/client-source.ts'
@@ -280,6 +280,7 @@ export abstract class Source extends ClientSource {
     const here = this.engineHere()
     const engine = here instanceof Promise ? await here : here
     const frame = new Frame('detached', engine, this.token(), null, null, settings)
+    frame.around = slotFrames(currentChain())
     awaiting.frame = frame
     try {
       return await runInFrame(frame, work)

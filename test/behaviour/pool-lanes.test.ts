@@ -6,6 +6,7 @@ import type { FakeDriverOptions } from '../support/fake/driver.ts'
 import { caught } from '../support/caught.ts'
 import { postgresWords as words } from '../support/dialect-words.ts'
 import { fake, sound, type Fake } from '../support/fake.ts'
+import { gate } from '../support/gate.ts'
 import { virtualTime, type VirtualTime } from '../support/virtual-time.ts'
 
 const one = words.placeholder(1)
@@ -105,6 +106,28 @@ describe('reads that ran three times and are quick', () => {
     const [first, second, third] = [1, 2, 3].map((n) => server.db.scalar(quick, [n]))
 
     expect([await first, (await caught(second!)).sqlState, await third]).toEqual([1, '22012', 3])
+    await end(server)
+  })
+
+  test('are not joined by one whose caller has a connection: what is in front may wait for its transaction', async () => {
+    using time = virtualTime()
+    const server = await place(time, { max: 3, shared: 1 })
+    const order: unknown[] = []
+    const asks = gate()
+    const transaction = server.db.transaction(async (tx) => {
+      await tx.scalar(quick, [0])
+      await asks.promise
+      order.push(await server.db.detached(() => server.db.scalar(quick, [1])))
+    })
+    await time.pass(2)
+    server.driver.faults.at(quick, { delayMs: 40 })
+    const stuck = server.db.scalar(quick, [2]).then((n) => order.push(n))
+
+    asks.open()
+    await time.pass(60)
+    await Promise.all([transaction, stuck])
+
+    expect(order).toEqual([1, 2])
     await end(server)
   })
 

@@ -90,6 +90,8 @@ export class Frame {
   live = true
   /** Of detached work: the chain of code that awaits it, and so gives nothing back meanwhile. */
   awaited: Link | undefined = undefined
+  /** Of detached work: the frames with a slot around the code that started it, which may keep their connections until it has ended. */
+  around: readonly Frame[] | null = null
   /** The manual transaction opened in this frame, while it is open. */
   manual: { readonly record: Enclosing; warned: boolean } | null = null
 
@@ -117,6 +119,7 @@ export class Frame {
     this.slot = null
     this.connection = null
     this.awaited = undefined
+    this.around = null
   }
 }
 
@@ -134,4 +137,23 @@ export class Link extends Printable {
   override toString(): string {
     return `Context { ${this.frame.kind} }`
   }
+}
+
+/** The frames with a slot that code with this chain runs inside of, or was detached from. */
+export function slotFrames(chain: Link | undefined): readonly Frame[] {
+  const found: Frame[] = []
+  for (let link = chain; link !== undefined; link = link.next) found.push(link.frame, ...(link.frame.around ?? []))
+  return found.filter((frame) => frame.live && frame.slot !== null)
+}
+
+/**
+ * Whether code with this chain keeps a connection of `engine`, or a transaction elsewhere, until what it asks for has come: itself, or
+ * as work detached from code that may await it.
+ */
+export function keepsOthersWaiting(engine: EngineCore, chain: Link | undefined): boolean {
+  if (chain === undefined) return false
+  return slotFrames(chain).some(({ engine: owner, slot }) => {
+    const lease = slot?.lease ?? null
+    return lease !== null && (owner === engine || lease.raw.status !== 'idle')
+  })
 }

@@ -9,7 +9,7 @@ import type { Dialect } from '../../sql/dialect.ts'
 import type { Decode } from '../../sql/statement.ts'
 import { around, type Link } from '../context/chain.ts'
 import type { EngineCore, From, HostSet } from '../core.ts'
-import type { Handle, Settings } from '../context/frame.ts'
+import { type Handle, keepsOthersWaiting, type Settings } from '../context/frame.ts'
 import { failureError } from './failure.ts'
 import { reportStatement, type StatementTrace, traceStatement } from '../report.ts'
 import { tellOfCursors, Waiting } from '../slot/waiting.ts'
@@ -183,7 +183,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   }
 
   get mayShare(): boolean {
-    return this.leaves === 0 && (this.chain === undefined || this.heldLeases().size === 0)
+    return this.leaves === 0 && !keepsOthersWaiting(this.engine, this.chain)
   }
 
   get mayRepeat(): boolean {

@@ -3,10 +3,9 @@
 import type { Failure, Refusal } from '../../driver/driver.ts'
 import { TransactionAbortedError } from '../../errors/index.ts'
 import { notice } from '../../observe/channels.ts'
-import type { Lease } from '../../pool/member.ts'
 import { type Abortable, unwatchSignal, watchSignal, type Expiring, clock } from '../../util/clock.ts'
 import type { Pool } from '../../pool/pool.ts'
-import { around, heldLeases, type Link, settingsOn } from '../context/chain.ts'
+import { around, type Link, settingsOn } from '../context/chain.ts'
 import type { EngineCore } from '../core.ts'
 import type { Handle, Holder, Settings } from '../context/frame.ts'
 import { reportTimeout } from '../report.ts'
@@ -117,10 +116,6 @@ export abstract class Waiting implements Expiring, Abortable {
 
   /** Where it was asked, for messages. */
   abstract describe(): string
-
-  heldLeases(): ReadonlySet<Lease> {
-    return heldLeases(this.engine, this.chain)
-  }
 
   around(): readonly object[] {
     return around(this.engine, this.chain)
