@@ -45,7 +45,7 @@ const told: Readonly<Record<string, Partial<Row>>> = {
   '25006': { kind: 'read-only', health: 'standby', following: 'never' },
   [State.aborted]: { kind: 'aborted' },
   '25P03': { kind: 'idle-transaction', transaction: 'ended', health: 'session' },
-  '25P04': { transaction: 'ended', health: 'session' },
+  '25P04': { kind: 'long-transaction', transaction: 'ended', health: 'session' },
   '26000': { kind: 'lost-statement', prepared: 'missing' },
   '28': { kind: 'authentication', opening: 'config', quotes: 'names' },
   [State.wrongPassword]: { kind: 'password' },

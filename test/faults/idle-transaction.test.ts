@@ -25,6 +25,35 @@ function expectIdle(error: Caught, ms: number | undefined): void {
   expect(error.message).toContain(ms === undefined ? "server's limit" : `${ms} ms`)
 }
 
+test('the server ends one that takes too long as a whole: its reason is the error, of a single statement too', async () => {
+  await using place = await site({ pool: { max: 1 } })
+  let runs = 0
+
+  const error = await caught(
+    place.db.transaction(
+      async (tx) => {
+        runs++
+        await tx.status(insert)
+        await tx.status("set local transaction_timeout to '200ms'")
+        expect(await caught(tx.scalar('select pg_sleep(60)'))).toBeInstanceOf(TransactionTimeoutError)
+        expect(tx.signal.reason).toBeInstanceOf(TransactionTimeoutError)
+        await tx.scalar('select 2')
+      },
+      { retry: { limit: 3 } },
+    ),
+  )
+  const settings = { transaction_timeout: '200ms' }
+  const alone = await caught(place.db.scope(() => place.db.scalar('select pg_sleep(60)'), { settings }))
+
+  expect(runs).toBe(1)
+  for (const each of [error, alone]) {
+    expect(each).toBeInstanceOf(TransactionTimeoutError)
+    expect(each).toMatchObject({ outcome: 'rolled_back', retryable: false })
+    expect(each.message).toContain('transaction_timeout')
+  }
+  await sound(place)
+})
+
 describe('the server ends it', () => {
   test.each<[string, EngineOptions, { idleTimeoutMs?: number }, number | undefined]>([
     ['by its option', {}, { idleTimeoutMs: 80 }, 80],

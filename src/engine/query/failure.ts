@@ -85,7 +85,10 @@ export function failureError(failure: Failure, about: About, within?: Inside): E
     case 'refused':
       return refusalError(dialect, failure.refusal as Refusal, failure, op)
     case 'lost':
-      if (wasIdle(dialect, failure)) return idleError(details, transaction, fields)
+      if (tookTooLong(dialect, failure))
+        return wasIdle(dialect, failure)
+          ? idleError(details, transaction, fields)
+          : longError(details, transaction, fields)
       return new ConnectionLostError(
         `The connection to the database was lost${codeOf(fields)}; ` +
           `${outcomeAdvice[outcome]}${dialect.explain(fields).kind === 'protocol' ? ` ${poolerAdvice}` : ''}`,
@@ -209,6 +212,21 @@ function causeOf(engine: Pick<EngineCore, 'dialect'>, failure: Failure, stmt: Co
 /** The server closed the session because its transaction ran no statement for too long: it was rolled back. */
 export function wasIdle(dialect: Dialect, { kind, fields = {} }: Failure): boolean {
   return kind === 'lost' && dialect.explain(fields).kind === 'idle-transaction'
+}
+
+/** The same, or because its transaction took too long as a whole. */
+export function tookTooLong(dialect: Dialect, failure: Failure): boolean {
+  const { kind, fields = {} } = failure
+  return wasIdle(dialect, failure) || (kind === 'lost' && dialect.explain(fields).kind === 'long-transaction')
+}
+
+function longError(details: ErrorDetails, transaction: Inside | null, fields: ErrorFields): TransactionTimeoutError {
+  const which = transaction === null ? 'transaction of the statement' : `transaction begun at ${transaction.place}`
+  return new TransactionTimeoutError(
+    `The ${which} took longer than the server's limit for transactions (transaction_timeout), so the server rolled it back ` +
+      `and closed its connection${codeOf(fields)}. Do slow work before or after the transaction, or give it more time.`,
+    { ...details, outcome: 'rolled_back' },
+  )
 }
 
 function idleError(details: ErrorDetails, transaction: Inside | null, fields: ErrorFields): TransactionTimeoutError {

@@ -11,7 +11,7 @@ import {
 } from '../../errors/index.ts'
 import { hookFailed, notice } from '../../observe/channels.ts'
 import { runIn } from '../context/chain.ts'
-import { failureError, isFailure, thrownError, uncommittedBy, wasIdle } from '../query/failure.ts'
+import { failureError, isFailure, thrownError, tookTooLong, uncommittedBy } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { isLent } from '../slot/control.ts'
 import { owe, sendCommit as sendCommitWith, sendControl, sendUndoing, undoAlone } from '../slot/sending.ts'
@@ -114,7 +114,7 @@ export async function notCommitted(record: OpenTransaction, thrown: unknown): Pr
     await rollback(record)
     throw thrownError(thrown, record.engine)
   }
-  if (thrown.kind === 'server' || thrown.outcome === 'rolled_back' || wasIdle(record.engine.dialect, thrown)) {
+  if (thrown.kind === 'server' || thrown.outcome === 'rolled_back' || tookTooLong(record.engine.dialect, thrown)) {
     end(record, 'rolled_back')
     throw failureError({ ...thrown, outcome: 'rolled_back' }, record.engine, record)
   }
@@ -363,7 +363,7 @@ function openInside(record: OpenTransaction): string | null {
 
 function abortedError(record: OpenTransaction): Error {
   const { broken, afterReturn, first: firstFailure } = record.past
-  if (broken !== null && wasIdle(record.engine.dialect, broken)) return failureError(broken, record.engine, record)
+  if (broken !== null && tookTooLong(record.engine.dialect, broken)) return failureError(broken, record.engine, record)
   if (broken?.kind === 'lost')
     return new ConnectionLostError(
       `The connection was lost inside the transaction begun at ${record.place}; the server rolled it back. Run it again.`,

@@ -10,7 +10,7 @@ import type { Fate, Follower } from '../../sql/statement.ts'
 import { isInside, type Link, overlayOf, quietAmbientFrame, settingsOn, nestedDefaults } from '../context/chain.ts'
 import type { Frame, Handle, Holder, Settings } from '../context/frame.ts'
 import type { EngineCore, QueryDefaults } from '../core.ts'
-import { abortedBy, failureError, wasIdle } from '../query/failure.ts'
+import { abortedBy, failureError, tookTooLong, wasIdle } from '../query/failure.ts'
 import { reportEnd } from '../report.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { Waiting } from '../slot/waiting.ts'
@@ -306,9 +306,9 @@ export class TransactionRecord<S extends Holder = Holder> implements Inside {
   lose(failure: Failure): void {
     const lost: Failure = { ...failure, kind: 'lost', outcome: 'rolled_back' }
     this.advance({ type: 'lost', failure: lost })
-    if (!wasIdle(this.engine.dialect, failure)) return
+    if (!tookTooLong(this.engine.dialect, failure)) return
     this.interrupt(failureError(this.past.broken ?? lost, this.engine, this))
-    if (this.parent !== null) return
+    if (this.parent !== null || !wasIdle(this.engine.dialect, failure)) return
     notice('transaction-idle', 'The server ended a transaction that ran no statement for too long.', {
       engine: this.engine.name,
       places: [this.describe()],
