@@ -10,7 +10,14 @@ export const batchSize = 1_000
 
 export async function genever(url: string, max: number, name: string, options: EngineOptions): Promise<WorkSides> {
   const db = await createDb(url, { ...options, pool: { max } }).open()
-  return { sides: [{ name, work: workOf(db) }], close: () => db.close() }
+  const byRows = { name: `${name} by rows`, work: { stream: () => streamByRows(db) } }
+  return { sides: [{ name, work: workOf(db) }, byRows], close: () => db.close() }
+}
+
+async function streamByRows(db: Db): Promise<number> {
+  let rows = 0
+  for await (const _ of db.iterate(texts.all, [], { batchSize })) rows++
+  return rows
 }
 
 function workOf(db: Db): Work {
@@ -35,7 +42,7 @@ function workOf(db: Db): Work {
     checkout: (work) => db.scope(() => work(within)),
     async stream() {
       let rows = 0
-      for await (const _ of db.iterate(texts.all, [], { batchSize })) rows++
+      for await (const some of db.iterate(texts.all, [], { batchSize }).batches()) rows += some.length
       return rows
     },
   }
