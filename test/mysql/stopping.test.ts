@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
 import { mysqlFront, packetOf } from '../support/mysql-front.ts'
+import { until } from '../support/until.ts'
 
 describeMysql('a statement that is stopped', () => {
   let server: FreshMysql
@@ -48,6 +49,31 @@ describeMysql('a statement that is stopped', () => {
       await tx.status(insert, ['last'])
     })
     expect((await server.query('select a from t')).map(({ a }) => a)).toEqual(['around', 'nested', 'last'])
+    await db.close()
+  })
+
+  test('is stopped as soon as the server has room for the connection that asks for it, and its own goes on', async () => {
+    let refusals = 0
+    const full = packetOf(
+      Buffer.concat([Buffer.from([0xff, 1040 & 0xff, 1040 >> 8]), Buffer.from('Too many connections')]),
+      0,
+    )
+    await using front = await mysqlFront(server.url, {
+      greeting: (packet) => (refusals > 0 && refusals-- > 0 ? full : packet),
+      text: () => null,
+    })
+    const db = createDb(front.url, { pool: { max: 1 }, cancelTimeoutMs: 50_000 })
+    const session = await db.scalar('select connection_id()')
+    const stop = new AbortController()
+    const running = caught(db.all('select sleep(3600)', [], { signal: stop.signal }))
+    const asked = "select info from information_schema.processlist where id = ? and info like 'select sleep%'"
+    await until(async () => (await server.query(asked, [session])).length === 1, { what: 'the statement runs' })
+    refusals = 3
+    stop.abort()
+
+    expect(await running).toMatchObject({ name: 'AbortedError' })
+    expect(await db.scalar('select connection_id()')).toBe(session)
+    expect(refusals).toBe(0)
     await db.close()
   })
 

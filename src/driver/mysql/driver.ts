@@ -185,7 +185,7 @@ async function killQuery(
   try {
     client = await connect(mysql2, { ...config, database: undefined }, options, deadline)
   } catch {
-    return 'failed'
+    return 'refused'
   }
   const answered = new Promise<boolean>((resolve) => {
     client.addCommand(
