@@ -3,6 +3,7 @@ export { migrate, migrationStatus } from './migrate.ts'
 export type {
   AppliedMigration,
   DatabaseSource,
+  DriftKind,
   FailedMigration,
   MigrateOptions,
   MigrateProgress,

@@ -13,6 +13,7 @@ export interface HealthOptions {
   readonly timeoutMs?: number | undefined
 }
 
+/** Whether the database answers, as a readiness route answers it. */
 export interface Health {
   /** 200 or 503. */
   readonly status: 200 | 503
