@@ -1,6 +1,7 @@
 import { fc } from '../support/fast-check.ts'
 import { describe, expect, test } from 'vitest'
 import { Inbox, type Receiver } from '../../src/driver/postgres/inbox.ts'
+import { MessageWriter } from '../../src/driver/postgres/message-writer.ts'
 
 /** Takes down what it is handed. */
 class Witness implements Receiver {
@@ -128,5 +129,31 @@ describe('what the server sends', () => {
       expect(() => give(new Inbox(witness, reuses), bytes)).toThrow(/length/)
       expect(witness.messages).toEqual([])
     }
+  })
+
+  test('gives the memory of a huge message back, and keeps that of others', () => {
+    const inbox = new Inbox(new Witness(), true)
+    fill(inbox, message('D', 'small'))
+    const usual = inbox.space().buffer
+
+    fill(inbox, message('D', 'x'.repeat(1 << 19)))
+    const grown = inbox.space().buffer
+    fill(inbox, message('D', 'x'.repeat(1 << 22)))
+
+    expect(usual.byteLength).toBeLessThan(grown.byteLength)
+    expect(inbox.space().buffer.byteLength).toBe(usual.byteLength)
+  })
+})
+
+describe('what is sent', () => {
+  test('gives the memory of a huge statement back', () => {
+    const writer = new MessageWriter()
+    const usual = writer.written.buffer.byteLength
+
+    writer.query(`select '${'x'.repeat(1 << 22)}'`)
+    expect(writer.written.buffer.byteLength).toBeGreaterThan(1 << 22)
+    writer.clear()
+
+    expect(writer.written.buffer.byteLength).toBe(usual)
   })
 })
