@@ -1,17 +1,7 @@
 // What a value of an option that concerns connections may be, beside what any option may be: the descriptors of drivers are
 // made of it. A problem never contains the value.
 import { isIPv6, isIP } from 'node:net'
-import {
-  anyOf,
-  boolean,
-  type Check,
-  describeType,
-  integer,
-  isConforming,
-  isPlain,
-  isUtcZone,
-  isUtf8,
-} from '../util/options.ts'
+import { anyOf, boolean, type Check, describeType, integer, isPlain, settingMisread } from '../util/options.ts'
 import { checkConversions } from '../sql/conversions.ts'
 import { longestTimerMs } from '../util/clock.ts'
 import type { Parameter, Reader, Reading, Said } from './descriptor.ts'
@@ -69,13 +59,10 @@ export const sessionSettings: Check = (value) => {
   const fits = ([name, each]: [string, unknown]): boolean =>
     /^[a-z_][\w.]*$/i.test(name) &&
     (typeof each === 'boolean' || Number.isFinite(each) || (typeof each === 'string' && !hasControl(each)))
-  for (const [name, each] of Object.entries(value))
-    if (name.toLowerCase() === 'client_encoding' && !isUtf8(String(each)))
-      return 'has client_encoding, which can only be UTF8: text is sent and read as UTF8'
-    else if (name.toLowerCase() === 'standard_conforming_strings' && !isConforming(String(each)))
-      return 'has standard_conforming_strings, which can only be on: quotes would end elsewhere'
-    else if (name.toLowerCase() === 'time_zone' && !isUtcZone(String(each)))
-      return "has time_zone, which can only be UTC ('+00:00'): dates are sent and read in UTC. Convert in SQL, with convert_tz()"
+  for (const [name, each] of Object.entries(value)) {
+    const misread = settingMisread(name, String(each))
+    if (misread !== undefined) return `has ${name}, which ${misread}`
+  }
   return Object.entries(value).every(fits) ? undefined : 'must have names of settings with strings, numbers or booleans'
 }
 

@@ -180,16 +180,16 @@ export class Functions {
   }
 
   /** A scope keeps its connection for the numbers that this statement has drawn. */
-  tellOfNumbers({ text }: Compiled): void {
+  tellOfNumbers(stmt: Compiled): void {
     const { name, toldPlaces } = this.#engine
-    const key = `numbers ${text}`
+    const key = `numbers ${stmt.untagged ?? stmt.text}`
     if (toldPlaces.has(key)) return
     toldPlaces.add(key)
     notice(
       'pinned-for-numbers',
       'Scopes that run this statement keep their connection, because currval() or lastval() was asked for behind it. Use INSERT … ' +
         'RETURNING, and they do not have to.',
-      { engine: name, places: [shortText({ text })], warn: false },
+      { engine: name, places: [shortText(stmt)], warn: false },
     )
   }
 

@@ -104,6 +104,8 @@ export interface Compiled {
   readonly text: string
   /** Its text without the tags behind it; absent where it has none. */
   readonly untagged?: string
+  /** The statement that was tagged: one for all tags; absent where it has none. */
+  readonly origin?: Compiled
   /** The name under which the statement is prepared on each connection; `''` runs it unnamed. Owned by the engine. */
   readonly name: string
   readonly cls: StatementClass

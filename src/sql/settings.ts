@@ -1,16 +1,13 @@
 // Session settings as users give them. They are checked and copied when a frame is made. So a mistake in them is an error of the caller
 // who gave them, never of the code that uses the connection later.
 import { UsageError } from '../errors/index.ts'
-import { describeType, isConforming, isPlain, isUtcZone, isUtf8, isWellFormed } from '../util/options.ts'
+import { describeType, isPlain, isWellFormed, onlyUtc, settingMisread } from '../util/options.ts'
 
 /** Names in lower case, and values as text. */
 export type Settings = Readonly<Record<string, string>>
 
 /** Why the `time_zone` of a session of MySQL is UTC, and what to do where another is wanted. */
-export const zoneAdvice: string =
-  "The time_zone of a session of MySQL can only be UTC ('+00:00'), because dates are sent and read in UTC: in another zone a timestamp " +
-  "would be stored and read shifted. Convert in SQL instead, with convert_tz(now(), '+00:00', '+02:00'), or set the zone on the client " +
-  'that rawConnection() lends, and read there.'
+export const zoneAdvice: string = `The time_zone of a session of MySQL ${onlyUtc}.`
 
 /** The server truncates identifiers to NAMEDATALEN - 1 bytes. */
 export const mostNameBytes = 63
@@ -58,13 +55,8 @@ export function settingValue(name: string, value: unknown): string {
   const text = String(value)
   if (text.includes('\0') || !isWellFormed(text))
     throw new UsageError(`The setting "${name}" holds a NUL character or half of a surrogate pair.`)
-  if (name.toLowerCase() === 'client_encoding' && !isUtf8(text))
-    throw new UsageError('Text is sent and read as UTF8 only, so the setting "client_encoding" can only be UTF8.')
-  if (name.toLowerCase() === 'standard_conforming_strings' && !isConforming(text))
-    throw new UsageError(
-      'SQL is read as with standard_conforming_strings = on, so that setting cannot be turned off: quotes would end elsewhere.',
-    )
-  if (name.toLowerCase() === 'time_zone' && !isUtcZone(text)) throw new UsageError(zoneAdvice)
+  const misread = settingMisread(name, text)
+  if (misread !== undefined) throw new UsageError(`The setting "${name}" ${misread}.`)
   return text
 }
 

@@ -174,7 +174,7 @@ function isTaggable({ text, hasControl, pins, names }: Compiled): boolean {
 }
 
 function tagged(stmt: Compiled, comment: string): Compiled {
-  return { ...stmt, text: withComment(stmt.text, comment), untagged: stmt.text, name: '' }
+  return { ...stmt, text: withComment(stmt.text, comment), untagged: stmt.text, origin: stmt, name: '' }
 }
 
 const hasComment = (text: string): boolean => text.includes('/*') || text.includes('--')

@@ -30,6 +30,25 @@ export function isUtcZone(zone: string): boolean {
   return /^(?:[+-]00?:00|UTC)$/i.test(zone)
 }
 
+/** What a `time_zone` of MySQL is, why, and what to do where another is wanted: follows its name. */
+export const onlyUtc: string =
+  "can only be UTC ('+00:00'), because dates are sent and read in UTC: in another zone a timestamp would be stored and read shifted. " +
+  "Convert in SQL instead, with convert_tz(now(), '+00:00', '+02:00'), or set the zone on the client that rawConnection() lends, and " +
+  'read there'
+
+/** Settings that say how values are sent and read: none can be another than is believed here. */
+const believed: ReadonlyMap<string, { readonly fits: (value: string) => boolean; readonly only: string }> = new Map([
+  ['client_encoding', { fits: isUtf8, only: 'can only be UTF8, because text is sent and read as UTF8 only' }],
+  ['standard_conforming_strings', { fits: isConforming, only: 'can only be on, because quotes would end elsewhere' }],
+  ['time_zone', { fits: isUtcZone, only: onlyUtc }],
+])
+
+/** Why a setting cannot have this value, as a clause that follows its name; undefined: it can. */
+export function settingMisread(name: string, value: string): string | undefined {
+  const found = believed.get(name.toLowerCase())
+  return found === undefined || found.fits(value) ? undefined : found.only
+}
+
 /** What is wrong with a value, as a clause that follows the name of the option; undefined: nothing. */
 export type Check = (value: unknown) => string | undefined
 

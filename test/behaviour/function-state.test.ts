@@ -196,6 +196,24 @@ test('a trigger that keeps a connection is told once, with advice, and the pin n
   expect(message).toContain('session pinned by audit (a trigger of audited)')
 })
 
+test('notices of a connection that is kept leave the tags of its statement out', async () => {
+  const db = await place({ pool: { max: 1 }, query: { tags: { route: '/secret' } } })
+  await functionsKnown(db)
+  const [triggers, numbers] = [noticesOf('pinned-by-trigger'), noticesOf('pinned-for-numbers')]
+  const draw = (patienceMs: number): Promise<unknown> =>
+    db.scope(async () => {
+      await db.status('insert into t (who) values (1)')
+      await db.detached(() => db.scalar('select 1', [], { timeoutMs: patienceMs })).catch(() => {})
+      await db.scalar('select last()').catch(() => {})
+    })
+
+  await db.scope(() => db.status('insert into audited values (1)'))
+  expect(triggers().map(({ places }) => places[1])).toEqual(['insert into audited values (1)'])
+  await draw(everMs)
+  await draw(50)
+  expect(numbers().map(({ places }) => places[0])).toEqual(['insert into t (who) values (1)'])
+})
+
 test('functions made or replaced by this engine are judged anew, also at the end of a transaction', async () => {
   const db = await place({ pool: { max: 1 } })
   await functionsKnown(db)

@@ -57,7 +57,7 @@ export function mayRunAnywhere(op: EngineOp): boolean {
   return false
 }
 
-function tellOfTrigger({ name, toldPlaces }: EngineCore, { text }: Compiled, by: string): void {
+function tellOfTrigger({ name, toldPlaces }: EngineCore, stmt: Compiled, by: string): void {
   const key = `trigger ${by}`
   if (toldPlaces.has(key)) return
   toldPlaces.add(key)
@@ -65,7 +65,7 @@ function tellOfTrigger({ name, toldPlaces }: EngineCore, { text }: Compiled, by:
     'pinned-by-trigger',
     `A scope keeps its connection, and the session is reset after it, because its statement calls ${by}, which may leave something in ` +
       'the session. If it leaves nothing, name it in the option functions.harmless.',
-    { engine: name, places: [by, shortText({ text })] },
+    { engine: name, places: [by, shortText(stmt)] },
   )
 }
 

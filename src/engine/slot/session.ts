@@ -122,7 +122,7 @@ export abstract class SlotSession {
     const { numbers, numbered } = this.engine.functions
     if (!numbers) return
     if (this.lease !== null) this.lease.raw.dirty |= Dirty.sequences
-    if (!numbered.has(stmt)) return
+    if (!numbered.has(stmt.origin ?? stmt)) return
     this.pin(Pin.sequences, stmt.verb)
     this.engine.functions.tellOfNumbers(stmt)
   }
@@ -131,7 +131,7 @@ export abstract class SlotSession {
   asksNumbers(): void {
     const { functions } = this.engine
     functions.numbers = true
-    if (this.#drewBy !== null) functions.numbered.add(this.#drewBy)
+    if (this.#drewBy !== null) functions.numbered.add(this.#drewBy.origin ?? this.#drewBy)
   }
 
   /** Why the connection is kept, for messages; empty: for nothing in its session. */
