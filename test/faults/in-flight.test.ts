@@ -166,3 +166,18 @@ test('a statement in a dead scope fails, and the scope goes on with another conn
 
   await sound(place)
 })
+
+test('a statement whose way dies while the types of its columns are looked up behind it is lost as any other', async () => {
+  await using place = await site({ ...short, pool: { max: 1 } })
+  await place.db.status("create type lost_mood as enum ('sad')")
+  const incident = place.proxy.cut({ to: 'server', type: 'P', text: 'pg_range', when: 'before' })
+
+  const error = await caught(
+    place.db.all("select array['sad']::lost_mood[] as moods", [], { types: { anyenum: (text) => text } }),
+  )
+
+  expect(error).toBeInstanceOf(ConnectionLostError)
+  expect(error.outcome).toBe('rolled_back')
+  expect(incident.link).not.toBeNull()
+  await sound(place)
+})

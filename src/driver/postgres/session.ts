@@ -50,14 +50,14 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly #aside: Bystander
   readonly #queue: ExchangeQueue = new ExchangeQueue()
   readonly #unsettled: Unsettled = new Unsettled(this)
-  /** How long a unit waits for the client while it is lent; null: it is not. */
+  /** How long a unit, `#waiting`, waits for the client while it is lent; null: it is not. */
   #lentFor: number | null = null
   /** The client was lent since the last reset: it may have prepared statements. */
   #wasLent = false
-  /** The unit that waits for the client. */
   #waiting: Exchange | null = null
   /** An ErrorResponse while nothing was in flight: the server says why it ends the connection. */
   #lastError: Fields | null = null
+  lostBy: Failure | null = null
   #status: Status = 'idle'
   /** What the server is asked to stop. */
   #stopping: Exchange | null = null
@@ -386,6 +386,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   #lose(failure: Failure, destroyed: boolean): void {
     if (!this.alive) return
     this.alive = false
+    this.lostBy = failure
     this.#status = 'unknown'
     const lost = this.#queue.clear()
     this.#waiting = null

@@ -5,7 +5,7 @@ import { type TypeBook, typeLookup, type TypeRow } from '../../postgres/types/bo
 import { nameLookup, untypedNotice } from '../../postgres/types/type-names.ts'
 import { unknownTypes } from '../../postgres/encode.ts'
 import type { Compiled } from '../../sql/compiled.ts'
-import { type Op, OpState } from '../driver.ts'
+import { type Failure, type Op, OpState } from '../driver.ts'
 import type { MessageWriter } from './message-writer.ts'
 import type { NameSpace } from './name-space.ts'
 import type { Status } from './outcome.ts'
@@ -100,6 +100,8 @@ interface Host {
   readonly types: TypeBook
   readonly names: NameSpace
   readonly quarantined: boolean
+  /** Why the session has ended; null: it has not. */
+  readonly lostBy: Failure | null
   work(ops: readonly Op[], settled: (well: boolean) => void): void
   tellFree(): void
 }
@@ -150,7 +152,7 @@ export class Unsettled {
       const lacks = known ? lackingOf(exchange) : null
       if (lacks !== null && types.unknown(lacks).length > 0) return this.#ask(lacks)
       this.#waiting.shift()
-      for (const step of exchange.steps) readKept(step, types)
+      for (const step of exchange.steps) readKept(step, types, this.#host.lostBy)
       exchange.settle(status)
     }
     if (!this.#host.quarantined) this.#host.tellFree()
@@ -171,7 +173,7 @@ function lackingOf({ steps }: Answer): readonly number[] | null {
 }
 
 /** Reads the rows that were kept, also those of the statements before the last one of a text. */
-function readKept(step: Step, types: TypeBook): void {
+function readKept(step: Step, types: TypeBook, lostBy: Failure | null): void {
   const { decoder, op, failure } = step
   if (failure !== null || op.state === OpState.abandoned) return
   try {
@@ -179,7 +181,7 @@ function readKept(step: Step, types: TypeBook): void {
     readRows(decoder, op.rows, op, types)
   } catch (cause) {
     op.rows.length = 0
-    step.failure = { kind: 'decode', outcome: 'unknown', cause }
+    step.failure = lostBy === null ? { kind: 'decode', outcome: 'unknown', cause } : { ...lostBy, outcome: 'unknown' }
   }
 }
 
