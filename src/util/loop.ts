@@ -13,33 +13,47 @@ export class Turns {
   }
 }
 
-/** Answers the calls of a loop in their order, as a generator does, without a function that is suspended. */
-abstract class Loop<T> implements AsyncGenerator<T, void, undefined> {
+const over: IteratorResult<never, undefined> = { value: undefined, done: true }
+
+/**
+ * Answers the calls of a loop in their order, as a generator does, without a function that is suspended. The rows are pulled in lists: an
+ * empty one is the end. What they come from is closed when the loop is over. Few functions wait here for each other, because the stack
+ * of an error names ten, and the caller's is the last one.
+ */
+abstract class Loop<R, T> implements AsyncGenerator<T, void, undefined> {
+  /** The next rows; none at the end. */
+  protected readonly pull: () => Promise<R[]>
+  readonly #close: () => Promise<void>
   readonly #turns = new Turns()
   /** Calls that are not answered. */
   #calls = 0
+  #over = false
+
+  constructor(pull: () => Promise<R[]>, close: () => Promise<void>) {
+    this.pull = pull
+    this.#close = close
+  }
 
   protected get busy(): boolean {
     return this.#calls > 0
   }
 
   /** What comes next, or the end. */
-  protected abstract pull(): Promise<IteratorResult<T, undefined>>
+  protected abstract take(): Promise<IteratorResult<T, undefined>>
 
   /** Nothing comes any more. */
-  protected abstract end(): Promise<IteratorResult<T, undefined>>
+  protected forget(): void {}
 
   next(): Promise<IteratorResult<T, undefined>> {
-    return this.#inTurn(() => this.pull())
+    return this.#inTurn(() => (this.#over ? over : this.take()))
   }
 
   return(): Promise<IteratorResult<T, undefined>> {
-    return this.#inTurn(() => this.end())
+    return this.#inTurn(() => over)
   }
 
   throw(error: unknown): Promise<IteratorResult<T, undefined>> {
-    return this.#inTurn(async () => {
-      await this.end()
+    return this.#inTurn(() => {
       throw error
     })
   }
@@ -52,60 +66,46 @@ abstract class Loop<T> implements AsyncGenerator<T, void, undefined> {
     await this.return()
   }
 
-  async #inTurn<V>(work: () => Promise<V>): Promise<V> {
-    const { before: earlier, end } = this.#turns.next()
+  async #inTurn(
+    step: () => Promise<IteratorResult<T, undefined>> | IteratorResult<T, undefined>,
+  ): Promise<IteratorResult<T, undefined>> {
+    const { before, end } = this.#turns.next()
     this.#calls++
+    let goesOn = false
     try {
-      await earlier
-      return await work()
+      await before
+      const next = await step()
+      goesOn = next.done !== true
+      return goesOn ? next : { ...over }
     } finally {
-      this.#calls--
-      end()
+      try {
+        if (!goesOn) await this.#end()
+      } finally {
+        this.#calls--
+        end()
+      }
     }
   }
-}
 
-/** Lists that are pulled one after another: an empty one is the end. What they come from is closed when the loop is over. */
-export class BatchLoop<R> extends Loop<R[]> {
-  readonly #pull: () => Promise<R[]>
-  readonly #close: () => Promise<void>
-  #over = false
-
-  constructor(pull: () => Promise<R[]>, close: () => Promise<void>) {
-    super()
-    this.#pull = pull
-    this.#close = close
-  }
-
-  protected async pull(): Promise<IteratorResult<R[], undefined>> {
-    if (this.#over) return { value: undefined, done: true }
-    try {
-      const value = await this.#pull()
-      if (value.length > 0) return { value, done: false }
-    } catch (thrown) {
-      await this.end()
-      throw thrown
-    }
-    return this.end()
-  }
-
-  protected async end(): Promise<IteratorResult<R[], undefined>> {
+  #end(): Promise<void> {
     this.#over = true
-    await this.#close()
-    return { value: undefined, done: true }
+    this.forget()
+    return this.#close()
   }
 }
 
-/** The same, one after another: one that is here costs one promise, and no async function. */
-export class RowLoop<R> extends Loop<R> {
-  readonly #batches: BatchLoop<R>
+/** The lists as they come. */
+export class BatchLoop<R> extends Loop<R, R[]> {
+  protected async take(): Promise<IteratorResult<R[], undefined>> {
+    const value = await this.pull()
+    return value.length > 0 ? { value, done: false } : over
+  }
+}
+
+/** Row after row: one that is here costs one promise, and no async function. */
+export class RowLoop<R> extends Loop<R, R> {
   #rows: readonly R[] = []
   #at = 0
-
-  constructor(batches: BatchLoop<R>) {
-    super()
-    this.#batches = batches
-  }
 
   override next(): Promise<IteratorResult<R, undefined>> {
     if (!this.busy && this.#at < this.#rows.length)
@@ -113,23 +113,17 @@ export class RowLoop<R> extends Loop<R> {
     return super.next()
   }
 
-  protected async pull(): Promise<IteratorResult<R, undefined>> {
+  protected async take(): Promise<IteratorResult<R, undefined>> {
     if (this.#at === this.#rows.length) {
       // Rows that were read are not kept alive by those that come.
-      this.#forget()
-      const next = await this.#batches.next()
-      if (next.done === true) return next
-      this.#rows = next.value
+      this.forget()
+      this.#rows = await this.pull()
+      if (this.#rows.length === 0) return over
     }
     return { value: this.#rows[this.#at++] as R, done: false }
   }
 
-  protected end(): Promise<IteratorResult<R, undefined>> {
-    this.#forget()
-    return this.#batches.return() as Promise<IteratorResult<R, undefined>>
-  }
-
-  #forget(): void {
+  protected override forget(): void {
     this.#rows = []
     this.#at = 0
   }

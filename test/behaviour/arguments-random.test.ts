@@ -112,7 +112,7 @@ async function world(): Promise<World> {
     'ManualTransaction.commit': async (...given) => ((await db.begin()).commit as Call)(...given),
     'ManualTransaction.rollback': async (...given) => ((await db.begin()).rollback as Call)(...given),
     ...Object.fromEntries(
-      ['read', 'skip', 'close'].map((name) => [
+      ['read', 'batches', 'skip', 'close'].map((name) => [
         `Cursor.${name}`,
         async (...given: unknown[]) => {
           const cursor = tx.iterate('select 1')

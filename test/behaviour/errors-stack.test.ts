@@ -24,6 +24,9 @@ forEachDriver((driver) => {
     'for await': async (db) => {
       for await (const _ of db.iterate(wrong));
     },
+    'for await of batches()': async (db) => {
+      for await (const _ of db.iterate(wrong).batches());
+    },
     'await db.executeMany()': async (db) => void (await db.executeMany('select nothing + :n', [{ n: 1 }, { n: 2 }])),
     'return db.all()': (db) => awaited(() => db.all(wrong)),
     'Promise.all': async (db) => void (await Promise.all([db.scalar('select 1'), db.all(wrong)])),

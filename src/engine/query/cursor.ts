@@ -124,19 +124,18 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
    * so. All else is as in a loop over rows. (postgres.js: `cursor`; GINO: `many`.)
    */
   batches(): AsyncGenerator<R[], void, undefined> {
-    return this.#loop(Infinity)
+    return new BatchLoop<R>(this.#pulls(Infinity), () => this.close())
   }
 
   /** However many rows come at once, the connection is its own until the loop has ended. */
   [Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
-    return new RowLoop<R>(this.#loop(1))
+    return new RowLoop<R>(this.#pulls(1), () => this.close())
   }
 
   /** @param least So many rows are enough for a batch that has not come whole. */
-  #loop(least: number): BatchLoop<R> {
+  #pulls(least: number): () => Promise<R[]> {
     const size = this.#options.batchSize as number
-    const pull = (): Promise<R[]> => this.#inTurn(() => this.#next(size, Math.min(size, least)))
-    return new BatchLoop<R>(pull, () => this.close())
+    return () => this.#inTurn(() => this.#next(size, Math.min(size, least)))
   }
 
   /** @internal One of its transactions has ended. A released savepoint leaves it to the transaction around. */

@@ -16,10 +16,14 @@ import { tellOfCursors, Waiting } from '../slot/waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
 import { clock } from '../../util/clock.ts'
 
-let resolves: (value?: unknown) => void
-let rejects: (failure: Failure) => void
+const nothing = (): void => {}
+let resolves: (value?: unknown) => void = nothing
+let rejects: (failure: Failure) => void = nothing
 
-/** For each promise the same one: a function of its own would cost about as much as the promise. */
+/**
+ * For each promise the same one: a function of its own would cost about as much as the promise. Who makes one takes both at once: what
+ * stays here keeps the promise alive, and with it the context of the code that waits.
+ */
 const settleBy = (resolve: (value: never) => void, reject: (failure: Failure) => void): void => {
   resolves = resolve as typeof resolves
   rejects = reject
@@ -60,8 +64,8 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   from: From | null = null
   /** `Dirty` bits beyond those of its text, of a statement without a slot. */
   leaves = 0
-  #resolve: ((value?: unknown) => void) | null = null
-  #reject: ((failure: Failure) => void) | null = null
+  #resolve: (value?: unknown) => void = nothing
+  #reject: (failure: Failure) => void = nothing
   /** Makes the value that its caller gets. Null: the caller waits for the end alone. */
   #give: ((op: EngineOp) => unknown) | null = null
 
@@ -102,11 +106,10 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   /** Rejects with a `Failure`, which becomes an error only after the caller's await: its stack shows the caller. */
   wait(): Promise<void> {
     const promise = new Promise<void>(settleBy)
-    this.#resolve = resolves
-    this.#reject = rejects
+    this.#taken()
     if (this.state < 2) return promise
-    if (this.failure === null) resolves()
-    else rejects(this.failure)
+    if (this.failure === null) this.#resolve()
+    else this.#reject(this.failure)
     return promise
   }
 
@@ -117,16 +120,22 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   answer<T>(give: (op: EngineOp) => unknown): Promise<T> {
     this.#give = give
     const promise = new Promise<T>(settleBy)
-    this.#resolve = resolves
+    this.#taken()
     if (this.state < 2) return promise
     if (this.failure === null) this.#succeed()
-    else resolves(failing<T>(this, this.failure))
+    else this.#resolve(failing<T>(this, this.failure))
     return promise
+  }
+
+  #taken(): void {
+    this.#resolve = resolves
+    this.#reject = rejects
+    resolves = rejects = nothing
   }
 
   #succeed(): void {
     if (this.#give === null) {
-      this.#resolve?.()
+      this.#resolve()
       return
     }
     let value: unknown
@@ -136,7 +145,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
       // It is made again where the caller is in its stack.
       value = failing(this as EngineOp, null, this.#give)
     }
-    this.#resolve?.(value)
+    this.#resolve(value)
   }
 
   /** Called just before it is submitted: the wait is over, the statement's own deadline goes on. */
@@ -304,8 +313,8 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   #settle(failure: Failure): void {
     this.failure = failure
     this.#finish()
-    if (this.#give === null) this.#reject?.(failure)
-    else this.#resolve?.(failing(this as EngineOp, failure))
+    if (this.#give === null) this.#reject(failure)
+    else this.#resolve(failing(this as EngineOp, failure))
   }
 
   #finish(): void {

@@ -61,18 +61,21 @@ class PageCursor<R> implements ModelCursor<R> {
   }
 
   batches(): AsyncGenerator<R[], void, undefined> {
-    return this.#loop()
+    return new BatchLoop<R>(
+      () => this.#page(),
+      () => this.close(),
+    )
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
-    return new RowLoop<R>(this.#loop())
-  }
-
-  #loop(): BatchLoop<R> {
-    return new BatchLoop<R>(
-      () => this.#inTurn(() => this.#take(this.#size)),
+    return new RowLoop<R>(
+      () => this.#page(),
       () => this.close(),
     )
+  }
+
+  #page(): Promise<R[]> {
+    return this.#inTurn(() => this.#take(this.#size))
   }
 
   /** One pull at a time, in the order they were asked for. */
