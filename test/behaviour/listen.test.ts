@@ -211,7 +211,7 @@ forEachDriver((driver) => {
   })
 })
 
-describe.skipIf(!wantedDrivers().includes('pg'))('over a network', () => {
+describe.skipIf(!wantedDrivers().some((name) => name === 'pg' || name === 'socket'))('over a network', () => {
   test('a connection that is lost is opened again, and every listener hears of the gap', async () => {
     await using place = await site()
     const { heard } = await listening(place.db, 'news')
@@ -227,6 +227,23 @@ describe.skipIf(!wantedDrivers().includes('pg'))('over a network', () => {
     expect(payloads(other.heard)).toEqual(['gap'])
     expect(heard[1]).toHaveProperty('gapMs', expect.any(Number))
     expect(place.db.stats().listening).toBe(1)
+  })
+
+  test('the gap comes before what is heard behind it, also while other channels are not listened to yet', async () => {
+    await using place = await site()
+    const { heard } = await listening(place.db, 'news')
+    await listening(place.db, 'more')
+    const second = { to: 'server', text: 'listen "more"', when: 'before' } as const
+    const stuck = place.proxy.on(second, ({ toServer }) => void (toServer.swallows = true))
+    for (const link of place.proxy.open) link.break('reset')
+    await until(() => stuck.link !== null)
+    await place.direct.query("notify news, 'b'")
+    await until(() => heard.length >= 2)
+    stuck.link?.break('reset')
+
+    expect(payloads(heard).slice(0, 2)).toEqual(['gap', 'b'])
+    await until(() => heard.length >= 3)
+    expect(payloads(heard)).toEqual(['gap', 'b', 'gap'])
   })
 
   test('a way that is silent is found out by the heartbeat', async () => {

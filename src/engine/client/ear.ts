@@ -33,6 +33,8 @@ export class Ear {
   /** Since when nobody listens, monotonic milliseconds; null: somebody does. */
   #deafSince: number | null = null
   #told = false
+  /** Channels that are listened to again, and whose listeners have heard of the gap: something came before the others were ready. */
+  readonly #whole = new Set<string>()
   /** One thing after the other: opening, LISTEN, UNLISTEN, a sign of life. */
   #last: Promise<unknown> = Promise.resolve()
   #beat: NodeJS.Timeout | undefined = undefined
@@ -102,6 +104,7 @@ export class Ear {
   }
 
   heard(channel: string, payload: string, processId: number): void {
+    if (this.#deafSince !== null) this.#tellGap(channel)
     for (const listener of this.#listeners.get(channel) ?? [])
       listener.hear({ gap: false, channel, payload, processId })
   }
@@ -194,6 +197,7 @@ export class Ear {
     this.#raw = null
     this.#deafSince = clock.now()
     this.#told = false
+    this.#whole.clear()
     void this.#next(() => this.#reopen(failure))
   }
 
@@ -210,12 +214,14 @@ export class Ear {
         await this.#open(until)
         for (const channel of this.#listeners.keys()) await this.#listen(channel, until)
         this.#backoff.succeeded()
-        this.#tellGap()
+        for (const channel of this.#listeners.keys()) this.#tellGap(channel)
+        this.#deafSince = null
         return
       } catch (thrown) {
         failure = thrown as Failure
         this.#raw?.destroy(failure)
         this.#raw = null
+        this.#whole.clear()
         this.#backoff.refused(failure, false)
         this.#tellTrouble(failure)
       }
@@ -223,11 +229,13 @@ export class Ear {
     this.#deafSince = null
   }
 
-  #tellGap(): void {
+  /** Once in a gap, before anything that comes behind it. */
+  #tellGap(channel: string): void {
+    if (this.#whole.has(channel)) return
+    this.#whole.add(channel)
     const gapMs = clock.now() - (this.#deafSince ?? clock.now())
-    this.#deafSince = null
-    for (const [channel, listeners] of this.#listeners)
-      for (const listener of listeners) listener.hear({ gap: true, channel, payload: undefined, gapMs })
+    for (const listener of this.#listeners.get(channel) ?? [])
+      listener.hear({ gap: true, channel, payload: undefined, gapMs })
   }
 
   #tellTrouble(failure: Failure): void {
