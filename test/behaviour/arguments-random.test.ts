@@ -80,7 +80,8 @@ async function world(): Promise<World> {
   await ended.rollback()
   const foreign = await other.acquire()
   const baked = db.bake('select 1 as one')
-  const several = registry.createRegistry({ main: db, extra: { other }, tenancy: { schema: String } })
+  const nameOf = (tenant: unknown): string => (typeof tenant === 'string' ? tenant : typeof tenant)
+  const several = registry.createRegistry({ main: db, extra: { other }, tenancy: { schema: nameOf } })
   const query = Thing.query()
   const doors: Doors = {
     ...bind(db, 'Db', [...source, 'bake', 'open', 'withBind']),
@@ -242,8 +243,8 @@ async function tidy(result: unknown): Promise<void> {
 const isTyped = (error: unknown): boolean => genever.isGeneverError(error) || error instanceof genever.TransactionExit
 
 /** What the caller's own object throws: a query or a loader that is a proxy, a class given as work. */
-const isOwn = (error: unknown, first: unknown): boolean =>
-  (error instanceof Trap && hostile.includes(first)) ||
+const isOwn = (error: unknown, given: readonly unknown[]): boolean =>
+  (error instanceof Trap && given.some((each) => hostile.includes(each))) ||
   (error instanceof TypeError && error.message.startsWith('Class constructor'))
 
 const polluting = [
@@ -285,7 +286,11 @@ test(`${calls} calls with random arguments`, { timeout: 600_000 }, async () => {
       if (result === settled) untyped.push(`${what}: never settled`)
       else await tidy(result)
     } catch (error) {
-      if (!isTyped(error) && !isOwn(error, values[picks[0] ?? 0]))
+      const own = isOwn(
+        error,
+        picks.map((pick) => values[pick]),
+      )
+      if (!isTyped(error) && !own)
         untyped.push(`${what}: ${error instanceof Error ? (error.stack ?? '').slice(0, 400) : String(error)}`)
     }
   }
