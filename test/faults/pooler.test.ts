@@ -13,7 +13,7 @@ import {
 } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { freshDatabase, type FreshDatabase } from '../support/database.ts'
+import { freshDatabase, type FreshDatabase, onServer } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { hasPgBouncer, startPgBouncer, startPooler, wrongAnswers } from '../support/pooler.ts'
 import { until } from '../support/until.ts'
@@ -195,6 +195,46 @@ for (const [name, there, start] of kinds) {
         expect(await tx.all(`select n, ${who.slice('select '.length)} as who from mine`)).toEqual([{ n: 5, who: '7' }])
       })
       expect(await Promise.all([1, 2, 3, 4].map(() => at.db.scalar(who)))).toEqual(['', '', '', ''])
+    })
+
+    test('a cursor behind a statement that is not answered yet does not lose the session of the server', async () => {
+      await using at = await place({ pool: { max: 1 } })
+      await at.direct.query('create table later (n int); insert into later values (1), (2), (3)')
+      await using direct = createDb(at.direct.url)
+      await using one = await direct.acquire()
+      await using two = await direct.acquire()
+      const [first, second] = [await one.begin(), await two.begin()]
+      await first.status('lock table t')
+      await second.status('lock table later')
+      const waits = (): Promise<boolean> =>
+        until(
+          async () =>
+            (
+              await onServer(`select from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`, [
+                at.direct.name,
+              ])
+            ).length === 1,
+        )
+      const cursor = async (connection: Connection): Promise<unknown[]> => {
+        const read: unknown[] = []
+        // Only the server knows the type of the parameter.
+        for await (const { n } of connection.iterate('select n from later where n < $1', [3])) read.push(n)
+        return read
+      }
+      await at.db.scope(async (connection) => {
+        const answer = connection.all('select n from t')
+        const rows = cursor(connection)
+        await waits()
+        await first.rollback()
+
+        expect(await answer).toEqual([])
+
+        await waits()
+        await second.rollback()
+
+        expect(await rows).toEqual([1, 2])
+        expect(await connection.scalar('select 7')).toBe(7)
+      })
     })
 
     test('the isolation of the engine and the limit of idle transactions are set in each of them', async () => {

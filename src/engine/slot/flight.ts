@@ -4,6 +4,7 @@ import type { Failure, RawConnection } from '../../driver/driver.ts'
 import type { Lease } from '../../pool/member.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { type EngineOp, roomForOne } from '../query/op.ts'
+import type { ResolvedOptions } from '../../options/options.ts'
 import type { Waiting } from './waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
 import type { Spoiler } from '../transaction/state.ts'
@@ -65,6 +66,14 @@ export class Flight {
 
   get fenced(): boolean {
     return this.#fence !== null || this.issuing !== null
+  }
+
+  /**
+   * Whether a pooler takes its session back once what is on the wire was answered. It may do so although more has come behind: PgBouncer
+   * before 1.21 counts Syncs alone. What has come in part, or waits for an answer without a Sync, would never be answered.
+   */
+  mayLose({ pooler }: Pick<ResolvedOptions, 'pooler'>): boolean {
+    return pooler !== undefined && this.head?.transaction === null
   }
 
   /** The operation that has to be answered before anything follows; null: none. */

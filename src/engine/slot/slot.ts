@@ -99,7 +99,8 @@ export class Slot extends Holding implements PoolWaiter {
   #hasRoom(): boolean {
     if (this.lease === null || this.flight.fenced) return false
     const { raw } = this.lease
-    return raw.alive && raw.inFlight < raw.maxInFlight && !raw.quarantined
+    const most = this.flight.mayLose(this.engine.options) ? 1 : raw.maxInFlight
+    return raw.alive && raw.inFlight < most && !raw.quarantined
   }
 
   #pump(): void {
