@@ -55,7 +55,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   /** The client was lent since the last reset: it may have prepared statements. */
   #wasLent = false
   #waiting: Exchange | null = null
-  /** An ErrorResponse while nothing was in flight: the server says why it ends the connection. */
+  /** The first ErrorResponse while nothing was in flight: the server says why it ends the connection. A pooler says so behind it. */
   #lastError: Fields | null = null
   lostBy: Failure | null = null
   #status: Status = 'idle'
@@ -322,7 +322,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
       this.readyForQuery(status)
     } else if (isAside(type)) receiveAside(type, bytes, at, end, this.#aside)
     else if (exchange !== null) receive(type, bytes, at, end, exchange)
-    else if (type === Message.errorResponse) this.#lastError = readResponse(bytes, at, end)
+    else if (type === Message.errorResponse) this.#lastError ??= readResponse(bytes, at, end)
     else throw new ProtocolError('an answer to nothing')
   }
 
