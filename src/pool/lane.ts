@@ -143,8 +143,8 @@ const slowMs = 20
 const remembered = 8
 /** The least that is believed: answers that arrived together took no time. */
 const leastMs = 0.01
-/** A connect takes at least so many trips. */
-const connectTrips = 3
+/** A connect takes at least so many trips to the server. */
+export const connectTrips = 3
 /** How fast the shortest time seen is forgotten: the way to a server may grow longer. */
 const forgetting = 1 / 256
 const forgettingShared = 1 / 64

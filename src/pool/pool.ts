@@ -21,7 +21,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   /** Where its connections come from. */
   readonly source: ConnectionSource
   readonly #limits: PoolLimits
-  /** @internal */ readonly growth: Growth
+  readonly #growth: Growth
   readonly #upkeep: Upkeep
   readonly #members = new Set<Member>()
   readonly #idle: Idle
@@ -45,8 +45,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.#limits = limits
     this.#queue = new WaitQueue(source)
     this.#deadlock = new Deadlock(this, this.#queue, limits)
-    this.growth = new Growth(this, source, limits)
-    this.recall = new Recall(this, this.#queue, this.growth)
+    this.#growth = new Growth(this, source, limits)
+    this.recall = new Recall(this, this.#queue, this.#growth)
     this.#upkeep = new Upkeep(this, limits)
     // A single connection is nobody's lane, and one that is reset after each use cannot be shared.
     this.pooled = limits.pooled === true
@@ -156,14 +156,14 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
 
   /** The refusal of a waiter that gave up: how long it waited, for what, and who holds the connections. */
   refusal(waitedMs: number): Refusal {
-    const connect = this.growth.opening > 0 || (this.size === 0 && this.lastOpenFailure !== null)
+    const connect = this.#growth.opening > 0 || (this.size === 0 && this.lastOpenFailure !== null)
     const own = refusalOf(this.#members, connect, waitedMs, this.stats())
     return connect || this.share === null ? own : this.share.refusal(own)
   }
 
   /** The failure that keeps connections from being opened, if that is what waiters are waiting for. */
   get lastOpenFailure(): Failure | null {
-    return this.growth.backoff.lastFailure
+    return this.#growth.backoff.lastFailure
   }
 
   holders(): string[] {
@@ -176,7 +176,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   get opening(): number {
-    return this.growth.opening
+    return this.#growth.opening
   }
 
   get away(): number {
@@ -185,7 +185,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
 
   /** Opens one connection and keeps it idle: proves that the database answers. Rejects with the Failure. */
   async warm(): Promise<void> {
-    if (this.#members.size === 0) await this.growth.first()
+    if (this.#members.size === 0) await this.#growth.first()
   }
 
   free(member: Member): void {
@@ -230,7 +230,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
       this.#check()
       if (this.wanted) this.recall.look()
     }
-    this.growth.grow()
+    this.#growth.grow()
     this.#closing?.check()
   }
 
@@ -253,7 +253,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
       for (const each of [this.#upkeep, this.errands]) each.stop()
       const left = this.#queue.clearNewcomers(all ? Infinity : closing.coming)
       for (const waiter of [...left, ...(this.#lanes?.clear() ?? [])]) waiter.refuse(this.whenClosed)
-      if (this.#queue.size === 0) this.growth.stop()
+      if (this.#queue.size === 0) this.#growth.stop()
       for (const member of [...this.idle]) this.retire(member)
       closing.check()
     } else this.#closing.hasten(deadline)
@@ -265,7 +265,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   giveUp(): void {
-    this.growth.stop()
+    this.#growth.stop()
     for (const judge of [this.recall, this.#deadlock]) judge.stop()
     for (const waiter of this.expel()) waiter.refuse(this.whenClosed)
   }
@@ -302,7 +302,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.#queue.add(waiter, now, this.#lanes !== null && this.#lanes.canShare(waiter))
     waiter.queued(now)
     this.#check()
-    this.growth.grow()
+    this.#growth.grow()
     this.#lanes?.changed()
     this.#deadlock.judge()
     if (this.wanted) this.recall.look()
@@ -335,12 +335,12 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   fill(): void {
-    this.growth.grow()
+    this.#growth.grow()
   }
 
   /** Reads of one scope wait for each other. */
   wantsMore(): void {
-    if (!this.wanted) this.growth.press()
+    if (!this.wanted) this.#growth.press()
   }
 
   get returning(): number {
@@ -356,7 +356,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   get connectMs(): number {
-    return this.growth.connectMs
+    return this.#growth.connectMs
   }
 
   get pressed(): boolean {

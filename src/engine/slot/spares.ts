@@ -3,7 +3,7 @@
 // anything waits until all of them have been answered. And what else goes out although its connection waits for an answer: what is
 // issued together with the first statement of a transaction.
 import type { Failure, Op } from '../../driver/driver.ts'
-import { StandIn } from '../../pool/lane.ts'
+import { connectTrips, StandIn } from '../../pool/lane.ts'
 import { cancelOrDestroy, type Lease, type LeaseHolder } from '../../pool/member.ts'
 import { clock } from '../../util/clock.ts'
 import { EngineOp } from '../query/op.ts'
@@ -45,8 +45,6 @@ interface Sparing extends Holding {
 
 /** A plain read that takes less than this is quick. */
 const quickMs = 5
-/** A connect takes at least so many trips to the server. */
-const connectTrips = 3
 
 /** Sends a read whose turn has come, while its own connection is busy, on an idle one. False: there is none, or it may not. */
 export function sendSpare(slot: Sparing, op: EngineOp): boolean {
@@ -75,7 +73,7 @@ export function leaves(slot: Sparing, op: EngineOp): boolean {
   if (flight.head === undefined || op.transaction !== null) return false
   if (flight.headSince === 0 && flight.size === 1) {
     flight.headSince = clock.now()
-    flight.headTripMs = slot.pool.growth.connectMs / connectTrips
+    flight.headTripMs = slot.pool.connectMs / connectTrips
   }
   return (engine.slowReads.has(op.stmt) || engine.slowReads.has(flight.head.stmt)) && sendSpare(slot, op)
 }
