@@ -34,13 +34,13 @@ export interface Meaning {
 }
 
 /**
- * `aborted`: it did not run because an earlier one had failed. `cancelled`: it was asked to stop. `idle-transaction`: the
- * transaction ran nothing for too long. `long-transaction`: it took too long as a whole. `password`: the user has another one. `protocol`: it was sent what it does not expect, which only
- * a pooler in between explains. `lost-statement`: a prepared statement is there that should not be, or is not there that should, so
- * another session answers than the one before. `still-referenced`: other rows refer to the row. `naming`: a table, column or
- * function of the text does not exist, or cannot be used so. `unknown-object`: anything else that it names does not exist.
- * `object-exists`: what it makes is there already. `data`: a value is not of its type, or too large or too long for it. The others are
- * classes of errors.
+ * `aborted`: it did not run because an earlier one had failed. `cancelled`: it was asked to stop. `idle-transaction`: the transaction ran
+ * nothing for too long. `long-transaction`: the transaction took too long as a whole. `password`: the user has another one. `protocol`: it
+ * was sent what it does not expect, which only a pooler in between explains. `lost-statement`: a prepared statement is there that should
+ * not be, or is not there that should, so another session answers than the one before. `still-referenced`: other rows refer to the row.
+ * `naming`: a table, column or function of the text does not exist, or cannot be used so. `unknown-object`: anything else that it names
+ * does not exist. `object-exists`: what it makes is there already. `data`: a value is not of its type, or too large or too long for it. The
+ * others are classes of errors.
  */
 export type ErrorKind =
   | 'aborted'

@@ -76,7 +76,7 @@ export function failureError(failure: Failure, about: About, within?: Inside): E
   const op = 'stmt' in about ? about : null
   const { dialect } = op === null ? (about as Pick<EngineCore, 'dialect'>) : op.engine
   const transaction = within ?? op?.transaction ?? null
-  const { outcome, cause, fields = {} } = failure
+  const { outcome, cause } = failure
   const statement = op === null ? undefined : { sql: op.stmt.text }
   const details = { outcome, cause, statement }
   switch (failure.kind) {
@@ -85,15 +85,7 @@ export function failureError(failure: Failure, about: About, within?: Inside): E
     case 'refused':
       return refusalError(dialect, failure.refusal as Refusal, failure, op)
     case 'lost':
-      if (tookTooLong(dialect, failure))
-        return wasIdle(dialect, failure)
-          ? idleError(details, transaction, fields)
-          : longError(details, transaction, fields)
-      return new ConnectionLostError(
-        `The connection to the database was lost${codeOf(fields)}; ` +
-          `${outcomeAdvice[outcome]}${dialect.explain(fields).kind === 'protocol' ? ` ${poolerAdvice}` : ''}`,
-        details,
-      )
+      return lostError(dialect, failure, details, transaction)
     case 'timeout':
       return new QueryTimeoutError(
         'The statement did not finish within its timeoutMs and was cancelled. Give it more time, or make it faster.',
@@ -214,10 +206,26 @@ export function wasIdle(dialect: Dialect, { kind, fields = {} }: Failure): boole
   return kind === 'lost' && dialect.explain(fields).kind === 'idle-transaction'
 }
 
-/** The same, or because its transaction took too long as a whole. */
+/** The server closed the session because its transaction took too long, idle or as a whole: it was rolled back. */
 export function tookTooLong(dialect: Dialect, failure: Failure): boolean {
   const { kind, fields = {} } = failure
   return wasIdle(dialect, failure) || (kind === 'lost' && dialect.explain(fields).kind === 'long-transaction')
+}
+
+function lostError(
+  dialect: Dialect,
+  { outcome, fields = {} }: Failure,
+  details: ErrorDetails,
+  transaction: Inside | null,
+): ConnectionLostError | TransactionTimeoutError {
+  const { kind } = dialect.explain(fields)
+  if (kind === 'idle-transaction') return idleError(details, transaction, fields)
+  if (kind === 'long-transaction') return longError(details, transaction, fields)
+  const advice = kind === 'protocol' ? ` ${poolerAdvice}` : ''
+  return new ConnectionLostError(
+    `The connection to the database was lost${codeOf(fields)}; ${outcomeAdvice[outcome]}${advice}`,
+    details,
+  )
 }
 
 function longError(details: ErrorDetails, transaction: Inside | null, fields: ErrorFields): TransactionTimeoutError {
