@@ -151,9 +151,14 @@ export function slotFrames(chain: Link | undefined): readonly Frame[] {
  * as work detached from code that may await it.
  */
 export function keepsOthersWaiting(engine: EngineCore, chain: Link | undefined): boolean {
-  if (chain === undefined) return false
-  return slotFrames(chain).some(({ engine: owner, slot }) => {
-    const lease = slot?.lease ?? null
-    return lease !== null && (owner === engine || lease.raw.status !== 'idle')
-  })
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { frame } = link
+    if (keeps(frame, engine) || frame.around?.some((each) => keeps(each, engine)) === true) return true
+  }
+  return false
+}
+
+function keeps({ engine: owner, live, slot }: Frame, engine: EngineCore): boolean {
+  const lease = live && slot !== null ? slot.lease : null
+  return lease !== null && (owner === engine || lease.raw.status !== 'idle')
 }
