@@ -224,9 +224,10 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
 
   protected waitEnds(): void {
     const now = clock.now()
-    if (now <= this.#waitingSince) return
+    const budgetMs = this.engine.options.pool.acquireTimeoutMs
+    if (now <= this.#waitingSince || budgetMs === Infinity) return
     const wait = { endedAt: now, ms: now - this.#waitingSince }
-    if (this.#waits === null) this.#waits = new Waits(this.engine.options.pool.acquireTimeoutMs, wait)
+    if (this.#waits === null) this.#waits = new Waits(budgetMs, wait)
     else this.#waits.note(wait)
   }
 
@@ -322,7 +323,7 @@ class Waits {
   }
 
   note(wait: Wait): void {
-    if (this.#budgetMs !== Infinity) this.#past.push(wait)
+    this.#past.push(wait)
   }
 
   /** How long it has waited within the time that counts, in milliseconds. */
