@@ -13,7 +13,7 @@ export class Turns {
   }
 }
 
-const over: IteratorResult<never, undefined> = { value: undefined, done: true }
+const over = (): IteratorResult<never, undefined> => ({ value: undefined, done: true })
 
 /**
  * Answers the calls of a loop in their order, as a generator does, without a function that is suspended. The rows are pulled in lists: an
@@ -45,11 +45,11 @@ abstract class Loop<R, T> implements AsyncGenerator<T, void, undefined> {
   protected forget(): void {}
 
   next(): Promise<IteratorResult<T, undefined>> {
-    return this.#inTurn(() => (this.#over ? over : this.take()))
+    return this.#inTurn(() => (this.#over ? over() : this.take()))
   }
 
   return(): Promise<IteratorResult<T, undefined>> {
-    return this.#inTurn(() => over)
+    return this.#inTurn(over)
   }
 
   throw(error: unknown): Promise<IteratorResult<T, undefined>> {
@@ -76,7 +76,7 @@ abstract class Loop<R, T> implements AsyncGenerator<T, void, undefined> {
       await before
       const next = await step()
       goesOn = next.done !== true
-      return goesOn ? next : { ...over }
+      return next
     } finally {
       try {
         if (!goesOn) await this.#end()
@@ -98,7 +98,7 @@ abstract class Loop<R, T> implements AsyncGenerator<T, void, undefined> {
 export class BatchLoop<R> extends Loop<R, R[]> {
   protected async take(): Promise<IteratorResult<R[], undefined>> {
     const value = await this.pull()
-    return value.length > 0 ? { value, done: false } : over
+    return value.length > 0 ? { value, done: false } : over()
   }
 }
 
@@ -118,7 +118,7 @@ export class RowLoop<R> extends Loop<R, R> {
       // Rows that were read are not kept alive by those that come.
       this.forget()
       this.#rows = await this.pull()
-      if (this.#rows.length === 0) return over
+      if (this.#rows.length === 0) return over()
     }
     return { value: this.#rows[this.#at++] as R, done: false }
   }
