@@ -10,8 +10,8 @@ import type { Ends } from './socket-wire.ts'
 /** The server answers in order, and so much is never lost when it is gone. */
 const mostInFlight = 64
 
-/** So many bytes are copied for less than new memory to write into costs. */
-const copied = 1 << 14
+/** To copy so many bytes costs less than new memory to write into. */
+const mostCopied = 1 << 14
 
 /** Those that have something to send, and how many: the list is used again and again. */
 const due: (SessionWire | null)[] = []
@@ -69,7 +69,7 @@ export class SessionWire implements Wire, Ends {
     this.#writer = null
     if (writer === null || this.#session?.alive !== true) return
     const { written } = writer
-    const copies = this.#waits && written.length <= copied
+    const copies = this.#waits && written.length <= mostCopied
     this.#waits = !this.#open.wire.write(copies ? Buffer.from(written) : written)
     if (copies || !this.#waits) writer.clear()
     else writer.leave()

@@ -23,7 +23,7 @@ function keepAlive(more: 1 | -1): void {
   keeper ??= inRoot(() => clock.setInterval(() => {}, longestTimerMs).unref())
   awaited += more
   if (awaited === 0) keeper.unref()
-  else if (awaited === more) keeper.ref()
+  else if (awaited === 1 && more === 1) keeper.ref()
 }
 
 export class SocketWire {

@@ -33,8 +33,8 @@ export class Ear {
   /** Since when nobody listens, monotonic milliseconds; null: somebody does. */
   #deafSince: number | null = null
   #told = false
-  /** Channels that are listened to again, and whose listeners have heard of the gap: something came before the others were ready. */
-  readonly #whole = new Set<string>()
+  /** Channels whose listeners have heard of the gap: something came there before all others were listened to again. */
+  readonly #gapTold = new Set<string>()
   /** One thing after the other: opening, LISTEN, UNLISTEN, a sign of life. */
   #last: Promise<unknown> = Promise.resolve()
   #beat: NodeJS.Timeout | undefined = undefined
@@ -197,7 +197,7 @@ export class Ear {
     this.#raw = null
     this.#deafSince = clock.now()
     this.#told = false
-    this.#whole.clear()
+    this.#gapTold.clear()
     void this.#next(() => this.#reopen(failure))
   }
 
@@ -221,7 +221,7 @@ export class Ear {
         failure = thrown as Failure
         this.#raw?.destroy(failure)
         this.#raw = null
-        this.#whole.clear()
+        this.#gapTold.clear()
         this.#backoff.refused(failure, false)
         this.#tellTrouble(failure)
       }
@@ -231,8 +231,8 @@ export class Ear {
 
   /** Once in a gap, before anything that comes behind it. */
   #tellGap(channel: string): void {
-    if (this.#whole.has(channel)) return
-    this.#whole.add(channel)
+    if (this.#gapTold.has(channel)) return
+    this.#gapTold.add(channel)
     const gapMs = clock.now() - (this.#deafSince ?? clock.now())
     for (const listener of this.#listeners.get(channel) ?? [])
       listener.hear({ gap: true, channel, payload: undefined, gapMs })
