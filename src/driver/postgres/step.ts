@@ -16,7 +16,7 @@ import { decoderFor, mayBeBinary, shapeKey } from './rows/decoder.ts'
 import type { RowDecoder } from './rows/row-decoder.ts'
 import { KeptRows, PortalColumns } from './rows/kept-rows.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
-import { checkedWriting, type Writing, writingBy } from '../../postgres/types/converter.ts'
+import { checkedWriting, writingBy } from '../../postgres/types/converter.ts'
 
 /** What comes next. Four bits each, the first in the lowest: a step knows all that is due to it as one number. */
 export const Phase = {
@@ -273,7 +273,7 @@ export class Step {
   }
 
   /** How its parameters are written. */
-  writing(book: TypeBook): Writing {
+  writing(book: TypeBook): encoding.Writing {
     return writingBy(book, this.spec?.conversions)
   }
 

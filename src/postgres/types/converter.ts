@@ -21,8 +21,6 @@ const record = 2249
 
 const converters = new WeakMap<TypeBook, WeakMap<Conversions, Converter>>()
 
-export type { Writing } from '../encode.ts'
-
 /** What users have said, for the types of a database as they are known now. */
 export function converterOf(book: TypeBook, conversions: Conversions): Converter {
   let those = converters.get(book)
