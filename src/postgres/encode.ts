@@ -197,17 +197,16 @@ function encode(value: unknown, given: number, position: number, as: Writing): W
   if (typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   if (typeof value === 'object' && value !== null) {
     const write = as.converter?.writer(given) ?? null
-    if (write !== null)
+    if (write !== null) {
+      ofParameter = position
       return checked(
         textOf(
-          guarded(position, () => {
-            ofParameter = position
-            return write(value)
-          }),
+          guarded(position, () => write(value)),
           position,
         ),
         position,
       )
+    }
     return encodeObject(value, as.book.base(given), position, as)
   }
   return refuse(position, `is a value of type ${typeof value}`)
