@@ -107,6 +107,19 @@ describeMysql('the driver mysql', () => {
     expect(await connection.value(`select ${sql} from (select ? as p) as t`, [1])).toEqual(value)
   })
 
+  test('a time on a day that does not exist stays text, which sql_mode may allow', async () => {
+    const connection = await connect()
+    await connection.run("set sql_mode = 'ALLOW_INVALID_DATES'")
+
+    for (const day of ['2024-02-30', '2023-02-29', '2023-04-31']) {
+      const sql = `cast('${day} 10:20:30' as datetime)`
+      expect(await connection.value(`select ${sql}`)).toBe(`${day} 10:20:30`)
+      expect(await connection.value(`select ${sql} from (select ? as p) as t`, [1])).toBe(`${day} 10:20:30`)
+      await connection.run(`prepare day from "select ${sql}"`)
+      expect(await connection.value('execute day')).toBe(`${day} 10:20:30`)
+    }
+  })
+
   test('columns of tables become what their types say, also where only flags, lengths and character sets differ', async () => {
     const connection = await connect({ int8: 'bigint', tinyint1: 'boolean' })
     await connection.run('drop table if exists kinds')

@@ -330,17 +330,18 @@ function timeReader(column: Column, binary: boolean): Read {
     if (length >= 11) ms += Math.trunc(buffer.readUInt32LE(at + 8) / 1000)
     cursor.at = at + 1 + length
     const date = new Date(day + ms)
-    // The 31st of a short month is a day for the server where its sql_mode lets it be.
+    // The 30th of February is a day for the server where its sql_mode lets it be.
     if ((buffer[at + 4] as number) < 29 || date.getUTCDate() === buffer[at + 4]) return date
     cursor.at = at
     return dateOf(dateText(cursor, true, decimals))
   }
 }
 
-/** Of a time in UTC. `0000-00-00 00:00:00` is no time: it stays text. */
+/** Of a time in UTC. `0000-00-00 00:00:00` is no time, and there is no 30th of February: such a one stays text. */
 function dateOf(text: string): Date | string {
   const date = new Date(`${text.slice(0, 10)}T${text.slice(11) || '00:00:00'}Z`)
-  if (!Number.isNaN(date.getTime())) return date
+  // JavaScript takes the 30th of February for a day of March.
+  if (date.getUTCDate() === Number(text.slice(8, 10))) return date
   if (/^\d{4}-\d{2}-\d{2}/.test(text)) return text
   throw new ProtocolError('a time that cannot be read')
 }
