@@ -241,7 +241,7 @@ export interface RowSpec<R = unknown> {
   readonly formats?: readonly number[] | undefined
   /** How rows are read whose fields have these names, where that decides. Everything but `into` and `make` is then of the result. */
   readonly byNames?: (names: readonly string[]) => RowSpec<R>
-  /** Replaces the push of a row. */
+  /** Replaces the push of a row. What it pushes is whole. */
   readonly fold?: (target: unknown[], row: unknown) => void
 }
 

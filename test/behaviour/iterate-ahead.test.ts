@@ -1,6 +1,6 @@
 /** Rows of a cursor come in parts, and the next parts are asked for while one is read: nobody can tell but by the time. */
 
-import { AbortedError, createDb, type Cursor, type Db, QueryError } from 'genever'
+import { AbortedError, createDb, type Cursor, type Db, QueryError, SerializationError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl, freshDatabase } from '../support/database.ts'
@@ -137,6 +137,32 @@ describe.each(['pg', 'socket'] as const)('over %s', (driver) => {
     expect(await taken(db.iterate<N>(failing, [], { batchSize: 1_000 }), 2_499)).toEqual(counted(2_499))
     expect(await db.scalar('select 1')).toBe(1)
     expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+  })
+
+  test('a statement in the loop that is refused for an error behind its rows names it, and the transaction may run again', async () => {
+    await using database = await freshDatabase(`create function seen(n int) returns int language plpgsql as $$
+        begin if n = 3 then raise exception 'lost' using errcode = '40001'; end if; return n; end $$`)
+    await using db = await opened(database.url)
+    let attempts = 0
+    const refused: unknown[] = []
+    const read = async (): Promise<number[]> => {
+      const rows: number[] = []
+      const what = attempts++ === 0 ? 'n' : '1'
+      for await (const { n } of db.iterate<N>(`select seen(${what}) as n from generate_series(1, 4) as n`)) {
+        rows.push(n)
+        await db.scalar('select 1').catch((error: unknown) => {
+          refused.push(error)
+          throw error
+        })
+      }
+      return rows
+    }
+
+    expect(await db.transaction(read, { retry: { limit: 1, intervalMs: 1 } })).toEqual([1, 1, 1, 1])
+    expect(refused).toEqual([
+      expect.objectContaining({ code: 'GENEVER_TRANSACTION_ABORTED', retryable: true, outcome: 'rolled_back' }),
+    ])
+    expect((refused[0] as Error).cause).toBeInstanceOf(SerializationError)
   })
 
   test('a value that cannot be read fails the loop behind all rows before it', async () => {

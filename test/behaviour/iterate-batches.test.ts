@@ -164,18 +164,43 @@ forEachDriver((driver) => {
     })
   })
 
-  test('an error in the middle of a batch comes in its place', async () => {
+  test('an error comes behind all rows before it, wherever it stands in its batch and whatever is around', async () => {
+    const db = await driver.single()
+    const failing = (n: number): string =>
+      `select n, exp(case when n = ${n} then 1000 else 0 end) as x from (${upTo(9)}) r`
+    for (const around of ['nothing', 'scope', 'transaction'] as const)
+      for (const [n, batchSize, lists] of [
+        [5, 2, [2, 2]],
+        [5, 3, [3, 1]],
+        [3, 100, [2]],
+        [1, 2, []],
+      ] as const) {
+        const cursor = (): Cursor<N> => db.iterate<N>(failing(n), [], { batchSize })
+        const rows: number[] = []
+        const sizes: number[] = []
+        const byRow = async (): Promise<void> => {
+          for await (const row of cursor()) rows.push(row.n)
+        }
+        const byList = async (): Promise<void> => {
+          for await (const list of cursor().batches()) sizes.push(list.length)
+        }
+        for (const loop of [byRow, byList])
+          expect(await caught(around === 'nothing' ? loop() : db[around](loop))).toBeInstanceOf(QueryError)
+        expect([rows, sizes]).toEqual([counted(n - 1, n).flat(), lists])
+        expect([await db.scalar('select 1'), doing(db)]).toEqual([1, nobody])
+      }
+  })
+
+  test('read() fails in place of a list with an error in it, because a short one would be the last', async () => {
     const db = await driver.single()
     const failing = `select n, exp(case when n = 5 then 1000 else 0 end) as x from (${upTo(9)}) r`
-    for (const around of [(work: () => Promise<unknown>) => work(), (work: () => Promise<unknown>) => db.scope(work)]) {
-      const seen: number[] = []
-      const loop = async (): Promise<void> => {
-        for await (const rows of db.iterate<N>(failing, [], { batchSize: 2 }).batches())
-          seen.push(...rows.map(({ n }) => n))
-      }
-      expect([await caught(around(loop)), seen]).toEqual([expect.any(QueryError), [1, 2, 3, 4]])
-      expect([await db.scalar('select 1'), doing(db)]).toEqual([1, nobody])
-    }
+    for (const batchSize of [2, 100])
+      await db.scope(async () => {
+        const cursor = db.iterate<N>(failing, [], { batchSize })
+        expect((await cursor.read(3)).map(({ n }) => n)).toEqual([1, 2, 3])
+        expect(await caught(cursor.read(3))).toBeInstanceOf(QueryError)
+        expect([cursor.open, await db.scalar('select 1')]).toEqual([false, 1])
+      })
   })
 
   test('a signal that aborts in the loop ends it, and frees the connection', async () => {

@@ -11,7 +11,7 @@ import { currentChain, type Link, runIn, scopeIn, settingsOn, tagsOf } from '../
 import type { Frame, Settings } from '../context/frame.ts'
 import { afterOpening } from '../open/opening.ts'
 import type { CursorHome } from './cursor-home.ts'
-import { thrownError, unmadeError } from './failure.ts'
+import { comesBehindRows, thrownError, unheard, unmadeError } from './failure.ts'
 import { chainOfMade, checkMadeOn, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
 import type { RowParts } from './row-parts.ts'
@@ -48,6 +48,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   #stream: RowStream<EngineOp> | null = null
   #rows: R[] = []
   #exhausted = false
+  /** Why there are no others behind the rows that a loop has got. */
+  #behind: { readonly thrown: unknown } | null = null
   /** Its transaction ended before it was closed. */
   #gone = false
   #sent: EngineOp | null = null
@@ -132,10 +134,10 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     return new RowLoop<R>(this.#pulls(1), () => this.close())
   }
 
-  /** @param least So many rows are enough for a batch that has not come whole. */
+  /** For a loop. @param least So many rows are enough for a batch that has not come whole. */
   #pulls(least: number): () => Promise<R[]> {
     const size = this.#options.batchSize as number
-    return () => this.#inTurn(() => this.#next(size, Math.min(size, least)))
+    return () => this.#inTurn(() => this.#next(size, Math.min(size, least), true))
   }
 
   /** @internal One of its transactions has ended. A released savepoint leaves it to the transaction around. */
@@ -170,22 +172,41 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
       this.#from = from
       return await runIn(this.#chain, work)
     } catch (thrown) {
+      unheard.delete(thrown as object)
       throw thrownError(thrown, this.#sent ?? this.#home?.engine ?? { dialect: this.#executor.dialectHere() })
     } finally {
       end()
     }
   }
 
-  /** @param least So many are enough where rows are read before their part has come whole. */
-  async #next(count: number, least: number = count): Promise<R[]> {
+  /**
+   * @param least So many are enough where rows are read before their part has come whole.
+   * @param inFront Whether the rows in front of an error come first: whoever counts them would take fewer for the end.
+   */
+  async #next(count: number, least: number = count, inFront: boolean = false): Promise<R[]> {
     const size = Math.max(count, this.#options.batchSize as number)
     const inPieces = (): boolean => this.#stream !== null || this.#parts?.inPieces === true
-    while (this.#rows.length < (inPieces() ? least : count) && !this.#exhausted)
-      await this.#pull(size, Math.max(1, least - this.#rows.length))
+    while (this.#rows.length < (inPieces() ? least : count) && !this.#exhausted) {
+      this.#fail()
+      const rows = this.#rows
+      try {
+        await this.#pull(size, Math.max(1, least - rows.length))
+      } catch (thrown) {
+        if (!inFront || rows.length === 0 || !comesBehindRows(thrown)) throw thrown
+        this.#behind = { thrown }
+        return rows
+      }
+    }
     if (this.#rows.length > count) return this.#rows.splice(0, count)
     const rows = this.#rows
     this.#rows = []
     return rows
+  }
+
+  #fail(): void {
+    const behind = this.#behind
+    this.#behind = null
+    if (behind !== null) throw behind.thrown
   }
 
   async #take(count: number): Promise<R[]> {
@@ -292,7 +313,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     }
     const { decode = null, spec } = this.#made
     this.#parts = home.parts(bound.compiled, size, make, tags, decode === null && spec?.fold === undefined)
-    const op = await this.#answered(this.#parts.open(bound.compiled, bound.params, size))
+    const op = this.#parts.open(bound.compiled, bound.params, size)
+    await this.#answered(op, this.#parts.come(op, size, Infinity))
     home.moveTo((op.transaction as OpenTransaction | null) ?? home.record, this)
   }
 

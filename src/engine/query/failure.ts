@@ -12,7 +12,7 @@ import {
   PoolClosedError,
   poolerAdvice,
   ProtocolError,
-  type QueryError,
+  QueryError,
   QueryTimeoutError,
   SelfDeadlockError,
   TooManyWaitersError,
@@ -164,10 +164,17 @@ export function abortedBy(
   const which = place === null ? 'its transaction' : `the transaction begun at ${place}`
   const cause = first === null ? undefined : causeOf(engine, first.failure, first.stmt)
   const failed = first === null || first.stmt === null ? '' : ` after its statement "${shortText(first.stmt)}" failed`
+  const isUnheard = first !== null && unheard.has(first.failure)
+  const advice = place === null ? 'set a savepoint before a statement that may fail.' : nestAdvice
   return new TransactionAbortedError(
-    `The statement did not run, because ${which} cannot go on${failed}${sayingOf(cause)} Let the first error through, or ` +
-      (place === null ? 'set a savepoint before a statement that may fail.' : nestAdvice),
-    { cause, outcome: 'rolled_back', statement: stmt === null ? undefined : { sql: stmt.text } },
+    `The statement did not run, because ${which} cannot go on${failed}${sayingOf(cause)} ` +
+      (isUnheard ? 'A cursor gives the rows before that error first.' : `Let the first error through, or ${advice}`),
+    {
+      cause,
+      outcome: 'rolled_back',
+      retryable: isUnheard && cause instanceof QueryError && cause.retryable,
+      statement: stmt === null ? undefined : { sql: stmt.text },
+    },
   )
 }
 
@@ -379,4 +386,13 @@ function counts(stats: Readonly<Record<string, number>> | undefined): string {
   return Object.entries(stats)
     .map(([name, count]) => `${name} ${count}`)
     .join(', ')
+}
+
+/** Failures of cursors whose rows in front of them are read first. */
+export const unheard: WeakSet<object> = new WeakSet()
+
+/** Whether it says nothing of the rows in front of it. */
+export function comesBehindRows(thrown: unknown): boolean {
+  const { kind } = thrown as Partial<Failure>
+  return kind === 'server' || kind === 'decode'
 }

@@ -4,6 +4,7 @@ import type { Failure, Portal } from '../../driver/driver.ts'
 import { before, clock } from '../../util/clock.ts'
 import { type Compiled, ownRead } from '../../sql/compiled.ts'
 import type { CursorWords } from '../../sql/dialect.ts'
+import { comesBehindRows, unheard } from './failure.ts'
 import type { EngineOp } from './op.ts'
 
 /** The most that is asked for ahead: parts, rows, and bytes of them as the server sends them. */
@@ -105,8 +106,8 @@ export class RowParts implements Portal {
         await come
       }
     } catch (failure) {
-      const { kind } = failure as Failure
-      if (!this.inPieces || op.rows.length === 0 || (kind !== 'server' && kind !== 'decode')) throw failure
+      if (op.rows.length === 0 || !comesBehindRows(failure)) throw failure
+      unheard.add(failure as Failure)
     } finally {
       this.#awaited = null
     }

@@ -4,6 +4,7 @@ import type { Failure, Op, RowPort } from '../../driver/driver.ts'
 import type { Place } from '../../observe/place.ts'
 import { before } from '../../util/clock.ts'
 import type { Inside } from '../transaction/inside.ts'
+import { comesBehindRows } from './failure.ts'
 
 /** A stream, as what else would use its connection sees it. */
 export interface Streaming {
@@ -93,11 +94,8 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
     return this.#unreadable === null ? this.#failure : { thrown: this.#unreadable }
   }
 
-  /** A row that others are folded into is whole when the next has come. */
   get #ready(): number {
-    const { rows, spec } = this.op
-    const whole = spec?.fold === undefined || (this.#over && this.#why === null)
-    return whole ? rows.length : Math.max(rows.length - 1, 0)
+    return this.op.rows.length
   }
 
   give(valve: Parameters<RowPort['give']>[0]): void {
@@ -146,10 +144,4 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
     this.#failure = failure
     this.#wake?.()
   }
-}
-
-/** It says nothing of the rows in front of it. */
-function comesBehindRows(thrown: unknown): boolean {
-  const { kind } = thrown as Partial<Failure>
-  return kind === 'server' || kind === 'decode'
 }

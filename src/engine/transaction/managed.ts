@@ -1,6 +1,6 @@
 // A transaction around a callback: commits when it returns, rolls back when it throws, ends early on demand,
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
-import { AbortedError, QueryError, TransactionTimeoutError } from '../../errors/index.ts'
+import { AbortedError, QueryError, TransactionAbortedError, TransactionTimeoutError } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
 import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
@@ -64,7 +64,8 @@ async function runAgain<T>(
 
 /** It failed in a way that another attempt may not, and is known to be rolled back. */
 function isWorthAnother(error: unknown): boolean {
-  return error instanceof QueryError && error.retryable && error.outcome === 'rolled_back'
+  if (!(error instanceof QueryError || error instanceof TransactionAbortedError)) return false
+  return error.retryable && error.outcome === 'rolled_back'
 }
 
 function open(
