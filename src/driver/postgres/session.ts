@@ -1,12 +1,13 @@
 // One PostgreSQL session as a raw connection: a queue of units in flight, reset, ping, cancel with quarantine, loss. A driver
 // gives it a wire that carries bytes, and the messages that arrive; how units are written and answered is the exchange's matter.
-import { type Compiled, Dirty } from '../../sql/compiled.ts'
+import type { Compiled } from '../../sql/compiled.ts'
 import { InForce } from '../../sql/settings.ts'
 import { OpState } from '../driver.ts'
 import type { ConnectionHooks, Failure, Op, RawConnection, RefusedStatement, Unit } from '../driver.ts'
 import { interrupt } from '../interrupt.ts'
 import { clock, before } from '../../util/clock.ts'
 import { ProtocolError } from '../../errors/index.ts'
+import { Baseline } from './baseline.ts'
 import { Exchange } from './exchange.ts'
 import { Message, type Receiver } from './inbox.ts'
 import { unreadable } from '../../postgres/encoding.ts'
@@ -16,9 +17,8 @@ import { MessageWriter } from './message-writer.ts'
 import { NameSpace } from './name-space.ts'
 import { type Fields, type Status, statusOf } from './outcome.ts'
 import { PreparedCache } from './prepared/prepared-cache.ts'
-import { everything, resetText } from '../../postgres/session-sql.ts'
 import { ExchangeQueue } from './queue.ts'
-import { foreignIn, prepareAll, silentText } from './reset.ts'
+import { prepareAll, silentText } from './reset.ts'
 import type { TypeBook } from '../../postgres/types/book.ts'
 import { asksNames, lookUpNames, Unsettled } from './type-lookup.ts'
 import type { Carrier, ExchangeHost, SessionOptions, Wire } from './wire.ts'
@@ -52,8 +52,6 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly #unsettled: Unsettled = new Unsettled(this)
   /** How long a unit, `#waiting`, waits for the client while it is lent; null: it is not. */
   #lentFor: number | null = null
-  /** The client was lent since the last reset: it may have prepared statements. */
-  #wasLent = false
   #waiting: Exchange | null = null
   /** The first ErrorResponse while nothing was in flight: the server says why it ends the connection. A pooler says so behind it. */
   #lastError: Fields | null = null
@@ -61,9 +59,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   #status: Status = 'idle'
   /** What the server is asked to stop. */
   #stopping: Exchange | null = null
-  readonly #authorization: string
-  #needed = ''
-  #baseline = ''
+  readonly #baseline: Baseline
 
   constructor(wire: Wire, hooks: ConnectionHooks, options: SessionOptions) {
     this.id = options.id
@@ -71,8 +67,8 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     this.types = options.types
     this.prefix = options.prefix
     if (options.searchPath !== undefined) this.names.open(options.searchPath)
-    this.#authorization = options.authorization
     this.prepared = new PreparedCache(options, this.names, hooks)
+    this.#baseline = new Baseline(this, options.authorization)
     this.#wire = wire
     this.maxInFlight = wire.maxInFlight
     this.carrier = wire.carrier
@@ -212,43 +208,31 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   /** Sets what the driver was asked to set in every session, now and at the end of every reset. */
-  async establish(sql: string, deadline: number): Promise<Failure | null> {
-    const op = silentText(sql)
-    if (!(await before(deadline, this.#run([op])))) return op.failure ?? { kind: 'timeout', outcome: 'not_started' }
-    this.#needed = sql
-    return null
+  establish(sql: string, deadline: number): Promise<Failure | null> {
+    return this.#baseline.establish(sql, deadline)
   }
 
   /** Asks for rows of text before anybody uses the session. Null: there was no answer in time. */
   async ask(sql: string, deadline: number): Promise<readonly Readonly<Record<string, unknown>>[] | null> {
     const op = silentText(sql)
-    return (await before(deadline, this.#run([op]))) ? op.rows : null
+    return (await this.run([op], deadline)) ? op.rows : null
   }
 
   /** SQL that makes a bare session this one. */
   get baseline(): string {
-    return [this.#needed, this.#baseline].filter((sql) => sql !== '').join('; ')
+    return this.#baseline.sql
   }
 
   prepare(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null> {
-    return prepareAll(this.prepared.unknown(statements), (ops) => before(deadline, this.#run(ops)))
+    return prepareAll(this.prepared.unknown(statements), (ops) => this.run(ops, deadline))
   }
 
   setBaseline(sql: string): void {
-    this.#baseline = sql
-    this.names.rebase()
+    this.#baseline.settle(sql)
   }
 
   async reset(dirty: number, deadline: number): Promise<boolean> {
-    if (!this.alive || this.inFlight > 0) return false
-    const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && this.#status === 'idle')
-    const bits = whole ? everything | dirty : dirty
-    const undo = silentText(resetText(this.#status !== 'idle', bits, this.#authorization, this.baseline, this.#wasLent))
-    if (!(await before(deadline, this.#run([undo])))) return false
-    const foreign = whole ? foreignIn(undo.rows, this.prepared, this.#wasLent, this.prefix) : ''
-    if (whole) this.#wasLent = false
-    if (foreign !== '' && !(await before(deadline, this.#run([silentText(foreign)])))) return false
-    this.names.reset((this.dirty & (Dirty.temp | Dirty.unknown)) !== 0)
+    if (!this.alive || this.inFlight > 0 || !(await this.#baseline.restore(dirty, deadline))) return false
     this.dirty = 0
     return true
   }
@@ -259,7 +243,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   async lend(waitMs: number): Promise<unknown> {
     this.#lentFor = waitMs
-    this.#wasLent = true
+    this.#baseline.wasLent = true
     this.names.lose()
     await this.#wire.lend()
     return this.#wire.native
@@ -273,7 +257,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   async ping(deadline: number): Promise<boolean> {
-    return this.alive && this.inFlight === 0 && before(deadline, this.#run([]))
+    return this.alive && this.inFlight === 0 && this.run([], deadline)
   }
 
   async close(deadline: number): Promise<void> {
@@ -362,8 +346,9 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     this.#enqueue(exchange)
   }
 
-  #run(ops: readonly Op[]): Promise<boolean> {
-    return new Promise((resolve) => this.work(ops, resolve))
+  /** False: it did not end well, or not in time. */
+  run(ops: readonly Op[], deadline: number): Promise<boolean> {
+    return before(deadline, new Promise<boolean>((resolve) => this.work(ops, resolve)))
   }
 
   /** True: the unit was answered, and so was a fence behind all that was asked of the server. */
@@ -374,7 +359,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
       await Promise.race([settled, new Promise<void>((resolve) => (exchange.leading = resolve))])
     const stopped = await interrupt((until) => this.#wire.interrupt(until), settled, deadline)
     if (stopped !== 'served') return stopped === 'unsent' ? settled : false
-    return this.alive && this.#run([])
+    return this.alive && this.run([], deadline)
   }
 
   /** The pool and the slots are told what they may send. */

@@ -1,5 +1,4 @@
 // What is asked of a pooler before anybody uses a session through it.
-import { before } from '../../../util/clock.ts'
 import { probe, probeName } from '../prepared/pooler.ts'
 import { silentOp } from '../reset.ts'
 import type { Session } from '../session.ts'
@@ -12,8 +11,7 @@ const refusal = /prepared statement/i
  */
 export async function keepsStatements(session: Session, deadline: number): Promise<boolean | null> {
   const op = silentOp(probe, 0, [probeName])
-  const run = new Promise<boolean>((resolve) => session.work([op], resolve))
-  if (await before(deadline, run)) return op.rows.length === 0
+  if (await session.run([op], deadline)) return op.rows.length === 0
   const { failure } = op
   if (failure?.kind === 'server') return false
   return failure?.kind === 'lost' && refusal.test(failure.fields?.['message'] ?? '') ? false : null

@@ -1,0 +1,66 @@
+// Makes a session again the one that every user gets: what the driver and `onConnect` have set is set again, nothing else is left.
+import { Dirty } from '../../sql/compiled.ts'
+import { everything, resetText } from '../../postgres/session-sql.ts'
+import type { Failure, Op } from '../driver.ts'
+import type { NameSpace } from './name-space.ts'
+import type { Status } from './outcome.ts'
+import type { PreparedCache } from './prepared/prepared-cache.ts'
+import { foreignIn, silentText } from './reset.ts'
+
+/** The session. */
+interface Host {
+  readonly status: Status
+  readonly dirty: number
+  readonly names: NameSpace
+  readonly prepared: PreparedCache
+  readonly prefix: string
+  run(ops: readonly Op[], deadline: number): Promise<boolean>
+}
+
+export class Baseline {
+  readonly #host: Host
+  readonly #authorization: string
+  /** What the driver was asked to set in every session. */
+  #needed = ''
+  /** What was set since, as a session is opened. */
+  #own = ''
+  /** The client was lent since the last reset: it may have prepared statements. */
+  wasLent = false
+
+  constructor(host: Host, authorization: string) {
+    this.#host = host
+    this.#authorization = authorization
+  }
+
+  /** SQL that makes a bare session this one. */
+  get sql(): string {
+    return [this.#needed, this.#own].filter((sql) => sql !== '').join('; ')
+  }
+
+  /** Sets it now, and at the end of every reset. */
+  async establish(sql: string, deadline: number): Promise<Failure | null> {
+    const op = silentText(sql)
+    if (!(await this.#host.run([op], deadline))) return op.failure ?? { kind: 'timeout', outcome: 'not_started' }
+    this.#needed = sql
+    return null
+  }
+
+  settle(sql: string): void {
+    this.#own = sql
+    this.#host.names.rebase()
+  }
+
+  /** False: the session cannot be used any more. */
+  async restore(dirty: number, deadline: number): Promise<boolean> {
+    const { status, prepared, prefix, names } = this.#host
+    const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && status === 'idle')
+    const bits = whole ? everything | dirty : dirty
+    const undo = silentText(resetText(status !== 'idle', bits, this.#authorization, this.sql, this.wasLent))
+    if (!(await this.#host.run([undo], deadline))) return false
+    const foreign = whole ? foreignIn(undo.rows, prepared, this.wasLent, prefix) : ''
+    if (whole) this.wasLent = false
+    if (foreign !== '' && !(await this.#host.run([silentText(foreign)], deadline))) return false
+    names.reset((this.#host.dirty & (Dirty.temp | Dirty.unknown)) !== 0)
+    return true
+  }
+}
