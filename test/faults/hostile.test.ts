@@ -1,6 +1,6 @@
 /** Servers that are silent, slow, wrong or rude, and answers that come in the strangest pieces. */
 
-import { AcquireTimeoutError, ConnectError, createDb, createEngine, ProtocolError } from 'genever'
+import { AcquireTimeoutError, ConnectError, createDb, createEngine, type EngineOptions, ProtocolError } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught, type Caught } from '../support/caught.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -89,7 +89,24 @@ describe('a server that speaks another language', () => {
     const error = await caught(db.scalar('select 1'))
 
     expect(error).toBeInstanceOf(ConnectError)
-    expect(error.outcome).toBe('not_started')
+    expect(error).toMatchObject({ outcome: 'not_started', message: expect.stringContaining('an answer to nothing') })
+  })
+
+  test.each<[string, string, EngineOptions]>([
+    ['which server it is', '?target_session_attrs=read-write', {}],
+    ['whether it keeps statements', '', { pooler: 'transaction', prepare: true }],
+  ])('and ends the connection when it is asked %s: the error has its words', async (_, parameters, options) => {
+    await using proxy = await startProxy('postgres://postgres@127.0.0.1:1/none')
+    await proxy.accept((socket) => {
+      const leave = (): unknown => socket.end(errorResponse('FATAL', '57P01', 'we close now'))
+      socket.once('data', () => socket.write(welcome, () => socket.once('data', leave)))
+    })
+    for (const scheme of ['socket', 'postgres']) {
+      const error = await caught(createEngine(proxy.url.replace(/^\w+/, scheme) + parameters, options))
+
+      expect(error).toBeInstanceOf(ConnectError)
+      expect(error).toMatchObject({ outcome: 'not_started', message: expect.stringContaining('we close now') })
+    }
   })
 
   test('after a good beginning breaks the protocol: a ProtocolError, and the connection is closed', async () => {

@@ -8,14 +8,9 @@ import type { TargetSessionAttrs } from '../../descriptor.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../../driver.ts'
 import type { Session } from '../session.ts'
 import { before, clock } from '../../../util/clock.ts'
+import type { HostPlace } from '../parameters/server-options.ts'
 import { race, type Runner } from './race.ts'
-
-export interface HostPlace {
-  readonly host: string
-  /** Connected to instead of the host, which names the server in its certificate. */
-  readonly address?: string | undefined
-  readonly port: number
-}
+import { endOf } from './start-session.ts'
 
 export interface HostChoice {
   readonly places: readonly HostPlace[]
@@ -143,7 +138,8 @@ const question =
 async function unfit(session: Session, target: TargetSessionAttrs, deadline: number): Promise<string | null> {
   const rows = await session.ask(question, deadline)
   const [row] = rows ?? []
-  if (row === undefined) throw { kind: 'lost', outcome: 'not_started' } satisfies Failure as unknown
+  if (row === undefined)
+    throw session.alive ? ({ kind: 'lost', outcome: 'not_started' } satisfies Failure as unknown) : endOf(session)
   const { standby, readonly } = row as { readonly standby?: unknown; readonly readonly?: unknown }
   const fits = {
     any: true,

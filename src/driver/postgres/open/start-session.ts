@@ -36,7 +36,7 @@ export async function startSession(
   })
   wire.attach(session)
   // What came together with the last message of the start-up may have ended it already.
-  if (!session.alive) throw destroyed(session, { kind: 'lost', outcome: 'not_started', cause: atOnce() })
+  if (!session.alive) throw endOf(session)
   wire.hold(false)
   if (!login.dateStyle.startsWith('ISO')) {
     // Dates are read in one form only. A pooler may refuse it in the start-up packet, so it is set afterwards.
@@ -46,9 +46,9 @@ export async function startSession(
   const { pooler } = shared
   if (pooler === null) return session
   const keeps = pooler.keeps ? await keepsStatements(session, deadline) : false
+  if (keeps !== null) pooler.keeps &&= keeps
+  if (!session.alive) throw endOf(session)
   if (keeps === null) throw destroyed(session, { kind: 'timeout', outcome: 'not_started' })
-  pooler.keeps &&= keeps
-  if (!session.alive) throw destroyed(session, { kind: 'lost', outcome: 'not_started' })
   if (!keeps) hooks.unprepared?.()
   return session
 }
@@ -56,6 +56,13 @@ export async function startSession(
 function destroyed(session: Session, failure: Failure): unknown {
   session.destroy(failure)
   return failure
+}
+
+/** Why a session has ended before anybody used it: the words of the server, or what was wrong with them. */
+export function endOf({ lostBy }: Session): unknown {
+  const { fields, cause } = lostBy ?? {}
+  const words = fields === undefined && cause === undefined ? { cause: atOnce() } : {}
+  return { kind: 'lost', ...lostBy, ...words, outcome: 'not_started' } satisfies Failure
 }
 
 function atOnce(): ConnectError {

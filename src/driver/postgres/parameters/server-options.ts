@@ -4,12 +4,18 @@ import { isIPv4 } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { InvalidOptionError, type OptionProblem } from '../../../errors/index.ts'
 import type { TargetSessionAttrs } from '../../descriptor.ts'
-import type { HostPlace } from '../open/hosts.ts'
 import { readPassword, usualPasswordFile } from './password-file.ts'
 import { bare } from '../../../util/options.ts'
 import type { Int8 } from '../../../postgres/type-table.ts'
 
 export type ProtocolVersion = '3.0' | '3.2'
+
+export interface HostPlace {
+  readonly host: string
+  /** Connected to instead of the host, which names the server in its certificate. */
+  readonly address?: string | undefined
+  readonly port: number
+}
 
 export interface ServerOptions {
   /** A name, an address, or the directory of a Unix socket. */
