@@ -37,7 +37,7 @@ function insert(
   options: CallOptions | undefined,
 ): Promise<object> {
   const reading = instance === null ? readingOf(model, meta) : readingInto(model, meta, instance)
-  return insertOne(model, meta, meta.executor(options?.on), cells, options, reading, 'create()')
+  return insertOne({ model, meta, cells, reading, method: 'create()' }, meta.executor(options?.on), options)
 }
 
 /** The row becomes the instance that was given. */
@@ -46,27 +46,26 @@ function readingInto(model: ModelLike, meta: ModelMeta, instance: object): Readi
   return { spec: { ...meta.specOf(model), make }, decode: completing(meta, instance), latest: false }
 }
 
-/** A row that is inserted, and comes back: with its INSERT, or read again where the server has no RETURNING. */
-export function insertOne(
-  model: ModelLike,
-  meta: ModelMeta,
-  executor: Executor,
-  cells: readonly Cell[],
-  options: CallOptions | undefined,
-  reading: Reading,
-  method: string,
-): Promise<object> {
-  const returns = returnsRows(meta, executor, options)
-  if (returns === true) return createReturning(meta, executor, cells, options, reading)
-  return createReading(returns, model, meta, executor, cells, options, reading, method)
+/** A row that is inserted, and comes back. */
+export interface NewRow {
+  readonly model: ModelLike
+  readonly meta: ModelMeta
+  readonly cells: readonly Cell[]
+  readonly reading: Reading
+  /** What its caller has called, for messages. */
+  readonly method: string
+}
+
+/** It comes back with its INSERT, or is read again where the server has no RETURNING. */
+export function insertOne(row: NewRow, executor: Executor, options?: CallOptions): Promise<object> {
+  const returns = returnsRows(row.meta, executor, options)
+  return returns === true ? createReturning(row, executor, options) : createReading(returns, row, executor, options)
 }
 
 function createReturning(
-  meta: ModelMeta,
+  { meta, cells, reading: { spec, decode } }: NewRow,
   executor: Executor,
-  cells: readonly Cell[],
   options: CallOptions | undefined,
-  { spec, decode }: Reading,
 ): Promise<object> {
   const { text, params } = insertText(meta, cells, true)
   return executor.one(ready<object>(meta, text, params, spec as never, decode), options)
@@ -80,25 +79,16 @@ export function readingOf(model: ModelLike, meta: ModelMeta): Reading {
 /** Where no INSERT gives its row, or the server has not said yet whether it does. */
 async function createReading(
   returns: false | Promise<boolean>,
-  model: ModelLike,
-  meta: ModelMeta,
+  row: NewRow,
   executor: Executor,
-  cells: readonly Cell[],
   options: CallOptions | undefined,
-  reading: Reading,
-  method: string,
 ): Promise<object> {
-  if (returns !== false && (await returns)) return createReturning(meta, executor, cells, options, reading)
+  if (returns !== false && (await returns)) return createReturning(row, executor, options)
+  const { model, meta, cells, reading, method } = row
   const places = [placeOfNew(model, meta, cells, method)]
   const { text, params } = insertText(meta, cells, false)
-  const [made] = await writeAndRead(
-    model,
-    meta,
-    executor,
-    [{ write: ready(meta, text, params), places }],
-    reading,
-    options,
-  )
+  const written = [{ write: ready<object>(meta, text, params), places }]
+  const [made] = await writeAndRead(model, meta, executor, written, reading, options)
   return made as object
 }
 
@@ -129,7 +119,7 @@ export async function createIfMissing(
     checkTarget(model, meta, options, cells, 'createOrIgnore()')
     return insertUnlessThere(
       meta.executor(options.on),
-      (tx) => insertOne(model, meta, tx, cells, undefined, readingOf(model, meta), 'createOrIgnore()'),
+      (tx) => insertOne({ model, meta, cells, reading: readingOf(model, meta), method: 'createOrIgnore()' }, tx),
       options,
     )
   }

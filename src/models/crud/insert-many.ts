@@ -248,7 +248,7 @@ export async function createMissing(
     const inserts = rows.map((cells) => {
       checkTarget(model, meta, options, cells, 'createManyOrIgnore()')
       return (tx: Executor): Promise<object> =>
-        insertOne(model, meta, tx, cells, undefined, readingOf(model, meta), 'createManyOrIgnore()')
+        insertOne({ model, meta, cells, reading: readingOf(model, meta), method: 'createManyOrIgnore()' }, tx)
     })
     return insertAllUnlessThere(meta.executor(options.on), inserts, options)
   }
