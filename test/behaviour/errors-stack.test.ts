@@ -30,6 +30,7 @@ forEachDriver((driver) => {
     'await db.executeMany()': async (db) => void (await db.executeMany('select nothing + :n', [{ n: 1 }, { n: 2 }])),
     'return db.all()': (db) => awaited(() => db.all(wrong)),
     'Promise.all': async (db) => void (await Promise.all([db.scalar('select 1'), db.all(wrong)])),
+    'then(), awaited': async (db) => void (await db.all(wrong).then(() => 1)),
     'after another await': async (db) => {
       await db.scalar('select 1')
       await db.all(wrong)

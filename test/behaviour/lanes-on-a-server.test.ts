@@ -4,7 +4,9 @@ import { createDb, type Db } from 'genever'
 import { afterEach, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
+import { gate } from '../support/gate.ts'
 import { postgres, quiet } from '../support/matrix.ts'
+import { until } from '../support/until.ts'
 
 const { words } = postgres
 const [one, two] = [words.placeholder(1), words.placeholder(2)]
@@ -78,6 +80,31 @@ describe('reads that share connections', () => {
     })
 
     expect(new Set(await Promise.all(numbers.slice(0, 40).map(() => db.scalar(count))))).toEqual(new Set([1]))
+    await db.status(`drop table ${table}`)
+  })
+
+  test('a read that waits for a lock has nobody behind it whose transaction it waits for', async () => {
+    const db = await warm(1, 3)
+    const table = `locked_${process.pid}`
+    await db.status(`create table ${table} (n int)`)
+    const count = words.count(table)
+    for (let n = 0; n < 5; n++) await db.scalar(count)
+
+    const locked = gate()
+    const waits = gate()
+    const transaction = db.transaction(async (tx) => {
+      await tx.status(`lock table ${table} in access exclusive mode`)
+      locked.open()
+      await waits.promise
+      return db.detached(() => Promise.all([1, 2, 3].map((n) => db.scalar(plain, [n]))))
+    })
+    await locked.promise
+    const stuck = db.scalar(count)
+    await until(() => postgres.running(`from ${table}`))
+    waits.open()
+
+    expect(await transaction).toEqual([1, 2, 3])
+    expect(await stuck).toBe(0)
     await db.status(`drop table ${table}`)
   })
 })

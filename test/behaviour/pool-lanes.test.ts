@@ -337,6 +337,22 @@ describe('when something happens to a shared connection', () => {
     await end(server)
   })
 
+  test('a statement that is hit in place of one that was given up is sent once more', async () => {
+    using time = virtualTime()
+    const server = await place(time, { max: 2, shared: 1 })
+    server.driver.faults.at({ text: quick, nth: 1, phase: 'answer' }, { delayMs: 20 })
+    server.driver.faults.at({ text: quick, nth: 2 }, { hang: true })
+    const first = caught(server.db.scalar(quick, [0], { timeoutMs: 10 }))
+    const neighbour = server.db.scalar(quick, [1])
+
+    await time.pass(200)
+
+    expect(await first).toBeInstanceOf(QueryTimeoutError)
+    expect(await neighbour).toBe(1)
+    expect(server.sent().filter((line) => line === quick)).toHaveLength(3)
+    await end(server)
+  })
+
   test('that is lost its reads are sent once more, elsewhere', async () => {
     using time = virtualTime()
     const server = await place(time, { max: 3, shared: 1 })

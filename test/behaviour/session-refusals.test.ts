@@ -32,6 +32,7 @@ const kinds: readonly (readonly [string, string])[] = [
   ['statement_timeout', 'set statement_timeout = 12345'],
   ['set_config', `select set_config('app.who', '7', false)`],
   ['set_config in a CTE', `with s as (select set_config('app.who', '7', false) as v) select v from s`],
+  ['a setting and a lock in one SELECT', `select set_config('app.who', '7', false), pg_advisory_lock(4711)`],
   ['SET ROLE', 'set role pg_monitor'],
   ['SET SESSION AUTHORIZATION', 'set session authorization pg_monitor'],
   ['a temporary table', 'create temporary table left_behind (n int)'],

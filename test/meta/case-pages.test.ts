@@ -48,12 +48,14 @@ const faults = 'faults.md'
 const gino = 'gino-cases.md'
 const pools = 'global-pool-cases.md'
 const edgy = 'edgy-cases.md'
+const context = 'context-cases.md'
 
 describe.each([
   [faults, 50],
   [gino, 50],
   [pools, 24],
   [edgy, 60],
+  [context, 50],
 ] as const)('docs/%s', (page, least) => {
   const rows = rowsOf(page)
 
@@ -94,20 +96,23 @@ test('every promise of SECURITY.md names tests that exist', () => {
   ).toEqual([])
 })
 
-test('every fault has a number of its own in order, says what happens, and names a test', () => {
-  const rows = rowsOf(faults)
+test.each([faults, context])(
+  'every row of docs/%s has its number in order, says what happens, and names a test',
+  (page) => {
+    const rows = rowsOf(page)
 
-  expect(rows.map(({ number }) => number)).toEqual(rows.map((_, i) => i + 1))
-  expect(
-    rows
-      .filter((row) => row.subject.trim() === '' || row.here.trim() === '' || sentences(row).length === 0)
-      .map(({ number }) => number),
-  ).toEqual([])
-  // Nothing but sentences and their files: what is misspelt would not be looked for.
-  expect(rows.map(({ tests }) => tests.replaceAll(/`[\w./-]+\.ts`: (?:“[^”]+”(?:, )?)+(?:; )?/g, '').trim())).toEqual(
-    rows.map(() => ''),
-  )
-})
+    expect(rows.map(({ number }) => number)).toEqual(rows.map((_, i) => i + 1))
+    expect(
+      rows
+        .filter((row) => row.subject.trim() === '' || row.here.trim() === '' || sentences(row).length === 0)
+        .map(({ number }) => number),
+    ).toEqual([])
+    // Nothing but sentences and their files: what is misspelt would not be looked for.
+    expect(rows.map(({ tests }) => tests.replaceAll(/`[\w./-]+\.ts`: (?:“[^”]+”(?:, )?)+(?:; )?/g, '').trim())).toEqual(
+      rows.map(() => ''),
+    )
+  },
+)
 
 test("every case of GINO's acquiring, binding, executing, iterating, transactions, models and loaders is on its page", () => {
   const due = [

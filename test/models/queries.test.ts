@@ -147,6 +147,19 @@ forEachDriver((driver) => {
     expect(await db.transaction(() => User.where({ name: 'Ann' }))).toHaveLength(1)
   })
 
+  test('made before a transaction and awaited in it, it runs inside', async () => {
+    const { db, User } = await filled(driver)
+    const query = User.where({ name: 'Eve' })
+
+    await db.transaction(async (tx) => {
+      await User.create({ name: 'Eve', age: 1 })
+      expect(await query).toHaveLength(1)
+      tx.raiseRollback()
+    })
+
+    expect(await query).toHaveLength(0)
+  })
+
   test('select() gives plain objects of some columns', async () => {
     const { User } = await filled(driver)
 

@@ -52,6 +52,7 @@ export const mysqlSuites: readonly string[] = [
   'iterate-ends',
   'left-behind',
   'manual-transactions',
+  'many-at-once',
   'nested-transactions',
   'nesting',
   'observe-echo',
