@@ -42,27 +42,59 @@ export function isEof(packet: ReadPacket): boolean {
   return packet.buffer[packet.offset] === eof && packet.end - packet.offset < 9
 }
 
-export class Exchange implements Command {
+function send(packet: WrittenPacket, connection: Client): void {
+  connection._resetSequenceId()
+  connection.writePacket(packet)
+}
+
+/** A packet that is sent, and the packets that answer it. */
+abstract class Asking implements Command {
   readonly #packet: WrittenPacket
+  #over = false
+
+  constructor(packet: WrittenPacket) {
+    this.#packet = packet
+  }
+
+  execute(packet: ReadPacket | undefined, connection: Client): boolean {
+    if (packet === undefined) {
+      send(this.#packet, connection)
+      return false
+    }
+    cursor.load(packet.buffer, packet.offset, packet.end)
+    return this.arrived(packet)
+  }
+
+  onResult(error: unknown): void {
+    if (this.#over) return
+    this.#over = true
+    this.lost(error)
+  }
+
+  /** The last packet has come. Called before anybody is told, who may end the connection. */
+  protected end(): void {
+    this.#over = true
+  }
+
+  /** One that the cursor stands at the beginning of. True: it was the last. */
+  protected abstract arrived(packet: ReadPacket): boolean
+
+  protected abstract lost(error: unknown): void
+}
+
+export class Exchange extends Asking {
   readonly #answer: Answer
   #state: State = State.header
   #due = 0
   #result = 0
   #columns: Column[] = []
-  #over = false
 
   constructor(packet: WrittenPacket, answer: Answer) {
-    this.#packet = packet
+    super(packet)
     this.#answer = answer
   }
 
-  execute(packet: ReadPacket | undefined, connection: Client): boolean {
-    if (packet === undefined) {
-      connection._resetSequenceId()
-      connection.writePacket(this.#packet)
-      return false
-    }
-    cursor.load(packet.buffer, packet.offset, packet.end)
+  protected arrived(packet: ReadPacket): boolean {
     const first = packet.buffer[packet.offset]
     if (first === refused) return this.#end(readRefusal(cursor))
     switch (this.#state) {
@@ -108,14 +140,12 @@ export class Exchange implements Command {
   }
 
   #end(refusal: ServerRefusal | null): boolean {
-    this.#over = true
+    this.end()
     this.#answer.end(refusal)
     return true
   }
 
-  onResult(error: unknown): void {
-    if (this.#over) return
-    this.#over = true
+  protected lost(error: unknown): void {
     this.#answer.lost(error)
   }
 }
@@ -126,31 +156,23 @@ export interface Prepared {
 }
 
 /** Asks the server to prepare a text. */
-export class Preparing implements Command {
-  readonly #packet: WrittenPacket
-  readonly #end: (prepared: Prepared | null, refusal: ServerRefusal | null) => void
+export class Preparing extends Asking {
+  readonly #ended: (prepared: Prepared | null, refusal: ServerRefusal | null) => void
   readonly #lost: (error: unknown) => void
   #prepared: Prepared | null = null
   #due = 0
-  #over = false
 
   constructor(
     packet: WrittenPacket,
-    end: (prepared: Prepared | null, refusal: ServerRefusal | null) => void,
+    ended: (prepared: Prepared | null, refusal: ServerRefusal | null) => void,
     lost: (error: unknown) => void,
   ) {
-    this.#packet = packet
-    this.#end = end
+    super(packet)
+    this.#ended = ended
     this.#lost = lost
   }
 
-  execute(packet: ReadPacket | undefined, connection: Client): boolean {
-    if (packet === undefined) {
-      connection._resetSequenceId()
-      connection.writePacket(this.#packet)
-      return false
-    }
-    cursor.load(packet.buffer, packet.offset, packet.end)
+  protected arrived(packet: ReadPacket): boolean {
     if (this.#prepared === null) {
       if (packet.buffer[packet.offset] === refused) return this.#settle(null, readRefusal(cursor))
       cursor.at++
@@ -165,14 +187,12 @@ export class Preparing implements Command {
   }
 
   #settle(prepared: Prepared | null, refusal: ServerRefusal | null): boolean {
-    this.#over = true
-    this.#end(prepared, refusal)
+    this.end()
+    this.#ended(prepared, refusal)
     return true
   }
 
-  onResult(error: unknown): void {
-    if (this.#over) return
-    this.#over = true
+  protected lost(error: unknown): void {
     this.#lost(error)
   }
 }
@@ -186,8 +206,7 @@ export class Farewell implements Command {
   }
 
   execute(_packet: ReadPacket | undefined, connection: Client): boolean {
-    connection._resetSequenceId()
-    connection.writePacket(this.#packet)
+    send(this.#packet, connection)
     return true
   }
 
