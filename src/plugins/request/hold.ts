@@ -12,12 +12,7 @@ const held = ['writeHead', 'write', 'end', 'flushHeaders'] as const
 /** Node refuses these when the head was sent. */
 const ofHead = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const
 
-type Method = (typeof held)[number]
-type Guarded = (typeof ofHead)[number]
-
 /** What code that writes sees while it is held. Node itself, and other middlewares, ask for `_header` and `finished`. */
-type Shadowed = 'headersSent' | '_header' | 'writableEnded' | 'finished' | 'writableFinished' | 'writableNeedDrain'
-
 const shadowed = [
   'headersSent',
   '_header',
@@ -26,6 +21,10 @@ const shadowed = [
   'writableFinished',
   'writableNeedDrain',
 ] as const
+
+type Method = (typeof held)[number]
+type Guarded = (typeof ofHead)[number]
+type Shadowed = (typeof shadowed)[number]
 
 /** Responses of HTTP/2 have no message, and warn of whoever asks for one. */
 const messageOf = (response: ServerResponse): unknown =>
