@@ -11,6 +11,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Db } from 'genever'
+import { query } from './database.ts'
 import { freePort } from './free-port.ts'
 import { until } from './until.ts'
 
@@ -45,7 +46,7 @@ export const pgBouncerVersion: string =
 export const keepsStatements: boolean = program !== undefined && Number(pgBouncerVersion.split('.')[1]) >= 21
 
 export interface PgBouncer extends Pooler {
-  /** Has it keep at most so many prepared statements on each session of the server from now on. Its clients stay. */
+  /** Has it keep at most so many prepared statements on each session of the server, and waits until it does. Its clients stay. */
   keep(statements: number): Promise<void>
 }
 
@@ -85,6 +86,11 @@ export async function startPgBouncer(target: string, size: number, statements = 
     async keep(kept) {
       await writeFile(file, configuration(kept).join('\n'))
       child.kill('SIGHUP')
+      const says = async (): Promise<boolean> => {
+        const all = await query(`postgres://${username}@127.0.0.1:${own}/pgbouncer`, 'show config')
+        return all.some(({ key, value }) => key === 'max_prepared_statements' && value === `${kept}`)
+      }
+      await until(says, { what: 'PgBouncer has read its file' })
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')
@@ -252,7 +258,7 @@ class Client {
     socket.once('close', () => {
       if (this.#line === null) return
       this.#open++
-      this.#line.write(query('rollback'))
+      this.#line.write(simple('rollback'))
     })
   }
 
@@ -301,7 +307,7 @@ function typed(type: string, text: string | Buffer): Buffer {
   return Buffer.concat([head, body])
 }
 
-const query = (text: string): Buffer => typed('Q', `${text}\0`)
+const simple = (text: string): Buffer => typed('Q', `${text}\0`)
 const greeting = [typed('R', Buffer.alloc(4)), typed('K', Buffer.alloc(8, 1))]
 const ready = typed('Z', 'I')
 
