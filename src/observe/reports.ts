@@ -13,6 +13,7 @@ import {
 } from './channels.ts'
 import { unknownPlace } from './place.ts'
 import { clock } from '../util/clock.ts'
+import { Roll } from '../util/line.ts'
 import { contain } from '../util/thrown.ts'
 
 /** Who holds a connection. */
@@ -33,8 +34,8 @@ export interface Holder {
 export class LeakWatch {
   readonly #engine: string
   readonly #afterMs: number
-  readonly #holders = new Set<Holder>()
-  readonly #told = new Set<Holder>()
+  readonly #holders = new Roll<Holder>()
+  readonly #told = new Roll<Holder>()
   readonly #handles: FinalizationRegistry<Holder>
   #timer: NodeJS.Timeout | null = null
 

@@ -1,6 +1,7 @@
 // The interfaces through which the pool uses the layers above it: the source of connections, and the waiters.
 import type { Failure, Op, RawConnection } from '../driver/driver.ts'
 import type { ErrorFields, Meaning } from '../sql/dialect.ts'
+import type { Standing } from '../util/line.ts'
 import type { Copying, Lease, LeaseHolder, Member } from './member.ts'
 
 /** Opens connections that are ready for use: the driver's own and everything the engine does to a new session. */
@@ -62,6 +63,25 @@ export interface PoolWaiter {
   readonly recalledAt: number
   /** The frames, slots and transactions that the asker runs inside of. Asked only when it has to wait. */
   around(): readonly object[]
+  /** Where the queue has it; null: it is in none. */
+  queueing: Wait | null
+}
+
+/** A wait in the queue of a pool. Only the queue looks into it. */
+export interface Wait {
+  readonly waiter: PoolWaiter
+  readonly queue: object
+  /** Those who came before have a lower one. */
+  readonly nth: number
+  /** Monotonic milliseconds. */
+  readonly since: number
+  /** An event said that it has begun, so another one says that it has ended. */
+  readonly told: boolean
+  around: readonly object[]
+  /** Among the newcomers; null: it had a connection recalled. */
+  newcomer: Standing<Wait> | null
+  /** Among those who can do with a place on a shared connection; null: it cannot. */
+  sharer: Standing<PoolWaiter> | null
 }
 
 export interface PoolLimits {

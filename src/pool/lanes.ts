@@ -10,6 +10,7 @@ import type { ConnectionSource, PlacedOp, PoolLimits, PoolWaiter } from './contr
 import type { WaitQueue } from './wait-queue.ts'
 import { type Batch, Lane, Seat, type SeatOwner, type Service, Services } from './lane.ts'
 import { clock } from '../util/clock.ts'
+import { Roll } from '../util/line.ts'
 
 /** No read joins when the statement at the head has run for this time, or for four times its usual time. */
 const patienceMs = 5
@@ -60,7 +61,7 @@ export class Lanes implements SeatOwner {
   readonly #mostSlow: number
   #slow = 0
   /** Slow reads set aside until one of those has ended. */
-  readonly #aside = new Set<Read>()
+  readonly #aside = new Roll<Read>()
   /** Reads that were sent again: they have a connection for themselves, so nothing is left to save them from. */
   readonly #again = new WeakSet<PlacedOp>()
   /** Reads of lanes that broke, until the pool knows of it. */

@@ -8,6 +8,7 @@ import type { Share } from './share.ts'
 import type { Growth } from './supply.ts'
 import type { WaitQueue } from './wait-queue.ts'
 import { clock } from '../util/clock.ts'
+import { Roll } from '../util/line.ts'
 
 /** The time after which the pool asks again whether a connection will be open very soon. */
 const soonMs = 2
@@ -25,7 +26,7 @@ export class Recall {
   /** How many leases were taken back. */
   count = 0
   /** Scopes whose connection was taken back, until they have another or have ended. */
-  readonly #away = new Set<LeaseHolder>()
+  readonly #away = new Roll<LeaseHolder>()
   readonly #pool: Recalling
   readonly #queue: WaitQueue
   readonly #growth: Growth

@@ -1,34 +1,28 @@
 // The queue of those who wait for a connection. Waiters that had one recalled go before newcomers, in the order of the recalls;
 // after three of them in a row one newcomer is served. Newcomers are served in the order they came. The queue also counts the
 // frames, slots and transactions around the waiters, from which the pool sees that some of them wait for each other.
-import type { ConnectionSource, PoolWaiter, PoolLimits } from './contract.ts'
+import type { ConnectionSource, PoolWaiter, PoolLimits, Wait } from './contract.ts'
 import { clock } from '../util/clock.ts'
 import type { Failure, Refusal } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
+import { Line } from '../util/line.ts'
 import type { Member } from './member.ts'
 
 /** The number of waiters with a recalled connection that are served in a row while a newcomer waits. */
 const mostInARow = 3
 
-interface Place {
-  /** Monotonic milliseconds. */
-  readonly since: number
-  /** An event said that it has begun, so another one says that it has ended. */
-  readonly told: boolean
-  readonly around: readonly object[]
-}
-
 export class WaitQueue {
-  /** All, in the order they came. */
-  readonly #places = new Map<PoolWaiter, Place>()
-  readonly #newcomers = new Set<PoolWaiter>()
+  readonly #newcomers = new Line<Wait>()
   /** Those who had a connection recalled, in the order of the recalls. */
-  readonly #returning: PoolWaiter[] = []
+  readonly #returning: Wait[] = []
   #inARow = 0
+  #came = 0
   /** Those who can do with a place on a shared connection. */
-  readonly #sharers = new Set<PoolWaiter>()
-  /** How many waiters run inside of a frame, a slot or a transaction. */
-  readonly #inside = new Map<object, number>()
+  readonly #sharers = new Line<PoolWaiter>()
+  /** How many waiters run inside of a frame, a slot or a transaction, … */
+  readonly #inside = new WeakMap<object, number>()
+  /** … and of how many of these there is one inside. */
+  #around = 0
   readonly #source: ConnectionSource
 
   constructor(source: ConnectionSource) {
@@ -36,7 +30,7 @@ export class WaitQueue {
   }
 
   get size(): number {
-    return this.#places.size
+    return this.#newcomers.size + this.#returning.length
   }
 
   /** How many can do with a place on a shared connection. */
@@ -49,57 +43,64 @@ export class WaitQueue {
     return this.#sharers
   }
 
-  shares(waiter: PoolWaiter): boolean {
-    return this.#sharers.has(waiter)
+  shares({ queueing: wait }: PoolWaiter): boolean {
+    return wait !== null && wait.queue === this && wait.sharer !== null
   }
 
   /** `since` in monotonic milliseconds. */
   add(waiter: PoolWaiter, since: number, shares: boolean): void {
     const told = this.#source.observed
     const around = waiter.around()
-    if (shares) this.#sharers.add(waiter)
-    this.#places.set(waiter, { since, told, around })
-    if (waiter.recalledAt === 0) this.#newcomers.add(waiter)
-    else this.#insert(waiter)
+    const wait: Wait = { waiter, queue: this, nth: this.#came++, since, told, around, newcomer: null, sharer: null }
+    waiter.queueing = wait
+    if (shares) wait.sharer = this.#sharers.add(waiter)
+    if (waiter.recalledAt === 0) wait.newcomer = this.#newcomers.add(wait)
+    else this.#insert(wait)
     this.#count(around, 1)
-    if (told) this.#source.queued?.('begin', this.#places.size, 0)
+    if (told) this.#source.queued?.('begin', this.size, 0)
   }
 
   #count(around: readonly object[], by: 1 | -1): void {
     for (const key of around) {
-      const count = (this.#inside.get(key) ?? 0) + by
-      if (count === 0) this.#inside.delete(key)
-      else this.#inside.set(key, count)
+      const before = this.#inside.get(key) ?? 0
+      if (before + by === 0) this.#inside.delete(key)
+      else this.#inside.set(key, before + by)
+      if (before === 0 || before + by === 0) this.#around += by
     }
   }
 
   /** Some of them run inside of more than when they came: code around them waits for them now. */
   review(): void {
-    for (const [waiter, place] of this.#places) {
-      this.#count(place.around, -1)
-      const around = waiter.around()
-      this.#places.set(waiter, { ...place, around })
-      this.#count(around, 1)
+    for (const wait of this.#all()) {
+      this.#count(wait.around, -1)
+      wait.around = wait.waiter.around()
+      this.#count(wait.around, 1)
     }
   }
 
-  #insert(waiter: PoolWaiter): void {
+  #insert(wait: Wait): void {
     const list = this.#returning
     let at = list.length
-    while (at > 0 && (list[at - 1] as PoolWaiter).recalledAt > waiter.recalledAt) at--
-    list.splice(at, 0, waiter)
+    while (at > 0 && (list[at - 1] as Wait).waiter.recalledAt > wait.waiter.recalledAt) at--
+    list.splice(at, 0, wait)
+  }
+
+  /** In the order they came. */
+  #all(): Wait[] {
+    if (this.#returning.length === 0) return [...this.#newcomers]
+    return [...this.#newcomers, ...this.#returning].toSorted((one, other) => one.nth - other.nth)
   }
 
   /** Since when it had waited, or null when it was not here. */
   delete(waiter: PoolWaiter): number | null {
-    const place = this.#places.get(waiter)
-    if (place === undefined) return null
-    this.#places.delete(waiter)
-    if (!this.#newcomers.delete(waiter)) this.#returning.splice(this.#returning.indexOf(waiter), 1)
-    if (this.#sharers.size > 0) this.#sharers.delete(waiter)
-    this.#count(place.around, -1)
-    if (place.told) this.#left(place.since)
-    return place.since
+    const wait = waiter.queueing
+    if (wait === null || wait.queue !== this) return null
+    waiter.queueing = null
+    if (!this.#newcomers.remove(wait.newcomer)) this.#returning.splice(this.#returning.indexOf(wait), 1)
+    this.#sharers.remove(wait.sharer)
+    this.#count(wait.around, -1)
+    if (wait.told) this.#left(wait.since)
+    return wait.since
   }
 
   /** As `delete`, of the first, which is served now. */
@@ -110,16 +111,14 @@ export class WaitQueue {
 
   /** Since when the nth waiter, counted from 0 as they came, has waited; undefined: there are not so many. */
   since(nth: number): number | undefined {
-    for (const { since } of this.#places.values()) if (nth-- === 0) return since
-    return undefined
+    return (this.#returning.length === 0 ? this.#newcomers.at(nth) : this.#all()[nth])?.since
   }
 
   /** The waiter that is served next. */
   first(): PoolWaiter | undefined {
-    const returning = this.#returning[0]
-    if (returning !== undefined && (this.#inARow < mostInARow || this.#newcomers.size === 0)) return returning
-    for (const waiter of this.#newcomers) return waiter
-    return undefined
+    const [returning] = this.#returning
+    const served = returning !== undefined && (this.#inARow < mostInARow || this.#newcomers.size === 0)
+    return (served ? returning : this.#newcomers.first)?.waiter
   }
 
   /** Whether anybody here runs inside of that frame, slot or transaction. */
@@ -129,19 +128,17 @@ export class WaitQueue {
 
   /** Whether anybody here runs inside of anything. */
   get nested(): boolean {
-    return this.#inside.size > 0
+    return this.#around > 0
   }
 
   /** The one who came last of those who run inside of one of `keys`. */
   youngestInside(keys: ReadonlySet<object>): PoolWaiter | undefined {
-    let youngest: PoolWaiter | undefined
-    for (const [waiter, { around }] of this.#places) if (around.some((key) => keys.has(key))) youngest = waiter
-    return youngest
+    return this.#all().findLast(({ around }) => around.some((key) => keys.has(key)))?.waiter
   }
 
   /** Takes everybody out. */
   clear(): PoolWaiter[] {
-    return this.#clear([...this.#places.keys()])
+    return this.#clear(this.#all())
   }
 
   /** Takes out newcomers: all but so many as are left of the first `but` when those who come back are served. */
@@ -149,13 +146,14 @@ export class WaitQueue {
     return this.#clear([...this.#newcomers].slice(Math.max(0, but - this.#returning.length)))
   }
 
-  #clear(waiters: PoolWaiter[]): PoolWaiter[] {
+  #clear(waits: readonly Wait[]): PoolWaiter[] {
+    const waiters = waits.map(({ waiter }) => waiter)
     for (const waiter of waiters) this.delete(waiter)
     return waiters
   }
 
   #left(since: number): void {
-    this.#source.queued?.('end', this.#places.size, clock.now() - since)
+    this.#source.queued?.('end', this.size, clock.now() - since)
   }
 }
 

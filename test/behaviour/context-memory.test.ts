@@ -173,3 +173,30 @@ test.each(Object.entries(kept))('nothing keeps %s alive', async (_, text) => {
 
   expect({ stdout, stderr, code }).toEqual({ stdout: expect.stringMatching(/^true( \d)?$/), stderr: '', code: 0 })
 })
+
+test('those who have waited for a connection do not keep those alive who waited behind them', async () => {
+  const { stdout, stderr, code } = await runScript(`
+import v8 from 'node:v8'
+import { createDb } from 'genever'
+import { FakeDriver } from 'genever/testing'
+const db = await createDb({ driver: new FakeDriver({ answer: () => [[1]] }), pool: { max: 2 } }).open()
+let done = 0
+const loop = async (times) => {
+  while (times-- > 0) {
+    await db.transaction(async (tx) => { await tx.scalar('select 1') })
+    // Whatever has outlived two of these is counted as old, and is looked at by nobody until all is.
+    if (++done % 500 === 0) global.gc({ type: 'minor' })
+  }
+}
+const transactions = (times) => Promise.all(Array.from({ length: 40 }, () => loop(times / 40)))
+const old = () => v8.getHeapSpaceStatistics().find(({ space_name: name }) => name === 'old_space').space_used_size
+await transactions(2_000)
+global.gc()
+const before = old()
+await transactions(8_000)
+console.log(Math.round((old() - before) / 8_000))
+process.exit()`)
+
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 })
+  expect(Number(stdout)).toBeLessThan(400)
+})

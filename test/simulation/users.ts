@@ -1,7 +1,7 @@
 // Who uses the pool in a schedule: borrowers with a slot and implicit statements. Each watches that it is served once,
 // in its turn and never beside the rules.
 import type { Failure, RawConnection } from '../../src/driver/driver.ts'
-import type { PlacedOp, PoolWaiter } from '../../src/pool/contract.ts'
+import type { PlacedOp, PoolWaiter, Wait } from '../../src/pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../src/pool/member.ts'
 import type { Compiled, StatementClass } from '../../src/sql/compiled.ts'
 import { broken } from './world.ts'
@@ -69,6 +69,7 @@ export class Borrower implements PoolWaiter, LeaseHolder {
   lease: Lease | null = null
   state: 'waiting' | 'holding' | 'away' | 'gone' = 'waiting'
   recalledAt = 0
+  queueing: Wait | null = null
   stirs = 0
   quietSince = 0
   /** It has nothing to do for its connection at the moment. */
@@ -188,6 +189,7 @@ export class Statement implements PlacedOp, PoolWaiter {
   sentAgain = 0
   readonly holder: null = null
   readonly recalledAt: number = 0
+  queueing: Wait | null = null
   readonly #line: Line
 
   constructor(line: Line, stmt: Compiled, mayShare: boolean) {

@@ -4,7 +4,7 @@ import { AbortedError, PoolClosedError, UsageError } from '../../errors/index.ts
 import { notice } from '../../observe/channels.ts'
 import type { ChannelWords } from '../../sql/dialect.ts'
 import { abortSignal, type Checks, describeType, milliseconds, needsFunction } from '../../util/options.ts'
-import { type Abortable, unwatchSignal, watchSignal } from '../../util/clock.ts'
+import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts'
 import { thrownText } from '../../util/thrown.ts'
 import type { WorkingEngine } from '../works.ts'
 import { callOptions } from '../handle.ts'

@@ -2,7 +2,8 @@
 // is kept apart here, because the server gives a session again what it has.
 import { AbortedError, ConnectionLostError, QueryTimeoutError, UsageError } from '../../errors/index.ts'
 import type { LockKey, LockWords } from '../../sql/dialect.ts'
-import { type Abortable, before, clock, deferred, unwatchSignal, watchSignal } from '../../util/clock.ts'
+import { before, clock, deferred } from '../../util/clock.ts'
+import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts'
 import {
   abortSignal,
   anyOf,

@@ -2,16 +2,7 @@
 // whose first use opens it wait while the server has no room. And the pace of openings that follow each other.
 import type { Allowance } from '../../pool/allowance.ts'
 import type { CloseReport } from '../../pool/contract.ts'
-import {
-  type Abortable,
-  Backoff,
-  before,
-  sleep,
-  clock,
-  deferred,
-  unwatchSignal,
-  watchSignal,
-} from '../../util/clock.ts'
+import { Backoff, before, sleep, clock, deferred } from '../../util/clock.ts'
 import { AbortedError, AcquireTimeoutError, NotBoundError, PoolClosedError } from '../../errors/index.ts'
 import { inRoot } from '../../util/context.ts'
 import { readAgain } from '../../util/options.ts'
@@ -180,12 +171,12 @@ async function openedInTime(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const aborted = deferred<'aborted'>()
-  const abortable: Abortable = { abort: () => aborted.resolve('aborted') }
-  if (signal?.aborted === true) abortable.abort(signal.reason)
-  else if (signal !== undefined) watchSignal(signal, abortable)
+  const abort = (): void => aborted.resolve('aborted')
+  if (signal?.aborted === true) abort()
+  else signal?.addEventListener('abort', abort, { once: true })
   const first = Promise.race([aborted.promise, opening])
   const end = await before(clock.now() + timeoutMs, first, 'late').finally(() => {
-    if (signal !== undefined) unwatchSignal(signal, abortable)
+    signal?.removeEventListener('abort', abort)
   })
   if (end === 'late')
     throw new AcquireTimeoutError(

@@ -2,7 +2,7 @@
 // once for the caller; when the caller gave up earlier, the answer that is still due is thrown away here.
 import type { Failure, Op, OpState, Portal, RawConnection, RowPort, StatementResult } from '../../driver/driver.ts'
 import type { Copying, Lease } from '../../pool/member.ts'
-import type { PlacedOp, PoolWaiter } from '../../pool/contract.ts'
+import type { PlacedOp, PoolWaiter, Wait } from '../../pool/contract.ts'
 import { TransactionAbortedError } from '../../errors/index.ts'
 import { type Compiled, Pin, type RowSpec, type Shape, shortText, standsAlone } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
@@ -43,6 +43,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   /** The results of a text with several statements; null for any other text. */
   results: StatementResult<R>[] | null = null
   state: OpState = 0
+  queueing: Wait | null = null
   /** The transaction it runs in, fixed when it is admitted. */
   transaction: Inside | null = null
   /** Why an operation sent before it in the same unit failed. */

@@ -3,7 +3,7 @@
 // at the top of the class. Two queues: `#ready` is admitted and waits for the wire, `#blocked` waits for somebody else's transaction.
 import type { Failure } from '../../driver/driver.ts'
 import { cancelOrDestroy, type Lease } from '../../pool/member.ts'
-import type { PoolWaiter } from '../../pool/contract.ts'
+import type { PoolWaiter, Wait } from '../../pool/contract.ts'
 import { Pin } from '../../sql/compiled.ts'
 import type { Settings } from '../context/frame.ts'
 import { EngineOp, roomForOne } from '../query/op.ts'
@@ -30,6 +30,7 @@ export class Slot extends Holding implements PoolWaiter {
   #pinLost: Failure | null = null
   #closing: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
   readonly op: null = null
+  queueing: Wait | null = null
   /** Reads that run on other connections; null: none. */
   spares: Map<EngineOp, Spare> | null = null
 

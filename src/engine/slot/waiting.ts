@@ -3,7 +3,10 @@
 import type { Failure, Refusal } from '../../driver/driver.ts'
 import { TransactionAbortedError } from '../../errors/index.ts'
 import { notice } from '../../observe/channels.ts'
-import { type Abortable, unwatchSignal, watchSignal, type Expiring, clock } from '../../util/clock.ts'
+import { clock } from '../../util/clock.ts'
+import type { Standing } from '../../util/line.ts'
+import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts'
+import type { Expiring } from '../../util/ticker.ts'
 import type { Pool } from '../../pool/pool.ts'
 import { around, type Link, settingsOn } from '../context/chain.ts'
 import type { EngineCore } from '../core.ts'
@@ -44,6 +47,7 @@ export type WaitPhase = 'connection' | 'transaction' | 'cursor'
 
 export abstract class Waiting implements Expiring, Abortable {
   deadline: number = Infinity
+  ticking: Standing<Expiring> | null = null
   /** The statement's own deadline; it covers waiting and running. */
   until: number
   readonly engine: EngineCore

@@ -14,7 +14,10 @@ import type { TransactionOptions } from './options.ts'
 import type { TransactionRetry } from './terms.ts'
 import { TransactionRecord } from './record.ts'
 import type { Exit } from './state.ts'
-import { clock, sleep, type Abortable, unwatchSignal, watchSignal, type Expiring } from '../../util/clock.ts'
+import { clock, sleep } from '../../util/clock.ts'
+import type { Standing } from '../../util/line.ts'
+import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts'
+import type { Expiring } from '../../util/ticker.ts'
 import type { WorkingEngine } from '../works.ts'
 
 /** Before the jitter; a longer `intervalMs` stays as it is. */
@@ -234,6 +237,7 @@ async function pause(ms: number, signal: AbortSignal | undefined): Promise<void>
 // callback, or for COMMIT behind it, gets the error at once; the callback itself goes on and finds its transaction ended.
 class Interruption implements Expiring, Abortable {
   deadline: number
+  ticking: Standing<Expiring> | null = null
   /** Why the transaction was interrupted; null while it was not. */
   error: Error | null = null
   readonly #record: OpenTransaction

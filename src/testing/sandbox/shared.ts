@@ -7,7 +7,7 @@ import type { EngineCore } from '../../engine/core.ts'
 import { failureError } from '../../engine/query/failure.ts'
 import { Waiting } from '../../engine/slot/waiting.ts'
 import { TransactionStateError } from '../../errors/index.ts'
-import type { PoolWaiter } from '../../pool/contract.ts'
+import type { PoolWaiter, Wait } from '../../pool/contract.ts'
 import type { Lease, LeaseHolder } from '../../pool/member.ts'
 import { before, clock, deferred } from '../../util/clock.ts'
 import { thrownText } from '../../util/thrown.ts'
@@ -36,6 +36,7 @@ export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter
   readonly op: null = null
   readonly holder: this = this
   readonly recalledAt: number = 0
+  queueing: Wait | null = null
   /** Where the sandbox was opened, for messages. */
   readonly place: string
   readonly views: Set<SandboxView> = new Set()
