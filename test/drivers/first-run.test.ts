@@ -176,6 +176,7 @@ describe.each([true, false])('a statement that another connection has described 
     const op = await other.run(stmt)
     expect(op.end).toBe('decode rolled_back')
     expect(String(op.failure?.cause)).toContain('have changed since another connection ran it')
+    expect(op.failure?.cause).toMatchObject({ code: 'GENEVER_STALE_PLAN', retryable: true })
     expect(await other.rows(stmt)).toEqual([{ a: '1 day' }])
     expect((await other.run('commit')).end).toBe('COMMIT')
   })

@@ -51,6 +51,31 @@ test('a table altered 30 times under load fails no statement outside of a transa
   await sound(place)
 })
 
+test('a transaction on a connection that has not run the statement runs again when its columns have another type', async () => {
+  await using place = await site({ pool: { max: 2 } })
+  const { db, direct } = place
+  await direct.query('drop table if exists retyped; create table retyped (a int); insert into retyped values (1)')
+  const text = 'select a from retyped'
+  // On this connection alone.
+  await using known = await db.acquire()
+  for (const _ of [1, 2, 3]) expect(await known.all(text)).toEqual([{ a: 1 }])
+  await direct.query("alter table retyped alter a type interval using interval '1 day'")
+  let attempts = 0
+
+  const rows = await db.transaction(
+    async (tx) => {
+      attempts++
+      return tx.all(text)
+    },
+    { reuse: false, retry: { limit: 1, intervalMs: 1 } },
+  )
+
+  expect(rows).toEqual([{ a: '1 day' }])
+  expect(attempts).toBeLessThanOrEqual(2)
+  await known.release()
+  await sound(place)
+})
+
 test('300,000 rows of a kilobyte pass through a cursor in the memory of a few batches, whoever is slow', async () => {
   await using place = await site({ pool: { max: 1 } })
   global.gc?.()

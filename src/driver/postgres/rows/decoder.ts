@@ -1,7 +1,7 @@
 // Rows from the bytes of DataRows: an interpreted decoder for each (shape, RowSpec, options of types), cached. Sessions ask for
 // one when they know a statement's shape and feed it every DataRow. It knows no connection; a value it cannot read makes it
 // throw, and the session fails that one operation.
-import { ProtocolError } from '../../../errors/index.ts'
+import { ProtocolError, StalePlanError } from '../../../errors/index.ts'
 import type { Field, RowSpec, Shape } from '../../../sql/compiled.ts'
 import { askedField, binaryArrayOf, binaryField } from './binary-result.ts'
 import { fieldReader, fieldReaderOf, int32, misfit, readAll } from './field-reader.ts'
@@ -59,7 +59,7 @@ export function decoderFor(shape: Shape, spec: RowSpec | null, book: TypeBook, b
 
 /**
  * The decoder for rows that came in these formats, one for each column, because their columns were taken for others.
- * @throws {ProtocolError} when one of them is not read so.
+ * @throws {StalePlanError} when one of them is not read so.
  */
 export function decoderAsAsked(
   shape: Shape,
@@ -69,7 +69,7 @@ export function decoderAsAsked(
 ): RowDecoder {
   const converter = converterFor(spec, book)
   const unknown = converter?.unknown(shape.fields.map(({ type }) => type)) ?? []
-  if (unknown.length > 0 || spec?.byNames !== undefined) throw new ProtocolError(changed)
+  if (unknown.length > 0 || spec?.byNames !== undefined) throw new StalePlanError(changed)
   return makeDecoder(shape.fields, spec, book, converter, false, asked)
 }
 
@@ -126,7 +126,7 @@ function binaryOf(type: number, converter: Converter | null): FieldReader | null
 }
 
 function unread(): never {
-  throw new ProtocolError(changed)
+  throw new StalePlanError(changed)
 }
 
 function rowDecoder(
