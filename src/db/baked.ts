@@ -30,6 +30,7 @@ import {
   loadingOf,
   type Params,
   type Query,
+  queryOf,
   type Statement,
   toStatement,
   type ToStatement,
@@ -126,12 +127,14 @@ const cursorRunChecks: Checks<CursorOptions & { readonly into?: undefined }> = {
 
 /** While the database of `on` is not open, a query that says what it is written for is believed. It is checked again where it runs. */
 export function recipeOn(on: Executor, query: unknown): Recipe {
-  const isRecipe = Object(query) instanceof BakedStatement
-  const supposed = typeof query !== 'string' && !isRecipe && on.engineQuietly() === null
-  const family = supposed ? adaptBaked(query, placeholders).dialect : undefined
-  const written = drivers.all.find(({ dialect }) => dialect?.family === family)?.dialect
   const dialect = on.dialectHere()
-  return Recipe.of(family === dialect.family ? dialect : (written ?? dialect), query)
+  const isBaked = Object(query) instanceof BakedStatement
+  if (typeof query === 'string' || isBaked || on.engineQuietly() !== null) return Recipe.of(dialect, query)
+  const built = queryOf(query, placeholders)
+  const family = adaptBaked(built).dialect
+  const written =
+    family === dialect.family ? dialect : drivers.all.find((each) => each.dialect?.family === family)?.dialect
+  return Recipe.of(written ?? dialect, query, built)
 }
 
 /** @throws {UsageError} for an unknown option */

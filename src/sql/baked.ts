@@ -11,6 +11,7 @@ import {
   type Loading,
   type Params,
   type Planned,
+  queryOf,
   type Rows,
   rowsInto,
   type Statement,
@@ -276,16 +277,16 @@ export class Recipe {
   }
 
   /**
-   * Bakes a text, a built query, or a function that builds one with placeholders.
+   * Bakes a text, a built query, or a function that builds one with placeholders. `built`: what it has given.
    *
    * @throws {UsageError} for a value that is not a query. @throws {ParameterError} when its placeholders do not fit.
    */
-  static of(dialect: Dialect, query: unknown): Recipe {
+  static of(dialect: Dialect, query: unknown, built?: unknown): Recipe {
     if (typeof query === 'string') return new Recipe(Plan.ofText(dialect, query), {}, null)
     const baked = (query as { readonly [toRecipe]?: () => Recipe } | null | undefined)?.[toRecipe]
     if (baked !== undefined) return baked.call(query)
-    const adapted = (each: Dialect): Statement => adaptBaked(query, placeholders, each)
-    const statement = adapted(dialect)
+    const adapted = (each: Dialect): Statement => adaptBaked(queryOf(query, placeholders), each)
+    const statement = built === undefined ? adapted(dialect) : adaptBaked(built, dialect)
     return new Recipe(Plan.ofStatement(dialect, statement, adapted), statement, statement.forms ?? null)
   }
 

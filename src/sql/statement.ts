@@ -183,12 +183,13 @@ function wrongDialect(written: string, { title }: Dialect): UsageError {
   )
 }
 
-/**
- * The statement of a query that is baked, with `Placeholder`s among its parameters; a function is called with
- * placeholders for its argument and gives the query. Throws as `adapt` does.
- */
-export function adaptBaked(given: unknown, placeholders: () => object, dialect?: Dialect): Statement {
-  const query: unknown = typeof given === 'function' && !isQuery(given) ? given(placeholders()) : given
+/** The query that is baked: a function is called with placeholders for its argument, and gives it. */
+export function queryOf(given: unknown, placeholders: () => object): unknown {
+  return typeof given === 'function' && !isQuery(given) ? given(placeholders()) : given
+}
+
+/** The statement of such a query, with `Placeholder`s among its parameters. Throws as `adapt` does. */
+export function adaptBaked(query: unknown, dialect?: Dialect): Statement {
   if (typeof query === 'string')
     throw new UsageError('The function of a baked query gives a query, as sql`…`: text alone has no values.')
   if (isQuery(query)) return adapt(query, 0, dialect)

@@ -385,6 +385,16 @@ describe('baking', () => {
     expect(() => db.bake(`select ${one}, :name`)).toThrow(ParameterError)
   })
 
+  test('a function is called once, also while the database is not open', () => {
+    let calls = 0
+    db.bake((p: { n: number }) => {
+      calls++
+      return sql`select ${p.n}`
+    })
+
+    expect(calls).toBe(1)
+  })
+
   test('nothing can be computed with a value that is not there yet', () => {
     expect(() => db.bake((p: { name: string }) => sql`select ${`%${p.name}%`}`)).toThrow(UsageError)
     expect(() => db.bake((p: { n: number }) => sql`select ${p.n + 1}`)).toThrow(/:n is not known/)
