@@ -12,6 +12,7 @@ import type {
   LockWords,
   OutcomeQuestion,
   ReplicationWords,
+  TextWithParams,
 } from '../sql/dialect.ts'
 import { Scanner, Token } from './lexer.ts'
 
@@ -106,7 +107,7 @@ export const outcome: OutcomeQuestion = {
 
 // What a client of PostgreSQL does beside queries: advisory locks, LISTEN and NOTIFY, COPY.
 
-function keyOf(key: LockKey): { readonly sql: string; readonly params: readonly unknown[] } {
+function keyOf(key: LockKey): TextWithParams {
   if (typeof key === 'string') return { sql: 'hashtextextended($1::text, 0)', params: [key] }
   if (typeof key === 'object') return { sql: '$1::int4, $2::int4', params: key }
   return { sql: '$1::int8', params: [key] }

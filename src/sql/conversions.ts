@@ -2,7 +2,6 @@
 // there to a driver, with the specification of rows. It knows no type: a driver finds out which name or number is which type.
 import { InvalidOptionError } from '../errors/index.ts'
 import { describeType, isPlain } from '../util/options.ts'
-import type { RowSpec } from './compiled.ts'
 
 /** What a type is made of, for conversions that serve many types. */
 export interface TypeParts {
@@ -89,7 +88,7 @@ export interface Named {
   readonly given: object
 }
 
-/** Checked, by name in lower case or by number, and the specifications of rows that carry them. */
+/** Checked, by name in lower case or by number. */
 export class Conversions {
   readonly #byName: ReadonlyMap<string, TypeConversion>
   /** Names and numbers, of an engine's option, that should be types of its database. */
@@ -98,8 +97,6 @@ export class Conversions {
   readonly demanded: readonly Named[]
   /** Whether any of them writes. */
   readonly writes: boolean
-  readonly #plain: RowSpec
-  readonly #specs = new WeakMap<RowSpec, RowSpec>()
   readonly #more = new WeakMap<Conversions, Conversions>()
 
   private constructor(
@@ -111,7 +108,6 @@ export class Conversions {
     this.wished = wished
     this.demanded = demanded
     this.writes = [...byName.values()].some(({ write, over }) => write !== undefined || over !== undefined)
-    this.#plain = { into: 'object', make: null, columns: null, conversions: this }
   }
 
   /** Equal objects give equal conversions. @throws {InvalidOptionError} */
@@ -157,16 +153,6 @@ export class Conversions {
       this.#more.set(others, both)
     }
     return both
-  }
-
-  /** The specification with them; null is that of plain rows. */
-  on(spec: RowSpec | null): RowSpec {
-    if (spec === null) return this.#plain
-    // What declares its columns is read as it declares.
-    if (spec.columns !== null || spec.read !== undefined) return spec
-    let own = this.#specs.get(spec)
-    if (own === undefined) this.#specs.set(spec, (own = { ...spec, conversions: this }))
-    return own
   }
 }
 

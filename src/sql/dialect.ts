@@ -6,7 +6,6 @@ import { UsageError } from '../errors/index.ts'
 import type { FunctionDialect } from './functions.ts'
 import type { ErrorKind, Meaning } from './meaning.ts'
 import type { ModelWords } from './model-words.ts'
-import type { Statement } from './statement.ts'
 import type { Control, StatementClass } from './compiled.ts'
 import { describeType } from '../util/options.ts'
 
@@ -99,6 +98,12 @@ export function savepointWords(quote: (name: string) => string): SavepointWords 
   }
 }
 
+/** A text with the placeholders of its database, and a value for each of them. */
+export interface TextWithParams {
+  readonly sql: string
+  readonly params: readonly unknown[]
+}
+
 /** The settings of a session: those of scopes, of the engine, and of texts. */
 export interface SettingWords {
   /**
@@ -106,7 +111,7 @@ export interface SettingWords {
    *
    * @throws {UsageError} for a name that no setting can have, or a value that is not a string, number or boolean.
    */
-  set(settings: Readonly<Record<string, string | number | boolean>>, until: 'session' | 'transaction'): Statement
+  set(settings: Readonly<Record<string, string | number | boolean>>, until: 'session' | 'transaction'): TextWithParams
   /** Gives a setting the value that it had when the session began, until the end of the session or of the transaction. */
   takeBack(name: string, until: 'session' | 'transaction'): string
   /**
@@ -125,7 +130,7 @@ export interface SettingWords {
    */
   readonly guards: readonly string[]
   /** Sets the level of every transaction of a session; null if each transaction has to set it. */
-  isolation(level: IsolationLevel): Statement | null
+  isolation(level: IsolationLevel): TextWithParams | null
   /** Whether the setting of this name makes the session refuse writes. */
   refusesWrites(name: string): boolean
   /** Those that a text visibly changes by name: in lower case, `*` for all. Absent: unknown. */
@@ -167,7 +172,7 @@ export interface Baseline {
   /** Names in a text or a value of settings that the server does not list until they have a value. */
   unlisted(text: string): Iterable<string>
   /** Reads the settings; `unlisted` are the names that `unlisted()` found. */
-  read(unlisted: readonly string[]): Statement
+  read(unlisted: readonly string[]): TextWithParams
   /** SQL without parameters that brings back the settings in the rows of `read`. */
   restore(rows: readonly Readonly<Record<string, unknown>>[]): string
 }
@@ -199,16 +204,16 @@ export interface LockWords {
   take(
     key: LockKey,
     how: { readonly shared: boolean; readonly attempt: boolean; readonly until: 'work' | 'transaction' },
-  ): Statement
+  ): TextWithParams
   /** Gives false where the session does not have it. */
-  free(key: LockKey, shared: boolean): Statement
+  free(key: LockKey, shared: boolean): TextWithParams
 }
 
 /** Messages from one session to others. Names are quoted. */
 export interface ChannelWords {
   listen(name: string): string
   unlisten(name: string): string
-  notify(channel: string, payload: string): Statement
+  notify(channel: string, payload: string): TextWithParams
 }
 
 /** How rows are written down. */

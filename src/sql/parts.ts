@@ -1,9 +1,8 @@
 // Texts cut at their placeholders. Fragments are made of them: from templates, from finished statements, and by joining others. Only the
 // tag calls this. Every part closes the quotes and comments it opens, so joining parts never changes the meaning of either.
 import { UsageError } from '../errors/index.ts'
-import type { Dialect } from './dialect.ts'
+import type { Dialect, TextWithParams } from './dialect.ts'
 import { assemble } from './parameters.ts'
-import type { Statement } from './statement.ts'
 
 export interface Parts {
   readonly texts: readonly string[]
@@ -27,7 +26,7 @@ export class Ref {
 }
 
 /** Parts as a statement of a dialect. */
-export function place(dialect: Dialect, { texts, uses, params }: Parts): Pick<Statement, 'sql' | 'params'> {
+export function place(dialect: Dialect, { texts, uses, params }: Parts): TextWithParams {
   const { placeholder } = dialect
   const refs = params.some((value) => value instanceof Ref)
   if (!refs && placeholder.numbered) return { sql: assemble(placeholder, texts, uses), params }
@@ -108,7 +107,7 @@ function learn(dialect: Dialect, strings: TemplateStringsArray, next: Template |
 }
 
 /** Cuts a finished statement at its placeholders, so that they can be counted again. */
-export function cut(dialect: Dialect, { sql: text, params }: Pick<Statement, 'sql' | 'params'>): Parts {
+export function cut(dialect: Dialect, { sql: text, params }: TextWithParams): Parts {
   const { texts, uses, commented } = scan(dialect, text, 'An interpolated query')
   if (uses.some((use) => use < 0 || use >= params.length))
     throw new UsageError('An interpolated query has more placeholders than values.')

@@ -3,7 +3,7 @@
 // that is not text. It names no builder package and runs nothing.
 import { UsageError } from '../errors/index.ts'
 import type { Compiled, RowSpec } from './compiled.ts'
-import type { Dialect } from './dialect.ts'
+import type { Dialect, TextWithParams } from './dialect.ts'
 import { describeType } from '../util/options.ts'
 
 /** Carries the type of a row through a query; it is never a property at run time. */
@@ -31,10 +31,8 @@ export interface MadeOn {
   runsOn(engine: object): boolean
 }
 
-/** One statement ready to run: text with the placeholders of its database and a value for each. */
-export interface Statement<Row = unknown> {
-  readonly sql: string
-  readonly params: readonly unknown[]
+/** One statement ready to run. */
+export interface Statement<Row = unknown> extends TextWithParams {
   /** How rows are decoded; goes to the driver. */
   readonly spec?: RowSpec<Row> | undefined
   /**
@@ -138,7 +136,7 @@ export interface Adapter {
    * The SQL of an object interpolated in `` sql`…` `` (a query, table, column, condition), with placeholders counted
    * from `$1` where the dialect has numbers; `undefined` when the object is none of the builder's.
    */
-  compileEmbedded?(value: object, dialect: Dialect): Pick<Statement, 'sql' | 'params'> | undefined
+  compileEmbedded?(value: object, dialect: Dialect): TextWithParams | undefined
 }
 
 /** Adapters by name, in order of registration. Only `registerAdapter` writes. */
@@ -207,7 +205,7 @@ function adapterOf(query: unknown): Adapter {
 }
 
 /** The SQL of an object interpolated in a fragment by the first adapter that knows it. */
-export function embed(value: object, dialect: Dialect): Pick<Statement, 'sql' | 'params'> | undefined {
+export function embed(value: object, dialect: Dialect): TextWithParams | undefined {
   if (isPlain(value) || ArrayBuffer.isView(value) || value instanceof Date) return undefined
   for (const adapter of registered.values()) {
     const made = adapter.compileEmbedded?.(value, dialect)

@@ -53,10 +53,6 @@ const circles: readonly (readonly string[])[] = [
     'models/types/statics.ts',
     'models/types/writes.ts',
   ],
-  // How rows are read depends on conversions, which are made of how rows are read.
-  ['sql/compiled.ts', 'sql/conversions.ts'],
-  // A dialect gives statements, and a statement is written for a dialect.
-  ['sql/dialect.ts', 'sql/statement.ts'],
 ]
 
 const rankOf = (path: string): number => layers.findIndex((folders) => Object.hasOwn(folders, folderOf(path)))

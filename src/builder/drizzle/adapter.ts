@@ -17,7 +17,7 @@ import { mapperOf, type Mapper, returnsRows } from './rows.ts'
 import { type Capture, captureOf } from './session.ts'
 import { mysqlRows, nodePgRows, pgliteRows, type Rows } from './values.ts'
 import { isA } from './core/kinds.ts'
-import type { Dialect } from '../../sql/dialect.ts'
+import type { Dialect, TextWithParams } from '../../sql/dialect.ts'
 import { describeType } from '../../util/options.ts'
 import { Placeholder } from '../../sql/baked.ts'
 
@@ -36,7 +36,7 @@ const adapter: Adapter = {
 
 registerAdapter(adapter)
 
-type Rewrite = (statement: Pick<Statement, 'sql' | 'params'>) => Pick<Statement, 'sql' | 'params'>
+type Rewrite = (statement: TextWithParams) => TextWithParams
 
 function statementOf(query: object, dialect: Dialect | undefined, rewrite: Rewrite): Statement {
   if (hasMethod(query, 'prepare')) return built(query as Builder, rewrite)
@@ -55,7 +55,7 @@ function statementOf(query: object, dialect: Dialect | undefined, rewrite: Rewri
   throw noQuery(query)
 }
 
-function baked({ sql, params }: Pick<Statement, 'sql' | 'params'>): Pick<Statement, 'sql' | 'params'> {
+function baked({ sql, params }: TextWithParams): TextWithParams {
   return { sql, params: withPlaceholders(params) }
 }
 

@@ -95,8 +95,19 @@ export function specOf(spec: RowSpec | null, engine: EngineCore, options: QueryT
     throw new UsageError(
       'The option types is for SQL text: the rows of this query are read as its table declares. Leave the option out.',
     )
-  return conversions === null ? spec : conversions.on(spec)
+  // What declares its columns is read as it declares.
+  if (conversions === null || (spec !== null && (spec.columns !== null || spec.read !== undefined))) return spec
+  let known = converted.get(conversions)
+  if (known === undefined) converted.set(conversions, (known = new WeakMap()))
+  const key = spec ?? plain
+  let own = known.get(key)
+  if (own === undefined) known.set(key, (own = { ...key, conversions }))
+  return own
 }
+
+const plain: RowSpec = { into: 'object', make: null, columns: null }
+/** Specifications with conversions, by these and by what they are without them. */
+const converted = new WeakMap<Conversions, WeakMap<RowSpec, RowSpec>>()
 
 function isUndeclared({ columns, read, byNames }: RowSpec): boolean {
   return columns === null && read === undefined && byNames === undefined
