@@ -86,9 +86,12 @@ test('an engine costs no more than a db', async () => {
 
 forEachDriver(
   (driver) => {
-    test('the driver adds none', async () => {
+    // The promise takes the place of a tick of Node, which costs more.
+    const adds = driver.name === 'socket' ? 'one, for its write' : 'none'
+
+    test(`the driver adds ${adds}`, async () => {
       const db = await driver.single()
-      const expected = await promisesOf(reference)
+      const expected = (await promisesOf(reference)) + (adds === 'none' ? 0 : 1)
 
       expect(await onEach(db, (executor) => executor.all('select 1 as n'))).toEqual(
         Object.fromEntries(here.map((name) => [name, expected])),

@@ -333,9 +333,9 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   /** For the exchange: what the writer holds goes out. */
-  flush(): void {
+  flush(alone = false): void {
     this.flushes++
-    this.#wire.flush(this.writer)
+    this.#wire.flush(this.writer, alone && this.inFlight === 1)
   }
 
   /** A unit of the session's own. `settled` learns whether it ended without an error. */

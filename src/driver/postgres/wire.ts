@@ -25,8 +25,11 @@ export interface Wire {
   readonly carrier: Carrier | null
   /** How many units may be on it at once. */
   readonly maxInFlight: number
-  /** Sends what the writer holds, now or at the end of this turn: it takes that, or says when it was read. */
-  flush(writer: MessageWriter): void
+  /**
+   * Sends what the writer holds, now or at the end of this turn: it takes that, or says when it was read.
+   * @param alone Nothing else is on the wire, and nothing can join what the writer holds.
+   */
+  flush(writer: MessageWriter, alone: boolean): void
   /** Whether somebody waits for an answer: an idle wire keeps no process alive, unless its client is lent. */
   hold(waiting: boolean): void
   /** From then on `native` may be used, and the process is kept alive. */
@@ -75,5 +78,5 @@ export interface ExchangeHost {
   /** Portals to be closed. */
   readonly dropped: string[]
   /** Sends what the writer holds. */
-  flush(): void
+  flush(alone?: boolean): void
 }

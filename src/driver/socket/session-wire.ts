@@ -1,4 +1,5 @@
-// A session over the wire of our own: what all sessions wrote in one turn of the event loop goes out at its end, one write for each.
+// A session over the wire of our own: what all sessions wrote in one turn of the event loop goes out at its end, one write for each. What
+// is alone on its wire, such as a statement of code that awaits one after the other, goes out behind the code that issued it.
 import { clock } from '../../util/clock.ts'
 import type { MessageWriter } from '../postgres/message-writer.ts'
 import type { Session } from '../postgres/session.ts'
@@ -16,6 +17,9 @@ const mostCopied = 1 << 14
 /** Those that have something to send, and how many: the list is used again and again. */
 const due: (SessionWire | null)[] = []
 let count = 0
+
+/** To wait for the end of the turn takes as long as all else that Node does for a write; to wait for the code that runs takes little. */
+const behindThisCode = Promise.resolve()
 
 function sendAll(): void {
   try {
@@ -38,6 +42,7 @@ export class SessionWire implements Wire, Ends {
   readonly #open: OpenWire
   #session: Session | null = null
   #writer: MessageWriter | null = null
+  readonly #sendNow = (): void => this.send()
   /** What was sent last has not gone out at once: with TLS nothing does. */
   #waits = false
 
@@ -57,9 +62,13 @@ export class SessionWire implements Wire, Ends {
     this.#open.wire.show(session, this)
   }
 
-  flush(writer: MessageWriter): void {
+  flush(writer: MessageWriter, alone: boolean): void {
     if (this.#writer !== null) return
     this.#writer = writer
+    if (alone) {
+      void behindThisCode.then(this.#sendNow)
+      return
+    }
     due[count++] = this
     if (count === 1) clock.nextTick(sendAll)
   }
