@@ -4,7 +4,7 @@
 //
 // An empty context is what any AsyncLocalStorage costs the framework's promises: beside it stands what is Genever's own.
 //
-// --rounds 21, --requests 3000 (a round), --only fastify, --before FOLDER (another checkout after `npm run build:bench` there)
+// --rounds 21, --requests 3000 (a round), --only fastify, --path none, --before FOLDER (another checkout after `npm run build:bench` there)
 import { parseArgs } from 'node:util'
 import { say, table, type Cell } from '../demo/support/table.ts'
 import { benchDatabase } from './support/database.ts'
@@ -19,25 +19,33 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '21' },
     requests: { type: 'string', default: '3000' },
     only: { type: 'string' },
+    path: { type: 'string' },
     before: { type: 'string' },
   },
 })
 const rounds = Number(values.rounds)
 const requests = Number(values.requests)
 
+const comparisons: readonly { path: string; title: string; against: WebSide; goal: number | undefined }[] = [
+  { path: '/none', title: 'no SQL: with the plug-in, without', against: 'bare', goal: noSqlGoal },
+  { path: '/none', title: 'no SQL: with the plug-in, an empty context', against: 'context', goal: noSqlGoal },
+  { path: '/read', title: 'three queries: Genever, a client by hand', against: 'hand', goal: undefined },
+]
+
 await using database = await benchDatabase()
 const rows: Cell[][] = []
 for (const framework of Object.keys(frameworks))
   if (values.only === undefined || values.only.split(',').includes(framework)) {
-    rows.push(await compare(framework, '/none', 'no SQL: with the plug-in, without', 'bare', noSqlGoal))
-    rows.push(await compare(framework, '/none', 'no SQL: with the plug-in, an empty context', 'context', noSqlGoal))
-    rows.push(await compare(framework, '/read', 'three queries: Genever, a client by hand', 'hand', undefined))
+    for (const { path, title, against, goal } of comparisons)
+      if (values.path === undefined || path === `/${values.path}`)
+        rows.push(await compare(framework, path, title, against, goal))
     if (values.before !== undefined)
       for (const [path, title] of [
         ['/none', 'no SQL: now, before'],
         ['/read', 'three queries: now, before'],
       ] as const)
-        rows.push(await compare(framework, path, title, 'genever', undefined, values.before))
+        if (values.path === undefined || path === `/${values.path}`)
+          rows.push(await compare(framework, path, title, 'genever', undefined, values.before))
   }
 const figures = ['CPU µs other', 'genever', 'ratio', 'goal', 'time µs other', 'genever', 'ratio']
 say(`Node ${process.version}, ${rounds} rounds of ${requests} requests, CPU of the server's process.`, '')

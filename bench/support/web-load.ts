@@ -16,7 +16,8 @@ const sockets = 32
 export class LoadedServer implements Disposable {
   readonly #process: ChildProcess
   readonly #port: number
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: sockets })
+  /** Of one measurement: meanwhile the server closes what is idle. */
+  #agent = new Agent()
 
   private constructor(process: ChildProcess, port: number) {
     this.#process = process
@@ -30,6 +31,8 @@ export class LoadedServer implements Disposable {
   }
 
   async measure(path: string, requests: number): Promise<WebSample> {
+    this.#agent.destroy()
+    this.#agent = new Agent({ keepAlive: true, maxSockets: sockets })
     const cpu = await this.#cpuMs()
     const start = performance.now()
     let left = requests

@@ -9,6 +9,7 @@ import { describeType } from '../util/options.ts'
 import { inRoot } from '../util/context.ts'
 import { loggerOf, type PluginLogger } from './log.ts'
 import { type PluginOptions, type ResolvedPluginOptions, resolvePluginOptions } from './options.ts'
+import { giveByPrototype } from './request/naming.ts'
 import { openScope, routeOf } from './request/node.ts'
 import { describeRoute, RequestScope, type Routed, routeTags } from './request/scope.ts'
 import { enterTenant, needsTenants } from './request/tenant.ts'
@@ -185,12 +186,22 @@ export class WebPlugin<R> {
     const { as } = this.options
     const bag = target as Record<string, unknown>
     const taken = bag[as]
-    if (taken !== undefined && taken !== null && taken !== scope.connection)
+    if (taken === scope.connection) return
+    if (taken !== undefined && taken !== null)
       throw new UsageError(
         `A request has a property "${as}" already, of another database or of the framework. Give the plug-in another name by ` +
           'its option as.',
       )
     bag[as] = scope.connection
+  }
+
+  /**
+   * As `attach`, for requests whose prototype a framework may have changed.
+   * @throws {UsageError} when the name is taken.
+   */
+  attachTo(request: IncomingMessage, scope: RequestScope): void {
+    giveByPrototype(request, scope, this.options.as)
+    this.attach(request, scope)
   }
 }
 

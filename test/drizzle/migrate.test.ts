@@ -4,6 +4,7 @@ import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import { createDb, type Db } from 'genever'
 import { ambient } from 'genever/drizzle'
+import { sandboxed } from 'genever/testing'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -98,6 +99,24 @@ forEachDriver((driver) => {
       await run(db, steps)
       expect(await db.scalar('select count(*) from two')).toBe(1)
       tx.raiseRollback()
+    })
+
+    expect(await db.scalar("select to_regclass('one') is null and to_regnamespace('drizzle') is null")).toBe(true)
+  })
+
+  test('in a sandbox it applies what is new, undoes a run that breaks, and is gone with the sandbox', async () => {
+    await using db = await fresh('sandbox')
+    await sandboxed(db, async () => {
+      await run(db, steps.slice(0, 1))
+      expect(await caught(run(db, [...steps, 'create table three (id nonsense)']))).toMatchObject({ sqlState: '42704' })
+      expect(await applied(db)).toBe(1)
+      await run(db, steps)
+      await db.transaction(async (tx) => {
+        await run(db, [...steps, 'create table three (id int)'])
+        tx.raiseRollback()
+      })
+      expect([await applied(db), await db.scalar('select count(*) from two')]).toEqual([2, 1])
+      expect(await db.scalar("select to_regclass('three') is null")).toBe(true)
     })
 
     expect(await db.scalar("select to_regclass('one') is null and to_regnamespace('drizzle') is null")).toBe(true)

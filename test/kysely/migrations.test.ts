@@ -2,6 +2,7 @@
 
 import { createDb, type Db } from 'genever'
 import { geneverDialect, kysely } from 'genever/kysely'
+import { sandboxed } from 'genever/testing'
 import { Kysely } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -98,6 +99,24 @@ describe.each(wantedDrivers())('%s', (driver) => {
       expect(all.map(({ error }) => error)).toEqual([undefined, undefined, undefined])
       expect(all.flatMap(({ results }) => results ?? [])).toHaveLength(2)
       expect(await tables(db)).toEqual(['one', 'two'])
+    })
+
+    test('in a sandbox they migrate up and down, a run that fails is undone, and all is gone with it', async () => {
+      const db = await empty(driver)
+
+      await sandboxed(db, async () => {
+        const failed = await migrator(on(db), broken).migrateToLatest()
+        expect([(failed.error as Error).message, await tables(db)]).toEqual(['broken', []])
+        expect((await migrator(on(db), steps).migrateToLatest()).error).toBeUndefined()
+        expect((await migrator(on(db), steps).migrateDown()).error).toBeUndefined()
+        expect(await tables(db)).toEqual(['one'])
+        const all = await Promise.all([1, 2].map(() => migrator(on(db), steps).migrateToLatest()))
+        expect(all.map(({ error }) => error)).toEqual([undefined, undefined])
+        expect(await tables(db)).toEqual(['one', 'two'])
+      })
+
+      expect(await tables(db)).toEqual([])
+      await quiet(db)
     })
 
     test('in a schema of its own', async () => {

@@ -4,10 +4,13 @@ import { createDb, type Db } from 'genever'
 import { kysely } from 'genever/kysely'
 import { Model } from 'genever/models'
 import { createAll } from 'genever/schema'
+import { sandboxed } from 'genever/testing'
 import { integer, pgTable } from 'drizzle-orm/pg-core'
 import { type Generated, sql } from 'kysely'
+import { type Migration, Migrator } from 'kysely/migration'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { quiet } from '../support/matrix.ts'
 import { describeMysql, type FreshMysql, onFreshMysql } from '../support/mysql.ts'
 
 interface Tables {
@@ -41,6 +44,32 @@ describeMysql('builders on MySQL', () => {
     expect(all).toHaveLength(1)
     const { rows } = await sql<{ one: number }>`select ${1} as one`.execute(q)
     expect(rows).toEqual([{ one: 1 }])
+  })
+
+  test("Kysely's Migrator goes up and down, also several at once; DDL in a transaction or a sandbox is refused", async () => {
+    const step = (table: string): Migration => ({
+      up: (k) => k.schema.createTable(table).addColumn('id', 'integer').execute(),
+      down: (k) => k.schema.dropTable(table).execute(),
+    })
+    const provider = { getMigrations: async () => ({ one: step('one'), two: step('two') }) }
+    const run = async (move: 'migrateToLatest' | 'migrateDown' = 'migrateToLatest'): Promise<number | undefined> => {
+      const { error, results } = await new Migrator({ db: kysely<unknown>(db), provider })[move]()
+      if (error instanceof Error) throw error
+      return results?.length
+    }
+    const made = async (): Promise<number> =>
+      (await server.query(`show tables where Tables_in_${server.name} in ('one', 'two')`)).length
+
+    expect((await caught(db.transaction(() => run()))).message).toContain('commits the transaction around it on MySQL')
+    expect((await caught(sandboxed(db, () => run()))).message).toContain('a sandbox could not take it back')
+    expect(await made()).toBe(0)
+    expect([await run(), await made()]).toEqual([2, 2])
+    expect([await run('migrateDown'), await made()]).toEqual([1, 1])
+    const several = await Promise.all([run(), run(), run()])
+    expect([several.toSorted(), await made()]).toEqual([[0, 0, 1], 2])
+    // Nothing is to be done: a sandbox takes it.
+    expect(await sandboxed(db, () => run())).toBe(0)
+    await quiet(db)
   })
 
   test('the answer of an INSERT has the first number that it made', async () => {

@@ -19,13 +19,18 @@ import {
   varchar,
 } from 'drizzle-orm/mysql-core'
 import { drizzle, type MySql2Database } from 'drizzle-orm/mysql2'
+import { migrate } from 'drizzle-orm/mysql2/migrator'
 import { drizzle as nodePg } from 'drizzle-orm/node-postgres'
 import { integer, pgTable } from 'drizzle-orm/pg-core'
+import { npmVersion } from 'drizzle-orm/version'
 import { createDb, type Db, UniqueViolationError } from 'genever'
 import { ambient } from 'genever/drizzle'
+import { migrate as migrateOurs } from 'genever/migrations'
+import { sandboxed } from 'genever/testing'
 import { createPool, type Pool } from 'mysql2/promise'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
+import { type Files, folderOf, journalFor } from '../support/migration-folders.ts'
 import { describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
 
 const people = mysqlTable('people', {
@@ -56,6 +61,7 @@ const values = mysqlTable('vals', {
   code: varbinary({ length: 20 }),
   raw: bytes(),
 })
+const is1 = npmVersion.startsWith('1.')
 const elsewhere = pgTable('people', { id: integer().primaryKey() })
 
 const ddl = [
@@ -253,11 +259,33 @@ describeMysql('Drizzle on MySQL', () => {
     expect(rows).toEqual([{ one: 1, n: 2 }])
   })
 
-  test('migrations of Drizzle are refused before they change anything: DDL would end their transaction', async () => {
-    const error = await caught(q.transaction((tx) => tx.execute(sql`create table other (id int)`)))
+  test('migrate() of Drizzle is refused with its first file: DDL would end its transaction, or that around it, or the sandbox', async () => {
+    const tag = '20260101000000_other'
+    const files: Files = is1
+      ? { [`${tag}/migration.sql`]: 'create table other (id int)' }
+      : journalFor('mysql', [[tag, Date.UTC(2026, 0, 1), 'create table other (id int)']])
+    const migrationsFolder = await folderOf(files)
+    const run = (): Promise<unknown> => migrate(q, { migrationsFolder })
+    const errors = [
+      await caught(db.transaction(run)),
+      await caught(sandboxed(db, run)),
+      await caught(run()),
+      await caught(db.scope(run)),
+    ]
 
-    expect(error.name).toBe('TransactionStateError')
+    expect(errors.map(({ name }) => name)).toEqual(Array.from({ length: 4 }, () => 'TransactionStateError'))
+    expect(errors.map(({ message }) => message)).toEqual([
+      expect.stringContaining('commits the transaction around it on MySQL'),
+      expect.stringContaining('a sandbox could not take it back'),
+      expect.stringContaining('commits the transaction around it on MySQL'),
+      expect.stringContaining('commits the transaction around it on MySQL'),
+    ])
     expect(await server.query("show tables like 'other'")).toEqual([])
+    // Drizzle has made its table of records before its transaction.
+    expect(await server.query('select * from __drizzle_migrations')).toEqual([])
+    await migrateOurs(db, { folder: migrationsFolder })
+    expect(await server.query("show tables like 'other'")).toHaveLength(1)
+    await run()
   })
 
   test('iterator() of Drizzle is refused by name', async () => {

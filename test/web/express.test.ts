@@ -115,6 +115,38 @@ describe('what the plug-in puts on a request of Express', () => {
     expect(await seen((request) => request.db.scalar('select 2'), mounted)).toBe(2)
   })
 
+  test('is no property of the request itself, each of which costs a hidden class in Node 20', async () => {
+    const own: (string | symbol)[][] = []
+    const look: RequestHandler = (request, _response, next) => {
+      own.push(Reflect.ownKeys(request))
+      next()
+    }
+    const read = (request: Request): Promise<unknown> => {
+      look(request, request.res!, () => {})
+      return request.db.scalar('select 3')
+    }
+
+    expect(await seen(read, (app, plugin) => app.use(look, plugin, look))).toBe(3)
+    const [before = [], after = []] = own
+    expect(after.filter((name) => !before.includes(name))).toEqual([])
+  })
+
+  test('is there too where the list of the headers is another one whenever it is asked for', async () => {
+    const imitate: RequestHandler = (request, _response, next) => {
+      Object.defineProperty(request, 'rawHeaders', { get: () => [] })
+      next()
+    }
+    await using second = createDb(await databaseUrl())
+    const build = (app: Express, plugin: RequestHandler): unknown =>
+      app.use(imitate, plugin, genever(second, { log: false, as: 'second' }))
+    const read = async (request: Request): Promise<unknown> => {
+      const other = (request as unknown as { second: Request['db'] }).second
+      return [other === request.db, await request.db.scalar('select 1'), await other.scalar('select 2')]
+    }
+
+    expect(await seen(read, build)).toEqual([false, 1, 2])
+  })
+
   test('is refused where the name is taken, by Express or by who came before', async () => {
     const taken: RequestHandler = (request, _response, next) => {
       ;(request as { db: unknown }).db = 'mine'

@@ -91,7 +91,7 @@ function enter(plugin: WebPlugin<Request>, request: Request, response: Response,
   const { transaction } = plugin.options
   const shared = transaction !== null && scopeOf(request, plugin.db) !== undefined
   const scope = plugin.scope(request, response, request, () => routeOf(request))
-  if (scope !== null) plugin.attach(request, scope)
+  if (scope !== null) plugin.attachTo(request, scope)
   const go =
     transaction === null || shared ? next : (): void => followAnswer(plugin, scope, transaction, response, next)
   if (scope === null) go()

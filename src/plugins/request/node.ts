@@ -1,6 +1,6 @@
 // Scopes of requests of `node:http`, which Express, Fastify, Koa and others are built on: one for each database, however
 // many copies of plug-ins a request comes through, ended by the response's `close`, which always comes.
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { IncomingMessage, type ServerResponse } from 'node:http'
 import type { Db } from '../../db/db.ts'
 import type { RequestScope, Routed } from './scope.ts'
 
@@ -11,9 +11,32 @@ interface Carrier {
   [key]?: RequestScope[]
 }
 
+/** Whether any request has them on itself. */
+let anyOnRequests = false
+
+/** Of a request, or of a proxy or heir of one. */
+export function scopesOf(request: IncomingMessage): RequestScope[] | undefined {
+  const scopes = anyOnRequests ? (request as Carrier)[key] : undefined
+  return scopes ?? (request.rawHeaders as Carrier | undefined)?.[key]
+}
+
+/**
+ * Express changes the prototype of each request. In Node 20 and 22 such a request has hidden classes that no other shares, and each
+ * property that it gets makes a further one. So the list of its headers carries them, which Node makes for each request.
+ */
+function keep(request: IncomingMessage, scope: RequestScope): void {
+  const list: unknown = Object.getPrototypeOf(request) === IncomingMessage.prototype ? null : request.rawHeaders
+  // Where Node is only imitated it may be another list whenever it is asked for. Whoever prints the list does not see them.
+  if (Array.isArray(list) && request.rawHeaders === list) Object.defineProperty(list, key, { value: [scope] })
+  else {
+    anyOnRequests = true
+    ;(request as Carrier)[key] = [scope]
+  }
+}
+
 /** The scope this request has for `db`, if any plug-in has opened one. */
 export function scopeOf(request: IncomingMessage, db: Db): RequestScope | undefined {
-  return scopeFor((request as Carrier)[key], db)
+  return scopeFor(scopesOf(request), db)
 }
 
 function scopeFor(scopes: readonly RequestScope[] | undefined, db: Db): RequestScope | undefined {
@@ -28,16 +51,14 @@ export function openScope(
   db: Db,
   make: () => RequestScope,
 ): RequestScope {
-  const carrier = request as Carrier
-  // Asked once: where a framework changes the prototype of each request, what it has not got is dear to ask for.
-  const scopes = carrier[key]
+  const scopes = scopesOf(request)
   const shared = scopeFor(scopes, db)
   if (shared !== undefined) return shared
   const scope = make()
-  if (scopes === undefined) carrier[key] = [scope]
+  if (scopes === undefined) keep(request, scope)
   else scopes.push(scope)
   // It runs outside of the request's context: it has the scope by its closure.
-  const close = (): void => scope.responseClosed(wasSent(response))
+  const close = (): void => scope.responseClosed(scope.signal === undefined || wasSent(response))
   if (isClosed(response)) close()
   else response.on('close', close)
   if (isUpgrade(request)) scope.loosen()

@@ -43,6 +43,8 @@ export interface RequestScopeOptions {
 
 export class RequestScope {
   readonly db: Db
+  /** Those by which a request gives its connection, where it has no property for it. */
+  names: string[] | null = null
   readonly #scope: OpenScope
   readonly #abort: AbortController | null
   readonly #tenant: TenantStay | null

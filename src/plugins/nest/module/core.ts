@@ -116,7 +116,7 @@ function middlewareOf(plugin: WebPlugin<IncomingMessage>): Middleware {
     let scope: RequestScope | null
     try {
       scope = plugin.scope(request, response, request, () => routeOf(request))
-      if (scope !== null) plugin.attach(request, scope)
+      if (scope !== null) plugin.attachTo(request, scope)
     } catch (error) {
       next(error)
       return
