@@ -1,7 +1,7 @@
 /** The start of a session of our own over the network, on a real server: TLS, every kind of login, versions, cancel, unix sockets. */
 
 import { createPrivateKey } from 'node:crypto'
-import { chmod, chown, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AuthenticationError, ConnectError, createDb } from 'genever'
@@ -11,15 +11,8 @@ import type { ServerOptions } from '../../src/driver/postgres/parameters/server-
 import { type OpenWire, openWire } from '../../src/driver/socket/open-wire.ts'
 import { caught } from '../support/caught.ts'
 import { wantedDrivers } from '../support/extent.ts'
-import {
-  certificate,
-  clientCertificate,
-  clientKey,
-  privateKey,
-  revokingItself,
-  revokingNothing,
-} from '../support/certificate.ts'
-import { type OwnServer, ownServer } from '../support/own-server.ts'
+import { certificate, clientCertificate, clientKey, revokingItself, revokingNothing } from '../support/certificate.ts'
+import { type OwnServer, ownServer, securely } from '../support/own-server.ts'
 import { plainSession } from '../support/plain-session.ts'
 import { until } from '../support/until.ts'
 
@@ -42,28 +35,15 @@ let port: number
 beforeAll(async () => {
   server = await ownServer()
   port = Number(new URL(server.url).port)
-  const [place] = await server.query(
-    "select current_setting('data_directory') as data, current_setting('unix_socket_directories') as directory",
-  )
-  const { data, directory: sockets } = place as { data: string; directory: string }
-  directory = sockets
-  const { uid, gid } = await stat(data)
-  for (const [name, text] of [
-    ['server.crt', certificate],
-    ['server.key', privateKey],
-    ['root.crt', clientCertificate],
-  ] as const) {
-    const path = join(data, name)
-    await writeFile(path, text, { mode: 0o600 })
-    await chown(path, uid, gid)
-  }
+  const [place] = await server.query("select current_setting('unix_socket_directories') as directory")
+  directory = (place as { directory: string }).directory
   for (const role of ['scram', 'clear']) await server.query(`create role ${role} login password ${secretSql}`)
   await server.query(`set password_encryption to 'md5'; create role md5 login password ${secretSql}`)
   await server.query('create role cert login; create role prepared login')
-  await writeFile(join(data, 'pg_hba.conf'), rules)
-  await server.configure({ ssl: 'on', ssl_ca_file: 'root.crt', md5_password_warnings: 'off' })
-  await server.stop('fast')
-  await server.start()
+  await securely(server, rules, {
+    files: { 'root.crt': clientCertificate },
+    settings: { ssl_ca_file: 'root.crt', md5_password_warnings: 'off' },
+  })
 })
 
 afterAll(async () => {

@@ -5,15 +5,7 @@ import { hstore, ltree, sparsevec, vector } from 'genever/types'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { startProxy } from '../support/proxy.ts'
-
-/** A type whose text is that of `text`, in both formats: what pgvector's are to a client. For servers without pgvector. */
-const likeText = (name: string): string => `
-  create type ${name};
-  create function ${name}_in(cstring) returns ${name} language internal immutable strict as 'textin';
-  create function ${name}_out(${name}) returns cstring language internal immutable strict as 'textout';
-  create function ${name}_recv(internal) returns ${name} language internal immutable strict as 'textrecv';
-  create function ${name}_send(${name}) returns bytea language internal immutable strict as 'textsend';
-  create type ${name} (input = ${name}_in, output = ${name}_out, receive = ${name}_recv, send = ${name}_send, like = text);`
+import { typeLike } from '../support/type-like.ts'
 
 let database: FreshDatabase
 const there = new Set<string>(['vector', 'halfvec', 'sparsevec'])
@@ -22,7 +14,10 @@ beforeAll(async () => {
   const found = await database.query(
     "select name::text from pg_available_extensions where name in ('hstore', 'ltree', 'citext', 'vector')",
   )
-  if (!found.some(({ name }) => name === 'vector')) await database.query([...there].map(likeText).join('\n'))
+  if (!found.some(({ name }) => name === 'vector')) {
+    // Their text is that of `text`, as pgvector's is to a client.
+    await database.query([...there].map((name) => typeLike(name, 'text')).join('\n'))
+  }
   for (const { name } of found) {
     await database.query(`create extension ${String(name)}`)
     there.add(String(name))

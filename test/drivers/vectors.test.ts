@@ -6,15 +6,10 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { shortest } from '../../src/postgres/float4.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { sample, wantedDrivers } from '../support/extent.ts'
+import { typeLike } from '../support/type-like.ts'
 
 /** For servers without pgvector: a type of an extension of that name, which takes its binary form, and has no other text. */
-const inBytes = (name: string): string => `
-  create type ${name};
-  create function ${name}_in(cstring) returns ${name} language internal immutable strict as 'byteain';
-  create function ${name}_out(${name}) returns cstring language internal immutable strict as 'byteaout';
-  create function ${name}_recv(internal) returns ${name} language internal immutable strict as 'bytearecv';
-  create function ${name}_send(${name}) returns bytea language internal immutable strict as 'byteasend';
-  create type ${name} (input = ${name}_in, output = ${name}_out, receive = ${name}_recv, send = ${name}_send, like = bytea);
+const inBytes = (name: string): string => `${typeLike(name, 'bytea')}
   insert into pg_catalog.pg_depend (classid, objid, objsubid, refclassid, refobjid, refobjsubid, deptype)
     select 'pg_catalog.pg_type'::regclass, '${name}'::regtype, 0, 'pg_catalog.pg_extension'::regclass, oid, 0, 'e'
     from pg_catalog.pg_extension where extname = 'vector';`

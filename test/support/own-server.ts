@@ -83,26 +83,33 @@ export async function ownServer(): Promise<OwnServer> {
   }
 }
 
-/** A server that speaks TLS to those who ask, and lets nobody in without who comes as `secure`. */
-export async function secureServer(): Promise<OwnServer> {
-  const server = await ownServer()
+/** From here on the server speaks TLS to those who ask, and lets in whom the rules of `pg_hba.conf` do. */
+export async function securely(
+  server: OwnServer,
+  rules: string,
+  { files = {}, settings = {} }: { files?: Readonly<Record<string, string>>; settings?: Record<string, string> } = {},
+): Promise<void> {
   const [{ data }] = (await server.query("select current_setting('data_directory') as data")) as [{ data: string }]
   const { uid, gid } = await stat(data)
-  for (const [name, text] of [
-    ['server.crt', certificate],
-    ['server.key', privateKey],
-  ] as const) {
+  for (const [name, text] of Object.entries({ 'server.crt': certificate, 'server.key': privateKey, ...files })) {
     const path = join(data, name)
     await writeFile(path, text, { mode: 0o600 })
     await chown(path, uid, gid)
   }
-  await server.query("create role secure login password 'secret'")
-  const rules =
-    'local all all trust\nhostssl all secure 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n'
   await writeFile(join(data, 'pg_hba.conf'), rules)
-  await server.configure({ ssl: 'on' })
+  await server.configure({ ssl: 'on', ...settings })
   await server.stop('fast')
   await server.start()
+}
+
+/** A server that speaks TLS to those who ask, and lets nobody in without who comes as `secure`. */
+export async function secureServer(): Promise<OwnServer> {
+  const server = await ownServer()
+  await server.query("create role secure login password 'secret'")
+  await securely(
+    server,
+    'local all all trust\nhostssl all secure 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n',
+  )
   return server
 }
 
