@@ -4,7 +4,8 @@ import { createDb, type Db, ForeignKeyViolationError, UniqueViolationError } fro
 import { sandboxed } from 'genever/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { type FreshDatabase, freshDatabase, isOnSocket, onServer } from '../support/database.ts'
+import { type FreshDatabase, freshDatabase, onServer } from '../support/database.ts'
+import { isOnSocket } from '../support/extent.ts'
 
 let database: FreshDatabase
 let db: Db

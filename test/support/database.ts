@@ -3,9 +3,7 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
 import { inject } from 'vitest'
-import { byScheme, isOnSocket } from './extent.ts'
-
-export { isOnSocket }
+import { byScheme } from './extent.ts'
 
 /** A database nobody else uses; leaving its `await using` block drops it, else the end of the run does. */
 export interface FreshDatabase extends AsyncDisposable {
