@@ -201,6 +201,8 @@ export interface RawConnection {
   readonly lent: boolean
   /** The number of units that may be in flight at once; 1 for node-postgres and PGlite. Submitting more is a bug of the caller. */
   readonly maxInFlight: number
+  /** The pooler in between is known to lend it one session of the server until all that was submitted was answered. Default false. */
+  readonly keepsServer?: boolean | undefined
   /** Whether it takes operations with a `portal`. Default false. */
   readonly portals?: boolean | undefined
   /**

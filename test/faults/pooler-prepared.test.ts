@@ -15,7 +15,7 @@ import {
 } from 'genever'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { freshDatabase, type FreshDatabase } from '../support/database.ts'
+import { freshDatabase, type FreshDatabase, onServer } from '../support/database.ts'
 import { hear } from '../support/events.ts'
 import {
   hasPgBouncer,
@@ -27,6 +27,7 @@ import {
   startPooler,
   wrongAnswers,
 } from '../support/pooler.ts'
+import { startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
 
 const sessions = 2
@@ -59,7 +60,7 @@ async function placeOf<P extends Pooler>(
 }
 
 /** The texts that the sessions of the server have prepared: of each session, as the pooler hands them out. */
-async function onServer(db: Db): Promise<string[]> {
+async function preparedBehind(db: Db): Promise<string[]> {
   const seen = new Set<string>()
   await Promise.all(
     Array.from({ length: sessions }, () =>
@@ -72,6 +73,38 @@ async function onServer(db: Db): Promise<string[]> {
     ),
   )
   return [...seen]
+}
+
+/** A scope issues a read of a locked table, a loop and a read, which goes out before the first was answered, or does not. */
+async function issueTogether({ url, name }: FreshDatabase, pooler: Pooler, together: boolean): Promise<void> {
+  await using proxy = await startProxy(pooler.url)
+  await using db = createDb(proxy.url, { driver: 'socket', pooler: 'transaction', prepare: true, pool: { max: 1 } })
+  await using holder = createDb(url)
+  await using holding = await holder.acquire()
+  const lock = await holding.begin()
+  await lock.status('lock table t')
+  const last = proxy.on({ to: 'server', text: 'as last', when: 'after' }, () => {})
+  await db.scope(async (connection) => {
+    const loop = async (): Promise<unknown[]> => {
+      const rows: unknown[] = []
+      // Only the server knows the type of the parameter.
+      for await (const { n } of connection.iterate('select n from numbers where n < $1', [3])) rows.push(n)
+      return rows
+    }
+    const answers = Promise.all([connection.all('select n from t'), connection.scalar('select 3 as last'), loop()])
+    await until(async () => (await waitingFor(name)) === 1, { what: 'the first waits for the lock' })
+    if (together) await until(() => last.link !== null, { what: 'the last went out' })
+    else expect(last.link).toBeNull()
+    await lock.rollback()
+
+    expect(await answers).toEqual([[], 3, [1, 2]])
+    expect(await connection.scalar('select 7')).toBe(7)
+  })
+}
+
+async function waitingFor(database: string): Promise<number> {
+  return (await onServer(`select from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`, [database]))
+    .length
 }
 
 for (const driver of ['pg', 'socket'] as const) {
@@ -87,7 +120,7 @@ for (const driver of ['pg', 'socket'] as const) {
 
       expect(await wrongAnswers(at.db, 20)).toEqual([])
       expect(await at.direct.query(`select count(*)::int as n from t where who = 'b'`)).toEqual([{ n: 400 }])
-      expect(await onServer(at.db)).toEqual(
+      expect(await preparedBehind(at.db)).toEqual(
         expect.arrayContaining([
           'PGBOUNCER: select $1::int + 0',
           'PGBOUNCER: select who from t where n = $1',
@@ -103,7 +136,7 @@ for (const driver of ['pg', 'socket'] as const) {
       await at.db.open()
       expect(await at.db.scalar('select 1')).toBe(1)
       expect(heard.notices).toEqual([])
-      expect((await onServer(at.db)).filter((text) => !text.startsWith('PGBOUNCER'))).toEqual([])
+      expect((await preparedBehind(at.db)).filter((text) => !text.startsWith('PGBOUNCER'))).toEqual([])
     })
 
     test('a table that is altered: no wrong row and no error outside of a transaction, and it is prepared again', async () => {
@@ -124,7 +157,7 @@ for (const driver of ['pg', 'socket'] as const) {
         for (let round = 0; round < 4; round++) expect(await many()).toEqual(Array.from({ length: 8 }, () => [row]))
       }
       await many()
-      expect(await onServer(at.db)).toContain('PGBOUNCER: select * from t')
+      expect(await preparedBehind(at.db)).toContain('PGBOUNCER: select * from t')
     })
 
     test('a session that parses it after a change gives other columns without an error: they are read as they come', async () => {
@@ -236,7 +269,7 @@ for (const driver of ['pg', 'socket'] as const) {
       }
       await at.direct.query('create table missing as select 2 as n')
       expect(await at.db.all('select * from missing where n = $1', [2])).toEqual([{ n: 2 }])
-      expect(await onServer(at.db)).toContain('PGBOUNCER: select * from missing where n = $1')
+      expect(await preparedBehind(at.db)).toContain('PGBOUNCER: select * from missing where n = $1')
     })
 
     test('a unit that fails in its middle takes nothing with it that the pooler still believes in', async () => {
@@ -300,7 +333,7 @@ for (const driver of ['pg', 'socket'] as const) {
       for (let n = 0; n < 3; n++) await at.db.status(insert, [n])
       for (let n = 0; n < 3; n++) expect(await caught(at.db.status(insert, ['x']))).toMatchObject({ sqlState: '22P02' })
       await at.db.status(insert, [3])
-      expect((await onServer(at.db)).filter((text) => text.includes('insert'))).toEqual([`PGBOUNCER: ${insert}`])
+      expect((await preparedBehind(at.db)).filter((text) => text.includes('insert'))).toEqual([`PGBOUNCER: ${insert}`])
       expect(
         await at.db.transaction((tx) => tx.all('select statement from pg_prepared_statements')),
       ).not.toContainEqual({
@@ -356,7 +389,7 @@ for (const driver of ['pg', 'socket'] as const) {
       const list = at.db.bake<{ n: boolean }, [number[]]>('select 1 = any($1::int[]) as n')
       const missing = at.db.bake<{ n: number }>('select n from later')
       await at.db.open()
-      expect(await onServer(at.db)).toContain(`PGBOUNCER: select $1::int as n, 'prebaked'`)
+      expect(await preparedBehind(at.db)).toContain(`PGBOUNCER: select $1::int as n, 'prebaked'`)
       expect(heard.notices.map(({ code }) => code)).toEqual(['prebake-failed'])
       for (let n = 0; n < 3; n++) {
         expect(await one.scalar([n])).toBe(n)
@@ -392,6 +425,15 @@ for (const driver of ['pg', 'socket'] as const) {
       for (let n = 0; n < 5; n++) expect(await at.db.transaction((tx) => tx.scalar(text, [1]))).toBe(2)
       expect(heard.notices.map(({ code }) => code)).toEqual(['statements-unprepared'])
     })
+
+    test.runIf(driver === 'socket')(
+      'what a scope issues outside of a transaction goes out without waiting for the answer in front of it',
+      async () => {
+        await using at = await place()
+        await at.direct.query('create table numbers as select n from generate_series(1, 5) as s (n)')
+        await issueTogether(at.direct, at.pooler, true)
+      },
+    )
 
     test('a pooler that stops keeping them inside a transaction: it fails with the advice, the next runs unnamed', async () => {
       const name = `stopped ${++names}`
@@ -450,14 +492,23 @@ for (const driver of ['pg', 'socket'] as const) {
 
       expect(heard.notices.map(({ code, places }) => [code, places.length])).toEqual([['statements-unprepared', 1]])
       expect(heard.notices[0]?.message).toContain('max_prepared_statements')
-      expect(await onServer(at.db)).toEqual([])
+      expect(await preparedBehind(at.db)).toEqual([])
     })
+
+    test.runIf(driver === 'socket')(
+      'is not known to hold its session, so what a scope issues waits for the answer in front of it',
+      async () => {
+        await using at = await place({}, 0)
+        await at.direct.query('create table numbers as select n from generate_series(1, 5) as s (n)')
+        await issueTogether(at.direct, at.pooler, false)
+      },
+    )
 
     test('prebake prepares nothing there', async () => {
       await using at = await place({ prebake: true }, 0)
       const baked = at.db.bake<{ n: number }, [number]>('select $1::int as n')
       expect(await baked.scalar([1])).toBe(1)
-      expect(await onServer(at.db)).toEqual([])
+      expect(await preparedBehind(at.db)).toEqual([])
     })
   })
 

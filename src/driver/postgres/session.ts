@@ -36,6 +36,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   inFlight = 0
   alive = true
   quarantined = false
+  keepsServer = false
   readonly inForce: InForce = new InForce()
   readonly writer: MessageWriter = new MessageWriter()
   /** How often something was sent. */

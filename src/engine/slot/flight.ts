@@ -69,11 +69,11 @@ export class Flight {
   }
 
   /**
-   * Whether a pooler takes its session back once what is on the wire was answered. It may do so although more has come behind: PgBouncer
+   * Whether a pooler takes its session back once what is on the wire was answered, and may do so although more has come behind: PgBouncer
    * before 1.21 counts Syncs alone. What has come in part, or waits for an answer without a Sync, would never be answered.
    */
-  mayLose({ pooler }: Pick<ResolvedOptions, 'pooler'>): boolean {
-    return pooler !== undefined && this.head?.transaction === null
+  mayLose({ pooler }: Pick<ResolvedOptions, 'pooler'>, { keepsServer }: RawConnection): boolean {
+    return pooler !== undefined && keepsServer !== true && this.head?.transaction === null
   }
 
   /** The operation that has to be answered before anything follows; null: none. */

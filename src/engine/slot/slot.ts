@@ -100,7 +100,7 @@ export class Slot extends Holding implements PoolWaiter {
   #hasRoom(): boolean {
     if (this.lease === null || this.flight.fenced) return false
     const { raw } = this.lease
-    const most = this.flight.mayLose(this.engine.options) ? 1 : raw.maxInFlight
+    const most = this.flight.mayLose(this.engine.options, raw) ? 1 : raw.maxInFlight
     return raw.alive && raw.inFlight < most && !raw.quarantined
   }
 

@@ -2,7 +2,7 @@
 import { ConnectError } from '../../../errors/index.ts'
 import type { ConnectionHooks, Failure } from '../../driver.ts'
 import type { Login } from './login.ts'
-import { keepsStatements } from './ask-pooler.ts'
+import { askPooler, keepsNothing } from './ask-pooler.ts'
 import type { ServerOptions } from '../parameters/server-options.ts'
 import { Session } from '../session.ts'
 import type { Shared, Wire } from '../wire.ts'
@@ -45,11 +45,12 @@ export async function startSession(
   }
   const { pooler } = shared
   if (pooler === null) return session
-  const keeps = pooler.keeps ? await keepsStatements(session, deadline) : false
-  if (keeps !== null) pooler.keeps &&= keeps
+  const answer = pooler.keeps ? await askPooler(session, deadline) : keepsNothing
+  if (answer !== null) pooler.keeps &&= answer.keeps
   if (!session.alive) throw endOf(session)
-  if (keeps === null) throw destroyed(session, { kind: 'timeout', outcome: 'not_started' })
-  if (!keeps) hooks.unprepared?.()
+  if (answer === null) throw destroyed(session, { kind: 'timeout', outcome: 'not_started' })
+  session.keepsServer = answer.holds
+  if (!answer.keeps) hooks.unprepared?.()
   return session
 }
 

@@ -70,10 +70,13 @@ function nameOf(text: string, declared: readonly number[] | null): string {
   return `genever_${hash.digest('base64url').slice(0, 32)}`
 }
 
-/** Asked by name for its own name: only where the pooler gives it another one it is not there. */
+/** Asked by name for its own name: only where the pooler gives it another one it is not there. The other one is there too. */
 export const probe: Compiled = ownRead(
-  'select name from pg_catalog.pg_prepared_statements where name = $1::pg_catalog.text',
+  'select name from pg_catalog.pg_prepared_statements where name = $1::pg_catalog.text or statement = pg_catalog.current_query()',
   'SELECT',
 )
 
 export const probeName: string = nameOf(probe.text, null)
+
+/** The names that PgBouncer gives, which keeps statements from version 1.21 on. */
+export const ofPgBouncer: RegExp = /^PGBOUNCER_\d+$/
