@@ -105,8 +105,27 @@ export interface Portal {
   ended: boolean
   /** How much its rows have taken on the wire. */
   bytes: number
-  /** More rows of the operation that is being answered are in its `rows`. They may be taken out. */
+  /** More rows of the operation that is being answered have come. They may be taken. */
   arrived?(): void
+  /** Rows are read when somebody asks for them: a driver that can keeps what has come in `held` in place of `rows`. */
+  readonly holds?: boolean
+  /** The driver's, for all operations together, in their order. */
+  held?: HeldRows | null
+}
+
+/** Rows that have come and that nobody has read. */
+export interface HeldRows {
+  /** How many there are. */
+  readonly length: number
+  /**
+   * Reads the next ones into `rows`: at most so many, and none behind so many bytes of them. A failure is that of the row behind those
+   * that were read. None behind it is of use.
+   */
+  read(rows: unknown[], most: number, bytes: number): Failure | null
+  /** There are none any more. */
+  clear(): void
+  /** Nor are any kept that come from now on. */
+  end(): void
 }
 
 /** The result of one statement of a text with several. */
@@ -141,6 +160,8 @@ export interface Op<R = unknown> {
   readonly port?: RowPort | null
   /** For rows in parts, on a connection with `portals`. */
   readonly portal?: Portal | null
+  /** How many of its rows its portal holds. */
+  held?: number
   /** For a text of several statements: the driver pushes the result of each, in order. Null or missing: only the last is wanted. */
   readonly results?: StatementResult<R>[] | null
   /** Of what its result is, as this session said. The driver puts it here; where it is missing, that of the statement counts. */

@@ -26,6 +26,7 @@ export {
   OpState,
   type Outcome,
   parseOnly,
+  type HeldRows,
   type Portal,
   type RawConnection,
   type Refusal,

@@ -4,12 +4,32 @@ import { deferred } from './clock.ts'
 /** One after another, in the order in which they were asked for. */
 export class Turns {
   #last: Promise<void> = Promise.resolve()
+  #open = 0
+
+  /** Whether one has not ended. */
+  get busy(): boolean {
+    return this.#open > 0
+  }
 
   next(): { readonly before: Promise<void>; readonly end: () => void } {
     const before = this.#last
     const { promise, resolve } = deferred()
     this.#last = promise
-    return { before, end: resolve }
+    this.hold()
+    const end = (): void => {
+      this.free()
+      resolve()
+    }
+    return { before, end }
+  }
+
+  /** For one who waits for nobody, and whom nobody has to wait for. */
+  hold(): void {
+    this.#open++
+  }
+
+  free(): void {
+    this.#open--
   }
 }
 
@@ -102,15 +122,32 @@ export class BatchLoop<R> extends Loop<R, R[]> {
   }
 }
 
+const given: unknown = undefined
+
 /** Row after row: one that is here costs one promise, and no async function. */
 export class RowLoop<R> extends Loop<R, R> {
-  #rows: readonly R[] = []
+  #rows: R[] = []
   #at = 0
+  /** The next rows, where they are here already. */
+  readonly #here: () => R[] | null
+
+  constructor(pull: () => Promise<R[]>, close: () => Promise<void>, here: () => R[] | null = () => null) {
+    super(pull, close)
+    this.#here = here
+  }
 
   override next(): Promise<IteratorResult<R, undefined>> {
-    if (!this.busy && this.#at < this.#rows.length)
-      return Promise.resolve({ value: this.#rows[this.#at++] as R, done: false })
+    if (!this.busy && (this.#at < this.#rows.length || this.#refills()))
+      return Promise.resolve({ value: this.#row(), done: false })
     return super.next()
+  }
+
+  #refills(): boolean {
+    const rows = this.#here()
+    if (rows === null || rows.length === 0) return false
+    this.#rows = rows
+    this.#at = 0
+    return true
   }
 
   protected async take(): Promise<IteratorResult<R, undefined>> {
@@ -120,7 +157,14 @@ export class RowLoop<R> extends Loop<R, R> {
       this.#rows = await this.pull()
       if (this.#rows.length === 0) return over()
     }
-    return { value: this.#rows[this.#at++] as R, done: false }
+    return { value: this.#row(), done: false }
+  }
+
+  /** The next one, which nothing here keeps alive any more. */
+  #row(): R {
+    const row = this.#rows[this.#at] as R
+    this.#rows[this.#at++] = given as R
+    return row
   }
 
   protected override forget(): void {

@@ -158,6 +158,28 @@ test.each([['while connecting'], ['as an answer']])(
   },
 )
 
+test('a row of a cursor that does not fit its columns ends the loop behind those before it, and the connection with it', async () => {
+  await using place = await site({ pool: { max: 1 } })
+  const [link] = place.proxy.links
+  // One field of 100 bytes, of which one is there.
+  const misfit = message('D', Buffer.from([0, 1, 0, 0, 0, 100, 65]))
+  place.proxy.on({ to: 'client', type: 'D', text: 'the 150th', when: 'before' }, ({ toClient }) =>
+    toClient.write(misfit),
+  )
+  const seen: string[] = []
+  const loop = async (): Promise<void> => {
+    const rows = place.db.iterate<{ t: string }>(`select 'the ' || n || 'th' as t from generate_series(1, 300) as n`)
+    for await (const { t } of rows) seen.push(t)
+  }
+
+  const error = await caught(loop())
+
+  expect(error).toBeInstanceOf(ProtocolError)
+  expect(seen).toEqual(Array.from({ length: 149 }, (_, at) => `the ${at + 1}th`))
+  await until(() => !link!.held)
+  await sound(place)
+})
+
 describe('an ErrorResponse after CommandComplete', () => {
   test.each([
     ['ERROR', '40003'],

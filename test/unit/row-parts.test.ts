@@ -11,6 +11,7 @@ import { caught } from '../support/caught.ts'
 /** A part that was sent, as far as `RowParts` knows it. */
 class Sent {
   readonly rows: number[] = []
+  readonly held = 0
   readonly signal = null
   state = 1
   failure: Failure | null = null
@@ -64,12 +65,15 @@ function partsOf(): { readonly parts: RowParts; readonly sent: readonly Sent[] }
   return { parts, sent }
 }
 
+function read(parts: RowParts, op: unknown, count: number, until: number = Infinity): Promise<readonly unknown[]> {
+  return parts.read(op as EngineOp, { least: count, most: count, bytes: Infinity }, until)
+}
+
 async function first(parts: RowParts, sent: readonly Sent[], size: number): Promise<void> {
   parts.open(ownRead('select', 'SELECT'), [], size)
   sent[0]?.answer(Array.from({ length: size }, (_, at) => at))
   const op = parts.next(size)
-  await parts.come(op, size, Infinity)
-  expect(parts.take(op, size)).toHaveLength(size)
+  expect(await read(parts, op, size)).toHaveLength(size)
 }
 
 test('the time of a part begins when somebody waits for it, and ends that part alone', async () => {
@@ -79,7 +83,7 @@ test('the time of a part begins when somebody waits for it, and ends that part a
   expect(sent.map(({ isAhead }) => isAhead)).toEqual([false, ...Array<boolean>(sent.length - 1).fill(true)])
   expect(sent.length).toBeGreaterThan(2)
 
-  const failure = (await caught(parts.come(waited, 2, clock.now()))) as unknown as Failure
+  const failure = (await caught(read(parts, waited, 2, clock.now()))) as unknown as Failure
   expect(failure.kind).toBe('timeout')
   expect(sent.map(({ state }) => state)).toEqual([3, 3, ...Array<number>(sent.length - 2).fill(1)])
 })
@@ -92,8 +96,7 @@ test('parts are asked for several at once, when half of them are left', async ()
     const op = parts.next(10)
     counts.push(sent.length)
     ;(op as unknown as Sent).answer(Array.from({ length: 10 }, (_, at) => at))
-    await parts.come(op, 10, Infinity)
-    parts.take(op, 10)
+    await read(parts, op, 10)
   }
   expect(counts).toEqual([10, 10, 10, 10, 14, 14, 14, 14, 18, 18, 18, 18])
 })
@@ -103,11 +106,9 @@ test('so many rows are taken as are wanted, and a part that has more is read on'
   await first(parts, sent, 5)
   const op = parts.next(5) as unknown as Sent
   op.rows.push(1, 2, 3)
-  await parts.come(op as unknown as EngineOp, 2, Infinity)
-  expect(parts.take(op as unknown as EngineOp, 2)).toEqual([1, 2])
+  expect(await read(parts, op, 2)).toEqual([1, 2])
   expect([parts.next(5) === (op as unknown as EngineOp), op.rows]).toEqual([true, [3]])
   op.answer([4, 5])
-  await parts.come(op as unknown as EngineOp, 5, Infinity)
-  expect([parts.take(op as unknown as EngineOp, 5), op.rows]).toEqual([[3, 4, 5], []])
+  expect([await read(parts, op, 5), op.rows]).toEqual([[3, 4, 5], []])
   expect(parts.next(5)).not.toBe(op)
 })

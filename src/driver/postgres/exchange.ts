@@ -142,7 +142,7 @@ export class Exchange implements Answered {
   dataRows(bytes: Buffer, from: number, to: number): number {
     const step = this.#steps[this.#at]
     if (step === undefined || !step.givesRows || this.#error !== null || this.#closing > 0) throw outOfPlace('DataRow')
-    return takeRows(step, bytes, from, to)
+    return takeRows(step, bytes, from, to, this.#host)
   }
 
   commandComplete(tag: string, count: number): void {

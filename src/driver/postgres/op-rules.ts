@@ -91,7 +91,11 @@ interface Ended {
 export function clear(op: Op): void {
   op.rows.length = 0
   if (op.results) op.results.length = 0
-  if (op.portal) op.portal.columns = null
+  if (op.portal) {
+    op.portal.columns = null
+    op.portal.held?.clear()
+    op.held = 0
+  }
   op.tag = ''
   op.count = -1
 }

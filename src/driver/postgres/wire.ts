@@ -79,4 +79,6 @@ export interface ExchangeHost {
   readonly dropped: string[]
   /** Sends what the writer holds. */
   flush(alone?: boolean): void
+  /** What has arrived cannot be understood: the session ends. */
+  garbled(cause: unknown): void
 }

@@ -14,11 +14,14 @@ import type { CursorHome } from './cursor-home.ts'
 import { comesBehindRows, thrownError, unheard, unmadeError } from './failure.ts'
 import { chainOfMade, checkMadeOn, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
-import type { RowParts } from './row-parts.ts'
+import type { RowParts, Wanted } from './row-parts.ts'
 import type { RowStream } from './row-stream.ts'
 import { checkCount, type CursorTerms, type RowTerms, specOf } from './query-terms.ts'
 import type { Runner } from './runner.ts'
 import type { OpenTransaction } from '../slot/slot.ts'
+
+/** A loop over rows makes objects of so many bytes at once: those that wait to be read are few, and do not grow old. */
+const atOnce = 1 << 13
 
 /** Rows, and what brought them. */
 interface Came {
@@ -126,18 +129,43 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
    * so. All else is as in a loop over rows. (postgres.js: `cursor`; GINO: `many`.)
    */
   batches(): AsyncGenerator<R[], void, undefined> {
-    return new BatchLoop<R>(this.#pulls(Infinity), () => this.close())
+    return new BatchLoop<R>(this.#pulls(Infinity, Infinity), () => this.close())
   }
 
   /** However many rows come at once, the connection is its own until the loop has ended. */
   [Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
-    return new RowLoop<R>(this.#pulls(1), () => this.close())
+    return new RowLoop<R>(
+      this.#pulls(1, atOnce),
+      () => this.close(),
+      () => this.#here(),
+    )
   }
 
-  /** For a loop. @param least So many rows are enough for a batch that has not come whole. */
-  #pulls(least: number): () => Promise<R[]> {
+  /**
+   * For a loop.
+   * @param least So many rows are enough for a batch that has not come whole.
+   * @param bytes Behind so many of them none is read yet.
+   */
+  #pulls(least: number, bytes: number): () => Promise<R[]> {
     const size = this.#options.batchSize as number
-    return () => this.#inTurn(() => this.#next(size, Math.min(size, least), true))
+    return () => this.#inTurn(() => this.#next(size, Math.min(size, least), bytes, true))
+  }
+
+  /** Rows that have come, and can be read without a wait. Null: who wants one pulls. */
+  #here(): R[] | null {
+    const parts = this.#parts
+    if (this.#state !== 'open' || parts === null || this.#turns.busy || this.#rows.length > 0) return null
+    // Readers of types that are the user's may call it again.
+    this.#turns.hold()
+    try {
+      const rows = parts.here(this.#options.batchSize as number, atOnce) as R[] | null
+      this.#exhausted = parts.exhausted
+      const { engine, wanted, spec } = this.#sent as EngineOp
+      if (rows !== null && spec !== null) markOrigin(rows, engine, wanted, false)
+      return rows
+    } finally {
+      this.#turns.free()
+    }
   }
 
   /** @internal One of its transactions has ended. A released savepoint leaves it to the transaction around. */
@@ -181,16 +209,17 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
 
   /**
    * @param least So many are enough where rows are read before their part has come whole.
+   * @param bytes Behind so many of them none is read yet.
    * @param inFront Whether the rows in front of an error come first: whoever counts them would take fewer for the end.
    */
-  async #next(count: number, least: number = count, inFront: boolean = false): Promise<R[]> {
+  async #next(count: number, least: number = count, bytes: number = Infinity, inFront = false): Promise<R[]> {
     const size = Math.max(count, this.#options.batchSize as number)
     const inPieces = (): boolean => this.#stream !== null || this.#parts?.inPieces === true
     while (this.#rows.length < (inPieces() ? least : count) && !this.#exhausted) {
       this.#fail()
       const rows = this.#rows
       try {
-        await this.#pull(size, Math.max(1, least - rows.length))
+        await this.#pull(size, Math.max(1, least - rows.length), count - rows.length, bytes)
       } catch (thrown) {
         if (!inFront || rows.length === 0 || !comesBehindRows(thrown)) throw thrown
         this.#behind = { thrown }
@@ -225,16 +254,20 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
       skipped += this.#rows.splice(0, count - skipped).length
     }
     if (this.#parts === null || skipped === count || this.#exhausted) return skipped
-    const op = await this.#answered(this.#parts.skip(count - skipped))
+    const op = this.#parts.skip(count - skipped)
+    await this.#answered(op)
     return skipped + Math.max(op.count, 0)
   }
 
-  /** @param least So many are enough of a part that has not come whole. */
-  async #pull(size: number, least: number = size): Promise<void> {
+  /**
+   * @param least So many are enough of a part that has not come whole.
+   * @param most So many of a part are enough, where the others can be read later.
+   */
+  async #pull(size: number, least: number = size, most: number = size, bytes: number = Infinity): Promise<void> {
     await this.#openHome(size)
     const { op, came } =
       this.#stream === null
-        ? await this.#fetched(this.#parts as RowParts, size, least)
+        ? await this.#fetched(this.#parts as RowParts, size, { least, most, bytes })
         : await this.#arrived(this.#stream, size)
     const { decode = null } = this.#made
     let rows: R[]
@@ -250,11 +283,11 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     else this.#rows = this.#rows.concat(rows)
   }
 
-  async #fetched(parts: RowParts, size: number, least: number): Promise<Came> {
+  async #fetched(parts: RowParts, size: number, wanted: Wanted): Promise<Came> {
     const op = parts.next(size)
     const until = op.until === Infinity ? op.engine.until(this.#options, this.#defaults) : Infinity
-    await this.#answered(op, parts.come(op, least, until))
-    const came = parts.take(op, size)
+    const all = parts.inPieces ? wanted : { least: size, most: size, bytes: Infinity }
+    const came = await this.#answered(op, parts.read(op, all, until))
     this.#exhausted = parts.exhausted
     return { op, came }
   }
@@ -318,15 +351,16 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     home.moveTo((op.transaction as OpenTransaction | null) ?? home.record, this)
   }
 
-  async #answered(op: EngineOp, answer: Promise<void> = op.wait()): Promise<EngineOp> {
+  #answered(op: EngineOp): Promise<void>
+  #answered<T>(op: EngineOp, answer: Promise<T>): Promise<T>
+  async #answered(op: EngineOp, answer: Promise<unknown> = op.wait()): Promise<unknown> {
     this.#sent = op
     try {
-      await answer
+      return await answer
     } catch (thrown) {
       await this.#end(false)
       throw thrown
     }
-    return op
   }
 
   #op(
@@ -354,6 +388,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     if (home === null) return
     home.leave(this)
     this.#stream?.end()
+    if (!well || !home.own) this.#parts?.forget()
     if (home.own) await home.finish(well && (this.#parts === null || (await this.#parts.leave())))
     else if (well && wasOpen && this.#parts !== null && home.usable() && !home.closesLater())
       await this.#answered(this.#parts.close()).catch(() => {})

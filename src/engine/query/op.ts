@@ -36,6 +36,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   readonly decode: Decode<R> | null
   readonly maxRows: number
   readonly rows: R[]
+  held = 0
   tag = ''
   count = -1
   insertId: bigint | number = 0

@@ -1,6 +1,6 @@
 // The rows of one statement in parts: a portal where the driver has them, else an SQL cursor, and FETCH for each part. Where nothing
 // but its rows can come of a portal, the next parts are asked for while one is read.
-import type { Failure, Portal } from '../../driver/driver.ts'
+import type { Failure, HeldRows, Portal } from '../../driver/driver.ts'
 import { before, clock } from '../../util/clock.ts'
 import { type Compiled, ownRead } from '../../sql/compiled.ts'
 import type { CursorWords } from '../../sql/dialect.ts'
@@ -24,7 +24,7 @@ interface Sender {
     rows: number,
     isAhead: boolean,
   ): EngineOp
-  /** Whether rows may be read before their part has come whole: nothing is made of all of it together. */
+  /** Whether nothing is made of all rows of a part together. */
   readonly inPieces: boolean
   /** Whether more may be asked for than is wanted now. */
   mayAskAhead(): boolean
@@ -34,11 +34,20 @@ interface Sender {
   bound(stmt: Compiled): Compiled
 }
 
+/** How much is read at once. */
+export interface Wanted {
+  readonly least: number
+  readonly most: number
+  readonly bytes: number
+}
+
 export class RowParts implements Portal {
   readonly name: string
   columns: object | null = null
   ended = false
   bytes = 0
+  readonly holds: boolean = true
+  held: HeldRows | null = null
   readonly #words: CursorWords
   readonly #sender: Sender
   readonly #isPortal: boolean
@@ -47,12 +56,14 @@ export class RowParts implements Portal {
   #asked: EngineOp[] = []
   /** Some rows of this part were read, or the rows before its failure. */
   #reading: EngineOp | null = null
+  /** Why the row that is next cannot be read. */
+  #unreadable: Failure | null = null
   /** Who waits for it has enough of so many of its rows. */
   #awaited: EngineOp | null = null
   #least = 0
   #wake: () => void = () => {}
-  /** Whether it is so for the part that is read. */
-  inPieces = false
+  /** Whether rows of the part that is read may be read before it has come whole. */
+  #early = false
   /** How many parts, and how many rows of them, somebody has read. */
   #parts = 0
   #rows = 0
@@ -82,10 +93,27 @@ export class RowParts implements Portal {
     if (this.#reading !== null && !aborted) return this.#reading
     const isAhead = this.#isPortal && this.#parts > 0 && !this.ended && !aborted && this.#sender.mayAskAhead()
     const op = (aborted ? undefined : this.#asked.shift()) ?? this.#ask(size, isAhead)
-    this.inPieces = isAhead && this.#sender.inPieces
+    this.#early = isAhead && this.#sender.inPieces
     this.#parts++
     if (isAhead) this.#askAhead(size)
     return op
+  }
+
+  /**
+   * Up to so many rows of that part, when it or the first `least` of them have come; fewer behind so many bytes. Rejects as `come` does, and
+   * with the failure of a row that cannot be read, behind the rows before it. Nothing that knows the operation keeps them alive.
+   */
+  async read(op: EngineOp, wanted: Wanted, until: number): Promise<readonly unknown[]> {
+    if (this.#unreadable === null) await this.come(op, wanted.least, until)
+    const rows = this.#unreadable === null ? this.#take(op, wanted) : []
+    return rows.length > 0 ? rows : this.#nothing(op)
+  }
+
+  /** Those that are here. Null: they have to be waited for, or asked for. */
+  here(most: number, bytes: number): readonly unknown[] | null {
+    const op = this.#reading
+    if (op === null || op.held === 0 || !this.inPieces || this.#unreadable !== null) return null
+    return op.signal?.aborted === true ? null : this.#take(op, { most, bytes })
   }
 
   /**
@@ -94,7 +122,7 @@ export class RowParts implements Portal {
    */
   async come(op: EngineOp, least: number, until: number): Promise<void> {
     const come = new Promise<boolean>((resolve, reject) => {
-      this.#awaited = this.inPieces ? op : null
+      this.#awaited = this.#early ? op : null
       this.#least = least
       this.#wake = () => resolve(true)
       op.wait().then(this.#wake, reject)
@@ -106,7 +134,7 @@ export class RowParts implements Portal {
         await come
       }
     } catch (failure) {
-      if (op.rows.length === 0 || !comesBehindRows(failure)) throw failure
+      if (cameOf(op) === 0 || !comesBehindRows(failure)) throw failure
       unheard.add(failure as Failure)
     } finally {
       this.#awaited = null
@@ -115,16 +143,37 @@ export class RowParts implements Portal {
 
   arrived(): void {
     const op = this.#awaited
-    if (op !== null && op.rows.length >= this.#least && op.rows.length < op.maxRows) this.#wake()
+    if (op !== null && cameOf(op) >= this.#least && cameOf(op) < op.maxRows) this.#wake()
   }
 
-  /** So many rows of it, or as many as have come. Nothing that knows the operation keeps them alive. */
-  take(op: EngineOp, size: number): readonly unknown[] {
-    const rows = op.rows.splice(0, size)
-    this.#reading = op.state === 3 && op.failure === null && op.rows.length === 0 ? null : op
+  #take(op: EngineOp, { most, bytes }: Omit<Wanted, 'least'>): readonly unknown[] {
+    const rows = op.held > 0 ? this.#readHeld(op, most, bytes) : op.rows.splice(0, most)
+    const all = op.state === 3 && op.failure === null && cameOf(op) === 0 && this.#unreadable === null
+    this.#reading = all ? null : op
     this.#rows += rows.length
-    if (!this.#isPortal && rows.length < size) this.ended = true
+    if (!this.#isPortal && rows.length < most) this.ended = true
     return rows
+  }
+
+  #readHeld(op: EngineOp, most: number, bytes: number): unknown[] {
+    const held = this.held as HeldRows
+    const { length } = held
+    const rows: unknown[] = []
+    this.#unreadable = held.read(rows, Math.min(most, op.held), bytes)
+    op.held -= length - held.length
+    return rows
+  }
+
+  /** There are no rows. Throws the failure of the one that is next, which is heard now. */
+  #nothing(op: EngineOp): readonly unknown[] {
+    if (this.#unreadable === null) return []
+    op.transaction?.noteFailure(this.#unreadable, op)
+    throw this.#unreadable as unknown
+  }
+
+  /** Whether some rows of a part may be read, and others later. */
+  get inPieces(): boolean {
+    return this.#isPortal && this.#sender.inPieces
   }
 
   /** There are no others. */
@@ -171,6 +220,7 @@ export class RowParts implements Portal {
   /** Nothing that was asked for is read any more. */
   forget(): EngineOp[] {
     this.ended = true
+    this.held?.end()
     const asked = this.#asked.splice(0)
     if (this.#reading !== null) asked.unshift(this.#reading)
     this.#reading = null
@@ -192,9 +242,14 @@ export class RowParts implements Portal {
 
   /** How many parts are asked for ahead: fewer where rows are wide. */
   #ahead(size: number): number {
-    const each = Math.max(1, this.bytes / Math.max(1, this.#rows))
+    const each = Math.max(1, this.bytes / Math.max(1, this.#rows + (this.held?.length ?? 0)))
     return Math.max(1, Math.min(mostParts, Math.floor(Math.min(mostRows, mostBytes / each) / size)))
   }
+}
+
+/** How many of its rows have come and were not read. */
+function cameOf({ rows, held }: EngineOp): number {
+  return rows.length + held
 }
 
 function declaration(text: string, stmt: Compiled): Compiled {

@@ -1,19 +1,29 @@
-// The rows of an answer as they stand in what has arrived, one message behind the other: all of them are read in one loop. It knows no
-// connection; whose rows they are and that they may come now is for the exchange to know.
+// The rows of an answer as they stand in what has arrived, one message behind the other: all of them are read in one loop, or kept. It
+// knows no connection; whose rows they are and that they may come now is for the exchange to know.
 import { OpState } from '../../driver.ts'
 import { endOf, header, Message } from '../inbox.ts'
 import type { Step } from '../step.ts'
+import type { ExchangeHost } from '../wire.ts'
 import { isMisfit, misfit } from './field-reader.ts'
+import { KeptBytes } from './held-rows.ts'
 import type { Bytes } from './row-decoder.ts'
 
 /**
  * Reads the whole DataRows from `from` on. Gives where the first message begins that is another or has not come whole.
  * @throws {ProtocolError} for one that does not fit the description of its columns.
  */
-export function takeRows(step: Step, bytes: Buffer, from: number, to: number): number {
+export function takeRows(
+  step: Step,
+  bytes: Buffer,
+  from: number,
+  to: number,
+  host: Pick<ExchangeHost, 'garbled'>,
+): number {
   const { decoder, op, width } = step
   const { rows } = op
-  let reads = step.failure === null && op.state !== OpState.abandoned && decoder !== null
+  const wanted = step.failure === null && op.state !== OpState.abandoned && decoder !== null
+  const held = wanted ? heldBy(step, host) : null
+  let reads = wanted && held === null
   let count = 0
   let at = from
   while (at + header <= to && bytes[at] === Message.dataRow) {
@@ -32,8 +42,19 @@ export function takeRows(step: Step, bytes: Buffer, from: number, to: number): n
       reads = false
     }
   }
+  if (held !== null) {
+    held.keep(bytes, from, at, count)
+    op.held = (op.held ?? 0) + count
+  }
   step.received += count
   step.bytes += at - from - count * header
   step.portal?.arrived?.()
   return at
+}
+
+/** Null: its rows are read at once. */
+function heldBy({ portal, decoder, keeps }: Step, host: Pick<ExchangeHost, 'garbled'>): KeptBytes | null {
+  if (portal?.holds !== true || decoder === null || keeps) return null
+  portal.held ??= new KeptBytes(decoder, (cause) => host.garbled(cause))
+  return portal.held as KeptBytes
 }
