@@ -2,7 +2,7 @@
 // often than their budget allows: the capture costs 4 to 15 µs. Frames are filtered and turned into text only when somebody asks.
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { inspect } from 'node:util'
+import { inspected } from '../util/thrown.ts'
 
 /** With a function to skip, few frames of this package are left above the caller; every frame costs 0.4 µs. */
 const framesBelowSkip = 6
@@ -46,7 +46,7 @@ export class Place {
     const print = function (this: Place): string {
       return this.toString()
     }
-    Object.defineProperty(this.prototype, inspect.custom, { value: print })
+    Object.defineProperty(this.prototype, inspected, { value: print })
   }
 }
 

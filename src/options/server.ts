@@ -1,11 +1,9 @@
 // Which server is meant, and how connections to it are protected: what the options say, over what the URL says, over what the
 // driver finds in the environment. Called by options.ts, once per engine. Certificates and keys are read here, once, into a
 // SecureContext: a bad one is told at once, and nothing that holds the options can print a key.
-import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import type { SecureContextOptions } from 'node:tls'
 import type { Descriptor, Place, Said, SslMode } from '../driver/descriptor.ts'
 import { text } from '../driver/option-checks.ts'
 import { InvalidUrlError, type OptionProblem } from '../errors/index.ts'
@@ -320,8 +318,10 @@ function usual(mode: SslMode | undefined, option: boolean | TlsOptions | undefin
 /** Node ignores an authority it cannot read and then trusts nobody; told here, it names the mistake (often a path). */
 function makeContext(context: ContextOptions, problems: OptionProblem[]): unknown {
   try {
+    // Loaded where they are needed alone: without TLS, to load them is a good part of the start of a process.
+    const { X509Certificate } = process.getBuiltinModule('node:crypto')
     for (const authority of [context.ca ?? []].flat()) void new X509Certificate(authority)
-    return createSecureContext(bare(context as SecureContextOptions))
+    return process.getBuiltinModule('node:tls').createSecureContext(bare(context as SecureContextOptions))
   } catch (error) {
     const code = (error as { code?: unknown }).code
     const reason = typeof code === 'string' ? ` (${code})` : ''
@@ -349,7 +349,7 @@ interface TlsFiles {
 function readTlsFiles(said: Said, byItself: boolean, problems: OptionProblem[]): TlsFiles {
   const ofUser = (name: string): string | undefined => {
     const path = join(homedir(), '.postgresql', name)
-    return byItself && existsSync(path) ? path : undefined
+    return byItself && process.getBuiltinModule('node:fs').existsSync(path) ? path : undefined
   }
   const read = (name: string, path: string | undefined, secret: boolean = false): string | undefined => {
     if (path === undefined) return undefined
@@ -358,7 +358,7 @@ function readTlsFiles(said: Said, byItself: boolean, problems: OptionProblem[]):
         problems.push({ name, problem: `names the file ${path}, which others may read; it needs the permissions 0600` })
         return undefined
       }
-      const content = readFileSync(path)
+      const content = process.getBuiltinModule('node:fs').readFileSync(path)
       if (content.toString().trim() !== '') return secret ? keyText(content) : content.toString()
       problems.push({ name, problem: `names the file ${path}, which is empty` })
       return undefined
@@ -381,6 +381,7 @@ function readTlsFiles(said: Said, byItself: boolean, problems: OptionProblem[]):
 function keyText(content: Buffer): string {
   const pem = content.toString()
   if (pem.includes('-----BEGIN')) return pem
+  const { createPrivateKey } = process.getBuiltinModule('node:crypto')
   for (const type of ['pkcs8', 'pkcs1', 'sec1'] as const)
     try {
       return createPrivateKey({ key: content, format: 'der', type }).export({ format: 'pem', type: 'pkcs8' }) as string
@@ -393,6 +394,6 @@ function keyText(content: Buffer): string {
 /** As PostgreSQL: 0600 for the user's own, 0640 for root's. */
 function isOpen(path: string): boolean {
   if (process.platform === 'win32') return false
-  const { mode, uid } = statSync(path)
+  const { mode, uid } = process.getBuiltinModule('node:fs').statSync(path)
   return (mode & (uid === 0 ? 0o037 : 0o077)) !== 0
 }

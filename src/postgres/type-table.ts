@@ -5,7 +5,6 @@ import type { ColumnSpec } from '../sql/compiled.ts'
 import { atLocal, type ElementReader, readArray, readBytea, readTimestamp } from './text-forms.ts'
 import { elementOf } from './types/built-in.ts'
 import { unreadable, unreadableTime } from './types/pieces.ts'
-import { randomUUID } from 'node:crypto'
 
 /** What an 8-byte integer becomes; `number` refuses what a number cannot hold. */
 export type Int8 = 'number' | 'bigint' | 'string'
@@ -127,8 +126,8 @@ const numbers = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 
 type Convert = (digits: string) => unknown
 
-/** Nobody who writes JSON can know it. */
-const mark = `${randomUUID()}:`
+/** Nobody who writes JSON can know it. Made when it is needed, which is seldom: `node:crypto` takes long to load. */
+let mark = ''
 
 const unsafeMember =
   'An integer inside of JSON in the answer is larger than a number can hold exactly. Set the option int8 to ' +
@@ -153,6 +152,7 @@ function reader(convert: Convert, isExact: (digits: string) => boolean): Reader 
 /** Puts texts with a mark of their own in place of large integers, and lets `JSON.parse` give back what they stand for. */
 function readJson(text: string, convert: Convert, isExact: (digits: string) => boolean): unknown {
   let found = false
+  if (mark === '') mark = `${process.getBuiltinModule('node:crypto').randomUUID()}:`
   const mend = (piece: string): string =>
     piece.replace(numbers, (number) => {
       if (!/^-?\d{16,}$/.test(number) || isExact(number)) return number

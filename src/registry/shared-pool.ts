@@ -1,7 +1,6 @@
 // One pool for a database and process, behind all that ask for it: opened by the first use, closed by whoever asks for it or
 // by the last `run()`, and opened again by the next use. Also what it is known by among the others, and where two calls differ:
 // as digests, since a source holds a password, and what is kept for the process can be looked at by anybody in it.
-import { createHash } from 'node:crypto'
 import { Db } from '../db/db.ts'
 import { currentChain } from '../engine/context/chain.ts'
 import type { CloseOptions, Engine } from '../engine/engine.ts'
@@ -252,7 +251,7 @@ function flatten(value: object, path: string = ''): Record<string, string> {
 }
 
 export function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64')
+  return process.getBuiltinModule('node:crypto').createHash('sha256').update(text).digest('base64')
 }
 
 const objects = new WeakMap<object, number>()

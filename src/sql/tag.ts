@@ -1,7 +1,7 @@
 // The `` sql`…` `` tag: texts in which every interpolated value becomes a parameter, unless it is SQL itself. Called by
 // users and by the bound `db.sql`. A fragment is immutable, runs nothing, and is recognised by a private brand, so that
 // no data can pose as one.
-import { inspect } from 'node:util'
+import type { inspect } from 'node:util'
 import { ParameterError, UsageError } from '../errors/index.ts'
 import { Placeholder } from './baked.ts'
 import type { Dialect } from './dialect.ts'
@@ -22,6 +22,7 @@ import {
 } from './parts.ts'
 import { embed, isQuery, toStatement, type Statement, type ToStatement } from './statement.ts'
 import { describeType } from '../util/options.ts'
+import { inspected } from '../util/thrown.ts'
 
 /** A piece of SQL with its values: a whole query or a part of one. Only `sql` and its methods make it. */
 export interface Fragment<Row = unknown> extends ToStatement<Row> {
@@ -167,7 +168,7 @@ class SqlFragment<Row> implements Fragment<Row> {
     )
   }
 
-  [inspect.custom](): string {
+  [inspected](): string {
     const { sql: text, params } = this[toStatement]()
     return `Fragment { ${text} } with ${params.length === 1 ? '1 value' : `${params.length} values`}`
   }

@@ -1,6 +1,6 @@
 // Code of the user, called where nobody of the user's is there to catch: what it throws, now or later, goes to one
 // function and nowhere else. And what was thrown, as text: it can be anything, also something that throws when it is read.
-import { inspect } from 'node:util'
+import type { inspect } from 'node:util'
 
 const longestText = 200
 
@@ -51,10 +51,13 @@ export function rejected(error: unknown): Promise<never> {
   return Promise.reject(error)
 }
 
+/** `inspect.custom`, as the manual of Node writes it: an import of `node:util` takes a millisecond. */
+export const inspected: typeof inspect.custom = Symbol.for('nodejs.util.inspect.custom') as typeof inspect.custom
+
 // What `console.log` and `util.inspect` show of our objects is what their `toString()` says: what they are doing now,
 // never a password or a parameter value.
 const PrintedByToString = class {
-  [inspect.custom](): string {
+  [inspected](): string {
     return (this as { toString(): string }).toString()
   }
 }

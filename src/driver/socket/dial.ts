@@ -1,7 +1,7 @@
 // A socket to a PostgreSQL server, with TLS or without, for a connection and for the request to cancel. What is sent before TLS
 // stands is the request for it alone, and nothing that a server says before is believed.
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
-import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { ConnectError, ProtocolError, UsageError } from '../../errors/index.ts'
 import { clock, msUntil } from '../../util/clock.ts'
 import type { Failure } from '../driver.ts'
@@ -18,6 +18,9 @@ export interface Target {
   /** After how long without traffic the system asks for the other side; null: never. */
   readonly keepAliveMs: number | null
 }
+
+/** Loaded where it is needed alone: without TLS, to load it is a good part of the start of a process. */
+const tls = () => process.getBuiltinModule('node:tls')
 
 const sslRequest: Buffer = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 const protocolName = 'postgresql'
@@ -60,7 +63,7 @@ export function dial(target: Target, wire: SocketWire, deadline: number, runner:
       first.once('connect', () => done(first, true))
     } else if (direct) {
       const place: object = { ...placeOf(target), onread: wire.onread }
-      const secure = connectTls({ ...place, ...tlsOf(target.host, ssl) })
+      const secure = tls().connect({ ...place, ...tlsOf(target.host, ssl) })
       first = secure
       watch(secure)
       secure.once('secureConnect', () => {
@@ -92,7 +95,7 @@ function askForTls(
   socket.once('data', (answer: Buffer) => {
     const [byte] = answer
     // What is behind the answer came without TLS, from anybody: CVE-2021-23222.
-    if (answer.length === 1 && byte === 0x53) secured(connectTls({ ...tlsOf(host, ssl), socket }))
+    if (answer.length === 1 && byte === 0x53) secured(tls().connect({ ...tlsOf(host, ssl), socket }))
     else if (answer.length === 1 && byte === 0x4e) fail(noTls())
     // The text of an error is not shown for the same reason: CVE-2024-10977.
     else if (byte === 0x45)

@@ -1,6 +1,5 @@
 // The hash of a server's certificate that a login is bound to: `tls-server-end-point` of RFC 5929. Which hash that is depends on
 // how the certificate was signed. Node 20 does not say, so it is read from the certificate (DER, X.690) by hand.
-import { createHash } from 'node:crypto'
 
 /** Signature algorithms by object identifier, as the bytes of it in hexadecimal, and the hash of each. */
 const hashes: ReadonlyMap<string, string> = new Map([
@@ -45,7 +44,8 @@ const firstParameter = 0xa0
 /** Null: its signature has no hash (Ed25519), or one that nobody here knows. */
 export function endPointOf(certificate: Buffer): Buffer | null {
   const hash = hashOf(certificate)
-  return hash === null ? null : createHash(hash).update(certificate).digest()
+  if (hash === null) return null
+  return process.getBuiltinModule('node:crypto').createHash(hash).update(certificate).digest()
 }
 
 /** The name of the hash, for `createHash`. */

@@ -1,6 +1,6 @@
 // An open, authenticated connection to one PostgreSQL server: socket, TLS, login, within one deadline. What a session stands on.
 import { isIP } from 'node:net'
-import { TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import { clock, msUntil } from '../../util/clock.ts'
 import type { ConnectionHooks } from '../driver.ts'
 import { Login } from '../postgres/open/login.ts'
@@ -55,7 +55,7 @@ export async function openWire(
       },
       password: () => passwordOf(options),
       channelBinding: options.channelBinding ?? 'prefer',
-      endPoint: wire.socket instanceof TLSSocket ? certificateOf(wire.socket) : undefined,
+      endPoint: target.ssl === false ? undefined : certificateOf(wire.socket as TLSSocket),
     },
     login,
     hooks,

@@ -1,11 +1,13 @@
 // SCRAM-SHA-256, the client's side of it (RFC 5802, RFC 7677), with and without channel binding. Texts in, texts out; it knows
 // no messages and no socket. The server has to prove that it knows the password too: `verify` throws otherwise.
-import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { ProtocolError } from '../../errors/index.ts'
 import { saslPrep } from './sasl-prep.ts'
 
 export const scramSha256 = 'SCRAM-SHA-256'
 export const scramSha256Plus = 'SCRAM-SHA-256-PLUS'
+
+/** Loaded where it is needed alone: with `trust`, to load it is a good part of the start of a process. */
+const crypto = () => process.getBuiltinModule('node:crypto')
 
 /** A server that asks for more rounds would burn the time of this process before it has proved anything. */
 const mostRounds = 10_000_000
@@ -32,7 +34,7 @@ export class Scram {
   constructor(
     password: string,
     binding: Binding,
-    nonce: string = randomBytes(18).toString('base64'),
+    nonce: string = crypto().randomBytes(18).toString('base64'),
     user: string = '',
   ) {
     this.#password = password
@@ -59,7 +61,7 @@ export class Scram {
     const said = `${this.#bare},${challenge},${final}`
     const salted = await stretch(saslPrep(this.#password), salt, rounds)
     const clientKey = keyed(salted, 'Client Key')
-    const signature = keyed(createHash('sha256').update(clientKey).digest(), said)
+    const signature = keyed(crypto().createHash('sha256').update(clientKey).digest(), said)
     this.#proof = keyed(keyed(salted, 'Server Key'), said)
     return `${final},p=${xor(clientKey, signature).toString('base64')}`
   }
@@ -69,7 +71,7 @@ export class Scram {
     const [, proof] = /^v=([^,]+)(?:,.*)?$/s.exec(final) ?? []
     if (proof === undefined || this.#proof === null) throw new ProtocolError('a SCRAM exchange without a proof')
     const given = base64(proof)
-    if (given === null || given.length !== this.#proof.length || !timingSafeEqual(given, this.#proof))
+    if (given === null || given.length !== this.#proof.length || !crypto().timingSafeEqual(given, this.#proof))
       throw new ProtocolError('a SCRAM exchange whose proof is wrong: the server does not know the password')
   }
 }
@@ -100,12 +102,14 @@ function base64(text: string): Buffer | null {
 
 function stretch(password: string, salt: Buffer, rounds: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    pbkdf2(password, salt, rounds, 32, 'sha256', (error, key) => (error === null ? resolve(key) : reject(error)))
+    crypto().pbkdf2(password, salt, rounds, 32, 'sha256', (error, key) =>
+      error === null ? resolve(key) : reject(error),
+    )
   })
 }
 
 function keyed(key: Buffer, text: string): Buffer {
-  return createHmac('sha256', key).update(text).digest()
+  return crypto().createHmac('sha256', key).update(text).digest()
 }
 
 function xor(one: Buffer, other: Buffer): Buffer {

@@ -1,7 +1,6 @@
 // The start of a session, from the first message to the server's being ready: who we are, how that is proved, what the server
 // announces. It reads messages and writes answers; what may come in which order is the login's matter, so that the
 // same table holds for every driver.
-import { createHash } from 'node:crypto'
 import { ConnectError, ProtocolError, UsageError } from '../../errors/index.ts'
 import { State } from '../../postgres/sqlstate.ts'
 import { deferred } from '../../util/clock.ts'
@@ -271,6 +270,7 @@ function mechanismsIn(body: BodyReader): string[] {
 
 /** `md5` and the hash of the salt behind that of password and user. */
 export function md5(password: string, user: string, salt: Buffer): string {
+  const { createHash } = process.getBuiltinModule('node:crypto')
   const inner = createHash('md5').update(password).update(user).digest('hex')
   return `md5${createHash('md5').update(inner).update(salt).digest('hex')}`
 }

@@ -20,10 +20,10 @@ export const keepsNothing: PoolerAnswer = { keeps: false, holds: false }
  * they are. Null: there was no answer in time, or the session is gone.
  */
 export async function askPooler(session: Session, deadline: number): Promise<PoolerAnswer | null> {
-  const op = silentOp(probe, 0, [probeName])
+  const op = silentOp(probe, 0, [probeName()])
   if (await session.run([op], deadline)) {
     const names = op.rows.map((row) => String((row as Readonly<Record<string, unknown>>)['name']))
-    if (names.includes(probeName)) return keepsNothing
+    if (names.includes(probeName())) return keepsNothing
     return { keeps: true, holds: names.some((name) => ofPgBouncer.test(name)) }
   }
   const { failure } = op

@@ -1,6 +1,5 @@
 // What is known of a driver that reaches PostgreSQL over the network, before it is loaded; and the PG… variables: what a postgres
 // URL and the options leave out is read from them, as libpq does. Read once per engine, when it is opened.
-import { readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { OptionProblem } from '../../../errors/index.ts'
@@ -9,6 +8,9 @@ import type { Descriptor, Environment, Known, Said } from '../../descriptor.ts'
 import { serverOptions } from '../../option-checks.ts'
 import { postgres } from '../../../postgres/dialect.ts'
 import { completeTls, postgresParameters, refusedParameters } from './url-parameters.ts'
+
+/** Node has it loaded; to import it takes a millisecond. */
+const fs = () => process.getBuiltinModule('node:fs')
 
 /** But for its name, its schemes and how it is loaded. */
 export const overNetwork: Omit<Descriptor, 'name' | 'schemes' | 'load'> = {
@@ -139,10 +141,10 @@ function readService(service: string, file: string | undefined): Pairs | string 
   const files = [named ?? join(homedir(), '.pg_service.conf')]
   if (PGSYSCONFDIR) files.push(join(PGSYSCONFDIR, 'pg_service.conf'))
   for (const path of files) {
-    if (path !== named && statSync(path, { throwIfNoEntry: false }) === undefined) continue
+    if (path !== named && fs().statSync(path, { throwIfNoEntry: false }) === undefined) continue
     let text: string
     try {
-      text = readFileSync(path, 'utf8')
+      text = fs().readFileSync(path, 'utf8')
     } catch {
       return `names a service, and the file of services ${path} cannot be read`
     }

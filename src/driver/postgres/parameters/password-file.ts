@@ -1,6 +1,5 @@
 // The file of passwords of libpq: which of its lines is for a server, a database and a user. Asked for each connection whose
 // server wants a password and nobody gave one, so what is changed in it holds for the next connection.
-import { readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { ConnectError } from '../../../errors/index.ts'
@@ -28,6 +27,7 @@ export function usualPasswordFile(): string {
  * @see PostgreSQL manual, "The Password File".
  */
 export async function readPassword(path: string, place: PasswordPlace): Promise<string> {
+  const { readFile, stat } = process.getBuiltinModule('node:fs/promises')
   const status = await stat(path).catch(() => null)
   if (status === null) return ''
   if (!status.isFile()) throw refused(path, 'it is no plain file')

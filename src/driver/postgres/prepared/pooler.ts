@@ -1,6 +1,5 @@
 // Statements that are prepared by name behind a transaction pooler, which keeps them for each of its clients and parses them again
 // in whatever session of the server answers. It knows statements by their texts and declared types, so these decide the names here.
-import { createHash } from 'node:crypto'
 import { type Compiled, ownRead } from '../../../sql/compiled.ts'
 
 /** A statement as the pooler knows it. */
@@ -66,6 +65,7 @@ function mark(edition: number): string {
 
 /** No two statements have the same: one that a pooler hands to another client is the one that client means. */
 function nameOf(text: string, declared: readonly number[] | null): string {
+  const { createHash } = process.getBuiltinModule('node:crypto')
   const hash = createHash('sha256').update(`${declared === null ? '' : declared.join()}\0${text}`)
   return `genever_${hash.digest('base64url').slice(0, 32)}`
 }
@@ -76,7 +76,11 @@ export const probe: Compiled = ownRead(
   'SELECT',
 )
 
-export const probeName: string = nameOf(probe.text, null)
+let nameOfProbe = ''
+
+export function probeName(): string {
+  return (nameOfProbe ||= nameOf(probe.text, null))
+}
 
 /** The names that PgBouncer gives, which keeps statements from version 1.21 on. */
 export const ofPgBouncer: RegExp = /^PGBOUNCER_\d+$/

@@ -85,7 +85,7 @@ export class PreparedCache {
       const op = ops[i] as Op
       const step = new Step(op, this.#names)
       const { stmt } = step
-      if (stmt === probe) step.entry = new Prepared(probeName, '', 0, 0)
+      if (stmt === probe) step.entry = new Prepared(probeName(), '', 0, 0)
       else if (named && stmt.name !== '' && stmt.cls !== 'multi') {
         if (this.#pooler === null) this.#prepare(step, prefix, tries > 1)
         else this.#prepareThrough(this.#pooler, step, types)
