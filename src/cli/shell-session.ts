@@ -66,7 +66,8 @@ export class ShellSession {
   }
 
   async beginTransaction(): Promise<string | undefined> {
-    if (this.#transaction !== null) throw new CommandLineError('A transaction is open already.')
+    if (this.#transaction !== null)
+      throw new CommandLineError('A transaction is open already. End it by .commit or .rollback.')
     const { db } = this.#project
     const begin = (): Promise<ManualTransaction> => db.begin()
     this.#transaction = await this.within(begin)
@@ -110,6 +111,9 @@ function tenantOf(name: string): unknown {
   try {
     return JSON.parse(name)
   } catch (cause) {
-    throw new CommandLineError('The tenant is no JSON.', { cause })
+    throw new CommandLineError(
+      'The tenant begins like JSON and cannot be read as JSON. Check its quotes and brackets.',
+      { cause },
+    )
   }
 }

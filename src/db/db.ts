@@ -126,7 +126,7 @@ export class Db extends Source implements AsyncDisposable {
   /** Takes the engine away without closing it. Returns undefined if there was none. (GINO: `pop_bind`.) */
   unbind(): Engine | undefined {
     const engine = this.#engine ?? undefined
-    if (this.#state === 'opening') throw new UsageError('unbind() cannot be called while the database is being opened.')
+    if (this.#state === 'opening') throw new UsageError('unbind() was called during open(): await that first.')
     if (this.#state === 'closed') return undefined
     this.#engine = null
     this.#source = null

@@ -168,7 +168,10 @@ export class WebPlugin<R> {
     const settings = settingsForRequest?.(context)
     const make = (): RequestScope => {
       const engine = this.db.engineHere()
-      if (engine instanceof Promise) throw new UsageError('A request came before the database had been opened.')
+      if (engine instanceof Promise)
+        throw new UsageError(
+          'A request came before the database had been opened. Await open() of the plug-in before the server listens.',
+        )
       return new RequestScope(this.db, engine, { what, settings, hold, onAbort, tags, tenant: stay })
     }
     const stay = this.#arriving

@@ -79,7 +79,9 @@ function placeOf(where: unknown): PlaceOfClaims {
   return (claims) => {
     for (const key of byKey.keys())
       if (!claims.some(([given]) => given === key))
-        throw new TenantError(`The claim ${JSON.stringify(key)} is missing.`)
+        throw new TenantError(
+          `The claim ${JSON.stringify(key)} is missing, for which rowSecurity({ claims }) has a setting. Where it has no value, give null.`,
+        )
     return (
       settingsOf(Object.fromEntries(claims.map(([key, value]) => [settingOf(byKey, key), textOf(value as Claim)]))) ??
       {}
@@ -90,7 +92,9 @@ function placeOf(where: unknown): PlaceOfClaims {
 function settingOf(byKey: ReadonlyMap<string, string>, key: string): string {
   const name = byKey.get(key)
   if (name === undefined)
-    throw new TenantError(`The claim ${JSON.stringify(key)} has no setting in rowSecurity({ claims }).`)
+    throw new TenantError(
+      `The claim ${JSON.stringify(key)} has no setting in rowSecurity({ claims }). Name one there, or leave the claim out.`,
+    )
   return name
 }
 

@@ -2,6 +2,7 @@
 // work through. It asks no database.
 import { quoteName, quoteText } from '../builder/drizzle/core/render.ts'
 import { UsageError } from '../errors/index.ts'
+import { describeType } from '../util/options.ts'
 import { policySql, roleSql } from './ddl/policy.ts'
 import { sequenceSql } from './ddl/sequence.ts'
 import type { PlanItem } from './item.ts'
@@ -89,7 +90,7 @@ class Comments {
   constructor(given: StatementOptions['comments']) {
     this.#texts = new Map(given)
     for (const text of this.#texts.values())
-      if (typeof text !== 'string') throw new UsageError('A comment is a string.')
+      if (typeof text !== 'string') throw new UsageError(`A comment is a string, not ${describeType(text)}.`)
   }
 
   on(kind: string, name: string, source: object | undefined): string[] {

@@ -203,7 +203,7 @@ function add(whole: Composition, value: unknown, piece: Piece | undefined): void
 }
 
 function identifier(dialect: Dialect, path: readonly string[]): Fragment {
-  if (path.length === 0) throw new UsageError('sql.identifier needs a name.')
+  if (path.length === 0) throw new UsageError("sql.identifier() needs a name, such as sql.identifier('users').")
   const name = new Ref(path)
   // It is quoted for the database it runs on, and refused here.
   name.quoted(dialect)

@@ -3,7 +3,7 @@ import type { EngineOptions } from '../engine/open/create-engine.ts'
 import type { Row } from '../engine/query/executor.ts'
 import { UsageError } from '../errors/index.ts'
 import type { Params } from '../sql/statement.ts'
-import { type Check, describeType, must, readOptions } from '../util/options.ts'
+import { type Check, describeType, must, mustBeNumber, readOptions } from '../util/options.ts'
 import { Printable } from '../util/thrown.ts'
 import { longestTimerMs } from '../util/clock.ts'
 import { Bridge } from './bridge.ts'
@@ -34,7 +34,7 @@ export type SyncModule<M> = {
 const defaultMs = 30_000
 
 const optionChecks = {
-  timeoutMs: must(
+  timeoutMs: mustBeNumber(
     `milliseconds from 1 to ${longestTimerMs}`,
     (value) => typeof value === 'number' && value >= 1 && value <= longestTimerMs,
   ),

@@ -67,7 +67,9 @@ class Service {
     const module = (await import(work.module)) as Readonly<Record<string, unknown>>
     const { db: own, [work.name]: called } = module
     if (typeof called !== 'function')
-      throw new UsageError(`The module exports no function ${JSON.stringify(work.name)}.`)
+      throw new UsageError(
+        `The module exports no function ${JSON.stringify(work.name)}. Export it there, or correct the name.`,
+      )
     const call = async (): Promise<unknown> => (called as (...args: unknown[]) => unknown)(...work.args)
     const theirs = own instanceof Db ? own : null
     if (theirs !== null && !isUnbound(theirs)) return within(theirs, settings, call)

@@ -73,10 +73,21 @@ export function describeType(value: unknown): string {
   return name === 'Object' || !/^[\w$]{1,60}$/.test(name) ? 'an object' : `an object of class ${name}`
 }
 
+/** As `describeType`, but a number by its value: for what should be one that is never secret. */
+export function describeNumber(value: unknown): string {
+  return typeof value === 'number' ? String(value) : describeType(value)
+}
+
 export const must =
   (wanted: string, fits: (value: unknown) => boolean): Check =>
   (value) =>
     fits(value) ? undefined : `must be ${wanted}; it is ${describeType(value)}`
+
+/** As `must`, for what is a number: one that does not fit is shown. */
+export const mustBeNumber =
+  (wanted: string, fits: (value: unknown) => boolean): Check =>
+  (value) =>
+    fits(value) ? undefined : `must be ${wanted}; it is ${describeNumber(value)}`
 
 export const boolean: Check = must('true or false', (value) => typeof value === 'boolean')
 
@@ -89,7 +100,7 @@ export const anyOf =
 
 /** A whole number. */
 export const integer = (least: number, most: number = Number.MAX_SAFE_INTEGER, endless: boolean = false): Check =>
-  must(
+  mustBeNumber(
     `a whole number ${most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`}${endless ? ', or Infinity' : ''}`,
     (value) =>
       (Number.isInteger(value) && Number(value) >= least && Number(value) <= most) || (endless && value === Infinity),
@@ -97,14 +108,14 @@ export const integer = (least: number, most: number = Number.MAX_SAFE_INTEGER, e
 
 /** A duration in milliseconds. 0 means "at once" where it is allowed, never "no limit". */
 export const milliseconds = (least: 0 | 1, endless: boolean = false): Check =>
-  must(
+  mustBeNumber(
     `milliseconds from ${least} to ${longestTimerMs}${endless ? ', or Infinity' : ''}`,
     (value) =>
       (typeof value === 'number' && value >= least && value <= longestTimerMs) || (endless && value === Infinity),
   )
 
 /** How long something may take; `Infinity` is no limit. */
-export const duration: Check = must(
+export const duration: Check = mustBeNumber(
   'a number of milliseconds, 0 or more, or Infinity for no limit',
   (value) => typeof value === 'number' && value >= 0,
 )

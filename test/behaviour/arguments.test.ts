@@ -136,6 +136,16 @@ describe('a duration', () => {
     expect(server.sent()).toEqual([])
     await sound(server)
   })
+
+  test.each(Object.keys(timed))(
+    'of %s is shown where it is a number that cannot be, and by its type where it is none',
+    async (what) => {
+      await using server = await fake()
+
+      expect(((await failure(() => timed[what]?.(server.db, -7 as never))) as Error).message).toContain('-7')
+      expect(((await failure(() => timed[what]?.(server.db, '50' as never))) as Error).message).not.toContain('50')
+    },
+  )
 })
 
 describe('arguments beside options', () => {

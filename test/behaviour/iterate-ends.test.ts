@@ -30,7 +30,7 @@ forEachDriver((driver) => {
 
   test('closed by hand it says so, also in an open transaction, and gives no row it had fetched', async () => {
     const db = await driver.single()
-    const closed = /^The cursor opened at .* has been closed/
+    const closed = /^The cursor opened at .* has been closed\. Call iterate\(\) again/
     await db.transaction(async () => {
       for (const batchSize of [2, 100]) {
         const cursor = db.iterate<N>(upTo(3), [], { batchSize })

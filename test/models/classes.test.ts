@@ -463,7 +463,7 @@ describe('a definition', () => {
     const { get } = Thing
 
     // @ts-expect-error statics need their class
-    await expect(get(1)).rejects.toThrow('A model was expected')
+    await expect(get(1)).rejects.toThrow('A model was expected, a class that extends Model(db, table), not undefined.')
     expect(String(Thing.where(sql`true`))).toContain('select')
   })
 })

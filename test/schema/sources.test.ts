@@ -92,7 +92,7 @@ describe('refused before anything is sent is', () => {
     [
       'a storage parameter that is SQL',
       [pgTable('one', { id: integer() }, (t) => [index('i').on(t.id).with({ 'x) drop': 1 })])],
-      'storage parameter',
+      'The storage parameter "x) drop" has other signs',
     ],
   ])('%s', (_, given, message) => {
     const error = thrownBy(() => createStatements(given as object))

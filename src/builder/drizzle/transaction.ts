@@ -105,7 +105,7 @@ function optionsOf(config: DrizzleTransactionConfig | undefined): TransactionOpt
 function isReadOnly(accessMode: string): boolean {
   if (accessMode === 'read only') return true
   if (accessMode === 'read write') return false
-  throw new UsageError('accessMode of a transaction is "read only" or "read write".')
+  throw new UsageError('The option accessMode of a transaction must be "read only" or "read write".')
 }
 
 /**

@@ -152,7 +152,9 @@ class Loading implements Port {
       this.open = false
     }
     if (this.#sink === null)
-      throw new UsageError('The driver carries no data of a COPY, so copyFrom() has sent nothing.')
+      throw new UsageError(
+        'The driver carries no data of a COPY, so copyFrom() has sent nothing. The drivers pg, socket and pglite do.',
+      )
     return op.count
   }
 

@@ -205,7 +205,9 @@ class Unloading implements Port {
         ended(
           this.#given
             ? undefined
-            : new UsageError('The driver carries no data of a COPY, so copyTo() has read nothing.'),
+            : new UsageError(
+                'The driver carries no data of a COPY, so copyTo() has read nothing. The drivers pg, socket and pglite do.',
+              ),
         ),
       (thrown: unknown) => ended(thrownError(thrown, op) as Error),
     )

@@ -310,7 +310,9 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     if (this.#state === 'closed')
       throw this.#gone
         ? (this.#home as CursorHome).ended()
-        : new TransactionStateError(`The cursor opened at ${this.place} has been closed.`)
+        : new TransactionStateError(
+            `The cursor opened at ${this.place} has been closed. Call iterate() again for another one.`,
+          )
     if (this.#scope !== null && (this.#scope.slot === null || this.#scope.slot.closed))
       throw new ReleasedConnectionError(
         `The cursor opened at ${this.place} belongs to a scope that has ended. Read it inside of the scope, or make it where it is read.`,

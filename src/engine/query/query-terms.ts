@@ -5,7 +5,16 @@ import { Tags } from '../../sql/tags.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
 import { isQuery, type Loading, loadingOf, type Params } from '../../sql/statement.ts'
 import { Conversions, type TypeConversions } from '../../sql/conversions.ts'
-import { abortSignal, anyOf, describeType, duration, integer, isPlain, type Checks } from '../../util/options.ts'
+import {
+  abortSignal,
+  anyOf,
+  describeNumber,
+  describeType,
+  duration,
+  integer,
+  isPlain,
+  type Checks,
+} from '../../util/options.ts'
 import { asExecutor, callOptions, kindOf, place } from '../handle.ts'
 import type { EngineCore, From, QueryDefaults } from '../core.ts'
 import type { EngineOp } from './op.ts'
@@ -83,7 +92,7 @@ export const cursorRowChecks: Checks<CursorTerms & RowTerms> = { ...rowChecks, b
 /** @throws {UsageError} unless it is a number of rows. */
 export function checkCount(count: number, method: string): void {
   if (!Number.isInteger(count) || count < 0 || count > mostRows)
-    throw new UsageError(`${method} takes a whole number of rows from 0 to ${mostRows}, not ${describeType(count)}.`)
+    throw new UsageError(`${method} takes a whole number of rows from 0 to ${mostRows}, not ${describeNumber(count)}.`)
 }
 
 export const defaultsChecks: Checks<QueryDefaults> = { timeoutMs: duration, tags: { read: (given) => Tags.of(given) } }

@@ -8,7 +8,7 @@ import {
   duration,
   integer,
   milliseconds,
-  must,
+  mustBeNumber,
   type Checks,
   readAgain,
 } from '../../util/options.ts'
@@ -37,7 +37,7 @@ export const isolationLevel: Check = (value) => {
 }
 
 // PostgreSQL counts it in an integer, which holds what a timer holds.
-const idleTimeout: Check = must(
+const idleTimeout: Check = mustBeNumber(
   `milliseconds, more than 0 and up to ${longestTimerMs}, or Infinity for no limit`,
   (value) => typeof value === 'number' && value > 0 && (value <= longestTimerMs || value === Infinity),
 )

@@ -3,7 +3,7 @@
 import type { Column, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import { conditionGiven, expressionsGiven } from '../query/given.ts'
-import { isPlain, type Checks, readOptions } from '../../util/options.ts'
+import { describeType, isPlain, type Checks, readOptions } from '../../util/options.ts'
 import { reserved } from '../meta/define.ts'
 import { metaOf, type ModelLike, modelName } from '../meta/model-meta.ts'
 import type { Loaded, Loader, LoaderLike, Many, ManyOptions } from '../types/loader.ts'
@@ -113,7 +113,8 @@ export function distinctOf(of: unknown, by: readonly Column[]): RuntimeLoader {
 
 /** @throws {UsageError} for a name that is empty. */
 export function aliasOf(model: ModelLike, name: string): RuntimeAlias {
-  if (typeof name !== 'string' || name === '') throw new UsageError('alias() takes a name.')
+  if (typeof name !== 'string' || name === '')
+    throw new UsageError(`alias() takes the name of the alias, a text that is not empty, not ${describeType(name)}.`)
   return new AliasedModel(aliasSource(model, name))
 }
 
@@ -146,7 +147,10 @@ export function many(loader: unknown, options?: ManyOptions): Many<unknown> {
 
 function between(value: unknown): Source {
   const source = value instanceof Source ? value : sourceOf(value)
-  if (source.model === null) throw new UsageError('many() goes through a model, or an alias of one.')
+  if (source.model === null)
+    throw new UsageError(
+      'The option through of many() was given a bare table: make a model of it, or use an alias of one.',
+    )
   return source
 }
 
@@ -158,7 +162,8 @@ export function literal<V>(value: V): Loader<V> {
 /** @throws {UsageError} for a key that a column, a property or a member of every instance has. */
 function childrenOf(source: Source, map: Map): ChildNode[] {
   const { model } = source
-  if (model === null) throw new UsageError('load() belongs to a model or an alias of one.')
+  if (model === null)
+    throw new UsageError('load() was called for a bare table: make a model of it, or use an alias of one.')
   const meta = metaOf(model)
   if (!isPlain(map)) throw new UsageError('load() takes a plain object of names and loaders, such as { team: Team }.')
   const members = membersOf(map)

@@ -8,7 +8,7 @@ import type { Dialect } from '../../sql/dialect.ts'
 import { expressionsOf, withProperties } from '../meta/expressions.ts'
 import { isModel, metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { nameOf } from '../meta/table.ts'
-import { isPlain } from '../../util/options.ts'
+import { describeType, isPlain } from '../../util/options.ts'
 import type { SqlText } from '../meta/sql-text.ts'
 
 /** How an alias, or a model over a subquery, tells its source. */
@@ -78,7 +78,7 @@ export function sourceOf(value: unknown): Source {
   if (own !== undefined) return own
   if (!isPlain(value) && is(value, Table))
     return ofTable(tableName(value) as string, null, value, getTableColumns(value))
-  throw new UsageError('A model, an alias of one, or a table was expected.')
+  throw new UsageError(`A model, an alias of one, or a table was expected, not ${describeType(value)}.`)
 }
 
 function ofTable(id: string, model: ModelLike | null, table: Table, columns: Source['columns']): Source {

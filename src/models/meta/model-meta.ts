@@ -11,6 +11,7 @@ import { UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import { asynchronous, isAsync } from '../json/defaults.ts'
+import { describeType } from '../../util/options.ts'
 import type { JsonProperty } from '../json/property.ts'
 import type { ModelHooks } from '../types/values.ts'
 import { makerOf } from './maker.ts'
@@ -228,7 +229,8 @@ export function modelName(model: unknown): string {
 /** @throws {UsageError} when the value is no model. */
 export function metaOf(model: unknown): ModelMeta {
   const meta = typeof model === 'function' ? (model as Partial<ModelLike>)[modelMeta] : undefined
-  if (meta === undefined) throw new UsageError('A model was expected: a class that extends Model(db, table).')
+  if (meta === undefined)
+    throw new UsageError(`A model was expected, a class that extends Model(db, table), not ${describeType(model)}.`)
   return meta
 }
 

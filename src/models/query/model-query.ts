@@ -19,7 +19,7 @@ import {
   toStatement,
   type ToStatement,
 } from '../../sql/statement.ts'
-import { noOptions, readAgain, describeType } from '../../util/options.ts'
+import { describeNumber, describeType, noOptions, readAgain } from '../../util/options.ts'
 import { Printable } from '../../util/thrown.ts'
 import { notFound } from '../crud/get.ts'
 import { Indexes } from '../load/indexes.ts'
@@ -99,7 +99,10 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   forUpdate(given?: LockOptions): Query<R> {
     const { nowait, skipLocked } = callOptions<LockOptions>(given, lockChecks, 'forUpdate()')
-    if (nowait === true && skipLocked === true) throw new UsageError('forUpdate() is either nowait or skipLocked.')
+    if (nowait === true && skipLocked === true)
+      throw new UsageError(
+        'forUpdate() was given both nowait and skipLocked, which differ about a row that is locked. Leave one out.',
+      )
     return this.#with({
       lock: 'for update',
       lockWait: nowait === true ? 'nowait' : skipLocked === true ? 'skip locked' : null,
@@ -355,10 +358,12 @@ function typed<R>(query: object): ModelQuery<R> {
 }
 
 function severalRows(): MultipleResultsError {
-  return new MultipleResultsError('A single row was expected, but there are more.')
+  return new MultipleResultsError(
+    'The query found more than one row, where one was expected. Narrow it, or use first() or all().',
+  )
 }
 
 function whole(what: string, count: number): number {
   if (Number.isSafeInteger(count) && count >= 0) return count
-  throw new UsageError(`${what}() takes a whole number from 0.`)
+  throw new UsageError(`${what}() takes a whole number from 0, not ${describeNumber(count)}.`)
 }

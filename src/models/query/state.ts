@@ -44,7 +44,8 @@ const none: readonly never[] = []
 /** Every row of a source. */
 export function everything(source: Source): QueryState {
   const { model, meta } = source
-  if (model === null || meta === null) throw new UsageError('A bare table has no model to query.')
+  if (model === null || meta === null)
+    throw new UsageError('A bare table has no model to query. Make one by Model(db, table).')
   return {
     model,
     meta,

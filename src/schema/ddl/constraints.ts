@@ -28,7 +28,7 @@ export function primaryKeyOf({ name, columns, primaryKeys: [key, ...others] }: T
   readonly key: PrimaryKey | undefined
   readonly columns: readonly ColumnParts[]
 } {
-  if (others.length > 0) throw new UsageError(`The table "${name}" has two primary keys.`)
+  if (others.length > 0) throw new UsageError(`The table "${name}" has two primary keys. Declare one.`)
   if (key !== undefined) return { key, columns: key.columns }
   const primary = columns.filter((column) => column.primary)
   if (primary.length > 1)

@@ -37,7 +37,9 @@ export function storageSql(keyword: string, options: Readonly<Record<string, unk
 function nameOf(name: string): string {
   const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
   if (!/^[a-z_][a-z0-9_.]*$/.test(snake))
-    throw new UsageError('The name of a storage parameter has other signs than letters.')
+    throw new UsageError(
+      `The storage parameter ${JSON.stringify(name)} has other signs in its name than letters, digits, "_" and ".".`,
+    )
   return snake
 }
 

@@ -50,7 +50,8 @@ export function arrayText(values: readonly unknown[], text: (value: unknown) => 
 
 /** @throws {UsageError} for an invalid date. */
 export function dateText(value: Date): string {
-  if (Number.isNaN(value.getTime())) throw new UsageError('A date in the schema is invalid.')
+  if (Number.isNaN(value.getTime()))
+    throw new UsageError('A date in the schema, such as a default, is invalid. Give a valid Date, or SQL.')
   return value.toISOString()
 }
 
@@ -74,7 +75,9 @@ export function mysqlLiteral(value: unknown): string {
   if (value instanceof Date) return `'${mysqlDateText(value)}'`
   if (value instanceof Uint8Array) return `x'${Buffer.from(value).toString('hex')}'`
   if (typeof value === 'number' && !Number.isFinite(value))
-    throw new UsageError('A number in the schema is not finite, for which MySQL has no form.')
+    throw new UsageError(
+      'A number in the schema, such as a default, is not finite, for which MySQL has no form. Give a finite one, or SQL.',
+    )
   if (typeof value !== 'string' && !(typeof value === 'object' && value !== null)) return literal(value)
   const text = typeof value === 'string' ? value : jsonText(value)
   return literalOfMysql(text)

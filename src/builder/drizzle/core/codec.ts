@@ -243,7 +243,9 @@ const readers: Readonly<Record<Mode, (text: string) => unknown>> = {
 function safeNumber(text: string): number {
   const value = Number(text)
   if (/^-?\d+$/.test(text) && !Number.isSafeInteger(value))
-    throw new UnsafeIntegerError('An integer in an array is larger than a number can hold exactly.')
+    throw new UnsafeIntegerError(
+      "An integer in an array is larger than a number can hold exactly. Declare the column with mode: 'bigint'.",
+    )
   return value
 }
 
@@ -269,7 +271,10 @@ function readPoint(text: string): readonly number[] {
   const bytes = Buffer.from(text, 'hex')
   const little = bytes[0] === 1
   const type = bytes.length < 21 ? 0 : little ? bytes.readUInt32LE(1) : bytes.readUInt32BE(1)
-  if ((type & 0xff) !== point) throw new ProtocolError('A geometry column did not hold a point.')
+  if ((type & 0xff) !== point)
+    throw new ProtocolError(
+      'A value of a geometry column is no point, and geometry() of Drizzle reads points alone. Select others as SQL text.',
+    )
   const at = (type & hasSrid) === 0 ? 5 : 9
   const read = (offset: number): number => (little ? bytes.readDoubleLE(offset) : bytes.readDoubleBE(offset))
   return [read(at), read(at + 8)]

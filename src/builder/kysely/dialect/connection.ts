@@ -108,7 +108,10 @@ export class KyselyConnection implements DatabaseConnection {
 
   #outer(name: string): ManualTransaction {
     const top = this.#levels.at(-1)
-    if (top === undefined) throw new TransactionStateError(`There is no open transaction for the savepoint "${name}".`)
+    if (top === undefined)
+      throw new TransactionStateError(
+        `The savepoint "${name}" needs an open transaction, and there is none here. Begin one first.`,
+      )
     return top.transaction
   }
 
