@@ -46,7 +46,7 @@ export async function beside({ server, rounds }: Place): Promise<string> {
       const { waits: some, perSecond } = await crowd(send, 400)
       crowded.push(perSecond)
       for (const wait of some) waits.push(wait)
-      longest.push(Math.max(...some))
+      longest.push(some.reduce((most, wait) => Math.max(most, wait), 0))
       await running
     }
     lines.push([
