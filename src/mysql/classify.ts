@@ -89,6 +89,9 @@ function staysInUtc(text: string): boolean {
 
 const headSize = 8
 
+/** Settings that say how a transaction ends, and whether one begins. */
+const endings = /^(?:autocommit|completion_type)$/
+
 /** Objects whose bodies hold semicolons. */
 const programs: ReadonlySet<string> = new Set(['procedure', 'function', 'trigger', 'event', 'package'])
 /** First words of statements that hold others, up to the end of the text. */
@@ -192,7 +195,7 @@ class Statement implements Reading<Token> {
       if (before !== 'on' && before !== '.' && this.#head[0] === 'with') signs.add('modifies')
     } else if (word === 'sql_mode') signs.add('reading')
     else if (/^(?:character_set_|collation_connection)/.test(word)) signs.add('encoding')
-    else if (word === 'autocommit') signs.add('autocommit')
+    else if (endings.test(word)) signs.add('autocommit')
     else if (bare.has(word) && before !== '.') this.ofSession = true
   }
 
@@ -202,7 +205,7 @@ class Statement implements Reading<Token> {
     if (this.#head[0] === 'set') {
       if (/(?:^|\.)sql_mode$/.test(name)) this.#signs.add('reading')
       if (/(?:^|\.)(?:character_set_\w+|collation_connection)$/.test(name)) this.#signs.add('encoding')
-      if (/(?:^|\.)autocommit$/.test(name)) this.#signs.add('autocommit')
+      if (endings.test(name.slice(name.lastIndexOf('.') + 1))) this.#signs.add('autocommit')
     } else if (kind === Token.variable) {
       // SELECT … INTO @x, @y; LOAD DATA … (@x); GET DIAGNOSTICS … @x = …
       const fills = filling.has(this.#head[0] ?? '')

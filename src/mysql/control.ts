@@ -29,5 +29,6 @@ function read(words: readonly string[]): ControlText {
       if (last === 'release') return other(`${verb.toUpperCase()} RELEASE`)
       return { kind: verb }
   }
-  return other(verb === 'set' ? 'SET autocommit' : `${verb} ${second}`.toUpperCase())
+  const setting = words.includes('completion_type') ? 'completion_type' : 'autocommit'
+  return other(verb === 'set' ? `SET ${setting}` : `${verb} ${second}`.toUpperCase())
 }

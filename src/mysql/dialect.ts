@@ -12,6 +12,12 @@ import { cut } from './lexer.ts'
 
 const mostNameCharacters = 64
 
+/** Whatever `completion_type` the session has: with another one each end would begin a transaction, or end the session. */
+const alone = 'AND NO CHAIN NO RELEASE'
+
+/** Nothing is open behind it. */
+export const plainRollback: string = `ROLLBACK ${alone}`
+
 /** The setting that is no variable, but the database which names without one are looked up in. */
 export const currentDatabase = 'database'
 
@@ -100,8 +106,8 @@ export const mysql: Dialect = Object.freeze<Dialect>({
   functions: null,
   // The server does not say which locks and temporary tables a session has: what was pinned stays so.
   stillHeld: null,
-  commit: 'COMMIT',
-  rollback: 'ROLLBACK',
+  commit: `COMMIT ${alone}`,
+  rollback: plainRollback,
   begin({ isolation, readOnly, deferrable }: BeginOptions = {}) {
     if (deferrable === true)
       throw new UsageError('MySQL has no deferrable transactions: leave out the option deferrable.')
@@ -110,7 +116,7 @@ export const mysql: Dialect = Object.freeze<Dialect>({
       before: level === null ? [] : [`SET TRANSACTION ISOLATION LEVEL ${level}`],
       begin: `START TRANSACTION${readOnly === undefined ? '' : readOnly ? ' READ ONLY' : ' READ WRITE'}`,
       // A level that no transaction has used up would hold for the next one.
-      abandon: level === null ? null : 'ROLLBACK',
+      abandon: level === null ? null : plainRollback,
     }
   },
   idleLimit: () => null,

@@ -41,6 +41,20 @@ const believed: ReadonlyMap<string, { readonly fits: (value: string) => boolean;
   ['client_encoding', { fits: isUtf8, only: 'can only be UTF8, because text is sent and read as UTF8 only' }],
   ['standard_conforming_strings', { fits: isConforming, only: 'can only be on, because quotes would end elsewhere' }],
   ['time_zone', { fits: isUtcZone, only: onlyUtc }],
+  [
+    'autocommit',
+    {
+      fits: (value) => /^(?:1|on|true)$/i.test(value),
+      only: 'can only be on, because each statement outside of a transaction commits by itself: what it wrote would be rolled back. Use transaction()',
+    },
+  ],
+  [
+    'completion_type',
+    {
+      fits: (value) => /^(?:0|no_chain)$/i.test(value),
+      only: 'can only be NO_CHAIN, because nothing may be open, and the session may not end, behind a COMMIT',
+    },
+  ],
 ])
 
 /** Why a setting cannot have this value, as a clause that follows its name; undefined: it can. */

@@ -1,5 +1,6 @@
 // Makes a session again the one that every user gets: what was set by name is taken back by name, so that prepared statements stay; what
 // has no name costs a reset by the server, which drops them.
+import { plainRollback } from '../../mysql/dialect.ts'
 import { Dirty } from '../../sql/compiled.ts'
 import type { Failure, Op } from '../driver.ts'
 import { Code, textPacket } from './packets.ts'
@@ -55,7 +56,7 @@ export class Baseline {
     const remembered = this.#remembered
     remembered.seal()
     const open = this.#runner.status === 'tx'
-    if (open && !(await this.#run('ROLLBACK'))) return false
+    if (open && !(await this.#run(plainRollback))) return false
     const named = (dirty & ~(Dirty.settings | Dirty.role | Dirty.framed)) === 0 && !remembered.beyond
     // The role stays through a reset, and there is no word for that of the login.
     if (remembered.role || !(named ? await this.#undo(dirty, open) : await this.#resetAll())) return false

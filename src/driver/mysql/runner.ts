@@ -35,6 +35,17 @@ export interface RunnerHost {
 const zoneMoved =
   'A procedure, or SQL that was made in the server, has changed the time_zone of the session, so its connection was closed. '
 
+const uncommitted =
+  'A procedure, or SQL that was made in the server, has turned autocommit off in the session, so its connection was closed: statements ' +
+  'would have been rolled back that are taken for committed. Begin and end a transaction in the procedure instead.'
+
+interface BareOptions {
+  readonly zoned?: boolean
+  /** It is told how the session is, and does not change it. */
+  readonly learns?: boolean
+  readonly row?: (cursor: Cursor) => void
+}
+
 type Next = (failure: Failure | null) => void
 
 const queries: ReadonlySet<string> = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE', 'CALL'])
@@ -54,6 +65,8 @@ export class Runner {
   readonly prepared: PreparedStatements
   /** The server takes packets of fewer bytes than these. */
   mostBytes: number = Infinity
+  /** Each statement opens a transaction, as somebody wanted who knows: by text, or by the client that is lent. */
+  #byHand = false
   readonly #client: Client
   readonly #host: RunnerHost
   readonly #conversions: Conversions
@@ -131,7 +144,7 @@ export class Runner {
   }
 
   packet(packet: WrittenPacket): Promise<Failure | null> {
-    return new Promise((resolve) => this.#bare(packet, resolve))
+    return new Promise((resolve) => this.#bare(packet, resolve, { learns: true }))
   }
 
   /** The row that a query of the driver's own gives, as texts; none of them may be NULL. */
@@ -139,7 +152,7 @@ export class Runner {
     let values: string[] = []
     const row = (cursor: Cursor): void => void (values = Array.from({ length: count }, () => cursor.text()))
     return new Promise((resolve) =>
-      this.#bare(textPacket(Code.query, text), (failure) => resolve(failure ?? values), { row }),
+      this.#bare(textPacket(Code.query, text), (failure) => resolve(failure ?? values), { learns: true, row }),
     )
   }
 
@@ -181,14 +194,14 @@ export class Runner {
   #bare(
     packet: WrittenPacket,
     then: (failure: Failure | null) => void,
-    { zoned = false, row = () => {} }: { zoned?: boolean; row?: (cursor: Cursor) => void } = {},
+    { zoned = false, learns = false, row = () => {} }: BareOptions = {},
   ): void {
     this.#client.addCommand(
       new Exchange(packet, {
         columns: () => {},
         row,
         status: (flags, ok) => {
-          this.#told(flags, ok)
+          this.#told(flags, ok, learns)
           if (zoned && ok !== null) this.#zoned(ok)
         },
         end: (refusal) => then(refusal === null ? null : refusedBy(refusal)),
@@ -268,7 +281,7 @@ export class Runner {
             affected = ok.affected
             if (ok.insertId !== 0) op.insertId = ok.insertId
           }
-          this.#told(flags, ok)
+          this.#told(flags, ok, op.stmt.cls === 'control')
           if (ok !== null) this.#zoned(ok)
           else if ((flags & ServerStatus.changed) !== 0) changed = true
         },
@@ -339,8 +352,11 @@ export class Runner {
     if (zone !== null && !isUtcZone(zone)) this.#misread(zoneMoved + zoneAdvice)
   }
 
-  /** Flags of the session, with what else an OK says. */
-  #told(flags: number, ok: Ok | null): void {
+  /** Flags of the session, with what else an OK says. @param learns It may say of itself whether statements commit. */
+  #told(flags: number, ok: Ok | null, learns: boolean): void {
+    const byHand = (flags & ServerStatus.autocommit) === 0
+    if (learns) this.#byHand = byHand
+    else if (byHand && !this.#byHand) this.#misread(uncommitted)
     this.status = (flags & ServerStatus.transaction) === 0 ? 'idle' : 'tx'
     if (ok !== null && ok.database !== null && ok.database !== this.database) {
       this.database = ok.database
