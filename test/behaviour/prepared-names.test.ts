@@ -5,6 +5,7 @@ import { fc } from '../support/fast-check.ts'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase, query } from '../support/database.ts'
+import { functionsKnown } from '../support/functions.ts'
 import { forEachDriver } from '../support/matrix.ts'
 
 forEachDriver((driver) => {
@@ -73,6 +74,49 @@ forEachDriver((driver) => {
     expect(await handle.all(`select x from ${t} order by x`)).toEqual([{ x: [7] }, { x: [8] }])
     expect(await other.all(`select x from ${t} order by x`)).toEqual([{ x: ['a'] }, { x: ['b'] }])
   })
+
+  /** The name of a function that makes a temporary table. */
+  const making = async (db: Db, table: string, definition: string): Promise<string> => {
+    const name = `make_${table}`
+    await db.status(`create function ${name}() returns int language plpgsql as
+      $$ begin create temporary table ${table} ${definition}; return 1; end $$`)
+    await functionsKnown(db)
+    return name
+  }
+
+  test.runIf(driver.most > 1)('nor does a table that a function has made for one session', async () => {
+    const [t, db] = [await driver.table('id int, x text[]'), await driver.db()]
+    const make = await making(db, t, '(id int, x int[])')
+    const insert = `insert into ${t} (id, x) values ($1, $2) returning *`
+    await using handle = await db.acquire()
+    await using other = await db.begin()
+
+    await handle.transaction((tx) => tx.scalar(`select ${make}()`))
+    expect(await handle.all(insert, [1, [8]])).toEqual([{ id: 1, x: [8] }])
+    expect(await other.all(insert, [3, ['b']])).toEqual([{ id: 3, x: ['b'] }])
+  })
+
+  test.each(['nothing', 'transaction'] as const)(
+    'a temporary table that a function makes hides another one at once (around it: %s)',
+    async (around) => {
+      const [t, db] = [await driver.table('id int, x int'), await driver.single()]
+      await db.status(`insert into ${t} values (1, 1)`)
+      const make = await making(db, t, 'as select 2 as id, 2 as x')
+      const read = `select id, x from ${t} where id > $1`
+      await db.scope(async () => {
+        // The server looks anew where the first temporary table of a session is made.
+        await db.status(`create temporary table first_${t} (id int)`)
+        for (let run = 0; run < 4; run++) expect(await db.all(read, [0])).toEqual([{ id: 1, x: 1 }])
+        const hidden = async (): Promise<void> => {
+          await db.scalar(`select ${make}()`)
+          expect(await db.all(read, [0])).toEqual([{ id: 2, x: 2 }])
+        }
+        await (around === 'nothing' ? hidden() : db.transaction(hidden))
+        expect(await db.all(read, [0])).toEqual([{ id: 2, x: 2 }])
+      })
+      expect(await db.all(read, [0])).toEqual([{ id: 1, x: 1 }])
+    },
+  )
 
   test('settings of scopes are set and taken back by statements that are prepared once, whatever the path is', async () => {
     const { db, a, b } = await schemas()

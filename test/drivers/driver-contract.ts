@@ -965,10 +965,12 @@ export function driverContract({ name, driver, options }: Contract): void {
       const c = await open()
       const t = table()
       await c.run(`create table ${t} (a int)`)
-      await c.run(`create function ${t}_alter(wanted text) returns void language plpgsql as $$ begin
-        execute 'alter table ${t} alter a type ' || wanted; end $$`)
+      await c.run(`create function ${t}_alter() returns trigger language plpgsql as $$ begin
+        execute 'alter table ${t} alter a type ' || new.wanted; return new; end $$`)
+      await c.run(`create table ${t}_fired (wanted text)`)
+      await c.run(`create trigger alters after insert on ${t}_fired for each row execute function ${t}_alter()`)
       // Nobody can see that it alters anything.
-      const becomes = (type: string): Promise<unknown> => c.run(`select ${t}_alter('${type}')`)
+      const becomes = (type: string): Promise<unknown> => c.run(`insert into ${t}_fired values ('${type}')`)
       const insert = c.named(`insert into ${t} values ($1)`)
       const find = c.named(`select count(*) from ${t} where a = any($1)`)
       const unnamed = c.plain(`insert into ${t} values ($1) `)
@@ -999,12 +1001,14 @@ export function driverContract({ name, driver, options }: Contract): void {
       const c = await open()
       const t = table()
       await c.run(`create table ${t} as select 1 as a`)
-      await c.run(`create function ${t}_alter() returns void language plpgsql as $$ begin
-        alter table ${t} add b int default 2; end $$`)
+      await c.run(`create function ${t}_alter() returns trigger language plpgsql as $$ begin
+        alter table ${t} add b int default 2; return new; end $$`)
+      await c.run(`create table ${t}_fired (n int)`)
+      await c.run(`create trigger alters after insert on ${t}_fired for each row execute function ${t}_alter()`)
       const statement = c.named(`select * from ${t}`)
       await c.run(statement)
       // Nobody can see that it alters anything.
-      await c.run(`select ${t}_alter()`)
+      await c.run(`insert into ${t}_fired values (1)`)
 
       expect(await c.unit('begin', c.op(statement))).toEqual(['BEGIN', 'server 0A000 rolled_back'])
       expect(c.raw.status).toBe('failed')

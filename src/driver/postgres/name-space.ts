@@ -113,7 +113,9 @@ export class NameSpace {
       this.#altered = true
       this.changed()
     }
-    if ((stmt.dirties & Dirty.temp) !== 0) this.#temporary = true
+    // A function that it calls may make them.
+    const hidden = (names & ~stmt.names & Names.catalogue) !== 0
+    if (hidden || (stmt.dirties & Dirty.temp) !== 0) this.#temporary = true
     if (stmt.cls === 'multi' && stmt.hasControl) this.lose()
     else if ((names & Names.transaction) !== 0) this.#control(op)
     else if ((names & Names.path) !== 0) this.#move(stmt, op.params)

@@ -36,11 +36,15 @@ function leavesHidden({ reach }: Compiled): boolean {
   return reach !== undefined && reach !== null && reach.stateful.length > 0
 }
 
-/** What it does to the meaning of names, as `Names` bits; `inside`: in a transaction, where a stale statement is its end. */
-export function namesMoved(stmt: Compiled, inside: boolean): number {
+/**
+ * What it does to the meaning of names, as `Names` bits. A statement that is stale is prepared again, but for a transaction, whose end it
+ * is; one that a temporary table makes mean another table is not even stale. `lasting`: a session has what is left in it.
+ */
+export function namesMoved(stmt: Compiled, inside: boolean, lasting: boolean): number {
   const { cls, leaves, names, reach } = stmt
   // Of what triggers call nobody expects DDL.
-  if (!inside || (leaves !== true && !(cls === 'read' && leavesHidden(stmt)))) return names
+  if (leaves !== true && !(cls === 'read' && leavesHidden(stmt))) return names
+  if (!inside && !lasting) return names
   // A function that makes its statements while it runs may run DDL.
   const judged = reach !== undefined && reach !== null && reach.unknown.length === 0
   return judged && reach.stateful.length === 0 ? names : names | Names.catalogue

@@ -91,7 +91,7 @@ export class PreparedCache {
         else this.#prepareThrough(this.#pooler, step, types)
       }
       if (tries === 0) step.guesses = this.#names.inside ? Guesses.sure : Guesses.any
-      step.names = namesMoved(stmt, this.#names.inside)
+      step.names = namesMoved(stmt, this.#names.inside, this.#pooler === null)
       if (step.names !== 0) this.#names.send(op, step.names)
       steps[i] = step
     }
