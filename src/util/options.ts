@@ -45,7 +45,7 @@ const believed: ReadonlyMap<string, { readonly fits: (value: string) => boolean;
     'autocommit',
     {
       fits: (value) => /^(?:1|on|true)$/i.test(value),
-      only: 'can only be on, because each statement outside of a transaction commits by itself: what it wrote would be rolled back. Use transaction()',
+      only: 'can only be on, because each statement outside of a transaction commits by itself. Use transaction() where it must not',
     },
   ],
   [
