@@ -1,11 +1,10 @@
 // The dialect of MySQL and MariaDB, whatever driver speaks to it.
 import { UsageError } from '../errors/index.ts'
 import { Pin, type TypedText } from '../sql/compiled.ts'
-import { type BeginOptions, type Dialect, parseIsolation, savepointWords } from '../sql/dialect.ts'
+import { type BeginOptions, type Dialect, nameProblem, parseIsolation, savepointWords } from '../sql/dialect.ts'
 import type { KeyRows, MemberType, ModelWords } from '../sql/model-words.ts'
 import { DecimalParameter } from '../sql/parameters.ts'
 import { settingName, settingValue, zoneAdvice } from '../sql/settings.ts'
-import { describeType } from '../util/options.ts'
 import { classify } from './classify.ts'
 import { explain, safeMessage } from './errno.ts'
 import { cut } from './lexer.ts'
@@ -202,19 +201,14 @@ export function asSent(name: string, value: string): string | number {
 
 function quote(name: string): string {
   const problem =
-    typeof name !== 'string'
-      ? `is ${describeType(name)}, not a string`
-      : name === ''
-        ? 'is empty'
-        : name.includes('\0')
-          ? 'holds a NUL character'
-          : /[\p{Surrogate}\u{10000}-\u{10FFFF}]/u.test(name)
-            ? 'holds a character that names of MySQL cannot have'
-            : name.endsWith(' ')
-              ? 'ends in a space'
-              : name.length > mostNameCharacters
-                ? `has ${name.length} characters, more than the ${mostNameCharacters} that MySQL allows`
-                : undefined
+    nameProblem(name) ??
+    (/[\p{Surrogate}\u{10000}-\u{10FFFF}]/u.test(name)
+      ? 'holds a character that names of MySQL cannot have'
+      : name.endsWith(' ')
+        ? 'ends in a space'
+        : name.length > mostNameCharacters
+          ? `has ${name.length} characters, more than the ${mostNameCharacters} that MySQL allows`
+          : undefined)
   if (problem !== undefined) throw new UsageError(`An identifier ${problem}.`)
   return `\`${name.replaceAll('`', '``')}\``
 }

@@ -1,10 +1,10 @@
 // The dialect of PostgreSQL, whatever driver speaks to it.
 import { UsageError } from '../errors/index.ts'
-import { type BeginOptions, type Dialect, parseIsolation, savepointWords } from '../sql/dialect.ts'
+import { type BeginOptions, type Dialect, nameProblem, parseIsolation, savepointWords } from '../sql/dialect.ts'
 import type { ListColumnWords, RowsAtOnce } from '../sql/model-words.ts'
 import type { Statement } from '../sql/statement.ts'
 import { mostNameBytes, settingName, settingValue } from '../sql/settings.ts'
-import { describeType, isWellFormed } from '../util/options.ts'
+import { isWellFormed } from '../util/options.ts'
 import { classify } from './classify.ts'
 import { functions } from './functions/catalogue.ts'
 import { cut } from './lexer.ts'
@@ -222,17 +222,12 @@ export const postgres: Dialect = Object.freeze<Dialect>({
 
 function quote(name: string): string {
   const problem =
-    typeof name !== 'string'
-      ? `is ${describeType(name)}, not a string`
-      : name === ''
-        ? 'is empty'
-        : name.includes('\0')
-          ? 'holds a NUL character'
-          : !isWellFormed(name)
-            ? 'holds half a surrogate pair'
-            : Buffer.byteLength(name) > mostNameBytes
-              ? `has ${Buffer.byteLength(name)} bytes, more than the ${mostNameBytes} that PostgreSQL keeps`
-              : undefined
+    nameProblem(name) ??
+    (!isWellFormed(name)
+      ? 'holds half a surrogate pair'
+      : Buffer.byteLength(name) > mostNameBytes
+        ? `has ${Buffer.byteLength(name)} bytes, more than the ${mostNameBytes} that PostgreSQL keeps`
+        : undefined)
   if (problem !== undefined) throw new UsageError(`An identifier ${problem}.`)
   return `"${name.replaceAll('"', '""')}"`
 }

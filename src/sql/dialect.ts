@@ -98,6 +98,13 @@ export function savepointWords(quote: (name: string) => string): SavepointWords 
   }
 }
 
+/** What is wrong with a name on any database, as a clause that follows it; undefined: nothing. */
+export function nameProblem(name: unknown): string | undefined {
+  if (typeof name !== 'string') return `is ${describeType(name)}, not a string`
+  if (name === '') return 'is empty'
+  return name.includes('\0') ? 'holds a NUL character' : undefined
+}
+
 /** A text with the placeholders of its database, and a value for each of them. */
 export interface TextWithParams {
   readonly sql: string

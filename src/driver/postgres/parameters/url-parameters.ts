@@ -23,6 +23,9 @@ const tlsVersion =
       ? { value: { [name]: value } }
       : problem('must be TLSv1.2 or TLSv1.3: Node speaks no older version')
 
+const protocolVersion = (name: 'protocolVersion' | 'leastProtocolVersion'): Reader =>
+  words({ '3.0': { [name]: '3.0' }, '3.2': { [name]: '3.2' }, latest: { [name]: '3.2' } })
+
 const encoding: Reader = (value) =>
   /^(utf-?8|unicode|auto)$/i.test(value) ? nothing : problem('must be UTF8: Genever speaks no other encoding')
 
@@ -144,22 +147,14 @@ export const postgresParameters: ReadonlyMap<string, Parameter> = new Map<string
   [
     'min_protocol_version',
     {
-      read: words({
-        '3.0': { leastProtocolVersion: '3.0' },
-        '3.2': { leastProtocolVersion: '3.2' },
-        latest: { leastProtocolVersion: '3.2' },
-      }),
+      read: protocolVersion('leastProtocolVersion'),
       variable: 'PGMINPROTOCOLVERSION',
     },
   ],
   [
     'max_protocol_version',
     {
-      read: words({
-        '3.0': { protocolVersion: '3.0' },
-        '3.2': { protocolVersion: '3.2' },
-        latest: { protocolVersion: '3.2' },
-      }),
+      read: protocolVersion('protocolVersion'),
       variable: 'PGMAXPROTOCOLVERSION',
     },
   ],
