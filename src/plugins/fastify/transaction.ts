@@ -3,6 +3,8 @@
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from 'fastify'
 import type { Db } from '../../db/db.ts'
 import { type RequestTransactionOptions, transactionOf } from '../options.ts'
+import { refuse } from '../request/around-held.ts'
+import { HeldResponse } from '../request/hold.ts'
 import { isClosed, scopeOf } from '../request/node.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 
@@ -24,7 +26,7 @@ export function wrapRoutes(
   name: string,
   general: RequestTransactionOptions | null,
 ): (route: RouteOptions) => void {
-  const running = new WeakMap<FastifyRequest, RequestTransaction>()
+  const running = new WeakMap<FastifyRequest, Running>()
   return (route) => {
     const own = (route.config as Record<string, RouteConfig | undefined> | undefined)?.[name]?.transaction
     const options = own === undefined ? general : transactionOf(own)
@@ -33,7 +35,8 @@ export function wrapRoutes(
     if (options === null || before.includes(db)) return
     route.handler = function inTransaction(request, reply) {
       const transaction = new RequestTransaction(db, options, scopeOf(request.raw, db) ?? null)
-      running.set(request, transaction)
+      const held = hold(transaction, reply)
+      running.set(request, { transaction, held })
       return answerOf(transaction, reply, () => handler.call(this, request, reply))
     }
     wrapped.set(route.handler, [...before, db])
@@ -41,17 +44,40 @@ export function wrapRoutes(
       // Behind those of the user: they may still change the status.
       ...listOf(route.onSend),
       async (request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> => {
-        await running.get(request)?.answering(reply.statusCode)
+        const here = running.get(request)
+        try {
+          await here?.transaction.answering(reply.statusCode)
+        } finally {
+          if (here?.held.answered === false) here.held.release()
+        }
         return payload
       },
     ]
     route.onError = [
       ...listOf(route.onError),
       async (request: FastifyRequest): Promise<void> => {
-        running.get(request)?.fail()
+        running.get(request)?.transaction.fail()
       },
     ]
   }
+}
+
+interface Running {
+  readonly transaction: RequestTransaction
+  /** Of what the handler writes itself; what Fastify sends comes behind `onSend`. */
+  readonly held: HeldResponse
+}
+
+function hold(transaction: RequestTransaction, reply: FastifyReply): HeldResponse {
+  const failed = (error: unknown): void => {
+    // Of what was taken from it Fastify answers no errors.
+    if (!reply.sent) void reply.send(error)
+    else {
+      reply.log.error(error, 'A transaction failed when its handler had answered')
+      refuse(reply.raw)
+    }
+  }
+  return new HeldResponse(reply.raw, (status) => transaction.answering(status), failed)
 }
 
 /** What the handler answers, for Fastify to send; or a promise that stays open when the handler sends by `reply` itself. */
@@ -73,13 +99,12 @@ async function answerOf(
     throw error
   }
   if (value !== undefined) return value
-  if (reply.sent) await transaction.answering(reply.raw.statusCode)
   if (!transaction.ended) {
     // Without an answer there is no COMMIT.
     if (isClosed(reply.raw)) await transaction.rollBack()
     else reply.raw.once('close', () => void transaction.rollBack())
-    // A promise of nothing is an answer without a body: Fastify sends it.
-    if (waits) return undefined
+    // A promise of nothing is an answer without a body, where the handler writes none: Fastify sends it.
+    if (waits && !reply.sent) return undefined
   }
   return new Promise<never>(() => {})
 }

@@ -6,9 +6,10 @@ import type { Connection } from '../../engine/connection.ts'
 import { isGeneverError, NotFoundError, RequestTenantError } from '../../errors/index.ts'
 import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
+import { aroundHeld } from '../request/around-held.ts'
 import type { RequestScope, Routed } from '../request/scope.ts'
 import { RequestTransaction } from '../request/transaction.ts'
-import { openScope, scopeFor } from './scope.ts'
+import { nodeOf, openScope, scopeFor } from './scope.ts'
 
 declare module 'h3' {
   interface H3EventContext {
@@ -97,7 +98,8 @@ function inTransaction(
   event: H3Event,
   next: () => unknown,
 ): Promise<unknown> {
-  return new RequestTransaction(db, options, scope).around(next, (answer) => statusOf(answer, event))
+  const status = (answer: unknown): number => statusOf(answer, event)
+  return aroundHeld(new RequestTransaction(db, options, scope), nodeOf(event)?.res ?? null, next, status, () => {})
 }
 
 const [notFound, handled] = ['h3.notFound', 'h3.handled'].map((key) => Symbol.for(key))

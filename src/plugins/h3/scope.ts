@@ -17,7 +17,7 @@ interface NodeContext {
   readonly res: ServerResponse
 }
 
-function nodeOf(event: H3Event): NodeContext | null {
+export function nodeOf(event: H3Event): NodeContext | null {
   const node = event.runtime?.node
   return node?.res === undefined ? null : (node as NodeContext)
 }

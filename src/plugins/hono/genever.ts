@@ -5,6 +5,7 @@ import type { Db } from '../../db/db.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
+import { aroundHeld } from '../request/around-held.ts'
 import type { RequestScope } from '../request/scope.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 import { follow, knownScope, nodeOf, openScope } from './scope.ts'
@@ -84,6 +85,14 @@ function inTransaction(
   c: Context,
   next: Next,
 ): Promise<void> {
+  const response = nodeOf(c)?.outgoing ?? null
   // An error that `app.onError` has answered is in `c.error`.
-  return new RequestTransaction(db, options, scope).around(next, () => (c.error === undefined ? c.res.status : 500))
+  const status = (): number => (c.error === undefined ? c.res.status : 500)
+  const ended = aroundHeld(new RequestTransaction(db, options, scope), response, next, status, () => {})
+  if (response === null) return ended
+  return ended.catch((error: unknown) => {
+    // It says that the answer was sent, and its headers would be those of the error.
+    if (c.finalized && c.res.headers.has('x-hono-already-sent')) c.res = undefined
+    throw error
+  })
 }

@@ -5,6 +5,7 @@ import type { Db } from '../../db/db.ts'
 import type { Connection } from '../../engine/connection.ts'
 import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
+import { aroundHeld } from '../request/around-held.ts'
 import { scopeOf } from '../request/node.ts'
 import type { RequestScope, Routed } from '../request/scope.ts'
 import { RequestTransaction } from '../request/transaction.ts'
@@ -30,7 +31,8 @@ export interface GeneverKoa<Name extends string = 'db'> {
 }
 
 /** What is used of any context. */
-type AnyContext = Pick<Koa.BaseContext, 'status'> & Pick<Koa.ParameterizedContext, 'req' | 'res' | 'app'>
+type AnyContext = Pick<Koa.BaseContext, 'status' | 'onerror' | 'headerSent'> &
+  Pick<Koa.ParameterizedContext, 'req' | 'res' | 'app' | 'respond'>
 
 /**
  * A middleware that gives every request one lazy connection. It is ambient for everything after the middleware, and is
@@ -91,12 +93,21 @@ function routeOf({ method, _matchedRoute: route }: Koa.Context & { _matchedRoute
   return { method, route: typeof route === 'string' ? route : undefined }
 }
 
-function inTransaction(
+async function inTransaction(
   db: Db,
   scope: RequestScope | null,
   options: RequestTransactionOptions,
-  context: Pick<AnyContext, 'status'>,
+  context: AnyContext,
   next: Koa.Next,
 ): Promise<void> {
-  return new RequestTransaction(db, options, scope).around<void>(next, () => context.status)
+  const transaction = new RequestTransaction(db, options, scope)
+  // By `respond = false` a handler says that it writes the response itself.
+  const status = (): number | null => (context.respond === false ? null : context.status)
+  try {
+    await aroundHeld<void>(transaction, context.res, next, status, (error) => context.onerror(error as Error))
+  } catch (error) {
+    // Nothing of its answer was sent: whoever answers the error does so by the context.
+    if (!context.headerSent) context.respond = true
+    throw error
+  }
 }

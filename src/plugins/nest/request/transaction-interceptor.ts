@@ -2,8 +2,9 @@
 // returns when its interceptors are through, so the COMMIT comes first.
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common'
 import { from, lastValueFrom, type Observable } from 'rxjs'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { RequestTransactionOptions } from '../../options.ts'
+import { refuse } from '../../request/around-held.ts'
 import { HeldResponse } from '../../request/hold.ts'
 import { scopeOf } from '../../request/node.ts'
 import { RequestTransaction } from '../../request/transaction.ts'
@@ -64,13 +65,4 @@ export class TransactionInterceptor implements NestInterceptor {
       if (!held.answered) held.release()
     }
   }
-}
-
-function refuse(response: ServerResponse): void {
-  if (response.headersSent) {
-    response.destroy()
-    return
-  }
-  const body = JSON.stringify({ statusCode: 500, message: 'Internal server error' })
-  response.writeHead(500, { 'content-type': 'application/json' }).end(body)
 }
