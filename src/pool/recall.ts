@@ -33,7 +33,6 @@ export class Recall {
   #phase = 0
   #armed = false
   #again: NodeJS.Timeout | null = null
-  readonly #arm = (): void => clock.setImmediate(this.#judge)
   readonly #judge = (): void => this.#look()
 
   constructor(pool: Recalling, queue: WaitQueue, growth: Growth) {
@@ -46,7 +45,7 @@ export class Recall {
   look(): void {
     if (this.#armed) return
     this.#armed = true
-    inRoot(this.#arm)
+    clock.setImmediate(this.#judge)
   }
 
   /** Somebody has been waiting for long: notices name those who keep a connection without using it. */
@@ -99,6 +98,13 @@ export class Recall {
       lease.quietIn = phase
       lease.quietAt = stirs
     }
+    // What it does is not done for the code that made it look.
+    const taken = ripe.length === 0 ? 0 : inRoot(() => this.#take(ripe))
+    if (this.#wanted && (unripe || taken < ripe.length)) this.#next(unripe && this.#unmet > 0)
+  }
+
+  /** Takes, or asks for, as many as are wanted, those first that have been quiet for longest; gives how many were taken. */
+  #take(ripe: Member[]): number {
     ripe.sort((a, b) => quietSince(a) - quietSince(b))
     let taken = 0
     let asked = 0
@@ -118,12 +124,12 @@ export class Recall {
     this.count += taken
     // Too many want too few.
     if (taken > 0) this.#growth.press()
-    if (this.#wanted && (unripe || taken < ripe.length)) this.#next(unripe && this.#unmet > 0)
+    return taken
   }
 
   /** Looks again in the next check phase, or when what seems to come sooner should be there. */
   #next(now: boolean): void {
-    if (now) this.look()
+    if (now) inRoot(() => this.look())
     else
       this.#again ??= inRoot(() =>
         clock.setTimeout(() => {

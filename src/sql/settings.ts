@@ -85,8 +85,8 @@ export class InForce {
   mayStay = true
   /** All that may be in force, and was set by frames. */
   #names: ReadonlySet<string> = no
-  /** What was in force when the transaction that is open was begun, by '', and when its savepoints were made, by their names. */
-  readonly #marks = new Map<string, Settings | null>()
+  /** What was in force when the transaction that is open was begun (its name is ''), and when its savepoints were made. */
+  readonly #marks: { readonly savepoint: string; readonly then: Settings | null }[] = []
 
   /** Whether a frame has set anything that may still be in force. */
   get any(): boolean {
@@ -158,22 +158,23 @@ export class InForce {
 
   /** A transaction begins, `''`, or a savepoint is made. */
   mark(savepoint: string): void {
-    this.#marks.set(savepoint, this.now)
+    this.#marks.push({ savepoint, then: this.now })
   }
 
   /** It is over; `undone`: by a rollback. One that was never made has changed nothing. */
   unmark(savepoint: string, undone: boolean): void {
-    const then = this.#marks.get(savepoint)
-    if (savepoint === '') this.#marks.clear()
-    else this.#marks.delete(savepoint)
-    if (undone && then !== undefined) this.now = then
+    const at = this.#marks.findLastIndex((mark) => mark.savepoint === savepoint)
+    const mark = this.#marks[at]
+    if (savepoint === '') this.#marks.length = 0
+    else if (mark !== undefined) this.#marks.splice(at, 1)
+    if (undone && mark !== undefined) this.now = mark.then
   }
 
   /** The session was reset. */
   clear(): void {
     this.now = null
     this.#names = no
-    this.#marks.clear()
+    this.#marks.length = 0
   }
 }
 

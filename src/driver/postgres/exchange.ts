@@ -320,7 +320,7 @@ export class Exchange implements Answered {
       step.askRun(writer, step.values as Encoded[], this.#host)
       if (isLookup(stmt)) return this.#await()
     }
-    if (this.#synced) this.#host.flush(this.ops.length === 1)
+    if (this.#synced) this.#host.flush()
     else this.#sync()
   }
 
@@ -336,7 +336,7 @@ export class Exchange implements Answered {
     this.#synced = true
     writer.sync()
     this.#end = writer.end
-    this.#host.flush(this.ops.length === 1)
+    this.#host.flush()
   }
 
   #failAt(index: number, cause: unknown): void {

@@ -334,9 +334,9 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   }
 
   /** For the exchange: what the writer holds goes out. */
-  flush(alone = false): void {
+  flush(): void {
     this.flushes++
-    this.#wire.flush(this.writer, alone && this.inFlight === 1)
+    this.#wire.flush(this.writer, this.inFlight === 1)
   }
 
   /** A unit of the session's own. `settled` learns whether it ended without an error. */

@@ -27,7 +27,7 @@ export interface Wire {
   readonly maxInFlight: number
   /**
    * Sends what the writer holds, now or at the end of this turn: it takes that, or says when it was read.
-   * @param alone Nothing else is on the wire, and nothing can join what the writer holds.
+   * @param alone Nothing else is on the wire.
    */
   flush(writer: MessageWriter, alone: boolean): void
   /** Whether somebody waits for an answer: an idle wire keeps no process alive, unless its client is lent. */
@@ -78,7 +78,7 @@ export interface ExchangeHost {
   /** Portals to be closed. */
   readonly dropped: string[]
   /** Sends what the writer holds. */
-  flush(alone?: boolean): void
+  flush(): void
   /** What has arrived cannot be understood: the session ends. */
   garbled(cause: unknown): void
 }
