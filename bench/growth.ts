@@ -3,7 +3,7 @@
 // process to its first row. Blocks take turns; medians.
 //
 // --rounds 7, --ms 60 (a block), --only rows,columns,flight,connections,texts,beside,tls,start,
-// --page docs/performance.md (its tables are replaced)
+// --page docs/performance.md (all its tables are replaced: not with --only)
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { parseArgs } from 'node:util'
 import { heading, say } from '../demo/support/table.ts'
@@ -23,6 +23,8 @@ const { values } = parseArgs({
     page: { type: 'string' },
   },
 })
+if (values.page !== undefined && values.only !== undefined)
+  throw new Error('--page replaces all tables of the page, so leave --only out.')
 
 const tables: Readonly<Record<string, readonly [title: string, measure: (place: Place) => Promise<string>]>> = {
   rows: ['Rows of an answer, six columns', rows],
