@@ -10,6 +10,7 @@ import { postgresWords as words } from '../support/dialect-words.ts'
 import { sample } from '../support/extent.ts'
 import { fc } from '../support/fast-check.ts'
 import { within } from '../support/overlay.ts'
+import { hasPgBouncer, keepsStatements, startPgBouncer } from '../support/pooler.ts'
 
 const numRuns = sample({ once: 30, matrix: 200, soak: 20_000 })
 
@@ -124,23 +125,61 @@ async function beside(all: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(all)) if (result.status === 'rejected') throw result.reason as unknown
 }
 
+/** What a step does without a transaction around it. A loop there holds the connection that its body would wait for. */
+function alone(step: Step): Step {
+  if (!('steps' in step) || step.kind === 'nested' || step.kind === 'undone') return step
+  return { kind: step.kind, steps: step.kind === 'cursor' ? [] : step.steps.map(alone) }
+}
+
+/** Issues all of them at once, in no transaction. */
+async function together(db: Db, all: readonly Step[], kept: Set<number>, setting: string): Promise<void> {
+  try {
+    await beside(all.map((step) => runOne(db, alone(step), kept, setting)))
+  } catch (error) {
+    if (!(error instanceof GeneverError)) throw error
+  }
+}
+
+/** Its settings are those of the engine. */
+async function check(db: Db, all: readonly Step[], how: 'kept' | 'undone' | 'together'): Promise<void> {
+  const kept = new Set<number>()
+  if (how === 'together') await together(db, all, kept, 'all')
+  else await nested(db, all, how === 'undone', kept, 'all')
+  const rows = await db.all<{ id: number }>('delete from kept returning id')
+  expect(rows.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([...kept].toSorted((a, b) => a - b))
+}
+
 const engines: Readonly<Record<string, EngineOptions>> = {
   'on a session': { settings: { 'app.of': 'all' } },
   'with few prepared statements': { settings: { 'app.of': 'all' }, statementCacheSize: 3 },
 }
+const poolers: Readonly<Record<string, EngineOptions & { readonly kept: number }>> = {
+  'behind PgBouncer': { kept: 0 },
+  'behind PgBouncer, prepared': { kept: 100, prepare: true },
+  'behind PgBouncer, with few prepared statements': { kept: 2, prepare: true, statementCacheSize: 3 },
+}
+const hows = fc.constantFrom('kept', 'undone', 'together')
 
 describe.each(['pg', 'socket'] as const)('%s', (driver) => {
   test.each(Object.entries(engines))('%s what is there is what was kept', async (_, options) => {
     await using db = createDb(database.url, { driver, pool: { max: 1 }, ...options })
 
     await fc.assert(
-      fc.asyncProperty(steps, fc.boolean(), async (all, undone) => {
-        const kept = new Set<number>()
-        await nested(db, all, undone, kept, 'all')
-        const rows = await db.all<{ id: number }>('delete from kept returning id')
-        expect(rows.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([...kept].toSorted((a, b) => a - b))
-      }),
+      fc.asyncProperty(steps, fc.constantFrom('kept', 'undone'), (all, how) => check(db, all, how)),
       { numRuns },
     )
   })
+
+  for (const [name, { kept, ...options }] of Object.entries(poolers))
+    test.skipIf(!hasPgBouncer || (kept > 0 && !keepsStatements))(`${name} what is there is what was kept`, async () => {
+      await using pooler = await startPgBouncer(database.url, 1, kept)
+      await using db = createDb(pooler.url, { driver, pooler: 'transaction', pool: { max: 2 }, ...options })
+
+      await fc.assert(
+        fc.asyncProperty(steps, hows, (all, how) =>
+          db.scope(() => check(db, all, how), { settings: { 'app.of': 'all' } }),
+        ),
+        { numRuns },
+      )
+    })
 })

@@ -13,7 +13,7 @@ import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { postgresWords as words } from '../support/dialect-words.ts'
 import { until } from '../support/until.ts'
 import { sample, sampleSeed } from '../support/extent.ts'
-import { hasPgBouncer, startPgBouncer, startPooler } from '../support/pooler.ts'
+import { hasPgBouncer, keepsStatements, startPgBouncer, startPooler } from '../support/pooler.ts'
 
 const many = sample({ once: 40, matrix: 300, soak: 300 })
 const programs = sample({ once: 25, matrix: 300, soak: 20_000 })
@@ -155,4 +155,9 @@ test('behind a pooler of this process', { timeout: 300_000 }, async () => {
 test.skipIf(!hasPgBouncer)('behind PgBouncer', { timeout: 300_000 }, async () => {
   await using pooler = await startPgBouncer(database.url, 2)
   await campaign(pooler.url, { pooler: 'transaction' }, sampleSeed(17))
+})
+
+test.skipIf(!keepsStatements)('behind PgBouncer, prepared', { timeout: 300_000 }, async () => {
+  await using pooler = await startPgBouncer(database.url, 2, 100)
+  await campaign(pooler.url, { pooler: 'transaction', prepare: true }, sampleSeed(18))
 })
