@@ -74,6 +74,8 @@ export interface CopySink {
 
 /** The source or target of the rows of a COPY. It is called while an answer is read, so it must not throw. */
 export interface CopyPort {
+  /** Whether it has rows for the server. */
+  readonly gives: boolean
   /** The server takes rows. */
   take(sink: CopySink): void
   /** The server sends rows. `valve` holds them back. */

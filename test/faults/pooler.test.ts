@@ -15,7 +15,7 @@ import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase, type FreshDatabase, onServer } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
-import { hasPgBouncer, startPgBouncer, startPooler, wrongAnswers } from '../support/pooler.ts'
+import { hasPgBouncer, pgBouncerVersion, startPgBouncer, startPooler, wrongAnswers } from '../support/pooler.ts'
 import { until } from '../support/until.ts'
 
 const sessions = 2
@@ -235,6 +235,44 @@ for (const [name, there, start] of kinds) {
         expect(await rows).toEqual([1, 2])
         expect(await connection.scalar('select 7')).toBe(7)
       })
+    })
+
+    test('a COPY gives its session back when it has ended', async () => {
+      await using at = await place()
+      const copies = async (): Promise<void> => {
+        expect(await at.db.copyFrom('t').from('1\ta\n')).toBe(1)
+        await at.db.scope(async () => {
+          expect(await at.db.copyFrom('t').from(['1\ta\n', '2\ta\n'])).toBe(2)
+          expect(await at.db.scalar('select 7')).toBe(7)
+        })
+        await at.db.transaction(async () => {
+          expect(await at.db.copyFrom('t').from('1\ta\n')).toBe(1)
+          expect(await at.db.scalar('select 7')).toBe(7)
+        })
+        expect(await caught(at.db.copyFrom('missing').from('1\ta\n'))).toMatchObject({ sqlState: '42P01' })
+        let bytes = 0
+        for await (const piece of at.db.copyTo('t')) bytes += piece.length
+        expect(bytes).toBeGreaterThan(0)
+      }
+      // More connections than sessions.
+      await Promise.all(Array.from({ length: 4 }, copies))
+      expect(await at.direct.query('select who, count(*)::int as n from t group by who')).toEqual([{ who: 'a', n: 16 }])
+    })
+
+    // These never take the session back from a client whose COPY has failed.
+    const forgetful = start === startPgBouncer && ['1.21.0', '1.22.0'].includes(pgBouncerVersion)
+    test.skipIf(forgetful)('a COPY that fails while it is sent gives its session back too', async () => {
+      await using at = await place()
+      const failing = function* (): Iterable<string> {
+        yield '1\tb\n'
+        throw new RangeError('no more')
+      }
+      const copies = async (): Promise<void> => {
+        expect(await caught(at.db.copyFrom('t').from('x\ta\n'))).toMatchObject({ sqlState: '22P02' })
+        expect(await caught(at.db.copyFrom('t').from(failing()))).toBeInstanceOf(RangeError)
+        expect(await at.db.scalar('select count(*)::int from t')).toBe(0)
+      }
+      await Promise.all(Array.from({ length: 4 }, copies))
     })
 
     test('the isolation of the engine and the limit of idle transactions are set in each of them', async () => {

@@ -14,12 +14,14 @@ class DataIn implements CopySink {
   readonly #step: Step
   readonly #host: ExchangeHost
   readonly #carrier: Carrier
+  readonly #sync: () => void
   #open = true
 
-  constructor(step: Step, host: ExchangeHost, carrier: Carrier) {
+  constructor(step: Step, host: ExchangeHost, carrier: Carrier, sync: () => void) {
     this.#step = step
     this.#host = host
     this.#carrier = carrier
+    this.#sync = sync
   }
 
   write(chunk: Uint8Array): Promise<void> | null {
@@ -45,21 +47,20 @@ class DataIn implements CopySink {
     this.stop()
   }
 
-  /** The server has taken the Sync that was written for data, so it needs another one. */
   stop(): void {
     if (!this.#open) return
     this.#open = false
-    if (this.#step.op.stmt.cls !== 'multi') this.#host.writer.sync()
-    this.#host.flush()
+    if (this.#step.op.stmt.cls === 'multi') this.#host.flush()
+    else this.#sync()
   }
 }
 
-/** The server waits for data. */
-export function takeData(step: Step, host: ExchangeHost): { stop(): void } {
+/** The server waits for data. `sync` writes the Sync behind them: the server takes one in front of their end for data. */
+export function takeData(step: Step, host: ExchangeHost, sync: () => void): { stop(): void } {
   step.due = Phase.copyIn
   const { copy } = step.op
   const { carrier } = host
-  const sink = new DataIn(step, host, carrier ?? nobody)
+  const sink = new DataIn(step, host, carrier ?? nobody, sync)
   if (copy === undefined || copy === null || carrier === null) sink.fail(copyRefusal(carrier, 'in'))
   else copy.take(sink)
   return sink

@@ -149,6 +149,7 @@ export class Exchange implements Answered {
     const copied = this.#steps[this.#at]?.due === Phase.copied
     const step = copied ? this.#expect(Phase.copied, '') : this.#ending('CommandComplete')
     const { received } = step
+    if (!copied && step.copy?.gives === true) throw outOfPlace('CommandComplete')
     noteTag(step, tag, count)
     if (step.givesRows && received !== count && countsRows(tag, count, step.stmt))
       throw new ProtocolError(`${received} rows, but ${tag} ${count}`)
@@ -172,7 +173,7 @@ export class Exchange implements Answered {
   }
 
   copyIn(): void {
-    this.#data = takeData(this.#ending('CopyInResponse'), this.#host)
+    this.#data = takeData(this.#ending('CopyInResponse'), this.#host, () => this.#sync())
   }
 
   copyOut(): void {
@@ -318,13 +319,14 @@ export class Exchange implements Answered {
         }
       }
       step.askRun(writer, step.values as Encoded[], this.#host)
-      if (isLookup(stmt)) return this.#await()
+      // A pooler that counts would wait for an answer to a Sync that the server takes for data.
+      if (isLookup(stmt) || step.copy?.gives === true) return this.#await()
     }
     if (this.#synced) this.#host.flush()
     else this.#sync()
   }
 
-  /** What stands behind is written when it was answered. */
+  /** What stands behind is written when it was answered, or behind the data that the server takes. */
   #await(): void {
     this.#written++
     this.#host.writer.flush()

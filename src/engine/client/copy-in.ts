@@ -109,6 +109,7 @@ export class CopyIn extends Printable {
 
 /** One COPY under way. */
 class Loading implements Port {
+  readonly gives = true
   open = true
   readonly frame: Frame | null
   place = ''

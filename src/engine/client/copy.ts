@@ -177,6 +177,7 @@ export class CopyOut extends Printable implements AsyncIterable<Uint8Array> {
 
 /** One COPY under way. */
 class Unloading implements Port {
+  readonly gives = false
   open = true
   readonly frame: null = null
   place = ''
