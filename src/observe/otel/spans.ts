@@ -25,11 +25,38 @@ interface OpenTransaction {
   readonly around: OtelSpan | undefined
 }
 
+/** What is known of what goes on, by its number. It is emptied when it has ended: a Map keeps what was in it, as `Line` says. */
+class Ongoing<T extends object> {
+  readonly #cells = new Map<number, { known: T | undefined }>()
+
+  add(id: number, known: T): void {
+    this.#cells.set(id, { known })
+  }
+
+  of(id: number): T | undefined {
+    return this.#cells.get(id)?.known
+  }
+
+  /** It has ended. */
+  take(id: number): T | undefined {
+    const cell = this.#cells.get(id)
+    if (cell === undefined) return undefined
+    const { known } = cell
+    cell.known = undefined
+    this.#cells.delete(id)
+    return known
+  }
+
+  takeAll(): T[] {
+    return [...this.#cells.keys()].flatMap((id) => this.take(id) ?? [])
+  }
+}
+
 export class Spans {
   readonly #api: OtelApi
   readonly #tracer: OtelTracer
-  readonly #statements = new Map<number, Started>()
-  readonly #transactions = new Map<number, OpenTransaction>()
+  readonly #statements = new Ongoing<Started>()
+  readonly #transactions = new Ongoing<OpenTransaction>()
 
   constructor(api: OtelApi, tracer: OtelTracer) {
     this.#api = api
@@ -44,19 +71,17 @@ export class Spans {
     statementStartChannel.unsubscribe(this.#onStart)
     statementChannel.unsubscribe(this.#onEnd)
     transactionChannel.unsubscribe(this.#onTransaction)
-    for (const { span } of this.#transactions.values()) span.end()
-    this.#statements.clear()
-    this.#transactions.clear()
+    for (const { span } of this.#transactions.takeAll()) span.end()
+    this.#statements.takeAll()
   }
 
   readonly #onStart = told(({ id }: StatementStartEvent): void => {
-    this.#statements.set(id, { context: this.#api.context.active(), at: clock.now() })
+    this.#statements.add(id, { context: this.#api.context.active(), at: clock.now() })
   })
 
   readonly #onEnd = told((event: StatementEvent): void => {
-    const started = this.#statements.get(event.id)
+    const started = this.#statements.take(event.id)
     if (started === undefined) return
-    this.#statements.delete(event.id)
     const { operation, server, error } = event
     const span = this.#tracer.startSpan(
       spanName(operation, server),
@@ -101,13 +126,12 @@ export class Spans {
       },
       this.#below(parent, context),
     )
-    this.#transactions.set(id, { span, around: this.#api.trace.getSpan(context) })
+    this.#transactions.add(id, { span, around: this.#api.trace.getSpan(context) })
   }
 
   #finish({ id, event, error }: TransactionEvent): void {
-    const open = this.#transactions.get(id)
+    const open = this.#transactions.take(id)
     if (open === undefined) return
-    this.#transactions.delete(id)
     const failure = error ?? (event === 'unknown' ? event : undefined)
     open.span.setAttributes({ 'genever.transaction.end': event, ...errorAttributes(failure) })
     if (failure !== undefined) open.span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
@@ -116,7 +140,7 @@ export class Spans {
 
   /** The context of the caller, with the span of the transaction on top unless the caller opened one of its own inside. */
   #below(transaction: number | null, context: OtelContext): OtelContext {
-    const open = transaction === null ? undefined : this.#transactions.get(transaction)
+    const open = transaction === null ? undefined : this.#transactions.of(transaction)
     if (open === undefined || this.#api.trace.getSpan(context) !== open.around) return context
     return this.#api.trace.setSpan(context, open.span)
   }
