@@ -109,8 +109,11 @@ export interface Portal {
   bytes: number
   /** More rows of the operation that is being answered have come. They may be taken. */
   arrived?(): void
-  /** Rows are read when somebody asks for them: a driver that can keeps what has come in `held` in place of `rows`. */
-  readonly holds?: boolean
+  /**
+   * Whether what comes now of the rows of that operation is read when somebody asks for it: a driver that can keeps it in `held`, unless
+   * rows of it are in `rows`, which come behind those in `held`.
+   */
+  holds?(op: Op): boolean
   /** The driver's, for all operations together, in their order. */
   held?: HeldRows | null
 }

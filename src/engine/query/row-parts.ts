@@ -46,7 +46,6 @@ export class RowParts implements Portal {
   columns: object | null = null
   ended = false
   bytes = 0
-  readonly holds: boolean = true
   held: HeldRows | null = null
   readonly #words: CursorWords
   readonly #sender: Sender
@@ -146,8 +145,15 @@ export class RowParts implements Portal {
     if (op !== null && cameOf(op) >= this.#least && cameOf(op) < op.maxRows) this.#wake()
   }
 
+  /** Who waits for all of a part has it made while it comes. */
+  holds(op: object): boolean {
+    return op !== this.#awaited || this.#least < this.#awaited.maxRows
+  }
+
   #take(op: EngineOp, { most, bytes }: Omit<Wanted, 'least'>): readonly unknown[] {
-    const rows = op.held > 0 ? this.#readHeld(op, most, bytes) : op.rows.splice(0, most)
+    const held = op.held > 0 ? this.#readHeld(op, most, bytes) : null
+    const behind = op.held > 0 || this.#unreadable !== null ? [] : op.rows.splice(0, most - (held?.length ?? 0))
+    const rows = held === null ? behind : behind.length === 0 ? held : held.concat(behind)
     const all = op.state === 3 && op.failure === null && cameOf(op) === 0 && this.#unreadable === null
     this.#reading = all ? null : op
     this.#rows += rows.length

@@ -53,8 +53,8 @@ export function takeRows(
 }
 
 /** Null: its rows are read at once. */
-function heldBy({ portal, decoder, keeps }: Step, host: Pick<ExchangeHost, 'garbled'>): KeptBytes | null {
-  if (portal?.holds !== true || decoder === null || keeps) return null
+function heldBy({ portal, decoder, keeps, op }: Step, host: Pick<ExchangeHost, 'garbled'>): KeptBytes | null {
+  if (!portal || decoder === null || keeps || op.rows.length > 0 || portal.holds?.(op) !== true) return null
   portal.held ??= new KeptBytes(decoder, (cause) => host.garbled(cause))
   return portal.held as KeptBytes
 }
