@@ -26,6 +26,7 @@ const about: Readonly<Record<string, string>> = {
   'function-leftovers': 'what functions leave in a session',
   'function-state': 'the same',
   'iterate-ahead': 'cursors that are asked for rows ahead, and the types of those',
+  'iterate-on-demand': 'rows that wait as the server of PostgreSQL sent them',
   'json-numbers': 'numbers in json and jsonb',
   listen: 'LISTEN',
   'local-settings': 'SET LOCAL',

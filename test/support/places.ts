@@ -4,7 +4,7 @@
 export const layers: readonly Readonly<Record<string, string>>[] = [
   { errors: 'every error class' },
   {
-    util: 'the context store and the root context, clocks and timers (`clock.ts`: taken once, so fake timers do not reach them), deadlines, options: know nothing of databases',
+    util: 'the context store and the root context, clocks and timers (`clock.ts`: taken once, so fake timers do not reach them), deadlines, lines of those who wait (`line.ts`), options: know nothing of databases',
   },
   { observe: "events as plain data on `diagnostics_channel`, notices, `echo`, places in the user's code" },
   { sql: 'statements, parameters, the `sql` tag, baked statements: free of any database; the interface `Dialect`' },
