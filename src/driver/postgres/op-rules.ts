@@ -44,10 +44,11 @@ export function namesMoved(stmt: Compiled, inside: boolean, lasting: boolean): n
   const { cls, leaves, names, reach } = stmt
   // Of what triggers call nobody expects DDL.
   if (leaves !== true && !(cls === 'read' && leavesHidden(stmt))) return names
-  if (!inside && !lasting) return names
+  const known = reach !== undefined && reach !== null
+  // The engine reads the functions of a database when it opens it, and a first statement that calls now() must not set its session apart.
+  if (!inside && !(lasting && known)) return names
   // A function that makes its statements while it runs may run DDL.
-  const judged = reach !== undefined && reach !== null && reach.unknown.length === 0
-  return judged && reach.stateful.length === 0 ? names : names | Names.catalogue
+  return known && reach.unknown.length === 0 && reach.stateful.length === 0 ? names : names | Names.catalogue
 }
 
 /** Whether names may mean something else behind one of these steps. */
