@@ -122,7 +122,8 @@ export function copiesIn(text: string): boolean {
 
 /** Why a COPY between the database and this process does not run: as a statement, or at all. */
 export function copyRefusal(carrier: unknown, way: 'in' | 'out'): string {
-  if (carrier === null) return 'This driver carries no data of a COPY: there is neither copyFrom() nor copyTo() here.'
+  if (carrier === null)
+    return 'This driver carries no data of a COPY: there is neither copyFrom() nor copyTo() here. The drivers pg and socket do.'
   return way === 'in'
     ? 'COPY FROM STDIN has no data as a statement. Send them by copyFrom(table).from(data).'
     : 'COPY TO STDOUT gives no rows as a statement. Read its data by copyTo(table or query).'

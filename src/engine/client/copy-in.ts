@@ -154,7 +154,7 @@ class Loading implements Port {
     }
     if (this.#sink === null)
       throw new UsageError(
-        'The driver carries no data of a COPY, so copyFrom() has sent nothing. The drivers pg, socket and pglite do.',
+        'The driver carries no data of a COPY, so copyFrom() has sent nothing. The drivers pg and socket do.',
       )
     return op.count
   }

@@ -207,7 +207,7 @@ class Unloading implements Port {
           this.#given
             ? undefined
             : new UsageError(
-                'The driver carries no data of a COPY, so copyTo() has read nothing. The drivers pg, socket and pglite do.',
+                'The driver carries no data of a COPY, so copyTo() has read nothing. The drivers pg and socket do.',
               ),
         ),
       (thrown: unknown) => ended(thrownError(thrown, op) as Error),
