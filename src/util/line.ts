@@ -22,6 +22,8 @@ export class Line<T> {
   #first: Standing<T> | null = null
   #last: Standing<T> | null = null
   #size = 0
+  /** The loops that are under way, each by who comes next in it. */
+  readonly #loops: { next: Standing<T> | null }[] = []
 
   get size(): number {
     return this.#size
@@ -57,17 +59,24 @@ export class Line<T> {
     else before.after = after
     if (after === null) this.#last = before
     else after.before = before
+    for (const loop of this.#loops) if (loop.next === standing) loop.next = after
     standing.line = standing.before = standing.after = null
     this.#size--
     return true
   }
 
-  /** The one that was given last may leave before the next is asked for. */
+  /** Anybody may leave meanwhile: who has left is passed over. */
   *[Symbol.iterator](): Generator<T, void, undefined> {
-    for (let standing = this.#first; standing !== null;) {
-      const { of, after }: Standing<T> = standing
-      yield of
-      standing = after
+    const loop = { next: this.#first }
+    this.#loops.push(loop)
+    try {
+      while (loop.next !== null) {
+        const { of, after }: Standing<T> = loop.next
+        loop.next = after
+        yield of
+      }
+    } finally {
+      this.#loops.splice(this.#loops.indexOf(loop), 1)
     }
   }
 }
@@ -96,10 +105,10 @@ export class Roll<T extends object> {
   }
 
   clear(): void {
-    for (const of of this) this.delete(of)
+    for (const each of this) this.delete(each)
   }
 
-  /** The one that was given last may be deleted before the next is asked for. */
+  /** As of a line. */
   [Symbol.iterator](): Iterator<T> {
     return this.#line[Symbol.iterator]()
   }
