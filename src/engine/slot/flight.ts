@@ -69,8 +69,8 @@ export class Flight {
   }
 
   /**
-   * Whether a pooler takes its session back once what is on the wire was answered, and may do so although more has come behind: PgBouncer
-   * before 1.21 counts Syncs alone. What has come in part, or waits for an answer without a Sync, would never be answered.
+   * Whether nothing may be sent behind what is on the wire. A pooler may give its session to somebody else when that was answered, although
+   * more has come behind it: PgBouncer before 1.21 counts Syncs alone. What has come in part would never be answered.
    */
   mayLose({ pooler }: Pick<ResolvedOptions, 'pooler'>, { keepsServer }: RawConnection): boolean {
     return pooler !== undefined && keepsServer !== true && this.head?.transaction === null
