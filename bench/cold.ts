@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Cell, say, table } from '../demo/support/table.ts'
 import { benchDatabase } from './support/database.ts'
+import { pgTransaction } from './support/pg-transaction.ts'
 import { quantile } from './support/quantile.ts'
 import { texts } from './support/workloads.ts'
 
@@ -30,19 +31,10 @@ const sides: Readonly<Record<string, (url: string) => Promise<Transact>>> = {
     const { default: pg } = await import('pg')
     const pool = new pg.Pool({ connectionString: url })
     ;(await pool.connect()).release()
-    return async (work) => {
-      const client = await pool.connect()
-      try {
-        await client.query('BEGIN')
-        await work((text, key) => client.query({ name: text, text: texts[text], values: [key] }))
-        await client.query('COMMIT')
-      } catch (error) {
-        await client.query('ROLLBACK')
-        throw error
-      } finally {
-        client.release()
-      }
-    }
+    return (work) =>
+      pgTransaction(pool, (client) =>
+        work((text, key) => client.query({ name: text, text: texts[text], values: [key] })),
+      )
   },
 }
 

@@ -2,6 +2,7 @@
 // prepare a statement once per connection. Same pool size, same server.
 import { type Baked, createDb, type Executor, type Row } from 'genever'
 import pg from 'pg'
+import { pgTransaction } from './pg-transaction.ts'
 import { poolSize, texts, type Send, type Side } from './workloads.ts'
 
 export type SideName = 'genever' | 'pg'
@@ -52,19 +53,7 @@ async function nodePostgres(url: string): Promise<Side> {
     anywhere: sendOn(pool),
     scope,
     baked: null,
-    async transaction(work) {
-      const client = await pool.connect()
-      try {
-        await client.query('BEGIN')
-        await work(sendOn(client))
-        await client.query('COMMIT')
-      } catch (error) {
-        await client.query('ROLLBACK')
-        throw error
-      } finally {
-        client.release()
-      }
-    },
+    transaction: (work) => pgTransaction(pool, (client) => work(sendOn(client))),
     async acquire() {
       const client = await pool.connect()
       client.release()
