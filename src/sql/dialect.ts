@@ -98,7 +98,7 @@ export function savepointWords(quote: (name: string) => string): SavepointWords 
   }
 }
 
-/** What is wrong with a name on any database, as a clause that follows it; undefined: nothing. */
+/** Why a name is wrong on any database, as a clause that follows it; undefined: it is not. */
 export function nameProblem(name: unknown): string | undefined {
   if (typeof name !== 'string') return `is ${describeType(name)}, not a string`
   if (name === '') return 'is empty'

@@ -65,7 +65,7 @@ export class Line<T> {
     return true
   }
 
-  /** Anybody may leave meanwhile: who has left is passed over. */
+  /** Anybody may leave meanwhile, and is passed over then. */
   *[Symbol.iterator](): Generator<T, void, undefined> {
     const loop = { next: this.#first }
     this.#loops.push(loop)

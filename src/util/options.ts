@@ -97,7 +97,7 @@ export const must =
   (value) =>
     fits(value) ? undefined : `must be ${wanted}; it is ${describeType(value)}`
 
-/** As `must`, for what is a number: one that does not fit is shown. */
+/** As `must`, for numbers: one that does not fit is shown. */
 export const mustBeNumber =
   (wanted: string, fits: (value: unknown) => boolean): Check =>
   (value) =>

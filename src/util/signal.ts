@@ -1,4 +1,4 @@
-// Who is told when a signal aborts. A signal has one listener of ours, however many statements it can stop: it may be that of a whole
+// Those who stop when a signal aborts. A signal has one listener of ours, however many statements it can stop: it may be that of a whole
 // service, and live as long as that.
 import { Roll } from './line.ts'
 

@@ -71,7 +71,7 @@ abstract class Asking implements Command {
     this.lost(error)
   }
 
-  /** The last packet has come. Called before anybody is told, who may end the connection. */
+  /** The last packet has come. Called before the answer is passed on: whoever gets it may end the connection. */
   protected end(): void {
     this.#over = true
   }

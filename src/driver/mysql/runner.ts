@@ -41,7 +41,7 @@ const uncommitted =
 
 interface BareOptions {
   readonly zoned?: boolean
-  /** It is told how the session is, and does not change it. */
+  /** It asks how the session is, and changes nothing. */
   readonly learns?: boolean
   readonly row?: (cursor: Cursor) => void
 }

@@ -38,7 +38,7 @@ function leavesHidden({ reach }: Compiled): boolean {
 
 /**
  * What it does to the meaning of names, as `Names` bits. A statement that is stale is prepared again, but for a transaction, whose end it
- * is; one that a temporary table makes mean another table is not even stale. `lasting`: a session has what is left in it.
+ * is; one that a temporary table makes mean another table is not even stale. `lasting`: the session keeps what they leave.
  */
 export function namesMoved(stmt: Compiled, inside: boolean, lasting: boolean): number {
   const { cls, leaves, names, reach } = stmt

@@ -69,7 +69,7 @@ export class Flight {
   }
 
   /**
-   * Whether nothing may be sent behind what is on the wire. A pooler may give its session to somebody else when that was answered, although
+   * Whether nothing may be sent behind the statements on the wire. A pooler may give its session to somebody else when those were answered, although
    * more has come behind it: PgBouncer before 1.21 counts Syncs alone. What has come in part would never be answered.
    */
   mayLose({ pooler }: Pick<ResolvedOptions, 'pooler'>, { keepsServer }: RawConnection): boolean {

@@ -25,7 +25,7 @@ interface OpenTransaction {
   readonly around: OtelSpan | undefined
 }
 
-/** What is known of what goes on, by its number. It is emptied when it has ended: a Map keeps what was in it, as `Line` says. */
+/** Notes about work that goes on, by its number. A note is emptied when its work has ended, because a Map keeps it, as `Line` says. */
 class Ongoing<T extends object> {
   readonly #cells = new Map<number, { known: T | undefined }>()
 

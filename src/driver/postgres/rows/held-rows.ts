@@ -8,7 +8,7 @@ import type { Bytes, RowDecoder } from './row-decoder.ts'
 /** The memory of a part of the rows, whole messages one behind the other. */
 interface Block {
   readonly bytes: Bytes
-  /** Where what is in it ends. */
+  /** How many bytes of it are in use. */
   to: number
 }
 
@@ -26,7 +26,7 @@ export class KeptBytes implements HeldRows {
   #at = 0
   #over = false
 
-  /** @param garbled Is told of a row that does not fit the description of its columns. */
+  /** @param garbled Called for a row that does not fit the description of its columns. */
   constructor(decoder: RowDecoder, garbled: (cause: unknown) => void) {
     this.#decoder = decoder
     this.#garbled = garbled
