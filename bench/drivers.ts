@@ -8,10 +8,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { parseArgs } from 'node:util'
 import { type Cell, say, table } from '../demo/support/table.ts'
+import { costOf } from './support/cost.ts'
 import { benchDatabase } from './support/database.ts'
 import { type DriverSide, driverSides } from './support/driver-sides.ts'
 import { keys } from './support/keys.ts'
-import { quantile } from './support/quantile.ts'
+import { quantile, shown, spread } from './support/quantile.ts'
 import { posts } from './support/workloads.ts'
 
 const { values } = parseArgs({
@@ -71,13 +72,13 @@ await new AsyncLocalStorage<object>().run({}, async () => {
   const rows: Cell[][] = []
   for (const [name, [title, run]] of Object.entries(workloads)) {
     if (!wanted(name, values.only)) continue
-    for (const side of sides) await block(side, run, 400)
+    for (const side of sides) await costOf(() => run(side), 400)
     const cpu = sides.map((): number[] => [])
     const time = sides.map((): number[] => [])
     for (let round = 0; round < rounds; round++)
       for (let turn = 0; turn < sides.length; turn++) {
         const at = (turn + round) % sides.length
-        const sample = await block(sides[at] as DriverSide, run, blockMs)
+        const sample = await costOf(() => run(sides[at] as DriverSide), blockMs)
         cpu[at]?.push(sample.cpu)
         time[at]?.push(sample.time)
       }
@@ -113,27 +114,5 @@ function tenth(samples: readonly (readonly number[])[], at: number): number {
 /** The median of a side's ratios to the first side, in brackets the quartiles. */
 function ratio(samples: readonly (readonly number[])[], at: number): string {
   const ratios = (samples[at] ?? []).map((sample, round) => sample / (samples[0]?.[round] as number))
-  const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part).toFixed(2)) as [
-    string,
-    string,
-    string,
-  ]
-  return at === 0 ? '' : `${middle} (${low}–${high})`
-}
-
-async function block(
-  side: DriverSide,
-  run: (side: DriverSide) => Promise<unknown>,
-  ms: number,
-): Promise<{ cpu: number; time: number }> {
-  const before = process.cpuUsage()
-  const since = performance.now()
-  let done = 0
-  do {
-    await run(side)
-    done++
-  } while (performance.now() - since < ms)
-  const time = performance.now() - since
-  const { user, system } = process.cpuUsage(before)
-  return { cpu: (user + system) / done, time: (time * 1000) / done }
+  return at === 0 ? '' : shown(spread(ratios))
 }

@@ -14,7 +14,8 @@ import { createRegistry } from 'genever/registry'
 import { createPool, type RowDataPacket } from 'mysql2/promise'
 import { temporaryMariadb } from '../demo/support/database.ts'
 import { type Cell, say, table } from '../demo/support/table.ts'
-import { median, quantile } from './support/quantile.ts'
+import { type Cost, costOf } from './support/cost.ts'
+import { median, shown, spread } from './support/quantile.ts'
 
 const { values } = parseArgs({
   options: {
@@ -104,11 +105,7 @@ const sides: readonly Side[] = [
   },
 ]
 
-interface Sample {
-  readonly cpu: number
-  readonly time: number
-}
-const samples = sides.map((): Sample[] => [])
+const samples = sides.map((): Cost[] => [])
 try {
   // An application has a context: where there is none, promises cost less.
   await new AsyncLocalStorage<object>().run({}, async () => {
@@ -125,11 +122,10 @@ try {
 }
 
 const lines = sides.map(({ name }, at): Cell[] => {
-  const own = samples[at] as Sample[]
-  const ratio = (of: (sample: Sample) => number): string => {
-    const ratios = own.map((sample, round) => of(sample) / of(samples[0]?.[round] as Sample))
-    const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part).toFixed(2))
-    return at === 0 ? '' : `${middle} (${low}–${high})`
+  const own = samples[at] as Cost[]
+  const ratio = (of: (sample: Cost) => number): string => {
+    const ratios = own.map((sample, round) => of(sample) / of(samples[0]?.[round] as Cost))
+    return at === 0 ? '' : shown(spread(ratios))
   }
   return [
     name,
@@ -163,22 +159,14 @@ async function onServer(...commands: readonly string[]): Promise<void> {
   for (const each of commands) await engine.status(each)
 }
 
-/** Microseconds of one request. */
-async function block({ most, request, name }: Side, ms: number): Promise<Sample> {
-  const before = process.cpuUsage()
-  const since = performance.now()
-  let done = 0
-  const loop = async (): Promise<void> => {
-    do {
-      const tenant = most === 0 ? 0 : 1 + (done++ % most)
-      if (most === 0) done++
-      const found = await request(tenant)
-      if (found.length !== texts.length || found.some((row) => row?.tenant !== tenant))
-        throw new Error(`${name}: tenant ${tenant} got ${JSON.stringify(found)}`)
-    } while (performance.now() - since < ms)
+/** What one request costs. */
+function block({ most, request, name }: Side, ms: number): Promise<Cost> {
+  let turn = 0
+  const once = async (): Promise<void> => {
+    const tenant = most === 0 ? 0 : 1 + (turn++ % most)
+    const found = await request(tenant)
+    if (found.length !== texts.length || found.some((row) => row?.tenant !== tenant))
+      throw new Error(`${name}: tenant ${tenant} got ${JSON.stringify(found)}`)
   }
-  await Promise.all(Array.from({ length: atOnce }, loop))
-  const time = performance.now() - since
-  const { user, system } = process.cpuUsage(before)
-  return { cpu: (user + system) / done, time: (time * 1000) / done }
+  return costOf(once, ms, atOnce)
 }

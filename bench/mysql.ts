@@ -11,14 +11,15 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { parseArgs } from 'node:util'
 import { temporaryMariadb } from '../demo/support/database.ts'
 import { type Cell, heading, say, table } from '../demo/support/table.ts'
+import { type Cost, costOf } from './support/cost.ts'
 import { drizzleOnGenever, drizzleOnMysql2, kyselyOnGenever, kyselyOnMysql2 } from './support/mysql/builders.ts'
 import { genever, geneverModels, mysql2, type MysqlSide, type Within } from './support/mysql/sides.ts'
 import { installed } from './support/mysql/others.ts'
 import { fill } from './support/mysql/tables.ts'
 import { keys } from './support/keys.ts'
 import { putInPage } from './support/page.ts'
-import { median, quantile } from './support/quantile.ts'
-import { type Figures, ratiosOf, type Spread } from './support/work/plot.ts'
+import { median, shown, type Spread, spread } from './support/quantile.ts'
+import { type Figures, ratiosOf } from './support/work/plot.ts'
 import { posts } from './support/workloads.ts'
 
 const { values } = parseArgs({
@@ -130,34 +131,15 @@ async function check(side: MysqlSide): Promise<void> {
     throw new Error(`${side.name} reads another row: ${JSON.stringify(row)}`)
 }
 
-interface Sample {
-  readonly cpu: number
-  readonly time: number
-}
-
-/** Microseconds of one operation, of many in a row. */
-async function block({ run }: Workload, side: MysqlSide, ms: number): Promise<Sample> {
-  const before = process.cpuUsage()
-  const since = performance.now()
-  let done = 0
-  do {
-    await run(side)
-    done++
-  } while (performance.now() - since < ms)
-  const time = performance.now() - since
-  const { user, system } = process.cpuUsage(before)
-  return { cpu: (user + system) / done, time: (time * 1000) / done }
-}
-
 async function report(name: string, workload: Workload): Promise<void> {
   const taking = sides.filter((side) => isWanted(side) && side[workload.needs] !== undefined)
   const samples = await takeTurns(workload, taking)
-  const bases = samples[0] as Sample[]
+  const bases = samples[0] as Cost[]
   heading(`${name}: ${workload.title}`)
   const lines = taking.map((side, at): Cell[] => {
-    const own = samples[at] as Sample[]
-    const ratios = (of: (own: Sample, other: Sample) => number): Spread =>
-      spread(own.map((sample, round) => of(sample, bases[round] as Sample)))
+    const own = samples[at] as Cost[]
+    const ratios = (of: (own: Cost, other: Cost) => number): Spread =>
+      spread(own.map((sample, round) => of(sample, bases[round] as Cost)))
     const each: Figures = {
       workload: name,
       side: side.name,
@@ -173,23 +155,15 @@ async function report(name: string, workload: Workload): Promise<void> {
 }
 
 /** Behind a warm-up, until whose end code is compiled. */
-async function takeTurns(workload: Workload, taking: readonly MysqlSide[]): Promise<Sample[][]> {
-  const samples = taking.map((): Sample[] => [])
-  for (const side of taking) await block(workload, side, blockMs * 8)
+async function takeTurns(workload: Workload, taking: readonly MysqlSide[]): Promise<Cost[][]> {
+  const samples = taking.map((): Cost[] => [])
+  for (const side of taking) await costOf(() => workload.run(side), blockMs * 8)
   for (let round = 0; round < rounds; round++)
     for (let turn = 0; turn < taking.length; turn++) {
       const step = round % 2 === 0 ? turn : taking.length - 1 - turn
       const at = (step + round) % taking.length
       globalThis.gc?.({ type: 'minor' })
-      samples[at]?.push(await block(workload, taking[at] as MysqlSide, blockMs))
+      samples[at]?.push(await costOf(() => workload.run(taking[at] as MysqlSide), blockMs))
     }
   return samples
-}
-
-function spread(ratios: readonly number[]): Spread {
-  return { low: quantile(ratios, 0.25), middle: quantile(ratios, 0.5), high: quantile(ratios, 0.75) }
-}
-
-function shown({ low, middle, high }: Spread): string {
-  return `${middle.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`
 }

@@ -10,13 +10,14 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { type Cell, heading, say, table } from '../demo/support/table.ts'
+import type { Cost } from './support/cost.ts'
 import { benchDatabase } from './support/database.ts'
 import { ddl } from './support/models/tables.ts'
 import { putInPage } from './support/page.ts'
-import { type Figures, plot, ratiosOf, type Spread } from './support/work/plot.ts'
+import { type Figures, plot, ratiosOf } from './support/work/plot.ts'
 import { type Measurable, openSides } from './support/work/sides.ts'
-import { quantile } from './support/quantile.ts'
-import { type Sample, type Workload, workloads } from './support/work/workloads.ts'
+import { median, shown, type Spread, spread } from './support/quantile.ts'
+import { type Workload, workloads } from './support/work/workloads.ts'
 import { onServer } from './support/work/server.ts'
 
 const { values } = parseArgs({
@@ -77,21 +78,13 @@ async function report(name: string, workload: Workload, sides: readonly Measurab
   heading(`${name}: ${workload.title}`)
   const lines = taking.map((side, at): Cell[] => {
     const own = samples[at] ?? []
-    const ratios = (of: (own: Sample, other: Sample) => number): Spread =>
+    const ratios = (of: (own: Cost, other: Cost) => number): Spread =>
       spread(own.flatMap((sample, round) => (base?.[round] === undefined ? [] : [of(sample, base[round])])))
     const each: Figures = {
       workload: name,
       side: side.name,
-      perSecond:
-        1e6 /
-        quantile(
-          own.map(({ time }) => time),
-          0.5,
-        ),
-      cpu: quantile(
-        own.map(({ cpu }) => cpu),
-        0.5,
-      ),
+      perSecond: 1e6 / median(own.map(({ time }) => time)),
+      cpu: median(own.map(({ cpu }) => cpu)),
       throughput: ratios((one, other) => other.time / one.time),
       processor: ratios((one, other) => one.cpu / other.cpu),
     }
@@ -102,8 +95,8 @@ async function report(name: string, workload: Workload, sides: readonly Measurab
   say(table(headings, lines, ['a second', 'CPU µs']))
 }
 
-async function takeTurns(name: string, workload: Workload, taking: readonly Measurable[]): Promise<Sample[][]> {
-  const samples = taking.map((): Sample[] => [])
+async function takeTurns(name: string, workload: Workload, taking: readonly Measurable[]): Promise<Cost[][]> {
+  const samples = taking.map((): Cost[] => [])
   if (workload.long === true) for (const side of taking) await side.measure(name, 1)
   else await warmUp(taking, name)
   for (let round = 0; round < (workload.long === true ? longRounds : rounds); round++) {
@@ -131,12 +124,4 @@ async function warmUp(sides: readonly Measurable[], name: string): Promise<void>
       const { time } = await side.measure(name, blockMs * 4)
       operations[at] = done + (blockMs * 4 * 1000) / time
     }
-}
-
-function spread(ratios: readonly number[]): Spread {
-  return { low: quantile(ratios, 0.25), middle: quantile(ratios, 0.5), high: quantile(ratios, 0.75) }
-}
-
-function shown({ low, middle, high }: Spread): string {
-  return `${middle.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`
 }

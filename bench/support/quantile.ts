@@ -1,4 +1,4 @@
-// Which value stands at a part of the sorted ones; between two of them, what lies between.
+// Quantiles: which value stands at a part of the sorted ones; between two of them, what lies between.
 
 /** `part` from 0 to 1; NaN of no numbers. */
 export function quantile(numbers: readonly number[], part: number): number {
@@ -10,4 +10,20 @@ export function quantile(numbers: readonly number[], part: number): number {
 
 export function median(numbers: readonly number[]): number {
   return quantile(numbers, 0.5)
+}
+
+/** The middle of some ratios, and their quartiles. */
+export interface Spread {
+  readonly low: number
+  readonly middle: number
+  readonly high: number
+}
+
+export function spread(ratios: readonly number[]): Spread {
+  return { low: quantile(ratios, 0.25), middle: quantile(ratios, 0.5), high: quantile(ratios, 0.75) }
+}
+
+/** `1.02 (0.98–1.05)`: the median, and in brackets the quartiles. */
+export function shown({ low, middle, high }: Spread): string {
+  return `${middle.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`
 }

@@ -1,7 +1,8 @@
 // Costs as something grows, a line for each size.
 import { type Cell, table } from '../../../demo/support/table.ts'
+import { type Cost, costOf } from '../cost.ts'
 import { quantile } from '../quantile.ts'
-import { type Cost, costOf, type Pair, pair, type Place, type SideName, sideNames, turns } from './turns.ts'
+import { type Pair, pair, type Place, type SideName, sideNames, turns } from './turns.ts'
 
 type Lines = readonly (readonly Cell[])[]
 
@@ -30,7 +31,7 @@ function both(
   text: string,
   values: unknown[],
 ): Promise<Record<SideName, Cost>> {
-  return turns(rounds, sideNames, (side) => costOf(1, blockMs, () => sides[side](text, values)))
+  return turns(rounds, sideNames, (side) => costOf(() => sides[side](text, values), blockMs))
 }
 
 export async function rows(place: Place): Promise<string> {
@@ -62,11 +63,15 @@ export async function flight({ server, rounds, blockMs }: Place): Promise<string
   for (const size of [1, 4, 16, 64, 256, 1_000]) {
     const waits: Record<SideName, number[]> = { genever: [], 'pg, named': [] }
     const costs = await turns(rounds, sideNames, (side) =>
-      costOf(size, blockMs, async () => {
-        const since = performance.now()
-        await two.sides[side](quick, [1])
-        waits[side].push(performance.now() - since)
-      }),
+      costOf(
+        async () => {
+          const since = performance.now()
+          await two.sides[side](quick, [1])
+          waits[side].push(performance.now() - since)
+        },
+        blockMs,
+        size,
+      ),
     )
     const p99 = sideNames.map((side) => `${quantile(waits[side], 0.99).toFixed(1)} ms`)
     lines.push([...line(size, costs, 1), ...p99])
@@ -79,7 +84,7 @@ export async function connections({ server, rounds, blockMs }: Place): Promise<s
   const lines: Cell[][] = []
   for (const size of [1, 2, 5, 10, 30, 90]) {
     await using two = await pair(server.url, size)
-    const costs = await turns(rounds, sideNames, (side) => costOf(1_000, blockMs, () => two.sides[side](quick, [1])))
+    const costs = await turns(rounds, sideNames, (side) => costOf(() => two.sides[side](quick, [1]), blockMs, 1_000))
     lines.push([...line(size, costs, 1)])
   }
   return sheet('connections', 'a statement', lines)
@@ -92,10 +97,13 @@ export async function texts({ server, rounds, blockMs }: Place): Promise<string>
     await using two = await pair(server.url, 1)
     let at = 0
     const costs = await turns(Math.min(rounds, 3), ['genever'] as const, () =>
-      costOf(1, Math.max(blockMs, size / 20), async () => {
-        at = (at + 1) % size
-        await two.sides.genever(`select $1::int as n${at}`, [1])
-      }),
+      costOf(
+        async () => {
+          at = (at + 1) % size
+          await two.sides.genever(`select $1::int as n${at}`, [1])
+        },
+        Math.max(blockMs, size / 20),
+      ),
     )
     globalThis.gc?.()
     const kept = await two.db.scalar('select count(*)::int from pg_prepared_statements')

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { createDb, type Db } from 'genever'
 import { type Cell, table } from '../../../demo/support/table.ts'
 import { certificate, privateKey } from '../../../test/support/certificate.ts'
-import { costOf, type Place, turns } from './turns.ts'
+import { costOf } from '../cost.ts'
+import { type Place, turns } from './turns.ts'
 
 const page = `select n, 'Post ' || n as title, repeat('The quick brown fox. ', 12) as body, now() as at from generate_series(1, $1::int) n`
 
@@ -40,8 +41,8 @@ export async function tls({ server, rounds, blockMs }: Place): Promise<string> {
   ] as const) {
     // What is measured is not the making of code: the sides without TLS come first, and would pay for it alone.
     for (let turn = 0; turn < 8; turn++)
-      for (const side of sides) await costOf(loops, blockMs * 2, () => once(dbs[side]))
-    const costs = await turns(rounds, sides, (side) => costOf(loops, blockMs, () => once(dbs[side])))
+      for (const side of sides) await costOf(() => once(dbs[side]), blockMs * 2, loops)
+    const costs = await turns(rounds, sides, (side) => costOf(() => once(dbs[side]), blockMs, loops))
     for (const side of sides.slice(1))
       lines.push([
         title,

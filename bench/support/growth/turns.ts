@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { createDb, type Db, type EngineOptions } from 'genever'
 import pg from 'pg'
 import type { OwnServer } from '../../../test/support/own-server.ts'
+import type { Cost } from '../cost.ts'
 import { median } from '../quantile.ts'
 
 export interface Place {
@@ -48,29 +49,6 @@ export async function pair(url: string, max: number, options: EngineOptions = {}
       await pool.end()
     },
   }
-}
-
-/** Of one operation, in microseconds. */
-export interface Cost {
-  readonly cpu: number
-  readonly time: number
-}
-
-/** Runs `once` on so many loops for so long, and at least once each. */
-export async function costOf(loops: number, ms: number, once: () => Promise<unknown>): Promise<Cost> {
-  const before = process.cpuUsage()
-  const since = performance.now()
-  let done = 0
-  const loop = async (): Promise<void> => {
-    do {
-      await once()
-      done++
-    } while (performance.now() - since < ms)
-  }
-  await Promise.all(Array.from({ length: loops }, loop))
-  const time = performance.now() - since
-  const { user, system } = process.cpuUsage(before)
-  return { cpu: (user + system) / done, time: (time * 1000) / done }
 }
 
 /** Medians of blocks that take turns; the first round of each is thrown away. */

@@ -5,7 +5,8 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { block, type Sample, type Work, workloads } from './workloads.ts'
+import type { Cost } from '../cost.ts'
+import { block, type Work, workloads } from './workloads.ts'
 
 interface Order {
   readonly workload: string
@@ -29,7 +30,7 @@ export interface Peer {
 export interface ApartSide {
   readonly name: string
   readonly can: readonly string[]
-  measure(workload: string, ms: number): Promise<Sample>
+  measure(workload: string, ms: number): Promise<Cost>
   readonly close: () => Promise<unknown>
 }
 
@@ -45,7 +46,7 @@ export async function apart(runtime: string, module: string, url: string, max: n
     can,
     measure(workload, ms) {
       child.stdin?.write(`${JSON.stringify({ workload, ms } satisfies Order)}\n`)
-      return answers<Sample>()
+      return answers<Cost>()
     },
     async close() {
       const gone = once(child, 'exit')

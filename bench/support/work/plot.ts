@@ -1,10 +1,6 @@
 // Figures of `bench/workloads.ts` as a picture, a bar for each side of each workload, and as tables.
 
-export interface Spread {
-  readonly low: number
-  readonly middle: number
-  readonly high: number
-}
+import type { Spread } from '../quantile.ts'
 
 /** Of one side in one workload. Ratios are to the base: throughput, processor time. */
 export interface Figures {

@@ -4,20 +4,21 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Cost } from '../cost.ts'
 import { installOrms, orms, ormsInstalled } from '../models/orms.ts'
 import { poolSize } from '../workloads.ts'
 import { apart, type OpenPeer } from './apart.ts'
 import { drizzles, kysely, withoutPages } from './builders.ts'
 import { genever, geneverModels } from './genever.ts'
 import { nodePostgres, pipelined, prototype } from './plain.ts'
-import { block, type Sample, type Work, type WorkSides, type Workload, workloads } from './workloads.ts'
+import { block, type Work, type WorkSides, type Workload, workloads } from './workloads.ts'
 
 /** One of those compared. */
 export interface Measurable {
   readonly name: string
   /** The names of the workloads it has. */
   readonly can: readonly string[]
-  measure(workload: string, ms: number): Promise<Sample>
+  measure(workload: string, ms: number): Promise<Cost>
 }
 
 interface Choice {

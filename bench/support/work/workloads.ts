@@ -1,5 +1,6 @@
 // What `bench/workloads.ts` measures: eleven things that programs do, each in the words of the library that does it, on the
 // same rows. A side leaves out what it cannot do. It is also run by Bun, so it imports no package.
+import { type Cost, costOf } from '../cost.ts'
 import { keys } from '../keys.ts'
 import { type NewNote, note, readable, thousand } from '../models/workloads.ts'
 
@@ -113,28 +114,7 @@ export const workloads: Readonly<Record<string, Workload>> = {
   },
 }
 
-/** Of one operation, in microseconds. */
-export interface Sample {
-  /** Processor time of the whole process, garbage collection included. */
-  readonly cpu: number
-  readonly time: number
-}
-
 /** Runs a workload for so long, and at least once. */
-export async function block(work: Work, { loops, run, long }: Workload, ms: number): Promise<Sample> {
-  const before = process.cpuUsage()
-  const since = performance.now()
-  const until = long === true ? since : since + ms
-  let done = 0
-  const loop = async (): Promise<void> => {
-    do {
-      await run(work)
-      done++
-    } while (performance.now() < until)
-  }
-  if (loops === 1) await loop()
-  else await Promise.all(Array.from({ length: loops }, loop))
-  const time = performance.now() - since
-  const { user, system } = process.cpuUsage(before)
-  return { cpu: (user + system) / done, time: (time * 1000) / done }
+export function block(work: Work, { loops, run, long }: Workload, ms: number): Promise<Cost> {
+  return costOf(() => run(work), long === true ? 0 : ms, loops)
 }
