@@ -195,6 +195,33 @@ forEachDriver((driver) => {
     },
   )
 
+  test('the types of a table are those of the schema in which the code is', async () => {
+    const db = await driver.db()
+    const name = (await driver.table('id int')).replaceAll('"', '')
+    await db.status(`drop table ${name}`)
+    const places = ['a', 'b'].map((letter) => `${name}_${letter}`)
+    for (const schema of places) {
+      await db.status(`create schema ${schema}; create type ${schema}.mood as enum ('sad', 'happy')`)
+      await db.status(`create table ${schema}.${name} (id serial primary key, mood ${schema}.mood)`)
+    }
+    await db.status(`create table ${name} (id serial primary key, mood text)`)
+    const mood = customType<{ data: string }>({ dataType: () => 'mood' })
+    class Person extends Model(db, pgTable(name, { id: serial().primaryKey(), mood: mood() })) {}
+    const twoOf = async (): Promise<unknown> =>
+      (await Person.createMany([{ mood: 'sad' }, { mood: 'happy' }])).map((person) => person.mood)
+    const inSchema = (schema: string): Promise<unknown> =>
+      db.scope(() => db.transaction(twoOf), { settings: { search_path: schema } })
+
+    const seen: unknown[] = []
+    for (const schema of [...places, ...places]) {
+      seen.push(await inSchema(schema))
+      seen.push(await db.transaction(twoOf))
+    }
+    await Promise.all([...places, ...places].map(async (schema) => seen.push(await inSchema(schema))))
+
+    expect(seen).toEqual(Array.from({ length: 12 }, () => ['sad', 'happy']))
+  })
+
   test('rows have the order of the list, whatever is in them', async () => {
     const { Row } = await column(driver, 'text', text())
     const values = Array.from({ length: 100 }, (_, n) => (n % 7 === 0 ? null : `value ${(n * 37) % 100}`))

@@ -1,5 +1,5 @@
 // The types of a table's columns. A model asks the database for them before its first rows travel as lists or as JSON, and again when an
-// error shows that they may have changed.
+// error shows that they may have changed. Each engine, search path and role has its own: the same name may be of another table there.
 import type { Executor } from '../../engine/query/executor.ts'
 import { QueryError } from '../../errors/index.ts'
 import type { RowsAtOnce } from '../../sql/model-words.ts'
@@ -18,10 +18,26 @@ export interface TableTypes {
   readonly key: string
 }
 
-const known = new WeakMap<ModelMeta, TableTypes>()
+/** By engine, then by place. */
+const known = new WeakMap<ModelMeta, WeakMap<object, Map<string, TableTypes>>>()
+
+/** Places that are remembered of one engine: one that was forgotten is asked for again. */
+const mostPlaces = 2_000
 
 export async function tableTypes(meta: ModelMeta, executor: Executor): Promise<TableTypes> {
-  return known.get(meta) ?? (await ask(meta, executor))
+  return typesHere(meta, executor)?.get(placeOf(executor)) ?? (await ask(meta, executor))
+}
+
+/** What is known of the engine that the code around means; undefined: nothing, or it is not open yet. */
+function typesHere(meta: ModelMeta, executor: Executor): Map<string, TableTypes> | undefined {
+  const engine = executor.engineQuietly()
+  return engine === null ? undefined : known.get(meta)?.get(engine)
+}
+
+/** Under which names of tables are looked up. */
+function placeOf(executor: Executor): string {
+  const settings = executor.settingsHere()
+  return JSON.stringify([settings?.['search_path'] ?? null, settings?.['role'] ?? null])
 }
 
 /**
@@ -38,12 +54,14 @@ export function readsJson({ domains, json }: TableTypes, cells: readonly Cell[])
 
 /** Whether a statement that failed has another text now, and can run again. In a transaction it cannot; the next one has the new text. */
 export async function haveChanged(meta: ModelMeta, executor: Executor, error: unknown): Promise<boolean> {
-  const before = known.get(meta)
-  if (before === undefined || !(error instanceof QueryError)) return false
+  const types = typesHere(meta, executor)
+  const place = placeOf(executor)
+  const before = types?.get(place)
+  if (types === undefined || before === undefined || !(error instanceof QueryError)) return false
   // It was written for types which a column may have lost: a value does not fit, or a cast is missing.
   const { about, prepared } = meta.dialect.explain(error.fields)
   if (about !== 'value' && prepared !== 'types') return false
-  known.delete(meta)
+  types.delete(place)
   return executor.transactionHere() === null && (await tableTypes(meta, executor)).key !== before.key
 }
 
@@ -58,8 +76,19 @@ async function ask(meta: ModelMeta, executor: Executor): Promise<TableTypes> {
     ),
     key: JSON.stringify(rows),
   }
-  known.set(meta, types)
+  keep(meta, executor, types)
   return types
+}
+
+function keep(meta: ModelMeta, executor: Executor, types: TableTypes): void {
+  const engine = executor.engineQuietly()
+  if (engine === null) return
+  let engines = known.get(meta)
+  if (engines === undefined) known.set(meta, (engines = new WeakMap()))
+  let places = engines.get(engine)
+  if (places === undefined) engines.set(engine, (places = new Map()))
+  if (places.size >= mostPlaces) places.clear()
+  places.set(placeOf(executor), types)
 }
 
 type Found = readonly [name: string, domain: boolean, json: boolean, schema: string, type: string, listed: boolean]
