@@ -3,9 +3,9 @@
 // leave something counts as one that does. Statements are judged once for each text and reading.
 import type { Failure, Op } from '../driver/driver.ts'
 import { notice } from '../observe/channels.ts'
-import type { Errand } from '../pool/recall.ts'
+import type { Errand } from '../pool/errands.ts'
 import type { ResolvedOptions } from '../options/options.ts'
-import type { Lease } from '../pool/member.ts'
+import type { Lease } from '../pool/lease.ts'
 import type { Pool } from '../pool/pool.ts'
 import { type Compiled, firstColumn, Names, shortText } from '../sql/compiled.ts'
 import type { StatementCache } from '../sql/compile.ts'

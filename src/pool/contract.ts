@@ -2,7 +2,8 @@
 import type { Failure, Op, RawConnection } from '../driver/driver.ts'
 import type { ErrorFields, Meaning } from '../sql/dialect.ts'
 import type { Standing } from '../util/line.ts'
-import type { Copying, Lease, LeaseHolder, Member } from './member.ts'
+import type { Copying, Lease, LeaseHolder } from './lease.ts'
+import type { Member } from './member.ts'
 
 /** Opens connections that are ready for use: the driver's own and everything the engine does to a new session. */
 export interface ConnectionSource {

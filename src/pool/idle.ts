@@ -1,7 +1,7 @@
 // The connections of a pool that nobody uses: the one used last is taken first, at once if it was heard of lately, else
 // after it has answered.
-import type { Failure, Refusal } from '../driver/driver.ts'
-import type { ConnectionSource, PoolStats } from './contract.ts'
+import type { Failure } from '../driver/driver.ts'
+import type { ConnectionSource } from './contract.ts'
 import { idleChecks, type Member } from './member.ts'
 import { clock } from '../util/clock.ts'
 
@@ -94,72 +94,4 @@ export class Idle {
   judge(failure: Failure): 'well' | 'suspect' | 'replace' {
     return this.#health.judge(failure)
   }
-}
-
-/** A connection that is open so soon is there before one that is taken back. */
-const soonMs = 1
-
-/** The counts that the pool keeps itself. */
-type Known = Pick<PoolStats, 'max' | 'idle' | 'opening' | 'waiting' | 'recalls'>
-
-export function statsOf(members: ReadonlySet<Member>, { max, idle, opening, waiting, recalls }: Known): PoolStats {
-  let reserved = 0
-  let serving = 0
-  let draining = 0
-  for (const { state, lease } of members) {
-    if (state === 'serving' || lease?.holder.ofEngine === true) serving++
-    else if (state === 'leased') reserved++
-    else if (state === 'checking' || state === 'resetting' || state === 'closing') draining++
-  }
-  return {
-    open: members.size - opening,
-    max,
-    idle,
-    reserved,
-    serving,
-    draining,
-    opening,
-    waiting,
-    listening: 0,
-    recalls,
-  }
-}
-
-/** How many idle connections are being asked whether they answer, and may well do. */
-export function checking(members: ReadonlySet<Member>): number {
-  let count = 0
-  for (const { state, suspect } of members) if (state === 'checking' && !suspect) count++
-  return count
-}
-
-/** How many connections will come back to the queue some time. */
-export function returning(members: ReadonlySet<Member>): number {
-  let count = 0
-  for (const { state } of members) if (state !== 'opening' && state !== 'closing') count++
-  return count
-}
-
-/** How many connections are being asked or reset, or are about to be open. */
-export function coming(members: ReadonlySet<Member>, connectMs: number): number {
-  const now = clock.now()
-  let count = 0
-  for (const { state, suspect, openingSince } of members)
-    if (state === 'resetting' || (state === 'checking' && !suspect)) count++
-    else if (state === 'opening' && Math.abs(now - openingSince - connectMs) < soonMs) count++
-  return count
-}
-
-/** The refusal of a waiter that gave up; `connect`: a connection cannot be opened, or is being opened. */
-export function refusalOf(members: ReadonlySet<Member>, connect: boolean, waitedMs: number, stats: PoolStats): Refusal {
-  const cursors = members.size > 0 && [...members].every(({ lease }) => lease?.holder.forCursor === true)
-  const phase = connect ? 'connect' : cursors ? 'cursor' : 'connection'
-  return { reason: 'acquire-timeout', phase, waitedMs, holders: holdersOf(members), stats: { ...stats } }
-}
-
-export function holdersOf(members: ReadonlySet<Member>): string[] {
-  const lines: string[] = []
-  for (const { lease, op } of members)
-    if (lease !== null) lines.push(lease.holder.describe())
-    else if (op?.copy) lines.push(op.copy.place)
-  return lines
 }

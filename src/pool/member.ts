@@ -1,121 +1,12 @@
 // One connection of a pool and what it is doing. All its mutable state is here and changed only by `Member` and
 // `Pool`: `state`, `lease`, `op`. The driver's hooks arrive here and nowhere else.
-import type { ConnectionHooks, CopyPort, Failure, Op, RawConnection } from '../driver/driver.ts'
+import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driver.ts'
 import { Dirty } from '../sql/compiled.ts'
 import { clock } from '../util/clock.ts'
-
-// A lease: exclusive use of one raw connection, given back exactly once. The pool makes it, a slot holds it. A lease
-// knows its epoch: once given back it can never touch the connection's next borrower.
-
-/**
- * The reasons why a lease does not come back. `surely`: code that runs inside of one of these and waits keeps the lease.
- * `likely`: code that runs inside of one of these keeps it too, unless other code gives it back.
- */
-export interface Ties {
-  readonly surely: readonly object[]
-  readonly likely: readonly object[]
-  /** Since when code has held it for nothing, monotonic milliseconds; null while a statement runs or waits on it. */
-  readonly idleSince: number | null
-}
-
-/** A COPY, as far as others who want its connection have to know it. */
-export interface Copying extends CopyPort {
-  /** Whether code of the caller still reads its rows or gives them. */
-  readonly open: boolean
-  /** In which that code runs, where it is known. */
-  readonly frame: object | null
-  /** That code does something else at the moment. */
-  readonly idle: boolean
-  /** `copyTo() at src/jobs.ts:12:3`. */
-  readonly place: string
-}
+import { type Copying, Lease, type LeaseHolder, type Lent, type Ties } from './lease.ts'
 
 /** An implicit statement that a member serves. */
 type Served = Op & { readonly copy?: Copying | null }
-
-/** The holder of a lease: it hears of its connection, and the pool asks it whether the connection may go back. */
-export interface LeaseHolder {
-  /** Fewer than `maxInFlight` units are in flight. */
-  room(): void
-  /** Nothing is in flight. */
-  quiet(): void
-  /** The connection is gone; the lease is over. */
-  lost(failure: Failure): void
-  /** The statements on the wire; the answer of `head` comes next. */
-  readonly flight?: { readonly head: Op | undefined }
-  /** Whether it holds the connection for a cursor and nothing else. */
-  readonly forCursor?: boolean
-  /** The engine holds it for itself: nobody has borrowed it. */
-  readonly ofEngine?: boolean
-  /** The holder in one line, without values, for messages. */
-  describe(): string
-  /** Nothing runs, waits or is open on the connection, and nothing else keeps it: `recall` may take it back. */
-  readonly recallable?: boolean
-  /** Nothing but what may be gone keeps the connection: `ask` finds out, and says by `eased` or `tied` what it has found. */
-  readonly askable?: boolean
-  ask?(): void
-  /** Changes with everything that is begun on the connection. */
-  readonly stirs?: number
-  /** Since when nothing was on the wire, monotonic milliseconds. */
-  readonly quietSince?: number
-  /** Gives the connection back for somebody who waits; called only while `recallable`. */
-  recall?(): void
-  /** The reasons why the connection does not come back by itself; null: there are none, or only such as will be over. */
-  ties?(): Ties | null
-  /** Somebody has been waiting for a connection for a second. */
-  keepsOthersWaiting?(): void
-}
-
-export class Lease {
-  readonly raw: RawConnection
-  readonly epoch: number
-  readonly holder: LeaseHolder
-  /** Monotonic milliseconds. */
-  readonly since: number
-  /** It was taken back. */
-  recalled = false
-  /** The last check phase in which its holder was quiet, and how much had been begun until then. */
-  quietIn = -1
-  quietAt = -1
-  readonly #member: Member
-
-  constructor(member: Member, raw: RawConnection, holder: LeaseHolder) {
-    this.#member = member
-    this.raw = raw
-    this.epoch = raw.epoch
-    this.holder = holder
-    this.since = clock.now()
-  }
-
-  /** False once given back, lost or taken away. */
-  get valid(): boolean {
-    return this.raw.epoch === this.epoch
-  }
-
-  /** Its holder may have become quiet. */
-  eased(): void {
-    this.#member.eased()
-  }
-
-  /** Its holder keeps it from now on, whatever it does with it. */
-  tied(): void {
-    this.#member.tied()
-  }
-
-  /** Nobody is to use the connection after this one. */
-  spoil(): void {
-    this.#member.outgoing = true
-  }
-
-  /**
-   * Gives the connection back; idempotent. At once when it is clean; otherwise the promise settles after the reset,
-   * or after the connection was closed because the reset failed. Never rejects.
-   */
-  release(): void | Promise<void> {
-    if (this.raw.epoch !== this.epoch) return
-    return this.#member.giveBack()
-  }
-}
 
 /** How idle connections are looked after, in milliseconds. Its own tests put something else in its members. */
 export interface IdleChecks {
@@ -147,10 +38,11 @@ export interface MemberPool {
   gone(member: Member, failure: Failure): void
   /** How long a connect takes, in milliseconds. */
   readonly connectMs: number
-  readonly resetAlways: boolean
-  /** There is no session to clean. */
-  readonly pooled: boolean
-  readonly resetTimeoutMs: number
+  readonly limits: {
+    readonly pooled?: boolean | undefined
+    readonly resetAlways: boolean
+    readonly resetTimeoutMs: number
+  }
   /** A lease has ended. */
   returned(member: Member, lease: Lease): void
   /** The connection came back with an open transaction: it is rolled back, with a notice. */
@@ -165,7 +57,7 @@ export interface MemberPool {
   tied(): void
 }
 
-export class Member implements ConnectionHooks {
+export class Member implements ConnectionHooks, Lent {
   state: MemberState = 'opening'
   lease: Lease | null = null
   /** It is asked because another connection died: nobody counts on its answer. */
@@ -201,6 +93,11 @@ export class Member implements ConnectionHooks {
 
   get raw(): RawConnection {
     return this.#raw as RawConnection
+  }
+
+  /** There is no session to clean. */
+  get #pooled(): boolean {
+    return this.#pool.limits.pooled === true
   }
 
   attach(raw: RawConnection): void {
@@ -262,7 +159,7 @@ export class Member implements ConnectionHooks {
   /** The caller of the statement it serves has its error already. */
   abandon(op: Op, cancelTimeoutMs: number): void {
     op.state = 2
-    this.outgoing ||= this.#pool.pooled
+    this.outgoing ||= this.#pooled
     void cancelOrDestroy(this.raw, op, cancelTimeoutMs)
   }
 
@@ -290,7 +187,7 @@ export class Member implements ConnectionHooks {
   giveBack(): void | Promise<void> {
     const raw = this.raw
     const lease = this.lease
-    if (this.#pool.pooled) {
+    if (this.#pooled) {
       raw.dirty = 0
       raw.inForce.clear()
     }
@@ -307,7 +204,7 @@ export class Member implements ConnectionHooks {
   /** Waits for the last answer to whoever was lent the driver's own object, and cleans up after them. */
   async #reclaim(raw: RawConnection): Promise<void> {
     this.state = 'resetting'
-    const back = await raw.reclaim(clock.now() + this.#pool.resetTimeoutMs)
+    const back = await raw.reclaim(clock.now() + this.#pool.limits.resetTimeoutMs)
     if ((this.state as MemberState) !== 'resetting') return
     if (back) await this.settle()
     else raw.destroy({ kind: 'closed', outcome: 'unknown' })
@@ -319,7 +216,7 @@ export class Member implements ConnectionHooks {
     this.op = null
     if (!raw.alive) return
     if (raw.status !== 'idle') this.#pool.left(this)
-    else if (this.#pool.pooled || ((raw.dirty & ~Dirty.framed) === 0 && !this.#pool.resetAlways)) {
+    else if (this.#pooled || ((raw.dirty & ~Dirty.framed) === 0 && !this.#pool.limits.resetAlways)) {
       if (raw.dirty !== 0 && raw.inForce.nothing) {
         raw.dirty = 0
         raw.inForce.clear()
@@ -332,8 +229,8 @@ export class Member implements ConnectionHooks {
   async #reset(raw: RawConnection): Promise<void> {
     this.state = 'resetting'
     const since = clock.now()
-    const { pooled, resetAlways, resetTimeoutMs } = this.#pool
-    const dirty = pooled ? 0 : resetAlways ? raw.dirty | Dirty.unknown : raw.dirty
+    const { resetAlways, resetTimeoutMs } = this.#pool.limits
+    const dirty = this.#pooled ? 0 : resetAlways ? raw.dirty | Dirty.unknown : raw.dirty
     const clean = await raw.reset(dirty, since + resetTimeoutMs)
     if ((this.state as MemberState) !== 'resetting') return
     if (!clean) raw.destroy({ kind: 'closed', outcome: 'unknown' })

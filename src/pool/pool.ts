@@ -1,32 +1,34 @@
 // The pool: one for all drivers. It decides synchronously who gets which connection and keeps no clock for its waiters: one that
 // runs out of time withdraws itself. One FIFO queue for implicit statements and leases; idle connections are taken LIFO.
 import type { Failure, Op, Refusal } from '../driver/driver.ts'
-import { type Lease, type LeaseHolder, Member, type MemberPool } from './member.ts'
+import type { Lease, LeaseHolder } from './lease.ts'
+import { Member, type MemberPool } from './member.ts'
 import type { CloseReport, ConnectionSource, PlacedOp, PoolLimits, PoolStats, PoolWaiter } from './contract.ts'
 import { type Closable, Closing } from './closing.ts'
-import { checking, holdersOf, refusalOf, returning, statsOf, Idle } from './idle.ts'
-import { Deadlock, type Deadlocking, closedFailure, notConnected, refused, WaitQueue } from './wait-queue.ts'
-import { Errands, Recall, type Recalling } from './recall.ts'
+import { checking, returning, statsOf } from './counts.ts'
+import { Idle } from './idle.ts'
+import { Deadlock, type Deadlocking } from './deadlock.ts'
+import { closedFailure, holdersOf, notConnected, refusalOf, refused } from './refusal.ts'
+import { WaitQueue } from './wait-queue.ts'
+import { Errands } from './errands.ts'
+import { Recall, type Recalling } from './recall.ts'
 import { type LanePool, Lanes } from './lanes.ts'
 import { Seat } from './lane.ts'
-import { type Growing, Growth, Upkeep, type Upkept } from './supply.ts'
+import { type Growing, Growth } from './growth.ts'
+import { Upkeep, type Upkept } from './upkeep.ts'
 import { Share, type Sharing } from './share.ts'
 import { clock } from '../util/clock.ts'
 import type { Allowance } from './allowance.ts'
 
 export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Recalling, Deadlocking, Sharing {
-  readonly resetAlways: boolean
-  readonly pooled: boolean
-  readonly resetTimeoutMs: number
   /** Where its connections come from. */
   readonly source: ConnectionSource
-  readonly #limits: PoolLimits
+  readonly limits: PoolLimits
   readonly #growth: Growth
   readonly #upkeep: Upkeep
   readonly #members = new Set<Member>()
   readonly #idle: Idle
   readonly #queue: WaitQueue
-  /** @internal */
   readonly recall: Recall
   readonly #deadlock: Deadlock
   readonly errands: Errands = new Errands((errand) => this.leaseIdle(errand, true))
@@ -42,17 +44,14 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.share = allowance === null ? null : new Share(this, allowance)
     this.source = source
     this.#idle = new Idle(source)
-    this.#limits = limits
+    this.limits = limits
     this.#queue = new WaitQueue(source)
     this.#deadlock = new Deadlock(this, this.#queue, limits)
     this.#growth = new Growth(this, source, limits)
     this.recall = new Recall(this, this.#queue, this.#growth)
     this.#upkeep = new Upkeep(this, limits)
     // A single connection is nobody's lane, and one that is reset after each use cannot be shared.
-    this.pooled = limits.pooled === true
-    this.#sharing = (limits.shared ?? 0) > 0 && limits.max > 1 && !limits.resetAlways && !this.pooled
-    this.resetAlways = limits.resetAlways
-    this.resetTimeoutMs = limits.resetTimeoutMs
+    this.#sharing = (limits.shared ?? 0) > 0 && limits.max > 1 && !limits.resetAlways && limits.pooled !== true
   }
 
   get closed(): boolean {
@@ -69,12 +68,12 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   get max(): number {
-    return this.#limits.max
+    return this.limits.max
   }
 
   /** Whether the next one would have to wait. */
   get exhausted(): boolean {
-    return this.#idle.size === 0 && this.#members.size >= this.#limits.max
+    return this.#idle.size === 0 && this.#members.size >= this.limits.max
   }
 
   get idle(): readonly Member[] {
@@ -95,7 +94,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     const member = this.takeIdle()
     const unfit = member?.framed === true && op.standsAlone
     if (unfit) member.clean()
-    if (member === undefined || unfit) this.#enqueue(op)
+    if (member === undefined || unfit) this.request(op)
     else this.#run(member, op)
   }
 
@@ -108,11 +107,6 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
       op.starting(member.raw)
       member.serve(op)
     }
-  }
-
-  /** Queues a slot that found no idle connection; `granted` or `refuse` is called, maybe before this returns. */
-  request(waiter: PoolWaiter): void {
-    this.#enqueue(waiter)
   }
 
   /** A lease of an idle connection, or null: nothing is queued. `spare`: however long it was idle, if nobody waits. */
@@ -150,7 +144,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     for (const member of this.#members) {
       const { op: sent } = member
       if (sent !== null && (sent instanceof Seat ? sent.op : sent) === op)
-        member.abandon(sent, this.#limits.cancelTimeoutMs)
+        member.abandon(sent, this.limits.cancelTimeoutMs)
     }
   }
 
@@ -227,7 +221,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.#lanes?.ended(member)
     if (!this.closed) {
       this.#lanes?.rescue()
-      this.#check()
+      this.#askIdle()
       if (this.wanted) this.recall.look()
     }
     this.#growth.grow()
@@ -244,8 +238,9 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
 
   /**
    * Refuses new work and all waiters but those whose connection is being opened, asked or reset, or on which the engine reads
-   * its catalogue. It closes idle connections and waits for lent ones until the deadline. Then it stops the statements that run on the server
-   * and breaks the connections. Idempotent: a later call can only make it shorter. With `all` everybody who waits is served. Always settles by the deadline, or a tenth of a second later if that is less away; never rejects.
+   * its catalogue; with `all` everybody who waits is served. It closes idle connections and waits for lent ones. Near the deadline
+   * it stops the statements that run on the server, and breaks the connections. Idempotent: a later call can only make it shorter.
+   * Always settles by the deadline, or a tenth of a second later if that is less away; never rejects.
    */
   close(deadline: number, all = false): Promise<CloseReport> {
     if (this.#closing === null) {
@@ -279,7 +274,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     else member.outgoing = true
   }
 
-  retire(member: Member, deadline: number = clock.now() + this.#limits.closeTimeoutMs): void {
+  retire(member: Member, deadline: number = clock.now() + this.limits.closeTimeoutMs): void {
     this.#idle.drop(member)
     member.state = 'closing'
     const left = this.share?.leaving(member)
@@ -290,18 +285,19 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     })
   }
 
-  #enqueue(waiter: PoolWaiter): void {
+  /** Queues somebody who found no idle connection; it is served, granted one or refused, maybe before this returns. */
+  request(waiter: PoolWaiter): void {
     // A waiter that was served before goes on.
     if (this.closed && (waiter.recalledAt === 0 || this.#closing?.stopping === true))
       return waiter.refuse(this.whenClosed)
-    if (waiter.recalledAt === 0 && this.waiting >= this.#limits.maxWaiting) {
+    if (waiter.recalledAt === 0 && this.waiting >= this.limits.maxWaiting) {
       waiter.refuse(refused({ reason: 'too-many-waiters', stats: { ...this.stats() } }))
       return
     }
     const now = clock.now()
     this.#queue.add(waiter, now, this.#lanes !== null && this.#lanes.canShare(waiter))
     waiter.queued(now)
-    this.#check()
+    this.#askIdle()
     this.#growth.grow()
     this.#lanes?.changed()
     this.#deadlock.judge()
@@ -330,7 +326,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   /** Asks idle connections that were silent for long, one for each waiter. */
-  #check(): void {
+  #askIdle(): void {
     for (let asked = checking(this.#members); asked < this.#queue.size; asked++) if (!this.#idle.ask()) return
   }
 
@@ -375,7 +371,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
 
   opened(member: Member): void {
     if (this.#sharing && this.#lanes === null && member.raw.maxInFlight > 1)
-      this.#lanes = new Lanes(this, this.#queue, this.#limits)
+      this.#lanes = new Lanes(this, this.#queue, this.limits)
     member.expiresAt = this.#upkeep.expiry()
     if (this.#closing === null) this.#upkeep.watch()
     else this.#closing.joined()

@@ -3,7 +3,7 @@ import type { Refusal } from '../driver/driver.ts'
 import { clock } from '../util/clock.ts'
 import type { Allowance, Sharer } from './allowance.ts'
 import type { Member } from './member.ts'
-import { closedFailure, refused } from './wait-queue.ts'
+import { closedFailure, refused } from './refusal.ts'
 
 /** A pool, as its part of an allowance sees it. */
 export interface Sharing {
@@ -14,7 +14,6 @@ export interface Sharing {
   /** The longest idle first. */
   readonly idle: readonly Member[]
   readonly members: Iterable<Member>
-  /** @internal */
   readonly recall: { look(): void }
   waitingSince(nth: number): number | undefined
   retire(member: Member): void

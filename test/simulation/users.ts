@@ -2,7 +2,7 @@
 // in its turn and never beside the rules.
 import type { Failure, RawConnection } from '../../src/driver/driver.ts'
 import type { PlacedOp, PoolWaiter, Wait } from '../../src/pool/contract.ts'
-import type { Lease, LeaseHolder } from '../../src/pool/member.ts'
+import type { Lease, LeaseHolder } from '../../src/pool/lease.ts'
 import type { Compiled, StatementClass } from '../../src/sql/compiled.ts'
 import { broken } from './world.ts'
 

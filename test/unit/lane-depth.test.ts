@@ -1,7 +1,7 @@
 /** How many reads like one may be in flight on a shared connection, by what is known of its time. */
 
 import { describe, expect, test } from 'vitest'
-import { Service, Services } from '../../src/pool/lane.ts'
+import { Service, Services } from '../../src/pool/service.ts'
 
 const connectMs = 0.6
 

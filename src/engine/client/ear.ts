@@ -3,7 +3,7 @@
 // has one connection alone: there the pool's own listens.
 import { type ConnectionHooks, type Failure, OpState, type RawConnection } from '../../driver/driver.ts'
 import { notice } from '../../observe/channels.ts'
-import { OpenBackoff } from '../../pool/supply.ts'
+import { OpenBackoff } from '../../pool/growth.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { clock, before, deferred } from '../../util/clock.ts'
 import { inRoot } from '../../util/context.ts'

@@ -2,7 +2,7 @@
 // Only a callback changes what is current. The chain never grows without bound: pushing drops what can no longer be
 // reached, so its length is at most the live frames plus one end marker per engine.
 import { TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
-import type { Lease } from '../../pool/member.ts'
+import type { Lease } from '../../pool/lease.ts'
 import { ContextStore } from '../../util/context.ts'
 import { sameSettings } from '../../sql/settings.ts'
 import { Tags, type TagValues } from '../../sql/tags.ts'

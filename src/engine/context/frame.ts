@@ -2,7 +2,7 @@
 // with. It lives as long as the callback it was made for, even if its connection is lost or goes back.
 import type { TransactionEndedError } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
-import type { Lease } from '../../pool/member.ts'
+import type { Lease } from '../../pool/lease.ts'
 import type { Settings } from '../../sql/settings.ts'
 import { Printable } from '../../util/thrown.ts'
 import type { EngineCore, QueryDefaults } from '../core.ts'

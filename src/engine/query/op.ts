@@ -1,7 +1,7 @@
 // One statement on its way through the engine, and the promise between the user and the wire. It settles exactly
 // once for the caller; when the caller gave up earlier, the answer that is still due is thrown away here.
 import type { Failure, Op, OpState, Portal, RawConnection, RowPort, StatementResult } from '../../driver/driver.ts'
-import type { Copying, Lease } from '../../pool/member.ts'
+import type { Copying, Lease } from '../../pool/lease.ts'
 import type { PlacedOp, PoolWaiter, Wait } from '../../pool/contract.ts'
 import { TransactionAbortedError } from '../../errors/index.ts'
 import { type Compiled, Pin, type RowSpec, type Shape, shortText, standsAlone } from '../../sql/compiled.ts'

@@ -11,7 +11,7 @@ import type { Enclosing } from '../context/frame.ts'
 import { EngineOp } from '../query/op.ts'
 import type { Streaming } from '../query/row-stream.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
-import type { Copying } from '../../pool/member.ts'
+import type { Copying } from '../../pool/lease.ts'
 import type { Holding, Item } from './holding.ts'
 
 /** True: now; false: it waits for the transaction on top; null: it was refused, and its caller has the error. */

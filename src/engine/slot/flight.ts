@@ -1,7 +1,7 @@
 // The statements of a slot that are on the wire, in the order of their answers, and the fence: while a unit that opens
 // a session or a transaction is unanswered, nothing may follow it. Also what is known of a transaction begun by text.
 import type { Failure, RawConnection } from '../../driver/driver.ts'
-import type { Lease } from '../../pool/member.ts'
+import type { Lease } from '../../pool/lease.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { type EngineOp, roomForOne } from '../query/op.ts'
 import type { ResolvedOptions } from '../../options/options.ts'

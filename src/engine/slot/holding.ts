@@ -3,7 +3,7 @@
 import { notice } from '../../observe/channels.ts'
 import { noPlace, type Place } from '../../observe/place.ts'
 import type { Failure } from '../../driver/driver.ts'
-import type { Copying, LeaseHolder, Ties } from '../../pool/member.ts'
+import type { Copying, LeaseHolder, Ties } from '../../pool/lease.ts'
 import { currentChain } from '../context/chain.ts'
 import type { Frame, Handle, Settings } from '../context/frame.ts'
 import type { EngineCore } from '../core.ts'

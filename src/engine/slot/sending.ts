@@ -1,7 +1,7 @@
 // The engine's own units past the queue of a slot: COMMIT, ROLLBACK and the like. And those operations that a slot owes for nested
 // transactions that have ended: they go in front of the next unit.
 import type { Failure, Op } from '../../driver/driver.ts'
-import type { Lease } from '../../pool/member.ts'
+import type { Lease } from '../../pool/lease.ts'
 import type { Settings } from '../../sql/settings.ts'
 import { clock } from '../../util/clock.ts'
 import type { EngineCore } from '../core.ts'

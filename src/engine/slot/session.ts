@@ -1,6 +1,6 @@
 // The session of a slot: what its statements have set and left there, for which the connection is kept, because its user may rely on it.
 import { capturePlace, type Place } from '../../observe/place.ts'
-import type { Lease } from '../../pool/member.ts'
+import type { Lease } from '../../pool/lease.ts'
 import { type Compiled, Dirty, Pin } from '../../sql/compiled.ts'
 import type { EngineCore } from '../core.ts'
 import { draws } from '../functions.ts'

@@ -2,7 +2,8 @@
 // transactions and the statements that wait, and decides synchronously who goes next. All its mutable state is named
 // at the top of the class. Two queues: `#ready` is admitted and waits for the wire, `#blocked` waits for somebody else's transaction.
 import type { Failure } from '../../driver/driver.ts'
-import { cancelOrDestroy, type Lease } from '../../pool/member.ts'
+import { cancelOrDestroy } from '../../pool/member.ts'
+import type { Lease } from '../../pool/lease.ts'
 import type { PoolWaiter, Wait } from '../../pool/contract.ts'
 import { Pin } from '../../sql/compiled.ts'
 import type { Settings } from '../context/frame.ts'

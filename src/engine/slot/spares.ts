@@ -3,8 +3,10 @@
 // anything waits until all of them have been answered. And what else goes out although its connection waits for an answer: what is
 // issued together with the first statement of a transaction.
 import type { Failure, Op } from '../../driver/driver.ts'
-import { connectTrips, StandIn } from '../../pool/lane.ts'
-import { cancelOrDestroy, type Lease, type LeaseHolder } from '../../pool/member.ts'
+import { connectTrips } from '../../pool/service.ts'
+import { StandIn } from '../../pool/lane.ts'
+import { cancelOrDestroy } from '../../pool/member.ts'
+import type { Lease, LeaseHolder } from '../../pool/lease.ts'
 import { clock } from '../../util/clock.ts'
 import { EngineOp } from '../query/op.ts'
 import type { Holding, Item } from './holding.ts'

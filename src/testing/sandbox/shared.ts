@@ -8,7 +8,7 @@ import { failureError } from '../../engine/query/failure.ts'
 import { Waiting } from '../../engine/slot/waiting.ts'
 import { TransactionStateError } from '../../errors/index.ts'
 import type { PoolWaiter, Wait } from '../../pool/contract.ts'
-import type { Lease, LeaseHolder } from '../../pool/member.ts'
+import type { Lease, LeaseHolder } from '../../pool/lease.ts'
 import { before, clock, deferred } from '../../util/clock.ts'
 import { thrownText } from '../../util/thrown.ts'
 import {

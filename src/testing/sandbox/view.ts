@@ -1,7 +1,7 @@
 // A view: the engine takes it for a connection of its pool, but all views are one connection in one transaction.
 // It keeps what the engine believes of it (its transaction, its settings) and hands every unit to the shared connection.
 import type { ConnectionHooks, Failure, Op, RawConnection, Unit } from '../../driver/driver.ts'
-import type { Lease } from '../../pool/member.ts'
+import type { Lease } from '../../pool/lease.ts'
 import { Dirty } from '../../sql/compiled.ts'
 import { InForce } from '../../sql/settings.ts'
 import { before, clock } from '../../util/clock.ts'

@@ -1,0 +1,120 @@
+// A lease: exclusive use of one raw connection, given back exactly once. The pool makes it, a slot holds it. A lease
+// knows its epoch: once given back it can never touch the connection's next borrower.
+import type { CopyPort, Failure, Op, RawConnection } from '../driver/driver.ts'
+import { clock } from '../util/clock.ts'
+
+/**
+ * The reasons why a lease does not come back. `surely`: code that runs inside of one of these and waits keeps the lease.
+ * `likely`: code that runs inside of one of these keeps it too, unless other code gives it back.
+ */
+export interface Ties {
+  readonly surely: readonly object[]
+  readonly likely: readonly object[]
+  /** Since when code has held it for nothing, monotonic milliseconds; null while a statement runs or waits on it. */
+  readonly idleSince: number | null
+}
+
+/** A COPY, as far as others who want its connection have to know it. */
+export interface Copying extends CopyPort {
+  /** Whether code of the caller still reads its rows or gives them. */
+  readonly open: boolean
+  /** In which that code runs, where it is known. */
+  readonly frame: object | null
+  /** That code does something else at the moment. */
+  readonly idle: boolean
+  /** `copyTo() at src/jobs.ts:12:3`. */
+  readonly place: string
+}
+
+/** The holder of a lease: it hears of its connection, and the pool asks it whether the connection may go back. */
+export interface LeaseHolder {
+  /** Fewer than `maxInFlight` units are in flight. */
+  room(): void
+  /** Nothing is in flight. */
+  quiet(): void
+  /** The connection is gone; the lease is over. */
+  lost(failure: Failure): void
+  /** The statements on the wire; the answer of `head` comes next. */
+  readonly flight?: { readonly head: Op | undefined }
+  /** Whether it holds the connection for a cursor and nothing else. */
+  readonly forCursor?: boolean
+  /** The engine holds it for itself: nobody has borrowed it. */
+  readonly ofEngine?: boolean
+  /** The holder in one line, without values, for messages. */
+  describe(): string
+  /** Nothing runs, waits or is open on the connection, and nothing else keeps it: `recall` may take it back. */
+  readonly recallable?: boolean
+  /** Nothing but what may be gone keeps the connection: `ask` finds out, and says by `eased` or `tied` what it has found. */
+  readonly askable?: boolean
+  ask?(): void
+  /** Changes with everything that is begun on the connection. */
+  readonly stirs?: number
+  /** Since when nothing was on the wire, monotonic milliseconds. */
+  readonly quietSince?: number
+  /** Gives the connection back for somebody who waits; called only while `recallable`. */
+  recall?(): void
+  /** The reasons why the connection does not come back by itself; null: there are none, or only such as will be over. */
+  ties?(): Ties | null
+  /** Somebody has been waiting for a connection for a second. */
+  keepsOthersWaiting?(): void
+}
+
+/** The connection of a lease, as the lease knows it. */
+export interface Lent {
+  /** Closed as soon as its user is done. */
+  outgoing: boolean
+  eased(): void
+  tied(): void
+  giveBack(): void | Promise<void>
+}
+
+export class Lease {
+  readonly raw: RawConnection
+  readonly epoch: number
+  readonly holder: LeaseHolder
+  /** Monotonic milliseconds. */
+  readonly since: number
+  /** It was taken back. */
+  recalled = false
+  /** The last check phase in which its holder was quiet, and how much had been begun until then. */
+  quietIn = -1
+  quietAt = -1
+  readonly #member: Lent
+
+  constructor(member: Lent, raw: RawConnection, holder: LeaseHolder) {
+    this.#member = member
+    this.raw = raw
+    this.epoch = raw.epoch
+    this.holder = holder
+    this.since = clock.now()
+  }
+
+  /** False once given back, lost or taken away. */
+  get valid(): boolean {
+    return this.raw.epoch === this.epoch
+  }
+
+  /** Its holder may have become quiet. */
+  eased(): void {
+    this.#member.eased()
+  }
+
+  /** Its holder keeps it from now on, whatever it does with it. */
+  tied(): void {
+    this.#member.tied()
+  }
+
+  /** Nobody is to use the connection after this one. */
+  spoil(): void {
+    this.#member.outgoing = true
+  }
+
+  /**
+   * Gives the connection back; idempotent. At once when it is clean; otherwise the promise settles after the reset,
+   * or after the connection was closed because the reset failed. Never rejects.
+   */
+  release(): void | Promise<void> {
+    if (this.raw.epoch !== this.epoch) return
+    return this.#member.giveBack()
+  }
+}
