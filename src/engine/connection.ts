@@ -9,12 +9,11 @@ import {
   handleDefaults,
   isInside,
   type Link,
-  overlayOf,
   runInFrame,
   settingsOn,
   transactionOn,
 } from './context/chain.ts'
-import { type Enclosing, Frame, type Settings, type Handle, type IsHandle } from './context/frame.ts'
+import { type Enclosing, Frame, type Settings, type Handle, type IsHandle, overlayOf } from './context/frame.ts'
 import { Executor } from './query/executor.ts'
 import { failureError, isFailure, thrownError } from './query/failure.ts'
 import { callOptions, placeOf, releaseChecks, type ReleaseOptions } from './handle.ts'

@@ -47,6 +47,21 @@ forEachDriver((driver) => {
     expect(await db.scalar('select 1')).toBe(1)
   })
 
+  test('a statement of a scope that gets no connection says how long it has waited', async () => {
+    const db = await driver.single({ pool: { acquireTimeoutMs: 100 } })
+    const held = await db.acquire()
+    const begun = performance.now()
+
+    const error = await caught(db.scope(() => db.scalar('select 1')))
+    const waited = performance.now() - begun
+
+    expect(error).toBeInstanceOf(AcquireTimeoutError)
+    expect(error.timeoutMs).toBeGreaterThanOrEqual(99)
+    expect(error.timeoutMs).toBeLessThanOrEqual(Math.ceil(waited))
+    expect(error.message).toContain(`Waited ${error.timeoutMs} ms`)
+    await held.release()
+  })
+
   test('scope({ lazy: false }) that gets no connection never calls its work, and leaves nothing current', async () => {
     const db = await driver.single()
     const held = await db.acquire()

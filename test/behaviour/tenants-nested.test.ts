@@ -1,9 +1,11 @@
 /** Tenants inside of tenants, scopes, transactions and savepoints: one connection, and each statement at its own tenant. */
 
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
-import { TransactionStateError } from 'genever'
+import { type Connection, type ManualTransaction, TransactionStateError } from 'genever'
+import { geneverDialect, kysely } from 'genever/kysely'
 import { Model } from 'genever/models'
 import { createRegistry, type Registry } from 'genever/registry'
+import { Kysely } from 'kysely'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
@@ -134,6 +136,54 @@ describe('on one connection', () => {
 
     expect(seen).toEqual(['b', 'b', 'b', 'c', 'b', 'a', 'c', 1, 'c', 'c', 'changed', 'a'])
     await database.query("update b.notes set body = 'b'")
+  })
+
+  test('a connection or transaction that a db of using() has given is at its tenant, and follows those inside', async () => {
+    const { db, Note } = setUp(8)
+    const there = db.using({ tenant: 'c' })
+    const k = kysely<{ notes: { id: number; body: string } }>(there)
+    const query = k.selectFrom('notes').select('body').where('id', '=', 1)
+    const plain = new Kysely<{ notes: { id: number; body: string } }>({ dialect: geneverDialect(there) })
+    const bodies = async (on: Connection | ManualTransaction): Promise<unknown[]> => [
+      await on.scalar(body),
+      await db.scalar(body, [], { on }),
+      (await Note.getOr404(1, on)).body,
+      await on.run(() => db.scalar(body)),
+      await db.withTenant('b', () => on.scalar(body)),
+    ]
+    const seen = await db.withTenant('a', async () => {
+      await using connection = await there.acquire()
+      await using tx = await there.begin()
+      const all = [await bodies(connection), await bodies(tx)]
+      const savepoint = await tx.begin()
+      all.push([await savepoint.scalar(body), await savepoint.connection.scalar(body)])
+      await savepoint.rollback()
+      const trx = await k.startTransaction().execute()
+      all.push([
+        (await query.executeTakeFirstOrThrow()).body,
+        await trx.executeQuery(query).then(({ rows }) => rows[0]?.body),
+      ])
+      await trx.rollback().execute()
+      all.push(await plain.transaction().execute(async (inner) => [(await inner.executeQuery(query)).rows[0]?.body]))
+      all.push([
+        (await plain.selectFrom('notes').select('body').where('id', '=', 1).executeTakeFirstOrThrow()).body,
+        await there.scope(() => db.scalar(body)),
+        await there.transaction(() => db.scalar(body)),
+        await there.detached(() => db.scalar(body)),
+        await there.lock('tenants', () => db.scalar(body)),
+        await db.scope(() => there.lock('tenants', () => db.scalar(body))),
+        await db.transaction(() => there.lock('tenants', () => db.scalar(body))),
+        ...(await db.transaction(() =>
+          plain.transaction().execute(async (inner) => [(await inner.executeQuery(query)).rows[0]?.body]),
+        )),
+      ])
+      await using own = await db.acquire()
+      all.push([await db.scalar(body), await own.scalar(body), await db.detached(() => own.scalar(body))])
+      return all
+    })
+
+    const at = ['c', 'c', 'c', 'c', 'b']
+    expect(seen).toEqual([at, at, ['c', 'c'], ['c', 'c'], ['c'], Array.from({ length: 8 }, () => 'c'), ['a', 'a', 'a']])
   })
 
   test('rows of a cursor come from the tenant it was made at, whatever is done between them', async () => {

@@ -19,7 +19,7 @@ import { Frame } from '../context/frame.ts'
 import { callOptions } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
 import { unconverted } from '../../sql/conversions.ts'
-import type { AmbientRunner } from '../query/runner.ts'
+import type { AmbientRunner, StatementEngine } from '../query/runner.ts'
 
 /** Options of `lock()`. */
 export interface LockOptions {
@@ -145,6 +145,18 @@ export async function lock<T>(
   const words = engine.dialect.locks
   if (words === undefined)
     throw new UsageError(`${engine.dialect.title} has no advisory locks, so there is no lock() here.`)
+  // `work` is where the source is.
+  return runIn(source.chainHere(), () => locked(source, engine, words, key, work, options))
+}
+
+async function locked<T>(
+  source: AmbientRunner,
+  engine: StatementEngine,
+  words: LockWords,
+  key: LockKey,
+  work: () => Promise<T> | T,
+  options: LockOptions,
+): Promise<T | undefined> {
   const chain = currentChain()
   const until = options.until ?? (openTransaction(engine, chain) === null ? 'work' : 'transaction')
   if (until === 'transaction') {

@@ -8,7 +8,16 @@ import { sameSettings } from '../../sql/settings.ts'
 import { Tags, type TagValues } from '../../sql/tags.ts'
 import { isThenable } from '../../util/thrown.ts'
 import type { EngineCore, QueryDefaults } from '../core.ts'
-import { type Enclosing, type Frame, type FrameKind, type Handle, type Holder, Link, type Settings } from './frame.ts'
+import {
+  type Enclosing,
+  type Frame,
+  type FrameKind,
+  type Handle,
+  type Holder,
+  isAround,
+  Link,
+  type Settings,
+} from './frame.ts'
 
 export { Link }
 
@@ -125,7 +134,8 @@ function find(
 
 /**
  * The settings of what code with this chain runs on `slot`: those of the innermost overlay around it, or of the frame of that
- * connection. A handle that was made in an overlay keeps them elsewhere.
+ * connection. A handle that was made in an overlay keeps them elsewhere. Overlays around the code that made a handle do not count: what
+ * the handle was made with is nearer.
  * @throws {TransactionStateError} when the code runs on after the frame with its settings has ended.
  */
 export function settingsOn(slot: Holder, chain: Link | undefined, handle: Handle | null): Settings | null {
@@ -143,8 +153,8 @@ export function settingsOn(slot: Holder, chain: Link | undefined, handle: Handle
     if (base !== null) continue
     if (frame.kind === 'overlay') {
       if (frame.settings === null) continue
-      if (frame.live) over ??= frame
-      else if (over === null) left ??= frame.settings
+      if (!frame.live) left ??= over === null ? frame.settings : null
+      else if (made !== null || !isAround(frame, handle)) over ??= frame
     } else if (frame.slot === slot && frame.kind !== 'orphan') base = frame
     else if (frame.kind === 'owner' && over === null) left = null
   }
@@ -155,18 +165,6 @@ export function settingsOn(slot: Holder, chain: Link | undefined, handle: Handle
   const settings = over !== null ? over.settings : base !== null ? base.settings : slot.settings
   if (left !== null && (base !== null || over !== null) && !sameSettings(settings, left)) throw settingsLost()
   return settings
-}
-
-/** The overlay to which a handle belongs that code with this chain makes, of `home` if there is one. */
-export function overlayOf(engine: EngineCore, chain: Link | undefined, home: Handle | null = null): Frame | null {
-  if (!engine.overlaid) return null
-  for (let link = chain; link !== undefined; link = link.next) {
-    const { frame } = link
-    if (frame.engine !== engine) continue
-    if (frame.kind === 'detached') break
-    if (frame.kind === 'overlay' && frame.settings !== null) return frame
-  }
-  return home === null ? null : home.overlay
 }
 
 /** Whether a scope around that one lives, and has the same settings. */

@@ -139,6 +139,27 @@ export class Link extends Printable {
   }
 }
 
+/** Whether that frame is around the code that made the handle, and holds for it. */
+export function isAround(frame: Frame, made: Handle | null): made is Handle {
+  for (let link = made?.chain; link !== undefined; link = link.next) {
+    if (link.frame === frame) return true
+    if (link.frame.kind === 'detached' && link.frame.engine === frame.engine) return false
+  }
+  return false
+}
+
+/** The overlay to which a handle belongs that code with this chain makes, of `home` if there is one. */
+export function overlayOf(engine: EngineCore, chain: Link | undefined, home: Handle | null = null): Frame | null {
+  if (!engine.overlaid) return null
+  for (let link = chain; link !== undefined; link = link.next) {
+    const { frame } = link
+    if (frame.engine !== engine) continue
+    if (frame.kind === 'detached') break
+    if (frame.kind === 'overlay' && frame.settings !== null) return isAround(frame, home) ? home.overlay : frame
+  }
+  return home === null ? null : home.overlay
+}
+
 /** The frames with a slot that code with this chain runs inside of, or was detached from. */
 export function slotFrames(chain: Link | undefined): readonly Frame[] {
   const found: Frame[] = []

@@ -207,10 +207,11 @@ export abstract class Waiting implements Expiring, Abortable {
       return
     }
     this.deadline = Infinity
+    const waitedMs = this.#waitedMs(now)
     this.withdraw()
     if (this.phase === null) this.refuse({ kind: 'timeout', outcome: 'not_started' })
     else {
-      const refusal = this.#refusal(now)
+      const refusal = this.#refusal(waitedMs)
       reportTimeout(this.engine, refusal)
       const cause = refusal.phase === 'connect' ? this.pool.lastOpenFailure : undefined
       this.refuse({ kind: 'refused', outcome: 'not_started', refusal, cause })
@@ -245,9 +246,13 @@ export abstract class Waiting implements Expiring, Abortable {
     else this.pool.withdraw(this as never)
   }
 
-  #refusal(now: number): Refusal {
+  /** The recent waits of its slot count. */
+  #waitedMs(now: number): number {
     const before = this.#timed || this.slot === null ? 0 : this.slot.waitedMs(now)
-    const waitedMs = Math.round(before + now - this.#since)
+    return Math.round(before + now - this.#since)
+  }
+
+  #refusal(waitedMs: number): Refusal {
     if (this.phase === 'connection') return this.pool.refusal(waitedMs)
     return {
       reason: 'acquire-timeout',

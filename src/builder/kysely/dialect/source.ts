@@ -2,8 +2,9 @@
 // for a caller who may give up waiting.
 import { Connection } from '../../../engine/connection.ts'
 import type { Slot } from '../../../engine/slot/slot.ts'
-import { ambientDefaults, ambientFrame, currentChain } from '../../../engine/context/chain.ts'
+import { ambientDefaults, ambientFrame } from '../../../engine/context/chain.ts'
 import type { Engine } from '../../../engine/engine.ts'
+import type { Executor } from '../../../engine/query/executor.ts'
 import { Source } from '../../../engine/source.ts'
 import type { Transaction } from '../../../engine/transaction/transaction.ts'
 import type { Db } from '../../../db/db.ts'
@@ -13,7 +14,7 @@ import { KyselyConnection } from './connection.ts'
 export type KyselySource = Db | Engine | Connection | Transaction
 
 /** Statements go wherever they would go without Kysely; a transaction is one of `begin()`. */
-export function statementsOf(source: KyselySource): KyselyConnection {
+export function statementsOf(source: Executor): KyselyConnection {
   return new KyselyConnection(source, { begin: (options) => source.begin(options) })
 }
 
@@ -27,9 +28,9 @@ export async function connectionOf(source: KyselySource, atOnce: boolean): Promi
   if (!(source instanceof Source)) return statementsOf(source)
   const here = source.engineHere()
   const engine = here instanceof Promise ? await here : here
-  const chain = currentChain()
+  const chain = source.chainHere()
   const frame = ambientFrame(engine, chain)
-  if (frame?.transaction) return statementsOf(frame.transaction.handle as Transaction)
+  if (frame?.transaction) return statementsOf(source.at(frame.transaction.handle as Transaction))
   const shared = (frame?.slot ?? null) as Slot | null
   const slot = shared ?? engine.openSlot(chain, false, 'Kysely connection')
   const connection = new Connection(engine, slot, chain, shared === null, ambientDefaults(engine, chain))
@@ -37,7 +38,7 @@ export async function connectionOf(source: KyselySource, atOnce: boolean): Promi
   connection.hold()
   if (atOnce) await borrow(connection)
   return new KyselyConnection(connection, {
-    begin: (options) => engine.beginOn({ db: null, chain: currentChain(), handle: connection, slot }, options),
+    begin: (options) => engine.beginOn({ db: null, chain: source.chainHere(), handle: connection, slot }, options),
     release: () => connection.release(),
   })
 }
