@@ -120,7 +120,7 @@ const longestShown = 200
 /** Without values that somebody has written into it. */
 function shown({ stmt, params }: Told): string {
   const text = params.length === 0 ? withoutLiterals(textOf(stmt).slice(0, 10_000)) : textOf(stmt)
-  const line = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim()
+  const line = text.replaceAll(/(?:\s|[^\x20-\x7e\xa0-\u{10ffff}])+/gu, ' ').trim()
   return line.length > longestShown ? `${line.slice(0, longestShown - 1)}…` : line
 }
 

@@ -202,7 +202,7 @@ export function asSent(name: string, value: string): string | number {
 function quote(name: string): string {
   const problem =
     nameProblem(name) ??
-    (/[\p{Surrogate}\u{10000}-\u{10FFFF}]/u.test(name)
+    (/[\ud800-\udfff\u{10000}-\u{10ffff}]/u.test(name)
       ? 'holds a character that names of MySQL cannot have'
       : name.endsWith(' ')
         ? 'ends in a space'

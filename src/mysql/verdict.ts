@@ -2,7 +2,7 @@
 // the end of every statement, and the effects of functions, looked up for every call. A verb that is not listed may do anything, so
 // it runs in no transaction. Stored functions of the user's own cannot be known.
 import { type Control, Dirty, Pin } from '../sql/compiled.ts'
-import type { Verdict } from '../sql/scan.ts'
+import { oneOf, type Verdict } from '../sql/scan.ts'
 
 /** Words that tell wherever they stand. */
 export type Sign =
@@ -157,14 +157,14 @@ const effects: ReadonlyMap<string, Effect> = new Map<string, Effect>([
   ['found_rows', asksSession],
   ['nextval', [Dirty.sequences, 0]],
   ['setval', [Dirty.sequences, 0]],
-  ...`connection_id database schema user session_user system_user current_user current_role sleep benchmark rand uuid uuid_short
-    sys_guid random_bytes is_used_lock is_free_lock master_pos_wait load_file`
-    .split(/\s+/)
-    .map((name): [string, Effect] => [name, 'apart']),
 ])
 
+const isApart = oneOf(`
+  connection_id database schema user session_user system_user current_user current_role sleep benchmark rand uuid uuid_short
+  sys_guid random_bytes is_used_lock is_free_lock master_pos_wait load_file`)
+
 /** Functions of the server that leave nothing, and words that stand in front of a bracket. */
-const harmless: ReadonlySet<string> = new Set(
+const isHarmless = oneOf(
   `abs acos add_months adddate addtime aes_decrypt aes_encrypt against all and any any_value as asin atan atan2 between bigint
     bin bin_to_uuid binary binlog_gtid_pos bit bit_and bit_count bit_length bit_or bit_xor by case cast ceil ceiling char
     char_length character_length charset check chr coalesce coercibility collation column_check column_exists column_json
@@ -192,14 +192,14 @@ const harmless: ReadonlySet<string> = new Set(
     trim trim_oracle truncate ucase uncompress uncompressed_length unhex union unique unix_timestamp unsigned update updatexml
     upper using utc_date utc_time utc_timestamp uuid_to_bin validate_password_strength value values var_pop var_samp varbinary
     varchar variance version week weekday weekofyear when where wsrep_last_seen_gtid wsrep_last_written_gtid
-    wsrep_sync_wait_upto_gtid xor year yearweek`.split(/\s+/),
+    wsrep_sync_wait_upto_gtid xor year yearweek`,
 )
 
 const anyEffect: Effect = [Dirty.unknown, 0]
 
 /** The effect of calling a function of this name. One that is not the server's may leave variables in the session. */
 export function effectOf(name: string): Effect | undefined {
-  const known = effects.get(name)
+  const known = isApart(name) ? 'apart' : effects.get(name)
   if (known !== undefined) return known
-  return harmless.has(name) || name.startsWith('st_') || name.startsWith('mbr') ? undefined : anyEffect
+  return isHarmless(name) || name.startsWith('st_') || name.startsWith('mbr') ? undefined : anyEffect
 }

@@ -183,7 +183,7 @@ function formatTransaction({ engine, event, durationMs, parent }: TransactionEve
 function oneLine(sql: string): string {
   const text = sql
     .slice(0, longestText)
-    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
+    .replaceAll(/(?:\s|[^\x20-\x7e\xa0-\u{10ffff}])+/gu, ' ')
     .trim()
   return sql.length > longestText ? `${text} …` : text
 }

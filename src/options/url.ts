@@ -51,7 +51,7 @@ export function parseUrl(text: string): ParsedUrl {
   if (typeof text !== 'string') throw invalid('it is not a string')
   if (text.length > longestUrl) throw invalid(`it is longer than ${longestUrl} characters`)
   if (isKeywords(text)) return Object.freeze(bare(parseKeywords(text)))
-  if (/[\s\p{Cc}\p{Cs}]/u.test(text))
+  if (/\s|[^\x20-\x7e\xa0-\ud7ff\ue000-\u{10ffff}]/u.test(text))
     throw invalid(
       'it contains a space, line break or control character, perhaps at its end; percent-encode what belongs to it',
     )

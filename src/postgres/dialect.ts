@@ -30,8 +30,8 @@ export const mostParameters = 65_535
 const lasting =
   /^(?:transaction_\w+|seed|temp_buffers|session_authorization|idle_session_timeout|statement_timeout|tcp_\w+)$/
 
-/** A search path as `withSchema` and tenants have it, with names that can stand in a text as they are. */
-const pathToSchemas = /^(?:"[^",\\\p{Cc}\p{Cs}]+", )+pg_temp$/u
+/** A search path as `withSchema` and tenants have it, with names that can stand in a text as they are: no `"`, `,`, `\`, control characters. */
+const pathToSchemas = /^(?:"[\x20\x21\x23-\x2b\x2d-\x5b\x5d-\x7e\xa0-\ud7ff\ue000-\u{10ffff}]+", )+pg_temp$/u
 
 /** Sets a path by a text for it alone; null: it goes as a parameter. The server would plan a call of set_config() again for each path. */
 function setPath(path: string): Statement | null {

@@ -24,7 +24,7 @@ interface Row extends Meaning {
 }
 
 /** PostgreSQL manual, appendix "PostgreSQL Error Codes". */
-const told: Readonly<Record<string, Partial<Row>>> = {
+const tell = (): Readonly<Record<string, Partial<Row>>> => ({
   ...each({ quotes: 'names' }, '25 26 2B 34 40 55 57 P0'),
   ...each({ quotes: 'input' }, '23000 HY000'),
   '': { quotes: 'input' },
@@ -74,7 +74,7 @@ const told: Readonly<Record<string, Partial<Row>>> = {
   ...each({ opening: 'endpoint' }, '57P04 57P05'),
   '58': { opening: 'endpoint' },
   XX: { about: 'text', quotes: 'names' },
-}
+})
 
 /** What has no state that says so. The messages are translated, names of routines are not, nor errors that nobody should ever see. */
 const special: readonly (readonly [code: string, fits: (error: ErrorFields) => boolean, part: Partial<Meaning>])[] = [
@@ -97,14 +97,29 @@ function each(part: Partial<Row>, codes: string): Record<string, Partial<Row>> {
 /** An error ends what may follow in its transaction. */
 const usual: Row = { ...meaningOf({ transaction: 'failed' }), quotes: 'either' }
 
-const made = (code: string, part: Partial<Row> = {}): Row =>
-  Object.freeze({ ...usual, ...told[code.slice(0, 2)], ...told[code], ...part })
+/** They are made when the first error comes. */
+function makeRows(): {
+  readonly rows: ReadonlyMap<string, Row>
+  readonly specials: readonly {
+    readonly code: string
+    readonly fits: (error: ErrorFields) => boolean
+    readonly row: Row
+  }[]
+} {
+  const told = tell()
+  const row = (code: string, part: Partial<Row> = {}): Row =>
+    Object.freeze({ ...usual, ...told[code.slice(0, 2)], ...told[code], ...part })
+  return {
+    rows: new Map(Object.keys(told).map((code) => [code, row(code)])),
+    specials: special.map(([code, fits, part]) => ({ code, fits, row: row(code, part) })),
+  }
+}
 
-const rows: ReadonlyMap<string, Row> = new Map(Object.keys(told).map((code) => [code, made(code)]))
-const specials = special.map(([code, fits, part]) => ({ code, fits, row: made(code, part) }))
+let made: ReturnType<typeof makeRows> | undefined
 
 function rowOf(fields: ErrorFields): Row {
   const { code = '' } = fields
+  const { rows, specials } = (made ??= makeRows())
   for (const one of specials) if (one.code === code && one.fits(fields)) return one.row
   return rows.get(code) ?? rows.get(code.slice(0, 2)) ?? usual
 }
@@ -125,9 +140,17 @@ export function safeMessage(fields: ErrorFields, sql: string | undefined): strin
 const quotes = /["'`«»„“”‘’‚‹›「」『』]/gu
 /** Numbers, except the length of a type and the number of a bound parameter. */
 const numbers = /(?<![A-Za-z\d_$(.,]|bind parameter )[-+]?\d[\w.:,+-]*/gu
-/** Letters of a language whose translation is not known to quote what it was given (the Georgian one does not). */
-const foreign =
-  /[^\p{Script=Latin}\p{Script=Common}\p{Script=Cyrillic}\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u
+/**
+ * Letters of a language whose translation is not known to quote what it was given (the Georgian one does not). Not a literal: V8 would look
+ * up the letters of each script when it loads this file.
+ */
+function hasForeign(text: string): boolean {
+  const scripts = ['Latin', 'Common', 'Cyrillic', 'Han', 'Hiragana', 'Katakana', 'Hangul']
+  foreign ??= new RegExp(`[^${scripts.map((script) => `\\p{Script=${script}}`).join('')}]`, 'u')
+  return foreign.test(text)
+}
+
+let foreign: RegExp | undefined
 
 /**
  * Replaces everything from the first quotation that may be a value to the last quotation mark, as a value may hold marks
@@ -145,7 +168,7 @@ function withoutValues(message: string, fields: ErrorFields, sql: string | undef
     const after = first === last ? '' : message.slice(last + 1)
     text = `${message.slice(0, first)}"…"${after.startsWith(':') ? '' : after}`
   }
-  if (foreign.test(text)) return 'The database refused a value.'
+  if (hasForeign(text)) return 'The database refused a value.'
   if (kind === 'either') text = withoutTail(text, fields['code'])
   return text.replace(numbers, '…')
 }

@@ -1,7 +1,7 @@
 // The judgement of one statement by its leading words and by the telling words seen in it. Called by classification at
 // the end of every statement. A verb that is not listed is a write that leaves the session dirty.
 import { Dirty, Names, Pin } from '../sql/compiled.ts'
-import type { Verdict } from '../sql/scan.ts'
+import { oneOf, type Verdict } from '../sql/scan.ts'
 
 /** Words that tell wherever they stand; `Statement` in classify.ts says in which company. */
 export type Sign =
@@ -162,7 +162,7 @@ const behindOptions = (head: readonly string[]): string => head[head[1] === '(' 
 // here may be one of the user's own, which may leave anything. It errs on that side: then a scope keeps its connection.
 
 /** Functions of PostgreSQL that are not volatile in any form, and a few that are but leave nothing behind. */
-const harmless = `
+const isHarmless = oneOf(`
   abs acos acosd acosh age any_value array_agg array_append array_cat array_dims array_fill array_length array_lower
   array_ndims array_position array_positions array_prepend array_remove array_replace array_reverse array_to_json
   array_to_string array_to_tsvector array_upper ascii asin asind asinh atan atan2 atan2d atand atanh avg bit_and
@@ -204,10 +204,10 @@ const harmless = `
   trunc ts_delete ts_filter ts_headline ts_lexize ts_rank ts_rank_cd tsrange tstzrange tsvector_to_array unnest upper
   upper_inc upper_inf uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 var_pop var_samp variance version
   websearch_to_tsquery width_bucket xml_is_well_formed xml_is_well_formed_content xml_is_well_formed_document xmlagg
-  xmlcomment xmlexists xmltext xmlvalidate xpath xpath_exists`
+  xmlcomment xmlexists xmltext xmlvalidate xpath xpath_exists`)
 
 /** Words in front of a bracket that call nothing. */
-const grammar = `
+const isGrammar = oneOf(`
   check conflict constraint do foreign generated hash including inherits key list no of only primary range returning set
   statistics storage unique update
   all and any array as asc between by case cast collate cross cube default desc distinct else end except exists extract filter
@@ -215,30 +215,20 @@ const grammar = `
   notnull nulls offset on or order outer over overlay partition position recursive right rollup row select sets similar some
   substring symmetric system tablesample bernoulli then treat trim union using values when where window with within
   bit char character decimal dec float numeric nchar varchar varying interval precision time timestamp timestamptz timetz
-  current_time current_timestamp localtime localtimestamp xmlconcat xmlelement xmlforest xmlparse xmlpi xmlroot xmlserialize`
+  current_time current_timestamp localtime localtimestamp xmlconcat xmlelement xmlforest xmlparse xmlpi xmlroot xmlserialize`)
 
-/** Names of functions and views that say something of the session that asks; they leave nothing in it. */
-const ofSession = `
+/** Whether the answer of a text with this name in it depends on the session. The functions and views leave nothing in it. */
+export const namesSession: (name: string) => boolean = oneOf(`
   pg_backend_pid pg_my_temp_schema pg_is_other_temp_schema pg_listening_channels inet_client_addr inet_client_port
   inet_server_addr inet_server_port pg_cursors pg_prepared_statements pg_locks pg_lock_status pg_settings pg_temp
   pg_show_all_settings pg_notification_queue_usage pg_current_xact_id pg_current_xact_id_if_assigned txid_current
   txid_current_if_assigned pg_stat_get_backend_pid pg_stat_activity pg_stat_get_activity pg_blocking_pids pg_stat_xact_all_tables
-  pg_stat_ssl pg_stat_gssapi pg_backend_memory_contexts pg_trigger_depth pg_conf_load_time pg_export_snapshot`
-
-const setOf = (words: string): ReadonlySet<string> => new Set(words.trim().split(/\s+/))
-const known = setOf(harmless)
-const words = setOf(grammar)
-const session = setOf(ofSession)
+  pg_stat_ssl pg_stat_gssapi pg_backend_memory_contexts pg_trigger_depth pg_conf_load_time pg_export_snapshot`)
 
 /** Whether a name in front of a bracket calls nothing, or nothing but a harmless function of PostgreSQL. */
 export function isHarmlessCall(name: string, schema: string): boolean {
   if (schema !== '' && schema !== 'pg_catalog') return false
-  return known.has(name) || (schema === '' && words.has(name))
-}
-
-/** Whether the answer of a text with this name in it depends on the session. */
-export function namesSession(name: string): boolean {
-  return session.has(name)
+  return isHarmless(name) || (schema === '' && isGrammar(name))
 }
 
 // Functions that make a SELECT more than a read, and what they do to the session. Looked up by classification for every
@@ -257,12 +247,11 @@ const locksTransaction: Effect = [0, Pin.transaction]
 /** What this very session did before: no other connection may answer. */
 const asksSession: Effect = [0, Pin.sequences]
 
-const writes = `nextval setval loread lowrite pg_notify pg_cancel_backend pg_terminate_backend
+const isWrite = oneOf(`nextval setval loread lowrite pg_notify pg_cancel_backend pg_terminate_backend
   pg_reload_conf pg_rotate_logfile pg_switch_wal pg_promote pg_nextoid pg_create_restore_point pg_drop_replication_slot
-  pg_replication_slot_advance pg_export_snapshot pg_import_system_collations pg_sync_replication_slots pg_prewarm`
+  pg_replication_slot_advance pg_export_snapshot pg_import_system_collations pg_sync_replication_slots pg_prewarm`)
 
 const byName: ReadonlyMap<string, Effect> = new Map<string, Effect>([
-  ...writes.split(/\s+/).map((name): [string, Effect] => [name, nothing]),
   ['currval', asksSession],
   ['lastval', asksSession],
   ['pg_advisory_lock', takesLock],
@@ -306,5 +295,5 @@ const byPrefix: readonly (readonly [prefix: string, effect: Effect])[] = [
 
 /** The effect of calling a function of this name in any schema; `undefined` for one that is taken to be harmless. */
 export function effectOf(name: string): Effect | undefined {
-  return byName.get(name) ?? byPrefix.find(([prefix]) => name.startsWith(prefix))?.[1]
+  return isWrite(name) ? nothing : (byName.get(name) ?? byPrefix.find(([prefix]) => name.startsWith(prefix))?.[1])
 }

@@ -252,7 +252,7 @@ export const firstColumn: RowSpec = { into: 'scalar', make: null, columns: null 
 export function shortText({ text: whole, untagged: text = whole }: Pick<Compiled, 'text' | 'untagged'>): string {
   const line = text
     .slice(0, 400)
-    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
+    .replaceAll(/(?:\s|[^\x20-\x7e\xa0-\u{10ffff}])+/gu, ' ')
     .trim()
   return line.length > 80 || text.length > 400 ? `${line.slice(0, 77)}…` : line
 }

@@ -36,6 +36,12 @@ export interface Scanned<Kind extends number = number> {
   next(): Kind
 }
 
+/** Whether a word is one of these. They are told apart when the first is asked for: there are many, and the start of a process asks for few. */
+export function oneOf(words: string): (word: string) => boolean {
+  let all: ReadonlySet<string> | undefined
+  return (word) => (all ??= new Set(words.trim().split(/\s+/))).has(word)
+}
+
 /** The text cut at its positional placeholders, or at its `:name`s. `use`: which value the `count`th one stands for. */
 export function cutAt(
   scanner: Scanned,

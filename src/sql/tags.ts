@@ -14,7 +14,7 @@ const mostTags = 20
 
 /** Whoever reads the comment gets the text by decoding a URL. No character is left that ends a comment, a quote or a word. */
 function encoded(value: string): string {
-  const whole = value.slice(0, longestValue).replaceAll(/\p{Surrogate}/gu, '\ufffd')
+  const whole = value.slice(0, longestValue).replaceAll(/[\ud800-\udfff]/gu, '\ufffd')
   return encodeURIComponent(whole).replaceAll(/[!'()*]/g, (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 

@@ -100,7 +100,7 @@ export interface State {
   readonly unsent: boolean
   /** It is open on the server, and COMMIT has not been sent. */
   readonly begun: boolean
-  /** What follows on events that say no more than their name; empty where something has happened. */
+  /** What has followed so far on events that say no more than their name; empty where something has happened. */
   readonly after: Following
 }
 
@@ -183,28 +183,24 @@ const nothing: Past = {
 const nowhere = (): Following => ({ outermost: new Map(), nested: new Map() })
 const unknown = nowhere()
 
-/** Of each state the one to which nothing has happened: without a failure no transaction makes any, nor asks the table. */
+/** Of each state the one to which nothing has happened: without a failure only the first transactions make any, and ask the table. */
 const sound = new Map<At, State>()
-for (const moves of Object.values(table))
-  for (const at of Object.entries(moves).flat() as At[]) if (!sound.has(at)) sound.set(at, stateOf(at, nothing))
-for (const state of sound.values()) {
-  for (const event of Object.keys(table) as (Event & string)[]) {
-    state.after.outermost.set(event, soundAt(next(state, event, false)))
-    state.after.nested.set(event, soundAt(next(state, event, true)))
-  }
-}
 
 /** Where every transaction starts. */
 export const untouched: State = soundAt('idle')
 
 /** The state after `event`. `nested`: a savepoint, which is released. */
 export function advance(state: State, event: Event, nested: boolean): State {
-  const { after } = state
-  const known = (nested ? after.nested : after.outermost).get(event)
+  const after = nested ? state.after.nested : state.after.outermost
+  const known = after.get(event)
   if (known !== undefined) return known
   const past = typeof event === 'string' ? state.past : pastAfter(state, event)
   const at = next(state, event, nested)
-  if (past === nothing) return soundAt(at)
+  if (past === nothing) {
+    const follows = soundAt(at)
+    if (typeof event === 'string') after.set(event, follows)
+    return follows
+  }
   return at === state.at && past === state.past ? state : stateOf(at, past)
 }
 
@@ -222,7 +218,12 @@ function stateOf(at: At, past: Past): State {
 }
 
 function soundAt(at: At): State {
-  return sound.get(at) as State
+  let state = sound.get(at)
+  if (state === undefined) {
+    state = stateOf(at, nothing)
+    sound.set(at, state)
+  }
+  return state
 }
 
 function next({ at, past }: State, event: Event, nested: boolean): At {

@@ -18,53 +18,64 @@ const list = `
 4451 int4multirange|4532 nummultirange|4533 tsmultirange|4534 tstzmultirange|4535 datemultirange|4536 int8multirange
 5038 pg_snapshot|5069 xid8`
 
-const names: ReadonlyMap<number, readonly string[]> = new Map(
-  list
-    .trim()
-    .split(/[|\n]/)
-    .map((entry) => {
-      const [number, ...words] = entry.split(' ')
-      return [Number(number), words.map((word) => word.replaceAll('~', ' '))] as const
-    }),
-)
+// The tables are read from their texts when the first type is looked up in them: not every program does.
+let byNumber: ReadonlyMap<number, readonly string[]> | undefined
+let allNames: ReadonlySet<string> | undefined
+let elements: ReadonlyMap<number, number> | undefined
+let ranges: ReadonlyMap<number, number> | undefined
+
+function names(): ReadonlyMap<number, readonly string[]> {
+  byNumber ??= new Map(
+    list
+      .trim()
+      .split(/[|\n]/)
+      .map((entry) => {
+        const [number, ...words] = entry.split(' ')
+        return [Number(number), words.map((word) => word.replaceAll('~', ' '))] as const
+      }),
+  )
+  return byNumber
+}
 
 /** The server's own name first. None for a type that has none, or that is not known. */
 export function namesOf(type: number): readonly string[] {
-  return names.get(type) ?? []
+  return names().get(type) ?? []
 }
 
-/** All names of the types that come with the server. */
-export const builtInNames: ReadonlySet<string> = new Set([...names.values()].flat())
+/** Whether it is a name of a type that comes with the server. */
+export function isBuiltIn(name: string): boolean {
+  allNames ??= new Set([...names().values()].flat())
+  return allNames.has(name)
+}
 
 // Array type → type of its elements.
-const elements: ReadonlyMap<number, number> = new Map([
-  ...pairs('1000:16 1001:17 1002:18 1003:19 1016:20 1005:21 1006:22 1007:23 1008:24 1009:25 1028:26 1010:27 1011:28'),
-  ...pairs('1012:29 1013:30 199:114 143:142 1017:600 1018:601 1019:602 1020:603 1027:604 651:650 1021:700 1022:701'),
-  ...pairs('719:718 1040:829 791:790 1041:869 629:628 775:774 1014:1042 1015:1043 1182:1082 1183:1083 1115:1114'),
-  ...pairs('1185:1184 1187:1186 1270:1266 1561:1560 1563:1562 1231:1700 2951:2950 3221:3220 3643:3614 3645:3615'),
-  ...pairs('3807:3802 3905:3904 3907:3906 3909:3908 3911:3910 3913:3912 3927:3926 2210:2205 2211:2206 4073:4072'),
-  ...pairs('2201:1790 2207:2202 2208:2203 2209:2204 4090:4089 4097:4096 3735:3734 3770:3769 271:5069 2949:2970'),
-  ...pairs('6150:4451 6151:4532 6152:4533 6153:4534 6155:4535 6157:4536 1034:1033 1263:2275 2287:2249 3644:3642'),
-  ...pairs('4192:4191 5039:5038'),
-])
+const elementPairs = `
+  1000:16 1001:17 1002:18 1003:19 1016:20 1005:21 1006:22 1007:23 1008:24 1009:25 1028:26 1010:27 1011:28
+  1012:29 1013:30 199:114 143:142 1017:600 1018:601 1019:602 1020:603 1027:604 651:650 1021:700 1022:701
+  719:718 1040:829 791:790 1041:869 629:628 775:774 1014:1042 1015:1043 1182:1082 1183:1083 1115:1114
+  1185:1184 1187:1186 1270:1266 1561:1560 1563:1562 1231:1700 2951:2950 3221:3220 3643:3614 3645:3615
+  3807:3802 3905:3904 3907:3906 3909:3908 3911:3910 3913:3912 3927:3926 2210:2205 2211:2206 4073:4072
+  2201:1790 2207:2202 2208:2203 2209:2204 4090:4089 4097:4096 3735:3734 3770:3769 271:5069 2949:2970
+  6150:4451 6151:4532 6152:4533 6153:4534 6155:4535 6157:4536 1034:1033 1263:2275 2287:2249 3644:3642
+  4192:4191 5039:5038`
 
 // Range → what it is of; multirange → its range.
-const ranges: ReadonlyMap<number, number> = new Map(
-  pairs(
-    '3904:23 3906:1700 3908:1114 3910:1184 3912:1082 3926:20 4451:3904 4532:3906 4533:3908 4534:3910 4535:3912 4536:3926',
-  ),
-)
+const rangePairs = `
+  3904:23 3906:1700 3908:1114 3910:1184 3912:1082 3926:20
+  4451:3904 4532:3906 4533:3908 4534:3910 4535:3912 4536:3926`
 
-function pairs(text: string): [number, number][] {
-  return text.split(' ').map((pair) => pair.split(':').map(Number) as [number, number])
+function readPairs(text: string): ReadonlyMap<number, number> {
+  return new Map(Array.from(text.matchAll(/(\d+):(\d+)/g), ([, from, to]) => [Number(from), Number(to)]))
 }
 
 /** The element type of an array type that comes with the server, 0 for all others. */
 export function elementOf(type: number): number {
+  elements ??= readPairs(elementPairs)
   return elements.get(type) ?? 0
 }
 
 /** What a range that comes with the server is of, or the range of a multirange; 0 for all others. */
 export function rangeOf(type: number): number {
+  ranges ??= readPairs(rangePairs)
   return ranges.get(type) ?? 0
 }

@@ -6,7 +6,7 @@ import { readArray } from '../text-forms.ts'
 import { type Reader, readerFor } from '../type-table.ts'
 import type { KnownTypes, TypeBook } from './book.ts'
 import { unreadable } from './pieces.ts'
-import { builtInNames, firstOfDatabase } from './built-in.ts'
+import { firstOfDatabase, isBuiltIn } from './built-in.ts'
 import { type BinaryForm, formBeside } from './of-extension.ts'
 
 /** How values of a type travel in binary, or the elements of an array type. */
@@ -64,7 +64,7 @@ export class Converter implements Writing {
     this.writes = conversions.writes
     const serves = (name: string): boolean =>
       name === kinds['c'] ||
-      !(builtInNames.has(name.replaceAll(/^pg_catalog\.|(?:\[\])+$/g, '')) || Number(name) < firstOfDatabase)
+      !(isBuiltIn(name.replaceAll(/^pg_catalog\.|(?:\[\])+$/g, '')) || Number(name) < firstOfDatabase)
     this.#asks = conversions.names.some(serves)
   }
 

@@ -3,7 +3,8 @@
 import { UsageError } from '../../errors/index.ts'
 import { type Compiled, ownRead } from '../../sql/compiled.ts'
 import type { Conversions, Named } from '../../sql/conversions.ts'
-import { builtInNames, elementOf, firstOfDatabase, namesOf } from './built-in.ts'
+import { isWellFormed } from '../../util/options.ts'
+import { elementOf, firstOfDatabase, isBuiltIn, namesOf } from './built-in.ts'
 import { isOfExtension } from './of-extension.ts'
 
 /** Words for all types of a kind; `record` is a type as well. */
@@ -27,7 +28,7 @@ function elementName(name: string): string {
 function comesWithServer(name: string): boolean {
   const number = /^\d+$/.test(name) ? Number(name) : firstOfDatabase
   if (number < firstOfDatabase) return namesOf(number).length > 0 || elementOf(number) !== 0
-  return kinds.has(name) || builtInNames.has(elementName(name).replace(/^pg_catalog\./, ''))
+  return kinds.has(name) || isBuiltIn(elementName(name).replace(/^pg_catalog\./, ''))
 }
 
 /** Names that should be types, without those that a database has with an extension alone. */
@@ -37,7 +38,7 @@ function needed(names: readonly Named[]): readonly string[] {
 
 /** Nothing in a database has it. */
 function isImpossible(name: string): boolean {
-  return name.includes('\0') || /\p{Surrogate}/u.test(name)
+  return name.includes('\0') || !isWellFormed(name)
 }
 
 export class TypeNames {
