@@ -3,7 +3,7 @@
 import { type Control, Dirty, Pin } from '../sql/compiled.ts'
 import type { Classified } from '../sql/dialect.ts'
 import { type Reading, readStatements, type Verdict } from '../sql/scan.ts'
-import { isUtcZone } from '../util/options.ts'
+import { isUtcZone, isUtf8mb4 } from '../util/options.ts'
 import { Scanner, Token } from './lexer.ts'
 import { controlOf, effectOf, type Sign, verdict } from './verdict.ts'
 
@@ -60,13 +60,13 @@ const preparable: ReadonlySet<string> = new Set('SELECT VALUES TABLE WITH INSERT
 
 /** `character_set_results` and the like count as well: what is not known to be utf8 is refused. */
 const encodings =
-  /\b(?:names|character_set_(?:client|connection|results)`?\s*:?=|character\s+set|charset)\s*['"]?([\w-]+)/gi
+  /\b(?:names|(?:character_set_(?:client|connection|results)|collation_connection)`?\s*:?=|character\s+set|charset)\s*['"]?([\w-]+)/gi
 
 function setsUtf8(text: string): boolean {
   let some = false
   for (const [, name = ''] of text.matchAll(encodings)) {
     some = true
-    if (!/^utf8mb4$/i.test(name)) return false
+    if (!isUtf8mb4(name)) return false
   }
   return some
 }

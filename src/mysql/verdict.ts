@@ -98,17 +98,20 @@ function set(head: readonly string[], signs: Signs): Verdict {
   const [, first = '', next = ''] = head
   // SET STATEMENT … FOR a statement: its own words are judged as well.
   const zone = signs.has('zone') ? Pin.zone : 0
-  if (first === 'statement') return ['commits', Dirty.unknown, zone]
+  if (first === 'statement') return ['commits', Dirty.unknown, zone | reading(head, signs)]
   if (first === 'global' || first === 'persist' || first === 'persist_only') return ['write', 0, zone]
   if (first === 'password' || (first === 'default' && next === 'role')) return commits
   if (first === 'transaction') return ['control', 0, Pin.transaction]
   if (first === 'role') return role
   if (signs.has('autocommit')) return ['control', Dirty.settings, zone]
-  let pins: number = Pin.settings | zone
-  if (signs.has('reading')) pins |= Pin.strings
-  if (signs.has('encoding') || first === 'names' || first === 'charset' || (first === 'character' && next === 'set'))
-    pins |= Pin.encoding
-  return ['write', Dirty.settings, pins]
+  return ['write', Dirty.settings, Pin.settings | zone | reading(head, signs)]
+}
+
+/** Whether it changes how texts are read. */
+function reading([, first = '', next = '']: readonly string[], signs: Signs): number {
+  const encoding =
+    signs.has('encoding') || /^(?:names|charset)$/.test(first) || (first === 'character' && next === 'set')
+  return (signs.has('reading') ? Pin.strings : 0) | (encoding ? Pin.encoding : 0)
 }
 
 /** What a statement of class `control` does to the transaction on the wire. */

@@ -36,11 +36,30 @@ export const onlyUtc: string =
   "Convert in SQL instead, with convert_tz(now(), '+00:00', '+02:00'), or set the zone on the client that rawConnection() lends, and " +
   'read there'
 
+/** Whether a character set or collation of MySQL is one of utf8mb4, in which text is sent and read. */
+export function isUtf8mb4(name: string): boolean {
+  return /^utf8mb4(?:_\w+)?$/i.test(name)
+}
+
+const onlyUtf8mb4 = {
+  fits: isUtf8mb4,
+  only: 'can only be of utf8mb4, because text is sent and read as utf8mb4 only. Convert in SQL instead, with convert(… using …)',
+}
+
+/** Without it the driver would not hear that a procedure has changed how values are read. */
+const onlyDrivers = { fits: () => false, only: 'belongs to the driver, which hears by it how values are read' }
+
 /** Settings that say how values are sent and read: none can be another than is believed here. */
 const believed: ReadonlyMap<string, { readonly fits: (value: string) => boolean; readonly only: string }> = new Map([
   ['client_encoding', { fits: isUtf8, only: 'can only be UTF8, because text is sent and read as UTF8 only' }],
   ['standard_conforming_strings', { fits: isConforming, only: 'can only be on, because quotes would end elsewhere' }],
   ['time_zone', { fits: isUtcZone, only: onlyUtc }],
+  ['character_set_client', onlyUtf8mb4],
+  ['character_set_results', onlyUtf8mb4],
+  ['character_set_connection', onlyUtf8mb4],
+  ['collation_connection', onlyUtf8mb4],
+  ['session_track_system_variables', onlyDrivers],
+  ['session_track_schema', onlyDrivers],
   [
     'autocommit',
     {

@@ -12,17 +12,22 @@ import type { Runner } from './runner.ts'
  */
 export const identities = ["hex(concat_ws(' ', current_user(), current_role()))", 'hex(current_user())'] as const
 
+/** The text that is sent when a session opens, and after each reset by the server. `autocommit` is SQL that gives 1. */
+export type Establishing = (autocommit: string, collation: string) => string
+
 export class Baseline {
   readonly #runner: Runner
-  readonly #established: (autocommit: string) => string
+  readonly #established: Establishing
   /** As the server said it when the session was opened. */
   identity: { readonly asked: string; readonly told: string } | null = null
+  /** Of the connection, as it was when the session was opened. */
+  collation = 'utf8mb4_general_ci'
   readonly #remembered = new Remembered()
   /** The database and the way of reading texts that a reset brings back. */
   #home: string
   #homeMode = 0
 
-  constructor(runner: Runner, established: (autocommit: string) => string, database: string) {
+  constructor(runner: Runner, established: Establishing, database: string) {
     this.#runner = runner
     this.#established = established
     this.#home = database
@@ -35,7 +40,7 @@ export class Baseline {
   establish(): Promise<Failure | null> {
     const { identity } = this
     const autocommit = identity === null ? '1' : `if(${identity.asked} = '${identity.told}', 1, 2)`
-    return this.#runner.own(this.#established(autocommit))
+    return this.#runner.own(this.#established(autocommit, this.collation))
   }
 
   /** It sets something in the session. */

@@ -7,10 +7,12 @@ import { textIn } from '../../util/thrown.ts'
 import type { Interruption } from '../interrupt.ts'
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
 import { type Client, loadMysql2, type Mysql2, secure } from './client.ts'
+import type { Establishing } from './baseline.ts'
 import { Exchange } from './exchange.ts'
 import { type MysqlOptions, parseOptions } from './descriptor.ts'
 import { Code, textPacket } from './packets.ts'
 import { Session } from './session.ts'
+import { trackedVariables } from './tracked.ts'
 
 const defaultCacheSize = 256
 const keepAliveMs = 10_000
@@ -68,23 +70,33 @@ export function hasReturning(version: string): boolean {
 /** How long the server waits for the reader of rows that are held back, in seconds: the most it can. */
 const patience = '31536000'
 
-/** Dates are read and written in UTC, and each statement commits by itself unless a transaction was begun. */
-function establishing({ settings = {} }: MysqlOptions): (autocommit: string) => string {
+/**
+ * Dates are read and written in UTC, texts in utf8mb4, and each statement commits by itself unless a transaction was begun. A server may
+ * begin its sessions in another way, by its `init_connect` or because it does not listen to what the client asks for, and MySQL may do so
+ * behind each reset.
+ */
+function establishing({ settings = {} }: MysqlOptions): Establishing {
   const given = Object.entries(settings).map(([name, value]) => {
     const target = name.includes('.') ? `@${mysql.quote(name)}` : `SESSION ${name}`
     const written = typeof value === 'string' ? asSent(name, value) : value
     return `${target} = ${typeof written === 'string' ? literal(written) : String(written)}`
   })
   // The database that names are looked up in has to be known: a prepared statement keeps its own.
-  // A procedure may change the time zone. The client's own follows the character set.
-  const own = [
+  // A procedure may change the time zone and the character set. The client's own follows the latter.
+  const own = (collation: string): string[] => [
+    'character_set_client = utf8mb4',
+    'character_set_results = utf8mb4',
+    `collation_connection = ${collation}`,
     "time_zone = '+00:00'",
     `net_write_timeout = ${patience}`,
     'session_track_schema = 1',
-    "session_track_system_variables = 'character_set_client,time_zone'",
+    `session_track_system_variables = '${trackedVariables.join()}'`,
   ]
-  const rest = [...own.map((each) => `SESSION ${each}`), ...given].join(', ')
-  return (autocommit) => `SET SESSION autocommit = ${autocommit}, ${rest}`
+  return (autocommit, collation) =>
+    `SET ${[`autocommit = ${autocommit}`, ...own(collation)]
+      .map((each) => `SESSION ${each}`)
+      .concat(given)
+      .join(', ')}`
 }
 
 /** As frames would set it. */
@@ -98,9 +110,9 @@ function baseOf({ database, settings = {} }: MysqlOptions): Readonly<Record<stri
   return base
 }
 
-/** A text that no mode of the session reads in another way. */
+/** A text that no mode and no character set of the session reads in another way. */
 function literal(text: string): string {
-  if (!/['"\\]/.test(text)) return `'${text}'`
+  if (/^[ !#-&(-[\]-~]*$/.test(text)) return `'${text}'`
   return `convert(x'${Buffer.from(text).toString('hex')}' using utf8mb4)`
 }
 

@@ -174,7 +174,9 @@ export class Preparing extends Asking {
 
   protected arrived(packet: ReadPacket): boolean {
     if (this.#prepared === null) {
-      if (packet.buffer[packet.offset] === refused) return this.#settle(null, readRefusal(cursor))
+      const first = packet.buffer[packet.offset]
+      if (first === refused) return this.#settle(null, readRefusal(cursor))
+      if (first !== ok) throw new ProtocolError('the answer to a statement that was to be prepared is none')
       cursor.at++
       const id = cursor.uint32()
       const columns = cursor.uint16()

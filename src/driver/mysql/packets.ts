@@ -1,5 +1,6 @@
 // The packets of the MySQL protocol that a session writes and reads, as bytes. It knows no connection.
 // See the MariaDB Knowledge Base, "Clients & Utilities: Connecting: 4-Server Response Packets".
+import { isUtf8mb4 } from '../../util/options.ts'
 import type { WrittenPacket } from './client.ts'
 
 export const Code = {
@@ -152,6 +153,8 @@ export interface Ok {
   readonly database: string | null
   /** The time zone of the session from now on, if it was set. */
   readonly zone: string | null
+  /** The character set or collation that the session has from now on, if it is not of utf8mb4; `''` for none at all. */
+  readonly charset: string | null
 }
 
 const tracksVariable = 0
@@ -165,6 +168,7 @@ export function readOk(cursor: Cursor): Ok {
   const warnings = cursor.uint16()
   let database: string | null = null
   let zone: string | null = null
+  let charset: string | null = null
   if ((status & ServerStatus.changed) !== 0 && cursor.at < cursor.end) {
     cursor.skip()
     const length = cursor.at < cursor.end ? cursor.count() : 0
@@ -180,11 +184,12 @@ export function readOk(cursor: Cursor): Ok {
           const name = cursor.latin1()
           const value = cursor.text()
           if (name === 'time_zone') zone = value
+          else if (/^(?:character_set|collation)_/.test(name) && !isUtf8mb4(value)) charset = value
         }
       cursor.at = next
     }
   }
-  return { affected, insertId, status, warnings, database, zone }
+  return { affected, insertId, status, warnings, database, zone, charset }
 }
 
 function readBigCount(cursor: Cursor): bigint | number {

@@ -4,9 +4,7 @@ import { ParameterError, UsageError } from '../../errors/index.ts'
 import { explainRefused, fieldsOf } from '../../mysql/errno.ts'
 import { targetsSet } from '../../mysql/dialect.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
-import { zoneAdvice } from '../../sql/settings.ts'
 import { clock } from '../../util/clock.ts'
-import { isUtcZone } from '../../util/options.ts'
 import { type Failure, type Op, OpState, type RowPort } from '../driver.ts'
 import type { Client, WrittenPacket } from './client.ts'
 import { Exchange, Farewell, type Prepared, Preparing } from './exchange.ts'
@@ -24,6 +22,7 @@ import {
 } from './packets.ts'
 import { PreparedStatements, sameColumns, Statement } from './prepared.ts'
 import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
+import { misleading, naming, quotesMoved, uncommitted } from './tracked.ts'
 import type { Conversions } from './types.ts'
 import { type Encoded, encodeAll, executePacket } from './values.ts'
 
@@ -32,15 +31,8 @@ export interface RunnerHost {
   broken(failure: Failure): void
 }
 
-const zoneMoved =
-  'A procedure, or SQL that was made in the server, has changed the time_zone of the session, so its connection was closed. '
-
-const uncommitted =
-  'A procedure, or SQL that was made in the server, has turned autocommit off in the session, so its connection was closed: statements ' +
-  'would have been rolled back that are taken for committed. Begin and end a transaction in the procedure instead.'
-
 interface BareOptions {
-  readonly zoned?: boolean
+  readonly tracked?: boolean
   /** It asks how the session is, and changes nothing. */
   readonly learns?: boolean
   readonly row?: (cursor: Cursor) => void
@@ -194,7 +186,7 @@ export class Runner {
   #bare(
     packet: WrittenPacket,
     then: (failure: Failure | null) => void,
-    { zoned = false, learns = false, row = () => {} }: BareOptions = {},
+    { tracked = false, learns = false, row = () => {} }: BareOptions = {},
   ): void {
     this.#client.addCommand(
       new Exchange(packet, {
@@ -202,7 +194,7 @@ export class Runner {
         row,
         status: (flags, ok) => {
           this.#told(flags, ok, learns)
-          if (zoned && ok !== null) this.#zoned(ok)
+          if (tracked && ok !== null) this.#tracked(ok)
         },
         end: (refusal) => then(refusal === null ? null : refusedBy(refusal)),
         lost: (cause) => {
@@ -282,7 +274,7 @@ export class Runner {
             if (ok.insertId !== 0) op.insertId = ok.insertId
           }
           this.#told(flags, ok, op.stmt.cls === 'control')
-          if (ok !== null) this.#zoned(ok)
+          if (ok !== null) this.#tracked(ok)
           else if ((flags & ServerStatus.changed) !== 0) changed = true
         },
         end: (refusal) => {
@@ -296,7 +288,7 @@ export class Runner {
             outcome: kept ? 'committed' : 'rolled_back',
             cause: unreadable.cause,
           }
-          if (changed) this.#zoneBefore(() => next(failure))
+          if (changed) this.#nameBefore(() => next(failure))
           else next(failure)
         },
         lost: (cause) => this.#host.broken({ kind: 'lost', outcome: 'unknown', cause }),
@@ -329,27 +321,27 @@ export class Runner {
     const unseen = (stmt.dirties & Dirty.unknown) !== 0
     const known = this.status === 'idle' && !unseen && (stmt.cls === 'read' || stmt.cls === 'write')
     if (known || endsSession(failure)) next(failure)
-    else if (unseen) this.#zoneBefore(() => next(failure))
+    else if (unseen) this.#nameBefore(() => next(failure))
     else this.#bare(textPacket(Code.ping), () => next(failure))
   }
 
-  /** Goes on when the server has named the time zone. */
-  #zoneBefore(then: () => void): void {
+  /** Goes on when the server has named the time zone and the character set. */
+  #nameBefore(then: () => void): void {
     this.#bare(
-      textPacket(Code.query, 'SET SESSION time_zone = @@session.time_zone'),
+      textPacket(Code.query, naming),
       (failure) => {
         if (failure === null) then()
         // A request to stop came too late for the statement in front of it.
-        else if (wasStopped(failure)) this.#zoneBefore(then)
+        else if (wasStopped(failure)) this.#nameBefore(then)
         else if (failure.kind === 'server') this.#host.broken({ ...failure, kind: 'lost', outcome: 'unknown' })
       },
-      { zoned: true },
+      { tracked: true },
     )
   }
 
-  /** Dates would be stored and read shifted. */
-  #zoned({ zone }: Ok): void {
-    if (zone !== null && !isUtcZone(zone)) this.#misread(zoneMoved + zoneAdvice)
+  #tracked(ok: Ok): void {
+    const why = misleading(ok)
+    if (why !== null) this.#misread(why)
   }
 
   /** Flags of the session, with what else an OK says. @param learns It may say of itself whether statements commit. */
@@ -363,11 +355,7 @@ export class Runner {
       this.rescope()
     }
     if ((flags & (ServerStatus.ansiQuotes | ServerStatus.noBackslashEscapes)) === 0) return
-    this.#misread(
-      'The session has ANSI_QUOTES or NO_BACKSLASH_ESCAPES in its sql_mode, but SQL is read as without: quotes would end elsewhere. ' +
-        'The connection was closed. Take the mode away from the server, the role or the procedure that sets it, or give the engine ' +
-        'settings with an sql_mode that has neither.',
-    )
+    this.#misread(quotesMoved)
   }
 
   #misread(why: string): void {

@@ -16,7 +16,7 @@ import {
 } from '../driver.ts'
 import { interrupt, type Interruption } from '../interrupt.ts'
 import { clientBusy, endedByClient, Loan } from '../postgres/loan.ts'
-import { Baseline, identities } from './baseline.ts'
+import { Baseline, type Establishing, identities } from './baseline.ts'
 import { check } from './check.ts'
 import type { Client } from './client.ts'
 import { endsSession, lossOutcome, skipped, stopped, wasStopped } from './outcome.ts'
@@ -32,8 +32,7 @@ export interface SessionOptions {
   /** The database of the login; `''` for none. */
   readonly database: string
   readonly returning: boolean
-  /** Sent when the session opens, and after each reset by the server. `autocommit` is SQL that gives 1. */
-  readonly established: (autocommit: string) => string
+  readonly established: Establishing
   /** Asks the server, over a connection made for it, to stop what this session runs. */
   readonly kill: (deadline: number) => Promise<Interruption>
 }
@@ -276,13 +275,14 @@ export class Session implements RawConnection, RunnerHost {
   async #ask(): Promise<Failure | null> {
     let failure: Failure | null = null
     for (const asked of identities) {
-      const answer = await this.#runner.ask(`select ${asked}, @@max_allowed_packet`, 2)
+      const answer = await this.#runner.ask(`select ${asked}, @@max_allowed_packet, @@collation_connection`, 3)
       if ('kind' in answer) {
         failure = answer
         continue
       }
-      const [told = '', most = ''] = answer
+      const [told = '', most = '', collation = ''] = answer
       this.#baseline.identity = { asked, told }
+      if (collation.startsWith('utf8mb4_')) this.#baseline.collation = collation
       this.#runner.mostBytes = Number(most)
       return null
     }

@@ -1,0 +1,42 @@
+// What the server says of a session that somebody has changed behind the back of the driver: how texts, dates and quotes are read, and
+// whether statements commit. Whatever would be read as something else ends the session.
+import { zoneAdvice } from '../../sql/settings.ts'
+import { isUtcZone } from '../../util/options.ts'
+import type { Ok } from './packets.ts'
+
+/** Variables whose changes the server names. */
+export const trackedVariables = [
+  'character_set_client',
+  'character_set_results',
+  'character_set_connection',
+  'collation_connection',
+  'time_zone',
+] as const
+
+/** The server names a variable that is set to what it is. With the collation goes the character set of the connection. */
+export const naming: string = `SET ${trackedVariables
+  .filter((name) => name !== 'character_set_connection')
+  .map((name) => `SESSION ${name} = @@session.${name}`)
+  .join(', ')}`
+
+const zoneMoved =
+  'A procedure, or SQL that was made in the server, has changed the time_zone of the session, so its connection was closed. '
+
+const charsetMoved =
+  'A procedure, or SQL that was made in the server, has changed the character set of the session, so its connection was closed: text is ' +
+  'sent and read as utf8mb4. Convert in SQL instead, with convert(… using …).'
+
+export const quotesMoved: string =
+  'The session has ANSI_QUOTES or NO_BACKSLASH_ESCAPES in its sql_mode, but SQL is read as without: quotes would end elsewhere. ' +
+  'The connection was closed. Take the mode away from the server, the role or the procedure that sets it, or give the engine ' +
+  'settings with an sql_mode that has neither.'
+
+export const uncommitted: string =
+  'A procedure, or SQL that was made in the server, has turned autocommit off in the session, so its connection was closed: statements ' +
+  'would have been rolled back that are taken for committed. Begin and end a transaction in the procedure instead.'
+
+/** Why dates would be stored and read shifted, or texts as others. Null: neither would. */
+export function misleading({ zone, charset }: Ok): string | null {
+  if (zone !== null && !isUtcZone(zone)) return zoneMoved + zoneAdvice
+  return charset === null ? null : charsetMoved
+}
