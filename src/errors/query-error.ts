@@ -327,6 +327,5 @@ export function toQueryError(
   message: string,
   details: QueryErrorDetails,
 ): QueryError {
-  const advice = kind === 'lost-statement' ? ` ${poolerAdvice}` : ''
-  return new (classes.get(kind) ?? QueryError)(`${message}${advice}`, { retryable, ...details, ...blames[kind] })
+  return new (classes.get(kind) ?? QueryError)(message, { retryable, ...details, ...blames[kind] })
 }

@@ -15,6 +15,7 @@ import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase, type FreshDatabase, onServer } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
+import { hasOdyssey, startOdyssey } from '../support/odyssey.ts'
 import { hasPgBouncer, pgBouncerVersion, startPgBouncer, startPooler, wrongAnswers } from '../support/pooler.ts'
 import { until } from '../support/until.ts'
 
@@ -31,6 +32,7 @@ interface Place extends AsyncDisposable {
 const kinds = [
   ['the pooler of this file', true, startPooler],
   ['PgBouncer', hasPgBouncer, startPgBouncer],
+  ['Odyssey', hasOdyssey, startOdyssey],
 ] as const
 
 for (const [name, there, start] of kinds) {

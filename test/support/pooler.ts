@@ -100,7 +100,8 @@ export async function startPgBouncer(target: string, size: number, statements = 
   }
 }
 
-async function answers(port: number): Promise<boolean> {
+/** Whether anybody listens there. */
+export async function answers(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')

@@ -38,7 +38,7 @@ function toQueryError(
   outcome: Outcome = 'rolled_back',
   cause?: unknown,
 ): QueryError {
-  return serverError(postgres, { fields, outcome, cause }, sql)
+  return serverError({ dialect: postgres }, { fields, outcome, cause }, sql)
 }
 
 /** The error for a connection that PostgreSQL refused with that state. */
@@ -255,7 +255,7 @@ describe('SQLSTATE', () => {
     ]
     const said = tables.map(({ dialect, codes }) =>
       codes.flatMap((code) => {
-        const error = serverError(dialect, { fields: { code, message: 'x' }, outcome: 'rolled_back' })
+        const error = serverError({ dialect }, { fields: { code, message: 'x' }, outcome: 'rolled_back' })
         const { retryable } = dialect.explain({ code, message: 'x' })
         expect([code, error.retryable, (error.constructor as ErrorClass).retryable]).toEqual([
           code,

@@ -41,6 +41,8 @@ export class Exchange implements Answered {
   #end = 0
   #committed = false
   #error: Fields | null = null
+  /** Why the session ends. */
+  #farewell: Fields | null = null
   #failedAt = -1
   #stale = false
   #tries = 0
@@ -190,11 +192,11 @@ export class Exchange implements Answered {
   }
 
   errorResponse(fields: Fields): void {
-    if (this.#error !== null) {
-      if (fields['severity'] !== 'FATAL' && fields['severity'] !== 'PANIC') throw outOfPlace('ErrorResponse')
-      this.#error = fields
-      return
-    }
+    const last = outcome.isFarewell(fields)
+    // Behind the words of a server that ends the session a pooler may say so once more.
+    if (this.#error !== null && !last && this.#farewell === null) throw outOfPlace('ErrorResponse')
+    if (last) this.#farewell ??= fields
+    if (this.#error !== null) return
     this.#error = fields
     this.#failedAt = Math.min(this.#at, this.#steps.length - 1)
     this.#stale = this.#steps[this.#failedAt]?.isStaleBy(fields, this.#host) ?? false
@@ -238,14 +240,16 @@ export class Exchange implements Answered {
     if (this.#settled !== null) for (const tell of this.#settled) tell()
   }
 
-  /** The connection is gone: every operation fails with what is known of it. */
+  /** The connection is gone: every operation fails with what is known of it. What the server refused before is refused. */
   lose(failure: Failure): void {
-    outcome.loseAll(failure, this.#error, this.#state)
+    const [error, state] = [this.#error, this.#state]
+    if (error === null || error === this.#farewell) outcome.loseAll(failure, error, state)
+    else outcome.settleFailed(this.#steps, this.#failedAt, error, this.#committed ? 'idle' : 'failed', state)
     if (this.#settled !== null) for (const tell of this.#settled) tell()
   }
 
-  get error(): Fields | null {
-    return this.#error
+  get farewell(): Fields | null {
+    return this.#farewell
   }
 
   get failed(): boolean {
@@ -357,7 +361,7 @@ export class Exchange implements Answered {
     this.#tries++
     this.sent = false
     this.#stale = false
-    this.#error = null
+    this.#error = this.#farewell = null
     this.#failedAt = -1
     this.#at = 0
     this.#written = 0

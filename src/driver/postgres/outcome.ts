@@ -60,8 +60,16 @@ export function serverFailure(op: Op, fields: Fields, { ops, before, committed }
   const { cls } = op.stmt
   const alone = before === 'idle' && !ops.some(({ stmt }) => begins(stmt))
   const partly = (cls === 'multi' && committed) || (cls === 'alone' && alone)
-  const unsure = partly || explain(fields).transaction === 'unknown'
+  const unsure = partly || isFarewell(fields) || explain(fields).transaction === 'unknown'
   return { kind: 'server', outcome: unsure ? 'unknown' : 'rolled_back', fields }
+}
+
+/**
+ * Whether a session of the server ends, or a pooler has lost it or got none: nothing is known of a statement by that. The server always
+ * names the routine that complains, a pooler never does.
+ */
+export function isFarewell({ severity, routine, code = '' }: Fields): boolean {
+  return severity === 'FATAL' || severity === 'PANIC' || (routine === undefined && /^(?:08|58)/.test(code))
 }
 
 /** Whether the server says that it was asked to stop. */

@@ -275,7 +275,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   /** For the wire: it broke. */
   lost(cause: unknown, fields: Fields | null): void {
-    const last = fields ?? this.exchange?.error ?? this.#lastError
+    const last = fields ?? this.exchange?.farewell ?? this.#lastError
     this.#lose({ kind: 'lost', outcome: 'unknown', cause, ...(last === null ? {} : { fields: last }) }, true)
   }
 

@@ -57,7 +57,9 @@ export function isFailure(thrown: unknown): thrown is Failure {
 }
 
 /** The statement that failed, or the engine it happened on. */
-export type About = FailedStatement | Pick<EngineCore, 'dialect'>
+export type About = FailedStatement | Where
+
+type Where = Pick<EngineCore, 'dialect'> & { readonly options?: Pick<EngineCore['options'], 'pooler'> }
 
 export interface FailedStatement {
   readonly engine: EngineCore
@@ -74,18 +76,18 @@ export function thrownError(thrown: unknown, about: About): unknown {
 /** `transaction`: in which it happened, if that is not the statement's own. */
 export function failureError(failure: Failure, about: About, within?: Inside): Error {
   const op = 'stmt' in about ? about : null
-  const { dialect } = op === null ? (about as Pick<EngineCore, 'dialect'>) : op.engine
+  const engine = op === null ? (about as Where) : op.engine
   const transaction = within ?? op?.transaction ?? null
   const { outcome, cause } = failure
   const statement = op === null ? undefined : { sql: op.stmt.text }
   const details = { outcome, cause, statement }
   switch (failure.kind) {
     case 'server':
-      return abortedError(dialect, failure, op) ?? serverError(dialect, failure, op?.stmt.text)
+      return abortedError(engine, failure, op) ?? serverError(engine, failure, op?.stmt.text)
     case 'refused':
-      return refusalError(dialect, failure.refusal as Refusal, failure, op)
+      return refusalError(engine.dialect, failure.refusal as Refusal, failure, op)
     case 'lost':
-      return lostError(dialect, failure, details, transaction)
+      return lostError(engine, failure, details, transaction)
     case 'timeout':
       return new QueryTimeoutError(
         'The statement did not finish within its timeoutMs and was cancelled. Give it more time, or make it faster.',
@@ -129,17 +131,19 @@ function reasonOf(cause: unknown): string {
 
 /** For what the server said to a statement of that text. */
 export function serverError(
-  dialect: Pick<Dialect, 'explain' | 'message'>,
+  { dialect, options }: Where,
   { fields = {}, outcome, cause }: Pick<Failure, 'fields' | 'outcome' | 'cause'>,
   sql?: string,
 ): QueryError {
   const statement = sql === undefined ? undefined : { sql }
-  return toQueryError(dialect.explain(fields), dialect.message(fields, sql), { fields, outcome, cause, statement })
+  const meaning = dialect.explain(fields)
+  const advice = meaning.kind === 'lost-statement' && options?.pooler === undefined ? ` ${poolerAdvice}` : ''
+  return toQueryError(meaning, `${dialect.message(fields, sql)}${advice}`, { fields, outcome, cause, statement })
 }
 
 /** For a statement that the server did not run, because one before it had failed in its transaction. */
 function abortedError(
-  dialect: Dialect,
+  { dialect }: Where,
   { fields = {}, ...failure }: Failure,
   op: FailedStatement | null,
 ): Error | null {
@@ -156,7 +160,7 @@ function abortedError(
  * @param stmt The later statement, if it is known here.
  */
 export function abortedBy(
-  engine: Pick<EngineCore, 'dialect'>,
+  engine: Where,
   place: Place | null,
   first: Spoiling | null,
   stmt: Compiled | null,
@@ -179,11 +183,7 @@ export function abortedBy(
 }
 
 /** The error of a transaction that was to be committed although something had spoiled it. */
-export function uncommittedBy(
-  engine: Pick<EngineCore, 'dialect'>,
-  place: Place,
-  first: Spoiling | null,
-): TransactionAbortedError {
+export function uncommittedBy(engine: Where, place: Place, first: Spoiling | null): TransactionAbortedError {
   const cause = first === null ? undefined : causeOf(engine, first.failure, first.stmt)
   const what = first === null || first.stmt === null ? 'a statement inside' : `its statement "${shortText(first.stmt)}"`
   return new TransactionAbortedError(
@@ -203,8 +203,8 @@ function sayingOf(cause: Error | undefined): string {
 }
 
 /** The error of the statement that failed first; it was made for its caller then, who has kept it from going on. */
-function causeOf(engine: Pick<EngineCore, 'dialect'>, failure: Failure, stmt: Compiled | null): Error {
-  if (failure.kind === 'server') return serverError(engine.dialect, failure, stmt?.text)
+function causeOf(engine: Where, failure: Failure, stmt: Compiled | null): Error {
+  if (failure.kind === 'server') return serverError(engine, failure, stmt?.text)
   return failureError(failure, engine)
 }
 
@@ -220,7 +220,7 @@ export function tookTooLong(dialect: Dialect, failure: Failure): boolean {
 }
 
 function lostError(
-  dialect: Dialect,
+  { dialect, options }: Where,
   { outcome, fields = {} }: Failure,
   details: ErrorDetails,
   transaction: Inside | null,
@@ -228,9 +228,10 @@ function lostError(
   const { kind } = dialect.explain(fields)
   if (kind === 'idle-transaction') return idleError(details, transaction, fields)
   if (kind === 'long-transaction') return longError(details, transaction, fields)
-  const advice = kind === 'protocol' ? ` ${poolerAdvice}` : ''
+  const advice = kind === 'protocol' && options?.pooler === undefined ? ` ${poolerAdvice}` : ''
+  const said = fields.message === undefined ? '' : `: ${dialect.message(fields, undefined)}`
   return new ConnectionLostError(
-    `The connection to the database was lost${codeOf(fields)}; ${outcomeAdvice[outcome]}${advice}`,
+    `The connection to the database was lost${codeOf(fields)}${said}; ${outcomeAdvice[outcome]}${advice}`,
     details,
   )
 }
