@@ -26,11 +26,11 @@ import { callOptions } from './handle.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryOptions } from './query/query-options.ts'
 import type { Slot, TransactionPlace } from './slot/slot.ts'
-import { Watch } from './report.ts'
 import { mergedSettings, Source } from './source.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
 import type { TransactionOptions } from './transaction/options.ts'
 import type { Twins } from './twins.ts'
+import type { Watch } from './watch.ts'
 import type { Works } from './works.ts'
 
 /** Options of `close()` of a `Db`, an engine or a registry. */
@@ -104,7 +104,7 @@ export class Engine extends Source implements AsyncDisposable {
     this.works = works
     const { afterMs } = options.leak
     this.leaks = afterMs === Infinity ? null : new works.LeakWatch(options.name, afterMs)
-    this.watch = Watch.of(options)
+    this.watch = works.Watch.of(options)
     this.statements = new works.StatementCache({ dialect, prepare: options.prepare })
     const { pool, outlet } = makePool(this)
     this.pool = pool

@@ -27,10 +27,12 @@ import type { commit, finish, hooksFailed, rollback, windUp } from './transactio
 import type { TransactionOptions } from './transaction/options.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
 import type { joinTwins, leaveTwins, tellOfTwin } from './twins.ts'
+import type { Watch } from './watch.ts'
 
 export interface Works {
   readonly StatementCache: typeof StatementCache
   readonly LeakWatch: typeof LeakWatch
+  readonly Watch: typeof Watch
   readonly Ear: typeof Ear
   readonly Functions: typeof Functions
   readonly Slot: typeof Slot

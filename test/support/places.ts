@@ -63,7 +63,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
     },
     {
       noun: 'frames and look-up, which know slots, transactions and handles by interfaces alone',
-      paths: ['context/', 'report.ts', 'handle.ts', 'twins.ts', 'transaction/inside.ts'],
+      paths: ['context/', 'report.ts', 'watch.ts', 'handle.ts', 'twins.ts', 'transaction/inside.ts'],
     },
     {
       noun: 'operations and turns',

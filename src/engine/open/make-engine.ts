@@ -25,20 +25,63 @@ import { Backoff, clock } from '../../util/clock.ts'
 import { works } from './works.ts'
 
 /** The limits of every pool of an engine with these options. */
-export function limitsOf(
-  options: ResolvedOptions,
-): Omit<PoolLimits, 'min' | 'max' | 'shared' | 'batchReads' | 'idleTimeoutMs' | 'maxLifetimeMs' | 'pooled'> {
-  const { maxWaiting, acquireTimeoutMs, connectTimeoutMs } = options.pool
+export function limitsOf(options: ResolvedOptions): PoolLimits {
+  const { min, max, shared, maxWaiting, acquireTimeoutMs, connectTimeoutMs } = options.pool
   const { resetTimeoutMs, cancelTimeoutMs, closeTimeoutMs } = options
-  const resetAlways = options.reset === 'always'
+  // A database inside the process ends with its only connection, and what is in memory with it.
+  const embedded = options.descriptor.where === 'directory'
   return {
+    min,
+    max,
+    shared,
+    // In other levels what is done together can fail together.
+    batchReads: options.pool.batchReads && (options.isolation ?? 'read committed') === 'read committed',
+    idleTimeoutMs: embedded ? Infinity : options.pool.idleTimeoutMs,
+    maxLifetimeMs: embedded ? Infinity : options.pool.maxLifetimeMs,
     maxWaiting,
     acquireTimeoutMs,
     connectTimeoutMs,
     resetTimeoutMs,
     cancelTimeoutMs,
     closeTimeoutMs,
-    resetAlways,
+    resetAlways: options.reset === 'always',
+    pooled: options.pooler !== undefined,
+  }
+}
+
+/** An engine that is being made, and what ends with it. */
+class Making {
+  readonly options: ResolvedOptions
+  /** The `Db` it is made for. */
+  readonly db: object | null
+  readonly allowance: Allowance | null
+  readonly #ended = new AbortController()
+  readonly #stops: (() => void)[] = [() => this.#ended.abort()]
+
+  constructor(options: ResolvedOptions, db: object | null, allowance: Allowance | null) {
+    this.options = options
+    this.db = db
+    this.allowance = allowance
+  }
+
+  /** Called when the engine is closed, or cannot be made. */
+  atEnd(...stops: readonly (() => void)[]): void {
+    this.#stops.push(...stops)
+  }
+
+  end(): void {
+    for (const stop of this.#stops.splice(0)) stop()
+  }
+
+  poolOf(source: SessionSource): Pool {
+    const pool = new Pool(source, limitsOf(this.options), this.allowance)
+    this.atEnd(() => pool.share?.leave())
+    return pool
+  }
+
+  /** Opens connections beyond those of its pools. */
+  opener(open: Outlet['openApart']): Outlet['openApart'] {
+    return counted(this.allowance, this.#ended.signal, open)
   }
 }
 
@@ -50,55 +93,14 @@ export function makeEngine(
   opening: Opening<Engine>,
 ): Engine {
   const options: ResolvedOptions = resolveOptions<never>(given, beside)
-  // A database inside the process ends with its only connection, and what is in memory with it.
-  const embedded = options.descriptor.where === 'directory'
-  const stops: (() => void)[] = []
-  const stop = (): void => {
-    for (const each of stops.splice(0)) each()
-  }
-  const { allowance } = opening
-  const ended = new AbortController()
-  stops.push(() => ended.abort())
-  const poolOf = (source: SessionSource): Pool => {
-    const limits = {
-      min: options.pool.min,
-      idleTimeoutMs: embedded ? Infinity : options.pool.idleTimeoutMs,
-      maxLifetimeMs: embedded ? Infinity : options.pool.maxLifetimeMs,
-      max: options.pool.max,
-      shared: options.pool.shared,
-      // In other levels what is done together can fail together.
-      batchReads: options.pool.batchReads && (options.isolation ?? 'read committed') === 'read committed',
-      ...limitsOf(options),
-      pooled: options.pooler !== undefined,
-    }
-    const pool = new Pool(source, limits, allowance)
-    stops.push(() => pool.share?.leave())
-    return pool
-  }
-  const makePool = (engine: Engine): { pool: Pool; outlet: Outlet } => {
-    if (options.replicas === null) {
-      const source = new SessionSource(engine, db, serve(options, options.connection))
-      const outlet: Outlet = {
-        openApart: counted(allowance, ended.signal, (hooks, deadline) => source.openApart(hooks, deadline)),
-        keepListening: (sql) => source.keepListening(sql),
-      }
-      return { pool: poolOf(source), outlet }
-    }
-    engine.hosts = makeHosts(engine, db, options.replicas, poolOf, allowance, ended.signal)
-    if (allowance !== null) for (const { asker } of engine.hosts.all) stops.push(allowance.mayClose(asker))
-    const { hosts } = engine
-    // Only the primary passes on what is sent to a channel, whichever that is when it is asked for.
-    const outlet: Outlet = {
-      openApart: counted(allowance, ended.signal, (hooks, deadline) =>
-        (hosts.primary.pool.source as SessionSource).openApart(hooks, deadline),
-      ),
-      keepListening() {},
-    }
-    return { pool: hosts.primary.pool, outlet }
-  }
-  const engine = madeOr(stop, () => new Engine(options, options.descriptor.dialect as Dialect, works, makePool, stop))
-  if (options.echo !== false) stops.push(echo(options.name, options.echo, serverOf(engine)))
-  stops.push(
+  const making = new Making(options, db, opening.allowance)
+  const end = (): void => making.end()
+  const { replicas } = options
+  const pools = (engine: Engine): Pools =>
+    replicas === null ? onePool(making, engine) : onHosts(making, engine, replicas)
+  const engine = madeOr(end, () => new Engine(options, options.descriptor.dialect as Dialect, works, pools, end))
+  if (options.echo !== false) making.atEnd(echo(options.name, options.echo, serverOf(engine)))
+  making.atEnd(
     enrol(engine),
     () => engine.leaks?.stop(),
     () => opening.stop(),
@@ -116,36 +118,57 @@ function madeOr<T>(stop: () => void, make: () => T): T {
   }
 }
 
+/** The pool of an engine, and what opens connections beside it. */
+interface Pools {
+  readonly pool: Pool
+  readonly outlet: Outlet
+}
+
+function onePool(making: Making, engine: Engine): Pools {
+  const { options, db } = making
+  const source = new SessionSource(engine, db, serve(options, options.connection))
+  return {
+    pool: making.poolOf(source),
+    outlet: {
+      openApart: making.opener((hooks, deadline) => source.openApart(hooks, deadline)),
+      keepListening: (sql) => source.keepListening(sql),
+    },
+  }
+}
+
+function onHosts(making: Making, engine: Engine, replicas: ResolvedReplicas): Pools {
+  const { allowance } = making
+  const hosts = makeHosts(making, engine, replicas)
+  engine.hosts = hosts
+  if (allowance !== null) making.atEnd(...hosts.all.map(({ asker }) => allowance.mayClose(asker)))
+  return {
+    pool: hosts.primary.pool,
+    // Only the primary passes on what is sent to a channel, whichever that is when it is asked for.
+    outlet: {
+      openApart: making.opener((hooks, deadline) =>
+        (hosts.primary.pool.source as SessionSource).openApart(hooks, deadline),
+      ),
+      keepListening() {},
+    },
+  }
+}
+
 /** How long a server may take to say who it is. One that says it later than `maxLagMs` gets no reads anyhow. */
 const [leastPatienceMs, mostPatienceMs] = [250, 5_000]
 
 /** A pool for each server, and who asks it. */
-function makeHosts(
-  engine: Engine,
-  db: object | null,
-  replicas: ResolvedReplicas,
-  poolOf: (source: SessionSource) => Pool,
-  allowance: Allowance | null,
-  ended: AbortSignal,
-): Hosts {
+function makeHosts(making: Making, engine: Engine, replicas: ResolvedReplicas): Hosts {
   const words = engine.dialect.replication as ReplicationWords
   const question = (): Compiled => engine.statements.compileInternal(words.question)
+  const patienceMs = Math.min(mostPatienceMs, Math.max(leastPatienceMs, replicas.maxLagMs))
   const hosts = replicas.hosts.map(({ name, connection }) => {
     const served = serve(engine.options, connection)
-    const asker = new Asker(
-      counted(allowance, ended, async (hooks, deadline) => {
-        const { driver, connect } = await served
-        return driver.open(connect, hooks, deadline)
-      }),
-      question,
-      Math.min(mostPatienceMs, Math.max(leastPatienceMs, replicas.maxLagMs)),
-    )
-    const host: Host = new Host(
-      name,
-      serverInfo(engine, connection),
-      poolOf(new SessionSource(engine, db, served, () => host)),
-      asker,
-    )
+    const open = making.opener(async (hooks, deadline) => {
+      const { driver, connect } = await served
+      return driver.open(connect, hooks, deadline)
+    })
+    const pool = making.poolOf(new SessionSource(engine, making.db, served, () => host))
+    const host: Host = new Host(name, serverInfo(engine, connection), pool, new Asker(open, question, patienceMs))
     return host
   })
   return new Hosts(engine, replicas, words, hosts)
@@ -183,19 +206,20 @@ export async function warm(engine: Engine, opening: Opening<Engine>): Promise<vo
       if (engine.hosts !== null) engine.functions.want()
       return
     } catch (thrown) {
-      let pauseMs = -1
       const refused = isFailure(thrown) && thrown.kind === 'refused'
       const verdict = isFailure(thrown) && !refused ? engine.pool.source.classify(thrown) : 'config'
       const error = isFailure(thrown) ? openingError(engine, thrown) : thrown
+      let pauseMs: number | null = null
       if (attempt < retry.limit && verdict !== 'config') pauseMs = retry.intervalMs
       else if (verdict === 'full' && opening.patient) {
         backoff.failed(true)
-        if (clock.now() + backoff.leftMs < until) pauseMs = backoff.leftMs
+        const { leftMs } = backoff
+        if (clock.now() + leftMs < until) pauseMs = leftMs
         // Who does not wait for room learns it now; a failure that ends the opening is learnt from its end.
-        if (pauseMs >= 0) opening.refuse(error)
+        if (pauseMs !== null) opening.refuse(error)
       }
-      if (pauseMs >= 0 && opening.goesOn) await opening.pause(pauseMs)
-      if (pauseMs >= 0 && opening.goesOn) continue
+      if (pauseMs !== null && opening.goesOn) await opening.pause(pauseMs)
+      if (pauseMs !== null && opening.goesOn) continue
       await engine.close({ timeoutMs: 0 })
       throw error
     }

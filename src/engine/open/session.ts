@@ -86,13 +86,12 @@ export class SessionSource implements ConnectionSource, Outlet {
     member.untyped = (message) => this.#untyped(message)
     member.heard = (channel, payload, processId) => this.#engine.ear.heard(channel, payload, processId)
     try {
-      const served = this.#served instanceof Promise ? (this.#served = await this.#served) : this.#served
-      raw = await served.driver.open(served.connect, member, deadline)
-      await this.#prepare(member, raw, deadline)
+      raw = await this.#connect(member, deadline)
+      await this.#setUp(member, raw, deadline)
       await this.#prebake(raw, deadline)
     } catch (thrown) {
       raw?.destroy({ kind: 'closed', outcome: 'not_started' })
-      const failure: Failure = isFailure(thrown) ? thrown : { kind: 'lost', outcome: 'not_started', cause: thrown }
+      const failure = notOpened(thrown)
       reportConnection(this.#engine, null, 'failed', since, failure, this.#where)
       this.#trouble(failure, false)
       throw raw === null ? thrown : failure
@@ -109,15 +108,19 @@ export class SessionSource implements ConnectionSource, Outlet {
   async openApart(hooks: ConnectionHooks, deadline: number): Promise<RawConnection> {
     const since = clock.now()
     try {
-      const served = this.#served instanceof Promise ? (this.#served = await this.#served) : this.#served
-      const raw = await served.driver.open(served.connect, hooks, deadline)
+      const raw = await this.#connect(hooks, deadline)
       reportConnection(this.#engine, raw.id, 'open', since)
       return raw
     } catch (thrown) {
-      const failure: Failure = isFailure(thrown) ? thrown : { kind: 'lost', outcome: 'not_started', cause: thrown }
+      const failure = notOpened(thrown)
       reportConnection(this.#engine, null, 'failed', since, failure)
       throw failure as unknown
     }
+  }
+
+  async #connect(hooks: ConnectionHooks, deadline: number): Promise<RawConnection> {
+    const served = this.#served instanceof Promise ? (this.#served = await this.#served) : this.#served
+    return served.driver.open(served.connect, hooks, deadline)
   }
 
   keepListening(sql: string): void {
@@ -226,7 +229,8 @@ export class SessionSource implements ConnectionSource, Outlet {
     )
   }
 
-  async #prepare(member: Member, raw: RawConnection, deadline: number): Promise<void> {
+  /** Sets the isolation level, runs `onConnect`, and notes what a reset has to restore behind them. */
+  async #setUp(member: Member, raw: RawConnection, deadline: number): Promise<void> {
     // `openEngine` resolved the options: their hook takes a connection.
     const { onConnect, pooler, ...options } = this.#engine
       .options as ResolvedOptions<unknown> as ResolvedOptions<Connection>
@@ -241,34 +245,45 @@ export class SessionSource implements ConnectionSource, Outlet {
       const level = isolation === undefined ? null : engine.dialect.settings.isolation(isolation)
       if (level !== null) await connection.status(level.sql, level.params, { timeoutMs })
       if (onConnect !== undefined) {
-        if ((await before(deadline, this.#runHook(slot, connection, onConnect), 'late')) === 'late') {
-          // The server would go on with it, although nobody listens any more.
-          const [running] = slot.flight.ops
-          if (running !== undefined) slot.cancel(running)
-          throw new UsageError(
-            'onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.',
-          )
-        }
+        await this.#hookInTime(slot, connection, onConnect, deadline)
         if (!(await raw.reclaim(deadline)))
           throw { kind: 'timeout', outcome: 'not_started' } satisfies Failure as unknown
         this.#check(slot, raw)
       }
-      // What frames inside of the hook have set is no part of it.
-      if (raw.inForce.any) await connection.scalar('select 1', [], { timeoutMs })
-      const { baseline } = engine.dialect.settings
-      const { sql, params } = baseline.read([...slot.settingNames])
-      const rows = await connection.all<{ name: string; setting: string }>(sql, params, {
-        timeoutMs,
-        ...unconverted,
-      })
-      raw.inForce.base = settingsFrom(raw.inForce.base, rows)
-      this.#lastBaseline = baseline.restore(rows)
-      raw.setBaseline(this.#lastBaseline)
+      await this.#noteBaseline(slot, connection, raw, timeoutMs)
     } finally {
       slot.closed = true
       slot.lease = null
       member.endSetup()
     }
+  }
+
+  /** @throws {UsageError} when the hook is not done in time. */
+  async #hookInTime(
+    slot: Slot,
+    connection: Connection,
+    onConnect: (connection: Connection) => unknown,
+    deadline: number,
+  ): Promise<void> {
+    if ((await before(deadline, this.#runHook(slot, connection, onConnect), 'late')) !== 'late') return
+    // The server would go on with it, although nobody listens any more.
+    const [running] = slot.flight.ops
+    if (running !== undefined) slot.cancel(running)
+    throw new UsageError(
+      'onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.',
+    )
+  }
+
+  /** Reads the settings of the session as they are now: every reset ends with them. */
+  async #noteBaseline(slot: SetupSlot, connection: Connection, raw: RawConnection, timeoutMs: number): Promise<void> {
+    // What frames inside of the hook have set is no part of it.
+    if (raw.inForce.any) await connection.scalar('select 1', [], { timeoutMs })
+    const { baseline } = this.#engine.dialect.settings
+    const { sql, params } = baseline.read([...slot.settingNames])
+    const rows = await connection.all<{ name: string; setting: string }>(sql, params, { timeoutMs, ...unconverted })
+    raw.inForce.base = settingsFrom(raw.inForce.base, rows)
+    this.#lastBaseline = baseline.restore(rows)
+    raw.setBaseline(this.#lastBaseline)
   }
 
   /** Statements that were baked are parsed before the first use, behind `onConnect`, which may set where names are looked up. */
@@ -319,6 +334,11 @@ export class SessionSource implements ConnectionSource, Outlet {
     if ((slot.pins & ~(settings.baseline.pins | Pin.raw | Pin.functions)) !== 0)
       throw new UsageError(`${advice.onConnect} at the first reset of the connection. Set them where they are used.`)
   }
+}
+
+/** Why a connection was not opened; code of the user may throw anything. */
+function notOpened(thrown: unknown): Failure {
+  return isFailure(thrown) ? thrown : { kind: 'lost', outcome: 'not_started', cause: thrown }
 }
 
 /** Above what the driver has set. */

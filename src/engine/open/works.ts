@@ -12,17 +12,20 @@ import { sessionStateRefused } from '../slot/admission.ts'
 import { lend } from '../slot/control.ts'
 import { mayRunAnywhere } from '../slot/reach.ts'
 import { Slot } from '../slot/slot.ts'
-import { beginManual, openHome } from '../transaction/begin.ts'
+import { beginManual } from '../transaction/begin.ts'
+import { openHome } from '../transaction/open-home.ts'
 import { stateOf } from '../transaction/ended.ts'
 import { commit, finish, hooksFailed, rollback, windUp } from '../transaction/ending.ts'
 import { runManaged } from '../transaction/managed.ts'
 import { switchOps } from '../switching.ts'
 import { joinTwins, leaveTwins, tellOfTwin } from '../twins.ts'
+import { Watch } from '../watch.ts'
 import type { Works } from '../works.ts'
 
 export const works: Works = {
   StatementCache,
   LeakWatch,
+  Watch,
   Ear,
   Functions,
   Slot,

@@ -3,25 +3,15 @@
 import { TransactionStateError, UsageError } from '../../errors/index.ts'
 import { noPlace } from '../../observe/place.ts'
 import { clock } from '../../util/clock.ts'
-import { readAgain } from '../../util/options.ts'
-import type { Handle } from '../context/frame.ts'
-import { fromAround } from '../context/place.ts'
-import type { From } from '../core.ts'
-import { readsAlone } from '../hosts/route.ts'
-import { CursorHome, type CursorWait, type Guest, partsOf } from '../query/cursor-home.ts'
-import { notForReplicas } from '../query/query-terms.ts'
 import { thrownError } from '../query/failure.ts'
-import type { Runner } from '../query/runner.ts'
 import { reportBegin } from '../report.ts'
 import { isLent, sendOwed } from '../slot/control.ts'
-import type { OpenTransaction, Slot, TransactionPlace } from '../slot/slot.ts'
+import type { OpenTransaction, TransactionPlace } from '../slot/slot.ts'
 import { Turn } from '../slot/waiting.ts'
 import { rollback, windUp } from './ending.ts'
 import { ManualTransaction } from './transaction.ts'
 import type { TransactionOptions } from './options.ts'
 import { TransactionRecord } from './record.ts'
-import type { Compiled } from '../../sql/compiled.ts'
-import type { Link } from '../context/chain.ts'
 import type { WorkingEngine } from '../works.ts'
 
 /** Null: it has its place, because nothing had to be waited for. Rejects, and throws, with a `Failure` or an error. */
@@ -134,7 +124,8 @@ export async function beginManual(
   return record.handle as ManualTransaction
 }
 
-async function beginOrClose(record: OpenTransaction, until: number): Promise<void> {
+/** Begins one that is not run by a callback; what fails is an error, and its connection goes back. */
+export async function beginOrClose(record: OpenTransaction, until: number): Promise<void> {
   try {
     await begin(record, until)
     await begun(record)
@@ -142,74 +133,4 @@ async function beginOrClose(record: OpenTransaction, until: number): Promise<voi
     if (record.own) void record.slot.close()
     throw thrownError(thrown, record.engine)
   }
-}
-
-/** A transaction that a cursor opens for itself; `finish` ends it. */
-async function openForCursor(
-  engine: WorkingEngine,
-  shared: Slot | null,
-  handle: Handle | null,
-  cursor: Guest,
-  { until, signal, reads: can, from }: CursorWait,
-): Promise<{ record: OpenTransaction; finish: (well: boolean) => Promise<void> }> {
-  const { chain } = cursor
-  const slot = shared ?? engine.openSlot(chain, false, '')
-  const reads = can && (from ?? fromAround(engine, chain) ?? shared?.reads?.from ?? engine.hosts?.reads) === 'replica'
-  if (shared === null) slot.forCursor = true
-  if (shared === null && reads) slot.reads = readsAlone(engine.hosts)
-  const record = new TransactionRecord(
-    engine,
-    slot,
-    { db: null, chain, handle, slot: shared },
-    readAgain<TransactionOptions>({ signal }),
-    cursor.place,
-    cursor,
-    (self) => new ManualTransaction(self),
-  )
-  if (record.own) slot.owner = record
-  record.reads = reads
-  await beginOrClose(record, until)
-  const handleOf = record.handle as ManualTransaction
-  const end = async (well: boolean): Promise<void> => {
-    if (record.taking) await (well ? handleOf.commit() : handleOf.rollback())
-  }
-  return { record, finish: end }
-}
-
-/** Whether a replica can read it. */
-function mayLeave({ hosts }: WorkingEngine, stmt: Compiled, from: From | null): boolean {
-  if (from === 'replica' && (stmt.cls !== 'read' || stmt.pins !== 0)) throw notForReplicas(stmt)
-  return (
-    hosts !== null && from !== 'primary' && (from === 'replica' ? hosts.mayRead(stmt) : hosts.isPlain({ from, stmt }))
-  )
-}
-
-/** `from`: the chain of the code that pulls first. */
-export async function openHome(
-  engine: WorkingEngine,
-  runner: Runner,
-  cursor: Guest,
-  from: Link | undefined,
-  wait: Omit<CursorWait, 'reads'>,
-  stmt: Compiled,
-): Promise<CursorHome> {
-  const { verbs } = partsOf(engine)
-  if (!verbs.has(stmt.verb) || stmt.cls === 'multi')
-    throw new UsageError(
-      'iterate() streams one SELECT, WITH, VALUES or TABLE statement. Use all() or status() for this text.',
-      { statement: { sql: stmt.text } },
-    )
-  const reads = mayLeave(engine, stmt, wait.from)
-  const slot = runner.slotHere(engine, cursor.chain)
-  const handle = runner.handleHere()
-  // Not just the top: one that is open inside of it belongs to somebody else and is waited for.
-  const around = slot?.stack.innermost(cursor.chain, handle) ?? slot?.stack.innermost(from, handle)?.outermost ?? null
-  if (around !== null) {
-    const refusal = around.refusal()
-    if (refusal !== null) throw refusal
-    around.cursors.add(cursor)
-    return new CursorHome(engine, around, engine.cursorName(), null)
-  }
-  const { record, finish } = await openForCursor(engine, slot, handle, cursor, { ...wait, reads })
-  return new CursorHome(engine, record, engine.cursorName(), finish)
 }

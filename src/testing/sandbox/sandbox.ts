@@ -45,8 +45,8 @@ export class Sandbox extends Pool {
 
   constructor(engine: Engine, place: string, words: WordsClass, options: ResolvedOptions) {
     const shared = new SharedConnection(engine, place, words)
-    const limits = { min: 0, max: engine.pool.max, idleTimeoutMs: Infinity, maxLifetimeMs: Infinity }
-    super(viewsOf(shared), { ...limits, ...limitsOf(engine.options) })
+    const views = { min: 0, shared: 0, pooled: false, idleTimeoutMs: Infinity, maxLifetimeMs: Infinity }
+    super(viewsOf(shared), { ...limitsOf(engine.options), ...views })
     this.#engine = engine
     this.#options = options
     this.#real = engine.pool
