@@ -5,7 +5,16 @@ import { isConforming, isUtf8 } from '../util/options.ts'
 import { type Control, Dirty, Names, Pin } from '../sql/compiled.ts'
 import type { Classified } from '../sql/dialect.ts'
 import { type Reading, readStatements, type Verdict } from '../sql/scan.ts'
-import { effectOf, type Effect, isHarmlessCall, namesSession, namesOf, type Sign, verdict } from './verdict.ts'
+import {
+  effectOf,
+  type Effect,
+  isHarmlessCall,
+  namesSession,
+  namesOf,
+  type Sign,
+  verdict,
+  writesText,
+} from './verdict.ts'
 import { Scanner, Token } from './lexer.ts'
 
 /** Classifies a text in one linear scan. Never fails: what the server will refuse is left to the server. */
@@ -321,7 +330,10 @@ class Statement implements Reading<Token> {
     if (name.toLowerCase() === "'client_encoding'") this.#pins |= Pin.encoding
     if (name.toLowerCase() === "'standard_conforming_strings'") this.#pins |= Pin.strings
     if (name === '' || /^'(?:role|session_authorization|search_path)'$/i.test(name)) this.#names |= Names.path
-    if (local && argument === 4) return
+    if (local && argument === 4) {
+      if (writesText(name)) this.#dirties |= Dirty.settings
+      return
+    }
     this.#onlySets = false
     const known = name !== '' && name.startsWith("'") && !/^'(?:role|session_authorization)'$/i.test(name)
     this.#effect([known ? Dirty.settings : Dirty.settings | Dirty.role, Pin.settings])

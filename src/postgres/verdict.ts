@@ -106,10 +106,14 @@ function set(head: readonly string[]): Verdict {
     return ['write', Dirty.settings, Pin.encoding | (isLocal ? Pin.transaction : Pin.settings)]
   if (/^"?standard_conforming_strings$/.test(name))
     return ['write', Dirty.settings, Pin.strings | (isLocal ? Pin.transaction : Pin.settings)]
+  if (isLocal && writesText(name)) return ['write', Dirty.settings, Pin.transaction]
   if (isLocal || name === 'constraints') return local
   const isRole = /^"?(?:role|session_authorization)$/.test(name) && next !== '.'
   return isRole || (name === 'session' && next === 'authorization') ? role : settings
 }
+
+/** A setting by which the server writes values as text, and not in binary. Also one of a transaction alone makes a session unusual. */
+export const writesText = (name: string): boolean => /^["']?(?:datestyle|extra_float_digits)'?$/i.test(name)
 
 /** What a statement that is no transaction control does to the meaning of names, besides what its calls do. */
 export function namesOf(head: readonly string[], signs: Signs): number {

@@ -53,6 +53,20 @@ const onlyDrivers = { fits: () => false, only: 'belongs to the driver, which hea
 const believed: ReadonlyMap<string, { readonly fits: (value: string) => boolean; readonly only: string }> = new Map([
   ['client_encoding', { fits: isUtf8, only: 'can only be UTF8, because text is sent and read as UTF8 only' }],
   ['standard_conforming_strings', { fits: isConforming, only: 'can only be on, because quotes would end elsewhere' }],
+  [
+    'datestyle',
+    {
+      fits: (value) => !/german|sql|postgres/i.test(value),
+      only: "can only be ISO, as in 'ISO, DMY', because dates are read in this form only. Write another one by to_char() in SQL",
+    },
+  ],
+  [
+    'extra_float_digits',
+    {
+      fits: (value) => !(Number(value) < 1),
+      only: 'can only be 1 or more, because a number that travels in binary is not rounded. Round in SQL instead',
+    },
+  ],
   ['time_zone', { fits: isUtcZone, only: onlyUtc }],
   ['character_set_client', onlyUtf8mb4],
   ['character_set_results', onlyUtf8mb4],

@@ -52,6 +52,7 @@ const about: Readonly<Record<string, string>> = {
   'tenants-nested': 'search_path and roles, and texts that change them',
   'tenants-schema': 'search_path',
   'tenants-stress': 'row security',
+  'text-settings': 'extra_float_digits and DateStyle',
   'transaction-locks': 'advisory locks of a transaction',
   types: 'its catalogue of types',
   'types-apart': 'conversions of its types, which a user gives',

@@ -14,6 +14,8 @@ export interface PgClient {
   readonly ssl: boolean | ConnectionOptions
   readonly processID: number | null
   readonly secretKey: number | null
+  /** What the server is told at the start. */
+  getStartupConf: () => Readonly<Record<string, unknown>>
   connect(done: (error: unknown) => void): void
   /** Nobody's query is in flight. */
   readonly readyForQuery: boolean

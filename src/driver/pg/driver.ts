@@ -35,9 +35,9 @@ function parse(options: Readonly<Record<string, unknown>>): ServerOptions {
 }
 
 function openWith(shared: Shared): OpenAt {
-  return async (options, hooks, deadline, runner) => {
+  return async (options, hooks, deadline, runner, more) => {
     const login = new Login(sendsCleartext(options), options.requireAuth ?? null)
-    const wire = await makeWire(options, login)
+    const wire = await makeWire(options, login, more)
     const connected = wire.connect(deadline, options.channelBinding === 'require')
     runner?.dials(wire.client.connection.stream)
     const refused = await connected
@@ -49,12 +49,14 @@ function openWith(shared: Shared): OpenAt {
   }
 }
 
-async function makeWire(options: ServerOptions, login: Login): Promise<PgWire> {
+async function makeWire(options: ServerOptions, login: Login, more: Readonly<Record<string, string>>): Promise<PgWire> {
   try {
     const { Client } = await loadPg()
     const client = new Client(clientConfig(options))
     if (options.sslNegotiation === 'direct' && !('sslNegotiation' in client))
       throw new UsageError('sslnegotiation=direct needs a newer version of the package pg. Install it: npm install pg')
+    const own = client.getStartupConf.bind(client)
+    client.getStartupConf = () => ({ ...own(), ...more })
     return new PgWire(client, login)
   } catch (error) {
     throw openFailure(error) as unknown

@@ -17,6 +17,9 @@ interface Host {
   run(ops: readonly Op[], deadline: number): Promise<boolean>
 }
 
+/** What `onConnect` has set, as `restore` of the dialect writes it: fewer digits of a float, or another form of dates. */
+const unusual = /'extra_float_digits', '(?:0|-)|'datestyle', '(?!iso)/i
+
 export class Baseline {
   readonly #host: Host
   readonly #authorization: string
@@ -24,6 +27,8 @@ export class Baseline {
   #needed = ''
   /** What was set since, as a session is opened. */
   #own = ''
+  /** Numbers or dates are written in another way than usual. */
+  changesText = false
   /** The client was lent since the last reset: it may have prepared statements. */
   wasLent = false
 
@@ -47,6 +52,7 @@ export class Baseline {
 
   settle(sql: string): void {
     this.#own = sql
+    this.changesText = unusual.test(sql)
     this.#host.names.rebase()
   }
 

@@ -1,6 +1,6 @@
 // One PostgreSQL session as a raw connection: a queue of units in flight, reset, ping, cancel with quarantine, loss. A driver
 // gives it a wire that carries bytes, and the messages that arrive; how units are written and answered is the exchange's matter.
-import type { Compiled } from '../../sql/compiled.ts'
+import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { InForce } from '../../sql/settings.ts'
 import { OpState } from '../driver.ts'
 import type { ConnectionHooks, Failure, Op, RawConnection, RefusedStatement, Unit } from '../driver.ts'
@@ -23,6 +23,8 @@ import type { TypeBook } from '../../postgres/types/book.ts'
 import { asksNames, lookUpNames, Unsettled } from './type-lookup.ts'
 import type { Carrier, ExchangeHost, SessionOptions, Wire } from './wire.ts'
 
+const changesText = Dirty.settings | Dirty.unknown
+
 export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly id: number
   readonly born: number = clock.now()
@@ -43,12 +45,12 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   flushes = 0
   readonly names: NameSpace = new NameSpace()
   readonly prepared: PreparedCache
-  readonly binary: boolean
   readonly types: TypeBook
   readonly prefix: string
   readonly #wire: Wire
   readonly #hooks: ConnectionHooks
   readonly #aside: Bystander
+  readonly #binary: boolean
   readonly #queue: ExchangeQueue = new ExchangeQueue()
   readonly #unsettled: Unsettled = new Unsettled(this)
   /** How long a unit, `#waiting`, waits for the client while it is lent; null: it is not. */
@@ -64,7 +66,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   constructor(wire: Wire, hooks: ConnectionHooks, options: SessionOptions) {
     this.id = options.id
-    this.binary = options.binary ?? false
+    this.#binary = options.binary ?? false
     this.types = options.types
     this.prefix = options.prefix
     if (options.searchPath !== undefined) this.names.open(options.searchPath)
@@ -84,6 +86,11 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   get native(): unknown {
     return this.#wire.native
+  }
+
+  /** Columns are asked for as text once settings may have been changed by which the server writes it: then all runs answer alike. */
+  get binary(): boolean {
+    return this.#binary && (this.dirty & changesText) === 0 && !this.#baseline.changesText
   }
 
   get status(): Status {

@@ -304,10 +304,7 @@ export class Step {
         ? known
         : { params, fields, rows, key: shapeKey(fields), path, at }
     if (stmt.cls !== 'multi' && !this.#apart) stmt.shape = shape
-    if (this.entry !== null && this.entry.shape !== shape) {
-      this.entry.shape = shape
-      this.entry.decoder = null
-    }
+    this.entry?.describedAs(shape)
     if (portal) this.#binary = mayBeBinary(this, as)
     this.#decodeAs(shape, as, this.#binary || this.#guess !== null)
     if (portal) portal.columns = new PortalColumns(shape, this.decoder)
@@ -372,8 +369,8 @@ export class Step {
     this.op.shape = shape
     this.width = shape.rows ? shape.fields.length : -1
     if (!shape.rows) return
-    const kept = entry !== null && entry.spec === spec && entry.edition === as.types.edition ? entry.decoder : null
-    if (kept !== null && binary === usual) {
+    const kept = binary === usual ? entry?.decoderOf(spec, as.types.edition, binary) : null
+    if (kept) {
       this.decoder = kept
       return
     }
@@ -386,9 +383,7 @@ export class Step {
     }
     this.keeps = this.decoder instanceof KeptRows
     if (entry === null || binary !== usual || guess?.wrong === true || this.keeps) return
-    entry.spec = spec
-    entry.edition = as.types.edition
-    entry.decoder = this.decoder
+    entry.keep(this.decoder, spec, as.types.edition, binary)
   }
 
   /** In which formats its rows are asked for. */

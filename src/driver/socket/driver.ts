@@ -11,8 +11,8 @@ import { SessionWire } from './session-wire.ts'
 export const socketDriver: Driver<ServerOptions> = serverDriver('socket', openWith)
 
 function openWith(shared: Shared): OpenAt {
-  return async (options, hooks, deadline, runner) => {
-    const opened = await openWire(options, hooks, deadline, runner)
+  return async (options, hooks, deadline, runner, more) => {
+    const opened = await openWire(options, hooks, deadline, runner, more)
     const { processId, login } = opened
     return startSession(new SessionWire(opened), hooks, options, { processId, login, shared, binary: true }, deadline)
   }

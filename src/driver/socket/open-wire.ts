@@ -31,12 +31,16 @@ export interface OpenWire {
 
 const keepAliveMs = 10_000
 
-/** Reads nothing more until a session is shown what arrives. Rejects with a `Failure`. */
+/**
+ * Reads nothing more until a session is shown what arrives. Rejects with a `Failure`.
+ * @param more Settings of the session beside those of the options.
+ */
 export async function openWire(
   options: ServerOptions,
   hooks: Pick<ConnectionHooks, 'notice'>,
   deadline: number,
   runner: Runner | null = null,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<OpenWire> {
   const target = targetOf(options)
   const wire = new SocketWire()
@@ -51,6 +55,7 @@ export async function openWire(
         database: options.database,
         client_encoding: 'UTF8',
         application_name: options.applicationName,
+        ...more,
         options: startupOptions(options),
       },
       password: () => passwordOf(options),

@@ -32,7 +32,7 @@ export function serverDriver(
     parse,
     async open(options, hooks, deadline) {
       const shared = { types: bookOf(options), pooler: poolerOf(options) }
-      const openAt = openWith(shared)
+      const openAt = withAllDigits(options, openWith(shared))
       const open = (): Promise<Session> => openServer(options, hooks, deadline, openAt)
       const kept = shared.pooler?.keeps
       try {
@@ -53,14 +53,42 @@ export type OpenAt = (
   hooks: ConnectionHooks,
   deadline: number,
   runner: Runner | null,
+  /** Settings of the session beside those of the options. */
+  more: Readonly<Record<string, string>>,
 ) => Promise<Session>
+
+type Attempt = (
+  options: ServerOptions,
+  hooks: ConnectionHooks,
+  deadline: number,
+  runner: Runner | null,
+) => Promise<Session>
+
+/** Whatever a role or a database says, the server writes every digit of a float, as it does by itself. (1 does so since version 12.) */
+const allDigits = { extra_float_digits: '3' }
+/** The options of engines whose way to the server refuses to be asked for that: a pooler. */
+const refusing = new WeakSet<ServerOptions>()
+
+function withAllDigits(engine: ServerOptions, openAt: OpenAt): Attempt {
+  return async (...at) => {
+    const asks = !refusing.has(engine)
+    try {
+      return await openAt(...at, asks ? allDigits : {})
+    } catch (failure) {
+      const { message = '' } = (failure as Failure).fields ?? {}
+      if (!asks || !/parameter.*extra_float_digits/.test(message)) throw failure
+      refusing.add(engine)
+      return openAt(...at, {})
+    }
+  }
+}
 
 /** Rejects with a `Failure`. */
 export async function openServer(
   options: ServerOptions,
   hooks: ConnectionHooks,
   deadline: number,
-  openAt: OpenAt,
+  openAt: Attempt,
 ): Promise<Session> {
   const { host = 'localhost', port = 5432, places, targetSessionAttrs: target = 'any' } = options
   const at = (place: ServerOptions, told: ConnectionHooks, until: number, runner: Runner | null): Promise<Session> =>

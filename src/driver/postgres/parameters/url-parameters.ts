@@ -1,6 +1,6 @@
 // The parameters that may follow the "?" of a PostgreSQL URL, as a table: what libpq and the hosts of databases write there,
 // what each of them becomes, and what is refused with the option to use instead.
-import { isConforming, isUtf8 } from '../../../util/options.ts'
+import { isConforming, isUtf8, settingMisread } from '../../../util/options.ts'
 import type { Parameter, Reader, Said } from '../../descriptor.ts'
 import {
   connectTimeout,
@@ -29,10 +29,17 @@ const protocolVersion = (name: 'protocolVersion' | 'leastProtocolVersion'): Read
 const encoding: Reader = (value) =>
   /^(utf-?8|unicode|auto)$/i.test(value) ? nothing : problem('must be UTF8: Genever speaks no other encoding')
 
+/** Settings by which the server writes values as text. */
+const ofText = /\b(datestyle|extra[_-]float[_-]digits)\s*=\s*['"]?((?:\\.|[^\s'"])*)/gi
+
 const commandLine: Reader = (options) => {
   const strings = /standard[_-]conforming[_-]strings\s*=\s*['"]?(\w*)/i.exec(options)
   if (strings !== null && !isConforming(strings[1] ?? ''))
     return problem('may not turn standard_conforming_strings off: quotes would end elsewhere than Genever reads them')
+  for (const [, name = '', value = ''] of options.matchAll(ofText)) {
+    const misread = settingMisread(name.replaceAll('-', '_'), value)
+    if (misread !== undefined) return problem(`sets ${name}, which ${misread}`)
+  }
   const encoded = /client[_-]encoding\s*=\s*['"]?([\w-]*)/i.exec(options)
   return encoded === null || isUtf8(encoded[1] ?? '')
     ? { value: { options } }

@@ -22,11 +22,12 @@ export class Prepared {
   parsed = false
   /** The last unit that used it, as its cache counts them. */
   unit = 0
-  /** The decoder of the last run and the specification it was for. */
-  spec: RowSpec | null = null
-  decoder: RowDecoder | null = null
-  /** Of what is known of types. */
-  edition = 0
+  /** The decoder of the last run, … */
+  #decoder: RowDecoder | null = null
+  /** … and the specification it was for, what was known of types, and whether columns could be asked for in binary. */
+  #spec: RowSpec | null = null
+  #edition = 0
+  #binary = false
 
   constructor(name: string, key: string, path: number, at: number, pooled: PooledName | null = null) {
     this.name = name
@@ -34,5 +35,24 @@ export class Prepared {
     this.path = path
     this.at = at
     this.pooled = pooled
+  }
+
+  /** That of the last run, if it reads this run too. */
+  decoderOf(spec: RowSpec | null, edition: number, binary: boolean): RowDecoder | null {
+    return this.#spec === spec && this.#edition === edition && this.#binary === binary ? this.#decoder : null
+  }
+
+  keep(decoder: RowDecoder | null, spec: RowSpec | null, edition: number, binary: boolean): void {
+    this.#decoder = decoder
+    this.#spec = spec
+    this.#edition = edition
+    this.#binary = binary
+  }
+
+  /** What the server has described. What was kept to read another shape is of no more use. */
+  describedAs(shape: Shape): void {
+    if (this.shape === shape) return
+    this.shape = shape
+    this.#decoder = null
   }
 }
