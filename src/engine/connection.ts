@@ -14,6 +14,7 @@ import {
   transactionOn,
 } from './context/chain.ts'
 import { type Enclosing, Frame, type Settings, type Handle, type IsHandle, overlayOf } from './context/frame.ts'
+import { atThisPlace } from './context/place.ts'
 import { Executor } from './query/executor.ts'
 import { failureError, isFailure, thrownError } from './query/failure.ts'
 import { callOptions, placeOf, releaseChecks, type ReleaseOptions } from './handle.ts'
@@ -260,12 +261,12 @@ export class Connection extends Executor implements AsyncDisposable {
    * Runs `hook` after the innermost transaction open here has committed. Without one, it runs at once and settles as the hook.
    */
   afterCommit(hook: Hook): Promise<void> {
-    return addHook('commit', hook, () => this.#slot.innermost(this))
+    return addHook('commit', atThisPlace(hook), () => this.#slot.innermost(this))
   }
 
   /** Runs `hook` after the innermost transaction open on this connection was rolled back. Without one, never. */
   afterRollback(hook: Hook): Promise<void> {
-    return addHook('rollback', hook, () => this.#slot.innermost(this))
+    return addHook('rollback', atThisPlace(hook), () => this.#slot.innermost(this))
   }
 
   /**

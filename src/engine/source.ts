@@ -19,6 +19,7 @@ import {
   nestedDefaults,
 } from './context/chain.ts'
 import { type Enclosing, Frame, type Settings, type Handle, slotFrames } from './context/frame.ts'
+import { atThisPlace } from './context/place.ts'
 import { Awaiting, DetachedPromise } from './detached.ts'
 import type { Position } from './hosts/position.ts'
 import { ClientSource } from './client/client-source.ts'
@@ -296,12 +297,12 @@ export abstract class Source extends ClientSource {
    * @throws {TransactionEndedError} in code of a transaction that has ended.
    */
   afterCommit(hook: Hook): Promise<void> {
-    return addHook('commit', hook, () => this.#transactionHere())
+    return addHook('commit', atThisPlace(hook), () => this.#transactionHere())
   }
 
   /** Runs `hook` after the transaction that is open here was rolled back, as `tx.afterRollback` does. Without one, never. */
   afterRollback(hook: Hook): Promise<void> {
-    return addHook('rollback', hook, () => this.#transactionHere())
+    return addHook('rollback', atThisPlace(hook), () => this.#transactionHere())
   }
 
   #transactionHere(): OpenTransaction | null {

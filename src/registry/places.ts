@@ -243,7 +243,7 @@ export class Places {
 
   #enterPlace(found: Asked['place'], said: Said, db: Db): TenantStay | Promise<TenantStay> {
     const { place, schemas } = found ?? { place: { said, settings: null }, schemas: [] }
-    const stay = (engine: Engine): TenantStay => new Stay(chainAt(place, engine, this.#registry))
+    const stay = (engine: Engine): TenantStay => new Stay(chainAt(place, engine, this.#registry, currentChain()))
     const checked = (engine: Engine): TenantStay | Promise<TenantStay> =>
       this.#check(db, engine, schemas)?.then(() => stay(engine)) ?? stay(engine)
     const engine = db.engineHere()

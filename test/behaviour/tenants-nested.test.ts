@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { caught } from '../support/caught.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { pid } from '../support/matrix.ts'
+import { until } from '../support/until.ts'
 
 const table = pgTable('notes', { id: integer().primaryKey(), body: text() })
 let database: FreshDatabase
@@ -203,6 +204,76 @@ describe('on one connection', () => {
 
     expect(seen).toEqual(['a'])
     await database.query('delete from a.notes where id >= 100')
+  })
+})
+
+describe('code that runs later is at the tenant at which it was given', () => {
+  test('hooks of a transaction, whatever is around that', async () => {
+    const { db, Note } = setUp(2)
+    const seen: unknown[] = []
+    const look = (name: string) => async () =>
+      void seen.push([name, db.tenant, await db.scalar(body), (await Note.getOr404(1)).body])
+
+    await db.transaction(async (tx) => {
+      await db.withTenant('a', () => db.afterCommit(look('ambient')))
+      await db.withTenant('b', async () => {
+        tx.afterCommit(look('of tx'))
+        await db.current?.afterCommit(look('of a connection'))
+        await db.withSchema('c', () => db.afterCommit(look('in a schema')))
+      })
+      await caught(
+        db.transaction(async (inner) => {
+          await db.withTenant('c', async () => inner.afterRollback(look('rolled back')))
+          throw new Error('back')
+        }),
+      )
+      await db.afterCommit(async () => void seen.push(['none', db.tenant, await db.scalar(body)]))
+    })
+    expect(seen.splice(0)).toEqual([
+      ['ambient', 'a', 'a', 'a'],
+      ['of tx', 'b', 'b', 'b'],
+      ['of a connection', 'b', 'b', 'b'],
+      ['in a schema', 'b', 'c', 'c'],
+      ['rolled back', 'c', 'c', 'c'],
+      ['none', undefined, 'public'],
+    ])
+
+    await db.withTenant('b', () =>
+      db.transaction(async () => {
+        await db.withTenant('a', () => db.afterCommit(look('inner')))
+        await db.withTenant(null, () => db.afterCommit(async () => void seen.push(await db.scalar(body))))
+        await db.afterCommit(look('outer'))
+      }),
+    )
+    expect(seen.splice(0)).toEqual([['inner', 'a', 'a', 'a'], 'public', ['outer', 'b', 'b', 'b']])
+
+    const left = await db.withTenant('a', async () => {
+      const tx = await db.begin()
+      await tx.scalar(body)
+      tx.afterCommit(look('by hand'))
+      return tx
+    })
+    await left.commit()
+    expect(seen).toEqual([['by hand', 'a', 'a', 'a']])
+  })
+
+  test('the callback of listen()', async () => {
+    const { db, Note } = setUp(2)
+    const seen: unknown[] = []
+    const listener = await db.withTenant('a', () =>
+      db.listen('notes', async ({ payload }) => {
+        seen.push([payload, db.tenant, await db.scalar(body), (await Note.getOr404(1)).body])
+      }),
+    )
+    await db.withTenant('b', () => db.notify('notes', 'first'))
+    await db.notify('notes', 'second')
+    await until(() => seen.length === 2, { what: 'both are heard' })
+    await listener.unlisten()
+
+    expect(seen).toEqual([
+      ['first', 'a', 'a', 'a'],
+      ['second', 'a', 'a', 'a'],
+    ])
   })
 })
 

@@ -6,6 +6,7 @@ import type { ChannelWords } from '../../sql/dialect.ts'
 import { abortSignal, type Checks, describeType, milliseconds, needsFunction } from '../../util/options.ts'
 import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts'
 import { thrownText } from '../../util/thrown.ts'
+import { atThisPlace } from '../context/place.ts'
 import type { WorkingEngine } from '../works.ts'
 import { callOptions } from '../handle.ts'
 import { connectError, isFailure, thrownError } from '../query/failure.ts'
@@ -22,6 +23,7 @@ export async function listen(
   given: ListenOptions | undefined,
 ): Promise<Listener> {
   if (work !== undefined) needsFunction(work, 'listen()', 'or nothing, for a loop')
+  const heard = work === undefined ? undefined : atThisPlace(work)
   const { heartbeatMs = 10_000, signal } = callOptions<ListenOptions>(given, checks, 'listen()')
   checkChannel(channel, 'listen()')
   const here = source.engineHere()
@@ -62,11 +64,11 @@ export async function listen(
       ? connectError(engine.dialect, failure, engine.options.describe())
       : thrownError(failure, engine)
   }
-  if (work !== undefined) void hearAll(source, engine, listener, work)
+  if (heard !== undefined) void hearAll(source, engine, listener, heard)
   return listener
 }
 
-/** One after the other, in the context of the code that called `listen()`, but for the connection and transaction around that. */
+/** One after the other, in the context of the code that called `listen()`, but for the connection, the transaction and the settings around that. */
 async function hearAll(
   source: AmbientRunner<WorkingEngine>,
   engine: WorkingEngine,

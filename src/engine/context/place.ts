@@ -2,7 +2,7 @@
 // another engine, and no connection. What is made inside of a named schema goes there wherever it runs.
 import { TransactionStateError } from '../../errors/index.ts'
 import type { Compiled } from '../../sql/compiled.ts'
-import { ambientSettings, currentChain, type Link, push } from './chain.ts'
+import { ambientSettings, currentChain, Link, push, runIn } from './chain.ts'
 import type { EngineCore, From } from '../core.ts'
 import { Frame, type Settings } from './frame.ts'
 
@@ -98,12 +98,7 @@ const isPlace = (frame: Frame): frame is PlaceFrame => frame instanceof PlaceFra
  * schemas around it.
  * @throws {TransactionStateError} when the settings around here belong to a frame that has ended.
  */
-export function chainAt(
-  place: Place,
-  engine: EngineCore,
-  db: object | null,
-  chain: Link | undefined = currentChain(),
-): Link {
+export function chainAt(place: Place, engine: EngineCore, db: object | null, chain: Link | undefined): Link {
   const here = chain === undefined ? null : ambientSettings(engine, chain)
   const base = place.said.what === 'tenant' ? withoutPlaces(engine, here, chain) : here
   const all = place.settings === null ? base : { ...base, ...place.settings }
@@ -115,6 +110,53 @@ export function chainAt(
 /** The chain of code that means another engine when it says `db`. */
 export function chainOn(engine: EngineCore, db: object, said: Said): Link {
   return push(new PlaceFrame('bind', engine, db, { said, settings: null }, null, null), currentChain())
+}
+
+/** The same function, at the places that are said around here: for one that is called when its code has left them. */
+export function atThisPlace<A extends readonly unknown[]>(work: (...given: A) => unknown): (...given: A) => unknown {
+  const places = placesIn(currentChain())
+  if (places.length === 0 || typeof work !== 'function') return work
+  return (...given) => {
+    const here = new Set(placesIn(currentChain()))
+    return at(
+      places.filter((place) => !here.has(place)),
+      () => work(...given),
+    )
+  }
+}
+
+/** The innermost first. */
+function placesIn(chain: Link | undefined): PlaceFrame[] {
+  const places: PlaceFrame[] = []
+  for (let link = chain; link !== undefined; link = link.next) if (isPlace(link.frame)) places.push(link.frame)
+  return places
+}
+
+function at(places: readonly PlaceFrame[], work: () => unknown): unknown {
+  const outermost = places.at(-1)
+  if (outermost === undefined) return work()
+  const { engine, db, said, own: settings, from, kind } = outermost
+  const chain =
+    kind === 'bind'
+      ? chainOn(engine, db as object, said)
+      : chainAt({ said, settings, from }, engine, db, withoutLeft(currentChain()))
+  return settled(chain, () => at(places.slice(0, -1), work))
+}
+
+/** Without the places that code has left: they say nothing where another one is said. */
+function withoutLeft(chain: Link | undefined): Link | undefined {
+  const frames: Frame[] = []
+  for (let link = chain; link !== undefined; link = link.next)
+    if (link.frame.live || !(link.frame instanceof PlaceFrame)) frames.push(link.frame)
+  return frames.reduceRight<Link | undefined>((next, frame) => new Link(frame, next), undefined)
+}
+
+async function settled(chain: Link, work: () => unknown): Promise<unknown> {
+  try {
+    return await runIn(chain, work)
+  } finally {
+    chain.frame.end()
+  }
 }
 
 function withoutPlaces(engine: EngineCore, here: Settings | null, chain: Link | undefined): Settings | null {

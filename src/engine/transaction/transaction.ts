@@ -4,6 +4,7 @@ import { TransactionStateError } from '../../errors/index.ts'
 import { Connection } from '../connection.ts'
 import { currentChain, handleDefaults, isInside, runInFrame, settingsOn, transactionOn } from '../context/chain.ts'
 import { type Enclosing, Frame, type Settings, type Handle, type IsHandle } from '../context/frame.ts'
+import { atThisPlace } from '../context/place.ts'
 import { Executor } from '../query/executor.ts'
 import { placeOf } from '../handle.ts'
 import { thrownError } from '../query/failure.ts'
@@ -189,13 +190,13 @@ export class Transaction extends Executor {
    */
   afterCommit(hook: Hook): void {
     needsFunction(hook, 'afterCommit()', 'the function to run after the commit')
-    this.#innermost().hooks.add('commit', hook)
+    this.#innermost().hooks.add('commit', atThisPlace(hook))
   }
 
   /** Runs `hook` after this transaction, or one around it, was rolled back. It does not run when the outcome is unknown. */
   afterRollback(hook: Hook): void {
     needsFunction(hook, 'afterRollback()', 'the function to run after the rollback')
-    this.#innermost().hooks.add('rollback', hook)
+    this.#innermost().hooks.add('rollback', atThisPlace(hook))
   }
 
   /** It, or the savepoint inside of it that a statement through this handle would run in here. */
