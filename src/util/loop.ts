@@ -35,22 +35,26 @@ export class Turns {
 
 const over = (): IteratorResult<never, undefined> => ({ value: undefined, done: true })
 
+/** What gives the next rows, none at the end; what closes it; and the next rows where they are here already: null or none, they are pulled. */
+export type LoopTerms<R> = readonly [pull: () => Promise<R[]>, close: () => Promise<void>, here?: () => R[] | null]
+
 /**
  * Answers the calls of a loop in their order, as a generator does, without a function that is suspended. The rows are pulled in lists: an
  * empty one is the end. What they come from is closed when the loop is over. Few functions wait here for each other, because the stack
  * of an error names ten, and the caller's is the last one.
  */
 abstract class Loop<R, T> implements AsyncGenerator<T, void, undefined> {
-  /** The next rows; none at the end. */
   protected readonly pull: () => Promise<R[]>
+  protected readonly here: () => R[] | null
   readonly #close: () => Promise<void>
   readonly #turns = new Turns()
   /** Calls that are not answered. */
   #calls = 0
   #over = false
 
-  constructor(pull: () => Promise<R[]>, close: () => Promise<void>) {
+  constructor(...[pull, close, here = () => null]: LoopTerms<R>) {
     this.pull = pull
+    this.here = here
     this.#close = close
   }
 
@@ -114,8 +118,13 @@ abstract class Loop<R, T> implements AsyncGenerator<T, void, undefined> {
   }
 }
 
-/** The lists as they come. */
+/** The lists as they come: one that is here costs one promise, and no async function. */
 export class BatchLoop<R> extends Loop<R, R[]> {
+  override next(): Promise<IteratorResult<R[], undefined>> {
+    const value = this.busy ? null : this.here()
+    return value !== null && value.length > 0 ? Promise.resolve({ value, done: false }) : super.next()
+  }
+
   protected async take(): Promise<IteratorResult<R[], undefined>> {
     const value = await this.pull()
     return value.length > 0 ? { value, done: false } : over()
@@ -128,13 +137,6 @@ const given: unknown = undefined
 export class RowLoop<R> extends Loop<R, R> {
   #rows: R[] = []
   #at = 0
-  /** The next rows, where they are here already. */
-  readonly #here: () => R[] | null
-
-  constructor(pull: () => Promise<R[]>, close: () => Promise<void>, here: () => R[] | null = () => null) {
-    super(pull, close)
-    this.#here = here
-  }
 
   override next(): Promise<IteratorResult<R, undefined>> {
     if (!this.busy && (this.#at < this.#rows.length || this.#refills()))
@@ -143,7 +145,7 @@ export class RowLoop<R> extends Loop<R, R> {
   }
 
   #refills(): boolean {
-    const rows = this.#here()
+    const rows = this.here()
     if (rows === null || rows.length === 0) return false
     this.#rows = rows
     this.#at = 0

@@ -73,6 +73,40 @@ describe.each(['pg', 'socket'] as const)('over %s', (driver) => {
     await loop.close()
   })
 
+  test('rows and lists that have come are given in the turn in which they are asked for, also those of the next part', async () => {
+    await using db = await createDb(await databaseUrl(), { driver, name: 'here', pool: { max: 1 } }).open()
+    await functionsKnown(db)
+    using heard = hear('here')
+    const loops = {
+      rows: (cursor: Cursor<N>): AsyncIterator<unknown> => cursor[Symbol.asyncIterator](),
+      lists: (cursor: Cursor<N>): AsyncIterator<unknown> => cursor.batches(),
+    }
+    for (const [kind, loopOf] of Object.entries(loops)) {
+      heard.statements.length = 0
+      const loop = loopOf(db.iterate<N>(upTo(400), [], { batchSize: 100 }))
+      for (let before = kind === 'rows' ? 200 : 2; before > 0; before--) await loop.next()
+      await until(() => heard.statements.length >= 10)
+      const given: unknown[] = []
+      void loop.next().then(({ value }) => given.push(kind === 'rows' ? value : (value as unknown[])[0]))
+      await Promise.resolve()
+      expect(given).toEqual([{ n: 201 }])
+      await loop.return?.()
+    }
+    expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+  })
+
+  test('more is asked for at once for those who read on, so that it takes fewer packets', async () => {
+    await using db = await createDb(await databaseUrl(), { driver, name: 'on', pool: { max: 1 } }).open()
+    await functionsKnown(db)
+    using heard = hear('on')
+    const loop = db.iterate<N>(upTo(1_000), [], { batchSize: 10 }).batches()
+    heard.statements.length = 0
+    for (let list = 0; list < 64; list++) await loop.next()
+    await until(() => heard.statements.length >= 64 + 16)
+    await loop.return()
+    expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
+  })
+
   test('values are those of a plain statement, in types that the engine meets for the first time too', async () => {
     await using database = await freshDatabase(`create type mood as enum ('good', 'bad'); create domain age as int`)
     await using db = await opened(database.url)

@@ -5,7 +5,7 @@ import { capturePlace, type Place } from '../../observe/place.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
 import type { QueryDefaults } from '../core.ts'
 import { adapt, type Params, type Query, type Rows, rowsInto, type Statement } from '../../sql/statement.ts'
-import { BatchLoop, RowLoop, Turns } from '../../util/loop.ts'
+import { BatchLoop, type LoopTerms, RowLoop, Turns } from '../../util/loop.ts'
 import { noOptions, readAgain } from '../../util/options.ts'
 import { currentChain, type Link, runIn, scopeIn, settingsOn, tagsOf } from '../context/chain.ts'
 import type { Frame, Settings } from '../context/frame.ts'
@@ -129,36 +129,38 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
    * so. All else is as in a loop over rows. (postgres.js: `cursor`; GINO: `many`.)
    */
   batches(): AsyncGenerator<R[], void, undefined> {
-    return new BatchLoop<R>(this.#pulls(Infinity, Infinity), () => this.close())
+    return this.#loop(BatchLoop<R>, Infinity, Infinity)
   }
 
   /** However many rows come at once, the connection is its own until the loop has ended. */
   [Symbol.asyncIterator](): AsyncGenerator<R, void, undefined> {
-    return new RowLoop<R>(
-      this.#pulls(1, atOnce),
-      () => this.close(),
-      () => this.#here(),
-    )
+    return this.#loop(RowLoop<R>, 1, atOnce)
   }
 
   /**
-   * For a loop.
-   * @param least So many rows are enough for a batch that has not come whole.
+   * @param enough So many rows are enough for a batch that has not come whole.
    * @param bytes Behind so many of them none is read yet.
    */
-  #pulls(least: number, bytes: number): () => Promise<R[]> {
+  #loop<L>(of: new (...how: LoopTerms<R>) => L, enough: number, bytes: number): L {
     const size = this.#options.batchSize as number
-    return () => this.#inTurn(() => this.#next(size, Math.min(size, least), bytes, true))
+    const least = Math.min(size, enough)
+    return new of(
+      () => this.#inTurn(() => this.#next(size, least, bytes, true)),
+      () => this.close(),
+      () => this.#here(size, least, bytes),
+    )
   }
 
   /** Rows that have come, and can be read without a wait. Null: who wants one pulls. */
-  #here(): R[] | null {
+  #here(size: number, least: number, bytes: number): R[] | null {
     const parts = this.#parts
-    if (this.#state !== 'open' || parts === null || this.#turns.busy || this.#rows.length > 0) return null
+    if (this.#state !== 'open' || parts === null || this.#turns.busy) return null
+    if (this.#rows.length > 0 || this.#behind !== null) return null
     // Readers of types that are the user's may call it again.
     this.#turns.hold()
     try {
-      const rows = parts.here(this.#options.batchSize as number, atOnce) as R[] | null
+      this.#from = currentChain()
+      const rows = runIn(this.#chain, () => parts.here(least, size, bytes)) as R[] | null
       this.#exhausted = parts.exhausted
       const { engine, wanted, spec } = this.#sent as EngineOp
       if (rows !== null && spec !== null) markOrigin(rows, engine, wanted, false)

@@ -7,8 +7,9 @@ import type { CursorWords } from '../../sql/dialect.ts'
 import { comesBehindRows, unheard } from './failure.ts'
 import type { EngineOp } from './op.ts'
 
-/** The most that is asked for ahead: parts, rows, and bytes of them as the server sends them. */
-const mostParts = 8
+/** The most that is asked for ahead: parts, at first and for those who read on, rows, and bytes of them as the server sends them. */
+const firstParts = 8
+const mostParts = 32
 const mostRows = 4_000
 const mostBytes = 1 << 21
 /** Who leaves waits so long for what was asked for, which is nearly always under way: to stop the server takes longer. */
@@ -108,11 +109,11 @@ export class RowParts implements Portal {
     return rows.length > 0 ? rows : this.#nothing(op)
   }
 
-  /** Those that are here. Null: they have to be waited for, or asked for. */
-  here(most: number, bytes: number): readonly unknown[] | null {
-    const op = this.#reading
-    if (op === null || op.held === 0 || !this.inPieces || this.#unreadable !== null) return null
-    return op.signal?.aborted === true ? null : this.#take(op, { most, bytes })
+  /** Those that are here, if they are so many at least. Null: they have to be waited for, or asked for. */
+  here(least: number, size: number, bytes: number): readonly unknown[] | null {
+    const op = this.#reading ?? this.#asked[0]
+    if (op === undefined || !this.inPieces || this.#unreadable !== null || op.signal?.aborted === true) return null
+    return cameOf(op) < least ? null : this.#take(this.next(size), { most: size, bytes })
   }
 
   /**
@@ -249,7 +250,8 @@ export class RowParts implements Portal {
   /** How many parts are asked for ahead: fewer where rows are wide. */
   #ahead(size: number): number {
     const each = Math.max(1, this.bytes / Math.max(1, this.#rows + (this.held?.length ?? 0)))
-    return Math.max(1, Math.min(mostParts, Math.floor(Math.min(mostRows, mostBytes / each) / size)))
+    const parts = Math.min(mostParts, Math.max(firstParts, this.#parts))
+    return Math.max(1, Math.min(parts, Math.floor(Math.min(mostRows, mostBytes / each) / size)))
   }
 }
 
