@@ -181,6 +181,26 @@ test('only the outermost is run again, with all that is nested', async () => {
   expect(log).toEqual(['outer', 'inner', 'outer', 'inner'])
 })
 
+test('hooks of an attempt that failed run before the next one if they are for a rollback, and never if they are for a commit', async () => {
+  await using server = await fake()
+  const { db } = server
+  server.driver.faults.at('insert', { error: '40001' })
+  const log: string[] = []
+
+  await db.transaction(
+    async (tx) => {
+      const attempt = log.push('attempt')
+      tx.afterCommit(() => void log.push(`committed ${attempt}`))
+      tx.afterRollback(() => void log.push(`rolled back ${attempt}`))
+      await db.transaction(() => db.afterCommit(() => void log.push(`nested committed ${attempt}`)))
+      await tx.status('insert into t values (1)')
+    },
+    { retry: 1 },
+  )
+
+  expect(log).toEqual(['attempt', 'rolled back 1', 'attempt', 'committed 3', 'nested committed 3'])
+})
+
 test('between two attempts its implicit connection is released', async () => {
   await using server = await fake({}, { pool: { max: 1 } })
   const { db } = server
