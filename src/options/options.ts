@@ -100,6 +100,9 @@ function everyCheck(): Checks<EngineOptions> {
   return Object.assign(checks, common) as Checks<EngineOptions>
 }
 
+/** What other packages call it. */
+const namesOfUrl: ReadonlySet<string> = new Set(['url', 'uri', 'dsn', 'connectionString'])
+
 /** Which options name the database: given twice they must agree, so that nobody ends up in another one. */
 const identity = ['driver', 'host', 'port', 'user', 'password', 'database', 'directory', 'memory'] as const
 
@@ -123,6 +126,9 @@ function resolve(source: string | EngineOptions | undefined, options: EngineOpti
   const url = typeof source === 'string' ? parseUrl(source) : undefined
   const first = typeof source === 'string' ? fromUrl(url as ParsedUrl) : pick<EngineOptions>(source, checks, problems)
   const merged = merge(first, pick<EngineOptions>(options, checks, problems), problems)
+  for (const [at, { name }] of problems.entries())
+    if (namesOfUrl.has(name))
+      problems[at] = { name, problem: 'is none: a URL stands in front of the options, as in createDb(url, options)' }
   const driver = findDriver(url, merged, problems)
   const server = findServer(merged, url, driver, problems)
   const { given } = server

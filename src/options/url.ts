@@ -49,6 +49,7 @@ const longestUrl = 16_384
  */
 export function parseUrl(text: string): ParsedUrl {
   if (typeof text !== 'string') throw invalid('it is not a string')
+  if (text === '') throw invalid('it is empty; an environment variable may be missing')
   if (text.length > longestUrl) throw invalid(`it is longer than ${longestUrl} characters`)
   if (isKeywords(text)) return Object.freeze(bare(parseKeywords(text)))
   if (/\s|[^\x20-\x7e\xa0-\ud7ff\ue000-\u{10ffff}]/u.test(text))

@@ -193,7 +193,8 @@ function miscounted(dialect: Dialect, expected: number, given: number): string {
         : placeholder.numbered
           ? `placeholders up to ${placeholder.text(expected - 1)}`
           : `${expected} placeholders`
-  return `The text has ${wanted}, but ${values(given)} given.`
+  const advice = expected === 0 ? ` A placeholder is ${placeholder.text(0)} or :name.` : ''
+  return `The text has ${wanted}, but ${values(given)} given.${advice}`
 }
 
 const tooMany = ({ title, placeholder: { most, insteadOfMore } }: Dialect, count: number): string =>

@@ -299,7 +299,7 @@ function copy<T>(given: unknown, checks: Checks<T>, problems: OptionProblem[], g
   for (const key of Reflect.ownKeys(given)) {
     const check = Object.hasOwn(checks, key) ? checks[key as keyof Checks<T>] : undefined
     if (check === undefined) {
-      problems.push(unknownOption(String(key), group, Object.keys(checks)))
+      problems.push(unknownOption(String(key), group, checks))
       continue
     }
     const value = given[key as string]
@@ -324,8 +324,11 @@ function copy<T>(given: unknown, checks: Checks<T>, problems: OptionProblem[], g
 
 const inGroup = (name: string, group: string): string => (group === '' ? name : `${group}.${name}`)
 
-function unknownOption(key: string, group: string, names: readonly string[]): Unknown {
-  const near = nearest(key, names)
+function unknownOption<T>(key: string, group: string, checks: Checks<T>): Unknown {
+  const names = Object.keys(checks)
+  // `pool.max` for `max`.
+  const holder = names.find((name) => Object.hasOwn((checks[name as keyof T] as Partial<GroupCheck>).group ?? {}, key))
+  const near = holder === undefined ? nearest(key, names) : `${holder}.${key}`
   return {
     name: inGroup(key, group),
     problem: `is not an option (there are ${names.join(', ')})`,

@@ -196,6 +196,16 @@ describe('options are refused', () => {
   })
 
   test.each([
+    ['max', /Did you mean "pool\.max"\?/],
+    ['acquireTimeoutMs', /Did you mean "pool\.acquireTimeoutMs"\?/],
+    ['url', /a URL stands in front of the options, as in createDb\(url, options\)/],
+    ['connectionString', /a URL stands in front of the options/],
+  ])('%s, which is another place here, and the message names that', (name, message) => {
+    expect(() => resolveOptions({ [name]: 1 })).toThrow(message)
+    expect(() => resolveOptions('postgres://localhost/x', { [name]: 1 })).toThrow(message)
+  })
+
+  test.each([
     ['host', ''],
     ['host', 'a,b'],
     ['host', 'exаmple.com'],

@@ -127,7 +127,7 @@ test('undefined is refused by name and by position', () => {
 })
 
 test.each([
-  [0, [1], 'The text has no placeholder, but 1 value was given.'],
+  [0, [1], 'The text has no placeholder, but 1 value was given. A placeholder is $1 or :name.'],
   [1, [], 'The text has one placeholder, $1, but 0 values were given.'],
   [2, [1, 2, 3], 'The text has placeholders up to $2, but 3 values were given.'],
 ])('%i placeholders with %j are refused', (expected, params, message) => {
