@@ -9,6 +9,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { type End, record, type Recording, recordTogether, replay, type Unit } from '../support/conversation.ts'
 import { freshDatabase } from '../support/database.ts'
 import { sample, sampleSeed } from '../support/extent.ts'
+import { random } from '../support/junk.ts'
 
 const one = (text: string, params?: readonly unknown[], maxRows = 0): Unit => [
   params === undefined ? { text, maxRows } : { text, params, maxRows, named: true },
@@ -90,15 +91,6 @@ function join(messages: readonly Message[]): Buffer {
   )
 }
 
-/** A seeded generator: the same number, the same conversations. */
-function dice(seed: number): (below: number) => number {
-  let state = seed >>> 0
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
-}
-
 /** The messages with one fault; null when that is another valid answer, or the same one. */
 function spoil(messages: readonly Message[], loose: string, roll: (below: number) => number): Message[] | null {
   if (messages.length === 0) return null
@@ -149,7 +141,7 @@ test.each(['pg', 'pglite', 'socket'] as const)('answers are exact in whatever pi
   expect(recording.ends.flat()).not.toContain('gone')
   for (let seed = 0; seed < 30; seed++) {
     const { login, answers, ends } = recording
-    expect(await replay(units, { reader, login, answers: answers.flat(), cut: inPieces(dice(seed)) })).toEqual(ends)
+    expect(await replay(units, { reader, login, answers: answers.flat(), cut: inPieces(random(seed)) })).toEqual(ends)
   }
 })
 
@@ -158,7 +150,7 @@ const wanted = sample({ once: 600, matrix: 3000, soak: 50_000 }) / 2
 test.each(['pg', 'pglite', 'socket'] as const)(
   'with one fault in it an answer is exact, or the connection is over: %s',
   async (reader) => {
-    const roll = dice(sampleSeed(1))
+    const roll = random(sampleSeed(1))
     for (let played = 0; played < wanted;) {
       const from = roll(units.length)
       const unit = from + roll(Math.min(3, units.length - from))
@@ -211,7 +203,7 @@ test(
     await using database = await freshDatabase()
     const { answers, ends, login } = await recordTogether(database.url, pipelined, inFlight)
     expect(answers.length).toBe(pipelined.length)
-    const roll = dice(sampleSeed(2))
+    const roll = random(sampleSeed(2))
     const play = (given: readonly Buffer[]): Promise<End[][]> =>
       replay(pipelined, { reader: 'socket', together: inFlight, login, answers: given, cut: inPieces(roll) })
     expect(await play(answers.flat())).toEqual(ends)

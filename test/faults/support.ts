@@ -5,6 +5,7 @@ import { expect, vi } from 'vitest'
 import { idleChecks } from '../../src/pool/member.ts'
 import { clock } from '../../src/util/clock.ts'
 import { freshDatabase, onServer, type FreshDatabase } from '../support/database.ts'
+import { isAtRest } from '../support/matrix.ts'
 import { startProxy, type Proxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
 
@@ -89,10 +90,7 @@ async function backends(database: string, condition: string): Promise<number> {
 /** Nothing is lent, waiting or running, and the next statements are served. */
 export async function sound(place: Site): Promise<void> {
   const { db } = place
-  await until(() => {
-    const { reserved, serving, draining, waiting } = db.stats()
-    return reserved + serving + draining + waiting === 0
-  })
+  await until(() => isAtRest(db))
   await until(async () => (await place.running()) === 0, { what: 'the server runs nothing any more' })
   expect(await Promise.all([db.scalar('select 7'), db.transaction((tx) => tx.scalar('select 8'))])).toEqual([7, 8])
 }

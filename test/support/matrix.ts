@@ -199,14 +199,16 @@ async function urlBy(name: DriverName): Promise<string> {
   return (await databaseUrl()).replace(/^\w+:/, `${name}:`)
 }
 
+/** Nothing is lent, runs, is being cleaned or closed, or waits. */
+export function isAtRest(db: Db): boolean {
+  const { reserved, serving, draining, waiting } = db.stats()
+  return reserved + serving + draining + waiting === 0
+}
+
 async function leaksOf(db: Db): Promise<readonly string[]> {
   if (String(db) === 'Db { closed }' || !db.bound) return []
-  const quiet = (): boolean => {
-    const { reserved, serving, draining, waiting } = db.stats()
-    return reserved + serving + draining + waiting === 0
-  }
-  await until(quiet).catch(() => {})
-  const leak = quiet() ? [] : [String(db)]
+  await until(() => isAtRest(db)).catch(() => {})
+  const leak = isAtRest(db) ? [] : [String(db)]
   const { broken } = await db.close({ timeoutMs: 2000 })
   return [...leak, ...broken]
 }

@@ -1,5 +1,6 @@
 /** What a web framework has to do for the suites: routes of one shape, translated to its own way of writing handlers. */
 
+import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { Connection, Db } from 'genever'
 import type { PluginOptions } from 'genever/http'
@@ -64,6 +65,13 @@ export interface Adapter {
   readonly routes?: boolean
   /** Whether the plug-in is told when a handler has settled, and so ends the connection's handle. */
   readonly settles: boolean
+}
+
+/** An app under test: a server that is to listen, on a free port. */
+export async function listening(server: Server): Promise<RunningApp> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return running(server)
 }
 
 /** A server that listens, as an app under test. */

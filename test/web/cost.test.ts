@@ -1,7 +1,6 @@
 /** What a plug-in adds to a request without SQL, in promises: the dearest thing in a context, and one that can be counted. */
 
 import { AsyncLocalStorage, createHook } from 'node:async_hooks'
-import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { Controller, Get } from '@nestjs/common'
@@ -20,7 +19,7 @@ import { Hono } from 'hono'
 import Koa from 'koa'
 import { expect, test } from 'vitest'
 import { databaseUrl } from '../support/database.ts'
-import { running } from './adapter.ts'
+import { listening } from './adapter.ts'
 import { ask } from './client.ts'
 import { create } from './nest/app.ts'
 
@@ -97,9 +96,8 @@ const hook = createHook({
 
 /** For one request, the client's own included. */
 async function promises(listener: RequestListener): Promise<number> {
-  const server = createServer(listener).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  await using app = running(server)
+  const server = createServer(listener)
+  await using app = await listening(server)
   const counts: number[] = []
   hook.enable()
   for (let i = 0; i < 10; i++) {

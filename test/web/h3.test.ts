@@ -1,6 +1,5 @@
 /** `genever/h3`: the suite over h3 2 on node:http, and what is h3's own: errors, hooks, types, other runtimes. */
 
-import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type Connection, createDb, type Db, NotFoundError } from 'genever'
 import { genever, health } from 'genever/h3'
@@ -9,16 +8,12 @@ import { H3, HTTPError, HTTPResponse, onResponse, toNodeHandler } from 'h3'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { databaseUrl } from '../support/database.ts'
 import { doing, pid, quiet } from '../support/matrix.ts'
-import { type Adapter, type App, readiness, running, type RunningApp } from './adapter.ts'
+import { type Adapter, type App, listening, readiness, type RunningApp } from './adapter.ts'
 import { ask } from './client.ts'
 import { requestSuite } from './request-suite.ts'
 
-async function listen(app: H3): Promise<RunningApp> {
-  const server = createServer(toNodeHandler(app) as Parameters<typeof createServer>[1])
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return running(server)
-}
+const listen = (app: H3): Promise<RunningApp> =>
+  listening(createServer(toNodeHandler(app) as Parameters<typeof createServer>[1]))
 
 const encode = new TextEncoder()
 

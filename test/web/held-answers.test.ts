@@ -11,7 +11,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
 import { quiet } from '../support/matrix.ts'
-import { running, type RunningApp } from './adapter.ts'
+import { listening, type RunningApp } from './adapter.ts'
 import { ask, head, send } from './client.ts'
 
 let database: FreshDatabase
@@ -37,12 +37,7 @@ const notes = async (): Promise<unknown[]> => {
   return (await database.query('select text from notes order by 1')).map((row) => row['text'])
 }
 
-async function serve(app: Express): Promise<RunningApp> {
-  const server = createServer(app)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return running(server)
-}
+const serve = (app: Express): Promise<RunningApp> => listening(createServer(app))
 
 /** As sessions, compression and loggers do: it sets a header with the head, and sees all that is written. */
 function watching(name: string, seen: string[]): RequestHandler {
@@ -210,9 +205,7 @@ describe('several transactions around one answer', () => {
       { transaction: true },
     )
     const server = createServer(outer.handler(innermost, { transaction: true }))
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    await using served = running(server)
+    await using served = await listening(server)
 
     expect(await ask(served.port, 'GET /')).toEqual({ status: 200, body: 'done' })
     expect(await notes()).toEqual(['inner', 'outer'])

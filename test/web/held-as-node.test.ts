@@ -14,7 +14,7 @@ import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
 import { quiet } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
-import { running, type RunningApp } from './adapter.ts'
+import { listening, type RunningApp } from './adapter.ts'
 import { head, send } from './client.ts'
 
 let database: FreshDatabase
@@ -72,9 +72,7 @@ const protocols: readonly Protocol[] = [
     name: 'HTTP/1',
     async serve(listener) {
       const server = createServer(listener as never)
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return running(server)
+      return listening(server)
     },
     begin(port) {
       const sent = send(port, 'GET /')

@@ -1,6 +1,5 @@
 /** Answers that a handler writes on the response of `node:http` itself, past its framework, in the transaction of its request. */
 
-import { once } from 'node:events'
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
@@ -17,7 +16,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { gate, type Gate } from '../support/gate.ts'
 import { quiet } from '../support/matrix.ts'
-import { running, type RunningApp } from './adapter.ts'
+import { listening, running, type RunningApp } from './adapter.ts'
 import { ask } from './client.ts'
 
 let database: FreshDatabase
@@ -42,11 +41,7 @@ const note = async (...texts: string[]): Promise<void> => {
   for (const text of texts) await db.status('insert into notes values ($1)', [text])
 }
 
-async function serve(listener: RequestListener): Promise<RunningApp> {
-  const server = createServer(listener).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return running(server)
-}
+const serve = (listener: RequestListener): Promise<RunningApp> => listening(createServer(listener))
 
 type Write = (url: string, response: ServerResponse) => Promise<void>
 interface ByHand {
@@ -113,9 +108,7 @@ const frameworks: Record<string, ByHand> = {
         return RESPONSE_ALREADY_SENT
       })
       const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false })
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return running(server as ReturnType<typeof createServer>)
+      return listening(server as ReturnType<typeof createServer>)
     },
   },
   h3: {

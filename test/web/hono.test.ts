@@ -1,6 +1,5 @@
 /** `genever/hono`: the suite over Hono 4 on @hono/node-server, and what is Hono's own: errors, types, other runtimes. */
 
-import { once } from 'node:events'
 import { createAdaptorServer } from '@hono/node-server'
 import { AbortedError, type Connection, createDb, type Db, NotFoundError, ReleasedConnectionError } from 'genever'
 import { genever, type GeneverEnv, health, httpErrors } from 'genever/hono'
@@ -12,16 +11,12 @@ import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
 import { doing, pid, quiet } from '../support/matrix.ts'
-import { type Adapter, type App, readiness, running, type RunningApp } from './adapter.ts'
+import { type Adapter, type App, listening, readiness, type RunningApp } from './adapter.ts'
 import { ask } from './client.ts'
 import { requestSuite } from './request-suite.ts'
 
-async function listen(app: { fetch: Hono['fetch'] }): Promise<RunningApp> {
-  const server = createAdaptorServer({ fetch: app.fetch }) as NonNullable<RunningApp['server']>
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return running(server)
-}
+const listen = (app: { fetch: Hono['fetch'] }): Promise<RunningApp> =>
+  listening(createAdaptorServer({ fetch: app.fetch }) as NonNullable<RunningApp['server']>)
 
 const encode = new TextEncoder()
 

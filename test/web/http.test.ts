@@ -1,11 +1,10 @@
 /** `genever/http`: the suite, over handlers of node:http. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { genever, health } from 'genever/http'
-import { type Adapter, type Answer, type App, type Call, readiness, running, type RunningApp } from './adapter.ts'
+import { type Adapter, type Answer, type App, type Call, listening, readiness, type RunningApp } from './adapter.ts'
 import { requestSuite } from './request-suite.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => unknown
@@ -31,9 +30,7 @@ const adapter: Adapter = {
       if (handler === undefined) response.writeHead(404).end()
       else handler(request, response)
     })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    return running(server)
+    return listening(server)
   },
 }
 

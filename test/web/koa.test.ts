@@ -1,11 +1,10 @@
 /** `genever/koa`: the suite, over Koa 3. */
 
-import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { genever, health } from 'genever/koa'
 import Koa from 'koa'
-import { type Adapter, type App, readiness, running, type RunningApp } from './adapter.ts'
+import { type Adapter, type App, listening, readiness, type RunningApp } from './adapter.ts'
 import { requestSuite } from './request-suite.ts'
 
 const adapter: Adapter = {
@@ -39,9 +38,7 @@ const adapter: Adapter = {
       await (route.transaction === true ? inTransaction(ctx, handle) : handle())
     })
     const server = createServer((request, response) => void koa.callback()(request, response))
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    return running(server)
+    return listening(server)
   },
 }
 

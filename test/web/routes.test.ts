@@ -2,7 +2,6 @@
 
 import { Agent, createServer, ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { once } from 'node:events'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { createDb, type Db } from 'genever'
@@ -16,7 +15,7 @@ import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
 import { doing, quiet } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
-import { running, type RunningApp } from './adapter.ts'
+import { listening, running, type RunningApp } from './adapter.ts'
 import { ask, head, send } from './client.ts'
 
 let database: FreshDatabase
@@ -43,12 +42,7 @@ const forgiving: ErrorRequestHandler = (_error, _request, response, _next) => {
   response.status(200).send('never mind')
 }
 
-async function serve(app: Express): Promise<RunningApp> {
-  const server = createServer(app)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return running(server)
-}
+const serve = (app: Express): Promise<RunningApp> => listening(createServer(app))
 
 function connections({ server }: RunningApp): Promise<number> {
   return new Promise((resolve, reject) =>
@@ -316,9 +310,7 @@ test('a thousand requests of one socket, each with work that outlives it, see on
     response.end('ok')
   })
   const server = createServer(handler)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  await using app = running(server)
+  await using app = await listening(server)
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   for (let i = 0; i < 1000; i++) await ask(app.port, 'GET /', { agent })
   agent.destroy()

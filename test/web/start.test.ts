@@ -17,7 +17,7 @@ import { databaseUrl } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
 import { pid } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
-import { running } from './adapter.ts'
+import { listening, running } from './adapter.ts'
 import { ask, send } from './client.ts'
 
 interface Lines {
@@ -148,9 +148,7 @@ describe('the start', () => {
         const handle = app.callback()
         server.on('request', (request, response) => void handle(request, response))
       }
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      await using app = running(server)
+      await using app = await listening(server)
 
       expect((await ask(app.port, 'GET /')).body).toBe('true')
       expect(db.stats().max).toBe(1)
@@ -191,9 +189,7 @@ describe('the end', () => {
         response.end(String((await pid(db)) > 0))
       }),
     )
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = running(server)
+    const { port } = await listening(server)
     const reply = ask(port, 'GET /')
     await begun.promise
     const log = logger()
