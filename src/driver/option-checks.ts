@@ -38,7 +38,7 @@ export const hostName: Check = (value) => {
 }
 
 /** Several servers, tried in this order. */
-export const hostList: Check = (value) => {
+const hostList: Check = (value) => {
   if (!Array.isArray(value) || value.length === 0) return 'must be an array of { host, port }, with one at least'
   const fits = (each: unknown): boolean =>
     isPlain(each) &&
@@ -68,7 +68,7 @@ export const sessionSettings: Check = (value) => {
 }
 
 /** What is inside an object is checked where certificates are read. */
-const ssl: Check = (value) =>
+export const ssl: Check = (value) =>
   typeof value === 'boolean' || isPlain(value) ? undefined : 'must be true, false or an object with options of node:tls'
 
 /** Options of every session. */

@@ -230,7 +230,7 @@ export function targetsSet(text: string): readonly string[] | null {
 }
 
 /** Names that settings of a scope can have too. */
-export function namesSet(text: string): readonly string[] {
+function namesSet(text: string): readonly string[] {
   return (targetsSet(text) ?? [])
     .filter((name) => name.startsWith('SESSION ') || name.includes('.'))
     .map((name) => name.replace(/^(?:SESSION |@)/, '').toLowerCase())

@@ -273,7 +273,7 @@ const checks: Checks<TlsOptions> = {
  *
  * @returns False for no TLS.
  */
-export function resolveTls(
+function resolveTls(
   mode: SslMode | undefined,
   option: boolean | TlsOptions | undefined,
   problems: OptionProblem[],

@@ -152,7 +152,6 @@ export class ManagedDb extends Db {
 
   /** The engine that a callback around here has bound it to. */
   #framed(): Engine | null {
-    const chain = currentChain()
-    return chain === undefined ? null : (boundEngine(this, chain) as Engine | null)
+    return boundEngine(this, currentChain()) as Engine | null
   }
 }

@@ -69,8 +69,7 @@ export class TenantDb extends Db {
 
   /** The engine of a scope around here that was opened through it, whose pool is being closed. */
   #framed(): Engine | null {
-    const chain = currentChain()
-    return chain === undefined ? null : (boundEngine(this, chain) as Engine | null)
+    return boundEngine(this, currentChain()) as Engine | null
   }
 
   #unopened(): Engine | Promise<Engine> {

@@ -41,7 +41,7 @@ const isPrepared = ({ verb, names }: Compiled): boolean =>
   framedVerbs.has(verb) || (verb === 'SET' && (names & Names.path) !== 0)
 
 /** What the engine knows of one text. */
-export class Entry {
+class Entry {
   readonly compiled: Compiled
   /** How many values `$1 …` need. */
   readonly parameters: number

@@ -125,7 +125,7 @@ export function plain(dialect: Dialect, text: string): Parts {
 export type Piece = Parts | Composition
 
 /** How many places it has, for values or names. */
-export function placesOf(piece: Piece): number {
+function placesOf(piece: Piece): number {
   return piece instanceof Composition ? piece.values : piece.uses.length
 }
 

@@ -372,7 +372,7 @@ const isOne = (known: readonly string[] | undefined): string => (known?.length =
 const quoted = (name: string): string => JSON.stringify(name.slice(0, 60))
 
 /** The known name that differs least, if that is little: in case, by a few letters, or by what follows. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
+function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = name.slice(0, 40).toLowerCase()
   let best: string | undefined
   let least = Infinity

@@ -1,7 +1,9 @@
 /** What the sources never do. */
 
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { lineOf, places, sourceFiles, walk, type Node } from '../support/source.ts'
+import { lineOf, places, root, sourceFiles, walk, type Node } from '../support/source.ts'
 
 const builtIn = /^(Error|TypeError|RangeError|SyntaxError|AggregateError)$/
 const named = (value: unknown): string => String((value as { name?: unknown } | undefined)?.name)
@@ -82,4 +84,23 @@ test('a literal of SQL is made in one place for each database', () => {
       .filter(({ path }) => !/^(?:postgres|mysql)\//.test(path))
       .map(({ path }) => path),
   ).toEqual([])
+})
+
+test('a function, class or constant is exported for another file, of the sources or the tests', () => {
+  const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && !path.includes('node_modules'))
+    .map((path) => readFileSync(join(root, 'test', path), 'utf8'))
+  const words = new Map<string, number>()
+  const count = (text: string): void => {
+    for (const word of new Set(text.match(/[\w$]+/g))) words.set(word, (words.get(word) ?? 0) + 1)
+  }
+  for (const { text } of sourceFiles()) count(text)
+  for (const text of files) count(text)
+  const unused = sourceFiles().flatMap(({ path, text }) =>
+    [...text.matchAll(/^export (?:abstract )?(?:async )?(?:function\*?|class|const|let) (\w+)/gm)]
+      .filter(([, name = '']) => words.get(name) === 1)
+      .map(([, name]) => `src/${path}: ${name}`),
+  )
+
+  expect(unused).toEqual([])
 })

@@ -1,7 +1,7 @@
 // What is known of the driver `mysql` before it is loaded: its connection options, and what a URL may say behind the `?`.
 import type { ConnectionOptions } from 'node:tls'
 import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
-import { anyOf, bare, boolean, type Check, integer, isPlain } from '../../util/options.ts'
+import { anyOf, bare, boolean, type Check, integer } from '../../util/options.ts'
 import { mysql as dialect } from '../../mysql/dialect.ts'
 import type { Descriptor, Parameter, UrlParameters } from '../descriptor.ts'
 import {
@@ -11,6 +11,7 @@ import {
   readHosts,
   readPorts,
   sessionSettings,
+  ssl,
   text,
   words,
 } from '../option-checks.ts'
@@ -35,9 +36,6 @@ export interface MysqlOptions {
   readonly keepAlive?: boolean | undefined
   readonly keepAliveIdleMs?: number | undefined
 }
-
-const ssl: Check = (value) =>
-  typeof value === 'boolean' || isPlain(value) ? undefined : 'must be true, false or an object with options of node:tls'
 
 /** Options of engines that concern connections. */
 const engineOptions: Readonly<Record<string, Check>> = {

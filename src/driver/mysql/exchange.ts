@@ -38,7 +38,7 @@ const localFile = 0xfb
 /** All exchanges read one after the other. */
 const cursor = new Cursor()
 
-export function isEof(packet: ReadPacket): boolean {
+function isEof(packet: ReadPacket): boolean {
   return packet.buffer[packet.offset] === eof && packet.end - packet.offset < 9
 }
 

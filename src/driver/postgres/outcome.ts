@@ -56,7 +56,7 @@ export function settleFailed(
 }
 
 /** What the server's refusal of a statement means. */
-export function serverFailure(op: Op, fields: Fields, { ops, before, committed }: UnitState): Failure {
+function serverFailure(op: Op, fields: Fields, { ops, before, committed }: UnitState): Failure {
   const { cls } = op.stmt
   const alone = before === 'idle' && !ops.some(({ stmt }) => begins(stmt))
   const partly = (cls === 'multi' && committed) || (cls === 'alone' && alone)
@@ -84,7 +84,7 @@ export function decodeOutcome(op: Op, status: Status, { ops, committed }: UnitSt
 }
 
 /** The first of the operations before `end` that an error takes back because they had no transaction of their own. */
-export function implicitStart({ ops, before }: UnitState, end: number): number {
+function implicitStart({ ops, before }: UnitState, end: number): number {
   let start = before === 'idle' ? 0 : Infinity
   ops.slice(0, end).forEach(({ stmt }, i) => {
     if (begins(stmt)) start = Infinity

@@ -28,7 +28,7 @@ export async function requestCancel(target: Target, key: CancelKey, deadline: nu
   return served
 }
 
-export function cancelMessage({ processId, secret }: CancelKey): Buffer {
+function cancelMessage({ processId, secret }: CancelKey): Buffer {
   const message = Buffer.alloc(12 + secret.length)
   message.writeInt32BE(message.length, 0)
   message.writeInt32BE(cancelCode, 4)

@@ -13,7 +13,7 @@ import { type Binding, Scram, scramSha256, scramSha256Plus } from './scram.ts'
 import type { Ends } from './socket-wire.ts'
 
 /** The version of the protocol, as its start-up message has it. */
-export const Version = { '3.0': 196_608, '3.2': 196_610 } as const
+const Version = { '3.0': 196_608, '3.2': 196_610 } as const
 
 export interface StartUpOptions {
   readonly version: keyof typeof Version

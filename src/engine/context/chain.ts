@@ -194,7 +194,7 @@ function none(): null {
 }
 
 /** Whether all that is needed is among the settings, with the same values. */
-export function covers(settings: Settings | null, needed: Settings): boolean {
+function covers(settings: Settings | null, needed: Settings): boolean {
   return needed === settings || Object.entries(needed).every(([name, value]) => settings?.[name] === value)
 }
 

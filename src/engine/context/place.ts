@@ -50,7 +50,7 @@ export function withoutPath(settings: Settings | null): Settings {
   return rest
 }
 
-export class PlaceFrame extends Frame {
+class PlaceFrame extends Frame {
   readonly said: Said
   /** Its own settings, and those around it. */
   readonly own: Settings | null

@@ -262,8 +262,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
 
   /** Fails it before it was sent. */
   refuse(failure: Failure): void {
-    if (this.state === 3) return
-    if (this.state === 2) return
+    if (this.state >= 2) return
     this.state = 3
     this.#settle(failure)
   }

@@ -125,7 +125,7 @@ function endsTransaction(stmt: Compiled, { engine, place }: TransactionRecord): 
 }
 
 /** A pooler would leave what it does to whoever comes next on the same session of the server. */
-export function withoutSession(stmt: Compiled, { advice }: Dialect): UsageError {
+function withoutSession(stmt: Compiled, { advice }: Dialect): UsageError {
   return new UsageError(
     'This statement changes the state of a session, but behind a pooler (option pooler) the next transaction runs in another ' +
       `one. ${advice.withoutSession}`,
@@ -134,14 +134,14 @@ export function withoutSession(stmt: Compiled, { advice }: Dialect): UsageError 
 }
 
 /** It would change how texts, or dates, have to be written and read. */
-export function readingRefused(stmt: Compiled, { advice }: Dialect): UsageError {
+function readingRefused(stmt: Compiled, { advice }: Dialect): UsageError {
   const { encoding, quotes, zone = encoding } = advice
   const why = (stmt.pins & Pin.strings) !== 0 ? quotes : (stmt.pins & Pin.encoding) !== 0 ? encoding : zone
   return new UsageError(why, { statement: { sql: stmt.text } })
 }
 
 /** The server would only warn. */
-export function withoutTransaction(stmt: Compiled, { advice }: Dialect): TransactionStateError {
+function withoutTransaction(stmt: Compiled, { advice }: Dialect): TransactionStateError {
   return new TransactionStateError(
     `${advice.transactionOnly} hold until the end of their transaction. There is none here, so they ` +
       'would end with this statement. Run it inside transaction(work) with the statements that need it, or use ' +

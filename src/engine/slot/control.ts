@@ -15,7 +15,7 @@ import type { Holding } from './holding.ts'
 import { mustBegin, switchOps } from '../switching.ts'
 import { clock } from '../../util/clock.ts'
 
-export class ControlOp extends OwnOp {
+class ControlOp extends OwnOp {
   /** The operation that takes back the ones sent before it, when it fails. */
   abandon: string | null = null
   readonly #main: EngineOp
@@ -150,7 +150,7 @@ function settingsApart(why: string, stmt: Compiled): TransactionStateError {
 }
 
 /** Goes first with the prefix of a statement that stands alone. */
-export class Opener extends EngineOp {
+class Opener extends EngineOp {
   readonly #main: EngineOp
   readonly #drop: () => void
 

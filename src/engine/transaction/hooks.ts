@@ -4,7 +4,8 @@ import { needsFunction } from '../../util/options.ts'
 import type { Fate, Follower } from '../../sql/statement.ts'
 
 export type Hook = () => unknown
-type Occasion = 'commit' | 'rollback' | 'always'
+type HookKind = 'commit' | 'rollback'
+type Occasion = HookKind | 'always'
 
 export class Hooks {
   #entries: { readonly on: Occasion; readonly hook: Hook }[] = []
@@ -13,7 +14,7 @@ export class Hooks {
     return this.#entries.length === 0
   }
 
-  add(on: 'commit' | 'rollback', hook: Hook): void {
+  add(on: HookKind, hook: Hook): void {
     this.#entries.push({ on, hook })
   }
 
@@ -30,7 +31,7 @@ export class Hooks {
    * Runs the hooks of this outcome in order, each awaited; gives what those of a commit and those of a rollback threw. An
    * unknown one has none but those of savepoints that were rolled back before.
    */
-  async run(outcome: 'commit' | 'rollback' | 'unknown'): Promise<{ commits: unknown[]; rollbacks: unknown[] }> {
+  async run(outcome: Fate): Promise<{ commits: unknown[]; rollbacks: unknown[] }> {
     const commits: unknown[] = []
     const rollbacks: unknown[] = []
     for (const { on, hook } of this.#entries.splice(0)) {
@@ -46,16 +47,11 @@ export class Hooks {
   }
 }
 
-// Hooks of whatever transaction is open where they are given: `db.afterCommit(work)` and `conn.afterCommit(work)`, for code
-// that was passed nothing.
-type HookKind = 'commit' | 'rollback'
-
-interface Hooked {
-  readonly hooks: Hooks
-}
-
-/** Rejects with what a hook throws that runs at once, because no transaction is open. */
-export async function addHook(kind: HookKind, hook: Hook, find: () => Hooked | null): Promise<void> {
+/**
+ * Adds a hook to the transaction that is open where it is given: `db.afterCommit(work)` and `conn.afterCommit(work)`, for code that
+ * was passed nothing. Rejects with what a hook throws that runs at once, because none is open.
+ */
+export async function addHook(kind: HookKind, hook: Hook, find: () => { readonly hooks: Hooks } | null): Promise<void> {
   const [name, what] = kind === 'commit' ? ['afterCommit()', 'commit'] : ['afterRollback()', 'rollback']
   needsFunction(hook, name, `the function to run after the ${what}`)
   const record = find()
@@ -63,8 +59,10 @@ export async function addHook(kind: HookKind, hook: Hook, find: () => Hooked | n
   else if (kind === 'commit') await hook()
 }
 
-// What follows the fate of a transaction in memory: values that its statements put into objects are put back when it is
-// rolled back. Told before the code around the transaction goes on, in no context, without awaiting: no hooks of users.
+/**
+ * What follows the fate of a transaction in memory: values that its statements put into objects are put back when it is rolled
+ * back. They hear of it before the code around the transaction goes on, in no context, without awaiting: no hooks of users.
+ */
 export class Followers {
   #followers: Follower[] = []
   /** The fate that they have heard; a follower that comes later hears it at once. */

@@ -31,6 +31,7 @@
 //   late                  returned:…, leaving:…          the same, broken           time ran out, or a signal aborted
 //   raised                idle, beginning, open          the same, with the exit
 //   failed                every one but the ends         the same, spoiled
+//   stale                 every one but the ends         the same                   the server takes no writes: closed at the end
 //   unanswered            committing                     asking if it can be asked, else unknown
 //   committed             committing, releasing, asking  committed
 //   rolled_back           every one but the ends         rolled_back

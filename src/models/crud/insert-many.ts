@@ -31,7 +31,7 @@ type Rows = readonly (readonly Cell[])[]
 export type Tail = (writer: Writer) => void
 
 /** Instances are in the order of the rows. */
-export async function insertMany(
+async function insertMany(
   model: ModelLike,
   meta: ModelMeta,
   rows: Rows,

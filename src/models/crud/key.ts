@@ -81,7 +81,7 @@ function names(columns: readonly ModelColumn[]): string {
   return columns.map(({ key }) => key).join(', ')
 }
 
-export function noKey(name: string): UsageError {
+function noKey(name: string): UsageError {
   return new UsageError(
     `${name} has no primary key: pass { pk } to Model(), or override lookup() for updates of instances.`,
   )

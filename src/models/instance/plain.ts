@@ -86,7 +86,7 @@ function isInstance(value: unknown): value is object {
 }
 
 /** Instances within lists and plain objects too. Everything else stays as it is. @throws {UsageError} when it holds itself. */
-export function plainOf(value: unknown): unknown {
+function plainOf(value: unknown): unknown {
   if (Array.isArray(value)) return within(value, () => value.map(plainOf))
   if (isInstance(value)) return (value as unknown as { toJSON(): unknown }).toJSON()
   if (!isObject(value) || Object.getPrototypeOf(value) !== Object.prototype) return value

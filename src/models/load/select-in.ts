@@ -84,7 +84,7 @@ export function separateOf(loader: LoadNode | null): Separate {
 }
 
 /** The parts of a model that are loaded by further statements. */
-export class Separate {
+class Separate {
   /** The loader of the query of the objects. */
   readonly root: { readonly loader: ModelNode; readonly selectIn: false }
   readonly #node: ModelNode

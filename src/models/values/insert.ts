@@ -34,7 +34,7 @@ export function cellsOf(meta: ModelMeta, values: Values, ofInstance = false): Ce
   return cells
 }
 
-export function cell(column: ModelColumn, value: unknown): Cell {
+function cell(column: ModelColumn, value: unknown): Cell {
   // Custom types may write SQL themselves.
   const expression = asExpression(value) ?? (column.isCustom ? asExpression(column.encode(value)) : undefined)
   return expression === undefined ? { column, value, isSql: false } : { column, value: expression, isSql: true }

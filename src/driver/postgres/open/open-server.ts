@@ -84,7 +84,7 @@ function withAllDigits(engine: ServerOptions, openAt: OpenAt): Attempt {
 }
 
 /** Rejects with a `Failure`. */
-export async function openServer(
+async function openServer(
   options: ServerOptions,
   hooks: ConnectionHooks,
   deadline: number,

@@ -62,7 +62,7 @@ const refusedVariables: readonly (readonly [variable: string, parameter: string]
  *
  * @see PostgreSQL manual, "Environment Variables" and "The Connection Service File".
  */
-export function readEnvironment(known: Known, problems: OptionProblem[]): Environment {
+function readEnvironment(known: Known, problems: OptionProblem[]): Environment {
   const variables = process.env
   const around: (readonly [string, string, string])[] = []
   for (const [name, { variable }] of postgresParameters) {
