@@ -34,7 +34,7 @@ const tables: Readonly<Record<string, readonly [title: string, measure: (place: 
   texts: ['Distinct texts, in turn on one connection', texts],
   beside: ['Quick reads beside a statement of 500 ms', beside],
   tls: ['TLS beside none, on 10 connections', tls],
-  start: ['From the start of a process to its first row', start],
+  start: ['From the start of a process to its first row', ({ server, rounds }) => start(server.url, rounds * 2)],
 }
 
 await using server = await ownServer()

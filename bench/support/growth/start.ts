@@ -1,58 +1,34 @@
-// How long a new process takes until it has its first row, as a program that does nothing else measures it: this file is both.
+// What a new process costs until it has its first row, beside one that does nothing and one of node-postgres, in turns.
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type Cell, table } from '../../../demo/support/table.ts'
-import { median } from '../quantile.ts'
-import type { Place } from './turns.ts'
+import { median, quantile } from '../quantile.ts'
+import type { Started } from './first-row.ts'
 
 const run = promisify(execFile)
+const program = fileURLToPath(new URL('first-row.js', import.meta.url))
+const base = 'pg'
+const names = ['node', 'genever', 'genever over pg', base]
 
-interface Started {
-  /** Milliseconds since the process began. */
-  readonly total: number
-  readonly loaded: number
-  readonly cpu: number
-  readonly memory: number
-}
-
-const programs: Readonly<Record<string, (url: string) => Promise<() => Promise<unknown>>>> = {
-  async genever(url) {
-    const { createDb } = await import('genever')
-    return () => createDb(url, { driver: 'socket' }).scalar('select 1')
-  },
-  async 'genever over pg'(url) {
-    const { createDb } = await import('genever')
-    return () => createDb(url, { driver: 'pg' }).scalar('select 1')
-  },
-  async pg(url) {
-    const { default: pg } = await import('pg')
-    return () => new pg.Pool({ connectionString: url }).query('select 1')
-  },
-}
-
-export async function start({ server, rounds }: Place): Promise<string> {
-  const all = new Map<string, Started[]>(Object.keys(programs).map((name) => [name, []]))
-  for (let round = 0; round <= rounds * 2; round++)
-    for (const [name, samples] of all) {
-      const { stdout } = await run(process.execPath, [fileURLToPath(import.meta.url), name, server.url])
-      if (round > 0) samples.push(JSON.parse(stdout) as Started)
+/** `count` processes of each. */
+export async function start(url: string, count: number): Promise<string> {
+  const all = new Map<string, Started[]>(names.map((name) => [name, []]))
+  // Certificates, options and a cache from the environment are no part of a library's start: Node 20 takes 40 ms to read certificates.
+  const { NODE_EXTRA_CA_CERTS: _, NODE_OPTIONS: __, NODE_COMPILE_CACHE: ___, ...env } = process.env
+  // The first of each only warms up.
+  for (let round = 0; round <= count; round++)
+    for (const name of round % 2 === 0 ? names : names.toReversed()) {
+      const { stdout } = await run(process.execPath, [program, name, url], { env })
+      if (round > 0) all.get(name)?.push(JSON.parse(stdout) as Started)
     }
+  const others = all.get(base) ?? []
   const lines = [...all].map(([name, samples]): Cell[] => {
     const of = (what: keyof Started): string => median(samples.map((sample) => sample[what])).toFixed(1)
-    return [name, of('loaded'), of('total'), of('cpu'), of('memory')]
+    const ratios = samples.map(({ cpu }, at) => cpu / (others[at]?.cpu ?? NaN))
+    const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part).toFixed(2))
+    return [name, of('loaded'), of('total'), of('cpu'), name === base ? '' : `${middle} (${low}–${high})`, of('memory')]
   })
-  const figures = ['loaded ms', 'first row ms', 'CPU ms', 'RSS MB']
+  const figures = ['loaded ms', 'first row ms', 'CPU ms', 'of pg', 'RSS MB']
   return table(['', ...figures], lines, figures)
-}
-
-const [, self, name, url] = process.argv
-if (self === fileURLToPath(import.meta.url) && name !== undefined && url !== undefined) {
-  const ask = await programs[name]?.(url)
-  const loaded = performance.now()
-  await ask?.()
-  const total = performance.now()
-  const { user, system } = process.cpuUsage()
-  const started: Started = { total, loaded, cpu: (user + system) / 1000, memory: process.memoryUsage.rss() / 2 ** 20 }
-  process.stdout.write(JSON.stringify(started), () => process.exit(0))
 }
