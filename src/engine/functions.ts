@@ -260,5 +260,6 @@ class Reading extends OwnOp implements Errand {
 const drawing: ReadonlySet<string> = new Set(['INSERT', 'MERGE', 'COPY', 'CALL', 'DO', 'EXECUTE', ''])
 
 export function draws(stmt: Compiled): boolean {
-  return (stmt.draws ??= drawing.has(stmt.verb) || /\b(?:insert|merge|nextval|setval)\b/i.test(stmt.text))
+  return (stmt.draws ??=
+    drawing.has(stmt.verb) || /\b(?:insert|merge|nextval|setval|next\s+value\s+for)\b/i.test(stmt.text))
 }

@@ -111,6 +111,8 @@ class Statement implements Reading<Token> {
   #asking = false
   /** What stands in front of it. */
   #ahead = ''
+  /** Its first word stands in a comment that some servers take for code: others run another statement. */
+  #doubtful = false
   /** Its semicolons end no statement. */
   #compound = false
   /** The last token is a `time_zone` that may be set. */
@@ -146,6 +148,7 @@ class Statement implements Reading<Token> {
     const dirties = this.#signs.has('sets') ? own | Dirty.settings : own
     const changed =
       cls === 'read' && (this.#dirties !== 0 || (this.#pins & ~Pin.sequences) !== 0 || this.#signs.has('numbers'))
+    if (this.#doubtful) return ['commits', dirties | this.#dirties | Dirty.unknown, pins | this.#pins]
     return [changed ? 'write' : cls, dirties | this.#dirties, pins | this.#pins]
   }
 
@@ -180,7 +183,10 @@ class Statement implements Reading<Token> {
       word !== '' ? word : kind === Token.variable ? '@' : kind === Token.setting ? '@@' : character || "'",
     )
     const [verb = ''] = this.#head
-    if (this.#head.length === 1) this.#compound = blocks.has(word)
+    if (this.#head.length === 1) {
+      this.#compound = blocks.has(word)
+      this.#doubtful = this.#scanner.conditional
+    }
     if ((verb === 'create' || verb === 'alter') && programs.has(word)) this.#compound = true
     if (verb === 'begin' && this.#head[1] === 'not') this.#compound = true
   }
@@ -193,7 +199,11 @@ class Statement implements Reading<Token> {
     else if (word === 'share' && (before === 'for' || before === 'in')) signs.add('row lock')
     else if (word === 'update' || word === 'delete' || word === 'insert' || word === 'replace') {
       if (before !== 'on' && before !== '.' && this.#head[0] === 'with') signs.add('modifies')
-    } else if (word === 'sql_mode') signs.add('reading')
+    } else if ((word === 'lock' || word === 'export') && this.#head[0] === 'flush') signs.add('holds')
+    // As nextval() and lastval(), in the words of the standard.
+    else if (word === 'for' && before === 'value' && this.#ahead === 'next') signs.add('sequence')
+    else if (word === 'for' && before === 'value' && this.#ahead === 'previous') this.#pins |= Pin.sequences
+    else if (word === 'sql_mode') signs.add('reading')
     else if (/^(?:character_set_|collation_connection)/.test(word)) signs.add('encoding')
     else if (endings.test(word)) signs.add('autocommit')
     else if (bare.has(word) && before !== '.') this.ofSession = true

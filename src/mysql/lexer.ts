@@ -36,6 +36,8 @@ export class Scanner {
   depth = 0
   /** Inside of `/*! … *`+`/`, whose text is code. */
   #executable = false
+  /** The current token stands in one that only some servers take for code, by their version or because they are MariaDB. */
+  conditional = false
 
   constructor(text: string) {
     this.text = text
@@ -177,7 +179,7 @@ export class Scanner {
         at = line < 0 ? text.length : line + 1
       } else if (code === 47 && next === 42) at = this.#comment(at)
       else if (this.#executable && code === 42 && next === 47) {
-        this.#executable = false
+        this.#executable = this.conditional = false
         at += 2
       } else break
     }
@@ -187,10 +189,12 @@ export class Scanner {
 
   #comment(at: number): number {
     const { text } = this
-    const opening = /\/\*M?!\d{0,6}/y
+    const opening = /\/\*(M?)!(\d{0,6})/y
     opening.lastIndex = at
-    if (opening.test(text)) {
+    const found = opening.exec(text)
+    if (found !== null) {
       this.#executable = true
+      this.conditional = found[1] !== '' || Number(found[2]) > mostCommonVersion
       return opening.lastIndex
     }
     const close = text.indexOf('*/', at + 2)
@@ -199,8 +203,11 @@ export class Scanner {
   }
 }
 
+/** Every server is newer, and MariaDB passes over what is for a later one of MySQL. */
+const mostCommonVersion = 50_699
+
 /** `--` is a comment only in front of a blank, a control character or the end. */
-const isEndOfDashes = (code: number): boolean => Number.isNaN(code) || code <= 32
+const isEndOfDashes = (code: number): boolean => Number.isNaN(code) || code <= 32 || code === 127
 
 /** The text cut at its `?`s, or at its `:name`s. */
 export function cut(text: string, at: 'positional' | 'named'): Cut {

@@ -16,6 +16,8 @@ export type Sign =
   | 'autocommit'
   | 'temporary'
   | 'numbers'
+  | 'holds'
+  | 'sequence'
 
 type Signs = ReadonlySet<Sign>
 
@@ -35,7 +37,7 @@ const plain: ReadonlyMap<string, Verdict> = new Map<string, Verdict>([
   ...words('insert replace update delete explain describe desc help checksum do', clean),
   ...words('begin start commit rollback savepoint release xa', control),
   ...words(
-    `alter rename truncate grant revoke optimize repair check cache flush reset install uninstall change purge stop`,
+    `alter rename truncate grant revoke optimize repair check cache reset install uninstall change purge stop`,
     commits,
   ),
   ...words('call execute if case loop while for repeat declare kill shutdown binlog', anything),
@@ -76,6 +78,8 @@ export function verdict(head: readonly string[], signs: Signs): Verdict {
       return second === 'temporary' ? ['write', Dirty.temp, 0] : commits
     case 'load':
       return second === 'index' ? commits : clean
+    case 'flush':
+      return signs.has('holds') ? takesLocks : commits
     case 'begin':
       return second === 'not' ? anything : control
     case 'start':
@@ -91,6 +95,7 @@ export function verdict(head: readonly string[], signs: Signs): Verdict {
 
 function query(signs: Signs): Verdict {
   if (signs.has('sets')) return settings
+  if (signs.has('sequence')) return ['write', Dirty.sequences, 0]
   return signs.has('into') || signs.has('row lock') || signs.has('modifies') ? clean : ['read', 0, 0]
 }
 

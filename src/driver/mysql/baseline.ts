@@ -84,6 +84,7 @@ export class Baseline {
 
   async #resetAll(): Promise<boolean> {
     this.#runner.prepared.clear()
+    this.#runner.tablesLocked = false
     if (!(await this.#packet(Code.reset)) || (await this.establish()) !== null) return false
     return (await this.#goHome()) && this.#replay()
   }

@@ -1,5 +1,5 @@
 // What keeps an operation from being sent at all, and what is known of its size beforehand.
-import { ParameterError, UsageError } from '../../errors/index.ts'
+import { ParameterError, TransactionStateError, UsageError } from '../../errors/index.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import type { Failure, Op } from '../driver.ts'
 import { type Encoded, encodeAll, executeSize } from './values.ts'
@@ -25,9 +25,27 @@ export function largerThan(most: number, { text }: Compiled, encoded: readonly E
   return { kind: 'encode', outcome: 'not_started', cause }
 }
 
+/** What is known of a session beforehand. */
+interface Facts {
+  /** The server takes packets of fewer bytes than these. */
+  readonly mostBytes: number
+  /** Tables are locked by name. */
+  readonly tablesLocked: boolean
+}
+
 /** What keeps an operation from being sent at all; else its parameters are added to `encoded`. */
-export function check({ stmt, params, copy }: Op, encoded: (readonly Encoded[])[], most: number): Failure | null {
+export function check(
+  { stmt, params, copy }: Op,
+  encoded: (readonly Encoded[])[],
+  { mostBytes, tablesLocked }: Facts,
+): Failure | null {
   try {
+    if (tablesLocked && stmt.control === 'begin')
+      throw new TransactionStateError(
+        'LOCK TABLES has locked tables on this connection, and the server would unlock them when a transaction begins. UNLOCK TABLES first, ' +
+          'or leave LOCK TABLES out and lock rows in the transaction, by select … for update.',
+        { statement: { sql: stmt.text } },
+      )
     if (copy !== undefined && copy !== null) throw new UsageError('MySQL has no COPY: send rows by INSERT.')
     if (stmt.cls === 'multi')
       throw new UsageError(
@@ -41,7 +59,7 @@ export function check({ stmt, params, copy }: Op, encoded: (readonly Encoded[])[
       })
     const own = encodeAll(params)
     encoded.push(own)
-    return largerThan(most, stmt, own)
+    return largerThan(mostBytes, stmt, own)
   } catch (cause) {
     return { kind: 'encode', outcome: 'not_started', cause }
   }

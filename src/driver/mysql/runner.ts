@@ -40,6 +40,11 @@ interface BareOptions {
 
 type Next = (failure: Failure | null) => void
 
+/** The lock on all tables of the server is none of these: it stays when a transaction begins. */
+const locksTables = ({ verb, text, dirties }: Compiled): boolean =>
+  (dirties & Dirty.locks) !== 0 &&
+  ((verb === 'LOCK' && /\btables?\b/i.test(text)) || (verb === 'FLUSH' && !/\btables?\s+with\s+read\b/i.test(text)))
+
 const queries: ReadonlySet<string> = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE', 'CALL'])
 
 /**
@@ -57,6 +62,8 @@ export class Runner {
   readonly prepared: PreparedStatements
   /** The server takes packets of fewer bytes than these. */
   mostBytes: number = Infinity
+  /** Tables are locked by name, until they are unlocked or a transaction begins. */
+  tablesLocked = false
   /** Each statement opens a transaction, as somebody wanted who knows: by text, or by the client that is lent. */
   #byHand = false
   readonly #client: Client
@@ -159,8 +166,12 @@ export class Runner {
     this.#scope = `${this.database ?? ''}\n${this.mode}\n`
   }
 
-  /** What a statement that had its effect has done to the meaning of later ones. */
-  follow({ verb, text, dirties }: Compiled): void {
+  /** What a statement has done to the session, as far as later ones depend on it. */
+  follow(stmt: Compiled, failure: Failure | null): void {
+    const { verb, text, dirties } = stmt
+    // Whoever locks others unlocks those first, also where that fails.
+    if (verb === 'LOCK' || verb === 'UNLOCK') this.tablesLocked = false
+    if (failure === null && locksTables(stmt)) this.tablesLocked = true
     if (verb === 'USE') {
       // The server tells which it is, unless it was told not to.
       const [, name = ''] = /^\s*use\s+(`(?:[^`]|``)+`|[\w$]+)\s*;?\s*$/i.exec(text) ?? []

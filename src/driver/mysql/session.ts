@@ -129,7 +129,7 @@ export class Session implements RawConnection, RunnerHost {
     this.#stopping = false
     const encoded: (readonly Encoded[])[] = []
     for (const op of ops) {
-      const failure = check(op, encoded, this.#runner.mostBytes)
+      const failure = check(op, encoded, this.#runner)
       if (failure === null) continue
       clock.queueMicrotask(() => this.#failAll((each) => (each === op ? failure : skipped)))
       return
@@ -183,7 +183,7 @@ export class Session implements RawConnection, RunnerHost {
         return this.broken({ ...failure, kind: 'lost', outcome: 'unknown' })
       }
       this.#running = null
-      if (stmt.dirties !== 0) this.#runner.follow(stmt)
+      if (stmt.dirties !== 0) this.#runner.follow(stmt, failure)
       this.#ends.push({ op, failure })
       const rest = this.#ops.slice(index + 1)
       // The server has run it, also where its answer cannot be read.
@@ -307,6 +307,8 @@ export class Session implements RawConnection, RunnerHost {
   lend(waitMs: number): Promise<unknown> {
     this.#lentFor = waitMs
     this.#loan.state = 'lent'
+    // The client may unlock them.
+    this.#runner.tablesLocked = false
     this.#client.stream.ref()
     return Promise.resolve(this.#loan.object)
   }
