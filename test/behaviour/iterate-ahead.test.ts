@@ -107,6 +107,30 @@ describe.each(['pg', 'socket'] as const)('over %s', (driver) => {
     expect(doing(db)).toBe('0 lent, 1 idle, 0 waiting')
   })
 
+  test('a long loop that nothing was run before has the functions of the database read on another connection, and asks ahead', async () => {
+    await using db = await createDb(await databaseUrl(), { driver, name: 'fresh', pool: { max: 2 } }).open()
+    const { functions } = await db.engineHere()
+    using heard = hear('fresh')
+    heard.statements.length = 0
+    const loop = db.iterate<N>(upTo(200_000), [], { batchSize: 10 }).batches()
+    let lists = 0
+    const next = async (): Promise<void> => {
+      lists++
+      await loop.next()
+    }
+    await next()
+    expect(doing(db)).toBe('1 lent, 0 idle, 0 waiting')
+    await until(async () => {
+      await next()
+      return functions.read
+    })
+    await next()
+    await until(() => heard.statements.length >= lists + 4)
+    expect(lists).toBeLessThan(20_000)
+    await loop.return()
+    expect(doing(db)).toBe('0 lent, 2 idle, 0 waiting')
+  })
+
   test('values are those of a plain statement, in types that the engine meets for the first time too', async () => {
     await using database = await freshDatabase(`create type mood as enum ('good', 'bad'); create domain age as int`)
     await using db = await opened(database.url)

@@ -117,7 +117,7 @@ export class CursorHome {
       },
       inPieces,
       // In a transaction of others, rows that nobody wants may not be the reason that it fails.
-      mayAskAhead: () => own && engine.functions.isPlain(stmt),
+      mayAskAhead: () => own && isPlain(engine, stmt),
       tagged,
       bound: (of) =>
         // Unnamed: no plan can be stale.
@@ -133,6 +133,16 @@ export class CursorHome {
   finish(well: boolean): Promise<void> {
     return this.#finish(well)
   }
+}
+
+/**
+ * Whether nothing but rows can come of it. While the catalogue, which says so, waits to be read, a further connection is opened for that:
+ * the one that is used may not be free before the last row.
+ */
+function isPlain({ functions, pool }: EngineCore, stmt: Compiled): boolean {
+  if (functions.isPlain(stmt)) return true
+  if (pool.errands.waiting && pool.idle.length === 0) pool.wantsMore()
+  return false
 }
 
 /** @throws {UsageError} where rows cannot come in parts. */
