@@ -161,6 +161,28 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
       expect(heard.leases).toHaveLength(2)
     })
 
+    test('that was given to another request is not waited for when the first has been answered', async () => {
+      const { db } = await open(1)
+      const [begun, taken] = [gate(), gate()]
+      const routes = [
+        get('/first', async () => {
+          await pid(db)
+          begun.open()
+          await taken.promise
+          return answers('one')
+        }),
+        get('/second', async () => answers(await pid(db))),
+      ]
+      await using app = await start({ db, routes })
+      const first = ask(app.port, 'GET /first')
+      await begun.promise
+      expect(await ask(app.port, 'GET /second')).toMatchObject({ status: 200 })
+      taken.open()
+      expect(await first).toMatchObject({ status: 200 })
+
+      expect(await db.close({ timeoutMs: Infinity })).toEqual({ drained: 1, broken: [] })
+    })
+
     test('has the settings of its request on every borrow', async () => {
       const { db } = await open()
       const tenant = "select current_setting('app.tenant', true)"

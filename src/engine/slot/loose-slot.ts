@@ -32,6 +32,17 @@ export class LooseSlot extends Slot {
     this.#loose = true
     this.#unpin()
     this.addIdler()
+    this.#stayAway()
+  }
+
+  override recall(): void {
+    super.recall()
+    if (this.#loose) this.#stayAway()
+  }
+
+  /** Whose request is over need not come again for a connection that was recalled, so nobody waits for that. */
+  #stayAway(): void {
+    this.pool.recall.arrives(this)
   }
 
   override send(item: Item): void {
