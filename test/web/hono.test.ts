@@ -185,6 +185,32 @@ describe("where there is no response of Node's", () => {
     await quiet(db)
   })
 
+  test('HEAD gives the body up, which nobody reads', async () => {
+    const begun = gate()
+    const app = new Hono().use(genever(db, { log: false })).get('/', (c) => {
+      const rows = db.iterate('select n from generate_series(1, 5000) n')[Symbol.asyncIterator]()
+      const body = new ReadableStream({
+        // Called at once, before anybody reads.
+        async pull(controller) {
+          await rows.next()
+          begun.open()
+          controller.enqueue(new Uint8Array(1))
+        },
+        async cancel() {
+          await begun.promise
+          await rows.return?.()
+        },
+      })
+      return c.body(body, 203)
+    })
+    const { waited, executionCtx } = context()
+    const response = await app.request('/', { method: 'HEAD' }, {}, executionCtx)
+
+    expect([response.status, response.body]).toEqual([203, null])
+    await Promise.all(waited)
+    await quiet(db)
+  })
+
   test('a client that leaves is told by the signal of the request', async () => {
     const [begun, left] = [gate(), new AbortController()]
     let seen: unknown

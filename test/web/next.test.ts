@@ -100,6 +100,30 @@ describe('withDb', () => {
     await quiet(db)
   })
 
+  test('gives up the body of an answer to HEAD, which nobody reads', async () => {
+    const begun = gate()
+    const GET = withDb(db, (_request: Request) => {
+      const rows = db.iterate<{ n: number }>('select n from generate_series(1, 5000) n')[Symbol.asyncIterator]()
+      const body = new ReadableStream({
+        // Called at once, before anybody reads.
+        async pull(controller) {
+          const { value } = await rows.next()
+          begun.open()
+          controller.enqueue(new TextEncoder().encode(`${value!.n} `))
+        },
+        async cancel() {
+          await begun.promise
+          await rows.return?.()
+        },
+      })
+      return new Response(body, { status: 203, headers: { 'x-kept': 'yes' } })
+    })
+    const response = await GET(new Request('http://localhost/', { method: 'HEAD' }))
+
+    expect([response.status, response.headers.get('x-kept'), response.body]).toEqual([203, 'yes', null])
+    await quiet(db)
+  })
+
   test('cancels its statements with the request, if the option says so', async () => {
     const [begun, left] = [gate(), new AbortController()]
     const sleep = withDb(

@@ -304,6 +304,46 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
       await quiet(db)
     })
 
+    test('while its request waits behind another one of its socket leaves nothing held', async () => {
+      const { db } = await open()
+      const [first, begun, hanging, last] = [gate(), gate(), gate(), gate()]
+      const routes = [
+        get('/first', async () => {
+          await first.promise
+          return answers('nobody hears it')
+        }),
+        get('/answered', async () => {
+          await pid(db)
+          begun.open()
+          return answers('nobody hears it')
+        }),
+        get(
+          '/hanging',
+          async () => {
+            await pid(db)
+            hanging.open()
+            return never()
+          },
+          { transaction: true },
+        ),
+        get('/last', async () => {
+          last.open()
+          return answers('one')
+        }),
+      ]
+      await using app = await start({ db, options: { onAbort: 'cancel' }, routes })
+      const socket = connect(app.port, '127.0.0.1')
+      socket.on('error', () => {})
+      const paths = ['/first', '/answered', ...(several ? ['/hanging'] : []), '/last']
+      socket.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nhost: test\r\n\r\n`).join(''))
+      await Promise.all([begun.promise, last.promise, ...(several ? [hanging.promise] : [])])
+      socket.destroy()
+
+      await quiet(db)
+      first.open()
+      expect(await ask(app.port, 'GET /last')).toMatchObject({ status: 200 })
+    })
+
     test('does not disturb the handler, whose later statements borrow and give back at once', async () => {
       const { db } = await open()
       const table = await driver.table('text text')

@@ -3,6 +3,7 @@
 import type { Application, NextFunction, Request, RequestHandler, Response } from 'express'
 import type { Db } from '../../db/db.ts'
 import type { Connection } from '../../engine/connection.ts'
+import { currentChain, runIn } from '../../engine/context/chain.ts'
 import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
 import { HeldResponse } from '../request/hold.ts'
@@ -112,6 +113,7 @@ function transactional(
   return async (request, response, next) => {
     const transaction = new RequestTransaction(plugin.db, options, scopeOf(request, plugin.db) ?? null)
     const held = hold(response, transaction, next)
+    const around = currentChain()
     try {
       await transaction.run(() => handler(request, response, (error?: unknown) => void passOn(error)))
     } catch (error) {
@@ -133,7 +135,7 @@ function transactional(
       }
       await transaction.rollBack()
       held.release()
-      next(error)
+      runIn(around, () => next(error))
     }
   }
 }

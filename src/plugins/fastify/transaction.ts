@@ -1,11 +1,12 @@
 // Routes of Fastify in a transaction: the handler is wrapped when the route is declared, and the transaction ends in a hook
 // of that route, before the head of the response. Routes without one pay nothing.
-import type { FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { Db } from '../../db/db.ts'
+import { currentChain, type Link, runIn } from '../../engine/context/chain.ts'
 import { type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { refuse } from '../request/around-held.ts'
 import { HeldResponse } from '../request/hold.ts'
-import { isClosed, scopeOf } from '../request/node.ts'
+import { scopeOf, whenClosed } from '../request/node.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 
 /** `config: { db: { transaction: true } }` of a route, by the name of the plug-in. */
@@ -14,11 +15,20 @@ export interface RouteConfig {
   readonly transaction?: boolean | RequestTransactionOptions | undefined
 }
 
-/**
- * Which databases a handler was wrapped for: HEAD routes are made of GET routes that were wrapped already, and there may be
- * several copies of the plug-in.
- */
-const wrapped = new WeakMap<object, readonly Db[]>()
+/** A handler in transactions, for a further plug-in of the same route. */
+interface Wrapped {
+  readonly handler: Handler
+  /** HEAD routes are made of GET routes that were wrapped already, and there may be several copies of the plug-in. */
+  readonly databases: readonly Db[]
+}
+
+type Handler = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) => unknown
+
+const wrapped = new WeakMap<object, Wrapped>()
+
+/** In place of the value of a handler: the answer is on its way, or comes later, or never. */
+const sending: unique symbol = Symbol('sending')
+const waiting: unique symbol = Symbol('waiting')
 
 /** An `onRoute` hook. */
 export function wrapRoutes(
@@ -30,42 +40,70 @@ export function wrapRoutes(
   return (route) => {
     const own = (route.config as Record<string, RouteConfig | undefined> | undefined)?.[name]?.transaction
     const options = own === undefined ? general : transactionOf(own)
-    const { handler } = route
-    const before = wrapped.get(handler) ?? []
-    if (options === null || before.includes(db)) return
-    route.handler = function inTransaction(request, reply) {
+    const { handler, databases } = wrapped.get(route.handler) ?? { handler: route.handler, databases: [] }
+    if (options === null || databases.includes(db)) return
+    const inTransaction: Handler = function (request, reply) {
       const transaction = new RequestTransaction(db, options, scopeOf(request.raw, db) ?? null)
       const held = hold(transaction, reply)
-      running.set(request, { transaction, held })
+      running.set(request, { transaction, held, around: currentChain() })
       return answerOf(transaction, reply, () => handler.call(this, request, reply))
     }
-    wrapped.set(route.handler, [...before, db])
+    route.handler = async function (request, reply) {
+      const value = await inTransaction.call(this, request, reply)
+      return value === sending || value === waiting ? new Promise<never>(() => {}) : value
+    }
+    wrapped.set(route.handler, { handler: inTransaction, databases: [...databases, db] })
     route.onSend = [
       // Behind those of the user: they may still change the status.
       ...listOf(route.onSend),
-      async (request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> => {
+      (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: Done): void => {
         const here = running.get(request)
-        try {
-          await here?.transaction.answering(reply.statusCode)
-        } finally {
-          if (here?.held.answered === false) here.held.release()
-        }
-        return payload
+        if (here === undefined) done()
+        else void end(here, () => here.transaction.answering(reply.statusCode), sent(done))
       },
     ]
     route.onError = [
       ...listOf(route.onError),
-      async (request: FastifyRequest): Promise<void> => {
-        running.get(request)?.transaction.fail()
+      (request: FastifyRequest, _reply: FastifyReply, _error: unknown, done: Done): void => {
+        const here = running.get(request)
+        if (here === undefined) done()
+        else void end(here, () => here.transaction.rollBack(), done)
       },
     ]
   }
 }
 
+type Done = (error?: Error) => void
+
 interface Running {
   readonly transaction: RequestTransaction
   /** Of what the handler writes itself; what Fastify sends comes behind `onSend`. */
   readonly held: HeldResponse
+  /** The context around the transaction. */
+  readonly around: Link | undefined
+}
+
+/** Ends the transaction. What comes behind, such as an error handler, runs around it. */
+async function end({ held, around }: Running, ending: () => Promise<void>, done: Done): Promise<void> {
+  let failure: Error | undefined
+  try {
+    await ending()
+  } catch (error) {
+    failure = error as Error
+  }
+  if (!held.answered) held.release()
+  runIn(around, () => done(failure))
+}
+
+/** What throws while the head is sent is an error of the answer, as it is behind a hook that gives a promise. */
+function sent(done: Done): Done {
+  return (failure) => {
+    try {
+      done(failure)
+    } catch (error) {
+      done(error as Error)
+    }
+  }
 }
 
 function hold(transaction: RequestTransaction, reply: FastifyReply): HeldResponse {
@@ -80,33 +118,35 @@ function hold(transaction: RequestTransaction, reply: FastifyReply): HeldRespons
   return new HeldResponse(reply.raw, (status) => transaction.answering(status), failed)
 }
 
-/** What the handler answers, for Fastify to send; or a promise that stays open when the handler sends by `reply` itself. */
-async function answerOf(
-  transaction: RequestTransaction,
-  reply: FastifyReply,
-  call: () => ReturnType<RouteHandlerMethod>,
-): Promise<unknown> {
-  let waits = true
+/**
+ * Runs the handler and sends its answer inside of the transaction, because the hooks that see the answer may have statements too.
+ */
+async function answerOf(transaction: RequestTransaction, reply: FastifyReply, call: () => unknown): Promise<unknown> {
+  let failed = false
   let value: unknown
   try {
-    value = await transaction.run(() => {
-      const answer: unknown = call()
-      waits = answer !== undefined
-      return answer
+    value = await transaction.run(async () => {
+      const given = call()
+      const answer: unknown = await given
+      if (answer === sending || answer === waiting || failed) return answer
+      // A promise of nothing is an answer without a body, where the handler writes none.
+      if (answer === undefined && (given === undefined || transaction.ended || !isUnanswered(reply))) return waiting
+      void reply.send(answer)
+      return sending
     })
   } catch (error) {
-    transaction.fail()
+    failed = true
+    await transaction.rollBack()
     throw error
   }
-  if (value !== undefined) return value
-  if (!transaction.ended) {
-    // Without an answer there is no COMMIT.
-    if (isClosed(reply.raw)) await transaction.rollBack()
-    else reply.raw.once('close', () => void transaction.rollBack())
-    // A promise of nothing is an answer without a body, where the handler writes none: Fastify sends it.
-    if (waits && !reply.sent) return undefined
-  }
-  return new Promise<never>(() => {})
+  // Without an answer there is no COMMIT.
+  if (value === waiting && !transaction.ended) whenClosed(reply.raw, () => void transaction.rollBack())
+  return value
+}
+
+function isUnanswered(reply: FastifyReply): boolean {
+  const { raw } = reply
+  return !reply.sent && !raw.headersSent && !raw.destroyed
 }
 
 function listOf<T>(given: T | readonly T[] | undefined): readonly T[] {

@@ -43,7 +43,7 @@ export function follow(c: Context, scope: RequestScope): void {
     scope.responseClosed(true)
     return
   }
-  const { response, over } = followBody(c.res, scope)
+  const { response, over } = followBody(c.res, scope, c.req.raw.method)
   if (response !== c.res) {
     // Hono would merge the headers of the two.
     c.res = undefined

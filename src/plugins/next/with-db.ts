@@ -88,7 +88,7 @@ export function withDb<Args extends readonly unknown[], R>(
     }
     if (scope === null) return answer
     scope.handlerSettled()
-    if (answer instanceof Response) return followBody(answer, scope).response as R
+    if (answer instanceof Response) return followBody(answer, scope, request?.method ?? '').response as R
     scope.responseClosed(true)
     return answer
   }

@@ -3,10 +3,12 @@
 // the response themselves. When the decision fails, nothing of the answer is left and another one can be given.
 // Whoever writes sees and hears all that they would without it: the head counts as sent, and what cannot be sent is refused at once.
 // Other middlewares put such methods on the response too, before it and after it: theirs stay, in the order of the layers.
+// What comes behind the decision runs in the context around the transaction, which has ended by then.
 import { EventEmitter } from 'node:events'
 import { type OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { PassThrough } from 'node:stream'
-import { isClosed } from './node.ts'
+import { currentChain, runIn } from '../../engine/context/chain.ts'
+import { whenClosed } from './node.ts'
 
 const held = ['writeHead', 'write', 'end', 'flushHeaders'] as const
 /** Node refuses these when the head was sent. */
@@ -43,12 +45,14 @@ export class HeldResponse {
   /** What the response itself had by these names, such as the methods of a middleware; undefined: nothing. */
   readonly #below = new Map<string, PropertyDescriptor | undefined>()
   readonly #mine = new Map<string, PropertyDescriptor>()
+  readonly #around = currentChain()
   #state: 'waiting' | 'deciding' | 'released' = 'waiting'
   #ended = false
   /** A response whose head was sent, which refuses as this one would. */
   #sent: ServerResponse | null = null
 
   /**
+   * Made in the context around the transaction.
    * @param decide Asked once, with the status of the answer; the answer is sent when it resolves.
    * @param failed Told when it rejects, or when the answer cannot be sent. If nothing was, the response is as it was when it was held.
    */
@@ -91,11 +95,9 @@ export class HeldResponse {
 
   /** Calls `work` when the client leaves before the handler has begun to answer; at once if it has left. */
   onUnanswered(work: () => void): void {
-    const closed = (): void => {
+    whenClosed(this.#response, () => {
       if (this.#state === 'waiting') work()
-    }
-    if (isClosed(this.#response)) closed()
-    else this.#response.once('close', closed)
+    })
   }
 
   /** Lets everything through again; what was written is dropped. Only while nothing was sent. */
@@ -184,9 +186,15 @@ export class HeldResponse {
       await this.#decide(statusCode)
     } catch (error) {
       this.#let(true)
-      this.#fail(error)
+      runIn(this.#around, () => this.#fail(error))
       return
     }
+    runIn(this.#around, () => this.#pour(statusCode, message))
+  }
+
+  /** Sends what was held. */
+  #pour(statusCode: number, message: unknown): void {
+    const response = this.#response
     const late = [response.statusCode, messageOf(response)]
     this.release()
     setStatus(response, statusCode, message)

@@ -1,6 +1,7 @@
 // Scopes of requests of `node:http`, which Express, Fastify, Koa and others are built on: one for each database, however
-// many copies of plug-ins a request comes through, ended by the response's `close`, which always comes.
+// many copies of plug-ins a request comes through, ended when the response closes.
 import { IncomingMessage, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Db } from '../../db/db.ts'
 import type { RequestScope, Routed } from './scope.ts'
 
@@ -58,11 +59,18 @@ export function openScope(
   if (scopes === undefined) keep(request, scope)
   else scopes.push(scope)
   // It runs outside of the request's context: it has the scope by its closure.
-  const close = (): void => scope.responseClosed(scope.signal === undefined || wasSent(response))
-  if (isClosed(response)) close()
-  else response.on('close', close)
+  whenClosed(response, () => scope.responseClosed(scope.signal === undefined || wasSent(response)))
   if (isUpgrade(request)) scope.loosen()
   return scope
+}
+
+/** Calls `work` when the response is over, whether it was sent or its client has left: at once if it is over already. Perhaps twice. */
+export function whenClosed(response: ServerResponse, work: () => void): void {
+  if (isClosed(response)) work()
+  else {
+    response.on('close', work)
+    if (isBehind(response)) whenLeft(response, work)
+  }
 }
 
 interface Closable {
@@ -71,8 +79,33 @@ interface Closable {
 }
 
 /** Whether it is over already, so that its `close` will not come again. Responses of HTTP/2 do not know `closed`. */
-export function isClosed(response: Closable): boolean {
+function isClosed(response: Closable): boolean {
   return response.closed ?? response.stream?.destroyed === true
+}
+
+/** Whether an earlier request of the same socket has no answer yet, so that this one has no socket. */
+function isBehind(response: ServerResponse & { readonly stream?: unknown }): boolean {
+  return response.stream === undefined && response.socket === null
+}
+
+/** By socket, for the responses that wait behind another one. */
+const left = new WeakMap<Socket, Set<() => void>>()
+
+/** Node closes only responses that have a socket: one that waits behind another is forgotten when the client leaves. */
+function whenLeft(response: ServerResponse, work: () => void): void {
+  const socket = response.req?.socket as Socket | undefined
+  if (socket === undefined) return
+  if (socket.destroyed) {
+    work()
+    return
+  }
+  const works = left.get(socket) ?? new Set()
+  if (!left.has(socket)) {
+    left.set(socket, works)
+    socket.once('close', () => works.forEach((each) => each()))
+  }
+  works.add(work)
+  response.once('close', () => works.delete(work))
 }
 
 /** Whether all of it was sent. A stream of HTTP/2 has finished when its client resets it too, whatever was written. */

@@ -16,7 +16,6 @@ export class RequestTransaction {
   readonly #verdict = deferred<boolean>()
   #ended: Promise<void> | null = null
   #transaction: Promise<void> | null = null
-  #failed = false
 
   /** @param scope That of the request, whose cancellation rolls back too. */
   constructor(db: Db, options: RequestTransactionOptions, scope: RequestScope | null) {
@@ -74,14 +73,9 @@ export class RequestTransaction {
     return value
   }
 
-  /** Whatever the answer will be, it rolls back: an error handler may turn an error into any status. */
-  fail(): void {
-    this.#failed = true
-  }
-
   /** An answer is about to be sent. Resolves when it may be; rejects when the transaction could not be committed. */
   answering(statusCode: number): Promise<void> {
-    return statusCode < failingStatus && !this.#failed ? this.#end(true) : this.rollBack()
+    return statusCode < failingStatus ? this.#end(true) : this.rollBack()
   }
 
   /** Never rejects: who rolls back answers with an error of its own, or not at all. Of no effect after an answer. */

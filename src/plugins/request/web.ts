@@ -30,8 +30,11 @@ export interface Followed {
   readonly over: Promise<void>
 }
 
-/** Ends the scope when the response's body has been read, with the connection ambient; without one, at once. */
-export function followBody(response: Response, scope: RequestScope): Followed {
+/**
+ * Ends the scope when the response's body has been read, with the connection ambient; without one, at once.
+ * @param method Of the request: frameworks answer HEAD by the handler of GET, and then forget the body.
+ */
+export function followBody(response: Response, scope: RequestScope, method: string): Followed {
   const { body } = response
   if (body === null) {
     scope.responseClosed(true)
@@ -41,6 +44,16 @@ export function followBody(response: Response, scope: RequestScope): Followed {
   const end = (sent: boolean): void => {
     scope.responseClosed(sent)
     resolve(scope.drained ?? undefined)
+  }
+  if (method === 'HEAD') {
+    // Whatever its source says to that: nobody reads it.
+    void scope
+      .run(() => body.cancel())
+      .then(
+        () => end(true),
+        () => end(true),
+      )
+    return { response: new Response(null, response), over }
   }
   const reader = body.getReader()
   const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {

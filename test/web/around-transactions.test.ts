@@ -1,0 +1,240 @@
+/** Code of the application around a request in a transaction that has statements of its own: error handlers, hooks, other middlewares. */
+
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { createDb, type Db } from 'genever'
+import * as onExpress from 'genever/express'
+import * as onFastify from 'genever/fastify'
+import * as onHttp from 'genever/http'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { gate } from '../support/gate.ts'
+import { quiet } from '../support/matrix.ts'
+import { running, type RunningApp } from './adapter.ts'
+import { ask, send } from './client.ts'
+
+let database: FreshDatabase
+let db: Db
+beforeAll(async () => {
+  database = await freshDatabase(
+    'create table notes (text text); create table uniques (n int unique deferrable initially deferred)',
+  )
+})
+beforeEach(async () => {
+  await database.query('truncate notes, uniques')
+  db = await createDb(database.url, { pool: { max: 2 } }).open()
+})
+afterEach(async () => {
+  expect((await db.close()).broken).toEqual([])
+})
+afterAll(() => database.drop())
+
+const note = (words: string, on: Db = db): Promise<unknown> => on.status('insert into notes values ($1)', [words])
+const notes = async (): Promise<unknown[]> => {
+  await quiet(db)
+  return (await database.query('select text from notes order by 1')).map((row) => row['text'])
+}
+/** Fails at the COMMIT. */
+const same = (): Promise<unknown> => db.status('insert into uniques values (1), (1)')
+const boom = async (): Promise<never> => {
+  await note('undone')
+  throw new RangeError('boom')
+}
+
+async function listen(server: Server): Promise<RunningApp> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return running(server)
+}
+
+describe('the statements of an error handler are kept', () => {
+  const told = (error: unknown, where: string): Promise<unknown> => note(`${where}: ${(error as Error).name}`)
+
+  test('in Express, where the handler threw, passed the error on, or its COMMIT failed', async () => {
+    const web = onExpress.genever(db, { log: false })
+    const app = express().use(web)
+    app.get(
+      '/throw',
+      web.transactional(() => boom()),
+    )
+    app.get(
+      '/next',
+      web.transactional(async (_request, _response, next) => {
+        try {
+          await boom()
+        } catch (error) {
+          next(error)
+        }
+      }),
+    )
+    app.get(
+      '/commit',
+      web.transactional(async (_request, response) => {
+        await same()
+        response.end('done')
+      }),
+    )
+    const everything = Router().use(web.transaction())
+    everything.get('/', async (_request, response) => {
+      await same()
+      response.end('done')
+    })
+    app.use('/middleware', everything)
+    const handler: ErrorRequestHandler = async (error, request, response, _next) => {
+      await told(error, request.originalUrl)
+      response.status(500).end()
+    }
+    app.use(handler)
+    await using served = await listen(createServer(app))
+
+    for (const path of ['/throw', '/next', '/commit', '/middleware'])
+      expect((await ask(served.port, `GET ${path}`)).status, path).toBe(500)
+    expect(await notes()).toEqual([
+      '/commit: UniqueViolationError',
+      '/middleware: UniqueViolationError',
+      '/next: RangeError',
+      '/throw: RangeError',
+    ])
+  })
+
+  test('in Fastify, where the handler threw, sent the error, its COMMIT failed, or that of an answer by hand', async () => {
+    await using served = await fastify((app) => {
+      app.setErrorHandler(async (error, request, reply) => {
+        await told(error, request.url)
+        return reply.code(500).send('failed')
+      })
+      app.get('/throw', inTransaction, () => boom())
+      app.get('/send', inTransaction, (_request, reply) => void boom().catch((error: unknown) => reply.send(error)))
+      app.get('/commit', inTransaction, async () => {
+        await same()
+        return 'done'
+      })
+      app.get('/commit-sent', inTransaction, (_request, reply) => void same().then(() => reply.send('done')))
+      app.get('/hand', inTransaction, async (_request, reply) => {
+        await same()
+        reply.raw.end('done')
+        return reply
+      })
+    })
+
+    for (const path of ['/throw', '/send', '/commit', '/commit-sent', '/hand'])
+      expect((await ask(served.port, `GET ${path}`)).status, path).toBe(500)
+    expect(await notes()).toEqual([
+      '/commit-sent: UniqueViolationError',
+      '/commit: UniqueViolationError',
+      '/hand: UniqueViolationError',
+      '/send: RangeError',
+      '/throw: RangeError',
+    ])
+  })
+
+  test('in node:http, where the COMMIT failed', async () => {
+    const web = onHttp.genever(db, { log: false })
+    await web.open()
+    const onError: onHttp.HttpErrorHandler = (error, _request, response) => {
+      void told(error, 'onError').then(() => response.writeHead(500).end())
+      return true
+    }
+    const handler = web.handler(
+      async (_request, response) => {
+        await same()
+        response.end('done')
+      },
+      { transaction: true, onError },
+    )
+    await using served = await listen(createServer(handler))
+
+    expect((await ask(served.port, 'GET /')).status).toBe(500)
+    expect(await notes()).toEqual(['onError: UniqueViolationError'])
+  })
+})
+
+describe('the statements of a middleware that sees the answer', () => {
+  test('are kept behind the COMMIT, where it stands before the plug-in, as sessions do', async () => {
+    const saves: RequestHandler = (request, response, next) => {
+      const end = response.end.bind(response) as (body?: unknown) => unknown
+      response.end = ((body?: unknown) => {
+        void note(`saved ${request.url}`).then(() => end(body))
+        return response
+      }) as typeof response.end
+      next()
+    }
+    const web = onExpress.genever(db, { log: false })
+    await web.open()
+    const app = express().use(saves, web)
+    app.get('/middleware', web.transaction(), async (_request, response) => {
+      await note('middleware')
+      response.send('done')
+    })
+    app.get(
+      '/handler',
+      web.transactional(async (_request, response) => {
+        await note('handler')
+        response.send('done')
+      }),
+    )
+    await using served = await listen(createServer(app))
+
+    for (const path of ['/middleware', '/handler'])
+      expect(await ask(served.port, `GET ${path}`)).toEqual({ status: 200, body: 'done' })
+    expect(await notes()).toEqual(['handler', 'middleware', 'saved /handler', 'saved /middleware'])
+  })
+
+  test('are in the transaction in Fastify, where they are hooks', async () => {
+    await using served = await fastify((app) => {
+      app.addHook('preSerialization', async (_request, _reply, payload) => {
+        await note('preSerialization')
+        return payload
+      })
+      app.addHook('onSend', async (_request, reply, payload) => {
+        await note(`onSend ${reply.statusCode}`)
+        return payload
+      })
+      app.get('/value', inTransaction, async () => ({ done: true }))
+      app.get('/nothing', inTransaction, async () => {})
+      app.get('/refused', inTransaction, (_request, reply) => void reply.code(409).send({ done: false }))
+    })
+
+    const statuses: number[] = []
+    for (const path of ['/value', '/nothing', '/refused']) statuses.push((await ask(served.port, `GET ${path}`)).status)
+    expect(statuses).toEqual([200, 200, 409])
+    expect(await notes()).toEqual(['onSend 200', 'onSend 200', 'preSerialization'])
+  })
+})
+
+test('a client that leaves a handler of Fastify that never answers has all of its transactions rolled back', async () => {
+  const other = await createDb(database.url, { pool: { max: 2 } }).open()
+  const begun = gate()
+  await using served = await fastify(
+    (app) => {
+      app.get('/', { config: { db: { transaction: true }, other: { transaction: true } } }, (_request) => {
+        void Promise.all([note('one'), note('two', other)]).then(() => begun.open())
+      })
+    },
+    async (app) => {
+      await app.register(onFastify.genever, { db: other, as: 'other', log: false })
+    },
+  )
+  const sent = send(served.port, 'GET /')
+  await begun.promise
+  sent.destroy()
+
+  await quiet(other)
+  expect(await notes()).toEqual([])
+})
+
+const inTransaction = { config: { db: { transaction: true } } }
+
+async function fastify(
+  declare: (app: FastifyInstance) => void,
+  more: (app: FastifyInstance) => Promise<void> = async () => {},
+): Promise<RunningApp> {
+  const app = Fastify({ forceCloseConnections: true })
+  await app.register(onFastify.genever, { db, log: false })
+  await more(app)
+  declare(app)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  return { ...running(app.server), [Symbol.asyncDispose]: () => app.close() }
+}
