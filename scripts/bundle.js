@@ -22,6 +22,12 @@ const together = [
   // Errors and texts of values: these import nothing of Node.
   { name: 'plain', of: ['postgres/types/index.js'], and: ['driver/socket/driver.js'] },
   { name: 'base', of: ['cli/index.js', 'observe/otel/index.js', 'sync/index.js'], and: ['index.js'] },
+  // What models and builders need: no connections and no options of them.
+  {
+    name: 'query',
+    of: ['models/index.js', 'schema/index.js', 'builder/drizzle/index.js', 'builder/kysely/index.js'],
+    and: ['index.js'],
+  },
   { name: 'genever', of: ['index.js'] },
   // With what drivers share, as those of PostgreSQL and of MySQL do.
   {
