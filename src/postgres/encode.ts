@@ -219,13 +219,18 @@ function textOf(written: unknown, position: number): string {
 
 function encodeObject(value: object, type: number, position: number, as: Writing): Written {
   if (isBytes(value)) return bytes(value, type, position)
+  if (type === Oid.bytea && dependsOnType(value)) refuse(position, 'is no bytes, for a type that is made of them')
   if (value instanceof Date) {
     const local = as.book.local && (type === Oid.timestamp || type === Oid.date)
     const text = (local ? localText(value) : timestampText(value)) ?? refuse(position, 'is an invalid date')
     return isJson(type) ? JSON.stringify(value) : text
   }
   if (isJson(type)) return json(value, position)
-  if (Array.isArray(value)) return array(value, as.book.element(type), position, as)
+  if (Array.isArray(value)) {
+    // The server would take some of them for a date: `{{1},{2,3}}` is the second of January.
+    if (single.has(type)) refuse(position, 'is an array, for a type that is no array')
+    return array(value, as.book.element(type), position, as)
+  }
   if (isBoxedPrimitive(value)) return own(value.valueOf(), position)
   if (hasOwnText(value)) {
     const text = guarded(position, () => value.toJSON())
@@ -267,6 +272,8 @@ class Whole {
 
 function element(value: unknown, type: number, position: number, as: Writing): string | null {
   if (typeof value === 'string') return checked(value, position)
+  if (value !== null && value !== undefined && typeof value !== 'object' && as.book.base(type) === Oid.bytea)
+    return refuse(position, `holds a ${typeof value}, for elements that are bytes`)
   if (typeof value === 'number') return numberText(value)
   if (value === null) return null
   if (value === undefined) return refuse(position, 'holds an element that is undefined: pass null')
@@ -312,6 +319,12 @@ function isBytes(value: object): value is ArrayBufferView | ArrayBuffer {
 
 /** Of the types of the server, those whose binary form is bytes or text of the user's; a number would be made of any bytes. */
 const takeBytes: ReadonlySet<number> = new Set([0, 17, 19, 25, 114, 142, 705, 1042, 1043, 2950, 3802])
+
+/** Those of the server of which no value is a list, nor looks like one as text. */
+const single: ReadonlySet<number> = new Set([
+  ...[16, 17, 20, 21, 23, 26, 28, 650, 700, 701, 774, 790, 829, 869, 1082, 1083, 1114, 1184, 1186, 1266, 1560, 1562],
+  ...[1700, 2950, 3220, 5069],
+])
 
 function bytes(value: ArrayBufferView | ArrayBuffer, type: number, position: number): Uint8Array {
   if (type < firstOfDatabase && !takeBytes.has(type)) refuse(position, 'is bytes, for a type that is not made of bytes')

@@ -89,6 +89,31 @@ forEachDriver((driver) => {
     })
   })
 
+  test.each([
+    ['an array', 'date', [[1], [2, 3]], 'is an array, for a type that is no array'],
+    ['an array', 'timestamptz', [new Date(0)], 'is an array, for a type that is no array'],
+    ['an array', 'int4', [1], 'is an array, for a type that is no array'],
+    ['an array', 'bytea', [1, 2], 'is no bytes, for a type that is made of them'],
+    ['a date', 'bytea', new Date(0), 'is no bytes, for a type that is made of them'],
+    ['numbers', 'bytea[]', [1, 2], 'holds a number, for elements that are bytes'],
+    ['dates', 'bytea[]', [new Date(0)], 'is no bytes, for a type that is made of them'],
+    ['bytes', 'float8', Buffer.alloc(8), 'is bytes, for a type that is not made of bytes'],
+  ])('%s for %s is refused in every run, and nothing else is', async (_, type, value, message) => {
+    const db = await driver.single()
+    const text = `select ($1::${type})::text`
+    for (let run = 0; run < 3; run++) {
+      const error = await caught(db.scalar(text, [value]))
+      expect(error).toBeInstanceOf(ParameterError)
+      expect(error).toMatchObject({ outcome: 'not_started', message: `Parameter $1 ${message}.` })
+    }
+    expect(await db.scalar(text, [null])).toBe(null)
+    await db.transaction(async (tx) => {
+      expect(await caught(tx.scalar(text, [value]))).toBeInstanceOf(ParameterError)
+      expect(await tx.scalar(text, [null])).toBe(null)
+    })
+    expect(await db.scalar(text, [null])).toBe(null)
+  })
+
   test('a statement takes thousands of them', async () => {
     const db = await driver.db()
     const values = Array.from({ length: 30_000 }, (_, n) => n)

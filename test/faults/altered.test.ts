@@ -1,7 +1,9 @@
 /** Tables that change under load, and answers larger than anybody wants in memory. */
 
-import { StalePlanError } from 'genever'
+import { createDb, ParameterError, StalePlanError } from 'genever'
 import { expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
+import { freshDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { site, sound } from './support.ts'
 
@@ -120,3 +122,23 @@ test('a type that is dropped and made anew under the same name is read and writt
   await direct.query('drop table moods; drop type mood')
   await sound(place)
 })
+
+test.each(['socket', 'pg'] as const)(
+  '%s: a value that does not fit the type of a column is refused only after the server was asked what type that is now',
+  async (driver) => {
+    await using database = await freshDatabase('create table kinds (a int); insert into kinds values (1)')
+    await using db = createDb(database.url, { driver, pool: { max: 1 } })
+    const count = (value: unknown): Promise<unknown> =>
+      db.scalar('select count(*)::int from kinds where a = $1', [value])
+    for (let run = 0; run < 3; run++) expect(await count(1)).toBe(1)
+    for (let run = 0; run < 3; run++)
+      for (const value of [[1], Buffer.from([1])]) expect(await caught(count(value))).toBeInstanceOf(ParameterError)
+    expect(await count(1)).toBe(1)
+
+    await database.query('alter table kinds alter a type int[] using array[a]')
+    for (let run = 0; run < 3; run++) expect(await count([1])).toBe(1)
+
+    await database.query(`alter table kinds alter a type bytea using '\\x01'`)
+    for (let run = 0; run < 3; run++) expect(await count(Buffer.from([1]))).toBe(1)
+  },
+)

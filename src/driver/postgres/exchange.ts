@@ -64,9 +64,12 @@ export class Exchange implements Answered {
       try {
         ;(this.#steps[i] as Step).encodeEarly(this.ops.length, this.#host)
       } catch (cause) {
+        const { prepared, names, types } = this.#host
+        prepared.dropUnparsed(this.#steps)
+        if (movesNames(this.#steps)) names.unsend()
+        // A column may have another type by now: the server is asked before a value is refused.
+        if (prepared.doubts(this.#steps[i] as Step, types)) return this.plan()
         this.#failAt(i, cause)
-        this.#host.prepared.dropUnparsed(this.#steps)
-        if (movesNames(this.#steps)) this.#host.names.unsend()
         return false
       }
     }

@@ -245,7 +245,7 @@ export class Step {
     const writing = checkedWriting(book, this.spec?.conversions)
     if (!this.entry?.pooled && (this.values = encoding.encodePlain(params)) !== null) return
     const open = this.describable && encoding.needsTypes(params, writing.converter)
-    const types = this.#knownTypes()
+    const types = this.knownTypes
     if (this.entry?.pooled) this.declared = types
     else if (open && this.parse) this.declared = types
     if (!open || (types !== null && encoding.unknownTypes(params, types, writing).length === 0))
@@ -257,7 +257,7 @@ export class Step {
    * The types of its parameters, if they are known. Behind a pooler a statement may be parsed again at any time in another session: what
    * was declared with it holds there too, and what the server found by itself may not.
    */
-  #knownTypes(): readonly number[] | null {
+  get knownTypes(): readonly number[] | null {
     const pooled = this.entry?.pooled ?? null
     return pooled === null ? (this.entry?.shape?.params ?? this.sharedTypes) : pooled.declared
   }

@@ -208,6 +208,17 @@ export class PreparedCache {
     if (pooled !== null) this.#pooler?.renew(stmt, pooled.edition, surely ? null : (shape?.params ?? null))
   }
 
+  /** What is known of the types of a statement's parameters may be of yesterday: nothing is any more. False: nothing was. */
+  doubts(step: Step, types: TypeBook): boolean {
+    const { entry, stmt } = step
+    if (!step.isOpen(types) || step.knownTypes === null) return false
+    stmt.shape = null
+    if (entry === null) return true
+    this.forget(entry)
+    this.renew(entry, stmt, false)
+    return true
+  }
+
   /** The pooler does not keep them after all: what has not run runs again, unnamed. */
   unkept(): true {
     if (this.#pooler !== null) this.#pooler.keeps = false
