@@ -154,7 +154,8 @@ export class Exchange implements Answered {
     const copied = this.#steps[this.#at]?.due === Phase.copied
     const step = copied ? this.#expect(Phase.copied, '') : this.#ending('CommandComplete')
     const { received } = step
-    if (!copied && step.copy?.gives === true) throw outOfPlace('CommandComplete')
+    // The end of a COPY that never began: no row was taken or given.
+    if (!copied && step.copy !== null) throw outOfPlace('CommandComplete')
     noteTag(step, tag, count)
     if (step.givesRows && received !== count && countsRows(tag, count, step.stmt))
       throw new ProtocolError(`${received} rows, but ${tag} ${count}`)
