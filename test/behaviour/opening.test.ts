@@ -85,12 +85,15 @@ describe.skipIf(!wantedDrivers().includes('pg'))('pg', () => {
 
   test('createEngine() fails at once when nobody answers, and so does open()', async () => {
     const { port } = await deadPort()
-    const url = `postgres://nobody@127.0.0.1:${port}/nothing`
+    for (const driver of ['pg', 'socket']) {
+      const url = `${driver}://nobody@127.0.0.1:${port}/nothing`
 
-    const errors = [await caught(createEngine(url)), await caught(createDb(url).open())]
+      const errors = [await caught(createEngine(url)), await caught(createDb(url).open())]
 
-    expect(errors.map((error) => error instanceof ConnectError)).toEqual([true, true])
-    expect(errors[0]?.message).toContain(`postgres://nobody@127.0.0.1:${port}/nothing`)
+      expect(errors.map((error) => error instanceof ConnectError)).toEqual([true, true])
+      expect(errors[0]?.message).toContain(`Could not connect to postgres://nobody@127.0.0.1:${port}/nothing: `)
+      expect(errors[0]?.message).toContain('Check that the server runs')
+    }
   })
 
   test('retry.limit is the number of further attempts', async () => {

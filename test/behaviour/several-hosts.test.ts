@@ -173,11 +173,11 @@ function byPsql(source: string, question: string): string | undefined {
   }
 }
 
-describe.skipIf(!wantedDrivers().includes('pg'))('TLS', () => {
+describe.skipIf(!wantedDrivers().includes('pg')).each(['pg', 'socket'])('TLS with the driver %s', (driver) => {
   test('is used as sslmode says, and the password exchange is bound to it where that is asked for', async () => {
     await using server = await secureServer()
     const { port } = new URL(server.url)
-    const base = `postgres://secure:secret@127.0.0.1:${port}/postgres`
+    const base = `${driver}://secure:secret@127.0.0.1:${port}/postgres`
     const encrypted = 'select ssl from pg_stat_ssl where pid = pg_backend_pid()'
 
     for (const mode of ['allow', 'prefer', 'require', 'no-verify'])
@@ -188,25 +188,30 @@ describe.skipIf(!wantedDrivers().includes('pg'))('TLS', () => {
     expect(await ask(`${base}?sslmode=require&channel_binding=require`, encrypted)).toBe(true)
     expect(await ask(`${base}?sslmode=require&channel_binding=prefer`, encrypted)).toBe(true)
     expect(await ask(`${base}?sslmode=require&sslnegotiation=direct`, encrypted)).toBe(true)
-    const byAddress = `postgres://secure:secret@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full`
+    const byAddress = `${driver}://secure:secret@localhost:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full`
     expect(await ask(byAddress, encrypted, trusted)).toBe(true)
 
     expect(await caught(createDb(`${base}?sslmode=disable`).open())).toBeInstanceOf(AuthenticationError)
-    expect(await caught(createDb(`${base}?sslmode=verify-full`).open())).toBeInstanceOf(ConnectError)
-    const elsewhere = `postgres://secure:secret@other.example:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full`
+    const unsigned = await caught(createDb(`${base}?sslmode=verify-full`).open())
+    expect(unsigned).toBeInstanceOf(ConnectError)
+    expect(unsigned).toMatchObject({ retryable: false, message: expect.stringContaining('who signed the certificate') })
+    const elsewhere = `${driver}://secure:secret@other.example:${port}/postgres?hostaddr=127.0.0.1&sslmode=verify-full`
     expect(await caught(createDb(elsewhere, trusted).open())).toBeInstanceOf(ConnectError)
     // The superuser needs no password here, so nothing can be bound.
-    const trusting = `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=require&channel_binding=require`
+    const trusting = `${driver}://postgres@127.0.0.1:${port}/postgres?sslmode=require&channel_binding=require`
     const refused = await caught(createDb(trusting).open())
     expect(refused).toBeInstanceOf(UsageError)
     expect(refused.message).toContain('does not ask for a password')
   })
 
   test('is left out under prefer where the server has none, and demanded under require', async () => {
-    const url = await at(['here'])
+    const { href } = new URL(await at(['here']))
+    const url = href.replace('postgres:', `${driver}:`)
 
     expect(await ask(`${url}?sslmode=prefer`, 'select 1')).toBe(1)
     expect(await ask(`${url}?sslmode=allow`, 'select 1')).toBe(1)
-    expect(await caught(createDb(`${url}?sslmode=require`).open())).toBeInstanceOf(ConnectError)
+    const refused = await caught(createDb(`${url}?sslmode=require`).open())
+    expect(refused).toBeInstanceOf(ConnectError)
+    expect(refused).toMatchObject({ retryable: false, message: expect.stringContaining('sslmode=disable') })
   })
 })

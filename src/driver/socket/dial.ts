@@ -2,10 +2,11 @@
 // stands is the request for it alone, and nothing that a server says before is believed.
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
-import { ConnectError, ProtocolError, UsageError } from '../../errors/index.ts'
+import { ProtocolError } from '../../errors/index.ts'
 import { clock, msUntil } from '../../util/clock.ts'
 import type { Failure } from '../driver.ts'
 import type { Runner } from '../postgres/open/race.ts'
+import { OpeningEnded } from '../postgres/open/start-session.ts'
 import type { SocketWire } from './socket-wire.ts'
 
 export interface Target {
@@ -51,9 +52,7 @@ export function dial(target: Target, wire: SocketWire, deadline: number, runner:
     }
     const watch = (socket: Socket): void => {
       socket.on('error', fail)
-      socket.once('close', () =>
-        fail(new ConnectError('Could not connect: the server closed the connection before it was open.')),
-      )
+      socket.once('close', () => fail(new OpeningEnded('the server closed the connection before it was open')))
     }
     const timer =
       deadline === Infinity ? undefined : clock.setTimeout(() => fail(undefined, 'timeout'), msUntil(deadline))
@@ -96,19 +95,11 @@ function askForTls(
     const [byte] = answer
     // What is behind the answer came without TLS, from anybody: CVE-2021-23222.
     if (answer.length === 1 && byte === 0x53) secured(tls().connect({ ...tlsOf(host, ssl), socket }))
-    else if (answer.length === 1 && byte === 0x4e) fail(noTls())
+    else if (answer.length === 1 && byte === 0x4e) fail(new Error('the server does not support SSL connections'))
     // The text of an error is not shown for the same reason: CVE-2024-10977.
-    else if (byte === 0x45)
-      fail(new ConnectError('Could not connect: the server answered the request for TLS with an error.'))
+    else if (byte === 0x45) fail(new OpeningEnded('the server answered the request for TLS with an error'))
     else fail(new ProtocolError('an answer to the request for TLS that is not one byte'), 'protocol')
   })
-}
-
-function noTls(): UsageError {
-  return new UsageError(
-    'The server does not support SSL connections, and the connection asks for TLS. Switch TLS on in the server (ssl = on), or, ' +
-      'where the network is trusted, connect with sslmode=disable.',
-  )
 }
 
 function placeOf({ host, port }: Target): NetConnectOpts {

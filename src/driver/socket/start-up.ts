@@ -1,12 +1,13 @@
 // The start of a session, from the first message to the server's being ready: who we are, how that is proved, what the server
 // announces. It reads messages and writes answers; what may come in which order is the login's matter, so that the
 // same table holds for every driver.
-import { ConnectError, ProtocolError, UsageError } from '../../errors/index.ts'
+import { ProtocolError, UsageError } from '../../errors/index.ts'
 import { State } from '../../postgres/sqlstate.ts'
 import { deferred } from '../../util/clock.ts'
 import type { ConnectionHooks, Failure } from '../driver.ts'
 import { Auth, type Login } from '../postgres/open/login.ts'
 import { header, Message, type Receiver } from '../postgres/inbox.ts'
+import { OpeningEnded } from '../postgres/open/start-session.ts'
 import { BodyReader, readResponse, readStatus } from '../postgres/message-reader.ts'
 import type { CancelKey } from './cancel.ts'
 import { type Binding, Scram, scramSha256, scramSha256Plus } from './scram.ts'
@@ -236,8 +237,8 @@ const unbound: Readonly<Record<number, string>> = {
   [Auth.md5]: 'asks for an MD5 password',
 }
 
-function closed(): ConnectError {
-  return new ConnectError('Could not connect: the server closed the connection during the login.')
+function closed(): OpeningEnded {
+  return new OpeningEnded('the server closed the connection during the login')
 }
 
 function bindingRefused(reason: string): UsageError {

@@ -1,5 +1,4 @@
 // A session over a wire that the server has let in. For every driver that reaches PostgreSQL over the network.
-import { ConnectError } from '../../../errors/index.ts'
 import type { ConnectionHooks, Failure } from '../../driver.ts'
 import type { Login } from './login.ts'
 import { askPooler, keepsNothing } from './ask-pooler.ts'
@@ -8,7 +7,11 @@ import { Session } from '../session.ts'
 import type { Shared, Wire } from '../wire.ts'
 
 const defaultCacheSize = 256
+const atOnce = 'the connection ended as soon as the server was ready'
 let opened = 0
+
+/** The connection ended while it was being opened, and the server has not said why. The engine adds which server it was. */
+export class OpeningEnded extends Error {}
 
 export interface LetIn {
   readonly processId: number | null
@@ -62,10 +65,6 @@ function destroyed(session: Session, failure: Failure): unknown {
 /** Why a session has ended before anybody used it: the words of the server, or what was wrong with them. */
 export function endOf({ lostBy }: Session): unknown {
   const { fields, cause } = lostBy ?? {}
-  const words = fields === undefined && cause === undefined ? { cause: atOnce() } : {}
+  const words = fields === undefined && cause === undefined ? { cause: new OpeningEnded(atOnce) } : {}
   return { kind: 'lost', ...lostBy, ...words, outcome: 'not_started' } satisfies Failure
-}
-
-function atOnce(): ConnectError {
-  return new ConnectError('Could not connect: the connection ended as soon as the server was ready.')
 }
