@@ -1,5 +1,6 @@
 // Getting a connection and keeping it: the pool could not lend one, none could be opened, or it died in use. Thrown by
 // pool, drivers and engine. What the server says to a statement is in query-error.ts.
+import { poolerAdvice } from './query-error.ts'
 import { GeneverError, type ErrorDetails, type Outcome } from './usage-error.ts'
 
 /** The pool did not lend a connection. Outcome: `not_started`. */
@@ -104,26 +105,42 @@ export class ProtocolError extends GeneverError {
   static override readonly code: string = 'GENEVER_PROTOCOL'
 }
 
+/** What is known of a connection that could not be opened. */
+export interface OpeningFailure {
+  /** What went wrong, in the words of the server, of Node.js or of the driver. */
+  readonly reason: string
+  /** What the dialect says about the server's answer. */
+  readonly kind: string
+  readonly opening: string
+}
+
+/** What is wrong with TLS, in the words of Node.js, node-postgres and mysql2. */
+const tlsAdvice: readonly (readonly [reason: RegExp, advice: string])[] = [
+  [
+    /does not support (SSL|secure) connection/i,
+    'Switch TLS on in the server, or connect without it where the network is trusted (PostgreSQL: sslmode=disable).',
+  ],
+  [
+    /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)|certificate/,
+    'Check who signed the certificate of the server, for which name, and until when.',
+  ],
+]
+
 /**
  * The error for a connection that could not be opened: `AuthenticationError`, `TooManyConnectionsError` or `ConnectError`, which is
- * not retryable where trying again is in vain.
+ * not retryable where trying again is in vain. It says what to check.
  *
  * @param message The caller's; it knows which server was asked.
- * @param told What the dialect says about the server's answer.
  */
-export function toConnectError(
-  message: string,
-  told: { readonly kind: string; readonly opening: string } = { kind: '', opening: '' },
-  details: ConnectDetails = {},
-): ConnectError {
-  const kind =
-    told.kind === 'authentication' || told.kind === 'password'
-      ? AuthenticationError
-      : told.opening === 'full'
-        ? TooManyConnectionsError
-        : ConnectError
-  return new kind(message, {
-    ...details,
-    retryable: details.retryable ?? (told.opening === 'config' ? false : undefined),
-  })
+export function toConnectError(message: string, why: OpeningFailure, details: ConnectDetails): ConnectError {
+  const { reason, kind, opening } = why
+  if (kind === 'authentication' || kind === 'password')
+    return new AuthenticationError(`${message} Check user, password and the server's access rules.`, details)
+  const secured = tlsAdvice.find(([pattern]) => pattern.test(reason))?.[1]
+  const advice = /unsupported startup parameter/i.test(reason)
+    ? poolerAdvice
+    : (secured ?? 'Check that the server runs and that host, port and database are right.')
+  const hopeless = opening === 'config' || secured !== undefined
+  const Kind = opening === 'full' ? TooManyConnectionsError : ConnectError
+  return new Kind(`${message} ${advice}`, hopeless ? { ...details, retryable: false } : details)
 }

@@ -6,7 +6,7 @@ import { ProtocolError } from '../../errors/index.ts'
 import { clock, msUntil } from '../../util/clock.ts'
 import type { Failure } from '../driver.ts'
 import type { Runner } from '../postgres/open/race.ts'
-import { OpeningEnded } from '../postgres/open/start-session.ts'
+import { NotOpened } from '../postgres/open/start-session.ts'
 import type { SocketWire } from './socket-wire.ts'
 
 export interface Target {
@@ -52,7 +52,7 @@ export function dial(target: Target, wire: SocketWire, deadline: number, runner:
     }
     const watch = (socket: Socket): void => {
       socket.on('error', fail)
-      socket.once('close', () => fail(new OpeningEnded('the server closed the connection before it was open')))
+      socket.once('close', () => fail(new NotOpened('the server closed the connection before it was open')))
     }
     const timer =
       deadline === Infinity ? undefined : clock.setTimeout(() => fail(undefined, 'timeout'), msUntil(deadline))
@@ -95,9 +95,9 @@ function askForTls(
     const [byte] = answer
     // What is behind the answer came without TLS, from anybody: CVE-2021-23222.
     if (answer.length === 1 && byte === 0x53) secured(tls().connect({ ...tlsOf(host, ssl), socket }))
-    else if (answer.length === 1 && byte === 0x4e) fail(new Error('the server does not support SSL connections'))
+    else if (answer.length === 1 && byte === 0x4e) fail(new NotOpened('the server does not support SSL connections'))
     // The text of an error is not shown for the same reason: CVE-2024-10977.
-    else if (byte === 0x45) fail(new OpeningEnded('the server answered the request for TLS with an error'))
+    else if (byte === 0x45) fail(new NotOpened('the server answered the request for TLS with an error'))
     else fail(new ProtocolError('an answer to the request for TLS that is not one byte'), 'protocol')
   })
 }

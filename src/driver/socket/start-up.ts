@@ -7,7 +7,7 @@ import { deferred } from '../../util/clock.ts'
 import type { ConnectionHooks, Failure } from '../driver.ts'
 import { Auth, type Login } from '../postgres/open/login.ts'
 import { header, Message, type Receiver } from '../postgres/inbox.ts'
-import { OpeningEnded } from '../postgres/open/start-session.ts'
+import { NotOpened } from '../postgres/open/start-session.ts'
 import { BodyReader, readResponse, readStatus } from '../postgres/message-reader.ts'
 import type { CancelKey } from './cancel.ts'
 import { type Binding, Scram, scramSha256, scramSha256Plus } from './scram.ts'
@@ -237,8 +237,8 @@ const unbound: Readonly<Record<number, string>> = {
   [Auth.md5]: 'asks for an MD5 password',
 }
 
-function closed(): OpeningEnded {
-  return new OpeningEnded('the server closed the connection during the login')
+function closed(): NotOpened {
+  return new NotOpened('the server closed the connection during the login')
 }
 
 function bindingRefused(reason: string): UsageError {

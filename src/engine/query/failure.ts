@@ -264,27 +264,8 @@ export function connectError(dialect: Dialect, failure: Failure, target: string)
   const reason = fields?.message ?? (failure.cause instanceof Error ? causeText(failure.cause) : null) ?? failure.kind
   const message = `Could not connect to ${target}: ${reason}.`
   const { kind, opening } = dialect.explain(fields ?? {})
-  if (kind === 'authentication' || kind === 'password')
-    return toConnectError(`${message} ${accessAdvice}`, { kind, opening }, { ...details, ...codesOf(fields ?? {}) })
-  const secured = adviceOnTls.find(([pattern]) => pattern.test(reason))?.[1]
-  const advice = /unsupported startup parameter/i.test(fields?.message ?? '') ? poolerAdvice : (secured ?? runsAdvice)
-  const told = { kind, opening: secured === undefined ? opening : 'config' }
-  return toConnectError(`${message} ${advice}`, told, { ...details, ...codesOf(fields ?? {}) })
+  return toConnectError(message, { kind, opening, reason }, { ...details, ...codesOf(fields ?? {}) })
 }
-
-const accessAdvice = "Check user, password and the server's access rules."
-const runsAdvice = 'Check that the server runs and that host, port and database are right.'
-/** What the networks of Node.js, node-postgres and mysql2 say where TLS cannot be had as it was asked for. */
-const adviceOnTls: readonly (readonly [reason: RegExp, advice: string])[] = [
-  [
-    /does not support (SSL|secure) connection/i,
-    'Switch TLS on in the server, or connect without it where the network is trusted (PostgreSQL: sslmode=disable).',
-  ],
-  [
-    /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)|certificate/,
-    'Check who signed the certificate of the server, for which name, and until when.',
-  ],
-]
 
 /** Some databases number their errors, and have states beside. */
 function codesOf({ code, sqlState }: ErrorFields): { readonly sqlState?: string; readonly errno?: number } {

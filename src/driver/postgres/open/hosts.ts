@@ -3,7 +3,7 @@
 // addresses, which are places of the same kind.
 import dns from 'node:dns'
 import { isIP } from 'node:net'
-import { toConnectError } from '../../../errors/index.ts'
+import { ConnectError } from '../../../errors/index.ts'
 import type { TargetSessionAttrs } from '../../descriptor.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../../driver.ts'
 import type { Session } from '../session.ts'
@@ -159,7 +159,7 @@ function failureOf(attempts: readonly Attempt[], target: TargetSessionAttrs): Fa
   if (attempts.length === 1 && only !== undefined && only.failure !== null) return only.failure
   const reasons = attempts.map(({ place, failure, role }) => `${formatPlace(place)}: ${role ?? reasonOf(failure)}`)
   const wanted = target === 'any' ? '' : `, none of which is ${target} (targetSessionAttrs)`
-  const cause = toConnectError(`Could not connect to any of the hosts${wanted}: ${[...new Set(reasons)].join('; ')}.`)
+  const cause = new ConnectError(`Could not connect to any of the hosts${wanted}: ${[...new Set(reasons)].join('; ')}.`)
   return { kind: 'lost', outcome: 'not_started', cause }
 }
 

@@ -10,7 +10,7 @@ import { textIn } from '../../../util/thrown.ts'
 import type { ConnectionHooks, Driver, Failure } from '../../driver.ts'
 import { isPlace, openFirst } from './hosts.ts'
 import type { Runner } from './race.ts'
-import { OpeningEnded } from './start-session.ts'
+import { NotOpened } from './start-session.ts'
 import { poolerOf } from '../prepared/pooler.ts'
 import { type HostPlace, parseServerOptions, type ServerOptions } from '../parameters/server-options.ts'
 import type { Session } from '../session.ts'
@@ -154,7 +154,7 @@ export function classify(failure: Failure): ReturnType<Driver['classify']> {
   if (kind === 'timeout') return 'endpoint'
   if (kind !== 'lost') return kind === 'protocol' || kind === 'closed' ? 'connection' : 'statement'
   const [system = '', message = ''] = [textIn(cause, 'code'), textIn(cause, 'message')]
-  if (cause instanceof ConnectError || cause instanceof OpeningEnded) return 'endpoint'
   if (cause instanceof UsageError || tls.test(system) || /does not support SSL/.test(message)) return 'config'
+  if (cause instanceof ConnectError || cause instanceof NotOpened) return 'endpoint'
   return /^(E[A-Z]+|EAI_AGAIN)$/.test(system) ? 'endpoint' : 'connection'
 }

@@ -10,8 +10,8 @@ const defaultCacheSize = 256
 const atOnce = 'the connection ended as soon as the server was ready'
 let opened = 0
 
-/** The connection ended while it was being opened, and the server has not said why. The engine adds which server it was. */
-export class OpeningEnded extends Error {}
+/** What the driver itself found while it opened a connection: no words of the server. The engine adds which server it was. */
+export class NotOpened extends Error {}
 
 export interface LetIn {
   readonly processId: number | null
@@ -65,6 +65,6 @@ function destroyed(session: Session, failure: Failure): unknown {
 /** Why a session has ended before anybody used it: the words of the server, or what was wrong with them. */
 export function endOf({ lostBy }: Session): unknown {
   const { fields, cause } = lostBy ?? {}
-  const words = fields === undefined && cause === undefined ? { cause: new OpeningEnded(atOnce) } : {}
+  const words = fields === undefined && cause === undefined ? { cause: new NotOpened(atOnce) } : {}
   return { kind: 'lost', ...lostBy, ...words, outcome: 'not_started' } satisfies Failure
 }
