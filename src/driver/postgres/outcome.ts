@@ -68,8 +68,11 @@ function serverFailure(op: Op, fields: Fields, { ops, before, committed }: UnitS
  * Whether a session of the server ends, or a pooler has lost it or got none: nothing is known of a statement by that. The server always
  * names the routine that complains, a pooler never does.
  */
-export function isFarewell({ severity, routine, code = '' }: Fields): boolean {
-  return severity === 'FATAL' || severity === 'PANIC' || (routine === undefined && /^(?:08|58)/.test(code))
+export function isFarewell(fields: Fields): boolean {
+  const { severity, routine } = fields
+  return (
+    severity === 'FATAL' || severity === 'PANIC' || (routine === undefined && explain(fields).opening === 'endpoint')
+  )
 }
 
 /** Whether the server says that it was asked to stop. */
