@@ -1,7 +1,7 @@
 // What the engine knows of the objects that statements run on without knowing their classes: how executors are recognised,
 // which of them are handles that the user holds, and what is said of one that stands in place of options.
 import { UsageError } from '../errors/index.ts'
-import { type Check, describeType, must, type Checks, readOptions, boolean } from '../util/options.ts'
+import { type Check, describeType, type Checks, readOptions, boolean } from '../util/options.ts'
 import type { Handle } from './context/frame.ts'
 import type { EngineCore } from './core.ts'
 
@@ -29,20 +29,37 @@ export function asExecutor(value: unknown): Recognised | null {
   return typeof value === 'object' && value !== null && recognises(value) ? (value as Recognised) : null
 }
 
+/** An executor whose class is that of another copy of the package: its private fields are closed to this one. */
+function isForeign(value: unknown): boolean {
+  try {
+    return (
+      typeof (value as Partial<Recognised> | null | undefined)?.handleHere === 'function' && asExecutor(value) === null
+    )
+  } catch {
+    return false
+  }
+}
+
+/** Its type, for messages, and what to do about another copy. */
+function described(value: unknown): string {
+  if (!isForeign(value)) return describeType(value)
+  return `${describeType(value)} of another copy of genever. Load one copy: where a bundler makes another, mark "genever" as external`
+}
+
 /** @throws {UsageError} for what runs no statements. */
 export function needsExecutor<E>(value: E, method: string): E {
   if (asExecutor(value) === null)
     throw new UsageError(
-      `${method} takes a db, an engine, a connection or a transaction first, not ${describeType(value)}.`,
+      `${method} takes a db, an engine, a connection or a transaction first, not ${described(value)}.`,
     )
   return value
 }
 
 /** Of the option `on`. */
-export const place: Check = must(
-  'a connection, a transaction, an engine or a db',
-  (value) => asExecutor(value) !== null,
-)
+export const place: Check = (value) =>
+  asExecutor(value) === null
+    ? `must be a connection, a transaction, an engine or a db; it is ${described(value)}`
+    : undefined
 
 /**
  * The options of a call, checked; a handle in place of them is `{ on: handle }` where there is such an option.
@@ -55,7 +72,8 @@ export function callOptions<T extends object>(given: unknown, checks: Checks<T>,
 
 function inPlace(given: unknown, hasPlace: boolean, method: string): unknown {
   const executor = asExecutor(given)
-  if (executor === null) return given
+  if (executor === null && !isForeign(given)) return given
+  if (executor === null) throw new UsageError(`The options of ${method} cannot be ${described(given)}.`)
   const kind = kindOf(executor)
   if (!hasPlace)
     throw new UsageError(

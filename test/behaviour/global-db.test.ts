@@ -87,6 +87,24 @@ forEachDriver(
         await until(async () => (await sessions()) === 0)
       })
 
+      test('a connection of another copy of the package is refused in words that say so', async () => {
+        const db = globalDb(url)
+        vi.resetModules()
+        const copy = await import('genever')
+        const other = copy.createDb(url)
+        const seen = await other.transaction(async (tx) => [
+          await caught(db.scope(() => 1, tx as never)),
+          await caught(db.scalar('select 1', [], { on: tx })),
+        ])
+        await other.close()
+        await closeGlobal()
+
+        for (const error of seen) {
+          expect(error).toBeInstanceOf(Error)
+          expect(error.message).toMatch(/an object of class \w+ of another copy of genever\. Load one copy/)
+        }
+      })
+
       test('opens again after a failure, and after it could not be found', async () => {
         let target = url.replace(/\/[^/]*$/, '/nowhere')
         const db = globalDb(`late ${driver.name}`, () => target)
