@@ -1,7 +1,6 @@
 // Several servers for one engine: in what order they are tried, and which of them will do. For every PostgreSQL driver.
 // A driver opens one session at one place; here it is asked for one after the other until a server fits. A name may lead to several
 // addresses, which are places of the same kind.
-import dns from 'node:dns'
 import { isIP } from 'node:net'
 import { ConnectError } from '../../../errors/index.ts'
 import type { TargetSessionAttrs } from '../../descriptor.ts'
@@ -181,7 +180,7 @@ async function addressesOf(
   const { host, address, port } = place
   if (address !== undefined || isPlace(host)) return [place]
   const answer = new Promise<readonly HostPlace[] | Failure>((resolve) => {
-    dns.lookup(host, { all: true }, (cause, found) => {
+    process.getBuiltinModule('node:dns').lookup(host, { all: true }, (cause, found) => {
       if (cause !== null) resolve({ kind: 'lost', outcome: 'not_started', cause })
       else resolve([...new Set(found.map((each) => each.address))].map((each) => ({ host, address: each, port })))
     })
