@@ -132,22 +132,13 @@ function resolve(source: string | EngineOptions | undefined, options: EngineOpti
   const driver = findDriver(url, merged, problems)
   const server = findServer(merged, url, driver, problems)
   const { given } = server
+  const { harmless = [], stateful = [] } = given.functions ?? {}
   const connection = connect(driver, server, problems)
   const connectTo = (other: ParsedUrl, beside: EngineOptions): Record<string, unknown> =>
     connect(driver, findServer(beside, other, driver, problems), problems)
   const replicas = resolveReplicas({ given, url, driver, connection, connect: connectTo }, problems)
   const pool = resolvePool(given.pool ?? bare<PoolOptions>(), driver.poolLimit, problems)
-  if (given.pooler !== undefined) checkPooled(server, driver, problems)
-  if (given.prebake === true && given.prepare === false)
-    problems.push({ name: 'prebake', problem: 'contradicts prepare: false' })
-  if (given.prebake === true && given.statementCacheSize === 0)
-    problems.push({ name: 'prebake', problem: 'contradicts statementCacheSize: 0' })
-  if (given.types !== undefined && isDriver(given.driver) && given.driver.types !== true)
-    problems.push({ name: 'types', problem: `is not an option of ${driver.name}` })
-  const { harmless = [], stateful = [] } = given.functions ?? {}
-  for (const name of harmless)
-    if (stateful.includes(name))
-      problems.push({ name: 'functions.harmless', problem: `and functions.stateful both have ${name}` })
+  checkTogether(server, driver, problems)
   refuse(problems, 'the engine')
 
   const target = formatTarget(bare({ ...connection, driver: driver.name }))
@@ -214,6 +205,22 @@ function merge(first: EngineOptions, second: EngineOptions, problems: OptionProb
     slow: bare(first.slow, second.slow),
     repeats: bare(first.repeats, second.repeats),
   })
+}
+
+/** What each of them allows, and all of them together do not. */
+function checkTogether(server: Server, driver: Descriptor, problems: OptionProblem[]): void {
+  const { given } = server
+  if (given.pooler !== undefined) checkPooled(server, driver, problems)
+  if (given.prebake === true && given.prepare === false)
+    problems.push({ name: 'prebake', problem: 'contradicts prepare: false' })
+  if (given.prebake === true && given.statementCacheSize === 0)
+    problems.push({ name: 'prebake', problem: 'contradicts statementCacheSize: 0' })
+  if (given.types !== undefined && isDriver(given.driver) && given.driver.types !== true)
+    problems.push({ name: 'types', problem: `is not an option of ${driver.name}` })
+  const { harmless = [], stateful = [] } = given.functions ?? {}
+  for (const name of harmless)
+    if (stateful.includes(name))
+      problems.push({ name: 'functions.harmless', problem: `and functions.stateful both have ${name}` })
 }
 
 /** What would be left to a session that is another one in the next transaction. */

@@ -2,15 +2,14 @@
 // Members of JSON differ from row to row, so such rows have a statement each.
 import { noOptions } from '../../util/options.ts'
 import type { Executor } from '../../engine/query/executor.ts'
-import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
+import type { ModelLike } from '../meta/model-meta.ts'
 import type { Ready } from '../statement/ready.ts'
 import type { UpsertOptions } from '../types/model.ts'
-import { writable } from '../values/given.ts'
-import { type Target, targetOf, writeUpdate } from './conflict.ts'
+import { writeUpdate } from './conflict.ts'
 import { asList, insertAll, insertStatements } from './insert-many.ts'
 import { returnsRows } from '../statement/returning.ts'
 import type { UpsertRow } from './read-back.ts'
-import { upsertReading, upsertRow, upsertStatement } from './upsert.ts'
+import { Upsert } from './upsert.ts'
 
 const method = 'upsertMany()'
 
@@ -20,21 +19,20 @@ export async function upsertAll(
   values: unknown,
   options: UpsertOptions<string> = noOptions,
 ): Promise<object[]> {
-  const meta = writable(model, method)
-  const { update } = options
-  const target = targetOf(model, meta, options, method)
+  const upsert = new Upsert(model, options, method)
+  const { meta } = upsert
   const rows: UpsertRow[] = []
-  for (const each of asList(values, method)) rows.push(await upsertRow(model, meta, target, update, each, method))
+  for (const each of asList(values, method)) rows.push(await upsert.row(each))
   const executor = meta.executor(options.on)
   if (!meta.dialect.models.returns && !(await returnsRows(meta, executor, options)))
-    return upsertReading(model, meta, executor, target, rows, options, method)
+    return upsert.reading(executor, rows, options)
   const groups = groupsOf(rows)
   const cells = rows.map((row) => row.cells)
   const made = await insertAll(meta, executor, cells, options, async () => {
     const statements: Ready<object>[] = []
     for (const group of groups) {
       const part = group.map((index) => rows[index] as UpsertRow)
-      statements.push(...(await statementsOf(model, meta, executor, target, part)))
+      statements.push(...(await statementsOf(upsert, executor, part)))
     }
     return statements
   })
@@ -46,16 +44,11 @@ export async function upsertAll(
   return sorted
 }
 
-async function statementsOf(
-  model: ModelLike,
-  meta: ModelMeta,
-  executor: Executor,
-  target: Target,
-  rows: readonly UpsertRow[],
-): Promise<Ready<object>[]> {
+async function statementsOf(upsert: Upsert, executor: Executor, rows: readonly UpsertRow[]): Promise<Ready<object>[]> {
+  const { model, meta, target } = upsert
   const [first] = rows
   if (first === undefined) return []
-  if (rows.length === 1) return [upsertStatement(model, meta, target, first)]
+  if (rows.length === 1) return [upsert.statement(first)]
   const cells = rows.map((row) => row.cells)
   return insertStatements(model, meta, executor, cells, (writer) => writeUpdate(writer, meta, target, first))
 }

@@ -9,6 +9,7 @@ import { type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts
 import { unknownKeys } from '../query/compile/condition.ts'
 import { ready, type Ready } from '../statement/ready.ts'
 import { returnsRows } from '../statement/returning.ts'
+import type { Writer } from '../statement/sink.ts'
 import type { CallOptions, UpsertOptions } from '../types/model.ts'
 import { changesOf } from '../values/changes.ts'
 import { asValues, type Values, writable } from '../values/given.ts'
@@ -23,74 +24,101 @@ export async function upsertOne(
   values: unknown,
   options: UpsertOptions<string> = noOptions,
 ): Promise<object> {
-  const meta = writable(model, 'upsert()')
-  const target = targetOf(model, meta, options, 'upsert()')
-  const row = await upsertRow(model, meta, target, options.update, values, 'upsert()')
+  const upsert = new Upsert(model, options, 'upsert()')
+  const { meta } = upsert
+  const row = await upsert.row(values)
   const executor = meta.executor(options.on)
   if (meta.dialect.models.returns || (await returnsRows(meta, executor, options)))
-    return executor.one(upsertStatement(model, meta, target, row), options)
-  const [made] = await upsertReading(model, meta, executor, target, [row], options, 'upsert()')
+    return executor.one(upsert.statement(row), options)
+  const [made] = await upsert.reading(executor, [row], options)
   return made as object
 }
 
-/** Where no INSERT gives its rows. */
-export function upsertReading(
-  model: ModelLike,
-  meta: ModelMeta,
-  executor: Executor,
-  target: Target,
-  rows: readonly UpsertRow[],
-  options: CallOptions,
-  method: string,
-): Promise<object[]> {
-  const written = rows.map((row) => {
-    const places = [placeOfUpsert(model, meta, row, method)]
-    const writer = writeRow(meta, row.cells)
-    writeUpdate(writer, meta, target, row)
-    return { write: ready<object>(meta, writer.text, writer.params), places }
-  })
-  const reading = { spec: meta.specOf(model), decode: meta.loaded, latest: true }
-  return writeAndRead(model, meta, executor, written, reading, options)
-}
+/** One call of `upsert()` or `upsertMany()`. */
+export class Upsert {
+  readonly model: ModelLike
+  readonly meta: ModelMeta
+  /** The key that decides whether a row is there. */
+  readonly target: Target
+  readonly #update: UpsertOptions<string>['update']
+  readonly #method: string
 
-/** @throws {UsageError} when a column of the target has no value. */
-export async function upsertRow(
-  model: ModelLike,
-  meta: ModelMeta,
-  target: Target,
-  update: UpsertOptions<string>['update'],
-  values: unknown,
-  method: string,
-): Promise<UpsertRow> {
-  const given = asValues(values, method)
-  const keys = ownKeys(meta, given)
-  const made = await prepared(meta, given, method)
-  const cells = cellsOf(meta, made)
-  target.check(new Set(cells.map(({ column }) => column)))
-  const missing = target.needed.filter((column) => !cells.some((cell) => cell.column === column))
-  if (missing.length > 0)
-    throw new UsageError(
-      `${method} of ${modelName(model)} decides by ${names(target.columns)}, and has no value for ${names(missing)}: give one, or name another unique key as target.`,
-    )
-  if (!areKeys(update))
-    return {
-      cells,
-      changes: changesOf(meta, asValues(update, `The update of ${method}`)),
-      ofRow: new Set(),
-      own: false,
+  /** @throws {UsageError} for a model without a table, or a target that is no key. */
+  constructor(model: ModelLike, options: UpsertOptions<string>, method: string) {
+    this.model = model
+    this.meta = writable(model, method)
+    this.target = targetOf(model, this.meta, options, method)
+    this.#update = options.update
+    this.#method = method
+  }
+
+  /** @throws {UsageError} when a column of the target has no value. */
+  async row(values: unknown): Promise<UpsertRow> {
+    const { meta, target } = this
+    const update = this.#update
+    const given = asValues(values, this.#method)
+    const keys = ownKeys(meta, given)
+    const made = await prepared(meta, given, this.#method)
+    const cells = cellsOf(meta, made)
+    target.check(new Set(cells.map(({ column }) => column)))
+    const missing = target.needed.filter((column) => !cells.some((cell) => cell.column === column))
+    if (missing.length > 0)
+      throw new UsageError(
+        `${this.#method} of ${modelName(this.model)} decides by ${names(target.columns)}, and has no value for ${names(missing)}: give one, or name another unique key as target.`,
+      )
+    if (!areKeys(update)) {
+      const changes = changesOf(meta, asValues(update, `The update of ${this.#method}`))
+      return { cells, changes, ofRow: new Set(), own: false }
     }
-  const changing = chosen(meta, keys, made, target, update, method)
-  const columns = meta.columns.filter(({ key }) => changing.includes(key) && !meta.propertiesOf.has(key))
-  const changes = changesOf(meta, Object.fromEntries(changing.map((key) => [key, made[key]])))
-  return { cells, changes, ofRow: new Set(columns), own: columns.length < changing.length }
+    const changing = update === undefined ? this.#given(keys, made) : this.#named(update, made)
+    const columns = meta.columns.filter(({ key }) => changing.includes(key) && !meta.propertiesOf.has(key))
+    const changes = changesOf(meta, Object.fromEntries(changing.map((key) => [key, made[key]])))
+    return { cells, changes, ofRow: new Set(columns), own: columns.length < changing.length }
+  }
+
+  /** What changes in a row that is there: what the caller gave, but for the key that found it. */
+  #given(keys: readonly string[], made: Values): readonly string[] {
+    const { columns } = this.target
+    return keys.filter((key) => has(made, key) && !columns.some((column) => column.key === key))
+  }
+
+  /** The same, as the option `update` names it. */
+  #named(update: readonly string[], made: Values): readonly string[] {
+    const { byKey, properties } = this.meta
+    const unknown = update.filter((key) => !byKey.has(key) && !properties.has(key))
+    if (unknown.length > 0) throw unknownKeys(this.meta, unknown, [...byKey.keys(), ...properties.keys()])
+    const missing = update.filter((key) => !has(made, key))
+    if (missing.length > 0)
+      throw new UsageError(`${this.#method} is to update ${missing.join(', ')}, which was given no value.`)
+    return update
+  }
+
+  #write(row: UpsertRow): Writer {
+    const writer = writeRow(this.meta, row.cells)
+    writeUpdate(writer, this.meta, this.target, row)
+    return writer
+  }
+
+  statement(row: UpsertRow): Ready<object> {
+    const { meta } = this
+    const { text, params } = this.#write(row).add(` returning ${meta.list()}`)
+    return ready<object>(meta, text, params, meta.specOf(this.model) as never, meta.loaded)
+  }
+
+  /** Writes the rows and reads them again, where no INSERT gives its rows. */
+  reading(executor: Executor, rows: readonly UpsertRow[], options: CallOptions): Promise<object[]> {
+    const { model, meta } = this
+    const written = rows.map((row) => {
+      const places = [placeOfUpsert(model, meta, row, this.#method)]
+      const { text, params } = this.#write(row)
+      return { write: ready<object>(meta, text, params), places }
+    })
+    const reading = { spec: meta.specOf(model), decode: meta.loaded, latest: true }
+    return writeAndRead(model, meta, executor, written, reading, options)
+  }
 }
 
-export function upsertStatement(model: ModelLike, meta: ModelMeta, target: Target, row: UpsertRow): Ready<object> {
-  const writer = writeRow(meta, row.cells)
-  writeUpdate(writer, meta, target, row)
-  const { text, params } = writer.add(` returning ${meta.list()}`)
-  return ready<object>(meta, text, params, meta.specOf(model) as never, meta.loaded)
-}
+const has = (made: Values, key: string): boolean => Object.hasOwn(made, key) && made[key] !== undefined
 
 function areKeys(update: UpsertOptions<string>['update']): update is readonly string[] | undefined {
   return update === undefined || Array.isArray(update)
@@ -100,25 +128,6 @@ function areKeys(update: UpsertOptions<string>['update']): update is readonly st
 function ownKeys(meta: ModelMeta, given: Values): readonly string[] {
   const known = [...meta.byKey.keys(), ...meta.properties.keys()]
   return known.filter((key) => Object.hasOwn(given, key) && given[key] !== undefined)
-}
-
-/** Keys of what changes in a row that is there. */
-function chosen(
-  meta: ModelMeta,
-  keys: readonly string[],
-  made: Values,
-  { columns }: Target,
-  update: readonly string[] | undefined,
-  method: string,
-): readonly string[] {
-  const has = (key: string): boolean => Object.hasOwn(made, key) && made[key] !== undefined
-  if (update === undefined) return keys.filter((key) => has(key) && !columns.some((column) => column.key === key))
-  const unknown = update.filter((key) => !meta.byKey.has(key) && !meta.properties.has(key))
-  if (unknown.length > 0) throw unknownKeys(meta, unknown, [...meta.byKey.keys(), ...meta.properties.keys()])
-  const missing = update.filter((key) => !has(key))
-  if (missing.length > 0)
-    throw new UsageError(`${method} is to update ${missing.join(', ')}, which was given no value.`)
-  return update
 }
 
 function names(columns: readonly ModelColumn[]): string {
