@@ -38,8 +38,8 @@ export const mostDescribed = 32_767
 
 /**
  * True when a parameter cannot be written before its type is known: an array is JSON for `json` and an array for all else, an
- * object with a text form of its own (a date, a decimal) is JSON or that text, bytes are no number, and users say how objects are
- * written.
+ * object with a text form of its own (a date, a decimal) is JSON or that text, bytes are no number, an object is no array, and users say
+ * how objects are written.
  */
 export function needsTypes(params: readonly unknown[], converter: Writers | null): boolean {
   const all = converter?.writes === true
@@ -236,6 +236,9 @@ function encodeObject(value: object, type: number, position: number, as: Writing
     const text = guarded(position, () => value.toJSON())
     if (typeof text === 'string') return checked(text, position)
   }
+  // `{}` would be an empty array, and what JSON has made of a Buffer would be bytes.
+  if (single.has(type) || as.book.element(type) !== 0)
+    refuse(position, `is an object, for a type that is ${single.has(type) ? 'no object' : 'an array'}`)
   return json(value, position)
 }
 
@@ -306,7 +309,7 @@ function checked(text: string, position: number): string {
 }
 
 function dependsOnType(value: object): boolean {
-  return Array.isArray(value) || isBytes(value) || hasOwnText(value)
+  return !isBoxedPrimitive(value)
 }
 
 function hasOwnText(value: object): value is { toJSON(): unknown } {
