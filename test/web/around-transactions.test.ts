@@ -7,13 +7,15 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { createDb, type Db } from 'genever'
 import * as onExpress from 'genever/express'
 import * as onFastify from 'genever/fastify'
+import * as onHono from 'genever/hono'
 import * as onHttp from 'genever/http'
+import { Hono } from 'hono'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
 import { quiet } from '../support/matrix.ts'
 import { running, type RunningApp } from './adapter.ts'
-import { ask, send } from './client.ts'
+import { ask, head, send } from './client.ts'
 
 let database: FreshDatabase
 let db: Db
@@ -202,6 +204,71 @@ describe('the statements of a middleware that sees the answer', () => {
     expect(statuses).toEqual([200, 200, 409])
     expect(await notes()).toEqual(['onSend 200', 'onSend 200', 'preSerialization'])
   })
+})
+
+describe('in Fastify', () => {
+  test.each(['default', 'own'])(
+    'a COMMIT that fails leaves nothing of its answer: %s error handler',
+    async (handler) => {
+      await using served = await fastify((app) => {
+        if (handler === 'own') app.setErrorHandler((error, _request, reply) => reply.send(error))
+        app.addHook(
+          'onRequest',
+          async (_request, reply) => void reply.header('x-before', 'yes').header('x-both', 'before'),
+        )
+        app.addHook('onSend', async (_request, reply, payload) => {
+          if (reply.statusCode === 201) void reply.header('content-encoding', 'of the answer')
+          return payload
+        })
+        app.post('/', inTransaction, async (_request, reply) => {
+          await same()
+          return reply.code(201).header('x-answer', 'yes').header('x-both', 'answer').send({ done: true })
+        })
+      })
+      const answer = await head(send(served.port, 'POST /'))
+      answer.resume()
+
+      const { headers } = answer
+      expect([answer.statusCode, headers['content-encoding'], headers['x-answer']]).toEqual([500, undefined, undefined])
+      expect([headers['x-before'], headers['x-both']]).toEqual(['yes', 'before'])
+    },
+  )
+
+  test('a route that was declared before the plug-in, and asks for a transaction, is refused', async () => {
+    const [app, lines] = [Fastify({ forceCloseConnections: true }), [] as string[]]
+    const log = { info: () => {}, warn: (line: string) => void lines.push(line), error: () => {} }
+    const work = async (): Promise<string> => {
+      await note('work')
+      return 'done'
+    }
+    // Not awaited: what follows is declared before it has run.
+    void app.register(onFastify.genever, { db, log, transaction: true })
+    app.get('/early', inTransaction, work)
+    app.get('/plain', { config: { db: { transaction: false } } }, work)
+    void app.register(async (inner) => void inner.get('/late', inTransaction, work))
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const served = running(app.server)
+
+    const statuses: number[] = []
+    for (const path of ['/early', '/plain', '/late']) statuses.push((await ask(served.port, `GET ${path}`)).status)
+    expect(statuses).toEqual([500, 200, 200])
+    expect(await notes()).toEqual(['work', 'work'])
+    expect(lines).toEqual([expect.stringContaining('declared before the plug-in')])
+    await app.close()
+  })
+})
+
+test('in Hono a COMMIT that fails leaves nothing of its answer', async () => {
+  const web = onHono.genever(db, { log: false })
+  const app = new Hono().use(web, web.transaction())
+  app.onError((_error, c) => c.text('failed', 500))
+  app.post('/', async (c) => {
+    await same()
+    return c.text('done', 201, { 'x-answer': 'yes', 'content-encoding': 'of the answer' })
+  })
+  const { status, headers } = await app.request('/', { method: 'POST' })
+
+  expect([status, headers.get('x-answer'), headers.get('content-encoding')]).toEqual([500, null, null])
 })
 
 test('a client that leaves a handler of Fastify that never answers has all of its transactions rolled back', async () => {

@@ -7,7 +7,7 @@ import { type PluginOptions } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
 import type { Routed } from '../request/scope.ts'
 import { health } from './health.ts'
-import { wrapRoutes } from './transaction.ts'
+import { refusedEarly, wrapRoutes } from './transaction.ts'
 
 /** Options of the plug-in for Fastify. */
 export interface GeneverFastifyOptions extends PluginOptions<FastifyRequest> {
@@ -24,6 +24,13 @@ const register = async (app: FastifyInstance, given: GeneverFastifyOptions): Pro
   app.decorate(as, db)
   app.addHook('onClose', () => inRoot(() => plugin.close()))
   await plugin.open()
+  if (hasRoutes(app)) {
+    if (transaction !== null)
+      plugin.log.warn(
+        'Routes that were declared before the plug-in of the database are not in its transaction. Await app.register() first.',
+      )
+    app.addHook('onRequest', (request, _reply, done) => done(refusedEarly(request, db, as)))
+  }
   if (connectionForRequest) {
     app.decorateRequest(as, null)
     const enter = (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
@@ -42,6 +49,11 @@ const register = async (app: FastifyInstance, given: GeneverFastifyOptions): Pro
   }
   app.addHook('onRoute', wrapRoutes(db, as, transaction))
   if (path !== undefined) app.get(path, { config: { [as]: { transaction: false } } }, health(db))
+}
+
+/** Whether there are routes already, whose handlers cannot be wrapped any more. */
+function hasRoutes(app: FastifyInstance): boolean {
+  return app.printRoutes().trim() !== '(empty tree)'
 }
 
 function routeOf({ method, routeOptions }: FastifyRequest): Routed {

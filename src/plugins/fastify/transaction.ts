@@ -2,6 +2,7 @@
 // of that route, before the head of the response. Routes without one pay nothing.
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { Db } from '../../db/db.ts'
+import { UsageError } from '../../errors/index.ts'
 import { currentChain, type Link, runIn } from '../../engine/context/chain.ts'
 import { type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { refuse } from '../request/around-held.ts'
@@ -25,6 +26,7 @@ interface Wrapped {
 type Handler = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) => unknown
 
 const wrapped = new WeakMap<object, Wrapped>()
+const wrappedFor: unique symbol = Symbol('genever.wrapped')
 
 /** In place of the value of a handler: the answer is on its way, or comes later, or never. */
 const sending: unique symbol = Symbol('sending')
@@ -45,13 +47,15 @@ export function wrapRoutes(
     const inTransaction: Handler = function (request, reply) {
       const transaction = new RequestTransaction(db, options, scopeOf(request.raw, db) ?? null)
       const held = hold(transaction, reply)
-      running.set(request, { transaction, held, around: currentChain() })
+      running.set(request, { transaction, held, around: currentChain(), headers: reply.getHeaders() })
       return answerOf(transaction, reply, () => handler.call(this, request, reply))
     }
     route.handler = async function (request, reply) {
       const value = await inTransaction.call(this, request, reply)
       return value === sending || value === waiting ? new Promise<never>(() => {}) : value
     }
+    // Fastify binds handlers, so that a request does not tell what was wrapped.
+    route.config = Object.assign({}, route.config, { [wrappedFor]: [...databases, db] })
     wrapped.set(route.handler, { handler: inTransaction, databases: [...databases, db] })
     route.onSend = [
       // Behind those of the user: they may still change the status.
@@ -59,7 +63,7 @@ export function wrapRoutes(
       (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: Done): void => {
         const here = running.get(request)
         if (here === undefined) done()
-        else void end(here, () => here.transaction.answering(reply.statusCode), sent(done))
+        else void end(here, () => here.transaction.answering(reply.statusCode), sent(forget(here, reply, done)))
       },
     ]
     route.onError = [
@@ -73,6 +77,22 @@ export function wrapRoutes(
   }
 }
 
+/** Why a request cannot be served: its route asks for a transaction, and was declared before the plug-in. */
+export function refusedEarly(request: FastifyRequest, db: Db, name: string): UsageError | undefined {
+  const config = request.routeOptions.config as unknown as Config | undefined
+  const asked = config?.[name]?.transaction
+  if (asked === undefined || asked === false || config?.[wrappedFor]?.includes(db) === true) return undefined
+  return new UsageError(
+    'The route asks for a transaction, but was declared before the plug-in of its database, which cannot give it one. Await ' +
+      'app.register(genever, …) before the routes are declared.',
+  )
+}
+
+interface Config {
+  readonly [name: string]: RouteConfig | undefined
+  readonly [wrappedFor]?: readonly Db[]
+}
+
 type Done = (error?: Error) => void
 
 interface Running {
@@ -81,6 +101,8 @@ interface Running {
   readonly held: HeldResponse
   /** The context around the transaction. */
   readonly around: Link | undefined
+  /** Those of the reply in front of the handler. */
+  readonly headers: ReturnType<FastifyReply['getHeaders']>
 }
 
 /** Ends the transaction. What comes behind, such as an error handler, runs around it. */
@@ -93,6 +115,18 @@ async function end({ held, around }: Running, ending: () => Promise<void>, done:
   }
   if (!held.answered) held.release()
   runIn(around, () => done(failure))
+}
+
+/** An answer that could not be committed leaves no header behind: those of it may not be true of the answer to the error. */
+function forget({ headers }: Running, reply: FastifyReply, done: Done): Done {
+  return (failure) => {
+    if (failure !== undefined) {
+      for (const name of Object.keys(reply.getHeaders()))
+        if (headers[name as 'vary'] === undefined) void reply.removeHeader(name)
+      void reply.headers(headers)
+    }
+    done(failure)
+  }
 }
 
 /** What throws while the head is sent is an error of the answer, as it is behind a hook that gives a promise. */

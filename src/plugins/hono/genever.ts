@@ -89,10 +89,9 @@ function inTransaction(
   // An error that `app.onError` has answered is in `c.error`.
   const status = (): number => (c.error === undefined ? c.res.status : 500)
   const ended = aroundHeld(new RequestTransaction(db, options, scope), response, next, status, () => {})
-  if (response === null) return ended
   return ended.catch((error: unknown) => {
-    // It says that the answer was sent, and its headers would be those of the error.
-    if (c.finalized && c.res.headers.has('x-hono-already-sent')) c.res = undefined
+    // Hono would merge the headers of the answer, which is not sent, into that to the error.
+    if (c.finalized) c.res = undefined
     throw error
   })
 }
