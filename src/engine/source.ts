@@ -297,12 +297,12 @@ export abstract class Source extends ClientSource {
    * @throws {TransactionEndedError} in code of a transaction that has ended.
    */
   afterCommit(hook: Hook): Promise<void> {
-    return addHook('commit', atThisPlace(hook), () => this.#transactionHere())
+    return addHook('commit', atThisPlace(hook, this.chainHere()), () => this.#transactionHere())
   }
 
   /** Runs `hook` after the transaction that is open here was rolled back, as `tx.afterRollback` does. Without one, never. */
   afterRollback(hook: Hook): Promise<void> {
-    return addHook('rollback', atThisPlace(hook), () => this.#transactionHere())
+    return addHook('rollback', atThisPlace(hook, this.chainHere()), () => this.#transactionHere())
   }
 
   #transactionHere(): OpenTransaction | null {

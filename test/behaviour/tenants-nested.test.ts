@@ -242,10 +242,16 @@ describe('code that runs later is at the tenant at which it was given', () => {
       db.transaction(async () => {
         await db.withTenant('a', () => db.afterCommit(look('inner')))
         await db.withTenant(null, () => db.afterCommit(async () => void seen.push(await db.scalar(body))))
+        await db.using({ tenant: 'c' }).afterCommit(look('of using()'))
         await db.afterCommit(look('outer'))
       }),
     )
-    expect(seen.splice(0)).toEqual([['inner', 'a', 'a', 'a'], 'public', ['outer', 'b', 'b', 'b']])
+    expect(seen.splice(0)).toEqual([
+      ['inner', 'a', 'a', 'a'],
+      'public',
+      ['of using()', 'c', 'c', 'c'],
+      ['outer', 'b', 'b', 'b'],
+    ])
 
     const left = await db.withTenant('a', async () => {
       const tx = await db.begin()
@@ -269,6 +275,14 @@ describe('code that runs later is at the tenant at which it was given', () => {
     await db.notify('notes', 'second')
     await until(() => seen.length === 2, { what: 'both are heard' })
     await listener.unlisten()
+
+    const other = await db.withTenant('a', () =>
+      db.using({ tenant: 'c' }).listen('notes', async () => void seen.push(await db.scalar(body))),
+    )
+    await db.notify('notes')
+    await until(() => seen.length === 3, { what: 'the third is heard' })
+    await other.unlisten()
+    expect(seen.pop()).toBe('c')
 
     expect(seen).toEqual([
       ['first', 'a', 'a', 'a'],

@@ -6,7 +6,8 @@ import type { ChannelWords } from '../../sql/dialect.ts'
 import { abortSignal, type Checks, describeType, milliseconds, needsFunction } from '../../util/options.ts'
 import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts'
 import { thrownText } from '../../util/thrown.ts'
-import { atThisPlace } from '../context/place.ts'
+import { currentChain, runIn } from '../context/chain.ts'
+import { atThisPlace, withoutLeft } from '../context/place.ts'
 import type { WorkingEngine } from '../works.ts'
 import { callOptions } from '../handle.ts'
 import { connectError, isFailure, thrownError } from '../query/failure.ts'
@@ -23,11 +24,11 @@ export async function listen(
   given: ListenOptions | undefined,
 ): Promise<Listener> {
   if (work !== undefined) needsFunction(work, 'listen()', 'or nothing, for a loop')
-  const heard = work === undefined ? undefined : atThisPlace(work)
   const { heartbeatMs = 10_000, signal } = callOptions<ListenOptions>(given, checks, 'listen()')
   checkChannel(channel, 'listen()')
   const here = source.engineHere()
   const engine = here instanceof Promise ? await here : here
+  const heard = work === undefined ? undefined : atThisPlace(work, source.chainHere())
   engine.dialect.quote(channel)
   wordsOf(engine)
   if (engine.options.pooler !== undefined)
@@ -78,7 +79,7 @@ async function hearAll(
   const inContext = AsyncLocalStorage.snapshot()
   for await (const heard of listener)
     try {
-      await inContext(() => source.detached(async () => work(heard)))
+      await inContext(() => runIn(withoutLeft(currentChain()), () => source.detached(async () => work(heard))))
     } catch (error) {
       notice(
         'hook-failed',

@@ -112,9 +112,12 @@ export function chainOn(engine: EngineCore, db: object, said: Said): Link {
   return push(new PlaceFrame('bind', engine, db, { said, settings: null }, null, null), currentChain())
 }
 
-/** The same function, at the places that are said around here: for one that is called when its code has left them. */
-export function atThisPlace<A extends readonly unknown[]>(work: (...given: A) => unknown): (...given: A) => unknown {
-  const places = placesIn(currentChain())
+/** The same function, at the places that are said around code with this chain: for one that is called when that has left them. */
+export function atThisPlace<A extends readonly unknown[]>(
+  work: (...given: A) => unknown,
+  chain: Link | undefined = currentChain(),
+): (...given: A) => unknown {
+  const places = placesIn(chain)
   if (places.length === 0 || typeof work !== 'function') return work
   return (...given) => {
     const here = new Set(placesIn(currentChain()))
@@ -144,7 +147,7 @@ function at(places: readonly PlaceFrame[], work: () => unknown): unknown {
 }
 
 /** Without the places that code has left: they say nothing where another one is said. */
-function withoutLeft(chain: Link | undefined): Link | undefined {
+export function withoutLeft(chain: Link | undefined): Link | undefined {
   const frames: Frame[] = []
   for (let link = chain; link !== undefined; link = link.next)
     if (link.frame.live || !(link.frame instanceof PlaceFrame)) frames.push(link.frame)
