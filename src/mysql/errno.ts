@@ -58,6 +58,8 @@ const parts: readonly Part[] = [
     ...[1264, 1265, 1292, 1366, 1367, 1406, 1411, 1416, 1441, 1525, 1690, 3140, 3156, 4038, 4079],
   ],
   [{ prepared: 'full' }, 1461],
+  // Nothing of it has run.
+  [{ prepared: 'missing' }, 1243, 1615],
   // The value may hold what looks like the end: the last one counts. MySQL 8 writes the table in front.
   [{ names: /.* for key '(?:(?:[^'.]|'')*\.)*(?<constraint>(?:[^'.]|'')*)'$/s, hides: duplicate }, 1062, 1586],
   [{ names: /\(`(?<schema>[^`]*)`\.`(?<table>[^`]*)`, CONSTRAINT `(?<constraint>[^`]*)`/ }, 1451, 1452],
@@ -89,6 +91,11 @@ function rowOf({ code = '', message = '' }: ErrorFields): Row {
   // It names the option that the server is running with: `--read-only` or `--super-read-only`, but `--secure-file-priv` too.
   if (code === '1290' && message.includes('read-only')) return standby
   return rows.get(code) ?? usual
+}
+
+/** Whether the server had ended the session before, because nothing was sent for too long. */
+export function wasIdle({ code }: ErrorFields): boolean {
+  return code === '4031'
 }
 
 /** Whether the server has not read the statement that it refuses. */

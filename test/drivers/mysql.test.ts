@@ -371,6 +371,19 @@ describeMysql('the driver mysql', () => {
     expect(await connection.value('select 9 + ?', [1])).toBe(10)
   })
 
+  test('a statement that is used stays prepared while others come and go', async () => {
+    const connection = await connect({ statementCacheSize: 3 })
+    await connection.run('select 100 + ?', [1])
+    const before = await prepared(connection)
+    for (let i = 0; i < 10; i++) {
+      await connection.run(`select ${i} + ?`, [1])
+      expect(await connection.value('select 100 + ?', [i])).toBe(100 + i)
+    }
+    const after = await prepared(connection)
+    // The look at the counts is prepared too.
+    expect(after.made - before.made).toBeLessThanOrEqual(11)
+  })
+
   test('settings are taken back by name, so that prepared statements stay', async () => {
     const connection = await connect()
     await connection.run('select ? + 1', [1])

@@ -18,12 +18,15 @@ import {
   varbinary,
   varchar,
 } from 'drizzle-orm/mysql-core'
+import { drizzle as mysqlProxy } from 'drizzle-orm/mysql-proxy'
 import { drizzle, type MySql2Database } from 'drizzle-orm/mysql2'
 import { migrate } from 'drizzle-orm/mysql2/migrator'
 import { drizzle as nodePg } from 'drizzle-orm/node-postgres'
 import { integer, pgTable } from 'drizzle-orm/pg-core'
+import { drizzle as singlestoreProxy } from 'drizzle-orm/singlestore-proxy'
+import { drizzle as sqliteProxy } from 'drizzle-orm/sqlite-proxy'
 import { npmVersion } from 'drizzle-orm/version'
-import { createDb, type Db, UniqueViolationError } from 'genever'
+import { createDb, type Db, UniqueViolationError, UsageError } from 'genever'
 import { ambient } from 'genever/drizzle'
 import { migrate as migrateOurs } from 'genever/migrations'
 import { sandboxed } from 'genever/testing'
@@ -286,6 +289,18 @@ describeMysql('Drizzle on MySQL', () => {
     await migrateOurs(db, { folder: migrationsFolder })
     expect(await server.query("show tables like 'other'")).toHaveLength(1)
     await run()
+  })
+
+  test('a Drizzle that speaks to MySQL by another entry, or to another database, is refused by name', async () => {
+    const entries: readonly (readonly [drizzle: (client: never) => object, says: RegExp])[] = [
+      [mysqlProxy, /entry drizzle-orm\/mysql2: the other entries .* class MySqlRemoteSession/],
+      [singlestoreProxy, /for another database \(.* class SingleStoreRemoteSession\)/],
+      [sqliteProxy, /for another database \(.* class SQLiteRemoteSession\)/],
+    ]
+    for (const [other, says] of entries) {
+      const error = await caught((async () => ambient(db, (client) => other(client as never)))())
+      expect([error.constructor, error.message]).toEqual([UsageError, expect.stringMatching(says)])
+    }
   })
 
   test('iterator() of Drizzle is refused by name', async () => {

@@ -13,12 +13,17 @@ export interface Passing {
   readonly greeting?: (packet: Buffer) => Buffer
   /** A text to be run or prepared, before the server gets it. Null: it goes on; else the client gets this as its answer. */
   readonly text: (text: string) => Buffer | null
+  /** A prepared statement to be run; as `text`. */
+  readonly execute?: () => Buffer | null
 }
 
-const [query, prepare] = [0x03, 0x16]
+const [query, prepare, execute] = [0x03, 0x16, 0x17]
 
 /** Listens in front of the server of that URL; leaving its `await using` block ends it and all its connections. */
-export async function mysqlFront(url: string, { greeting = (packet) => packet, text }: Passing): Promise<MysqlFront> {
+export async function mysqlFront(
+  url: string,
+  { greeting = (packet) => packet, text, execute: run = () => null }: Passing,
+): Promise<MysqlFront> {
   const target = new URL(url)
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
@@ -41,7 +46,7 @@ export async function mysqlFront(url: string, { greeting = (packet) => packet, t
     upstream.on('data', (chunk: Buffer) => answers.pass(chunk))
     const commands = packets((packet) => {
       const isText = [query, prepare].includes(packet[4] as number) && packet[3] === 0
-      const answer = isText ? text(packet.toString('utf8', 5)) : null
+      const answer = isText ? text(packet.toString('utf8', 5)) : packet[4] === execute && packet[3] === 0 ? run() : null
       if (answer === null) upstream.write(packet)
       else client.write(answer)
     })
@@ -68,6 +73,11 @@ export function packetOf(payload: Buffer, sequence: number): Buffer {
   head.writeUIntLE(payload.length, 0, 3)
   head[3] = sequence
   return Buffer.concat([head, payload])
+}
+
+/** The error that a server answers with. */
+export function refusalOf(errno: number, message: string): Buffer {
+  return packetOf(Buffer.concat([Buffer.from([0xff, errno & 0xff, errno >> 8]), Buffer.from(`#HY000${message}`)]), 1)
 }
 
 /** Cuts what arrives into packets. */

@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module'
 import { needsExecutor } from '../../engine/handle.ts'
 import { UsageError } from '../../errors/index.ts'
-import { needsFunction } from '../../util/options.ts'
+import { describeType, needsFunction } from '../../util/options.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { Transaction } from '../../engine/transaction/transaction.ts'
 import { makeClient } from './client.ts'
@@ -47,6 +47,9 @@ export function ambient<Q extends object>(
   return made
 }
 
+/** Kinds of sessions whose SQL is for neither PostgreSQL nor MySQL. */
+const otherDatabases = ['SQLiteSession', 'SingleStoreSession', 'MsSqlSession'] as const
+
 const supported = '0.36.4 up to 0.45, and 1.0.0-rc.5 up to 2'
 
 function sessionOf(made: unknown, client: unknown): DrizzleSession {
@@ -58,9 +61,15 @@ function sessionOf(made: unknown, client: unknown): DrizzleSession {
       'ambient(db, make): make must return the result of drizzle() from an entry of drizzle-orm for PostgreSQL or from drizzle-orm/mysql2, as in ' +
         `ambient(db, (client) => drizzle({ client })). ${versions()}`,
     )
+  if (otherDatabases.some((kind) => isA(session, kind)))
+    throw new UsageError(
+      `ambient(db, make): make returned a Drizzle for another database (its session is ${describeType(session)}). Use an entry of drizzle-orm ` +
+        'for PostgreSQL, or drizzle-orm/mysql2 for MySQL and MariaDB.',
+    )
   if (dialectOfSession(session) === 'mysql' && !isA(session, 'MySql2Session'))
     throw new UsageError(
-      'ambient(db, make): for MySQL and MariaDB, make must use the entry drizzle-orm/mysql2: the other entries send no statements through that client.',
+      'ambient(db, make): for MySQL and MariaDB, make must use the entry drizzle-orm/mysql2: the other entries send no statements through that ' +
+        `client. The session of this one is ${describeType(session)}.`,
     )
   const is045 = typeof session['all'] === 'function' && !('prepareRelationalQuery' in session)
   const is1 = typeof session['objects'] === 'function' && typeof session['arrays'] === 'function'

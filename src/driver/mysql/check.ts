@@ -1,11 +1,30 @@
-// What keeps an operation from being sent at all, and what is known of its size beforehand.
+// What the text of an operation says beforehand: what keeps it from being sent at all, its size, and how it is sent.
 import { ParameterError, TransactionStateError, UsageError } from '../../errors/index.ts'
-import type { Compiled } from '../../sql/compiled.ts'
+import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import type { Failure, Op } from '../driver.ts'
 import { type Encoded, encodeAll, executeSize } from './values.ts'
 
 /** What the prepared protocol refuses; and USE, which it undoes at the second time. */
 export const asText: ReadonlySet<string> = new Set(['PREPARE', 'EXECUTE', 'DEALLOCATE', 'DROP', 'USE'])
+
+/** The lock on all tables of the server is none of these: it stays when a transaction begins. */
+export const locksTables = ({ verb, text, dirties }: Compiled): boolean =>
+  (dirties & Dirty.locks) !== 0 &&
+  ((verb === 'LOCK' && /\btables?\b/i.test(text)) || (verb === 'FLUSH' && !/\btables?\s+with\s+read\b/i.test(text)))
+
+const queries: ReadonlySet<string> = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE', 'CALL'])
+
+/**
+ * Rows of tables, or of calculations. The server cuts numbers of four bytes to six digits in rows of text, so such a statement is
+ * prepared.
+ */
+export const givesRows = ({ verb, text }: Compiled): boolean => queries.has(verb) || /\breturning\b/i.test(text)
+
+/** Of `USE`. */
+export function databaseOf(text: string): string {
+  const [, name = ''] = /^\s*use\s+(`(?:[^`]|``)+`|[\w$]+)\s*;?\s*$/i.exec(text) ?? []
+  return name.startsWith('`') ? name.slice(1, -1).replaceAll('``', '`') : name
+}
 
 const headerBytes = 4
 const commandBytes = 1

@@ -36,6 +36,7 @@ async function open(options: MysqlOptions, hooks: ConnectionHooks, deadline: num
   const kill = (until: number): Promise<Interruption> => killQuery(mysql2, config, options, threadId, until)
   const session = new Session(client, hooks, {
     id: threadId ?? ++opened,
+    server: `${options.host ?? ''}:${options.port ?? ''}`,
     conversions: { int8: options.int8 ?? 'number', tinyint1: options.tinyint1 ?? 'number' },
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     database: options.database ?? '',

@@ -1,5 +1,5 @@
 // What becomes of a statement of MySQL that fails, or whose connection is lost: by what it is, and by whether a transaction is open.
-import { explain } from '../../mysql/errno.ts'
+import { explain, fieldsOf, type Refused } from '../../mysql/errno.ts'
 import type { Failure, Op, Outcome, RawConnection } from '../driver.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import type { Meaning } from '../../sql/dialect.ts'
@@ -12,6 +12,10 @@ export const skipped: Failure = { kind: 'skipped', outcome: 'not_started' }
 
 export function wasStopped(failure: Failure | null): boolean {
   return failure !== null && (failure.kind === 'aborted' || explain(failure.fields ?? {}).kind === 'cancelled')
+}
+
+export function refusedBy(refusal: Refused): Failure {
+  return { kind: 'server', outcome: 'rolled_back', fields: fieldsOf(refusal) }
 }
 
 /** Whether the server ends the session behind that refusal. */

@@ -1,5 +1,6 @@
 // The packets of the MySQL protocol that a session writes and reads, as bytes. It knows no connection.
 // See the MariaDB Knowledge Base, "Clients & Utilities: Connecting: 4-Server Response Packets".
+import { ProtocolError } from '../../errors/index.ts'
 import { isUtf8mb4 } from '../../util/options.ts'
 import type { WrittenPacket } from './client.ts'
 
@@ -116,14 +117,14 @@ export class Cursor {
   }
 
   text(): string {
-    const length = this.count()
+    const length = this.#length()
     const from = this.at
     this.at += length
     return (this.buffer as Bytes).utf8Slice(from, this.at)
   }
 
   latin1(): string {
-    const length = this.count()
+    const length = this.#length()
     const from = this.at
     this.at += length
     return (this.buffer as Bytes).latin1Slice(from, this.at)
@@ -131,15 +132,22 @@ export class Cursor {
 
   /** A copy: the bytes of the packet are those of the socket's next one. */
   bytes(): Buffer {
-    const length = this.count()
+    const length = this.#length()
     const from = this.at
     this.at += length
     return Buffer.from(this.buffer.subarray(from, this.at))
   }
 
   skip(): void {
-    const length = this.count()
+    const length = this.#length()
     this.at += length
+  }
+
+  /** Of what cannot be NULL: a loop over such lengths goes on. */
+  #length(): number {
+    const length = this.count()
+    if (length < 0) throw new ProtocolError('a length below 0')
+    return length
   }
 }
 

@@ -1,13 +1,19 @@
-// The statements that one session has prepared, in the order of their use. A statement keeps the database and the sql_mode of its
-// PREPARE, so both are part of its key.
+// The statements that one session has prepared. A statement keeps the database and the sql_mode of its PREPARE, so both are part of its key.
 import type { Column } from './packets.ts'
-import type { RowDecoder } from './rows.ts'
+import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
+import type { Conversions } from './types.ts'
 import type { RowSpec, Shape } from '../../sql/compiled.ts'
+import { Line, type Standing } from '../../util/line.ts'
 
 /** With the decoder of its last answer, which fits the next one if columns and specification are the same. */
 export class Statement {
   readonly id: number
   readonly parameters: number
+  /** `''`: it is closed when it has run. */
+  key = ''
+  /** Since it was passed over the last time. */
+  used = false
+  standing: Standing<Statement> | null = null
   columns: readonly Column[] | null = null
   shape: Shape | null = null
   spec: RowSpec | null = null
@@ -19,9 +25,11 @@ export class Statement {
   }
 }
 
+/** A bounded cache with second chance: in the order in which they came, those that were used are passed over once. */
 export class PreparedStatements {
   readonly #size: number
   readonly #kept = new Map<string, Statement>()
+  readonly #line = new Line<Statement>()
 
   constructor(size: number) {
     this.#size = size
@@ -33,35 +41,67 @@ export class PreparedStatements {
 
   get(key: string): Statement | undefined {
     const known = this.#kept.get(key)
-    if (known === undefined) return undefined
-    // The last of the map is the one used last.
-    this.#kept.delete(key)
-    this.#kept.set(key, known)
+    if (known !== undefined) known.used = true
     return known
   }
 
   /** Gives those that have to go. */
   add(key: string, statement: Statement): readonly Statement[] {
-    this.#kept.set(key, statement)
-    const gone: Statement[] = []
-    for (const [oldest, each] of this.#kept) {
-      if (this.#kept.size <= this.#size) break
-      this.#kept.delete(oldest)
-      gone.push(each)
+    const before = this.#kept.get(key)
+    const gone: Statement[] = before === undefined ? [] : [before]
+    if (before !== undefined) this.remove(before)
+    while (this.#line.size >= this.#size) {
+      const first = this.#line.first as Statement
+      this.#line.remove(first.standing)
+      if (first.used) this.#enter(first)
+      else {
+        this.#kept.delete(first.key)
+        gone.push(first)
+      }
     }
+    statement.key = key
+    this.#kept.set(key, statement)
+    this.#enter(statement)
     return gone
+  }
+
+  #enter(statement: Statement): void {
+    statement.used = false
+    statement.standing = this.#line.add(statement)
+  }
+
+  /** The server does not have it any more, or not for long. */
+  remove(statement: Statement): void {
+    if (this.#line.remove(statement.standing)) this.#kept.delete(statement.key)
   }
 
   /** Gives all there were. */
   clear(): readonly Statement[] {
-    const all = [...this.#kept.values()]
-    this.#kept.clear()
+    const all = [...this.#line]
+    for (const each of all) this.remove(each)
     return all
   }
 }
 
+/** The decoder of rows with these columns: that of the answer before, if it fits. */
+export function decoderIn(
+  statement: Statement,
+  columns: readonly Column[],
+  spec: RowSpec | null,
+  as: Conversions,
+): RowDecoder {
+  const same = sameColumns(statement.columns, columns)
+  if (!same) statement.shape = shapeOf(columns)
+  if (statement.decode !== null && statement.spec === spec && same) return statement.decode
+  const made = decoderOf(columns, spec, as, true)
+  statement.columns = columns
+  statement.spec = spec
+  statement.decode = made
+  return made
+}
+
 /** Whether rows with these columns are read in the same way. */
-export function sameColumns(one: readonly Column[] | null, other: readonly Column[]): boolean {
+function sameColumns(one: readonly Column[] | null, other: readonly Column[]): boolean {
   if (one === null || one.length !== other.length) return false
   return one.every((column, i) => {
     const { name, type, flags, length, charset, decimals, json } = other[i] as Column

@@ -1,15 +1,15 @@
 // Runs one statement of a session at a time: as a text, or prepared once for each database and way of reading texts. Knows what the
 // server says of the session in every answer: its transaction, its database, how it reads quotes.
 import { ParameterError, UsageError } from '../../errors/index.ts'
-import { explainRefused, fieldsOf } from '../../mysql/errno.ts'
+import { explainRefused } from '../../mysql/errno.ts'
 import { targetsSet } from '../../mysql/dialect.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { clock } from '../../util/clock.ts'
 import { type Failure, type Op, OpState, type RowPort } from '../driver.ts'
 import type { Client, WrittenPacket } from './client.ts'
 import { Exchange, Farewell, type Prepared, Preparing } from './exchange.ts'
-import { asText, largerThan } from './check.ts'
-import { counts, endsSession, refusalOutcome, stopped, wasStopped } from './outcome.ts'
+import { asText, databaseOf, givesRows, largerThan, locksTables } from './check.ts'
+import { counts, endsSession, refusalOutcome, refusedBy, stopped, wasStopped } from './outcome.ts'
 import {
   Code,
   type Column,
@@ -20,11 +20,21 @@ import {
   type ServerRefusal,
   textPacket,
 } from './packets.ts'
-import { PreparedStatements, sameColumns, Statement } from './prepared.ts'
+import { decoderIn, PreparedStatements, Statement } from './prepared.ts'
+import { holds, type Holder, makeRoom } from './room.ts'
 import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
 import { misleading, naming, quotesMoved, uncommitted } from './tracked.ts'
 import type { Conversions } from './types.ts'
 import { type Encoded, encodeAll, executePacket } from './values.ts'
+
+export interface RunnerOptions {
+  /** Where the session is. */
+  readonly server: string
+  readonly conversions: Conversions
+  readonly statementCacheSize: number
+  /** The database of the login; `''` for none. */
+  readonly database: string
+}
 
 export interface RunnerHost {
   /** The connection is of no use any more. */
@@ -40,20 +50,8 @@ interface BareOptions {
 
 type Next = (failure: Failure | null) => void
 
-/** The lock on all tables of the server is none of these: it stays when a transaction begins. */
-const locksTables = ({ verb, text, dirties }: Compiled): boolean =>
-  (dirties & Dirty.locks) !== 0 &&
-  ((verb === 'LOCK' && /\btables?\b/i.test(text)) || (verb === 'FLUSH' && !/\btables?\s+with\s+read\b/i.test(text)))
-
-const queries: ReadonlySet<string> = new Set(['SELECT', 'WITH', 'VALUES', 'TABLE', 'CALL'])
-
-/**
- * Rows of tables, or of calculations. The server cuts numbers of four bytes to six digits in rows of text, so such a statement is
- * prepared.
- */
-const givesRows = ({ verb, text }: Compiled): boolean => queries.has(verb) || /\breturning\b/i.test(text)
-
-export class Runner {
+export class Runner implements Holder {
+  readonly server: string
   status: 'idle' | 'tx' = 'idle'
   /** The current database; null: not known. */
   database: string | null
@@ -81,17 +79,26 @@ export class Runner {
     resume: () => this.flow(),
   }
 
-  constructor(client: Client, host: RunnerHost, conversions: Conversions, size: number, database: string) {
+  constructor(client: Client, host: RunnerHost, { server, conversions, statementCacheSize, database }: RunnerOptions) {
     this.#client = client
     this.#host = host
+    this.server = server
     this.#conversions = conversions
-    this.#keeps = size > 0
-    this.prepared = new PreparedStatements(size)
+    this.#keeps = statementCacheSize > 0
+    this.prepared = new PreparedStatements(statementCacheSize)
     this.database = database
     this.rescope()
+    holds(this)
   }
 
-  run(op: Op, encoded: readonly Encoded[], next: Next): void {
+  giveUp(): Promise<unknown> {
+    const given = this.prepared.clear()
+    this.#close(given)
+    return given.length === 0 ? Promise.resolve() : this.packet(textPacket(Code.ping))
+  }
+
+  /** @param again It was to run already, and the server wants it prepared anew. */
+  run(op: Op, encoded: readonly Encoded[], next: Next, again = false): void {
     const { stmt } = op
     if ((stmt.name === '' && encoded.length === 0 && !givesRows(stmt)) || asText.has(stmt.verb))
       return this.#exchange(op, textPacket(Code.query, stmt.text), null, next)
@@ -99,7 +106,9 @@ export class Runner {
     const name = stmt.name === '' && stmt.verb === 'SET' && stmt.text.length < 500 ? stmt.text : stmt.name
     const key = this.#keeps && name !== '' ? `${this.#scope}${name}` : ''
     const known = key === '' ? undefined : this.prepared.get(key)
-    if (known !== undefined) return this.#execute(op, known, encoded, next)
+    const execute = (statement: Statement, then: Next): void =>
+      this.#execute(op, statement, encoded, then, again ? null : () => this.run(op, encoded, next, true))
+    if (known !== undefined) return execute(known, next)
     this.#prepare(stmt.text, (statement, refusal) => {
       if (statement === null) return this.#refused(op, refusal as ServerRefusal, next)
       if (key !== '') this.#close(this.prepared.add(key, statement))
@@ -111,7 +120,7 @@ export class Runner {
               next(failure)
             }
       if (this.stopping()) return done(stopped)
-      this.#execute(op, statement, encoded, done)
+      execute(statement, done)
     })
   }
 
@@ -174,9 +183,7 @@ export class Runner {
     if (failure === null && locksTables(stmt)) this.tablesLocked = true
     if (verb === 'USE') {
       // The server tells which it is, unless it was told not to.
-      const [, name = ''] = /^\s*use\s+(`(?:[^`]|``)+`|[\w$]+)\s*;?\s*$/i.exec(text) ?? []
-      const plain = name.startsWith('`') ? name.slice(1, -1).replaceAll('``', '`') : name
-      if (this.database !== plain) this.database = null
+      if (this.database !== databaseOf(text)) this.database = null
       this.rescope()
     } else if ((dirties & (Dirty.settings | Dirty.framed | Dirty.unknown)) !== 0) {
       // Of what has names, these alone are part of a prepared statement.
@@ -217,13 +224,19 @@ export class Runner {
     )
   }
 
-  /** The server keeps so many for all its sessions: ours go before it refuses one. */
-  #prepare(text: string, then: (statement: Statement | null, refusal: ServerRefusal | null) => void): void {
+  /** The server keeps so many for all its sessions: those of this process go before it refuses one. */
+  #prepare(
+    text: string,
+    then: (statement: Statement | null, refusal: ServerRefusal | null) => void,
+    last = false,
+  ): void {
     const ended = (prepared: Prepared | null, refusal: ServerRefusal | null): void => {
-      if (this.prepared.size > 0 && refusal !== null && explainRefused(refusal).prepared === 'full') {
+      const full = refusal !== null && explainRefused(refusal).prepared === 'full'
+      if (full && this.prepared.size > 0) {
         this.#close(this.prepared.clear())
         this.#prepare(text, then)
-      } else then(prepared === null ? null : new Statement(prepared.id, prepared.parameters), refusal)
+      } else if (full && !last) void makeRoom(this.server).then(() => this.#prepare(text, then, true))
+      else then(prepared === null ? null : new Statement(prepared.id, prepared.parameters), refusal)
     }
     const lost = (cause: unknown): void => this.#host.broken({ kind: 'lost', outcome: 'unknown', cause })
     this.#client.addCommand(new Preparing(textPacket(Code.prepare, text), ended, lost))
@@ -233,9 +246,10 @@ export class Runner {
     for (const { id } of statements) this.#client.addCommand(new Farewell(numberPacket(Code.close, id)))
   }
 
-  #execute(op: Op, statement: Statement, encoded: readonly Encoded[], next: Next): void {
+  /** @param anew What runs the statement where the server wants it prepared once more. */
+  #execute(op: Op, statement: Statement, encoded: readonly Encoded[], next: Next, anew: (() => void) | null): void {
     if (statement.parameters === encoded.length)
-      return this.#exchange(op, executePacket(statement.id, encoded), statement, next)
+      return this.#exchange(op, executePacket(statement.id, encoded), statement, next, anew)
     const cause = new ParameterError(
       `The server counts ${statement.parameters} placeholders in the statement, but ${encoded.length} values were given.`,
       { statement: { sql: op.stmt.text } },
@@ -243,7 +257,13 @@ export class Runner {
     clock.queueMicrotask(() => next({ kind: 'encode', outcome: 'not_started', cause }))
   }
 
-  #exchange(op: Op, packet: WrittenPacket, statement: Statement | null, next: Next): void {
+  #exchange(
+    op: Op,
+    packet: WrittenPacket,
+    statement: Statement | null,
+    next: Next,
+    anew: (() => void) | null = null,
+  ): void {
     const before = this.status
     const most = op.maxRows
     const port = op.port ?? null
@@ -290,7 +310,13 @@ export class Runner {
         },
         end: (refusal) => {
           if (port !== null) this.flow()
-          if (refusal !== null) return this.#refused(op, refusal, next)
+          if (refusal !== null) {
+            if (statement === null || anew === null || !this.#lacks(op, refusal))
+              return this.#refused(op, refusal, next)
+            this.prepared.remove(statement)
+            this.#close([statement])
+            return anew()
+          }
           op.tag = op.stmt.verb
           op.count = counts(op.stmt) ? affected : -1
           const kept = before === 'idle' && this.status === 'idle' && op.stmt.cls !== 'read'
@@ -307,22 +333,20 @@ export class Runner {
     )
   }
 
+  /** Whether the server has run nothing of a statement, because it has to be prepared again. A procedure may have run others before. */
+  #lacks({ stmt: { cls } }: Op, refusal: ServerRefusal): boolean {
+    return !this.stopping() && cls !== 'commits' && explainRefused(refusal).prepared === 'missing'
+  }
+
   #decoder(columns: readonly Column[], op: Op, statement: Statement | null): RowDecoder {
     if (statement === null) {
       op.shape = op.stmt.shape = shapeOf(columns)
       return decoderOf(columns, op.spec, this.#conversions, false)
     }
-    const { decode } = statement
-    const same = sameColumns(statement.columns, columns)
-    if (!same) statement.shape = shapeOf(columns)
+    const decode = decoderIn(statement, columns, op.spec, this.#conversions)
     // The same text has other columns in another database.
     op.shape = op.stmt.shape = statement.shape
-    if (decode !== null && statement.spec === op.spec && same) return decode
-    const made = decoderOf(columns, op.spec, this.#conversions, true)
-    statement.columns = columns
-    statement.spec = op.spec
-    statement.decode = made
-    return made
+    return decode
   }
 
   /** An error says nothing of the transaction: where one is open, or may be, a ping does. */
@@ -373,8 +397,4 @@ export class Runner {
     const cause = new UsageError(why, { outcome: 'unknown' })
     this.#host.broken({ kind: 'protocol', outcome: 'unknown', cause })
   }
-}
-
-function refusedBy(refusal: ServerRefusal): Failure {
-  return { kind: 'server', outcome: 'rolled_back', fields: fieldsOf(refusal) }
 }

@@ -1,7 +1,7 @@
 // One session of MySQL or MariaDB as a raw connection: a unit in flight whose operations are sent one by one, reset, ping, cancel with
 // quarantine, loss. The bytes go through mysql2's connection; the runner knows what they mean.
 import { currentDatabase } from '../../mysql/dialect.ts'
-import { wasUnread } from '../../mysql/errno.ts'
+import { wasIdle, wasUnread } from '../../mysql/errno.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { InForce } from '../../sql/settings.ts'
 import { clock, before, deferred } from '../../util/clock.ts'
@@ -21,16 +21,12 @@ import { check } from './check.ts'
 import type { Client } from './client.ts'
 import { endsSession, lossOutcome, skipped, stopped, wasStopped } from './outcome.ts'
 import { Code, textPacket } from './packets.ts'
-import { Runner, type RunnerHost } from './runner.ts'
-import type { Conversions } from './types.ts'
+import { holdsNoMore } from './room.ts'
+import { Runner, type RunnerHost, type RunnerOptions } from './runner.ts'
 import type { Encoded } from './values.ts'
 
-export interface SessionOptions {
+export interface SessionOptions extends RunnerOptions {
   readonly id: number
-  readonly conversions: Conversions
-  readonly statementCacheSize: number
-  /** The database of the login; `''` for none. */
-  readonly database: string
   readonly returning: boolean
   readonly established: Establishing
   /** Asks the server, over a connection made for it, to stop what this session runs. */
@@ -80,7 +76,7 @@ export class Session implements RawConnection, RunnerHost {
     this.#loan = new Loan(client)
     this.#hooks = hooks
     this.#options = options
-    this.#runner = new Runner(client, this, options.conversions, options.statementCacheSize, options.database)
+    this.#runner = new Runner(client, this, options)
     this.#baseline = new Baseline(this.#runner, options.established, options.database)
     this.#runner.stopping = () => this.#stopping
     client.on('error', (cause) => this.broken({ kind: 'lost', outcome: 'unknown', cause }))
@@ -179,7 +175,13 @@ export class Session implements RawConnection, RunnerHost {
     this.#runner.run(op, encoded[index] ?? [], (failure) => {
       if (!this.#alive) return
       if (failure !== null && endsSession(failure)) {
-        if (wasUnread(failure.fields ?? {})) this.#ends.push({ op, failure })
+        const fields = failure.fields ?? {}
+        if (wasUnread(fields)) this.#ends.push({ op, failure })
+        else if (wasIdle(fields) && this.#runner.status === 'idle') {
+          // The error was on its way when the statement was sent: nobody has read it.
+          this.#running = null
+          return this.broken({ kind: 'lost', outcome: 'unknown' })
+        }
         return this.broken({ ...failure, kind: 'lost', outcome: 'unknown' })
       }
       this.#running = null
@@ -363,6 +365,7 @@ export class Session implements RawConnection, RunnerHost {
     if (!this.#alive) return
     this.#alive = false
     this.#lostBy = failure
+    holdsNoMore(this.#runner)
     const ends = new Map(this.#ends.map((end) => [end.op, end.failure]))
     const [ops, running, { status }] = [this.#ops, this.#running, this.#runner]
     this.#ops = []

@@ -29,6 +29,8 @@ export const Type = {
   dateTime: 12,
   year: 13,
   bit: 16,
+  /** Of MySQL 9. */
+  vector: 242,
   json: 245,
   newDecimal: 246,
   varString: 253,
@@ -127,7 +129,7 @@ const bytes: Read = (cursor) => cursor.bytes()
 const utf8: Read = (cursor) => cursor.text()
 
 function isBytes({ type, charset }: Column): boolean {
-  if (type === Type.bit || type === Type.geometry) return true
+  if (type === Type.bit || type === Type.geometry || type === Type.vector) return true
   return charset === bytesCharset && type >= 249 && type <= 254
 }
 
