@@ -1,6 +1,14 @@
 /** Answers of MySQL that come seldom: a prepared statement that is gone, no room for one, an end that was on its way, and junk. */
 
-import { ConnectionLostError, createDb, type Db, QueryError, type Transaction, TransactionTimeoutError } from 'genever'
+import {
+  ConnectionLostError,
+  createDb,
+  type Db,
+  QueryError,
+  type Transaction,
+  TransactionTimeoutError,
+  UsageError,
+} from 'genever'
 import { createConnection } from 'mysql2/promise'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { caught } from '../support/caught.ts'
@@ -109,6 +117,27 @@ describeMysql('answers of MySQL', () => {
     const error = await caught(db.status(sql))
     expect([error.constructor, error.outcome]).toEqual([ConnectionLostError, 'unknown'])
     expect(await db.scalar('select 1')).toBe(1)
+  })
+
+  test.each([
+    ['client_ed25519', /plugin client_ed25519, which mysql2 does not have/],
+    ['mysql_clear_password', /plugin mysql_clear_password, by which anybody in between would read the password/],
+  ])('a server that asks for the authentication plugin %s gets no password, and that is said', async (plugin, says) => {
+    const ask = Buffer.concat([Buffer.from([0xfe]), Buffer.from(`${plugin}\0${'s'.repeat(20)}\0`)])
+    let logins = 0
+    await using front = await mysqlFront(server.url, {
+      text: () => null,
+      login: () => {
+        logins++
+        return packetOf(ask, 2)
+      },
+    })
+    const url = new URL(front.url)
+    url.password = 'secret'
+    await using other = createDb(url.href)
+    const error = await caught(other.open())
+    expect([error.constructor, error.outcome, logins]).toEqual([UsageError, 'not_started', 1])
+    expect(error.message).toMatch(says)
   })
 
   test('where the server has no room for a prepared statement, other sessions give theirs up', async () => {

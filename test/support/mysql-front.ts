@@ -13,6 +13,8 @@ export interface Passing {
   readonly greeting?: (packet: Buffer) => Buffer
   /** A text to be run or prepared, before the server gets it. Null: it goes on; else the client gets this as its answer. */
   readonly text: (text: string) => Buffer | null
+  /** The login; as `text`. */
+  readonly login?: () => Buffer | null
   /** A prepared statement to be run; as `text`. */
   readonly execute?: () => Buffer | null
 }
@@ -22,7 +24,7 @@ const [query, prepare, execute] = [0x03, 0x16, 0x17]
 /** Listens in front of the server of that URL; leaving its `await using` block ends it and all its connections. */
 export async function mysqlFront(
   url: string,
-  { greeting = (packet) => packet, text, execute: run = () => null }: Passing,
+  { greeting = (packet) => packet, login = () => null, text, execute: run = () => null }: Passing,
 ): Promise<MysqlFront> {
   const target = new URL(url)
   const sockets = new Set<Socket>()
@@ -44,9 +46,12 @@ export async function mysqlFront(
       client.write(greeting(packet))
     })
     upstream.on('data', (chunk: Buffer) => answers.pass(chunk))
+    let loggedIn = false
     const commands = packets((packet) => {
       const isText = [query, prepare].includes(packet[4] as number) && packet[3] === 0
-      const answer = isText ? text(packet.toString('utf8', 5)) : packet[4] === execute && packet[3] === 0 ? run() : null
+      const isRun = packet[4] === execute && packet[3] === 0
+      const answer = !loggedIn ? login() : isText ? text(packet.toString('utf8', 5)) : isRun ? run() : null
+      loggedIn = true
       if (answer === null) upstream.write(packet)
       else client.write(answer)
     })

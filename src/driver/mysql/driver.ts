@@ -175,6 +175,8 @@ async function connect(
 /** Why no connection came about. */
 function openFailure(error: unknown): Failure {
   const { errno, sqlState, message } = error as { errno?: unknown; sqlState?: unknown; message?: unknown }
+  const [, plugin] = /authentication using (?:unknown plugin )?(\w+)/.exec(String(message)) ?? []
+  if (plugin !== undefined) return { kind: 'lost', outcome: 'not_started', cause: unfitLogin(plugin, error) }
   // The client gives errors of sockets numbers below 0.
   if (typeof errno === 'number' && errno > 0)
     return {
@@ -216,6 +218,18 @@ async function killQuery(
   if (done) client.end()
   else client.destroy()
   return done ? 'served' : 'failed'
+}
+
+function unfitLogin(plugin: string, cause: unknown): UsageError {
+  const why =
+    plugin === 'mysql_clear_password'
+      ? 'by which anybody in between would read the password'
+      : 'which mysql2 does not have'
+  return new UsageError(
+    `The server asks for the authentication plugin ${plugin}, ${why}. The password was not sent. Give the user of the server another one, such as ` +
+      'caching_sha2_password or mysql_native_password.',
+    { outcome: 'not_started', cause },
+  )
 }
 
 const tls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HANDSHAKE_)/
