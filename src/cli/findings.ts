@@ -135,19 +135,19 @@ function connections(engine: Engine, server: Server, processes: number): Finding
 function pooler(engine: Engine, { pid }: Server, told: number | undefined): Finding {
   const between = told !== undefined && told !== pid
   const about = 'pooler'
-  const asked = engine.options.pooler !== undefined
+  const asked = engine.options.connection['knownPooler'] === true
   if (between && !asked)
     return {
       level: 'error',
       about,
       says: 'something between here and the server shares its sessions, and the pool does not know',
-      remedy: "Set pooler: 'transaction' (URL: pgbouncer=true), or connect to the server itself.",
+      remedy: "Set pooler: 'transaction' (URL: pgbouncer=true) or 'session', or connect to the server itself.",
     }
   if (!between && asked)
     return {
       level: 'note',
       about,
-      says: "pooler: 'transaction' is set, and no pooler was seen",
+      says: 'the option pooler is set, and no pooler was seen',
       remedy: 'Without a pooler leave it out: statements are prepared then, and sessions keep their settings.',
     }
   return { level: 'ok', about, says: between ? 'seen, and known' : 'none' }

@@ -182,7 +182,7 @@ export interface Descriptor {
   readonly pooler: boolean
   /**
    * Whether it prepares statements through such a pooler by names that are made of their texts. It gets the option `pooledNames` then.
-   * Default false.
+   * With the option `pooler` it gets `knownPooler`. Default false.
    */
   readonly pooledNames?: boolean | undefined
   /** Loads the driver when the first engine opens. Null: the URLs are known, but there is no driver for them yet. */

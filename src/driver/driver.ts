@@ -213,6 +213,13 @@ export interface RefusedStatement {
   readonly failure: Failure
 }
 
+/** A statement that fails, with this SQLSTATE, where another session answers than the one that was announced. */
+export interface Proof {
+  readonly sql: string
+  readonly params: readonly unknown[]
+  readonly refuted: string
+}
+
 /** One session on a server. One operation or unit after the other is submitted; each settles once, in the order in which they were submitted. */
 export interface RawConnection {
   /** The server's process id where there is one, otherwise a counter. */
@@ -229,6 +236,11 @@ export interface RawConnection {
   readonly maxInFlight: number
   /** The pooler in between is known to lend it one session of the server until all that was submitted was answered. Default false. */
   readonly keepsServer?: boolean | undefined
+  /**
+   * That no pooler is in between of which nobody has said anything. It goes in front of the first statement that leaves something in
+   * the session, in its unit. Null: it was proved. Undefined: there is nothing to prove.
+   */
+  proof?: Proof | null | undefined
   /** Whether it takes operations with a `portal`. Default false. */
   readonly portals?: boolean | undefined
   /**

@@ -1,11 +1,12 @@
 // How the settings of a statement are put in force on its connection: the differences from those in force go in front of it, in
 // its unit, so that it does not run when that fails. The connection remembers what is in force (`InForce`).
-import type { Failure, Op, RawConnection } from '../driver/driver.ts'
+import type { Failure, Op, Proof, RawConnection } from '../driver/driver.ts'
 import { type Compiled, Dirty } from '../sql/compiled.ts'
 import { type Change, InForce, type Settings } from '../sql/settings.ts'
 import type { ResolvedOptions } from '../options/options.ts'
 import type { StatementCache } from '../sql/compile.ts'
 import type { Dialect } from '../sql/dialect.ts'
+import { UsageError } from '../errors/index.ts'
 import { OwnOp } from './own-op.ts'
 
 /** An engine, as far as it is needed here. */
@@ -34,6 +35,43 @@ interface Main {
   prefixFailure: Failure | null
 }
 
+/** What goes in front of the first statement that leaves something in a session: nobody else may have the session next. */
+export function proofOps({ statements }: Pick<Words, 'statements'>, raw: RawConnection, main: Main | null): Op[] {
+  return raw.proof ? [new ProofOp(statements.compileInternal(raw.proof.sql), raw, raw.proof, main)] : []
+}
+
+class ProofOp extends OwnOp {
+  readonly #raw: RawConnection
+  readonly #proof: Proof
+  readonly #main: Main | null
+
+  constructor(stmt: Compiled, raw: RawConnection, proof: Proof, main: Main | null) {
+    super(stmt, proof.params)
+    this.#raw = raw
+    this.#proof = proof
+    this.#main = main
+  }
+
+  protected over(failure: Failure | null): void {
+    if (failure === null) this.#raw.proof = null
+    else if (this.#main !== null && failure.kind !== 'skipped')
+      this.#main.prefixFailure ??= this.#refuted(failure) ? unsaid() : { ...failure, outcome: 'not_started' }
+  }
+
+  #refuted({ kind, fields }: Failure): boolean {
+    return kind === 'server' && fields?.code === this.#proof.refuted
+  }
+}
+
+function unsaid(): Failure {
+  const cause = new UsageError(
+    'A pooler is in between: another session of the server answers than the one that was announced. This statement needs a session ' +
+      "that stays. Set the option pooler: 'transaction' (in a URL: pgbouncer=true) if the pooler lends sessions for one transaction, " +
+      "or pooler: 'session' if it lends one for as long as the connection is open.",
+  )
+  return { kind: 'refused', outcome: 'not_started', refusal: { reason: 'usage' }, cause }
+}
+
 /** Of transactions behind a pooler, whose sessions keep nothing. */
 const bare = new InForce()
 
@@ -60,7 +98,7 @@ export function switchOps(
   known?.sent(changes)
   if (!pooled) raw.dirty |= raw.inForce.mayStay && changes.every(isPlain(engine)) ? Dirty.framed : reset
   const until = pooled ? 'transaction' : 'session'
-  const ops: SwitchOp[] = []
+  const ops: Op[] = pooled ? [] : proofOps(engine, raw, main)
   for (let at = 0; at < changes.length;) {
     const [name, value] = changes[at] as Change
     const end = value === null ? at + 1 : endOfValues(changes, at, words.alone)

@@ -244,9 +244,12 @@ export interface EngineOptions<C = never> extends DriverOptions {
    * `pool_mode = transaction`. The engine then leaves nothing in the session: it resets nothing, and
    * prepares statements only if `prepare` is true.
    * The `settings` of scopes and `isolation` are set in each transaction. Statements that change the session are refused.
-   * The options `settings`, `onConnect`, `reset: 'always'`, and `prebake` without `prepare` are refused too. Default: none.
+   * The options `settings`, `onConnect`, `reset: 'always'`, and `prebake` without `prepare` are refused too.
+   *
+   * `'session'`: it lends a session for as long as the connection is open, such as PgBouncer with `pool_mode = session`. Nothing changes
+   * by that. Without the option, settings and other session state are refused where such a pooler is found. Default: none.
    */
-  readonly pooler?: 'transaction' | undefined
+  readonly pooler?: 'transaction' | 'session' | undefined
   /**
    * Prepares every statement that was baked on the `db` on each new connection, after `onConnect` and within
    * `pool.connectTimeoutMs`. At most `statementCacheSize` statements are prepared. Default false: each is prepared when it

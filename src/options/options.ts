@@ -79,7 +79,7 @@ const common: Readonly<Record<string, Check | GroupCheck>> = {
   leak: { group: { afterMs: milliseconds(1, true) } },
   slow: { group: { afterMs: milliseconds(0, true) } },
   repeats: { group: { afterTimes: integer(1, undefined, true) } },
-  pooler: anyOf('transaction'),
+  pooler: anyOf('transaction', 'session'),
   prepare: boolean,
   prebake: boolean,
   reset: anyOf('dirty', 'always'),
@@ -163,8 +163,8 @@ function resolve(source: string | EngineOptions | undefined, options: EngineOpti
     leak: Object.freeze({ afterMs: given.leak?.afterMs ?? Infinity }),
     slow: Object.freeze({ afterMs: given.slow?.afterMs ?? Infinity }),
     repeats: Object.freeze({ afterTimes: given.repeats?.afterTimes ?? Infinity }),
-    pooler: given.pooler,
-    prepare: given.prepare ?? given.pooler === undefined,
+    pooler: given.pooler === 'session' ? undefined : given.pooler,
+    prepare: given.prepare ?? given.pooler !== 'transaction',
     prebake: given.prebake ?? false,
     statementCacheSize: given.statementCacheSize ?? 256,
     reset: given.reset ?? 'dirty',
@@ -210,7 +210,7 @@ function merge(first: EngineOptions, second: EngineOptions, problems: OptionProb
 /** What each of them allows, and all of them together do not. */
 function checkTogether(server: Server, driver: Descriptor, problems: OptionProblem[]): void {
   const { given } = server
-  if (given.pooler !== undefined) checkPooled(server, driver, problems)
+  if (given.pooler !== undefined) checkPooler(server, driver, problems)
   if (given.prebake === true && given.prepare === false)
     problems.push({ name: 'prebake', problem: 'contradicts prepare: false' })
   if (given.prebake === true && given.statementCacheSize === 0)
@@ -224,11 +224,13 @@ function checkTogether(server: Server, driver: Descriptor, problems: OptionProbl
 }
 
 /** What would be left to a session that is another one in the next transaction. */
-function checkPooled(
-  { given: { settings, onConnect, prepare, prebake, reset }, said }: Server,
+function checkPooler(
+  { given: { pooler: kind, settings, onConnect, prepare, prebake, reset }, said }: Server,
   { pooler, pooledNames, name }: Descriptor,
   problems: OptionProblem[],
 ): void {
+  if (!pooler) problems.push({ name: 'pooler', problem: `is not an option of ${name}` })
+  if (kind === 'session') return
   const strange = {
     settings: settings !== undefined && Object.keys(settings).length > 0,
     'options of the URL, or PGOPTIONS': said.options !== undefined,
@@ -239,7 +241,6 @@ function checkPooled(
     problems.push({ name: 'prepare', problem: `is not possible with pooler and ${name}` })
   if (prebake === true && prepare === undefined)
     problems.push({ name: 'prebake', problem: 'contradicts pooler without prepare: true' })
-  if (!pooler) problems.push({ name: 'pooler', problem: `is not an option of ${name}` })
   for (const [option, isGiven] of Object.entries(strange))
     if (isGiven)
       problems.push({
@@ -272,13 +273,15 @@ function connect(driver: Descriptor, server: Server, problems: OptionProblem[]):
   checkOwn(driver, given, problems)
   const { user, database, directory, memory, applicationName, settings, int8, timestamp, statementCacheSize } = given
   const { defaults } = driver
+  const pooled = driver.pooledNames === true
   const own = Object.entries(given).filter(([name]) => !completed.has(name) && Object.hasOwn(driver.options, name))
   const session = {
     int8: int8 ?? defaults.int8,
     timestamp,
     settings: settings === undefined ? undefined : Object.freeze(bare(settings)),
     statementCacheSize: statementCacheSize ?? defaults.statementCacheSize,
-    pooledNames: driver.pooledNames === true && given.pooler !== undefined && given.prepare === true ? true : undefined,
+    pooledNames: pooled && given.pooler === 'transaction' && given.prepare === true ? true : undefined,
+    knownPooler: pooled && given.pooler !== undefined ? true : undefined,
     ...Object.fromEntries(own),
   }
   if (driver.where === 'directory') {

@@ -144,7 +144,7 @@ function withSchema(
   const { schema } = said
   if (schema === undefined) return settings
   const path = `"${schema.replaceAll('"', '""')}"`
-  if ((pooler ?? said.pooler) !== undefined) {
+  if ((pooler ?? said.pooler) === 'transaction') {
     if (schema !== 'public')
       problems.push({
         name: 'schema',

@@ -85,6 +85,19 @@ for (const [name, there, start] of kinds) {
       expect(await told.scalar('select $1::int + 1', [1])).toBe(2)
     })
 
+    test('without the option what needs a session is refused, so nothing reaches others', async () => {
+      await using at = await place()
+      await using unaware = createDb(at.pooled, { prepare: false, pool: { max: 5 } })
+      const asked = Array.from({ length: 20 }, (_, n) => async () => {
+        const error = await caught(unaware.scope(() => unaware.scalar(who), { settings: { 'app.who': `${n}` } }))
+        expect(error).toBeInstanceOf(UsageError)
+        expect(error.message).toContain("Set the option pooler: 'transaction'")
+        expect(await unaware.scalar(who)).toBe('')
+      })
+      await Promise.all(asked.map((ask) => ask()))
+      expect(await Promise.all([1, 2, 3, 4].map(() => at.db.scalar(who)))).toEqual(['', '', '', ''])
+    })
+
     test('fifty workers on two sessions: every statement is answered, and by its own parameters', async () => {
       await using at = await place()
 
@@ -359,7 +372,7 @@ test.each<[string, EngineOptions]>([
   ['prebake', { prebake: true }],
   ['reset', { reset: 'always' }],
   ['pooler', { memory: true }],
-  ['pooler', { pooler: 'session' as 'transaction' }],
+  ['pooler', { pooler: 'statement' as 'transaction' }],
 ])('the option %s contradicts it', async (name, options) => {
   const error = await caught(createDb({ pooler: 'transaction', ...options }).open())
   expect(error).toBeInstanceOf(InvalidOptionError)

@@ -250,6 +250,18 @@ describe('options are refused', () => {
     expect(refused({ [name]: value })).toEqual([name])
   })
 
+  test('a pooler that lends a session for as long as the connection is open changes nothing else', () => {
+    const without = resolveOptions({ prebake: true, settings: { a: 'b' }, reset: 'always' })
+    const said = resolveOptions({ pooler: 'session', prebake: true, settings: { a: 'b' }, reset: 'always' })
+    const { knownPooler, ...connection } = said.connection as Record<string, unknown>
+    expect(knownPooler).toBe(true)
+    expect(connection).toEqual(without.connection)
+    const { pooler, prepare, prebake, reset } = without
+    expect(said).toMatchObject({ pooler, prepare, prebake, reset })
+    expect([pooler, prepare]).toEqual([undefined, true])
+    expect(refused({ pooler: 'session', memory: true })).toEqual(['pooler'])
+  })
+
   test('behind a pooler prebake needs prepare: true, which needs a driver that can', () => {
     const pooler = 'transaction'
     expect(refused({ pooler, prebake: true })).toEqual(['prebake'])

@@ -3,7 +3,7 @@
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { InForce } from '../../sql/settings.ts'
 import { OpState } from '../driver.ts'
-import type { ConnectionHooks, Failure, Op, RawConnection, RefusedStatement, Unit } from '../driver.ts'
+import type { ConnectionHooks, Failure, Op, Proof, RawConnection, RefusedStatement, Unit } from '../driver.ts'
 import { interrupt } from '../interrupt.ts'
 import { clock, before } from '../../util/clock.ts'
 import { ProtocolError } from '../../errors/index.ts'
@@ -39,6 +39,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   alive = true
   quarantined = false
   keepsServer = false
+  proof: Proof | null = null
   readonly inForce: InForce = new InForce()
   readonly writer: MessageWriter = new MessageWriter()
   /** How often something was sent. */

@@ -10,6 +10,7 @@ import { inRoot } from '../../util/context.ts'
 import { currentChain } from '../context/chain.ts'
 import type { EngineCore } from '../core.ts'
 import { OwnOp } from '../own-op.ts'
+import { proofOps } from '../switching.ts'
 import { EngineOp } from '../query/op.ts'
 import { type Listener, lossOf } from './listener.ts'
 
@@ -160,9 +161,9 @@ export class Ear {
     const raw = this.#raw
     if (raw === null) throw { kind: 'lost', outcome: 'not_started' } satisfies Failure as unknown
     const op = new TextOp(this.#statement(sql))
-    raw.submit(op)
+    raw.submitUnit({ ops: [...proofOps(this.#engine, raw, op), op] })
     if (!(await before(until, op.settled))) raw.destroy(lost)
-    if (op.failure !== null || op.state !== OpState.settled) throw (op.failure ?? lost) as unknown
+    if (op.failure !== null || op.state !== OpState.settled) throw (op.prefixFailure ?? op.failure ?? lost) as unknown
   }
 
   #statement(sql: string): Compiled {
@@ -275,6 +276,7 @@ export class Ear {
 /** A statement of the engine on that connection. */
 class TextOp extends OwnOp {
   failure: Failure | null = null
+  prefixFailure: Failure | null = null
   readonly #end = deferred<boolean>()
   readonly settled: Promise<boolean> = this.#end.promise
 

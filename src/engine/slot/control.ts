@@ -12,7 +12,7 @@ import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { releases, sendControl } from './sending.ts'
 import type { Holding } from './holding.ts'
-import { mustBegin, switchOps } from '../switching.ts'
+import { mustBegin, proofOps, switchOps } from '../switching.ts'
 import { clock } from '../../util/clock.ts'
 
 class ControlOp extends OwnOp {
@@ -64,7 +64,7 @@ export function prefixOf(slot: Holding, op: EngineOp, due: boolean): Op[] | Erro
 
 function makePrefix(slot: Holding, op: EngineOp, due: boolean): Op[] | null {
   const begins = op.transaction !== null && op.transaction.unsent
-  const switches = due ? switching(slot, op, op.transaction === null) : null
+  const switches = (due ? switching(slot, op, op.transaction === null) : null) ?? proving(slot, op)
   const { unreleased } = slot.flight
   if (!begins && unreleased === null) return switches
   const ops = releases(slot, unreleased, op)
@@ -78,6 +78,16 @@ function makePrefix(slot: Holding, op: EngineOp, due: boolean): Op[] | null {
     if (each === op.transaction) break
   }
   return switches === null ? ops : [...ops, ...switches]
+}
+
+/** What such a statement does has to stay with the session. */
+const staying = Pin.settings | Pin.role | Pin.temp | Pin.listen | Pin.locks | Pin.cursors | Pin.prepared | Pin.sequences
+
+function proving({ engine, lease }: Holding, op: EngineOp): Op[] | null {
+  const { raw } = lease as Lease
+  const { cls, pins } = op.stmt
+  const leaves = op instanceof Opener || ((pins & staying) !== 0 && cls !== 'multi')
+  return leaves && raw.proof ? proofOps(engine, raw, op) : null
 }
 
 function switching({ engine, lease }: Holding, op: EngineOp, alone: boolean): Op[] | null {
@@ -123,12 +133,13 @@ export function openerOf(
   drop: () => void,
 ): Opener | TransactionStateError | null {
   const begins = op.transaction?.unsent === true
-  const { cls, verb } = op.stmt
+  const { cls, verb, pins } = op.stmt
   const { pooler } = slot.engine.options
   const { raw } = slot.lease as Lease
   if (op instanceof Opener) return null
   if (due && pooler === undefined && raw.status === 'idle' && mustBegin(slot.engine, raw, op.wanted))
     return new Opener(op, drop, null)
+  if (cls === 'multi' && (pins & staying) !== 0 && raw.proof) return new Opener(op, drop)
   if (begins) return cls === 'multi' ? new Opener(op, drop) : null
   if (cls === 'multi' && slot.flight.unreleased !== null) return new Opener(op, drop)
   if (!due || !standsAlone(op.stmt)) return null

@@ -1,5 +1,5 @@
 // A session over a wire that the server has let in. For every driver that reaches PostgreSQL over the network.
-import type { ConnectionHooks, Failure } from '../../driver.ts'
+import type { ConnectionHooks, Failure, Proof } from '../../driver.ts'
 import type { Login } from './login.ts'
 import { askPooler, keepsNothing } from './ask-pooler.ts'
 import type { ServerOptions } from '../parameters/server-options.ts'
@@ -46,6 +46,7 @@ export async function startSession(
     const failure = await session.establish("SET datestyle TO 'ISO'", deadline)
     if (failure !== null) throw destroyed(session, failure)
   }
+  if (options.knownPooler !== true && processId) session.proof = proofOf(processId)
   const { pooler } = shared
   if (pooler === null) return session
   const answer = pooler.keeps ? await askPooler(session, deadline) : keepsNothing
@@ -55,6 +56,17 @@ export async function startSession(
   session.keepsServer = answer.holds
   if (!answer.keeps) hooks.unprepared?.()
   return session
+}
+
+/** A pooler announces a number of its own: it has no session of the server yet, or will lend another one. */
+function proofOf(processId: number): Proof {
+  const answers = 'pg_catalog.pg_backend_pid()'
+  const told = `'session ' || ${answers} || ' answers in place of ' || $1::pg_catalog.int4`
+  return {
+    sql: `select case when ${answers} = $1::pg_catalog.int4 then 1 else (${told})::pg_catalog.int4 end`,
+    params: [processId],
+    refuted: '22P02',
+  }
 }
 
 function destroyed(session: Session, failure: Failure): unknown {

@@ -62,6 +62,8 @@ export interface ServerOptions {
   readonly statementCacheSize?: number | undefined
   /** They are prepared by name through a transaction pooler that keeps them for its clients. */
   readonly pooledNames?: true | undefined
+  /** Somebody has said what kind of pooler is in between. */
+  readonly knownPooler?: true | undefined
 }
 
 const oneOf = (...words: readonly string[]): Check => [
@@ -107,6 +109,7 @@ const checks: Readonly<Record<keyof ServerOptions, Check>> = {
   int8: ["'number', 'bigint' or 'string'", (value) => value === 'number' || value === 'bigint' || value === 'string'],
   timestamp: oneOf('utc', 'local'),
   pooledNames: ['true', (value) => value === true],
+  knownPooler: ['true', (value) => value === true],
   statementCacheSize: ['a whole number, at least 0', (value) => Number.isInteger(value) && Number(value) >= 0],
 }
 
