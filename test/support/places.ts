@@ -109,6 +109,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
         'query/runner.ts',
         'query/cursor.ts',
         'query/execute.ts',
+        'client/keyed-turns.ts',
         'client/lock.ts',
         'transaction/outcome.ts',
         'transaction/ending.ts',

@@ -18,6 +18,7 @@ import { ambientDefaults, currentChain, type Link, openTransaction, push, runIn 
 import { Frame } from '../context/frame.ts'
 import { callOptions } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
+import { KeyedTurns } from './keyed-turns.ts'
 import { unconverted } from '../../sql/conversions.ts'
 import type { AmbientRunner, StatementEngine } from '../query/runner.ts'
 
@@ -57,69 +58,16 @@ const checkKey: Check = (key) => {
   return `must be a text, a whole number, or two of 32 bits in an array, not ${describeType(key)}`
 }
 
-interface Turn {
-  readonly granted: boolean
-  /** Gives true when it is this one's turn. */
-  readonly turn: Promise<boolean>
-  /** Gives the thing back, or the wait up. */
-  readonly leave: () => void
-}
-
-interface Entry {
-  readonly shared: boolean
-  granted: boolean
-  readonly grant: () => void
-}
-
-class KeyedTurns {
-  /** For each thing the holders, then the waiters. */
-  readonly #queues = new Map<string, Entry[]>()
-
-  ask(name: string, shared: boolean): Turn {
-    const queue = this.#queues.get(name) ?? []
-    this.#queues.set(name, queue)
-    const { promise: turn, resolve } = deferred<boolean>()
-    const entry: Entry = { shared, granted: false, grant: () => resolve(true) }
-    queue.push(entry)
-    this.#admit(queue)
-    return { granted: entry.granted, turn, leave: () => this.#leave(name, queue, entry) }
-  }
-
-  /** Whether one alone has the thing. */
-  isAlone(name: string): boolean {
-    return this.#queues.get(name)?.filter(({ granted }) => granted).length === 1
-  }
-
-  #leave(name: string, queue: Entry[], entry: Entry): void {
-    const at = queue.indexOf(entry)
-    if (at < 0) return
-    queue.splice(at, 1)
-    this.#admit(queue)
-    if (queue.length === 0) this.#queues.delete(name)
-  }
-
-  #admit(queue: readonly Entry[]): void {
-    for (const [index, entry] of queue.entries()) {
-      if (index > 0 && !(entry.shared && (queue[index - 1] as Entry).shared)) return
-      if (entry.granted) continue
-      entry.granted = true
-      entry.grant()
-    }
-  }
-}
-
-/** The locks that code of each session holds here. */
-const held = new WeakMap<Slot, KeyedTurns>()
-/** Of each frame whose work holds one: which session, and which lock. */
+/** A lock that the work of a frame holds on a session. */
 interface Hold {
   readonly slot: Slot
   readonly name: string
   readonly shared: boolean
 }
 
+/** The locks that code of each session holds here. */
+const held = new WeakMap<Slot, KeyedTurns>()
 const holding = new WeakMap<Frame, Hold>()
-
-const nameOf = (key: LockKey): string => (typeof key === 'string' ? `text ${key}` : `number ${String(key)}`)
 
 /** How code with this chain holds that lock on that session, which the work around it has taken; null: it does not. */
 function holdOf(slot: Slot, name: string, chain: Link | undefined): Hold | null {
@@ -145,22 +93,54 @@ export async function lock<T>(
   const words = engine.dialect.locks
   if (words === undefined)
     throw new UsageError(`${engine.dialect.title} has no advisory locks, so there is no lock() here.`)
+  const asked = new Asked(source, words, key, options)
   // `work` is where the source is.
-  return runIn(source.chainHere(), () => locked(source, engine, words, key, work, options))
+  return runIn(source.chainHere(), () => locked(asked, engine, work))
 }
 
-async function locked<T>(
-  source: AmbientRunner,
-  engine: StatementEngine,
-  words: LockWords,
-  key: LockKey,
-  work: () => Promise<T> | T,
-  options: LockOptions,
-): Promise<T | undefined> {
+/** A lock that a call asks for. */
+class Asked {
+  readonly source: AmbientRunner
+  readonly key: LockKey
+  readonly name: string
+  readonly options: LockOptions
+  readonly shared: boolean
+  /** It gives up where the lock is not free. */
+  readonly attempt: boolean
+  readonly #words: LockWords
+
+  constructor(source: AmbientRunner, words: LockWords, key: LockKey, options: LockOptions) {
+    this.source = source
+    this.key = key
+    this.name = typeof key === 'string' ? `text ${key}` : `number ${String(key)}`
+    this.options = options
+    this.shared = options.shared === true
+    this.attempt = options.try === true
+    this.#words = words
+  }
+
+  /** Of the server. False: an attempt was in vain. */
+  async take(until: 'work' | 'transaction', timeoutMs: number | undefined): Promise<boolean> {
+    const { shared, attempt, options } = this
+    const { sql, params } = this.#words.take(this.key, { shared, attempt, until })
+    const limits = { timeoutMs, signal: options.signal, ...unconverted }
+    return (await this.source.scalar<boolean>(sql, params, limits)) === true
+  }
+
+  /** False: the session did not have it. */
+  async free(): Promise<boolean> {
+    const { sql, params } = this.#words.free(this.key, this.shared)
+    return (await this.source.scalar<boolean>(sql, params, { timeoutMs: Infinity, ...unconverted })) === true
+  }
+}
+
+async function locked<T>(asked: Asked, engine: StatementEngine, work: () => Promise<T> | T): Promise<T | undefined> {
+  const { source, options } = asked
   const chain = currentChain()
   const until = options.until ?? (openTransaction(engine, chain) === null ? 'work' : 'transaction')
   if (until === 'transaction') {
-    const inside = (): Promise<T | undefined> => inTransaction(source, words, key, work, options)
+    const inside = async (): Promise<T | undefined> =>
+      (await asked.take('transaction', options.timeoutMs)) ? work() : undefined
     return openTransaction(engine, chain) === null ? source.transaction(inside) : inside()
   }
   if (engine.options.pooler !== undefined)
@@ -169,10 +149,10 @@ async function locked<T>(
         'connect to the server directly.',
     )
   const slot = source.slotHere(engine, chain)
-  if (slot === null) return source.scope(() => lock(source, key, work, { ...options, until }))
-  const hold = holdOf(slot, nameOf(key), chain)
-  if (hold === null) return onSession(source, slot, words, key, work, options)
-  if (hold.shared && options.shared !== true)
+  if (slot === null) return source.scope(() => lock(source, asked.key, work, { ...options, until }))
+  const hold = holdOf(slot, asked.name, chain)
+  if (hold === null) return onSession(asked, slot, work)
+  if (hold.shared && !asked.shared)
     throw new UsageError(
       'This code holds the lock shared, and lock() asks for it alone. It would wait for itself. Ask for it alone outside, where it is ' +
         'not held yet.',
@@ -180,34 +160,15 @@ async function locked<T>(
   return work()
 }
 
-async function inTransaction<T>(
-  source: AmbientRunner,
-  words: LockWords,
-  key: LockKey,
-  work: () => Promise<T> | T,
-  { try: attempt = false, shared = false, timeoutMs, signal }: LockOptions,
-): Promise<T | undefined> {
-  const { sql, params } = words.take(key, { shared, attempt, until: 'transaction' })
-  const taken = await source.scalar<boolean>(sql, params, { timeoutMs, signal, ...unconverted })
-  return taken === true ? work() : undefined
-}
-
-async function onSession<T>(
-  source: AmbientRunner,
-  slot: Slot,
-  words: LockWords,
-  key: LockKey,
-  work: () => Promise<T> | T,
-  { try: attempt = false, shared = false, timeoutMs, signal }: LockOptions,
-): Promise<T | undefined> {
+async function onSession<T>(asked: Asked, slot: Slot, work: () => Promise<T> | T): Promise<T | undefined> {
   const { engine } = slot
+  const { source, name, shared } = asked
   const chain = currentChain()
-  const name = nameOf(key)
   const defaults = ambientDefaults(engine, chain)
-  const deadline = engine.until({ timeoutMs }, defaults)
+  const deadline = engine.until({ timeoutMs: asked.options.timeoutMs }, defaults)
   const turns = held.get(slot) ?? new KeyedTurns()
   held.set(slot, turns)
-  const leave = await takeTurn(turns, name, shared, attempt, deadline, signal)
+  const leave = await takeTurn(turns, asked, deadline)
   if (leave === null) return undefined
   const frame = new Frame('reusing', engine, source.token(), null, null, null)
   frame.defaults = defaults
@@ -215,22 +176,22 @@ async function onSession<T>(
   try {
     const left = deadline === Infinity ? undefined : Math.max(0, deadline - clock.now())
     try {
-      if (!(await take(source, words, key, { shared, attempt }, left, signal))) return undefined
+      if (!(await asked.take('work', left))) return undefined
     } catch (error) {
       // It may have been taken while it was being stopped. Nobody else's is freed: of this session nobody else has it.
-      if (slot.pins !== 0 && turns.isAlone(name)) await free(source, words, key, shared).catch(() => {})
+      if (slot.pins !== 0 && turns.isAlone(name)) await asked.free().catch(() => {})
       throw error
     }
     let result: T
     try {
       result = await runIn(push(frame, chain), work)
     } catch (error) {
-      await free(source, words, key, shared).catch(() => {})
+      await asked.free().catch(() => {})
       throw error
     }
     const outside = openTransaction(engine, chain) === null
     let cause: unknown
-    const freed = await free(source, words, key, shared).catch((error: unknown) => {
+    const freed = await asked.free().catch((error: unknown) => {
       // Its own outcome is that of a statement that was not sent, but the work has run.
       if (!outside || !(error instanceof ConnectionLostError)) throw error
       cause = error
@@ -250,14 +211,9 @@ async function onSession<T>(
 }
 
 /** Among those who share the session. Null: an attempt was in vain. */
-async function takeTurn(
-  turns: KeyedTurns,
-  name: string,
-  shared: boolean,
-  attempt: boolean,
-  deadline: number,
-  signal: AbortSignal | undefined,
-): Promise<(() => void) | null> {
+async function takeTurn(turns: KeyedTurns, asked: Asked, deadline: number): Promise<(() => void) | null> {
+  const { name, shared, attempt } = asked
+  const { signal } = asked.options
   const waiting = turns.ask(name, shared)
   if (waiting.granted) return waiting.leave
   if (attempt) {
@@ -295,21 +251,4 @@ async function inTime(turn: Promise<boolean>, deadline: number, signal: AbortSig
   } finally {
     unwatchSignal(signal, stop)
   }
-}
-
-async function take(
-  source: AmbientRunner,
-  words: LockWords,
-  key: LockKey,
-  how: { readonly shared: boolean; readonly attempt: boolean },
-  timeoutMs: number | undefined,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  const { sql, params } = words.take(key, { ...how, until: 'work' })
-  return (await source.scalar<boolean>(sql, params, { timeoutMs, signal, ...unconverted })) === true
-}
-
-async function free(source: AmbientRunner, words: LockWords, key: LockKey, shared: boolean): Promise<boolean> {
-  const { sql, params } = words.free(key, shared)
-  return (await source.scalar<boolean>(sql, params, { timeoutMs: Infinity, ...unconverted })) === true
 }
