@@ -1,7 +1,7 @@
 /** Code of the application around a request in a transaction that has statements of its own: error handlers, hooks, other middlewares. */
 
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { createDb, type Db } from 'genever'
@@ -269,6 +269,21 @@ test('in Hono a COMMIT that fails leaves nothing of its answer', async () => {
   const { status, headers } = await app.request('/', { method: 'POST' })
 
   expect([status, headers.get('x-answer'), headers.get('content-encoding')]).toEqual([500, null, null])
+})
+
+test('a request of a runtime that imitates Node, which has an object for a socket, is served', async () => {
+  const web = onHttp.genever(db, { log: false })
+  await web.open()
+  const request = new IncomingMessage({ readable: true } as never)
+  const done = gate()
+  const handler = web.handler(async () => {
+    await note('served')
+    done.open()
+  })
+  handler(request, new ServerResponse(request))
+  await done.promise
+
+  expect(await notes()).toEqual(['served'])
 })
 
 test('a client that leaves a handler of Fastify that never answers has all of its transactions rolled back', async () => {

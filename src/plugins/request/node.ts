@@ -94,7 +94,8 @@ const left = new WeakMap<Socket, Set<() => void>>()
 /** Node closes only responses that have a socket: one that waits behind another is forgotten when the client leaves. */
 function whenLeft(response: ServerResponse, work: () => void): void {
   const socket = response.req?.socket as Socket | undefined
-  if (socket === undefined) return
+  // Where Node is only imitated there may be none, or an object in its place.
+  if (typeof socket?.once !== 'function') return
   if (socket.destroyed) {
     work()
     return
