@@ -25,10 +25,10 @@ export async function start(url: string, count: number): Promise<string> {
   const others = all.get(base) ?? []
   const lines = [...all].map(([name, samples]): Cell[] => {
     const of = (what: keyof Started): string => median(samples.map((sample) => sample[what])).toFixed(1)
-    const ratios = samples.map(({ cpu }, at) => cpu / (others[at]?.cpu ?? NaN))
+    const ratios = samples.map(({ total }, at) => total / (others[at]?.total ?? NaN))
     const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part).toFixed(2))
-    return [name, of('loaded'), of('total'), of('cpu'), name === base ? '' : `${middle} (${low}–${high})`, of('memory')]
+    return [name, of('loaded'), of('total'), name === base ? '' : `${middle} (${low}–${high})`, of('memory')]
   })
-  const figures = ['loaded ms', 'first row ms', 'CPU ms', 'of pg', 'RSS MB']
+  const figures = ['loaded, CPU ms', 'first row, CPU ms', 'of pg', 'RSS MB']
   return table(['', ...figures], lines, figures)
 }
