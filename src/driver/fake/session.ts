@@ -265,9 +265,9 @@ export function transactionControl(text: string): ControlText | null {
   return control.kind === 'other' || control.kind === 'modes' ? null : control
 }
 
-/** An ErrorResponse. */
+/** An ErrorResponse. A server names the routine that complains, by which it is told from a pooler. */
 export function refused({ error: code, message = `error ${code}`, fields }: ServerFault): Refused {
-  return { error: { severity: 'ERROR', code, message, ...fields } }
+  return { error: { severity: 'ERROR', code, message, routine: 'FakeDriver', ...fields } }
 }
 
 export function done(tag: string): Rows {
