@@ -79,5 +79,5 @@ export {
   type QueryErrorDetails,
 } from './query-error.ts'
 export { toConnectError } from './connection-error.ts'
-export { poolerAdvice, toQueryError } from './query-error.ts'
+export { namesAdvice, poolerAdvice, toQueryError } from './query-error.ts'
 export { SyncTimeoutError, SyncWorkerError } from './usage-error.ts'

@@ -315,6 +315,9 @@ export const poolerAdvice: string =
   "If a transaction pooler such as PgBouncer is in between, set the option pooler: 'transaction' (in a URL: pgbouncer=true), with " +
   'prepare: true only if it keeps prepared statements for its clients.'
 
+/** For those where that is said, and names of statements are not what they were. */
+export const namesAdvice: string = 'Say prepare: true only if the pooler keeps prepared statements for its clients.'
+
 /**
  * The error for what the server said to a statement. Never throws.
  *

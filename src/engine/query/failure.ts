@@ -9,6 +9,7 @@ import {
   type ErrorFields,
   GeneverError,
   ParameterError,
+  namesAdvice,
   PoolClosedError,
   poolerAdvice,
   ProtocolError,
@@ -137,7 +138,8 @@ export function serverError(
 ): QueryError {
   const statement = sql === undefined ? undefined : { sql }
   const meaning = dialect.explain(fields)
-  const advice = meaning.kind === 'lost-statement' && options?.pooler === undefined ? ` ${poolerAdvice}` : ''
+  const pooled = options?.pooler !== undefined
+  const advice = meaning.kind !== 'lost-statement' ? '' : ` ${pooled ? namesAdvice : poolerAdvice}`
   return toQueryError(meaning, `${dialect.message(fields, sql)}${advice}`, { fields, outcome, cause, statement })
 }
 
