@@ -8,6 +8,7 @@ export const State = {
   cancelled: '57014',
   inUse: '55006',
   notInTransaction: '25P01',
+  unreadable: '22P02',
   wrongPassword: '28P01',
 } as const
 

@@ -319,7 +319,7 @@ describe('before TLS stands', () => {
 
   test('a server that has none is refused, and told nothing', async () => {
     const { port, sent } = await answering((socket) => socket.write('N'))
-    expect(String((await opening(port, { ssl })).cause)).toContain('sslmode=disable')
+    expect(String((await opening(port, { ssl })).cause)).toContain('does not support SSL connections')
     expect(Buffer.concat(sent)).toHaveLength(8)
   })
 

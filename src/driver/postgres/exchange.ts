@@ -244,10 +244,11 @@ export class Exchange implements Answered {
     if (this.#settled !== null) for (const tell of this.#settled) tell()
   }
 
-  /** The connection is gone: every operation fails with what is known of it. What the server refused before is refused. */
+  /** The connection is gone: every operation fails with what is known. What a server refused that kept to the protocol is refused. */
   lose(failure: Failure): void {
     const [error, state] = [this.#error, this.#state]
-    if (error === null || error === this.#farewell) outcome.loseAll(failure, error, state)
+    const untold = error === null || error === this.#farewell || failure.kind === 'protocol'
+    if (untold) outcome.loseAll(failure, error, state)
     else outcome.settleFailed(this.#steps, this.#failedAt, error, this.#committed ? 'idle' : 'failed', state)
     if (this.#settled !== null) for (const tell of this.#settled) tell()
   }

@@ -1,4 +1,5 @@
 // A session over a wire that the server has let in. For every driver that reaches PostgreSQL over the network.
+import { State } from '../../../postgres/sqlstate.ts'
 import type { ConnectionHooks, Failure, Proof } from '../../driver.ts'
 import type { Login } from './login.ts'
 import { askPooler, keepsNothing } from './ask-pooler.ts'
@@ -65,7 +66,7 @@ function proofOf(processId: number): Proof {
   return {
     sql: `select case when ${answers} = $1::pg_catalog.int4 then 1 else (${told})::pg_catalog.int4 end`,
     params: [processId],
-    refuted: '22P02',
+    refuted: State.unreadable,
   }
 }
 
