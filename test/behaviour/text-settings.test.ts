@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { errorResponse } from '../faults/messages.ts'
 import { caught } from '../support/caught.ts'
 import { freshDatabase } from '../support/database.ts'
+import { onServers } from '../support/extent.ts'
 import { forEachDriver } from '../support/matrix.ts'
 import { startProxy } from '../support/proxy.ts'
 
@@ -121,7 +122,7 @@ forEachDriver((driver) => {
   })
 })
 
-test.each(['socket', 'pg'] as const)('%s: what a role or a database says of digits rounds nothing', async (driver) => {
+test.each(onServers)('%s: what a role or a database says of digits rounds nothing', async (driver) => {
   await using database = await freshDatabase()
   await database.query(`alter database "${database.name}" set extra_float_digits = 0`)
   await using db = createDb(database.url, { driver, pool: { max: 1 } })
@@ -145,7 +146,7 @@ test.each([
   )
 })
 
-test.each(['socket', 'pg'] as const)(
+test.each(onServers)(
   '%s: a pooler that refuses to be asked for all digits is asked once',
   async (driver) => {
     await using database = await freshDatabase()

@@ -4,6 +4,7 @@ import { createDb, ParameterError, StalePlanError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase } from '../support/database.ts'
+import { onServers } from '../support/extent.ts'
 import { until } from '../support/until.ts'
 import { site, sound } from './support.ts'
 
@@ -123,7 +124,7 @@ test('a type that is dropped and made anew under the same name is read and writt
   await sound(place)
 })
 
-test.each(['socket', 'pg'] as const)(
+test.each(onServers)(
   '%s: a value that does not fit the type of a column is refused only after the server was asked what type that is now',
   async (driver) => {
     await using database = await freshDatabase('create table kinds (a int); insert into kinds values (1)')

@@ -119,6 +119,9 @@ export function wantedDrivers(): readonly DriverName[] {
 /** Suites that name no driver run on `socket` where no other is wanted. */
 export const isOnSocket: boolean = wantedDrivers().every((name) => name === 'socket')
 
+/** The drivers that reach a server, for tests that name their driver: the URL of a run on `socket` names it too. */
+export const onServers: readonly ('pg' | 'socket')[] = isOnSocket ? ['socket'] : ['pg', 'socket']
+
 /** With the scheme of the driver that suites run on which name none. */
 export function byScheme(url: string): string {
   return url.replace(/^\w+:/, isOnSocket ? 'socket:' : 'postgres:')
