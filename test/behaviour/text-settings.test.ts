@@ -146,32 +146,29 @@ test.each([
   )
 })
 
-test.each(onServers)(
-  '%s: a pooler that refuses to be asked for all digits is asked once',
-  async (driver) => {
-    await using database = await freshDatabase()
-    await using pooler = await startProxy(database.url)
-    const { hostname, port } = new URL(database.url)
-    const asked: boolean[] = []
-    await pooler.accept((socket) => {
-      socket.once('data', (start: Buffer) => {
-        const digits = start.includes('extra_float_digits')
-        asked.push(digits)
-        if (digits) socket.end(errorResponse('FATAL', '08P01', 'unsupported startup parameter: extra_float_digits'))
-        else {
-          const server = connect(Number(port), hostname)
-          socket.pipe(server).pipe(socket)
-          server.write(start)
-          server.on('error', () => socket.destroy())
-          socket.on('error', () => server.destroy())
-        }
-      })
+test.each(onServers)('%s: a pooler that refuses to be asked for all digits is asked once', async (driver) => {
+  await using database = await freshDatabase()
+  await using pooler = await startProxy(database.url)
+  const { hostname, port } = new URL(database.url)
+  const asked: boolean[] = []
+  await pooler.accept((socket) => {
+    socket.once('data', (start: Buffer) => {
+      const digits = start.includes('extra_float_digits')
+      asked.push(digits)
+      if (digits) socket.end(errorResponse('FATAL', '08P01', 'unsupported startup parameter: extra_float_digits'))
+      else {
+        const server = connect(Number(port), hostname)
+        socket.pipe(server).pipe(socket)
+        server.write(start)
+        server.on('error', () => socket.destroy())
+        socket.on('error', () => server.destroy())
+      }
     })
-    await using db = createDb(pooler.url, { driver, pool: { max: 2 } })
-    expect(await db.scalar('select 1')).toBe(1)
-    await using first = await db.acquire()
-    await using second = await db.acquire()
-    expect(await Promise.all([first.scalar('select 2'), second.scalar('select 3')])).toEqual([2, 3])
-    expect(asked).toEqual([true, false, false])
-  },
-)
+  })
+  await using db = createDb(pooler.url, { driver, pool: { max: 2 } })
+  expect(await db.scalar('select 1')).toBe(1)
+  await using first = await db.acquire()
+  await using second = await db.acquire()
+  expect(await Promise.all([first.scalar('select 2'), second.scalar('select 3')])).toEqual([2, 3])
+  expect(asked).toEqual([true, false, false])
+})
