@@ -2,6 +2,7 @@
 import { notice, withoutLiterals } from '../observe/channels.ts'
 import { capturePlace, unknownPlace } from '../observe/place.ts'
 import type { ResolvedOptions } from '../options/options.ts'
+import { inOneLine } from '../util/thrown.ts'
 import { type Repeated, type StatementTrace, textOf, type Told } from './report.ts'
 
 /** A statement while reports of it are wanted. */
@@ -12,7 +13,7 @@ const longestShown = 200
 /** Without values that somebody has written into it. */
 function shown({ stmt, params }: Told): string {
   const text = params.length === 0 ? withoutLiterals(textOf(stmt).slice(0, 10_000)) : textOf(stmt)
-  const line = text.replaceAll(/(?:\s|[^\x20-\x7e\xa0-\u{10ffff}])+/gu, ' ').trim()
+  const line = inOneLine(text)
   return line.length > longestShown ? `${line.slice(0, longestShown - 1)}…` : line
 }
 

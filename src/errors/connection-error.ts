@@ -105,6 +105,9 @@ export class ProtocolError extends GeneverError {
   static override readonly code: string = 'GENEVER_PROTOCOL'
 }
 
+/** Why TLS could not be had. */
+export type TlsTrouble = 'missing' | 'certificate' | 'other'
+
 /** What is known of a connection that could not be opened. */
 export interface OpeningFailure {
   /** What went wrong, in the words of the server, of Node.js or of the driver. */
@@ -112,19 +115,16 @@ export interface OpeningFailure {
   /** What the dialect says about the server's answer. */
   readonly kind: string
   readonly opening: string
+  readonly tls: TlsTrouble | null
 }
 
-/** What is wrong with TLS, in the words of Node.js, node-postgres and mysql2. */
-const tlsAdvice: readonly (readonly [reason: RegExp, advice: string])[] = [
-  [
-    /does not support (SSL|secure) connection/i,
+const usualAdvice = 'Check that the server runs and that host, port and database are right.'
+const tlsAdvice: Readonly<Record<TlsTrouble, string>> = {
+  missing:
     'Switch TLS on in the server, or connect without it where the network is trusted (PostgreSQL: sslmode=disable).',
-  ],
-  [
-    /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERR_TLS_CERT)|certificate/,
-    'Check who signed the certificate of the server, for which name, and until when.',
-  ],
-]
+  certificate: 'Check who signed the certificate of the server, for which name, and until when.',
+  other: usualAdvice,
+}
 
 /**
  * The error for a connection that could not be opened: `AuthenticationError`, `TooManyConnectionsError` or `ConnectError`, which is
@@ -133,14 +133,15 @@ const tlsAdvice: readonly (readonly [reason: RegExp, advice: string])[] = [
  * @param message The caller's; it knows which server was asked.
  */
 export function toConnectError(message: string, why: OpeningFailure, details: ConnectDetails): ConnectError {
-  const { reason, kind, opening } = why
+  const { reason, kind, opening, tls } = why
   if (kind === 'authentication' || kind === 'password')
     return new AuthenticationError(`${message} Check user, password and the server's access rules.`, details)
-  const secured = tlsAdvice.find(([pattern]) => pattern.test(reason))?.[1]
   const advice = /unsupported startup parameter/i.test(reason)
     ? poolerAdvice
-    : (secured ?? 'Check that the server runs and that host, port and database are right.')
-  const hopeless = opening === 'config' || secured !== undefined
+    : tls === null
+      ? usualAdvice
+      : tlsAdvice[tls]
+  const hopeless = opening === 'config' || tls === 'missing' || tls === 'certificate'
   const Kind = opening === 'full' ? TooManyConnectionsError : ConnectError
   return new Kind(`${message} ${advice}`, hopeless ? { ...details, retryable: false } : details)
 }

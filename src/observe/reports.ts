@@ -14,7 +14,7 @@ import {
 import { unknownPlace } from './place.ts'
 import { clock } from '../util/clock.ts'
 import { Roll } from '../util/line.ts'
-import { contain } from '../util/thrown.ts'
+import { contain, inOneLine } from '../util/thrown.ts'
 
 /** Who holds a connection. */
 export interface Holder {
@@ -171,7 +171,7 @@ export function echo(
 
 function formatStatement({ engine, durationMs, rowCount, error, sql }: StatementEvent): string {
   const result = error === undefined ? `${rowCount} ${rowCount === 1 ? 'row' : 'rows'}` : `failed (${error})`
-  return `[${engine}] ${durationMs.toFixed(1)} ms, ${result}: ${oneLine(sql)}`
+  return `[${engine}] ${durationMs.toFixed(1)} ms, ${result}: ${beginningOf(sql)}`
 }
 
 /** `commit`, `rollback savepoint`: what became of it, which is seldom just that statement being sent. */
@@ -179,11 +179,7 @@ function formatTransaction({ engine, event, durationMs, parent }: TransactionEve
   return `[${engine}] ${durationMs.toFixed(1)} ms, ${event === 'unknown' ? 'commit with unknown outcome' : event}${parent === null ? '' : ' savepoint'}`
 }
 
-/** Control characters go with the white space: a text must not be able to move the cursor of a terminal. */
-function oneLine(sql: string): string {
-  const text = sql
-    .slice(0, longestText)
-    .replaceAll(/(?:\s|[^\x20-\x7e\xa0-\u{10ffff}])+/gu, ' ')
-    .trim()
+function beginningOf(sql: string): string {
+  const text = inOneLine(sql.slice(0, longestText))
   return sql.length > longestText ? `${text} …` : text
 }

@@ -2,6 +2,7 @@
 // text; the hot path passes these objects, never texts. No I/O, no parameter values.
 import type { Conversions } from './conversions.ts'
 import type { Reach } from './functions.ts'
+import { inOneLine } from '../util/thrown.ts'
 
 /**
  * The class of a statement, from one scan of its text. A statement in doubt is a `write`.
@@ -248,12 +249,9 @@ export interface RowSpec<R = unknown> {
 /** The first column of each row. */
 export const firstColumn: RowSpec = { into: 'scalar', make: null, columns: null }
 
-/** For messages: on one line, because a text must not move the cursor of a terminal either. */
+/** The beginning of its text, for messages. */
 export function shortText({ text: whole, untagged: text = whole }: Pick<Compiled, 'text' | 'untagged'>): string {
-  const line = text
-    .slice(0, 400)
-    .replaceAll(/(?:\s|[^\x20-\x7e\xa0-\u{10ffff}])+/gu, ' ')
-    .trim()
+  const line = inOneLine(text.slice(0, 400))
   return line.length > 80 || text.length > 400 ? `${line.slice(0, 77)}…` : line
 }
 

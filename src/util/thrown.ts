@@ -1,6 +1,7 @@
 // Code of the user, called where nobody of the user's is there to catch: what it throws, now or later, goes to one
-// function and nowhere else. And what was thrown, as text: it can be anything, also something that throws when it is read.
+// function and nowhere else. And what was thrown, or somebody has written, as text for messages: what is thrown can be anything, also something that throws when it is read.
 import type { inspect } from 'node:util'
+import type { TlsTrouble } from '../errors/index.ts'
 
 const longestText = 200
 
@@ -25,6 +26,11 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   )
 }
 
+/** For messages: on one line, because a text must not move the cursor of a terminal either. */
+export function inOneLine(text: string): string {
+  return text.replaceAll(/(?:\s|[^\x20-\x7e\xa0-\u{10ffff}])+/gu, ' ').trim()
+}
+
 /** `TypeError: it is not a function`; never throws. */
 export function thrownText(thrown: unknown): string {
   try {
@@ -43,6 +49,16 @@ export function textIn(thrown: unknown, property: 'code' | 'message'): string | 
   } catch {
     return undefined
   }
+}
+
+/** Why TLS could not be had, by the codes and words of Node.js, node-postgres, mysql2 and the drivers; null: it is not that. */
+export function tlsTrouble(cause: unknown): TlsTrouble | null {
+  const [code = '', message = ''] = [textIn(cause, 'code'), textIn(cause, 'message')]
+  if (/does not support (?:SSL|secure) connection/i.test(message)) return 'missing'
+  if (/^(?:ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code)) return 'certificate'
+  // mysql2 has one code for all that can be wrong, and some runtimes have none.
+  if (/^(?:HANDSHAKE_.*)?$/.test(code) && message.includes('certificate')) return 'certificate'
+  return /^(?:ERR_TLS|ERR_SSL|HANDSHAKE_)/.test(code) ? 'other' : null
 }
 
 /** For a method that is not async and rejects all the same. */

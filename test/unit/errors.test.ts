@@ -43,7 +43,7 @@ function toQueryError(
 
 /** The error for a connection that PostgreSQL refused with that state. */
 function refusedWith(code: string): ConnectError {
-  return toConnectError('x', { ...postgres.explain({ code }), reason: '' }, { sqlState: code })
+  return toConnectError('x', { ...postgres.explain({ code }), reason: '', tls: null }, { sqlState: code })
 }
 
 type ErrorClass = typeof GeneverError
@@ -278,7 +278,9 @@ describe('SQLSTATE', () => {
     expect(refusedWith('53300')).toBeInstanceOf(TooManyConnectionsError)
     expect(refusedWith('3D000')).toMatchObject({ name: 'ConnectError', retryable: false, sqlState: '3D000' })
     expect(refusedWith('57P03')).toMatchObject({ name: 'ConnectError', retryable: true })
-    expect(toConnectError('x', { kind: '', opening: '', reason: 'ECONNREFUSED' }, { cause: 1 })).toMatchObject({
+    expect(
+      toConnectError('x', { kind: '', opening: '', reason: 'ECONNREFUSED', tls: null }, { cause: 1 }),
+    ).toMatchObject({
       name: 'ConnectError',
       retryable: true,
       cause: 1,

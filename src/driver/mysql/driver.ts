@@ -3,7 +3,7 @@ import { UsageError } from '../../errors/index.ts'
 import { asSent, currentDatabase, mysql } from '../../mysql/dialect.ts'
 import { explain, explainRefused, fieldsOf } from '../../mysql/errno.ts'
 import { before } from '../../util/clock.ts'
-import { textIn } from '../../util/thrown.ts'
+import { textIn, tlsTrouble } from '../../util/thrown.ts'
 import type { Interruption } from '../interrupt.ts'
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
 import { type Client, loadMysql2, type Mysql2, secure } from './client.ts'
@@ -232,8 +232,6 @@ function unfitLogin(plugin: string, cause: unknown): UsageError {
   )
 }
 
-const tls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HANDSHAKE_)/
-
 /** What a failure to open says about the rest. */
 function classify({ kind, fields, cause }: Failure): ReturnType<Driver['classify']> {
   if (fields?.['code'] !== undefined) {
@@ -243,7 +241,6 @@ function classify({ kind, fields, cause }: Failure): ReturnType<Driver['classify
   if (cause instanceof UsageError) return 'config'
   if (kind === 'timeout') return 'endpoint'
   if (kind !== 'lost') return kind === 'protocol' || kind === 'closed' ? 'connection' : 'statement'
-  const system = textIn(cause, 'code') ?? ''
-  if (tls.test(system)) return 'config'
-  return /^(E[A-Z]+|EAI_AGAIN)$/.test(system) ? 'endpoint' : 'connection'
+  if (tlsTrouble(cause) !== null) return 'config'
+  return /^(E[A-Z]+|EAI_AGAIN)$/.test(textIn(cause, 'code') ?? '') ? 'endpoint' : 'connection'
 }

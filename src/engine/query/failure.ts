@@ -24,7 +24,7 @@ import {
   toQueryError,
 } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
-import { textIn, thrownText } from '../../util/thrown.ts'
+import { textIn, thrownText, tlsTrouble } from '../../util/thrown.ts'
 import { type Compiled, shortText } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import type { Fate } from '../../sql/statement.ts'
@@ -266,7 +266,8 @@ export function connectError(dialect: Dialect, failure: Failure, target: string)
   const reason = fields?.message ?? (failure.cause instanceof Error ? causeText(failure.cause) : null) ?? failure.kind
   const message = `Could not connect to ${target}: ${reason}.`
   const { kind, opening } = dialect.explain(fields ?? {})
-  return toConnectError(message, { kind, opening, reason }, { ...details, ...codesOf(fields ?? {}) })
+  const tls = fields === undefined ? tlsTrouble(failure.cause) : null
+  return toConnectError(message, { kind, opening, reason, tls }, { ...details, ...codesOf(fields ?? {}) })
 }
 
 /** Some databases number their errors, and have states beside. */

@@ -6,7 +6,7 @@ import { postgres } from '../../../postgres/dialect.ts'
 import { explain } from '../../../postgres/sqlstate.ts'
 import { bookOf } from '../../../postgres/types/book.ts'
 import { bare } from '../../../util/options.ts'
-import { textIn } from '../../../util/thrown.ts'
+import { textIn, tlsTrouble } from '../../../util/thrown.ts'
 import type { ConnectionHooks, Driver, Failure } from '../../driver.ts'
 import { isPlace, openFirst } from './hosts.ts'
 import type { Runner } from './race.ts'
@@ -15,9 +15,6 @@ import { poolerOf } from '../prepared/pooler.ts'
 import { type HostPlace, parseServerOptions, type ServerOptions } from '../parameters/server-options.ts'
 import type { Session } from '../session.ts'
 import type { Shared } from '../wire.ts'
-
-const tls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
-const wrongCertificate = /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/
 
 /** A driver that reaches PostgreSQL over the network, from how it opens one session with what its engine shares. */
 export function serverDriver(
@@ -132,7 +129,7 @@ async function withFallback(
  */
 function isSame(failure: Failure): boolean {
   if (explain(failure.fields ?? {}).kind === 'password' || ['endpoint', 'full'].includes(classify(failure))) return true
-  return wrongCertificate.test(textIn(failure.cause, 'code') ?? '')
+  return tlsTrouble(failure.cause) === 'certificate'
 }
 
 /** A place may be a socket, where there is no TLS, or an address that stands for a name. */
@@ -153,8 +150,7 @@ export function classify(failure: Failure): ReturnType<Driver['classify']> {
   }
   if (kind === 'timeout') return 'endpoint'
   if (kind !== 'lost') return kind === 'protocol' || kind === 'closed' ? 'connection' : 'statement'
-  const [system = '', message = ''] = [textIn(cause, 'code'), textIn(cause, 'message')]
-  if (cause instanceof UsageError || tls.test(system) || /does not support SSL/.test(message)) return 'config'
+  if (cause instanceof UsageError || tlsTrouble(cause) !== null) return 'config'
   if (cause instanceof ConnectError || cause instanceof NotOpened) return 'endpoint'
-  return /^(E[A-Z]+|EAI_AGAIN)$/.test(system) ? 'endpoint' : 'connection'
+  return /^(E[A-Z]+|EAI_AGAIN)$/.test(textIn(cause, 'code') ?? '') ? 'endpoint' : 'connection'
 }
