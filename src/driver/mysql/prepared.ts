@@ -3,7 +3,6 @@ import type { Column } from './packets.ts'
 import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
 import type { Conversions } from './types.ts'
 import type { RowSpec, Shape } from '../../sql/compiled.ts'
-import { Line, type Standing } from '../../util/line.ts'
 
 /** With the decoder of its last answer, which fits the next one if columns and specification are the same. */
 export class Statement {
@@ -13,7 +12,6 @@ export class Statement {
   key = ''
   /** Since it was passed over the last time. */
   used = false
-  standing: Standing<Statement> | null = null
   columns: readonly Column[] | null = null
   shape: Shape | null = null
   spec: RowSpec | null = null
@@ -29,7 +27,6 @@ export class Statement {
 export class PreparedStatements {
   readonly #size: number
   readonly #kept = new Map<string, Statement>()
-  readonly #line = new Line<Statement>()
 
   constructor(size: number) {
     this.#size = size
@@ -49,36 +46,33 @@ export class PreparedStatements {
   add(key: string, statement: Statement): readonly Statement[] {
     const before = this.#kept.get(key)
     const gone: Statement[] = before === undefined ? [] : [before]
-    if (before !== undefined) this.remove(before)
-    while (this.#line.size >= this.#size) {
-      const first = this.#line.first as Statement
-      this.#line.remove(first.standing)
-      if (first.used) this.#enter(first)
-      else {
-        this.#kept.delete(first.key)
-        gone.push(first)
-      }
+    this.#kept.delete(key)
+    for (const [first, each] of this.#kept) {
+      if (this.#kept.size < this.#size) break
+      this.#kept.delete(first)
+      if (each.used) this.#enter(each)
+      else gone.push(each)
     }
     statement.key = key
-    this.#kept.set(key, statement)
     this.#enter(statement)
     return gone
   }
 
+  /** At the end. */
   #enter(statement: Statement): void {
     statement.used = false
-    statement.standing = this.#line.add(statement)
+    this.#kept.set(statement.key, statement)
   }
 
   /** The server does not have it any more, or not for long. */
   remove(statement: Statement): void {
-    if (this.#line.remove(statement.standing)) this.#kept.delete(statement.key)
+    if (this.#kept.get(statement.key) === statement) this.#kept.delete(statement.key)
   }
 
   /** Gives all there were. */
   clear(): readonly Statement[] {
-    const all = [...this.#line]
-    for (const each of all) this.remove(each)
+    const all = [...this.#kept.values()]
+    this.#kept.clear()
     return all
   }
 }

@@ -28,10 +28,15 @@ export async function tableTypes(meta: ModelMeta, executor: Executor): Promise<T
   return typesHere(meta, executor)?.get(placeOf(executor)) ?? (await ask(meta, executor))
 }
 
-/** What is known of the engine that the code around means; undefined: nothing, or it is not open yet. */
+/** By place, those of the engine that the code around means; undefined: it is not open yet. */
 function typesHere(meta: ModelMeta, executor: Executor): Map<string, TableTypes> | undefined {
   const engine = executor.engineQuietly()
-  return engine === null ? undefined : known.get(meta)?.get(engine)
+  if (engine === null) return undefined
+  const engines = known.get(meta) ?? new WeakMap<object, Map<string, TableTypes>>()
+  known.set(meta, engines)
+  const places = engines.get(engine) ?? new Map<string, TableTypes>()
+  engines.set(engine, places)
+  return places
 }
 
 /** Under which names of tables are looked up. */
@@ -76,19 +81,10 @@ async function ask(meta: ModelMeta, executor: Executor): Promise<TableTypes> {
     ),
     key: JSON.stringify(rows),
   }
-  keep(meta, executor, types)
+  const places = typesHere(meta, executor)
+  if (places !== undefined && places.size >= mostPlaces) places.clear()
+  places?.set(placeOf(executor), types)
   return types
-}
-
-function keep(meta: ModelMeta, executor: Executor, types: TableTypes): void {
-  const engine = executor.engineQuietly()
-  if (engine === null) return
-  let engines = known.get(meta)
-  if (engines === undefined) known.set(meta, (engines = new WeakMap()))
-  let places = engines.get(engine)
-  if (places === undefined) engines.set(engine, (places = new Map()))
-  if (places.size >= mostPlaces) places.clear()
-  places.set(placeOf(executor), types)
 }
 
 type Found = readonly [name: string, domain: boolean, json: boolean, schema: string, type: string, listed: boolean]
