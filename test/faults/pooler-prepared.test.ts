@@ -14,6 +14,7 @@ import {
   StalePlanError,
 } from 'genever'
 import { describe, expect, test } from 'vitest'
+import { behind, type Behind } from '../support/behind.ts'
 import { caught } from '../support/caught.ts'
 import { freshDatabase, type FreshDatabase, onServer } from '../support/database.ts'
 import { hear } from '../support/events.ts'
@@ -32,9 +33,7 @@ import { until } from '../support/until.ts'
 
 const sessions = 2
 
-interface Place<P extends Pooler> extends AsyncDisposable {
-  readonly db: Db
-  readonly direct: FreshDatabase
+interface Place<P extends Pooler> extends Behind {
   readonly pooler: P
 }
 
@@ -46,17 +45,7 @@ async function placeOf<P extends Pooler>(
 ): Promise<Place<P>> {
   const direct = await freshDatabase('create table t (n int, who text)')
   const pooler = await start(direct.url)
-  const db = createDb(pooler.url, { pooler: 'transaction', prepare: true, ...options })
-  return {
-    db,
-    direct,
-    pooler,
-    async [Symbol.asyncDispose]() {
-      await db.close({ timeoutMs: 500 })
-      await pooler[Symbol.asyncDispose]()
-      await direct.drop()
-    },
-  }
+  return { ...behind(direct, pooler, { pooler: 'transaction', prepare: true, ...options }), pooler }
 }
 
 /** The texts that the sessions of the server have prepared: of each session, as the pooler hands them out. */

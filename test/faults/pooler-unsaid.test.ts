@@ -5,35 +5,22 @@
 
 import { createDb, type Db, type EngineOptions, UsageError } from 'genever'
 import { describe, expect, test } from 'vitest'
+import { behind, type Behind } from '../support/behind.ts'
 import { caught } from '../support/caught.ts'
-import { freshDatabase, type FreshDatabase } from '../support/database.ts'
-import { type Proxy, startProxy } from '../support/proxy.ts'
+import { freshDatabase } from '../support/database.ts'
+import { startProxy } from '../support/proxy.ts'
 import { message } from './messages.ts'
-
-interface Place extends AsyncDisposable {
-  readonly db: Db
-  readonly direct: FreshDatabase
-}
 
 const most = 6
 
-async function place(options: EngineOptions): Promise<Place> {
+async function place(options: EngineOptions): Promise<Behind> {
   const direct = await freshDatabase()
-  const proxy: Proxy = await startProxy(direct.url)
+  const proxy = await startProxy(direct.url)
   for (let n = 0; n < most; n++)
     proxy.on({ to: 'client', type: 'K', when: 'before' }, (link) =>
       link.toClient.write(message('K', Buffer.alloc(8, 1))),
     )
-  const db = createDb(proxy.url, { pool: { max: 2 }, ...options })
-  return {
-    db,
-    direct,
-    async [Symbol.asyncDispose]() {
-      await db.close({ timeoutMs: 500 })
-      await proxy[Symbol.asyncDispose]()
-      await direct.drop()
-    },
-  }
+  return behind(direct, proxy, { pool: { max: 2 }, ...options })
 }
 
 const who = `select coalesce(current_setting('app.who', true), '')`

@@ -3,35 +3,25 @@
  * their place, or with a ReadyForQuery behind as pgcat and PgDog do it. A proxy says it in the way that each of them does.
  */
 
-import { ConnectionLostError, createDb, type Db, type EngineOptions, QueryError } from 'genever'
+import { ConnectionLostError, type EngineOptions, QueryError } from 'genever'
 import { describe, expect, test } from 'vitest'
+import { behind, type Behind } from '../support/behind.ts'
 import { caught } from '../support/caught.ts'
-import { freshDatabase, type FreshDatabase, onServer } from '../support/database.ts'
+import { freshDatabase, onServer } from '../support/database.ts'
 import { type Link, type Moment, type Proxy, startProxy } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
 import { errorResponse } from './messages.ts'
 
-interface Place extends AsyncDisposable {
-  readonly db: Db
-  readonly direct: FreshDatabase
+interface Place extends Behind {
   readonly proxy: Proxy
 }
 
 async function place(options: EngineOptions): Promise<Place> {
   const direct = await freshDatabase('create table t (n int)')
   const proxy = await startProxy(direct.url)
-  const db = createDb(proxy.url, { pooler: 'transaction', pool: { max: 1 }, ...options })
-  expect(await db.scalar('select 1')).toBe(1)
-  return {
-    db,
-    direct,
-    proxy,
-    async [Symbol.asyncDispose]() {
-      await db.close({ timeoutMs: 500 })
-      await proxy[Symbol.asyncDispose]()
-      await direct.drop()
-    },
-  }
+  const at = behind(direct, proxy, { pooler: 'transaction', pool: { max: 1 }, ...options })
+  expect(await at.db.scalar('select 1')).toBe(1)
+  return { ...at, proxy }
 }
 
 const insertDone: Moment = { to: 'client', type: 'C', text: 'INSERT 0 1', when: 'before' }

@@ -12,8 +12,9 @@ import {
   UsageError,
 } from 'genever'
 import { describe, expect, test } from 'vitest'
+import { behind, type Behind } from '../support/behind.ts'
 import { caught } from '../support/caught.ts'
-import { freshDatabase, type FreshDatabase, onServer } from '../support/database.ts'
+import { freshDatabase, onServer } from '../support/database.ts'
 import { fake } from '../support/fake.ts'
 import { hasOdyssey, startOdyssey } from '../support/odyssey.ts'
 import { hasPgBouncer, pgBouncerVersion, startPgBouncer, startPooler, wrongAnswers } from '../support/pooler.ts'
@@ -22,9 +23,7 @@ import { until } from '../support/until.ts'
 const sessions = 2
 const who = `select coalesce(current_setting('app.who', true), '')`
 
-interface Place extends AsyncDisposable {
-  readonly db: Db
-  readonly direct: FreshDatabase
+interface Place extends Behind {
   /** The URL by way of the pooler. */
   readonly pooled: string
 }
@@ -39,18 +38,9 @@ for (const [name, there, start] of kinds) {
   const place = async (options: EngineOptions = {}): Promise<Place> => {
     const direct = await freshDatabase('create table t (n int, who text)')
     const pooler = await start(direct.url, sessions)
-    const db = createDb(pooler.url, { pooler: 'transaction', ...options, pool: { max: 10, ...options.pool } })
-    await db.open()
-    return {
-      db,
-      direct,
-      pooled: pooler.url,
-      async [Symbol.asyncDispose]() {
-        await db.close({ timeoutMs: 500 })
-        await pooler[Symbol.asyncDispose]()
-        await direct.drop()
-      },
-    }
+    const at = behind(direct, pooler, { pooler: 'transaction', ...options, pool: { max: 10, ...options.pool } })
+    await at.db.open()
+    return { ...at, pooled: pooler.url }
   }
 
   describe.skipIf(!there)(name, () => {

@@ -2,10 +2,10 @@
 
 import { createDb, type Db, InvalidOptionError, UsageError } from 'genever'
 import { createConnection } from 'mysql2/promise'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { installedMariadb, startMariadb } from '../support/mariadb.ts'
-import { describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
+import { dbOfTest, describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
 
 const text = 'é ☃ 😀'
 
@@ -25,11 +25,7 @@ describeMysql('the character set of MySQL', () => {
   })
   afterAll(() => server[Symbol.asyncDispose]())
 
-  function open(options: object = {}): Db {
-    const db = createDb(server.url, { pool: { max: 1 }, ...options })
-    onTestFinished(async () => void (await db.close({ timeoutMs: 5_000 })))
-    return db
-  }
+  const open = (options: object = {}): Db => dbOfTest(server.url, options)
 
   const names = ['character_set_client', 'Character_Set_Results', 'character_set_connection', 'collation_connection']
 

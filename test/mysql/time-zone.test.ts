@@ -1,11 +1,11 @@
 /** The session of MySQL stays in UTC, in which dates are sent and read: another time zone is refused at every door that sets one. */
 
-import { createDb, type Db, UsageError } from 'genever'
+import { type Db, UsageError } from 'genever'
 import { createRegistry } from 'genever/registry'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { hear } from '../support/events.ts'
-import { describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
+import { dbOfTest, describeMysql, freshMysql, type FreshMysql } from '../support/mysql.ts'
 
 const noon = new Date('2024-07-01T12:00:00Z')
 
@@ -24,11 +24,7 @@ describeMysql('the time zone of MySQL', () => {
   })
   afterAll(() => server[Symbol.asyncDispose]())
 
-  function open(options: object = {}): Db {
-    const db = createDb(server.url, { pool: { max: 1 }, ...options })
-    onTestFinished(async () => void (await db.close({ timeoutMs: 5_000 })))
-    return db
-  }
+  const open = (options: object = {}): Db => dbOfTest(server.url, options)
 
   test.each(['+02:00', 'Europe/Berlin', 'SYSTEM', 'DEFAULT'])(
     'settings of an engine, a scope, a connection and a tenant with the zone %s are refused before anything is sent',

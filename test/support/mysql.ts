@@ -2,7 +2,7 @@
 
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { createConnection } from 'mysql2/promise'
-import { afterAll, beforeAll, describe, inject } from 'vitest'
+import { afterAll, beforeAll, describe, inject, onTestFinished } from 'vitest'
 
 let made = 0
 
@@ -20,6 +20,13 @@ export interface FreshMysql extends AsyncDisposable {
   readonly url: string
   /** Runs one text on a connection made for it, apart from the code under test. */
   query(sql: string, params?: readonly unknown[]): Promise<Record<string, unknown>[]>
+}
+
+/** On one connection; closed when the test ends. */
+export function dbOfTest(url: string, options: EngineOptions): Db {
+  const db = createDb(url, { pool: { max: 1 }, ...options })
+  onTestFinished(async () => void (await db.close({ timeoutMs: 5_000 })))
+  return db
 }
 
 /** An empty database nobody else uses, with the given statements run in it. */
