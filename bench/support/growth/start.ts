@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type Cell, table } from '../../../demo/support/table.ts'
-import { median, quantile } from '../quantile.ts'
+import { median, shown, spread } from '../quantile.ts'
 import type { Started } from './first-row.ts'
 
 const run = promisify(execFile)
@@ -26,8 +26,7 @@ export async function start(url: string, count: number): Promise<string> {
   const lines = [...all].map(([name, samples]): Cell[] => {
     const of = (what: keyof Started): string => median(samples.map((sample) => sample[what])).toFixed(1)
     const ratios = samples.map(({ total }, at) => total / (others[at]?.total ?? NaN))
-    const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part).toFixed(2))
-    return [name, of('loaded'), of('total'), name === base ? '' : `${middle} (${low}–${high})`, of('memory')]
+    return [name, of('loaded'), of('total'), name === base ? '' : shown(spread(ratios)), of('memory')]
   })
   const figures = ['loaded, CPU ms', 'first row, CPU ms', 'of pg', 'RSS MB']
   return table(['', ...figures], lines, figures)
