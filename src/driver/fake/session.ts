@@ -265,7 +265,7 @@ export function transactionControl(text: string): ControlText | null {
   return control.kind === 'other' || control.kind === 'modes' ? null : control
 }
 
-/** An ErrorResponse. A server names the routine that complains, by which it is told from a pooler. */
+/** An ErrorResponse. A server names the routine that complains, and a pooler does not. */
 export function refused({ error: code, message = `error ${code}`, fields }: ServerFault): Refused {
   return { error: { severity: 'ERROR', code, message, routine: 'FakeDriver', ...fields } }
 }

@@ -44,7 +44,7 @@ export function largerThan(most: number, { text }: Compiled, encoded: readonly E
   return { kind: 'encode', outcome: 'not_started', cause }
 }
 
-/** What is known of a session beforehand. */
+/** Facts about the session that decide what may be sent. */
 interface Facts {
   /** The server takes packets of fewer bytes than these. */
   readonly mostBytes: number

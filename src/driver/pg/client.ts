@@ -14,7 +14,7 @@ export interface PgClient {
   readonly ssl: boolean | ConnectionOptions
   readonly processID: number | null
   readonly secretKey: number | null
-  /** What the server is told at the start. */
+  /** The parameters of the start-up message. */
   getStartupConf: () => Readonly<Record<string, unknown>>
   connect(done: (error: unknown) => void): void
   /** Nobody's query is in flight. */

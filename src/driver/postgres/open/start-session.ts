@@ -59,7 +59,7 @@ export async function startSession(
   return session
 }
 
-/** A pooler announces a number of its own: it has no session of the server yet, or will lend another one. */
+/** A pooler announces another number than that of the session: it has none of the server yet, or will lend another one. */
 function proofOf(processId: number): Proof {
   const answers = 'pg_catalog.pg_backend_pid()'
   const told = `'session ' || ${answers} || ' answers in place of ' || $1::pg_catalog.int4`
