@@ -257,9 +257,10 @@ export interface RawConnection {
   readonly inFlight: number
   /**
    * Transaction status by the last answer; `unknown` while anything is in flight or after loss. Where errors say nothing of it, a
-   * driver asks the server before it settles the operation that failed.
+   * driver asks the server before it settles the operation that failed. `prepared`: the session has a transaction that stays when it ends,
+   * until somebody commits it or rolls it back by its name.
    */
-  readonly status: 'idle' | 'tx' | 'failed' | 'unknown'
+  readonly status: 'idle' | 'tx' | 'failed' | 'prepared' | 'unknown'
   /** The pool increments it at the end of every lease. A lease with another epoch is over. */
   epoch: number
   /** `Dirty` bits gathered since the last reset. */

@@ -1,6 +1,6 @@
 // The dialect of MySQL and MariaDB, whatever driver speaks to it.
 import { UsageError } from '../errors/index.ts'
-import { Pin, type TypedText } from '../sql/compiled.ts'
+import { Dirty, Pin, type TypedText } from '../sql/compiled.ts'
 import { type BeginOptions, type Dialect, nameProblem, parseIsolation, savepointWords } from '../sql/dialect.ts'
 import type { KeyRows, MemberType, ModelWords } from '../sql/model-words.ts'
 import { DecimalParameter } from '../sql/parameters.ts'
@@ -162,6 +162,8 @@ export const mysql: Dialect = Object.freeze<Dialect>({
     },
     refusesWrites: (name) => /(?:^|\W)(?:transaction|tx)_read_only\b/.test(name),
   },
+  // CALL and its kin: whatever may do anything.
+  severalResults: ({ cls, dirties }) => cls === 'commits' && (dirties & Dirty.unknown) !== 0,
   parts: { verbs: new Set(['SELECT', 'WITH', 'VALUES', 'TABLE']), cursor: null },
   outcome: null,
   explain,

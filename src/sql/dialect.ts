@@ -336,6 +336,8 @@ export interface Dialect {
    */
   quote(name: string): string
   readonly settings: SettingWords
+  /** Whether a single statement may give several results. Absent: none does. */
+  readonly severalResults?: ((compiled: Pick<Classified, 'cls' | 'dirties'>) => boolean) | undefined
   /** Null: `iterate()` is refused. */
   readonly parts: PartWords | null
   /** Null: the server cannot be asked whether a transaction was committed. */

@@ -60,7 +60,7 @@ export class Baseline {
   async restore(dirty: number): Promise<boolean> {
     const remembered = this.#remembered
     remembered.seal()
-    const open = this.#runner.status === 'tx'
+    const open = this.#runner.status !== 'idle'
     if (open && !(await this.#run(plainRollback))) return false
     const named = (dirty & ~(Dirty.settings | Dirty.role | Dirty.framed)) === 0 && !remembered.beyond
     // The role stays through a reset, and there is no word for that of the login.

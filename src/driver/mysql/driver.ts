@@ -127,7 +127,8 @@ function configOf(options: MysqlOptions, password: string | undefined): Readonly
     charset: 'utf8mb4',
     timezone: 'Z',
     // A file of this machine for whoever asks, blanks in front of brackets, another form of packets.
-    flags: '-LOCAL_FILES,-IGNORE_SPACE,-CLIENT_QUERY_ATTRIBUTES',
+    // A statement that is prepared gives what its CALL puts into OUT and INOUT parameters.
+    flags: '-LOCAL_FILES,-IGNORE_SPACE,-CLIENT_QUERY_ATTRIBUTES,PS_MULTI_RESULTS',
     multipleStatements: false,
     disableEval: true,
     supportBigNumbers: true,

@@ -15,9 +15,9 @@ import {
 
 /** What an exchange tells; each is called from inside the arrival of a packet. */
 export interface Answer {
-  /** The columns of the first result; `same` gives those it had before if nothing changed. */
+  /** The columns of a result. */
   columns(columns: readonly Column[]): void
-  /** A row of the first result. */
+  /** A row of the last result whose columns have come. */
   row(cursor: Cursor): void
   /** An end of a result, or an OK. */
   status(status: number, ok: Ok | null): void
@@ -86,7 +86,6 @@ export class Exchange extends Asking {
   readonly #answer: Answer
   #state: State = State.header
   #due = 0
-  #result = 0
   #columns: Column[] = []
 
   constructor(packet: WrittenPacket, answer: Answer) {
@@ -101,16 +100,16 @@ export class Exchange extends Asking {
       case State.header:
         return this.#header(first)
       case State.columns:
-        if (this.#result === 0) this.#columns.push(readColumn(cursor))
+        this.#columns.push(readColumn(cursor))
         if (--this.#due === 0) this.#state = State.columnsEnd
         return false
       case State.columnsEnd:
         this.#state = State.rows
-        if (this.#result === 0) this.#answer.columns(this.#columns)
+        this.#answer.columns(this.#columns)
         return false
       case State.rows:
         if (!isEof(packet)) {
-          if (this.#result === 0) this.#answer.row(cursor)
+          this.#answer.row(cursor)
           return false
         }
         cursor.at += 3
@@ -126,6 +125,7 @@ export class Exchange extends Asking {
     // The flag that allows it is never set.
     if (first === localFile) throw new ProtocolError('the server asks for a file')
     this.#due = cursor.count()
+    this.#columns = []
     this.#state = State.columns
     return false
   }
@@ -133,8 +133,6 @@ export class Exchange extends Asking {
   #next(status: number, answer: Ok | null): boolean {
     this.#answer.status(status, answer)
     if ((status & ServerStatus.moreResults) === 0) return this.#end(null)
-    // What CALL gives behind its first rows is read, and thrown away.
-    if (answer === null) this.#result++
     this.#state = State.header
     return false
   }

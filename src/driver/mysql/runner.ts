@@ -5,24 +5,15 @@ import { explainRefused } from '../../mysql/errno.ts'
 import { targetsSet } from '../../mysql/dialect.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { clock } from '../../util/clock.ts'
-import { type Failure, type Op, OpState, type RowPort } from '../driver.ts'
+import type { Failure, Op, RowPort } from '../driver.ts'
 import type { Client, WrittenPacket } from './client.ts'
 import { Exchange, Farewell, type Prepared, Preparing } from './exchange.ts'
 import { asText, databaseOf, givesRows, largerThan, locksTables } from './check.ts'
-import { counts, endsSession, refusalOutcome, refusedBy, stopped, wasStopped } from './outcome.ts'
-import {
-  Code,
-  type Column,
-  type Cursor,
-  numberPacket,
-  type Ok,
-  ServerStatus,
-  type ServerRefusal,
-  textPacket,
-} from './packets.ts'
-import { decoderIn, PreparedStatements, Statement } from './prepared.ts'
+import { endsSession, refusalOutcome, refusedBy, stopped, wasStopped } from './outcome.ts'
+import { Code, type Cursor, numberPacket, type Ok, ServerStatus, type ServerRefusal, textPacket } from './packets.ts'
+import { PreparedStatements, Statement } from './prepared.ts'
+import { Results } from './results.ts'
 import { holds, type Holder, makeRoom } from './room.ts'
-import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
 import { misleading, naming, quotesMoved, uncommitted } from './tracked.ts'
 import type { Conversions } from './types.ts'
 import { type Encoded, encodeAll, executePacket } from './values.ts'
@@ -52,7 +43,7 @@ type Next = (failure: Failure | null) => void
 
 export class Runner implements Holder {
   readonly server: string
-  status: 'idle' | 'tx' = 'idle'
+  status: 'idle' | 'tx' | 'prepared' = 'idle'
   /** The current database; null: not known. */
   database: string | null
   /** True: what is being prepared is not run any more. */
@@ -265,46 +256,18 @@ export class Runner implements Holder {
     anew: (() => void) | null = null,
   ): void {
     const before = this.status
-    const most = op.maxRows
-    const port = op.port ?? null
+    const { port = null, stmt } = op
     port?.give(this.#valve)
-    let decode: RowDecoder | null = null
-    let unreadable: { readonly cause: unknown } | null = null
-    const unfit = (cause: unknown): void => {
-      unreadable = { cause }
-      port?.unreadable({ kind: 'decode', outcome: 'rolled_back', cause })
-    }
-    let seen = 0
-    let affected = -1
+    const results = new Results(op, statement, this.#conversions)
     // Behind rows the server says that something was set, but not which.
     let changed = false
     this.#client.addCommand(
       new Exchange(packet, {
-        columns: (columns) => {
-          try {
-            decode = this.#decoder(columns, op, statement)
-          } catch (cause) {
-            unfit(cause)
-          }
-        },
-        row: (cursor) => {
-          if (most > 0 && seen >= most) return
-          seen++
-          if (decode === null || unreadable !== null || op.state === OpState.abandoned) return
-          try {
-            decode(cursor, op.rows)
-          } catch (cause) {
-            return unfit(cause)
-          }
-          port?.arrived()
-        },
+        columns: (columns) => results.columns(columns),
+        row: (cursor) => results.row(cursor),
         status: (flags, ok) => {
-          if (ok === null) affected = seen
-          else if (decode === null) {
-            affected = ok.affected
-            if (ok.insertId !== 0) op.insertId = ok.insertId
-          }
-          this.#told(flags, ok, op.stmt.cls === 'control')
+          results.ended(ok)
+          this.#told(flags, ok, stmt.cls === 'control')
           if (ok !== null) this.#tracked(ok)
           else if ((flags & ServerStatus.changed) !== 0) changed = true
         },
@@ -317,14 +280,8 @@ export class Runner implements Holder {
             this.#close([statement])
             return anew()
           }
-          op.tag = op.stmt.verb
-          op.count = counts(op.stmt) ? affected : -1
-          const kept = before === 'idle' && this.status === 'idle' && op.stmt.cls !== 'read'
-          const failure: Failure | null = unreadable && {
-            kind: 'decode',
-            outcome: kept ? 'committed' : 'rolled_back',
-            cause: unreadable.cause,
-          }
+          if (stmt.control === 'prepare' && this.status === 'tx') this.status = 'prepared'
+          const failure = results.settle(before === 'idle' && this.status === 'idle' && stmt.cls !== 'read')
           if (changed) this.#nameBefore(() => next(failure))
           else next(failure)
         },
@@ -336,17 +293,6 @@ export class Runner implements Holder {
   /** Whether the server has run nothing of a statement, because it has to be prepared again. A procedure may have run others before. */
   #lacks({ stmt: { cls } }: Op, refusal: ServerRefusal): boolean {
     return !this.stopping() && cls !== 'commits' && explainRefused(refusal).prepared === 'missing'
-  }
-
-  #decoder(columns: readonly Column[], op: Op, statement: Statement | null): RowDecoder {
-    if (statement === null) {
-      op.shape = op.stmt.shape = shapeOf(columns)
-      return decoderOf(columns, op.spec, this.#conversions, false)
-    }
-    const decode = decoderIn(statement, columns, op.spec, this.#conversions)
-    // The same text has other columns in another database.
-    op.shape = op.stmt.shape = statement.shape
-    return decode
   }
 
   /** An error says nothing of the transaction: where one is open, or may be, a ping does. */
@@ -384,7 +330,8 @@ export class Runner implements Holder {
     const byHand = (flags & ServerStatus.autocommit) === 0
     if (learns) this.#byHand = byHand
     else if (byHand && !this.#byHand) this.#misread(uncommitted)
-    this.status = (flags & ServerStatus.transaction) === 0 ? 'idle' : 'tx'
+    if ((flags & ServerStatus.transaction) === 0) this.status = 'idle'
+    else if (this.status === 'idle') this.status = 'tx'
     if (ok !== null && ok.database !== null && ok.database !== this.database) {
       this.database = ok.database
       this.rescope()

@@ -213,7 +213,11 @@ export class SessionSource implements ConnectionSource, Outlet {
   }
 
   leftOpen(raw: RawConnection): void {
-    notice('connection-closed-dirty', 'A connection came back with an open transaction; it was rolled back.', {
+    const what =
+      raw.status === 'prepared'
+        ? 'a transaction that was prepared: it keeps its locks until it is committed or rolled back by its name, from any connection.'
+        : 'an open transaction; it was rolled back.'
+    notice('connection-closed-dirty', `A connection came back with ${what}`, {
       engine: this.#engine.name,
       places: [`connection ${raw.id}`],
     })

@@ -159,7 +159,7 @@ export function execute<R, T>(
     if (here instanceof Promise) return executeOpened(here, place, cardinality, query, second, options)
     const kind = cardinality === answer && options?.rows === 'array' ? answerInArrays : cardinality
     const op = prepare(place, here, kind, query, second as Params | undefined, options, before?.until ?? Infinity)
-    if (op.stmt.cls === 'multi') op.results = []
+    if (op.stmt.cls === 'multi' || (kind.several && here.dialect.severalResults?.(op.stmt) === true)) op.results = []
     if (options?.from !== undefined) setFrom(op, options.from, place)
     place.send(op)
     if (op.decode === null && here.watch === null) return op.answer<T>(kind.give)

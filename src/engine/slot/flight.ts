@@ -36,6 +36,8 @@ export class Flight {
   #fence: EngineOp | null = null
   /** A transaction begun by text is open, or may be. */
   #typed = false
+  /** It was prepared: it does not end with its connection. */
+  #prepared = false
   /**
    * How it was lost, with its connection or by a failure that is the end of it all: until another one is begun, or it is rolled back,
    * nothing is sent in its name.
@@ -89,8 +91,8 @@ export class Flight {
 
   /** The connection is gone. True: with a transaction begun by text. */
   lost(failure: Failure): boolean {
-    const typed = this.#typed
-    this.#typed = false
+    const typed = this.#typed && !this.#prepared
+    this.#typed = this.#prepared = false
     this.abandon = null
     this.unreleased = null
     if (typed) this.#typedLost = { ...failure, kind: 'lost', outcome: 'rolled_back' }
@@ -142,6 +144,7 @@ export class Flight {
 
   #note(stmt: Compiled, status: RawConnection['status']): void {
     if (status !== 'failed') this.#spoiler = null
+    this.#prepared = status === 'prepared'
     if (status !== 'unknown') this.#typed = status !== 'idle'
     else if (commits(stmt) || rollsBack(stmt)) this.#typed = false
   }

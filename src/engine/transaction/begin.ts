@@ -59,8 +59,9 @@ async function openNow(record: OpenTransaction): Promise<void> {
 function takePlace(record: OpenTransaction): void {
   const { slot } = record
   const parent = slot.top
+  const status = slot.lease?.raw.status ?? 'idle'
   if (parent !== null) checkNested(record, parent)
-  else if (slot.lease?.raw.status === 'tx' || slot.lease?.raw.status === 'failed')
+  else if (status !== 'idle' && status !== 'unknown')
     throw new TransactionStateError(
       'A transaction begun by text is open on this connection. End it by text before calling transaction() or begin().',
     )
