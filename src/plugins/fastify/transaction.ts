@@ -7,7 +7,7 @@ import { currentChain, type Link, runIn } from '../../engine/context/chain.ts'
 import { type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { refuse } from '../request/around-held.ts'
 import { HeldResponse } from '../request/hold.ts'
-import { scopeOf, whenClosed } from '../request/node.ts'
+import { isUpgrade, scopeOf, whenClosed } from '../request/node.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 
 /** `config: { db: { transaction: true } }` of a route, by the name of the plug-in. */
@@ -21,6 +21,19 @@ interface Wrapped {
   readonly handler: Handler
   /** HEAD routes are made of GET routes that were wrapped already, and there may be several copies of the plug-in. */
   readonly databases: readonly Db[]
+}
+
+/** What @fastify/websocket adds to a route. */
+interface SocketRoute {
+  readonly websocket?: boolean
+  readonly wsHandler?: unknown
+}
+
+const noTransaction =
+  'A route of web sockets cannot have a transaction: there is no answer to commit it with. Begin one for each message: db.transaction().'
+
+function isSocket(request: FastifyRequest & { readonly ws?: boolean }): boolean {
+  return request.ws === true || isUpgrade(request.raw)
 }
 
 type Handler = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) => unknown
@@ -44,7 +57,14 @@ export function wrapRoutes(
     const options = own === undefined ? general : transactionOf(own)
     const { handler, databases } = wrapped.get(route.handler) ?? { handler: route.handler, databases: [] }
     if (options === null || databases.includes(db)) return
+    const { websocket, wsHandler } = route as SocketRoute
+    if (websocket === true) {
+      if (own !== undefined) throw new UsageError(noTransaction)
+      return
+    }
     const inTransaction: Handler = function (request, reply) {
+      // Its handler of requests is in a transaction, that of web sockets is not.
+      if (wsHandler !== undefined && isSocket(request)) return handler.call(this, request, reply) ?? waiting
       const transaction = new RequestTransaction(db, options, scopeOf(request.raw, db) ?? null)
       const held = hold(transaction, reply)
       running.set(request, { transaction, held, around: currentChain(), headers: reply.getHeaders() })

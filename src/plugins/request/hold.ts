@@ -8,7 +8,8 @@ import { EventEmitter } from 'node:events'
 import { type OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { PassThrough } from 'node:stream'
 import { currentChain, runIn } from '../../engine/context/chain.ts'
-import { whenClosed } from './node.ts'
+import { UsageError } from '../../errors/index.ts'
+import { isUpgrade, whenClosed } from './node.ts'
 
 const held = ['writeHead', 'write', 'end', 'flushHeaders'] as const
 /** Node refuses these when the head was sent. */
@@ -27,6 +28,10 @@ const shadowed = [
 type Method = (typeof held)[number]
 type Guarded = (typeof ofHead)[number]
 type Shadowed = (typeof shadowed)[number]
+
+const upgraded =
+  'An upgrade, such as that of a web socket, has no answer to commit its transaction with. Take its route out of the transaction, and ' +
+  'begin one for each message: db.transaction().'
 
 /** Responses of HTTP/2 have no message, and warn of whoever asks for one. */
 const messageOf = (response: ServerResponse): unknown =>
@@ -55,12 +60,14 @@ export class HeldResponse {
    * Made in the context around the transaction.
    * @param decide Asked once, with the status of the answer; the answer is sent when it resolves.
    * @param failed Told when it rejects, or when the answer cannot be sent. If nothing was, the response is as it was when it was held.
+   * @throws {UsageError} for an upgrade, whose transaction would last as long as its socket.
    */
   constructor(
     response: ServerResponse,
     decide: (statusCode: number) => Promise<void>,
     failed: (error: unknown) => void,
   ) {
+    if (response.req !== undefined && isUpgrade(response.req)) throw new UsageError(upgraded)
     this.#response = response
     this.#decide = decide
     this.#failed = failed

@@ -118,7 +118,7 @@ function wasSent(response: ServerResponse & { readonly stream?: { readonly rstCo
  * Whether Node has handed it to the listeners of `upgrade`, who sent it through the framework: its response lives as long as
  * the web socket. This is what Node made of it, not the header, which is the client's word and dear to parse.
  */
-function isUpgrade(request: IncomingMessage & { readonly upgrade?: boolean | null }): boolean {
+export function isUpgrade(request: IncomingMessage & { readonly upgrade?: boolean | null }): boolean {
   return request.upgrade === true
 }
 
