@@ -17,9 +17,10 @@ import {
   onlyRowOrNone,
   type Status,
 } from '../engine/query/execute.ts'
-import { type Executor, boundQuery, type SqlQuery } from '../engine/query/executor.ts'
+import type { Executor } from '../engine/query/executor.ts'
 import type { CursorOptions, QueryOptions } from '../engine/query/query-options.ts'
 import { cursorChecks, optionsOf, queryChecks } from '../engine/query/query-terms.ts'
+import { boundQuery, type SqlQuery } from '../engine/query/sql-query.ts'
 import { placeholders, Recipe, type RowLoader, toRecipe } from '../sql/baked.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { Into, IntoRow } from '../sql/into.ts'

@@ -14,7 +14,7 @@ import { Conversions, noConversions, unconverted } from '../sql/conversions.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import { duration, type Checks } from '../util/options.ts'
 import { clock } from '../util/clock.ts'
-import { Ticker } from '../util/ticker.ts'
+import type { Ticker } from '../util/ticker.ts'
 import { ambientFrame, ambientSettings, currentChain, heldLeases, type Link } from './context/chain.ts'
 import type { Frame, Settings } from './context/frame.ts'
 import type { QueryDefaults } from './core.ts'
@@ -54,7 +54,7 @@ export class Engine extends Source implements AsyncDisposable {
   /** @internal */
   pool: Pool
   /** @internal */
-  readonly ticker: Ticker = new Ticker()
+  readonly ticker: Ticker
   /** @internal */
   readonly statements: StatementCache
   /** @internal */
@@ -102,6 +102,7 @@ export class Engine extends Source implements AsyncDisposable {
     this.options = options
     this.dialect = dialect
     this.works = works
+    this.ticker = new works.Ticker()
     const { afterMs } = options.leak
     this.leaks = afterMs === Infinity ? null : new works.LeakWatch(options.name, afterMs)
     this.watch = works.Watch.of(options)

@@ -3,6 +3,7 @@
 import type { Compiled } from '../sql/compiled.ts'
 import type { LeakWatch } from '../observe/reports.ts'
 import type { StatementCache } from '../sql/compile.ts'
+import type { Ticker } from '../util/ticker.ts'
 import type { LockKey } from '../sql/dialect.ts'
 import type { Ear } from './client/ear.ts'
 import type { Hear, Listener, ListenOptions } from './client/listener.ts'
@@ -31,6 +32,7 @@ import type { Watch } from './watch.ts'
 
 export interface Works {
   readonly StatementCache: typeof StatementCache
+  readonly Ticker: typeof Ticker
   readonly LeakWatch: typeof LeakWatch
   readonly Watch: typeof Watch
   readonly Ear: typeof Ear

@@ -36,11 +36,12 @@ const alternativeOf = (path: string): string => directoryOf(path).split('/').sli
 
 /** Files that name each other in a circle, by types alone, since none of them says anything without the others. */
 const circles: readonly (readonly string[])[] = [
-  // A handle gives the other handles, and takes them as the option `on`.
+  // A handle gives the other handles and queries on itself, and all of them take handles as the option `on`.
   [
     'engine/connection.ts',
     'engine/query/executor.ts',
     'engine/query/query-options.ts',
+    'engine/query/sql-query.ts',
     'engine/transaction/options.ts',
     'engine/transaction/transaction.ts',
     'engine/works.ts',

@@ -1,6 +1,7 @@
 // The works of an engine, put together.
 import { LeakWatch } from '../../observe/reports.ts'
 import { StatementCache } from '../../sql/compile.ts'
+import { Ticker } from '../../util/ticker.ts'
 import { Ear } from '../client/ear.ts'
 import { listen, notify } from '../client/listen.ts'
 import { lock } from '../client/lock.ts'
@@ -24,6 +25,7 @@ import type { Works } from '../works.ts'
 
 export const works: Works = {
   StatementCache,
+  Ticker,
   LeakWatch,
   Watch,
   Ear,

@@ -1,5 +1,5 @@
 // `Model.get`: one row by its primary key, with a text that is written once per model.
-import { type Executor, madeInTransaction } from '../../engine/query/executor.ts'
+import type { Executor } from '../../engine/query/executor.ts'
 import { NotFoundError, QueryError } from '../../errors/index.ts'
 import { metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
@@ -32,8 +32,7 @@ function unlessMisfit(found: Promise<object | undefined>, executor: Executor): P
 
 /** What only the server can tell. Inside of a transaction, which it ended, the error must be seen. */
 function misfit(executor: Executor, error: unknown): undefined {
-  if (error instanceof QueryError && error.clientError === true && madeInTransaction(executor) === null)
-    return undefined
+  if (error instanceof QueryError && error.clientError === true && executor.transactionHere() === null) return undefined
   throw error
 }
 

@@ -2,7 +2,7 @@
 // changed columns is assigned to the instance.
 import { GeneverError, NoSuchRowError, UsageError } from '../../errors/index.ts'
 import { checkMadeIn } from '../../engine/query/made-with.ts'
-import { type Executor, madeInTransaction } from '../../engine/query/executor.ts'
+import type { Executor } from '../../engine/query/executor.ts'
 import type { Within } from '../../sql/statement.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { type MadeUpdate, metaOf, type ModelMeta, modelName } from '../meta/model-meta.ts'
@@ -37,7 +37,7 @@ export class InstanceUpdate {
     this.#instance = instance as Instance
     this.#meta = metaOf(instance.constructor)
     this.#find = find
-    this.#madeIn = madeInTransaction(this.#meta.db)
+    this.#madeIn = this.#meta.db.transactionHere()
     this.#memory = new Memory(instance)
     void this.set(values)
   }
@@ -135,7 +135,7 @@ export class InstanceUpdate {
       return (await tx.first(read, limits)) as object
     }
     const executor = executorOf(instance, meta, options?.on)
-    if (madeInTransaction(executor) !== null) return both(executor, options)
+    if (executor.transactionHere() !== null) return both(executor, options)
     const { timeoutMs, signal } = options ?? {}
     return executor.transaction((tx) => both(tx), { timeoutMs, signal })
   }

@@ -6,7 +6,7 @@ import type { Enclosing, Handle } from '../../engine/context/frame.ts'
 import { callOptions } from '../../engine/handle.ts'
 import type { CursorOptions } from '../../engine/query/query-options.ts'
 import { cursorChecks } from '../../engine/query/query-terms.ts'
-import { type Executor, madeInTransaction } from '../../engine/query/executor.ts'
+import type { Executor } from '../../engine/query/executor.ts'
 import { checkMadeIn } from '../../engine/query/made-with.ts'
 import { executorOfMade } from '../../engine/query/placed.ts'
 import type { Status } from '../../engine/query/execute.ts'
@@ -58,7 +58,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     this.#state = state
     // It may be made outside of a tenant, but not run there.
     const executor = state.call.on ?? state.meta.db
-    this.#madeIn = madeInTransaction(executor)
+    this.#madeIn = executor.transactionHere()
     this.#madeWith = (from === null ? null : from.#madeWith) ?? executor.settingsHere('made')
     this.#madeOn = from !== null && from.#madeOn !== state.meta.db ? from.#madeOn : state.meta.db.madeHere()
   }

@@ -1,7 +1,7 @@
 // What static updates and deletes share: they say which rows, or that every row is meant, run when awaited, and give a number
 // of rows or, with `returning()`, instances.
 import { UsageError } from '../../errors/index.ts'
-import { type Executor, madeInTransaction } from '../../engine/query/executor.ts'
+import type { Executor } from '../../engine/query/executor.ts'
 import { checkMadeIn } from '../../engine/query/made-with.ts'
 import { executorOfMade } from '../../engine/query/placed.ts'
 import type { MadeWith } from '../../sql/statement.ts'
@@ -56,7 +56,7 @@ export abstract class ManyRows<Made> {
     this.model = model
     this.meta = metaOf(model)
     this.#method = method
-    this.#madeIn = madeInTransaction(this.meta.db)
+    this.#madeIn = this.meta.db.transactionHere()
     this.rows = rows.madeOn === null ? { ...rows, ...this.#made() } : rows
   }
 
