@@ -4,6 +4,7 @@ import { UsageError } from '../../errors/index.ts'
 import { type Cardinality, execute } from '../../engine/query/execute.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { EngineOp } from '../../engine/query/op.ts'
+import { rowChecks } from '../../engine/query/query-terms.ts'
 import type { Field, Shape } from '../../sql/compiled.ts'
 import { mysqlRows, nodePgRows, pgliteRows } from './values.ts'
 
@@ -81,6 +82,7 @@ const answering = (spec: Cardinality['spec'], give: Cardinality['give'], dialect
   spec,
   several: true,
   give,
+  checks: rowChecks,
   dialect,
 })
 

@@ -12,7 +12,7 @@ import type { Frame, Settings } from '../context/frame.ts'
 import { afterOpening } from '../open/opening.ts'
 import type { CursorHome } from './cursor-home.ts'
 import { comesBehindRows, thrownError, unheard, unmadeError } from './failure.ts'
-import { chainOfMade, checkMadeOn, markOrigin } from './made-with.ts'
+import { chainOfMade, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
 import type { RowParts, Wanted } from './row-parts.ts'
 import type { RowStream } from './row-stream.ts'
@@ -325,10 +325,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const text = typeof this.#query === 'string'
     const statement: Statement =
       typeof this.#query === 'string' ? { sql: this.#query, params: [] } : adapt(this.#query, 0, engine.dialect)
-    const { madeWith, madeOn } = statement
     this.#made = this.#options.into === undefined ? statement : rowsInto(this.#options.into, statement, engine.dialect)
-    if (madeOn !== undefined) checkMadeOn(madeOn, engine)
-    if (madeWith !== undefined) this.#chain = chainOfMade(madeWith, engine, this.#executor, this.#chain, 'This query')
+    this.#chain = chainOfMade(statement, engine, this.#executor, this.#chain)
     const bound = engine.statements.compile(statement.sql).bind(text ? this.#params : statement.params)
     const until = engine.until(options, this.#defaults)
     const wait = { until, signal: options.signal, from: options.from ?? null }

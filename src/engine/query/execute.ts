@@ -3,7 +3,9 @@
 // method says what it makes of the rows.
 import { MultipleResultsError, NoResultError, NotFoundError, StalePlanError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked.ts'
+import type { Bound } from '../../sql/compile.ts'
 import { type Compiled, type Field, firstColumn, type RowSpec } from '../../sql/compiled.ts'
+import type { Dialect } from '../../sql/dialect.ts'
 import {
   adapt,
   checkDialect,
@@ -14,6 +16,7 @@ import {
   rowsInto,
   type Statement,
 } from '../../sql/statement.ts'
+import { clock } from '../../util/clock.ts'
 import { type Checks, describeType, noOptions, readAgain } from '../../util/options.ts'
 import { rejected } from '../../util/thrown.ts'
 import type { Handle } from '../context/frame.ts'
@@ -21,7 +24,7 @@ import { callOptions, placeOf } from '../handle.ts'
 import { afterOpening } from '../open/opening.ts'
 import { thrownError, unmadeError } from './failure.ts'
 import { refuseLeaving } from '../context/place.ts'
-import { chainOfMade, checkMadeOn, markOrigin } from './made-with.ts'
+import { chainOfMade, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
 import {
   builtQuery,
@@ -55,6 +58,8 @@ export interface Cardinality {
   /** It reads all rows at once, and what they become is all that it gives. */
   readonly atOnce?: boolean
   readonly give: (op: EngineOp) => unknown
+  /** The options it takes. */
+  readonly checks: Checks<RowTerms>
   /** The dialect that its texts are written in, where that is fixed. */
   readonly dialect?: string | undefined
 }
@@ -77,12 +82,18 @@ const first = (op: EngineOp): unknown => rowsOf(op)[0]
 
 /** Of a method that gives only what rows become, and reads all of them first. */
 function ofRows(method: string, maxRows: number, give: Cardinality['give']): Cardinality {
-  return { method, maxRows, spec: null, several: false, atOnce: true, give }
+  return { method, maxRows, spec: null, several: false, atOnce: true, give, checks: rowChecks }
 }
 
 export const everyRow: Cardinality = ofRows('all()', 0, rowsOf)
 export const firstRow: Cardinality = ofRows('first()', 1, first)
-export const firstValue: Cardinality = { ...firstRow, method: 'scalar()', spec: firstColumn, atOnce: false }
+export const firstValue: Cardinality = {
+  ...firstRow,
+  method: 'scalar()',
+  spec: firstColumn,
+  atOnce: false,
+  checks: withoutRows('one value'),
+}
 
 export const onlyRow: Cardinality = ofRows('one()', 2, (op) => {
   const rows = rowsOf(op)
@@ -113,24 +124,17 @@ export const answer: Cardinality = {
   spec: null,
   several: true,
   give: (op) => answerOf(op, inObjects),
-}
-
-const valueChecks = withoutRows('one value')
-const manyChecks = withoutRows('a count')
-
-/** The checks of what a method takes. */
-function checksOf(cardinality: Cardinality): Checks<RowTerms> {
-  return cardinality === firstValue ? valueChecks : rowChecks
+  checks: statusChecks,
 }
 
 /** Values in their order: names may come twice. */
 const answerInArrays: Cardinality = {
-  method: 'status()',
-  maxRows: 0,
+  ...answer,
   spec: { into: 'array', make: null, columns: null },
-  several: true,
   give: (op) => answerOf(op, inArrays),
 }
+
+const manyChecks = withoutRows('a count')
 
 /**
  * A text and a recipe come with their parameters, and options third; a built query has its own, and options second. `before`: how it ran
@@ -149,16 +153,14 @@ export function execute<R, T>(
     let place = executor
     let options: (StatusTerms & RowTerms) | null = null
     if (second !== undefined || third !== undefined) {
-      options =
-        cardinality === answer
-          ? optionsOf<StatusTerms & RowTerms>(query, second, third, statusChecks, answer.method)
-          : optionsOf<RowTerms>(query, second, third, checksOf(cardinality), cardinality.method)
+      options = optionsOf<RowTerms>(query, second, third, cardinality.checks, cardinality.method)
       if (options?.on !== undefined) place = placeOf(options.on, executor, cardinality.method)
     }
     const here = place.engineHere()
     if (here instanceof Promise) return executeOpened(here, place, cardinality, query, second, options)
-    const kind = cardinality === answer && options?.rows === 'array' ? answerInArrays : cardinality
-    const op = prepare(place, here, kind, query, second as Params | undefined, options, before?.until ?? Infinity)
+    if (before !== null) options = { ...options, timeoutMs: before.until - clock.now() }
+    const kind = options?.rows === 'array' ? answerInArrays : cardinality
+    const op = prepare(place, here, kind, query, second as Params | undefined, options)
     if (op.stmt.cls === 'multi' || (kind.several && here.dialect.severalResults?.(op.stmt) === true)) op.results = []
     if (options?.from !== undefined) setFrom(op, options.from, place)
     place.send(op)
@@ -248,72 +250,72 @@ export async function executeMany(
   )
 }
 
-/** Compiles the text or asks the builder, and checks the parameters. */
+type Form = Recipe | Statement
+
+/** The operation of a call: its statement with the values, and what its rows become. */
 function prepare(
-  executor: Runner,
+  place: Runner,
   engine: StatementEngine,
-  { maxRows, spec, several, dialect, atOnce = false }: Cardinality,
+  cardinality: Cardinality,
   query: Query<unknown> | Recipe | string,
   given: Params | undefined,
   options: RowTerms | null,
-  until: number,
 ): EngineOp {
-  const { statements } = engine
-  checkDialect(dialect, engine.dialect)
-  let source: Rows | null = null
-  const into = options?.into
-  const here = executor.chainHere()
-  let chain = here
-  let compiled: Compiled
-  let params: readonly unknown[]
-  if (typeof query === 'string' || query instanceof Recipe) {
-    try {
-      if (typeof query === 'string') ({ compiled, params } = statements.compile(query).bind(given))
-      else {
-        const recipe = query.form(maxRows, atOnce)
-        source = recipe
-        checkDialect(recipe.dialect, engine.dialect)
-        const plan = recipe.plan.for(engine.dialect)
-        compiled = plan.on(statements)
-        params = plan.values(given)
-      }
-    } catch (error) {
-      throw readable(error)
-    }
-  } else {
-    const statement = adapt(query, maxRows, engine.dialect, atOnce)
-    source = statement
-    if (statement.madeOn !== undefined) checkMadeOn(statement.madeOn, engine)
-    if (statement.madeWith !== undefined) chain = chainOfMade(statement.madeWith, engine, executor, chain, 'This query')
-    if (statement.plan === undefined)
-      ({ compiled, params } = statements.compile(statement.sql).bind(valuesOf(statement)))
-    else {
-      compiled = statement.plan.on(statements)
-      params = statement.params
-    }
-  }
+  const { spec, several, maxRows } = cardinality
+  checkDialect(cardinality.dialect, engine.dialect)
+  const here = place.chainHere()
+  const form = typeof query === 'string' ? query : formOf(query, cardinality, engine.dialect)
+  const says: Rows | null = typeof form === 'string' ? null : form
+  const chain = typeof form === 'string' || form instanceof Recipe ? here : chainOfMade(form, engine, place, here)
+  const { compiled, params } = bind(form, given, engine)
   if (chain !== undefined && compiled.cls !== 'read') refuseLeaving(compiled, engine, chain)
   if (compiled.cls === 'multi' && !(several && params.length === 0)) throw severalStatements(compiled)
-  if (into !== undefined) source = rowsInto(into, source, engine.dialect, spec)
-  const defaults = executor.defaultsHere(engine, here)
+  const rows = options?.into === undefined ? says : rowsInto(options.into, says, engine.dialect, spec)
+  const foreign = spec === firstColumn && rows?.value !== undefined ? valueOf(rows.value) : null
+  const defaults = place.defaultsHere(engine, here)
   const tags = tagsOf(defaults) ?? engine.options.query.tags
-  const foreign = spec === firstColumn && source?.value !== undefined ? valueOf(source.value) : null
   return new EngineOp(
     engine,
     chain,
-    executor.handleHere(),
-    tags === undefined ? compiled : statements.tag(compiled, tags),
+    place.handleHere(),
+    tags === undefined ? compiled : engine.statements.tag(compiled, tags),
     params,
-    specOf(foreign === null ? (spec ?? source?.spec ?? null) : (source?.spec ?? null), engine, options),
-    foreign ?? (spec === null ? (source?.decode ?? null) : null),
-    source?.maxRows ?? maxRows,
-    Math.min(engine.until(options, defaults), until),
+    specOf((foreign === null ? spec : null) ?? rows?.spec ?? null, engine, options),
+    foreign ?? (spec === null ? (rows?.decode ?? null) : null),
+    rows?.maxRows ?? maxRows,
+    engine.until(options, defaults),
     engine.signal(options),
   )
 }
 
-/** A text that came without values may hold `$1` for the server's sake. */
-const valuesOf = ({ params }: Statement): readonly unknown[] | undefined => (params.length === 0 ? undefined : params)
+/** A query as it is written for that dialect, and for what the method makes of its rows. */
+function formOf(query: Query<unknown> | Recipe, { maxRows, atOnce = false }: Cardinality, dialect: Dialect): Form {
+  if (!(query instanceof Recipe)) return adapt(query, maxRows, dialect, atOnce)
+  try {
+    const recipe = query.form(maxRows, atOnce)
+    checkDialect(recipe.dialect, dialect)
+    return recipe
+  } catch (error) {
+    throw readable(error)
+  }
+}
+
+/** The statement with its values: those that were given with a text or a recipe; a built query has its own. */
+function bind(form: Form | string, given: Params | undefined, { statements, dialect }: StatementEngine): Bound {
+  if (typeof form !== 'string' && !(form instanceof Recipe)) {
+    const { plan, sql, params } = form
+    if (plan !== undefined) return { compiled: plan.on(statements), params }
+    // A text that came without values may hold `$1` for the server's sake.
+    return statements.compile(sql).bind(params.length === 0 ? undefined : params)
+  }
+  try {
+    if (typeof form === 'string') return statements.compile(form).bind(given)
+    const plan = form.plan.for(dialect)
+    return { compiled: plan.on(statements), params: plan.values(given) }
+  } catch (error) {
+    throw readable(error)
+  }
+}
 
 /** Makes of the rows of a foreign builder what `firstColumn` makes of others. */
 function valueOf(value: (rows: readonly unknown[]) => unknown): (rows: readonly unknown[]) => unknown[] {

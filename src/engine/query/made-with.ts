@@ -2,7 +2,7 @@
 // read and write what belongs to somebody else. An object made from a row knows the database too.
 import { TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
 import { sameSettings } from '../../sql/settings.ts'
-import type { MadeOn, MadeWith } from '../../sql/statement.ts'
+import type { MadeWith, Statement } from '../../sql/statement.ts'
 import { currentChain, type Link, push } from '../context/chain.ts'
 import { type Enclosing, Frame, type Handle, type Settings } from '../context/frame.ts'
 import { onPath, pathTaken, withoutPath } from '../context/place.ts'
@@ -14,6 +14,8 @@ interface Sender {
   settingsHere(): Settings | null
   handleHere(): Handle | null
 }
+
+type Made = Pick<Statement, 'madeOn' | 'madeWith'>
 
 /** Where a row was read or created. */
 export interface Origin {
@@ -37,25 +39,23 @@ export function checkMadeIn(made: Enclosing | null): void {
 }
 
 /**
- * The chain in which a statement of `executor` runs with what it was made with: on the path of the schema it was made in.
- * @param subject What was made, as the subject of a sentence: "This query".
- * @throws {TransactionStateError} when statements of `executor` run with other settings here.
+ * The chain in which a query of `executor` runs with what it was made with: on the path of the schema it was made in.
+ * @throws {TransactionStateError} when it was made where another database was meant, or with other settings than statements of
+ *   `executor` have here.
  */
 export function chainOfMade(
-  made: MadeWith,
+  { madeOn, madeWith }: Made,
   engine: EngineCore,
   executor: Sender,
   chain: Link | undefined,
-  subject: string,
 ): Link | undefined {
-  const settings = settingsOfMade(made, executor, subject)
+  if (madeOn !== undefined && !madeOn.runsOn(engine)) throw madeElsewhere(engine)
+  const settings = madeWith === undefined ? null : settingsOfMade(madeWith, executor, 'This query')
   return settings === null ? chain : chainWith(settings, engine, chain)
 }
 
-/** @throws {TransactionStateError} when it was made where another database was meant. */
-export function checkMadeOn(made: MadeOn, engine: EngineCore): void {
-  if (made.runsOn(engine)) return
-  throw new TransactionStateError(
+function madeElsewhere(engine: EngineCore): TransactionStateError {
+  return new TransactionStateError(
     `This query was made where another database was meant, and is to run on ${engine.name}. Await it by itself, which runs it there, or ` +
       'make it again here.',
   )
