@@ -69,6 +69,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
       noun: 'operations and turns',
       paths: [
         'query/op.ts',
+        'query/engine-statement.ts',
         'query/failure.ts',
         'query/made-with.ts',
         'query/row-parts.ts',

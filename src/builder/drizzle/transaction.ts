@@ -5,7 +5,7 @@ import { type IsolationLevel, parseIsolation } from '../../sql/dialect.ts'
 import { currentChain } from '../../engine/context/chain.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { thrownError } from '../../engine/query/failure.ts'
-import { EngineOp } from '../../engine/query/op.ts'
+import { engineStatement } from '../../engine/query/engine-statement.ts'
 import type { TransactionOptions } from '../../engine/transaction/options.ts'
 import type { Transaction } from '../../engine/transaction/transaction.ts'
 import { makeClient } from './client.ts'
@@ -128,7 +128,7 @@ async function sendControl(tx: Transaction, text: string): Promise<void> {
   const engine = tx.engineHere()
   const stmt = { ...engine.statements.compileInternal(text), cls: 'write' as const, hasControl: false }
   const until = engine.until(null, tx.defaultsHere())
-  const op = new EngineOp(engine, currentChain(), tx, stmt, [], null, null, 0, until, null)
+  const op = engineStatement(engine, stmt, { chain: currentChain(), handle: tx, until })
   slot.send(op)
   try {
     await op.wait()

@@ -11,7 +11,7 @@ import { currentChain } from '../context/chain.ts'
 import type { EngineCore } from '../core.ts'
 import { OwnOp } from '../own-op.ts'
 import { proofOps } from '../switching.ts'
-import { EngineOp } from '../query/op.ts'
+import { engineStatement } from '../query/engine-statement.ts'
 import { type Listener, lossOf } from './listener.ts'
 
 const lost: Failure = { kind: 'timeout', outcome: 'unknown' }
@@ -187,7 +187,7 @@ export class Ear {
   async #runInside(sql: string): Promise<void> {
     const engine = this.#engine
     const stmt = this.#statement(sql)
-    const op = new EngineOp(engine, currentChain(), null, stmt, [], null, null, 0, Infinity, null)
+    const op = engineStatement(engine, stmt, { chain: currentChain() })
     op.begin()
     engine.pool.place(op)
     await op.wait()

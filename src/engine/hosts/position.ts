@@ -6,7 +6,8 @@ import { currentChain } from '../context/chain.ts'
 import type { Enclosing, Handle } from '../context/frame.ts'
 import type { EngineCore, QueryDefaults } from '../core.ts'
 import { thrownError } from '../query/failure.ts'
-import { EngineOp } from '../query/op.ts'
+import { engineStatement } from '../query/engine-statement.ts'
+import type { EngineOp } from '../query/op.ts'
 import type { Reached } from './host.ts'
 
 declare const ofPosition: unique symbol
@@ -37,7 +38,7 @@ export async function askPosition(executor: Asked): Promise<Position> {
   const stmt = engine.statements.compileInternal(replication.position)
   const until = engine.until(null, executor.defaultsHere())
   const chain = currentChain()
-  const op = new EngineOp(engine, chain, executor.handleHere(), stmt, [], firstColumn, null, 0, until, null)
+  const op = engineStatement(engine, stmt, { chain, handle: executor.handleHere(), spec: firstColumn, until })
   op.from = 'primary'
   executor.send(op)
   try {

@@ -8,6 +8,7 @@ import type { Link } from '../context/chain.ts'
 import type { Handle } from '../context/frame.ts'
 import type { Lease } from '../../pool/lease.ts'
 import { OwnOp } from '../own-op.ts'
+import { engineStatement } from '../query/engine-statement.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import { releases, sendControl } from './sending.ts'
@@ -267,7 +268,7 @@ export function settingsUndone(slot: Holding): void {
 export function sendOwed(slot: Holding, chain: Link | undefined, handle: Handle | null): EngineOp {
   const { engine } = slot
   const stmt = engine.statements.compileInternal('select 1')
-  const op = new EngineOp(engine, chain, handle, stmt, [], null, null, 0, Infinity, null)
+  const op = engineStatement(engine, stmt, { chain, handle })
   slot.send(op)
   return op
 }

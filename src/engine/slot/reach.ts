@@ -6,7 +6,8 @@ import type { UsageError } from '../../errors/index.ts'
 import { notice } from '../../observe/channels.ts'
 import { type Compiled, Dirty, Pin, type RowSpec, shortText } from '../../sql/compiled.ts'
 import type { EngineCore } from '../core.ts'
-import { EngineOp } from '../query/op.ts'
+import { engineStatement } from '../query/engine-statement.ts'
+import type { EngineOp } from '../query/op.ts'
 import { draws } from '../functions.ts'
 import { nothingDrawn, numbersRefused, sessionMoved } from './admission.ts'
 import type { Holding } from './holding.ts'
@@ -112,7 +113,7 @@ export function ask(slot: Holding): void {
 
 function question({ engine }: Holding, stmt: Compiled): EngineOp {
   const until = clock.now() + engine.options.resetTimeoutMs
-  const op = new EngineOp(engine, undefined, null, stmt, [], value, null, 0, until, null)
+  const op = engineStatement(engine, stmt, { spec: value, until })
   op.begin()
   return op
 }

@@ -6,7 +6,8 @@ import type { Settings } from '../../sql/settings.ts'
 import { clock } from '../../util/clock.ts'
 import type { EngineCore } from '../core.ts'
 import { OwnOp } from '../own-op.ts'
-import { EngineOp } from '../query/op.ts'
+import { engineStatement } from '../query/engine-statement.ts'
+import type { EngineOp } from '../query/op.ts'
 import { switchOps } from '../switching.ts'
 import type { Unreleased } from './flight.ts'
 import type { Holding } from './holding.ts'
@@ -62,7 +63,7 @@ export function sendPast(slot: Holding, ops: readonly EngineOp[], first: readonl
 /** Transaction control that travels on its own. */
 function controlOp(engine: EngineCore, text: string, until: number): EngineOp {
   const stmt = engine.statements.compileInternal(text)
-  const op = new EngineOp(engine, undefined, null, stmt, [], null, null, 0, until, null)
+  const op = engineStatement(engine, stmt, { until })
   op.begin()
   return op
 }

@@ -2,7 +2,8 @@
 // the transaction asks for that before COMMIT is sent. Called where transactions end. It never sends a COMMIT.
 import { isFailure } from '../query/failure.ts'
 import { firstColumn } from '../../sql/compiled.ts'
-import { EngineOp } from '../query/op.ts'
+import { engineStatement } from '../query/engine-statement.ts'
+import type { EngineOp } from '../query/op.ts'
 import { sendPast } from '../slot/sending.ts'
 import { quiet } from '../slot/waiting.ts'
 import type { OutcomeQuestion } from '../../sql/dialect.ts'
@@ -86,5 +87,5 @@ async function ask(record: OpenTransaction, latest: number): Promise<ReturnType<
 /** Outside of every context: it waits for nobody's transaction. */
 function statement({ engine }: OpenTransaction, text: string, params: unknown[], until: number): EngineOp {
   const compiled = engine.statements.compileInternal(text)
-  return new EngineOp(engine, undefined, null, compiled, params, firstColumn, null, 0, until, null)
+  return engineStatement(engine, compiled, { params, spec: firstColumn, until })
 }
