@@ -15,6 +15,7 @@ import type { Ticker } from '../util/ticker.ts'
 import type { Failure, RawConnection } from '../driver/driver.ts'
 import type { ServerInfo } from '../observe/channels.ts'
 import type { Functions } from './functions.ts'
+import type { noteReadOnly } from './hosts/read-only.ts'
 import type { switchOps } from './switching.ts'
 
 /** Where a read may run, of a database with replicas. */
@@ -80,7 +81,7 @@ export interface EngineCore {
   readonly ticker: Ticker
   readonly statements: StatementCache
   /** The part that is loaded with the first engine that is opened. */
-  readonly works: { readonly switchOps: typeof switchOps }
+  readonly works: { readonly noteReadOnly: typeof noteReadOnly; readonly switchOps: typeof switchOps }
   readonly dialect: Dialect
   readonly options: ResolvedOptions
   /** Null unless a leak report is wanted. */

@@ -1,7 +1,7 @@
 // The functions and triggers of the database that may leave something in a session, read from its catalogue when they first matter. It is
 // read on an idle connection, never in a transaction of a user, and no caller waits for it. Until it is known, a statement that might
 // leave something counts as one that does. Statements are judged once for each text and reading.
-import type { Failure, Op } from '../driver/driver.ts'
+import { type Failure, type Op, OpState } from '../driver/driver.ts'
 import { notice } from '../observe/channels.ts'
 import type { Errand } from '../pool/errands.ts'
 import type { ResolvedOptions } from '../options/options.ts'
@@ -224,7 +224,7 @@ class Reading extends OwnOp implements Errand {
 
   /** The reading that a pool has to stop when it is closed. */
   get flight(): { readonly head: Op | undefined } {
-    return { head: this.state === 3 ? undefined : this }
+    return { head: this.state === OpState.settled ? undefined : this }
   }
 
   begin(lease: Lease): void {
@@ -235,7 +235,7 @@ class Reading extends OwnOp implements Errand {
   }
 
   dropped(): void {
-    this.state = 3
+    this.state = OpState.settled
     this.#told(null)
   }
 

@@ -1,6 +1,6 @@
 // A statement of the engine's own, beside those of its callers: what it reads, or puts in front of theirs. It is submitted as soon as
 // it is made.
-import type { Failure, Op, OpState } from '../driver/driver.ts'
+import { type Failure, type Op, OpState } from '../driver/driver.ts'
 import type { Compiled, RowSpec, Shape } from '../sql/compiled.ts'
 
 const nothing: readonly unknown[] = []
@@ -14,7 +14,7 @@ export abstract class OwnOp implements Op {
   tag = ''
   count = -1
   shape: Shape | null = null
-  state: OpState = 1
+  state: OpState = OpState.sent
 
   constructor(stmt: Compiled, params: readonly unknown[] = nothing, spec: RowSpec | null = null) {
     this.stmt = stmt
@@ -23,14 +23,14 @@ export abstract class OwnOp implements Op {
   }
 
   done(): void {
-    if (this.state === 3) return
-    this.state = 3
+    if (this.state === OpState.settled) return
+    this.state = OpState.settled
     this.over(null)
   }
 
   fail(failure: Failure): void {
-    if (this.state === 3) return
-    this.state = 3
+    if (this.state === OpState.settled) return
+    this.state = OpState.settled
     this.over(failure)
   }
 

@@ -14,6 +14,7 @@ import type { TransactionStateError } from '../errors/index.ts'
 import type { Functions } from './functions.ts'
 import type { Hosts, sumOf } from './hosts/hosts.ts'
 import type { Position, reached } from './hosts/position.ts'
+import type { noteReadOnly } from './hosts/read-only.ts'
 import type { openReads, readsAlone } from './hosts/route.ts'
 import type { AmbientRunner, Runner, StatementEngine } from './query/runner.ts'
 import type { EngineOp } from './query/op.ts'
@@ -38,6 +39,7 @@ export interface Works {
   readonly Ear: typeof Ear
   readonly Functions: typeof Functions
   readonly Slot: typeof Slot
+  readonly noteReadOnly: typeof noteReadOnly
   readonly switchOps: typeof switchOps
   readonly mayRunAnywhere: typeof mayRunAnywhere
   readonly sessionStateRefused: typeof sessionStateRefused

@@ -1,6 +1,6 @@
 // A lane: a connection that several implicit reads share for as long as it has any in flight. It knows the reads on its
 // wire; `Lanes` decides which reads may join.
-import type { RawConnection, Failure, Op, OpState } from '../driver/driver.ts'
+import { type Failure, type Op, OpState, type RawConnection } from '../driver/driver.ts'
 import type { Member } from './member.ts'
 import type { Compiled, RowSpec, Shape } from '../sql/compiled.ts'
 import type { PlacedOp } from './contract.ts'
@@ -63,7 +63,7 @@ export abstract class StandIn<O extends Op> implements Op {
   tag = ''
   count = -1
   shape: Shape | null = null
-  state: OpState = 1
+  state: OpState = OpState.sent
 
   constructor(op: O) {
     this.op = op
@@ -79,8 +79,8 @@ export abstract class StandIn<O extends Op> implements Op {
 
   /** The statement has this answer. Not again: false. */
   protected answer(): boolean {
-    if (this.state === 3) return false
-    this.state = 3
+    if (this.state === OpState.settled) return false
+    this.state = OpState.settled
     const { op } = this
     op.tag = this.tag
     op.count = this.count
@@ -121,10 +121,10 @@ export class Seat extends StandIn<PlacedOp> {
   }
 
   fail(failure: Failure): void {
-    if (this.state === 3) return
-    const givenUp = this.state === 2
+    if (this.state === OpState.settled) return
+    const givenUp = this.state === OpState.abandoned
     const rescued = !givenUp && this.#owner.rescues(this, failure)
-    this.state = 3
+    this.state = OpState.settled
     if (!rescued) this.op.fail(failure)
     this.#owner.left(this, givenUp)
   }

@@ -3,7 +3,7 @@
 // are known to be quick share, because a connection answers in order, so each waits for those in front of it; and only those that
 // may run twice, because those on a connection that ends are sent again.
 // Made by the pool with its first connection that can do so; other drivers have none of this.
-import type { Failure } from '../driver/driver.ts'
+import { type Failure, OpState } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import { cancelOrDestroy, type Member } from './member.ts'
 import type { ConnectionSource, PlacedOp, PoolLimits, PoolWaiter } from './contract.ts'
@@ -146,7 +146,7 @@ export class Lanes implements SeatOwner {
     for (const lane of this.#lanes) {
       const seat = lane.seats.find((each) => each.op === op)
       if (seat === undefined) continue
-      seat.state = 2
+      seat.state = OpState.abandoned
       this.#cancelHead(lane)
       return true
     }
@@ -175,7 +175,7 @@ export class Lanes implements SeatOwner {
     const stranded = this.#stranded
     if (stranded.length === 0) return
     this.#stranded = []
-    for (const op of stranded) if (op.state === 0) this.#pool.place(op)
+    for (const op of stranded) if (op.state === OpState.queued) this.#pool.place(op)
   }
 
   /** Takes out those who stand aside, to be refused. */
@@ -321,7 +321,7 @@ export class Lanes implements SeatOwner {
     const { head } = lane
     if (head !== undefined) {
       this.#begin(lane, this.#services.of(head.stmt), now)
-      if (head.state === 2) clock.queueMicrotask(() => this.#cancelHead(lane))
+      if (head.state === OpState.abandoned) clock.queueMicrotask(() => this.#cancelHead(lane))
     }
     this.changed()
   }
@@ -329,7 +329,7 @@ export class Lanes implements SeatOwner {
   /** Stops the statement at the head if its caller has given up; those behind may be hit, and are sent again. */
   #cancelHead(lane: Lane): void {
     const { head, raw } = lane
-    if (head?.state !== 2 || lane.cancelling || !raw.alive) return
+    if (head?.state !== OpState.abandoned || lane.cancelling || !raw.alive) return
     lane.cancelling = true
     void cancelOrDestroy(raw, head, this.#cancelTimeoutMs).then(() => {
       lane.cancelling = false

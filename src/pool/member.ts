@@ -1,6 +1,6 @@
 // One connection of a pool and what it is doing. All its mutable state is here and changed only by `Member` and
 // `Pool`: `state`, `lease`, `op`. The driver's hooks arrive here and nowhere else.
-import type { ConnectionHooks, Failure, Op, RawConnection } from '../driver/driver.ts'
+import { type ConnectionHooks, type Failure, type Op, OpState, type RawConnection } from '../driver/driver.ts'
 import { Dirty } from '../sql/compiled.ts'
 import { clock } from '../util/clock.ts'
 import { type Copying, Lease, type LeaseHolder, type Lent, type Ties } from './lease.ts'
@@ -158,7 +158,7 @@ export class Member implements ConnectionHooks, Lent {
 
   /** The caller of the statement it serves has its error already. */
   abandon(op: Op, cancelTimeoutMs: number): void {
-    op.state = 2
+    op.state = OpState.abandoned
     this.outgoing ||= this.#pooled
     void cancelOrDestroy(this.raw, op, cancelTimeoutMs)
   }

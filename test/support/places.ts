@@ -55,6 +55,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
         'client/listener.ts',
         'hosts/asker.ts',
         'hosts/host.ts',
+        'hosts/read-only.ts',
         'hosts/samples.ts',
         'transaction/state.ts',
         'transaction/ended.ts',

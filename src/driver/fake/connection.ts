@@ -1,6 +1,6 @@
 // The client's end of one fake connection: the contract of `RawConnection`, kept to the letter. What the server does with
 // what is sent here is in backend.ts.
-import type { ConnectionHooks, Failure, Op, RawConnection, Unit } from '../driver.ts'
+import { type ConnectionHooks, type Failure, type Op, OpState, type RawConnection, type Unit } from '../driver.ts'
 import { inRoot } from '../../util/context.ts'
 import { Dirty } from '../../sql/compiled.ts'
 import { InForce } from '../../sql/settings.ts'
@@ -176,7 +176,7 @@ export class FakeConnection extends Printable implements RawConnection {
         flight.sent = true
         for (const op of flight.ops) {
           this.dirty |= op.stmt.dirties
-          if (op.state === 0) op.state = 1
+          if (op.state === OpState.queued) op.state = OpState.sent
         }
         this.#host.log.push(`${this.id}: ${flight.label}`)
         this.#backend.receive(flight)

@@ -1,5 +1,5 @@
 // How operations of the fake driver end: rows become what was asked for, and failures are judged like those of a server.
-import type { Failure, Op } from '../driver.ts'
+import { type Failure, type Op, OpState } from '../driver.ts'
 import type { ColumnSpec } from '../../sql/compiled.ts'
 import { shapeOf } from '../row-tree.ts'
 import { loseAll, settleFailed, statusAfter, type Status, type UnitState } from '../postgres/outcome.ts'
@@ -59,7 +59,7 @@ function fill(op: Op, { rows, columns, tag, count }: Rows, target: unknown[]): u
   op.tag = tag
   const limited = op.maxRows > 0 && rows.length > op.maxRows ? rows.slice(0, op.maxRows) : rows
   op.count = limited === rows ? count : limited.length
-  if (op.state >= 2) return target
+  if (op.state >= OpState.abandoned) return target
   for (const row of limited) {
     const listed = Array.isArray(row)
     const names = listed ? row.map((_, i) => columns?.[i] ?? `column${i + 1}`) : Object.keys(row)

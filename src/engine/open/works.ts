@@ -8,6 +8,7 @@ import { lock } from '../client/lock.ts'
 import { Functions } from '../functions.ts'
 import { sumOf } from '../hosts/hosts.ts'
 import { askPosition, reached } from '../hosts/position.ts'
+import { noteReadOnly } from '../hosts/read-only.ts'
 import { openReads, readsAlone } from '../hosts/route.ts'
 import { sessionStateRefused } from '../slot/admission.ts'
 import { lend } from '../slot/control.ts'
@@ -31,6 +32,7 @@ export const works: Works = {
   Ear,
   Functions,
   Slot,
+  noteReadOnly,
   switchOps,
   mayRunAnywhere,
   sessionStateRefused,

@@ -4,17 +4,22 @@ import type { Failure, Op, OpState, Portal, RawConnection, RowPort, StatementRes
 import type { Copying, Lease } from '../../pool/lease.ts'
 import type { PlacedOp, PoolWaiter, Wait } from '../../pool/contract.ts'
 import { TransactionAbortedError } from '../../errors/index.ts'
-import { type Compiled, Pin, type RowSpec, type Shape, shortText, standsAlone } from '../../sql/compiled.ts'
-import type { Dialect } from '../../sql/dialect.ts'
+import { type Compiled, type RowSpec, type Shape, shortText, standsAlone } from '../../sql/compiled.ts'
 import type { Decode } from '../../sql/statement.ts'
 import { around, type Link } from '../context/chain.ts'
 import type { EngineCore, From, HostSet } from '../core.ts'
-import { type Handle, keepsOthersWaiting, type Settings } from '../context/frame.ts'
+import { type Handle, keepsOthersWaiting } from '../context/frame.ts'
 import { failureError } from './failure.ts'
 import { reportStatement, type StatementTrace, traceStatement } from '../report.ts'
 import { tellOfCursors, Waiting } from '../slot/waiting.ts'
 import type { Inside } from '../transaction/inside.ts'
 import { clock } from '../../util/clock.ts'
+
+/** The states by their names, as types: the module that has them is loaded with the first driver. */
+const queued: (typeof OpState)['queued'] = 0
+const sent: (typeof OpState)['sent'] = 1
+const abandoned: (typeof OpState)['abandoned'] = 2
+const settled: (typeof OpState)['settled'] = 3
 
 const nothing = (): void => {}
 let resolves: (value?: unknown) => void = nothing
@@ -43,7 +48,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   shape: Shape | null = null
   /** The results of a text with several statements; null for any other text. */
   results: StatementResult<R>[] | null = null
-  state: OpState = 0
+  state: OpState = queued
   queueing: Wait | null = null
   /** The transaction it runs in, fixed when it is admitted. */
   transaction: Inside | null = null
@@ -109,7 +114,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   wait(): Promise<void> {
     const promise = new Promise<void>(settleBy)
     this.#taken()
-    if (this.state < 2) return promise
+    if (this.state < abandoned) return promise
     if (this.failure === null) this.#resolve()
     else this.#reject(this.failure)
     return promise
@@ -123,7 +128,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     this.#give = give
     const promise = new Promise<T>(settleBy)
     this.#taken()
-    if (this.state < 2) return promise
+    if (this.state < abandoned) return promise
     if (this.failure === null) this.#succeed()
     else this.#resolve(failing<T>(this, this.failure))
     return promise
@@ -152,7 +157,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
 
   /** Called just before it is submitted: the wait is over, the statement's own deadline goes on. */
   starting(raw: RawConnection): void {
-    this.state = 1
+    this.state = sent
     this.#raw = raw
     if (this.leaves !== 0) raw.dirty |= this.leaves
     this.engine.hosts?.sent()
@@ -177,7 +182,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   }
 
   again(): void {
-    this.state = 0
+    this.state = queued
     this.rows.length = 0
     if (this.results !== null) this.results.length = 0
     this.waitAnew()
@@ -213,32 +218,33 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
 
   done(): void {
     const { state } = this
-    if (state === 3) return
-    this.state = 3
+    if (state === settled) return
+    this.state = settled
     if (this.engine.hosts !== null) this.#noteWrite(this.engine.hosts)
     if (this.slot !== null) this.slot.answered(this)
     else if (this.stmt.names !== 0) this.engine.functions.noteChange(this.stmt)
-    if (state === 2) return
+    if (state === abandoned) return
     this.#finish()
     this.#succeed()
   }
 
   fail(failure: Failure): void {
     const { state } = this
-    if (state === 3) return
-    this.state = 3
+    if (state === settled) return
+    this.state = settled
     if (this.engine.hosts !== null) {
-      if (state === 1 && this.transaction === null && this.engine.hosts.passesOn(this, failure)) return this.#passOn()
+      if (state === sent && this.transaction === null && this.engine.hosts.passesOn(this, failure))
+        return this.#passOn()
       this.#noteWrite(this.engine.hosts)
     }
     let reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
     // It was stopped for the end of the engine, and its outcome is known.
     if (this.pool.stopping && isStop(this.engine, reason)) reason = { ...reason, kind: 'closed' }
     if (this.transaction === null) this.slot?.flight.failed(reason, this, this.#raw?.status === 'idle')
-    else if (state !== 2) this.transaction.noteFailure(reason, this)
+    else if (state !== abandoned) this.transaction.noteFailure(reason, this)
     this.slot?.answered(this)
-    if (isReadOnly(this.engine, reason) && this.#raw !== null) noteReadOnly(this, this.#raw, reason)
-    if (state === 2) return
+    if (this.#raw !== null) this.engine.works.noteReadOnly(this, this.#raw, reason)
+    if (state === abandoned) return
     this.#settle(reason)
   }
 
@@ -262,31 +268,31 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
 
   /** Fails it before it was sent. */
   refuse(failure: Failure): void {
-    if (this.state >= 2) return
-    this.state = 3
+    if (this.state >= abandoned) return
+    this.state = settled
     this.#settle(failure)
   }
 
   override expire(now: number): void {
-    if (this.state === 0) super.expire(now)
-    else if (this.state === 1) this.#abandon({ kind: 'timeout', outcome: 'unknown' })
+    if (this.state === queued) super.expire(now)
+    else if (this.state === sent) this.#abandon({ kind: 'timeout', outcome: 'unknown' })
   }
 
   override abort(reason: unknown): void {
-    if (this.state === 0) super.abort(reason)
-    else if (this.state === 1) this.#abandon({ kind: 'aborted', outcome: 'unknown', cause: reason })
+    if (this.state === queued) super.abort(reason)
+    else if (this.state === sent) this.#abandon({ kind: 'aborted', outcome: 'unknown', cause: reason })
   }
 
   /** Tells the caller now and asks the server to stop; the connection is not used before the server answered. */
   abandon(failure: Failure): void {
-    if (this.state === 0) {
+    if (this.state === queued) {
       this.slot?.withdraw(this)
       this.refuse(failure)
-    } else if (this.state === 1) this.#abandon(failure)
+    } else if (this.state === sent) this.#abandon(failure)
   }
 
   #abandon(failure: Failure): void {
-    this.state = 2
+    this.state = abandoned
     const told: Failure = { ...failure, outcome: this.transaction === null ? 'unknown' : 'rolled_back' }
     this.transaction?.noteFailure(told, this)
     this.#settle(told)
@@ -302,9 +308,9 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
 
   /** The rest of its rows is not wanted, or cannot be read: the server is asked to stop, and its transaction goes on. */
   drop(failure: Failure | null = null): void {
-    if (this.state === 0) this.abandon({ kind: 'aborted', outcome: 'not_started' })
-    if (this.state !== 1) return
-    this.state = 2
+    if (this.state === queued) this.abandon({ kind: 'aborted', outcome: 'not_started' })
+    if (this.state !== sent) return
+    this.state = abandoned
     this.failure = failure
     this.#finish()
     this.#succeed()
@@ -345,48 +351,6 @@ async function failing<T>(op: EngineOp, failure: Failure | null, give?: (op: Eng
   // What it follows from is heard first, however deep in calls: so `Promise.all` rejects with that.
   if (error instanceof TransactionAbortedError) await new Promise<void>((resolve) => clock.setImmediate(resolve))
   throw error
-}
-
-// A server that refuses writes although nobody asked for that: a primary that a failover has made a standby, or a standby
-// that an old address leads to. Operations report here when they fail so. The connection is closed at the end of its unit;
-// the pool hears why, and opens all connections again when it happens twice.
-/** Whether the server refused a statement because it takes no writes. */
-function isReadOnly({ dialect }: EngineCore, { kind, fields = {} }: Failure): boolean {
-  return kind === 'server' && dialect.explain(fields).health === 'standby'
-}
-
-interface Failed {
-  readonly engine: EngineCore
-  readonly slot: { readonly pins: number } | null
-  readonly wanted: Settings | null
-  readonly transaction: Inside | null
-  readonly stmt: Compiled
-}
-
-/** Called when `op` has failed on `raw` because the server takes no writes. */
-function noteReadOnly(op: Failed, raw: RawConnection, failure: Failure): void {
-  const { engine, slot, transaction, stmt } = op
-  // A statement of the class `read` may share its connection with others, and needs no primary.
-  if (stmt.cls === 'read' || transaction?.outermost.options.readOnly === true || asked(engine)) return
-  if (slot !== null && ((slot.pins & Pin.settings) !== 0 || names(engine.dialect, op.wanted))) return
-  engine.hosts?.noteStale()
-  const stale: Failure = { ...failure, kind: 'lost' }
-  if (transaction !== null) transaction.outermost.advance({ type: 'stale', failure: stale })
-  else if (raw.status === 'idle' && raw.inFlight === 0) raw.destroy(stale)
-}
-
-/** The engine itself is one that only reads. */
-function asked({ dialect, options: { connection } }: EngineCore): boolean {
-  const { settings, options } = connection
-  return names(dialect, settings) || (typeof options === 'string' && dialect.settings.refusesWrites(options))
-}
-
-function names(dialect: Dialect, settings: unknown): boolean {
-  return (
-    typeof settings === 'object' &&
-    settings !== null &&
-    Object.keys(settings).some((name) => dialect.settings.refusesWrites(name))
-  )
 }
 
 const taken: unknown = null

@@ -1,6 +1,6 @@
 // The rows of one statement in parts: a portal where the driver has them, else an SQL cursor, and FETCH for each part. Where nothing
 // but its rows can come of a portal, the next parts are asked for while one is read.
-import type { Failure, HeldRows, Portal } from '../../driver/driver.ts'
+import { type Failure, type HeldRows, OpState, type Portal } from '../../driver/driver.ts'
 import { before, clock } from '../../util/clock.ts'
 import { type Compiled, ownRead } from '../../sql/compiled.ts'
 import type { CursorWords } from '../../sql/dialect.ts'
@@ -155,7 +155,7 @@ export class RowParts implements Portal {
     const held = op.held > 0 ? this.#readHeld(op, most, bytes) : null
     const behind = op.held > 0 || this.#unreadable !== null ? [] : op.rows.splice(0, most - (held?.length ?? 0))
     const rows = held === null ? behind : behind.length === 0 ? held : held.concat(behind)
-    const all = op.state === 3 && op.failure === null && cameOf(op) === 0 && this.#unreadable === null
+    const all = op.state === OpState.settled && op.failure === null && cameOf(op) === 0 && this.#unreadable === null
     this.#reading = all ? null : op
     this.#rows += rows.length
     if (!this.#isPortal && rows.length < most) this.ended = true
@@ -206,9 +206,9 @@ export class RowParts implements Portal {
   /** Nobody reads on, and its transaction ends. False: what was asked for ahead has failed, or was stopped. */
   async leave(): Promise<boolean> {
     const asked = this.forget()
-    for (const op of asked) if (op.state === 0) op.drop()
+    for (const op of asked) if (op.state === OpState.queued) op.drop()
     const sent = asked.filter(({ failure }) => failure?.outcome !== 'not_started')
-    if (sent.some(({ state }) => state === 1)) {
+    if (sent.some(({ state }) => state === OpState.sent)) {
       const answers = sent.map((op) =>
         op.wait().then(
           () => true,
@@ -218,7 +218,7 @@ export class RowParts implements Portal {
       const all = Promise.all(answers).then((each) => each.every(Boolean))
       const well = await before(clock.now() + patienceMs, all, null)
       if (well !== null) return well
-      sent.find(({ state }) => state === 1)?.drop()
+      sent.find(({ state }) => state === OpState.sent)?.drop()
       return false
     }
     return sent.every(({ failure }) => failure === null)

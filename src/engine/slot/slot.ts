@@ -1,7 +1,7 @@
 // A slot: the lazy, shareable holder of at most one lease (GINO's `_DBAPIConnection`). It keeps the stack of open
 // transactions and the statements that wait, and decides synchronously who goes next. All its mutable state is named
 // at the top of the class. Two queues: `#ready` is admitted and waits for the wire, `#blocked` waits for somebody else's transaction.
-import type { Failure } from '../../driver/driver.ts'
+import { type Failure, OpState } from '../../driver/driver.ts'
 import { cancelOrDestroy } from '../../pool/member.ts'
 import type { Lease } from '../../pool/lease.ts'
 import type { PoolWaiter, Wait } from '../../pool/contract.ts'
@@ -279,7 +279,7 @@ export class Slot extends Holding implements PoolWaiter {
     if (hasControl && this.top === null && (control === 'rollback to' || this.lease?.raw.status === 'idle'))
       settingsUndone(this)
     const head = this.flight.size === 0 ? undefined : this.flight.head
-    if (head !== undefined && head.state === 2) clock.queueMicrotask(() => this.cancel(head))
+    if (head !== undefined && head.state === OpState.abandoned) clock.queueMicrotask(() => this.cancel(head))
   }
 
   room(): void {

@@ -2,7 +2,7 @@
 // `Promise.all` of reads runs side by side. Only connections that are idle and wanted by nobody are taken; what may change
 // anything waits until all of them have been answered. And what else goes out although its connection waits for an answer: what is
 // issued together with the first statement of a transaction.
-import type { Failure, Op } from '../../driver/driver.ts'
+import { type Failure, type Op, OpState } from '../../driver/driver.ts'
 import { connectTrips } from '../../pool/service.ts'
 import { StandIn } from '../../pool/lane.ts'
 import { cancelOrDestroy } from '../../pool/member.ts'
@@ -115,7 +115,7 @@ export class Spare extends StandIn<EngineOp> implements LeaseHolder {
 
   /** The statement to stop, for a pool that is being closed. */
   get flight(): { readonly head: Op | undefined } {
-    return { head: this.state === 3 ? undefined : this }
+    return { head: this.state === OpState.settled ? undefined : this }
   }
 
   send(lease: Lease): void {
@@ -137,9 +137,9 @@ export class Spare extends StandIn<EngineOp> implements LeaseHolder {
   }
 
   fail(failure: Failure): void {
-    if (this.state === 3) return
-    const again = this.state === 1 && failure.kind === 'lost'
-    this.state = 3
+    if (this.state === OpState.settled) return
+    const again = this.state === OpState.sent && failure.kind === 'lost'
+    this.state = OpState.settled
     if (!again) this.op.fail(failure)
     else {
       // It was idle for long, and dead: the read goes where it would have gone without it.
@@ -153,8 +153,8 @@ export class Spare extends StandIn<EngineOp> implements LeaseHolder {
   cancel(): void {
     const { engine } = this.#slot
     const lease = this.#lease
-    if (this.state !== 1 || lease === null) return
-    this.state = 2
+    if (this.state !== OpState.sent || lease === null) return
+    this.state = OpState.abandoned
     if (engine.options.pooler !== undefined) lease.spoil()
     void cancelOrDestroy(lease.raw, this, engine.options.cancelTimeoutMs)
   }

@@ -1,6 +1,6 @@
 // The nouns of a sandbox: what views share, one operation on their connection, and the knowledge of a database that is needed beside its
 // dialect: how its transactions are written, what an error ends, and the state of a session, which each view has for itself.
-import type { CopyPort, Failure, Op, StatementResult } from '../../driver/driver.ts'
+import { type CopyPort, type Failure, type Op, OpState, type StatementResult } from '../../driver/driver.ts'
 import type { EngineCore } from '../../engine/core.ts'
 import { OwnOp } from '../../engine/own-op.ts'
 import type { Compiled } from '../../sql/compiled.ts'
@@ -101,7 +101,7 @@ export class Step extends OwnOp {
 
   /** The server has answered. */
   get ended(): boolean {
-    return this.state === 3
+    return this.state === OpState.settled
   }
 
   get ok(): boolean {

@@ -1,6 +1,6 @@
 // One unit of the engine on the shared connection: it waits for its turn, then it runs as a script of
 // units. It counts how long it waits, and gives the operations of the engine their results, all at once at its end.
-import type { Failure, Op } from '../../driver/driver.ts'
+import { type Failure, type Op, OpState } from '../../driver/driver.ts'
 import { EngineOp } from '../../engine/query/op.ts'
 import { Slot } from '../../engine/slot/slot.ts'
 import { Waiting, type WaitPhase } from '../../engine/slot/waiting.ts'
@@ -54,7 +54,7 @@ export class Job extends Waiting {
 
   /** Somebody still waits for it. */
   get awaited(): boolean {
-    return !this.#settled && this.ops.every(({ state }) => state < 2)
+    return !this.#settled && this.ops.every(({ state }) => state < OpState.abandoned)
   }
 
   /** Notes how an operation ended. The engine hears of it at the end of the job. */

@@ -1,7 +1,7 @@
 // The one connection behind all views, and its turns. A view in a transaction has the floor: the statements of others
 // wait in order until it ends, except those of code that runs inside of it. Savepoints of all views are one stack, because the
 // server has one, and between two jobs its transaction is never in a failed state. All mutable state is named at the top.
-import type { Failure, Op, RawConnection } from '../../driver/driver.ts'
+import { type Failure, type Op, OpState, type RawConnection } from '../../driver/driver.ts'
 import { currentChain } from '../../engine/context/chain.ts'
 import type { EngineCore } from '../../engine/core.ts'
 import { failureError } from '../../engine/query/failure.ts'
@@ -222,7 +222,7 @@ export class SharedConnection extends Waiting implements LeaseHolder, PoolWaiter
 
   async #stop(job: Job, deadline: number): Promise<'cancelled' | 'completed' | 'broken'> {
     const step = job.unit.find(({ of }) => of !== null)
-    if (step?.of?.state === 2 && !step.ended) step.state = 2
+    if (step?.of?.state === OpState.abandoned && !step.ended) step.state = OpState.abandoned
     const end = step === undefined ? 'completed' : await this.raw.cancel(step, deadline)
     if (end !== 'broken' && (await before(deadline, job.over.promise))) return end
     this.raw.destroy(lostFailure)
