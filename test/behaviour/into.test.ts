@@ -224,6 +224,15 @@ forEachDriver((driver) => {
       expect((await ended).message).toContain('the error was caught inside')
     }
     await using connection = await db.acquire()
+    const beside = async (): Promise<string | undefined> => {
+      const outcome = outcomeOf(async () => connection.all(update, [], returnsModel))
+      await Promise.all([outcome, connection.scalar(driver.words.sleep(0.01)), connection.scalar('select 1')])
+      return outcome
+    }
+    expect(await beside()).toBe('committed')
+    await connection.status('begin')
+    expect(await beside()).toBe('rolled_back')
+    await connection.status('rollback')
     await connection.status('begin')
     expect(await outcomeOf(async () => connection.all(update, [], returnsModel))).toBe('rolled_back')
     await connection.status('rollback')

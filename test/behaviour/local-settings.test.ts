@@ -43,6 +43,9 @@ forEachDriver((driver) => {
     await using connection = await db.acquire()
     await refused(connection)
     await connection.run(() => refused(db))
+    const beside = await Promise.allSettled([connection.scalar(who), connection.status(text), connection.scalar(who)])
+    expect(beside.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(beside[1]).toMatchObject({ reason: expect.any(TransactionStateError) })
     expect(await connection.scalar(who)).toBe('')
   })
 

@@ -46,6 +46,30 @@ forEachDriver((driver) => {
     expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
   })
 
+  test('branches behind one that failed say that, whatever they are and however deep they stand', async () => {
+    const db = await driver.single()
+    const table = await driver.table('n int primary key')
+    await caught(
+      db.transaction(async () => {
+        await db.status(`insert into ${table} values (1)`)
+        const [, ...behind] = await Promise.allSettled([
+          db.status(`insert into ${table} values (1)`),
+          db.scalar('select 1 as fresh'),
+          db.scalar('select 1 as fresh'),
+          db.scalar('selec'),
+          db.transaction(() => db.scalar('select 2')),
+          db.transaction(() => db.transaction(() => db.scalar('selec'))),
+        ])
+        for (const told of behind as PromiseRejectedResult[])
+          expect(told.reason).toMatchObject({
+            name: 'TransactionAbortedError',
+            cause: expect.any(UniqueViolationError),
+          })
+      }),
+    )
+    expect(await db.scalar('select 1 as fresh')).toBe(1)
+  })
+
   test('branches that open nested transactions take turns, and each is kept or undone alone', async () => {
     const db = await driver.db()
     const t = await driver.table('n int')

@@ -1,7 +1,7 @@
 // What becomes of the statements of a unit when one of them fails or the connection is lost, by what they are and by whether
 // a transaction was open. Asked by exchanges; it knows no messages.
 import type { Failure, Op, Outcome, RawConnection } from '../driver.ts'
-import { explain } from '../../postgres/sqlstate.ts'
+import { explain, State } from '../../postgres/sqlstate.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 
 /** The fields of an ErrorResponse by name. */
@@ -55,9 +55,27 @@ export function settleFailed(
   })
 }
 
+/** What a server says of every statement in a transaction that has failed. */
+const aborted: Fields = {
+  severity: 'ERROR',
+  code: State.aborted,
+  message: 'current transaction is aborted, commands ignored until end of transaction block',
+}
+
+/**
+ * Of a transaction that has failed the server speaks last: first of a text that is none, and of a statement that nobody has parsed because
+ * the one before was to do so. Neither would have run.
+ */
+function isBehindFailure(fields: Fields, { ops, before }: UnitState): boolean {
+  if (before !== 'failed' || isFarewell(fields) || wasStopped(fields)) return false
+  return !ops.some(({ stmt }) => stmt.hasControl)
+}
+
 /** What the server's refusal of a statement means. */
-function serverFailure(op: Op, fields: Fields, { ops, before, committed }: UnitState): Failure {
+function serverFailure(op: Op, said: Fields, state: UnitState): Failure {
+  const { ops, before, committed } = state
   const { cls } = op.stmt
+  const fields = isBehindFailure(said, state) ? aborted : said
   const alone = before === 'idle' && !ops.some(({ stmt }) => begins(stmt))
   const partly = (cls === 'multi' && committed) || (cls === 'alone' && alone)
   const unsure = partly || isFarewell(fields) || explain(fields).transaction === 'unknown'

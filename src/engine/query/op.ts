@@ -195,7 +195,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
 
   /** Whether what it did outside of a transaction stands, now that it is over. */
   get kept(): boolean {
-    return this.stmt.cls !== 'read' && (this.slot === null || this.#raw?.status === 'idle')
+    return this.stmt.cls !== 'read' && this.slot?.flight.isOfTyped(this) !== true
   }
 
   get mayShare(): boolean {

@@ -2,7 +2,7 @@
 // a session or a transaction is unanswered, nothing may follow it. Also what is known of a transaction begun by text.
 import type { Failure, RawConnection } from '../../driver/driver.ts'
 import type { Lease } from '../../pool/lease.ts'
-import type { Compiled } from '../../sql/compiled.ts'
+import { type Compiled, Pin } from '../../sql/compiled.ts'
 import { type EngineOp, roomForOne } from '../query/op.ts'
 import type { ResolvedOptions } from '../../options/options.ts'
 import type { Waiting } from './waiting.ts'
@@ -38,6 +38,8 @@ export class Flight {
   #typed = false
   /** It was prepared: it does not end with its connection. */
   #prepared = false
+  /** What was sent while it was. */
+  readonly #ofTyped = new WeakSet<EngineOp>()
   /**
    * How it was lost, with its connection or by a failure that is the end of it all: until another one is begun, or it is rolled back,
    * nothing is sent in its name.
@@ -71,10 +73,12 @@ export class Flight {
   }
 
   /**
-   * Whether nothing may be sent behind the statements on the wire. A pooler may give its session to somebody else when those were answered, although
-   * more has come behind it: PgBouncer before 1.21 counts Syncs alone. What has come in part would never be answered.
+   * Whether it may not be sent behind the statements on the wire. What holds until the end of a transaction alone is refused where none is
+   * open, which only the server can say of one begun by text. And a pooler may give its session to somebody else when those were answered,
+   * although more has come behind it: PgBouncer before 1.21 counts Syncs alone. What has come in part would never be answered.
    */
-  mayLose({ pooler }: Pick<ResolvedOptions, 'pooler'>, { keepsServer }: RawConnection): boolean {
+  bars(op: EngineOp, { pooler }: Pick<ResolvedOptions, 'pooler'>, { keepsServer }: RawConnection): boolean {
+    if (op.transaction === null && (op.stmt.pins & Pin.transaction) !== 0) return true
     return pooler !== undefined && keepsServer !== true && this.head?.transaction === null
   }
 
@@ -86,7 +90,13 @@ export class Flight {
   add(op: EngineOp, fence: boolean): void {
     this.ops.push(op)
     if (fence) this.#fence = op
+    if (this.#typed) this.#ofTyped.add(op)
     if (op.stmt.cls === 'control') this.#typed = true
+  }
+
+  /** Whether it was sent within a transaction begun by text. */
+  isOfTyped(op: EngineOp): boolean {
+    return this.#ofTyped.has(op)
   }
 
   /** The connection is gone. True: with a transaction begun by text. */

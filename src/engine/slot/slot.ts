@@ -70,7 +70,7 @@ export class Slot extends Holding implements PoolWaiter {
   #submit(item: Item): void {
     if (!this.#admits(item)) return
     const free = this.#ready.length === 0 && this.reads === null && (this.spares === null || isPlain(item))
-    if (free && item instanceof EngineOp && this.#hasRoom()) {
+    if (free && item instanceof EngineOp && this.#hasRoom(item)) {
       if (!leaves(this, item)) this.#transmit(item)
     } else {
       item.issued = true
@@ -98,10 +98,10 @@ export class Slot extends Holding implements PoolWaiter {
     return failure
   }
 
-  #hasRoom(): boolean {
+  #hasRoom(item: EngineOp): boolean {
     if (this.lease === null || this.flight.fenced) return false
     const { raw } = this.lease
-    const most = this.flight.mayLose(this.engine.options, raw) ? 1 : raw.maxInFlight
+    const most = this.flight.bars(item, this.engine.options, raw) ? 1 : raw.maxInFlight
     return raw.alive && raw.inFlight < most && !raw.quarantined
   }
 
@@ -119,7 +119,7 @@ export class Slot extends Holding implements PoolWaiter {
         if (item.unasked || this.#admits(item)) item.take()
       } else {
         if (this.lease === null && !this.#borrow()) return
-        const room = this.#hasRoom()
+        const room = this.#hasRoom(item)
         const left = room ? leaves(this, item) : sendSpare(this, item) || joinsOpening(this, item)
         if (!room && !left) return
         this.#ready.shift()

@@ -33,6 +33,7 @@ export interface Carrier {
     readonly spoiler: Spoiler | null
     abandon: string | null
     failed(failure: Failure, op: Waiting, idle: boolean): void
+    isOfTyped(op: Waiting): boolean
   }
   withdraw(item: Waiting): void
   answered(op: Waiting): void

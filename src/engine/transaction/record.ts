@@ -37,10 +37,7 @@ export class TransactionRecord<S extends Holder = Holder> implements Inside {
   savepoint = ''
   /** COMMIT or RELEASE, while it is on the wire. */
   last: EngineOp | null = null
-  /**
-   * Its number on the server, noted before COMMIT is sent so that its outcome can be asked for; null: it changed nothing;
-   * undefined: not noted.
-   */
+  /** Its number on the server, noted before COMMIT for questions about that; null: it changed nothing; undefined: not noted. */
   xid: string | null | undefined = undefined
   /** A replica can do all of it. */
   reads = false
@@ -250,10 +247,13 @@ export class TransactionRecord<S extends Holder = Holder> implements Inside {
 
   /** The error of a statement that comes after the one that has failed; null while none has. */
   abortedError(stmt: Compiled | null): Error | null {
-    const { broken } = this.past
-    const first = spoilerOf(this.past)
-    if (first === null) return this.parent === null ? null : this.parent.abortedError(stmt)
-    if (broken?.kind === 'lost') return failureError({ ...broken, outcome: 'rolled_back' }, this.engine, this)
+    const { past, parent, engine } = this
+    const first = spoilerOf(past)
+    // That its savepoint could not be made says only that something around it had failed.
+    const own = first !== null && engine.dialect.explain(first.failure.fields ?? {}).kind !== 'aborted'
+    const around = own || parent === null ? null : parent.abortedError(stmt)
+    if (first === null || around !== null) return around
+    if (past.broken?.kind === 'lost') return failureError({ ...past.broken, outcome: 'rolled_back' }, engine, this)
     return abortedBy(this.engine, this.place, first, stmt)
   }
 
