@@ -53,6 +53,52 @@ export function inFlightContract({ name, driver, options }: Contract, many: numb
       ).toBe(1)
     })
 
+    test('keep their order where some are stale: those run again in their place, or not at all', async () => {
+      const [c, other] = [await open(), await open()]
+      const t = `overtaken_${process.pid}`
+      await c.run(`create table ${t} (n serial, seen int)`)
+      const insert = c.named(`insert into ${t} default values returning *`)
+      const update = c.named(`update ${t} set seen = (select count(*) from ${t}) where seen is null`)
+      const all = c.named(`select * from ${t} order by n`)
+      const count = c.named(`select count(*)::int from ${t}`)
+      let columns = 0
+      const stale = async (): Promise<void> => {
+        for (const each of [insert, insert, update, all, all, count, count]) await c.run(each)
+        await c.run(`delete from ${t}`)
+        await other.run(`alter table ${t} add column another_${++columns} int`)
+      }
+
+      await stale()
+      expect(await together(c, c.op(insert), c.op(update))).toEqual(['server 0A000 rolled_back', 'UPDATE 0'])
+      expect(await c.value(`select count(*)::int from ${t}`)).toBe(0)
+      await stale()
+      expect(await together(c, c.op(insert), c.op(count))).toEqual(['server 0A000 rolled_back', 'SELECT 1'])
+      await stale()
+      expect(await together(c, c.op(all), c.op(insert), c.op(count))).toEqual([
+        ...['SELECT 0', 'server 0A000 rolled_back', 'SELECT 1'],
+      ])
+      await stale()
+      const inserts = [c.op(insert), c.op(insert), c.op(insert)]
+      expect(await together(c, ...inserts)).toEqual(['INSERT 1', 'INSERT 1', 'INSERT 1'])
+      const numbers = inserts.map(({ rows }) => rows[0].n as number)
+      expect(numbers).toEqual(numbers.toSorted((one, next) => one - next))
+      await stale()
+      expect(await together(c, c.op(all), c.op(count), c.op(all))).toEqual(['SELECT 0', 'SELECT 1', 'SELECT 0'])
+    })
+
+    test('that were to be parsed by one that failed run again in their place, or not at all', async () => {
+      const c = await open()
+      const t = `unparsed_${process.pid}`
+      await c.run(`create table ${t} (n int)`)
+      const nothing = c.named('select nothing_else')
+
+      expect(await together(c, c.op(nothing), c.op(nothing), `insert into ${t} values (1)`)).toEqual([
+        ...['server 42703 rolled_back', 'skipped not_started'],
+        'INSERT 1',
+      ])
+      expect(c.raw.inFlight).toBe(0)
+    })
+
     test('of a new text that cannot be parsed fail alike', async () => {
       const c = await open()
       const stmt = c.named('select nothing')

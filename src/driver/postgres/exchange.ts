@@ -225,9 +225,8 @@ export class Exchange implements Answered {
     if (this.#error !== null) this.#host.prepared.dropUnparsed(this.#steps)
     this.#host.names.ended(status, this.#error !== null, movesNames(this.#steps))
     const hit = near && outcome.wasStopped(this.#error) && !this.ops.some(standsLast)
-    if (!(hit || this.#stale) || !this.#mayRunAgain(status)) return true
-    this.#again()
-    return false
+    this.sent = !(hit || this.#stale) || !this.#mayRunAgain(status)
+    return this.sent
   }
 
   get steps(): readonly Step[] {
@@ -246,6 +245,7 @@ export class Exchange implements Answered {
 
   /** The connection is gone: every operation fails with what is known. What a server refused that kept to the protocol is refused. */
   lose(failure: Failure): void {
+    if (!this.sent) this.renew()
     const [error, state] = [this.#error, this.#state]
     const untold = error === null || error === this.#farewell || failure.kind === 'protocol'
     if (untold) outcome.loseAll(failure, error, state)
@@ -362,9 +362,10 @@ export class Exchange implements Answered {
     return clean && this.#steps.slice(0, this.#failedAt).every(({ op }) => op.stmt.cls !== 'control')
   }
 
-  #again(): void {
+  /** It is sent once more: as if it had never been. */
+  renew(): void {
+    if (this.#error === null && !this.#stale) return
     this.#tries++
-    this.sent = false
     this.#stale = false
     this.#error = this.#farewell = null
     this.#failedAt = -1

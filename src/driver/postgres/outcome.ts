@@ -73,7 +73,9 @@ function isBehindFailure(fields: Fields, { ops, before }: UnitState): boolean {
 
 /** What the server's refusal of a statement means. */
 function serverFailure(op: Op, said: Fields, state: UnitState): Failure {
-  const { ops, before, committed } = state
+  const { ops, before, committed, sent } = state
+  // It came too late to be sent once more: nobody had parsed it, because the one before was to do so.
+  if (!sent && explain(said).prepared === 'missing') return { kind: 'skipped', outcome: 'not_started' }
   const { cls } = op.stmt
   const fields = isBehindFailure(said, state) ? aborted : said
   const alone = before === 'idle' && !ops.some(({ stmt }) => begins(stmt))

@@ -2,12 +2,14 @@
 // The session asks it who is next. It sends nothing.
 import type { Op } from '../driver.ts'
 import type { Exchange } from './exchange.ts'
-import { standsFirst } from './op-rules.ts'
+import { isRepeatable, standsFirst } from './op-rules.ts'
 import type { Status } from './outcome.ts'
 
 export class ExchangeQueue {
   readonly #units: Exchange[] = []
   #sent = 0
+  /** Those of the units that wait to be sent once more until what was written behind them was answered, in order. */
+  #repeated: Exchange[] = []
 
   /** How many wait to be sent. */
   get unsent(): number {
@@ -24,6 +26,10 @@ export class ExchangeQueue {
 
   /** What may be sent now: nothing behind a unit that has to be answered first. @param status What is known of the session. */
   next(status: Status): Exchange | null {
+    if (this.#repeated.length > 0) {
+      if (this.#sent > 0) return null
+      this.#repeated = []
+    }
     const next = this.#units[this.#sent] ?? null
     if (next === null || this.#sent === 0) return next
     const waits = (this.#units[this.#sent - 1] as Exchange).bars || (status === 'idle' && next.ops.some(standsFirst))
@@ -41,6 +47,24 @@ export class ExchangeQueue {
     else this.#units.push(exchange)
   }
 
+  /**
+   * One that was answered has to be sent once more, before what waits. What was written behind it was meant to run after it, so that is
+   * answered first; among reads the order is no matter.
+   */
+  repeat(exchange: Exchange): void {
+    const before = this.#repeated.at(-1)
+    this.#units.splice(before === undefined ? this.#sent : this.#units.indexOf(before) + 1, 0, exchange)
+    const ordered = (each: Exchange, at: number): boolean => at < this.#sent && !mayPass(exchange, each)
+    if (before !== undefined || this.#units.some(ordered)) this.#repeated.push(exchange)
+  }
+
+  /** Takes out those that were to be sent once more and come too late for that: this one, which has run, was to run after them. */
+  overtaken(by: Exchange): readonly Exchange[] {
+    const late = this.#repeated.filter((each) => !mayPass(each, by))
+    for (const each of late) this.remove(each)
+    return late
+  }
+
   /** The next one is on the wire. */
   sent(): void {
     if (this.#sent++ === 0) this.head = this.#units[0] as Exchange
@@ -56,6 +80,7 @@ export class ExchangeQueue {
   remove(exchange: Exchange): boolean {
     const at = this.#units.indexOf(exchange, this.#sent)
     if (at >= 0) this.#units.splice(at, 1)
+    this.#repeated = this.#repeated.filter((each) => each !== exchange)
     return at >= 0
   }
 
@@ -66,7 +91,13 @@ export class ExchangeQueue {
   /** Takes all out. */
   clear(): Exchange[] {
     this.#sent = 0
+    this.#repeated = []
     this.head = null
     return this.#units.splice(0)
   }
+}
+
+/** Whether it makes no difference which of them runs first. */
+function mayPass(one: Exchange, other: Exchange): boolean {
+  return other.internal || (one.ops.every(isRepeatable) && other.ops.every(isRepeatable))
 }

@@ -146,6 +146,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   /** Sends the next unit. False: it could not be written. */
   #launch(exchange: Exchange): boolean {
+    exchange.renew()
     if (!exchange.plan()) {
       this.#queue.remove(exchange)
       clock.queueMicrotask(() => {
@@ -334,10 +335,15 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     const over = exchange.ready(status, this.quarantined && exchange !== this.#stopping)
     // Behind what is on the wire, which was written for the session as it was.
     if (over) this.#over()
-    else this.#queue.add(exchange, true)
+    else this.#queue.repeat(exchange)
+    const late = over ? this.#queue.overtaken(exchange) : []
     this.#queue.head?.lead(status)
     this.#pump()
     if (!over) return
+    for (const each of late) {
+      this.#over()
+      this.#unsettled.settle(each, status)
+    }
     if (this.#unsettled.settle(exchange, status) && !exchange.internal && !this.quarantined) this.tellFree()
   }
 
