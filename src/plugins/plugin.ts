@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Db } from '../db/db.ts'
 import type { TenantStay } from '../db/places.ts'
 import { InvalidOptionError, UsageError, AuthenticationError, ConnectError } from '../errors/index.ts'
+import { watchSockets } from '../registry/serve.ts'
 import { Tags } from '../sql/tags.ts'
 import { describeType } from '../util/options.ts'
 import { inRoot } from '../util/context.ts'
@@ -38,6 +39,7 @@ export class WebPlugin<R> {
       throw new UsageError(`A plug-in takes a db made by createDb() first, not ${describeType(db)}.`)
     this.db = db
     db.claim()
+    watchSockets()
     this.#given = options
     this.#resolved = options === undefined ? null : resolvePluginOptions(options)
     if (this.#resolved?.tenantForRequest !== undefined) needsTenants(db)

@@ -1,5 +1,7 @@
 // A server, or anything else with a beginning and an end, around databases: they are open before it starts, and closed when it
 // has ended. For what has no hooks of its own.
+import { subscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import type { Db } from '../db/db.ts'
 import { asExecutor, callOptions } from '../engine/handle.ts'
 import { UsageError } from '../errors/index.ts'
@@ -34,7 +36,57 @@ const checks: Checks<ServeOptions> = {
   timeoutMs: milliseconds(0),
 }
 
-const idleCheckMs = 50
+export const idleCheckMs = 50
+
+/** What a session of HTTP/2 has for its end. */
+export interface Session {
+  close(): void
+  once(event: 'close', listener: () => void): unknown
+  readonly socket?: Socket | undefined
+}
+
+/** Of each server, since Node tells of its sockets only when they come, and no longer closes those that were upgraded. */
+const sockets = new WeakMap<object, Set<Socket>>()
+/** Of each server of HTTP/2, whose idle sessions Node 20 and 22 leave open. */
+const sessions = new WeakMap<object, Set<Session>>()
+
+let watching = false
+
+/** Notices the sockets of all servers of this process from now on. */
+export function watchSockets(): void {
+  if (watching) return
+  watching = true
+  subscribe('net.server.socket', (message) => {
+    const { socket } = message as { readonly socket: Socket & { readonly server?: object } }
+    if (socket.server !== undefined) keep(sockets, socket.server, socket)
+  })
+}
+
+/** Notices a session of HTTP/2; often, for each of its requests. */
+export function watchSession(session: Session): void {
+  const { server } = Object(session.socket) as { readonly server?: object }
+  if (server !== undefined) keep(sessions, server, session)
+}
+
+function keep<T extends Pick<Session, 'once'>>(all: WeakMap<object, Set<T>>, server: object, each: T): void {
+  let kept = all.get(server)
+  if (kept === undefined) all.set(server, (kept = new Set()))
+  if (kept.has(each)) return
+  kept.add(each)
+  each.once('close', () => kept.delete(each))
+}
+
+/** Closes what serves no request; a session of HTTP/2 closes behind those that run on it, and takes no further ones. */
+export function closeIdle(server: ClosableServer): void {
+  server.closeIdleConnections?.()
+  for (const session of sessions.get(server) ?? []) session.close()
+}
+
+/** Closes what is left at a deadline: running requests, web sockets, sessions of HTTP/2. */
+export function closeAll(server: ClosableServer): void {
+  server.closeAllConnections?.()
+  for (const socket of sockets.get(server) ?? []) socket.destroy()
+}
 
 /**
  * Opens the databases, calls `start`, and returns the server that `start` returns. The databases are closed when the server
@@ -55,6 +107,7 @@ export async function serve<S extends ClosableServer>(
   const { signals = ['SIGTERM', 'SIGINT'], timeoutMs = 10_000 } = callOptions<ServeOptions>(options, checks, 'serve()')
   const databases = databasesOf(db, 'serve()', 'first')
   for (const each of databases) each.claim()
+  watchSockets()
   needsFunction(start, 'serve()', 'a function that starts the server and returns it')
   await openAll(databases)
   let server: S
@@ -65,19 +118,20 @@ export async function serve<S extends ClosableServer>(
         `The function given to serve() returns the server that it started, not ${describeType(server)}.`,
       )
   } catch (error) {
-    await closeAll(databases)
+    await closeDatabases(databases)
     throw error
   }
   let closed: Promise<void> | null = null
   const end = (): Promise<void> => {
     for (const signal of signals) process.removeListener(signal, onSignal)
-    return (closed ??= inRoot(() => closeAll(databases)))
+    return (closed ??= inRoot(() => closeDatabases(databases)))
   }
   const onSignal = (): void => {
     for (const signal of signals) process.removeListener(signal, onSignal)
     void drain(server, timeoutMs).then(end)
   }
   whenClosed(server, end)
+  onSessions(server)
   for (const signal of signals) process.on(signal, onSignal)
   return server
 }
@@ -100,11 +154,11 @@ async function openAll(databases: readonly Db[]): Promise<void> {
   const results = await Promise.allSettled(databases.map((db) => db.open()))
   const failed = results.find((result) => result.status === 'rejected')
   if (failed === undefined) return
-  await closeAll(databases.filter((_, index) => results[index]?.status === 'fulfilled'))
+  await closeDatabases(databases.filter((_, index) => results[index]?.status === 'fulfilled'))
   throw failed.reason
 }
 
-async function closeAll(databases: readonly Db[]): Promise<void> {
+async function closeDatabases(databases: readonly Db[]): Promise<void> {
   await Promise.all(databases.map((db) => db.close()))
 }
 
@@ -126,18 +180,23 @@ function whenClosed(server: ClosableServer, end: () => unknown): void {
   }
 }
 
+/** Notices the sessions of a server of HTTP/2. */
+function onSessions(server: ClosableServer & { readonly on?: unknown }): void {
+  if (typeof server.on === 'function') server.on.call(server, 'session', (session: Session) => watchSession(session))
+}
+
 /** Refuses new connections and waits for running requests; false: they were broken at the deadline. */
 export function drain(server: ClosableServer, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     // A connection that is kept alive becomes idle only when its response is over.
-    const idle = clock.setInterval(() => server.closeIdleConnections?.(), idleCheckMs)
+    const idle = clock.setInterval(() => closeIdle(server), idleCheckMs)
     const end = (drained: boolean): void => {
       clock.clearInterval(idle)
       clock.clearTimeout(deadline)
       resolve(drained)
     }
     const deadline = clock.setTimeout(() => {
-      server.closeAllConnections?.()
+      closeAll(server)
       end(false)
     }, timeoutMs)
     const result = server.close(() => end(true))
@@ -146,6 +205,6 @@ export function drain(server: ClosableServer, timeoutMs: number): Promise<boolea
         () => end(true),
         () => end(true),
       )
-    server.closeIdleConnections?.()
+    closeIdle(server)
   })
 }

@@ -3,6 +3,7 @@
 import { IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Db } from '../../db/db.ts'
+import { type Session, watchSession } from '../../registry/serve.ts'
 import type { RequestScope, Routed } from './scope.ts'
 
 const key: unique symbol = Symbol('genever.scopes')
@@ -45,6 +46,10 @@ function scopeFor(scopes: readonly RequestScope[] | undefined, db: Db): RequestS
   return scopes.length === 1 && scopes[0]?.db === db ? scopes[0] : scopes.find((scope) => scope.db === db)
 }
 
+interface OfHttp2 {
+  readonly stream?: { readonly session?: Session | undefined }
+}
+
 /** The scope this request has for `db`, or the new one, kept for its request and ended by the response. */
 export function openScope(
   request: IncomingMessage,
@@ -61,6 +66,8 @@ export function openScope(
   // It runs outside of the request's context: it has the scope by its closure.
   whenClosed(response, () => scope.responseClosed(scope.signal === undefined || wasSent(response)))
   if (isUpgrade(request)) scope.loosen()
+  const { stream } = response as OfHttp2
+  if (stream?.session !== undefined) watchSession(stream.session)
   return scope
 }
 

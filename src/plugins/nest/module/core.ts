@@ -9,7 +9,7 @@ import {
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core'
 import { UsageError } from '../../../errors/index.ts'
 import { inRoot } from '../../../util/context.ts'
-import type { ClosableServer } from '../../../registry/serve.ts'
+import { type ClosableServer, closeAll, closeIdle, idleCheckMs } from '../../../registry/serve.ts'
 import { convertNotFound } from '../not-found/routes.ts'
 import type { Host } from './host.ts'
 import { clock } from '../../../util/clock.ts'
@@ -89,18 +89,16 @@ function decorate(app: FastifyLike, as: string): void {
   })
 }
 
-const idleCheckMs = 50
-
 /**
  * The end of Nest's HTTP server, which waits for running requests without a deadline. Closes sockets as they become idle, and the others
  * after `timeoutMs`, until the returned function is called. Nest itself closes the server.
  */
 function drainWithin(server: ClosableServer, timeoutMs: number, late: () => void): () => void {
   // A connection that is kept alive becomes idle only when its response is over.
-  const idle = clock.setInterval(() => server.closeIdleConnections?.(), idleCheckMs)
+  const idle = clock.setInterval(() => closeIdle(server), idleCheckMs)
   const deadline = clock.setTimeout(() => {
     late()
-    server.closeAllConnections?.()
+    closeAll(server)
   }, timeoutMs)
   return () => {
     clock.clearInterval(idle)
