@@ -36,9 +36,10 @@ const { values } = parseArgs({
   },
 })
 const [rounds, blockMs] = [Number(values.rounds), Number(values.ms)]
-/** A side is warm after so many operations, or so many blocks of four times the usual length: 20 for each 8,000. */
+/** A side is warm after so many operations, or so many blocks of four times the usual length: 20 for each 8,000. Of long ones 4. */
 const warmAfter = Number(values.warm)
 const mostWarmUps = Math.ceil(warmAfter / 400)
+const longWarmUps = Math.ceil(warmAfter / 2_000)
 const longRounds = Math.max(3, Math.round(rounds / 3))
 
 await using database = await benchDatabase()
@@ -97,8 +98,8 @@ async function report(name: string, workload: Workload, sides: readonly Measurab
 
 async function takeTurns(name: string, workload: Workload, taking: readonly Measurable[]): Promise<Cost[][]> {
   const samples = taking.map((): Cost[] => [])
-  if (workload.long === true) for (const side of taking) await side.measure(name, 1)
-  else await warmUp(taking, name)
+  if (workload.long !== true) await warmUp(taking, name)
+  else for (let run = 0; run < longWarmUps; run++) for (const side of taking) await side.measure(name, 1)
   for (let round = 0; round < (workload.long === true ? longRounds : rounds); round++) {
     if (workload.needs === 'createMany' || workload.needs === 'create') await onServer(database.url, 'truncate notes')
     for (let turn = 0; turn < taking.length; turn++) {

@@ -95,7 +95,7 @@ function generateRows(names: readonly string[], readers: readonly Read[]): RowDe
     body += `const v${i} = (b[n + ${(i + 2) >> 3}] & ${1 << ((i + 2) & 7)}) === 0 ? r${i}(cursor) : null;\n`
   })
   const members = names.map((name, i) => `${JSON.stringify(name)}: v${i}`).join(', ')
-  body += `if (cursor.at !== cursor.end) throw misfit();\nrows.push({ ${members} });`
+  body += `if (cursor.at !== cursor.end) throw misfit();\nrows[rows.length] = { ${members} };`
   const own = readers.map((_, i) => `r${i} = readers[${i}]`).join(', ')
   // oxlint-disable-next-line typescript/no-implied-eval -- names are written as JSON, all else is ours
   const made = Function(

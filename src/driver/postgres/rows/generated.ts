@@ -78,6 +78,9 @@ export function generateKind(
   return generateRows(null, all, null, { number, before, after })
 }
 
+/** Where the next row belongs. A `push` would be a call for each row. */
+const next = 'rows[rows.length]'
+
 /** The statements that put the values together. */
 function rowOf(
   names: readonly string[] | null,
@@ -88,11 +91,11 @@ function rowOf(
   const values = readers.map((_, i) => `v${i}`)
   if (typeof number === 'number') values.push(String(number))
   else if (number !== null) values.push(values.shift() as string)
-  if (names === null) return `rows.push([${values.join(', ')}]);`
+  if (names === null) return `${next} = [${values.join(', ')}];`
   if (made === null)
-    return `rows.push({ ${names.map((name, i) => `${JSON.stringify(name)}: ${values[i]}`).join(', ')} });`
+    return `${next} = { ${names.map((name, i) => `${JSON.stringify(name)}: ${values[i]}`).join(', ')} };`
   const assigned = names.map((name, i) => `row[${JSON.stringify(name)}] = ${values[i]};\n`)
-  return `const row = make();\n${assigned.join('')}${made.fold === undefined ? 'rows.push(row);' : 'fold(rows, row);'}`
+  return `const row = make();\n${assigned.join('')}${made.fold === undefined ? `${next} = row;` : 'fold(rows, row);'}`
 }
 
 function int32At(at: string): string {
