@@ -14,6 +14,9 @@ import type { SqlText } from '../meta/sql-text.ts'
 /** How an alias, or a model over a subquery, tells its source. */
 export const sourceSymbol: unique symbol = Symbol('genever.source')
 
+/** `name`: by default the `id`. */
+type Given = Pick<Source, 'id' | 'model' | 'table' | 'columns' | 'write'> & Partial<Pick<Source, 'name' | 'isQuery'>>
+
 export class Source {
   /** `"users"`, `"schema"."users"`, `"boss"`. */
   readonly id: string
@@ -33,15 +36,7 @@ export class Source {
   /** Writes it into FROM. */
   readonly write: (text: SqlText) => void
 
-  constructor(
-    id: string,
-    model: ModelLike | null,
-    table: Table,
-    columns: Readonly<Record<string, Column | SQL>>,
-    write: (text: SqlText) => void,
-    name: string = id,
-    isQuery: boolean = false,
-  ) {
+  constructor({ id, name = id, model, table, columns, write, isQuery = false }: Given) {
     this.id = id
     this.name = name
     this.model = model
@@ -82,15 +77,21 @@ export function sourceOf(value: unknown): Source {
 }
 
 function ofTable(id: string, model: ModelLike | null, table: Table, columns: Source['columns']): Source {
-  return new Source(id, model, table, columns, (text) => text.add(id), dialectOf(table).quote(nameOf(table)))
+  const name = dialectOf(table).quote(nameOf(table))
+  return new Source({ id, name, model, table, columns, write: (text) => text.add(id) })
 }
 
 /** The model's table once more, under another name. */
 export function aliasSource(model: ModelLike, name: string): Source {
   const meta = metaOf(model)
-  return new Source(meta.dialect.quote(name), model, meta.table, expressionsOf(meta, name), (text) =>
-    text.add(meta.aliased(name)),
-  )
+  const write = (text: SqlText): SqlText => text.add(meta.aliased(name))
+  return new Source({
+    id: meta.dialect.quote(name),
+    model,
+    table: meta.table,
+    columns: expressionsOf(meta, name),
+    write,
+  })
 }
 
 /** The model over a subquery. @throws {UsageError} when it lacks a column, or has no name. */
@@ -108,8 +109,14 @@ export function subquerySource(model: ModelLike, subquery: object): Source {
     meta.columns.map(({ key, column }) => [key, columnOfQuery(given[key] as Column | SQL.Aliased, column, alias)]),
   )
   const write = (text: SqlText): SqlText => text.sql(fragment`${subquery as SQL}`)
-  const name = meta.dialect.quote(alias)
-  return new Source(name, model, meta.table, withProperties(meta, columns), write, name, true)
+  return new Source({
+    id: meta.dialect.quote(alias),
+    model,
+    table: meta.table,
+    columns: withProperties(meta, columns),
+    write,
+    isQuery: true,
+  })
 }
 
 /** A column of a subquery; an expression in it is read as the model's column. */
