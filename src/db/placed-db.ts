@@ -84,10 +84,15 @@ export class PlacedDb extends Db {
   }
 
   /** @internal */
-  override settingsHere(made?: 'made'): Settings | null {
+  override settingsHere(): Settings | null {
     const engine = this.engineQuietly()
-    if (engine === null) return this.#place.settings
-    return made === undefined ? ambientSettings(engine, this.chainHere()) : settingsAround(engine, this.chainHere())
+    return engine === null ? this.#place.settings : ambientSettings(engine, this.chainHere())
+  }
+
+  /** @internal */
+  override madeWith(): Settings | null {
+    const engine = this.engineQuietly()
+    return engine === null ? this.#place.settings : settingsAround(engine, this.chainHere())
   }
 
   /** @internal */

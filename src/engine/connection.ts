@@ -50,21 +50,25 @@ export class Connection extends Executor implements AsyncDisposable {
   /** It holds a connection that is not its own. */
   #holds = false
 
-  /** @internal `home`: the transaction it belongs to, if that is not the one in which the code that makes it runs. */
+  /**
+   * @internal
+   * @param as Whether the slot ends with it, or is that of another handle.
+   * @param home The transaction it belongs to, if that is not the one in which the code that makes it runs.
+   */
   constructor(
     engine: WorkingEngine,
     slot: Slot,
     chain: Link | undefined,
-    owner: boolean,
+    as: 'owner' | 'reusing',
     defaults: QueryDefaults | null = null,
-    home: Enclosing | null = owner ? null : transactionOn(slot, chain),
+    home: Enclosing | null = as === 'owner' ? null : transactionOn(slot, chain),
   ) {
     super()
     this.#engine = engine
     this.#slot = slot
     this.#chain = chain
-    this.#overlay = owner ? null : overlayOf(engine, chain, home?.handle)
-    this.owner = owner
+    this.owner = as === 'owner'
+    this.#overlay = this.owner ? null : overlayOf(engine, chain, home?.handle)
     this.#home = home
     this.#defaults = defaults
   }

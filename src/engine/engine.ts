@@ -31,7 +31,7 @@ import type { ManualTransaction, Transaction } from './transaction/transaction.t
 import type { TransactionOptions } from './transaction/options.ts'
 import type { Twins } from './twins.ts'
 import type { Watch } from './watch.ts'
-import type { Works } from './works.ts'
+import type { SlotTerms, Works } from './works.ts'
 
 /** Options of `close()` of a `Db`, an engine or a registry. */
 export interface CloseOptions {
@@ -46,6 +46,8 @@ export interface EngineStats extends PoolStats {
 }
 
 export const closeChecks: Checks<CloseOptions> = { timeoutMs: duration }
+
+const ofTransaction: SlotTerms = {}
 
 /** The connections of one database and the queries on them. (GINO: `GinoEngine`.) */
 export class Engine extends Source implements AsyncDisposable {
@@ -227,7 +229,7 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   /** @internal A slot for code with this chain. @throws {TransactionStateError} when its settings ended with their scope. */
-  openSlot(chain: Link | undefined, explicit: boolean, what: string, settings?: Settings): Slot {
+  openSlot(chain: Link | undefined, { what = '', explicit = false, settings }: SlotTerms = ofTransaction): Slot {
     const all = chain === undefined && settings === undefined ? null : mergedSettings(this, chain, settings)
     return new this.works.Slot(this, all, explicit, this.leaks === null || what === '' ? what : placed(what))
   }

@@ -39,7 +39,7 @@ export class OpenScope {
     const all = around === undefined && settings === undefined ? null : mergedSettings(engine, around, settings)
     this.#engine = engine
     this.#slot = new LooseSlot(engine, all, typeof what === 'string' ? what : { describe: what }, signal ?? null)
-    this.connection = new Connection(engine, this.#slot, around, true, query)
+    this.connection = new Connection(engine, this.#slot, around, 'owner', query)
     if (hold === true) this.connection.hold()
     else if (engine.hosts !== null) this.#slot.reads = new Reads(null, null)
     this.#frame = new Frame('owner', engine, db, this.#slot, null, all)

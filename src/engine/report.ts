@@ -138,19 +138,21 @@ function publishTransaction(record: ToldTransaction, event: TransactionEvent['ev
   })
 }
 
+interface ConnectionReport extends Pick<ConnectionEvent, 'connection' | 'event' | 'host'> {
+  /** What its duration is counted from. */
+  readonly since: number
+  readonly failure?: Failure | null
+}
+
 export function reportConnection(
-  engine: EngineCore,
-  connection: number | null,
-  event: ConnectionEvent['event'],
-  since: number,
-  failure: Failure | null = null,
-  host?: string,
+  { name }: EngineCore,
+  { connection, event, since, failure = null, host }: ConnectionReport,
 ): void {
   if (!connectionChannel.hasSubscribers) return
   const durationMs = clock.now() - since
   const error = failure === null ? {} : { error: causeOf(failure) ?? errorOf(failure) }
   const where = host === undefined ? {} : { host }
-  connectionChannel.publish({ engine: engine.name, connection, event, durationMs, ...error, ...where })
+  connectionChannel.publish({ engine: name, connection, event, durationMs, ...error, ...where })
 }
 
 /** A connection was lent or came back. */

@@ -139,11 +139,17 @@ export abstract class Source extends ClientSource {
   }
 
   /** @internal */
-  override settingsHere(made?: 'made'): Settings | null {
+  override settingsHere(): Settings | null {
     const chain = this.chainHere()
     const engine = chain === undefined ? null : this.engineQuietly()
-    if (engine === null) return null
-    return made === undefined ? ambientSettings(engine, chain) : settingsAround(engine, chain)
+    return engine === null ? null : ambientSettings(engine, chain)
+  }
+
+  /** @internal */
+  override madeWith(): Settings | null {
+    const chain = this.chainHere()
+    const engine = chain === undefined ? null : this.engineQuietly()
+    return engine === null ? null : settingsAround(engine, chain)
   }
 
   /** @internal */
@@ -171,7 +177,7 @@ export abstract class Source extends ClientSource {
       checkSettings(own, settingsOn(slot, chain, null))
       const after = engine.works.reached(engine, options.after)
       if (after !== null || options.from !== undefined) slot.reads?.narrow(options.from ?? null, after)
-      const connection = new Connection(engine, slot, chain, false, defaultsOf(options, engine, chain))
+      const connection = new Connection(engine, slot, chain, 'reusing', defaultsOf(options, engine, chain))
       if (options.hold === true) connection.hold()
       if (options.lazy === false) await borrowOrRelease(connection, options.timeoutMs)
       const frame = options.query === undefined ? null : new Frame('reusing', engine, this.token(), null, null, null)
@@ -184,10 +190,10 @@ export abstract class Source extends ClientSource {
       }
     }
     const after = engine.works.reached(engine, options.after)
-    const slot = engine.openSlot(chain, false, 'scope', own)
+    const slot = engine.openSlot(chain, { what: 'scope', settings: own })
     if (engine.hosts !== null && options.hold !== true)
       slot.reads = engine.works.openReads(engine.hosts, options, after)
-    const connection = new Connection(engine, slot, chain, true, defaultsOf(options, engine, chain))
+    const connection = new Connection(engine, slot, chain, 'owner', defaultsOf(options, engine, chain))
     if (options.hold === true) connection.hold()
     if (options.lazy === false) await borrowOrClose(connection, slot, options.timeoutMs)
     const orphan = options.reusable === false
@@ -215,14 +221,20 @@ export abstract class Source extends ClientSource {
     const chain = this.chainHere()
     const shared = options.reuse === true ? ambientFrame(engine, chain) : null
     if (shared !== null) {
-      const connection = new Connection(engine, shared.slot as Slot, chain, false, defaultsOf(options, engine, chain))
+      const connection = new Connection(
+        engine,
+        shared.slot as Slot,
+        chain,
+        'reusing',
+        defaultsOf(options, engine, chain),
+      )
       if (options.hold === true) connection.hold()
       if (options.lazy !== true) await borrowOrRelease(connection, options.timeoutMs)
       return connection
     }
-    const slot = engine.openSlot(chain, true, 'acquire()')
+    const slot = engine.openSlot(chain, { what: 'acquire()', explicit: true })
     slot.madeIn = quietAmbientFrame(engine, chain)
-    const connection = new Connection(engine, slot, chain, true, defaultsOf(options, engine, chain))
+    const connection = new Connection(engine, slot, chain, 'owner', defaultsOf(options, engine, chain))
     if (options.hold !== false) connection.hold()
     engine.leaks?.guard(connection, slot)
     if (options.lazy !== true && !slot.borrowAtOnce()) await borrowOrClose(connection, slot, options.timeoutMs)
@@ -335,7 +347,7 @@ export abstract class Source extends ClientSource {
       frame.engine as WorkingEngine,
       frame.slot as Slot,
       undefined,
-      false,
+      'reusing',
     )) as Connection
   }
 }

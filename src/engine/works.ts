@@ -90,6 +90,16 @@ export interface Works {
   ) => Promise<void>
 }
 
+/** What a slot is opened for. Default: a transaction, which says in messages where it was begun. */
+export interface SlotTerms {
+  /** Its maker, for messages. */
+  readonly what?: string
+  /** Made by `acquire()`: the user may type transaction control on it. */
+  readonly explicit?: boolean
+  /** On top of those around it. */
+  readonly settings?: Settings | undefined
+}
+
 /** The engine, for its handles and for its works. */
 export interface WorkingEngine extends StatementEngine {
   readonly works: Works
@@ -103,7 +113,7 @@ export interface WorkingEngine extends StatementEngine {
     options: TransactionOptions,
   ): Promise<T>
   beginOn(where: TransactionPlace, options: TransactionOptions): Promise<ManualTransaction>
-  openSlot(chain: Link | undefined, explicit: boolean, what: string, settings?: Settings): Slot
+  openSlot(chain: Link | undefined, terms?: SlotTerms): Slot
   closeSlot(slot: Slot): Promise<void> | null
   endScope(slot: Slot): void
   sendAmbient(op: EngineOp): void

@@ -243,7 +243,7 @@ class Bare implements Holder {
 
   begin(): TransactionRecord<Bare> {
     const where = { db: null, chain: undefined, handle: null, slot: null }
-    const record = new TransactionRecord<Bare>(this.engine, this, where, {}, noPlace, 'managed', () => ({}) as Handle)
+    const record = new TransactionRecord<Bare>(this, where, {}, noPlace, 'managed', () => ({}) as Handle)
     this.stack.enter(record)
     return record
   }

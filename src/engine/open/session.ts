@@ -92,7 +92,7 @@ export class SessionSource implements ConnectionSource, Outlet {
     } catch (thrown) {
       raw?.destroy({ kind: 'closed', outcome: 'not_started' })
       const failure = notOpened(thrown)
-      reportConnection(this.#engine, null, 'failed', since, failure, this.#where)
+      reportConnection(this.#engine, { connection: null, event: 'failed', since, failure, host: this.#where })
       this.#trouble(failure, false)
       throw raw === null ? thrown : failure
     }
@@ -101,7 +101,7 @@ export class SessionSource implements ConnectionSource, Outlet {
     const host = this.#host()
     if (host !== null) this.#engine.hosts?.opened(host, raw)
     if (this.#engine.options.descriptor.where === 'directory') this.#last = { raw, baseline: this.#lastBaseline }
-    reportConnection(this.#engine, raw.id, 'open', since, null, host?.name)
+    reportConnection(this.#engine, { connection: raw.id, event: 'open', since, host: host?.name })
     return raw
   }
 
@@ -109,11 +109,11 @@ export class SessionSource implements ConnectionSource, Outlet {
     const since = clock.now()
     try {
       const raw = await this.#connect(hooks, deadline)
-      reportConnection(this.#engine, raw.id, 'open', since)
+      reportConnection(this.#engine, { connection: raw.id, event: 'open', since })
       return raw
     } catch (thrown) {
       const failure = notOpened(thrown)
-      reportConnection(this.#engine, null, 'failed', since, failure)
+      reportConnection(this.#engine, { connection: null, event: 'failed', since, failure })
       throw failure as unknown
     }
   }
@@ -179,12 +179,13 @@ export class SessionSource implements ConnectionSource, Outlet {
   closed(raw: RawConnection, failure: Failure | null): void {
     if (!this.#open.delete(raw)) return
     const lost = failure === null || failure.kind === 'closed' ? null : failure
-    reportConnection(this.#engine, raw.id, lost === null ? 'close' : 'lost', raw.born, lost, this.#where)
+    const event = lost === null ? 'close' : 'lost'
+    reportConnection(this.#engine, { connection: raw.id, event, since: raw.born, failure: lost, host: this.#where })
     if (lost !== null) this.#trouble(lost, true)
   }
 
   cleaned(raw: RawConnection, since: number): void {
-    reportConnection(this.#engine, raw.id, 'reset', since, null, this.#where)
+    reportConnection(this.#engine, { connection: raw.id, event: 'reset', since, host: this.#where })
   }
 
   get observed(): boolean {
@@ -243,7 +244,7 @@ export class SessionSource implements ConnectionSource, Outlet {
     const engine = this.#engine
     const slot = new SetupSlot(engine, null, true, 'onConnect')
     slot.attach(member.lendForSetup(raw, slot))
-    const connection = new Connection(engine, slot, undefined, true)
+    const connection = new Connection(engine, slot, undefined, 'owner')
     const timeoutMs = Math.max(0, deadline - clock.now())
     try {
       const level = isolation === undefined ? null : engine.dialect.settings.isolation(isolation)

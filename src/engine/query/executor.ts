@@ -60,10 +60,10 @@ export abstract class Executor extends Printable {
   /** @internal The transaction that a query made here belongs to, ended or not; null for none. */
   abstract transactionHere(): Enclosing | null
   /**
-   * @internal The settings that statements sent here run with, or of what is `made` here; null for none.
-   * @throws {TransactionStateError} when statements would run with those of a frame that has ended.
+   * @internal The settings that statements sent here run with; null for none.
+   * @throws {TransactionStateError} when they would be those of a frame that has ended.
    */
-  abstract settingsHere(made?: 'made'): Settings | null
+  abstract settingsHere(): Settings | null
   /** @internal Where calls of this run that say `on`: at the place of this one, if it has any. */
   at(on: Executor): Executor {
     return on
@@ -71,6 +71,10 @@ export abstract class Executor extends Printable {
   /** @internal The executor to which what is made here belongs: another one where code around says that it means another database. */
   madeHere(): Executor {
     return this
+  }
+  /** @internal The settings that what is made here runs with, whenever that is; null for none. */
+  madeWith(): Settings | null {
+    return this.settingsHere()
   }
   /** @internal The chain of the code that sends a statement here. */
   chainHere(): Link | undefined {

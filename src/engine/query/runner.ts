@@ -39,7 +39,7 @@ export interface Runner {
   slotHere(engine: EngineCore, chain: Link | undefined): Slot | null
   placeHere(reuse: boolean, engine: EngineCore): TransactionPlace
   transactionHere(): Enclosing | null
-  settingsHere(made?: 'made'): Settings | null
+  settingsHere(): Settings | null
   chainHere(): Link | undefined
   handleHere(): Handle | null
   defaultsHere(engine?: EngineCore, chain?: Link): QueryDefaults | null

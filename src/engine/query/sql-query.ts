@@ -56,7 +56,7 @@ class BoundQuery<R> implements SqlQuery<R> {
     this.#executor = executor.madeHere()
     this.#query = query
     this.#madeIn = executor.transactionHere()
-    this.#madeWith = executor.settingsHere('made')
+    this.#madeWith = executor.madeWith()
     this.#madeOn = this.#executor === executor ? undefined : this.#executor
   }
 

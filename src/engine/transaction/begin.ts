@@ -1,7 +1,7 @@
 // How a transaction begins: it borrows unless it is lazy, waits to be admitted and takes its place on the stack. BEGIN
 // itself travels with the first statement.
 import { TransactionStateError, UsageError } from '../../errors/index.ts'
-import { noPlace } from '../../observe/place.ts'
+import { noPlace, type Place } from '../../observe/place.ts'
 import { clock } from '../../util/clock.ts'
 import { thrownError } from '../query/failure.ts'
 import { reportBegin } from '../report.ts'
@@ -9,10 +9,29 @@ import { isLent, sendOwed } from '../slot/control.ts'
 import type { OpenTransaction, TransactionPlace } from '../slot/slot.ts'
 import { Turn } from '../slot/waiting.ts'
 import { rollback, windUp } from './ending.ts'
-import { ManualTransaction } from './transaction.ts'
+import type { OpenCursor } from './inside.ts'
+import { ManualTransaction, Transaction } from './transaction.ts'
 import type { TransactionOptions } from './options.ts'
 import { TransactionRecord } from './record.ts'
 import type { WorkingEngine } from '../works.ts'
+
+/** A transaction that begins there. `opens`: who ends it; a cursor opens one for itself alone. */
+export function makeRecord(
+  engine: WorkingEngine,
+  where: TransactionPlace,
+  options: TransactionOptions,
+  place: Place,
+  opens: 'managed' | 'manual' | OpenCursor,
+): OpenTransaction {
+  const slot = where.slot ?? engine.openSlot(where.chain)
+  const handle = opens === 'managed' ? managedHandle : manualHandle
+  const record = new TransactionRecord(slot, where, options, place, opens, handle)
+  if (record.own) slot.owner = record
+  return record
+}
+
+const managedHandle = (record: OpenTransaction): Transaction => new Transaction(record)
+const manualHandle = (record: OpenTransaction): ManualTransaction => new ManualTransaction(record)
 
 /** Null: it has its place, because nothing had to be waited for. Rejects, and throws, with a `Failure` or an error. */
 export function begin(record: OpenTransaction, until: number): Promise<void> | null {
@@ -109,17 +128,7 @@ export async function beginManual(
   options: TransactionOptions,
 ): Promise<ManualTransaction> {
   const place = engine.beginPlace(clock.now(), beginManual)
-  const slot = where.slot ?? engine.openSlot(where.chain, false, '')
-  const record = new TransactionRecord(
-    engine,
-    slot,
-    where,
-    options,
-    place,
-    'manual',
-    (self) => new ManualTransaction(self),
-  )
-  if (record.own) slot.owner = record
+  const record = makeRecord(engine, where, options, place, 'manual')
   await beginOrClose(record, options.timeoutMs === undefined ? Infinity : clock.now() + options.timeoutMs)
   if (record.bornIn !== null && record.onStack) record.bornIn.manual = { record, warned: false }
   return record.handle as ManualTransaction

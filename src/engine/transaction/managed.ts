@@ -1,18 +1,16 @@
 // A transaction around a callback: commits when it returns, rolls back when it throws, ends early on demand,
 // and runs again after a serialization failure when asked. It never waits for code of the user other than `work`.
 import { AbortedError, QueryError, TransactionAbortedError, TransactionTimeoutError } from '../../errors/index.ts'
-import type { Place } from '../../observe/place.ts'
 import { push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import { thrownError } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { OpenTransaction, TransactionPlace } from '../slot/slot.ts'
-import { begin, begun } from './begin.ts'
+import { begin, begun, makeRecord } from './begin.ts'
 import { commit, commitAtOnce, committed, finish, hooksFailed, hurry, notCommitted, rollback } from './ending.ts'
-import { TransactionExit, Transaction } from './transaction.ts'
+import { type Transaction, TransactionExit } from './transaction.ts'
 import type { TransactionOptions } from './options.ts'
 import type { TransactionRetry } from './terms.ts'
-import { TransactionRecord } from './record.ts'
 import type { Exit } from './state.ts'
 import { clock, sleep } from '../../util/clock.ts'
 import type { Standing } from '../../util/line.ts'
@@ -42,26 +40,24 @@ export function runManaged<T>(
 ): Promise<T> {
   const place = engine.beginPlace(clock.now(), runManaged)
   const { retry } = options
-  if (retry === undefined) return run(open(engine, where, options, place), work)
-  return runAgain(engine, where, work, options, place, retryOf(retry))
+  if (retry === undefined) return run(makeRecord(engine, where, options, place, 'managed'), work)
+  return runAgain(() => makeRecord(engine, where, options, place, 'managed'), work, retryOf(retry), options.signal)
 }
 
 async function runAgain<T>(
-  engine: WorkingEngine,
-  where: TransactionPlace,
+  open: () => OpenTransaction,
   work: Work<T>,
-  options: TransactionOptions,
-  place: Place,
   retry: Retry,
+  signal: AbortSignal | undefined,
 ): Promise<T> {
   for (let attempt = 0; ; attempt++) {
-    const record = open(engine, where, options, place)
+    const record = open()
     try {
       return await run(record, work)
     } catch (error) {
       if (record.parent !== null || attempt >= retry.limit || !isWorthAnother(error)) throw error
     }
-    await pause(Math.min(retry.intervalMs * 2 ** attempt, Math.max(retry.intervalMs, longestPauseMs)), options.signal)
+    await pause(Math.min(retry.intervalMs * 2 ** attempt, Math.max(retry.intervalMs, longestPauseMs)), signal)
   }
 }
 
@@ -69,18 +65,6 @@ async function runAgain<T>(
 function isWorthAnother(error: unknown): boolean {
   if (!(error instanceof QueryError || error instanceof TransactionAbortedError)) return false
   return error.retryable && error.outcome === 'rolled_back'
-}
-
-function open(
-  engine: WorkingEngine,
-  where: TransactionPlace,
-  options: TransactionOptions,
-  place: Place,
-): OpenTransaction {
-  const slot = where.slot ?? engine.openSlot(where.chain, false, '')
-  const record = new TransactionRecord(engine, slot, where, options, place, 'managed', (self) => new Transaction(self))
-  if (record.own) slot.owner = record
-  return record
 }
 
 /** One attempt. Without a limit of time and without hooks it awaits three times: `work`, COMMIT, and what was in flight. */

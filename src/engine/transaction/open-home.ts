@@ -12,10 +12,9 @@ import { notForReplicas } from '../query/query-terms.ts'
 import type { Runner } from '../query/runner.ts'
 import type { OpenTransaction, Slot } from '../slot/slot.ts'
 import type { WorkingEngine } from '../works.ts'
-import { beginOrClose } from './begin.ts'
+import { beginOrClose, makeRecord } from './begin.ts'
 import type { TransactionOptions } from './options.ts'
-import { TransactionRecord } from './record.ts'
-import { ManualTransaction } from './transaction.ts'
+import type { ManualTransaction } from './transaction.ts'
 
 /** A transaction that a cursor opens for itself; `finish` ends it. */
 async function openForCursor(
@@ -26,20 +25,13 @@ async function openForCursor(
   { until, signal, reads: can, from }: CursorWait,
 ): Promise<{ record: OpenTransaction; finish: (well: boolean) => Promise<void> }> {
   const { chain } = cursor
-  const slot = shared ?? engine.openSlot(chain, false, '')
   const reads = can && (from ?? fromAround(engine, chain) ?? shared?.reads?.from ?? engine.hosts?.reads) === 'replica'
-  if (shared === null) slot.forCursor = true
-  if (shared === null && reads) slot.reads = readsAlone(engine.hosts)
-  const record = new TransactionRecord(
-    engine,
-    slot,
-    { db: null, chain, handle, slot: shared },
-    readAgain<TransactionOptions>({ signal }),
-    cursor.place,
-    cursor,
-    (self) => new ManualTransaction(self),
-  )
-  if (record.own) slot.owner = record
+  const where = { db: null, chain, handle, slot: shared }
+  const record = makeRecord(engine, where, readAgain<TransactionOptions>({ signal }), cursor.place, cursor)
+  if (shared === null) {
+    record.slot.forCursor = true
+    if (reads) record.slot.reads = readsAlone(engine.hosts)
+  }
   record.reads = reads
   await beginOrClose(record, until)
   const handleOf = record.handle as ManualTransaction

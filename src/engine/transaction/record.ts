@@ -75,7 +75,6 @@ export class TransactionRecord<S extends Holder = Holder> implements Inside {
   #waiting: (() => void)[] | null = null
 
   constructor(
-    engine: EngineCore,
     slot: S,
     where: Where<S>,
     options: TransactionTerms,
@@ -83,6 +82,7 @@ export class TransactionRecord<S extends Holder = Holder> implements Inside {
     opens: 'managed' | 'manual' | OpenCursor,
     handle: (record: TransactionRecord<S>) => Handle,
   ) {
+    const { engine } = slot
     this.engine = engine
     this.slot = slot
     this.where = where

@@ -110,7 +110,7 @@ export class Transaction extends Executor {
       this.#engine,
       slot,
       this.chain,
-      false,
+      'reusing',
       this.defaultsHere(),
       this.#record,
     ))

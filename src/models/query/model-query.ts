@@ -59,7 +59,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     // It may be made outside of a tenant, but not run there.
     const executor = state.call.on ?? state.meta.db
     this.#madeIn = executor.transactionHere()
-    this.#madeWith = (from === null ? null : from.#madeWith) ?? executor.settingsHere('made')
+    this.#madeWith = (from === null ? null : from.#madeWith) ?? executor.madeWith()
     this.#madeOn = from !== null && from.#madeOn !== state.meta.db ? from.#madeOn : state.meta.db.madeHere()
   }
 

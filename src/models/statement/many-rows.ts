@@ -114,7 +114,7 @@ export abstract class ManyRows<Made> {
 
   #made(): Pick<Rows, 'madeWith' | 'madeOn'> {
     const { db } = this.meta
-    return { madeWith: db.settingsHere('made'), madeOn: db.madeHere() }
+    return { madeWith: db.madeWith(), madeOn: db.madeHere() }
   }
 
   #executor(options: CallOptions | undefined): Executor {

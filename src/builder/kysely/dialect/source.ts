@@ -32,8 +32,9 @@ export async function connectionOf(source: KyselySource, atOnce: boolean): Promi
   const frame = ambientFrame(engine, chain)
   if (frame?.transaction) return statementsOf(source.at(frame.transaction.handle as Transaction))
   const shared = (frame?.slot ?? null) as Slot | null
-  const slot = shared ?? engine.openSlot(chain, false, 'Kysely connection')
-  const connection = new Connection(engine, slot, chain, shared === null, ambientDefaults(engine, chain))
+  const slot = shared ?? engine.openSlot(chain, { what: 'Kysely connection' })
+  const as = shared === null ? 'owner' : 'reusing'
+  const connection = new Connection(engine, slot, chain, as, ambientDefaults(engine, chain))
   // What Kysely takes it for may be the session.
   connection.hold()
   if (atOnce) await borrow(connection)
