@@ -13,7 +13,7 @@ import { createDb } from 'genever'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { sample } from '../support/extent.ts'
 import { startProxy } from '../support/proxy.ts'
-import { closeAll, connect, type TestConnection } from './driver-contract.ts'
+import { closeAll, connect, type TestConnection, type TestOp } from './driver-contract.ts'
 
 let database: FreshDatabase
 let client: pg.Client
@@ -179,6 +179,25 @@ describe.each([true, false])('a statement that another connection has described 
     expect(op.failure?.cause).toMatchObject({ code: 'GENEVER_STALE_PLAN', retryable: true })
     expect(await other.rows(stmt)).toEqual([{ a: '1 day' }])
     expect((await other.run('commit')).end).toBe('COMMIT')
+  })
+
+  test('of several in flight, reads the rows of each in the formats that it has asked for', async () => {
+    await client.query(`drop table if exists passed, barred; create table passed (a int); create table barred (n int);
+      insert into passed values (77)`)
+    const [one, other] = [await open(), await open()]
+    const stmt = statement(one, 'select a from passed', named)
+    await one.rows(stmt)
+    await client.query('alter table passed alter a type numeric')
+    const wanted = await (await open(pgDriver)).rows('select a from passed')
+    await client.query('begin; lock table barred')
+    const [first, waiting, second, third] = [stmt, 'select n from barred', stmt, stmt].map((each) => other.op(each))
+    for (const op of [first, waiting, second]) other.raw.submit(op as TestOp)
+    await first?.settled
+    // Its columns are known by now, and those of the second are not yet.
+    other.raw.submit(third as TestOp)
+    await client.query('commit')
+    await third?.settled
+    for (const op of [first, second, third]) expect(op?.rows).toEqual(wanted)
   })
 
   test('that writes has its rows in text: it does not run twice', async () => {

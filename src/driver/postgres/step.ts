@@ -369,12 +369,13 @@ export class Step {
     this.op.shape = shape
     this.width = shape.rows ? shape.fields.length : -1
     if (!shape.rows) return
-    const kept = binary === usual ? entry?.decoderOf(spec, as.types.edition, binary) : null
+    const guess = this.#guess
+    // Another run may have left one since it was bound, for formats other than it has asked for.
+    const kept = guess === null && binary === usual ? entry?.decoderOf(spec, as.types.edition, binary) : null
     if (kept) {
       this.decoder = kept
       return
     }
-    const guess = this.#guess
     try {
       this.decoder = guess?.decoder(shape, spec, as.types) ?? decoderFor(shape, spec, as.types, binary)
     } catch (cause) {
