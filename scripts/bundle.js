@@ -35,6 +35,7 @@ const together = [
     of: ['engine/open/make-engine.js', 'driver/mysql/driver.js'],
     and: ['engine/open/make-engine.js', 'driver/socket/driver.js'],
   },
+  { name: 'scopes', of: ['engine/open/scope-works.js'] },
   { name: 'postgres', of: ['driver/socket/driver.js'] },
   { name: 'pg', of: ['driver/pg/driver.js'] },
   { name: 'pglite', of: ['driver/pglite/driver.js'] },

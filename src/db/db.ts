@@ -14,10 +14,11 @@ import {
   dialectOf,
   type EngineOptions,
   type EngineSource,
-  loadWorks,
   needsSource,
   openEngine,
   withEngine,
+  withWorks,
+  worksOf,
 } from '../engine/open/create-engine.ts'
 import { closedError, nothingClosed, notBound, Opening, Pace, Paces, withoutEngine } from '../engine/open/opening.ts'
 import type { Executor, Row } from '../engine/query/executor.ts'
@@ -81,8 +82,8 @@ export class Db extends Source implements AsyncDisposable {
    * @throws {ConnectError} when the database cannot be reached. A later call tries again.
    */
   async open(): Promise<this> {
-    const engine = this.#engineHere(false)
-    if (engine instanceof Promise) await (this.#attempt as Opening<Engine>).orRefused(engine)
+    const engine = this.#engineHere(false, true)
+    if (engine instanceof Promise) await (this.#attempt?.orRefused(engine) ?? engine)
     return this
   }
 
@@ -115,7 +116,7 @@ export class Db extends Source implements AsyncDisposable {
     this.#options = options ?? this.#waiting
     this.#state = 'configured'
     try {
-      return await this.#open(false)
+      return await withWorks(this.#open(false), this.#attempt)
     } catch (error) {
       this.#state = 'unbound'
       this.#source = null
@@ -251,8 +252,7 @@ export class Db extends Source implements AsyncDisposable {
       }
     }
     attempt?.giveUp(closedError())
-    const engine = this.#engine ?? attempt?.engine ?? null
-    return engine === null ? nothingClosed : engine.close(read)
+    return (this.#engine ?? attempt?.engine)?.close(read) ?? nothingClosed
   }
 
   /**
@@ -293,7 +293,7 @@ export class Db extends Source implements AsyncDisposable {
 
   /** @internal */
   override worksHere(): Works | Promise<Works> {
-    return this.engineQuietly()?.works ?? loadWorks()
+    return worksOf(this.engineQuietly())
   }
 
   /** @internal */
@@ -330,19 +330,18 @@ export class Db extends Source implements AsyncDisposable {
   }
 
   /** @internal */
-  override engineHere(): Engine | Promise<Engine> {
-    return this.#engineHere(true)
+  override engineHere(whole: boolean = true): Engine | Promise<Engine> {
+    return this.#engineHere(true, whole)
   }
 
   /** `patient`: for a statement that waits while the server has no room. */
-  #engineHere(patient: boolean): Engine | Promise<Engine> {
+  #engineHere(patient: boolean, whole: boolean): Engine | Promise<Engine> {
     const chain = currentChain()
-    if (chain !== undefined) {
-      const engine = boundEngine(this, chain) as Engine | null
-      if (engine !== null) return engine
-    }
-    this.checkUsable()
-    return this.#engine ?? this.#open(patient)
+    const around = chain === undefined ? null : (boundEngine(this, chain) as Engine | null)
+    if (around === null) this.checkUsable()
+    const engine = around ?? this.#engine
+    if (engine !== null) return engine.engineHere(whole)
+    return whole ? withWorks(this.#open(patient), this.#attempt) : this.#open(patient)
   }
 
   /** @internal */
@@ -379,7 +378,8 @@ export class Db extends Source implements AsyncDisposable {
 
   /** An engine for `withBind`: while a source cannot be opened, those who ask for it share one attempt at a time. */
   #openFor(source: EngineSource, options: EngineOptions | undefined): Promise<Engine> {
-    const open = (): Promise<Engine> => openEngine(source, options, this, this.bakery, new Opening<Engine>(true))
+    const open = (): Promise<Engine> =>
+      withWorks(openEngine(source, options, this, this.bakery, new Opening<Engine>(true)))
     return inRoot(() => this.#paces.run(source instanceof URL ? source.href : source, options, open))
   }
 

@@ -73,8 +73,8 @@ export class Engine extends Source implements AsyncDisposable {
   readonly functions: Functions
   /** @internal Plain reads that were not quick when they were last measured. */
   readonly slowReads: WeakSet<Compiled> = new WeakSet()
-  /** @internal What listens to channels. */
-  readonly ear: Ear
+  /** @internal What listens to channels; null: nothing has listened yet. */
+  ear: Ear | null = null
   /** @internal Places where transactions were begun that kept a connection from others, as far as notices have named them. */
   readonly toldPlaces: Set<string> = new Set()
   /** @internal Null unless it has replicas. */
@@ -87,6 +87,8 @@ export class Engine extends Source implements AsyncDisposable {
   home: object | null = null
   /** @internal The engines of the same database, this one among them. */
   readonly twins: Twins
+  readonly #loadWorks: () => Promise<unknown>
+  readonly #outlet: Outlet
   readonly #onClose: () => void
   #cursors = 0
   readonly #borrowed = new PlaceBudget()
@@ -97,6 +99,7 @@ export class Engine extends Source implements AsyncDisposable {
     options: ResolvedOptions,
     dialect: Dialect,
     works: Works,
+    loadWorks: () => Promise<unknown>,
     makePool: (engine: Engine) => { readonly pool: Pool; readonly outlet: Outlet },
     onClose: () => void,
   ) {
@@ -105,13 +108,14 @@ export class Engine extends Source implements AsyncDisposable {
     this.dialect = dialect
     this.works = works
     this.ticker = new works.Ticker()
+    this.#loadWorks = loadWorks
     const { afterMs } = options.leak
     this.leaks = afterMs === Infinity ? null : new works.LeakWatch(options.name, afterMs)
     this.watch = works.Watch.of(options)
     this.statements = new works.StatementCache({ dialect, prepare: options.prepare })
     const { pool, outlet } = makePool(this)
     this.pool = pool
-    this.ear = new works.Ear(this, outlet)
+    this.#outlet = outlet
     this.functions = new works.Functions(this)
     this.twins = works.joinTwins(options)
     this.#onClose = onClose
@@ -129,10 +133,10 @@ export class Engine extends Source implements AsyncDisposable {
 
   /** Counts at this moment. */
   stats(): EngineStats {
-    const { connections: listening } = this.ear
+    const listening = this.ear?.connections ?? 0
     if (this.hosts === null) return { ...this.pool.stats(), listening }
     const hosts = this.hosts.stats()
-    return { ...this.works.sumOf(this.hosts.all.map(({ pool }) => ({ ...pool.stats() }))), listening, hosts }
+    return { ...this.hosts.counts(), listening, hosts }
   }
 
   /**
@@ -153,7 +157,7 @@ export class Engine extends Source implements AsyncDisposable {
   async end(timeoutMs: number, all: boolean): Promise<CloseReport> {
     const deadline = clock.now() + timeoutMs
     if (!this.closed) this.works.leaveTwins(this.twins, this.options)
-    const others = Promise.all([this.hosts?.close(deadline, all), this.ear.close(deadline)])
+    const others = Promise.all([this.hosts?.close(deadline, all), this.ear?.close(deadline)])
     const report = await this.pool.close(deadline, all)
     const reports = [report, ...((await others)[0] ?? [])]
     this.#onClose()
@@ -178,8 +182,8 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   /** @internal */
-  override engineHere(): Engine {
-    return this
+  override engineHere(whole: boolean = true): Engine | Promise<Engine> {
+    return !whole || this.works.whole ? this : this.#loadWorks().then(() => this)
   }
 
   /** @internal */
@@ -188,8 +192,8 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   /** @internal */
-  override worksHere(): Works {
-    return this.works
+  override worksHere(): Works | Promise<Works> {
+    return this.works.whole ? this.works : this.#loadWorks().then(() => this.works)
   }
 
   /** @internal */
@@ -199,6 +203,11 @@ export class Engine extends Source implements AsyncDisposable {
 
   /** @internal */
   override checkUsable(): void {}
+
+  /** @internal */
+  openEar(): Ear {
+    return (this.ear ??= new this.works.Ear(this, this.#outlet))
+  }
 
   /** @internal The deadline of a statement: its own, else the default nearest to it. */
   until(options: QueryOptions | null, defaults: QueryDefaults | null): number {

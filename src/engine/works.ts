@@ -12,16 +12,15 @@ import type { Link } from './context/chain.ts'
 import type { Frame, Settings } from './context/frame.ts'
 import type { TransactionStateError } from '../errors/index.ts'
 import type { Functions } from './functions.ts'
-import type { Hosts, sumOf } from './hosts/hosts.ts'
+import type { Hosts } from './hosts/hosts.ts'
 import type { Position, reached } from './hosts/position.ts'
 import type { noteReadOnly } from './hosts/read-only.ts'
 import type { openReads, readsAlone } from './hosts/route.ts'
 import type { AmbientRunner, Runner, StatementEngine } from './query/runner.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryOptions } from './query/query-options.ts'
-import type { sessionStateRefused } from './slot/admission.ts'
+import type { mayRunAnywhere, sessionStateRefused } from './slot/anywhere.ts'
 import type { lend } from './slot/control.ts'
-import type { mayRunAnywhere } from './slot/reach.ts'
 import type { Slot, TransactionPlace } from './slot/slot.ts'
 import type { switchOps } from './switching.ts'
 import type { stateOf } from './transaction/ended.ts'
@@ -31,14 +30,13 @@ import type { ManualTransaction, Transaction } from './transaction/transaction.t
 import type { joinTwins, leaveTwins, tellOfTwin } from './twins.ts'
 import type { Watch } from './watch.ts'
 
-export interface Works {
+/** What statements need that stand alone. */
+export interface FirstWorks {
   readonly StatementCache: typeof StatementCache
   readonly Ticker: typeof Ticker
   readonly LeakWatch: typeof LeakWatch
   readonly Watch: typeof Watch
-  readonly Ear: typeof Ear
   readonly Functions: typeof Functions
-  readonly Slot: typeof Slot
   readonly noteReadOnly: typeof noteReadOnly
   readonly switchOps: typeof switchOps
   readonly mayRunAnywhere: typeof mayRunAnywhere
@@ -46,7 +44,14 @@ export interface Works {
   readonly joinTwins: typeof joinTwins
   readonly leaveTwins: typeof leaveTwins
   readonly tellOfTwin: typeof tellOfTwin
-  readonly sumOf: typeof sumOf
+  /** Whether all of `Works` is there. */
+  readonly whole: boolean
+}
+
+/** And all else. */
+export interface Works extends FirstWorks {
+  readonly Ear: typeof Ear
+  readonly Slot: typeof Slot
   readonly askPosition: (runner: Runner) => Promise<Position>
   readonly reached: typeof reached
   readonly openReads: typeof openReads
@@ -104,7 +109,7 @@ export interface SlotTerms {
 export interface WorkingEngine extends StatementEngine {
   readonly works: Works
   readonly hosts: Hosts | null
-  readonly ear: Ear
+  openEar(): Ear
   /** Whether INSERT and DELETE give their rows on each of its servers; null: not known yet. */
   readonly returning: boolean | null
   transact<T>(

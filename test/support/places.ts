@@ -92,6 +92,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
     {
       noun: 'the parts that decide for a slot',
       paths: [
+        'slot/anywhere.ts',
         'slot/admission.ts',
         'slot/sending.ts',
         'slot/control.ts',
@@ -123,7 +124,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
     },
     {
       noun: 'transactions, copies, listeners and scopes, which handles begin',
-      paths: ['client/', 'transaction/', 'open/works.ts', 'source.ts'],
+      paths: ['client/', 'transaction/', 'open/works.ts', 'open/scope-works.ts', 'source.ts'],
     },
     { noun: 'the engine', paths: ['engine.ts'] },
     { noun: 'how an engine is made', paths: ['open-scope.ts', 'open/'] },

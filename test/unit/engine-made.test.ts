@@ -3,7 +3,9 @@
 import { UsageError } from 'genever'
 import { expect, test } from 'vitest'
 import type { Engine } from '../../src/engine/engine.ts'
-import { makeEngine } from '../../src/engine/open/make-engine.ts'
+import { loadWorks } from '../../src/engine/open/create-engine.ts'
+import { makeEngine, resolve } from '../../src/engine/open/make-engine.ts'
+import { onHosts } from '../../src/engine/open/on-hosts.ts'
 import { Opening } from '../../src/engine/open/opening.ts'
 import { Allowance } from '../../src/pool/allowance.ts'
 import { FakeDriver } from '../support/fake/driver.ts'
@@ -35,7 +37,9 @@ test('pools of servers leave the connections that all tenants have when the opti
   const allowance = new Counting(9)
   const options = { driver: new Picky(), host: 'one', replicas: { urls: ['postgres://two/shop'] } }
 
-  expect(() => makeEngine(options, undefined, null, new Opening<Engine>(false, allowance))).toThrow(UsageError)
+  expect(() =>
+    makeEngine(resolve(options, undefined), null, new Opening<Engine>(false, allowance), loadWorks, onHosts),
+  ).toThrow(UsageError)
   expect(allowance.seen).toBe(1)
   expect(allowance.sharers.size).toBe(0)
 })

@@ -44,7 +44,7 @@ export async function listen(
   if (signal?.aborted === true) throw aborted()
   const listener = new Listener(channel, (each) => {
     if (signal !== undefined) unwatchSignal(signal, end)
-    return engine.ear.remove(each)
+    return engine.openEar().remove(each)
   })
   let refuse: (error: Error) => void = () => {}
   const end: Abortable = {
@@ -57,7 +57,7 @@ export async function listen(
   try {
     await new Promise<void>((resolve, reject) => {
       refuse = reject
-      engine.ear.add(listener, heartbeatMs).then(resolve, reject)
+      engine.openEar().add(listener, heartbeatMs).then(resolve, reject)
     })
   } catch (failure) {
     if (signal !== undefined) unwatchSignal(signal, end)

@@ -5,7 +5,7 @@ import { ConnectError } from '../../errors/index.ts'
 import type { Failure, RawConnection } from '../../driver/driver.ts'
 import { type ServerInfo, notice } from '../../observe/channels.ts'
 import type { ResolvedReplicas } from '../../options/engine-options.ts'
-import type { CloseReport } from '../../pool/contract.ts'
+import type { CloseReport, PoolStats } from '../../pool/contract.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import type { ReplicationWords } from '../../sql/dialect.ts'
 import { clock, sleep } from '../../util/clock.ts'
@@ -30,7 +30,7 @@ const soonMs = 20
 /** The engine: its pool is that of the primary. */
 interface Home extends EngineCore {
   pool: Pool
-  readonly ear: { moved(): void }
+  readonly ear: { moved(): void } | null
 }
 
 export class Hosts implements HostSet {
@@ -269,7 +269,7 @@ export class Hosts implements HostSet {
     if (moves) {
       this.#engine.pool = host.pool
       this.#engine.functions.moved(host.pool)
-      this.#engine.ear.moved()
+      this.#engine.ear?.moved()
     }
     old.role = 'out'
     old.why = 'it is not the primary any more'
@@ -342,6 +342,11 @@ export class Hosts implements HostSet {
     return this.all.map((host) => host.stats(now))
   }
 
+  /** The sum over the pools of all. */
+  counts(): PoolStats {
+    return sumOf(this.all.map(({ pool }) => ({ ...pool.stats() })))
+  }
+
   /** Closes all but the pool of the engine, which closes that. */
   async close(deadline: number, all: boolean): Promise<CloseReport[]> {
     const others = this.all.filter(({ pool }) => pool !== this.#engine.pool)
@@ -382,7 +387,7 @@ function reasonOf({ kind, fields, cause }: Failure): string {
 }
 
 /** The sum over several pools. */
-export function sumOf<S extends Readonly<Record<string, number>>>(counts: readonly S[]): S {
+function sumOf<S extends Readonly<Record<string, number>>>(counts: readonly S[]): S {
   const [first, ...rest] = counts
   const sum: Record<string, number> = { ...first }
   for (const each of rest) for (const [name, count] of Object.entries(each)) sum[name] = (sum[name] ?? 0) + count

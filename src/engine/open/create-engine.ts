@@ -10,6 +10,8 @@ import { describeType, isPlain } from '../../util/options.ts'
 import type { Connection } from '../connection.ts'
 import type { Engine } from '../engine.ts'
 import { asExecutor, kindOf } from '../handle.ts'
+import type * as Maker from './make-engine.ts'
+import type { onHosts as OnHosts } from './on-hosts.ts'
 import { Opening } from './opening.ts'
 import type { Works } from '../works.ts'
 
@@ -32,7 +34,7 @@ export type EngineSource = Given | (() => Given | Promise<Given>)
  */
 export async function createEngine(source: EngineSource, options?: EngineOptions): Promise<Engine> {
   needsSource('createEngine()', source, options)
-  return openEngine(source, options, null)
+  return withWorks(openEngine(source, options, null, null, new Opening<Engine>()))
 }
 
 /** A proxy may throw when it is looked at. */
@@ -89,26 +91,37 @@ export function dialectOf(source: EngineSource | null, options: EngineOptions | 
   return known?.dialect ?? undefined
 }
 
-interface Maker {
-  readonly makeEngine: (
-    given: string | OptionsOf,
-    beside: OptionsOf | undefined,
-    db: object | null,
-    opening: Opening<Engine>,
-  ) => Engine
-  readonly warm: (engine: Engine, opening: Opening<Engine>) => Promise<void>
-}
-
-let maker: Maker | null = null
+let maker: typeof Maker | null = null
+let onHosts: typeof OnHosts | null = null
+let whole = false
 
 async function loadMaker(): Promise<void> {
   maker = await inRoot(() => import('./make-engine.ts'))
 }
 
-/** @internal For calls that check their arguments before there is an engine. */
+async function loadHosts(): Promise<void> {
+  ;({ onHosts } = await inRoot(() => import('./on-hosts.ts')))
+}
+
+/** @internal As `opening`, for more than a statement that stands alone. */
+export function withWorks(opening: Promise<Engine>, attempt: Opening<Engine> | null = null): Promise<Engine> {
+  if (whole) return opening
+  const loading = loadWorks()
+  // `close()` serves those who wait for it.
+  attempt?.need(loading)
+  return Promise.all([opening, loading]).then(([engine]) => engine)
+}
+
+/** @internal For calls that check their arguments before there is an engine, too. */
+export function worksOf(engine: Engine | null): Works | Promise<Works> {
+  return engine?.works.whole === true ? engine.works : loadWorks()
+}
+
+/** @internal */
 export async function loadWorks(): Promise<Works> {
-  const { works } = await inRoot(() => import('./works.ts'))
-  return works
+  const { wholeWorks } = await inRoot(() => import('./scope-works.ts'))
+  whole = true
+  return wholeWorks()
 }
 
 /**
@@ -119,17 +132,20 @@ export async function openEngine(
   source: EngineSource,
   options: EngineOptions | undefined,
   db: object | null,
-  bakery: Bakery | null = null,
-  opening: Opening<Engine> = new Opening<Engine>(),
+  bakery: Bakery | null,
+  opening: Opening<Engine>,
 ): Promise<Engine> {
   const given: Given | undefined | null = typeof source === 'function' ? await source() : source
   if (given === undefined || given === null)
     throw new UsageError('The source function gave neither a URL nor options: is an environment variable missing?')
   if (maker === null) await (opening.loading = loadMaker())
-  const { makeEngine, warm } = maker as unknown as Maker
-  const engine = makeEngine(given instanceof URL ? given.href : given, options, db, opening)
+  const { resolve, makeEngine, warm } = maker as unknown as typeof Maker
+  const resolved = resolve(given instanceof URL ? given.href : given, options)
+  if (resolved.replicas !== null && onHosts === null) await (opening.loading = loadHosts())
+  const engine = makeEngine(resolved, db, opening, loadWorks, resolved.replicas === null ? null : onHosts)
   if (bakery !== null) engine.bakeries.add(bakery)
   opening.engine = engine
   await inRoot(() => warm(engine, opening))
+  while (opening.needs !== null) [, opening.needs] = [await opening.needs, null]
   return engine
 }

@@ -3,22 +3,17 @@
 import { echo } from '../../observe/reports.ts'
 import { enrol } from '../../observe/channels.ts'
 import type { Driver, Failure } from '../../driver/driver.ts'
-import type { ResolvedReplicas } from '../../options/engine-options.ts'
 import { type EngineOptions, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
 import { type Allowance, counted } from '../../pool/allowance.ts'
 import type { PoolLimits } from '../../pool/contract.ts'
 import { Pool } from '../../pool/pool.ts'
-import type { Compiled } from '../../sql/compiled.ts'
-import type { Dialect, ReplicationWords } from '../../sql/dialect.ts'
+import type { Dialect } from '../../sql/dialect.ts'
 import { refuse } from '../../util/options.ts'
 import { inRoot } from '../../util/context.ts'
 import type { Outlet } from '../client/ear.ts'
 import { Engine } from '../engine.ts'
-import { Asker } from '../hosts/asker.ts'
-import { Host } from '../hosts/host.ts'
-import { Hosts } from '../hosts/hosts.ts'
 import { connectError, failureError, isFailure } from '../query/failure.ts'
-import { serverInfo, serverOf } from '../report.ts'
+import { serverOf } from '../report.ts'
 import { closedBeforeOpen, type Opening } from './opening.ts'
 import { type Served, SessionSource } from './session.ts'
 import { Backoff, clock } from '../../util/clock.ts'
@@ -50,7 +45,7 @@ export function limitsOf(options: ResolvedOptions): PoolLimits {
 }
 
 /** An engine that is being made, and what ends with it. */
-class Making {
+export class Making {
   readonly options: ResolvedOptions
   /** The `Db` it is made for. */
   readonly db: object | null
@@ -86,19 +81,25 @@ class Making {
 }
 
 /** @throws {InvalidUrlError} @throws {InvalidOptionError} */
+export function resolve(given: string | EngineOptions, beside: EngineOptions | undefined): ResolvedOptions {
+  return resolveOptions<never>(given, beside)
+}
+
+/** `makePools`: of a database with replicas; null for others. */
 export function makeEngine(
-  given: string | EngineOptions,
-  beside: EngineOptions | undefined,
+  options: ResolvedOptions,
   db: object | null,
   opening: Opening<Engine>,
+  loadWorks: () => Promise<unknown>,
+  makePools: ((making: Making, engine: Engine) => Pools) | null,
 ): Engine {
-  const options: ResolvedOptions = resolveOptions<never>(given, beside)
   const making = new Making(options, db, opening.allowance)
   const end = (): void => making.end()
-  const { replicas } = options
-  const pools = (engine: Engine): Pools =>
-    replicas === null ? onePool(making, engine) : onHosts(making, engine, replicas)
-  const engine = madeOr(end, () => new Engine(options, options.descriptor.dialect as Dialect, works, pools, end))
+  const pools = (engine: Engine): Pools => (makePools ?? onePool)(making, engine)
+  const engine = madeOr(
+    end,
+    () => new Engine(options, options.descriptor.dialect as Dialect, works, loadWorks, pools, end),
+  )
   if (options.echo !== false) making.atEnd(echo(options.name, options.echo, serverOf(engine)))
   making.atEnd(
     enrol(engine),
@@ -119,7 +120,7 @@ function madeOr<T>(stop: () => void, make: () => T): T {
 }
 
 /** The pool of an engine, and what opens connections beside it. */
-interface Pools {
+export interface Pools {
   readonly pool: Pool
   readonly outlet: Outlet
 }
@@ -136,46 +137,8 @@ function onePool(making: Making, engine: Engine): Pools {
   }
 }
 
-function onHosts(making: Making, engine: Engine, replicas: ResolvedReplicas): Pools {
-  const { allowance } = making
-  const hosts = makeHosts(making, engine, replicas)
-  engine.hosts = hosts
-  if (allowance !== null) making.atEnd(...hosts.all.map(({ asker }) => allowance.mayClose(asker)))
-  return {
-    pool: hosts.primary.pool,
-    // Only the primary passes on what is sent to a channel, whichever that is when it is asked for.
-    outlet: {
-      openApart: making.opener((hooks, deadline) =>
-        (hosts.primary.pool.source as SessionSource).openApart(hooks, deadline),
-      ),
-      keepListening() {},
-    },
-  }
-}
-
-/** How long a server may take to say who it is. One that says it later than `maxLagMs` gets no reads anyhow. */
-const [leastPatienceMs, mostPatienceMs] = [250, 5_000]
-
-/** A pool for each server, and who asks it. */
-function makeHosts(making: Making, engine: Engine, replicas: ResolvedReplicas): Hosts {
-  const words = engine.dialect.replication as ReplicationWords
-  const question = (): Compiled => engine.statements.compileInternal(words.question)
-  const patienceMs = Math.min(mostPatienceMs, Math.max(leastPatienceMs, replicas.maxLagMs))
-  const hosts = replicas.hosts.map(({ name, connection }) => {
-    const served = serve(engine.options, connection)
-    const open = making.opener(async (hooks, deadline) => {
-      const { driver, connect } = await served
-      return driver.open(connect, hooks, deadline)
-    })
-    const pool = making.poolOf(new SessionSource(engine, making.db, served, () => host))
-    const host: Host = new Host(name, serverInfo(engine, connection), pool, new Asker(open, question, patienceMs))
-    return host
-  })
-  return new Hosts(engine, replicas, words, hosts)
-}
-
 /** The driver with its options. It is loaded while the engine is already there, so that closing it ends the opening. */
-function serve(
+export function serve(
   { descriptor: { load }, types }: ResolvedOptions,
   connection: ResolvedOptions['connection'],
 ): Served | Promise<Served> {

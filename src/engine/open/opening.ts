@@ -13,6 +13,8 @@ export class Opening<E> {
   engine: E | null = null
   /** The code that makes an engine is being loaded; null: it was there, or the source has not been asked yet. */
   loading: Promise<void> | null = null
+  /** What those who wait for it need beside the engine; null: it is there. */
+  needs: Promise<unknown> | null = null
   /** Statements wait for it. */
   patient = false
   /** The connections that it has together with other databases; null: it has its own. */
@@ -30,6 +32,12 @@ export class Opening<E> {
   /** False: the attempt under way is the last. */
   get goesOn(): boolean {
     return !this.#ended.signal.aborted
+  }
+
+  /** It is open when that has been loaded, too. */
+  need(loading: Promise<unknown>): void {
+    // Who needs it learns of a failure from it.
+    this.needs = loading.catch(() => {})
   }
 
   /** Nothing is tried again. */

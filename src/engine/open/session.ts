@@ -1,26 +1,18 @@
-// What the engine does to a new connection before the pool lends it: its isolation level and the user's `onConnect`,
-// in a frame that owns just this connection. Their settings are the baseline that every reset restores.
+// Where the pool has its connections from: the driver opens them, the engine sets them up and reports what becomes of them.
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
-import type { ResolvedOptions } from '../../options/options.ts'
 import type { ConnectionSource } from '../../pool/contract.ts'
 import type { Member } from '../../pool/member.ts'
 import { leaseChannel, type LeaseEvent, serverMessageChannel, waitChannel, notice } from '../../observe/channels.ts'
-import { type Compiled, Pin, shortText } from '../../sql/compiled.ts'
+import { type Compiled, shortText } from '../../sql/compiled.ts'
 import type { ErrorFields, Meaning } from '../../sql/dialect.ts'
 import type { Outlet } from '../client/ear.ts'
-import { Connection } from '../connection.ts'
-import { push, runIn } from '../context/chain.ts'
-import { Frame, type Settings } from '../context/frame.ts'
 import type { Engine } from '../engine.ts'
 import type { Host } from '../hosts/host.ts'
 import { isFailure } from '../query/failure.ts'
-import { EngineOp } from '../query/op.ts'
 import { reportConnection, reportLease } from '../report.ts'
-import type { Item } from '../slot/holding.ts'
-import { Slot } from '../slot/slot.ts'
-import { clock, before } from '../../util/clock.ts'
-import { unconverted } from '../../sql/conversions.ts'
+import { clock } from '../../util/clock.ts'
+import { inRoot } from '../../util/context.ts'
 
 /** A description of more parameters is more than drivers can read. */
 const mostDescribed = 32_767
@@ -41,11 +33,21 @@ export interface Served {
   readonly connect: unknown
 }
 
+type SetUp = (
+  engine: Engine,
+  db: object | null,
+  member: Member,
+  raw: RawConnection,
+  deadline: number,
+) => Promise<string>
+
 /** A connection, and what its resets end with. */
 interface Kept {
   readonly raw: RawConnection
   readonly baseline: string
 }
+
+let setUp: SetUp | null = null
 
 export class SessionSource implements ConnectionSource, Outlet {
   readonly #engine: Engine
@@ -84,7 +86,7 @@ export class SessionSource implements ConnectionSource, Outlet {
     member.said = (fields) => this.#said(raw, fields)
     member.unprepared = () => this.#unprepared()
     member.untyped = (message) => this.#untyped(message)
-    member.heard = (channel, payload, processId) => this.#engine.ear.heard(channel, payload, processId)
+    member.heard = (channel, payload, processId) => this.#engine.ear?.heard(channel, payload, processId)
     try {
       raw = await this.#connect(member, deadline)
       await this.#setUp(member, raw, deadline)
@@ -234,61 +236,12 @@ export class SessionSource implements ConnectionSource, Outlet {
     )
   }
 
-  /** Sets the isolation level, runs `onConnect`, and notes what a reset has to restore behind them. */
+  /** Sets the isolation level and runs `onConnect`, if there are any. */
   async #setUp(member: Member, raw: RawConnection, deadline: number): Promise<void> {
-    // `openEngine` resolved the options: their hook takes a connection.
-    const { onConnect, pooler, ...options } = this.#engine
-      .options as ResolvedOptions<unknown> as ResolvedOptions<Connection>
-    const isolation = pooler === undefined ? options.isolation : undefined
-    if (isolation === undefined && onConnect === undefined) return
-    const engine = this.#engine
-    const slot = new SetupSlot(engine, null, true, 'onConnect')
-    slot.attach(member.lendForSetup(raw, slot))
-    const connection = new Connection(engine, slot, undefined, 'owner')
-    const timeoutMs = Math.max(0, deadline - clock.now())
-    try {
-      const level = isolation === undefined ? null : engine.dialect.settings.isolation(isolation)
-      if (level !== null) await connection.status(level.sql, level.params, { timeoutMs })
-      if (onConnect !== undefined) {
-        await this.#hookInTime(slot, connection, onConnect, deadline)
-        if (!(await raw.reclaim(deadline)))
-          throw { kind: 'timeout', outcome: 'not_started' } satisfies Failure as unknown
-        this.#check(slot, raw)
-      }
-      await this.#noteBaseline(slot, connection, raw, timeoutMs)
-    } finally {
-      slot.closed = true
-      slot.lease = null
-      member.endSetup()
-    }
-  }
-
-  /** @throws {UsageError} when the hook is not done in time. */
-  async #hookInTime(
-    slot: Slot,
-    connection: Connection,
-    onConnect: (connection: Connection) => unknown,
-    deadline: number,
-  ): Promise<void> {
-    if ((await before(deadline, this.#runHook(slot, connection, onConnect), 'late')) !== 'late') return
-    // The server would go on with it, although nobody listens any more.
-    const [running] = slot.flight.ops
-    if (running !== undefined) slot.cancel(running)
-    throw new UsageError(
-      'onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.',
-    )
-  }
-
-  /** Reads the settings of the session as they are now: every reset ends with them. */
-  async #noteBaseline(slot: SetupSlot, connection: Connection, raw: RawConnection, timeoutMs: number): Promise<void> {
-    // What frames inside of the hook have set is no part of it.
-    if (raw.inForce.any) await connection.scalar('select 1', [], { timeoutMs })
-    const { baseline } = this.#engine.dialect.settings
-    const { sql, params } = baseline.read([...slot.settingNames])
-    const rows = await connection.all<{ name: string; setting: string }>(sql, params, { timeoutMs, ...unconverted })
-    raw.inForce.base = settingsFrom(raw.inForce.base, rows)
-    this.#lastBaseline = baseline.restore(rows)
-    raw.setBaseline(this.#lastBaseline)
+    const { onConnect, pooler, isolation } = this.#engine.options
+    if ((pooler !== undefined || isolation === undefined) && onConnect === undefined) return
+    setUp ??= (await inRoot(() => import('./set-up.ts'))).setUp
+    this.#lastBaseline = await setUp(this.#engine, this.#db, member, raw, deadline)
   }
 
   /** Statements that were baked are parsed before the first use, behind `onConnect`, which may set where names are looked up. */
@@ -314,54 +267,9 @@ export class SessionSource implements ConnectionSource, Outlet {
         { engine: engine.name, places: [shortText(stmt)] },
       )
   }
-
-  /** Runs the user's hook with this connection ambient: `db.…` inside uses it too. */
-  async #runHook(slot: Slot, connection: Connection, onConnect: (connection: Connection) => unknown): Promise<void> {
-    const frame = new Frame('owner', this.#engine, this.#db, slot, null, null)
-    frame.connection = connection
-    try {
-      await runIn(push(frame, undefined), () => onConnect(connection))
-    } catch (cause) {
-      // It can be anything, also what looks like a failure of ours.
-      const failure: Failure = { kind: 'lost', outcome: 'not_started', cause }
-      throw failure as unknown
-    } finally {
-      frame.end()
-    }
-  }
-
-  #check(slot: Slot, raw: RawConnection): void {
-    if (slot.busy || slot.top !== null || raw.status !== 'idle')
-      throw new UsageError(
-        'onConnect returned while a statement or transaction of it was still open. Await all its work.',
-      )
-    const { settings, advice } = this.#engine.dialect
-    if ((slot.pins & ~(settings.baseline.pins | Pin.raw | Pin.functions)) !== 0)
-      throw new UsageError(`${advice.onConnect} at the first reset of the connection. Set them where they are used.`)
-  }
 }
 
 /** Why a connection was not opened; code of the user may throw anything. */
 function notOpened(thrown: unknown): Failure {
   return isFailure(thrown) ? thrown : { kind: 'lost', outcome: 'not_started', cause: thrown }
-}
-
-/** Above what the driver has set. */
-function settingsFrom(base: Settings, rows: readonly { readonly name: string; readonly setting: string }[]): Settings {
-  const settings = Object.assign(Object.create(null), base) as Record<string, string>
-  for (const { name, setting } of rows) settings[name.toLowerCase()] = setting
-  return settings
-}
-
-/** Remembers which settings the hook may have made up: the server lists only those it knows. */
-class SetupSlot extends Slot {
-  readonly settingNames = new Set<string>()
-
-  override send(item: Item): void {
-    if (item instanceof EngineOp && (item.stmt.pins & Pin.settings) !== 0)
-      for (const text of [item.stmt.text, ...item.params])
-        if (typeof text === 'string')
-          for (const name of this.engine.dialect.settings.baseline.unlisted(text)) this.settingNames.add(name)
-    super.send(item)
-  }
 }

@@ -156,7 +156,7 @@ export function execute<R, T>(
       options = optionsOf<RowTerms>(query, second, third, cardinality.checks, cardinality.method)
       if (options?.on !== undefined) place = placeOf(options.on, executor, cardinality.method)
     }
-    const here = place.engineHere()
+    const here = place.engineHere(false)
     if (here instanceof Promise) return executeOpened(here, place, cardinality, query, second, options)
     if (before !== null) options = { ...options, timeoutMs: before.until - clock.now() }
     const kind = options?.rows === 'array' ? answerInArrays : cardinality

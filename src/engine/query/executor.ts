@@ -47,8 +47,11 @@ type Bound = Params | undefined
  * functions that take any of them; it is no class to extend.
  */
 export abstract class Executor extends Printable {
-  /** @internal The engine statements go to here; a promise while it opens. */
-  abstract engineHere(): WorkingEngine | Promise<WorkingEngine>
+  /**
+   * @internal The engine statements go to here; a promise while it opens.
+   * @param whole False: for a statement that stands alone, which needs no works of scopes.
+   */
+  abstract engineHere(whole?: boolean): WorkingEngine | Promise<WorkingEngine>
   /** @internal As `engineHere`, but null while there is none yet. */
   abstract engineQuietly(): WorkingEngine | null
   /** @internal Sends a prepared operation; failures reach the operation. */

@@ -33,7 +33,7 @@ export interface StatementEngine extends EngineCore {
 export interface Runner {
   at(on: Runner): Runner
   runsOn(engine: EngineCore): boolean
-  engineHere(): StatementEngine | Promise<StatementEngine>
+  engineHere(whole?: boolean): StatementEngine | Promise<StatementEngine>
   engineQuietly(): EngineCore | null
   send(op: EngineOp): void
   slotHere(engine: EngineCore, chain: Link | undefined): Slot | null

@@ -1,17 +1,17 @@
 // Decides whether a statement or transaction may run on a slot now. It is admitted at once iff the transaction on top of the stack is
 // in the chain of the code that issued it, or its handle belongs to it; otherwise it waits until that one has ended. One that
 // could only wait for itself is refused.
-import { ReleasedConnectionError, SessionMovedError, TransactionStateError, UsageError } from '../../errors/index.ts'
+import { ReleasedConnectionError, TransactionStateError, type UsageError } from '../../errors/index.ts'
 import { noPlace } from '../../observe/place.ts'
 import { currentChain, isInside, type Link } from '../context/chain.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
-import type { EngineCore } from '../core.ts'
 import type { Enclosing } from '../context/frame.ts'
 import { EngineOp } from '../query/op.ts'
 import type { Streaming } from '../query/row-stream.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Copying } from '../../pool/lease.ts'
+import { nothingDrawn, readingRefused, sessionMoved, withoutSession, withoutTransaction } from './anywhere.ts'
 import type { Holding, Item } from './holding.ts'
 
 /** True: now; false: it waits for the transaction on top; null: it was refused, and its caller has the error. */
@@ -89,63 +89,11 @@ export function misplaced(slot: Holding, { stmt, transaction }: EngineOp): Usage
   return session === 0 ? null : withoutSession(stmt, engine.dialect)
 }
 
-export function sessionMoved(stmt: Compiled, { advice }: Dialect): SessionMovedError {
-  return new SessionMovedError(
-    `${advice.lastNumbers} would return a number of somebody else: after its last write this scope waited for something else, ` +
-      `and its connection served others. Use ${advice.insteadOfNumbers}, ask before you wait, or give the scope the option hold: true.`,
-    { statement: { sql: stmt.text } },
-  )
-}
-
-/** The server would give what an earlier user of the connection has drawn, or say that there is none. */
-export function nothingDrawn(stmt: Compiled, { advice }: Dialect): UsageError {
-  return new UsageError(
-    `${advice.lastNumbers} return the last number of their session, but this scope has drawn none on its connection: they would ` +
-      `return a number of somebody else. Ask behind the INSERT, in the same scope or transaction, or use ${advice.insteadOfNumbers}.`,
-    { statement: { sql: stmt.text } },
-  )
-}
-
-/** It runs on any free connection. */
-export function numbersRefused(stmt: Compiled, { advice }: Dialect): UsageError {
-  return new UsageError(
-    `${advice.lastNumbers} return the last number of their session, but this statement would run on any free connection ` +
-      `and return a number of somebody else. Use ${advice.insteadOfNumbers}, or run both inside scope(work) or transaction(work).`,
-    { statement: { sql: stmt.text } },
-  )
-}
-
 /** It would commit what has been done so far, savepoints too, and what comes behind it would run outside of any transaction. */
 function endsTransaction(stmt: Compiled, { engine, place }: TransactionRecord): TransactionStateError {
   return new TransactionStateError(
     `${stmt.verb} like this commits the transaction around it on ${engine.dialect.title}, or may do so: it was not sent inside of the one begun at ` +
       `${place}. Run it before or after the transaction.`,
-    { statement: { sql: stmt.text } },
-  )
-}
-
-/** A pooler would leave what it does to whoever comes next on the same session of the server. */
-function withoutSession(stmt: Compiled, { advice }: Dialect): UsageError {
-  return new UsageError(
-    'This statement changes the state of a session, but behind a pooler (option pooler) the next transaction runs in another ' +
-      `one. ${advice.withoutSession}`,
-    { statement: { sql: stmt.text } },
-  )
-}
-
-/** It would change how texts, or dates, have to be written and read. */
-function readingRefused(stmt: Compiled, { advice }: Dialect): UsageError {
-  const { encoding, quotes, zone = encoding } = advice
-  const why = (stmt.pins & Pin.strings) !== 0 ? quotes : (stmt.pins & Pin.encoding) !== 0 ? encoding : zone
-  return new UsageError(why, { statement: { sql: stmt.text } })
-}
-
-/** The server would only warn. */
-function withoutTransaction(stmt: Compiled, { advice }: Dialect): TransactionStateError {
-  return new TransactionStateError(
-    `${advice.transactionOnly} hold until the end of their transaction. There is none here, so they ` +
-      'would end with this statement. Run it inside transaction(work) with the statements that need it, or use ' +
-      'scope(work, { settings }).',
     { statement: { sql: stmt.text } },
   )
 }
@@ -215,20 +163,4 @@ function isWithin(frame: object | null, chain: Link | undefined): boolean {
   if (frame === null) return true
   for (let link = chain; link !== undefined; link = link.next) if (link.frame === frame) return true
   return false
-}
-
-/** The error of a statement without a frame that would change the session. */
-export function sessionStateRefused(
-  stmt: Compiled,
-  { dialect, options: { pooler } }: EngineCore,
-): UsageError | TransactionStateError {
-  if ((stmt.pins & Pin.reading) !== 0) return readingRefused(stmt, dialect)
-  if ((stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt, dialect)
-  if (pooler !== undefined) return withoutSession(stmt, dialect)
-  if (stmt.pins === Pin.sequences) return numbersRefused(stmt, dialect)
-  return new UsageError(
-    'This statement changes the state of a session, but it would run on any free connection and be undone at once. Run it ' +
-      'inside scope(work), or on a connection from acquire().',
-    { statement: { sql: stmt.text } },
-  )
 }

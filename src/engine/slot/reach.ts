@@ -8,8 +8,7 @@ import { type Compiled, Dirty, Pin, type RowSpec, shortText } from '../../sql/co
 import type { EngineCore } from '../core.ts'
 import { engineStatement } from '../query/engine-statement.ts'
 import type { EngineOp } from '../query/op.ts'
-import { draws } from '../functions.ts'
-import { nothingDrawn, numbersRefused, sessionMoved } from './admission.ts'
+import { nothingDrawn, sessionMoved } from './anywhere.ts'
 import type { Holding } from './holding.ts'
 import { clock } from '../../util/clock.ts'
 import { sendPast } from './sending.ts'
@@ -42,20 +41,6 @@ export function noteReach(slot: Holding, stmt: Compiled, raw: RawConnection): Us
     if (reach.triggered.length > 0) tellOfTrigger(slot.engine, stmt, reach.triggered[0] as string)
   }
   return null
-}
-
-/** Whether a statement without a frame may run; it was refused if not. Its connection is reset after what may leave something. */
-export function mayRunAnywhere(op: EngineOp): boolean {
-  const { stmt } = op
-  const { functions } = op.engine
-  if (!functions.active) return true
-  const reach = functions.reachOf(stmt)
-  functions.noteChange(stmt)
-  if (reach === null || reach.stateful.length > 0) op.leaves = Dirty.unknown
-  else if (functions.numbers && (reach.draws || draws(stmt))) op.leaves = Dirty.sequences
-  if (reach === null || reach.asks.length === 0 || reach.draws) return true
-  op.refuseWith(numbersRefused(stmt, op.engine.dialect))
-  return false
 }
 
 function tellOfTrigger({ name, toldPlaces }: EngineCore, stmt: Compiled, by: string): void {
