@@ -1,7 +1,8 @@
 // The end of a server that has no hooks for it: requests are answered first, then the database is closed, each with a
 // deadline. It installs no signal handler and ends no process: whoever calls it does.
 import type { Db } from '../db/db.ts'
-import { type ClosableServer, databasesOf, drain } from '../registry/serve.ts'
+import { type ClosableServer, closeAll, closeIdle, databasesOf, drain, idleCheckMs } from '../registry/serve.ts'
+import { clock } from '../util/clock.ts'
 import { inRoot } from '../util/context.ts'
 import { callOptions } from '../engine/handle.ts'
 import { UsageError } from '../errors/index.ts'
@@ -47,10 +48,29 @@ export async function gracefulShutdown(
   const log = loggerOf(options.log)
   log.info('Closing the server: waiting for running requests.')
   const drained = await drain(server, options.drainTimeoutMs ?? 10_000)
-  if (!drained) log.warn('Some requests were not answered in time; their connections were closed.')
+  if (!drained) log.warn(late)
   // A handler may have asked for it: its request has been answered or broken by now, whatever still runs of it.
   const broken = await inRoot(() => closeDatabases(databases, options.closeTimeoutMs, log))
   return { drained, broken }
+}
+
+const late = 'Some requests were not answered in time; their connections were closed.'
+
+/**
+ * For a framework that closes its server itself, and waits for running requests without a deadline. Closes sockets as they become
+ * idle, and the others after `timeoutMs`, until the returned function is called.
+ */
+export function drainWithin(server: ClosableServer, timeoutMs: number, log: PluginLogger): () => void {
+  // A connection that is kept alive becomes idle only when its response is over.
+  const idle = clock.setInterval(() => closeIdle(server), idleCheckMs)
+  const deadline = clock.setTimeout(() => {
+    log.warn(late)
+    closeAll(server)
+  }, timeoutMs)
+  return () => {
+    clock.clearInterval(idle)
+    clock.clearTimeout(deadline)
+  }
 }
 
 /** @throws {UsageError} for what cannot be closed. */

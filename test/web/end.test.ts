@@ -7,14 +7,16 @@ import { connect, type AddressInfo, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { Module } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
+import Fastify from 'fastify'
 import { createDb, type Db } from 'genever'
+import { genever as fastifyPlugin } from 'genever/fastify'
 import { genever, gracefulShutdown } from 'genever/http'
 import { GeneverModule } from 'genever/nest'
 import { serve } from 'genever/registry'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { databaseUrl } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
-import { head, send } from './client.ts'
+import { ask, head, send } from './client.ts'
 
 let db: Db
 beforeEach(async () => {
@@ -165,4 +167,45 @@ test('an application of Nest closes the web sockets that it has not made itself 
   await left
 
   expect(String(db)).toBe('Db { closed }')
+})
+
+describe('an application of Fastify', () => {
+  test('closes a request without an answer at its deadline, and then the database', async () => {
+    const [begun, lines] = [gate(), [] as string[]]
+    const log = { info: () => {}, warn: (line: string) => void lines.push(line), error: () => {} }
+    const app = Fastify()
+    await app.register(fastifyPlugin, { db, log, drainTimeoutMs: 50 })
+    app.get('/', () => begun.open())
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const client = send((app.server.address() as AddressInfo).port, 'GET /')
+    const left = new Promise((resolve) => client.once('close', resolve))
+    await begun.promise
+    await app.close()
+    await left
+
+    expect(String(db)).toBe('Db { closed }')
+    expect(lines).toEqual(['Some requests were not answered in time; their connections were closed.'])
+  })
+
+  test('answers a request that takes its time, and refuses a time that is none', async () => {
+    const [begun, go] = [gate(), gate()]
+    const app = Fastify()
+    await app.register(fastifyPlugin, { db, log: false })
+    app.get('/', async () => {
+      begun.open()
+      await go.promise
+      return String(await db.scalar('select 7'))
+    })
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const answer = ask((app.server.address() as AddressInfo).port, 'GET /')
+    await begun.promise
+    const closing = app.close()
+    go.open()
+
+    expect(await answer).toMatchObject({ status: 200, body: '7' })
+    await closing
+    expect(String(db)).toBe('Db { closed }')
+    const wrong = Fastify().register(fastifyPlugin, { db: createDb(), drainTimeoutMs: -1 })
+    await expect(Promise.resolve(wrong)).rejects.toThrow('drainTimeoutMs')
+  })
 })

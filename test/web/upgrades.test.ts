@@ -98,7 +98,7 @@ const frameworks: Readonly<Record<string, (handle: Handler, options: onHttp.Plug
         await handle(c.env.incoming)
         return new Response(null, { headers: { 'x-hono-already-sent': 'yes' } })
       })
-      return getRequestListener(app.fetch)
+      return getRequestListener(app.fetch, { overrideGlobalObjects: false })
     },
     async fastify(handle, options) {
       const app = Fastify()

@@ -2,10 +2,13 @@
 // `onClose`. The scope begins in `onRequest` and ends with the raw response, the only event that comes on every path.
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Db } from '../../db/db.ts'
+import { callOptions } from '../../engine/handle.ts'
 import { inRoot } from '../../util/context.ts'
+import { type Checks, milliseconds } from '../../util/options.ts'
 import { type PluginOptions } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
 import type { Routed } from '../request/scope.ts'
+import { drainWithin } from '../shutdown.ts'
 import { health } from './health.ts'
 import { refusedEarly, wrapRoutes } from './transaction.ts'
 
@@ -14,15 +17,29 @@ export interface GeneverFastifyOptions extends PluginOptions<FastifyRequest> {
   readonly db: Db
   /** A path for a readiness route: see `health`. Default: none. */
   readonly health?: string | undefined
+  /** How long running requests may take when the application closes. After that their sockets are closed. Default 10_000. */
+  readonly drainTimeoutMs?: number | undefined
 }
 
+const checks: Checks<Pick<GeneverFastifyOptions, 'drainTimeoutMs'>> = { drainTimeoutMs: milliseconds(0) }
+
 const register = async (app: FastifyInstance, given: GeneverFastifyOptions): Promise<void> => {
-  const { db, health: path, ...options } = given
+  const { db, health: path, drainTimeoutMs: drain, ...options } = given
+  const { drainTimeoutMs = 10_000 } = callOptions({ drainTimeoutMs: drain }, checks, 'the plug-in')
   const plugin = new WebPlugin<FastifyRequest>(db, options)
   plugin.configure(null, app.log)
   const { as, connectionForRequest, transaction } = plugin.options
   app.decorate(as, db)
-  app.addHook('onClose', () => inRoot(() => plugin.close()))
+  let drained = (): void => {}
+  app.addHook('preClose', (done) => {
+    drained = drainWithin(app.server, drainTimeoutMs, plugin.log)
+    done()
+  })
+  // The server has closed by now.
+  app.addHook('onClose', () => {
+    drained()
+    return inRoot(() => plugin.close())
+  })
   await plugin.open()
   if (hasRoutes(app)) {
     if (transaction !== null)

@@ -137,12 +137,14 @@ export class HeldResponse {
   }
 
   #shadow(name: Shadowed): unknown {
-    const deciding = this.#state === 'deciding'
     if (this.#state === 'released') return this.#read(name)
-    if (name === 'writableFinished') return false
-    if (name === 'headersSent') return deciding
-    if (name === '_header') return deciding ? 'HTTP/1.1' : this.#read(name)
-    return name === 'writableNeedDrain' ? deciding && !this.#ended : this.#ended
+    const deciding = this.#state === 'deciding'
+    // An answer may have begun before it was held.
+    const below = this.#read(name)
+    if (name === 'headersSent') return deciding || below
+    if (name === '_header') return deciding ? below || 'HTTP/1.1' : below
+    if (name === 'writableFinished') return !deciding && below
+    return name === 'writableNeedDrain' ? deciding && !this.#ended : this.#ended || below
   }
 
   #head(method: Guarded, given: readonly unknown[]): unknown {
@@ -173,7 +175,7 @@ export class HeldResponse {
     if (method === 'write' ? !isPiece : method === 'end' && Boolean(piece) && !isPiece && typeof piece !== 'function')
       new PassThrough().write(piece)
     const ofHttp2 = 'stream' in response
-    if (this.#state === 'waiting') {
+    if (this.#state === 'waiting' && this.#read('headersSent') !== true) {
       if (ofHttp2) return
       const tried = new ServerResponse(response.req)
       apply(tried, 'writeHead', method === 'writeHead' ? given : [response.statusCode])

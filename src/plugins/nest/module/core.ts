@@ -9,12 +9,12 @@ import {
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core'
 import { UsageError } from '../../../errors/index.ts'
 import { inRoot } from '../../../util/context.ts'
-import { type ClosableServer, closeAll, closeIdle, idleCheckMs } from '../../../registry/serve.ts'
+import type { ClosableServer } from '../../../registry/serve.ts'
 import { convertNotFound } from '../not-found/routes.ts'
 import type { Host } from './host.ts'
-import { clock } from '../../../util/clock.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { WebPlugin } from '../../plugin.ts'
+import { drainWithin } from '../../shutdown.ts'
 import type { RequestScope, Routed } from '../../request/scope.ts'
 
 /** The host, in the module of its database only. */
@@ -57,9 +57,7 @@ export class GeneverCore implements NestModule, BeforeApplicationShutdown, OnApp
     const server = this.#adapters.httpAdapter?.getHttpServer() as ClosableServer | undefined
     if (server === undefined || server === null) return
     const { drainTimeoutMs, plugin } = this.#host
-    this.#drained = drainWithin(server, drainTimeoutMs, () =>
-      plugin.log.warn('Some requests were not answered in time; their connections were closed.'),
-    )
+    this.#drained = drainWithin(server, drainTimeoutMs, plugin.log)
   }
 
   /** The HTTP server is closed by now. */
@@ -87,23 +85,6 @@ function decorate(app: FastifyLike, as: string): void {
       return this.raw[as]
     },
   })
-}
-
-/**
- * The end of Nest's HTTP server, which waits for running requests without a deadline. Closes sockets as they become idle, and the others
- * after `timeoutMs`, until the returned function is called. Nest itself closes the server.
- */
-function drainWithin(server: ClosableServer, timeoutMs: number, late: () => void): () => void {
-  // A connection that is kept alive becomes idle only when its response is over.
-  const idle = clock.setInterval(() => closeIdle(server), idleCheckMs)
-  const deadline = clock.setTimeout(() => {
-    late()
-    closeAll(server)
-  }, timeoutMs)
-  return () => {
-    clock.clearInterval(idle)
-    clock.clearTimeout(deadline)
-  }
 }
 
 type Middleware = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void

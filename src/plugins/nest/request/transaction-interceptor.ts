@@ -3,6 +3,7 @@
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common'
 import { from, lastValueFrom, type Observable } from 'rxjs'
 import type { IncomingMessage } from 'node:http'
+import { UsageError } from '../../../errors/index.ts'
 import type { RequestTransactionOptions } from '../../options.ts'
 import { refuse } from '../../request/around-held.ts'
 import { HeldResponse } from '../../request/hold.ts'
@@ -15,6 +16,10 @@ import { isEventStream, saidOf } from './said.ts'
 /** Requests in a transaction, by host: controller, handler and module may all ask for it. */
 const running = new WeakMap<Host, WeakSet<IncomingMessage>>()
 
+const notHttp =
+  'TransactionalRoute() is for handlers of HTTP requests, whose answer ends the transaction. For resolvers of GraphQL, messages and events ' +
+  'take Transactional(), and TransactionalRoute(false) on those of a controller that has it.'
+
 export class TransactionInterceptor implements NestInterceptor {
   readonly #host: Host
 
@@ -23,9 +28,13 @@ export class TransactionInterceptor implements NestInterceptor {
   }
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    if (context.getType() !== 'http' || isEventStream(context)) return next.handle()
     const { name, plugin } = this.#host
     const said = saidOf(context, name)
+    if (context.getType() !== 'http') {
+      if (said !== undefined && said !== null) throw new UsageError(notHttp)
+      return next.handle()
+    }
+    if (isEventStream(context)) return next.handle()
     const options = said === undefined ? plugin.options.transaction : said
     if (options === null || !this.#first(rawOf(context).request)) return next.handle()
     return from(this.#inTransaction(context, next, options))
