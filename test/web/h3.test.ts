@@ -104,6 +104,7 @@ test('a transaction goes by what a handler returns: values, responses of h3 and 
     answer: () => new HTTPResponse('ok'),
     refusal: () => new HTTPResponse('no', { status: 422 }),
     error: () => new HTTPError({ status: 400 }),
+    broken: () => Response.error(),
   }
   for (const [name, answer] of Object.entries(answers)) {
     const handler = async (): Promise<unknown> => {
@@ -127,7 +128,7 @@ test('a transaction goes by what a handler returns: values, responses of h3 and 
     statuses.push((await ask(served.port, `POST /${name}`)).status)
   await quiet(db)
 
-  expect(statuses).toEqual([200, 200, 201, 409, 200, 422, 400, 410])
+  expect(statuses).toEqual([200, 200, 201, 409, 200, 422, 400, 500, 410])
   expect(await db.all('select text from h3_notes order by 1')).toEqual(
     ['answer', 'nothing', 'response', 'value'].map((text) => ({ text })),
   )

@@ -112,6 +112,33 @@ describe('errors in Hono', () => {
   })
 })
 
+test('a handler that gives nothing, or a network error, has its transaction rolled back: Hono answers it by an error', async () => {
+  await db.status('drop table if exists hono_notes; create table hono_notes (text text)')
+  const web = genever(db, { log: false })
+  const app = new Hono().use(web, web.transaction()).onError((error, c) => c.text(error.name, 500))
+  const giving = (answer: () => unknown) => async (): Promise<Response> => {
+    await db.status("insert into hono_notes values ('lost')")
+    return answer() as Response
+  }
+  app.post(
+    '/nothing',
+    giving(() => {}),
+  )
+  app.post(
+    '/broken',
+    giving(() => Response.error()),
+  )
+  await using served = await listen(app)
+  const statuses = [
+    (await ask(served.port, 'POST /nothing')).status,
+    (await app.request('/broken', { method: 'POST' })).type,
+  ]
+  await quiet(db)
+
+  expect(statuses).toEqual([500, 'error'])
+  expect(await db.scalar('select count(*)::int from hono_notes')).toBe(0)
+})
+
 test('handlers know the connections by their names, without a cast', async () => {
   await using reports = await createDb(await databaseUrl()).open()
   const app = new Hono<{ Variables: { user: string } }>()

@@ -165,6 +165,7 @@ describe('withDb', () => {
         if (end === 'throw') throw new RangeError('boom')
         if (end === 'missing') throw new NotFoundError('Bottle is not found')
         if (end === 'swallow') await db.scalar('select 1 / 0').catch(() => {})
+        if (end === 'network error') return Response.error()
         return end === 'conflict' ? new Response(null, { status: 409 }) : end
       },
       { transaction: true },
@@ -174,6 +175,7 @@ describe('withDb', () => {
     expect(digestOf(await caught(act('redirect')))).toContain('NEXT_REDIRECT')
     expect(await notes()).toEqual(['ok', 'redirect'])
     expect(((await act('conflict')) as Response).status).toBe(409)
+    expect(((await act('network error')) as Response).type).toBe('error')
     for (const end of ['throw', 'missing', 'swallow']) await caught(act(end))
 
     expect(await notes()).toEqual(['ok', 'redirect'])

@@ -86,8 +86,8 @@ function inTransaction(
   next: Next,
 ): Promise<void> {
   const response = nodeOf(c)?.outgoing ?? null
-  // An error that `app.onError` has answered is in `c.error`.
-  const status = (): number => (c.error === undefined ? c.res.status : 500)
+  // An error that `app.onError` has answered is in `c.error`. Hono answers a handler that gave nothing by an error too, later.
+  const status = (): number => (c.error === undefined && c.finalized ? c.res.status : 500)
   const ended = aroundHeld(new RequestTransaction(db, options, scope), response, next, status, () => {})
   return ended.catch((error: unknown) => {
     // Hono would merge the headers of the answer, which is not sent, into that to the error.

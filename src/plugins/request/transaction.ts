@@ -75,7 +75,8 @@ export class RequestTransaction {
 
   /** An answer is about to be sent. Resolves when it may be; rejects when the transaction could not be committed. */
   answering(statusCode: number): Promise<void> {
-    return statusCode < failingStatus ? this.#end(true) : this.rollBack()
+    // A network error, which is no answer, has the status 0.
+    return statusCode > 0 && statusCode < failingStatus ? this.#end(true) : this.rollBack()
   }
 
   /** Never rejects: who rolls back answers with an error of its own, or not at all. Of no effect after an answer. */
