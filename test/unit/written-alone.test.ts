@@ -55,10 +55,10 @@ test('a call that is not known to change nothing waits for what is in front of i
   const [read, call, harmless] = [unit(op('select 1')), unit(op('select f()')), unit(op('select f()', plain))]
   const next = (last: Exchange, status: 'idle' | 'tx'): Exchange | null => {
     const queue = new ExchangeQueue()
-    queue.add(read, false)
+    queue.add(read)
     expect(queue.next(status)).toBe(read)
     queue.sent()
-    queue.add(last, false)
+    queue.add(last)
     return queue.next(status)
   }
 

@@ -50,11 +50,11 @@ export class Exchange implements Answered {
   /** The server takes data, unless that has ended. */
   #data: { stop(): void } | null = null
 
-  constructor(host: ExchangeHost, ops: readonly Op[], internal: boolean) {
+  constructor(host: ExchangeHost, ops: readonly Op[], by: 'caller' | 'session') {
     this.#host = host
     this.ops = ops
     this.#asked = ops
-    this.internal = internal
+    this.internal = by === 'session'
   }
 
   /** Looks up statements and writes parameters down. False: one could not be written, all have failed, nothing is sent. */
@@ -219,12 +219,12 @@ export class Exchange implements Answered {
   /**
    * ReadyForQuery. False: it has to be sent once more, since outside of a transaction a plan was stale or rows came in formats in which
    * they are not read, or since a stop was meant for another.
-   * @param near The server was asked to stop another unit, and has not answered yet.
+   * @param mayBeHit The server was asked to stop another unit, and has not answered yet: it may have stopped this one.
    */
-  ready(status: Status, near: boolean): boolean {
+  ready(status: Status, mayBeHit: boolean): boolean {
     if (this.#error !== null) this.#host.prepared.dropUnparsed(this.#steps)
     this.#host.names.ended(status, this.#error !== null, movesNames(this.#steps))
-    const hit = near && outcome.wasStopped(this.#error) && !this.ops.some(standsLast)
+    const hit = mayBeHit && outcome.wasStopped(this.#error) && !this.ops.some(standsLast)
     this.sent = !(hit || this.#stale) || !this.#mayRunAgain(status)
     return this.sent
   }

@@ -41,9 +41,9 @@ export class ExchangeQueue {
     return this.#sent === this.#units.length ? (this.#units[this.#sent - 1] ?? null) : null
   }
 
-  /** @param first Before those that wait. */
-  add(exchange: Exchange, first: boolean): void {
-    if (first) this.#units.splice(this.#sent, 0, exchange)
+  /** One of the session's own goes before those that wait. */
+  add(exchange: Exchange): void {
+    if (exchange.internal) this.#units.splice(this.#sent, 0, exchange)
     else this.#units.push(exchange)
   }
 

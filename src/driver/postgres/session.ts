@@ -124,13 +124,13 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
       })
     }
     lookUpNames(ops, this, (message) => this.#hooks.untyped?.(message))
-    this.#enqueue(new Exchange(this, ops, false))
+    this.#enqueue(new Exchange(this, ops, 'caller'))
   }
 
   #enqueue(exchange: Exchange): void {
     if (this.inFlight++ === 0) this.#wire.hold(true)
     // What waits behind a unit that is being stopped waits for the fence too.
-    this.#queue.add(exchange, exchange.internal)
+    this.#queue.add(exchange)
     this.#pump()
   }
 
@@ -356,7 +356,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   /** A unit of the session's own. `settled` learns whether it ended without an error. */
   work(ops: readonly Op[], settled: (well: boolean) => void): void {
     if (!this.alive) return settled(false)
-    const exchange = new Exchange(this, ops, true)
+    const exchange = new Exchange(this, ops, 'session')
     exchange.whenSettled(() => settled(this.alive && !exchange.failed))
     this.#enqueue(exchange)
   }
