@@ -85,10 +85,10 @@ async function createReading(
 ): Promise<object> {
   if (returns !== false && (await returns)) return createReturning(row, executor, options)
   const { model, meta, cells, reading, method } = row
-  const places = [placeOfNew(model, meta, cells, method)]
+  const places = [placeOfNew(model, cells, method)]
   const { text, params } = insertText(meta, cells, false)
   const written = [{ write: ready<object>(meta, text, params), places }]
-  const [made] = await writeAndRead(model, meta, executor, written, reading, options)
+  const [made] = await writeAndRead(model, executor, written, reading, options)
   return made as object
 }
 

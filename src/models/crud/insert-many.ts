@@ -40,7 +40,7 @@ async function insertMany(
 ): Promise<object[]> {
   const executor = meta.executor(options?.on)
   if (!meta.dialect.models.returns && !(await returnsRows(meta, executor, options))) {
-    return writeAndRead(model, meta, executor, writtenRows(model, meta, rows), readingOf(model, meta), options)
+    return writeAndRead(model, executor, writtenRows(model, meta, rows), readingOf(model, meta), options)
   }
   return insertAll(meta, executor, rows, options, () => insertStatements(model, meta, executor, rows, tail))
 }
@@ -96,7 +96,7 @@ export async function insertStatements(
 
 /** Where no INSERT gives its rows. Which numbers several rows of one INSERT were given, no server promises. */
 function writtenRows(model: ModelLike, meta: ModelMeta, rows: Rows): Written[] {
-  const places = rows.map((cells) => placeOfNew(model, meta, cells, 'createMany()'))
+  const places = rows.map((cells) => placeOfNew(model, cells, 'createMany()'))
   const alone = places.some((place) => place.some(({ byNumber }) => byNumber))
   const named = namedColumns(meta, rows)
   let from = 0

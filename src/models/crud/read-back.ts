@@ -4,7 +4,7 @@ import type { Executor } from '../../engine/query/executor.ts'
 import { NoResultError, UsageError } from '../../errors/index.ts'
 import type { RowSpec } from '../../sql/compiled.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
-import { type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
+import { metaOf, type ModelLike, modelName } from '../meta/model-meta.ts'
 import { Row } from '../meta/row.ts'
 import { uniqueKeys } from '../meta/table.ts'
 import { type Decode, ready, type Ready } from '../statement/ready.ts'
@@ -50,17 +50,17 @@ export interface Reading {
 }
 
 /** By the primary key. @throws {UsageError} where only the server will know it. */
-export function placeOfNew(model: ModelLike, meta: ModelMeta, cells: readonly Cell[], method: string): Place {
-  if (meta.primaryKey.length === 0) throw unfound(model, meta, method, 'it has no primary key', 'declare one')
-  return meta.primaryKey.map((column) => {
+export function placeOfNew(model: ModelLike, cells: readonly Cell[], method: string): Place {
+  const { primaryKey } = metaOf(model)
+  if (primaryKey.length === 0) throw unfound(model, method, 'it has no primary key', 'declare one')
+  return primaryKey.map((column) => {
     const given = cells.find((cell) => cell.column === column)
-    if (given?.isSql === true)
-      throw unfound(model, meta, method, `${column.key} is set by SQL`, `give ${column.key} a value`)
+    if (given?.isSql === true) throw unfound(model, method, `${column.key} is set by SQL`, `give ${column.key} a value`)
     const value = given === undefined ? null : column.encode(given.value)
     // MySQL numbers rows with 0 too, unless its mode says otherwise.
     const byNumber = column.isNumbered && (value === null || Number(value) === 0)
     if (given === undefined && !byNumber)
-      throw unfound(model, meta, method, `the database fills in ${column.key}`, `give ${column.key} a value`)
+      throw unfound(model, method, `the database fills in ${column.key}`, `give ${column.key} a value`)
     return { column, value: value ?? 0, byNumber }
   })
 }
@@ -69,37 +69,30 @@ export function placeOfNew(model: ModelLike, meta: ModelMeta, cells: readonly Ce
  * By the only unique key that can decide, or else, for a row that must be new, by its number.
  * @throws {UsageError} where several can, or only the server knows.
  */
-export function placeOfUpsert(model: ModelLike, meta: ModelMeta, row: UpsertRow, method: string): Place {
-  const { cells, changes, ofRow } = row
+export function placeOfUpsert(model: ModelLike, { cells, changes, ofRow }: UpsertRow, method: string): Place {
   const deciding: Place[] = []
-  for (const names of uniqueKeys(meta.table)) {
-    const place = placeBy(model, meta, names, cells, method)
+  for (const names of uniqueKeys(metaOf(model).table)) {
+    const place = placeBy(model, names, cells, method)
     if (place !== null) deciding.push(place)
   }
   const [only, other] = deciding
-  if (only === undefined) return placeOfNew(model, meta, cells, method)
+  if (only === undefined) return placeOfNew(model, cells, method)
   const keys = (place: Place): string => place.map(({ column }) => column.key).join(', ')
   if (other !== undefined)
     throw unfound(
       model,
-      meta,
       method,
       `both ${keys(only)} and ${keys(other)} may decide which row it is`,
       'give values for one unique key',
     )
   if (changes.some(({ column }) => !ofRow.has(column) && only.some((part) => part.column === column)))
-    throw unfound(model, meta, method, `it may change ${keys(only)}, by which the row is found`, 'leave it as it is')
+    throw unfound(model, method, `it may change ${keys(only)}, by which the row is found`, 'leave it as it is')
   return only
 }
 
 /** Null: a row with these values meets none by that key. */
-function placeBy(
-  model: ModelLike,
-  meta: ModelMeta,
-  names: readonly string[],
-  cells: readonly Cell[],
-  method: string,
-): Place | null {
+function placeBy(model: ModelLike, names: readonly string[], cells: readonly Cell[], method: string): Place | null {
+  const meta = metaOf(model)
   const columns = names.map((name) => meta.columns.find((column) => column.name === name))
   const values = columns.map((column) => cells.find((cell) => cell.column === column))
   // NULL equals nothing, and a number that the database gives is new.
@@ -117,7 +110,6 @@ function placeBy(
     if (column === undefined || cell === undefined || cell.isSql)
       throw unfound(
         model,
-        meta,
         method,
         `only the server knows ${column?.key ?? names[at]} of a unique key`,
         `give ${column?.key ?? 'it'} a value`,
@@ -126,9 +118,9 @@ function placeBy(
   })
 }
 
-function unfound(model: ModelLike, meta: ModelMeta, method: string, why: string, advice: string): UsageError {
+function unfound(model: ModelLike, method: string, why: string, advice: string): UsageError {
   return new UsageError(
-    `${method} of ${modelName(model)} has to read its row again, because this server of ${meta.dialect.title} has no RETURNING, and could not find it: ${why}. ` +
+    `${method} of ${modelName(model)} has to read its row again, because this server of ${metaOf(model).dialect.title} has no RETURNING, and could not find it: ${why}. ` +
       `For this call, ${advice}, or write the row by SQL.`,
   )
 }
@@ -136,7 +128,6 @@ function unfound(model: ModelLike, meta: ModelMeta, method: string, why: string,
 /** Instances are in the order of the rows. All rows are written, or none. */
 export function writeAndRead(
   model: ModelLike,
-  meta: ModelMeta,
   executor: Executor,
   rows: readonly Written[],
   reading: Reading,
@@ -153,9 +144,9 @@ export function writeAndRead(
         if (insertId !== undefined && !reading.latest && isElsewhere(of, insertId)) throw lost(model)
         const found = insertId === undefined ? of : of.map((place) => place.map((part) => numbered(part, insertId)))
         if (together) places.push(...found)
-        else for (const place of found) made.push(await readOne(model, meta, tx, place, reading))
+        else for (const place of found) made.push(await readOne(model, tx, place, reading))
       }
-      return together ? readAll(model, meta, tx, places, reading) : made
+      return together ? readAll(model, tx, places, reading) : made
     },
     { timeoutMs, signal },
   )
@@ -182,11 +173,11 @@ function readTogether(rows: readonly Written[]): boolean {
 
 async function readOne(
   model: ModelLike,
-  meta: ModelMeta,
   tx: Executor,
   place: Place,
   { spec, decode, latest }: Reading,
 ): Promise<object> {
+  const meta = metaOf(model)
   const shape = `found${place.map(({ column }) => column.index).join()}${latest ? ' latest' : ''}`
   const text = meta.texts.get(shape, () => {
     const { placeholder } = meta.dialect
@@ -203,11 +194,11 @@ const mostTogether = 1_000
 
 async function readAll(
   model: ModelLike,
-  meta: ModelMeta,
   tx: Executor,
   places: readonly Place[],
   { spec, decode }: Reading,
 ): Promise<object[]> {
+  const meta = metaOf(model)
   const [column] = meta.primaryKey
   const found = new Map<string, object>()
   const keys = places.map((place) => place[0]?.value)

@@ -109,12 +109,12 @@ export class Upsert {
   reading(executor: Executor, rows: readonly UpsertRow[], options: CallOptions): Promise<object[]> {
     const { model, meta } = this
     const written = rows.map((row) => {
-      const places = [placeOfUpsert(model, meta, row, this.#method)]
+      const places = [placeOfUpsert(model, row, this.#method)]
       const { text, params } = this.#write(row)
       return { write: ready<object>(meta, text, params), places }
     })
     const reading = { spec: meta.specOf(model), decode: meta.loaded, latest: true }
-    return writeAndRead(model, meta, executor, written, reading, options)
+    return writeAndRead(model, executor, written, reading, options)
   }
 }
 
