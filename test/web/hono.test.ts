@@ -6,7 +6,7 @@ import { genever, type GeneverEnv, health, httpErrors } from 'genever/hono'
 import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { expectTypeOf } from 'expect-type'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
@@ -55,6 +55,13 @@ const adapter: Adapter = {
 requestSuite(adapter)
 
 let db: Db
+
+/** The server of Hono puts others in their place, for the whole process. */
+const globals = ['Request', 'Response'] as const
+const ofNode = globals.map((name) => Object.getOwnPropertyDescriptor(globalThis, name)!)
+afterAll(() => {
+  for (const [at, name] of globals.entries()) Object.defineProperty(globalThis, name, ofNode[at]!)
+})
 
 beforeEach(async () => {
   db = await createDb(await databaseUrl(), { pool: { max: 3 } }).open()
@@ -112,30 +119,38 @@ describe('errors in Hono', () => {
   })
 })
 
+const nothing = (): void => {}
+
+test.each([{}, { connectionForRequest: false }])(
+  'a handler that gives nothing is an error of Hono, as without the plug-in: %o',
+  async (options) => {
+    const web = genever(db, { log: false, ...options })
+    const app = new Hono().use(web, web).onError((error, c) => c.text(error.message, 500))
+    app.get('/', nothing as never)
+
+    expect(await (await app.request('/')).text()).toContain('Context is not finalized')
+  },
+)
+
 test('a handler that gives nothing, or a network error, has its transaction rolled back: Hono answers it by an error', async () => {
   await db.status('drop table if exists hono_notes; create table hono_notes (text text)')
   const web = genever(db, { log: false })
-  const app = new Hono().use(web, web.transaction()).onError((error, c) => c.text(error.name, 500))
+  const app = new Hono().use(web, web.transaction()).onError((error, c) => c.text(error.message, 500))
   const giving = (answer: () => unknown) => async (): Promise<Response> => {
     await db.status("insert into hono_notes values ('lost')")
     return answer() as Response
   }
-  app.post(
-    '/nothing',
-    giving(() => {}),
-  )
+  app.post('/nothing', giving(nothing))
   app.post(
     '/broken',
     giving(() => Response.error()),
   )
   await using served = await listen(app)
-  const statuses = [
-    (await ask(served.port, 'POST /nothing')).status,
-    (await app.request('/broken', { method: 'POST' })).type,
-  ]
+  const [answer, broken] = [await ask(served.port, 'POST /nothing'), await app.request('/broken', { method: 'POST' })]
   await quiet(db)
 
-  expect(statuses).toEqual([500, 'error'])
+  expect(answer).toEqual({ status: 500, body: expect.stringContaining('Context is not finalized') })
+  expect(broken.type).toBe('error')
   expect(await db.scalar('select count(*)::int from hono_notes')).toBe(0)
 })
 

@@ -63,13 +63,16 @@ function enter(plugin: WebPlugin<Context>, c: Context, next: Next): Promise<void
     transaction === null || known !== undefined
       ? next
       : (): Promise<void> => inTransaction(plugin.db, scope, transaction, c, next)
-  if (scope === null) return work()
+  if (scope === null) return work().then(nothing)
   attach(plugin, c, scope)
   // Of several copies, the outermost knows when the handler has settled.
-  if (known !== undefined) return scope.run(work)
-  const settled = scope.serve(work)
+  if (known !== undefined) return scope.run(work).then(nothing)
+  const settled = scope.serve(work, undefined, nothing)
   return node === null ? settled.finally(() => follow(c, scope)) : settled
 }
+
+/** Hono takes what a middleware gives for the answer, if there is none: its `next()` gives the context. */
+const nothing = (): void => {}
 
 function attach(plugin: WebPlugin<Context>, c: Context, scope: RequestScope): void {
   const name = plugin.options.as
@@ -89,7 +92,7 @@ function inTransaction(
   // An error that `app.onError` has answered is in `c.error`. Hono answers a handler that gave nothing by an error too, later.
   const status = (): number => (c.error === undefined && c.finalized ? c.res.status : 500)
   const ended = aroundHeld(new RequestTransaction(db, options, scope), response, next, status, () => {})
-  return ended.catch((error: unknown) => {
+  return ended.then(nothing, (error: unknown) => {
     // Hono would merge the headers of the answer, which is not sent, into that to the error.
     if (c.finalized) c.res = undefined
     throw error

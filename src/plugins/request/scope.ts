@@ -79,8 +79,9 @@ export class RequestScope {
    * Calls `work` with the connection ambient: the handler has settled when what it gives has. Costs one promise, and none
    * where `work` gives no promise.
    * @param toThrow What is thrown in place of an error.
+   * @param toGive What is given in place of the value of a promise.
    */
-  serve<T>(work: () => T, toThrow: (error: unknown) => unknown = same): T {
+  serve<T>(work: () => T, toThrow: (error: unknown) => unknown = same, toGive: (value: unknown) => unknown = same): T {
     this.#settles = true
     const failed = (error: unknown): never => {
       this.handlerSettled()
@@ -95,7 +96,7 @@ export class RequestScope {
     if (isThenable(given))
       return given.then((value) => {
         this.handlerSettled()
-        return value
+        return toGive(value)
       }, failed) as T
     this.handlerSettled()
     return given
@@ -136,4 +137,4 @@ export class RequestScope {
   }
 }
 
-const same = (error: unknown): unknown => error
+const same = (what: unknown): unknown => what
