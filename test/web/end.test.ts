@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import * as http2 from 'node:http2'
 import { connect, type AddressInfo, type Socket } from 'node:net'
+import { pipeline } from 'node:stream/promises'
 import { text } from 'node:stream/consumers'
 import { Module } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
@@ -16,6 +17,7 @@ import { serve } from 'genever/registry'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { databaseUrl } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
+import { quiet } from '../support/matrix.ts'
 import { ask, head, send } from './client.ts'
 
 let db: Db
@@ -91,6 +93,30 @@ describe('gracefulShutdown', () => {
 
     expect(report).toEqual({ drained: false, broken: [] })
     expect(await cut).toEqual(streams.map(() => 'cut off'))
+  })
+
+  test('has no rows left to wait for, of a client that stopped reading them, where the response has a time', async () => {
+    const begun = gate()
+    const web = genever(db, { log: false })
+    await web.open()
+    const handler = web.handler(async (_request, response) => {
+      const rows = db.iterate<{ text: string }>("select repeat('x', 100000) as text from generate_series(1, 1000)")
+      const texts = async function* (): AsyncGenerator<string> {
+        yield 'rows: '
+        await begun.promise
+        response.setTimeout(50, () => response.destroy())
+        for await (const { text: piece } of rows) yield piece
+      }
+      await pipeline(texts, response)
+    })
+    const server = createServer(handler)
+    // A stream that nobody reads stops the socket.
+    const stalled = await head(send(await listen(server), 'GET /'))
+    begun.open()
+    await quiet(db)
+
+    expect(await gracefulShutdown(server, db, { log: false })).toEqual({ drained: true, broken: [] })
+    stalled.destroy()
   })
 
   test('answers what runs on a session of HTTP/2, and then closes it, without waiting for its client', async () => {
