@@ -1,4 +1,4 @@
-// `npm run bench -- builders`: Drizzle and Kysely on Genever against the same builders on a pool of node-postgres of the same
+// `npm run bench -- builders`: Drizzle and Kysely on Genever (driver `pg`) against the same builders on a pool of node-postgres of the same
 // size, in one process and the same async context. Sides take turns in short rounds. Never slower is the goal; faster where
 // statements get names.
 //

@@ -148,7 +148,7 @@ const rows: Cell[][] = []
 for (const [framework, serve] of Object.entries(frameworks)) {
   if (values.only !== undefined && !values.only.split(',').includes(framework)) continue
   for (const { name, plugin, handler } of variants) {
-    const db = createDb(database.url, { pool: { max, acquireTimeoutMs: 60_000 } })
+    const db = createDb(database.url, { driver: 'pg', pool: { max, acquireTimeoutMs: 60_000 } })
     const pool = new pg.Pool({ connectionString: database.url, max })
     await db.open()
     const service = await serve(db, plugin, () => handler(db, pool))
@@ -172,7 +172,7 @@ say(
   ]),
 )
 
-const db = createDb(database.url, { pool: { min: max, max } })
+const db = createDb(database.url, { driver: 'pg', pool: { min: max, max } })
 await db.open()
 await sleep(300)
 await db.scope(() => Promise.all(Array.from({ length: max }, () => db.scalar('select 1 from pg_sleep(0.05)'))))

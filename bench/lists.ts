@@ -1,6 +1,6 @@
-// `npm run bench -- lists`: lists of objects in several sizes, Genever's beside Drizzle's relational queries. One process, a
-// connection for each side; sides take turns in short rounds. The server's processor time is that of its processes, from /proc:
-// it needs a server on this machine.
+// `npm run bench -- lists`: lists of objects in several sizes, Genever's beside Drizzle's relational queries, both over
+// node-postgres. One process, a connection for each side; sides take turns in short rounds. The server's processor time is that of
+// its processes, from /proc: it needs a server on this machine.
 //
 // --rounds 15, --ms 80 (a round of a side), --only author,ten,… (names of workloads), --before FOLDER (another checkout after
 // `npm run build` there, beside this one alone: its ratios are to be above 1)

@@ -1,6 +1,6 @@
 // `npm run bench -- models`: Genever's models beside other libraries on the same tables: node-postgres with named statements,
-// Drizzle and Kysely, and those of `bench/orms` (`--install` installs them). One process, one async context, a pool of the same
-// size for each; sides take turns in short rounds, and every answer is checked before.
+// Drizzle and Kysely, and those of `bench/orms` (`--install` installs them). All run over node-postgres. One process, one async
+// context, a pool of the same size for each; sides take turns in short rounds, and every answer is checked before.
 //
 // --rounds 15, --ms 60 (a round of a side), --only get,page,…, --sides genever,drizzle (parts of names),
 // --before FOLDER (another checkout after `npm run build:bench` there: its sides are named "before: …")
@@ -72,14 +72,16 @@ async function measureAll(): Promise<void> {
 }
 
 async function* openAll(): AsyncGenerator<ModelSides> {
-  for (const open of [nodePostgres, genever, drizzle045, kysely]) yield open(database.url, poolSize)
+  yield nodePostgres(database.url, poolSize)
+  yield genever(database.url, poolSize, { driver: 'pg' })
+  for (const open of [drizzle045, kysely]) yield open(database.url, poolSize)
   if (ormsInstalled()) yield* orms(database.url, poolSize)
   if (values.before !== undefined) yield await openBefore(values.before)
 }
 
 async function openBefore(checkout: string): Promise<ModelSides> {
   const { genever: open } = (await import(builtIn(checkout, 'models/genever.js'))) as { genever: typeof genever }
-  const { sides, close } = await open(database.url, poolSize)
+  const { sides, close } = await open(database.url, poolSize, { driver: 'pg' })
   return { sides: sides.map((side) => ({ ...side, name: `before: ${side.name}`, kind: 'engine' })), close }
 }
 

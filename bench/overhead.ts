@@ -1,4 +1,4 @@
-// `npm run bench -- overhead`: what Genever costs over bare node-postgres, both with the same prepared statements, the same
+// `npm run bench -- overhead`: what Genever (driver `pg`) costs over bare node-postgres, both with the same prepared statements, the same
 // pool size and the same async context. Goals stand beside the figures; a goal that is missed fails nothing.
 //
 // --rounds 25, --ms 150 (a round), --only row,scope (of the workloads in support/workloads.ts),

@@ -2,6 +2,7 @@
 // settings, with those of the same tenant, with those of another each time, and in turns with scopes that have none. The last reset
 // their session by a round trip each time, as all scopes with settings did before: one of their settings must not stay. The CPU time of
 // this process and of the server's is counted too, where the system tells it: other work on the machine does not change it.
+// All of it over node-postgres.
 //
 // A second table has reads at a schema as tenant, whose names are qualified: the first of a borrow, and those behind it.
 //
@@ -32,7 +33,8 @@ const kinds: Readonly<Record<string, (db: Db, turn: number) => Promise<unknown>>
 
 await using database = await benchDatabase()
 const dbs = new Map<string, Db>()
-for (const name of Object.keys(kinds)) dbs.set(name, await createDb(database.url, { pool: { max: 1 } }).open())
+for (const name of Object.keys(kinds))
+  dbs.set(name, await createDb(database.url, { driver: 'pg', pool: { max: 1 } }).open())
 
 /** The CPU time of a process of this machine, in microseconds; 0 where that is not known. */
 function cpuOf(process: number): number {
@@ -89,11 +91,11 @@ for (const db of dbs.values()) await db.close()
 
 const tenants = Array.from({ length: 8 }, (_, at) => `tenant_${at}`)
 const registry = createRegistry({
-  main: { url: database.url, pool: { max: 1 } },
+  main: { url: database.url, driver: 'pg', pool: { max: 1 } },
   tenancy: { schema: (tenant: string) => tenant },
 })
 await registry.open()
-const plain = await createDb(database.url, { pool: { max: 1 } }).open()
+const plain = await createDb(database.url, { driver: 'pg', pool: { max: 1 } }).open()
 for (const tenant of tenants)
   await plain.status(
     `create schema ${tenant}; create table ${tenant}.posts as table public.posts; create unique index on ${tenant}.posts (id)`,

@@ -1,4 +1,4 @@
-// `npm run bench -- transaction`: a transaction of three reads, by Genever and by node-postgres with named statements, in one
+// `npm run bench -- transaction`: a transaction of three reads, by Genever over `pg` and by it alone with named statements, in one
 // process, in short blocks that take turns: what slows the machine down slows both. Processor time of the process, in its
 // medians and in the fastest tenth of the blocks, the median of the ratios of neighbouring blocks; and how many async resources
 // one transaction makes.

@@ -43,7 +43,7 @@ export async function* builderPairs(url: string): AsyncGenerator<BuilderPairs> {
 }
 
 async function open(url: string): Promise<{ db: Db; pool: pg.Pool; close: () => Promise<void> }> {
-  const db = await createDb(url, { pool: { max: poolSize } }).open()
+  const db = await createDb(url, { driver: 'pg', pool: { max: poolSize } }).open()
   const pool = new pg.Pool({ connectionString: url, max: poolSize })
   return {
     db,

@@ -50,7 +50,7 @@ async function timed(tally: Tally, work: () => Promise<unknown>): Promise<void> 
 export async function mixed(url: string, { seconds, max }: { seconds: number; max: number }): Promise<void> {
   const rows: Cell[][] = []
   for (const { name, scope, long = 0 } of holdings) {
-    const db = await createDb(url, { pool: { min: max, max, acquireTimeoutMs: 10_000 } }).open()
+    const db = await createDb(url, { driver: 'pg', pool: { min: max, max, acquireTimeoutMs: 10_000 } }).open()
     const end = performance.now() + seconds * 1000
     const request = (work: () => Promise<unknown>): Promise<unknown> =>
       scope === null ? work() : db.scope(work, scope)
@@ -98,7 +98,7 @@ function cells({ times, failed }: Tally, seconds: number): Cell[] {
 export async function overload(url: string, { seconds, max }: { seconds: number; max: number }): Promise<void> {
   const rows: Cell[][] = []
   for (const { name, scope } of holdings.filter(({ long }) => long === undefined)) {
-    const db = await createDb(url, { pool: { min: max, max, acquireTimeoutMs: 1_000 } }).open()
+    const db = await createDb(url, { driver: 'pg', pool: { min: max, max, acquireTimeoutMs: 1_000 } }).open()
     const tally: Tally = { times: [], failed: 0 }
     let wasted = 0
     const body = async (): Promise<void> => {

@@ -1,5 +1,5 @@
-// The two sides of the comparison: Genever, and bare node-postgres as its manual shows it, with the names that make it
-// prepare a statement once per connection. Same pool size, same server.
+// The two sides of the comparison: Genever over node-postgres, and node-postgres alone as its manual shows it, with the names
+// that make it prepare a statement once per connection. Same pool size, same server.
 import { type Baked, createDb, type Executor, type Row } from 'genever'
 import pg from 'pg'
 import { pgTransaction } from './pg-transaction.ts'
@@ -10,7 +10,7 @@ export type SideName = 'genever' | 'pg'
 export const sides: Readonly<Record<SideName, (url: string) => Promise<Side>>> = { genever, pg: nodePostgres }
 
 async function genever(url: string): Promise<Side> {
-  const db = createDb(url, { pool: { max: poolSize } })
+  const db = createDb(url, { driver: 'pg', pool: { max: poolSize } })
   await db.open()
   const sendOn =
     (executor: Executor): Send =>

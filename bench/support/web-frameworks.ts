@@ -111,7 +111,7 @@ export async function handlersOf(side: WebSide, url: string): Promise<Handlers> 
   if (side === 'bare') return { none, read: none, db: null, context: null }
   if (side === 'context') return { none, read: none, db: null, context: new AsyncLocalStorage() }
   if (side === 'genever') {
-    const db = await createDb(url, { pool: { max: poolSize } }).open()
+    const db = await createDb(url, { driver: 'pg', pool: { max: poolSize } }).open()
     const send: Send = async (text, values) => (await db.all(texts[text], values))[0]
     return { none, read: nested(send), db, context: null }
   }

@@ -49,7 +49,7 @@ export async function genever(
   strategy: 'joined' | 'select-in',
   { createDb, Model, many }: Package = ours,
 ): Promise<ListSide> {
-  const db = await createDb(url, { pool: { max: 1 } }).open()
+  const db = await createDb(url, { driver: 'pg', pool: { max: 1 } }).open()
   const operations: Record<string, Operation> = {}
   for (const { name } of sizes) {
     const authors = authorsOf(`authors_${name}`)
