@@ -63,17 +63,18 @@ const alone = calling(
   /\bvi\.(?:mock|doMock|resetModules)\(|\b(?:createHook|registerAdapter)\(|\bgc\?\.\(|\b(?:cpuUsage|getSQL|drizzle:entityKind)\b|\/kit\.ts'|createAdaptorServer\(\{ fetch: app\.fetch \}\)/,
 ).filter((path) => !path.startsWith(join('test', 'meta')))
 
-/** They name the drivers they run on, lend the object of node-postgres, or are about the command line. */
+/** They name the drivers they run on, or are about the command line. */
 const naming =
   /\b(?:batched-reads|calls-and-names|calls-once|iterate-ahead|iterate-on-demand|lanes-on-a-server|nested-random|nested-release|tags-on-postgres|cli|cli-terminal|transaction-cost|raw-client-pg|addresses|copy-without-data|list-bytes|pooler-prepared|pooler-unsaid|pooler-words|select-in|transaction-breaks|faults.listen)\.test/
-/** All other suites that reach a server run on the driver `socket` too: the promises of the docs, broken networks and servers, replicas. */
-const onSocket = calling(
+/** All other suites that reach a server run on node-postgres too: the promises of the docs, broken networks and servers, replicas. */
+const onPg = calling(
   /\b(?:forEachDriver|wantedDrivers|databaseUrl|freshDatabase|serverUrl|site|ownServer|cluster)\(/,
 ).filter((path) => /^test.(?:behaviour|faults|replicas)\b/.test(path) && !naming.test(path))
 
 /** Suites that know no version of the server run on PostgreSQL 15 too, where this machine has it. */
 const onVersions = [
   'test/behaviour/**/*.test.ts',
+  'test/drivers/socket.test.ts',
   'test/drivers/pg.test.ts',
   'test/drivers/extensions.test.ts',
   'test/drivers/types-of-extensions.test.ts',
@@ -110,8 +111,8 @@ const env = (extent: string, drivers: string): Record<string, string> => ({
 })
 
 function projects(mode: string): TestProjectConfiguration[] {
-  if (mode === 'soak') return [{ extends: true, test: { name: 'soak', include: sampling, env: env('soak', 'pg') } }]
-  const once = env('once', 'pg')
+  if (mode === 'soak') return [{ extends: true, test: { name: 'soak', include: sampling, env: env('soak', 'socket') } }]
+  const once = env('once', 'socket')
   const main = {
     name: 'main',
     include: ['test/**/*.test.ts'],
@@ -121,16 +122,16 @@ function projects(mode: string): TestProjectConfiguration[] {
   }
   const apart = { name: 'alone', include: alone, exclude: matrixOnly, env: once }
   if (mode !== 'matrix') return [main, apart].map((test) => ({ extends: true, test }))
-  const all = env('matrix', 'pg,pglite')
+  const all = env('matrix', 'socket,pglite')
   const onPostgres15 = {
     name: 'postgres-15',
     include: onVersions,
     exclude: [...matrixOnly, ...sampling],
-    env: env('once', 'pg'),
+    env: env('once', 'socket'),
   }
   return [
     { extends: true, test: { name: 'pglite', include: onDrivers, exclude: sampling, env: env('matrix', 'pglite') } },
-    { extends: true, test: { name: 'socket', include: onSocket, env: env('once', 'socket') } },
+    { extends: true, test: { name: 'pg', include: onPg, env: env('once', 'pg') } },
     { extends: true, test: { name: 'mysql', include: [...mysqlSuites], env: env('matrix', 'mysql') } },
     { extends: true, test: { name: 'long', include: [...sampling, ...matrixOnly], env: all } },
     { extends: true, resolve: { alias: [drizzle1] }, test: { name: 'drizzle-1', include: onDrizzle, env: all } },

@@ -3,7 +3,7 @@
 /** @type {import('next').NextConfig} */
 export default {
   // One copy for all bundles: one pool, one context, one class for each error.
-  serverExternalPackages: ['genever', 'pg'],
+  serverExternalPackages: ['genever'],
   // The shop of all examples lies beside this one.
   experimental: { externalDir: true },
   // The types are checked with those of all examples.

@@ -162,7 +162,7 @@ export interface Descriptor {
   readonly schemes: readonly string[]
   /** Drivers whose URLs it accepts when it is chosen by name. Messages show the first of them. */
   readonly also?: readonly string[] | undefined
-  /** The name of the driver that serves its URLs for now. */
+  /** The name of the driver that serves its URLs. */
   readonly servedBy?: string | undefined
   /** `server`: a host, a port and a login. `directory`: a database inside the process, in a directory or in memory. */
   readonly where: 'server' | 'directory'

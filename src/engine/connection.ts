@@ -163,6 +163,9 @@ export class Connection extends Executor implements AsyncDisposable {
    * transaction around it are sent before, so its queries belong to them. From then on neither side sends while the other waits
    * for an answer: a statement here waits for a query or cursor of the object, at most `pool.acquireTimeoutMs`. The connection is
    * kept, and the process alive, until release; then the session is reset. (GINO: `get_raw_connection`.)
+   *
+   * It is a `Client` of `pg` with `driver: 'pg'`, a `PGlite`, or the `Connection` of `mysql2`. The driver of `postgres:` URLs has none.
+   * @throws {UsageError} when the driver has no such object.
    * @throws {ReleasedConnectionError} after release.
    * @throws {AcquireTimeoutError} when none becomes free in time.
    */

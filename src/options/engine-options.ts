@@ -89,8 +89,8 @@ export interface ReplicaOptions {
 export interface EngineOptions<C = never> extends DriverOptions {
   /**
    * The name of a driver, or a driver object. Default: the driver that the URL says, or `pglite` if `directory` or `memory`
-   * is given. Otherwise it is `postgres`, which uses `pg` for the time being. `drivers.add()` of `genever/driver` adds
-   * others.
+   * is given. Otherwise it is `socket`, Genever's own driver of PostgreSQL, which `postgres` means too. `pg` is node-postgres,
+   * whose package `pg` has to be installed. `drivers.add()` of `genever/driver` adds others.
    */
   readonly driver?: DriverName | (string & {}) | Driver | undefined
   /** A name, an address, or the directory of a Unix socket, which starts with `/`. Default `localhost`. */
@@ -140,7 +140,7 @@ export interface EngineOptions<C = never> extends DriverOptions {
   readonly ssl?: boolean | TlsOptions | undefined
   /**
    * Whether the password exchange is bound to the certificate of the server, as libpq's `channel_binding`. `require` refuses
-   * a server that cannot do it. `prefer` does it if the server can. Default `prefer`, and with node-postgres `disable`.
+   * a server that cannot do it. `prefer` does it if the server can. Default `prefer`, and with `driver: 'pg'` `disable`.
    */
   readonly channelBinding?: 'disable' | 'prefer' | 'require' | undefined
   /**

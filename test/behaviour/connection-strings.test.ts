@@ -66,7 +66,7 @@ async function byDb(source: string): Promise<string | null> {
   })
 }
 
-describe.skipIf(!wantedDrivers().includes('pg'))('psql and a db agree', () => {
+describe.skipIf(!wantedDrivers().includes('socket'))('psql and a db agree', () => {
   const here = `host=${host} port=${port}`
   const mine = `${role} postgres given`
 

@@ -42,7 +42,7 @@ forEachDriver(
 
       test('is one for each database, user and way to it', async () => {
         await using other = await driver.fresh()
-        const aliases: Readonly<Record<string, string>> = { pg: 'postgres:', mysql: 'mariadb:' }
+        const aliases: Readonly<Record<string, string>> = { socket: 'socket:', mysql: 'mariadb:' }
         const alias = url.replace(/^\w+:/, (scheme) => aliases[driver.name] ?? scheme)
         const way = driver.name === 'mysql' ? 'ssl-mode=disabled' : 'options=-c%20search_path%3Da'
         const dbs = [url, alias, other.url, `${url}?${way}`].map((each) => globalDb(each))

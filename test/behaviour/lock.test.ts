@@ -207,7 +207,7 @@ forEachDriver(
   { connections: 3 },
 )
 
-test.skipIf(!wantedDrivers().includes('pg'))(
+test.skipIf(!wantedDrivers().includes('socket'))(
   'behind a transaction pooler a lock is one of a transaction, or refused',
   async () => {
     await using db = createDb(await databaseUrl(), { pooler: 'transaction' })

@@ -43,7 +43,7 @@ async function deadPort(): Promise<{ server: Server; port: number; attempts: () 
   return { server, port: (server.address() as AddressInfo).port, attempts: () => attempts }
 }
 
-describe.skipIf(!wantedDrivers().includes('pg'))('pg', () => {
+describe.skipIf(!wantedDrivers().includes('socket'))('over a network', () => {
   test('a URL, its parts as options, and a function giving either open the same database', async () => {
     const text = await databaseUrl()
     const url = new URL(text)
@@ -59,9 +59,12 @@ describe.skipIf(!wantedDrivers().includes('pg'))('pg', () => {
     const names = [
       await nameOf(text),
       await nameOf(text.replace('postgres:', 'postgresql:')),
+      await nameOf(text.replace('postgres:', 'socket:')),
       await nameOf(text.replace('postgres:', 'pg:')),
       await nameOf(parts),
+      await nameOf({ ...parts, driver: 'socket' }),
       await nameOf({ ...parts, driver: 'pg' }),
+      await nameOf(text, { driver: 'pg' }),
       await nameOf(() => text),
       await nameOf(() => parts),
       await nameOf(() => Promise.resolve(text)),

@@ -5,7 +5,7 @@ import { sandboxed } from 'genever/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { type FreshDatabase, freshDatabase, onServer } from '../support/database.ts'
-import { isOnSocket } from '../support/extent.ts'
+import { isOnPg } from '../support/extent.ts'
 
 let database: FreshDatabase
 let db: Db
@@ -186,9 +186,7 @@ describe('what travels in front of a statement', () => {
         await using connection = await db.acquire()
         const last = "insert into audit values ('5')"
         // The driver `socket` has no object to lend.
-        const client = isOnSocket
-          ? null
-          : ((await connection.rawConnection()) as { query(text: string): Promise<unknown> })
+        const client = isOnPg ? ((await connection.rawConnection()) as { query(text: string): Promise<unknown> }) : null
         await connection.transaction(() => client?.query(last) ?? connection.status(last))
       })
 

@@ -5,7 +5,6 @@ import type pg from 'pg'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { databaseUrl } from '../support/database.ts'
-import { isOnSocket } from '../support/extent.ts'
 import { type Words } from '../support/dialect-words.ts'
 import { forEachDriver, wordsFor } from '../support/matrix.ts'
 
@@ -155,7 +154,7 @@ forEachDriver((driver) => {
   })
 })
 
-test.skipIf(isOnSocket)('the raw client that comes next finds nothing of them', async () => {
+test('the raw client that comes next finds nothing of them', async () => {
   await using db = createDb(await databaseUrl(), { driver: 'pg', pool: { max: 1 } })
   await db.scope(() => db.scalar(who), { settings: settingsOf(wordsFor(db)) })
   await db.scope(async (connection) => {

@@ -36,7 +36,7 @@ async function silentServer(): Promise<{ port: number; reached: Promise<unknown>
   return { port: (server.address() as AddressInfo).port, reached: once(server, 'connection') }
 }
 
-describe.skipIf(!wantedDrivers().includes('pg'))('several hosts', () => {
+describe.skipIf(!wantedDrivers().includes('socket'))('several hosts', () => {
   test('are tried in their order, until one can be reached', async () => {
     expect(await ask(await at([deadPorts[0], 'here']), 'select 1')).toBe(1)
     expect(await ask(await at(['here', deadPorts[0]]), 'select 1')).toBe(1)
@@ -121,7 +121,7 @@ describe.skipIf(!wantedDrivers().includes('pg'))('several hosts', () => {
   })
 })
 
-describe.skipIf(replicationServer === undefined || !wantedDrivers().includes('pg'))(
+describe.skipIf(replicationServer === undefined || !wantedDrivers().includes('socket'))(
   'a primary and a standby (PostgreSQL 15 of this machine)',
   () => {
     test('are told apart as libpq tells them, whichever is named first', async () => {
@@ -173,7 +173,7 @@ function byPsql(source: string, question: string): string | undefined {
   }
 }
 
-describe.skipIf(!wantedDrivers().includes('pg')).each(['pg', 'socket'])('TLS with the driver %s', (driver) => {
+describe.skipIf(!wantedDrivers().includes('socket')).each(['pg', 'socket'])('TLS with the driver %s', (driver) => {
   test('is used as sslmode says, and the password exchange is bound to it where that is asked for', async () => {
     await using server = await secureServer()
     const { port } = new URL(server.url)

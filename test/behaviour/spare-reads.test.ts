@@ -6,8 +6,7 @@
 import { createDb, type Db, type EngineOptions } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
-import { databaseUrl, freshDatabase } from '../support/database.ts'
-import { isOnSocket } from '../support/extent.ts'
+import { databaseUrl, freshDatabase, urlForPg } from '../support/database.ts'
 import { functionsKnown } from '../support/functions.ts'
 import { gate } from '../support/gate.ts'
 import { heldTable } from '../support/held-table.ts'
@@ -24,7 +23,9 @@ let made = 0
 
 async function warm(options: EngineOptions = {}): Promise<Db> {
   const name = `spare reads ${++made}`
-  const db = createDb(await databaseUrl(), { name, ...options, pool: { min: 5, max: 5, ...options.pool } })
+  // A URL that names no driver takes any.
+  const url = options.driver === undefined ? await databaseUrl() : urlForPg(await databaseUrl())
+  const db = createDb(url, { name, ...options, pool: { min: 5, max: 5, ...options.pool } })
   await db.open()
   await functionsKnown(db)
   await until(() => db.stats().idle === 5)
@@ -150,14 +151,14 @@ test('a write that is issued after reads waits for all of them, and a read that 
   expect(seen).toEqual([0, 0, 0, 'written', 1, 1])
 })
 
-test.each<readonly [string, (db: Db) => Promise<unknown>]>([
-  ['a transaction', (db) => db.transaction(() => db.scalar('select 1'))],
-  ['a call of a function of the user', (db) => caught(db.scalar('select no_such_function()'))],
-  ['SET', (db) => db.status("set application_name = 'y'")],
-  ['release()', (db) => db.current!.release()],
-  ...(isOnSocket ? [] : [['rawConnection()', (db: Db) => db.current!.rawConnection()] as const]),
-])('%s waits for reads on other connections', async (_, next) => {
-  await using db = await warm()
+test.each<readonly [string, (db: Db) => Promise<unknown>, EngineOptions]>([
+  ['a transaction', (db) => db.transaction(() => db.scalar('select 1')), {}],
+  ['a call of a function of the user', (db) => caught(db.scalar('select no_such_function()')), {}],
+  ['SET', (db) => db.status("set application_name = 'y'"), {}],
+  ['release()', (db) => db.current!.release(), {}],
+  ['rawConnection()', (db) => db.current!.rawConnection(), { driver: 'pg' }],
+])('%s waits for reads on other connections', async (_, next, options) => {
+  await using db = await warm(options)
   const order: string[] = []
 
   await db.scope(async () => {
@@ -295,11 +296,12 @@ test('settings go with them, and only reads known not to be quick leave where se
 
   expect(await run('7')).toEqual(['7', '7', '7', '7'])
   await until(() => db.stats().idle === 5)
-  const most = await mostLent(db, async () =>
-    expect(await Promise.all([run('8'), run('9')])).toEqual([Array(4).fill('8'), Array(4).fill('9')]),
-  )
-
-  expect(most).toBeGreaterThan(2)
+  const both = (): Promise<number> =>
+    mostLent(db, async () =>
+      expect(await Promise.all([run('8'), run('9')])).toEqual([Array(4).fill('8'), Array(4).fill('9')]),
+    )
+  // On a busy machine a slow one may look quick for a while.
+  await until(async () => (await both()) > 2, { what: 'two scopes use more than two connections' })
   expect(await db.scalar("select coalesce(current_setting('app.tenant', true), '')")).toBe('')
 })
 

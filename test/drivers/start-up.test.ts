@@ -71,7 +71,7 @@ const how = (ssl: object): ServerOptions['ssl'] => ({ rejectUnauthorized: false,
 const verified = { ssl: { rejectUnauthorized: true, ca: certificate } } as const
 const whoAmI = 'select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()'
 
-describe.skipIf(!wantedDrivers().includes('pg'))('files of TLS', () => {
+describe.skipIf(!wantedDrivers().includes('socket'))('files of TLS', () => {
   const home = process.env['HOME']
 
   /** A home with these files in `.postgresql`; it is the user's until the test ends. */
@@ -166,7 +166,7 @@ describe.skipIf(!wantedDrivers().includes('pg'))('files of TLS', () => {
   })
 })
 
-describe.skipIf(!wantedDrivers().includes('pg'))('a session of our own', () => {
+describe.skipIf(!wantedDrivers().includes('socket'))('a session of our own', () => {
   test.each<readonly [string, string, ServerOptions, string]>([
     ['SCRAM without TLS', 'scram', {}, 'f'],
     ['SCRAM over TLS', 'scram', { ssl: how({}), channelBinding: 'disable' }, 't'],

@@ -63,7 +63,7 @@ async function read(db: Db, text: string, values: readonly unknown[]): Promise<u
   return db.first(text, [...values])
 }
 
-describe.skipIf(!wantedDrivers().includes('pg'))('in binary', () => {
+describe.skipIf(!wantedDrivers().includes('socket'))('in binary', () => {
   test.for(known)(
     '%s is written as the server would from its text, and read as from its text: %j',
     async ([type, value, hex]) => {

@@ -40,7 +40,7 @@ const listening = (place: Awaited<ReturnType<typeof site>>): Promise<unknown[]> 
   )
 
 test('a heartbeat with a deadline finds it out; the connection is closed, the next use says that the session is gone', async () => {
-  await using place = await site({ ...short, pool: { max: 2 } })
+  await using place = await site({ ...short, driver: 'pg', pool: { max: 2 } })
   await using listener = await listen(place.db)
   const link = place.proxy.open.at(-1)!
   await place.direct.query(`notify news, 'first'`)
@@ -62,7 +62,7 @@ test('a heartbeat with a deadline finds it out; the connection is closed, the ne
 })
 
 test('what it listened to is gone when it is released, on the server too', async () => {
-  await using place = await site({ pool: { max: 1 } })
+  await using place = await site({ driver: 'pg', pool: { max: 1 } })
   {
     await using listener = await listen(place.db)
     await listener.beat()

@@ -123,10 +123,31 @@ describe.skipIf(!written)('the packed package', { timeout: 240_000 }, () => {
     expect(await withPeer(peer, installed, () => load([name]))).toEqual(['loaded', 'loaded'])
   })
 
-  test.each(['node_modules/pg', 'test/installs/pg-8.12/node_modules/pg'])('runs on the pg of %s', async (installed) => {
+  test('serves PostgreSQL where npm has installed it alone, and names what node-postgres needs', async () => {
+    const service = join(directory, 'service')
+    await mkdir(service)
+    await run('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball], { cwd: service })
     const script = `
       import { createDb } from 'genever'
       const db = createDb(process.argv[1])
+      const rows = await db.transaction(() => Promise.all([db.scalar('select 1'), db.sql\`select \${'two'}\`.scalar()]))
+      await db.close()
+      const code = await createDb(process.argv[1], { driver: 'pg' }).open().catch((error) => error.code + ' ' + error.message)
+      console.log(JSON.stringify([rows, code]))`
+    const [rows, refused] = JSON.parse(
+      await node(service, '--input-type=module', '-e', script, serverUrl()),
+    ) as unknown[]
+    const installed = (await readdir(join(service, 'node_modules'))).filter((name) => !name.startsWith('.'))
+
+    expect(installed).toEqual(['genever'])
+    expect(rows).toEqual([1, 'two'])
+    expect(refused).toMatch(/^GENEVER_DRIVER_NOT_INSTALLED .* npm install pg\./)
+  })
+
+  test.each(['node_modules/pg', 'test/installs/pg-8.12/node_modules/pg'])('runs on the pg of %s', async (installed) => {
+    const script = `
+      import { createDb } from 'genever'
+      const db = createDb(process.argv[1], { driver: 'pg' })
       console.log(JSON.stringify([await db.all('select n, n % 2 = 0 as even from generate_series(1, 2) as n'), db.stats().open]))
       await db.close()`
     const answer = await withPeer('pg', installed, () =>
@@ -224,10 +245,16 @@ describe.skipIf(!written)('the packed package', { timeout: 240_000 }, () => {
     expect(maps.join()).not.toMatch(/src\/driver\/(socket|pg|pglite)\/driver\.ts/)
   })
 
-  test('is bundled by esbuild and by webpack where no driver is installed, and says so when it is opened', async () => {
+  test('is bundled by esbuild and by webpack where nothing else is installed: it serves PostgreSQL, and says what pg needs', async () => {
     const entry = join(consumer, 'bundled.js')
-    const open = `createDb('postgres://localhost/shop').open().catch((error) => console.log(error.code))`
-    await writeFile(entry, `import { createDb } from 'genever'\n${open}\n`)
+    await writeFile(
+      entry,
+      `import { createDb } from 'genever'
+      const db = createDb(process.argv[2])
+      db.scalar('select 1')
+        .finally(() => db.close())
+        .then((one) => createDb(process.argv[2], { driver: 'pg' }).open().catch(({ code }) => console.log(one, code)))`,
+    )
     await build({
       entryPoints: [entry],
       outfile: join(consumer, 'esbuild.mjs'),
@@ -243,23 +270,21 @@ describe.skipIf(!written)('the packed package', { timeout: 240_000 }, () => {
       output: { path: consumer, filename: 'webpack.cjs' },
     })
 
-    expect(await node(consumer, 'esbuild.mjs')).toBe('GENEVER_DRIVER_NOT_INSTALLED')
-    expect(await node(consumer, 'webpack.cjs')).toBe('GENEVER_DRIVER_NOT_INSTALLED')
+    for (const file of ['esbuild.mjs', 'webpack.cjs'])
+      expect(await node(consumer, file, serverUrl())).toBe('1 GENEVER_DRIVER_NOT_INSTALLED')
   }, 300_000)
 
   test('has the command, which runs as it was installed', async () => {
     const bin = join(consumer, 'node_modules', 'genever', manifest.bin.genever)
     expect(await node(consumer, bin, '--version')).toBe(manifest.version)
-    expect(await node(consumer, bin, 'doctor', '--url', 'postgres://localhost/shop')).toContain('npm install pg')
+    expect(await node(consumer, bin, 'doctor', '--url', 'pg://localhost/shop')).toContain('npm install pg')
 
     const config = `
       import { createDb } from 'genever'
       import { defineConfig } from 'genever/cli'
       export default defineConfig({ db: () => createDb(process.env.URL) })`
     await writeFile(join(consumer, 'genever.config.mjs'), config)
-    const answer = await withPeer('pg', 'node_modules/pg', () =>
-      node(consumer, bin, 'doctor', '--json', '--url', serverUrl()),
-    )
+    const answer = await node(consumer, bin, 'doctor', '--json', '--url', serverUrl())
     await rm(join(consumer, 'genever.config.mjs'))
     expect(JSON.parse(answer)).toMatchObject({ ok: true })
   })
@@ -267,7 +292,7 @@ describe.skipIf(!written)('the packed package', { timeout: 240_000 }, () => {
   test('opens few of its files until the first row, and says where in the code of its user something began', async () => {
     const script = `
       import { createDb } from 'genever'
-      const db = createDb(process.argv[2], { driver: 'socket' })
+      const db = createDb(process.argv[2])
       const ended = await db.transaction(async (tx) => (await db.scalar('select 1'), [tx]))
       console.log(await ended[0].scalar('select 1').catch(({ message }) => message))
       await db.close()`

@@ -25,7 +25,7 @@ const program = `
 import { createDb } from 'genever'
 
 const said = []
-const db = createDb(process.argv[2], { driver: 'socket', pool: { max: 4 } })
+const db = createDb(process.argv[2], { pool: { max: 4 } })
 const failing = (work) => work.then(() => 'no error', (error) => [error.name, error.sqlState ?? error.code])
 
 await db.status('create table t (id int primary key, name text, at timestamptz, tags text[], doc jsonb, data bytea, big int8)')
@@ -70,7 +70,7 @@ await db.close()
 
 // TLS by request and from the first byte: a login that is bound to it, data both ways in pieces, and a statement that is stopped.
 for (const way of ['', '&sslnegotiation=direct']) {
-  const secure = createDb(process.argv[3] + way, { driver: 'socket', pool: { max: 2 } })
+  const secure = createDb(process.argv[3] + way, { pool: { max: 2 } })
   await secure.status('drop table if exists copied; create table copied (n int, t text)')
   const rows = function* () {
     for (let n = 0; n < 5_000; n++) yield n + '\\t' + 'é'.repeat(100) + '\\n'

@@ -24,7 +24,7 @@ export function serverUrl(): string {
 
 /** As node-postgres reads it. */
 export function urlForPg(url: string): string {
-  return url.replace(/^socket:/, 'postgres:')
+  return url.replace(/^pg:/, 'postgres:')
 }
 
 /** The database of this vitest worker. Files that run one after the other in one worker find each other's tables in it. */

@@ -4,9 +4,9 @@
  */
 
 export type Extent = 'once' | 'matrix' | 'soak'
-export type DriverName = 'pg' | 'pglite' | 'socket' | 'mysql'
+export type DriverName = 'socket' | 'pg' | 'pglite' | 'mysql'
 
-const names: readonly DriverName[] = ['pg', 'pglite', 'socket', 'mysql']
+const names: readonly DriverName[] = ['socket', 'pg', 'pglite', 'mysql']
 
 export const extent: Extent = (process.env['EXTENT'] as Extent | undefined) ?? 'once'
 
@@ -108,21 +108,21 @@ export const mysqlSuites: readonly string[] = [
   'with-bind',
 ].map((name) => `test/behaviour/${name}.test.ts`)
 
-/** The drivers that suites for every driver run on: `DRIVERS=pg,pglite` says which. */
+/** The drivers that suites for every driver run on: `DRIVERS=socket,pglite` says which. */
 export function wantedDrivers(): readonly DriverName[] {
-  const wanted = process.env['DRIVERS']?.split(',') ?? ['pg']
+  const wanted = process.env['DRIVERS']?.split(',') ?? ['socket']
   const unknown = wanted.filter((name) => !names.some((known) => known === name))
   if (unknown.length > 0) throw new Error(`DRIVERS names ${unknown.join(', ')}; there are ${names.join(', ')}`)
   return names.filter((name) => wanted.includes(name))
 }
 
-/** Suites that name no driver run on `socket` where no other is wanted. */
-export const isOnSocket: boolean = wantedDrivers().every((name) => name === 'socket')
+/** Suites that name no driver run on node-postgres where no other is wanted, else on the driver that `postgres:` URLs have. */
+export const isOnPg: boolean = wantedDrivers().every((name) => name === 'pg')
 
-/** The drivers that reach a server, for tests that name their driver: the URL of a run on `socket` names it too. */
-export const onServers: readonly ('pg' | 'socket')[] = isOnSocket ? ['socket'] : ['pg', 'socket']
+/** The drivers that reach a server, for tests that name their driver: the URL of a run on node-postgres names it too. */
+export const onServers: readonly ('pg' | 'socket')[] = isOnPg ? ['pg'] : ['socket', 'pg']
 
 /** With the scheme of the driver that suites run on which name none. */
 export function byScheme(url: string): string {
-  return url.replace(/^\w+:/, isOnSocket ? 'socket:' : 'postgres:')
+  return url.replace(/^\w+:/, isOnPg ? 'pg:' : 'postgres:')
 }

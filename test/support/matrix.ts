@@ -51,7 +51,7 @@ export interface TestedDriver extends TestedServer {
 export interface MatrixOptions {
   /** Leaves out drivers whose pools can have fewer connections. Default 1. */
   readonly connections?: number | undefined
-  /** Leaves out drivers for which `rawConnection()` has nothing to give. Default false. */
+  /** Takes node-postgres in place of the driver `socket`, for which `rawConnection()` has nothing to give. Default false. */
   readonly lends?: boolean | undefined
 }
 
@@ -92,14 +92,19 @@ let made = 0
 /** Declares the suite once for every driver that is wanted and has enough connections. */
 export function forEachDriver(suite: (driver: TestedDriver) => void, options: MatrixOptions = {}): void {
   let declared = false
-  for (const name of wantedDrivers()) {
+  for (const name of options.lends === true ? lending() : wantedDrivers()) {
     const most = name === 'pglite' ? 1 : Infinity
-    if (most < (options.connections ?? 1) || (options.lends === true && name === 'socket')) continue
+    if (most < (options.connections ?? 1)) continue
     if (name === 'mysql' && (!isForMysql() || mysqlUrl() === '')) continue
     declared = true
     describe(name, () => suite(tested(name, most)))
   }
   if (!declared) test.skip('no driver that is wanted has so many connections', () => {})
+}
+
+/** `socket` has nothing to lend: node-postgres stands in for it. */
+function lending(): readonly DriverName[] {
+  return [...new Set(wantedDrivers().map((name) => (name === 'socket' ? 'pg' : name)))]
 }
 
 /** `MYSQL_ALL=1` tries every suite there. */
@@ -179,7 +184,7 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
     ...(name === 'mysql' ? mysql : postgres),
     async fresh(...statements) {
       const database = await (name === 'mysql' ? mysql : postgres).fresh(...statements)
-      return { ...database, url: database.url.replace(/^\w+:/, `${name}:`) }
+      return { ...database, url: withScheme(database.url, name) }
     },
     lends: name !== 'socket',
     url,
@@ -196,7 +201,12 @@ function tested(name: TestedDriver['name'], most: number): TestedDriver {
 /** The database of this worker, by the scheme of a driver that reaches servers. */
 async function urlBy(name: DriverName): Promise<string> {
   if (name === 'mysql') return mysqlWorkerUrl()
-  return (await databaseUrl()).replace(/^\w+:/, `${name}:`)
+  return withScheme(await databaseUrl(), name)
+}
+
+/** The driver `socket` has the URLs that name no other. */
+function withScheme(url: string, name: DriverName): string {
+  return url.replace(/^\w+:/, name === 'socket' ? 'postgres:' : `${name}:`)
 }
 
 /** Nothing is lent, runs, is being cleaned or closed, or waits. */

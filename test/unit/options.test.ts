@@ -32,7 +32,7 @@ describe('defaults', () => {
 
     expect(resolved).toEqual({
       name: 'localhost:5432/postgres',
-      driver: 'pg',
+      driver: 'socket',
       dialect: 'postgres',
       connection: {
         host: 'localhost',
@@ -328,8 +328,14 @@ describe('isolation', () => {
 describe('drivers', () => {
   const fake = ownDriver('fake')
 
-  test('by name: postgres is served by pg for now', () => {
-    expect([resolveOptions('postgres://').driver, resolveOptions({ driver: 'postgres' }).driver]).toEqual(['pg', 'pg'])
+  test('by name: postgres is the one that needs no package, and pg is node-postgres', () => {
+    const named = (...given: Parameters<typeof resolveOptions>): unknown => resolveOptions(...given).driver
+
+    expect([named(), named('postgres://'), named('postgresql://'), named('host=db')]).toEqual(Array(4).fill('socket'))
+    expect([named({ driver: 'postgres' }), named('socket://')]).toEqual(['socket', 'socket'])
+    expect([named('pg://'), named('postgres://', { driver: 'pg' }), named({ driver: 'pg' })]).toEqual(
+      Array(3).fill('pg'),
+    )
   })
 
   test('PGlite gets a directory or memory, and one connection', async () => {

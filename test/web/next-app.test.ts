@@ -26,7 +26,7 @@ function glibc(): boolean {
   return header?.glibcVersionRuntime !== undefined
 }
 
-const packages = ['next', 'react', 'react-dom', 'pg', 'typescript', '@types']
+const packages = ['next', 'react', 'react-dom', 'typescript', '@types']
 
 const extra: Readonly<Record<string, string>> = {
   'app/rows/route.js': `

@@ -1,4 +1,4 @@
-// The descriptors of the drivers `pg` and `postgres`, known before these are loaded.
+// What is known of the driver `pg` before it is loaded.
 import type { Descriptor } from '../descriptor.ts'
 import { overNetwork } from '../postgres/parameters/over-network.ts'
 
@@ -7,13 +7,4 @@ export const pg: Descriptor = {
   name: 'pg',
   schemes: ['pg'],
   load: () => import('./driver.ts').then(({ pgDriver }) => pgDriver),
-}
-
-/** The scheme that most URLs have: node-postgres serves it, as the older of the drivers over the network. */
-export const postgres: Descriptor = {
-  ...pg,
-  name: 'postgres',
-  schemes: ['postgres', 'postgresql'],
-  also: [],
-  servedBy: pg.name,
 }

@@ -13,6 +13,8 @@ async function importPg(): Promise<unknown> {
   try {
     return await import('pg')
   } catch (cause) {
-    throw new DriverNotInstalledError('The driver "pg" needs the package "pg". Install it: npm install pg', { cause })
+    const text =
+      'The driver "pg" needs the package "pg". Install it: npm install pg. A postgres: URL without the option driver needs no package.'
+    throw new DriverNotInstalledError(text, { cause })
   }
 }

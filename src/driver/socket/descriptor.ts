@@ -1,4 +1,4 @@
-// What is known of the driver `socket` before it is loaded.
+// The descriptors of the drivers `socket` and `postgres`, known before these are loaded.
 import type { Descriptor } from '../descriptor.ts'
 import { overNetwork } from '../postgres/parameters/over-network.ts'
 
@@ -7,4 +7,13 @@ export const socket: Descriptor = {
   name: 'socket',
   schemes: ['socket'],
   load: () => import('./driver.ts').then(({ socketDriver }) => socketDriver),
+}
+
+/** The schemes that most URLs have: this driver serves them, as it needs no package. */
+export const postgres: Descriptor = {
+  ...socket,
+  name: 'postgres',
+  schemes: ['postgres', 'postgresql'],
+  also: [],
+  servedBy: socket.name,
 }

@@ -193,8 +193,8 @@ export function lend(slot: Holding): Promise<unknown> {
   if (raw.lends === false)
     return Promise.reject(
       new UsageError(
-        'rawConnection() has nothing to give: this driver speaks with the database by itself. Use the driver "pg" for an object ' +
-          'of node-postgres.',
+        'rawConnection() has nothing to give: this driver speaks with the database by itself. For a client of node-postgres open ' +
+          "the db with driver: 'pg', after npm install pg.",
       ),
     )
   slot.pin(Pin.raw, 'rawConnection()')
