@@ -64,6 +64,7 @@ const modelWords: ModelWords = {
   nullsFirst: true,
   nullsPlaced: false,
   distinctOn: false,
+  equalsJson: false,
   everyRow: '18446744073709551615',
   member: {
     read(key, type) {

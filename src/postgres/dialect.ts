@@ -189,6 +189,7 @@ export const postgres: Dialect = Object.freeze<Dialect>({
     nullsFirst: false,
     nullsPlaced: true,
     distinctOn: true,
+    equalsJson: true,
     everyRow: null,
     lock: ({ name, wait }) => ` for update of ${name}${wait === null ? '' : ` ${wait}`}`,
     lists: {

@@ -242,7 +242,7 @@ export class Recipe {
   readonly plan: Plan
   readonly spec: RowSpec | null
   readonly decode: Decode | null
-  readonly value: ((rows: readonly unknown[]) => unknown) | undefined
+  readonly value: Statement['value']
   readonly maxRows: 0 | undefined
   /** It runs on databases of this family alone. */
   readonly dialect: string | undefined

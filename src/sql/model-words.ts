@@ -122,6 +122,8 @@ export interface ModelWords {
   readonly pageKeys: PageKeyWords | null
   /** `distinct on (…)`. */
   readonly distinctOn: boolean
+  /** Whether JSON equals JSON with the same values. */
+  readonly equalsJson: boolean
   /** A limit that lets every row through, which has to stand in front of an offset; null where none has to. */
   readonly everyRow: string | null
   /** What stands around JSON and a placeholder to merge the object of the one into the other; null where members are set one by one. */

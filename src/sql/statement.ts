@@ -40,8 +40,11 @@ export interface Statement<Row = unknown> extends TextWithParams {
    * transaction the statement ran in; null for none.
    */
   readonly decode?: ((rows: readonly unknown[], within: Within | null) => Row[]) | undefined
-  /** The first column of the first row, for `scalar`, where it takes `decode` to know it. Called with at least one row. */
-  readonly value?: ((rows: readonly unknown[]) => unknown) | undefined
+  /**
+   * How the first column is read, for `scalar`, where more is known of it than its type. A function makes it of rows read by `spec`, and is
+   * called with at least one.
+   */
+  readonly value?: RowSpec | ((rows: readonly unknown[]) => unknown) | undefined
   /** 0: all rows are needed whatever the caller asked for, because several of them make one result in `decode`. */
   readonly maxRows?: 0 | undefined
   /** @internal The settings of the scope it was made in: it runs only where they are the same. */
@@ -113,6 +116,9 @@ export interface KyselyQuery<Row> {
   compile(): { readonly sql: string; readonly parameters: readonly unknown[]; readonly query: object }
   execute(): Promise<Row[]>
 }
+
+/** A query of a builder that is not ours. */
+export type Built<Row> = DrizzleQuery<Row> | KyselyQuery<Row>
 
 /** Everything an executor accepts besides text. */
 export type Query<Row> = ToStatement<Row> | DrizzleQuery<Row> | DrizzleSql | KyselyQuery<Row>

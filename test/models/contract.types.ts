@@ -1,7 +1,7 @@
 /** The contract of the models' types: compiles, negatives included, on both versions of Drizzle and under every supported TypeScript. Not run. */
 
 // oxlint-disable typescript/no-floating-promises, typescript/unbound-method, eslint/no-unused-expressions, typescript/require-await -- types alone
-import { eq, gt, type InferSelectModel, type SQL, type Table } from 'drizzle-orm'
+import { eq, gt, type InferSelectModel, max, sql, type SQL, type Table } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { bigint as pgBigint, integer, jsonb, pgTable, primaryKey, serial, text, timestamp } from 'drizzle-orm/pg-core'
 import { createDb } from 'genever'
@@ -75,6 +75,8 @@ class Prop extends PropModel(teams) {
 // ───────────────────────────── proofs ─────────────────────────────
 type Equal<A, B> = (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 1 : 2 ? true : false
 function is<_T extends true>() {}
+
+const nameOf = async () => User.select('name').scalar()
 
 export async function proofs(): Promise<void> {
   const u = await User.create({ name: 'Ada', nickname: 'Countess' })
@@ -167,7 +169,99 @@ export async function proofs(): Promise<void> {
   const tuple = await User.query()
     .load([User, Team.c.name, Boss] as const)
     .one()
-  is<Equal<typeof tuple, [User, string, User]>>()
+  is<Equal<typeof tuple, [User, string | null, User]>>()
+  // a column of another table is null where its row is missing, one of the row's own table is as declared
+  const row = await User.query()
+    .load([User.c.name, User.c.email, Boss.c.name, Team.c.id, sql<number>`1`] as const)
+    .one()
+  is<Equal<typeof row, [string, string | null, string | null, number | null, number]>>()
+  const names = await User.query()
+    .load(User.load({ own: User.c.name, team: Team.c.name, boss: Boss.c.name }))
+    .one()
+  is<Equal<typeof names.own, string>>()
+  is<Equal<typeof names.team, string | null>>()
+  is<Equal<typeof names.boss, string | null>>()
+  const bossed = Boss.load({ own: Boss.c.name, outer: User.c.name, team: Team.c.name }).on(eq(User.c.id, Boss.c.id))
+  const { boss } = await User.query()
+    .load(User.load({ boss: bossed }))
+    .one()
+  is<Equal<NonNullable<typeof boss>['own'], string>>()
+  is<Equal<NonNullable<typeof boss>['outer'], string | null>>()
+  is<Equal<NonNullable<typeof boss>['team'], string | null>>()
+  const inList = await Team.query()
+    .load(Team.load({ members: many(User.query().load(User.load({ own: User.c.name, of: Team.c.name }))) }))
+    .one()
+  is<Equal<(typeof inList.members)[number]['own'], string>>()
+  is<Equal<(typeof inList.members)[number]['of'], string | null>>()
+  const told = await Team.query()
+    .load(Team.distinct().load({ own: Team.c.name, by: User.c.name }))
+    .one()
+  is<Equal<[typeof told.own, typeof told.by], [string, string | null]>>()
+  const ofAdmin = await Admin.query()
+    .load([Admin, Admin.c.name, Team.c.name] as const)
+    .one()
+  is<Equal<typeof ofAdmin, [Admin, string, string | null]>>()
+  // the value of scalar() is that of the first selected column
+  is<Equal<Awaited<ReturnType<typeof nameOf>>, string | undefined>>()
+  const email = await User.select('email', 'name').where({ id: 1 }).orderBy(User.c.id).scalar()
+  is<Equal<typeof email, string | null | undefined>>()
+  const big = await User.select('big').scalar()
+  is<Equal<typeof big, bigint | null | undefined>>()
+  const years = await User.select('age', 'name').scalar()
+  is<Equal<typeof years, number | undefined>>()
+  const some = await User.select(...(['name', 'big'] as ('name' | 'big')[])).scalar()
+  is<Equal<typeof some, string | bigint | null | undefined>>()
+  const top = await User.query()
+    .load(sql<Date>`max(${User.c.createdAt})`)
+    .scalar()
+  is<Equal<typeof top, Date | undefined>>()
+  const most = await User.query()
+    .load([max(User.c.createdAt), User.c.name] as const)
+    .scalar()
+  is<Equal<typeof most, Date | null | undefined>>()
+  const teamOf = await User.query().load(Team.c.name).scalar()
+  is<Equal<typeof teamOf, string | null | undefined>>()
+  const whole = await User.query().scalar()
+  is<Equal<typeof whole, unknown>>()
+  const called = await User.query()
+    .load((user: User) => ({ name: user.name }))
+    .scalar()
+  is<Equal<typeof called, unknown>>()
+  const asked = await User.query().scalar<number>()
+  is<Equal<typeof asked, number | undefined>>()
+  const byDb = [
+    await db.scalar(User.select('name')),
+    await db.scalar<string>(User.select('email', 'name')),
+    await db.scalar(db.sql<{ name: string }>`select name from users`),
+    await db.sql<{ name: string }>`select name from users`.scalar(),
+    await db.scalar(q.select({ name: users.name }).from(users)),
+    await db.scalar<string>('select name from users'),
+  ] as const
+  is<
+    Equal<
+      typeof byDb,
+      readonly [
+        string | undefined,
+        string | undefined,
+        string | undefined,
+        string | undefined,
+        string | undefined,
+        string | undefined,
+      ]
+    >
+  >()
+  const unknowns = [
+    await db.scalar(User.query()),
+    await db.scalar('select 1'),
+    await db.sql`select 1`.scalar(),
+    await db.sql<{ a: number; b: string }>`select 1`.scalar(),
+    await db.scalar(q.select().from(users)),
+    await db.scalar(q.select({ user: users }).from(users)),
+    await db.scalar(q.select({ profile: users.profile }).from(users)),
+  ] as const
+  is<Equal<typeof unknowns, readonly [unknown, unknown, unknown, unknown, unknown, unknown, unknown]>>()
+  const annotated: ModelQuery<User> = User.query().where({ id: 1 }).limit(1)
+  void annotated
   // registry names
   const reg = createRegistry({ main: 'x', extra: { replica: 'y' } })
   class Post extends Model(reg, teams) {}

@@ -271,7 +271,11 @@ function prepare(
   if (chain !== undefined && compiled.cls !== 'read') refuseLeaving(compiled, engine, chain)
   if (compiled.cls === 'multi' && !(several && params.length === 0)) throw severalStatements(compiled)
   const rows = options?.into === undefined ? says : rowsInto(options.into, says, engine.dialect, spec)
-  const foreign = spec === firstColumn && rows?.value !== undefined ? valueOf(rows.value) : null
+  const value = spec === firstColumn ? rows?.value : undefined
+  // Makes of the rows of a foreign builder what `firstColumn` makes of others.
+  const foreign =
+    typeof value === 'function' ? (all: readonly unknown[]) => (all.length === 0 ? [] : [value(all)]) : null
+  const read = typeof value === 'object' ? value : spec
   const defaults = place.defaultsHere(engine, here)
   const tags = tagsOf(defaults) ?? engine.options.query.tags
   return new EngineOp(
@@ -280,7 +284,7 @@ function prepare(
     place.handleHere(),
     tags === undefined ? compiled : engine.statements.tag(compiled, tags),
     params,
-    specOf((foreign === null ? spec : null) ?? rows?.spec ?? null, engine, options),
+    specOf((foreign === null ? read : null) ?? rows?.spec ?? null, engine, options),
     foreign ?? (spec === null ? (rows?.decode ?? null) : null),
     rows?.maxRows ?? maxRows,
     engine.until(options, defaults),
@@ -315,11 +319,6 @@ function bind(form: Form | string, given: Params | undefined, { statements, dial
   } catch (error) {
     throw readable(error)
   }
-}
-
-/** Makes of the rows of a foreign builder what `firstColumn` makes of others. */
-function valueOf(value: (rows: readonly unknown[]) => unknown): (rows: readonly unknown[]) => unknown[] {
-  return (rows) => (rows.length === 0 ? [] : [value(rows)])
 }
 
 /** The answer to several statements is that to the last one, and its `results` are those of all. */

@@ -4,7 +4,8 @@ import type { EngineCore, QueryDefaults } from '../core.ts'
 import { postgres } from '../../postgres/dialect.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import type { Into, IntoRow } from '../../sql/into.ts'
-import type { DrizzleCommand, Params, Query } from '../../sql/statement.ts'
+import type { OnlyColumn, OnlyMember, ToValue } from '../../sql/first-column.ts'
+import type { Built, DrizzleCommand, Params, Query, ToStatement } from '../../sql/statement.ts'
 import { needsFunction, readAgain } from '../../util/options.ts'
 import { Printable, rejected } from '../../util/thrown.ts'
 import { currentChain, type Link } from '../context/chain.ts'
@@ -192,6 +193,8 @@ export abstract class Executor extends Printable {
   }
 
   /** The first column of the first row. Undefined when there is no row, null when it is NULL. (GINO: `scalar`.) */
+  scalar<V>(query: ToStatement & ToValue<V>, options?: QueryOptions | Handle): Promise<V | undefined>
+  scalar<R extends object>(query: Built<R>, options?: QueryOptions | Handle): Promise<OnlyColumn<R> | undefined>
   scalar<V = unknown>(query: Query<unknown>, options?: QueryOptions | Handle): Promise<V | undefined>
   scalar<V = unknown>(text: string, params?: Params, options?: QueryOptions | Handle): Promise<V | undefined>
   scalar<V>(
@@ -273,7 +276,7 @@ export abstract class Executor extends Printable {
    * A statement written as a template. Values become parameters; `sql.identifier`, `sql.join` and other fragments are
    * merged into the text. It runs when awaited, or by one of its methods.
    */
-  sql<R = Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): SqlQuery<R> {
+  sql<R = Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): SqlQuery<R, OnlyMember<R>> {
     return boundQuery<R>(this, compose<R>(this.dialectHere(), strings, values))
   }
 }

@@ -2,6 +2,7 @@
 // in the frame of the code that awaits it. If it was made in a transaction that has ended, it is refused.
 import type { Dialect } from '../../sql/dialect.ts'
 import type { Into, IntoRow } from '../../sql/into.ts'
+import type { ToValue } from '../../sql/first-column.ts'
 import { type MadeWith, type Statement, toStatement, type ToStatement } from '../../sql/statement.ts'
 import { asFragment } from '../../sql/tag.ts'
 import type { Enclosing, Handle } from '../context/frame.ts'
@@ -12,7 +13,7 @@ import { checkMadeIn } from './made-with.ts'
 import type { CursorOptions, IntoOptions, QueryOptions } from './query-options.ts'
 
 /** A statement made on an executor. Await it for all rows, or call a method such as `first()` or `one()`. */
-export interface SqlQuery<R> extends ToStatement<R>, PromiseLike<R[]> {
+export interface SqlQuery<R, V = unknown> extends ToStatement<R>, ToValue<V>, PromiseLike<R[]> {
   /** Every row. @throws {QueryError} when the server refuses the statement. */
   all<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I>[]>
   all(options?: QueryOptions | Handle): Promise<R[]>
@@ -29,7 +30,7 @@ export interface SqlQuery<R> extends ToStatement<R>, PromiseLike<R[]> {
   oneOrNone<const I extends Into>(options: IntoOptions<I>): Promise<IntoRow<I> | undefined>
   oneOrNone(options?: QueryOptions | Handle): Promise<R | undefined>
   /** The first column of the first row. Undefined when there is no row, null when it is NULL. */
-  scalar<V = unknown>(options?: QueryOptions | Handle): Promise<V | undefined>
+  scalar<T = V>(options?: QueryOptions | Handle): Promise<T | undefined>
   /** The command, the count of rows, and the rows. */
   status<const I extends Into>(options: IntoOptions<I>): Promise<Status<IntoRow<I>>>
   status(options?: QueryOptions | Handle): Promise<Status<R>>

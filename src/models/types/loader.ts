@@ -61,8 +61,43 @@ export type LoaderLike =
   | ((row: any, context: any, whole: LoadedRow) => unknown)
   | (new (row: any, context: any, whole: LoadedRow) => object)
 
-/** The type of the value that a loader makes of a row. */
-export type Loaded<L> = L extends AnyModel
+declare const ofTable: unique symbol
+
+/** Names the table whose rows instances stand for. No object has such a member. */
+export interface OfTable<Name> {
+  readonly [ofTable]?: Name
+}
+
+declare const ofAlias: unique symbol
+
+/** A column of an alias. No object has such a member. */
+export interface OfAlias {
+  readonly [ofAlias]?: true
+}
+
+/** The columns of an alias. */
+export type AliasColumns<Columns> = {
+  readonly [K in keyof Columns]: Columns[K] extends Column ? Columns[K] & OfAlias : Columns[K]
+}
+
+/** The name of the rows of an alias. */
+export type AliasName<Instance> = Instance extends OfTable<infer N extends string> ? `alias of ${N}` : unknown
+
+type TableOf<L extends Column> = typeof ofAlias extends keyof L
+  ? `alias of ${L['_']['tableName']}`
+  : L['_']['tableName']
+
+/** A column of another table is null where its row is missing (LEFT JOIN), as a model is. */
+type Value<L extends Column, Row> = L['_']['notNull'] extends true
+  ? Row extends OfTable<infer N>
+    ? TableOf<L> extends N
+      ? L['_']['data']
+      : L['_']['data'] | null
+    : L['_']['data']
+  : L['_']['data'] | null
+
+/** The type of the value that a loader makes of a row. `Row` is the instance of that row alone. */
+export type Loaded<L, Row = unknown> = L extends AnyModel
   ? InstanceType<L>
   : L extends HasRow<infer R>
     ? R
@@ -71,9 +106,7 @@ export type Loaded<L> = L extends AnyModel
       : L extends HasList<infer R>
         ? R[]
         : L extends Column
-          ? L['_']['notNull'] extends true
-            ? L['_']['data']
-            : L['_']['data'] | null
+          ? Value<L, Row>
           : L extends SQL<infer V>
             ? V
             : L extends SQL.Aliased<infer V>
@@ -83,8 +116,17 @@ export type Loaded<L> = L extends AnyModel
                 : L extends new (...a: any[]) => infer R
                   ? R
                   : L extends readonly LoaderLike[]
-                    ? { -readonly [I in keyof L]: Loaded<L[I]> }
+                    ? { -readonly [I in keyof L]: Loaded<L[I], Row> }
                     : never
 
+/** The type of the first column that a loader selects, as far as types know it. */
+export type FirstLoaded<L, Row> = L extends Column | SQL<any> | SQL.Aliased<any>
+  ? Loaded<L, Row>
+  : L extends readonly [infer First, ...(readonly unknown[])]
+    ? FirstLoaded<First, Row>
+    : unknown
+
 /** A nested model is null when its row is missing (LEFT JOIN). A `many` is then `[]`. */
-export type Attach<L> = L extends AnyModel | HasRow<any> | HasModel<any> ? Loaded<L> | null : Loaded<L>
+export type Attach<L, Row = unknown> = L extends AnyModel | HasRow<any> | HasModel<any>
+  ? Loaded<L> | null
+  : Loaded<L, Row>

@@ -6,7 +6,7 @@ import type { Fragment } from '../../sql/tag.ts'
 import type { Handle } from '../../engine/context/frame.ts'
 import type { QueryOptions } from '../../engine/query/query-options.ts'
 import type { Update } from './writes.ts'
-import type { Attach, Loaded, Loader, LoaderLike } from './loader.ts'
+import type { AliasColumns, AliasName, Attach, Loaded, Loader, LoaderLike, OfTable } from './loader.ts'
 import type { Attached, Shown } from './plain.ts'
 import type { ModelStatics } from './statics.ts'
 import type { ColumnsAndProps, Id, InsertOf, JsonRow, RowOf, SetOf } from './values.ts'
@@ -55,19 +55,26 @@ export interface AnyModel {
   readonly [modelTypes]: ModelTypes
 }
 
-/** Conditions as an object: a value means equal, `null` means IS NULL, a list means any of its values. Undefined is refused. */
-export type Filter<Row> = { readonly [K in keyof Row]?: Row[K] | readonly (Row[K] | null)[] | null }
+/**
+ * Conditions as an object: a value means equal, `null` means IS NULL, a list means any of its values, but for columns whose values are
+ * lists. Undefined is refused.
+ */
+export type Filter<Row> = {
+  readonly [K in keyof Row]?: NonNullable<Row[K]> extends readonly unknown[]
+    ? Row[K] | null
+    : Row[K] | readonly (Row[K] | null)[] | null
+}
 
 /** The same table under another name, for self-joins. (GINO: `Model.alias()`.) */
 export interface Aliased<C extends AnyModel> {
   /** Its columns. */
-  readonly c: C['c']
+  readonly c: AliasColumns<C['c']>
   /** The model. */
   readonly of: C
   /** A loader with further members, as `load()` of a model. */
   load<M extends Record<string, LoaderLike>>(
     map: M,
-  ): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K]> } & Attached<keyof M>>
+  ): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K], OfTable<AliasName<InstanceType<C>>>> } & Attached<keyof M>>
   /** A loader that is joined by this condition. */
   on(condition: SQL | Fragment): Loader<InstanceType<C>>
   /** A loader whose objects are told apart by these columns. */
@@ -78,7 +85,7 @@ export interface Aliased<C extends AnyModel> {
 export interface Distinct<Self> extends Loader<Self> {
   load<M extends Record<string, LoaderLike>>(
     map: M,
-  ): Loader<Self & { [K in keyof M]: Attach<M[K]> } & Attached<keyof M>>
+  ): Loader<Self & { [K in keyof M]: Attach<M[K], Self> } & Attached<keyof M>>
 }
 
 /** The methods of every instance. An instance stands for one row. */
@@ -138,7 +145,9 @@ export interface ModelClass<
   /** Makes an instance in memory with these values. It is not a row yet. */
   new (
     values?: Partial<RowOf<T, J>>,
-  ): RowOf<T, J> & ModelInstance<RowOf<T, J>, SetOf<T, J>, JsonRow<Omit<RowOf<T, J>, H | keyof J>>>
+  ): RowOf<T, J> &
+    ModelInstance<RowOf<T, J>, SetOf<T, J>, JsonRow<Omit<RowOf<T, J>, H | keyof J>>> &
+    OfTable<T['_']['name']>
   readonly [modelTypes]: {
     insert: InsertOf<T, J>
     id: Id<T, PK>

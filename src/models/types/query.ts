@@ -4,8 +4,9 @@ import type { Fragment } from '../../sql/tag.ts'
 import type { Handle } from '../../engine/context/frame.ts'
 import type { CursorOptions } from '../../engine/query/query-options.ts'
 import type { Status } from '../../engine/query/execute.ts'
+import type { ToValue } from '../../sql/first-column.ts'
 import type { ToStatement } from '../../sql/statement.ts'
-import type { Loaded, LoaderLike } from './loader.ts'
+import type { FirstLoaded, Loaded, LoaderLike } from './loader.ts'
 import type { Aliased, AnyModel, CallOptions, Filter } from './model.ts'
 
 /** A model, an alias or a table of Drizzle, to be joined. */
@@ -16,47 +17,49 @@ export type Comparable<R> = { [K in keyof R as R[K] extends (...args: never) => 
 
 /**
  * A query of a model. Immutable: each method returns a new query. It runs when awaited, or by a method such as `first()` or
- * `one()`. `R` is the type of a result, `F` the row for conditions.
+ * `one()`. `R` is the type of a result, `F` the row for conditions, `V` the first
+ * column.
  */
-export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, AsyncIterable<R> {
+export interface ModelQuery<R, F = R, V = unknown>
+  extends ToStatement<R>, ToValue<V>, PromiseLike<R[]>, AsyncIterable<R> {
   /**
    * Adds a condition: a Drizzle condition, or an object of equal members. In an object `null` means IS NULL, and a list
    * means any of its values. An undefined condition is ignored.
    * @throws {UnknownColumnError} for a member that the model does not have.
    * @throws {UsageError} for a member that is undefined.
    */
-  where(condition: SQL | Fragment | Filter<Comparable<F>> | undefined): ModelQuery<R, F>
+  where(condition: SQL | Fragment | Filter<Comparable<F>> | undefined): ModelQuery<R, F, V>
   /** Adds keys of the order, behind those of earlier calls. */
-  orderBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F>
+  orderBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F, V>
   /** The maximum number of objects, not rows, when lists are loaded. @throws {UsageError} unless it is a whole number from 0. */
-  limit(count: number): ModelQuery<R, F>
+  limit(count: number): ModelQuery<R, F, V>
   /** How many objects are left out in front. @throws {UsageError} unless it is a whole number from 0. */
-  offset(count: number): ModelQuery<R, F>
+  offset(count: number): ModelQuery<R, F, V>
   /** INNER JOIN, by the foreign key or by the condition. */
-  join(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F>
+  join(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F, V>
   /** LEFT JOIN, by the foreign key or by the condition. Loaders add the joins they need that are not made here. */
-  leftJoin(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F>
+  leftJoin(target: Joinable, on?: SQL | Fragment): ModelQuery<R, F, V>
   /** Adds keys of GROUP BY. */
-  groupBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F>
+  groupBy(...by: readonly (Column | SQL | Fragment)[]): ModelQuery<R, F, V>
   /** Adds a condition on groups. */
-  having(condition: SQL | Fragment): ModelQuery<R, F>
+  having(condition: SQL | Fragment): ModelQuery<R, F, V>
   /**
    * Locks the rows of the model until the transaction ends. `page()` locks one more than it gives, and an offset those it leaves out.
    * `count()`, `exists()`, groups and `distinct()` are refused with it: they have no rows to lock. (PostgreSQL: FOR UPDATE OF.)
    */
-  forUpdate(options?: LockOptions): ModelQuery<R, F>
+  forUpdate(options?: LockOptions): ModelQuery<R, F, V>
   /**
    * Sets the loader: what rows become, and which tables are joined for it.
    * @throws {UsageError} for a value that is not a loader.
    */
-  load<L extends LoaderLike>(loader: L, options?: LoadOptions): ModelQuery<Loaded<L>, F>
+  load<L extends LoaderLike>(loader: L, options?: LoadOptions): ModelQuery<Loaded<L, F>, F, FirstLoaded<L, F>>
   /** Sets where it runs, and its time limit. Options of a call override them. */
-  options(options: CallOptions | Handle): ModelQuery<R, F>
+  options(options: CallOptions | Handle): ModelQuery<R, F, V>
   /**
    * The rows after a cursor of `page()`, in the same order, which the primary key makes total.
    * @throws {UsageError} for a text that is not a cursor of this order.
    */
-  after(cursor: string | null | undefined): ModelQuery<R, F>
+  after(cursor: string | null | undefined): ModelQuery<R, F, V>
   /** The rows up to the limit, and the cursor for the next page. @throws {UsageError} without a limit. */
   page(options?: CallOptions | Handle): Promise<Page<R>>
   /** Every object. */
@@ -70,7 +73,7 @@ export interface ModelQuery<R, F = R> extends ToStatement<R>, PromiseLike<R[]>, 
   /** The only object, or undefined. @throws {MultipleResultsError} when there is more than one. */
   oneOrNone(options?: CallOptions | Handle): Promise<R | undefined>
   /** The first column of the first row. */
-  scalar<V = unknown>(options?: CallOptions | Handle): Promise<V | undefined>
+  scalar<T = V>(options?: CallOptions | Handle): Promise<T | undefined>
   /** The command, the count of rows, and the objects. */
   status(options?: CallOptions | Handle): Promise<Status<R>>
   /** The number of objects. A limit is respected. */

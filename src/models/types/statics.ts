@@ -88,10 +88,10 @@ export interface ModelStatics {
     condition: SQL | Fragment | Filter<Types<C>['row']> | undefined,
   ): ModelQuery<InstanceType<C>>
   /** Plain objects of some columns and JSON properties. @throws {UnknownColumnError} for others. */
-  select<C extends AnyModel, const K extends keyof Types<C>['row'] & string>(
+  select<C extends AnyModel, const K extends readonly (keyof Types<C>['row'] & string)[]>(
     this: C,
-    ...keys: readonly K[]
-  ): ModelQuery<Simplify<Pick<Types<C>['row'], K>>, Types<C>['row']>
+    ...keys: K
+  ): ModelQuery<Simplify<Pick<Types<C>['row'], K[number]>>, Types<C>['row'], Types<C>['row'][K[0]]>
   /** Changes many rows by one statement: those of `.where(…)`, or `.everyRow()`. Returns their number. */
   update<C extends AnyModel>(
     this: C,
@@ -107,7 +107,7 @@ export interface ModelStatics {
   load<C extends AnyModel, M extends Record<string, LoaderLike>>(
     this: C,
     map: M,
-  ): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K]> } & Attached<keyof M>>
+  ): Loader<InstanceType<C> & { [K in keyof M]: Attach<M[K], InstanceType<C>> } & Attached<keyof M>>
   /** A loader that joins by this condition instead of the foreign key. */
   on<C extends AnyModel>(this: C, condition: SQL | Fragment): Loader<InstanceType<C>>
   /** A loader that makes one instance from rows with equal values in these columns. Default: the primary key. */

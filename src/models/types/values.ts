@@ -65,7 +65,10 @@ interface ViewMark {
 
 /** A view as if it were a table: what is a column of it counts. */
 export type ViewTable<V extends View> = Omit<Table, '_'> & {
-  readonly _: Omit<Table['_'], 'columns'> & { readonly columns: OnlyColumns<V['_']['selectedFields']> }
+  readonly _: Omit<Table['_'], 'columns' | 'name'> & {
+    readonly columns: OnlyColumns<V['_']['selectedFields']>
+    readonly name: V['_']['name']
+  }
 } & ViewMark
 
 type OnlyColumns<F> = { [K in keyof F as F[K] extends Column ? K : never]: Extract<F[K], Column> }

@@ -75,7 +75,13 @@ const maps: Readonly<Record<string, (text: string) => unknown>> = {
   PgPointTuple: (text) => readPair(text),
   PgVector: (text) => JSON.parse(text) as unknown,
   MySqlBoolean: (text) => text !== '0',
-  MySqlDate: (text) => new Date(text),
+  // `0000-00-00` and the 30th of February are no days: they stay text, as times do.
+  MySqlDate: (text) => (isDay(text) ? new Date(text) : text),
+}
+
+function isDay(text: string): boolean {
+  const date = new Date(text)
+  return !Number.isNaN(date.getTime()) && date.toISOString().slice(0, 10) === text
 }
 
 const named = ([x, y]: readonly number[]): unknown => ({ x, y })

@@ -98,8 +98,8 @@ function compilation(
   { source }: QueryState,
   facts: ListFacts | null,
 ): Compilation {
-  const { spec, assembly, decode, pairs } = head
-  const statement: Statement = { sql: text, params, spec, decode, dialect: source.dialect.family }
+  const { spec, value, assembly, decode, pairs } = head
+  const statement: Statement = { sql: text, params, spec, value, decode, dialect: source.dialect.family }
   if (!head.asRows || assembly === null) return { statement, assembly, objects: null }
   const objects = (rows: readonly unknown[]): readonly unknown[] => {
     if (pairs !== null && rows[0] === null && facts !== null) throw facts.unpaired(assembly.lists)

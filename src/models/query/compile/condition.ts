@@ -1,9 +1,11 @@
 // The arguments of `where` as conditions that can be written: Drizzle's SQL as it is, an object as equality of its members.
 import { type Column, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm'
-import { isSqlLike } from '../../../builder/drizzle/core/render.ts'
-import { GeneverError, UnknownColumnError, UsageError } from '../../../errors/index.ts'
+import { GeneverError, ParameterError, UnknownColumnError, UsageError } from '../../../errors/index.ts'
 import { describeType, isPlain } from '../../../util/options.ts'
 import { sqlGiven } from '../given.ts'
+import { kinds } from '../../json/kinds.ts'
+import { isSqlLike } from '../../../builder/drizzle/core/render.ts'
+import { jsonText } from '../../../sql/parameters.ts'
 import type { ModelColumn } from '../../meta/model-column.ts'
 import type { ModelMeta } from '../../meta/model-meta.ts'
 import type { SqlText } from '../../meta/sql-text.ts'
@@ -148,6 +150,26 @@ export function unknownKeys(meta: ModelMeta, given: readonly string[], known: re
   )
 }
 
+/** @throws {UsageError} on a database that compares JSON by its text, or not at all. */
+function checkEqualsJson(key: string, { dialect }: ModelMeta): void {
+  if (dialect.models.equalsJson) return
+  throw new UsageError(
+    `where({ ${key} }) compares JSON, which ${dialect.title} does by its text, or not at all: equal values may differ. Compare a member of it, or write the ` +
+      'condition as SQL, such as json_equals(…) of MariaDB.',
+  )
+}
+
+function jsonOf(key: string, value: readonly unknown[]): string {
+  return jsonText(value, (what) => {
+    throw new ParameterError(`The value of where({ ${key} }) ${what}.`)
+  })
+}
+
+/** A number of a column of four bytes, which MySQL compares as the double that it is. */
+function asStored(model: ModelColumn | undefined, value: unknown): unknown {
+  return typeof value === 'number' && model?.column.columnType === 'MySqlFloat' ? Math.fround(value) : value
+}
+
 function equality(key: string, column: Column | SQL, value: unknown, meta: ModelMeta): SQL | Equality {
   if (value === undefined)
     throw new UsageError(
@@ -155,12 +177,15 @@ function equality(key: string, column: Column | SQL, value: unknown, meta: Model
     )
   if (value === null) return isNull(column)
   const model = meta.byKey.get(key)
+  const kind = meta.properties.get(key)?.kind
+  if ((model?.isJson === true || kind?.type === 'json') && !isSqlLike(value)) checkEqualsJson(key, meta)
+  if (kind === kinds.array && Array.isArray(value)) return sql`${column} = ${jsonOf(key, value)}`
   if (!Array.isArray(value) || (model !== undefined && (model.isArray || model.isJson))) {
     if (model === undefined || isSqlLike(value)) return eq(column as Column, value)
-    return new Equality(column as Column, model, value)
+    return new Equality(column as Column, model, asStored(model, value))
   }
   if (value.length === 0) return sql`false`
-  const given = value.filter((item) => item !== null)
+  const given = value.filter((item) => item !== null).map((item: unknown) => asStored(model, item))
   const listed = given.length === 0 ? undefined : inArray(column as Column, given)
   if (given.length === value.length) return listed as SQL
   return listed === undefined ? isNull(column) : sql`(${listed} or ${isNull(column)})`

@@ -35,6 +35,8 @@ export interface Head {
   readonly params: readonly unknown[]
   readonly joins: Joins
   readonly spec: RowSpec
+  /** The first column alone, read as it is declared. */
+  readonly value: RowSpec
   /** Null when the driver makes the rows in one step. */
   readonly assembly: Assembly | null
   readonly decode: Statement['decode']
@@ -109,6 +111,10 @@ function textOf(beside: readonly SQL[], { source }: QueryState): string | null {
   if (params.length > 0 || written.functions !== functions) return null
   texts.set(beside, text)
   return text
+}
+
+function firstOf({ columns, types = 0, formats }: RowSpec): RowSpec {
+  return { into: 'scalar', make: null, columns, types, formats }
 }
 
 /** The lists that a query loads. */
@@ -212,6 +218,7 @@ function makeHead(
     params: text.params,
     joins,
     spec,
+    value: firstOf(spec),
     assembly,
     decode: made === null ? (keys === null ? meta.loaded : undefined) : decoder(made, correlates === null),
     asRows: correlates === null,
