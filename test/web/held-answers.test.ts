@@ -266,6 +266,26 @@ describe('an answer whose head was sent before its transaction began', () => {
   })
 })
 
+test('an error of a handler behind its answer takes nothing from the answer, and is logged', async () => {
+  const lines: string[] = []
+  const log = { info: () => {}, warn: () => {}, error: (line: string) => void lines.push(line) }
+  const web = genever(db, { log })
+  const app = express().set('env', 'test').use(web)
+  app.get(
+    '/',
+    web.transactional(async (_request, response) => {
+      await note(db, 'kept')
+      response.send('first')
+      response.send('second')
+    }),
+  )
+  await using served = await serve(app)
+
+  expect(await ask(served.port, 'GET /')).toEqual({ status: 200, body: 'first' })
+  expect(await notes()).toEqual(['kept'])
+  expect(lines).toEqual([expect.stringContaining('A handler failed after it had answered: Error: Cannot set headers')])
+})
+
 /** The code of what it throws. */
 function thrownBy(work: () => unknown): unknown {
   try {
