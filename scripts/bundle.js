@@ -21,12 +21,19 @@ const shared = 'genever-parts'
 const together = [
   // Errors and texts of values: these import nothing of Node.
   { name: 'plain', of: ['postgres/types/index.js'], and: ['driver/socket/driver.js'] },
-  { name: 'base', of: ['cli/index.js', 'observe/otel/index.js', 'sync/index.js'], and: ['index.js'] },
-  // What models and builders need: no connections and no options of them.
+  // What all others need beside `index.js`, above all models and builders: no connections and no options of them.
   {
     name: 'query',
-    of: ['models/index.js', 'schema/index.js', 'builder/drizzle/index.js', 'builder/kysely/index.js'],
-    and: ['index.js'],
+    of: [
+      'cli/index.js',
+      'observe/otel/index.js',
+      'sync/index.js',
+      'models/index.js',
+      'schema/index.js',
+      'builder/drizzle/index.js',
+      'builder/kysely/index.js',
+    ],
+    and: ['index.js', 'engine/open/scope-works.js'],
   },
   { name: 'genever', of: ['index.js'] },
   // With what drivers share, as those of PostgreSQL and of MySQL do.
@@ -35,6 +42,7 @@ const together = [
     of: ['engine/open/make-engine.js', 'driver/mysql/driver.js'],
     and: ['engine/open/make-engine.js', 'driver/socket/driver.js'],
   },
+  // What the first statement of a process does without.
   { name: 'scopes', of: ['engine/open/scope-works.js'] },
   { name: 'postgres', of: ['driver/socket/driver.js'] },
   { name: 'pg', of: ['driver/pg/driver.js'] },
@@ -102,10 +110,29 @@ function loads(paths) {
   return all
 }
 
+const runtime = output.find(({ name }) => name === 'rolldown-runtime')
+/** The helpers of rolldown, each in one line, by the names under which it exports them. */
+const helpers = new Map()
+if (runtime !== undefined)
+  for (const [, local, exported] of runtime.code.matchAll(/(\w+) as (\w+)/g)) {
+    const text = new RegExp(`^var ${local} = (.*?);$(?=\\n(?:var|export) )`, 'ms').exec(runtime.code)?.[1]
+    helpers.set(exported, text.replaceAll(/\s+/g, ' ').replaceAll('__defProp(', 'Object.defineProperty('))
+  }
+
+/** With the helpers that it uses in place of their import: a file of less, and each line where it was. */
+function withHelpers(code) {
+  return code.replace(/^import (?:\{(.*)\} from )?"[./\w-]*\/rolldown-runtime\.js";$/m, (_, names = '') =>
+    [...names.matchAll(/(\w+) as ([\w$]+)/g)]
+      .map(([, exported, local]) => `const ${local} = ${helpers.get(exported)};`)
+      .join(' '),
+  )
+}
+
 for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' }))
   if (/\.js(\.map)?$/.test(file)) rmSync(join(dist, file))
 for (const each of output) {
+  if (each === runtime || each.fileName === `${runtime?.fileName}.map`) continue
   const file = join(dist, each.fileName)
   mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, each.type === 'chunk' ? each.code : each.source)
+  writeFileSync(file, each.type === 'chunk' ? withHelpers(each.code) : each.source)
 }
