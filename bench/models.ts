@@ -1,7 +1,8 @@
 // `npm run bench -- models`: Genever's models beside other libraries on the same tables: node-postgres with named statements,
-// Drizzle and Kysely, and those of `bench/orms` (`--install` installs them). All run over node-postgres. One process, one async
-// context, a pool of the same size for each; sides take turns in short rounds, and every answer is checked before.
+// Drizzle and Kysely, and those of `bench/orms` (`--install` installs them). All but Genever and Prisma run over node-postgres. One
+// process, one async context, a pool of the same size for each; sides take turns in short rounds, and every answer is checked before.
 //
+// --driver socket (Genever's; pg: it runs over node-postgres too),
 // --rounds 15, --ms 60 (a round of a side), --only get,page,…, --sides genever,drizzle (parts of names),
 // --before FOLDER (another checkout after `npm run build:bench` there: its sides are named "before: …")
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     sides: { type: 'string' },
     before: { type: 'string' },
+    driver: { type: 'string', default: 'socket' },
     install: { type: 'boolean', default: false },
   },
 })
@@ -73,7 +75,7 @@ async function measureAll(): Promise<void> {
 
 async function* openAll(): AsyncGenerator<ModelSides> {
   yield nodePostgres(database.url, poolSize)
-  yield genever(database.url, poolSize, { driver: 'pg' })
+  yield genever(database.url, poolSize, { driver: values.driver })
   for (const open of [drizzle045, kysely]) yield open(database.url, poolSize)
   if (ormsInstalled()) yield* orms(database.url, poolSize)
   if (values.before !== undefined) yield await openBefore(values.before)
@@ -81,7 +83,7 @@ async function* openAll(): AsyncGenerator<ModelSides> {
 
 async function openBefore(checkout: string): Promise<ModelSides> {
   const { genever: open } = (await import(builtIn(checkout, 'models/genever.js'))) as { genever: typeof genever }
-  const { sides, close } = await open(database.url, poolSize, { driver: 'pg' })
+  const { sides, close } = await open(database.url, poolSize, { driver: values.driver })
   return { sides: sides.map((side) => ({ ...side, name: `before: ${side.name}`, kind: 'engine' })), close }
 }
 
