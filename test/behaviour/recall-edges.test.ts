@@ -160,8 +160,10 @@ forEachDriver(
         `
     import { createDb } from 'genever'
     const db = createDb(process.env.TARGET, { pool: { max: 1 } })
-    const other = db.scope(async () => { await db.scalar('select 1'); await new Promise(() => {}) })
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    let ran
+    const running = new Promise((resolve) => (ran = resolve))
+    const other = db.scope(async () => { await db.scalar('select 1'); ran(); await new Promise(() => {}) })
+    await running
     console.log(await db.scalar('select 7'), db.stats().recalls)
     void other
     `,
