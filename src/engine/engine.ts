@@ -47,7 +47,7 @@ export interface EngineStats extends PoolStats {
 
 export const closeChecks: Checks<CloseOptions> = { timeoutMs: duration }
 
-const ofTransaction: SlotTerms = {}
+const ofTransaction: SlotTerms = { what: '', explicit: false, settings: undefined }
 
 /** The connections of one database and the queries on them. (GINO: `GinoEngine`.) */
 export class Engine extends Source implements AsyncDisposable {
@@ -238,7 +238,7 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   /** @internal A slot for code with this chain. @throws {TransactionStateError} when its settings ended with their scope. */
-  openSlot(chain: Link | undefined, { what = '', explicit = false, settings }: SlotTerms = ofTransaction): Slot {
+  openSlot(chain: Link | undefined, { what, explicit, settings }: SlotTerms = ofTransaction): Slot {
     const all = chain === undefined && settings === undefined ? null : mergedSettings(this, chain, settings)
     return new this.works.Slot(this, all, explicit, this.leaks === null || what === '' ? what : placed(what))
   }

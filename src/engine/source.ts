@@ -190,7 +190,7 @@ export abstract class Source extends ClientSource {
       }
     }
     const after = engine.works.reached(engine, options.after)
-    const slot = engine.openSlot(chain, { what: 'scope', settings: own })
+    const slot = engine.openSlot(chain, { what: 'scope', explicit: false, settings: own })
     if (engine.hosts !== null && options.hold !== true)
       slot.reads = engine.works.openReads(engine.hosts, options, after)
     const connection = new Connection(engine, slot, chain, 'owner', defaultsOf(options, engine, chain))
@@ -232,7 +232,7 @@ export abstract class Source extends ClientSource {
       if (options.lazy !== true) await borrowOrRelease(connection, options.timeoutMs)
       return connection
     }
-    const slot = engine.openSlot(chain, { what: 'acquire()', explicit: true })
+    const slot = engine.openSlot(chain, { what: 'acquire()', explicit: true, settings: undefined })
     slot.madeIn = quietAmbientFrame(engine, chain)
     const connection = new Connection(engine, slot, chain, 'owner', defaultsOf(options, engine, chain))
     if (options.hold !== false) connection.hold()

@@ -98,11 +98,11 @@ export interface Works extends FirstWorks {
 /** What a slot is opened for. Default: a transaction, which says in messages where it was begun. */
 export interface SlotTerms {
   /** Its maker, for messages. */
-  readonly what?: string
+  readonly what: string
   /** Made by `acquire()`: the user may type transaction control on it. */
-  readonly explicit?: boolean
-  /** On top of those around it. */
-  readonly settings?: Settings | undefined
+  readonly explicit: boolean
+  /** On top of those around it. Never left out: what is missing is read from `Object.prototype`. */
+  readonly settings: Settings | undefined
 }
 
 /** The engine, for its handles and for its works. */

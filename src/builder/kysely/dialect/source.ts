@@ -32,7 +32,7 @@ export async function connectionOf(source: KyselySource, atOnce: boolean): Promi
   const frame = ambientFrame(engine, chain)
   if (frame?.transaction) return statementsOf(source.at(frame.transaction.handle as Transaction))
   const shared = (frame?.slot ?? null) as Slot | null
-  const slot = shared ?? engine.openSlot(chain, { what: 'Kysely connection' })
+  const slot = shared ?? engine.openSlot(chain, { what: 'Kysely connection', explicit: false, settings: undefined })
   const as = shared === null ? 'owner' : 'reusing'
   const connection = new Connection(engine, slot, chain, as, ambientDefaults(engine, chain))
   // What Kysely takes it for may be the session.
