@@ -150,7 +150,7 @@ export function reportConnection(
 ): void {
   if (!connectionChannel.hasSubscribers) return
   const durationMs = clock.now() - since
-  const error = failure === null ? {} : { error: causeOf(failure) ?? errorOf(failure) }
+  const error = failure === null ? {} : { error: errorOf(failure, causeOf(failure)) }
   const where = host === undefined ? {} : { host }
   connectionChannel.publish({ engine: name, connection, event, durationMs, ...error, ...where })
 }
@@ -171,9 +171,9 @@ export function reportTimeout(engine: EngineCore, { phase, waitedMs = 0 }: Refus
   waitChannel.publish({ engine: engine.name, event: 'timeout', waiting, waitMs: waitedMs, phase })
 }
 
-/** SQLSTATE, the reason it was refused, or the kind of failure. */
-function errorOf({ fields, refusal, kind }: Failure): string {
-  return fields?.['code'] ?? refusal?.reason ?? kind
+/** SQLSTATE, which says more than how the connection ended behind it; else what it was by, the reason it was refused, or the kind of failure. */
+function errorOf({ fields, refusal, kind }: Failure, by?: string): string {
+  return fields?.['code'] ?? by ?? refusal?.reason ?? kind
 }
 
 /** What Node.js says of a connection: `ECONNREFUSED`. */
