@@ -36,10 +36,9 @@ const { values } = parseArgs({
   },
 })
 const [rounds, blockMs] = [Number(values.rounds), Number(values.ms)]
-/** A side is warm after so many operations, or so many blocks of four times the usual length: 20 for each 8,000. Of long ones 4. */
+/** A side is warm after so many operations, or so many blocks of four times the usual length: 20 for each 8,000. */
 const warmAfter = Number(values.warm)
 const mostWarmUps = Math.ceil(warmAfter / 400)
-const longWarmUps = Math.ceil(warmAfter / 2_000)
 const longRounds = Math.max(3, Math.round(rounds / 3))
 
 await using database = await benchDatabase()
@@ -98,15 +97,15 @@ async function report(name: string, workload: Workload, sides: readonly Measurab
 
 async function takeTurns(name: string, workload: Workload, taking: readonly Measurable[]): Promise<Cost[][]> {
   const samples = taking.map((): Cost[] => [])
-  if (workload.long !== true) await warmUp(taking, name)
-  else for (let run = 0; run < longWarmUps; run++) for (const side of taking) await side.measure(name, 1)
+  const ms = workload.long === true ? 0 : blockMs
+  await warmUp(taking, name)
   for (let round = 0; round < (workload.long === true ? longRounds : rounds); round++) {
     if (workload.needs === 'createMany' || workload.needs === 'create') await onServer(database.url, 'truncate notes')
     for (let turn = 0; turn < taking.length; turn++) {
       const at =
         (round % 2 === 0 ? turn + round : taking.length * 2 - 1 - turn - (round % taking.length)) % taking.length
       globalThis.gc?.({ type: 'minor' })
-      samples[at]?.push(await (taking[at] as Measurable).measure(name, blockMs))
+      samples[at]?.push(await (taking[at] as Measurable).measure(name, ms))
     }
   }
   return samples

@@ -115,6 +115,6 @@ export const workloads: Readonly<Record<string, Workload>> = {
 }
 
 /** Runs a workload for so long, and at least once. */
-export function block(work: Work, { loops, run, long }: Workload, ms: number): Promise<Cost> {
-  return costOf(() => run(work), long === true ? 0 : ms, loops)
+export function block(work: Work, { loops, run }: Workload, ms: number): Promise<Cost> {
+  return costOf(() => run(work), ms, loops)
 }
