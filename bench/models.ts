@@ -1,5 +1,5 @@
 // `npm run bench -- models`: Genever's models beside other libraries on the same tables: node-postgres with named statements,
-// Drizzle and Kysely, and those of `bench/orms` (`--install` installs them). All but Genever and Prisma run over node-postgres. One
+// Drizzle and Kysely, and those of `bench/orms` (`--install` installs them). All others run over node-postgres. One
 // process, one async context, a pool of the same size for each; sides take turns in short rounds, and every answer is checked before.
 //
 // --driver socket (Genever's; pg: it runs over node-postgres too),
