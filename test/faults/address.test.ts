@@ -119,7 +119,9 @@ test('a cancel request goes to the address of the connection it is for, wherever
   expect(await told).toBeInstanceOf(QueryTimeoutError)
 
   expect(await db.scalar('select 7')).toBe(7)
-  expect([old.arrived, next.arrived]).toEqual([2, 0])
+  // A request that has had no effect for a while is sent again.
+  expect(old.arrived).toBeGreaterThanOrEqual(2)
+  expect(next.arrived).toBe(0)
   expect(
     await onServer(
       `select 1 from pg_stat_activity where state = 'active' and query like $1 and pid <> pg_backend_pid()`,
