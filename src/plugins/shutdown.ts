@@ -1,8 +1,7 @@
 // The end of a server that has no hooks for it: requests are answered first, then the database is closed, each with a
 // deadline. It installs no signal handler and ends no process: whoever calls it does.
 import type { Db } from '../db/db.ts'
-import { type ClosableServer, closeAll, closeIdle, databasesOf, drain, idleCheckMs } from '../registry/serve.ts'
-import { clock } from '../util/clock.ts'
+import { type ClosableServer, databasesOf, drain, drainWithin } from '../registry/serve.ts'
 import { inRoot } from '../util/context.ts'
 import { callOptions } from '../engine/handle.ts'
 import { UsageError } from '../errors/index.ts'
@@ -56,21 +55,9 @@ export async function gracefulShutdown(
 
 const late = 'Some requests were not answered in time; their connections were closed.'
 
-/**
- * For a framework that closes its server itself, and waits for running requests without a deadline. Closes sockets as they become
- * idle, and the others after `timeoutMs`, until the returned function is called.
- */
-export function drainWithin(server: ClosableServer, timeoutMs: number, log: PluginLogger): () => void {
-  // A connection that is kept alive becomes idle only when its response is over.
-  const idle = clock.setInterval(() => closeIdle(server), idleCheckMs)
-  const deadline = clock.setTimeout(() => {
-    log.warn(late)
-    closeAll(server)
-  }, timeoutMs)
-  return () => {
-    clock.clearInterval(idle)
-    clock.clearTimeout(deadline)
-  }
+/** For a framework that closes its server itself: as `drainWithin`, and says so at the deadline. */
+export function drainLogging(server: ClosableServer, timeoutMs: number, log: PluginLogger): () => void {
+  return drainWithin(server, timeoutMs, () => log.warn(late))
 }
 
 /** @throws {UsageError} for what cannot be closed. */

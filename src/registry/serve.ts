@@ -36,7 +36,7 @@ const checks: Checks<ServeOptions> = {
   timeoutMs: milliseconds(0),
 }
 
-export const idleCheckMs = 50
+const idleCheckMs = 50
 
 /** What a session of HTTP/2 has for its end. */
 export interface Session {
@@ -77,13 +77,13 @@ function keep<T extends Pick<Session, 'once'>>(all: WeakMap<object, Set<T>>, ser
 }
 
 /** Closes what serves no request; a session of HTTP/2 closes behind those that run on it, and takes no further ones. */
-export function closeIdle(server: ClosableServer): void {
+function closeIdle(server: ClosableServer): void {
   server.closeIdleConnections?.()
   for (const session of sessions.get(server) ?? []) session.close()
 }
 
 /** Closes what is left at a deadline: running requests, web sockets, sessions of HTTP/2. */
-export function closeAll(server: ClosableServer): void {
+function closeAll(server: ClosableServer): void {
   server.closeAllConnections?.()
   for (const socket of sockets.get(server) ?? []) socket.destroy()
 }
@@ -185,20 +185,31 @@ function onSessions(server: ClosableServer & { readonly on?: unknown }): void {
   if (typeof server.on === 'function') server.on.call(server, 'session', (session: Session) => watchSession(session))
 }
 
+/**
+ * For a server that is being closed, and waits for running requests without a deadline. Closes sockets as they become idle, and the
+ * others after `timeoutMs`, until the returned function is called.
+ */
+export function drainWithin(server: ClosableServer, timeoutMs: number, late: () => void): () => void {
+  // A connection that is kept alive becomes idle only when its response is over.
+  const idle = clock.setInterval(() => closeIdle(server), idleCheckMs)
+  const deadline = clock.setTimeout(() => {
+    late()
+    closeAll(server)
+  }, timeoutMs)
+  return () => {
+    clock.clearInterval(idle)
+    clock.clearTimeout(deadline)
+  }
+}
+
 /** Refuses new connections and waits for running requests; false: they were broken at the deadline. */
 export function drain(server: ClosableServer, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
-    // A connection that is kept alive becomes idle only when its response is over.
-    const idle = clock.setInterval(() => closeIdle(server), idleCheckMs)
+    const stop = drainWithin(server, timeoutMs, () => end(false))
     const end = (drained: boolean): void => {
-      clock.clearInterval(idle)
-      clock.clearTimeout(deadline)
+      stop()
       resolve(drained)
     }
-    const deadline = clock.setTimeout(() => {
-      closeAll(server)
-      end(false)
-    }, timeoutMs)
     const result = server.close(() => end(true))
     if (isThenable(result))
       void Promise.resolve(result).then(

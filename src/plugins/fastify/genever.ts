@@ -8,7 +8,7 @@ import { type Checks, milliseconds } from '../../util/options.ts'
 import { type PluginOptions } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
 import type { Routed } from '../request/scope.ts'
-import { drainWithin } from '../shutdown.ts'
+import { drainLogging } from '../shutdown.ts'
 import { health } from './health.ts'
 import { refusedEarly, wrapRoutes } from './transaction.ts'
 
@@ -32,7 +32,7 @@ const register = async (app: FastifyInstance, given: GeneverFastifyOptions): Pro
   app.decorate(as, db)
   let drained = (): void => {}
   app.addHook('preClose', (done) => {
-    drained = drainWithin(app.server, drainTimeoutMs, plugin.log)
+    drained = drainLogging(app.server, drainTimeoutMs, plugin.log)
     done()
   })
   // The server has closed by now.

@@ -14,7 +14,7 @@ import { convertNotFound } from '../not-found/routes.ts'
 import type { Host } from './host.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { WebPlugin } from '../../plugin.ts'
-import { drainWithin } from '../../shutdown.ts'
+import { drainLogging } from '../../shutdown.ts'
 import type { RequestScope, Routed } from '../../request/scope.ts'
 
 /** The host, in the module of its database only. */
@@ -57,7 +57,7 @@ export class GeneverCore implements NestModule, BeforeApplicationShutdown, OnApp
     const server = this.#adapters.httpAdapter?.getHttpServer() as ClosableServer | undefined
     if (server === undefined || server === null) return
     const { drainTimeoutMs, plugin } = this.#host
-    this.#drained = drainWithin(server, drainTimeoutMs, plugin.log)
+    this.#drained = drainLogging(server, drainTimeoutMs, plugin.log)
   }
 
   /** The HTTP server is closed by now. */
