@@ -5,6 +5,8 @@ import type { Exchange } from './exchange.ts'
 import { isRepeatable, standsFirst } from './op-rules.ts'
 import type { Status } from './outcome.ts'
 
+const none: readonly Exchange[] = []
+
 export class ExchangeQueue {
   readonly #units: Exchange[] = []
   #sent = 0
@@ -60,6 +62,7 @@ export class ExchangeQueue {
 
   /** Takes out those that were to be sent once more and come too late for that: this one, which has run, was to run after them. */
   overtaken(by: Exchange): readonly Exchange[] {
+    if (this.#repeated.length === 0) return none
     const late = this.#repeated.filter((each) => !mayPass(each, by))
     for (const each of late) this.remove(each)
     return late

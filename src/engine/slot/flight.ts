@@ -39,7 +39,7 @@ export class Flight {
   /** It was prepared: it does not end with its connection. */
   #prepared = false
   /** What was sent while it was. */
-  readonly #ofTyped = new WeakSet<EngineOp>()
+  #ofTyped: WeakSet<EngineOp> | null = null
   /**
    * How it was lost, with its connection or by a failure that is the end of it all: until another one is begun, or it is rolled back,
    * nothing is sent in its name.
@@ -90,13 +90,13 @@ export class Flight {
   add(op: EngineOp, fence: boolean): void {
     this.ops.push(op)
     if (fence) this.#fence = op
-    if (this.#typed) this.#ofTyped.add(op)
+    if (this.#typed) (this.#ofTyped ??= new WeakSet()).add(op)
     if (op.stmt.cls === 'control') this.#typed = true
   }
 
   /** Whether it was sent within a transaction begun by text. */
   isOfTyped(op: EngineOp): boolean {
-    return this.#ofTyped.has(op)
+    return this.#ofTyped?.has(op) === true
   }
 
   /** The connection is gone. True: with a transaction begun by text. */
