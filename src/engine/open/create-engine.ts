@@ -146,6 +146,6 @@ export async function openEngine(
   if (bakery !== null) engine.bakeries.add(bakery)
   opening.engine = engine
   await inRoot(() => warm(engine, opening))
-  while (opening.needs !== null) [, opening.needs] = [await opening.needs, null]
+  if (opening.needs !== null) await opening.needs
   return engine
 }
