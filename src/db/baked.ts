@@ -23,6 +23,7 @@ import { cursorChecks, optionsOf, queryChecks } from '../engine/query/query-term
 import { boundQuery, type SqlQuery } from '../engine/query/sql-query.ts'
 import { placeholders, Recipe, type RowLoader, toRecipe } from '../sql/baked.ts'
 import type { Dialect } from '../sql/dialect.ts'
+import type { OnlyColumn, ToValue } from '../sql/first-column.ts'
 import type { Into, IntoRow } from '../sql/into.ts'
 import {
   adaptBaked,
@@ -43,6 +44,12 @@ export type { RowLoader } from '../sql/baked.ts'
 
 /** A query that can be baked, instead of text: one that was built, with or without rows. */
 export type Bakeable<R> = Query<R> | DrizzleCommand
+
+/**
+ * What `bake()` takes: a text, a query, or a function that makes one with placeholders. `R` is a row, `P` the parameters, `V` the first
+ * column.
+ */
+export type Bakes<R, P, V> = (Bakeable<R> & ToValue<V>) | ((params: P) => Bakeable<R> & ToValue<V>) | string
 
 /** Options of a single run. Without `on` it runs on the `db` it was baked on, where that `db` is at the time of the run. */
 export type BakedOptions = QueryOptions
@@ -66,11 +73,11 @@ export type BakedArguments<P, Options = BakedOptions | Handle> =
   Partial<P> extends P ? [params?: P, options?: Options] : [params: P, options?: Options]
 
 /**
- * A statement that was compiled once. `R` are its rows, `P` its parameters, `Raw` its rows before a loader. Each method does
- * the same as that of an executor. It rejects with `ParameterError` for parameters that do not fit, and with `NotBoundError`
- * while its db has no database. (GINO: `BakedQuery`.)
+ * A statement that was compiled once. `R` are its rows, `P` its parameters, `Raw` its rows before a loader, `V` the first column. Each
+ * method does the same as that of an executor. It rejects with `ParameterError` for parameters that do not fit, and with
+ * `NotBoundError` while its db has no database. (GINO: `BakedQuery`.)
  */
-export interface Baked<R, P extends object = Params, Raw = R> {
+export interface Baked<R, P extends object = Params, Raw = R, V = OnlyColumn<Raw>> extends ToValue<V> {
   /** Every row. */
   all(...given: BakedArguments<P>): Promise<R[]>
   /** The first row, or undefined. The other rows are not loaded. */
@@ -80,7 +87,7 @@ export interface Baked<R, P extends object = Params, Raw = R> {
   /** The only row, or undefined. @throws {MultipleResultsError} when there is more than one. */
   oneOrNone(...given: BakedArguments<P>): Promise<R | undefined>
   /** The first column of the first row, whatever the loader. */
-  scalar<V = unknown>(...given: BakedArguments<P>): Promise<V | undefined>
+  scalar<T = V>(...given: BakedArguments<P>): Promise<T | undefined>
   /** The command, the count of rows, and the rows. */
   status(...given: BakedArguments<P>): Promise<Status<R>>
   /** A cursor on the server. @throws {ParameterError} at once, when the parameters do not fit. */
@@ -91,15 +98,15 @@ export interface Baked<R, P extends object = Params, Raw = R> {
    * The query with these values: await it, or give it to any executor, as in `tx.first(byName.bind({ name }))`.
    * @throws {ParameterError} when they do not fit.
    */
-  bind(...given: BakedArguments<P, never>): SqlQuery<R>
+  bind(...given: BakedArguments<P, never>): SqlQuery<R, V>
   /**
    * A copy with other options. The original stays as it is. Both share the compiled and prepared statement. A new loader
    * replaces the old one. (GINO: `execution_options`, `load`.)
    * @throws {UsageError} for an unknown option.
    */
-  with<T>(options: LoadingOptions<Raw, T>): Baked<T, P, Raw>
-  with<const I extends Into>(options: BakeOptions & { readonly into: I }): Baked<IntoRow<I>, P, Raw>
-  with(options: BakeOptions | Handle): Baked<R, P, Raw>
+  with<T>(options: LoadingOptions<Raw, T>): Baked<T, P, Raw, V>
+  with<const I extends Into>(options: BakeOptions & { readonly into: I }): Baked<IntoRow<I>, P, Raw, V>
+  with(options: BakeOptions | Handle): Baked<R, P, Raw, V>
   /** The SQL and the number of placeholders. */
   toString(): string
   /** Without parameters, the baked statement is a query itself. */
@@ -139,13 +146,13 @@ export function recipeOn(on: Executor, query: unknown): Recipe {
 }
 
 /** @throws {UsageError} for an unknown option */
-export function bakedOn<R, P extends object, Raw>(
+export function bakedOn<R, P extends object, Raw, V>(
   recipe: Recipe,
   on: Executor,
   options?: GivenBakeOptions | Handle,
-): Baked<R, P, Raw> {
+): Baked<R, P, Raw, V> {
   const read = callOptions<Loading>(options, loadingChecks, 'bake()')
-  return new BakedStatement(recipe, on, read) as unknown as Baked<R, P, Raw>
+  return new BakedStatement(recipe, on, read) as unknown as Baked<R, P, Raw, V>
 }
 
 /** Implements `Baked` at run time; what fits which parameters is a matter of types. */

@@ -26,12 +26,13 @@ import { Source } from '../engine/source.ts'
 import type { Works } from '../engine/works.ts'
 import { Bakery, type RowLoader } from '../sql/baked.ts'
 import type { Dialect } from '../sql/dialect.ts'
+import type { OnlyColumn } from '../sql/first-column.ts'
 import type { Into, IntoRow } from '../sql/into.ts'
 import type { Params } from '../sql/statement.ts'
 import { needsFunction } from '../util/options.ts'
 import { inRoot } from '../util/context.ts'
 import type { TenantStay, TenantTargets } from './places.ts'
-import { type Bakeable, type Baked, type BakeOptions, bakedOn, type GivenBakeOptions, recipeOn } from './baked.ts'
+import { type Baked, type BakeOptions, bakedOn, type Bakes, type GivenBakeOptions, recipeOn } from './baked.ts'
 
 type State = 'unbound' | 'configured' | 'opening' | 'open' | 'closed'
 
@@ -160,19 +161,18 @@ export class Db extends Source implements AsyncDisposable {
 
   /**
    * Compiles a statement once, to be run with other values each time. It takes a text with `$1` or `:name`, a query that was
-   * built, or a function that builds one with placeholders. The function is called now. A database is not needed yet. `R` is
-   * a row, `P` the parameters, `T` the result of the loader for a row. (GINO: `bake`.)
+   * built, or a function that builds one with placeholders. The function is called now. A database is not needed yet. (GINO: `bake`.)
    * @throws {UsageError} when the value is not a query, and for an unknown option.
    * @throws {ParameterError} when the placeholders of the query do not fit.
    */
-  bake<const I extends Into, R = Row, P extends object = Params>(
-    query: Bakeable<R> | ((params: P) => Bakeable<R>) | string,
+  bake<const I extends Into, R = Row, P extends object = Params, V = OnlyColumn<R>>(
+    query: Bakes<R, P, V>,
     options: BakeOptions & { readonly into: I },
-  ): Baked<IntoRow<I>, P, R>
-  bake<R = Row, P extends object = Params, T = R>(
-    query: Bakeable<R> | ((params: P) => Bakeable<R>) | string,
+  ): Baked<IntoRow<I>, P, R, V>
+  bake<R = Row, P extends object = Params, T = R, V = OnlyColumn<R>>(
+    query: Bakes<R, P, V>,
     options?: (BakeOptions & { readonly loader?: RowLoader<R, T> | undefined }) | Handle,
-  ): Baked<T, P, R>
+  ): Baked<T, P, R, V>
   bake(query: unknown, options?: GivenBakeOptions | Handle): Baked<unknown, object, unknown> {
     const recipe = recipeOn(this, query)
     this.bakery.add(recipe)

@@ -33,7 +33,7 @@ test('the contract compiles, with what it refuses, under TypeScript 5.8, 6 and 7
   )
   for (const config of configs) {
     const project = join(folder, config)
-    const files = [join(root, 'test', 'models', 'contract.types.ts')]
+    const files = ['contract', 'rows'].map((name) => join(root, 'test', 'models', `${name}.types.ts`))
     const { compilerOptions } = JSON.parse(await readFile(join(root, config), 'utf8')) as Configuration
     const here = Object.entries(compilerOptions.paths).map(
       ([name, places]) => [name, places.map((place) => join(root, place))] as const,

@@ -52,7 +52,7 @@ export interface ModelQuery<R, F = R, V = unknown>
    * Sets the loader: what rows become, and which tables are joined for it.
    * @throws {UsageError} for a value that is not a loader.
    */
-  load<L extends LoaderLike>(loader: L, options?: LoadOptions): ModelQuery<Loaded<L, F>, F, FirstLoaded<L, F>>
+  load<const L extends LoaderLike>(loader: L, options?: LoadOptions): ModelQuery<Loaded<L, F>, F, FirstLoaded<L, F>>
   /** Sets where it runs, and its time limit. Options of a call override them. */
   options(options: CallOptions | Handle): ModelQuery<R, F, V>
   /**
