@@ -144,7 +144,7 @@ export function readArray(text: string, read: ElementReader, delimiter: string):
   if (text[start + 1] === '}') return []
   if (text.indexOf('"', start) < 0 && text.indexOf('{', start + 1) < 0)
     return readFlat(text, start + 1, read, delimiter)
-  const place = { at: start }
+  const place = { at: start, escape: text.indexOf('\\', start) }
   const array = readNested(text, place, read, delimiter)
   return place.at === text.length ? array : undefined
 }
@@ -163,7 +163,13 @@ function readFlat(text: string, start: number, read: ElementReader, delimiter: s
   return array
 }
 
-function readNested(text: string, place: { at: number }, read: ElementReader, delimiter: string): unknown[] {
+/** How far a text was read, and where its next backslash is: behind the last one no element looks for another. */
+interface ReadTo {
+  at: number
+  escape: number
+}
+
+function readNested(text: string, place: ReadTo, read: ElementReader, delimiter: string): unknown[] {
   const array: unknown[] = []
   const separator = delimiter.charCodeAt(0)
   place.at++
@@ -186,11 +192,12 @@ function readNested(text: string, place: { at: number }, read: ElementReader, de
 }
 
 /** The text between two quotation marks, with `\\` taken off what it protects. */
-function quoted(text: string, place: { at: number }): string {
+function quoted(text: string, place: ReadTo): string {
   const begin = place.at + 1
   let close = text.indexOf('"', begin)
   if (close < 0) close = text.length
-  const escape = text.indexOf('\\', begin)
+  if (place.escape >= 0 && place.escape < begin) place.escape = text.indexOf('\\', begin)
+  const { escape } = place
   if (escape < 0 || escape > close) {
     place.at = close + 1
     return text.slice(begin, close)

@@ -1,6 +1,6 @@
 import { fc } from '../support/fast-check.ts'
 import { expect, test } from 'vitest'
-import { readTimestamp, timestampText } from '../../src/postgres/text-forms.ts'
+import { arrayText, plainText, readArray, readTimestamp, timestampText } from '../../src/postgres/text-forms.ts'
 
 const first = new Date('0001-01-01T00:00:00Z')
 const last = new Date('9999-12-31T23:59:59.999Z')
@@ -23,4 +23,15 @@ test('every other valid date is written so that it is read as the same', () => {
     const text = timestampText(new Date(time))!.replace('T', ' ').replace('Z', '+00')
     expect((readTimestamp(text) as Date).getTime()).toBe(time)
   }
+})
+
+test('an array of quoted elements is read in time in proportion to its length, wherever its backslashes are', () => {
+  const plain = Array.from({ length: 200_000 }, (_, i) => `no ${i}`)
+  const before = process.cpuUsage()
+  for (const list of [plain, ['a "b"', ...plain], [...plain, 'a\\b'], plain.map((each) => [each])])
+    expect(JSON.stringify(readArray(arrayText(list, plainText), (each) => each, ',')) === JSON.stringify(list)).toBe(
+      true,
+    )
+
+  expect(process.cpuUsage(before).user).toBeLessThan(4_000_000)
 })
