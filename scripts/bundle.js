@@ -61,6 +61,25 @@ const imports = new Map()
 /** By lists of `together`, the modules that are loaded with them. */
 const loaded = new Map()
 
+const sources = new Map(
+  readdirSync(dist, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => [join(dist, name), readFileSync(join(dist, name), 'utf8')]),
+)
+
+/**
+ * Private names, which a stack shows, as names that are not private, of the same length: the minifier would shorten them. Their letter
+ * is `$`, with which no other name begins that is one of them.
+ */
+const hidden = new Set([...sources.values()].flatMap((code) => code.match(/(?<![\w$])#[A-Za-z]\w*/g) ?? []))
+const visible = /(?<![\w$])\$[A-Za-z]\w*/g
+for (const [id, code] of sources)
+  for (const name of code.match(visible) ?? [])
+    if (hidden.has(`#${name.slice(1)}`)) throw new Error(`${id}: ${name} would be taken for a private name`)
+const hide = (code) => code.replaceAll(/(?<![\w$])#(?=[A-Za-z])/g, '$')
+const unhide = (code) =>
+  code.replaceAll(visible, (name) => (hidden.has(`#${name.slice(1)}`) ? `#${name.slice(1)}` : name))
+
 const bundle = await rolldown({
   cwd: root,
   platform: 'neutral',
@@ -74,8 +93,7 @@ const bundle = await rolldown({
   plugins: [
     {
       name: 'output of tsc',
-      load: (id) =>
-        id.startsWith(dist) ? { code: readFileSync(id, 'utf8'), map: readFileSync(`${id}.map`, 'utf8') } : null,
+      load: (id) => (sources.has(id) ? { code: hide(sources.get(id)), map: readFileSync(`${id}.map`, 'utf8') } : null),
       moduleParsed: ({ id, importedIds }) => void imports.set(id, importedIds),
     },
   ],
@@ -84,8 +102,14 @@ const { output } = await bundle.generate({
   dir: dist,
   format: 'esm',
   sourcemap: true,
-  // Names of functions and classes stay; comments are in `src/`, where the maps lead to.
+  // Comments are in `src/`, where the maps lead to. What a stack or `util.inspect` shows stays: names of functions, classes and members,
+  // and the lines. Short names of parameters and variables are read sooner.
   keepNames: true,
+  minify: {
+    compress: false,
+    mangle: { keepNames: true, reserved: [...hidden].map(hide) },
+    codegen: { removeWhitespace: false },
+  },
   // V8 reads a file with other characters at two bytes each, which takes longer.
   charset: 'ascii',
   comments: { legal: false, annotation: true, jsdoc: false },
@@ -113,17 +137,19 @@ function loads(paths) {
 const runtime = output.find(({ name }) => name === 'rolldown-runtime')
 /** The helpers of rolldown, each in one line, by the names under which it exports them. */
 const helpers = new Map()
-if (runtime !== undefined)
+if (runtime !== undefined) {
+  const [, define] = /^var (\w+) = Object\.defineProperty;$/m.exec(runtime.code)
   for (const [, local, exported] of runtime.code.matchAll(/(\w+) as (\w+)/g)) {
     const text = new RegExp(`^var ${local} = (.*?);$(?=\\n(?:var|export) )`, 'ms').exec(runtime.code)?.[1]
-    helpers.set(exported, text.replaceAll(/\s+/g, ' ').replaceAll('__defProp(', 'Object.defineProperty('))
+    helpers.set(exported, text.replaceAll(/\s+/g, ' ').replaceAll(`${define}(`, 'Object.defineProperty('))
   }
+}
 
 /** With the helpers that it uses in place of their import: a file of less, and each line where it was. */
 function withHelpers(code) {
   return code.replace(/^import (?:\{(.*)\} from )?"[./\w-]*\/rolldown-runtime\.js";$/m, (_, names = '') =>
-    [...names.matchAll(/(\w+) as ([\w$]+)/g)]
-      .map(([, exported, local]) => `const ${local} = ${helpers.get(exported)};`)
+    [...names.matchAll(/(\w+)(?: as ([\w$]+))?/g)]
+      .map(([, exported, local = exported]) => `const ${local} = ${helpers.get(exported)};`)
       .join(' '),
   )
 }
@@ -134,5 +160,5 @@ for (const each of output) {
   if (each === runtime || each.fileName === `${runtime?.fileName}.map`) continue
   const file = join(dist, each.fileName)
   mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, each.type === 'chunk' ? withHelpers(each.code) : each.source)
+  writeFileSync(file, each.type === 'chunk' ? unhide(withHelpers(each.code)) : each.source)
 }

@@ -330,6 +330,33 @@ describe.skipIf(!written)('the packed package', { timeout: 240_000 }, () => {
     expect(named).toBeGreaterThan(400)
   })
 
+  test('shows the names of its functions in a stack, private ones too, and by its source maps where each calls the next', async () => {
+    const script = `
+      import { createDb } from 'genever'
+      Error.stackTraceLimit = 50
+      const db = createDb(process.argv[2])
+      await db.all('select 1')
+      const asked = { get one() { return new Error().stack } }
+      console.log((await db.first('select $1::json as given', [asked])).given.one)
+      await db.close()`
+    await writeFile(join(consumer, 'stack.js'), script)
+    const own = (stack: string): string[] => stack.split('\n').filter((line) => line.includes('/node_modules/genever/'))
+    const plain = own(await node(consumer, 'stack.js', serverUrl())).join('\n')
+    const mapped = own(await node(consumer, '--enable-source-maps', 'stack.js', serverUrl()))
+
+    for (const name of ['encodeAll', '#write', '#described', 'Exchange.rowDescription', 'Session.message', '#cut'])
+      expect(plain).toContain(`at ${name} (`)
+    let before = ''
+    for (const line of mapped) {
+      const [, name = '', file = '', row = '', column = ''] =
+        /at (?:(\S+) )?\(?(.+\/src\/.+):(\d+):(\d+)\)?$/.exec(line) ?? []
+      const text = (await readFile(file, 'utf8')).split('\n')[Number(row) - 1]?.slice(Number(column) - 1)
+      if (/^[\w.#]+$/.test(before)) expect(`${line}: ${text}`).toContain(`: ${before.replace(/^.*\./, '')}(`)
+      before = name
+    }
+    expect(mapped.length).toBeGreaterThan(10)
+  })
+
   test('holds sources and what is built from them, and nothing else', async () => {
     const held = await readdir(join(consumer, 'node_modules', 'genever'))
 
