@@ -191,6 +191,18 @@ describe("where there is no response of Node's", () => {
     }
   })
 
+  test('h3 1, whose exports are others, is refused by name', async () => {
+    vi.resetModules()
+    vi.doMock('h3', () => ({ createApp() {}, toNodeListener() {}, onDispose: undefined }))
+    try {
+      const { genever: plugin } = await import('genever/h3')
+
+      expect(() => plugin(db)).toThrow('genever/h3 needs h3 2. The installed one is h3 1')
+    } finally {
+      vi.doUnmock('h3')
+    }
+  })
+
   test('a body that is given up gives its connection back', async () => {
     const { body } = await streaming().request('/')
     const reader = body!.getReader()

@@ -521,6 +521,30 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
       await quiet(db)
     })
 
+    test('that waits behind another answer of its socket closes its cursor when the client leaves', async () => {
+      const { db } = await open()
+      const streaming = gate()
+      const work = async (): Promise<Answer> => {
+        const piped = async function* (): AsyncGenerator<string> {
+          for await (const line of lines(db, 20_000, 10_000)) {
+            streaming.open()
+            yield line
+          }
+        }
+        return { stream: piped() }
+      }
+      await using app = await start({ db, routes: [get('/hanging', never), get('/rows', work)] })
+      const socket = connect(app.port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(['/hanging', '/rows'].map((path) => `GET ${path} HTTP/1.1\r\nhost: test\r\n\r\n`).join(''))
+      await streaming.promise
+      expect(db.stats().reserved).toBe(1)
+      socket.destroy()
+
+      await quiet(db)
+      expect(await db.scalar('select 1')).toBe(1)
+    })
+
     test('that nobody reads any more closes its cursor and gives the connection back', async () => {
       const { db } = await open()
       const rows = (): AsyncIterable<string> => lines(db, 20_000, 10_000)

@@ -1,9 +1,10 @@
 // The plug-in for h3 2: a middleware. On Node.js the connection follows the response, on other runtimes h3 says when an event
 // is over. Bodies are read outside of the middleware's context: what is read from must have its connection by then.
-import { HTTPError, HTTPResponse, type H3Event, type Middleware } from 'h3'
+import * as h3 from 'h3'
+import type { H3Event, Middleware } from 'h3'
 import type { Db } from '../../db/db.ts'
 import type { Connection } from '../../engine/connection.ts'
-import { isGeneverError, NotFoundError, RequestTenantError } from '../../errors/index.ts'
+import { isGeneverError, NotFoundError, RequestTenantError, UsageError } from '../../errors/index.ts'
 import { type PluginOptions, type RequestTransactionOptions, transactionOf } from '../options.ts'
 import { WebPlugin } from '../plugin.ts'
 import { aroundHeld } from '../request/around-held.ts'
@@ -17,6 +18,10 @@ declare module 'h3' {
     db: Connection
   }
 }
+
+const tooOld =
+  'genever/h3 needs h3 2. The installed one is h3 1, which Nitro 2 and Nuxt bring. Install h3@2, or give its node:http listener to ' +
+  'genever/http.'
 
 /** The middleware that gives each request its connection. It has methods to open, to close and for transactions. */
 export interface GeneverH3 extends Middleware {
@@ -38,8 +43,10 @@ export interface GeneverH3 extends Middleware {
  * A middleware that gives every request one lazy connection. It is ambient for everything after the middleware, and is
  * `event.context.db`. `NotFoundError` becomes h3's `HTTPError` of status 404.
  * @throws {InvalidOptionError} when options are wrong.
+ * @throws {UsageError} where h3 1 is installed.
  */
 export function genever(db: Db, options?: PluginOptions<H3Event>): GeneverH3 {
+  if (!('HTTPResponse' in h3)) throw new UsageError(tooOld)
   const plugin = new WebPlugin<H3Event>(db, options)
   // Not an `async` function: every promise of the plug-in is paid by every request.
   const middleware: Middleware = (event, next) =>
@@ -87,7 +94,7 @@ function routeOf({ req, context }: H3Event): Routed {
 /** h3 hides the message of errors that are not its own. */
 function httpError(error: unknown): unknown {
   if (isGeneverError(error, NotFoundError) || isGeneverError(error, RequestTenantError))
-    return new HTTPError(error.message, { status: error.status, cause: error })
+    return new h3.HTTPError(error.message, { status: error.status, cause: error })
   return error
 }
 
@@ -109,6 +116,6 @@ function statusOf(answer: unknown, event: H3Event): number {
   if (answer === notFound) return 404
   if (answer === handled) return event.runtime?.node?.res?.statusCode ?? 200
   if (answer instanceof Error) return 500
-  const own = answer instanceof Response || answer instanceof HTTPResponse ? answer.status : undefined
+  const own = answer instanceof Response || answer instanceof h3.HTTPResponse ? answer.status : undefined
   return own ?? event.res.status ?? 200
 }

@@ -71,12 +71,12 @@ export function openScope(
   return scope
 }
 
-/** Calls `work` when the response is over, whether it was sent or its client has left: at once if it is over already. Perhaps twice. */
+/** Calls `work` when the response is over, whether it was sent or its client has left: at once if it is over already. */
 export function whenClosed(response: ServerResponse, work: () => void): void {
   if (isClosed(response)) work()
   else {
-    response.on('close', work)
-    if (isBehind(response)) whenLeft(response, work)
+    response.once('close', work)
+    if (isBehind(response)) closeWithSocket(response)
   }
 }
 
@@ -95,25 +95,35 @@ function isBehind(response: ServerResponse & { readonly stream?: unknown }): boo
   return response.stream === undefined && response.socket === null
 }
 
-/** By socket, for the responses that wait behind another one. */
-const left = new WeakMap<Socket, Set<() => void>>()
+/** By socket, the responses that wait behind another one. */
+const behind = new WeakMap<Socket, Set<ServerResponse>>()
 
-/** Node closes only responses that have a socket: one that waits behind another is forgotten when the client leaves. */
-function whenLeft(response: ServerResponse, work: () => void): void {
+/**
+ * Node closes only responses that have a socket: it forgets those that wait behind another one when their client leaves, and a stream that
+ * is piped into one would wait for it without end. So they are closed here, as Node closes the others.
+ */
+function closeWithSocket(response: ServerResponse): void {
   const socket = response.req?.socket as Socket | undefined
   // Where Node is only imitated there may be none, or an object in its place.
   if (typeof socket?.once !== 'function') return
   if (socket.destroyed) {
-    work()
+    close(response)
     return
   }
-  const works = left.get(socket) ?? new Set()
-  if (!left.has(socket)) {
-    left.set(socket, works)
-    socket.once('close', () => works.forEach((each) => each()))
+  const waiting = behind.get(socket) ?? new Set()
+  if (!behind.has(socket)) {
+    behind.set(socket, waiting)
+    socket.once('close', () => waiting.forEach(close))
   }
-  works.add(work)
-  response.once('close', () => works.delete(work))
+  if (waiting.has(response)) return
+  waiting.add(response)
+  response.once('close', () => waiting.delete(response))
+}
+
+function close(response: ServerResponse): void {
+  if (isClosed(response) || !isBehind(response)) return
+  Object.assign(response, { destroyed: true, _closed: true })
+  response.emit('close')
 }
 
 /** Whether all of it was sent. A stream of HTTP/2 has finished when its client resets it too, whatever was written. */
