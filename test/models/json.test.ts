@@ -334,11 +334,18 @@ forEachDriver((driver) => {
     })
 
     test('set the column as a whole, and properties within it', async () => {
-      const { Person } = await people(driver)
+      const { Person, stored } = await people(driver)
       const ada = await Person.create({ name: 'Ada', nickname: 'x', age: 5 })
 
       await ada.update({ profile: { height: 2 }, nickname: 'y' })
       expect(ada.profile).toEqual({ height: 2, nickname: 'y' })
+      await ada.update({ nickname: 'first', profile: { height: 3 }, age: 8 })
+      expect(await stored(ada.id)).toMatchObject({ profile: { height: 3, nickname: 'first', age: 8 } })
+      expect(ada.profile).toEqual({ height: 3, nickname: 'first', age: 8 })
+      await Person.update({ age: 6 })
+        .set({ nickname: 'set', profile: { height: 4 } })
+        .where({ id: ada.id })
+      expect(await stored(ada.id)).toMatchObject({ profile: { height: 4, nickname: 'set' } })
       await ada.update({ nickname: 'z' }).set({ profile: {} })
       expect(ada.profile).toEqual({})
       await ada.update({ profile: sql`jsonb_build_object('age', 1)`, nickname: 'q' })

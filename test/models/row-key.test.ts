@@ -244,6 +244,34 @@ forEachDriver((driver) => {
       expect((await ada.reload()).name).toBe('B')
     })
 
+    test('takes back what reload() read in it, which may never be stored', async () => {
+      const { db, Account } = await accounts(driver)
+      const ada = await Account.create({ name: 'Ada', nick: 'a' })
+      const lost = async (): Promise<void> => {
+        await Account.update({ name: 'lost', nick: 'lost' }).where({ id: ada.id })
+        expect(await ada.reload()).toMatchObject({ name: 'lost', nick: 'lost', shout: 'LOST' })
+      }
+
+      await db.transaction(async (tx) => {
+        await lost()
+        tx.raiseRollback()
+      })
+      expect(ada).toMatchObject({ name: 'Ada', nick: 'a', shout: 'ADA' })
+      await db.transaction(async () => {
+        await ada.update({ name: 'B', cents: 1 })
+        await db.transaction(async (inner) => {
+          await lost()
+          await ada.update({ cents: 2 })
+          inner.raiseRollback()
+        })
+        expect(ada).toMatchObject({ name: 'B', cents: 1, nick: 'a', shout: 'B' })
+        await Account.update({ name: 'kept' }).where({ id: ada.id })
+        await ada.reload()
+      })
+      expect(ada).toMatchObject({ name: 'kept', cents: 1 })
+      expect(await ada.reload()).toMatchObject({ name: 'kept', cents: 1, nick: 'a' })
+    })
+
     test('keeps what is committed', async () => {
       const { db, Account } = await accounts(driver)
       const ada = await Account.create({ name: 'Ada' })

@@ -341,6 +341,28 @@ for (const hidden of [false, true])
       expect(user.profile).not.toHaveProperty('nick')
     })
 
+    test('a JSON property that is set to null takes no other one with it, whatever stands first', async () => {
+      class User extends Model(db, users, {
+        json: {
+          profile: { one: json.string(), two: json.string(), box: json.object<object>(), bag: json.object<object>() },
+        },
+      }) {}
+      const user = await User.create({ email: 'a', profile: { one: 'a', two: 'b', rest: null } })
+      const stored = async (): Promise<unknown> => (await User.select('profile').one()).profile
+
+      await user.update({ two: 'c', one: null })
+      expect(user.profile).toEqual({ two: 'c', rest: null })
+      await user.update({ one: 'd', two: null })
+      expect(await stored()).toEqual({ one: 'd', rest: null })
+      await user.update({ box: { x: 1, y: { p: 1, q: 2 }, z: [null] } })
+      await user.update({ box: { z: [1, null], y: { q: 3, p: null }, x: null, w: { v: null } }, bag: { u: null } })
+      expect(user.profile).toEqual({ one: 'd', rest: null, box: { y: { q: 3 }, z: [1, null], w: {} }, bag: {} })
+      await User.update({ two: null, box: null, one: 'e', bag: null }).where({ id: user.id })
+      expect(await stored()).toEqual({ one: 'e', rest: null })
+      await User.upsert({ email: 'a', two: 'f', one: null, box: { x: 1 } }, { target: ['email'] })
+      expect(await stored()).toEqual({ two: 'f', rest: null, box: { x: 1 } })
+    })
+
     test('JSON properties are SQL of their kind, with their defaults', async () => {
       class User extends Model(db, users, {
         json: {

@@ -75,7 +75,7 @@ function changeOf(column: ModelColumn, given: unknown, members: readonly Member[
 }
 
 function isFlat({ property, value, expression }: Member): boolean {
-  return expression === undefined && !(property.kind.merges === true && isPlainObject(value))
+  return expression === undefined && (property.kind.merges !== true || Object(value) !== value)
 }
 
 /** Identifies the text of changes: a number where they are values alone. Null where the text depends on more than their columns. */
@@ -86,7 +86,12 @@ export function fixedShape(changes: readonly Change[]): Shape | null {
     if (members.length > 0) whole = false
   }
   if (whole) return shapeOf(changes)
-  return changes.map(({ column, members }) => (members.length === 0 ? column.index : `${column.index}m`)).join()
+  return changes.map(({ column, members }) => `${column.index}${membersShape(members)}`).join()
+}
+
+/** Each member that is removed may be a parameter by itself. */
+function membersShape(members: readonly Member[]): string {
+  return members.length === 0 ? '' : `m${members.filter(({ value }) => value === null).length}`
 }
 
 /** The parameters of changes that are values alone. */

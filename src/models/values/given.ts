@@ -60,15 +60,14 @@ export function checkKeys(meta: ModelMeta, values: Values, anywhere = false): vo
 
 export const noValues: Values = {}
 
-/** What is given later wins; a column as a whole also wins over its properties given before. */
+/** What is given later wins; a column as a whole also wins over its properties given before, and not over those given with it. */
 export function later(meta: ModelMeta, before: Values, values: Values): Values {
-  if (meta.propertiesOf.size === 0) return before === noValues ? given(values) : { ...before, ...given(values) }
+  if (before === noValues) return given(values)
+  if (meta.propertiesOf.size === 0) return { ...before, ...given(values) }
   const merged = new Map(Object.entries(before))
-  for (const [key, value] of Object.entries(values)) {
-    if (value === undefined) continue
-    for (const { name } of meta.propertiesOf.get(key) ?? []) merged.delete(name)
-    merged.set(key, value)
-  }
+  const entries = Object.entries(given(values))
+  for (const [key] of entries) for (const { name } of meta.propertiesOf.get(key) ?? []) merged.delete(name)
+  for (const [key, value] of entries) merged.set(key, value)
   return Object.fromEntries(merged)
 }
 

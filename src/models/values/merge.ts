@@ -74,8 +74,33 @@ export function writePatch(
     patch[property.key] = value
   }
   sink.add(before)
-  sink.add(sink.place(patchText(patch)))
+  sink.add(
+    patchesOf(patchText(patch))
+      .map((each) => sink.place(each))
+      .join(', '),
+  )
   sink.add(after)
+}
+
+/**
+ * The patch without what it removes, and behind it one patch for each member that it removes. MariaDB (10.11) overlooks members of a patch
+ * that removes the first member of an object.
+ */
+function patchesOf(text: string): readonly string[] {
+  if (!text.includes('null')) return [text]
+  const removing: object[] = []
+  const kept = keptOf(JSON.parse(text) as object, [], removing)
+  return [kept, ...removing].map((each) => JSON.stringify(each))
+}
+
+function keptOf(patch: object, path: readonly string[], removing: object[]): object {
+  const kept: [string, unknown][] = []
+  for (const [name, value] of Object.entries(patch) as [string, unknown][]) {
+    const place = [...path, name]
+    if (value === null) removing.push(place.reduceRight<unknown>((inner, key) => ({ [key]: inner }), null) as object)
+    else kept.push([name, isPlainObject(value) ? keptOf(value, place, removing) : value])
+  }
+  return Object.fromEntries(kept)
 }
 
 /** ` || jsonb_build_object(key, what is there || what is given)`. */
