@@ -224,7 +224,7 @@ export interface Proof {
 export interface RawConnection {
   /** The server's process id where there is one, otherwise a counter. */
   readonly id: number
-  /** Monotonic milliseconds (`performance.now()`). */
+  /** Monotonic milliseconds: those of `performance.now()`, to within one. */
   readonly born: number
   /** The third-party object underneath. It may be used only while it is lent. */
   readonly native: unknown

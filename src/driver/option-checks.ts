@@ -71,8 +71,9 @@ export const sessionSettings: Check = (value) => {
 export const ssl: Check = (value) =>
   typeof value === 'boolean' || isPlain(value) ? undefined : 'must be true, false or an object with options of node:tls'
 
-/** Options of every session. */
-const ofSessions = {
+/** Options of every connection. */
+const ofAll = {
+  ssl,
   applicationName: text,
   settings: sessionSettings,
   statementCacheSize: integer(0, 100_000),
@@ -81,36 +82,35 @@ const ofSessions = {
   types: checkConversions,
 } as const
 
-/** Where a server is, and how it is spoken to. */
-export const serverOptions: Readonly<Record<string, Check>> = {
+const ofServer = {
   host: hostName,
   port: integer(1, 65_535),
-  hosts: hostList,
   user: text,
   password: passwordOrFunction,
   database: text,
+} as const
+
+const ofDirectory = {
+  directory: text,
+  memory: (value: unknown) => (value === true || text(value) === undefined ? undefined : 'must be true or a name'),
+} as const
+
+/** Where a server is, and how it is spoken to. */
+export const serverOptions: Readonly<Record<string, Check>> = {
+  ...ofServer,
+  hosts: hostList,
   targetSessionAttrs: anyOf('any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'),
   loadBalanceHosts: boolean,
   channelBinding: anyOf('disable', 'prefer', 'require'),
   allowCleartextPassword: boolean,
-  ssl,
-  ...ofSessions,
+  ...ofAll,
 }
 
 /** A database inside the process; `ssl` has nothing to do there. */
-export const directoryOptions: Readonly<Record<string, Check>> = {
-  directory: text,
-  memory: (value) => (value === true || text(value) === undefined ? undefined : 'must be true or a name'),
-  ssl,
-  ...ofSessions,
-}
+export const directoryOptions: Readonly<Record<string, Check>> = { ...ofDirectory, ...ofAll }
 
 /** Of drivers given as an object: what says where the database is, by either kind. */
-export const anyPlaceOptions: Readonly<Record<string, Check>> = Object.fromEntries(
-  Object.entries({ ...serverOptions, ...directoryOptions }).filter(
-    ([name]) => !/^(hosts|targetSessionAttrs|loadBalanceHosts|channelBinding|allowCleartextPassword)$/.test(name),
-  ),
-)
+export const anyPlaceOptions: Readonly<Record<string, Check>> = { ...ofServer, ...ofDirectory, ...ofAll }
 
 export const nothing: Reading = { value: {} }
 export const problem = (what: string): Reading => ({ problem: what })

@@ -81,15 +81,23 @@ const parts: readonly Part[] = [
   ],
 ]
 
-const rows = new Map<string, Row>()
-for (const [part, ...numbers] of parts)
-  for (const number of numbers.map(String)) rows.set(number, Object.freeze({ ...(rows.get(number) ?? usual), ...part }))
+let rows: ReadonlyMap<string, Row> | null = null
+
+/** Made of the parts with the first error: a program that uses another database does without. */
+function rowsOf(): ReadonlyMap<string, Row> {
+  const made = new Map<string, Row>()
+  for (const [part, ...numbers] of parts)
+    for (const number of numbers.map(String))
+      made.set(number, Object.freeze({ ...(made.get(number) ?? usual), ...part }))
+  return made
+}
 
 const standby: Row = Object.freeze({ ...usual, kind: 'read-only', health: 'standby', hides: null })
 
 function rowOf({ code = '', message = '' }: ErrorFields): Row {
   // It names the option that the server is running with: `--read-only` or `--super-read-only`, but `--secure-file-priv` too.
   if (code === '1290' && message.includes('read-only')) return standby
+  rows ??= rowsOf()
   return rows.get(code) ?? usual
 }
 

@@ -104,9 +104,10 @@ export function capturePlace(
   return new Place(capture, before)
 }
 
-/** `src/` and `dist/` of this package, as paths and URLs; none when it was bundled with an application. */
-const ownFolders: readonly string[] = foldersOf(import.meta.url)
+/** Worked out with the first place that is read. */
+let ownFolders: readonly string[] | null = null
 
+/** `src/` and `dist/` of this package, as paths and URLs; none when it was bundled with an application. */
 function foldersOf(url: string | undefined): string[] {
   const root = /^(file:.*\/)(?:(?:src|dist)\/observe\/place\.[jt]s|dist\/genever-parts\/\w+\.js)$/.exec(url ?? '')?.[1]
   if (root === undefined) return []
@@ -130,6 +131,7 @@ const nameless = /^\s*at (?:async )?(.+:\d+:\d+)$/
 function parseFrame(line: string): string | undefined {
   const [, name, location] = named.exec(line) ?? [undefined, undefined, nameless.exec(line)?.[1]]
   if (location === undefined || location.startsWith('node:') || location.startsWith('eval at')) return undefined
+  ownFolders ??= foldersOf(import.meta.url)
   if (ownFolders.some((folder) => location.startsWith(folder))) return undefined
   const title = name?.replace(/^Object\./, '').replace(/ \[as [^\]]*\]$/, '')
   return title === undefined || title.includes('<anonymous>')

@@ -99,6 +99,9 @@ export class Conversions {
   readonly writes: boolean
   readonly #more = new WeakMap<Conversions, Conversions>()
 
+  /** Of those that say nothing of types. */
+  static readonly none: Conversions = new Conversions(new Map(), [], [])
+
   private constructor(
     byName: ReadonlyMap<string, TypeConversion>,
     wished: readonly Named[],
@@ -159,7 +162,7 @@ export class Conversions {
 const made = new WeakMap<object, Conversions>()
 
 /** Of those that say nothing of types. */
-export const noConversions: Conversions = Conversions.of({})
+export const noConversions: Conversions = Conversions.none
 
 /** Options of statements of the package's own: their values are what PostgreSQL's types say, whatever a user has said of them. */
 export const unconverted: { readonly types: TypeConversions } = {

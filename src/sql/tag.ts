@@ -76,19 +76,21 @@ export interface Sql {
  * database. A fragment that runs on a database of another dialect is rewritten for that dialect.
  */
 export function tagFor(dialect: Dialect): Sql {
-  const comma = new SqlFragment(dialect, plain(dialect, ', '))
+  // Made when it is used: a dialect is loaded by programs that never do.
+  let commas: Fragment | null = null
+  const comma = (): Fragment => (commas ??= new SqlFragment(dialect, plain(dialect, ', ')))
   return Object.assign(
     <Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): Fragment<Row> =>
       compose<Row>(dialect, strings, values),
     {
       identifier: (...path: readonly string[]): Fragment => identifier(dialect, path),
       raw: (text: string): Fragment => raw(dialect, text),
-      join: (items: readonly unknown[], separator: Fragment = comma): Fragment =>
+      join: (items: readonly unknown[], separator: Fragment = comma()): Fragment =>
         new SqlFragment(dialect, joined(dialect, items, separator)),
       list(values: readonly unknown[]): Fragment {
         const whole = new Composition()
         whole.text('(')
-        whole.piece(joined(dialect, values, comma))
+        whole.piece(joined(dialect, values, comma()))
         whole.text(')')
         return new SqlFragment(dialect, whole)
       },

@@ -5,7 +5,7 @@ import { inRoot } from './context.ts'
 import { Line, type Standing } from './line.ts'
 
 export interface Expiring {
-  /** Monotonic milliseconds (`performance.now()`); Infinity never expires. */
+  /** Monotonic milliseconds; Infinity never expires. */
   deadline: number
   /** Called once the deadline has passed, after the entry was removed; may register itself again. */
   expire(now: number): void

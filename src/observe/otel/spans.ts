@@ -11,11 +11,16 @@ import {
 } from '../channels.ts'
 import type { OtelApi, OtelContext, OtelSpan, OtelTracer } from './api.ts'
 import { errorAttributes, poolName, serverAttributes, spanName, told, queryText } from './attributes.ts'
-import { clock } from '../../util/clock.ts'
+import { aheadMs, clock } from '../../util/clock.ts'
+
+const ahead = aheadMs()
+
+/** For spans, whose times stand beside those of other libraries. */
+const spanTime = (): number => clock.now() + ahead
 
 interface Started {
   readonly context: OtelContext
-  /** Monotonic milliseconds. */
+  /** A `spanTime`. */
   readonly at: number
 }
 
@@ -76,7 +81,7 @@ export class Spans {
   }
 
   readonly #onStart = told(({ id }: StatementStartEvent): void => {
-    this.#statements.add(id, { context: this.#api.context.active(), at: clock.now() })
+    this.#statements.add(id, { context: this.#api.context.active(), at: spanTime() })
   })
 
   readonly #onEnd = told((event: StatementEvent): void => {
@@ -101,7 +106,7 @@ export class Spans {
       this.#below(event.transaction, started.context),
     )
     if (error !== undefined) span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
-    span.end(clock.now())
+    span.end(spanTime())
   })
 
   readonly #onTransaction = told((event: TransactionEvent): void => {
@@ -116,7 +121,7 @@ export class Spans {
       spanName(operation, server),
       {
         kind: this.#api.SpanKind.INTERNAL,
-        startTime: clock.now() - durationMs,
+        startTime: spanTime() - durationMs,
         attributes: {
           ...serverAttributes(server),
           [poolName]: engine,
@@ -135,7 +140,7 @@ export class Spans {
     const failure = error ?? (event === 'unknown' ? event : undefined)
     open.span.setAttributes({ 'genever.transaction.end': event, ...errorAttributes(failure) })
     if (failure !== undefined) open.span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
-    open.span.end(clock.now())
+    open.span.end(spanTime())
   }
 
   /** The context of the caller, with the span of the transaction on top unless the caller opened one of its own inside. */
