@@ -128,6 +128,7 @@ describe('a file of passwords', () => {
     ['db\\.example:*:*:*:x', 'x'],
     ['*:*:*:*:with space ', 'with space '],
     ['*:*:*:*:carriage\r\n', 'carriage'],
+    ['*:*:*:*:at the end\r', 'at the end'],
     ['*:*:*:\\*:star\n*:*:*:*:all', 'all'],
     ['*:*:*:*:', ''],
   ])('%j', (text, password) => {

@@ -47,7 +47,8 @@ function refused(path: string, reason: string): ConnectError {
 export function findPassword(text: string, { host, port, database, user }: PasswordPlace): string | undefined {
   const name = socketDirectories.includes(host) ? 'localhost' : host
   const wanted = [name, String(port), database, user]
-  for (const line of text.split(/\r?\n/)) {
+  for (const whole of text.split('\n')) {
+    const line = whole.replace(/\r+$/, '')
     if (line.startsWith('#')) continue
     const rest = restBehind(line, wanted)
     if (rest === null) continue
