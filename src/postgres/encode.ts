@@ -168,6 +168,41 @@ export function unknownTypes(
   return unknown.length === 0 ? unknown : book.unknown(types.filter((_, i) => needsTypes([params[i]], converter)))
 }
 
+/**
+ * What a statement is parsed for: the types by which its parameters are written, 0 for all others. Null: none. A column may have another
+ * type by now, and a value of the one before would be converted to it, between `timestamp` and `timestamptz` by the zone of the session. What
+ * is written alike for both is left to the server.
+ */
+export function declaredTypes(
+  params: readonly unknown[],
+  types: readonly number[],
+  { book, converter }: Writing,
+): readonly number[] | null {
+  let declared: number[] | null = null
+  for (let i = 0; i < types.length; i++) {
+    const [value, type = 0] = [params[i], types[i]]
+    const open = typeof value === 'object' && value !== null && (converter?.writes === true || dependsOnType(value))
+    const alike = converter?.writes !== true && !book.local && isOfTime(value, type, book)
+    if (open && !alike) (declared ??= types.map(() => 0))[i] = type
+  }
+  return declared
+}
+
+const ofTime: ReadonlySet<number> = new Set([Oid.date, Oid.timestamp, Oid.timestamptz])
+
+/** A date, or dates in an array, for a type of dates. */
+function isOfTime(value: unknown, type: number, book: TypeBook): boolean {
+  if (value instanceof Date) return ofTime.has(book.base(type))
+  return (
+    Array.isArray(value) &&
+    value.some(isDate) &&
+    value.every((each) => each === null || isDate(each)) &&
+    ofTime.has(book.base(book.element(type)))
+  )
+}
+
+const isDate = (value: unknown): boolean => value instanceof Date
+
 const typeless: Writing = new TypeBook().writing
 
 /** Whether its text is made of digits alone, which can be written without a text. */

@@ -1,6 +1,6 @@
 /** Tables that change under load, and answers larger than anybody wants in memory. */
 
-import { createDb, ParameterError, StalePlanError } from 'genever'
+import { type Connection, createDb, ParameterError, StalePlanError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { freshDatabase } from '../support/database.ts'
@@ -143,3 +143,32 @@ test.each(onServers)(
     for (let run = 0; run < 3; run++) expect(await count(Buffer.from([1]))).toBe(1)
   },
 )
+
+test('times are right on a new connection when their column got a zone meanwhile, whatever the zone of the session is', async () => {
+  await using place = await site({ pool: { max: 2 }, settings: { timezone: 'Asia/Tokyo' } })
+  const { db, direct } = place
+  await direct.query('drop table if exists zoned; create table zoned (at timestamp, about jsonb)')
+  const at = new Date('2024-01-02T03:04:05.000Z')
+  const about = { a: 1 }
+  const write = 'insert into zoned values ($1, $2)'
+  const one = 'select count(*) from zoned where at = $1'
+  const several = 'select count(*) from zoned where at = any($1)'
+  const read = async (on: Connection): Promise<unknown[]> => [
+    await on.scalar(one, [at]),
+    await on.scalar(several, [[at]]),
+    await on.scalar(several, [Array.from({ length: 20 }, () => at)]),
+  ]
+  await using known = await db.acquire()
+  for (const value of [at, at.toISOString()]) await known.status(write, [value, about])
+  expect(await read(known)).toEqual([2, 2, 2])
+  await direct.query("alter table zoned alter at type timestamptz using at at time zone 'UTC'")
+
+  await using fresh = await db.acquire()
+  for (const value of [at, at.toISOString()]) await fresh.status(write, [value, about])
+
+  expect(await fresh.all('select distinct at from zoned')).toEqual([{ at }])
+  expect(await read(fresh)).toEqual([4, 4, 4])
+  await fresh.release()
+  await known.release()
+  await sound(place)
+})

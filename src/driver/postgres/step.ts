@@ -247,7 +247,7 @@ export class Step {
     const open = this.describable && encoding.needsTypes(params, writing.converter)
     const types = this.knownTypes
     if (this.entry?.pooled) this.declared = types
-    else if (open && this.parse) this.declared = types
+    else if (open && this.parse && types !== null) this.declared = encoding.declaredTypes(params, types, writing)
     if (!open || (types !== null && encoding.unknownTypes(params, types, writing).length === 0))
       this.values = encoding.encodeAll(params, types, writing)
     else encoding.checkAll(params, writing.converter)
