@@ -267,7 +267,8 @@ export interface EngineOptions<C = never> extends DriverOptions {
   readonly int8?: 'number' | 'bigint' | 'string' | undefined
   /**
    * Whose time a `timestamp` has, which has no zone: that of UTC, or that of the zone of this process, as node-postgres has it.
-   * With `local` a `Date` given for a `timestamp` or a `date` is written so too. Default `utc`.
+   * With `local` a `Date` given for a `timestamp` or a `date` is written so too. For SQL text, `db.sql` and Kysely; models and Drizzle
+   * have UTC. Default `utc`.
    */
   readonly timestamp?: 'utc' | 'local' | undefined
   /**

@@ -12,7 +12,7 @@ export type Int8 = 'number' | 'bigint' | 'string'
 /** How types are read that have a choice. */
 export interface Reading {
   readonly int8: Int8
-  /** A `timestamp` has the time of this machine's zone; else that of UTC. */
+  /** A `timestamp` of SQL text has the time of this machine's zone; else that of UTC. */
   readonly local: boolean
 }
 
@@ -58,8 +58,9 @@ function scalarReader(type: number, mode: Mode, as: Reading): Reader | null {
       return type === Oid.int8 ? safeInteger : Number
     case 'bigint':
       return BigInt
+    // Builders write their dates in UTC, whatever the engine makes of those of SQL text.
     case 'date':
-      return type === Oid.timestamp && as.local ? localTimestamp : timestamp
+      return timestamp
     case 'json':
       return jsonReader(as.int8)
     case 'buffer':

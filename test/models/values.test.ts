@@ -2,6 +2,7 @@
 
 import { arrayContains, between, eq, inArray, notInArray, or, sql } from 'drizzle-orm'
 import {
+  bigint,
   boolean,
   customType,
   date,
@@ -214,6 +215,63 @@ forEachDriver((driver) => {
       })
       expect(await Row.delete().where({ id: ids })).toBe(3)
     })
+  })
+
+  test('columns are what their table declares, whatever the engine makes of their types in SQL text', async () => {
+    const before = process.env['TZ']
+    process.env['TZ'] = 'America/New_York'
+    try {
+      const never = (): never => expect.fail('Columns of tables have no conversions.')
+      const names = ['timestamp', 'timestamptz', 'numeric', 'int4', 'int8', 'text', 'bool', 'name', 'json', 'record']
+      const types = Object.fromEntries(names.map((name) => [name, never]))
+      for (const options of [{ timestamp: 'local' }, { int8: 'bigint' }, { int8: 'string', types }] as const) {
+        const db = await driver.db(options)
+        const name = await driver.table(
+          'id serial primary key, at timestamp, z timestamptz, ats timestamp[], n numeric, big bigint, t text, b boolean',
+        )
+        const table = pgTable(name, {
+          id: serial().primaryKey(),
+          at: timestamp(),
+          z: timestamp({ withTimezone: true }),
+          ats: timestamp().array(),
+          n: numeric(),
+          big: bigint({ mode: 'number' }),
+          t: text(),
+          b: boolean(),
+        })
+        class Row extends Model(db, table) {}
+        const at = new Date('2024-07-01T12:30:15.123Z')
+        const values = { at, z: at, ats: [at, null] as Date[], n: '1.50', big: 2 ** 53 - 1, t: 'a', b: true }
+        const row = await Row.create(values)
+        const own = options.int8 === 'string' ? { types: { text: String } } : {}
+        const stored = await db.scalar(`select at || ' ' || ats::text from ${name}`, [], own)
+
+        expect(stored).toBe('2024-07-01 12:30:15.123 {"2024-07-01 12:30:15.123",NULL}')
+        for (let run = 0; run < 3; run++) {
+          const [many] = await Row.createMany([values])
+          const read = [
+            row,
+            many,
+            await Row.get(row.id),
+            await Row.where({ at }).orderBy(Row.c.id).first(),
+            await row.reload(),
+          ]
+          for (const each of read) expect(each).toMatchObject(values)
+          expect(await Row.select('at').limit(1).scalar()).toEqual(at)
+          expect([await Row.query().count(), await Row.query().limit(1).count()]).toEqual([run + 2, 1])
+          expect([await Row.query().exists(), await Row.where({ t: 'b' }).exists()]).toEqual([true, false])
+          expect(await db.first(`select * from ${name}`, [], { into: Row })).toMatchObject(values)
+          expect(
+            await Row.query()
+              .load(sql`max(${Row.c.at})`.mapWith(Row.c.at))
+              .one(),
+          ).toEqual(at)
+        }
+      }
+    } finally {
+      if (before === undefined) delete process.env['TZ']
+      else process.env['TZ'] = before
+    }
   })
 
   test('whichever columns are given, each has its own value, in tables of few columns and of many', async () => {

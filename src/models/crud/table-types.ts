@@ -2,6 +2,7 @@
 // error shows that they may have changed. Each engine, search path and role has its own: the same name may be of another table there.
 import type { Executor } from '../../engine/query/executor.ts'
 import { QueryError } from '../../errors/index.ts'
+import { unconverted } from '../../sql/conversions.ts'
 import type { RowsAtOnce } from '../../sql/model-words.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
@@ -72,7 +73,7 @@ export async function haveChanged(meta: ModelMeta, executor: Executor, error: un
 
 async function ask(meta: ModelMeta, executor: Executor): Promise<TableTypes> {
   const words = meta.dialect.models.rowsAtOnce as RowsAtOnce
-  const rows = await executor.all(ready<Found>(meta, words.types(meta.sqlName), [], row))
+  const rows = await executor.all(ready<Found>(meta, words.types(meta.sqlName), [], row), unconverted)
   const types = {
     domains: rows.filter(([, domain]) => domain).map(([name]) => name),
     json: new Set(rows.filter(([, , json]) => json).map(([name]) => name)),

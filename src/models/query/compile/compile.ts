@@ -1,6 +1,7 @@
 // A model query as one statement: how it begins is known, the rest is written for each call. Nothing runs here.
 import { type Column, type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../../errors/index.ts'
+import type { RowSpec } from '../../../sql/compiled.ts'
 import type { Statement } from '../../../sql/statement.ts'
 import type { Assembly } from '../../load/assemble.ts'
 import { SqlText } from '../../meta/sql-text.ts'
@@ -149,12 +150,12 @@ export function compileCount(state: QueryState): Statement<number> {
   if (state.limit !== null || state.offset !== null || grouped || distinctBy(state) !== null) {
     text.add('select count(*) from (')
     inner(state, text)
-    return { sql: text.add(') as counted').text, params: text.params, dialect: text.dialect.family }
+    return answering(text.add(') as counted'))
   }
   text.add('select count(*)')
   writeFrom(state, text)
   tail(state, text, [], null, null)
-  return { sql: text.text, params: text.params, dialect: text.dialect.family }
+  return answering(text)
 }
 
 /** @throws {UsageError} for a query that locks its objects. */
@@ -162,8 +163,15 @@ export function compileExists(state: QueryState): Statement<boolean> {
   refuseLock(state, 'exists()')
   const text = new SqlText(state.source.dialect).add('select exists(')
   inner(state, text)
-  return { sql: text.add(')').text, params: text.params, dialect: text.dialect.family }
+  return answering(text.add(')'))
 }
+
+/** Its value is for the model alone: what the engine makes of the type in SQL text does not count. */
+function answering<V>({ text, params, dialect }: SqlText): Statement<V> {
+  return { sql: text, params, value: asItIs, dialect: dialect.family }
+}
+
+const asItIs: RowSpec = { into: 'scalar', make: null, columns: [{ path: [], mode: 'default' }] }
 
 function refuseLock({ lock }: QueryState, method: string): void {
   if (lock === null) return
