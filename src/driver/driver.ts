@@ -261,7 +261,10 @@ export interface RawConnection {
    * until somebody commits it or rolls it back by its name.
    */
   readonly status: 'idle' | 'tx' | 'failed' | 'prepared' | 'unknown'
-  /** The pool increments it at the end of every lease. A lease with another epoch is over. */
+  /**
+   * The pool increments it at the end of every lease. A lease with another epoch is over. Nothing is in flight then, except a COMMIT
+   * that changes nothing: whatever its answer is, no transaction is open behind it.
+   */
   epoch: number
   /** `Dirty` bits gathered since the last reset. */
   dirty: number
@@ -282,7 +285,10 @@ export interface RawConnection {
    * operations together by itself.
    */
   join?(op: Op, opening?: boolean): boolean
-  /** Asks the server to stop the operation at the head. `broken`: the state is unknown, destroy it. Settles within the deadline. */
+  /**
+   * Asks the server to stop the operation at the head, or behind the COMMIT of somebody else: it waits for the answer to that. `broken`:
+   * the state is unknown, destroy it. Settles within the deadline.
+   */
   cancel(op: Op, deadline: number): Promise<'cancelled' | 'completed' | 'broken'>
   /**
    * Prepares statements before anything runs, up to the number that is kept. It takes one round trip, and one more for each

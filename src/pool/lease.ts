@@ -66,6 +66,7 @@ export interface Lent {
   eased(): void
   tied(): void
   giveBack(): void | Promise<void>
+  passOn(): boolean
 }
 
 export class Lease {
@@ -107,6 +108,14 @@ export class Lease {
   /** Nobody is to use the connection after this one. */
   spoil(): void {
     this.#member.outgoing = true
+  }
+
+  /**
+   * Gives the connection to the first who waits for one, behind what is in flight. False: nothing was done, because nobody waits, or
+   * something has to be done before anybody may use it. What is in flight must leave the session as the pool lends it.
+   */
+  passOn(): boolean {
+    return this.valid && this.#member.passOn()
   }
 
   /**

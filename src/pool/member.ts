@@ -34,6 +34,8 @@ export type MemberState = 'opening' | 'idle' | 'checking' | 'serving' | 'leased'
 export interface MemberPool {
   /** The member is free, and clean but for settings of frames: hand it to the next waiter or keep it. */
   free(member: Member): void
+  /** Hands the member to the next waiter while its last unit is in flight, which nothing has to be done behind. False: nobody waits. */
+  passOn(member: Member): boolean
   /** The member is gone; its place may be filled. */
   gone(member: Member, failure: Failure): void
   /** How long a connect takes, in milliseconds. */
@@ -84,6 +86,8 @@ export class Member implements ConnectionHooks, Lent {
   stopped = false
   /** The implicit statement being served, if it is alone. */
   op: Served | null = null
+  /** It was lent behind the last unit of somebody else, which may still be in flight. */
+  #behind = false
   #raw: RawConnection | null = null
   readonly #pool: MemberPool
 
@@ -186,19 +190,40 @@ export class Member implements ConnectionHooks, Lent {
 
   giveBack(): void | Promise<void> {
     const raw = this.raw
-    const lease = this.lease
     if (this.#pooled) {
       raw.dirty = 0
       raw.inForce.clear()
     }
-    raw.epoch++
-    this.lease = null
-    if (lease !== null) this.#pool.returned(this, lease)
+    this.leave()
+    if (this.#behind && raw.inFlight > 0 && !raw.quarantined) {
+      this.state = 'serving'
+      return
+    }
     if (raw.inFlight > 0 || raw.quarantined) {
       raw.destroy({ kind: 'closed', outcome: 'unknown' })
       return
     }
     return raw.lent ? this.#reclaim(raw) : this.settle()
+  }
+
+  /** The lease is over. */
+  leave(): void {
+    const { lease } = this
+    if (lease === null) return
+    this.raw.epoch++
+    this.lease = null
+    this.#pool.returned(this, lease)
+  }
+
+  passOn(): boolean {
+    const { raw } = this
+    const { resetAlways } = this.#pool.limits
+    if (raw.inFlight >= raw.maxInFlight || raw.quarantined || raw.lent || raw.shared === true) return false
+    if (this.#pooled || resetAlways || this.outgoing || raw.dirty !== 0 || !raw.inForce.nothing) return false
+    this.#behind = true
+    if (this.#pool.passOn(this)) return true
+    this.#behind = false
+    return false
   }
 
   /** Waits for the last answer to whoever was lent the driver's own object, and cleans up after them. */
@@ -256,6 +281,7 @@ export class Member implements ConnectionHooks, Lent {
   }
 
   idle(raw: RawConnection): void {
+    this.#behind = false
     if (this.stopped) raw.destroy({ kind: 'closed', outcome: 'unknown' })
     else if (this.state === 'serving') void this.settle()
     else if (this.lease !== null && raw === this.raw) this.lease.holder.quiet()

@@ -99,14 +99,10 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   #run(member: Member, op: PlacedOp): void {
-    if (member.framed) {
-      op.starting(member.raw)
-      member.serve(op, op.unframe(member.raw))
-    } else if (this.#lanes !== null) this.#lanes.serve(member, op)
-    else {
-      op.starting(member.raw)
-      member.serve(op)
-    }
+    const { framed, raw } = member
+    if (this.#lanes !== null && !framed) return this.#lanes.serve(member, op)
+    op.starting(raw)
+    member.serve(op, framed ? op.unframe(raw) : null)
   }
 
   /** A lease of an idle connection, or null: nothing is queued. `spare`: however long it was idle, if nobody waits. */
@@ -190,15 +186,25 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
       return
     }
     if (this.errands.waiting && this.errands.takes(this.wanted, (each) => this.#lend(member, each, null))) return
-    const waiter = lanes === null ? this.#queue.first() : lanes.next()
-    if (waiter !== undefined) {
-      this.#serve(member, waiter)
-      if (lanes !== null) lanes.changed()
-      return
-    }
+    if (this.#serveNext(member)) return
     this.#idle.keep(member, answeredAt === 0 ? clock.now() : answeredAt)
     this.#upkeep.watch()
     this.share?.allowance.eased()
+  }
+
+  passOn(member: Member): boolean {
+    return !this.closed && !this.errands.waiting && this.#serveNext(member)
+  }
+
+  /** False: nobody waits for it. */
+  #serveNext(member: Member): boolean {
+    const lanes = this.#lanes
+    const waiter = lanes === null ? this.#queue.first() : lanes.next()
+    if (waiter === undefined) return false
+    member.leave()
+    this.#serve(member, waiter)
+    if (lanes !== null) lanes.changed()
+    return true
   }
 
   #serve(member: Member, waiter: PoolWaiter): void {
@@ -290,10 +296,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     // A waiter that was served before goes on.
     if (this.closed && (waiter.recalledAt === 0 || this.#closing?.stopping === true))
       return waiter.refuse(this.whenClosed)
-    if (waiter.recalledAt === 0 && this.waiting >= this.limits.maxWaiting) {
-      waiter.refuse(refused({ reason: 'too-many-waiters', stats: { ...this.stats() } }))
-      return
-    }
+    if (waiter.recalledAt === 0 && this.waiting >= this.limits.maxWaiting)
+      return waiter.refuse(refused({ reason: 'too-many-waiters', stats: { ...this.stats() } }))
     const now = clock.now()
     this.#queue.add(waiter, now, this.#lanes !== null && this.#lanes.canShare(waiter))
     waiter.queued(now)

@@ -32,7 +32,7 @@ export interface KnownFunctions {
 export interface FunctionBook {
   /** Functions that may leave state and are called invisibly: by defaults, policies, constraints, operators. */
   readonly hidden: readonly string[]
-  /** Reads have to be judged too: some view calls a function that may leave state. */
+  /** Reads that call nothing have to be judged too: one may change something, or leave something in the session, by a view for example. */
   readonly judgesReads: boolean
   reachOf(text: string): Reach
 }

@@ -51,10 +51,10 @@ test.each<[string, Reach | null, number]>([
 })
 
 test('a call that is not known to change nothing waits for what is in front of it, where no transaction is open', () => {
-  const unit = (...ops: Op[]): Exchange => ({ ops, bars: false }) as unknown as Exchange
+  const unit = (...ops: Op[]): Exchange => ({ ops, synced: true, steps: [] }) as unknown as Exchange
   const [read, call, harmless] = [unit(op('select 1')), unit(op('select f()')), unit(op('select f()', plain))]
   const next = (last: Exchange, status: 'idle' | 'tx'): Exchange | null => {
-    const queue = new ExchangeQueue()
+    const queue = new ExchangeQueue({ leave: () => true })
     queue.add(read)
     expect(queue.next(status)).toBe(read)
     queue.sent()

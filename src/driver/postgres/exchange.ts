@@ -106,9 +106,9 @@ export class Exchange implements Answered {
     this.leading?.()
   }
 
-  /** Nothing may be sent behind it before it was answered. */
-  get bars(): boolean {
-    return !this.#synced || movesNames(this.#steps) || this.ops.some(standsLast)
+  /** All of it was written, with its Sync. */
+  get synced(): boolean {
+    return this.#synced
   }
 
   parseComplete(): void {

@@ -153,6 +153,16 @@ export class NameSpace {
     this.#reported = null
   }
 
+  /** Its transaction is about to end. True: names mean the same behind it, however it ends, so for them it is over. */
+  leave(): boolean {
+    const begun = this.#begun
+    if (begun === null || this.#altered || this.#reported !== null) return false
+    if (this.#now !== begun || this.#kept !== begun) return false
+    this.#begun = this.#mark = this.#commit = null
+    this.#savepoints = []
+    return true
+  }
+
   /** The server says what the path is now: at the end of the unit that changed it, or by itself. */
   report(path: string): void {
     this.#reported = pathSaid(path)

@@ -2,16 +2,24 @@
 // The session asks it who is next. It sends nothing.
 import type { Op } from '../driver.ts'
 import type { Exchange } from './exchange.ts'
-import { isRepeatable, standsFirst } from './op-rules.ts'
+import type { NameSpace } from './name-space.ts'
+import { commitsAlone, isRepeatable, movesNames, standsFirst, standsLast } from './op-rules.ts'
 import type { Status } from './outcome.ts'
 
 const none: readonly Exchange[] = []
 
 export class ExchangeQueue {
+  readonly #names: Pick<NameSpace, 'leave'>
   readonly #units: Exchange[] = []
   #sent = 0
   /** Those of the units that wait to be sent once more until what was written behind them was answered, in order. */
   #repeated: Exchange[] = []
+  /** The end of a transaction behind which something was written before it was answered. */
+  #ending: Exchange | null = null
+
+  constructor(names: Pick<NameSpace, 'leave'>) {
+    this.#names = names
+  }
 
   /** How many wait to be sent. */
   get unsent(): number {
@@ -34,8 +42,30 @@ export class ExchangeQueue {
     }
     const next = this.#units[this.#sent] ?? null
     if (next === null || this.#sent === 0) return next
-    const waits = (this.#units[this.#sent - 1] as Exchange).bars || (status === 'idle' && next.ops.some(standsFirst))
-    return waits ? null : next
+    const last = this.#units[this.#sent - 1] as Exchange
+    if (this.#bars(last)) return null
+    // Nobody asks the server to stop a COMMIT behind which somebody else has the connection.
+    const stoppable = last !== this.#ending && this.behind(status) === 'idle'
+    return stoppable && next.ops.some(standsFirst) ? null : next
+  }
+
+  /**
+   * Whether nothing may be written behind it before it was answered. Whatever the answer to a COMMIT is, no transaction is open behind it:
+   * where names mean the same then as now, what comes next can be written.
+   */
+  #bars(last: Exchange): boolean {
+    if (!last.synced) return true
+    if (!commitsAlone(last.ops)) return movesNames(last.steps) || last.ops.some(standsLast)
+    if (this.#ending === last) return false
+    if (!this.#names.leave()) return true
+    for (const step of last.steps) step.names = 0
+    this.#ending = last
+    return false
+  }
+
+  /** What the session is behind an end of a transaction that is on the wire. @param status What is known of it now. */
+  behind(status: Status): Status {
+    return this.#ending === null ? status : 'idle'
   }
 
   /** The one that was written last; null: something waits to be written, or nothing was. */
@@ -75,7 +105,7 @@ export class ExchangeQueue {
 
   /** The head was answered: it is out of the queue. */
   answered(): void {
-    this.#units.shift()
+    if (this.#units.shift() === this.#ending) this.#ending = null
     this.head = --this.#sent === 0 ? null : (this.#units[0] as Exchange)
   }
 
@@ -95,6 +125,7 @@ export class ExchangeQueue {
   clear(): Exchange[] {
     this.#sent = 0
     this.#repeated = []
+    this.#ending = null
     this.head = null
     return this.#units.splice(0)
   }

@@ -52,7 +52,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly #hooks: ConnectionHooks
   readonly #aside: Bystander
   readonly #binary: boolean
-  readonly #queue: ExchangeQueue = new ExchangeQueue()
+  readonly #queue: ExchangeQueue = new ExchangeQueue(this.names)
   readonly #unsettled: Unsettled = new Unsettled(this)
   /** How long a unit, `#waiting`, waits for the client while it is lent; null: it is not. */
   #lentFor: number | null = null
@@ -163,7 +163,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
       if (op.state === OpState.queued) op.state = OpState.sent
     }
     this.#queue.sent()
-    exchange.begin(this.#status)
+    exchange.begin(this.#queue.behind(this.#status))
     return true
   }
 

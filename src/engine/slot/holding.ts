@@ -168,6 +168,20 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
     void this.handBack()
   }
 
+  /**
+   * The COMMIT of the transaction for which it was made is on its way. One that has changed nothing takes no longer than its trip, so
+   * whoever waits for a connection has this one behind it. A COMMIT that changes something may take long: it is waited for.
+   */
+  passOn(): void {
+    const { lease } = this
+    if (lease === null || !this.pool.wanted || this.wrote || this.keepsSession || this.doubts !== null) return
+    lease.raw.inForce.unmark('', false)
+    if (!lease.passOn()) return
+    this.engine.leaks?.returned(this)
+    this.lease = null
+    this.forgets()
+  }
+
   /** It has a connection again, or needs none any more. */
   protected arrives(): void {
     if (this.recalledAt === 0) return

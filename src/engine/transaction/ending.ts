@@ -31,7 +31,10 @@ export function commitAtOnce(record: OpenTransaction): EngineOp | null {
   if (parent !== null && (isOvertaken(record) || isLent(slot))) return null
   record.advance('returned')
   if (record.begun && record.resolveCommitMs > 0 && parent === null) return null
-  return isSpoiled(record.past) || openInside(record) !== null ? null : sendCommit(record)
+  if (isSpoiled(record.past) || openInside(record) !== null) return null
+  const op = sendCommit(record)
+  if (op !== null && record.own) slot.passOn()
+  return op
 }
 
 /**

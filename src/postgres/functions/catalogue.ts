@@ -186,6 +186,7 @@ export class Catalogue implements FunctionBook {
   readonly #domains = new Set<string>()
   readonly #events: readonly string[]
   readonly hidden: readonly string[]
+  readonly judgesReads: boolean
 
   constructor(answer: CatalogueAnswer, known: KnownFunctions) {
     this.#volatile = new Set(answer.volatile)
@@ -222,11 +223,14 @@ export class Catalogue implements FunctionBook {
     this.#spread(answer)
     this.#events = answer.events.filter((name) => leaving.has(name))
     this.hidden = answer.within.filter((name) => leaving.has(name))
+    this.judgesReads = this.#actsUnseen()
   }
 
-  get judgesReads(): boolean {
-    if (this.#views.size > 0) return true
-    for (const name of this.#fields) if (this.#own.get(name)?.stateful === true) return true
+  /** Whether a text without a call may change something, or leave something in the session: by a view, a field, a cast or an operator. */
+  #actsUnseen(): boolean {
+    if (this.#anywhere || this.#operators.length > 0) return true
+    if (this.#views.size > 0 || this.#doingViews.size > 0 || this.#domains.size > 0) return true
+    for (const name of this.#fields) if (this.#own.get(name)?.stateful === true || !this.#mayRepeat(name)) return true
     return false
   }
 
