@@ -1,21 +1,12 @@
 /** Answers that wait for a COMMIT, beside other middlewares that put methods of theirs on the response, and beside further transactions. */
 
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
-import { getRequestListener } from '@hono/node-server'
 import express, { type Express, type Request, type RequestHandler } from 'express'
-import Fastify from 'fastify'
 import { createDb, type Db } from 'genever'
 import { genever } from 'genever/express'
-import { genever as fastifyPlugin } from 'genever/fastify'
-import { genever as h3Plugin } from 'genever/h3'
-import { genever as honoPlugin } from 'genever/hono'
 import { genever as httpPlugin } from 'genever/http'
-import { genever as koaPlugin } from 'genever/koa'
-import { H3, toNodeHandler } from 'h3'
-import { Hono } from 'hono'
-import Koa from 'koa'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
@@ -295,67 +286,3 @@ function thrownBy(work: () => unknown): unknown {
     return (error as { code?: unknown }).code
   }
 }
-
-type Listener = (request: IncomingMessage, response: ServerResponse) => unknown
-
-describe('a value that is no JSON is answered by 500', () => {
-  const value = { n: 1n }
-  const apps: Readonly<Record<string, () => Promise<Listener>>> = {
-    async express() {
-      const app = express()
-        .set('env', 'test')
-        .use(genever(db, { log: false, transaction: true }))
-      app.get('/', async (_request, response) => {
-        await note(db, 'express')
-        response.json(value)
-      })
-      return app
-    },
-    async fastify() {
-      const app = Fastify()
-      await app.register(fastifyPlugin, { db, log: false, transaction: true })
-      app.get('/', async () => {
-        await note(db, 'fastify')
-        return value
-      })
-      await app.ready()
-      return (request, response) => app.routing(request, response)
-    },
-    async hono() {
-      const app = new Hono().use(honoPlugin(db, { log: false, transaction: true }))
-      app.onError((_error, c) => c.text('failed', 500))
-      app.get('/', async (c) => {
-        await note(db, 'hono')
-        return c.json(value as never)
-      })
-      return getRequestListener(app.fetch, { overrideGlobalObjects: false })
-    },
-    async koa() {
-      const app = new Koa().use(koaPlugin(db, { log: false, transaction: true }))
-      app.silent = true
-      app.use(async (ctx) => {
-        await note(db, 'koa')
-        ctx.body = value
-      })
-      return app.callback()
-    },
-    async h3() {
-      const app = new H3({ silent: true }).use(h3Plugin(db, { log: false, transaction: true }))
-      app.get('/', async () => {
-        await note(db, 'h3')
-        return value
-      })
-      return toNodeHandler(app)
-    },
-  }
-
-  test('and rolls back where the handler makes the text; Koa and h3 make it of what was committed', async () => {
-    for (const [name, app] of Object.entries(apps)) {
-      const listener: RequestListener = await app()
-      await using served = await listening(createServer(listener))
-      expect((await ask(served.port, 'GET /')).status, name).toBe(500)
-    }
-
-    expect(await notes()).toEqual(['h3', 'koa'])
-  })
-})

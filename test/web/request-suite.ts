@@ -183,6 +183,25 @@ function suite(adapter: Adapter, driver: TestedDriver): void {
       expect(await db.close({ timeoutMs: Infinity })).toEqual({ drained: 1, broken: [] })
     })
 
+    test('runs what was issued before the end of its request, also while no connection was free', async () => {
+      const { db } = await open(1)
+      const busy = await db.acquire()
+      let made: Connection | undefined
+      let issued: Promise<unknown>[] = []
+      const work = async (call: Call): Promise<Answer> => {
+        made = call.connection()
+        issued = [db.scalar('select 1'), made.scalar('select 2'), db.transaction(() => db.scalar('select 3'))]
+        return answers('at once')
+      }
+      await using app = await start({ db, routes: [get('/issue', work)] })
+      expect((await ask(app.port, 'GET /issue')).body).toBe('at once')
+      if (adapter.settles) await until(() => made?.released === true)
+      await busy.release()
+
+      expect(await Promise.all(issued)).toEqual([1, 2, 3])
+      await quiet(db)
+    })
+
     test('has the settings of its request on every borrow', async () => {
       const { db } = await open()
       const tenant = "select current_setting('app.tenant', true)"

@@ -250,6 +250,11 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
     return this.#waits === null ? 0 : this.#waits.spentMs(now)
   }
 
+  /** Whether what waits for a connection still gets one when it is closed. */
+  protected get patient(): boolean {
+    return false
+  }
+
   /** Since when code has held a connection for nothing; null while it is used or goes back when somebody wants it. */
   get idleSince(): number | null {
     if (this.lease === null || this.busy || this.idlers > 0) return null

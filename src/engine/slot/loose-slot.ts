@@ -26,6 +26,11 @@ export class LooseSlot extends Slot {
     this.#signal = signal
   }
 
+  /** A request may end before its statements have a connection. Nobody gives them up: they were issued while it ran. */
+  protected override get patient(): boolean {
+    return true
+  }
+
   /** From now on nothing is held between statements and transactions. Idempotent. */
   loosen(): void {
     if (this.#loose) return

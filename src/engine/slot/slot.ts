@@ -371,7 +371,7 @@ export class Slot extends Holding implements PoolWaiter {
   close(): Promise<void> | null {
     if (this.closed) return this.#closing === null ? null : this.#closing.promise
     this.closed = true
-    if (this.#borrowing) {
+    if (this.#borrowing && !this.patient) {
       this.#borrowing = false
       this.pool.withdraw(this)
       for (const item of this.#ready.splice(0)) item.refuseWith(released())
