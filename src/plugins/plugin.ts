@@ -75,7 +75,10 @@ export class WebPlugin<R> {
     this.log.error(`${what}: ${error instanceof Error ? (error.stack ?? error.message) : typeof error}`)
   }
 
-  /** Opens the database as the options say; once, also when several copies ask. A start that failed may be tried again. */
+  /**
+   * Opens the database as the options say; once, also when several copies ask. A start that failed may be tried again.
+   * @throws {PoolClosedError} for one that was closed.
+   */
   open(): Promise<void> {
     this.#opening ??= this.#openNow()
     return this.#opening
@@ -93,6 +96,8 @@ export class WebPlugin<R> {
       const opening = other ?? inRoot(() => start(db, this.options, this.log))
       starting.set(db, opening)
       await opening
+      // Whoever closed it may have told no plug-in.
+      if (other !== undefined) await db.engineHere()
       this.#open = true
     } catch (error) {
       if (other === undefined) starting.delete(db)
@@ -106,6 +111,9 @@ export class WebPlugin<R> {
    * @throws {UsageError} inside of a request that holds a connection, for which it would wait; nothing is closed.
    */
   async close(): Promise<void> {
+    // A later start has to open it, or to say that it cannot.
+    starting.delete(this.db)
+    this.#opening = null
     await closeDatabases([this.db], this.options.closeTimeoutMs, this.log)
   }
 

@@ -3,10 +3,18 @@
 import { createServer as createTcpServer, type Server as TcpServer } from 'node:net'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
-import { AlreadyBoundError, AuthenticationError, ConnectError, createDb, NotBoundError } from 'genever'
+import {
+  AlreadyBoundError,
+  AuthenticationError,
+  ConnectError,
+  createDb,
+  type Db,
+  NotBoundError,
+  PoolClosedError,
+} from 'genever'
 import { genever as express } from 'genever/express'
 import { genever as fastify } from 'genever/fastify'
-import { genever as http, gracefulShutdown } from 'genever/http'
+import { genever as http, type GeneverHttp, gracefulShutdown } from 'genever/http'
 import { genever as koa } from 'genever/koa'
 import expressApp from 'express'
 import Fastify from 'fastify'
@@ -124,6 +132,23 @@ describe('the start', () => {
     expect(replies.slice(0, 2)).toMatchObject([{ body: 'true' }, { body: 'true' }])
     expect((await caught(http(db, options).open())).message).toContain('Two plug-ins say')
     expect(log.lines.filter((line) => line.startsWith('info'))).toHaveLength(1)
+  })
+
+  test('fails for a database that was closed, by the plug-in or by anybody', async () => {
+    const url = await databaseUrl()
+    for (const end of [(plugin: GeneverHttp) => plugin.close(), (_plugin: GeneverHttp, db: Db) => db.close()]) {
+      const db = createDb(url)
+      const plugin = http(db, { log: false })
+      await plugin.open()
+      await end(plugin, db)
+
+      expect(await caught(http(db, { log: false }).open())).toBeInstanceOf(PoolClosedError)
+    }
+    const db = createDb(url)
+    const plugin = http(db, { log: false })
+    await plugin.open()
+    await plugin.close()
+    expect(await caught(plugin.open())).toBeInstanceOf(PoolClosedError)
   })
 
   test.each(['express', 'koa'] as const)(

@@ -2,7 +2,7 @@
 
 import { Controller, Get, Inject, Injectable, type OnModuleInit, type Type } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
-import { ConnectError, type Connection, createDb, Db, InvalidOptionError, UsageError } from 'genever'
+import { ConnectError, type Connection, createDb, Db, InvalidOptionError, PoolClosedError, UsageError } from 'genever'
 import {
   GeneverModule,
   getDbToken,
@@ -202,6 +202,29 @@ describe('the start', () => {
       expect(seen.message, platform).toContain('has a property "db" already')
       await app.close()
     }
+  })
+
+  test('refuses another db in the place of its own, which requests would not use, but no stand-in; and one that was closed', async () => {
+    const url = await databaseUrl()
+    await using other = createDb(url)
+    const module = GeneverModule.forRoot({ url, log: false })
+    // As overrideProvider() of @nestjs/testing does it.
+    const overridden = (useValue: object) => ({
+      ...module,
+      providers: [...module.providers!, { provide: Db, useValue }],
+    })
+    const app = await context({ imports: [overridden({ scalar: () => 'nothing' })] })
+    expect(app.get<{ scalar(): unknown }>(Db).scalar()).toBe('nothing')
+    await app.close()
+
+    expect((await caught(context({ imports: [overridden(other)] }))).message).toContain(
+      'Give the other one to the module',
+    )
+    const own = createDb(url)
+    await (await context({ imports: [GeneverModule.forRoot({ db: own, log: false })] })).close()
+    expect(await caught(context({ imports: [GeneverModule.forRoot({ db: own, log: false })] }))).toBeInstanceOf(
+      PoolClosedError,
+    )
   })
 
   test('is once for a module that is imported in several places', async () => {

@@ -7,6 +7,7 @@ import {
   type OnApplicationShutdown,
 } from '@nestjs/common'
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core'
+import { Db } from '../../../db/db.ts'
 import { UsageError } from '../../../errors/index.ts'
 import { inRoot } from '../../../util/context.ts'
 import type { ClosableServer } from '../../../registry/serve.ts'
@@ -20,8 +21,15 @@ import type { RequestScope, Routed } from '../../request/scope.ts'
 /** The host, in the module of its database only. */
 export const ownHost: unique symbol = Symbol('genever.host')
 
+/** What is injected as its database, in the same module. */
+export const ownDb: unique symbol = Symbol('genever.db')
+
 /** Whether `NotFoundError` becomes Nest's exception, in the same module. */
 export const convertsNotFound: unique symbol = Symbol('genever.notFound')
+
+const replaced =
+  'The Db of GeneverModule was replaced by another db, as overrideProvider() of Nest does it. Requests and transactions would go on with ' +
+  'that of the module. Give the other one to the module: GeneverModule.forRoot({ db }).'
 
 interface FastifyLike {
   hasRequestDecorator(name: string): boolean
@@ -35,7 +43,9 @@ export class GeneverCore implements NestModule, BeforeApplicationShutdown, OnApp
   readonly #convertsNotFound: boolean
   #drained: () => void = () => {}
 
-  constructor(host: Host, adapters: HttpAdapterHost, modules: ModulesContainer, converts: boolean) {
+  /** @throws {UsageError} when another db was put in the place of the one that requests and transactions use. */
+  constructor(host: Host, adapters: HttpAdapterHost, modules: ModulesContainer, converts: boolean, injected: unknown) {
+    if (injected instanceof Db && injected !== host.plugin.db) throw new UsageError(replaced)
     this.#host = host
     this.#adapters = adapters
     this.#modules = modules
@@ -72,6 +82,7 @@ Inject(ownHost)(GeneverCore, undefined, 0)
 Inject(HttpAdapterHost)(GeneverCore, undefined, 1)
 Inject(ModulesContainer)(GeneverCore, undefined, 2)
 Inject(convertsNotFound)(GeneverCore, undefined, 3)
+Inject(ownDb)(GeneverCore, undefined, 4)
 
 /** Middlewares see the request of `node:http`, handlers that of Fastify. */
 function decorate(app: FastifyLike, as: string): void {

@@ -7,7 +7,7 @@ import { GeneverHealthIndicator, getHealthToken } from '../health/indicator.ts'
 import { readinessController } from '../health/route.ts'
 import { TransactionInterceptor } from '../request/transaction-interceptor.ts'
 import { getDbToken, getHostToken, getModelToken, type ModelClassLike } from '../tokens.ts'
-import { convertsNotFound, GeneverCore, ownHost } from './core.ts'
+import { convertsNotFound, GeneverCore, ownDb, ownHost } from './core.ts'
 import { type Host, openHost } from './host.ts'
 import type { GeneverAsyncOptions, GeneverModuleOptions, ModuleParts } from './options.ts'
 
@@ -85,6 +85,7 @@ function describe(
       },
       { provide: hostToken, useExisting: ownHost },
       { provide: dbToken, inject: [ownHost], useFactory: ({ plugin }: Host) => plugin.db },
+      { provide: ownDb, useExisting: dbToken },
       { provide: healthToken, inject: [dbToken], useFactory: (db: Db) => new GeneverHealthIndicator(db) },
       ...interceptors,
     ],
