@@ -53,6 +53,77 @@ const extra: Readonly<Record<string, string>> = {
       }))
       return Response.json({ ok: true })
     })`,
+  'app/late/route.js': `
+    import { after } from 'next/server'
+    import { withDb } from 'genever/next'
+    import { db } from '../../db.ts'
+    const order = () => db.status('insert into orders (bottle, count) values (1, 55)')
+    let told = 'nothing'
+    export const GET = () => Response.json({ told })
+    export const POST = withDb(db, async (_request) => {
+      await db.scalar('select 1')
+      after(() => order().catch((error) => { told = error.name }))
+      return Response.json({ ok: true })
+    }, { transaction: true })`,
+  'app/fails/route.js': `
+    import { withDb } from 'genever/next'
+    import { db } from '../../db.ts'
+    export const GET = withDb(db, (_request) => {
+      const rows = db.iterate('select n from generate_series(1, 20000) n')
+      const lines = async function* () {
+        for await (const { n } of rows) {
+          if (n === 5000) throw new Error('the body fails')
+          yield new TextEncoder().encode(n + ' ')
+        }
+      }
+      return new Response(ReadableStream.from(lines()))
+    })`,
+  'app/cached/route.js': `
+    import { unstable_cache } from 'next/cache'
+    import { withDb } from 'genever/next'
+    import { db } from '../../db.ts'
+    const counted = unstable_cache(() => db.scalar('select count(*)::int from orders'), ['orders'], { revalidate: 1 })
+    export const GET = withDb(db, async (_request) => Response.json(await counted()))`,
+  'app/actions/actions.js': `
+    'use server'
+    import { notFound, redirect } from 'next/navigation'
+    import { withDb } from 'genever/next'
+    import { db } from '../../db.ts'
+    const order = (count) => db.status('insert into orders (bottle, count) values (1, $1)', [count])
+    export const act = withDb(db, async (form) => {
+      const what = form.get('what')
+      await order(1000)
+      if (what === 'inner') await db.transaction(async () => { await order(2000); redirect('/held') })
+      if (what === 'redirect') redirect('/held')
+      if (what === 'notFound') notFound()
+      if (what === 'throw') throw new Error('on purpose')
+    }, { transaction: true })`,
+  'app/actions/page.js': `
+    import { act } from './actions.js'
+    export const dynamic = 'force-dynamic'
+    export default function Page() { return <form action={act}><input name="what" /></form> }`,
+  'app/many/page.js': `
+    import { Suspense } from 'react'
+    import { connection } from 'next/server'
+    import { db } from '../../db.ts'
+    async function One({ n }) {
+      await connection()
+      const [own, again] = await db.transaction(async () => [await db.scalar('select pg_backend_pid()'), await db.scalar('select pg_backend_pid()')])
+      return <i>{own === again ? n + '!' : '?'}</i>
+    }
+    const many = Array.from({ length: 30 }, (_, n) => n)
+    export default function Page() { return many.map((n) => <Suspense key={n}><One n={n} /></Suspense>) }`,
+  'proxy.js': `
+    import { NextResponse } from 'next/server'
+    import { withDb } from 'genever/next'
+    import { db } from './db.ts'
+    export const proxy = withDb(db, async (_request) => {
+      const response = NextResponse.next()
+      response.headers.set('x-asked', await db.scalar("select 'the database'"))
+      for (const name of ['one', 'two']) response.cookies.set(name, 'yes')
+      return response
+    })
+    export const config = { matcher: '/many' }`,
 }
 
 const reason = 'The compiler of Next.js is not installed for this platform'
@@ -182,5 +253,67 @@ describe.each(['webpack', 'turbopack'])('built by %s', (bundler) => {
 
     await until(async () => (await database.query('select from orders where count in (-1, 99)')).length > 0)
     expect(await database.query('select count from orders where count in (-1, 99)')).toEqual([{ count: 99 }])
+  })
+
+  test('work of after() that stayed in a transaction is refused, not lost in silence', async ({ skip }) => {
+    skip(!compiler, reason)
+    expect((await ask('POST /late')).status).toBe(200)
+
+    await until(async () => (await ask('GET /late')).text === '{"told":"TransactionEndedError"}')
+    expect(await database.query('select from orders where count = 55')).toEqual([])
+  })
+
+  test('a server action commits on redirect(), also through a nested transaction, which a throw undoes', async ({
+    skip,
+  }) => {
+    skip(!compiler, reason)
+    const [, field = ''] = /name="(\$ACTION_ID_\w+)"/.exec((await ask('GET /actions')).text) ?? []
+    const acts = async (what: string): Promise<unknown> => {
+      await database.query('delete from orders where count >= 1000')
+      const form = new FormData()
+      form.set(field, '')
+      form.set('what', what)
+      const { status } = await fetch(`${url}/actions`, { method: 'POST', body: form, redirect: 'manual' })
+      const rows = await database.query('select count from orders where count >= 1000 order by 1')
+      return [status, rows.map(({ count }) => count)]
+    }
+
+    expect(await acts('nothing')).toEqual([200, [1000]])
+    expect(await acts('redirect')).toEqual([303, [1000]])
+    expect(await acts('inner')).toEqual([303, [1000]])
+    expect(await acts('notFound')).toEqual([404, []])
+    expect(await acts('throw')).toEqual([500, []])
+    await nothingHeld()
+  })
+
+  test('unstable_cache in a scope is refreshed behind the answer', async ({ skip }) => {
+    skip(!compiler, reason)
+    const before = Number((await ask('GET /cached')).text)
+    await database.query('insert into orders (bottle, count) values (1, 77)')
+
+    await until(async () => Number((await ask('GET /cached')).text) === before + 1)
+    await nothingHeld()
+  })
+
+  test('components that render at once have a transaction each, behind a proxy that asks the database', async ({
+    skip,
+  }) => {
+    skip(!compiler, reason)
+    const response = await fetch(`${url}/many`)
+    const text = await response.text()
+
+    expect(response.headers.get('x-asked')).toBe('the database')
+    expect(response.headers.getSetCookie()).toEqual([
+      expect.stringMatching('one=yes'),
+      expect.stringMatching('two=yes'),
+    ])
+    expect(text.match(/<i>(?:<!-- -->|\d)+!<\/i>/g)).toHaveLength(30)
+    await nothingHeld()
+  })
+
+  test('a body that fails in its middle leaves no cursor open', async ({ skip }) => {
+    skip(!compiler, reason)
+    await expect(fetch(`${url}/fails`).then((response) => response.text())).rejects.toThrow()
+    await nothingHeld()
   })
 })
