@@ -342,11 +342,12 @@ export class Connection extends Executor implements AsyncDisposable {
   async #releaseForNow(discardSession: boolean): Promise<void> {
     const slot = this.#slot
     if (!this.owner || this.#released || slot.closed) return
-    this.#checkLendable(discardSession)
+    const { checkLendable } = this.#engine.works
+    checkLendable(slot, discardSession, true)
     let back: void | Promise<void> = undefined
     // What was issued before has run now: it may have begun a transaction, or set what the user relies on.
     const act = (): void => {
-      this.#checkLendable(discardSession)
+      checkLendable(slot, discardSession)
       if (slot.lease !== null) back = slot.handBack()
     }
     const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: false, act })
@@ -359,19 +360,6 @@ export class Connection extends Executor implements AsyncDisposable {
       if (!slot.closed && !notThere) throw thrownError(thrown, this.#engine)
     }
     await (back as Promise<void> | undefined)
-  }
-
-  #checkLendable(discardSession: boolean): void {
-    const { top, busy, lease, keepsSession } = this.#slot
-    const what = 'release({ permanent: false }) cannot hand the connection back while'
-    if (top !== null) throw new TransactionStateError(`${what} the ${top.describe()} is open on it.`)
-    if (!busy && lease !== null && lease.raw.status !== 'idle')
-      throw new TransactionStateError(`${what} a transaction begun by text is open on it.`)
-    if (keepsSession && !discardSession)
-      throw new TransactionStateError(
-        'release({ permanent: false }) would lose state of this session (SET, LISTEN, temporary ' +
-          'tables, advisory locks, PREPARE or rawConnection()). Keep the connection, or pass { discardSession: true }.',
-      )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,6 +21,7 @@ import type { EngineOp } from './query/op.ts'
 import type { QueryOptions } from './query/query-options.ts'
 import type { mayRunAnywhere, sessionStateRefused } from './slot/anywhere.ts'
 import type { lend } from './slot/control.ts'
+import type { checkLendable, childOf } from './slot/queues.ts'
 import type { Slot, TransactionPlace } from './slot/slot.ts'
 import type { switchOps } from './switching.ts'
 import type { stateOf } from './transaction/ended.ts'
@@ -69,6 +70,8 @@ export interface Works extends FirstWorks {
     options: TransactionOptions,
   ) => Promise<ManualTransaction>
   readonly openHome: StatementEngine['works']['openHome']
+  readonly checkLendable: typeof checkLendable
+  readonly childOf: typeof childOf
   readonly commit: typeof commit
   readonly rollback: typeof rollback
   readonly finish: typeof finish

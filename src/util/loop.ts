@@ -11,8 +11,9 @@ export class Turns {
     return this.#open > 0
   }
 
-  next(): { readonly before: Promise<void>; readonly end: () => void } {
-    const before = this.#last
+  /** `before`: null where there is nobody to wait for. */
+  next(): { readonly before: Promise<void> | null; readonly end: () => void } {
+    const before = this.busy ? this.#last : null
     const { promise, resolve } = deferred()
     this.#last = promise
     this.hold()
@@ -45,7 +46,7 @@ export type LoopTerms<R> = readonly [pull: () => Promise<R[]>, close: () => Prom
  */
 abstract class Loop<R, T> implements AsyncGenerator<T, void, undefined> {
   protected readonly pull: () => Promise<R[]>
-  protected readonly here: () => R[] | null
+  readonly #here: () => R[] | null
   readonly #close: () => Promise<void>
   readonly #turns = new Turns()
   /** Calls that are not answered. */
@@ -54,12 +55,22 @@ abstract class Loop<R, T> implements AsyncGenerator<T, void, undefined> {
 
   constructor(...[pull, close, here = () => null]: LoopTerms<R>) {
     this.pull = pull
-    this.here = here
+    this.#here = here
     this.#close = close
   }
 
   protected get busy(): boolean {
     return this.#calls > 0
+  }
+
+  /** Code that makes the rows may call the loop again: that call waits. */
+  protected here(): R[] | null {
+    this.#turns.hold()
+    try {
+      return this.#here()
+    } finally {
+      this.#turns.free()
+    }
   }
 
   /** What comes next, or the end. */
@@ -97,7 +108,7 @@ abstract class Loop<R, T> implements AsyncGenerator<T, void, undefined> {
     this.#calls++
     let goesOn = false
     try {
-      await before
+      if (before !== null) await before
       const next = await step()
       goesOn = next.done !== true
       return next

@@ -23,6 +23,14 @@ forEachDriver((driver) => {
       })
     })
 
+    test('is asked for before what is issued behind lock()', async () => {
+      const db = await driver.db()
+      await db.scope(async () => {
+        const [, seen] = await Promise.all([db.lock('issued', () => {}), db.scalar(count)])
+        expect(seen).toBe(1)
+      })
+    })
+
     test('is free again when work throws, which goes to the caller', async () => {
       const db = await driver.db()
       await db.scope(async () => {

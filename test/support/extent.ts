@@ -46,6 +46,8 @@ export const mysqlSuites: readonly string[] = [
   'global-db',
   'idle',
   'into',
+  'issue-order',
+  'issue-order-random',
   'iterate',
   'iterate-alone',
   'iterate-batches',

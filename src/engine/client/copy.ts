@@ -87,8 +87,7 @@ function begin(
     op.copy = port
     port.place = `${method} at ${at}`
     port.begun = begun
-    const slot = place.slotHere(engine, chain)
-    if (slot !== null && slot.copying?.open !== true) slot.copying = port
+    place.slotHere(engine, chain)?.copy(op)
     place.send(op)
     return op
   }

@@ -18,7 +18,7 @@ import { ambientDefaults, currentChain, type Link, openTransaction, push, runIn 
 import { Frame } from '../context/frame.ts'
 import { callOptions } from '../handle.ts'
 import type { Slot } from '../slot/slot.ts'
-import { KeyedTurns } from './keyed-turns.ts'
+import { KeyedTurns, type Turn } from './keyed-turns.ts'
 import { unconverted } from '../../sql/conversions.ts'
 import type { AmbientRunner, StatementEngine } from '../query/runner.ts'
 
@@ -168,8 +168,10 @@ async function onSession<T>(asked: Asked, slot: Slot, work: () => Promise<T> | T
   const deadline = engine.until({ timeoutMs: asked.options.timeoutMs }, defaults)
   const turns = held.get(slot) ?? new KeyedTurns()
   held.set(slot, turns)
-  const leave = await takeTurn(turns, asked, deadline)
-  if (leave === null) return undefined
+  const waiting = turns.ask(name, shared)
+  // It is the first statement of the call: it goes before what is issued behind that.
+  if (!waiting.granted && !(await takesTurn(waiting, asked, deadline))) return undefined
+  const { leave } = waiting
   const frame = new Frame('reusing', engine, source.token(), null, null, null)
   frame.defaults = defaults
   holding.set(frame, { slot, name, shared })
@@ -210,18 +212,12 @@ async function onSession<T>(asked: Asked, slot: Slot, work: () => Promise<T> | T
   }
 }
 
-/** Among those who share the session. Null: an attempt was in vain. */
-async function takeTurn(turns: KeyedTurns, asked: Asked, deadline: number): Promise<(() => void) | null> {
-  const { name, shared, attempt } = asked
-  const { signal } = asked.options
-  const waiting = turns.ask(name, shared)
-  if (waiting.granted) return waiting.leave
-  if (attempt) {
-    waiting.leave()
-    return null
-  }
-  if (await inTime(waiting.turn, deadline, signal)) return waiting.leave
-  waiting.leave()
+/** Among those who share the session. False: an attempt was in vain. */
+async function takesTurn({ turn, leave }: Turn, { attempt, options }: Asked, deadline: number): Promise<boolean> {
+  const { signal } = options
+  if (!attempt && (await inTime(turn, deadline, signal))) return true
+  leave()
+  if (attempt) return false
   if (signal?.aborted === true)
     throw new AbortedError(
       'The wait for a lock that other code of the same connection holds was ended by its signal.',

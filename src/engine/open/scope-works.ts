@@ -6,6 +6,7 @@ import { lock } from '../client/lock.ts'
 import { askPosition, reached } from '../hosts/position.ts'
 import { openReads, readsAlone } from '../hosts/route.ts'
 import { lend } from '../slot/control.ts'
+import { checkLendable, childOf } from '../slot/queues.ts'
 import { Slot } from '../slot/slot.ts'
 import { beginManual } from '../transaction/begin.ts'
 import { openHome } from '../transaction/open-home.ts'
@@ -27,6 +28,8 @@ const ofScopes: Omit<Works, Exclude<keyof FirstWorks, 'whole'>> = {
   runManaged,
   beginManual,
   openHome,
+  checkLendable,
+  childOf,
   commit,
   rollback,
   finish,

@@ -14,7 +14,7 @@ import type { CursorHome } from './cursor-home.ts'
 import { comesBehindRows, thrownError, unheard, unmadeError } from './failure.ts'
 import { chainOfMade, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
-import type { RowParts, Wanted } from './row-parts.ts'
+import type { Came, RowParts, Wanted } from './row-parts.ts'
 import type { RowStream } from './row-stream.ts'
 import { checkCount, type CursorTerms, type RowTerms, specOf } from './query-terms.ts'
 import type { Runner } from './runner.ts'
@@ -22,12 +22,6 @@ import type { OpenTransaction } from '../slot/slot.ts'
 
 /** A loop over rows makes objects of so many bytes at once: those that wait to be read are few, and do not grow old. */
 const atOnce = 1 << 13
-
-/** Rows, and what brought them. */
-interface Came {
-  readonly op: EngineOp
-  readonly came: readonly unknown[]
-}
 
 /**
  * Reads rows one after another. Iterate over it, or call `read`. `skip` passes over rows without loading them.
@@ -198,7 +192,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const from = currentChain()
     const { before, end } = this.#turns.next()
     try {
-      await before
+      if (before !== null) await before
       this.#from = from
       return await runIn(this.#chain, work)
     } catch (thrown) {
@@ -249,7 +243,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   async #skip(count: number): Promise<number> {
     let skipped = this.#rows.splice(0, count).length
     if (skipped === count || this.#exhausted) return skipped
-    await this.#openHome(0)
+    const opening = this.#opened(0)
+    if (opening !== null) await opening
     // What is on its way is in front.
     while (skipped < count && !this.#exhausted && (this.#stream !== null || this.#parts?.ahead === true)) {
       await this.#pull(Math.min(count - skipped, this.#options.batchSize as number))
@@ -257,7 +252,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     }
     if (this.#parts === null || skipped === count || this.#exhausted) return skipped
     const op = this.#parts.skip(count - skipped)
-    await this.#answered(op)
+    await this.#answered(op, op.wait())
     return skipped + Math.max(op.count, 0)
   }
 
@@ -266,7 +261,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
    * @param most So many of a part are enough, where the others can be read later.
    */
   async #pull(size: number, least: number = size, most: number = size, bytes: number = Infinity): Promise<void> {
-    await this.#openHome(size)
+    const opening = this.#opened(size)
+    if (opening !== null) await opening
     const { op, came } =
       this.#stream === null
         ? await this.#fetched(this.#parts as RowParts, size, { least, most, bytes })
@@ -306,15 +302,17 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     }
   }
 
-  /** @param size How many rows are wanted first; 0: none. */
+  /** Null: it is open, so what follows is sent at once. @param size How many rows are wanted first; 0: none. */
+  #opened(size: number): Promise<void> | null {
+    if (this.#state === 'new') return this.#openHome(size)
+    if (this.#gone || this.#state === 'open') (this.#home as CursorHome).check()
+    if (this.#state === 'open') return null
+    throw new TransactionStateError(
+      `The cursor opened at ${this.place} has been closed. Call iterate() again for another one.`,
+    )
+  }
+
   async #openHome(size: number): Promise<void> {
-    if (this.#home !== null && this.#state === 'open') return this.#home.check()
-    if (this.#state === 'closed')
-      throw this.#gone
-        ? (this.#home as CursorHome).ended()
-        : new TransactionStateError(
-            `The cursor opened at ${this.place} has been closed. Call iterate() again for another one.`,
-          )
     if (this.#scope !== null && (this.#scope.slot === null || this.#scope.slot.closed))
       throw new ReleasedConnectionError(
         `The cursor opened at ${this.place} belongs to a scope that has ended. Read it inside of the scope, or make it where it is read.`,
@@ -330,7 +328,8 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const bound = engine.statements.compile(statement.sql).bind(text ? this.#params : statement.params)
     const until = engine.until(options, this.#defaults)
     const wait = { until, signal: options.signal, from: options.from ?? null }
-    const home = await engine.works.openHome(engine, this.#executor, this, this.#from, wait, bound.compiled)
+    const opening = engine.works.openHome(engine, this.#executor, this, this.#from, wait, bound.compiled)
+    const home = opening instanceof Promise ? await opening : opening
     this.#home = home
     this.#settings = settingsOn(home.record.slot, this.#chain, this.#executor.handleHere())
     this.#state = 'open'
@@ -353,9 +352,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     home.moveTo((op.transaction as OpenTransaction | null) ?? home.record, this)
   }
 
-  #answered(op: EngineOp): Promise<void>
-  #answered<T>(op: EngineOp, answer: Promise<T>): Promise<T>
-  async #answered(op: EngineOp, answer: Promise<unknown> = op.wait()): Promise<unknown> {
+  async #answered<T>(op: EngineOp, answer: Promise<T>): Promise<T> {
     this.#sent = op
     try {
       return await answer
@@ -392,7 +389,9 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     this.#stream?.end()
     if (!well || !home.own) this.#parts?.forget()
     if (home.own) await home.finish(well && (this.#parts === null || (await this.#parts.leave())))
-    else if (well && wasOpen && this.#parts !== null && home.usable() && !home.closesLater())
-      await this.#answered(this.#parts.close()).catch(() => {})
+    else if (well && wasOpen && this.#parts !== null && home.usable() && !home.closesLater()) {
+      const op = this.#parts.close()
+      await this.#answered(op, op.wait()).catch(() => {})
+    }
   }
 }

@@ -35,6 +35,12 @@ interface Sender {
   bound(stmt: Compiled): Compiled
 }
 
+/** Rows, and what brought them. */
+export interface Came {
+  readonly op: EngineOp
+  readonly came: readonly unknown[]
+}
+
 /** How much is read at once. */
 export interface Wanted {
   readonly least: number

@@ -3,23 +3,33 @@
 import type { Failure, Op, RowPort } from '../../driver/driver.ts'
 import type { Place } from '../../observe/place.ts'
 import { before } from '../../util/clock.ts'
+import type { Link } from '../context/chain.ts'
+import type { Handle } from '../context/frame.ts'
 import type { Inside } from '../transaction/inside.ts'
 import { comesBehindRows } from './failure.ts'
+
+/** The code that asked, and the handle it asked through. */
+interface Placed {
+  readonly chain: Link | undefined
+  readonly handle: Handle | null
+}
 
 /** A stream, as what else would use its connection sees it. */
 export interface Streaming {
   /** The place of its cursor. */
   readonly place: Place
-  readonly op: { readonly transaction: { isWithin(outer: object): boolean } | null }
+  readonly op: Placed & { readonly transaction: { isWithin(outer: object): boolean } | null }
   /** Whether this would have to wait for the last row. */
   bars(item: object): boolean
   end(): void
 }
 
 /** Its statement, and the slot that carries it, as far as a stream knows them. */
-interface Sent extends Op {
+interface Sent extends Op, Placed {
   port: (RowPort & { stop(): void }) | null
   readonly transaction: Pick<Inside, 'isWithin' | 'noteFailure'> | null
+  /** Why it has failed, or was refused. */
+  readonly failure: Failure | null
   wait(): Promise<void>
   abandon(failure: Failure): void
   drop(failure?: Failure): void
@@ -50,8 +60,9 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
     this.#slot = slot
     this.#enough = enough
     op.port = this
-    slot.stream = this
     slot.send(op)
+    // One that is open already has refused it.
+    if (op.failure === null) slot.stream = this
     op.wait().then(
       () => this.#ended(),
       (thrown: unknown) => this.#ended({ thrown }),

@@ -24,7 +24,7 @@ export interface StatementEngine extends EngineCore {
       from: Link | undefined,
       wait: Omit<CursorWait, 'reads'>,
       stmt: Compiled,
-    ): Promise<CursorHome>
+    ): CursorHome | Promise<CursorHome>
   }
   transact<T>(where: TransactionPlace, work: (tx: Runner) => Promise<T> | T, options: TransactionTerms): Promise<T>
 }

@@ -16,9 +16,11 @@ import type { Holding, Item } from './holding.ts'
 
 /** True: now; false: it waits for the transaction on top; null: it was refused, and its caller has the error. */
 export function admit(slot: Holding, item: Item): boolean | null {
-  const { top, copying } = slot
+  const { top } = slot
   const { chain, handle, issued } = item
-  if (copying !== null && waitsForCopy(copying, item)) return refuse(item, besideCopy(copying))
+  // What was issued before a COPY goes before it.
+  const copy = slot.copies === null || issued ? undefined : slot.copies.find((each) => waitsForCopy(slot, each, item))
+  if (copy !== undefined) return refuse(item, besideCopy(copy))
   // Code that runs in a transaction on this slot, or whose handle belongs to one, which is over or has to end, runs nothing here,
   // whichever handle it uses: it would run outside of it.
   let inner: Enclosing | null = null
@@ -50,7 +52,8 @@ export function admit(slot: Holding, item: Item): boolean | null {
   if (inTop || top.admits(item)) {
     const refusal = inTop ? null : top.refusal(issued)
     if (refusal !== null) return refuse(item, refusal)
-    if (slot.stream !== null && slot.stream.bars(item)) return refuse(item, barred(slot.stream, slot.engine.dialect))
+    if (slot.stream !== null && !issued && slot.stream.bars(item))
+      return refuse(item, barred(slot.stream, slot.engine.dialect))
     if (item instanceof EngineOp) {
       if (item.stmt.cls === 'commits') return refuse(item, endsTransaction(item.stmt, top))
       item.transaction = top
@@ -58,6 +61,8 @@ export function admit(slot: Holding, item: Item): boolean | null {
     }
     return true
   }
+  if (slot.stream !== null && !issued && slot.stream.op.transaction === null && !isAhead(slot, item, slot.stream.op))
+    return refuse(item, barred(slot.stream, slot.engine.dialect))
   if (slot.closed && !issued) return refuse(item, released())
   const hopeless = waitsForItself(slot, top, item)
   return hopeless === null ? false : refuse(item, hopeless)
@@ -112,19 +117,26 @@ function refuse(item: Item, error: unknown): null {
   return null
 }
 
-/** Whether the COPY could end only when `item` has: code that reads it, or gives it rows, asks for more. */
-function waitsForCopy(copying: Copying, item: Item): boolean {
-  const { open, frame } = copying
-  if (!open || (item instanceof EngineOp && (item.copy === copying || item.stmt.cls === 'control'))) return false
+/** Whether the COPY goes before `item` and could end only when that has: code that reads it, or gives it rows, asks for more. */
+function waitsForCopy(slot: Holding, op: EngineOp, item: Item): boolean {
+  const { open, frame } = op.copy as Copying
+  if (!open || op.failure !== null || op === item || (item instanceof EngineOp && item.stmt.cls === 'control'))
+    return false
+  if (op.phase === 'transaction' && isAhead(slot, item, op)) return false
   // A COPY is made in one place and begun in another, maybe by the source of the one that is open.
   return frame === null || isWithin(frame, item.chain) || (isCopy(item) && isWithin(frame, currentChain()))
 }
 
+/** Whether it runs in a transaction for whose end `op` waits. */
+function isAhead({ stack }: Holding, item: Item, op: Pick<EngineOp, 'chain' | 'handle'>): boolean {
+  return stack.innermost(item.chain, item.handle)?.admitsFrom(op.chain, op.handle) === false
+}
+
 const isCopy = (item: Item): boolean => item instanceof EngineOp && item.copy !== null
 
-function besideCopy({ place }: Copying): TransactionStateError {
+function besideCopy({ copy }: EngineOp): TransactionStateError {
   return new TransactionStateError(
-    `${place} uses this connection until its loop or stream has ended, so what its loop or source asks for would wait for ` +
+    `${(copy as Copying).place} uses this connection until its loop or stream has ended, so what its loop or source asks for would wait for ` +
       'itself. Read all rows before, or use another connection: acquire(), or the database outside of the scope or transaction.',
   )
 }

@@ -3,7 +3,7 @@
 import { notice } from '../../observe/channels.ts'
 import { noPlace, type Place } from '../../observe/place.ts'
 import type { Failure } from '../../driver/driver.ts'
-import type { Copying, LeaseHolder, Ties } from '../../pool/lease.ts'
+import type { LeaseHolder, Ties } from '../../pool/lease.ts'
 import { currentChain } from '../context/chain.ts'
 import type { Frame, Handle, Settings } from '../context/frame.ts'
 import type { EngineCore } from '../core.ts'
@@ -53,8 +53,8 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   forCursor = false
   /** Rows that are read while they come: nothing else runs until the last was read. */
   stream: Streaming | null = null
-  /** The COPY that was begun on it last. */
-  copying: Copying | null = null
+  /** The COPYs that were begun on it and may be open; null: there was none. */
+  copies: readonly EngineOp[] | null = null
   /** How many callbacks it is ambient in now. */
   ambient = 0
   stirs = 0
@@ -127,6 +127,11 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   /** The innermost open transaction that a statement through `handle` would run in here. */
   innermost(handle: Handle | null): TransactionRecord<this> | null {
     return this.stack.innermost(currentChain(), handle)
+  }
+
+  /** A COPY is sent next: what comes behind it may have to wait for it. */
+  copy(op: EngineOp): void {
+    this.copies = [...(this.copies ?? []).filter(({ copy }) => copy?.open), op]
   }
 
   /** Whether nothing but what will be over by itself keeps the connection. */
@@ -221,7 +226,7 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
     if (this.lease === null || this.movable || this.#maybeFree) return null
     const surely: object[] = this.keepsSession || this.doubts !== null || this.holds > 0 ? [this] : []
     const likely: object[] = [this]
-    if (this.copying?.open === true && this.copying.frame !== null) surely.push(this.copying.frame)
+    for (const { copy } of this.copies ?? []) if (copy?.open === true && copy.frame !== null) surely.push(copy.frame)
     for (const record of this.stack.all) {
       surely.push(record)
       if (record.cursor !== null) surely.push(this)

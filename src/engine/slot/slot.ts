@@ -1,6 +1,6 @@
 // A slot: the lazy, shareable holder of at most one lease (GINO's `_DBAPIConnection`). It keeps the stack of open
 // transactions and the statements that wait, and decides synchronously who goes next. All its mutable state is named
-// at the top of the class. Two queues: `#ready` is admitted and waits for the wire, `#blocked` waits for somebody else's transaction.
+// at the top of the class.
 import { type Failure, OpState } from '../../driver/driver.ts'
 import { cancelOrDestroy } from '../../pool/member.ts'
 import type { Lease } from '../../pool/lease.ts'
@@ -15,6 +15,7 @@ import { isDue, noteStatus, openerOf, prefixOf, settingsLeft, settingsUndone } f
 import { route } from '../hosts/route.ts'
 import { Holding, type Item } from './holding.ts'
 import { remove } from './flight.ts'
+import { purgeLost, standBehind } from './queues.ts'
 import { ask, noteReach } from './reach.ts'
 import { isPlain, joinsOpening, leaves, noteTime, sendSpare, type Spare, submit } from './spares.ts'
 import { tellOfCursors, type Waiting, Turn } from './waiting.ts'
@@ -25,8 +26,8 @@ export type OpenTransaction = TransactionRecord<Slot>
 export type TransactionPlace = Where<Slot>
 
 export class Slot extends Holding implements PoolWaiter {
-  readonly #ready: Item[] = roomForOne()
-  readonly #blocked: Item[] = []
+  readonly ready: Item[] = roomForOne()
+  readonly blocked: Item[] = []
   #borrowing = false
   #pinLost: Failure | null = null
   #closing: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
@@ -36,7 +37,7 @@ export class Slot extends Holding implements PoolWaiter {
   spares: Map<EngineOp, Spare> | null = null
 
   get busy(): boolean {
-    return this.flight.size > 0 || this.#ready.length > 0 || this.#blocked.length > 0 || this.spares !== null
+    return this.flight.size > 0 || this.ready.length > 0 || this.blocked.length > 0 || this.spares !== null
   }
 
   /** Sends a statement, or takes a turn, now or when its time comes. Synchronous; failures reach `item.refuse`. */
@@ -62,30 +63,30 @@ export class Slot extends Holding implements PoolWaiter {
     turn.slot = this
     turn.unasked = true
     this.stirs++
-    if (first) this.#ready.unshift(turn)
-    else this.#ready.push(turn)
+    if (first) this.ready.unshift(turn)
+    else this.ready.push(turn)
     this.#pump()
   }
 
   #submit(item: Item): void {
-    if (!this.#admits(item)) return
-    const free = this.#ready.length === 0 && this.reads === null && (this.spares === null || isPlain(item))
+    if (!this.admits(item)) return
+    const free = this.ready.length === 0 && this.reads === null && (this.spares === null || isPlain(item))
     if (free && item instanceof EngineOp && this.#hasRoom(item)) {
       if (!leaves(this, item)) this.#transmit(item)
     } else {
       item.issued = true
       if (item instanceof EngineOp) this.flight.issuing?.push(item)
-      this.#ready.push(item)
+      this.ready.push(item)
       this.#pump()
     }
   }
 
   /** Whether it may go on; if not, it waits for somebody's transaction, or was refused. */
-  #admits(item: Item): boolean {
+  admits(item: Item): boolean {
     const admitted = admit(this, item)
     if (admitted === false) {
       item.issued = true
-      this.#blocked.push(item)
+      this.blocked.push(item)
       item.arm('transaction', this.top?.describe())
     }
     return admitted === true
@@ -106,23 +107,23 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   #pump(): void {
-    while (this.#ready.length > 0) {
-      const item = this.#ready[0] as Item
+    while (this.ready.length > 0) {
+      const item = this.ready[0] as Item
       // Reads that were issued before are answered before.
       if (this.spares !== null && !isPlain(item)) return
       if (this.reads !== null && !route(this, item)) return
       if (item instanceof Turn) {
         if (item.quiet && (this.flight.size > 0 || this.lease?.raw.quarantined === true)) return
         if (item.borrows && this.lease === null && !this.#borrow()) return
-        this.#ready.shift()
+        this.ready.shift()
         // A transaction may have begun while it waited for a connection.
-        if (item.unasked || this.#admits(item)) item.take()
+        if (item.unasked || this.admits(item)) item.take()
       } else {
         if (this.lease === null && !this.#borrow()) return
         const room = this.#hasRoom(item)
         const left = room ? leaves(this, item) : sendSpare(this, item) || joinsOpening(this, item)
         if (!room && !left) return
-        this.#ready.shift()
+        this.ready.shift()
         if (left) continue
         if (item.transaction?.doomed === true) item.refuseWith(item.transaction.refusal(true))
         else this.#transmit(item)
@@ -143,16 +144,16 @@ export class Slot extends Holding implements PoolWaiter {
     if (prefix instanceof Error) return op.refuseWith(prefix)
     raw.dirty |= op.stmt.dirties
     this.flight.add(op, prefix !== null || op.stmt.hasControl)
-    if (prefix === null) submit(this, op, this.#ready)
+    if (prefix === null) submit(this, op, this.ready)
     else raw.submitUnit({ ops: [...prefix, op] })
   }
 
   /** Whether something else was sent that has to go first, or it was refused. */
   #hasOpener(op: EngineOp, due: boolean): boolean {
-    const first = openerOf(this, op, due, () => remove(this.#ready, op))
+    const first = openerOf(this, op, due, () => remove(this.ready, op))
     if (first instanceof Error) op.refuseWith(first)
     if (!(first instanceof EngineOp)) return first !== null
-    this.#ready.unshift(op)
+    this.ready.unshift(op)
     this.#transmit(first)
     return true
   }
@@ -202,7 +203,7 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   #armReady(): void {
-    for (const item of this.#ready) if (item.phase === null) item.arm('connection')
+    for (const item of this.ready) if (item.phase === null) item.arm('connection')
   }
 
   attach(lease: Lease): void {
@@ -210,7 +211,7 @@ export class Slot extends Holding implements PoolWaiter {
     this.arrives()
     this.flight.lastAnswer = lease.since
     this.engine.leaks?.lent(this)
-    for (const item of this.#ready) if (item.phase !== null) item.unarm()
+    for (const item of this.ready) if (item.phase !== null) item.unarm()
   }
 
   queued(now: number): void {
@@ -235,18 +236,18 @@ export class Slot extends Holding implements PoolWaiter {
 
   refuse(failure: Failure): void {
     this.#borrowed()
-    for (const item of this.#ready.splice(0)) item.refuse(failure)
+    for (const item of this.ready.splice(0)) item.refuse(failure)
     this.#park()
   }
 
   around(): readonly object[] {
-    return (this.#ready[0] as Item).around()
+    return (this.ready[0] as Item).around()
   }
 
   /** An item gave up. When nobody is left to want a connection, the borrow is called off. */
   withdraw(item: Waiting): void {
-    for (const queue of [this.#ready, this.#blocked]) remove(queue, item)
-    if (this.#borrowing && this.#ready.length === 0) {
+    for (const queue of [this.ready, this.blocked]) remove(queue, item)
+    if (this.#borrowing && this.ready.length === 0) {
       this.#borrowed()
       this.pool.withdraw(this)
     }
@@ -255,7 +256,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   /** A read came back unanswered from another connection. */
   sendAgain(op: EngineOp): void {
-    this.#ready.unshift(op)
+    this.ready.unshift(op)
   }
 
   /** The connection it waits for will not come; another server has one. */
@@ -272,7 +273,7 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   answered(op: EngineOp): void {
-    noteTime(this, op, this.#ready.length > 0)
+    noteTime(this, op, this.ready.length > 0)
     this.flight.answered(op, this.lease)
     // The rollback of a transaction that was begun by text may have taken settings back.
     const { hasControl, control } = op.stmt
@@ -306,16 +307,9 @@ export class Slot extends Holding implements PoolWaiter {
     void cancelOrDestroy(lease.raw, op, engine.options.cancelTimeoutMs)
   }
 
-  /** Fails what has been issued inside of `transaction` and not sent. */
-  purge(transaction: OpenTransaction, failure: Failure): void {
-    for (const queue of [this.#ready, this.#blocked]) {
-      for (const item of [...queue]) {
-        const inside = item instanceof EngineOp && item.transaction !== null && item.transaction.isWithin(transaction)
-        if (!inside && !(queue === this.#blocked && transaction.admits(item))) continue
-        remove(queue, item)
-        item.refuse(failure)
-      }
-    }
+  override enter(record: TransactionRecord<this>): void {
+    super.enter(record)
+    if (this.ready.length > 0) standBehind(this)
   }
 
   /** Takes `transaction` and everything inside it off the stack and lets those who waited for it move. */
@@ -330,7 +324,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   /** Asks again of those who wait for a transaction whether they may go on. */
   reconsider(): void {
-    for (const item of this.#blocked.length > 0 ? this.#blocked.splice(0) : []) {
+    for (const item of this.blocked.length > 0 ? this.blocked.splice(0) : []) {
       item.unarm()
       this.#submit(item)
     }
@@ -344,13 +338,7 @@ export class Slot extends Holding implements PoolWaiter {
     if (pinned) this.#pinLost = failure
     this.forgets()
     this.stack.lose(failure)
-    for (const item of [...this.#ready]) {
-      const isOp = item instanceof EngineOp
-      const inside = isOp ? typed || item.transaction !== null : !item.unasked && this.top?.admits(item) === true
-      if (!inside && !(isOp && pinned)) continue
-      remove(this.#ready, item)
-      item.refuse({ ...failure, kind: 'lost', outcome: inside ? 'rolled_back' : 'not_started' })
-    }
+    purgeLost(this, failure, typed, pinned)
     this.#pump()
   }
 
@@ -374,7 +362,7 @@ export class Slot extends Holding implements PoolWaiter {
     if (this.#borrowing && !this.patient) {
       this.#borrowing = false
       this.pool.withdraw(this)
-      for (const item of this.#ready.splice(0)) item.refuseWith(released())
+      for (const item of this.ready.splice(0)) item.refuseWith(released())
     }
     this.arrives()
     if (this.top === null && !this.busy && this.lease?.raw.quarantined !== true) return this.handBack() ?? null

@@ -292,6 +292,12 @@ export function tellOfCursors(engine: EngineCore, describe: () => string): void 
 
 // A turn: a place in a slot's queue that is not a statement. Transactions enter by one, handles borrow by one, and code that
 // has to act when everything issued before has been answered waits for a quiet one.
+interface Beginning {
+  /** Issued as one statement is. */
+  readonly batch: boolean
+  describe(): string
+}
+
 interface TurnOptions {
   /** Runs only when nothing is in flight. */
   readonly quiet: boolean
@@ -301,6 +307,8 @@ interface TurnOptions {
   readonly reads?: boolean | undefined
   /** Done synchronously when the turn comes, before anything behind it moves. */
   readonly act: () => void
+  /** The transaction that takes its place then. */
+  readonly begins?: Beginning | undefined
   readonly until?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -309,6 +317,8 @@ export class Turn extends Waiting {
   readonly quiet: boolean
   readonly borrows: boolean
   readonly reads: boolean
+  /** The transaction that takes its place then. */
+  readonly begins: Beginning | null
   /** The engine's own: it is taken whatever transaction is open. */
   unasked = false
   readonly #act: () => void
@@ -322,6 +332,7 @@ export class Turn extends Waiting {
     this.quiet = options.quiet
     this.borrows = options.borrows
     this.reads = options.reads === true
+    this.begins = options.begins ?? null
     this.#act = options.act
   }
 

@@ -50,6 +50,7 @@ function placeLater(record: OpenTransaction, lazy: boolean, until: number): Prom
     borrows: !lazy,
     reads: record.reads,
     act: () => takePlace(record),
+    begins: record,
     until,
     signal: record.options.signal,
   })

@@ -15,6 +15,7 @@ import { failureError, isFailure, thrownError, tookTooLong, uncommittedBy } from
 import type { EngineOp } from '../query/op.ts'
 import { isLent } from '../slot/control.ts'
 import { owe, sendCommit as sendCommitWith, sendControl, sendUndoing, undoAlone } from '../slot/sending.ts'
+import { childOf, purge } from '../slot/queues.ts'
 import { quiet } from '../slot/waiting.ts'
 import { fateOf, noteNumber } from './outcome.ts'
 import type { OpenTransaction } from '../slot/slot.ts'
@@ -46,8 +47,8 @@ export async function commit(record: OpenTransaction): Promise<void> {
   if (!isOvertaken(record)) {
     record.advance('returned')
     // Judged now: later acts of its code, while this one waits for statements, do not count.
-    const { inner } = record
-    if (inner?.leaving === false) open = `the ${inner.describe()}`
+    const child = childOf(record)
+    if (child !== null) open = `the ${child.describe()}`
     open ??= endStream(record)
     await issued(record)
     if (record.resolveCommitMs > 0 && record.begun) {
@@ -189,7 +190,7 @@ export function hurry(record: OpenTransaction, error: Error): Error {
   const failure: Failure = { kind: 'aborted', outcome: committing ? 'unknown' : 'rolled_back', cause: error }
   if (!committing) {
     record.advance({ type: 'late', failure })
-    slot.purge(record, failure)
+    purge(slot, record, failure)
     slot.flight.stop(record, failure)
   }
   sent?.abandon(failure)
@@ -239,7 +240,7 @@ export async function rollback(record: OpenTransaction, cancelNow = false): Prom
     refusal: { reason: 'usage' },
     cause: record.ended(),
   }
-  slot.purge(record, ended)
+  purge(slot, record, ended)
   const cancelled: Failure = { kind: 'aborted', outcome: 'rolled_back', cause: record.ended('rolled_back') }
   if (cancelNow) slot.flight.stop(record, cancelled)
   else {

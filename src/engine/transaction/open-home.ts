@@ -10,20 +10,20 @@ import { readsAlone } from '../hosts/route.ts'
 import { CursorHome, type CursorWait, type Guest, partsOf } from '../query/cursor-home.ts'
 import { notForReplicas } from '../query/query-terms.ts'
 import type { Runner } from '../query/runner.ts'
-import type { OpenTransaction, Slot } from '../slot/slot.ts'
+import type { Slot } from '../slot/slot.ts'
 import type { WorkingEngine } from '../works.ts'
 import { beginOrClose, makeRecord } from './begin.ts'
 import type { TransactionOptions } from './options.ts'
 import type { ManualTransaction } from './transaction.ts'
 
-/** A transaction that a cursor opens for itself; `finish` ends it. */
+/** A transaction that a cursor opens for itself, and ends. */
 async function openForCursor(
   engine: WorkingEngine,
   shared: Slot | null,
   handle: Handle | null,
   cursor: Guest,
   { until, signal, reads: can, from }: CursorWait,
-): Promise<{ record: OpenTransaction; finish: (well: boolean) => Promise<void> }> {
+): Promise<CursorHome> {
   const { chain } = cursor
   const reads = can && (from ?? fromAround(engine, chain) ?? shared?.reads?.from ?? engine.hosts?.reads) === 'replica'
   const where = { db: null, chain, handle, slot: shared }
@@ -38,7 +38,7 @@ async function openForCursor(
   const end = async (well: boolean): Promise<void> => {
     if (record.taking) await (well ? handleOf.commit() : handleOf.rollback())
   }
-  return { record, finish: end }
+  return new CursorHome(engine, record, engine.cursorName(), end)
 }
 
 /** Whether a replica can read it. */
@@ -49,15 +49,15 @@ function mayLeave({ hosts }: WorkingEngine, stmt: Compiled, from: From | null): 
   )
 }
 
-/** `from`: the chain of the code that pulls first. */
-export async function openHome(
+/** `from`: the chain of the code that pulls first. A promise: where it has to wait for its turn. */
+export function openHome(
   engine: WorkingEngine,
   runner: Runner,
   cursor: Guest,
   from: Link | undefined,
   wait: Omit<CursorWait, 'reads'>,
   stmt: Compiled,
-): Promise<CursorHome> {
+): CursorHome | Promise<CursorHome> {
   const { verbs } = partsOf(engine)
   if (!verbs.has(stmt.verb) || stmt.cls === 'multi')
     throw new UsageError(
@@ -75,6 +75,5 @@ export async function openHome(
     around.cursors.add(cursor)
     return new CursorHome(engine, around, engine.cursorName(), null)
   }
-  const { record, finish } = await openForCursor(engine, slot, handle, cursor, { ...wait, reads })
-  return new CursorHome(engine, record, engine.cursorName(), finish)
+  return openForCursor(engine, slot, handle, cursor, { ...wait, reads })
 }

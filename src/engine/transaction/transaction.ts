@@ -242,10 +242,10 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
   async commit(): Promise<void> {
     const record = this.#record
     this.#checkOpen('commit')
-    const { inner } = record
-    if (inner?.leaving === false)
+    const child = worksOf(record).childOf(record)
+    if (child !== null)
       throw new TransactionStateError(
-        `commit(): the ${inner.describe()} is still open inside. End it first: savepoints end in reverse order.`,
+        `commit(): the ${child.describe()} is still open inside. End it first: savepoints end in reverse order.`,
       )
     record.endedAt = record.engine.beginPlace(clock.now())
     try {
