@@ -42,4 +42,25 @@ forEachDriver((driver) => {
     expect(timers).toBeLessThan(50)
     expect(await Promise.all(answers)).toEqual(answers.map((_, n) => n))
   })
+
+  test.runIf(driver.name === 'socket' || driver.name === 'pg')(
+    'tens of thousands in one transaction take time in proportion to their number',
+    async () => {
+      const db = await driver.db()
+      await db.transaction((tx) => tx.scalar(driver.words.integer, [0]))
+      const before = process.cpuUsage()
+
+      const answers = await db.transaction((tx) =>
+        Promise.all(Array.from({ length: 40_000 }, (_, n) => tx.scalar<number>(driver.words.integer, [n]))),
+      )
+      const { rowCount } = await db.executeMany(
+        driver.words.integer,
+        answers.map((n) => [n]),
+      )
+
+      expect(answers.findIndex((answer, n) => answer !== n)).toBe(-1)
+      expect(rowCount).toBe(40_000)
+      expect(process.cpuUsage(before).user).toBeLessThan(6_000_000)
+    },
+  )
 })

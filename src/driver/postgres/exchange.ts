@@ -87,7 +87,8 @@ export class Exchange implements Answered {
   /** Puts one more behind the others. False: some of it has gone out, or something was written behind. */
   join(op: Op, opening: boolean): boolean {
     const { writer, prepared } = this.#host
-    if (writer.end !== this.#end || this.ops !== this.#asked || !mayJoin(this.ops, op, opening)) return false
+    if (writer.end !== this.#end || this.ops !== this.#asked) return false
+    if (!mayJoin(this.ops, op, opening, this.#joined !== null)) return false
     const step = opening ? prepared.joining(op, this.#host) : prepared.known(op)
     if (step?.encodes(this.#host) !== true || step.needsTypes) return false
     writer.unsync()

@@ -73,11 +73,14 @@ export function endsAll(ops: readonly Op[]): boolean {
 /** Such control may stand in front of statements that share a Sync. */
 const opens: ReadonlySet<string> = new Set(['begin', 'savepoint', 'release', 'rollback to'])
 
-/** Whether one more may share the Sync of these: those of one statement; `opening`: those behind BEGIN, SAVEPOINT or RELEASE, and these. */
-export function mayJoin(ops: readonly Op[], op: Op, opening: boolean): boolean {
+/**
+ * Whether one more may share the Sync of these: those of one statement; `opening`: those behind BEGIN, SAVEPOINT or RELEASE, and these.
+ * `again`: others have joined, so the first were looked at: there may be thousands.
+ */
+export function mayJoin(ops: readonly Op[], op: Op, opening: boolean, again: boolean): boolean {
   if (standsLast(op)) return false
   if (!opening) return ops.every(({ stmt }) => stmt === op.stmt)
-  return ops.every((each) => !standsLast(each) || opens.has(each.stmt.control ?? ''))
+  return again || ops.every((each) => !standsLast(each) || opens.has(each.stmt.control ?? ''))
 }
 
 /** What the end of a command says of itself; a count of -1: nothing. */

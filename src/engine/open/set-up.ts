@@ -59,7 +59,7 @@ export async function setUp(
 async function inTime(slot: Slot, hook: Promise<void>, deadline: number): Promise<void> {
   if ((await before(deadline, hook, 'late')) !== 'late') return
   // The server would go on with it, although nobody listens any more.
-  const [running] = slot.flight.ops
+  const running = slot.flight.head
   if (running !== undefined) slot.cancel(running)
   throw new UsageError('onConnect did not finish within pool.connectTimeoutMs. Make it shorter, or give it more time.')
 }

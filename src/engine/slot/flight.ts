@@ -19,8 +19,13 @@ export interface Unreleased {
   readonly undone: string | null
 }
 
+/** To move up what stands behind the first costs less in a shorter list than to keep account of it. */
+const long = 1000
+
 export class Flight {
-  readonly ops: EngineOp[] = roomForOne()
+  readonly #ops: (EngineOp | null)[] = roomForOne()
+  /** How many at the front of a long list have been answered: it is moved up once for many of them. */
+  #gone = 0
   /** Operations that are being issued together. Nothing is sent before all of them are there. */
   issuing: EngineOp[] | null = null
   /** The text that takes back the operations in front of a BEGIN that failed: it goes before anything else. */
@@ -48,11 +53,16 @@ export class Flight {
   #spoiler: Spoiler | null = null
 
   get size(): number {
-    return this.ops.length
+    return this.#ops.length - this.#gone
   }
 
   get head(): EngineOp | undefined {
-    return this.ops[0]
+    return this.#ops[this.#gone] ?? undefined
+  }
+
+  every(fits: (op: EngineOp) => boolean): boolean {
+    for (let i = this.#gone; i < this.#ops.length; i++) if (!fits(this.#ops[i] as EngineOp)) return false
+    return true
   }
 
   /** Calls code that issues several reads at once: where a connection takes one message at a time they travel in one. */
@@ -88,7 +98,7 @@ export class Flight {
   }
 
   add(op: EngineOp, fence: boolean): void {
-    this.ops.push(op)
+    this.#ops.push(op)
     if (fence) this.#fence = op
     if (this.#typed) (this.#ofTyped ??= new WeakSet()).add(op)
     if (op.stmt.cls === 'control') this.#typed = true
@@ -121,7 +131,7 @@ export class Flight {
 
   /** Stops what is on the wire and belongs to `transaction`. */
   stop(transaction: Inside, failure: Failure): void {
-    for (const op of [...this.ops]) if (op.transaction?.isWithin(transaction) === true) op.abandon(failure)
+    for (const op of [...this.#ops]) if (op?.transaction?.isWithin(transaction) === true) op.abandon(failure)
   }
 
   /** Why what comes next would run outside of the transaction it was written for. */
@@ -160,10 +170,20 @@ export class Flight {
   }
 
   answered(op: EngineOp, lease: Lease | null): void {
-    remove(this.ops, op)
+    if (this.#gone === 0 && this.#ops.length < long) remove(this.#ops, op)
+    else this.#removeFromLong(op)
     if (op.stmt.hasControl && lease !== null) this.#note(op.stmt, lease.raw.status)
     if (this.#fence === op) this.#fence = null
     this.lastAnswer = clock.now()
+  }
+
+  #removeFromLong(op: EngineOp): void {
+    const ops = this.#ops
+    if (ops[this.#gone] !== op) return remove(ops, op)
+    ops[this.#gone++] = null
+    if (2 * this.#gone < ops.length) return
+    ops.splice(0, this.#gone)
+    this.#gone = 0
   }
 
   /** For messages: how long the connection has been held, and how long nothing was on its wire. */

@@ -54,7 +54,7 @@ export function sendSpare(slot: Sparing, op: EngineOp): boolean {
   const { functions, options } = engine
   if (!options.pool.spareReads || slot.closed || !slot.movable || slot.wrote || !functions.isPlain(op.stmt))
     return false
-  if (flight.size === 0 || !flight.ops.every(({ stmt }) => functions.isPlain(stmt))) return false
+  if (flight.size === 0 || !flight.every(({ stmt }) => functions.isPlain(stmt))) return false
   // A quick one is answered sooner where the settings are than where they have to be set and reset.
   if (op.wanted !== null && !engine.slowReads.has(op.stmt)) return false
   const spare = new Spare(slot, op)
