@@ -78,12 +78,14 @@ export class MysqlRecord {
   }
 
   async marks(executor: Executor, file: string): Promise<Map<number, StepMark>> {
-    const rows = await executor.all<{ step: number; done: number } & Omit<StepMark, 'done'>>(
+    const rows = await executor.all<{ step: number; done: number | bigint | string } & Omit<StepMark, 'done'>>(
       `select step, statement, shape, done + 0 as done from ${this.#steps} where file = ?`,
       [file],
       unconverted,
     )
-    return new Map(rows.map(({ step, statement, shape, done }) => [step, { statement, shape, done: done === 1 }]))
+    return new Map(
+      rows.map(({ step, statement, shape, done }) => [step, { statement, shape, done: Number(done) === 1 }]),
+    )
   }
 
   async mark(executor: Executor, file: string, step: number, { statement, shape, done }: StepMark): Promise<void> {

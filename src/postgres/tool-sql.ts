@@ -23,8 +23,9 @@ export const recordSql = {
     named
       ? `insert into ${table} (hash, created_at, name) values ($1, $2, $3)`
       : `insert into ${table} (hash, created_at) values ($1, $2)`,
+  /** Times are numbers, whatever the engine makes of 8-byte integers. */
   entries: (table: string, named: boolean): string =>
-    `select hash, created_at as "createdAt", ${named ? 'name' : 'null::text as name'} from ${table} order by id`,
+    `select hash, created_at::float8 as "createdAt", ${named ? 'name' : 'null::text as name'} from ${table} order by id`,
   /** Of a hash. */
   steps: (table: string): string => `select step, done from ${table} where hash = $1`,
   /** Of a hash, a number, and whether it is done. */

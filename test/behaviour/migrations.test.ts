@@ -1,7 +1,7 @@
 /** `genever/migrations`: folders of migrations, each file once, whoever runs them and wherever a run was cut off. */
 
 import { createHash } from 'node:crypto'
-import { createDb, type Db, MigrationError, TransactionStateError } from 'genever'
+import { createDb, type Db, type EngineOptions, MigrationError, TransactionStateError } from 'genever'
 import { migrate, type MigrateReport, migrationStatus } from 'genever/migrations'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { withSchema } from '../../src/migrations/run.ts'
@@ -16,9 +16,9 @@ import { until } from '../support/until.ts'
 
 const journal = (...entries: readonly JournalEntry[]): Files => journalFor('postgresql', entries)
 
-async function place(sql?: string): Promise<{ database: FreshDatabase; db: Db }> {
+async function place(sql?: string, options?: EngineOptions): Promise<{ database: FreshDatabase; db: Db }> {
   const database = await freshDatabase(sql)
-  const db = createDb(database.url)
+  const db = createDb(database.url, options)
   onTestFinished(async () => {
     await db.close({ timeoutMs: 1_000 })
     await database.drop()
@@ -261,6 +261,23 @@ describe('folders of drizzle-kit', () => {
     ])
     await database.query('alter table drizzle.__drizzle_migrations drop column name, drop column applied_at')
     expect(await migrate(db, { folder })).toMatchObject({ upToDate: [{ database: null, schema: null }] })
+  })
+
+  test.each(['bigint', 'string'] as const)('are found in their record when 8-byte integers are a %s', async (int8) => {
+    const { db, database } = await place(undefined, { int8 })
+    const journaled = await folderOf(journal(['0000_one', 1_000, one], ['0001_two', 2_000, two]))
+    expect(names(await migrate(db, { folder: journaled }))).toEqual(['0000_one', '0001_two'])
+    expect(await migrate(db, { folder: journaled })).toMatchObject({ applied: [], drift: [] })
+    await write(journaled, journal(['0001_two', 2_000, two]))
+    expect((await migrationStatus(db, { folder: journaled })).drift).toMatchObject([
+      { kind: 'missing', file: '1970-01-01T00:00:01.000Z' },
+    ])
+
+    await database.query('drop schema drizzle cascade; drop table a, b, c')
+    const folder = await folderOf({ '20260102030405_one/migration.sql': one, '20260102030406_two/migration.sql': two })
+    await migrate(db, { folder })
+    await database.query('alter table drizzle.__drizzle_migrations drop column name, drop column applied_at')
+    expect(await migrate(db, { folder })).toMatchObject({ applied: [], drift: [] })
   })
 
   test('are applied also when they were merged late, which is told', async () => {
