@@ -107,7 +107,7 @@ forEachDriver((driver) => {
   test('lists of custom types come back as their elements, whatever the type', async () => {
     const db = await driver.db()
     const name = await driver.table(
-      'id serial primary key, many bytea[], grid bytea[][], flags boolean[], ranges int4range[], docs jsonb[], sums numeric[], plain jsonb[]',
+      'id serial primary key, many bytea[], grid bytea[][], flags boolean[], ranges int4range[], docs jsonb[], sums numeric[], amounts numeric[], plain jsonb[]',
     )
     const table = pgTable(name, {
       id: serial().primaryKey(),
@@ -117,6 +117,7 @@ forEachDriver((driver) => {
       ranges: ranges().array(),
       docs: documents().array(),
       sums: numeric().array(),
+      amounts: numeric({ mode: 'number' }).array(),
       plain: jsonb().array(),
     })
     class Row extends Model(db, table) {}
@@ -128,6 +129,7 @@ forEachDriver((driver) => {
       ranges: ['[1,5)', 'empty'],
       docs: [{ a: 1 }],
       sums: ['1.50', 'NaN'],
+      amounts: [2 ** 53, 1.5, Number.NaN],
       plain: [[1, 2], { b: '"' }, 'x'],
     }
 

@@ -221,8 +221,14 @@ function modeOfType(type: string): Mode {
 /** Elements come as text whatever their type. */
 function textReader(element: ColumnLike): (text: string) => unknown {
   const { mode, map } = decodeOf(element)
-  const read = mode === 'default' ? readerOfType(element.getSQLType()) : readers[mode]
+  const read =
+    mode === 'default' ? readerOfType(element.getSQLType()) : isDecimalNumber(element) ? Number : readers[mode]
   return map === undefined ? read : (text) => map(read(text))
+}
+
+/** Not an integer of eight bytes: a number is what is declared, however many digits it has. */
+function isDecimalNumber({ columnType }: ColumnLike): boolean {
+  return columnType === 'PgNumericNumber'
 }
 
 /** What the driver makes of a value by the type that came with it. */
