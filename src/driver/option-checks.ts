@@ -1,6 +1,5 @@
 // What a value of an option that concerns connections may be, beside what any option may be: the descriptors of drivers are
 // made of it. A problem never contains the value.
-import { isIPv6, isIP } from 'node:net'
 import { anyOf, boolean, type Check, describeType, integer, isPlain, settingMisread } from '../util/options.ts'
 import { checkConversions } from '../sql/conversions.ts'
 import { longestTimerMs } from '../util/clock.ts'
@@ -23,6 +22,8 @@ export const text: Check = (value) => {
 export function hasControl(value: string): boolean {
   return /[^\x20-\x7e\xa0-\ud7ff\ue000-\u{10ffff}]/u.test(value)
 }
+
+export const isIPv6 = (host: string): boolean => process.getBuiltinModule('node:net').isIPv6(host)
 
 /** A host's name, an address, or the directory of a socket. Names outside of ASCII look like others, so they are refused. */
 export const hostName: Check = (value) => {
@@ -148,7 +149,7 @@ export const readHosts: Reader = (value) => {
 
 export const readAddresses: Reader = (value) => {
   const addresses = value.split(',').map((address) => address || undefined)
-  return addresses.every((address) => address === undefined || isIP(address) !== 0)
+  return addresses.every((address) => address === undefined || process.getBuiltinModule('node:net').isIP(address) !== 0)
     ? { value: { addresses } }
     : problem('must be an IP address')
 }

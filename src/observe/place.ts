@@ -1,7 +1,5 @@
 // Where in the user's code something was begun, for messages. Never called for each statement, and for transactions not more
 // often than their budget allows: the capture costs 4 to 15 µs. Frames are filtered and turned into text only when somebody asks.
-import { relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { inspected } from '../util/thrown.ts'
 
 /** With a function to skip, few frames of this package are left above the caller; every frame costs 0.4 µs. */
@@ -112,7 +110,7 @@ function foldersOf(url: string | undefined): string[] {
   const root = /^(file:.*\/)(?:(?:src|dist)\/observe\/place\.[jt]s|dist\/genever-parts\/\w+\.js)$/.exec(url ?? '')?.[1]
   if (root === undefined) return []
   const urls = [`${root}src/`, `${root}dist/`]
-  return [...urls, ...urls.map((folder) => fileURLToPath(folder))]
+  return [...urls, ...urls.map((folder) => process.getBuiltinModule('node:url').fileURLToPath(folder))]
 }
 
 function firstForeign(stack: unknown): string | undefined {
@@ -142,8 +140,8 @@ function parseFrame(line: string): string | undefined {
 function shortened(location: string): string {
   const [, file = location, position = ''] = /^(.*?)(:\d+:\d+)$/.exec(location) ?? []
   try {
-    const path = file.startsWith('file:') ? fileURLToPath(file) : file
-    const short = relative(process.cwd(), path)
+    const path = file.startsWith('file:') ? process.getBuiltinModule('node:url').fileURLToPath(file) : file
+    const short = process.getBuiltinModule('node:path').relative(process.cwd(), path)
     return `${short.startsWith('..') || short === '' ? path : short}${position}`
   } catch {
     return location

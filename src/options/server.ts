@@ -1,8 +1,6 @@
 // Which server is meant, and how connections to it are protected: what the options say, over what the URL says, over what the
 // driver finds in the environment. Called by options.ts, once per engine. Certificates and keys are read here, once, into a
 // SecureContext: a bad one is told at once, and nothing that holds the options can print a key.
-import { homedir } from 'node:os'
-import { join } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import type { Descriptor, Place, Said, SslMode } from '../driver/descriptor.ts'
 import { text } from '../driver/option-checks.ts'
@@ -348,7 +346,7 @@ interface TlsFiles {
  */
 function readTlsFiles(said: Said, byItself: boolean, problems: OptionProblem[]): TlsFiles {
   const ofUser = (name: string): string | undefined => {
-    const path = join(homedir(), '.postgresql', name)
+    const path = inHome(name)
     return byItself && process.getBuiltinModule('node:fs').existsSync(path) ? path : undefined
   }
   const read = (name: string, path: string | undefined, secret: boolean = false): string | undefined => {
@@ -373,7 +371,7 @@ function readTlsFiles(said: Said, byItself: boolean, problems: OptionProblem[]):
     said.certificateMode === 'disable' ? undefined : (said.certificateFile ?? ofUser('postgresql.crt'))
   const cert = read('sslcert', certificateFile)
   if (cert === undefined) return defined({ ca, crl })
-  const key = read('sslkey', said.keyFile ?? join(homedir(), '.postgresql', 'postgresql.key'), true)
+  const key = read('sslkey', said.keyFile ?? inHome('postgresql.key'), true)
   return defined({ ca, crl, cert, key, passphrase: said.keyPassword?.() })
 }
 
@@ -397,3 +395,6 @@ function isOpen(path: string): boolean {
   const { mode, uid } = process.getBuiltinModule('node:fs').statSync(path)
   return (mode & (uid === 0 ? 0o037 : 0o077)) !== 0
 }
+
+const inHome = (name: string): string =>
+  process.getBuiltinModule('node:path').join(process.getBuiltinModule('node:os').homedir(), '.postgresql', name)

@@ -1,9 +1,8 @@
 // Database URLs: parsed strictly by hand, because the URL class of Node takes a password with an unescaped `#` or `/` for
 // a host and keeps the whole text in its error. Called by options.ts and for messages. Opens no file, reads no environment
 // variable, and never repeats a value: whatever looks wrong may be a piece of a password.
-import { isIPv6 } from 'node:net'
 import type { Descriptor, Place, Said, UrlParameters } from '../driver/descriptor.ts'
-import { hasControl, hostName, portOf } from '../driver/option-checks.ts'
+import { hasControl, hostName, isIPv6, portOf } from '../driver/option-checks.ts'
 import { drivers } from '../driver/registry.ts'
 import { InvalidUrlError } from '../errors/index.ts'
 import { bare } from '../util/options.ts'

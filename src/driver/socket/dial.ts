@@ -1,6 +1,6 @@
 // A socket to a PostgreSQL server, with TLS or without, for a connection and for the request to cancel. What is sent before TLS
 // stands is the request for it alone, and nothing that a server says before is believed.
-import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
+import type { NetConnectOpts, Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { ProtocolError } from '../../errors/index.ts'
 import { clock, msUntil } from '../../util/clock.ts'
@@ -22,6 +22,7 @@ export interface Target {
 
 /** Loaded where it is needed alone: without TLS, to load it is a good part of the start of a process. */
 const tls = () => process.getBuiltinModule('node:tls')
+const net = () => process.getBuiltinModule('node:net')
 
 const sslRequest: Buffer = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 const protocolName = 'postgresql'
@@ -57,7 +58,7 @@ export function dial(target: Target, wire: SocketWire, deadline: number, runner:
     const timer =
       deadline === Infinity ? undefined : clock.setTimeout(() => fail(undefined, 'timeout'), msUntil(deadline))
     if (ssl === false) {
-      first = connect({ ...placeOf(target), onread: wire.onread } as NetConnectOpts)
+      first = net().connect({ ...placeOf(target), onread: wire.onread } as NetConnectOpts)
       watch(first)
       first.once('connect', () => done(first, true))
     } else if (direct) {
@@ -70,7 +71,7 @@ export function dial(target: Target, wire: SocketWire, deadline: number, runner:
         else fail(new ProtocolError('a TLS connection that is not one for PostgreSQL'), 'protocol')
       })
     } else {
-      first = connect(placeOf(target))
+      first = net().connect(placeOf(target))
       watch(first)
       const secured = (secure: TLSSocket): void => {
         watch(secure)
@@ -108,6 +109,6 @@ function placeOf({ host, port }: Target): NetConnectOpts {
 
 /** The name is sent and checked; an address is only checked. */
 function tlsOf(host: string, ssl: ConnectionOptions): ConnectionOptions {
-  const name = isIP(host) === 0 ? { servername: host } : {}
+  const name = net().isIP(host) === 0 ? { servername: host } : {}
   return { host, ...name, ...ssl, ALPNProtocols: [protocolName] }
 }

@@ -1,5 +1,4 @@
 // An open, authenticated connection to one PostgreSQL server: socket, TLS, login, within one deadline. What a session stands on.
-import { isIP } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { clock, msUntil } from '../../util/clock.ts'
 import type { ConnectionHooks } from '../driver.ts'
@@ -94,7 +93,8 @@ async function cancel(wire: SocketWire, target: Target, key: CancelKey, deadline
   const { remoteAddress } = wire.socket
   const { host, ssl } = target
   if (remoteAddress === undefined || host.startsWith('/')) return requestCancel(target, key, deadline)
-  const named = ssl === false || isIP(host) !== 0 ? ssl : { servername: host, ...ssl }
+  const named =
+    ssl === false || process.getBuiltinModule('node:net').isIP(host) !== 0 ? ssl : { servername: host, ...ssl }
   return requestCancel({ ...target, host: remoteAddress, ssl: named }, key, deadline)
 }
 

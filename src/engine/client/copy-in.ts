@@ -1,5 +1,5 @@
 // Rows on their way to a table: from whatever gives bytes or text, as a stream of Node or of the web.
-import { Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 import type { CopySink } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import { clock, deferred } from '../../util/clock.ts'
@@ -75,7 +75,8 @@ export class CopyIn extends Printable {
         (error: unknown) => settled(error as Error),
       )
     }
-    const stream = new Writable({
+    const { Writable: Sink } = process.getBuiltinModule('node:stream')
+    const stream = new Sink({
       decodeStrings: false,
       write: (chunk: string | Uint8Array, encoding, settled) => told(run.write(chunk, encoding), settled),
       final: (settled) => told(run.end(), settled),

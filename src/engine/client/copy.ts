@@ -1,6 +1,6 @@
 // `copyFrom(target)` and `copyTo(source)`: the COPY statement and its place, made ready when called. `copyFrom` sends it when
 // it is given a source or asked for a stream, `copyTo` when the first piece is asked for. The data is carried by the files of the two directions.
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { UsageError } from '../../errors/index.ts'
 import type { CopySink } from '../../driver/driver.ts'
 import type { CopyOptions, CopyWords } from '../../sql/dialect.ts'
@@ -148,7 +148,7 @@ export class CopyOut extends Printable implements AsyncIterable<Uint8Array> {
 
   /** For `pipeline()` of Node. */
   readable(): Readable {
-    return Readable.from(this, { objectMode: false })
+    return process.getBuiltinModule('node:stream').Readable.from(this, { objectMode: false })
   }
 
   /** For a `Response` and `pipeTo()` of the web. */

@@ -1,7 +1,6 @@
 // Several servers for one engine: in what order they are tried, and which of them will do. For every PostgreSQL driver.
 // A driver opens one session at one place; here it is asked for one after the other until a server fits. A name may lead to several
 // addresses, which are places of the same kind.
-import { isIP } from 'node:net'
 import { ConnectError } from '../../../errors/index.ts'
 import type { TargetSessionAttrs } from '../../descriptor.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../../driver.ts'
@@ -168,7 +167,7 @@ function formatPlace({ host, address = host, port }: HostPlace): string {
 
 /** Whether nothing has to be looked up. */
 export function isPlace(host: string): boolean {
-  return isIP(host) !== 0 || host.startsWith('/')
+  return process.getBuiltinModule('node:net').isIP(host) !== 0 || host.startsWith('/')
 }
 
 /** The addresses of a place, in the order in which they are tried; or why there are none. */

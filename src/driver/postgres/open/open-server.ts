@@ -1,6 +1,5 @@
 // From the options of a server to a session: which place is tried, with TLS or without, and what a failure there means for the
 // next attempt. For every driver that reaches PostgreSQL over the network; each opens one session at one place.
-import { isIP } from 'node:net'
 import { ConnectError, UsageError } from '../../../errors/index.ts'
 import { postgres } from '../../../postgres/dialect.ts'
 import { explain } from '../../../postgres/sqlstate.ts'
@@ -138,7 +137,12 @@ function tlsAt({ ssl, hostName }: ServerOptions, { host, address, port }: HostPl
   if (address === undefined || address === host) return { host, port }
   const verified = ssl === true ? { rejectUnauthorized: true } : ssl
   const named = typeof verified === 'object' ? { servername: host, ...verified } : verified
-  return { host: address, hostName: hostName ?? host, port, ssl: isIP(host) === 0 ? named : ssl }
+  return {
+    host: address,
+    hostName: hostName ?? host,
+    port,
+    ssl: process.getBuiltinModule('node:net').isIP(host) === 0 ? named : ssl,
+  }
 }
 
 /** What a failure to open says about the rest. */

@@ -1,7 +1,5 @@
 // What is known of a driver that reaches PostgreSQL over the network, before it is loaded; and the PG… variables: what a postgres
 // URL and the options leave out is read from them, as libpq does. Read once per engine, when it is opened.
-import { homedir } from 'node:os'
-import { join } from 'node:path'
 import type { OptionProblem } from '../../../errors/index.ts'
 import { bare } from '../../../util/options.ts'
 import type { Descriptor, Environment, Known, Said } from '../../descriptor.ts'
@@ -138,8 +136,9 @@ type Pairs = readonly (readonly [name: string, value: string])[]
 function readService(service: string, file: string | undefined): Pairs | string {
   const { PGSERVICEFILE, PGSYSCONFDIR } = process.env
   const named = file ?? (PGSERVICEFILE || undefined)
-  const files = [named ?? join(homedir(), '.pg_service.conf')]
-  if (PGSYSCONFDIR) files.push(join(PGSYSCONFDIR, 'pg_service.conf'))
+  const paths = process.getBuiltinModule('node:path')
+  const files = [named ?? paths.join(process.getBuiltinModule('node:os').homedir(), '.pg_service.conf')]
+  if (PGSYSCONFDIR) files.push(paths.join(PGSYSCONFDIR, 'pg_service.conf'))
   for (const path of files) {
     if (path !== named && fs().statSync(path, { throwIfNoEntry: false }) === undefined) continue
     let text: string

@@ -1,7 +1,5 @@
 // The file of passwords of libpq: which of its lines is for a server, a database and a user. Asked for each connection whose
 // server wants a password and nobody gave one, so what is changed in it holds for the next connection.
-import { homedir } from 'node:os'
-import { join } from 'node:path'
 import { ConnectError } from '../../../errors/index.ts'
 
 export interface PasswordPlace {
@@ -16,8 +14,9 @@ const socketDirectories = ['/tmp', '/var/run/postgresql', '/run/postgresql']
 
 export function usualPasswordFile(): string {
   const { APPDATA } = process.env
-  if (process.platform === 'win32' && APPDATA) return join(APPDATA, 'postgresql', 'pgpass.conf')
-  return join(homedir(), '.pgpass')
+  const paths = process.getBuiltinModule('node:path')
+  if (process.platform === 'win32' && APPDATA) return paths.join(APPDATA, 'postgresql', 'pgpass.conf')
+  return paths.join(process.getBuiltinModule('node:os').homedir(), '.pgpass')
 }
 
 /**

@@ -1,6 +1,5 @@
 // The connection options of the drivers that reach a PostgreSQL server: what is known, what is refused. Called once per engine,
 // before anything is opened. What they say of a start-up and of a password in clear is read from them here as well.
-import { isIPv4 } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { InvalidOptionError, type OptionProblem } from '../../../errors/index.ts'
 import type { TargetSessionAttrs } from '../../descriptor.ts'
@@ -164,7 +163,7 @@ export async function passwordOf(options: ServerOptions): Promise<string> {
 /** A socket of the file system, or a loopback address (RFC 1122, RFC 4291; `localhost`: RFC 6761). */
 function isThisMachine(host: string): boolean {
   if (host.startsWith('/') || host === '::1' || host.toLowerCase() === 'localhost') return true
-  return isIPv4(host) && host.startsWith('127.')
+  return process.getBuiltinModule('node:net').isIPv4(host) && host.startsWith('127.')
 }
 
 /** `options` of the start-up packet: the user's own, then each setting as `-c name=value`. */
