@@ -301,6 +301,26 @@ describe.each(cases)('a client of $name over $protocol', ({ name, isHttp2 }) => 
     })
   })
 
+  test('that leaves before rows are streamed leaves no cursor open', async () => {
+    const [begun, left, over] = [gate(), gate(), gate()]
+    const rows = async function* (db: Db): AsyncGenerator<string> {
+      for await (const { n } of db.iterate<{ n: number }>('select n from generate_series(1, 20000) n')) yield `${n} `
+    }
+    const handle = async (db: Db): Promise<Answer> => {
+      begun.open()
+      await left.promise
+      setImmediate(() => over.open())
+      return rows(db)
+    }
+    await serving({ handle }, async ({ ask, leaves }) => {
+      const client = ask()
+      await begun.promise
+      await leaves(client)
+      left.open()
+      await over.promise
+    })
+  })
+
   test('whose answer fails in its middle leaves no cursor open', async () => {
     const rows = async function* (db: Db): AsyncGenerator<string> {
       for await (const { n } of db.iterate<{ n: number }>('select n from generate_series(1, 200) n', [], {

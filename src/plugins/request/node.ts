@@ -68,7 +68,22 @@ export function openScope(
   if (isUpgrade(request)) scope.loosen()
   const { stream } = response as OfHttp2
   if (stream?.session !== undefined) watchSession(stream.session)
+  if (stream !== undefined) whenClosed(response, () => tellLeft(response))
   return scope
+}
+
+/**
+ * A response of HTTP/2 that its client has left says what one of HTTP/1 says then. By itself it counts as finished, and a stream that is
+ * piped into it later would wait for it without end.
+ */
+function tellLeft(response: ServerResponse): void {
+  if (wasSent(response)) return
+  for (const [name, value] of [
+    ['closed', true],
+    ['destroyed', true],
+    ['writableFinished', false],
+  ] as const)
+    Object.defineProperty(response, name, { configurable: true, writable: true, value })
 }
 
 /** Calls `work` when the response is over, whether it was sent or its client has left: at once if it is over already. */
