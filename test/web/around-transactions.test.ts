@@ -4,40 +4,28 @@ import { once } from 'node:events'
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { createDb, type Db } from 'genever'
+import type { Db } from 'genever'
 import * as onExpress from 'genever/express'
 import * as onFastify from 'genever/fastify'
 import * as onHono from 'genever/hono'
 import * as onHttp from 'genever/http'
 import { Hono } from 'hono'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { gate } from '../support/gate.ts'
 import { quiet } from '../support/matrix.ts'
 import { running, type RunningApp } from './adapter.ts'
 import { ask, head, send } from './client.ts'
+import { notesTable } from './notes.ts'
 
-let database: FreshDatabase
+const notes = notesTable(
+  'create table notes (text text); create table uniques (n int unique deferrable initially deferred)',
+)
 let db: Db
-beforeAll(async () => {
-  database = await freshDatabase(
-    'create table notes (text text); create table uniques (n int unique deferrable initially deferred)',
-  )
-})
 beforeEach(async () => {
-  await database.query('truncate notes, uniques')
-  db = await createDb(database.url, { pool: { max: 2 } }).open()
+  db = await notes.open(2)
 })
-afterEach(async () => {
-  expect((await db.close()).broken).toEqual([])
-})
-afterAll(() => database.drop())
 
 const note = (words: string, on: Db = db): Promise<unknown> => on.status('insert into notes values ($1)', [words])
-const notes = async (): Promise<unknown[]> => {
-  await quiet(db)
-  return (await database.query('select text from notes order by 1')).map((row) => row['text'])
-}
 /** Fails at the COMMIT. */
 const same = (): Promise<unknown> => db.status('insert into uniques values (1), (1)')
 const boom = async (): Promise<never> => {
@@ -93,7 +81,7 @@ describe('the statements of an error handler are kept', () => {
 
     for (const path of ['/throw', '/next', '/commit', '/middleware'])
       expect((await ask(served.port, `GET ${path}`)).status, path).toBe(500)
-    expect(await notes()).toEqual([
+    expect(await notes.kept()).toEqual([
       '/commit: UniqueViolationError',
       '/middleware: UniqueViolationError',
       '/next: RangeError',
@@ -123,7 +111,7 @@ describe('the statements of an error handler are kept', () => {
 
     for (const path of ['/throw', '/send', '/commit', '/commit-sent', '/hand'])
       expect((await ask(served.port, `GET ${path}`)).status, path).toBe(500)
-    expect(await notes()).toEqual([
+    expect(await notes.kept()).toEqual([
       '/commit-sent: UniqueViolationError',
       '/commit: UniqueViolationError',
       '/hand: UniqueViolationError',
@@ -149,7 +137,7 @@ describe('the statements of an error handler are kept', () => {
     await using served = await listen(createServer(handler))
 
     expect((await ask(served.port, 'GET /')).status).toBe(500)
-    expect(await notes()).toEqual(['onError: UniqueViolationError'])
+    expect(await notes.kept()).toEqual(['onError: UniqueViolationError'])
   })
 })
 
@@ -181,7 +169,7 @@ describe('the statements of a middleware that sees the answer', () => {
 
     for (const path of ['/middleware', '/handler'])
       expect(await ask(served.port, `GET ${path}`)).toEqual({ status: 200, body: 'done' })
-    expect(await notes()).toEqual(['handler', 'middleware', 'saved /handler', 'saved /middleware'])
+    expect(await notes.kept()).toEqual(['handler', 'middleware', 'saved /handler', 'saved /middleware'])
   })
 
   test('are in the transaction in Fastify, where they are hooks', async () => {
@@ -202,7 +190,7 @@ describe('the statements of a middleware that sees the answer', () => {
     const statuses: number[] = []
     for (const path of ['/value', '/nothing', '/refused']) statuses.push((await ask(served.port, `GET ${path}`)).status)
     expect(statuses).toEqual([200, 200, 409])
-    expect(await notes()).toEqual(['onSend 200', 'onSend 200', 'preSerialization'])
+    expect(await notes.kept()).toEqual(['onSend 200', 'onSend 200', 'preSerialization'])
   })
 })
 
@@ -252,7 +240,7 @@ describe('in Fastify', () => {
     const statuses: number[] = []
     for (const path of ['/early', '/plain', '/late']) statuses.push((await ask(served.port, `GET ${path}`)).status)
     expect(statuses).toEqual([500, 200, 200])
-    expect(await notes()).toEqual(['work', 'work'])
+    expect(await notes.kept()).toEqual(['work', 'work'])
     expect(lines).toEqual([expect.stringContaining('declared before the plug-in')])
     await app.close()
   })
@@ -283,11 +271,11 @@ test('a request of a runtime that imitates Node, which has an object for a socke
   handler(request, new ServerResponse(request))
   await done.promise
 
-  expect(await notes()).toEqual(['served'])
+  expect(await notes.kept()).toEqual(['served'])
 })
 
 test('a client that leaves a handler of Fastify that never answers has all of its transactions rolled back', async () => {
-  const other = await createDb(database.url, { pool: { max: 2 } }).open()
+  const other = await notes.open(2)
   const begun = gate()
   await using served = await fastify(
     (app) => {
@@ -304,7 +292,7 @@ test('a client that leaves a handler of Fastify that never answers has all of it
   sent.destroy()
 
   await quiet(other)
-  expect(await notes()).toEqual([])
+  expect(await notes.kept()).toEqual([])
 })
 
 const inTransaction = { config: { db: { transaction: true } } }

@@ -7,41 +7,27 @@ import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { text } from 'node:stream/consumers'
-import { createDb, type Db } from 'genever'
+import type { Db } from 'genever'
 import { genever } from 'genever/http'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { gate } from '../support/gate.ts'
-import { quiet } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import { listening, type RunningApp } from './adapter.ts'
 import { head, send } from './client.ts'
+import { notesTable } from './notes.ts'
 
-let database: FreshDatabase
+const notes = notesTable(`create table notes (text text); create table slow (text text);
+  create function waits() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return null; end $$;
+  create constraint trigger waits after insert on slow deferrable initially deferred for each row execute function waits()`)
 let db: Db
-
-beforeAll(async () => {
-  database = await freshDatabase(`create table notes (text text); create table slow (text text);
-    create function waits() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(7); return null; end $$;
-    create constraint trigger waits after insert on slow deferrable initially deferred for each row execute function waits()`)
-})
 beforeEach(async () => {
-  await database.query('truncate notes, slow')
-  db = await createDb(database.url, { pool: { max: 4 } }).open()
+  db = await notes.open(4)
 })
-afterEach(async () => {
-  expect((await db.close()).broken).toEqual([])
-})
-afterAll(() => database.drop())
 
 /** How many sessions wait for the lock. */
 const waiting = "select count(*) from pg_locks where locktype = 'advisory' and objid = 7 and not granted"
 
 const note = (): Promise<unknown> => db.status("insert into notes values ('kept')")
-const notes = async (): Promise<number> => {
-  await quiet(db)
-  return (await database.query('select text from notes')).length
-}
 
 /** What `work` throws, by its code. */
 function code(work: () => unknown): string {
@@ -274,7 +260,7 @@ async function outcome(protocol: Protocol, handler: Handler, transaction: boolea
   await using served = await serve(protocol, told, transaction)
   const answer = await protocol.ask(served.port)
   await over.promise
-  return { seen, answer, notes: await notes() }
+  return { seen, answer, notes: await notes.kept() }
 }
 
 describe.each(protocols)('in $name', (protocol) => {
@@ -284,19 +270,19 @@ describe.each(protocols)('in $name', (protocol) => {
     const hear = ({ name, message }: Error): void => void warnings.push(`${name}: ${message}`)
     process.on('warning', hear)
     const expected = await outcome(protocol, handler, false)
-    await database.query('truncate notes')
+    await notes.query('truncate notes')
     const held = await outcome(protocol, handler, true)
     // A warning is emitted in the next tick.
     await new Promise(setImmediate)
     process.off('warning', hear)
 
     expect(held).toEqual(expected)
-    expect(expected).toMatchObject({ notes: 1 })
+    expect(expected).toMatchObject({ notes: ['kept'] })
     expect(warnings).toEqual([])
   })
 
   test('a response that its handler destroys before it wrote is rolled back', async () => {
-    expect(await outcome(protocol, (response) => void response.destroy(), true)).toMatchObject({ notes: 0 })
+    expect(await outcome(protocol, (response) => void response.destroy(), true)).toMatchObject({ notes: [] })
   })
 
   test('a client that leaves before a handler settles, which then answers nothing, has its work rolled back', async () => {
@@ -312,11 +298,11 @@ describe.each(protocols)('in $name', (protocol) => {
     leave()
     await left.promise
 
-    expect(await notes()).toBe(0)
+    expect(await notes.kept()).toEqual([])
   })
 
   test('a client that leaves while the COMMIT runs costs nothing but its answer', async () => {
-    await using slow = createDb(database.url)
+    const slow = await notes.open(2)
     const begun = gate()
     const handler: Handler = async (response) => {
       await db.status("insert into slow values ('kept')")
@@ -332,7 +318,7 @@ describe.each(protocols)('in $name', (protocol) => {
       leave()
     })
 
-    expect(await notes()).toBe(1)
+    expect(await notes.kept()).toBe(1)
     expect(await protocol.ask(served.port)).toMatchObject({ body: 'onetwo' })
   })
 })

@@ -4,7 +4,7 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import { createAdaptorServer } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import Fastify from 'fastify'
-import { createDb, type Db } from 'genever'
+import type { Db } from 'genever'
 import { genever as fastifyPlugin } from 'genever/fastify'
 import { errorHandler as h3Errors, genever as h3Plugin } from 'genever/h3'
 import { genever as honoPlugin } from 'genever/hono'
@@ -12,29 +12,20 @@ import { errorHandler as koaErrors, genever as koaPlugin } from 'genever/koa'
 import { H3, toNodeHandler } from 'h3'
 import { Hono } from 'hono'
 import Koa from 'koa'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { beforeEach, expect, test } from 'vitest'
 import { gate, type Gate } from '../support/gate.ts'
 import { quiet } from '../support/matrix.ts'
 import { listening, running, type RunningApp } from './adapter.ts'
 import { ask } from './client.ts'
+import { notesTable } from './notes.ts'
 
-let database: FreshDatabase
+const notes = notesTable('create table notes (text text unique deferrable initially deferred)')
 let db: Db
 let settled: Gate
-
-beforeAll(async () => {
-  database = await freshDatabase('create table notes (text text unique deferrable initially deferred)')
-})
 beforeEach(async () => {
-  await database.query('truncate notes')
-  db = await createDb(database.url, { pool: { max: 4 } }).open()
+  db = await notes.open(4)
   settled = gate()
 })
-afterEach(async () => {
-  expect((await db.close()).broken).toEqual([])
-})
-afterAll(() => database.drop())
 
 /** Two of one text are refused by the COMMIT. */
 const note = async (...texts: string[]): Promise<void> => {
@@ -151,7 +142,7 @@ test.each(cases)('are sent when it has been committed: %s', async (_, { start })
   })
 
   expect(await ask(app.port, 'GET /good')).toEqual({ status: 200, body: 'ok' })
-  expect(await database.query('select text from notes')).toEqual([{ text: 'good' }])
+  expect(await notes.query('select text from notes')).toEqual([{ text: 'good' }])
   await quiet(db)
 })
 
@@ -167,7 +158,7 @@ test.each(cases)(
 
     const { status, body } = await ask(app.port, 'GET /bad')
     expect([status, body]).toEqual([failing, expect.not.stringMatching(/^ok?/)])
-    expect(await database.query('select text from notes')).toEqual([])
+    expect(await notes.query('select text from notes')).toEqual([])
     await quiet(db)
   },
 )
@@ -179,6 +170,6 @@ test.each(cases)('with the status of an error roll back: %s', async (_, { start 
   })
 
   expect(await ask(app.port, 'GET /refused')).toEqual({ status: 422, body: 'no' })
-  expect(await database.query('select text from notes')).toEqual([])
+  expect(await notes.query('select text from notes')).toEqual([])
   await quiet(db)
 })

@@ -21,17 +21,12 @@ import { Hono } from 'hono'
 import { stream as streamOf } from 'hono/streaming'
 import type { StreamingApi } from 'hono/utils/stream'
 import Koa from 'koa'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { describe, expect, test } from 'vitest'
 import { gate } from '../support/gate.ts'
 import { pid, quiet } from '../support/matrix.ts'
+import { notesTable } from './notes.ts'
 
-let database: FreshDatabase
-beforeAll(async () => {
-  database = await freshDatabase('create table notes (text text)')
-})
-beforeEach(() => database.query('truncate notes'))
-afterAll(() => database.drop())
+const notes = notesTable()
 
 interface Call {
   /** The body of the request, when all of it has come. */
@@ -164,7 +159,6 @@ const cases = Object.keys(frameworks).flatMap((name) => [
 ])
 
 const note = (db: Db): Promise<unknown> => db.status("insert into notes values ('kept')")
-const notes = async (): Promise<number> => (await database.query('select text from notes')).length
 const never = (): Promise<never> => new Promise(() => {})
 
 describe.each(cases)('a client of $name over $protocol', ({ name, isHttp2 }) => {
@@ -181,7 +175,7 @@ describe.each(cases)('a client of $name over $protocol', ({ name, isHttp2 }) => 
     use: (client: Client, db: Db) => Promise<void>,
   ): Promise<void> {
     const registry = createRegistry({
-      main: { url: database.url, pool: { max: 2 } },
+      main: { url: notes.url, pool: { max: 2 } },
       tenancy: { schema: (id: string) => id },
     })
     const db = registry as unknown as Db
@@ -254,7 +248,7 @@ describe.each(cases)('a client of $name over $protocol', ({ name, isHttp2 }) => 
       await leaves(client)
     })
 
-    expect(await notes()).toBe(0)
+    expect(await notes.kept()).toEqual([])
   })
 
   test('that leaves in the middle of its body has the transaction of its request rolled back', async () => {
@@ -281,7 +275,7 @@ describe.each(cases)('a client of $name over $protocol', ({ name, isHttp2 }) => 
       await over.promise
     })
 
-    expect([seen, await notes()]).toEqual(['cut off', 0])
+    expect([seen, await notes.kept()]).toEqual(['cut off', []])
   })
 
   test('that leaves in the middle of rows that are streamed closes their cursor', async () => {

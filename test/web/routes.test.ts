@@ -4,40 +4,27 @@ import { Agent, createServer, ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { createDb, type Db } from 'genever'
+import type { Db } from 'genever'
 import { genever as expressPlugin } from 'genever/express'
 import { genever as fastifyPlugin } from 'genever/fastify'
 import 'genever/fastify/types'
 import { genever as httpPlugin } from 'genever/http'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { currentChain } from '../../src/engine/context/chain.ts'
-import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { gate } from '../support/gate.ts'
-import { doing, quiet } from '../support/matrix.ts'
+import { doing } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
 import { listening, running, type RunningApp } from './adapter.ts'
 import { ask, head, send } from './client.ts'
+import { notesTable } from './notes.ts'
 
-let database: FreshDatabase
+const notes = notesTable()
 let db: Db
-
-beforeAll(async () => {
-  database = await freshDatabase('create table notes (text text)')
-})
 beforeEach(async () => {
-  await database.query('truncate notes')
-  db = await createDb(database.url, { pool: { max: 4 } }).open()
+  db = await notes.open(4)
 })
-afterEach(async () => {
-  expect((await db.close()).broken).toEqual([])
-})
-afterAll(() => database.drop())
 
 const note = (text: string): Promise<unknown> => db.status('insert into notes values ($1)', [text])
-const notes = async (): Promise<unknown[]> => {
-  await quiet(db)
-  return (await database.query('select text from notes order by 1')).map(({ text }) => text)
-}
 const forgiving: ErrorRequestHandler = (_error, _request, response, _next) => {
   response.status(200).send('never mind')
 }
@@ -79,7 +66,7 @@ describe('express', () => {
       statuses.push((await ask(served.port, `POST /${route}`)).status)
 
     expect(statuses).toEqual([204, 422, 200, 200])
-    expect(await notes()).toEqual(['204'])
+    expect(await notes.kept()).toEqual(['204'])
   })
 
   test('next() hands over to the handlers behind, inside of the transaction', async () => {
@@ -96,7 +83,7 @@ describe('express', () => {
     await using served = await serve(app)
 
     expect((await ask(served.port, 'POST /')).status).toBe(409)
-    expect(await notes()).toEqual([])
+    expect(await notes.kept()).toEqual([])
   })
 
   test('headers of an answer that could not be committed are not those of the error', async () => {
@@ -172,7 +159,7 @@ describe('fastify', () => {
       expect([status, body], route).toEqual(route === 'nothing' ? [204, ''] : [200, 'ok'])
     }
 
-    expect(await notes()).toEqual(['by hand', 'callback', 'nothing', 'returned', 'sent', 'value'])
+    expect(await notes.kept()).toEqual(['by hand', 'callback', 'nothing', 'returned', 'sent', 'value'])
   })
 
   test('rolls back an error that is forgiven, a status of an error, and an answer that cannot be serialised', async () => {
@@ -201,11 +188,11 @@ describe('fastify', () => {
       statuses.push((await ask(served.port, `GET /${route}`)).status)
 
     expect(statuses).toEqual([200, 200, 409, 200])
-    expect(await notes()).toEqual([])
+    expect(await notes.kept()).toEqual([])
   })
 
   test('a route may leave the transaction that is for all, HEAD is one transaction, and several databases have one each', async () => {
-    const other = await createDb(database.url, { pool: { max: 2 } }).open()
+    const other = await notes.open(2)
     const seen: unknown[] = []
     await using served = await start(
       (app) => {
@@ -243,9 +230,7 @@ describe('fastify', () => {
     const { status } = await ask(served.port, 'HEAD /read')
 
     expect(status).toBe(200)
-    expect(await notes()).toEqual(['read', 'without'])
-    await quiet(other)
-    await other.close()
+    expect(await notes.kept()).toEqual(['read', 'without'])
   })
 
   test('an upgrade that is sent through the hooks holds a connection only while a statement runs', async () => {
@@ -291,7 +276,7 @@ describe('fastify', () => {
     expect(db.stats().reserved).toBe(1)
     gone.open()
 
-    expect(await notes()).toEqual([])
+    expect(await notes.kept()).toEqual([])
   })
 })
 

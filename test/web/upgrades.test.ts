@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import express, { type ErrorRequestHandler } from 'express'
 import Fastify, { type FastifyInstance, type RouteOptions } from 'fastify'
-import { createDb, type Db, UsageError } from 'genever'
+import { type Db, UsageError } from 'genever'
 import * as onExpress from 'genever/express'
 import * as onFastify from 'genever/fastify'
 import * as onH3 from 'genever/h3'
@@ -15,32 +15,20 @@ import * as onKoa from 'genever/koa'
 import { H3, toNodeHandler } from 'h3'
 import { Hono } from 'hono'
 import Koa from 'koa'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { gate } from '../support/gate.ts'
-import { doing, quiet } from '../support/matrix.ts'
+import { doing } from '../support/matrix.ts'
 import { listening, running, type RunningApp } from './adapter.ts'
 import { ask } from './client.ts'
+import { notesTable } from './notes.ts'
 
-let database: FreshDatabase
+const notes = notesTable()
 let db: Db
-beforeAll(async () => {
-  database = await freshDatabase('create table notes (text text)')
-})
 beforeEach(async () => {
-  await database.query('truncate notes')
-  db = await createDb(database.url, { pool: { max: 2 } }).open()
+  db = await notes.open(2)
 })
-afterEach(async () => {
-  expect((await db.close()).broken).toEqual([])
-})
-afterAll(() => database.drop())
 
 const note = (text: string): Promise<unknown> => db.status('insert into notes values ($1)', [text])
-const notes = async (): Promise<unknown[]> => {
-  await quiet(db)
-  return (await database.query('select text from notes order by 1')).map(({ text }) => text)
-}
 
 /** Greets, and leaves the socket open. */
 type Handler = (request: IncomingMessage) => Promise<void>
@@ -187,7 +175,7 @@ describe.each(Object.keys(frameworks))('an upgrade that goes through %s', (name)
       await done.promise
 
       expect(seen).toEqual([1, true, 2, true])
-      expect(await notes()).toEqual(['kept'])
+      expect(await notes.kept()).toEqual(['kept'])
     },
   )
 
@@ -202,7 +190,7 @@ describe.each(Object.keys(frameworks))('an upgrade that goes through %s', (name)
 
     expect(answer).toMatch(/^HTTP\/1\.1 500 /)
     expect(answer).toContain('An upgrade, such as that of a web socket, has no answer to commit its transaction with.')
-    expect(await notes()).toEqual([])
+    expect(await notes.kept()).toEqual([])
   })
 })
 
@@ -268,7 +256,7 @@ describe('a route of web sockets in Fastify', () => {
       const { status } = await ask(served.port, 'GET /both')
 
       expect(status).toBe(500)
-      expect(await notes()).toEqual(['message', 'message'])
+      expect(await notes.kept()).toEqual(['message', 'message'])
     },
   )
 

@@ -2,29 +2,21 @@
 
 import { Controller, Get, Inject, type Type } from '@nestjs/common'
 import { ExternalContextCreator } from '@nestjs/core'
-import { createDb, type Db } from 'genever'
+import type { Db } from 'genever'
 import { GeneverModule, Transactional, TransactionalRoute } from 'genever/nest'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type FreshDatabase, freshDatabase } from '../../support/database.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { pid } from '../../support/matrix.ts'
 import { ask } from '../client.ts'
+import { notesTable } from '../notes.ts'
 import { platforms, start } from './app.ts'
 
-let database: FreshDatabase
+const notes = notesTable()
 let db: Db
-beforeAll(async () => {
-  database = await freshDatabase('create table notes (text text)')
-})
 beforeEach(async () => {
-  await database.query('truncate notes')
-  db = await createDb(database.url, { pool: { max: 2 } }).open()
+  db = await notes.open(2)
 })
-afterAll(() => database.drop())
 
 const note = (text: string): Promise<unknown> => db.status('insert into notes values ($1)', [text])
-/** Apart from the module, which has closed its database. */
-const notes = async (): Promise<unknown[]> =>
-  (await database.query('select text from notes order by 1')).map(({ text }) => text)
 
 /** A route of HTTP that calls these resolvers at once, each through the guards and interceptors of Nest, and gives their results. */
 function calling(resolver: Type, names: readonly string[]): Type {
@@ -108,7 +100,7 @@ describe.each(platforms)('resolvers of one request on %s', (platform) => {
 
     expect([one, two, three]).toEqual([one, one, one])
     expect(failed).toBe('RangeError: boom')
-    expect(await notes()).toEqual(['written', 'written', 'written'])
+    expect(await notes.kept()).toEqual(['written', 'written', 'written'])
   })
 
   test('are all in its transaction, where the module puts every request into one', async () => {
@@ -122,6 +114,6 @@ describe.each(platforms)('resolvers of one request on %s', (platform) => {
 
     expect(refused).toContain('UsageError: TransactionalRoute() is for handlers of HTTP requests')
     expect(without).toBe('without')
-    expect(await notes()).toEqual(['without'])
+    expect(await notes.kept()).toEqual(['without'])
   })
 })
