@@ -1,187 +1,17 @@
 /** Programs at random have the same results, errors and rows in a sandbox on MySQL as outside of one. */
 
-import { type Db, isGeneverError, type Executor, type Transaction } from 'genever'
-import { sandboxed } from 'genever/testing'
-import { fc } from '../support/fast-check.ts'
-import { expect, test } from 'vitest'
-import { sample } from '../support/extent.ts'
+import type { Db } from 'genever'
+import { test } from 'vitest'
+import { mysqlWords as words } from '../support/dialect-words.ts'
 import { describeMysql, type FreshMysql, onFreshMysql } from '../support/mysql.ts'
-
-const runs = sample({ once: 40, matrix: 200, soak: 2000 })
+import { expectSameInSandbox } from '../support/sandbox-programs.ts'
 
 let server: FreshMysql
 let db: Db
 
-type Step =
-  | { readonly kind: 'insert' | 'child' | 'parent'; readonly id: number }
-  | { readonly kind: 'look' | 'broken' | 'several' | 'unread' }
-  | { readonly kind: 'set'; readonly how: 'variable' | 'inQuery' | 'session'; readonly value: number }
-  | { readonly kind: 'loop'; readonly rows: number }
-  | {
-      readonly kind: 'transaction' | 'manual'
-      readonly end: End
-      readonly readOnly: boolean
-      readonly body: readonly Step[]
-    }
-  | { readonly kind: 'scope'; readonly tenant: number; readonly body: readonly Step[] }
-  | { readonly kind: 'text'; readonly end: 'commit' | 'rollback'; readonly body: readonly Step[] }
-type End = 'return' | 'throw' | 'commit' | 'rollback'
-
-const id = fc.integer({ min: 1, max: 4 })
-const { program } = fc.letrec<{ program: Step[]; step: Step; leaf: Step }>((tie) => ({
-  program: fc.array(tie('step'), { maxLength: 4 }),
-  step: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    { arbitrary: tie('leaf'), weight: 4 },
-    {
-      arbitrary: fc.record({
-        kind: fc.constantFrom('transaction' as const, 'manual' as const),
-        end: fc.constantFrom<End>('return', 'throw', 'commit', 'rollback'),
-        readOnly: fc.constantFrom(false, false, true),
-        body: tie('program'),
-      }),
-      weight: 3,
-    },
-    { arbitrary: fc.record({ kind: fc.constant('scope' as const), tenant: id, body: tie('program') }), weight: 1 },
-    // The body of a loop may run statements in a sandbox, and outside of one may not.
-    { arbitrary: fc.record({ kind: fc.constant('loop' as const), rows: id }), weight: 1 },
-    {
-      arbitrary: fc.record({
-        kind: fc.constant('text' as const),
-        end: fc.constantFrom('commit' as const, 'rollback' as const),
-        body: fc.array(tie('leaf'), { maxLength: 3 }),
-      }),
-      weight: 1,
-    },
-  ),
-  leaf: fc.oneof(
-    fc.record({ kind: fc.constantFrom('insert' as const, 'child' as const, 'parent' as const), id }),
-    fc.record({ kind: fc.constantFrom('look' as const, 'broken' as const, 'several' as const, 'unread' as const) }),
-    fc.record({
-      kind: fc.constant('set' as const),
-      how: fc.constantFrom('variable' as const, 'inQuery' as const, 'session' as const),
-      value: id,
-    }),
-  ),
-}))
-
-/** Runs programs and writes down everything they find. */
-class Run {
-  readonly log: string[] = []
-
-  async all(steps: readonly Step[], on: Executor, inside: boolean): Promise<void> {
-    for (const step of steps) {
-      try {
-        await this.#one(step, on, inside)
-      } catch (error) {
-        this.log.push(`${step.kind} failed: ${describe(error)}`)
-      }
-    }
-  }
-
-  async #one(step: Step, on: Executor, inside: boolean): Promise<void> {
-    const say = (what: unknown): void => void this.log.push(`${step.kind}: ${JSON.stringify(what)}`)
-    switch (step.kind) {
-      case 'insert':
-        return say(String(await on.status('insert into users values (?)', [step.id])))
-      case 'parent':
-        return say(String(await on.status('insert into parents values (?)', [step.id])))
-      case 'child':
-        return say(String(await on.status('insert into children values (?)', [step.id])))
-      case 'look':
-        return say(await on.all(seen))
-      case 'broken':
-        return say(await on.all('select nothing'))
-      case 'several':
-        if (!inside) say(String(await on.status('insert into users values (7); insert into users values (8)')))
-        return
-      case 'unread':
-        return say(await on.all('insert into users values (9) returning 9007199254740993'))
-      case 'set':
-        return say(await on.all(setters[step.how], [String(step.value)]))
-      case 'scope':
-        if (!(on as object as { scope?: unknown }).scope) return
-        return db.scope(
-          (connection) => this.all(step.body, connection, inside),
-          inside ? {} : { settings: { 'app.tenant': String(step.tenant) } },
-        )
-      case 'loop':
-        for await (const { n } of on.iterate<{ n: number }>(four, [], { batchSize: 2 })) {
-          say(n)
-          if (n === step.rows) break
-        }
-        return
-      case 'transaction':
-        return say(await on.transaction((tx) => this.#within(step, tx), readOnly(step, inside)))
-      case 'manual':
-        return inside ? undefined : this.#manual(step)
-      case 'text':
-        return inside ? undefined : this.#text(step)
-    }
-  }
-
-  async #within(
-    { body, end }: { readonly body: readonly Step[]; readonly end: End },
-    tx: Transaction,
-  ): Promise<string> {
-    await this.all(body, tx, true)
-    if (end === 'throw') throw new TypeError('thrown')
-    if (end === 'commit') tx.raiseCommit('early')
-    if (end === 'rollback') tx.raiseRollback('undone')
-    return 'returned'
-  }
-
-  /** On a connection of its own; what is inside a transaction already would have to wait for it. */
-  async #manual(step: {
-    readonly body: readonly Step[]
-    readonly end: End
-    readonly readOnly: boolean
-  }): Promise<void> {
-    if (db.current !== undefined) return
-    const { body, end } = step
-    await using tx = await db.begin(readOnly(step, false))
-    await this.all(body, tx, true)
-    if (end === 'commit' || end === 'return') await tx.commit()
-    else await tx.rollback()
-  }
-
-  async #text({ body, end }: { readonly body: readonly Step[]; readonly end: string }): Promise<void> {
-    if (db.current !== undefined) return
-    await using connection = await db.acquire()
-    this.log.push(String(await connection.status('begin')))
-    await this.all(body, connection, true)
-    this.log.push(String(await connection.status(end)))
-  }
-}
-
-/** A nested one has what the one around it has. */
-function readOnly(step: { readonly readOnly: boolean }, inside: boolean): { readOnly?: true } {
-  return step.readOnly && !inside ? { readOnly: true } : {}
-}
-
-const four = 'select 1 as n union all select 2 union all select 3 union all select 4'
 const listed = (column: string, table: string): string =>
   `(select group_concat(${column} order by ${column}) from ${table}) as ${table}`
 const seen = `select ${listed('id', 'users')}, ${listed('id', 'parents')}, ${listed('parent', 'children')}, @\`app.tenant\` as tenant`
-const setters = {
-  variable: 'set @`app.tenant` = ?',
-  inQuery: 'select @`app.tenant` := ? as tenant',
-  session: 'set session sort_buffer_size = 1000000 + ?',
-}
-
-function describe(error: unknown): string {
-  if (!isGeneverError(error)) return String(error)
-  const { code, outcome, cause } = error
-  const { sqlState = '', errno = 0 } = error as { sqlState?: string; errno?: number }
-  return `${code} ${errno} ${sqlState} ${outcome}${isGeneverError(cause) ? ` (${describe(cause)})` : ''}`
-}
-
-async function trace(program: readonly Step[]): Promise<string[]> {
-  const run = new Run()
-  await run.all(program, db, false)
-  await run.all([{ kind: 'look' }], db, false)
-  return run.log
-}
 
 describeMysql('a sandbox on MySQL', () => {
   onFreshMysql(
@@ -194,17 +24,20 @@ describeMysql('a sandbox on MySQL', () => {
     { pool: { max: 4, acquireTimeoutMs: 30_000 } },
   )
 
-  test('what a program does in it is what it does outside', { timeout: 600_000 }, async () => {
-    await fc.assert(
-      fc.asyncProperty(program, async (steps) => {
-        const inside = await sandboxed(db, () => trace(steps))
-        expect(await server.query('select id from users union all select id from parents')).toEqual([])
-        const outside = await trace(steps)
-        for (const table of ['users', 'children', 'parents']) await server.query(`delete from ${table}`)
-
-        expect(inside).toEqual(outside)
-      }),
-      { numRuns: runs },
-    )
-  })
+  test('what a program does in it is what it does outside', { timeout: 600_000 }, () =>
+    expectSameInSandbox(
+      { db, query: (sql) => server.query(sql) },
+      {
+        insert: (table) => `insert into ${table} values (?)`,
+        four: words.series(4),
+        seen,
+        setters: [
+          'set @`app.tenant` = ?',
+          'select @`app.tenant` := ? as tenant',
+          'set session sort_buffer_size = 1000000 + ?',
+        ],
+        inLoops: false,
+      },
+    ),
+  )
 })
