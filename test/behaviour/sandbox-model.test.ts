@@ -25,6 +25,7 @@ afterAll(async () => {
   await database.drop()
 })
 
+const value = words.placeholder(1)
 const seen = `
   select array(select id from users order by id) as users, array(select id from parents order by id) as parents,
     array(select parent from children order by parent) as children, coalesce(current_setting('app.tenant', true), '') as tenant`
@@ -33,13 +34,13 @@ test('what a program does in a sandbox is what it does outside', { timeout: 600_
   expectSameInSandbox(
     { db, query: (sql) => database.query(sql) },
     {
-      insert: (table) => `insert into ${table} values ($1)`,
+      insert: (table) => `insert into ${table} values (${value})`,
       four: words.series(4),
       seen,
       setters: [
-        "select set_config('app.tenant', $1, true)",
-        "select set_config('app.tenant', $1, false)",
-        `select set_config('app.tenant', $1, true), (${words.sleep(0)})`,
+        `select set_config('app.tenant', ${value}, true)`,
+        `select set_config('app.tenant', ${value}, false)`,
+        `select set_config('app.tenant', ${value}, true), (${words.sleep(0)})`,
       ],
       inLoops: true,
     },

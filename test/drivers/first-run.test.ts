@@ -13,7 +13,7 @@ import { createDb } from 'genever'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { sample } from '../support/extent.ts'
 import { startProxy } from '../support/proxy.ts'
-import { closeAll, connect, type TestConnection, type TestOp } from './driver-contract.ts'
+import { closeAll, connect, type TestConnection, type TestOp } from './test-connection.ts'
 
 let database: FreshDatabase
 let client: pg.Client

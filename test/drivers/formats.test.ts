@@ -14,7 +14,7 @@ import { socketDriver } from '../../src/driver/socket/driver.ts'
 import type { ColumnSpec, RowSpec } from '../../src/sql/compiled.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { sample, sampleSeed } from '../support/extent.ts'
-import { TestConnection, later } from './driver-contract.ts'
+import { TestConnection, later } from './test-connection.ts'
 
 const pad = (value: number, length: number): string => String(value).padStart(length, '0')
 

@@ -1,7 +1,8 @@
 /** What several units in flight are to each other, on every driver that takes several. */
 
 import { afterEach, describe, expect, test } from 'vitest'
-import { type Contract, closeAll, connect, later, type TestConnection, type TestOp } from './driver-contract.ts'
+import { type Contract } from './contract/contract.ts'
+import { closeAll, connect, later, type TestConnection, type TestOp } from './test-connection.ts'
 
 /** How those ended that were submitted one behind the other, without waiting. */
 export async function together(c: TestConnection, ...ops: readonly (string | TestOp)[]): Promise<string[]> {

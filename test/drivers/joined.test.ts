@@ -6,7 +6,7 @@ import { socketDriver } from '../../src/driver/socket/driver.ts'
 import type { Compiled } from '../../src/sql/compiled.ts'
 import { type FreshDatabase, freshDatabase, onServer, query } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { closeAll, connect, later, type TestConnection, type TestOp } from './driver-contract.ts'
+import { closeAll, connect, later, type TestConnection, type TestOp } from './test-connection.ts'
 
 let database: Promise<FreshDatabase> | undefined
 

@@ -7,7 +7,8 @@ import { driverContract as rulesOf } from '../../src/driver/contract.ts'
 import type { Driver } from '../../src/driver/driver.ts'
 import { sample, sampleSeed } from '../support/extent.ts'
 import { memoryDriver } from '../support/memory-wire.ts'
-import { closeAll, connect, driverContract, later, type TestConnection, type TestOp } from './driver-contract.ts'
+import { driverContract } from './contract/contract.ts'
+import { closeAll, connect, later, type TestConnection, type TestOp } from './test-connection.ts'
 import { inFlightContract } from './in-flight.ts'
 
 const many = 8

@@ -12,7 +12,7 @@ import { StatementCache } from '../../src/sql/compile.ts'
 import { type Compiled, Dirty, type RowSpec } from '../../src/sql/compiled.ts'
 import { describeMysql, freshMysql, type FreshMysql, onMysql } from '../support/mysql.ts'
 import { until } from '../support/until.ts'
-import { closeAll, connect as open, later, TestConnection, TestOp } from './driver-contract.ts'
+import { closeAll, connect as open, later, TestConnection, TestOp } from './test-connection.ts'
 
 const driver = mysqlDriver as Driver
 let database: Promise<FreshMysql> | undefined

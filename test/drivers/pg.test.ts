@@ -7,7 +7,8 @@ import type { Driver } from '../../src/driver/driver.ts'
 import { Dirty } from '../../src/sql/compiled.ts'
 import { type FreshDatabase, freshDatabase, onServer } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { closeAll, connect, driverContract, failureOf, later, TestConnection, type TestOp } from './driver-contract.ts'
+import { driverContract } from './contract/contract.ts'
+import { closeAll, connect, failureOf, later, TestConnection, type TestOp } from './test-connection.ts'
 
 let database: Promise<FreshDatabase> | undefined
 

@@ -7,7 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Driver } from '../../src/driver/driver.ts'
 import { Dirty } from '../../src/sql/compiled.ts'
 import { pgliteDriver } from '../../src/driver/pglite/driver.ts'
-import { closeAll, connect, driverContract, failureOf, later, TestConnection } from './driver-contract.ts'
+import { driverContract } from './contract/contract.ts'
+import { closeAll, connect, failureOf, later, TestConnection } from './test-connection.ts'
 
 const driver = pgliteDriver as Driver
 

@@ -5,7 +5,8 @@ import type { Driver } from '../../src/driver/driver.ts'
 import { socketDriver } from '../../src/driver/socket/driver.ts'
 import { type FreshDatabase, freshDatabase, onServer } from '../support/database.ts'
 import { until } from '../support/until.ts'
-import { closeAll, connect, driverContract, later, type TestConnection, type TestOp } from './driver-contract.ts'
+import { driverContract } from './contract/contract.ts'
+import { closeAll, connect, later, type TestConnection, type TestOp } from './test-connection.ts'
 import { inFlightContract, together } from './in-flight.ts'
 
 let database: Promise<FreshDatabase> | undefined

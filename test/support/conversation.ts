@@ -15,7 +15,7 @@ import { openWire } from '../../src/driver/socket/open-wire.ts'
 import { SessionWire } from '../../src/driver/socket/session-wire.ts'
 import { postgres } from '../../src/postgres/dialect.ts'
 import { StatementCache } from '../../src/sql/compile.ts'
-import { TestOp } from '../drivers/driver-contract.ts'
+import { TestOp } from '../drivers/test-connection.ts'
 import { MemoryWire } from './memory-wire.ts'
 
 export interface Said {

@@ -24,7 +24,7 @@ export interface ProgramTexts {
 export interface Tested {
   readonly db: Db
   /** Runs a statement on a connection apart from those under test. */
-  query(sql: string): Promise<unknown>
+  readonly query: (sql: string) => Promise<unknown>
 }
 
 /** Runs programs in a sandbox, in which they leave nothing, and then outside of one. */
