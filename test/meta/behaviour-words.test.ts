@@ -33,7 +33,9 @@ const about: Readonly<Record<string, string>> = {
   'local-settings': 'SET LOCAL',
   lock: 'advisory locks',
   migrations: 'migrations of schemas, indexes, enums and procedures, under advisory locks',
-  'migrations-killed': 'the same, behind poolers too',
+  'migrations-interrupted': 'the same, behind poolers too',
+  'migrations-killed': 'the same',
+  'migrations-tenants': 'the same, in schemas',
   'overlays-on-postgres': 'roles, constraint triggers',
   'parameters-on-postgres': 'casts, dollar quotes, arrays, bodies of functions',
   'prepared-names': 'search_path, and its catalogue of prepared statements',
@@ -58,7 +60,9 @@ const about: Readonly<Record<string, string>> = {
   types: 'its catalogue of types',
   'types-apart': 'conversions of its types, which a user gives',
   'types-names': 'names of its types',
+  'types-of-database': 'its enums, domains, composite types and ranges',
   'types-page': 'the page on its types',
+  'types-parameters': 'parameters of its types',
 }
 
 test('no further behaviour test is written in the words of PostgreSQL', () => {

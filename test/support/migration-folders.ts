@@ -1,9 +1,11 @@
-/** Folders of migrations, as people and drizzle-kit write them. */
+/** Folders of migrations, as people and drizzle-kit write them, and databases to migrate. */
 
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { createDb, type Db, type EngineOptions } from 'genever'
 import { onTestFinished } from 'vitest'
+import { type FreshDatabase, freshDatabase } from './database.ts'
 
 /** Texts by the name of their file. */
 export type Files = Readonly<Record<string, string>>
@@ -33,4 +35,15 @@ export function journalFor(dialect: 'postgresql' | 'mysql', entries: readonly Jo
     'meta/_journal.json': JSON.stringify({ version: '7', dialect, entries: listed }),
     ...Object.fromEntries(entries.map(([tag, , sql]) => [`${tag}.sql`, sql])),
   }
+}
+
+/** A database for one test, with the given statements run in it, and a db on it. */
+export async function place(sql?: string, options?: EngineOptions): Promise<{ database: FreshDatabase; db: Db }> {
+  const database = await freshDatabase(sql)
+  const db = createDb(database.url, options)
+  onTestFinished(async () => {
+    await db.close({ timeoutMs: 1_000 })
+    await database.drop()
+  })
+  return { database, db }
 }
