@@ -26,7 +26,9 @@ export async function runDoctor(project: Project, flags: DoctorFlags, terminal: 
     const engine = await project.db.engineHere()
     const connectMs = clock.now() - started
     if (engine.dialect.name !== 'postgres')
-      throw new UsageError(`doctor knows PostgreSQL alone, and not ${engine.dialect.title}.`)
+      throw new UsageError(
+        `genever doctor reads the catalogue of PostgreSQL, and this database is ${engine.dialect.title}.`,
+      )
     findings.push(
       { level: 'ok', about: 'database', says: `${engine.options.describe()}, from ${project.from}` },
       await latency(engine, connectMs),

@@ -86,7 +86,8 @@ async function optionsOf({ db, migrations }: Project, flags: MigrateFlags): Prom
 
 async function allTenants(db: Project['db'], { schemas }: MigrateFlags): Promise<Partial<MigrateOptions>> {
   const { tenantKind } = db
-  if (schemas !== undefined) throw new CommandLineError('--tenants and --schemas say two things. Give one of them.')
+  if (schemas !== undefined)
+    throw new CommandLineError('--tenants and --schemas cannot be given together. Give one of them.')
   if (tenantKind === null)
     throw new CommandLineError('--tenants needs a db of createRegistry({ tenancy: { …, list } }) in the configuration.')
   // Where a setting can be a database, it is looked for.

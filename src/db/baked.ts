@@ -166,7 +166,9 @@ class BakedStatement extends Printable {
   constructor(recipe: Recipe, on: Executor, { loader, into, timeoutMs, on: there }: Loading) {
     super()
     if (loader !== undefined && into !== undefined)
-      throw new UsageError('The options loader and into both say what rows become. Leave one out.')
+      throw new UsageError(
+        'The options loader and into were both given, and each says what the rows become. Leave one out.',
+      )
     this.#recipe = into === undefined ? (loader === undefined ? recipe : recipe.loading(loader)) : recipe.into(into)
     this.#on = placeOf(there, on, 'bake()')
     this.#options = timeoutMs === undefined ? undefined : readAgain<QueryOptions>({ timeoutMs })

@@ -205,7 +205,7 @@ export class Db extends Source implements AsyncDisposable {
    * @throws {TenantError} for a tenant that is none. @throws {UsageError} where there are no tenants.
    */
   enterTenant(_tenant: unknown): TenantStay | Promise<TenantStay> {
-    throw new UsageError("This db has no tenants. They are said by createRegistry({ tenancy }) of 'genever/registry'.")
+    throw new UsageError("This db has no tenants. Make it by createRegistry({ tenancy }) of 'genever/registry'.")
   }
 
   /** @internal What its tenants are; null: it has none. */
@@ -216,7 +216,7 @@ export class Db extends Source implements AsyncDisposable {
   /** @internal All that `tenancy.list` gives. @throws {UsageError} where there is none. */
   tenantTargets(): Promise<TenantTargets> {
     return Promise.reject(
-      new UsageError("This db has no tenants. createRegistry({ tenancy }) of 'genever/registry' says what they are."),
+      new UsageError("This db has no tenants. Make it by createRegistry({ tenancy }) of 'genever/registry'."),
     )
   }
 

@@ -39,7 +39,11 @@ export class PlacedDb extends Db {
   }
 
   override bind(): Promise<never> {
-    return Promise.reject(new AlreadyBoundError('A db that using() gave has the database of its registry.'))
+    return Promise.reject(
+      new AlreadyBoundError(
+        'A db that using() gave has the database of its registry. Use withBind() for another one within a callback.',
+      ),
+    )
   }
 
   override unbind(): never {

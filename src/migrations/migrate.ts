@@ -100,7 +100,7 @@ async function begin(db: Db, given: MigrateOptions, of: string): Promise<AllTarg
     throw new TransactionStateError(`${of} cannot run inside of a transaction: each file is one. Call it outside.`)
   if (placeAround(db.token(), currentChain())?.own)
     throw new TransactionStateError(
-      `${of} cannot run inside of a tenant or schema: it says itself where files run. Call it outside, with schemas: ['…'].`,
+      `${of} cannot run inside of withTenant() or withSchema(). Call it outside, and name the schemas by the option schemas: ['…'].`,
     )
   const folder = await readFolder(options.folder, onMysql ? mysqlStatementsOf : statementsOf)
   const { baseline } = options

@@ -90,7 +90,7 @@ export class WebPlugin<R> {
     try {
       if (other !== undefined && this.options.source !== null)
         throw new UsageError(
-          'Two plug-ins say which database one db has. Let only one do it, and give the other one just the db.',
+          'Two plug-ins were given a database for one db. Give it to one of them, and only the db to the other.',
         )
       // Called by a request, perhaps: what is opened must not keep its context.
       const opening = other ?? inRoot(() => start(db, this.options, this.log))

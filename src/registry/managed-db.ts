@@ -26,7 +26,7 @@ function partsOf(source: Exclude<DatabaseSource, Db>): [EngineSource, EngineOpti
 function partsIn(source: DatabaseSource, schema: string): [EngineSource, EngineOptions] {
   if (source instanceof Db)
     throw new UsageError(
-      'createRegistry() was given schema, and for main a Db, which others open. Say the schema where that is made, by its settings.',
+      'createRegistry() was given schema, and as main a Db that is made elsewhere. Set the search_path there, by the option settings of that Db.',
     )
   const [place, options] = partsOf(source)
   const given = { ...(isPlain(place) ? (place as EngineOptions).settings : undefined), ...options?.settings }
@@ -96,7 +96,7 @@ export class ManagedDb extends Db {
   override bind(): Promise<never> {
     return Promise.reject(
       new AlreadyBoundError(
-        `The database "${this.name}" of a registry is said by createRegistry(). Use withBind() for another one within a callback.`,
+        `bind() cannot give the database "${this.name}" of a registry another source: createRegistry() has given it one. Use withBind() for another one within a callback.`,
       ),
     )
   }

@@ -145,7 +145,7 @@ export class Places {
 
   #needTenants(what: string): Tenants {
     if (this.tenants !== null) return this.tenants
-    throw new UsageError(`${what} needs to know what a tenant is: createRegistry({ tenancy }) says it.`)
+    throw new UsageError(`${what} needs a db with tenants. Give createRegistry() the option tenancy.`)
   }
 
   #named(name: unknown): Db {
@@ -292,8 +292,8 @@ export class Places {
     const here = this.#registry.engineQuietly()
     if (here === null || here === engine || openTransaction(here, currentChain()) === null) return
     throw new TransactionStateError(
-      'A tenant with another database was named inside of a transaction, which cannot hold what is done there. Name the tenant ' +
-        'around the transaction.',
+      'A tenant with another database was named inside of a transaction, and a transaction is in one database alone. Begin the ' +
+        'transaction inside of withTenant().',
     )
   }
 }

@@ -106,7 +106,7 @@ export class Tenants {
     const [kind] = said
     if (kind === undefined || said.length > 1)
       throw new UsageError(
-        `tenancy says what a tenant is by one of schema, settings and database; it was given ${said.length === 0 ? 'none' : said.join(' and ')}.`,
+        `The option tenancy needs one of schema, settings and database; it was given ${said.length === 0 ? 'none' : said.join(' and ')}.`,
       )
     for (const name of Object.keys(given)) {
       const wanted = ofKind[name]

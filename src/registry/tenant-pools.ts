@@ -95,7 +95,11 @@ export class TenantDb extends Db {
   }
 
   override bind(): Promise<never> {
-    return Promise.reject(new AlreadyBoundError('The database of a tenant is said by tenancy.'))
+    return Promise.reject(
+      new AlreadyBoundError(
+        'bind() cannot give a tenant another database: it comes from the option tenancy of createRegistry().',
+      ),
+    )
   }
 
   override unbind(): never {

@@ -267,7 +267,10 @@ describe('doctor', () => {
   test.skipIf(mysqlUrl() === '')('says that it knows no MySQL', async () => {
     const { code, stdout } = await project.run(['doctor', '--url', await mysqlWorkerUrl()])
 
-    expect([code, stdout]).toEqual([1, expect.stringMatching(/✗ database +doctor knows PostgreSQL alone, and not M/)])
+    expect([code, stdout]).toEqual([
+      1,
+      expect.stringMatching(/✗ database +genever doctor reads the catalogue of PostgreSQL, and this database is M/),
+    ])
   })
 
   test('colours where it is asked to, and never with NO_COLOR', async () => {

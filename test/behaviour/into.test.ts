@@ -171,7 +171,7 @@ forEachDriver((driver) => {
     expect((await plain.one({ id: 2 })).id).toBe(2)
     expect((await plain.bind({ id: 1 }).one({ into: User })).greeting).toBe('Hello Ada')
     expect(() => db.bake(text, { into: User, loader: (row: object) => row } as never)).toThrow(
-      'The options loader and into both say what rows become',
+      'The options loader and into were both given',
     )
     expect(await message(() => plain.one({ id: 1 }, { into: User } as never))).toContain('bake() or with()')
   })

@@ -19,7 +19,7 @@ export function decoderOf(
 ): RowDecoder {
   const spec = given?.byNames?.(columns.map(({ name }) => name)) ?? given
   if (spec !== null && spec.columns !== null && spec.columns.length !== columns.length)
-    throw new ProtocolError(`The statement has ${columns.length} columns, its row specification ${spec.columns.length}`)
+    throw new ProtocolError(`The statement gave ${columns.length} columns, and ${spec.columns.length} were expected`)
   const asked = spec?.columns === null ? spec.read : undefined
   const readers = columns.map((column, i) =>
     readerOf(column, spec?.columns?.[i] ?? asTextFor(column, asked), as, binary),

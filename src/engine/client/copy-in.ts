@@ -98,7 +98,7 @@ export class CopyIn extends Printable {
   }
 
   #start(frame: Frame | null = null): Loading {
-    if (this.#used) throw new UsageError('A CopyIn is of use once. Call copyFrom() again.')
+    if (this.#used) throw new UsageError('This copyFrom() has run already. Call copyFrom() again for another COPY.')
     this.#used = true
     return new Loading(this.#begin, frame)
   }

@@ -123,7 +123,7 @@ export class CopyOut extends Printable implements AsyncIterable<Uint8Array> {
    * @throws {QueryError} when the server refuses the statement, or fails in the middle.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    if (this.#used) throw new UsageError('A CopyOut is of use once. Call copyTo() again.')
+    if (this.#used) throw new UsageError('This copyTo() has been read already. Call copyTo() again for another COPY.')
     this.#used = true
     const run = new Unloading()
     const op = await this.#begin(run)

@@ -227,7 +227,7 @@ async function takesTurn({ turn, leave }: Turn, { attempt, options }: Asked, dea
       },
     )
   throw new QueryTimeoutError(
-    'Waited for a lock that other code of the same connection holds, and the time has run out.',
+    'The time for lock() ran out while other code of the same connection held the lock. Give it more time, or do less work under the lock.',
     {
       outcome: 'not_started',
     },

@@ -208,8 +208,8 @@ export function refuseLeaving(stmt: Compiled, engine: EngineCore, chain: Link): 
     if (wrong === undefined) continue
     const what = wrong === '*' ? 'all settings' : JSON.stringify(wrong)
     throw new TransactionStateError(
-      `This text changes ${what} inside of ${frame.said.what === 'tenant' ? 'withTenant()' : 'withSchema()'}, and what comes behind it would ` +
-        'run somewhere else. Say another place by withTenant(), withSchema() or using(), or the settings by scope().',
+      `This text changes ${what} inside of ${frame.said.what === 'tenant' ? 'withTenant()' : 'withSchema()'}, so the statements after it ` +
+        'would run at another place. Name that place by withTenant(), withSchema() or using(), or give the settings to scope().',
       { statement: { sql: stmt.text } },
     )
   }

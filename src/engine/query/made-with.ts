@@ -56,8 +56,8 @@ export function chainOfMade(
 
 function madeElsewhere(engine: EngineCore): TransactionStateError {
   return new TransactionStateError(
-    `This query was made where another database was meant, and is to run on ${engine.name}. Await it by itself, which runs it there, or ` +
-      'make it again here.',
+    `This query was made for another database than ${engine.name}, on which it was to run. Await the query itself, which runs it on its ` +
+      'own database, or make it again here.',
   )
 }
 

@@ -56,7 +56,7 @@ export class Indexes {
       if (answer !== undefined && answer !== neither) answer.whole = false
     }
     return new StalePlanError(
-      'The rows of a list were to be paired with their objects by whole numbers, and the columns of this result are others. Run the query again.',
+      'The columns of this result have changed since the statement was prepared, so the rows of a list cannot be put to their objects. Run the query again.',
     )
   }
 

@@ -23,7 +23,7 @@ export function policySql(table: TableParts, policy: PolicyParts): string {
 function oneOf(words: readonly string[], given: string, policy: string): string {
   const word = given.toLowerCase()
   if (words.includes(word)) return word
-  throw new UsageError(`The policy "${policy}" is for or as something other than ${words.join(', ')}.`)
+  throw new UsageError(`The policy "${policy}" has another word for its option for or as than ${words.join(', ')}.`)
 }
 
 function rolesOf({ to = 'public' }: PolicyParts): string[] {

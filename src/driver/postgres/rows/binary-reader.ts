@@ -58,7 +58,7 @@ export function binaryReader({ type, name }: Field, mode: Mode, as: Reading): Fi
       return through(reader, numericText)
   }
   throw new ProtocolError(
-    `A list has the column '${name}' as another type than its table declares (the type number ${type}): declare it as what it is.`,
+    `The column '${name}' of a list has another type in the database (number ${type} in pg_type) than its table declares. Correct the declaration.`,
   )
 }
 

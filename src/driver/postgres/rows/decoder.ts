@@ -136,7 +136,7 @@ function rowDecoder(
 ): RowDecoder {
   const { into = 'object', columns = null, make = null, fold, types = 0 } = spec ?? {}
   if (columns !== null && columns.length + types !== fields.length) {
-    throw new ProtocolError(`The statement has ${fields.length} columns, its row specification ${columns.length}`)
+    throw new ProtocolError(`The statement gave ${fields.length} columns, and ${columns.length} were expected`)
   }
   const readers = fields.slice(0, fields.length - types).map(({ type }, at) => readerOf(type, at))
   if (spec === null || (into === 'object' && columns === null && make === null && fold === undefined))

@@ -154,7 +154,7 @@ export function unknownKeys(meta: ModelMeta, given: readonly string[], known: re
 function checkEqualsJson(key: string, { dialect }: ModelMeta): void {
   if (dialect.models.equalsJson) return
   throw new UsageError(
-    `where({ ${key} }) compares JSON, which ${dialect.title} does by its text, or not at all: equal values may differ. Compare a member of it, or write the ` +
+    `where({ ${key} }) compares JSON. ${dialect.title} compares it as text, or not at all, so equal values may differ. Compare a member of it, or write the ` +
       'condition as SQL, such as json_equals(…) of MariaDB.',
   )
 }
