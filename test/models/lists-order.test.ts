@@ -8,88 +8,9 @@ import { toStatement, type ToStatement } from '../../src/sql/statement.ts'
 import { hear } from '../support/events.ts'
 import { forEachDriver } from '../support/matrix.ts'
 import { until } from '../support/until.ts'
-import { blog, titles } from './support/blog.ts'
-
-const strategies = ['joined', 'select-in'] as const
+import { blog } from './support/blog.ts'
 
 forEachDriver((driver) => {
-  for (const index of [true, false])
-    describe(index ? 'with an index' : 'without an index', () => {
-      test('a list has its own condition, order and limit, the first time and later', async () => {
-        const { Author, Post } = await blog(driver, { index })
-        const best = Author.load({ posts: many(Post.where(gt(Post.c.score, 1)).orderBy(desc(Post.c.score)).limit(1)) })
-        for (let n = 0; n < 2; n++)
-          for (const strategy of strategies) {
-            expect(titles(await Author.query().load(best, { strategy }).orderBy(Author.c.id))).toEqual(['a1', 'b1', ''])
-            const all = Author.load({ posts: many(Post.query().orderBy(Post.c.score)) })
-            expect(titles(await Author.query().load(all, { strategy }).orderBy(Author.c.id))).toEqual([
-              'a2 a3 a1',
-              'b1',
-              '',
-            ])
-          }
-      })
-
-      test('limit, offset, order, count and pages are of objects', async () => {
-        const { Author, Post } = await blog(driver, { index })
-        for (let n = 0; n < 2; n++)
-          for (const strategy of strategies) {
-            const query = Author.query()
-              .load(Author.load({ posts: many(Post) }), { strategy })
-              .orderBy(desc(Author.c.id))
-            expect(titles(await query.offset(1).limit(2))).toEqual(['b1', 'a1 a2 a3'])
-            expect(titles(await query.offset(1))).toEqual(['b1', 'a1 a2 a3'])
-            expect(await query.offset(1).count()).toBe(2)
-            expect(await query.limit(0).exists()).toBe(false)
-            const seen: string[] = []
-            let cursor: string | null = null
-            do {
-              const page: { rows: { posts: { title: string }[] }[]; cursor: string | null } = await query
-                .limit(1)
-                .after(cursor)
-                .page()
-              seen.push(...titles(page.rows))
-              cursor = page.cursor
-            } while (cursor !== null)
-            expect(seen).toEqual(['', 'b1', 'a1 a2 a3'])
-            const iterated: string[] = []
-            for await (const author of query.iterate({ batchSize: 1 })) iterated.push(...titles([author]))
-            expect(iterated).toEqual(seen)
-            const batches: string[][] = []
-            for await (const authors of query.iterate({ batchSize: 2 }).batches()) batches.push(titles(authors))
-            expect(batches).toEqual([['', 'b1'], ['a1 a2 a3']])
-          }
-      })
-
-      test('lists in lists, beside each other, and in what is loaded one to one', async () => {
-        const { Author, Post, Comment } = await blog(driver, { index })
-        const Other = Post.alias('other')
-        const loader = Author.load({ posts: many(Post.load({ comments: many(Comment) })), others: many(Other) })
-        for (let n = 0; n < 2; n++)
-          for (const strategy of strategies) {
-            const authors = await Author.query().load(loader, { strategy }).orderBy(Author.c.id)
-            expect(
-              authors.map(({ posts, others }) => [
-                posts.map(({ comments }) => comments.map(({ line }) => line)),
-                others.length,
-              ]),
-            ).toEqual([
-              [[['x', 'back\\slash "quoted" {1,2} (ü 💧)'], [], []], 3],
-              [[[null]], 1],
-              [[], 0],
-            ])
-            const Sibling = Post.alias('sibling')
-            const post = await Post.where({ id: 2 })
-              .load(Post.load({ author: Author.on(eq(Post.c.authorId, Author.c.id)) }))
-              .one()
-            expect(post.author?.name).toBe('A')
-            const nested = Post.load({ author: Author.load({ posts: many(Sibling) }) })
-            const found = await Post.where({ id: 2 }).load(nested, { strategy }).one()
-            expect(found.author?.posts.map(({ title }) => title)).toEqual(['a1', 'a2', 'a3'])
-          }
-      })
-    })
-
   test('lists come as rows where all are read, and as arrays where an index orders them, or a cursor reads', async () => {
     for (const index of [true, false]) {
       const name = `spelled ${driver.name} ${index}`
