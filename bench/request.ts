@@ -38,27 +38,31 @@ for (const framework of Object.keys(frameworks))
   if (values.only === undefined || values.only.split(',').includes(framework)) {
     for (const { path, title, against, goal } of comparisons)
       if (values.path === undefined || path === `/${values.path}`)
-        rows.push(await compare(framework, path, title, against, goal))
+        rows.push(await compare({ framework, path, title, against, goal }))
     if (values.before !== undefined)
       for (const [path, title] of [
         ['/none', 'no SQL: now, before'],
         ['/read', 'three queries: now, before'],
       ] as const)
         if (values.path === undefined || path === `/${values.path}`)
-          rows.push(await compare(framework, path, title, 'genever', undefined, values.before))
+          rows.push(await compare({ framework, path, title, against: 'genever', checkout: values.before }))
   }
 const figures = ['CPU µs other', 'genever', 'ratio', 'goal', 'time µs other', 'genever', 'ratio']
 say(`Node ${process.version}, ${rounds} rounds of ${requests} requests, CPU of the server's process.`, '')
 say(table(['framework', '', ...figures], rows, figures))
 
-async function compare(
-  framework: string,
-  path: string,
-  title: string,
-  against: WebSide,
-  goal: number | undefined,
-  checkout?: string,
-): Promise<Cell[]> {
+interface Comparison {
+  readonly framework: string
+  readonly path: string
+  readonly title: string
+  readonly against: WebSide
+  /** The ratio that is wanted. */
+  readonly goal?: number | undefined
+  /** The folder of another version, which is the other side. */
+  readonly checkout?: string
+}
+
+async function compare({ framework, path, title, against, goal, checkout }: Comparison): Promise<Cell[]> {
   using ours = await LoadedServer.start(framework, 'genever', database.url)
   using other = await LoadedServer.start(framework, against, database.url, checkout)
   for (const server of [ours, other]) await server.measure(path, requests * 3)

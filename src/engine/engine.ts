@@ -49,6 +49,16 @@ export const closeChecks: Checks<CloseOptions> = { timeoutMs: duration }
 
 const ofTransaction: SlotTerms = { what: '', explicit: false, settings: undefined }
 
+/** @internal What an engine is made of. */
+export interface EngineParts {
+  readonly options: ResolvedOptions
+  readonly dialect: Dialect
+  readonly works: Works
+  readonly loadWorks: () => Promise<unknown>
+  readonly makePool: (engine: Engine) => { readonly pool: Pool; readonly outlet: Outlet }
+  readonly onClose: () => void
+}
+
 /** The connections of one database and the queries on them. (GINO: `GinoEngine`.) */
 export class Engine extends Source implements AsyncDisposable {
   /** @internal What runs it. */
@@ -95,14 +105,7 @@ export class Engine extends Source implements AsyncDisposable {
   readonly #places = new PlaceBudget()
 
   /** @internal Use `createEngine`. */
-  constructor(
-    options: ResolvedOptions,
-    dialect: Dialect,
-    works: Works,
-    loadWorks: () => Promise<unknown>,
-    makePool: (engine: Engine) => { readonly pool: Pool; readonly outlet: Outlet },
-    onClose: () => void,
-  ) {
+  constructor({ options, dialect, works, loadWorks, makePool, onClose }: EngineParts) {
     super()
     this.options = options
     this.dialect = dialect

@@ -239,14 +239,17 @@ interface Played {
 
 const nothing = { violations: [], reserved: 0, serving: 0, waiting: 0, broken: [], open: 0, mistaken: [] }
 
-async function play(
-  family: FakeFamily,
-  body: Body,
-  schedule: fc.Scheduler,
-  max: number,
-  maxInFlight: number,
-  lostAt: number,
-): Promise<Played> {
+interface Play {
+  readonly family: FakeFamily
+  readonly body: Body
+  readonly schedule: fc.Scheduler
+  readonly max: number
+  readonly maxInFlight: number
+  /** The connection is lost at this message; 0, the default, for never. */
+  readonly lostAt?: number
+}
+
+async function play({ family, body, schedule, max, maxInFlight, lostAt = 0 }: Play): Promise<Played> {
   const { driver, server, violations: broken } = family.make({ schedule, maxInFlight })
   if (lostAt > 0) server.faults.at({ phase: 'send', nth: lostAt }, { lost: true })
   const pool = { max, acquireTimeoutMs: 30, idleTimeoutMs: Infinity, maxLifetimeMs: Infinity }
@@ -273,7 +276,7 @@ describe.each(fakes)('on $name', (family) => {
   test('everything comes back, and what was committed is there and nothing else', { timeout: 120_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(...shape, async (body, schedule, max, maxInFlight) => {
-        const { world, rows, remains } = await play(family, body, schedule, max, maxInFlight, 0)
+        const { world, rows, remains } = await play({ family, body, schedule, max, maxInFlight })
 
         expect(remains).toEqual(nothing)
         expect(new Set(rows.filter((n) => !world.unsure.includes(n as number)))).toEqual(new Set(world.kept))
@@ -286,7 +289,7 @@ describe.each(fakes)('on $name', (family) => {
   test('everything comes back when a connection dies at any statement', { timeout: 120_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(...shape, fc.integer({ min: 1, max: 15 }), async (body, schedule, max, maxInFlight, lostAt) => {
-        const { world, rows, remains } = await play(family, body, schedule, max, maxInFlight, lostAt)
+        const { world, rows, remains } = await play({ family, body, schedule, max, maxInFlight, lostAt })
 
         expect(remains).toEqual(nothing)
         expect(rows).toEqual(expect.arrayContaining(world.kept))

@@ -95,11 +95,9 @@ export function makeEngine(
 ): Engine {
   const making = new Making(options, db, opening.allowance)
   const end = (): void => making.end()
-  const pools = (engine: Engine): Pools => (makePools ?? onePool)(making, engine)
-  const engine = madeOr(
-    end,
-    () => new Engine(options, options.descriptor.dialect as Dialect, works, loadWorks, pools, end),
-  )
+  const makePool = (engine: Engine): Pools => (makePools ?? onePool)(making, engine)
+  const dialect = options.descriptor.dialect as Dialect
+  const engine = madeOr(end, () => new Engine({ options, dialect, works, loadWorks, makePool, onClose: end }))
   if (options.echo !== false) making.atEnd(echo(options.name, options.echo, serverOf(engine)))
   making.atEnd(
     enrol(engine),
