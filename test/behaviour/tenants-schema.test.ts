@@ -283,7 +283,7 @@ describe('names', () => {
     const db = createRegistry({ main: database.url })
 
     expect(await caught(db.withTenant('a', () => 1))).toBeInstanceOf(UsageError)
-    expect(() => db.using({ tenant: 'a' })).toThrow(/createRegistry\(\{ tenancy \}\)/)
+    expect(() => db.using({ tenant: 'a' })).toThrow(/Give createRegistry\(\) the option tenancy/)
     class Note extends Model(createDb(database.url), table) {}
     expect(() => (Note as never as { using: (where: object) => unknown }).using({ schema: 'a' })).toThrow(UsageError)
   })

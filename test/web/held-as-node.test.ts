@@ -318,7 +318,7 @@ describe.each(protocols)('in $name', (protocol) => {
       leave()
     })
 
-    expect(await notes.kept()).toBe(1)
+    expect(await notes.kept()).toEqual(['kept'])
     expect(await protocol.ask(served.port)).toMatchObject({ body: 'onetwo' })
   })
 })

@@ -130,7 +130,7 @@ describe('the start', () => {
     source = url
     const replies = await Promise.all([ask(app.port, 'GET /'), ask(app.port, 'GET /'), plugin.open(), http(db).open()])
     expect(replies.slice(0, 2)).toMatchObject([{ body: 'true' }, { body: 'true' }])
-    expect((await caught(http(db, options).open())).message).toContain('Two plug-ins say')
+    expect((await caught(http(db, options).open())).message).toContain('Two plug-ins were given a database')
     expect(log.lines.filter((line) => line.startsWith('info'))).toHaveLength(1)
   })
 
