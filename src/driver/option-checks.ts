@@ -23,6 +23,9 @@ export function hasControl(value: string): boolean {
   return /[^\x20-\x7e\xa0-\ud7ff\ue000-\u{10ffff}]/u.test(value)
 }
 
+/** Of either version: nothing has to be looked up. */
+export const isAddress = (host: string): boolean => process.getBuiltinModule('node:net').isIP(host) !== 0
+
 export const isIPv6 = (host: string): boolean => process.getBuiltinModule('node:net').isIPv6(host)
 
 /** A host's name, an address, or the directory of a socket. Names outside of ASCII look like others, so they are refused. */
@@ -149,7 +152,7 @@ export const readHosts: Reader = (value) => {
 
 export const readAddresses: Reader = (value) => {
   const addresses = value.split(',').map((address) => address || undefined)
-  return addresses.every((address) => address === undefined || process.getBuiltinModule('node:net').isIP(address) !== 0)
+  return addresses.every((address) => address === undefined || isAddress(address))
     ? { value: { addresses } }
     : problem('must be an IP address')
 }

@@ -2,6 +2,7 @@
 import type { TLSSocket } from 'node:tls'
 import { clock, msUntil } from '../../util/clock.ts'
 import type { ConnectionHooks } from '../driver.ts'
+import { isAddress } from '../option-checks.ts'
 import { Login } from '../postgres/open/login.ts'
 import type { Runner } from '../postgres/open/race.ts'
 import {
@@ -93,8 +94,7 @@ async function cancel(wire: SocketWire, target: Target, key: CancelKey, deadline
   const { remoteAddress } = wire.socket
   const { host, ssl } = target
   if (remoteAddress === undefined || host.startsWith('/')) return requestCancel(target, key, deadline)
-  const named =
-    ssl === false || process.getBuiltinModule('node:net').isIP(host) !== 0 ? ssl : { servername: host, ...ssl }
+  const named = ssl === false || isAddress(host) ? ssl : { servername: host, ...ssl }
   return requestCancel({ ...target, host: remoteAddress, ssl: named }, key, deadline)
 }
 

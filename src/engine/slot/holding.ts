@@ -181,7 +181,11 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
     const { lease } = this
     if (lease === null || !this.pool.wanted || this.wrote || this.keepsSession || this.doubts !== null) return
     lease.raw.inForce.unmark('', false)
-    if (!lease.passOn()) return
+    if (lease.passOn()) this.letGo()
+  }
+
+  /** Its connection is somebody else's, or goes back. */
+  protected letGo(): void {
     this.engine.leaks?.returned(this)
     this.lease = null
     this.forgets()

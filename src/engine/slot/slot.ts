@@ -348,10 +348,8 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   handBack(): void | Promise<void> {
-    const lease = this.lease
-    this.engine.leaks?.returned(this)
-    this.lease = null
-    this.forgets()
+    const { lease } = this
+    this.letGo()
     return lease?.release()
   }
 

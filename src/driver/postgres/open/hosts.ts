@@ -4,6 +4,7 @@
 import { ConnectError } from '../../../errors/index.ts'
 import type { TargetSessionAttrs } from '../../descriptor.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../../driver.ts'
+import { isAddress } from '../../option-checks.ts'
 import type { Session } from '../session.ts'
 import { before, clock } from '../../../util/clock.ts'
 import type { HostPlace } from '../parameters/server-options.ts'
@@ -167,7 +168,7 @@ function formatPlace({ host, address = host, port }: HostPlace): string {
 
 /** Whether nothing has to be looked up. */
 export function isPlace(host: string): boolean {
-  return process.getBuiltinModule('node:net').isIP(host) !== 0 || host.startsWith('/')
+  return isAddress(host) || host.startsWith('/')
 }
 
 /** The addresses of a place, in the order in which they are tried; or why there are none. */

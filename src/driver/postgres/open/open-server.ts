@@ -7,6 +7,7 @@ import { bookOf } from '../../../postgres/types/book.ts'
 import { bare } from '../../../util/options.ts'
 import { textIn, tlsTrouble } from '../../../util/thrown.ts'
 import type { ConnectionHooks, Driver, Failure } from '../../driver.ts'
+import { isAddress } from '../../option-checks.ts'
 import { isPlace, openFirst } from './hosts.ts'
 import type { Runner } from './race.ts'
 import { NotOpened } from './start-session.ts'
@@ -141,7 +142,7 @@ function tlsAt({ ssl, hostName }: ServerOptions, { host, address, port }: HostPl
     host: address,
     hostName: hostName ?? host,
     port,
-    ssl: process.getBuiltinModule('node:net').isIP(host) === 0 ? named : ssl,
+    ssl: isAddress(host) ? ssl : named,
   }
 }
 
