@@ -5,7 +5,7 @@ import type { Classified } from '../sql/dialect.ts'
 import { type Reading, readStatements, type Verdict } from '../sql/scan.ts'
 import { isUtcZone, isUtf8mb4 } from '../util/options.ts'
 import { Scanner, Token } from './lexer.ts'
-import { controlOf, effectOf, type Sign, verdict } from './verdict.ts'
+import { controlOf, effectOf, setsAll, type Sign, verdict } from './verdict.ts'
 
 /** Classifies a text in one linear scan. Never fails: what the server will refuse is left to the server. */
 export function classify(text: string): Classified {
@@ -107,6 +107,8 @@ class Statement implements Reading<Token> {
   #pins = 0
   #before = ''
   #callee = ''
+  /** Behind a point: in a database. */
+  #isInDatabase = false
   /** The bracket behind `last_insert_id` was the last token. */
   #asking = false
   /** What stands in front of it. */
@@ -170,7 +172,10 @@ class Statement implements Reading<Token> {
     const name = kind === Token.quoted ? scanner.name().toLowerCase() : word
     if (this.#zone && (character === '=' || character === ':=')) this.#signs.add('zone')
     this.#zone = this.#head[0] === 'set' && scanner.depth === 0 && this.#isZone(kind, name)
+    if (this.#head[0] === 'set' && this.#before === ',' && scanner.depth === 0 && !this.#isForAll(kind, word))
+      this.#signs.add('own')
     this.#callee = name
+    this.#isInDatabase = this.#before === '.'
     // Of `schema.name` what stands in front of both.
     if (name !== '' && this.#before !== '.') this.#ahead = this.#before
     this.#before = name !== '' ? name : character
@@ -230,13 +235,18 @@ class Statement implements Reading<Token> {
     return name === 'time_zone' && !/^(?:global|persist|persist_only)$/.test(this.#before)
   }
 
+  /** A target of SET that is no session's own. */
+  #isForAll(kind: Token, word: string): boolean {
+    return kind === Token.setting ? /^(?:global|persist|persist_only)\./i.test(this.#scanner.name()) : setsAll(word)
+  }
+
   #call(name: string): void {
     // A table with its columns.
     if (relation.has(this.#ahead) || definition.has(this.#head[0] ?? '')) return
-    const effect = effectOf(name)
+    const effect = effectOf(name, this.#isInDatabase)
     if (effect === undefined) return
     this.ofSession = true
-    if (name === 'last_insert_id') this.#asking = true
+    if (name === 'last_insert_id' && !this.#isInDatabase) this.#asking = true
     else if (effect === 'apart') this.apart = true
     else {
       this.#dirties |= effect[0]

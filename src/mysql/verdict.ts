@@ -10,6 +10,7 @@ export type Sign =
   | 'row lock'
   | 'modifies'
   | 'sets'
+  | 'own'
   | 'reading'
   | 'encoding'
   | 'zone'
@@ -104,12 +105,20 @@ function set(head: readonly string[], signs: Signs): Verdict {
   // SET STATEMENT … FOR a statement: its own words are judged as well.
   const zone = signs.has('zone') ? Pin.zone : 0
   if (first === 'statement') return ['commits', Dirty.unknown, zone | reading(head, signs)]
-  if (first === 'global' || first === 'persist' || first === 'persist_only') return ['write', 0, zone]
-  if (first === 'password' || (first === 'default' && next === 'role')) return commits
+  // Behind a comma the session's own may follow.
+  const own = signs.has('own')
+  if (setsAll(first) && !own) return ['write', 0, zone]
+  if (first === 'password' || (first === 'default' && next === 'role'))
+    return own ? ['commits', Dirty.settings, 0] : commits
   if (first === 'transaction') return ['control', 0, Pin.transaction]
   if (first === 'role') return role
   if (signs.has('autocommit')) return ['control', Dirty.settings, zone]
   return ['write', Dirty.settings, Pin.settings | zone | reading(head, signs)]
+}
+
+/** Whether a word of SET says that what follows is for all sessions. */
+export function setsAll(word: string): boolean {
+  return word === 'global' || word === 'persist' || word === 'persist_only'
 }
 
 /** Whether it changes how texts are read. */
@@ -203,11 +212,33 @@ const isHarmless = oneOf(
     wsrep_sync_wait_upto_gtid xor year yearweek`,
 )
 
+/** Functions of space, with `st_` or `mbr` in front. */
+const isOfSpace = oneOf(
+  `st_area st_asbinary st_asgeojson st_astext st_aswkb st_aswkt st_boundary st_buffer st_buffer_strategy st_centroid st_collect
+    st_contains st_convexhull st_crosses st_difference st_dimension st_disjoint st_distance st_distance_sphere st_endpoint
+    st_envelope st_equals st_exteriorring st_frechetdistance st_geohash st_geomcollfromtext st_geomcollfromtxt
+    st_geomcollfromwkb st_geometrycollectionfromtext st_geometrycollectionfromwkb st_geometryfromtext st_geometryfromwkb
+    st_geometryn st_geometrytype st_geomfromgeojson st_geomfromtext st_geomfromwkb st_hausdorffdistance st_interiorringn
+    st_intersection st_intersects st_isclosed st_isempty st_isring st_issimple st_isvalid st_latfromgeohash st_latitude
+    st_length st_linefromtext st_linefromwkb st_lineinterpolatepoint st_lineinterpolatepoints st_linestringfromtext
+    st_linestringfromwkb st_longfromgeohash st_longitude st_makeenvelope st_mlinefromtext st_mlinefromwkb st_mpointfromtext
+    st_mpointfromwkb st_mpolyfromtext st_mpolyfromwkb st_multilinestringfromtext st_multilinestringfromwkb
+    st_multipointfromtext st_multipointfromwkb st_multipolygonfromtext st_multipolygonfromwkb st_numgeometries
+    st_numinteriorring st_numinteriorrings st_numpoints st_overlaps st_pointatdistance st_pointfromgeohash st_pointfromtext
+    st_pointfromwkb st_pointn st_pointonsurface st_polyfromtext st_polyfromwkb st_polygonfromtext st_polygonfromwkb st_relate
+    st_simplify st_srid st_startpoint st_swapxy st_symdifference st_touches st_transform st_union st_validate st_within st_x
+    st_y mbrcontains mbrcoveredby mbrcovers mbrdisjoint mbrequal mbrequals mbrintersects mbroverlaps mbrtouches mbrwithin`,
+)
+
 const anyEffect: Effect = [Dirty.unknown, 0]
 
-/** The effect of calling a function of this name. One that is not the server's may leave variables in the session. */
-export function effectOf(name: string): Effect | undefined {
+/**
+ * The effect of calling a function of this name. One that is not the server's may leave variables in the session.
+ * @param inDatabase It stands behind the name of a database: it is none of the server's, whatever its name.
+ */
+export function effectOf(name: string, inDatabase: boolean): Effect | undefined {
+  if (inDatabase) return anyEffect
   const known = isApart(name) ? 'apart' : effects.get(name)
   if (known !== undefined) return known
-  return isHarmless(name) || name.startsWith('st_') || name.startsWith('mbr') ? undefined : anyEffect
+  return isHarmless(name) || isOfSpace(name) ? undefined : anyEffect
 }

@@ -130,6 +130,44 @@ describeMysql('of the session of MySQL', () => {
     }),
   )
 
+  test.each([
+    'set global key_cache_age_threshold = 300, @mine = 5',
+    'set global key_cache_age_threshold = 300, session sql_select_limit = 1',
+    'set global key_cache_age_threshold = 300, @@div_precision_increment = 9',
+    'set default role none, @mine = 5',
+  ])('what %s sets in the session is not left', (text) =>
+    withRole(async (db, before) => {
+      await db.scope((connection) => connection.status(text))
+      expect(await session(db)).toEqual(before)
+
+      if (!text.startsWith('set global')) return
+      expect(await caught(db.status(text))).toMatchObject({ code: 'GENEVER_USAGE', outcome: 'not_started' })
+      expect(await session(db)).toEqual(before)
+    }),
+  )
+
+  test('a SET for all sessions alone needs no scope, with as many variables as it has', async () => {
+    await using db = createDb(server.url, { pool: { max: 1 } })
+
+    await db.status('set global key_cache_age_threshold = 300, global key_cache_block_size = 1024')
+    await db.status('set global key_cache_age_threshold = 300, @@global.key_cache_block_size = 1024')
+  })
+
+  test.each(['log', 'st_count', 'mbr_count', 'last_insert_id'])(
+    'what a function %s of the user sets is not left, although a function of the server has such a name',
+    (name) =>
+      withRole(async (db, before) => {
+        await server.query(`create or replace function \`${name}\`() returns int begin set @mine = 5; return 1; end`)
+        await db.scope(async (connection) => {
+          expect(await connection.scalar(`select ${server.name}.${name}()`)).toBe(1)
+          expect(await connection.scalar('select @mine')).toBe(5)
+        })
+
+        expect(await session(db)).toEqual(before)
+        await server.query(`drop function \`${server.name}\`.\`${name}\``)
+      }),
+  )
+
   test('a statement that the client has prepared is prepared again by the next one', async () => {
     await using db = createDb(server.url, { pool: { max: 1 } })
     for (const n of [1, 2]) {
