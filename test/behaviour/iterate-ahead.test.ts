@@ -241,9 +241,11 @@ describe.each(['pg', 'socket'] as const)('over %s', (driver) => {
     const text = `select n, ${wide} from generate_series(1, 4000) as n`
     expect(await taken(db.iterate<N>(text, [], { batchSize: 1_000 }))).toEqual(counted(4_000))
     const parts = heard.statements.filter(({ rowCount }) => rowCount > 0)
-    expect(parts.map(({ rowCount, returnedRows }) => [rowCount, returnedRows])).toEqual(
-      Array.from({ length: 4 }, () => [1_000, 1_000]),
-    )
+    expect(parts.map(({ rowCount, returnedRows }) => [rowCount, returnedRows])).toEqual([
+      [1_000, 1_000],
+      [1_000, 1_000],
+      [2_000, 2_000],
+    ])
   })
 
   test('a signal that aborts in the middle of a part ends the loop with the rows that it has', async () => {

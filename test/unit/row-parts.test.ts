@@ -103,6 +103,19 @@ test('parts are asked for several at once, when half of them are left, and more 
   expect([Math.max(...ahead.slice(0, 16)), Math.max(...ahead), Math.min(...ahead.slice(64))]).toEqual([14, 32, 17])
 })
 
+test.each([
+  // 8,192 bytes are 25 rows of 330: a quarter of a list of 100.
+  { size: 100, bytes: 330, ahead: [400, 400] },
+  { size: 99, bytes: 330, ahead: Array<number>(8).fill(99) },
+  { size: 1, bytes: 1_000_000, ahead: [1, 1] },
+])('of lists of $size rows of $bytes bytes, $ahead are asked for ahead', async ({ size, bytes, ahead }) => {
+  const { parts, sent } = partsOf()
+  parts.bytes = size * bytes
+  await first(parts, sent, size)
+  parts.next(size)
+  expect(sent.map(({ maxRows }) => maxRows)).toEqual([size, size, ...ahead])
+})
+
 test('so many rows are taken as are wanted, and a part that has more is read on', async () => {
   const { parts, sent } = partsOf()
   await first(parts, sent, 5)

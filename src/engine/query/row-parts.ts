@@ -12,6 +12,8 @@ const firstParts = 8
 const mostParts = 32
 const mostRows = 4_000
 const mostBytes = 1 << 21
+/** Bytes. PostgreSQL sends rows when this is full (`PQ_SEND_BUFFER_SIZE`), or a part has ended. */
+const sendBuffer = 8_192
 /** Who leaves waits so long for what was asked for, which is nearly always under way: to stop the server takes longer. */
 const patienceMs = 100
 
@@ -248,16 +250,26 @@ export class RowParts implements Portal {
 
   /** Several at once, when half of them are left: one packet costs less than many. */
   #askAhead(size: number): void {
-    const most = this.#ahead(size)
-    if (this.#asked.length * 2 > most) return
-    while (this.#asked.length < most) this.#asked.push(this.#ask(size, true))
+    const rowBytes = Math.max(1, this.bytes / Math.max(1, this.#rows + (this.held?.length ?? 0)))
+    const most = this.#ahead(size, rowBytes)
+    let missing = most - this.#asked.reduce((parts, { maxRows }) => parts + Math.ceil(maxRows / size), 0)
+    if (missing * 2 < most) return
+    const each = this.#mayBeLong(size, rowBytes) ? Math.max(1, most >> 1) : 1
+    for (; missing > 0; missing -= each) this.#asked.push(this.#ask(size * Math.min(each, missing), true))
   }
 
   /** How many parts are asked for ahead: fewer where rows are wide. */
-  #ahead(size: number): number {
-    const each = Math.max(1, this.bytes / Math.max(1, this.#rows + (this.held?.length ?? 0)))
+  #ahead(size: number, rowBytes: number): number {
     const parts = Math.min(mostParts, Math.max(firstParts, this.#parts))
-    return Math.max(1, Math.min(parts, Math.floor(Math.min(mostRows, mostBytes / each) / size)))
+    return Math.max(1, Math.min(parts, Math.floor(Math.min(mostRows, mostBytes / rowBytes) / size)))
+  }
+
+  /**
+   * Whether several parts may be asked for as one, which costs less. Within one the server keeps rows back until its buffer is full: who
+   * waits for `size` of them waits for so many more, which has to be little.
+   */
+  #mayBeLong(size: number, rowBytes: number): boolean {
+    return this.#sender.inPieces && size >= 4 * Math.ceil(sendBuffer / rowBytes)
   }
 }
 
