@@ -213,9 +213,10 @@ export interface RefusedStatement {
   readonly failure: Failure
 }
 
-/** A statement that fails, with this SQLSTATE, where another session answers than the one that was announced. */
+/** Statements that fail, with this SQLSTATE, where another session answers than the one that was announced. */
 export interface Proof {
-  readonly sql: string
+  /** A read, and one that a pooler that spreads reads over several servers takes for a write. */
+  readonly texts: readonly [read: string, write: string]
   readonly params: readonly unknown[]
   readonly refuted: string
 }

@@ -37,7 +37,8 @@ interface Main {
 
 /** What goes in front of the first statement that leaves something in a session: nobody else may have the session next. */
 export function proofOps({ statements }: Pick<Words, 'statements'>, raw: RawConnection, main: Main | null): Op[] {
-  return raw.proof ? [new ProofOp(statements.compileInternal(raw.proof.sql), raw, raw.proof, main)] : []
+  const { proof } = raw
+  return proof ? proof.texts.map((text) => new ProofOp(statements.compileInternal(text), raw, proof, main)) : []
 }
 
 class ProofOp extends OwnOp {
@@ -53,9 +54,15 @@ class ProofOp extends OwnOp {
   }
 
   protected over(failure: Failure | null): void {
-    if (failure === null) this.#raw.proof = null
-    else if (this.#main !== null && failure.kind !== 'skipped')
-      this.#main.prefixFailure ??= this.#refuted(failure) ? unsaid() : { ...failure, outcome: 'not_started' }
+    if (failure === null) {
+      if (this.stmt.text === this.#proof.texts[1]) this.#raw.proof = null
+      return
+    }
+    if (failure.kind === 'skipped') return
+    const refuted = this.#refuted(failure)
+    if (this.#main !== null) this.#main.prefixFailure ??= refuted ? unsaid() : { ...failure, outcome: 'not_started' }
+    // What stood behind it may have gone to another session, where the failure of this one stops nothing.
+    if (refuted) this.#raw.destroy({ kind: 'closed', outcome: 'not_started' })
   }
 
   #refuted({ kind, fields }: Failure): boolean {
@@ -67,7 +74,8 @@ function unsaid(): Failure {
   const cause = new UsageError(
     'A pooler is in between: another session of the server answers than the one that was announced. This statement needs a session ' +
       "that stays. Set the option pooler: 'transaction' (in a URL: pgbouncer=true) if the pooler lends sessions for one transaction, " +
-      "or pooler: 'session' if it lends one for as long as the connection is open.",
+      "or pooler: 'session' if it lends one for as long as the connection is open. A pooler must not spread reads over several servers " +
+      '(pgpool-II: load_balance_mode = off).',
   )
   return { kind: 'refused', outcome: 'not_started', refusal: { reason: 'usage' }, cause }
 }

@@ -118,7 +118,7 @@ for (const driver of ['pg', 'socket'] as const)
       for (let n = 0; n < 3; n++) expect(await db.scope(() => db.scalar(who), settings)).toBe('7')
       const sent = link!.toServer.types.slice(before.length)
 
-      // Of the proof, the settings and the statement, with one Sync.
-      expect(sent.slice(0, sent.indexOf('S') + 1).replaceAll(/[PD]/g, '')).toBe('BEBEBES')
+      // Of both proofs, the settings and the statement, with one Sync.
+      expect(sent.slice(0, sent.indexOf('S') + 1).replaceAll(/[PD]/g, '')).toBe('BEBEBEBES')
     })
   })

@@ -157,7 +157,7 @@ export async function startPooler(target: string, size: number): Promise<Pooler>
 }
 
 /** Cuts a stream into messages. */
-class Messages {
+export class Messages {
   #rest: Buffer = Buffer.alloc(0)
 
   read(chunk: Buffer, untyped: () => boolean, take: (message: Buffer) => void): void {

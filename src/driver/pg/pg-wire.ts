@@ -8,7 +8,7 @@ import { Loan } from '../postgres/loan.ts'
 import type { Login } from '../postgres/open/login.ts'
 import { isAside, readResponse, readStatus, receive } from '../postgres/message-reader.ts'
 import type { MessageWriter } from '../postgres/message-writer.ts'
-import type { Fields } from '../postgres/outcome.ts'
+import { type Fields, statusOf } from '../postgres/outcome.ts'
 import { dropsPrepared } from '../postgres/prepared/prepared-cache.ts'
 import type { Session } from '../postgres/session.ts'
 import type { Interruption } from '../interrupt.ts'
@@ -143,8 +143,7 @@ export class PgWire implements Wire, Submittable, Receiver {
         receive(type, bytes, at, end, exchange)
         return
       }
-      readStatus(bytes, at, end)
-      exchange.checkReady()
+      exchange.checkReady(statusOf(readStatus(bytes, at, end)))
     } else if (this.#login !== null) this.#login.message(type, bytes, at, end)
     else if (type === Message.errorResponse) this.#lastError = readResponse(bytes, at, end)
     else if (this.client.readyForQuery) throw new ProtocolError('an answer to nothing')

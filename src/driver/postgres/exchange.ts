@@ -1,6 +1,5 @@
-// One unit on its way: writes its messages with one Sync at the end, routes the answers to its operations and settles them
-// when the server is ready again. The session has a queue of them and feeds the one at its head. It owns no socket and no
-// timer, and decides alone what became of an operation that failed (its outcome).
+// One unit on its way: writes its messages with one Sync at the end, routes the answers to its operations and settles them when the server
+// is ready again. The session feeds the one at its head. It owns no socket and no timer, and decides alone what became of a failed operation.
 import { type Failure, type Op, OpState, parseOnly } from '../driver.ts'
 import { ProtocolError } from '../../errors/index.ts'
 import type { Field } from '../../sql/compiled.ts'
@@ -209,12 +208,15 @@ export class Exchange implements Answered {
     if (!this.#synced) this.#sync()
   }
 
-  /** @throws {ProtocolError} when a ReadyForQuery comes before all that was asked was answered. */
-  checkReady(): void {
+  /** @throws {ProtocolError} when a ReadyForQuery comes too early, or says that what has run was not committed. */
+  checkReady(status: Status): void {
     if (this.#error !== null) return
     const step = this.#steps[this.#at]
     const over = step?.allEnded === true || ((step?.due ?? 0) === 0 && this.#at >= this.#written)
     if (!over || !this.#synced || this.#closing > 0) throw outOfPlace('ReadyForQuery')
+    if (status === 'idle' || !outcome.isStray(this.#before, this.ops)) return
+    this.#before = status
+    throw new ProtocolError(outcome.strayTransaction)
   }
 
   /**
@@ -353,8 +355,7 @@ export class Exchange implements Answered {
 
   #failAt(index: number, cause: unknown): void {
     this.#failedAt = index
-    const step = this.#steps[index]
-    if (step !== undefined) step.failure = { kind: 'encode', outcome: 'not_started', cause }
+    ;(this.#steps[index] as Step).failure = { kind: 'encode', outcome: 'not_started', cause }
   }
 
   /** Nothing before the stale statement may outlive the error, and no transaction may be open. */
@@ -370,8 +371,7 @@ export class Exchange implements Answered {
     this.#stale = false
     this.#error = this.#farewell = null
     this.#failedAt = -1
-    this.#at = 0
-    this.#written = 0
+    this.#at = this.#written = 0
     this.#synced = false
     this.ops = this.#asked
     for (const op of this.ops) clear(op)

@@ -116,6 +116,14 @@ function implicitStart({ ops, before }: UnitState, end: number): number {
   return start
 }
 
+export const strayTransaction =
+  'a transaction is open behind a statement, and nobody began one; pgpool-II leaves one open so with backend_clustering_mode = raw'
+
+/** Whether a transaction that is open behind these is one that nobody began: something between here and the server did. */
+export function isStray(before: Status, ops: readonly Op[]): boolean {
+  return before === 'idle' && !ops.some(({ stmt }) => stmt.hasControl)
+}
+
 /** The status when all of them have run. */
 export function statusAfter(before: Status, ops: readonly Op[]): Status {
   const last = ops.findLast(({ stmt }) => begins(stmt) || ends(stmt))

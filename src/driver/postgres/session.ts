@@ -312,7 +312,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     const exchange = this.#queue.head
     if (type === Message.readyForQuery && exchange !== null) {
       const status = readStatus(bytes, at, end)
-      exchange.checkReady()
+      exchange.checkReady(statusOf(status))
       this.readyForQuery(status)
     } else if (isAside(type)) receiveAside(type, bytes, at, end, this.#aside)
     else if (exchange !== null) receive(type, bytes, at, end, exchange)

@@ -59,12 +59,17 @@ export async function startSession(
   return session
 }
 
-/** A pooler announces another number than that of the session: it has none of the server yet, or will lend another one. */
+/**
+ * A pooler announces another number than that of the session: it has none of the server yet, or will lend another one. One that spreads
+ * reads has a session on each server, and sends a function that changes settings to another one than reads.
+ */
 function proofOf(processId: number): Proof {
   const answers = 'pg_catalog.pg_backend_pid()'
   const told = `'session ' || ${answers} || ' answers in place of ' || $1::pg_catalog.int4`
+  const read = `select case when ${answers} = $1::pg_catalog.int4 then 1 else (${told})::pg_catalog.int4 end`
+  const name = "'application_name'"
   return {
-    sql: `select case when ${answers} = $1::pg_catalog.int4 then 1 else (${told})::pg_catalog.int4 end`,
+    texts: [read, `${read}, pg_catalog.set_config(${name}, pg_catalog.current_setting(${name}), true)`],
     params: [processId],
     refuted: State.unreadable,
   }
