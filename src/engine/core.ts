@@ -24,7 +24,7 @@ export type From = 'primary' | 'replica'
 /** A read that is on its way on a database with replicas. */
 export interface Routed {
   readonly stmt: Compiled
-  /** The pool of a replica it was given to; null: it has a slot, or goes to the primary. */
+  /** The pool it was given to; null: it has a slot, or goes to the primary. */
   readonly away: Pool | null
   readonly slot: { readonly reads: { readonly pool: Pool | null } | null } | null
   /** Its settings. */

@@ -53,6 +53,11 @@ export class OpenScope {
     return runIn(this.#chain, work)
   }
 
+  /** The transaction that is open is the last: behind its COMMIT the connection may go to whoever waits for one. */
+  answers(): void {
+    this.#slot.answers = true
+  }
+
   /**
    * From now on the connection goes back whenever nothing runs, waits or is open on it: an open transaction or cursor keeps
    * it until it ends. Later statements borrow and give back at once. Idempotent.

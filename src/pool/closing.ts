@@ -4,7 +4,7 @@
 import type { Op } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import type { CloseReport, PlacedOp } from './contract.ts'
-import { Seat } from './lane.ts'
+import { type Seat, userOf } from './lane.ts'
 import type { Member } from './member.ts'
 import { clock, msUntil, deferred } from '../util/clock.ts'
 
@@ -140,5 +140,5 @@ export class Closing {
 /** The holder of a connection, or the statements that run on it. */
 function describe({ lease }: Member, sent: readonly Op[]): string[] {
   if (lease !== null) return [lease.holder.describe()]
-  return sent.map((op) => `statement: ${((op instanceof Seat ? op.op : op) as PlacedOp).describe()}`)
+  return sent.map((op) => `statement: ${(userOf(op) as PlacedOp).describe()}`)
 }

@@ -98,6 +98,11 @@ export interface SeatOwner {
   rescues(seat: Seat, failure: Failure): boolean
 }
 
+/** What its caller sent, of what a connection was given. */
+export function userOf(sent: Op): Op {
+  return sent instanceof Seat ? sent.op : sent
+}
+
 export class Seat extends StandIn<PlacedOp> {
   /** Null: it has its connection for itself. */
   readonly lane: Lane | null

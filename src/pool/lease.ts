@@ -66,7 +66,7 @@ export interface Lent {
   eased(): void
   tied(): void
   giveBack(): void | Promise<void>
-  passOn(): boolean
+  passOn(end: Op): boolean
 }
 
 export class Lease {
@@ -111,11 +111,11 @@ export class Lease {
   }
 
   /**
-   * Gives the connection to the first who waits for one, behind what is in flight. False: nothing was done, because nobody waits, or
-   * something has to be done before anybody may use it. What is in flight must leave the session as the pool lends it.
+   * Gives the connection to the first who waits for one, behind the end of a transaction that is in flight alone. False: nobody waits, or
+   * something has to be done before anybody may use it. Whatever its answer is must leave the session as the pool lends it.
    */
-  passOn(): boolean {
-    return this.valid && this.#member.passOn()
+  passOn(end: Op): boolean {
+    return this.valid && this.#member.passOn(end)
   }
 
   /**

@@ -3,6 +3,7 @@
 import { type ConnectionHooks, type Failure, type Op, OpState, type RawConnection } from '../driver/driver.ts'
 import { Dirty } from '../sql/compiled.ts'
 import { clock } from '../util/clock.ts'
+import { inRoot } from '../util/context.ts'
 import { type Copying, Lease, type LeaseHolder, type Lent, type Ties } from './lease.ts'
 
 /** An implicit statement that a member serves. */
@@ -86,8 +87,8 @@ export class Member implements ConnectionHooks, Lent {
   stopped = false
   /** The implicit statement being served, if it is alone. */
   op: Served | null = null
-  /** It was lent behind the last unit of somebody else, which may still be in flight. */
-  #behind = false
+  /** The end of a transaction of somebody else, behind which it was lent, and which may still be in flight. */
+  #ahead: Op | null = null
   #raw: RawConnection | null = null
   readonly #pool: MemberPool
 
@@ -195,7 +196,7 @@ export class Member implements ConnectionHooks, Lent {
       raw.inForce.clear()
     }
     this.leave()
-    if (this.#behind && raw.inFlight > 0 && !raw.quarantined) {
+    if (this.#ahead !== null && raw.inFlight > 0 && !raw.quarantined) {
       this.state = 'serving'
       return
     }
@@ -215,15 +216,28 @@ export class Member implements ConnectionHooks, Lent {
     this.#pool.returned(this, lease)
   }
 
-  passOn(): boolean {
+  passOn(end: Op): boolean {
     const { raw } = this
     const { resetAlways } = this.#pool.limits
     if (raw.inFlight >= raw.maxInFlight || raw.quarantined || raw.lent || raw.shared === true) return false
     if (this.#pooled || resetAlways || this.outgoing || raw.dirty !== 0 || !raw.inForce.nothing) return false
-    this.#behind = true
+    raw.inForce.unmark('', false)
+    this.#ahead = end
     if (this.#pool.passOn(this)) return true
-    this.#behind = false
+    this.#ahead = null
     return false
+  }
+
+  /**
+   * Whoever sent the end of a transaction, behind which it was lent, has given that up. The server is not asked to stop it: the request
+   * might stop what runs behind it. If it is not answered in that time either, the connection is dead.
+   */
+  forsake(end: Op, timeoutMs: number): void {
+    if (this.#ahead !== end) return
+    const judge = (): void => {
+      if (end.state !== OpState.settled) this.raw.destroy({ kind: 'lost', outcome: 'unknown' })
+    }
+    inRoot(() => clock.setTimeout(judge, timeoutMs)).unref()
   }
 
   /** Waits for the last answer to whoever was lent the driver's own object, and cleans up after them. */
@@ -281,7 +295,7 @@ export class Member implements ConnectionHooks, Lent {
   }
 
   idle(raw: RawConnection): void {
-    this.#behind = false
+    this.#ahead = null
     if (this.stopped) raw.destroy({ kind: 'closed', outcome: 'unknown' })
     else if (this.state === 'serving') void this.settle()
     else if (this.lease !== null && raw === this.raw) this.lease.holder.quiet()

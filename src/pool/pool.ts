@@ -13,7 +13,7 @@ import { WaitQueue } from './wait-queue.ts'
 import { Errands } from './errands.ts'
 import { Recall, type Recalling } from './recall.ts'
 import { type LanePool, Lanes } from './lanes.ts'
-import { Seat } from './lane.ts'
+import { type Seat, userOf } from './lane.ts'
 import { type Growing, Growth } from './growth.ts'
 import { Upkeep, type Upkept } from './upkeep.ts'
 import { Share, type Sharing } from './share.ts'
@@ -139,8 +139,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     if (this.#lanes?.abandon(op) === true) return
     for (const member of this.#members) {
       const { op: sent } = member
-      if (sent !== null && (sent instanceof Seat ? sent.op : sent) === op)
-        member.abandon(sent, this.limits.cancelTimeoutMs)
+      if (sent !== null && userOf(sent) === op) member.abandon(sent, this.limits.cancelTimeoutMs)
+      else member.forsake(op, this.limits.cancelTimeoutMs)
     }
   }
 

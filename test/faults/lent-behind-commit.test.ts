@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { functionsKnown } from '../support/functions.ts'
 import { gate } from '../support/gate.ts'
-import type { Link, Moment } from '../support/proxy.ts'
+import { forgedError, type Link, type Moment } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
 import { short, site, sound, watch, type Site } from './support.ts'
 
@@ -101,14 +101,7 @@ describe('behind the COMMIT of reads', () => {
   test('a failure of the COMMIT reaches its own caller alone', async () => {
     await using place = await site(alone)
     await read(place.db)
-    place.proxy.on(commitDone, (link) => {
-      const fields = ['SERROR', 'VERROR', 'C40001', 'Mcould not serialize access', 'Rcheck', ''].join('\0')
-      const message = Buffer.alloc(5 + Buffer.byteLength(fields) + 1)
-      message.write('E')
-      message.writeInt32BE(message.length - 1, 1)
-      message.write(fields, 5)
-      link.toClient.write(message)
-    })
+    place.proxy.on(commitDone, (link) => link.toClient.write(forgedError('40001')))
     const { first, goOn } = await whileHeld(place.db, (tx) => tx.scalar('select 1'))
     const next = read(place.db)
     const refused = caught(first)

@@ -194,6 +194,16 @@ export class Link {
   }
 }
 
+/** What a server says of an error with that SQLSTATE. */
+export function forgedError(sqlState: string): Buffer {
+  const fields = ['SERROR', 'VERROR', `C${sqlState}`, 'Mforged', ''].join('\0')
+  const message = Buffer.alloc(5 + Buffer.byteLength(fields) + 1)
+  message.write('E')
+  message.writeInt32BE(message.length - 1, 1)
+  message.write(fields, 5)
+  return message
+}
+
 const cancelCode = 80_877_102
 
 /** One direction of a connection, message by message. */
@@ -266,6 +276,16 @@ export class Way {
       this.limit = null
       this.#target.write('', () => limit.reached())
     }
+  }
+
+  /** What comes from now on waits for that. */
+  hold(over: Promise<void>): void {
+    const held = (this.#queue ?? Promise.resolve())
+      .then(() => over)
+      .then(() => {
+        if (this.#queue === held) this.#queue = null
+      })
+    this.#queue = held
   }
 
   end(): void {

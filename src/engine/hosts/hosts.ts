@@ -321,7 +321,8 @@ export class Hosts implements HostSet {
   }
 
   passesOn({ stmt, away, slot, wanted }: Routed, failure: Failure): boolean {
-    if ((away ?? slot?.reads?.pool ?? null) === null || this.#engine.closed) return false
+    // Of the end of a transaction nothing is left to be done elsewhere.
+    if ((away ?? slot?.reads?.pool ?? null) === null || this.#engine.closed || stmt.cls === 'control') return false
     const { following: refusal } = this.#engine.dialect.explain(failure.fields ?? {})
     if (failure.kind === 'lost') return refusal === 'now' || this.#engine.functions.isPlain(stmt)
     if (failure.kind !== 'server' || refusal === null) return false

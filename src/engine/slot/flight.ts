@@ -104,6 +104,13 @@ export class Flight {
     if (op.stmt.cls === 'control') this.#typed = true
   }
 
+  /** The COMMIT that is on the wire alone goes on without this slot. */
+  leaves(commit: EngineOp): void {
+    remove(this.#ops, commit)
+    this.#fence = null
+    this.#typed = false
+  }
+
   /** Whether it was sent within a transaction begun by text. */
   isOfTyped(op: EngineOp): boolean {
     return this.#ofTyped?.has(op) === true

@@ -51,6 +51,8 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   closed = false
   /** Opened for a cursor alone. */
   forCursor = false
+  /** It is that of a request which is about to be answered: the transaction that is open on it needs no connection behind its COMMIT. */
+  answers = false
   /** Rows that are read while they come: nothing else runs until the last was read. */
   stream: Streaming | null = null
   /** The COPYs that were begun on it and may be open; null: there was none. */
@@ -167,21 +169,30 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   }
 
   recall(): void {
-    this.recalledAt = ++recalls
-    this.moved = true
-    this.pool.recall.leaves(this)
+    this.#goesOn()
     void this.handBack()
   }
 
+  /** Without its connection: its next one comes before those of newcomers. */
+  #goesOn(): void {
+    this.recalledAt = ++recalls
+    this.moved = true
+    this.pool.recall.leaves(this)
+  }
+
   /**
-   * The COMMIT of the transaction for which it was made is on its way. One that has changed nothing takes no longer than its trip, so
-   * whoever waits for a connection has this one behind it. A COMMIT that changes something may take long: it is waited for.
+   * The COMMIT of a transaction that has changed nothing is on its way, and nothing beside it. It takes no longer than its trip, so whoever
+   * waits for a connection has this one behind it. From then on the COMMIT is the pool's: what is sent here waits for another connection.
    */
-  passOn(): void {
-    const { lease } = this
-    if (lease === null || !this.pool.wanted || this.wrote || this.keepsSession || this.doubts !== null) return
-    lease.raw.inForce.unmark('', false)
-    if (lease.passOn()) this.letGo()
+  passOn(commit: EngineOp): void {
+    const { lease, pool } = this
+    if (lease === null || !pool.wanted || this.keepsSession || this.doubts !== null || this.holds > 0) return
+    if (!lease.passOn(commit)) return
+    commit.slot = null
+    commit.away = pool
+    this.flight.leaves(commit)
+    this.letGo()
+    if (this.answers) this.#goesOn()
   }
 
   /** Its connection is somebody else's, or goes back. */

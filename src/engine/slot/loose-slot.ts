@@ -35,6 +35,7 @@ export class LooseSlot extends Slot {
   loosen(): void {
     if (this.#loose) return
     this.#loose = true
+    this.answers = true
     this.#unpin()
     this.addIdler()
     this.#stayAway()
@@ -65,9 +66,9 @@ export class LooseSlot extends Slot {
     if (this.#loose) this.#unpin()
   }
 
-  override handBack(): void | Promise<void> {
+  protected override letGo(): void {
     this.#sessionLost ||= this.#forgetful
-    return super.handBack()
+    super.letGo()
   }
 
   /** Unlike a connection that was lost, which is told once: nothing may go on without the state it was written for. */

@@ -30,7 +30,7 @@ export function noteReach(slot: Holding, stmt: Compiled, raw: RawConnection): Us
     return null
   }
   // A function that changes data does so in a read.
-  if (reach.once) slot.wrote = true
+  if (reach.once) slot.writes++
   if (reach.asks.length > 0) {
     slot.asksNumbers()
     if (slot.moved && !reach.draws) return sessionMoved(stmt, slot.engine.dialect)

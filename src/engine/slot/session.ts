@@ -14,8 +14,8 @@ export abstract class SlotSession {
   left: Compiled | null = null
   /** It was recalled since it last wrote: the numbers of its sequences are in another session. */
   moved = false
-  /** It has written, which may have had effects on the session by triggers. */
-  wrote = false
+  /** How often it has written, which may have had effects on the session by triggers. */
+  writes = 0
   /** It has drawn numbers of sequences on this connection, as far as anybody knows. */
   drew = false
   /** The last statement it ran that may have drawn numbers. */
@@ -109,13 +109,13 @@ export abstract class SlotSession {
 
   /** A statement is sent that may write, and draw numbers of sequences, which are in this session then. */
   noteWrite(stmt: Compiled): void {
-    this.wrote = true
+    this.writes++
     if (draws(stmt)) this.draws(stmt)
     else this.drew ||= stmt.verb === 'UPDATE' || stmt.verb === 'DELETE'
   }
 
   draws(stmt: Compiled): void {
-    this.wrote = true
+    this.writes++
     this.moved = false
     this.drew = true
     this.#drewBy = stmt

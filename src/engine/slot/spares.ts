@@ -52,7 +52,7 @@ const quickMs = 5
 export function sendSpare(slot: Sparing, op: EngineOp): boolean {
   const { engine, flight } = slot
   const { functions, options } = engine
-  if (!options.pool.spareReads || slot.closed || !slot.movable || slot.wrote || !functions.isPlain(op.stmt))
+  if (!options.pool.spareReads || slot.closed || !slot.movable || slot.writes > 0 || !functions.isPlain(op.stmt))
     return false
   if (flight.size === 0 || !flight.every(({ stmt }) => functions.isPlain(stmt))) return false
   // A quick one is answered sooner where the settings are than where they have to be set and reset.
@@ -82,7 +82,7 @@ export function leaves(slot: Sparing, op: EngineOp): boolean {
 
 /** A statement was answered: a plain read that takes long wants another connection than those issued with it. */
 export function noteTime(
-  { engine, spares, flight, lease, movable, wrote, pool }: Sparing,
+  { engine, spares, flight, lease, movable, writes, pool }: Sparing,
   op: EngineOp,
   waits: boolean,
 ): void {
@@ -98,7 +98,7 @@ export function noteTime(
   if (now - since < quickMs) slowReads.delete(op.stmt)
   else if (now - since >= quickMs + headTripMs) {
     slowReads.add(op.stmt)
-    if (more && options.pool.spareReads && movable && !wrote) pool.wantsMore()
+    if (more && options.pool.spareReads && movable && writes === 0) pool.wantsMore()
   }
 }
 

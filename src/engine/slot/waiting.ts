@@ -60,7 +60,7 @@ export abstract class Waiting implements Expiring, Abortable {
   /** A further signal: that of the scope its connection belongs to. */
   scopeSignal: AbortSignal | null = null
   slot: Carrier | null = null
-  /** The pool of a replica, where it has no slot and runs there. */
+  /** The pool where it runs, if it has no slot: that of a replica, or the one to which its slot has given the connection. */
   away: Pool | null = null
   /** Those it runs with, fixed when it is sent; undefined: those of its slot. */
   settings: Settings | null | undefined = undefined

@@ -88,6 +88,7 @@ function takePlace(record: OpenTransaction): void {
   if (parent === null) checkPromises(record)
   // Taken when it borrowed, because others have to wait.
   if (record.own && record.place === noPlace && slot.place !== null) record.place = slot.place
+  record.writesBefore = slot.writes
   slot.enter(record)
   // Issued before its connection was released.
   if (parent === null && slot.closed) windUp(record).catch(() => {})

@@ -33,9 +33,7 @@ export function commitAtOnce(record: OpenTransaction): EngineOp | null {
   record.advance('returned')
   if (record.begun && record.resolveCommitMs > 0 && parent === null) return null
   if (isSpoiled(record.past) || openInside(record) !== null) return null
-  const op = sendCommit(record)
-  if (op !== null && record.own) slot.passOn()
-  return op
+  return sendCommit(record)
 }
 
 /**
@@ -71,14 +69,8 @@ export async function commit(record: OpenTransaction): Promise<void> {
   }
   const op = sendCommit(record)
   if (record.at === 'releasing') return release(record)
-  if (op !== null) {
-    try {
-      await op.wait()
-    } catch (thrown) {
-      return notCommitted(record, thrown)
-    }
-    committed(record, op)
-  } else if (!record.committed) {
+  if (op !== null) await answered(record, op)
+  else if (!record.committed) {
     const error = abortedError(record)
     await rollback(record)
     throw error
@@ -100,8 +92,21 @@ function sendCommit(record: OpenTransaction): EngineOp | null {
     end(record, 'committed')
   }
   if (at !== 'committing') return null
-  record.last = sendCommitWith(slot, record.settings, engine.until(null, handle.defaultsHere()))
-  return record.last
+  const alone = !slot.busy && slot.flight.undone === null
+  const op = (record.last = sendCommitWith(slot, record.settings, engine.until(null, handle.defaultsHere())))
+  // A COMMIT that changes something may take long: it is waited for.
+  if (alone && (record.own || slot.answers) && slot.writes === record.writesBefore) slot.passOn(op)
+  return op
+}
+
+/** Waits for the answer to COMMIT. */
+export async function answered(record: OpenTransaction, op: EngineOp): Promise<void> {
+  try {
+    await op.wait()
+  } catch (thrown) {
+    return notCommitted(record, thrown)
+  }
+  committed(record, op)
 }
 
 /** COMMIT was answered. @throws {TransactionAbortedError} when the server has rolled back instead. */

@@ -7,7 +7,17 @@ import { thrownError } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { OpenTransaction, TransactionPlace } from '../slot/slot.ts'
 import { begin, begun, makeRecord } from './begin.ts'
-import { commit, commitAtOnce, committed, finish, hooksFailed, hurry, notCommitted, rollback } from './ending.ts'
+import {
+  answered,
+  commit,
+  commitAtOnce,
+  committed,
+  finish,
+  hooksFailed,
+  hurry,
+  notCommitted,
+  rollback,
+} from './ending.ts'
 import { type Transaction, TransactionExit } from './transaction.ts'
 import type { TransactionOptions } from './options.ts'
 import type { TransactionRetry } from './terms.ts'
@@ -92,7 +102,7 @@ async function run<T>(record: OpenTransaction, work: Work<T>): Promise<T> {
   frame.end()
   if (interruption !== null) attempt = await endInTime(record, interruption, attempt)
   else {
-    const commits = attempt.failed || record.past.exit !== null ? null : commitAtOnce(record)
+    const commits = atOnce(record, attempt)
     if (commits !== null) {
       try {
         await commits.wait()
@@ -123,7 +133,12 @@ async function endInTime<T>(
     void rollback(record, true).then(() => finish(record, false))
     return { ...attempt, error: interruption.error, failed: true, goesOn: true }
   }
-  const ending = settle(record, attempt)
+  const commits = atOnce(record, attempt)
+  if (record.committed) {
+    interruption.stop()
+    return attempt
+  }
+  const ending = commits === null ? settle(record, attempt) : settled(record, answered(record, commits), attempt)
   try {
     return await interruption.race(ending)
   } catch (error) {
@@ -142,6 +157,11 @@ async function endInTime<T>(
   } finally {
     interruption.stop()
   }
+}
+
+/** COMMIT, sent now, if nothing keeps it from that. */
+function atOnce(record: OpenTransaction, attempt: Attempt<unknown>): EngineOp | null {
+  return attempt.failed || record.past.exit !== null ? null : commitAtOnce(record)
 }
 
 function returned<T>(result: T): Attempt<T> {

@@ -39,6 +39,8 @@ export class TransactionRecord<S extends Holder = Holder> implements Inside {
   last: EngineOp | null = null
   /** Its number on the server, noted before COMMIT for questions about that; null: it changed nothing; undefined: not noted. */
   xid: string | null | undefined = undefined
+  /** How often its slot had written when it took its place. */
+  writesBefore = 0
   /** A replica can do all of it. */
   reads = false
   /** Where or how it ended, for messages. */

@@ -102,6 +102,11 @@ export class RequestScope {
     return given
   }
 
+  /** The request is about to be answered, as soon as its transaction is committed. */
+  answers(): void {
+    this.#scope.answers()
+  }
+
   /** The response is over: all of it was sent, or the client has left. */
   responseClosed(sent: boolean): void {
     if (this.#closed) return

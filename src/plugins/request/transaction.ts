@@ -12,6 +12,7 @@ const failingStatus = 400
 
 export class RequestTransaction {
   readonly #db: Db
+  readonly #scope: RequestScope | null
   readonly #options: RequestTransactionOptions
   readonly #verdict = deferred<boolean>()
   #ended: Promise<void> | null = null
@@ -25,6 +26,7 @@ export class RequestTransaction {
         ? (cancel ?? options.signal)
         : AbortSignal.any([cancel, options.signal])
     this.#db = db
+    this.#scope = scope
     this.#options = { ...options, signal }
   }
 
@@ -85,6 +87,7 @@ export class RequestTransaction {
   }
 
   #end(well: boolean): Promise<void> {
+    if (well) this.#scope?.answers()
     this.#verdict.resolve(well)
     this.#ended ??= this.#transaction ?? Promise.resolve()
     return this.#ended
