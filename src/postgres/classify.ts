@@ -9,8 +9,10 @@ import {
   effectOf,
   type Effect,
   isHarmlessCall,
+  meansNow,
   namesSession,
   namesOf,
+  readsBy,
   type Sign,
   verdict,
   writesText,
@@ -25,6 +27,7 @@ export function classify(text: string): Classified {
   let ofSession = false
   let parameters = 0
   let valued = false
+  let ofNow = false
   const found = readStatements(
     scanner,
     () => new Statement(scanner),
@@ -36,6 +39,7 @@ export function classify(text: string): Classified {
       names |= statement.names
       calls ||= statement.calls
       ofSession ||= statement.ofSession
+      ofNow ||= statement.ofNow
     },
   )
   if ((found.pins & Pin.encoding) !== 0 && setsUtf8(text)) found.pins &= ~Pin.encoding
@@ -50,7 +54,7 @@ export function classify(text: string): Classified {
   const plain = found.cls === 'read' && !leaves && !ofSession && found.pins === 0 && found.dirties === 0
   const planned = preparable.has(found.verb)
   const cheap = plain && planned
-  return { ...found, names, leaves, plain: cheap, preparable: planned, parameters, valued }
+  return { ...found, names, leaves, plain: cheap, preparable: planned && !ofNow, parameters, valued }
 }
 
 /** What the server plans, and so gains from being prepared. */
@@ -131,6 +135,8 @@ class Statement implements Reading<Token> {
   calls = false
   /** It names what says something of the session. */
   ofSession = false
+  /** A literal of it may be another time each time that it is parsed. */
+  ofNow = false
   readonly #settings: Setting[] = []
   /** So far it is `select set_config(…), …` and nothing else, each for the transaction alone. */
   #onlySets = true
@@ -173,6 +179,7 @@ class Statement implements Reading<Token> {
     const word = kind === Token.word ? scanner.word() : ''
     const name = kind === Token.quoted ? scanner.name() : word
     const character = kind === Token.other ? String.fromCharCode(scanner.code) : ''
+    if (kind === Token.string) this.ofNow ||= meansNow(scanner.text.slice(scanner.start, scanner.end))
     this.#onlySets &&= this.#goesOnSetting(kind, word, character)
     if (character === '(' && this.#callee !== '') this.#call(this.#callee)
     else if (this.#settings.length > 0) this.#argument(kind, character, word)
@@ -330,6 +337,7 @@ class Statement implements Reading<Token> {
     if (name.toLowerCase() === "'client_encoding'") this.#pins |= Pin.encoding
     if (name.toLowerCase() === "'standard_conforming_strings'") this.#pins |= Pin.strings
     if (name === '' || /^'(?:role|session_authorization|search_path)'$/i.test(name)) this.#names |= Names.path
+    if (name === '' || readsBy(name.slice(1, -1))) this.#names |= Names.reading
     if (local && argument === 4) {
       if (writesText(name)) this.#dirties |= Dirty.settings
       return

@@ -1,11 +1,14 @@
-// What a statement makes of search_path and role, read from its text and values. Asked only about texts that may change them;
-// what it does not understand may be anything.
+// What a statement makes of search_path and role, and of the settings by which literals are read, by its text and values. Asked only
+// about texts that may change them; what it does not understand may be anything.
 import type { Compiled } from '../sql/compiled.ts'
+import { type ReadChanges, readValue } from './reading.ts'
+import { readsBy } from './verdict.ts'
 
 export interface PathChange {
   /** Null: what it was when the session began. */
   readonly path?: string | null | undefined
   readonly role?: string | null | undefined
+  readonly read?: ReadChanges | undefined
   /** Until the end of the transaction. */
   readonly local: boolean
 }
@@ -15,7 +18,11 @@ const settings = /^select set_config\(\$1, \$2, (true|false)\)(?:, set_config\(\
 const set =
   /^\s*set\s+(?:(session|local)\s+)?(?:(search_path)\s*(?:=|to\b)|(role)\b\s*(?:=|to\b)?|(schema)\b)\s*([^;]+?)\s*;?\s*$/i
 /** As the dialect takes such a setting back. */
-const takesBack = /^(?:RESET|(SET LOCAL)) "(?:(search_path)|role)"(?: TO DEFAULT)?$/
+const takesBack = /^(?:RESET|(SET LOCAL)) "(\w+)"(?: TO DEFAULT)?$/
+const setRead = /^\s*set\s+(?:(session|local)\s+)?(?:(time\s+zone)\s|"?(\w+)"?\s*(?:=|to\b))\s*([^;]+?)\s*;?\s*$/i
+const resetRead = /^\s*reset\s+(?:(time\s+zone)|"?(\w+)"?)\s*;?\s*$/i
+const setsOne =
+  /^\s*select\s+(?:pg_catalog\.)?set_config\s*\(\s*'(\w+)'\s*,\s*(?:'([^']*)'|\$1)\s*,\s*(true|false)\s*\)\s*;?\s*$/i
 const list = /^\s*(?:[a-z_][\w$]*|"[^",]+")(?:\s*,\s*(?:[a-z_][\w$]*|"[^",]+"))*\s*$/
 
 /** Of texts without parameters, which say the same each time. */
@@ -33,7 +40,9 @@ function read(text: string, params: readonly unknown[]): PathChange | null {
   const own = settings.exec(text)
   if (own !== null) return ofSettings(params, own[1] === 'true')
   const back = takesBack.exec(text)
-  if (back !== null) return { [back[2] === undefined ? 'role' : 'path']: null, local: back[1] !== undefined }
+  if (back !== null) return takenBack(String(back[2]).toLowerCase(), back[1] !== undefined)
+  const reading = readIn(text, params)
+  if (reading !== null) return reading
   const found = set.exec(text)
   if (found === null) return null
   const [, scope = '', , role, schema, value = ''] = found
@@ -43,9 +52,39 @@ function read(text: string, params: readonly unknown[]): PathChange | null {
   return path === null ? null : { path, local }
 }
 
+function takenBack(name: string, local: boolean): PathChange | null {
+  if (readsBy(name)) return { read: { [name]: null }, local }
+  if (name === 'role') return { role: null, local }
+  return name === 'search_path' ? { path: null, local } : null
+}
+
+/** Of a text that changes one of the settings by which literals are read. */
+function readIn(text: string, params: readonly unknown[]): PathChange | null {
+  const reset = resetRead.exec(text)
+  if (reset !== null) {
+    const name = reset[1] === undefined ? String(reset[2]).toLowerCase() : 'timezone'
+    return readsBy(name) ? { read: { [name]: null }, local: false } : null
+  }
+  const one = setsOne.exec(text)
+  if (one !== null) {
+    const [, name = '', value = String(params[0]), local = ''] = one
+    return readsBy(name) ? ofOne(name, value, local.toLowerCase() === 'true') : null
+  }
+  const [, scope = '', zone, name = zone === undefined ? '' : 'timezone', value = ''] = setRead.exec(text) ?? []
+  if (!readsBy(name)) return null
+  const local = scope.toLowerCase() === 'local'
+  if (/^(?:default|local)$/i.test(value)) return { read: { [name.toLowerCase()]: null }, local }
+  return ofOne(name, value.replace(/^'([^']*)'$/, '$1'), local)
+}
+
+function ofOne(name: string, value: string, local: boolean): PathChange {
+  return { read: { [name.toLowerCase()]: readValue(name, value) }, local }
+}
+
 function ofSettings(params: readonly unknown[], local: boolean): PathChange | null {
   let path: string | undefined
   let role: string | undefined
+  let changes: Record<string, string | undefined> | undefined
   for (let i = 0; i + 1 < params.length; i += 2) {
     const name = String(params[i]).toLowerCase()
     const value = String(params[i + 1])
@@ -55,9 +94,9 @@ function ofSettings(params: readonly unknown[], local: boolean): PathChange | nu
       const names = pathOf(value)
       if (names === null) return null
       path = names
-    }
+    } else if (readsBy(name)) (changes ??= {})[name] = readValue(name, value)
   }
-  return { path, role, local }
+  return { path, role, read: changes, local }
 }
 
 const mostSaid = 1_000

@@ -115,6 +115,23 @@ function set(head: readonly string[]): Verdict {
 /** A setting by which the server writes values as text, and not in binary. Also one of a transaction alone makes a session unusual. */
 export const writesText = (name: string): boolean => /^["']?(?:datestyle|extra_float_digits)'?$/i.test(name)
 
+const readers: ReadonlySet<string> = new Set([
+  'timezone',
+  'datestyle',
+  'intervalstyle',
+  'array_nulls',
+  'lc_monetary',
+  'timezone_abbreviations',
+  'transform_null_equals',
+  'xmloption',
+])
+
+/** A setting, in any case, by which the server reads literals while it parses a text. */
+export const readsBy = (name: string): boolean => readers.has(name.toLowerCase())
+
+/** Whether a literal may stand for a time that is another one each time that it is read. */
+export const meansNow = (literal: string): boolean => /\b(?:now|today|tomorrow|yesterday)\b/i.test(literal)
+
 /** What a statement that is no transaction control does to the meaning of names, besides what its calls do. */
 export function namesOf(head: readonly string[], signs: Signs): number {
   const [verb = '', second = ''] = head
@@ -126,24 +143,31 @@ export function namesOf(head: readonly string[], signs: Signs): number {
     case 'call':
       return Names.catalogue
     case 'do':
-      return Names.catalogue | Names.path
+      return Names.catalogue | Names.path | Names.reading
     case 'select':
     case 'with':
       return signs.has('into') || signs.has('into temp') ? Names.catalogue : 0
     case 'set': {
       const at = /^(?:local|session)$/.test(second) && head[2] !== 'authorization' ? 2 : 1
-      return movesPath(head[at] ?? '') ? Names.path : 0
+      return movedBy(head[at] ?? '')
     }
     case 'reset':
-      return second === 'all' || movesPath(second) ? Names.path : 0
+      return second === 'all' ? Names.path | Names.reading : movedBy(second)
     case 'discard':
-      return second === 'all' || second.startsWith('temp') ? Names.catalogue | (second === 'all' ? Names.path : 0) : 0
+      return second === 'all' || second.startsWith('temp')
+        ? Names.catalogue | (second === 'all' ? Names.path | Names.reading : 0)
+        : 0
     default:
       return 0
   }
 }
 
-const movesPath = (name: string): boolean => /^"?(?:search_path|schema|role|session|session_authorization)$/i.test(name)
+const movesPath = /^"?(?:search_path|schema|role|session|session_authorization)$/i
+
+function movedBy(name: string): number {
+  if (movesPath.test(name)) return Names.path
+  return name === 'time' || readsBy(name.replace(/^"/, '')) ? Names.reading : 0
+}
 
 function create(head: readonly string[], signs: Signs): Verdict {
   const modifiers = head.slice(

@@ -69,6 +69,8 @@ export const Names = {
   path: 2,
   /** It begins or ends a transaction or savepoint; a rollback takes such changes back. */
   transaction: 4,
+  /** It changes settings by which literals are read. */
+  reading: 8,
 } as const
 
 /** A column of a result, as the server describes it. */

@@ -1,16 +1,26 @@
-// What names mean on one session: under which search_path and as whom statements are parsed, and when its catalogue was last
-// changed from here. A prepared statement keeps the meaning it was parsed with, so it is found again only under the same. Told of
-// statements as they are planned and of how units end; a path that cannot be known is unlike any other.
+// What names and literals mean on one session: under which search_path, as whom and by which settings statements are parsed, and when
+// its catalogue was last changed from here. A prepared statement keeps the meaning it was parsed with, so it is found again only under
+// the same. Told of statements as they are planned and of how units end; a path that cannot be known is unlike any other.
 import { type Compiled, Dirty, Names } from '../../sql/compiled.ts'
 import type { Op } from '../driver.ts'
 import type { Status } from './outcome.ts'
 import { pathChange, pathSaid } from '../../postgres/path-change.ts'
+import { numberOf, type Read, type ReadChanges, readValue, unknownRead, withChanges } from '../../postgres/reading.ts'
+import { readsBy } from '../../postgres/verdict.ts'
 
-/** A search_path and a role. Equal ones have equal numbers, whatever the session. */
+/** A search_path and a role, and the settings by which literals are read. Equal ones have equal numbers, whatever the session. */
 interface Place {
   readonly path: string
   readonly role: string
   readonly id: number
+  readonly read: Read
+  readonly reading: number
+}
+
+/** What the server has announced since the last unit was answered. */
+interface Said {
+  path: string | null
+  read: Record<string, string | null> | null
 }
 
 interface Savepoint {
@@ -27,7 +37,7 @@ let strangers = 0
 /** Counts changes of catalogues, of all sessions. */
 let clock = 0
 
-function placeOf(path: string, role: string): Place {
+function placeOf(path: string, role: string, read: Read = ''): Place {
   // Who the role is matters where the path names it; the usual path, which is not told, does.
   const key = path === '' || path.includes('$user') || path.startsWith('?') ? `${path}\n${role}` : path
   let id = ids.get(key)
@@ -35,13 +45,14 @@ function placeOf(path: string, role: string): Place {
     if (ids.size >= mostIds) ids.clear()
     ids.set(key, (id = ++lastId))
   }
-  return { path, role, id }
+  return { path, role, id, read, reading: numberOf(read) }
 }
 
 /** Of every session whose server does not tell its path; it has the number 0. */
 const usual: Place = placeOf('', '')
 
 const strange = (): string => `?${++strangers}`
+const stranger = (): Place => placeOf(strange(), strange(), unknownRead)
 
 type Mark = readonly [now: Place, kept: Place, begun: Place | null, altered: boolean]
 
@@ -66,7 +77,9 @@ export class NameSpace {
   /** What it was before the unit in flight; null as long as nothing of that has an effect here. */
   #mark: Mark | null = null
   #commit: Op | null = null
-  #reported: string | null = null
+  #said: Said | null = null
+  /** The settings by which literals are read, as the session began. */
+  readonly #began = new Map<string, string | undefined>()
 
   /** The `id` with which the session was opened. */
   get home(): number {
@@ -76,6 +89,11 @@ export class NameSpace {
   /** Equal for statements that mean the same by the same names, as far as it can be known. */
   get id(): number {
     return this.#now.id
+  }
+
+  /** Of the settings by which literals are read: 0 for those that the session began with, -1 for unknown ones. */
+  get reading(): number {
+    return this.#now.reading
   }
 
   /** The catalogue was changed in the transaction that is open, or in the unit that is planned. */
@@ -88,8 +106,12 @@ export class NameSpace {
     return this.#altered || this.#temporary
   }
 
-  /** The path the server announced when the session was opened. */
-  open(path: string): void {
+  /** What the server announced when the session was opened. */
+  open(announced: ReadonlyMap<string, string>): void {
+    for (const [name, value] of announced)
+      if (readsBy(name)) this.#began.set(name.toLowerCase(), readValue(name, value))
+    const path = announced.get('search_path')
+    if (path === undefined) return
     this.#now = this.#kept = this.#base = placeOf(pathSaid(path), '')
     this.#home = this.#now.id
   }
@@ -118,7 +140,7 @@ export class NameSpace {
     if (hidden || (stmt.dirties & Dirty.temp) !== 0) this.#temporary = true
     if (stmt.cls === 'multi' && stmt.hasControl) this.lose()
     else if ((names & Names.transaction) !== 0) this.#control(op)
-    else if ((names & Names.path) !== 0) this.#move(stmt, op.params)
+    else if ((names & (Names.path | Names.reading)) !== 0) this.#move(stmt, op.params, names)
   }
 
   /** Nothing of the unit was sent after all. */
@@ -134,38 +156,47 @@ export class NameSpace {
   ended(status: Status, failed: boolean, own: boolean): void {
     const mark = this.#mark
     if (mark !== null && !own) return
-    if (mark === null && this.#reported === null && (this.#begun === null || status !== 'idle')) return
+    if (mark === null && this.#said === null && (this.#begun === null || status !== 'idle')) return
     const begun = mark === null ? this.#begun : mark[2]
     const undone = failed || this.#commit?.tag === 'ROLLBACK'
     this.#mark = null
     this.#commit = null
-    if (status !== 'idle') this.#begun ??= mark?.[0] ?? placeOf(strange(), strange())
+    if (status !== 'idle') this.#begun ??= mark?.[0] ?? stranger()
     else {
       if (!undone) this.#now = this.#kept
       else if (begun === null && mark !== null) [this.#now, this.#kept] = mark
-      else this.#now = this.#kept = begun ?? placeOf(strange(), strange())
+      else this.#now = this.#kept = begun ?? stranger()
       if (undone && this.#altered) this.changed()
       this.#begun = null
       this.#savepoints = []
       this.#altered = false
     }
-    if (this.#reported !== null) this.#tell(this.#reported, status)
-    this.#reported = null
+    if (this.#said !== null) this.#tell(this.#said, status)
+    this.#said = null
   }
 
   /** Its transaction is about to end. True: names mean the same behind it, however it ends, so for them it is over. */
   leave(): boolean {
     const begun = this.#begun
-    if (begun === null || this.#altered || this.#reported !== null) return false
+    if (begun === null || this.#altered || this.#said !== null) return false
     if (this.#now !== begun || this.#kept !== begun) return false
     this.#begun = this.#mark = this.#commit = null
     this.#savepoints = []
     return true
   }
 
-  /** The server says what the path is now: at the end of the unit that changed it, or by itself. */
-  report(path: string): void {
-    this.#reported = pathSaid(path)
+  /** The server says what a setting is now: at the end of the unit that changed it, or by itself. */
+  report(name: string, value: string): void {
+    const reads = readsBy(name)
+    if (!reads && name !== 'search_path') return
+    const said = (this.#said ??= { path: null, read: null })
+    if (!reads) {
+      said.path = pathSaid(value)
+      return
+    }
+    const key = name.toLowerCase()
+    const spelt = readValue(name, value)
+    if (spelt !== undefined) (said.read ??= {})[key] = this.#began.get(key) === spelt ? null : spelt
   }
 
   /** The catalogue is another one than it was, or may be. */
@@ -175,7 +206,7 @@ export class NameSpace {
 
   /** Nobody knows what it is now. */
   lose(): void {
-    this.#now = this.#kept = placeOf(strange(), strange())
+    this.#now = this.#kept = stranger()
     if (this.#begun !== null) this.#begun = this.#now
     this.#savepoints = []
     this.changed()
@@ -191,10 +222,13 @@ export class NameSpace {
     this.#altered = false
   }
 
-  #tell(path: string, status: Status): void {
-    if (this.#now.path === path) return
+  #tell(said: Said, status: Status): void {
+    const { role, ...now } = this.#now
+    const path = said.path ?? now.path
+    const read = said.read === null ? now.read : withChanges(now.read, said.read)
+    if (now.path === path && now.read === read) return
     const wasKept = this.#now === this.#kept || status === 'idle'
-    this.#now = placeOf(path, this.#now.role)
+    this.#now = placeOf(path, role, read)
     if (wasKept) this.#kept = this.#now
   }
 
@@ -246,19 +280,26 @@ export class NameSpace {
     return this.#savepoints.findLastIndex((savepoint) => savepoint.name === name)
   }
 
-  #move(stmt: Compiled, params: readonly unknown[]): void {
+  #move(stmt: Compiled, params: readonly unknown[], names: number): void {
     const change = pathChange(stmt, params)
     if (change === null) {
-      this.#now = this.#kept = placeOf(strange(), strange())
+      const { path, role } = this.#now
+      this.#now = this.#kept = (names & Names.path) === 0 ? placeOf(path, role, unknownRead) : stranger()
       return
     }
     const { local } = change
     const began = this.#rebased ? { path: strange(), role: strange() } : this.#base
     const path = change.path === null ? began.path : change.path
     const role = change.role === null ? began.role : change.role
-    if (!local) this.#kept = placeOf(path ?? this.#kept.path, role ?? this.#kept.role)
-    this.#now = placeOf(path ?? this.#now.path, role ?? this.#now.role)
+    const moved = (from: Place): Place =>
+      placeOf(path ?? from.path, role ?? from.role, withRead(from.read, change.read))
+    if (!local) this.#kept = moved(this.#kept)
+    this.#now = moved(this.#now)
   }
+}
+
+function withRead(before: Read, changes: ReadChanges | undefined): Read {
+  return changes === undefined ? before : withChanges(before, changes)
 }
 
 /** The name in SAVEPOINT, RELEASE or ROLLBACK TO, folded; a text that says it in another way has none. */

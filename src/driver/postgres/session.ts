@@ -70,7 +70,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     this.#binary = options.binary ?? false
     this.types = options.types
     this.prefix = options.prefix
-    if (options.searchPath !== undefined) this.names.open(options.searchPath)
+    if (options.announced !== undefined) this.names.open(options.announced)
     this.prepared = new PreparedCache(options, this.names, hooks)
     this.#baseline = new Baseline(this, options.authorization)
     this.#wire = wire
@@ -301,7 +301,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   /** For the wire: the server has announced a parameter. */
   parameter(name: string, value: string): void {
-    if (name === 'search_path') this.names.report(value)
+    this.names.report(name, value)
     const refusal = unreadable(name, value)
     if (refusal !== null) this.garbled(refusal)
   }

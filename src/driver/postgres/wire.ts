@@ -58,8 +58,8 @@ export interface SessionOptions extends Limits {
   readonly binary?: boolean | undefined
   /** One for all sessions of an engine. */
   readonly types: TypeBook
-  /** What the server has announced; older ones announce none. */
-  readonly searchPath?: string | undefined
+  /** What the server has announced of the settings by which it reads texts. */
+  readonly announced?: ReadonlyMap<string, string> | undefined
   readonly prefix: string
   /** Whom a reset makes the session's user again: `DEFAULT`, or a name where the server does not know its default. */
   readonly authorization: string

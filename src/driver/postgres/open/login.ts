@@ -3,6 +3,7 @@
 // server that has not proved that it knows the password too.
 import { ProtocolError, UsageError } from '../../../errors/index.ts'
 import { unreadable } from '../../../postgres/encoding.ts'
+import { readsBy } from '../../../postgres/verdict.ts'
 import { header, Message } from '../inbox.ts'
 import { receiveAside } from '../message-reader.ts'
 
@@ -12,8 +13,8 @@ export const Auth = { ok: 0, cleartext: 3, md5: 5, sasl: 10, saslContinue: 11, s
 export class Login {
   /** The date style the server has announced. */
   dateStyle = 'ISO'
-  /** Announced since PostgreSQL 18. */
-  searchPath: string | undefined = undefined
+  /** Of the settings by which it reads texts; the search_path since PostgreSQL 18. */
+  readonly announced: Map<string, string> = new Map()
   readonly #cleartext: boolean
   readonly #ways: readonly string[] | null
   #asked = -1
@@ -40,7 +41,7 @@ export class Login {
 
   readonly #parameter = (name: string, value: string): void => {
     if (name === 'DateStyle') this.dateStyle = value
-    else if (name === 'search_path') this.searchPath = value
+    if (name === 'search_path' || readsBy(name)) this.announced.set(name, value)
     const refusal = unreadable(name, value)
     if (refusal !== null) throw refusal
   }

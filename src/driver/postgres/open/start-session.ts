@@ -33,7 +33,7 @@ export async function startSession(
     id: processId || ++opened,
     binary,
     ...shared,
-    searchPath: login.searchPath,
+    announced: login.announced,
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     prefix: '',
     authorization: 'DEFAULT',

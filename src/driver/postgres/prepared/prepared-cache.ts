@@ -6,6 +6,7 @@ import { endsAll, namesMoved } from '../op-rules.ts'
 import type { MessageWriter } from '../message-writer.ts'
 import type { NameSpace } from '../name-space.ts'
 import type { Status } from '../outcome.ts'
+import { hasLiterals } from '../../../postgres/reading.ts'
 import { type Pooler, probe, probeName } from './pooler.ts'
 import { Guesses } from './first-run.ts'
 import { Prepared } from './statement.ts'
@@ -86,7 +87,7 @@ export class PreparedCache {
       const step = new Step(op, this.#names)
       const { stmt } = step
       if (stmt === probe) step.entry = new Prepared(probeName(), '', 0, 0)
-      else if (named && stmt.name !== '' && stmt.cls !== 'multi') {
+      else if (named && stmt.name !== '' && stmt.cls !== 'multi' && !this.#isUnread(stmt)) {
         if (this.#pooler === null) this.#prepare(step, prefix, tries > 1)
         else this.#prepareThrough(this.#pooler, step, types)
       }
@@ -100,7 +101,9 @@ export class PreparedCache {
 
   /** The step of an operation whose statement the server has parsed and described; null: it is not so, or means something else now. */
   known(op: Op): Step | null {
-    const found = this.#runsUnnamed() ? undefined : this.#now().get(op.stmt.name)
+    const { stmt } = op
+    if (this.#runsUnnamed() || this.#isUnread(stmt)) return null
+    const found = this.#now().get(this.#keyOf(stmt))
     if (found === undefined || !found.parsed || found.shape === null || this.#isOld(found)) return null
     const step = new Step(op, this.#names)
     this.#use(found, step)
@@ -111,8 +114,8 @@ export class PreparedCache {
   joining(op: Op, planning: Planning): Step | null {
     const known = this.known(op)
     if (known !== null || this.#pooler !== null) return known
-    const { name, pathless } = op.stmt
-    const found = (pathless === true ? this.#pathless : this.#now()).get(name)
+    const { stmt } = op
+    const found = (stmt.pathless === true ? this.#pathless : this.#now()).get(this.#keyOf(stmt))
     // One that is old would have to be closed in front of the unit.
     if (found !== undefined && found.at < this.#names.since) return null
     const steps = this.plan([op], planning, 0)
@@ -123,7 +126,8 @@ export class PreparedCache {
   }
 
   #prepare(step: Step, prefix: string, alone: boolean): void {
-    const { name: key, pathless } = step.stmt
+    const { pathless } = step.stmt
+    const key = this.#keyOf(step.stmt)
     const here = pathless === true ? this.#pathless : this.#now()
     const found = here.get(key)
     if (found !== undefined && found.at >= step.since) {
@@ -149,6 +153,7 @@ export class PreparedCache {
     const { stmt } = step
     const pathless = stmt.pathless === true
     if (this.#names.altered || !(pathless || this.#names.id === this.#names.home)) return
+    if (this.#names.reading !== 0 && hasLiterals(stmt)) return
     const here = pathless ? this.#pathless : this.#now()
     const found = here.get(stmt.name)
     const open = step.isOpen(types)
@@ -162,6 +167,17 @@ export class PreparedCache {
     if (!this.#makeRoom(stmt.name)) return
     const pooled = pooler.name(stmt, declared)
     this.#add(new Prepared(pooled.name, stmt.name, pathless ? anyPath : this.#id, step.since, pooled), here, step)
+  }
+
+  /** The engine's name, and by which settings its literals were read where those are not what the session began with. */
+  #keyOf(stmt: Compiled): string {
+    const { reading } = this.#names
+    return reading === 0 || !hasLiterals(stmt) ? stmt.name : `${stmt.name}r${reading}`
+  }
+
+  /** Nobody knows by which settings its literals would be read: it must be parsed each time. */
+  #isUnread(stmt: Compiled): boolean {
+    return this.#names.reading < 0 && hasLiterals(stmt)
   }
 
   #use(found: Prepared, step: Step): void {
@@ -263,7 +279,7 @@ export class PreparedCache {
     if (this.#runsUnnamed()) return []
     const named = statements.filter(({ name, cls }) => name !== '' && cls !== 'multi')
     const here = this.#now()
-    return named.filter(({ name }) => !here.has(name)).slice(0, this.#limit - this.#ring.length)
+    return named.filter((stmt) => !here.has(this.#keyOf(stmt))).slice(0, this.#limit - this.#ring.length)
   }
 
   /** The server has no others than these. */
