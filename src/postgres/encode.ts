@@ -3,7 +3,7 @@
 import { isBoxedPrimitive } from 'node:util/types'
 import { GeneverError, ParameterError } from '../errors/index.ts'
 import { jsonText, textRefusal } from '../sql/parameters.ts'
-import { arrayText, localText, timestampText } from './text-forms.ts'
+import { arrayText, localText, numberText, timestampText } from './text-forms.ts'
 import { binaryArray, binaryArrayOf } from './binary-array.ts'
 import { mostParameters } from './dialect.ts'
 import { isJson, Oid } from './type-table.ts'
@@ -208,11 +208,6 @@ const typeless: Writing = new TypeBook().writing
 /** Whether its text is made of digits alone, which can be written without a text. */
 function isDigits(value: number): boolean {
   return value > 0 && value === (value & 0x7f_ff_ff_ff)
-}
-
-/** A number keeps the sign of its zero. */
-function numberText(value: number): string {
-  return value === 0 && Object.is(value, -0) ? '-0' : String(value)
 }
 
 /** The parameter that a conversion of the users' own is writing: what it asks to be written is a part of that. */

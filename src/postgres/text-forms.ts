@@ -242,7 +242,13 @@ export function plainText(value: unknown): string | null {
   if (value instanceof Date) return timestampText(value) ?? String(value)
   if (ArrayBuffer.isView(value))
     return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`
-  return typeof value === 'object' ? JSON.stringify(value) : `${value as number | bigint | boolean}`
+  if (typeof value === 'number') return numberText(value)
+  return typeof value === 'object' ? JSON.stringify(value) : `${value as bigint | boolean}`
+}
+
+/** A number keeps the sign of its zero. */
+export function numberText(value: number): string {
+  return value === 0 && Object.is(value, -0) ? '-0' : String(value)
 }
 
 const plain = /^[\w.+:-]+$/

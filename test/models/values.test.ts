@@ -6,6 +6,7 @@ import {
   boolean,
   customType,
   date,
+  doublePrecision,
   integer,
   jsonb,
   numeric,
@@ -57,6 +58,38 @@ async function days(driver: TestedDriver) {
 }
 
 forEachDriver((driver) => {
+  test('a zero keeps its sign, in a list and beside one too', async () => {
+    const db = await driver.db()
+    const name = await driver.table('id serial primary key, f float8, fs float8[], rows float8[]')
+    const lists = doublePrecision().array()
+    class Measure extends Model(
+      db,
+      pgTable(name, {
+        id: serial().primaryKey(),
+        f: doublePrecision(),
+        fs: lists,
+        rows: doublePrecision().array().array(),
+      }),
+    ) {}
+    const given = { f: -0, fs: [-0, 0], rows: [[-0], [0]] }
+
+    const made = [
+      await Measure.create(given),
+      ...(await Measure.createMany([given, given])),
+      ...(await Measure.upsertMany([
+        { id: 4, ...given },
+        { id: 5, ...given },
+      ])),
+    ]
+    const [first] = made
+    await first?.update({ f: 1 })
+    await first?.update(given)
+
+    expect(made).toMatchObject([given, given, given, given, given])
+    expect(await Measure.query()).toMatchObject([given, given, given, given, given])
+    expect(await Measure.where({ fs: given.fs }).count()).toBe(5)
+  })
+
   describe('a date in the year', () => {
     test.for(years)('%s comes back as it went, and is found', async ([, at]) => {
       const { db, name, Day } = await days(driver)

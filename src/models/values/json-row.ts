@@ -1,6 +1,6 @@
 // New rows as a JSON array, for `json_populate_recordset`: each value in a form that PostgreSQL's own input functions read
 // back exactly, since JSON itself has no dates, bytes, large integers or NaN.
-import { timestampText } from '../../postgres/text-forms.ts'
+import { numberText, timestampText } from '../../postgres/text-forms.ts'
 import { ParameterError } from '../../errors/index.ts'
 import { refusal, textRefusal } from '../../sql/parameters.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
@@ -74,7 +74,8 @@ function jsonValue(column: ModelColumn, encoded: unknown): unknown {
 
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return String(value)
-  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
+  // JSON has no infinity, and no sign of a zero.
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0) ? value : numberText(value)
   if (typeof value !== 'object' || value === null) return value
   if (value instanceof Date) return timestampText(value)
   if (ArrayBuffer.isView(value))

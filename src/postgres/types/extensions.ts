@@ -1,5 +1,6 @@
 // Types of extensions, and of text search, as objects: hstore, ltree, pgvector.
 import type { TypeConversion } from '../../sql/conversions.ts'
+import { numberText } from '../text-forms.ts'
 import { inBinary, ofExtension } from './of-extension.ts'
 import { Pieces, unreadable, unwritable } from './pieces.ts'
 import { halfvecForm, sparsevecForm, vectorForm } from './vectors.ts'
@@ -41,9 +42,6 @@ export const ltree: TypeConversion<string[]> = ofExtension(['ltree'], {
 const isNumbers = (value: object): value is number[] =>
   (Array.isArray(value) && value.every((each) => typeof each === 'number')) || value instanceof Float32Array
 
-/** A number keeps the sign of its zero. */
-const digits = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
-
 /** A list of numbers: `vector` and `halfvec` of pgvector. */
 export const vector: TypeConversion<number[]> = ofExtension(
   ['vector', 'halfvec'],
@@ -54,7 +52,7 @@ export const vector: TypeConversion<number[]> = ofExtension(
       list: true,
       read: (text) => (/^\[[-+\d.,e ]*\]$/.test(text) ? (JSON.parse(text) as number[]) : unreadable('vector')),
       write: (value: object) =>
-        isNumbers(value) ? `[${Array.from(value, digits).join()}]` : unwritable('vector', 'a list of numbers'),
+        isNumbers(value) ? `[${Array.from(value, numberText).join()}]` : unwritable('vector', 'a list of numbers'),
     },
   ),
 )
@@ -85,7 +83,7 @@ export const sparsevec: TypeConversion<SparseVector> = ofExtension(
         const { dimensions, values } = value as Partial<SparseVector>
         if (typeof dimensions !== 'number' || typeof values !== 'object')
           return unwritable('sparsevec', 'an object { dimensions, values }')
-        const entries = Object.entries(values).map(([index, each]) => `${index}:${digits(each)}`)
+        const entries = Object.entries(values).map(([index, each]) => `${index}:${numberText(each)}`)
         return `{${entries.join(',')}}/${dimensions}`
       },
     },
