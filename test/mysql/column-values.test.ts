@@ -52,6 +52,27 @@ describeMysql('a column of a model on MySQL', () => {
     expect(await db.scalar(Thing.select(key).where({ id: 1 }))).toEqual(values[key])
   })
 
+  test.each([
+    ['datetime', d.datetime({ fsp: 6 })],
+    ['timestamp', d.timestamp({ fsp: 6 })],
+  ])('a key with a %s that has more digits than a Date finds its own row', async (type, column) => {
+    const name = `visits_${type}`
+    await db.status(`create table ${name} (at ${type}(6) primary key, who text)`)
+    await db.status(`insert into ${name} values ('2024-01-01 00:00:00.123', 'near')`)
+    await db.status(`insert into ${name} values ('2024-01-01 00:00:00.123456', 'exact')`)
+    class Visit extends Model(db, d.mysqlTable(name, { at: column.primaryKey(), who: d.text() })) {}
+    const stored = (): Promise<unknown> => db.all(`select who from ${name} order by at`)
+    const visit = await Visit.where({ who: 'exact' }).one()
+
+    expect(visit.at).toEqual(new Date('2024-01-01T00:00:00.123Z'))
+    await visit.update({ who: 'changed' })
+    expect(await stored()).toEqual([{ who: 'near' }, { who: 'changed' }])
+    expect((await Visit.getOr404(visit.at)).who).toBe('changed')
+    const [listed] = await Visit.where({ at: [visit.at] }).load(Visit.load({}), { strategy: 'select-in' })
+    await listed?.delete()
+    expect(await stored()).toEqual([{ who: 'near' }])
+  })
+
   test('a float finds its row, alone and in a list', async () => {
     const Thing = modelled()
     expect(await Thing.where({ id: 1, ratio: 1.1 }).count()).toBe(1)

@@ -1,6 +1,7 @@
 // The table of conversions from MySQL's values to JavaScript, of both protocols: one reader for each column, picked once per shape.
 // mysql2's conversions are never used.
-import { ProtocolError, UnsafeIntegerError } from '../../errors/index.ts'
+import { UnsafeIntegerError } from '../../errors/index.ts'
+import { readTime } from '../../mysql/time-text.ts'
 import type { ColumnSpec, TypedText } from '../../sql/compiled.ts'
 import { jsonReader } from '../../postgres/type-table.ts'
 import type { Column, Cursor } from './packets.ts'
@@ -318,13 +319,13 @@ function timeText(cursor: Cursor, decimals: number): string {
 function timeReader(column: Column, binary: boolean): Read {
   const text = textReader(column, binary)
   const { type, decimals } = column
-  if (!binary || (type !== Type.timestamp && type !== Type.dateTime)) return (cursor) => dateOf(text(cursor))
+  if (!binary || (type !== Type.timestamp && type !== Type.dateTime)) return (cursor) => readTime(text(cursor))
   return (cursor) => {
     const { buffer, at } = cursor
     const length = buffer[at] as number
     const year = length < 4 ? 0 : (buffer[at + 1] as number) | ((buffer[at + 2] as number) << 8)
     // Date.UTC takes years before 100 for others, and there is no month or day 0.
-    if (year < 100 || buffer[at + 3] === 0 || buffer[at + 4] === 0) return dateOf(dateText(cursor, true, decimals))
+    if (year < 100 || buffer[at + 3] === 0 || buffer[at + 4] === 0) return readTime(dateText(cursor, true, decimals))
     const day = Date.UTC(year, (buffer[at + 3] as number) - 1, buffer[at + 4])
     let ms = 0
     if (length >= 7)
@@ -335,15 +336,6 @@ function timeReader(column: Column, binary: boolean): Read {
     // The 30th of February is a day for the server where its sql_mode lets it be.
     if ((buffer[at + 4] as number) < 29 || date.getUTCDate() === buffer[at + 4]) return date
     cursor.at = at
-    return dateOf(dateText(cursor, true, decimals))
+    return readTime(dateText(cursor, true, decimals))
   }
-}
-
-/** Of a time in UTC. `0000-00-00 00:00:00` is no time, and there is no 30th of February: such a one stays text. */
-function dateOf(text: string): Date | string {
-  const date = new Date(`${text.slice(0, 10)}T${text.slice(11) || '00:00:00'}Z`)
-  // JavaScript takes the 30th of February for a day of March.
-  if (date.getUTCDate() === Number(text.slice(8, 10))) return date
-  if (/^\d{4}-\d{2}-\d{2}/.test(text)) return text
-  throw new ProtocolError('a time that cannot be read')
 }

@@ -1,6 +1,7 @@
 // Many rows in few statements, all or nothing. Rows of equal shape travel as one list for each column, or as one JSON parameter, which
 // PostgreSQL reads by the types of the table itself: one text whatever their number. Other rows are VALUES lists. Used by `createMany`
 // and `upsertMany`.
+import { exactText } from '../../builder/drizzle/core/exact-time.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { RowsAtOnce } from '../../sql/model-words.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
@@ -293,7 +294,7 @@ function columnLists(
     const list: unknown[] = []
     for (const cells of rows) {
       const { value } = cells[at] as Cell
-      const element = dates && value instanceof Date ? value : column.encode(value)
+      const element = dates && value instanceof Date && exactText(value) === undefined ? value : column.encode(value)
       if (!isElement(element)) return null
       list.push(element)
     }

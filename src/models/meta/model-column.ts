@@ -19,7 +19,6 @@ export class ModelColumn {
   /** The name as JSON. */
   readonly jsonName: string
   readonly column: Column
-  readonly decode: Decode
   /** Never written: a generated column, or an identity that is always generated. */
   readonly readOnly: boolean
   /** Computed anew by every update. */
@@ -41,7 +40,6 @@ export class ModelColumn {
     this.name = column.name
     this.quoted = dialectOf(column).quote(column.name)
     this.jsonName = JSON.stringify(column.name)
-    this.decode = decodeOf(like)
     this.isGenerated = column.generated !== undefined
     this.readOnly = this.isGenerated || column.generatedIdentity?.type === 'always'
     this.isArray = isArrayColumn(like) || lists.test(like.columnType)
@@ -68,6 +66,11 @@ export class ModelColumn {
       `The value of column '${this.key}' cannot be written as ${this.column.getSQLType()}: it is ${describeType(value)}.`,
       { clientError: true },
     )
+  }
+
+  /** How the driver reads it. Once the tables are loaded that its table names: a key is read exactly. */
+  get decode(): Decode {
+    return decodeOf(this.column as unknown as ColumnLike)
   }
 
   /** Where the driver puts it in a row, and as what. */

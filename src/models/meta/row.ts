@@ -1,5 +1,6 @@
 // The knowledge of an instance beside its fields: its row, values that are not shown, values from a loader, and changes that are not yet
 // committed. It is in private members, so no copy and no printer sees it.
+import { copyOf } from '../../builder/drizzle/core/exact-time.ts'
 import type { Origin } from '../../engine/query/made-with.ts'
 
 /** A member of an instance that was set by a change, until that change is kept or undone. */
@@ -120,6 +121,6 @@ const isObject = (value: unknown): value is object => typeof value === 'object' 
 /** A copy of what can be changed in place. */
 export function held(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
-  if (value instanceof Date) return new Date(value)
+  if (value instanceof Date) return copyOf(value)
   return value instanceof Uint8Array ? Buffer.from(value) : value
 }

@@ -11,6 +11,9 @@ import {
   readTimestamp,
   timestampText,
 } from '../../../postgres/text-forms.ts'
+import { readTime } from '../../../mysql/time-text.ts'
+import { timestamp } from '../../../postgres/type-table.ts'
+import { exactText, isKey, ofText } from './exact-time.ts'
 import { isJsonType } from './render.ts'
 import { arrayDimensions, type DimensionsLike } from './dimensions.ts'
 
@@ -105,7 +108,15 @@ export function decodeOf(column: ColumnLike): Decode {
   if (columnType === 'PgCustomColumn')
     return { mode: modeOfType(column.getSQLType()), map: (wire) => column.mapFromDriverValue(wire) }
   if (asDrizzleReads.test(columnType)) return { mode: 'default', map: (wire) => column.mapFromDriverValue(wire) }
-  return { mode: modes[columnType] ?? 'raw-text' }
+  const mode = modes[columnType] ?? 'raw-text'
+  if (mode !== 'date' || !isKey(column)) return { mode }
+  const read = columnType === 'PgTimestamp' ? timestamp : readTime
+  return { mode: 'raw-text', map: (wire) => ofText(read(wire as string), wire as string) }
+}
+
+/** Whether its values are times that a Date holds. */
+export function isTime({ columnType }: ColumnLike): boolean {
+  return modes[columnType] === 'date'
 }
 
 /** The parameter of a value; SQL expressions are not given here. @throws {ParameterError} for what JSON cannot say. */
@@ -130,8 +141,10 @@ const mysqlText = /^MySql(?:Char|VarChar|(?:Tiny|Medium|Long)?Text|EnumColumn|En
 function encodeMysql(column: ColumnLike, value: unknown, name: string): unknown {
   const { columnType } = column
   if (isJson(column)) return json(name, value)
-  if (value instanceof Date && /^MySql(?:DateTime|Timestamp|Date)$/.test(columnType))
-    return columnType !== 'MySqlDate' || Number.isNaN(value.getTime()) ? value : value.toISOString().slice(0, 10)
+  // MySQL takes no zone; that of its sessions is UTC.
+  if (value instanceof Date && isTime(column)) return exactText(value)?.replace(/[TZ]/g, ' ').trim() ?? value
+  if (value instanceof Date && columnType === 'MySqlDate')
+    return Number.isNaN(value.getTime()) ? value : value.toISOString().slice(0, 10)
   if (mysqlWhole.test(columnType) && typeof value === 'string') {
     if (/^\s*[+-]?\d{1,30}\s*$/.test(value)) return BigInt(value.trim().replace(/^\+/, ''))
     throw new ParameterError(`The value of column '${name}' is text, not a whole number.`, { clientError: true })
@@ -163,7 +176,8 @@ function decimal(value: unknown, name: string): unknown {
 function dateParameter(column: ColumnLike, value: unknown): unknown {
   if (isArrayColumn(column)) return encodeArray(column, value)
   if (value === Infinity || value === -Infinity) return value === Infinity ? 'infinity' : '-infinity'
-  return (value instanceof Date ? timestampText(value) : undefined) ?? column.mapToDriverValue(value)
+  if (!(value instanceof Date)) return column.mapToDriverValue(value)
+  return (isTime(column) ? exactText(value) : undefined) ?? timestampText(value) ?? column.mapToDriverValue(value)
 }
 
 /** The literal of an array, whose elements are written like values of their type. */
