@@ -1,5 +1,8 @@
-/** What PGlite has answered does not stay in memory; an answer that ends too early is told. */
+/** What PGlite has answered does not stay in memory; one that breaks is told, and is not used any more. */
 
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createDb } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
@@ -45,10 +48,29 @@ test('nothing stays of rows, statements and notices', async () => {
   expect(kept.notices).toBeLessThan(8)
 }, 120_000)
 
-test('a statement in which PGlite breaks ends with an error, and close() settles', async () => {
-  const db = await createDb('pglite://memory', { pool: { ...pgliteStart, acquireTimeoutMs: 3000 } }).open()
+test('a statement in which PGlite breaks ends with an error, and what comes next has a new PGlite', async () => {
+  const db = await createDb('pglite://memory', { pool: pgliteStart }).open()
   await db.status('create function rec(n int) returns int language plpgsql as $$ begin return rec(n + 1); end $$')
-  expect(await caught(db.scalar('select rec(1)'))).toBeInstanceOf(Error)
-  await db.scalar('select 1').catch(() => {})
+  expect(await caught(db.scalar('select rec(1)'))).toMatchObject({ code: 'GENEVER_PROTOCOL', outcome: 'unknown' })
+  for (let round = 0; round < 3; round++) expect(await db.scalar('select 1')).toBe(1)
   await db.close({ timeoutMs: 5000 })
+}, 120_000)
+
+test('a directory keeps what was committed when PGlite breaks, and is free for the next one', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'genever-broken-'))
+  try {
+    const db = await createDb(`pglite:${directory}`, { pool: pgliteStart }).open()
+    await db.status('create function rec(n int) returns int language plpgsql as $$ begin return rec(n + 1); end $$')
+    await db.status('create table t (n int)')
+    await db.status('insert into t values (7)')
+    expect(await caught(db.scalar('select rec(1)'))).toMatchObject({ code: 'GENEVER_PROTOCOL' })
+    expect(await db.scalar('select n from t')).toBe(7)
+    await db.status('insert into t values (8)')
+    await db.close()
+    const later = await createDb(`pglite:${directory}`, { pool: pgliteStart }).open()
+    expect(await later.scalar('select sum(n) from t')).toBe(15)
+    await later.close()
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
 }, 120_000)

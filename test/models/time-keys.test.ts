@@ -30,7 +30,7 @@ async function visits(driver: TestedDriver, withTimezone: boolean) {
     (t) => [primaryKey({ columns: [t.room, t.at] })],
   )
   class Room extends Model(db, rooms) {}
-  class Visit extends Model(db, table) {}
+  class Visit extends Model(db, table, { pk: ['room', 'at'] }) {}
   await db.status(`insert into ${name} values (1, '${near}${withTimezone ? '+00' : ''}', 'near')`)
   await db.status(`insert into ${name} values (1, '${exact}${withTimezone ? '+00' : ''}', 'exact')`)
   await Room.create({ id: 1 })

@@ -20,6 +20,7 @@ import type { Guest, PgliteServer } from './server.ts'
 
 const utf8 = 'UTF8'
 const noEnd = 'the answer of PGlite ended without ReadyForQuery'
+const halfMessage = 'the answer of PGlite ended in the middle of a message'
 
 export class PgliteWire implements Wire, Guest {
   readonly #server: PgliteServer
@@ -192,16 +193,22 @@ export class PgliteWire implements Wire, Guest {
       const { flushes } = session
       this.#reading = true
       this.#inbox?.push(answer)
-      if (session.alive && this.#inbox?.empty === false)
-        throw new ProtocolError('the answer of PGlite ended in the middle of a message')
       // Nothing more was asked, and nothing more will come.
-      if (exchange !== null && session.exchange === exchange && session.flushes === flushes)
-        throw new ProtocolError(noEnd)
+      const halts = exchange !== null && session.exchange === exchange && session.flushes === flushes
+      if (session.alive && this.#inbox?.empty === false) this.#broken(session, halfMessage)
+      else if (halts) this.#broken(session, noEnd)
     } catch (cause) {
       session.garbled(cause)
     } finally {
       this.#reading = false
     }
+  }
+
+  /** PGlite has broken inside of a statement, as by a recursion that is too deep: all it says from now on is wrong. */
+  #broken(session: Session, what: string): void {
+    const cause = new ProtocolError(what)
+    session.garbled(cause)
+    this.#server.crashed(cause)
   }
 }
 

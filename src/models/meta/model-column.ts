@@ -70,7 +70,7 @@ export class ModelColumn {
 
   /** How the driver reads it. Once the tables are loaded that its table names: a key is read exactly. */
   get decode(): Decode {
-    return decodeOf(this.column as unknown as ColumnLike)
+    return decodeOf(this.column)
   }
 
   /** Where the driver puts it in a row, and as what. */

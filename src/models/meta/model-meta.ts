@@ -5,7 +5,7 @@ import { pathTaken } from '../../engine/context/place.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { MadeWith } from '../../sql/statement.ts'
 import { placeOf } from '../../engine/handle.ts'
-import { type ColumnLike, isTime } from '../../builder/drizzle/core/codec.ts'
+import { isTime } from '../../builder/drizzle/core/codec.ts'
 import { mayBeKey } from '../../builder/drizzle/core/exact-time.ts'
 import { dialectOf } from '../../builder/drizzle/core/render.ts'
 import type { Db } from '../../db/db.ts'
@@ -104,8 +104,7 @@ export class ModelMeta {
     this.dialect = dialectOf(table)
     this.sqlName = sqlNameOf(table)
     this.columns = Object.entries(columnsOf(table)).map(([key, column], index) => new ModelColumn(key, column, index))
-    for (const { key, column } of this.columns)
-      if (isTime(column as unknown as ColumnLike)) mayBeKey(column, key, parts.primaryKey)
+    for (const { key, column } of this.columns) if (isTime(column)) mayBeKey(column, key, parts.primaryKey)
     this.byKey = new Map(this.columns.map((column) => [column.key, column]))
     this.generated = this.columns.filter(({ isGenerated }) => isGenerated)
     this.view = view
