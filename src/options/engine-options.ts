@@ -34,8 +34,9 @@ export interface PoolOptions {
   /** The most connections open at a time. Default 10. PGlite always has 1. */
   readonly max?: number | undefined
   /**
-   * How many connections quick reads outside of scopes and transactions may share at a time. It matters for drivers that
-   * take several statements at once, not for `pg` and PGlite. 0: none. Default 4, at most `max`.
+   * How many connections quick reads outside of scopes and transactions may share as they come. On the others those that wait leave
+   * together when one gets free. It matters for drivers that take several statements at once, not for `pg` and PGlite. 0: none share.
+   * Default 4, at most `max`.
    */
   readonly shared?: number | undefined
   /**

@@ -7,6 +7,8 @@ import type { PlacedOp } from './contract.ts'
 
 export class Lane {
   readonly member: Member
+  /** Beyond the number of lanes: it takes some of those who wait, and nobody joins it later. */
+  readonly isBrief: boolean
   /** In flight, in the order of their answers. */
   readonly seats: Seat[] = []
   /** When the one at the head began: it was sent, or the one before it answered. Monotonic milliseconds. */
@@ -20,8 +22,9 @@ export class Lane {
   /** One of its statements is being stopped, which may hit another. */
   cancelling = false
 
-  constructor(member: Member) {
+  constructor(member: Member, isBrief: boolean) {
     this.member = member
+    this.isBrief = isBrief
   }
 
   get raw(): RawConnection {
@@ -40,7 +43,7 @@ export class Lane {
   /** Whether anybody may join at all. */
   get open(): boolean {
     const { raw, member } = this
-    if (this.draining || this.cancelling || member.outgoing || member.state !== 'serving') return false
+    if (this.draining || this.isBrief || this.cancelling || member.outgoing || member.state !== 'serving') return false
     return raw.alive && (raw.inFlight > 0 || raw.status === 'idle')
   }
 }

@@ -1,7 +1,8 @@
 // Decides which implicit reads share a connection, on drivers that answer several in flight. A lane is no property of a
-// connection: it begins when a quick read takes a free one and ends when nothing is in flight any more. Only reads that
-// are known to be quick share, because a connection answers in order, so each waits for those in front of it; and only those that
-// may run twice, because those on a connection that ends are sent again.
+// connection: it begins when a quick read takes a free one and ends when nothing is in flight any more. Beyond their number a lane
+// is brief: it takes those who are next in the queue, and nobody later. Only reads that are known to be quick share, because a
+// connection answers in order, so each waits for those in front of it; and only those that may run twice, because those on a
+// connection that ends are sent again.
 // Made by the pool with its first connection that can do so; other drivers have none of this.
 import { type Failure, OpState } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
@@ -58,7 +59,7 @@ export class Lanes implements SeatOwner {
   /** In the order in which they were opened. There are few of them, and with every statement one may begin and end. */
   readonly #lanes: Lane[] = []
   readonly #services = new Services()
-  /** How many slow reads may run at once: they leave room for the others. */
+  /** How many slow reads may run at once: they leave room for the others. A single connection has room for nothing else anyway. */
   readonly #mostSlow: number
   #slow = 0
   /** Slow reads set aside until one of those has ended. */
@@ -72,8 +73,8 @@ export class Lanes implements SeatOwner {
   constructor(pool: LanePool, queue: WaitQueue, { max, shared = 0, batchReads, cancelTimeoutMs }: PoolLimits) {
     this.#pool = pool
     this.#queue = queue
-    this.#most = Math.min(shared, max)
-    this.#mostSlow = max - Math.min(this.#most, max >> 1)
+    this.#most = max > 1 ? Math.min(shared, max) : 0
+    this.#mostSlow = max > 1 ? max - Math.min(this.#most, max >> 1) : Infinity
     this.#cancelTimeoutMs = cancelTimeoutMs
     this.#batches = batchReads === true
   }
@@ -112,8 +113,12 @@ export class Lanes implements SeatOwner {
       return
     }
     const service = this.#services.of(op.stmt)
-    if (this.#lanes.length < this.#most && this.#shares(op, service)) {
-      this.#board(this.#open(member), op, service, clock.now())
+    const isBrief = this.#lanes.length >= this.#most
+    if (this.#shares(op, service) && (!isBrief || this.#nextShares() !== null)) {
+      const now = clock.now()
+      const lane = this.#open(member, isBrief)
+      this.#board(lane, op, service, now)
+      if (isBrief) this.#fill(lane, now)
       return
     }
     op.starting(member.raw)
@@ -285,8 +290,24 @@ export class Lanes implements SeatOwner {
     return freest
   }
 
-  #open(member: Member): Lane {
-    const lane = new Lane(member)
+  /** The first in the queue, if it can share a connection. */
+  #nextShares(): Read | null {
+    const next = this.#queue.first()
+    return next !== undefined && this.#queue.shares(next) ? (next as Read) : null
+  }
+
+  /** Those who are next in the queue join a lane that nobody joins later. */
+  #fill(lane: Lane, now: number): void {
+    for (let op = this.#nextShares(); op !== null; op = this.#nextShares()) {
+      const service = this.#services.of(op.stmt)
+      if (lane.load >= Math.min(this.#depth(service), lane.raw.maxInFlight)) return
+      this.#queue.take(op)
+      this.#board(lane, op, service, now)
+    }
+  }
+
+  #open(member: Member, isBrief = false): Lane {
+    const lane = new Lane(member, isBrief)
     this.#lanes.push(lane)
     member.share()
     return lane

@@ -50,8 +50,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.#growth = new Growth(this, source, limits)
     this.recall = new Recall(this, this.#queue, this.#growth)
     this.#upkeep = new Upkeep(this, limits)
-    // A single connection is nobody's lane, and one that is reset after each use cannot be shared.
-    this.#sharing = (limits.shared ?? 0) > 0 && limits.max > 1 && !limits.resetAlways && limits.pooled !== true
+    // One that is reset after each use cannot be shared.
+    this.#sharing = (limits.shared ?? 0) > 0 && !limits.resetAlways && limits.pooled !== true
   }
 
   get closed(): boolean {

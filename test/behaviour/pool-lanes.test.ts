@@ -1,49 +1,15 @@
 /** Quick reads share a connection on drivers that take several statements at once; nothing else ever does. */
 
-import { type Db, type EngineOptions, QueryTimeoutError } from 'genever'
+import { QueryTimeoutError } from 'genever'
 import { describe, expect, test } from 'vitest'
-import type { FakeDriverOptions } from '../support/fake/driver.ts'
 import { caught } from '../support/caught.ts'
 import { postgresWords as words } from '../support/dialect-words.ts'
-import { fake, sound, type Fake } from '../support/fake.ts'
+import type { Fake } from '../support/fake.ts'
 import { gate } from '../support/gate.ts'
-import { virtualTime, type VirtualTime } from '../support/virtual-time.ts'
+import { during, end, place, quick, reads, slow } from '../support/lanes.ts'
+import { virtualTime } from '../support/virtual-time.ts'
 
 const one = words.placeholder(1)
-const quick = words.integer
-const slow = `${words.integer} as slow`
-
-interface Place extends Fake {
-  readonly time: VirtualTime
-}
-
-/** A db whose pool knows one quick read and one that takes 30 ms, and has one connection open. */
-async function place(
-  time: VirtualTime,
-  pool: EngineOptions['pool'] = {},
-  more: FakeDriverOptions & { readonly reset?: 'always' } = {},
-): Promise<Place> {
-  const { reset, ...server } = more
-  const opening = fake(
-    { maxInFlight: 8, tables: { t: [] }, latencyMs: (text) => (text.endsWith('slow') ? 30 : 0), ...server },
-    { pool: { max: 2, idleTimeoutMs: Infinity, ...pool }, reset },
-  )
-  await time.pass(1)
-  const made = await opening
-  for (let run = 0; run < 3; run++)
-    for (const text of [quick, slow]) await during(time, made.db.scalar(text, [run]), 31)
-  made.sent()
-  return Object.assign(made, { time })
-}
-
-/** Lets time pass until something is done. */
-async function during<T>(time: VirtualTime, work: Promise<T>, ms = 5): Promise<T> {
-  await time.pass(ms)
-  return work
-}
-
-const reads = (db: Db, count: number): Promise<unknown[]> =>
-  Promise.all(Array.from({ length: count }, (_, n) => db.scalar(quick, [n])))
 
 /** How many of these are on the wire before anything is answered. */
 async function sentAtOnce(server: Fake, count = 6): Promise<number> {
@@ -52,14 +18,6 @@ async function sentAtOnce(server: Fake, count = 6): Promise<number> {
   const lines = server.sent().length
   expect(await answers).toEqual(Array.from({ length: count }, (_, n) => n))
   return lines
-}
-
-async function end(server: Place): Promise<void> {
-  await server.time.pass(5)
-  await sound(server)
-  const closing = server.db.close()
-  await server.time.pass(200)
-  await closing
 }
 
 describe('reads that ran three times and are quick', () => {
@@ -87,7 +45,6 @@ describe('reads that ran three times and are quick', () => {
       [{ shared: 0 }, {}],
       [{}, { maxInFlight: 1 }],
       [{}, { reset: 'always' }],
-      [{ max: 1 }, {}],
     ] as const) {
       using time = virtualTime()
       const server = await place(time, pool, more)
