@@ -53,6 +53,8 @@ export interface Failure {
   readonly fields?: Readonly<Record<string, string>>
   /** An error that was thrown below, or a clause for the message. */
   readonly cause?: unknown
+  /** Of the kind `decode`: the column that could not be read, if it was one. */
+  readonly column?: string | undefined
 }
 
 /** The state of an operation: not sent yet, sent, sent and given up by its caller, or settled. */

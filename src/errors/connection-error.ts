@@ -1,7 +1,7 @@
 // Getting a connection and keeping it: the pool could not lend one, none could be opened, or it died in use. Thrown by
 // pool, drivers and engine. What the server says to a statement is in query-error.ts.
 import { poolerAdvice } from './query-error.ts'
-import { GeneverError, type ErrorDetails, type Outcome } from './usage-error.ts'
+import { GeneverError, type ErrorDetails, type Outcome, UsageError } from './usage-error.ts'
 
 /** The pool did not lend a connection. Outcome: `not_started`. */
 export class PoolError extends GeneverError {
@@ -144,4 +144,34 @@ export function toConnectError(message: string, why: OpeningFailure, details: Co
   const hopeless = opening === 'config' || tls === 'missing' || tls === 'certificate'
   const Kind = opening === 'full' ? TooManyConnectionsError : ConnectError
   return new Kind(`${message} ${advice}`, hopeless ? { ...details, retryable: false } : details)
+}
+
+/**
+ * The error for an answer that could not be read. What was thrown deep inside, where neither the column nor the statement nor the caller is
+ * known, becomes one that says all three.
+ *
+ * @param made The function that its stack begins behind.
+ */
+export function toUnreadError(
+  { cause, outcome, statement }: ErrorDetails,
+  column: string | undefined,
+  made: (...args: never[]) => unknown,
+): GeneverError {
+  const place = column === undefined ? undefined : `Column ${JSON.stringify(column.slice(0, 64))} could not be read.`
+  if (!(cause instanceof GeneverError)) {
+    const whole = `The answer of the server could not be read${typeof cause === 'string' ? `: ${cause}` : ''}.`
+    return new ProtocolError(place === undefined ? whole : `${place} The cause says why.`, {
+      cause,
+      outcome,
+      statement,
+    })
+  }
+  const known = place !== undefined && cause.message.startsWith(place)
+  if (place !== undefined && !known) cause.message = `${place} ${cause.message}`
+  if (!known && (place !== undefined || cause.constructor === UsageError)) Error.captureStackTrace(cause, made)
+  const own = cause.statement ?? statement
+  const members = { outcome, ...(own === undefined ? {} : { statement: own }) }
+  for (const [name, value] of Object.entries(members))
+    Object.defineProperty(cause, name, { value, enumerable: true, configurable: true })
+  return cause
 }

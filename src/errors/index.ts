@@ -78,6 +78,6 @@ export {
   type ErrorFields,
   type QueryErrorDetails,
 } from './query-error.ts'
-export { type TlsTrouble, toConnectError } from './connection-error.ts'
+export { type TlsTrouble, toConnectError, toUnreadError } from './connection-error.ts'
 export { namesAdvice, poolerAdvice, toQueryError } from './query-error.ts'
 export { SyncTimeoutError, SyncWorkerError } from './usage-error.ts'

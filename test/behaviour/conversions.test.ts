@@ -168,7 +168,7 @@ forEachDriver((driver) => {
     test.each(['9007199254740992', '-9007199254740993', '9223372036854775807'])(
       '%s is refused as a number',
       async (text) => {
-        const error = await caught(db.scalar(`select ${text}::int8`))
+        const error = await caught(db.scalar('select $1::int8', [text]))
 
         expect(error).toBeInstanceOf(UnsafeIntegerError)
         expect(error.message).toContain("'bigint'")

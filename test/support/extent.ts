@@ -105,6 +105,7 @@ export const mysqlSuites: readonly string[] = [
   'transaction-swallowed',
   'transaction-timeouts',
   'transactions',
+  'unread-columns',
   'upkeep',
   'user-code',
   'with-bind',

@@ -5,7 +5,7 @@ import { type Failure, type Op, OpState, type StatementResult } from '../driver.
 import { counts } from './outcome.ts'
 import type { Column, Cursor, Ok } from './packets.ts'
 import { decoderIn, type Statement } from './prepared.ts'
-import { decoderOf, type RowDecoder, shapeOf } from './rows.ts'
+import { decoderOf, type RowDecoder, shapeOf, unreadColumn } from './rows.ts'
 import type { Conversions } from './types.ts'
 
 export class Results {
@@ -16,7 +16,7 @@ export class Results {
   #decode: RowDecoder | null = null
   #seen = 0
   #affected = -1
-  #unreadable: { readonly cause: unknown } | null = null
+  #unreadable: Pick<Failure, 'cause' | 'column'> | null = null
 
   constructor(op: Op, statement: Statement | null, conversions: Conversions) {
     this.#op = op
@@ -44,10 +44,11 @@ export class Results {
     if (maxRows > 0 && this.#seen >= maxRows) return
     this.#seen++
     if (this.#decode === null || this.#unreadable !== null || op.state === OpState.abandoned) return
+    const { at } = cursor
     try {
       this.#decode(cursor, (this.#all.at(-1) as StatementResult).rows)
     } catch (cause) {
-      return this.#unfit(cause)
+      return this.#unfit(cause, unreadColumn(this.#decode, cursor, at))
     }
     port?.arrived()
   }
@@ -74,7 +75,7 @@ export class Results {
       else this.#unreadable = { cause: tooMany(op, this.#all.length) }
     }
     if (this.#unreadable === null) return null
-    return { kind: 'decode', outcome: kept ? 'committed' : 'rolled_back', cause: this.#unreadable.cause }
+    return { kind: 'decode', outcome: kept ? 'committed' : 'rolled_back', ...this.#unreadable }
   }
 
   #first(columns: readonly Column[]): RowDecoder {
@@ -94,9 +95,9 @@ export class Results {
     return results ? decoderOf(columns, spec, this.#conversions, this.#statement !== null) : null
   }
 
-  #unfit(cause: unknown): void {
-    this.#unreadable = { cause }
-    this.#op.port?.unreadable({ kind: 'decode', outcome: 'rolled_back', cause })
+  #unfit(cause: unknown, column?: string): void {
+    this.#unreadable = { cause, column }
+    this.#op.port?.unreadable({ kind: 'decode', outcome: 'rolled_back', cause, column })
   }
 }
 

@@ -24,6 +24,47 @@ export function decoderOf(
   const readers = columns.map((column, i) =>
     readerOf(column, spec?.columns?.[i] ?? asTextFor(column, asked), as, binary),
   )
+  const names = columns.map(({ name }, i) => spec?.columns?.[i]?.path.join('.') || name)
+  const decoder = rowsOf(columns, spec, readers, binary)
+  columnsOf.set(decoder, { names, readers, binary })
+  return decoder
+}
+
+/** What is known of the columns of rows. */
+interface Columns {
+  readonly names: readonly string[]
+  readonly readers: readonly Read[]
+  readonly binary: boolean
+}
+
+const columnsOf = new WeakMap<RowDecoder, Columns>()
+
+/** Which column of a row that begins there could not be read. Undefined: none refuses to be read again. */
+export function unreadColumn(decoder: RowDecoder, cursor: Cursor, at: number): string | undefined {
+  const { names = [], readers = [], binary = false } = columnsOf.get(decoder) ?? {}
+  let read = 0
+  const counted = readers.map((reader): Read => (each) => {
+    const value = reader(each)
+    read++
+    return value
+  })
+  const nulls: boolean[] = []
+  cursor.at = at
+  try {
+    ;(binary ? binaryValues : textValues)(counted, nulls)(cursor)
+    return undefined
+  } catch {
+    const present = names.filter((_, i) => nulls[i] !== true)
+    return present[read]
+  }
+}
+
+function rowsOf(
+  columns: readonly Column[],
+  spec: RowSpec | null,
+  readers: readonly Read[],
+  binary: boolean,
+): RowDecoder {
   const names = binary ? flatNames(columns, spec) : null
   if (names !== null) return objectRows(names, readers, spec?.make ?? null)
   // Of the row that is being read, for objects in each other: no row is made while another one is.

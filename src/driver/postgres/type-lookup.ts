@@ -181,7 +181,12 @@ function readKept(step: Step, types: TypeBook, lostBy: Failure | null): void {
     readRows(decoder, op.rows, op, types)
   } catch (cause) {
     op.rows.length = 0
-    step.failure = lostBy === null ? { kind: 'decode', outcome: 'unknown', cause } : { ...lostBy, outcome: 'unknown' }
+    const kept = [decoder, ...(op.results ?? []).map(({ columns }) => columns)]
+    const column = kept
+      .map((each) => (each instanceof KeptRows ? each.unread : undefined))
+      .find((name) => name !== undefined)
+    const unread: Failure = { kind: 'decode', outcome: 'unknown', cause, column }
+    step.failure = lostBy === null ? unread : { ...lostBy, outcome: 'unknown' }
   }
 }
 

@@ -19,9 +19,9 @@ import {
   TooManyWaitersError,
   TransactionAbortedError,
   TransactionTimeoutError,
-  UsageError,
   toConnectError,
   toQueryError,
+  toUnreadError,
 } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
 import { textIn, thrownText, tlsTrouble } from '../../util/thrown.ts'
@@ -104,11 +104,7 @@ export function failureError(failure: Failure, about: About, within?: Inside): E
         details,
       )
     case 'decode':
-      if (cause instanceof GeneverError) return withOutcome(atCaller(cause), failure)
-      return new ProtocolError(
-        `The answer of the server could not be read${typeof cause === 'string' ? `: ${cause}` : ''}.`,
-        details,
-      )
+      return toUnreadError(details, failure.column, failureError)
     case 'skipped':
       return (
         (op === null ? null : op.transaction?.abortedError(op.stmt)) ??
@@ -295,12 +291,6 @@ const outcomeAdvice = {
   committed: 'the statement had been committed.',
   unknown: 'the statement may have taken effect. Look for its effects before doing it again.',
 } as const
-
-/** Rows that do not fit what they should become are found deep inside, and mended where the statement stands. */
-function atCaller(cause: GeneverError): GeneverError {
-  if (cause.constructor === UsageError) Error.captureStackTrace(cause, failureError)
-  return cause
-}
 
 function withOutcome(cause: GeneverError, failure: Failure): GeneverError {
   Object.defineProperty(cause, 'outcome', { value: failure.outcome, enumerable: true, configurable: true })

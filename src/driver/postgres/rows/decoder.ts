@@ -13,6 +13,7 @@ import type { TypeBook } from '../../../postgres/types/book.ts'
 import { type Converter, converterOf } from '../../../postgres/types/converter.ts'
 import { KeptRows } from './kept-rows.ts'
 import type { Bytes, FieldReader, Formats, RowDecoder } from './row-decoder.ts'
+import { noteColumns } from './unread-column.ts'
 
 type Target = Record<string, unknown>
 
@@ -134,11 +135,18 @@ function rowDecoder(
   spec: RowSpec | null,
   readerOf: (type: number, at: number) => FieldReader,
 ): RowDecoder {
-  const { into = 'object', columns = null, make = null, fold, types = 0 } = spec ?? {}
+  const { columns = null, types = 0 } = spec ?? {}
   if (columns !== null && columns.length + types !== fields.length) {
     throw new ProtocolError(`The statement gave ${fields.length} columns, and ${columns.length} were expected`)
   }
   const readers = fields.slice(0, fields.length - types).map(({ type }, at) => readerOf(type, at))
+  const decoder = decoderOf(fields, spec, readers)
+  noteColumns(decoder, fields, columns, readers)
+  return decoder
+}
+
+function decoderOf(fields: readonly Field[], spec: RowSpec | null, readers: readonly FieldReader[]): RowDecoder {
+  const { into = 'object', columns = null, make = null, fold, types = 0 } = spec ?? {}
   if (spec === null || (into === 'object' && columns === null && make === null && fold === undefined))
     return new PlainRows(fields, readers)
   if (spec?.kinds !== undefined) return new KindRows(readers, spec.kinds)

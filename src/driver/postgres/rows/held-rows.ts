@@ -4,6 +4,7 @@ import type { Failure, HeldRows } from '../../driver.ts'
 import { endOf, header } from '../inbox.ts'
 import { isMisfit } from './field-reader.ts'
 import type { Bytes, RowDecoder } from './row-decoder.ts'
+import { unreadColumn } from './unread-column.ts'
 
 /** The memory of a part of the rows, whole messages one behind the other. */
 interface Block {
@@ -52,14 +53,16 @@ export class KeptBytes implements HeldRows {
     const decoder = this.#decoder
     let left = bytes
     let count = Math.min(most, this.length)
+    let block: Block | null = null
+    let row = 0
     try {
       while (count > 0 && left > 0) {
-        const block = this.#first()
+        block = this.#first()
         let at = this.#at
         const from = at
         // What a row that cannot be read has taken is passed over with it.
         for (; count > 0 && at < block.to && at - from < left; count--) {
-          const row = at
+          row = at
           this.#at = at = endOf(block.bytes, row)
           this.length--
           // Behind the header stands the number of its fields.
@@ -70,7 +73,8 @@ export class KeptBytes implements HeldRows {
     } catch (cause) {
       const misfits = isMisfit(cause)
       if (misfits) this.#garbled(cause)
-      return { kind: misfits ? 'protocol' : 'decode', outcome: 'rolled_back', cause }
+      const column = misfits || block === null ? undefined : unreadColumn(decoder, block.bytes, row + header + 2)
+      return { kind: misfits ? 'protocol' : 'decode', outcome: 'rolled_back', cause, column }
     } finally {
       if (this.length === 0) this.#release()
     }

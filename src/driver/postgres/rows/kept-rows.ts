@@ -2,6 +2,7 @@
 // the rows of an open portal are read.
 import type { Shape } from '../../../sql/compiled.ts'
 import type { Bytes, RowDecoder } from './row-decoder.ts'
+import { unreadColumn } from './unread-column.ts'
 
 export class KeptRows implements RowDecoder {
   readonly formats: undefined = undefined
@@ -9,6 +10,8 @@ export class KeptRows implements RowDecoder {
   /** Those that have to be looked up. */
   readonly types: readonly number[]
   readonly shape: Shape
+  /** The column that could not be read. */
+  unread: string | undefined = undefined
   #rows: Bytes[] = []
 
   constructor(shape: Shape, types: readonly number[]) {
@@ -28,7 +31,13 @@ export class KeptRows implements RowDecoder {
 
   /** Reads all of them. @throws what the decoder throws for one that it cannot read. */
   readBy(decoder: RowDecoder, rows: unknown[]): void {
-    for (const row of this.#rows) decoder.push(row, 0, row.length, rows)
+    for (const row of this.#rows)
+      try {
+        decoder.push(row, 0, row.length, rows)
+      } catch (cause) {
+        this.unread = unreadColumn(decoder, row, 0)
+        throw cause
+      }
     this.#rows = []
   }
 }

@@ -6,7 +6,8 @@ import type { Step } from '../step.ts'
 import type { ExchangeHost } from '../wire.ts'
 import { isMisfit, misfit } from './field-reader.ts'
 import { KeptBytes } from './held-rows.ts'
-import type { Bytes } from './row-decoder.ts'
+import type { Bytes, RowDecoder } from './row-decoder.ts'
+import { unreadColumn } from './unread-column.ts'
 
 /**
  * Reads the whole DataRows from `from` on. Gives where the first message begins that is another or has not come whole.
@@ -38,7 +39,8 @@ export function takeRows(
       decoder?.push(bytes as Bytes, body + 2, end, rows)
     } catch (cause) {
       if (isMisfit(cause)) throw cause
-      step.failure = { kind: 'decode', outcome: 'unknown', cause }
+      const column = unreadColumn(decoder as RowDecoder, bytes as Bytes, body + 2)
+      step.failure = { kind: 'decode', outcome: 'unknown', cause, column }
       reads = false
     }
   }
